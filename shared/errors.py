@@ -1,0 +1,60 @@
+"""The error tree.
+
+    SeatpoolError
+    ├── Refused      expected: a rule says no. REST: 409 or 422 problem+json (404 NotFound, 403 Forbidden, 401 Unauthenticated)
+    │   ├── NotFound
+    │   ├── Forbidden
+    │   ├── Unauthenticated
+    │   ├── Invalid      422: names the field, the value and what would be right
+    │   └── Conflict     409
+    ├── Transient    of the moment (database, broker, SMTP): retried with backoff, stops nothing else
+    └── Poison       a message that cannot be read or breaks a rule: parked with its reason
+Everything else is a bug: it ends the process, and its supervisor restarts it. The map to HTTP lives in `shared.web.problems` alone.
+"""
+
+
+class SeatpoolError(Exception):
+    pass
+
+
+class Refused(SeatpoolError):
+    """`type` is the stable name of the refusal (the last part of the problem's `type` URI); `extra` goes into the problem as it is."""
+
+    def __init__(self, type: str, detail: str, **extra: object) -> None:  # noqa: A002 - RFC 9457's own name
+        super().__init__(detail)
+        self.type, self.detail, self.extra = type, detail, extra
+
+
+class NotFound(Refused):
+    def __init__(self, what: str) -> None:
+        super().__init__("not-found", f"There is no such {what}.")
+
+
+class Forbidden(Refused):
+    pass
+
+
+class Unauthenticated(Refused):
+    pass
+
+
+class Conflict(Refused):
+    pass
+
+
+class Invalid(Refused):
+    def __init__(self, field: str, value: object, expected: str) -> None:
+        super().__init__("invalid", f"{field}: {expected}", errors=[{"field": field, "value": value, "expected": expected}])
+        self.field, self.value, self.expected = field, value, expected
+
+
+class Transient(SeatpoolError):
+    pass
+
+
+class Poison(SeatpoolError):
+    """`reason` is a stable word for lists and counters, `detail` what a person needs to mend it."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason, self.detail = reason, detail

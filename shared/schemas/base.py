@@ -1,0 +1,51 @@
+"""What every message body shares: frozen models, and the few value types they are made of.
+
+Writers forbid unknown fields (a typing error in a writer is found at once), readers ignore them (an older reader lives on when an
+optional field is added): `Payload.model_validate_json(data, extra="ignore")` is the reader's call, made in `registry.parse`.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, PlainSerializer, StringConstraints
+
+# Ids stand in row keys (`tenant|user`), in URLs and in event ids, so they hold none of `|`, `/`, `#` and no white space.
+Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,99}$")]
+ModuleName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+Text = Annotated[str, StringConstraints(max_length=500)]
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+
+
+def to_milliseconds(value: datetime) -> datetime:
+    """UTC, cut to whole milliseconds: the resolution of a Kafka record's time, so that every copy of an instant is equal."""
+    value = value.astimezone(UTC)
+    return value.replace(microsecond=value.microsecond // 1000 * 1000)
+
+
+def format_instant(value: datetime) -> str:
+    """RFC 3339 in UTC with milliseconds: `2013-11-15T09:00:00.000Z`."""
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(to_milliseconds), PlainSerializer(format_instant, return_type=str, when_used="json")]
+
+
+class Payload(BaseModel):
+    """The body of a message: immutable, closed for writers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Actor(Payload):
+    """Who did it: a person, a service's client, an upstream source, or the rules themselves (`system`)."""
+
+    kind: str  # user | client | source | system
+    id: Id
+
+
+class Change(Payload):
+    """One field of a state that changed; for the action log's `from` and `to`."""
+
+    field: str
+    old: str | int | bool | None = None
+    new: str | int | bool | None = None

@@ -1,0 +1,161 @@
+"""What invoicing says (`invoicing.events.v1`, kept for ever): all that an invoice's data is made of, with opaque ids only.
+
+Amounts are integers in the currency's minor unit; exact fractions are (numerator, denominator). Days are local dates of the tenant.
+"""
+
+from datetime import date
+
+from pydantic import Field
+
+from shared.schemas.base import Actor, Change, Currency, Id, Instant, ModuleName, Payload, Text
+
+
+class InvoicingEvent(Payload):
+    at: Instant  # the tenant's time
+    actor: Actor
+    reason: Text = ""
+    changes: tuple[Change, ...] = ()
+
+
+class ModuleDefined(InvoicingEvent):
+    module: ModuleName
+    name: Text
+    base: bool
+    requires: tuple[ModuleName, ...] = ()
+
+
+class UnitPrice(Payload):
+    module: ModuleName
+    term: str  # monthly | annual
+    amount_minor: int = Field(ge=0)
+
+
+class PlanDefined(InvoicingEvent):
+    plan: Id
+    name: Text
+    currency: Currency
+    prices: tuple[UnitPrice, ...]
+    allows_extra_licences: bool
+    version: int  # the price list a quote names
+
+
+class BillingDetailsChanged(InvoicingEvent):
+    """The details themselves stay in invoicing's database; here only which version holds and how they are taxed."""
+
+    version: Id
+    tax_category: str = "S"  # UNCL5305: S standard rate, Z zero, E exempt, AE reverse charge, O outside
+    tax_rate_percent: str  # decimal, "25" or "8.1"
+
+
+class SubscriptionModule(Payload):
+    module: ModuleName
+    licences: int = Field(ge=1)
+
+
+class SubscriptionStarted(InvoicingEvent):
+    subscription: Id
+    plan: Id
+    plan_version: int
+    term: str  # monthly | annual
+    currency: Currency
+    period_start: date
+    period_end: date  # not included
+    billed_until: date  # not included
+    charge_when: str  # threshold | now | next_invoice
+    billing_details: Id
+    modules: tuple[SubscriptionModule, ...]
+
+
+class QuoteLine(Payload):
+    module: ModuleName
+    quantity: int  # licences to add
+    unit_price_minor: int  # for a whole period
+    days: int  # that are charged
+    days_of_period: int
+    net_minor: int
+    recurring_now_minor: int
+    recurring_then_minor: int
+
+
+class TaxLine(Payload):
+    category: str
+    rate_percent: str
+    basis_minor: int
+    tax_minor: int
+
+
+class QuoteIssued(InvoicingEvent):
+    quote: Id
+    subscription: Id
+    currency: Currency
+    lines: tuple[QuoteLine, ...]
+    taxes: tuple[TaxLine, ...]
+    net_minor: int
+    tax_minor: int
+    gross_minor: int
+    charge: str  # now | next_invoice: when the amount is invoiced
+    priced_for: date
+    plan_version: int
+    expires_at: Instant
+
+
+class QuoteApproved(InvoicingEvent):
+    quote: Id
+    order: Id
+    approved_on: date
+
+
+class OrderCompleted(InvoicingEvent):
+    order: Id
+    quote: Id
+    lines: tuple[QuoteLine, ...]
+
+
+class OrderRefused(InvoicingEvent):
+    order: Id
+    quote: Id
+
+
+class ChargeBooked(InvoicingEvent):
+    """A line of the ledger of changes, traceable to the decision that caused it."""
+
+    charge: Id
+    order: Id | None = None
+    decision: str  # id of the seats event
+    currency: Currency
+    module: ModuleName
+    quantity: int
+    unit_price_minor: int
+    day: date
+    days: int
+    days_of_period: int
+    net_minor: int
+
+
+class InvoiceLine(Payload):
+    text_key: str  # proration | recurring | adjustment
+    module: ModuleName
+    quantity: int
+    unit_price_minor: int
+    from_day: date
+    to_day: date  # not included
+    days: int
+    days_of_period: int
+    net_minor: int
+    charges: tuple[Id, ...]
+
+
+class InvoiceIssued(InvoicingEvent):
+    invoice: Id
+    number: str
+    issued_on: date
+    due_on: date
+    subscription: Id
+    orders: tuple[Id, ...]
+    currency: Currency
+    billing_details: Id
+    lines: tuple[InvoiceLine, ...]
+    taxes: tuple[TaxLine, ...]
+    net_minor: int
+    tax_minor: int
+    gross_minor: int

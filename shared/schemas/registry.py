@@ -1,0 +1,147 @@
+"""type -> model -> topic: what may travel, and where. `make schemas` writes a JSON Schema for each entry."""
+
+import re
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from shared.errors import Poison
+from shared.schemas import hr_v1, invoicing_v1, seats_v1, topics, users_v1
+from shared.schemas.base import Payload
+from shared.schemas.topics import Topic
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    name: str
+    model: type[Payload]
+    topic: Topic
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+def _entries(subsystem: str, topic: Topic, *models: type[Payload]) -> list[Entry]:
+    return [Entry(f"seatpool.{subsystem}.v1.{_snake(model.__name__)}", model, topic) for model in models]
+
+
+_ENTRIES = [
+    *_entries("hr", topics.HR_EVENTS, hr_v1.PersonHired, hr_v1.PersonChanged, hr_v1.PersonLeft),
+    *_entries(
+        "users",
+        topics.USERS_EVENTS,
+        users_v1.TenantCreated,
+        users_v1.TenantChanged,
+        users_v1.TenantRepublished,
+        users_v1.PersonAdded,
+        users_v1.PersonChanged,
+        users_v1.PersonLeft,
+        users_v1.PersonRepublished,
+        users_v1.ProfileDefined,
+        users_v1.DepartmentMapped,
+        users_v1.ClockAdvancing,
+        users_v1.ClockReady,
+    ),
+    *_entries(
+        "seats",
+        topics.SEATS_COMMANDS,
+        seats_v1.OpenTenant,
+        seats_v1.OpenPool,
+        seats_v1.SetPolicy,
+        seats_v1.ClosePool,
+        seats_v1.AssignSeats,
+        seats_v1.ReplaceUser,
+        seats_v1.AddLicences,
+        seats_v1.ReduceLicences,
+        seats_v1.ScheduleReduction,
+        seats_v1.SchedulePeriod,
+        seats_v1.ClockAdvanced,
+        seats_v1.Tick,
+        seats_v1.RulesActivated,
+    ),
+    *_entries(
+        "seats",
+        topics.SEATS_EVENTS,
+        seats_v1.TenantOpened,
+        seats_v1.PoolOpened,
+        seats_v1.PolicyChanged,
+        seats_v1.PoolClosed,
+        seats_v1.PoolCloseScheduled,
+        seats_v1.SeatsAssigned,
+        seats_v1.SeatsQueued,
+        seats_v1.SeatsRefused,
+        seats_v1.SeatsMoved,
+        seats_v1.LicencesAdded,
+        seats_v1.OrderRefused,
+        seats_v1.LicencesReduced,
+        seats_v1.ReductionRefused,
+        seats_v1.ReductionScheduled,
+        seats_v1.PeriodScheduled,
+        seats_v1.ClockSettled,
+        seats_v1.CommandIgnored,
+        seats_v1.CommandRejected,
+        seats_v1.CommandFailed,
+        seats_v1.SeatFlagged,
+        seats_v1.SeatFlagCleared,
+        seats_v1.SeatGranted,
+        seats_v1.SeatRevoked,
+        seats_v1.SeatReleased,
+        seats_v1.HoldExpired,
+        seats_v1.HoldCancelled,
+        seats_v1.PoolNearLimit,
+        seats_v1.PoolAtLimit,
+        seats_v1.WarningArmed,
+        seats_v1.PoolExpanded,
+        seats_v1.PeriodStarted,
+        seats_v1.SettleFailed,
+    ),
+    *_entries(
+        "invoicing",
+        topics.INVOICING_EVENTS,
+        invoicing_v1.ModuleDefined,
+        invoicing_v1.PlanDefined,
+        invoicing_v1.BillingDetailsChanged,
+        invoicing_v1.SubscriptionStarted,
+        invoicing_v1.QuoteIssued,
+        invoicing_v1.QuoteApproved,
+        invoicing_v1.OrderCompleted,
+        invoicing_v1.OrderRefused,
+        invoicing_v1.ChargeBooked,
+        invoicing_v1.InvoiceIssued,
+    ),
+]
+
+REGISTRY: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}
+_BY_MODEL: dict[type[Payload], Entry] = {entry.model: entry for entry in _ENTRIES}
+assert len(REGISTRY) == len(_ENTRIES) == len(_BY_MODEL), "a type or a model is registered twice"
+
+
+def entry_of(model: type[Payload]) -> Entry:
+    return _BY_MODEL[model]
+
+
+def type_of(model: type[Payload]) -> str:
+    return _BY_MODEL[model].name
+
+
+def parse(type_: str, value: bytes | None) -> Payload:
+    """A reader's view of a message body: unknown fields are ignored.
+
+    Raises KeyError for an unknown type (readers count and skip those) and Poison("body") naming each wrong field.
+    """
+    model = REGISTRY[type_].model
+    try:
+        return model.model_validate_json(value or b"", extra="ignore")
+    except ValidationError as error:
+        raise Poison("body", describe(error)) from error
+
+
+def describe(error: ValidationError) -> str:
+    """`field: what would be right (got value)` for each error."""
+    parts = []
+    for e in error.errors(include_url=False):
+        field = ".".join(map(str, e["loc"])) or "body"
+        got = "" if e["type"] in ("missing", "json_invalid") else f" (got {str(e['input'])[:100]!r})"
+        parts.append(f"{field}: {e['msg']}{got}")
+    return "; ".join(parts)

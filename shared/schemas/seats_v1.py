@@ -1,0 +1,470 @@
+"""Commands to seats (`seats.commands.v1`) and its decisions (`seats.events.v1`), both kept for ever: opaque ids only.
+
+Counts are plain integers: a count that makes no sense (0, negative) is for the decision to answer with its reason. Reasons and policies
+are open enums for readers (`str`), closed for writers (the `StrEnum`s below).
+"""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from shared.schemas.base import Id, Instant, ModuleName, Payload
+
+# ---------------------------------------------------------------------------------------------------------------- words
+
+
+class Clock(StrEnum):
+    REAL = "real"
+    TEST = "test"
+
+
+class SeatState(StrEnum):
+    ACTIVE = "active"
+    FLAGGED = "flagged"
+    HELD = "held"
+    WAITING = "waiting"
+    # only in answers: why a module of the need is not there
+    REFUSED = "refused"
+    REVOKED = "revoked"
+
+
+class OverLimit(StrEnum):
+    FLAG = "flag"
+    REJECT = "reject"
+    EXPAND = "expand"
+    WAIT = "wait"
+
+
+class ReduceBelowUse(StrEnum):
+    FLAG_NEWEST = "flag_newest"
+    BLOCK = "block"
+
+
+class CloseAt(StrEnum):
+    NOW = "now"
+    PERIOD_END = "period_end"
+
+
+class Role(StrEnum):
+    """What an event is to the command it names."""
+
+    SETTLED = "settled"  # fell due before the command was decided
+    ANSWER = "answer"  # exactly one for each command but ticks and rules_activated
+    CONSEQUENCE = "consequence"  # for others, of the same decision
+
+
+class Reason(StrEnum):
+    """Why. Readers take any string: a later version may add one."""
+
+    # of the sender, copied into the decision
+    HIRED = "hired"
+    CHANGED = "changed"
+    LEFT = "left"
+    REACTIVATED = "reactivated"
+    POOL_OPENED = "pool_opened"
+    # granted, cleared, flagged
+    LICENCE_FREE = "licence_free"
+    OVER_LIMIT = "over_limit"
+    LICENCE_BOUGHT = "licence_bought"
+    SEAT_RELEASED = "seat_released"
+    REDUCTION = "reduction"
+    RESTORED = "restored"
+    LAST_ADMINISTRATOR = "last_administrator"
+    EXPANDED = "expanded"
+    # withdrawn
+    GRACE_EXPIRED = "grace_expired"
+    BASE_MODULE_REVOKED = "base_module_revoked"
+    POOL_CLOSED = "pool_closed"
+    HOLD_EXPIRED = "hold_expired"
+    NO_LONGER_NEEDED = "no_longer_needed"
+    # refused
+    POOL_FULL = "pool_full"
+    FLAG_CAP = "flag_cap"
+    EXPAND_CAP = "expand_cap"
+    GRACE_USED = "grace_used"
+    REVOKED = "revoked"
+    BASE_MODULE_REFUSED = "base_module_refused"
+    UNKNOWN_TENANT = "unknown_tenant"
+    UNKNOWN_MODULE = "unknown_module"
+    UNKNOWN_USER = "unknown_user"
+    MODULE_ALREADY_HELD = "module_already_held"
+    POOL_EXISTS = "pool_exists"
+    TENANT_EXISTS = "tenant_exists"
+    EXPECTED_DIFFERS = "expected_differs"
+    BELOW_USE = "below_use"
+    TERMINATE_INSTEAD = "terminate_instead"
+    REDUCTION_LIMITED = "reduction_limited"
+    ABOVE_LICENCES = "above_licences"
+    # rejected: the command makes no sense
+    UNREADABLE = "unreadable"
+    UNKNOWN_TYPE = "unknown_type"
+    INVALID_COUNT = "invalid_count"
+    INVALID_DURATION = "invalid_duration"
+    INVALID_POLICY = "invalid_policy"
+    INVALID_TIME = "invalid_time"
+    NOT_A_TEST_CLOCK = "not_a_test_clock"
+    WRONG_PARTITION = "wrong_partition"
+    # ignored
+    DUPLICATE = "duplicate"
+    STALE = "stale"
+
+
+class Position(Payload):
+    """Where a decision stands: the partition and the offset of its command."""
+
+    partition: int = Field(ge=0)
+    offset: int = Field(ge=0)
+
+
+class Policies(Payload):
+    """Of a pool (rules.md, Policies). What is not given keeps its value; at `open_pool`, its default."""
+
+    over_limit: str | None = None  # OverLimit, default flag
+    flag_cap: int | None = None  # flagged at most at once; none by default
+    expand_cap: int | None = None  # licences at most by expansion; none by default
+    grace: str | None = None  # ISO 8601, weeks to seconds, default P7D
+    reduce_below_use: str | None = None  # ReduceBelowUse, default flag_newest
+    warn_at: str | None = None  # share of the licences in use ("90%") or licences left ("5"); none by default
+    terminate_reduces_pool: bool | None = None  # default false
+    reduce_at: str | None = None  # now | period_end: what terminate_reduces_pool lowers
+
+
+class LicenceCount(Payload):
+    module: ModuleName
+    quantity: int
+
+
+class ExpectedPool(Payload):
+    module: ModuleName
+    licences: int
+    next_period: int
+
+
+class Expected(Payload):
+    """What the sender took for granted when it priced the order, as seats last reported it."""
+
+    period: str | None = None
+    pools: tuple[ExpectedPool, ...] = ()
+
+
+# ------------------------------------------------------------------------------------------------------------- commands
+
+
+class Numbered(Payload):
+    """Drawn by the sender under the tenant's row lock; seats ignores any not above the last of that sender and tenant."""
+
+    number: int = Field(ge=1)
+
+
+class OpenTenant(Numbered):
+    clock: str  # Clock
+    at: Instant | None = None  # a test clock's first time
+
+
+class OpenPool(Numbered):
+    module: ModuleName
+    base: bool
+    licences: int
+    policies: Policies = Policies()
+
+
+class SetPolicy(Numbered):
+    module: ModuleName
+    policies: Policies
+
+
+class ClosePool(Numbered):
+    module: ModuleName
+    at: str  # CloseAt
+
+
+class Need(Payload):
+    """What a person needs from now on: all modules, also those already held."""
+
+    modules: tuple[ModuleName, ...] = Field(max_length=200)
+    created_at: Instant  # of the person: a cut flags the newest first
+    administrator: bool = False
+    priority: int = 0  # higher is served first
+    reactivate: tuple[ModuleName, ...] = Field(default=(), max_length=200)
+    hold_until: Instant | None = None
+    partial: bool = False
+
+
+class AssignSeats(Need):
+    user: Id
+    revision: int = Field(ge=1)
+    reason: str
+
+
+class ReplaceUser(Payload):
+    from_user: Id
+    from_revision: int = Field(ge=1)
+    to_user: Id
+    to_revision: int = Field(ge=1)
+    to: Need
+    reason: str
+
+
+class AddLicences(Numbered):
+    order: Id
+    items: tuple[LicenceCount, ...] = Field(max_length=200)
+    expected: Expected
+    approved_at: Instant
+
+
+class ReduceLicences(Numbered):
+    order: Id
+    items: tuple[LicenceCount, ...] = Field(max_length=200)  # licences to take away
+    expected: Expected
+
+
+class ScheduleReduction(Numbered):
+    items: tuple[LicenceCount, ...] = Field(max_length=200)  # the next period's number
+    expected: Expected
+
+
+class SchedulePeriod(Numbered):
+    period: Id
+    starts_at: Instant
+
+
+class ClockAdvanced(Numbered):
+    to: Instant
+
+
+class Tick(Payload):
+    """To an explicit partition, without a tenant."""
+
+
+class RulesActivated(Payload):
+    """To each partition, without a tenant, by the operator's CLI."""
+
+    rules: int = Field(ge=1)
+
+
+# --------------------------------------------------------------------------------------------------------------- events
+
+
+class PoolState(Payload):
+    """A pool as it is after the decision."""
+
+    module: ModuleName
+    licences: int
+    next_period: int
+    active: int
+    flagged: int
+    held: int
+    waiting: int
+    available: int  # max(0, licences - active - held)
+
+
+class SeatsEvent(Payload):
+    command: str  # id of the command
+    position: Position
+    role: str  # Role
+    at: Instant  # the tenant's time at the decision
+    rules: int
+    reason: str
+    pools: tuple[PoolState, ...] = ()  # those touched
+    period: str | None = None  # in force in this tenant
+
+
+class PersonEvent(SeatsEvent):
+    user: Id
+    prev: Position | None = None  # of this person's previous decision
+
+
+class ModuleSeat(Payload):
+    """One module of a person's need, as answered."""
+
+    module: ModuleName
+    state: str  # SeatState
+    deadline: Instant | None = None  # flagged: when it is revoked; held: when it expires
+    since: Instant | None = None  # since when it is waited for, or flagged
+    reason: str | None = None
+
+
+# answers ---------------------------------------------------------------------------------------------------------------
+
+
+class TenantOpened(SeatsEvent):
+    clock: str
+
+
+class PoolOpened(SeatsEvent):
+    module: ModuleName
+    base: bool
+    policies: Policies  # all of them, defaults filled in
+
+
+class PolicyChanged(SeatsEvent):
+    module: ModuleName
+    policies: Policies  # all of them, as they are now
+
+
+class PoolClosed(SeatsEvent):
+    """The answer, or settled when a period began; each seat it held has its `SeatReleased`."""
+
+    module: ModuleName
+
+
+class PoolCloseScheduled(SeatsEvent):
+    module: ModuleName
+
+
+class NeedAnswered(PersonEvent):
+    """What the command said of the person, so that state can be rebuilt from the decisions alone."""
+
+    revision: int
+    need: Need
+    modules: tuple[ModuleSeat, ...]
+    released: tuple[ModuleName, ...] = ()
+
+
+class SeatsAssigned(NeedAnswered):
+    """All is granted; with `partial` a state for each module, refusals included. A need of nothing is assigned nothing."""
+
+
+class SeatsQueued(NeedAnswered):
+    blocked_by: tuple[ModuleName, ...]
+
+
+class SeatsRefused(NeedAnswered):
+    """Nothing new was granted; what was held and is still needed stays. `modules` says which and why."""
+
+
+class SeatsMoved(PersonEvent):
+    """`user` is who takes over."""
+
+    from_user: Id
+    from_revision: int
+    revision: int
+    from_prev: Position | None = None
+    need: Need
+    modules: tuple[ModuleSeat, ...]
+    released: tuple[ModuleName, ...] = ()
+
+
+class LicencesAdded(SeatsEvent):
+    order: Id
+    items: tuple[LicenceCount, ...]
+    approved_at: Instant
+
+
+class OrderRefused(SeatsEvent):
+    order: Id
+    expected: Expected
+    actual: Expected
+
+
+class LicencesReduced(SeatsEvent):
+    order: Id
+    items: tuple[LicenceCount, ...]
+
+
+class ReductionRefused(SeatsEvent):
+    order: Id | None = None
+    module: ModuleName | None = None
+    must_free: int | None = None  # seats to free first (B12)
+    expected: Expected | None = None
+    actual: Expected | None = None
+
+
+class WouldFlag(Payload):
+    module: ModuleName
+    users: tuple[Id, ...]  # the first 1,000
+    count: int
+
+
+class ReductionScheduled(SeatsEvent):
+    items: tuple[LicenceCount, ...]
+    would_flag: tuple[WouldFlag, ...] = ()
+
+
+class PeriodScheduled(SeatsEvent):
+    next_period_id: Id
+    starts_at: Instant
+
+
+class ClockSettled(SeatsEvent):
+    """The answer to `clock_advanced`: the SQL services take their time for this tenant from its `at`."""
+
+
+class CommandIgnored(SeatsEvent):
+    user: Id | None = None
+    last_revision: int | None = None
+    last_number: int | None = None
+
+
+class CommandRejected(SeatsEvent):
+    """The command cannot be understood or makes no sense; nothing was changed."""
+
+    field: str | None = None
+    value: str | None = None  # what stood there, cut to 200 characters
+    expected: str | None = None  # what would be right
+
+
+class CommandFailed(SeatsEvent):
+    error_id: str  # made from the position; the worker's log has the rest under it
+
+
+# consequences ----------------------------------------------------------------------------------------------------------
+
+
+class SeatEvent(PersonEvent):
+    module: ModuleName
+
+
+class SeatFlagged(SeatEvent):
+    deadline: Instant | None  # none: the last administrator, with nobody to take the flag
+
+
+class SeatFlagCleared(SeatEvent):
+    pass
+
+
+class SeatGranted(SeatEvent):
+    """Out of the queue, or restored by a purchase."""
+
+
+class SeatRevoked(SeatEvent):
+    base: bool
+    flagged_at: Instant
+
+
+class SeatReleased(SeatEvent):
+    """With a base module revoked or a pool closed."""
+
+
+class HoldExpired(SeatEvent):
+    pass
+
+
+class HoldCancelled(SeatEvent):
+    """By a cut: holds go first, newest first."""
+
+
+class PoolNearLimit(SeatsEvent):
+    module: ModuleName
+
+
+class PoolAtLimit(SeatsEvent):
+    module: ModuleName
+
+
+class WarningArmed(SeatsEvent):
+    module: ModuleName
+
+
+class PoolExpanded(SeatsEvent):
+    module: ModuleName
+    by: int
+
+
+class PeriodStarted(SeatsEvent):
+    starts_at: Instant
+    reduction_limited: tuple[ModuleName, ...] = ()
+
+
+class SettleFailed(SeatsEvent):
+    error_id: str

@@ -1,0 +1,58 @@
+"""Every topic, declared once. `seatpool topics create` makes them from this list; nothing is ever created by a broker on its own.
+
+Names here are without the deployment's prefix (`KafkaSettings.topic_prefix`), which is added where a broker is spoken to, so that event ids
+and positions are the same in every deployment.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+DAY_MS = 24 * 60 * 60 * 1000
+FOR_EVER = -1
+
+
+class Cleanup(StrEnum):
+    DELETE = "delete"
+    COMPACT = "compact"
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """`partitions` None: as many as the deployment's seats topics (24; 4 in the local stack), fixed for life."""
+
+    name: str
+    owner: str  # the service that declares it
+    retention_ms: int = FOR_EVER
+    cleanup: Cleanup = Cleanup.DELETE
+    log_append_time: bool = False
+    partitions: int | None = None
+    max_message_bytes: int = 1_048_588
+    outbox_fed: bool = True  # may carry a message at two offsets, so readers keep an inbox of its ids
+
+    def config(self) -> dict[str, str]:
+        """The broker's settings for this topic."""
+        settings = {
+            "cleanup.policy": str(self.cleanup),
+            "retention.ms": str(self.retention_ms),
+            "message.timestamp.type": "LogAppendTime" if self.log_append_time else "CreateTime",
+            "max.message.bytes": str(self.max_message_bytes),
+            "unclean.leader.election.enable": "false",
+        }
+        if self.cleanup is Cleanup.COMPACT:
+            # A zombie's late row must be repaired by the owner before the cleaner makes it permanent (faust.md, 2.6).
+            settings |= {"min.compaction.lag.ms": str(60 * 60 * 1000), "delete.retention.ms": str(DAY_MS)}
+            del settings["retention.ms"]
+        return settings
+
+
+HR_EVENTS = Topic("hr.events.v1", owner="upstream", retention_ms=30 * DAY_MS, partitions=4)
+USERS_EVENTS = Topic("users.events.v1", owner="users", retention_ms=30 * DAY_MS, partitions=4)
+# A decision is a pure function of this log, its times included: the broker stamps them in the order of the log.
+SEATS_COMMANDS = Topic("seats.commands.v1", owner="seats", log_append_time=True)
+# Not fed by an outbox: a repeated decision is the same bytes with the same id, and a watermark drops it.
+SEATS_EVENTS = Topic("seats.events.v1", owner="seats", outbox_fed=False)
+INVOICING_EVENTS = Topic("invoicing.events.v1", owner="invoicing", partitions=4)
+# Faust's name for the changelog of table `rows` of app `seats`. A frame is one record batch, 8 MB at most.
+SEATS_CHANGELOG = Topic("seats-rows-changelog", owner="seats", cleanup=Cleanup.COMPACT, max_message_bytes=8 * 1024 * 1024)
+
+TOPICS = (HR_EVENTS, USERS_EVENTS, SEATS_COMMANDS, SEATS_EVENTS, INVOICING_EVENTS, SEATS_CHANGELOG)

@@ -1,0 +1,89 @@
+"""What users says (`users.events.v1`, kept 30 days): tenants, people, profiles. Here, and only here, names and addresses travel."""
+
+from pydantic import EmailStr
+
+from shared.schemas.base import Actor, Change, Id, Instant, ModuleName, Payload, Text
+
+
+class UsersEvent(Payload):
+    at: Instant  # the tenant's time
+    actor: Actor
+    reason: Text = ""
+    changes: tuple[Change, ...] = ()
+
+
+class TenantState(UsersEvent):
+    name: Text
+    time_zone: str  # IANA
+    locale: str = "en"
+    clock: str  # real | test
+    contact_email: EmailStr  # of the tenant's administration: gets what no person can get
+    support_contact: Text  # of the vendor; every refusal names it (A13)
+
+
+class TenantCreated(TenantState):
+    pass
+
+
+class TenantChanged(TenantState):
+    pass
+
+
+class TenantRepublished(TenantState):
+    """The present state once more, for a reader that was rebuilt. Sends no mail."""
+
+
+class PersonState(UsersEvent):
+    """The whole person as they are now, so that a reader needs no other event."""
+
+    user: Id
+    external_id: Id
+    login: Text
+    email: EmailStr
+    name: Text
+    job_title: Text
+    department: Text | None = None
+    profile: Id | None = None
+    kind: str  # employee | external | service
+    administrator: bool
+    status: str  # active | inactive (may not log in) | deactivated (revoked in a base module) | left
+    modules: tuple[ModuleName, ...]  # the need
+    version: int  # rises with each change of this person; readers drop what is older
+
+
+class PersonAdded(PersonState):
+    pass
+
+
+class PersonChanged(PersonState):
+    pass
+
+
+class PersonLeft(PersonState):
+    pass
+
+
+class PersonRepublished(PersonState):
+    """The present state once more, for a reader that was rebuilt. Sends no mail."""
+
+
+class ProfileDefined(UsersEvent):
+    profile: Id
+    name: Text
+    modules: tuple[ModuleName, ...]
+    partial: bool
+
+
+class DepartmentMapped(UsersEvent):
+    department: Text
+    profile: Id | None
+
+
+class ClockAdvancing(UsersEvent):
+    """Writes for this tenant answer 409 from here to `ClockReady`."""
+
+    to: Instant
+
+
+class ClockReady(UsersEvent):
+    pass
