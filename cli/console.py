@@ -1,0 +1,40 @@
+"""What every command writes with, and how it fails: one line that says what is wrong and one that says what to do, no traceback."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, NoReturn, TypeVar
+
+import httpx
+import typer
+from rich.console import Console
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+T = TypeVar("T")
+
+
+class CliError(Exception):
+    """`hint` is what the reader can do about it."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message, self.hint = message, hint
+
+
+def fail(message: str, hint: str = "") -> NoReturn:
+    err.print(f"[bold red]seatpool:[/] {message}", markup=True, soft_wrap=True)
+    if hint:
+        err.print(f"          {hint}", soft_wrap=True)
+    raise typer.Exit(1)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Runs a command's coroutine; what went wrong in an expected way becomes a line, everything else stays a traceback (a bug)."""
+    try:
+        return asyncio.run(work)
+    except CliError as error:
+        fail(error.message, error.hint)
+    except httpx.ConnectError as error:
+        fail(f"nothing answers at {error.request.url}", "Is the stack up? `seatpool run` starts one, `seatpool status` shows what runs.")
+    except httpx.TimeoutException as error:
+        fail(f"no answer in time from {error.request.url}", "`seatpool status` shows which part is not well.")

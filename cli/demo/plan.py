@@ -1,0 +1,203 @@
+"""What a demo plays beside the people: a TOML file with the tenant, modules, profiles, dates and purchases.
+
+`examples/adventure-works.toml` shows every table. Money stands as text ("12.00") or whole numbers, never as a float.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, EmailStr, Field, ValidationError, field_validator, model_validator
+
+from cli.console import CliError
+from cli.hr_files import Company, changes_after
+from shared.schemas.base import Currency, Id, ModuleName
+from shared.schemas.seats_v1 import Policies
+
+EVERY_OTHER = "*"
+SHARE_WITHOUT_A_PLAN = 95  # licences for that many of a hundred people
+DAYS_WITHOUT_A_PLAN = 28
+
+
+def _no_float(value: object) -> object:
+    if isinstance(value, float):
+        raise ValueError('write money as text ("12.00"): a float cannot hold it')
+    return value
+
+
+Money = Annotated[Decimal, BeforeValidator(_no_float), Field(ge=0, max_digits=12, decimal_places=2)]
+
+
+class Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TenantPlan(Table):
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    time_zone: str = "UTC"
+    country: Annotated[str, Field(pattern="^[A-Z]{2}$")] = "DE"
+    street: str = "1 Main Street"
+    postcode: str = "10000"
+    city: str = "Capital"
+    vat_percent: Annotated[str, BeforeValidator(_no_float), Field(pattern=r"^\d{1,2}(\.\d{1,4})?$")] = "0"
+    currency: Currency = "EUR"
+    contact_email: EmailStr = "licences@example.com"
+    support_contact: EmailStr = "support@example.com"
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"{value!r} is no IANA time zone such as Europe/Copenhagen") from error
+        return value
+
+
+class SubscriptionPlan(Table):
+    term: Literal["monthly", "annual"] = "monthly"
+    starts: date
+    billed_until: date | None = None
+    charge_when: Literal["threshold", "now", "next_invoice"] = "now"
+
+
+class ModulePlan(Table):
+    title: str
+    base: bool = False
+    price: Money
+    licences: Annotated[int, Field(ge=1)]
+    policies: Policies = Policies()
+
+    @property
+    def price_minor(self) -> int:
+        return int(self.price.scaleb(2))
+
+
+class ProfilePlan(Table):
+    title: str
+    modules: tuple[ModuleName, ...]
+    partial: bool = False
+    departments: tuple[str, ...]  # "*": every department that no other profile names
+
+
+class Dates(Table):
+    hired_on: date
+    until: date
+    opened_on: date | None = None  # default: the first day of the subscription
+    at: time = time(9)  # local time of everything that happens
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.until < self.hired_on:
+            raise ValueError(f"until {self.until} is before hired_on {self.hired_on}")
+        return self
+
+
+class Purchase(Table):
+    on: date
+    add: Mapping[ModuleName, Annotated[int, Field(ge=1)]]
+
+
+class Figures(Table):
+    """What a run has to end with; what is not given is not compared."""
+
+    hired: int | None = None
+    active: int | None = None
+    flagged: int | None = None
+    revoked: int | None = None
+    refused: int | None = None
+    invoices: int | None = None
+    net: Money | None = None
+
+
+class Plan(Table):
+    tenant: TenantPlan
+    subscription: SubscriptionPlan
+    modules: Annotated[Mapping[ModuleName, ModulePlan], Field(min_length=1)]
+    profiles: Annotated[Mapping[Id, ProfilePlan], Field(min_length=1)]
+    dates: Dates
+    purchases: tuple[Purchase, ...] = ()
+    expected: Figures = Figures()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if not any(module.base for module in self.modules.values()):
+            raise ValueError("modules: one of them has to be a base module (base = true)")
+        known = set(self.modules)
+        for name, profile in self.profiles.items():
+            if unknown := set(profile.modules) - known:
+                raise ValueError(f"profiles.{name}.modules: {', '.join(sorted(unknown))} is not among the modules")
+        for purchase in self.purchases:
+            if unknown := set(purchase.add) - known:
+                raise ValueError(f"purchases: {', '.join(sorted(unknown))} is not among the modules")
+            if not self.dates.hired_on <= purchase.on <= self.dates.until:
+                raise ValueError(f"purchases: {purchase.on} is not between {self.dates.hired_on} and {self.dates.until}")
+        if self.subscription.starts > self.dates.hired_on:
+            raise ValueError(f"subscription.starts {self.subscription.starts} is after dates.hired_on {self.dates.hired_on}")
+        named = [department for profile in self.profiles.values() for department in profile.departments]
+        if twice := {department for department in named if named.count(department) > 1}:
+            raise ValueError(f"profiles: {', '.join(sorted(twice))} is named by two of them")
+        return self
+
+    def instant(self, day: date) -> datetime:
+        """That day at the plan's local time, in UTC."""
+        return datetime.combine(day, self.dates.at, ZoneInfo(self.tenant.time_zone)).astimezone(UTC)
+
+    @property
+    def opened_on(self) -> date:
+        return self.dates.opened_on or self.subscription.starts
+
+    def mapping(self, departments: tuple[str, ...]) -> dict[str, str]:
+        """department -> profile. Departments that nothing names are left out: their people get no profile."""
+        rest = next((name for name, profile in self.profiles.items() if EVERY_OTHER in profile.departments), None)
+        named = {department: name for name, profile in self.profiles.items() for department in profile.departments}
+        found = {department: named.get(department, rest) for department in departments}
+        return {department: profile for department, profile in found.items() if profile is not None}
+
+    def days(self, company: Company) -> list[date]:
+        """Every day after the hires on which the plan or the files let something happen, and the last day."""
+        days = {purchase.on for purchase in self.purchases} | {self.dates.until}
+        days |= {fact.effective_date for fact in changes_after(company, self.dates.hired_on, self.dates.until)}
+        return sorted(day for day in days if day > self.dates.hired_on)
+
+
+def read_plan(path: Path, company: Company) -> Plan:
+    """Raises CliError naming the wrong field, or the department that the folder does not have."""
+    try:
+        with path.open("rb") as file:
+            raw = tomllib.load(file)
+        plan = Plan.model_validate(raw)
+    except OSError as error:
+        raise CliError(f"the plan {path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CliError(f"the plan {path} is no TOML: {error}") from error
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_context=False)
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'plan'}: {e['msg']}" for e in details)
+        raise CliError(f"the plan {path} is wrong: {wrong}", "examples/adventure-works.toml shows every table.") from error
+    named = {department for profile in plan.profiles.values() for department in profile.departments} - {EVERY_OTHER}
+    if unknown := sorted(named - set(company.departments)):
+        raise CliError(f"the plan {path} names departments that the folder does not have: {', '.join(unknown)}")
+    return plan
+
+
+def plan_without_file(company: Company) -> Plan:
+    """One base module for everybody, licences for 95 % of the people; the day after the last hire, and four weeks."""
+    if not company.people:
+        raise CliError("the folder has no usable person", "See the bad rows above.")
+    hired_on = max(person.employee.hire_date for person in company.people) + timedelta(days=1)
+    heads = sum(person.employed_on(hired_on) for person in company.people)
+    raw: dict[str, Any] = {
+        "tenant": {"name": company.name.replace("-", " ").title()},
+        "subscription": {"term": "annual", "starts": hired_on.replace(day=1)},
+        "modules": {
+            "product": {"title": "The product", "base": True, "price": "120.00", "licences": max(1, heads * SHARE_WITHOUT_A_PLAN // 100)}
+        },
+        "profiles": {"everybody": {"title": "Everybody", "modules": ["product"], "departments": [EVERY_OTHER]}},
+        "dates": {"hired_on": hired_on, "until": hired_on + timedelta(days=DAYS_WITHOUT_A_PLAN)},
+    }
+    return Plan.model_validate(raw)

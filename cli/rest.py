@@ -1,0 +1,138 @@
+"""The services' REST doors as the command uses them: addresses, access token, problem+json turned into one line."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import orjson
+import stamina
+
+from cli.console import CliError
+
+SERVICES = ("users", "seats", "invoicing", "notifier")
+STACK_FILE = Path(".seatpool/stack.json")
+TIMEOUT_SECONDS = 30.0  # a handler waits 10 s at most (`?after=`, `Prefer: wait`), so a longer silence is a fault
+ATTEMPTS_MAX = 6
+TRANSIENT_STATUS = {502, 503, 504}
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where each service's REST is, and a token for it. `parts` is what else stack.json tells."""
+
+    urls: Mapping[str, str]
+    token: str = ""
+    operator_secret: str = ""
+    parts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def stack_file() -> Path:
+    return Path(os.environ.get("SEATPOOL_STATE_DIR", ".seatpool")) / "stack.json"
+
+
+def read_stack(path: Path | None = None) -> dict[str, Any]:
+    """What `seatpool run` wrote about the running local stack; {} when there is none."""
+    path = path or stack_file()
+    if not path.is_file():
+        return {}
+    try:
+        found = orjson.loads(path.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise CliError(f"{path} is not readable: {error}", "Remove it (`make clean`) and start the stack again.") from error
+    return found if isinstance(found, dict) else {}
+
+
+def addresses(path: Path | None = None) -> Addresses:
+    """SEATPOOL_<SERVICE>_URL, SEATPOOL_TOKEN and SEATPOOL_OPERATOR_SECRET win over the local stack's file."""
+    stack = read_stack(path)
+    urls = {
+        service: os.environ.get(f"SEATPOOL_{service.upper()}_URL") or stack.get("services", {}).get(service, "") for service in SERVICES
+    }
+    return Addresses(
+        urls={service: url.rstrip("/") for service, url in urls.items()},
+        token=os.environ.get("SEATPOOL_TOKEN") or stack.get("token", ""),
+        operator_secret=os.environ.get("SEATPOOL_OPERATOR_SECRET") or stack.get("operator_secret", ""),
+        parts=stack,
+    )
+
+
+class Rest:
+    """`async with Rest(addresses()) as rest: await rest.get("users", "/v1/tenants")`.
+
+    Raises CliError for a refusal, with its problem's own words.
+    """
+
+    def __init__(self, where: Addresses) -> None:
+        self.where = where
+        self._http = httpx.AsyncClient(timeout=TIMEOUT_SECONDS)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self._http.aclose()
+
+    async def get(self, service: str, path: str, **params: Any) -> Any:
+        return (await self.call("GET", service, path, params={k: v for k, v in params.items() if v is not None})).json()
+
+    async def put(self, service: str, path: str, body: Any) -> Any:
+        return _body(await self.call("PUT", service, path, json=body))
+
+    async def post(self, service: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Any:
+        return _body(await self.call("POST", service, path, json=body, headers=headers))
+
+    async def call(self, method: str, service: str, path: str, **arguments: Any) -> httpx.Response:
+        url = self.where.urls.get(service, "")
+        if not url:
+            raise CliError(
+                f"the address of {service} is not known",
+                f"Start a local stack (`seatpool run`), or set SEATPOOL_{service.upper()}_URL and SEATPOOL_TOKEN.",
+            )
+        headers = {"Authorization": f"Bearer {self.where.token}"} if self.where.token else {}
+        headers |= dict(arguments.pop("headers", None) or {})
+        response = await self._send(method, f"{url}{path}", headers=headers, **arguments)
+        if response.is_success:
+            return response
+        raise refusal(service, response)
+
+    async def _send(self, method: str, url: str, **arguments: Any) -> httpx.Response:
+        """A service that is starting or lost its database answers 502 to 504 or not at all: tried again with backoff.
+
+        Creating POSTs carry an Idempotency-Key or derived ids, so a repeat is safe.
+        """
+        async for attempt in stamina.retry_context(on=(httpx.TransportError, _Unavailable), attempts=ATTEMPTS_MAX, wait_max=3.0):
+            with attempt:
+                response = await self._http.request(method, url, **arguments)
+                if response.status_code in TRANSIENT_STATUS and attempt.num < ATTEMPTS_MAX:
+                    raise _Unavailable
+                return response
+        raise AssertionError("stamina either returns or raises")
+
+
+class _Unavailable(Exception):
+    pass
+
+
+def _body(response: httpx.Response) -> Any:
+    return response.json() if response.content else None
+
+
+def refusal(service: str, response: httpx.Response) -> CliError:
+    """`title: detail` of the problem, each wrong field by name."""
+    try:
+        problem = response.json()
+    except ValueError:
+        problem = {}
+    if not isinstance(problem, dict):
+        problem = {}
+    text = str(problem.get("detail") or problem.get("title") or response.text[:200] or response.reason_phrase)
+    errors = problem.get("errors") or []
+    fields = "; ".join(f"{e.get('field')}: {e.get('expected') or e.get('detail')}" for e in errors if isinstance(e, dict))
+    if fields and fields not in text:
+        text = f"{text} ({fields})"
+    hint = "The token has expired or is none: `seatpool token` makes a new one." if response.status_code == httpx.codes.UNAUTHORIZED else ""
+    return CliError(f"{service} answered {response.status_code}: {text}", hint)
