@@ -1,0 +1,45 @@
+"""Which errors of the driver are of the moment (Transient), which are the data's fault, and which are bugs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import exc
+
+from shared.errors import Transient
+
+# SQLSTATE: connection lost (08), deadlock and serialization (40), resources (53), shutdown (57P), lock and statement timeouts.
+_TRANSIENT_CLASSES = ("08", "40", "53")
+_TRANSIENT_STATES = {"55P03", "57014", "57P01", "57P02", "57P03", "57P05", "25P03"}
+_OF_THE_DATA = ("22", "23")  # data exception (a NUL in a text, a number out of range), constraint violated
+
+
+def sqlstate(error: exc.DBAPIError) -> str:
+    return getattr(error.orig, "sqlstate", None) or ""
+
+
+def is_transient(error: exc.DBAPIError) -> bool:
+    state = sqlstate(error)
+    return error.connection_invalidated or state[:2] in _TRANSIENT_CLASSES or state in _TRANSIENT_STATES or _is_closed(error)
+
+
+def is_of_the_data(error: exc.DBAPIError) -> bool:
+    """The statement was right and the value was not: for a message, a reason to park it, not to end the process."""
+    return sqlstate(error)[:2] in _OF_THE_DATA or (isinstance(error, exc.DataError) and not sqlstate(error))
+
+
+def _is_closed(error: exc.DBAPIError) -> bool:
+    # asyncpg raises these without a SQLSTATE when the server went away between two statements.
+    return isinstance(error, exc.InterfaceError | exc.OperationalError) and not sqlstate(error)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Errors of the moment leave the block as Transient, everything else as it is."""
+    try:
+        yield
+    except exc.DBAPIError as error:
+        if is_transient(error):
+            raise Transient(f"database: {error.orig}") from error
+        raise
+    except (exc.TimeoutError, ConnectionError, TimeoutError) as error:
+        raise Transient(f"database: {error or type(error).__name__}") from error

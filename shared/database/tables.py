@@ -1,0 +1,124 @@
+"""The tables of messaging and of REST's idempotency keys, the same in each service's database.
+
+They are the machinery's own and are read by no tenant's request, so they carry no row policy: the relay, the consumer and the operator's
+list of parked messages work for all tenants at once.
+"""
+
+from typing import Protocol
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    func,
+    text,
+)
+from sqlalchemy.engine import Connection
+
+messaging_metadata = MetaData()
+
+
+def _instant(name: str, *, nullable: bool = False) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=nullable, server_default=None if nullable else func.now())
+
+
+# Messages that were committed with the state they tell of, and are not yet acknowledged by the broker.
+outbox = Table(
+    "outbox",
+    messaging_metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),  # per key in commit order: drawn under the key's lock
+    Column("shard", SmallInteger, nullable=False),  # of the key: a relay's range is a range of shards
+    Column("topic", Text, nullable=False),  # without the deployment's prefix
+    Column("key", LargeBinary, nullable=False),
+    Column("tenant", Text),
+    Column("headers", LargeBinary, nullable=False),  # JSON: [[name, value], ...]
+    Column("value", LargeBinary, nullable=False),
+    _instant("created_at"),
+    Index("outbox_tenant", "tenant"),
+)
+
+# Ids of messages that were handled, kept 30 days. The same id from another source is another message (CloudEvents).
+inbox = Table(
+    "inbox",
+    messaging_metadata,
+    Column("consumer_group", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("message_id", Text, primary_key=True),
+    _instant("handled_at"),
+    Index("inbox_handled_at", "handled_at"),
+)
+
+# Where a group reads on. `watermark_*`: the last decision seen on a topic that repeats by position (design, section 5).
+consumer_positions = Table(
+    "consumer_positions",
+    messaging_metadata,
+    Column("consumer_group", Text, primary_key=True),
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("next_offset", BigInteger, nullable=False),
+    Column("watermark_offset", BigInteger, nullable=False, server_default=text("-1")),
+    Column("watermark_n", Integer, nullable=False, server_default=text("-1")),
+    _instant("updated_at"),
+)
+
+# Messages that could not be handled, with their original bytes. `id` is in the order of parking.
+parked_messages = Table(
+    "parked_messages",
+    messaging_metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("consumer_group", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("record_offset", BigInteger, nullable=False),
+    Column("timestamp_ms", BigInteger, nullable=False),
+    Column("tenant", Text),
+    Column("type", Text),
+    Column("message_id", Text),
+    Column("reason", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("key", LargeBinary),
+    Column("headers", LargeBinary, nullable=False),  # JSON: [[name, base64 of the value or null], ...]
+    Column("value", LargeBinary),
+    Column("status", Text, nullable=False, server_default=text("'parked'")),  # parked | done
+    Column("attempts", Integer, nullable=False, server_default=text("0")),  # of retry
+    _instant("parked_at"),
+    _instant("done_at", nullable=True),
+    Index("parked_messages_open", "consumer_group", "tenant", postgresql_where=text("status = 'parked'")),
+    # A batch that is read again after a lost commit parks nothing twice.
+    Index("parked_messages_once", "consumer_group", "topic", "partition", "record_offset", unique=True),
+)
+
+# The first answer to a creating POST, for 24 h.
+idempotency_keys = Table(
+    "idempotency_keys",
+    messaging_metadata,
+    Column("subject", Text, primary_key=True),  # of the token: keys of different callers never meet
+    Column("key", Text, primary_key=True),
+    Column("digest", LargeBinary, nullable=False),  # of method, path and body
+    Column("status", SmallInteger, nullable=False),
+    Column("headers", LargeBinary, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    _instant("created_at"),
+    Index("idempotency_keys_created_at", "created_at"),
+)
+
+
+class Operations(Protocol):
+    """What is used of `alembic.op`."""
+
+    def get_bind(self) -> Connection: ...
+
+
+def create(op: Operations) -> None:
+    """Called by each service's first migration. A later change of these tables is a migration of each service."""
+    messaging_metadata.create_all(op.get_bind(), checkfirst=False)
+    # Rows live for milliseconds: vacuum by number, not by share, or the relay walks over the dead ones.
+    op.get_bind().exec_driver_sql("ALTER TABLE outbox SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000)")

@@ -1,0 +1,127 @@
+"""One transaction: state, and the messages that tell of it, or neither."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import NamedTuple
+
+import orjson
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared import ids
+from shared.database.tenancy import SETTING, SYSTEM
+from shared.observability import tracing
+from shared.schemas import registry
+from shared.schemas.base import Payload
+from shared.schemas.envelope import Envelope
+
+NOTIFY_CHANNEL = "seatpool_outbox"
+SHARDS = 64
+
+# One statement for both: who commits rows of a key after us waits here, so ids of one key are drawn in commit order. Held until the
+# transaction ends; keys come sorted, so that two transactions with the same keys never wait for each other crosswise.
+_LOCK_KEYS = f"SELECT pg_advisory_xact_lock(k), pg_notify('{NOTIFY_CHANNEL}', '') FROM unnest($1::bigint[]) AS k"  # noqa: S608 - a constant
+_INSERT = """
+INSERT INTO outbox (shard, topic, key, tenant, headers, value)
+SELECT shard, topic, key, tenant, headers, value
+FROM unnest($1::smallint[], $2::text[], $3::bytea[], $4::text[], $5::bytea[], $6::bytea[])
+     WITH ORDINALITY AS r (shard, topic, key, tenant, headers, value, place)
+ORDER BY place
+"""
+_SET_SCOPE = f"SELECT set_config('{SETTING}', $1, true)"  # noqa: S608 - a constant
+
+
+class _OutboxRow(NamedTuple):
+    shard: int
+    topic: str
+    key: bytes
+    tenant: str | None
+    headers: bytes
+    value: bytes
+
+
+def lock_number(*parts: str | bytes) -> int:
+    """A signed 64-bit number for an advisory lock, the same in every process."""
+    digest = hashlib.blake2b(b"\0".join(part.encode() if isinstance(part, str) else part for part in parts), digest_size=8)
+    return int.from_bytes(digest.digest(), signed=True)
+
+
+class UnitOfWork:
+    """Made by `Database.unit_of_work`. Not for concurrent use: one connection, one statement at a time."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self.connection = connection
+        self._scope: str | None = None
+        self._outbox: list[_OutboxRow] = []
+
+    async def scope(self, tenant: str | None) -> None:
+        """Row-level security lets through this tenant's rows from here on; None: everybody's (the system's own work)."""
+        wanted = SYSTEM if tenant is None else tenant
+        if wanted != self._scope:
+            await self.connection.exec_driver_sql(_SET_SCOPE, (wanted,))
+            self._scope = wanted
+
+    def publish(
+        self,
+        payload: Payload,
+        *,
+        source: str,
+        tenant: str | None,
+        time: datetime,
+        subject: str | None = None,
+        cause: Envelope | None = None,
+        id: str | None = None,  # noqa: A002 - CloudEvents' own name
+    ) -> Envelope:
+        """The message is sent after the commit, in the order of publishing among those of its key (the tenant).
+
+        `time` is when it happened (the tenant's time), `cause` the message that is being handled: the chain's correlation is taken from
+        it, else from the request.
+        """
+        entry = registry.entry_of(type(payload))
+        envelope = Envelope(
+            id=id or ids.new_id(),
+            source=source,
+            type=entry.name,
+            time=time,
+            tenant=tenant,
+            subject=subject,
+            correlation=(cause.correlation or cause.id) if cause else tracing.current_correlation(),
+            causation=cause.id if cause else None,
+            traceparent=(cause.traceparent if cause else None) or tracing.current_traceparent(),
+        )
+        value = payload.model_dump_json().encode()
+        assert len(value) < entry.topic.max_message_bytes - 4096, f"a message of {len(value)} bytes cannot be sent: {entry.name}"
+        headers = orjson.dumps([(name, text.decode()) for name, text in envelope.headers()])
+        self._outbox.append(_OutboxRow(shard_of(envelope.key), entry.topic.name, envelope.key, tenant, headers, value))
+        return envelope
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """An exception rolls back the block's rows, its collected messages and its scope, and goes on to the caller."""
+        scope, collected = self._scope, len(self._outbox)
+        # One name for all: an inner savepoint hides the outer one until it ends, and one name is one prepared statement.
+        await self.connection.exec_driver_sql("SAVEPOINT s")
+        try:
+            yield
+        except Exception:
+            await self.connection.exec_driver_sql("ROLLBACK TO SAVEPOINT s")
+            await self.connection.exec_driver_sql("RELEASE SAVEPOINT s")
+            self._scope = scope
+            del self._outbox[collected:]
+            raise
+        await self.connection.exec_driver_sql("RELEASE SAVEPOINT s")
+
+    async def flush(self) -> None:
+        """Insert what was published, last in the transaction, so that the keys are locked for as short as can be."""
+        if not self._outbox:
+            return
+        locks = sorted({lock_number("outbox", row.key) for row in self._outbox})
+        await self.connection.exec_driver_sql(_LOCK_KEYS, (locks,))
+        columns = tuple(list(column) for column in zip(*self._outbox, strict=True))
+        await self.connection.exec_driver_sql(_INSERT, columns)
+        self._outbox.clear()
+
+
+def shard_of(key: bytes) -> int:
+    return lock_number("shard", key) % SHARDS

@@ -1,0 +1,120 @@
+"""Kafka clients as every service makes them, and the explicit step that creates the topics. Imports no database, so seats and the
+command line use it alone."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import stamina
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError
+from aiokafka.partitioner import murmur2
+
+from shared.errors import SeatpoolError, Transient
+from shared.schemas.topics import TOPICS, Topic
+from shared.settings import KafkaSettings
+
+log = structlog.get_logger(__name__)
+
+START_TIMEOUT_S = 120  # how long a broker that is not there yet is waited for at a start
+PARTITIONS_TIMEOUT_S = 30
+MIN_IN_SYNC = 2
+
+
+class TopicsDiffer(SeatpoolError):
+    """A topic exists with other partitions or settings than the list says; nobody but a person should mend that."""
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """Kafka's default: murmur2 of the key, made positive, modulo the number of partitions."""
+    return (murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+def make_producer(kafka: KafkaSettings, **options: Any) -> AIOKafkaProducer:
+    """Idempotent, acks=all, murmur2. Not started. After a failed send make a new one: its sequence numbers may have been used."""
+    options = {"enable_idempotence": True, "acks": "all", "linger_ms": 0, "max_batch_size": 256 * 1024} | options
+    return AIOKafkaProducer(**kafka.client_options(), **options)
+
+
+def make_reader(kafka: KafkaSettings, *topics: str, **options: Any) -> AIOKafkaConsumer:
+    """A consumer that never commits and never guesses where to start. Not started."""
+    options = {"enable_auto_commit": False, "auto_offset_reset": "none"} | options
+    return AIOKafkaConsumer(*topics, **kafka.client_options(), **options)
+
+
+@asynccontextmanager
+async def started(client: Any, timeout_s: float | None = START_TIMEOUT_S) -> AsyncIterator[Any]:
+    """Start a client, waiting for a broker that is not there yet; stop it at the end of the block. Raises Transient when it stays away."""
+    try:
+        async for attempt in stamina.retry_context(on=Transient, attempts=None, timeout=timeout_s):
+            with attempt:
+                try:
+                    await client.start()
+                except (KafkaConnectionError, OSError) as error:
+                    raise Transient(f"broker: {error}") from error
+        yield client
+    finally:
+        await (client.close() if isinstance(client, AIOKafkaAdminClient) else client.stop())
+
+
+async def create_topics(kafka: KafkaSettings, topics: tuple[Topic, ...] = TOPICS) -> list[str]:
+    """Create what is missing and check what is there; returns the names of those created. Raises TopicsDiffer."""
+    async with started(AIOKafkaAdminClient(**kafka.client_options())) as admin:
+        existing = set(await admin.list_topics())
+        missing = [topic for topic in topics if kafka.topic_name(topic) not in existing]
+        if missing:
+            # Somebody may create the same ones at the same time: then they are checked below like any others.
+            response = await admin.create_topics([_new_topic(kafka, topic) for topic in missing])
+            for name, code, *_ in response.topic_errors:
+                if code not in (0, TopicAlreadyExistsError.errno):
+                    raise SeatpoolError(f"topic {name} was not created: error {code}")
+        await _wait_until_known(admin, kafka, topics)
+        await _check(admin, kafka, topics)
+    log.info("topics-checked", created=[topic.name for topic in missing], existing=len(topics) - len(missing))
+    return [kafka.topic_name(topic) for topic in missing]
+
+
+def _new_topic(kafka: KafkaSettings, topic: Topic) -> NewTopic:
+    return NewTopic(kafka.topic_name(topic), kafka.partitions(topic), kafka.kafka_replication, topic_configs=_config(kafka, topic))
+
+
+def _config(kafka: KafkaSettings, topic: Topic) -> dict[str, str]:
+    return topic.config() | {"min.insync.replicas": str(min(MIN_IN_SYNC, kafka.kafka_replication))}
+
+
+async def _wait_until_known(admin: AIOKafkaAdminClient, kafka: KafkaSettings, topics: tuple[Topic, ...]) -> None:
+    """A topic is created before every broker tells of it."""
+    wanted = {kafka.topic_name(topic) for topic in topics}
+    async with asyncio.timeout(PARTITIONS_TIMEOUT_S):
+        while not wanted <= {t["topic"] for t in await admin.describe_topics(sorted(wanted)) if t["error_code"] == 0 and t["partitions"]}:
+            await asyncio.sleep(0.05)
+
+
+async def _check(admin: AIOKafkaAdminClient, kafka: KafkaSettings, topics: tuple[Topic, ...]) -> None:
+    differences = []
+    described = {t["topic"]: len(t["partitions"]) for t in await admin.describe_topics([kafka.topic_name(t) for t in topics])}
+    resources = [ConfigResource(ConfigResourceType.TOPIC, kafka.topic_name(topic)) for topic in topics]
+    configs: dict[str, dict[str, str]] = {}
+    for response in await admin.describe_configs(resources):
+        for resource in response.resources:
+            configs[resource[3]] = {entry[0]: entry[1] for entry in resource[4]}
+    for topic in topics:
+        name = kafka.topic_name(topic)
+        if described[name] != kafka.partitions(topic):
+            differences.append(f"{name} has {described[name]} partitions, expected {kafka.partitions(topic)}")
+        differences += [
+            f"{name}: {key} is {configs[name].get(key)}, expected {value}"
+            for key, value in _config(kafka, topic).items()
+            if configs[name].get(key) != value
+        ]
+    if differences:
+        raise TopicsDiffer("; ".join(differences))
+
+
+def of_the_moment(error: KafkaError) -> bool:
+    """Whether trying again can help."""
+    return bool(error.retriable) or isinstance(error, KafkaConnectionError)

@@ -1,0 +1,65 @@
+"""Where a group reads on: one row per (group, topic, partition), changed in the same transaction as the state."""
+
+import re
+from dataclasses import dataclass
+
+from shared.database import UnitOfWork
+from shared.errors import Poison
+from shared.schemas.topics import Topic
+
+_ID = re.compile(r"(?P<topic>.+)/(?P<partition>\d+)/(?P<offset>\d+)/(?P<n>\d+)")
+
+# The row lock closes the race of two owners of one partition (a rebalance that one of them has not noticed): the second waits here, and
+# then finds another position than the one it read from.
+_LOCK = """
+SELECT next_offset, watermark_offset, watermark_n FROM consumer_positions
+WHERE consumer_group = $1 AND topic = $2 AND partition = $3 FOR UPDATE
+"""
+_FIRST = """
+INSERT INTO consumer_positions (consumer_group, topic, partition, next_offset) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
+"""
+_STORE = """
+UPDATE consumer_positions SET next_offset = $4, watermark_offset = $5, watermark_n = $6, updated_at = now()
+WHERE consumer_group = $1 AND topic = $2 AND partition = $3
+"""
+_READ = "SELECT topic, partition, next_offset FROM consumer_positions WHERE consumer_group = $1"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    next_offset: int
+    watermark: tuple[int, int] = (-1, -1)  # (command offset, n) of the last decision seen
+
+
+class LostPartition(Exception):  # noqa: N818 - said to the consumer alone, which reads on from the stored position
+    """Another owner of this partition has moved its position."""
+
+
+def decision_position(topic: Topic, partition: int, message_id: str) -> tuple[int, int]:
+    """(command offset, n) out of a decision's id `<topic>/<partition>/<offset>/<n>`. Raises Poison("position")."""
+    match = _ID.fullmatch(message_id)
+    if match is None or int(match["partition"]) != partition:
+        raise Poison("position", f"id is {message_id!r}, expected <topic>/{partition}/<offset>/<n> on {topic.name}")
+    return int(match["offset"]), int(match["n"])
+
+
+async def lock(uow: UnitOfWork, group: str, topic: Topic, partition: int, expected: int) -> Position:
+    """The stored position, locked until the transaction ends. Raises LostPartition when it is not `expected`."""
+    key = (group, topic.name, partition)
+    row = (await uow.connection.exec_driver_sql(_LOCK, key)).one_or_none()
+    if row is None:
+        await uow.connection.exec_driver_sql(_FIRST, (*key, expected))
+        row = (await uow.connection.exec_driver_sql(_LOCK, key)).one()
+    if row[0] != expected:
+        raise LostPartition(f"{topic.name}/{partition} of {group} is at {row[0]}, not at {expected}")
+    return Position(row[0], (row[1], row[2]))
+
+
+async def store(uow: UnitOfWork, group: str, topic: Topic, partition: int, position: Position) -> None:
+    await uow.connection.exec_driver_sql(_STORE, (group, topic.name, partition, position.next_offset, *position.watermark))
+
+
+async def read(uow: UnitOfWork, group: str) -> dict[tuple[str, int], int]:
+    """(topic, partition) -> next offset, of all that the group ever read."""
+    rows = await uow.connection.exec_driver_sql(_READ, (group,))
+    return {(topic, partition): next_offset for topic, partition, next_offset in rows}

@@ -1,0 +1,81 @@
+"""Settings from the environment (`SEATPOOL_…`), flat names; `seatpool settings` prints every field with its description.
+
+A service's own `Settings` inherits what it needs: `class Settings(CommonSettings, KafkaSettings, DatabaseSettings)`.
+"""
+
+import ssl
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.schemas.topics import Topic
+
+
+class _Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="SEATPOOL_", extra="ignore", frozen=True)
+
+
+class CommonSettings(_Settings):
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe level that is logged.")
+    log_format: Literal["json", "console"] = Field("json", description="json: one object a line; console: coloured, for people.")
+    host: str = Field("127.0.0.1", description="Address that this process listens on for REST, probes and metrics.")
+    port: int = Field(8000, ge=0, le=65535, description="Port that this process listens on; 0 takes a free one.")
+    users_url: str = Field("http://127.0.0.1:8001", description="Base address of the users service (keys, access tokens).")
+    seats_url: str = Field("http://127.0.0.1:8002", description="Base address of the seats service.")
+    invoicing_url: str = Field("http://127.0.0.1:8003", description="Base address of the invoicing service.")
+    notifier_url: str = Field("http://127.0.0.1:8004", description="Base address of the notifier service.")
+    client_id: str = Field("", description="This service's name at the token endpoint of users.")
+    client_secret: SecretStr = Field(SecretStr(""), description="This service's secret at the token endpoint of users.")
+
+
+class KafkaSettings(_Settings):
+    kafka_bootstrap: str = Field("127.0.0.1:9092", description="Brokers to begin with: host:port, separated by commas.")
+    kafka_topic_prefix: str = Field("", description="Stands before each topic's and group's name, so that deployments can share a cluster.")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How brokers are spoken to."
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="Used with SASL_PLAINTEXT and SASL_SSL."
+    )
+    kafka_sasl_username: str | None = Field(None, description="User at the broker, with SASL.")
+    kafka_sasl_password: SecretStr | None = Field(None, description="Password at the broker, with SASL.")
+    kafka_ssl_cafile: str | None = Field(None, description="File of the certificates to trust, with SSL; default: the system's.")
+    seats_partitions: int = Field(24, ge=1, description="Partitions of the seats topics; fixed for life once the topics exist.")
+    kafka_replication: int = Field(1, ge=1, description="Copies of each partition; 3 in production.")
+
+    def topic_name(self, topic: Topic) -> str:
+        return f"{self.kafka_topic_prefix}{topic.name}"
+
+    def group_name(self, group: str) -> str:
+        return f"{self.kafka_topic_prefix}{group}"
+
+    def partitions(self, topic: Topic) -> int:
+        return topic.partitions or self.seats_partitions
+
+    def client_options(self) -> dict[str, Any]:
+        """What every aiokafka client is made with. Metadata is refreshed every 10 s: with the default of 5 minutes a client that has
+        no committed offset can stall that long after a leader moved."""
+        options: dict[str, Any] = {
+            "bootstrap_servers": self.kafka_bootstrap,
+            "security_protocol": self.kafka_security_protocol,
+            "metadata_max_age_ms": 10_000,
+            "request_timeout_ms": 15_000,
+        }
+        if self.kafka_security_protocol.endswith("SSL"):
+            options["ssl_context"] = ssl.create_default_context(cafile=self.kafka_ssl_cafile)
+        if self.kafka_security_protocol.startswith("SASL"):
+            options |= {
+                "sasl_mechanism": self.kafka_sasl_mechanism,
+                "sasl_plain_username": self.kafka_sasl_username,
+                "sasl_plain_password": self.kafka_sasl_password.get_secret_value() if self.kafka_sasl_password else None,
+            }
+        return options
+
+
+class DatabaseSettings(_Settings):
+    database_url: SecretStr = Field(
+        SecretStr("postgresql://localhost/seatpool"),
+        description="postgresql://user:password@host:port/database: this service's own database and role (no superuser).",
+    )
+    database_pool_size: int = Field(5, ge=1, description="Connections that one process keeps at most.")
