@@ -1,0 +1,19 @@
+"""The pure decision core of the seats service: no IO, no clock, no id made inside; standard library and schemas only.
+
+    Command(id, source, tenant, payload, partition, offset)                  made by the engine from envelope and record
+    decide(tenants, command, clock_ms, rules=1) -> Decision(events, changed)   `tenants` is {tenant id: Tenant}; a tenant opened is put in
+    decide_tick(tenant, tick_id, partition, offset, clock_ms, n, limit, rules=1) -> Decision
+                                                                    one tenant's part of a tick; `n` is the number of its first event
+    evolve(tenants, tenant_id, event) -> None                       state from decisions alone; then `take_changed(tenant)`
+    Event(type, body, n)                  type as in the registry, body a dict of JSON values: orjson.dumps(body) is the record's value;
+                                          n is the last part of the event's id
+    rejected(...), failed(...), settle_failed(...) -> Event         answers the engine gives when it has no decision
+    load(rows) -> dict[tenant id, Tenant]                           after a restore; derived state is a pure function of the rows
+    to_json(key, row) / from_json(key, data)                        canonical form for the changelog, REST and verify
+    tenant.due() / tenant.tick_due() -> ms | None                   when the next thing falls due (tick_due: None on a test clock)
+    check_laws(tenant, modules) / check_all(tenant)                 LawBroken stops the worker
+    forecast(tenant, clock_ms, at_ms), what_if(tenants, commands, clock_ms)   run on the tenant itself and rolled back
+
+Times are int milliseconds since 1970 UTC inside, RFC 3339 strings in bodies. Rows are immutable: whoever holds one may keep it.
+Everything raises before it changes anything, or the tenant is put back as it was (an undo log of rows) and the exception goes on.
+"""
