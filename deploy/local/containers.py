@@ -1,0 +1,75 @@
+"""The broker and PostgreSQL as containers (`BACKEND=docker`, testcontainers), with the images of deploy/compose.yaml."""
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from deploy.local import ports
+
+KAFKA_IMAGE = "apache/kafka:4.1.1"
+POSTGRES_IMAGE = "postgres:18"
+
+
+def why_no_engine() -> str | None:
+    """None when a container engine answers, else the reason why not, in a sentence for people."""
+    import docker
+    from docker.errors import DockerException
+
+    try:
+        client = docker.from_env(timeout=5)
+        client.ping()
+        client.close()
+    except (DockerException, OSError) as error:
+        return f"no container engine answers ({type(error).__name__}); install Docker or set DOCKER_HOST"
+    return None
+
+
+def start_kafka() -> tuple[str, Callable[[], None]]:
+    """The bootstrap address and the function that ends it. Blocking: call it in a thread."""
+    from testcontainers.core.container import DockerContainer
+    from testcontainers.core.wait_strategies import LogMessageWaitStrategy
+
+    # Clients are sent to the advertised address, so the port on the host has to be known before the start.
+    port = ports.pick()
+    settings = {
+        "KAFKA_NODE_ID": "1",
+        "KAFKA_PROCESS_ROLES": "broker,controller",
+        "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@localhost:29093",
+        "KAFKA_LISTENERS": "PLAINTEXT://:9092,CONTROLLER://:29093",
+        "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://127.0.0.1:{port}",
+        "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
+        "KAFKA_INTER_BROKER_LISTENER_NAME": "PLAINTEXT",
+        "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
+        "KAFKA_OFFSETS_TOPIC_NUM_PARTITIONS": "3",
+        "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
+        "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
+        "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
+        "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
+        "KAFKA_BROKER_SESSION_TIMEOUT_MS": "2000",
+        "KAFKA_BROKER_HEARTBEAT_INTERVAL_MS": "500",
+    }
+    container: Any = DockerContainer(os.environ.get("KAFKA_IMAGE", KAFKA_IMAGE)).with_bind_ports(9092, port)
+    for name, value in settings.items():
+        container = container.with_env(name, value)
+    container.waiting_for(LogMessageWaitStrategy("Kafka Server started").with_startup_timeout(180))
+    container.start()
+    return f"127.0.0.1:{port}", lambda: _end(container)
+
+
+def start_postgres() -> tuple[str, Callable[[], None]]:
+    """The superuser's URL and the function that ends it. Blocking: call it in a thread."""
+    from testcontainers.postgres import PostgresContainer
+
+    container: Any = PostgresContainer(os.environ.get("POSTGRES_IMAGE", POSTGRES_IMAGE), driver=None)
+    container.with_command("-c max_connections=200")
+    container.start()
+    return str(container.get_connection_url()), lambda: _end(container)
+
+
+def _end(container: Any) -> None:
+    from docker.errors import DockerException
+
+    with suppress(DockerException):  # an engine that went away took its containers with it
+        container.stop()

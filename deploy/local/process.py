@@ -1,0 +1,93 @@
+"""One child process: in a session of its own, dies with its parent, its output goes line by line to one function."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+LAUNCH = Path(__file__).with_name("launch.py")
+CHUNK_BYTES = 65_536
+
+OnLine = Callable[[str], None]
+
+
+class Child:
+    def __init__(self, process: asyncio.subprocess.Process, on_line: OnLine) -> None:
+        self._process = process
+        self._reader = asyncio.create_task(_read_lines(process, on_line))
+
+    @classmethod
+    async def start(
+        cls,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: Path,
+        on_line: OnLine,
+        orphan_signal: signal.Signals = signal.SIGKILL,
+        drop_root: bool = False,
+    ) -> "Child":
+        """`orphan_signal` is what the kernel sends when this process dies; `drop_root`: run as nobody if this process is root."""
+        drop = "1" if drop_root and os.geteuid() == 0 else "0"
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()), str(int(orphan_signal)), drop, *command),
+            env=dict(env),
+            cwd=cwd,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            # Its own session: Ctrl-C in the terminal reaches the supervisor alone, and the whole group can be ended at once.
+            start_new_session=True,
+        )
+        return cls(process, on_line)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.returncode is None
+
+    async def wait(self) -> int:
+        """The exit code once it ended and the last of its output was passed on; -9 for SIGKILL and so on."""
+        code = await self._process.wait()
+        # A grandchild may hold the pipe open for longer than the child lives: do not wait for it.
+        await asyncio.wait({self._reader}, timeout=1)
+        self._reader.cancel()
+        return code
+
+    def send(self, number: signal.Signals) -> None:
+        """To the whole group. A group that is gone already is what the sender wanted."""
+        try:
+            os.killpg(self._process.pid, number)
+        except ProcessLookupError:
+            return
+
+    async def stop(self, number: signal.Signals, grace_seconds: float) -> int:
+        """Asks with `number`, and ends the group by force after the grace. A paused child is woken first, or it could not hear."""
+        self.send(number)
+        self.send(signal.SIGCONT)
+        try:
+            code = await asyncio.wait_for(self._process.wait(), grace_seconds)
+        except TimeoutError:
+            code = None
+        self.send(signal.SIGKILL)  # what it may have left in its group
+        return await self.wait() if code is None else code
+
+
+async def _read_lines(process: asyncio.subprocess.Process, on_line: OnLine) -> None:
+    """By chunks, as a line may be longer than any buffer."""
+    assert process.stdout is not None
+    rest = b""
+    while chunk := await process.stdout.read(CHUNK_BYTES):
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            on_line(line.decode(errors="replace"))
+        if len(rest) > CHUNK_BYTES:
+            on_line(rest.decode(errors="replace"))
+            rest = b""
+    if rest:
+        on_line(rest.decode(errors="replace"))
