@@ -64,6 +64,20 @@ class SubscriptionStarted(InvoicingEvent):
     charge_when: str  # threshold | now | next_invoice
     billing_details: Id
     modules: tuple[SubscriptionModule, ...]
+    time_zone: str = "UTC"  # IANA; the local days of this subscription, so that they can be rebuilt without the tenant's record
+    payment_days: int = Field(default=14, ge=0)  # from the day of an invoice to the day it is due
+    test: bool = False  # the tenant is on a test clock: its invoices have a number series of their own and are no tax documents
+
+
+class TermsApplied(InvoicingEvent):
+    """Which price list and billing details were in force when a decision of seats was read that nobody had approved a price for:
+    an expansion, the begin of a period."""
+
+    decision: str  # id of the seats event
+    subscription: Id
+    plan: Id
+    plan_version: int
+    billing_details: Id
 
 
 class QuoteLine(Payload):
@@ -97,12 +111,15 @@ class QuoteIssued(InvoicingEvent):
     priced_for: date
     plan_version: int
     expires_at: Instant
+    plan: Id | None = None
+    billing_details: Id | None = None  # that the taxes were computed with
 
 
 class QuoteApproved(InvoicingEvent):
     quote: Id
     order: Id
     approved_on: date
+    billing_details: Id | None = None  # the version the invoice is made out to
 
 
 class OrderCompleted(InvoicingEvent):
@@ -133,7 +150,7 @@ class ChargeBooked(InvoicingEvent):
 
 
 class InvoiceLine(Payload):
-    text_key: str  # proration | recurring | adjustment
+    text_key: str  # proration | recurring | adjustment (the sum of several charges: unit price and days are 0)
     module: ModuleName
     quantity: int
     unit_price_minor: int
@@ -159,3 +176,5 @@ class InvoiceIssued(InvoicingEvent):
     net_minor: int
     tax_minor: int
     gross_minor: int
+    decision: str | None = None  # id of the seats event that called for it
+    test: bool = False  # as the subscription says

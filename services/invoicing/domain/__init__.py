@@ -1,0 +1,9 @@
+"""What is owed, as pure functions of the events: no IO, no clock, no id made here.
+
+calendar   local days, periods with their anchor day kept
+money      exact fractions, rounding half up, tax per category
+ledger     the licences of a module in a period as lots, and what a change of them costs
+quote      prices an offer, or says why there is none
+history    the events of one tenant, folded
+invoices   every charge and invoice that the events call for; what is missing of them; rebuild
+"""

@@ -1,0 +1,82 @@
+"""Local days and billing periods (T10, B7).
+
+A period is [start, end) in local dates of the tenant. Its boundaries are counted from the anchor, the first period's start, never from the
+previous boundary: an anchor on the 31st gives Jan 31, Feb 28, Mar 31, where counting on would stay on the 28th for ever.
+"""
+
+import calendar
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+
+class Term(StrEnum):
+    MONTHLY = "monthly"
+    ANNUAL = "annual"
+
+
+MONTHS = {Term.MONTHLY: 1, Term.ANNUAL: 12}
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """[start, end): the end is the first day of the next one."""
+
+    start: date
+    end: date
+
+    def __post_init__(self) -> None:
+        assert self.start < self.end, "a period has at least one day"
+
+    def __contains__(self, day: date) -> bool:
+        return self.start <= day < self.end
+
+    @property
+    def days(self) -> int:
+        return (self.end - self.start).days
+
+    def remaining(self, day: date) -> int:
+        """Days from `day`, which counts, to the end (T10: the day of the order's approval counts)."""
+        assert day in self, f"{day} is not in {self}"
+        return (self.end - day).days
+
+
+def boundary(anchor: date, term: Term, count: int) -> date:
+    """The start of the `count`-th period from the anchor; a day the month does not have becomes its last one."""
+    months = anchor.year * 12 + anchor.month - 1 + count * MONTHS[term]
+    year, month = divmod(months, 12)
+    last_day = calendar.monthrange(year, month + 1)[1]
+    return date(year, month + 1, min(anchor.day, last_day))
+
+
+def period_at(anchor: date, term: Term, day: date) -> Period:
+    """The period in which `day` lies."""
+    months = (day.year - anchor.year) * 12 + day.month - anchor.month
+    count = months // MONTHS[term]
+    if boundary(anchor, term, count) > day:
+        count -= 1
+    period = Period(boundary(anchor, term, count), boundary(anchor, term, count + 1))
+    assert day in period
+    return period
+
+
+def next_period(anchor: date, term: Term, period: Period) -> Period:
+    return period_at(anchor, term, period.end)
+
+
+def local_day(at: datetime, zone: str) -> date:
+    return at.astimezone(ZoneInfo(zone)).date()
+
+
+def start_of_day(day: date, zone: str) -> datetime:
+    """The first instant of a local day, in UTC.
+
+    Where the clock jumps over midnight, `fold=0` reads the missing hour with the offset before the jump, which is the instant of the jump
+    itself; where midnight comes twice, `fold=0` is the first.
+    """
+    return datetime.combine(day, time(), tzinfo=ZoneInfo(zone)).astimezone(UTC)
+
+
+def add_days(day: date, days: int) -> date:
+    return day + timedelta(days=days)

@@ -1,0 +1,81 @@
+"""The events of one tenant, folded into what invoices are made of.
+
+What invoicing says is looked up by its key, so it may come in any order; what seats decided is taken in the order of its log, which is the
+order of the event ids. Reading both topics from the start therefore gives the same history however they interleave.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from shared.schemas.base import Payload
+from shared.schemas.invoicing_v1 import (
+    BillingDetailsChanged,
+    InvoiceIssued,
+    PlanDefined,
+    QuoteApproved,
+    QuoteIssued,
+    SubscriptionStarted,
+    TermsApplied,
+)
+from shared.schemas.seats_v1 import LicencesAdded, PeriodStarted, PoolExpanded, PoolOpened
+
+Fact = tuple[str, Payload]  # the message's id and body
+Decision = PoolOpened | LicencesAdded | PoolExpanded | PeriodStarted
+DECISIONS = (PoolOpened, LicencesAdded, PoolExpanded, PeriodStarted)
+
+
+def decision_order(event_id: str) -> tuple[int, int, int]:
+    """Partition, command offset and n of a seats event's id (`seats.commands.v1/<partition>/<offset>/<n>`)."""
+    _, partition, offset, n = event_id.rsplit("/", 3)
+    return int(partition), int(offset), int(n)
+
+
+def decision_key(event_id: str) -> str:
+    """The same as a word that may stand in an id: what a decision calls for is named after it, so it cannot be made twice."""
+    return "-".join(map(str, decision_order(event_id)))
+
+
+@dataclass(slots=True)
+class History:
+    contract: SubscriptionStarted | None = None
+    plans: dict[tuple[str, int], PlanDefined] = field(default_factory=dict)
+    details: dict[str, BillingDetailsChanged] = field(default_factory=dict)
+    quotes: dict[str, QuoteIssued] = field(default_factory=dict)
+    approvals: dict[str, QuoteApproved] = field(default_factory=dict)  # by order
+    terms: dict[str, TermsApplied] = field(default_factory=dict)  # by decision
+    decisions: list[tuple[str, Decision]] = field(default_factory=list)
+    issued: dict[str, InvoiceIssued] = field(default_factory=dict)  # by invoice
+
+    def price_minor(self, plan: str, version: int, module: str, term: str) -> int:
+        """For a whole period. KeyError: the price list does not have it (checked when a subscription starts and a plan changes)."""
+        for price in self.plans[plan, version].prices:
+            if price.module == module and price.term == term:
+                return price.amount_minor
+        raise KeyError((plan, version, module, term))
+
+
+def fold(facts: Iterable[Fact]) -> History:
+    history = History()
+    decisions: dict[str, Decision] = {}
+    for event_id, event in facts:
+        match event:
+            case SubscriptionStarted():
+                history.contract = event
+            case PlanDefined():
+                history.plans[event.plan, event.version] = event
+            case BillingDetailsChanged():
+                history.details[event.version] = event
+            case QuoteIssued():
+                history.quotes[event.quote] = event
+            case QuoteApproved():
+                history.approvals[event.order] = event
+            case TermsApplied():
+                history.terms[event.decision] = event
+            case InvoiceIssued():
+                history.issued[event.invoice] = event
+            case PoolOpened() | LicencesAdded() | PoolExpanded() | PeriodStarted():
+                decisions[event_id] = event
+            case _:
+                pass  # everything else says nothing about money
+    history.decisions = sorted(decisions.items(), key=lambda item: decision_order(item[0]))
+    return history

@@ -1,0 +1,208 @@
+"""Prices an offer, or says why there is none (T7 T8 B1 B3 B4 B5 B7 B9 B2).
+
+Nothing changes before a quote is approved; one that no longer fits is refused, never silently repriced.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from services.invoicing.domain.calendar import Period, add_days, local_day, start_of_day
+from services.invoicing.domain.invoices import Account, charged
+from services.invoicing.domain.ledger import Change, cost_minor
+from services.invoicing.domain.money import Tax, tax_lines
+from shared.schemas.base import Actor
+from shared.schemas.invoicing_v1 import BillingDetailsChanged, PlanDefined, QuoteIssued, QuoteLine, SubscriptionStarted
+from shared.schemas.seats_v1 import Expected, ExpectedPool
+
+LICENCES_MAX = 1_000_000  # of one pool: more is a typing error, and keeps amounts within 63 bits (with PRICE_MINOR_MAX)
+PRICE_MINOR_MAX = 10_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """`type` is the stable name of the refusal, `extra` what the asker needs to go on."""
+
+    type: str
+    detail: str
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Licences wanted of a module: so many more (B4), or so many in all (B3). Exactly one of the two is given."""
+
+    module: str
+    add: int | None = None
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """As seats last reported it."""
+
+    licences: int
+    next_period: int
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a price depends on, as it is now."""
+
+    contract: SubscriptionStarted
+    plan: PlanDefined  # in force
+    plans: Sequence[PlanDefined]  # all in force, to name those that would do
+    details: BillingDetailsChanged
+    account: Account
+    pools: Mapping[str, Pool]
+    period: str | None  # as seats names it
+    at: datetime  # the tenant's time
+
+
+def expected(situation: Situation, modules: Iterable[str]) -> Expected:
+    """What the order takes for granted; seats refuses it when it no longer holds."""
+    pools = situation.pools
+    return Expected(
+        period=situation.period,
+        pools=tuple(
+            ExpectedPool(module=module, licences=pools[module].licences, next_period=pools[module].next_period)
+            for module in sorted(modules)
+        ),
+    )
+
+
+def price(situation: Situation, items: Sequence[Item], *, quote: str, actor: Actor, valid: timedelta) -> QuoteIssued | Refusal:
+    contract, plan = situation.contract, situation.plan
+    day = local_day(situation.at, contract.time_zone)
+    refusal = _refusal(situation, items)
+    if refusal is not None:
+        return refusal
+    period = situation.account.period
+    assert period is not None
+    lines = []
+    for item in sorted(items, key=lambda item: item.module):
+        line = _line(situation, period, item)
+        if isinstance(line, Refusal):
+            return line
+        lines.append(line)
+    details = situation.details
+    net_minor = sum(line.net_minor for line in lines)
+    taxes = tax_lines((Tax(details.tax_category, details.tax_rate_percent), line.net_minor) for line in lines)
+    tax_minor = sum(tax.tax_minor for tax in taxes)
+    # Priced for one local day: at its end the number of remaining days changes, and with it the amount.
+    expires_at = min(situation.at + valid, start_of_day(add_days(day, 1), contract.time_zone))
+    return QuoteIssued(
+        at=situation.at,
+        actor=actor,
+        quote=quote,
+        subscription=contract.subscription,
+        currency=contract.currency,
+        lines=tuple(lines),
+        taxes=taxes,
+        net_minor=net_minor,
+        tax_minor=tax_minor,
+        gross_minor=net_minor + tax_minor,
+        charge=charged(contract.charge_when, day, period.end),
+        priced_for=day,
+        plan=plan.plan,
+        plan_version=plan.version,
+        expires_at=expires_at,
+        billing_details=details.version,
+    )
+
+
+def _refusal(situation: Situation, items: Sequence[Item]) -> Refusal | None:
+    contract, plan, period = situation.contract, situation.plan, situation.account.period
+    day = local_day(situation.at, contract.time_zone)
+    if period is None:
+        return Refusal("subscription-pending", "The subscription is not active yet: the seats service has not opened every pool.")
+    if day not in period:
+        return Refusal(
+            "renewal-pending",
+            f"The period {period.start} to {period.end} is over and the next one has not begun yet. Ask again once it has.",
+            {"period_end": period.end.isoformat()},
+        )
+    if not plan.allows_extra_licences:
+        return _upgrade(situation)
+    modules = [item.module for item in items]
+    repeated = sorted({module for module in modules if modules.count(module) > 1})
+    if repeated:
+        return Refusal("module-repeated", f"Each module can be ordered once in a quote; given more than once: {', '.join(repeated)}.")
+    unknown = sorted(set(modules) - set(situation.pools))
+    if unknown:
+        return Refusal(
+            "module-not-subscribed",
+            f"The subscription has no licences of {', '.join(unknown)}; it has {', '.join(sorted(situation.pools))}.",
+            {"modules": unknown, "subscribed": sorted(situation.pools)},
+        )
+    return None
+
+
+def _upgrade(situation: Situation) -> Refusal:
+    """B2: the plan has to be upgraded first, to one of those named."""
+    contract, modules = situation.contract, set(situation.pools)
+
+    def would_do(plan: PlanDefined) -> bool:
+        priced = {price.module for price in plan.prices if price.term == contract.term}
+        return plan.allows_extra_licences and plan.currency == contract.currency and modules <= priced
+
+    fitting = [plan for plan in situation.plans if would_do(plan)]
+    named = ", ".join(f"{plan.name} ({plan.plan})" for plan in fitting) or "none at present"
+    return Refusal(
+        "plan-without-extra-licences",
+        f"The plan {situation.plan.name} does not allow extra licences. Upgrade the plan first; plans that allow them: {named}.",
+        {"plan": situation.plan.plan, "plans": [plan.plan for plan in fitting]},
+    )
+
+
+def _line(situation: Situation, period: Period, item: Item) -> QuoteLine | Refusal:
+    pool, contract, plan = situation.pools[item.module], situation.contract, situation.plan
+    assert (item.add is None) != (item.total is None)
+    quantity = item.add if item.add is not None else (item.total or 0) - pool.licences
+    if quantity <= 0 and item.total is not None:
+        return Refusal(
+            "total-not-above-present",
+            f"{item.module}: {pool.licences} licences are bought at present, so a new total of {item.total} buys none. "
+            "A quote adds licences; fewer from the next period on is a reduction, which is ordered apart.",
+            {"module": item.module, "licences": pool.licences, "total": item.total},
+        )
+    assert quantity > 0, "add is at least 1"
+    if pool.licences + quantity > LICENCES_MAX:
+        return Refusal("too-many-licences", f"{item.module}: at most {LICENCES_MAX} licences; it would be {pool.licences + quantity}.")
+    prices = {price.module: price.amount_minor for price in plan.prices if price.term == contract.term}
+    if item.module not in prices:
+        return Refusal("module-not-priced", f"The plan {plan.name} has no price of {item.module} for the {contract.term} term.")
+    unit, day = prices[item.module], local_day(situation.at, contract.time_zone)
+    before = situation.account.changes.get(item.module, [])
+    net = cost_minor(period, before, Change(day, quantity, unit), situation.account.opening.get(item.module))
+    return QuoteLine(
+        module=item.module,
+        quantity=quantity,
+        unit_price_minor=unit,
+        days=period.remaining(day),
+        days_of_period=period.days,
+        net_minor=net,
+        recurring_now_minor=pool.licences * unit,
+        recurring_then_minor=(pool.licences + quantity) * unit,
+    )
+
+
+def approvable(situation: Situation, quote: QuoteIssued, expects: Expected) -> Refusal | None:
+    """None: the quote still fits. Seats compares `expects` again when it decides; this is only the earlier answer."""
+    how = "Ask for a new quote (POST …/quotes) with the same items."
+    day = local_day(situation.at, situation.contract.time_zone)
+    if situation.at >= quote.expires_at or day != quote.priced_for:
+        return Refusal("quote-expired", f"The quote was priced for {quote.priced_for} and has expired. {how}", {"now": day.isoformat()})
+    if (situation.plan.plan, situation.plan.version) != (quote.plan, quote.plan_version):
+        return Refusal("price-list-changed", f"The price list has changed since the quote. {how}", {"plan_version": situation.plan.version})
+    taxes = {(tax.category, tax.rate_percent) for tax in quote.taxes}
+    if taxes != {(situation.details.tax_category, situation.details.tax_rate_percent)}:
+        return Refusal("tax-changed", f"The billing details are taxed in another way than at the quote. {how}")
+    now = expected(situation, [line.module for line in quote.lines])
+    if now != expects:
+        return Refusal(
+            "quote-outdated",
+            f"The licences or the period have changed since the quote. {how}",
+            {"expected": expects.model_dump(mode="json"), "actual": now.model_dump(mode="json")},
+        )
+    return None
