@@ -1,7 +1,7 @@
 """One transaction: state, and the messages that tell of it, or neither."""
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import NamedTuple
@@ -29,7 +29,7 @@ FROM unnest($1::smallint[], $2::text[], $3::bytea[], $4::text[], $5::bytea[], $6
      WITH ORDINALITY AS r (shard, topic, key, tenant, headers, value, place)
 ORDER BY place
 """
-_SET_SCOPE = f"SELECT set_config('{SETTING}', $1, true)"  # noqa: S608 - a constant
+_SET_SCOPE = f"SELECT set_config('{SETTING}', $1, true)"
 
 
 class _OutboxRow(NamedTuple):
@@ -54,6 +54,7 @@ class UnitOfWork:
         self.connection = connection
         self._scope: str | None = None
         self._outbox: list[_OutboxRow] = []
+        self._deferred: list[tuple[str, Mapping[str, object]]] = []
 
     async def scope(self, tenant: str | None) -> None:
         """Row-level security lets through this tenant's rows from here on; None: everybody's (the system's own work)."""
@@ -96,10 +97,17 @@ class UnitOfWork:
         self._outbox.append(_OutboxRow(shard_of(envelope.key), entry.topic.name, envelope.key, tenant, headers, value))
         return envelope
 
+    def defer(self, statement: str, row: Mapping[str, object]) -> None:
+        """Write `row` at the end of the transaction, with all others of this `statement` in one round trip: it takes them as a JSON array
+        (`$1::jsonb`, for `jsonb_to_recordset`) in the order of deferring. Statements run in the order of their first row, in the system's
+        scope, so a row names its tenant itself; they have to be such that no row of well-formed JSON makes them fail.
+        """
+        self._deferred.append((statement, row))
+
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
         """An exception rolls back the block's rows, its collected messages and its scope, and goes on to the caller."""
-        scope, collected = self._scope, len(self._outbox)
+        scope, collected, deferred = self._scope, len(self._outbox), len(self._deferred)
         # One name for all: an inner savepoint hides the outer one until it ends, and one name is one prepared statement.
         await self.connection.exec_driver_sql("SAVEPOINT s")
         try:
@@ -109,11 +117,13 @@ class UnitOfWork:
             await self.connection.exec_driver_sql("RELEASE SAVEPOINT s")
             self._scope = scope
             del self._outbox[collected:]
+            del self._deferred[deferred:]
             raise
         await self.connection.exec_driver_sql("RELEASE SAVEPOINT s")
 
     async def flush(self) -> None:
-        """Insert what was published, last in the transaction, so that the keys are locked for as short as can be."""
+        """Write what was deferred, then insert what was published, last in the transaction, so that keys are locked for as short as can be."""
+        await self._write_deferred()
         if not self._outbox:
             return
         locks = sorted({lock_number("outbox", row.key) for row in self._outbox})
@@ -121,6 +131,33 @@ class UnitOfWork:
         columns = tuple(list(column) for column in zip(*self._outbox, strict=True))
         await self.connection.exec_driver_sql(_INSERT, columns)
         self._outbox.clear()
+
+    async def _write_deferred(self) -> None:
+        if not self._deferred:
+            return
+        by_statement: dict[str, list[object]] = {}
+        for statement, row in self._deferred:
+            by_statement.setdefault(statement, []).append(row)
+        self._deferred.clear()
+        await self.scope(None)
+        for statement, rows in by_statement.items():
+            data = orjson.dumps(rows)
+            if b"\\u0000" in data:
+                data = orjson.dumps(_without_nul(rows))
+            await self.connection.exec_driver_sql(statement, (data.decode(),))
+
+
+def _without_nul(value: object) -> object:
+    """PostgreSQL's texts hold no NUL."""
+    match value:
+        case str():
+            return value.replace("\0", "")
+        case list() | tuple():
+            return [_without_nul(item) for item in value]
+        case Mapping():
+            return {_without_nul(key): _without_nul(item) for key, item in value.items()}
+        case _:
+            return value
 
 
 def shard_of(key: bytes) -> int:
