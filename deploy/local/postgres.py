@@ -28,6 +28,7 @@ SETTINGS = {
     "autovacuum_naptime": "10s",
     "timezone": "UTC",
     "log_timezone": "UTC",
+    "log_checkpoints": "off",
     "log_line_prefix": "%q%a %d: ",
     "log_min_messages": "warning",
 }
@@ -57,6 +58,7 @@ class Server:
     def password(self) -> str:
         path = self.folder / "postgres-password"
         if not path.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)
             path.write_text(secrets.token_urlsafe(18))
         return path.read_text()
@@ -111,7 +113,10 @@ class Server:
             raise RuntimeError("initdb failed:\n" + "\n".join(lines))
 
     async def is_ready(self) -> bool:
-        """Its own password lets only its own server be taken for it."""
+        """Its own password lets only its own server be taken for it. Its file is read first, as a server that is starting logs each try."""
+        pid_file = self._data / "postmaster.pid"
+        if not pid_file.exists() or not pid_file.read_text().rstrip().endswith("ready"):
+            return False
         try:
             connection = await asyncpg.connect(self.url, timeout=2)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):

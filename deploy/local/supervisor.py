@@ -77,6 +77,7 @@ class Supervisor:
         """Returns when every part is ready; raises StartFailed after having stopped everything."""
         for running in self._running.values():
             running.task = asyncio.create_task(self._keep(running), name=f"keep {running.part.name}")
+            running.task.add_done_callback(lambda _task: self._changed.set())
         try:
             while not all(running.ready.is_set() for running in self._running.values()):
                 self._changed.clear()

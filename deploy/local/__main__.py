@@ -1,0 +1,77 @@
+"""`python -m deploy.local`: the local stack in the foreground until Ctrl-C. The same as `seatpool run`."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from deploy.local.stack import LocalStack
+from deploy.local.state import AlreadyRunning
+from deploy.local.supervisor import StartFailed
+from deploy.local.tools import ToolsMissing
+
+
+def state_folder() -> Path:
+    return Path(os.environ.get("SEATPOOL_STATE_DIR", ".seatpool"))
+
+
+async def run(console: Console, folder: Path) -> None:
+    """Returns after the first SIGINT, SIGTERM or SIGHUP, when everything has ended; a second one ends everything at once."""
+    stop = asyncio.Event()
+    stack = LocalStack(folder, console=console)
+
+    def asked_to_stop() -> None:
+        if stop.is_set():
+            stack.supervisor.kill_everything()
+        else:
+            console.print("Stopping, in reverse order (again: at once).", style="bold")
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, asked_to_stop)
+    began = loop.time()
+    starting = asyncio.create_task(stack.__aenter__())
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()  # which ends what was started so far
+        await asyncio.wait({starting})
+        return
+    starting.result()
+    try:
+        show(console, stack, loop.time() - began)
+        await stop.wait()
+    finally:
+        await stack.__aexit__(None, None, None)
+        stopping.cancel()
+
+
+def show(console: Console, stack: LocalStack, seconds: float) -> None:
+    table = Table(title=f"Seatpool is ready ({seconds:.1f} s)", title_style="bold green", show_header=False)
+    for name, url in stack.addresses["services"].items():
+        table.add_row(name, f"{url}/docs")
+    for name, sentence in stack.taken.items():
+        table.add_row(name, sentence)
+    table.add_row("for tools", str(stack.state.stack_file))
+    console.print(table)
+    console.print("`seatpool token` makes an access token, `seatpool status` shows these addresses; Ctrl-C ends everything.")
+
+
+def main() -> int:
+    """The exit code: 0 after a stop that was asked for, 1 when the stack could not start."""
+    console = Console()
+    try:
+        asyncio.run(run(console, state_folder()))
+    except (AlreadyRunning, StartFailed, ToolsMissing, OSError) as error:
+        console.print(f"[bold red]The stack did not start.[/] {error}", highlight=False)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,370 @@
+"""The whole local stack: broker, PostgreSQL, mailbox, topics, databases, services; each from here unless the environment says where it is.
+
+async with LocalStack(Path(".seatpool")) as stack:
+    stack.addresses["services"]["users"]
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+from rich.console import Console
+
+from deploy.local import containers, jars, postgres, tools
+from deploy.local.console import Logs
+from deploy.local.kafka import Broker, cluster_id_at
+from deploy.local.ports import Ports
+from deploy.local.postgres import Server
+from deploy.local.state import State, note_of
+from deploy.local.supervisor import Part, StartFailed, Supervisor
+
+HOST = "127.0.0.1"
+ROOT = Path(__file__).parents[2]
+SEATS_PARTITIONS = 4
+EXTERNAL_SECONDS_MAX = 20.0  # how long an address from the environment is waited for
+TOKEN_SECONDS = 8 * 3600
+TOKEN_RETRY_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """`python -m services.<name> <role>`; `sql`: has a database of its own."""
+
+    name: str
+    role: str
+    sql: bool = True
+    mail: bool = False
+
+
+SERVICES = (
+    Service("users", "all"),
+    Service("seats", "worker", sql=False),
+    Service("invoicing", "all"),
+    Service("notifier", "all", mail=True),
+)
+
+
+class LocalStack:
+    """Use it with `async with`; entering returns when everything is ready, and raises StartFailed, ToolsMissing or AlreadyRunning."""
+
+    def __init__(
+        self,
+        folder: Path = Path(".seatpool"),
+        *,
+        services: Sequence[Service] = SERVICES,
+        console: Console | None = None,
+        durable: bool = True,
+        environment: Mapping[str, str] | None = None,
+        extra: Mapping[str, str] | None = None,
+    ) -> None:
+        """`console`: where labelled logs go besides files; `environment`: instead of this process's; `extra`: on top, for every service."""
+        self.state = State(folder)
+        self.services = tuple(services)
+        self.addresses: dict[str, Any] = {}
+        self.taken: dict[str, str] = {}  # part -> a sentence on what it was taken from
+        self._environment = {**(os.environ if environment is None else environment), **(extra or {})}
+        self._durable = durable
+        self._console = console
+        self._endings: list[Callable[[], None]] = []
+        self._supervisor: Supervisor | None = None
+        self._token_task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        docker = self._environment.get("BACKEND") == "docker"
+        own = [part for part, variable in VARIABLES.items() if variable not in self._environment]
+        tools.check(["docker" if docker and part != "mailbox" else part for part in own])
+        self.state.lock()
+        try:
+            await self._start(docker)
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._token_task is not None:
+            self._token_task.cancel()
+            await asyncio.wait({self._token_task})
+        if self._supervisor is not None:
+            await self._supervisor.stop()
+        for end in self._endings:
+            await asyncio.to_thread(end)
+        self.state.remove_stack()
+        self.state.unlock()
+
+    # What tests and the demo do to a running stack.
+
+    @property
+    def supervisor(self) -> Supervisor:
+        assert self._supervisor is not None, "the stack was not started"
+        return self._supervisor
+
+    def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
+        """It is started again after a moment."""
+        self.supervisor.send(name, number)
+
+    def pause(self, name: str) -> None:
+        self.supervisor.send(name, signal.SIGSTOP)
+
+    def resume(self, name: str) -> None:
+        self.supervisor.send(name, signal.SIGCONT)
+
+    async def down(self, name: str) -> None:
+        """Kills it, and keeps it down until `up`."""
+        await self.supervisor.down(name)
+
+    async def up(self, name: str) -> None:
+        """Returns when it is ready again."""
+        self.supervisor.up(name)
+        await self.supervisor.until_ready(name)
+
+    async def token(self, **form: str) -> str:
+        """An access token of the operator's; `tenant`, `scope`, `ttl_seconds` narrow it."""
+        async with httpx.AsyncClient(timeout=10) as http:
+            answer = await http.post(
+                self.addresses["token_endpoint"],
+                data={
+                    "grant_type": "client_credentials",
+                    "client_id": "operator",
+                    "client_secret": self.addresses["operator_secret"],
+                    **form,
+                },
+            )
+            answer.raise_for_status()
+            return str(answer.json()["access_token"])
+
+    # How it starts.
+
+    async def _start(self, docker: bool) -> None:
+        names = [*VARIABLES, "topics", "databases", *(service.name for service in self.services)]
+        logs = Logs(self.state.folder / "logs", names, self._console)
+        self._endings.append(logs.close)
+        for name in self.state.end_leftovers():
+            logs(name, "ended, left behind by a supervisor that was killed")
+        ports = Ports(self.state.folder / "ports.json")
+        parts = [
+            await self._kafka(ports, docker),
+            await self._postgres(ports, docker),
+            self._mailbox(ports),
+        ]
+        for name, sentence in self.taken.items():
+            logs(name, sentence)
+        if "kafka" in self.taken and parts[0].command and (missing := jars.missing_count()):
+            logs("kafka", f"fetching {missing} jars from Maven Central (45 MB), once for all checkouts")
+        parts += [self._topics(), self._databases(), *self._services(ports)]
+        self._supervisor = Supervisor(parts, logs, self._write)
+        await self._supervisor.start()
+        if any(service.name == "users" for service in self.services):
+            self.addresses["token"] = await self.token(ttl_seconds=str(TOKEN_SECONDS))
+            self._token_task = asyncio.create_task(self._renew_token())
+        self._write()
+
+    def _port(self, ports: Ports, name: str) -> int:
+        wanted = self._environment.get(f"SEATPOOL_PORT_{name.upper()}")
+        return ports.get(name, int(wanted) if wanted else None)
+
+    async def _kafka(self, ports: Ports, docker: bool) -> Part:
+        self.addresses["kafka_topic_prefix"] = self._environment.get("SEATPOOL_KAFKA_TOPIC_PREFIX", "")
+        self.addresses["seats_partitions"] = int(self._environment.get("SEATPOOL_SEATS_PARTITIONS", SEATS_PARTITIONS))
+        if external := self._environment.get(VARIABLES["kafka"]):
+            self.taken["kafka"] = f"the broker at {external} ({VARIABLES['kafka']})"
+            self.addresses["kafka_bootstrap"] = external
+            return self._waited_for("kafka", external)
+        if docker:
+            bootstrap, end = await asyncio.to_thread(containers.start_kafka)
+            self._endings.append(end)
+            self.taken["kafka"] = f"a container at {bootstrap} (BACKEND=docker); its data ends with it"
+            self.addresses["kafka_bootstrap"] = bootstrap
+            return self._waited_for("kafka", bootstrap)
+        broker = Broker(self.state.folder / "kafka", self._port(ports, "kafka"), self._port(ports, "kafka_controller"))
+        self.taken["kafka"] = f"an own broker at {broker.bootstrap}"
+        self.addresses["kafka_bootstrap"] = broker.bootstrap
+        return broker.part()
+
+    async def _postgres(self, ports: Ports, docker: bool) -> Part:
+        if external := self._environment.get(VARIABLES["postgres"]):
+            self.taken["postgres"] = f"the server at {external.rpartition('@')[2]} ({VARIABLES['postgres']})"
+            self.addresses["postgres_url"] = external
+            return Part("postgres")
+        if docker:
+            url, end = await asyncio.to_thread(containers.start_postgres)
+            self._endings.append(end)
+            self.taken["postgres"] = f"a container at {url.rpartition('@')[2]} (BACKEND=docker); its data ends with it"
+            self.addresses["postgres_url"] = url
+            return Part("postgres")
+        server = Server(self.state.folder / "postgres", self._port(ports, "postgres"), durable=self._durable)
+        self.taken["postgres"] = f"an own server at {HOST}:{server.port}"
+        self.addresses["postgres_url"] = server.url
+        return server.part()
+
+    def _mailbox(self, ports: Ports) -> Part:
+        if external := self._environment.get(VARIABLES["mailbox"]):
+            self.taken["mailbox"] = f"the mail server at {external.rpartition('@')[2]} ({VARIABLES['mailbox']})"
+            self.addresses["smtp_url"] = external
+            return Part("mailbox")
+        smtp, web = self._port(ports, "mailbox_smtp"), self._port(ports, "mailbox")
+        self.addresses |= {"smtp_url": f"smtp://{HOST}:{smtp}", "mailbox_url": f"http://{HOST}:{web}"}
+        self.taken["mailbox"] = f"an own mailbox at {self.addresses['mailbox_url']}, which delivers nothing"
+        folder = self.state.folder / "mailbox"
+        return Part(
+            "mailbox",
+            command=[sys.executable, "-m", "deploy.local.mailbox", str(folder), str(smtp), str(web)],
+            env=self._environment,
+            cwd=ROOT,
+            ready=answers(f"{self.addresses['mailbox_url']}/readyz"),
+        )
+
+    def _waited_for(self, name: str, bootstrap: str) -> Part:
+        async def wait() -> None:
+            loop = asyncio.get_running_loop()
+            end = loop.time() + EXTERNAL_SECONDS_MAX
+            while loop.time() < end:
+                if await reachable(bootstrap):
+                    return
+                await asyncio.sleep(0.5)
+            raise StartFailed(f"no broker answers at {bootstrap} ({VARIABLES[name]})")
+
+        return Part(name, prepare=wait)
+
+    def _topics(self) -> Part:
+        async def create() -> None:
+            from shared.messaging import create_topics
+            from shared.settings import KafkaSettings
+
+            await create_topics(
+                KafkaSettings(
+                    kafka_bootstrap=self.addresses["kafka_bootstrap"],
+                    kafka_topic_prefix=self.addresses["kafka_topic_prefix"],
+                    seats_partitions=self.addresses["seats_partitions"],
+                )
+            )
+
+        return Part("topics", needs=["kafka"], prepare=create)
+
+    def _databases(self) -> Part:
+        names = [service.name for service in self.services if service.sql]
+        passwords = self.state.secrets([f"database_{name}" for name in names])
+        prefix = self._environment.get("SEATPOOL_DATABASE_PREFIX", "seatpool_")
+        server = self.addresses["postgres_url"]
+        self.addresses["database_urls"] = {
+            name: postgres.database_url(server, prefix + name, user=prefix + name, password=passwords[f"database_{name}"]) for name in names
+        }
+
+        async def create() -> None:
+            for name in names:
+                await postgres.ensure_role(server, prefix + name, passwords[f"database_{name}"])
+                await postgres.ensure_database(server, prefix + name, prefix + name)
+
+        return Part("databases", needs=["postgres"], prepare=create)
+
+    def _services(self, ports: Ports) -> list[Part]:
+        names = [service.name for service in self.services]
+        found = {service.name: self._port(ports, service.name) for service in self.services}
+        self.addresses["services"] = {name: f"http://{HOST}:{found[name]}" for name in names}
+        secrets = self.state.secrets(["operator", *(f"client_{name}" for name in names)])
+        self.addresses["operator_secret"] = self._environment.get("SEATPOOL_OPERATOR_SECRET", secrets["operator"])
+        if "users" in names:
+            self.addresses["token_endpoint"] = f"{self.addresses['services']['users']}/v1/token"
+        return [self._service(service, found[service.name], secrets) for service in self.services]
+
+    def _service(self, service: Service, port: int, secrets: Mapping[str, str]) -> Part:
+        folder = self.state.folder / service.name
+        folder.mkdir(exist_ok=True)
+        env = {
+            "SEATPOOL_LOG_FORMAT": "console" if self._console is not None and self._console.is_terminal else "json",
+            **self._environment,
+            "PYTHONPATH": str(ROOT),
+            "SEATPOOL_HOST": HOST,
+            "SEATPOOL_PORT": str(port),
+            "SEATPOOL_CLIENT_ID": service.name,
+            "SEATPOOL_CLIENT_SECRET": secrets[f"client_{service.name}"],
+            "SEATPOOL_KAFKA_BOOTSTRAP": self.addresses["kafka_bootstrap"],
+            "SEATPOOL_KAFKA_TOPIC_PREFIX": self.addresses["kafka_topic_prefix"],
+            "SEATPOOL_SEATS_PARTITIONS": str(self.addresses["seats_partitions"]),
+            **{f"SEATPOOL_{name.upper()}_URL": url for name, url in self.addresses["services"].items()},
+        }
+        env.pop("SEATPOOL_DATABASE_URL", None)  # the server's own, with rights that no service is to have
+        if service.sql:
+            env["SEATPOOL_DATABASE_URL"] = self.addresses["database_urls"][service.name]
+        if service.mail:
+            env["SEATPOOL_SMTP_URL"] = self.addresses["smtp_url"]
+            env["SEATPOOL_MAILBOX_URL"] = self.addresses.get("mailbox_url", "")
+        if service.name == "users":
+            env["SEATPOOL_SIGNING_KEY_FILE"] = str(self.state.ensure_signing_key())
+            env["SEATPOOL_OPERATOR_SECRET"] = self.addresses["operator_secret"]
+            for other in self.services:
+                env[f"SEATPOOL_CLIENT_SECRET_{other.name.upper()}"] = secrets[f"client_{other.name}"]
+        return Part(
+            service.name,
+            command=[sys.executable, "-m", f"services.{service.name}", service.role],
+            needs=["topics", "databases", "mailbox"] if service.mail else ["topics", "databases"],
+            env=env,
+            cwd=folder,
+            ready=answers(f"http://{HOST}:{port}/readyz"),
+            ready_seconds_max=90,
+        )
+
+    async def _renew_token(self) -> None:
+        """The development token in stack.json never comes near its end."""
+        pause = TOKEN_SECONDS / 2
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                self.addresses["token"] = await self.token(ttl_seconds=str(TOKEN_SECONDS))
+            except httpx.HTTPError:
+                pause = TOKEN_RETRY_SECONDS  # users is being started again
+            else:
+                pause = TOKEN_SECONDS / 2
+                self._write()
+
+    def _write(self) -> None:
+        """stack.json; again whenever a process id changed."""
+        if self._supervisor is None:
+            return
+        processes = {name: note_of(pid) for name, pid in self._supervisor.pids().items()}
+        self.state.write_stack(
+            {
+                **self.addresses,
+                "pid": os.getpid(),
+                "processes": processes,
+                "taken": self.taken,
+                "logs": str(self.state.folder / "logs"),
+            }
+        )
+
+
+VARIABLES = {"kafka": "SEATPOOL_KAFKA_BOOTSTRAP", "postgres": "SEATPOOL_DATABASE_URL", "mailbox": "SEATPOOL_SMTP_URL"}
+
+
+def answers(url: str) -> Callable[[], Any]:
+    """A health check: does this address answer 200?"""
+
+    async def check() -> bool:
+        try:
+            async with httpx.AsyncClient(timeout=2) as http:
+                return (await http.get(url)).status_code == httpx.codes.OK
+        except httpx.HTTPError:
+            return False
+
+    return check
+
+
+async def reachable(bootstrap: str) -> bool:
+    """Any of the brokers. Brokers that ask for credentials are asked for no more than a connection here; the topics step speaks to them."""
+    if await cluster_id_at(bootstrap) is not None:
+        return True
+    for address in bootstrap.split(","):
+        host, _, port = address.strip().rpartition(":")
+        with suppress(OSError, TimeoutError):
+            _, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), 2)
+            writer.close()
+            return True
+    return False

@@ -1,0 +1,121 @@
+"""What a stack keeps in its folder (`.seatpool/`): the lock that says it runs, its secrets, and `stack.json` for tools that attach.
+
+lock            held by the running stack; its content is the supervisor's process id
+stack.json      addresses of everything that runs; removed at the stop
+secrets.json    passwords and client secrets, made at the first start
+ports.json      ports of last time
+signing-key.pem the key that users signs access tokens with
+kafka/ postgres/ mailbox/ <service>/  data          logs/  what each part said since the last start
+"""
+
+import fcntl
+import json
+import os
+import secrets
+import signal
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+
+class AlreadyRunning(Exception):
+    """Another supervisor holds the lock of this folder."""
+
+
+class State:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+        self._lock_file: int | None = None
+
+    @property
+    def stack_file(self) -> Path:
+        return self.folder / "stack.json"
+
+    @property
+    def signing_key_file(self) -> Path:
+        return self.folder / "signing-key.pem"
+
+    def lock(self) -> None:
+        """Raises AlreadyRunning. The kernel frees the lock when this process ends, in whatever way."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 20, 0).decode().strip() or "unknown"
+            os.close(descriptor)
+            raise AlreadyRunning(
+                f"A stack is running from {self.folder} already (process {holder}). "
+                "`seatpool status` shows its addresses; end it with Ctrl-C there."
+            ) from None
+        os.truncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        self._lock_file = descriptor
+
+    def unlock(self) -> None:
+        if self._lock_file is not None:
+            os.close(self._lock_file)
+            self._lock_file = None
+
+    def secrets(self, names: list[str]) -> dict[str, str]:
+        """One for each name, the same at every start."""
+        path = self.folder / "secrets.json"
+        known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+        for name in names:
+            known.setdefault(name, secrets.token_urlsafe(24))
+        write_atomically(path, known)
+        return known
+
+    def ensure_signing_key(self) -> Path:
+        """Ed25519, PKCS 8 in PEM."""
+        if not self.signing_key_file.exists():
+            from cryptography.hazmat.primitives import serialization
+            from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+            pem = Ed25519PrivateKey.generate().private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+            self.signing_key_file.touch(mode=0o600)
+            self.signing_key_file.write_bytes(pem)
+        return self.signing_key_file
+
+    def write_stack(self, content: dict[str, Any]) -> None:
+        write_atomically(self.stack_file, content)
+
+    def end_leftovers(self) -> list[str]:
+        """Ends what a killed supervisor left behind, where the kernel did not (macOS). To be called with the lock held, before the start.
+
+        A process id may belong to somebody else by now: its start time has to be the noted one as well.
+        """
+        if not self.stack_file.exists():
+            return []
+        ended = []
+        for name, noted in json.loads(self.stack_file.read_text()).get("processes", {}).items():
+            with suppress(psutil.NoSuchProcess, ProcessLookupError):
+                if abs(psutil.Process(noted["pid"]).create_time() - noted["started"]) < 1:
+                    os.killpg(noted["pid"], signal.SIGKILL)
+                    ended.append(name)
+        self.stack_file.unlink()
+        return ended
+
+    def remove_stack(self) -> None:
+        self.stack_file.unlink(missing_ok=True)
+
+
+def note_of(pid: int) -> dict[str, float]:
+    """What `end_leftovers` knows a process by."""
+    try:
+        return {"pid": pid, "started": psutil.Process(pid).create_time()}
+    except psutil.NoSuchProcess:
+        return {"pid": pid, "started": 0.0}
+
+
+def write_atomically(path: Path, content: dict[str, Any]) -> None:
+    """Readers see the old or the new file, never a part; only this user reads it, as there are secrets in it."""
+    part = path.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    part.touch(mode=0o600)
+    part.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
+    part.replace(path)
