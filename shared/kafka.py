@@ -31,7 +31,7 @@ class TopicsDiffer(SeatpoolError):
 
 def partition_of(key: bytes, partitions: int) -> int:
     """Kafka's default: murmur2 of the key, made positive, modulo the number of partitions."""
-    return (murmur2(key) & 0x7FFFFFFF) % partitions
+    return (int(murmur2(key)) & 0x7FFFFFFF) % partitions
 
 
 def make_producer(kafka: KafkaSettings, **options: Any) -> AIOKafkaProducer:
@@ -90,8 +90,11 @@ async def _wait_until_known(admin: AIOKafkaAdminClient, kafka: KafkaSettings, to
     """A topic is created before every broker tells of it."""
     wanted = {kafka.topic_name(topic) for topic in topics}
     async with asyncio.timeout(PARTITIONS_TIMEOUT_S):
-        while not wanted <= {t["topic"] for t in await admin.describe_topics(sorted(wanted)) if t["error_code"] == 0 and t["partitions"]}:
-            await asyncio.sleep(0.05)
+        while True:
+            described = await admin.describe_topics(sorted(wanted))
+            if wanted <= {t["topic"] for t in described if t["error_code"] == 0 and t["partitions"]}:
+                return
+            await asyncio.sleep(0.05)  # the broker tells nobody when it is through
 
 
 async def _check(admin: AIOKafkaAdminClient, kafka: KafkaSettings, topics: tuple[Topic, ...]) -> None:

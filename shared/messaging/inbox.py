@@ -23,7 +23,7 @@ async def known(uow: UnitOfWork, group: str, keys: Collection[Key]) -> set[Key]:
     if not keys:
         return set()
     rows = await uow.connection.exec_driver_sql(_KNOWN, (group, [k[0] for k in keys], [k[1] for k in keys]))
-    return {(source, message_id) for source, message_id in rows}
+    return {(row.source, row.message_id) for row in rows}
 
 
 async def add(uow: UnitOfWork, group: str, keys: Collection[Key]) -> None:

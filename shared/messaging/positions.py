@@ -31,7 +31,7 @@ class Position:
     watermark: tuple[int, int] = (-1, -1)  # (command offset, n) of the last decision seen
 
 
-class LostPartition(Exception):  # noqa: N818 - said to the consumer alone, which reads on from the stored position
+class LostPartition(Exception):
     """Another owner of this partition has moved its position."""
 
 
@@ -50,9 +50,9 @@ async def lock(uow: UnitOfWork, group: str, topic: Topic, partition: int, expect
     if row is None:
         await uow.connection.exec_driver_sql(_FIRST, (*key, expected))
         row = (await uow.connection.exec_driver_sql(_LOCK, key)).one()
-    if row[0] != expected:
-        raise LostPartition(f"{topic.name}/{partition} of {group} is at {row[0]}, not at {expected}")
-    return Position(row[0], (row[1], row[2]))
+    if row.next_offset != expected:
+        raise LostPartition(f"{topic.name}/{partition} of {group} is at {row.next_offset}, not at {expected}")
+    return Position(row.next_offset, (row.watermark_offset, row.watermark_n))
 
 
 async def store(uow: UnitOfWork, group: str, topic: Topic, partition: int, position: Position) -> None:
@@ -62,4 +62,4 @@ async def store(uow: UnitOfWork, group: str, topic: Topic, partition: int, posit
 async def read(uow: UnitOfWork, group: str) -> dict[tuple[str, int], int]:
     """(topic, partition) -> next offset, of all that the group ever read."""
     rows = await uow.connection.exec_driver_sql(_READ, (group,))
-    return {(topic, partition): next_offset for topic, partition, next_offset in rows}
+    return {(row.topic, row.partition): row.next_offset for row in rows}

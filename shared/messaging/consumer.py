@@ -1,0 +1,280 @@
+"""A consumer group's reader: state, outbox and position in one transaction; Kafka's group is used for sharing out partitions alone."""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import stamina
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError
+
+from shared.clock import Clock, SystemClock
+from shared.database import Database
+from shared.errors import Transient
+from shared.kafka import make_reader, of_the_moment, partition_of, started
+from shared.messaging import positions
+from shared.messaging.group import Admit, Group, HandlerRefused, Item
+from shared.messaging.message import Handler, Record
+from shared.messaging.positions import LostPartition
+from shared.observability import metrics
+from shared.schemas.base import Payload
+from shared.schemas.topics import Topic
+from shared.settings import KafkaSettings
+
+log = structlog.get_logger(__name__)
+
+BATCH_MAX = 500  # messages in one transaction
+POLL_MS = 1000
+STALL_S = 90  # lag without a sign of life for longer than this ends the process
+WATCH_EVERY_S = 10
+STOP_GRACE_S = 5  # a batch under way may finish when its partition is taken away or the process ends
+TRANSACTIONS_MAX = 3  # at once, below the size of the pool, so that REST in the same process finds a connection
+RETRY_MAX_S = 5.0
+
+
+class PositionLost(Exception):
+    """The stored position lies outside the topic: it was cut or created anew, and going on would leave out messages unnoticed."""
+
+
+class Stalled(Exception):
+    """There are messages and nothing happens: only a new process helps."""
+
+
+class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
+    def __init__(
+        self,
+        *,
+        group: str,
+        database: Database,
+        kafka: KafkaSettings,
+        topics: Sequence[Topic],
+        handlers: Mapping[type[Payload], Handler],
+        admit: Admit | None = None,
+        park_tenant: bool = False,
+        clock: Clock | None = None,
+        batch_max: int = BATCH_MAX,
+        stall_s: float = STALL_S,
+    ) -> None:
+        self.group = Group(group, topics, handlers, admit, park_tenant=park_tenant)
+        self._database, self._kafka = database, kafka
+        self._clock = clock or SystemClock()
+        self._batch_max, self._stall_s = batch_max, stall_s
+        self._topics = {kafka.topic_name(topic): topic for topic in topics}
+        self._reader: AIOKafkaConsumer | None = None
+        self._observer: AIOKafkaConsumer | None = None
+        self._transactions = asyncio.Semaphore(TRANSACTIONS_MAX)
+        self._pumps: dict[TopicPartition, asyncio.Task[None]] = {}
+        self._stopping: set[TopicPartition] = set()
+        self._next: dict[TopicPartition, int] = {}  # where the reader stands; absent: seek first
+        self._alive: dict[TopicPartition, float] = {}
+        self._positions: dict[tuple[str, int], int] = {}
+        self._failed: asyncio.Future[None] | None = None
+
+    # ------------------------------------------------------------------------------------------------------------- running
+
+    async def run(self) -> None:
+        """Until cancelled. Errors of the moment are waited out; any other exception ends this call."""
+        self._failed = asyncio.get_running_loop().create_future()
+        reader = make_reader(
+            self._kafka,
+            group_id=self._kafka.group_name(self.group.name),
+            # A killed process holds its partitions until its session ends; 6 s is the least a broker allows.
+            session_timeout_ms=6_000,
+            heartbeat_interval_ms=1_500,
+            max_poll_interval_ms=600_000,
+            fetch_max_wait_ms=250,
+        )
+        async with started(reader, timeout_s=None):
+            self._reader = reader
+            await self._wait_for_topics(reader)
+            reader.subscribe(topics=list(self._topics), listener=self)
+            watchdog = asyncio.create_task(self._watch())
+            try:
+                await asyncio.wait([watchdog, self._failed], return_when=asyncio.FIRST_COMPLETED)
+                for ended in (watchdog, self._failed):
+                    if ended.done():
+                        ended.result()
+            finally:
+                watchdog.cancel()
+                await self._stop_pumps(list(self._pumps))
+                self._reader = None
+                await self.close()
+
+    async def _wait_for_topics(self, reader: AIOKafkaConsumer) -> None:
+        """A group joined while a topic is not known yet gets an assignment without it."""
+        while missing := set(self._topics) - await reader.topics():
+            log.warning("topics-missing", group=self.group.name, topics=sorted(missing))
+            await asyncio.sleep(1)
+
+    async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
+        await self._stop_pumps(list(revoked))
+
+    async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+        log.info("partitions-assigned", group=self.group.name, partitions=sorted(f"{tp.topic}/{tp.partition}" for tp in assigned))
+        for tp in assigned:
+            if tp not in self._pumps:
+                self._next.pop(tp, None)
+                self._stopping.discard(tp)
+                self._pumps[tp] = asyncio.create_task(self._pump(tp), name=f"pump {tp.topic}/{tp.partition}")
+                self._pumps[tp].add_done_callback(self._on_pump_done)
+
+    def _on_pump_done(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) and self._failed and not self._failed.done():
+            self._failed.set_exception(error)
+
+    async def _stop_pumps(self, tps: list[TopicPartition]) -> None:
+        tasks = [self._pumps.pop(tp) for tp in tps if tp in self._pumps]
+        self._stopping.update(tps)
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=STOP_GRACE_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _pump(self, tp: TopicPartition) -> None:
+        """One partition, batch after batch. A fault of the moment here holds up no other partition."""
+        while tp not in self._stopping:
+            async for attempt in stamina.retry_context(
+                on=(Transient, LostPartition), attempts=None, timeout=None, wait_initial=0.05, wait_max=RETRY_MAX_S, wait_jitter=0.5
+            ):
+                if tp in self._stopping:
+                    return
+                if attempt.num > 1:
+                    metrics.RETRIED.labels(self.group.name).inc()
+                self._alive[tp] = self._clock.monotonic()
+                with attempt, self._sought_again(tp), _translated():
+                    await self._step(tp)
+
+    @contextmanager
+    def _sought_again(self, tp: TopicPartition) -> Iterator[None]:
+        """After any failure the stored position says what was committed, not what we meant to commit."""
+        try:
+            yield
+        except BaseException:
+            self._next.pop(tp, None)
+            raise
+
+    async def _step(self, tp: TopicPartition) -> None:
+        assert self._reader is not None
+        if tp not in self._next:
+            await self._seek(tp)
+        try:
+            fetched = await self._reader.getmany(tp, timeout_ms=POLL_MS, max_records=self._batch_max)
+        except NoOffsetForPartitionError:
+            # The client looked for a committed offset before we had sought; now it has the stored position.
+            self._next.pop(tp, None)
+            return
+        records = fetched.get(tp)
+        if not records or tp in self._stopping:
+            return
+        topic = self._topics[tp.topic]
+        items = [await self.group.read(Record(topic, r.partition, r.offset, r.timestamp, r.key, r.headers, r.value)) for r in records]
+        async with self._transactions:
+            self._next[tp] = await self._commit(topic, tp.partition, items, self._next[tp])
+        self._positions[topic.name, tp.partition] = self._next[tp]
+        self._alive[tp] = self._clock.monotonic()
+
+    async def _seek(self, tp: TopicPartition) -> None:
+        assert self._reader is not None
+        topic = self._topics[tp.topic]
+        async with self._database.unit_of_work(None) as uow:
+            stored = (await positions.read(uow, self.group.name)).get((topic.name, tp.partition))
+        begin = (await self._reader.beginning_offsets([tp]))[tp]
+        end = (await self._reader.end_offsets([tp]))[tp]
+        wanted = begin if stored is None else stored
+        if not begin <= wanted <= end:
+            raise PositionLost(
+                f"{self.group.name} stands at {wanted} of {tp.topic}/{tp.partition}, which holds {begin} to {end}: "
+                "it was cut or created anew; rebuild this service's state, or set the position by hand"
+            )
+        self._reader.seek(tp, wanted)
+        self._next[tp] = self._positions[topic.name, tp.partition] = wanted
+
+    async def _commit(self, topic: Topic, partition: int, items: list[Item], expected: int) -> int:
+        """One transaction; returns the next offset. `expected` is where we read from: compared under the row's lock."""
+        with metrics.BATCH_SECONDS.labels(self.group.name).time():
+            try:
+                return await self._transaction(topic, partition, items, expected, careful=False)
+            except HandlerRefused:
+                return await self._transaction(topic, partition, items, expected, careful=True)
+
+    async def _transaction(self, topic: Topic, partition: int, items: list[Item], expected: int, *, careful: bool) -> int:
+        async with self._database.unit_of_work(None) as uow:
+            position = await positions.lock(uow, self.group.name, topic, partition, expected)
+            after, tally = await self.group.apply(uow, items, position, careful=careful)
+            await positions.store(uow, self.group.name, topic, partition, after)
+        self.group.count(topic, tally)
+        return after.next_offset
+
+    # ------------------------------------------------------------------------------------------------------------ watching
+
+    async def _watch(self) -> None:
+        """Raises Stalled. Retries of a fault of the moment are a sign of life: they are counted and logged, and a new process would not
+        do better."""
+        while True:
+            await asyncio.sleep(min(WATCH_EVERY_S, self._stall_s / 4))
+            try:
+                with _translated():
+                    ends = await self._end_offsets(list(self._pumps))
+            except Transient:
+                continue  # no broker: no lag that we could know of
+            for tp, end in ends.items():
+                lag = end - self._next.get(tp, end)
+                topic = self._topics[tp.topic].name
+                metrics.LAG.labels(self.group.name, topic, str(tp.partition)).set(lag)
+                silent = self._clock.monotonic() - self._alive.get(tp, self._clock.monotonic())
+                if lag > 0 and silent > self._stall_s:
+                    raise Stalled(f"{self.group.name}: {lag} messages wait in {topic}/{tp.partition}, no progress for {silent:.0f} s")
+
+    async def _end_offsets(self, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
+        if not tps:
+            return {}
+        if self._reader is None and self._observer is None:
+            observer = make_reader(self._kafka)
+            try:
+                await observer.start()
+            except BaseException:
+                await observer.stop()
+                raise
+            self._observer = observer
+        client = self._reader or self._observer
+        assert client is not None
+        ends: dict[TopicPartition, int] = await client.end_offsets(tps)
+        return ends
+
+    async def at_end(self, tenant: str) -> bool:
+        """Has this group read the tenant's partition of each of its topics to its end? Says so of all processes of the group, from the
+        stored positions, whether this one runs or not. Raises Transient."""
+        key = tenant.encode()
+        tps = [TopicPartition(name, partition_of(key, self._kafka.partitions(topic))) for name, topic in self._topics.items()]
+        with _translated():
+            # Ends first: what is written in between is the next call's.
+            ends = await self._end_offsets(tps)
+        async with self._database.unit_of_work(None) as uow:
+            stored = await positions.read(uow, self.group.name)
+        self._positions |= stored
+        return all(stored.get((self._topics[tp.topic].name, tp.partition), 0) >= end for tp, end in ends.items())
+
+    def positions(self) -> dict[str, int]:
+        """ "topic/partition" -> next offset, as last committed here or seen by `at_end`."""
+        return {f"{topic}/{partition}": offset for (topic, partition), offset in sorted(self._positions.items())}
+
+    async def close(self) -> None:
+        """Needed only where `at_end` was called without `run`."""
+        if self._observer is not None:
+            observer, self._observer = self._observer, None
+            await observer.stop()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Kafka's errors of the moment as Transient."""
+    try:
+        yield
+    except IllegalStateError as error:
+        raise Transient(f"broker: the partition is being taken away: {error}") from error
+    except KafkaError as error:
+        if of_the_moment(error):
+            raise Transient(f"broker: {error!r}") from error
+        raise

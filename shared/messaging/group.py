@@ -1,0 +1,194 @@
+"""What one consumer group does with records: which are handled, skipped, dropped as repeated, or parked. Knows nothing of a client."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from shared.database import UnitOfWork
+from shared.database.errors import is_of_the_data, is_transient
+from shared.errors import Poison, Refused
+from shared.messaging import inbox, parked, positions
+from shared.messaging.message import Handler, Message, Record
+from shared.messaging.positions import Position
+from shared.observability import metrics
+from shared.observability.tracing import continued
+from shared.schemas import registry
+from shared.schemas.base import Payload
+from shared.schemas.envelope import Envelope
+from shared.schemas.topics import Topic
+
+log = structlog.get_logger(__name__)
+
+Admit = Callable[[Envelope, Topic], Awaitable[None]]
+
+
+class HandlerRefused(Exception):
+    """A handler parked a message in the pass without savepoints: the batch is rolled back and taken again, carefully."""
+
+
+@dataclass(slots=True)
+class Item:
+    """One record on its way through a batch: exactly one of message, poison and skipped is set."""
+
+    record: Record
+    envelope: Envelope | None = None
+    message: Message | None = None
+    poison: Poison | None = None
+    skipped: str | None = None  # why: unknown-type | not-wanted
+
+    @property
+    def inbox_key(self) -> inbox.Key | None:
+        return (self.envelope.source, self.envelope.id) if self.envelope and self.record.topic.outbox_fed else None
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a batch did; counted only after its commit, or a batch that is repeated would count twice."""
+
+    handled: dict[str, int] = field(default_factory=dict)
+    skipped: dict[str, int] = field(default_factory=dict)
+    parked: list[tuple[Item, Poison]] = field(default_factory=list)
+
+    def skip(self, why: str) -> None:
+        self.skipped[why] = self.skipped.get(why, 0) + 1
+
+    def handle(self, type_: str) -> None:
+        self.handled[type_] = self.handled.get(type_, 0) + 1
+
+
+class Group:
+    def __init__(
+        self, name: str, topics: Sequence[Topic], handlers: Mapping[type[Payload], Handler], admit: Admit | None, *, park_tenant: bool
+    ) -> None:
+        for model in handlers:
+            assert registry.entry_of(model).topic in topics, f"{name} handles {model.__name__} and does not read its topic"
+        self.name, self.topics, self.admit, self.park_tenant = name, tuple(topics), admit, park_tenant
+        self.handlers = {registry.type_of(model): handler for model, handler in handlers.items()}
+
+    async def read(self, record: Record) -> Item:
+        """Decode, without any database: what cannot be read is poison, what nobody wants is skipped undecoded."""
+        item = Item(record)
+        try:
+            item.envelope = envelope = record.envelope()
+            entry = registry.REGISTRY.get(envelope.type)
+            if entry is None:
+                item.skipped = "unknown-type"
+            elif entry.topic != record.topic:
+                raise Poison("topic", f"{envelope.type} belongs on {entry.topic.name}")
+            elif envelope.type not in self.handlers:
+                item.skipped = "not-wanted"
+            else:
+                if record.topic.outbox_fed and record.key != envelope.key:
+                    raise Poison("key", f"key is {record.key!r}, expected the tenant ({envelope.key!r}), which gives order")
+                item.message = record.message(envelope)
+                if self.admit is not None:
+                    await self.admit(envelope, record.topic)
+        except Poison as poison:
+            item.poison, item.message = poison, None
+        return item
+
+    async def apply(self, uow: UnitOfWork, items: Sequence[Item], position: Position, *, careful: bool) -> tuple[Position, Tally]:
+        """Handle a batch of one partition within the transaction; returns the position after it.
+
+        The first pass takes no savepoints, because a savepoint costs two round trips for every message and one message in many thousands is
+        parked; the first handler that parks ends that pass (HandlerRefused), and the careful one repeats it with a savepoint each.
+        """
+        record = items[0].record
+        tally = Tally()
+        seen = await inbox.known(uow, self.name, {key for item in items if (key := item.inbox_key) and not item.skipped})
+        blocked = await self._blocked_tenants(uow, items)
+        fresh: dict[inbox.Key, None] = {}
+        watermark = position.watermark
+        for item in items:
+            if item.skipped:
+                tally.skip(item.skipped)
+                continue
+            if (key := item.inbox_key) is not None:
+                if key in seen or key in fresh:
+                    tally.skip("repeated")
+                    continue
+                fresh[key] = None
+            elif item.envelope is not None and item.poison is None:
+                try:
+                    place = positions.decision_position(record.topic, record.partition, item.envelope.id)
+                except Poison as poison:
+                    item.poison = poison
+                else:
+                    if place <= watermark:
+                        tally.skip("repeated")
+                        continue
+                    watermark = place
+            await self._handle_or_park(uow, item, blocked, tally, careful=careful)
+        await uow.scope(None)
+        await inbox.add(uow, self.name, fresh)
+        return Position(items[-1].record.offset + 1, watermark), tally
+
+    async def _blocked_tenants(self, uow: UnitOfWork, items: Sequence[Item]) -> set[str]:
+        if not self.park_tenant:
+            return set()
+        return await parked.blocked_tenants(uow, self.name, {tenant for item in items if (tenant := item.record.tenant())})
+
+    async def _handle_or_park(self, uow: UnitOfWork, item: Item, blocked: set[str], tally: Tally, *, careful: bool) -> None:
+        tenant = item.envelope.tenant if item.envelope else item.record.tenant()
+        poison = item.poison
+        if tenant in blocked:
+            poison = Poison("behind-parked", "an earlier message of this tenant is parked") if poison is None else poison
+        if poison is None:
+            assert item.message is not None
+            try:
+                await self.handle(uow, item.message, savepoint=careful)
+            except Poison as error:
+                if not careful:
+                    raise HandlerRefused from error
+                poison = error
+            else:
+                tally.handle(item.message.envelope.type)
+                return
+        await uow.scope(None)
+        await parked.park(uow, self.name, item.record, item.envelope, poison)
+        tally.parked.append((item, poison))
+        if self.park_tenant and tenant is not None:
+            blocked.add(tenant)
+
+    async def handle(self, uow: UnitOfWork, message: Message, *, savepoint: bool) -> None:
+        """Run the handler in the message's scope, trace and log context. What it or the database refuses is Poison."""
+        envelope = message.envelope
+        handler = self.handlers[envelope.type]
+        with continued(envelope.traceparent, tenant=envelope.tenant, correlation=envelope.correlation or envelope.id, message=envelope.id):
+            try:
+                await uow.scope(envelope.tenant)
+                if savepoint:
+                    async with uow.savepoint():
+                        await handler(uow, message)
+                else:
+                    await handler(uow, message)
+            except Refused as error:
+                raise Poison(error.type, error.detail) from error
+            except DBAPIError as error:
+                if is_of_the_data(error):
+                    raise Poison("database", str(error.orig)) from error
+                if not is_transient(error):
+                    log.exception("handler-failed", topic=message.topic.name, partition=message.partition, offset=message.offset)
+                raise
+
+    def count(self, topic: Topic, tally: Tally) -> None:
+        for type_, number in tally.handled.items():
+            metrics.HANDLED.labels(self.name, type_).inc(number)
+        for why, number in tally.skipped.items():
+            metrics.SKIPPED.labels(self.name, why).inc(number)
+        for item, poison in tally.parked:
+            metrics.PARKED.labels(self.name, topic.name, poison.reason).inc()
+            record = item.record
+            log.warning(
+                "message-parked",
+                group=self.name,
+                topic=topic.name,
+                partition=record.partition,
+                offset=record.offset,
+                tenant=record.tenant(),
+                type=item.envelope.type if item.envelope else None,
+                reason=poison.reason,
+                detail=poison.detail,
+            )

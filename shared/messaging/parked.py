@@ -1,0 +1,105 @@
+"""The rows of parked messages. A message is parked with its reason and its original bytes, and never published again."""
+
+from collections.abc import Collection
+
+from sqlalchemy import RowMapping, func, select, update
+
+from shared.database import UnitOfWork
+from shared.database.tables import parked_messages as table
+from shared.database.unit_of_work import lock_number
+from shared.errors import Poison
+from shared.messaging.message import Record
+from shared.schemas.envelope import Envelope
+from shared.schemas.topics import TOPICS
+
+_BLOCKED = "SELECT DISTINCT tenant FROM parked_messages WHERE consumer_group = $1 AND status = 'parked' AND tenant = ANY($2)"
+_LOCK_TENANTS = "SELECT pg_advisory_xact_lock(k) FROM unnest($1::bigint[]) AS k"
+_PARK = """
+INSERT INTO parked_messages (consumer_group, topic, partition, record_offset, timestamp_ms, tenant, type, message_id,
+                             reason, detail, key, headers, value)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+ON CONFLICT (consumer_group, topic, partition, record_offset) DO NOTHING
+"""
+_LONGEST_DETAIL = 2000
+
+
+async def blocked_tenants(uow: UnitOfWork, group: str, tenants: Collection[str]) -> set[str]:
+    """Those with a parked message, behind which theirs have to be parked too.
+
+    Asked again under the tenants' locks: a retry that empties a tenant's queue holds the same lock, so no message is put behind a queue
+    that has just ended and that nobody would look at again.
+    """
+    found = await _blocked(uow, group, tenants)
+    if found:
+        await lock_tenants(uow, group, found)
+        found = await _blocked(uow, group, found)
+    return found
+
+
+async def _blocked(uow: UnitOfWork, group: str, tenants: Collection[str]) -> set[str]:
+    if not tenants:
+        return set()
+    return set((await uow.connection.exec_driver_sql(_BLOCKED, (group, list(tenants)))).scalars())
+
+
+async def lock_tenants(uow: UnitOfWork, group: str, tenants: Collection[str]) -> None:
+    # Sorted, so that two transactions never wait for each other crosswise.
+    locks = sorted(lock_number("parked", group, tenant) for tenant in tenants)
+    await uow.connection.exec_driver_sql(_LOCK_TENANTS, (locks,))
+
+
+async def park(uow: UnitOfWork, group: str, record: Record, envelope: Envelope | None, poison: Poison) -> None:
+    values = (
+        group,
+        record.topic.name,
+        record.partition,
+        record.offset,
+        record.timestamp_ms,
+        envelope.tenant if envelope else record.tenant(),
+        envelope.type if envelope else None,
+        envelope.id if envelope else None,
+        poison.reason,
+        storable(poison.detail),
+        record.key,
+        record.stored_headers(),
+        record.value,
+    )
+    await uow.connection.exec_driver_sql(_PARK, values)
+
+
+def storable(text: str) -> str:
+    """PostgreSQL's text holds no NUL, and a detail may quote one."""
+    return text.replace("\0", "\\0")[:_LONGEST_DETAIL]
+
+
+async def get(uow: UnitOfWork, parked_id: int) -> RowMapping | None:
+    """Locked: two retries of one message run its handler once."""
+    row = (await uow.connection.execute(select(table).where(table.c.id == parked_id).with_for_update())).one_or_none()
+    return row._mapping if row else None
+
+
+async def first_of(uow: UnitOfWork, group: str, tenant: str) -> int | None:
+    """The oldest parked message of the tenant in this group."""
+    statement = select(func.min(table.c.id)).where(table.c.consumer_group == group, table.c.status == "parked", table.c.tenant == tenant)
+    first: int | None = (await uow.connection.execute(statement)).scalar_one()
+    return first
+
+
+async def mark_done(uow: UnitOfWork, parked_id: int) -> None:
+    await uow.connection.execute(
+        update(table).where(table.c.id == parked_id).values(status="done", done_at=func.now(), attempts=table.c.attempts + 1)
+    )
+
+
+async def mark_failed(uow: UnitOfWork, parked_id: int, poison: Poison) -> None:
+    await uow.connection.execute(
+        update(table)
+        .where(table.c.id == parked_id)
+        .values(reason=poison.reason, detail=storable(poison.detail), attempts=table.c.attempts + 1)
+    )
+
+
+def record_of(row: RowMapping) -> Record:
+    topic = next(topic for topic in TOPICS if topic.name == row["topic"])
+    headers = Record.read_headers(row["headers"])
+    return Record(topic, row["partition"], row["record_offset"], row["timestamp_ms"], row["key"], headers, row["value"])

@@ -1,0 +1,186 @@
+"""From the outbox to the broker: in order per key, acknowledged before it is deleted."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import orjson
+import stamina
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from sqlalchemy.engine import make_url
+
+from shared.clock import Clock, SystemClock
+from shared.database import Database
+from shared.database.engine import COMMAND_TIMEOUT_S, CONNECT_TIMEOUT_S
+from shared.database.prune import prune
+from shared.database.unit_of_work import NOTIFY_CHANNEL, SHARDS, lock_number
+from shared.errors import Transient
+from shared.kafka import make_producer, partition_of
+from shared.observability import metrics
+from shared.schemas.topics import TOPICS
+from shared.settings import KafkaSettings
+
+log = structlog.get_logger(__name__)
+
+ROUND_MAX = 2000  # rows of one look
+POLL_S = 1.0  # for rows whose notification was lost with a connection
+LOCK_POLL_S = 1.0
+ACK_TIMEOUT_S = 60
+STOP_TIMEOUT_S = 5
+PRUNE_EVERY_S = 3600
+RETRY_MAX_S = 5.0
+
+_TOPICS = {topic.name: topic for topic in TOPICS}
+_READ = "SELECT id, topic, key, headers, value FROM outbox WHERE shard >= $1 AND shard < $2 ORDER BY id LIMIT $3"
+_DELETE = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
+
+
+class Relay:
+    """Sends what is committed. `ranges`: how many key ranges the shards are cut into; this process takes those that nobody else has.
+
+    Rows are read as they become visible, by id and never "after the last id": ids are drawn before the commit. For one partition at most
+    one batch is under way, and the next is sent when it is acknowledged, so no failure can let a later row overtake an earlier one. After
+    a failure everything not acknowledged is sent again by a new producer: readers drop what they have seen.
+    """
+
+    def __init__(self, *, database: Database, kafka: KafkaSettings, ranges: int = 1, clock: Clock | None = None) -> None:
+        assert 1 <= ranges <= SHARDS
+        self._database, self._kafka, self._ranges = database, kafka, ranges
+        self._clock = clock or SystemClock()
+
+    async def run(self) -> None:
+        """Until cancelled. Errors of the moment are waited out."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(self._ranges):
+                group.create_task(self._keep_range(number), name=f"relay {number}")
+            group.create_task(self._keep_pruning(), name="prune")
+
+    async def _keep_range(self, number: int) -> None:
+        while True:
+            async for attempt in stamina.retry_context(
+                on=Transient, attempts=None, timeout=None, wait_initial=0.05, wait_max=RETRY_MAX_S, wait_jitter=0.5
+            ):
+                with attempt:
+                    await self._serve_range(number)
+
+    async def _serve_range(self, number: int) -> None:
+        """With one connection and one producer, until one of them fails (Transient)."""
+        low, high = SHARDS * number // self._ranges, SHARDS * (number + 1) // self._ranges
+        async with self._connection() as connection:
+            # One relay for a range: held by the connection that reads and deletes, so who loses the lock can do neither any more. What it
+            # has sent already is repeated by the next one in the same order.
+            lock = lock_number("relay", f"{number}/{self._ranges}")
+            while True:
+                if await connection.fetchval("SELECT pg_try_advisory_lock($1)", lock):
+                    break
+                await asyncio.sleep(LOCK_POLL_S)  # the other one tells nobody when it ends
+            wake = asyncio.Event()
+            await connection.add_listener(NOTIFY_CHANNEL, lambda *_: wake.set())
+            log.info("relay-started", range=number, ranges=self._ranges)
+            async with self._producer() as producer:
+                while True:
+                    wake.clear()
+                    rows = await connection.fetch(_READ, low, high, ROUND_MAX)
+                    metrics.OUTBOX_WAITING.set(len(rows))
+                    if rows:
+                        sent = await self._send(producer, rows)
+                        await connection.execute(_DELETE, sent)
+                    else:
+                        await _wait(wake, POLL_S)
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Any]:
+        """The driver's own connection, for LISTEN and the session's lock. Everything that can go wrong with it is of the moment."""
+        url = make_url(self._database.url).set(drivername="postgresql").render_as_string(hide_password=False)
+        connection = None
+        try:
+            connection = await asyncpg.connect(
+                url,
+                timeout=CONNECT_TIMEOUT_S,
+                command_timeout=COMMAND_TIMEOUT_S,
+                server_settings={"application_name": f"{self._database.application_name}-relay"},
+            )
+            yield connection
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            raise Transient(f"relay: {error or type(error).__name__}") from error
+        finally:
+            if connection is not None:
+                connection.terminate()  # at once: a server that is gone would keep a polite close waiting
+
+    @asynccontextmanager
+    async def _producer(self) -> AsyncIterator[AIOKafkaProducer]:
+        producer = make_producer(self._kafka)
+        try:
+            await producer.start()
+            yield producer
+        except KafkaError as error:
+            # Also what the client calls fatal (a sequence out of order after a broker's crash): a new producer begins anew.
+            metrics.SEND_FAILED.inc()
+            raise Transient(f"broker: {error!r}") from error
+        finally:
+            await _stop(producer)
+
+    async def _send(self, producer: AIOKafkaProducer, rows: list[Any]) -> list[int]:
+        """One batch for each partition, all acknowledged; returns the ids of the rows in them. What did not fit is the next round's."""
+        batches: dict[tuple[str, int], Any] = {}
+        full: set[tuple[str, int]] = set()
+        ids: list[int] = []
+        counts: dict[str, int] = defaultdict(int)
+        for row in rows:
+            topic = _TOPICS[row["topic"]]
+            place = (self._kafka.topic_name(topic), partition_of(row["key"], self._kafka.partitions(topic)))
+            if place in full:
+                continue
+            batch = batches.get(place)
+            if batch is None:
+                batch = batches[place] = producer.create_batch()
+            headers = [(name, value.encode()) for name, value in orjson.loads(row["headers"])]
+            if batch.append(timestamp=None, key=row["key"], value=row["value"], headers=headers) is None:
+                full.add(place)
+                continue
+            ids.append(row["id"])
+            counts[topic.name] += 1
+        async with asyncio.timeout(ACK_TIMEOUT_S):
+            acknowledgements = [await producer.send_batch(batch, name, partition=partition) for (name, partition), batch in batches.items()]
+            await asyncio.gather(*acknowledgements)
+        for name, count in counts.items():
+            metrics.SENT.labels(name).inc(count)
+        return ids
+
+    async def _keep_pruning(self) -> None:
+        while True:
+            try:
+                await prune(self._database)
+            except Transient as error:
+                log.warning("prune-failed", error=str(error))
+            await asyncio.sleep(PRUNE_EVERY_S)
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    """What is not acknowledged is sent again anyway, so a broker that is gone is not waited for."""
+    try:
+        async with asyncio.timeout(STOP_TIMEOUT_S):
+            await producer.stop()
+    except (KafkaError, TimeoutError) as error:
+        log.warning("producer-stop-failed", error=repr(error))
+
+
+async def _wait(event: asyncio.Event, timeout_s: float) -> None:
+    try:
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
+    except TimeoutError:
+        return
+
+
+async def unsent(database: Database, tenant: str) -> int:
+    """Outbox rows of this tenant that the broker has not acknowledged."""
+    async with database.unit_of_work(None) as uow:
+        result = await uow.connection.exec_driver_sql("SELECT count(*) FROM outbox WHERE tenant = $1", (tenant,))
+        count: int = result.scalar_one()
+        return count
