@@ -1,6 +1,7 @@
 """The broker and PostgreSQL as containers (`BACKEND=docker`, testcontainers), with the images of deploy/compose.yaml."""
 
 import os
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -73,3 +74,7 @@ def _end(container: Any) -> None:
 
     with suppress(DockerException):  # an engine that went away took its containers with it
         container.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(why_no_engine())
