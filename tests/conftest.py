@@ -4,15 +4,18 @@ import asyncio
 import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
 from shared.settings import KafkaSettings
 from tests.support import backing
+from tests.support.stack import RunningStack
 
 BACKING = pytest.StashKey[backing.Backing]()
 SEATS_PARTITIONS = 4
+STACK_FIXTURES = {"stack", "make_stack"}
 T = TypeVar("T")
 
 
@@ -28,6 +31,15 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if owned := config.stash.get(BACKING, None):
         owned.stop()
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that run a whole stack stay together in one process and come first: what else there is fills the other meanwhile."""
+    for item in items:
+        if STACK_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group("stack"))
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -96,3 +108,31 @@ def make_kafka_settings(ask_backing: Callable[..., str]) -> Iterator[Callable[[]
 def make_database(ask_backing: Callable[..., str]) -> Callable[[str], str]:
     """`make_database("users")` -> URL of a new, migrated database of that service, as its own role (no superuser)."""
     return lambda service: ask_backing("database", service=service)
+
+
+@pytest.fixture(scope="session")
+def shared_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    running = RunningStack(tmp_path_factory.mktemp("stack")).start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+async def stack(shared_stack: RunningStack) -> RunningStack:
+    """The whole local stack, one for all tests of the run that ask for it: each works in tenants of its own. Every part is up at the start."""
+    await shared_stack.until_ready()
+    return shared_stack
+
+
+@pytest.fixture
+def make_stack(tmp_path: Path) -> Iterator[Callable[..., RunningStack]]:
+    """Each call starts another stack, ended with the test; arguments of RunningStack (`services=`, `extra=` environment)."""
+    started: list[RunningStack] = []
+
+    def make(**options: Any) -> RunningStack:
+        started.append(RunningStack(tmp_path / f"stack-{len(started)}", **options).start())
+        return started[-1]
+
+    yield make
+    for running in started:
+        running.stop()

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from deploy.local.stack import LocalStack
+from deploy.local.stack import SERVICES, LocalStack, Service
 from deploy.local.state import AlreadyRunning
 from deploy.local.supervisor import StartFailed
 from deploy.local.tools import ToolsMissing
@@ -19,10 +19,16 @@ def state_folder() -> Path:
     return Path(os.environ.get("SEATPOOL_STATE_DIR", ".seatpool"))
 
 
+def chosen_services() -> list[Service]:
+    """SEATPOOL_LOCAL_SERVICES: names separated by commas, for who runs the others elsewhere (in a debugger, say); all by default."""
+    chosen = os.environ.get("SEATPOOL_LOCAL_SERVICES")
+    return [service for service in SERVICES if chosen is None or service.name in chosen.split(",")]
+
+
 async def run(console: Console, folder: Path) -> None:
     """Returns after the first SIGINT, SIGTERM or SIGHUP, when everything has ended; a second one ends everything at once."""
     stop = asyncio.Event()
-    stack = LocalStack(folder, console=console)
+    stack = LocalStack(folder, services=chosen_services(), console=console)
 
     def asked_to_stop() -> None:
         if stop.is_set():

@@ -125,6 +125,9 @@ class Supervisor:
     def pids(self) -> dict[str, int]:
         return {name: running.child.pid for name, running in self._running.items() if running.child is not None and running.child.alive}
 
+    def names(self) -> list[str]:
+        return list(self._running)
+
     def starts(self, name: str) -> int:
         """How often the part was started."""
         return self._running[name].starts

@@ -57,6 +57,7 @@ class Backing:
         self._once: dict[str, asyncio.Task[Any]] = {}
         self._databases: list[str] = []
         self._numbers = iter(range(1, 1_000_000))
+        self._migrating = asyncio.Lock()  # alembic keeps what it is doing in globals: one migration at a time in this process
         self._background: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="backing", daemon=True)
 
@@ -157,7 +158,8 @@ class Backing:
         await postgres.ensure_database(server, name, role)
         self._databases.insert(0, name)
         url = postgres.database_url(server, name, user=role, password=password)
-        await asyncio.to_thread(migrate, service, url)
+        async with self._migrating:
+            await asyncio.to_thread(migrate, service, url)
         return name
 
     async def _drop_databases(self, server: str) -> None:

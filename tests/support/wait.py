@@ -1,0 +1,23 @@
+"""Waiting for a condition instead of for a time."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+POLL_SECONDS = 0.05
+
+
+async def wait_until(condition: Callable[[], T | Awaitable[T]], *, seconds: float = 30, what: str = "the condition") -> T:
+    """The first truthy answer of `condition` (which may be a coroutine function). Fails with the last answer after `seconds`."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while True:
+        answer = condition()
+        value: T = await answer if inspect.isawaitable(answer) else answer
+        if value:
+            return value
+        if loop.time() > end:
+            raise AssertionError(f"{what} did not come true in {seconds} s; the last answer was {value!r}")
+        await asyncio.sleep(POLL_SECONDS)
