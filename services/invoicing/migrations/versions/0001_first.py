@@ -1,0 +1,149 @@
+"""Catalogue, tenants, subscriptions, quotes, orders, the journal of facts, charges, invoices."""
+
+from alembic import op
+
+from shared.database import tables
+from shared.database.tenancy import protect
+
+revision = "0001"
+down_revision = None
+
+VENDOR = """
+CREATE TABLE modules (
+    module text PRIMARY KEY, name text NOT NULL, base boolean NOT NULL, requires text[] NOT NULL
+);
+CREATE TABLE plans (
+    plan text NOT NULL, version integer NOT NULL, current boolean NOT NULL, payload text NOT NULL,
+    PRIMARY KEY (plan, version)
+);
+-- One price list of a plan is in force.
+CREATE UNIQUE INDEX plans_current ON plans (plan) WHERE current;
+-- One row for each series; drawing a number locks it until the invoice is committed, so that no number is lost or drawn twice.
+CREATE TABLE number_series (series text PRIMARY KEY, last bigint NOT NULL CHECK (last >= 0));
+"""
+
+TENANTS = """
+CREATE TABLE tenants (
+    tenant_id text PRIMARY KEY,
+    name text, time_zone text, locale text NOT NULL DEFAULT 'en', clock text, support_contact text NOT NULL DEFAULT '',
+    opened boolean NOT NULL DEFAULT false,     -- seats answered open_tenant
+    test_time timestamptz,                     -- of a test clock: as seats settled it last
+    advancing_to timestamptz,                  -- users is advancing the clock: writes are refused
+    period text,                               -- as seats names the period in force
+    last_number bigint NOT NULL DEFAULT 0,     -- of the commands to seats
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE TABLE billing_details (
+    tenant_id text NOT NULL, version text NOT NULL, number integer NOT NULL,
+    company text NOT NULL, street text NOT NULL, postcode text NOT NULL, city text NOT NULL, country text NOT NULL,
+    vat_id text, email text NOT NULL, tax_category text NOT NULL, tax_rate_percent text NOT NULL,
+    changed_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, version), UNIQUE (tenant_id, number)
+);
+CREATE TABLE subscriptions (
+    tenant_id text PRIMARY KEY, subscription text NOT NULL, status text NOT NULL, reason text NOT NULL DEFAULT '',
+    payload text NOT NULL,                     -- SubscriptionStarted
+    period_start date NOT NULL, period_end date NOT NULL, billed_until date NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE TABLE subscription_modules (
+    tenant_id text NOT NULL, module text NOT NULL, base boolean NOT NULL, licences integer NOT NULL, policies text NOT NULL,
+    opened boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (tenant_id, module)
+);
+-- As seats last reported it; a row reflects one decision and older ones are dropped.
+CREATE TABLE pools (
+    tenant_id text NOT NULL, module text NOT NULL,
+    licences integer NOT NULL, next_period integer NOT NULL, active integer NOT NULL, flagged integer NOT NULL, held integer NOT NULL,
+    waiting integer NOT NULL, available integer NOT NULL,
+    partition integer NOT NULL, command_offset bigint NOT NULL, n integer NOT NULL,
+    PRIMARY KEY (tenant_id, module)
+);
+-- What was sent to seats and how it was answered.
+CREATE TABLE commands (
+    tenant_id text NOT NULL, command text NOT NULL, kind text NOT NULL, reference text NOT NULL,
+    sent_at timestamptz NOT NULL DEFAULT now(), answer text, answered_at timestamptz,
+    PRIMARY KEY (tenant_id, command)
+);
+CREATE INDEX commands_open ON commands (tenant_id, sent_at) WHERE answer IS NULL;
+CREATE TABLE quotes (
+    tenant_id text NOT NULL, quote text NOT NULL, payload text NOT NULL, expected text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, quote)
+);
+CREATE TABLE orders (
+    tenant_id text NOT NULL, "order" text NOT NULL, quote text NOT NULL, status text NOT NULL, reason text NOT NULL DEFAULT '',
+    detail text NOT NULL DEFAULT '{}', command text NOT NULL, approved_at timestamptz NOT NULL, decided_at timestamptz,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, "order"),
+    UNIQUE (tenant_id, quote)                  -- a quote is approved once
+);
+CREATE INDEX orders_pending ON orders (tenant_id, created_at) WHERE status = 'pending';
+-- The events that money is made of, as sent and as read: all that the account is computed from.
+CREATE TABLE facts (
+    tenant_id text NOT NULL, place bigint GENERATED ALWAYS AS IDENTITY, id text NOT NULL, type text NOT NULL, payload text NOT NULL,
+    PRIMARY KEY (tenant_id, id)
+);
+CREATE TABLE charges (
+    tenant_id text NOT NULL, charge text NOT NULL, place bigint GENERATED ALWAYS AS IDENTITY, payload text NOT NULL,
+    PRIMARY KEY (tenant_id, charge)
+);
+CREATE TABLE invoices (
+    tenant_id text NOT NULL, invoice text NOT NULL, place bigint GENERATED ALWAYS AS IDENTITY,
+    series text NOT NULL, sequence bigint NOT NULL, number text NOT NULL UNIQUE,
+    currency text NOT NULL, net_minor bigint NOT NULL, tax_minor bigint NOT NULL, gross_minor bigint NOT NULL,
+    payload text NOT NULL, document text NOT NULL,
+    issued_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, invoice),          -- named after the decision that calls for it: it cannot be issued twice
+    UNIQUE (series, sequence)
+);
+-- A charge stands on one invoice.
+CREATE TABLE invoice_charges (
+    tenant_id text NOT NULL, charge text NOT NULL, invoice text NOT NULL,
+    PRIMARY KEY (tenant_id, charge),
+    FOREIGN KEY (tenant_id, charge) REFERENCES charges, FOREIGN KEY (tenant_id, invoice) REFERENCES invoices
+);
+CREATE TABLE invoice_pdfs (
+    tenant_id text NOT NULL, invoice text NOT NULL, pdf bytea NOT NULL, sha256 text NOT NULL, rendered_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, invoice),
+    FOREIGN KEY (tenant_id, invoice) REFERENCES invoices
+);
+"""
+
+PROTECTED = (
+    "tenants",
+    "billing_details",
+    "subscriptions",
+    "subscription_modules",
+    "pools",
+    "commands",
+    "quotes",
+    "orders",
+    "facts",
+    "charges",
+    "invoices",
+    "invoice_charges",
+    "invoice_pdfs",
+)
+
+# The second fence: the first is that no statement of the service changes them.
+FROZEN = ("facts", "charges", "invoices", "invoice_charges", "invoice_pdfs", "billing_details")
+FREEZE = """
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% is never changed: what was issued stands, a correction is a new document', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
+END $$
+"""
+
+
+def upgrade() -> None:
+    tables.create(op)
+    for statement in (VENDOR + TENANTS).split(";\n"):
+        if statement.strip():
+            op.execute(statement)
+    op.execute(FREEZE)
+    for table in FROZEN:
+        op.execute(f"CREATE TRIGGER frozen BEFORE UPDATE OR DELETE ON {table} FOR EACH ROW EXECUTE FUNCTION refuse_change()")
+        op.execute(f"CREATE TRIGGER frozen_whole BEFORE TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()")
+    for table in PROTECTED:
+        protect(op, table)

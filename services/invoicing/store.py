@@ -1,0 +1,413 @@
+"""All of invoicing's queries on a tenant's rows, the tenant first. The catalogue's are in `catalogue.py`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import RowMapping, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.invoicing.domain.history import Fact
+from services.invoicing.domain.quote import Pool
+from shared.schemas import registry
+from shared.schemas.base import Payload
+from shared.schemas.invoicing_v1 import BillingDetailsChanged, ChargeBooked, InvoiceIssued, QuoteIssued, SubscriptionStarted
+from shared.schemas.seats_v1 import Expected, PoolState
+
+
+async def rows(c: AsyncConnection, sql: str, **values: Any) -> Sequence[RowMapping]:
+    return (await c.execute(text(sql), values)).mappings().all()
+
+
+async def row(c: AsyncConnection, sql: str, **values: Any) -> RowMapping | None:
+    return (await c.execute(text(sql), values)).mappings().one_or_none()
+
+
+async def run(c: AsyncConnection, sql: str, **values: Any) -> int:
+    """Rows touched."""
+    return (await c.execute(text(sql), values)).rowcount
+
+
+# -------------------------------------------------------------------------------------------------------------- tenants
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    tenant: str
+    name: str | None
+    time_zone: str | None  # none: users' event about it has not been read yet
+    locale: str
+    clock: str | None
+    support_contact: str
+    opened: bool
+    test_time: datetime | None
+    advancing_to: datetime | None
+    period: str | None
+
+
+_TENANT = (
+    "SELECT tenant_id AS tenant, name, time_zone, locale, clock, support_contact, opened, test_time, advancing_to, period FROM tenants"
+)
+
+
+async def tenant(c: AsyncConnection, tenant_id: str, *, lock: bool = False) -> Tenant | None:
+    """`lock`: until the transaction ends nobody else of this tenant draws a number, starts a subscription, or approves a quote."""
+    found = await row(c, f"{_TENANT} WHERE tenant_id = :t" + (" FOR UPDATE" if lock else ""), t=tenant_id)
+    return Tenant(**found) if found else None
+
+
+async def put_tenant(
+    c: AsyncConnection, tenant_id: str, *, name: str, time_zone: str, locale: str, clock: str, support_contact: str, at: datetime
+) -> None:
+    """What users says of it. Which of users' and seats' first event is read first is open, so the row may be there already."""
+    await run(
+        c,
+        """INSERT INTO tenants (tenant_id, name, time_zone, locale, clock, support_contact, test_time)
+           VALUES (:t, :name, :zone, :locale, :clock, :contact, CASE WHEN :clock = 'test' THEN CAST(:at AS timestamptz) END)
+           ON CONFLICT (tenant_id) DO UPDATE SET name = :name, time_zone = :zone, locale = :locale, clock = :clock,
+               support_contact = :contact, test_time = coalesce(tenants.test_time, excluded.test_time)""",
+        t=tenant_id,
+        name=name,
+        zone=time_zone,
+        locale=locale,
+        clock=clock,
+        contact=support_contact,
+        at=at,
+    )
+
+
+async def note_time(c: AsyncConnection, tenant_id: str, at: datetime, *, opened: bool) -> None:
+    """A test clock as seats answered it last; it never goes back. With `opened`: seats knows the tenant from here on."""
+    await run(
+        c,
+        """INSERT INTO tenants (tenant_id, opened, test_time) VALUES (:t, :opened, :at)
+           ON CONFLICT (tenant_id) DO UPDATE SET opened = tenants.opened OR :opened,
+               test_time = greatest(tenants.test_time, excluded.test_time)""",
+        t=tenant_id,
+        opened=opened,
+        at=at,
+    )
+
+
+async def note_advancing(c: AsyncConnection, tenant_id: str, to: datetime | None) -> None:
+    await run(
+        c,
+        "INSERT INTO tenants (tenant_id, advancing_to) VALUES (:t, :to) ON CONFLICT (tenant_id) DO UPDATE SET advancing_to = :to",
+        t=tenant_id,
+        to=to,
+    )
+
+
+async def note_period(c: AsyncConnection, tenant_id: str, period: str | None) -> None:
+    await run(c, "UPDATE tenants SET period = :period WHERE tenant_id = :t AND period IS DISTINCT FROM :period", t=tenant_id, period=period)
+
+
+async def draw_number(c: AsyncConnection, tenant_id: str, *, above: int = 0) -> int:
+    """The next number of a command to seats. The row stays locked until the commit: numbers go out in the order they were drawn."""
+    found = await row(
+        c,
+        "UPDATE tenants SET last_number = greatest(last_number, :above) + 1 WHERE tenant_id = :t RETURNING last_number",
+        t=tenant_id,
+        above=above,
+    )
+    assert found is not None, "numbers are drawn for known tenants"
+    return int(found["last_number"])
+
+
+# ------------------------------------------------------------------------------------------------------ billing details
+
+
+async def details(c: AsyncConnection, tenant_id: str, version: str | None = None) -> RowMapping | None:
+    """A version, or the one in force."""
+    return await row(
+        c,
+        "SELECT * FROM billing_details WHERE tenant_id = :t AND (CAST(:v AS text) IS NULL OR version = :v) ORDER BY number DESC LIMIT 1",
+        t=tenant_id,
+        v=version,
+    )
+
+
+async def add_details(c: AsyncConnection, tenant_id: str, event: BillingDetailsChanged, fields: dict[str, Any]) -> None:
+    columns = ", ".join(fields)
+    values = ", ".join(f":{name}" for name in fields)
+    await run(
+        c,
+        f"""INSERT INTO billing_details (tenant_id, version, number, changed_at, {columns})
+            SELECT :t, :version, coalesce(max(number), 0) + 1, :at, {values} FROM billing_details WHERE tenant_id = :t""",  # noqa: S608
+        t=tenant_id,
+        version=event.version,
+        at=event.at,
+        **fields,
+    )
+
+
+# --------------------------------------------------------------------------------------------------------- subscription
+
+
+async def subscription(c: AsyncConnection, tenant_id: str) -> RowMapping | None:
+    return await row(c, "SELECT * FROM subscriptions WHERE tenant_id = :t", t=tenant_id)
+
+
+async def contract(c: AsyncConnection, tenant_id: str) -> SubscriptionStarted | None:
+    found = await subscription(c, tenant_id)
+    return SubscriptionStarted.model_validate_json(found["payload"]) if found else None
+
+
+async def add_subscription(c: AsyncConnection, tenant_id: str, event: SubscriptionStarted, modules: Sequence[dict[str, Any]]) -> None:
+    await run(
+        c,
+        """INSERT INTO subscriptions (tenant_id, subscription, status, payload, period_start, period_end, billed_until)
+           VALUES (:t, :subscription, 'pending', :payload, :start, :end, :billed)""",
+        t=tenant_id,
+        subscription=event.subscription,
+        payload=event.model_dump_json(),
+        start=event.period_start,
+        end=event.period_end,
+        billed=event.billed_until,
+    )
+    for module in modules:
+        await run(
+            c,
+            """INSERT INTO subscription_modules (tenant_id, module, base, licences, policies)
+               VALUES (:t, :module, :base, :licences, :policies)""",
+            t=tenant_id,
+            **module,
+        )
+
+
+async def set_subscription(c: AsyncConnection, tenant_id: str, status: str, reason: str = "") -> None:
+    await run(c, "UPDATE subscriptions SET status = :s, reason = :r WHERE tenant_id = :t", t=tenant_id, s=status, r=reason)
+
+
+async def set_period(c: AsyncConnection, tenant_id: str, start: date, end: date) -> None:
+    await run(
+        c,
+        "UPDATE subscriptions SET period_start = :s, period_end = :e, billed_until = greatest(billed_until, :e) WHERE tenant_id = :t",
+        t=tenant_id,
+        s=start,
+        e=end,
+    )
+
+
+async def modules(c: AsyncConnection, tenant_id: str) -> Sequence[RowMapping]:
+    return await rows(c, "SELECT * FROM subscription_modules WHERE tenant_id = :t ORDER BY module", t=tenant_id)
+
+
+async def set_opened(c: AsyncConnection, tenant_id: str, module: str) -> bool:
+    """Marks the module's pool as open; returns whether every pool of the subscription is now."""
+    await run(c, "UPDATE subscription_modules SET opened = true WHERE tenant_id = :t AND module = :m", t=tenant_id, m=module)
+    found = await row(c, "SELECT count(*) FILTER (WHERE NOT opened) AS closed FROM subscription_modules WHERE tenant_id = :t", t=tenant_id)
+    return found is not None and found["closed"] == 0
+
+
+# ---------------------------------------------------------------------------------------------------------------- pools
+
+
+async def note_pools(c: AsyncConnection, tenant_id: str, pools: Sequence[PoolState], position: tuple[int, int, int]) -> None:
+    """As a decision reports them; what reflects a later decision already is left alone."""
+    for pool in pools:
+        await run(
+            c,
+            """INSERT INTO pools (tenant_id, module, licences, next_period, active, flagged, held, waiting, available, partition, command_offset, n)
+               VALUES (:t, :module, :licences, :next_period, :active, :flagged, :held, :waiting, :available, :p, :o, :n)
+               ON CONFLICT (tenant_id, module) DO UPDATE SET licences = excluded.licences, next_period = excluded.next_period,
+                   active = excluded.active, flagged = excluded.flagged, held = excluded.held, waiting = excluded.waiting,
+                   available = excluded.available, partition = excluded.partition, command_offset = excluded.command_offset, n = excluded.n
+               WHERE (pools.command_offset, pools.n) < (excluded.command_offset, excluded.n)""",
+            t=tenant_id,
+            p=position[0],
+            o=position[1],
+            n=position[2],
+            **pool.model_dump(),
+        )
+
+
+async def pools(c: AsyncConnection, tenant_id: str) -> Sequence[RowMapping]:
+    return await rows(c, "SELECT * FROM pools WHERE tenant_id = :t ORDER BY module", t=tenant_id)
+
+
+async def reported(c: AsyncConnection, tenant_id: str) -> dict[str, Pool]:
+    return {pool["module"]: Pool(pool["licences"], pool["next_period"]) for pool in await pools(c, tenant_id)}
+
+
+# ------------------------------------------------------------------------------------------------------------- commands
+
+
+async def add_command(c: AsyncConnection, tenant_id: str, command: str, kind: str, reference: str) -> None:
+    await run(
+        c,
+        "INSERT INTO commands (tenant_id, command, kind, reference) VALUES (:t, :c, :k, :r)",
+        t=tenant_id,
+        c=command,
+        k=kind,
+        r=reference,
+    )
+
+
+async def answer_command(c: AsyncConnection, tenant_id: str, command: str, answer: str) -> RowMapping | None:
+    """The command if it is ours and had no answer yet."""
+    return await row(
+        c,
+        """UPDATE commands SET answer = :a, answered_at = now() WHERE tenant_id = :t AND command = :c AND answer IS NULL
+           RETURNING kind, reference""",
+        t=tenant_id,
+        c=command,
+        a=answer,
+    )
+
+
+# ---------------------------------------------------------------------------------------------------- quotes and orders
+
+
+async def add_quote(c: AsyncConnection, tenant_id: str, event: QuoteIssued, expects: Expected) -> None:
+    await run(
+        c,
+        "INSERT INTO quotes (tenant_id, quote, payload, expected) VALUES (:t, :q, :p, :e)",
+        t=tenant_id,
+        q=event.quote,
+        p=event.model_dump_json(),
+        e=expects.model_dump_json(),
+    )
+
+
+async def quote(c: AsyncConnection, tenant_id: str, quote_id: str) -> tuple[QuoteIssued, Expected] | None:
+    found = await row(c, "SELECT payload, expected FROM quotes WHERE tenant_id = :t AND quote = :q", t=tenant_id, q=quote_id)
+    return (QuoteIssued.model_validate_json(found["payload"]), Expected.model_validate_json(found["expected"])) if found else None
+
+
+async def add_order(c: AsyncConnection, tenant_id: str, order: str, quote_id: str, command: str, at: datetime) -> None:
+    await run(
+        c,
+        """INSERT INTO orders (tenant_id, "order", quote, status, command, approved_at) VALUES (:t, :o, :q, 'pending', :c, :at)""",
+        t=tenant_id,
+        o=order,
+        q=quote_id,
+        c=command,
+        at=at,
+    )
+
+
+async def order(c: AsyncConnection, tenant_id: str, order_id: str) -> RowMapping | None:
+    return await row(c, 'SELECT * FROM orders WHERE tenant_id = :t AND "order" = :o', t=tenant_id, o=order_id)
+
+
+async def order_of_quote(c: AsyncConnection, tenant_id: str, quote_id: str) -> RowMapping | None:
+    return await row(c, "SELECT * FROM orders WHERE tenant_id = :t AND quote = :q", t=tenant_id, q=quote_id)
+
+
+async def set_order_command(c: AsyncConnection, tenant_id: str, order_id: str, command: str) -> None:
+    await run(c, 'UPDATE orders SET command = :c WHERE tenant_id = :t AND "order" = :o', t=tenant_id, o=order_id, c=command)
+
+
+async def decide_order(
+    c: AsyncConnection, tenant_id: str, order_id: str, status: str, reason: str, detail: str, at: datetime
+) -> RowMapping | None:
+    """The order if it was still pending: the first answer counts."""
+    return await row(
+        c,
+        """UPDATE orders SET status = :s, reason = :r, detail = :d, decided_at = :at
+           WHERE tenant_id = :t AND "order" = :o AND status = 'pending' RETURNING quote, approved_at""",
+        t=tenant_id,
+        o=order_id,
+        s=status,
+        r=reason,
+        d=detail,
+        at=at,
+    )
+
+
+# ------------------------------------------------------------------------------------------- facts, charges and invoices
+
+
+async def add_fact(c: AsyncConnection, tenant_id: str, event_id: str, event: Payload) -> None:
+    await run(
+        c,
+        "INSERT INTO facts (tenant_id, id, type, payload) VALUES (:t, :id, :type, :payload) ON CONFLICT DO NOTHING",
+        t=tenant_id,
+        id=event_id,
+        type=registry.type_of(type(event)),
+        payload=event.model_dump_json(),
+    )
+
+
+async def facts(c: AsyncConnection, tenant_id: str) -> list[Fact]:
+    found = await rows(c, "SELECT id, type, payload FROM facts WHERE tenant_id = :t ORDER BY place", t=tenant_id)
+    return [(fact["id"], registry.parse(fact["type"], fact["payload"].encode())) for fact in found]
+
+
+async def charge_ids(c: AsyncConnection, tenant_id: str) -> set[str]:
+    return {found["charge"] for found in await rows(c, "SELECT charge FROM charges WHERE tenant_id = :t", t=tenant_id)}
+
+
+async def add_charge(c: AsyncConnection, tenant_id: str, charge: ChargeBooked) -> None:
+    await run(
+        c,
+        "INSERT INTO charges (tenant_id, charge, payload) VALUES (:t, :c, :p)",
+        t=tenant_id,
+        c=charge.charge,
+        p=charge.model_dump_json(),
+    )
+
+
+async def issued(c: AsyncConnection, tenant_id: str) -> dict[str, InvoiceIssued]:
+    found = await rows(c, "SELECT invoice, payload FROM invoices WHERE tenant_id = :t ORDER BY place", t=tenant_id)
+    return {invoice["invoice"]: InvoiceIssued.model_validate_json(invoice["payload"]) for invoice in found}
+
+
+async def draw_invoice_number(c: AsyncConnection, series: str) -> int:
+    """Of the vendor's whole series. The row's lock is held until the invoice is committed or rolled back with the number: a sequence
+    object would leave a gap where a transaction is rolled back."""
+    found = await row(
+        c,
+        "INSERT INTO number_series (series, last) VALUES (:s, 1) ON CONFLICT (series) DO UPDATE SET last = number_series.last + 1 RETURNING last",
+        s=series,
+    )
+    assert found is not None
+    return int(found["last"])
+
+
+async def add_invoice(c: AsyncConnection, tenant_id: str, invoice: InvoiceIssued, series: str, sequence: int, document: str) -> None:
+    await run(
+        c,
+        """INSERT INTO invoices (tenant_id, invoice, series, sequence, number, currency, net_minor, tax_minor, gross_minor, payload, document)
+           VALUES (:t, :invoice, :series, :sequence, :number, :currency, :net, :tax, :gross, :payload, :document)""",
+        t=tenant_id,
+        invoice=invoice.invoice,
+        series=series,
+        sequence=sequence,
+        number=invoice.number,
+        currency=invoice.currency,
+        net=invoice.net_minor,
+        tax=invoice.tax_minor,
+        gross=invoice.gross_minor,
+        payload=invoice.model_dump_json(),
+        document=document,
+    )
+    for charge in (charge for line in invoice.lines for charge in line.charges):
+        await run(
+            c,
+            "INSERT INTO invoice_charges (tenant_id, charge, invoice) VALUES (:t, :c, :i)",
+            t=tenant_id,
+            c=charge,
+            i=invoice.invoice,
+        )
+
+
+async def add_pdf(c: AsyncConnection, tenant_id: str, invoice: str, pdf: bytes, sha256: str) -> None:
+    await run(
+        c,
+        "INSERT INTO invoice_pdfs (tenant_id, invoice, pdf, sha256) VALUES (:t, :i, :pdf, :sha256)",
+        t=tenant_id,
+        i=invoice,
+        pdf=pdf,
+        sha256=sha256,
+    )
+
+
+# What is not rendered yet, of all tenants; the row's lock keeps two renderers from making the same PDF.
+UNRENDERED = """
+SELECT tenant_id, invoice, document FROM invoices i
+WHERE NOT EXISTS (SELECT FROM invoice_pdfs p WHERE p.tenant_id = i.tenant_id AND p.invoice = i.invoice)
+ORDER BY place LIMIT 1 FOR UPDATE OF i SKIP LOCKED
+"""

@@ -1,0 +1,84 @@
+"""Amounts for people: minor units and a currency in, a text of the reader's locale out. No float: `Decimal` from integers.
+
+Minor units are ISO 4217's. CLDR's digits, which babel formats with by default, are those of daily use and differ for some currencies (an
+amount of 1250 IQD minor units is 1.250, not 1250), so they are not used for amounts.
+"""
+
+from datetime import date
+from decimal import Decimal
+from functools import lru_cache
+
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_date
+from babel.numbers import NumberPattern, list_currencies, parse_pattern
+
+# ISO 4217, every currency that has not two.
+_MINOR_UNITS = (
+    dict.fromkeys(
+        "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(),  # noqa: SIM905 - a table
+        0,
+    )
+    | dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3)
+    | dict.fromkeys(("CLF", "UYW"), 4)
+)
+
+
+def is_currency(code: str) -> bool:
+    return code in list_currencies()
+
+
+def minor_units(currency: str) -> int:
+    """Decimal places of an amount: EUR 2, JPY 0, KWD 3."""
+    return _MINOR_UNITS.get(currency, 2)
+
+
+def to_decimal(amount_minor: int, currency: str) -> Decimal:
+    return Decimal(amount_minor).scaleb(-minor_units(currency))
+
+
+@lru_cache(maxsize=256)
+def locale_of(name: str) -> Locale:
+    """`da`, `de-DE`, `pt_BR`; English for what is unknown, so that a mail or an invoice never fails on a tenant's setting."""
+    try:
+        return Locale.parse(name.replace("-", "_"))
+    except (UnknownLocaleError, ValueError):
+        return Locale("en")
+
+
+def format_amount(amount_minor: int, currency: str, locale: str) -> str:
+    """With the currency, as the locale writes it: `€31.20`, `31,20 €`, `￥1,200`."""
+    where = locale_of(locale)
+    return _written(to_decimal(amount_minor, currency), where.currency_formats["standard"], where, minor_units(currency), currency)
+
+
+def format_number(amount_minor: int, currency: str, locale: str) -> str:
+    """Without the currency, for columns whose head names it."""
+    where = locale_of(locale)
+    return _written(to_decimal(amount_minor, currency), where.decimal_formats[None], where, minor_units(currency))
+
+
+def format_count(count: int, locale: str) -> str:
+    where = locale_of(locale)
+    return _written(Decimal(count), where.decimal_formats[None], where, 0)
+
+
+def format_percent(rate_percent: str, locale: str) -> str:
+    """`25%`, `8,1 %`."""
+    where = locale_of(locale)
+    pattern = parse_pattern(str(where.percent_formats[None].pattern))
+    pattern.frac_prec = (0, 3)
+    return str(pattern.apply(Decimal(rate_percent) / 100, where))
+
+
+def _written(amount: Decimal, like: NumberPattern, where: Locale, places: int, currency: str | None = None) -> str:
+    pattern = parse_pattern(str(like.pattern))
+    pattern.frac_prec = (places, places)
+    return str(pattern.apply(amount, where, currency=currency, currency_digits=False))
+
+
+def format_day(day: date, locale: str) -> str:
+    return str(format_date(day, format="long", locale=locale_of(locale)))
+
+
+def format_short_day(day: date, locale: str) -> str:
+    return str(format_date(day, format="medium", locale=locale_of(locale)))
