@@ -8,8 +8,11 @@ import httpx
 import typer
 from rich.console import Console
 
+WIDTH_OF_A_PIPE = 140  # rich takes 80 columns where it cannot ask, which folds every table
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
+if not out.is_terminal:
+    out.width = WIDTH_OF_A_PIPE
 T = TypeVar("T")
 
 

@@ -32,6 +32,11 @@ def _no_float(value: object) -> object:
 Money = Annotated[Decimal, BeforeValidator(_no_float), Field(ge=0, max_digits=12, decimal_places=2)]
 
 
+def money_words(minor: int) -> str:
+    """1234 -> `12.34`."""
+    return f"{Decimal(minor).scaleb(-2):.2f}"
+
+
 class Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -47,6 +52,10 @@ class TenantPlan(Table):
     currency: Currency = "EUR"
     contact_email: EmailStr = "licences@example.com"
     support_contact: EmailStr = "support@example.com"
+
+    @property
+    def is_untaxed(self) -> bool:
+        return Decimal(self.vat_percent) == 0
 
     @field_validator("time_zone")
     @classmethod

@@ -1,0 +1,193 @@
+"""`seatpool demo`: starts the local stack, plays a company's first weeks, shows them, compares every service's figures, ends everything."""
+
+import asyncio
+import os
+import signal
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from cli.console import CliError, fail, out, run
+from cli.demo.figures import Closing, ask_everybody, close
+from cli.demo.keepsakes import read_mailbox, save
+from cli.demo.plan import Plan, plan_without_file, read_plan
+from cli.demo.screen import Screen
+from cli.demo.stage import Stage
+from cli.demo.story import TOKEN_SECONDS, Outcome, play
+from cli.hr import show_bad_rows
+from cli.hr_files import Company, FolderUnusable, read_company
+from cli.rest import Addresses, Rest
+from cli.token import ALL_RIGHTS, fetch_token
+from shared.clock import SystemClock
+from shared.ids import new_id
+
+if TYPE_CHECKING:
+    from deploy.local.stack import LocalStack
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SAMPLE, SAMPLE_PLAN = EXAMPLES / "alpenrose", EXAMPLES / "alpenrose.toml"
+KEPT_IN = Path(".seatpool/demo")
+TAIL_LINES = 15
+# What stands for somebody's own broker or server: the demo keeps out of the way of what is there.
+EXTERNAL = ("SEATPOOL_KAFKA_BOOTSTRAP", "SEATPOOL_DATABASE_URL")
+
+
+def demo(
+    hr: Annotated[Path | None, typer.Option(help="Folder with the CSV files; default: the project's own sample.")] = None,
+    plan: Annotated[Path | None, typer.Option(help="TOML file with tenant, modules, profiles, dates, purchases.")] = None,
+    keep: Annotated[Path, typer.Option(help="Where invoices, action log, mails and the story are left.")] = KEPT_IN,
+) -> None:
+    """Play a company's first weeks on a real broker and a real database, in about a minute.
+
+    Without a plan everybody in the folder gets one module, with licences for 95 % of the people. The exit code is 0 only when users,
+    seats, invoicing, notifier and a replay of the command log agree on the figures, and they are those that the plan expects.
+
+    ```
+    seatpool demo
+    seatpool demo --hr my-company --plan my-company.toml
+    ```
+    """
+    try:
+        company = read_company(hr or SAMPLE)
+    except FolderUnusable as error:
+        fail(str(error), "examples/alpenrose shows the three files.")
+    if company.bad_rows:
+        show_bad_rows(company.bad_rows)
+    closing = run(_prepare_and_perform(company, plan or (SAMPLE_PLAN if hr is None else None), keep))
+    out.print(closing.line(), soft_wrap=True)
+    if closing.differences:
+        raise typer.Exit(1)
+
+
+async def _prepare_and_perform(company: Company, plan_file: Path | None, keep: Path) -> Closing:
+    plan = read_plan(plan_file, company) if plan_file else plan_without_file(company)
+    task = asyncio.current_task()
+    assert task is not None
+    # A SIGTERM ends the stack like Ctrl-C does: by leaving the blocks that started it.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await perform(company, plan, Screen(out, plan), keep)
+
+
+async def perform(company: Company, plan: Plan, screen: Screen, keep: Path) -> Closing:
+    """The whole demo with a stack of its own, in a folder that goes with it."""
+    from deploy.local.stack import LocalStack
+    from deploy.local.supervisor import StartFailed
+    from deploy.local.tools import ToolsMissing
+
+    with tempfile.TemporaryDirectory(prefix="seatpool-demo-", ignore_cleanup_errors=True) as folder:
+        stack = LocalStack(Path(folder), durable=False, extra=_own_corner())
+        with screen.live():
+            try:
+                await _start(stack, screen)
+            except (StartFailed, ToolsMissing) as error:
+                raise CliError(f"the stack did not start: {error}") from error
+            try:
+                return await _perform_on(stack, company, plan, screen, keep)
+            except (CliError, KeyError) as error:
+                raise CliError(str(error.args[0]), _last_words(stack)) from error
+            finally:
+                screen.waiting("ending the stack")
+                await stack.__aexit__(None, None, None)
+
+
+def _own_corner() -> dict[str, str]:
+    """On somebody's own broker or server: topics and databases of a name of their own, so that nothing there is touched."""
+    if not any(name in os.environ for name in EXTERNAL):
+        return {}
+    corner = new_id()[-8:]
+    return {"SEATPOOL_KAFKA_TOPIC_PREFIX": f"demo-{corner}-", "SEATPOOL_DATABASE_PREFIX": f"demo_{corner}_"}
+
+
+async def _start(stack: "LocalStack", screen: Screen) -> None:
+    clock = SystemClock()
+    began = clock.monotonic()
+    screen.said_now("Starting Kafka, PostgreSQL, a mailbox and the four services; the first time ever Kafka's jars are fetched (45 MB).")
+    starting = asyncio.create_task(stack.__aenter__())
+    try:
+        while not starting.done():
+            screen.waiting("starting the stack")
+            await asyncio.wait({starting}, timeout=0.2)
+        await starting
+    except BaseException:
+        starting.cancel()
+        with suppress(asyncio.CancelledError):
+            await starting
+        raise
+    parts = "; ".join(f"{name}: {sentence}" for name, sentence in stack.taken.items())
+    screen.said_now(f"Ready after {clock.monotonic() - began:.1f} s. {parts}")
+
+
+async def _perform_on(stack: "LocalStack", company: Company, plan: Plan, screen: Screen, keep: Path) -> Closing:
+    where = Addresses(urls=stack.addresses["services"], operator_secret=stack.addresses["operator_secret"])
+    outcome = await play(where, company, plan, screen)
+    token = await fetch_token(where, tenant=None, rights=ALL_RIGHTS, ttl_seconds=TOKEN_SECONDS)
+    async with Rest(Addresses(where.urls, token)) as rest:
+        stage = Stage(rest, outcome.tenant, screen)
+        await stage.settled()
+        mailbox = stack.addresses.get("mailbox_url", "")
+        delivered = len(await read_mailbox(mailbox)) if mailbox else None
+        closing = close(await ask_everybody(stage), outcome.snapshots[-1], plan, delivered)
+        screen.waiting("replaying the command log")
+        closing = closing.with_difference(await _replay_differs(stack, token))
+        _show_closing(screen, closing, await save(stage, outcome.snapshots, mailbox, keep), outcome)
+    return closing
+
+
+async def _replay_differs(stack: "LocalStack", token: str) -> str | None:
+    """Has the seats service's own verifier decide the whole log again and compare with the live table. None: nothing differs."""
+    addresses: dict[str, Any] = stack.addresses
+    environment = {
+        **os.environ,
+        "SEATPOOL_KAFKA_BOOTSTRAP": addresses["kafka_bootstrap"],
+        "SEATPOOL_KAFKA_TOPIC_PREFIX": addresses["kafka_topic_prefix"],
+        "SEATPOOL_SEATS_PARTITIONS": str(addresses["seats_partitions"]),
+        "SEATPOOL_SEATS_URL": addresses["services"]["seats"],
+        "SEATPOOL_USERS_URL": addresses["services"]["users"],
+        "SEATPOOL_TOKEN": token,
+        "SEATPOOL_LOG_LEVEL": "WARNING",
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "services.seats", "verify"),
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    if process.returncode == 0:
+        return None
+    said = " / ".join(output.decode(errors="replace").strip().splitlines()[-3:])
+    return f"replay of the command log (exit code {process.returncode}): {said}"
+
+
+def _show_closing(screen: Screen, closing: Closing, saved: dict[str, str], outcome: Outcome) -> None:
+    screen.console.print()
+    screen.figures(closing.by_service)
+    invoices = ", ".join(str(order["invoice"]) for order in outcome.orders if order.get("invoice")) or "none"
+    lines = [f"[bold]{escape(name)}[/]: {escape(path)}" for name, path in saved.items()]
+    screen.panel(f"left for you to look at ({len(outcome.orders)} purchases, invoices {escape(invoices)})", lines)
+    if closing.differences:
+        screen.panel("figures differ", [escape(text) for text in closing.differences], style="bold red")
+    else:
+        screen.said("Every service, the mailbox and a replay of the command log agree.")
+    screen.said("`make run` keeps a stack up, with API documents, a mailbox page and the same doors.")
+
+
+def _last_words(stack: "LocalStack") -> str:
+    """What each service logged last that is worse than INFO: the logs' folder goes with the stack."""
+    lines: list[str] = []
+    for path in sorted((stack.state.folder / "logs").glob("*.log")):
+        loud = [
+            line for line in path.read_text(errors="replace").splitlines() if any(word in line.lower() for word in ("error", "critical"))
+        ]
+        lines += [f"{path.stem}: {line[:400]}" for line in loud[-3:]]
+    return "\n          ".join(["The services' last errors:", *lines[-TAIL_LINES:]]) if lines else ""
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(demo)

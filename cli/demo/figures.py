@@ -1,0 +1,73 @@
+"""The demo's closing figures: every service is asked for its own, and any difference has a name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cli.demo.plan import Figures, Plan, money_words
+from cli.demo.stage import Snapshot, Stage
+from cli.rest import SERVICES
+
+# Which services count what. The first one's figure is printed.
+COUNTED_BY = {
+    "hired": ("users",),
+    "active": ("users",),
+    "flagged": ("users", "seats", "notifier"),
+    "revoked": ("users", "seats", "notifier"),
+    "refused": ("users", "seats", "notifier"),
+    "invoices": ("invoicing",),
+    "net_minor": ("invoicing",),
+    "mails": ("notifier",),
+    "decisions": ("seats",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    by_service: Mapping[str, Mapping[str, Any]]
+    values: Mapping[str, int]
+    differences: tuple[str, ...]
+
+    def with_difference(self, difference: str | None) -> "Closing":
+        return self if difference is None else replace(self, differences=(*self.differences, difference))
+
+    def line(self) -> str:
+        words = {name: str(value) for name, value in self.values.items() if name != "net_minor"}
+        words["net"] = money_words(self.values["net_minor"])
+        order = ("hired", "active", "flagged", "revoked", "refused", "invoices", "net", "mails", "decisions")
+        return "demo: " + " ".join(f"{name}={words[name]}" for name in order)
+
+
+async def ask_everybody(stage: Stage) -> dict[str, dict[str, Any]]:
+    return {service: await stage.figures(service) for service in SERVICES}
+
+
+def close(by_service: Mapping[str, Mapping[str, Any]], last: Snapshot, plan: Plan, delivered_mails: int | None) -> Closing:
+    differences: list[str] = []
+    values: dict[str, int] = {}
+    for name, services in COUNTED_BY.items():
+        found = {service: by_service[service].get(name) for service in services}
+        values[name] = int(found[services[0]] or 0)
+        if len(set(found.values())) > 1 or None in found.values():
+            differences.append(f"{name}: " + ", ".join(f"{service} says {value}" for service, value in found.items()))
+    differences += _against_pools(last)
+    differences += _against_plan(values, plan.expected)
+    if delivered_mails is not None and delivered_mails != values["mails"]:
+        differences.append(f"mails: notifier says {values['mails']}, the mailbox holds {delivered_mails}")
+    return Closing(by_service, values, tuple(differences))
+
+
+def _against_pools(last: Snapshot) -> list[str]:
+    """Users' people and seats' pools are two services' views of the same seats."""
+    return [
+        f"{module}.{state}: seats says {pool[state]}, users' people say {last.states.get(module, {}).get(state, 0)}"
+        for module, pool in last.pools.items()
+        for state in ("active", "flagged", "waiting")
+        if pool[state] != last.states.get(module, {}).get(state, 0)
+    ]
+
+
+def _against_plan(values: Mapping[str, int], expected: Figures) -> list[str]:
+    wanted = {name: value for name, value in expected.model_dump().items() if value is not None}
+    found: dict[str, str] = {name: str(value) for name, value in values.items()} | {"net": money_words(values["net_minor"])}
+    return [f"{name}: the plan expects {value}, the run gave {found[name]}" for name, value in wanted.items() if found[name] != str(value)]

@@ -1,0 +1,63 @@
+"""What a demo leaves behind, since its stack ends with it: invoices, action log, mails, API documents and the story, as files."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+
+from cli.demo.stage import Snapshot, Stage
+from cli.rest import SERVICES, TIMEOUT_SECONDS
+
+
+async def save(stage: Stage, snapshots: Sequence[Snapshot], mailbox: str, folder: Path) -> dict[str, str]:
+    """name -> path, for the closing panel."""
+    _empty(folder)
+    saved: dict[str, str] = {}
+    for invoice in await _pages(stage, "invoicing", "invoices"):
+        pdf = await stage.rest.call("GET", "invoicing", stage.path(f"invoices/{invoice['invoice']}/pdf"))
+        path = folder / f"invoice-{invoice['number']}.pdf"
+        path.write_bytes(pdf.content)
+        saved[f"invoice {invoice['number']}"] = str(path)
+    log = await stage.rest.call("GET", "notifier", stage.path("actions"), params={"format": "csv"})
+    saved["action log"] = _write(folder / "action-log.csv", log.content)
+    for service in SERVICES:
+        _write(folder / f"openapi-{service}.json", (await stage.rest.call("GET", service, "/openapi.json")).content)
+    saved["API documents"] = str(folder / "openapi-*.json")
+    if mailbox:
+        saved["mails"] = _write(folder / "mails.json", orjson.dumps(await read_mailbox(mailbox), option=orjson.OPT_INDENT_2))
+    saved["the story"] = _write(folder / "story.json", orjson.dumps([asdict(each) for each in snapshots], option=orjson.OPT_INDENT_2))
+    return saved
+
+
+def _empty(folder: Path) -> None:
+    """Of what an earlier demo left; folders in it are somebody else's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.iterdir():
+        if old.is_file():
+            old.unlink()
+
+
+def _write(path: Path, content: bytes) -> str:
+    path.write_bytes(content)
+    return str(path)
+
+
+async def _pages(stage: Stage, service: str, what: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    cursor: str | None = None
+    while True:
+        page = await stage.rest.get(service, stage.path(what), cursor=cursor)
+        found += page["items"]
+        cursor = page.get("next")
+        if not cursor:
+            return found
+
+
+async def read_mailbox(url: str) -> list[dict[str, Any]]:
+    """Every mail with its text, the oldest first."""
+    async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT_SECONDS) as http:
+        summaries = (await http.get("/api/messages")).raise_for_status().json()
+        return [(await http.get(f"/api/messages/{mail['id']}")).raise_for_status().json() for mail in reversed(summaries)]

@@ -1,0 +1,129 @@
+"""The demo on a terminal: one chapter per day, a table per module, the flagged and the lost in red."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date
+from zoneinfo import ZoneInfo
+
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from cli.demo.plan import Plan
+from cli.demo.stage import Flag, Snapshot
+
+FLAGS_SHOWN = 12  # of one module; the rest is a number
+
+
+class Screen:
+    """An Audience."""
+
+    def __init__(self, console: Console, plan: Plan) -> None:
+        self.console, self.plan = console, plan
+        self.zone = ZoneInfo(plan.tenant.time_zone)
+        self._before: Snapshot | None = None
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+
+    @contextmanager
+    def live(self) -> Iterator[None]:
+        """Shows a moving line at the bottom while it is open; on a terminal only, elsewhere it would be noise."""
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.fields[count]}"),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as progress:
+            self._progress = progress
+            self._task = progress.add_task("", total=None, count="")
+            try:
+                yield
+            finally:
+                self._progress = None
+
+    def waiting(self, text: str, done: int = 0, total: int = 0) -> None:
+        if self._progress is not None and self._task is not None:
+            count = f"{done} of {total}" if total else ""
+            self._progress.update(self._task, description=escape(text), completed=done, total=total or None, count=count)
+
+    def chapter(self, day: date, title: str) -> None:
+        self.console.print()
+        self.console.rule(f"[bold]{day:%A, %-d %B %Y}[/]  {escape(title)}", align="left", style="cyan")
+
+    def said(self, text: str) -> None:
+        self.console.print(f"  {escape(text)}")
+
+    def said_now(self, text: str) -> None:
+        """Outside of a chapter."""
+        self.console.print(escape(text), style="dim")
+
+    def company(self, snapshot: Snapshot) -> None:
+        self.console.print(self._pools(snapshot))
+        by_module: dict[str, list[Flag]] = defaultdict(list)
+        for flag in snapshot.flags:
+            by_module[flag.module].append(flag)
+        for module, flags in by_module.items():
+            self._flagged(module, flags)
+        before = self._before
+        self._news("refused, the pool is full", snapshot.refused, before.refused if before else ())
+        self._news("withdrawn, the grace is over", snapshot.withdrawn, before.withdrawn if before else ())
+        if gone := sorted(set(snapshot.deactivated) - set(before.deactivated if before else ())):
+            self.console.print(f"  [bold red]deactivated[/] without the base module: [red]{', '.join(gone)}[/]")
+        mails = snapshot.mails - (before.mails if before else 0)
+        self.console.print(f"  mails sent: {mails}", style="dim")
+        self._before = snapshot
+
+    def _pools(self, snapshot: Snapshot) -> Table:
+        table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 2))
+        table.add_column("module")
+        for name in ("licences", "active", "flagged", "refused", "withdrawn", "free"):
+            table.add_column(name, justify="right")
+        for module, plan in self.plan.modules.items():
+            pool, states = snapshot.pools.get(module, {}), snapshot.states.get(module, {})
+            lost = states.get("revoked", 0) + states.get("withdrawn", 0)
+            numbers = (pool.get("flagged", 0), states.get("refused", 0), lost)
+            table.add_row(
+                f"{module}{' (base)' if plan.base else ''}",
+                str(pool.get("licences", 0)),
+                f"[green]{pool.get('active', 0)}[/]",
+                *(f"[bold red]{number}[/]" if number else "0" for number in numbers),
+                str(pool.get("available", 0)),
+            )
+        return table
+
+    def _flagged(self, module: str, flags: Sequence[Flag]) -> None:
+        """Those with the same deadline in one line."""
+        by_deadline: dict[str, list[str]] = defaultdict(list)
+        for flag in flags:
+            when = f"until {flag.deadline.astimezone(self.zone):%-d %B %H:%M}" if flag.deadline else "without a deadline"
+            by_deadline[when].append(f"{flag.external_id} {flag.login}")
+        for when, who in by_deadline.items():
+            more = f" and {len(who) - FLAGS_SHOWN} more" if len(who) > FLAGS_SHOWN else ""
+            self.console.print(f"  [bold red]over the limit[/] of {module} {when}: [red]{escape(', '.join(who[:FLAGS_SHOWN]))}{more}[/]")
+
+    def _news(self, what: str, now: Sequence[tuple[str, str]], before: Sequence[tuple[str, str]]) -> None:
+        by_module: dict[str, list[str]] = defaultdict(list)
+        for module, key in now:
+            if (module, key) not in before:
+                by_module[module].append(key)
+        for module, keys in by_module.items():
+            self.console.print(f"  [bold red]{what}[/]: {module} for [red]{escape(', '.join(keys))}[/]")
+
+    def figures(self, figures: Mapping[str, Mapping[str, object]]) -> None:
+        """Each service's own, side by side."""
+        names = list(dict.fromkeys(name for found in figures.values() for name in found))
+        table = Table(title="what each service counts", title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2))
+        table.add_column("")
+        for name in names:
+            table.add_column(name, justify="right")
+        for service, found in figures.items():
+            table.add_row(service, *(str(found.get(name, "")) for name in names))
+        self.console.print(table)
+
+    def panel(self, title: str, lines: Sequence[str], style: str = "green") -> None:
+        self.console.print(Panel("\n".join(lines), title=title, title_align="left", border_style=style, expand=False))

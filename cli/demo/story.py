@@ -1,0 +1,221 @@
+"""The choreography: a company's first weeks on a test clock, through the public doors only (REST, and HR facts through the HR door)."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from cli.console import CliError
+from cli.demo.plan import Plan, money_words
+from cli.demo.stage import Audience, Snapshot, Stage
+from cli.hr import send
+from cli.hr_files import Company, changes_after, hired_on
+from cli.rest import Addresses, Rest
+from cli.token import ALL_RIGHTS, fetch_token
+from shared.ids import new_id
+from shared.schemas.base import format_instant
+from shared.schemas.hr_v1 import HrFact, PersonChanged, PersonHired, PersonLeft
+
+TOKEN_SECONDS = 3600  # longer than any demo
+ADMINISTRATOR_PROFILE = "licence-administrator"
+PRICE_LIST = "standard"
+
+
+@dataclass
+class Outcome:
+    tenant: str
+    snapshots: list[Snapshot] = field(default_factory=list)
+    orders: list[dict[str, Any]] = field(default_factory=list)
+
+
+async def play(where: Addresses, company: Company, plan: Plan, audience: Audience) -> Outcome:
+    token = await fetch_token(where, tenant=None, rights=ALL_RIGHTS, ttl_seconds=TOKEN_SECONDS)
+    async with Rest(Addresses(where.urls, token)) as rest:
+        story = Story(where, Stage(rest, company.name, audience), company, plan)
+        await story.become_customer()
+        await story.subscribe()
+        await story.hire()
+        for day in plan.days(company):
+            await story.play_deadlines_before(plan.instant(day))
+            await story.play_day(day)
+        return story.outcome
+
+
+class Story:
+    def __init__(self, where: Addresses, stage: Stage, company: Company, plan: Plan) -> None:
+        self.where, self.stage, self.company, self.plan = where, stage, company, plan
+        self.rest, self.path, self.audience = stage.rest, stage.path, stage.audience
+        self.source = f"hr/{company.name}"
+        self.administrator = ""
+        self.outcome = Outcome(stage.tenant)
+
+    async def become_customer(self) -> None:
+        plan, tenant = self.plan.tenant, self.stage.tenant
+        self.audience.chapter(self.plan.opened_on, f"{plan.name} becomes a customer")
+        await self._catalogue()
+        body = {
+            "tenant": tenant,
+            "name": plan.name,
+            "time_zone": plan.time_zone,
+            "clock": "test",
+            "at": format_instant(self.plan.instant(self.plan.opened_on)),
+            "contact_email": plan.contact_email,
+            "support_contact": plan.support_contact,
+        }
+        await self.stage.create("users", "/v1/tenants", body)
+
+        async def is_open() -> tuple[bool, object]:
+            status = (await self.rest.get("users", f"/v1/tenants/{tenant}"))["status"]
+            return status == "open", status
+
+        await self.stage.until("the tenant to open", is_open)
+        await self.rest.put("users", f"/v1/operator/sources/{self.source}", {"tenants": [tenant]})
+        await self._profiles()
+        administrator = {
+            "login": "licences",
+            "email": plan.contact_email,
+            "name": "Licence Administrator",
+            "profile": ADMINISTRATOR_PROFILE,
+            "administrator": True,
+        }
+        self.administrator = (await self.stage.create("users", self.path("people"), administrator))["user"]
+        self.audience.said("profiles and the department mapping are set; an administrator, who takes no seat, may buy")
+
+    async def _catalogue(self) -> None:
+        """Of the vendor, not of the tenant: modules and the price list."""
+        for name, module in self.plan.modules.items():
+            await self.rest.put("invoicing", f"/v1/modules/{name}", {"name": module.title, "base": module.base, "requires": []})
+        term = self.plan.subscription.term
+        prices = [{"module": name, "term": term, "amount_minor": module.price_minor} for name, module in self.plan.modules.items()]
+        body = {"name": "Standard", "currency": self.plan.tenant.currency, "allows_extra_licences": True, "prices": prices}
+        await self.rest.put("invoicing", f"/v1/plans/{PRICE_LIST}", body)
+
+    async def _profiles(self) -> None:
+        for name, profile in self.plan.profiles.items():
+            body = {"name": profile.title, "modules": list(profile.modules), "partial": profile.partial}
+            await self.rest.put("users", self.path(f"profiles/{name}"), body)
+        body = {"name": "Licence administrator", "modules": [], "partial": False}
+        await self.rest.put("users", self.path(f"profiles/{ADMINISTRATOR_PROFILE}"), body)
+        await self.rest.put("users", self.path("department-mapping"), self.plan.mapping(self.company.departments))
+
+    async def subscribe(self) -> None:
+        plan, subscription = self.plan.tenant, self.plan.subscription
+        details = {
+            "company": plan.name,
+            "street": plan.street,
+            "postcode": plan.postcode,
+            "city": plan.city,
+            "country": plan.country,
+            "email": plan.contact_email,
+            "tax_category": "Z" if plan.is_untaxed else "S",
+            "tax_rate_percent": plan.vat_percent,
+        }
+        await self.rest.put("invoicing", self.path("billing-details"), details)
+        modules = [
+            {"module": name, "licences": module.licences, "policies": module.policies.model_dump(exclude_none=True)}
+            for name, module in self.plan.modules.items()
+        ]
+        body = {"plan": PRICE_LIST, "modules": modules, **subscription.model_dump(mode="json", exclude={"starts"}, exclude_none=True)}
+        await self.stage.create("invoicing", self.path("subscription"), body | {"period_start": subscription.starts.isoformat()})
+
+        async def is_active() -> tuple[bool, object]:
+            status = (await self.rest.get("invoicing", self.path("subscription")))["status"]
+            return status == "active", status
+
+        await self.stage.until("the pools to open", is_active)
+        bought = ", ".join(f"{module.licences} of {name}" for name, module in self.plan.modules.items())
+        self.audience.said(f"{subscription.term} subscription from {subscription.starts:%-d %B %Y}: licences for {bought}")
+
+    async def hire(self) -> None:
+        day = self.plan.dates.hired_on
+        facts = hired_on(self.company, day)
+        await self.stage.advance(self.plan.instant(day))
+        self.audience.chapter(day, f"{len(facts)} people are hired, in order of hire date")
+        await self._send(facts)
+        await self._show(day, "after the import")
+
+    async def play_day(self, day: date) -> None:
+        purchases = [purchase.add for purchase in self.plan.purchases if purchase.on == day]
+        facts = [fact for fact in changes_after(self.company, self.plan.dates.hired_on, day) if fact.effective_date == day]
+        title = "; ".join([*map(purchase_words, purchases), *map(self._fact_words, facts)]) or "nothing new is asked for"
+        await self.stage.advance(self.plan.instant(day))
+        self.audience.chapter(day, title)
+        for purchase in purchases:
+            await self._buy(purchase)
+        if facts:
+            await self._send(facts)
+        await self._show(day, title)
+
+    async def play_deadlines_before(self, end: datetime) -> None:
+        """Stops at each deadline on the way, to show who falls out."""
+        while deadlines := {flag.deadline for flag in self.outcome.snapshots[-1].flags if flag.deadline and flag.deadline < end}:
+            at = min(deadlines)
+            day = at.astimezone(ZoneInfo(self.plan.tenant.time_zone)).date()
+            await self.stage.advance(at)
+            self.audience.chapter(day, "a deadline is reached")
+            await self._show(day, "a deadline is reached")
+
+    async def _buy(self, items: Mapping[str, int]) -> None:
+        """As the company's administrator, with a token of theirs: quote, approve, wait for the decision of seats."""
+        rights = "account:read account:buy"
+        token = await fetch_token(
+            self.where, tenant=self.stage.tenant, rights=rights, ttl_seconds=TOKEN_SECONDS, subject=self.administrator
+        )
+        async with Rest(Addresses(self.where.urls, token)) as buyer:
+            wanted = {"items": [{"module": module, "add": quantity} for module, quantity in items.items()]}
+            quote = await buyer.post("invoicing", self.path("quotes"), wanted, headers={"Idempotency-Key": new_id()})
+            approve = self.path(f"quotes/{quote['quote']}/approve")
+            approved = await buyer.post("invoicing", approve, {}, headers={"Idempotency-Key": new_id(), "Prefer": "wait=5"})
+
+            async def is_decided() -> tuple[bool, object]:
+                order = await buyer.get("invoicing", self.path(f"orders/{approved['order']}"))
+                if order["status"] == "refused":
+                    raise CliError(f"the purchase of {purchase_words(items)} was refused: {order.get('reason')}")
+                return order["status"] == "completed", order["status"]
+
+            await self.stage.until("the decision on the purchase", is_decided)
+            await self.stage.settled()
+            self.outcome.orders.append(await buyer.get("invoicing", self.path(f"orders/{approved['order']}")))
+        net, tax, gross = (money_words(quote[f"{part}_minor"]) for part in ("net", "tax", "gross"))
+        self.audience.said(f"quote: {net} + tax {tax} = {gross} {self.plan.tenant.currency}, approved by the administrator")
+
+    async def _send(self, facts: Sequence[HrFact]) -> None:
+        """Sends, shows how many are taken in, and returns when every need is answered and every mail is out."""
+        lines = {person.employee.employee_id: person.line for person in self.company.people}
+        before = (await self.stage.figures("seats"))["decisions"]
+        settling = asyncio.create_task(self._send_and_settle(facts, lines))
+        while not settling.done():
+            done = (await self.stage.figures("seats"))["decisions"] - before
+            self.audience.waiting("decided", min(done, len(facts)), len(facts))
+            await asyncio.wait({settling}, timeout=0.3)
+        await settling
+
+    async def _send_and_settle(self, facts: Sequence[HrFact], lines: dict[str, int]) -> None:
+        sent = await send(self.rest, self.stage.tenant, self.source, facts, lines)
+        if sent.rejected:
+            raise CliError(f"{len(sent.rejected)} HR events were turned away, the first: {sent.rejected[0].reason}")
+        await self.stage.settled()
+
+    async def _show(self, day: date, title: str) -> None:
+        await self.stage.settled()
+        snapshot = await self.stage.snapshot(title, day)
+        self.outcome.snapshots.append(snapshot)
+        self.audience.company(snapshot)
+
+    def _fact_words(self, fact: HrFact) -> str:
+        login = next(person.employee.login for person in self.company.people if person.employee.employee_id == fact.external_id)
+        match fact:
+            case PersonHired():
+                return f"{login} is hired ({fact.department or 'no department'})"
+            case PersonChanged():
+                return f"{login} moves to {fact.department}"
+            case PersonLeft():
+                return f"{login} leaves"
+            case _:
+                raise TypeError(f"no words for {type(fact).__name__}")
+
+
+def purchase_words(items: Mapping[str, int]) -> str:
+    return "buys " + ", ".join(f"{quantity} of {module}" for module, quantity in items.items())

@@ -1,0 +1,39 @@
+"""`seatpool replay` and `seatpool verify`: the seats service's own tools, run as processes, because this command imports no service."""
+
+import subprocess
+import sys
+
+import typer
+
+ANY_ARGUMENTS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+def seats_tool(name: str, arguments: list[str]) -> int:
+    return subprocess.run([sys.executable, "-m", "services.seats", name, *arguments], check=False).returncode  # noqa: S603 - our own module
+
+
+def replay(context: typer.Context) -> None:
+    """Rebuild a tenant's seats from the topics alone, up to any position or time, and print or compare them.
+
+    ```
+    seatpool replay --tenant acme
+    seatpool replay --help
+    ```
+    """
+    raise typer.Exit(seats_tool("replay", context.args))
+
+
+def verify(context: typer.Context) -> None:
+    """Replay every tenant from the topics alone and compare with the live table: exit code 0 when nothing differs.
+
+    ```
+    seatpool verify
+    seatpool verify --help
+    ```
+    """
+    raise typer.Exit(seats_tool("verify", context.args))
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command(context_settings=ANY_ARGUMENTS)(replay)
+    app.command(context_settings=ANY_ARGUMENTS)(verify)

@@ -1,0 +1,99 @@
+"""`seatpool run` and `seatpool status`: the local stack in the foreground, and a look at the one that runs."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from cli.console import fail, out, run
+from cli.rest import SERVICES, read_stack, stack_file
+
+HEALTH_SECONDS = 3.0
+
+
+def run_stack() -> None:
+    """Start the local stack and keep it up until Ctrl-C: a real broker, PostgreSQL, a mailbox, the four services.
+
+    What runs elsewhere already is taken from there: `SEATPOOL_KAFKA_BOOTSTRAP`, `SEATPOOL_DATABASE_URL`, `SEATPOOL_SMTP_URL`.
+    Data lies in `.seatpool/` and is there again after the next start; `make clean` removes it.
+
+    ```
+    seatpool run
+    BACKEND=docker seatpool run
+    ```
+    """
+    from deploy.local.__main__ import main
+
+    raise typer.Exit(main())
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    name: str
+    address: str
+    health: str
+    well: bool
+
+
+def status() -> None:
+    """Show what runs: parts, addresses, health.
+
+    ```
+    seatpool status
+    ```
+    """
+    stack = read_stack()
+    if not stack:
+        fail(f"no stack runs here ({stack_file()} is not there)", "`seatpool run` starts one; `make run` does the same.")
+    parts = run(_look(stack))
+    table = Table(title="the local stack", title_justify="left", title_style="bold")
+    for column in ("part", "address", "health", "process"):
+        table.add_column(column, overflow="fold")
+    processes = stack.get("processes", {})
+    for part in parts:
+        colour = "green" if part.well else "bold red"
+        table.add_row(part.name, part.address, f"[{colour}]{escape(part.health)}[/]", str(processes.get(part.name, {}).get("pid", "-")))
+    out.print(table)
+    out.print(f"API documents at <address>/docs; mails at {stack.get('mailbox_url', 'your mail server')}; logs in {stack.get('logs', '?')}")
+    if not all(part.well for part in parts):
+        raise typer.Exit(1)
+
+
+async def _look(stack: dict[str, Any]) -> list[Part]:
+    services: dict[str, str] = stack.get("services", {})
+    async with httpx.AsyncClient(timeout=HEALTH_SECONDS) as http:
+        asked = [_rest(http, name, services[name]) for name in SERVICES if name in services]
+        if "mailbox_url" in stack:
+            asked.append(_rest(http, "mailbox", stack["mailbox_url"]))
+        asked.append(_port("kafka", stack.get("kafka_bootstrap", "").split(",")[0]))
+        asked.append(_port("postgres", stack.get("postgres_url", "").rpartition("@")[2].partition("/")[0]))
+        return list(await asyncio.gather(*asked))
+
+
+async def _rest(http: httpx.AsyncClient, name: str, url: str) -> Part:
+    try:
+        response = await http.get(f"{url}/readyz")
+    except httpx.HTTPError as error:
+        return Part(name, url, f"does not answer ({type(error).__name__})", well=False)
+    if response.is_success:
+        return Part(name, url, "ready", well=True)
+    return Part(name, url, f"not ready ({response.status_code})", well=False)
+
+
+async def _port(name: str, address: str) -> Part:
+    host, _, port = address.rpartition(":")
+    try:
+        _, writer = await asyncio.wait_for(asyncio.open_connection(host or "localhost", int(port or 5432)), HEALTH_SECONDS)
+    except (OSError, TimeoutError, ValueError):
+        return Part(name, address, "does not answer", well=False)
+    writer.close()
+    return Part(name, address, "takes connections", well=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("run")(run_stack)
+    app.command()(status)

@@ -1,0 +1,52 @@
+"""`seatpool topics …`: the explicit step that makes every topic, and a look at what is there."""
+
+import typer
+from aiokafka.errors import KafkaError
+from rich.table import Table
+
+from cli.console import CliError, out, run
+from shared.kafka import create_topics
+from shared.schemas.topics import TOPICS, Topic
+from shared.settings import KafkaSettings
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="The topics on the broker.")
+
+
+@app.command()
+def create() -> None:
+    """Make what is missing, check what is there. Nothing is ever made by anybody's auto-creation.
+
+    ```
+    SEATPOOL_KAFKA_BOOTSTRAP=kafka-1:9092 SEATPOOL_KAFKA_REPLICATION=3 seatpool topics create
+    ```
+    """
+    kafka = KafkaSettings()
+    made = run(_create(kafka))
+    for topic in TOPICS:
+        name = kafka.topic_name(topic)
+        out.print(f"{name}: {'[green]made[/]' if name in made or topic.name in made else 'there already'}")
+
+
+async def _create(kafka: KafkaSettings) -> list[str]:
+    try:
+        return await create_topics(kafka)
+    except KafkaError as error:
+        raise CliError(f"the broker at {kafka.kafka_bootstrap} says: {error}", "SEATPOOL_KAFKA_BOOTSTRAP names the broker.") from error
+
+
+@app.command("list")
+def list_topics() -> None:
+    """What each topic is for and how it is made."""
+    kafka = KafkaSettings()
+    table = Table()
+    for column in ("topic", "written by", "partitions", "kept", "time"):
+        table.add_column(column)
+    for topic in TOPICS:
+        kept = "compacted" if topic.cleanup == "compact" else _days(topic)
+        time = "broker's" if topic.log_append_time else "writer's"
+        table.add_row(kafka.topic_name(topic), topic.owner, str(kafka.partitions(topic)), kept, time)
+    out.print(table)
+
+
+def _days(topic: Topic) -> str:
+    return "for ever" if topic.retention_ms < 0 else f"{topic.retention_ms // (24 * 60 * 60 * 1000)} days"

@@ -1,0 +1,184 @@
+"""The command line against a made-up deployment: what it asks for, what it shows, how it fails."""
+
+import json
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from cli.main import app
+
+Answer = tuple[int, Any]
+ROOT = Path(__file__).parents[2]
+
+
+class Deployment:
+    """Answers every service's REST from a table, and keeps what was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, Any]] = []
+        self.answers: dict[tuple[str, str], Callable[[Any], Answer]] = {}
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def _answer(self) -> None:
+                length = int(self.headers.get("Content-Length") or 0)
+                text = self.rfile.read(length)
+                body = json.loads(text) if text.startswith((b"{", b"[")) else text.decode()
+                path = self.path.partition("?")[0]
+                outer.asked.append((self.command, path, body))
+                status, answer = outer.answers.get((self.command, path), lambda _: (404, {"detail": "nothing here"}))(body)
+                content = json.dumps(answer).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            do_GET = do_POST = do_PUT = _answer  # noqa: N815 - the names that the base class looks for
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+
+@pytest.fixture
+def deployment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Deployment]:
+    deployment = Deployment()
+    for service in ("USERS", "SEATS", "INVOICING", "NOTIFIER"):
+        monkeypatch.setenv(f"SEATPOOL_{service}_URL", deployment.url)
+    monkeypatch.setenv("SEATPOOL_TOKEN", "a-token")
+    monkeypatch.setenv("SEATPOOL_OPERATOR_SECRET", "a-secret")
+    monkeypatch.setenv("SEATPOOL_STATE_DIR", str(tmp_path / "state"))
+    thread = Thread(target=deployment.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield deployment
+    deployment.server.shutdown()
+    deployment.server.server_close()
+    thread.join()
+
+
+def seatpool(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200"})
+
+
+EVENTS = ("POST", "/v1/tenants/acme/hr-events")
+
+
+def take_all(body: Any) -> Answer:
+    return 202, {"accepted": len(body["events"]), "rejected": []}
+
+
+def test_an_import_sends_the_history_in_order_and_in_chunks(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.hr.CHUNK_EVENTS", 60)
+    deployment.answers[EVENTS] = take_all
+    result = seatpool("hr", "import", str(ROOT / "examples/alpenrose"), "--tenant", "acme", "--source", "hr/acme")
+    assert result.exit_code == 0, result.output
+    bodies = [body for *_, body in deployment.asked]
+    assert [len(body["events"]) for body in bodies] == [60, 60, 28]
+    assert {body["source"] for body in bodies} == {"hr/acme"}
+    days = [event["effective_date"] for body in bodies for event in body["events"]]
+    assert days == sorted(days)
+
+
+def test_an_import_of_one_day_hires_who_is_employed_by_then(deployment: Deployment) -> None:
+    deployment.answers[EVENTS] = take_all
+    result = seatpool("hr", "import", str(ROOT / "examples/alpenrose"), "--tenant", "acme", "--source", "hr/acme", "--on", "2026-03-02")
+    assert result.exit_code == 0, result.output
+    events = deployment.asked[0][2]["events"]
+    assert [event["effective_date"] for event in events[:122]] == ["2026-03-02"] * 122
+    assert [event["type"] for event in events[122:]].count("person_left") == 3
+
+
+def test_bad_rows_and_rejected_ones_are_listed_and_the_exit_code_is_1(deployment: Deployment, tmp_path: Path) -> None:
+    (tmp_path / "departments.csv").write_text("department_id,name\n1,Sales\n")
+    (tmp_path / "department_history.csv").write_text("employee_id,department_id,start_date,end_date\n")
+    (tmp_path / "employees.csv").write_text(
+        "employee_id,login,email,job_title,hire_date,current\n1,a,nonsense,x,2020-01-01,1\n2,b,b@x.example,x,2020-01-01,1\n"
+    )
+    problem = [{"field": "login", "expected": "another one"}]
+    deployment.answers[EVENTS] = lambda _: (202, {"accepted": 0, "rejected": [{"index": 0, "errors": problem}]})
+    result = seatpool("hr", "import", str(tmp_path), "--tenant", "acme", "--source", "hr/acme")
+    assert result.exit_code == 1
+    lines = [line for line in result.output.splitlines() if "employees.csv" in line]
+    assert len(lines) == 2
+    assert "email" in lines[0]
+    assert "2: login: another one" in lines[1]
+
+
+def test_a_refusal_is_one_line_with_the_problems_own_words(deployment: Deployment) -> None:
+    deployment.answers[EVENTS] = lambda _: (409, {"title": "Conflict", "detail": "The source is not on the allow-list."})
+    result = seatpool("hr", "import", str(ROOT / "examples/alpenrose"), "--tenant", "acme", "--source", "hr/other")
+    assert result.exit_code == 1
+    assert "users answered 409: The source is not on the allow-list." in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_token_is_asked_for_with_the_operators_secret(deployment: Deployment) -> None:
+    deployment.answers[("POST", "/v1/token")] = lambda _: (200, {"access_token": "abc.def", "token_type": "Bearer", "expires_in": 60})
+    result = seatpool("token", "--tenant", "acme", "--rights", "users:read", "--ttl", "60")
+    assert result.output.strip() == "abc.def"
+    assert deployment.asked[0][2] == (
+        "grant_type=client_credentials&client_id=operator&client_secret=a-secret&scope=users%3Aread&ttl_seconds=60&tenant=acme"
+    )
+
+
+def test_parked_messages_of_every_service_are_listed_and_one_is_run_again(deployment: Deployment) -> None:
+    row = {
+        "id": "m1",
+        "tenant": "acme",
+        "topic": "hr.events.v1",
+        "partition": 2,
+        "offset": 7,
+        "type": "x",
+        "reason": "body",
+        "detail": "no date",
+    }
+    deployment.answers[("GET", "/v1/operator/parked")] = lambda _: (200, {"items": [{**row, "status": "parked"}], "next": None})
+    deployment.answers[("POST", "/v1/operator/parked/m1/retry")] = lambda _: (200, {"status": "done"})
+    listed = seatpool("dlq", "list")
+    assert listed.exit_code == 0, listed.output
+    assert listed.output.count("hr.events.v1/2/7") == 4  # the made-up deployment answers for four services
+    retried = seatpool("dlq", "retry", "m1", "--service", "users")
+    assert retried.exit_code == 0, retried.output
+    assert "users: m1 is now done" in retried.output
+
+
+def test_a_retry_that_fails_again_says_why(deployment: Deployment) -> None:
+    deployment.answers[("POST", "/v1/operator/parked/m1/retry")] = lambda _: (200, {"status": "parked", "detail": "still no date"})
+    result = seatpool("dlq", "retry", "m1", "--service", "users")
+    assert result.exit_code == 1
+    assert "still no date" in result.output
+
+
+def test_without_a_stack_the_reader_is_told_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEATPOOL_STATE_DIR", str(tmp_path))
+    for name in ("SEATPOOL_USERS_URL", "SEATPOOL_TOKEN", "SEATPOOL_OPERATOR_SECRET"):
+        monkeypatch.delenv(name, raising=False)
+    for arguments in (("status",), ("token",), ("users", "republish")):
+        result = seatpool(*arguments)
+        assert result.exit_code == 1
+        assert "seatpool run" in result.output
+        assert "Traceback" not in result.output
+
+
+def test_every_command_teaches_by_example() -> None:
+    for arguments in (
+        ["run"],
+        ["status"],
+        ["token"],
+        ["demo"],
+        ["hr", "import"],
+        ["dlq", "list"],
+        ["dlq", "retry"],
+        ["topics", "create"],
+        ["settings"],
+    ):
+        result = seatpool(*arguments, "--help")
+        assert result.exit_code == 0
+        assert f"seatpool {' '.join(arguments)}" in result.output.replace("\n", " "), arguments
