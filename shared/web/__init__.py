@@ -1,0 +1,24 @@
+"""REST as every service serves it. What needs a database (`idempotency`, `operator`) is imported by its own name: seats has none."""
+
+from shared.web.app import create_app
+from shared.web.auth import Principal, Verifier, access, authenticated, operator
+from shared.web.client import ServiceClient
+from shared.web.rest import Cursor, Limit, Page, answer, check_if_match, decode_cursor, encode_cursor, etag
+
+__all__ = [
+    "Cursor",
+    "Limit",
+    "Page",
+    "Principal",
+    "ServiceClient",
+    "Verifier",
+    "access",
+    "answer",
+    "authenticated",
+    "check_if_match",
+    "create_app",
+    "decode_cursor",
+    "encode_cursor",
+    "etag",
+    "operator",
+]

@@ -1,0 +1,103 @@
+"""How a process lives: its event loop, its signals, its end."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import structlog
+import uvicorn
+import uvloop
+from starlette.types import ASGIApp
+
+from shared.settings import CommonSettings
+
+log = structlog.get_logger(__name__)
+
+SHUTDOWN_S = 10  # a request under way at the end is waited for this long
+
+
+def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run until it returns or SIGTERM or SIGINT comes, which cancel it (exit code 0). An exception of any role ends the process with exit
+    code 1 after logging it: its supervisor starts it anew, and nothing goes on half alive."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            runner.run(_until_signal(main))
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            return
+        except BaseException:
+            log.critical("process-ends", exc_info=True)
+            sys.exit(1)
+
+
+async def _until_signal(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    task = asyncio.create_task(main(), name="main")
+    loop = asyncio.get_running_loop()
+    stopped = False
+
+    def stop(name: str) -> None:
+        nonlocal stopped
+        stopped = True
+        log.info("stopping", signal=name)
+        task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number.name)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not stopped:
+            raise
+
+
+async def together(*coroutines: Awaitable[None]) -> None:
+    """All roles of a process, until cancelled. The first that ends, for whatever reason, ends them all: a role does not end by itself."""
+
+    async def role(coroutine: Awaitable[None]) -> None:
+        await coroutine
+        raise RuntimeError("a role of this process has ended")
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for coroutine in coroutines:
+                group.create_task(role(coroutine))
+    except BaseExceptionGroup as errors:
+        # One cause is shown as itself; the others, if there are any, are in the log with it.
+        if len(errors.exceptions) == 1:
+            raise errors.exceptions[0] from None
+        raise
+
+
+class _Server(uvicorn.Server):
+    """Signals belong to `run`."""
+
+    def capture_signals(self) -> Any:
+        return contextlib.nullcontext()
+
+
+async def serve(app: ASGIApp, settings: CommonSettings) -> None:
+    """REST on the settings' address, until cancelled; requests under way are finished."""
+    server = _Server(
+        uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,  # the web layer writes one, with ids
+            server_header=False,
+            timeout_graceful_shutdown=SHUTDOWN_S,
+            timeout_keep_alive=30,
+            h11_max_incomplete_event_size=64 * 1024,
+        )
+    )
+    task = asyncio.create_task(server.serve())
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        server.should_exit = True
+        await task
+        raise
+    except SystemExit as error:  # uvicorn's way of saying that it could not start
+        raise RuntimeError(f"REST could not be served on {settings.host}:{settings.port}") from error

@@ -1,0 +1,173 @@
+"""Access tokens: JWTs that users signs (Ed25519), verified here with its published keys."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import httpx
+import structlog
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from joserfc import jws, jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from shared.clock import Clock, SystemClock
+from shared.errors import Forbidden, NotFound, Transient, Unauthenticated
+
+log = structlog.get_logger(__name__)
+
+SIGNING_ALGORITHM = "Ed25519"  # RFC 9864; `EdDSA` is its older name
+ALGORITHMS = [SIGNING_ALGORITHM, "EdDSA"]  # nothing else: neither `none` nor a symmetric one, whatever a token's header says
+ISSUER = AUDIENCE = "seatpool"
+OPERATOR = "operator"
+PERSON = "user"
+KEYS_TTL_S = 3600
+REFETCH_MIN_S = 10  # an unknown key id asks for the keys anew, but not more often than this, or anybody could make us
+FETCH_TIMEOUT_S = 5
+LEEWAY_S = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks. `tenant` None: all tenants (the operator, a service)."""
+
+    subject: str
+    tenant: str | None
+    rights: frozenset[str]
+    kind: str
+
+    def may(self, right: str) -> bool:
+        return OPERATOR in self.rights or right in self.rights
+
+
+class Verifier:
+    """Turns a token into a Principal. Keys are users' published ones, cached; tests and users itself give them directly."""
+
+    def __init__(
+        self,
+        users_url: str | None = None,
+        *,
+        keys: Callable[[], KeySet] | None = None,
+        clock: Clock | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        assert (users_url is None) != (keys is None), "either the address of the keys or the keys"
+        self._url = f"{users_url}/.well-known/jwks.json"
+        self._given = keys
+        self._clock = clock or SystemClock()
+        self._transport = transport
+        self._keys: KeySet | None = None
+        self._fetched_at = float("-inf")  # of the last attempt
+        self._lock = asyncio.Lock()
+
+    async def verify(self, token: str) -> Principal:
+        """Raises Unauthenticated, and Transient when there are no keys to check it with."""
+        try:
+            header = _header(token)
+            keys = await self._keys_for(header.get("kid"))
+            decoded = jwt.decode(token, keys, algorithms=ALGORITHMS)
+            self._claims().validate(decoded.claims)
+            return _principal(decoded.claims)
+        except (JoseError, ValueError, TypeError, KeyError) as error:
+            # Which check failed is for the log; a caller who has to know can look at the token.
+            log.info("access-refused", why=type(error).__name__, detail=str(error)[:200])
+            raise Unauthenticated("invalid-token", "The access token is not valid or has expired.") from error
+
+    def _claims(self) -> jwt.JWTClaimsRegistry:
+        return jwt.JWTClaimsRegistry(
+            now=int(self._clock.now().timestamp()),
+            leeway=LEEWAY_S,
+            iss={"essential": True, "value": ISSUER},
+            aud={"essential": True, "value": AUDIENCE},
+            exp={"essential": True},
+            iat={"essential": True},
+            sub={"essential": True},
+        )
+
+    async def _keys_for(self, key_id: str | None) -> KeySet:
+        if self._given is not None:
+            return self._given()
+        if self._wanted(key_id):
+            async with self._lock:  # many requests at once fetch the keys once
+                if self._wanted(key_id):
+                    await self._fetch()
+        if self._keys is None:
+            raise Transient("keys: users cannot be reached")
+        return self._keys
+
+    def _wanted(self, key_id: str | None) -> bool:
+        age = self._clock.monotonic() - self._fetched_at
+        known = self._keys is not None and any(key.kid == key_id for key in self._keys.keys)
+        return age > KEYS_TTL_S or (not known and age > (REFETCH_MIN_S if self._keys is not None else 1))
+
+    async def _fetch(self) -> None:
+        """Keys that were fetched once stay in use while users cannot be reached."""
+        self._fetched_at = self._clock.monotonic()
+        try:
+            async with httpx.AsyncClient(timeout=FETCH_TIMEOUT_S, transport=self._transport) as client:
+                response = await client.get(self._url)
+                response.raise_for_status()
+            self._keys = KeySet.import_key_set(response.json())
+        except (httpx.HTTPError, ValueError, JoseError) as error:
+            log.warning("keys-not-fetched", url=self._url, error=repr(error))
+
+
+def _header(token: str) -> Mapping[str, Any]:
+    header: Mapping[str, Any] = jws.extract_compact(token.encode()).headers()
+    return header
+
+
+def _principal(claims: Mapping[str, Any]) -> Principal:
+    rights, tenant, kind = claims.get("rights", []), claims.get("tenant"), claims.get("kind", PERSON)
+    if not isinstance(rights, list) or not all(isinstance(right, str) for right in rights):
+        raise ValueError("rights is not a list of names")
+    if tenant is not None and not isinstance(tenant, str):
+        raise ValueError("tenant is not a text")
+    if tenant is None and kind == PERSON:
+        raise ValueError("a person's token names no tenant")
+    return Principal(str(claims["sub"]), tenant, frozenset(rights), str(kind))
+
+
+# Documents the scheme in OpenAPI; a missing token is our own problem+json.
+_BEARER = HTTPBearer(auto_error=False, scheme_name="access token", bearerFormat="JWT", description="From `POST /v1/token` of users.")
+
+
+async def authenticated(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> Principal:
+    """Any valid token."""
+    if credentials is None:
+        raise Unauthenticated("no-token", "This needs an access token: `Authorization: Bearer <token>`.")
+    verifier: Verifier = request.app.state.verifier
+    principal = await verifier.verify(credentials.credentials)
+    request.state.principal = principal
+    return principal
+
+
+def access(right: str) -> Callable[..., Awaitable[Principal]]:
+    """For routes with a path parameter `tenant`. 401 without a token, 404 when the token is of another tenant (whether that tenant exists
+    is none of the caller's business), 403 without the right; the operator has every right."""
+
+    async def dependency(request: Request, principal: Annotated[Principal, Depends(authenticated)]) -> Principal:
+        tenant = request.path_params["tenant"]
+        structlog.contextvars.bind_contextvars(tenant=tenant, subject=principal.subject)
+        if principal.tenant is not None and principal.tenant != tenant:
+            raise NotFound("tenant")
+        if not principal.may(right):
+            raise Forbidden("no-right", f"This needs the right {right}.", right=right)
+        return principal
+
+    dependency.right = right  # type: ignore[attr-defined]  # for the test that finds a right on every route
+    return dependency
+
+
+def operator() -> Callable[..., Awaitable[Principal]]:
+    """For the vendor's own routes: needs the right `operator` (of a token for all tenants)."""
+
+    async def dependency(principal: Annotated[Principal, Depends(authenticated)]) -> Principal:
+        if not principal.may(OPERATOR) or principal.tenant is not None:
+            raise Forbidden("no-right", "This needs the right operator.", right=OPERATOR)
+        return principal
+
+    dependency.right = OPERATOR  # type: ignore[attr-defined]
+    return dependency

@@ -1,0 +1,93 @@
+"""Calls from one service to another, with this service's own access token."""
+
+import asyncio
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import stamina
+
+from shared.clock import Clock, SystemClock
+from shared.errors import Transient
+from shared.observability.tracing import current_correlation, current_traceparent
+from shared.settings import CommonSettings
+
+TIMEOUT_S = 10
+RETRY_TIMEOUT_S = 20
+RENEW_BEFORE_S = 30
+_OF_THE_MOMENT = (429, 502, 503, 504)
+_SAFE_TO_REPEAT = ("GET", "HEAD", "PUT", "DELETE")
+
+
+class ServiceClient:
+    """`async with ServiceClient(settings) as client: response = await client.get(f"{settings.users_url}/v1/tenants")`
+
+    Answers come as they are, whatever their status; what is of the moment is tried again (a POST only with an Idempotency-Key) and then
+    raised as Transient.
+    """
+
+    def __init__(self, settings: CommonSettings, *, clock: Clock | None = None, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._settings, self._clock = settings, clock or SystemClock()
+        self._http = httpx.AsyncClient(timeout=TIMEOUT_S, transport=transport)
+        self._token, self._token_until = "", float("-inf")
+        self._lock = asyncio.Lock()
+
+    async def get(self, url: str, **options: Any) -> httpx.Response:
+        return await self.request("GET", url, **options)
+
+    async def post(self, url: str, **options: Any) -> httpx.Response:
+        return await self.request("POST", url, **options)
+
+    async def put(self, url: str, **options: Any) -> httpx.Response:
+        return await self.request("PUT", url, **options)
+
+    async def request(self, method: str, url: str, *, headers: dict[str, str] | None = None, **options: Any) -> httpx.Response:
+        headers = {key.lower(): value for key, value in (headers or {}).items()}
+        repeatable = method in _SAFE_TO_REPEAT or "idempotency-key" in headers
+        async for attempt in stamina.retry_context(on=Transient, attempts=5 if repeatable else 1, timeout=RETRY_TIMEOUT_S):
+            with attempt:
+                return await self._once(method, url, headers, options)
+        raise AssertionError("a retry context ends with an answer or an exception")
+
+    async def _once(self, method: str, url: str, headers: dict[str, str], options: dict[str, Any]) -> httpx.Response:
+        passed_on = {"x-correlation-id": current_correlation(), "traceparent": current_traceparent()}
+        headers = {name: value for name, value in passed_on.items() if value} | headers
+        response = await self._send(method, url, headers=headers | {"authorization": f"Bearer {await self._access_token()}"}, **options)
+        if response.status_code == 401:
+            # The keys were changed since the token was made; a fresh one is tried once.
+            self._token_until = float("-inf")
+            response = await self._send(method, url, headers=headers | {"authorization": f"Bearer {await self._access_token()}"}, **options)
+        return response
+
+    async def _send(self, method: str, url: str, **options: Any) -> httpx.Response:
+        try:
+            response = await self._http.request(method, url, **options)
+        except httpx.TransportError as error:
+            raise Transient(f"{method} {url}: {error!r}") from error
+        if response.status_code in _OF_THE_MOMENT:
+            raise Transient(f"{method} {url}: {response.status_code}")
+        return response
+
+    async def _access_token(self) -> str:
+        async with self._lock:  # many calls at once ask for one token
+            if self._clock.monotonic() >= self._token_until:
+                form = {
+                    "grant_type": "client_credentials",
+                    "client_id": self._settings.client_id,
+                    "client_secret": self._settings.client_secret.get_secret_value(),
+                }
+                response = await self._send("POST", f"{self._settings.users_url}/v1/token", data=form)
+                response.raise_for_status()
+                answer = response.json()
+                self._token = answer["access_token"]
+                self._token_until = self._clock.monotonic() + answer["expires_in"] - RENEW_BEFORE_S
+            return self._token
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.close()

@@ -1,0 +1,139 @@
+"""RFC 9457: every refusal as problem+json with a stable `type`. The only place that knows both the error tree and HTTP.
+
+Own code, not fastapi-problem: that library wants its own exception classes raised in domain code and makes `type` from their names;
+here the tree stays free of HTTP, and the map is this page.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from shared import ids
+from shared.errors import Conflict, Forbidden, Invalid, NotFound, Refused, Transient, Unauthenticated
+
+log = structlog.get_logger(__name__)
+
+TYPE_PREFIX = "urn:seatpool:problem:"
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = "2"
+
+_STATUS: Mapping[type[Refused], int] = {NotFound: 404, Forbidden: 403, Unauthenticated: 401, Invalid: 422, Conflict: 409}
+# Refusals whose status is not that of their class: names of `Refused.type`.
+_STATUS_BY_TYPE = {
+    "precondition-failed": 412,
+    "precondition-required": 428,
+    "too-large": 413,
+    "idempotency-key-reused": 422,
+    "too-many-requests": 429,
+    "position-not-reached": 504,
+}
+_TITLES = {
+    400: "Bad request",
+    401: "Not authenticated",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "Conflict",
+    412: "Changed by somebody else",
+    413: "Too large",
+    415: "Media type not supported",
+    422: "Not valid",
+    428: "If-Match is needed",
+    429: "Too many requests",
+    500: "Error on our side",
+    503: "Not available at the moment",
+    504: "Not reached in time",
+}
+
+
+class FieldError(BaseModel):
+    field: str = Field(description="Path of the field, as `body.items.0.module`.")
+    value: Any = Field(None, description="What was given.")
+    expected: str = Field(description="What would be right.")
+
+
+class Problem(BaseModel):
+    """RFC 9457. Further members belong to the type."""
+
+    type: str = Field(description="Stable name of the refusal, `urn:seatpool:problem:<name>`.")
+    title: str
+    status: int
+    detail: str
+    instance: str | None = Field(None, description="Path of the request.")
+    correlation: str | None = Field(None, description="Id of this request in all logs.")
+    errors: list[FieldError] | None = Field(None, description="Every field that is wrong.")
+
+
+def status_of(error: Refused) -> int:
+    if error.type in _STATUS_BY_TYPE:
+        return _STATUS_BY_TYPE[error.type]
+    return next((status for class_, status in _STATUS.items() if isinstance(error, class_)), 409)
+
+
+def problem(
+    request: Request, status: int, type_: str, detail: str, headers: Mapping[str, str] | None = None, **extra: object
+) -> JSONResponse:
+    content = {
+        "type": TYPE_PREFIX + type_,
+        "title": _TITLES.get(status, "Refused"),
+        "status": status,
+        "detail": detail,
+        "instance": request.url.path,
+        "correlation": getattr(request.state, "correlation", None),
+    } | extra
+    return JSONResponse(content, status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+
+
+async def _refused(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Refused)
+    status = status_of(error)
+    headers = {"www-authenticate": 'Bearer realm="seatpool"'} if status == 401 else {}
+    return problem(request, status, error.type, error.detail, headers, **error.extra)
+
+
+async def _transient(request: Request, error: Exception) -> JSONResponse:
+    log.warning("request-failed-for-the-moment", error=str(error))
+    return problem(
+        request, 503, "unavailable", "Something this needs is not there at the moment; try again.", {"retry-after": RETRY_AFTER_S}
+    )
+
+
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    errors = [{"field": ".".join(map(str, e["loc"])), "value": _shown(e), "expected": e["msg"]} for e in error.errors()]
+    fields = ", ".join(str(e["field"]) for e in errors[:5])
+    return problem(request, 422, "invalid", f"Not valid: {fields}.", errors=errors)
+
+
+def _shown(error: Mapping[str, Any]) -> Any:
+    """What was given, cut; of a missing field the whole body would be shown, and of a secret nothing is."""
+    if error["type"] in ("missing", "json_invalid"):
+        return None
+    value = error.get("input")
+    return value if isinstance(value, bool | int | float) or value is None else str(value)[:200]
+
+
+async def _http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    name = _TITLES.get(error.status_code, "refused").lower().replace(" ", "-")
+    return problem(request, error.status_code, name, str(error.detail), error.headers)
+
+
+async def unhandled(request: Request, error: Exception) -> JSONResponse:
+    """The caller gets an id; what happened stands under it in the log, and only there."""
+    error_id = ids.new_id()
+    log.error("request-failed", error_id=error_id, path=request.url.path, method=request.method, exc_info=error)
+    return problem(request, 500, "internal", "This is an error on our side; it is logged under the error id.", error_id=error_id)
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    app.add_exception_handler(Refused, _refused)
+    app.add_exception_handler(Transient, _transient)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)

@@ -1,0 +1,59 @@
+"""Small conventions of all routes: pages, versions, answers."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Annotated, Any, Generic, TypeVar
+
+import orjson
+from fastapi import Query, Request, Response
+from pydantic import BaseModel, Field
+
+from shared.errors import Invalid, Refused
+
+LIMIT_DEFAULT, LIMIT_MAX = 100, 1000
+
+T = TypeVar("T")
+Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX, description="Items of one page at most.")]
+Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before.")]
+
+
+class Page(BaseModel, Generic[T]):
+    items: list[T]
+    next: str | None = Field(None, description="Give this as `cursor` to read on; null: this is the last page.")
+
+
+def encode_cursor(*keys: str | int) -> str:
+    """Where the next page begins: the sort keys of the last item. Opaque to callers."""
+    return base64.urlsafe_b64encode(orjson.dumps(keys)).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str | None, *types: type[str] | type[int]) -> tuple[Any, ...] | None:
+    """The keys, of these types; None without a cursor. Raises Invalid."""
+    if cursor is None:
+        return None
+    try:
+        keys = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (binascii.Error, ValueError) as error:
+        raise Invalid("query.cursor", cursor[:100], "the `next` of a page before") from error
+    if not isinstance(keys, list) or len(keys) != len(types) or any(type(k) is not t for k, t in zip(keys, types, strict=True)):
+        raise Invalid("query.cursor", cursor[:100], "the `next` of a page before")
+    return tuple(keys)
+
+
+def etag(version: int) -> str:
+    return f'"{version}"'
+
+
+def check_if_match(request: Request, version: int) -> None:
+    """For edits: refuses (428) without If-Match, and (412) when somebody else changed it since it was read."""
+    given = request.headers.get("if-match")
+    if given is None:
+        raise Refused("precondition-required", "This edit needs If-Match with the ETag of what was read.")
+    if given.strip() not in ("*", etag(version)):
+        raise Refused("precondition-failed", "It was changed since it was read; read it again.", current=etag(version))
+
+
+def answer(content: BaseModel | Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    body = content.model_dump_json().encode() if isinstance(content, BaseModel) else orjson.dumps(dict(content))
+    return Response(body, status, headers=dict(headers or {}), media_type="application/json")
