@@ -1,0 +1,186 @@
+"""Between the engine and the domain: calls a decision, and turns what goes wrong inside one into its answer. No rule in here."""
+
+import heapq
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+import structlog
+
+from services.seats import domain
+from services.seats.engine.commands import Command, Rejected
+from services.seats.engine.decider import At, BrokenLaw, Decided, Published
+from services.seats.engine.events import event_id
+from services.seats.engine.frames import Row
+from shared.schemas import seats_v1
+from shared.schemas.seats_v1 import Reason
+
+_log = structlog.get_logger("seats")
+
+TICK_EVENTS_MAX = 10_000  # of one tick; the next one goes on
+BACKOFF_MS_MIN, BACKOFF_MS_MAX = 1_000, 10 * 60 * 1_000
+
+
+class RowCodec:
+    """Rows as canonical JSON: equal rows, equal bytes."""
+
+    def encode(self, key: str, row: Row) -> bytes:
+        return orjson.dumps(domain.to_json(key, row))
+
+    def decode(self, key: str, value: bytes) -> Row:
+        return domain.from_json(key, orjson.loads(value))
+
+
+def error_id(partition: int, offset: int) -> str:
+    """Made from the position, so that a repeated decision is the same bytes; the log has the rest under it."""
+    return f"error-{partition}-{offset}"
+
+
+class DomainDecider:
+    """One partition's tenants."""
+
+    def __init__(self, partition: int) -> None:
+        self._partition = partition
+        self.tenants: dict[str, domain.Tenant] = {}
+        self._dues: list[tuple[int, str]] = []  # a heap of (when something falls due, tenant); entries may be out of date
+        self._noted: dict[str, int] = {}  # the newest entry of each tenant in it
+        self._again_ms: dict[str, tuple[int, int]] = {}  # tenants whose settling failed -> (not ticked before, wait)
+
+    def load(self, rows: Mapping[str, Row]) -> None:
+        self.tenants = domain.load(rows.items())
+        self._dues, self._noted = [], {}
+        for name in self.tenants:
+            self._note_due(name)
+
+    def knows(self, rules: int) -> bool:
+        return rules in domain.RULES
+
+    def decide(self, command: Command, at: At) -> Decided:
+        if isinstance(command.payload, seats_v1.Tick):
+            return self._tick(command, at)
+        envelope = command.envelope
+        tenant = envelope.tenant or ""
+        decidable = domain.Command(envelope.id, envelope.source, tenant, command.payload, at.partition, at.offset)
+        try:
+            decision = domain.decide(self.tenants, decidable, at.clock_ms, at.rules)
+        except domain.LawBroken as error:
+            raise BrokenLaw(str(error)) from error
+        except Exception:
+            name = error_id(at.partition, at.offset)
+            _log.exception("command_failed", alert=True, error_id=name, tenant=tenant, type=envelope.type)
+            event = domain.failed(self.tenants.get(tenant), decidable, at.clock_ms, name, at.rules)
+            return Decided([(tenant, event)])
+        self._note_due(tenant)
+        return Decided([(tenant, event) for event in decision.events], decision.changed)
+
+    def _tick(self, command: Command, at: At) -> Decided:
+        """Settles tenant by tenant, in order of their oldest due time, then of their ids."""
+        decided = Decided()
+        for _, tenant in self._take_due(at.clock_ms):
+            if len(decided.events) < TICK_EVENTS_MAX:
+                self._settle(tenant, command.envelope.id, at, decided)
+            self._note_due(tenant)
+        return decided
+
+    def _settle(self, tenant: str, tick: str, at: At, decided: Decided) -> None:
+        state, n = self.tenants[tenant], len(decided.events)
+        limit = TICK_EVENTS_MAX - n
+        try:
+            decision = domain.decide_tick(state, tick, at.partition, at.offset, at.clock_ms, n=n, limit=limit, rules=at.rules)
+        except domain.LawBroken as error:
+            raise BrokenLaw(str(error)) from error
+        except Exception:
+            self._settle_failed(tenant, tick, at, decided)
+            return
+        self._again_ms.pop(tenant, None)
+        decided.events += [(tenant, event) for event in decision.events]
+        decided.rows |= decision.changed
+
+    def _settle_failed(self, tenant: str, tick: str, at: At, decided: Decided) -> None:
+        """Tried at every tick, but said only at 1, 2, 4, … seconds after it fell due: by the log's times alone, so that a repeated
+        decision says it again. How often it is ticked for this tenant is no part of the log, and backs off with it."""
+        state, name = self.tenants[tenant], error_id(at.partition, at.offset)
+        _log.exception("settle_failed", alert=True, error_id=name, tenant=tenant)
+        _, wait = self._again_ms.get(tenant, (0, BACKOFF_MS_MIN // 2))
+        wait = min(2 * wait, BACKOFF_MS_MAX)
+        self._again_ms[tenant] = (at.clock_ms + wait, wait)
+        if crosses_backoff(state.tick_due() or 0, at.previous_ms, at.clock_ms):
+            n = len(decided.events)
+            event = domain.settle_failed(state, tick, at.partition, at.offset, at.clock_ms, n, name, at.rules)
+            decided.events.append((tenant, event))
+
+    def reject(self, rejected: Rejected, at: At) -> Decided:
+        # A record whose envelope cannot be read has no id of its own: its position stands for it.
+        command = rejected.envelope.id if rejected.envelope else event_id(at.partition, at.offset, 0).rpartition("/")[0]
+        tenant = rejected.tenant
+        # In the wrong partition the tenant's state is not here, whatever this partition may hold under that name.
+        state = self.tenants.get(tenant) if tenant and rejected.reason is not Reason.WRONG_PARTITION else None
+        event = domain.rejected(
+            tenant,
+            state,
+            command,
+            at.partition,
+            at.offset,
+            at.clock_ms,
+            rejected.reason,
+            field=rejected.field,
+            value=rejected.value,
+            expected=rejected.expected,
+            rules=at.rules,
+        )
+        return Decided([(tenant, event)])
+
+    def complete(self, events: Sequence[Published]) -> dict[str, Row | None]:
+        rows: dict[str, Row | None] = {}
+        touched: set[str] = set()
+        for envelope, body in events:
+            if envelope.tenant is not None:
+                domain.evolve(self.tenants, envelope.tenant, as_event(envelope.type, body, envelope.id))
+                touched.add(envelope.tenant)
+        for tenant in sorted(touched & set(self.tenants)):
+            rows |= domain.take_changed(self.tenants[tenant])
+        return rows
+
+    def due(self, clock_ms: int) -> bool:
+        """A tenant whose settling fails is left alone for a while; the others are found behind it."""
+        for at, tenant in self._dues if self._again_ms else self._dues[:1]:
+            if at <= clock_ms and self._again_ms.get(tenant, (0, 0))[0] <= clock_ms:
+                return True
+        return False
+
+    def _note_due(self, tenant: str) -> None:
+        state = self.tenants.get(tenant)
+        at = None if state is None else state.tick_due()
+        if at is None:
+            self._noted.pop(tenant, None)
+        elif self._noted.get(tenant) != at:
+            self._noted[tenant] = at
+            heapq.heappush(self._dues, (at, tenant))
+        while self._dues and self._noted.get(self._dues[0][1]) != self._dues[0][0]:
+            heapq.heappop(self._dues)
+
+    def _take_due(self, clock_ms: int) -> list[tuple[int, str]]:
+        taken = []
+        while self._dues and self._dues[0][0] <= clock_ms:
+            at, tenant = heapq.heappop(self._dues)
+            if self._noted.get(tenant) == at:
+                del self._noted[tenant]
+                taken.append((at, tenant))
+        return taken
+
+
+def as_event(type_: str, body: dict[str, Any], id_: str) -> domain.Event:
+    """A decision from the log, as `domain.evolve` takes it."""
+    return domain.Event(type_, body, int(id_.rpartition("/")[2]), body.get("user"))
+
+
+def crosses_backoff(due_ms: int, previous_ms: int, clock_ms: int) -> bool:
+    """Does one of due, due + 1 s, due + 2 s, due + 4 s, … (then every 10 minutes) lie in (previous, clock]?"""
+    if previous_ms < due_ms:
+        return clock_ms >= due_ms
+    step = BACKOFF_MS_MIN
+    while step < BACKOFF_MS_MAX and due_ms + step <= previous_ms:
+        step = min(2 * step, BACKOFF_MS_MAX)
+    if step < BACKOFF_MS_MAX:
+        return due_ms + step <= clock_ms
+    return (clock_ms - due_ms) // BACKOFF_MS_MAX > (previous_ms - due_ms) // BACKOFF_MS_MAX

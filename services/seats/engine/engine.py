@@ -1,0 +1,357 @@
+"""The heart of the worker: records of the command topic in, decisions and frames out, each step awaited before the next.
+
+For a batch of commands: decide (in memory, ahead of what is durable) -> send the decisions, await their acknowledgement -> send one
+frame for each partition, await it -> make the rows visible -> go on. A crash anywhere leaves a prefix of that: decisions without a frame
+are decided again, to the same bytes with the same ids; a frame without anybody having seen it is simply there at the next start.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from services.seats.engine import events, frames
+from services.seats.engine.commands import CommandReader, Rejected
+from services.seats.engine.decider import At, BrokenLaw, Decided, Decider, Published
+from services.seats.engine.failstop import Exit, fail_stop
+from services.seats.engine.faults import Faults, Place
+from services.seats.engine.frames import Marker, Row, RowCodec
+from services.seats.engine.pause import PauseDetector
+from services.seats.engine.producer import Record, Sender
+from services.seats.engine.store import Partition
+from shared.clock import Clock
+from shared.schemas import seats_v1
+
+_log = structlog.get_logger("seats.engine")
+
+# A broker's clock that runs ahead would expire graces at once; a human has to look before anything is decided.
+AHEAD_MS_MAX = 10 * 60 * 1000
+
+# (partition, offset of the first decision in the events topic, offset of the command, how many) -> the decisions in order
+ReadDecisions = Callable[[int, int, int, int], Awaitable[Sequence[Published]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of one frame."""
+
+    rows_max: int = frames.FRAME_ROWS_MAX
+    bytes_max: int = frames.FRAME_BYTES_MAX
+
+
+@dataclass(slots=True)
+class Live:
+    """A partition that this worker decides. `decided`, `clock_ms` and `rules` run ahead of the durable marker by one batch."""
+
+    number: int
+    decider: Decider
+    durable: Partition
+    decided: int
+    clock_ms: int
+    rules: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One decided command of a batch: what its part of a frame needs."""
+
+    offset: int
+    clock_ms: int
+    rules: int
+    rows: Mapping[str, Row | None]
+    first: int  # of its decisions among the batch's
+    events: int
+
+
+@dataclass(slots=True)
+class Batch:
+    live: Live
+    steps: list[Step] = field(default_factory=list)
+    decisions: list[Record] = field(default_factory=list)
+    bases: list[tuple[int, int]] = field(default_factory=list)  # of the acknowledged record batches of decisions
+
+    def begin_of(self, step: Step) -> int:
+        """Offset in the events topic of the step's first decision."""
+        index = step.first
+        for base, count in self.bases:
+            if index < count:
+                return base + index
+            index -= count
+        return 0  # it has no decision
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Names at the broker."""
+
+    commands: str
+    events: str
+    changelog: str
+
+
+@dataclass(slots=True)
+class Figures:
+    commands: int = 0
+    decisions: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    batches: int = 0
+    rows: int = 0
+    frames: int = 0
+
+
+class Engine:
+    def __init__(
+        self,
+        *,
+        topics: Topics,
+        reader: CommandReader,
+        make_decider: Callable[[int], Decider],
+        codec: RowCodec,
+        sender: Sender,
+        read_decisions: ReadDecisions,
+        clock: Clock,
+        pause: PauseDetector,
+        faults: Faults | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._topics, self._reader, self._make_decider, self._codec = topics, reader, make_decider, codec
+        self._sender, self._read_decisions, self._clock, self._pause = sender, read_decisions, clock, pause
+        self._faults, self._limits = faults or Faults(), limits or Limits()
+        self.live: dict[int, Live] = {}
+        self.figures = Figures()
+        self._visible = asyncio.Condition()
+        # Held while state and log differ: by a batch, by a take-over. A reader that needs more than single rows takes it between batches.
+        self._busy = asyncio.Lock()
+
+    # ------------------------------------------------------------------------------------------------------------ state
+
+    def next_offset(self, partition: int) -> int:
+        """W + 1 of what is durable: where the source partition starts, and what is committed as a metric."""
+        live = self.live.get(partition)
+        return 0 if live is None else live.durable.marker.decided + 1
+
+    @asynccontextmanager
+    async def settled(self) -> AsyncIterator[None]:
+        """Inside, the deciders' state is what is durable: nothing is decided and not yet acknowledged. To be left quickly."""
+        async with self._busy:
+            yield
+
+    async def wait_for(self, partition: int, offset: int) -> None:
+        """Until the command at this position is decided and durable. The caller sets the time-out."""
+        async with self._visible:
+            await self._visible.wait_for(lambda: self.next_offset(partition) > offset)
+
+    def release(self) -> None:
+        """The partitions were taken away: whoever reads now gets nothing rather than something old."""
+        self.live = {}
+
+    async def take_over(self, partitions: Mapping[int, Partition]) -> None:
+        """After a restore: repair what a foreign worker overwrote, finish a command that was written in part, rebuild what is derived."""
+        async with self._busy:
+            live = {}
+            for number, partition in sorted(partitions.items()):
+                live[number] = await self._take_over(number, partition)
+            self.live = live
+        async with self._visible:
+            self._visible.notify_all()
+
+    async def _take_over(self, number: int, partition: Partition) -> Live:
+        if partition.foreign:
+            await self._repair(number, partition)
+        decider = self._make_decider(number)
+        decider.load(partition.rows)
+        marker = partition.marker
+        if not decider.knows(marker.rules):
+            fail_stop(Exit.RULES, "the state was decided by rules that this release does not know", partition=number, rules=marker.rules)
+        if not marker.finished:
+            await self._complete(number, partition, decider)
+            marker = partition.marker
+            decider = self._make_decider(number)
+            decider.load(partition.rows)
+        return Live(number, decider, partition, marker.decided, marker.clock_ms, marker.rules)
+
+    async def _repair(self, number: int, partition: Partition) -> None:
+        """Before the cleaner makes the wrong record permanent: the log's last record of these keys is an older one."""
+        keys = sorted(key for key in partition.foreign if not key.startswith(frames.MARKER_PREFIX))
+        _log.warning("repairing", alert=True, partition=number, keys=len(keys), first=keys[:5])
+        rows = frames.encode_rows({key: partition.rows.get(key) for key in keys}, self._codec)
+        for part in frames.parts(rows, rows_max=self._limits.rows_max, bytes_max=self._limits.bytes_max):
+            await self._send_frame(number, partition, part, partition.marker)
+        partition.foreign = set()
+
+    async def _complete(self, number: int, partition: Partition, decider: Decider) -> None:
+        """A worker ended between two parts of a command: the rest is made from its decisions, before anything else is decided."""
+        marker = partition.marker
+        _log.warning("completing", partition=number, offset=marker.offset, part=marker.part, parts=marker.parts)
+        rows = decider.complete(await self._read_decisions(number, marker.begin, marker.offset, marker.events))
+        encoded = list(
+            frames.parts(frames.encode_rows(rows, self._codec), rows_max=self._limits.rows_max, bytes_max=self._limits.bytes_max)
+        )
+        last = marker.part + len(encoded)
+        for place, part in enumerate(encoded, start=marker.part + 1):
+            written = Marker(marker.offset, marker.clock_ms, marker.rules, place, last, marker.begin, marker.events)
+            await self._send_frame(number, partition, part, written)
+            self._faults.at(Place.BETWEEN_PARTS)
+            partition.marker = written
+        partition.written(rows, partition.marker, partition.end)
+
+    # ---------------------------------------------------------------------------------------------------------- batches
+
+    async def on_records(self, chunks: Sequence[tuple[int, Sequence[Any]]]) -> None:
+        """Records of owned partitions, in order. Shielded: a cancelled caller must not leave memory ahead of the log."""
+        await asyncio.shield(asyncio.ensure_future(self._guarded(chunks)))
+
+    async def _guarded(self, chunks: Sequence[tuple[int, Sequence[Any]]]) -> None:
+        try:
+            async with self._busy:
+                left = [(number, records, 0) for number, records in chunks if records]
+                while left:
+                    left = await self._round(left)
+        except BrokenLaw as error:
+            fail_stop(Exit.LAW, "a law of the domain is broken", error=str(error))
+        except BaseException as error:
+            _log.error("batch_failed", exc_info=True)
+            fail_stop(Exit.DECISION, "a batch could not be decided or written", error=repr(error))
+
+    async def _round(self, left: Sequence[tuple[int, Sequence[Any], int]]) -> list[tuple[int, Sequence[Any], int]]:
+        """Decide as much as fits, write it, and say what is left of each chunk."""
+        batches, rest = [], []
+        for number, records, start in left:
+            live = self.live.get(number)
+            if live is None:
+                raise RuntimeError(f"partition {number} is not ours")
+            batch = Batch(live)
+            end = self._decide(batch, records, start)
+            if batch.steps:
+                batches.append(batch)
+            if end < len(records):
+                rest.append((number, records, end))
+        if batches:
+            await self._write(batches)
+        return rest
+
+    def _decide(self, batch: Batch, records: Sequence[Any], start: int) -> int:
+        """Decide records from `start` on until a frame is full. Returns where it stopped."""
+        live, rows = batch.live, 0
+        latest_ms = int(self._clock.now().timestamp() * 1000) + AHEAD_MS_MAX
+        for index in range(start, len(records)):
+            record = records[index]
+            if record.offset <= live.decided:
+                self.figures.duplicates += 1
+                continue
+            self._check(live, record, latest_ms)
+            step = self._decide_one(batch, record)
+            batch.steps.append(step)
+            live.decided = record.offset
+            rows += len(step.rows)
+            if rows >= self._limits.rows_max:
+                return index + 1
+        return len(records)
+
+    def _check(self, live: Live, record: Any, latest_ms: int) -> None:
+        if record.offset != live.decided + 1:
+            why = "the next command is not the one after the last decided"
+            fail_stop(Exit.GAP, why, partition=live.number, offset=record.offset, decided=live.decided)
+        if record.timestamp > latest_ms:
+            why = "the broker's time is more than 10 minutes ahead of this machine's"
+            fail_stop(Exit.CLOCK, why, partition=live.number, offset=record.offset, record_ms=record.timestamp)
+
+    def _decide_one(self, batch: Batch, record: Any) -> Step:
+        live = batch.live
+        previous_ms, live.clock_ms = live.clock_ms, max(live.clock_ms, record.timestamp)
+        command = self._reader.read(record)
+        at = At(live.number, record.offset, live.clock_ms, previous_ms, live.rules)
+        if isinstance(command, Rejected):
+            _log.warning("command_rejected", alert=True, partition=live.number, offset=record.offset, reason=str(command.reason))
+            self.figures.rejected += 1
+            decided = live.decider.reject(command, at)
+        elif isinstance(command.payload, seats_v1.RulesActivated):
+            self._activate(live, command.payload.rules, record.offset)
+            decided = Decided()
+        else:
+            decided = live.decider.decide(command, at)
+        self.figures.commands += 1
+        self.figures.decisions += len(decided.events)
+        self.figures.rows += len(decided.rows)
+        made = events.records(decided.events, partition=live.number, offset=record.offset, clock_ms=live.clock_ms, command=command.envelope)
+        step = Step(record.offset, live.clock_ms, live.rules, decided.rows, len(batch.decisions), len(made))
+        batch.decisions += made
+        return step
+
+    def _activate(self, live: Live, rules: int, offset: int) -> None:
+        if not live.decider.knows(rules):
+            fail_stop(Exit.RULES, "rules that this release does not know were activated", partition=live.number, offset=offset, rules=rules)
+        _log.info("rules_activated", partition=live.number, offset=offset, rules=rules)
+        live.rules = rules
+
+    # ---------------------------------------------------------------------------------------------------------- writing
+
+    async def _write(self, batches: Sequence[Batch]) -> None:
+        self._pause.check()
+        await asyncio.gather(*[self._send_decisions(batch) for batch in batches if batch.decisions])
+        self._faults.at(Place.AFTER_DECISIONS)
+        await asyncio.gather(*[self._write_frames(batch) for batch in batches])
+        self.figures.batches += 1
+        async with self._visible:
+            self._visible.notify_all()
+
+    async def _send_decisions(self, batch: Batch) -> None:
+        batch.bases = await self._sender.send(
+            self._topics.events, batch.live.number, batch.decisions, bytes_max=events.EVENT_BYTES_MAX, atomic=False
+        )
+
+    async def _write_frames(self, batch: Batch) -> None:
+        number, durable = batch.live.number, batch.live.durable
+        for steps, rows, encoded in self._cut(batch.steps):
+            last = steps[-1]
+            pieces = list(frames.parts(encoded, rows_max=self._rows_max(steps), bytes_max=self._limits.bytes_max))
+            begin = batch.begin_of(last) if len(pieces) > 1 else 0
+            for place, piece in enumerate(pieces, start=1):
+                marker = Marker(last.offset, last.clock_ms, last.rules, place, len(pieces), begin, last.events)
+                await self._send_frame(number, durable, piece, marker)
+                if not marker.finished:
+                    self._faults.at(Place.BETWEEN_PARTS)
+            self._faults.at(Place.AFTER_FRAME)
+            durable.written(rows, marker, durable.end)
+
+    def _rows_max(self, steps: Sequence[Step]) -> int:
+        """Only a command by itself is cut into parts; several together fit by bytes, and by rows but for the last of them."""
+        return self._limits.rows_max if len(steps) == 1 else sum(len(step.rows) for step in steps)
+
+    def _cut(self, steps: Sequence[Step]) -> list[tuple[Sequence[Step], dict[str, Row | None], frames.Encoded]]:
+        """The commands of a batch in as few frames as fit, cut between commands."""
+        rows: dict[str, Row | None] = {}
+        for step in steps:
+            rows.update(step.rows)
+        encoded = frames.encode_rows(rows, self._codec)
+        fits = len(rows) <= self._limits.rows_max and frames.encoded_bytes(encoded) <= self._limits.bytes_max
+        if fits or len(steps) == 1:
+            return [(steps, rows, encoded)]
+        middle = len(steps) // 2
+        return self._cut(steps[:middle]) + self._cut(steps[middle:])
+
+    async def _send_frame(self, number: int, partition: Partition, rows: frames.Encoded, marker: Marker) -> None:
+        self._pause.check()
+        sending = asyncio.ensure_future(
+            self._sender.send(
+                self._topics.changelog,
+                number,
+                frames.frame(number, rows, marker),
+                bytes_max=self._limits.bytes_max + frames.RECORD_OVERHEAD_BYTES * 4,
+                atomic=True,
+            )
+        )
+        if self._faults.drawn(Place.IN_FRAME):
+            await asyncio.sleep(0)  # the frame leaves this process, or does not
+            fail_stop(Exit.FAULT, "forced by the chaos run", place=str(Place.IN_FRAME))
+        ((base, count),) = await sending
+        if base != partition.end:
+            # The race that no check before the send can close: we stood still, and the new owner wrote meanwhile.
+            why = "another worker wrote to a changelog partition that is ours"
+            fail_stop(Exit.FOREIGN_WRITE, why, partition=number, base=base, expected=partition.end)
+        partition.end = base + count
+        self.figures.frames += 1

@@ -1,0 +1,49 @@
+"""Decisions as records of the events topic. A repeated decision is the same bytes: ids, headers and times come from the log."""
+
+from collections.abc import Iterable
+
+import orjson
+
+from services.seats.engine.decider import Event
+from services.seats.engine.producer import Record
+from shared.schemas import topics
+from shared.schemas.envelope import JSON_TYPE, VENDOR_KEY, VERSION, Envelope
+
+SOURCE = "seatpool/seats"
+_SOURCE_HEADER = ("ce_source", SOURCE.encode())
+EVENT_BYTES_MAX = 900_000  # of a record batch; the events topic takes Kafka's default of 1,048,588
+
+
+def event_id(partition: int, offset: int, n: int) -> str:
+    """Of the n-th decision about the command at (partition, offset). The deployment's prefix is no part of it."""
+    return f"{topics.SEATS_COMMANDS.name}/{partition}/{offset}/{n}"
+
+
+def records(
+    decided: Iterable[tuple[str | None, Event]], *, partition: int, offset: int, clock_ms: int, command: Envelope | None
+) -> list[Record]:
+    """The same headers in the same order as `Envelope.headers` gives (a test holds both together), made once for each command."""
+    tail: list[tuple[str, bytes]] = []
+    if command is not None:
+        tail = [("ce_correlationid", (command.correlation or command.id).encode()), ("ce_causationid", command.id.encode())]
+        if command.traceparent is not None:
+            tail.append(("ce_traceparent", command.traceparent.encode()))
+    prefix = f"{topics.SEATS_COMMANDS.name}/{partition}/{offset}/"
+    made = []
+    for tenant, event in decided:
+        headers = [
+            VERSION,
+            ("ce_id", f"{prefix}{event.n}".encode()),
+            _SOURCE_HEADER,
+            ("ce_type", event.type.encode()),
+            ("ce_time", event.body["at"].encode()),
+            JSON_TYPE,
+        ]
+        key = VENDOR_KEY
+        if tenant is not None:
+            key = tenant.encode()
+            headers.append(("ce_tenantid", key))
+        if event.user is not None:
+            headers.append(("ce_subject", event.user.encode()))
+        made.append(Record(key, orjson.dumps(event.body), headers + tail, clock_ms))
+    return made

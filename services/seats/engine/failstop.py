@@ -1,0 +1,41 @@
+"""The end of a worker that must not go on: one structured log line, then `os._exit`.
+
+Not an exception and not `app.crash()`: both let Faust commit offsets and flush what stands in its buffers on the way out, and an
+`except` somewhere could swallow them. The supervisor starts the worker again, for ever; each exit code names what happened.
+"""
+
+import os
+import sys
+from enum import IntEnum
+from typing import NoReturn
+
+import structlog
+
+_log = structlog.get_logger("seats.engine")
+
+
+class Exit(IntEnum):
+    """Exit codes of the worker. 0 is a clean stop, 1 an error outside the engine."""
+
+    DECISION = 70  # a batch could not be decided or written
+    RESTORE = 71  # the state could not be restored
+    METADATA = 73  # the group's leader lacks a topic's metadata; an assignment made from that would leave everybody idle
+    FOREIGN_WRITE = 74  # another worker wrote to a changelog partition that is ours
+    TOPICS = 75  # topics are missing or have the wrong number of partitions
+    RANGE = 76  # a command topic does not hold what the state has decided: re-created or cut
+    PAUSED = 77  # the process stood still; another worker may own its partitions by now
+    GAP = 78  # the next command is not the one after the last decided
+    RULES = 79  # a rules version that this release does not know
+    CLOCK = 80  # a record far ahead of the worker's own clock
+    LAW = 81  # a law of the domain is broken
+    STALLED = 82  # commands wait and nothing is decided
+    CRASH = 83  # Faust itself gave up
+    FAULT = 99  # forced by the chaos run
+
+
+def fail_stop(exit_code: Exit, why: str, **details: object) -> NoReturn:
+    """Log and end the process at once. Never returns, never runs a `finally` of a caller."""
+    _log.critical("fail_stop", alert=True, exit=exit_code.name, exit_code=int(exit_code), why=why, **details)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(int(exit_code))

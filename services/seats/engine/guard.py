@@ -1,0 +1,129 @@
+"""What Faust 0.15.3 needs so that nothing is lost: replacements of private methods, each with its reason. Hence the exact version.
+
+1. The set of active partitions is handed to the consumer's thread as a frozen copy; the live set changes under it while recovery ends.
+2. After recovery: seek, clear the streams' queues, resume, in that order. Faust resumes first, and with a backlog the records delivered
+   meanwhile are dropped (faust-streaming issue 596; 4 of 9 restarts lost commands).
+3. Source partitions start where the *state* says (W + 1). Committed offsets are a metric: losing them loses nothing.
+4. The group's leader never hands out an assignment made from incomplete metadata. Faust logs "Ignoring missing topic" and leaves every
+   member idle for minutes; seen after a restart of the broker.
+5. A crash of Faust ends the process by `fail_stop`; Faust would commit on the way out.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import faust
+from faust.assignor.partition_assignor import PartitionAssignor
+from faust.tables.recovery import Recovery
+from faust.transport import consumer as faust_consumer
+from faust.transport.drivers import aiokafka as driver
+
+from services.seats.engine.failstop import Exit, fail_stop
+
+FAUST_VERSION = "0.15.3"
+assert faust.__version__ == FAUST_VERSION, f"private methods of Faust {FAUST_VERSION} are replaced here; this is {faust.__version__}"
+
+
+class Guarded(Protocol):
+    """What the guard asks of the app."""
+
+    def next_offset(self, partition: int) -> int:
+        """W + 1: the offset of the command to decide next."""
+        ...
+
+
+# Faust's classes are typed, and methods of theirs are replaced: to the type checker they are anything.
+_Thread: Any = driver.AIOKafkaConsumerThread
+_Consumer: Any = faust_consumer.Consumer
+_Recovery: Any = Recovery
+_Assignor: Any = PartitionAssignor
+
+_fetch_records = _Thread._fetch_records
+_copartitioned_groups = _Assignor._get_copartitioned_groups.__func__
+IDLE_SECONDS = 0.05
+
+
+async def _fetch_frozen(self: Any, consumer: Any, active: set[Any] | None, **limits: Any) -> Any:
+    if active is None:
+        return await _fetch_records(self, consumer, None, **limits)
+    frozen = frozenset(active)
+    if not frozen:
+        await asyncio.sleep(IDLE_SECONDS)  # nothing to fetch from yet; Faust would fetch from every partition
+        return {}
+    return await _fetch_records(self, consumer, frozen, **limits)
+
+
+async def _seek_by_state(self: Any) -> None:
+    sources = [tp for tp in self.assignment() if not self._is_changelog_tp(tp)]
+    if not sources:
+        return
+    begins, ends = await self.earliest_offsets(*sources), await self.highwaters(*sources)
+    committed: dict[Any, int] = {}
+    for tp in sources:
+        start = self.app.next_offset(tp.partition)
+        if not begins[tp] <= start <= ends[tp]:
+            # A reset would skip real commands as duplicates without a word, or decide some twice.
+            fail_stop(
+                Exit.RANGE,
+                "the command topic does not hold what the state says comes next: it was re-created or cut",
+                topic=tp.topic,
+                partition=tp.partition,
+                next_offset=start,
+                begin=begins[tp],
+                end=ends[tp],
+            )
+        await self._seek(tp, start)
+        self._read_offset[tp] = start or None
+        self._committed_offset[tp] = start or None
+        if start:
+            committed[tp] = start
+    await _commit_for_the_record(self, committed)
+
+
+async def _commit_for_the_record(consumer: Any, offsets: Mapping[Any, int]) -> None:
+    """Only so that lag monitoring shows the truth."""
+    if offsets:
+        try:
+            await consumer._commit(offsets)
+        except Exception as error:
+            consumer.log.warning("commit after recovery: %r", error)
+
+
+async def _recovery_completed(self: Any, generation_id: int = 0) -> None:
+    app, consumer = self.app, self.app.consumer
+    await app.on_rebalance_complete.send()
+    self._set_recovery_ended()
+    await asyncio.gather(
+        *[table.on_recovery_completed(self.actives_for_table[table], self.standbys_for_table[table]) for table in self.tables.values()]
+    )
+    if app.consumer_generation_id != generation_id:
+        self.log.warning("another rebalance began during recovery")
+        return
+    assignment = consumer.assignment()
+    if assignment:
+        await self._wait(consumer.perform_seek(), timeout=app.conf.broker_request_timeout)
+    self.completed.set()
+    app.flow_control.resume()  # clears the streams' queues, which are still empty here
+    consumer.resume_flow()
+    consumer.resume_partitions({tp for tp in assignment if not self._is_changelog_tp(tp)})
+    await app._fetcher.maybe_start()
+    self.tables.on_actives_ready()
+    self.tables.on_standbys_ready()
+    app.on_rebalance_end()
+    self.log.info("Worker ready")
+
+
+def _groups_or_end(cls: Any, topics: set[str], cluster: Any, subscriptions: Any) -> Any:
+    missing = [topic for topic in topics if not cluster.partitions_for_topic(topic)]
+    if missing:
+        fail_stop(Exit.METADATA, "the group's leader has no metadata of a topic", topics=missing)
+    return _copartitioned_groups(cls, topics, cluster, subscriptions)
+
+
+def install() -> None:
+    """Idempotent. To be called before an app is made."""
+    _Thread._fetch_records = _fetch_frozen
+    _Consumer.perform_seek = _seek_by_state
+    _Recovery.on_recovery_completed = _recovery_completed
+    _Assignor._get_copartitioned_groups = classmethod(_groups_or_end)

@@ -1,0 +1,80 @@
+"""Reading the two logs that are kept for ever: a command's decisions after a crash between two parts, `why`, and how far a topic goes."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from services.seats.engine.decider import Published
+from services.seats.engine.events import event_id
+from shared.kafka import make_reader, started
+from shared.schemas import topics
+from shared.schemas.envelope import Envelope
+from shared.settings import KafkaSettings
+
+POLL_MS = 500
+ANSWER_SECONDS_MAX = 10.0
+
+
+class DecisionsMissing(Exception):
+    """The events topic does not hold what a marker says was published: it was re-created or cut."""
+
+
+class History:
+    """Each call opens a consumer of its own: they are rare, and a shared one would be seeked by two callers at once."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._kafka = kafka
+        self.commands, self.events = kafka.topic_name(topics.SEATS_COMMANDS), kafka.topic_name(topics.SEATS_EVENTS)
+
+    @asynccontextmanager
+    async def _reader(self, topic: str, partition: int) -> AsyncIterator[tuple[AIOKafkaConsumer, TopicPartition]]:
+        tp = TopicPartition(topic, partition)
+        async with started(make_reader(self._kafka, group_id=None)) as consumer:
+            consumer.assign([tp])
+            yield consumer, tp
+
+    async def end(self, topic: str, partition: int) -> int:
+        """The offset that the next record will have."""
+        return (await self.ends(topic, [partition]))[partition]
+
+    async def ends(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+        tps = {TopicPartition(topic, partition): partition for partition in partitions}
+        if not tps:
+            return {}
+        async with started(make_reader(self._kafka, group_id=None), timeout_s=ANSWER_SECONDS_MAX) as consumer:
+            return {tps[tp]: int(offset) for tp, offset in (await consumer.end_offsets(list(tps))).items()}
+
+    async def records(self, topic: str, partition: int, begin: int, end: int | None = None) -> AsyncIterator[Any]:
+        """Records from `begin` up to `end` (default: where the topic ended when this began)."""
+        async with self._reader(topic, partition) as (consumer, tp):
+            first = int((await consumer.beginning_offsets([tp]))[tp])
+            last = int((await consumer.end_offsets([tp]))[tp])
+            stop = last if end is None else min(end, last)
+            consumer.seek(tp, max(begin, first))
+            while await consumer.position(tp) < stop:
+                for batch in (await consumer.getmany(tp, timeout_ms=POLL_MS)).values():
+                    for record in batch:
+                        if record.offset >= stop:
+                            return
+                        yield record
+
+    async def read_decisions(self, partition: int, begin: int, offset: int, count: int) -> Sequence[Published]:
+        """The `count` decisions about the command at `offset`, in order, each once: a zombie may have published some again.
+
+        Raises DecisionsMissing.
+        """
+        wanted = {event_id(partition, offset, n): n for n in range(count)}
+        found: dict[int, Published] = {}
+        async for record in self.records(self.events, partition, begin):
+            envelope = Envelope.from_headers(record.headers)
+            n = wanted.get(envelope.id)
+            if n is not None:
+                found[n] = Published(envelope, orjson.loads(record.value))
+                if len(found) == count:
+                    break
+        if len(found) != count:
+            raise DecisionsMissing(f"{count - len(found)} of the {count} decisions about {partition}/{offset}, from offset {begin} on")
+        return [found[n] for n in range(count)]

@@ -1,0 +1,81 @@
+"""The engine's own producer: idempotent, every send awaited, whole record batches to explicit partitions.
+
+Faust's `topic.send` costs about 100 µs a record and is not awaited before offsets are committed, so neither it nor sinks nor
+attachments are used.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.producer.message_accumulator import BatchBuilder
+
+from shared.kafka import make_producer
+from shared.settings import KafkaSettings
+
+Header = tuple[str, bytes]
+
+# Longer than the producer's own retries (`request_timeout_ms`): a send that is not acknowledged by then ends the worker.
+ACK_SECONDS_MAX = 30.0
+REQUEST_BYTES_MAX = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[Header] = ()
+    timestamp_ms: int | None = None
+
+
+class BatchTooLarge(Exception):
+    """One record, or one frame, is larger than a record batch may be."""
+
+
+class Sender(Protocol):
+    async def send(
+        self, topic: str, partition: int, records: Sequence[Record], *, bytes_max: int, atomic: bool
+    ) -> list[tuple[int, int]]: ...
+
+
+def pack(records: Sequence[Record], *, bytes_max: int, atomic: bool) -> list[BatchBuilder]:
+    """Records in as few record batches as fit `bytes_max` each; with `atomic` in exactly one (or BatchTooLarge)."""
+    builders: list[BatchBuilder] = []
+    builder: BatchBuilder | None = None
+    for record in records:
+        if builder is not None and _append(builder, record):
+            continue
+        if builder is not None and atomic:
+            raise BatchTooLarge(f"{len(records)} records do not fit a record batch of {bytes_max} bytes")
+        builder = BatchBuilder(bytes_max, 0)
+        # A builder takes its first record whatever its size, so the limit is checked here.
+        if not _append(builder, record) or builder.size() > bytes_max:
+            raise BatchTooLarge(f"a record of {len(record.value or b'')} bytes does not fit a record batch of {bytes_max} bytes")
+        builders.append(builder)
+    return builders
+
+
+def _append(builder: BatchBuilder, record: Record) -> bool:
+    appended = builder.append(timestamp=record.timestamp_ms, key=record.key, value=record.value, headers=list(record.headers))
+    return appended is not None
+
+
+class KafkaSender:
+    """`send` returns (base offset, number of records) of each acknowledged record batch, in order."""
+
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self._producer = producer
+
+    async def send(self, topic: str, partition: int, records: Sequence[Record], *, bytes_max: int, atomic: bool) -> list[tuple[int, int]]:
+        waiting = [
+            (await self._producer.send_batch(builder, topic, partition=partition), builder.record_count())
+            for builder in pack(records, bytes_max=bytes_max, atomic=atomic)
+        ]
+        return [((await asyncio.wait_for(future, ACK_SECONDS_MAX)).offset, count) for future, count in waiting]
+
+
+def make_engine_producer(kafka: KafkaSettings) -> AIOKafkaProducer:
+    """Not started. linger 0: the engine makes its record batches itself."""
+    return make_producer(kafka, max_request_size=REQUEST_BYTES_MAX)

@@ -1,0 +1,94 @@
+"""The Faust table's store: the rows of each owned partition as they stand acknowledged in the changelog, and nothing ahead of it.
+
+Faust's memory store keeps rows of partitions that were lost; this one forgets a partition at once and reads it anew when it comes back.
+Nothing writes through the table: frames go out by the engine's own producer, and their rows are put here after their acknowledgement.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import faust.stores
+from faust.stores import memory
+
+from services.seats.engine.failstop import Exit, fail_stop
+from services.seats.engine.frames import NOTHING, Marker, Merge, Row, RowCodec, Rows
+
+SCHEME = "seats"
+faust.stores.STORES.aliases[SCHEME] = "services.seats.engine.store:SeatsStore"
+
+
+@dataclass(slots=True)
+class Partition:
+    """What is durable of one partition. `end` is the changelog offset at which our next frame has to land."""
+
+    rows: dict[str, Row] = field(default_factory=dict)
+    marker: Marker = NOTHING
+    end: int = 0
+    foreign: set[str] = field(default_factory=set)  # keys to write again before work starts
+
+    def written(self, rows: Rows, marker: Marker, end: int) -> None:
+        """A frame of ours is acknowledged: make it visible."""
+        for key, row in rows.items():
+            if row is None:
+                self.rows.pop(key, None)
+            else:
+                self.rows[key] = row
+        self.marker, self.end = marker, end
+
+
+# Brings partitions up to the end of their changelog: (partitions owned now) -> None
+Restore = Callable[[Mapping[int, Partition]], Awaitable[None]]
+
+
+class SeatsStore(memory.Store[Any, Any]):
+    """`restore` reads the changelog past Faust (the fast lane); without it Faust's own recovery feeds `apply_changelog_batch`."""
+
+    partitions: dict[int, Partition]
+    restore: Restore | None
+    codec: RowCodec  # set before the app starts
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.partitions = {}
+        self.restore = None
+        self._merges: dict[int, Merge] = {}
+
+    def apply_changelog_batch(self, batch: Iterable[Any], to_key: Callable[[Any], Any], to_value: Callable[[Any], Any]) -> None:
+        """Faust's own recovery: record by record, so every key's `o` is kept and a foreign write needs no second reading."""
+        try:
+            for event in batch:
+                message = event.message
+                merge = self._merges.setdefault(message.partition, Merge(self.codec, thorough=True))
+                merge.feed(message.key, message.value, message.headers)
+        except BaseException as error:
+            fail_stop(Exit.RESTORE, "a changelog record cannot be read", error=repr(error))
+
+    async def on_recovery_completed(self, active_tps: set[Any], standby_tps: set[Any]) -> None:
+        owned = {tp.partition for tp in active_tps}
+        for partition in set(self.partitions) | set(self._merges):
+            if partition not in owned:
+                self.partitions.pop(partition, None)
+                self._merges.pop(partition, None)
+        for partition in owned:
+            self.partitions.setdefault(partition, Partition())
+        try:
+            if self.restore is not None:
+                await self.restore(self.partitions)
+            else:
+                self._take_over_from_faust(active_tps)
+        except asyncio.CancelledError:
+            raise  # another rebalance began; what was read so far is kept or read again, never half applied
+        except BaseException as error:
+            fail_stop(Exit.RESTORE, "the state could not be restored", error=repr(error))
+
+    def _take_over_from_faust(self, active_tps: set[Any]) -> None:
+        tables: Any = self.app.tables
+        highwaters = tables.recovery.active_highwaters
+        for tp in active_tps:
+            merge = self._merges.setdefault(tp.partition, Merge(self.codec, thorough=True))
+            merge.check()
+            # Faust keeps the offset of the last record, which is one less than where the next one lands.
+            end = highwaters[tp] + 1
+            self.partitions[tp.partition] = Partition(merge.rows, merge.marker, end, set(merge.foreign))

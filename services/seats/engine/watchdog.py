@@ -1,0 +1,58 @@
+"""Ends a worker that should move and does not: a time-out inside Faust's recovery ends the recovery without a word, and nothing is decided
+from then on."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from services.seats.engine.engine import Engine
+from services.seats.engine.failstop import Exit, fail_stop
+from shared.clock import Clock
+from shared.errors import Transient
+
+_log = structlog.get_logger("seats.engine")
+
+LOOKS = 10  # within the time allowed
+
+
+class Watchdog:
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Clock,
+        *,
+        seconds_max: float,
+        ready: Callable[[], bool],
+        ends: Callable[[list[int]], Awaitable[Mapping[int, int]]],
+        restored: Callable[[], int],
+    ) -> None:
+        """`ready`: neither rebalancing nor restoring. `ends`: asks the broker how far each partition of the command topic goes.
+        `restored`: records read by restores, which grows while one works."""
+        self._engine, self._clock, self._seconds_max = engine, clock, seconds_max
+        self._ready, self._ends, self._restored = ready, ends, restored
+
+    async def run(self) -> None:
+        seen, since = self._progress(), self._clock.monotonic()
+        while True:
+            await asyncio.sleep(self._seconds_max / LOOKS)
+            now, progress = self._clock.monotonic(), self._progress()
+            behind = await self._behind()
+            if progress != seen or (self._ready() and not behind):
+                seen, since = progress, now
+            elif now - since > self._seconds_max:
+                fail_stop(Exit.STALLED, "commands wait, or the worker is not ready, and nothing moves", ready=self._ready(), behind=behind)
+
+    def _progress(self) -> object:
+        return (self._ready(), self._restored(), self._engine.figures.frames, sorted(self._engine.live))
+
+    async def _behind(self) -> dict[int, int]:
+        """Commands that wait, by partition. Asked of the broker: what was fetched last says nothing if fetching stopped."""
+        try:
+            ends = await self._ends(list(self._engine.live))
+        except (KafkaError, Transient, OSError) as error:
+            _log.warning("watchdog_without_broker", error=repr(error))
+            return {}
+        lags = {number: end - self._engine.next_offset(number) for number, end in ends.items()}
+        return {number: lag for number, lag in lags.items() if lag > 0}

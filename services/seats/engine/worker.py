@@ -1,0 +1,263 @@
+"""The Faust app around the engine: membership of the group, the table and its changelog, start, rebalances and stop."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, cast
+
+import faust
+import structlog
+from faust.types import TP
+
+from services.seats.engine import guard, lane
+from services.seats.engine.commands import CommandReader
+from services.seats.engine.decider import Decider
+from services.seats.engine.engine import Engine, Topics
+from services.seats.engine.failstop import Exit, fail_stop
+from services.seats.engine.faults import Faults
+from services.seats.engine.frames import RowCodec
+from services.seats.engine.history import History
+from services.seats.engine.lane import Lane
+from services.seats.engine.pause import PauseDetector
+from services.seats.engine.producer import KafkaSender, make_engine_producer
+from services.seats.engine.restore import BulkRestore
+from services.seats.engine.store import SCHEME, SeatsStore
+from services.seats.engine.ticks import Ticker
+from services.seats.engine.watchdog import Watchdog
+from services.seats.settings import Settings
+from shared.clock import Clock
+from shared.schemas import topics
+
+_log = structlog.get_logger("seats.engine")
+
+APP = "seats"
+TABLE = "rows"
+TAKE_SECONDS = 0.01  # of the agent's lane: how long a batch is gathered
+TOPICS_POLL_SECONDS = 0.5
+TOPICS_POLLS_MAX = 60
+_RAW: dict[str, Any] = {"key_type": bytes, "key_serializer": "raw", "value_type": bytes, "value_serializer": "raw"}
+
+
+class SeatsApp(faust.App):
+    """Faust's app, with what guard and lane ask of it."""
+
+    engine: Engine
+    lane_batch: int
+
+    def next_offset(self, partition: int) -> int:
+        return self.engine.next_offset(partition)
+
+    async def on_records(self, chunks: list[tuple[int, list[Any]]]) -> None:
+        await self.engine.on_records(chunks)
+
+    def _crash(self, reason: BaseException) -> None:
+        fail_stop(Exit.CRASH, "Faust gave up", error=repr(reason))
+
+
+def make_app(settings: Settings, advertised_url: str) -> SeatsApp:
+    guard.install()
+    if settings.seats_lane is Lane.FAST:
+        lane.install()
+    # Two debug records for each row of a recovery otherwise, whatever the level.
+    logging.getLogger("faust.tables.recovery").setLevel(logging.INFO)
+    return SeatsApp(
+        settings.group_name(APP),
+        broker="kafka://" + settings.kafka_bootstrap.replace(",", ";kafka://"),
+        broker_credentials=_credentials(settings),
+        store=f"{SCHEME}://",
+        topic_partitions=settings.seats_partitions,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        table_standby_replicas=0,
+        web_enabled=False,
+        canonical_url=advertised_url,
+        broker_commit_interval=1.0,
+        broker_session_timeout=settings.seats_session_seconds,
+        broker_heartbeat_interval=settings.seats_heartbeat_seconds,
+        broker_rebalance_timeout=max(20.0, 2 * settings.seats_session_seconds),
+        broker_max_poll_records=None,
+        producer_request_timeout=30,
+        consumer_max_fetch_size=4 * 1024 * 1024,
+        consumer_metadata_max_age_ms=10_000,
+        stream_wait_empty=True,
+    )
+
+
+def _credentials(settings: Settings) -> Any:
+    """SASL without an ssl_context silently becomes plaintext in Faust, so the context is always made when the protocol asks for it."""
+    options = settings.client_options()
+    protocol, context = settings.kafka_security_protocol, options.get("ssl_context")
+    if protocol == "PLAINTEXT":
+        return None
+    if protocol == "SSL":
+        return faust.SSLCredentials(context)
+    return faust.SASLCredentials(
+        username=options["sasl_plain_username"],
+        password=options["sasl_plain_password"],
+        mechanism=options["sasl_mechanism"],
+        ssl_context=context,
+    )
+
+
+class Worker:
+    """Everything of one worker process but its REST. Made on the loop it runs on."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        advertised_url: str,
+        make_decider: Callable[[int], Decider],
+        codec: RowCodec,
+        clock: Clock,
+    ) -> None:
+        self.settings, self.advertised_url, self.clock = settings, advertised_url, clock
+        self.history = History(settings)
+        self.pause = PauseDetector(clock)
+        self._producer = make_engine_producer(settings)
+        sender = KafkaSender(self._producer)
+        self.names = Topics(*[settings.topic_name(topic) for topic in (topics.SEATS_COMMANDS, topics.SEATS_EVENTS, topics.SEATS_CHANGELOG)])
+        self.engine = Engine(
+            topics=self.names,
+            reader=CommandReader(settings.seats_partitions),
+            make_decider=make_decider,
+            codec=codec,
+            sender=sender,
+            read_decisions=self.history.read_decisions,
+            clock=clock,
+            pause=self.pause,
+            faults=Faults(settings.seats_faults),
+        )
+        self.restore = BulkRestore(settings, self.names.changelog, codec, clock)
+        self.app = make_app(settings, advertised_url)
+        self.app.engine, self.app.lane_batch = self.engine, settings.seats_lane_batch
+        self._store = self._make_table(codec)
+        self._make_agent()
+        self._ready = False
+        self.ticker = Ticker(self.engine, sender, self.names.commands, clock, idle_seconds=settings.seats_idle_tick_seconds)
+        self.watchdog = Watchdog(
+            self.engine,
+            clock,
+            seconds_max=settings.seats_stall_seconds,
+            ready=lambda: self.ready,
+            ends=lambda partitions: self.history.ends(self.names.commands, partitions),
+            restored=lambda: self.restore.records,
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Neither rebalancing nor restoring: what is read now is what this worker owns."""
+        return self._ready and not self.app.rebalancing
+
+    def owner_url(self, partition: int) -> str | None:
+        """Where the partition's owner is reached; None while nobody is known to own it."""
+        assignor: Any = self.app.assignor
+        url: str | None = assignor._external_tps_url.get(TP(self.names.commands, partition))
+        return url
+
+    async def start(self) -> None:
+        self.pause.start()
+        await self._producer.start()
+        await self._wait_for_topics()
+        self.app.finalize()
+        self.app.loop = asyncio.get_running_loop()
+        await self.app.maybe_start()
+
+    async def run(self) -> None:
+        """Until cancelled. An error of a part ends the process."""
+        await self.start()
+        try:
+            await asyncio.gather(self._forever(self.ticker.run), self._forever(self.watchdog.run))
+        finally:
+            await self.stop()
+
+    async def stop(self) -> None:
+        await self.app.stop()
+        await self._producer.stop()
+        self.pause.stop()
+
+    async def _forever(self, part: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await part()
+        except Exception as error:
+            fail_stop(Exit.CRASH, "a part of the worker failed", error=repr(error))
+
+    async def _wait_for_topics(self) -> None:
+        """Join the group only when all topics are visible: the leader makes the assignment from what it knows."""
+        for _ in range(TOPICS_POLLS_MAX):
+            found = {name: await self._partitions_of(name) for name in (self.names.commands, self.names.events, self.names.changelog)}
+            if all(count == self.settings.seats_partitions for count in found.values()):
+                return
+            await asyncio.sleep(TOPICS_POLL_SECONDS)
+        why = "topics are missing or have the wrong number of partitions"
+        fail_stop(Exit.TOPICS, why, found=found, expected=self.settings.seats_partitions)
+
+    async def _partitions_of(self, topic: str) -> int:
+        try:
+            return len(await self._producer.partitions_for(topic))
+        except Exception as error:
+            _log.info("waiting_for_topic", topic=topic, error=repr(error))
+            return 0
+
+    def _make_table(self, codec: RowCodec) -> Any:
+        app: Any = self.app
+        table = app.Table(TABLE, partitions=self.settings.seats_partitions, **_RAW)
+
+        def store() -> SeatsStore:
+            return cast(SeatsStore, table.data)
+
+        async def rebuild() -> None:
+            try:
+                await self.engine.take_over(store().partitions)
+                self._ready = True
+                _log.info("owns", partitions=sorted(self.engine.live), decided={n: live.decided for n, live in self.engine.live.items()})
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:
+                _log.error("take_over_failed", exc_info=True)
+                fail_stop(Exit.RESTORE, "the state could not be taken over", error=repr(error))
+
+        async def revoked(app: Any, revoked: Any, **kwargs: Any) -> None:
+            self._ready = False
+            self.engine.release()
+
+        def configure(app: Any, **kwargs: Any) -> None:
+            store().codec = codec
+            if self.settings.seats_lane is Lane.FAST:
+                store().restore = self.restore
+
+        table.on_recover(rebuild)
+        app.on_partitions_revoked.connect(revoked, weak=False)
+        app.on_after_configured.connect(configure, weak=False)
+        return table
+
+    def _make_agent(self) -> None:
+        """In the fast lane it only subscribes the topic."""
+        engine, batch = self.engine, self.settings.seats_lane_batch
+        commands = self.app.topic(self.names.commands, partitions=self.settings.seats_partitions, **_RAW)
+
+        async def decide(stream: Any) -> None:
+            async for taken in stream.noack_take(batch, within=TAKE_SECONDS):
+                await engine.on_records(_by_partition([event.message for event in taken]))
+                for event in taken:
+                    event.ack()
+
+        self.app.agent(commands, name="decide")(decide)
+
+
+class _AgentRecord:
+    """A Faust message in the form of an aiokafka record: its timestamp is in seconds there."""
+
+    __slots__ = ("headers", "key", "offset", "partition", "timestamp", "value")
+
+    def __init__(self, message: Any) -> None:
+        self.partition, self.offset, self.key, self.value = message.partition, message.offset, message.key, message.value
+        self.timestamp = round(message.timestamp * 1000)
+        self.headers = message.headers or ()
+
+
+def _by_partition(messages: Sequence[Any]) -> list[tuple[int, list[_AgentRecord]]]:
+    chunks: dict[int, list[_AgentRecord]] = {}
+    for message in messages:
+        chunks.setdefault(message.partition, []).append(_AgentRecord(message))
+    return sorted(chunks.items())

@@ -1,0 +1,27 @@
+"""Settings of the seats worker."""
+
+from pydantic import Field
+
+from services.seats.engine.lane import Lane
+from shared.settings import CommonSettings, KafkaSettings
+
+
+class Settings(CommonSettings, KafkaSettings):
+    seats_advertised_url: str = Field(
+        "", description="Address at which the other workers reach this one; default: http://host:port. Each worker needs its own."
+    )
+    seats_lane: Lane = Field(Lane.FAST, description="fast: record lists past Faust's streams; agent: an ordinary Faust agent and recovery.")
+    seats_lane_batch: int = Field(500, ge=1, description="Commands of a partition that are decided in one round.")
+    seats_session_seconds: float = Field(
+        10.0, gt=0, description="A worker that is not heard of for so long loses its partitions to the others."
+    )
+    seats_heartbeat_seconds: float = Field(1.0, gt=0, description="How often a worker tells the group that it lives.")
+    seats_stall_seconds: float = Field(
+        60.0, gt=0, description="A worker ends when commands wait, or it is not ready, and nothing moves for so long."
+    )
+    seats_idle_tick_seconds: float = Field(
+        600.0, gt=0, description="A tick goes to each partition at least so often, well within the changelog's min.compaction.lag.ms."
+    )
+    seats_faults: str = Field(
+        "", description="For the chaos run only: where to end at random, as `place:probability,…`; empty in production."
+    )

@@ -1,0 +1,184 @@
+"""A broker in memory and a tiny domain, so that the engine's own promises can be tested without Kafka and without the rules of seats."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from services.seats.engine.commands import Command, Rejected
+from services.seats.engine.decider import At, BrokenLaw, Decided, Published
+from services.seats.engine.engine import Engine, Limits, Topics
+from services.seats.engine.events import event_id
+from services.seats.engine.frames import Merge, Row
+from services.seats.engine.pause import PauseDetector
+from services.seats.engine.producer import Record, pack
+from services.seats.engine.store import Partition
+from shared.clock import Clock
+from shared.schemas.envelope import Envelope
+
+NAMES = Topics("commands", "events", "changelog")
+
+
+class Stored(NamedTuple):
+    offset: int
+    record: Record
+
+
+class FakeBroker:
+    """Appends record batches as a whole. `refuse_after` makes sends to a topic hang up after so many batches, as a crash would."""
+
+    def __init__(self) -> None:
+        self.logs: dict[tuple[str, int], list[Stored]] = defaultdict(list)
+        self.batches: list[tuple[str, int, int]] = []
+        self.refuse_after: dict[str, int] = {}
+
+    async def send(self, topic: str, partition: int, records: Sequence[Record], *, bytes_max: int, atomic: bool) -> list[tuple[int, int]]:
+        acknowledged, rest = [], list(records)
+        for builder in pack(records, bytes_max=bytes_max, atomic=atomic):
+            if topic in self.refuse_after:
+                if self.refuse_after[topic] == 0:
+                    raise Crash(topic)
+                self.refuse_after[topic] -= 1
+            count = builder.record_count()
+            acknowledged.append(self.append(topic, partition, rest[:count]))
+            rest = rest[count:]
+        return acknowledged
+
+    def append(self, topic: str, partition: int, records: Sequence[Record]) -> tuple[int, int]:
+        log = self.logs[topic, partition]
+        base = len(log)
+        log += [Stored(base + n, record) for n, record in enumerate(records)]
+        self.batches.append((topic, partition, len(records)))
+        return base, len(records)
+
+    def restored(self, partition: int, *, thorough: bool = False) -> Partition:
+        merge = Merge(CODEC, thorough=thorough)
+        log = self.logs[NAMES.changelog, partition]
+        for _, record in log:
+            merge.feed(record.key or b"", record.value, record.headers)
+        merge.check()
+        return Partition(merge.rows, merge.marker, len(log), set(merge.foreign))
+
+    def decisions(self, partition: int) -> list[tuple[str, dict[str, Any]]]:
+        return [
+            (Envelope.from_headers(stored.record.headers).id, orjson.loads(stored.record.value or b""))
+            for stored in self.logs[NAMES.events, partition]
+        ]
+
+    async def read_decisions(self, partition: int, begin: int, offset: int, count: int) -> list[Published]:
+        found = {}
+        for _, record in self.logs[NAMES.events, partition][begin:]:
+            envelope = Envelope.from_headers(record.headers)
+            found[envelope.id] = Published(envelope, orjson.loads(record.value or b""))
+        return [found[event_id(partition, offset, n)] for n in range(count)]
+
+
+class Crash(BaseException):
+    """Where a process would have ended."""
+
+
+class Codec:
+    def encode(self, key: str, row: Row) -> bytes:
+        return orjson.dumps(row)
+
+    def decode(self, key: str, value: bytes) -> Row:
+        return orjson.loads(value)
+
+
+CODEC = Codec()
+
+
+class FakeEvent(NamedTuple):
+    type: str
+    body: dict[str, Any]
+    n: int
+    user: str | None
+
+
+class FakeDecider:
+    """A tenant's counters: `add` names and amounts in a JSON body. Rows are {"value": n, "by": offset}."""
+
+    def __init__(self, partition: int) -> None:
+        self.rows: dict[str, Row] = {}
+
+    def load(self, rows: Mapping[str, Row]) -> None:
+        self.rows = dict(rows)
+
+    def knows(self, rules: int) -> bool:
+        return rules in (1, 2)
+
+    def decide(self, command: Command, at: At) -> Decided:
+        tenant = command.envelope.tenant or "none"
+        decided = Decided()
+        for name, amount in command.payload.add.items():  # type: ignore[attr-defined]
+            key = f"{tenant}|{name}"
+            value = self.rows.get(key, {"value": 0})["value"] + amount * at.rules
+            if value < -1000:
+                raise BrokenLaw(key)
+            body = {"at": "2026-01-01T00:00:00.000Z", "key": key, "value": value, "clock": at.clock_ms}
+            decided.events.append((tenant, FakeEvent("fake.counted", body, len(decided.events), None)))
+            decided.rows[key] = {"value": value, "by": at.offset} if value else None
+        self._apply(decided.rows)
+        return decided
+
+    def reject(self, rejected: Rejected, at: At) -> Decided:
+        body = {"at": "2026-01-01T00:00:00.000Z", "reason": str(rejected.reason), "field": rejected.field}
+        return Decided([(rejected.tenant, FakeEvent("fake.rejected", body, 0, None))])
+
+    def complete(self, events: Sequence[Published]) -> dict[str, Row | None]:
+        rows: dict[str, Row | None] = {}
+        for envelope, body in events:
+            by = int(envelope.id.split("/")[2])
+            rows[body["key"]] = {"value": body["value"], "by": by} if body["value"] else None
+        self._apply(rows)
+        return rows
+
+    def due(self, clock_ms: int) -> bool:
+        return False
+
+    def _apply(self, rows: Mapping[str, Row | None]) -> None:
+        for key, row in rows.items():
+            if row is None:
+                self.rows.pop(key, None)
+            else:
+                self.rows[key] = row
+
+
+class FakePayload(NamedTuple):
+    add: dict[str, int]
+
+
+class FakeRecord(NamedTuple):
+    partition: int
+    offset: int
+    timestamp: int
+    payload: Any  # a dict of what to add, any other payload, or a Rejected
+
+
+class FakeReader:
+    def read(self, record: FakeRecord) -> Command | Rejected:
+        if isinstance(record.payload, Rejected):
+            return record.payload
+        envelope = Envelope(f"c{record.offset}", "test", "fake.add", _TIME, tenant="acme")
+        payload = FakePayload(record.payload) if isinstance(record.payload, dict) else record.payload
+        return Command(record.offset, record.timestamp, envelope, payload)
+
+
+_TIME = Envelope.from_headers(
+    [("ce_specversion", b"1.0"), ("ce_id", b"x"), ("ce_source", b"x"), ("ce_type", b"x"), ("ce_time", b"2026-01-01T00:00:00Z")]
+).time
+
+
+def make_engine(broker: FakeBroker, clock: Clock, *, limits: Limits | None = None) -> Engine:
+    return Engine(
+        topics=NAMES,
+        reader=FakeReader(),  # type: ignore[arg-type]
+        make_decider=FakeDecider,
+        codec=CODEC,
+        sender=broker,
+        read_decisions=broker.read_decisions,
+        clock=clock,
+        pause=PauseDetector(clock),
+        limits=limits,
+    )
