@@ -1,0 +1,109 @@
+"""kill -9 of each process in the middle of an import loses and doubles nothing; a server that is gone for 20 s is waited for."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from tests.support.log import seat_log
+from tests.support.stack import RunningStack
+from tests.support.tenant import ADD_ON, BASE, Tenant, kafka_of, open_rest, open_tenant, until_decided
+
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
+PEOPLE, LICENCES, EXTRA_LICENCES = 300, 240, 20
+FLAGGED, REFUSED = PEOPLE - LICENCES, PEOPLE // 10 - EXTRA_LICENCES
+OUTAGE_SECONDS = 20.0
+MAIL_CONNECTIONS = 2  # the notifier's default
+
+
+async def check_nothing_lost_nothing_doubled(stack: RunningStack, tenant: Tenant) -> None:
+    """The log first, then each service's own account of it."""
+    log = await seat_log(kafka_of(stack), tenant.id)
+    assert (log.unanswered, log.answered_twice, log.conflicting) == ((), (), ())
+    assert log.needs == PEOPLE
+    figures = await tenant.figures()
+    wanted = {"flagged": FLAGGED, "revoked": 0, "refused": REFUSED}
+    assert {service: {name: figures[service][name] for name in wanted} for service in ("users", "seats", "notifier")} == dict.fromkeys(
+        ("users", "seats", "notifier"), wanted
+    )
+    assert (figures["users"]["hired"], figures["users"]["active"]) == (PEOPLE, PEOPLE)
+    await check_users_shows_what_seats_holds(tenant)
+    # In order of arrival: the last ones are over the limit, whatever died in between.
+    shown = await tenant.people_by_id()
+    flagged = sorted(int(key) for key, person in shown.items() if state(person, BASE) == "flagged")
+    assert flagged == list(range(LICENCES + 1, PEOPLE + 1))
+    refused = sorted(int(key) for key, person in shown.items() if state(person, ADD_ON) == "refused")
+    assert refused == list(range(10 * (EXTRA_LICENCES + 1), PEOPLE + 1, 10))
+
+
+def state(person: dict[str, object], module: str) -> str | None:
+    modules = person["modules"]
+    assert isinstance(modules, list)
+    return next((seat["state"] for seat in modules if seat["module"] == module), None)
+
+
+async def check_users_shows_what_seats_holds(tenant: Tenant) -> None:
+    held = {key: (seat["state"], seat.get("deadline")) for key, seat in (await tenant.seats()).items()}
+    shown = {
+        (person["user"], seat["module"]): (seat["state"], seat["deadline"])
+        for person in (await tenant.people_by_id()).values()
+        for seat in person["modules"]
+        if seat["state"] in ("active", "flagged", "held", "waiting")
+    }
+    assert shown == held
+
+
+async def check_mails(stack: RunningStack, tenant: Tenant, *, doubled_max: int) -> None:
+    """One to each flagged person. Between the mail server's yes and the row that says so a mail can be sent twice: SMTP's own window, as
+    wide as there are connections, and open only when the notifier or its database dies in it."""
+    addresses = {f"p{number}@{tenant.id}.example" for number in range(LICENCES + 1, PEOPLE + 1)}
+    got = Counter(address for mail in await stack.mails() for address in mail["recipients"] if address in addresses)
+    assert set(got) == addresses
+    assert sum(count - 1 for count in got.values()) <= doubled_max
+
+
+@pytest.mark.parametrize("part", ["users", "seats", "invoicing", "notifier", "kafka", "postgres"])
+async def test_a_kill_in_the_middle_of_an_import_loses_and_doubles_nothing(stack: RunningStack, part: str) -> None:
+    if not stack.owns(part):
+        pytest.skip(f"{part} is somebody else's here")
+    async with await open_rest(stack) as rest:
+        tenant = await open_tenant(stack, rest, licences=LICENCES, extra_licences=EXTRA_LICENCES)
+        starts = stack.starts(part)
+        sending = asyncio.create_task(tenant.send(tenant.people(PEOPLE)))
+        await until_decided(tenant, at_least=PEOPLE // 5)
+        stack.kill(part)
+        assert (await sending).accepted == PEOPLE
+        await stack.until_ready()
+        await tenant.stage.settled()
+        assert stack.starts(part) > starts, "nothing was killed"
+        await check_mails(stack, tenant, doubled_max=MAIL_CONNECTIONS if part in ("notifier", "postgres") else 0)
+        await check_nothing_lost_nothing_doubled(stack, tenant)
+
+
+@pytest.mark.parametrize("part", ["kafka", "postgres"])
+async def test_a_server_that_is_gone_for_20_seconds_is_waited_for(stack: RunningStack, part: str) -> None:
+    if not stack.owns(part):
+        pytest.skip(f"{part} is somebody else's here")
+    async with await open_rest(stack) as rest:
+        tenant = await open_tenant(stack, rest, licences=LICENCES, extra_licences=EXTRA_LICENCES)
+        await tenant.send(tenant.people(PEOPLE))
+        await until_decided(tenant, at_least=PEOPLE // 5)
+        await stack.down(part)
+        await asyncio.sleep(OUTAGE_SECONDS)  # the length of the outage is what is tested
+        await stack.up(part)
+        await stack.until_ready()
+        await tenant.stage.settled()
+        await check_nothing_lost_nothing_doubled(stack, tenant)
+
+
+async def test_a_repeated_hr_file_changes_nothing(stack: RunningStack) -> None:
+    async with await open_rest(stack) as rest:
+        tenant = await open_tenant(stack, rest, licences=LICENCES, extra_licences=EXTRA_LICENCES)
+        await tenant.send(tenant.people(PEOPLE))
+        await tenant.stage.settled()
+        before, log_before = await tenant.figures(), await seat_log(kafka_of(stack), tenant.id)
+        assert (await tenant.send(tenant.people(PEOPLE))).accepted == PEOPLE
+        await tenant.stage.settled()
+        assert await tenant.figures() == before
+        assert await seat_log(kafka_of(stack), tenant.id) == log_before
+        await check_nothing_lost_nothing_doubled(stack, tenant)

@@ -1,0 +1,110 @@
+"""What cannot be read, or breaks a rule, is parked with its reason and run again by the command; everything else goes on."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from cli.dlq import parked
+from shared.ids import new_id
+from shared.kafka import make_producer, started
+from shared.schemas.topics import HR_EVENTS, INVOICING_EVENTS, SEATS_COMMANDS, SEATS_EVENTS, USERS_EVENTS, Topic
+from tests.support.stack import RunningStack
+from tests.support.tenant import Tenant, kafka_of, new_tenant_id, open_rest, open_tenant
+
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
+
+READERS = {
+    HR_EVENTS: {"users"},
+    USERS_EVENTS: {"invoicing", "notifier"},
+    SEATS_EVENTS: {"users", "invoicing", "notifier"},
+    INVOICING_EVENTS: {"users", "notifier"},
+    SEATS_COMMANDS: {"seats"},
+}
+
+
+async def produce(stack: RunningStack, topic: Topic, tenant: str, value: bytes, headers: list[tuple[str, bytes]]) -> tuple[int, int]:
+    kafka = kafka_of(stack)
+    async with started(make_producer(kafka)) as producer:
+        sent = await producer.send_and_wait(kafka.topic_name(topic), value, key=tenant.encode(), headers=headers)
+        return sent.partition, sent.offset
+
+
+def envelope(tenant: str, type_: str, source: str) -> list[tuple[str, bytes]]:
+    texts = {"specversion": "1.0", "id": new_id(), "source": source, "type": type_, "time": "2026-03-02T08:00:00.000Z", "tenantid": tenant}
+    return [(f"ce_{name}", text.encode()) for name, text in texts.items()]
+
+
+async def parked_at(tenant: Tenant, service: str, topic: Topic, place: tuple[int, int]) -> dict[str, object] | None:
+    rows = await parked(tenant.rest, service)
+    return next((row for row in rows if (row["topic"], row["partition"], row["offset"]) == (topic.name, *place)), None)
+
+
+async def until_parked(tenant: Tenant, service: str, topic: Topic, place: tuple[int, int]) -> dict[str, object]:
+    async def look() -> tuple[bool, object]:
+        found = await parked_at(tenant, service, topic, place)
+        return found is not None, found
+
+    await tenant.stage.until(f"{service} to park {topic.name}/{place}", look)
+    found = await parked_at(tenant, service, topic, place)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("topic", list(READERS), ids=lambda topic: topic.name)
+async def test_a_message_that_cannot_be_read_is_parked_and_the_rest_goes_on(stack: RunningStack, topic: Topic) -> None:
+    """The rest: another tenant of the same partition, behind the poison."""
+    async with await open_rest(stack) as rest:
+        poisoned = await open_tenant(stack, rest, licences=10)
+        place = await produce(stack, topic, poisoned.id, b"\xff\xfe not JSON", [("ce_id", b"x")])
+        for service in READERS[topic]:
+            row = await until_parked(poisoned, service, topic, place)
+            assert row["reason"], row
+        behind = await open_tenant(stack, rest, licences=10, tenant=new_tenant_id(kafka_of(stack), like=poisoned.id))
+        await behind.send(behind.people(12))
+        await behind.stage.settled()
+        figures = await behind.figures()
+        assert [figures[service]["flagged"] for service in ("users", "seats", "notifier")] == [2, 2, 2]
+
+
+async def test_a_command_that_makes_no_sense_is_answered_and_the_tenant_goes_on(stack: RunningStack) -> None:
+    async with await open_rest(stack) as rest:
+        tenant = await open_tenant(stack, rest, licences=10)
+        headers = envelope(tenant.id, "seatpool.seats.v1.assign_seats", "seatpool/users")
+        before = await tenant.decided()
+        place = await produce(stack, SEATS_COMMANDS, tenant.id, b'{"user": "u1", "modules": 7}', headers)
+        row = await until_parked(tenant, "seats", SEATS_COMMANDS, place)
+        assert "modules" in f"{row['reason']} {row['detail']}"
+        await tenant.send(tenant.people(3))
+        await tenant.stage.settled()
+        assert await tenant.decided() > before
+        assert (await tenant.figures())["users"]["active"] == 3
+
+
+async def test_a_source_off_the_allow_list_is_parked_and_taken_in_by_a_retry(stack: RunningStack) -> None:
+    async with await open_rest(stack) as rest:
+        tenant = await open_tenant(stack, rest, licences=10)
+        body = b'{"external_id":"77","effective_date":"2026-03-02","login":"late","email":"late@x.example","department":"Everybody"}'
+        place = await produce(stack, HR_EVENTS, tenant.id, body, envelope(tenant.id, "seatpool.hr.v1.person_hired", "hr/stranger"))
+        row = await until_parked(tenant, "users", HR_EVENTS, place)
+        assert "hr/stranger" in f"{row['reason']} {row['detail']}"
+        assert (await tenant.figures())["users"]["hired"] == 0
+        again = seatpool(stack, "dlq", "retry", str(row["id"]))
+        assert again.returncode == 1, "nothing has changed, so it fails again"
+        await rest.put("users", "/v1/operator/sources/hr/stranger", {"tenants": [tenant.id]})
+        listed = seatpool(stack, "dlq", "list", "--tenant", tenant.id)
+        assert str(row["id"]) in listed.stdout
+        again = seatpool(stack, "dlq", "retry", str(row["id"]))
+        assert again.returncode == 0, again.stdout + again.stderr
+        await tenant.stage.settled()
+        assert (await tenant.figures())["users"]["hired"] == 1
+        assert await parked_at(tenant, "users", HR_EVENTS, place) is None or (await parked(rest, "users", status="parked")) == []
+
+
+def seatpool(stack: RunningStack, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command as an operator runs it, attached by stack.json."""
+    environment = {**os.environ, "SEATPOOL_STATE_DIR": str(stack.folder), "COLUMNS": "240"}
+    return subprocess.run(
+        [sys.executable, "-m", "cli.main", *arguments], env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
