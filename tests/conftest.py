@@ -1,6 +1,7 @@
 """Fixtures of the whole suite. What they give, and what they take it from, is told in tests/support/backing.py."""
 
 import asyncio
+import itertools
 import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -119,7 +120,7 @@ def shared_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSt
 
 @pytest.fixture
 async def stack(shared_stack: RunningStack) -> RunningStack:
-    """The whole local stack, one for all tests of the run that ask for it: each works in tenants of its own. Every part is up at the start."""
+    """The whole local stack, one for all tests that ask for it: each works in tenants of its own. Every part is up at the start."""
     await shared_stack.until_ready()
     return shared_stack
 
@@ -128,10 +129,12 @@ async def stack(shared_stack: RunningStack) -> RunningStack:
 def make_stack(tmp_path: Path) -> Iterator[Callable[..., RunningStack]]:
     """Each call starts another stack, ended with the test; arguments of RunningStack (`services=`, `extra=` environment)."""
     started: list[RunningStack] = []
+    numbers = itertools.count()
 
     def make(**options: Any) -> RunningStack:
-        started.append(RunningStack(tmp_path / f"stack-{len(started)}", **options).start())
-        return started[-1]
+        running = RunningStack(tmp_path / f"stack-{next(numbers)}", **options).start()
+        started.append(running)
+        return running
 
     yield make
     for running in started:

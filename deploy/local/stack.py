@@ -75,6 +75,7 @@ class LocalStack:
         self._console = console
         self._endings: list[Callable[[], None]] = []
         self._supervisor: Supervisor | None = None
+        self._ready = False
         self._token_task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -165,6 +166,7 @@ class LocalStack:
         if any(service.name == "users" for service in self.services):
             self.addresses["token"] = await self.token(ttl_seconds=str(TOKEN_SECONDS))
             self._token_task = asyncio.create_task(self._renew_token())
+        self._ready = True
         self._write()
 
     def _port(self, ports: Ports, name: str) -> int:
@@ -334,6 +336,7 @@ class LocalStack:
             {
                 **self.addresses,
                 "pid": os.getpid(),
+                "ready": self._ready,
                 "processes": processes,
                 "taken": self.taken,
                 "logs": str(self.state.folder / "logs"),

@@ -143,12 +143,16 @@ class Supervisor:
         child = self._running[name].child
         if child is None:
             raise ProcessLookupError(f"{name} is not running")
+        if number not in (signal.SIGSTOP, signal.SIGCONT):
+            # At once, not when its end is seen: who kills a part and waits until it is ready means the next one.
+            self._running[name].ready.clear()
         child.send(number)
 
     async def down(self, name: str) -> None:
         """Kills the part at once and keeps it down until `up`."""
         running = self._running[name]
         running.released.clear()
+        running.ready.clear()
         if (child := running.child) is not None:
             child.send(signal.SIGKILL)
             await child.wait()
@@ -173,8 +177,13 @@ class Supervisor:
         while True:
             await running.released.wait()
             began = loop.time()
-            code = await self._run_once(running)
-            was_ready = running.ready.is_set()
+            try:
+                code, was_ready = await self._run_once(running)
+            except (OSError, RuntimeError) as error:
+                if not running.starts:
+                    raise  # at the very start: `start` tells it
+                self._log(part.name, f"cannot be started: {error}")
+                code, was_ready = -1, False
             running.child = None
             running.ready.clear()
             failures = 0 if was_ready else failures + 1
@@ -191,7 +200,8 @@ class Supervisor:
                 await asyncio.sleep(backoff)
                 backoff = min(backoff * 2, BACKOFF_LAST_SECONDS)
 
-    async def _run_once(self, running: _Running) -> int:
+    async def _run_once(self, running: _Running) -> tuple[int, bool]:
+        """One life of the child: its exit code, and whether it ever was ready."""
         part = running.part
 
         def on_line(line: str) -> None:
@@ -212,7 +222,7 @@ class Supervisor:
                 running.tail.append(f"not ready after {part.ready_seconds_max:.0f} s")
                 self._log(part.name, f"not ready after {part.ready_seconds_max:.0f} s, ended")
                 await child.stop(part.stop_signal, part.grace_seconds)
-            return await ended
+            return await ended, checked.done() and checked.result()
         finally:
             ended.cancel()
             checked.cancel()

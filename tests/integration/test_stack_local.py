@@ -1,0 +1,151 @@
+"""The local stack's own promises, on the real broker, the real PostgreSQL and the mailbox; the services have their tests in tests/e2e."""
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+import httpx
+import psutil
+import pytest
+
+from deploy.local import ports, postgres
+from deploy.local.kafka import Broker, cluster_id_at
+from deploy.local.stack import LocalStack
+from deploy.local.state import AlreadyRunning
+from tests.support.stack import RunningStack
+from tests.support.wait import wait_until
+
+pytestmark = pytest.mark.skipif(
+    bool({"BACKEND", "SEATPOOL_KAFKA_BOOTSTRAP", "SEATPOOL_DATABASE_URL"} & set(os.environ)), reason="about the stack's own parts"
+)
+MakeStack = Callable[..., RunningStack]
+
+
+@pytest.fixture
+def foreground(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`python -m deploy.local` without services, as a process of its own."""
+    env = os.environ | {"SEATPOOL_STATE_DIR": str(tmp_path / "state"), "SEATPOOL_LOCAL_SERVICES": ""}
+    process = subprocess.Popen([sys.executable, "-m", "deploy.local"], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    yield process
+    process.kill()
+    process.wait()
+
+
+async def running(state: Path) -> dict[str, int]:
+    """The process ids in stack.json, once everything is ready."""
+
+    def found() -> dict[str, int]:
+        path = state / "stack.json"
+        noted = json.loads(path.read_text()) if path.exists() else {"ready": False}
+        return {name: int(note["pid"]) for name, note in noted["processes"].items()} if noted["ready"] else {}
+
+    return await wait_until(found, seconds=60, what="the stack runs")
+
+
+def gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells children of their parent's death on Linux only")
+async def test_kill_9_of_the_supervisor_leaves_nothing_behind(foreground: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    pids = await running(tmp_path / "state")
+    assert set(pids) == {"kafka", "postgres", "mailbox"}
+    children = [child.pid for pid in pids.values() for child in psutil.Process(pid).children(recursive=True)]
+    foreground.kill()
+    foreground.wait()
+    await wait_until(lambda: all(gone(pid) for pid in [*pids.values(), *children]), seconds=20, what="every process ended")
+
+
+async def test_one_signal_ends_everything_and_stack_json(foreground: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    pids = await running(tmp_path / "state")
+    foreground.send_signal(signal.SIGINT)
+    assert await asyncio.to_thread(foreground.wait, 30) == 0
+    assert all(gone(pid) for pid in pids.values())
+    assert not (tmp_path / "state" / "stack.json").exists()
+
+
+async def test_two_stacks_run_side_by_side_and_a_second_of_one_folder_is_refused(make_stack: MakeStack) -> None:
+    one, two = await asyncio.gather(*(asyncio.to_thread(make_stack, services=()) for _ in range(2)))
+    for key in ("kafka_bootstrap", "postgres_url", "mailbox_url", "smtp_url"):
+        assert one.addresses[key] != two.addresses[key]
+    found = [await cluster_id_at(stack.addresses["kafka_bootstrap"]) for stack in (one, two)]
+    assert None not in found
+    assert found[0] != found[1]
+    with pytest.raises(AlreadyRunning):
+        async with LocalStack(one.folder, services=()):
+            pytest.fail("a second stack started in the same folder")
+
+
+async def test_data_and_ports_are_there_again_after_a_stop(tmp_path: Path) -> None:
+    async with LocalStack(tmp_path, services=(), durable=False) as stack:
+        connection = await asyncpg.connect(stack.addresses["postgres_url"])
+        await connection.execute("create table kept as select 42 as answer")
+        await connection.close()
+        first = dict(stack.addresses)
+    async with LocalStack(tmp_path, services=(), durable=False) as stack:
+        connection = await asyncpg.connect(stack.addresses["postgres_url"])
+        assert await connection.fetchval("select answer from kept") == 42
+        await connection.close()
+        assert stack.addresses == first
+
+
+async def test_a_killed_broker_and_a_killed_server_come_back_with_their_data(make_stack: MakeStack) -> None:
+    stack = await asyncio.to_thread(make_stack, services=())
+    cluster = await cluster_id_at(stack.addresses["kafka_bootstrap"])
+    noted = json.loads((stack.folder / "stack.json").read_text())
+    async with httpx.AsyncClient() as http:
+        assert (await http.get(f"{noted['mailbox_url']}/api/messages")).json() == []
+    for part in ("kafka", "postgres", "mailbox"):
+        stack.kill(part)
+    await stack.until_ready()
+    assert [stack.starts(part) for part in ("kafka", "postgres", "mailbox")] == [2, 2, 2]
+    assert await cluster_id_at(stack.addresses["kafka_bootstrap"]) == cluster
+
+
+async def test_another_broker_on_the_port_is_not_taken_for_the_own(kafka_bootstrap: str, tmp_path: Path) -> None:
+    other = Broker(tmp_path, int(kafka_bootstrap.rpartition(":")[2]), ports.pick())
+    assert await cluster_id_at(kafka_bootstrap) is not None
+    assert not await other.is_ready()
+
+
+async def test_a_service_gets_a_role_that_row_level_security_binds(postgres_url: str) -> None:
+    role, password = f"role_{secrets.token_hex(4)}", 'it\'s "quoted"'
+    await postgres.ensure_role(postgres_url, role, "another")
+    await postgres.ensure_role(postgres_url, role, password)  # as at a second start: the password is set anew
+    await postgres.ensure_database(postgres_url, role, role)
+    try:
+        connection = await asyncpg.connect(postgres_url, user=role, password=password, database=role)
+        row = await connection.fetchrow(
+            "select rolsuper, rolbypassrls, rolcreaterole, rolcreatedb from pg_roles where rolname = current_user"
+        )
+        await connection.close()
+        assert row is not None
+        assert not any(row.values())
+    finally:
+        await postgres.drop_database(postgres_url, role)
+
+
+async def test_the_addresses_of_the_environment_are_taken(tmp_path: Path, kafka_bootstrap: str, postgres_url: str) -> None:
+    environment = {
+        "SEATPOOL_KAFKA_BOOTSTRAP": kafka_bootstrap,
+        "SEATPOOL_DATABASE_URL": postgres_url,
+        "SEATPOOL_SMTP_URL": "smtp://127.0.0.1:2525",
+        "SEATPOOL_KAFKA_TOPIC_PREFIX": "external.",
+    }
+    async with LocalStack(tmp_path, services=(), environment=environment) as stack:
+        assert stack.supervisor.pids() == {}
+        assert stack.addresses["smtp_url"] == "smtp://127.0.0.1:2525"
+        assert stack.taken["kafka"] == f"the broker at {kafka_bootstrap} (SEATPOOL_KAFKA_BOOTSTRAP)"
+        assert urlsplit(postgres_url).password not in stack.taken["postgres"]
+    assert await cluster_id_at(kafka_bootstrap) is not None  # what is not its own goes on living
