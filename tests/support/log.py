@@ -37,7 +37,7 @@ async def read_topic(kafka: KafkaSettings, topic: Topic, tenant: str) -> list[Re
         await reader.seek_to_beginning(*partitions)
         ends = await reader.end_offsets(partitions)
         found: list[Record] = []
-        while any(await reader.position(each) < ends[each] for each in partitions):
+        while [each for each in partitions if await reader.position(each) < ends[each]]:
             for batch in (await reader.getmany(timeout_ms=1000)).values():
                 found += [
                     Record(raw.partition, raw.offset, Envelope.from_headers(raw.headers), tuple(raw.headers), raw.value)

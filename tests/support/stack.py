@@ -23,7 +23,9 @@ STOP_SECONDS_MAX = 60
 class RunningStack:
     """Parts by name: kafka, postgres, mailbox, users, seats, invoicing, notifier. Made by the fixtures `stack` and `make_stack`."""
 
-    def __init__(self, folder: Path, *, services: Sequence[Service] = SERVICES, extra: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, services: Sequence[Service] = SERVICES, extra: dict[str, str] | None = None, durable: bool = False
+    ) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="stack", daemon=True)
         environment = dict(os.environ)
@@ -33,7 +35,7 @@ class RunningStack:
             environment["SEATPOOL_KAFKA_TOPIC_PREFIX"] = f"{self._prefix}."
         if "SEATPOOL_DATABASE_URL" in environment:
             environment["SEATPOOL_DATABASE_PREFIX"] = f"{self._prefix}_"
-        self._stack = LocalStack(folder, services=services, durable=False, environment=environment, extra=extra)
+        self._stack = LocalStack(folder, services=services, durable=durable, environment=environment, extra=extra)
 
     def start(self) -> "RunningStack":
         self._thread.start()

@@ -1,0 +1,132 @@
+"""People/s of an import end to end: from the HR event at the door to the decision stored in users; and what each Python process takes.
+
+`python -m tests.bench.import_bench [--people 10000]`, part of `make bench`. A stack of its own, durable as in production (fsync on).
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import asyncpg
+import orjson
+import psutil
+
+from shared.clock import SystemClock
+from tests.support.log import seat_log
+from tests.support.stack import RunningStack
+from tests.support.tenant import BASE, Tenant, kafka_of, open_rest, open_tenant
+
+PEOPLE = 10_000
+OVER_LIMIT_PERCENT = 5
+SECONDS_MAX = 600
+POLL_SECONDS = 0.25
+ANSWERED = "SELECT count(*) FROM people WHERE tenant_id = $1 AND revision > 0 AND answered >= revision"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportFigures:
+    people: int
+    accepted_seconds: float  # until the door had taken the last event
+    stored_seconds: float  # until users had stored the last decision
+    settled_seconds: float  # until every service had read everything and every mail was out
+    people_per_second: int
+    resident_mb: Mapping[str, int]  # of each process, at its highest
+    python_mb_max: int
+    cores: int
+    load_before: float
+
+
+class Watch:
+    """The highest resident memory of each part's process group."""
+
+    def __init__(self, stack: RunningStack) -> None:
+        self._stack = stack
+        self.highest: dict[str, int] = {}
+
+    def look(self) -> None:
+        for part, pid in self._stack.pids().items():
+            try:
+                process = psutil.Process(pid)
+                resident = sum(each.memory_info().rss for each in (process, *process.children(recursive=True)))
+            except psutil.NoSuchProcess:
+                continue
+            self.highest[part] = max(self.highest.get(part, 0), resident // 1024 // 1024)
+
+
+async def measure(stack: RunningStack, count: int) -> ImportFigures:
+    clock, watch, load = SystemClock(), Watch(stack), os.getloadavg()[0]
+    users = await asyncpg.connect(database_of(stack, "users"))
+    try:
+        async with await open_rest(stack) as rest:
+            licences = count - count * OVER_LIMIT_PERCENT // 100
+            tenant = await open_tenant(stack, rest, licences=licences, extra_licences=count, clock="real")
+            began = clock.monotonic()
+            sending = asyncio.create_task(tenant.send(tenant.people(count)))
+            accepted = stored = 0.0
+            async with asyncio.timeout(SECONDS_MAX):
+                while not stored:
+                    watch.look()
+                    if sending.done() and not accepted:
+                        assert (await sending).accepted == count
+                        accepted = clock.monotonic() - began
+                    if await users.fetchval(ANSWERED, tenant.id) >= count:
+                        stored = clock.monotonic() - began
+                    await asyncio.sleep(POLL_SECONDS)
+            await sending
+            await tenant.stage.settled()
+            watch.look()
+            settled = clock.monotonic() - began
+            await check(stack, tenant, count, licences)
+    finally:
+        await users.close()
+    python = {part: size for part, size in watch.highest.items() if part not in ("kafka", "postgres")}
+    return ImportFigures(
+        people=count,
+        accepted_seconds=round(accepted or stored, 1),
+        stored_seconds=round(stored, 1),
+        settled_seconds=round(settled, 1),
+        people_per_second=round(count / stored),
+        resident_mb=watch.highest,
+        python_mb_max=max(python.values(), default=0),
+        cores=os.cpu_count() or 0,
+        load_before=round(load, 2),
+    )
+
+
+def database_of(stack: RunningStack, service: str) -> str:
+    """As the superuser, whom row-level security does not hold: a count of every tenant's people is what is wanted."""
+    name = stack.addresses["database_urls"][service].rpartition("/")[2].partition("?")[0]
+    return f"{stack.addresses['postgres_url'].rpartition('/')[0]}/{name}"
+
+
+async def check(stack: RunningStack, tenant: Tenant, count: int, licences: int) -> None:
+    """A fast import that lost someone is no figure."""
+    log = await seat_log(kafka_of(stack), tenant.id)
+    assert (log.unanswered, log.answered_twice, log.conflicting) == ((), (), ())
+    pools = {pool["module"]: pool for pool in (await tenant.rest.get("seats", tenant.stage.path("pools")))["items"]}
+    assert (pools[BASE]["active"], pools[BASE]["flagged"]) == (licences, count - licences)
+
+
+def run(count: int = PEOPLE) -> ImportFigures:
+    with tempfile.TemporaryDirectory(prefix="seatpool-bench-", ignore_cleanup_errors=True) as folder:
+        stack = RunningStack(Path(folder) / "stack", durable=True).start()
+        try:
+            return asyncio.run(measure(stack, count))
+        finally:
+            stack.stop()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--people", type=int, default=PEOPLE)
+    figures = run(parser.parse_args().people)
+    sys.stdout.buffer.write(orjson.dumps(asdict(figures), option=orjson.OPT_INDENT_2) + b"\n")
+
+
+if __name__ == "__main__":
+    main()
