@@ -1,0 +1,162 @@
+"""REST of the notifier: the action log, the mails, and what it says about itself."""
+
+import hashlib
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Path, Query
+from fastapi.responses import StreamingResponse
+from pydantic import AwareDatetime, BaseModel
+
+from services.notifier import export, log_store
+from services.notifier.context import Context
+from services.notifier.log_store import Filter
+from shared.errors import NotFound
+from shared.schemas.base import format_instant
+from shared.web import Cursor, Limit, Page, access, decode_cursor, encode_cursor
+from shared.web.rest import LIMIT_DEFAULT
+
+Tenant = Annotated[str, Path(max_length=100)]
+Name = Annotated[str | None, Query(max_length=100)]
+
+
+class FiguresAnswer(BaseModel):
+    """Counts (person, module): flagged now, revoked and refused over the whole run; `mails` are those sent."""
+
+    flagged: int
+    revoked: int
+    refused: int
+    mails: int
+    mails_failed: int
+    actions: int
+
+
+class SettlementAnswer(BaseModel):
+    time: str | None
+    settled: bool
+    waiting_for: list[str]
+    next_due: str | None
+    fingerprint: str
+
+
+def tenant_router(context: Context) -> APIRouter:
+    router = APIRouter(prefix="/v1/tenants/{tenant}")
+    _add_log(router, context)
+    _add_mails(router, context)
+    _add_state(router, context)
+    return router
+
+
+def _wanted(
+    user: Name = None,
+    type: Annotated[str | None, Query(max_length=100, description="seat_flagged, person_added, licences_added, ...")] = None,  # noqa: A002
+    actor: Annotated[str | None, Query(max_length=100, description="Id of who did it; `rules`: what fell due by itself.")] = None,
+    module: Name = None,
+    since: Annotated[AwareDatetime | None, Query(alias="from", description="Tenant's time, included.")] = None,
+    until: Annotated[AwareDatetime | None, Query(alias="to", description="Tenant's time, not included.")] = None,
+) -> Filter:
+    return Filter(user, type, module, actor, since, until)
+
+
+def _add_log(router: APIRouter, context: Context) -> None:
+    @router.get("/actions", tags=["action log"], summary="Who, when, what, from, to, why", dependencies=[Depends(access("log:read"))])
+    async def list_actions(
+        tenant: Tenant,
+        wanted: Annotated[Filter, Depends(_wanted)],
+        cursor: Cursor = None,
+        limit: Limit = LIMIT_DEFAULT,
+        format: Annotated[  # noqa: A002 - the contract's own name
+            Literal["json", "csv", "jsonl"], Query(description="json: one page; csv and jsonl: the whole log as a file, oldest first.")
+        ] = "json",
+        order: Annotated[Literal["newest", "oldest"], Query(description="Of pages, by the tenant's time.")] = "newest",
+    ) -> Any:
+        if format != "json":
+            lines = export.as_csv if format == "csv" else export.as_json_lines
+            return StreamingResponse(
+                lines(context.database, tenant, wanted),
+                media_type="text/csv; charset=utf-8" if format == "csv" else "application/jsonl",
+                headers={"content-disposition": f'attachment; filename="actions.{format}"'},
+            )
+        after = _place(cursor)
+        async with context.database.unit_of_work(tenant) as uow:
+            items = await log_store.actions(uow, tenant, wanted, after=after, limit=limit, oldest_first=order == "oldest")
+        following = encode_cursor(items[-1]["at"], items[-1]["seq"]) if len(items) == limit else None
+        return Page[dict[str, Any]](items=items, next=following)
+
+
+def _place(cursor: str | None) -> tuple[datetime, int] | None:
+    keys = decode_cursor(cursor, str, int)
+    if keys is None:
+        return None
+    try:
+        return datetime.fromisoformat(keys[0]), keys[1]
+    except ValueError:
+        return decode_cursor("-") and None  # refused as any cursor that is none
+
+
+def _add_mails(router: APIRouter, context: Context) -> None:
+    @router.get("/mails", tags=["mails"], summary="Mails of this tenant, newest first", dependencies=[Depends(access("log:read"))])
+    async def list_mails(
+        tenant: Tenant,
+        state: Literal["queued", "sending", "sent", "failed"] | None = None,
+        user: Name = None,
+        cursor: Cursor = None,
+        limit: Limit = LIMIT_DEFAULT,
+    ) -> Page[dict[str, Any]]:
+        (before,) = decode_cursor(cursor, int) or (None,)
+        async with context.database.unit_of_work(tenant) as uow:
+            items = await log_store.mails(uow, tenant, state=state, user=user, before=before, limit=limit)
+        return Page(items=items, next=encode_cursor(items[-1]["seq"]) if len(items) == limit else None)
+
+    @router.get("/mails/{mail}", tags=["mails"], summary="One mail with its words", dependencies=[Depends(access("log:read"))])
+    async def get_mail(tenant: Tenant, mail: Annotated[str, Path(max_length=100)]) -> dict[str, Any]:
+        async with context.database.unit_of_work(tenant) as uow:
+            found = await log_store.mail(uow, tenant, mail)
+        if found is None:
+            raise NotFound("mail")
+        return found
+
+
+def _add_state(router: APIRouter, context: Context) -> None:
+    @router.get("/figures", tags=["state"], summary="Counts of this tenant", dependencies=[Depends(access("account:read"))])
+    async def figures(tenant: Tenant) -> FiguresAnswer:
+        async with context.database.unit_of_work(tenant) as uow:
+            found = await log_store.figures(uow, tenant)
+        return FiguresAnswer(
+            flagged=found.flagged,
+            revoked=found.revoked,
+            refused=found.refused,
+            mails=found.mails,
+            mails_failed=found.mails_failed,
+            actions=found.actions,
+        )
+
+    @router.get("/settlement", tags=["state"], summary="Has everything been done?", dependencies=[Depends(access("operator"))])
+    async def settlement(tenant: Tenant) -> SettlementAnswer:
+        """Settled: both groups have read the tenant's topics to their end, nothing is being gathered, no mail waits to be sent."""
+        waiting_for = [
+            f"{consumer.group.name}: topics are not read to their end"
+            for consumer in context.consumers
+            if not await consumer.at_end(tenant)
+        ]
+        async with context.database.unit_of_work(tenant) as uow:
+            found = await log_store.figures(uow, tenant)
+            clock, at = await log_store.time_of(uow, tenant)
+        time = at if clock == "test" else context.clock.now() if clock else None
+        next_due = found.next_due(context.waiting_longest)
+        if found.gathering:
+            waiting_for.append(f"gathering: {found.gathering} notices")
+        if found.mails_open:
+            waiting_for.append(f"mails: {found.mails_open} to be sent")
+        if next_due and time and next_due <= time:
+            waiting_for.append(f"recipients: {found.waiting} notices are due to the administrators")
+        read_to = {
+            f"{consumer.group.name} {place}": offset for consumer in context.consumers for place, offset in consumer.positions().items()
+        }
+        return SettlementAnswer(
+            time=format_instant(time) if time else None,
+            settled=not waiting_for,
+            waiting_for=waiting_for,
+            next_due=format_instant(next_due) if next_due else None,
+            fingerprint=hashlib.sha256(f"{sorted(read_to.items())} {found}".encode()).hexdigest()[:32],
+        )

@@ -1,0 +1,215 @@
+"""Which event makes which mail, and for whom. Pure: no IO, no clock, no id made inside.
+
+An event becomes notices; notices of one receiver are gathered into one mail (`gathering.py` says when). A person hears of each thing that
+happens to a seat of their own; the administrators hear of all of it, in two streams, so that 20 flags of an import are one mail with a
+table and an invoice does not get lost among them:
+
+    person           flagged, refused, revoked, withdrawn             one mail for what happens to one person at once
+    administrators   seats: flagged, refused, revoked, withdrawn, expanded, near and at the limit, a reduction that use did not allow
+                     billing: purchases, reductions, orders refused, billing details, invoices (T19)
+
+*Republished events are the present state told once more: they make no notice.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from shared.schemas import invoicing_v1, seats_v1
+from shared.schemas.base import Payload, format_instant
+from shared.schemas.seats_v1 import PoolState, SeatsEvent, SeatState
+
+
+class Audience(StrEnum):
+    PERSON = "person"
+    ADMINISTRATORS = "administrators"
+
+
+class Stream(StrEnum):
+    """What is gathered together."""
+
+    OWN = "own"  # a person's own seats
+    SEATS = "seats"
+    BILLING = "billing"
+    UNDELIVERED = "undelivered"  # meant for a person whose address did not come in time
+
+
+class Kind(StrEnum):
+    FLAGGED = "flagged"
+    REFUSED = "refused"
+    REVOKED = "revoked"
+    WITHDRAWN = "withdrawn"  # given up with a revoked base module or a closed pool
+    EXPANDED = "expanded"
+    NEAR_LIMIT = "near_limit"
+    AT_LIMIT = "at_limit"
+    REDUCTION_LIMITED = "reduction_limited"
+    PURCHASED = "purchased"
+    ORDER_REFUSED = "order_refused"
+    REDUCED = "reduced"
+    REDUCTION_SCHEDULED = "reduction_scheduled"
+    REDUCTION_REFUSED = "reduction_refused"
+    BILLING_DETAILS = "billing_details"
+    INVOICE = "invoice"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One thing to tell one audience. `key` is made of the event's id, so that an event read twice is told once."""
+
+    key: str
+    audience: Audience
+    stream: Stream
+    kind: Kind
+    at: datetime  # the tenant's time
+    user: str | None = None
+    module: str | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+def notices_of(payload: Payload, event_id: str) -> list[Notice]:
+    """All notices of one event; empty for most. Types that are not known here tell nobody anything."""
+    match payload:
+        case seats_v1.NeedAnswered() | seats_v1.SeatsMoved():
+            return _answered(payload, event_id)
+        case seats_v1.SeatFlagged():
+            return _seat(payload, Kind.FLAGGED, _flag_key(payload.user, payload.module, payload.deadline, event_id), payload.deadline)
+        case seats_v1.SeatRevoked():
+            return _seat(payload, Kind.REVOKED, event_id, base=payload.base)
+        case seats_v1.SeatReleased():
+            return _seat(payload, Kind.WITHDRAWN, event_id)
+        case seats_v1.PoolNearLimit() | seats_v1.PoolAtLimit() | seats_v1.PoolExpanded():
+            return [_pool_notice(payload, event_id)]
+        case seats_v1.PeriodStarted():
+            return [
+                _for_administrators(payload, f"{event_id}|{module}", Stream.SEATS, Kind.REDUCTION_LIMITED, module)
+                for module in payload.reduction_limited
+            ]
+        case seats_v1.LicencesReduced():
+            return [
+                _for_administrators(payload, f"{event_id}|{item.module}", Stream.BILLING, Kind.REDUCED, item.module, quantity=item.quantity)
+                for item in payload.items
+            ]
+        case seats_v1.ReductionScheduled():
+            return _reduction_scheduled(payload, event_id)
+        case seats_v1.ReductionRefused():
+            return [
+                _for_administrators(
+                    payload,
+                    event_id,
+                    Stream.BILLING,
+                    Kind.REDUCTION_REFUSED,
+                    payload.module,
+                    must_free=payload.must_free,
+                    reason=payload.reason,
+                )
+            ]
+        case invoicing_v1.InvoicingEvent():
+            return _invoicing(payload, event_id)
+        case _:
+            return []
+
+
+def _pool_of(pools: Iterable[PoolState], module: str | None) -> dict[str, Any] | None:
+    return next((pool.model_dump(mode="json") for pool in pools if pool.module == module), None)
+
+
+def _flag_key(user: str, module: str, deadline: datetime | None, event_id: str) -> str:
+    """A flag is told once, however often the need is answered while it stands: its deadline names it (grace is not renewed, T6)."""
+    return f"flagged|{user}|{module}|{format_instant(deadline) if deadline else event_id}"
+
+
+def _for_administrators(payload: SeatsEvent, key: str, stream: Stream, kind: Kind, module: str | None, **data: Any) -> Notice:
+    data = {"pool": _pool_of(payload.pools, module), "reason": payload.reason} | data
+    return Notice(
+        key=f"administrators|{key}", audience=Audience.ADMINISTRATORS, stream=stream, kind=kind, at=payload.at, module=module, data=data
+    )
+
+
+def _both(key: str, kind: Kind, at: datetime, user: str, module: str, data: dict[str, Any]) -> list[Notice]:
+    """What happens to a seat is told to its person and to the administrators."""
+    return [
+        Notice(f"person|{key}", Audience.PERSON, Stream.OWN, kind, at, user, module, data),
+        Notice(f"administrators|{key}", Audience.ADMINISTRATORS, Stream.SEATS, kind, at, user, module, data),
+    ]
+
+
+def _seat(payload: seats_v1.SeatEvent, kind: Kind, key: str, deadline: datetime | None = None, **more: Any) -> list[Notice]:
+    data = {"reason": payload.reason, "pool": _pool_of(payload.pools, payload.module)} | more
+    if kind is Kind.FLAGGED:
+        data["deadline"] = format_instant(deadline) if deadline else None
+    return _both(key, kind, payload.at, payload.user, payload.module, data)
+
+
+def _answered(payload: seats_v1.NeedAnswered | seats_v1.SeatsMoved, event_id: str) -> list[Notice]:
+    """A person's need answered: tells of each module over the limit or refused. What was granted needs no mail."""
+    found: list[Notice] = []
+    for seat in payload.modules:
+        data: dict[str, Any] = {"reason": seat.reason or payload.reason, "pool": _pool_of(payload.pools, seat.module)}
+        if seat.state == SeatState.FLAGGED:
+            data["deadline"] = format_instant(seat.deadline) if seat.deadline else None
+            key = _flag_key(payload.user, seat.module, seat.deadline, f"{event_id}|{seat.module}")
+            found += _both(key, Kind.FLAGGED, payload.at, payload.user, seat.module, data)
+        elif seat.state == SeatState.REFUSED:
+            found += _both(f"{event_id}|{seat.module}", Kind.REFUSED, payload.at, payload.user, seat.module, data)
+    return found
+
+
+def _pool_notice(payload: seats_v1.PoolNearLimit | seats_v1.PoolAtLimit | seats_v1.PoolExpanded, event_id: str) -> Notice:
+    match payload:
+        case seats_v1.PoolExpanded():
+            return _for_administrators(payload, event_id, Stream.SEATS, Kind.EXPANDED, payload.module, by=payload.by)
+        case seats_v1.PoolAtLimit():
+            return _for_administrators(payload, event_id, Stream.SEATS, Kind.AT_LIMIT, payload.module)
+        case _:
+            return _for_administrators(payload, event_id, Stream.SEATS, Kind.NEAR_LIMIT, payload.module)
+
+
+def _reduction_scheduled(payload: seats_v1.ReductionScheduled, event_id: str) -> list[Notice]:
+    """T18: names who would be flagged if nothing else changes."""
+    flags = {would.module: would for would in payload.would_flag}
+    return [
+        _for_administrators(
+            payload,
+            f"{event_id}|{item.module}",
+            Stream.BILLING,
+            Kind.REDUCTION_SCHEDULED,
+            item.module,
+            quantity=item.quantity,
+            would_flag=list(flags[item.module].users) if item.module in flags else [],
+            would_flag_count=flags[item.module].count if item.module in flags else 0,
+        )
+        for item in payload.items
+    ]
+
+
+def _invoicing(payload: invoicing_v1.InvoicingEvent, event_id: str) -> list[Notice]:
+    match payload:
+        case invoicing_v1.OrderCompleted():
+            kind, fields = Kind.PURCHASED, {"order", "quote", "lines"}
+        case invoicing_v1.OrderRefused():
+            kind, fields = Kind.ORDER_REFUSED, {"order", "quote"}
+        case invoicing_v1.BillingDetailsChanged():
+            kind, fields = Kind.BILLING_DETAILS, {"version"}
+        case invoicing_v1.InvoiceIssued():
+            kind = Kind.INVOICE
+            fields = {
+                "invoice",
+                "number",
+                "issued_on",
+                "due_on",
+                "orders",
+                "currency",
+                "lines",
+                "taxes",
+                "net_minor",
+                "tax_minor",
+                "gross_minor",
+            }
+        case _:
+            return []
+    data = payload.model_dump(mode="json", include=fields) | {"reason": payload.reason, "actor": payload.actor.model_dump()}
+    return [
+        Notice(f"administrators|{event_id}", Audience.ADMINISTRATORS, Stream.BILLING, kind, payload.at, data=data),
+    ]

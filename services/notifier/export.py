@@ -1,0 +1,85 @@
+"""The action log as a file: CSV for spreadsheets, JSON lines for machines."""
+
+import csv
+import io
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from services.notifier import log_store
+from services.notifier.log_store import Filter
+from shared.database import Database
+
+ROWS = 1000  # of one query: a transaction of its own, so that a slow reader holds none open
+COLUMNS = (
+    "at", "recorded_at", "actor_kind", "actor", "type", "user", "module", "from", "to", "reason", "details",
+    "decision", "partition", "offset", "correlation", "id",
+)  # fmt: skip
+# What a spreadsheet takes for a formula when a cell begins with it.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+async def rows(database: Database, tenant: str, wanted: Filter) -> AsyncIterator[list[dict[str, Any]]]:
+    """The whole log, oldest first. Entries are never changed, so pages of it fit together."""
+    after: tuple[datetime, int] | None = None
+    while True:
+        async with database.unit_of_work(tenant) as uow:
+            page = await log_store.actions(uow, tenant, wanted, after=after, limit=ROWS, oldest_first=True)
+        if page:
+            yield page
+        if len(page) < ROWS:
+            return
+        after = (datetime.fromisoformat(page[-1]["at"]), page[-1]["seq"])
+
+
+async def as_csv(database: Database, tenant: str, wanted: Filter) -> AsyncIterator[bytes]:
+    yield _csv([COLUMNS])
+    async for page in rows(database, tenant, wanted):
+        yield _csv([_cells(action) for action in page])
+
+
+async def as_json_lines(database: Database, tenant: str, wanted: Filter) -> AsyncIterator[bytes]:
+    async for page in rows(database, tenant, wanted):
+        yield b"".join(orjson.dumps(action, option=orjson.OPT_APPEND_NEWLINE) for action in page)
+
+
+def _csv(lines: list[Any]) -> bytes:
+    out = io.StringIO()
+    csv.writer(out).writerows(lines)
+    return out.getvalue().encode()
+
+
+def _cells(action: dict[str, Any]) -> list[str | int]:
+    position = action["position"] or {}
+    values = (
+        action["at"],
+        action["recorded_at"],
+        action["actor"]["kind"],
+        action["actor"]["id"],
+        action["type"],
+        action["user"],
+        action["module"],
+        _pairs(action["from"]),
+        _pairs(action["to"]),
+        action["reason"],
+        orjson.dumps(action["details"]).decode() if action["details"] else "",
+        action["decision"],
+        position.get("partition"),
+        position.get("offset"),
+        action["correlation"],
+        action["id"],
+    )
+    return [cell(value) for value in values]
+
+
+def _pairs(values: dict[str, Any]) -> str:
+    return "; ".join(f"{field}={'' if value is None else value}" for field, value in values.items())
+
+
+def cell(value: str | int | None) -> str | int:
+    """A text that a spreadsheet would run as a formula is made a text again by an apostrophe before it."""
+    if value is None:
+        return ""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

@@ -1,0 +1,199 @@
+"""Queries of the action log, of the list of mails, and of what the notifier says about itself. The tenant first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from services.notifier.store import read_json
+from shared.database import UnitOfWork
+from shared.schemas.base import format_instant
+
+# Of a decision nobody is named: it is whoever began its chain, as users or invoicing said it (in whatever order the topics were read),
+# else the rules themselves.
+_ACTIONS = """
+SELECT a.seq, a.event_id, a.part, a.at, a.recorded_at,
+       coalesce(a.actor_kind, c.actor_kind, 'system'), coalesce(a.actor_id, c.actor_id, 'rules'),
+       a.type, a.event_type, a.user_id, a.module, a.subject, a.old, a.new, a.changes, a.reason, a.details,
+       a.position_partition, a.position_offset, a.correlation
+FROM actions AS a
+LEFT JOIN LATERAL (
+    SELECT b.actor_kind, b.actor_id FROM actions AS b
+    WHERE a.actor_id IS NULL AND b.tenant_id = a.tenant_id AND b.correlation = a.correlation AND b.actor_id IS NOT NULL
+          AND b.position_offset IS NULL
+    ORDER BY b.seq LIMIT 1
+) AS c ON true
+WHERE a.tenant_id = $1 AND ($2::text IS NULL OR a.user_id = $2) AND ($3::text IS NULL OR a.type = $3)
+      AND ($4::text IS NULL OR a.module = $4) AND ($5::text IS NULL OR coalesce(a.actor_id, c.actor_id, 'rules') = $5)
+      AND ($6::timestamptz IS NULL OR a.at >= $6) AND ($7::timestamptz IS NULL OR a.at < $7) AND ($8::timestamptz IS NULL OR {after})
+ORDER BY a.at {order}, a.seq {order} LIMIT $10
+"""
+_NEWEST = _ACTIONS.format(order="DESC", after="(a.at, a.seq) < ($8, $9::bigint)")
+_OLDEST = _ACTIONS.format(order="ASC", after="(a.at, a.seq) > ($8, $9::bigint)")
+_MAILS = """
+SELECT seq, mail_id, stream, user_id, recipient, subject, invoices, notices, at, state, attempts, error, queued_at, sent_at FROM mails
+WHERE tenant_id = $1 AND ($2::text IS NULL OR state = $2) AND ($3::text IS NULL OR user_id = $3) AND ($4::bigint IS NULL OR seq < $4)
+ORDER BY seq DESC LIMIT $5
+"""
+_MAIL = """
+SELECT seq, mail_id, stream, user_id, recipient, subject, invoices, notices, at, state, attempts, error, queued_at, sent_at,
+       body_text, body_html
+FROM mails WHERE tenant_id = $1 AND mail_id = $2
+"""
+# Flagged now: no later entry of the same seat. Revoked and refused: once for each person and module, over the whole log.
+_FIGURES = """
+SELECT
+    (SELECT count(*) FROM actions AS a WHERE a.tenant_id = $1 AND a.type = 'seat_flagged'
+        AND NOT EXISTS (SELECT 1 FROM actions AS b WHERE b.tenant_id = a.tenant_id AND b.subject = a.subject AND b.seq > a.seq)),
+    (SELECT count(*) FROM (SELECT DISTINCT user_id, module FROM actions WHERE tenant_id = $1 AND type = 'seat_revoked') AS r),
+    (SELECT count(*) FROM (SELECT DISTINCT user_id, module FROM actions WHERE tenant_id = $1 AND type = 'seat_refused') AS r),
+    (SELECT count(*) FROM actions WHERE tenant_id = $1),
+    (SELECT count(*) FROM mails WHERE tenant_id = $1 AND state = 'sent'),
+    (SELECT count(*) FROM mails WHERE tenant_id = $1 AND state = 'failed'),
+    (SELECT count(*) FROM mails WHERE tenant_id = $1 AND state IN ('queued', 'sending')),
+    (SELECT count(*) FROM notices WHERE tenant_id = $1 AND state = 'gathering'),
+    (SELECT count(*) FROM notices WHERE tenant_id = $1 AND state = 'waiting'),
+    (SELECT min(waiting_since) FROM notices WHERE tenant_id = $1 AND state = 'waiting')
+"""
+_TIME = """
+SELECT coalesce(t.clock, c.clock), c.at FROM (SELECT $1::text AS tenant_id) AS one
+LEFT JOIN tenants AS t ON t.tenant_id = one.tenant_id LEFT JOIN tenant_clocks AS c ON c.tenant_id = one.tenant_id
+"""
+_REJECTED = """
+SELECT seq, event_id, tenant_id, type, command, partition, command_offset, reason, detail, parked_at FROM rejected_commands
+WHERE seq > $1 AND ($2::text IS NULL OR tenant_id = $2) ORDER BY seq LIMIT $3
+"""
+
+
+async def _rows(uow: UnitOfWork, statement: str, *values: object) -> Sequence[Sequence[Any]]:
+    return (await uow.connection.exec_driver_sql(statement, values)).all()
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Of the action log; None: any. Times are the tenant's: since <= at < until."""
+
+    user: str | None = None
+    type: str | None = None
+    module: str | None = None
+    actor: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+async def actions(
+    uow: UnitOfWork, tenant: str, wanted: Filter, *, after: tuple[datetime, int] | None, limit: int, oldest_first: bool = False
+) -> list[dict[str, Any]]:
+    at, seq = after or (None, None)
+    values = (tenant, wanted.user, wanted.type, wanted.module, wanted.actor, wanted.since, wanted.until, at, seq, limit)
+    return [_action(row) for row in await _rows(uow, _OLDEST if oldest_first else _NEWEST, *values)]
+
+
+def _action(row: Sequence[Any]) -> dict[str, Any]:
+    subject, old, new = row[11:14]
+    changes: list[tuple[str, Any, Any]] = read_json(row[14])
+    if subject is not None:
+        changes = [(_field_of(subject), old, new), *changes]
+    return {
+        "seq": row[0],
+        "id": f"{row[1]}#{row[2]}",
+        "at": format_instant(row[3]),
+        "recorded_at": format_instant(row[4]),
+        "actor": {"kind": row[5], "id": row[6]},
+        "type": row[7],
+        "event": row[8],
+        "user": row[9],
+        "module": row[10],
+        "from": {field: before for field, before, _ in changes},
+        "to": {field: after for field, _, after in changes},
+        "reason": row[15],
+        "details": read_json(row[16]),
+        "decision": row[1] if row[17] is not None else None,
+        "position": {"partition": row[17], "offset": row[18]} if row[17] is not None else None,
+        "correlation": row[19],
+    }
+
+
+def _field_of(subject: str) -> str:
+    """What a subject's `from` and `to` are called: a seat's and a tenant's state, a pool's licences, policies, next period."""
+    kind = subject.partition(":")[0]
+    return "state" if kind in ("seat", "tenant") else kind
+
+
+async def mails(
+    uow: UnitOfWork, tenant: str, *, state: str | None, user: str | None, before: int | None, limit: int
+) -> list[dict[str, Any]]:
+    """Newest first."""
+    return [_mail(row) for row in await _rows(uow, _MAILS, tenant, state, user, before, limit)]
+
+
+async def mail(uow: UnitOfWork, tenant: str, mail_id: str) -> dict[str, Any] | None:
+    """With its words."""
+    rows = await _rows(uow, _MAIL, tenant, mail_id)
+    return _mail(rows[0]) | {"text": rows[0][14], "html": rows[0][15]} if rows else None
+
+
+def _mail(row: Sequence[Any]) -> dict[str, Any]:
+    return {
+        "seq": row[0],
+        "mail": row[1],
+        "about": row[2],
+        "user": row[3],
+        "to": row[4],
+        "subject": row[5],
+        "invoices": read_json(row[6]),
+        "notices": row[7],
+        "at": format_instant(row[8]),
+        "state": row[9],
+        "attempts": row[10],
+        "error": row[11],
+        "queued_at": format_instant(row[12]),
+        "sent_at": format_instant(row[13]) if row[13] else None,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    flagged: int  # (person, module) now
+    revoked: int  # (person, module) over the whole run
+    refused: int
+    actions: int
+    mails: int  # sent
+    mails_failed: int
+    mails_open: int
+    gathering: int  # notices
+    waiting: int  # notices for people who are not known yet
+    waiting_since: datetime | None
+
+    def next_due(self, longest: timedelta) -> datetime | None:
+        """When the first notice that waits for a person goes to the administrators; the tenant's time."""
+        return self.waiting_since + longest if self.waiting_since else None
+
+
+async def figures(uow: UnitOfWork, tenant: str) -> Figures:
+    return Figures(*(await _rows(uow, _FIGURES, tenant))[0])
+
+
+async def time_of(uow: UnitOfWork, tenant: str) -> tuple[str | None, datetime | None]:
+    """(real | test | None: not known yet, what seats last said of a test clock)."""
+    ((clock, at),) = await _rows(uow, _TIME, tenant)
+    return clock, at
+
+
+async def rejected(uow: UnitOfWork, tenant: str | None, after: int, limit: int) -> list[dict[str, Any]]:
+    """Commands that seats could not understand or decide, oldest first."""
+    return [
+        {
+            "seq": row[0],
+            "message_id": row[1],
+            "tenant": row[2] or None,
+            "type": row[3],
+            "command": row[4],
+            "partition": row[5],
+            "offset": row[6],
+            "reason": row[7],
+            "detail": row[8],
+            "parked_at": format_instant(row[9]),
+        }
+        for row in await _rows(uow, _REJECTED, after, tenant, limit)
+    ]

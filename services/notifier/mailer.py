@@ -1,0 +1,217 @@
+"""Mails to the mail server: at least once, each as its own message, whatever happens in between.
+
+A mail is `sending` before its first byte leaves and `sent` right after the server took it; a crash between the two sends that one mail
+again, under the same Message-ID, by which mailboxes know it. What the server refuses for good (5xx) is marked failed and shown; what it or
+the network refuses for now is tried again with backoff. Neither holds up any other mail.
+"""
+
+import asyncio
+import random
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from email.errors import MessageError
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP as WIRE
+from email.utils import format_datetime, parseaddr
+from urllib.parse import unquote, urlsplit
+
+import aiosmtplib
+import stamina
+import structlog
+from prometheus_client import Counter
+
+from services.notifier import mail_store
+from services.notifier.mail_store import Mail
+from services.notifier.settings import Settings
+from shared.clock import Clock
+from shared.database import Database
+from shared.errors import Transient
+
+log = structlog.get_logger(__name__)
+
+MAILS = Counter("seatpool_mails", "Attempts to send a mail", ["outcome"])  # sent | later | failed
+CLAIM_MAX = 40
+MARK_TIMEOUT_S = 120
+BACKOFF_FIRST_S, BACKOFF_MAX_S = 2.0, 900.0
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]+")
+
+Attachment = tuple[str, bytes]  # (file name, PDF)
+FetchPdf = Callable[[str, str], Awaitable[bytes]]  # (tenant, invoice) -> PDF; raises Transient
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where mails go; `SEATPOOL_SMTP_URL`."""
+
+    host: str
+    port: int
+    tls: bool  # from the first byte; else STARTTLS when offered
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def from_url(cls, url: str) -> "Server":
+        """`smtp://host:port` or `smtps://user:password@host:port`. Raises ValueError."""
+        parts = urlsplit(url)
+        if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+            raise ValueError("SEATPOOL_SMTP_URL is smtp://host:port or smtps://host:port, with user:password@ before the host if needed")
+        tls = parts.scheme == "smtps"
+        user = unquote(parts.username) if parts.username else None
+        return cls(parts.hostname, parts.port or (465 if tls else 587 if user else 25), tls, user, unquote(parts.password or "") or None)
+
+    def client(self, timeout_s: float) -> aiosmtplib.SMTP:
+        # A password is never sent in the clear: with one, STARTTLS is needed and not merely used when offered.
+        start_tls = None if self.tls or self.user is None else True
+        return aiosmtplib.SMTP(
+            hostname=self.host,
+            port=self.port,
+            use_tls=self.tls,
+            start_tls=False if self.tls else start_tls,
+            username=self.user,
+            password=self.password,
+            timeout=timeout_s,
+        )
+
+
+class Unsendable(Exception):
+    """This mail can never be sent: its address is none, or the server refused it for good."""
+
+
+def one_line(text: str) -> str:
+    """For headers: no line end or control character of a name or subject gets there, and none makes the mail unsendable."""
+    return " ".join(_CONTROL.sub(" ", text).split())
+
+
+def build(mail: Mail, sender: str, date: str, attachments: Sequence[Attachment] = ()) -> EmailMessage:
+    """multipart/alternative (text, HTML), in multipart/mixed when there are PDFs. Raises Unsendable for an address that is none."""
+    name, address = parseaddr(one_line(sender))
+    domain = address.rpartition("@")[2] or "localhost"
+    message = EmailMessage(policy=WIRE)
+    try:
+        message["From"] = Address(display_name=name, addr_spec=address)
+        message["To"] = Address(display_name=one_line(mail.recipient_name), addr_spec=mail.recipient)
+    except (ValueError, MessageError, IndexError) as error:
+        raise Unsendable(f"not an address: {mail.recipient[:100]!r} ({error})") from error
+    message["Subject"] = one_line(mail.subject)
+    message["Date"] = date
+    message["Message-ID"] = f"<{mail.mail}@{domain}>"
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers to this
+    message["X-Auto-Response-Suppress"] = "All"
+    message["List-Id"] = f"<{re.sub('[^A-Za-z0-9-]', '-', mail.tenant)}.seatpool.{domain}>"
+    message.set_content(mail.text, charset="utf-8")
+    message.add_alternative(mail.html, subtype="html", charset="utf-8")
+    for filename, pdf in attachments:
+        message.add_attachment(pdf, maintype="application", subtype="pdf", filename=filename)
+    return message
+
+
+def backoff_s(attempts: int, jitter: float) -> float:
+    """2 s, 4 s, 8 s ... 15 min, each up to a half longer. `jitter` in [0, 1): many mails do not come back at one moment."""
+    return float(min(BACKOFF_FIRST_S * 2 ** min(attempts - 1, 20), BACKOFF_MAX_S) * (1 + jitter / 2))
+
+
+def permanent(error: Exception) -> bool:
+    """The server refused this mail for good (5xx), or it cannot carry the address."""
+    match error:
+        case aiosmtplib.SMTPRecipientsRefused():
+            return all(500 <= recipient.code < 600 for recipient in error.recipients)
+        case aiosmtplib.SMTPAuthenticationError() | aiosmtplib.SMTPHeloError() | aiosmtplib.SMTPConnectError():
+            return False  # of the connection, not of this mail
+        case aiosmtplib.SMTPResponseException():
+            return 500 <= error.code < 600
+        case aiosmtplib.SMTPNotSupported():
+            return True
+        case _:
+            return isinstance(error, Unsendable)
+
+
+@dataclass(frozen=True, slots=True)
+class Mailer:
+    database: Database
+    settings: Settings
+    clock: Clock
+    fetch_pdf: FetchPdf
+
+    async def run_once(self) -> int:
+        """Send what is due; returns how many mails were tried. Raises Transient when the database is not there."""
+        async with self.database.unit_of_work(None) as uow:
+            mails = await mail_store.claim(uow, self.clock.now(), CLAIM_MAX)
+        lanes = [mails[i :: self.settings.mail_connections] for i in range(self.settings.mail_connections)]
+        for result in await asyncio.gather(*(self._send_all(lane) for lane in lanes if lane), return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
+        return len(mails)
+
+    async def _send_all(self, mails: list[Mail]) -> None:
+        """One connection. When it cannot be had or breaks, the mails not yet tried go back untried, but not at once."""
+        server = Server.from_url(self.settings.smtp_url.get_secret_value())
+        connection = server.client(self.settings.smtp_timeout_seconds)
+        try:
+            await connection.connect()
+        except (aiosmtplib.SMTPException, OSError) as error:
+            log.warning("mail-server-away", host=server.host, port=server.port, error=repr(error))
+            for mail in mails:
+                await self._later(mail, error)
+            return
+        try:
+            for place, mail in enumerate(mails):
+                if not connection.is_connected:
+                    await self._put_back(mails[place:])
+                    return
+                await self._send(connection, mail)
+        finally:
+            if connection.is_connected:
+                try:
+                    await connection.quit()
+                except (aiosmtplib.SMTPException, OSError):
+                    connection.close()
+
+    async def _send(self, connection: aiosmtplib.SMTP, mail: Mail) -> None:
+        try:
+            attachments = [
+                (f"{re.sub('[^A-Za-z0-9._-]', '-', invoice['number'])}.pdf", await self.fetch_pdf(mail.tenant, invoice["invoice"]))
+                for invoice in mail.invoices
+            ]
+            date = format_datetime(self.clock.now())
+            await connection.send_message(build(mail, self.settings.mail_from, date, attachments))
+        except (aiosmtplib.SMTPException, OSError, Transient, Unsendable) as error:
+            if permanent(error) or self._too_old(mail):
+                MAILS.labels("failed").inc()
+                log.warning("mail-failed", tenant=mail.tenant, mail=mail.mail, error=describe(error))
+                async with self.database.unit_of_work(mail.tenant) as uow:
+                    await mail_store.mark_failed(uow, mail, describe(error))
+            else:
+                await self._later(mail, error)
+            return
+        # The mail is out: this is written down however often the database has to be asked, or it would be sent again.
+        async for attempt in stamina.retry_context(on=Transient, attempts=None, timeout=MARK_TIMEOUT_S):
+            with attempt:
+                async with self.database.unit_of_work(mail.tenant) as uow:
+                    await mail_store.mark_sent(uow, mail, self.clock.now())
+        MAILS.labels("sent").inc()
+
+    def _too_old(self, mail: Mail) -> bool:
+        return self.clock.now() - mail.queued_at > timedelta(hours=self.settings.mail_give_up_hours)
+
+    async def _later(self, mail: Mail, error: Exception) -> None:
+        MAILS.labels("later").inc()
+        wait = timedelta(seconds=backoff_s(mail.attempts, random.random()))  # noqa: S311 - jitter, not a secret
+        async with self.database.unit_of_work(mail.tenant) as uow:
+            await mail_store.mark_later(uow, mail, self.clock.now() + wait, describe(error))
+
+    async def _put_back(self, mails: list[Mail]) -> None:
+        for mail in mails:
+            async with self.database.unit_of_work(mail.tenant) as uow:
+                await mail_store.mark_untried(uow, mail)
+
+
+def describe(error: Exception) -> str:
+    """For the list of mails: the server's own words. Holds no address but the mail's own."""
+    if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
+        return "; ".join(f"{recipient.code} {recipient.message}" for recipient in error.recipients)[:500]
+    if isinstance(error, aiosmtplib.SMTPResponseException):
+        return f"{error.code} {error.message}"[:500]
+    return (str(error) or type(error).__name__)[:500]

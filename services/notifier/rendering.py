@@ -1,0 +1,176 @@
+"""Notices to a mail's subject, text and HTML. The words stand in `templates/<language>/`, numbers and dates follow the tenant's locale.
+
+Times are the tenant's own: on a test clock they are the times of that clock, in the tenant's zone.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from babel import Locale
+from babel.dates import format_date, format_time
+from babel.numbers import format_decimal
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from services.notifier.domain import Kind, Notice, Stream
+from shared.money import format_amount, locale_of
+
+TEMPLATES = Path(__file__).parent / "templates"
+LANGUAGE = "en"  # what is spoken where a tenant's language has no templates
+ROWS_MAX = 200  # of a table in a mail; the rest is in the action log
+_TEMPLATE = {Stream.OWN: "person", Stream.SEATS: "seats", Stream.BILLING: "billing", Stream.UNDELIVERED: "undelivered"}
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    tenant: str
+    name: str
+    time_zone: str
+    locale: str
+    contact_email: str
+    support_contact: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    email: str
+    name: str
+    user: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What opaque ids are called; an unknown one is shown as it is."""
+
+    people: Mapping[str, str] = field(default_factory=dict)
+    modules: Mapping[str, str] = field(default_factory=dict)
+    administrators: Sequence[Recipient] = ()
+    quotes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # quote -> currency, net, tax, gross, charge
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Where a reader goes on; each may be empty."""
+
+    licences_page: str = ""
+    actions: str = ""
+    quotes: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    subject: str
+    text: str
+    html: str
+
+
+def render(
+    stream: Stream, tenant: Tenant, recipient: Recipient, notices: Sequence[Notice], names: Names, links: Links, at: datetime
+) -> Rendered:
+    """`at` is the tenant's time. The text template begins with the subject's line and an empty one."""
+    words = Words.of(tenant.locale, tenant.time_zone)
+    context: dict[str, Any] = {
+        "tenant": tenant,
+        "recipient": recipient,
+        "links": links,
+        "at": at,
+        "rows_max": ROWS_MAX,
+        "counts": Counter(str(notice.kind) for notice in notices),
+        "administrators": names.administrators,
+        "quotes": names.quotes,
+        "pools": _pools(notices),
+        "of": _by_kind(notices),
+        "person": lambda user: names.people.get(user) or user,
+        "module": lambda module: names.modules.get(module) or module,
+    }
+    name = _TEMPLATE[stream]
+    text = words.template(f"{name}.txt.j2").render(context)
+    subject, _, text = text.lstrip().partition("\n")
+    subject = " ".join(subject.removeprefix("Subject:").split())
+    html = words.template(f"{name}.html.j2").render(context | {"subject": subject})
+    return Rendered(subject=subject, text=_tidy(text), html=html)
+
+
+def _by_kind(notices: Iterable[Notice]) -> dict[str, list[Notice]]:
+    found: dict[str, list[Notice]] = {str(kind): [] for kind in Kind}
+    for notice in notices:
+        found[notice.kind].append(notice)
+    return found
+
+
+def _pools(notices: Iterable[Notice]) -> list[dict[str, Any]]:
+    """The last state of each pool that the notices name, by module."""
+    pools = {notice.data["pool"]["module"]: notice.data["pool"] for notice in notices if notice.data.get("pool")}
+    return [pools[module] for module in sorted(pools)]
+
+
+def _tidy(text: str) -> str:
+    """No trailing blanks, never more than one empty line: conditional parts of a template leave such."""
+    lines: list[str] = []
+    for line in (line.rstrip() for line in text.strip().splitlines()):
+        if line or (lines and lines[-1]):
+            lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+class Words:
+    """The templates of one language with the filters of one locale and zone."""
+
+    def __init__(self, locale: Locale, zone: ZoneInfo) -> None:
+        self._locale, self._zone = locale, zone
+        folders = [TEMPLATES / language for language in dict.fromkeys((str(locale), locale.language, LANGUAGE))]
+        self._environment = Environment(
+            loader=FileSystemLoader([folder for folder in folders if folder.is_dir()] + [TEMPLATES]),
+            autoescape=select_autoescape(enabled_extensions=("html.j2",), disabled_extensions=("txt.j2", ".j2")),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.filters |= {
+            "instant": self.instant,
+            "day": self.day,
+            "number": lambda value: format_decimal(value, locale=locale),
+            "money": lambda minor, currency: format_amount(minor, currency, str(locale)),
+            "table": table,
+        }
+
+    @staticmethod
+    @lru_cache(maxsize=256)
+    def of(locale: str, time_zone: str) -> "Words":
+        """A locale or zone that is not known does not stop a mail: English and UTC, and the zone is named beside each time."""
+        try:
+            zone = ZoneInfo(time_zone)
+        except (ZoneInfoNotFoundError, ValueError):
+            zone = ZoneInfo("UTC")
+        return Words(locale_of(locale), zone)
+
+    def template(self, name: str) -> Any:
+        return self._environment.get_template(name)
+
+    def instant(self, value: datetime | str) -> str:
+        """`Friday, November 22, 2013 at 9:00 AM (Europe/Copenhagen)`; seconds only when there are any: deadlines are exact seconds."""
+        local = (datetime.fromisoformat(value) if isinstance(value, str) else value).astimezone(self._zone)
+        style = "medium" if local.second else "short"
+        time = format_time(local, style, tzinfo=self._zone, locale=self._locale).replace("\u202f", "\u00a0")
+        return f"{format_date(local.date(), 'full', locale=self._locale)}, {time} ({self._zone.key})"
+
+    def day(self, value: date | str) -> str:
+        return format_date(date.fromisoformat(value) if isinstance(value, str) else value, "long", locale=self._locale)
+
+
+def table(rows: Sequence[Sequence[object]], titles: Sequence[str], numeric: Sequence[int] = ()) -> str:
+    """Columns aligned for a text mail; those in `numeric` to the right."""
+    cells = [[str(cell) for cell in row] for row in [titles, *rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(titles))]
+    rule = ["-" * width for width in widths]
+
+    def line(row: Sequence[str]) -> str:
+        padded = [cell.rjust(widths[i]) if i in numeric else cell.ljust(widths[i]) for i, cell in enumerate(row)]
+        return "  ".join(padded).rstrip()
+
+    return "\n".join(line(row) for row in [cells[0], rule, *cells[1:]])
