@@ -62,7 +62,7 @@ schemas: $(STAMP) ## generate the committed JSON Schemas from the message classe
 
 lock: $(STAMP) ## resolve the dependencies anew (UPGRADE=1: to their newest versions)
 	@$(UV_COMPILE) $(if $(UPGRADE),--upgrade) --extra dev -o requirements/dev.lock pyproject.toml
-	@$(UV_COMPILE) $(if $(UPGRADE),--upgrade) --extra all -c requirements/dev.lock -o requirements/runtime.lock pyproject.toml
+	@$(UV_COMPILE) $(if $(UPGRADE),--upgrade) --extra all -o requirements/runtime.lock pyproject.toml
 	@! grep -n '://' requirements/*.lock || { echo "a lock names a registry"; exit 1; }
 
 bench: $(STAMP) ## commands/s of one seats worker and people/s end to end, beside baselines of the same run

@@ -298,9 +298,8 @@ class LocalStack:
             env["SEATPOOL_DATABASE_URL"] = self.addresses["database_urls"][service.name]
         if service.mail:
             env["SEATPOOL_SMTP_URL"] = self.addresses["smtp_url"]
-            env["SEATPOOL_MAILBOX_URL"] = self.addresses.get("mailbox_url", "")
         if service.name == "users":
-            env["SEATPOOL_SIGNING_KEY_FILE"] = str(self.state.ensure_signing_key())
+            env["SEATPOOL_SIGNING_KEY_FILE"] = str(self.state.signing_key_file)
             env["SEATPOOL_OPERATOR_SECRET"] = self.addresses["operator_secret"]
             for other in self.services:
                 env[f"SEATPOOL_CLIENT_SECRET_{other.name.upper()}"] = secrets[f"client_{other.name}"]

@@ -4,7 +4,7 @@ lock            held by the running stack; its content is the supervisor's proce
 stack.json      addresses of everything that runs; removed at the stop
 secrets.json    passwords and client secrets, made at the first start
 ports.json      ports of last time
-signing-key.pem the key that users signs access tokens with
+signing-key.pem the key that users made and signs access tokens with
 kafka/ postgres/ mailbox/ <service>/  data          logs/  what each part said since the last start
 """
 
@@ -67,19 +67,6 @@ class State:
             known.setdefault(name, secrets.token_urlsafe(24))
         write_atomically(path, known)
         return known
-
-    def ensure_signing_key(self) -> Path:
-        """Ed25519, PKCS 8 in PEM."""
-        if not self.signing_key_file.exists():
-            from cryptography.hazmat.primitives import serialization
-            from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-            pem = Ed25519PrivateKey.generate().private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-            self.signing_key_file.touch(mode=0o600)
-            self.signing_key_file.write_bytes(pem)
-        return self.signing_key_file
 
     def write_stack(self, content: dict[str, Any]) -> None:
         write_atomically(self.stack_file, content)

@@ -28,10 +28,8 @@ def test_secrets_stay_the_same_and_are_nobody_elses(tmp_path: Path) -> None:
     second = State(tmp_path).secrets(["operator", "database_users"])
     assert second["operator"] == first["operator"]
     assert len(set(second.values())) == 2
-    key = State(tmp_path).ensure_signing_key()
-    assert State(tmp_path).ensure_signing_key().read_bytes() == key.read_bytes()
     State(tmp_path).write_stack({"token": "x"})
-    for name in ("secrets.json", "signing-key.pem", "stack.json"):
+    for name in ("secrets.json", "stack.json"):
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600, name
 
 

@@ -1,0 +1,100 @@
+"""The files that install and deploy: what they name exists, and they agree with each other."""
+
+import importlib
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.local import containers
+from deploy.local.stack import SERVICES, VARIABLES
+from shared.settings_page import describe
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = (ROOT / "deploy" / "compose.yaml").read_text()
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    loaded = yaml.safe_load(COMPOSE)
+    assert isinstance(loaded, dict)
+    return loaded
+
+
+def pins(lock: str) -> dict[str, str]:
+    found = re.findall(r"^([a-z0-9][a-z0-9._-]*)(?:\[.*?\])?==([^\s;]+)", (ROOT / "requirements" / lock).read_text(), re.MULTILINE)
+    return dict(found)
+
+
+def test_the_locks_agree_and_name_no_registry() -> None:
+    runtime, dev = pins("runtime.lock"), pins("dev.lock")
+    assert len(runtime) > 50
+    assert {name: version for name, version in runtime.items() if dev.get(name) != version} == {}
+    for path in (ROOT / "requirements").glob("*.lock"):
+        assert "://" not in path.read_text(), path.name
+        assert path.read_text().count("--hash=sha256:") > len(pins(path.name)), path.name
+
+
+def test_compose_runs_each_service_of_the_local_stack_in_the_same_role(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    assert {name: services[name]["command"] for name in (service.name for service in SERVICES)} == {
+        service.name: [f"services.{service.name}", service.role] for service in SERVICES
+    }
+    assert set(services) == {service.name for service in SERVICES} | {*VARIABLES, "topics"}
+
+
+def test_compose_depends_on_what_exists_and_is_checked(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    for name, service in services.items():
+        for needed, how in service.get("depends_on", {}).items():
+            assert needed in services, name
+            if how["condition"] == "service_healthy":
+                assert "healthcheck" in services[needed], f"{name} waits for the health of {needed}, which has no check"
+        for volume in service.get("volumes", []):
+            source = volume.partition(":")[0]
+            assert source in compose["volumes"] or (ROOT / "deploy" / source).is_file(), volume
+
+
+def test_compose_gives_only_variables_that_a_service_reads(compose: dict[str, Any]) -> None:
+    """A misspelt variable would be ignored in silence."""
+    for service in SERVICES:
+        known = {page.env for page in describe(importlib.import_module(f"services.{service.name}.settings").Settings)}
+        given = {name for name in compose["services"][service.name]["environment"] if name.startswith("SEATPOOL_")}
+        assert given <= known, service.name
+
+
+def test_compose_starts_with_no_secret_of_its_own() -> None:
+    example = dict(line.split("=", 1) for line in (ROOT / "deploy" / "env.example").read_text().splitlines() if line and line[0] != "#")
+    assert set(example.values()) == {""}
+    assert set(re.findall(r"\$\{(\w+):\?", COMPOSE)) == set(example)
+
+
+def test_compose_and_testcontainers_take_the_same_images(compose: dict[str, Any]) -> None:
+    assert compose["services"]["kafka"]["image"] == f"${{KAFKA_IMAGE:-{containers.KAFKA_IMAGE}}}"
+    assert compose["services"]["postgres"]["image"] == f"${{POSTGRES_IMAGE:-{containers.POSTGRES_IMAGE}}}"
+
+
+def test_the_image_gets_what_the_dockerfile_copies() -> None:
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (ROOT / "deploy" / "Dockerfile").read_text(), re.MULTILINE)
+    sources = [source for line in copied for source in line.split()]
+    ignore = (ROOT / ".dockerignore").read_text().splitlines()
+    for source in sources:
+        assert (ROOT / source).exists(), source
+        assert f"!{source}" in ignore, f"{source} is not let in by .dockerignore"
+
+
+def test_every_target_of_the_makefile_is_described() -> None:
+    text = (ROOT / "Makefile").read_text()
+    phony = re.search(r"^\.PHONY: (.+)$", text, re.MULTILINE)
+    assert phony is not None
+    listed = subprocess.run(["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert set(phony[1].split()) == set(re.findall(r"make ([a-z-]+)", listed))
+
+
+@pytest.mark.parametrize("script", [".ci/run", "deploy/compose/postgres-init.sh"])
+def test_scripts_are_valid_and_executable(script: str) -> None:
+    assert (ROOT / script).stat().st_mode & 0o100
+    subprocess.run(["bash", "-n", str(ROOT / script)], check=True)
