@@ -1,0 +1,25 @@
+"""REST of users. Each resource has a module; none of them holds a rule."""
+
+from fastapi import FastAPI
+
+from services.users.api import clock, hr, people, profiles, state, tenants, token
+from services.users.api.context import Context, Lifespan
+from services.users.settings import Settings
+from shared.messaging import Parking
+from shared.web import Verifier, create_app
+from shared.web.operator import parking_router
+
+
+def make_app(settings: Settings, context: Context, parking: Parking, lifespan: Lifespan | None = None) -> FastAPI:
+    app = create_app(
+        title="Seatpool users",
+        settings=settings,
+        lifespan=lifespan,
+        ready=context.database.ready,
+        verifier=Verifier(keys=context.issuer.public_keys),
+    )
+    app.state.context = context
+    for module in (token, tenants, profiles, people, hr, clock, state):
+        app.include_router(module.router)
+    app.include_router(parking_router(parking))
+    return app

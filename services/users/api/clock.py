@@ -1,0 +1,51 @@
+"""A tenant's clock."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Response
+from pydantic import BaseModel, Field
+
+from services.users import clock as coordinator
+from services.users.api.context import Body, Context, InContext, TenantId, actor_of, now_of
+from services.users.store import tenants as store
+from services.users.store.tenants import TenantRow
+from shared.errors import NotFound
+from shared.schemas.base import Instant
+from shared.web import Principal, access, answer
+
+router = APIRouter(prefix="/v1/tenants/{tenant}/clock", tags=["clock"])
+
+
+class Advance(Body):
+    to: Instant = Field(description="A time after the tenant's own.")
+
+
+class ClockView(BaseModel):
+    clock: str
+    now: Instant
+    state: str = Field(description="advancing: writes for this tenant are refused; ready")
+    to: Instant | None = Field(None, description="Where an advance is going.")
+
+
+def _view(row: TenantRow, context: Context) -> ClockView:
+    state = "ready" if row.advancing_to is None else "advancing"
+    return ClockView(clock=row.clock, now=now_of(row, context.clock), state=state, to=row.advancing_to)
+
+
+@router.post("", status_code=202, response_model=ClockView, summary="Advance a test clock")
+async def advance(
+    tenant: TenantId, body: Advance, context: InContext, principal: Annotated[Principal, Depends(access("operator"))]
+) -> Response:
+    """Goes on in steps to whatever falls due on the way; `GET` says when it is `ready`. The same again while it is under way is fine."""
+    row = await coordinator.begin(tenant, context.database, body.to, actor_of(principal))
+    context.coordinator.wake()
+    return answer(_view(row, context), 202, {"location": f"/v1/tenants/{tenant}/clock"})
+
+
+@router.get("", dependencies=[Depends(access("account:read"))], summary="The tenant's time")
+async def show(tenant: TenantId, context: InContext) -> ClockView:
+    async with context.database.unit_of_work(tenant) as uow:
+        row = await store.get(tenant, uow.connection)
+    if row is None:
+        raise NotFound("tenant")
+    return _view(row, context)

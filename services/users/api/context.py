@@ -1,0 +1,67 @@
+"""What routes work with, and small things that several of them share."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Path, Request
+from pydantic import BaseModel, ConfigDict
+
+from services.users.chores import Chores
+from services.users.clock import Coordinator
+from services.users.context import Tenants
+from services.users.person import Cause
+from services.users.settlement import OwnSettlement
+from services.users.store.tenants import TenantRow
+from services.users.tokens import TokenIssuer
+from shared.clock import Clock
+from shared.database import Database
+from shared.schemas.base import Actor, Id
+from shared.web import Principal
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+TenantId = Annotated[Id, Path(description="The tenant's id.")]
+UserId = Annotated[Id, Path(description="The person's id.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    database: Database
+    tenants: Tenants
+    clock: Clock
+    issuer: TokenIssuer
+    chores: Chores
+    coordinator: Coordinator
+    settlement: OwnSettlement
+
+
+def _context(request: Request) -> Context:
+    context: Context = request.app.state.context
+    return context
+
+
+InContext = Annotated[Context, Depends(_context)]
+
+
+class Body(BaseModel):
+    """What callers send: a field that nobody knows is an error that names it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+def actor_of(principal: Principal) -> Actor:
+    """Subjects of tokens may be anything; ids hold no slash and no space."""
+    cleaned = "".join(c if c.isascii() and (c.isalnum() or c in "._:@-") else ":" for c in principal.subject).lstrip(":._@-")[:100]
+    return Actor(kind="user" if principal.kind == "user" else "client", id=cleaned or "unknown")
+
+
+def cause_of(principal: Principal) -> Cause:
+    return Cause(actor_of(principal))
+
+
+def now_of(row: TenantRow, clock: Clock) -> datetime:
+    """The tenant's time."""
+    return row.at if row.at is not None else clock.now()

@@ -1,0 +1,96 @@
+"""The door to hr.events.v1 for who cannot write to the topic."""
+
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel, Field, ValidationError
+
+from services.users import domain
+from services.users.api.context import Body, InContext, TenantId
+from services.users.store import tenants as store
+from shared import ids
+from shared.errors import Invalid
+from shared.schemas.hr_v1 import HrFact, PersonChanged, PersonHired, PersonLeft
+from shared.web import Principal, access, answer
+from shared.web.idempotency import IdempotencyKey, idempotent
+
+router = APIRouter(prefix="/v1/tenants/{tenant}/hr-events", tags=["people"])
+
+EVENTS_MAX = 1000
+_MODELS: dict[str, type[HrFact]] = {"person_hired": PersonHired, "person_changed": PersonChanged, "person_left": PersonLeft}
+
+
+class HrEvents(Body):
+    source: Annotated[str, Field(min_length=1, max_length=300)] = Field(description="As on the allow-list, hr/acme say.")
+    events: Annotated[list[dict[str, Any]], Field(max_length=EVENTS_MAX)] = Field(
+        description="Each with `type` (person_hired, person_changed, person_left), `external_id`, `effective_date` and what it says."
+    )
+
+
+class FieldProblem(BaseModel):
+    field: str
+    expected: str
+
+
+class Rejected(BaseModel):
+    index: int = Field(description="Of the event in the request, from 0.")
+    errors: list[FieldProblem]
+
+
+class Taken(BaseModel):
+    accepted: int
+    rejected: list[Rejected]
+
+
+@router.post("", status_code=202, response_model=Taken, summary="Hand in HR facts")
+async def take_events(
+    tenant: TenantId,
+    body: HrEvents,
+    request: Request,
+    context: InContext,
+    principal: Annotated[Principal, Depends(access("users:manage"))],
+    key: IdempotencyKey = None,
+) -> Response:
+    """Good ones are taken in, bad ones listed. An event's id is made from its content, so handing in the same again changes nothing."""
+    async with context.database.unit_of_work(tenant) as uow:
+
+        async def take() -> Response:
+            found = await context.tenants.for_write(tenant, uow)
+            if not await store.is_allowed(tenant, uow.connection, body.source):
+                raise Invalid("body.source", body.source, "a source on the allow-list for this tenant")
+            rejected: list[Rejected] = []
+            accepted = 0
+            for index, event in enumerate(body.events):
+                fact = _read(event)
+                if isinstance(fact, HrFact):
+                    uow.publish(
+                        fact, source=body.source, tenant=tenant, time=found.now, subject=fact.external_id, id=_id(tenant, body.source, fact)
+                    )
+                    accepted += 1
+                else:
+                    rejected.append(Rejected(index=index, errors=fact))
+            return answer(Taken(accepted=accepted, rejected=rejected), 202)
+
+        return await idempotent(uow, request, principal, key, take)
+
+
+def _id(tenant: str, source: str, fact: HrFact) -> str:
+    name = next(name for name, model in _MODELS.items() if type(fact) is model)
+    content = fact.model_dump(mode="json", exclude_unset=True)
+    return ids.import_id(tenant, source, fact.external_id, name, fact.effective_date.isoformat(), content)
+
+
+def _read(event: dict[str, Any]) -> HrFact | list[FieldProblem]:
+    """The fact, or everything that is wrong with it."""
+    model = _MODELS.get(str(event.get("type")))
+    if model is None:
+        return [FieldProblem(field="type", expected=f"one of {', '.join(_MODELS)}")]
+    try:
+        fact = model.model_validate_json(orjson.dumps({name: value for name, value in event.items() if name != "type"}))
+    except ValidationError as error:
+        return [FieldProblem(field=".".join(map(str, e["loc"])) or "event", expected=e["msg"]) for e in error.errors(include_url=False)]
+    if problem := domain.problem_of(fact):
+        field, _, expected = problem.partition(": ")
+        return [FieldProblem(field=field, expected=expected)]
+    return fact

@@ -1,0 +1,260 @@
+"""People: whoever came by REST or from HR."""
+
+from datetime import date
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import BaseModel, EmailStr, Field
+
+from services.users import editing
+from services.users.api.context import Body, InContext, TenantId, UserId, cause_of
+from services.users.domain import RECORD_FIELDS, ModuleState, Record
+from services.users.person import Person, Tenant
+from services.users.store import people as store
+from services.users.store import seats
+from services.users.store.people import Filter
+from services.users.store.seats import ModuleRow
+from shared import ids
+from shared.database import UnitOfWork
+from shared.errors import Conflict, NotFound
+from shared.schemas.base import Id, Instant, ModuleName, Text
+from shared.web import Cursor, Limit, Page, Principal, access, answer, check_if_match, decode_cursor, encode_cursor, etag
+from shared.web.idempotency import IdempotencyKey, idempotent
+from shared.web.rest import LIMIT_DEFAULT
+
+router = APIRouter(prefix="/v1/tenants/{tenant}/people", tags=["people"])
+
+Login = Annotated[str, Field(min_length=1, max_length=500)]
+KindName = Literal["employee", "external", "service"]
+PRIORITY_MAX = 1_000_000
+
+
+class NewPerson(Body):
+    login: Login
+    email: EmailStr
+    name: Text = ""
+    job_title: Text = ""
+    external_id: Id | None = Field(None, description="The caller's own id for this person; default: made here.")
+    department: Text | None = None
+    profile: Id | None = Field(None, description="Goes before the department's.")
+    kind: KindName = Field("employee", description="external and service people take no seat.")
+    administrator: bool = False
+    priority: Annotated[int, Field(ge=-PRIORITY_MAX, le=PRIORITY_MAX)] = Field(0, description="Higher is served first from a queue.")
+    valid_to: date | None = Field(None, description="Last day (local) on which the login works.")
+
+
+class PersonPatch(Body):
+    """What is given changes; null takes department, profile or valid_to away."""
+
+    login: Login | None = None
+    email: EmailStr | None = None
+    name: Text | None = None
+    job_title: Text | None = None
+    department: Text | None = None
+    profile: Id | None = None
+    kind: KindName | None = None
+    administrator: bool | None = None
+    priority: Annotated[int, Field(ge=-PRIORITY_MAX, le=PRIORITY_MAX)] | None = None
+    valid_to: date | None = None
+    may_log_in: bool | None = None
+    status: Literal["left"] | None = Field(None, description="left: the person is terminated.")
+
+
+class Reactivation(Body):
+    modules: Annotated[list[ModuleName], Field(max_length=200)] | None = Field(
+        None, description="Whose revocations to end; default: all that the person needs."
+    )
+
+
+class PositionView(BaseModel):
+    partition: int
+    offset: int
+
+
+class ModuleView(BaseModel):
+    module: str
+    state: str = Field(description="pending, active, flagged, held, waiting, refused, revoked (a base module) or withdrawn (another)")
+    deadline: Instant | None = Field(None, description="flagged: when it is revoked; held: when it expires.")
+    reason: str | None = None
+    position: PositionView | None = Field(None, description="Of the decision that this reflects, in seats.commands.v1.")
+
+
+class NoteView(BaseModel):
+    type: str
+    detail: str
+
+
+class PersonView(BaseModel):
+    user: str
+    external_id: str
+    source: str
+    login: str
+    email: str
+    name: str
+    job_title: str
+    department: str | None
+    profile: str | None
+    kind: str
+    administrator: bool
+    priority: int
+    valid_to: date | None
+    status: str = Field(description="active, inactive (may not log in), deactivated (revoked in a base module) or left")
+    may_log_in: bool
+    modules: list[ModuleView]
+    pending: bool = Field(description="seats has not answered the last command yet.")
+    notes: list[NoteView]
+    created_at: Instant
+    version: int
+
+
+def _modules(person: Person, rows: list[ModuleRow]) -> list[ModuleView]:
+    """What is needed and what there is of it; a decision about what is needed no more shows until it is released."""
+    found = {row.module: row for row in rows if row.state is not ModuleState.RELEASED}
+    views = []
+    for module in sorted({*person.standing.need.modules, *found}):
+        row = found.get(module)
+        if row is None:
+            views.append(ModuleView(module=module, state=ModuleState.PENDING.value))
+        else:
+            position = PositionView(partition=row.partition, offset=row.offset)
+            views.append(ModuleView(module=module, state=row.state.value, deadline=row.deadline, reason=row.reason, position=position))
+    return views
+
+
+def _view(person: Person, rows: list[ModuleRow]) -> PersonView:
+    record, standing = person.record or Record(employed=False), person.standing
+    return PersonView(
+        user=person.user,
+        external_id=person.external_id,
+        source=person.source,
+        login=record.login,
+        email=record.email,
+        name=record.name,
+        job_title=record.job_title,
+        department=record.department,
+        profile=standing.profile,
+        kind=record.kind,
+        administrator=person.account.administrator,
+        priority=person.account.priority,
+        valid_to=record.valid_to,
+        status=standing.status.value,
+        may_log_in=standing.may_log_in,
+        modules=_modules(person, rows),
+        pending=person.answered < person.revision,
+        notes=[NoteView(type=note.type, detail=note.detail) for note in standing.notes],
+        created_at=person.created_at,
+        version=person.version,
+    )
+
+
+async def _answer(tenant: Tenant, uow: UnitOfWork, person: Person, status: int = 200) -> Response:
+    rows = await seats.modules(tenant.tenant, uow.connection, [person.user])
+    location = {"location": f"/v1/tenants/{tenant.tenant}/people/{person.user}"} if status in (201, 202) else {}
+    return answer(_view(person, rows[person.user]), status, {"etag": etag(person.version)} | location)
+
+
+@router.post("", status_code=201, response_model=PersonView, summary="Add a person")
+async def create_person(
+    tenant: TenantId,
+    body: NewPerson,
+    request: Request,
+    context: InContext,
+    principal: Annotated[Principal, Depends(access("users:manage"))],
+    key: IdempotencyKey = None,
+) -> Response:
+    """Seats are asked for at once, when the person needs any; the answer is shown in `modules` soon after."""
+    async with context.database.unit_of_work(tenant) as uow:
+
+        async def create() -> Response:
+            found = await context.tenants.for_write(tenant, uow)
+            fields = body.model_dump(include={*RECORD_FIELDS})
+            external_id = body.external_id or ids.new_id()
+            accounts = editing.AccountEdit(profile=body.profile, administrator=body.administrator, priority=body.priority)
+            person = await editing.create(found, uow, external_id, fields, accounts, cause_of(principal))
+            if person is None:
+                raise Conflict("person-exists", f"There is a person with external id {external_id} already.")
+            return await _answer(found, uow, person, 201)
+
+        return await idempotent(uow, request, principal, key, create)
+
+
+@router.get("", dependencies=[Depends(access("users:read"))], summary="People, in order of arrival")
+async def list_people(
+    tenant: TenantId,
+    context: InContext,
+    status: Literal["active", "inactive", "deactivated", "left"] | None = None,
+    external_id: Annotated[str | None, Query(max_length=100)] = None,
+    seat_state: Annotated[ModuleState | None, Query(description="With a module in this state.")] = None,
+    cursor: Cursor = None,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[PersonView]:
+    (after,) = decode_cursor(cursor, int) or (0,)
+    chosen = Filter(status, external_id, seat_state.value if seat_state else None)
+    async with context.database.unit_of_work(tenant) as uow:
+        found = await context.tenants.for_read(tenant, uow)
+        people = await store.page(tenant, uow.connection, chosen, after, limit, found.today)
+        rows = await seats.modules(tenant, uow.connection, [person.user for person in people])
+    more = encode_cursor(people[-1].arrival) if len(people) == limit else None
+    return Page(items=[_view(person, rows[person.user]) for person in people], next=more)
+
+
+@router.get("/{user}", dependencies=[Depends(access("users:read"))], response_model=PersonView, summary="A person")
+async def show_person(tenant: TenantId, user: UserId, context: InContext) -> Response:
+    async with context.database.unit_of_work(tenant) as uow:
+        found = await context.tenants.for_read(tenant, uow)
+        person = await store.get(tenant, uow.connection, user, found.today)
+        if person is None:
+            raise NotFound("person")
+        return await _answer(found, uow, person)
+
+
+@router.patch("/{user}", response_model=PersonView, summary="Change a person (If-Match)")
+async def change_person(
+    tenant: TenantId,
+    user: UserId,
+    body: PersonPatch,
+    request: Request,
+    context: InContext,
+    principal: Annotated[Principal, Depends(access("users:manage"))],
+) -> Response:
+    """Whatever ends the need (`may_log_in` false, `status` left, another kind) releases the seats at once. A later fact of the upstream
+    source about the same field goes before what is set here."""
+    given = body.model_dump(exclude_unset=True)
+    nullable = {"department", "valid_to", "profile"}
+    given = {name: value for name, value in given.items() if value is not None or name in nullable}
+    async with context.database.unit_of_work(tenant) as uow:
+        found = await context.tenants.for_write(tenant, uow)
+        before = await _locked(found, uow, user)
+        check_if_match(request, before.version)
+        person = await editing.change(found, uow, before, given, cause_of(principal))
+        return await _answer(found, uow, person)
+
+
+@router.post("/{user}/reactivate", status_code=202, response_model=PersonView, summary="Reactivate a person")
+async def reactivate_person(
+    tenant: TenantId,
+    user: UserId,
+    request: Request,
+    context: InContext,
+    principal: Annotated[Principal, Depends(access("users:manage"))],
+    body: Reactivation | None = None,
+    key: IdempotencyKey = None,
+) -> Response:
+    """Lets the person log in again, takes a leaver back, and asks for the seats anew: the only way back for a revoked one."""
+    modules = tuple(body.modules) if body is not None and body.modules is not None else None
+    async with context.database.unit_of_work(tenant) as uow:
+
+        async def reactivate() -> Response:
+            found = await context.tenants.for_write(tenant, uow)
+            before = await _locked(found, uow, user)
+            person = await editing.reactivate(found, uow, before, modules, cause_of(principal))
+            return await _answer(found, uow, person, 202)
+
+        return await idempotent(uow, request, principal, key, reactivate)
+
+
+async def _locked(tenant: Tenant, uow: UnitOfWork, user: str) -> Person:
+    person = await store.lock(tenant.tenant, uow.connection, user, tenant.today)
+    if person is None or person.record is None:
+        raise NotFound("person")
+    return person

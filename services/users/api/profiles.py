@@ -1,0 +1,94 @@
+"""Profiles (named sets of modules) and which department has which."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Request, Response
+from pydantic import BaseModel, Field
+
+from services.users import configuration
+from services.users.api.context import Body, InContext, TenantId, actor_of, now_of
+from services.users.store import tenants as store
+from services.users.store.tenants import ProfileRow
+from shared.errors import Invalid
+from shared.schemas.base import Id, ModuleName, Text
+from shared.web import Page, Principal, access, answer, check_if_match, etag
+
+router = APIRouter(prefix="/v1/tenants/{tenant}", tags=["profiles"])
+
+MODULES_MAX = 200
+DEPARTMENTS_MAX = 10_000
+
+
+class ProfileBody(Body):
+    name: Annotated[str, Field(min_length=1, max_length=500)]
+    modules: Annotated[list[ModuleName], Field(max_length=MODULES_MAX)] = Field(description="May be empty: then it takes no seat.")
+    partial: bool = Field(False, description="Each module by itself, instead of all or none.")
+
+
+class ProfileView(BaseModel):
+    profile: str
+    name: str
+    modules: list[str]
+    partial: bool
+    version: int
+
+
+def _view(row: ProfileRow) -> ProfileView:
+    return ProfileView(profile=row.profile, name=row.name, modules=list(row.modules), partial=row.partial, version=row.version)
+
+
+@router.put("/profiles/{profile}", response_model=ProfileView, summary="Define or replace a profile")
+async def put_profile(
+    tenant: TenantId,
+    profile: Annotated[Id, Path()],
+    body: ProfileBody,
+    request: Request,
+    context: InContext,
+    principal: Annotated[Principal, Depends(access("users:manage"))],
+) -> Response:
+    """Who has it is reviewed soon after. `If-Match` is checked when it is given."""
+    wanted = ProfileRow(profile, body.name, tuple(sorted(set(body.modules))), body.partial, 0)
+    async with context.database.unit_of_work(tenant) as uow:
+        row = await configuration.lock(tenant, uow)
+        if "if-match" in request.headers:
+            known = await store.profiles(tenant, uow.connection, profile)
+            check_if_match(request, known[0].version if known else 0)
+        stored = await configuration.put_profile(tenant, uow, row, wanted, actor_of(principal), now_of(row, context.clock))
+    context.chores.wake()
+    return answer(_view(stored), headers={"etag": etag(stored.version)})
+
+
+@router.get("/profiles", dependencies=[Depends(access("users:read"))], summary="All profiles, by id")
+async def list_profiles(tenant: TenantId, context: InContext) -> Page[ProfileView]:
+    async with context.database.unit_of_work(tenant) as uow:
+        await context.tenants.for_read(tenant, uow)
+        rows = await store.profiles(tenant, uow.connection)
+    return Page(items=[_view(row) for row in rows], next=None)
+
+
+Department = Annotated[Text, Field(min_length=1)]
+
+
+@router.put("/department-mapping", summary="Which department has which profile: the whole mapping, null for none")
+async def put_mapping(
+    tenant: TenantId,
+    body: Annotated[dict[Department, Id | None], Field(max_length=DEPARTMENTS_MAX)],
+    context: InContext,
+    principal: Annotated[Principal, Depends(access("users:manage"))],
+) -> dict[str, str | None]:
+    async with context.database.unit_of_work(tenant) as uow:
+        row = await configuration.lock(tenant, uow)
+        known = {profile.profile for profile in await store.profiles(tenant, uow.connection)}
+        for department, profile in body.items():
+            if profile is not None and profile not in known:
+                raise Invalid(f"body.{department}", profile, "a profile of this tenant, or null")
+        await configuration.put_mapping(tenant, uow, row, body, actor_of(principal), now_of(row, context.clock))
+    context.chores.wake()
+    return body
+
+
+@router.get("/department-mapping", dependencies=[Depends(access("users:read"))], summary="Which department has which profile")
+async def show_mapping(tenant: TenantId, context: InContext) -> dict[str, str | None]:
+    async with context.database.unit_of_work(tenant) as uow:
+        await context.tenants.for_read(tenant, uow)
+        return await store.mapping(tenant, uow.connection)

@@ -1,0 +1,53 @@
+"""What this service counts of a tenant, whether all is done, and publishing anew."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+
+from services.users.api.context import Body, InContext, TenantId, actor_of
+from services.users.store import reviews, seats
+from services.users.store import tenants as store
+from services.users.store.reviews import ReviewKind
+from shared.errors import NotFound
+from shared.schemas.base import Id
+from shared.web import Principal, access, operator
+
+router = APIRouter(prefix="/v1", tags=["state"])
+
+PAGE = 500
+
+
+@router.get("/tenants/{tenant}/figures", dependencies=[Depends(access("account:read"))], summary="Counts of this tenant")
+async def show_figures(tenant: TenantId, context: InContext) -> dict[str, int]:
+    """`hired` and `active` count persons, `flagged` (person, module) now, `revoked` and `refused` (person, module) ever, `pending` persons
+    whose last command is not answered."""
+    async with context.database.unit_of_work(tenant) as uow:
+        await context.tenants.for_read(tenant, uow)
+        return asdict(await seats.figures(tenant, uow.connection))
+
+
+@router.get("/tenants/{tenant}/settlement", dependencies=[Depends(access("operator"))], summary="Is all done up to the tenant's time?")
+async def show_settlement(tenant: TenantId, context: InContext) -> dict[str, Any]:
+    return (await context.settlement(tenant)).to_json()
+
+
+class Republish(Body):
+    tenant: Id | None = None
+
+
+@router.post("/operator/republish", status_code=202, summary="Publish tenants and people again, for a reader that was rebuilt")
+async def republish(body: Republish, context: InContext, principal: Annotated[Principal, Depends(operator())]) -> dict[str, int]:
+    """All tenants, or one. Readers send no mail for what is published again."""
+    cause = reviews.cause_of(actor_of(principal), None)
+    tenants = 0
+    async with context.database.unit_of_work(None) as uow:
+        after = ""
+        while rows := await store.page(body.tenant, uow.connection, after, PAGE):
+            for row in rows:
+                await reviews.add(row.tenant, uow.connection, ReviewKind.REPUBLISH, cause)
+            tenants, after = tenants + len(rows), rows[-1].tenant
+    if body.tenant is not None and tenants == 0:
+        raise NotFound("tenant")
+    context.chores.wake()
+    return {"tenants": tenants}

@@ -1,0 +1,180 @@
+"""Tenants, and the allow-list of upstream sources."""
+
+from dataclasses import replace
+from functools import cache
+from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
+
+from fastapi import APIRouter, Depends, Path, Request, Response
+from pydantic import AfterValidator, BaseModel, EmailStr, Field
+
+from services.users import configuration
+from services.users.api.context import Body, Context, InContext, TenantId, actor_of, now_of
+from services.users.store import tenants as store
+from services.users.store.tenants import TenantRow
+from shared import ids
+from shared.errors import Conflict, Invalid, NotFound
+from shared.schemas.base import Id, Instant, Text
+from shared.web import Cursor, Limit, Page, Principal, access, answer, check_if_match, decode_cursor, encode_cursor, etag, operator
+from shared.web.idempotency import IdempotencyKey, idempotent
+from shared.web.rest import LIMIT_DEFAULT
+
+router = APIRouter(prefix="/v1", tags=["tenants"])
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def _zone(value: str) -> str:
+    if value not in _zones():
+        raise ValueError("a time zone of the IANA database expected, as Europe/Copenhagen")
+    return value
+
+
+TimeZone = Annotated[str, AfterValidator(_zone)]
+Name = Annotated[str, Field(min_length=1, max_length=500)]
+Locale = Annotated[str, Field(pattern=r"^[a-z]{2,3}([-_][A-Za-z0-9]{2,8})*$", max_length=35)]
+
+
+class NewTenant(Body):
+    tenant: Id | None = Field(None, description="Its id; default: made here.")
+    name: Name
+    time_zone: TimeZone
+    locale: Locale = "en"
+    clock: Literal["real", "test"] = "real"
+    at: Instant | None = Field(None, description="A test clock's first time; default: now.")
+    contact_email: EmailStr = Field(description="Of the tenant's administration: gets what no person can get.")
+    support_contact: Name = Field(description="Of the vendor; every refusal names it.")
+    release_on_expiry: bool = Field(False, description="A login that ended (`valid_to`) frees the person's seats.")
+
+
+class TenantPatch(Body):
+    name: Name | None = None
+    time_zone: TimeZone | None = None
+    locale: Locale | None = None
+    contact_email: EmailStr | None = None
+    support_contact: Name | None = None
+    release_on_expiry: bool | None = None
+
+
+class TenantView(BaseModel):
+    tenant: str
+    name: str
+    time_zone: str
+    locale: str
+    clock: str
+    now: Instant = Field(description="The tenant's time.")
+    status: str = Field(description="opening: seats has not answered yet; open")
+    contact_email: str
+    support_contact: str
+    release_on_expiry: bool
+    created_at: Instant
+    version: int
+
+
+def _view(row: TenantRow, context: Context) -> TenantView:
+    return TenantView(
+        tenant=row.tenant,
+        name=row.name,
+        time_zone=row.time_zone,
+        locale=row.locale,
+        clock=row.clock,
+        now=now_of(row, context.clock),
+        status=row.status,
+        contact_email=row.contact_email,
+        support_contact=row.support_contact,
+        release_on_expiry=row.release_on_expiry,
+        created_at=row.created_at,
+        version=row.version,
+    )
+
+
+@router.post("/tenants", status_code=201, response_model=TenantView, summary="A new tenant")
+async def create_tenant(
+    body: NewTenant, request: Request, context: InContext, principal: Annotated[Principal, Depends(operator())], key: IdempotencyKey = None
+) -> Response:
+    """`status` is `opening` until seats has opened it; people can be added meanwhile."""
+    if body.clock == "real" and body.at is not None:
+        raise Invalid("body.at", str(body.at), "nothing: only a test clock has a first time")
+    tenant = body.tenant or ids.new_id()
+    now = context.clock.now()
+    row = TenantRow(
+        tenant=tenant,
+        name=body.name,
+        time_zone=body.time_zone,
+        locale=body.locale,
+        clock=body.clock,
+        contact_email=body.contact_email,
+        support_contact=body.support_contact,
+        release_on_expiry=body.release_on_expiry,
+        config_version=1,
+        version=1,
+        advancing_to=None,
+        created_at=now,
+        at=(body.at or now) if body.clock == "test" else None,
+    )
+    async with context.database.unit_of_work(None) as uow:
+
+        async def create() -> Response:
+            if not await configuration.create_tenant(tenant, uow, row, actor_of(principal), now_of(row, context.clock)):
+                raise Conflict("tenant-exists", f"There is a tenant {tenant} already.")
+            return answer(_view(row, context), 201, {"location": f"/v1/tenants/{tenant}", "etag": etag(row.version)})
+
+        return await idempotent(uow, request, principal, key, create)
+
+
+@router.get("/tenants", dependencies=[Depends(operator())], response_model=Page[TenantView], summary="All tenants, by id")
+async def list_tenants(context: InContext, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT) -> Page[TenantView]:
+    (after,) = decode_cursor(cursor, str) or ("",)
+    async with context.database.unit_of_work(None) as uow:
+        rows = await store.page(None, uow.connection, after, limit)
+    return Page(items=[_view(row, context) for row in rows], next=encode_cursor(rows[-1].tenant) if len(rows) == limit else None)
+
+
+@router.get("/tenants/{tenant}", dependencies=[Depends(access("account:read"))], response_model=TenantView, summary="A tenant")
+async def show_tenant(tenant: TenantId, context: InContext) -> Response:
+    async with context.database.unit_of_work(tenant) as uow:
+        row = await store.get(tenant, uow.connection)
+    if row is None:
+        raise NotFound("tenant")
+    return answer(_view(row, context), headers={"etag": etag(row.version)})
+
+
+@router.patch("/tenants/{tenant}", response_model=TenantView, summary="Change a tenant (If-Match)")
+async def change_tenant(
+    tenant: TenantId, body: TenantPatch, request: Request, context: InContext, principal: Annotated[Principal, Depends(access("operator"))]
+) -> Response:
+    async with context.database.unit_of_work(tenant) as uow:
+        before = await configuration.lock(tenant, uow)
+        check_if_match(request, before.version)
+        after = replace(before, **{name: value for name, value in body.model_dump(exclude_unset=True).items() if value is not None})
+        after = await configuration.change_tenant(tenant, uow, before, after, actor_of(principal), now_of(before, context.clock))
+    context.chores.wake()
+    return answer(_view(after, context), headers={"etag": etag(after.version)})
+
+
+class Allowed(Body):
+    tenants: Annotated[list[Id], Field(max_length=10_000)] = Field(description="Whom this source may speak of; empty: nobody.")
+
+
+SourceName = Annotated[Text, Path(min_length=1, max_length=300, description="The `ce_source` of its events, as hr/acme.")]
+
+
+@router.put("/operator/sources/{source:path}", dependencies=[Depends(operator())], summary="Whom an upstream source may speak of")
+async def put_source(source: SourceName, body: Allowed, context: InContext) -> dict[str, Any]:
+    """The whole list at once. Events of other sources, or about other tenants, are parked."""
+    if source.startswith("seatpool/") or source == "rest":
+        raise Invalid("path.source", source, "the name of an upstream system; this one belongs to Seatpool itself")
+    tenants = sorted(set(body.tenants))
+    async with context.database.unit_of_work(None) as uow:
+        await store.put_source(tenants, uow.connection, source)
+    return {"source": source, "tenants": tenants}
+
+
+@router.get("/operator/sources", dependencies=[Depends(operator())], summary="The allow-list of upstream sources")
+async def list_sources(context: InContext) -> dict[str, list[dict[str, Any]]]:
+    async with context.database.unit_of_work(None) as uow:
+        found = await store.sources(uow.connection)
+    return {"items": [{"source": source, "tenants": tenants} for source, tenants in found.items()]}

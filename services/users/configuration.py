@@ -1,0 +1,106 @@
+"""Changes of what decides people's needs: tenants, profiles, the department mapping. Each is followed by a review of all people."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from services.users.context import SOURCE
+from services.users.store import reviews
+from services.users.store import tenants as store
+from services.users.store.reviews import ReviewKind
+from services.users.store.tenants import ProfileRow, TenantRow
+from shared.database import UnitOfWork
+from shared.errors import Conflict, NotFound
+from shared.schemas.base import Actor, Change
+from shared.schemas.seats_v1 import OpenTenant
+from shared.schemas.users_v1 import DepartmentMapped, ProfileDefined, TenantChanged, TenantCreated, TenantState
+
+_SHOWN = ("name", "time_zone", "locale", "contact_email", "support_contact")
+
+
+async def lock(tenant: str, uow: UnitOfWork) -> TenantRow:
+    """The tenant, locked for a change of its configuration. Raises NotFound, and Conflict while its test clock is advancing."""
+    row = await store.get(tenant, uow.connection, "FOR UPDATE OF t")
+    if row is None:
+        raise NotFound("tenant")
+    if row.advancing_to is not None:
+        raise Conflict("clock-advancing", "The tenant's test clock is advancing; writes are taken again when it is ready.")
+    return row
+
+
+def _event(model: type[TenantState], row: TenantRow, at: datetime, actor: Actor, changes: tuple[Change, ...] = ()) -> TenantState:
+    return model(
+        at=at,
+        actor=actor,
+        changes=changes,
+        name=row.name,
+        time_zone=row.time_zone,
+        locale=row.locale,
+        clock=row.clock,
+        contact_email=row.contact_email,
+        support_contact=row.support_contact,
+    )
+
+
+async def create_tenant(tenant: str, uow: UnitOfWork, row: TenantRow, actor: Actor, at: datetime) -> bool:
+    """The tenant, its event and `open_tenant` in one transaction; False when there is one of this id."""
+    if not await store.insert(tenant, uow.connection, row):
+        return False
+    uow.publish(_event(TenantCreated, row, at, actor), source=SOURCE, tenant=tenant, time=at)
+    number = await store.draw_number(tenant, uow.connection)
+    uow.publish(OpenTenant(number=number, clock=row.clock, at=row.at), source=SOURCE, tenant=tenant, time=at)
+    return True
+
+
+async def change_tenant(tenant: str, uow: UnitOfWork, before: TenantRow, after: TenantRow, actor: Actor, at: datetime) -> TenantRow:
+    """Call under `lock`."""
+    if after == before:
+        return before
+    after = replace(after, version=before.version + 1)
+    reconsider = (after.time_zone, after.release_on_expiry) != (before.time_zone, before.release_on_expiry)
+    if reconsider:
+        after = replace(after, config_version=before.config_version + 1)
+        await reviews.add(tenant, uow.connection, ReviewKind.SETTINGS, reviews.cause_of(actor, None))
+    await store.update(tenant, uow.connection, after)
+    changes = tuple(
+        Change(field=name, old=getattr(before, name), new=getattr(after, name))
+        for name in _SHOWN
+        if getattr(before, name) != getattr(after, name)
+    )
+    uow.publish(_event(TenantChanged, after, at, actor, changes), source=SOURCE, tenant=tenant, time=at)
+    return after
+
+
+async def put_profile(tenant: str, uow: UnitOfWork, row: TenantRow, profile: ProfileRow, actor: Actor, at: datetime) -> ProfileRow:
+    """Define a profile or replace it; the same again changes nothing. Call under `lock`."""
+    known = next(iter(await store.profiles(tenant, uow.connection, profile.profile)), None)
+    if known is not None and replace(profile, version=known.version) == known:
+        return known
+    profile = replace(profile, version=known.version + 1 if known else 1)
+    await store.put_profile(tenant, uow.connection, profile)
+    await _changed(tenant, uow, row, actor)
+    event = ProfileDefined(at=at, actor=actor, profile=profile.profile, name=profile.name, modules=profile.modules, partial=profile.partial)
+    uow.publish(event, source=SOURCE, tenant=tenant, time=at, subject=profile.profile)
+    return profile
+
+
+async def put_mapping(
+    tenant: str, uow: UnitOfWork, row: TenantRow, departments: Mapping[str, str | None], actor: Actor, at: datetime
+) -> None:
+    """Replace the whole mapping. Call under `lock`."""
+    before = await store.mapping(tenant, uow.connection)
+    if before == departments:
+        return
+    await store.replace_mapping(tenant, uow.connection, departments)
+    await _changed(tenant, uow, row, actor)
+    for department in sorted({*before, *departments}):
+        old, new = before.get(department), departments.get(department)
+        if (department in before, old) != (department in departments, new):
+            changes = (Change(field="profile", old=old, new=new),)
+            event = DepartmentMapped(at=at, actor=actor, changes=changes, department=department, profile=new)
+            uow.publish(event, source=SOURCE, tenant=tenant, time=at)
+
+
+async def _changed(tenant: str, uow: UnitOfWork, row: TenantRow, actor: Actor) -> None:
+    await store.update(tenant, uow.connection, replace(row, config_version=row.config_version + 1))
+    await reviews.add(tenant, uow.connection, ReviewKind.SETTINGS, reviews.cause_of(actor, None))

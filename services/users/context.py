@@ -1,0 +1,92 @@
+"""What handlers and REST need of a tenant, read once a transaction."""
+
+from weakref import WeakKeyDictionary
+from zoneinfo import ZoneInfo
+
+from services.users import domain
+from services.users.person import Tenant
+from services.users.store import tenants as store
+from shared.clock import Clock
+from shared.database import UnitOfWork
+from shared.errors import Conflict, NotFound
+
+CACHED_MAX = 1000  # tenants whose settings are kept in memory
+
+SOURCE = "seatpool/users"
+
+
+class Tenants:
+    """Settings are kept by their version; the tenant's row is read, and locked, once for each transaction."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._settings: dict[str, tuple[int, domain.Settings]] = {}
+        self._locked: WeakKeyDictionary[UnitOfWork, dict[str, Tenant]] = WeakKeyDictionary()
+        self._allowed: WeakKeyDictionary[UnitOfWork, set[tuple[str, str]]] = WeakKeyDictionary()
+
+    async def load(self, tenant: str, uow: UnitOfWork) -> Tenant | None:
+        """The tenant, its row locked shared until the transaction ends: whoever changes the settings waits for what is worked out from the
+        old ones, so that the review that follows the change finds it (migration 0001). Nobody takes this lock's exclusive form while
+        holding or awaiting a person's row, so it may be taken after one."""
+        known = self._locked.setdefault(uow, {})
+        if tenant not in known:
+            found = await self._read(tenant, uow, "FOR SHARE OF t")
+            if found is None:
+                return None
+            known[tenant] = found
+        return known[tenant]
+
+    async def peek(self, tenant: str, uow: UnitOfWork) -> Tenant | None:
+        """The tenant without any lock: for its time, or for reading."""
+        return self._locked.get(uow, {}).get(tenant) or await self._read(tenant, uow, "")
+
+    async def for_write(self, tenant: str, uow: UnitOfWork) -> Tenant:
+        """For a write that comes by REST. Raises NotFound, and Conflict while the tenant's test clock is advancing: the lock keeps an
+        advance from beginning before this transaction ends."""
+        found = await self.load(tenant, uow)
+        if found is None:
+            raise NotFound("tenant")
+        if found.advancing_to is not None:
+            raise Conflict("clock-advancing", "The tenant's test clock is advancing; writes are taken again when it is ready.")
+        return found
+
+    async def for_read(self, tenant: str, uow: UnitOfWork) -> Tenant:
+        found = await self.peek(tenant, uow)
+        if found is None:
+            raise NotFound("tenant")
+        return found
+
+    async def is_allowed(self, tenant: str, uow: UnitOfWork, source: str) -> bool:
+        """Is the source on the allow-list for this tenant? A yes holds for the rest of the transaction."""
+        allowed = self._allowed.setdefault(uow, set())
+        if (tenant, source) not in allowed:
+            if not await store.is_allowed(tenant, uow.connection, source):
+                return False
+            allowed.add((tenant, source))
+        return True
+
+    def forget(self, uow: UnitOfWork) -> None:
+        """After a rollback to a savepoint, which releases the locks taken since."""
+        self._locked.pop(uow, None)
+
+    async def _read(self, tenant: str, uow: UnitOfWork, lock: str) -> Tenant | None:
+        row = await store.get(tenant, uow.connection, lock)
+        if row is None:
+            return None
+        return Tenant(
+            tenant=tenant,
+            zone=ZoneInfo(row.time_zone),
+            now=row.at if row.at is not None else self._clock.now(),
+            settings=await self._settings_of(row, uow),
+            config_version=row.config_version,
+            advancing_to=row.advancing_to,
+        )
+
+    async def _settings_of(self, row: store.TenantRow, uow: UnitOfWork) -> domain.Settings:
+        version, settings = self._settings.get(row.tenant, (-1, None))
+        if settings is None or version != row.config_version:
+            settings = await store.settings(row.tenant, uow.connection, release_on_expiry=row.release_on_expiry)
+            if len(self._settings) >= CACHED_MAX:
+                self._settings.clear()
+            self._settings[row.tenant] = (row.config_version, settings)
+        return settings

@@ -1,0 +1,92 @@
+"""Changes of people by REST. They are facts too, of this service's own source, so that a later fact from upstream is folded after them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from services.users import people
+from services.users import person as rules
+from services.users.domain import NOTHING, RECORD_FIELDS, REST_SOURCE, Fact, FactType
+from services.users.person import Cause, Person, Tenant
+from services.users.store import people as store
+from shared import ids
+from shared.database import UnitOfWork
+from shared.errors import Conflict, Invalid
+from shared.schemas.seats_v1 import Reason
+
+_ACCOUNT: Final = {"profile": "given_profile", "administrator": "administrator", "priority": "priority", "may_log_in": "may_log_in"}
+_SEQUENCE_MAX: Final = 2**63 - 1  # what the column holds
+
+
+@dataclass(frozen=True, slots=True)
+class AccountEdit:
+    profile: str | None = None
+    administrator: bool = False
+    priority: int = 0
+
+
+def _check_profile(tenant: Tenant, profile: str | None) -> None:
+    if profile is not None and profile not in tenant.settings.profiles:
+        raise Invalid("body.profile", profile, "a profile of this tenant, or null")
+
+
+def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """An empty department is none, as in upstream facts."""
+    given = {name: fields[name] for name in RECORD_FIELDS if name in fields}
+    if given.get("department") == "":
+        given["department"] = None
+    return given
+
+
+async def create(
+    tenant: Tenant, uow: UnitOfWork, external_id: str, fields: Mapping[str, Any], edit: AccountEdit, cause: Cause
+) -> Person | None:
+    """None when there is a person of this external id from this door. Raises Invalid."""
+    _check_profile(tenant, edit.profile)
+    user = ids.person_id(tenant.tenant, REST_SOURCE, external_id)
+    unknown = Person(user, REST_SOURCE, external_id, created_at=tenant.now)
+    account = replace(unknown.account, given_profile=edit.profile, administrator=edit.administrator, priority=edit.priority)
+    fact = Fact(ids.new_id(), FactType.HIRED, tenant.today, 0, _given(fields))
+    return await people.add_person(tenant, uow, replace(unknown, account=account), fact, replace(cause, fact=FactType.HIRED), None)
+
+
+async def change(tenant: Tenant, uow: UnitOfWork, before: Person, given: Mapping[str, Any], cause: Cause) -> Person:
+    """Call under the person's lock. Raises Invalid."""
+    _check_profile(tenant, given.get("profile"))
+    account = replace(before.account, **{_ACCOUNT[name]: value for name, value in given.items() if name in _ACCOUNT})
+    facts = (await store.facts(tenant.tenant, uow.connection, [before.user]))[before.user]
+    record = _given(given)
+    if record:
+        facts = await _add(tenant, uow, before, facts, FactType.CHANGED, record)
+    if given.get("status") == "left":
+        facts = await _add(tenant, uow, before, facts, FactType.LEFT, {})
+    after = rules.as_of(replace(before, account=account), facts, tenant)
+    return await people.save(tenant, uow, rules.revise(before, after, at=tenant.now, cause=replace(cause, fact=FactType.CHANGED)), None)
+
+
+async def reactivate(tenant: Tenant, uow: UnitOfWork, before: Person, modules: tuple[str, ...] | None, cause: Cause) -> Person:
+    """The person may log in, a leaver is hired again with what was known of them, and `assign_seats` names the modules whose revocations
+    are to end (default: all that are needed). Call under the person's lock. Raises Invalid, Conflict."""
+    facts = (await store.facts(tenant.tenant, uow.connection, [before.user]))[before.user]
+    assert before.record is not None
+    if not before.record.employed:
+        given = {name: getattr(before.record, name) for name in RECORD_FIELDS}
+        facts = await _add(tenant, uow, before, facts, FactType.HIRED, given)
+    after = rules.as_of(replace(before, account=replace(before.account, may_log_in=True)), facts, tenant)
+    needed = after.standing.need.modules
+    if modules is not None and (unneeded := sorted(set(modules) - set(needed))):
+        raise Invalid("body.modules", unneeded, "modules that the person needs: " + (", ".join(needed) or "none"))
+    if after.standing.need == NOTHING and after == before:
+        raise Conflict("nothing-to-reactivate", "The person may log in and needs no module.")
+    wanted = tuple(sorted(set(modules))) if modules is not None else needed
+    cause = replace(cause, reason=Reason.REACTIVATED.value)
+    revision = rules.revise(before, after, at=tenant.now, cause=cause, reactivate=wanted if needed else None)
+    return await people.save(tenant, uow, revision, None)
+
+
+async def _add(tenant: Tenant, uow: UnitOfWork, before: Person, facts: list[Fact], type_: FactType, given: dict[str, Any]) -> list[Fact]:
+    """One more fact of today, after all others of today: what an administrator says now holds now."""
+    last = max((fact.sequence for fact in facts if fact.effective_date == tenant.today), default=-1)
+    fact = Fact(ids.new_id(), type_, tenant.today, min(last + 1, _SEQUENCE_MAX), given)
+    await store.add_fact(tenant.tenant, uow.connection, before.user, fact, REST_SOURCE)
+    return [*facts, fact]

@@ -1,0 +1,97 @@
+"""How the parts of users are put together, and its roles."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from services.users.api import make_app
+from services.users.api.context import Context
+from services.users.chores import Chores
+from services.users.clock import Coordinator, Probe
+from services.users.context import Tenants
+from services.users.handlers import GROUP, TOPICS, Handlers
+from services.users.settings import Settings
+from services.users.settlement import OwnSettlement, Settlement
+from services.users.tokens import TokenIssuer, load_key
+from shared.clock import Clock, SystemClock
+from shared.database import Database
+from shared.database.migrate import upgrade
+from shared.errors import Transient
+from shared.messaging import Consumer, Parking, Relay
+from shared.runtime import serve, together
+from shared.web import ServiceClient
+
+ROLES = ("api", "consumer", "relay", "timers", "migrate", "all")
+
+
+class Users:
+    """The composition root: every part of one process, each replaceable by a test."""
+
+    def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        url = settings.database_url.get_secret_value()
+        self.database = Database(url, application_name="seatpool-users", pool_size=settings.database_pool_size)
+        self.tenants = Tenants(self.clock)
+        self.chores = Chores(self.database, self.tenants)
+        self.handlers = Handlers(self.tenants, self.chores.wake)
+        self.consumer = Consumer(group=GROUP, database=self.database, kafka=settings, topics=TOPICS, handlers=self.handlers.table())
+        self.relay = Relay(database=self.database, kafka=settings)
+        self.settlement = OwnSettlement(self.database, self.tenants, settings, self.consumer, TOPICS)
+        self.client = ServiceClient(settings)
+        self.coordinator = Coordinator(self.database, self.chores, self._probes(), self.clock)
+        self.parking = Parking(self.database, [self.consumer])
+
+    def _probes(self) -> dict[str, Probe]:
+        urls = {"seats": self.settings.seats_url, "invoicing": self.settings.invoicing_url, "notifier": self.settings.notifier_url}
+        return {"users": self.settlement} | {name: self._probe(url) for name, url in urls.items()}
+
+    def _probe(self, url: str) -> Probe:
+        async def ask(tenant: str) -> Settlement:
+            response = await self.client.get(f"{url}/v1/tenants/{tenant}/settlement")
+            if response.status_code != 200:
+                # Not there yet, as a service knows a tenant only from the events that it has read; or a fault that its own log tells of.
+                raise Transient(f"settlement: {url} answered {response.status_code}")
+            return Settlement.from_json(response.json())
+
+        return ask
+
+    def app(self) -> FastAPI:
+        issuer = TokenIssuer(load_key(self.settings.signing_key_file), self.settings.client_secrets(), self.settings.token_ttl_seconds)
+        context = Context(self.database, self.tenants, self.clock, issuer, self.chores, self.coordinator, self.settlement)
+        return make_app(self.settings, context, self.parking)
+
+    def roles(self, role: str) -> list[Callable[[], Awaitable[None]]]:
+        parts: dict[str, list[Callable[[], Awaitable[None]]]] = {
+            "api": [lambda: serve(self.app(), self.settings)],
+            "consumer": [self.consumer.run],
+            "relay": [self.relay.run],
+            "timers": [self.chores.run, self.coordinator.run],
+        }
+        return [run for name, runs in parts.items() if role in (name, "all") for run in runs]
+
+    async def close(self) -> None:
+        await self.client.close()
+        await self.consumer.close()
+        await self.database.dispose()
+
+
+@asynccontextmanager
+async def users(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Users]:
+    made = Users(settings, clock=clock)
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+async def main(role: str, settings: Settings) -> None:
+    """Until cancelled (`migrate`: until it is done)."""
+    if role in ("migrate", "all"):
+        await asyncio.to_thread(upgrade, "users", settings.database_url.get_secret_value())
+    if role == "migrate":
+        return
+    async with users(settings) as made:
+        await together(*(run() for run in made.roles(role)))

@@ -1,0 +1,5 @@
+from alembic import context
+
+from shared.database.migrate import run_env
+
+run_env(context)

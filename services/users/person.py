@@ -1,0 +1,196 @@
+"""One person as users keeps them, and what has to be said to others when they change. Pure: state in, state and messages out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from services.users import domain
+from services.users.domain import Account, Need, Record, Standing, Status
+from shared.schemas.base import Actor, Change
+from shared.schemas.seats_v1 import AssignSeats
+from shared.schemas.users_v1 import PersonAdded, PersonChanged, PersonLeft, PersonRepublished, PersonState
+
+NOBODY: Final = Standing(Status.EXPECTED, may_log_in=False, profile=None, need=domain.NOTHING)
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """What handlers need of a tenant. `now`: the tenant's time (UTC); `settings` as of `config_version`."""
+
+    tenant: str
+    zone: ZoneInfo
+    now: datetime
+    settings: domain.Settings
+    config_version: int
+    advancing_to: datetime | None = None
+
+    @property
+    def today(self) -> date:
+        return domain.local_today(self.now, self.zone)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """`sent` is the need that `assign_seats` said last (None: never spoken of), `revision` the last one drawn, `answered` the last one
+    that seats answered. `version` rises with each change."""
+
+    user: str
+    source: str
+    external_id: str
+    created_at: datetime
+    record: Record | None = None
+    account: Account = field(default_factory=Account)
+    standing: Standing = NOBODY
+    reconsider_on: date | None = None
+    version: int = 0
+    revision: int = 0
+    answered: int = 0
+    sent: Need | None = None
+    command_id: str | None = None
+    arrival: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Who or what made the change, as readers see it; `reason` None: seats' word for it is used."""
+
+    actor: Actor
+    reason: str | None = None
+    fact: domain.FactType | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A person after a change: to be stored, and the messages to be published with it in one transaction."""
+
+    person: Person
+    event: PersonState | None = None
+    command: AssignSeats | None = None
+    changed: bool = False
+
+
+def source_actor(source: str) -> Actor:
+    """An upstream source as the actor. Ids hold no slash (schemas, base), names of sources do."""
+    cleaned = "".join(c if c.isascii() and (c.isalnum() or c in "._:@-") else ":" for c in source).lstrip(":._@-")[:100]
+    return Actor(kind="source", id=cleaned or "unknown")
+
+
+def as_of(person: Person, facts: list[domain.Fact], tenant: Tenant) -> Person:
+    """The person as the facts make them today."""
+    record = domain.fold(facts, tenant.today)
+    # Who is added today is new today, however long ago the fact about their future came.
+    created_at = tenant.now if person.record is None else person.created_at
+    day = domain.reconsider_on(facts, record, tenant.today)
+    return stand(replace(person, record=record, created_at=created_at, reconsider_on=day), tenant)
+
+
+def stand(person: Person, tenant: Tenant) -> Person:
+    """The person with status, profile and need worked out anew."""
+    return replace(person, standing=domain.standing(person.record, person.account, tenant.settings, tenant.today))
+
+
+def _visible(person: Person) -> dict[str, str | int | bool | None]:
+    """What readers of users.events see of a person, in the order of the schema."""
+    record, standing = person.record or Record(employed=False), person.standing
+    return {
+        "login": record.login,
+        "email": record.email,
+        "name": record.name,
+        "job_title": record.job_title,
+        "department": record.department,
+        "profile": standing.profile,
+        "kind": record.kind,
+        "administrator": person.account.administrator,
+        "status": str(standing.status),
+        "modules": ",".join(standing.need.modules),
+    }
+
+
+def changes(before: Person, after: Person) -> tuple[Change, ...]:
+    old: Mapping[str, str | int | bool | None] = {} if before.record is None else _visible(before)
+    new = _visible(after)
+    return tuple(Change(field=name, old=old.get(name), new=value) for name, value in new.items() if old.get(name) != value)
+
+
+def event_of(model: type[PersonState], person: Person, at: datetime, actor: Actor, reason: str, changed: tuple[Change, ...]) -> PersonState:
+    record, standing = person.record, person.standing
+    assert record is not None, "nobody is told of a person who is only expected"
+    return model(
+        at=at,
+        actor=actor,
+        reason=reason,
+        changes=changed,
+        user=person.user,
+        external_id=person.external_id,
+        login=record.login,
+        email=record.email,
+        name=record.name,
+        job_title=record.job_title,
+        department=record.department,
+        profile=standing.profile,
+        kind=record.kind,
+        administrator=person.account.administrator,
+        status=standing.status.value,
+        modules=standing.need.modules,
+        version=person.version,
+    )
+
+
+def republished(person: Person, at: datetime, actor: Actor) -> PersonState:
+    return event_of(PersonRepublished, person, at, actor, "republished", ())
+
+
+def command_of(person: Person, reason: str, reactivate: tuple[str, ...]) -> AssignSeats:
+    need = person.standing.need
+    return AssignSeats(
+        user=person.user,
+        revision=person.revision,
+        modules=need.modules,
+        created_at=person.created_at,
+        administrator=need.administrator,
+        priority=need.priority,
+        partial=need.partial,
+        hold_until=need.hold_until,
+        reactivate=reactivate,
+        reason=reason,
+    )
+
+
+def revise(
+    before: Person,
+    after: Person,
+    *,
+    at: datetime,
+    cause: Cause,
+    reactivate: tuple[str, ...] | None = None,
+    anew: bool = False,
+    above: int = 0,
+) -> Revision:
+    """What follows from `before` having become `after`.
+
+    A need is sent when it differs from the last one sent, on every explicit reactivation (`reactivate` given) and when it has to be said
+    anew (`anew`), always with a new revision, higher than `above` as well (design, section 5). A revocation in a base module sends nothing:
+    it changes the status alone. Call under the person's row lock, so that no revision is drawn twice.
+    """
+    moved = changes(before, after) if after.record is not None else ()
+    reason = cause.reason or domain.reason_of(before.standing.status, after.standing.status, cause.fact)
+    # All that the row says of the person counts as a change of it (an ETag stands for it); bookkeeping of messages does not.
+    differs = (before.record, before.account, before.standing) != (after.record, after.account, after.standing)
+    if differs:
+        after = replace(after, version=before.version + 1)
+    command = None
+    if anew or reactivate is not None or domain.must_send(after.standing.need, before.sent):
+        after = replace(after, revision=max(before.revision, above) + 1, sent=after.standing.need)
+        command = command_of(after, reason, reactivate or ())
+    event = None
+    if moved:
+        if before.record is None:
+            model: type[PersonState] = PersonAdded
+        elif after.standing.status is Status.LEFT and before.standing.status is not Status.LEFT:
+            model = PersonLeft
+        else:
+            model = PersonChanged
+        event = event_of(model, after, at, cause.actor, reason, moved)
+    return Revision(after, event, command, changed=differs or command is not None or before.reconsider_on != after.reconsider_on)

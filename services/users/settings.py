@@ -1,0 +1,35 @@
+"""What users can be told from outside."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+
+from shared.settings import CommonSettings, DatabaseSettings, KafkaSettings
+
+SERVICES = ("users", "seats", "invoicing", "notifier")
+
+
+class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
+    port: int = Field(8001, ge=0, le=65535, description="Port that this process listens on; 0 takes a free one.")
+    signing_key_file: Path = Field(
+        Path("signing-key.pem"),
+        description="Ed25519 private key (PEM or JWK) that access tokens are signed with; made, readable by its owner alone, when missing.",
+    )
+    token_ttl_seconds: int = Field(900, ge=10, le=86_400, description="How long an access token is valid when its caller names no time.")
+    operator_secret: SecretStr = Field(
+        SecretStr(""), description="Secret of the client `operator`, who may do everything; empty: no such client."
+    )
+    client_secret_users: SecretStr = Field(SecretStr(""), description="Secret of the users service at the token endpoint; empty: none.")
+    client_secret_seats: SecretStr = Field(SecretStr(""), description="Secret of the seats service at the token endpoint; empty: none.")
+    client_secret_invoicing: SecretStr = Field(
+        SecretStr(""), description="Secret of the invoicing service at the token endpoint; empty: none."
+    )
+    client_secret_notifier: SecretStr = Field(
+        SecretStr(""), description="Secret of the notifier service at the token endpoint; empty: none."
+    )
+
+    def client_secrets(self) -> Mapping[str, SecretStr]:
+        """Of the clients that exist: one without a secret does not."""
+        secrets = {"operator": self.operator_secret} | {name: getattr(self, f"client_secret_{name}") for name in SERVICES}
+        return {name: secret for name, secret in secrets.items() if secret.get_secret_value()}

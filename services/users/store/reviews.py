@@ -1,0 +1,90 @@
+"""Work over many people that one change asks for, done in chunks (migration 0001, `reviews`)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+import orjson
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared import ids
+from shared.schemas.base import Actor
+from shared.schemas.envelope import Envelope
+
+
+class ReviewKind(StrEnum):
+    SETTINGS = "settings"  # everybody's need is worked out anew
+    POOL_OPENED = "pool_opened"  # who needs the module and has no seat of it asks again
+    REPUBLISH = "republish"  # everybody is published once more, for a reader that was rebuilt
+
+
+def cause_of(actor: Actor, envelope: Envelope | None) -> dict[str, str | None]:
+    """Kept with a review, so that what it publishes names who and what began it."""
+    kept = {"actor_kind": actor.kind, "actor_id": actor.id, "message": None, "source": None, "type": None, "correlation": None}
+    if envelope is not None:
+        kept |= {"message": envelope.id, "source": envelope.source, "type": envelope.type, "correlation": envelope.correlation}
+    return kept
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    review: str
+    tenant: str
+    kind: ReviewKind
+    module: str | None
+    after: int  # arrival of the last person done
+    cause: dict[str, str | None]
+    created_at: datetime
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(kind=self.cause["actor_kind"] or "system", id=self.cause["actor_id"] or "users")
+
+    @property
+    def envelope(self) -> Envelope | None:
+        """Of the message that asked for the review; None when a request did."""
+        id_, source, type_ = self.cause["message"], self.cause["source"], self.cause["type"]
+        if id_ is None or source is None or type_ is None:
+            return None
+        return Envelope(id=id_, source=source, type=type_, time=self.created_at, tenant=self.tenant, correlation=self.cause["correlation"])
+
+
+async def add(tenant: str, connection: AsyncConnection, kind: ReviewKind, cause: dict[str, str | None], module: str | None = None) -> None:
+    await connection.exec_driver_sql(
+        "INSERT INTO reviews (review_id, tenant_id, kind, module, cause, created_at) VALUES ($1, $2, $3, $4, $5, now())",
+        (ids.new_id(), tenant, kind.value, module, orjson.dumps(cause).decode()),
+    )
+
+
+async def take(connection: AsyncConnection, tenant: str | None = None) -> Review | None:
+    """The oldest review that nobody else is at, locked: two processes never do the same chunk. The oldest of each tenant only, because a
+    later one may rest on what the earlier one stores."""
+    result = await connection.exec_driver_sql(
+        "SELECT review_id, tenant_id, kind, module, after_arrival, cause, created_at FROM reviews r"
+        " WHERE ($1::text IS NULL OR r.tenant_id = $1)"
+        " AND NOT EXISTS (SELECT FROM reviews o WHERE o.tenant_id = r.tenant_id AND o.review_id < r.review_id)"
+        " ORDER BY r.review_id LIMIT 1 FOR UPDATE SKIP LOCKED",
+        (tenant,),
+    )
+    row = result.one_or_none()
+    if row is None:
+        return None
+    return Review(
+        row.review_id, row.tenant_id, ReviewKind(row.kind), row.module, row.after_arrival, orjson.loads(row.cause), row.created_at
+    )
+
+
+async def advance(tenant: str, connection: AsyncConnection, review: str, after: int) -> None:
+    await connection.exec_driver_sql(
+        "UPDATE reviews SET after_arrival = $3 WHERE tenant_id = $1 AND review_id = $2", (tenant, review, after)
+    )
+
+
+async def finish(tenant: str, connection: AsyncConnection, review: str) -> None:
+    await connection.exec_driver_sql("DELETE FROM reviews WHERE tenant_id = $1 AND review_id = $2", (tenant, review))
+
+
+async def count(tenant: str, connection: AsyncConnection) -> int:
+    result = await connection.exec_driver_sql("SELECT count(*) FROM reviews WHERE tenant_id = $1", (tenant,))
+    number: int = result.scalar_one()
+    return number

@@ -1,0 +1,116 @@
+"""Access tokens: who gets one, and the key that signs it."""
+
+import hmac
+import os
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from joserfc import jwt
+from joserfc.jwk import KeySet, OKPKey, thumbprint
+from pydantic import SecretStr
+
+from shared import ids
+from shared.errors import Invalid, Unauthenticated
+from shared.web.auth import AUDIENCE, ISSUER, OPERATOR, PERSON, SIGNING_ALGORITHM
+
+log = structlog.get_logger(__name__)
+
+RIGHTS: Final = ("account:read", "account:buy", "users:read", "users:manage", "log:read", OPERATOR)
+OPERATOR_CLIENT: Final = "operator"
+TTL_MAX_S: Final = 86_400
+
+
+def load_key(path: Path) -> OKPKey:
+    """The key in `path` (PEM or JWK), made there when it is missing. Raises ValueError when it is none of Ed25519."""
+    if not path.exists():
+        _make_key(path)
+    if path.stat().st_mode & 0o077:
+        log.warning("signing-key-readable-by-others", path=str(path))
+    key = OKPKey.import_key(path.read_bytes())
+    if key.curve_name != "Ed25519" or not key.is_private:
+        raise ValueError(f"{path} holds no private key of Ed25519")
+    return key
+
+
+def _make_key(path: Path) -> None:
+    """Complete or not there: written beside it and linked, so that of two processes that start at once both use the same key."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(OKPKey.generate_key("Ed25519").as_pem(private=True))
+        with suppress(FileExistsError):
+            path.hardlink_to(draft)
+    finally:
+        draft.unlink()
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a caller asked for, as in the form."""
+
+    client: str
+    secret: str
+    tenant: str | None = None
+    subject: str | None = None
+    scope: tuple[str, ...] | None = None
+    ttl_seconds: int | None = None
+
+
+class TokenIssuer:
+    def __init__(self, key: OKPKey, clients: Mapping[str, SecretStr], ttl_seconds: int) -> None:
+        self._key_id = thumbprint(key.as_dict(private=False))
+        self._key = OKPKey.import_key(key.as_dict(private=True), {"kid": self._key_id, "use": "sig", "alg": SIGNING_ALGORITHM})
+        self._public = KeySet([OKPKey.import_key(self._key.as_dict(private=False))])
+        self._clients, self._ttl = clients, ttl_seconds
+
+    def public_keys(self) -> KeySet:
+        return self._public
+
+    def jwks(self) -> dict[str, Any]:
+        return {"keys": [key.as_dict(private=False) for key in self._public.keys]}
+
+    def issue(self, grant: Grant, now: datetime) -> tuple[str, int]:
+        """(token, seconds that it is valid). Raises Unauthenticated, Invalid.
+
+        The operator's client may ask for any tenant, rights and subject; a service's gets the operator's rights in its own name.
+        """
+        self._authenticate(grant)
+        is_operator = grant.client == OPERATOR_CLIENT
+        if not is_operator and (grant.tenant is not None or grant.subject is not None or grant.scope is not None):
+            raise Invalid("body.scope", grant.scope, "nothing: a service's token is in its own name, with fixed rights")
+        rights = grant.scope if grant.scope is not None else (OPERATOR,)
+        if unknown := [right for right in rights if right not in RIGHTS]:
+            raise Invalid("body.scope", " ".join(unknown), f"names out of: {' '.join(RIGHTS)}")
+        ttl = self._ttl if grant.ttl_seconds is None else grant.ttl_seconds
+        kind = "service" if not is_operator else PERSON if grant.subject is not None and grant.tenant is not None else "client"
+        claims: dict[str, Any] = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": grant.subject or grant.client,
+            "rights": list(rights),
+            "kind": kind,
+            "iat": int(now.timestamp()),
+            "exp": int((now + timedelta(seconds=ttl)).timestamp()),
+            "jti": ids.new_id(),
+        }
+        if grant.tenant is not None:
+            claims["tenant"] = grant.tenant
+        header = {"alg": SIGNING_ALGORITHM, "typ": "JWT", "kid": self._key_id}
+        return jwt.encode(header, claims, self._key, algorithms=[SIGNING_ALGORITHM]), ttl
+
+    def _authenticate(self, grant: Grant) -> None:
+        """An unknown client costs the same comparison as a known one, so that time tells nothing of either."""
+        known = self._clients.get(grant.client)
+        expected = known.get_secret_value() if known is not None else secrets.token_hex(32)
+        matches = hmac.compare_digest(expected.encode(), grant.secret.encode())
+        if not matches or known is None:
+            log.warning("client-refused", client=grant.client[:100])
+            raise Unauthenticated("invalid-client", "The client is not known, or its secret is wrong.")
