@@ -71,6 +71,19 @@ class Reason(StrEnum):
     RESTORED = "restored"
     LAST_ADMINISTRATOR = "last_administrator"
     EXPANDED = "expanded"
+    REPLACED = "replaced"
+    TERMINATED = "terminated"
+    PERIOD_BEGAN = "period_began"
+    MARK_CROSSED = "mark_crossed"
+    LIMIT_REACHED = "limit_reached"
+    FREE_FOR_A_DAY = "free_for_a_day"
+    # answers to invoicing and to the clock
+    ORDERED = "ordered"
+    OPENED = "opened"
+    POLICY_SET = "policy_set"
+    SCHEDULED = "scheduled"
+    CLOCK_ADVANCED = "clock_advanced"
+    ERROR = "error"
     # withdrawn
     GRACE_EXPIRED = "grace_expired"
     BASE_MODULE_REVOKED = "base_module_revoked"
@@ -84,6 +97,8 @@ class Reason(StrEnum):
     GRACE_USED = "grace_used"
     REVOKED = "revoked"
     BASE_MODULE_REFUSED = "base_module_refused"
+    OTHER_MODULE_REFUSED = "other_module_refused"  # all or nothing
+    HOLD_PAST = "hold_past"  # the reservation would have expired before it was decided
     UNKNOWN_TENANT = "unknown_tenant"
     UNKNOWN_MODULE = "unknown_module"
     UNKNOWN_USER = "unknown_user"
@@ -98,6 +113,7 @@ class Reason(StrEnum):
     # rejected: the command makes no sense
     UNREADABLE = "unreadable"
     UNKNOWN_TYPE = "unknown_type"
+    INVALID_VALUE = "invalid_value"
     INVALID_COUNT = "invalid_count"
     INVALID_DURATION = "invalid_duration"
     INVALID_POLICY = "invalid_policy"
@@ -256,6 +272,8 @@ class PoolState(Payload):
     held: int
     waiting: int
     available: int  # max(0, licences - active - held)
+    warned: bool = False  # the mark `warn_at` was crossed and is not armed again
+    free_since: Instant | None = None  # since when a licence above that mark has been free
 
 
 class SeatsEvent(Payload):
@@ -267,6 +285,9 @@ class SeatsEvent(Payload):
     reason: str
     pools: tuple[PoolState, ...] = ()  # those touched
     period: str | None = None  # in force in this tenant
+    # Of an answer to a numbered command: its sender and number, so that state can be rebuilt from the decisions alone.
+    source: str | None = None
+    number: int | None = None
 
 
 class PersonEvent(SeatsEvent):
@@ -282,6 +303,7 @@ class ModuleSeat(Payload):
     deadline: Instant | None = None  # flagged: when it is revoked; held: when it expires
     since: Instant | None = None  # since when it is waited for, or flagged
     reason: str | None = None
+    order: int | None = None  # of a seat that was taken over: its place in the log
 
 
 # answers ---------------------------------------------------------------------------------------------------------------
@@ -319,6 +341,7 @@ class NeedAnswered(PersonEvent):
     need: Need
     modules: tuple[ModuleSeat, ...]
     released: tuple[ModuleName, ...] = ()
+    asked: str | None = None  # why, in the sender's words; `reason` is why it was decided so
 
 
 class SeatsAssigned(NeedAnswered):
@@ -341,8 +364,21 @@ class SeatsMoved(PersonEvent):
     revision: int
     from_prev: Position | None = None
     need: Need
+    moved: tuple[ModuleName, ...] = ()
     modules: tuple[ModuleSeat, ...]
-    released: tuple[ModuleName, ...] = ()
+    released: tuple[ModuleName, ...] = ()  # of `to`, no longer needed
+    from_released: tuple[ModuleName, ...] = ()  # what `from` held and `to` does not need
+    asked: str | None = None
+
+
+class ReplacementRefused(PersonEvent):
+    """`user` would have taken over. Nothing moved; both revisions are used up."""
+
+    from_user: Id
+    from_revision: int
+    revision: int
+    from_prev: Position | None = None
+    asked: str | None = None
 
 
 class LicencesAdded(SeatsEvent):
@@ -366,6 +402,7 @@ class ReductionRefused(SeatsEvent):
     order: Id | None = None
     module: ModuleName | None = None
     must_free: int | None = None  # seats to free first (B12)
+    instead: str | None = None  # what to send instead: how a module is terminated
     expected: Expected | None = None
     actual: Expected | None = None
 
@@ -392,6 +429,7 @@ class ClockSettled(SeatsEvent):
 
 class CommandIgnored(SeatsEvent):
     user: Id | None = None
+    order: Id | None = None
     last_revision: int | None = None
     last_number: int | None = None
 
@@ -399,6 +437,8 @@ class CommandIgnored(SeatsEvent):
 class CommandRejected(SeatsEvent):
     """The command cannot be understood or makes no sense; nothing was changed."""
 
+    user: Id | None = None
+    order: Id | None = None
     field: str | None = None
     value: str | None = None  # what stood there, cut to 200 characters
     expected: str | None = None  # what would be right
@@ -461,8 +501,19 @@ class PoolExpanded(SeatsEvent):
     by: int
 
 
+class PoolReduced(SeatsEvent):
+    """By a leaver (`terminate_reduces_pool`): `now` the licences, `period_end` the next period's number."""
+
+    module: ModuleName
+    by: int
+    reduce_at: str
+
+
 class PeriodStarted(SeatsEvent):
+    """`licences`: of each pool as the period began; `pools` shows what the rest of the decision made of them."""
+
     starts_at: Instant
+    licences: tuple[LicenceCount, ...] = ()
     reduction_limited: tuple[ModuleName, ...] = ()
 
 

@@ -17,3 +17,73 @@
 Times are int milliseconds since 1970 UTC inside, RFC 3339 strings in bodies. Rows are immutable: whoever holds one may keep it.
 Everything raises before it changes anything, or the tenant is put back as it was (an undo log of rows) and the exception goes on.
 """
+
+from services.seats.domain.decide import RULES, Rules, UnknownRules, decide, decide_tick, failed, rejected, settle_failed
+from services.seats.domain.evolve import complete, evolve, take_changed
+from services.seats.domain.forecast import Forecast, TooMuch, forecast, what_if
+from services.seats.domain.rows import (
+    Changed,
+    OrderRow,
+    PoolRow,
+    Row,
+    Seat,
+    TenantRow,
+    UserRow,
+    duration_ms,
+    from_instant,
+    from_json,
+    instant,
+    order_key,
+    pool_key,
+    tenant_key,
+    to_json,
+    to_ms,
+    user_key,
+)
+from services.seats.domain.state import LawBroken, Pool, Tenant, check_all, check_laws, load, pool_state
+from services.seats.domain.work import Command, Decision, Event
+
+__all__ = [
+    "RULES",
+    "Changed",
+    "Command",
+    "Decision",
+    "Event",
+    "Forecast",
+    "LawBroken",
+    "OrderRow",
+    "Pool",
+    "PoolRow",
+    "Row",
+    "Rules",
+    "Seat",
+    "Tenant",
+    "TenantRow",
+    "TooMuch",
+    "UnknownRules",
+    "UserRow",
+    "check_all",
+    "check_laws",
+    "complete",
+    "decide",
+    "decide_tick",
+    "duration_ms",
+    "evolve",
+    "failed",
+    "forecast",
+    "from_instant",
+    "from_json",
+    "instant",
+    "load",
+    "order_key",
+    "pool_key",
+    "pool_state",
+    "rejected",
+    "settle_failed",
+    "take_changed",
+    "tenant_key",
+    "to_json",
+    "to_ms",
+    "user_key",
+    "what_if",
+]

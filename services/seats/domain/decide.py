@@ -1,0 +1,217 @@
+"""The door: guards, settlement, the command, its events; all or nothing."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from services.seats.domain import need, pools
+from services.seats.domain.rows import INSTANT_MAX, Number, TenantRow, instant, to_ms
+from services.seats.domain.settle import settle
+from services.seats.domain.state import Tenant
+from services.seats.domain.work import ANSWER, CONSEQUENCE, PREFIX, SETTLED, Command, Decision, Event, Work
+from shared.schemas import seats_v1
+from shared.schemas.seats_v1 import Clock, Numbered, OpenTenant, Reason
+
+Handler = Callable[[Work, Any], None]
+
+
+class Rules(NamedTuple):
+    """One version of the rules: how a command is decided, and how what fell due is settled."""
+
+    decide: Callable[[dict[str, Tenant], Command, int, int], Decision]
+    settle: Callable[[Work, int], int]
+
+
+HANDLERS: dict[type, Handler] = {
+    seats_v1.AssignSeats: need.assign_seats,
+    seats_v1.ReplaceUser: need.replace_user,
+    seats_v1.OpenPool: pools.open_pool,
+    seats_v1.SetPolicy: pools.set_policy,
+    seats_v1.ClosePool: pools.close_pool,
+    seats_v1.AddLicences: pools.add_licences,
+    seats_v1.ReduceLicences: pools.reduce_licences,
+    seats_v1.ScheduleReduction: pools.schedule_reduction,
+    seats_v1.SchedulePeriod: pools.schedule_period,
+    seats_v1.ClockAdvanced: pools.clock_advanced,
+}
+
+
+class UnknownRules(Exception):
+    """A rules version that this release does not ship: the worker stops."""
+
+
+def rules_of(version: int) -> Rules:
+    try:
+        return RULES[version]
+    except KeyError:
+        raise UnknownRules(f"rules version {version}; this release knows {sorted(RULES)}") from None
+
+
+def decide(tenants: dict[str, Tenant], command: Command, clock_ms: int, rules: int = 1) -> Decision:
+    """The decision on one command, applied to `tenants`. `clock_ms`: the partition's clock.
+
+    Raises UnknownRules; LawBroken (the worker stops: the state is wrong); anything else is an error inside the decision, after which the
+    tenant
+    is what it was.
+    """
+    version = rules_of(rules)
+    tenant = tenants.get(command.tenant)
+    if tenant is not None:
+        tenant.begin()
+    try:
+        return version.decide(tenants, command, clock_ms, rules)
+    except Exception:
+        if tenant is not None:
+            tenant.restore()
+        else:
+            tenants.pop(command.tenant, None)
+        raise
+
+
+def decide_1(tenants: dict[str, Tenant], command: Command, clock_ms: int, rules: int = 1) -> Decision:
+    """Rules version 1. Everything that fell due by the tenant's time is settled first; then the command is decided."""
+    tenant, payload = tenants.get(command.tenant), command.payload
+    if tenant is None:
+        if isinstance(payload, OpenTenant):
+            return _open_tenant(tenants, command, payload, clock_ms, rules)
+        text = "open_tenant first"
+        event = rejected(command, None, clock_ms, Reason.UNKNOWN_TENANT, "tenant", command.tenant, text, rules)
+        return Decision([event], {})
+    work = Work(tenant, command.id, command.partition, command.offset, tenant.row.time if tenant.row.test_clock else clock_ms, rules)
+    due = tenant.due()
+    if due is not None and due <= work.at:
+        settle(work)
+    work.role = CONSEQUENCE
+    if not isinstance(payload, Numbered):
+        HANDLERS[type(payload)](work, payload)
+    elif not _ignored(work, command, payload.number):
+        _decide_numbered(work, command, payload)
+    due = tenant.due()
+    if due is not None and due <= work.at:
+        settle(work)  # a period scheduled for a time that has come
+    return work.finish()
+
+
+def _open_tenant(tenants: dict[str, Tenant], command: Command, payload: OpenTenant, clock_ms: int, rules: int) -> Decision:
+    test = payload.clock == Clock.TEST
+    wrong: tuple[Reason, str, str, str] | None = None
+    if payload.clock not in (Clock.TEST, Clock.REAL):
+        wrong = (Reason.INVALID_VALUE, "clock", payload.clock, "real or test")
+    elif test and (payload.at is None or not 0 <= to_ms(payload.at) <= INSTANT_MAX):
+        wrong = (Reason.INVALID_TIME, "at", str(payload.at), "the first time of a test clock, 1970 to 2200")
+    if wrong is not None:
+        return Decision([rejected(command, None, clock_ms, *wrong, rules)], {})
+    time = to_ms(payload.at) if test and payload.at is not None else clock_ms
+    tenant = Tenant(command.tenant, TenantRow(test, time, command.partition))
+    tenants[command.tenant] = tenant
+    work = Work(tenant, command.id, command.partition, command.offset, time, rules)
+    tenant.put_tenant(tenant.row._replace(numbers=_with_number(tenant.row.numbers, command, payload.number)))
+    body = work.answer("tenant_opened", Reason.OPENED, (), clock=payload.clock)
+    body |= {"source": command.source, "number": payload.number}
+    return work.finish()
+
+
+def _with_number(numbers: tuple[Number, ...], command: Command, number: int) -> tuple[Number, ...]:
+    others = (entry for entry in numbers if entry.source != command.source)
+    return tuple(sorted((*others, Number(command.source, number, command.id))))
+
+
+def _ignored(work: Work, command: Command, number: int) -> bool:
+    """Any number not above the last of its sender: seen before, or overtaken."""
+    last = next((entry for entry in work.tenant.row.numbers if entry.source == command.source), None)
+    if last is None or number > last.number:
+        return False
+    reason = Reason.DUPLICATE if last.command == command.id else Reason.STALE
+    order = getattr(command.payload, "order", None)
+    work.answer("command_ignored", reason, (), last_number=last.number, order=order)
+    return True
+
+
+def _decide_numbered(work: Work, command: Command, payload: Numbered) -> None:
+    tenant = work.tenant
+    tenant.put_tenant(tenant.row._replace(numbers=_with_number(tenant.row.numbers, command, payload.number)))
+    if isinstance(payload, OpenTenant):
+        pools.reject(work, pools.Wrong(Reason.TENANT_EXISTS, "tenant", command.tenant, "a tenant that is not open yet"))
+    else:
+        HANDLERS[type(payload)](work, payload)
+    answer = next(event for event in reversed(work.events) if event.body["role"] == ANSWER)
+    answer.body.update(source=command.source, number=payload.number)
+
+
+def decide_tick(
+    tenant: Tenant, tick: str, partition: int, offset: int, clock_ms: int, n: int = 0, limit: int = 10_000, rules: int = 1
+) -> Decision:
+    """One tenant's part of a tick: at most `limit` things due, the rest with the next tick. `n`: events already made at this offset.
+
+    Nothing on a test clock falls due by a tick. Raises as `decide`.
+    """
+    version = rules_of(rules)
+    tenant.begin()
+    if tenant.row.test_clock:
+        return Decision([], {})
+    try:
+        work = Work(tenant, tick, partition, offset, clock_ms, rules, n)
+        version.settle(work, limit)
+        return work.finish()
+    except Exception:
+        tenant.restore()
+        raise
+
+
+# Answers of the engine ---------------------------------------------------------------------------------------------------
+
+
+def _plain(command: str, partition: int, offset: int, role: str, at: int, rules: int, reason: str, period: str | None) -> dict[str, Any]:
+    position = {"partition": partition, "offset": offset}
+    body: dict[str, Any] = {
+        "command": command,
+        "position": position,
+        "role": role,
+        "at": instant(at),
+        "rules": rules,
+        "reason": str(reason),
+    }
+    body["pools"] = []
+    if period is not None:
+        body["period"] = period
+    return body
+
+
+def rejected(
+    command: Command,
+    tenant: Tenant | None,
+    clock_ms: int,
+    reason: str,
+    field: str | None = None,
+    value: str | None = None,
+    expected: str | None = None,
+    rules: int = 1,
+) -> Event:
+    """For what cannot be understood. Nothing is settled and no number used up; `command.payload` is not looked at."""
+    at, period = (tenant.now(clock_ms), tenant.row.period) if tenant is not None else (clock_ms, None)
+    body = _plain(command.id, command.partition, command.offset, ANSWER, at, rules, reason, period)
+    for name, text in (("field", field), ("value", value), ("expected", expected)):
+        if text is not None:
+            body[name] = text[:200]
+    for name in ("user", "order"):
+        known = getattr(command.payload, name, None)
+        if known is not None:
+            body[name] = known
+    return Event(PREFIX + "command_rejected", body)
+
+
+def failed(tenant: Tenant | None, command: Command, clock_ms: int, error_id: str, rules: int = 1) -> Event:
+    """The answer to a command whose decision raised an error; the tenant is as it was before it."""
+    at, period = (tenant.now(clock_ms), tenant.row.period) if tenant is not None else (clock_ms, None)
+    body = _plain(command.id, command.partition, command.offset, ANSWER, at, rules, Reason.ERROR, period)
+    body["error_id"] = error_id
+    return Event(PREFIX + "command_failed", body)
+
+
+def settle_failed(tenant: Tenant, tick: str, partition: int, offset: int, clock_ms: int, n: int, error_id: str, rules: int = 1) -> Event:
+    """A tick's settlement of this tenant raised an error; the others go on."""
+    body = _plain(tick, partition, offset, SETTLED, tenant.now(clock_ms), rules, Reason.ERROR, tenant.row.period)
+    body["error_id"] = error_id
+    return Event(PREFIX + "settle_failed", body, n)
+
+
+RULES: dict[int, Rules] = {1: Rules(decide_1, settle)}

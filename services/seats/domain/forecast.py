@@ -1,0 +1,66 @@
+"""What would be: the same rules run on the tenant itself, and every row put back afterwards. Never a copy."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from services.seats.domain.decide import decide, rules_of
+from services.seats.domain.rows import Row
+from services.seats.domain.state import Tenant, pool_state
+from services.seats.domain.work import Command, Event, Work
+
+
+class TooMuch(Exception):
+    """The question touches more rows than the cap."""
+
+
+class Forecast(NamedTuple):
+    """`pools`: PoolState bodies at that instant. `events`: what falls due until then, each at its own time, if nothing else changes."""
+
+    at: int
+    pools: list[dict[str, Any]]
+    events: list[Event]
+
+
+def forecast(tenant: Tenant, clock_ms: int, at_ms: int, cap: int = 200_000, rules: int = 1) -> Forecast:
+    """How the tenant will look at `at_ms` (its present time at the earliest). Raises TooMuch."""
+    settle = rules_of(rules).settle
+    tenant.begin()
+    now = tenant.now(clock_ms)
+    work = Work(tenant, "forecast", tenant.row.partition, 0, now, rules)
+    try:
+        while (due := tenant.due()) is not None and due <= at_ms:
+            work.move_to(max(due, now))
+            settle(work, 1)
+            if len(tenant.undo_log()) > cap:
+                raise TooMuch(f"more than {cap} rows change until then")
+        work.move_to(max(at_ms, now))
+        decision = work.finish()
+        return Forecast(work.at, [pool_state(tenant.pools[module]) for module in sorted(tenant.pools)], decision.events)
+    finally:
+        tenant.rollback()
+
+
+def what_if(tenants: dict[str, Tenant], commands: Sequence[Command], clock_ms: int, cap: int = 10_000, rules: int = 1) -> list[list[Event]]:
+    """The decisions on each of these commands, one after the other, if they came now; nothing is changed. Raises TooMuch, or what a
+    decision
+    raises. All commands are of one tenant; one that does not exist yet may be opened by the first."""
+    if len({command.tenant for command in commands}) != 1:
+        raise ValueError("the commands of a what-if are of one tenant")
+    tenant_id = commands[0].tenant
+    existing = tenants.get(tenant_id)
+    overlay = {tenant_id: existing} if existing is not None else {}
+    answers: list[list[Event]] = []
+    undone: dict[str, Row | None] = {}
+    try:
+        for command in commands:
+            answers.append(decide(overlay, command, clock_ms, rules).events)
+            tenant = overlay.get(tenant_id)
+            if tenant is not None and tenant is existing:
+                for key, old in tenant.undo_log().items():
+                    undone.setdefault(key, old)  # the oldest of each is what was there before the first command
+            if len(undone) > cap:
+                raise TooMuch(f"more than {cap} rows change")
+        return answers
+    finally:
+        if existing is not None:
+            existing.take_back(undone)

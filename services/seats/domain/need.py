@@ -1,0 +1,415 @@
+"""`assign_seats` and `replace_user`: what a person needs from now on."""
+
+from typing import Any, NamedTuple
+
+from services.seats.domain.rows import (
+    ACTIVE,
+    FLAGGED,
+    HELD,
+    INSTANT_MAX,
+    REFUSED,
+    REVOKED,
+    WAITING,
+    Flag,
+    Seat,
+    UserRow,
+    instant,
+    remembered,
+    revised,
+    seated,
+    shared_names,
+    to_ms,
+    unseated,
+)
+from services.seats.domain.settle import is_last_administrator, newest_active
+from services.seats.domain.state import Pool
+from services.seats.domain.work import CONSEQUENCE, Work, grace_ms
+from shared.schemas.seats_v1 import AssignSeats, Need, OverLimit, Reason, ReplaceUser
+
+LEFT = str(Reason.LEFT)
+
+
+class Outcome(NamedTuple):
+    """What a pool says to one newcomer. `state` active, flagged, held, waiting or refused."""
+
+    state: str
+    reason: str
+    since: int = 0
+    deadline: int | None = None
+    seq: int | None = None  # of a flag that goes on
+    expand: bool = False
+    instead_of_me: str | None = None  # who is flagged for the last administrator
+
+
+FREE = Outcome(ACTIVE, Reason.LICENCE_FREE)
+
+
+def assign_seats(work: Work, payload: AssignSeats) -> None:
+    tenant, user = work.tenant, payload.user
+    old = tenant.users.get(user)
+    if old is not None:
+        if old.command == work.command:
+            return ignore(work, Reason.DUPLICATE, user, old.revision)
+        if payload.revision <= old.revision:
+            return ignore(work, Reason.STALE, user, old.revision)
+    row, released = _adopt(work, user, old, payload, payload.revision, payload.hold_until)
+    if released and payload.reason == LEFT:
+        _shrink(work, old, released)
+    if old is not None and old.seats:
+        tenant.put_user(user, row)
+        work.level(Reason.SEAT_RELEASED)
+        row = tenant.users[user]
+    decided = _Asked(work, user, row, payload)
+    name, reason = decided.answer(payload.reason)
+    fields = decided.apply()
+    body = work.answer(name, reason, decided.touched(released), user, revision=payload.revision, need=need_json(payload, row), **fields)
+    if released:
+        body["released"] = released
+    if reason != payload.reason:
+        body["asked"] = payload.reason
+    decided.consequences()
+    return None
+
+
+def ignore(work: Work, reason: str, user: str, last_revision: int) -> None:
+    work.answer("command_ignored", reason, (), last_revision=last_revision)["user"] = user
+
+
+def need_json(need: Need, row: UserRow) -> dict[str, Any]:
+    """The Need as evolve and readers need it; defaults are left out."""
+    data: dict[str, Any] = {"modules": row.need, "created_at": instant(row.created_at)}
+    if row.administrator:
+        data["administrator"] = True
+    if row.priority:
+        data["priority"] = row.priority
+    if row.partial:
+        data["partial"] = True
+    if need.reactivate:
+        data["reactivate"] = need.reactivate
+    if need.hold_until is not None:
+        data["hold_until"] = instant(to_ms(need.hold_until))
+    return data
+
+
+def _adopt(work: Work, user: str, old: UserRow | None, need: Need, revision: int, hold: object) -> tuple[UserRow, list[str]]:
+    """The person's row with the new need and without what is no longer needed; the modules that were released.
+
+    A memory of a revocation ends when the module is no longer named, or `reactivate` names it. A place in the queue ends when a hold is
+    asked
+    for: a hold never waits.
+    """
+    modules = shared_names(need.modules)
+    created_at = to_ms(need.created_at)
+    if old is None:
+        return UserRow(modules, {}, revision, work.command, work.offset, created_at, need.administrator, need.priority, need.partial), []
+    released = [module for module in old.seats if module not in modules]
+    gone = released
+    if hold is not None:
+        gone = released + [module for module, seat in old.seats.items() if seat.state == WAITING and module in modules]
+    row = unseated(old, gone, work.offset) if gone else old
+    revoked = tuple(entry for entry in row.revoked if entry.module in modules and entry.module not in need.reactivate)
+    flags = remembered(row.flags, work.at)
+    return row._replace(
+        need=modules,
+        revision=revision,
+        command=work.command,
+        offset=work.offset,
+        created_at=created_at,
+        administrator=need.administrator,
+        priority=need.priority,
+        partial=need.partial,
+        revoked=revoked,
+        flags=flags,
+    ), released
+
+
+def _shrink(work: Work, old: UserRow | None, released: list[str]) -> None:
+    """M9: a leaver's active seat takes its licence along, before flags and queue are served; never the last one."""
+    tenant = work.tenant
+    for module in sorted(released):
+        pool = tenant.pools[module]
+        row = pool.row
+        if not row.terminate_reduces_pool or old is None or old.seats[module].state != ACTIVE:
+            continue
+        if row.reduce_at == "now":
+            if row.licences <= 1:
+                continue
+            licences = row.licences - 1
+            changed = row._replace(licences=licences, next_period=min(row.next_period, licences))
+        else:
+            if row.next_period <= 1:
+                continue
+            changed = row._replace(next_period=row.next_period - 1)
+        tenant.put_pool(module, changed)
+        work.emit("pool_reduced", Reason.TERMINATED, (module,), module=module, by=1, reduce_at=row.reduce_at)
+
+
+class _Asked:
+    """One person's need, decided: what each new module gets, and the answer made of it.
+
+    All or nothing: any module that rejects refuses them all; else any that waits makes all new ones wait; else they are granted. With
+    `partial`
+    the base modules are decided so first, and if they are granted, each other module by itself.
+    """
+
+    def __init__(self, work: Work, user: str, row: UserRow, need: Need) -> None:
+        self.work, self.user, self.row, self.need = work, user, row, need
+        self.hold = to_ms(need.hold_until) if need.hold_until is not None else None
+        self.revoked = {entry.module for entry in row.revoked}
+        self.new = [module for module in row.need if module not in row.seats and module not in self.revoked]
+        self.base_revoked = any(self._is_base(module) for module in self.revoked) if self.revoked else False
+        self.outcomes: dict[str, Outcome] = {}
+        if self.base_revoked:
+            self._refuse_rest(self.new, Reason.BASE_MODULE_REFUSED)
+        elif row.partial:
+            self._decide_partial()
+        elif self.new:
+            self._decide_together(self.new, self._waiting())
+
+    def _is_base(self, module: str) -> bool:
+        pool = self.work.tenant.pools.get(module)
+        return pool is not None and pool.row.base
+
+    def _waiting(self) -> list[str]:
+        """What makes the rest wait. A hold never waits, and is not made to."""
+        return [] if self.hold is not None else [module for module, seat in self.row.seats.items() if seat.state == WAITING]
+
+    def _refuse_rest(self, modules: list[str], reason: Reason) -> None:
+        for module in modules:
+            if module not in self.outcomes or self.outcomes[module].state != REFUSED:
+                self.outcomes[module] = Outcome(REFUSED, reason)
+
+    def _wait_rest(self, modules: list[str]) -> None:
+        for module in modules:
+            if self.outcomes[module].state != REFUSED:
+                self.outcomes[module] = Outcome(WAITING, Reason.POOL_FULL, self.work.at)
+
+    def _decide_together(self, modules: list[str], waiting: list[str]) -> None:
+        outcomes = self.outcomes
+        for module in modules:
+            outcomes[module] = self._ask(module)
+        refused = [module for module in modules if outcomes[module].state == REFUSED]
+        if refused:
+            base = any(self._is_base(module) for module in refused)
+            self._refuse_rest(modules, Reason.BASE_MODULE_REFUSED if base else Reason.OTHER_MODULE_REFUSED)
+        elif waiting or any(outcomes[module].state == WAITING for module in modules):
+            self._wait_rest(modules)
+
+    def _decide_partial(self) -> None:
+        base = [module for module in self.new if self._is_base(module)]
+        rest = [module for module in self.new if module not in base]
+        waits = [module for module in self._waiting() if self._is_base(module)]
+        self._decide_together(base, waits)
+        for module in rest:
+            self.outcomes[module] = self._ask(module)
+        if any(self.outcomes[module].state == REFUSED for module in base):
+            self._refuse_rest(rest, Reason.BASE_MODULE_REFUSED)
+        elif waits or any(self.outcomes[module].state == WAITING for module in base):
+            self._wait_rest(rest)
+
+    def _ask(self, module: str) -> Outcome:
+        work = self.work
+        pool = work.tenant.pools.get(module)
+        if pool is None:
+            return Outcome(REFUSED, Reason.UNKNOWN_MODULE)
+        free = pool.free > 0
+        if self.hold is not None:
+            if self.hold <= work.at or self.hold > INSTANT_MAX:
+                return Outcome(REFUSED, Reason.HOLD_PAST)
+            return Outcome(HELD, Reason.LICENCE_FREE, 0, self.hold) if free else Outcome(REFUSED, Reason.POOL_FULL)
+        if free:
+            return FREE
+        policy = pool.row.over_limit
+        if policy == OverLimit.FLAG:
+            return self._ask_flag(module, pool)
+        if policy == OverLimit.WAIT:
+            return Outcome(WAITING, Reason.POOL_FULL, work.at)
+        if policy == OverLimit.EXPAND:
+            cap = pool.row.expand_cap
+            if cap is None or pool.row.licences < cap:
+                return Outcome(ACTIVE, Reason.EXPANDED, expand=True)
+            return Outcome(REFUSED, Reason.EXPAND_CAP)
+        return Outcome(REFUSED, Reason.POOL_FULL)
+
+    def _ask_flag(self, module: str, pool: Pool) -> Outcome:
+        """T6: a flag given up, or run out, not more than 30 days ago goes on with its deadline; it is not renewed."""
+        work = self.work
+        kept: Flag | None = next((flag for flag in self.row.flags if flag.module == module), None)
+        if kept is not None and kept.deadline <= work.at:
+            return Outcome(REFUSED, Reason.GRACE_USED)
+        if pool.row.flag_cap is not None and pool.flagged >= pool.row.flag_cap:
+            return Outcome(REFUSED, Reason.FLAG_CAP)
+        if pool.row.base and is_last_administrator(work, self.user, self.row.administrator):
+            other = newest_active(work, module, self.user)
+            if other is not None:
+                return Outcome(ACTIVE, Reason.LAST_ADMINISTRATOR, instead_of_me=other)
+            return Outcome(FLAGGED, Reason.LAST_ADMINISTRATOR, work.at)
+        if kept is not None:
+            return Outcome(FLAGGED, Reason.OVER_LIMIT, kept.since, kept.deadline, kept.seq)
+        return Outcome(FLAGGED, Reason.OVER_LIMIT, work.at, work.at + grace_ms(pool.row))
+
+    # -- the answer -----------------------------------------------------------------------------------------------------
+
+    def answer(self, asked: str) -> tuple[str, str]:
+        """(event, reason)"""
+        if self.row.partial:
+            return "seats_assigned", asked
+        if self.base_revoked:
+            return "seats_refused", Reason.REVOKED
+        refused = [o.reason for o in self.outcomes.values() if o.state == REFUSED]
+        if refused:
+            own = [reason for reason in refused if reason not in (Reason.BASE_MODULE_REFUSED, Reason.OTHER_MODULE_REFUSED)]
+            return "seats_refused", own[0]
+        if any(seat.state == WAITING for seat in self.row.seats.values()) or any(o.state == WAITING for o in self.outcomes.values()):
+            return "seats_queued", asked
+        return "seats_assigned", asked
+
+    def touched(self, released: list[str]) -> list[str]:
+        """Pools the answer shows: those asked, and those that gave something back."""
+        if not released:
+            return list(self.outcomes)
+        return [*self.outcomes, *(module for module in released if module not in self.outcomes)]
+
+    def apply(self) -> dict[str, Any]:
+        """Seats the person as decided, with the log order of the answer; the answer's fields. A hold is taken up by a need without one."""
+        work, row = self.work, self.row
+        tenant, seq = work.tenant, work.next_seq()
+        if self.hold is None and any(seat.state == HELD for seat in row.seats.values()):
+            for module, seat in row.seats.items():
+                if seat.state == HELD:
+                    row = seated(row, module, Seat(ACTIVE, seat.seq), work.offset)
+        free = Seat(ACTIVE, seq)
+        simple = not row.flags and not row.revoked
+        seats = dict(row.seats)
+        for module, outcome in self.outcomes.items():
+            if outcome.state == REFUSED:
+                continue
+            if outcome.expand:
+                pool = tenant.pools[module].row
+                following = pool.next_period + 1 if pool.next_period else 0
+                tenant.put_pool(module, pool._replace(licences=pool.licences + 1, next_period=following))
+            seat = free if outcome.state == ACTIVE else Seat(outcome.state, outcome.seq or seq, outcome.since, outcome.deadline)
+            if simple:
+                seats[module] = seat
+            else:
+                row = seated(row, module, seat, work.offset)
+        if simple:
+            row = row._replace(seats=seats) if seats != row.seats else row
+        tenant.put_user(self.user, row)
+        self.row = row
+        return {"modules": self._modules(), "blocked_by": self._blocked()}
+
+    def _modules(self) -> list[dict[str, Any]]:
+        modules = []
+        for module in self.row.need:
+            seat = self.row.seats.get(module)
+            outcome = self.outcomes.get(module)
+            shown: dict[str, Any] = {"module": module}
+            if seat is None:
+                shown["state"] = REVOKED if outcome is None else REFUSED
+                shown["reason"] = str(Reason.REVOKED if outcome is None else outcome.reason)
+            else:
+                shown["state"] = seat.state
+                if seat.deadline is not None:
+                    shown["deadline"] = instant(seat.deadline)
+                if seat.since:
+                    shown["since"] = instant(seat.since)
+                if outcome is not None:
+                    shown["reason"] = str(outcome.reason)
+            modules.append(shown)
+        return modules
+
+    def _blocked(self) -> list[str] | None:
+        """Of a queued need: the modules waited for that have no free licence."""
+        pools = self.work.tenant.pools
+        waiting = [module for module, seat in self.row.seats.items() if seat.state == WAITING]
+        if not waiting or self.row.partial or any(o.state == REFUSED for o in self.outcomes.values()) or self.base_revoked:
+            return None
+        return sorted(module for module in waiting if pools[module].free <= 0)
+
+    def consequences(self) -> None:
+        work = self.work
+        work.role = CONSEQUENCE
+        for module, outcome in self.outcomes.items():
+            if outcome.expand and outcome.state == ACTIVE:
+                work.emit("pool_expanded", Reason.EXPANDED, (module,), module=module, by=1)
+            if outcome.instead_of_me is not None and outcome.state == ACTIVE:
+                work.flag(outcome.instead_of_me, module, Reason.LAST_ADMINISTRATOR)
+
+
+def replace_user(work: Work, payload: ReplaceUser) -> None:
+    """A17: one person's seats go to another with their states, deadlines and places; no pool changes. What the other needs besides is asked
+    for as by `assign_seats`; what nobody needs any more is released."""
+    tenant = work.tenant
+    giver, taker = tenant.users.get(payload.from_user), tenant.users.get(payload.to_user)
+    for user, row, revision in ((payload.to_user, taker, payload.to_revision), (payload.from_user, giver, payload.from_revision)):
+        if row is not None and row.command == work.command:
+            return ignore(work, Reason.DUPLICATE, user, row.revision)
+        if row is not None and revision <= row.revision:
+            return ignore(work, Reason.STALE, user, row.revision)
+    refusal = _no_replacement(payload, giver, taker)
+    if refusal is not None or giver is None:
+        return _refuse_replacement(work, payload, refusal or Reason.UNKNOWN_USER)
+    moved = [module for module in giver.seats if module in payload.to.modules]
+    left = [module for module in giver.seats if module not in payload.to.modules]
+    gone = unseated(giver, left, work.offset)
+    tenant.put_user(
+        payload.from_user,
+        gone._replace(
+            need=(), seats={}, revision=payload.from_revision, command=work.command, revoked=(), flags=remembered(gone.flags, work.at)
+        ),
+    )
+    row, released = _adopt(work, payload.to_user, taker, payload.to, payload.to_revision, None)
+    for module in moved:
+        row = seated(row, module, giver.seats[module], work.offset)
+    tenant.put_user(payload.to_user, row)
+    work.level(Reason.SEAT_RELEASED)
+    decided = _Asked(work, payload.to_user, tenant.users[payload.to_user], payload.to)
+    fields = decided.apply()
+    del fields["blocked_by"]
+    for shown in fields["modules"]:
+        if shown["module"] in moved:
+            shown["order"] = decided.row.seats[shown["module"]].seq
+    body = work.answer(
+        "seats_moved",
+        Reason.REPLACED,
+        dict.fromkeys([*decided.touched(released), *moved, *left]),
+        payload.to_user,
+        from_user=payload.from_user,
+        from_revision=payload.from_revision,
+        revision=payload.to_revision,
+        need=need_json(payload.to, decided.row),
+        moved=moved,
+        released=released,
+        from_released=left,
+        asked=payload.reason,
+        **fields,
+    )
+    body["from_prev"] = {"partition": work.partition, "offset": giver.offset}
+    decided.consequences()
+    return None
+
+
+def _refuse_replacement(work: Work, payload: ReplaceUser, reason: Reason) -> None:
+    """Nothing moves, but both revisions are used up: the same command read again must not succeed later."""
+    tenant = work.tenant
+    fields = {
+        "from_user": payload.from_user,
+        "from_revision": payload.from_revision,
+        "revision": payload.to_revision,
+        "asked": payload.reason,
+    }
+    giver = tenant.users.get(payload.from_user)
+    body = work.answer("replacement_refused", reason, (), payload.to_user, **fields)
+    if giver is not None:
+        body["from_prev"] = {"partition": work.partition, "offset": giver.offset}
+    for user, revision in ((payload.from_user, payload.from_revision), (payload.to_user, payload.to_revision)):
+        tenant.put_user(user, revised(tenant.users.get(user), revision, work.command, work.offset, work.at))
+
+
+def _no_replacement(payload: ReplaceUser, giver: UserRow | None, taker: UserRow | None) -> Reason | None:
+    if giver is None or not giver.seats or payload.from_user == payload.to_user:
+        return Reason.UNKNOWN_USER
+    if taker is not None and any(module in taker.seats and module in giver.seats for module in payload.to.modules):
+        return Reason.MODULE_ALREADY_HELD
+    return None

@@ -1,0 +1,48 @@
+"""A pool's policies: checked, merged, shown (rules.md, Policies)."""
+
+import re
+from typing import Any
+
+from services.seats.domain.rows import LICENCES_MAX, PoolRow, duration_ms
+from shared.schemas.seats_v1 import OverLimit, Policies, Reason, ReduceBelowUse
+
+FIELDS = ("over_limit", "flag_cap", "expand_cap", "grace", "reduce_below_use", "warn_at", "terminate_reduces_pool", "reduce_at")
+_MARK = re.compile(r"[1-9][0-9]?%|100%|(0|[1-9][0-9]{0,7})", re.ASCII)
+_WORDS = {
+    "over_limit": [str(word) for word in OverLimit],
+    "reduce_below_use": [str(word) for word in ReduceBelowUse],
+    "reduce_at": ["now", "period_end"],
+}
+
+
+def wrong_policy(policies: Policies) -> tuple[Reason, str, str, str] | None:
+    """(reason, field, value, what would be right) of the first policy that makes no sense."""
+    for field, words in _WORDS.items():
+        value = getattr(policies, field)
+        if value is not None and value not in words:
+            return Reason.INVALID_POLICY, f"policies.{field}", value, "one of " + ", ".join(words)
+    for field in ("flag_cap", "expand_cap"):
+        value = getattr(policies, field)
+        if value is not None and not 0 <= value <= LICENCES_MAX:
+            return Reason.INVALID_POLICY, f"policies.{field}", str(value), f"0 to {LICENCES_MAX}"
+    if policies.grace is not None and duration_ms(policies.grace) is None:
+        expected = "weeks to seconds of ISO 8601, a second to ten years, such as P7D (months and years have no exact length)"
+        return Reason.INVALID_DURATION, "policies.grace", policies.grace, expected
+    if policies.warn_at is not None and _MARK.fullmatch(policies.warn_at) is None:
+        return Reason.INVALID_POLICY, "policies.warn_at", policies.warn_at, "a share of the licences in use (90%) or licences left (5)"
+    return None
+
+
+def given_in(policies: Policies) -> dict[str, Any]:
+    return {field: value for field in FIELDS if (value := getattr(policies, field)) is not None}
+
+
+def merged(row: PoolRow, given: dict[str, Any]) -> PoolRow:
+    """What is given counts from now on. Another mark is a mark not yet crossed."""
+    if given.get("warn_at", row.warn_at) != row.warn_at:
+        given = {**given, "warned": False, "free_since": None}
+    return row._replace(**given)
+
+
+def shown(row: PoolRow) -> dict[str, Any]:
+    return {field: value for field in FIELDS if (value := getattr(row, field)) is not None}

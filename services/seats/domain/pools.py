@@ -1,0 +1,324 @@
+"""The commands of invoicing and of the clock: pools, licences, periods, time."""
+
+from typing import Any, NamedTuple
+
+from services.seats.domain.policies import given_in, merged, shown, wrong_policy
+from services.seats.domain.rows import (
+    DAY_MS,
+    INSTANT_MAX,
+    LICENCES_MAX,
+    OrderRow,
+    PoolRow,
+    Scheduled,
+    instant,
+    to_ms,
+)
+from services.seats.domain.settle import close, cut, cut_plan, settle
+from services.seats.domain.state import Pool
+from services.seats.domain.work import SETTLED, Work
+from shared.schemas.seats_v1 import (
+    AddLicences,
+    ClockAdvanced,
+    CloseAt,
+    ClosePool,
+    Expected,
+    LicenceCount,
+    OpenPool,
+    Reason,
+    ReduceBelowUse,
+    ReduceLicences,
+    SchedulePeriod,
+    ScheduleReduction,
+    SetPolicy,
+)
+
+SCHEDULED_MAX = 100
+WOULD_FLAG_SHOWN = 1000
+TERMINATE = "close_pool with at=period_end ends the module; at least one licence stays until then"
+
+
+class Wrong(NamedTuple):
+    """Why a command makes no sense: field, what stood there, what would be right."""
+
+    reason: Reason
+    field: str
+    value: str
+    expected: str
+
+
+def reject(work: Work, wrong: Wrong, order: str | None = None) -> None:
+    reason, field, value, expected = wrong
+    work.answer("command_rejected", reason, (), field=field, value=value[:200], expected=expected, order=order)
+
+
+def wrong_time(field: str, ms: int, expected: str) -> Wrong:
+    return Wrong(Reason.INVALID_TIME, field, instant(ms), expected)
+
+
+def wrong_counts(items: tuple[LicenceCount, ...], least: int) -> Wrong | None:
+    seen: set[str] = set()
+    for index, item in enumerate(items):
+        if not least <= item.quantity <= LICENCES_MAX:
+            return Wrong(Reason.INVALID_COUNT, f"items.{index}.quantity", str(item.quantity), f"{least} to {LICENCES_MAX}")
+        if item.module in seen:
+            return Wrong(Reason.INVALID_COUNT, f"items.{index}.module", item.module, "each module once")
+        seen.add(item.module)
+    return None if items else Wrong(Reason.INVALID_COUNT, "items", "[]", "at least one module")
+
+
+def items_json(items: tuple[LicenceCount, ...]) -> list[dict[str, Any]]:
+    return [{"module": item.module, "quantity": item.quantity} for item in items]
+
+
+# Pools -----------------------------------------------------------------------------------------------------------------
+
+
+def open_pool(work: Work, payload: OpenPool) -> None:
+    tenant, module = work.tenant, payload.module
+    if module in tenant.pools:
+        return reject(work, Wrong(Reason.POOL_EXISTS, "module", module, "a module without a pool; add_licences adds to one"))
+    if not 1 <= payload.licences <= LICENCES_MAX:
+        return reject(work, Wrong(Reason.INVALID_COUNT, "licences", str(payload.licences), f"1 to {LICENCES_MAX}"))
+    wrong = wrong_policy(payload.policies)
+    if wrong is not None:
+        return reject(work, Wrong(*wrong))
+    row = merged(PoolRow(payload.base, payload.licences, payload.licences), given_in(payload.policies))
+    tenant.put_pool(module, row)
+    work.answer("pool_opened", Reason.OPENED, (module,), module=module, base=payload.base, policies=shown(row))
+    return None
+
+
+def unknown_module(module: str) -> Wrong:
+    return Wrong(Reason.UNKNOWN_MODULE, "module", module, "a module with an open pool")
+
+
+def set_policy(work: Work, payload: SetPolicy) -> None:
+    pool = work.tenant.pools.get(payload.module)
+    if pool is None:
+        return reject(work, unknown_module(payload.module))
+    wrong = wrong_policy(payload.policies)
+    if wrong is not None:
+        return reject(work, Wrong(*wrong))
+    row = merged(pool.row, given_in(payload.policies))
+    work.tenant.put_pool(payload.module, row)
+    work.answer("policy_changed", Reason.POLICY_SET, (payload.module,), module=payload.module, policies=shown(row))
+    return None
+
+
+def close_pool(work: Work, payload: ClosePool) -> None:
+    tenant, module = work.tenant, payload.module
+    pool = tenant.pools.get(module)
+    if pool is None:
+        return reject(work, unknown_module(module))
+    if payload.at == CloseAt.PERIOD_END:
+        tenant.put_pool(module, pool.row._replace(next_period=0))
+        work.answer("pool_close_scheduled", Reason.SCHEDULED, (module,), module=module)
+    elif payload.at == CloseAt.NOW:
+        work.answer("pool_closed", Reason.POOL_CLOSED, (module,), module=module)
+        close(work, module)
+        work.level(Reason.SEAT_RELEASED)
+    else:
+        reject(work, Wrong(Reason.INVALID_VALUE, "at", payload.at, "now or period_end"))
+    return None
+
+
+# Licences --------------------------------------------------------------------------------------------------------------
+
+
+def actual(work: Work, items: tuple[LicenceCount, ...]) -> dict[str, Any]:
+    """What stands in place of `expected`."""
+    pools = [(item.module, work.tenant.pools[item.module].row) for item in items if item.module in work.tenant.pools]
+    shown_pools = [{"module": module, "licences": row.licences, "next_period": row.next_period} for module, row in pools]
+    return {"period": work.tenant.row.period, "pools": shown_pools}
+
+
+def still_holds(work: Work, expected: Expected) -> bool:
+    """The period, and licences and next_period of every pool named. What is not named was not taken for granted."""
+    if expected.period != work.tenant.row.period:
+        return False
+    for pool in expected.pools:
+        found = work.tenant.pools.get(pool.module)
+        if found is None or (found.row.licences, found.row.next_period) != (pool.licences, pool.next_period):
+            return False
+    return True
+
+
+def was_applied(work: Work, order: str) -> bool:
+    """An order is applied once, also if its sender puts it into another command."""
+    if order not in work.tenant.orders:
+        return False
+    work.answer("command_ignored", Reason.DUPLICATE, (), order=order)
+    return True
+
+
+def why_refused(work: Work, items: tuple[LicenceCount, ...], expected: Expected) -> Reason | None:
+    if any(item.module not in work.tenant.pools for item in items):
+        return Reason.UNKNOWN_MODULE
+    return None if still_holds(work, expected) else Reason.EXPECTED_DIFFERS
+
+
+def add_licences(work: Work, payload: AddLicences) -> None:
+    """The new licences first go to those revoked since the approval, then to flags, then to the queue."""
+    tenant, items = work.tenant, payload.items
+    if was_applied(work, payload.order):
+        return None
+    wrong = wrong_counts(items, 1)
+    if wrong is None:
+        for index, item in enumerate(items):
+            pool = tenant.pools.get(item.module)
+            if pool is not None and pool.row.licences + item.quantity > LICENCES_MAX:
+                wrong = Wrong(Reason.INVALID_COUNT, f"items.{index}.quantity", str(item.quantity), f"at most {LICENCES_MAX} in all")
+    if wrong is not None:
+        return reject(work, wrong, payload.order)
+    refused = why_refused(work, items, payload.expected)
+    modules = [item.module for item in items]
+    if refused is not None:
+        known = [module for module in modules if module in tenant.pools]
+        expected = payload.expected.model_dump(mode="json")
+        work.answer("order_refused", refused, known, order=payload.order, expected=expected, actual=actual(work, items))
+        return None
+    for item in items:
+        row = tenant.pools[item.module].row
+        total = row.licences + item.quantity
+        tenant.put_pool(item.module, row._replace(licences=total, next_period=total))
+    tenant.put_order(payload.order, OrderRow(work.command, work.offset))
+    approved = to_ms(payload.approved_at)
+    fields: dict[str, Any] = {"order": payload.order, "items": items_json(items), "approved_at": instant(approved)}
+    work.answer("licences_added", Reason.ORDERED, modules, **fields)
+    for module in sorted(modules, key=lambda module: (not tenant.pools[module].row.base, module)):
+        _restore(work, tenant.pools[module], approved)
+    work.level(Reason.LICENCE_BOUGHT)
+    return None
+
+
+def _restore(work: Work, pool: Pool, approved: int) -> None:
+    """Who was revoked since the approval and still needs the module gets it back, the oldest revocation first (then log order). Base
+    modules
+    come before the others, which nobody gets back who is still out of a base module."""
+    tenant, module = work.tenant, pool.module
+    if pool.free <= 0:
+        return
+    revoked = sorted(
+        (entry.at, entry.seq, user)
+        for user, row in tenant.users.items()
+        for entry in row.revoked
+        if entry.module == module and entry.at >= approved and module in row.need
+    )
+    for _, _, user in revoked:
+        if pool.free <= 0:
+            return
+        out_of_base = any(
+            e.module != module and e.module in tenant.pools and tenant.pools[e.module].row.base for e in tenant.users[user].revoked
+        )
+        if not out_of_base:
+            work.grant(user, module, Reason.RESTORED)
+
+
+def reduce_licences(work: Work, payload: ReduceLicences) -> None:
+    tenant, items = work.tenant, payload.items
+    if was_applied(work, payload.order):
+        return None
+    wrong = wrong_counts(items, 1)
+    if wrong is not None:
+        return reject(work, wrong, payload.order)
+    totals = [(item.module, tenant.pools[item.module].row.licences - item.quantity) for item in items if item.module in tenant.pools]
+    if _refuse_reduction(work, items, payload.expected, totals, payload.order):
+        return None
+    for module, licences in totals:
+        row = tenant.pools[module].row
+        tenant.put_pool(module, row._replace(licences=licences, next_period=min(row.next_period, licences)))
+    tenant.put_order(payload.order, OrderRow(work.command, work.offset))
+    work.answer("licences_reduced", Reason.ORDERED, [module for module, _ in totals], order=payload.order, items=items_json(items))
+    for module, _ in sorted(totals):
+        cut(work, module, Reason.REDUCTION)
+    return None
+
+
+def _refuse_reduction(
+    work: Work, items: tuple[LicenceCount, ...], expected: Expected, totals: list[tuple[str, int]], order: str | None
+) -> bool:
+    """Answers with the first thing that stands against the reduction. `totals`: the number wanted for each module."""
+    refused = why_refused(work, items, expected)
+    if refused is not None:
+        shown_expected = expected.model_dump(mode="json")
+        module = next((item.module for item in items if item.module not in work.tenant.pools), None)
+        work.answer("reduction_refused", refused, (), order=order, module=module, expected=shown_expected, actual=actual(work, items))
+        return True
+    for module, number in totals:
+        pool = work.tenant.pools[module]
+        if number == 0:
+            work.answer("reduction_refused", Reason.TERMINATE_INSTEAD, (module,), order=order, module=module, instead=TERMINATE)
+            return True
+        if not 0 < number <= pool.row.licences:
+            work.answer("reduction_refused", Reason.ABOVE_LICENCES, (module,), order=order, module=module)
+            return True
+        if pool.row.reduce_below_use == ReduceBelowUse.BLOCK and number < min(pool.in_use, pool.row.licences):
+            must_free = pool.in_use - number
+            work.answer("reduction_refused", Reason.BELOW_USE, (module,), order=order, module=module, must_free=must_free)
+            return True
+    return False
+
+
+def schedule_reduction(work: Work, payload: ScheduleReduction) -> None:
+    """T2 T12 T18: any number from 1 to the present licences, as often as one likes; the answer names who would be flagged."""
+    tenant, items = work.tenant, payload.items
+    wrong = wrong_counts(items, 0)
+    if wrong is not None:
+        return reject(work, wrong)
+    if _refuse_reduction(work, items, payload.expected, [(item.module, item.quantity) for item in items], None):
+        return None
+    would_flag = []
+    for item in items:
+        pool = tenant.pools[item.module]
+        tenant.put_pool(item.module, pool.row._replace(next_period=item.quantity))
+        _, flagged, last = cut_plan(work, pool, item.quantity)
+        users = flagged if last is None else [*flagged, last]
+        if users:
+            would_flag.append({"module": item.module, "users": users[:WOULD_FLAG_SHOWN], "count": len(users)})
+    modules = [item.module for item in items]
+    work.answer("reduction_scheduled", Reason.SCHEDULED, modules, items=items_json(items), would_flag=would_flag)
+    return None
+
+
+# Time ------------------------------------------------------------------------------------------------------------------
+
+
+def schedule_period(work: Work, payload: SchedulePeriod) -> None:
+    """A period scheduled again begins at its new time. One that should have begun by now begins in the same decision."""
+    tenant, starts_at = work.tenant, to_ms(payload.starts_at)
+    others = tuple(entry for entry in tenant.row.scheduled if entry.period != payload.period)
+    if payload.period == tenant.row.period:
+        return reject(work, Wrong(Reason.INVALID_VALUE, "period", payload.period, "a period that has not begun"))
+    if not -100 * 366 * DAY_MS < starts_at <= INSTANT_MAX:
+        return reject(work, wrong_time("starts_at", 0, "a time before 2200"))
+    if len(others) >= SCHEDULED_MAX:
+        return reject(work, Wrong(Reason.INVALID_VALUE, "period", payload.period, f"at most {SCHEDULED_MAX} periods scheduled"))
+    if any(entry.starts_at == starts_at for entry in others):
+        return reject(work, wrong_time("starts_at", starts_at, "a time at which no other period begins"))
+    entry = Scheduled(starts_at, payload.period, work.next_seq())
+    tenant.put_tenant(tenant.row._replace(scheduled=tuple(sorted((*others, entry)))))
+    work.answer("period_scheduled", Reason.SCHEDULED, (), next_period_id=payload.period, starts_at=instant(starts_at))
+    return None
+
+
+def clock_to(work: Work, payload: ClockAdvanced) -> Wrong | None:
+    """Checked before anything is settled, since the time is what this command says."""
+    tenant, to = work.tenant, to_ms(payload.to)
+    if not tenant.row.test_clock:
+        return Wrong(Reason.NOT_A_TEST_CLOCK, "to", str(payload.to), "a tenant opened on a test clock")
+    if not tenant.row.time <= to <= INSTANT_MAX:
+        return Wrong(Reason.INVALID_TIME, "to", str(payload.to), f"{instant(tenant.row.time)} to {instant(INSTANT_MAX)}")
+    return None
+
+
+def clock_advanced(work: Work, payload: ClockAdvanced) -> None:
+    wrong = clock_to(work, payload)
+    if wrong is not None:
+        return reject(work, wrong)
+    to = to_ms(payload.to)
+    work.tenant.put_tenant(work.tenant.row._replace(time=to))
+    work.move_to(to)
+    work.role = SETTLED
+    settle(work)
+    work.answer("clock_settled", Reason.CLOCK_ADVANCED, ())
+    return None

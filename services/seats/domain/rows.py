@@ -1,0 +1,267 @@
+"""The durable rows: all that is kept. Everything else (counts, heaps, queues) is a pure function of them.
+
+Rows are immutable tuples, so the store and the working state share them and whoever holds one may keep it. `seats` is a dict for speed
+and is
+never changed in place. Times are milliseconds since 1970 UTC.
+"""
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from sys import intern
+from typing import Any, NamedTuple
+
+from shared.schemas.base import format_instant
+
+ACTIVE, FLAGGED, HELD, WAITING, REFUSED, REVOKED = "active", "flagged", "held", "waiting", "refused", "revoked"
+STATES = {state: state for state in (ACTIVE, FLAGGED, HELD, WAITING)}
+DAY_MS = 24 * 60 * 60 * 1000
+FLAG_REMEMBERED_MS = 30 * DAY_MS  # rules.md T6: asking again within 30 days of the flag, the thirtieth included, keeps its deadline
+WARN_AGAIN_MS = DAY_MS
+GRACE_MS_MAX = 3660 * DAY_MS
+LICENCES_MAX = 10_000_000
+EVENTS_BITS = 24  # a decision has at most 16 million events
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+INSTANT_MAX = 7_258_118_400_000  # 2200-01-01: later ones are a slip of the sender, and a deadline after them must still be a date
+
+
+def to_ms(value: datetime) -> int:
+    delta = value - EPOCH
+    return delta.days * DAY_MS + delta.seconds * 1000 + delta.microseconds // 1000
+
+
+@lru_cache(maxsize=65_536)
+def instant(ms: int) -> str:
+    """RFC 3339 in UTC with milliseconds, as every message writes an instant."""
+    return format_instant(EPOCH + timedelta(milliseconds=ms))
+
+
+@lru_cache(maxsize=65_536)
+def from_instant(text: str) -> int:
+    return to_ms(datetime.fromisoformat(text))
+
+
+_DURATION = re.compile(r"P(?:(\d{1,6})W)?(?:(\d{1,6})D)?(?:T(?=\d)(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,9})S)?)?", re.ASCII)
+
+
+def duration_ms(text: str) -> int | None:
+    """Weeks to seconds of ISO 8601, at least a second; None for anything else (months and years have no exact length)."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        return None
+    weeks, days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    total = (((weeks * 7 + days) * 24 + hours) * 60 + minutes) * 60_000 + seconds * 1000
+    return total if 0 < total <= GRACE_MS_MAX else None
+
+
+def sequence(offset: int, n: int) -> int:
+    """Log order as one number: the command's offset, then the event within its decision."""
+    return offset << EVENTS_BITS | n
+
+
+class Seat(NamedTuple):
+    """`since`: flagged or waiting since, 0 else. `deadline`: revoked (flagged) or expiring (held) at; None for none."""
+
+    state: str
+    seq: int
+    since: int = 0
+    deadline: int | None = None
+
+
+class Flag(NamedTuple):
+    """A flag that was given up or ran out: asked for again in time, it goes on where it was."""
+
+    module: str
+    since: int
+    seq: int
+    deadline: int
+
+
+class Revoked(NamedTuple):
+    """Remembered until it is reactivated or no longer needed."""
+
+    module: str
+    at: int
+    seq: int
+
+
+class UserRow(NamedTuple):
+    """A person in a tenant. `revision` is kept when the last seat goes: a late duplicate would bring a leaver back."""
+
+    need: tuple[str, ...]
+    seats: dict[str, Seat]
+    revision: int
+    command: str  # id of the last assign_seats or replace_user: tells a duplicate from a stale one
+    offset: int  # of the command whose decision touched this person last
+    created_at: int
+    administrator: bool = False
+    priority: int = 0
+    partial: bool = False
+    revoked: tuple[Revoked, ...] = ()
+    flags: tuple[Flag, ...] = ()
+
+
+class PoolRow(NamedTuple):
+    base: bool
+    licences: int
+    next_period: int  # 1..licences; 0: closes when the period ends
+    over_limit: str = "flag"
+    flag_cap: int | None = None
+    expand_cap: int | None = None
+    grace: str = "P7D"
+    reduce_below_use: str = "flag_newest"
+    warn_at: str | None = None
+    terminate_reduces_pool: bool = False
+    reduce_at: str = "period_end"
+    warned: bool = False  # the mark was crossed and is not armed again
+    free_since: int | None = None  # since when a licence above the mark has been free
+
+
+class Scheduled(NamedTuple):
+    starts_at: int
+    period: str
+    seq: int
+
+
+class Number(NamedTuple):
+    """The last number of a sender, and the command that bore it."""
+
+    source: str
+    number: int
+    command: str
+
+
+class TenantRow(NamedTuple):
+    test_clock: bool
+    time: int  # a test clock's; at opening on a real one
+    partition: int
+    period: str | None = None
+    scheduled: tuple[Scheduled, ...] = ()  # in order of time
+    numbers: tuple[Number, ...] = ()
+
+
+class OrderRow(NamedTuple):
+    """An order that was applied: it is applied once, whatever its sender repeats."""
+
+    command: str
+    offset: int
+
+
+Row = UserRow | PoolRow | TenantRow | OrderRow
+Changed = dict[str, "Row | None"]
+
+
+def user_key(tenant: str, user: str) -> str:
+    return f"{tenant}|{user}"
+
+
+def pool_key(tenant: str, module: str) -> str:
+    return f"{tenant}|#pool|{module}"
+
+
+def tenant_key(tenant: str) -> str:
+    return f"{tenant}|#tenant"
+
+
+def order_key(tenant: str, order: str) -> str:
+    return f"{tenant}|#order|{order}"
+
+
+def to_json(key: str, row: Row) -> dict[str, Any]:
+    """The canonical form, equal for equal rows: what stands in the changelog, and what `verify` compares. Short names: rows are many."""
+    if isinstance(row, TenantRow):
+        lists = {name: [list(entry) for entry in getattr(row, name)] for name in ("scheduled", "numbers")}
+        return {**row._asdict(), **lists}
+    if not isinstance(row, UserRow):
+        return row._asdict()
+    data: dict[str, Any] = {"n": list(row.need), "s": {module: list(row.seats[module]) for module in sorted(row.seats)}}
+    data |= {"r": row.revision, "c": row.command, "o": row.offset, "t": row.created_at}
+    if row.administrator:
+        data["a"] = True
+    if row.priority:
+        data["p"] = row.priority
+    if row.partial:
+        data["x"] = True
+    if row.revoked:
+        data["v"] = [list(entry) for entry in row.revoked]
+    if row.flags:
+        data["f"] = [list(entry) for entry in row.flags]
+    return data
+
+
+def from_json(key: str, data: dict[str, Any]) -> Row:
+    """Reads `to_json`'s form after a trip through JSON. Names are interned: a million rows share a few modules."""
+    rest = key.partition("|")[2]
+    if rest.startswith("#pool|"):
+        return PoolRow(**data)
+    if rest == "#tenant":
+        scheduled = tuple(Scheduled(*entry) for entry in data["scheduled"])
+        return TenantRow(**{**data, "scheduled": scheduled, "numbers": tuple(Number(*entry) for entry in data["numbers"])})
+    if rest.startswith("#order|"):
+        return OrderRow(**data)
+    return _user_from_json(data)
+
+
+def _user_from_json(data: dict[str, Any]) -> UserRow:
+    get = data.get
+    return UserRow(
+        shared_names(data["n"]),
+        {intern(module): Seat(STATES[seat[0]], *seat[1:]) for module, seat in data["s"].items()},
+        data["r"],
+        data["c"],
+        data["o"],
+        data["t"],
+        get("a", False),
+        get("p", 0),
+        get("x", False),
+        tuple(Revoked(*entry) for entry in get("v", ())),
+        tuple(Flag(*entry) for entry in get("f", ())),
+    )
+
+
+@lru_cache(maxsize=4096)
+def _shared(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(intern(name) for name in names))
+
+
+def shared_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Each name once, in order; equal needs are one tuple in memory, as there are far fewer profiles than people."""
+    return _shared(tuple(names))
+
+
+# A person's row, step by step --------------------------------------------------------------------------------------------
+
+
+def seated(row: UserRow, module: str, seat: Seat, offset: int) -> UserRow:
+    """With that seat. Usable again, an old flag of the module is over; whoever sits is no longer remembered as revoked."""
+    flags, revoked = row.flags, row.revoked
+    if flags and seat.state in (ACTIVE, FLAGGED):
+        flags = tuple(flag for flag in flags if flag.module != module)
+    if revoked:
+        revoked = tuple(entry for entry in revoked if entry.module != module)
+    return row._replace(seats={**row.seats, module: seat}, offset=offset, flags=flags, revoked=revoked)
+
+
+def unseated(row: UserRow, modules: Iterable[str], offset: int) -> UserRow:
+    """Without those seats; flags given up are remembered. A flag without a deadline has none to keep."""
+    gone = set(modules)
+    flags = row.flags
+    for module in row.seats:
+        seat = row.seats[module]
+        if module in gone and seat.state == FLAGGED and seat.deadline is not None:
+            kept = tuple(flag for flag in flags if flag.module != module)
+            flags = (*kept, Flag(module, seat.since, seat.seq, seat.deadline))
+    return row._replace(seats={m: s for m, s in row.seats.items() if m not in gone}, offset=offset, flags=tuple(sorted(flags)))
+
+
+def remembered(flags: tuple[Flag, ...], at: int) -> tuple[Flag, ...]:
+    """Those set at most 30 days ago."""
+    return tuple(flag for flag in flags if at - flag.since <= FLAG_REMEMBERED_MS) if flags else flags
+
+
+def revised(row: UserRow | None, revision: int, command: str, offset: int, at: int) -> UserRow:
+    """Nothing but the revision used up; for a person not known before, a row that says so."""
+    if row is None:
+        return UserRow((), {}, revision, command, offset, at)
+    return row._replace(revision=revision, command=command, offset=offset)

@@ -1,0 +1,189 @@
+"""What falls due, cuts, and the end of a pool: the rules that take seats away."""
+
+from services.seats.domain.rows import ACTIVE, FLAGGED, HELD, Revoked, Seat, instant, unseated
+from services.seats.domain.state import GRACE, HOLD, PERIOD, Due, Pool
+from services.seats.domain.work import Work
+from shared.schemas.seats_v1 import Reason, ReduceBelowUse
+
+NO_LIMIT = 1 << 62
+
+
+def settle(work: Work, limit: int = NO_LIMIT) -> int:
+    """Everything due by the tenant's time, in order of due time; at one instant hold expiries, then graces, then the period, then by log
+    position (of the hold, the flag, the scheduling), then by user and module. Returns how many things it settled, at most `limit`."""
+    tenant, count = work.tenant, 0
+    while count < limit:
+        due = tenant.due()
+        if due is None or due > work.at:
+            return count
+        # Left on the heap: it stops counting with the change, and stays if the decision is taken back.
+        _fall_due(work, tenant.due_heap[0])
+        count += 1
+    return count
+
+
+def _fall_due(work: Work, entry: Due) -> None:
+    _, kind, _, user, module = entry
+    tenant = work.tenant
+    if kind == HOLD:
+        tenant.put_user(user, unseated(tenant.users[user], (module,), work.offset))
+        work.emit("hold_expired", Reason.HOLD_EXPIRED, (module,), user, module=module)
+        work.level(Reason.LICENCE_FREE)
+    elif kind == GRACE:
+        _end_grace(work, user, module)
+    elif kind == PERIOD:
+        start_period(work)
+    else:
+        tenant.put_pool(module, tenant.pools[module].row._replace(warned=False, free_since=None))
+        work.emit("warning_armed", Reason.FREE_FOR_A_DAY, (module,), module=module)
+
+
+def is_last_administrator(work: Work, user: str, administrator: bool) -> bool:
+    """Would the tenant be left without an administrator seated (active or flagged) in any base module, if this person were not?"""
+    return administrator and not (work.tenant.administrators - {user})
+
+
+def newest_active(work: Work, module: str, but: str) -> str | None:
+    """The most recently created person active in the pool, of those created at one time the one whose seat was decided last."""
+    newest = max(
+        (
+            (row.created_at, seat.seq, user)
+            for user, row in work.tenant.users.items()
+            if user != but and (seat := row.seats.get(module)) is not None and seat.state == ACTIVE
+        ),
+        default=None,
+    )
+    return newest[2] if newest is not None else None
+
+
+def _end_grace(work: Work, user: str, module: str) -> None:
+    tenant = work.tenant
+    row, pool = tenant.users[user], tenant.pools[module]
+    seat = row.seats[module]
+    if pool.row.base and is_last_administrator(work, user, row.administrator):
+        other = newest_active(work, module, user)
+        if other is None:
+            work.seat(user, module, seat._replace(deadline=None))
+            work.emit("seat_flagged", Reason.LAST_ADMINISTRATOR, (module,), user, module=module)
+            return
+        work.clear(user, module, Reason.LAST_ADMINISTRATOR)
+        work.flag(other, module, Reason.LAST_ADMINISTRATOR)
+        return
+    revoke(work, user, module)
+
+
+def revoke(work: Work, user: str, module: str) -> None:
+    """The grace is over. Out of a base module a person gives up all other seats in the same decision."""
+    tenant = work.tenant
+    row, base = tenant.users[user], tenant.pools[module].row.base
+    flagged_at = row.seats[module].since
+    revoked = tuple(entry for entry in row.revoked if entry.module != module)
+    row = unseated(row, (module,), work.offset)._replace(revoked=tuple(sorted((*revoked, Revoked(module, work.at, work.next_seq())))))
+    tenant.put_user(user, row)
+    work.emit("seat_revoked", Reason.GRACE_EXPIRED, (module,), user, module=module, base=base, flagged_at=instant(flagged_at))
+    if base:
+        for other in sorted(row.seats):
+            release(work, user, other, Reason.BASE_MODULE_REVOKED)
+    work.level(Reason.SEAT_RELEASED)
+
+
+def release(work: Work, user: str, module: str, reason: str) -> None:
+    """Takes the seat away without a grace; what it frees is for the caller to level."""
+    tenant = work.tenant
+    tenant.put_user(user, unseated(tenant.users[user], (module,), work.offset))
+    work.emit("seat_released", reason, (module,), user, module=module)
+
+
+def cut_order(work: Work, pool: Pool) -> tuple[list[tuple[int, str]], list[tuple[int, int, str]]]:
+    """(holds, active) of a pool in the order in which a cut takes them: the newest hold first; the most recently created person first,
+    of those created at one time the one whose seat was decided last."""
+    module = pool.module
+    holds: list[tuple[int, str]] = []
+    active: list[tuple[int, int, str]] = []
+    for user, row in work.tenant.users.items():
+        seat = row.seats.get(module)
+        if seat is None:
+            continue
+        if seat.state == ACTIVE:
+            active.append((row.created_at, seat.seq, user))
+        elif seat.state == HELD:
+            holds.append((seat.seq, user))
+    holds.sort(reverse=True)
+    active.sort(reverse=True)
+    return holds, active
+
+
+def cut_plan(work: Work, pool: Pool, licences: int) -> tuple[list[str], list[str], str | None]:
+    """(holds cancelled, people flagged, the last administrator if there is nobody else to flag) when the pool has only `licences`.
+
+    The last administrator of a base module is passed over, unless nobody else is left: that flag has no deadline.
+    """
+    over = pool.active + pool.held - licences
+    if over <= 0:
+        return [], [], None
+    holds, active = cut_order(work, pool)
+    cancelled = [user for _, user in holds[:over]]
+    over -= len(cancelled)
+    last = None
+    if pool.row.base and len(work.tenant.administrators) == 1:
+        (last,) = work.tenant.administrators
+    flagged = [user for _, _, user in active[: over + 1] if user != last][:over]
+    return cancelled, flagged, last if len(flagged) < over else None
+
+
+def cut(work: Work, module: str, reason: str) -> None:
+    """Brings active and held down to the licences: holds go first, then the newest are flagged with a full grace."""
+    pool = work.tenant.pools[module]
+    cancelled, flagged, last = cut_plan(work, pool, pool.row.licences)
+    for user in cancelled:
+        work.tenant.put_user(user, unseated(work.tenant.users[user], (module,), work.offset))
+        work.emit("hold_cancelled", reason, (module,), user, module=module)
+    for user in flagged:
+        work.flag(user, module, reason)
+    if last is not None:
+        work.seat(last, module, Seat(FLAGGED, work.next_seq(), work.at, None))
+        work.emit("seat_flagged", Reason.LAST_ADMINISTRATOR, (module,), last, module=module)
+
+
+def close(work: Work, module: str) -> None:
+    """Takes every seat of a pool that is closed, in the order of their holders' ids; what its holders waited for besides may now be
+    served."""
+    tenant = work.tenant
+    tenant.put_pool(module, None)
+    for user in sorted(user for user, row in tenant.users.items() if module in row.seats):
+        row = tenant.users[user]
+        tenant.put_user(user, row._replace(seats={m: s for m, s in row.seats.items() if m != module}, offset=work.offset))
+        work.emit("seat_released", Reason.POOL_CLOSED, (module,), user, module=module)
+
+
+def start_period(work: Work) -> None:
+    """The next period's numbers come into force, pool by pool in the order of their names; under `block` never below what is in use."""
+    tenant = work.tenant
+    begun, rest = tenant.row.scheduled[0], tenant.row.scheduled[1:]
+    tenant.put_tenant(tenant.row._replace(period=begun.period, scheduled=rest))
+    limited, closing, licences = [], [], []
+    for module in sorted(tenant.pools):
+        pool = tenant.pools[module]
+        row = pool.row
+        number = row.next_period
+        if number == 0:
+            closing.append(module)
+            continue
+        if row.reduce_below_use == ReduceBelowUse.BLOCK:
+            number = max(number, min(pool.in_use, row.licences))
+            if number > row.next_period:
+                limited.append(module)
+        if number != row.licences or number != row.next_period:
+            tenant.put_pool(module, row._replace(licences=number, next_period=number))
+        licences.append({"module": module, "quantity": number})
+    reason = Reason.REDUCTION_LIMITED if limited else Reason.PERIOD_BEGAN
+    # Invoiced by these numbers: the pools of an event show the end of the whole decision, an expansion after this one included.
+    work.emit(
+        "period_started", reason, sorted(tenant.pools), starts_at=instant(begun.starts_at), licences=licences, reduction_limited=limited
+    )
+    for module in closing:
+        work.emit("pool_closed", Reason.PERIOD_BEGAN, (module,), module=module)
+        close(work, module)
+    for module in sorted(tenant.pools):
+        cut(work, module, Reason.REDUCTION)
+    work.level(Reason.LICENCE_FREE)

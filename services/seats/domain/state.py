@@ -1,0 +1,460 @@
+"""A tenant's working state: its rows, and the counts, heaps and queues derived from them.
+
+Every change goes through `put_*`, which keeps what is derived right and the old row in an undo log, so that a decision that fails is
+taken back
+row by row. Heaps are cleaned lazily: an entry counts only while the row still says the same, and a heap that is mostly rubbish is rebuilt.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from heapq import heapify, heappop, heappush
+from typing import Any, NamedTuple
+
+from services.seats.domain.rows import (
+    ACTIVE,
+    FLAGGED,
+    HELD,
+    WAITING,
+    WARN_AGAIN_MS,
+    Changed,
+    OrderRow,
+    PoolRow,
+    Row,
+    Seat,
+    TenantRow,
+    UserRow,
+    instant,
+    order_key,
+    pool_key,
+    tenant_key,
+    user_key,
+)
+
+HOLD, GRACE, PERIOD, REARM = 0, 1, 2, 3  # in this order at one instant (design, section 2: time is part of the log)
+RUBBISH_MIN = 1000
+Due = tuple[int, int, int, str, str]  # instant, kind, log order, user (of a period: its id), module
+Place = tuple[int, int, int, str]  # -priority, waiting since, log order, user
+Unit = tuple[str, ...]  # modules served together, sorted
+
+
+class LawBroken(Exception):
+    """The state contradicts the laws of design.md section 4: a bug, and every further decision would build on it."""
+
+
+class Pool:
+    """`row` and what is counted from the seats."""
+
+    __slots__ = ("active", "flag_heap", "flagged", "held", "module", "row", "units", "waiting")
+
+    def __init__(self, module: str, row: PoolRow) -> None:
+        self.module, self.row = module, row
+        self.active = self.flagged = self.held = self.waiting = 0
+        self.flag_heap: list[tuple[int, int, str]] = []  # flagged since, log order, user
+        self.units: set[Unit] = set()  # units somebody waits in, with this module
+
+    @property
+    def free(self) -> int:
+        """Licences nobody sits on; below 0 only while a cut is being carried out."""
+        return self.row.licences - self.active - self.held
+
+    @property
+    def in_use(self) -> int:
+        return self.active + self.flagged + self.held
+
+    def count(self, state: str, by: int) -> None:
+        if state == ACTIVE:
+            self.active += by
+        elif state == FLAGGED:
+            self.flagged += by
+        elif state == HELD:
+            self.held += by
+        else:
+            self.waiting += by
+
+
+class Tenant:
+    """Not thread-safe: one worker owns it, and a decision is one synchronous call."""
+
+    __slots__ = ("_undo", "administrators", "due_heap", "id", "orders", "pools", "queues", "row", "timed", "touched", "users")
+
+    def __init__(self, tenant: str, row: TenantRow) -> None:
+        self.id, self.row = tenant, row
+        self.users: dict[str, UserRow] = {}
+        self.pools: dict[str, Pool] = {}
+        self.orders: dict[str, OrderRow] = {}
+        self.administrators: set[str] = set()  # with an active or flagged seat of a base module
+        self.due_heap: list[Due] = []
+        self.timed = 0  # entries of due_heap that count
+        self.queues: dict[Unit, dict[str, list[Place]]] = {}  # a heap per module of the unit: ages differ by module
+        self.touched: dict[str, int] = {}  # pools of this decision -> available before it
+        self._undo: dict[str, Row | None] = {}
+
+    # -- time ----------------------------------------------------------------------------------------------------------
+
+    def now(self, clock_ms: int) -> int:
+        return self.row.time if self.row.test_clock else clock_ms
+
+    def due(self) -> int | None:
+        """When the next thing falls due; None when nothing will."""
+        heap = self.due_heap
+        while heap:
+            if self._counts(heap[0]):
+                return heap[0][0]
+            heappop(heap)
+        return None
+
+    def tick_due(self) -> int | None:
+        """As `due`, but ticks leave a test clock alone."""
+        return None if self.row.test_clock else self.due()
+
+    def _counts(self, entry: Due) -> bool:
+        at, kind, seq, user, module = entry
+        if kind == PERIOD:
+            return any(s.seq == seq and s.starts_at == at for s in self.row.scheduled)
+        if kind == REARM:
+            pool = self.pools.get(module)
+            return pool is not None and pool.row.free_since is not None and pool.row.free_since + WARN_AGAIN_MS == at
+        row = self.users.get(user)
+        seat = row.seats.get(module) if row is not None else None
+        return seat is not None and seat.deadline == at and seat.seq == seq and (seat.state == FLAGGED) == (kind == GRACE)
+
+    def _push_due(self, entry: Due) -> None:
+        heap = self.due_heap
+        if len(heap) > RUBBISH_MIN and len(heap) > 2 * self.timed + RUBBISH_MIN:
+            heap[:] = sorted({old for old in heap if self._counts(old)})
+        heappush(heap, entry)
+
+    # -- rows ----------------------------------------------------------------------------------------------------------
+
+    def rows(self) -> Iterator[tuple[str, Row]]:
+        yield tenant_key(self.id), self.row
+        for module, pool in self.pools.items():
+            yield pool_key(self.id, module), pool.row
+        for order, row in self.orders.items():
+            yield order_key(self.id, order), row
+        for user, person in self.users.items():
+            yield user_key(self.id, user), person
+
+    def begin(self) -> None:
+        self._undo = {}
+        self.touched = {}
+
+    def changed(self) -> Changed:
+        """The rows changed since `begin`, as they are now."""
+        return {key: self._get(key) for key, old in self._undo.items() if self._get(key) is not old}
+
+    def before(self, user: str) -> UserRow | None:
+        """The person's row as it was at `begin`."""
+        key = user_key(self.id, user)
+        if key in self._undo:
+            row = self._undo[key]
+            assert row is None or isinstance(row, UserRow)
+            return row
+        return self.users.get(user)
+
+    def rollback(self) -> None:
+        """Puts every row back as it was at `begin`."""
+        self.take_back(dict(self._undo))
+
+    def take_back(self, old_rows: Mapping[str, Row | None]) -> None:
+        """Puts these rows back. Seats are counted in pools: closed ones come back first, opened ones go last."""
+        for key in sorted(old_rows, key=lambda key: 1 if "|#pool|" not in key else 0 if old_rows[key] is not None else 2):
+            self._put(key, old_rows[key])
+        self.begin()
+
+    def restore(self) -> None:
+        """After an error in the middle of a change, when nothing derived can be trusted: the rows as they were, the rest made anew from
+        them."""
+        rows = dict(self.rows())
+        for key, old in self._undo.items():
+            if old is None:
+                rows.pop(key, None)
+            else:
+                rows[key] = old
+        fresh = load(rows.items())[self.id]
+        for name in self.__slots__:
+            setattr(self, name, getattr(fresh, name))
+
+    def undo_log(self) -> Mapping[str, Row | None]:
+        """The rows touched since `begin`, as they were."""
+        return self._undo
+
+    def _get(self, key: str) -> Row | None:
+        rest = key[len(self.id) + 1 :]
+        if rest.startswith("#pool|"):
+            pool = self.pools.get(rest[6:])
+            return pool.row if pool is not None else None
+        if rest == "#tenant":
+            return self.row
+        return self.orders.get(rest[7:]) if rest.startswith("#order|") else self.users.get(rest)
+
+    def _put(self, key: str, row: Row | None) -> None:
+        rest = key[len(self.id) + 1 :]
+        if isinstance(row, TenantRow):
+            self.put_tenant(row)
+        elif rest.startswith("#pool|"):
+            assert row is None or isinstance(row, PoolRow)
+            self.put_pool(rest[6:], row)
+        elif rest.startswith("#order|"):
+            assert row is None or isinstance(row, OrderRow)
+            self.put_order(rest[7:], row)
+        else:
+            assert row is None or isinstance(row, UserRow)
+            self.put_user(rest, row)
+
+    def _remember(self, key: str, old: Row | None) -> None:
+        if key not in self._undo:
+            self._undo[key] = old
+
+    def touch(self, pool: Pool) -> None:
+        if pool.module not in self.touched:
+            self.touched[pool.module] = max(0, pool.row.licences - pool.active - pool.held)
+
+    def put_tenant(self, row: TenantRow) -> None:
+        self._remember(tenant_key(self.id), self.row)
+        if row.scheduled != self.row.scheduled:
+            for entry in row.scheduled:
+                self._push_due((entry.starts_at, PERIOD, entry.seq, entry.period, ""))
+        self.row = row
+
+    def put_order(self, order: str, row: OrderRow | None) -> None:
+        self._remember(order_key(self.id, order), self.orders.get(order))
+        if row is None:
+            self.orders.pop(order, None)
+        else:
+            self.orders[order] = row
+
+    def put_pool(self, module: str, row: PoolRow | None) -> None:
+        pool = self.pools.get(module)
+        self._remember(pool_key(self.id, module), pool.row if pool is not None else None)
+        if row is None:
+            self.pools.pop(module, None)
+            self.touched.pop(module, None)
+            return
+        if pool is None:
+            pool = self.pools[module] = Pool(module, row)
+            self.touched[module] = row.licences
+        else:
+            self.touch(pool)
+            pool.row = row
+        if row.free_since is not None:
+            self._push_due((row.free_since + WARN_AGAIN_MS, REARM, 0, "", module))
+
+    def put_user(self, user: str, row: UserRow | None) -> None:
+        """Counts, heaps and queues follow; the pools whose seats differ are touched."""
+        key = f"{self.id}|{user}"
+        old = self.users.get(user)
+        if key not in self._undo:
+            self._undo[key] = old
+        if row is None:
+            self.users.pop(user, None)
+        else:
+            self.users[user] = row
+        before = old.seats if old is not None else _NOTHING
+        after = row.seats if row is not None else _NOTHING
+        waited = False
+        if before is not after:
+            for module, seat in before.items():
+                if after.get(module) is not seat:
+                    waited |= seat.state == WAITING
+                    self._leave(module, seat)
+            for module, seat in after.items():
+                if before.get(module) is not seat:
+                    waited |= seat.state == WAITING
+                    self._enter(user, module, seat)
+        if (row is not None and row.administrator) or (old is not None and old.administrator):
+            self._administers(user, row)
+        if row is not None and (waited or (old is not None and old[7:9] != row[7:9])):  # priority, partial
+            self._enqueue(user, row)
+
+    def _leave(self, module: str, seat: Seat) -> None:
+        if seat.deadline is not None:
+            self.timed -= 1
+        pool = self.pools.get(module)
+        if pool is None:
+            return  # closed: its seats are taken away one by one after it
+        if module not in self.touched:
+            self.touched[module] = max(0, pool.row.licences - pool.active - pool.held)
+        pool.count(seat.state, -1)
+
+    def _enter(self, user: str, module: str, seat: Seat) -> None:
+        state = seat.state
+        pool = self.pools.get(module)
+        if pool is None:
+            # Only in a table cut off within a command: its decisions, evolved, take this seat away.
+            self.timed += seat.deadline is not None
+            return
+        if module not in self.touched:
+            self.touched[module] = max(0, pool.row.licences - pool.active - pool.held)
+        if state == ACTIVE:
+            pool.active += 1
+            return
+        pool.count(state, 1)
+        if state == FLAGGED:
+            heap = pool.flag_heap
+            if len(heap) > 2 * pool.flagged + RUBBISH_MIN:
+                heap[:] = sorted({entry for entry in heap if self.is_flag(module, entry)})
+            heappush(heap, (seat.since, seat.seq, user))
+        if seat.deadline is not None:
+            self.timed += 1
+            self._push_due((seat.deadline, GRACE if state == FLAGGED else HOLD, seat.seq, user, module))
+
+    def is_flag(self, module: str, entry: tuple[int, int, str]) -> bool:
+        row = self.users.get(entry[2])
+        seat = row.seats.get(module) if row is not None else None
+        return seat is not None and seat.state == FLAGGED and seat.since == entry[0] and seat.seq == entry[1]
+
+    def _administers(self, user: str, row: UserRow | None) -> None:
+        if row is not None and row.administrator and self._seated_in_base(row):
+            self.administrators.add(user)
+        else:
+            self.administrators.discard(user)
+
+    def _seated_in_base(self, row: UserRow) -> bool:
+        for module, seat in row.seats.items():
+            pool = self.pools.get(module)
+            if pool is not None and pool.row.base and seat.state in (ACTIVE, FLAGGED):
+                return True
+        return False
+
+    # -- the queue -----------------------------------------------------------------------------------------------------
+
+    def units_of(self, row: UserRow) -> list[Unit]:
+        """What of a person's waiting modules is served together: all; with `partial` the base modules first, then each by itself."""
+        waiting = sorted(module for module, seat in row.seats.items() if seat.state == WAITING)
+        if not waiting:
+            return []
+        if not row.partial:
+            return [tuple(waiting)]
+        base = tuple(module for module in waiting if module in self.pools and self.pools[module].row.base)
+        return [base] if base else [(module,) for module in waiting]
+
+    def _enqueue(self, user: str, row: UserRow) -> None:
+        for unit in self.units_of(row):
+            heaps = self.queues.get(unit)
+            if heaps is None:
+                heaps = self.queues[unit] = {module: [] for module in unit}
+            for module in unit:
+                pool = self.pools.get(module)
+                if pool is None:
+                    continue
+                self.touch(pool)
+                pool.units.add(unit)
+                heap = heaps[module]
+                if len(heap) > 2 * pool.waiting + RUBBISH_MIN:
+                    heap[:] = sorted({place for place in heap if self._waits(unit, module, place)})
+                seat = row.seats[module]
+                heappush(heap, (-row.priority, seat.since, seat.seq, user))
+
+    def _waits(self, unit: Unit, module: str, place: Place) -> bool:
+        row = self.users.get(place[3])
+        seat = row.seats.get(module) if row is not None else None
+        if row is None or seat is None or seat.state != WAITING or (-row.priority, seat.since, seat.seq) != place[:3]:
+            return False
+        return unit in self.units_of(row)
+
+    def first_servable(self, module: str) -> tuple[Place, Unit] | None:
+        """Who in this pool's queue comes first (higher priority, then longer waiting, then log order) of those for whom every module that
+        they
+        wait for together has a free licence."""
+        pool = self.pools[module]
+        best: tuple[Place, Unit] | None = None
+        for unit in list(pool.units):
+            if any(self.pools[other].free <= 0 for other in unit if other in self.pools):
+                continue
+            heap = self.queues.get(unit, {}).get(module, [])
+            while heap and not self._waits(unit, module, heap[0]):
+                heappop(heap)
+            if not heap:
+                pool.units.discard(unit)
+                if not any(self.queues.get(unit, {}).values()):
+                    self.queues.pop(unit, None)
+            elif best is None or (heap[0], unit) < best:
+                best = (heap[0], unit)
+        return best
+
+
+_NOTHING: dict[str, Seat] = {}
+
+
+class PoolCounts(NamedTuple):
+    active: int
+    flagged: int
+    held: int
+    waiting: int
+
+
+def pool_state(pool: Pool) -> dict[str, Any]:
+    """The pool as messages show it (PoolState)."""
+    row = pool.row
+    state: dict[str, Any] = {
+        "module": pool.module,
+        "licences": row.licences,
+        "next_period": row.next_period,
+        "active": pool.active,
+        "flagged": pool.flagged,
+        "held": pool.held,
+        "waiting": pool.waiting,
+        "available": max(0, row.licences - pool.active - pool.held),
+    }
+    if row.warned:
+        state["warned"] = True
+        if row.free_since is not None:
+            state["free_since"] = instant(row.free_since)
+    return state
+
+
+def load(rows: Iterable[tuple[str, Row]]) -> dict[str, Tenant]:
+    """All tenants of a table, from its rows in any order. Rows of a tenant without a tenant row are a broken table: KeyError."""
+    rows = list(rows)
+    tenants: dict[str, Tenant] = {}
+    for key, row in rows:
+        if isinstance(row, TenantRow):
+            tenant = key.partition("|")[0]
+            tenants[tenant] = Tenant(tenant, row._replace(scheduled=()))
+            tenants[tenant].put_tenant(row)
+    for kind in (PoolRow, OrderRow, UserRow):
+        for key, row in rows:
+            if isinstance(row, kind):
+                tenants[key.partition("|")[0]]._put(key, row)
+    for loaded in tenants.values():
+        loaded.begin()
+        heapify(loaded.due_heap)
+    return tenants
+
+
+def check_laws(tenant: Tenant, modules: Iterable[str]) -> None:
+    """design.md section 4, Laws, for these pools. Cheap: counts, and the heads of the queues."""
+    for module in modules:
+        pool = tenant.pools.get(module)
+        if pool is None:
+            continue
+        row, free = pool.row, pool.free
+        if free < 0:
+            raise LawBroken(f"{tenant.id}/{module}: {pool.active} active and {pool.held} held on {row.licences} licences")
+        if free and pool.flagged:
+            raise LawBroken(f"{tenant.id}/{module}: {pool.flagged} flagged while {free} licences are free")
+        if free and pool.units and tenant.first_servable(module) is not None:
+            raise LawBroken(f"{tenant.id}/{module}: somebody waits who could be served")
+        if not 0 <= row.next_period <= row.licences or min(pool.active, pool.flagged, pool.held, pool.waiting) < 0:
+            raise LawBroken(f"{tenant.id}/{module}: {row.next_period} of {row.licences} for the next period, {pool.in_use} in use")
+
+
+def check_all(tenant: Tenant) -> None:
+    """Everything, from scratch: the laws of each pool, and that what is derived is what the rows say. For tests and `verify`."""
+    fresh = load(list(tenant.rows()))[tenant.id]
+    for user, row in tenant.users.items():
+        if not tenant.pools.keys() >= row.seats.keys():
+            raise LawBroken(f"{tenant.id}/{user}: a seat without a pool")
+    for module, pool in tenant.pools.items():
+        other = fresh.pools[module]
+        mine, theirs = (PoolCounts(p.active, p.flagged, p.held, p.waiting) for p in (pool, other))
+        if mine != theirs:
+            raise LawBroken(f"{tenant.id}/{module}: counted {mine}, the rows say {theirs}")
+    if tenant.administrators != fresh.administrators:
+        raise LawBroken(f"{tenant.id}: administrators {sorted(tenant.administrators ^ fresh.administrators)} counted wrongly")
+    if tenant.due() != fresh.due():
+        raise LawBroken(f"{tenant.id}: due at {tenant.due()}, the rows say {fresh.due()}")
+    if tenant.timed != fresh.timed:
+        raise LawBroken(f"{tenant.id}: {tenant.timed} deadlines counted, the rows say {fresh.timed}")
+    check_laws(tenant, tenant.pools)
+    check_laws(fresh, fresh.pools)

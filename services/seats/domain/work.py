@@ -1,0 +1,230 @@
+"""One decision in the making: its events, and the rules that follow from any change of a pool (flags cleared, queue served, marks
+crossed)."""
+
+from collections.abc import Iterable
+from heapq import heappop
+from typing import Any, NamedTuple
+
+from services.seats.domain.rows import ACTIVE, FLAGGED, Changed, PoolRow, Seat, duration_ms, instant, seated, sequence
+from services.seats.domain.state import Place, Pool, Tenant, Unit, check_laws, pool_state
+from shared.schemas.base import Payload
+from shared.schemas.seats_v1 import Reason, Role
+
+PREFIX = "seatpool.seats.v1."
+SETTLED, ANSWER, CONSEQUENCE = str(Role.SETTLED), str(Role.ANSWER), str(Role.CONSEQUENCE)
+
+
+class Command(NamedTuple):
+    """What the engine read: attributes of the envelope, the parsed body, and where it stood."""
+
+    id: str
+    source: str
+    tenant: str
+    payload: Payload | None  # None: not understood, for `rejected` alone
+    partition: int
+    offset: int
+
+
+class Event(NamedTuple):
+    """`body` holds JSON values only. `n`: the last part of the event's id. `user`: the envelope's subject."""
+
+    type: str
+    body: dict[str, Any]
+    n: int = 0
+    user: str | None = None
+
+
+class Decision(NamedTuple):
+    """`changed`: the rows to write; None removes one."""
+
+    events: list[Event]
+    changed: Changed
+
+
+class Work:
+    """`at`: the tenant's time, ms. `role` is that of the events being made. Event numbers begin at `first`."""
+
+    __slots__ = ("at", "at_text", "command", "events", "first", "offset", "partition", "position", "role", "rules", "states", "tenant")
+
+    def __init__(self, tenant: Tenant, command: str, partition: int, offset: int, at: int, rules: int, first: int = 0) -> None:
+        self.tenant, self.command, self.partition, self.offset, self.rules = tenant, command, partition, offset, rules
+        self.position = {"partition": partition, "offset": offset}
+        self.first, self.role = first, SETTLED
+        self.events: list[Event] = []
+        self.states: dict[str, dict[str, Any]] = {}
+        self.at, self.at_text = at, instant(at)
+
+    def move_to(self, at: int) -> None:
+        self.at, self.at_text = at, instant(at)
+
+    @property
+    def n(self) -> int:
+        """The number of the next event."""
+        return self.first + len(self.events)
+
+    def next_seq(self) -> int:
+        """Log order of what the next event does."""
+        return sequence(self.offset, self.n)
+
+    def state_of(self, module: str) -> dict[str, Any]:
+        """Shared by all events of the decision and filled in at its end: they show the pools as they are afterwards."""
+        state = self.states.get(module)
+        if state is None:
+            state = self.states[module] = {"module": module}
+        return state
+
+    def emit(self, name: str, reason: str, about: Iterable[str], user: str | None = None, **fields: Any) -> dict[str, Any]:
+        """Appends an event and returns its body. Fields that are None are left out."""
+        body: dict[str, Any] = {
+            "command": self.command,
+            "position": self.position,
+            "role": self.role,
+            "at": self.at_text,
+            "rules": self.rules,
+            "reason": str(reason),
+            "pools": [self.state_of(module) for module in about],
+        }
+        if self.tenant.row.period is not None:
+            body["period"] = self.tenant.row.period
+        if user is not None:
+            body["user"] = user
+            previous = self.tenant.before(user)
+            if previous is not None:
+                body["prev"] = {"partition": self.partition, "offset": previous.offset}
+        body.update({field: value for field, value in fields.items() if value is not None})
+        self.events.append(Event(PREFIX + name, body, self.first + len(self.events), user))
+        return body
+
+    def answer(self, name: str, reason: str, about: Iterable[str], user: str | None = None, **fields: Any) -> dict[str, Any]:
+        """The one event that answers the command."""
+        role, self.role = self.role, ANSWER
+        body = self.emit(name, reason, about, user, **fields)
+        self.role = role
+        return body
+
+    # -- changes of one person -----------------------------------------------------------------------------------------
+
+    def seat(self, user: str, module: str, seat: Seat) -> None:
+        tenant = self.tenant
+        tenant.put_user(user, seated(tenant.users[user], module, seat, self.offset))
+
+    def flag(self, user: str, module: str, reason: str) -> None:
+        """Full grace from the tenant's time."""
+        seat = Seat(FLAGGED, self.next_seq(), self.at, self.at + grace_ms(self.tenant.pools[module].row))
+        self.seat(user, module, seat)
+        self.emit("seat_flagged", reason, (module,), user, module=module, deadline=instant(seat.deadline or 0))
+
+    def clear(self, user: str, module: str, reason: str) -> None:
+        seat = self.tenant.users[user].seats[module]
+        self.seat(user, module, Seat(ACTIVE, seat.seq))
+        self.emit("seat_flag_cleared", reason, (module,), user, module=module)
+
+    def grant(self, user: str, module: str, reason: str) -> None:
+        self.seat(user, module, Seat(ACTIVE, self.next_seq()))
+        self.emit("seat_granted", reason, (module,), user, module=module)
+
+    # -- what a free licence does ---------------------------------------------------------------------------------------
+
+    def level(self, reason: str) -> None:
+        """A free licence goes to the oldest flag (flagged since, then log order), then to the queue. Pools in the order of their names."""
+        tenant = self.tenant
+        pools = [pool for module in sorted(tenant.touched) if (pool := tenant.pools.get(module)) is not None]
+        for pool in pools:
+            if pool.flagged and pool.free > 0:
+                self._clear_flags(pool, reason)
+        if tenant.queues:
+            self._serve(reason)
+
+    def _clear_flags(self, pool: Pool, reason: str) -> None:
+        heap = pool.flag_heap
+        while pool.flagged and pool.free > 0:
+            if self.tenant.is_flag(pool.module, heap[0]):
+                self.clear(heap[0][2], pool.module, reason)
+            heappop(heap)
+
+    def _serve(self, reason: str) -> None:
+        while (chosen := self._next_served()) is not None:
+            user, unit = chosen
+            for module in unit:
+                self.grant(user, module, reason)
+
+    def _next_served(self) -> tuple[str, Unit] | None:
+        """Who is first, of those who can be served, in the queue of each module they wait for; if the queues contradict each other
+        (each is first somewhere), who has the higher priority, then the longest wait of any of them, then log order."""
+        tenant = self.tenant
+        firsts: dict[str, tuple[Place, Unit] | None] = {}
+
+        def first(module: str) -> tuple[Place, Unit] | None:
+            if module not in firsts:
+                pool = tenant.pools.get(module)
+                firsts[module] = tenant.first_servable(module) if pool is not None and pool.units and pool.free > 0 else None
+            return firsts[module]
+
+        heads = [found for module in sorted(tenant.touched) if (found := first(module)) is not None]
+        # Whoever is first elsewhere competes as well: a chain of them ends, as there are only so many modules.
+        for found in heads:
+            for module in found[1]:
+                other = first(module)
+                if other is not None and other not in heads:
+                    heads.append(other)
+        for place, unit in heads:
+            if all((other := first(module)) is not None and other[0][3] == place[3] and other[1] == unit for module in unit):
+                return place[3], unit
+        if not heads:
+            return None
+        place, unit = min(heads)
+        return place[3], unit
+
+    # -- marks and the end ----------------------------------------------------------------------------------------------
+
+    def finish(self) -> Decision:
+        """Marks crossed, the pools written into the events, the laws checked."""
+        tenant = self.tenant
+        self.role = CONSEQUENCE
+        for module in sorted(tenant.touched) if len(tenant.touched) > 1 else list(tenant.touched):
+            pool = tenant.pools.get(module)
+            if pool is None:
+                continue
+            if tenant.touched[module] and pool.free <= 0:
+                self.emit("pool_at_limit", Reason.LIMIT_REACHED, (module,), module=module)
+            if pool.row.warn_at is not None:
+                self._mark(pool)
+        for module, state in self.states.items():
+            pool = tenant.pools.get(module)
+            state.update(pool_state(pool) if pool is not None else CLOSED)
+        check_laws(tenant, tenant.touched)
+        return Decision(self.events, tenant.changed())
+
+    def _mark(self, pool: Pool) -> None:
+        row = pool.row
+        if past_mark(pool):
+            if not row.warned:
+                self.tenant.put_pool(pool.module, row._replace(warned=True, free_since=None))
+                self.emit("pool_near_limit", Reason.MARK_CROSSED, (pool.module,), module=pool.module)
+            elif row.free_since is not None:
+                self.tenant.put_pool(pool.module, row._replace(free_since=None))
+        elif row.warned and row.free_since is None:
+            self.tenant.put_pool(pool.module, row._replace(free_since=self.at))
+
+
+CLOSED = {"licences": 0, "next_period": 0, "active": 0, "flagged": 0, "held": 0, "waiting": 0, "available": 0}
+_GRACES: dict[str, int] = {}
+
+
+def grace_ms(row: PoolRow) -> int:
+    found = _GRACES.get(row.grace)
+    if found is None:
+        found = duration_ms(row.grace)
+        assert found is not None, "a grace is checked before it is kept"
+        _GRACES[row.grace] = found
+    return found
+
+
+def past_mark(pool: Pool) -> bool:
+    """`90%`: that share of the licences is in use. `5`: that many licences are left."""
+    mark = pool.row.warn_at
+    if mark is None:
+        return False
+    if mark.endswith("%"):
+        return pool.in_use * 100 >= int(mark[:-1]) * pool.row.licences
+    return pool.free <= int(mark)
