@@ -7,7 +7,10 @@ SKIPPED = Counter("seatpool_messages_skipped", "Messages that were not handled",
 PARKED = Counter("seatpool_messages_parked", "Messages put aside for a person to look at", ["group", "topic", "reason"])
 RETRIED = Counter("seatpool_batches_retried", "Batches rolled back for an error of the moment", ["group"])
 BATCH_SECONDS = Histogram(
-    "seatpool_batch_seconds", "Time of one batch's transaction", ["group"], buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+    "seatpool_batch_seconds",
+    "Time of one batch's transaction",
+    ["group"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 LAG = Gauge("seatpool_consumer_lag_messages", "Messages not yet read", ["group", "topic", "partition"])
 SENT = Counter("seatpool_outbox_sent", "Outbox rows acknowledged by the broker", ["topic"])

@@ -1,0 +1,5 @@
+"""Fixtures of the tests of messaging and database (see tests/support/messaging.py)."""
+
+from tests.support.messaging import make_empty_database, plain_database, plain_database_url, rig
+
+__all__ = ["make_empty_database", "plain_database", "plain_database_url", "rig"]

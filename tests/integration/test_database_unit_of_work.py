@@ -1,0 +1,165 @@
+"""Transactions, migrations and faults of the moment on a real PostgreSQL."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+
+from shared.database import Database, migrate
+from shared.database.errors import is_of_the_data
+from shared.database.prune import prune
+from shared.errors import Transient
+from tests.support.messaging import facts, rows
+
+pytestmark = pytest.mark.stack
+
+ADD = "INSERT INTO facts (tenant_id, said, message_id) VALUES ('acme', $1, 'm')"
+
+
+async def test_an_exception_rolls_everything_back(plain_database: Database) -> None:
+    with pytest.raises(ZeroDivisionError):
+        await _add_and_fail(plain_database)
+    assert await facts(plain_database) == []
+
+
+async def _add_and_fail(database: Database) -> None:
+    async with database.unit_of_work("acme") as uow:
+        await uow.connection.exec_driver_sql(ADD, ("never",))
+        raise ZeroDivisionError
+
+
+async def test_nested_savepoints_roll_back_to_their_own_beginning(plain_database: Database) -> None:
+    async with plain_database.unit_of_work("acme") as uow, uow.savepoint():
+        await uow.connection.exec_driver_sql(ADD, ("outer",))
+        with pytest.raises(DBAPIError):
+            await _violate_in_savepoint(uow)
+        await uow.connection.exec_driver_sql(ADD, ("after",))
+    assert await facts(plain_database) == ["outer", "after"]
+
+
+async def _violate_in_savepoint(uow: Any) -> None:
+    async with uow.savepoint():
+        await uow.connection.exec_driver_sql(ADD, ("inner",))
+        await uow.connection.exec_driver_sql("INSERT INTO facts (tenant_id, said, message_id) VALUES ('acme', NULL, 'm')")
+
+
+async def test_a_server_that_is_away_is_of_the_moment(plain_database_url: str) -> None:
+    away = Database(make_url(plain_database_url).set(port=1).render_as_string(hide_password=False), application_name="test")
+    with pytest.raises(Transient):
+        await away.ready()
+    await away.dispose()
+
+
+async def test_a_connection_cut_in_the_middle_is_of_the_moment(plain_database: Database, plain_database_url: str) -> None:
+    other = Database(plain_database_url, application_name="other")
+    with pytest.raises(Transient):
+        await _cut_in_the_middle(plain_database, other)
+    assert await plain_database.ready()  # the pool notices and connects anew
+    await other.dispose()
+
+
+async def _cut_in_the_middle(database: Database, other: Database) -> None:
+    async with database.unit_of_work("acme") as uow:
+        pid = (await uow.connection.exec_driver_sql("SELECT pg_backend_pid()")).scalar_one()
+        async with other.unit_of_work(None) as killer:
+            await killer.connection.exec_driver_sql("SELECT pg_terminate_backend($1)", (pid,))
+        await uow.connection.exec_driver_sql(ADD, ("never",))
+
+
+async def test_a_deadlock_is_of_the_moment_for_one_and_passes_for_the_other(plain_database: Database) -> None:
+    async with plain_database.unit_of_work("acme") as uow:
+        await uow.connection.exec_driver_sql(ADD, ("a",))
+        await uow.connection.exec_driver_sql(ADD, ("b",))
+    both = asyncio.Barrier(2)
+
+    async def change(first: str, second: str) -> None:
+        async with plain_database.unit_of_work("acme") as uow:
+            await uow.connection.exec_driver_sql("UPDATE facts SET message_id = 'x' WHERE said = $1", (first,))
+            await both.wait()
+            await uow.connection.exec_driver_sql("UPDATE facts SET message_id = 'x' WHERE said = $1", (second,))
+
+    results = await asyncio.gather(change("a", "b"), change("b", "a"), return_exceptions=True)
+    assert sorted(type(result).__name__ for result in results) == ["NoneType", "Transient"]
+
+
+@pytest.mark.parametrize("said", ["a\0b", None])
+async def test_a_value_that_cannot_be_stored_is_the_datas_fault(plain_database: Database, said: str | None) -> None:
+    with pytest.raises(DBAPIError) as caught:
+        await _add(plain_database, said)
+    assert is_of_the_data(caught.value)
+
+
+async def test_a_wrong_statement_is_a_bug_and_not_the_datas_fault(plain_database: Database) -> None:
+    with pytest.raises(DBAPIError) as caught:
+        await _run(plain_database, "SELECT nothing FROM facts")
+    assert not is_of_the_data(caught.value)
+
+
+async def _add(database: Database, said: str | None) -> None:
+    async with database.unit_of_work("acme") as uow:
+        await uow.connection.exec_driver_sql(ADD, (said,))
+
+
+async def _run(database: Database, statement: str) -> None:
+    async with database.unit_of_work("acme") as uow:
+        await uow.connection.exec_driver_sql(statement)
+
+
+async def test_pruning_takes_what_is_old_and_nothing_else(plain_database: Database) -> None:
+    async with plain_database.unit_of_work(None) as uow:
+        add = "INSERT INTO inbox (consumer_group, source, message_id, handled_at) VALUES ('g', 's', $1, now() - $2::text::interval)"
+        await uow.connection.exec_driver_sql(add, ("old", "31 days"))
+        await uow.connection.exec_driver_sql(add, ("young", "29 days"))
+    assert (await prune(plain_database))["inbox"] == 1
+    assert [row.message_id for row in await rows(plain_database, "inbox")] == ["young"]
+
+
+ENV = "from alembic import context\nfrom shared.database.migrate import run_env\n\nrun_env(context)\n"
+FIRST = """
+from alembic import op
+from shared.database import tables
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    tables.create(op)
+    op.execute("SELECT pg_sleep(0.3)")
+
+
+def downgrade() -> None:
+    raise NotImplementedError
+"""
+
+
+@pytest.fixture
+def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A service with one migration, which takes long enough for two processes to meet."""
+    versions = tmp_path / "sample" / "migrations" / "versions"
+    versions.mkdir(parents=True)
+    (versions.parent / "env.py").write_text(ENV)
+    (versions / "0001_first.py").write_text(FIRST)
+    monkeypatch.setattr(migrate, "_ROOT", tmp_path)
+    return "sample"
+
+
+async def test_two_processes_that_start_at_once_migrate_once(service: str, make_empty_database: Callable[[], Awaitable[str]]) -> None:
+    url = await make_empty_database()
+    script = (
+        "import pathlib\nfrom shared.database import migrate\n"
+        f"migrate._ROOT = pathlib.Path({str(migrate._ROOT)!r})\nmigrate.upgrade('sample', {url!r})\n"
+    )
+    processes = [await asyncio.create_subprocess_exec(sys.executable, "-c", script, stderr=asyncio.subprocess.PIPE) for _ in range(2)]
+    for process in processes:
+        _, errors = await process.communicate()
+        assert process.returncode == 0, errors.decode()
+    database = Database(url, application_name="test")
+    assert [row.version_num for row in await rows(database, "alembic_version")] == ["0001"]
+    assert await rows(database, "inbox") == []
+    await database.dispose()
