@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale
-from babel.dates import format_date, format_time
+from babel.dates import format_date, format_skeleton, format_time
 from babel.numbers import format_decimal
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from services.notifier.domain import Kind, Notice, Stream
 from shared.money import format_amount, locale_of
@@ -124,20 +124,28 @@ class Words:
     def __init__(self, locale: Locale, zone: ZoneInfo) -> None:
         self._locale, self._zone = locale, zone
         folders = [TEMPLATES / language for language in dict.fromkeys((str(locale), locale.language, LANGUAGE))]
-        self._environment = Environment(
-            loader=FileSystemLoader([folder for folder in folders if folder.is_dir()] + [TEMPLATES]),
-            autoescape=select_autoescape(enabled_extensions=("html.j2",), disabled_extensions=("txt.j2", ".j2")),
+        loader = FileSystemLoader([folder for folder in folders if folder.is_dir()] + [TEMPLATES])
+        # One environment for each form: what a template includes or imports is escaped as the mail's form needs it, whatever it is called.
+        self._text = self._environment(loader, escape=False)
+        self._html = self._environment(loader, escape=True)
+
+    def _environment(self, loader: FileSystemLoader, *, escape: bool) -> Environment:
+        environment = Environment(
+            loader=loader,
+            autoescape=escape,  # noqa: S701 - a text mail is text
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.filters |= {
+        environment.filters |= {
             "instant": self.instant,
+            "moment": self.moment,
             "day": self.day,
-            "number": lambda value: format_decimal(value, locale=locale),
-            "money": lambda minor, currency: format_amount(minor, currency, str(locale)),
+            "number": lambda value: format_decimal(value, locale=self._locale),
+            "money": lambda minor, currency: format_amount(minor, currency, str(self._locale)),
             "table": table,
         }
+        return environment
 
     @staticmethod
     @lru_cache(maxsize=256)
@@ -149,15 +157,26 @@ class Words:
             zone = ZoneInfo("UTC")
         return Words(locale_of(locale), zone)
 
-    def template(self, name: str) -> Any:
-        return self._environment.get_template(name)
+    def template(self, name: str) -> Template:
+        return (self._html if name.endswith(".html.j2") else self._text).get_template(name)
 
     def instant(self, value: datetime | str) -> str:
-        """`Friday, November 22, 2013 at 9:00 AM (Europe/Copenhagen)`; seconds only when there are any: deadlines are exact seconds."""
-        local = (datetime.fromisoformat(value) if isinstance(value, str) else value).astimezone(self._zone)
-        style = "medium" if local.second else "short"
-        time = format_time(local, style, tzinfo=self._zone, locale=self._locale).replace("\u202f", "\u00a0")
-        return f"{format_date(local.date(), 'full', locale=self._locale)}, {time} ({self._zone.key})"
+        """`Friday, November 22, 2013, 9:00 AM (Europe/Copenhagen)`."""
+        local = self._local(value)
+        return f"{format_date(local.date(), 'full', locale=self._locale)}, {self._time(local)} ({self._zone.key})"
+
+    def moment(self, value: datetime | str) -> str:
+        """For tables and subjects, whose mail names the zone elsewhere: `Fri, Nov 22, 2013, 9:00 AM`."""
+        local = self._local(value)
+        return f"{format_skeleton('yMMMEd', local, tzinfo=self._zone, locale=self._locale)}, {self._time(local)}"
+
+    def _local(self, value: datetime | str) -> datetime:
+        return (datetime.fromisoformat(value) if isinstance(value, str) else value).astimezone(self._zone)
+
+    def _time(self, local: datetime) -> str:
+        """Seconds only when there are any: deadlines are exact seconds."""
+        style: Literal["medium", "short"] = "medium" if local.second else "short"
+        return format_time(local, style, tzinfo=self._zone, locale=self._locale).replace("\u202f", "\u00a0")
 
     def day(self, value: date | str) -> str:
         return format_date(date.fromisoformat(value) if isinstance(value, str) else value, "long", locale=self._locale)
