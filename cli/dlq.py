@@ -8,13 +8,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.console import CliError, err, out, run
-from cli.rest import SERVICES, Rest, addresses
+from cli.rest import Rest, addresses
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Parked messages: list them, run them again.")
+# seats parks nothing: it answers every command, and the notifier lists those that it rejected.
+PARKING = ("users", "invoicing", "notifier")
 PAGE_MESSAGES = 100
 
 
-async def parked(rest: Rest, service: str, *, tenant: str | None = None, status: str | None = None) -> list[dict[str, Any]]:
+async def parked(rest: Rest, service: str, *, tenant: str | None = None, status: str = "parked") -> list[dict[str, Any]]:
     """All pages of one service."""
     found: list[dict[str, Any]] = []
     cursor: str | None = None
@@ -29,18 +31,17 @@ async def parked(rest: Rest, service: str, *, tenant: str | None = None, status:
 @app.command("list")
 def list_parked(
     tenant: Annotated[str | None, typer.Option(help="Only this tenant's.")] = None,
-    status: Annotated[str, typer.Option(help="parked, retried, or all.")] = "parked",
-    service: Annotated[str | None, typer.Option(help="Ask one service only: users, seats, invoicing or notifier.")] = None,
+    status: Annotated[str, typer.Option(help="parked; done: run again with success; all.")] = "parked",
+    service: Annotated[str | None, typer.Option(help=f"Ask one service only: {', '.join(PARKING)}.")] = None,
 ) -> None:
-    """List what is parked, in every service, with the reason.
+    """List what is parked, in every service, with the reason; and the commands that seats rejected.
 
     ```
     seatpool dlq list
     seatpool dlq list --tenant acme --service users
     ```
     """
-    services = (service,) if service else SERVICES
-    answers = run(_ask(services, tenant, None if status == "all" else status))
+    answers = run(_ask((service,) if service else PARKING, tenant, status))
     rows = [(name, row) for name, found in answers.items() if isinstance(found, list) for row in found]
     failures = {name: found for name, found in answers.items() if isinstance(found, CliError)}
     if rows:
@@ -55,17 +56,18 @@ def list_parked(
 
 def _table(rows: list[tuple[str, dict[str, Any]]]) -> Table:
     table = Table(title_justify="left")
-    for column in ("service", "id", "tenant", "topic/partition/offset", "type", "reason", "status"):
+    for column in ("id", "group", "tenant", "topic/partition/offset", "type", "reason", "status"):
         table.add_column(column, overflow="fold", style="red" if column == "reason" else None)
-    for name, row in rows:
+    for service, row in rows:
         where = "/".join(str(row.get(key, "?")) for key in ("topic", "partition", "offset"))
         reason = f"{row.get('reason', '')}: {row.get('detail', '')}".strip(": ")
-        cells = (name, row.get("id"), row.get("tenant"), where, row.get("type"), reason, row.get("status"))
-        table.add_row(*(escape(str(cell)) if cell is not None else "-" for cell in cells))
+        kind = str(row.get("type") or "").removeprefix("seatpool.")
+        cells = (f"{service}:{row['id']}", row.get("group"), row.get("tenant"), where, kind, reason, row.get("status"))
+        table.add_row(*(escape(str(cell)) if cell else "-" for cell in cells))
     return table
 
 
-async def _ask(services: tuple[str, ...], tenant: str | None, status: str | None) -> dict[str, list[dict[str, Any]] | CliError]:
+async def _ask(services: tuple[str, ...], tenant: str | None, status: str) -> dict[str, list[dict[str, Any]] | CliError]:
     """One service that is down does not hide what the others have parked."""
     async with Rest(addresses()) as rest:
 
@@ -80,26 +82,31 @@ async def _ask(services: tuple[str, ...], tenant: str | None, status: str | None
 
 @app.command()
 def retry(
-    id: Annotated[str, typer.Argument(help="As `seatpool dlq list` shows it.")],  # noqa: A002 - the name on the command line
-    service: Annotated[str | None, typer.Option(help="Whose it is; default: asked for everywhere.")] = None,
+    id: Annotated[str, typer.Argument(help="As `seatpool dlq list` shows it: users:17.")],  # noqa: A002 - the name on the command line
 ) -> None:
     """Run a parked message's handler on the stored bytes once more. Nothing is published again.
 
+    Where a service parks the rest of a tenant behind a message (invoicing, the action log), those follow in order.
+
     ```
-    seatpool dlq retry 0198f0c2-...
+    seatpool dlq retry users:17
     ```
     """
-    done_by, answer = run(_retry(id, service))
-    outcome = answer.get("status", "retried") if isinstance(answer, dict) else "retried"
-    out.print(f"{done_by}: {id} is now [bold]{outcome}[/]")
-    if outcome == "parked":
-        err.print(f"[bold red]seatpool:[/] it failed again: {escape(str(answer.get('detail') or answer.get('reason')))}", soft_wrap=True)
+    service, _, number = id.partition(":")
+    answer = run(_retry(service, number))
+    if answer["done"]:
+        out.print(f"[green]done[/]: {', '.join(f'{service}:{each}' for each in answer['done'])}")
+    if answer["parked"] is not None:
+        err.print(
+            f"[bold red]seatpool:[/] {service}:{answer['parked']} failed again: {escape(answer['reason'])}: {escape(answer['detail'])}",
+            soft_wrap=True,
+        )
         raise typer.Exit(1)
 
 
-async def _retry(id_: str, service: str | None) -> tuple[str, Any]:
+async def _retry(service: str, number: str) -> dict[str, Any]:
+    if service not in PARKING or not number.isdecimal():
+        raise CliError("that is no id of a parked message", "`seatpool dlq list` shows them, as users:17.")
     async with Rest(addresses()) as rest:
-        for name in (service,) if service else SERVICES:
-            if service or any(str(row["id"]) == id_ for row in await parked(rest, name)):
-                return name, await rest.post(name, f"/v1/operator/parked/{id_}/retry")
-    raise CliError(f"no service has a parked message {id_}", "`seatpool dlq list` shows them.")
+        answer: dict[str, Any] = await rest.post(service, f"/v1/operator/parked/{number}/retry")
+        return answer

@@ -128,32 +128,36 @@ def test_a_token_is_asked_for_with_the_operators_secret(deployment: Deployment) 
     )
 
 
-def test_parked_messages_of_every_service_are_listed_and_one_is_run_again(deployment: Deployment) -> None:
-    row = {
-        "id": "m1",
-        "tenant": "acme",
-        "topic": "hr.events.v1",
-        "partition": 2,
-        "offset": 7,
-        "type": "x",
-        "reason": "body",
-        "detail": "no date",
-    }
-    deployment.answers[("GET", "/v1/operator/parked")] = lambda _: (200, {"items": [{**row, "status": "parked"}], "next": None})
-    deployment.answers[("POST", "/v1/operator/parked/m1/retry")] = lambda _: (200, {"status": "done"})
+def test_parked_messages_of_every_service_are_listed(deployment: Deployment) -> None:
+    row = {"id": 17, "group": "g", "tenant": "acme", "topic": "hr.events.v1", "partition": 2, "offset": 7, "type": "x", "status": "parked"}
+    row |= {"reason": "body", "detail": "no date"}
+    deployment.answers[("GET", "/v1/operator/parked")] = lambda _: (200, {"items": [row], "next": None})
     listed = seatpool("dlq", "list")
     assert listed.exit_code == 0, listed.output
-    assert listed.output.count("hr.events.v1/2/7") == 4  # the made-up deployment answers for four services
-    retried = seatpool("dlq", "retry", "m1", "--service", "users")
-    assert retried.exit_code == 0, retried.output
-    assert "users: m1 is now done" in retried.output
+    assert listed.output.count("hr.events.v1/2/7") == 3  # the made-up deployment answers for three services
+    assert "users:17" in listed.output
+    assert "body: no date" in listed.output
 
 
-def test_a_retry_that_fails_again_says_why(deployment: Deployment) -> None:
-    deployment.answers[("POST", "/v1/operator/parked/m1/retry")] = lambda _: (200, {"status": "parked", "detail": "still no date"})
-    result = seatpool("dlq", "retry", "m1", "--service", "users")
-    assert result.exit_code == 1
-    assert "still no date" in result.output
+@pytest.mark.parametrize(
+    ("answer", "code", "words"),
+    [
+        ({"done": [17, 18], "parked": None, "reason": None, "detail": None}, 0, "done: users:17, users:18"),
+        ({"done": [], "parked": 17, "reason": "body", "detail": "still no date"}, 1, "users:17 failed again: body: still no date"),
+    ],
+)
+def test_a_parked_message_is_run_again(deployment: Deployment, answer: dict[str, Any], code: int, words: str) -> None:
+    deployment.answers[("POST", "/v1/operator/parked/17/retry")] = lambda _: (200, answer)
+    result = seatpool("dlq", "retry", "users:17")
+    assert (result.exit_code, words in result.output) == (code, True), result.output
+
+
+def test_what_is_no_id_of_a_parked_message_is_refused(deployment: Deployment) -> None:
+    for wrong in ("17", "seats:17", "users:x"):
+        result = seatpool("dlq", "retry", wrong)
+        assert result.exit_code == 1
+        assert "seatpool dlq list" in result.output
+    assert deployment.asked == []
 
 
 def test_without_a_stack_the_reader_is_told_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
