@@ -18,6 +18,7 @@ from shared.schemas.seats_v1 import Reason
 _log = structlog.get_logger("seats")
 
 TICK_EVENTS_MAX = 10_000  # of one tick; the next one goes on
+NO_PAYLOAD = seats_v1.Tick()  # of a command that cannot be understood
 BACKOFF_MS_MIN, BACKOFF_MS_MAX = 1_000, 10 * 60 * 1_000
 
 
@@ -44,6 +45,7 @@ class DomainDecider:
         self.tenants: dict[str, domain.Tenant] = {}
         self._dues: list[tuple[int, str]] = []  # a heap of (when something falls due, tenant); entries may be out of date
         self._noted: dict[str, int] = {}  # the newest entry of each tenant in it
+        self.last_offset: dict[str, int] = {}  # of each tenant's last decision since this worker owns it
         self._again_ms: dict[str, tuple[int, int]] = {}  # tenants whose settling failed -> (not ticked before, wait)
 
     def load(self, rows: Mapping[str, Row]) -> None:
@@ -71,6 +73,7 @@ class DomainDecider:
             event = domain.failed(self.tenants.get(tenant), decidable, at.clock_ms, name, at.rules)
             return Decided([(tenant, event)])
         self._note_due(tenant)
+        self.last_offset[tenant] = at.offset
         return Decided([(tenant, event) for event in decision.events], decision.changed)
 
     def _tick(self, command: Command, at: At) -> Decided:
@@ -93,6 +96,7 @@ class DomainDecider:
             self._settle_failed(tenant, tick, at, decided)
             return
         self._again_ms.pop(tenant, None)
+        self.last_offset[tenant] = at.offset
         decided.events += [(tenant, event) for event in decision.events]
         decided.rows |= decision.changed
 
@@ -111,34 +115,23 @@ class DomainDecider:
 
     def reject(self, rejected: Rejected, at: At) -> Decided:
         # A record whose envelope cannot be read has no id of its own: its position stands for it.
-        command = rejected.envelope.id if rejected.envelope else event_id(at.partition, at.offset, 0).rpartition("/")[0]
-        tenant = rejected.tenant
+        envelope, tenant = rejected.envelope, rejected.tenant
+        id_ = envelope.id if envelope else event_id(at.partition, at.offset, 0).rpartition("/")[0]
+        command = domain.Command(id_, envelope.source if envelope else "", tenant or "", NO_PAYLOAD, at.partition, at.offset)
         # In the wrong partition the tenant's state is not here, whatever this partition may hold under that name.
         state = self.tenants.get(tenant) if tenant and rejected.reason is not Reason.WRONG_PARTITION else None
-        event = domain.rejected(
-            tenant,
-            state,
-            command,
-            at.partition,
-            at.offset,
-            at.clock_ms,
-            rejected.reason,
-            field=rejected.field,
-            value=rejected.value,
-            expected=rejected.expected,
-            rules=at.rules,
-        )
+        reason, field, value, expected = rejected.reason, rejected.field, rejected.value, rejected.expected
+        event = domain.rejected(command, state, at.clock_ms, str(reason), field, value, expected, at.rules)
         return Decided([(tenant, event)])
 
     def complete(self, events: Sequence[Published]) -> dict[str, Row | None]:
         rows: dict[str, Row | None] = {}
-        touched: set[str] = set()
+        by_tenant: dict[str, list[domain.Event]] = {}
         for envelope, body in events:
             if envelope.tenant is not None:
-                domain.evolve(self.tenants, envelope.tenant, as_event(envelope.type, body, envelope.id))
-                touched.add(envelope.tenant)
-        for tenant in sorted(touched & set(self.tenants)):
-            rows |= domain.take_changed(self.tenants[tenant])
+                by_tenant.setdefault(envelope.tenant, []).append(as_event(envelope.type, body, envelope.id))
+        for tenant, its in sorted(by_tenant.items()):
+            rows |= domain.complete(self.tenants, tenant, its)
         return rows
 
     def due(self, clock_ms: int) -> bool:

@@ -188,9 +188,8 @@ class Engine:
         marker = partition.marker
         _log.warning("completing", partition=number, offset=marker.offset, part=marker.part, parts=marker.parts)
         rows = decider.complete(await self._read_decisions(number, marker.begin, marker.offset, marker.events))
-        encoded = list(
-            frames.parts(frames.encode_rows(rows, self._codec), rows_max=self._limits.rows_max, bytes_max=self._limits.bytes_max)
-        )
+        in_order = frames.encode_rows(removals_last(rows), self._codec)
+        encoded = list(frames.parts(in_order, rows_max=self._limits.rows_max, bytes_max=self._limits.bytes_max))
         last = marker.part + len(encoded)
         for place, part in enumerate(encoded, start=marker.part + 1):
             written = Marker(marker.offset, marker.clock_ms, marker.rules, place, last, marker.begin, marker.events)
@@ -327,6 +326,8 @@ class Engine:
         rows: dict[str, Row | None] = {}
         for step in steps:
             rows.update(step.rows)
+        if len(rows) > self._limits.rows_max:
+            rows = removals_last(rows)
         encoded = frames.encode_rows(rows, self._codec)
         fits = len(rows) <= self._limits.rows_max and frames.encoded_bytes(encoded) <= self._limits.bytes_max
         if fits or len(steps) == 1:
@@ -355,3 +356,9 @@ class Engine:
             fail_stop(Exit.FOREIGN_WRITE, why, partition=number, base=base, expected=partition.end)
         partition.end = base + count
         self.figures.frames += 1
+
+
+def removals_last(rows: Mapping[str, Row | None]) -> dict[str, Row | None]:
+    """So that a state with the first parts of a command only can be loaded: no row in it refers to one that is already removed."""
+    kept: dict[str, Row | None] = {key: row for key, row in rows.items() if row is not None}
+    return kept | {key: None for key, row in rows.items() if row is None}

@@ -47,6 +47,12 @@ class History:
         async with started(make_reader(self._kafka, group_id=None), timeout_s=ANSWER_SECONDS_MAX) as consumer:
             return {tps[tp]: int(offset) for tp, offset in (await consumer.end_offsets(list(tps))).items()}
 
+    async def offset_at(self, topic: str, partition: int, timestamp_ms: int) -> int:
+        """Of the first record that is not older than this."""
+        async with self._reader(topic, partition) as (consumer, tp):
+            found = (await consumer.offsets_for_times({tp: timestamp_ms}))[tp]
+            return int(found.offset) if found is not None else int((await consumer.end_offsets([tp]))[tp])
+
     async def records(self, topic: str, partition: int, begin: int, end: int | None = None) -> AsyncIterator[Any]:
         """Records from `begin` up to `end` (default: where the topic ended when this began)."""
         async with self._reader(topic, partition) as (consumer, tp):

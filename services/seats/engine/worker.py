@@ -131,7 +131,8 @@ class Worker:
         self.restore = BulkRestore(settings, self.names.changelog, codec, clock)
         self.app = make_app(settings, advertised_url)
         self.app.engine, self.app.lane_batch = self.engine, settings.seats_lane_batch
-        self._store = self._make_table(codec)
+        self._codec = codec
+        self._table = self._make_table()
         self._make_agent()
         self._ready = False
         self.ticker = Ticker(self.engine, sender, self.names.commands, clock, idle_seconds=settings.seats_idle_tick_seconds)
@@ -160,6 +161,10 @@ class Worker:
         await self._producer.start()
         await self._wait_for_topics()
         self.app.finalize()
+        store = self._store()
+        store.codec = self._codec
+        if self.settings.seats_lane is Lane.FAST:
+            store.restore = self.restore
         self.app.loop = asyncio.get_running_loop()
         await self.app.maybe_start()
 
@@ -199,16 +204,16 @@ class Worker:
             _log.info("waiting_for_topic", topic=topic, error=repr(error))
             return 0
 
-    def _make_table(self, codec: RowCodec) -> Any:
-        app: Any = self.app
-        table = app.Table(TABLE, partitions=self.settings.seats_partitions, **_RAW)
+    def _store(self) -> SeatsStore:
+        return cast(SeatsStore, self._table.data)
 
-        def store() -> SeatsStore:
-            return cast(SeatsStore, table.data)
+    def _make_table(self) -> Any:
+        app: Any = self.app
+        table = app.Table(TABLE, partitions=self.settings.seats_partitions, schema=faust.Schema(**_RAW))
 
         async def rebuild() -> None:
             try:
-                await self.engine.take_over(store().partitions)
+                await self.engine.take_over(self._store().partitions)
                 self._ready = True
                 _log.info("owns", partitions=sorted(self.engine.live), decided={n: live.decided for n, live in self.engine.live.items()})
             except asyncio.CancelledError:
@@ -221,14 +226,8 @@ class Worker:
             self._ready = False
             self.engine.release()
 
-        def configure(app: Any, **kwargs: Any) -> None:
-            store().codec = codec
-            if self.settings.seats_lane is Lane.FAST:
-                store().restore = self.restore
-
         table.on_recover(rebuild)
         app.on_partitions_revoked.connect(revoked, weak=False)
-        app.on_after_configured.connect(configure, weak=False)
         return table
 
     def _make_agent(self) -> None:

@@ -1,0 +1,209 @@
+"""Reads of the owner's own memory. Every answer names the position that it reflects; `?after=` waits for one."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Query
+from starlette.middleware import Middleware
+
+from services.seats import domain, views
+from services.seats.agents import DomainDecider
+from services.seats.engine.commands import partition_of_tenant
+from services.seats.engine.engine import Live
+from services.seats.engine.worker import Worker
+from services.seats.figures import Figures
+from services.seats.routing import OwnerRouting
+from services.seats.why import Why, explain
+from shared.errors import Invalid, NotFound, Refused, Transient
+from shared.schemas.base import to_milliseconds
+from shared.web.app import create_app
+from shared.web.auth import OPERATOR, access
+from shared.web.rest import Cursor, Limit, decode_cursor, encode_cursor
+
+AFTER_SECONDS_MAX = 10.0
+WHAT_IF_ROWS_MAX = 10_000
+READ, OPERATE = Depends(access("account:read")), Depends(access(OPERATOR))
+
+After = Annotated[
+    str | None, Query(pattern=r"^\d+-\d+$", description="Wait until this position, `<partition>-<offset>`, is decided (10 s at most).")
+]
+
+
+def make_api(worker: Worker) -> FastAPI:
+    async def ready() -> bool:
+        return worker.ready
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+
+    app = create_app(title="Seatpool seats", settings=worker.settings, lifespan=lifespan, ready=ready)
+    # Innermost, so that forwarded requests are logged, limited and given ids like any other.
+    app.user_middleware.append(Middleware(OwnerRouting, worker=worker))
+    reads = Reads(worker)
+    app.include_router(reads.router())
+    return app
+
+
+class Reads:
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._figures = Figures(worker.history)
+
+    def router(self) -> APIRouter:
+        router = APIRouter(prefix="/v1/tenants/{tenant}", tags=["seats"])
+        for path, handler in (
+            ("/pools", self.pools),
+            ("/pools/{module}", self.pool),
+            ("/seats", self.seats),
+            ("/access/{user}", self.person),
+            ("/access/{user}/{module}", self.may_use),
+            ("/position", self.position),
+            ("/figures", self.figures),
+            ("/forecast", self.forecast),
+            ("/why/{user}", self.why),
+        ):
+            router.get(path, dependencies=[READ])(handler)
+        router.post("/what-if", dependencies=[READ])(self.what_if)
+        router.get("/settlement", dependencies=[OPERATE])(self.settlement)
+        return router
+
+    # ------------------------------------------------------------------------------------------------------------ state
+
+    def _live(self, tenant: str) -> Live:
+        """The routing let the request through because this worker owns the partition; that may have changed while it waited."""
+        partition = partition_of_tenant(tenant, self._worker.settings.seats_partitions)
+        if partition is None:
+            raise NotFound("tenant")
+        live = self._worker.engine.live.get(partition)
+        if live is None or not self._worker.ready:
+            raise Transient("the partition is being taken over")
+        return live
+
+    async def _reached(self, tenant: str, after: str | None) -> Live:
+        live = self._live(tenant)
+        if after is not None:
+            partition, offset = map(int, after.split("-"))
+            if partition != live.number:
+                raise Invalid("query.after", after, f"a position in partition {live.number}, where this tenant lies")
+            try:
+                async with asyncio.timeout(AFTER_SECONDS_MAX):
+                    await self._worker.engine.wait_for(partition, offset)
+            except TimeoutError:
+                detail = f"Position {after} was not reached within {AFTER_SECONDS_MAX:.0f} seconds."
+                raise Refused("position-not-reached", detail, position=views.position(live)) from None
+        return self._live(tenant)
+
+    @asynccontextmanager
+    async def _settled(self, tenant: str, after: str | None) -> AsyncIterator[tuple[Live, domain.Tenant]]:
+        """The tenant between two batches: what is counted then is what is durable. Raises NotFound for a tenant that is not opened."""
+        await self._reached(tenant, after)
+        async with self._worker.engine.settled():
+            live = self._live(tenant)
+            decider = live.decider
+            assert isinstance(decider, DomainDecider)
+            state = decider.tenants.get(tenant)
+            if state is None:
+                raise NotFound("tenant")
+            yield live, state
+
+    # ------------------------------------------------------------------------------------------------------------ reads
+
+    async def pools(self, tenant: str, after: After = None) -> views.Pools:
+        async with self._settled(tenant, after) as (live, state):
+            items = [views.pool(state.pools[module]) for module in sorted(state.pools)]
+            return views.Pools(position=views.position(live), items=items)
+
+    async def pool(self, tenant: str, module: str, after: After = None) -> views.PoolAnswer:
+        async with self._settled(tenant, after) as (live, state):
+            if module not in state.pools:
+                raise NotFound("pool")
+            return views.PoolAnswer(position=views.position(live), **views.pool(state.pools[module]).model_dump())
+
+    async def seats(
+        self,
+        tenant: str,
+        module: str | None = None,
+        state: str | None = None,
+        cursor: Cursor = None,
+        limit: Limit = 100,
+        after: After = None,
+    ) -> views.Seats:
+        """In order of user, then module. A page may hold fewer than `limit`: it also ends after 5,000 people were looked at."""
+        start = decode_cursor(cursor, str, str)
+        async with self._settled(tenant, after) as (live, tenant_state):
+            found, following = views.page_of_seats(tenant_state, module, state, start, limit)
+            next_ = None if following is None else encode_cursor(*following)
+            return views.Seats(position=views.position(live), items=found, next=next_)
+
+    async def person(self, tenant: str, user: str, after: After = None) -> views.Person:
+        """From the durable row alone: needs to wait for no batch."""
+        live = await self._reached(tenant, after)
+        row = live.durable.rows.get(domain.user_key(tenant, user))
+        if row is None:
+            raise NotFound("person")
+        return views.person(user, row, live)
+
+    async def may_use(self, tenant: str, user: str, module: str, after: After = None) -> views.Access:
+        """The access check: may this person use this module now? `allowed` is false for who is not known as well."""
+        live = await self._reached(tenant, after)
+        row = live.durable.rows.get(domain.user_key(tenant, user))
+        return views.access(user, module, row, live)
+
+    async def position(self, tenant: str, after: After = None) -> views.PositionAnswer:
+        live = await self._reached(tenant, after)
+        return views.PositionAnswer(position=views.position(live), rules=live.durable.marker.rules)
+
+    async def figures(self, tenant: str, after: After = None) -> dict[str, Any]:
+        """Flagged now; revoked and refused: (person, module) over the whole run; decisions: events of this tenant, each once."""
+        async with self._settled(tenant, after) as (live, state):
+            flagged = sum(pool.flagged for pool in state.pools.values())
+            position = views.position(live)
+        counted = await self._figures.of(tenant, position.partition)
+        return {"flagged": flagged, **counted, "position": position.model_dump()}
+
+    async def settlement(self, tenant: str) -> dict[str, Any]:
+        """For the test clock (design, section 2): is everything of this tenant decided, and nothing due at its time?"""
+        partition = self._live(tenant).number
+        end = await self._worker.history.end(self._worker.names.commands, partition)
+        async with self._settled(tenant, None) as (live, state):
+            return views.settlement(live, state, end)
+
+    # ---------------------------------------------------------------------------------------------------------- futures
+
+    async def forecast(self, tenant: str, at: datetime, after: After = None) -> dict[str, Any]:
+        """What each pool will look like at that instant, and what happens until then, if no command comes."""
+        if at.tzinfo is None:
+            raise Invalid("query.at", str(at), "an instant with an offset")
+        async with self._settled(tenant, after) as (live, state):
+            seen = domain.forecast(state, live.clock_ms, domain.to_ms(to_milliseconds(at)), rules=live.rules)
+            return {
+                "position": views.position(live).model_dump(),
+                "at": domain.instant(seen.at),
+                "pools": seen.pools,
+                "events": [views.event(event) for event in seen.events],
+            }
+
+    async def what_if(self, tenant: str, body: views.WhatIf, after: After = None) -> dict[str, Any]:
+        """Decides a list of commands on a copy and returns the decisions; nothing is changed."""
+        async with self._settled(tenant, after) as (live, state):
+            commands = views.commands_of(body, tenant, live, state)
+            try:
+                decisions = domain.what_if({tenant: state}, commands, live.clock_ms, WHAT_IF_ROWS_MAX, live.rules) if commands else []
+            except domain.TooMuch as error:
+                raise Refused("too-large", str(error), rows_max=WHAT_IF_ROWS_MAX) from None
+            return {
+                "position": views.position(live).model_dump(),
+                "decisions": [[views.event(event) for event in events] for events in decisions],
+            }
+
+    async def why(self, tenant: str, user: str, limit: Limit = 100, after: After = None) -> Why:
+        """The decisions behind this person's present state and the commands that caused them, newest first."""
+        live = await self._reached(tenant, after)
+        row = live.durable.rows.get(domain.user_key(tenant, user))
+        if row is None:
+            raise NotFound("person")
+        return await explain(self._worker.history, tenant, user, live.number, row.offset, limit)

@@ -1,0 +1,37 @@
+"""The seats worker's composition root: everything it is made of, each part replaceable in a test."""
+
+import asyncio
+import gc
+
+import uvloop
+
+from services.seats.agents import DomainDecider, RowCodec
+from services.seats.api import make_api
+from services.seats.engine.worker import Worker
+from services.seats.settings import Settings
+from shared.clock import SystemClock
+from shared.observability.logs import configure_logging
+from shared.runtime import run, serve, together
+
+SERVICE = "seats"
+GC_THRESHOLDS = (50_000, 20, 100)  # rows are many and live long: the default would look through them all the time
+
+
+def make_worker(settings: Settings) -> Worker:
+    url = settings.seats_advertised_url or f"http://{settings.host}:{settings.port}"
+    return Worker(settings, advertised_url=url, make_decider=DomainDecider, codec=RowCodec(), clock=SystemClock())
+
+
+async def worker(settings: Settings) -> None:
+    """Decides and serves REST on one loop, until cancelled."""
+    made = make_worker(settings)
+    await together(serve(make_api(made), settings), made.run())
+
+
+def run_worker() -> None:
+    settings = Settings()
+    configure_logging(SERVICE, settings)
+    # Faust's consumer has a thread and a loop of its own, which it makes by the policy.
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    gc.set_threshold(*GC_THRESHOLDS)
+    run(lambda: worker(settings))

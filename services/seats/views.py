@@ -1,0 +1,211 @@
+"""What REST shows of the state. Times are RFC 3339 in UTC."""
+
+from bisect import bisect_left
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, Field, ValidationError
+
+from services.seats import domain
+from services.seats.engine.engine import Live
+from shared.errors import Invalid
+from shared.schemas import topics
+from shared.schemas.registry import REGISTRY, describe
+from shared.schemas.seats_v1 import PoolState
+
+LOOKED_AT_MAX = 5_000  # people of one page of seats: what runs in one go holds up every decision meanwhile
+WHAT_IF_COMMANDS_MAX = 100
+WHAT_IF_NUMBER = 2**53 - 1  # above any number and revision that was given out
+USABLE = ("active", "flagged")
+
+
+class PositionView(BaseModel):
+    """Where the answer stands: the partition, and the offset of the last command that it reflects (-1: none yet)."""
+
+    partition: int
+    offset: int
+
+
+class Answer(BaseModel):
+    position: PositionView
+
+
+class PositionAnswer(Answer):
+    rules: int
+
+
+class PoolView(PoolState):
+    base: bool
+    policies: dict[str, Any]
+
+
+class PoolAnswer(PoolView):
+    position: PositionView
+
+
+class Pools(Answer):
+    items: list[PoolView]
+
+
+class SeatView(BaseModel):
+    user: str
+    module: str
+    state: str = Field(description="active, flagged, held, waiting; revoked: remembered until reactivated or no longer needed")
+    since: str | None = Field(None, description="Since when it is flagged, waited for, or revoked.")
+    deadline: str | None = Field(None, description="Flagged: when it is revoked. Held: when it expires.")
+
+
+class Seats(Answer):
+    items: list[SeatView]
+    next: str | None = Field(None, description="Give this as `cursor` to read on; null: this is the last page.")
+
+
+class Person(Answer):
+    user: str
+    revision: int
+    need: list[str]
+    administrator: bool
+    priority: int
+    partial: bool
+    modules: list[SeatView]
+    decided_at: int = Field(description="Offset of the command whose decision touched this person last.")
+
+
+class Access(Answer):
+    user: str
+    module: str
+    allowed: bool
+    state: str | None
+    deadline: str | None = None
+
+
+class WhatIfCommand(BaseModel):
+    type: str = Field(description="Type of a command, as `seatpool.seats.v1.add_licences` or `add_licences`.")
+    data: dict[str, Any] = Field(description="Its body. `number` and `revision` may be left out.")
+    source: str = "what-if"
+
+
+class WhatIf(BaseModel):
+    commands: list[WhatIfCommand] = Field(max_length=WHAT_IF_COMMANDS_MAX)
+
+
+def position(live: Live) -> PositionView:
+    return PositionView(partition=live.number, offset=live.durable.marker.decided)
+
+
+def pool(pool_: domain.Pool) -> PoolView:
+    row = pool_.row._asdict()
+    policies = {name: row[name] for name in POLICIES}
+    return PoolView.model_validate(domain.pool_state(pool_) | {"base": row["base"], "policies": policies}, strict=False)
+
+
+POLICIES = ("over_limit", "flag_cap", "expand_cap", "grace", "reduce_below_use", "warn_at", "terminate_reduces_pool", "reduce_at")
+
+
+def seats_of(user: str, row: domain.UserRow) -> list[SeatView]:
+    seats = [
+        SeatView(user=user, module=module, state=seat.state, since=_instant(seat.since), deadline=_instant(seat.deadline))
+        for module, seat in row.seats.items()
+    ]
+    seats += [SeatView(user=user, module=gone.module, state="revoked", since=_instant(gone.at)) for gone in row.revoked]
+    return sorted(seats, key=lambda seat: seat.module)
+
+
+def _instant(ms: int | None) -> str | None:
+    return domain.instant(ms) if ms else None
+
+
+def person(user: str, row: domain.UserRow, live: Live) -> Person:
+    return Person(
+        position=position(live),
+        user=user,
+        revision=row.revision,
+        need=list(row.need),
+        administrator=row.administrator,
+        priority=row.priority,
+        partial=row.partial,
+        modules=seats_of(user, row),
+        decided_at=row.offset,
+    )
+
+
+def access(user: str, module: str, row: domain.UserRow | None, live: Live) -> Access:
+    seat = None if row is None else row.seats.get(module)
+    state = None if seat is None else seat.state
+    deadline = None if seat is None else _instant(seat.deadline)
+    return Access(position=position(live), user=user, module=module, allowed=state in USABLE, state=state, deadline=deadline)
+
+
+_sorted_users: dict[str, tuple[domain.Tenant, int, list[str]]] = {}
+
+
+def _users(tenant: domain.Tenant) -> list[str]:
+    """In order. A person's row stays for the tenant's life, so the same number of people is the same people."""
+    known = _sorted_users.get(tenant.id)
+    if known is None or known[0] is not tenant or known[1] != len(tenant.users):
+        known = _sorted_users[tenant.id] = (tenant, len(tenant.users), sorted(tenant.users))
+    return known[2]
+
+
+def page_of_seats(
+    tenant: domain.Tenant, module: str | None, state: str | None, start: tuple[str, str] | None, limit: int
+) -> tuple[list[SeatView], tuple[str, str] | None]:
+    """Seats after `start` (user, module), and where the next page begins."""
+    users = _users(tenant)
+    first = 0 if start is None else bisect_left(users, start[0])
+    found: list[SeatView] = []
+    for looked_at, user in enumerate(users[first : first + LOOKED_AT_MAX], start=1):
+        for seat in seats_of(user, tenant.users[user]):
+            if start is not None and (user, seat.module) <= start:
+                continue
+            if (module is None or seat.module == module) and (state is None or seat.state == state):
+                if len(found) == limit:
+                    return found, (found[-1].user, found[-1].module)
+                found.append(seat)
+        if looked_at == LOOKED_AT_MAX and first + looked_at < len(users):
+            return found, (user, "~")  # after every module: names begin with a letter or a digit
+    return found, None
+
+
+def settlement(live: Live, tenant: domain.Tenant, end: int) -> dict[str, Any]:
+    now, due = tenant.now(live.clock_ms), tenant.due()
+    waiting = []
+    behind = end - live.durable.marker.decided - 1
+    if behind > 0:
+        waiting.append(f"{behind} commands")
+    if due is not None and due <= now:
+        waiting.append("settling what is due")
+    last = live.decider.last_offset.get(tenant.id, -1)  # type: ignore[attr-defined]
+    return {
+        "time": domain.instant(now),
+        "settled": not waiting,
+        "waiting_for": waiting,
+        "next_due": None if due is None else domain.instant(due),
+        "fingerprint": f"{last}:{now if tenant.row.test_clock else 0}:{due}",
+        "position": position(live).model_dump(),
+    }
+
+
+def event(decided: domain.Event) -> dict[str, Any]:
+    return {"type": decided.type, "data": decided.body}
+
+
+def commands_of(body: WhatIf, tenant: str, live: Live, state: domain.Tenant) -> list[domain.Command]:
+    """Raises Invalid naming the command and its field."""
+    made = []
+    for index, given in enumerate(body.commands):
+        name = given.type if "." in given.type else f"seatpool.seats.v1.{given.type}"
+        entry = REGISTRY.get(name)
+        if entry is None or entry.topic is not topics.SEATS_COMMANDS or name.endswith(("tick", "rules_activated")):
+            raise Invalid(f"body.commands.{index}.type", given.type, "the type of a command of seats")
+        data = dict(given.data)
+        for field in ("number", "revision"):
+            if field in entry.model.model_fields:
+                data.setdefault(field, WHAT_IF_NUMBER - WHAT_IF_COMMANDS_MAX + index)
+        try:
+            payload = entry.model.model_validate_json(orjson.dumps(data))
+        except ValidationError as error:
+            raise Invalid(f"body.commands.{index}.data", None, describe(error)) from None
+        offset = live.durable.marker.decided + 1 + index
+        made.append(domain.Command(f"what-if-{index}", given.source, tenant, payload, live.number, offset))
+    return made

@@ -1,0 +1,68 @@
+"""The chain of decisions and commands behind a person's present state, followed by `prev` through the log."""
+
+from typing import Any
+
+import orjson
+from pydantic import BaseModel
+
+from services.seats.engine.history import History
+from shared.errors import NotFound
+from shared.schemas import topics
+from shared.schemas.base import format_instant
+from shared.schemas.envelope import Envelope
+
+
+class Link(BaseModel):
+    """One command and what it decided about the person."""
+
+    partition: int
+    offset: int
+    command: dict[str, Any]
+    decisions: list[dict[str, Any]]
+
+
+class Why(BaseModel):
+    user: str
+    chain: list[Link]
+    complete: bool  # false: it goes on before the last link
+
+
+async def explain(history: History, tenant: str, user: str, partition: int, offset: int, limit: int) -> Why:
+    """From the decision at `offset` back, newest first, at most `limit` links."""
+    chain: list[Link] = []
+    at: int | None = offset
+    while at is not None and len(chain) < limit:
+        link, at = await _link(history, tenant, user, partition, at)
+        chain.append(link)
+    return Why(user=user, chain=chain, complete=at is None)
+
+
+async def _link(history: History, tenant: str, user: str, partition: int, offset: int) -> tuple[Link, int | None]:
+    """The link at this offset, and the offset of the one before it."""
+    command: Any = None
+    async for record in history.records(history.commands, partition, offset, offset + 1):
+        command = record
+    if command is None:
+        raise NotFound("command at that position")
+    prefix = f"{topics.SEATS_COMMANDS.name}/{partition}/{offset}/"
+    decisions: dict[str, dict[str, Any]] = {}
+    previous: int | None = None
+    # A decision's record bears the partition's clock at its command, so the broker finds where to begin by time.
+    begin = await history.offset_at(history.events, partition, command.timestamp)
+    async for record in history.records(history.events, partition, begin):
+        envelope = Envelope.from_headers(record.headers)
+        if envelope.id.startswith(prefix):
+            body = orjson.loads(record.value)
+            if envelope.tenant == tenant and user in (body.get("user"), body.get("from_user")):
+                decisions.setdefault(envelope.id, {"id": envelope.id, "type": envelope.type, "data": body})
+                prev = body.get("prev" if body.get("user") == user else "from_prev")
+                previous = prev["offset"] if prev else previous
+        elif int(envelope.id.split("/")[2]) > offset:
+            break
+    return Link(partition=partition, offset=offset, command=_command(command), decisions=list(decisions.values())), previous
+
+
+def _command(record: Any) -> dict[str, Any]:
+    envelope = Envelope.from_headers(record.headers)
+    shown = {"id": envelope.id, "source": envelope.source, "type": envelope.type, "time": format_instant(envelope.time)}
+    return shown | {"data": orjson.loads(record.value)}
