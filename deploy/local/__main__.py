@@ -1,11 +1,13 @@
 """`python -m deploy.local`: the local stack in the foreground until Ctrl-C. The same as `seatpool run`."""
 
 import asyncio
+import logging
 import os
 import signal
 import sys
 from pathlib import Path
 
+import structlog
 from rich.console import Console
 from rich.table import Table
 
@@ -71,6 +73,8 @@ def show(console: Console, stack: LocalStack, seconds: float) -> None:
 def main() -> int:
     """The exit code: 0 after a stop that was asked for, 1 when the stack could not start."""
     console = Console()
+    # What this process itself has to say goes through the labelled logs; what shared code logs in it would stand between them.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     try:
         asyncio.run(run(console, state_folder()))
     except (AlreadyRunning, StartFailed, ToolsMissing, OSError) as error:

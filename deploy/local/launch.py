@@ -1,6 +1,6 @@
 """Starts one child that cannot outlive its parent. A script of its own (standard library, -I -S): it starts in milliseconds.
 
-usage: launch.py PARENT SIGNAL DROP COMMAND...
+usage: launch.py PARENT SIGNAL DROP COMMAND... (in the child's own folder)
 PARENT: process id of the parent; SIGNAL: number of the signal the kernel sends the child once the parent is gone (Linux); DROP: 1 to
 give up root first (PostgreSQL refuses to run as root). The child keeps this process's id: the command replaces the script.
 """
@@ -28,12 +28,20 @@ def drop_root(command: list[str]) -> list[str]:
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         raise SystemExit("neither user namespaces nor setpriv (package util-linux): run as a user other than root")
-    # The data folder was given to nobody (postgres.py); the capability lets it be reached below folders closed to others.
+    give_away(Path.cwd())
+    # The capability lets the folder be reached below folders that are closed to others.
     return [
         *(setpriv, f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
         *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search", "--pdeathsig", "keep", "--"),
         *command,
     ]
+
+
+def give_away(folder: Path) -> None:
+    """The child's own folder (its working directory) and all in it, so that nobody may write there."""
+    for path in [folder, *folder.rglob("*")]:
+        if path.lstat().st_uid != NOBODY:
+            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
 
 
 def main(arguments: list[str]) -> None:

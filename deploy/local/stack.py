@@ -160,7 +160,7 @@ class LocalStack:
             logs(name, sentence)
         if "kafka" in self.taken and parts[0].command and (missing := jars.missing_count()):
             logs("kafka", f"fetching {missing} jars from Maven Central (45 MB), once for all checkouts")
-        parts += [self._topics(), self._databases(), *self._services(ports)]
+        parts += [self._topics(logs), self._databases(), *self._services(ports)]
         self._supervisor = Supervisor(parts, logs, self._write)
         await self._supervisor.start()
         if any(service.name == "users" for service in self.services):
@@ -236,18 +236,19 @@ class LocalStack:
 
         return Part(name, prepare=wait)
 
-    def _topics(self) -> Part:
+    def _topics(self, logs: Logs) -> Part:
         async def create() -> None:
             from shared.messaging import create_topics
             from shared.settings import KafkaSettings
 
-            await create_topics(
+            created = await create_topics(
                 KafkaSettings(
                     kafka_bootstrap=self.addresses["kafka_bootstrap"],
                     kafka_topic_prefix=self.addresses["kafka_topic_prefix"],
                     seats_partitions=self.addresses["seats_partitions"],
                 )
             )
+            logs("topics", f"made {', '.join(created)}" if created else "all there")
 
         return Part("topics", needs=["kafka"], prepare=create)
 
