@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import typst
 
 TEMPLATE = Path(__file__).with_name("invoice.typ")
-STANDARDS = ["a-3a"]
+STANDARD: Literal["a-3a"] = "a-3a"
 LINES_MAX = 5_000  # what one invoice may hold; beyond it is an error of the data, not a long invoice
 
 
@@ -32,7 +32,7 @@ def render(document: Mapping[str, Any]) -> bytes:
         TEMPLATE.read_bytes(),
         font_paths=_fonts(),
         format="pdf",
-        pdf_standards=list(STANDARDS),
+        pdf_standards=STANDARD,
         sys_inputs={"document": json.dumps(document)},
         timestamp=datetime(issued.year, issued.month, issued.day, tzinfo=UTC),
     )

@@ -1,6 +1,6 @@
 """All of invoicing's queries on a tenant's rows, the tenant first. The catalogue's are in `catalogue.py`."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -11,20 +11,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.invoicing.domain.history import Fact
 from services.invoicing.domain.quote import Pool
 from shared.schemas import registry
-from shared.schemas.base import Payload
-from shared.schemas.invoicing_v1 import BillingDetailsChanged, ChargeBooked, InvoiceIssued, QuoteIssued, SubscriptionStarted
+from shared.schemas.base import Actor, Payload
+from shared.schemas.invoicing_v1 import BillingDetailsChanged, ChargeBooked, InvoiceIssued, QuoteApproved, QuoteIssued, SubscriptionStarted
 from shared.schemas.seats_v1 import Expected, PoolState
 
 
-async def rows(c: AsyncConnection, sql: str, **values: Any) -> Sequence[RowMapping]:
+async def rows(c: AsyncConnection, sql: str, /, **values: Any) -> Sequence[RowMapping]:
     return (await c.execute(text(sql), values)).mappings().all()
 
 
-async def row(c: AsyncConnection, sql: str, **values: Any) -> RowMapping | None:
+async def row(c: AsyncConnection, sql: str, /, **values: Any) -> RowMapping | None:
     return (await c.execute(text(sql), values)).mappings().one_or_none()
 
 
-async def run(c: AsyncConnection, sql: str, **values: Any) -> int:
+async def run(c: AsyncConnection, sql: str, /, **values: Any) -> int:
     """Rows touched."""
     return (await c.execute(text(sql), values)).rowcount
 
@@ -77,17 +77,20 @@ async def put_tenant(
     )
 
 
-async def note_time(c: AsyncConnection, tenant_id: str, at: datetime, *, opened: bool) -> None:
-    """A test clock as seats answered it last; it never goes back. With `opened`: seats knows the tenant from here on."""
+async def note_opened(c: AsyncConnection, tenant_id: str, at: datetime, *, test: bool) -> None:
+    """Seats knows the tenant from here on."""
     await run(
         c,
-        """INSERT INTO tenants (tenant_id, opened, test_time) VALUES (:t, :opened, :at)
-           ON CONFLICT (tenant_id) DO UPDATE SET opened = tenants.opened OR :opened,
-               test_time = greatest(tenants.test_time, excluded.test_time)""",
+        """INSERT INTO tenants (tenant_id, opened, test_time) VALUES (:t, true, :at)
+           ON CONFLICT (tenant_id) DO UPDATE SET opened = true, test_time = greatest(tenants.test_time, excluded.test_time)""",
         t=tenant_id,
-        opened=opened,
-        at=at,
+        at=at if test else None,
     )
+
+
+async def note_time(c: AsyncConnection, tenant_id: str, at: datetime) -> None:
+    """A test clock as seats answered it last; it never goes back."""
+    await run(c, "UPDATE tenants SET test_time = greatest(test_time, :at) WHERE tenant_id = :t", t=tenant_id, at=at)
 
 
 async def note_advancing(c: AsyncConnection, tenant_id: str, to: datetime | None) -> None:
@@ -204,23 +207,22 @@ async def set_opened(c: AsyncConnection, tenant_id: str, module: str) -> bool:
 # ---------------------------------------------------------------------------------------------------------------- pools
 
 
+_NOTE_POOLS = """
+INSERT INTO pools (tenant_id, module, licences, next_period, partition, command_offset, n)
+SELECT $1, module, licences, next_period, $5, $6, $7 FROM unnest($2::text[], $3::int[], $4::int[]) AS p (module, licences, next_period)
+ON CONFLICT (tenant_id, module) DO UPDATE SET licences = excluded.licences, next_period = excluded.next_period,
+    partition = excluded.partition, command_offset = excluded.command_offset, n = excluded.n
+WHERE (pools.command_offset, pools.n) < (excluded.command_offset, excluded.n)
+  AND (pools.licences, pools.next_period) IS DISTINCT FROM (excluded.licences, excluded.next_period)
+"""
+
+
 async def note_pools(c: AsyncConnection, tenant_id: str, pools: Sequence[PoolState], position: tuple[int, int, int]) -> None:
-    """As a decision reports them; what reflects a later decision already is left alone."""
-    for pool in pools:
-        await run(
-            c,
-            """INSERT INTO pools (tenant_id, module, licences, next_period, active, flagged, held, waiting, available, partition, command_offset, n)
-               VALUES (:t, :module, :licences, :next_period, :active, :flagged, :held, :waiting, :available, :p, :o, :n)
-               ON CONFLICT (tenant_id, module) DO UPDATE SET licences = excluded.licences, next_period = excluded.next_period,
-                   active = excluded.active, flagged = excluded.flagged, held = excluded.held, waiting = excluded.waiting,
-                   available = excluded.available, partition = excluded.partition, command_offset = excluded.command_offset, n = excluded.n
-               WHERE (pools.command_offset, pools.n) < (excluded.command_offset, excluded.n)""",
-            t=tenant_id,
-            p=position[0],
-            o=position[1],
-            n=position[2],
-            **pool.model_dump(),
-        )
+    """As a decision reports them; what reflects a later decision already is left alone. One round trip: most decisions of an import say
+    of a pool what is known already."""
+    if pools:
+        columns = [p.module for p in pools], [p.licences for p in pools], [p.next_period for p in pools]
+        await c.exec_driver_sql(_NOTE_POOLS, (tenant_id, *columns, *position))
 
 
 async def pools(c: AsyncConnection, tenant_id: str) -> Sequence[RowMapping]:
@@ -276,16 +278,22 @@ async def quote(c: AsyncConnection, tenant_id: str, quote_id: str) -> tuple[Quot
     return (QuoteIssued.model_validate_json(found["payload"]), Expected.model_validate_json(found["expected"])) if found else None
 
 
-async def add_order(c: AsyncConnection, tenant_id: str, order: str, quote_id: str, command: str, at: datetime) -> None:
+async def add_order(c: AsyncConnection, tenant_id: str, event: QuoteApproved) -> None:
     await run(
         c,
-        """INSERT INTO orders (tenant_id, "order", quote, status, command, approved_at) VALUES (:t, :o, :q, 'pending', :c, :at)""",
+        """INSERT INTO orders (tenant_id, "order", quote, status, approved_at, approved_by) VALUES (:t, :o, :q, 'pending', :at, :by)""",
         t=tenant_id,
-        o=order,
-        q=quote_id,
-        c=command,
-        at=at,
+        o=event.order,
+        q=event.quote,
+        at=event.at,
+        by=event.actor.model_dump_json(),
     )
+
+
+async def approver(c: AsyncConnection, tenant_id: str, order_id: str) -> Actor:
+    found = await row(c, 'SELECT approved_by FROM orders WHERE tenant_id = :t AND "order" = :o', t=tenant_id, o=order_id)
+    assert found is not None
+    return Actor.model_validate_json(found["approved_by"])
 
 
 async def order(c: AsyncConnection, tenant_id: str, order_id: str) -> RowMapping | None:
@@ -294,10 +302,6 @@ async def order(c: AsyncConnection, tenant_id: str, order_id: str) -> RowMapping
 
 async def order_of_quote(c: AsyncConnection, tenant_id: str, quote_id: str) -> RowMapping | None:
     return await row(c, "SELECT * FROM orders WHERE tenant_id = :t AND quote = :q", t=tenant_id, q=quote_id)
-
-
-async def set_order_command(c: AsyncConnection, tenant_id: str, order_id: str, command: str) -> None:
-    await run(c, 'UPDATE orders SET command = :c WHERE tenant_id = :t AND "order" = :o', t=tenant_id, o=order_id, c=command)
 
 
 async def decide_order(
@@ -343,9 +347,10 @@ async def charge_ids(c: AsyncConnection, tenant_id: str) -> set[str]:
 async def add_charge(c: AsyncConnection, tenant_id: str, charge: ChargeBooked) -> None:
     await run(
         c,
-        "INSERT INTO charges (tenant_id, charge, payload) VALUES (:t, :c, :p)",
+        'INSERT INTO charges (tenant_id, charge, "order", payload) VALUES (:t, :c, :o, :p)',
         t=tenant_id,
         c=charge.charge,
+        o=charge.order,
         p=charge.model_dump_json(),
     )
 
@@ -360,7 +365,8 @@ async def draw_invoice_number(c: AsyncConnection, series: str) -> int:
     object would leave a gap where a transaction is rolled back."""
     found = await row(
         c,
-        "INSERT INTO number_series (series, last) VALUES (:s, 1) ON CONFLICT (series) DO UPDATE SET last = number_series.last + 1 RETURNING last",
+        """INSERT INTO number_series (series, last) VALUES (:s, 1)
+           ON CONFLICT (series) DO UPDATE SET last = number_series.last + 1 RETURNING last""",
         s=series,
     )
     assert found is not None
@@ -370,7 +376,8 @@ async def draw_invoice_number(c: AsyncConnection, series: str) -> int:
 async def add_invoice(c: AsyncConnection, tenant_id: str, invoice: InvoiceIssued, series: str, sequence: int, document: str) -> None:
     await run(
         c,
-        """INSERT INTO invoices (tenant_id, invoice, series, sequence, number, currency, net_minor, tax_minor, gross_minor, payload, document)
+        """INSERT INTO invoices
+               (tenant_id, invoice, series, sequence, number, currency, net_minor, tax_minor, gross_minor, payload, document)
            VALUES (:t, :invoice, :series, :sequence, :number, :currency, :net, :tax, :gross, :payload, :document)""",
         t=tenant_id,
         invoice=invoice.invoice,
@@ -405,9 +412,90 @@ async def add_pdf(c: AsyncConnection, tenant_id: str, invoice: str, pdf: bytes, 
     )
 
 
-# What is not rendered yet, of all tenants; the row's lock keeps two renderers from making the same PDF.
-UNRENDERED = """
-SELECT tenant_id, invoice, document FROM invoices i
-WHERE NOT EXISTS (SELECT FROM invoice_pdfs p WHERE p.tenant_id = i.tenant_id AND p.invoice = i.invoice)
-ORDER BY place LIMIT 1 FOR UPDATE OF i SKIP LOCKED
-"""
+async def next_unrendered(c: AsyncConnection, skip: Collection[tuple[str, str]]) -> RowMapping | None:
+    """An invoice of any tenant that has no PDF yet. Its lock, held to the commit, keeps two processes from making the same PDF."""
+    return await row(
+        c,
+        """SELECT tenant_id, invoice, document FROM invoices i
+           WHERE NOT EXISTS (SELECT FROM invoice_pdfs p WHERE p.tenant_id = i.tenant_id AND p.invoice = i.invoice)
+             AND i.invoice <> ALL(CAST(:skip AS text[]))
+           ORDER BY place LIMIT 1 FOR UPDATE OF i SKIP LOCKED""",
+        skip=[invoice for _, invoice in skip],
+    )
+
+
+async def count_overdue(c: AsyncConnection, seconds: int) -> int:
+    """Orders of all tenants that seats has not answered for so long."""
+    found = await row(
+        c,
+        "SELECT count(*) AS n FROM orders WHERE status = 'pending' AND created_at < now() - make_interval(secs => :s)",
+        s=seconds,
+    )
+    assert found is not None
+    return int(found["n"])
+
+
+# ---------------------------------------------------------------------------------------------------------------- reads
+
+
+async def invoice(c: AsyncConnection, tenant_id: str, invoice_id: str) -> InvoiceIssued | None:
+    found = await row(c, "SELECT payload FROM invoices WHERE tenant_id = :t AND invoice = :i", t=tenant_id, i=invoice_id)
+    return InvoiceIssued.model_validate_json(found["payload"]) if found else None
+
+
+async def pdf(c: AsyncConnection, tenant_id: str, invoice_id: str) -> RowMapping | None:
+    return await row(
+        c,
+        """SELECT number, pdf, sha256 FROM invoices LEFT JOIN invoice_pdfs USING (tenant_id, invoice)
+           WHERE tenant_id = :t AND invoice = :i""",
+        t=tenant_id,
+        i=invoice_id,
+    )
+
+
+async def invoice_page(c: AsyncConnection, tenant_id: str, after: int, limit: int) -> Sequence[RowMapping]:
+    return await rows(
+        c, "SELECT place, payload FROM invoices WHERE tenant_id = :t AND place > :a ORDER BY place LIMIT :n", t=tenant_id, a=after, n=limit
+    )
+
+
+async def charge_page(c: AsyncConnection, tenant_id: str, after: int, limit: int) -> Sequence[RowMapping]:
+    return await rows(
+        c,
+        """SELECT place, payload, invoice FROM charges LEFT JOIN invoice_charges USING (tenant_id, charge)
+           WHERE tenant_id = :t AND place > :a ORDER BY place LIMIT :n""",
+        t=tenant_id,
+        a=after,
+        n=limit,
+    )
+
+
+async def invoice_of_order(c: AsyncConnection, tenant_id: str, order_id: str) -> str | None:
+    found = await rows(
+        c,
+        """SELECT DISTINCT invoice FROM charges JOIN invoice_charges USING (tenant_id, charge) WHERE tenant_id = :t AND "order" = :o""",
+        t=tenant_id,
+        o=order_id,
+    )
+    return found[0]["invoice"] if found else None
+
+
+async def figures(c: AsyncConnection, tenant_id: str) -> RowMapping:
+    found = await row(
+        c,
+        """SELECT
+             (SELECT count(*) FROM invoices WHERE tenant_id = :t) AS invoices,
+             (SELECT CAST(coalesce(sum(net_minor), 0) AS bigint) FROM invoices WHERE tenant_id = :t) AS net_minor,
+             (SELECT CAST(coalesce(sum(tax_minor), 0) AS bigint) FROM invoices WHERE tenant_id = :t) AS tax_minor,
+             (SELECT CAST(coalesce(sum(gross_minor), 0) AS bigint) FROM invoices WHERE tenant_id = :t) AS gross_minor,
+             (SELECT count(*) FROM charges WHERE tenant_id = :t) AS charges,
+             (SELECT count(*) FROM quotes WHERE tenant_id = :t) AS quotes,
+             (SELECT count(*) FROM orders WHERE tenant_id = :t AND status = 'pending') AS orders_pending,
+             (SELECT count(*) FROM orders WHERE tenant_id = :t AND status = 'completed') AS orders_completed,
+             (SELECT count(*) FROM orders WHERE tenant_id = :t AND status = 'refused') AS orders_refused,
+             (SELECT count(*) FROM invoices i WHERE tenant_id = :t AND NOT EXISTS
+                 (SELECT FROM invoice_pdfs p WHERE p.tenant_id = i.tenant_id AND p.invoice = i.invoice)) AS unrendered""",
+        t=tenant_id,
+    )
+    assert found is not None
+    return found

@@ -15,7 +15,7 @@ from services.invoicing.domain.ledger import Change, cost_minor
 from services.invoicing.domain.money import Tax, tax_lines
 from shared.schemas.base import Actor
 from shared.schemas.invoicing_v1 import ChargeBooked, InvoiceIssued, InvoiceLine, SubscriptionStarted
-from shared.schemas.seats_v1 import LicencesAdded, PeriodStarted, PoolExpanded, PoolOpened, PoolState
+from shared.schemas.seats_v1 import LicencesAdded, PeriodStarted, PoolExpanded, PoolOpened
 
 SYSTEM = Actor(kind="system", id="invoicing")
 NO_NUMBER = ""  # drawn when the invoice is issued
@@ -72,10 +72,10 @@ class _Reading:
         self.history, self.contract, self.account = history, contract, Account()
         opened: set[str] = set()
         for event_id, event in history.decisions:
-            self._note(event.pools)
             match event:
                 case PoolOpened():
                     opened.add(event.module)
+                    self.account.licences |= {pool.module: pool.licences for pool in event.pools if pool.module == event.module}
                     if self.account.period is None and opened.issuperset(module.module for module in contract.modules):
                         self._begin(event_id, event)
                 case LicencesAdded():
@@ -86,10 +86,6 @@ class _Reading:
                     self._renew(event_id, event)
                 case _:
                     assert_never(event)
-
-    def _note(self, pools: Sequence[PoolState]) -> None:
-        for pool in pools:
-            self.account.licences[pool.module] = pool.licences
 
     def _begin(self, event_id: str, event: PoolOpened) -> None:
         """The last pool is open: the first period is invoiced unless it counts as billed."""
@@ -131,6 +127,7 @@ class _Reading:
         assert bought == {line.module: line.quantity for line in quote.lines}, f"order {event.order} was decided with other items"
         charges = []
         for line in quote.lines:
+            self._count(line.module, line.quantity)
             change = Change(approval.approved_on, line.quantity, line.unit_price_minor)
             self.account.changes.setdefault(line.module, []).append(change)
             charge = self._charge(event_id, event.at, line.module, change, line.days, line.days_of_period, line.net_minor)
@@ -146,8 +143,13 @@ class _Reading:
         changes = self.account.changes.setdefault(event.module, [])
         net = cost_minor(period, changes, change, self.account.opening.get(event.module))
         changes.append(change)
+        self._count(event.module, event.by)
         charge = self._charge(event_id, event.at, event.module, change, period.remaining(day), period.days, net)
         self._book(event_id, [charge], charged(self.contract.charge_when, day, period.end), terms.billing_details)
+
+    def _count(self, module: str, quantity: int) -> None:
+        """Not read from the event's pools: those show the end of the whole decision, later changes in it included."""
+        self.account.licences[module] = self.account.licences.get(module, 0) + quantity
 
     def _charge(self, event_id: str, at: datetime, module: str, change: Change, days: int, days_of_period: int, net: int) -> ChargeBooked:
         return ChargeBooked(
@@ -180,6 +182,7 @@ class _Reading:
         """T11 T16: one invoice for all licences of the new period; M14: with what changed since the last one summed per module."""
         terms = self.history.terms[event_id]
         start = local_day(event.starts_at, self.contract.time_zone)
+        self.account.licences = {item.module: item.quantity for item in event.licences}
         lines = self._open_period(period_at(self.contract.period_start, Term(self.contract.term), start), terms.plan_version)
         by_module: dict[str, list[ChargeBooked]] = {}
         for charge in self.account.waiting:

@@ -54,8 +54,7 @@ CREATE TABLE subscription_modules (
 -- As seats last reported it; a row reflects one decision and older ones are dropped.
 CREATE TABLE pools (
     tenant_id text NOT NULL, module text NOT NULL,
-    licences integer NOT NULL, next_period integer NOT NULL, active integer NOT NULL, flagged integer NOT NULL, held integer NOT NULL,
-    waiting integer NOT NULL, available integer NOT NULL,
+    licences integer NOT NULL, next_period integer NOT NULL,
     partition integer NOT NULL, command_offset bigint NOT NULL, n integer NOT NULL,
     PRIMARY KEY (tenant_id, module)
 );
@@ -73,7 +72,7 @@ CREATE TABLE quotes (
 );
 CREATE TABLE orders (
     tenant_id text NOT NULL, "order" text NOT NULL, quote text NOT NULL, status text NOT NULL, reason text NOT NULL DEFAULT '',
-    detail text NOT NULL DEFAULT '{}', command text NOT NULL, approved_at timestamptz NOT NULL, decided_at timestamptz,
+    detail text NOT NULL DEFAULT '{}', approved_at timestamptz NOT NULL, approved_by text NOT NULL, decided_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant_id, "order"),
     UNIQUE (tenant_id, quote)                  -- a quote is approved once
@@ -85,7 +84,7 @@ CREATE TABLE facts (
     PRIMARY KEY (tenant_id, id)
 );
 CREATE TABLE charges (
-    tenant_id text NOT NULL, charge text NOT NULL, place bigint GENERATED ALWAYS AS IDENTITY, payload text NOT NULL,
+    tenant_id text NOT NULL, charge text NOT NULL, place bigint GENERATED ALWAYS AS IDENTITY, "order" text, payload text NOT NULL,
     PRIMARY KEY (tenant_id, charge)
 );
 CREATE TABLE invoices (
@@ -104,7 +103,8 @@ CREATE TABLE invoice_charges (
     FOREIGN KEY (tenant_id, charge) REFERENCES charges, FOREIGN KEY (tenant_id, invoice) REFERENCES invoices
 );
 CREATE TABLE invoice_pdfs (
-    tenant_id text NOT NULL, invoice text NOT NULL, pdf bytea NOT NULL, sha256 text NOT NULL, rendered_at timestamptz NOT NULL DEFAULT now(),
+    tenant_id text NOT NULL, invoice text NOT NULL, pdf bytea NOT NULL, sha256 text NOT NULL,
+    rendered_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant_id, invoice),
     FOREIGN KEY (tenant_id, invoice) REFERENCES invoices
 );
@@ -131,7 +131,8 @@ FROZEN = ("facts", "charges", "invoices", "invoice_charges", "invoice_pdfs", "bi
 FREEZE = """
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    RAISE EXCEPTION '% is never changed: what was issued stands, a correction is a new document', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
+    RAISE EXCEPTION '% is never changed: what was issued stands, a correction is a new document', TG_TABLE_NAME
+        USING ERRCODE = 'restrict_violation';
 END $$
 """
 

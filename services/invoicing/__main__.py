@@ -1,0 +1,3 @@
+from services.invoicing.main import main
+
+main()

@@ -1,0 +1,186 @@
+"""What REST takes in, checked: every error names its field, the value, and what would be right."""
+
+import re
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Literal
+
+from babel import Locale
+from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, StringConstraints, model_validator
+from stdnum import get_cc_module
+from stdnum.eu import vat as eu_vat
+from stdnum.exceptions import ValidationError as NumberError
+
+from services.invoicing.domain.quote import LICENCES_MAX, PRICE_MINOR_MAX
+from shared.money import is_currency
+from shared.schemas.base import Id, ModuleName
+from shared.schemas.seats_v1 import OverLimit, Policies, ReduceBelowUse
+
+_COUNTRIES = Locale("en").territories
+TAX_CATEGORIES = ("S", "Z", "E", "AE", "O")
+
+
+def _country(value: str) -> str:
+    if value not in _COUNTRIES or not value.isalpha():
+        raise ValueError("expected a country of ISO 3166 as two capital letters")
+    return value
+
+
+def _currency(value: str) -> str:
+    if not is_currency(value):
+        raise ValueError("expected a currency of ISO 4217 as three capital letters")
+    return value
+
+
+def _rate(value: str) -> str:
+    """Normal form, so that `25` and `25.0` are one rate."""
+    try:
+        rate = Decimal(value)
+    except InvalidOperation as error:
+        raise ValueError("expected a decimal number") from error
+    if not 0 <= rate <= 100 or -int(rate.as_tuple().exponent) > 4:
+        raise ValueError("expected a percentage from 0 to 100 with at most 4 decimal places")
+    return f"{rate.normalize():f}"
+
+
+Country = Annotated[str, StringConstraints(min_length=2, max_length=2), AfterValidator(_country)]
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), AfterValidator(_currency)]
+Rate = Annotated[str, StringConstraints(pattern=r"^\d{1,3}(\.\d{1,6})?$"), AfterValidator(_rate)]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Count = Annotated[int, Field(ge=1, le=LICENCES_MAX)]
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ModuleBody(Body):
+    name: Line
+    base: bool = Field(False, description="What a person needs to be a user at all.")
+    requires: list[ModuleName] = Field(default_factory=list, max_length=50, description="Modules without which this one cannot be had.")
+
+
+class PriceBody(Body):
+    module: ModuleName
+    term: Literal["monthly", "annual"]
+    amount_minor: int = Field(ge=0, le=PRICE_MINOR_MAX, description="For one licence and a whole period, in minor units of the currency.")
+
+
+class PlanBody(Body):
+    name: Line
+    currency: Currency
+    allows_extra_licences: bool = True
+    prices: list[PriceBody] = Field(min_length=1, max_length=500)
+
+    @model_validator(mode="after")
+    def _once(self) -> "PlanBody":
+        keys = [(price.module, price.term) for price in self.prices]
+        if len(set(keys)) < len(keys):
+            raise ValueError("prices: one for each module and term")
+        return self
+
+
+class BillingDetailsBody(Body):
+    company: Line
+    street: Line
+    postcode: Annotated[str, StringConstraints(max_length=20, strip_whitespace=True)] = ""
+    city: Line
+    country: Country
+    vat_id: Annotated[str, StringConstraints(max_length=30)] | None = None
+    email: EmailStr
+    tax_category: Literal["S", "Z", "E", "AE", "O"] = Field(
+        "S", description="UNCL5305: S standard rate, Z zero rate, E exempt, AE reverse charge, O outside the scope of VAT."
+    )
+    tax_rate_percent: Rate = "25"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "BillingDetailsBody":
+        if self.tax_category == "S" and Decimal(self.tax_rate_percent) == 0:
+            raise ValueError("tax_rate_percent: expected more than 0 with tax_category S (a zero rate is category Z)")
+        if self.tax_category != "S" and Decimal(self.tax_rate_percent) != 0:
+            raise ValueError(f"tax_rate_percent: expected 0 with tax_category {self.tax_category}")
+        if self.tax_category == "AE" and not self.vat_id:
+            raise ValueError("vat_id: expected with tax_category AE, the recipient accounts for the VAT under it")
+        if self.vat_id is not None:
+            self.vat_id = checked_vat_id(self.vat_id, self.country)
+        return self
+
+
+def checked_vat_id(number: str, country: str) -> str:
+    """In compact form with the country's prefix where it is one of the EU's. ValueError: the check digits or the form are wrong.
+
+    Countries that python-stdnum has no rule for are taken as given: no rule is no reason to refuse a customer.
+    """
+    prefix = {"GR": "EL"}.get(country, country)
+    try:
+        if prefix.lower() in eu_vat.MEMBER_STATES or country == "GR":
+            bare = "".join(character for character in number.upper() if character.isalnum())
+            return str(eu_vat.validate(bare if bare.startswith(prefix) else prefix + bare))
+        rule = get_cc_module(country, "vat")
+        return str(rule.validate(number)) if rule is not None else " ".join(number.split())
+    except NumberError as error:
+        raise ValueError(f"vat_id: {number!r} is not a VAT ID of {country}: {error}") from error
+
+
+_DURATION = re.compile(r"P(?=[\dT])(\d{1,6}W)?(\d{1,6}D)?(T(?=\d)(\d{1,6}H)?(\d{1,6}M)?(\d{1,9}S)?)?", re.ASCII)
+_MARK = re.compile(r"[1-9][0-9]?%|100%|(0|[1-9][0-9]{0,7})", re.ASCII)
+
+
+def _policies(given: Policies) -> Policies:
+    """The same that seats checks: a subscription whose pools it would refuse is refused at the door."""
+    words: tuple[tuple[str, str | None, tuple[str, ...]], ...] = (
+        ("over_limit", given.over_limit, tuple(OverLimit)),
+        ("reduce_below_use", given.reduce_below_use, tuple(ReduceBelowUse)),
+        ("reduce_at", given.reduce_at, ("now", "period_end")),
+    )
+    for name, value, allowed in words:
+        if value is not None and value not in allowed:
+            raise ValueError(f"{name}: expected one of {', '.join(allowed)}")
+    for name, count in (("flag_cap", given.flag_cap), ("expand_cap", given.expand_cap)):
+        if count is not None and not 0 <= count <= LICENCES_MAX:
+            raise ValueError(f"{name}: expected 0 to {LICENCES_MAX}")
+    if given.grace is not None and not (_DURATION.fullmatch(given.grace) and any(digit in given.grace for digit in "123456789")):
+        raise ValueError("grace: expected weeks to seconds of ISO 8601, such as P7D")
+    if given.warn_at is not None and not _MARK.fullmatch(given.warn_at):
+        raise ValueError("warn_at: expected a share of the licences in use (90%) or licences left (5)")
+    return given
+
+
+class SubscribedModule(Body):
+    module: ModuleName
+    licences: Count
+    policies: Annotated[Policies, AfterValidator(_policies)] = Policies()
+
+
+class SubscriptionBody(Body):
+    plan: Id
+    term: Literal["monthly", "annual"]
+    period_start: date = Field(description="First day of the first period, local to the tenant; its day of the month is kept.")
+    billed_until: date | None = Field(
+        None, description="First day not invoiced yet: the end of the first period if that counts as billed, else left out."
+    )
+    charge_when: Literal["threshold", "now", "next_invoice"] = "threshold"
+    modules: list[SubscribedModule] = Field(min_length=1, max_length=100)
+
+    @model_validator(mode="after")
+    def _once(self) -> "SubscriptionBody":
+        names = [module.module for module in self.modules]
+        if len(set(names)) < len(names):
+            raise ValueError("modules: each one once")
+        return self
+
+
+class QuoteItem(Body):
+    module: ModuleName
+    add: Count | None = Field(None, description="So many licences more.")
+    total: Annotated[int, Field(ge=0, le=LICENCES_MAX)] | None = Field(None, description="So many licences in all.")
+
+    @model_validator(mode="after")
+    def _one_of(self) -> "QuoteItem":
+        if (self.add is None) == (self.total is None):
+            raise ValueError("expected exactly one of add and total")
+        return self
+
+
+class QuoteBody(Body):
+    items: list[QuoteItem] = Field(min_length=1, max_length=100)

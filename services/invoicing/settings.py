@@ -1,0 +1,36 @@
+"""Settings of invoicing: who sells, and how invoices are numbered and paid."""
+
+from pydantic import Field
+
+from services.invoicing.document import Party
+from shared.settings import CommonSettings, DatabaseSettings, KafkaSettings
+
+
+class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
+    seller_name: str = Field("Example Software Ltd", description="Name of the vendor, as it stands on invoices.")
+    seller_street: str = Field("1 Example Street", description="Vendor's street and number.")
+    seller_postcode: str = Field("D02 XXXX", description="Vendor's postcode.")
+    seller_city: str = Field("Dublin", description="Vendor's city.")
+    seller_country: str = Field("IE", pattern="^[A-Z]{2}$", description="Vendor's country, ISO 3166 alpha-2.")
+    seller_vat_id: str | None = Field(None, description="Vendor's VAT ID.")
+    seller_email: str = Field("billing@example.com", description="Where customers write to about invoices.")
+    seller_account: str = Field("", description="Bank account for payments, as it stands on invoices.")
+    seller_registration: str = Field("", description="What else the vendor's papers have to name (register, managers).")
+    payment_days: int = Field(14, ge=0, le=365, description="From the day of an invoice to the day it is due.")
+    invoice_prefix: str = Field("INV-", max_length=20, description="Stands before an invoice's number.")
+    test_invoice_prefix: str = Field("TEST-", max_length=20, description="The same for tenants on a test clock: a series of its own.")
+    quote_valid_seconds: int = Field(86_400, ge=60, description="How long a quote can be approved, at most to the end of its local day.")
+
+    @property
+    def seller(self) -> Party:
+        return Party(
+            name=self.seller_name,
+            street=self.seller_street,
+            postcode=self.seller_postcode,
+            city=self.seller_city,
+            country=self.seller_country,
+            vat_id=self.seller_vat_id,
+            email=self.seller_email,
+            account=self.seller_account,
+            registration=self.seller_registration,
+        )

@@ -1,0 +1,113 @@
+"""What the vendor's operator does: the catalogue of modules and the price lists."""
+
+from datetime import datetime
+
+from services.invoicing import catalogue
+from services.invoicing.accounting import SOURCE
+from services.invoicing.inputs import ModuleBody, PlanBody
+from shared.database import UnitOfWork
+from shared.errors import Conflict, Invalid
+from shared.schemas.base import Actor, Change
+from shared.schemas.invoicing_v1 import InvoicingEvent, ModuleDefined, PlanDefined, UnitPrice
+
+
+def _say(uow: UnitOfWork, event: InvoicingEvent, subject: str) -> None:
+    uow.publish(event, source=SOURCE, tenant=None, time=event.at, subject=subject)
+
+
+async def define_module(uow: UnitOfWork, module: str, body: ModuleBody, actor: Actor, at: datetime) -> None:
+    """The same again changes nothing. Raises Invalid, Conflict."""
+    await catalogue.lock(uow.connection)
+    known = await catalogue.modules(uow.connection)
+    requires = tuple(sorted(set(body.requires)))
+    unknown = [name for name in requires if name not in known or name == module]
+    if unknown:
+        raise Invalid("body.requires", unknown, f"modules that are defined already: {', '.join(sorted(set(known) - {module})) or 'none'}")
+    if module in _all_required(known, requires):
+        raise Conflict("module-cycle", f"{module} would need itself by way of {', '.join(requires)}.")
+    before = known.get(module, {})
+    now = {"name": body.name, "base": body.base, "requires": list(requires)}
+    if {name: before.get(name) for name in now} == now:
+        return
+    changes = tuple(_change(name, before.get(name), value) for name, value in now.items() if before.get(name) != value)
+    event = ModuleDefined(at=at, actor=actor, module=module, name=body.name, base=body.base, requires=requires, changes=changes)
+    await catalogue.put_module(uow.connection, event)
+    _say(uow, event, module)
+
+
+def _change(field: str, old: object, new: object) -> Change:
+    def shown(value: object) -> str | int | bool | None:
+        return (
+            value
+            if isinstance(value, str | int | bool) or value is None
+            else ", ".join(map(str, value))
+            if isinstance(value, list)
+            else str(value)
+        )
+
+    return Change(field=field, old=shown(old), new=shown(new))
+
+
+def _all_required(known: dict[str, dict[str, object]], requires: tuple[str, ...]) -> set[str]:
+    found: set[str] = set()
+    todo = list(requires)
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found.add(name)
+            below = known.get(name, {}).get("requires", [])
+            assert isinstance(below, list)
+            todo += below
+    return found
+
+
+async def define_plan(uow: UnitOfWork, plan: str, body: PlanBody, actor: Actor, at: datetime) -> PlanDefined:
+    """A new version of the price list; the same again is none. Raises Invalid, Conflict."""
+    await catalogue.lock(uow.connection)
+    known = await catalogue.modules(uow.connection)
+    prices = tuple(
+        UnitPrice(module=price.module, term=price.term, amount_minor=price.amount_minor)
+        for price in sorted(body.prices, key=lambda price: (price.module, price.term))
+    )
+    unknown = sorted({price.module for price in prices} - set(known))
+    if unknown:
+        raise Invalid("body.prices", unknown, f"modules that are defined: {', '.join(sorted(known)) or 'none'}")
+    before = await catalogue.plan(uow.connection, plan)
+    event = PlanDefined(
+        at=at,
+        actor=actor,
+        plan=plan,
+        name=body.name,
+        currency=body.currency,
+        prices=prices,
+        allows_extra_licences=body.allows_extra_licences,
+        version=before.version + 1 if before else 1,
+        changes=_price_changes(before, prices),
+    )
+    if before is not None:
+        _check_successor(before, event)
+        same = {"at", "actor", "version", "changes", "reason"}
+        if before.model_dump(exclude=same) == event.model_dump(exclude=same):
+            return before
+    await catalogue.put_plan(uow.connection, event)
+    _say(uow, event, plan)
+    return event
+
+
+def _check_successor(before: PlanDefined, after: PlanDefined) -> None:
+    """A price that was there may be what a running subscription renews at, and its currency that of its ledger."""
+    if after.currency != before.currency:
+        raise Conflict("plan-currency", f"The plan {before.plan} is in {before.currency}; for another currency define another plan.")
+    gone = {(price.module, price.term) for price in before.prices} - {(price.module, price.term) for price in after.prices}
+    if gone:
+        named = ", ".join(f"{module} ({term})" for module, term in sorted(gone))
+        raise Conflict("price-removed", f"Prices can be changed and added, not taken away: {named}.")
+
+
+def _price_changes(before: PlanDefined | None, prices: tuple[UnitPrice, ...]) -> tuple[Change, ...]:
+    old = {(price.module, price.term): price.amount_minor for price in before.prices} if before else {}
+    return tuple(
+        Change(field=f"{price.module}.{price.term}", old=old.get((price.module, price.term)), new=price.amount_minor)
+        for price in prices
+        if old.get((price.module, price.term)) != price.amount_minor
+    )
