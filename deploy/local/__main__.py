@@ -74,6 +74,7 @@ def main() -> int:
     """The exit code: 0 after a stop that was asked for, 1 when the stack could not start."""
     console = Console()
     # What this process itself has to say goes through the labelled logs; what shared code logs in it would stand between them.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     try:
         asyncio.run(run(console, state_folder()))

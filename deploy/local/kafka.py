@@ -2,12 +2,12 @@
 
 import asyncio
 import base64
-import logging
 import os
 import secrets
-import socket
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from deploy.local import jars
 from deploy.local.supervisor import Part
@@ -17,7 +17,8 @@ JAVA_OPTIONS = (
     *("-Xmx320m", "-Xms64m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto"),
     *("--sun-misc-unsafe-memory-access=allow", "--enable-native-access=ALL-UNNAMED"),
 )
-ADVICE_ANSWER_SECONDS = 3.0
+ANSWER_SECONDS_MAX = 3.0
+T = TypeVar("T")
 
 PROPERTIES = """\
 process.roles=broker,controller
@@ -145,7 +146,8 @@ class Broker:
             raise RuntimeError(f"Kafka's storage could not be formatted:\n{output.decode(errors='replace')}")
 
     async def is_ready(self) -> bool:
-        return await cluster_id_at(self.bootstrap) == self.cluster_id
+        """Itself, and able to serve groups: their coordinator is made at the first question for one, which services need not wait for."""
+        return await cluster_id_at(self.bootstrap) == self.cluster_id and await _has_coordinator(self.bootstrap)
 
 
 async def cluster_id_at(bootstrap: str) -> str | None:
@@ -160,17 +162,31 @@ async def cluster_id_at(bootstrap: str) -> str | None:
 
 
 async def _ask_cluster_id(bootstrap: str) -> str | None:
+    async def ask(client: Any) -> str:
+        return str((await client.describe_cluster())["cluster_id"])
+
+    return await _ask(bootstrap, ask)
+
+
+async def _has_coordinator(bootstrap: str) -> bool:
+    async def ask(client: Any) -> bool:
+        await client.find_coordinator("readiness")
+        return True
+
+    return await _ask(bootstrap, ask) or False
+
+
+async def _ask(bootstrap: str, ask: Callable[[Any], Awaitable[T]]) -> T | None:
+    """None when no answer came, or one that says: not now."""
     from aiokafka.admin import AIOKafkaAdminClient
     from aiokafka.errors import KafkaError
 
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(ADVICE_ANSWER_SECONDS * 1000))
+    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(ANSWER_SECONDS_MAX * 1000))
     try:
-        async with asyncio.timeout(ADVICE_ANSWER_SECONDS):
+        async with asyncio.timeout(ANSWER_SECONDS_MAX):
             await client.start()
-            description = await client.describe_cluster()
-            return str(description["cluster_id"])
-    except (KafkaError, OSError, TimeoutError, socket.gaierror):
+            return await ask(client)
+    except (KafkaError, OSError, TimeoutError):
         return None
     finally:
         await client.close()
