@@ -1,5 +1,9 @@
 """`seatpool`: the operator's and developer's command. It speaks REST and the shared contracts only, and imports no service."""
 
+import logging
+
+import stamina.instrumentation
+import structlog
 import typer
 
 from cli import dlq, hr, replay, settings_page, stack, token, topics, users
@@ -16,6 +20,10 @@ Start with **seatpool demo** (a company's first weeks in a minute) or **seatpool
 Every command finds a running local stack by itself; another deployment is named by
 `SEATPOOL_USERS_URL`, `SEATPOOL_SEATS_URL`, `SEATPOOL_INVOICING_URL`, `SEATPOOL_NOTIFIER_URL` and `SEATPOOL_TOKEN`.""",
 )
+# What this command has to say it writes itself; the libraries it shares with the services are to be heard only when something is wrong.
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+stamina.instrumentation.set_on_retry_hooks([])
+
 stack.add_to(app)
 token.add_to(app)
 demo.add_to(app)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -9,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import httpx
 import typer
 from rich.markup import escape
 
@@ -88,8 +90,9 @@ async def perform(company: Company, plan: Plan, screen: Screen, keep: Path) -> C
                 raise CliError(f"the stack did not start: {error}") from error
             try:
                 return await _perform_on(stack, company, plan, screen, keep)
-            except (CliError, KeyError) as error:
-                raise CliError(str(error.args[0]), _last_words(stack)) from error
+            except (CliError, httpx.HTTPError) as error:
+                await asyncio.to_thread(_keep_logs, stack, keep)
+                raise CliError(str(error) or type(error).__name__, _last_words(stack, keep)) from error
             finally:
                 screen.waiting("ending the stack")
                 await stack.__aexit__(None, None, None)
@@ -178,15 +181,20 @@ def _show_closing(screen: Screen, closing: Closing, saved: dict[str, str], outco
     screen.said("`make run` keeps a stack up, with API documents, a mailbox page and the same doors.")
 
 
-def _last_words(stack: "LocalStack") -> str:
-    """What each service logged last that is worse than INFO: the logs' folder goes with the stack."""
+def _keep_logs(stack: "LocalStack", keep: Path) -> None:
+    """Their folder goes with the stack."""
+    shutil.copytree(stack.state.folder / "logs", keep / "logs", dirs_exist_ok=True)
+
+
+def _last_words(stack: "LocalStack", keep: Path) -> str:
+    """What each service logged last that is worse than INFO."""
     lines: list[str] = []
     for path in sorted((stack.state.folder / "logs").glob("*.log")):
         loud = [
             line for line in path.read_text(errors="replace").splitlines() if any(word in line.lower() for word in ("error", "critical"))
         ]
         lines += [f"{path.stem}: {line[:400]}" for line in loud[-3:]]
-    return "\n          ".join(["The services' last errors:", *lines[-TAIL_LINES:]]) if lines else ""
+    return "\n          ".join([f"All logs are in {keep / 'logs'}. The services' last errors:", *lines[-TAIL_LINES:]])
 
 
 def add_to(app: typer.Typer) -> None:
