@@ -35,6 +35,8 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 SAMPLE, SAMPLE_PLAN = EXAMPLES / "alpenrose", EXAMPLES / "alpenrose.toml"
 KEPT_IN = Path(".seatpool/demo")
 TAIL_LINES = 15
+LINE_MAX = 600
+LOUD = ('"level":"error"', '"level":"critical"', "FATAL", " ERROR ")  # of the services, of PostgreSQL, of Kafka
 # What stands for somebody's own broker or server: the demo keeps out of the way of what is there.
 EXTERNAL = ("SEATPOOL_KAFKA_BOOTSTRAP", "SEATPOOL_DATABASE_URL")
 
@@ -190,10 +192,8 @@ def _last_words(stack: "LocalStack", keep: Path) -> str:
     """What each service logged last that is worse than INFO."""
     lines: list[str] = []
     for path in sorted((stack.state.folder / "logs").glob("*.log")):
-        loud = [
-            line for line in path.read_text(errors="replace").splitlines() if any(word in line.lower() for word in ("error", "critical"))
-        ]
-        lines += [f"{path.stem}: {line[:400]}" for line in loud[-3:]]
+        loud = [line for line in path.read_text(errors="replace").splitlines() if any(word in line for word in LOUD)]
+        lines += [f"{path.stem}: {line[:LINE_MAX]}" for line in loud[-3:]]
     return "\n          ".join([f"All logs are in {keep / 'logs'}. The services' last errors:", *lines[-TAIL_LINES:]])
 
 
