@@ -1,0 +1,209 @@
+"""Mails from events, on the real broker, PostgreSQL and a mail server: who is told what, once, and what happens when something is missing."""
+
+from datetime import timedelta
+from email.message import EmailMessage
+
+import pytest
+
+from services.notifier import log_store
+from shared.clock import SystemClock
+from shared.schemas import seats_v1, users_v1
+from tests.support.notifier import (
+    NOON,
+    PDF,
+    Notifier,
+    active,
+    flagged,
+    invoice_issued,
+    mail_server,
+    notifier,
+    person_added,
+    pool_of,
+    refused,
+    tenant_created,
+)
+from tests.support.wait import wait_until
+
+__all__ = ["mail_server", "notifier"]
+pytestmark = pytest.mark.stack
+
+
+def subjects(mails: list[EmailMessage]) -> list[str]:
+    return sorted(str(mail["Subject"]) for mail in mails)
+
+
+def text_of(mail: EmailMessage) -> str:
+    body = mail.get_body(("plain",))
+    assert body is not None
+    return str(body.get_content())
+
+
+async def test_an_import_is_one_mail_to_the_administrator_and_one_to_each_person_concerned(notifier: Notifier) -> None:
+    """The issue's example, smaller: 4 flagged, 2 of another module flagged, 1 refused, and many that are none of that."""
+    people = [person_added(f"p{i}") for i in range(30)]
+    decisions = [notifier.assigned(f"p{i}", active()) for i in range(24)]
+    decisions += [notifier.assigned(f"p{i}", flagged()) for i in range(24, 28)]
+    decisions += [notifier.assigned(f"p{i}", active(), flagged("documents")) for i in (28, 29)]
+    decisions += [notifier.assigned("p3", active(), refused())]
+    async with notifier.running() as context:
+        await notifier.send(tenant_created(), person_added("boss", administrator=True), *people)
+        await notifier.send(*decisions)
+        figures = await notifier.until_settled(context)
+    assert subjects(notifier.server.to("boss@acme.example")) == ["Acme Bikes: 6 over the limit, 1 refused"]
+    assert {str(mail["To"]) for mail in notifier.server.mails} == {
+        "Person boss <boss@acme.example>",
+        *(f"Person p{i} <p{i}@acme.example>" for i in (3, *range(24, 30))),
+    }
+    assert (figures.mails, figures.flagged, figures.refused) == (8, 6, 1)
+    (mail,) = notifier.server.to("p24@acme.example")
+    assert "Friday, 22 November 2013, 13:00 (Europe/Copenhagen)" in text_of(mail)
+
+
+async def test_A13_E10_a_refusal_names_the_support_contact_the_numbers_and_who_can_buy(notifier: Notifier) -> None:
+    async with notifier.running() as context:
+        await notifier.send(tenant_created(), person_added("boss", administrator=True), person_added("p1"))
+        await notifier.send(notifier.assigned("p1", refused(), pools=(pool_of("planning", licences=15),)))
+        await notifier.until_settled(context)
+    (mine,), (theirs,) = notifier.server.to("p1@acme.example"), notifier.server.to("boss@acme.example")
+    for mail in (mine, theirs):
+        assert "Support <help@vendor.example>" in text_of(mail)
+    assert "Acme Bikes has 15 licences of planning, 15 seats are in use" in " ".join(text_of(mine).split())
+    assert "Person boss <boss@acme.example>" in text_of(mine)
+    assert "/v1/tenants/acme/quotes" in text_of(theirs)
+
+
+async def test_T6_a_person_revoked_in_a_base_module_gets_one_mail_for_all_their_seats(notifier: Notifier) -> None:
+    async with notifier.running() as context:
+        await notifier.send(tenant_created(), person_added("p1"), person_added("p2"))
+        await notifier.send(
+            notifier.revoked("p1", "time", base=True),
+            seats_v1.SeatReleased(**notifier.decision(user="p1", module="documents", role="settled", reason="base_module_revoked")),
+            notifier.revoked("p2", "documents", base=False),
+        )
+        figures = await notifier.until_settled(context)
+    assert subjects(notifier.server.to("p1@acme.example")) == ["Your account at Acme Bikes has been deactivated"]
+    assert subjects(notifier.server.to("p2@acme.example")) == ["Your access to documents has ended"]
+    assert subjects(notifier.server.to("office@acme.example")) == ["Acme Bikes: 2 revoked"], "nobody administers: the contact address"
+    assert figures.revoked == 2
+
+
+async def test_T6_a_flag_that_stands_is_told_once_however_often_the_need_is_answered(notifier: Notifier) -> None:
+    async with notifier.running() as context:
+        await notifier.send(tenant_created(), person_added("p1"))
+        await notifier.send(notifier.assigned("p1", flagged()))
+        await notifier.until_settled(context)
+        await notifier.send(notifier.assigned("p1", flagged(), active("documents")))
+        await notifier.until_settled(context)
+        assert len(notifier.server.to("p1@acme.example")) == 1
+        await notifier.send(notifier.assigned("p1", flagged(deadline=NOON + timedelta(days=20))))
+        await notifier.until_settled(context)
+    assert len(notifier.server.to("p1@acme.example")) == 2, "a later flag has a deadline of its own"
+
+
+async def test_T19_an_invoice_goes_to_the_administrators_with_its_pdf(notifier: Notifier) -> None:
+    async with notifier.running() as context:
+        await notifier.send(tenant_created(), person_added("boss", administrator=True))
+        await notifier.send(invoice_issued())
+        await notifier.until_settled(context)
+    (mail,) = notifier.server.mails
+    assert (str(mail["Subject"]), str(mail["To"])) == ("Acme Bikes: invoice 2013-0001", "Person boss <boss@acme.example>")
+    (attached,) = mail.iter_attachments()
+    assert (attached.get_filename(), attached.get_content_type(), attached.get_content()) == ("2013-0001.pdf", "application/pdf", PDF)
+    assert "€39.00" in text_of(mail)
+
+
+async def test_an_invoice_whose_pdf_is_not_made_yet_waits_and_holds_up_nobody(notifier: Notifier) -> None:
+    notifier.answers["pdf"] = 404
+    async with notifier.running() as context:
+        await notifier.send(tenant_created(), person_added("p1"))
+        await notifier.send(invoice_issued(), notifier.assigned("p1", flagged()))
+        await wait_until(lambda: len(notifier.server.mails) == 2, what="the other two mails")
+        notifier.answers.clear()
+        await notifier.until_settled(context)
+    assert len(notifier.server.mails) == 3
+
+
+async def test_a_permanent_refusal_fails_that_mail_and_a_temporary_one_is_tried_again(notifier: Notifier) -> None:
+    notifier.server.refusals = {"p1@acme.example": ["550 5.1.1 no such user"], "p2@acme.example": ["451 4.7.1 come back later"]}
+    async with notifier.running() as context:
+        await notifier.send(tenant_created(), person_added("p1"), person_added("p2"), person_added("p3"))
+        await notifier.send(*(notifier.assigned(user, flagged()) for user in ("p1", "p2", "p3")))
+        figures = await notifier.until_settled(context)
+        async with notifier.database.unit_of_work("acme") as uow:
+            (failed,) = await log_store.mails(uow, "acme", state="failed", user=None, before=None, limit=10)
+            sent = await log_store.mails(uow, "acme", state="sent", user="p2", before=None, limit=10)
+    assert (figures.mails, figures.mails_failed) == (3, 1)
+    assert (failed["to"], failed["attempts"], failed["error"]) == ("p1@acme.example", 1, "550 5.1.1 no such user")
+    assert sent[0]["attempts"] == 2
+
+
+async def test_a_mail_waits_for_a_person_who_is_not_known_yet(notifier: Notifier) -> None:
+    async with notifier.running() as context:
+        await notifier.send(tenant_created(), person_added("p2"))
+        await notifier.send(notifier.assigned("p1", flagged()), notifier.assigned("p2", flagged()))
+        figures = await notifier.until_settled(context)
+        assert figures.waiting == 1
+        assert not notifier.server.to("p1@")
+        assert len(notifier.server.to("p2@acme.example")) == 1, "it holds up nobody"
+        await notifier.send(person_added("p1"))
+        await wait_until(lambda: notifier.server.to("p1@acme.example"), what="the mail that waited")
+        figures = await notifier.until_settled(context)
+    assert (figures.waiting, len(notifier.server.to("p1@acme.example"))) == (0, 1)
+
+
+async def test_after_an_hour_of_the_tenants_time_a_waiting_mail_goes_to_the_administrator(notifier: Notifier) -> None:
+    opened = {"clock": "test"}
+    async with notifier.running() as context:
+        await notifier.send(tenant_created(clock="test"), person_added("boss", administrator=True))
+        await notifier.send(seats_v1.TenantOpened(**notifier.decision(**opened)), notifier.assigned("ghost", flagged()))
+        figures = await notifier.until_settled(context)
+        assert figures.next_due(timedelta(hours=1)) == NOON + timedelta(hours=1)
+        before = len(notifier.server.to("boss@acme.example"))
+        await notifier.send(seats_v1.ClockSettled(**notifier.decision(at=NOON + timedelta(minutes=59))))
+        assert (await notifier.until_settled(context)).waiting == 1
+        await notifier.send(seats_v1.ClockSettled(**notifier.decision(at=NOON + timedelta(hours=1))))
+        await wait_until(lambda: len(notifier.server.to("boss@acme.example")) > before, what="the administrator's mail")
+        figures = await notifier.until_settled(context)
+    assert figures.waiting == 0
+    late = str(notifier.server.to("boss@acme.example")[-1]["Subject"])
+    assert late == "Acme Bikes: 1 message for people without a known address"
+
+
+async def test_a_rebuilt_notifier_sends_nothing_old(notifier: Notifier) -> None:
+    """Events before its first start make the log and no mail; republished people make no mail either."""
+    await notifier.send(tenant_created(), person_added("p1"))
+    await notifier.send(notifier.assigned("p1", flagged()))
+    async with notifier.running(mark=SystemClock().now() + timedelta(milliseconds=1)) as context:
+        figures = await notifier.until_settled(context)
+        assert (figures.flagged, figures.mails) == (1, 0)
+        await notifier.send(person_added("p1", kind=users_v1.PersonRepublished, version=2))
+        await notifier.send(notifier.assigned("p1", refused()))
+        figures = await notifier.until_settled(context)
+    assert subjects(notifier.server.to("p1@acme.example")) == ["No licence of planning is free for you"]
+
+
+async def test_nothing_is_sent_before_users_has_told_everything_again(notifier: Notifier) -> None:
+    notifier.answers["republish"] = 503
+    async with notifier.running() as context:
+        await notifier.send(tenant_created(), person_added("p1"))
+        await notifier.send(notifier.assigned("p1", flagged()))
+        await notifier.until_read(list(context.consumers))
+        async with notifier.database.unit_of_work("acme") as uow:
+            assert (await log_store.figures(uow, "acme")).gathering == 2
+        notifier.answers.clear()
+        await notifier.until_settled(context)
+    assert len(notifier.server.mails) == 2
+
+
+async def test_a_sender_that_died_in_the_middle_of_a_mail_sends_it_again_under_the_same_message_id(notifier: Notifier) -> None:
+    async with notifier.running() as context:
+        await notifier.send(tenant_created(), person_added("p1"))
+        await notifier.send(notifier.assigned("p1", refused()))
+        await notifier.until_settled(context)
+    async with notifier.database.unit_of_work(None) as uow:
+        await uow.connection.exec_driver_sql("UPDATE mails SET state = 'sending', sent_at = NULL WHERE user_id = 'p1'")
+    async with notifier.running() as context:
+        figures = await notifier.until_settled(context)
+    first, second = notifier.server.to("p1@acme.example")
+    assert first["Message-ID"] == second["Message-ID"]
+    assert figures.mails == 2

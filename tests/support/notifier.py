@@ -1,0 +1,278 @@
+"""A notifier to test: the real one on the run's broker and PostgreSQL, a mail server that can refuse, and events as the other services say them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any
+
+import httpx
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from services.notifier import log_store, mail_store
+from services.notifier.context import Context, make_consumers
+from services.notifier.sending import Sender
+from services.notifier.settings import Settings
+from shared import ids
+from shared.clock import SystemClock
+from shared.database import Database
+from shared.kafka import make_producer, partition_of
+from shared.messaging import Consumer
+from shared.schemas import invoicing_v1, registry, seats_v1, users_v1
+from shared.schemas.base import Actor, Payload
+from shared.schemas.envelope import Envelope as Attributes
+from shared.settings import KafkaSettings
+from shared.web import ServiceClient
+from tests.support.wait import wait_until
+
+NOON = datetime(2013, 11, 15, 12, tzinfo=UTC)
+ANNA = Actor(kind="user", id="anna")
+QUIET_SECONDS = 0.6
+PDF = b"%PDF-1.7 an invoice"
+
+
+class MailServer:
+    """Keeps what it takes. `refusals`: address -> answers to give before it is taken (`550 no such user`); the last one stays."""
+
+    def __init__(self) -> None:
+        self.mails: list[EmailMessage] = []
+        self.refusals: dict[str, list[str]] = {}
+        self.port = 0
+
+    async def handle_RCPT(self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]) -> str:  # noqa: N802
+        if answers := self.refusals.get(address):
+            return answers.pop(0)
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+        content = envelope.content
+        assert isinstance(content, bytes)
+        message = message_from_bytes(content, policy=policy.default)
+        assert isinstance(message, EmailMessage)
+        self.mails.append(message)
+        return "250 kept"
+
+    def to(self, address: str) -> list[EmailMessage]:
+        return [mail for mail in self.mails if address in str(mail["To"])]
+
+
+def other_services(answers: dict[str, int] | None = None) -> httpx.MockTransport:
+    """users and invoicing as far as the notifier asks them. `answers` changes the status of a path's last part."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        last = request.url.path.rsplit("/", 1)[-1]
+        if last == "token":
+            return httpx.Response(200, json={"access_token": "t", "token_type": "Bearer", "expires_in": 600})
+        status = (answers or {}).get(last, 202 if last == "republish" else 200)
+        return httpx.Response(status, content=PDF if last == "pdf" else b"{}")
+
+    return httpx.MockTransport(answer)
+
+
+@dataclass
+class Notifier:
+    settings: Settings
+    database: Database
+    producer: AIOKafkaProducer
+    server: MailServer
+    tenant: str = "acme"
+    answers: dict[str, int] = field(default_factory=dict)
+    number: int = 0
+
+    @asynccontextmanager
+    async def running(self, *, mark: datetime | None = None, sending: bool = True) -> AsyncIterator[Context]:
+        """Consumers and sender in this process, until the end of the block."""
+        clock = SystemClock()
+        async with self.database.unit_of_work(None) as uow:
+            first, _ = await mail_store.start(uow, mark or clock.now() - timedelta(minutes=1))
+        context = Context(self.settings, clock, self.database, make_consumers(self.settings, self.database, clock, first))
+        async with ServiceClient(self.settings, transport=other_services(self.answers)) as client:
+            parts = [consumer.run() for consumer in context.consumers]
+            if sending:
+                parts.append(Sender(self.database, self.settings, clock, client).run())
+            tasks = [asyncio.create_task(part) for part in parts]
+            try:
+                yield context
+            finally:
+                for task in tasks:
+                    task.cancel()
+                ended = await asyncio.gather(*tasks, return_exceptions=True)
+        failures = [error for error in ended if isinstance(error, Exception)]
+        if failures:
+            raise failures[0]
+
+    async def until_settled(self, context: Context, tenant: str | None = None, seconds: float = 40) -> log_store.Figures:
+        """Topics read to their end, nothing gathering, nothing to be sent."""
+        tenant = tenant or self.tenant
+
+        async def settled() -> log_store.Figures | None:
+            if not all([await consumer.at_end(tenant) for consumer in context.consumers]):
+                return None
+            async with self.database.unit_of_work(tenant) as uow:
+                figures = await log_store.figures(uow, tenant)
+            return None if figures.gathering or figures.mails_open else figures
+
+        found = await wait_until(settled, seconds=seconds, what="the notifier's settlement")
+        assert found is not None
+        return found
+
+    async def until_read(self, consumers: list[Consumer], seconds: float = 30) -> None:
+        for consumer in consumers:
+            await wait_until(lambda consumer=consumer: consumer.at_end(self.tenant), seconds=seconds, what="the end of the topics")
+
+    async def send(
+        self, *payloads: Payload, cause: str | None = None, tenant: str | None = None, timestamp_ms: int | None = None
+    ) -> list[str]:
+        """As the owners of these events publish them; returns the events' ids. `cause`: the chain's correlation."""
+        found, last = [], None
+        tenant = tenant or self.tenant
+        for payload in payloads:
+            entry = registry.entry_of(type(payload))
+            event_id = ids.new_id()
+            if isinstance(payload, seats_v1.SeatsEvent):
+                event_id = f"seats.commands.v1/{payload.position.partition}/{payload.position.offset}/0"
+            owner = entry.name.split(".")[1]
+            attributes = Attributes(id=event_id, source=f"seatpool/{owner}", type=entry.name, time=NOON, tenant=tenant, correlation=cause)
+            last = await self.producer.send(
+                self.settings.topic_name(entry.topic),
+                payload.model_dump_json().encode(),
+                key=attributes.key,
+                headers=attributes.headers(),
+                timestamp_ms=timestamp_ms,
+            )
+            found.append(event_id)
+        if last is not None:
+            await last
+        return found
+
+    def decision(self, **given: Any) -> dict[str, Any]:
+        """What every decision of seats carries; positions go up."""
+        self.number += 1
+        partition = partition_of(self.tenant.encode(), self.settings.seats_partitions)
+        position = seats_v1.Position(partition=partition, offset=self.number)
+        return {"command": ids.new_id(), "position": position, "role": "answer", "at": NOON, "rules": 1, "reason": "hired"} | given
+
+    def assigned(self, user: str, *seats: seats_v1.ModuleSeat, released: tuple[str, ...] = (), **given: Any) -> seats_v1.SeatsAssigned:
+        need = seats_v1.Need(modules=tuple(seat.module for seat in seats), created_at=NOON, partial=True)
+        pools = tuple(pool_of(seat.module) for seat in seats)
+        return seats_v1.SeatsAssigned(
+            **self.decision(user=user, revision=1, need=need, modules=seats, released=released, pools=pools) | given
+        )
+
+    def revoked(self, user: str, module: str, *, base: bool, **given: Any) -> seats_v1.SeatRevoked:
+        given = {"role": "settled", "reason": "grace_expired", "pools": (pool_of(module),)} | given
+        return seats_v1.SeatRevoked(**self.decision(user=user, module=module, base=base, flagged_at=NOON, **given))
+
+
+def pool_of(module: str, licences: int = 280, flagged: int = 0) -> seats_v1.PoolState:
+    return seats_v1.PoolState(
+        module=module, licences=licences, next_period=licences, active=licences, flagged=flagged, held=0, waiting=0, available=0
+    )
+
+
+def tenant_created(**given: Any) -> users_v1.TenantCreated:
+    state = {
+        "name": "Acme Bikes",
+        "time_zone": "Europe/Copenhagen",
+        "locale": "en_GB",
+        "clock": "real",
+        "contact_email": "office@acme.example",
+        "support_contact": "Support <help@vendor.example>",
+    }
+    return users_v1.TenantCreated(at=NOON, actor=ANNA, **state | given)
+
+
+def person_added(user: str, *, administrator: bool = False, kind: type[users_v1.PersonState] = users_v1.PersonAdded, **given: Any) -> Any:
+    state = {
+        "user": user,
+        "external_id": user,
+        "login": user,
+        "email": f"{user}@acme.example",
+        "name": f"Person {user}",
+        "job_title": "",
+        "kind": "employee",
+        "administrator": administrator,
+        "status": "active",
+        "modules": ("time",),
+        "version": 1,
+    }
+    return kind(**{"at": NOON, "actor": Actor(kind="source", id="hr-acme"), "reason": "hired"} | state | given)
+
+
+def flagged(module: str = "time", deadline: datetime = NOON + timedelta(days=7)) -> seats_v1.ModuleSeat:
+    return seats_v1.ModuleSeat(module=module, state="flagged", deadline=deadline, since=NOON, reason="over_limit")
+
+
+def refused(module: str = "planning") -> seats_v1.ModuleSeat:
+    return seats_v1.ModuleSeat(module=module, state="refused", reason="pool_full")
+
+
+def active(module: str = "time") -> seats_v1.ModuleSeat:
+    return seats_v1.ModuleSeat(module=module, state="active")
+
+
+def invoice_issued(invoice: str = "inv-1", number: str = "2013-0001") -> invoicing_v1.InvoiceIssued:
+    line = invoicing_v1.InvoiceLine(
+        text_key="proration",
+        module="time",
+        quantity=6,
+        unit_price_minor=1200,
+        from_day=NOON.date(),
+        to_day=NOON.date() + timedelta(days=13),
+        days=13,
+        days_of_period=30,
+        net_minor=3120,
+        charges=("c1",),
+    )
+    tax = invoicing_v1.TaxLine(category="S", rate_percent="25", basis_minor=3120, tax_minor=780)
+    return invoicing_v1.InvoiceIssued(
+        at=NOON,
+        actor=ANNA,
+        invoice=invoice,
+        number=number,
+        issued_on=NOON.date(),
+        due_on=NOON.date(),
+        subscription="s1",
+        orders=("o1",),
+        currency="EUR",
+        billing_details="b1",
+        lines=(line,),
+        taxes=(tax,),
+        net_minor=3120,
+        tax_minor=780,
+        gross_minor=3900,
+    )
+
+
+@pytest.fixture
+async def mail_server() -> AsyncIterator[MailServer]:
+    server = MailServer()
+    loop = asyncio.get_running_loop()
+    listening = await loop.create_server(lambda: SMTP(server, enable_SMTPUTF8=True, hostname="mail.test", loop=loop), "127.0.0.1", 0)
+    async with listening:
+        server.port = listening.sockets[0].getsockname()[1]
+        yield server
+
+
+@pytest.fixture
+async def notifier(make_database: Callable[[str], str], kafka_settings: KafkaSettings, mail_server: MailServer) -> AsyncIterator[Notifier]:
+    settings = Settings(
+        **kafka_settings.model_dump(include={"kafka_bootstrap", "kafka_topic_prefix", "seats_partitions"}),
+        database_url=make_database("notifier"),
+        smtp_url=f"smtp://127.0.0.1:{mail_server.port}",
+        mail_from="Seatpool <seatpool@vendor.example>",
+        gather_quiet_seconds=QUIET_SECONDS,
+        gather_longest_seconds=10,
+    )
+    database = Database(settings.database_url.get_secret_value(), application_name="test", pool_size=10)
+    producer = make_producer(kafka_settings)
+    await producer.start()
+    yield Notifier(settings, database, producer, mail_server)
+    await producer.stop()
+    await database.dispose()
