@@ -1,0 +1,386 @@
+"""The invoicing service in this process, on the run's broker and PostgreSQL, with a stand-in for seats that a test can stop and steer."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import httpx
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from joserfc import jwt
+from joserfc.jwk import KeySet, OKPKey
+from pydantic import SecretStr
+
+from services.invoicing.chores import Chores
+from services.invoicing.context import Context, make_context, settlement
+from services.invoicing.main import make_app
+from services.invoicing.settings import Settings
+from shared import ids
+from shared.clock import FixedClock
+from shared.database import Database
+from shared.kafka import make_producer, make_reader, partition_of
+from shared.messaging import Relay
+from shared.schemas import registry, seats_v1, topics, users_v1
+from shared.schemas.base import Actor, Payload
+from shared.schemas.envelope import Envelope
+from shared.schemas.seats_v1 import Expected, ExpectedPool, PoolState
+from shared.settings import KafkaSettings
+from shared.web import Verifier
+from tests.support.wait import wait_until
+
+ROOT = Actor(kind="client", id="operator")
+P = TypeVar("P", bound=Payload)
+KEY = OKPKey.generate_key("Ed25519", {"kid": "test"})
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    envelope: Envelope
+    payload: Payload
+    partition: int
+    offset: int
+    value: bytes
+
+
+def token(tenant: str | None, rights: Sequence[str], subject: str) -> str:
+    now = int(datetime.now(UTC).timestamp())
+    claims = {"iss": "seatpool", "aud": "seatpool", "iat": now, "exp": now + 600, "sub": subject, "rights": list(rights)}
+    claims |= {"kind": "user", "tenant": tenant} if tenant else {"kind": "client"}
+    return jwt.encode({"alg": "Ed25519", "kid": "test"}, claims, KEY, algorithms=["Ed25519"])
+
+
+@dataclass
+class Pools:
+    """What the stand-in knows of one tenant."""
+
+    at: datetime
+    licences: dict[str, int] = field(default_factory=dict)
+    next_period: dict[str, int] = field(default_factory=dict)
+    period: str | None = None
+    scheduled: list[tuple[datetime, str]] = field(default_factory=list)
+
+    def states(self, *modules: str) -> tuple[PoolState, ...]:
+        return tuple(
+            PoolState(
+                module=module,
+                licences=self.licences[module],
+                next_period=self.next_period[module],
+                active=0,
+                flagged=0,
+                held=0,
+                waiting=0,
+                available=self.licences[module],
+            )
+            for module in sorted(modules or self.licences)
+        )
+
+    def expected(self, modules: Sequence[str]) -> Expected:
+        pools = tuple(ExpectedPool(module=m, licences=self.licences[m], next_period=self.next_period[m]) for m in sorted(modules))
+        return Expected(period=self.period, pools=pools)
+
+
+@dataclass
+class Bench:
+    context: Context
+    http: httpx.AsyncClient
+    producer: AIOKafkaProducer
+    reader: AIOKafkaConsumer
+    pools: dict[str, Pools] = field(default_factory=dict)
+    answering: asyncio.Event = field(default_factory=asyncio.Event)
+    reject: dict[type[Payload], str] = field(default_factory=dict)  # commands the stand-in rejects, with the reason
+    _read: dict[str, list[Read]] = field(default_factory=dict)
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _answered: int = 0
+    _decided: dict[tuple[int, int], int] = field(default_factory=dict)
+
+    # ------------------------------------------------------------------------------------------------------------------- REST
+
+    async def call(
+        self, method: str, path: str, body: Any = None, *, tenant: str | None = None, rights: Sequence[str] = ("operator",), **headers: str
+    ) -> httpx.Response:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        bearer = token(tenant, rights, "operator" if tenant is None else "ann")
+        return await self.http.request(method, path, json=body, headers={"authorization": f"Bearer {bearer}"} | named)
+
+    async def ok(self, method: str, path: str, body: Any = None, **options: Any) -> Any:
+        response = await self.call(method, path, body, **options)
+        assert response.is_success, f"{method} {path}: {response.status_code} {response.text}"
+        return response.json()
+
+    async def refused(self, method: str, path: str, body: Any = None, status: int = 409, **options: Any) -> dict[str, Any]:
+        response = await self.call(method, path, body, **options)
+        assert response.status_code == status, f"{method} {path}: {response.status_code} {response.text}"
+        assert response.headers["content-type"] == "application/problem+json"
+        found: dict[str, Any] = response.json()
+        return found | {"type": found["type"].removeprefix("urn:seatpool:problem:")}
+
+    # ----------------------------------------------------------------------------------------------------------------- topics
+
+    async def topic(self, topic: topics.Topic, tenant: str | None = None) -> list[Read]:
+        name = self.context.settings.topic_name(topic)
+        places = [TopicPartition(name, number) for number in range(self.context.settings.partitions(topic))]
+        async with self._reading:
+            ends = await self.reader.end_offsets(places)
+            while any([await self.reader.position(place) < ends[place] for place in places]):
+                for batch in (await self.reader.getmany(*places, timeout_ms=200)).values():
+                    for raw in batch:
+                        envelope = Envelope.from_headers(raw.headers)
+                        payload = registry.parse(envelope.type, raw.value)
+                        self._read.setdefault(topic.name, []).append(Read(envelope, payload, raw.partition, raw.offset, raw.value))
+        return [read for read in self._read.get(topic.name, []) if tenant in (None, read.envelope.tenant)]
+
+    async def events(self, tenant: str | None, model: type[P]) -> list[P]:
+        return [r.payload for r in await self.topic(topics.INVOICING_EVENTS, tenant) if isinstance(r.payload, model)]
+
+    async def commands(self, tenant: str, model: type[P]) -> list[P]:
+        return [r.payload for r in await self.topic(topics.SEATS_COMMANDS, tenant) if isinstance(r.payload, model)]
+
+    async def send(self, payload: Payload, tenant: str, *, message_id: str | None = None, source: str = "seatpool/users") -> None:
+        topic = registry.entry_of(type(payload)).topic
+        time = getattr(payload, "at", None) or self.context.clock.now()
+        envelope = Envelope(id=message_id or ids.new_id(), source=source, type=registry.type_of(type(payload)), time=time, tenant=tenant)
+        await self.producer.send_and_wait(
+            self.context.settings.topic_name(topic),
+            payload.model_dump_json().encode(),
+            key=envelope.key,
+            headers=envelope.headers(),
+            partition=partition_of(envelope.key, self.context.settings.partitions(topic)),
+        )
+
+    # ----------------------------------------------------------------------------------------------------- seats, by hand
+
+    async def decide(self, model: type[Payload], tenant: str, place: tuple[int, int], command: str, reason: str, **fields: Any) -> None:
+        n = self._decided.get(place, 0)
+        self._decided[place] = n + 1
+        pools = self.pools[tenant]
+        common = {
+            "command": command,
+            "position": seats_v1.Position(partition=place[0], offset=place[1]),
+            "role": "answer",
+            "rules": 1,
+            "reason": reason,
+            "at": pools.at,
+            "period": pools.period,
+        }
+        event_id = f"seats.commands.v1/{place[0]}/{place[1]}/{n}"
+        await self.send(model(**common | fields), tenant, message_id=event_id, source="seatpool/seats")
+
+    async def keep_answering(self) -> None:
+        """A stand-in for the seats worker, while `answering` is set. Until cancelled."""
+        while True:
+            await self.answering.wait()
+            found = await self.topic(topics.SEATS_COMMANDS)
+            for read in found[self._answered :]:
+                await self.answer(read)
+                self._answered += 1
+            await asyncio.sleep(0.02)
+
+    async def answer(self, read: Read) -> None:
+        tenant, command, place = read.envelope.tenant, read.payload, (read.partition, read.offset)
+        assert tenant is not None
+        pools, decide = self.pools[tenant], self.decide
+        if type(command) in self.reject:
+            await decide(seats_v1.CommandRejected, tenant, place, read.envelope.id, self.reject[type(command)])
+            return
+        match command:
+            case seats_v1.OpenTenant():
+                await decide(seats_v1.TenantOpened, tenant, place, read.envelope.id, "opened", clock=command.clock)
+            case seats_v1.OpenPool():
+                pools.licences[command.module] = pools.next_period[command.module] = command.licences
+                fields = {"module": command.module, "base": command.base, "policies": command.policies}
+                await decide(seats_v1.PoolOpened, tenant, place, read.envelope.id, "opened", pools=pools.states(command.module), **fields)
+            case seats_v1.AddLicences():
+                modules = [item.module for item in command.items]
+                actual = pools.expected(modules)
+                if actual != command.expected:
+                    fields = {"order": command.order, "expected": command.expected, "actual": actual}
+                    await decide(seats_v1.OrderRefused, tenant, place, read.envelope.id, "expected_differs", **fields)
+                    return
+                for item in command.items:
+                    pools.licences[item.module] += item.quantity
+                    pools.next_period[item.module] = pools.licences[item.module]
+                fields = {"order": command.order, "items": command.items, "approved_at": command.approved_at}
+                await decide(seats_v1.LicencesAdded, tenant, place, read.envelope.id, "ordered", pools=pools.states(*modules), **fields)
+            case seats_v1.SchedulePeriod():
+                pools.scheduled.append((command.starts_at, command.period))
+                fields = {"next_period_id": command.period, "starts_at": command.starts_at}
+                await decide(seats_v1.PeriodScheduled, tenant, place, read.envelope.id, "scheduled", **fields)
+            case seats_v1.ClockAdvanced():
+                await self.advance(tenant, place, read.envelope.id, command.to)
+            case _:
+                raise AssertionError(f"the stand-in has no answer to {type(command).__name__}")
+
+    async def advance(self, tenant: str, place: tuple[int, int], command: str, to: datetime) -> None:
+        pools = self.pools[tenant]
+        while pools.scheduled and pools.scheduled[0][0] <= to:
+            pools.at, pools.period = pools.scheduled.pop(0)
+            pools.licences = {module: number for module, number in pools.next_period.items() if number}
+            pools.next_period = dict(pools.licences)
+            licences = tuple(seats_v1.LicenceCount(module=m, quantity=q) for m, q in sorted(pools.licences.items()))
+            fields = {"starts_at": pools.at, "licences": licences, "pools": pools.states()}
+            await self.decide(seats_v1.PeriodStarted, tenant, place, command, "period_began", role="settled", **fields)
+        pools.at = to
+        await self.decide(seats_v1.ClockSettled, tenant, place, command, "clock_advanced")
+
+    # ------------------------------------------------------------------------------------------------------------ a tenant
+
+    async def make_tenant(self, at: datetime, *, zone: str = "Europe/Copenhagen", clock: str = "test", locale: str = "en") -> str:
+        """What users and seats say of a new tenant."""
+        tenant = f"t-{ids.new_id()[-12:]}"
+        self.pools[tenant] = Pools(at)
+        await self.send(self.created(at, zone=zone, clock=clock, locale=locale), tenant)
+        return tenant
+
+    def created(self, at: datetime, *, zone: str, clock: str = "test", locale: str = "en") -> users_v1.TenantCreated:
+        fields = {"name": "Acme", "time_zone": zone, "locale": locale, "clock": clock}
+        return users_v1.TenantCreated(at=at, actor=ROOT, contact_email="ann@acme.example", support_contact="help@vendor.example", **fields)
+
+    async def open(self, tenant: str, clock: str = "test") -> None:
+        """Users' command; the stand-in answers it."""
+        await self.send(seats_v1.OpenTenant(number=1, clock=clock, at=self.pools[tenant].at), tenant)
+
+    async def advance_clock(self, tenant: str, to: datetime) -> None:
+        await self.send(seats_v1.ClockAdvanced(number=1, to=to), tenant)
+        await self.until_settled(tenant, at=to)
+
+    async def catalogue(self, **prices: int) -> None:
+        for name in prices:
+            await self.ok("PUT", f"/v1/modules/{name}", {"name": name.title(), "base": name == "time"})
+        await self.price(**prices)
+
+    async def price(self, plan: str = "standard", *, extra: bool = True, **prices: int) -> dict[str, Any]:
+        listed = [
+            {"module": m, "term": term, "amount_minor": n * k} for m, n in prices.items() for term, k in (("monthly", 1), ("annual", 10))
+        ]
+        body = {"name": plan.title(), "currency": "EUR", "allows_extra_licences": extra, "prices": listed}
+        return dict(await self.ok("PUT", f"/v1/plans/{plan}", body))
+
+    async def subscribe(self, tenant: str, licences: dict[str, int], start: str, **more: Any) -> dict[str, Any]:
+        modules = [{"module": module, "licences": count} for module, count in licences.items()]
+        body = {"plan": "standard", "term": "monthly", "period_start": start, "charge_when": "now", "modules": modules} | more
+        return dict(await self.ok("POST", f"/v1/tenants/{tenant}/subscription", body))
+
+    async def bill(self, tenant: str, **more: Any) -> dict[str, Any]:
+        return dict(await self.ok("PUT", f"/v1/tenants/{tenant}/billing-details", DETAILS | more))
+
+    async def until_active(self, tenant: str) -> dict[str, Any]:
+        async def active() -> dict[str, Any] | None:
+            found = await self.ok("GET", f"/v1/tenants/{tenant}/subscription")
+            return found if found["status"] == "active" else None
+
+        found = await wait_until(active, what="an active subscription")
+        assert found is not None
+        return found
+
+    async def until_settled(self, tenant: str, at: datetime | None = None) -> None:
+        async def settled() -> bool:
+            found = await settlement(self.context, tenant)
+            caught_up = len(await self.topic(topics.SEATS_COMMANDS)) == self._answered or not self.answering.is_set()
+            return bool(found["settled"]) and caught_up and (at is None or found["time"] == f"{at:%Y-%m-%dT%H:%M:%S}.000Z")
+
+        await wait_until(settled, what="invoicing to be settled")
+
+    async def subscribed(self, at: datetime, licences: dict[str, int], start: str, **more: Any) -> str:
+        """A tenant with an active subscription."""
+        zone = more.pop("zone", "Europe/Copenhagen")
+        tenant = await self.make_tenant(at, zone=zone)
+        await self.bill(tenant)
+        await self.open(tenant)
+        await self.subscribe(tenant, licences, start, **more)
+        await self.until_active(tenant)
+        await self.until_settled(tenant)
+        return tenant
+
+    async def buy(self, tenant: str, *items: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """(quote, order as decided)."""
+        quote = await self.ok("POST", f"/v1/tenants/{tenant}/quotes", {"items": list(items)}, tenant=tenant, rights=["account:buy"])
+        path = f"/v1/tenants/{tenant}/quotes/{quote['quote']}/approve"
+        order = await self.ok("POST", path, {}, tenant=tenant, rights=["account:buy"], prefer="wait=10")
+        return quote, order
+
+    async def figures(self, tenant: str) -> dict[str, Any]:
+        return dict(await self.ok("GET", f"/v1/tenants/{tenant}/figures"))
+
+    async def execute(self, statement: str, *parameters: Any) -> Sequence[Any]:
+        async with self.context.database.unit_of_work(None) as uow:
+            result = await uow.connection.exec_driver_sql(statement, parameters)
+            return list(result.all()) if result.returns_rows else []
+
+
+DETAILS = {
+    "company": "Acme A/S",
+    "street": "Vesterbrogade 1",
+    "postcode": "1620",
+    "city": "København V",
+    "country": "DK",
+    "vat_id": "DK13585628",
+    "email": "billing@acme.example",
+    "tax_category": "S",
+    "tax_rate_percent": "25",
+}
+NOVEMBER = datetime(2013, 11, 15, 8, tzinfo=UTC)
+A_DAY = timedelta(days=1)
+
+
+def settings_of(url: str, kafka: KafkaSettings, **more: Any) -> Settings:
+    return Settings(**kafka.model_dump(), database_url=SecretStr(url), client_id="invoicing", client_secret=SecretStr("x"), **more)
+
+
+@asynccontextmanager
+async def running_bench(settings: Settings, clock: FixedClock | None = None) -> AsyncIterator[Bench]:
+    """All roles of invoicing but the server: REST goes straight into the application."""
+    clock = clock or TickingClock(NOVEMBER)
+    async with AsyncExitStack() as stack:
+        database = Database(settings.database_url.get_secret_value(), application_name="invoicing-test", pool_size=8)
+        stack.push_async_callback(database.dispose)
+        context = make_context(settings, clock, database)
+        stack.push_async_callback(context.consumer.close)
+        app = make_app(context, Verifier(keys=lambda: KeySet([KEY])))
+        http = await stack.enter_async_context(
+            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://invoicing", timeout=30)
+        )
+        producer, reader = make_producer(settings), make_reader(settings)
+        for client in (producer, reader):
+            await client.start()
+            stack.push_async_callback(client.stop)
+        places = [
+            TopicPartition(settings.topic_name(topic), number)
+            for topic in (topics.SEATS_COMMANDS, topics.INVOICING_EVENTS, topics.SEATS_EVENTS)
+            for number in range(settings.partitions(topic))
+        ]
+        reader.assign(places)
+        await reader.seek_to_beginning(*places)
+        bench = Bench(context, http, producer, reader)
+        bench.answering.set()
+        parts = [context.consumer.run(), Relay(database=database, kafka=settings).run(), Chores(database, clock).run()]
+        await stack.enter_async_context(background(*parts, bench.keep_answering()))
+        yield bench
+
+
+@asynccontextmanager
+async def background(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """They run during the block; one that fails fails it."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    try:
+        yield
+        for task in tasks:
+            if task.done():
+                task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        for error in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(error, Exception):
+                raise error
+
+
+class TickingClock(FixedClock):
+    """Stands, but measures durations: waits with an end come to it."""
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+__all__ = ["A_DAY", "DETAILS", "NOVEMBER", "Bench", "TickingClock", "running_bench", "settings_of"]
