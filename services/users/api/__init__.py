@@ -16,7 +16,7 @@ def make_app(settings: Settings, context: Context, parking: Parking, lifespan: L
         settings=settings,
         lifespan=lifespan,
         ready=context.database.ready,
-        verifier=Verifier(keys=context.issuer.public_keys),
+        verifier=Verifier(keys=context.issuer.public_keys, clock=context.clock),
     )
     app.state.context = context
     for module in (token, tenants, profiles, people, hr, clock, state):

@@ -49,7 +49,7 @@ _PLACES: Final = ", ".join(f"${i + 2}" for i in range(len(_COLUMNS)))
 _INSERT: Final = f"""
 WITH added AS (
     INSERT INTO people (tenant_id, {_LIST}, sent_at)
-    VALUES ($1, {_PLACES}, CASE WHEN ${_COLUMNS.index("revision") + 2} > 0 THEN now() END)
+    VALUES ($1, {_PLACES}, CASE WHEN ${_COLUMNS.index("revision") + 2}::bigint > 0 THEN now() END)
     ON CONFLICT (tenant_id, user_id) DO NOTHING
     RETURNING tenant_id, user_id
 )
@@ -70,6 +70,7 @@ INSERT INTO facts (tenant_id, user_id, fact_id, source, type, effective_date, se
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now())
 ON CONFLICT (tenant_id, user_id, fact_id) DO NOTHING
 """
+# jsonb is written as text and read as Python objects: that is how the driver is set up.
 _DATES: Final = frozenset({"valid_to"})
 
 
@@ -81,10 +82,9 @@ def _sent_to_json(need: Need | None) -> str | None:
     return orjson.dumps(content | {"hold_until": hold_until}).decode()
 
 
-def _sent_from_json(value: str | None) -> Need | None:
-    if value is None:
+def _sent_from_json(content: dict[str, Any] | None) -> Need | None:
+    if content is None:
         return None
-    content = orjson.loads(value)
     hold_until = datetime.fromisoformat(content["hold_until"]) if content["hold_until"] else None
     return Need(tuple(content["modules"]), content["administrator"], content["priority"], content["partial"], hold_until)
 
@@ -130,7 +130,7 @@ def _person(row: Any, today: date | None) -> Person:
     if status is not Status.EXPECTED:
         record = Record(row.employed, row.login, row.email, row.name, row.job_title, row.department, row.kind, row.valid_to)
     account = Account(row.given_profile, row.administrator, row.may_log_in, row.priority, row.hold_until, row.deactivated)
-    notes = tuple(Note(note["type"], note["detail"]) for note in orjson.loads(row.notes)) if row.notes != "[]" else ()
+    notes = tuple(Note(note["type"], note["detail"]) for note in row.notes)
     sent = _sent_from_json(row.sent)
     # A need is sent in the transaction that stores it, so that what was sent last is what is needed, whenever anything is.
     need = sent if row.need and sent is not None else NOTHING
@@ -186,8 +186,9 @@ _PAGE: Final = f"""
 {_SELECT} WHERE p.tenant_id = $1 AND p.arrival > $2 AND p.status <> 'expected'
   AND ($4::text IS NULL OR p.status = $4) AND ($5::text IS NULL OR p.external_id = $5)
   AND ($6::text IS NULL OR CASE WHEN $6 = 'pending' THEN EXISTS (
-          SELECT FROM unnest(p.need) AS n WHERE NOT EXISTS (
-              SELECT FROM person_modules m WHERE m.tenant_id = $1 AND m.user_id = p.user_id AND m.module = n AND m.state <> 'released'))
+          SELECT FROM unnest(p.need) AS needed (module) WHERE NOT EXISTS (
+              SELECT FROM person_modules m WHERE m.tenant_id = $1 AND m.user_id = p.user_id AND m.module = needed.module
+                                             AND m.state <> 'released'))
       ELSE EXISTS (SELECT FROM person_modules m WHERE m.tenant_id = $1 AND m.user_id = p.user_id AND m.state = $6) END)
 ORDER BY p.arrival LIMIT $3
 """  # noqa: S608 - constants
@@ -222,10 +223,7 @@ async def facts(tenant: str, connection: AsyncConnection, users: Sequence[str]) 
     )
     found: dict[str, list[Fact]] = {user: [] for user in users}
     for row in result:
-        given = {
-            name: date.fromisoformat(value) if name in _DATES and value is not None else value
-            for name, value in orjson.loads(row.given).items()
-        }
+        given = {name: date.fromisoformat(value) if name in _DATES and value is not None else value for name, value in row.given.items()}
         found[row.user_id].append(Fact(row.fact_id, FactType(row.type), row.effective_date, row.sequence, given))
     return found
 

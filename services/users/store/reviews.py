@@ -69,9 +69,7 @@ async def take(connection: AsyncConnection, tenant: str | None = None) -> Review
     row = result.one_or_none()
     if row is None:
         return None
-    return Review(
-        row.review_id, row.tenant_id, ReviewKind(row.kind), row.module, row.after_arrival, orjson.loads(row.cause), row.created_at
-    )
+    return Review(row.review_id, row.tenant_id, ReviewKind(row.kind), row.module, row.after_arrival, row.cause, row.created_at)
 
 
 async def advance(tenant: str, connection: AsyncConnection, review: str, after: int) -> None:

@@ -204,5 +204,5 @@ async def sources(connection: AsyncConnection) -> dict[str, list[str]]:
 
 
 async def is_allowed(tenant: str, connection: AsyncConnection, source: str) -> bool:
-    result = await connection.exec_driver_sql("SELECT FROM hr_sources WHERE source = $2 AND $1 = ANY(tenants)", (tenant, source))
+    result = await connection.exec_driver_sql("SELECT 1 FROM hr_sources WHERE source = $2 AND $1 = ANY(tenants)", (tenant, source))
     return result.one_or_none() is not None

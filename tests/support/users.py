@@ -1,0 +1,323 @@
+"""The users service in this process, on the run's broker and PostgreSQL, with a stand-in for seats that answers what a test tells it to."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from pydantic import SecretStr
+
+from services.users.main import Users
+from services.users.settings import Settings
+from shared import ids
+from shared.clock import FixedClock
+from shared.kafka import make_producer, make_reader, partition_of
+from shared.schemas import registry, seats_v1, topics
+from shared.schemas.base import Payload
+from shared.schemas.envelope import Envelope
+from shared.schemas.seats_v1 import ModuleSeat, Need, Position
+from shared.schemas.topics import Topic
+from shared.settings import KafkaSettings
+from tests.support.wait import wait_until
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+SECRET = "an-operator-secret"
+SOURCE = "hr/test"
+P = TypeVar("P", bound=Payload)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    envelope: Envelope
+    payload: Payload
+    partition: int
+    offset: int
+
+
+@dataclass
+class Rest:
+    """Requests as one caller."""
+
+    http: httpx.AsyncClient
+    token: str
+
+    async def call(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.http.request(method, path, json=body, headers={"authorization": f"Bearer {self.token}"} | named)
+
+    async def get(self, path: str) -> Any:
+        return _body(await self.call("GET", path))
+
+    async def post(self, path: str, body: Any = None, **headers: str) -> Any:
+        return _body(await self.call("POST", path, body, **headers))
+
+    async def put(self, path: str, body: Any) -> Any:
+        return _body(await self.call("PUT", path, body))
+
+    async def patch(self, path: str, body: Any, if_match: str = "*") -> Any:
+        return _body(await self.call("PATCH", path, body, if_match=if_match))
+
+
+def _body(response: httpx.Response) -> Any:
+    assert response.is_success, f"{response.request.method} {response.request.url}: {response.status_code} {response.text}"
+    return response.json()
+
+
+@dataclass
+class Bench:
+    users: Users
+    http: httpx.AsyncClient
+    producer: AIOKafkaProducer
+    reader: AIOKafkaConsumer
+    clock: FixedClock
+    tasks: list[asyncio.Task[None]]
+    read: dict[str, list[Sent]] = field(default_factory=dict)  # topic -> all that was read of it so far
+    _decisions: dict[tuple[int, int], int] = field(default_factory=dict)
+
+    @property
+    def kafka(self) -> KafkaSettings:
+        return self.users.settings
+
+    async def rest(self, tenant: str | None = None, scope: str = "operator", subject: str | None = None) -> Rest:
+        form = {"grant_type": "client_credentials", "client_id": "operator", "client_secret": SECRET, "scope": scope}
+        form |= {name: value for name, value in (("tenant", tenant), ("subject", subject)) if value}
+        response = await self.http.post("/v1/token", data=form)
+        return Rest(self.http, _body(response)["access_token"])
+
+    # ---------------------------------------------------------------------------------------------------------------- topics
+
+    async def topic(self, topic: Topic, tenant: str | None = None) -> list[Sent]:
+        """All of it up to its end as it is now, in order within a partition."""
+        for task in self.tasks:
+            if task.done():
+                task.result()  # what ended a part of users ends the test that waits for it
+        name = self.kafka.topic_name(topic)
+        places = [TopicPartition(name, number) for number in range(self.kafka.partitions(topic))]
+        ends = await self.reader.end_offsets(places)
+        while any([await self.reader.position(place) < ends[place] for place in places]):
+            for batch in (await self.reader.getmany(*places, timeout_ms=500)).values():
+                for raw in batch:
+                    envelope = Envelope.from_headers(raw.headers)
+                    payload = registry.parse(envelope.type, raw.value)
+                    self.read.setdefault(topic.name, []).append(Sent(envelope, payload, raw.partition, raw.offset))
+        return [sent for sent in self.read.get(topic.name, []) if tenant in (None, sent.envelope.tenant)]
+
+    async def commands(self, tenant: str) -> list[Sent]:
+        return await self.topic(topics.SEATS_COMMANDS, tenant)
+
+    async def needs(self, tenant: str) -> list[seats_v1.AssignSeats]:
+        return [sent.payload for sent in await self.commands(tenant) if isinstance(sent.payload, seats_v1.AssignSeats)]
+
+    async def until_needs(self, tenant: str, count: int) -> list[seats_v1.AssignSeats]:
+        async def there() -> bool:
+            return len(await self.needs(tenant)) >= count
+
+        await wait_until(there, what=f"{count} needs")
+        return await self.needs(tenant)
+
+    async def events(self, tenant: str, model: type[P]) -> list[P]:
+        return [sent.payload for sent in await self.topic(topics.USERS_EVENTS, tenant) if isinstance(sent.payload, model)]
+
+    async def send(
+        self,
+        payload: Payload,
+        tenant: str,
+        *,
+        message_id: str | None = None,
+        source: str = SOURCE,
+        type_: str | None = None,
+        raw: bytes | None = None,
+    ) -> None:
+        topic = registry.entry_of(type(payload)).topic
+        type_ = type_ or registry.type_of(type(payload))
+        envelope = Envelope(id=message_id or ids.new_id(), source=source, type=type_, time=self.clock.now(), tenant=tenant)
+        partition = partition_of(envelope.key, self.kafka.partitions(topic))
+        value = raw if raw is not None else payload.model_dump_json().encode()
+        await self.producer.send_and_wait(
+            self.kafka.topic_name(topic), value, key=envelope.key, headers=envelope.headers(), partition=partition
+        )
+
+    # ------------------------------------------------------------------------------------------------------- seats, by hand
+
+    def place(self, command: Sent) -> Position:
+        return Position(partition=command.partition, offset=command.offset)
+
+    async def decide(self, model: type[Payload], tenant: str, at: Position, reason: str = "test", **fields: Any) -> None:
+        """One event of seats, as its worker would write it."""
+        n = self._decisions.get((at.partition, at.offset), 0)
+        self._decisions[at.partition, at.offset] = n + 1
+        common = {"command": fields.pop("command", ids.new_id()), "position": at, "role": "answer", "rules": 1, "reason": reason}
+        payload = model(**common, **{"at": self.clock.now()} | fields)
+        event_id = f"{topics.SEATS_COMMANDS.name}/{at.partition}/{at.offset}/{n}"
+        await self.send(payload, tenant, message_id=event_id, source="seatpool/seats")
+
+    async def answer(self, command: Sent, *seats: ModuleSeat, model: type[Payload] = seats_v1.SeatsAssigned) -> None:
+        """To an `assign_seats`: everything active, or what is given."""
+        need = command.payload
+        assert isinstance(need, seats_v1.AssignSeats)
+        assert command.envelope.tenant is not None
+        modules = seats or tuple(ModuleSeat(module=module, state="active") for module in need.modules)
+        said = Need(**{name: getattr(need, name) for name in Need.model_fields})
+        await self.decide(
+            model,
+            command.envelope.tenant,
+            self.place(command),
+            need.reason,
+            user=need.user,
+            revision=need.revision,
+            need=said,
+            modules=tuple(modules),
+            command=command.envelope.id,
+        )
+
+    async def last_need(self, tenant: str, user: str) -> Sent:
+        found = [s for s in await self.commands(tenant) if isinstance(s.payload, seats_v1.AssignSeats) and s.payload.user == user]
+        return found[-1]
+
+    async def keep_answering(self, tenant: str) -> None:
+        """A stand-in for the seats worker: opens tenants and pools, advances clocks, grants everything. Until cancelled."""
+        answered = 0
+        while True:
+            commands = await self.commands(tenant)
+            for command in commands[answered:]:
+                match command.payload:
+                    case seats_v1.OpenTenant() as opened:
+                        await self.decide(seats_v1.TenantOpened, tenant, self.place(command), clock=opened.clock)
+                    case seats_v1.ClockAdvanced() as advanced:
+                        await self.decide(seats_v1.ClockSettled, tenant, self.place(command), at=advanced.to)
+                    case seats_v1.AssignSeats():
+                        await self.answer(command)
+                    case _:
+                        raise AssertionError(f"users sends no {type(command.payload).__name__}")
+            answered = len(commands)
+            await asyncio.sleep(0.01)
+
+    @asynccontextmanager
+    async def answering(self, tenant: str) -> AsyncIterator[None]:
+        async with background(self.keep_answering(tenant)):
+            yield
+
+    # ------------------------------------------------------------------------------------------------------------- scenes
+
+    async def open_tenant(self, tenant: str | None = None, **body: Any) -> tuple[str, Rest]:
+        """A tenant with profiles `makers` (time, documents), `planners` (planning, time; partial), `guests` (no module) and departments of
+        the same names, open to the upstream source. The stand-in for seats is not at work."""
+        tenant = tenant or f"t-{ids.new_id()[-12:]}"
+        rest = await self.rest()
+        described = {"tenant": tenant, "name": "Acme", "time_zone": "Europe/Copenhagen", "contact_email": "it@acme.example"}
+        await rest.post("/v1/tenants", described | {"support_contact": "support@vendor.example"} | body)
+        await rest.put(f"/v1/operator/sources/{SOURCE}/{tenant}", {"tenants": [tenant]})
+        for name, modules, partial in (
+            ("makers", ["time", "documents"], False),
+            ("planners", ["time", "planning"], True),
+            ("guests", [], False),
+        ):
+            await rest.put(f"/v1/tenants/{tenant}/profiles/{name}", {"name": name, "modules": modules, "partial": partial})
+        await rest.put(
+            f"/v1/tenants/{tenant}/department-mapping", {"Makers": "makers", "Planners": "planners", "Guests": "guests", "None": None}
+        )
+        return tenant, rest
+
+    def source(self, tenant: str) -> str:
+        return f"{SOURCE}/{tenant}"
+
+    async def person(self, rest: Rest, tenant: str, external_id: str) -> dict[str, Any] | None:
+        page = await rest.get(f"/v1/tenants/{tenant}/people?external_id={external_id}")
+        return page["items"][0] if page["items"] else None
+
+    async def until_person(self, rest: Rest, tenant: str, external_id: str, **wanted: Any) -> dict[str, Any]:
+        """The person, as soon as these fields have these values; `modules` as {module: state}."""
+
+        async def there() -> dict[str, Any] | None:
+            await self.topic(topics.USERS_EVENTS)
+            person = await self.person(rest, tenant, external_id)
+            if person is None:
+                return None
+            seen = person | {"modules": states(person)}
+            return person if all(seen[name] == value for name, value in wanted.items()) else None
+
+        try:
+            found = await wait_until(there, seconds=20, what=f"{external_id} with {wanted}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; seen: {await self.person(rest, tenant, external_id)}") from error
+        assert found is not None
+        return found
+
+    async def until_settled(self, tenant: str) -> None:
+        async def settled() -> bool:
+            return (await self.users.settlement(tenant)).settled
+
+        await wait_until(settled, what="users to be settled")
+
+    async def execute(self, statement: str, *parameters: Any) -> Sequence[Any]:
+        async with self.users.database.unit_of_work(None) as uow:
+            result = await uow.connection.exec_driver_sql(statement, parameters)
+            return list(result.all()) if result.returns_rows else []
+
+
+def states(person: dict[str, Any]) -> dict[str, str]:
+    return {module["module"]: module["state"] for module in person["modules"]}
+
+
+@asynccontextmanager
+async def background(*coroutines: Any) -> AsyncIterator[list[asyncio.Task[None]]]:
+    """They run during the block; one that fails fails it."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    try:
+        yield tasks
+        for task in tasks:
+            if task.done():
+                task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        for error in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(error, Exception):
+                raise error
+
+
+def settings_of(url: str, kafka: KafkaSettings, folder: Path, **more: Any) -> Settings:
+    return Settings(
+        **kafka.model_dump(),
+        database_url=SecretStr(url),
+        database_pool_size=10,
+        signing_key_file=folder / "key.pem",
+        operator_secret=SecretStr(SECRET),
+        client_secret_users=SecretStr("users-secret"),
+        client_id="users",
+        client_secret=SecretStr("users-secret"),
+        **more,
+    )
+
+
+@asynccontextmanager
+async def running_bench(
+    settings: Settings, *, parts: Callable[[Users], Sequence[Any]] | None = None, clock: FixedClock | None = None
+) -> AsyncIterator[Bench]:
+    """All parts of users but the server: REST goes straight into the application."""
+    clock = clock or FixedClock(NOON)
+    async with AsyncExitStack() as stack:
+        users = Users(settings, clock=clock)
+        stack.push_async_callback(users.close)
+        http = await stack.enter_async_context(
+            httpx.AsyncClient(transport=httpx.ASGITransport(users.app()), base_url="http://users", timeout=30)
+        )
+        producer, reader = make_producer(settings), make_reader(settings)
+        for client in (producer, reader):
+            await client.start()
+            stack.push_async_callback(client.stop)
+        places = [
+            TopicPartition(settings.topic_name(topic), number)
+            for topic in (topics.SEATS_COMMANDS, topics.USERS_EVENTS, topics.HR_EVENTS)
+            for number in range(settings.partitions(topic))
+        ]
+        reader.assign(places)
+        await reader.seek_to_beginning(*places)
+        run = parts(users) if parts else [users.consumer, users.relay, users.chores, users.coordinator]
+        tasks = await stack.enter_async_context(background(*(part.run() for part in run)))
+        yield Bench(users, http, producer, reader, clock, tasks)
