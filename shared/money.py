@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date
-from babel.numbers import NumberPattern, list_currencies, parse_pattern
+from babel.numbers import get_currency_symbol, list_currencies, parse_pattern
 
 # ISO 4217, every currency that has not two.
 _MINOR_UNITS = (
@@ -48,18 +48,21 @@ def locale_of(name: str) -> Locale:
 def format_amount(amount_minor: int, currency: str, locale: str) -> str:
     """With the currency, as the locale writes it: `€31.20`, `31,20 €`, `￥1,200`."""
     where = locale_of(locale)
-    return _written(to_decimal(amount_minor, currency), where.currency_formats["standard"], where, minor_units(currency), currency)
+    pattern = str(where.currency_formats["standard"].pattern)
+    if get_currency_symbol(currency, where)[-1].isalpha():
+        pattern = pattern.replace("¤#", "¤\N{NO-BREAK SPACE}#")  # letters and digits are set apart: KWD 1.250, but €1.25
+    return _written(to_decimal(amount_minor, currency), pattern, where, minor_units(currency), currency)
 
 
 def format_number(amount_minor: int, currency: str, locale: str) -> str:
     """Without the currency, for columns whose head names it."""
     where = locale_of(locale)
-    return _written(to_decimal(amount_minor, currency), where.decimal_formats[None], where, minor_units(currency))
+    return _written(to_decimal(amount_minor, currency), str(where.decimal_formats[None].pattern), where, minor_units(currency))
 
 
 def format_count(count: int, locale: str) -> str:
     where = locale_of(locale)
-    return _written(Decimal(count), where.decimal_formats[None], where, 0)
+    return _written(Decimal(count), str(where.decimal_formats[None].pattern), where, 0)
 
 
 def format_percent(rate_percent: str, locale: str) -> str:
@@ -70,8 +73,8 @@ def format_percent(rate_percent: str, locale: str) -> str:
     return str(pattern.apply(Decimal(rate_percent) / 100, where))
 
 
-def _written(amount: Decimal, like: NumberPattern, where: Locale, places: int, currency: str | None = None) -> str:
-    pattern = parse_pattern(str(like.pattern))
+def _written(amount: Decimal, like: str, where: Locale, places: int, currency: str | None = None) -> str:
+    pattern = parse_pattern(like)
     pattern.frac_prec = (places, places)
     return str(pattern.apply(amount, where, currency=currency, currency_digits=False))
 
