@@ -1,4 +1,4 @@
-"""Mails from events, on the real broker, PostgreSQL and a mail server: who is told what, once, and what happens when something is missing."""
+"""Mails from events, on the real broker, PostgreSQL and a mail server: who is told what, once, and what happens when one is missing."""
 
 from datetime import timedelta
 from email.message import EmailMessage

@@ -1,4 +1,4 @@
-"""A notifier to test: the real one on the run's broker and PostgreSQL, a mail server that can refuse, and events as the other services say them."""
+"""A notifier to test: the real one on the run's broker and PostgreSQL, a mail server that can refuse, and events as others say them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -44,13 +44,13 @@ class MailServer:
         self.refusals: dict[str, list[str]] = {}
         self.port = 0
 
-    async def handle_RCPT(self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]) -> str:  # noqa: N802
+    async def handle_RCPT(self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]) -> str:
         if answers := self.refusals.get(address):
             return answers.pop(0)
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
         content = envelope.content
         assert isinstance(content, bytes)
         message = message_from_bytes(content, policy=policy.default)

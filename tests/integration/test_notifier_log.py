@@ -1,0 +1,269 @@
+"""The action log and REST on the real broker and PostgreSQL: who, when, what, from, to, why; nothing of another tenant, nothing changed."""
+
+import csv
+import io
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+from services.notifier import log_store
+from services.notifier.context import Context
+from services.notifier.log_store import Filter
+from services.notifier.main import make_app
+from shared.schemas import seats_v1, users_v1
+from shared.schemas.base import Change
+from shared.schemas.topics import SEATS_EVENTS
+from tests.support.notifier import (
+    ANNA,
+    NOON,
+    Notifier,
+    active,
+    flagged,
+    invoice_issued,
+    mail_server,
+    notifier,
+    person_added,
+    pool_of,
+    refused,
+    tenant_created,
+)
+from tests.support.wait import wait_until
+
+__all__ = ["mail_server", "notifier"]
+pytestmark = pytest.mark.stack
+
+
+class Tokens:
+    """Stands for users' keys: a token's text says whose it is and what it may."""
+
+    async def verify(self, token: str) -> Any:
+        from shared.web import Principal
+
+        subject, tenant, rights = token.split("|")
+        return Principal(subject, None if tenant == "*" else tenant, frozenset(rights.split(",")), "user")
+
+
+@asynccontextmanager
+async def rest(context: Context, token: str = "op|*|operator") -> AsyncIterator[httpx.AsyncClient]:
+    app = make_app(context, Tokens())  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://notifier", headers={"authorization": f"Bearer {token}"}) as client:
+        yield client
+
+
+async def actions_of(notifier: Notifier, **wanted: Any) -> list[dict[str, Any]]:
+    async with notifier.database.unit_of_work(notifier.tenant) as uow:
+        return await log_store.actions(uow, notifier.tenant, Filter(**wanted), after=None, limit=1000, oldest_first=True)
+
+
+def told(action: dict[str, Any]) -> tuple[Any, ...]:
+    return action["type"], action["user"], action["module"], action["from"], action["to"], action["reason"]
+
+
+async def test_T20_M13_the_log_says_who_when_what_from_to_why(notifier: Notifier) -> None:
+    async with notifier.running(sending=False) as context:
+        (hired,) = await notifier.send(person_added("p1"), cause="import-7")
+        await notifier.send(
+            notifier.assigned("p1", flagged(), active("documents")),
+            cause="import-7",
+        )
+        await notifier.send(
+            seats_v1.SeatFlagCleared(**notifier.decision(user="p1", module="time", role="consequence", reason="licence_bought")),
+            cause="order-1",
+        )
+        await notifier.send(notifier.assigned("p1", active(), released=("documents",), reason="changed"), cause="change-1")
+        await notifier.send(notifier.revoked("p1", "time", base=True), cause="tick")
+        await notifier.until_read([context.consumers[1]])
+    log = await actions_of(notifier, user="p1")
+    assert [told(action) for action in log if action["type"] != "person_added"] == [
+        ("seat_flagged", "p1", "time", {"state": None}, {"state": "flagged"}, "hired"),
+        ("seat_granted", "p1", "documents", {"state": None}, {"state": "active"}, "hired"),
+        ("seat_flag_cleared", "p1", "time", {"state": "flagged"}, {"state": "active"}, "licence_bought"),
+        ("seat_released", "p1", "documents", {"state": "active"}, {"state": "none"}, "changed"),
+        ("seat_revoked", "p1", "time", {"state": "active"}, {"state": "revoked"}, "grace_expired"),
+    ]
+    by_type = {action["type"]: action for action in log}
+    assert by_type["person_added"]["actor"] == {"kind": "source", "id": "hr-acme"}
+    assert by_type["person_added"]["id"] == f"{hired}#0"
+    assert by_type["seat_flagged"]["actor"] == {"kind": "source", "id": "hr-acme"}, "who began the decision's chain"
+    assert by_type["seat_revoked"]["actor"] == {"kind": "system", "id": "rules"}, "nobody: it fell due"
+    assert by_type["seat_flagged"]["at"] == "2013-11-15T12:00:00.000Z"
+    assert by_type["seat_flagged"]["details"]["deadline"] == "2013-11-22T12:00:00.000Z"
+    assert by_type["seat_flagged"]["position"]["offset"] == 1
+
+
+async def test_T20_licences_people_and_billing_are_logged_with_what_changed(notifier: Notifier) -> None:
+    items = (seats_v1.LicenceCount(module="time", quantity=6),)
+    async with notifier.running(sending=False) as context:
+        policies = seats_v1.Policies(over_limit="flag", grace="P7D")
+        opened = notifier.decision(module="time", base=True, policies=policies, pools=(pool_of("time", 280),), reason="pool_opened")
+        await notifier.send(seats_v1.PoolOpened(**opened))
+        bought = notifier.decision(order="o1", items=items, approved_at=NOON, pools=(pool_of("time", 286),), reason="licence_bought")
+        await notifier.send(seats_v1.LicencesAdded(**bought))
+        changed = person_added(
+            "p1",
+            kind=users_v1.PersonChanged,
+            actor=ANNA,
+            reason="changed",
+            changes=(Change(field="department", old="Sales", new="=cmd|' /C calc'!A0"),),
+        )
+        await notifier.send(changed, invoice_issued())
+        await notifier.until_read([context.consumers[1]])
+        assert [told(a)[1:5] for a in await actions_of(notifier, module="time", type="licences_added")] == [
+            (None, "time", {"licences": "280"}, {"licences": "286"})
+        ]
+        (person,) = await actions_of(notifier, type="person_changed", actor="anna")
+        assert (person["from"], person["actor"]) == ({"department": "Sales"}, {"kind": "user", "id": "anna"})
+        async with rest(context) as client:
+            exported = await client.get("/v1/tenants/acme/actions", params={"format": "csv"})
+            lines = (await client.get("/v1/tenants/acme/actions", params={"format": "jsonl"})).text.splitlines()
+    rows = list(csv.DictReader(io.StringIO(exported.text)))
+    assert len(rows) == len(lines) == 4
+    assert {row["type"] for row in rows} == {"pool_opened", "licences_added", "person_changed", "invoice_issued"}
+    assert exported.headers["content-type"].startswith("text/csv")
+
+
+async def test_T20_the_log_is_append_only(notifier: Notifier) -> None:
+    async with notifier.running(sending=False) as context:
+        await notifier.send(person_added("p1"))
+        await notifier.until_read([context.consumers[1]])
+    for statement in ("UPDATE actions SET reason = 'other'", "DELETE FROM actions", "TRUNCATE actions"):
+        with pytest.raises(DBAPIError, match="append-only"):
+            async with notifier.database.unit_of_work(None) as uow:
+                await uow.connection.exec_driver_sql(statement)
+
+
+async def test_a_message_read_again_makes_no_second_entry_and_no_second_mail(notifier: Notifier) -> None:
+    """A service rebuilt from its topics, or a position set back by hand."""
+    async with notifier.running() as context:
+        await notifier.send(tenant_created(), person_added("p1"))
+        await notifier.send(notifier.assigned("p1", flagged()))
+        await notifier.until_settled(context)
+    before = await actions_of(notifier)
+    async with notifier.database.unit_of_work(None) as uow:
+        await uow.connection.exec_driver_sql("DELETE FROM inbox")
+        await uow.connection.exec_driver_sql("DELETE FROM consumer_positions")
+    async with notifier.running() as context:
+        figures = await notifier.until_settled(context)
+    assert await actions_of(notifier) == before
+    assert (figures.mails, len(notifier.server.mails)) == (2, 2)
+
+
+async def test_behind_a_parked_message_the_log_parks_the_rest_of_that_tenant(notifier: Notifier) -> None:
+    topic = notifier.settings.topic_name(SEATS_EVENTS)
+    await notifier.send(notifier.assigned("p1", active()))
+    await notifier.producer.send_and_wait(topic, b"{", key=b"acme", headers=[("ce_id", b"x")])
+    await notifier.send(notifier.assigned("p1", flagged()))
+    async with notifier.running(sending=False) as context:
+        await notifier.until_read(list(context.consumers))
+        assert [action["to"] for action in await actions_of(notifier, user="p1")] == [{"state": "active"}]
+        async with rest(context) as client:
+            parked = (await client.get("/v1/operator/parked", params={"tenant": "acme"})).json()["items"]
+            behind = next(row for row in parked if row["reason"] == "behind-parked")
+            refusal = await client.post(f"/v1/operator/parked/{behind['id']}/retry")
+    assert sorted((row["group"], row["reason"]) for row in parked) == [
+        ("notifier", "envelope"),
+        ("notifier-action-log", "behind-parked"),
+        ("notifier-action-log", "envelope"),
+    ]
+    assert (refusal.status_code, refusal.json()["type"].rpartition("/")[2]) == (409, "parked-behind")
+
+
+async def test_rejected_commands_are_listed_with_their_position_and_cannot_be_run_again(notifier: Notifier) -> None:
+    async with notifier.running(sending=False) as context:
+        rejection = notifier.decision(reason="invalid_count", field="items.0.quantity", value="-3", expected="1 or more")
+        await notifier.send(seats_v1.CommandRejected(**rejection))
+        await notifier.until_read(list(context.consumers))
+        async with rest(context) as client:
+            (row,) = (await client.get("/v1/operator/parked")).json()["items"]
+            again = await client.post(f"/v1/operator/parked/{row['id']}/retry")
+            unknown = await client.post(f"/v1/operator/parked/{row['id'] + 1}/retry")
+    position = rejection["position"]
+    assert (row["group"], row["topic"], row["partition"], row["offset"]) == (
+        "seats",
+        "seats.commands.v1",
+        position.partition,
+        position.offset,
+    )
+    assert (row["reason"], row["detail"]) == ("invalid_count", "items.0.quantity is '-3', expected 1 or more")
+    assert (again.status_code, unknown.status_code) == (409, 404)
+    assert "send a new one" in again.json()["detail"]
+
+
+async def test_figures_settlement_pages_and_rights(notifier: Notifier) -> None:
+    async with notifier.running() as context:
+        await notifier.send(tenant_created(clock="test"), *(person_added(f"p{i}") for i in range(5)))
+        await notifier.send(seats_v1.TenantOpened(**notifier.decision(clock="test")))
+        await notifier.send(
+            notifier.assigned("p1", flagged()), notifier.assigned("p2", refused()), notifier.revoked("p3", "time", base=True)
+        )
+        await notifier.send(seats_v1.ClockSettled(**notifier.decision(at=NOON + timedelta(hours=2))))
+        async with rest(context) as client:
+
+            async def settled() -> dict[str, Any] | None:
+                answer: dict[str, Any] = (await client.get("/v1/tenants/acme/settlement")).json()
+                return answer if answer["settled"] and answer["time"] == "2013-11-15T14:00:00.000Z" else None
+
+            first = await wait_until(settled, seconds=40, what="settlement")
+            assert first is not None
+            assert (await settled()) == first, "the same twice, fingerprint and all"
+            figures = (await client.get("/v1/tenants/acme/figures")).json()
+            assert {name: figures[name] for name in ("flagged", "revoked", "refused", "mails")} == {
+                "flagged": 1,
+                "revoked": 1,
+                "refused": 1,
+                "mails": 4,
+            }
+            await check_pages(client)
+            mails = (await client.get("/v1/tenants/acme/mails")).json()["items"]
+            one = (await client.get(f"/v1/tenants/acme/mails/{mails[0]['mail']}")).json()
+            assert one["html"].lstrip().startswith("<!doctype html>")
+            assert [(await client.get("/v1/tenants/other/actions")).json()["items"]] == [[]]
+        await check_rights(context)
+
+
+async def check_pages(client: httpx.AsyncClient) -> None:
+    whole = (await client.get("/v1/tenants/acme/actions", params={"limit": 1000})).json()["items"]
+    assert len(whole) == 10
+    assert [a["seq"] for a in whole] == sorted((a["seq"] for a in whole), reverse=True), "newest first; all have the same time here"
+    found, cursor = [], None
+    while True:
+        page = (await client.get("/v1/tenants/acme/actions", params={"limit": 3} | ({"cursor": cursor} if cursor else {}))).json()
+        found += page["items"]
+        if (cursor := page["next"]) is None:
+            break
+    assert found == whole
+    late = await client.get("/v1/tenants/acme/actions", params={"from": "2013-11-15T12:00:01Z"})
+    assert late.json()["items"] == []
+    for params in ({"from": "yesterday"}, {"from": "2013-11-15T12:00:01"}, {"limit": 0}, {"cursor": "x"}, {"cursor": "WyJhIiwxXQ"}):
+        assert (await client.get("/v1/tenants/acme/actions", params=params)).status_code == 422, params
+
+
+async def check_rights(context: Context) -> None:
+    paths = ("actions", "mails", "figures", "settlement")
+    wanted = {
+        "a|acme|log:read": (200, 200, 403, 403),
+        "a|acme|account:read": (403, 403, 200, 403),
+        "a|other|log:read,account:read,operator": (404, 404, 404, 404),
+    }
+    for token, statuses in wanted.items():
+        async with rest(context, token) as client:
+            assert tuple([(await client.get(f"/v1/tenants/acme/{path}")).status_code for path in paths]) == statuses, token
+    async with rest(context) as client:
+        del client.headers["authorization"]
+        assert {(await client.get(f"/v1/tenants/acme/{path}")).status_code for path in paths} == {401}
+
+
+async def test_row_level_security_shows_no_other_tenants_rows(notifier: Notifier) -> None:
+    async with notifier.running(sending=False) as context:
+        await notifier.send(tenant_created(), person_added("p1"))
+        await notifier.until_read(list(context.consumers))
+    tables = ("tenants", "people", "notices", "mails", "actions", "quotes", "tenant_clocks", "rejected_commands")
+    for table in tables:
+        async with notifier.database.unit_of_work("other") as uow:
+            assert (await uow.connection.exec_driver_sql(f"SELECT count(*) FROM {table}")).scalar_one() == 0, table
