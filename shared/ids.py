@@ -16,7 +16,7 @@ def new_id() -> str:
 
 
 def derived_id(*parts: str) -> str:
-    """A uuid5 of the parts: the same parts, the same id. The separator cannot stand in a part unnoticed: each part's length is hashed too."""
+    """A uuid5 of the parts: the same parts, the same id. Each part's length is hashed too, so no separator can be forged."""
     return str(uuid.uuid5(NAMESPACE, "".join(f"{len(part)}:{part}" for part in parts)))
 
 

@@ -122,7 +122,7 @@ class UnitOfWork:
         await self.connection.exec_driver_sql("RELEASE SAVEPOINT s")
 
     async def flush(self) -> None:
-        """Write what was deferred, then insert what was published, last in the transaction, so that keys are locked for as short as can be."""
+        """Write what was deferred, then insert what was published, last in the transaction, so that keys are locked briefly."""
         await self._write_deferred()
         if not self._outbox:
             return

@@ -37,6 +37,11 @@ class Item:
     message: Message | None = None
     poison: Poison | None = None
     skipped: str | None = None  # why: unknown-type | not-wanted
+    place: tuple[int, int] | None = None  # of a decision: (command offset, n)
+
+    @property
+    def tenant(self) -> str | None:
+        return self.envelope.tenant if self.envelope else self.record.tenant()
 
     @property
     def inbox_key(self) -> inbox.Key | None:
@@ -80,7 +85,9 @@ class Group:
             elif envelope.type not in self.handlers:
                 item.skipped = "not-wanted"
             else:
-                if record.topic.outbox_fed and record.key != envelope.key:
+                if not record.topic.outbox_fed:
+                    item.place = positions.decision_position(record.topic, record.partition, envelope.id)
+                elif record.key != envelope.key:
                     raise Poison("key", f"key is {record.key!r}, expected the tenant ({envelope.key!r}), which gives order")
                 item.message = record.message(envelope)
                 if self.admit is not None:
@@ -95,46 +102,48 @@ class Group:
         The first pass takes no savepoints, because a savepoint costs two round trips for every message and one message in many thousands is
         parked; the first handler that parks ends that pass (HandlerRefused), and the careful one repeats it with a savepoint each.
         """
-        record = items[0].record
         tally = Tally()
+        todo, watermark = await self._not_seen(uow, items, position.watermark, tally)
+        blocked = await self._blocked_tenants(uow, todo)
+        # Tenant by tenant, each in its order: between tenants there is none, and each change of the scope is a round trip.
+        for item in sorted(todo, key=lambda item: item.tenant or ""):
+            await self._handle_or_park(uow, item, blocked, tally, careful=careful)
+        await uow.scope(None)
+        await inbox.add(uow, self.name, [key for item in todo if (key := item.inbox_key)])
+        return Position(items[-1].record.offset + 1, watermark), tally
+
+    async def _not_seen(
+        self, uow: UnitOfWork, items: Sequence[Item], watermark: tuple[int, int], tally: Tally
+    ) -> tuple[list[Item], tuple[int, int]]:
+        """What is left to handle or park of the batch, and the watermark after it."""
         seen = await inbox.known(uow, self.name, {key for item in items if (key := item.inbox_key) and not item.skipped})
-        blocked = await self._blocked_tenants(uow, items)
-        fresh: dict[inbox.Key, None] = {}
-        watermark = position.watermark
+        todo = []
         for item in items:
             if item.skipped:
                 tally.skip(item.skipped)
                 continue
             if (key := item.inbox_key) is not None:
-                if key in seen or key in fresh:
+                if key in seen:
                     tally.skip("repeated")
                     continue
-                fresh[key] = None
-            elif item.envelope is not None and item.poison is None:
-                try:
-                    place = positions.decision_position(record.topic, record.partition, item.envelope.id)
-                except Poison as poison:
-                    item.poison = poison
-                else:
-                    if place <= watermark:
-                        tally.skip("repeated")
-                        continue
-                    watermark = place
-            await self._handle_or_park(uow, item, blocked, tally, careful=careful)
-        await uow.scope(None)
-        await inbox.add(uow, self.name, fresh)
-        return Position(items[-1].record.offset + 1, watermark), tally
+                seen.add(key)
+            elif item.place is not None:
+                if item.place <= watermark:
+                    tally.skip("repeated")
+                    continue
+                watermark = item.place
+            todo.append(item)
+        return todo, watermark
 
     async def _blocked_tenants(self, uow: UnitOfWork, items: Sequence[Item]) -> set[str]:
         if not self.park_tenant:
             return set()
-        return await parked.blocked_tenants(uow, self.name, {tenant for item in items if (tenant := item.record.tenant())})
+        return await parked.blocked_tenants(uow, self.name, {item.tenant for item in items if item.tenant})
 
     async def _handle_or_park(self, uow: UnitOfWork, item: Item, blocked: set[str], tally: Tally, *, careful: bool) -> None:
-        tenant = item.envelope.tenant if item.envelope else item.record.tenant()
         poison = item.poison
-        if tenant in blocked:
-            poison = Poison("behind-parked", "an earlier message of this tenant is parked") if poison is None else poison
+        if poison is None and item.tenant in blocked:
+            poison = Poison("behind-parked", "an earlier message of this tenant is parked")
         if poison is None:
             assert item.message is not None
             try:
@@ -149,8 +158,8 @@ class Group:
         await uow.scope(None)
         await parked.park(uow, self.name, item.record, item.envelope, poison)
         tally.parked.append((item, poison))
-        if self.park_tenant and tenant is not None:
-            blocked.add(tenant)
+        if self.park_tenant and item.tenant is not None:
+            blocked.add(item.tenant)
 
     async def handle(self, uow: UnitOfWork, message: Message, *, savepoint: bool) -> None:
         """Run the handler in the message's scope, trace and log context. What it or the database refuses is Poison."""
@@ -187,7 +196,7 @@ class Group:
                 topic=topic.name,
                 partition=record.partition,
                 offset=record.offset,
-                tenant=record.tenant(),
+                tenant=item.tenant,
                 type=item.envelope.type if item.envelope else None,
                 reason=poison.reason,
                 detail=poison.detail,

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import ids
 from shared.clock import SystemClock
-from shared.errors import Refused, Transient
+from shared.errors import Transient
 from shared.observability import metrics
 from shared.observability.tracing import continued
 from shared.settings import CommonSettings
@@ -82,7 +82,7 @@ def _add_probes(app: FastAPI, ready: Callable[[], Awaitable[bool]]) -> None:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
-class _TooLarge(Refused):
+class _TooLarge(Exception):
     pass
 
 
@@ -118,15 +118,15 @@ class _Edge:
                 ]
             await send(message)
 
+        request = Request(scope)
         try:
-            await self._app(scope, _limited(scope, receive), noting)
+            await self._app(scope, await _limited(request, receive), noting)
+        except _TooLarge as error:
+            await problem(request, 413, "too-large", str(error))(scope, receive, noting)
         except Exception as error:
-            request = Request(scope)
             if status:
                 raise  # half an answer is out: only the connection's end can tell
-            refused = isinstance(error, _TooLarge)
-            response = problem(request, 413, "too-large", str(error)) if refused else await unhandled(request, error)
-            await response(scope, receive, noting)
+            await (await unhandled(request, error))(scope, receive, noting)
         finally:
             self._note(scope, status, self._clock.monotonic() - began)
 
@@ -139,22 +139,29 @@ class _Edge:
             log.info("request", method=scope["method"], path=scope["path"], route=route, status=status, ms=round(seconds * 1000, 1))
 
 
-def _limited(scope: Scope, receive: Receive) -> Receive:
-    """Count the body as it comes: its announced length is the caller's word only."""
-    announced = dict(scope["headers"]).get(b"content-length", b"0")
-    read = 0
-
-    async def limited() -> Message:
-        nonlocal read
-        if announced.isdigit() and int(announced) > BODY_MAX:
-            raise _TooLarge("too-large", f"The body has {int(announced)} bytes, {BODY_MAX} are allowed.")
+async def _limited(request: Request, receive: Receive) -> Receive:
+    """Raises _TooLarge. The server keeps to an announced length; a body in chunks is counted here, before anything reads it."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > BODY_MAX:
+        raise _TooLarge(f"The body has {announced} bytes, {BODY_MAX} are allowed.")
+    if "transfer-encoding" not in request.headers:
+        return receive
+    body = bytearray()
+    more = True
+    while more:
         message = await receive()
-        read += len(message.get("body", b""))
-        if read > BODY_MAX:
-            raise _TooLarge("too-large", f"The body has more than {BODY_MAX} bytes.")
-        return message
+        if message["type"] != "http.request":
+            return receive  # the caller went away
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > BODY_MAX:
+            raise _TooLarge(f"The body has more than {BODY_MAX} bytes.")
+    whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
 
-    return limited
+    async def replay() -> Message:
+        return whole.pop() if whole else await receive()
+
+    return replay
 
 
 def _matching(pattern: re.Pattern[str], value: bytes | None) -> str | None:

@@ -7,15 +7,16 @@ here the tree stays free of HTTP, and the map is this page.
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from shared import ids
 from shared.errors import Conflict, Forbidden, Invalid, NotFound, Refused, Transient, Unauthenticated
+from shared.observability.logs import SECRET_NAME
 
 log = structlog.get_logger(__name__)
 
@@ -76,9 +77,7 @@ def status_of(error: Refused) -> int:
     return next((status for class_, status in _STATUS.items() if isinstance(error, class_)), 409)
 
 
-def problem(
-    request: Request, status: int, type_: str, detail: str, headers: Mapping[str, str] | None = None, **extra: object
-) -> JSONResponse:
+def problem(request: Request, status: int, type_: str, detail: str, headers: Mapping[str, str] | None = None, **extra: object) -> Response:
     content = {
         "type": TYPE_PREFIX + type_,
         "title": _TITLES.get(status, "Refused"),
@@ -87,24 +86,25 @@ def problem(
         "instance": request.url.path,
         "correlation": getattr(request.state, "correlation", None),
     } | extra
-    return JSONResponse(content, status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+    # orjson: what was given may be a NaN, which the standard library will not write.
+    return Response(orjson.dumps(content, default=str), status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
 
 
-async def _refused(request: Request, error: Exception) -> JSONResponse:
+async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
     status = status_of(error)
     headers = {"www-authenticate": 'Bearer realm="seatpool"'} if status == 401 else {}
     return problem(request, status, error.type, error.detail, headers, **error.extra)
 
 
-async def _transient(request: Request, error: Exception) -> JSONResponse:
+async def _transient(request: Request, error: Exception) -> Response:
     log.warning("request-failed-for-the-moment", error=str(error))
     return problem(
         request, 503, "unavailable", "Something this needs is not there at the moment; try again.", {"retry-after": RETRY_AFTER_S}
     )
 
 
-async def _invalid(request: Request, error: Exception) -> JSONResponse:
+async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = [{"field": ".".join(map(str, e["loc"])), "value": _shown(e), "expected": e["msg"]} for e in error.errors()]
     fields = ", ".join(str(e["field"]) for e in errors[:5])
@@ -113,19 +113,19 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
 
 def _shown(error: Mapping[str, Any]) -> Any:
     """What was given, cut; of a missing field the whole body would be shown, and of a secret nothing is."""
-    if error["type"] in ("missing", "json_invalid"):
+    if error["type"] in ("missing", "json_invalid") or SECRET_NAME.search(".".join(map(str, error["loc"]))):
         return None
     value = error.get("input")
     return value if isinstance(value, bool | int | float) or value is None else str(value)[:200]
 
 
-async def _http(request: Request, error: Exception) -> JSONResponse:
+async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     name = _TITLES.get(error.status_code, "refused").lower().replace(" ", "-")
     return problem(request, error.status_code, name, str(error.detail), error.headers)
 
 
-async def unhandled(request: Request, error: Exception) -> JSONResponse:
+async def unhandled(request: Request, error: Exception) -> Response:
     """The caller gets an id; what happened stands under it in the log, and only there."""
     error_id = ids.new_id()
     log.error("request-failed", error_id=error_id, path=request.url.path, method=request.method, exc_info=error)

@@ -1,0 +1,405 @@
+"""REST as every service serves it: problems, tokens, limits, pages."""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from typing import Annotated, Any
+
+import httpx
+import orjson
+import pytest
+import structlog
+from fastapi import Depends, FastAPI, Request
+from joserfc import jwt
+from joserfc.jwk import KeySet, OctKey, OKPKey
+from pydantic import BaseModel, Field
+
+from shared.clock import FixedClock
+from shared.errors import Conflict, Forbidden, Invalid, NotFound, Refused, Transient, Unauthenticated
+from shared.settings import CommonSettings
+from shared.web import Principal, ServiceClient, Verifier, access, authenticated, create_app, operator
+from shared.web import check_if_match as check
+from shared.web.app import BODY_MAX
+from shared.web.problems import status_of
+from shared.web.rest import answer, decode_cursor, encode_cursor, etag
+from tests.support.messaging import NOON
+
+KEY = OKPKey.generate_key("Ed25519", {"kid": "k1"}, private=True)
+OTHER = OKPKey.generate_key("Ed25519", {"kid": "k2"}, private=True)
+CLOCK = FixedClock(NOON)
+
+
+def token(*, key: Any = KEY, algorithm: str = "Ed25519", drop: str | None = None, **claims: Any) -> str:
+    now = int(NOON.timestamp())
+    defaults = {
+        "iss": "seatpool", "aud": "seatpool", "sub": "ann", "tenant": "acme", "rights": ["account:read"], "kind": "user",
+        "exp": now + 600, "iat": now, "jti": "t1",
+    }  # fmt: skip
+    body = {name: value for name, value in (defaults | claims).items() if name != drop}
+    return jwt.encode({"alg": algorithm, "kid": getattr(key, "kid", None)}, body, key, algorithms=[algorithm])
+
+
+class Item(BaseModel):
+    module: str
+    add: int = Field(ge=1)
+
+
+class Order(BaseModel):
+    items: list[Item]
+
+
+def make_app() -> FastAPI:
+    async def ready() -> bool:
+        return True
+
+    verifier = Verifier(keys=lambda: KeySet([KEY]), clock=CLOCK)
+    app = create_app(title="sample", settings=CommonSettings(), ready=ready, verifier=verifier)
+
+    @app.get("/v1/tenants/{tenant}/things")
+    async def things(tenant: str, principal: Annotated[Principal, Depends(access("account:read"))]) -> dict[str, str]:
+        return {"tenant": tenant, "subject": principal.subject}
+
+    @app.get("/v1/operator/things")
+    async def all_things(principal: Annotated[Principal, Depends(operator())]) -> dict[str, str]:
+        return {"subject": principal.subject}
+
+    @app.post("/v1/tenants/{tenant}/orders", dependencies=[Depends(access("account:read"))])
+    async def order(tenant: str, body: Order) -> dict[str, int]:
+        return {"items": len(body.items)}
+
+    @app.get("/raise/{name}")
+    async def raise_it(name: str, principal: Annotated[Principal, Depends(authenticated)]) -> None:
+        raise {
+            "refused": Refused("pool-full", "No licence is free.", module="time"),
+            "not-found": NotFound("pool"),
+            "conflict": Conflict("clock-advancing", "The clock is being advanced."),
+            "invalid": Invalid("body.name", "x", "a name"),
+            "transient": Transient("database: gone"),
+            "bug": ZeroDivisionError("secret inside"),
+        }[name]
+
+    @app.put("/v1/tenants/{tenant}/edit", dependencies=[Depends(access("account:read"))])
+    async def edit(tenant: str, request: Request) -> Any:
+        check(request, 3)
+        return answer({"ok": True}, headers={"etag": etag(4)})
+
+    return app
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(make_app())
+    async with httpx.AsyncClient(transport=transport, base_url="http://test", headers={"authorization": f"Bearer {token()}"}) as client:
+        yield client
+
+
+def assert_problem(response: httpx.Response, status: int, type_: str) -> dict[str, Any]:
+    assert (response.status_code, response.headers["content-type"]) == (status, "application/problem+json")
+    problem: dict[str, Any] = response.json()
+    assert (problem["status"], problem["type"]) == (status, f"urn:seatpool:problem:{type_}")
+    assert problem["title"]
+    assert problem["detail"]
+    assert problem["correlation"] == response.headers["x-correlation-id"]
+    return problem
+
+
+# ------------------------------------------------------------------------------------------------------------------ rights
+
+
+async def test_T22_a_right_opens_the_tenants_own_route(client: httpx.AsyncClient) -> None:
+    response = await client.get("/v1/tenants/acme/things")
+    assert (response.status_code, response.json()) == (200, {"tenant": "acme", "subject": "ann"})
+
+
+async def test_without_a_token_nothing_but_probes_and_documents_is_readable(client: httpx.AsyncClient) -> None:
+    del client.headers["authorization"]
+    response = await client.get("/v1/tenants/acme/things")
+    assert_problem(response, 401, "no-token")
+    assert response.headers["www-authenticate"].startswith("Bearer")
+    open_paths = ["/livez", "/readyz", "/metrics", "/openapi.json", "/docs"]
+    assert [(await client.get(path)).status_code for path in open_paths] == [200] * 5
+
+
+async def test_another_tenants_route_is_not_there(client: httpx.AsyncClient) -> None:
+    assert_problem(await client.get("/v1/tenants/globex/things"), 404, "not-found")
+
+
+async def test_T23_without_the_right_it_is_forbidden(client: httpx.AsyncClient) -> None:
+    client.headers["authorization"] = f"Bearer {token(rights=['users:read'])}"
+    problem = assert_problem(await client.get("/v1/tenants/acme/things"), 403, "no-right")
+    assert problem["right"] == "account:read"
+
+
+async def test_the_operator_of_all_tenants_has_every_right(client: httpx.AsyncClient) -> None:
+    client.headers["authorization"] = f"Bearer {token(tenant=None, rights=['operator'], kind='operator')}"
+    assert (await client.get("/v1/tenants/globex/things")).status_code == 200
+    assert (await client.get("/v1/operator/things")).status_code == 200
+
+
+@pytest.mark.parametrize("claims", [{"rights": ["account:read"]}, {"rights": ["operator"]}])
+async def test_the_vendors_routes_are_for_an_operator_of_all_tenants(client: httpx.AsyncClient, claims: dict[str, Any]) -> None:
+    client.headers["authorization"] = f"Bearer {token(**claims)}"
+    assert_problem(await client.get("/v1/operator/things"), 403, "no-right")
+
+
+def _unsigned() -> str:
+    def part(content: dict[str, Any]) -> str:
+        return base64.urlsafe_b64encode(orjson.dumps(content)).decode().rstrip("=")
+
+    claims = {"iss": "seatpool", "aud": "seatpool", "sub": "ann", "tenant": "acme", "rights": ["operator"], "iat": 1, "exp": 9_999_999_999}
+    return f"{part({'alg': 'none', 'kid': 'k1'})}.{part(claims)}."
+
+
+def _public_key_as_secret() -> str:
+    """The old trick: the public key, which everybody has, as the secret of a symmetric algorithm."""
+    secret = OctKey.import_key(orjson.dumps(KEY.as_dict(private=False)), {"kid": "k1"})
+    return token(key=secret, algorithm="HS256")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: token(exp=int(NOON.timestamp()) - 60),
+        lambda: token(iat=int(NOON.timestamp()) + 3600),
+        lambda: token(aud="another"),
+        lambda: token(iss="another"),
+        lambda: token(key=OTHER),
+        lambda: token(drop="exp"),
+        lambda: token(drop="sub"),
+        lambda: token(drop="aud"),
+        lambda: token(tenant=None),  # of a person, for all tenants
+        lambda: token(rights="operator"),
+        lambda: token()[:-4] + "AAAA",
+        _unsigned,
+        _public_key_as_secret,
+        lambda: "nonsense",
+        lambda: "a.b.c",
+    ],
+)
+async def test_a_token_that_is_not_valid_is_refused(client: httpx.AsyncClient, make: Callable[[], str]) -> None:
+    client.headers["authorization"] = f"Bearer {make()}"
+    assert_problem(await client.get("/v1/tenants/acme/things"), 401, "invalid-token")
+
+
+class Users(httpx.AsyncBaseTransport):
+    """The part of users that publishes keys and gives tokens."""
+
+    def __init__(self) -> None:
+        self.keys, self.asked, self.tokens, self.down = [KEY], 0, 0, False
+        self.statuses: list[int] = []
+        self.requests: list[httpx.Request] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self.down:
+            raise httpx.ConnectError("down")
+        if request.url.path == "/v1/token":
+            self.tokens += 1
+            return httpx.Response(200, json={"access_token": f"t{self.tokens}", "expires_in": 600})
+        if request.url.path == "/.well-known/jwks.json":
+            self.asked += 1
+            return httpx.Response(200, json=KeySet(self.keys).as_dict(private=False))
+        self.requests.append(request)
+        return httpx.Response(self.statuses.pop(0) if self.statuses else 200, json={})
+
+
+async def test_keys_are_fetched_once_and_anew_for_an_unknown_key_but_not_at_will() -> None:
+    users, clock = Users(), FixedClock(NOON)
+    verifier = Verifier("http://users", clock=clock, transport=users)
+    await asyncio.gather(*(verifier.verify(token()) for _ in range(5)))
+    assert users.asked == 1
+    users.keys = [OTHER]  # users has changed its key
+    for _ in range(5):
+        with pytest.raises(Unauthenticated):
+            await verifier.verify(token(key=OTHER))
+    assert users.asked == 1
+    clock.seconds += 11
+    assert (await verifier.verify(token(key=OTHER))).subject == "ann"
+    assert users.asked == 2
+
+
+async def test_while_users_is_away_the_known_keys_go_on_and_without_any_it_is_of_the_moment() -> None:
+    users, clock = Users(), FixedClock(NOON)
+    users.down = True
+    verifier = Verifier("http://users", clock=clock, transport=users)
+    with pytest.raises(Transient):
+        await verifier.verify(token())
+    users.down = False
+    clock.seconds += 2
+    await verifier.verify(token())
+    users.down = True
+    clock.seconds += 4000
+    await verifier.verify(token())
+
+
+# ---------------------------------------------------------------------------------------------------------------- problems
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "type_"),
+    [
+        ("refused", 409, "pool-full"),
+        ("not-found", 404, "not-found"),
+        ("conflict", 409, "clock-advancing"),
+        ("invalid", 422, "invalid"),
+        ("transient", 503, "unavailable"),
+        ("bug", 500, "internal"),
+    ],
+)
+async def test_each_error_of_the_tree_is_a_problem(client: httpx.AsyncClient, name: str, status: int, type_: str) -> None:
+    problem = assert_problem(await client.get(f"/raise/{name}"), status, type_)
+    assert problem.get("module") == ("time" if name == "refused" else None)
+    assert "secret" not in json.dumps(problem)
+
+
+def test_the_map_to_http_is_of_the_error_tree() -> None:
+    errors = [Refused("x", ""), NotFound("x"), Forbidden("x", ""), Unauthenticated("x", ""), Invalid("f", 1, "e"), Conflict("x", "")]
+    assert [status_of(error) for error in errors] == [409, 404, 403, 401, 422, 409]
+    assert status_of(Refused("precondition-failed", "")) == 412
+
+
+async def test_a_bug_is_logged_under_the_id_that_the_caller_gets(client: httpx.AsyncClient) -> None:
+    with structlog.testing.capture_logs() as logs:
+        problem = assert_problem(await client.get("/raise/bug"), 500, "internal")
+    (line,) = [line for line in logs if line["event"] == "request-failed"]
+    assert line["error_id"] == problem["error_id"]
+    assert isinstance(line["exc_info"], ZeroDivisionError)
+
+
+async def test_wrong_input_names_each_field_with_its_value_and_what_is_right(client: httpx.AsyncClient) -> None:
+    body = {"items": [{"module": "time", "add": 0}, {"add": "many"}]}
+    problem = assert_problem(await client.post("/v1/tenants/acme/orders", json=body), 422, "invalid")
+    assert [(e["field"], e["value"]) for e in problem["errors"]] == [
+        ("body.items.0.add", 0),
+        ("body.items.1.module", None),
+        ("body.items.1.add", "many"),
+    ]
+    assert problem["errors"][0]["expected"] == "Input should be greater than or equal to 1"
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/v1/tenants/acme/things/"])
+async def test_what_is_not_there_is_a_problem_too(client: httpx.AsyncClient, path: str) -> None:
+    assert_problem(await client.get(path), 404, "not-found")
+
+
+async def test_a_method_that_is_not_there_is_a_problem_too(client: httpx.AsyncClient) -> None:
+    assert_problem(await client.delete("/v1/tenants/acme/things"), 405, "method-not-allowed")
+
+
+async def _chunks(count: int) -> AsyncIterator[bytes]:
+    for _ in range(count):
+        yield b" " * 65_536
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_body_above_the_limit_is_refused(client: httpx.AsyncClient, chunked: bool) -> None:
+    content: Any = _chunks(17) if chunked else b" " * (BODY_MAX + 1)
+    assert_problem(await client.post("/v1/tenants/acme/orders", content=content), 413, "too-large")
+
+
+async def test_a_chunked_body_below_the_limit_is_read(client: httpx.AsyncClient) -> None:
+    async def content() -> AsyncIterator[bytes]:
+        yield b'{"items": [{"module":'
+        yield b' "time", "add": 2}]}'
+
+    response = await client.post("/v1/tenants/acme/orders", content=content(), headers={"content-type": "application/json"})
+    assert response.json() == {"items": 1}
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b'{"a":' * 100_000, b"{", b"\xff", b'{"items": NaN}', b"1" * 5000])
+async def test_a_body_made_to_break_the_parser_is_the_callers_fault(client: httpx.AsyncClient, content: bytes) -> None:
+    response = await client.post("/v1/tenants/acme/orders", content=content, headers={"content-type": "application/json"})
+    assert response.status_code in (400, 422)
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+async def test_an_edit_needs_the_version_that_was_read(client: httpx.AsyncClient) -> None:
+    assert_problem(await client.put("/v1/tenants/acme/edit"), 428, "precondition-required")
+    assert_problem(await client.put("/v1/tenants/acme/edit", headers={"if-match": '"2"'}), 412, "precondition-failed")
+    response = await client.put("/v1/tenants/acme/edit", headers={"if-match": '"3"'})
+    assert (response.status_code, response.headers["etag"]) == (200, '"4"')
+
+
+# ------------------------------------------------------------------------------------------------------ ids, pages, document
+
+
+async def test_the_callers_correlation_goes_on_and_a_forged_one_does_not(client: httpx.AsyncClient) -> None:
+    given = await client.get("/v1/tenants/acme/things", headers={"x-correlation-id": "order-7"})
+    forged = await client.get("/v1/tenants/acme/things", headers={"x-correlation-id": 'a"} {"event": "forged'})
+    assert given.headers["x-correlation-id"] == "order-7"
+    assert "forged" not in forged.headers["x-correlation-id"]
+
+
+async def test_each_request_is_logged_without_its_query(client: httpx.AsyncClient) -> None:
+    with structlog.testing.capture_logs() as logs:
+        await client.get("/v1/tenants/acme/things?email=ann@example.com")
+        await client.get("/livez")
+    (line,) = [line for line in logs if line["event"] == "request"]
+    assert (line["route"], line["status"]) == ("/v1/tenants/{tenant}/things", 200)
+    assert "ann@example.com" not in str(logs)
+
+
+def test_a_cursor_comes_back_as_it_went() -> None:
+    assert decode_cursor(encode_cursor("ann", 7), str, int) == ("ann", 7)
+    assert decode_cursor(None, str) is None
+
+
+@pytest.mark.parametrize("cursor", ["x", "%%%", encode_cursor(1), encode_cursor("a", "b"), "e30", "bnVsbA"])
+def test_a_forged_cursor_is_refused(cursor: str) -> None:
+    with pytest.raises(Invalid):
+        decode_cursor(cursor, str)
+
+
+async def test_the_document_tells_of_security_and_problems(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    operation = document["paths"]["/v1/tenants/{tenant}/things"]["get"]
+    assert operation["security"] == [{"access token": []}]
+    assert operation["responses"]["4XX"]["content"].keys() == {"application/problem+json"}
+    assert document["components"]["securitySchemes"]["access token"]["scheme"] == "bearer"
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+
+
+async def test_readiness_says_why_not() -> None:
+    async def ready() -> bool:
+        raise Transient("database: gone")
+
+    app = create_app(title="sample", settings=CommonSettings(), ready=ready)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        response = await client.get("/readyz")
+        assert (response.status_code, response.json()["why"]) == (503, "database: gone")
+        assert (await client.get("/livez")).status_code == 200
+
+
+# ---------------------------------------------------------------------------------------------------------- between services
+
+
+async def test_a_service_asks_with_its_own_token_and_makes_a_new_one_in_time() -> None:
+    users, clock = Users(), FixedClock(NOON)
+    async with ServiceClient(CommonSettings(users_url="http://users"), clock=clock, transport=users) as client:
+        await client.get("http://seats/v1/a")
+        await client.get("http://seats/v1/b")
+        clock.seconds += timedelta(minutes=10).total_seconds()
+        await client.get("http://seats/v1/c")
+    assert [request.headers["authorization"] for request in users.requests] == ["Bearer t1", "Bearer t1", "Bearer t2"]
+
+
+async def test_what_is_of_the_moment_is_tried_again_unless_it_could_be_done_twice() -> None:
+    users = Users()
+    async with ServiceClient(CommonSettings(users_url="http://users"), transport=users) as client:
+        users.statuses = [503, 502]
+        assert (await client.get("http://seats/v1/a")).status_code == 200
+        users.statuses = [503]
+        assert (await client.post("http://seats/v1/a", headers={"Idempotency-Key": "k"})).status_code == 200
+        users.statuses = [503]
+        with pytest.raises(Transient):
+            await client.post("http://seats/v1/a")
+
+
+async def test_a_token_that_was_withdrawn_is_replaced_once() -> None:
+    users = Users()
+    async with ServiceClient(CommonSettings(users_url="http://users"), transport=users) as client:
+        users.statuses = [401]
+        assert (await client.get("http://seats/v1/a")).status_code == 200
+        users.statuses = [401, 401]
+        assert (await client.get("http://seats/v1/a")).status_code == 401
