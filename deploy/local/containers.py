@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 from deploy.local import ports
@@ -18,9 +18,8 @@ def why_no_engine() -> str | None:
     from docker.errors import DockerException
 
     try:
-        client = docker.from_env(timeout=5)
-        client.ping()
-        client.close()
+        with closing(docker.from_env(timeout=5)) as client:
+            client.ping()
     except (DockerException, OSError) as error:
         return f"no container engine answers ({type(error).__name__}); install Docker or set DOCKER_HOST"
     return None

@@ -311,7 +311,8 @@ class LocalStack:
             env=env,
             cwd=folder,
             ready=answers(f"http://{HOST}:{port}/readyz"),
-            ready_seconds_max=90,
+            # A service that cannot start ends; one that is only slow, on a busy machine, is let be.
+            ready_seconds_max=180,
         )
 
     async def _renew_token(self) -> None:
