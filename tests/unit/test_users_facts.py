@@ -1,0 +1,131 @@
+"""The fold of facts: late, repeated and re-ordered ones end in the same state."""
+
+import os
+import random
+import secrets
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo, available_timezones
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.users.domain import Fact, FactType, Record, fact_of, fold, local_midnight, local_today, problem_of, reconsider_on
+from shared.schemas.hr_v1 import PersonChanged, PersonHired, PersonLeft
+
+D = date(2026, 3, 2)
+
+
+def hired(id_: str = "h", day: date = D, sequence: int = 0, **given: object) -> Fact:
+    return Fact(id_, FactType.HIRED, day, sequence, {"login": "ann", "email": "ann@acme.example"} | given)
+
+
+def changed(id_: str, day: date = D, sequence: int = 0, **given: object) -> Fact:
+    return Fact(id_, FactType.CHANGED, day, sequence, given)
+
+
+def left(id_: str, day: date = D, sequence: int = 0) -> Fact:
+    return Fact(id_, FactType.LEFT, day, sequence)
+
+
+@pytest.mark.parametrize("round_", range(20))
+def test_any_order_of_arrival_and_any_repetition_ends_in_the_same_state(round_: int) -> None:
+    seed = int(os.environ.get("SEED", secrets.randbits(32)))
+    print(f"seed {seed}: again with SEED={seed} pytest {__file__} -k any_order_of_arrival")
+    rng = random.Random(seed + round_)
+    facts = [_random_fact(rng, number) for number in range(rng.randint(1, 12))]
+    days = [D + timedelta(days=n) for n in range(-1, 8)]
+    expected = [fold(facts, day) for day in days]
+    arrived: list[Fact] = []
+    for fact in rng.sample(facts, len(facts)) + [rng.choice(facts) for _ in range(rng.randint(0, 6))]:
+        arrived.insert(rng.randint(0, len(arrived)), fact)
+    assert [fold(arrived, day) for day in days] == expected
+
+
+def _random_fact(rng: random.Random, number: int) -> Fact:
+    id_, day, sequence = f"{rng.randint(0, 999):03}-{number}", D + timedelta(days=rng.randint(0, 5)), rng.randint(0, 2)
+    department = rng.choice(["Makers", "Planners", None])
+    match rng.choice("hccl"):
+        case "h":
+            return hired(id_, day, sequence, department=department)
+        case "c":
+            return changed(id_, day, sequence, **rng.choice([{"department": department}, {"name": f"n{number}"}]))
+        case _:
+            return left(id_, day, sequence)
+
+
+def test_facts_hold_in_the_order_of_effective_date_then_sequence_then_id() -> None:
+    facts = [changed("a", D, 1, name="second"), changed("z", D, 0, name="first"), hired("0", D - timedelta(days=1), name="zero")]
+    assert fold(facts, D) == Record(True, "ann", "ann@acme.example", "second")
+    assert fold([hired("0"), changed("b", name="b"), changed("a", name="a")], D) == Record(True, "ann", "ann@acme.example", "b")
+
+
+def test_a_fact_of_the_future_waits_for_its_day() -> None:
+    facts = [hired(), changed("c", D + timedelta(days=3), department="Makers")]
+    before, after = fold(facts, D + timedelta(days=2)), fold(facts, D + timedelta(days=3))
+    assert before is not None
+    assert before.department is None
+    assert after is not None
+    assert after.department == "Makers"
+    assert reconsider_on(facts, before, D) == D + timedelta(days=3)
+    assert reconsider_on(facts, after, D + timedelta(days=3)) is None
+
+
+def test_before_the_first_hire_there_is_nobody() -> None:
+    early = [changed("c", D - timedelta(days=1), name="x"), left("l", D - timedelta(days=1))]
+    assert fold(early, D) is None
+    assert fold([*early, hired()], D) == Record(True, "ann", "ann@acme.example")
+
+
+def test_who_left_can_be_hired_again() -> None:
+    facts = [hired("1", name="Ann"), left("2", D + timedelta(days=1)), hired("3", D + timedelta(days=2))]
+    gone = fold(facts, D + timedelta(days=1))
+    assert gone is not None
+    assert not gone.employed
+    assert gone.name == "Ann"
+    assert fold(facts, D + timedelta(days=2)) == Record(True, "ann", "ann@acme.example")
+
+
+def test_a_login_that_ends_is_reconsidered_on_the_day_after() -> None:
+    record = Record(True, valid_to=D)
+    assert reconsider_on([], record, D) == D + timedelta(days=1)
+    assert reconsider_on([], record, D + timedelta(days=1)) is None
+    assert reconsider_on([], Record(True, valid_to=date.max), D) is None
+
+
+def test_only_what_is_given_changes() -> None:
+    fact = fact_of(PersonChanged(external_id="1", effective_date=D, name="Ann B", department=""), "id")
+    assert fact.given == {"name": "Ann B", "department": None}
+    hire = fact_of(PersonHired(external_id="1", effective_date=D, login="ann", email="ann@acme.example"), "id")
+    assert hire.given == {
+        "login": "ann",
+        "email": "ann@acme.example",
+        "name": "",
+        "job_title": "",
+        "department": None,
+        "kind": "employee",
+        "valid_to": None,
+    }
+    assert fact_of(PersonLeft(external_id="1", effective_date=D, reason="moved away"), "id").given == {}
+
+
+def test_a_fact_that_breaks_a_rule_names_the_field() -> None:
+    strange = PersonHired(external_id="1", effective_date=D, login="ann", email="ann@acme.example", kind="robot")
+    nameless = PersonHired(external_id="1", effective_date=D, login=" ", email="ann@acme.example")
+    assert (problem_of(strange) or "").startswith("kind: one of employee, external, service")
+    assert problem_of(nameless) == "login: must not be empty"
+    assert problem_of(PersonChanged(external_id="1", effective_date=D, login="")) == "login: must not be empty"
+    assert problem_of(PersonLeft(external_id="1", effective_date=D)) is None
+
+
+@given(zone=st.sampled_from(sorted(available_timezones())), day=st.dates(date(1970, 1, 2), date(2037, 12, 30)))
+def test_local_midnight_is_the_first_instant_of_the_day(zone: str, day: date) -> None:
+    tz = ZoneInfo(zone)
+    midnight = local_midnight(day, tz)
+    assert local_today(midnight, tz) >= day  # later only where a zone left out the whole day
+    assert local_today(midnight - timedelta(seconds=1), tz) < day
+
+
+def test_midnight_in_copenhagen() -> None:
+    assert local_midnight(D, ZoneInfo("Europe/Copenhagen")) == datetime(2026, 3, 1, 23, tzinfo=UTC)
+    assert local_midnight(date(2026, 7, 1), ZoneInfo("Europe/Copenhagen")) == datetime(2026, 6, 30, 22, tzinfo=UTC)

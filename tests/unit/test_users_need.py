@@ -1,0 +1,239 @@
+"""Which modules a person needs, what is said to seats and to readers, and what a decision means."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from services.users import domain
+from services.users.domain import NOTHING, Account, Decided, Fact, FactType, ModuleState, Need, Profile, Record, Settings, Status, standing
+from services.users.person import Cause, Person, Tenant, as_of, revise, source_actor, stand
+from shared.schemas import seats_v1 as seats
+from shared.schemas.base import Actor, Change
+from shared.schemas.users_v1 import PersonAdded, PersonChanged, PersonLeft
+
+D = date(2026, 3, 2)
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+SETTINGS = Settings(
+    profiles={"makers": Profile(("time", "documents")), "planners": Profile(("planning", "time"), partial=True), "guests": Profile(())},
+    departments={"Makers": "makers", "Guests": "guests", "None": None},
+)
+ANN = Record(True, "ann", "ann@acme.example", department="Makers")
+FULL = Need(("documents", "time"))
+TENANT = Tenant("acme", ZoneInfo("UTC"), NOW, SETTINGS, 1)
+CAUSE = Cause(Actor(kind="source", id="hr"), fact=FactType.HIRED)
+
+
+def need(record: Record = ANN, account: Account | None = None, settings: Settings = SETTINGS) -> Need:
+    return standing(record, account or Account(), settings, D).need
+
+
+def test_A7_a_person_needs_the_modules_of_their_profile_while_all_conditions_hold() -> None:
+    assert need() == FULL
+    assert need(account=Account(given_profile="planners", administrator=True, priority=3)) == Need(("planning", "time"), True, 3, True)
+
+
+@pytest.mark.parametrize(
+    ("record", "account"),
+    [
+        (replace(ANN, login=""), Account()),
+        (ANN, Account(may_log_in=False)),
+        (replace(ANN, employed=False), Account()),
+        (ANN, Account(given_profile="guests")),
+        (replace(ANN, department="None"), Account()),
+        (replace(ANN, department=None), Account()),
+    ],
+    ids=["no credentials", "may not log in", "terminated", "no module", "mapped to none", "no department"],
+)
+def test_A7_M4_E2_withdrawing_any_condition_ends_the_need(record: Record, account: Account) -> None:
+    assert need(record, account) == NOTHING
+
+
+@pytest.mark.parametrize("kind", ["external", "service"])
+def test_M6_external_and_service_people_take_no_seat(kind: str) -> None:
+    found = standing(replace(ANN, kind=kind), Account(), SETTINGS, D)
+    assert (found.need, found.status, found.may_log_in) == (NOTHING, Status.ACTIVE, True)
+
+
+def test_A19_a_profile_without_modules_keeps_the_login_and_takes_no_seat() -> None:
+    found = standing(replace(ANN, department="Guests"), Account(), SETTINGS, D)
+    assert (found.status, found.may_log_in, found.profile, found.need, found.notes) == (Status.ACTIVE, True, "guests", NOTHING, ())
+    assert not domain.must_send(found.need, None)
+
+
+def test_A20_A21_an_ended_login_blocks_and_frees_the_seat_only_where_the_tenant_says_so() -> None:
+    ended = replace(ANN, valid_to=D - timedelta(days=1))
+    found = standing(ended, Account(), SETTINGS, D)
+    assert (found.status, found.may_log_in, found.need) == (Status.INACTIVE, False, FULL)
+    assert need(ended, settings=replace(SETTINGS, release_on_expiry=True)) == NOTHING
+    assert standing(replace(ANN, valid_to=D), Account(), SETTINGS, D).status is Status.ACTIVE
+
+
+def test_an_unknown_department_gives_no_profile_and_a_note_with_the_reason() -> None:
+    found = standing(replace(ANN, department="Alchemy"), Account(), SETTINGS, D)
+    assert (found.profile, found.need) == (None, NOTHING)
+    (note,) = found.notes
+    assert note.type == "unknown_department"
+    assert "'Alchemy'" in note.detail
+
+
+def test_a_base_revocation_deactivates_and_leaves_the_need_alone() -> None:
+    found = standing(ANN, Account(deactivated=True), SETTINGS, D)
+    assert (found.status, found.may_log_in, found.need) == (Status.DEACTIVATED, False, FULL)
+
+
+# ------------------------------------------------------------------------------------------------------------- messages
+
+
+def person(record: Record | None = ANN, **more: object) -> Person:
+    known = stand(Person("u1", "hr/acme", "1", NOW, record=record, version=1), TENANT)
+    if record is not None:
+        known = replace(known, revision=1, sent=known.standing.need)
+    return replace(known, **more)  # type: ignore[arg-type]
+
+
+def new() -> Person:
+    return Person("u1", "hr/acme", "1", NOW)
+
+
+def test_a_hire_is_published_and_sent_with_the_first_revision() -> None:
+    after = as_of(new(), [Fact("f", FactType.HIRED, D, 0, {"login": "ann", "email": "ann@acme.example", "department": "Makers"})], TENANT)
+    found = revise(new(), after, at=NOW, cause=CAUSE)
+    assert isinstance(found.event, PersonAdded)
+    assert found.event.version == 1
+    assert found.command == seats.AssignSeats(user="u1", revision=1, modules=("documents", "time"), created_at=NOW, reason="hired")
+    assert found.person.sent == FULL
+
+
+def test_who_is_hired_in_the_future_is_told_to_nobody_and_new_when_the_day_comes() -> None:
+    fact = Fact("f", FactType.HIRED, D + timedelta(days=3), 0, {"login": "ann", "email": "ann@acme.example", "department": "Makers"})
+    expected = as_of(new(), [fact], TENANT)
+    found = revise(new(), expected, at=NOW, cause=CAUSE)
+    assert (found.event, found.command, found.person.standing.status) == (None, None, Status.EXPECTED)
+    later = replace(TENANT, now=NOW + timedelta(days=3))
+    added = revise(found.person, as_of(found.person, [fact], later), at=later.now, cause=CAUSE)
+    assert added.command is not None
+    assert (added.command.created_at, added.command.reason) == (later.now, "hired")
+
+
+def test_nothing_is_sent_when_nothing_that_seats_knows_has_changed() -> None:
+    found = revise(person(), person(replace(ANN, job_title="Smith")), at=NOW, cause=CAUSE)
+    assert found.command is None
+    assert isinstance(found.event, PersonChanged)
+    assert found.event.changes == (Change(field="job_title", old="", new="Smith"),)
+    assert found.person.version == 2
+    assert not revise(person(), person(), at=NOW, cause=CAUSE).changed
+
+
+@pytest.mark.parametrize(
+    "account",
+    [
+        Account(given_profile="planners"),
+        Account(administrator=True),
+        Account(priority=1),
+        Account(hold_until=NOW + timedelta(days=1)),
+        Account(may_log_in=False),
+    ],
+    ids=["modules and partial", "administrator", "priority", "hold", "nothing"],
+)
+def test_a_need_is_sent_when_it_differs_from_the_last_one(account: Account) -> None:
+    after = stand(replace(person(), account=account), TENANT)
+    found = revise(person(), after, at=NOW, cause=Cause(CAUSE.actor))
+    assert found.command is not None
+    assert (found.command.revision, found.command.reason) == (2, "changed")
+    assert found.person.sent == after.standing.need
+
+
+def test_leaving_gives_everything_up() -> None:
+    found = revise(person(), person(replace(ANN, employed=False)), at=NOW, cause=replace(CAUSE, fact=FactType.LEFT))
+    assert isinstance(found.event, PersonLeft)
+    assert found.command is not None
+    assert (found.command.modules, found.command.reason) == ((), "left")
+
+
+def test_E3_E4_coming_back_asks_for_seats_anew() -> None:
+    gone = person(replace(ANN, employed=False), sent=NOTHING, revision=2)
+    found = revise(gone, person(), at=NOW, cause=CAUSE)
+    assert found.command is not None
+    assert (found.command.modules, found.command.revision, found.command.reason) == (("documents", "time"), 3, "hired")
+
+
+def test_an_explicit_reactivation_is_sent_even_when_nothing_differs() -> None:
+    found = revise(person(), person(), at=NOW, cause=replace(CAUSE, reason="reactivated"), reactivate=("time",))
+    assert found.command is not None
+    assert (found.command.reactivate, found.command.revision, found.event) == (("time",), 2, None)
+
+
+def test_a_need_said_anew_goes_above_the_revision_that_seats_has_seen() -> None:
+    found = revise(person(), person(), at=NOW, cause=replace(CAUSE, reason="changed"), anew=True, above=7)
+    assert found.command is not None
+    assert found.command.revision == 8
+
+
+def test_deactivation_is_published_and_nothing_is_sent() -> None:
+    deactivated = stand(replace(person(), account=Account(deactivated=True)), TENANT)
+    found = revise(person(), deactivated, at=NOW, cause=replace(CAUSE, reason="grace_expired"))
+    assert found.command is None
+    assert found.event is not None
+    assert (found.event.status, found.event.reason) == ("deactivated", "grace_expired")
+
+
+def test_an_upstream_source_is_an_actor_whose_name_is_an_id() -> None:
+    assert source_actor("hr/acme") == Actor(kind="source", id="hr:acme")
+    assert source_actor("//") == Actor(kind="source", id="unknown")
+
+
+# ------------------------------------------------------------------------------------------------------------ decisions
+
+COMMON = {
+    "command": "c",
+    "position": seats.Position(partition=0, offset=1),
+    "role": "consequence",
+    "at": NOW,
+    "rules": 1,
+    "reason": "why",
+    "user": "u1",
+}
+
+
+def test_an_answer_gives_a_state_to_each_module() -> None:
+    event = seats.SeatsAssigned(
+        **COMMON,
+        revision=1,
+        need=seats.Need(modules=("a", "b", "c", "d", "e"), created_at=NOW),
+        modules=(
+            seats.ModuleSeat(module="a", state="active"),
+            seats.ModuleSeat(module="b", state="flagged", deadline=NOW),
+            seats.ModuleSeat(module="c", state="refused", reason="pool_full"),
+            seats.ModuleSeat(module="d", state="revoked", reason="revoked"),
+            seats.ModuleSeat(module="e", state="a-state-of-a-later-release"),
+        ),
+    )
+    assert domain.decided(event) == [
+        Decided("a", ModuleState.ACTIVE, None, "why"),
+        Decided("b", ModuleState.FLAGGED, NOW, "why"),
+        Decided("c", ModuleState.REFUSED, None, "pool_full", refused=True),
+        Decided("d", ModuleState.REVOKED, None, "revoked", revoked=True),
+        Decided("e", ModuleState.PENDING, None, "why"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        (seats.SeatFlagged(**COMMON, module="a", deadline=NOW), Decided("a", ModuleState.FLAGGED, NOW, "why")),
+        (seats.SeatFlagCleared(**COMMON, module="a"), Decided("a", ModuleState.ACTIVE, None, "why")),
+        (seats.SeatGranted(**COMMON, module="a"), Decided("a", ModuleState.ACTIVE, None, "why")),
+        (seats.SeatRevoked(**COMMON, module="a", base=True, flagged_at=NOW), Decided("a", ModuleState.REVOKED, None, "why", revoked=True)),
+        (
+            seats.SeatRevoked(**COMMON, module="a", base=False, flagged_at=NOW),
+            Decided("a", ModuleState.WITHDRAWN, None, "why", revoked=True),
+        ),
+        (seats.SeatReleased(**COMMON, module="a"), Decided("a", ModuleState.WITHDRAWN, None, "why")),
+        (seats.HoldExpired(**COMMON, module="a"), Decided("a", ModuleState.WITHDRAWN, None, "why")),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_T6_a_consequence_gives_one_module_its_state(event: seats.PersonEvent, expected: Decided) -> None:
+    assert domain.decided(event) == [expected]
