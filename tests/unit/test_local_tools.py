@@ -1,7 +1,9 @@
 """What is missing on this machine is told before anything starts, all of it at once."""
 
+import gc
 import importlib.util
 import io
+import warnings
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
@@ -45,7 +47,10 @@ def test_a_missing_container_engine_is_told(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_no_engine_gives_a_reason_and_an_engine_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
-    reason = containers.why_no_engine()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # the client library leaves its socket to the garbage collector
+        reason = containers.why_no_engine()
+        gc.collect()
     assert reason is not None
     assert "install Docker or set DOCKER_HOST" in reason
 
