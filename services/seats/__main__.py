@@ -2,16 +2,21 @@
 
 import sys
 
-from services.seats.main import run_worker
-
-ROLES = {"worker": run_worker, "all": run_worker}
+USAGE = "usage: python -m services.seats {worker,replay,verify}"
 
 
 def main(arguments: list[str]) -> None:
-    role = ROLES.get(arguments[0]) if arguments else None
-    if role is None:
-        sys.exit(f"usage: python -m services.seats {{{','.join(ROLES)}}}")
-    role()
+    role, *rest = arguments or [""]
+    if role in ("worker", "all"):
+        from services.seats.main import run_worker
+
+        run_worker()
+    elif role in ("replay", "verify"):
+        from services.seats import replay
+
+        (replay.run_replay if role == "replay" else replay.run_verify)(rest)
+    else:
+        sys.exit(USAGE)
 
 
 if __name__ == "__main__":

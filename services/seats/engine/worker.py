@@ -209,7 +209,8 @@ class Worker:
 
     def _make_table(self) -> Any:
         app: Any = self.app
-        table = app.Table(TABLE, partitions=self.settings.seats_partitions, schema=faust.Schema(**_RAW))
+        # Raw: Faust logs an error in its recovery and goes on without the record, so nothing may be left for it to decode.
+        table = app.Table(TABLE, partitions=self.settings.seats_partitions, key_type=bytes, value_type=bytes)
 
         async def rebuild() -> None:
             try:

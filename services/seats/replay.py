@@ -1,0 +1,290 @@
+"""Time travel: the state of any tenant at any position, from the topics alone, and the proof that the live table is exactly that.
+
+`replay` evolves over the recorded decisions. `verify` does so for every tenant, decides every command again where its rules are still
+shipped, and compares both with the live table, row by row in the canonical form.
+"""
+
+import argparse
+import asyncio
+import hashlib
+import logging
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from services.seats import domain
+from services.seats.agents import DomainDecider, RowCodec, as_event
+from services.seats.engine import events
+from services.seats.engine.commands import CommandReader, Rejected
+from services.seats.engine.decider import At, Decided
+from services.seats.engine.frames import ForeignWrite, Marker, Merge, Row
+from services.seats.engine.history import History
+from services.seats.engine.producer import Record
+from services.seats.settings import Settings
+from shared.observability.logs import configure_logging
+from shared.schemas import seats_v1, topics
+from shared.schemas.envelope import Envelope
+from shared.settings import KafkaSettings
+
+DIFFERENCES_SHOWN_MAX = 20
+Canonical = dict[str, bytes]  # row key -> the row's canonical form
+
+
+class Decisions:
+    """Decides the commands of one partition, in order, as a worker would, with no worker, frame or crash anywhere."""
+
+    def __init__(self, partition: int, partitions: int) -> None:
+        self.partition = partition
+        self._reader, self._decider = CommandReader(partitions), DomainDecider(partition)
+        self.clock_ms, self.rules, self.decided = 0, 1, -1
+        self.rows: dict[str, Row] = {}
+
+    def feed(self, record: Any) -> list[Record] | None:
+        """The decisions about one record. None when its rules are no longer shipped: nothing can be said from there on."""
+        previous, self.clock_ms = self.clock_ms, max(self.clock_ms, record.timestamp)
+        if not self._decider.knows(self.rules):
+            return None
+        command = self._reader.read(record)
+        at = At(self.partition, record.offset, self.clock_ms, previous, self.rules)
+        if isinstance(command, Rejected):
+            decided = self._decider.reject(command, at)
+        elif isinstance(command.payload, seats_v1.RulesActivated):
+            self.rules, decided = command.payload.rules, Decided()
+        else:
+            decided = self._decider.decide(command, at)
+        self.decided = record.offset
+        for key, row in decided.rows.items():
+            if row is None:
+                self.rows.pop(key, None)
+            else:
+                self.rows[key] = row
+        return events.records(
+            decided.events, partition=self.partition, offset=record.offset, clock_ms=self.clock_ms, command=command.envelope
+        )
+
+
+@dataclass(slots=True)
+class Evolution:
+    """State from recorded decisions alone. Repeated ones change nothing."""
+
+    tenants: dict[str, domain.Tenant] = field(default_factory=dict)
+    newest: tuple[int, int] = (-1, -1)
+
+    def feed(self, envelope: Envelope, body: dict[str, Any]) -> bool:
+        """False: this decision was seen before."""
+        place = place_of(envelope.id)
+        if place <= self.newest:
+            return False
+        self.newest = place
+        if envelope.tenant is not None:
+            domain.evolve(self.tenants, envelope.tenant, as_event(envelope.type, body, envelope.id))
+        return True
+
+    def rows(self) -> dict[str, Row]:
+        return {key: row for tenant in self.tenants.values() for key, row in tenant.rows()}
+
+
+def place_of(event_id: str) -> tuple[int, int]:
+    """(command offset, n) of a decision."""
+    offset, n = event_id.split("/")[2:]
+    return int(offset), int(n)
+
+
+def canonical(rows: Mapping[str, Row]) -> Canonical:
+    codec = RowCodec()
+    return {key: codec.encode(key, row) for key, row in rows.items()}
+
+
+@dataclass(slots=True)
+class Report:
+    """Counts of what was compared, and of every difference."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    differences: list[str] = field(default_factory=list)
+
+    def differ(self, kind: str, what: str) -> None:
+        self.counts[kind] += 1
+        if len(self.differences) < DIFFERENCES_SHOWN_MAX:
+            self.differences.append(f"{kind}: {what}")
+
+    def compare(self, kind: str, expected: Canonical, found: Canonical) -> None:
+        for key in sorted(expected.keys() | found.keys()):
+            if expected.get(key) != found.get(key):
+                self.differ(kind, f"{key}: expected {_text(expected.get(key))}, found {_text(found.get(key))}")
+
+    @property
+    def clean(self) -> bool:
+        return not self.differences
+
+    def as_json(self) -> dict[str, Any]:
+        return {"verified": self.clean, **dict(sorted(self.counts.items())), "differences": self.differences}
+
+
+def _text(value: bytes | None) -> str:
+    return "nothing" if value is None else value.decode()[:300]
+
+
+class Replay:
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._kafka, self._history = kafka, History(kafka)
+        self._changelog = kafka.topic_name(topics.SEATS_CHANGELOG)
+
+    async def table(self, partition: int) -> tuple[dict[str, Row], Marker]:
+        """The live table of one partition, from its changelog: as far as it is decided, and what it says then."""
+        for thorough in (False, True):
+            merge = Merge(RowCodec(), thorough=thorough)
+            try:
+                async for record in self._history.records(self._changelog, partition, 0):
+                    merge.feed(record.key, record.value, record.headers)
+            except ForeignWrite:
+                continue
+            merge.check()
+            return merge.rows, merge.marker
+        raise AssertionError("a thorough merge takes any log")
+
+    async def _decisions(self, partition: int, last: int | None) -> AsyncIterator[tuple[Envelope, dict[str, Any], Any]]:
+        """Decisions about commands up to `last`."""
+        async for record in self._history.records(self._history.events, partition, 0):
+            envelope = Envelope.from_headers(record.headers)
+            if last is None or place_of(envelope.id)[0] <= last:
+                yield envelope, orjson.loads(record.value), record
+
+    async def state(self, tenant: str, *, until: str | None = None) -> dict[str, Row]:
+        """A tenant's rows as they were at `until`: a position `<partition>-<offset>`, an instant of the tenant's time, or now."""
+        partition = _partition_of(tenant, self._kafka.seats_partitions)
+        last, instant = _until(until, partition)
+        evolution = Evolution()
+        async for envelope, body, _ in self._decisions(partition, last):
+            if envelope.tenant == tenant and (instant is None or envelope.time <= instant):
+                evolution.feed(envelope, body)
+        return evolution.rows()
+
+    async def verify(self, only: str | None = None) -> Report:
+        report = Report()
+        wanted = range(self._kafka.seats_partitions) if only is None else [_partition_of(only, self._kafka.seats_partitions)]
+        for partition in wanted:
+            await self._verify(partition, only, report)
+        return report
+
+    async def _verify(self, partition: int, only: str | None, report: Report) -> None:
+        table, marker = await self.table(partition)
+        if not marker.finished:
+            report.differ("unfinished", f"partition {partition}: command {marker.offset} is written in part; ask again")
+            return
+        recorded = await self._evolve(partition, marker.decided, report)
+        decisions = await self._decide(partition, marker.decided, recorded, report)
+        live = _of_tenant(canonical(table), only)
+        report.counts["rows"] += len(live)
+        report.compare("state_differs", live, _of_tenant(canonical(recorded.evolution.rows()), only))
+        if decisions is not None:
+            report.compare("state_differs", live, _of_tenant(canonical(decisions.rows), only))
+            if decisions.decided != marker.decided:
+                report.differ("state_differs", f"partition {partition}: decided {marker.decided}, the log goes to {decisions.decided}")
+        report.counts["tenants"] += len({key.partition("|")[0] for key in live})
+
+    async def _evolve(self, partition: int, last: int, report: Report) -> "_Recorded":
+        recorded = _Recorded()
+        async for envelope, body, record in self._decisions(partition, last):
+            report.counts["events"] += 1
+            digest = _digest(record.headers, record.value)
+            if recorded.by_place.setdefault(place_of(envelope.id), digest) != digest:
+                report.differ("conflicting", envelope.id)
+            recorded.evolution.feed(envelope, body)
+        return recorded
+
+    async def _decide(self, partition: int, last: int, recorded: "_Recorded", report: Report) -> Decisions | None:
+        """Every command again. None when a version of the rules is not shipped any more."""
+        decisions = Decisions(partition, self._kafka.seats_partitions)
+        left = dict(recorded.by_place)
+        async for record in self._history.records(self._history.commands, partition, 0, last + 1):
+            report.counts["commands"] += 1
+            expected = decisions.feed(record)
+            if expected is None:
+                report.counts["rules_not_shipped"] += 1
+                return None
+            for made in expected:
+                place = place_of(dict(made.headers)["ce_id"].decode())
+                found = left.pop(place, None)
+                if found is None:
+                    report.differ("missing", f"{partition}/{place[0]}/{place[1]}")
+                elif found != _digest(made.headers, made.value):
+                    report.differ("differing", f"{partition}/{place[0]}/{place[1]}: decided again it is {_text(made.value)}")
+        for place in left:
+            report.differ("unknown", f"{partition}/{place[0]}/{place[1]}")
+        return decisions
+
+
+@dataclass(slots=True)
+class _Recorded:
+    """`by_place`: a digest of each decision's bytes; a log for ever is too long to keep the bytes themselves."""
+
+    evolution: Evolution = field(default_factory=Evolution)
+    by_place: dict[tuple[int, int], bytes] = field(default_factory=dict)
+
+
+def _digest(headers: Sequence[tuple[str, bytes]], value: bytes | None) -> bytes:
+    digest = hashlib.blake2b(value or b"", digest_size=16)
+    for name, content in headers:
+        digest.update(b"%d:%d:" % (len(name), len(content)) + name.encode() + content)
+    return digest.digest()
+
+
+def _of_tenant(rows: Canonical, only: str | None) -> Canonical:
+    return rows if only is None else {key: row for key, row in rows.items() if key.startswith(f"{only}|")}
+
+
+def _partition_of(tenant: str, partitions: int) -> int:
+    from services.seats.engine.commands import partition_of_tenant
+
+    partition = partition_of_tenant(tenant, partitions)
+    if partition is None:
+        sys.exit(f"{tenant!r} is not a tenant id")
+    return partition
+
+
+def _until(text: str | None, partition: int) -> tuple[int | None, datetime | None]:
+    """(last command offset, instant), one of them or neither."""
+    if text is None:
+        return None, None
+    number, _, offset = text.partition("-")
+    if number.isdigit() and offset.isdigit() and len(number) < 4:
+        if int(number) != partition:
+            sys.exit(f"--until {text}: this tenant lies in partition {partition}")
+        return int(offset), None
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        sys.exit(f"--until {text}: an instant with an offset, or a position <partition>-<offset>")
+    return None, instant
+
+
+def run_replay(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m services.seats replay", description=__doc__)
+    parser.add_argument("--tenant", required=True)
+    parser.add_argument("--until", help="<partition>-<offset> of a command, or an instant of the tenant's time")
+    options = parser.parse_args(arguments)
+    rows = asyncio.run(Replay(_settings()).state(options.tenant, until=options.until))
+    for key, row in sorted(canonical(rows).items()):
+        sys.stdout.write(f"{orjson.dumps(key).decode()}: {row.decode()}\n")
+
+
+def run_verify(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m services.seats verify", description=__doc__)
+    parser.add_argument("--tenant", help="one only; default: all")
+    options = parser.parse_args(arguments)
+    report = asyncio.run(Replay(_settings()).verify(options.tenant))
+    sys.stdout.write(orjson.dumps(report.as_json()).decode() + "\n")
+    sys.exit(0 if report.clean else 1)
+
+
+def _settings() -> Settings:
+    settings = Settings()
+    configure_logging("seats", settings)
+    for handler in logging.getLogger().handlers:
+        assert isinstance(handler, logging.StreamHandler)
+        handler.setStream(sys.stderr)  # what these roles print is read by programs
+    return settings

@@ -1,0 +1,159 @@
+"""Real workers on the real broker: what the topics hold after restarts, kills, poison and rebalances. Both lanes keep the same promises."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from services.seats.engine.lane import Lane
+from shared.schemas import seats_v1
+from shared.schemas.envelope import Envelope
+from shared.schemas.registry import type_of
+from shared.settings import KafkaSettings
+from tests.support.seats import NOON, WorkerProcess, answered, commands_to, decisions, tenant_in, verified
+from tests.support.wait import wait_until
+
+pytestmark = pytest.mark.stack
+MakeWorker = Callable[..., WorkerProcess]
+
+
+@pytest.fixture
+def make_worker(kafka_settings: KafkaSettings, tmp_path: Path) -> Iterator[MakeWorker]:
+    made: list[WorkerProcess] = []
+
+    def make(name: str = "worker", **settings: object) -> WorkerProcess:
+        made.append(WorkerProcess.make(kafka_settings, tmp_path, name, **settings))
+        return made[-1]
+
+    yield make
+    for worker in made:
+        worker.kill()
+
+
+@pytest.mark.parametrize("lane", list(Lane))
+async def test_every_command_is_answered_once_and_the_table_is_the_replay_also_after_kill_9(
+    kafka_settings: KafkaSettings, make_worker: MakeWorker, lane: Lane
+) -> None:
+    worker = make_worker(seats_lane=lane)
+    worker.start()
+    async with commands_to(kafka_settings) as commands:
+        position = await commands.open("acme", licences=5)
+        for number in range(20):
+            position = await commands.assign("acme", f"u{number}", "time")
+        await answered(kafka_settings, position)
+        worker.kill()
+        for number in range(20, 40):
+            position = await commands.assign("acme", f"u{number}", "time")
+        worker.start()
+        # Killed again while it decides what came meanwhile.
+        await wait_until(lambda: len(worker.logged("owns")) == 2, seconds=60, what="the take-over")
+        for number in range(40, 60):
+            position = await commands.assign("acme", f"u{number}", "time")
+        worker.kill()
+        worker.start()
+        found = await answered(kafka_settings, position)
+    answers = [decision for decision in found if decision.body["role"] == "answer"]
+    assert [decision.body["position"]["offset"] for decision in answers] == list(range(62))
+    assigned = [decision for decision in answers if decision.name == "seats_assigned"]
+    assert [seat["state"] for decision in assigned for seat in decision.body["modules"]] == ["active"] * 5 + ["flagged"] * 55
+    report = await verified(kafka_settings)
+    assert report["verified"], report
+
+
+async def test_a_clean_stop_hands_over_at_once(kafka_settings: KafkaSettings, make_worker: MakeWorker) -> None:
+    worker = make_worker()
+    worker.start()
+    async with commands_to(kafka_settings) as commands:
+        await answered(kafka_settings, await commands.open("acme"))
+        assert worker.stop() == 0
+        worker.start()
+        await answered(kafka_settings, await commands.assign("acme", "u1", "time"))
+    assert worker.stop() == 0
+
+
+async def test_poison_on_the_command_topic_is_answered_with_its_position_and_the_rest_goes_on(
+    kafka_settings: KafkaSettings, make_worker: MakeWorker
+) -> None:
+    make_worker().start()
+    assign = type_of(seats_v1.AssignSeats)
+    headers = Envelope("c1", "seatpool/test", assign, NOON, tenant="acme").headers()
+    async with commands_to(kafka_settings) as commands:
+        partition, first = await commands.open("acme")
+        poison = (
+            ("unreadable", "body", b"acme", b"\xff{", headers),
+            ("unreadable", "revision", b"acme", b'{"user":"u1","reason":"x","modules":[],"created_at":"2026-01-01T00:00:00Z","revision":0}', headers),
+            ("unreadable", "body", b"acme", None, headers),
+            ("unreadable", "envelope", b"acme", b"{}", []),
+            ("unreadable", "ce_tenantid", b"acme", b"{}", Envelope("c2", "x", assign, NOON).headers()),
+            ("unreadable", "ce_tenantid", b"a|b", b"{}", Envelope("c2", "x", assign, NOON, tenant="a|b").headers()),
+            ("unknown_type", "ce_type", b"acme", b"{}", Envelope("c3", "x", "seatpool.seats.v1.dance", NOON, tenant="acme").headers()),
+            ("wrong_partition", "key", b"other", b"{}", Envelope("c4", "x", assign, NOON, tenant="acme").headers()),
+            (
+                "wrong_partition",
+                "key",
+                tenant_in((partition + 1) % 4, 4).encode(),
+                b"{}",
+                Envelope("c5", "x", assign, NOON, tenant=tenant_in((partition + 1) % 4, 4)).headers(),
+            ),
+        )
+        for _, _, key, value, given in poison:
+            await commands.raw(key, value, given, partition)
+        found = await answered(kafka_settings, await commands.assign("acme", "u1", "time"))
+    after = [decision for decision in found if decision.body["position"]["offset"] > first]
+    assert [(d.name, d.body["reason"], d.body.get("field")) for d in after] == [
+        *[("command_rejected", reason, field) for reason, field, *_ in poison],
+        ("seats_assigned", "hired", None),
+    ]
+    assert [d.body["position"]["offset"] for d in after] == list(range(first + 1, first + 11))
+    assert (await verified(kafka_settings))["verified"]
+
+
+@pytest.mark.parametrize("lane", list(Lane))
+async def test_two_workers_share_the_partitions_and_one_takes_over_what_the_other_had(
+    kafka_settings: KafkaSettings, make_worker: MakeWorker, lane: Lane
+) -> None:
+    one, two = make_worker("one", seats_lane=lane), make_worker("two", seats_lane=lane)
+    tenants = [tenant_in(partition, 4) for partition in range(4)]
+    one.start()
+    async with commands_to(kafka_settings) as commands:
+        await asyncio.gather(*[answered(kafka_settings, await commands.open(tenant)) for tenant in tenants])
+        two.start()
+        await wait_until(lambda: any(len(entry["partitions"]) == 2 for entry in two.logged("owns")), seconds=60, what="a half each")
+        for user in range(30):
+            for tenant in tenants:
+                position = await commands.assign(tenant, f"u{user}", "time")
+            if user == 10:
+                one.kill()
+        for tenant in tenants:
+            position = await commands.assign(tenant, "last", "time")
+            await answered(kafka_settings, position)
+        # A stopped process that wakes up finds that it was away, and ends before it writes.
+        one.start()
+        await wait_until(lambda: any(len(entry["partitions"]) == 2 for entry in one.logged("owns")[1:]), seconds=60, what="a half again")
+        one.signal(signal.SIGSTOP)
+        for tenant in tenants:
+            await answered(kafka_settings, await commands.assign(tenant, "while-away", "time"))
+        one.signal(signal.SIGCONT)
+        assert one.process is not None
+        await wait_until(lambda: one.process is not None and one.process.poll() == 77, seconds=30, what="its end")
+    report = await verified(kafka_settings)
+    assert report["verified"], report
+    assert report["tenants"] == 4
+
+
+async def test_a_tick_settles_what_falls_due_where_no_command_comes(kafka_settings: KafkaSettings, make_worker: MakeWorker) -> None:
+    """T6: revoked at its deadline, also when nobody does anything."""
+    make_worker().start()
+    async with commands_to(kafka_settings) as commands:
+        await commands.open("acme", licences=1, grace="PT1S")
+        await commands.assign("acme", "u1", "time")
+        position = await commands.assign("acme", "u2", "time")
+        await answered(kafka_settings, position)
+
+    async def revoked() -> list[str]:
+        return [d.body["user"] for d in await decisions(kafka_settings, position[0]) if d.name == "seat_revoked"]
+
+    assert await wait_until(revoked, seconds=20) == ["u2"]
+    assert (await verified(kafka_settings))["verified"]

@@ -1,0 +1,189 @@
+"""Seats workers as processes of their own, and a sender and reader of their topics; for the integration tests, the chaos run and the bench."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+from aiokafka import AIOKafkaProducer
+
+from deploy.local.ports import pick
+from services.seats.engine.history import History
+from shared.ids import new_id
+from shared.kafka import make_producer, partition_of, started
+from shared.schemas import seats_v1, topics
+from shared.schemas.base import Payload
+from shared.schemas.envelope import Envelope
+from shared.schemas.registry import type_of
+from shared.settings import KafkaSettings
+from tests.support.wait import wait_until
+
+ROOT = Path(__file__).parents[2]
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+STOP_SECONDS_MAX = 20.0
+
+
+def worker_environment(kafka: KafkaSettings, **settings: object) -> dict[str, str]:
+    given = {
+        "KAFKA_BOOTSTRAP": kafka.kafka_bootstrap,
+        "KAFKA_TOPIC_PREFIX": kafka.kafka_topic_prefix,
+        "SEATS_PARTITIONS": kafka.seats_partitions,
+        "SEATS_SESSION_SECONDS": 6.0,
+        "SEATS_HEARTBEAT_SECONDS": 0.5,
+        **{name.upper(): value for name, value in settings.items()},
+    }
+    return dict(os.environ) | {f"SEATPOOL_{name}": str(value) for name, value in given.items()}
+
+
+@dataclass(slots=True)
+class WorkerProcess:
+    environment: Mapping[str, str]
+    log: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = field(default=None)
+
+    @classmethod
+    def make(cls, kafka: KafkaSettings, folder: Path, name: str = "worker", **settings: object) -> "WorkerProcess":
+        port = pick()
+        return cls(worker_environment(kafka, port=port, **settings), folder / f"{name}.log", port)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "services.seats", "worker"], cwd=ROOT, env=dict(self.environment), stdout=log, stderr=log
+            )
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        assert self.process is not None
+        self.process.terminate()
+        return self.process.wait(STOP_SECONDS_MAX)
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """Log lines of this event."""
+        lines = [line for line in self.log.read_bytes().splitlines() if line.startswith(b"{")]
+        return [entry for entry in map(orjson.loads, lines) if entry.get("event") == event]
+
+
+@dataclass(slots=True)
+class Commands:
+    """Sends commands as users and invoicing do. `send` returns the position."""
+
+    kafka: KafkaSettings
+    producer: AIOKafkaProducer
+    number: int = 0
+
+    async def send(self, tenant: str, payload: Payload, *, id_: str | None = None, source: str = "seatpool/test") -> tuple[int, int]:
+        envelope = Envelope(id_ or new_id(), source, type_of(type(payload)), NOON, tenant=tenant)
+        return await self.raw(envelope.key, payload.model_dump_json().encode(), envelope.headers(), partition=None)
+
+    async def raw(
+        self, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]], partition: int | None
+    ) -> tuple[int, int]:
+        topic = self.kafka.topic_name(topics.SEATS_COMMANDS)
+        sent = await self.producer.send_and_wait(topic, value, key=key, headers=headers, partition=partition)
+        return sent.partition, sent.offset
+
+    def next_number(self) -> int:
+        self.number += 1
+        return self.number
+
+    async def open(self, tenant: str, module: str = "time", licences: int = 3, **policies: Any) -> tuple[int, int]:
+        await self.send(tenant, seats_v1.OpenTenant(number=self.next_number(), clock="real"))
+        return await self.send(
+            tenant,
+            seats_v1.OpenPool(
+                number=self.next_number(), module=module, base=True, licences=licences, policies=seats_v1.Policies(**policies)
+            ),
+        )
+
+    async def assign(self, tenant: str, user: str, *modules: str, revision: int = 1) -> tuple[int, int]:
+        return await self.send(
+            tenant, seats_v1.AssignSeats(user=user, revision=revision, reason="hired", modules=modules, created_at=NOON)
+        )
+
+
+@asynccontextmanager
+async def commands_to(kafka: KafkaSettings) -> AsyncIterator[Commands]:
+    async with started(make_producer(kafka)) as producer:
+        yield Commands(kafka, producer)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    id: str
+    type: str
+    body: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.type.rpartition(".")[2]
+
+
+async def decisions(kafka: KafkaSettings, partition: int) -> list[Decision]:
+    """Each decision of a partition once, in order of the commands."""
+    history = History(kafka)
+    found: dict[tuple[int, int], Decision] = {}
+    async for record in history.records(history.events, partition, 0):
+        envelope = Envelope.from_headers(record.headers)
+        offset, n = map(int, envelope.id.split("/")[2:])
+        found.setdefault((offset, n), Decision(envelope.id, envelope.type, orjson.loads(record.value)))
+    return [found[place] for place in sorted(found)]
+
+
+async def answered(kafka: KafkaSettings, position: tuple[int, int], seconds: float = 60.0) -> list[Decision]:
+    """Waits until the command at this position is answered; all decisions of its partition until then."""
+    partition, offset = position
+    found: list[Decision] = []
+
+    async def there() -> bool:
+        found[:] = await decisions(kafka, partition)
+        return any(decision.body["position"]["offset"] >= offset and decision.body["role"] == "answer" for decision in found)
+
+    await wait_until(there, seconds=seconds, what=f"an answer to {position}")
+    return found
+
+
+def tenant_in(partition: int, partitions: int, name: str = "tenant") -> str:
+    """A tenant id that lies in this partition."""
+    return next(f"{name}-{n}" for n in range(10_000) if partition_of(f"{name}-{n}".encode(), partitions) == partition)
+
+
+async def verified(kafka: KafkaSettings) -> dict[str, Any]:
+    """`python -m services.seats verify`, as the command line calls it."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "services.seats",
+        "verify",
+        cwd=ROOT,
+        env=worker_environment(kafka),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    out, error = await process.communicate()
+    assert out, error.decode()[-3000:]
+    report: dict[str, Any] = orjson.loads(out)
+    assert (process.returncode == 0) == report["verified"]
+    return report
