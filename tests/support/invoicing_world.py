@@ -1,0 +1,193 @@
+"""Invoicing's pure core without anything around it: a tenant's events in the order of its logs, as quotes and decisions make them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from services.invoicing.domain.calendar import Term, local_day, period_at, start_of_day
+from services.invoicing.domain.history import Fact
+from services.invoicing.domain.invoices import Account, account
+from services.invoicing.domain.quote import Item, Pool, Refusal, Situation, approvable, expected, price
+from shared.schemas.base import Actor, Payload
+from shared.schemas.invoicing_v1 import (
+    BillingDetailsChanged,
+    InvoiceIssued,
+    PlanDefined,
+    QuoteApproved,
+    QuoteIssued,
+    SubscriptionModule,
+    SubscriptionStarted,
+    TermsApplied,
+    UnitPrice,
+)
+from shared.schemas.seats_v1 import (
+    Expected,
+    LicenceCount,
+    LicencesAdded,
+    PeriodStarted,
+    Policies,
+    PoolExpanded,
+    PoolOpened,
+    PoolState,
+    Position,
+)
+
+ANN = Actor(kind="user", id="ann")
+ROOT = Actor(kind="client", id="operator")
+
+
+@dataclass
+class World:
+    """One tenant. `at` is its time; move it with `go`."""
+
+    zone: str = "Europe/Copenhagen"
+    term: str = "monthly"
+    start: date = date(2013, 11, 1)
+    at: datetime = datetime(2013, 11, 1, 8, tzinfo=UTC)
+    charge_when: str = "now"
+    licences: dict[str, int] = field(default_factory=lambda: {"time": 280})
+    prices: dict[str, int] = field(default_factory=lambda: {"time": 1200, "documents": 2000})
+    tax: tuple[str, str] = ("S", "25")
+    currency: str = "EUR"
+    extra: bool = True
+    billed: bool = True
+    facts: list[Fact] = field(default_factory=list)
+    offset: int = 0
+    period: str | None = None
+    numbers: int = 0
+
+    def __post_init__(self) -> None:
+        self.next_period = dict(self.licences)
+        self.plans: list[PlanDefined] = []
+        self.details: BillingDetailsChanged | None = None
+        self.define_plan()
+        self.change_details()
+        period = period_at(self.start, Term(self.term), self.start)
+        self.contract = SubscriptionStarted(
+            at=self.at,
+            actor=ROOT,
+            subscription="sub",
+            plan="standard",
+            plan_version=self.plans[-1].version,
+            term=self.term,
+            currency=self.currency,
+            period_start=period.start,
+            period_end=period.end,
+            billed_until=period.end if self.billed else period.start,
+            charge_when=self.charge_when,
+            billing_details=self.version,
+            modules=tuple(SubscriptionModule(module=module, licences=count) for module, count in sorted(self.licences.items())),
+            time_zone=self.zone,
+        )
+        self.say(self.contract)
+        for module in sorted(self.licences):
+            self.decide(PoolOpened, module=module, base=module == "time", policies=Policies(), pools=self.states(module))
+
+    # -- what invoicing says --------------------------------------------------------------------------------------------
+
+    def say(self, event: Payload) -> None:
+        self.facts.append((f"i{len(self.facts)}", event))
+
+    @property
+    def version(self) -> str:
+        assert self.details is not None
+        return self.details.version
+
+    def define_plan(self, **prices: int) -> None:
+        self.prices |= prices
+        factor = 1 if self.term == "monthly" else 10
+        listed = tuple(UnitPrice(module=m, term=self.term, amount_minor=n * factor) for m, n in sorted(self.prices.items()))
+        fields: dict[str, Any] = {"plan": "standard", "name": "Standard", "currency": self.currency, "version": len(self.plans) + 1}
+        self.plans.append(PlanDefined(at=self.at, actor=ROOT, prices=listed, allows_extra_licences=self.extra, **fields))
+        self.say(self.plans[-1])
+
+    def change_details(self, **tax: str) -> None:
+        number = int(self.details.version[1:]) + 1 if self.details else 1
+        category, rate = tax.get("category", self.tax[0]), tax.get("rate", self.tax[1])
+        self.details = BillingDetailsChanged(at=self.at, actor=ANN, version=f"d{number}", tax_category=category, tax_rate_percent=rate)
+        self.say(self.details)
+
+    # -- what seats decides ---------------------------------------------------------------------------------------------
+
+    def decide(self, model: type[Payload], **fields: Any) -> str:
+        event_id = f"seats.commands.v1/2/{self.offset}/0"
+        common = {"command": f"c{self.offset}", "position": Position(partition=2, offset=self.offset), "role": "answer", "rules": 1}
+        self.facts.append((event_id, model(**common | {"at": self.at, "reason": "test", "period": self.period} | fields)))
+        self.offset += 3
+        return event_id
+
+    def states(self, *modules: str) -> tuple[PoolState, ...]:
+        def state(module: str) -> PoolState:
+            counts = {"licences": self.licences[module], "next_period": self.next_period[module]}
+            return PoolState(module=module, active=0, flagged=0, held=0, waiting=0, available=0, **counts)
+
+        return tuple(state(module) for module in modules or sorted(self.licences))
+
+    def terms(self, decision: str) -> None:
+        fields = {"decision": decision, "subscription": "sub", "plan": "standard", "plan_version": len(self.plans)}
+        self.say(TermsApplied(at=self.at, actor=ROOT, billing_details=self.version, **fields))
+
+    def expand(self, module: str, by: int) -> None:
+        self.licences[module] += by
+        self.next_period[module] += by
+        self.terms(self.decide(PoolExpanded, module=module, by=by, pools=self.states(module)))
+
+    def go(self, days: float = 0, *, to: datetime | None = None) -> None:
+        """Moves the time; a period that begins on the way is started."""
+        target = to or self.at + timedelta(days=days)
+        while (begin := start_of_day(self.found.period.end, self.zone)) <= target:  # type: ignore[union-attr]
+            self.at, self.period = begin, local_day(begin, self.zone).isoformat()
+            self.licences = {module: count for module, count in self.next_period.items() if count}
+            self.next_period = dict(self.licences)
+            licences = tuple(LicenceCount(module=m, quantity=n) for m, n in sorted(self.licences.items()))
+            self.terms(self.decide(PeriodStarted, starts_at=begin, licences=licences, pools=self.states()))
+        self.at = target
+
+    # -- buying -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def found(self) -> Account:
+        return account(self.facts)
+
+    @property
+    def situation(self) -> Situation:
+        assert self.details is not None
+        pools = {module: Pool(count, self.next_period[module]) for module, count in self.licences.items()}
+        return Situation(self.contract, self.plans[-1], [self.plans[-1]], self.details, self.found, pools, self.period, self.at)
+
+    def offer(self, *items: Item, valid: timedelta = timedelta(days=1)) -> QuoteIssued | Refusal:
+        self.numbers += 1
+        return price(self.situation, items, quote=f"q{self.numbers}", actor=ANN, valid=valid)
+
+    def quote(self, *items: Item) -> tuple[QuoteIssued, Expected]:
+        quote = self.offer(*items)
+        assert isinstance(quote, QuoteIssued), quote
+        self.say(quote)
+        return quote, expected(self.situation, [line.module for line in quote.lines])
+
+    def approve(self, quote: QuoteIssued, expects: Expected) -> Refusal | None:
+        """None: approved and decided by seats."""
+        refusal = approvable(self.situation, quote, expects)
+        if refusal is None:
+            order = f"o{quote.quote}"
+            fields = {"quote": quote.quote, "order": order, "approved_on": quote.priced_for, "billing_details": self.version}
+            self.say(QuoteApproved(at=self.at, actor=ANN, **fields))
+            self.add(order, {line.module: line.quantity for line in quote.lines})
+        return refusal
+
+    def add(self, order: str, bought: Mapping[str, int]) -> None:
+        for module, count in bought.items():
+            self.licences[module] += count
+            self.next_period[module] = self.licences[module]
+        items = tuple(LicenceCount(module=module, quantity=count) for module, count in bought.items())
+        self.decide(LicencesAdded, order=order, items=items, approved_at=self.at, pools=self.states(*bought))
+
+    def buy(self, **add: int) -> QuoteIssued:
+        quote, expects = self.quote(*(Item(module, add=count) for module, count in add.items()))
+        assert self.approve(quote, expects) is None
+        return quote
+
+    @property
+    def invoices(self) -> list[InvoiceIssued]:
+        return self.found.invoices
