@@ -171,7 +171,7 @@ async def test_behind_a_parked_message_the_log_parks_the_rest_of_that_tenant(not
         ("notifier-action-log", "behind-parked"),
         ("notifier-action-log", "envelope"),
     ]
-    assert (refusal.status_code, refusal.json()["type"].rpartition("/")[2]) == (409, "parked-behind")
+    assert (refusal.status_code, refusal.json()["type"].rpartition(":")[2]) == (409, "parked-behind")
 
 
 async def test_rejected_commands_are_listed_with_their_position_and_cannot_be_run_again(notifier: Notifier) -> None:

@@ -1,0 +1,86 @@
+"""Which event tells whom what: the whole table, without any IO."""
+
+from datetime import timedelta
+
+import pytest
+
+from services.notifier.domain import Audience, Kind, Stream, notices_of
+from services.notifier.handlers import _NOTABLE
+from shared.schemas import seats_v1, users_v1
+from shared.schemas.registry import REGISTRY
+from shared.schemas.topics import INVOICING_EVENTS, SEATS_EVENTS, USERS_EVENTS
+from tests.support.notifier import NOON, active, flagged, invoice_issued, person_added, pool_of, refused, tenant_created
+
+POSITION = seats_v1.Position(partition=1, offset=7)
+DECISION = {"command": "c1", "position": POSITION, "role": "answer", "at": NOON, "rules": 1, "reason": "hired"}
+EVENT = "seats.commands.v1/1/7/0"
+
+
+def assigned(*seats: seats_v1.ModuleSeat, kind: type[seats_v1.NeedAnswered] = seats_v1.SeatsAssigned) -> seats_v1.NeedAnswered:
+    need = seats_v1.Need(modules=tuple(seat.module for seat in seats), created_at=NOON)
+    return kind(**DECISION, user="u1", revision=1, need=need, modules=seats, pools=tuple(pool_of(seat.module) for seat in seats))
+
+
+def told(payload: seats_v1.SeatsEvent) -> set[tuple[str, str, str, str | None, str | None]]:
+    return {(notice.audience, notice.stream, notice.kind, notice.user, notice.module) for notice in notices_of(payload, EVENT)}
+
+
+def test_A3_T5_a_need_answered_tells_of_what_is_flagged_or_refused_and_of_nothing_else() -> None:
+    both = {(Audience.PERSON, Stream.OWN), (Audience.ADMINISTRATORS, Stream.SEATS)}
+    expected = {(*who, kind, "u1", module) for who in both for kind, module in ((Kind.FLAGGED, "time"), (Kind.REFUSED, "planning"))}
+    assert told(assigned(active("documents"), flagged(), refused())) == expected
+    assert told(assigned(active(), active("documents"))) == set()
+    assert told(assigned(refused(), kind=seats_v1.SeatsRefused)) == {(*who, Kind.REFUSED, "u1", "planning") for who in both}
+
+
+def test_a_seat_remembered_as_revoked_is_no_new_refusal() -> None:
+    assert told(assigned(seats_v1.ModuleSeat(module="time", state="revoked", reason="revoked"))) == set()
+
+
+def test_T6_the_same_flag_has_the_same_key_in_an_answer_and_in_a_consequence_and_a_later_one_another() -> None:
+    deadline = NOON + timedelta(days=7)
+    consequence = seats_v1.SeatFlagged(**DECISION, user="u1", module="time", deadline=deadline)
+    answered = {notice.key for notice in notices_of(assigned(flagged(deadline=deadline)), EVENT)}
+    assert {notice.key for notice in notices_of(consequence, "another")} == answered
+    later = {notice.key for notice in notices_of(assigned(flagged(deadline=deadline + timedelta(seconds=1))), EVENT)}
+    assert not later & answered
+
+
+def test_a_flag_without_a_deadline_is_told_for_each_event() -> None:
+    event = seats_v1.SeatFlagged(**DECISION, user="u1", module="time", deadline=None)
+    first, second = ({notice.key for notice in notices_of(event, event_id)} for event_id in ("a", "b"))
+    assert not first & second
+
+
+def test_A6_E8_crossings_go_to_the_administrators_with_the_pools_numbers() -> None:
+    event = seats_v1.PoolAtLimit(**DECISION, module="time", pools=(pool_of("time"),))
+    (notice,) = notices_of(event, EVENT)
+    assert (notice.audience, notice.kind, notice.data["pool"]["licences"]) == (Audience.ADMINISTRATORS, Kind.AT_LIMIT, 280)
+
+
+def test_T18_a_scheduled_reduction_names_who_would_be_flagged() -> None:
+    would = (seats_v1.WouldFlag(module="time", users=("u1", "u2"), count=2),)
+    items = (seats_v1.LicenceCount(module="time", quantity=278), seats_v1.LicenceCount(module="documents", quantity=9))
+    event = seats_v1.ReductionScheduled(**DECISION, items=items, would_flag=would)
+    time, documents = notices_of(event, EVENT)
+    assert (time.data["would_flag"], time.data["would_flag_count"], time.data["quantity"]) == (["u1", "u2"], 2, 278)
+    assert (documents.data["would_flag"], documents.data["would_flag_count"]) == ([], 0)
+    assert time.stream is Stream.BILLING
+
+
+def test_T19_an_invoice_is_for_the_administrators_billing_stream() -> None:
+    (notice,) = notices_of(invoice_issued(), "i")
+    assert (notice.audience, notice.stream, notice.kind) == (Audience.ADMINISTRATORS, Stream.BILLING, Kind.INVOICE)
+
+
+@pytest.mark.parametrize("payload", [tenant_created(), person_added("p1"), person_added("p1", kind=users_v1.PersonRepublished)], ids=type)
+def test_what_users_says_is_no_news_by_itself(payload: users_v1.UsersEvent) -> None:
+    assert notices_of(payload, "x") == []
+
+
+def test_every_type_that_makes_notices_has_a_handler() -> None:
+    """Types are looked up by their exact class: a new subclass that `notices_of` would tell of has to be in the list as well."""
+    ours = {entry.model for entry in REGISTRY.values() if entry.topic in (USERS_EVENTS, SEATS_EVENTS, INVOICING_EVENTS)}
+    assert set(_NOTABLE) <= ours
+    answered = {model for model in ours if issubclass(model, seats_v1.NeedAnswered)}
+    assert answered <= set(_NOTABLE)
