@@ -51,6 +51,8 @@ def close(by_service: Mapping[str, Mapping[str, Any]], last: Snapshot, plan: Pla
         if len(set(found.values())) > 1 or None in found.values():
             differences.append(f"{name}: " + ", ".join(f"{service} says {value}" for service, value in found.items()))
     differences += _against_pools(last)
+    if failed := by_service["notifier"].get("mails_failed"):
+        differences.append(f"mails: {failed} could not be sent")
     differences += _against_plan(values, plan.expected)
     if delivered_mails is not None and delivered_mails != values["mails"]:
         differences.append(f"mails: notifier says {values['mails']}, the mailbox holds {delivered_mails}")

@@ -1,7 +1,6 @@
 """What a demo leaves behind, since its stack ends with it: invoices, action log, mails, API documents and the story, as files."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ async def save(stage: Stage, snapshots: Sequence[Snapshot], mailbox: str, folder
     saved["API documents"] = str(folder / "openapi-*.json")
     if mailbox:
         saved["mails"] = _write(folder / "mails.json", orjson.dumps(await read_mailbox(mailbox), option=orjson.OPT_INDENT_2))
-    saved["the story"] = _write(folder / "story.json", orjson.dumps([asdict(each) for each in snapshots], option=orjson.OPT_INDENT_2))
+    saved["the story"] = _write(folder / "story.json", orjson.dumps(list(snapshots), option=orjson.OPT_INDENT_2))
     return saved
 
 

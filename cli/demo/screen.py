@@ -12,7 +12,8 @@ from rich.panel import Panel
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from cli.demo.plan import Plan
+from cli.demo.figures import COUNTED_BY
+from cli.demo.plan import Plan, money_words
 from cli.demo.stage import Flag, Snapshot
 
 FLAGS_SHOWN = 12  # of one module; the rest is a number
@@ -116,13 +117,16 @@ class Screen:
 
     def figures(self, figures: Mapping[str, Mapping[str, object]]) -> None:
         """Each service's own, side by side."""
-        names = list(dict.fromkeys(name for found in figures.values() for name in found))
+        names = list(COUNTED_BY)
         table = Table(title="what each service counts", title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2))
         table.add_column("")
         for name in names:
-            table.add_column(name, justify="right")
+            table.add_column("net" if name == "net_minor" else name, justify="right")
         for service, found in figures.items():
-            table.add_row(service, *(str(found.get(name, "")) for name in names))
+            cells = {name: str(found[name]) for name in names if service in COUNTED_BY[name] and name in found}
+            if "net_minor" in cells:
+                cells["net_minor"] = money_words(int(cells["net_minor"]))
+            table.add_row(service, *(cells.get(name, "") for name in names))
         self.console.print(table)
 
     def panel(self, title: str, lines: Sequence[str], style: str = "green") -> None:

@@ -85,14 +85,24 @@ def one_line(text: str) -> str:
     return " ".join(_CONTROL.sub(" ", text).split())
 
 
+def mailbox_of(name: str, address: str) -> Address:
+    """Raises ValueError, MessageError or IndexError for what is no address. A local part beyond ASCII is one (RFC 6531), but the parser of
+    the standard library takes it for a defect: so it looks at the address with those letters replaced."""
+    if address.isascii():
+        return Address(display_name=name, addr_spec=address)
+    Address(addr_spec=address.encode("ascii", "replace").decode())
+    local, _, domain = address.rpartition("@")
+    return Address(display_name=name, username=local, domain=domain)
+
+
 def build(mail: Mail, sender: str, date: str, attachments: Sequence[Attachment] = ()) -> EmailMessage:
     """multipart/alternative (text, HTML), in multipart/mixed when there are PDFs. Raises Unsendable for an address that is none."""
     name, address = parseaddr(one_line(sender))
     domain = address.rpartition("@")[2] or "localhost"
     message = EmailMessage(policy=WIRE)
     try:
-        message["From"] = Address(display_name=name, addr_spec=address)
-        message["To"] = Address(display_name=one_line(mail.recipient_name), addr_spec=mail.recipient)
+        message["From"] = mailbox_of(name, address)
+        message["To"] = mailbox_of(one_line(mail.recipient_name), mail.recipient)
     except (ValueError, MessageError, IndexError) as error:
         raise Unsendable(f"not an address: {mail.recipient[:100]!r} ({error})") from error
     message["Subject"] = one_line(mail.subject)
