@@ -66,7 +66,7 @@ def configure_logging(service: str, settings: LogSettings) -> None:
     ]
     console = settings.log_format == "console"
     last: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer()]
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]  # no locals: they hold secrets
         if console
         else [structlog.processors.format_exc_info, redact, structlog.processors.JSONRenderer(serializer=_dumps)]
     )

@@ -66,14 +66,16 @@ class Envelope:
         if missing:
             raise Poison("envelope", f"missing or empty: {', '.join(missing)}")
         try:
-            time = to_milliseconds(datetime.fromisoformat(found["ce_time"]))
+            time = datetime.fromisoformat(found["ce_time"])
+            if time.tzinfo is None:
+                raise ValueError("no offset")
         except (KeyError, ValueError) as error:
             raise Poison("envelope", f"ce_time is {found.get('ce_time')!r}, expected an RFC 3339 time with an offset") from error
         return cls(
             id=found["ce_id"],
             source=found["ce_source"],
             type=found["ce_type"],
-            time=time,
+            time=to_milliseconds(time),
             tenant=found.get("ce_tenantid"),
             subject=found.get("ce_subject"),
             correlation=found.get("ce_correlationid"),
