@@ -131,7 +131,7 @@ async def test_two_workers_share_the_partitions_and_one_takes_over_what_the_othe
             await answered(kafka_settings, position)
         # A stopped process that wakes up finds that it was away, and ends before it writes.
         one.start()
-        await wait_until(lambda: any(len(entry["partitions"]) == 2 for entry in one.logged("owns")[1:]), seconds=60, what="a half again")
+        await wait_until(lambda: any(len(entry["partitions"]) == 2 for entry in one.logged("owns")[2:]), seconds=60, what="a half again")
         one.signal(signal.SIGSTOP)
         for tenant in tenants:
             await answered(kafka_settings, await commands.assign(tenant, "while-away", "time"))
