@@ -75,7 +75,7 @@ def postgres_url(ask_backing: Callable[..., str]) -> str:
 
 
 def create_topics(ask_backing: Callable[..., str]) -> KafkaSettings:
-    from shared.messaging import create_topics as create
+    from shared.kafka import create_topics as create
 
     prefix = f"t{secrets.token_hex(4)}."
     settings = KafkaSettings(kafka_bootstrap=ask_backing("kafka"), kafka_topic_prefix=prefix, seats_partitions=SEATS_PARTITIONS)

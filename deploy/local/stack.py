@@ -8,7 +8,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,7 @@ SEATS_PARTITIONS = 4
 EXTERNAL_SECONDS_MAX = 20.0  # how long an address from the environment is waited for
 TOKEN_SECONDS = 8 * 3600
 TOKEN_RETRY_SECONDS = 5.0
+HEALTH_SECONDS_MAX = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +222,7 @@ class LocalStack:
             command=[sys.executable, "-m", "deploy.local.mailbox", str(folder), str(smtp), str(web)],
             env=self._environment,
             cwd=ROOT,
-            ready=answers(f"{self.addresses['mailbox_url']}/readyz"),
+            ready=answers(web),
         )
 
     def _waited_for(self, name: str, bootstrap: str) -> Part:
@@ -238,7 +239,7 @@ class LocalStack:
 
     def _topics(self, logs: Logs) -> Part:
         async def create() -> None:
-            from shared.messaging import create_topics
+            from shared.kafka import create_topics
             from shared.settings import KafkaSettings
 
             created = await create_topics(
@@ -310,7 +311,7 @@ class LocalStack:
             needs=["topics", "databases", "mailbox"] if service.mail else ["topics", "databases"],
             env=env,
             cwd=folder,
-            ready=answers(f"http://{HOST}:{port}/readyz"),
+            ready=answers(port),
             # A service that cannot start ends; one that is only slow, on a busy machine, is let be.
             ready_seconds_max=180,
         )
@@ -348,14 +349,22 @@ class LocalStack:
 VARIABLES = {"kafka": "SEATPOOL_KAFKA_BOOTSTRAP", "postgres": "SEATPOOL_DATABASE_URL", "mailbox": "SEATPOOL_SMTP_URL"}
 
 
-def answers(url: str) -> Callable[[], Any]:
-    """A health check: does this address answer 200?"""
+def answers(port: int, path: str = "/readyz") -> Callable[[], Awaitable[bool]]:
+    """A health check: does this address answer 200?
+
+    By hand, as it is asked many times a second while the machine has the start of everything to do; a client of httpx costs more than that.
+    """
 
     async def check() -> bool:
         try:
-            async with httpx.AsyncClient(timeout=2) as http:
-                return (await http.get(url)).status_code == httpx.codes.OK
-        except httpx.HTTPError:
+            async with asyncio.timeout(HEALTH_SECONDS_MAX):
+                reader, writer = await asyncio.open_connection(HOST, port)
+                try:
+                    writer.write(f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode())
+                    return (await reader.readline()).split()[1:2] == [b"200"]
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError):
             return False
 
     return check

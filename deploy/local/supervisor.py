@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deploy.local.process import Child
 
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.1
 BACKOFF_FIRST_SECONDS, BACKOFF_LAST_SECONDS = 0.2, 10.0
 STEADY_SECONDS = 20.0  # a part that ran this long starts its backoff anew
 START_ATTEMPTS_MAX = 3  # a part that never became ready is not going to: say so instead of trying for ever
