@@ -1,0 +1,267 @@
+"""Runs one command on the real core, on a replica fed by its events alone, on a store fed by its rows alone, and on the naive model, and
+wants the same of all four. Also what turns the model's plain commands into messages, and messages into the model's plain events."""
+
+import copy
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+from unittest import mock
+
+import orjson
+
+from services.seats import domain
+from services.seats.domain.work import Work
+from shared.schemas import registry, seats_v1
+from tests.model.naive import Command, Event, Naive
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+TENANT = "acme"
+SHOWN = ("user", "module", "field", "order", "must_free", "last_revision", "last_number", "base", "by", "reduce_at", "blocked_by")
+INSTANTS = ("deadline", "flagged_at", "starts_at")
+
+
+def at(ms: int) -> datetime:
+    return EPOCH + timedelta(milliseconds=ms)
+
+
+def ms(text: str | None) -> int | None:
+    return None if text is None else round((datetime.fromisoformat(text) - EPOCH) / timedelta(milliseconds=1))
+
+
+def iso(duration_ms: int | None) -> str:
+    return "P1M" if duration_ms is None else f"PT{duration_ms // 1000}S"
+
+
+def policies(plain: dict[str, Any]) -> seats_v1.Policies:
+    given = {k: iso(v) if k == "grace" else v for k, v in plain.items()}
+    return seats_v1.Policies(**given)
+
+
+def need(c: Command) -> dict[str, Any]:
+    hold = c["hold_until"]
+    same = {k: c[k] for k in ("administrator", "priority", "partial")}
+    return {
+        **same,
+        "modules": tuple(c["modules"]),
+        "created_at": at(c["created_at"]),
+        "reactivate": tuple(c["reactivate"]),
+        "hold_until": None if hold is None else at(hold),
+    }
+
+
+def payload(c: Command) -> Any:
+    """The message of a plain command."""
+    rest = {k: v for k, v in c.items() if k != "type"}
+    for field in ("to", "approved_at", "starts_at"):
+        if field in rest and isinstance(rest[field], int):
+            rest[field] = at(rest[field])
+    match c["type"]:
+        case "open_tenant":
+            rest["at"] = at(c["at"])
+        case "open_pool" | "set_policy":
+            rest["policies"] = policies(c["policies"])
+        case "assign_seats":
+            rest |= need(c)
+        case "replace_user":
+            rest["to"] = seats_v1.Need(**need(c["to"]))
+    if "items" in c:
+        rest["items"] = tuple(seats_v1.LicenceCount(module=m, quantity=n) for m, n in c["items"])
+        period, pools = c["expected"]
+        named = tuple(seats_v1.ExpectedPool(module=m, licences=n, next_period=following) for m, n, following in pools)
+        rest["expected"] = seats_v1.Expected(period=period, pools=named)
+    model = {name.rpartition(".")[2]: entry.model for name, entry in registry.REGISTRY.items()}[c["type"]]
+    return model(**rest)
+
+
+def plain(event: domain.Event) -> Event:
+    """The event as the naive model says it."""
+    body = event.body
+    seen: Event = {"type": event.type.rpartition(".")[2], "role": body["role"], "reason": body["reason"]}
+    seen |= {field: body[field] for field in SHOWN if field in body}
+    seen |= {field: ms(body[field]) for field in INSTANTS if body.get(field) is not None}
+    for field in ("released", "moved"):
+        if field in body:
+            seen[field] = sorted(body[field])
+    if seen["type"] in ("seats_assigned", "seats_queued", "seats_refused", "seats_moved"):
+        seen.setdefault("released", [])
+        seen["modules"] = [(m["module"], m["state"], ms(m.get("deadline")), ms(m.get("since")), m.get("reason")) for m in body["modules"]]
+    if seen["type"] == "period_started":
+        seen["reduction_limited"] = body.get("reduction_limited", [])
+    if seen["type"] == "reduction_scheduled":
+        seen["would_flag"] = [(w["module"], list(w["users"])) for w in body.get("would_flag", [])]
+    if seen["type"] == "command_rejected" and seen["field"].startswith("items"):
+        seen["field"] = "items"
+    return seen
+
+
+Store = dict[str, domain.Row]
+Action = tuple[Any, ...]  # name of a method of Harness, and its arguments
+
+
+def through_json(store: Store) -> Store:
+    return {key: domain.from_json(key, orjson.loads(orjson.dumps(domain.to_json(key, row)))) for key, row in store.items()}
+
+
+class Harness:
+    """`seen` counts (what, value) over all runs: event types, reasons, policy values."""
+
+    last_log: ClassVar[list[Action]] = []
+
+    def __init__(self, seen: Counter[tuple[str, str]]) -> None:
+        self.log: list[Action] = []
+        self.seen = seen
+        self.naive = Naive()
+        self.live: dict[str, domain.Tenant] = {}
+        self.replica: dict[str, domain.Tenant] = {}
+        self.store: Store = {}
+        self.offset = 0
+        self.clock = 1_384_502_400_000  # 2013-11-15 08:00 UTC
+
+    @property
+    def tenant(self) -> domain.Tenant | None:
+        return self.live.get(TENANT)
+
+    def do(self, action: Action) -> None:
+        getattr(self, action[0])(*action[1:])
+
+    def _logged(self, *action: Any) -> None:
+        self.log.append(copy.deepcopy(action))
+        Harness.last_log = self.log
+
+    def run(
+        self, c: Command, command: str, source: str = "seatpool/users", crash_after: float | None = None, fail_at: int = 0
+    ) -> list[Event]:
+        """`crash_after`: also restore from a table that got only this share of the decision's rows. `fail_at`: let it raise at that event first."""
+        self._logged("run", c, command, source, crash_after, fail_at)
+        self.offset += 1
+        message = domain.Command(command, source, TENANT, payload(c), 0, self.offset)
+        if fail_at:
+            self._fail(fail_at, lambda: domain.decide(self.live, message, self.clock))
+        decision = domain.decide(self.live, message, self.clock)
+        expected = self.naive.decide(c, command, source, self.offset, self.clock)
+        return self._compare(decision, expected, crash_after)
+
+    def tick(self, limit: int, crash_after: float | None = None, fail_at: int = 0, to: int = 0) -> list[Event]:
+        """`to`: the clock moves there first."""
+        self._logged("tick", limit, crash_after, fail_at, to)
+        self.clock = max(self.clock, to)
+        self.offset += 1
+
+        def decide() -> domain.Decision:
+            return domain.decide_tick(self.live[TENANT], f"tick-{self.offset}", 0, self.offset, self.clock, 0, limit)
+
+        if fail_at:
+            self._fail(fail_at, decide)
+        return self._compare(decide(), self.naive.tick(self.offset, self.clock, limit), crash_after)
+
+    def _fail(self, at_event: int, decide: Callable[[], domain.Decision]) -> None:
+        """An error in the middle of a decision leaves everything as it was."""
+        real, count = Work.emit, 0
+
+        def emit(work: Work, *args: Any, **fields: Any) -> Any:
+            nonlocal count
+            count += 1
+            if count == at_event:
+                raise ZeroDivisionError
+            return real(work, *args, **fields)
+
+        if TENANT not in self.live:
+            return
+        with mock.patch.object(Work, "emit", emit):
+            try:
+                decide()
+            except ZeroDivisionError:
+                pass
+            else:
+                self.live = domain.load(through_json(self.store).items())  # it had fewer events: back to what is stored
+        assert dict(self.live[TENANT].rows()) == self.store
+        domain.check_all(self.live[TENANT])
+
+    def restart(self) -> None:
+        """The worker dies; another restores from the table."""
+        self._logged("restart")
+        self.live = domain.load(through_json(self.store).items())
+
+    def restart_from_events(self) -> None:
+        """The worker dies; another has read the decisions alone."""
+        self._logged("restart_from_events")
+        self.live, self.replica = self.replica, domain.load(through_json(self.store).items())
+
+    def _compare(self, decision: domain.Decision, expected: list[Event], crash_after: float | None) -> list[Event]:
+        for n, event in enumerate(decision.events):
+            assert event.n == n
+            registry.REGISTRY[event.type].model.model_validate_json(orjson.dumps(event.body))  # as a writer: no unknown field
+            self.seen[("event", event.type.rpartition(".")[2])] += 1
+            self.seen[("reason", event.body["reason"])] += 1
+            for shown in event.body.get("modules", []):
+                self.seen[("reason", shown.get("reason") or "")] += 1
+                self.seen[("state", shown["state"])] += 1
+        got = [plain(event) for event in decision.events]
+        assert got == expected, f"\ngot      {got}\nexpected {expected}"
+        before = dict(self.store)
+        self._write(self.store, decision.changed)
+        from_log = [domain.Event(e.type, orjson.loads(orjson.dumps(e.body)), e.n) for e in decision.events]  # as a reader gets them
+        for event in from_log:
+            domain.evolve(self.replica, TENANT, event)
+        tenant = self.tenant
+        if tenant is not None:
+            assert dict(tenant.rows()) == self.store, "the changed rows are not all that changed"
+            assert dict(self.replica[TENANT].rows()) == self.store, "evolve made other rows than decide"
+            domain.take_changed(self.replica[TENANT])
+            domain.check_all(tenant)
+            self._same_state(tenant)
+            if crash_after is not None:
+                self._cut_off(before, decision, from_log, crash_after)
+        return got
+
+    @staticmethod
+    def _write(store: Store, changed: domain.Changed) -> None:
+        for key, row in changed.items():
+            if row is None:
+                del store[key]
+            else:
+                store[key] = row
+
+    def _cut_off(self, before: Store, decision: domain.Decision, from_log: list[domain.Event], share: float) -> None:
+        """The worker died between two frames of this decision: the rest is made from its published events."""
+        items = list(decision.changed.items())
+        table, written = dict(before), dict(items[: int(len(items) * share)])
+        self._write(table, written)
+        if domain.tenant_key(TENANT) not in table:
+            return
+        tenants = domain.load(through_json(table).items())
+        rest = domain.complete(tenants, TENANT, from_log)
+        assert dict(tenants[TENANT].rows()) == self.store, "the rows completed from the decisions differ"
+        for key, row in rest.items():
+            if row is None:
+                table.pop(key, None)
+            else:
+                table[key] = row
+        assert table == self.store
+        domain.check_all(tenants[TENANT])
+
+    def _same_state(self, tenant: domain.Tenant) -> None:
+        naive = self.naive
+        assert sorted(tenant.pools) == sorted(naive.pools)
+        for module, pool in tenant.pools.items():
+            theirs = naive.pools[module]
+            counted = tuple(naive.count(module, state) for state in ("active", "flagged", "held", "waiting"))
+            assert (pool.active, pool.flagged, pool.held, pool.waiting) == counted, module
+            row = pool.row
+            assert (row.licences, row.next_period, row.warned, row.free_since) == tuple(
+                theirs[field] for field in ("licences", "next", "warned", "free_since")
+            )
+        mine = {(u, m, s.state, s.since, s.deadline) for u, row in tenant.users.items() for m, s in row.seats.items()}
+        assert mine == {(s["user"], s["module"], s["state"], s["since"], s["deadline"]) for s in naive.seats}
+        due = naive.due()
+        assert tenant.due() == (due[0][0] if due else None)
+        self._laws()
+
+    def _laws(self) -> None:
+        """design.md section 4, Laws, said once more on the naive state."""
+        naive = self.naive
+        for module in naive.pools:
+            assert naive.count(module, "active", "held") <= naive.pools[module]["licences"]
+            assert not (naive.free(module) > 0 and naive.count(module, "flagged"))
+        assert naive.servable() == []
