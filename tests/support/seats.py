@@ -98,9 +98,7 @@ class Commands:
         envelope = Envelope(id_ or new_id(), source, type_of(type(payload)), NOON, tenant=tenant)
         return await self.raw(envelope.key, payload.model_dump_json().encode(), envelope.headers(), partition=None)
 
-    async def raw(
-        self, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]], partition: int | None
-    ) -> tuple[int, int]:
+    async def raw(self, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]], partition: int | None) -> tuple[int, int]:
         topic = self.kafka.topic_name(topics.SEATS_COMMANDS)
         sent = await self.producer.send_and_wait(topic, value, key=key, headers=headers, partition=partition)
         return sent.partition, sent.offset
@@ -119,9 +117,7 @@ class Commands:
         )
 
     async def assign(self, tenant: str, user: str, *modules: str, revision: int = 1) -> tuple[int, int]:
-        return await self.send(
-            tenant, seats_v1.AssignSeats(user=user, revision=revision, reason="hired", modules=modules, created_at=NOON)
-        )
+        return await self.send(tenant, seats_v1.AssignSeats(user=user, revision=revision, reason="hired", modules=modules, created_at=NOON))
 
 
 @asynccontextmanager
