@@ -67,7 +67,7 @@ lock: $(STAMP) ## resolve the dependencies anew (UPGRADE=1: to their newest vers
 
 bench: $(STAMP) ## commands/s of one seats worker and people/s end to end, beside baselines of the same run
 	@for file in tests/bench/*_bench.py; do name=$${file%.py}; echo "== $$name"; $(BIN)/python -m "$${name//\//.}" $(ARGS); done
-	@$(BIN)/pytest -q -s -p no:xdist tests/bench/bench_*.py
+	@$(BIN)/pytest -q -s -n 0 tests/bench/bench_*.py
 
 chaos: $(STAMP) ## kill, pause and cut off at random, then compare with the log (SECONDS=60 SEED=n)
 	@$(BIN)/python -m tests.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)

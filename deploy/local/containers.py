@@ -1,6 +1,7 @@
 """The broker and PostgreSQL as containers (`BACKEND=docker`, testcontainers), with the images of deploy/compose.yaml."""
 
 import os
+import secrets
 import sys
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -60,9 +61,10 @@ def start_kafka() -> tuple[str, Callable[[], None]]:
 
 def start_postgres() -> tuple[str, Callable[[], None]]:
     """The superuser's URL and the function that ends it. Blocking: call it in a thread."""
-    from testcontainers.postgres import PostgresContainer
+    from testcontainers.community.postgres import PostgresContainer
 
-    container: Any = PostgresContainer(os.environ.get("POSTGRES_IMAGE", POSTGRES_IMAGE), driver=None)
+    image = os.environ.get("POSTGRES_IMAGE", POSTGRES_IMAGE)
+    container: Any = PostgresContainer(image, username="postgres", password=secrets.token_hex(12), dbname="postgres", driver=None)
     container.with_command("-c max_connections=200")
     container.start()
     return str(container.get_connection_url()), lambda: _end(container)
