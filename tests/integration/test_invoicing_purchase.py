@@ -6,17 +6,18 @@ from datetime import UTC, datetime, timedelta
 
 import pypdf
 import pytest
+import pytest_asyncio
 
 from shared.schemas import invoicing_v1, seats_v1
 from shared.settings import KafkaSettings
 from tests.support.invoicing import NOVEMBER, Bench, running_bench, settings_of
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
 
-@pytest.fixture
-async def bench(make_database: Callable[[str], str], kafka_settings: KafkaSettings) -> AsyncIterator[Bench]:
-    async with running_bench(settings_of(make_database("invoicing"), kafka_settings)) as bench:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def bench(make_database: Callable[[str], str], make_kafka_settings: Callable[[], KafkaSettings]) -> AsyncIterator[Bench]:
+    async with running_bench(settings_of(make_database("invoicing"), make_kafka_settings())) as bench:
         await bench.catalogue(time=1200, documents=2000)
         yield bench
 
@@ -31,7 +32,8 @@ async def test_T7_T8_T10_B7_the_demo_s_purchase_is_31_20_net_7_80_tax_39_00(benc
     invoice = await bench.ok("GET", f"/v1/tenants/{tenant}/invoices/{order['invoice']}")
     (line,) = invoice["lines"]
     assert (line["quantity"], line["days"], line["days_of_period"], line["net_minor"]) == (6, 13, 30, 3120)
-    assert (invoice["issued_on"], invoice["due_on"], invoice["number"]) == ("2013-11-18", "2013-12-02", "TEST-000001")
+    assert (invoice["issued_on"], invoice["due_on"]) == ("2013-11-18", "2013-12-02")
+    assert invoice["number"].startswith("TEST-")
     figures = await bench.figures(tenant)
     assert {name: figures[name] for name in ("invoices", "net_minor", "tax_minor", "gross_minor", "currency")} == {
         "invoices": 1,
@@ -43,7 +45,7 @@ async def test_T7_T8_T10_B7_the_demo_s_purchase_is_31_20_net_7_80_tax_39_00(benc
     response = await bench.call("GET", f"/v1/tenants/{tenant}/invoices/{order['invoice']}/pdf", tenant=tenant, rights=["account:read"])
     assert response.headers["content-type"] == "application/pdf"
     text = pypdf.PdfReader(io.BytesIO(response.content)).pages[0].extract_text()
-    assert all(part in text for part in ("TEST-000001", "31.20", "7.80", "39.00", "13 of 30", "Acme A/S", "DK13585628", "25%"))
+    assert all(part in text for part in (invoice["number"], "31.20", "7.80", "39.00", "13 of 30", "Acme A/S", "DK13585628", "25%"))
     (completed,) = await bench.events(tenant, invoicing_v1.OrderCompleted)
     assert completed.actor.id == "ann"
     assert [(c.field, c.old, c.new) for c in completed.changes] == [("time.licences", 280, 286)]
@@ -77,14 +79,15 @@ async def test_the_first_period_is_invoiced_at_the_start_unless_it_counts_as_bil
 
 
 async def test_T11_T16_M14_the_renewal_invoices_all_licences_and_what_waited(bench: Bench) -> None:
-    start = {"billed_until": "2013-12-01", "charge_when": "threshold"}
+    await bench.price("seasonal", time=1200, documents=2000)
+    start = {"billed_until": "2013-12-01", "charge_when": "threshold", "plan": "seasonal"}
     tenant = await bench.subscribed(NOVEMBER, {"time": 10, "documents": 2}, "2013-11-01", **start)
     first, order = await bench.buy(tenant, {"module": "time", "add": 2})
     assert (first["charge"], order["status"], order["invoice"]) == ("next_invoice", "completed", None)
     await bench.advance_clock(tenant, NOVEMBER + timedelta(days=5))
     second, _ = await bench.buy(tenant, {"module": "time", "total": 15}, {"module": "documents", "add": 1})
     assert (await bench.figures(tenant))["invoices"] == 0
-    await bench.price(time=1500, documents=2000)
+    await bench.price("seasonal", time=1500, documents=2000)
     await bench.advance_clock(tenant, datetime(2013, 12, 2, tzinfo=UTC))
     (invoice,) = (await bench.ok("GET", f"/v1/tenants/{tenant}/invoices"))["items"]
     assert [(line["text_key"], line["module"], line["quantity"], line["net_minor"]) for line in invoice["lines"]] == [

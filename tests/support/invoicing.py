@@ -173,6 +173,8 @@ class Bench:
             await self.answering.wait()
             found = await self.topic(topics.SEATS_COMMANDS)
             for read in found[self._answered :]:
+                if not self.answering.is_set():
+                    break
                 await self.answer(read)
                 self._answered += 1
             await asyncio.sleep(0.02)
@@ -329,18 +331,16 @@ def settings_of(url: str, kafka: KafkaSettings, **more: Any) -> Settings:
 
 
 @asynccontextmanager
-async def running_bench(settings: Settings, clock: FixedClock | None = None) -> AsyncIterator[Bench]:
-    """All roles of invoicing but the server: REST goes straight into the application."""
+async def running_bench(settings: Settings, clock: FixedClock | None = None, *, address: str | None = None) -> AsyncIterator[Bench]:
+    """All roles of invoicing but the server: REST goes straight into the application. With `address`: they run in a process of theirs."""
     clock = clock or TickingClock(NOVEMBER)
     async with AsyncExitStack() as stack:
         database = Database(settings.database_url.get_secret_value(), application_name="invoicing-test", pool_size=8)
         stack.push_async_callback(database.dispose)
         context = make_context(settings, clock, database)
         stack.push_async_callback(context.consumer.close)
-        app = make_app(context, Verifier(keys=lambda: KeySet([KEY])))
-        http = await stack.enter_async_context(
-            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://invoicing", timeout=30)
-        )
+        transport = None if address else httpx.ASGITransport(make_app(context, Verifier(keys=lambda: KeySet([KEY]))))
+        http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url=address or "http://invoicing", timeout=30))
         producer, reader = make_producer(settings), make_reader(settings)
         for client in (producer, reader):
             await client.start()
@@ -354,7 +354,8 @@ async def running_bench(settings: Settings, clock: FixedClock | None = None) -> 
         await reader.seek_to_beginning(*places)
         bench = Bench(context, http, producer, reader)
         bench.answering.set()
-        parts = [context.consumer.run(), Relay(database=database, kafka=settings).run(), Chores(database, clock).run()]
+        here = [context.consumer.run, Relay(database=database, kafka=settings).run, Chores(database, clock).run]
+        parts = [] if address else [run() for run in here]
         await stack.enter_async_context(background(*parts, bench.keep_answering()))
         yield bench
 

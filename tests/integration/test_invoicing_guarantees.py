@@ -1,0 +1,312 @@
+"""What holds whatever goes wrong: nothing twice, no gap, no issued invoice changed, nothing of another tenant, all of it rebuildable."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from sqlalchemy.exc import DBAPIError
+
+from services.invoicing import store
+from services.invoicing.accounting import Accountant
+from services.invoicing.domain.invoices import rebuild
+from shared import ids
+from shared.schemas import invoicing_v1, seats_v1, topics, users_v1
+from shared.schemas.invoicing_v1 import InvoiceIssued
+from shared.settings import KafkaSettings
+from tests.support.invoicing import DETAILS, NOVEMBER, ROOT, Bench, running_bench, settings_of
+from tests.support.wait import wait_until
+
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
+BUY = {"rights": ["account:buy"]}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def bench(make_database: Callable[[str], str], make_kafka_settings: Callable[[], KafkaSettings]) -> AsyncIterator[Bench]:
+    async with running_bench(settings_of(make_database("invoicing"), make_kafka_settings())) as bench:
+        await bench.catalogue(time=1200, documents=2000)
+        yield bench
+
+
+async def subscribed(bench: Bench, **more: Any) -> str:
+    return await bench.subscribed(NOVEMBER, {"time": 10}, "2013-11-01", **{"billed_until": "2013-12-01"} | more)
+
+
+async def parked(bench: Bench, tenant: str) -> list[dict[str, Any]]:
+    return list((await bench.ok("GET", f"/v1/operator/parked?tenant={tenant}"))["items"])
+
+
+async def test_a_repeated_request_and_a_second_approval_buy_once(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    items = {"items": [{"module": "time", "add": 1}]}
+    key = ids.new_id()
+    path = f"/v1/tenants/{tenant}/quotes"
+    quotes = [await bench.ok("POST", path, items, tenant=tenant, **BUY, idempotency_key=key) for _ in range(2)]
+    assert quotes[0] == quotes[1]
+    other = {"items": [{"module": "time", "add": 2}]}
+    problem = await bench.refused("POST", path, other, 422, tenant=tenant, **BUY, idempotency_key=key)
+    assert problem["type"] == "idempotency-key-reused"
+    approve = f"{path}/{quotes[0]['quote']}/approve"
+    approvals = [bench.ok("POST", approve, {}, tenant=tenant, **BUY, idempotency_key=k) for k in (key + "-a", key + "-a", key + "-b")]
+    orders = await asyncio.gather(*approvals)
+    assert len({order["order"] for order in orders}) == 1
+    await bench.until_settled(tenant)
+    assert len(await bench.commands(tenant, seats_v1.AddLicences)) == 1
+    assert (await bench.figures(tenant))["invoices"] == 1
+
+
+async def test_invoice_numbers_have_no_gap_though_transactions_fail_and_tenants_buy_at_once(bench: Bench) -> None:
+    tenants = [await subscribed(bench) for _ in range(3)]
+
+    async def lose() -> None:
+        async with bench.context.database.unit_of_work(None) as uow:
+            await store.draw_invoice_number(uow.connection, "test")
+            raise RuntimeError("this transaction is lost")
+
+    with pytest.raises(RuntimeError, match="lost"):
+        await lose()
+    await asyncio.gather(*(bench.buy(tenant, {"module": "time", "add": n}) for n, tenant in enumerate(tenants, 1)))
+    rows = await bench.execute("SELECT series, sequence FROM invoices ORDER BY sequence")
+    assert [sequence for series, sequence in rows if series == "test"] == list(range(1, len(rows) + 1))
+    last = await bench.execute("SELECT last FROM number_series WHERE series = 'test'")
+    assert last[0][0] == len(rows)
+
+
+async def test_running_twice_issues_nothing_twice(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    await bench.buy(tenant, {"module": "time", "add": 1})
+    async with bench.context.database.unit_of_work(tenant) as uow:
+        assert await Accountant(bench.context.settings).settle(uow, tenant, None) == []
+    decided = [read for read in await bench.topic(topics.SEATS_EVENTS, tenant) if isinstance(read.payload, seats_v1.LicencesAdded)]
+    await bench.send(decided[0].payload, tenant, message_id=decided[0].envelope.id, source="seatpool/seats")  # a zombie's repetition
+    await bench.until_settled(tenant)
+    assert (await bench.figures(tenant))["invoices"] == 1
+    assert len(await bench.events(tenant, invoicing_v1.ChargeBooked)) == 1
+    assert await parked(bench, tenant) == []
+
+
+async def test_an_issued_invoice_never_changes(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    _, order = await bench.buy(tenant, {"module": "time", "add": 1})
+    url = f"/v1/tenants/{tenant}/invoices/{order['invoice']}/pdf"
+    before = (await bench.call("GET", url)).content
+    for statement in (
+        "UPDATE invoices SET net_minor = 1",
+        "DELETE FROM invoices",
+        "UPDATE invoice_pdfs SET pdf = ''",
+        "DELETE FROM invoice_charges",
+        "TRUNCATE invoices CASCADE",
+        "UPDATE charges SET payload = ''",
+        "DELETE FROM facts",
+    ):
+        with pytest.raises(DBAPIError, match="never changed"):
+            await bench.execute(statement)
+    await bench.bill(tenant, company="Another name")
+    assert (await bench.call("GET", url)).content == before
+
+
+async def test_what_was_issued_can_be_rebuilt_from_the_topics_byte_for_byte(bench: Bench) -> None:
+    tenant = await subscribed(bench, charge_when="threshold", billed_until=None)
+    await bench.buy(tenant, {"module": "time", "add": 3})
+    await bench.bill(tenant, tax_rate_percent="24")
+    await bench.advance_clock(tenant, datetime(2013, 12, 9, tzinfo=UTC))
+    await bench.buy(tenant, {"module": "time", "total": 20})
+    await bench.advance_clock(tenant, datetime(2014, 1, 2, tzinfo=UTC))
+    said = [read for read in await bench.topic(topics.INVOICING_EVENTS) if read.envelope.tenant in (tenant, None)]
+    decided = await bench.topic(topics.SEATS_EVENTS, tenant)
+    rebuilt = rebuild((read.envelope.id, read.payload) for read in [*decided, *said])
+    issued = [read.value for read in said if isinstance(read.payload, InvoiceIssued)]
+    assert [invoice.model_dump_json().encode() for invoice in rebuilt] == issued
+    assert [invoice.reason for invoice in rebuilt] == ["first_period", "renewal", "renewal"]
+
+
+async def test_a_decision_that_contradicts_the_history_parks_the_tenant_and_nobody_else(bench: Bench) -> None:
+    tenant, other = await subscribed(bench), await subscribed(bench)
+    quote = await bench.ok("POST", f"/v1/tenants/{tenant}/quotes", {"items": [{"module": "time", "add": 1}]})
+    bench.pools[tenant].licences["time"] += 5
+    fields = {"order": "nobody-s", "items": (seats_v1.LicenceCount(module="time", quantity=5),), "approved_at": NOVEMBER}
+    places = await bench.topic(topics.SEATS_COMMANDS, tenant)
+    place = (places[-1].partition, places[-1].offset)
+    await bench.decide(seats_v1.LicencesAdded, tenant, place, "forged", "ordered", pools=bench.pools[tenant].states(), **fields)
+    (message,) = await wait_until(lambda: parked(bench, tenant), what="a parked message")
+    assert (message["reason"], message["tenant"]) == ("order", tenant)
+    await bench.ok("POST", f"/v1/tenants/{tenant}/quotes/{quote['quote']}/approve", {})
+    _, order = await bench.buy(other, {"module": "time", "add": 1})
+    assert order["status"] == "completed"
+    await wait_until(lambda: _parked_count(bench, tenant, 2), what="the order's answer behind it")
+    assert (await bench.figures(tenant))["invoices"] == 0
+
+
+async def _parked_count(bench: Bench, tenant: str, count: int) -> bool:
+    return len(await parked(bench, tenant)) >= count
+
+
+async def test_a_number_that_seats_has_seen_is_drawn_anew_above_it(bench: Bench) -> None:
+    """As after this database was restored from an older copy."""
+    tenant = await subscribed(bench)
+    bench.answering.clear()
+    quote = await bench.ok("POST", f"/v1/tenants/{tenant}/quotes", {"items": [{"module": "time", "add": 1}]})
+    order = await bench.ok("POST", f"/v1/tenants/{tenant}/quotes/{quote['quote']}/approve", {})
+
+    async def sent() -> Any:
+        return [r for r in await bench.topic(topics.SEATS_COMMANDS, tenant) if isinstance(r.payload, seats_v1.AddLicences)]
+
+    (first,) = await wait_until(sent)
+    place = (first.partition, first.offset)
+    await bench.decide(seats_v1.CommandIgnored, tenant, place, first.envelope.id, "stale", last_number=40)
+    bench._answered += 1
+    bench.answering.set()
+    order = await bench.ok("GET", f"/v1/tenants/{tenant}/orders/{order['order']}", prefer="wait=10")
+    assert order["status"] == "completed"
+    assert [command.number for command in await bench.commands(tenant, seats_v1.AddLicences)][-1] == 41
+
+
+async def test_an_order_that_seats_cannot_understand_is_refused_with_the_reason(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    bench.reject[seats_v1.AddLicences] = "invalid_count"
+    _, order = await bench.buy(tenant, {"module": "time", "add": 1})
+    bench.reject.clear()
+    assert (order["status"], order["reason"]) == ("refused", "invalid_count")
+
+
+async def test_writes_are_refused_while_the_test_clock_advances(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    quote = await bench.ok("POST", f"/v1/tenants/{tenant}/quotes", {"items": [{"module": "time", "add": 1}]})
+    await bench.send(users_v1.ClockAdvancing(at=NOVEMBER, actor=ROOT, to=NOVEMBER + timedelta(days=2)), tenant)
+    await bench.until_settled(tenant)
+    for method, path, body in (
+        ("POST", "quotes", {"items": [{"module": "time", "add": 1}]}),
+        ("POST", f"quotes/{quote['quote']}/approve", {}),
+    ):
+        assert (await bench.refused(method, f"/v1/tenants/{tenant}/{path}", body))["type"] == "clock-advancing"
+    await bench.send(users_v1.ClockReady(at=NOVEMBER, actor=ROOT), tenant)
+    await bench.until_settled(tenant)
+    await bench.ok("POST", f"/v1/tenants/{tenant}/quotes/{quote['quote']}/approve", {}, prefer="wait=10")
+
+
+async def test_every_refusal_names_the_support_contact_and_the_way_on_A13(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    problem = await bench.refused("POST", f"/v1/tenants/{tenant}/quotes", {"items": [{"module": "time", "total": 4}]})
+    assert (problem["type"], problem["licences"], problem["support_contact"]) == ("total-not-above-present", 10, "help@vendor.example")
+    quote = await bench.ok("POST", f"/v1/tenants/{tenant}/quotes", {"items": [{"module": "time", "add": 1}]})
+    await bench.advance_clock(tenant, NOVEMBER + timedelta(days=1))
+    problem = await bench.refused("POST", f"/v1/tenants/{tenant}/quotes/{quote['quote']}/approve", {})
+    assert problem["type"] == "quote-expired"
+    assert "new quote" in problem["detail"]
+
+
+async def test_the_order_in_which_users_and_seats_are_read_does_not_matter(bench: Bench) -> None:
+    tenant = await bench.make_tenant(NOVEMBER)
+    late = f"{tenant}-late"
+    bench.pools[late] = type(bench.pools[tenant])(NOVEMBER)
+    await bench.open(late)
+    await wait_until(lambda: _known(bench, late), what="the tenant's opening")
+    await bench.send(bench.created(NOVEMBER, zone="Europe/Copenhagen"), late)
+    await bench.bill(late)
+    await bench.subscribe(late, {"time": 1}, "2013-11-01")
+    await bench.until_active(late)
+
+
+async def _known(bench: Bench, tenant: str) -> bool:
+    return bool(await bench.execute("SELECT 1 FROM tenants WHERE tenant_id = $1 AND opened", tenant))
+
+
+async def test_every_tenant_table_has_its_row_policy_and_nothing_is_seen_without_a_scope(bench: Bench) -> None:
+    tables = await bench.execute(
+        """SELECT c.relname, c.relrowsecurity AND c.relforcerowsecurity FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+           WHERE a.attname = 'tenant_id' AND c.relkind = 'r'"""
+    )
+    assert len(tables) >= 13
+    assert [name for name, is_protected in tables if not is_protected] == []
+    tenant = await subscribed(bench)
+    async with bench.context.database.unit_of_work("somebody-else") as uow:
+        assert await store.subscription(uow.connection, tenant) is None
+        assert await store.tenant(uow.connection, tenant) is None
+
+
+ROUTES = [
+    ("GET", "billing-details", "account:read"),
+    ("PUT", "billing-details", "account:buy"),
+    ("GET", "subscription", "account:read"),
+    ("POST", "subscription", "operator"),
+    ("POST", "quotes", "account:buy"),
+    ("GET", "quotes/x", "account:read"),
+    ("POST", "quotes/x/approve", "account:buy"),
+    ("GET", "orders/x", "account:read"),
+    ("GET", "invoices", "account:read"),
+    ("GET", "invoices/x", "account:read"),
+    ("GET", "invoices/x/pdf", "account:read"),
+    ("GET", "charges", "account:read"),
+    ("GET", "figures", "account:read"),
+    ("GET", "settlement", "operator"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "right"), ROUTES)
+async def test_T22_every_route_checks_token_tenant_and_right(bench: Bench, method: str, path: str, right: str) -> None:
+    url = f"/v1/tenants/acme/{path}"
+    assert (await bench.http.request(method, url)).status_code == 401
+    assert (await bench.call(method, url, {}, tenant="another", rights=[right])).status_code == 404
+    others = {"account:read", "account:buy", "users:read", "users:manage", "log:read"} - {right}
+    assert (await bench.call(method, url, {}, tenant="acme", rights=sorted(others))).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/v1/modules/x", "/v1/plans/x"])
+async def test_the_catalogue_is_the_vendor_s_and_readable_A10(bench: Bench, path: str) -> None:
+    assert (await bench.call("PUT", path, {}, tenant="acme", rights=["account:buy", "account:read"])).status_code == 403
+    assert (await bench.call("GET", path.rsplit("/", 1)[0], tenant="acme", rights=[])).status_code == 200
+    assert (await bench.http.get(path.rsplit("/", 1)[0])).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"vat_id": "DK13585627"}, "vat_id"),
+        ({"country": "XX"}, "country"),
+        ({"email": "nobody"}, "email"),
+        ({"tax_rate_percent": "abc"}, "tax_rate_percent"),
+        ({"tax_category": "AE"}, "tax_rate_percent"),
+        ({"company": ""}, "company"),
+        ({"colour": "blue"}, "colour"),
+    ],
+)
+async def test_wrong_billing_details_name_the_field(bench: Bench, change: dict[str, Any], field: str) -> None:
+    tenant = await bench.make_tenant(NOVEMBER)
+    problem = await bench.refused("PUT", f"/v1/tenants/{tenant}/billing-details", DETAILS | change, 422)
+    assert any(field in f"{error['field']} {error['expected']}" for error in problem["errors"])
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"plan": "none"}, "body.plan"),
+        ({"period_start": "2013-12-01"}, "body.period_start"),
+        ({"billed_until": "2013-11-20"}, "body.billed_until"),
+        ({"modules": [{"module": "documents", "licences": 1}]}, "body.modules"),
+        ({"modules": [{"module": "nothing", "licences": 1}]}, "body.modules.0.module"),
+        ({"modules": [{"module": "time", "licences": 0}]}, "body.modules.0.licences"),
+        ({"modules": [{"module": "time", "licences": 1, "policies": {"grace": "P1M"}}]}, "body.modules.0.policies"),
+    ],
+)
+async def test_a_wrong_subscription_names_the_field(bench: Bench, change: dict[str, Any], field: str) -> None:
+    tenant = await bench.make_tenant(NOVEMBER)
+    await bench.bill(tenant)
+    body = {"plan": "standard", "term": "monthly", "period_start": "2013-11-01", "modules": [{"module": "time", "licences": 1}]} | change
+    problem = await bench.refused("POST", f"/v1/tenants/{tenant}/subscription", body, 422)
+    assert any(error["field"].startswith(field) for error in problem["errors"]), problem
+
+
+async def test_a_price_is_changed_by_a_new_version_and_never_taken_away(bench: Bench) -> None:
+    first = await bench.price("versions", time=100)
+    assert (await bench.price("versions", time=100))["version"] == first["version"] == 1
+    assert (await bench.price("versions", time=101))["version"] == 2
+    prices = [{"module": "documents", "term": "monthly", "amount_minor": 1}]
+    body = {"name": "Versions", "currency": "EUR", "prices": prices}
+    assert (await bench.refused("PUT", "/v1/plans/versions", body))["type"] == "price-removed"
+    defined = [plan for plan in await bench.events(None, invoicing_v1.PlanDefined) if plan.plan == "versions"]
+    assert [(plan.version, [(c.field, c.old, c.new) for c in plan.changes][-1]) for plan in defined] == [
+        (1, ("time.monthly", None, 100)),
+        (2, ("time.monthly", 100, 101)),
+    ]
