@@ -1,0 +1,156 @@
+"""REST on top of the machinery: the same creating POST once, and the operator's list of parked messages."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Annotated, Any
+
+import httpx
+import pytest
+from fastapi import Depends, FastAPI, Request, Response
+from joserfc import jwt
+from joserfc.jwk import KeySet, OKPKey
+
+from shared import ids
+from shared.clock import SystemClock
+from shared.database import Database
+from shared.errors import Conflict
+from shared.messaging import Parking
+from shared.settings import CommonSettings
+from shared.web import Principal, Verifier, access, answer, create_app
+from shared.web.idempotency import IdempotencyKey, idempotent
+from shared.web.operator import parking_router
+from tests.support.messaging import Rig, facts, left
+
+pytestmark = pytest.mark.stack
+
+KEY = OKPKey.generate_key("Ed25519", {"kid": "k1"}, private=True)
+
+
+def token(subject: str = "ann", tenant: str | None = "acme", rights: tuple[str, ...] = ("account:buy",), kind: str = "user") -> str:
+    now = SystemClock().now()
+    claims = {
+        "iss": "seatpool", "aud": "seatpool", "sub": subject, "tenant": tenant, "rights": list(rights), "kind": kind,
+        "iat": int(now.timestamp()), "exp": int((now + timedelta(minutes=5)).timestamp()), "jti": ids.new_id(),
+    }  # fmt: skip
+    return jwt.encode({"alg": "Ed25519", "kid": "k1"}, claims, KEY, algorithms=["Ed25519"])
+
+
+def make_app(database: Database, parking: Parking | None = None) -> FastAPI:
+    app = create_app(title="sample", settings=CommonSettings(), ready=database.ready, verifier=Verifier(keys=lambda: KeySet([KEY])))
+    if parking is not None:
+        app.include_router(parking_router(parking))
+
+    @app.post("/v1/tenants/{tenant}/facts", status_code=201)
+    async def create(
+        tenant: str, body: dict[str, Any], request: Request,
+        principal: Annotated[Principal, Depends(access("account:buy"))], key: IdempotencyKey = None,
+    ) -> Response:  # fmt: skip
+        async with database.unit_of_work(tenant) as uow:
+
+            async def act() -> Response:
+                if body["said"] == "refused":
+                    raise Conflict("test", "refused")
+                fact = ids.new_id()
+                await uow.connection.exec_driver_sql(
+                    "INSERT INTO facts (tenant_id, said, message_id) VALUES ($1, $2, $3)", (tenant, body["said"], fact)
+                )
+                await asyncio.sleep(body.get("pause", 0))
+                return answer({"fact": fact}, 201, {"location": f"/v1/tenants/{tenant}/facts/{fact}"})
+
+            return await idempotent(uow, request, principal, key, act)
+
+    return app
+
+
+@pytest.fixture
+async def client(plain_database: Database) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(make_app(plain_database))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test", headers={"authorization": f"Bearer {token()}"}) as client:
+        yield client
+
+
+PATH = "/v1/tenants/acme/facts"
+
+
+async def test_a_repeated_request_gets_the_first_answer_and_is_done_once(client: httpx.AsyncClient, plain_database: Database) -> None:
+    first = await client.post(PATH, json={"said": "once"}, headers={"idempotency-key": "k1"})
+    again = await client.post(PATH, json={"said": "once"}, headers={"idempotency-key": "k1"})
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert (again.json(), again.headers["location"]) == (first.json(), first.headers["location"])
+    assert again.headers["idempotency-replayed"] == "true"
+    assert await facts(plain_database) == ["once"]
+
+
+async def test_without_a_key_each_request_is_its_own(client: httpx.AsyncClient, plain_database: Database) -> None:
+    for _ in range(2):
+        await client.post(PATH, json={"said": "each"})
+    assert await facts(plain_database) == ["each", "each"]
+
+
+async def test_the_same_key_with_another_body_is_refused(client: httpx.AsyncClient, plain_database: Database) -> None:
+    await client.post(PATH, json={"said": "one"}, headers={"idempotency-key": "k1"})
+    response = await client.post(PATH, json={"said": "other"}, headers={"idempotency-key": "k1"})
+    assert (response.status_code, response.json()["type"]) == (422, "urn:seatpool:problem:idempotency-key-reused")
+    assert await facts(plain_database) == ["one"]
+
+
+async def test_keys_of_different_callers_never_meet(client: httpx.AsyncClient, plain_database: Database) -> None:
+    await client.post(PATH, json={"said": "anns"}, headers={"idempotency-key": "k1"})
+    await client.post(PATH, json={"said": "bobs"}, headers={"idempotency-key": "k1", "authorization": f"Bearer {token('bob')}"})
+    assert await facts(plain_database) == ["anns", "bobs"]
+
+
+async def test_of_concurrent_requests_with_one_key_one_executes(client: httpx.AsyncClient, plain_database: Database) -> None:
+    body = {"said": "once", "pause": 0.2}
+    responses = await asyncio.gather(*(client.post(PATH, json=body, headers={"idempotency-key": "k1"}) for _ in range(5)))
+    assert {response.status_code for response in responses} == {201}
+    assert len({response.json()["fact"] for response in responses}) == 1
+    assert await facts(plain_database) == ["once"]
+
+
+async def test_a_refusal_is_not_kept(client: httpx.AsyncClient) -> None:
+    """It changed nothing; the same request is judged anew."""
+    responses = [await client.post(PATH, json={"said": "refused"}, headers={"idempotency-key": "k1"}) for _ in range(2)]
+    assert [response.status_code for response in responses] == [409, 409]
+    assert "idempotency-replayed" not in responses[1].headers
+
+
+async def test_after_a_day_the_key_is_free_again(client: httpx.AsyncClient, plain_database: Database) -> None:
+    await client.post(PATH, json={"said": "yesterday"}, headers={"idempotency-key": "k1"})
+    async with plain_database.unit_of_work(None) as uow:
+        await uow.connection.exec_driver_sql("UPDATE idempotency_keys SET created_at = now() - interval '25 hours'")
+    await client.post(PATH, json={"said": "today"}, headers={"idempotency-key": "k1"})
+    assert await facts(plain_database) == ["yesterday", "today"]
+
+
+@pytest.mark.parametrize("key", ["", "x" * 201, "with space"])
+async def test_a_key_that_is_none_is_refused(client: httpx.AsyncClient, key: str) -> None:
+    response = await client.post(PATH, json={"said": "x"}, headers={"idempotency-key": key})
+    assert response.status_code == 422
+
+
+async def test_the_operator_lists_and_retries_what_is_parked(rig: Rig) -> None:
+    rig.handled.poison = {"bad-1", "bad-2"}
+    for who in ("bad-1", "bad-2", "good"):
+        await rig.send(left(who))
+    consumer = rig.consumer()
+    async with rig.running(consumer):
+        await rig.until_facts(1)
+        await rig.until_at_end(consumer)
+    app = make_app(rig.database, Parking(rig.database, [consumer]))
+    operator = {"authorization": f"Bearer {token('op', None, ('operator',), 'operator')}"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        path = "/v1/operator/parked"
+        assert (await client.get(path)).status_code == 401
+        assert (await client.get(path, headers={"authorization": f"Bearer {token()}"})).status_code == 403
+        page = (await client.get(path, headers=operator, params={"limit": 1})).json()
+        rest = (await client.get(path, headers=operator, params={"cursor": page["next"]})).json()
+        first, second = [*page["items"], *rest["items"]]
+        assert [item["detail"] for item in (first, second)] == ["bad-1 is refused", "bad-2 is refused"]
+        rig.handled.poison.clear()
+        answered = await client.post(f"{path}/{second['id']}/retry", headers=operator)
+        assert (answered.status_code, answered.json()["done"]) == (200, [second["id"]])
+        assert (await client.post(f"{path}/{second['id']}/retry", headers=operator)).status_code == 409
+        assert (await client.post(f"{path}/99999/retry", headers=operator)).status_code == 404
+    assert await facts(rig.database) == ["good", "bad-2"]

@@ -1,0 +1,173 @@
+"""How a process ends, and what its log lines say."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from shared.observability.logs import REDACTED, redact
+from shared.observability.tracing import continued, current_correlation, current_traceparent
+from shared.schemas import topics
+from shared.settings import CommonSettings, DatabaseSettings, KafkaSettings
+
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def start(body: str) -> subprocess.Popen[str]:
+    """A process with `main` as written, which says "up" when it runs."""
+    script = (
+        "import asyncio\nfrom shared.runtime import run, together\nfrom shared.observability import configure_logging\n"
+        "from shared.settings import CommonSettings\nimport structlog\nlog = structlog.get_logger('test')\n"
+        "configure_logging('sample', CommonSettings())\n"
+        f"{textwrap.dedent(body)}\nrun(main)\n"
+    )
+    return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+
+
+def lines_of(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
+    output, _ = process.communicate(timeout=60)
+    return [json.loads(line) for line in output.splitlines()]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_process_cleanly(number: signal.Signals) -> None:
+    process = start(
+        """
+        async def main():
+            try:
+                log.info("up")
+                await asyncio.Event().wait()
+            finally:
+                log.info("cleaned-up")
+        """
+    )
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["event"] == "up"
+    os.kill(process.pid, number)
+    assert [line["event"] for line in lines_of(process)] == ["stopping", "cleaned-up"]
+    assert process.returncode == 0
+
+
+def test_an_exception_of_one_role_ends_all_roles_and_the_process() -> None:
+    process = start(
+        """
+        async def consumer():
+            try:
+                await asyncio.Event().wait()
+            finally:
+                log.info("consumer-ended")
+
+        async def relay():
+            await asyncio.sleep(0)
+            raise ZeroDivisionError("a bug")
+
+        async def main():
+            await together(consumer(), relay())
+        """
+    )
+    lines = lines_of(process)
+    assert [line["event"] for line in lines] == ["consumer-ended", "process-ends"]
+    assert "ZeroDivisionError: a bug" in lines[-1]["exception"]
+    assert process.returncode == 1
+
+
+def test_a_role_that_just_returns_ends_the_process_too() -> None:
+    process = start(
+        """
+        async def relay():
+            return
+
+        async def main():
+            await together(relay(), asyncio.Event().wait())
+        """
+    )
+    assert "a role of this process has ended" in lines_of(process)[-1]["exception"]
+    assert process.returncode == 1
+
+
+def test_a_main_that_is_done_is_no_error() -> None:
+    process = start("async def main():\n    pass")
+    assert lines_of(process) == []
+    assert process.returncode == 0
+
+
+def test_lines_carry_service_ids_and_stack_and_no_secret() -> None:
+    process = start(
+        """
+        import logging
+        from shared.observability import continued
+
+        async def main():
+            with continued("TRACEPARENT", tenant="acme", correlation="c1"):
+                log.info("inside", client_secret="s3cret", nested={"password": "s3cret"}, url="postgresql://u:s3cret@h/d")
+                logging.getLogger("library").warning("from %s", "outside")
+                try:
+                    raise ValueError("x")
+                except ValueError:
+                    log.exception("failed")
+            log.info("after")
+        """.replace("TRACEPARENT", TRACEPARENT)
+    )
+    inside, library, failed, after = lines = lines_of(process)
+    assert "s3cret" not in json.dumps(lines)
+    assert {line["service"] for line in lines} == {"sample"}
+    for line in (inside, library, failed):
+        assert (line["tenant"], line["correlation"], line["trace_id"]) == ("acme", "c1", "0af7651916cd43dd8448eb211c80319c")
+    assert library["event"] == "from outside"
+    assert "ValueError: x" in failed["exception"]
+    assert "tenant" not in after
+
+
+@pytest.mark.parametrize("name", ["password", "client_secret", "access_token", "Authorization", "api_key", "database_url", "private_key"])
+def test_fields_that_are_named_like_secrets_are_redacted(name: str) -> None:
+    assert redact(None, "info", {name: "x", "event": "e"}) == {name: REDACTED, "event": "e"}
+
+
+def test_the_trace_goes_in_and_comes_out_the_same() -> None:
+    assert current_traceparent() is None
+    with continued(TRACEPARENT, correlation="c1"):
+        assert (current_traceparent(), current_correlation()) == (TRACEPARENT, "c1")
+    assert (current_traceparent(), current_correlation()) == (None, None)
+
+
+# --------------------------------------------------------------------------------------------------------------- settings
+
+
+def test_settings_come_from_the_environment_and_keep_secrets_from_view(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEATPOOL_PORT", "9100")
+    monkeypatch.setenv("SEATPOOL_DATABASE_URL", "postgresql://users:s3cret@db/users")
+    monkeypatch.setenv("SEATPOOL_KAFKA_SASL_PASSWORD", "s3cret")
+
+    class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
+        pass
+
+    settings = Settings()
+    assert settings.port == 9100
+    assert settings.database_url.get_secret_value() == "postgresql://users:s3cret@db/users"
+    assert "s3cret" not in repr(settings)
+
+
+@pytest.mark.parametrize("settings", [CommonSettings, KafkaSettings, DatabaseSettings])
+def test_each_setting_is_described(settings: type[CommonSettings]) -> None:
+    assert [name for name, field in settings.model_fields.items() if not field.description] == []
+
+
+def test_a_topics_name_and_partitions_are_the_deployments() -> None:
+    kafka = KafkaSettings(kafka_topic_prefix="blue.", seats_partitions=4)
+    assert kafka.topic_name(topics.SEATS_COMMANDS) == f"blue.{topics.SEATS_COMMANDS.name}"
+    assert [kafka.partitions(topic) for topic in (topics.SEATS_COMMANDS, topics.SEATS_EVENTS, topics.HR_EVENTS)] == [4, 4, 4]
+    assert KafkaSettings().partitions(topics.SEATS_EVENTS) == 24
+
+
+def test_a_secured_broker_gets_user_password_and_certificates() -> None:
+    options = KafkaSettings(
+        kafka_security_protocol="SASL_SSL", kafka_sasl_username="u", kafka_sasl_password=SecretStr("p")
+    ).client_options()
+    assert (options["sasl_plain_username"], options["sasl_plain_password"], options["sasl_mechanism"]) == ("u", "p", "SCRAM-SHA-512")
+    assert options["ssl_context"].check_hostname
