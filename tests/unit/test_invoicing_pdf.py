@@ -1,0 +1,130 @@
+"""What stands on the PDF, and that it is the same file each time."""
+
+import io
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pypdf
+import pytest
+
+from services.invoicing.document import Party, document
+from services.invoicing.pdf import render
+from services.invoicing.texts import TEXTS
+from shared.schemas.invoicing_v1 import ChargeBooked, InvoiceIssued, InvoiceLine, TaxLine
+from tests.support.invoicing_world import ANN
+
+AT = datetime(2013, 11, 18, 9, tzinfo=UTC)
+SELLER = Party("Example Software Ltd", "1 Example Street", "D02 AF30", "Dublin", "IE", "IE6388047V", "billing@example.com", "IE29 AIBK")
+BUYER = Party("Ægir & Søn <A/S> #1", "Vesterbrogade 1", "1620", "København V", "DK", "DK13585628")
+
+
+def line(text_key: str, module: str, quantity: int, price: int, days: int, whole: int, net: int, *charges: str) -> InvoiceLine:
+    return InvoiceLine(
+        text_key=text_key,
+        module=module,
+        quantity=quantity,
+        unit_price_minor=price,
+        from_day=date(2013, 11, 18),
+        to_day=date(2013, 12, 1),
+        days=days,
+        days_of_period=whole,
+        net_minor=net,
+        charges=charges,
+    )
+
+
+DEMO = line("proration", "time", 6, 1200, 13, 30, 3120, "c")
+
+
+def invoice(lines: Sequence[InvoiceLine] = (DEMO,), *, category: str = "S", rate: str = "25", tax: int = 780, **more: Any) -> InvoiceIssued:
+    net = sum(line.net_minor for line in lines)
+    fields: dict[str, Any] = {
+        "invoice": "inv-1",
+        "number": "INV-000017",
+        "issued_on": AT.date(),
+        "due_on": date(2013, 12, 2),
+        "subscription": "s",
+        "orders": (),
+        "currency": "EUR",
+        "billing_details": "d1",
+        "lines": tuple(lines),
+        "taxes": (TaxLine(category=category, rate_percent=rate, basis_minor=net, tax_minor=tax),),
+        "net_minor": net,
+        "tax_minor": tax,
+        "gross_minor": net + tax,
+    }
+    return InvoiceIssued(at=AT, actor=ANN, **fields | more)
+
+
+def read(issued: InvoiceIssued, locale: str = "en", charges: Sequence[ChargeBooked] = ()) -> tuple[bytes, pypdf.PdfReader, str]:
+    made = document(issued, seller=SELLER, buyer=BUYER, locale=locale, modules={"time": "Time registration"}, charges=charges)
+    pdf = render(made)
+    assert render(made) == pdf
+    reader = pypdf.PdfReader(io.BytesIO(pdf))
+    # Without the spaces, which are the reader's guess.
+    return pdf, reader, "".join("".join(page.extract_text() for page in reader.pages).split())
+
+
+def test_T10_the_demo_s_invoice_says_what_is_owed_and_why() -> None:
+    _, reader, text = read(invoice())
+    expected = ["INV-000017", "November18,2013", "December2,2013", "Timeregistration", "13of30", "12.00", "31.20", "25%", "7.80", "€39.00"]
+    expected += ["Ægir&Søn<A/S>#1", "DK13585628", "Denmark", "IE6388047V", "IE29AIBK", "Page1of1", "Nov30,2013"]
+    assert [part for part in expected if part not in text] == []
+    assert reader.metadata is not None
+    assert reader.metadata.title == "Invoice INV-000017"
+
+
+def test_it_is_an_archive_format_with_its_fonts_and_tags() -> None:
+    pdf, reader, _ = read(invoice())
+    assert b"<pdfaid:part>3</pdfaid:part>" in pdf
+    assert b"<pdfaid:conformance>A</pdfaid:conformance>" in pdf
+    assert reader.trailer["/Root"]["/MarkInfo"]["/Marked"]
+    assert reader.trailer["/Root"]["/Lang"] == "en"
+    fonts = reader.pages[0]["/Resources"]["/Font"]
+    descendants = [font.get_object()["/DescendantFonts"][0].get_object() for font in fonts.values()]
+    assert descendants
+    assert all({"/FontFile3", "/FontFile2"} & set(font["/FontDescriptor"].get_object()) for font in descendants)
+
+
+@pytest.mark.parametrize(
+    ("locale", "expected"),
+    [
+        ("da", ["Faktura", "39,00€", "18.november2013", "13af30", "Danmark"]),
+        ("de-DE", ["Rechnung", "39,00€", "18.November2013", "13von30", "Dänemark"]),
+        ("en-GB", ["Invoice", "€39.00", "18November2013"]),
+        ("fr", ["Invoice", "€39.00", "November18,2013"]),
+    ],
+)
+def test_it_is_written_in_the_customer_s_language_or_in_english(locale: str, expected: list[str]) -> None:
+    _, _, text = read(invoice(), locale)
+    assert [part for part in expected if part not in text] == []
+
+
+def test_M14_an_adjustment_names_the_changes_it_sums() -> None:
+    def charge(name: str, quantity: int, day: date, days: int, net: int) -> ChargeBooked:
+        fields = {"charge": name, "decision": "x", "currency": "EUR", "module": "time", "unit_price_minor": 1200, "days_of_period": 30}
+        return ChargeBooked(at=AT, actor=ANN, quantity=quantity, day=day, days=days, net_minor=net, **fields)
+
+    charges = [charge("a", 2, date(2013, 11, 15), 16, 1280), charge("b", 3, date(2013, 11, 20), 11, 1320)]
+    _, _, text = read(invoice([line("adjustment", "time", 5, 0, 0, 0, 2600, "a", "b")], tax=650), charges=charges)
+    assert "2fromNov15,2013:16of30daysat€12.00,€12.80" in text
+    assert "3fromNov20,2013:11of30daysat€12.00,€13.20" in text
+
+
+def test_reverse_charge_and_rehearsals_say_so() -> None:
+    _, _, text = read(invoice(category="AE", rate="0", tax=0, test=True))
+    assert "Reversecharge:VATistobeaccountedforbytherecipient." in text
+    assert "notataxdocument" in text
+
+
+def test_a_long_invoice_has_numbered_pages_and_repeats_its_head() -> None:
+    _, reader, text = read(invoice([DEMO] * 120, tax=0))
+    count = len(reader.pages)
+    assert count > 3
+    assert f"Page{count}of{count}" in text
+    assert text.count("UnitpriceDaysAmount(EUR)") == count
+
+
+def test_every_language_has_every_text() -> None:
+    assert {language: sorted(set(TEXTS["en"]) ^ set(texts)) for language, texts in TEXTS.items()} == {language: [] for language in TEXTS}
