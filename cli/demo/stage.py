@@ -13,7 +13,7 @@ from shared.clock import SystemClock
 from shared.ids import new_id
 from shared.schemas.base import format_instant
 
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.2
 STUCK_SECONDS = 90.0  # nothing that is waited for changed for so long: a stuck stack is to be named, not waited for
 PAGE_PEOPLE = 200
 QUIET_ROUNDS = 2  # settled and unchanged this often in a row: one round can fall between a read and what it causes
