@@ -24,15 +24,13 @@ log = structlog.get_logger(__name__)
 
 GROUP = "invoicing"
 TOPICS = (SEATS_EVENTS, USERS_EVENTS)
-# Every decision that can change a pool's licences or next period is projected, whatever else it says.
+# With those that have a handler of their own: every event that tells of a change of a pool's licences or next period.
 PROJECTED: tuple[type[seats_v1.SeatsEvent], ...] = (
     seats_v1.PoolClosed,
     seats_v1.PoolCloseScheduled,
     seats_v1.LicencesReduced,
     seats_v1.ReductionScheduled,
-    seats_v1.SeatsAssigned,
-    seats_v1.SeatsQueued,
-    seats_v1.SeatsRefused,
+    seats_v1.PoolReduced,
 )
 
 

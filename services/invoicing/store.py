@@ -218,8 +218,7 @@ WHERE (pools.command_offset, pools.n) < (excluded.command_offset, excluded.n)
 
 
 async def note_pools(c: AsyncConnection, tenant_id: str, pools: Sequence[PoolState], position: tuple[int, int, int]) -> None:
-    """As a decision reports them; what reflects a later decision already is left alone. One round trip: most decisions of an import say
-    of a pool what is known already."""
+    """As a decision reports them; what reflects a later decision already is left alone."""
     if pools:
         columns = [p.module for p in pools], [p.licences for p in pools], [p.next_period for p in pools]
         await c.exec_driver_sql(_NOTE_POOLS, (tenant_id, *columns, *position))
