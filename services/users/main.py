@@ -1,8 +1,7 @@
 """How the parts of users are put together, and its roles."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 
 from fastapi import FastAPI
 
@@ -29,7 +28,8 @@ ROLES = ("api", "consumer", "relay", "timers", "migrate", "all")
 class Users:
     """The composition root: every part of one process, each replaceable by a test."""
 
-    def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
+    def __init__(self, settings: Settings, *, clock: Clock | None = None, others: Mapping[str, Probe] | None = None) -> None:
+        """`others`: how the other services are asked whether they are settled; by REST, when not given."""
         self.settings = settings
         self.clock = clock or SystemClock()
         url = settings.database_url.get_secret_value()
@@ -41,12 +41,13 @@ class Users:
         self.relay = Relay(database=self.database, kafka=settings)
         self.settlement = OwnSettlement(self.database, self.tenants, settings, self.consumer, TOPICS)
         self.client = ServiceClient(settings)
-        self.coordinator = Coordinator(self.database, self.chores, self._probes(), self.clock)
+        others = self._probes() if others is None else others
+        self.coordinator = Coordinator(self.database, self.chores, {"users": self.settlement, **others}, self.clock)
         self.parking = Parking(self.database, [self.consumer])
 
     def _probes(self) -> dict[str, Probe]:
         urls = {"seats": self.settings.seats_url, "invoicing": self.settings.invoicing_url, "notifier": self.settings.notifier_url}
-        return {"users": self.settlement} | {name: self._probe(url) for name, url in urls.items()}
+        return {name: self._probe(url) for name, url in urls.items()}
 
     def _probe(self, url: str) -> Probe:
         async def ask(tenant: str) -> Settlement:
@@ -78,20 +79,14 @@ class Users:
         await self.database.dispose()
 
 
-@asynccontextmanager
-async def users(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Users]:
-    made = Users(settings, clock=clock)
-    try:
-        yield made
-    finally:
-        await made.close()
-
-
 async def main(role: str, settings: Settings) -> None:
     """Until cancelled (`migrate`: until it is done)."""
     if role in ("migrate", "all"):
         await asyncio.to_thread(upgrade, "users", settings.database_url.get_secret_value())
     if role == "migrate":
         return
-    async with users(settings) as made:
-        await together(*(run() for run in made.roles(role)))
+    users = Users(settings)
+    try:
+        await together(*(run() for run in users.roles(role)))
+    finally:
+        await users.close()

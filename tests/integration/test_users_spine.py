@@ -1,28 +1,75 @@
 """HR facts in, needs out, decisions in, people shown: on the real broker and database, seats' worker played by the test."""
 
 from collections.abc import AsyncIterator, Callable
-from datetime import date, timedelta
-from pathlib import Path
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
+import pytest_asyncio
 
-from shared.schemas.hr_v1 import PersonHired
+from shared.schemas import seats_v1 as seats
+from shared.schemas.hr_v1 import PersonChanged, PersonHired, PersonLeft
+from shared.schemas.seats_v1 import ModuleSeat, Position
+from shared.schemas.users_v1 import PersonAdded, PersonRepublished, TenantCreated, TenantRepublished
+from shared.schemas.users_v1 import PersonChanged as Changed
+from shared.schemas.users_v1 import PersonLeft as Left
 from shared.settings import KafkaSettings
-from tests.support.users import NOON, Bench, running_bench, settings_of
+from tests.support.users import NOON, Bench, running_bench, settings_of, states
+from tests.support.wait import wait_until
 
-pytestmark = pytest.mark.stack
+# One service for all tests of this file, as each works in tenants of its own.
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 TODAY = date(2026, 3, 2)
+DEADLINE = NOON + timedelta(days=7)
 
 
-@pytest.fixture
-async def bench(make_database: Callable[[str], str], kafka_settings: KafkaSettings, tmp_path: Path) -> AsyncIterator[Bench]:
-    async with running_bench(settings_of(make_database("users"), kafka_settings, tmp_path)) as bench:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def bench(
+    make_database: Callable[[str], str], make_kafka_settings: Callable[[], KafkaSettings], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Bench]:
+    async with running_bench(settings_of(make_database("users"), make_kafka_settings(), tmp_path_factory.mktemp("users"))) as bench:
         yield bench
 
 
-def hired(who: str, department: str | None = "Makers", **more: object) -> PersonHired:
+def hired(who: str, department: str | None = "Makers", **more: Any) -> PersonHired:
     fields = {"external_id": who, "effective_date": TODAY, "login": who, "email": f"{who}@acme.example", "department": department}
-    return PersonHired(**fields | more)  # type: ignore[arg-type]
+    return PersonHired(**fields | more)
+
+
+def changed(who: str, sequence: int = 1, day: date = TODAY, **more: Any) -> PersonChanged:
+    return PersonChanged(external_id=who, effective_date=day, sequence=sequence, **more)
+
+
+async def hire(bench: Bench, tenant: str, who: str, department: str = "Makers") -> str:
+    """Hired and granted everything; returns the user."""
+    count = len(await bench.needs(tenant))
+    await bench.send(hired(who, department), tenant, source=bench.source(tenant))
+    user = (await bench.until_needs(tenant, count + 1))[-1].user
+    await bench.answer(await bench.last_need(tenant, user))
+    return user
+
+
+# ---------------------------------------------------------------------------------------------------------------- chain
+
+
+async def test_a_tenant_is_opened_by_seats(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant(clock="test", at="2026-03-01T08:00:00Z")
+
+    async def opening() -> bool:
+        return len(await bench.commands(tenant)) == 1
+
+    await wait_until(opening, what="open_tenant")
+    (command,) = await bench.commands(tenant)
+    assert command.payload == seats.OpenTenant(number=1, clock="test", at=datetime(2026, 3, 1, 8, tzinfo=UTC))
+    assert (await rest.get(f"/v1/tenants/{tenant}"))["status"] == "opening"
+    await bench.decide(seats.TenantOpened, tenant, bench.place(command), clock="test")
+
+    async def is_open() -> bool:
+        return bool((await rest.get(f"/v1/tenants/{tenant}"))["status"] == "open")
+
+    await wait_until(is_open, what="the tenant to be open")
+    (created,) = await bench.events(tenant, TenantCreated)
+    assert (created.name, created.clock) == ("Acme", "test")
 
 
 async def test_a_hire_is_sent_to_seats_and_the_decision_is_shown(bench: Bench) -> None:
@@ -30,9 +77,268 @@ async def test_a_hire_is_sent_to_seats_and_the_decision_is_shown(bench: Bench) -
     await bench.send(hired("ann"), tenant, source=bench.source(tenant))
     (need,) = await bench.until_needs(tenant, 1)
     assert (need.modules, need.revision, need.reason, need.partial) == (("documents", "time"), 1, "hired", False)
+    assert need.created_at == NOON
     person = await bench.until_person(rest, tenant, "ann", status="active", modules={"documents": "pending", "time": "pending"})
     assert person["pending"]
-    await bench.answer(await bench.last_need(tenant, need.user))
-    person = await bench.until_person(rest, tenant, "ann", pending=False, modules={"documents": "active", "time": "active"})
-    assert need.created_at == NOON
-    assert timedelta(0) == NOON - need.created_at
+    command = await bench.last_need(tenant, need.user)
+    await bench.answer(
+        command,
+        ModuleSeat(module="documents", state="active"),
+        ModuleSeat(module="time", state="flagged", deadline=DEADLINE, reason="over_limit"),
+    )
+    person = await bench.until_person(rest, tenant, "ann", pending=False, modules={"documents": "active", "time": "flagged"})
+    assert person["modules"][1] == {
+        "module": "time",
+        "state": "flagged",
+        "deadline": "2026-03-09T12:00:00.000Z",
+        "reason": "over_limit",
+        "position": {"partition": command.partition, "offset": command.offset},
+    }
+    (added,) = await bench.events(tenant, PersonAdded)
+    assert (added.login, added.status, added.modules, added.version) == ("ann", "active", ("documents", "time"), 1)
+    assert added.actor.kind == "source"
+    figures = await rest.get(f"/v1/tenants/{tenant}/figures")
+    assert figures == {"hired": 1, "active": 1, "flagged": 1, "revoked": 0, "refused": 0, "pending": 0}
+
+
+async def test_A7_moving_and_leaving_are_sent_and_released(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    user = await hire(bench, tenant, "ann")
+    await bench.send(changed("ann", department="Planners"), tenant, source=bench.source(tenant))
+    moved = (await bench.until_needs(tenant, 2))[1]
+    assert (moved.modules, moved.partial, moved.revision, moved.reason) == (("planning", "time"), True, 2, "changed")
+    await bench.answer(
+        await bench.last_need(tenant, user),
+        ModuleSeat(module="time", state="active"),
+        ModuleSeat(module="planning", state="refused", reason="pool_full"),
+    )
+    person = await bench.until_person(rest, tenant, "ann", modules={"time": "active", "planning": "refused"})
+    assert person["modules"][0]["reason"] == "pool_full"
+    await bench.send(PersonLeft(external_id="ann", effective_date=TODAY, sequence=2), tenant, source=bench.source(tenant))
+    gone = (await bench.until_needs(tenant, 3))[2]
+    assert (gone.modules, gone.revision, gone.reason) == ((), 3, "left")
+    await bench.answer(await bench.last_need(tenant, user))
+    await bench.until_person(rest, tenant, "ann", status="left", may_log_in=False, modules={})
+    assert [event.version for event in await bench.events(tenant, Left)] == [3]
+    figures = await rest.get(f"/v1/tenants/{tenant}/figures")
+    assert (figures["hired"], figures["active"], figures["refused"]) == (1, 0, 1)
+
+
+async def test_late_repeated_and_reordered_facts_end_in_the_same_state(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    source = bench.source(tenant)
+    facts = [
+        (hired("ann", name="Ann"), "id-1"),
+        (changed("ann", 1, name="Ann B", department="Planners"), "id-2"),
+        (changed("ann", 2, department="Makers"), "id-3"),
+    ]
+    for fact, message_id in [facts[2], facts[0], facts[1], facts[0], facts[2]]:
+        await bench.send(fact, tenant, source=source, message_id=message_id)
+    await bench.until_person(rest, tenant, "ann", name="Ann B", department="Makers")
+    await bench.until_settled(tenant)
+    assert [need.modules for need in await bench.needs(tenant)] == [("documents", "time")]
+    before = await bench.person(rest, tenant, "ann")
+    for fact, message_id in facts:
+        await bench.send(fact, tenant, source=source, message_id=message_id)
+    await bench.until_settled(tenant)
+    assert await bench.person(rest, tenant, "ann") == before
+
+
+async def test_an_unknown_department_is_shown_with_its_reason_and_served_when_it_is_mapped(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    await bench.send(hired("ann", "Alchemy"), tenant, source=bench.source(tenant))
+    person = await bench.until_person(rest, tenant, "ann", status="active", profile=None, modules={})
+    assert [note["type"] for note in person["notes"]] == ["unknown_department"]
+    assert await bench.needs(tenant) == []
+    await rest.put(f"/v1/tenants/{tenant}/department-mapping", {"Alchemy": "planners"})
+    (need,) = await bench.until_needs(tenant, 1)
+    assert (need.modules, need.reason) == (("planning", "time"), "changed")
+    await bench.until_person(rest, tenant, "ann", profile="planners", notes=[])
+
+
+async def test_a_changed_profile_reaches_everybody_who_has_it(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    makers = {await hire(bench, tenant, "ann"), await hire(bench, tenant, "bob")}
+    await hire(bench, tenant, "cleo", "Planners")
+    await rest.put(f"/v1/tenants/{tenant}/profiles/makers", {"name": "makers", "modules": ["time"]})
+    needs = (await bench.until_needs(tenant, 5))[3:]
+    assert {need.user for need in needs} == makers
+    assert {(need.modules, need.revision) for need in needs} == {(("time",), 2)}
+
+
+async def test_a_source_that_is_not_on_the_allow_list_is_parked_and_the_rest_goes_on(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    await bench.send(hired("eve"), tenant, source="hr/unknown")
+    await bench.send(hired("max", kind="robot"), tenant, source=bench.source(tenant))
+    await bench.send(hired("raw"), tenant, source=bench.source(tenant), raw=b"{")
+    await bench.send(hired("new"), tenant, source=bench.source(tenant), type_="seatpool.hr.v1.of_a_later_release")
+    await bench.send(hired("ann"), tenant, source=bench.source(tenant))
+    await bench.until_person(rest, tenant, "ann", status="active")
+    parked = (await rest.get(f"/v1/operator/parked?tenant={tenant}"))["items"]
+    assert [message["reason"] for message in parked] == ["source", "rule", "body"]
+    assert await bench.person(rest, tenant, "eve") is None
+    await rest.put("/v1/operator/sources/hr/unknown", {"tenants": [tenant]})
+    assert (await rest.post(f"/v1/operator/parked/{parked[0]['id']}/retry"))["parked"] is None
+    await bench.until_person(rest, tenant, "eve", status="active")
+
+
+# ------------------------------------------------------------------------------------------------------------ decisions
+
+
+async def test_T6_a_base_revocation_deactivates_and_sends_nothing(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    user = await hire(bench, tenant, "ann")
+    at = Position(partition=(await bench.last_need(tenant, user)).partition, offset=900)
+    await bench.decide(seats.SeatRevoked, tenant, at, "grace_expired", user=user, module="time", base=True, flagged_at=NOON)
+    await bench.decide(seats.SeatReleased, tenant, at, "base_module_revoked", user=user, module="documents")
+    person = await bench.until_person(
+        rest, tenant, "ann", status="deactivated", may_log_in=False, modules={"documents": "withdrawn", "time": "revoked"}
+    )
+    assert person["modules"][0]["reason"] == "base_module_revoked"
+    await bench.until_settled(tenant)
+    assert len(await bench.needs(tenant)) == 1
+    (event,) = await bench.events(tenant, Changed)
+    assert (event.status, event.reason, event.modules) == ("deactivated", "grace_expired", ("documents", "time"))
+    figures = await rest.get(f"/v1/tenants/{tenant}/figures")
+    assert (figures["active"], figures["revoked"]) == (0, 1)
+
+
+async def test_another_module_revoked_is_withdrawn_and_stays_in_the_need(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    user = await hire(bench, tenant, "ann")
+    at = Position(partition=(await bench.last_need(tenant, user)).partition, offset=900)
+    await bench.decide(seats.SeatRevoked, tenant, at, "grace_expired", user=user, module="documents", base=False, flagged_at=NOON)
+    await bench.until_person(rest, tenant, "ann", status="active", modules={"documents": "withdrawn", "time": "active"})
+    # Asked again without a reactivation, seats answers `revoked`: it stays what it was.
+    await bench.send(changed("ann", 1, department="Planners"), tenant, source=bench.source(tenant))
+    await rest.put(f"/v1/tenants/{tenant}/profiles/planners", {"name": "planners", "modules": ["time", "documents"], "partial": True})
+    await bench.until_needs(tenant, 2)
+    await bench.until_settled(tenant)
+    command = await bench.last_need(tenant, user)
+    assert isinstance(command.payload, seats.AssignSeats)
+    assert command.payload.modules == ("documents", "time")
+    later = ModuleSeat(module="documents", state="revoked", reason="revoked"), ModuleSeat(module="time", state="active")
+    after = Position(partition=at.partition, offset=901)
+    need = seats.Need(modules=command.payload.modules, created_at=NOON)
+    await bench.decide(seats.SeatsAssigned, tenant, after, user=user, revision=command.payload.revision, need=need, modules=later)
+    person = await bench.until_person(rest, tenant, "ann", pending=False, modules={"documents": "withdrawn", "time": "active"})
+    assert person["modules"][0]["position"]["offset"] == 901
+
+
+async def test_E4_a_reactivation_names_the_modules_and_the_answer_activates(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    user = await hire(bench, tenant, "ann")
+    at = Position(partition=(await bench.last_need(tenant, user)).partition, offset=900)
+    await bench.decide(seats.SeatRevoked, tenant, at, "grace_expired", user=user, module="time", base=True, flagged_at=NOON)
+    await bench.until_person(rest, tenant, "ann", status="deactivated")
+    await rest.post(f"/v1/tenants/{tenant}/people/{user}/reactivate")
+    need = (await bench.until_needs(tenant, 2))[1]
+    assert (need.reactivate, need.modules, need.revision, need.reason) == (("documents", "time"), ("documents", "time"), 2, "reactivated")
+    assert (await bench.until_person(rest, tenant, "ann", status="deactivated"))["pending"]
+    active = tuple(ModuleSeat(module=module, state="active") for module in need.modules)
+    said = seats.Need(modules=need.modules, created_at=NOON)
+    later = Position(partition=at.partition, offset=901)
+    await bench.decide(seats.SeatsAssigned, tenant, later, "reactivated", user=user, revision=2, need=said, modules=active)
+    await bench.until_person(rest, tenant, "ann", status="active", may_log_in=True, modules={"documents": "active", "time": "active"})
+    assert [event.status for event in await bench.events(tenant, Changed)] == ["deactivated", "active"]
+
+
+async def test_a_restored_seat_ends_the_deactivation(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    user = await hire(bench, tenant, "ann", "Makers")
+    partition = (await bench.last_need(tenant, user)).partition
+    revoked, restored = Position(partition=partition, offset=900), Position(partition=partition, offset=901)
+    await bench.decide(seats.SeatRevoked, tenant, revoked, "grace_expired", user=user, module="time", base=True, flagged_at=NOON)
+    await bench.decide(seats.SeatReleased, tenant, revoked, "base_module_revoked", user=user, module="documents")
+    await bench.decide(seats.SeatGranted, tenant, restored, "restored", user=user, module="time")
+    await bench.decide(seats.SeatGranted, tenant, restored, "restored", user=user, module="documents")
+    await bench.until_person(rest, tenant, "ann", status="active", modules={"documents": "active", "time": "active"})
+
+
+async def test_an_older_decision_changes_nothing_but_is_counted(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    user = await hire(bench, tenant, "ann")
+    await bench.until_person(rest, tenant, "ann", pending=False)
+    place = bench.place(await bench.last_need(tenant, user))
+    row = (
+        "INSERT INTO person_modules (tenant_id, user_id, module, state, revoked, refused, partition, record_offset, n)"
+        " VALUES ($1, $2, 'later', 'active', false, false, 0, 10000, 0)"
+    )
+    await bench.execute(row, tenant, user)
+    older = Position(partition=place.partition, offset=place.offset + 1)
+    await bench.decide(seats.SeatRevoked, tenant, older, "grace_expired", user=user, module="later", base=False, flagged_at=NOON)
+    await bench.until_settled(tenant)
+    person = await bench.person(rest, tenant, "ann")
+    assert person is not None
+    assert states(person)["later"] == "active"
+    assert (await rest.get(f"/v1/tenants/{tenant}/figures"))["revoked"] == 1
+
+
+async def test_a_decision_repeated_by_a_zombie_is_dropped(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    user = await hire(bench, tenant, "ann")
+    command = await bench.last_need(tenant, user)
+    at = Position(partition=command.partition, offset=900)
+    await bench.decide(seats.SeatFlagged, tenant, at, "over_limit", user=user, module="time", deadline=DEADLINE)
+    await bench.until_person(rest, tenant, "ann", modules={"documents": "active", "time": "flagged"})
+    bench._decisions[command.partition, command.offset] = 0  # the first answer, the same id once more
+    await bench.answer(command)
+    await bench.until_settled(tenant)
+    await bench.until_person(rest, tenant, "ann", modules={"documents": "active", "time": "flagged"})
+
+
+async def test_a_stale_revision_is_said_anew_above_the_one_that_seats_has_seen(bench: Bench) -> None:
+    tenant, _ = await bench.open_tenant()
+    await bench.send(hired("ann"), tenant, source=bench.source(tenant))
+    (need,) = await bench.until_needs(tenant, 1)
+    place = bench.place(await bench.last_need(tenant, need.user))
+    await bench.decide(seats.CommandIgnored, tenant, place, "stale", user=need.user, last_revision=5)
+    again = (await bench.until_needs(tenant, 2))[1]
+    assert (again.revision, again.modules) == (6, ("documents", "time"))
+    await bench.decide(seats.CommandIgnored, tenant, place, "stale", user=need.user, last_revision=5)
+    await bench.until_settled(tenant)
+    assert len(await bench.needs(tenant)) == 2
+
+
+async def test_an_opened_pool_is_asked_by_everybody_without_a_seat_of_it(bench: Bench) -> None:
+    tenant, _ = await bench.open_tenant()
+    await hire(bench, tenant, "ann")
+    await hire(bench, tenant, "gus", "Planners")
+    await bench.send(hired("bob"), tenant, source=bench.source(tenant))
+    refused = (await bench.until_needs(tenant, 3))[2].user
+    lacking = tuple(ModuleSeat(module=m, state="refused", reason="unknown_module") for m in ("documents", "time"))
+    command = await bench.last_need(tenant, refused)
+    await bench.answer(command, *lacking, model=seats.SeatsRefused)
+    place = Position(partition=command.partition, offset=command.offset + 1)
+    await bench.decide(seats.PoolOpened, tenant, place, module="documents", base=False, policies=seats.Policies())
+    again = (await bench.until_needs(tenant, 4))[3]
+    assert (again.user, again.revision, again.reason, again.modules) == (refused, 2, "pool_opened", ("documents", "time"))
+    await bench.until_settled(tenant)
+    assert len(await bench.needs(tenant)) == 4
+
+
+async def test_a_decision_about_somebody_unknown_stops_nothing(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    user = await hire(bench, tenant, "ann")
+    at = Position(partition=(await bench.last_need(tenant, user)).partition, offset=900)
+    await bench.decide(seats.SeatFlagged, tenant, at, user="nobody", module="time", deadline=DEADLINE)
+    await bench.decide(seats.SeatFlagged, tenant, at, user=user, module="time", deadline=DEADLINE)
+    await bench.until_person(rest, tenant, "ann", modules={"documents": "active", "time": "flagged"})
+    assert (await rest.get(f"/v1/operator/parked?tenant={tenant}"))["items"] == []
+
+
+# ----------------------------------------------------------------------------------------------------------- republish
+
+
+async def test_republishing_tells_everything_once_more(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    await hire(bench, tenant, "ann")
+    assert await rest.post("/v1/operator/republish", {"tenant": tenant}) == {"tenants": 1}
+
+    async def people() -> list[PersonRepublished]:
+        return await bench.events(tenant, PersonRepublished)
+
+    (again,) = await wait_until(people, what="the person to be published again")
+    assert (again.login, again.version) == ("ann", 1)
+    assert len(await bench.events(tenant, TenantRepublished)) == 1
+    assert len(await bench.needs(tenant)) == 1

@@ -1,7 +1,7 @@
 """The users service in this process, on the run's broker and PostgreSQL, with a stand-in for seats that answers what a test tells it to."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,6 +12,7 @@ import httpx
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from pydantic import SecretStr
 
+from services.users.clock import Probe
 from services.users.main import Users
 from services.users.settings import Settings
 from shared import ids
@@ -45,8 +46,10 @@ class Rest:
 
     http: httpx.AsyncClient
     token: str
+    check: Callable[[], None]
 
     async def call(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
+        self.check()
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return await self.http.request(method, path, json=body, headers={"authorization": f"Bearer {self.token}"} | named)
 
@@ -87,15 +90,19 @@ class Bench:
         form = {"grant_type": "client_credentials", "client_id": "operator", "client_secret": SECRET, "scope": scope}
         form |= {name: value for name, value in (("tenant", tenant), ("subject", subject)) if value}
         response = await self.http.post("/v1/token", data=form)
-        return Rest(self.http, _body(response)["access_token"])
+        return Rest(self.http, _body(response)["access_token"], self.check)
+
+    def check(self) -> None:
+        """What ended a part of users ends the test that waits for it."""
+        for task in self.tasks:
+            if task.done():
+                task.result()
 
     # ---------------------------------------------------------------------------------------------------------------- topics
 
     async def topic(self, topic: Topic, tenant: str | None = None) -> list[Sent]:
         """All of it up to its end as it is now, in order within a partition."""
-        for task in self.tasks:
-            if task.done():
-                task.result()  # what ended a part of users ends the test that waits for it
+        self.check()
         name = self.kafka.topic_name(topic)
         places = [TopicPartition(name, number) for number in range(self.kafka.partitions(topic))]
         ends = await self.reader.end_offsets(places)
@@ -147,13 +154,13 @@ class Bench:
     def place(self, command: Sent) -> Position:
         return Position(partition=command.partition, offset=command.offset)
 
-    async def decide(self, model: type[Payload], tenant: str, at: Position, reason: str = "test", **fields: Any) -> None:
+    async def decide(self, model: type[Payload], tenant: str, place: Position, reason: str = "test", **fields: Any) -> None:
         """One event of seats, as its worker would write it."""
-        n = self._decisions.get((at.partition, at.offset), 0)
-        self._decisions[at.partition, at.offset] = n + 1
-        common = {"command": fields.pop("command", ids.new_id()), "position": at, "role": "answer", "rules": 1, "reason": reason}
+        n = self._decisions.get((place.partition, place.offset), 0)
+        self._decisions[place.partition, place.offset] = n + 1
+        common = {"command": fields.pop("command", ids.new_id()), "position": place, "role": "answer", "rules": 1, "reason": reason}
         payload = model(**common, **{"at": self.clock.now()} | fields)
-        event_id = f"{topics.SEATS_COMMANDS.name}/{at.partition}/{at.offset}/{n}"
+        event_id = f"{topics.SEATS_COMMANDS.name}/{place.partition}/{place.offset}/{n}"
         await self.send(payload, tenant, message_id=event_id, source="seatpool/seats")
 
     async def answer(self, command: Sent, *seats: ModuleSeat, model: type[Payload] = seats_v1.SeatsAssigned) -> None:
@@ -297,12 +304,17 @@ def settings_of(url: str, kafka: KafkaSettings, folder: Path, **more: Any) -> Se
 
 @asynccontextmanager
 async def running_bench(
-    settings: Settings, *, parts: Callable[[Users], Sequence[Any]] | None = None, clock: FixedClock | None = None
+    settings: Settings,
+    *,
+    parts: Callable[[Users], Sequence[Any]] | None = None,
+    clock: FixedClock | None = None,
+    others: Mapping[str, Probe] | None = None,
 ) -> AsyncIterator[Bench]:
-    """All parts of users but the server: REST goes straight into the application."""
+    """All parts of users but the server: REST goes straight into the application. `others`: stand-ins for the services whose settlement a
+    test clock waits for."""
     clock = clock or FixedClock(NOON)
     async with AsyncExitStack() as stack:
-        users = Users(settings, clock=clock)
+        users = Users(settings, clock=clock, others=others or {})
         stack.push_async_callback(users.close)
         http = await stack.enter_async_context(
             httpx.AsyncClient(transport=httpx.ASGITransport(users.app()), base_url="http://users", timeout=30)
