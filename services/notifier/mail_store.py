@@ -124,7 +124,9 @@ async def person(uow: UnitOfWork, tenant: str, user: str | None) -> tuple[Recipi
 
 async def names_for(uow: UnitOfWork, tenant: str, notices: Sequence[Notice]) -> Names:
     """What the ids in these notices are called, and who administers the tenant."""
-    users = {notice.user for notice in notices if notice.user} | {user for notice in notices for user in notice.data.get("would_flag", ())}
+    users = {notice.user for notice in notices if notice.user}
+    users |= {user for notice in notices for user in notice.data.get("would_flag", ())}
+    users |= {notice.data["actor"]["id"] for notice in notices if "actor" in notice.data}
     quotes = {notice.data["quote"] for notice in notices if notice.data.get("quote")}
     people = await _rows(uow, _PEOPLE, tenant, list(users)) if users else ()
     terms = await _rows(uow, _QUOTES, tenant, list(quotes)) if quotes else ()
@@ -154,7 +156,7 @@ RETURNING tenant_id, mail_id, recipient, recipient_name, subject, body_text, bod
 """
 _SENT = "UPDATE mails SET state = 'sent', sent_at = $3, error = NULL WHERE tenant_id = $1 AND mail_id = $2"
 _LATER = "UPDATE mails SET state = 'queued', next_attempt_at = $3, error = $4 WHERE tenant_id = $1 AND mail_id = $2"
-_UNTRIED = "UPDATE mails SET state = 'queued', attempts = attempts - 1 WHERE tenant_id = $1 AND mail_id = $2"
+_UNTRIED = "UPDATE mails SET state = 'queued', attempts = attempts - 1, error = $3 WHERE tenant_id = $1 AND mail_id = $2"
 _FAILED = "UPDATE mails SET state = 'failed', error = $3 WHERE tenant_id = $1 AND mail_id = $2"
 
 
@@ -223,9 +225,9 @@ async def mark_later(uow: UnitOfWork, mail: Mail, next_attempt_at: datetime, err
     await uow.connection.exec_driver_sql(_LATER, (mail.tenant, mail.mail, next_attempt_at, error))
 
 
-async def mark_untried(uow: UnitOfWork, mail: Mail) -> None:
+async def mark_untried(uow: UnitOfWork, mail: Mail, error: str) -> None:
     """Claimed, and then there was no connection to try it on."""
-    await uow.connection.exec_driver_sql(_UNTRIED, (mail.tenant, mail.mail))
+    await uow.connection.exec_driver_sql(_UNTRIED, (mail.tenant, mail.mail, error))
 
 
 async def mark_failed(uow: UnitOfWork, mail: Mail, error: str) -> None:

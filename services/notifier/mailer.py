@@ -35,7 +35,8 @@ log = structlog.get_logger(__name__)
 MAILS = Counter("seatpool_mails", "Attempts to send a mail", ["outcome"])  # sent | later | failed
 CLAIM_MAX = 40
 MARK_TIMEOUT_S = 120
-BACKOFF_FIRST_S, BACKOFF_MAX_S = 2.0, 900.0
+BACKOFF_FIRST_S, BACKOFF_MAX_S = 2.0, 900.0  # of one mail
+AWAY_MAX_S = 15.0  # of the mail server as a whole: when it is back, nobody waits long
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]+")
 
 Attachment = tuple[str, bytes]  # (file name, PDF)
@@ -138,15 +139,19 @@ def permanent(error: Exception) -> bool:
             return isinstance(error, Unsendable)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Mailer:
     database: Database
     settings: Settings
     clock: Clock
     fetch_pdf: FetchPdf
+    away: int = 0  # how often in a row no connection could be had
+    away_until: float = 0.0  # monotonic
 
     async def run_once(self) -> int:
         """Send what is due; returns how many mails were tried. Raises Transient when the database is not there."""
+        if self.clock.monotonic() < self.away_until:
+            return 0
         async with self.database.unit_of_work(None) as uow:
             mails = await mail_store.claim(uow, self.clock.now(), CLAIM_MAX)
         lanes = [mails[i :: self.settings.mail_connections] for i in range(self.settings.mail_connections)]
@@ -156,20 +161,23 @@ class Mailer:
         return len(mails)
 
     async def _send_all(self, mails: list[Mail]) -> None:
-        """One connection. When it cannot be had or breaks, the mails not yet tried go back untried, but not at once."""
+        """One connection. When it cannot be had or breaks, the mails not yet tried go back: that is no fault of theirs."""
         server = Server.from_url(self.settings.smtp_url.get_secret_value())
         connection = server.client(self.settings.smtp_timeout_seconds)
         try:
             await connection.connect()
         except (aiosmtplib.SMTPException, OSError) as error:
-            log.warning("mail-server-away", host=server.host, port=server.port, error=repr(error))
-            for mail in mails:
-                await self._later(mail, error)
+            self.away += 1
+            wait_s = min(backoff_s(self.away, random.random()), AWAY_MAX_S)  # noqa: S311 - jitter, not a secret
+            self.away_until = self.clock.monotonic() + wait_s
+            log.warning("mail-server-away", host=server.host, port=server.port, error=repr(error), wait_s=round(wait_s, 1))
+            await self._put_back(mails, f"no connection to the mail server: {describe(error)}")
             return
+        self.away = 0
         try:
             for place, mail in enumerate(mails):
                 if not connection.is_connected:
-                    await self._put_back(mails[place:])
+                    await self._put_back(mails[place:], "the connection to the mail server broke")
                     return
                 await self._send(connection, mail)
         finally:
@@ -212,10 +220,10 @@ class Mailer:
         async with self.database.unit_of_work(mail.tenant) as uow:
             await mail_store.mark_later(uow, mail, self.clock.now() + wait, describe(error))
 
-    async def _put_back(self, mails: list[Mail]) -> None:
+    async def _put_back(self, mails: list[Mail], why: str) -> None:
         for mail in mails:
             async with self.database.unit_of_work(mail.tenant) as uow:
-                await mail_store.mark_untried(uow, mail)
+                await mail_store.mark_untried(uow, mail, why)
 
 
 def describe(error: Exception) -> str:

@@ -1,9 +1,12 @@
 """Mails from events, on the real broker, PostgreSQL and a mail server: who is told what, once, and what happens when one is missing."""
 
+import asyncio
+import socket
 from datetime import timedelta
 from email.message import EmailMessage
 
 import pytest
+from pydantic import SecretStr
 
 from services.notifier import log_store
 from shared.clock import SystemClock
@@ -207,3 +210,42 @@ async def test_a_sender_that_died_in_the_middle_of_a_mail_sends_it_again_under_t
     first, second = notifier.server.to("p1@acme.example")
     assert first["Message-ID"] == second["Message-ID"]
     assert figures.mails == 2
+
+
+async def test_a_mail_server_that_is_away_costs_no_mail_an_attempt_and_is_found_again(notifier: Notifier) -> None:
+    """The address answers nobody at first; then the server listens there."""
+    there = notifier.server.port
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    notifier.settings = notifier.settings.model_copy(update={"smtp_url": SecretStr(f"smtp://127.0.0.1:{port}")})
+
+    async def open_mails() -> list[dict[str, object]]:
+        async with notifier.database.unit_of_work("acme") as uow:
+            return await log_store.mails(uow, "acme", state="queued", user="p1", before=None, limit=10)
+
+    async def shown() -> bool:
+        return any("no connection to the mail server" in str(mail["error"]) for mail in await open_mails())
+
+    async with notifier.running() as context:
+        await notifier.send(tenant_created(), person_added("p1"))
+        await notifier.send(notifier.assigned("p1", flagged()))
+        await wait_until(shown, what="the reason beside the mail")
+        assert [mail["attempts"] for mail in await open_mails()] == [0]
+        proxy = await asyncio.start_server(lambda reader, writer: pipe(reader, writer, there), "127.0.0.1", port)
+        async with proxy:
+            figures = await notifier.until_settled(context)
+    assert (figures.mails, len(notifier.server.mails)) == (2, 2)
+
+
+async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
+    """Both ways, until either side ends."""
+    onward_reader, onward_writer = await asyncio.open_connection("127.0.0.1", port)
+
+    async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        while data := await source.read(4096):
+            target.write(data)
+            await target.drain()
+        target.close()
+
+    await asyncio.gather(copy(reader, onward_writer), copy(onward_reader, writer))
