@@ -1,15 +1,19 @@
 """`seatpool replay` and `seatpool verify`: the seats service's own tools, run as processes, because this command imports no service."""
 
+import os
 import subprocess
 import sys
 
 import typer
 
+from cli.rest import kafka_environment, read_stack
+
 ANY_ARGUMENTS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
 def seats_tool(name: str, arguments: list[str]) -> int:
-    return subprocess.run([sys.executable, "-m", "services.seats", name, *arguments], check=False).returncode  # noqa: S603 - our own module
+    environment = {"SEATPOOL_LOG_LEVEL": "WARNING", **kafka_environment(read_stack()), **os.environ}
+    return subprocess.run([sys.executable, "-m", "services.seats", name, *arguments], check=False, env=environment).returncode  # noqa: S603 - our own module
 
 
 def replay(context: typer.Context) -> None:

@@ -12,6 +12,7 @@ import orjson
 import stamina
 
 from cli.console import CliError
+from shared.settings import KafkaSettings
 
 SERVICES = ("users", "seats", "invoicing", "notifier")
 STACK_FILE = Path(".seatpool/stack.json")
@@ -58,6 +59,26 @@ def addresses(path: Path | None = None) -> Addresses:
         operator_secret=os.environ.get("SEATPOOL_OPERATOR_SECRET") or stack.get("operator_secret", ""),
         parts=stack,
     )
+
+
+def kafka_environment(stack: Mapping[str, Any]) -> dict[str, str]:
+    """The variables by which a process finds that stack's broker; {} when there is none."""
+    if not stack.get("kafka_bootstrap"):
+        return {}
+    return {
+        "SEATPOOL_KAFKA_BOOTSTRAP": stack["kafka_bootstrap"],
+        "SEATPOOL_KAFKA_TOPIC_PREFIX": stack["kafka_topic_prefix"],
+        "SEATPOOL_SEATS_PARTITIONS": str(stack["seats_partitions"]),
+    }
+
+
+def kafka_settings() -> KafkaSettings:
+    """Of the running local stack; variables that are set win."""
+    environment = {**kafka_environment(read_stack()), **os.environ}
+    given = {
+        name: environment[f"SEATPOOL_{name.upper()}"] for name in KafkaSettings.model_fields if f"SEATPOOL_{name.upper()}" in environment
+    }
+    return KafkaSettings.model_validate(given)
 
 
 class Rest:

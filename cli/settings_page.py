@@ -40,7 +40,7 @@ def settings(
             set_now = "  [green]set[/]" if row["env"] in os.environ else ""
             default = f"default {escape(row['default'])}" if row["default"] else "[red]must be given[/]"
             out.print(f"[bold cyan]{row['env']}[/]  {escape(row['type'])}, {default}{set_now}")
-            out.print(Padding(escape(row["description"]), (0, 0, 0, 4)))
+            out.print(Padding(escape(row["description"]), (0, 0, 0, 4), expand=False))
 
 
 def _shared_once(found: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:

@@ -5,6 +5,7 @@ from aiokafka.errors import KafkaError
 from rich.table import Table
 
 from cli.console import CliError, out, run
+from cli.rest import kafka_settings
 from shared.kafka import create_topics
 from shared.schemas.topics import TOPICS, Topic
 from shared.settings import KafkaSettings
@@ -20,7 +21,7 @@ def create() -> None:
     SEATPOOL_KAFKA_BOOTSTRAP=kafka-1:9092 SEATPOOL_KAFKA_REPLICATION=3 seatpool topics create
     ```
     """
-    kafka = KafkaSettings()
+    kafka = kafka_settings()
     made = run(_create(kafka))
     for topic in TOPICS:
         name = kafka.topic_name(topic)
@@ -37,7 +38,7 @@ async def _create(kafka: KafkaSettings) -> list[str]:
 @app.command("list")
 def list_topics() -> None:
     """What each topic is for and how it is made."""
-    kafka = KafkaSettings()
+    kafka = kafka_settings()
     table = Table()
     for column in ("topic", "written by", "partitions", "kept", "time"):
         table.add_column(column)

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import httpx
 import typer
@@ -23,7 +23,7 @@ from cli.demo.stage import Stage
 from cli.demo.story import TOKEN_SECONDS, Outcome, play
 from cli.hr import show_bad_rows
 from cli.hr_files import Company, FolderUnusable, read_company
-from cli.rest import Addresses, Rest
+from cli.rest import Addresses, Rest, kafka_environment
 from cli.token import ALL_RIGHTS, fetch_token
 from shared.clock import SystemClock
 from shared.ids import new_id
@@ -140,24 +140,14 @@ async def _perform_on(stack: "LocalStack", company: Company, plan: Plan, screen:
         delivered = len(await read_mailbox(mailbox)) if mailbox else None
         closing = close(await ask_everybody(stage), outcome.snapshots[-1], plan, delivered)
         screen.waiting("replaying the command log")
-        closing = closing.with_difference(await _replay_differs(stack, token))
+        closing = closing.with_difference(await _replay_differs(stack))
         _show_closing(screen, closing, await save(stage, outcome.snapshots, mailbox, keep), outcome)
     return closing
 
 
-async def _replay_differs(stack: "LocalStack", token: str) -> str | None:
+async def _replay_differs(stack: "LocalStack") -> str | None:
     """Has the seats service's own verifier decide the whole log again and compare with the live table. None: nothing differs."""
-    addresses: dict[str, Any] = stack.addresses
-    environment = {
-        **os.environ,
-        "SEATPOOL_KAFKA_BOOTSTRAP": addresses["kafka_bootstrap"],
-        "SEATPOOL_KAFKA_TOPIC_PREFIX": addresses["kafka_topic_prefix"],
-        "SEATPOOL_SEATS_PARTITIONS": str(addresses["seats_partitions"]),
-        "SEATPOOL_SEATS_URL": addresses["services"]["seats"],
-        "SEATPOOL_USERS_URL": addresses["services"]["users"],
-        "SEATPOOL_TOKEN": token,
-        "SEATPOOL_LOG_LEVEL": "WARNING",
-    }
+    environment = {**os.environ, **kafka_environment(stack.addresses), "SEATPOOL_LOG_LEVEL": "WARNING"}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "services.seats", "verify"),
