@@ -132,7 +132,8 @@ class Harness:
     def run(
         self, c: Command, command: str, source: str = "seatpool/users", crash_after: float | None = None, fail_at: int = 0
     ) -> list[Event]:
-        """`crash_after`: also restore from a table that got only this share of the decision's rows. `fail_at`: let it raise at that event first."""
+        """`crash_after`: also restore from a table that got only this share of the decision's rows. `fail_at`: let it raise at that event
+        first."""
         self._logged("run", c, command, source, crash_after, fail_at)
         self.offset += 1
         message = domain.Command(command, source, TENANT, payload(c), 0, self.offset)

@@ -1,4 +1,5 @@
-"""The rules of rules.md and design.md section 4 as a list of seats and loops over it: slow, obvious, and importing nothing of services.seats.
+"""The rules of rules.md and design.md section 4 as a list of seats and loops over it: slow, obvious, and importing nothing of
+services.seats.
 
 A command is a dict with its `type` and plain values (times in ms). An event is a dict with `type`, `role`, `reason` and what matters of it.
 """
@@ -161,10 +162,9 @@ class Naive:
 
     def due(self) -> list[tuple[Any, ...]]:
         """(instant, kind, log order, user, module) of everything that will fall due, in order."""
-        found: list[tuple[Any, ...]] = []
-        for s in self.seats:
-            if s["deadline"] is not None:
-                found.append((s["deadline"], 0 if s["state"] == "held" else 1, s["order"], s["user"], s["module"]))
+        timed = [s for s in self.seats if s["deadline"] is not None]
+        found: list[tuple[Any, ...]]
+        found = [(s["deadline"], 0 if s["state"] == "held" else 1, s["order"], s["user"], s["module"]) for s in timed]
         found += [(at, 2, order, period, "") for at, period, order in self.scheduled]
         for module, pool in self.pools.items():
             if pool["free_since"] is not None:

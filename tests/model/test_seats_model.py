@@ -1,6 +1,7 @@
 """The seats core against a naive model: random commands of every kind, with duplicates, crashes and errors at any step.
 
-SEATS_MODEL_SEQUENCES sets the number of sequences (`make model N=...`); Hypothesis prints how to repeat a failure.
+SEATPOOL_EXAMPLES sets the number of sequences (`make model N=...`); a failure names its seed and the shortest sequence of commands that
+fails.
 """
 
 import os
@@ -20,7 +21,7 @@ from shared.schemas.seats_v1 import OverLimit, Reason, ReduceBelowUse, SeatState
 from tests.model.harness import TENANT, Action, Harness, payload
 from tests.model.naive import DAY, Command
 
-SEQUENCES = int(os.environ.get("SEATS_MODEL_SEQUENCES", "600"))
+SEQUENCES = int(os.environ.get("SEATPOOL_EXAMPLES", "600"))
 STEPS = 60
 SHARDS = 2
 HOUR = 3600 * 1000
@@ -321,9 +322,8 @@ def test_the_core_does_what_the_naive_model_does(shard: int) -> None:
         raise AssertionError(f"again with SEATS_MODEL_SEED={seed}; shortest sequence that fails:\n{lines}") from error
     if examples >= 100:
         assert unseen() == [], f"nothing in this run reached these (SEATS_MODEL_SEED={seed})"
-    print(
-        f"seed {seed}: {examples} sequences, {seen[('steps', 'all')]} steps, {sum(n for (what, _), n in seen.items() if what == 'event')} events"
-    )
+    events = sum(n for (what, _), n in seen.items() if what == "event")
+    print(f"seed {seed}: {examples} sequences, {seen[('steps', 'all')]} steps, {events} events")
 
 
 def fails(log: list[Action]) -> bool:

@@ -18,9 +18,9 @@ Times are int milliseconds since 1970 UTC inside, RFC 3339 strings in bodies. Ro
 Everything raises before it changes anything, or the tenant is put back as it was (an undo log of rows) and the exception goes on.
 """
 
-from services.seats.domain.decide import RULES, Rules, UnknownRules, decide, decide_tick, failed, rejected, settle_failed
-from services.seats.domain.evolve import complete, evolve, take_changed
-from services.seats.domain.forecast import Forecast, TooMuch, forecast, what_if
+from services.seats.domain.asking import Forecast, TooMuch, forecast, what_if
+from services.seats.domain.deciding import RULES, Rules, UnknownRules, decide, decide_tick, failed, rejected, settle_failed
+from services.seats.domain.evolving import complete, evolve, take_changed
 from services.seats.domain.rows import (
     Changed,
     OrderRow,

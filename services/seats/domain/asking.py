@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from services.seats.domain.decide import decide, rules_of
+from services.seats.domain.deciding import decide, rules_of
 from services.seats.domain.rows import Row
 from services.seats.domain.state import Tenant, pool_state
 from services.seats.domain.work import Command, Event, Work

@@ -1,0 +1,285 @@
+"""What the engine relies on: all or nothing, replay, rows, rules versions, questions, and laws that can be seen to be broken."""
+
+import time
+from datetime import timedelta
+from unittest import mock
+
+import orjson
+import pytest
+
+from services.seats import domain
+from services.seats.domain import deciding
+from services.seats.domain.need import Outcome
+from services.seats.domain.work import Work
+from shared.schemas import registry, seats_v1
+from tests.support.seat_world import START, USERS, World, line
+
+DAY_MS = 24 * 60 * 60 * 1000
+
+
+def company() -> World:
+    world = World()
+    world.pool("time", 3, base=True)
+    world.pool("docs", 3, over_limit="wait", warn_at="50%")
+    world.need("ada", "time", "docs")
+    world.need("ben", "time", "docs")
+    world.need("dan", "time", hold_until=START + timedelta(days=1))
+    world.need("cid", "time", "docs")
+    return world
+
+
+def message(world: World, *modules: str, user: str = "zoe", revision: int = 1) -> domain.Command:
+    payload = seats_v1.AssignSeats(user=user, revision=revision, modules=modules, created_at=START, reason="hired")
+    return domain.Command("what", USERS, "acme", payload, 0, world.offset + 1)
+
+
+def test_an_error_inside_a_decision_leaves_everything_as_it_was() -> None:
+    world = company()
+    with mock.patch.object(Work, "finish", side_effect=ZeroDivisionError), pytest.raises(ZeroDivisionError):
+        domain.decide(world.tenants, message(world, user="ada", revision=9), domain.to_ms(world.now))
+    assert dict(world.tenant.rows()) == world.rows
+    domain.check_all(world.tenant)
+    with mock.patch.object(Work, "level", side_effect=ZeroDivisionError), pytest.raises(ZeroDivisionError):
+        domain.decide_tick(world.tenant, "t", 0, 99, domain.to_ms(world.now) + 9 * DAY_MS)
+    assert dict(world.tenant.rows()) == world.rows
+    expected = ["hold_expired dan time (hold_expired)", "seat_flag_cleared cid time (licence_free)"]
+    assert world.wait(days=1) == expected
+
+
+def test_an_error_while_a_tenant_is_opened_leaves_none() -> None:
+    command = domain.Command("c", USERS, "new", seats_v1.OpenTenant(number=1, clock="real"), 0, 1)
+    tenants: dict[str, domain.Tenant] = {}
+    with mock.patch.object(Work, "finish", side_effect=ZeroDivisionError), pytest.raises(ZeroDivisionError):
+        domain.decide(tenants, command, 0)
+    assert tenants == {}
+
+
+def test_rows_survive_the_changelog() -> None:
+    world = company()
+    world.need("ben")
+    world.schedule("2014", START + timedelta(days=3))
+    world.buy(docs=1)
+    world.wait(days=8)
+    stored = {key: orjson.dumps(domain.to_json(key, row)) for key, row in world.rows.items()}
+    read = {key: domain.from_json(key, orjson.loads(value)) for key, value in stored.items()}
+    assert read == world.rows
+    restored = domain.load(read.items())["acme"]
+    domain.check_all(restored)
+    assert restored.due() == world.tenant.due()
+
+
+def test_the_rules_version_stands_in_every_decision_and_a_new_one_decides_from_its_activation_on() -> None:
+    """Version 2 is made up: nobody is flagged any more."""
+
+    def decide_2(tenants: dict[str, domain.Tenant], command: domain.Command, clock_ms: int, rules: int) -> domain.Decision:
+        with mock.patch("services.seats.domain.need._Asked._ask_flag", return_value=refuse):
+            return deciding.decide_1(tenants, command, clock_ms, rules)
+
+    refuse = Outcome("refused", seats_v1.Reason.POOL_FULL)
+    two = domain.Rules(decide_2, domain.RULES[1].settle)
+    world = World()
+    world.pool("time", 1)
+    world.need("ada", "time")
+    with mock.patch.dict(domain.RULES, {2: two}):
+        assert world.need("ben", "time") == ["seats_assigned ben: time=flagged/over_limit"]
+        assert world.events[0].body["rules"] == 1
+        world.rules = 2
+        assert world.need("cid", "time") == ["seats_refused cid: time=refused/pool_full"]
+        assert world.events[0].body["rules"] == 2
+        assert world.wait(days=7) == ["seat_revoked ben time (grace_expired)"]
+        assert world.events[0].body["rules"] == 2
+    with pytest.raises(domain.UnknownRules):
+        world.need("dan", "time")
+    with pytest.raises(domain.UnknownRules):
+        world.tick()
+
+
+def test_what_if_says_what_would_be_decided_and_changes_nothing() -> None:
+    world = company()
+    commands = [message(world, "time"), message(world, user="ada", revision=9)]
+    answers = domain.what_if(world.tenants, commands, domain.to_ms(world.now))
+    assert [line(event) for event in answers[0]] == ["seats_assigned zoe: time=flagged/over_limit"]
+    assert "seat_flag_cleared cid time (seat_released)" in [line(event) for event in answers[1]]
+    assert dict(world.tenant.rows()) == world.rows
+    domain.check_all(world.tenant)
+    with pytest.raises(domain.TooMuch):
+        domain.what_if(world.tenants, commands, domain.to_ms(world.now), cap=1)
+    assert dict(world.tenant.rows()) == world.rows
+
+
+def test_what_if_can_open_and_close_pools() -> None:
+    world = company()
+    close = domain.Command("w1", "invoicing", "acme", seats_v1.ClosePool(number=99, module="time", at="now"), 0, 98)
+    pool = domain.Command("w2", "invoicing", "acme", seats_v1.OpenPool(number=100, module="time", base=False, licences=9), 0, 99)
+    answers = domain.what_if(world.tenants, [close, pool, message(world, "time")], domain.to_ms(world.now))
+    assert line(answers[2][0]) == "seats_assigned zoe: time=active/licence_free"
+    assert dict(world.tenant.rows()) == world.rows
+    domain.check_all(world.tenant)
+
+
+def test_forecast_says_what_becomes_of_each_pool_and_who_falls_out_when() -> None:
+    world = World()
+    world.pool("time", 1, base=True)
+    world.need("ada", "time")
+    world.need("ben", "time")
+    world.wait(days=1)
+    world.need("cid", "time")
+    world.schedule("2014", START + timedelta(days=7, hours=1))
+    now = domain.to_ms(world.now)
+    seen = domain.forecast(world.tenant, now, now + 8 * DAY_MS)
+    told = [(event.body["at"], line(event)) for event in seen.events]
+    assert told == [
+        ("2013-11-22T09:00:00.000Z", "seat_revoked ben time (grace_expired)"),
+        ("2013-11-22T10:00:00.000Z", "period_started (period_began)"),
+        ("2013-11-23T09:00:00.000Z", "seat_revoked cid time (grace_expired)"),
+    ]
+    assert [(pool["active"], pool["flagged"]) for pool in seen.pools] == [(1, 0)]
+    assert dict(world.tenant.rows()) == world.rows
+    domain.check_all(world.tenant)
+    (half,) = domain.forecast(world.tenant, now, now + 6 * DAY_MS).pools
+    assert half["flagged"] == 1
+
+
+def test_a_tick_settles_at_most_its_limit_and_the_next_one_the_rest() -> None:
+    world = World()
+    world.pool("time", 1)
+    for user in ("ada", "ben", "cid", "dan"):
+        world.need(user, "time")
+    world.now += timedelta(days=7)
+    assert world.tick(limit=2) == ["seat_revoked ben time (grace_expired)", "seat_revoked cid time (grace_expired)"]
+    assert world.tick(limit=2) == ["seat_revoked dan time (grace_expired)"]
+    assert world.tenant.tick_due() is None
+
+
+def test_event_numbers_go_on_over_the_tenants_of_a_tick() -> None:
+    world = World()
+    world.pool("time", 1)
+    world.need("ada", "time")
+    world.need("ben", "time")
+    decision = domain.decide_tick(world.tenant, "t", 0, 50, domain.to_ms(world.now) + 8 * DAY_MS, n=7)
+    assert [event.n for event in decision.events] == [7]
+
+
+def test_the_engines_own_answers_fit_their_schemas() -> None:
+    world = company()
+    command = domain.Command("c", USERS, "acme", None, 3, 8)
+    events = [
+        domain.failed(world.tenant, command, 0, "3-8"),
+        domain.settle_failed(world.tenant, "t", 3, 8, 0, 5, "3-8"),
+        domain.rejected(command, None, 0, seats_v1.Reason.UNREADABLE, "modules", "x" * 500, "a list"),
+    ]
+    for event in events:
+        registry.REGISTRY[event.type].model.model_validate_json(orjson.dumps(event.body))
+        domain.evolve(world.replica, "acme", domain.Event(event.type, orjson.loads(orjson.dumps(event.body)), event.n))
+    assert dict(world.replica["acme"].rows()) == world.rows
+    assert events[1].n == 5
+    assert len(events[2].body["value"]) == 200
+
+
+def test_unknown_events_and_fields_change_nothing_in_a_replay() -> None:
+    world = company()
+    body = {**world.events[0].body, "later": 1, "pools": []}
+    domain.evolve(world.replica, "acme", domain.Event("seatpool.seats.v1.of_a_later_version", body, 0))
+    domain.evolve({}, "acme", domain.Event("seatpool.seats.v1.seat_granted", body, 0))
+    assert dict(world.replica["acme"].rows()) == world.rows
+
+
+# Laws ------------------------------------------------------------------------------------------------------------------
+
+
+def broken(world: World, key: str, **fields: object) -> domain.Tenant:
+    """The tenant as a table with one wrong row would have it."""
+    rows = dict(world.rows)
+    rows[key] = rows[key]._replace(**fields)
+    return domain.load(rows.items())["acme"]
+
+
+def test_the_laws_catch_an_over_full_pool_a_flag_beside_a_free_licence_and_a_forgotten_queue() -> None:
+    world = company()
+    pool = domain.pool_key("acme", "time")
+    with pytest.raises(domain.LawBroken, match="2 active and 1 held on 1 licences"):
+        domain.check_laws(broken(world, pool, licences=1, next_period=1), ["time"])
+    with pytest.raises(domain.LawBroken, match="flagged while"):
+        domain.check_laws(broken(world, pool, licences=9), ["time"])
+    world.need("eve", "docs")
+    with pytest.raises(domain.LawBroken, match="somebody waits"):
+        domain.check_laws(broken(world, domain.pool_key("acme", "docs"), licences=9), ["docs"])
+    with pytest.raises(domain.LawBroken, match="for the next period"):
+        domain.check_laws(broken(world, pool, next_period=9), ["time"])
+
+
+def test_the_full_check_catches_a_wrong_count_a_lost_deadline_and_a_seat_without_a_pool() -> None:
+    world = company()
+    tenant = domain.load(world.rows.items())["acme"]
+    tenant.pools["docs"].waiting += 1
+    with pytest.raises(domain.LawBroken, match="counted"):
+        domain.check_all(tenant)
+    tenant = domain.load(world.rows.items())["acme"]
+    tenant.administrators.add("ada")
+    with pytest.raises(domain.LawBroken, match="administrators"):
+        domain.check_all(tenant)
+    rows = {key: row for key, row in world.rows.items() if key != domain.pool_key("acme", "docs")}
+    with pytest.raises(domain.LawBroken, match="without a pool"):
+        domain.check_all(domain.load(rows.items())["acme"])
+
+
+# Fan-out and speed -----------------------------------------------------------------------------------------------------
+
+
+def crowd(people: int, licences: int) -> tuple[dict[str, domain.Tenant], int]:
+    """A pool of that many people, by rows: faster than by commands."""
+    tenants: dict[str, domain.Tenant] = {}
+    opened = domain.Command("c1", USERS, "acme", seats_v1.OpenTenant(number=1, clock="real"), 0, 1)
+    domain.decide(tenants, opened, 0)
+    pool = seats_v1.OpenPool(number=1, module="time", base=True, licences=licences)
+    domain.decide(tenants, domain.Command("c2", "invoicing", "acme", pool, 0, 2), 0)
+    rows = dict(tenants["acme"].rows())
+    for n in range(people):
+        seat = domain.Seat("active", (n + 3) << 24)
+        rows[domain.user_key("acme", f"u{n}")] = domain.UserRow(("time",), {"time": seat}, 1, "c", n + 3, n)
+    return domain.load(rows.items()), people + 3
+
+
+def test_a_cut_of_twenty_thousand_and_the_purchase_that_clears_them() -> None:
+    tenants, offset = crowd(30_000, 30_000)
+    empty = seats_v1.Expected()
+    items = (seats_v1.LicenceCount(module="time", quantity=20_000),)
+    cut = seats_v1.ReduceLicences(number=2, order="o1", items=items, expected=empty)
+    decision = domain.decide(tenants, domain.Command("cut", "invoicing", "acme", cut, 0, offset), 0)
+    assert len(decision.changed) == 20_003  # people, pool, order, the sender's number
+    assert decision.events[1].user == "u29999"
+    buy = seats_v1.AddLicences(number=3, order="o2", items=items, expected=empty, approved_at=START)
+    decision = domain.decide(tenants, domain.Command("buy", "invoicing", "acme", buy, 0, offset + 1), 0)
+    assert len(decision.events) == 20_001
+    assert decision.events[1].user == "u29999"  # the oldest flag, then log order: the cut took the newest people first
+    domain.check_all(tenants["acme"])
+
+
+def test_deciding_does_not_grow_with_the_pool() -> None:
+    """The count of people multiplied by a hundred costs nothing that grows with it: far less than twice the time."""
+
+    def seconds(people: int) -> float:
+        tenants, offset = crowd(people, people + 2_000)
+        clock = domain.to_ms(START)
+        best = float("inf")
+        for attempt in range(5):
+            commands = [
+                domain.Command(
+                    f"c{attempt}-{n}",
+                    USERS,
+                    "acme",
+                    seats_v1.AssignSeats(user=f"n{n}", revision=attempt + 1, modules=modules, created_at=START, reason="hired"),
+                    0,
+                    offset + attempt * 400 + n,
+                )
+                for n in range(400)
+                for modules in ((("time",), ())[attempt % 2],)
+            ]
+            began = time.process_time()
+            for command in commands:
+                domain.decide(tenants, command, clock)
+            best = min(best, time.process_time() - began)
+        return best
+
+    small, large = seconds(500), seconds(50_000)
+    assert large < 4 * small, f"{small:.4f} s with 500 people, {large:.4f} s with 50,000"

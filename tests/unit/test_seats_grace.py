@@ -1,0 +1,347 @@
+"""Flags, graces, revocations and how they end: T5 T6, the last administrator, the total orders."""
+
+from datetime import timedelta
+
+import pytest
+
+from services.seats import domain
+from tests.support.seat_world import START, World
+
+WEEK = timedelta(days=7)
+
+
+def full(**policies: object) -> World:
+    """`time` is a base module with two licences, both taken."""
+    world = World()
+    world.pool("time", 2, base=True, **policies)
+    world.pool("docs", 5)
+    world.need("ada", "time", created_at=START - timedelta(days=3))
+    world.need("ben", "time", created_at=START - timedelta(days=2))
+    return world
+
+
+def test_T5_over_the_limit_it_is_allowed_and_marked() -> None:
+    world = full()
+    expected = ["seats_assigned cid: time=flagged/over_limit"]
+    assert world.need("cid", "time") == expected
+    assert world.deadline("cid", "time") == WEEK
+    assert world.event("seats_assigned")["modules"][0]["deadline"] == "2013-11-22T09:00:00.000Z"
+
+
+def test_T5_flag_cap_is_the_most_at_once() -> None:
+    world = full(flag_cap=1)
+    world.need("cid", "time")
+    expected = ["seats_refused dan: time=refused/flag_cap"]
+    assert world.need("dan", "time") == expected
+
+
+def test_T6_flagged_seat_is_revoked_after_seven_days_and_not_a_millisecond_before() -> None:
+    world = full()
+    world.need("cid", "time")
+    assert world.wait(days=7, milliseconds=-1) == []
+    expected = ["seat_revoked cid time (grace_expired)"]
+    assert world.wait(milliseconds=1) == expected
+    assert world.event("seat_revoked")["base"] is True
+    assert world.event("seat_revoked")["prev"] == {"partition": 0, "offset": 6}
+
+
+@pytest.mark.parametrize("grace", ["PT1S", "P2W", "P1DT12H", "PT90M"])
+def test_T6_the_grace_is_a_policy_in_exact_seconds(grace: str) -> None:
+    world = full(grace=grace)
+    world.need("cid", "time")
+    assert world.deadline("cid", "time") == timedelta(milliseconds=domain.duration_ms(grace) or 0)
+
+
+def test_T6_whatever_command_comes_first_settles_what_fell_due() -> None:
+    world = full()
+    world.need("cid", "time")
+    world.now += WEEK
+    expected = ["seat_revoked cid time (grace_expired)", "policy_changed docs (policy_set)"]
+    assert world.policy("docs", over_limit="wait") == expected
+    assert [event.body["role"] for event in world.events] == ["settled", "answer"]
+
+
+def test_T6_each_flag_has_its_own_deadline() -> None:
+    world = full()
+    world.need("cid", "time")
+    world.wait(days=3)
+    world.need("dan", "time")
+    expected = ["seat_revoked cid time (grace_expired)"]
+    assert world.wait(days=4) == expected
+    assert world.deadline("dan", "time") == timedelta(days=3)
+
+
+def test_T6_a_repeated_need_does_not_renew_the_grace() -> None:
+    world = full()
+    world.need("cid", "time")
+    world.wait(days=5)
+    expected = ["seats_assigned cid: time=flagged"]
+    assert world.need("cid", "time", priority=1) == expected
+    assert world.deadline("cid", "time") == timedelta(days=2)
+
+
+def test_T6_a_revoked_seat_is_answered_revoked_until_it_is_reactivated() -> None:
+    world = full()
+    world.need("cid", "time")
+    world.wait(days=40)
+    expected = ["seats_refused cid: time=revoked/revoked docs=refused/base_module_refused"]
+    assert world.need("cid", "time", "docs") == expected
+    expected = ["seats_assigned cid: time=flagged/over_limit docs=active/licence_free"]
+    assert world.need("cid", "time", "docs", reactivate=("time",)) == expected
+    assert world.deadline("cid", "time") == WEEK
+
+
+def test_T6_revoked_elsewhere_the_rest_is_decided_without_it() -> None:
+    world = World()
+    world.pool("time", 1, base=True)
+    world.pool("docs", 1)
+    world.pool("plan", 2)
+    world.need("ada", "docs")
+    world.need("ben", "time", "docs")
+    world.wait(days=7)
+    assert world.seats("time") == {"ben": "active"}
+    expected = ["seats_assigned ben: time=active docs=revoked/revoked plan=active/licence_free"]
+    assert world.need("ben", "time", "docs", "plan") == expected
+
+
+def test_T6_the_memory_ends_when_a_command_no_longer_names_the_module() -> None:
+    world = full()
+    world.need("cid", "time")
+    world.wait(days=40)
+    world.need("cid")
+    expected = ["seats_assigned cid: time=flagged/over_limit"]
+    assert world.need("cid", "time") == expected
+
+
+def test_T6_who_gives_a_flagged_seat_up_and_asks_again_keeps_its_deadline() -> None:
+    world = full()
+    world.need("cid", "time")
+    world.wait(days=2)
+    world.need("cid")
+    world.wait(days=2)
+    expected = ["seats_assigned cid: time=flagged/over_limit"]
+    assert world.need("cid", "time") == expected
+    assert world.deadline("cid", "time") == timedelta(days=3)
+    assert world.event("seats_assigned")["modules"][0]["since"] == "2013-11-15T09:00:00.000Z"
+
+
+def test_T6_grace_used_when_the_kept_deadline_has_passed_and_nothing_is_free() -> None:
+    world = full()
+    world.need("cid", "time")
+    world.need("cid")
+    world.wait(days=7)
+    expected = ["seats_refused cid: time=refused/grace_used"]
+    assert world.need("cid", "time") == expected
+    world.need("ben")
+    expected = ["seats_assigned cid: time=active/licence_free", "pool_at_limit time (limit_reached)"]
+    assert world.need("cid", "time") == expected
+
+
+def test_T6_a_reactivation_within_thirty_days_of_the_flag_does_not_renew_it_either() -> None:
+    world = full()
+    world.need("cid", "time")
+    world.wait(days=30)
+    expected = ["seats_refused cid: time=refused/grace_used"]
+    assert world.need("cid", "time", reactivate=("time",)) == expected
+
+
+def test_T6_thirty_days_after_the_flag_it_is_forgotten() -> None:
+    world = full()
+    world.need("cid", "time")
+    world.wait(days=30, milliseconds=1)
+    expected = ["seats_assigned cid: time=flagged/over_limit"]
+    assert world.need("cid", "time", reactivate=("time",)) == expected
+    assert world.deadline("cid", "time") == WEEK
+
+
+def test_T6_a_flag_cleared_by_a_licence_is_over() -> None:
+    world = full()
+    world.need("cid", "time")
+    world.wait(days=5)
+    world.buy(time=1)
+    world.need("cid")
+    world.need("dan", "time")
+    expected = ["seats_assigned cid: time=flagged/over_limit"]
+    assert world.need("cid", "time") == expected
+    assert world.deadline("cid", "time") == WEEK
+
+
+def test_T6_out_of_a_base_module_a_person_gives_up_all_other_seats() -> None:
+    world = full()
+    world.pool("plan", 1)
+    world.need("cid", "time", "docs", "plan")
+    world.need("dan", "plan")  # flagged behind cid
+    world.wait(days=6)
+    expected = [
+        "seat_revoked cid time (grace_expired)",
+        "seat_released cid docs (base_module_revoked)",
+        "seat_released cid plan (base_module_revoked)",
+        "seat_flag_cleared dan plan (seat_released)",
+    ]
+    assert world.wait(days=1) == expected
+    assert world.seats("plan") == {"dan": "active"}
+
+
+def test_T6_out_of_another_module_only_that_is_withdrawn() -> None:
+    world = World()
+    world.pool("time", 3, base=True)
+    world.pool("docs", 1)
+    world.need("ada", "docs")
+    world.need("ben", "time", "docs")
+    expected = ["seat_revoked ben docs (grace_expired)"]
+    assert world.wait(days=7) == expected
+    assert world.seats("time") == {"ben": "active"}
+
+
+def test_T6_a_later_flag_has_its_full_grace_also_one_set_by_a_cut() -> None:
+    world = full()
+    world.need("cid", "time")
+    world.need("cid")  # gave a flag up
+    world.buy(time=1)
+    world.need("cid", "time")
+    world.wait(days=6)
+    expected = ["licences_reduced (ordered)", "seat_flagged cid time (reduction)", "pool_at_limit time (limit_reached)"]
+    world.need("ben")
+    world.need("ada", "time")
+    assert world.cut(time=2) == expected
+    assert world.deadline("cid", "time") == WEEK
+
+
+def test_a_freed_licence_clears_the_oldest_flag_then_log_order() -> None:
+    world = full()
+    for user in ("cid", "dan", "eve"):
+        world.need(user, "time")  # all at one instant
+    expected = ["seat_flag_cleared cid time (seat_released)", "seats_assigned ada:"]
+    assert world.need("ada") == expected
+    expected = ["licences_added (ordered)", "seat_flag_cleared dan time (licence_bought)"]
+    assert world.buy(time=1) == expected
+    assert world.seats("time") == {"ben": "active", "cid": "active", "dan": "active", "eve": "flagged"}
+
+
+def test_a_kept_flag_is_as_old_as_it_was() -> None:
+    world = full()
+    world.need("cid", "time")
+    world.wait(hours=1)
+    world.need("dan", "time")
+    world.need("cid")
+    world.need("cid", "time")  # again, later than dan, with the older flag
+    expected = ["seat_flag_cleared cid time (seat_released)", "seats_assigned ada:"]
+    assert world.need("ada") == expected
+
+
+def test_a_purchase_that_covers_some_leaves_the_other_deadlines() -> None:
+    world = full()
+    for user in ("cid", "dan"):
+        world.need(user, "time")
+    world.wait(days=3)
+    world.buy(time=1)
+    assert world.deadline("dan", "time") == timedelta(days=4)
+
+
+def test_at_one_instant_holds_end_before_graces_then_the_period_then_log_order() -> None:
+    world = full(grace="P2D")
+    world.need("ada")
+    world.need("hal", "time", hold_until=START + timedelta(days=2))
+    world.need("cid", "time")
+    world.need("dan", "time")
+    world.schedule("2014", START + timedelta(days=2))
+    expected = [
+        "hold_expired hal time (hold_expired)",
+        "seat_flag_cleared cid time (licence_free)",
+        "seat_revoked dan time (grace_expired)",
+        "period_started (period_began)",
+    ]
+    assert world.wait(days=2) == expected
+
+
+def test_a_flag_set_while_settling_runs_from_the_settlement() -> None:
+    world = full()
+    world.next_period(time=1)
+    world.schedule("2014", START + timedelta(days=1))
+    expected = ["period_started (period_began)", "seat_flagged ben time (reduction)"]
+    assert world.wait(days=3) == expected  # nothing came for two days
+    assert world.deadline("ben", "time") == WEEK
+
+
+def test_nothing_expires_because_the_clock_stands_or_goes_back() -> None:
+    world = full()
+    world.need("cid", "time")
+    assert world.wait(days=-1) == []
+    assert world.wait(days=1) == []
+
+
+# The last administrator ------------------------------------------------------------------------------------------------
+
+
+def with_administrator() -> World:
+    """ada administers and is flagged; ben and cid are active, cid created later."""
+    world = World()
+    world.pool("time", 2, base=True)
+    world.need("ben", "time", created_at=START - timedelta(days=2))
+    world.need("cid", "time", created_at=START - timedelta(days=1))
+    return world
+
+
+def test_the_last_administrator_is_not_flagged_the_newest_other_is() -> None:
+    world = with_administrator()
+    expected = ["seats_assigned ada: time=active/last_administrator", "seat_flagged cid time (last_administrator)"]
+    assert world.need("ada", "time", administrator=True) == expected
+    assert world.deadline("cid", "time") == WEEK
+
+
+def test_the_last_administrator_is_looked_at_again_when_the_flag_falls_due() -> None:
+    world = with_administrator()
+    world.need("dan", "time", administrator=True)  # takes cid's place
+    world.need("ada", "time", administrator=True)  # flagged as anybody: dan is there
+    world.need("dan", "time")  # administers no longer
+    world.buy(time=1)  # clears cid
+    world.wait(days=6)
+    expected = ["seat_flag_cleared ada time (last_administrator)", "seat_flagged dan time (last_administrator)"]
+    assert world.wait(days=1) == expected
+    assert world.deadline("dan", "time") == WEEK
+
+
+def test_the_last_administrator_alone_has_a_flag_without_deadline() -> None:
+    world = World()
+    world.pool("time", 1, base=True)
+    world.need("hal", "time", hold_until=START + timedelta(days=20))
+    expected = ["seats_assigned ada: time=flagged/last_administrator"]
+    assert world.need("ada", "time", administrator=True) == expected
+    assert world.deadline("ada", "time") is None
+    assert world.wait(days=19) == []
+    expected = ["hold_expired hal time (hold_expired)", "seat_flag_cleared ada time (licence_free)"]
+    assert world.wait(days=1) == expected
+
+
+def test_the_last_administrator_is_passed_over_by_a_cut() -> None:
+    world = World()
+    world.pool("time", 3, base=True)
+    world.need("ada", "time", administrator=True, created_at=START)
+    world.need("ben", "time", created_at=START - timedelta(days=1))
+    expected = ["licences_reduced (ordered)", "seat_flagged ben time (reduction)", "pool_at_limit time (limit_reached)"]
+    assert world.cut(time=2) == expected
+    assert world.seats("time") == {"ada": "active", "ben": "flagged"}
+
+
+def test_the_last_administrator_is_flagged_like_anybody_outside_base_modules() -> None:
+    world = World()
+    world.pool("time", 3, base=True)
+    world.pool("docs", 1)
+    world.need("ben", "docs")
+    world.need("ada", "time", "docs", administrator=True)
+    expected = ["seat_revoked ada docs (grace_expired)"]
+    assert world.wait(days=7) == expected
+
+
+def test_of_two_administrators_due_at_one_instant_the_first_goes_the_other_stays() -> None:
+    world = with_administrator()
+    world.need("dan", "time", administrator=True)
+    world.need("ada", "time", administrator=True)
+    world.need("eve", "time", administrator=True)
+    world.need("dan")  # clears cid
+    expected = [
+        "seat_revoked ada time (grace_expired)",
+        "seat_flag_cleared eve time (last_administrator)",
+        "seat_flagged cid time (last_administrator)",
+    ]
+    assert world.wait(days=7) == expected

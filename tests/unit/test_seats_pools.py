@@ -1,0 +1,418 @@
+"""Licences, periods, marks, closing: T-, B-, E- and M-rules that seats decides, and input that makes no sense."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from services.seats import domain
+from shared.schemas import seats_v1
+from tests.support.seat_world import INVOICING, START, World
+
+
+def company(licences: int = 2, *people: str, **policies: object) -> World:
+    """`docs` with these people, each created a day after the one before."""
+    world = World()
+    world.pool("docs", licences, **policies)
+    for index, user in enumerate(people):
+        world.need(user, "docs", created_at=START - timedelta(days=100 - index))
+    return world
+
+
+# Buying ----------------------------------------------------------------------------------------------------------------
+
+
+def test_T8_B5_an_order_that_still_fits_is_carried_out() -> None:
+    world = company(2)
+    assert world.buy(docs=3) == ["licences_added (ordered)"]
+    assert world.licences("docs") == (5, 5)
+
+
+@pytest.mark.parametrize("field", ["period", "licences", "next_period"])
+def test_T8_an_order_that_no_longer_fits_is_refused_not_repriced(field: str) -> None:
+    world = company(5)
+    expected = world.expected({"docs": 1}, "2012" if field == "period" else None)
+    if field == "licences":
+        world.cut(docs=1)
+    if field == "next_period":
+        world.next_period(docs=3)
+    before = world.licences("docs")
+    assert world.buy(docs=1, expected=expected) == ["order_refused (expected_differs)"]
+    refused = world.event("order_refused")
+    assert refused["actual"]["pools"] == [{"module": "docs", "licences": before[0], "next_period": before[1]}]
+    assert world.licences("docs") == before
+
+
+def test_T21_buying_sets_the_next_number_to_the_new_total() -> None:
+    world = company(5)
+    world.next_period(docs=2)
+    world.buy(docs=1)
+    assert world.licences("docs") == (6, 6)
+
+
+def test_B10_buying_creates_nobody() -> None:
+    world = company(2)
+    world.buy(docs=3)
+    assert world.seats("docs") == {}
+
+
+def test_an_order_is_applied_once_whatever_its_sender_repeats() -> None:
+    world = company(2)
+    world.buy("o-1", docs=1)
+    assert world.again() == ["command_ignored (duplicate)"]
+    assert world.buy("o-1", docs=1) == ["command_ignored (duplicate)"]
+    assert world.event("command_ignored")["order"] == "o-1"
+    assert world.licences("docs") == (3, 3)
+
+
+def test_an_order_for_several_modules_is_carried_out_whole_or_not() -> None:
+    world = company(2)
+    world.pool("plan", 1)
+    assert world.buy(docs=1, plan=1) == ["licences_added (ordered)"]
+    assert world.buy(docs=1, nowhere=1) == ["order_refused (unknown_module)"]
+    assert (world.licences("docs"), world.licences("plan")) == ((3, 3), (2, 2))
+
+
+def test_a_purchase_restores_who_was_revoked_since_its_approval_before_flags_and_queue() -> None:
+    world = company(1, "ada", grace="P1D")
+    world.need("ben", "docs")
+    world.wait(hours=1)
+    world.need("cid", "docs")
+    world.wait(hours=23, minutes=30)  # ben is revoked
+    approved = world.now - timedelta(minutes=30)
+    world.need("dan", "docs")  # flagged
+    world.policy("docs", over_limit="wait")
+    world.need("eve", "docs")  # waits
+    world.wait(hours=1)  # cid is revoked
+    expected = ["licences_added (ordered)", "seat_granted ben docs (restored)", "seat_granted cid docs (restored)"]
+    assert world.buy(docs=2, approved=approved) == expected
+    expected = ["licences_added (ordered)", "seat_flag_cleared dan docs (licence_bought)", "seat_granted eve docs (licence_bought)"]
+    assert world.buy(docs=2)[:3] == expected
+
+
+def test_a_purchase_does_not_restore_who_was_revoked_before_it_or_needs_it_no_more() -> None:
+    world = company(1, "ada", grace="P1D")
+    world.need("ben", "docs")
+    world.need("cid", "docs")
+    world.wait(days=1)
+    world.need("cid")
+    approved = world.now
+    assert world.buy(docs=1, approved=approved + timedelta(milliseconds=1)) == ["licences_added (ordered)"]
+    expected = ["licences_added (ordered)", "seat_granted ben docs (restored)"]
+    assert world.buy(docs=1, approved=approved)[:2] == expected
+
+
+def test_a_purchase_settles_first_and_restores_whom_that_revoked() -> None:
+    world = company(1, "ada", grace="P1D")
+    world.need("ben", "docs")
+    world.now += timedelta(days=2)  # no tick came
+    expected = ["seat_revoked ben docs (grace_expired)", "licences_added (ordered)", "seat_granted ben docs (restored)"]
+    assert world.buy(docs=1, approved=world.now - timedelta(hours=1)) == expected
+
+
+def test_a_purchase_restores_into_an_add_on_only_who_is_not_out_of_a_base_module() -> None:
+    world = World()
+    world.pool("time", 1, base=True, grace="P2D")
+    world.pool("docs", 1, grace="P1D")
+    world.need("ada", "time", "docs")
+    world.need("ben", "time", "docs")
+    world.wait(days=2)
+    assert world.buy(docs=1, approved=START) == ["licences_added (ordered)"]
+    expected = ["licences_added (ordered)", "seat_granted ben time (restored)", "seat_granted ben docs (restored)"]
+    world.need("cid")
+    assert world.buy(docs=1, time=1, approved=START)[:3] == expected
+
+
+# Reducing --------------------------------------------------------------------------------------------------------------
+
+
+def test_T17_a_reduction_below_use_flags_the_most_recently_created_with_a_full_grace() -> None:
+    world = company(4, "ada", "ben", "cid")
+    expected = [
+        "licences_reduced (ordered)",
+        "seat_flagged cid docs (reduction)",
+        "seat_flagged ben docs (reduction)",
+        "pool_at_limit docs (limit_reached)",
+    ]
+    assert world.cut(docs=3) == expected
+    assert world.deadline("cid", "docs") == timedelta(days=7)
+
+
+def test_T17_of_those_created_at_one_time_the_seat_decided_last_goes_first() -> None:
+    world = company(3)
+    for user in ("zoe", "ada", "ben"):
+        world.need(user, "docs")
+    assert world.cut(docs=1)[1] == "seat_flagged ben docs (reduction)"
+    assert world.cut(docs=1)[1] == "seat_flagged ada docs (reduction)"
+
+
+def test_B12_B13_M8_A8_under_block_it_is_refused_naming_how_many_seats_to_free() -> None:
+    world = company(4, "ada", "ben", "cid", reduce_below_use="block")
+    assert world.cut(docs=3) == ["reduction_refused docs (below_use)"]
+    assert world.event("reduction_refused")["must_free"] == 2
+    assert world.next_period(docs=1) == ["reduction_refused docs (below_use)"]
+    assert world.cut(docs=1) == ["licences_reduced (ordered)", "pool_at_limit docs (limit_reached)"]
+
+
+def test_M8_a_reduction_at_once_lowers_the_next_number_to_what_is_left() -> None:
+    world = company(4)
+    world.cut(docs=1)
+    assert world.licences("docs") == (3, 3)
+    world.next_period(docs=1)
+    world.cut(docs=1)
+    assert world.licences("docs") == (2, 1)
+
+
+def test_T2_T12_T13_T14_T15_the_next_number_as_often_as_one_likes() -> None:
+    world = company(4)
+    for number in (1, 4, 2, 3):
+        assert world.next_period(docs=number) == ["reduction_scheduled (scheduled)"]
+        assert world.licences("docs") == (4, number)
+
+
+def test_T18_M15_the_confirmation_lists_who_would_be_flagged() -> None:
+    world = company(4, "ada", "ben", "cid", "dan")
+    world.next_period(docs=2)
+    assert world.event("reduction_scheduled")["would_flag"] == [{"module": "docs", "users": ["dan", "cid"], "count": 2}]
+    assert set(world.seats("docs").values()) == {"active"}
+
+
+def test_T11_T16_B11_B14_it_takes_effect_when_the_period_begins() -> None:
+    world = company(3, "ada", "ben")
+    world.next_period(docs=1)
+    world.schedule("2014", START + timedelta(days=16))
+    assert world.wait(days=16, milliseconds=-1) == []
+    expected = ["period_started (period_began)", "seat_flagged ben docs (reduction)", "pool_at_limit docs (limit_reached)"]
+    assert world.wait(milliseconds=1) == expected
+    assert world.event("period_started")["period"] == "2014"
+    assert world.event("period_started")["pools"][0]["licences"] == 1
+    assert world.licences("docs") == (1, 1)
+
+
+def test_B12_under_block_use_that_grew_before_the_period_limits_the_reduction() -> None:
+    world = company(5, "ada", reduce_below_use="block")
+    world.next_period(docs=2)
+    for user in ("ben", "cid", "dan"):
+        world.need(user, "docs")
+    world.schedule("2014", START + timedelta(days=1))
+    assert world.wait(days=1) == ["period_started (reduction_limited)", "pool_at_limit docs (limit_reached)"]
+    assert world.event("period_started")["reduction_limited"] == ["docs"]
+    assert world.licences("docs") == (4, 4)
+
+
+def test_B12_under_block_flags_stay_flags_when_the_period_begins() -> None:
+    world = company(2, "ada", "ben", "cid", grace="P9D")
+    world.policy("docs", reduce_below_use="block")
+    world.schedule("2014", START + timedelta(days=1))
+    assert world.wait(days=1) == ["period_started (period_began)"]
+    assert world.seats("docs") == {"ada": "active", "ben": "active", "cid": "flagged"}
+
+
+def test_a_period_that_should_have_begun_begins_in_the_same_decision() -> None:
+    world = company(2)
+    expected = ["period_scheduled (scheduled)", "period_started (period_began)"]
+    assert world.schedule("2013-11", START - timedelta(days=14)) == expected
+    assert world.buy(docs=1, expected=world.expected({"docs": 1}, None)) == ["order_refused (expected_differs)"]
+
+
+def test_a_period_scheduled_again_begins_at_its_new_time() -> None:
+    world = company(2)
+    world.schedule("2014", START + timedelta(days=1))
+    world.schedule("2014", START + timedelta(days=2))
+    assert world.wait(days=1) == []
+    assert world.wait(days=1) == ["period_started (period_began)"]
+    assert world.schedule("2014", START) == ["command_rejected (invalid_value)"]
+    world.schedule("2015", START + timedelta(days=9))
+    assert world.schedule("2016", START + timedelta(days=9)) == ["command_rejected (invalid_time)"]
+
+
+# Closing ---------------------------------------------------------------------------------------------------------------
+
+
+def test_close_pool_now_releases_its_seats_and_serves_who_waited_for_it_besides() -> None:
+    world = company(1, "ada")
+    world.pool("plan", 2, over_limit="wait")
+    world.policy("docs", over_limit="wait")
+    world.need("ben", "docs", "plan")
+    expected = [
+        "pool_closed docs (pool_closed)",
+        "seat_released ada docs (pool_closed)",
+        "seat_released ben docs (pool_closed)",
+        "seat_granted ben plan (seat_released)",
+    ]
+    assert world.close("docs") == expected
+    assert world.need("ada", "docs") == ["seats_refused ada: docs=refused/unknown_module"]
+
+
+def test_T2_close_pool_at_the_periods_end_is_a_next_number_of_nothing() -> None:
+    world = company(2, "ada")
+    assert world.close("docs", "period_end") == ["pool_close_scheduled docs (scheduled)"]
+    assert world.licences("docs") == (2, 0)
+    world.schedule("2014", START + timedelta(days=1))
+    expected = ["period_started (period_began)", "pool_closed docs (period_began)", "seat_released ada docs (pool_closed)"]
+    assert world.wait(days=1) == expected
+
+
+@pytest.mark.parametrize("how", ["buy", "next_period"])
+def test_T2_T21_a_pool_that_closes_can_be_kept_after_all(how: str) -> None:
+    world = company(2)
+    world.close("docs", "period_end")
+    getattr(world, how)(docs=1)
+    world.schedule("2014", START + timedelta(days=1))
+    assert world.wait(days=1) == ["period_started (period_began)"]
+
+
+def test_a_pool_that_closes_does_not_live_on_by_an_expansion() -> None:
+    world = company(1, "ada", over_limit="expand")
+    world.close("docs", "period_end")
+    world.need("ben", "docs")
+    assert world.licences("docs") == (2, 0)
+
+
+# Marks -----------------------------------------------------------------------------------------------------------------
+
+
+def test_E8_A6_crossing_the_mark_and_reaching_the_limit_are_told_once_per_crossing() -> None:
+    world = company(4, warn_at="75%")
+    world.need("ada", "docs")
+    world.need("ben", "docs")
+    assert world.need("cid", "docs")[1:] == ["pool_near_limit docs (mark_crossed)"]
+    assert world.need("dan", "docs")[1:] == ["pool_at_limit docs (limit_reached)"]
+    world.need("dan")
+    assert world.need("dan", "docs")[1:] == ["pool_at_limit docs (limit_reached)"]  # the limit was left and reached again
+    assert world.need("eve", "docs")[1:] == []
+
+
+def test_E8_the_mark_is_armed_again_after_a_licence_above_it_was_free_for_a_day() -> None:
+    world = company(3, "ada", warn_at="1")
+    assert world.need("ben", "docs")[1:] == ["pool_near_limit docs (mark_crossed)"]
+    world.need("ben")
+    world.wait(hours=23)
+    assert world.need("ben", "docs")[1:] == []  # not long enough
+    world.need("ben")
+    assert world.wait(hours=24, milliseconds=-1) == []
+    assert world.wait(milliseconds=1) == ["warning_armed docs (free_for_a_day)"]
+    assert world.need("ben", "docs")[1:] == ["pool_near_limit docs (mark_crossed)"]
+
+
+def test_E8_another_mark_has_not_been_crossed_yet() -> None:
+    world = company(4, "ada", "ben", "cid", warn_at="2")
+    assert world.policy("docs", warn_at="1") == ["policy_changed docs (policy_set)", "pool_near_limit docs (mark_crossed)"]
+    assert world.policy("docs", warn_at="1") == ["policy_changed docs (policy_set)"]
+
+
+# Test clocks -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_test_clock_goes_by_clock_advanced_alone() -> None:
+    world = World(test=True)
+    world.pool("time", 1, base=True)
+    world.need("ada", "time")
+    world.need("ben", "time")
+    assert world.wait(days=30) == []
+    assert world.tenant.tick_due() is None
+    expected = ["seat_revoked ben time (grace_expired)", "clock_settled (clock_advanced)"]
+    assert world.clock(START + timedelta(days=7)) == expected
+    assert world.event("clock_settled")["at"] == "2013-11-22T09:00:00.000Z"
+    assert world.clock(START) == ["command_rejected (invalid_time)"]
+
+
+def test_a_real_clock_is_not_advanced() -> None:
+    assert World().clock(START + timedelta(days=1)) == ["command_rejected (not_a_test_clock)"]
+
+
+# Input that makes no sense ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [0, -1, 10_000_001])
+def test_bad_input_counts(number: int) -> None:
+    world = company(4)
+    assert world.pool("plan", number) == ["command_rejected (invalid_count)"]
+    assert world.buy(docs=number) == ["command_rejected (invalid_count)"]
+    assert world.event("command_rejected")["field"] == "items.0.quantity"
+    assert world.event("command_rejected")["order"] == "o3"
+    assert world.cut(docs=number) == ["command_rejected (invalid_count)"]
+
+
+def test_bad_input_no_items_or_one_module_twice() -> None:
+    world = company(4)
+    assert world.buy() == ["command_rejected (invalid_count)"]
+    items = world.items({"docs": 1}) * 2
+    command = seats_v1.AddLicences(number=9, order="o", items=items, expected=world.expected({}), approved_at=START)
+    assert world.send(command, INVOICING) == ["command_rejected (invalid_count)"]
+
+
+def test_bad_input_unknown_modules() -> None:
+    world = company(4)
+    expected = ["command_rejected (unknown_module)"]
+    assert world.policy("plan", grace="P1D") == expected
+    assert world.close("plan") == expected
+    assert world.buy(plan=1) == ["order_refused (unknown_module)"]
+    assert world.cut(plan=1) == ["reduction_refused plan (unknown_module)"]
+    assert world.next_period(plan=1) == ["reduction_refused plan (unknown_module)"]
+
+
+def test_bad_input_a_next_number_above_the_licences() -> None:
+    world = company(4)
+    assert world.next_period(docs=5) == ["reduction_refused docs (above_licences)"]
+    assert world.next_period(docs=-1) == ["command_rejected (invalid_count)"]
+    assert world.cut(docs=5) == ["reduction_refused docs (above_licences)"]
+
+
+def test_bad_input_a_reduction_to_nothing_says_how_to_terminate() -> None:
+    world = company(4)
+    assert world.next_period(docs=0) == ["reduction_refused docs (terminate_instead)"]
+    assert "close_pool" in world.event("reduction_refused")["instead"]
+    assert world.cut(docs=4) == ["reduction_refused docs (terminate_instead)"]
+
+
+def test_bad_input_a_reduction_whose_expectation_no_longer_holds() -> None:
+    world = company(4)
+    expected = world.expected({"docs": 1})
+    world.buy(docs=1)
+    assert world.cut(docs=1, expected=expected) == ["reduction_refused (expected_differs)"]
+    assert world.event("reduction_refused")["actual"]["pools"][0]["licences"] == 5
+    assert world.next_period(docs=1, expected=expected) == ["reduction_refused (expected_differs)"]
+
+
+@pytest.mark.parametrize("grace", ["P1M", "P1Y", "P0D", "PT0S", "7 days", "", "P", "PT", "P1DT", "-P1D", "P1.5D", "P99999D"])
+def test_bad_input_graces(grace: str) -> None:
+    world = company(4)
+    assert world.policy("docs", grace=grace) == ["command_rejected (invalid_duration)"]
+    assert "months and years" in world.event("command_rejected")["expected"]
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [{"over_limit": "maybe"}, {"flag_cap": -1}, {"expand_cap": -1}, {"reduce_below_use": "ask"}, {"reduce_at": "later"}]
+    + [{"warn_at": mark} for mark in ("0%", "101%", "some", "-1", "1.5", "")],
+)
+def test_bad_input_policies(policy: dict[str, object]) -> None:
+    world = company(4)
+    assert world.policy("docs", **policy) == ["command_rejected (invalid_policy)"]
+    assert world.pool("plan", 1, **policy) == ["command_rejected (invalid_policy)"]
+    assert world.event("command_rejected")["field"] == f"policies.{next(iter(policy))}"
+
+
+def test_bad_input_dates_and_words() -> None:
+    world = company(4)
+    assert world.close("docs", "tomorrow") == ["command_rejected (invalid_value)"]
+    far = datetime.fromisoformat("9999-01-01T00:00:00Z")
+    assert world.schedule("2014", far) == ["command_rejected (invalid_time)"]
+    assert world.need("ada", "docs", hold_until=far) == ["seats_refused ada: docs=refused/hold_past"]
+
+
+@pytest.mark.parametrize(("clock", "at", "reason"), [("lunar", START, "invalid_value"), ("test", None, "invalid_time")])
+def test_bad_input_clocks(clock: str, at: datetime | None, reason: str) -> None:
+    world = World()
+    world.tenants.clear()
+
+    message = domain.Command("c", INVOICING, "acme", seats_v1.OpenTenant(number=1, clock=clock, at=at), 0, 1)
+    (event,) = domain.decide(world.tenants, message, 0).events
+    assert (event.type, event.body["reason"]) == ("seatpool.seats.v1.command_rejected", reason)
+    assert world.tenants == {}
+
+
+def test_a_pool_or_tenant_that_exists_is_not_opened_again() -> None:
+    world = company(4)
+    assert world.pool("docs", 1) == ["command_rejected (pool_exists)"]
+    assert world.send(seats_v1.OpenTenant(number=99, clock="real"), INVOICING) == ["command_rejected (tenant_exists)"]
