@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from shared.schemas import seats_v1 as seats
 from shared.schemas.hr_v1 import PersonChanged, PersonHired, PersonLeft
-from shared.schemas.seats_v1 import ModuleSeat, Position
+from shared.schemas.seats_v1 import ModuleSeat
 from shared.schemas.users_v1 import PersonAdded, PersonRepublished, TenantCreated, TenantRepublished
 from shared.schemas.users_v1 import PersonChanged as Changed
 from shared.schemas.users_v1 import PersonLeft as Left
@@ -188,7 +188,7 @@ async def test_a_source_that_is_not_on_the_allow_list_is_parked_and_the_rest_goe
 async def test_T6_a_base_revocation_deactivates_and_sends_nothing(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     user = await hire(bench, tenant, "ann")
-    at = Position(partition=(await bench.last_need(tenant, user)).partition, offset=900)
+    at = await bench.tick(tenant)
     await bench.decide(seats.SeatRevoked, tenant, at, "grace_expired", user=user, module="time", base=True, flagged_at=NOON)
     await bench.decide(seats.SeatReleased, tenant, at, "base_module_revoked", user=user, module="documents")
     person = await bench.until_person(
@@ -206,7 +206,7 @@ async def test_T6_a_base_revocation_deactivates_and_sends_nothing(bench: Bench) 
 async def test_another_module_revoked_is_withdrawn_and_stays_in_the_need(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     user = await hire(bench, tenant, "ann")
-    at = Position(partition=(await bench.last_need(tenant, user)).partition, offset=900)
+    at = await bench.tick(tenant)
     await bench.decide(seats.SeatRevoked, tenant, at, "grace_expired", user=user, module="documents", base=False, flagged_at=NOON)
     await bench.until_person(rest, tenant, "ann", status="active", modules={"documents": "withdrawn", "time": "active"})
     # Asked again without a reactivation, seats answers `revoked`: it stays what it was.
@@ -217,28 +217,24 @@ async def test_another_module_revoked_is_withdrawn_and_stays_in_the_need(bench: 
     command = await bench.last_need(tenant, user)
     assert isinstance(command.payload, seats.AssignSeats)
     assert command.payload.modules == ("documents", "time")
-    later = ModuleSeat(module="documents", state="revoked", reason="revoked"), ModuleSeat(module="time", state="active")
-    after = Position(partition=at.partition, offset=901)
-    need = seats.Need(modules=command.payload.modules, created_at=NOON)
-    await bench.decide(seats.SeatsAssigned, tenant, after, user=user, revision=command.payload.revision, need=need, modules=later)
+    await bench.answer(
+        command, ModuleSeat(module="documents", state="revoked", reason="revoked"), ModuleSeat(module="time", state="active")
+    )
     person = await bench.until_person(rest, tenant, "ann", pending=False, modules={"documents": "withdrawn", "time": "active"})
-    assert person["modules"][0]["position"]["offset"] == 901
+    assert person["modules"][0]["position"]["offset"] == command.offset
 
 
 async def test_E4_a_reactivation_names_the_modules_and_the_answer_activates(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     user = await hire(bench, tenant, "ann")
-    at = Position(partition=(await bench.last_need(tenant, user)).partition, offset=900)
+    at = await bench.tick(tenant)
     await bench.decide(seats.SeatRevoked, tenant, at, "grace_expired", user=user, module="time", base=True, flagged_at=NOON)
     await bench.until_person(rest, tenant, "ann", status="deactivated")
     await rest.post(f"/v1/tenants/{tenant}/people/{user}/reactivate")
     need = (await bench.until_needs(tenant, 2))[1]
     assert (need.reactivate, need.modules, need.revision, need.reason) == (("documents", "time"), ("documents", "time"), 2, "reactivated")
     assert (await bench.until_person(rest, tenant, "ann", status="deactivated"))["pending"]
-    active = tuple(ModuleSeat(module=module, state="active") for module in need.modules)
-    said = seats.Need(modules=need.modules, created_at=NOON)
-    later = Position(partition=at.partition, offset=901)
-    await bench.decide(seats.SeatsAssigned, tenant, later, "reactivated", user=user, revision=2, need=said, modules=active)
+    await bench.answer(await bench.last_need(tenant, user))
     await bench.until_person(rest, tenant, "ann", status="active", may_log_in=True, modules={"documents": "active", "time": "active"})
     assert [event.status for event in await bench.events(tenant, Changed)] == ["deactivated", "active"]
 
@@ -246,8 +242,7 @@ async def test_E4_a_reactivation_names_the_modules_and_the_answer_activates(benc
 async def test_a_restored_seat_ends_the_deactivation(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     user = await hire(bench, tenant, "ann", "Makers")
-    partition = (await bench.last_need(tenant, user)).partition
-    revoked, restored = Position(partition=partition, offset=900), Position(partition=partition, offset=901)
+    revoked, restored = await bench.tick(tenant), await bench.tick(tenant)
     await bench.decide(seats.SeatRevoked, tenant, revoked, "grace_expired", user=user, module="time", base=True, flagged_at=NOON)
     await bench.decide(seats.SeatReleased, tenant, revoked, "base_module_revoked", user=user, module="documents")
     await bench.decide(seats.SeatGranted, tenant, restored, "restored", user=user, module="time")
@@ -259,13 +254,12 @@ async def test_an_older_decision_changes_nothing_but_is_counted(bench: Bench) ->
     tenant, rest = await bench.open_tenant()
     user = await hire(bench, tenant, "ann")
     await bench.until_person(rest, tenant, "ann", pending=False)
-    place = bench.place(await bench.last_need(tenant, user))
     row = (
         "INSERT INTO person_modules (tenant_id, user_id, module, state, revoked, refused, partition, record_offset, n)"
         " VALUES ($1, $2, 'later', 'active', false, false, 0, 10000, 0)"
     )
     await bench.execute(row, tenant, user)
-    older = Position(partition=place.partition, offset=place.offset + 1)
+    older = await bench.tick(tenant)
     await bench.decide(seats.SeatRevoked, tenant, older, "grace_expired", user=user, module="later", base=False, flagged_at=NOON)
     await bench.until_settled(tenant)
     person = await bench.person(rest, tenant, "ann")
@@ -278,7 +272,7 @@ async def test_a_decision_repeated_by_a_zombie_is_dropped(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     user = await hire(bench, tenant, "ann")
     command = await bench.last_need(tenant, user)
-    at = Position(partition=command.partition, offset=900)
+    at = await bench.tick(tenant)
     await bench.decide(seats.SeatFlagged, tenant, at, "over_limit", user=user, module="time", deadline=DEADLINE)
     await bench.until_person(rest, tenant, "ann", modules={"documents": "active", "time": "flagged"})
     bench._decisions[command.partition, command.offset] = 0  # the first answer, the same id once more
@@ -309,8 +303,7 @@ async def test_an_opened_pool_is_asked_by_everybody_without_a_seat_of_it(bench: 
     lacking = tuple(ModuleSeat(module=m, state="refused", reason="unknown_module") for m in ("documents", "time"))
     command = await bench.last_need(tenant, refused)
     await bench.answer(command, *lacking, model=seats.SeatsRefused)
-    place = Position(partition=command.partition, offset=command.offset + 1)
-    await bench.decide(seats.PoolOpened, tenant, place, module="documents", base=False, policies=seats.Policies())
+    await bench.decide(seats.PoolOpened, tenant, await bench.tick(tenant), module="documents", base=False, policies=seats.Policies())
     again = (await bench.until_needs(tenant, 4))[3]
     assert (again.user, again.revision, again.reason, again.modules) == (refused, 2, "pool_opened", ("documents", "time"))
     await bench.until_settled(tenant)
@@ -320,7 +313,7 @@ async def test_an_opened_pool_is_asked_by_everybody_without_a_seat_of_it(bench: 
 async def test_a_decision_about_somebody_unknown_stops_nothing(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     user = await hire(bench, tenant, "ann")
-    at = Position(partition=(await bench.last_need(tenant, user)).partition, offset=900)
+    at = await bench.tick(tenant)
     await bench.decide(seats.SeatFlagged, tenant, at, user="nobody", module="time", deadline=DEADLINE)
     await bench.decide(seats.SeatFlagged, tenant, at, user=user, module="time", deadline=DEADLINE)
     await bench.until_person(rest, tenant, "ann", modules={"documents": "active", "time": "flagged"})

@@ -154,6 +154,19 @@ class Bench:
     def place(self, command: Sent) -> Position:
         return Position(partition=command.partition, offset=command.offset)
 
+    async def tick(self, tenant: str) -> Position:
+        """A place in the log of commands after all so far, for decisions that no command of users asked for."""
+        envelope = Envelope(id=ids.new_id(), source="seatpool/seats", type=registry.type_of(seats_v1.Tick), time=self.clock.now())
+        topic = topics.SEATS_COMMANDS
+        sent = await self.producer.send_and_wait(
+            self.kafka.topic_name(topic),
+            b"{}",
+            key=envelope.key,
+            headers=envelope.headers(),
+            partition=partition_of(tenant.encode(), self.kafka.partitions(topic)),
+        )
+        return Position(partition=sent.partition, offset=sent.offset)
+
     async def decide(self, model: type[Payload], tenant: str, place: Position, reason: str = "test", **fields: Any) -> None:
         """One event of seats, as its worker would write it."""
         n = self._decisions.get((place.partition, place.offset), 0)
