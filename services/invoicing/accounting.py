@@ -1,6 +1,6 @@
 """Around the pure middle: load what is known of a tenant, let the domain say what should exist, store and tell what of it does not.
 
-Everything here runs in the caller's transaction, which holds the tenant's row: two decisions of one tenant are never accounted at once.
+Everything here runs in the caller's transaction, with the tenant's row locked: two decisions of one tenant are never accounted at once.
 """
 
 from collections.abc import Callable
@@ -83,6 +83,8 @@ class Accountant:
 
     async def settle(self, uow: UnitOfWork, tenant: str, cause: Envelope | None) -> list[InvoiceIssued]:
         """Returns what was issued. Raises Poison when what was issued before is not what the events call for."""
+        # Closes the race of the consumer with an operator's retry of a parked message: both would issue what they find missing.
+        await store.tenant(uow.connection, tenant, lock=True)
         found = await read_account(uow, tenant)
         issued = await store.issued(uow.connection, tenant)
         expected = {invoice.invoice: invoice for invoice in found.invoices}

@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Header, Path, Request, Response
 
-from services.invoicing import catalogue, store, vendor
+from services.invoicing import catalogue, reads, store, vendor
 from services.invoicing.context import Context, settlement
 from services.invoicing.inputs import BillingDetailsBody, ModuleBody, PlanBody, QuoteBody, SubscriptionBody
 from services.invoicing.store import Tenant
@@ -238,7 +238,7 @@ class _Purchases(_Routes):
         found = await store.order(uow.connection, tenant, order)
         if found is None:
             raise NotFound("order")
-        return OrderView.of(tenant, found, await store.invoice_of_order(uow.connection, tenant, order))
+        return OrderView.of(tenant, found, await reads.invoice_of_order(uow.connection, tenant, order))
 
     async def decided(self, tenant: str, order: str, seconds: float) -> OrderView | None:
         async def look() -> OrderView | None:
@@ -267,13 +267,13 @@ class _Invoices(_Routes):
     async def list(self, tenant: TenantId, principal: Reader, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT) -> Page[InvoiceView]:
         (after,) = decode_cursor(cursor, int) or (0,)
         async with self.database.unit_of_work(tenant) as uow:
-            found = await store.invoice_page(uow.connection, tenant, after, limit)
+            found = await reads.invoice_page(uow.connection, tenant, after, limit)
         items = [InvoiceView.of(tenant, InvoiceIssued.model_validate_json(invoice["payload"])) for invoice in found]
         return Page(items=items, next=encode_cursor(found[-1]["place"]) if len(found) == limit else None)
 
     async def get(self, tenant: TenantId, invoice: IdPath, principal: Reader) -> InvoiceView:
         async with self.database.unit_of_work(tenant) as uow:
-            found = await store.invoice(uow.connection, tenant, invoice)
+            found = await reads.invoice(uow.connection, tenant, invoice)
         if found is None:
             raise NotFound("invoice")
         return InvoiceView.of(tenant, found)
@@ -283,7 +283,7 @@ class _Invoices(_Routes):
 
         async def look() -> Any:
             async with self.database.unit_of_work(tenant) as uow:
-                found = await store.pdf(uow.connection, tenant, invoice)
+                found = await reads.pdf(uow.connection, tenant, invoice)
             if found is None:
                 raise NotFound("invoice")
             return found if found["pdf"] is not None else None
@@ -298,7 +298,7 @@ class _Invoices(_Routes):
     async def charges(self, tenant: TenantId, principal: Reader, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT) -> Page[ChargeView]:
         (after,) = decode_cursor(cursor, int) or (0,)
         async with self.database.unit_of_work(tenant) as uow:
-            found = await store.charge_page(uow.connection, tenant, after, limit)
+            found = await reads.charge_page(uow.connection, tenant, after, limit)
         items = [ChargeView.of(ChargeBooked.model_validate_json(charge["payload"]), charge["invoice"]) for charge in found]
         return Page(items=items, next=encode_cursor(found[-1]["place"]) if len(found) == limit else None)
 
@@ -307,7 +307,7 @@ def _add_state(context: Context, router: APIRouter) -> None:
     @router.get("/figures", summary="Counts and sums of this tenant")
     async def figures(tenant: TenantId, principal: Reader) -> FiguresView:
         async with context.database.unit_of_work(tenant) as uow:
-            found = await store.figures(uow.connection, tenant)
+            found = await reads.figures(uow.connection, tenant)
             contract = await store.contract(uow.connection, tenant)
         shown = {name: found[name] for name in FiguresView.model_fields if name != "currency"}
         return FiguresView(**shown, currency=contract.currency if contract else None)

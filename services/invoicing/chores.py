@@ -11,7 +11,7 @@ import structlog
 import typst
 from prometheus_client import Counter, Gauge
 
-from services.invoicing import store
+from services.invoicing import reads, store
 from services.invoicing.pdf import render_aside
 from shared.clock import Clock
 from shared.database import Database
@@ -51,7 +51,7 @@ class Chores:
     async def render_one(self) -> bool:
         """Makes one missing PDF, kept for good; False: there is none to make."""
         async with self._database.unit_of_work(None) as uow:
-            found = await store.next_unrendered(uow.connection, self._failed)
+            found = await reads.next_unrendered(uow.connection, self._failed)
             if found is None:
                 return False
             tenant, invoice = found["tenant_id"], found["invoice"]
@@ -68,7 +68,7 @@ class Chores:
 
     async def count_overdue(self) -> None:
         async with self._database.unit_of_work(None) as uow:
-            overdue = await store.count_overdue(uow.connection, OVERDUE_S)
+            overdue = await reads.count_overdue(uow.connection, OVERDUE_S)
         OVERDUE.set(overdue)
         if overdue:
             log.warning("orders-without-an-answer", orders=overdue, seconds=OVERDUE_S)

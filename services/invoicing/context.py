@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 
-from services.invoicing import store
+from services.invoicing import reads, store
 from services.invoicing.accounting import Accountant
 from services.invoicing.handlers import GROUP, TOPICS, Handlers
 from services.invoicing.ordering import Ordering, time_of
@@ -41,7 +41,7 @@ async def settlement(context: Context, tenant: str) -> dict[str, object]:
     at_end = await context.consumer.at_end(tenant)
     async with context.database.unit_of_work(tenant) as uow:
         found = await store.tenant(uow.connection, tenant)
-        figures = await store.figures(uow.connection, tenant)
+        figures = await reads.figures(uow.connection, tenant)
     rows = await unsent(context.database, tenant)
     waiting = {
         "topics": not at_end,

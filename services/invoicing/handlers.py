@@ -144,8 +144,11 @@ class Handlers:
         await self._answered(uow, message)
         decided = await store.decide_order(uow.connection, tenant, event.order, "completed", "", "{}", event.at)
         if decided is None:
-            if await store.order(uow.connection, tenant, event.order) is None:
-                raise Poison("order", f"licences were added for order {event.order}, which invoicing has not sent")
+            known = await store.order(uow.connection, tenant, event.order)
+            if known is None or known["status"] != "completed":
+                raise Poison(
+                    "order", f"licences were added for order {event.order}, which invoicing {'refused' if known else 'has not sent'}"
+                )
             return
         found = await store.quote(uow.connection, tenant, decided["quote"])
         assert found is not None

@@ -1,6 +1,6 @@
-"""All of invoicing's queries on a tenant's rows, the tenant first. The catalogue's are in `catalogue.py`."""
+"""Invoicing's queries on a tenant's rows, the tenant first. What REST alone reads is in `reads.py`, the catalogue in `catalogue.py`."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -409,92 +409,3 @@ async def add_pdf(c: AsyncConnection, tenant_id: str, invoice: str, pdf: bytes, 
         pdf=pdf,
         sha256=sha256,
     )
-
-
-async def next_unrendered(c: AsyncConnection, skip: Collection[tuple[str, str]]) -> RowMapping | None:
-    """An invoice of any tenant that has no PDF yet. Its lock, held to the commit, keeps two processes from making the same PDF."""
-    return await row(
-        c,
-        """SELECT tenant_id, invoice, document FROM invoices i
-           WHERE NOT EXISTS (SELECT FROM invoice_pdfs p WHERE p.tenant_id = i.tenant_id AND p.invoice = i.invoice)
-             AND i.invoice <> ALL(CAST(:skip AS text[]))
-           ORDER BY place LIMIT 1 FOR UPDATE OF i SKIP LOCKED""",
-        skip=[invoice for _, invoice in skip],
-    )
-
-
-async def count_overdue(c: AsyncConnection, seconds: int) -> int:
-    """Orders of all tenants that seats has not answered for so long."""
-    found = await row(
-        c,
-        "SELECT count(*) AS n FROM orders WHERE status = 'pending' AND created_at < now() - make_interval(secs => :s)",
-        s=seconds,
-    )
-    assert found is not None
-    return int(found["n"])
-
-
-# ---------------------------------------------------------------------------------------------------------------- reads
-
-
-async def invoice(c: AsyncConnection, tenant_id: str, invoice_id: str) -> InvoiceIssued | None:
-    found = await row(c, "SELECT payload FROM invoices WHERE tenant_id = :t AND invoice = :i", t=tenant_id, i=invoice_id)
-    return InvoiceIssued.model_validate_json(found["payload"]) if found else None
-
-
-async def pdf(c: AsyncConnection, tenant_id: str, invoice_id: str) -> RowMapping | None:
-    return await row(
-        c,
-        """SELECT number, pdf, sha256 FROM invoices LEFT JOIN invoice_pdfs USING (tenant_id, invoice)
-           WHERE tenant_id = :t AND invoice = :i""",
-        t=tenant_id,
-        i=invoice_id,
-    )
-
-
-async def invoice_page(c: AsyncConnection, tenant_id: str, after: int, limit: int) -> Sequence[RowMapping]:
-    return await rows(
-        c, "SELECT place, payload FROM invoices WHERE tenant_id = :t AND place > :a ORDER BY place LIMIT :n", t=tenant_id, a=after, n=limit
-    )
-
-
-async def charge_page(c: AsyncConnection, tenant_id: str, after: int, limit: int) -> Sequence[RowMapping]:
-    return await rows(
-        c,
-        """SELECT place, payload, invoice FROM charges LEFT JOIN invoice_charges USING (tenant_id, charge)
-           WHERE tenant_id = :t AND place > :a ORDER BY place LIMIT :n""",
-        t=tenant_id,
-        a=after,
-        n=limit,
-    )
-
-
-async def invoice_of_order(c: AsyncConnection, tenant_id: str, order_id: str) -> str | None:
-    found = await rows(
-        c,
-        """SELECT DISTINCT invoice FROM charges JOIN invoice_charges USING (tenant_id, charge) WHERE tenant_id = :t AND "order" = :o""",
-        t=tenant_id,
-        o=order_id,
-    )
-    return found[0]["invoice"] if found else None
-
-
-async def figures(c: AsyncConnection, tenant_id: str) -> RowMapping:
-    found = await row(
-        c,
-        """SELECT
-             (SELECT count(*) FROM invoices WHERE tenant_id = :t) AS invoices,
-             (SELECT CAST(coalesce(sum(net_minor), 0) AS bigint) FROM invoices WHERE tenant_id = :t) AS net_minor,
-             (SELECT CAST(coalesce(sum(tax_minor), 0) AS bigint) FROM invoices WHERE tenant_id = :t) AS tax_minor,
-             (SELECT CAST(coalesce(sum(gross_minor), 0) AS bigint) FROM invoices WHERE tenant_id = :t) AS gross_minor,
-             (SELECT count(*) FROM charges WHERE tenant_id = :t) AS charges,
-             (SELECT count(*) FROM quotes WHERE tenant_id = :t) AS quotes,
-             (SELECT count(*) FROM orders WHERE tenant_id = :t AND status = 'pending') AS orders_pending,
-             (SELECT count(*) FROM orders WHERE tenant_id = :t AND status = 'completed') AS orders_completed,
-             (SELECT count(*) FROM orders WHERE tenant_id = :t AND status = 'refused') AS orders_refused,
-             (SELECT count(*) FROM invoices i WHERE tenant_id = :t AND NOT EXISTS
-                 (SELECT FROM invoice_pdfs p WHERE p.tenant_id = i.tenant_id AND p.invoice = i.invoice)) AS unrendered""",
-        t=tenant_id,
-    )
-    assert found is not None
-    return found

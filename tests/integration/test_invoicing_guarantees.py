@@ -310,3 +310,18 @@ async def test_a_price_is_changed_by_a_new_version_and_never_taken_away(bench: B
         (1, ("time.monthly", None, 100)),
         (2, ("time.monthly", 100, 101)),
     ]
+
+
+async def test_a_module_cannot_need_what_is_not_there_or_itself(bench: Bench) -> None:
+    problem = await bench.refused("PUT", "/v1/modules/reports", {"name": "Reports", "requires": ["nothing"]}, 422)
+    assert problem["errors"][0]["field"] == "body.requires"
+    await bench.ok("PUT", "/v1/modules/reports", {"name": "Reports", "requires": ["documents"]})
+    problem = await bench.refused("PUT", "/v1/modules/documents", {"name": "Documents", "requires": ["reports"]})
+    assert problem["type"] == "module-cycle"
+    await bench.price("needy", time=1, reports=1)
+    tenant = await bench.make_tenant(NOVEMBER)
+    await bench.bill(tenant)
+    body = {"plan": "needy", "term": "monthly", "period_start": "2013-11-01"}
+    modules = [{"module": "time", "licences": 1}, {"module": "reports", "licences": 1}]
+    problem = await bench.refused("POST", f"/v1/tenants/{tenant}/subscription", body | {"modules": modules}, 422)
+    assert "documents" in problem["detail"]

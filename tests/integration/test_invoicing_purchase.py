@@ -116,3 +116,13 @@ async def test_an_order_that_no_longer_fits_is_refused_by_seats_and_costs_nothin
     (refused,) = await bench.events(tenant, invoicing_v1.OrderRefused)
     assert refused.order == order["order"]
     assert (await bench.figures(tenant))["orders_refused"] == 1
+
+
+async def test_a_tenant_on_the_real_clock_has_its_own_series_and_the_wall_s_day(bench: Bench) -> None:
+    tenant = await bench.make_tenant(NOVEMBER, clock="real", zone="Pacific/Kiritimati")
+    await bench.bill(tenant)
+    await bench.open(tenant, clock="real")
+    await bench.subscribe(tenant, {"time": 1}, "2013-11-15")
+    await bench.until_active(tenant)
+    (invoice,) = (await bench.ok("GET", f"/v1/tenants/{tenant}/invoices"))["items"]
+    assert (invoice["number"], invoice["test"], invoice["issued_on"]) == ("INV-000001", False, "2013-11-15")

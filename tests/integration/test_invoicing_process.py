@@ -1,0 +1,117 @@
+"""`python -m services.invoicing all` as its own process, killed in the middle of a purchase."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import httpx
+import orjson
+import psutil
+import pytest
+
+from shared.schemas import invoicing_v1, seats_v1
+from shared.settings import KafkaSettings
+from tests.support.invoicing import KEY, NOVEMBER, running_bench, settings_of
+from tests.support.wait import wait_until
+
+pytestmark = pytest.mark.stack
+MEMORY_MAX_MB = 300
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def published_keys() -> AsyncIterator[str]:
+    """What users publishes at its address."""
+    keys = orjson.dumps({"keys": [KEY.as_dict(private=False) | {"kid": "test", "use": "sig", "alg": "Ed25519"}]})
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(
+            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(keys) + keys
+        )
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def start(environment: dict[str, str]) -> asyncio.subprocess.Process:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "services.invoicing", "all", env=os.environ | environment, stdout=asyncio.subprocess.DEVNULL
+    )
+
+    async def ready() -> bool:
+        assert process.returncode is None, "the process has ended"
+        async with httpx.AsyncClient() as http:
+            try:
+                return (await http.get(f"http://127.0.0.1:{environment['SEATPOOL_PORT']}/readyz")).status_code == 200
+            except httpx.TransportError:
+                return False
+
+    await wait_until(ready, seconds=60, what="the process to be ready")
+    return process
+
+
+@pytest.mark.parametrize("killed", ["never", "after the approval", "after the decision"])
+async def test_a_purchase_is_charged_once_though_the_process_is_killed(
+    make_database: Callable[[str], str], kafka_settings: KafkaSettings, killed: str
+) -> None:
+    url, port = make_database("invoicing"), free_port()
+    async with published_keys() as users_url:
+        environment = {
+            "SEATPOOL_DATABASE_URL": url,
+            "SEATPOOL_KAFKA_BOOTSTRAP": kafka_settings.kafka_bootstrap,
+            "SEATPOOL_KAFKA_TOPIC_PREFIX": kafka_settings.kafka_topic_prefix,
+            "SEATPOOL_SEATS_PARTITIONS": str(kafka_settings.seats_partitions),
+            "SEATPOOL_PORT": str(port),
+            "SEATPOOL_USERS_URL": users_url,
+        }
+        process = await start(environment)
+        try:
+            async with running_bench(settings_of(url, kafka_settings), address=f"http://127.0.0.1:{port}") as bench:
+                await bench.catalogue(time=1200)
+                tenant = await bench.subscribed(NOVEMBER, {"time": 10}, "2013-11-01", billed_until="2013-12-01")
+                await bench.advance_clock(tenant, NOVEMBER + timedelta(days=3))
+                bench.answering.clear()
+                quote = await bench.ok("POST", f"/v1/tenants/{tenant}/quotes", {"items": [{"module": "time", "add": 6}]})
+                order = await bench.ok("POST", f"/v1/tenants/{tenant}/quotes/{quote['quote']}/approve", {})
+                if killed == "after the approval":
+                    process = await again(process, environment)
+                bench.answering.set()
+                if killed == "after the decision":
+                    await wait_until(lambda: bench.pools[tenant].licences["time"] == 16, what="the decision")
+                    process = await again(process, environment)
+                order = await bench.ok("GET", f"/v1/tenants/{tenant}/orders/{order['order']}", prefer="wait=10")
+                assert (order["status"], order["invoice"] is not None) == ("completed", True)
+                await bench.until_settled(tenant)
+                assert (await bench.call("GET", f"/v1/tenants/{tenant}/invoices/{order['invoice']}/pdf")).content.startswith(b"%PDF-")
+                figures = await bench.figures(tenant)
+                assert (figures["invoices"], figures["net_minor"], figures["charges"]) == (1, 3120, 1)
+                assert len(await bench.commands(tenant, seats_v1.AddLicences)) == 1
+                assert len({event.invoice for event in await bench.events(tenant, invoicing_v1.InvoiceIssued)}) == 1
+            memory_mb = psutil.Process(process.pid).memory_info().rss / 2**20
+            assert memory_mb < MEMORY_MAX_MB
+            process.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(process.wait(), 30) == 0
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+
+async def again(process: asyncio.subprocess.Process, environment: dict[str, str]) -> asyncio.subprocess.Process:
+    process.kill()
+    await process.wait()
+    return await start(environment)
