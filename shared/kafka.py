@@ -21,6 +21,7 @@ from shared.settings import KafkaSettings
 log = structlog.get_logger(__name__)
 
 START_TIMEOUT_S = 120  # how long a broker that is not there yet is waited for at a start
+STOP_TIMEOUT_S = 5
 PARTITIONS_TIMEOUT_S = 30
 MIN_IN_SYNC = 2
 
@@ -58,7 +59,16 @@ async def started(client: Any, timeout_s: float | None = START_TIMEOUT_S) -> Asy
                     raise Transient(f"broker: {error}") from error
         yield client
     finally:
-        await (client.close() if isinstance(client, AIOKafkaAdminClient) else client.stop())
+        await stop(client)
+
+
+async def stop(client: Any) -> None:
+    """Leave politely, but wait for no broker that is gone: whatever was not acknowledged is sent or read again anyway."""
+    try:
+        async with asyncio.timeout(STOP_TIMEOUT_S):
+            await (client.close() if isinstance(client, AIOKafkaAdminClient) else client.stop())
+    except (KafkaError, TimeoutError) as error:
+        log.warning("client-stop-failed", error=repr(error))
 
 
 async def create_topics(kafka: KafkaSettings, topics: tuple[Topic, ...] = TOPICS) -> list[str]:

@@ -12,7 +12,7 @@ from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionE
 from shared.clock import Clock, SystemClock
 from shared.database import Database
 from shared.errors import Transient
-from shared.kafka import make_reader, of_the_moment, partition_of, started
+from shared.kafka import make_reader, of_the_moment, partition_of, started, stop
 from shared.messaging import positions
 from shared.messaging.group import Admit, Group, HandlerRefused, Item
 from shared.messaging.message import Handler, Record
@@ -63,6 +63,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         self._topics = {kafka.topic_name(topic): topic for topic in topics}
         self._reader: AIOKafkaConsumer | None = None
         self._observer: AIOKafkaConsumer | None = None
+        self._observer_lock = asyncio.Lock()
         self._transactions = asyncio.Semaphore(TRANSACTIONS_MAX)
         self._pumps: dict[TopicPartition, asyncio.Task[None]] = {}
         self._stopping: set[TopicPartition] = set()
@@ -103,7 +104,14 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
 
     async def _wait_for_topics(self, reader: AIOKafkaConsumer) -> None:
         """A group joined while a topic is not known yet gets an assignment without it."""
-        while missing := set(self._topics) - await reader.topics():
+        while True:
+            try:
+                with _translated():
+                    missing = set(self._topics) - await reader.topics()
+            except Transient:
+                missing = set(self._topics)  # the broker went away again
+            if not missing:
+                return
             log.warning("topics-missing", group=self.group.name, topics=sorted(missing))
             await asyncio.sleep(1)
 
@@ -230,14 +238,15 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
     async def _end_offsets(self, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
         if not tps:
             return {}
-        if self._reader is None and self._observer is None:
-            observer = make_reader(self._kafka)
-            try:
-                await observer.start()
-            except BaseException:
-                await observer.stop()
-                raise
-            self._observer = observer
+        async with self._observer_lock:  # two questions at once start one client
+            if self._reader is None and self._observer is None:
+                observer = make_reader(self._kafka)
+                try:
+                    await observer.start()
+                except BaseException:
+                    await stop(observer)
+                    raise
+                self._observer = observer
         client = self._reader or self._observer
         assert client is not None
         ends: dict[TopicPartition, int] = await client.end_offsets(tps)
@@ -264,7 +273,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         """Needed only where `at_end` was called without `run`."""
         if self._observer is not None:
             observer, self._observer = self._observer, None
-            await observer.stop()
+            await stop(observer)
 
 
 @contextmanager

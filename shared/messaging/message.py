@@ -28,6 +28,8 @@ class Message:
     timestamp_ms: int
 
 
+# Runs in the message's row-level scope; raises Poison (or Refused) to park the message, Transient to try the batch again. It may run more
+# than once for a message, each time in a new transaction: whatever it does outside the unit of work has to bear that.
 Handler = Callable[[UnitOfWork, Message], Awaitable[None]]
 
 

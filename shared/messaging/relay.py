@@ -20,7 +20,7 @@ from shared.database.engine import COMMAND_TIMEOUT_S, CONNECT_TIMEOUT_S
 from shared.database.prune import prune
 from shared.database.unit_of_work import NOTIFY_CHANNEL, SHARDS, lock_number
 from shared.errors import Transient
-from shared.kafka import make_producer, partition_of
+from shared.kafka import make_producer, partition_of, stop
 from shared.observability import metrics
 from shared.schemas.topics import TOPICS
 from shared.settings import KafkaSettings
@@ -31,7 +31,6 @@ ROUND_MAX = 2000  # rows of one look
 POLL_S = 1.0  # for rows whose notification was lost with a connection
 LOCK_POLL_S = 1.0
 ACK_TIMEOUT_S = 60
-STOP_TIMEOUT_S = 5
 PRUNE_EVERY_S = 3600
 RETRY_MAX_S = 5.0
 
@@ -123,7 +122,7 @@ class Relay:
             metrics.SEND_FAILED.inc()
             raise Transient(f"broker: {error!r}") from error
         finally:
-            await _stop(producer)
+            await stop(producer)
 
     async def _send(self, producer: AIOKafkaProducer, rows: list[Any]) -> list[int]:
         """One batch for each partition, all acknowledged; returns the ids of the rows in them. What did not fit is the next round's."""
@@ -159,15 +158,6 @@ class Relay:
             except Transient as error:
                 log.warning("prune-failed", error=str(error))
             await asyncio.sleep(PRUNE_EVERY_S)
-
-
-async def _stop(producer: AIOKafkaProducer) -> None:
-    """What is not acknowledged is sent again anyway, so a broker that is gone is not waited for."""
-    try:
-        async with asyncio.timeout(STOP_TIMEOUT_S):
-            await producer.stop()
-    except (KafkaError, TimeoutError) as error:
-        log.warning("producer-stop-failed", error=repr(error))
 
 
 async def _wait(event: asyncio.Event, timeout_s: float) -> None:

@@ -150,6 +150,16 @@ async def test_rows_that_do_not_fit_one_batch_follow_in_order(rig: Rig) -> None:
         assert [who(record) for record in await read_all(rig, 3000)] == [f"p{number}" for number in range(3000)]
 
 
+async def test_a_message_as_large_as_a_topic_takes_is_sent(rig: Rig) -> None:
+    """It fills a batch of its own, and those around it keep their order."""
+    async with rig.database.unit_of_work("acme") as uow:
+        for said, size in (("p0", 1), ("p1", 1_000_000), ("p2", 600_000), ("p3", 1)):
+            uow.publish(left(said).model_copy(update={"reason": "x" * size}), source="hr/test", tenant="acme", time=NOON)
+    async with rig.running(rig.relay()):
+        records = await read_all(rig, 4)
+    assert [len(record.value) // 100_000 for record in records] == [0, 10, 6, 0]
+
+
 async def test_each_range_of_keys_has_one_relay(rig: Rig) -> None:
     tenants = [f"tenant-{number}" for number in range(20)]
     relays = [Relay(database=rig.database, kafka=rig.kafka, ranges=3) for _ in range(2)]
