@@ -146,6 +146,10 @@ INSERT INTO mails (tenant_id, mail_id, stream, user_id, recipient, recipient_nam
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb, $11, $12, $13, $14, $15, $15) ON CONFLICT DO NOTHING
 """
 _ORPHANS = "UPDATE mails SET state = 'queued' WHERE state = 'sending'"
+_FORGET_WORDS = """
+UPDATE mails SET body_text = '', body_html = '' WHERE state IN ('sent', 'failed') AND queued_at < $1 AND body_html <> ''
+"""
+_FORGET_NOTICES = "DELETE FROM notices WHERE state IN ('mailed', 'dropped') AND noticed_at < $1"
 # Committed before the first byte goes to the mail server: what is found in this state at a start may have been sent.
 _CLAIM = """
 UPDATE mails SET state = 'sending', attempts = attempts + 1
@@ -210,6 +214,12 @@ async def queue(
 async def requeue_orphans(uow: UnitOfWork) -> int:
     """Mails that a sender had in hand when it died. Only for the one who holds the sender's lock."""
     return (await uow.connection.exec_driver_sql(_ORPHANS)).rowcount
+
+
+async def forget(uow: UnitOfWork, before: datetime) -> None:
+    """Names and addresses of long ago: the words of mails that went out, and the notices that they were made of. That they went stays."""
+    await uow.connection.exec_driver_sql(_FORGET_WORDS, (before,))
+    await uow.connection.exec_driver_sql(_FORGET_NOTICES, (before,))
 
 
 async def claim(uow: UnitOfWork, now: datetime, limit: int) -> list[Mail]:

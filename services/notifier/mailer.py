@@ -8,7 +8,7 @@ the network refuses for now is tried again with backoff. Neither holds up any ot
 import asyncio
 import random
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from email.errors import MessageError
@@ -16,6 +16,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP as WIRE
 from email.utils import format_datetime, parseaddr
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
@@ -35,6 +36,7 @@ log = structlog.get_logger(__name__)
 MAILS = Counter("seatpool_mails", "Attempts to send a mail", ["outcome"])  # sent | later | failed
 CLAIM_MAX = 40
 MARK_TIMEOUT_S = 120
+STOP_GRACE_S = 5
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 2.0, 900.0  # of one mail
 AWAY_MAX_S = 15.0  # of the mail server as a whole: when it is back, nobody waits long
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]+")
@@ -179,7 +181,7 @@ class Mailer:
                 if not connection.is_connected:
                     await self._put_back(mails[place:], "the connection to the mail server broke")
                     return
-                await self._send(connection, mail)
+                await _to_the_end(self._send(connection, mail))
         finally:
             if connection.is_connected:
                 try:
@@ -224,6 +226,16 @@ class Mailer:
         for mail in mails:
             async with self.database.unit_of_work(mail.tenant) as uow:
                 await mail_store.mark_untried(uow, mail, why)
+
+
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """A stop of the process lets the mail under way be sent and written down, or it would be sent again at the next start."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task], timeout=STOP_GRACE_S)
+        raise
 
 
 def describe(error: Exception) -> str:

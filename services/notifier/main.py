@@ -55,7 +55,11 @@ async def start(settings: Settings, role: str) -> None:
                 running += [consumer.run() for consumer in context.consumers]
             if role in ("sender", "all"):
                 running.append(sender.run())
-            await together(*running)
+            try:
+                await together(*running)
+            finally:
+                for consumer in context.consumers:  # `settlement` asks them in processes that run none
+                    await consumer.close()
         finally:
             await database.dispose()
 

@@ -7,6 +7,7 @@ that nobody else has a mail in hand.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import httpx
 import stamina
@@ -20,6 +21,7 @@ from services.notifier.settings import Settings
 from shared.clock import Clock
 from shared.database import Database
 from shared.database.errors import translated
+from shared.database.prune import prune
 from shared.database.unit_of_work import lock_number
 from shared.errors import Transient
 from shared.web.client import ServiceClient
@@ -27,6 +29,7 @@ from shared.web.client import ServiceClient
 log = structlog.get_logger(__name__)
 
 LOOK_EVERY_S = 0.25
+FORGET_EVERY_S = 3600.0
 TRY_LOCK_EVERY_S = 1.0
 RETRY_MAX_S = 10.0
 
@@ -104,9 +107,20 @@ class Sender:
             await asyncio.sleep(TRY_LOCK_EVERY_S)
 
     async def _send_until_lost(self, lock: AsyncConnection) -> None:
+        forget_at = self._clock.monotonic()
         while True:
             # Whoever has lost the connection has lost the lock: this raises, and the turn is another's.
             await lock.exec_driver_sql("SELECT 1")
             found = await self._gatherer.run_once() + await self._mailer.run_once()
-            if not found:
-                await asyncio.sleep(LOOK_EVERY_S)
+            if found:
+                continue
+            if self._clock.monotonic() >= forget_at:
+                await self._forget()
+                forget_at = self._clock.monotonic() + FORGET_EVERY_S
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _forget(self) -> None:
+        """What need not be kept, of the machinery and of the mails."""
+        await prune(self._database)
+        async with self._database.unit_of_work(None) as uow:
+            await mail_store.forget(uow, self._clock.now() - timedelta(days=self._settings.mail_texts_kept_days))

@@ -14,6 +14,9 @@ class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
     mail_from: str = Field("Seatpool <seatpool@localhost>", description="Sender of all mails; its domain stands in their Message-IDs.")
     mail_connections: int = Field(2, ge=1, le=20, description="Connections to the mail server at once.")
     mail_give_up_hours: float = Field(72, gt=0, description="After this time of temporary refusals a mail is marked failed.")
+    mail_texts_kept_days: float = Field(
+        400, gt=0, description="After this time the words of sent mails are emptied, and old notices deleted."
+    )
     gather_quiet_seconds: float = Field(2.0, ge=0, description="A gathering of notices is mailed when nothing new came for this long...")
     gather_longest_seconds: float = Field(30.0, ge=0, description="...or this long after its first notice at most.")
     unknown_recipient_hours: float = Field(

@@ -8,7 +8,7 @@ from email.message import EmailMessage
 import pytest
 from pydantic import SecretStr
 
-from services.notifier import log_store
+from services.notifier import log_store, mail_store
 from shared.clock import SystemClock
 from shared.schemas import seats_v1, users_v1
 from tests.support.notifier import (
@@ -210,6 +210,32 @@ async def test_a_sender_that_died_in_the_middle_of_a_mail_sends_it_again_under_t
     first, second = notifier.server.to("p1@acme.example")
     assert first["Message-ID"] == second["Message-ID"]
     assert figures.mails == 2
+
+
+async def test_a_stop_lets_the_mail_under_way_be_sent_and_written_down(notifier: Notifier) -> None:
+    notifier.server.go.clear()
+    async with notifier.running():
+        await notifier.send(tenant_created(), person_added("p1"))
+        await notifier.send(notifier.assigned("p1", flagged()))
+        await asyncio.wait_for(notifier.server.holds.wait(), 30)
+        asyncio.get_running_loop().call_later(0.3, notifier.server.go.set)
+    async with notifier.running() as context:
+        figures = await notifier.until_settled(context)
+    assert (figures.mails, len(notifier.server.mails)) == (2, 2)
+
+
+async def test_words_of_long_ago_are_forgotten_and_that_a_mail_went_is_not(notifier: Notifier) -> None:
+    async with notifier.running() as context:
+        await notifier.send(tenant_created(), person_added("p1"))
+        await notifier.send(notifier.assigned("p1", refused()))
+        await notifier.until_settled(context)
+    async with notifier.database.unit_of_work(None) as uow:
+        await mail_store.forget(uow, SystemClock().now() + timedelta(seconds=1))
+        (mail, *_) = await log_store.mails(uow, "acme", state="sent", user="p1", before=None, limit=10)
+        words = await log_store.mail(uow, "acme", str(mail["mail"]))
+        notices = (await uow.connection.exec_driver_sql("SELECT count(*) FROM notices")).scalar_one()
+    assert words is not None
+    assert (mail["state"], words["text"], words["html"], notices) == ("sent", "", "", 0)
 
 
 async def test_a_mail_server_that_is_away_costs_no_mail_an_attempt_and_is_found_again(notifier: Notifier) -> None:

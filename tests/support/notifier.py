@@ -43,6 +43,9 @@ class MailServer:
         self.mails: list[EmailMessage] = []
         self.refusals: dict[str, list[str]] = {}
         self.port = 0
+        self.holds = asyncio.Event()  # a mail is held before it is taken, while `go` is not set
+        self.go = asyncio.Event()
+        self.go.set()
 
     async def handle_RCPT(self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]) -> str:
         if answers := self.refusals.get(address):
@@ -51,6 +54,8 @@ class MailServer:
         return "250 OK"
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
+        self.holds.set()
+        await self.go.wait()
         content = envelope.content
         assert isinstance(content, bytes)
         message = message_from_bytes(content, policy=policy.default)
