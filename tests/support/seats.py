@@ -16,6 +16,7 @@ import orjson
 from aiokafka import AIOKafkaProducer
 
 from deploy.local.ports import pick
+from deploy.local.process import LAUNCH
 from services.seats.engine.history import History
 from shared.ids import new_id
 from shared.kafka import make_producer, partition_of, started
@@ -61,9 +62,10 @@ class WorkerProcess:
 
     def start(self) -> None:
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "services.seats", "worker"], cwd=ROOT, env=dict(self.environment), stdout=log, stderr=log
-            )
+            # `launch` has the child die with this process, whatever becomes of it.
+            launch = [sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()), str(int(signal.SIGKILL)), "0"]
+            command = [*launch, sys.executable, "-m", "services.seats", "worker"]
+            self.process = subprocess.Popen(command, cwd=ROOT, env=dict(self.environment), stdout=log, stderr=log)
 
     def signal(self, number: signal.Signals) -> None:
         assert self.process is not None

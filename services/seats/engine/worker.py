@@ -12,7 +12,7 @@ from faust.types import TP
 from services.seats.engine import guard, lane
 from services.seats.engine.commands import CommandReader
 from services.seats.engine.decider import Decider
-from services.seats.engine.engine import Engine, Topics
+from services.seats.engine.engine import Engine, Limits, Topics
 from services.seats.engine.failstop import Exit, fail_stop
 from services.seats.engine.faults import Faults
 from services.seats.engine.frames import RowCodec
@@ -127,6 +127,7 @@ class Worker:
             clock=clock,
             pause=self.pause,
             faults=Faults(settings.seats_faults),
+            limits=Limits(rows_max=settings.seats_frame_rows),
         )
         self.restore = BulkRestore(settings, self.names.changelog, codec, clock)
         self.app = make_app(settings, advertised_url)

@@ -1,0 +1,209 @@
+"""The stage: a broker that may be killed, workers that are killed, stopped and paused, and the load."""
+
+import asyncio
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError
+
+from deploy.local import ports
+from deploy.local.kafka import Broker
+from deploy.local.supervisor import Supervisor
+from shared.kafka import create_topics, make_producer, make_reader, started
+from shared.schemas import topics
+from shared.settings import KafkaSettings
+from tests.chaos.load import Known, Load, Sent
+from tests.chaos.simulate import learn
+from tests.support.seats import WorkerProcess
+
+SESSION_SECONDS = 6.0
+PAUSE_SECONDS = (7.0, 11.0)  # longer than the session
+BETWEEN_SECONDS = (3.0, 8.0)
+FAULTS = "after_decisions:0.004,in_frame:0.004,between_parts:0.03,after_frame:0.004"
+FRAME_ROWS = 40  # so that cuts and closings in the big tenants take several frames
+ACTIONS = ("kill", "kill", "terminate", "pause", "pause", "broker")
+# The cleaner works hard, but never before a new owner had the time to repair what a zombie wrote (see topics.SEATS_CHANGELOG).
+CLEANER = {"segment.ms": "2000", "min.cleanable.dirty.ratio": "0.01", "min.compaction.lag.ms": "25000", "delete.retention.ms": "60000"}
+IDLE_TICK_SECONDS = 5.0
+SEND_BATCH = 50
+
+
+@asynccontextmanager
+async def own_broker(folder: Path) -> AsyncIterator[tuple[Supervisor, str]]:
+    """A broker of this run's own: it is killed."""
+    broker = Broker(folder / "kafka", ports.pick(), ports.pick())
+    with (folder / "kafka.log").open("a", buffering=1) as log:
+        supervisor = Supervisor([broker.part()], lambda _, line: print(line, file=log))  # noqa: T201 - the broker's own lines
+        await supervisor.start()
+        try:
+            yield supervisor, broker.bootstrap
+        finally:
+            await supervisor.stop()
+
+
+async def make_topics(kafka: KafkaSettings) -> None:
+    await create_topics(kafka)
+    admin = AIOKafkaAdminClient(**kafka.client_options())
+    async with started(admin):
+        name = kafka.topic_name(topics.SEATS_CHANGELOG)
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, configs=topics.SEATS_CHANGELOG.config() | CLEANER)])
+        await admin.alter_configs([ConfigResource(ConfigResourceType.BROKER, "1", configs={"log.cleaner.backoff.ms": "1000"})])
+
+
+@dataclass(slots=True)
+class Sending:
+    """Sends the load at a steady rate, also over a broker that is away: what is not acknowledged is sent again, as an outbox would."""
+
+    kafka: KafkaSettings
+    load: Load
+    rate: float
+    sent: int = 0
+    stopping: bool = False
+
+    async def run(self) -> None:
+        waiting: list[Sent] = []
+        began, made = time.monotonic(), 0
+        producer: AIOKafkaProducer | None = None
+        while waiting or not self.stopping:
+            due = int((time.monotonic() - began) * self.rate) - made
+            if not self.stopping and due > 0 and len(waiting) < SEND_BATCH:
+                waiting += [self.load.next() for _ in range(min(due, SEND_BATCH))]
+                made += min(due, SEND_BATCH)
+            if not waiting:
+                await asyncio.sleep(1 / self.rate)
+                continue
+            try:
+                if producer is None:
+                    producer = make_producer(self.kafka)
+                    await producer.start()
+                await self._send(producer, waiting)
+                self.sent += len(waiting)
+                waiting = []
+            except (KafkaError, OSError):
+                if producer is not None:
+                    await producer.stop()
+                producer = None
+                await asyncio.sleep(0.2)
+        if producer is not None:
+            await producer.stop()
+
+    async def _send(self, producer: AIOKafkaProducer, batch: list[Sent]) -> None:
+        topic = self.kafka.topic_name(topics.SEATS_COMMANDS)
+        futures = [
+            await producer.send(topic, sent.value, key=sent.key, headers=list(sent.headers), partition=sent.partition) for sent in batch
+        ]
+        await asyncio.gather(*futures)
+
+
+async def follow(kafka: KafkaSettings, known: Known) -> None:
+    """Until cancelled: what the decisions say of the pools, for the senders to price on."""
+    topic = kafka.topic_name(topics.SEATS_EVENTS)
+    positions: dict[TopicPartition, int] = {TopicPartition(topic, partition): 0 for partition in range(kafka.seats_partitions)}
+    while True:
+        try:
+            async with started(make_reader(kafka, group_id=None)) as reader:
+                reader.assign(list(positions))
+                for tp, offset in positions.items():
+                    reader.seek(tp, offset)
+                while True:
+                    for tp, records in (await reader.getmany(timeout_ms=200)).items():
+                        for record in records:
+                            learn(known, dict(record.headers).get("ce_tenantid", b"").decode(), orjson.loads(record.value))
+                            positions[tp] = record.offset + 1
+        except KafkaError:
+            await asyncio.sleep(0.5)
+
+
+@dataclass(slots=True)
+class Stage:
+    kafka: KafkaSettings
+    folder: Path
+    broker: Supervisor
+    seed: int
+    workers: list[WorkerProcess] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    exits: Counter[int] = field(default_factory=Counter)
+
+    def set_up(self, count: int, **settings: object) -> None:
+        for number in range(count):
+            options = {
+                "seats_session_seconds": SESSION_SECONDS,
+                "seats_faults": FAULTS,
+                "seats_frame_rows": FRAME_ROWS,
+                "seats_idle_tick_seconds": IDLE_TICK_SECONDS,
+                "seats_stall_seconds": 30,
+                "log_level": "WARNING",
+                **settings,
+            }
+            worker = WorkerProcess.make(self.kafka, self.folder, f"worker-{number}", **options)
+            self.workers.append(worker)
+            worker.start()
+
+    async def keep(self) -> None:
+        """Starts again what ended, for ever, as a supervisor does."""
+        while True:
+            for worker in self.workers:
+                if worker.process is not None and (code := worker.process.poll()) is not None:
+                    self.exits[code] += 1
+                    worker.start()
+            await asyncio.sleep(0.2)
+
+    async def play(self, seconds: float) -> None:
+        """One thing after the other goes wrong, as the seed decides."""
+        chance = random.Random(self.seed)
+        end = time.monotonic() + seconds
+        await asyncio.sleep(min(8.0, seconds / 4))  # a first assignment
+        while time.monotonic() < end:
+            action, worker = chance.choice(ACTIONS), chance.choice(self.workers)
+            self.counts[action] += 1
+            if action == "kill":
+                worker.signal(signal.SIGKILL)
+            elif action == "terminate":
+                worker.signal(signal.SIGTERM)
+            elif action == "pause":
+                await self._pause(worker, chance.uniform(*PAUSE_SECONDS))
+            else:
+                await self._kill_broker(chance.uniform(0.5, 4.0))
+            await asyncio.sleep(min(chance.uniform(*BETWEEN_SECONDS), max(0.0, end - time.monotonic())))
+
+    async def _pause(self, worker: WorkerProcess, seconds: float) -> None:
+        process = worker.process
+        worker.signal(signal.SIGSTOP)
+        await asyncio.sleep(seconds)
+        if process is not None and process.poll() is None:
+            process.send_signal(signal.SIGCONT)
+
+    async def _kill_broker(self, seconds: float) -> None:
+        await self.broker.down("kafka")
+        await asyncio.sleep(seconds)
+        self.broker.up("kafka")
+        await self.broker.until_ready("kafka")
+
+    def calm(self) -> None:
+        """No more faults: all start anew without them."""
+        for worker in self.workers:
+            worker.kill()
+            worker.environment = {**worker.environment, "SEATPOOL_SEATS_FAULTS": ""}
+            worker.start()
+
+    def stop(self) -> None:
+        for worker in self.workers:
+            if worker.process is not None and worker.process.poll() is None:
+                worker.process.terminate()
+        for worker in self.workers:
+            worker.kill()
+
+
+def real_load(seed: int, known: Known, kafka: KafkaSettings) -> Load:
+    return Load(seed, known, lambda: datetime.now(UTC), partitions=kafka.seats_partitions)
