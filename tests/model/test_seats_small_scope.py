@@ -1,0 +1,143 @@
+"""Every sequence of up to seven commands out of twelve, over two people and one licence, for each policy: by distinct states.
+
+Two states are one when no later command can tell them apart: log positions count by their order, times by their distance from now. Each
+transition is held against the naive model, the laws, evolve and the changed rows. The numbers of states and transitions are asserted: a change
+of a rule changes them, and whoever changes one sees how much moved.
+"""
+
+import copy
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from services.seats import domain
+from tests.model.harness import TENANT, Harness
+from tests.model.naive import DAY, Command
+
+DEPTH = 7
+GRACE = 4 * DAY
+State = tuple[Any, ...]
+POLICIES: dict[str, dict[str, object]] = {
+    "flag": {"over_limit": "flag"},
+    "flag at most 0": {"over_limit": "flag", "flag_cap": 0},
+    "reject": {"over_limit": "reject"},
+    "expand": {"over_limit": "expand", "expand_cap": 2},
+    "wait": {"over_limit": "wait"},
+    "block": {"over_limit": "flag", "reduce_below_use": "block"},
+    "leavers take their licence along": {"over_limit": "wait", "terminate_reduces_pool": True, "reduce_at": "now"},
+}
+
+
+def need(user: str, modules: list[str], **rest: object) -> Callable[[Harness], Command]:
+    def command(harness: Harness) -> Command:
+        fields = {"created_at": 0, "administrator": user == "ada", "priority": 0, "reactivate": [], "hold_until": None, "partial": False}
+        base = {"type": "assign_seats", "user": user, "revision": harness.offset + 10, "reason": "left" if not modules else "changed"}
+        return {**base, "modules": modules, **fields, **{k: v(harness) if callable(v) else v for k, v in rest.items()}}
+
+    return command
+
+
+def ordered(type_: str, **rest: object) -> Callable[[Harness], Command]:
+    def command(harness: Harness) -> Command:
+        pool = harness.naive.pools["time"]
+        expected = (None, [("time", pool["licences"], pool["next"])])
+        order = {} if type_ == "schedule_reduction" else {"order": f"o{harness.offset}"}
+        numbered = {"type": type_, "number": harness.offset + 10, **order}
+        return {**numbered, "items": [("time", 1)], "expected": expected, **({"approved_at": harness.clock} if rest else {})}
+
+    return command
+
+
+def replace(harness: Harness) -> Command:
+    revision = harness.offset + 10
+    to = {k: v for k, v in need("ben", ["time"])(harness).items() if k not in ("type", "user", "revision", "reason")}
+    people = {"from_user": "ada", "from_revision": revision, "to_user": "ben", "to_revision": revision}
+    return {"type": "replace_user", **people, "to": to, "reason": "changed"}
+
+
+ALPHABET: dict[str, Callable[[Harness], Command] | int] = {
+    "ada needs it": need("ada", ["time"]),
+    "ada gives it up": need("ada", []),
+    "ada is reactivated": need("ada", ["time"], reactivate=["time"]),
+    "ben needs it, urgently": need("ben", ["time"], priority=1),
+    "ben leaves": need("ben", []),
+    "ben is invited": need("ben", ["time"], hold_until=lambda harness: harness.clock + GRACE),
+    "ben is reactivated": need("ben", ["time"], reactivate=["time"]),
+    "ben takes over": replace,
+    "one is bought": ordered("add_licences", approved=True),
+    "one is cut": ordered("reduce_licences"),
+    "half a grace passes": GRACE // 2,
+    "a month passes": 31 * DAY,
+}
+
+
+def opened(policies: dict[str, object]) -> Harness:
+    harness = Harness(Counter())
+    harness.run({"type": "open_tenant", "number": 1, "clock": "real", "at": 0}, "t")
+    pool = {"type": "open_pool", "number": 2, "module": "time", "base": True, "licences": 1, "policies": {**policies, "grace": GRACE}}
+    harness.run(pool, "p")
+    return harness
+
+
+def fork(harness: Harness) -> Harness:
+    other = Harness(Counter())
+    other.naive, other.store = copy.deepcopy(harness.naive), dict(harness.store)
+    other.live, other.replica = domain.load(other.store.items()), domain.load(other.store.items())
+    other.offset, other.clock = harness.offset, harness.clock
+    return other
+
+
+def state(harness: Harness) -> State:
+    """What a later command can tell apart."""
+    tenant, now = harness.live[TENANT], harness.clock
+    orders = {seat.seq for row in tenant.users.values() for seat in row.seats.values()}
+    orders |= {memory.seq for row in tenant.users.values() for memory in (*row.flags, *row.revoked)}
+    rank = {seq: n for n, seq in enumerate(sorted(orders))}
+    people = []
+    for user, row in sorted(tenant.users.items()):
+        seats = [(m, s.state, rank[s.seq], s.since and s.since - now, s.deadline and s.deadline - now) for m, s in row.seats.items()]
+        flags = [(f.since - now, rank[f.seq], f.deadline - now) for f in row.flags if now - f.since <= 30 * DAY]
+        revoked = [(r.at - now if r.at == now else -1, rank[r.seq]) for r in row.revoked]
+        people.append((user, row.need, row.administrator, row.priority, tuple(seats), tuple(flags), tuple(revoked)))
+    pool = tenant.pools["time"].row
+    return pool.licences, pool.next_period, tuple(people)
+
+
+def explore(policies: dict[str, object], depth: int) -> tuple[int, int, int]:
+    """(states, transitions, events of all transitions)"""
+    start = opened(policies)
+    seen, front, transitions, events = {state(start)}, [start], 0, 0
+    for _ in range(depth):
+        following = []
+        for harness in front:
+            for action in ALPHABET.values():
+                after = fork(harness)
+                if isinstance(action, int):
+                    events += len(after.tick(1000, to=after.clock + action))
+                else:
+                    events += len(after.run(action(after), f"c{after.offset}"))
+                transitions += 1
+                reached = state(after)
+                if reached not in seen:
+                    seen.add(reached)
+                    following.append(after)
+        front = following
+    return len(seen), transitions, events
+
+
+EXPECTED = {
+    "flag": (380, 3192, 3059),
+    "flag at most 0": (274, 2472, 2307),
+    "reject": (274, 2472, 2307),
+    "expand": (274, 2400, 2313),
+    "wait": (321, 2808, 2683),
+    "block": (380, 3192, 3048),
+    "leavers take their licence along": (321, 2808, 2769),
+}
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_every_short_sequence_of_commands(policy: str) -> None:
+    assert explore(POLICIES[policy], DEPTH) == EXPECTED[policy]
