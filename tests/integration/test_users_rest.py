@@ -1,0 +1,286 @@
+"""The REST of users: what it answers, what it refuses and which field it names."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from shared.schemas import seats_v1 as seats
+from shared.schemas.users_v1 import DepartmentMapped, PersonChanged, TenantChanged
+from shared.settings import KafkaSettings
+from tests.support.users import SECRET, Bench, running_bench, settings_of, states
+
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
+ANN = {"login": "ann", "email": "ann@acme.example"}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def bench(
+    make_database: Callable[[str], str], make_kafka_settings: Callable[[], KafkaSettings], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Bench]:
+    async with running_bench(settings_of(make_database("users"), make_kafka_settings(), tmp_path_factory.mktemp("users"))) as bench:
+        yield bench
+
+
+def fields(problem: dict[str, Any]) -> list[str]:
+    return [error["field"] for error in problem["errors"]]
+
+
+# --------------------------------------------------------------------------------------------------------------- tokens
+
+
+async def test_a_token_is_asked_for_with_a_form(bench: Bench) -> None:
+    form = {"grant_type": "client_credentials", "client_id": "operator", "client_secret": SECRET, "ttl_seconds": "60"}
+    answer = (await bench.http.post("/v1/token", data=form)).json()
+    assert (answer["token_type"], answer["expires_in"]) == ("Bearer", 60)
+    wrong = await bench.http.post("/v1/token", data=form | {"client_secret": "guess"})
+    assert (wrong.status_code, wrong.json()["type"]) == (401, "urn:seatpool:problem:invalid-client")
+    assert "guess" not in wrong.text
+    bad = await bench.http.post("/v1/token", data=form | {"grant_type": "password", "ttl_seconds": "0"})
+    assert (bad.status_code, sorted(fields(bad.json()))) == (422, ["grant_type", "ttl_seconds"])
+    assert SECRET not in bad.text
+    assert (await bench.http.get("/.well-known/jwks.json")).json()["keys"][0]["crv"] == "Ed25519"
+
+
+# -------------------------------------------------------------------------------------------------------------- tenants
+
+
+async def test_a_tenant_is_created_once_under_one_key(bench: Bench) -> None:
+    rest = await bench.rest()
+    body = {"name": "Acme", "time_zone": "Europe/Berlin", "contact_email": "it@acme.example", "support_contact": "support@vendor.example"}
+    first = await rest.call("POST", "/v1/tenants", body, idempotency_key="k-1")
+    again = await rest.call("POST", "/v1/tenants", body, idempotency_key="k-1")
+    assert (first.status_code, again.status_code, first.content) == (201, 201, again.content)
+    assert first.headers["location"] == f"/v1/tenants/{first.json()['tenant']}"
+    other = await rest.call("POST", "/v1/tenants", body | {"name": "Other"}, idempotency_key="k-1")
+    assert (other.status_code, other.json()["type"]) == (422, "urn:seatpool:problem:idempotency-key-reused")
+    taken = await rest.call("POST", "/v1/tenants", body | {"tenant": first.json()["tenant"]})
+    assert (taken.status_code, taken.json()["type"]) == (409, "urn:seatpool:problem:tenant-exists")
+
+
+async def test_a_wrong_tenant_is_refused_naming_every_field(bench: Bench) -> None:
+    rest = await bench.rest()
+    body = {"name": "", "time_zone": "Mars/Base", "contact_email": "no", "support_contact": "s", "clock": "atomic", "colour": "red"}
+    refused = await rest.call("POST", "/v1/tenants", body)
+    assert refused.status_code == 422
+    assert refused.headers["content-type"] == "application/problem+json"
+    expected = ["body.clock", "body.colour", "body.contact_email", "body.name", "body.time_zone"]
+    assert sorted(fields(refused.json())) == expected
+    late = {"name": "A", "time_zone": "UTC", "contact_email": "it@acme.example", "support_contact": "s", "at": "2026-01-01T00:00:00Z"}
+    assert fields((await rest.call("POST", "/v1/tenants", late)).json()) == ["body.at"]
+
+
+async def test_tenants_are_listed_in_pages(bench: Bench) -> None:
+    rest = await bench.rest()
+    mine = {(await bench.open_tenant())[0] for _ in range(3)}
+    found: list[str] = []
+    cursor = ""
+    while True:
+        page = await rest.get(f"/v1/tenants?limit=2{cursor}")
+        found += [item["tenant"] for item in page["items"]]
+        if page["next"] is None:
+            break
+        cursor = f"&cursor={page['next']}"
+    assert mine <= set(found)
+    assert len(found) == len(set(found))
+    assert fields((await rest.call("GET", "/v1/tenants?cursor=x")).json()) == ["query.cursor"]
+
+
+async def test_an_edit_needs_the_version_that_was_read(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    path = f"/v1/tenants/{tenant}"
+    read = await rest.call("GET", path)
+    assert (await rest.call("PATCH", path, {"name": "B"})).status_code == 428
+    changed = await rest.call("PATCH", path, {"name": "B"}, if_match=read.headers["etag"])
+    assert (changed.status_code, changed.json()["name"], changed.json()["version"]) == (200, "B", 2)
+    assert (await rest.call("PATCH", path, {"name": "C"}, if_match=read.headers["etag"])).status_code == 412
+    await bench.until_settled(tenant)
+    (event,) = await bench.events(tenant, TenantChanged)
+    assert [(change.field, change.old, change.new) for change in event.changes] == [("name", "Acme", "B")]
+
+
+# --------------------------------------------------------------------------------------------------------------- people
+
+
+async def test_a_person_is_created_and_asks_for_seats(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    path, body = f"/v1/tenants/{tenant}/people", ANN | {"profile": "planners", "external_id": "7"}
+    made = await rest.call("POST", path, body, idempotency_key="p")
+    assert made.status_code == 201
+    person = made.json()
+    assert made.headers["location"] == f"/v1/tenants/{tenant}/people/{person['user']}"
+    assert (person["status"], person["profile"], states(person)) == ("active", "planners", {"planning": "pending", "time": "pending"})
+    (need,) = await bench.until_needs(tenant, 1)
+    assert (need.user, need.modules, need.partial, need.reason) == (person["user"], ("planning", "time"), True, "hired")
+    assert (await rest.call("POST", path, body, idempotency_key="p")).json() == person
+    twice = await rest.call("POST", f"/v1/tenants/{tenant}/people", ANN | {"external_id": "7"})
+    assert (twice.status_code, twice.json()["type"]) == (409, "urn:seatpool:problem:person-exists")
+    shown = await rest.call("GET", f"/v1/tenants/{tenant}/people/{person['user']}")
+    assert (shown.json(), shown.headers["etag"]) == (person, '"1"')
+
+
+async def test_A19_an_administrator_without_modules_takes_no_seat(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    body = ANN | {"profile": "guests", "administrator": True}
+    person = await rest.post(f"/v1/tenants/{tenant}/people", body)
+    assert (person["may_log_in"], person["modules"]) == (True, [])
+    await bench.until_settled(tenant)
+    assert await bench.needs(tenant) == []
+    assert (await rest.get(f"/v1/tenants/{tenant}/figures"))["hired"] == 0
+
+
+async def test_a_wrong_person_is_refused_naming_every_field(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    path = f"/v1/tenants/{tenant}/people"
+    body = {"login": "", "email": "x", "kind": "robot", "external_id": "a b", "valid_to": "soon", "extra": 1}
+    refused = await rest.call("POST", path, body)
+    expected = ["body.email", "body.external_id", "body.extra", "body.kind", "body.login", "body.valid_to"]
+    assert (refused.status_code, sorted(fields(refused.json()))) == (422, expected)
+    unknown = await rest.call("POST", path, ANN | {"profile": "kings"})
+    assert (unknown.status_code, fields(unknown.json())) == (422, ["body.profile"])
+    assert (await rest.call("GET", f"{path}/nobody")).status_code == 404
+    assert (await rest.call("POST", "/v1/tenants/nowhere/people", ANN)).status_code == 404
+
+
+async def test_a_person_is_edited_and_the_need_follows(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    person = await rest.post(f"/v1/tenants/{tenant}/people", ANN | {"department": "Makers"})
+    path = f"/v1/tenants/{tenant}/people/{person['user']}"
+    assert (await rest.call("PATCH", path, {"name": "A"})).status_code == 428
+    named = await rest.patch(path, {"name": "Ann B", "job_title": "Smith"}, '"1"')
+    assert (named["name"], named["job_title"], named["version"]) == ("Ann B", "Smith", 2)
+    assert (await rest.call("PATCH", path, {"name": "C"}, if_match='"1"')).status_code == 412
+    await rest.patch(path, {"profile": "planners"})
+    await rest.patch(path, {"profile": None, "administrator": True})
+    blocked = await rest.patch(path, {"may_log_in": False})
+    assert (blocked["status"], blocked["may_log_in"]) == ("inactive", False)
+    gone = await rest.patch(path, {"status": "left", "may_log_in": True})
+    assert gone["status"] == "left"
+    needs = await bench.until_needs(tenant, 4)
+    assert [(need.modules, need.administrator, need.reason) for need in needs] == [
+        (("documents", "time"), False, "hired"),
+        (("planning", "time"), False, "changed"),
+        (("documents", "time"), True, "changed"),
+        ((), False, "changed"),
+    ]
+    assert [need.revision for need in needs] == [1, 2, 3, 4]
+    (first, *_) = await bench.events(tenant, PersonChanged)
+    assert [(change.field, change.new) for change in first.changes] == [("name", "Ann B"), ("job_title", "Smith")]
+    assert (first.actor.kind, first.actor.id) == ("client", "operator")
+
+
+async def test_E4_a_leaver_is_taken_back_with_a_reactivation(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    person = await rest.post(f"/v1/tenants/{tenant}/people", ANN | {"department": "Makers"})
+    path = f"/v1/tenants/{tenant}/people/{person['user']}"
+    await rest.patch(path, {"status": "left"})
+    odd = await rest.call("POST", f"{path}/reactivate", {"modules": ["planning"]})
+    assert (odd.status_code, fields(odd.json())) == (422, ["body.modules"])
+    back = await rest.call("POST", f"{path}/reactivate", {"modules": ["time"]})
+    assert (back.status_code, back.json()["status"], back.json()["department"]) == (202, "active", "Makers")
+    need = (await bench.until_needs(tenant, 3))[2]
+    assert (need.modules, need.reactivate, need.reason) == (("documents", "time"), ("time",), "reactivated")
+    guest = await rest.post(f"/v1/tenants/{tenant}/people", ANN | {"profile": "guests"})
+    idle = await rest.call("POST", f"/v1/tenants/{tenant}/people/{guest['user']}/reactivate")
+    assert (idle.status_code, idle.json()["type"]) == (409, "urn:seatpool:problem:nothing-to-reactivate")
+
+
+async def test_people_are_listed_in_order_of_arrival_and_filtered(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    path = f"/v1/tenants/{tenant}/people"
+    for number in range(5):
+        await rest.post(
+            path, {"login": f"p{number}", "email": f"p{number}@acme.example", "department": "Makers", "external_id": str(9 - number)}
+        )
+    one = await rest.get(f"{path}?limit=3")
+    two = await rest.get(f"{path}?limit=3&cursor={one['next']}")
+    assert [person["login"] for person in one["items"] + two["items"]] == ["p0", "p1", "p2", "p3", "p4"]
+    assert two["next"] is None
+    await bench.until_needs(tenant, 5)
+    flagged = seats.ModuleSeat(module="time", state="flagged"), seats.ModuleSeat(module="documents", state="active")
+    user = one["items"][1]["user"]
+    await bench.answer(await bench.last_need(tenant, user), *flagged)
+    await bench.until_person(rest, tenant, "8", pending=False)
+
+    async def logins(query: str) -> list[str]:
+        return [person["login"] for person in (await rest.get(f"{path}?{query}"))["items"]]
+
+    assert await logins("seat_state=flagged") == ["p1"]
+    assert await logins("seat_state=pending") == ["p0", "p2", "p3", "p4"]
+    assert await logins("external_id=8") == ["p1"]
+    await rest.patch(f"{path}/{user}", {"status": "left"})
+    assert await logins("status=left") == ["p1"]
+    assert await logins("status=active") == ["p0", "p2", "p3", "p4"]
+    assert fields((await rest.call("GET", f"{path}?limit=0&status=gone")).json()) == ["query.status", "query.limit"]
+
+
+# ---------------------------------------------------------------------------------------------------- profiles, mapping
+
+
+async def test_profiles_and_the_mapping_are_kept_and_published(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    path = f"/v1/tenants/{tenant}"
+    again = await rest.call("PUT", f"{path}/profiles/makers", {"name": "makers", "modules": ["documents", "time", "time"]})
+    assert again.headers["etag"] == '"1"'
+    assert [profile["profile"] for profile in (await rest.get(f"{path}/profiles"))["items"]] == ["guests", "makers", "planners"]
+    wrong = await rest.call("PUT", f"{path}/profiles/makers", {"name": "m", "modules": ["Not A Module"]})
+    assert (wrong.status_code, fields(wrong.json())) == (422, ["body.modules.0"])
+    stale = await rest.call("PUT", f"{path}/profiles/makers", {"name": "m", "modules": []}, if_match='"7"')
+    assert stale.status_code == 412
+    unknown = await rest.call("PUT", f"{path}/department-mapping", {"Sales": "kings"})
+    assert (unknown.status_code, fields(unknown.json())) == (422, ["body.Sales"])
+    before = len(await bench.events(tenant, DepartmentMapped))
+    await bench.until_settled(tenant)
+    before = len(await bench.events(tenant, DepartmentMapped))
+    await rest.put(f"{path}/department-mapping", {"Makers": "planners", "Guests": "guests", "None": None, "New": None})
+    assert (await rest.get(f"{path}/department-mapping"))["Makers"] == "planners"
+    await bench.until_settled(tenant)
+    told = (await bench.events(tenant, DepartmentMapped))[before:]
+    assert [(event.department, event.profile) for event in told] == [("Makers", "planners"), ("New", None), ("Planners", None)]
+
+
+# ------------------------------------------------------------------------------------------------------------ HR's door
+
+
+async def test_good_hr_events_go_in_and_bad_ones_are_listed(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    day = "2026-03-02"
+    events = [
+        {"type": "person_hired", "external_id": "1", "effective_date": day, "department": "Makers"} | ANN,
+        {"type": "person_fired", "external_id": "2", "effective_date": day},
+        {"type": "person_hired", "external_id": "3", "effective_date": "soon", "login": "x", "email": "x"},
+        {"type": "person_hired", "external_id": "4", "effective_date": day, "kind": "robot"} | ANN,
+        {"type": "person_left", "external_id": "5", "effective_date": day, "shoe_size": 44},
+        {"type": "person_changed", "external_id": "1", "effective_date": day, "sequence": 1, "name": "Ann"},
+    ]
+    body = {"source": bench.source(tenant), "events": events}
+    answer = await rest.call("POST", f"/v1/tenants/{tenant}/hr-events", body)
+    assert answer.status_code == 202
+    assert answer.json()["accepted"] == 2
+    rejected = {item["index"]: sorted(error["field"] for error in item["errors"]) for item in answer.json()["rejected"]}
+    assert rejected == {1: ["type"], 2: ["effective_date", "email"], 3: ["kind"], 4: ["shoe_size"]}
+    await bench.until_person(rest, tenant, "1", name="Ann", status="active")
+    before = await bench.person(rest, tenant, "1")
+    assert (await rest.post(f"/v1/tenants/{tenant}/hr-events", body))["accepted"] == 2
+    await bench.until_settled(tenant)
+    assert await bench.person(rest, tenant, "1") == before
+    assert len(await bench.needs(tenant)) == 1
+    foreign = await rest.call("POST", f"/v1/tenants/{tenant}/hr-events", body | {"source": "hr/foreign"})
+    assert (foreign.status_code, fields(foreign.json())) == (422, ["body.source"])
+
+
+async def test_the_allow_list_is_kept_per_source(bench: Bench) -> None:
+    rest = await bench.rest()
+    await rest.put("/v1/operator/sources/hr/acme/berlin", {"tenants": ["b", "a", "a"]})
+    listed = {item["source"]: item["tenants"] for item in (await rest.get("/v1/operator/sources"))["items"]}
+    assert listed["hr/acme/berlin"] == ["a", "b"]
+    own = await rest.call("PUT", "/v1/operator/sources/seatpool/users", {"tenants": []})
+    assert (own.status_code, fields(own.json())) == (422, ["path.source"])
+
+
+async def test_the_openapi_document_names_every_path(bench: Bench) -> None:
+    paths = (await bench.http.get("/openapi.json")).json()["paths"]
+    assert {"/v1/token", "/v1/tenants/{tenant}/people/{user}/reactivate", "/v1/tenants/{tenant}/clock"} <= set(paths)
+    assert (await bench.http.get("/livez")).status_code == 200
+    assert (await bench.http.get("/readyz")).status_code == 200

@@ -1,0 +1,125 @@
+"""Every route of users asks for a token, its right and its tenant; the database is the second fence."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from shared.settings import KafkaSettings
+from tests.support.users import Bench, running_bench, settings_of
+
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
+OPEN = {"/livez", "/readyz", "/metrics", "/v1/token", "/.well-known/jwks.json"}
+TENANT_TABLES = ("tenants", "tenant_clocks", "profiles", "department_mapping", "people", "facts", "person_modules", "reviews")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def bench(
+    make_database: Callable[[str], str], make_kafka_settings: Callable[[], KafkaSettings], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Bench]:
+    settings = settings_of(make_database("users"), make_kafka_settings(), tmp_path_factory.mktemp("users"))
+    async with running_bench(settings, parts=lambda users: []) as bench:
+        yield bench
+
+
+def routes(app: FastAPI) -> Iterator[tuple[str, str]]:
+    """From the document, which lists what can be called whatever way it was added; and the probes beside it."""
+    for path, operations in app.openapi()["paths"].items():
+        for method in operations:
+            yield method.upper(), path
+
+
+def app_of(bench: Bench) -> FastAPI:
+    transport: Any = bench.http._transport
+    return transport.app
+
+
+def filled(path: str, tenant: str) -> str:
+    values = {"tenant": tenant, "user": "u", "profile": "p", "source": "hr/x", "source:path": "hr/x", "parked": "1"}
+    for name, value in values.items():
+        path = path.replace("{" + name + "}", value)
+    return path
+
+
+async def test_every_route_asks_for_a_token(bench: Bench) -> None:
+    asked = 0
+    for method, path in routes(app_of(bench)):
+        answer = await bench.http.request(method, filled(path, "acme"), json={})
+        if path in OPEN:
+            assert answer.status_code != 401 or path == "/v1/token", path
+            continue
+        asked += 1
+        assert answer.status_code == 401, f"{method} {path}: {answer.status_code}"
+        garbage = await bench.http.request(method, filled(path, "acme"), json={}, headers={"authorization": "Bearer x.y.z"})
+        assert garbage.status_code == 401, f"{method} {path}"
+    assert asked >= 20
+    assert {route.path for route in app_of(bench).routes if isinstance(route, APIRoute)} >= {"/livez"}
+
+
+async def test_every_tenant_route_is_hidden_from_another_tenants_token(bench: Bench) -> None:
+    mine, _ = await bench.open_tenant()
+    other, _ = await bench.open_tenant()
+    rights = "account:read account:buy users:read users:manage log:read operator"
+    rest = await bench.rest(tenant=mine, scope=rights, subject="ann")
+    for method, path in routes(app_of(bench)):
+        if "{tenant}" in path:
+            answer = await rest.call(method, filled(path, other), {})
+            assert answer.status_code == 404, f"{method} {path}: {answer.status_code}"
+            assert answer.json()["type"] == "urn:seatpool:problem:not-found"
+        elif path.startswith("/v1/operator") or path == "/v1/tenants":
+            answer = await rest.call(method, filled(path, other), {})
+            assert answer.status_code == 403, f"{method} {path}: {answer.status_code}"
+
+
+async def test_every_route_needs_its_right(bench: Bench) -> None:
+    tenant, _ = await bench.open_tenant()
+    reader = await bench.rest(tenant=tenant, scope="users:read", subject="ann")
+    nothing = await bench.rest(tenant=tenant, scope="log:read", subject="bob")
+    allowed = set()
+    for method, path in routes(app_of(bench)):
+        if path in OPEN:
+            continue
+        assert (await nothing.call(method, filled(path, tenant), {})).status_code == 403, f"{method} {path}"
+        if (await reader.call(method, filled(path, tenant), {})).status_code != 403:
+            allowed.add((method, path))
+    prefix = "/v1/tenants/{tenant}"
+    assert allowed == {
+        ("GET", f"{prefix}/people"),
+        ("GET", f"{prefix}/people/{{user}}"),
+        ("GET", f"{prefix}/profiles"),
+        ("GET", f"{prefix}/department-mapping"),
+    }
+
+
+async def test_a_person_of_another_tenant_is_not_found(bench: Bench) -> None:
+    mine, rest = await bench.open_tenant()
+    other, _ = await bench.open_tenant()
+    person = await rest.post(f"/v1/tenants/{other}/people", {"login": "eve", "email": "eve@acme.example"})
+    insider = await bench.rest(tenant=mine, scope="users:read users:manage", subject="ann")
+    assert (await insider.call("GET", f"/v1/tenants/{mine}/people/{person['user']}")).status_code == 404
+    assert (await insider.call("PATCH", f"/v1/tenants/{mine}/people/{person['user']}", {"name": "x"}, if_match="*")).status_code == 404
+
+
+async def test_the_database_shows_a_tenant_nothing_of_another(bench: Bench) -> None:
+    mine, rest = await bench.open_tenant()
+    other, _ = await bench.open_tenant()
+    await rest.post(f"/v1/tenants/{other}/people", {"login": "eve", "email": "eve@acme.example", "department": "Makers"})
+    async with bench.users.database.unit_of_work(mine) as uow:
+        for table in TENANT_TABLES:
+            rows = await uow.connection.exec_driver_sql(f"SELECT DISTINCT tenant_id FROM {table}")
+            assert {row.tenant_id for row in rows} <= {mine}, table
+            changed = await uow.connection.exec_driver_sql(f"DELETE FROM {table} WHERE tenant_id = $1", (other,))
+            assert changed.rowcount == 0, table
+
+
+async def test_every_table_with_a_tenant_has_a_forced_policy(bench: Bench) -> None:
+    statement = (
+        "SELECT c.relname, c.relrowsecurity AND c.relforcerowsecurity AS fenced FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
+        " WHERE a.attname = 'tenant_id' AND c.relkind = 'r'"
+    )
+    found = {row.relname: row.fenced for row in await bench.execute(statement)}
+    assert set(found) == set(TENANT_TABLES)
+    assert all(found.values())

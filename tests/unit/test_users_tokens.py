@@ -1,0 +1,116 @@
+"""Access tokens: who gets one with what in it, and the file of the key that signs it."""
+
+import base64
+import hmac
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from joserfc.jwk import OKPKey
+from pydantic import SecretStr
+
+from services.users.tokens import Grant, TokenIssuer, load_key
+from shared.clock import FixedClock
+from shared.errors import Invalid, Unauthenticated
+from shared.web import Verifier
+
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+CLIENTS = {"operator": SecretStr("op"), "seats": SecretStr("se")}
+
+
+@pytest.fixture
+def issuer() -> TokenIssuer:
+    return TokenIssuer(OKPKey.generate_key("Ed25519"), CLIENTS, 900)
+
+
+def verifier(issuer: TokenIssuer, at: datetime = NOW) -> Verifier:
+    return Verifier(keys=issuer.public_keys, clock=FixedClock(at))
+
+
+async def test_the_operator_gets_every_tenant_by_default(issuer: TokenIssuer) -> None:
+    token, seconds = issuer.issue(Grant("operator", "op"), NOW)
+    principal = await verifier(issuer).verify(token)
+    assert (principal.subject, principal.tenant, principal.rights, principal.kind) == ("operator", None, {"operator"}, "client")
+    assert seconds == 900
+
+
+async def test_the_operator_may_ask_for_a_tenant_a_subject_and_rights(issuer: TokenIssuer) -> None:
+    token, _ = issuer.issue(Grant("operator", "op", "acme", "ann", ("account:read", "users:read"), 60), NOW)
+    principal = await verifier(issuer).verify(token)
+    assert (principal.subject, principal.tenant, principal.kind) == ("ann", "acme", "user")
+    assert principal.rights == {"account:read", "users:read"}
+    assert principal.may("users:read")
+    assert not principal.may("users:manage")
+    with pytest.raises(Unauthenticated):
+        await verifier(issuer, NOW + timedelta(seconds=66)).verify(token)
+
+
+async def test_a_service_gets_the_operators_rights_in_its_own_name_and_nothing_else(issuer: TokenIssuer) -> None:
+    token, _ = issuer.issue(Grant("seats", "se"), NOW)
+    principal = await verifier(issuer).verify(token)
+    assert (principal.subject, principal.rights, principal.kind) == ("seats", {"operator"}, "service")
+    for grant in (Grant("seats", "se", tenant="acme"), Grant("seats", "se", subject="ann"), Grant("seats", "se", scope=("users:read",))):
+        with pytest.raises(Invalid):
+            issuer.issue(grant, NOW)
+
+
+@pytest.mark.parametrize("grant", [Grant("operator", "wrong"), Grant("nobody", "op"), Grant("operator", ""), Grant("operator", "ö")])
+def test_a_wrong_secret_and_an_unknown_client_are_refused_alike(issuer: TokenIssuer, grant: Grant) -> None:
+    with pytest.raises(Unauthenticated) as refused:
+        issuer.issue(grant, NOW)
+    assert refused.value.type == "invalid-client"
+
+
+def test_an_unknown_right_is_named(issuer: TokenIssuer) -> None:
+    with pytest.raises(Invalid) as refused:
+        issuer.issue(Grant("operator", "op", scope=("users:read", "root")), NOW)
+    assert (refused.value.field, refused.value.value) == ("body.scope", "root")
+
+
+async def test_tokens_of_another_key_or_algorithm_are_refused(issuer: TokenIssuer) -> None:
+    other = TokenIssuer(OKPKey.generate_key("Ed25519"), CLIENTS, 900)
+    foreign, _ = other.issue(Grant("operator", "op"), NOW)
+    claims = {"iss": "seatpool", "aud": "seatpool", "sub": "x", "rights": ["operator"], "kind": "client"}
+    claims |= {"iat": int(NOW.timestamp()), "exp": int(NOW.timestamp()) + 60}
+    public = issuer.public_keys().keys[0]
+    symmetric = _with_hmac({"alg": "HS256", "kid": public.kid}, claims, public.as_pem(private=False))
+    unsigned = _with_hmac({"alg": "none", "kid": public.kid}, claims, b"").rpartition(".")[0] + "."
+    own, _ = issuer.issue(Grant("operator", "op"), NOW)
+    header, body, signature = own.split(".")
+    tampered = ".".join([header, body[:-4] + ("A" * 4 if body[-4:] != "AAAA" else "BBBB"), signature])
+    for token in (foreign, symmetric, unsigned, tampered, f"{header}.{body}.", "nonsense"):
+        with pytest.raises(Unauthenticated):
+            await verifier(issuer).verify(token)
+
+
+def _with_hmac(header: dict[str, object], claims: dict[str, object], secret: bytes) -> str:
+    """By hand, as no library makes a token whose secret is a public key."""
+    parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (header, claims)]
+    signature = hmac.digest(secret, b".".join(parts), "sha256")
+    return b".".join([*parts, base64.urlsafe_b64encode(signature).rstrip(b"=")]).decode()
+
+
+def test_published_keys_hold_no_private_part(issuer: TokenIssuer) -> None:
+    (key,) = issuer.jwks()["keys"]
+    assert (key["kty"], key["crv"], key["use"], key["alg"]) == ("OKP", "Ed25519", "sig", "Ed25519")
+    assert "d" not in key
+    assert key["kid"]
+
+
+def test_the_key_file_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "keys" / "signing.pem"
+    first = load_key(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert load_key(path).as_dict() == first.as_dict()
+    assert [file.name for file in path.parent.iterdir()] == ["signing.pem"]
+
+
+def test_a_key_of_another_kind_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    path.write_bytes(OKPKey.generate_key("X25519").as_pem(private=True))
+    with pytest.raises(ValueError, match="Ed25519"):
+        load_key(path)
+    path.write_bytes(OKPKey.generate_key("Ed25519").as_pem(private=False))
+    with pytest.raises(ValueError, match="private"):
+        load_key(path)
