@@ -55,7 +55,7 @@ def start_kafka() -> tuple[str, Callable[[], None]]:
     for name, value in settings.items():
         container = container.with_env(name, value)
     container.waiting_for(LogMessageWaitStrategy("Kafka Server started").with_startup_timeout(180))
-    container.start()
+    _start(container)
     return f"127.0.0.1:{port}", lambda: _end(container)
 
 
@@ -66,8 +66,16 @@ def start_postgres() -> tuple[str, Callable[[], None]]:
     image = os.environ.get("POSTGRES_IMAGE", POSTGRES_IMAGE)
     container: Any = PostgresContainer(image, username="postgres", password=secrets.token_hex(12), dbname="postgres", driver=None)
     container.with_command("-c max_connections=200")
-    container.start()
+    _start(container)
     return str(container.get_connection_url()), lambda: _end(container)
+
+
+def _start(container: Any) -> None:
+    try:
+        container.start()
+    except BaseException:
+        _end(container)  # one that runs but did not get ready in time
+        raise
 
 
 def _end(container: Any) -> None:
