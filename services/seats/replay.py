@@ -21,7 +21,8 @@ from services.seats import domain
 from services.seats.agents import DomainDecider, RowCodec, as_event
 from services.seats.engine import events
 from services.seats.engine.commands import CommandReader, Rejected
-from services.seats.engine.decider import At, Decided
+from services.seats.engine.decider import At, Decided, Published
+from services.seats.engine.engine import removals_last
 from services.seats.engine.frames import ForeignWrite, Marker, Merge, Row
 from services.seats.engine.history import History
 from services.seats.engine.producer import Record
@@ -43,6 +44,17 @@ class Decisions:
         self._reader, self._decider = CommandReader(partitions), DomainDecider(partition)
         self.clock_ms, self.rules, self.decided = 0, 1, -1
         self.rows: dict[str, Row] = {}
+        self.last_changed: Mapping[str, Row | None] = {}  # by the last command
+
+    def take_over(self, rows: Mapping[str, Row], before: "Decisions") -> None:
+        """Go on from these rows, at the place where another one stands, as a new owner of the partition does."""
+        self.rows = dict(rows)
+        self._decider.load(self.rows)
+        self.clock_ms, self.rules, self.decided = before.clock_ms, before.rules, before.decided
+
+    def complete(self, events: Sequence[Published]) -> dict[str, Row | None]:
+        """See `Decider.complete`."""
+        return self._decider.complete(events)
 
     def feed(self, record: Any) -> list[Record] | None:
         """The decisions about one record. None when its rules are no longer shipped: nothing can be said from there on."""
@@ -57,7 +69,7 @@ class Decisions:
             self.rules, decided = command.payload.rules, Decided()
         else:
             decided = self._decider.decide(command, at)
-        self.decided = record.offset
+        self.decided, self.last_changed = record.offset, removals_last(decided.rows)
         for key, row in decided.rows.items():
             if row is None:
                 self.rows.pop(key, None)

@@ -37,6 +37,8 @@ class Arrived(NamedTuple):
 class Logs:
     commands: list[Logged] = field(default_factory=list)
     events: list[Logged] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)  # LogAppendTime of each command
+    keys: list[bytes] = field(default_factory=list)
 
 
 def learn(known: Known, tenant: str, body: dict[str, object]) -> None:
@@ -68,6 +70,8 @@ def simulate(seed: int, commands: int) -> dict[int, Logs]:
 
 def _arrive(known: Known, logs: Logs, decider: Decisions, sent: Sent, at_ms: int) -> None:
     offset = len(logs.commands)
+    logs.times.append(at_ms)
+    logs.keys.append(sent.key)
     logs.commands.append(Logged(offset, sent.headers, sent.value))
     made: list[Record] = decider.feed(Arrived(decider.partition, offset, at_ms, sent.key, sent.value, sent.headers)) or []
     for record in made:
