@@ -111,7 +111,10 @@ def main() -> int:
     new = generated()
     found = problems(committed(), new)
     if found and "--unreleased" not in sys.argv[1:]:
-        sys.stderr.write("not written, within v1 only optional fields may be added:\n" + "".join(f"  {each}\n" for each in found))
+        sys.stderr.write(
+            "not written, within v1 only optional fields may be added (before the first release: --unreleased):\n"
+            + "".join(f"  {each}\n" for each in found)
+        )
         return 1
     FOLDER.mkdir(exist_ok=True)
     for path in FOLDER.glob("*.json"):
