@@ -1,7 +1,7 @@
 """Every topic, declared once. `seatpool topics create` makes them from this list; nothing is ever created by a broker on its own.
 
-Names here are without the deployment's prefix (`KafkaSettings.kafka_topic_prefix`), which is added where a broker is spoken to, so that event ids
-and positions are the same in every deployment.
+Names here are without the deployment's prefix (`KafkaSettings.kafka_topic_prefix`), which is added where a broker is spoken to, so that
+event ids and positions are the same in every deployment.
 """
 
 from dataclasses import dataclass
