@@ -18,7 +18,7 @@ from shared.database.migrate import upgrade
 from shared.observability.logs import configure_logging
 from shared.runtime import run, serve, together
 from shared.web import ServiceClient, Verifier, create_app
-from shared.web.operator import parking_router
+from shared.web.parking import parking_router
 
 log = structlog.get_logger(__name__)
 

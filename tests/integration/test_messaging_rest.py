@@ -19,7 +19,7 @@ from shared.messaging import Parking
 from shared.settings import CommonSettings
 from shared.web import Principal, Verifier, access, answer, create_app
 from shared.web.idempotency import IdempotencyKey, idempotent
-from shared.web.operator import parking_router
+from shared.web.parking import parking_router
 from tests.support.messaging import Rig, facts, left
 
 pytestmark = pytest.mark.stack

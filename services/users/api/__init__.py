@@ -7,7 +7,7 @@ from services.users.api.context import Context, Lifespan
 from services.users.settings import Settings
 from shared.messaging import Parking
 from shared.web import Verifier, create_app
-from shared.web.operator import parking_router
+from shared.web.parking import parking_router
 
 
 def make_app(settings: Settings, context: Context, parking: Parking, lifespan: Lifespan | None = None) -> FastAPI:
