@@ -123,7 +123,7 @@ async def test_what_was_issued_can_be_rebuilt_from_the_topics_byte_for_byte(benc
 
 
 async def test_a_decision_that_contradicts_the_history_parks_the_tenant_and_nobody_else(bench: Bench) -> None:
-    tenant, other = await subscribed(bench), await subscribed(bench)
+    other, tenant = await subscribed(bench), await subscribed(bench)  # in this order: what is forged has to be the partition's last
     quote = await bench.ok("POST", f"/v1/tenants/{tenant}/quotes", {"items": [{"module": "time", "add": 1}]})
     bench.pools[tenant].licences["time"] += 5
     fields = {"order": "nobody-s", "items": (seats_v1.LicenceCount(module="time", quantity=5),), "approved_at": NOVEMBER}
