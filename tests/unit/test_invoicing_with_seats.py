@@ -1,0 +1,98 @@
+"""Invoicing's account of what the real decision core of seats decides: renewals, reductions that wait for them, expansions beside them."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from services.invoicing.domain.calendar import local_day, start_of_day
+from services.invoicing.domain.invoices import Account, account
+from services.seats.domain import Command, decide
+from shared.schemas import registry
+from shared.schemas.base import Payload
+from shared.schemas.invoicing_v1 import TermsApplied
+from shared.schemas.seats_v1 import (
+    AssignSeats,
+    ClockAdvanced,
+    Expected,
+    ExpectedPool,
+    LicenceCount,
+    OpenPool,
+    OpenTenant,
+    PeriodStarted,
+    Policies,
+    PoolExpanded,
+    SchedulePeriod,
+    ScheduleReduction,
+)
+from tests.support.invoicing_world import ROOT, World
+
+START = datetime(2013, 11, 1, 8, tzinfo=UTC)
+
+
+class Seats(World):
+    """The world of the other tests, with seats' own decisions in place of made-up ones."""
+
+    def __post_init__(self) -> None:
+        self.tenants: dict[str, Any] = {}
+        self.number = 0
+        super().__post_init__()
+        self.facts = [fact for fact in self.facts if not fact[0].startswith("seats")]
+        self.send(OpenTenant, source="users", clock="test", at=self.at)
+        for module, count in sorted(self.licences.items()):
+            self.send(OpenPool, module=module, base=module == "time", licences=count, policies=Policies(over_limit="expand"))
+        self.schedule(self.contract.period_end)
+
+    def schedule(self, begin: date) -> None:
+        self.send(SchedulePeriod, period=begin.isoformat(), starts_at=start_of_day(begin, self.zone))
+
+    def send(self, model: type[Payload], *, source: str = "invoicing", **fields: Any) -> list[Payload]:
+        self.number += 1
+        self.offset += 1
+        numbered = {"number": self.number} if "number" in model.model_fields else {}
+        command = Command(f"c{self.offset}", f"seatpool/{source}", "acme", model(**numbered, **fields), 2, self.offset)
+        found = []
+        for event in decide(self.tenants, command, int(START.timestamp() * 1000)).events:
+            body = registry.parse(event.type, orjson.dumps(event.body))
+            decision = f"seats.commands.v1/2/{self.offset}/{event.n}"
+            self.facts.append((decision, body))
+            if isinstance(body, PoolExpanded | PeriodStarted):
+                about = {"decision": decision, "subscription": "sub", "plan": "standard", "plan_version": len(self.plans)}
+                self.say(TermsApplied(at=body.at, actor=ROOT, billing_details=self.version, **about))
+            found.append(body)
+        return found
+
+    def hire(self, user: str) -> list[Payload]:
+        need = {"modules": ("time",), "created_at": START, "user": user, "revision": 1, "reason": "hired"}
+        return self.send(AssignSeats, source="users", **need)
+
+
+def lines(found: Account) -> list[list[tuple[str, str, int, int]]]:
+    return [[(line.text_key, line.module, line.quantity, line.net_minor) for line in invoice.lines] for invoice in found.invoices]
+
+
+def test_T11_T16_a_renewal_is_invoiced_by_the_licences_seats_names_after_the_reduction() -> None:
+    seats = Seats(licences={"time": 10, "documents": 3})
+    expected = Expected(period=None, pools=(ExpectedPool(module="time", licences=10, next_period=10),))
+    seats.send(ScheduleReduction, items=(LicenceCount(module="time", quantity=6),), expected=expected)
+    seats.send(ClockAdvanced, source="users", to=start_of_day(date(2013, 12, 1), seats.zone))  # users stops at each instant that is due
+    found = account(seats.facts)
+    assert lines(found) == [[("recurring", "documents", 3, 6000), ("recurring", "time", 6, 7200)]]
+    assert found.invoices[0].issued_on == local_day(found.invoices[0].at, seats.zone) == date(2013, 12, 1)
+
+
+def test_an_expansion_in_the_decision_that_begins_the_period_is_charged_once() -> None:
+    """The period falls due on the way to a hire that expands the pool: one decision, whose pools show the end of both."""
+    seats = Seats(licences={"time": 1})
+    seats.hire("ann")
+    seats.send(ClockAdvanced, source="users", to=START + timedelta(days=29, hours=14))
+    tenant = seats.tenants["acme"]
+    seats.tenants["acme"].put_tenant(tenant.row._replace(time=tenant.row.time + 2 * 86_400_000))  # as when nothing settled for two days
+    events = seats.hire("bob")
+    kinds = [type(event).__name__ for event in events]
+    assert kinds.index("PeriodStarted") < kinds.index("PoolExpanded")
+    began = next(event for event in events if isinstance(event, PeriodStarted))
+    assert ([pool.licences for pool in began.pools], [item.quantity for item in began.licences]) == ([2], [1])
+    (renewal, expansion) = lines(account(seats.facts))
+    assert renewal == [("recurring", "time", 1, 1200)]
+    assert [(key, module, quantity) for key, module, quantity, _ in expansion] == [("proration", "time", 1)]
