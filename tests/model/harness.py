@@ -139,7 +139,10 @@ class Harness:
         message = domain.Command(command, source, TENANT, payload(c), 0, self.offset)
         if fail_at:
             self._fail(fail_at, lambda: domain.decide(self.live, message, self.clock))
+        twin = domain.load(through_json(self.store).items()) if crash_after is not None else None
         decision = domain.decide(self.live, message, self.clock)
+        if twin is not None:
+            self._same(decision, domain.decide(twin, message, self.clock))
         expected = self.naive.decide(c, command, source, self.offset, self.clock)
         return self._compare(decision, expected, crash_after)
 
@@ -154,7 +157,11 @@ class Harness:
 
         if fail_at:
             self._fail(fail_at, decide)
-        return self._compare(decide(), self.naive.tick(self.offset, self.clock, limit), crash_after)
+        twin = domain.load(through_json(self.store).items()) if crash_after is not None else None
+        decision = decide()
+        if twin is not None:
+            self._same(decision, domain.decide_tick(twin[TENANT], f"tick-{self.offset}", 0, self.offset, self.clock, 0, limit))
+        return self._compare(decision, self.naive.tick(self.offset, self.clock, limit), crash_after)
 
     def _fail(self, at_event: int, decide: Callable[[], domain.Decision]) -> None:
         """An error in the middle of a decision leaves everything as it was."""
@@ -178,6 +185,14 @@ class Harness:
                 self.live = domain.load(through_json(self.store).items())  # it had fewer events: back to what is stored
         assert dict(self.live[TENANT].rows()) == self.store
         domain.check_all(self.live[TENANT])
+
+    @staticmethod
+    def _same(decision: domain.Decision, other: domain.Decision) -> None:
+        """A worker that restored from the table repeats a decision byte for byte."""
+        assert [(e.type, e.n, e.user, orjson.dumps(e.body)) for e in decision.events] == [
+            (e.type, e.n, e.user, orjson.dumps(e.body)) for e in other.events
+        ]
+        assert decision.changed == other.changed
 
     def restart(self) -> None:
         """The worker dies; another restores from the table."""

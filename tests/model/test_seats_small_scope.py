@@ -1,7 +1,8 @@
 """Every sequence of up to seven commands out of twelve, over two people and one licence, for each policy: by distinct states.
 
 Two states are one when no later command can tell them apart: log positions count by their order, times by their distance from now. Each
-transition is held against the naive model, the laws, evolve and the changed rows. The numbers of states and transitions are asserted: a change
+transition is held against the naive model, the laws, evolve and the changed rows. The numbers of states and transitions are asserted: a
+change
 of a rule changes them, and whoever changes one sees how much moved.
 """
 

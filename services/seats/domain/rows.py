@@ -1,5 +1,8 @@
 """The durable rows: all that is kept. Everything else (counts, heaps, queues) is a pure function of them.
 
+The order of `seats` says nothing: a row read back from the changelog has another one than the row that was decided, and no decision may
+tell.
+
 Rows are immutable tuples, so the store and the working state share them and whoever holds one may keep it. `seats` is a dict for speed
 and is
 never changed in place. Times are milliseconds since 1970 UTC.
@@ -233,12 +236,6 @@ def shared_names(names: Iterable[str]) -> tuple[str, ...]:
 # A person's row, step by step --------------------------------------------------------------------------------------------
 
 
-def with_seat(seats: dict[str, Seat], module: str, seat: Seat) -> dict[str, Seat]:
-    """In order of module, always: decisions go through them, and must come out the same after the row was read back from the changelog."""
-    added = {**seats, module: seat}
-    return added if module in seats or len(added) == 1 else dict(sorted(added.items()))
-
-
 def seated(row: UserRow, module: str, seat: Seat, offset: int) -> UserRow:
     """With that seat. Usable again, an old flag of the module is over; whoever sits is no longer remembered as revoked."""
     flags, revoked = row.flags, row.revoked
@@ -246,7 +243,7 @@ def seated(row: UserRow, module: str, seat: Seat, offset: int) -> UserRow:
         flags = tuple(flag for flag in flags if flag.module != module)
     if revoked:
         revoked = tuple(entry for entry in revoked if entry.module != module)
-    return row._replace(seats=with_seat(row.seats, module, seat), offset=offset, flags=flags, revoked=revoked)
+    return row._replace(seats={**row.seats, module: seat}, offset=offset, flags=flags, revoked=revoked)
 
 
 def unseated(row: UserRow, modules: Iterable[str], offset: int) -> UserRow:

@@ -74,7 +74,7 @@ class Pool:
 class Tenant:
     """Not thread-safe: one worker owns it, and a decision is one synchronous call."""
 
-    __slots__ = ("_undo", "administrators", "due_heap", "id", "orders", "pools", "queues", "row", "timed", "touched", "users")
+    __slots__ = ("_new", "_undo", "administrators", "due_heap", "id", "orders", "pools", "queues", "row", "timed", "touched", "users")
 
     def __init__(self, tenant: str, row: TenantRow) -> None:
         self.id, self.row = tenant, row
@@ -86,7 +86,8 @@ class Tenant:
         self.timed = 0  # entries of due_heap that count
         self.queues: dict[Unit, dict[str, list[Place]]] = {}  # a heap per module of the unit: ages differ by module
         self.touched: dict[str, int] = {}  # pools of this decision -> available before it
-        self._undo: dict[str, Row | None] = {}
+        self._undo: dict[str, Row | None] = {}  # of each row put since `begin`: what it was
+        self._new: dict[str, Row | None] = {}  # and what it is
 
     # -- time ----------------------------------------------------------------------------------------------------------
 
@@ -136,11 +137,13 @@ class Tenant:
 
     def begin(self) -> None:
         self._undo = {}
+        self._new = {}
         self.touched = {}
 
     def changed(self) -> Changed:
         """The rows changed since `begin`, as they are now."""
-        return {key: self._get(key) for key, old in self._undo.items() if self._get(key) is not old}
+        undo = self._undo
+        return {key: row for key, row in self._new.items() if row is not undo[key]}
 
     def before(self, user: str) -> UserRow | None:
         """The person's row as it was at `begin`."""
@@ -178,15 +181,6 @@ class Tenant:
         """The rows touched since `begin`, as they were."""
         return self._undo
 
-    def _get(self, key: str) -> Row | None:
-        rest = key[len(self.id) + 1 :]
-        if rest.startswith("#pool|"):
-            pool = self.pools.get(rest[6:])
-            return pool.row if pool is not None else None
-        if rest == "#tenant":
-            return self.row
-        return self.orders.get(rest[7:]) if rest.startswith("#order|") else self.users.get(rest)
-
     def _put(self, key: str, row: Row | None) -> None:
         rest = key[len(self.id) + 1 :]
         if isinstance(row, TenantRow):
@@ -201,23 +195,24 @@ class Tenant:
             assert row is None or isinstance(row, UserRow)
             self.put_user(rest, row)
 
-    def _remember(self, key: str, old: Row | None) -> None:
+    def _remember(self, key: str, old: Row | None, row: Row | None) -> None:
         if key not in self._undo:
             self._undo[key] = old
+        self._new[key] = row
 
     def touch(self, pool: Pool) -> None:
         if pool.module not in self.touched:
             self.touched[pool.module] = max(0, pool.row.licences - pool.active - pool.held)
 
     def put_tenant(self, row: TenantRow) -> None:
-        self._remember(tenant_key(self.id), self.row)
+        self._remember(tenant_key(self.id), self.row, row)
         if row.scheduled != self.row.scheduled:
             for entry in row.scheduled:
                 self._push_due((entry.starts_at, PERIOD, entry.seq, entry.period, ""))
         self.row = row
 
     def put_order(self, order: str, row: OrderRow | None) -> None:
-        self._remember(order_key(self.id, order), self.orders.get(order))
+        self._remember(order_key(self.id, order), self.orders.get(order), row)
         if row is None:
             self.orders.pop(order, None)
         else:
@@ -225,7 +220,7 @@ class Tenant:
 
     def put_pool(self, module: str, row: PoolRow | None) -> None:
         pool = self.pools.get(module)
-        self._remember(pool_key(self.id, module), pool.row if pool is not None else None)
+        self._remember(pool_key(self.id, module), pool.row if pool is not None else None, row)
         if row is None:
             self.pools.pop(module, None)
             self.touched.pop(module, None)
@@ -245,6 +240,7 @@ class Tenant:
         old = self.users.get(user)
         if key not in self._undo:
             self._undo[key] = old
+        self._new[key] = row
         if row is None:
             self.users.pop(user, None)
         else:

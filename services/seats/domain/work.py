@@ -127,10 +127,10 @@ class Work:
 
     def level(self, reason: str) -> None:
         """A free licence goes to the oldest flag (flagged since, then log order), then to the queue. Pools in the order of their names."""
-        tenant = self.tenant
-        pools = [pool for module in sorted(tenant.touched) if (pool := tenant.pools.get(module)) is not None]
-        for pool in pools:
-            if pool.flagged and pool.free > 0:
+        tenant, pools = self.tenant, self.tenant.pools
+        for module in sorted(tenant.touched):
+            pool = pools.get(module)
+            if pool is not None and pool.flagged and pool.free > 0:
                 self._clear_flags(pool, reason)
         if tenant.queues:
             self._serve(reason)
@@ -180,19 +180,20 @@ class Work:
     def finish(self) -> Decision:
         """Marks crossed, the pools written into the events, the laws checked."""
         tenant = self.tenant
+        touched, pools = tenant.touched, tenant.pools
         self.role = CONSEQUENCE
-        for module in sorted(tenant.touched) if len(tenant.touched) > 1 else list(tenant.touched):
-            pool = tenant.pools.get(module)
+        for module in sorted(touched) if len(touched) > 1 else list(touched):
+            pool = pools.get(module)
             if pool is None:
                 continue
-            if tenant.touched[module] and pool.free <= 0:
+            if touched[module] and pool.row.licences <= pool.active + pool.held:
                 self.emit("pool_at_limit", Reason.LIMIT_REACHED, (module,), module=module)
             if pool.row.warn_at is not None:
                 self._mark(pool)
         for module, state in self.states.items():
-            pool = tenant.pools.get(module)
+            pool = pools.get(module)
             state.update(pool_state(pool) if pool is not None else CLOSED)
-        check_laws(tenant, tenant.touched)
+        check_laws(tenant, touched)
         return Decision(self.events, tenant.changed())
 
     def _mark(self, pool: Pool) -> None:
