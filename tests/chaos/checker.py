@@ -1,7 +1,7 @@
 """The independent checker: says from the topics alone whether the decisions keep the laws. It imports nothing of the seats service.
 
-It goes through the decisions in the order of the commands, rebuilds who holds what from them, and after every command compares that with the
-pools the decisions show. Laws: one answer for every command, and never two that differ; never more seats than licences; nobody flagged
+It goes through the decisions in the order of the commands, rebuilds who holds what from them, and after every command compares that
+with the pools the decisions show. Laws: one answer for every command, and never two that differ; never more seats than licences; nobody flagged
 while a licence is free; no grace renewed; nobody served past somebody who waited longer.
 """
 
@@ -185,6 +185,8 @@ class _Command:
             self._put(tenant, user, module, _Seat("active", None, None), event)
         elif name == "seat_revoked":
             self._revoked(tenant, user, module, event)
+        elif name == "seat_released" and body["reason"] == "pool_closed":
+            self._take(tenant, user, module)  # nobody gave it up: a pool of that name opened later begins anew
         elif name in ("seat_released", "hold_expired", "hold_cancelled"):
             self._give_up(tenant, user, module)
 
@@ -218,7 +220,7 @@ class _Command:
             seat = _Seat(entry["state"], entry.get("deadline"), entry.get("since"))
             if seat.state == "flagged":
                 self._check_grace(person, user, module, seat, event)
-            else:
+            if seat.state in ("active", "flagged"):
                 person.flags.pop(module, None)
             self._put(tenant, user, module, seat, event)
 
@@ -227,10 +229,10 @@ class _Command:
         before = person.seats.get(module)
         if before is not None and before.state == "flagged" and before.deadline != seat.deadline:
             self._findings.add("grace_renewed", f"{self._where}: {user}/{module} had until {before.deadline}, now {seat.deadline}")
-        kept = person.flags.get(module)
-        if before is None and kept is not None and kept[1] != seat.deadline and seat.deadline is not None:
-            if _instant(event.body["at"]) - _instant(kept[0]) <= REMEMBERED:
-                self._findings.add("grace_renewed", f"{self._where}: {user}/{module} had until {kept[1]}, now {seat.deadline}")
+        kept = person.flags.get(module, ("", None))
+        goes_on = before is None and None not in (kept[1], seat.deadline)
+        if goes_on and kept[1] != seat.deadline and _instant(event.body["at"]) - _instant(kept[0]) <= REMEMBERED:
+            self._findings.add("grace_renewed", f"{self._where}: {user}/{module} had until {kept[1]}, now {seat.deadline}")
 
     def _moved(self, tenant: _Tenant, giver: str, taker: str, event: _Event) -> None:
         given = tenant.people[giver]

@@ -30,7 +30,7 @@ from tests.support.seats import WorkerProcess
 SESSION_SECONDS = 6.0
 PAUSE_SECONDS = (7.0, 11.0)  # longer than the session
 BETWEEN_SECONDS = (3.0, 8.0)
-FAULTS = "after_decisions:0.004,in_frame:0.004,between_parts:0.03,after_frame:0.004"
+FAULTS = "after_decisions:0.02,in_frame:0.02,between_parts:0.1,after_frame:0.02"  # of each batch, frame or part
 FRAME_ROWS = 40  # so that cuts and closings in the big tenants take several frames
 ACTIONS = ("kill", "kill", "terminate", "pause", "pause", "broker")
 # The cleaner works hard, but never before a new owner had the time to repair what a zombie wrote (see topics.SEATS_CHANGELOG).
@@ -44,7 +44,7 @@ async def own_broker(folder: Path) -> AsyncIterator[tuple[Supervisor, str]]:
     """A broker of this run's own: it is killed."""
     broker = Broker(folder / "kafka", ports.pick(), ports.pick())
     with (folder / "kafka.log").open("a", buffering=1) as log:
-        supervisor = Supervisor([broker.part()], lambda _, line: print(line, file=log))  # noqa: T201 - the broker's own lines
+        supervisor = Supervisor([broker.part()], lambda _, line: print(line, file=log))
         await supervisor.start()
         try:
             yield supervisor, broker.bootstrap

@@ -51,6 +51,9 @@ class SeatsApp(faust.App):
         await self.engine.on_records(chunks)
 
     def _crash(self, reason: BaseException) -> None:
+        if isinstance(reason, asyncio.CancelledError):
+            super()._crash(reason)  # asked to stop in the middle of a start
+            return
         fail_stop(Exit.CRASH, "Faust gave up", error=repr(reason))
 
 
