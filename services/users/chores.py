@@ -7,10 +7,11 @@ import stamina
 import structlog
 from prometheus_client import Gauge
 
-from services.users import domain, people
+from services.users import people
 from services.users import person as rules
 from services.users.context import SOURCE, Tenants
-from services.users.person import Cause, Person, Tenant
+from services.users.domain import Fact, FactType
+from services.users.person import Cause, Person, Revision, Tenant
 from services.users.store import people as people_store
 from services.users.store import reviews, seats
 from services.users.store import tenants as tenants_store
@@ -113,8 +114,12 @@ class Chores:
             found = await self._tenants.load(review.tenant, uow)
             assert found is not None, "reviews belong to a tenant"
             chunk = await self._chunk(found, uow, review)
-            for before in chunk:
-                await self._review(found, uow, review, before)
+            if review.kind is ReviewKind.REPUBLISH:
+                for person in chunk:
+                    event = rules.republished(person, found.now, review.actor)
+                    uow.publish(event, source=SOURCE, tenant=found.tenant, time=found.now, subject=person.user)
+            else:
+                await people.save_all(found, uow, [_reviewed(found, review, before) for before in chunk], review.envelope)
             if len(chunk) < CHUNK:
                 await reviews.finish(review.tenant, uow.connection, review.review)
                 log.info("review-done", tenant=review.tenant, kind=review.kind.value, module=review.module)
@@ -130,17 +135,20 @@ class Chores:
             await republish_tenant(tenant, uow, review.actor)
         return await people_store.lock_after(tenant.tenant, uow.connection, review.after, CHUNK, tenant.today)
 
-    async def _review(self, tenant: Tenant, uow: UnitOfWork, review: Review, before: Person) -> None:
-        if review.kind is ReviewKind.REPUBLISH:
-            event = rules.republished(before, tenant.now, review.actor)
-            uow.publish(event, source=SOURCE, tenant=tenant.tenant, time=tenant.now, subject=before.user)
-            return
-        opened = review.kind is ReviewKind.POOL_OPENED
-        after = rules.stand(before, tenant)
-        # Since the pool was opened the person may have stopped needing the module: then their change has said so already.
-        anew = opened and review.module in after.standing.need.modules
-        cause = Cause(review.actor, Reason.POOL_OPENED.value if opened else None, domain.FactType.CHANGED)
-        await people.save(tenant, uow, rules.revise(before, after, at=tenant.now, cause=cause, anew=anew), review.envelope)
+
+def _after_time(tenant: Tenant, before: Person, facts: list[Fact]) -> Revision:
+    after = rules.as_of(before, facts, tenant)
+    newest = max((fact for fact in facts if fact.effective_date <= tenant.today), key=lambda fact: fact.order, default=None)
+    return rules.revise(before, after, at=tenant.now, cause=Cause(DUE_ACTOR, fact=newest.type if newest else None))
+
+
+def _reviewed(tenant: Tenant, review: Review, before: Person) -> Revision:
+    opened = review.kind is ReviewKind.POOL_OPENED
+    after = rules.stand(before, tenant)
+    # Since the pool was opened the person may have stopped needing the module: then their change has said so already.
+    anew = opened and review.module in after.standing.need.modules
+    cause = Cause(review.actor, Reason.POOL_OPENED.value if opened else None, FactType.CHANGED)
+    return rules.revise(before, after, at=tenant.now, cause=cause, anew=anew)
 
 
 async def republish_tenant(tenant: Tenant, uow: UnitOfWork, actor: Actor) -> None:

@@ -2,7 +2,7 @@
 seats means for them. Sources: rules.md A7 A19 A20 A21 M4 M6 E2 E3 E4; design.md sections 4 and 5.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
@@ -13,6 +13,7 @@ from shared.schemas import seats_v1 as seats
 from shared.schemas.hr_v1 import HrFact, PersonChanged, PersonHired, PersonLeft
 from shared.schemas.seats_v1 import Reason, SeatState
 
+SEQUENCE_MAX: Final = 2**63 - 1  # what a column holds
 REST_SOURCE: Final = "rest"  # of the people and changes that come through this service's own door
 
 
@@ -99,6 +100,8 @@ RECORD_FIELDS: Final = tuple(f.name for f in fields(Record) if f.name != "employ
 
 def problem_of(payload: HrFact) -> str | None:
     """The rule that a readable fact breaks, naming the field; None if none."""
+    if payload.sequence > SEQUENCE_MAX:
+        return f"sequence: at most {SEQUENCE_MAX} expected (got {payload.sequence})"
     kind = getattr(payload, "kind", None)
     if kind is not None and kind not in tuple(Kind):
         return f"kind: one of {', '.join(Kind)} expected (got {kind!r})"
@@ -320,6 +323,59 @@ def decided(event: seats.PersonEvent) -> list[Decided]:
             return [Decided(event.module, ModuleState.WITHDRAWN, None, event.reason)]
         case _:
             return []
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where an event stands: its command's partition and offset, and which of the command's events it is."""
+
+    partition: int
+    offset: int
+    n: int
+
+    @classmethod
+    def parse(cls, event_id: str) -> "Place":
+        """Of `<topic>/<partition>/<offset>/<n>`. Raises ValueError."""
+        _, partition, offset, n = event_id.rsplit("/", 3)
+        return cls(int(partition), int(offset), int(n))
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """What seats decided of one module of a person, as of `place`. `revoked`, `refused`: ever."""
+
+    state: ModuleState
+    deadline: datetime | None
+    reason: str | None
+    revoked: bool
+    refused: bool
+    place: Place
+
+
+def project(seats_: Mapping[str, Seat], place: Place, decided_: Sequence[Decided], need: Collection[str] | None) -> dict[str, Seat]:
+    """The modules that one decision changes. An older decision than the one that a module reflects changes nothing of it, but that it was
+    ever revoked or refused is counted all the same. `need` given: it lists all that is needed, so other modules are released; they are
+    kept for their place, or an old decision that is handled again would bring them back."""
+    changed: dict[str, Seat] = {}
+    for module, seat in seats_.items():
+        if need is not None and module not in need and seat.state is not ModuleState.RELEASED and seat.place < place:
+            reason = Reason.NO_LONGER_NEEDED.value
+            changed[module] = replace(seat, state=ModuleState.RELEASED, deadline=None, reason=reason, place=place)
+    for said in decided_:
+        known = seats_.get(said.module)
+        revoked, refused = said.revoked or (known is not None and known.revoked), said.refused or (known is not None and known.refused)
+        if known is None or known.place < place:
+            # An answer says `revoked` of a withdrawn module as well; it stays what the revocation made it.
+            withdrawn = said.state is ModuleState.REVOKED and known is not None and known.state is ModuleState.WITHDRAWN
+            state = ModuleState.WITHDRAWN if withdrawn else said.state
+            changed[said.module] = Seat(state, said.deadline, said.reason, revoked, refused, place)
+        elif (revoked, refused) != (known.revoked, known.refused):
+            changed[said.module] = replace(known, revoked=revoked, refused=refused)
+    return changed
+
+
+def is_deactivated(seats_: Mapping[str, Seat]) -> bool:
+    return any(seat.state is ModuleState.REVOKED for seat in seats_.values())
 
 
 def reason_of(before: Status, after: Status, fact: FactType | None) -> Reason:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from services.users import people
 from services.users import person as rules
-from services.users.domain import NOTHING, RECORD_FIELDS, REST_SOURCE, Fact, FactType
+from services.users.domain import NOTHING, RECORD_FIELDS, REST_SOURCE, SEQUENCE_MAX, Fact, FactType
 from services.users.person import Cause, Person, Tenant
 from services.users.store import people as store
 from shared import ids
@@ -15,7 +15,6 @@ from shared.errors import Conflict, Invalid
 from shared.schemas.seats_v1 import Reason
 
 _ACCOUNT: Final = {"profile": "given_profile", "administrator": "administrator", "priority": "priority", "may_log_in": "may_log_in"}
-_SEQUENCE_MAX: Final = 2**63 - 1  # what the column holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ async def create(
     unknown = Person(user, REST_SOURCE, external_id, created_at=tenant.now)
     account = replace(unknown.account, given_profile=edit.profile, administrator=edit.administrator, priority=edit.priority)
     fact = Fact(ids.new_id(), FactType.HIRED, tenant.today, 0, _given(fields))
-    return await people.add_person(tenant, uow, replace(unknown, account=account), fact, replace(cause, fact=FactType.HIRED), None)
+    return await people.add_person(tenant, uow, replace(unknown, account=account), fact, replace(cause, fact=FactType.HIRED))
 
 
 async def change(tenant: Tenant, uow: UnitOfWork, before: Person, given: Mapping[str, Any], cause: Cause) -> Person:
@@ -87,6 +86,6 @@ async def reactivate(tenant: Tenant, uow: UnitOfWork, before: Person, modules: t
 async def _add(tenant: Tenant, uow: UnitOfWork, before: Person, facts: list[Fact], type_: FactType, given: dict[str, Any]) -> list[Fact]:
     """One more fact of today, after all others of today: what an administrator says now holds now."""
     last = max((fact.sequence for fact in facts if fact.effective_date == tenant.today), default=-1)
-    fact = Fact(ids.new_id(), type_, tenant.today, min(last + 1, _SEQUENCE_MAX), given)
-    await store.add_fact(tenant.tenant, uow.connection, before.user, fact, REST_SOURCE)
+    fact = Fact(ids.new_id(), type_, tenant.today, min(last + 1, SEQUENCE_MAX), given)
+    await store.add_facts(tenant.tenant, uow.connection, [(before.user, fact, REST_SOURCE)])
     return [*facts, fact]

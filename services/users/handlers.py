@@ -1,6 +1,8 @@
 """What users does with the messages it reads: upstream facts about people, and the decisions of seats."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import structlog
 from prometheus_client import Counter
@@ -8,12 +10,13 @@ from prometheus_client import Counter
 from services.users import domain, people
 from services.users import person as rules
 from services.users.context import Tenants
+from services.users.domain import Decided, Place
+from services.users.people import Decision, Said
 from services.users.person import Cause, Tenant
 from services.users.store import people as people_store
-from services.users.store import reviews, seats
+from services.users.store import reviews
 from services.users.store import tenants as tenants_store
 from services.users.store.reviews import ReviewKind
-from services.users.store.seats import DecisionId
 from shared.database import UnitOfWork
 from shared.errors import Poison
 from shared.messaging import Handler, Message
@@ -25,8 +28,18 @@ log = structlog.get_logger(__name__)
 
 GROUP = "users"
 TOPICS = (HR_EVENTS, SEATS_EVENTS)
-UNKNOWN_PERSON = Counter("seatpool_users_unknown_person", "Decisions about a person that users does not know")
 COMMANDS_NOT_DONE = Counter("seatpool_users_commands_not_done", "Commands that seats rejected or failed at", ["why"])
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Of(Generic[T]):
+    """What is gathered for the end of the batch, and whose it is."""
+
+    tenant: str
+    item: T
 
 
 def _tenant_of(message: Message) -> str:
@@ -82,46 +95,58 @@ class Handlers:
                 raise Poison("source", f"{envelope.source!r} is not on the allow-list for tenant {envelope.tenant!r}")
             if problem := domain.problem_of(payload):
                 raise Poison("rule", problem)
-            tenant = await self._load(message, uow)
-            fact = domain.fact_of(payload, envelope.id)
-            cause = Cause(rules.source_actor(envelope.source), fact=fact.type)
-            await people.take_fact(tenant, uow, envelope.source, payload.external_id, fact, cause, envelope)
+            await self._load(message, uow)
         except BaseException:
             self._tenants.forget(uow)
             raise
+        fact = domain.fact_of(payload, envelope.id)
+        cause = Cause(rules.source_actor(envelope.source), fact=fact.type)
+        uow.gather(self._take_facts, _Of(_tenant_of(message), Said(envelope.source, payload.external_id, fact, cause, envelope)))
+
+    async def _take_facts(self, uow: UnitOfWork, gathered: Sequence[_Of[Said]]) -> None:
+        """All of one tenant: they are gathered in its scope."""
+        tenant = await self._tenants.load(gathered[0].tenant, uow)
+        assert tenant is not None, "loaded for each message"
+        await people.take_facts(tenant, uow, [each.item for each in gathered])
 
     # ------------------------------------------------------------------------------------------------ decisions of seats
 
     async def on_need_answered(self, uow: UnitOfWork, message: Message) -> None:
         event = message.payload
         assert isinstance(event, seats_v1.NeedAnswered)
-        await self._project(uow, message, event, event.revision, event.need.modules)
+        self._gather(uow, message, event, event.user, domain.decided(event), event.revision, event.need.modules)
 
     async def on_seat_changed(self, uow: UnitOfWork, message: Message) -> None:
         event = message.payload
         assert isinstance(event, seats_v1.SeatEvent)
-        await self._project(uow, message, event, 0, None)
+        self._gather(uow, message, event, event.user, domain.decided(event), 0, None)
 
     async def on_seats_moved(self, uow: UnitOfWork, message: Message) -> None:
         event = message.payload
         assert isinstance(event, seats_v1.SeatsMoved)
-        place = DecisionId.parse(message.envelope.id)
-        await seats.project(_tenant_of(message), uow.connection, event.from_user, place, (), event.from_revision, ())
-        await self._project(uow, message, event, event.revision, event.need.modules)
+        self._gather(uow, message, event, event.from_user, (), event.from_revision, ())
+        self._gather(uow, message, event, event.user, domain.decided(event), event.revision, event.need.modules)
 
-    async def _project(
-        self, uow: UnitOfWork, message: Message, event: seats_v1.PersonEvent, revision: int, need: tuple[str, ...] | None
+    def _gather(
+        self,
+        uow: UnitOfWork,
+        message: Message,
+        event: seats_v1.PersonEvent,
+        user: str,
+        decided: Sequence[Decided],
+        revision: int,
+        need: tuple[str, ...] | None,
     ) -> None:
-        tenant, place = _tenant_of(message), DecisionId.parse(message.envelope.id)
-        deactivated = await seats.project(tenant, uow.connection, event.user, place, domain.decided(event), revision, need)
-        if deactivated is None:
-            # Nothing to park: users is where people come from, so a retry would find nobody either.
-            UNKNOWN_PERSON.inc()
-            log.warning("decision-about-unknown-person", user=event.user, position=message.envelope.id)
-        elif deactivated or (isinstance(event, seats_v1.SeatRevoked) and event.base):
-            found = await self._tenants.peek(tenant, uow)
-            assert found is not None, "people belong to a tenant"
-            await people.recheck_deactivation(found, uow, event, message.envelope)
+        place = Place.parse(message.envelope.id)
+        decision = Decision(user, place, decided, event.at, event.reason, message.envelope, revision, need)
+        uow.gather(self._take_decisions, _Of(_tenant_of(message), decision))
+
+    async def _take_decisions(self, uow: UnitOfWork, gathered: Sequence[_Of[Decision]]) -> None:
+        """All of one tenant: they are gathered in its scope."""
+        tenant = await self._tenants.peek(gathered[0].tenant, uow)
+        if tenant is None:
+            raise Poison("unknown-tenant", f"there is no tenant {gathered[0].tenant!r}")
+        await people.take_decisions(tenant, uow, [each.item for each in gathered])
 
     async def on_tenant_opened(self, uow: UnitOfWork, message: Message) -> None:
         event = message.payload

@@ -1,65 +1,96 @@
 """Changes of people, whichever door they come through: the row, the event and the command in one transaction."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import structlog
+from prometheus_client import Counter
 
 from services.users import person as rules
 from services.users.context import SOURCE
-from services.users.domain import Fact, status_of
+from services.users.domain import Decided, Fact, Place, Seat, is_deactivated, project, status_of
 from services.users.person import Cause, Person, Revision, Tenant
 from services.users.store import people as store
 from services.users.store import seats as seats_store
 from shared import ids
 from shared.database import UnitOfWork
+from shared.errors import Transient
 from shared.schemas.base import Actor
 from shared.schemas.envelope import Envelope
-from shared.schemas.seats_v1 import PersonEvent
+
+log = structlog.get_logger(__name__)
 
 SEATS_ACTOR = Actor(kind="system", id="seats")
+UNKNOWN_PERSON = Counter("seatpool_users_unknown_person", "Decisions about a person that users does not know")
 
 
-async def take_fact(
-    tenant: Tenant, uow: UnitOfWork, source: str, external_id: str, fact: Fact, cause: Cause, envelope: Envelope | None
-) -> Person:
-    """Add one fact about a person and work out what follows; the same fact again changes nothing."""
-    unknown = Person(ids.person_id(tenant.tenant, source, external_id), source, external_id, created_at=tenant.now)
-    added = await add_person(tenant, uow, unknown, fact, cause, envelope)
-    if added is not None:
-        return added
-    before = await store.lock(tenant.tenant, uow.connection, unknown.user, tenant.today)
-    assert before is not None, "people are never deleted"
-    return await add_fact(tenant, uow, before, fact, source, cause, envelope)
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A fact about somebody, by whom, and the message that it came in."""
+
+    source: str
+    external_id: str
+    fact: Fact
+    cause: Cause
+    envelope: Envelope
 
 
-async def add_person(
-    tenant: Tenant, uow: UnitOfWork, unknown: Person, fact: Fact, cause: Cause, envelope: Envelope | None
-) -> Person | None:
+async def take_facts(tenant: Tenant, uow: UnitOfWork, said: Sequence[Said]) -> None:
+    """Add facts and work out what follows from each, in their order; a fact that is known already changes nothing."""
+    users = [ids.person_id(tenant.tenant, each.source, each.external_id) for each in said]
+    people = await store.lock_many(tenant.tenant, uow.connection, sorted(set(users)), tenant.today)
+    known = frozenset(people)
+    facts = await store.facts(tenant.tenant, uow.connection, sorted(known)) if known else {}
+    new_facts: list[tuple[str, Fact, str]] = []
+    changed: dict[str, None] = {}  # in the order of their first fact
+    for user, each in zip(users, said, strict=True):
+        of_person = facts.setdefault(user, [])
+        if any(fact.id == each.fact.id for fact in of_person):
+            continue
+        of_person.append(each.fact)
+        new_facts.append((user, each.fact, each.source))
+        before = people.get(user) or Person(user, each.source, each.external_id, created_at=tenant.now)
+        revision = rules.revise(before, rules.as_of(before, of_person, tenant), at=tenant.now, cause=each.cause)
+        people[user] = _numbered(tenant, uow, revision, each.envelope)
+        if revision.changed or user not in known:
+            changed[user] = None
+    added = [people[user] for user in changed if user not in known]
+    if added and await store.insert(tenant.tenant, uow.connection, added) != len(added):
+        raise Transient("somebody was added by another transaction meanwhile")
+    await store.update(tenant.tenant, uow.connection, [people[user] for user in changed if user in known])
+    await store.add_facts(tenant.tenant, uow.connection, new_facts)
+
+
+async def add_person(tenant: Tenant, uow: UnitOfWork, unknown: Person, fact: Fact, cause: Cause) -> Person | None:
     """A person with their first fact; None, and nothing done, when there is one already. `unknown`: ids and account, no record yet."""
-    revision = rules.revise(unknown, rules.as_of(unknown, [fact], tenant), at=tenant.now, cause=cause)
-    added = _with_command(revision)
-    if not await store.insert(tenant.tenant, uow.connection, added, fact, unknown.source):
+    if await store.lock(tenant.tenant, uow.connection, unknown.user, tenant.today) is not None:
         return None
-    _publish(tenant, uow, replace(revision, person=added), envelope)
+    revision = rules.revise(unknown, rules.as_of(unknown, [fact], tenant), at=tenant.now, cause=cause)
+    added = _numbered(tenant, uow, revision, None)
+    if await store.insert(tenant.tenant, uow.connection, [added]) != 1:
+        raise Transient("the person was added by another transaction meanwhile")
+    await store.add_facts(tenant.tenant, uow.connection, [(added.user, fact, added.source)])
     return added
-
-
-async def add_fact(
-    tenant: Tenant, uow: UnitOfWork, before: Person, fact: Fact, source: str, cause: Cause, envelope: Envelope | None
-) -> Person:
-    """The same for a person whose row is locked."""
-    facts = (await store.facts(tenant.tenant, uow.connection, [before.user]))[before.user]
-    if any(known.id == fact.id for known in facts):
-        return before
-    await store.add_fact(tenant.tenant, uow.connection, before.user, fact, source)
-    after = rules.as_of(before, [*facts, fact], tenant)
-    return await save(tenant, uow, rules.revise(before, after, at=tenant.now, cause=cause), envelope)
 
 
 async def save(tenant: Tenant, uow: UnitOfWork, revision: Revision, envelope: Envelope | None) -> Person:
     """Store and publish what `revise` made. Call under the person's lock."""
-    if not revision.changed:
-        return revision.person
+    (person,) = await save_all(tenant, uow, [revision], envelope)
+    return person
+
+
+async def save_all(tenant: Tenant, uow: UnitOfWork, revisions: Sequence[Revision], envelope: Envelope | None) -> list[Person]:
+    """The same for many, published in this order. Call under their locks."""
+    people = [_numbered(tenant, uow, revision, envelope) for revision in revisions]
+    changed = [person for person, revision in zip(people, revisions, strict=True) if revision.changed]
+    await store.update(tenant.tenant, uow.connection, changed)
+    return people
+
+
+def _numbered(tenant: Tenant, uow: UnitOfWork, revision: Revision, envelope: Envelope | None) -> Person:
+    """Publishes what there is to publish; returns the person with the id of the command."""
     person = _with_command(revision)
-    await store.update(tenant.tenant, uow.connection, person)
     _publish(tenant, uow, replace(revision, person=person), envelope)
     return person
 
@@ -84,15 +115,56 @@ def _publish(tenant: Tenant, uow: UnitOfWork, revision: Revision, envelope: Enve
         )
 
 
-async def recheck_deactivation(tenant: Tenant, uow: UnitOfWork, event: PersonEvent, envelope: Envelope) -> None:
-    """A revocation in a base module deactivates, its end reactivates; seats has decided it, so nothing is sent (design, section 4)."""
-    before = await store.lock(tenant.tenant, uow.connection, event.user, tenant.today)
-    assert before is not None, "the projection has found this person in the same transaction"
-    deactivated = await seats_store.is_revoked_in_base(tenant.tenant, uow.connection, event.user)
-    if deactivated == before.account.deactivated or before.record is None:
-        return
-    account = replace(before.account, deactivated=deactivated)
-    status, may_log_in = status_of(before.record, account, tenant.today)
-    after = replace(before, account=account, standing=replace(before.standing, status=status, may_log_in=may_log_in))
-    cause = Cause(SEATS_ACTOR, event.reason)
-    await save(tenant, uow, rules.revise(before, after, at=event.at, cause=cause), envelope)
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """An event of seats about one person. `need` given: it lists all that they need; `revision`: the one that it answers, else 0."""
+
+    user: str
+    place: Place
+    decided: Sequence[Decided]
+    at: datetime
+    reason: str
+    envelope: Envelope
+    revision: int = 0
+    need: tuple[str, ...] | None = None
+
+
+async def take_decisions(tenant: Tenant, uow: UnitOfWork, decisions: Sequence[Decision]) -> None:
+    """Take in decisions, in their order. A revocation in a base module deactivates, its end reactivates; seats has decided it, so nothing
+    is sent (design, section 4)."""
+    users = sorted({decision.user for decision in decisions})
+    people = await store.lock_many(tenant.tenant, uow.connection, users, tenant.today)
+    seats = await seats_store.load(tenant.tenant, uow.connection, users)
+    changed: dict[tuple[str, str], Seat] = {}
+    answered: dict[str, int] = {}
+    revised: dict[str, Person] = {}
+    for decision in decisions:
+        before = people.get(decision.user)
+        if before is None:
+            # Nothing to park: users is where people come from, so a retry would find nobody either.
+            UNKNOWN_PERSON.inc()
+            log.warning("decision-about-unknown-person", user=decision.user, position=decision.envelope.id)
+            continue
+        mine = seats[decision.user]
+        moved = project(mine, decision.place, decision.decided, decision.need)
+        mine |= moved
+        changed |= {(decision.user, module): seat for module, seat in moved.items()}
+        if decision.revision > before.answered:
+            before = people[decision.user] = replace(before, answered=decision.revision)
+            answered[decision.user] = decision.revision
+        after = _with_deactivation(before, is_deactivated(mine), tenant)
+        if after is not before:
+            cause = Cause(SEATS_ACTOR, decision.reason)
+            revision = rules.revise(before, after, at=decision.at, cause=cause)
+            people[decision.user] = revised[decision.user] = _numbered(tenant, uow, revision, decision.envelope)
+    await seats_store.write(tenant.tenant, uow.connection, changed)
+    await store.set_answered(tenant.tenant, uow.connection, answered)
+    await store.update(tenant.tenant, uow.connection, list(revised.values()))
+
+
+def _with_deactivation(person: Person, deactivated: bool, tenant: Tenant) -> Person:
+    if deactivated == person.account.deactivated or person.record is None:
+        return person
+    account = replace(person.account, deactivated=deactivated)
+    status, may_log_in = status_of(person.record, account, tenant.today)
+    return replace(person, account=account, standing=replace(person.standing, status=status, may_log_in=may_log_in))

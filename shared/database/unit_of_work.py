@@ -1,10 +1,10 @@
 """One transaction: state, and the messages that tell of it, or neither."""
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -47,6 +47,9 @@ def lock_number(*parts: str | bytes) -> int:
     return int.from_bytes(digest.digest(), signed=True)
 
 
+Gathered = Callable[["UnitOfWork", Sequence[Any]], Awaitable[None]]
+
+
 class UnitOfWork:
     """Made by `Database.unit_of_work`. Not for concurrent use: one connection, one statement at a time."""
 
@@ -55,6 +58,7 @@ class UnitOfWork:
         self._scope: str | None = None
         self._outbox: list[_OutboxRow] = []
         self._deferred: list[tuple[str, Mapping[str, object]]] = []
+        self._gathered: dict[tuple[str | None, Gathered], list[Any]] = {}
 
     async def scope(self, tenant: str | None) -> None:
         """Row-level security lets through this tenant's rows from here on; None: everybody's (the system's own work)."""
@@ -104,14 +108,31 @@ class UnitOfWork:
         """
         self._deferred.append((statement, row))
 
+    def gather(self, work: Gathered, item: object) -> None:
+        """Have `work` done once for all items gathered in this scope, in their order, at the end of the transaction or savepoint: what
+        reads and writes many rows then pays for one round trip each, not for one a message. What it raises is the batch's: a consumer takes
+        the batch again with a savepoint for each message, in which `work` gets that message's items alone.
+        """
+        self._gathered.setdefault((self._scope, work), []).append(item)
+
+    async def run_gathered(self) -> None:
+        """What is gathered meanwhile is done too."""
+        while self._gathered:
+            gathered, self._gathered = self._gathered, {}
+            for (scope, work), items in gathered.items():
+                await self.scope(None if scope == SYSTEM else scope)
+                await work(self, items)
+
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
         """An exception rolls back the block's rows, its collected messages and its scope, and goes on to the caller."""
-        scope, collected, deferred = self._scope, len(self._outbox), len(self._deferred)
+        scope, collected, deferred, gathered = self._scope, len(self._outbox), len(self._deferred), self._gathered
+        self._gathered = {}
         # One name for all: an inner savepoint hides the outer one until it ends, and one name is one prepared statement.
         await self.connection.exec_driver_sql("SAVEPOINT s")
         try:
             yield
+            await self.run_gathered()
         except Exception:
             await self.connection.exec_driver_sql("ROLLBACK TO SAVEPOINT s")
             await self.connection.exec_driver_sql("RELEASE SAVEPOINT s")
@@ -119,10 +140,13 @@ class UnitOfWork:
             del self._outbox[collected:]
             del self._deferred[deferred:]
             raise
+        finally:
+            self._gathered = gathered
         await self.connection.exec_driver_sql("RELEASE SAVEPOINT s")
 
     async def flush(self) -> None:
-        """Write what was deferred, then insert what was published, last in the transaction, so that keys are locked briefly."""
+        """Do what was gathered, write what was deferred, then insert what was published, last of all, so that keys are locked briefly."""
+        await self.run_gathered()
         await self._write_deferred()
         if not self._outbox:
             return

@@ -1,6 +1,7 @@
 """What one consumer group does with records: which are handled, skipped, dropped as repeated, or parked. Knows nothing of a client."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import structlog
@@ -63,6 +64,19 @@ class Tally:
         self.handled[type_] = self.handled.get(type_, 0) + 1
 
 
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What a handler or the database refuses leaves the block as Poison."""
+    try:
+        yield
+    except Refused as error:
+        raise Poison(error.type, error.detail) from error
+    except DBAPIError as error:
+        if is_of_the_data(error):
+            raise Poison("database", str(error.orig)) from error
+        raise
+
+
 class Group:
     def __init__(
         self, name: str, topics: Sequence[Topic], handlers: Mapping[type[Payload], Handler], admit: Admit | None, *, park_tenant: bool
@@ -108,6 +122,11 @@ class Group:
         # Tenant by tenant, each in its order: between tenants there is none, and each change of the scope is a round trip.
         for item in sorted(todo, key=lambda item: item.tenant or ""):
             await self._handle_or_park(uow, item, blocked, tally, careful=careful)
+        try:
+            with _refusals():
+                await uow.run_gathered()
+        except Poison as error:
+            raise HandlerRefused from error
         await uow.scope(None)
         await inbox.add(uow, self.name, [key for item in todo if (key := item.inbox_key)])
         return Position(items[-1].record.offset + 1, watermark), tally
@@ -167,17 +186,14 @@ class Group:
         handler = self.handlers[envelope.type]
         with continued(envelope.traceparent, tenant=envelope.tenant, correlation=envelope.correlation or envelope.id, message=envelope.id):
             try:
-                await uow.scope(envelope.tenant)
-                if savepoint:
-                    async with uow.savepoint():
+                with _refusals():
+                    await uow.scope(envelope.tenant)
+                    if savepoint:
+                        async with uow.savepoint():
+                            await handler(uow, message)
+                    else:
                         await handler(uow, message)
-                else:
-                    await handler(uow, message)
-            except Refused as error:
-                raise Poison(error.type, error.detail) from error
             except DBAPIError as error:
-                if is_of_the_data(error):
-                    raise Poison("database", str(error.orig)) from error
                 if not is_transient(error):
                     log.exception("handler-failed", topic=message.topic.name, partition=message.partition, offset=message.offset)
                 raise

@@ -256,10 +256,10 @@ async def test_an_older_decision_changes_nothing_but_is_counted(bench: Bench) ->
     await bench.until_person(rest, tenant, "ann", pending=False)
     row = (
         "INSERT INTO person_modules (tenant_id, user_id, module, state, revoked, refused, partition, record_offset, n)"
-        " VALUES ($1, $2, 'later', 'active', false, false, 0, 10000, 0)"
+        " VALUES ($1, $2, 'later', 'active', false, false, $3, 100000, 0)"
     )
-    await bench.execute(row, tenant, user)
     older = await bench.tick(tenant)
+    await bench.execute(row, tenant, user, older.partition)
     await bench.decide(seats.SeatRevoked, tenant, older, "grace_expired", user=user, module="later", base=False, flagged_at=NOON)
     await bench.until_settled(tenant)
     person = await bench.person(rest, tenant, "ann")

@@ -1,5 +1,6 @@
 """People: whoever came by REST or from HR."""
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Literal
 
@@ -8,12 +9,11 @@ from pydantic import BaseModel, EmailStr, Field
 
 from services.users import editing
 from services.users.api.context import Body, InContext, TenantId, UserId, cause_of
-from services.users.domain import RECORD_FIELDS, ModuleState, Record
+from services.users.domain import RECORD_FIELDS, ModuleState, Record, Seat
 from services.users.person import Person, Tenant
 from services.users.store import people as store
 from services.users.store import seats
 from services.users.store.people import Filter
-from services.users.store.seats import ModuleRow
 from shared import ids
 from shared.database import UnitOfWork
 from shared.errors import Conflict, NotFound
@@ -107,21 +107,21 @@ class PersonView(BaseModel):
     version: int
 
 
-def _modules(person: Person, rows: list[ModuleRow]) -> list[ModuleView]:
+def _modules(person: Person, rows: Mapping[str, Seat]) -> list[ModuleView]:
     """What is needed and what there is of it; a decision about what is needed no more shows until it is released."""
-    found = {row.module: row for row in rows if row.state is not ModuleState.RELEASED}
+    found = {module: seat for module, seat in rows.items() if seat.state is not ModuleState.RELEASED}
     views = []
     for module in sorted({*person.standing.need.modules, *found}):
         row = found.get(module)
         if row is None:
             views.append(ModuleView(module=module, state=ModuleState.PENDING.value))
         else:
-            position = PositionView(partition=row.partition, offset=row.offset)
+            position = PositionView(partition=row.place.partition, offset=row.place.offset)
             views.append(ModuleView(module=module, state=row.state.value, deadline=row.deadline, reason=row.reason, position=position))
     return views
 
 
-def _view(person: Person, rows: list[ModuleRow]) -> PersonView:
+def _view(person: Person, rows: Mapping[str, Seat]) -> PersonView:
     record, standing = person.record or Record(employed=False), person.standing
     return PersonView(
         user=person.user,
@@ -148,7 +148,7 @@ def _view(person: Person, rows: list[ModuleRow]) -> PersonView:
 
 
 async def _answer(tenant: Tenant, uow: UnitOfWork, person: Person, status: int = 200) -> Response:
-    rows = await seats.modules(tenant.tenant, uow.connection, [person.user])
+    rows = await seats.load(tenant.tenant, uow.connection, [person.user])
     location = {"location": f"/v1/tenants/{tenant.tenant}/people/{person.user}"} if status in (201, 202) else {}
     return answer(_view(person, rows[person.user]), status, {"etag": etag(person.version)} | location)
 
@@ -193,7 +193,7 @@ async def list_people(
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_read(tenant, uow)
         people = await store.page(tenant, uow.connection, chosen, after, limit, found.today)
-        rows = await seats.modules(tenant, uow.connection, [person.user for person in people])
+        rows = await seats.load(tenant, uow.connection, [person.user for person in people])
     more = encode_cursor(people[-1].arrival) if len(people) == limit else None
     return Page(items=[_view(person, rows[person.user]) for person in people], next=more)
 

@@ -1,6 +1,6 @@
 """People and the facts about them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
@@ -42,44 +42,37 @@ _COLUMNS: Final = (
     "sent",
     "command_id",
 )
-_LIST: Final = ", ".join(_COLUMNS)
 _SELECT: Final = f"SELECT arrival, {', '.join(f'p.{name}' for name in _COLUMNS)} FROM people p"  # noqa: S608 - constants
-_PLACES: Final = ", ".join(f"${i + 2}" for i in range(len(_COLUMNS)))
-# A person's first fact: one statement makes both rows, or neither when the person is known already.
+_LIST: Final = ", ".join(_COLUMNS)
+# Rows come as a JSON array: one statement and one parameter for one person and for five hundred. The order is that of the array, which is
+# that of their arrival.
 _INSERT: Final = f"""
-WITH added AS (
-    INSERT INTO people (tenant_id, {_LIST}, sent_at)
-    VALUES ($1, {_PLACES}, CASE WHEN ${_COLUMNS.index("revision") + 2}::bigint > 0 THEN now() END)
-    ON CONFLICT (tenant_id, user_id) DO NOTHING
-    RETURNING tenant_id, user_id
-)
-INSERT INTO facts (tenant_id, user_id, fact_id, source, type, effective_date, sequence, given, received_at)
-SELECT tenant_id, user_id, ${len(_COLUMNS) + 2}, ${len(_COLUMNS) + 3}, ${len(_COLUMNS) + 4}, ${len(_COLUMNS) + 5}::date,
-       ${len(_COLUMNS) + 6}::bigint, ${len(_COLUMNS) + 7}::jsonb, now()
-FROM added
+INSERT INTO people (tenant_id, {_LIST}, sent_at)
+SELECT $1, {_LIST}, CASE WHEN revision > 0 THEN now() END FROM jsonb_populate_recordset(null::people, $2::jsonb)
+ON CONFLICT (tenant_id, user_id) DO NOTHING
 """  # noqa: S608 - constants
 # `answered` is written by the projection alone, so that a change that goes on meanwhile never sets it back.
 _CHANGED: Final = tuple(name for name in _COLUMNS if name not in ("user_id", "source", "external_id", "answered"))
-_SET: Final = ", ".join(f"{name} = ${i + 3}" for i, name in enumerate(_CHANGED))
 _UPDATE: Final = f"""
-UPDATE people SET {_SET}, sent_at = CASE WHEN revision < ${_CHANGED.index("revision") + 3} THEN now() ELSE sent_at END
-WHERE tenant_id = $1 AND user_id = $2
+UPDATE people p SET {", ".join(f"{name} = r.{name}" for name in _CHANGED)},
+                    sent_at = CASE WHEN p.revision < r.revision THEN now() ELSE p.sent_at END
+FROM jsonb_populate_recordset(null::people, $2::jsonb) r
+WHERE p.tenant_id = $1 AND p.user_id = r.user_id
 """  # noqa: S608 - constants
-_INSERT_FACT: Final = """
+_INSERT_FACTS: Final = """
 INSERT INTO facts (tenant_id, user_id, fact_id, source, type, effective_date, sequence, given, received_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now())
+SELECT $1, user_id, fact_id, source, type, effective_date, sequence, given, now() FROM jsonb_populate_recordset(null::facts, $2::jsonb)
 ON CONFLICT (tenant_id, user_id, fact_id) DO NOTHING
 """
 # jsonb is written as text and read as Python objects: that is how the driver is set up.
 _DATES: Final = frozenset({"valid_to"})
 
 
-def _sent_to_json(need: Need | None) -> str | None:
+def _sent_to_json(need: Need | None) -> dict[str, Any] | None:
     if need is None:
         return None
-    hold_until = format_instant(need.hold_until) if need.hold_until else None
     content = {"modules": need.modules, "administrator": need.administrator, "priority": need.priority, "partial": need.partial}
-    return orjson.dumps(content | {"hold_until": hold_until}).decode()
+    return content | {"hold_until": format_instant(need.hold_until) if need.hold_until else None}
 
 
 def _sent_from_json(content: dict[str, Any] | None) -> Need | None:
@@ -112,8 +105,8 @@ def _values(person: Person) -> dict[str, Any]:
         "deactivated": account.deactivated,
         "profile": standing.profile,
         "status": standing.status.value,
-        "notes": orjson.dumps([{"type": note.type, "detail": note.detail} for note in standing.notes]).decode(),
-        "need": list(standing.need.modules),
+        "notes": [{"type": note.type, "detail": note.detail} for note in standing.notes],
+        "need": standing.need.modules,
         "reconsider_on": person.reconsider_on,
         "version": person.version,
         "revision": person.revision,
@@ -154,17 +147,26 @@ def _person(row: Any, today: date | None) -> Person:
     )
 
 
-async def insert(tenant: str, connection: AsyncConnection, person: Person, fact: Fact, source: str) -> bool:
-    """The person with their first fact; False, and nothing done, when the person is known already."""
-    values = (tenant, *_values(person).values(), *_fact_values(fact, source))
-    return (await connection.exec_driver_sql(_INSERT, values)).rowcount == 1
+def _json(rows: Sequence[Mapping[str, Any]]) -> str:
+    return orjson.dumps(rows).decode()
+
+
+async def insert(tenant: str, connection: AsyncConnection, people: Sequence[Person]) -> int:
+    """How many of them were not known yet; the others stay as they are."""
+    return (await connection.exec_driver_sql(_INSERT, (tenant, _json([_values(person) for person in people])))).rowcount
 
 
 async def lock(tenant: str, connection: AsyncConnection, user: str, today: date | None) -> Person | None:
     """The row is locked: who works out the same person's next revision waits here."""
-    result = await connection.exec_driver_sql(f"{_SELECT} WHERE p.tenant_id = $1 AND p.user_id = $2 FOR UPDATE", (tenant, user))
-    row = result.one_or_none()
-    return None if row is None else _person(row, today)
+    return (await lock_many(tenant, connection, [user], today)).get(user)
+
+
+async def lock_many(tenant: str, connection: AsyncConnection, users: Sequence[str], today: date | None) -> dict[str, Person]:
+    """In order of their ids, as everybody who locks several does, so that no two wait for each other."""
+    result = await connection.exec_driver_sql(
+        f"{_SELECT} WHERE p.tenant_id = $1 AND p.user_id = ANY($2::text[]) ORDER BY p.user_id FOR UPDATE", (tenant, list(users))
+    )
+    return {row.user_id: _person(row, today) for row in result}
 
 
 async def get(tenant: str, connection: AsyncConnection, user: str, today: date | None) -> Person | None:
@@ -200,19 +202,38 @@ async def page(tenant: str, connection: AsyncConnection, chosen: Filter, after: 
     return [_person(row, today) for row in result]
 
 
-async def update(tenant: str, connection: AsyncConnection, person: Person) -> None:
-    """Call under the person's lock."""
-    values = _values(person)
-    await connection.exec_driver_sql(_UPDATE, (tenant, person.user, *(values[name] for name in _CHANGED)))
+async def update(tenant: str, connection: AsyncConnection, people: Sequence[Person]) -> None:
+    """Call under their locks."""
+    if people:
+        await connection.exec_driver_sql(_UPDATE, (tenant, _json([_values(person) for person in people])))
 
 
-async def add_fact(tenant: str, connection: AsyncConnection, user: str, fact: Fact, source: str) -> None:
-    await connection.exec_driver_sql(_INSERT_FACT, (tenant, user, *_fact_values(fact, source)))
+async def set_answered(tenant: str, connection: AsyncConnection, answered: Mapping[str, int]) -> None:
+    """user -> the last revision that seats answered. Call under their locks."""
+    if answered:
+        await connection.exec_driver_sql(
+            "UPDATE people p SET answered = r.answered FROM unnest($2::text[], $3::bigint[]) AS r (user_id, answered)"
+            " WHERE p.tenant_id = $1 AND p.user_id = r.user_id",
+            (tenant, list(answered), list(answered.values())),
+        )
 
 
-def _fact_values(fact: Fact, source: str) -> tuple[object, ...]:
-    given = {name: value.isoformat() if isinstance(value, date) else value for name, value in fact.given.items()}
-    return (fact.id, source, fact.type.value, fact.effective_date, fact.sequence, orjson.dumps(given).decode())
+async def add_facts(tenant: str, connection: AsyncConnection, facts: Sequence[tuple[str, Fact, str]]) -> None:
+    """(user, fact, the source that said it) each."""
+    rows = [
+        {
+            "user_id": user,
+            "fact_id": fact.id,
+            "source": source,
+            "type": fact.type.value,
+            "effective_date": fact.effective_date,
+            "sequence": fact.sequence,
+            "given": fact.given,
+        }
+        for user, fact, source in facts
+    ]
+    if rows:
+        await connection.exec_driver_sql(_INSERT_FACTS, (tenant, _json(rows)))
 
 
 async def facts(tenant: str, connection: AsyncConnection, users: Sequence[str]) -> dict[str, list[Fact]]:
@@ -228,33 +249,44 @@ async def facts(tenant: str, connection: AsyncConnection, users: Sequence[str]) 
     return found
 
 
+async def _lock_chosen(
+    tenant: str, connection: AsyncConnection, chosen: str, parameters: tuple[object, ...], today: date | None
+) -> list[Person]:
+    """Those that `chosen` selects (user_id, place), locked in order of their ids and returned in order of place."""
+    statement = (
+        f"WITH chosen AS MATERIALIZED ({chosen}) {_SELECT} JOIN chosen USING (user_id)"
+        " WHERE p.tenant_id = $1 ORDER BY p.user_id FOR UPDATE OF p"
+    )
+    result = await connection.exec_driver_sql(statement.replace("SELECT arrival,", "SELECT place, arrival,"), (tenant, *parameters))
+    return [_person(row, today) for row in sorted(result, key=lambda row: row.place)]
+
+
 async def lock_due(tenant: str, connection: AsyncConnection, today: date, limit: int) -> list[Person]:
     """Those whom time alone changes by `today`, the earliest first, equal days in order of arrival: they ask for seats in this order."""
-    result = await connection.exec_driver_sql(
-        f"{_SELECT} WHERE p.tenant_id = $1 AND p.reconsider_on <= $2 ORDER BY p.reconsider_on, p.arrival LIMIT $3 FOR UPDATE",
-        (tenant, today, limit),
+    chosen = (
+        "SELECT user_id, row_number() OVER (ORDER BY reconsider_on, arrival) AS place FROM people"
+        " WHERE tenant_id = $1 AND reconsider_on <= $2 ORDER BY place LIMIT $3"
     )
-    return [_person(row, None) for row in result]
+    return await _lock_chosen(tenant, connection, chosen, (today, limit), None)
 
 
 async def lock_after(tenant: str, connection: AsyncConnection, arrival: int, limit: int, today: date) -> list[Person]:
     """The next people in order of arrival, all that were ever hired."""
-    result = await connection.exec_driver_sql(
-        f"{_SELECT} WHERE p.tenant_id = $1 AND p.arrival > $2 AND p.status <> 'expected' ORDER BY p.arrival LIMIT $3 FOR UPDATE",
-        (tenant, arrival, limit),
+    chosen = (
+        "SELECT user_id, arrival AS place FROM people WHERE tenant_id = $1 AND arrival > $2 AND status <> 'expected'"
+        " ORDER BY arrival LIMIT $3"
     )
-    return [_person(row, today) for row in result]
+    return await _lock_chosen(tenant, connection, chosen, (arrival, limit), today)
 
 
 async def lock_without_seat(tenant: str, connection: AsyncConnection, module: str, arrival: int, limit: int, today: date) -> list[Person]:
     """The next people in order of arrival who need `module` and have no seat of it (one that waits is a seat, design section 4)."""
-    result = await connection.exec_driver_sql(
-        f"{_SELECT} WHERE p.tenant_id = $1 AND p.arrival > $3 AND $2 = ANY(p.need) AND NOT EXISTS (SELECT FROM person_modules m"
-        " WHERE m.tenant_id = $1 AND m.user_id = p.user_id AND m.module = $2 AND m.state IN ('active', 'flagged', 'held', 'waiting'))"
-        " ORDER BY p.arrival LIMIT $4 FOR UPDATE OF p",
-        (tenant, module, arrival, limit),
+    chosen = (
+        "SELECT n.user_id, n.arrival AS place FROM people n WHERE n.tenant_id = $1 AND n.arrival > $3 AND $2 = ANY(n.need)"
+        " AND NOT EXISTS (SELECT FROM person_modules m WHERE m.tenant_id = $1 AND m.user_id = n.user_id AND m.module = $2"
+        " AND m.state IN ('active', 'flagged', 'held', 'waiting')) ORDER BY n.arrival LIMIT $4"
     )
-    return [_person(row, today) for row in result]
+    return await _lock_chosen(tenant, connection, chosen, (module, arrival, limit), today)
 
 
 async def next_day(tenant: str, connection: AsyncConnection) -> date | None:
