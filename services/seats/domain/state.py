@@ -6,7 +6,7 @@ row by row. Heaps are cleaned lazily: an entry counts only while the row still s
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
 from services.seats.domain.rows import (
@@ -241,6 +241,9 @@ class Tenant:
         if key not in self._undo:
             self._undo[key] = old
         self._new[key] = row
+        self._set_user(user, old, row)
+
+    def _set_user(self, user: str, old: UserRow | None, row: UserRow | None) -> None:
         if row is None:
             self.users.pop(user, None)
         else:
@@ -401,20 +404,25 @@ def pool_state(pool: Pool) -> dict[str, Any]:
 
 def load(rows: Iterable[tuple[str, Row]]) -> dict[str, Tenant]:
     """All tenants of a table, from its rows in any order. Rows of a tenant without a tenant row are a broken table: KeyError."""
-    rows = list(rows)
     tenants: dict[str, Tenant] = {}
+    people: list[tuple[str, UserRow]] = []
+    others: list[tuple[str, Row]] = []
     for key, row in rows:
-        if isinstance(row, TenantRow):
+        if isinstance(row, UserRow):
+            people.append((key, row))
+        elif isinstance(row, TenantRow):
             tenant = key.partition("|")[0]
             tenants[tenant] = Tenant(tenant, row._replace(scheduled=()))
             tenants[tenant].put_tenant(row)
-    for kind in (PoolRow, OrderRow, UserRow):
-        for key, row in rows:
-            if isinstance(row, kind):
-                tenants[key.partition("|")[0]]._put(key, row)
+        else:
+            others.append((key, row))
+    for key, other in others:
+        tenants[key.partition("|")[0]]._put(key, other)
+    for key, person in people:  # last: seats are counted in pools
+        tenant, _, user = key.partition("|")
+        tenants[tenant]._set_user(user, None, person)
     for loaded in tenants.values():
         loaded.begin()
-        heapify(loaded.due_heap)
     return tenants
 
 
