@@ -56,7 +56,14 @@ async def together(*coroutines: Awaitable[None]) -> None:
     """All roles of a process, until cancelled. The first that ends, for whatever reason, ends them all: a role does not end by itself."""
 
     async def role(coroutine: Awaitable[None]) -> None:
-        await coroutine
+        try:
+            await coroutine
+        except asyncio.CancelledError as error:
+            # A task group forgets a task that was cancelled from inside (by a library), and the process would go on without that role.
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise RuntimeError("a role of this process was cancelled by something that it awaited") from error
         raise RuntimeError("a role of this process has ended")
 
     try:

@@ -287,3 +287,10 @@ def _translated() -> Iterator[None]:
         if of_the_moment(error):
             raise Transient(f"broker: {error!r}") from error
         raise
+    except asyncio.CancelledError as error:
+        # aiokafka cancels the requests that it gives up (Fetcher._proc_offset_requests). Taken for our own end, that would leave a
+        # partition or the whole group unread, and nobody would notice.
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise Transient("broker: the client gave up a request") from error
