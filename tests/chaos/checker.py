@@ -1,8 +1,8 @@
 """The independent checker: says from the topics alone whether the decisions keep the laws. It imports nothing of the seats service.
 
 It goes through the decisions in the order of the commands, rebuilds who holds what from them, and after every command compares that
-with the pools the decisions show. Laws: one answer for every command, and never two that differ; never more seats than licences; nobody flagged
-while a licence is free; no grace renewed; nobody served past somebody who waited longer.
+with the pools the decisions show. Laws: one answer for every command, and never two that differ; never more seats than licences; nobody
+flagged while a licence is free; no grace renewed; nobody served past somebody who waited longer.
 """
 
 from collections import Counter, defaultdict
