@@ -20,7 +20,7 @@ from cli.demo.keepsakes import read_mailbox, save
 from cli.demo.plan import Plan, plan_without_file, read_plan
 from cli.demo.screen import Screen
 from cli.demo.stage import Stage
-from cli.demo.story import TOKEN_SECONDS, Outcome, play
+from cli.demo.story import TOKEN_SECONDS, play
 from cli.hr import show_bad_rows
 from cli.hr_files import Company, FolderUnusable, read_company
 from cli.rest import Addresses, Rest, kafka_environment
@@ -141,7 +141,7 @@ async def _perform_on(stack: "LocalStack", company: Company, plan: Plan, screen:
         closing = close(await ask_everybody(stage), outcome.snapshots[-1], plan, delivered)
         screen.waiting("replaying the command log")
         closing = closing.with_difference(await _replay_differs(stack))
-        _show_closing(screen, closing, await save(stage, outcome.snapshots, mailbox, keep), outcome)
+        _show_closing(screen, closing, await save(stage, outcome.snapshots, mailbox, keep))
     return closing
 
 
@@ -162,12 +162,11 @@ async def _replay_differs(stack: "LocalStack") -> str | None:
     return f"replay of the command log (exit code {process.returncode}): {said}"
 
 
-def _show_closing(screen: Screen, closing: Closing, saved: dict[str, str], outcome: Outcome) -> None:
+def _show_closing(screen: Screen, closing: Closing, saved: dict[str, str]) -> None:
     screen.console.print()
     screen.figures(closing.by_service)
-    invoices = ", ".join(str(order["invoice"]) for order in outcome.orders if order.get("invoice")) or "none"
     lines = [f"[bold]{escape(name)}[/]: {escape(path)}" for name, path in saved.items()]
-    screen.panel(f"left for you to look at ({len(outcome.orders)} purchases, invoices {escape(invoices)})", lines)
+    screen.panel("left for you to look at", lines)
     if closing.differences:
         screen.panel("figures differ", [escape(text) for text in closing.differences], style="bold red")
     else:

@@ -15,7 +15,7 @@ async def save(stage: Stage, snapshots: Sequence[Snapshot], mailbox: str, folder
     """name -> path, for the closing panel."""
     _empty(folder)
     saved: dict[str, str] = {}
-    for invoice in await _pages(stage, "invoicing", "invoices"):
+    for invoice in await stage.pages("invoicing", "invoices"):
         pdf = await stage.rest.call("GET", "invoicing", stage.path(f"invoices/{invoice['invoice']}/pdf"))
         path = folder / f"invoice-{invoice['number']}.pdf"
         path.write_bytes(pdf.content)
@@ -42,17 +42,6 @@ def _empty(folder: Path) -> None:
 def _write(path: Path, content: bytes) -> str:
     path.write_bytes(content)
     return str(path)
-
-
-async def _pages(stage: Stage, service: str, what: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    cursor: str | None = None
-    while True:
-        page = await stage.rest.get(service, stage.path(what), cursor=cursor)
-        found += page["items"]
-        cursor = page.get("next")
-        if not cursor:
-            return found
 
 
 async def read_mailbox(url: str) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from cli.demo.plan import Plan, money_words
 from cli.demo.stage import Flag, Snapshot
 
 FLAGS_SHOWN = 12  # of one module; the rest is a number
+SUBJECTS_SHOWN = 5
 
 
 class Screen:
@@ -74,9 +75,16 @@ class Screen:
         self._news("withdrawn, the grace is over", snapshot.withdrawn, before.withdrawn if before else ())
         if gone := sorted(set(snapshot.deactivated) - set(before.deactivated if before else ())):
             self.console.print(f"  [bold red]deactivated[/] without the base module: [red]{', '.join(gone)}[/]")
-        mails = snapshot.mails - (before.mails if before else 0)
-        self.console.print(f"  mails sent: {mails}", style="dim")
+        self._mails(snapshot)
         self._before = snapshot
+
+    def _mails(self, snapshot: Snapshot) -> None:
+        before = self._before.subjects if self._before else {}
+        new = {subject: count - before.get(subject, 0) for subject, count in snapshot.subjects.items() if count > before.get(subject, 0)}
+        for subject, count in list(new.items())[:SUBJECTS_SHOWN]:
+            self.console.print(f"  [dim]mail{'' if count == 1 else f' to {count} people'}:[/] [dim italic]{escape(subject)}[/]")
+        if len(new) > SUBJECTS_SHOWN:
+            self.console.print(f"  [dim]and {sum(list(new.values())[SUBJECTS_SHOWN:])} more mails[/]")
 
     def _pools(self, snapshot: Snapshot) -> Table:
         table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 2))

@@ -15,7 +15,7 @@ from shared.schemas.base import format_instant
 
 POLL_SECONDS = 0.2
 STUCK_SECONDS = 90.0  # nothing that is waited for changed for so long: a stuck stack is to be named, not waited for
-PAGE_PEOPLE = 200
+PAGE_ITEMS = 200
 QUIET_ROUNDS = 2  # settled and unchanged this often in a row: one round can fall between a read and what it causes
 
 
@@ -41,6 +41,7 @@ class Snapshot:
     withdrawn: tuple[tuple[str, str], ...]  # module, external id
     deactivated: tuple[str, ...]
     mails: int
+    subjects: Mapping[str, int]  # of the mails sent so far
 
 
 class Audience(Protocol):
@@ -121,10 +122,14 @@ class Stage:
         await self.until(f"the test clock to reach {format_instant(to)}", check)
 
     async def people(self) -> list[dict[str, Any]]:
+        return await self.pages("users", "people")
+
+    async def pages(self, service: str, what: str, **filters: str) -> list[dict[str, Any]]:
+        """All of a list that is served in pages."""
         found: list[dict[str, Any]] = []
         cursor: str | None = None
         while True:
-            page = await self.rest.get("users", self.path("people"), limit=PAGE_PEOPLE, cursor=cursor)
+            page = await self.rest.get(service, self.path(what), limit=PAGE_ITEMS, cursor=cursor, **filters)
             found += page["items"]
             cursor = page.get("next")
             if not cursor:
@@ -156,6 +161,7 @@ class Stage:
             withdrawn=_in_order([*by_state["revoked"], *by_state["withdrawn"]]),
             deactivated=tuple(sorted(deactivated, key=by_number)),
             mails=(await self.figures("notifier"))["mails"],
+            subjects=Counter(mail["subject"] for mail in await self.pages("notifier", "mails", state="sent")),
         )
 
 

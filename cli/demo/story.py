@@ -139,7 +139,7 @@ class Story:
     async def play_day(self, day: date) -> None:
         purchases = [purchase.add for purchase in self.plan.purchases if purchase.on == day]
         facts = [fact for fact in changes_after(self.company, self.plan.dates.hired_on, day) if fact.effective_date == day]
-        title = "; ".join([*map(purchase_words, purchases), *map(self._fact_words, facts)]) or "nothing new is asked for"
+        title = "; ".join([*map(purchase_words, purchases), *map(self._fact_words, facts)]) or self._quiet_day(self.plan.instant(day))
         await self.stage.advance(self.plan.instant(day))
         self.audience.chapter(day, title)
         for purchase in purchases:
@@ -156,6 +156,10 @@ class Story:
             await self.stage.advance(at)
             self.audience.chapter(day, "a deadline is reached")
             await self._show(day, "a deadline is reached")
+
+    def _quiet_day(self, at: datetime) -> str:
+        flags = [flag for flag in self.outcome.snapshots[-1].flags if flag.deadline and flag.deadline <= at]
+        return f"the deadline of {len(flags)} flags is reached" if flags else "a quiet day, the last one shown"
 
     async def _buy(self, items: Mapping[str, int]) -> None:
         """As the company's administrator, with a token of theirs: quote, approve, wait for the decision of seats."""
