@@ -224,7 +224,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
             await asyncio.sleep(min(WATCH_EVERY_S, self._stall_s / 4))
             try:
                 with _translated():
-                    ends = await self._end_offsets(list(self._pumps))
+                    ends = await self._reader.end_offsets(list(self._pumps)) if self._reader and self._pumps else {}
             except Transient:
                 continue  # no broker: no lag that we could know of
             for tp, end in ends.items():
@@ -235,11 +235,10 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                 if lag > 0 and silent > self._stall_s:
                     raise Stalled(f"{self.group.name}: {lag} messages wait in {topic}/{tp.partition}, no progress for {silent:.0f} s")
 
-    async def _end_offsets(self, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
-        if not tps:
-            return {}
+    async def _observed_ends(self, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
+        """By a client of its own: a broker answers each connection in order, so the reader's question would wait for its long poll."""
         async with self._observer_lock:  # two questions at once start one client
-            if self._reader is None and self._observer is None:
+            if self._observer is None:
                 observer = make_reader(self._kafka)
                 try:
                     await observer.start()
@@ -247,9 +246,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                     await stop(observer)
                     raise
                 self._observer = observer
-        client = self._reader or self._observer
-        assert client is not None
-        ends: dict[TopicPartition, int] = await client.end_offsets(tps)
+            observer = self._observer
+        ends: dict[TopicPartition, int] = await observer.end_offsets(tps)
         return ends
 
     async def at_end(self, tenant: str) -> bool:
@@ -259,7 +257,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         tps = [TopicPartition(name, partition_of(key, self._kafka.partitions(topic))) for name, topic in self._topics.items()]
         with _translated():
             # Ends first: what is written in between is the next call's.
-            ends = await self._end_offsets(tps)
+            ends = await self._observed_ends(tps)
         async with self._database.unit_of_work(None) as uow:
             stored = await positions.read(uow, self.group.name)
         self._positions |= stored
