@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from datetime import date
 from zoneinfo import ZoneInfo
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
@@ -57,14 +58,14 @@ class Screen:
         self.console.rule(f"[bold]{day:%A, %-d %B %Y}[/]  {escape(title)}", align="left", style="cyan")
 
     def said(self, text: str) -> None:
-        self.console.print(f"  {escape(text)}")
+        self._indented(escape(text))
 
     def said_now(self, text: str) -> None:
         """Outside of a chapter."""
         self.console.print(escape(text), style="dim")
 
     def company(self, snapshot: Snapshot) -> None:
-        self.console.print(self._pools(snapshot))
+        self._indented(self._pools(snapshot))
         by_module: dict[str, list[Flag]] = defaultdict(list)
         for flag in snapshot.flags:
             by_module[flag.module].append(flag)
@@ -74,20 +75,23 @@ class Screen:
         self._news("refused, the pool is full", snapshot.refused, before.refused if before else ())
         self._news("withdrawn, the grace is over", snapshot.withdrawn, before.withdrawn if before else ())
         if gone := sorted(set(snapshot.deactivated) - set(before.deactivated if before else ())):
-            self.console.print(f"  [bold red]deactivated[/] without the base module: [red]{', '.join(gone)}[/]")
+            self._indented(f"[bold red]deactivated[/] without the base module: [red]{', '.join(gone)}[/]")
         self._mails(snapshot)
         self._before = snapshot
+
+    def _indented(self, what: RenderableType) -> None:
+        self.console.print(Padding(what, (0, 0, 0, 2), expand=False))
 
     def _mails(self, snapshot: Snapshot) -> None:
         before = self._before.subjects if self._before else {}
         new = {subject: count - before.get(subject, 0) for subject, count in snapshot.subjects.items() if count > before.get(subject, 0)}
         for subject, count in list(new.items())[:SUBJECTS_SHOWN]:
-            self.console.print(f"  [dim]mail{'' if count == 1 else f' to {count} people'}:[/] [dim italic]{escape(subject)}[/]")
+            self._indented(f"[dim]mail{'' if count == 1 else f' to {count} people'}:[/] [dim italic]{escape(subject)}[/]")
         if len(new) > SUBJECTS_SHOWN:
-            self.console.print(f"  [dim]and {sum(list(new.values())[SUBJECTS_SHOWN:])} more mails[/]")
+            self._indented(f"[dim]and {sum(list(new.values())[SUBJECTS_SHOWN:])} more mails[/]")
 
     def _pools(self, snapshot: Snapshot) -> Table:
-        table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 2))
+        table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
         table.add_column("module")
         for name in ("licences", "active", "flagged", "refused", "withdrawn", "free"):
             table.add_column(name, justify="right")
@@ -112,7 +116,7 @@ class Screen:
             by_deadline[when].append(f"{flag.external_id} {flag.login}")
         for when, who in by_deadline.items():
             more = f" and {len(who) - FLAGS_SHOWN} more" if len(who) > FLAGS_SHOWN else ""
-            self.console.print(f"  [bold red]over the limit[/] of {module} {when}: [red]{escape(', '.join(who[:FLAGS_SHOWN]))}{more}[/]")
+            self._indented(f"[bold red]over the limit[/] of {module} {when}: [red]{escape(', '.join(who[:FLAGS_SHOWN]))}{more}[/]")
 
     def _news(self, what: str, now: Sequence[tuple[str, str]], before: Sequence[tuple[str, str]]) -> None:
         by_module: dict[str, list[str]] = defaultdict(list)
@@ -120,7 +124,7 @@ class Screen:
             if (module, key) not in before:
                 by_module[module].append(key)
         for module, keys in by_module.items():
-            self.console.print(f"  [bold red]{what}[/]: {module} for [red]{escape(', '.join(keys))}[/]")
+            self._indented(f"[bold red]{what}[/]: {module} for [red]{escape(', '.join(keys))}[/]")
 
     def figures(self, figures: Mapping[str, Mapping[str, object]]) -> None:
         """Each service's own, side by side."""
