@@ -60,16 +60,16 @@ class DomainDecider:
     def decide(self, command: Command, at: At) -> Decided:
         if isinstance(command.payload, seats_v1.Tick):
             return self._tick(command, at)
-        envelope = command.envelope
-        tenant = envelope.tenant or ""
-        decidable = domain.Command(envelope.id, envelope.source, tenant, command.payload, at.partition, at.offset)
+        head = command.head
+        tenant = head.tenant or ""
+        decidable = domain.Command(head.id, head.source, tenant, command.payload, at.partition, at.offset)
         try:
             decision = domain.decide(self.tenants, decidable, at.clock_ms, at.rules)
         except domain.LawBroken as error:
             raise BrokenLaw(str(error)) from error
         except Exception:
             name = error_id(at.partition, at.offset)
-            _log.exception("command_failed", alert=True, error_id=name, tenant=tenant, type=envelope.type)
+            _log.exception("command_failed", alert=True, error_id=name, tenant=tenant, type=head.type)
             event = domain.failed(self.tenants.get(tenant), decidable, at.clock_ms, name, at.rules)
             return Decided([(tenant, event)])
         self._note_due(tenant)
@@ -81,7 +81,7 @@ class DomainDecider:
         decided = Decided()
         for _, tenant in self._take_due(at.clock_ms):
             if len(decided.events) < TICK_EVENTS_MAX:
-                self._settle(tenant, command.envelope.id, at, decided)
+                self._settle(tenant, command.head.id, at, decided)
             self._note_due(tenant)
         return decided
 
@@ -115,9 +115,9 @@ class DomainDecider:
 
     def reject(self, rejected: Rejected, at: At) -> Decided:
         # A record whose envelope cannot be read has no id of its own: its position stands for it.
-        envelope, tenant = rejected.envelope, rejected.tenant
-        id_ = envelope.id if envelope else event_id(at.partition, at.offset, 0).rpartition("/")[0]
-        command = domain.Command(id_, envelope.source if envelope else "", tenant or "", NO_PAYLOAD, at.partition, at.offset)
+        head, tenant = rejected.head, rejected.tenant
+        id_ = head.id if head else event_id(at.partition, at.offset, 0).rpartition("/")[0]
+        command = domain.Command(id_, head.source if head else "", tenant or "", NO_PAYLOAD, at.partition, at.offset)
         # In the wrong partition the tenant's state is not here, whatever this partition may hold under that name.
         state = self.tenants.get(tenant) if tenant and rejected.reason is not Reason.WRONG_PARTITION else None
         reason, field, value, expected = rejected.reason, rejected.field, rejected.value, rejected.expected

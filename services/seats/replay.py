@@ -75,9 +75,7 @@ class Decisions:
                 self.rows.pop(key, None)
             else:
                 self.rows[key] = row
-        return events.records(
-            decided.events, partition=self.partition, offset=record.offset, clock_ms=self.clock_ms, command=command.envelope
-        )
+        return events.records(decided.events, partition=self.partition, offset=record.offset, clock_ms=self.clock_ms, command=command.head)
 
 
 @dataclass(slots=True)

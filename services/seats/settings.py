@@ -12,9 +12,7 @@ class Settings(CommonSettings, KafkaSettings):
     )
     seats_lane: Lane = Field(Lane.FAST, description="fast: record lists past Faust's streams; agent: an ordinary Faust agent and recovery.")
     seats_lane_batch: int = Field(500, ge=1, description="Commands of a partition that are decided in one round.")
-    seats_frame_rows: int = Field(
-        10_000, ge=1, description="Rows of one frame at most; a command that touches more is written in parts."
-    )
+    seats_frame_rows: int = Field(10_000, ge=1, description="Rows of one frame at most; a command that touches more is written in parts.")
     seats_session_seconds: float = Field(
         10.0, gt=0, description="A worker that is not heard of for so long loses its partitions to the others."
     )

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from services.seats.engine.commands import Command, Rejected
+from services.seats.engine.commands import Command, Head, Rejected
 from services.seats.engine.decider import At, BrokenLaw, Decided, Published
 from services.seats.engine.engine import Engine, Limits, Topics
 from services.seats.engine.events import event_id
@@ -109,7 +109,7 @@ class FakeDecider:
         return rules in (1, 2)
 
     def decide(self, command: Command, at: At) -> Decided:
-        tenant = command.envelope.tenant or "none"
+        tenant = command.head.tenant or "none"
         decided = Decided()
         for name, amount in command.payload.add.items():  # type: ignore[attr-defined]
             key = f"{tenant}|{name}"
@@ -160,14 +160,9 @@ class FakeReader:
     def read(self, record: FakeRecord) -> Command | Rejected:
         if isinstance(record.payload, Rejected):
             return record.payload
-        envelope = Envelope(f"c{record.offset}", "test", "fake.add", _TIME, tenant="acme")
+        head = Head(f"c{record.offset}", "test", "fake.add", "acme", None, None)
         payload = FakePayload(record.payload) if isinstance(record.payload, dict) else record.payload
-        return Command(record.offset, record.timestamp, envelope, payload)
-
-
-_TIME = Envelope.from_headers(
-    [("ce_specversion", b"1.0"), ("ce_id", b"x"), ("ce_source", b"x"), ("ce_type", b"x"), ("ce_time", b"2026-01-01T00:00:00Z")]
-).time
+        return Command(record.offset, record.timestamp, head, payload)
 
 
 def make_engine(broker: FakeBroker, clock: Clock, *, limits: Limits | None = None) -> Engine:

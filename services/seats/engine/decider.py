@@ -8,18 +8,8 @@ from services.seats.engine.commands import Command, Rejected
 from services.seats.engine.frames import Row
 from shared.schemas.envelope import Envelope
 
-
-class Event(Protocol):
-    """One decision. `body` holds JSON values only; `body["at"]` is the tenant's time."""
-
-    @property
-    def type(self) -> str: ...
-    @property
-    def body(self) -> dict[str, Any]: ...
-    @property
-    def n(self) -> int: ...
-    @property
-    def user(self) -> str | None: ...
+Event = tuple[str, dict[str, Any], int, str | None]
+"""One decision: type, body (JSON values only; `body["at"]` is the tenant's time), n, and the person it is about."""
 
 
 class Published(NamedTuple):
@@ -37,8 +27,7 @@ class Decided:
     rows: dict[str, Row | None] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class At:
+class At(NamedTuple):
     """Where and when a command is decided: all that a decision may know besides the state and the command."""
 
     partition: int

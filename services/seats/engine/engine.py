@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -54,8 +54,7 @@ class Live:
     rules: int
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One decided command of a batch: what its part of a frame needs."""
 
     offset: int
@@ -276,7 +275,7 @@ class Engine:
         self.figures.commands += 1
         self.figures.decisions += len(decided.events)
         self.figures.rows += len(decided.rows)
-        made = events.records(decided.events, partition=live.number, offset=record.offset, clock_ms=live.clock_ms, command=command.envelope)
+        made = events.records(decided.events, partition=live.number, offset=record.offset, clock_ms=live.clock_ms, command=command.head)
         step = Step(record.offset, live.clock_ms, live.rules, decided.rows, len(batch.decisions), len(made))
         batch.decisions += made
         return step

@@ -1,13 +1,15 @@
 """Decisions as records of the events topic. A repeated decision is the same bytes: ids, headers and times come from the log."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 import orjson
 
+from services.seats.engine.commands import Head
 from services.seats.engine.decider import Event
 from services.seats.engine.producer import Record
 from shared.schemas import topics
-from shared.schemas.envelope import JSON_TYPE, VENDOR_KEY, VERSION, Envelope
+from shared.schemas.envelope import JSON_TYPE, VENDOR_KEY, VERSION
 
 SOURCE = "seatpool/seats"
 _SOURCE_HEADER = ("ce_source", SOURCE.encode())
@@ -20,30 +22,41 @@ def event_id(partition: int, offset: int, n: int) -> str:
 
 
 def records(
-    decided: Iterable[tuple[str | None, Event]], *, partition: int, offset: int, clock_ms: int, command: Envelope | None
+    decided: Iterable[tuple[str | None, Event]], *, partition: int, offset: int, clock_ms: int, command: Head | None
 ) -> list[Record]:
     """The same headers in the same order as `Envelope.headers` gives (a test holds both together), made once for each command."""
     tail: list[tuple[str, bytes]] = []
     if command is not None:
-        tail = [("ce_correlationid", (command.correlation or command.id).encode()), ("ce_causationid", command.id.encode())]
+        id_ = command.id.encode()
+        tail = [("ce_correlationid", command.correlation.encode() if command.correlation else id_), ("ce_causationid", id_)]
         if command.traceparent is not None:
             tail.append(("ce_traceparent", command.traceparent.encode()))
-    prefix = f"{topics.SEATS_COMMANDS.name}/{partition}/{offset}/"
+    prefix = f"{_TOPIC}/{partition}/{offset}/"
     made = []
-    for tenant, event in decided:
+    for tenant, (type_, body, n, user) in decided:
         headers = [
             VERSION,
-            ("ce_id", f"{prefix}{event.n}".encode()),
+            ("ce_id", f"{prefix}{n}".encode()),
             _SOURCE_HEADER,
-            ("ce_type", event.type.encode()),
-            ("ce_time", event.body["at"].encode()),
+            _type_header(type_),
+            ("ce_time", body["at"].encode()),
             JSON_TYPE,
         ]
         key = VENDOR_KEY
         if tenant is not None:
             key = tenant.encode()
             headers.append(("ce_tenantid", key))
-        if event.user is not None:
-            headers.append(("ce_subject", event.user.encode()))
-        made.append(Record(key, orjson.dumps(event.body), headers + tail, clock_ms))
+        if user is not None:
+            headers.append(("ce_subject", user.encode()))
+        headers += tail
+        made.append(Record(key, _dumps(body), headers, clock_ms))
     return made
+
+
+_TOPIC = topics.SEATS_COMMANDS.name
+_dumps = orjson.dumps
+
+
+@lru_cache(maxsize=256)
+def _type_header(type_: str) -> tuple[str, bytes]:
+    return ("ce_type", type_.encode())

@@ -6,8 +6,7 @@ attachments are used.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
@@ -22,11 +21,10 @@ ACK_SECONDS_MAX = 30.0
 REQUEST_BYTES_MAX = 8 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
-    headers: Sequence[Header] = ()
+    headers: list[Header] = []  # noqa: RUF012 - never changed
     timestamp_ms: int | None = None
 
 
@@ -45,21 +43,18 @@ def pack(records: Sequence[Record], *, bytes_max: int, atomic: bool) -> list[Bat
     builders: list[BatchBuilder] = []
     builder: BatchBuilder | None = None
     for record in records:
-        if builder is not None and _append(builder, record):
+        key, value, headers, timestamp_ms = record
+        if builder is not None and builder.append(timestamp=timestamp_ms, key=key, value=value, headers=headers) is not None:
             continue
         if builder is not None and atomic:
             raise BatchTooLarge(f"{len(records)} records do not fit a record batch of {bytes_max} bytes")
         builder = BatchBuilder(bytes_max, 0)
         # A builder takes its first record whatever its size, so the limit is checked here.
-        if not _append(builder, record) or builder.size() > bytes_max:
-            raise BatchTooLarge(f"a record of {len(record.value or b'')} bytes does not fit a record batch of {bytes_max} bytes")
+        builder.append(timestamp=timestamp_ms, key=key, value=value, headers=headers)
+        if builder.size() > bytes_max:
+            raise BatchTooLarge(f"a record of {len(value or b'')} bytes does not fit a record batch of {bytes_max} bytes")
         builders.append(builder)
     return builders
-
-
-def _append(builder: BatchBuilder, record: Record) -> bool:
-    appended = builder.append(timestamp=record.timestamp_ms, key=record.key, value=record.value, headers=list(record.headers))
-    return appended is not None
 
 
 class KafkaSender:

@@ -26,6 +26,7 @@ from services.seats.engine.ticks import Ticker
 from services.seats.engine.watchdog import Watchdog
 from services.seats.settings import Settings
 from shared.clock import Clock
+from shared.kafka import started
 from shared.schemas import topics
 
 _log = structlog.get_logger("seats.engine")
@@ -160,9 +161,18 @@ class Worker:
         url: str | None = assignor._external_tps_url.get(TP(self.names.commands, partition))
         return url
 
-    async def start(self) -> None:
+    async def run(self) -> None:
+        """Until cancelled. An error of a part ends the process."""
         self.pause.start()
-        await self._producer.start()
+        async with started(self._producer):  # also when the broker is not there yet
+            try:
+                await self._start_app()
+                await asyncio.gather(self._forever(self.ticker.run), self._forever(self.watchdog.run))
+            finally:
+                await self.app.stop()
+                self.pause.stop()
+
+    async def _start_app(self) -> None:
         await self._wait_for_topics()
         self.app.finalize()
         store = self._store()
@@ -171,19 +181,6 @@ class Worker:
             store.restore = self.restore
         self.app.loop = asyncio.get_running_loop()
         await self.app.maybe_start()
-
-    async def run(self) -> None:
-        """Until cancelled. An error of a part ends the process."""
-        await self.start()
-        try:
-            await asyncio.gather(self._forever(self.ticker.run), self._forever(self.watchdog.run))
-        finally:
-            await self.stop()
-
-    async def stop(self) -> None:
-        await self.app.stop()
-        await self._producer.stop()
-        self.pause.stop()
 
     async def _forever(self, part: Callable[[], Awaitable[None]]) -> None:
         try:

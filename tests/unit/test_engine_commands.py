@@ -1,0 +1,123 @@
+"""Records of the command topic as the engine reads them, and decisions as it writes them: the shortcuts agree with the envelope itself."""
+
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import pytest
+
+from services.seats.engine import events
+from services.seats.engine.commands import Command, CommandReader, Head, Rejected, read_head
+from shared.errors import Poison
+from shared.kafka import partition_of
+from shared.schemas import seats_v1
+from shared.schemas.envelope import Envelope
+from shared.schemas.registry import type_of
+from shared.schemas.seats_v1 import Reason
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+PARTITIONS = 4
+ASSIGN = type_of(seats_v1.AssignSeats)
+BODY = b'{"user":"u1","revision":1,"reason":"hired","modules":["time"],"created_at":"2026-03-01T12:00:00Z","added_later":1}'
+
+
+class Raw(NamedTuple):
+    headers: Any
+    value: bytes | None = BODY
+    key: bytes | None = b"acme"
+    partition: int = partition_of(b"acme", PARTITIONS)
+    offset: int = 7
+    timestamp: int = 1000
+
+
+def envelope(**changes: Any) -> Envelope:
+    return Envelope(**{"id": "c1", "source": "seatpool/users", "type": ASSIGN, "time": NOON, "tenant": "acme"} | changes)
+
+
+ENVELOPES = [
+    envelope(),
+    envelope(correlation="w1", causation="x", traceparent="00-a-b-01", subject="u1"),
+    envelope(tenant=None, type=type_of(seats_v1.Tick)),
+]
+
+
+@pytest.mark.parametrize("given", ENVELOPES)
+def test_the_head_is_what_the_envelope_says(given: Envelope) -> None:
+    read = Envelope.from_headers(given.headers())
+    assert read_head(given.headers()) == Head(read.id, read.source, read.type, read.tenant, read.correlation, read.traceparent)
+
+
+WRONG = [
+    [],
+    [header for header in envelope().headers() if header[0] != "ce_id"],
+    [header for header in envelope().headers() if header[0] != "ce_time"],
+    [(name, b"" if name == "ce_source" else value) for name, value in envelope().headers()],
+    [(name, b"0.3" if name == "ce_specversion" else value) for name, value in envelope().headers()],
+    [(name, b"yesterday" if name == "ce_time" else value) for name, value in envelope().headers()],
+    [(name, b"\xff" if name == "ce_type" else value) for name, value in envelope().headers()],
+]
+
+
+@pytest.mark.parametrize("headers", WRONG)
+def test_a_wrong_envelope_is_refused_in_the_envelope_s_own_words(headers: list[tuple[str, bytes]]) -> None:
+    with pytest.raises(Poison) as expected:
+        Envelope.from_headers(headers)
+    with pytest.raises(Poison) as found:
+        read_head(headers)
+    assert found.value.detail == expected.value.detail
+    rejected = CommandReader(PARTITIONS).read(Raw(headers))
+    assert isinstance(rejected, Rejected)
+    assert (rejected.reason, rejected.tenant, rejected.expected) == (Reason.UNREADABLE, None, expected.value.detail)
+
+
+def test_a_command_is_read_and_unknown_fields_are_ignored() -> None:
+    command = CommandReader(PARTITIONS).read(Raw(envelope().headers()))
+    assert isinstance(command, Command)
+    assert (command.offset, command.head.id, command.payload.user) == (7, "c1", "u1")  # type: ignore[attr-defined]
+
+
+def test_a_tick_belongs_to_no_tenant_and_to_any_partition() -> None:
+    headers = envelope(tenant=None, type=type_of(seats_v1.Tick)).headers()
+    assert isinstance(CommandReader(PARTITIONS).read(Raw(headers, b"{}", b"vendor", 3)), Command)
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason", "field"),
+    [
+        (Raw(envelope().headers(), b"{"), Reason.UNREADABLE, "body"),
+        (Raw(envelope().headers(), None), Reason.UNREADABLE, "body"),
+        (Raw(envelope().headers(), BODY.replace(b'"revision":1', b'"revision":0')), Reason.UNREADABLE, "revision"),
+        (Raw(envelope().headers(), BODY.replace(b'"user":"u1",', b"")), Reason.UNREADABLE, "user"),
+        (Raw(envelope(type="seatpool.seats.v1.dance").headers()), Reason.UNKNOWN_TYPE, "ce_type"),
+        (Raw(envelope(type="seatpool.seats.v1.seat_flagged").headers()), Reason.UNKNOWN_TYPE, "ce_type"),
+        (Raw(envelope(tenant=None).headers()), Reason.UNREADABLE, "ce_tenantid"),
+        (Raw(envelope(tenant="a|b").headers(), key=b"a|b"), Reason.UNREADABLE, "ce_tenantid"),
+        (Raw(envelope().headers(), partition=(partition_of(b"acme", PARTITIONS) + 1) % PARTITIONS), Reason.WRONG_PARTITION, "key"),
+        (Raw(envelope().headers(), key=b"other"), Reason.WRONG_PARTITION, "key"),
+        (Raw(envelope().headers(), key=None), Reason.WRONG_PARTITION, "key"),
+    ],
+)
+def test_what_cannot_be_understood_names_its_field(raw: Raw, reason: Reason, field: str) -> None:
+    rejected = CommandReader(PARTITIONS).read(raw)
+    assert isinstance(rejected, Rejected)
+    assert (rejected.reason, rejected.field) == (reason, field)
+
+
+@pytest.mark.parametrize("command", ENVELOPES)
+@pytest.mark.parametrize(("tenant", "user"), [("acme", "u1"), ("acme", None), (None, None)])
+def test_a_decision_has_the_envelope_s_headers_in_its_order(command: Envelope, tenant: str | None, user: str | None) -> None:
+    body = {"at": "2026-03-01T12:00:00.000Z", "reason": "hired"}
+    decided = [(tenant, ("seatpool.seats.v1.seats_assigned", body, 3, user))]
+    (made,) = events.records(decided, partition=2, offset=7, clock_ms=1000, command=read_head(command.headers()))
+    expected = Envelope(
+        id="seats.commands.v1/2/7/3",
+        source="seatpool/seats",
+        type="seatpool.seats.v1.seats_assigned",
+        time=NOON,
+        tenant=tenant,
+        subject=user,
+        correlation=command.correlation or command.id,
+        causation=command.id,
+        traceparent=command.traceparent,
+    )
+    assert (made.key, made.headers, made.timestamp_ms) == (expected.key, expected.headers(), 1000)
+    assert made.value == b'{"at":"2026-03-01T12:00:00.000Z","reason":"hired"}'
