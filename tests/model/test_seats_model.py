@@ -21,7 +21,7 @@ from shared.schemas.seats_v1 import OverLimit, Reason, ReduceBelowUse, SeatState
 from tests.model.harness import TENANT, Action, Harness, payload
 from tests.model.naive import DAY, Command
 
-SEQUENCES = int(os.environ.get("SEATPOOL_EXAMPLES", "600"))
+SEQUENCES = int(os.environ.get("SEATPOOL_EXAMPLES", "2000"))
 STEPS = 60
 SHARDS = 2
 HOUR = 3600 * 1000
@@ -42,6 +42,17 @@ GOOD: dict[str, list[object]] = {
 BAD: dict[str, object] = {"over_limit": "bad", "flag_cap": -1, "expand_cap": -1, "grace": None, "reduce_below_use": "bad", "warn_at": "bad"}
 BAD |= {"reduce_at": "bad"}
 
+# A tenant's pools mostly follow one of these, so that what needs several of them alike comes to pass.
+THEMES: list[dict[str, object]] = [
+    {},
+    {"over_limit": "flag"},
+    {"over_limit": "flag", "grace": 2 * DAY},
+    {"over_limit": "flag", "reduce_below_use": "block"},
+    {"over_limit": "flag", "terminate_reduces_pool": True, "reduce_at": "now"},
+    {"over_limit": "wait"},
+    {"over_limit": "wait", "terminate_reduces_pool": True, "reduce_at": "period_end"},
+    {"over_limit": "expand", "expand_cap": 3},
+]
 # Small numbers, each mixed into the one before: of a large range Hypothesis draws the same favourites again and again, and five of six
 # sequences it makes by repeating parts of another one, which would otherwise be the same steps once more.
 SEEDS = st.integers(0, 255)
@@ -75,7 +86,7 @@ class Draw(random.Random):
         known = MODULES if self.random() < 0.1 else pools
         base, rest = [m for m in known if m in MODULES[:2]], [m for m in known if m not in MODULES[:2]]
         wanted = [*self.sample(base, min(len(base), self.often(1, 0, 2))), *self.sample(rest, self.randint(0, len(rest)))]
-        return self.often(wanted, wanted, wanted, [*wanted, *wanted[:1]], [*wanted, UNOPENED])
+        return self.often(self.choice([wanted, pools]), [*wanted, *wanted[:1]], [*wanted, *wanted[:1]], [*wanted, UNOPENED])
 
 
 class SeatsModel(RuleBasedStateMachine):
@@ -86,6 +97,7 @@ class SeatsModel(RuleBasedStateMachine):
         self.numbers: Counter[str] = Counter()
         self.revisions: Counter[str] = Counter()
         self.mixed = 0
+        self.theme: dict[str, object] = {}
 
     def draw(self, seed: int) -> Draw:
         self.mixed = (self.mixed * 1_000_003 + seed + 1) % 2**61
@@ -114,6 +126,7 @@ class SeatsModel(RuleBasedStateMachine):
     @initialize(seed=SEEDS)
     def open(self, seed: int) -> None:
         draw, clock = self.draw(seed), self.harness.clock
+        self.theme = draw.choice(THEMES)
         if draw.random() < 0.1:
             self.send({"type": "close_pool", "number": 1, "module": "base", "at": "now"})
             self.numbers.clear()
@@ -131,6 +144,11 @@ class SeatsModel(RuleBasedStateMachine):
         getattr(self, name)(draw)
         seen[("steps", "all")] += 1
 
+    def instant(self, draw: Draw) -> int:
+        """Some time ahead; often one at which something else falls due as well."""
+        due = [entry[0] for entry in self.harness.naive.due() if entry[0] > self.now()]
+        return draw.choice([self.now() + draw.choice([1000, HOUR, DAY, 9 * DAY]), *due[:3]])
+
     # -- people ---------------------------------------------------------------------------------------------------------
 
     def need(self, draw: Draw) -> Command:
@@ -141,7 +159,7 @@ class SeatsModel(RuleBasedStateMachine):
             "administrator": draw.random() < 0.3,
             "priority": draw.often(0, 1, 2),
             "reactivate": draw.choice([[], [], wanted, ["base"]]),
-            "hold_until": draw.often(None, None, now + HOUR, now + DAY, now + 9 * DAY, now - draw.choice([0, HOUR])),
+            "hold_until": draw.often(None, None, self.instant(draw), now - draw.choice([0, HOUR])),
             "partial": draw.random() < 0.3,
         }
 
@@ -151,6 +169,11 @@ class SeatsModel(RuleBasedStateMachine):
 
     def someone_needs(self, draw: Draw) -> None:
         self.assign(draw, draw.choice(USERS), draw.often(1, 3, 0, -1), draw.often("changed", "hired"), draw.crash(), draw.fail())
+
+    def someone_is_invited(self, draw: Draw) -> None:
+        user = draw.choice(USERS)
+        c: Command = {"type": "assign_seats", "user": user, "revision": self.revision(user, 1), "reason": "hired", **self.need(draw)}
+        self.send({**c, "hold_until": self.instant(draw)}, USERS_SOURCE, draw.crash(), draw.fail())
 
     def someone_leaves(self, draw: Draw) -> None:
         user = draw.choice(USERS)
@@ -167,9 +190,9 @@ class SeatsModel(RuleBasedStateMachine):
     # -- pools ----------------------------------------------------------------------------------------------------------
 
     def pool(self, module: str, draw: Draw) -> Command:
-        licences = draw.often(draw.choice([1, 1, 2, 3]), 0)
+        licences = draw.often(draw.choice([1, 1, 2, 3, 4]), 0)
         c = {"type": "open_pool", "number": 1, "module": module, "base": module in MODULES[:2], "licences": licences}
-        return {**c, "policies": draw.policies("over_limit", "reduce_below_use")}
+        return {**c, "policies": draw.policies("over_limit", "reduce_below_use") | draw.often(self.theme, {})}
 
     def pool_is_opened(self, draw: Draw) -> None:
         closed = [module for module in MODULES if module not in self.harness.naive.pools]
@@ -183,9 +206,11 @@ class SeatsModel(RuleBasedStateMachine):
         when = draw.choice(["period_end", "period_end", "now", "later"])
         self.send({"type": "close_pool", "number": 1, "module": draw.choice(MODULES), "at": when}, crash=draw.crash(), fail=draw.fail())
 
-    def ordered(self, draw: Draw, quantities: list[int]) -> Command:
+    def ordered(self, draw: Draw, quantities: list[int], least: int = 1) -> Command:
+        """`least`: of pools with so many licences, as far as there are any."""
         naive = self.harness.naive
-        known = sorted(naive.pools) or MODULES
+        large = [module for module in sorted(naive.pools) if naive.pools[module]["licences"] >= least]
+        known = draw.often(large, sorted(naive.pools)) or sorted(naive.pools) or MODULES
         chosen = draw.sample(known, min(len(known), draw.choice([1, 1, 2])))
         if draw.random() < 0.05:
             chosen.append(UNOPENED)
@@ -203,13 +228,13 @@ class SeatsModel(RuleBasedStateMachine):
 
     def licences_are_cut(self, draw: Draw) -> None:
         c = {"type": "reduce_licences", "number": 1, "order": f"o{draw.randrange(60)}"}
-        self.send(c | self.ordered(draw, [1, 1, 1, 1, 2, 3, 0]), crash=draw.crash(), fail=draw.fail())
+        self.send(c | self.ordered(draw, [1, 1, 1, 1, 2, 3, 0], 2), crash=draw.crash(), fail=draw.fail())
 
     def reduction_is_scheduled(self, draw: Draw) -> None:
-        self.send({"type": "schedule_reduction", "number": 1} | self.ordered(draw, [1, 1, 1, 2, 2, 3, 0, 9, -1]), crash=draw.crash())
+        self.send({"type": "schedule_reduction", "number": 1} | self.ordered(draw, [1, 1, 1, 2, 2, 3, 0, 9, -1], 2), crash=draw.crash())
 
     def period_is_scheduled(self, draw: Draw) -> None:
-        starts_at = self.now() + draw.choice([-HOUR, 0, HOUR, DAY, 8 * DAY])
+        starts_at = draw.choice([self.now() - draw.choice([0, HOUR]), self.instant(draw), self.instant(draw)])
         c = {"type": "schedule_period", "number": 1, "period": f"P{draw.randrange(30)}", "starts_at": starts_at}
         self.send(c, crash=draw.crash(), fail=draw.fail())
 
@@ -270,6 +295,7 @@ class SeatsModel(RuleBasedStateMachine):
 
 WEIGHTS = {
     "someone_needs": 40,
+    "someone_is_invited": 8,
     "someone_leaves": 6,
     "someone_takes_over": 5,
     "pool_is_opened": 3,

@@ -283,3 +283,23 @@ def test_deciding_does_not_grow_with_the_pool() -> None:
 
     small, large = seconds(500), seconds(50_000)
     assert large < 4 * small, f"{small:.4f} s with 500 people, {large:.4f} s with 50,000"
+
+
+def test_a_person_written_before_the_crash_is_left_alone_whatever_the_decision_did_to_them_on_the_way() -> None:
+    """cid's flag is cleared by a hold's end and set again by the period's cut, in one decision; only cid's row was written."""
+    world = company()
+    world.next_period(time=2)
+    world.schedule("2014", START + timedelta(days=1))
+    before = dict(world.rows)
+    expected = [
+        "hold_expired dan time (hold_expired)",
+        "seat_flag_cleared cid time (licence_free)",
+        "period_started (period_began)",
+        "seat_flagged cid time (reduction)",
+    ]
+    assert world.wait(days=1) == expected
+    key = domain.user_key("acme", "cid")
+    tenants = domain.load({**before, key: world.rows[key]}.items())
+    rest = domain.complete(tenants, "acme", world.events)
+    assert key not in rest
+    assert dict(tenants["acme"].rows()) == world.rows

@@ -48,9 +48,14 @@ def evolve(tenants: dict[str, Tenant], tenant_id: str, event: Event) -> None:
     branch = _BRANCHES.get(name)
     if branch is not None:
         branch(tenant_, body, sequence(body["position"]["offset"], event.n))
-    _sync_pools(tenant_, body["pools"])
+    _concerning_all(tenant_, body)
+
+
+def _concerning_all(tenant: Tenant, body: Body) -> None:
+    """What any event says besides what its type is for: the pools afterwards, and the number of a command it answers."""
+    _sync_pools(tenant, body["pools"])
     if "number" in body and body["role"] == ANSWER:
-        _number(tenant_, body)
+        _number(tenant, body)
 
 
 def take_changed(tenant: Tenant) -> Changed:
@@ -77,16 +82,17 @@ def complete(tenants: dict[str, Tenant], tenant_id: str, events: Iterable[Event]
 
 
 def _resume(tenants: dict[str, Tenant], tenant_id: str, event: Event, written: set[str]) -> None:
-    body = event.body
-    both = {user for user in (body.get("user"), body.get("from_user")) if user is not None}
-    if not both & written or not isinstance(tenants.get(tenant_id), Tenant):
+    """As `evolve`, but for the people whose rows were written: those are what this event and all after it made of them."""
+    body, tenant = event.body, tenants.get(tenant_id)
+    if tenant is None or not {body.get("user"), body.get("from_user")} & written:
         evolve(tenants, tenant_id, event)
-        return
-    tenant = tenants[tenant_id]
-    kept = {user: tenant.users[user] for user in both & written}
-    evolve(tenants, tenant_id, event)
-    for user, row in kept.items():
-        tenant.put_user(user, row)
+    elif "from_user" in body:
+        kept = {user: tenant.users[user] for user in (body["user"], body["from_user"]) if user in written}
+        evolve(tenants, tenant_id, event)
+        for user, row in kept.items():
+            tenant.put_user(user, row)
+    else:
+        _concerning_all(tenant, body)
 
 
 # Branches --------------------------------------------------------------------------------------------------------------
