@@ -303,3 +303,13 @@ def test_a_person_written_before_the_crash_is_left_alone_whatever_the_decision_d
     rest = domain.complete(tenants, "acme", world.events)
     assert key not in rest
     assert dict(tenants["acme"].rows()) == world.rows
+
+
+def test_A17_a_successor_nobody_knew_is_served_at_once_when_the_place_taken_over_can_be() -> None:
+    world = World()
+    world.pool("time", 1, over_limit="wait")
+    world.pool("docs", 2)
+    world.need("ada", "time")
+    world.need("dan", "time", "docs")  # waits for both
+    expected = ["seat_granted eve docs (seat_released)", "seats_moved eve: docs=active"]
+    assert world.replace("dan", "eve", "docs") == expected

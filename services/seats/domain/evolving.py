@@ -229,8 +229,10 @@ def _replacement_refused(tenant: Tenant, body: Body, seq: int) -> None:
 
 
 def _seat(tenant: Tenant, body: Body, seat: Seat) -> None:
-    row = tenant.users[body["user"]]
-    tenant.put_user(body["user"], seated(row, shared_names((body["module"],))[0], seat, body["position"]["offset"]))
+    offset = body["position"]["offset"]
+    # Whoever takes over a place in the queue may be served before the answer says who that is.
+    row = tenant.users.get(body["user"]) or revised(None, 0, "", offset, from_instant(body["at"]))
+    tenant.put_user(body["user"], seated(row, shared_names((body["module"],))[0], seat, offset))
 
 
 def _seat_flagged(tenant: Tenant, body: Body, seq: int) -> None:
