@@ -1,5 +1,6 @@
 """HR facts in, needs out, decisions in, people shown: on the real broker and database, seats' worker played by the test."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -180,6 +181,60 @@ async def test_a_source_that_is_not_on_the_allow_list_is_parked_and_the_rest_goe
     await rest.put("/v1/operator/sources/hr/unknown", {"tenants": [tenant]})
     assert (await rest.post(f"/v1/operator/parked/{parked[0]['id']}/retry"))["parked"] is None
     await bench.until_person(rest, tenant, "eve", status="active")
+
+
+async def test_one_bad_fact_in_a_batch_is_parked_alone(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    sent = [hired("ann"), hired("bad", name="a\0b"), hired("big", sequence=2**70), hired("bob")]
+    await asyncio.gather(*(bench.send(fact, tenant, source=bench.source(tenant)) for fact in sent))
+    for who in ("ann", "bob"):
+        await bench.until_person(rest, tenant, who, status="active")
+    await bench.until_settled(tenant)
+    parked = (await rest.get(f"/v1/operator/parked?tenant={tenant}"))["items"]
+    assert sorted(message["reason"] for message in parked) == ["database", "rule"]
+    assert len(await bench.needs(tenant)) == 2
+
+
+async def test_revisions_are_drawn_once_however_many_change_a_person_at_once(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    user = await hire(bench, tenant, "ann")
+    facts = [changed("ann", n, department="Planners" if n % 2 else "Makers") for n in range(1, 11)]
+    path = f"/v1/tenants/{tenant}/people/{user}"
+    await asyncio.gather(
+        *(bench.send(fact, tenant, source=bench.source(tenant)) for fact in facts),
+        *(rest.patch(path, {"priority": n}) for n in range(1, 11)),
+        *(rest.post(f"{path}/reactivate") for _ in range(3)),
+    )
+    await bench.until_person(rest, tenant, "ann", department="Makers")
+    await bench.until_settled(tenant)
+    needs = await bench.needs(tenant)
+    assert [need.revision for need in needs] == list(range(1, len(needs) + 1))
+    assert len(needs) >= 14
+    (row,) = await bench.execute("SELECT priority, revision FROM people WHERE user_id = $1", user)
+    assert (needs[-1].priority, needs[-1].revision, needs[-1].modules) == (row.priority, row.revision, ("documents", "time"))
+
+
+async def test_on_a_real_clock_a_fact_falls_due_when_its_day_has_come(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    tomorrow = TODAY + timedelta(days=1)
+    await bench.send(hired("tom", effective_date=tomorrow), tenant, source=bench.source(tenant))
+    await bench.send(hired("val", valid_to=TODAY), tenant, source=bench.source(tenant))
+    await bench.until_person(rest, tenant, "val", status="active", may_log_in=True)
+    await bench.until_settled(tenant)
+    assert await bench.person(rest, tenant, "tom") is None
+    before = bench.clock.at
+    try:
+        bench.clock.at = datetime(2026, 3, 2, 23, tzinfo=UTC)  # midnight in Copenhagen
+        bench.users.chores.wake()
+        rest = await bench.rest()
+        tom = await bench.until_person(rest, tenant, "tom", status="active")
+        assert tom["created_at"] == "2026-03-02T23:00:00.000Z"
+        # A21: the ended login blocks, and frees nothing.
+        await bench.until_person(rest, tenant, "val", status="inactive", may_log_in=False)
+        await bench.until_settled(tenant)
+        assert len(await bench.needs(tenant)) == 2
+    finally:
+        bench.clock.at = before
 
 
 # ------------------------------------------------------------------------------------------------------------ decisions

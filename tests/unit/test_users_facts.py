@@ -116,6 +116,7 @@ def test_a_fact_that_breaks_a_rule_names_the_field() -> None:
     assert problem_of(nameless) == "login: must not be empty"
     assert problem_of(PersonChanged(external_id="1", effective_date=D, login="")) == "login: must not be empty"
     assert problem_of(PersonLeft(external_id="1", effective_date=D)) is None
+    assert (problem_of(PersonLeft(external_id="1", effective_date=D, sequence=2**63)) or "").startswith("sequence: at most")
 
 
 @given(zone=st.sampled_from(sorted(available_timezones())), day=st.dates(date(1970, 1, 2), date(2037, 12, 30)))

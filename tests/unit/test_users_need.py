@@ -1,13 +1,31 @@
 """Which modules a person needs, what is said to seats and to readers, and what a decision means."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.users import domain
-from services.users.domain import NOTHING, Account, Decided, Fact, FactType, ModuleState, Need, Profile, Record, Settings, Status, standing
+from services.users.domain import (
+    NOTHING,
+    Account,
+    Decided,
+    Fact,
+    FactType,
+    ModuleState,
+    Need,
+    Place,
+    Profile,
+    Record,
+    Seat,
+    Settings,
+    Status,
+    standing,
+)
 from services.users.person import Cause, Person, Tenant, as_of, revise, source_actor, stand
 from shared.schemas import seats_v1 as seats
 from shared.schemas.base import Actor, Change
@@ -237,3 +255,68 @@ def test_an_answer_gives_a_state_to_each_module() -> None:
 )
 def test_T6_a_consequence_gives_one_module_its_state(event: seats.PersonEvent, expected: Decided) -> None:
     assert domain.decided(event) == [expected]
+
+
+# ----------------------------------------------------------------------------------------------------------- projection
+
+HERE = Place(0, 10, 0)
+
+
+def seat(state: ModuleState, place: Place = HERE, *, revoked: bool = False, refused: bool = False) -> Seat:
+    return Seat(state, None, None, revoked, refused, place)
+
+
+def test_a_newer_decision_replaces_and_an_older_one_is_only_counted() -> None:
+    seats_ = {"a": seat(ModuleState.ACTIVE)}
+    flagged = [Decided("a", ModuleState.FLAGGED, NOW, "over_limit")]
+    assert domain.project(seats_, Place(0, 11, 0), flagged, None) == {
+        "a": Seat(ModuleState.FLAGGED, NOW, "over_limit", False, False, Place(0, 11, 0))
+    }
+    assert domain.project(seats_, HERE, flagged, None) == {}
+    revoked = [Decided("a", ModuleState.WITHDRAWN, None, "grace_expired", revoked=True)]
+    assert domain.project(seats_, Place(0, 9, 5), revoked, None) == {"a": seat(ModuleState.ACTIVE, revoked=True)}
+
+
+def test_events_of_one_command_count_in_their_order() -> None:
+    seats_ = {"a": seat(ModuleState.ACTIVE, Place(0, 10, 1))}
+    gone = [Decided("a", ModuleState.WITHDRAWN, None, "why")]
+    assert domain.project(seats_, Place(0, 10, 0), gone, None) == {}
+    assert domain.project(seats_, Place(0, 10, 2), gone, None)["a"].state is ModuleState.WITHDRAWN
+
+
+def test_an_answer_releases_what_it_does_not_list_and_keeps_its_place() -> None:
+    seats_ = {"a": seat(ModuleState.ACTIVE), "b": seat(ModuleState.WITHDRAWN, revoked=True), "c": seat(ModuleState.ACTIVE, Place(0, 99, 0))}
+    later = Place(0, 11, 0)
+    changed = domain.project(seats_, later, [Decided("a", ModuleState.ACTIVE)], ("a",))
+    assert {module: row.state for module, row in changed.items()} == {"a": ModuleState.ACTIVE, "b": ModuleState.RELEASED}
+    assert changed["b"].revoked
+    assert changed["b"].place == later
+
+
+def test_a_withdrawn_module_that_is_answered_revoked_stays_withdrawn() -> None:
+    said = [Decided("a", ModuleState.REVOKED, None, "revoked", revoked=True)]
+    assert domain.project({"a": seat(ModuleState.WITHDRAWN)}, Place(0, 11, 0), said, ("a",))["a"].state is ModuleState.WITHDRAWN
+    assert domain.project({"a": seat(ModuleState.REVOKED)}, Place(0, 11, 0), said, ("a",))["a"].state is ModuleState.REVOKED
+    assert domain.is_deactivated({"a": seat(ModuleState.REVOKED)})
+    assert not domain.is_deactivated({"a": seat(ModuleState.WITHDRAWN)})
+
+
+@given(st.permutations(range(6)))
+def test_decisions_in_any_order_and_repeated_end_in_the_same_state(order: list[int]) -> None:
+    states_ = [ModuleState.ACTIVE, ModuleState.FLAGGED, ModuleState.WITHDRAWN, ModuleState.ACTIVE, ModuleState.REFUSED, ModuleState.WAITING]
+
+    def play(numbers: Sequence[int]) -> dict[str, Seat]:
+        rows: dict[str, Seat] = {}
+        for n in numbers:
+            said = Decided("a", states_[n], None, str(n), revoked=states_[n] is ModuleState.WITHDRAWN, refused=n == 4)
+            rows |= domain.project(rows, Place(0, n, 0), [said], None)
+        return rows
+
+    assert play([*order, *order[:3]]) == play(range(6)) == {"a": Seat(ModuleState.WAITING, None, "5", True, True, Place(0, 5, 0))}
+
+
+def test_a_place_is_read_from_the_id_of_an_event() -> None:
+    assert Place.parse("seats.commands.v1/3/17/2") == Place(3, 17, 2)
+    for wrong in ("", "a/b/c/d", "seats.commands.v1/3/17"):
+        with pytest.raises(ValueError, match=r"unpack|invalid literal"):
+            Place.parse(wrong)
