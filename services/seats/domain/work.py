@@ -149,30 +149,22 @@ class Work:
                 self.grant(user, module, reason)
 
     def _next_served(self) -> tuple[str, Unit] | None:
-        """Who is first, of those who can be served, in the queue of each module they wait for; if the queues contradict each other
-        (each is first somewhere), who has the higher priority, then the longest wait of any of them, then log order."""
+        """Who is first, of those who can be served, in the queue of each module they wait for (of several such, by the first name of their
+        modules); if the queues contradict each other, each being first somewhere, who has the higher priority, then the longest wait of
+        any of them, then log order."""
         tenant = self.tenant
-        firsts: dict[str, tuple[Place, Unit] | None] = {}
-
-        def first(module: str) -> tuple[Place, Unit] | None:
-            if module not in firsts:
-                pool = tenant.pools.get(module)
-                firsts[module] = tenant.first_servable(module) if pool is not None and pool.units and pool.free > 0 else None
-            return firsts[module]
-
-        heads = [found for module in sorted(tenant.touched) if (found := first(module)) is not None]
-        # Whoever is first elsewhere competes as well: a chain of them ends, as there are only so many modules.
-        for found in heads:
-            for module in found[1]:
-                other = first(module)
-                if other is not None and other not in heads:
-                    heads.append(other)
-        for place, unit in heads:
-            if all((other := first(module)) is not None and other[0][3] == place[3] and other[1] == unit for module in unit):
+        firsts: dict[str, tuple[Place, Unit]] = {}
+        for module in sorted(tenant.pools):
+            pool = tenant.pools[module]
+            found = tenant.first_servable(module) if pool.units and pool.free > 0 else None
+            if found is not None:
+                firsts[module] = found
+        for place, unit in firsts.values():
+            if all(module in firsts and firsts[module][0][3] == place[3] and firsts[module][1] == unit for module in unit):
                 return place[3], unit
-        if not heads:
+        if not firsts:
             return None
-        place, unit = min(heads)
+        place, unit = min(firsts.values())
         return place[3], unit
 
     # -- marks and the end ----------------------------------------------------------------------------------------------
