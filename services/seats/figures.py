@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from services.seats.engine.history import History
+from services.seats.engine.history import History, Place
 from shared.schemas import seats_v1
 from shared.schemas.envelope import Envelope
 from shared.schemas.registry import type_of
@@ -42,18 +42,17 @@ class Figures:
     async def of(self, tenant: str, partition: int) -> dict[str, int]:
         known = self._partitions.setdefault(partition, _Partition())
         async with known.lock:
-            async for record in self._history.records(self._history.events, partition, known.read):
+            async for envelope, place, record in self._history.decisions(partition, known.read):
                 known.read = record.offset + 1
-                _count(known, Envelope.from_headers(record.headers), record.value)
+                _count(known, envelope, place, record.value)
         counts = known.tenants.get(tenant, _Counts())
         return {"revoked": len(counts.revoked), "refused": len(counts.refused), "decisions": counts.decisions}
 
 
-def _count(known: _Partition, envelope: Envelope, value: bytes) -> None:
-    offset, n = map(int, envelope.id.split("/")[2:])
-    if (offset, n) <= known.newest or envelope.tenant is None:
+def _count(known: _Partition, envelope: Envelope, place: Place, value: bytes) -> None:
+    if place <= known.newest or envelope.tenant is None:
         return
-    known.newest = (offset, n)
+    known.newest = place
     counts = known.tenants.setdefault(envelope.tenant, _Counts())
     counts.decisions += 1
     if envelope.type == _REVOKED:

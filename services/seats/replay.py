@@ -159,9 +159,8 @@ class Replay:
 
     async def _decisions(self, partition: int, last: int | None) -> AsyncIterator[tuple[Envelope, dict[str, Any], Any]]:
         """Decisions about commands up to `last`."""
-        async for record in self._history.records(self._history.events, partition, 0):
-            envelope = Envelope.from_headers(record.headers)
-            if last is None or place_of(envelope.id)[0] <= last:
+        async for envelope, place, record in self._history.decisions(partition, 0):
+            if last is None or place[0] <= last:
                 yield envelope, orjson.loads(record.value), record
 
     async def state(self, tenant: str, *, until: str | None = None) -> dict[str, Row]:

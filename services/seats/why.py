@@ -49,15 +49,14 @@ async def _link(history: History, tenant: str, user: str, partition: int, offset
     previous: int | None = None
     # A decision's record bears the partition's clock at its command, so the broker finds where to begin by time.
     begin = await history.offset_at(history.events, partition, command.timestamp)
-    async for record in history.records(history.events, partition, begin):
-        envelope = Envelope.from_headers(record.headers)
+    async for envelope, place, record in history.decisions(partition, begin):
         if envelope.id.startswith(prefix):
             body = orjson.loads(record.value)
             if envelope.tenant == tenant and user in (body.get("user"), body.get("from_user")):
                 decisions.setdefault(envelope.id, {"id": envelope.id, "type": envelope.type, "data": body})
                 prev = body.get("prev" if body.get("user") == user else "from_prev")
                 previous = prev["offset"] if prev else previous
-        elif int(envelope.id.split("/")[2]) > offset:
+        elif place[0] > offset:
             break
     return Link(partition=partition, offset=offset, command=_command(command), decisions=list(decisions.values())), previous
 

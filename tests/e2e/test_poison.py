@@ -66,6 +66,8 @@ async def test_a_message_that_cannot_be_read_is_parked_and_the_rest_goes_on(stac
         await behind.stage.settled()
         figures = await behind.figures()
         assert [figures[service]["flagged"] for service in ("users", "seats", "notifier")] == [2, 2, 2]
+        verified = seatpool(stack, "verify", "--tenant", behind.id)
+        assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
 async def test_a_command_that_makes_no_sense_is_answered_and_the_tenant_goes_on(stack: RunningStack) -> None:

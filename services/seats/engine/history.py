@@ -8,7 +8,8 @@ import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from services.seats.engine.decider import Published
-from services.seats.engine.events import event_id
+from services.seats.engine.events import SOURCE, event_id
+from shared.errors import Poison
 from shared.kafka import make_reader, started
 from shared.schemas import topics
 from shared.schemas.envelope import Envelope
@@ -16,6 +17,16 @@ from shared.settings import KafkaSettings
 
 POLL_MS = 500
 ANSWER_SECONDS_MAX = 10.0
+
+
+Place = tuple[int, int]  # (offset of the command, number among its decisions)
+
+
+def place_of(event_id: str, partition: int) -> Place | None:
+    """None for an id that no decision of this partition has."""
+    prefix, _, rest = event_id.partition(f"{topics.SEATS_COMMANDS.name}/{partition}/")
+    offset, _, n = rest.partition("/")
+    return (int(offset), int(n)) if not prefix and offset.isdecimal() and n.isdecimal() else None
 
 
 class DecisionsMissing(Exception):
@@ -67,6 +78,18 @@ class History:
                             return
                         yield record
 
+    async def decisions(self, partition: int, begin: int) -> AsyncIterator[tuple[Envelope, Place, Any]]:
+        """(envelope, place, record) of each decision. Records that seats never wrote are passed over: nobody else may write there, and
+        one that somebody did write must not keep a worker from starting. Readers park it."""
+        async for record in self.records(self.events, partition, begin):
+            try:
+                envelope = Envelope.from_headers(record.headers)
+            except Poison:
+                continue
+            place = place_of(envelope.id, partition)
+            if place is not None and envelope.source == SOURCE:
+                yield envelope, place, record
+
     async def read_decisions(self, partition: int, begin: int, offset: int, count: int) -> Sequence[Published]:
         """The `count` decisions about the command at `offset`, in order, each once: a zombie may have published some again.
 
@@ -74,8 +97,7 @@ class History:
         """
         wanted = {event_id(partition, offset, n): n for n in range(count)}
         found: dict[int, Published] = {}
-        async for record in self.records(self.events, partition, begin):
-            envelope = Envelope.from_headers(record.headers)
+        async for envelope, _, record in self.decisions(partition, begin):
             n = wanted.get(envelope.id)
             if n is not None:
                 found[n] = Published(envelope, orjson.loads(record.value))

@@ -1,0 +1,16 @@
+"""Which ids are decisions' ids: the events topic may hold a record that seats never wrote."""
+
+import pytest
+
+from services.seats.engine.history import place_of
+
+
+def test_a_decisions_place_is_the_offset_of_its_command_and_its_number() -> None:
+    assert place_of("seats.commands.v1/3/1042/0", 3) == (1042, 0)
+
+
+@pytest.mark.parametrize(
+    "foreign", ["", "x", "seats.commands.v1/2/1042/0", "seats.commands.v1/3/1042", "seats.commands.v1/3/-1/0", "a/seats.commands.v1/3/1/0"]
+)
+def test_what_is_no_decision_of_this_partition_has_none(foreign: str) -> None:
+    assert place_of(foreign, 3) is None
