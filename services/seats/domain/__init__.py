@@ -16,6 +16,20 @@
 
 Times are int milliseconds since 1970 UTC inside, RFC 3339 strings in bodies. Rows are immutable: whoever holds one may keep it.
 Everything raises before it changes anything, or the tenant is put back as it was (an undo log of rows) and the exception goes on.
+
+Modules: rows (what is kept), state (what is derived, laws), work (a decision in the making; flags cleared, queue served), settle (what falls
+due, cuts), need (assign_seats, replace_user), pools (invoicing's commands, the clock), policies, deciding (the door), evolving, asking.
+
+Where rules.md and design.md leave a choice, it was made so:
+- The last administrator is the only one seated (active or flagged) in any base module; a flag without a deadline leaves no memory.
+- A period or next number of 0 means that the pool closes then; a purchase or another number keeps it, an expansion does not.
+- A hold never waits: asked with `hold_until`, a place in the queue ends; a hold already past is refused (`hold_past`), releases stand.
+- With `partial`, when a base module waits, the others that would be granted wait too, and are served after it, each by itself.
+- `terminate_reduces_pool` acts on the reason `left`; its `reduce_at` is period_end unless said otherwise.
+- `expected`: the period always counts, of the pools those that are named. An order is applied once, also under another command id.
+- A refused replacement uses up both revisions, so that a repeated command cannot succeed later. A rejected command uses up its number.
+- The thirtieth day after a flag still counts as within 30 days. A revocation is dated by its settlement, not by its deadline.
+- A purchase that restores takes base modules first; nobody is restored to an add-on who is still out of a base module.
 """
 
 from services.seats.domain.asking import Forecast, TooMuch, forecast, what_if
