@@ -216,13 +216,13 @@ class Replay:
             if expected is None:
                 report.counts["rules_not_shipped"] += 1
                 return None
-            for made in expected:
-                place = place_of(dict(made.headers)["ce_id"].decode())
+            for _, value, headers, _ in expected:
+                place = place_of(dict(headers)["ce_id"].decode())
                 found = left.pop(place, None)
                 if found is None:
                     report.differ("missing", f"{partition}/{place[0]}/{place[1]}")
-                elif found != _digest(made.headers, made.value):
-                    report.differ("differing", f"{partition}/{place[0]}/{place[1]}: decided again it is {_text(made.value)}")
+                elif found != _digest(headers, value):
+                    report.differ("differing", f"{partition}/{place[0]}/{place[1]}: decided again it is {_text(value)}")
         for place in left:
             report.differ("unknown", f"{partition}/{place[0]}/{place[1]}")
         return decisions

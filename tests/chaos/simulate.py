@@ -74,6 +74,6 @@ def _arrive(known: Known, logs: Logs, decider: Decisions, sent: Sent, at_ms: int
     logs.keys.append(sent.key)
     logs.commands.append(Logged(offset, sent.headers, sent.value))
     made: list[Record] = decider.feed(Arrived(decider.partition, offset, at_ms, sent.key, sent.value, sent.headers)) or []
-    for record in made:
-        logs.events.append(Logged(len(logs.events), tuple(record.headers), record.value))
-        learn(known, dict(record.headers).get("ce_tenantid", b"").decode(), orjson.loads(record.value or b"{}"))
+    for _, value, headers, _ in made:
+        logs.events.append(Logged(len(logs.events), tuple(headers), value))
+        learn(known, dict(headers).get("ce_tenantid", b"").decode(), orjson.loads(value or b"{}"))

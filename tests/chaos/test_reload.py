@@ -39,7 +39,7 @@ def test_decisions_are_the_same_bytes_whenever_the_state_was_read_back(seed: int
                 decisions = reloaded(decisions)
             record = Arrived(partition, number, logs.times[number], logs.keys[number], command.value or b"", command.headers)
             made += decisions.feed(record) or []
-        assert [(record.headers, record.value) for record in made] == [(list(e.headers), e.value) for e in logs.events]
+        assert [(headers, value) for _, value, headers, _ in made] == [(list(e.headers), e.value) for e in logs.events]
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -70,7 +70,7 @@ def test_a_command_of_which_some_rows_are_written_is_completed_from_its_decision
             if len(changed) > 1 and chance.random() < 0.3:
                 written = chance.randrange(1, len(changed))
                 partial = before | dict(list(changed.items())[:written])
-                published = [Published(Envelope.from_headers(r.headers), orjson.loads(r.value or b"")) for r in made]
+                published = [Published(Envelope.from_headers(headers), orjson.loads(value or b"")) for _, value, headers, _ in made]
                 completed = reloaded_rows(partition, partial).complete(published)
                 final = {key: row for key, row in (partial | completed).items() if row is not None}
                 assert canonical(final) == canonical(decisions.rows), f"{partition}/{number}, {written} of {len(changed)} rows written"

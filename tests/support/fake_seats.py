@@ -55,22 +55,22 @@ class FakeBroker:
     def restored(self, partition: int, *, thorough: bool = False) -> Partition:
         merge = Merge(CODEC, thorough=thorough)
         log = self.logs[NAMES.changelog, partition]
-        for _, record in log:
-            merge.feed(record.key or b"", record.value, record.headers)
+        for _, (key, value, headers, _time) in log:
+            merge.feed(key or b"", value, headers)
         merge.check()
         return Partition(merge.rows, merge.marker, len(log), set(merge.foreign))
 
     def decisions(self, partition: int) -> list[tuple[str, dict[str, Any]]]:
         return [
-            (Envelope.from_headers(stored.record.headers).id, orjson.loads(stored.record.value or b""))
+            (Envelope.from_headers(stored.record[2]).id, orjson.loads(stored.record[1] or b""))
             for stored in self.logs[NAMES.events, partition]
         ]
 
     async def read_decisions(self, partition: int, begin: int, offset: int, count: int) -> list[Published]:
         found = {}
-        for _, record in self.logs[NAMES.events, partition][begin:]:
-            envelope = Envelope.from_headers(record.headers)
-            found[envelope.id] = Published(envelope, orjson.loads(record.value or b""))
+        for _, (_key, value, headers, _time) in self.logs[NAMES.events, partition][begin:]:
+            envelope = Envelope.from_headers(headers)
+            found[envelope.id] = Published(envelope, orjson.loads(value or b""))
         return [found[event_id(partition, offset, n)] for n in range(count)]
 
 

@@ -1,4 +1,4 @@
-"""The engine over a broker in memory and a tiny domain: what stands in the logs after batches, crashes, foreign writes and long commands."""
+"""The engine over a broker in memory and a tiny domain: what stands in the logs after batches, crashes, foreign writes, long commands."""
 
 import copy
 from datetime import UTC, datetime
@@ -219,7 +219,7 @@ async def test_what_a_zombie_overwrote_is_written_again_before_work_starts() -> 
 
     engine = make_engine(broker, FixedClock(NOW))
     await engine.take_over({0: broker.restored(0, thorough=True)})
-    last_wins = {stored.record.key: stored.record.value for stored in broker.logs["changelog", 0]}
+    last_wins = {stored.record[0]: stored.record[1] for stored in broker.logs["changelog", 0]}
     assert last_wins[b"acme|b"] is None
     assert last_wins[b"acme|a"] == CODEC.encode("", {"value": 6, "by": 1})
     assert engine.next_offset(0) == 2

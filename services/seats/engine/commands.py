@@ -24,14 +24,14 @@ _tenant_id: TypeAdapter[str] = TypeAdapter(Id)
 
 
 class Head(NamedTuple):
-    """What a decision and its answer need of an envelope."""
+    """What a decision and its answer need of an envelope. What is only copied into the answers stays bytes."""
 
     id: str
     source: str
     type: str
     tenant: str | None
-    correlation: str | None
-    traceparent: str | None
+    correlation: bytes | None
+    traceparent: bytes | None
 
 
 class Command(NamedTuple):
@@ -88,7 +88,7 @@ class CommandReader:
         if model is None:
             return _rejected(record, head, tenant, Reason.UNKNOWN_TYPE, "ce_type", head.type, "a command of seats")
         try:
-            payload = model.model_validate_json(record.value or b"", extra="ignore")
+            payload = model.__pydantic_validator__.validate_json(record.value or b"", extra="ignore")
         except ValidationError as error:
             return _rejected(record, head, tenant, Reason.UNREADABLE, *_first(error))
         return Command(record.offset, record.timestamp, head, payload)
@@ -129,13 +129,15 @@ def read_head(headers: Sequence[tuple[str, bytes]]) -> Head:
     try:
         found = dict(headers)
         datetime.fromisoformat(found["ce_time"].decode())
-        id_, source, type_ = found["ce_id"].decode(), found["ce_source"].decode(), found["ce_type"].decode()
+        id_, source, type_, get = found["ce_id"].decode(), found["ce_source"].decode(), found["ce_type"].decode(), found.get
         if id_ and source and type_ and found["ce_specversion"] == b"1.0":
-            return Head(id_, source, type_, *[None if value is None else value.decode() for value in map(found.get, _OPTIONAL)])
+            tenant, correlation, traceparent = get("ce_tenantid"), get("ce_correlationid"), get("ce_traceparent")
+            for copied in (correlation, traceparent):
+                if copied is not None and not copied.isascii():
+                    copied.decode()
+            return Head(id_, source, type_, None if tenant is None else tenant.decode(), correlation, traceparent)
     except (KeyError, ValueError):
         pass
     envelope = Envelope.from_headers(headers)
-    return Head(envelope.id, envelope.source, envelope.type, envelope.tenant, envelope.correlation, envelope.traceparent)
-
-
-_OPTIONAL = ("ce_tenantid", "ce_correlationid", "ce_traceparent")
+    copied_bytes = [None if text is None else text.encode() for text in (envelope.correlation, envelope.traceparent)]
+    return Head(envelope.id, envelope.source, envelope.type, envelope.tenant, *copied_bytes)

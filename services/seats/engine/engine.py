@@ -259,24 +259,24 @@ class Engine:
             fail_stop(Exit.CLOCK, why, partition=live.number, offset=record.offset, record_ms=record.timestamp)
 
     def _decide_one(self, batch: Batch, record: Any) -> Step:
-        live = batch.live
-        previous_ms, live.clock_ms = live.clock_ms, max(live.clock_ms, record.timestamp)
+        live, offset, figures = batch.live, record.offset, self.figures
+        previous_ms = live.clock_ms
+        clock_ms = live.clock_ms = max(previous_ms, record.timestamp)
         command = self._reader.read(record)
-        at = At(live.number, record.offset, live.clock_ms, previous_ms, live.rules)
+        at = At(live.number, offset, clock_ms, previous_ms, live.rules)
         if isinstance(command, Rejected):
-            _log.warning("command_rejected", alert=True, partition=live.number, offset=record.offset, reason=str(command.reason))
-            self.figures.rejected += 1
+            _log.warning("command_rejected", alert=True, partition=live.number, offset=offset, reason=str(command.reason))
+            figures.rejected += 1
             decided = live.decider.reject(command, at)
-        elif isinstance(command.payload, seats_v1.RulesActivated):
-            self._activate(live, command.payload.rules, record.offset)
+        elif type(command.payload) is seats_v1.RulesActivated:
+            self._activate(live, command.payload.rules, offset)
             decided = Decided()
         else:
             decided = live.decider.decide(command, at)
-        self.figures.commands += 1
-        self.figures.decisions += len(decided.events)
-        self.figures.rows += len(decided.rows)
-        made = events.records(decided.events, partition=live.number, offset=record.offset, clock_ms=live.clock_ms, command=command.head)
-        step = Step(record.offset, live.clock_ms, live.rules, decided.rows, len(batch.decisions), len(made))
+        made = events.records(decided.events, partition=live.number, offset=offset, clock_ms=clock_ms, command=command.head)
+        figures.commands += 1
+        figures.decisions += len(made)
+        step = Step(offset, clock_ms, live.rules, decided.rows, len(batch.decisions), len(made))
         batch.decisions += made
         return step
 

@@ -28,15 +28,15 @@ def records(
     tail: list[tuple[str, bytes]] = []
     if command is not None:
         id_ = command.id.encode()
-        tail = [("ce_correlationid", command.correlation.encode() if command.correlation else id_), ("ce_causationid", id_)]
+        tail = [("ce_correlationid", command.correlation or id_), ("ce_causationid", id_)]
         if command.traceparent is not None:
-            tail.append(("ce_traceparent", command.traceparent.encode()))
-    prefix = f"{_TOPIC}/{partition}/{offset}/"
-    made = []
+            tail.append(("ce_traceparent", command.traceparent))
+    prefix = f"{_TOPIC}/{partition}/{offset}/".encode()
+    made: list[Record] = []
     for tenant, (type_, body, n, user) in decided:
         headers = [
             VERSION,
-            ("ce_id", f"{prefix}{n}".encode()),
+            ("ce_id", b"%b%d" % (prefix, n)),
             _SOURCE_HEADER,
             _type_header(type_),
             ("ce_time", body["at"].encode()),
@@ -49,7 +49,7 @@ def records(
         if user is not None:
             headers.append(("ce_subject", user.encode()))
         headers += tail
-        made.append(Record(key, _dumps(body), headers, clock_ms))
+        made.append((key, _dumps(body), headers, clock_ms))
     return made
 
 

@@ -91,8 +91,8 @@ def encoded_bytes(rows: Encoded) -> int:
 def frame(partition: int, rows: Encoded, marker: Marker) -> list[Record]:
     """The records of one frame, marker last. The broker's timestamp says nothing here: `o` orders."""
     headers = [("o", b"%d" % marker.offset)]
-    records = [Record(key, value, headers) for key, value in rows]
-    records.append(Record(f"{MARKER_PREFIX}{partition}".encode(), marker.encode(), headers))
+    records: list[Record] = [(key, value, headers, None) for key, value in rows]
+    records.append((f"{MARKER_PREFIX}{partition}".encode(), marker.encode(), headers, None))
     return records
 
 

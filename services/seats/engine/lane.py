@@ -24,7 +24,7 @@ class Lane(StrEnum):
 class FastLane(Protocol):
     """What the fast lane asks of the app."""
 
-    lane_batch: int  # records per partition and round
+    lane_batch: int  # records of one round, over all partitions
 
     def next_offset(self, partition: int) -> int: ...
 
@@ -44,11 +44,10 @@ async def _drain(self: Any, fetcher: Any) -> None:
         # A rebalance waits for this lock (`wait_empty`), so that a partition is not handed over in the middle of a batch.
         async with lock:
             left = [(tp, list(batch)) for tp, batch in records.items() if tp in active and not self._is_changelog_tp(tp)]
-            at, size = 0, app.lane_batch
             while left and self.flow_active and generation == app.consumer_generation_id:
-                await app.on_records([(tp.partition, batch[at : at + size]) for tp, batch in left])
-                at += size
-                left = [(tp, batch) for tp, batch in left if len(batch) > at]
+                size = max(1, app.lane_batch // len(left))
+                await app.on_records([(tp.partition, batch[:size]) for tp, batch in left])
+                left = [(tp, batch[size:]) for tp, batch in left if len(batch) > size]
 
 
 def _lock(consumer: Any) -> asyncio.Lock:

@@ -6,7 +6,7 @@ attachments are used.
 
 import asyncio
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
@@ -21,11 +21,8 @@ ACK_SECONDS_MAX = 30.0
 REQUEST_BYTES_MAX = 8 * 1024 * 1024
 
 
-class Record(NamedTuple):
-    key: bytes | None
-    value: bytes | None
-    headers: list[Header] = []  # noqa: RUF012 - never changed
-    timestamp_ms: int | None = None
+# (key, value, headers, time in ms or None for now). A plain tuple: two are made for each command.
+Record = tuple[bytes | None, bytes | None, list[Header], int | None]
 
 
 class BatchTooLarge(Exception):
@@ -42,8 +39,7 @@ def pack(records: Sequence[Record], *, bytes_max: int, atomic: bool) -> list[Bat
     """Records in as few record batches as fit `bytes_max` each; with `atomic` in exactly one (or BatchTooLarge)."""
     builders: list[BatchBuilder] = []
     builder: BatchBuilder | None = None
-    for record in records:
-        key, value, headers, timestamp_ms = record
+    for key, value, headers, timestamp_ms in records:
         if builder is not None and builder.append(timestamp=timestamp_ms, key=key, value=value, headers=headers) is not None:
             continue
         if builder is not None and atomic:

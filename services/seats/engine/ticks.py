@@ -48,6 +48,6 @@ class Ticker:
 
     async def _tick(self, live: Live) -> None:
         envelope = Envelope(id=new_id(), source=SOURCE, type=type_of(seats_v1.Tick), time=self._clock.now())
-        record = Record(envelope.key, b"{}", envelope.headers())
+        record: Record = (envelope.key, b"{}", envelope.headers(), None)
         ((offset, _),) = await self._sender.send(self._topic, live.number, [record], bytes_max=EVENT_BYTES_MAX, atomic=True)
         self._sent[live.number] = (offset, self._clock.monotonic())
