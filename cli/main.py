@@ -20,9 +20,14 @@ Start with **seatpool demo** (a company's first weeks in a minute) or **seatpool
 Every command finds a running local stack by itself; another deployment is named by
 `SEATPOOL_USERS_URL`, `SEATPOOL_SEATS_URL`, `SEATPOOL_INVOICING_URL`, `SEATPOOL_NOTIFIER_URL` and `SEATPOOL_TOKEN`.""",
 )
-# What this command has to say it writes itself; the libraries it shares with the services are to be heard only when something is wrong.
-structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-stamina.instrumentation.set_on_retry_hooks([])
+
+
+@app.callback()
+def quiet() -> None:
+    # What this command has to say it writes itself; the libraries it shares with the services are to be heard only when something is wrong.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    stamina.instrumentation.set_on_retry_hooks([])
+
 
 stack.add_to(app)
 token.add_to(app)
