@@ -1,0 +1,80 @@
+"""The demo's comparison can fail: each kind of difference has a name and makes the exit code 1."""
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.demo.figures import Closing, close
+from cli.demo.plan import Plan, read_plan
+from cli.demo.stage import Snapshot
+from cli.hr_files import read_company
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return read_plan(EXAMPLES / "alpenrose.toml", read_company(EXAMPLES / "alpenrose"))
+
+
+def services(**changed: dict[str, int]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {
+        "users": {"hired": 124, "active": 119, "flagged": 0, "revoked": 5, "refused": 2},
+        "seats": {"flagged": 0, "revoked": 5, "refused": 2, "decisions": 165},
+        "invoicing": {"invoices": 2, "net_minor": 6581},
+        "notifier": {"flagged": 0, "revoked": 5, "refused": 2, "mails": 29, "mails_failed": 0},
+    }
+    return {service: figures | changed.get(service, {}) for service, figures in found.items()}
+
+
+def last(*, users_active: int = 119) -> Snapshot:
+    pool = {"licences": 119, "active": 119, "flagged": 0, "waiting": 0, "available": 0}
+    return Snapshot(
+        title="",
+        day=date(2026, 3, 27),
+        pools={"projects": pool},
+        states={"projects": {"active": users_active}},
+        flags=(),
+        refused=(),
+        withdrawn=(),
+        deactivated=(),
+        mails=29,
+        subjects={},
+    )
+
+
+def test_without_a_difference_there_is_the_line(plan: Plan) -> None:
+    closing = close(services(), last(), plan, delivered_mails=29)
+    assert closing.differences == ()
+    assert closing.line() == "demo: hired=124 active=119 flagged=0 revoked=5 refused=2 invoices=2 net=65.81 mails=29 decisions=165"
+
+
+def differences(closing: Closing) -> str:
+    return "\n".join(closing.differences)
+
+
+def test_a_service_that_counts_otherwise_is_named(plan: Plan) -> None:
+    closing = close(services(notifier={"revoked": 4}), last(), plan, delivered_mails=29)
+    assert differences(closing) == "revoked: users says 5, seats says 5, notifier says 4"
+
+
+def test_a_figure_that_is_not_the_plans_is_named(plan: Plan) -> None:
+    closing = close(services(invoicing={"net_minor": 6580}), last(), plan, delivered_mails=29)
+    assert differences(closing) == "net: the plan expects 65.81, the run gave 65.80"
+
+
+def test_users_people_and_seats_pools_have_to_agree(plan: Plan) -> None:
+    closing = close(services(), last(users_active=118), plan, delivered_mails=29)
+    assert differences(closing) == "projects.active: seats says 119, users' people say 118"
+
+
+def test_mails_that_failed_or_never_arrived_are_differences(plan: Plan) -> None:
+    assert "1 could not be sent" in differences(close(services(notifier={"mails_failed": 1}), last(), plan, delivered_mails=29))
+    assert "the mailbox holds 28" in differences(close(services(), last(), plan, delivered_mails=28))
+
+
+def test_a_replay_that_differs_is_one(plan: Plan) -> None:
+    closing = close(services(), last(), plan, delivered_mails=29).with_difference("replay of the command log: differing")
+    assert differences(closing) == "replay of the command log: differing"
