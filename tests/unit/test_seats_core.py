@@ -117,6 +117,15 @@ def test_what_if_can_open_and_close_pools() -> None:
     domain.check_all(world.tenant)
 
 
+@pytest.mark.parametrize("module", ["time", "docs"])
+def test_what_if_a_pool_were_closed(module: str) -> None:
+    world = company()
+    close = domain.Command("w", "invoicing", "acme", seats_v1.ClosePool(number=99, module=module, at="now"), 0, 98)
+    domain.what_if(world.tenants, [close], domain.to_ms(world.now))
+    assert dict(world.tenant.rows()) == world.rows
+    domain.check_all(world.tenant)  # the seats are counted again
+
+
 def test_forecast_says_what_becomes_of_each_pool_and_who_falls_out_when() -> None:
     world = World()
     world.pool("time", 1, base=True)

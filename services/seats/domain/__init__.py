@@ -17,9 +17,9 @@
 Times are int milliseconds since 1970 UTC inside, RFC 3339 strings in bodies. Rows are immutable: whoever holds one may keep it.
 Everything raises before it changes anything, or the tenant is put back as it was (an undo log of rows) and the exception goes on.
 
-Modules: rows (what is kept), state (what is derived, laws), work (a decision in the making; flags cleared, queue served), settle (what
-falls
-due, cuts), need (assign_seats, replace_user), pools (invoicing's commands, the clock), policies, deciding (the door), evolving, asking.
+Modules: rows (what is kept), state (what is derived, laws), work (a decision in the making; flags cleared, queue served), settle
+(what falls due, cuts), need (assign_seats, replace_user), pools (invoicing's commands, the clock), policies, deciding (the door),
+evolving, asking.
 
 Where rules.md and design.md leave a choice, it was made so:
 - The last administrator is the only one seated (active or flagged) in any base module; a flag without a deadline leaves no memory.
