@@ -1,4 +1,4 @@
-"""What is measured, each in a process of its own: `python -m tests.bench.runners seats|bare|faust PREFIX COMMANDS`. Prints one JSON line."""
+"""What is measured, each in a process of its own: `python -m tests.bench.runners seats|bare|faust COMMANDS`. Prints one JSON line."""
 
 import asyncio
 import gc
@@ -72,7 +72,7 @@ async def run_bare(settings: Settings, commands: int) -> None:
         await (await producer.send_batch(builder, topic, partition=partition))
 
     while count < commands:
-        for partition, records in (await reader.getmany(timeout_ms=500, max_records=settings.seats_lane_batch)).items():
+        for partition, records in (await reader.getmany(timeout_ms=500, max_records=settings.seats_round)).items():
             if count == 0:
                 meter.start(0)
             count += len(records)

@@ -30,16 +30,22 @@ _log = structlog.get_logger("seats.engine")
 # A broker's clock that runs ahead would expire graces at once; a human has to look before anything is decided.
 AHEAD_MS_MAX = 10 * 60 * 1000
 
+YIELD_EVERY = 50  # commands
+
+# Records of a partition, and from which of them on they are not decided yet.
+Chunk = tuple[int, Sequence[Any], int]
+
 # (partition, offset of the first decision in the events topic, offset of the command, how many) -> the decisions in order
 ReadDecisions = Callable[[int, int, int, int], Awaitable[Sequence[Published]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of one frame."""
+    """Of one frame, and of one round."""
 
     rows_max: int = frames.FRAME_ROWS_MAX
     bytes_max: int = frames.FRAME_BYTES_MAX
+    commands_max: int = 1_000  # of a round, over all partitions
 
 
 @dataclass(slots=True)
@@ -206,37 +212,50 @@ class Engine:
     async def _guarded(self, chunks: Sequence[tuple[int, Sequence[Any]]]) -> None:
         try:
             async with self._busy:
-                left = [(number, records, 0) for number, records in chunks if records]
-                while left:
-                    left = await self._round(left)
+                await self._rounds([(number, records, 0) for number, records in chunks if records])
         except BrokenLaw as error:
             fail_stop(Exit.LAW, "a law of the domain is broken", error=str(error))
         except BaseException as error:
             _log.error("batch_failed", exc_info=True)
             fail_stop(Exit.DECISION, "a batch could not be decided or written", error=repr(error))
 
-    async def _round(self, left: Sequence[tuple[int, Sequence[Any], int]]) -> list[tuple[int, Sequence[Any], int]]:
-        """Decide as much as fits, write it, and say what is left of each chunk."""
+    async def _rounds(self, left: list[Chunk]) -> None:
+        """While one round is written the next is decided, in memory; nothing of it is sent before the one before is acknowledged as a
+        whole, so the logs hold what they would hold without this, and a crash loses one round more of what nobody has seen."""
+        writing: asyncio.Future[None] | None = None
+        try:
+            while left:
+                batches, left = await self._decide_round(left)
+                if writing is not None:
+                    await writing
+                writing = asyncio.ensure_future(self._write(batches)) if batches else None
+            if writing is not None:
+                await writing
+        finally:
+            if writing is not None and not writing.done():
+                writing.cancel()
+
+    async def _decide_round(self, left: Sequence[Chunk]) -> tuple[list[Batch], list[Chunk]]:
+        """Decide as much as makes a round, and say what is left of each chunk."""
         batches, rest = [], []
+        share = max(1, self._limits.commands_max // len(left))
         for number, records, start in left:
             live = self.live.get(number)
             if live is None:
                 raise RuntimeError(f"partition {number} is not ours")
             batch = Batch(live)
-            end = self._decide(batch, records, start)
+            end = await self._decide(batch, records, start, min(len(records), start + share))
             if batch.steps:
                 batches.append(batch)
             if end < len(records):
                 rest.append((number, records, end))
-        if batches:
-            await self._write(batches)
-        return rest
+        return batches, rest
 
-    def _decide(self, batch: Batch, records: Sequence[Any], start: int) -> int:
-        """Decide records from `start` on until a frame is full. Returns where it stopped."""
+    async def _decide(self, batch: Batch, records: Sequence[Any], start: int, end: int) -> int:
+        """Decide records from `start` up to `end`, or until a frame is full. Returns where it stopped."""
         live, rows = batch.live, 0
         latest_ms = int(self._clock.now().timestamp() * 1000) + AHEAD_MS_MAX
-        for index in range(start, len(records)):
+        for index in range(start, end):
             record = records[index]
             if record.offset <= live.decided:
                 self.figures.duplicates += 1
@@ -248,7 +267,9 @@ class Engine:
             rows += len(step.rows)
             if rows >= self._limits.rows_max:
                 return index + 1
-        return len(records)
+            if index % YIELD_EVERY == 0:
+                await asyncio.sleep(0)  # acknowledgements of the round before, probes, access checks
+        return end
 
     def _check(self, live: Live, record: Any, latest_ms: int) -> None:
         if record.offset != live.decided + 1:

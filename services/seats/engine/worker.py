@@ -33,6 +33,7 @@ _log = structlog.get_logger("seats.engine")
 
 APP = "seats"
 TABLE = "rows"
+ROUNDS_AT_ONCE = 8  # handed over together; a rebalance, and reads of more than a row, wait for them
 TAKE_SECONDS = 0.01  # of the agent's lane: how long a batch is gathered
 TOPICS_POLL_SECONDS = 0.5
 TOPICS_POLLS_MAX = 60
@@ -131,11 +132,11 @@ class Worker:
             clock=clock,
             pause=self.pause,
             faults=Faults(settings.seats_faults),
-            limits=Limits(rows_max=settings.seats_frame_rows),
+            limits=Limits(rows_max=settings.seats_frame_rows, commands_max=settings.seats_round),
         )
         self.restore = BulkRestore(settings, self.names.changelog, codec, clock)
         self.app = make_app(settings, advertised_url)
-        self.app.engine, self.app.lane_batch = self.engine, settings.seats_lane_batch
+        self.app.engine, self.app.lane_batch = self.engine, settings.seats_round * ROUNDS_AT_ONCE
         self._codec = codec
         self._table = self._make_table()
         self._make_agent()
@@ -234,7 +235,7 @@ class Worker:
 
     def _make_agent(self) -> None:
         """In the fast lane it only subscribes the topic."""
-        engine, batch = self.engine, self.settings.seats_lane_batch
+        engine, batch = self.engine, self.settings.seats_round
         commands = self.app.topic(self.names.commands, partitions=self.settings.seats_partitions, **_RAW)
 
         async def decide(stream: Any) -> None:
