@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 import typer
@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.console import fail, out, run
-from cli.rest import SERVICES, read_stack, stack_file
+from cli.rest import SERVICES, addresses, read_stack, stack_file
 
 HEALTH_SECONDS = 3.0
 
@@ -29,6 +29,23 @@ def run_stack() -> None:
     from deploy.local.__main__ import main
 
     raise typer.Exit(main())
+
+
+def address(part: Annotated[str, typer.Argument(help=f"{', '.join(SERVICES)} or mailbox.")]) -> None:
+    """Print where a part of the running stack is, for scripts.
+
+    ```
+    curl -H "Authorization: Bearer $(seatpool token)" "$(seatpool address users)/v1/tenants"
+    ```
+    """
+    where = addresses()
+    known = {**where.urls, "mailbox": str(where.parts.get("mailbox_url", ""))}
+    if not known.get(part):
+        fail(
+            f"the address of {part} is not known",
+            f"Known: {', '.join(name for name, url in known.items() if url) or 'none; `seatpool run`'}.",
+        )
+    typer.echo(known[part])
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +114,4 @@ async def _port(name: str, address: str) -> Part:
 def add_to(app: typer.Typer) -> None:
     app.command("run")(run_stack)
     app.command()(status)
+    app.command()(address)

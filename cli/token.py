@@ -39,7 +39,7 @@ def token(
     """Print an access token.
 
     ```
-    curl -H "Authorization: Bearer $(seatpool token)" http://127.0.0.1:8001/v1/tenants
+    curl -H "Authorization: Bearer $(seatpool token)" "$(seatpool address users)/v1/tenants"
     seatpool token --tenant acme --rights "account:read users:read" --ttl 60
     ```
     """

@@ -119,6 +119,13 @@ def test_a_refusal_is_one_line_with_the_problems_own_words(deployment: Deploymen
     assert "Traceback" not in result.output
 
 
+def test_the_address_of_a_service_is_printed_for_scripts(deployment: Deployment) -> None:
+    assert seatpool("address", "users").output.strip() == deployment.url
+    wrong = seatpool("address", "sales")
+    assert wrong.exit_code == 1
+    assert "Known: users, seats, invoicing, notifier" in wrong.output
+
+
 def test_a_token_is_asked_for_with_the_operators_secret(deployment: Deployment) -> None:
     deployment.answers[("POST", "/v1/token")] = lambda _: (200, {"access_token": "abc.def", "token_type": "Bearer", "expires_in": 60})
     result = seatpool("token", "--tenant", "acme", "--rights", "users:read", "--ttl", "60")
