@@ -4,14 +4,16 @@ An event becomes notices; notices of one receiver are gathered into one mail (`g
 happens to a seat of their own; the administrators hear of all of it, in two streams, so that 20 flags of an import are one mail with a
 table and an invoice does not get lost among them:
 
-    person           flagged, refused, revoked, withdrawn             one mail for what happens to one person at once
-    administrators   seats: flagged, refused, revoked, withdrawn, expanded, near and at the limit, a reduction that use did not allow
+    person           flagged, refused, revoked, withdrawn, no longer over the limit, given access (out of the queue, or back after a
+                     revocation)                                      one mail for what happens to one person at once
+    administrators   seats: the same, and expanded, near and at the limit, a reduction that use did not allow
                      billing: purchases, reductions, orders refused, billing details, invoices (T19)
 
-*Republished events are the present state told once more: they make no notice.
+Where the notices of one mail contradict each other, what came last is told (`standing`). *Republished events are the present state told
+once more: they make no notice.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -41,6 +43,8 @@ class Kind(StrEnum):
     REFUSED = "refused"
     REVOKED = "revoked"
     WITHDRAWN = "withdrawn"  # given up with a revoked base module or a closed pool
+    CLEARED = "cleared"  # no longer over the limit: the end that was told does not come
+    GRANTED = "granted"  # out of the queue, or restored by a purchase
     EXPANDED = "expanded"
     NEAR_LIMIT = "near_limit"
     AT_LIMIT = "at_limit"
@@ -79,6 +83,10 @@ def notices_of(payload: Payload, event_id: str) -> list[Notice]:
             return _seat(payload, Kind.REVOKED, event_id, base=payload.base)
         case seats_v1.SeatReleased():
             return _seat(payload, Kind.WITHDRAWN, event_id)
+        case seats_v1.SeatFlagCleared():
+            return _seat(payload, Kind.CLEARED, event_id)
+        case seats_v1.SeatGranted():
+            return _seat(payload, Kind.GRANTED, event_id)
         case seats_v1.PoolNearLimit() | seats_v1.PoolAtLimit() | seats_v1.PoolExpanded():
             return [_pool_notice(payload, event_id)]
         case seats_v1.PeriodStarted():
@@ -109,6 +117,29 @@ def notices_of(payload: Payload, event_id: str) -> list[Notice]:
             return _invoicing(payload, event_id)
         case _:
             return []
+
+
+_ENDINGS = frozenset({Kind.FLAGGED, Kind.REFUSED, Kind.REVOKED, Kind.WITHDRAWN})
+_SETTLED = frozenset({Kind.CLEARED, Kind.GRANTED})
+
+
+def standing(notices: Sequence[Notice]) -> list[Notice]:
+    """Of the notices of one mail, in the order of their events, those that still hold: a mail that said of one seat both that it ends and
+    that it does not would help nobody. What came last of the two is told. A flag that came and went between two mails was never told, so
+    neither is that it went."""
+    by_seat: dict[tuple[str, str | None], list[Notice]] = {}
+    for notice in notices:
+        if notice.user is not None and notice.kind in _ENDINGS | _SETTLED:
+            by_seat.setdefault((notice.user, notice.module), []).append(notice)
+    overtaken: set[str] = set()
+    for of_seat in by_seat.values():
+        last = of_seat[-1]
+        opposite = _ENDINGS if last.kind in _SETTLED else _SETTLED
+        holds_from = 1 + max((place for place, notice in enumerate(of_seat) if notice.kind in opposite), default=-1)
+        if last.kind is Kind.CLEARED and of_seat[0].kind is Kind.FLAGGED:
+            holds_from = len(of_seat)
+        overtaken |= {notice.key for notice in of_seat[:holds_from]}
+    return [notice for notice in notices if notice.key not in overtaken]
 
 
 def _pool_of(pools: Iterable[PoolState], module: str | None) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from datetime import timedelta
 import structlog
 
 from services.notifier import mail_store
-from services.notifier.domain import Audience, Kind, Notice
+from services.notifier.domain import Audience, Kind, Notice, standing
 from services.notifier.mail_store import Gathering
 from services.notifier.rendering import Links, Names, Recipient, Rendered, Tenant, render
 from services.notifier.settings import Settings
@@ -59,11 +59,16 @@ class Gatherer:
                 # Whoever has left has no mailbox any more, and the administrators know.
                 await mail_store.settle_notices(uow, gathering.tenant, notices, "dropped")
                 return
-            await self._queue(uow, gathering, tenant, [recipient], notices, names)
+            recipients = [recipient]
         else:
             contact = Recipient(tenant.contact_email, tenant.name)
-            await self._queue(uow, gathering, tenant, names.administrators or [contact], notices, names)
-        await mail_store.settle_notices(uow, gathering.tenant, notices, "mailed")
+            recipients = list(names.administrators) or [contact]
+        told = standing(notices)
+        if told:
+            await self._queue(uow, gathering, tenant, recipients, told, names)
+        if len(told) < len(notices):
+            await mail_store.settle_notices(uow, gathering.tenant, notices, "dropped")
+        await mail_store.settle_notices(uow, gathering.tenant, told, "mailed")
 
     async def _queue(
         self, uow: UnitOfWork, gathering: Gathering, tenant: Tenant, recipients: Sequence[Recipient], notices: list[Notice], names: Names

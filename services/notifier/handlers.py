@@ -99,6 +99,8 @@ _NOTABLE: tuple[type[Payload], ...] = (
     seats_v1.SeatFlagged,
     seats_v1.SeatRevoked,
     seats_v1.SeatReleased,
+    seats_v1.SeatFlagCleared,
+    seats_v1.SeatGranted,
     seats_v1.PoolNearLimit,
     seats_v1.PoolAtLimit,
     seats_v1.PoolExpanded,

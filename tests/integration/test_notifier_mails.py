@@ -103,6 +103,25 @@ async def test_T6_a_flag_that_stands_is_told_once_however_often_the_need_is_answ
     assert len(notifier.server.to("p1@acme.example")) == 2, "a later flag has a deadline of its own"
 
 
+async def test_T6_a_purchase_tells_those_whom_it_settles_and_the_administrators_in_one_mail(notifier: Notifier) -> None:
+    """A flag that a purchase clears before anybody was told of it is no news."""
+    bought = {"role": "consequence", "reason": "licence_bought"}
+    async with notifier.running() as context:
+        await notifier.send(tenant_created(), person_added("boss", administrator=True), *(person_added(f"p{i}") for i in range(4)))
+        await notifier.send(*(notifier.assigned(f"p{i}", flagged()) for i in range(3)))
+        await notifier.until_settled(context)
+        notifier.server.mails.clear()
+        await notifier.send(notifier.assigned("p3", flagged()))
+        await notifier.send(
+            *(seats_v1.SeatFlagCleared(**notifier.decision(user=user, module="time", **bought)) for user in ("p0", "p1", "p3"))
+        )
+        figures = await notifier.until_settled(context)
+    assert {str(mail["Subject"]) for mail in notifier.server.to("boss@acme.example")} == {"Acme Bikes: 2 no longer over the limit"}
+    kept = {address: subjects(notifier.server.to(f"p{address}@acme.example")) for address in range(4)}
+    assert kept == {0: ["You keep your access to time"], 1: ["You keep your access to time"], 2: [], 3: []}
+    assert (figures.mails, len(notifier.server.mails)) == (7, 3)
+
+
 async def test_T19_an_invoice_goes_to_the_administrators_with_its_pdf(notifier: Notifier) -> None:
     async with notifier.running() as context:
         await notifier.send(tenant_created(), person_added("boss", administrator=True))

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.notifier.domain import Audience, Kind, Stream, notices_of
+from services.notifier.domain import Audience, Kind, Notice, Stream, notices_of, standing
 from services.notifier.handlers import _NOTABLE
 from shared.schemas import seats_v1, users_v1
 from shared.schemas.registry import REGISTRY
@@ -50,6 +50,45 @@ def test_a_flag_without_a_deadline_is_told_for_each_event() -> None:
     event = seats_v1.SeatFlagged(**DECISION, user="u1", module="time", deadline=None)
     first, second = ({notice.key for notice in notices_of(event, event_id)} for event_id in ("a", "b"))
     assert not first & second
+
+
+def test_T6_who_was_told_of_an_end_or_lost_a_seat_hears_that_it_is_settled_and_so_do_the_administrators() -> None:
+    both = {(Audience.PERSON, Stream.OWN), (Audience.ADMINISTRATORS, Stream.SEATS)}
+    seat = {"user": "u1", "module": "time"}
+    cleared = seats_v1.SeatFlagCleared(**DECISION | {"reason": "licence_bought"}, **seat)
+    assert told(cleared) == {(*who, Kind.CLEARED, "u1", "time") for who in both}
+    for reason in ("seat_released", "restored"):
+        granted = seats_v1.SeatGranted(**DECISION | {"reason": reason}, **seat)
+        assert told(granted) == {(*who, Kind.GRANTED, "u1", "time") for who in both}
+        assert {notice.data["reason"] for notice in notices_of(granted, EVENT)} == {reason}
+
+
+@pytest.mark.parametrize(
+    ("happened", "holds"),
+    [
+        ("flagged", "flagged"),
+        ("cleared", "cleared"),
+        ("flagged cleared", ""),
+        ("flagged cleared flagged", "flagged#2"),
+        ("cleared flagged", "flagged"),
+        ("cleared flagged cleared", "cleared#2"),
+        ("flagged revoked", "flagged revoked"),
+        ("revoked granted", "granted"),
+        ("flagged revoked granted", "granted"),
+        ("granted flagged revoked", "flagged revoked"),
+        ("flagged refused cleared at_limit", "at_limit"),
+    ],
+)
+def test_of_one_seat_a_mail_tells_what_holds_at_last(happened: str, holds: str) -> None:
+    def notice(kind: str, number: int, module: str = "time") -> Notice:
+        user = None if kind == Kind.AT_LIMIT else "u1"
+        key = f"{kind}#{number}" if number > 1 else kind
+        return Notice(f"{module} {key}", Audience.ADMINISTRATORS, Stream.SEATS, Kind(kind), NOON, user, module)
+
+    kinds = happened.split()
+    notices = [notice(kind, kinds[: place + 1].count(kind)) for place, kind in enumerate(kinds)]
+    other = notice("flagged", 1, "documents")
+    assert [one.key for one in standing([other, *notices])] == ["documents flagged", *(f"time {key}" for key in holds.split())]
 
 
 def test_A6_E8_crossings_go_to_the_administrators_with_the_pools_numbers() -> None:

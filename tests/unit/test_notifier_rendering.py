@@ -33,6 +33,8 @@ DATA: dict[Kind, dict[str, Any]] = {
     Kind.REFUSED: {"reason": "pool_full"},
     Kind.REVOKED: {"base": True, "reason": "grace_expired"},
     Kind.WITHDRAWN: {"reason": "base_module_revoked"},
+    Kind.CLEARED: {"reason": "licence_bought"},
+    Kind.GRANTED: {"reason": "restored"},
     Kind.EXPANDED: {"by": 1},
     Kind.NEAR_LIMIT: {},
     Kind.AT_LIMIT: {},
@@ -45,7 +47,7 @@ DATA: dict[Kind, dict[str, Any]] = {
     Kind.BILLING_DETAILS: {"version": "v2", "actor": ACTOR},
     Kind.INVOICE: INVOICE,
 }
-OF_PEOPLE = (Kind.FLAGGED, Kind.REFUSED, Kind.REVOKED, Kind.WITHDRAWN)
+OF_PEOPLE = (Kind.FLAGGED, Kind.REFUSED, Kind.REVOKED, Kind.WITHDRAWN, Kind.CLEARED, Kind.GRANTED)
 OF_SEATS = (*OF_PEOPLE, Kind.EXPANDED, Kind.NEAR_LIMIT, Kind.AT_LIMIT, Kind.REDUCTION_LIMITED)
 NAMES = Names(
     people={"u1": "Bo Berg"},
@@ -126,6 +128,33 @@ def test_T6_who_loses_a_base_module_reads_that_the_account_is_deactivated_and_no
     assert rendered.subject == "Your account at Acme Bikes has been deactivated"
     assert "Nothing that you made or recorded is lost." in rendered.text
     assert "documents ended as well" in rendered.text
+
+
+def test_T6_a_person_reads_that_the_end_they_were_told_of_does_not_come_and_why() -> None:
+    kept = mail(Stream.OWN, notice(Kind.CLEARED, Stream.OWN))
+    assert kept.subject == "You keep your access to Time Registration"
+    for text in ("no longer over the licence limit of Time Registration: licences have been bought", "you were told of does not come"):
+        assert text in " ".join(kept.text.split())
+    assert "ask an administrator" not in kept.text
+    freed = mail(Stream.OWN, notice(Kind.CLEARED, Stream.OWN, reason="seat_released"))
+    assert "a licence has become free" in freed.text
+    assert "a licence has become free" in freed.html
+
+
+def test_who_comes_out_of_the_queue_or_is_restored_reads_that_they_have_access() -> None:
+    restored = mail(Stream.OWN, notice(Kind.GRANTED, Stream.OWN))
+    assert restored.subject == "You have access to Time Registration"
+    assert "You have access to Time Registration again: licences have been bought." in restored.text
+    served = mail(Stream.OWN, notice(Kind.GRANTED, Stream.OWN, reason="seat_released"))
+    assert "You have access to Time Registration: a licence has become free." in served.text
+
+
+def test_the_administrators_read_who_is_settled_in_the_same_mail_as_the_rest() -> None:
+    notices = [notice(Kind.CLEARED, Stream.SEATS), notice(Kind.GRANTED, Stream.SEATS), notice(Kind.FLAGGED, Stream.SEATS, user="u2")]
+    rendered = mail(Stream.SEATS, *notices)
+    assert rendered.subject == "Acme Bikes: 1 over the limit, 1 no longer over the limit, 1 given access"
+    assert "Bo Berg  Time Registration  licences have been bought" in rendered.text
+    assert "No longer over the limit" in rendered.html
 
 
 def test_T19_a_purchase_says_what_it_costs_now_and_each_period() -> None:
