@@ -79,11 +79,12 @@ async def test_poison_on_the_command_topic_is_answered_with_its_position_and_the
     make_worker().start()
     assign = type_of(seats_v1.AssignSeats)
     headers = Envelope("c1", "seatpool/test", assign, NOON, tenant="acme").headers()
+    never_drawn = b'{"user":"u1","reason":"x","modules":[],"created_at":"2026-01-01T00:00:00Z","revision":0}'
     async with commands_to(kafka_settings) as commands:
         partition, first = await commands.open("acme")
         poison = (
             ("unreadable", "body", b"acme", b"\xff{", headers),
-            ("unreadable", "revision", b"acme", b'{"user":"u1","reason":"x","modules":[],"created_at":"2026-01-01T00:00:00Z","revision":0}', headers),
+            ("unreadable", "revision", b"acme", never_drawn, headers),
             ("unreadable", "body", b"acme", None, headers),
             ("unreadable", "envelope", b"acme", b"{}", []),
             ("unreadable", "ce_tenantid", b"acme", b"{}", Envelope("c2", "x", assign, NOON).headers()),

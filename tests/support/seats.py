@@ -1,4 +1,4 @@
-"""Seats workers as processes of their own, and a sender and reader of their topics; for the integration tests, the chaos run and the bench."""
+"""Seats workers as processes of their own, and a sender and reader of their topics; for integration tests, the chaos run and the bench."""
 
 import asyncio
 import os
