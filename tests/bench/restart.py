@@ -36,6 +36,8 @@ async def measure(kafka: KafkaSettings, folder: Path, people: int) -> dict[str, 
             await wait_until(lambda: len(one.logged("owns")) == 2, seconds=DECIDE_SECONDS_MAX, what="the restart")
             ready = time.monotonic() - began
             (restored,) = one.logged("restored")[-1:]
+            await _decided(one, people)
+            checks = await _access_checks(one)
             assert one.process is not None
             memory = psutil.Process(one.process.pid).memory_info()
             found = {
@@ -44,7 +46,7 @@ async def measure(kafka: KafkaSettings, folder: Path, people: int) -> dict[str, 
                 "recovery_rows_per_second": round(restored["rows"] / restored["seconds"]),
                 "start_to_ready_seconds": round(ready, 1),
                 "resident_mb": memory.rss // 2**20,
-                "access_checks_per_second": await _access_checks(one),
+                "access_checks_per_second": checks,
             }
             return found | await _take_over(kafka, one, two) | {"commands": written}
         finally:
