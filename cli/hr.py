@@ -35,16 +35,21 @@ def event_json(fact: HrFact) -> dict[str, Any]:
 
 
 async def send(
-    rest: Rest, tenant: str, source: str, facts: Sequence[HrFact], lines: dict[str, int], progress: Progress | None = None
+    rest: Rest,
+    tenant: str,
+    source: str,
+    facts: Sequence[HrFact],
+    lines: dict[str, int],
+    progress: Progress | None = None,
+    chunk_events: int = CHUNK_EVENTS,
 ) -> Sent:
     """In chunks, in order. The service derives each event's id from its content, so sending the same again changes nothing."""
     sent = Sent()
     bar = progress.add_task("sending", total=len(facts)) if progress else None
-    for begin in range(0, len(facts), CHUNK_EVENTS):
-        chunk = facts[begin : begin + CHUNK_EVENTS]
-        answer = await rest.post(
-            "users", f"/v1/tenants/{tenant}/hr-events", {"source": source, "events": [event_json(fact) for fact in chunk]}
-        )
+    for begin in range(0, len(facts), chunk_events):
+        chunk = facts[begin : begin + chunk_events]
+        body = {"source": source, "events": [event_json(fact) for fact in chunk]}
+        answer = await rest.post("users", f"/v1/tenants/{tenant}/hr-events", body)
         sent.accepted += answer["accepted"]
         for refused in answer["rejected"]:
             fact = chunk[refused["index"]]

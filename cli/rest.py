@@ -17,7 +17,7 @@ from shared.settings import KafkaSettings
 SERVICES = ("users", "seats", "invoicing", "notifier")
 STACK_FILE = Path(".seatpool/stack.json")
 TIMEOUT_SECONDS = 30.0  # a handler waits 10 s at most (`?after=`, `Prefer: wait`), so a longer silence is a fault
-ATTEMPTS_MAX = 6
+ATTEMPTS_MAX = 9
 TRANSIENT_STATUS = {502, 503, 504}
 
 

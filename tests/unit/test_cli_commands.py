@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from cli.hr import send
 from cli.main import app
 
 Answer = tuple[int, Any]
@@ -75,7 +77,7 @@ def take_all(body: Any) -> Answer:
 
 
 def test_an_import_sends_the_history_in_order_and_in_chunks(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cli.hr.CHUNK_EVENTS", 60)
+    monkeypatch.setattr("cli.hr.send", partial(send, chunk_events=60))
     deployment.answers[EVENTS] = take_all
     result = seatpool("hr", "import", str(ROOT / "examples/alpenrose"), "--tenant", "acme", "--source", "hr/acme")
     assert result.exit_code == 0, result.output
