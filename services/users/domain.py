@@ -102,6 +102,9 @@ def problem_of(payload: HrFact) -> str | None:
     """The rule that a readable fact breaks, naming the field; None if none."""
     if payload.sequence > SEQUENCE_MAX:
         return f"sequence: at most {SEQUENCE_MAX} expected (got {payload.sequence})"
+    for name in ("external_id", *RECORD_FIELDS):
+        if "\0" in str(getattr(payload, name, "")):
+            return f"{name}: a text without NUL expected"
     kind = getattr(payload, "kind", None)
     if kind is not None and kind not in tuple(Kind):
         return f"kind: one of {', '.join(Kind)} expected (got {kind!r})"
@@ -197,10 +200,12 @@ NOTHING: Final = Need()
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Shown with the person: what kept something from being done, and why."""
+    """Shown with the person: what kept something from being done, and why. Of what seats answered: `reason` in its words, and `place`."""
 
     type: str
     detail: str
+    reason: str | None = None
+    place: "Place | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,6 +343,17 @@ class Place:
         """Of `<topic>/<partition>/<offset>/<n>`. Raises ValueError."""
         _, partition, offset, n = event_id.rsplit("/", 3)
         return cls(int(partition), int(offset), int(n))
+
+
+def not_done(event: seats.CommandRejected | seats.CommandFailed, place: Place) -> Note:
+    """Why the need that was sent last has no decision, for whoever looks at the person and sees it pending."""
+    match event:
+        case seats.CommandRejected():
+            wrong = f"{event.field or 'command'} is {event.value!r}, expected {event.expected or 'a command that makes sense'}"
+            return Note("command_rejected", f"Seats rejected what was asked for: {wrong}.", event.reason, place)
+        case seats.CommandFailed():
+            detail = f"Seats met an error at what was asked for; its log has the rest under {event.error_id}."
+            return Note("command_failed", detail, event.reason, place)
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,8 +181,13 @@ class Handlers:
         await people.save(tenant, uow, revision, message.envelope)
 
     async def on_command_not_done(self, uow: UnitOfWork, message: Message) -> None:
-        """The person stays pending, which is counted and alerted after a minute; here it is said why."""
+        """The person stays pending, which is counted and alerted after a minute; the log and a note with the person say why."""
         event = message.payload
         assert isinstance(event, seats_v1.CommandRejected | seats_v1.CommandFailed)
         COMMANDS_NOT_DONE.labels(event.reason).inc()
         log.error("command-not-done", command=event.command, reason=event.reason, position=message.envelope.id)
+        tenant = await self._tenants.peek(message.envelope.tenant, uow) if message.envelope.tenant is not None else None
+        if tenant is not None:
+            user = event.user if isinstance(event, seats_v1.CommandRejected) else None
+            note = domain.not_done(event, Place.parse(message.envelope.id))
+            await people.take_not_done(tenant, uow, event.command, user, note)

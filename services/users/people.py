@@ -9,7 +9,7 @@ from prometheus_client import Counter
 
 from services.users import person as rules
 from services.users.context import SOURCE
-from services.users.domain import Decided, Fact, Place, Seat, is_deactivated, project, status_of
+from services.users.domain import Decided, Fact, Note, Place, Seat, is_deactivated, project, status_of
 from services.users.person import Cause, Person, Revision, Tenant
 from services.users.store import people as store
 from services.users.store import seats as seats_store
@@ -138,6 +138,7 @@ async def take_decisions(tenant: Tenant, uow: UnitOfWork, decisions: Sequence[De
     changed: dict[tuple[str, str], Seat] = {}
     answered: dict[str, int] = {}
     revised: dict[str, Person] = {}
+    noted: set[str] = set()  # whose need has an answer after one that could not be decided
     for decision in decisions:
         before = people.get(decision.user)
         if before is None:
@@ -152,6 +153,9 @@ async def take_decisions(tenant: Tenant, uow: UnitOfWork, decisions: Sequence[De
         if decision.revision > before.answered:
             before = people[decision.user] = replace(before, answered=decision.revision)
             answered[decision.user] = decision.revision
+        if decision.need is not None and _is_overtaken(before.not_done, decision.place):
+            before = people[decision.user] = replace(before, not_done=None)
+            noted.add(decision.user)
         after = _with_deactivation(before, is_deactivated(mine), tenant)
         if after is not before:
             cause = Cause(SEATS_ACTOR, decision.reason)
@@ -160,6 +164,20 @@ async def take_decisions(tenant: Tenant, uow: UnitOfWork, decisions: Sequence[De
     await seats_store.write(tenant.tenant, uow.connection, changed)
     await store.set_answered(tenant.tenant, uow.connection, answered)
     await store.update(tenant.tenant, uow.connection, list(revised.values()))
+    await store.set_notes(tenant.tenant, uow.connection, [people[user] for user in sorted(noted)])
+
+
+def _is_overtaken(note: Note | None, place: Place) -> bool:
+    return note is not None and note.place is not None and note.place < place
+
+
+async def take_not_done(tenant: Tenant, uow: UnitOfWork, command: str, user: str | None, note: Note) -> None:
+    """Note with the person that their last need was not decided. `user` None: the command could not be read so far. Of other commands, and
+    of a need that was answered or said anew meanwhile, there is nothing to note."""
+    user = user or await store.user_of_command(tenant.tenant, uow.connection, command)
+    person = await store.lock(tenant.tenant, uow.connection, user, tenant.today) if user is not None else None
+    if person is not None and person.command_id == command and person.answered < person.revision:
+        await store.set_notes(tenant.tenant, uow.connection, [replace(person, not_done=note)])
 
 
 def _with_deactivation(person: Person, deactivated: bool, tenant: Tenant) -> Person:

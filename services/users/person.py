@@ -7,7 +7,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from services.users import domain
-from services.users.domain import Account, Need, Record, Standing, Status
+from services.users.domain import Account, Need, Note, Record, Standing, Status
 from shared.schemas.base import Actor, Change
 from shared.schemas.seats_v1 import AssignSeats
 from shared.schemas.users_v1 import PersonAdded, PersonChanged, PersonLeft, PersonRepublished, PersonState
@@ -34,7 +34,7 @@ class Tenant:
 @dataclass(frozen=True, slots=True)
 class Person:
     """`sent` is the need that `assign_seats` said last (None: never spoken of), `revision` the last one drawn, `answered` the last one
-    that seats answered. `version` rises with each change."""
+    that seats answered. `not_done`: why the last command has no decision and never will. `version` rises with each change."""
 
     user: str
     source: str
@@ -49,7 +49,12 @@ class Person:
     answered: int = 0
     sent: Need | None = None
     command_id: str | None = None
+    not_done: Note | None = None
     arrival: int = 0
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        return self.standing.notes if self.not_done is None else (*self.standing.notes, self.not_done)
 
 
 @dataclass(frozen=True, slots=True)

@@ -349,6 +349,53 @@ async def test_a_stale_revision_is_said_anew_above_the_one_that_seats_has_seen(b
     assert len(await bench.needs(tenant)) == 2
 
 
+async def test_a_need_that_seats_rejected_or_failed_at_is_noted_with_the_person_until_the_next_decision(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    user = await hire(bench, tenant, "ann")
+    await bench.until_person(rest, tenant, "ann", pending=False, notes=[])
+
+    async def reactivated() -> tuple[str, seats.Position]:
+        """Of the command."""
+        count = len(await bench.needs(tenant))
+        await rest.post(f"/v1/tenants/{tenant}/people/{user}/reactivate")
+        await bench.until_needs(tenant, count + 1)
+        command = await bench.last_need(tenant, user)
+        return command.envelope.id, bench.place(command)
+
+    async def noted(kind: str) -> dict[str, Any]:
+        async def there() -> dict[str, Any] | None:
+            person = await bench.person(rest, tenant, "ann")
+            return person if person is not None and [note["type"] for note in person["notes"]] == [kind] else None
+
+        person = await wait_until(there, what=f"the note {kind}")
+        assert person is not None
+        assert person["pending"]
+        return dict(person["notes"][0])
+
+    first, place = await reactivated()
+    wrong = {"field": "created_at", "value": "9999", "expected": "a time before the command"}
+    await bench.decide(seats.CommandRejected, tenant, place, "invalid_time", command=first, user=user, **wrong)
+    note = await noted("command_rejected")
+    assert (note["reason"], note["position"]) == ("invalid_time", {"partition": place.partition, "offset": place.offset})
+    assert note["detail"] == "Seats rejected what was asked for: created_at is '9999', expected a time before the command."
+
+    second, place = await reactivated()
+    await bench.decide(seats.CommandFailed, tenant, place, "error", command=second, error_id="e-1")
+    note = await noted("command_failed")
+    assert (note["position"]["offset"], "under e-1" in note["detail"]) == (place.offset, True)
+
+    await rest.patch(f"/v1/tenants/{tenant}/people/{user}", {"job_title": "Maker"})
+    await noted("command_failed")
+    await reactivated()
+    await bench.answer(await bench.last_need(tenant, user))
+    await bench.until_person(rest, tenant, "ann", pending=False, notes=[])
+    await bench.decide(seats.CommandRejected, tenant, place, "invalid_time", command=first, user=user, **wrong)
+    await bench.until_settled(tenant)
+    person = await bench.person(rest, tenant, "ann")
+    assert person is not None
+    assert person["notes"] == [], "an old command is no matter of what is asked for now"
+
+
 async def test_an_opened_pool_is_asked_by_everybody_without_a_seat_of_it(bench: Bench) -> None:
     tenant, _ = await bench.open_tenant()
     await hire(bench, tenant, "ann")

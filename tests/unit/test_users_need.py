@@ -257,6 +257,20 @@ def test_T6_a_consequence_gives_one_module_its_state(event: seats.PersonEvent, e
     assert domain.decided(event) == [expected]
 
 
+def test_a_need_that_was_not_decided_is_noted_with_reason_and_place_beside_the_other_notes() -> None:
+    common = COMMON | {"reason": "invalid_value"}
+    del common["user"]
+    place = Place(0, 10, 0)
+    rejected = domain.not_done(seats.CommandRejected(**common, field="priority", value="-1", expected="0 or more"), place)
+    assert (rejected.type, rejected.reason, rejected.place) == ("command_rejected", "invalid_value", place)
+    assert "priority is '-1', expected 0 or more" in rejected.detail
+    failed = domain.not_done(seats.CommandFailed(**common, error_id="e-1"), place)
+    assert (failed.type, failed.place, "e-1" in failed.detail) == ("command_failed", place, True)
+    unknown = domain.Note("unknown_department", "…")
+    person = Person("u", "s", "x", created_at=NOW, standing=domain.Standing(Status.ACTIVE, True, None, NOTHING, (unknown,)))
+    assert (person.notes, replace(person, not_done=failed).notes) == ((unknown,), (unknown, failed))
+
+
 # ----------------------------------------------------------------------------------------------------------- projection
 
 HERE = Place(0, 10, 0)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, EmailStr, Field
 
 from services.users import editing
 from services.users.api.context import Body, InContext, TenantId, UserId, cause_of
-from services.users.domain import RECORD_FIELDS, ModuleState, Record, Seat
+from services.users.domain import RECORD_FIELDS, ModuleState, Note, Record, Seat
 from services.users.person import Person, Tenant
 from services.users.store import people as store
 from services.users.store import seats
@@ -80,8 +80,10 @@ class ModuleView(BaseModel):
 
 
 class NoteView(BaseModel):
-    type: str
+    type: str = Field(description="unknown_department, unknown_profile, command_rejected or command_failed")
     detail: str
+    reason: str | None = Field(None, description="command_rejected, command_failed: in the words of seats.")
+    position: PositionView | None = Field(None, description="Of the command that was not done, in seats.commands.v1.")
 
 
 class PersonView(BaseModel):
@@ -121,6 +123,12 @@ def _modules(person: Person, rows: Mapping[str, Seat]) -> list[ModuleView]:
     return views
 
 
+def _note(note: Note) -> NoteView:
+    place = note.place
+    position = None if place is None else PositionView(partition=place.partition, offset=place.offset)
+    return NoteView(type=note.type, detail=note.detail, reason=note.reason, position=position)
+
+
 def _view(person: Person, rows: Mapping[str, Seat]) -> PersonView:
     record, standing = person.record or Record(employed=False), person.standing
     return PersonView(
@@ -141,7 +149,7 @@ def _view(person: Person, rows: Mapping[str, Seat]) -> PersonView:
         may_log_in=standing.may_log_in,
         modules=_modules(person, rows),
         pending=person.answered < person.revision,
-        notes=[NoteView(type=note.type, detail=note.detail) for note in standing.notes],
+        notes=[_note(note) for note in person.notes],
         created_at=person.created_at,
         version=person.version,
     )

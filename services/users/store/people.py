@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.users.domain import NOTHING, Account, Fact, FactType, Need, Note, Record, Standing, Status
+from services.users.domain import NOTHING, Account, Fact, FactType, Need, Note, Place, Record, Standing, Status
 from services.users.person import Person
 from shared.schemas.base import format_instant
 
@@ -82,6 +82,19 @@ def _sent_from_json(content: dict[str, Any] | None) -> Need | None:
     return Need(tuple(content["modules"]), content["administrator"], content["priority"], content["partial"], hold_until)
 
 
+def _note_to_json(note: Note) -> dict[str, Any]:
+    content: dict[str, Any] = {"type": note.type, "detail": note.detail}
+    if note.place is not None:
+        content |= {"reason": note.reason, "place": [note.place.partition, note.place.offset, note.place.n]}
+    return content
+
+
+def _note_from_json(content: dict[str, Any]) -> Note:
+    """Only what seats answered has a place."""
+    place = content.get("place")
+    return Note(content["type"], content["detail"], content.get("reason"), None if place is None else Place(*place))
+
+
 def _values(person: Person) -> dict[str, Any]:
     record, account, standing = person.record or Record(employed=False), person.account, person.standing
     return {
@@ -105,7 +118,7 @@ def _values(person: Person) -> dict[str, Any]:
         "deactivated": account.deactivated,
         "profile": standing.profile,
         "status": standing.status.value,
-        "notes": [{"type": note.type, "detail": note.detail} for note in standing.notes],
+        "notes": [_note_to_json(note) for note in person.notes],
         "need": standing.need.modules,
         "reconsider_on": person.reconsider_on,
         "version": person.version,
@@ -123,7 +136,8 @@ def _person(row: Any, today: date | None) -> Person:
     if status is not Status.EXPECTED:
         record = Record(row.employed, row.login, row.email, row.name, row.job_title, row.department, row.kind, row.valid_to)
     account = Account(row.given_profile, row.administrator, row.may_log_in, row.priority, row.hold_until, row.deactivated)
-    notes = tuple(Note(note["type"], note["detail"]) for note in row.notes)
+    found = [_note_from_json(note) for note in row.notes]
+    notes = tuple(note for note in found if note.place is None)
     sent = _sent_from_json(row.sent)
     # A need is sent in the transaction that stores it, so that what was sent last is what is needed, whenever anything is.
     need = sent if row.need and sent is not None else NOTHING
@@ -143,6 +157,7 @@ def _person(row: Any, today: date | None) -> Person:
         answered=row.answered,
         sent=sent,
         command_id=row.command_id,
+        not_done=next((note for note in found if note.place is not None), None),
         arrival=row.arrival,
     )
 
@@ -216,6 +231,25 @@ async def set_answered(tenant: str, connection: AsyncConnection, answered: Mappi
             " WHERE p.tenant_id = $1 AND p.user_id = r.user_id",
             (tenant, list(answered), list(answered.values())),
         )
+
+
+async def set_notes(tenant: str, connection: AsyncConnection, people: Sequence[Person]) -> None:
+    """Call under their locks."""
+    if people:
+        notes = [orjson.dumps([_note_to_json(note) for note in person.notes]).decode() for person in people]
+        await connection.exec_driver_sql(
+            "UPDATE people p SET notes = r.notes::jsonb FROM unnest($2::text[], $3::text[]) AS r (user_id, notes)"
+            " WHERE p.tenant_id = $1 AND p.user_id = r.user_id",
+            (tenant, [person.user for person in people], notes),
+        )
+
+
+async def user_of_command(tenant: str, connection: AsyncConnection, command: str) -> str | None:
+    """Whose last need this command said. Looks at all people of the tenant: it is asked of commands that could not be read or decided,
+    which are rare, while an index would be written at every need."""
+    result = await connection.exec_driver_sql("SELECT user_id FROM people WHERE tenant_id = $1 AND command_id = $2", (tenant, command))
+    user: str | None = result.scalar_one_or_none()
+    return user
 
 
 async def add_facts(tenant: str, connection: AsyncConnection, facts: Sequence[tuple[str, Fact, str]]) -> None:
