@@ -1,7 +1,6 @@
 """What REST takes in, checked: every error names its field, the value, and what would be right."""
 
 import re
-from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Literal
 
@@ -15,6 +14,7 @@ from services.invoicing.domain.quote import LICENCES_MAX, PRICE_MINOR_MAX
 from shared.money import is_currency
 from shared.schemas.base import Id, ModuleName
 from shared.schemas.seats_v1 import OverLimit, Policies, ReduceBelowUse
+from shared.web.rest import Day, Flag
 
 _COUNTRIES = Locale("en").territories
 TAX_CATEGORIES = ("S", "Z", "E", "AE", "O")
@@ -47,7 +47,7 @@ Country = Annotated[str, StringConstraints(min_length=2, max_length=2), AfterVal
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), AfterValidator(_currency)]
 Rate = Annotated[str, StringConstraints(pattern=r"^\d{1,3}(\.\d{1,6})?$"), AfterValidator(_rate)]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Count = Annotated[int, Field(ge=1, le=LICENCES_MAX)]
+Count = Annotated[int, Field(ge=1, le=LICENCES_MAX, strict=True)]
 
 
 class Body(BaseModel):
@@ -56,20 +56,22 @@ class Body(BaseModel):
 
 class ModuleBody(Body):
     name: Line
-    base: bool = Field(False, description="What a person needs to be a user at all.")
+    base: Flag = Field(False, description="What a person needs to be a user at all.")
     requires: list[ModuleName] = Field(default_factory=list, max_length=50, description="Modules without which this one cannot be had.")
 
 
 class PriceBody(Body):
     module: ModuleName
     term: Literal["monthly", "annual"]
-    amount_minor: int = Field(ge=0, le=PRICE_MINOR_MAX, description="For one licence and a whole period, in minor units of the currency.")
+    amount_minor: int = Field(
+        ge=0, le=PRICE_MINOR_MAX, strict=True, description="For one licence and a whole period, in minor units of the currency."
+    )
 
 
 class PlanBody(Body):
     name: Line
     currency: Currency
-    allows_extra_licences: bool = True
+    allows_extra_licences: Flag = True
     prices: list[PriceBody] = Field(min_length=1, max_length=500)
 
     @model_validator(mode="after")
@@ -155,8 +157,8 @@ class SubscribedModule(Body):
 class SubscriptionBody(Body):
     plan: Id
     term: Literal["monthly", "annual"]
-    period_start: date = Field(description="First day of the first period, local to the tenant; its day of the month is kept.")
-    billed_until: date | None = Field(
+    period_start: Day = Field(description="First day of the first period, local to the tenant; its day of the month is kept.")
+    billed_until: Day | None = Field(
         None, description="First day not invoiced yet: the end of the first period if that counts as billed, else left out."
     )
     charge_when: Literal["threshold", "now", "next_invoice"] = "threshold"
@@ -173,7 +175,7 @@ class SubscriptionBody(Body):
 class QuoteItem(Body):
     module: ModuleName
     add: Count | None = Field(None, description="So many licences more.")
-    total: Annotated[int, Field(ge=0, le=LICENCES_MAX)] | None = Field(None, description="So many licences in all.")
+    total: Annotated[int, Field(ge=0, le=LICENCES_MAX, strict=True)] | None = Field(None, description="So many licences in all.")
 
     @model_validator(mode="after")
     def _one_of(self) -> "QuoteItem":

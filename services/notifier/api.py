@@ -6,15 +6,15 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime, BaseModel
+from pydantic import BaseModel
 
 from services.notifier import export, log_store
 from services.notifier.context import Context
 from services.notifier.log_store import Filter
 from shared.errors import NotFound
-from shared.schemas.base import format_instant
+from shared.schemas.base import format_instant, to_milliseconds
 from shared.web import Cursor, Limit, Page, access, decode_cursor, encode_cursor
-from shared.web.rest import LIMIT_DEFAULT
+from shared.web.rest import LIMIT_DEFAULT, Moment
 
 Tenant = Annotated[str, Path(max_length=100)]
 Name = Annotated[str | None, Query(max_length=100)]
@@ -52,14 +52,22 @@ def _wanted(
     type: Annotated[str | None, Query(max_length=100, description="seat_flagged, person_added, licences_added, ...")] = None,  # noqa: A002
     actor: Annotated[str | None, Query(max_length=100, description="Id of who did it; `rules`: what fell due by itself.")] = None,
     module: Name = None,
-    since: Annotated[AwareDatetime | None, Query(alias="from", description="Tenant's time, included.")] = None,
-    until: Annotated[AwareDatetime | None, Query(alias="to", description="Tenant's time, not included.")] = None,
+    since: Annotated[Moment | None, Query(alias="from", description="Tenant's time, included.")] = None,
+    until: Annotated[Moment | None, Query(alias="to", description="Tenant's time, not included.")] = None,
 ) -> Filter:
     return Filter(user, type, module, actor, since, until)
 
 
 def _add_log(router: APIRouter, context: Context) -> None:
-    @router.get("/actions", tags=["action log"], summary="Who, when, what, from, to, why", dependencies=[Depends(access("log:read"))])
+    kinds: dict[int | str, Any] = {200: {"content": {"text/csv": {}, "application/jsonl": {}}, "description": "As `format` says."}}
+
+    @router.get(
+        "/actions",
+        tags=["action log"],
+        summary="Who, when, what, from, to, why",
+        dependencies=[Depends(access("log:read"))],
+        responses=kinds,
+    )
     async def list_actions(
         tenant: Tenant,
         wanted: Annotated[Filter, Depends(_wanted)],
@@ -89,7 +97,7 @@ def _place(cursor: str | None) -> tuple[datetime, int] | None:
     if keys is None:
         return None
     try:
-        return datetime.fromisoformat(keys[0]), keys[1]
+        return to_milliseconds(datetime.fromisoformat(keys[0])), keys[1]
     except ValueError:
         return decode_cursor("-") and None  # refused as any cursor that is none
 

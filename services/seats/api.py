@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Query
@@ -18,17 +17,17 @@ from services.seats.figures import Figures
 from services.seats.routing import OwnerRouting
 from services.seats.why import Why, explain
 from shared.errors import Invalid, NotFound, Refused, Transient
-from shared.schemas.base import to_milliseconds
 from shared.web.app import create_app
 from shared.web.auth import OPERATOR, access
-from shared.web.rest import Cursor, Limit, decode_cursor, encode_cursor
+from shared.web.rest import Cursor, Limit, Moment, decode_cursor, encode_cursor
 
 AFTER_SECONDS_MAX = 10.0
 WHAT_IF_ROWS_MAX = 10_000
 READ, OPERATE = Depends(access("account:read")), Depends(access(OPERATOR))
 
 After = Annotated[
-    str | None, Query(pattern=r"^\d+-\d+$", description="Wait until this position, `<partition>-<offset>`, is decided (10 s at most).")
+    str | None,
+    Query(pattern=r"^[0-9]{1,9}-[0-9]{1,18}$", description="Wait until this position, `<partition>-<offset>`, is decided (10 s at most)."),
 ]
 
 
@@ -174,12 +173,10 @@ class Reads:
 
     # ---------------------------------------------------------------------------------------------------------- futures
 
-    async def forecast(self, tenant: str, at: datetime, after: After = None) -> dict[str, Any]:
+    async def forecast(self, tenant: str, at: Moment, after: After = None) -> dict[str, Any]:
         """What each pool will look like at that instant, and what happens until then, if no command comes."""
-        if at.tzinfo is None:
-            raise Invalid("query.at", str(at), "an instant with an offset")
         async with self._settled(tenant, after) as (live, state):
-            seen = domain.forecast(state, live.clock_ms, domain.to_ms(to_milliseconds(at)), rules=live.rules)
+            seen = domain.forecast(state, live.clock_ms, domain.to_ms(at), rules=live.rules)
             return {
                 "position": views.position(live).model_dump(),
                 "at": domain.instant(seen.at),

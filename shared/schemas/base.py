@@ -20,7 +20,10 @@ def to_milliseconds(value: datetime) -> datetime:
     """UTC, cut to whole milliseconds: the resolution of a Kafka record's time, so that every copy of an instant is equal."""
     if value.tzinfo is UTC and value.microsecond % 1000 == 0:
         return value  # every command passes here, and nearly every instant is so already
-    value = value.astimezone(UTC)
+    try:
+        value = value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("an instant of the years 1 to 9999 in UTC expected") from error
     return value.replace(microsecond=value.microsecond // 1000 * 1000)
 
 

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 import structlog
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -21,6 +21,7 @@ from shared.observability.tracing import continued
 from shared.settings import CommonSettings
 from shared.web.auth import Verifier
 from shared.web.problems import MEDIA_TYPE, Problem, add_problem_handlers, problem, unhandled
+from shared.web.readable import readable
 
 log = structlog.get_logger("access")
 
@@ -52,6 +53,7 @@ def create_app(
         docs_url="/docs",
         redoc_url=None,
         redirect_slashes=False,
+        dependencies=[Depends(readable)],
     )
     app.state.settings = settings
     app.state.verifier = verifier or Verifier(settings.users_url)

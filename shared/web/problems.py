@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from shared import ids
 from shared.errors import Conflict, Forbidden, Invalid, NotFound, Refused, Transient, Unauthenticated
 from shared.observability.logs import SECRET_NAME
+from shared.web.readable import SHOWN_MAX, printable
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +32,7 @@ _STATUS_BY_TYPE = {
     "precondition-required": 428,
     "too-large": 413,
     "idempotency-key-reused": 422,
+    "invalid": 422,
     "too-many-requests": 429,
     "position-not-reached": 504,
 }
@@ -87,7 +89,21 @@ def problem(request: Request, status: int, type_: str, detail: str, headers: Map
         "correlation": getattr(request.state, "correlation", None),
     } | extra
     # orjson: what was given may be a NaN, which the standard library will not write.
-    return Response(orjson.dumps(content, default=str), status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+    return Response(orjson.dumps(_writable(content), default=str), status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+
+
+def _writable(value: object) -> object:
+    """What was given is shown, and may be what JSON cannot say: an integer of any length, half a surrogate pair."""
+    match value:
+        case str():
+            return printable(value)
+        case int() if value.bit_length() > 63:
+            return str(value)[:SHOWN_MAX]
+        case Mapping():
+            return {printable(str(key)): _writable(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_writable(item) for item in value]
+    return value
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -116,7 +132,7 @@ def _shown(error: Mapping[str, Any]) -> Any:
     if error["type"] in ("missing", "json_invalid") or SECRET_NAME.search(".".join(map(str, error["loc"]))):
         return None
     value = error.get("input")
-    return value if isinstance(value, bool | int | float) or value is None else str(value)[:200]
+    return value if isinstance(value, bool | int | float) or value is None else str(value)[:SHOWN_MAX]
 
 
 async def _http(request: Request, error: Exception) -> Response:

@@ -2,20 +2,38 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
+from datetime import date
 from typing import Annotated, Any, Generic, TypeVar
 
 import orjson
 from fastapi import Query, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field, Strict
 
 from shared.errors import Invalid, Refused
+from shared.schemas.base import Instant
 
 LIMIT_DEFAULT, LIMIT_MAX = 100, 1000
 
 T = TypeVar("T")
 Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX, description="Items of one page at most.")]
 Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before.")]
+
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+
+def _written_out(value: object) -> object:
+    """Pydantic reads a number as seconds since 1970: a mistake of the caller that would pass for a date."""
+    if isinstance(value, int | float) or (isinstance(value, str) and not _DATE.match(value)):
+        raise ValueError("expected as RFC 3339 writes it, such as 2026-01-31 or 2026-01-31T09:00:00Z")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_written_out)]
+Moment = Annotated[Instant, BeforeValidator(_written_out)]
+Flag = Annotated[bool, Strict()]  # neither 0 nor "yes"
 
 
 class Page(BaseModel, Generic[T]):
@@ -36,9 +54,14 @@ def decode_cursor(cursor: str | None, *types: type[str] | type[int]) -> tuple[An
         keys = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (binascii.Error, ValueError) as error:
         raise Invalid("query.cursor", cursor[:100], "the `next` of a page before") from error
-    if not isinstance(keys, list) or len(keys) != len(types) or any(type(k) is not t for k, t in zip(keys, types, strict=True)):
+    if not isinstance(keys, list) or len(keys) != len(types) or not all(map(_is_key, keys, types)):
         raise Invalid("query.cursor", cursor[:100], "the `next` of a page before")
     return tuple(keys)
+
+
+def _is_key(key: object, type_: type) -> bool:
+    """Of a cursor that was made up, what the database could not even compare."""
+    return type(key) is type_ and (abs(key) < 2**63 if isinstance(key, int) else "\0" not in str(key))
 
 
 def etag(version: int) -> str:

@@ -12,12 +12,13 @@ from services.users.store.tenants import TenantRow
 from shared.errors import NotFound
 from shared.schemas.base import Instant
 from shared.web import Principal, access, answer
+from shared.web.rest import Moment
 
 router = APIRouter(prefix="/v1/tenants/{tenant}/clock", tags=["clock"])
 
 
 class Advance(Body):
-    to: Instant = Field(description="A time after the tenant's own.")
+    to: Moment = Field(description="A time after the tenant's own.")
 
 
 class ClockView(BaseModel):

@@ -14,6 +14,7 @@ from shared.errors import Invalid
 from shared.schemas.hr_v1 import HrFact, PersonChanged, PersonHired, PersonLeft
 from shared.web import Principal, access, answer
 from shared.web.idempotency import IdempotencyKey, idempotent
+from shared.web.readable import faults
 
 router = APIRouter(prefix="/v1/tenants/{tenant}/hr-events", tags=["people"])
 
@@ -75,6 +76,9 @@ async def take_events(
         return await idempotent(uow, request, principal, key, take)
 
 
+take_events.judges = ("body.events",)  # type: ignore[attr-defined]  # one by one, for the answer's list
+
+
 def _id(tenant: str, source: str, fact: HrFact) -> str:
     name = next(name for name, model in _MODELS.items() if type(fact) is model)
     content = fact.model_dump(mode="json", exclude_unset=True)
@@ -86,8 +90,12 @@ def _read(event: dict[str, Any]) -> HrFact | list[FieldProblem]:
     model = _MODELS.get(str(event.get("type")))
     if model is None:
         return [FieldProblem(field="type", expected=f"one of {', '.join(_MODELS)}")]
+    if unreadable := list(faults(event, "event")):
+        return [FieldProblem(field=fault["field"].removeprefix("event."), expected=fault["expected"]) for fault in unreadable]
     try:
         fact = model.model_validate_json(orjson.dumps({name: value for name, value in event.items() if name != "type"}))
+    except TypeError:  # orjson's word for more levels than it reads
+        return [FieldProblem(field="event", expected="an object of plain fields")]
     except ValidationError as error:
         return [FieldProblem(field=".".join(map(str, e["loc"])) or "event", expected=e["msg"]) for e in error.errors(include_url=False)]
     if problem := domain.problem_of(fact):

@@ -20,7 +20,7 @@ from shared.errors import Conflict, NotFound
 from shared.schemas.base import Id, Instant, ModuleName, Text
 from shared.web import Cursor, Limit, Page, Principal, access, answer, check_if_match, decode_cursor, encode_cursor, etag
 from shared.web.idempotency import IdempotencyKey, idempotent
-from shared.web.rest import LIMIT_DEFAULT
+from shared.web.rest import LIMIT_DEFAULT, Day, Flag
 
 router = APIRouter(prefix="/v1/tenants/{tenant}/people", tags=["people"])
 
@@ -38,9 +38,11 @@ class NewPerson(Body):
     department: Text | None = None
     profile: Id | None = Field(None, description="Goes before the department's.")
     kind: KindName = Field("employee", description="external and service people take no seat.")
-    administrator: bool = False
-    priority: Annotated[int, Field(ge=-PRIORITY_MAX, le=PRIORITY_MAX)] = Field(0, description="Higher is served first from a queue.")
-    valid_to: date | None = Field(None, description="Last day (local) on which the login works.")
+    administrator: Flag = False
+    priority: Annotated[int, Field(ge=-PRIORITY_MAX, le=PRIORITY_MAX, strict=True)] = Field(
+        0, description="Higher is served first from a queue."
+    )
+    valid_to: Day | None = Field(None, description="Last day (local) on which the login works.")
 
 
 class PersonPatch(Body):
@@ -53,10 +55,10 @@ class PersonPatch(Body):
     department: Text | None = None
     profile: Id | None = None
     kind: KindName | None = None
-    administrator: bool | None = None
-    priority: Annotated[int, Field(ge=-PRIORITY_MAX, le=PRIORITY_MAX)] | None = None
-    valid_to: date | None = None
-    may_log_in: bool | None = None
+    administrator: Flag | None = None
+    priority: Annotated[int, Field(ge=-PRIORITY_MAX, le=PRIORITY_MAX, strict=True)] | None = None
+    valid_to: Day | None = None
+    may_log_in: Flag | None = None
     status: Literal["left"] | None = Field(None, description="left: the person is terminated.")
 
 

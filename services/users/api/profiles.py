@@ -12,6 +12,7 @@ from services.users.store.tenants import ProfileRow
 from shared.errors import Invalid
 from shared.schemas.base import Id, ModuleName, Text
 from shared.web import Page, Principal, access, answer, check_if_match, etag
+from shared.web.rest import Flag
 
 router = APIRouter(prefix="/v1/tenants/{tenant}", tags=["profiles"])
 
@@ -22,7 +23,7 @@ DEPARTMENTS_MAX = 10_000
 class ProfileBody(Body):
     name: Annotated[str, Field(min_length=1, max_length=500)]
     modules: Annotated[list[ModuleName], Field(max_length=MODULES_MAX)] = Field(description="May be empty: then it takes no seat.")
-    partial: bool = Field(False, description="Each module by itself, instead of all or none.")
+    partial: Flag = Field(False, description="Each module by itself, instead of all or none.")
 
 
 class ProfileView(BaseModel):

@@ -17,7 +17,7 @@ from shared.errors import Conflict, Invalid, NotFound
 from shared.schemas.base import Id, Instant, Text
 from shared.web import Cursor, Limit, Page, Principal, access, answer, check_if_match, decode_cursor, encode_cursor, etag, operator
 from shared.web.idempotency import IdempotencyKey, idempotent
-from shared.web.rest import LIMIT_DEFAULT
+from shared.web.rest import LIMIT_DEFAULT, Flag, Moment
 
 router = APIRouter(prefix="/v1", tags=["tenants"])
 
@@ -44,10 +44,10 @@ class NewTenant(Body):
     time_zone: TimeZone
     locale: Locale = "en"
     clock: Literal["real", "test"] = "real"
-    at: Instant | None = Field(None, description="A test clock's first time; default: now.")
+    at: Moment | None = Field(None, description="A test clock's first time; default: now.")
     contact_email: EmailStr = Field(description="Of the tenant's administration: gets what no person can get.")
     support_contact: Name = Field(description="Of the vendor; every refusal names it.")
-    release_on_expiry: bool = Field(False, description="A login that ended (`valid_to`) frees the person's seats.")
+    release_on_expiry: Flag = Field(False, description="A login that ended (`valid_to`) frees the person's seats.")
 
 
 class TenantPatch(Body):
@@ -56,7 +56,7 @@ class TenantPatch(Body):
     locale: Locale | None = None
     contact_email: EmailStr | None = None
     support_contact: Name | None = None
-    release_on_expiry: bool | None = None
+    release_on_expiry: Flag | None = None
 
 
 class TenantView(BaseModel):

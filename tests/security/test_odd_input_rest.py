@@ -1,0 +1,68 @@
+"""Odd input at the doors of users, against the real database and the real topic: refused by name, and nothing parks behind it."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from shared.settings import KafkaSettings
+from tests.support.users import Bench, running_bench, settings_of
+
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
+ODD = ["a\0b", 2**64, [["a\0b"]]]
+MADE_UP = ["WzkyMjMzNzIwMzY4NTQ3NzU4MDhd", "WyJhXHUwMDAwYiJd"]  # [2**63] and ["a\0b"]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def bench(
+    make_database: Callable[[str], str], make_kafka_settings: Callable[[], KafkaSettings], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Bench]:
+    async with running_bench(settings_of(make_database("users"), make_kafka_settings(), tmp_path_factory.mktemp("users"))) as bench:
+        yield bench
+
+
+@pytest.mark.parametrize("odd", ODD)
+async def test_odd_values_are_refused_at_every_door(bench: Bench, odd: Any) -> None:
+    tenant, rest = await bench.open_tenant()
+    at = f"/v1/tenants/{tenant}"
+    doors = [
+        ("POST", f"{at}/people", {"login": odd, "email": "a@acme.example"}),
+        ("POST", f"{at}/people", {"login": "a", "email": "a@acme.example", "department": odd}),
+        ("PUT", f"{at}/profiles/p", {"name": odd, "modules": []}),
+        ("PUT", f"{at}/department-mapping", {"Engineering": odd}),
+        ("POST", f"{at}/hr-events", {"source": odd, "events": []}),
+        ("POST", "/v1/operator/republish", {"tenant": odd}),
+    ]
+    for method, path, body in doors:
+        answer = await rest.call(method, path, body)
+        assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json"), (path, answer.text)
+        assert all(error["field"].startswith("body.") and error["expected"] for error in answer.json()["errors"])
+    assert (await rest.get(f"{at}/people"))["items"] == []
+
+
+async def test_odd_queries_paths_and_cursors_are_refused(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    lists = ["/v1/tenants", f"/v1/tenants/{tenant}/people", "/v1/operator/parked"]
+    paths = [f"{path}?cursor={cursor}" for path in lists for cursor in MADE_UP]
+    paths += [f"/v1/tenants/{tenant}/people?external_id=%00", "/v1/operator/parked?tenant=a%00b", f"/v1/tenants/{tenant}/people/a%00b"]
+    for path in paths:
+        answer = await rest.call("GET", path)
+        assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json"), (path, answer.text)
+    assert (await rest.call("PUT", "/v1/operator/sources/a%00b", {"tenants": []})).status_code == 422
+
+
+async def test_odd_hr_events_are_listed_and_none_parks(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    fact = {"type": "person_hired", "effective_date": "2026-01-01", "email": "a@acme.example"}
+    events = [
+        fact | {"external_id": str(n), "login": "x", "name": "n", field: odd} for n, odd in enumerate(ODD) for field in ("login", "name")
+    ]
+    body = {"source": bench.source(tenant), "events": [*events, fact | {"external_id": "good", "login": "good", "name": "💥"}]}
+    answer = await rest.post(f"/v1/tenants/{tenant}/hr-events", body)
+    assert answer["accepted"] == 1
+    assert [(item["index"], item["errors"][0]["field"].partition(".")[0]) for item in answer["rejected"]] == [
+        (index, ("login", "name")[index % 2]) for index in range(len(events))
+    ]
+    await bench.until_person(rest, tenant, "good", name="💥", status="active")
+    assert (await rest.get(f"/v1/operator/parked?tenant={tenant}"))["items"] == []
