@@ -186,7 +186,7 @@ async def test_writes_are_refused_while_the_test_clock_advances(bench: Bench) ->
     await bench.ok("POST", f"/v1/tenants/{tenant}/quotes/{quote['quote']}/approve", {}, prefer="wait=10")
 
 
-async def test_every_refusal_names_the_support_contact_and_the_way_on_A13(bench: Bench) -> None:
+async def test_A13_every_refusal_names_the_support_contact_and_the_way_on(bench: Bench) -> None:
     tenant = await subscribed(bench)
     problem = await bench.refused("POST", f"/v1/tenants/{tenant}/quotes", {"items": [{"module": "time", "total": 4}]})
     assert (problem["type"], problem["licences"], problem["support_contact"]) == ("total-not-above-present", 10, "help@vendor.example")
@@ -245,7 +245,7 @@ ROUTES = [
 
 
 @pytest.mark.parametrize(("method", "path", "right"), ROUTES)
-async def test_T22_every_route_checks_token_tenant_and_right(bench: Bench, method: str, path: str, right: str) -> None:
+async def test_T22_T23_T24_M1_every_route_checks_token_tenant_and_right(bench: Bench, method: str, path: str, right: str) -> None:
     url = f"/v1/tenants/acme/{path}"
     assert (await bench.http.request(method, url)).status_code == 401
     assert (await bench.call(method, url, {}, tenant="another", rights=[right])).status_code == 404
@@ -254,7 +254,7 @@ async def test_T22_every_route_checks_token_tenant_and_right(bench: Bench, metho
 
 
 @pytest.mark.parametrize("path", ["/v1/modules/x", "/v1/plans/x"])
-async def test_the_catalogue_is_the_vendor_s_and_readable_A10(bench: Bench, path: str) -> None:
+async def test_A10_the_catalogue_is_the_vendor_s_and_readable(bench: Bench, path: str) -> None:
     assert (await bench.call("PUT", path, {}, tenant="acme", rights=["account:buy", "account:read"])).status_code == 403
     assert (await bench.call("GET", path.rsplit("/", 1)[0], tenant="acme", rights=[])).status_code == 200
     assert (await bench.http.get(path.rsplit("/", 1)[0])).status_code == 401

@@ -107,7 +107,7 @@ async def test_T11_T16_M14_the_renewal_invoices_all_licences_and_what_waited(ben
     assert (shown["period"], shown["billed_until"]) == ({"start": "2013-12-01", "end": "2014-01-01"}, "2014-01-01")
 
 
-async def test_an_order_that_no_longer_fits_is_refused_by_seats_and_costs_nothing(bench: Bench) -> None:
+async def test_T8_an_order_that_no_longer_fits_is_refused_by_seats_and_costs_nothing(bench: Bench) -> None:
     tenant = await bench.subscribed(NOVEMBER, {"time": 10}, "2013-11-01", billed_until="2013-12-01")
     bench.pools[tenant].licences["time"] = 11  # somebody else was faster, and invoicing has not read it yet
     _, order = await bench.buy(tenant, {"module": "time", "add": 2})

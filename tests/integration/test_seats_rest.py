@@ -55,7 +55,7 @@ async def stand(kafka_settings: KafkaSettings, tmp_path: Path) -> AsyncIterator[
                 worker.kill()
 
 
-async def test_reads(stand: Stand, kafka_settings: KafkaSettings) -> None:
+async def test_T9_E5_T22_every_read_names_its_position_and_asks_for_a_token(stand: Stand, kafka_settings: KafkaSettings) -> None:
     """One story read through both workers; one test, because two workers take a while to share their work."""
     for tenant in TENANTS:
         await stand.commands.open(tenant, licences=2, grace="P7D")

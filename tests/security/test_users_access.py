@@ -74,7 +74,7 @@ async def test_every_tenant_route_is_hidden_from_another_tenants_token(bench: Be
             assert answer.status_code == 403, f"{method} {path}: {answer.status_code}"
 
 
-async def test_every_route_needs_its_right(bench: Bench) -> None:
+async def test_T22_T23_T24_M1_every_route_needs_its_right(bench: Bench) -> None:
     tenant, _ = await bench.open_tenant()
     reader = await bench.rest(tenant=tenant, scope="users:read", subject="ann")
     nothing = await bench.rest(tenant=tenant, scope="log:read", subject="bob")

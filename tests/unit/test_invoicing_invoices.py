@@ -31,7 +31,7 @@ def test_the_first_period_is_invoiced_when_the_last_pool_is_open() -> None:
     assert account(world.facts[:-1]).invoices == []
 
 
-def test_once_approved_the_amount_stands_whatever_midnight_comes_before_the_decision() -> None:
+def test_T8_once_approved_the_amount_stands_whatever_midnight_comes_before_the_decision() -> None:
     world = World()
     quote, expects = world.quote(Item("time", add=6))
     decide = world.add
@@ -68,7 +68,7 @@ def test_T11_T16_M14_the_renewal_sums_what_waited_by_module() -> None:
     assert all(line.text_key == "recurring" for line in world.invoices[1].lines)
 
 
-def test_a_reduction_takes_effect_before_the_renewal_is_invoiced() -> None:
+def test_T11_T16_a_reduction_takes_effect_before_the_renewal_is_invoiced() -> None:
     world = World(licences={"time": 10, "documents": 2})
     world.next_period |= {"time": 7, "documents": 0}  # 0: the pool closes
     world.go(to=datetime(2013, 12, 1, tzinfo=UTC))
@@ -76,7 +76,7 @@ def test_a_reduction_takes_effect_before_the_renewal_is_invoiced() -> None:
     assert [(line.module, line.quantity) for line in invoice.lines] == [("time", 7)]
 
 
-def test_an_expansion_takes_the_price_in_force_at_the_decision() -> None:
+def test_M12_an_expansion_takes_the_price_in_force_at_the_decision() -> None:
     world = World()
     world.define_plan(time=1500)
     world.go(to=datetime(2013, 11, 18, 9, tzinfo=UTC))

@@ -20,7 +20,7 @@ def test_a_half_is_rounded_up(amount: str, expected: int) -> None:
     assert round_half_up(Fraction(amount)) == expected
 
 
-def test_T10_B7_six_licences_for_13_of_30_days_are_31_20() -> None:
+def test_T10_B6_B7_six_licences_for_13_of_30_days_are_31_20() -> None:
     assert share(6, 1200, 13, 30) == Fraction(3120)
     (tax,) = tax_lines([(Tax("S", "25"), 3120)])
     assert (tax.basis_minor, tax.tax_minor) == (3120, 780)

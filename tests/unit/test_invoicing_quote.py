@@ -27,7 +27,7 @@ def test_T8_T10_B7_B9_the_demo_s_quote() -> None:
     assert expects.pools[0].licences == 280
 
 
-def test_B3_B4_by_number_to_add_or_by_new_total() -> None:
+def test_B1_B3_B4_T4_T7_M10_M11_by_number_to_add_or_by_new_total() -> None:
     world = World()
     by_total, by_number = world.offer(Item("time", total=286)), world.offer(Item("time", add=6))
     assert isinstance(by_total, QuoteIssued)
@@ -60,7 +60,7 @@ def test_B8_exactly_thirty_days_to_the_next_invoice_is_not_more_than_thirty(day:
     assert world.quote(Item("time", add=1))[0].charge == charge
 
 
-def test_B2_a_plan_without_extra_licences_names_those_that_allow_them() -> None:
+def test_A2_B2_a_plan_without_extra_licences_names_those_that_allow_them() -> None:
     world = World(extra=False)
     prices = (UnitPrice(module="time", term="monthly", amount_minor=1500),)
     common = {"at": world.at, "actor": ROOT, "currency": "EUR", "version": 1, "prices": prices}
@@ -84,7 +84,7 @@ def test_what_cannot_be_quoted_is_named() -> None:
     assert refused(world.offer(Item("time", add=LICENCES_MAX))).type == "too-many-licences"
 
 
-def test_a_quote_is_priced_for_one_local_day() -> None:
+def test_T8_a_quote_is_priced_for_one_local_day() -> None:
     world = World()
     quote, expects = world.quote(Item("time", add=6))
     world.go(to=datetime(2013, 11, 1, 22, 59, tzinfo=UTC))
@@ -101,7 +101,7 @@ def test_a_quote_expires_before_its_day_ends_if_it_is_valid_for_less() -> None:
     assert offer.expires_at - offer.at == timedelta(minutes=10)
 
 
-def test_a_price_change_needs_a_new_quote() -> None:
+def test_T8_a_price_change_needs_a_new_quote() -> None:
     world = World()
     quote, expects = world.quote(Item("time", add=6))
     world.define_plan(time=1300)
@@ -111,7 +111,7 @@ def test_a_price_change_needs_a_new_quote() -> None:
     assert world.approve(again, expects) is None
 
 
-def test_a_quote_that_no_longer_fits_is_refused_not_repriced() -> None:
+def test_T8_a_quote_that_no_longer_fits_is_refused_not_repriced() -> None:
     world = World(licences={"time": 280, "documents": 5})
     first, expected_first = world.quote(Item("time", add=6))
     other, expected_other = world.quote(Item("documents", add=1))

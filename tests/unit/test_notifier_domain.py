@@ -6,10 +6,11 @@ import pytest
 
 from services.notifier.domain import Audience, Kind, Notice, Stream, notices_of, standing
 from services.notifier.handlers import _NOTABLE
-from shared.schemas import seats_v1, users_v1
+from shared.schemas import invoicing_v1, seats_v1, users_v1
+from shared.schemas.base import Payload
 from shared.schemas.registry import REGISTRY
 from shared.schemas.topics import INVOICING_EVENTS, SEATS_EVENTS, USERS_EVENTS
-from tests.support.notifier import NOON, active, flagged, invoice_issued, person_added, pool_of, refused, tenant_created
+from tests.support.notifier import ANNA, NOON, active, flagged, invoice_issued, person_added, pool_of, refused, tenant_created
 
 POSITION = seats_v1.Position(partition=1, offset=7)
 DECISION = {"command": "c1", "position": POSITION, "role": "answer", "at": NOON, "rules": 1, "reason": "hired"}
@@ -21,7 +22,7 @@ def assigned(*seats: seats_v1.ModuleSeat, kind: type[seats_v1.NeedAnswered] = se
     return kind(**DECISION, user="u1", revision=1, need=need, modules=seats, pools=tuple(pool_of(seat.module) for seat in seats))
 
 
-def told(payload: seats_v1.SeatsEvent) -> set[tuple[str, str, str, str | None, str | None]]:
+def told(payload: Payload) -> set[tuple[str, str, str, str | None, str | None]]:
     return {(notice.audience, notice.stream, notice.kind, notice.user, notice.module) for notice in notices_of(payload, EVENT)}
 
 
@@ -105,6 +106,23 @@ def test_T18_a_scheduled_reduction_names_who_would_be_flagged() -> None:
     assert (time.data["would_flag"], time.data["would_flag_count"], time.data["quantity"]) == (["u1", "u2"], 2, 278)
     assert (documents.data["would_flag"], documents.data["would_flag_count"]) == ([], 0)
     assert time.stream is Stream.BILLING
+
+
+def test_T19_A12_purchases_reductions_and_changed_billing_details_are_confirmed_to_the_administrators() -> None:
+    who = {"at": NOON, "actor": ANNA}
+    items = (seats_v1.LicenceCount(module="time", quantity=3),)
+    by_now = seats_v1.LicencesReduced(**DECISION, order="o1", items=items)
+    at_the_end = seats_v1.ReductionScheduled(**DECISION, items=items)
+    bought = invoicing_v1.OrderCompleted(**who, order="o1", quote="q1", lines=())
+    details = invoicing_v1.BillingDetailsChanged(**who, version="v2", tax_rate_percent="25")
+    told_of = {type(event): told(event) for event in (by_now, at_the_end, bought, details)}
+    billing = (Audience.ADMINISTRATORS, Stream.BILLING)
+    assert told_of == {
+        seats_v1.LicencesReduced: {(*billing, Kind.REDUCED, None, "time")},
+        seats_v1.ReductionScheduled: {(*billing, Kind.REDUCTION_SCHEDULED, None, "time")},
+        invoicing_v1.OrderCompleted: {(*billing, Kind.PURCHASED, None, None)},
+        invoicing_v1.BillingDetailsChanged: {(*billing, Kind.BILLING_DETAILS, None, None)},
+    }
 
 
 def test_T19_an_invoice_is_for_the_administrators_billing_stream() -> None:

@@ -82,7 +82,7 @@ def test_every_kind_is_in_some_mail() -> None:
 
 @pytest.mark.parametrize("locale", ["en", "en_GB", "da", "de-DE", "ar", "xx"])
 @pytest.mark.parametrize(("stream", "kind"), EVERY, ids=lambda value: str(value))
-def test_every_kind_can_be_written_in_every_locale(stream: Stream, kind: Kind, locale: str) -> None:
+def test_A13_every_kind_names_the_support_contact_in_every_locale(stream: Stream, kind: Kind, locale: str) -> None:
     rendered = mail(stream, notice(kind, stream), tenant=replace(TENANT, locale=locale))
     assert rendered.subject
     assert "\n" not in rendered.subject

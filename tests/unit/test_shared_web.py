@@ -108,7 +108,7 @@ def assert_problem(response: httpx.Response, status: int, type_: str) -> dict[st
 # ------------------------------------------------------------------------------------------------------------------ rights
 
 
-async def test_T22_a_right_opens_the_tenants_own_route(client: httpx.AsyncClient) -> None:
+async def test_T22_M1_a_right_opens_the_tenants_own_route(client: httpx.AsyncClient) -> None:
     response = await client.get("/v1/tenants/acme/things")
     assert (response.status_code, response.json()) == (200, {"tenant": "acme", "subject": "ann"})
 
@@ -126,7 +126,7 @@ async def test_another_tenants_route_is_not_there(client: httpx.AsyncClient) -> 
     assert_problem(await client.get("/v1/tenants/globex/things"), 404, "not-found")
 
 
-async def test_T23_without_the_right_it_is_forbidden(client: httpx.AsyncClient) -> None:
+async def test_T23_T24_without_the_right_it_is_forbidden(client: httpx.AsyncClient) -> None:
     client.headers["authorization"] = f"Bearer {token(rights=['users:read'])}"
     problem = assert_problem(await client.get("/v1/tenants/acme/things"), 403, "no-right")
     assert problem["right"] == "account:read"
