@@ -139,28 +139,39 @@ class Decision:
         return self.type.rpartition(".")[2]
 
 
+class Decisions:
+    """Each decision of a partition once, in order of the commands; read on from where the last reading ended."""
+
+    def __init__(self, kafka: KafkaSettings, partition: int) -> None:
+        self._history, self._partition, self._read = History(kafka), partition, 0
+        self._found: dict[tuple[int, int], Decision] = {}
+
+    async def all(self) -> list[Decision]:
+        async for record in self._history.records(self._history.events, self._partition, self._read):
+            self._read = record.offset + 1
+            envelope = Envelope.from_headers(record.headers)
+            offset, n = map(int, envelope.id.split("/")[2:])
+            self._found.setdefault((offset, n), Decision(envelope.id, envelope.type, orjson.loads(record.value)))
+        return [self._found[place] for place in sorted(self._found)]
+
+
 async def decisions(kafka: KafkaSettings, partition: int) -> list[Decision]:
-    """Each decision of a partition once, in order of the commands."""
-    history = History(kafka)
-    found: dict[tuple[int, int], Decision] = {}
-    async for record in history.records(history.events, partition, 0):
-        envelope = Envelope.from_headers(record.headers)
-        offset, n = map(int, envelope.id.split("/")[2:])
-        found.setdefault((offset, n), Decision(envelope.id, envelope.type, orjson.loads(record.value)))
-    return [found[place] for place in sorted(found)]
+    return await Decisions(kafka, partition).all()
 
 
 async def answered(kafka: KafkaSettings, position: tuple[int, int], seconds: float = 60.0) -> list[Decision]:
     """Waits until the command at this position is answered; all decisions of its partition until then."""
     partition, offset = position
-    found: list[Decision] = []
+    reading = Decisions(kafka, partition)
 
-    async def there() -> bool:
-        found[:] = await decisions(kafka, partition)
-        return any(decision.body["position"]["offset"] >= offset and decision.body["role"] == "answer" for decision in found)
+    async def there() -> list[Decision] | None:
+        found = await reading.all()
+        last = found[-1].body["position"]["offset"] if found else -1
+        return (
+            found if last >= offset and any(d.body["role"] == "answer" for d in found if d.body["position"]["offset"] >= offset) else None
+        )
 
-    await wait_until(there, seconds=seconds, what=f"an answer to {position}")
-    return found
+    return await wait_until(there, seconds=seconds, what=f"an answer to {position}") or []
 
 
 def tenant_in(partition: int, partitions: int, name: str = "tenant") -> str:

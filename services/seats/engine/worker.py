@@ -1,6 +1,7 @@
 """The Faust app around the engine: membership of the group, the table and its changelog, start, rebalances and stop."""
 
 import asyncio
+import gc
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
@@ -9,7 +10,7 @@ import faust
 import structlog
 from faust.types import TP
 
-from services.seats.engine import guard, lane
+from services.seats.engine import guard, lane, metrics
 from services.seats.engine.commands import CommandReader
 from services.seats.engine.decider import Decider
 from services.seats.engine.engine import Engine, Limits, Topics
@@ -141,6 +142,7 @@ class Worker:
         self._table = self._make_table()
         self._make_agent()
         self._ready = False
+        metrics.expose(self.engine, lambda: self.ready)
         self.ticker = Ticker(self.engine, sender, self.names.commands, clock, idle_seconds=settings.seats_idle_tick_seconds)
         self.watchdog = Watchdog(
             self.engine,
@@ -218,6 +220,8 @@ class Worker:
             try:
                 await self.engine.take_over(self._store().partitions)
                 self._ready = True
+                # What was restored lives long and refers to nothing that dies: the collector need not look through it again and again.
+                gc.freeze()
                 _log.info("owns", partitions=sorted(self.engine.live), decided={n: live.decided for n, live in self.engine.live.items()})
             except asyncio.CancelledError:
                 raise

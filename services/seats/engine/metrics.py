@@ -1,0 +1,29 @@
+"""The engine's counters for Prometheus, read when they are asked for: counting costs a decision nothing."""
+
+from collections.abc import Callable
+
+from prometheus_client import Gauge
+
+from services.seats.engine.engine import Engine
+
+_COMMANDS = Gauge("seatpool_seats_commands", "Commands decided since this process started")
+_DECISIONS = Gauge("seatpool_seats_decisions", "Decisions published")
+_REJECTED = Gauge("seatpool_seats_rejected", "Commands that could not be understood")
+_DUPLICATES = Gauge("seatpool_seats_duplicates", "Commands read again and skipped")
+_FRAMES = Gauge("seatpool_seats_frames", "Frames written to the changelog")
+_OWNED = Gauge("seatpool_seats_partitions_owned", "Partitions that this worker decides")
+_ROWS = Gauge("seatpool_seats_rows", "Durable rows of the owned partitions")
+_READY = Gauge("seatpool_seats_ready", "1: neither rebalancing nor restoring")
+
+
+def expose(engine: Engine, ready: Callable[[], bool]) -> None:
+    """Of this process's one engine."""
+    figures = engine.figures
+    _COMMANDS.set_function(lambda: figures.commands)
+    _DECISIONS.set_function(lambda: figures.decisions)
+    _REJECTED.set_function(lambda: figures.rejected)
+    _DUPLICATES.set_function(lambda: figures.duplicates)
+    _FRAMES.set_function(lambda: figures.frames)
+    _OWNED.set_function(lambda: len(engine.live))
+    _ROWS.set_function(lambda: sum(len(live.durable.rows) for live in engine.live.values()))
+    _READY.set_function(lambda: int(ready()))
