@@ -1,6 +1,7 @@
 """What REST takes in, checked: every error names its field, the value, and what would be right."""
 
 import re
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Literal
 
@@ -157,7 +158,11 @@ class SubscribedModule(Body):
 class SubscriptionBody(Body):
     plan: Id
     term: Literal["monthly", "annual"]
-    period_start: Day = Field(description="First day of the first period, local to the tenant; its day of the month is kept.")
+    period_start: Day = Field(
+        ge=date(1970, 1, 1),
+        lt=date(3000, 1, 1),
+        description="First day of the first period, local to the tenant; its day of the month is kept.",
+    )
     billed_until: Day | None = Field(
         None, description="First day not invoiced yet: the end of the first period if that counts as billed, else left out."
     )

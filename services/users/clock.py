@@ -9,7 +9,7 @@ this advance) and `ready_sent` (ClockReady is out, and the other services may st
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import stamina
 import structlog
@@ -31,6 +31,8 @@ log = structlog.get_logger(__name__)
 POLL_S = 0.05  # between two looks at a step that is not settled
 IDLE_POLL_S = 0.5  # for an advance that another process has begun
 REPEAT_AFTER_S = 20.0  # all is settled and the time has not come: the command failed in seats, so it is sent once more
+# An advance takes every period on the way, refuses writes meanwhile and cannot be called off: a slip in the year must not begin one.
+ADVANCE_MAX = timedelta(days=3660)
 ACTOR = Actor(kind="system", id="users")
 
 Probe = Callable[[str], Awaitable[Settlement]]
@@ -47,7 +49,8 @@ def has_come(settlements: Sequence[Settlement], sent_to: datetime | None) -> boo
 
 
 async def begin(tenant: str, database: Database, to: datetime, actor: Actor) -> TenantRow:
-    """Begin an advance. Raises NotFound, Conflict (a real clock, or an advance under way to another time), Invalid (not after now)."""
+    """Begin an advance. Raises NotFound, Conflict (a real clock, or an advance under way to another time), Invalid (not after
+    now, or too far)."""
     async with database.unit_of_work(tenant) as uow:
         # Exclusive: writes that hold the row shared end first, later ones see that the clock is advancing.
         row = await store.get(tenant, uow.connection, "FOR UPDATE OF t")
@@ -62,7 +65,9 @@ async def begin(tenant: str, database: Database, to: datetime, actor: Actor) -> 
         if row.advancing_to is not None:
             raise Conflict("clock-advancing", "The clock is advancing already.", to=row.advancing_to.isoformat())
         if to <= row.at:
-            raise Invalid("to", to.isoformat(), f"a time after the tenant's own, {row.at.isoformat()}")
+            raise Invalid("body.to", to.isoformat(), f"a time after the tenant's own, {row.at.isoformat()}")
+        if to - row.at > ADVANCE_MAX:
+            raise Invalid("body.to", to.isoformat(), f"at most {ADVANCE_MAX.days} days after the tenant's own time, {row.at.isoformat()}")
         row = replace(row, advancing_to=to)
         await store.update(tenant, uow.connection, row)
         begun = await store.set_step(tenant, uow.connection, expected=row.step, sent_to=None)

@@ -194,7 +194,9 @@ async def test_an_advance_that_makes_no_sense_is_refused(settings: Settings) -> 
         assert (await advance(rest, real, START + DAY)).json()["type"] == "urn:seatpool:problem:not-a-test-clock"
         tenant, _ = await opened(bench)
         past = await advance(rest, tenant, START)
-        assert (past.status_code, past.json()["errors"][0]["field"]) == (422, "to")
+        assert (past.status_code, past.json()["errors"][0]["field"]) == (422, "body.to")
+        slip = await advance(rest, tenant, START.replace(year=START.year + 36))
+        assert (slip.status_code, slip.json()["errors"][0]["field"]) == (422, "body.to")
         assert (await advance(rest, tenant, START + DAY)).status_code == 202
         assert (await advance(rest, tenant, START + DAY)).status_code == 202
         other = await advance(rest, tenant, START + 2 * DAY)

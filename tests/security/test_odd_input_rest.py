@@ -66,3 +66,26 @@ async def test_odd_hr_events_are_listed_and_none_parks(bench: Bench) -> None:
     ]
     await bench.until_person(rest, tenant, "good", name="💥", status="active")
     assert (await rest.get(f"/v1/operator/parked?tenant={tenant}"))["items"] == []
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00", "1969-12-31T23:59:59Z"])
+async def test_a_tenants_time_is_far_from_the_calendars_ends(bench: Bench, at: str) -> None:
+    tenant, rest = await bench.open_tenant(clock="test", at="2026-01-01T00:00:00Z")
+    body = {"name": "n", "time_zone": "Pacific/Kiritimati", "clock": "test", "contact_email": "a@acme.example", "support_contact": "s"}
+    for path, given, field in (("/v1/tenants", body | {"at": at}, "at"), (f"/v1/tenants/{tenant}/clock", {"to": at}, "to")):
+        answer = await rest.call("POST", path, given)
+        assert (answer.status_code, [error["field"] for error in answer.json()["errors"]]) == (422, [f"body.{field}"])
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31", "9999-12-30"])
+async def test_days_at_the_calendars_ends_are_people_like_others(bench: Bench, day: str) -> None:
+    tenant, rest = await bench.open_tenant(time_zone="Pacific/Kiritimati")
+    fact = {"type": "person_hired", "login": "x", "email": "x@acme.example", "name": "x"}
+    events = [
+        fact | {"external_id": "until", "effective_date": "2026-01-01", "valid_to": day},
+        fact | {"external_id": "from", "effective_date": day},
+    ]
+    assert (await rest.post(f"/v1/tenants/{tenant}/hr-events", {"source": bench.source(tenant), "events": events}))["accepted"] == 2
+    await bench.until_person(rest, tenant, "until", valid_to=day)
+    await bench.until_settled(tenant)
+    assert (await rest.get(f"/v1/operator/parked?tenant={tenant}"))["items"] == []

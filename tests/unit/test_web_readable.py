@@ -11,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from services.invoicing.inputs import SubscriptionBody
 from services.users import domain
 from services.users.api.hr import _read
 from shared.errors import Invalid
@@ -130,3 +131,11 @@ def test_depth_is_the_callers_to_choose() -> None:
     for _ in range(5_000):
         deep = [deep]
     assert len(list(faults(deep, "body"))) == 1
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
+def test_a_subscription_starts_where_periods_can_be_counted(day: str) -> None:
+    body = {"plan": "p", "term": "monthly", "period_start": day, "modules": [{"module": "m", "licences": 1}]}
+    with pytest.raises(ValidationError, match="period_start"):
+        SubscriptionBody.model_validate(body)
+    assert SubscriptionBody.model_validate(body | {"period_start": "2026-01-31"}).period_start == date(2026, 1, 31)

@@ -6,19 +6,18 @@ from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, Field
 
 from services.users import clock as coordinator
-from services.users.api.context import Body, Context, InContext, TenantId, actor_of, now_of
+from services.users.api.context import Body, Context, InContext, TenantId, TenantTime, actor_of, now_of
 from services.users.store import tenants as store
 from services.users.store.tenants import TenantRow
 from shared.errors import NotFound
 from shared.schemas.base import Instant
 from shared.web import Principal, access, answer
-from shared.web.rest import Moment
 
 router = APIRouter(prefix="/v1/tenants/{tenant}/clock", tags=["clock"])
 
 
 class Advance(Body):
-    to: Moment = Field(description="A time after the tenant's own.")
+    to: TenantTime = Field(description="A time after the tenant's own, by ten years at most.")
 
 
 class ClockView(BaseModel):

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Path, Request
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from services.users.chores import Chores
 from services.users.clock import Coordinator
@@ -20,11 +20,22 @@ from shared.clock import Clock
 from shared.database import Database
 from shared.schemas.base import Actor, Id
 from shared.web import Principal
+from shared.web.rest import Moment
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 TenantId = Annotated[Id, Path(description="The tenant's id.")]
 UserId = Annotated[Id, Path(description="The person's id.")]
+
+
+def _on_a_clock(value: datetime) -> datetime:
+    """Far from the ends of the calendar, where a local day or the next period is no date any more, for whoever reads this time later."""
+    if not 1970 <= value.year < 3000:
+        raise ValueError("expected a time of the years 1970 to 2999")
+    return value
+
+
+TenantTime = Annotated[Moment, AfterValidator(_on_a_clock)]
 
 
 @dataclass(frozen=True, slots=True)

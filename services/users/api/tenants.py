@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import AfterValidator, BaseModel, EmailStr, Field
 
 from services.users import configuration
-from services.users.api.context import Body, Context, InContext, TenantId, actor_of, now_of
+from services.users.api.context import Body, Context, InContext, TenantId, TenantTime, actor_of, now_of
 from services.users.store import tenants as store
 from services.users.store.tenants import TenantRow
 from shared import ids
@@ -17,7 +17,7 @@ from shared.errors import Conflict, Invalid, NotFound
 from shared.schemas.base import Id, Instant, Text
 from shared.web import Cursor, Limit, Page, Principal, access, answer, check_if_match, decode_cursor, encode_cursor, etag, operator
 from shared.web.idempotency import IdempotencyKey, idempotent
-from shared.web.rest import LIMIT_DEFAULT, Flag, Moment
+from shared.web.rest import LIMIT_DEFAULT, Flag
 
 router = APIRouter(prefix="/v1", tags=["tenants"])
 
@@ -44,7 +44,7 @@ class NewTenant(Body):
     time_zone: TimeZone
     locale: Locale = "en"
     clock: Literal["real", "test"] = "real"
-    at: Moment | None = Field(None, description="A test clock's first time; default: now.")
+    at: TenantTime | None = Field(None, description="A test clock's first time; default: now.")
     contact_email: EmailStr = Field(description="Of the tenant's administration: gets what no person can get.")
     support_contact: Name = Field(description="Of the vendor; every refusal names it.")
     release_on_expiry: Flag = Field(False, description="A login that ended (`valid_to`) frees the person's seats.")
