@@ -3,7 +3,9 @@
 import asyncio
 import gc
 import logging
+import tempfile
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import faust
@@ -86,6 +88,8 @@ def make_app(settings: Settings, advertised_url: str) -> SeatsApp:
         consumer_max_fetch_size=4 * 1024 * 1024,
         consumer_metadata_max_age_ms=10_000,
         stream_wait_empty=True,
+        # Faust makes the folder whatever the store; ours writes nothing there, and it does not belong where the worker was started.
+        datadir=Path(tempfile.gettempdir()) / "seatpool-faust",
     )
 
 
