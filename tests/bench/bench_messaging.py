@@ -84,9 +84,7 @@ async def test_bench(rig: Rig, tenants: list[str], work: str) -> None:
     await fill(rig, tenants)
     print(f"\n--- {len(tenants)} tenant(s), handler: {work}")
     await read_bare(rig.kafka)
-    consumer = Consumer(
-        group="bench", database=rig.database, kafka=rig.kafka, topics=[topics.HR_EVENTS], handlers={PersonLeft: handle}
-    )
+    consumer = Consumer(group="bench", database=rig.database, kafka=rig.kafka, topics=[topics.HR_EVENTS], handlers={PersonLeft: handle})
     async with rig.running(consumer):
         await wait_until(lambda: bool(consumer.positions()), what="the assignment")
         done_at_start = done

@@ -1,6 +1,7 @@
 """Speed of the seats worker beside baselines of the same run.
 
-`python -m tests.bench.seats_bench [--commands n] [--people n] [--only part,…]`, part of `make bench`. Every figure is meant relative to its baseline: the machine, and what else runs on it, is in the last line.
+`python -m tests.bench.seats_bench [--commands n] [--people n] [--only part,…]`, part of `make bench`. Every figure is meant relative to
+its baseline: the machine, and what else runs on it, is in the last line.
 """
 
 import argparse
