@@ -11,7 +11,7 @@ import pytest
 from shared.schemas import seats_v1
 from shared.settings import KafkaSettings
 from tests.support.keys import bearer, published_keys
-from tests.support.seats import NOON, Commands, WorkerProcess, answered, commands_to, tenant_in
+from tests.support.seats import NOON, Commands, WorkerProcess, answered, commands_to, supervised, tenant_in
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.stack
@@ -40,15 +40,9 @@ class Stand:
 async def stand(kafka_settings: KafkaSettings, tmp_path: Path) -> AsyncIterator[Stand]:
     with published_keys() as users_url:
         workers = [WorkerProcess.make(kafka_settings, tmp_path, name, users_url=users_url) for name in ("one", "two")]
-        for worker in workers:
-            worker.start()
         try:
-            async with httpx.AsyncClient(timeout=30) as client, commands_to(kafka_settings) as commands:
-                await wait_until(
-                    lambda: all(w.logged("owns") and len(w.logged("owns")[-1]["partitions"]) == 2 for w in workers),
-                    seconds=90,
-                    what="a half each",
-                )
+            async with supervised(*workers), httpx.AsyncClient(timeout=30) as client, commands_to(kafka_settings) as commands:
+                await wait_until(lambda: all(worker.owns(2) for worker in workers), seconds=120, what="a half each")
                 yield Stand(workers, client, commands)
         finally:
             for worker in workers:

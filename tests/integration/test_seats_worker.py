@@ -1,18 +1,18 @@
 """Real workers on the real broker: what the topics hold after restarts, kills, poison and rebalances. Both lanes keep the same promises."""
 
-import asyncio
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from services.seats.engine.failstop import Exit
 from services.seats.engine.lane import Lane
 from shared.schemas import seats_v1
 from shared.schemas.envelope import Envelope
 from shared.schemas.registry import type_of
 from shared.settings import KafkaSettings
-from tests.support.seats import NOON, WorkerProcess, answered, commands_to, decisions, tenant_in, verified
+from tests.support.seats import NOON, Commands, WorkerProcess, answered, commands_to, decisions, supervised, tenant_in, verified
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.stack
@@ -76,11 +76,10 @@ async def test_a_clean_stop_hands_over_at_once(kafka_settings: KafkaSettings, ma
 async def test_poison_on_the_command_topic_is_answered_with_its_position_and_the_rest_goes_on(
     kafka_settings: KafkaSettings, make_worker: MakeWorker
 ) -> None:
-    make_worker().start()
     assign = type_of(seats_v1.AssignSeats)
     headers = Envelope("c1", "seatpool/test", assign, NOON, tenant="acme").headers()
     never_drawn = b'{"user":"u1","reason":"x","modules":[],"created_at":"2026-01-01T00:00:00Z","revision":0}'
-    async with commands_to(kafka_settings) as commands:
+    async with supervised(make_worker()), commands_to(kafka_settings) as commands:
         partition, first = await commands.open("acme")
         poison = (
             ("unreadable", "body", b"acme", b"\xff{", headers),
@@ -119,42 +118,44 @@ async def test_two_workers_share_the_partitions_and_one_takes_over_what_the_othe
     tenants = [tenant_in(partition, 4) for partition in range(4)]
     one.start()
     async with commands_to(kafka_settings) as commands:
-        await asyncio.gather(*[answered(kafka_settings, await commands.open(tenant)) for tenant in tenants])
-        two.start()
-        await wait_until(lambda: any(len(entry["partitions"]) == 2 for entry in two.logged("owns")), seconds=60, what="a half each")
-        for user in range(30):
+        for tenant in tenants:
+            await answered(kafka_settings, await commands.open(tenant))
+        async with supervised(two):
+            await wait_until(lambda: two.owns(2), seconds=90, what="a half each")
+            for user in range(20):
+                for tenant in tenants:
+                    await commands.assign(tenant, f"u{user}", "time")
+                if user == 10:
+                    one.kill()
             for tenant in tenants:
-                position = await commands.assign(tenant, f"u{user}", "time")
-            if user == 10:
-                one.kill()
-        for tenant in tenants:
-            position = await commands.assign(tenant, "last", "time")
-            await answered(kafka_settings, position)
-        # A stopped process that wakes up finds that it was away, and ends before it writes.
-        one.start()
-        await wait_until(lambda: any(len(entry["partitions"]) == 2 for entry in one.logged("owns")[2:]), seconds=60, what="a half again")
-        one.signal(signal.SIGSTOP)
-        for tenant in tenants:
-            await answered(kafka_settings, await commands.assign(tenant, "while-away", "time"))
-        one.signal(signal.SIGCONT)
-        assert one.process is not None
-        await wait_until(lambda: one.process is not None and one.process.poll() == 77, seconds=30, what="its end")
+                await answered(kafka_settings, await commands.assign(tenant, "last", "time"))
+            await _one_stands_still(kafka_settings, commands, one, tenants)
     report = await verified(kafka_settings)
     assert report["verified"], report
     assert report["tenants"] == 4
 
 
+async def _one_stands_still(kafka: KafkaSettings, commands: Commands, one: WorkerProcess, tenants: list[str]) -> None:
+    """A process that was stopped finds when it wakes up that it was away, and ends before it writes."""
+    lives = len(one.logged("owns"))
+    one.start()
+    await wait_until(lambda: len(one.logged("owns")) > lives and one.owns(2), seconds=90, what="a half again")
+    one.signal(signal.SIGSTOP)
+    for tenant in tenants:
+        await answered(kafka, await commands.assign(tenant, "while-away", "time"))
+    one.signal(signal.SIGCONT)
+    await wait_until(lambda: one.process is not None and one.process.poll() == Exit.PAUSED, seconds=60, what="its end")
+
+
 async def test_a_tick_settles_what_falls_due_where_no_command_comes(kafka_settings: KafkaSettings, make_worker: MakeWorker) -> None:
     """T6: revoked at its deadline, also when nobody does anything."""
-    make_worker().start()
-    async with commands_to(kafka_settings) as commands:
+    async with supervised(make_worker()), commands_to(kafka_settings) as commands:
         await commands.open("acme", licences=1, grace="PT1S")
         await commands.assign("acme", "u1", "time")
-        position = await commands.assign("acme", "u2", "time")
-        await answered(kafka_settings, position)
+        partition, _ = await commands.assign("acme", "u2", "time")
 
-    async def revoked() -> list[str]:
-        return [d.body["user"] for d in await decisions(kafka_settings, position[0]) if d.name == "seat_revoked"]
+        async def revoked() -> list[str]:
+            return [d.body["user"] for d in await decisions(kafka_settings, partition) if d.name == "seat_revoked"]
 
-    assert await wait_until(revoked, seconds=20) == ["u2"]
+        assert await wait_until(revoked, seconds=60) == ["u2"]
     assert (await verified(kafka_settings))["verified"]

@@ -82,10 +82,36 @@ class WorkerProcess:
         self.process.terminate()
         return self.process.wait(STOP_SECONDS_MAX)
 
+    def owns(self, partitions: int) -> bool:
+        """So many, as it said last."""
+        said = self.logged("owns")
+        return bool(said) and len(said[-1]["partitions"]) == partitions
+
     def logged(self, event: str) -> list[dict[str, Any]]:
         """Log lines of this event."""
+        if not self.log.exists():
+            return []
         lines = [line for line in self.log.read_bytes().splitlines() if line.startswith(b"{")]
         return [entry for entry in map(orjson.loads, lines) if entry.get("event") == event]
+
+
+@asynccontextmanager
+async def supervised(*workers: WorkerProcess) -> AsyncIterator[None]:
+    """Started, and started again when they end, as a supervisor does: on a busy machine a worker may find that it stood still."""
+
+    async def keep() -> None:
+        while True:
+            for worker in workers:
+                if worker.process is None or worker.process.poll() is not None:
+                    worker.start()
+            await asyncio.sleep(0.2)
+
+    keeping = asyncio.create_task(keep())
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
 
 
 @dataclass(slots=True)
