@@ -4,7 +4,7 @@ import pytest
 
 from tests.chaos.run import VERDICT, run
 
-SECONDS, RATE, SEED = 30.0, 100.0, 5
+SECONDS, RATE, SEED = 20.0, 100.0, 5
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from services.seats.replay import Report
 from tests.chaos.checker import Logged, check_partition
 from tests.chaos.simulate import Logs, simulate
 
-SEED, COMMANDS = 11, 4000
+SEED, COMMANDS = 11, 3000
 
 
 @pytest.fixture(scope="module")

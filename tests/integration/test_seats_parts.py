@@ -13,16 +13,16 @@ from shared.settings import KafkaSettings
 from tests.support.seats import NOON, WorkerProcess, answered, commands_to, decisions, verified
 from tests.support.wait import wait_until
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow]
-PEOPLE, LEFT = 13_000, 500
+pytestmark = pytest.mark.stack
+PEOPLE, LEFT, FRAME_ROWS = 3_000, 100, 1_000
 ASSIGN = type_of(seats_v1.AssignSeats)
 
 
 @pytest.fixture
 def workers(kafka_settings: KafkaSettings, tmp_path: Path) -> Iterator[tuple[WorkerProcess, WorkerProcess]]:
     """One that ends between the first two parts of the first command in parts, and a sound one."""
-    dying = WorkerProcess.make(kafka_settings, tmp_path, "dying", seats_faults="between_parts:1")
-    sound = WorkerProcess.make(kafka_settings, tmp_path, "sound")
+    dying = WorkerProcess.make(kafka_settings, tmp_path, "dying", seats_faults="between_parts:1", seats_frame_rows=FRAME_ROWS)
+    sound = WorkerProcess.make(kafka_settings, tmp_path, "sound", seats_frame_rows=FRAME_ROWS)
     yield dying, sound
     dying.kill()
     sound.kill()
@@ -43,7 +43,7 @@ async def hire_all(kafka: KafkaSettings, tenant: str) -> None:
 async def test_a_cut_that_flags_more_people_than_a_frame_holds_survives_a_death_between_two_frames(
     kafka_settings: KafkaSettings, workers: tuple[WorkerProcess, WorkerProcess]
 ) -> None:
-    """T17: a reduction below use flags the newest; here 12,500 of them, in two frames."""
+    """T17: a reduction below use flags the newest; here 2,900 of them, in three frames."""
     dying, sound = workers
     async with commands_to(kafka_settings) as commands:
         await commands.open("acme", licences=PEOPLE, grace="P7D")
