@@ -105,7 +105,7 @@ class Relay:
                 server_settings={"application_name": f"{self._database.application_name}-relay"},
             )
             yield connection
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError) as error:
             raise Transient(f"relay: {error or type(error).__name__}") from error
         finally:
             if connection is not None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -179,9 +180,12 @@ class Rig:
         try:
             yield tasks
         finally:
+            ended = [error for task in tasks if task.done() and not task.cancelled() and (error := task.exception())]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            for error in ended:  # a part that ended by itself is what the test's own failure comes from
+                traceback.print_exception(error)
 
     async def until_facts(self, count: int, seconds: float = 30) -> list[str]:
         async def there() -> list[str] | None:
