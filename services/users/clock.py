@@ -38,8 +38,12 @@ ACTOR = Actor(kind="system", id="users")
 Probe = Callable[[str], Awaitable[Settlement]]
 
 
-def next_instant(settlements: Sequence[Settlement], now: datetime, to: datetime) -> datetime:
-    """The next instant at which a service has something to do, but never beyond `to`."""
+def next_instant(settlements: Sequence[Settlement], row: TenantRow) -> datetime:
+    """The next instant at which a service has something to do, but never beyond the advance's end, and never one that was sent already:
+    `row` was read before the wait for the last step, so its `at` may be the time before that step."""
+    now, to = row.sent_to or row.at, row.advancing_to
+    assert now is not None
+    assert to is not None
     return min([to, *(s.next_due for s in settlements if s.next_due is not None and s.next_due > now)])
 
 
@@ -125,14 +129,14 @@ class Coordinator:
             return False
         settlements = await self._settled(tenant, row)
         if settlements is None:
-            await self._send(row, row.sent_to or row.advancing_to)
+            assert row.sent_to is not None, "nothing to wait for has come by itself"
+            await self._send(row, row.sent_to)
         elif row.ready_sent:
             await self._finish(row)
         elif row.sent_to == row.advancing_to:
             await self._publish_ready(row)
         else:
-            assert row.at is not None
-            await self._send(row, next_instant(settlements, row.at, row.advancing_to))
+            await self._send(row, next_instant(settlements, row))
         return True
 
     async def _settled(self, tenant: str, row: TenantRow) -> Sequence[Settlement] | None:

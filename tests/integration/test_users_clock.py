@@ -76,7 +76,7 @@ async def steps(bench: Bench, tenant: str) -> list[tuple[int, datetime]]:
 
 
 async def test_a_week_is_gone_through_in_steps_to_whatever_is_due(settings: Settings) -> None:
-    notifier = Other(due=[START + 3 * DAY, START + timedelta(hours=1), START + 30 * DAY])
+    notifier = Other(due=[START + 3 * DAY, START + timedelta(hours=1), START + 30 * DAY], time=START)
     async with running_bench(settings, others={"notifier": notifier.probe}) as bench:
         tenant, rest = await opened(bench)
         begun = await advance(rest, tenant, START + 7 * DAY)

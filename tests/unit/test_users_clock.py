@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from services.users.clock import has_come, next_instant
 from services.users.settlement import Settlement
+from services.users.store.tenants import TenantRow
 
 NOW = datetime(2026, 3, 1, 8, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -13,15 +14,29 @@ def settlement(time: datetime | None = NOW, due: datetime | None = None) -> Sett
     return Settlement(time, True, (), due, "f")
 
 
+def advance(to: datetime, sent_to: datetime | None = None) -> TenantRow:
+    """A tenant whose clock stands at NOW and goes on to `to`."""
+    names = dict.fromkeys(("tenant", "name", "time_zone", "locale", "contact_email", "support_contact"), "acme")
+    versions = {"release_on_expiry": False, "config_version": 1, "version": 1}
+    return TenantRow(**names, **versions, clock="test", advancing_to=to, created_at=NOW, at=NOW, sent_to=sent_to)
+
+
 def test_the_next_step_is_the_earliest_that_any_service_waits_for() -> None:
     found = [settlement(due=NOW + 3 * HOUR), settlement(due=NOW + HOUR), settlement()]
-    assert next_instant(found, NOW, NOW + 5 * HOUR) == NOW + HOUR
+    assert next_instant(found, advance(NOW + 5 * HOUR)) == NOW + HOUR
 
 
 def test_a_step_never_goes_beyond_the_target_nor_back() -> None:
-    assert next_instant([settlement(due=NOW + 3 * HOUR)], NOW, NOW + 2 * HOUR) == NOW + 2 * HOUR
-    assert next_instant([settlement(due=NOW), settlement(due=NOW - HOUR)], NOW, NOW + 2 * HOUR) == NOW + 2 * HOUR
-    assert next_instant([], NOW, NOW + HOUR) == NOW + HOUR
+    assert next_instant([settlement(due=NOW + 3 * HOUR)], advance(NOW + 2 * HOUR)) == NOW + 2 * HOUR
+    assert next_instant([settlement(due=NOW), settlement(due=NOW - HOUR)], advance(NOW + 2 * HOUR)) == NOW + 2 * HOUR
+    assert next_instant([], advance(NOW + HOUR)) == NOW + HOUR
+
+
+def test_no_instant_is_sent_twice_though_the_row_was_read_before_it_came() -> None:
+    """`at` is still the time before the step; whoever named it names it once more."""
+    row = advance(NOW + 5 * HOUR, sent_to=NOW + HOUR)
+    assert next_instant([settlement(due=NOW + HOUR), settlement(due=NOW + 3 * HOUR)], row) == NOW + 3 * HOUR
+    assert next_instant([settlement(due=NOW + HOUR)], row) == NOW + 5 * HOUR
 
 
 def test_a_step_has_come_when_every_service_that_keeps_the_time_has_read_it() -> None:
