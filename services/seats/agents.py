@@ -76,6 +76,17 @@ class DomainDecider:
         self.last_offset[tenant] = at.offset
         return Decided([(tenant, event) for event in decision.events], decision.changed)
 
+    def take_back(self, command: Command, at: At) -> Decided:
+        """Not for ticks: what settles by itself is bounded, by the number of pools (a test says so)."""
+        head, name = command.head, error_id(at.partition, at.offset)
+        assert head.tenant is not None, "a tick's events fit"
+        tenant = self.tenants[head.tenant]
+        tenant.rollback()
+        self._note_due(head.tenant)
+        _log.error("command_failed", alert=True, error_id=name, tenant=head.tenant, type=head.type, reason=str(Reason.TOO_LARGE))
+        decidable = domain.Command(head.id, head.source, head.tenant, command.payload, at.partition, at.offset)
+        return Decided([(head.tenant, domain.failed(tenant, decidable, at.clock_ms, name, at.rules, Reason.TOO_LARGE))])
+
     def _tick(self, command: Command, at: At) -> Decided:
         """Settles tenant by tenant, in order of their oldest due time, then of their ids."""
         decided = Decided()

@@ -30,7 +30,7 @@ from services.seats.settings import Settings
 from shared.observability.logs import configure_logging
 from shared.schemas import seats_v1, topics
 from shared.schemas.envelope import Envelope
-from shared.settings import KafkaSettings
+from shared.settings import KafkaSettings, load
 
 DIFFERENCES_SHOWN_MAX = 20
 Canonical = dict[str, bytes]  # row key -> the row's canonical form
@@ -69,13 +69,14 @@ class Decisions:
             self.rules, decided = command.payload.rules, Decided()
         else:
             decided = self._decider.decide(command, at)
+        decided, made = events.published(self._decider, command, decided, at)
         self.decided, self.last_changed = record.offset, removals_last(decided.rows)
         for key, row in decided.rows.items():
             if row is None:
                 self.rows.pop(key, None)
             else:
                 self.rows[key] = row
-        return events.records(decided.events, partition=self.partition, offset=record.offset, clock_ms=self.clock_ms, command=command.head)
+        return made
 
 
 @dataclass(slots=True)
@@ -291,7 +292,7 @@ def run_verify(arguments: list[str]) -> None:
 
 
 def _settings() -> Settings:
-    settings = Settings()
+    settings = load(Settings)
     configure_logging("seats", settings)
     for handler in logging.getLogger().handlers:
         assert isinstance(handler, logging.StreamHandler)

@@ -84,6 +84,7 @@ class Reason(StrEnum):
     SCHEDULED = "scheduled"
     CLOCK_ADVANCED = "clock_advanced"
     ERROR = "error"
+    TOO_LARGE = "too_large"  # a decision that no record of the log can hold
     # withdrawn
     GRACE_EXPIRED = "grace_expired"
     BASE_MODULE_REVOKED = "base_module_revoked"
@@ -408,8 +409,10 @@ class ReductionRefused(SeatsEvent):
 
 
 class WouldFlag(Payload):
+    """`users`: those whom the cut takes first; of one answer 1,000 at most, the same number for each module. `count`: how many in all."""
+
     module: ModuleName
-    users: tuple[Id, ...]  # the first 1,000
+    users: tuple[Id, ...]
     count: int
 
 

@@ -4,6 +4,7 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import orjson
 import pytest
 
 from services.seats.engine.failstop import Exit
@@ -78,6 +79,7 @@ async def test_poison_on_the_command_topic_is_answered_with_its_position_and_the
 ) -> None:
     assign = type_of(seats_v1.AssignSeats)
     headers = Envelope("c1", "seatpool/test", assign, NOON, tenant="acme").headers()
+    too_long = orjson.dumps({"user": "u1", "revision": 1, "reason": "x" * 895_000, "modules": [], "created_at": "2026-01-01T00:00:00Z"})
     never_drawn = b'{"user":"u1","reason":"x","modules":[],"created_at":"2026-01-01T00:00:00Z","revision":0}'
     async with supervised(make_worker()), commands_to(kafka_settings) as commands:
         partition, first = await commands.open("acme")
@@ -100,13 +102,15 @@ async def test_poison_on_the_command_topic_is_answered_with_its_position_and_the
         )
         for _, _, key, value, given in poison:
             await commands.raw(key, value, given, partition)
+        await commands.raw(b"acme", too_long, headers, partition)
         found = await answered(kafka_settings, await commands.assign("acme", "u1", "time"))
     after = [decision for decision in found if decision.body["position"]["offset"] > first]
+    assert (after[-2].name, after.pop(-2).body["reason"]) == ("command_failed", "too_large")
     assert [(d.name, d.body["reason"], d.body.get("field")) for d in after] == [
         *[("command_rejected", reason, field) for reason, field, *_ in poison],
         ("seats_assigned", "hired", None),
     ]
-    assert [d.body["position"]["offset"] for d in after] == list(range(first + 1, first + 11))
+    assert [d.body["position"]["offset"] for d in after] == [*range(first + 1, first + 10), first + 11]
     assert (await verified(kafka_settings))["verified"]
 
 

@@ -126,6 +126,9 @@ class FakeDecider:
         body = {"at": "2026-01-01T00:00:00.000Z", "reason": str(rejected.reason), "field": rejected.field}
         return Decided([(rejected.tenant, FakeEvent("fake.rejected", body, 0, None))])
 
+    def take_back(self, command: Command, at: At) -> Decided:
+        raise NotImplementedError
+
     def complete(self, events: Sequence[Published]) -> dict[str, Row | None]:
         rows: dict[str, Row | None] = {}
         for envelope, body in events:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from services.seats.engine import events
-from services.seats.engine.commands import Command, CommandReader, Head, Rejected, read_head
+from services.seats.engine.commands import HEADER_BYTES_MAX, Command, CommandReader, Head, Rejected, read_head
 from shared.errors import Poison
 from shared.kafka import partition_of
 from shared.schemas import seats_v1
@@ -80,6 +80,16 @@ def test_a_command_is_read_and_unknown_fields_are_ignored() -> None:
 def test_a_tick_belongs_to_no_tenant_and_to_any_partition() -> None:
     headers = envelope(tenant=None, type=type_of(seats_v1.Tick)).headers()
     assert isinstance(CommandReader(PARTITIONS).read(Raw(headers, b"{}", b"vendor", 3)), Command)
+
+
+@pytest.mark.parametrize("name", ["id", "source", "correlation", "traceparent"])
+def test_a_header_that_every_decision_would_repeat_has_its_limit(name: str) -> None:
+    longest = envelope(**{name: "x" * HEADER_BYTES_MAX})
+    assert getattr(Envelope.from_headers(longest.headers()), name) == "x" * HEADER_BYTES_MAX
+    assert isinstance(CommandReader(PARTITIONS).read(Raw(longest.headers())), Command)
+    rejected = CommandReader(PARTITIONS).read(Raw(envelope(**{name: "x" * (HEADER_BYTES_MAX + 1)}).headers()))
+    assert isinstance(rejected, Rejected)
+    assert (rejected.reason, rejected.field, rejected.head) == (Reason.UNREADABLE, "envelope", None)
 
 
 @pytest.mark.parametrize(

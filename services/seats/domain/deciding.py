@@ -199,10 +199,10 @@ def rejected(
     return Event(PREFIX + "command_rejected", body)
 
 
-def failed(tenant: Tenant | None, command: Command, clock_ms: int, error_id: str, rules: int = 1) -> Event:
-    """The answer to a command whose decision raised an error; the tenant is as it was before it."""
+def failed(tenant: Tenant | None, command: Command, clock_ms: int, error_id: str, rules: int = 1, reason: Reason = Reason.ERROR) -> Event:
+    """The answer to a command whose decision raised an error, or cannot be said; the tenant is as it was before it."""
     at, period = (tenant.now(clock_ms), tenant.row.period) if tenant is not None else (clock_ms, None)
-    body = _plain(command.id, command.partition, command.offset, ANSWER, at, rules, Reason.ERROR, period)
+    body = _plain(command.id, command.partition, command.offset, ANSWER, at, rules, reason, period)
     body["error_id"] = error_id
     return Event(PREFIX + "command_failed", body)
 

@@ -33,7 +33,8 @@ from shared.schemas.seats_v1 import (
 )
 
 SCHEDULED_MAX = 100
-WOULD_FLAG_SHOWN = 1000
+POOLS_MAX = 1000  # of a tenant: a period that begins names them all in one event, which a record must hold
+WOULD_FLAG_SHOWN = 1000  # people of one answer
 TERMINATE = "close_pool with at=period_end ends the module; at least one licence stays until then"
 
 
@@ -77,6 +78,8 @@ def open_pool(work: Work, payload: OpenPool) -> None:
     tenant, module = work.tenant, payload.module
     if module in tenant.pools:
         return reject(work, Wrong(Reason.POOL_EXISTS, "module", module, "a module without a pool; add_licences adds to one"))
+    if len(tenant.pools) >= POOLS_MAX:
+        return reject(work, Wrong(Reason.INVALID_COUNT, "module", module, f"at most {POOLS_MAX} modules with a pool"))
     if not 1 <= payload.licences <= LICENCES_MAX:
         return reject(work, Wrong(Reason.INVALID_COUNT, "licences", str(payload.licences), f"1 to {LICENCES_MAX}"))
     wrong = wrong_policy(payload.policies)
@@ -267,14 +270,14 @@ def schedule_reduction(work: Work, payload: ScheduleReduction) -> None:
         return reject(work, wrong)
     if _refuse_reduction(work, items, payload.expected, [(item.module, item.quantity) for item in items], None):
         return None
-    would_flag = []
+    would_flag, shown_each = [], WOULD_FLAG_SHOWN // len(items)
     for item in items:
         pool = tenant.pools[item.module]
         tenant.put_pool(item.module, pool.row._replace(next_period=item.quantity))
         _, flagged, last = cut_plan(work, pool, item.quantity)
         users = flagged if last is None else [*flagged, last]
         if users:
-            would_flag.append({"module": item.module, "users": users[:WOULD_FLAG_SHOWN], "count": len(users)})
+            would_flag.append({"module": item.module, "users": users[:shown_each], "count": len(users)})
     modules = [item.module for item in items]
     work.answer("reduction_scheduled", Reason.SCHEDULED, modules, items=items_json(items), would_flag=would_flag)
     return None

@@ -17,6 +17,7 @@ from shared.schemas.registry import REGISTRY
 from shared.schemas.seats_v1 import Reason
 
 VALUE_CHARACTERS_MAX = 200  # of a wrong value that an answer repeats
+HEADER_BYTES_MAX = 1000  # of each that goes into every decision: many times what any sender writes
 # Records without a tenant, to an explicit partition.
 TENANTLESS: tuple[type[Payload], ...] = (seats_v1.Tick, seats_v1.RulesActivated)
 _MODELS = {name: entry.model for name, entry in REGISTRY.items() if entry.topic is topics.SEATS_COMMANDS}
@@ -132,12 +133,20 @@ def read_head(headers: Sequence[tuple[str, bytes]]) -> Head:
         id_, source, type_, get = found["ce_id"].decode(), found["ce_source"].decode(), found["ce_type"].decode(), found.get
         if id_ and source and type_ and found["ce_specversion"] == b"1.0":
             tenant, correlation, traceparent = get("ce_tenantid"), get("ce_correlationid"), get("ce_traceparent")
+            size = len(id_) + len(source)
             for copied in (correlation, traceparent):
-                if copied is not None and not copied.isascii():
-                    copied.decode()
-            return Head(id_, source, type_, None if tenant is None else tenant.decode(), correlation, traceparent)
+                if copied is not None:
+                    size += len(copied)
+                    if not copied.isascii():
+                        copied.decode()
+            if size <= HEADER_BYTES_MAX:
+                return Head(id_, source, type_, None if tenant is None else tenant.decode(), correlation, traceparent)
     except (KeyError, ValueError):
         pass
     envelope = Envelope.from_headers(headers)
+    for name in ("ce_id", "ce_source", "ce_correlationid", "ce_traceparent"):
+        size = len(dict(headers).get(name, b""))
+        if size > HEADER_BYTES_MAX:
+            raise Poison("envelope", f"{name} has {size} bytes, expected at most {HEADER_BYTES_MAX}")
     copied_bytes = [None if text is None else text.encode() for text in (envelope.correlation, envelope.traceparent)]
     return Head(envelope.id, envelope.source, envelope.type, envelope.tenant, *copied_bytes)

@@ -52,6 +52,10 @@ class Decider(Protocol):
 
     def reject(self, rejected: Rejected, at: At) -> Decided: ...
 
+    def take_back(self, command: Command, at: At) -> Decided:
+        """The decision just made is larger than a record may be: as if it had not been made, and the answer that says so."""
+        ...
+
     def complete(self, events: Sequence[Published]) -> dict[str, Row | None]:
         """Evolve over all decisions of one command, of which the loaded rows may hold some already. Returns the rows it changes."""
         ...

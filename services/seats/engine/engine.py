@@ -294,7 +294,7 @@ class Engine:
             decided = Decided()
         else:
             decided = live.decider.decide(command, at)
-        made = events.records(decided.events, partition=live.number, offset=offset, clock_ms=clock_ms, command=command.head)
+        decided, made = events.published(live.decider, command, decided, at)
         figures.commands += 1
         figures.decisions += len(made)
         step = Step(offset, clock_ms, live.rules, decided.rows, len(batch.decisions), len(made))

@@ -5,8 +5,8 @@ from functools import lru_cache
 
 import orjson
 
-from services.seats.engine.commands import Head
-from services.seats.engine.decider import Event
+from services.seats.engine.commands import Command, Head, Rejected
+from services.seats.engine.decider import At, Decided, Decider, Event
 from services.seats.engine.producer import Record
 from shared.schemas import topics
 from shared.schemas.envelope import JSON_TYPE, VENDOR_KEY, VERSION
@@ -14,11 +14,31 @@ from shared.schemas.envelope import JSON_TYPE, VENDOR_KEY, VERSION
 SOURCE = "seatpool/seats"
 _SOURCE_HEADER = ("ce_source", SOURCE.encode())
 EVENT_BYTES_MAX = 900_000  # of a record batch; the events topic takes Kafka's default of 1,048,588
+VALUE_BYTES_MAX = EVENT_BYTES_MAX - 10_000  # of one event; headers are a few kilobytes at most (`commands.HEADER_BYTES_MAX`)
+
+
+class TooLarge(Exception):
+    """An event that no record of the events topic can hold."""
 
 
 def event_id(partition: int, offset: int, n: int) -> str:
     """Of the n-th decision about the command at (partition, offset). The deployment's prefix is no part of it."""
     return f"{topics.SEATS_COMMANDS.name}/{partition}/{offset}/{n}"
+
+
+def published(decider: Decider, command: Command | Rejected, decided: Decided, at: At) -> tuple[Decided, list[Record]]:
+    """The decision as records. One that does not fit is taken back and answered: sending it would end this worker, and the next."""
+
+    def made(of: Decided) -> list[Record]:
+        return records(of.events, partition=at.partition, offset=at.offset, clock_ms=at.clock_ms, command=command.head)
+
+    try:
+        return decided, made(decided)
+    except TooLarge:
+        if isinstance(command, Rejected):
+            raise
+        answered = decider.take_back(command, at)
+        return answered, made(answered)
 
 
 def records(
@@ -49,7 +69,10 @@ def records(
         if user is not None:
             headers.append(("ce_subject", user.encode()))
         headers += tail
-        made.append((key, _dumps(body), headers, clock_ms))
+        value = _dumps(body)
+        if len(value) > VALUE_BYTES_MAX:
+            raise TooLarge(f"{len(value)} bytes of {type_}")
+        made.append((key, value, headers, clock_ms))
     return made
 
 

@@ -1,0 +1,117 @@
+"""What one event may hold: lists are bounded by the rules, and an event too large all the same costs its command, not the worker."""
+
+from datetime import UTC, datetime, timedelta
+
+import orjson
+import pytest
+
+from services.seats import domain
+from services.seats.agents import DomainDecider, RowCodec
+from services.seats.domain import pools
+from services.seats.engine.commands import CommandReader
+from services.seats.engine.engine import Engine
+from services.seats.engine.events import VALUE_BYTES_MAX
+from services.seats.engine.pause import PauseDetector
+from services.seats.engine.store import Partition
+from services.seats.replay import Decisions, canonical
+from shared.clock import FixedClock
+from shared.schemas import seats_v1
+from shared.schemas.base import Payload
+from shared.schemas.envelope import Envelope
+from shared.schemas.registry import type_of
+from tests.chaos.simulate import Arrived
+from tests.support.fake_seats import NAMES, FakeBroker
+from tests.support.seat_world import START, World
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+NOON_MS = domain.to_ms(NOON)
+LONG = "x" * (VALUE_BYTES_MAX + 1)  # a reason of the sender, which the decision repeats
+
+
+def arrived(*payloads: tuple[Payload, int]) -> list[Arrived]:
+    """Of one tenant in one partition, each so many seconds after noon."""
+    made = []
+    for offset, (payload, second) in enumerate(payloads):
+        envelope = Envelope(f"c{offset}", "seatpool/test", type_of(type(payload)), NOON, tenant="acme")
+        value = payload.model_dump_json().encode()
+        made.append(Arrived(0, offset, NOON_MS + second * 1000, b"acme", value, tuple(envelope.headers())))
+    return made
+
+
+def need(user: str, revision: int, reason: str = "hired") -> seats_v1.AssignSeats:
+    return seats_v1.AssignSeats(user=user, revision=revision, modules=("time",), created_at=NOON, reason=reason)
+
+
+async def test_a_decision_too_large_for_a_record_is_taken_back_and_answered_and_the_next_command_is_decided() -> None:
+    records = arrived(
+        (seats_v1.OpenTenant(number=1, clock="real"), 0),
+        (seats_v1.OpenPool(number=2, module="time", base=True, licences=1, policies=seats_v1.Policies(grace="PT1S")), 0),
+        (need("ada", 1), 0),
+        (need("ben", 1), 0),
+        (need("cid", 1, LONG), 2),  # ben's grace is over: that, too, is taken back
+        (need("cid", 2), 2),
+    )
+    broker, clock = FakeBroker(), FixedClock(NOON)
+    engine = Engine(
+        topics=NAMES,
+        reader=CommandReader(1),
+        make_decider=DomainDecider,
+        codec=RowCodec(),
+        sender=broker,
+        read_decisions=broker.read_decisions,
+        clock=clock,
+        pause=PauseDetector(clock),
+    )
+    await engine.take_over({0: Partition()})
+    await engine.on_records([(0, records)])
+    answers = [(id_.removeprefix("seats.commands.v1/0/"), body["reason"]) for id_, body in broker.decisions(0)]
+    assert answers[-3:] == [("4/0", "too_large"), ("5/0", "grace_expired"), ("5/1", "hired")]
+    alone = Decisions(0, 1)
+    made = [record for arrived_ in records for record in alone.feed(arrived_) or []]
+    assert made == [stored.record for stored in broker.logs[NAMES.events, 0]]
+    assert canonical(alone.rows) == canonical(engine.live[0].durable.rows)
+
+
+def test_T18_the_people_whom_an_answer_names_are_limited_over_all_its_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first ones of those that the cut would take; and how many in all."""
+    monkeypatch.setattr(pools, "WOULD_FLAG_SHOWN", 5)
+    world = World()
+    for module in ("docs", "plan"):
+        world.pool(module, 4)
+    for user in ("ada", "ben", "cid", "dan"):
+        world.need(user, "docs", "plan")
+    world.next_period(docs=1, plan=3)
+    assert world.event("reduction_scheduled")["would_flag"] == [
+        {"module": "docs", "users": ["dan", "cid"], "count": 3},
+        {"module": "plan", "users": ["dan"], "count": 1},
+    ]
+
+
+def test_a_tenant_has_at_most_a_thousand_pools(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "POOLS_MAX", 1)
+    world = World()
+    world.pool("docs", 1)
+    assert world.pool("plan", 1) == ["command_rejected (invalid_count)"]
+    assert world.event("command_rejected")["field"] == "module"
+
+
+def test_the_largest_event_that_settles_by_itself_fits_a_record() -> None:
+    """No command that could be answered stands behind it, so it has to: a period that begins for as many pools as there may be."""
+    tenant = "t" * 100
+    modules = [f"{n:063}" for n in range(pools.POOLS_MAX)]
+    licences = 1_000_000
+    policies = {"reduce_below_use": "block", "warn_at": "0", "warned": True, "free_since": domain.to_ms(START)}
+    rows: dict[str, domain.Row] = {
+        domain.pool_key(tenant, module): domain.PoolRow(True, licences, 1, **policies)  # type: ignore[arg-type]
+        for module in modules
+    }
+    scheduled = pools.Scheduled(domain.to_ms(START), "p" * 100, 5)
+    rows[domain.tenant_key(tenant)] = domain.TenantRow(False, 0, 0, "q" * 100, (scheduled,))
+    for user in ("a" * 100, "b" * 100):
+        seats = {module: domain.Seat("active", 7) for module in modules}
+        rows[domain.user_key(tenant, user)] = domain.UserRow(tuple(modules), seats, 1, "c", 1, 0)
+    state = domain.load(rows.items())[tenant]
+    decision = domain.decide_tick(state, "i" * 100, 0, 9, domain.to_ms(START + timedelta(hours=1)))
+    assert len(decision.events[0].body["reduction_limited"]) == pools.POOLS_MAX
+    sizes = [len(orjson.dumps(event.body)) for event in decision.events]
+    assert max(sizes) == sizes[0] < VALUE_BYTES_MAX * 2 // 3
