@@ -1,6 +1,7 @@
 """A decision knows nothing of when its worker was started: state that was read back from its rows decides exactly as state that was not."""
 
 import random
+from functools import lru_cache
 
 import orjson
 import pytest
@@ -9,9 +10,17 @@ from services.seats.agents import RowCodec
 from services.seats.engine.decider import Published
 from services.seats.replay import Decisions, Evolution, canonical
 from shared.schemas.envelope import Envelope
-from tests.chaos.simulate import PARTITIONS, Arrived, simulate
+from tests.chaos.simulate import PARTITIONS, Arrived, Logs, simulate
 
 RELOAD_CHANCE = 0.05
+
+
+SEEDS = pytest.mark.parametrize("seed", range(8), scope="module")  # all tests of one seed follow one another
+
+
+@lru_cache(maxsize=1)
+def history(seed: int) -> dict[int, Logs]:
+    return simulate(seed, 1200)
 
 
 def reloaded(decisions: Decisions) -> Decisions:
@@ -28,11 +37,11 @@ def shuffled(rows: dict[str, bytes]) -> list[tuple[str, bytes]]:
     return items
 
 
-@pytest.mark.parametrize("seed", range(8))
+@SEEDS
 def test_decisions_are_the_same_bytes_whenever_the_state_was_read_back(seed: int) -> None:
     print(f"seed {seed}")
     chance = random.Random(seed)
-    for partition, logs in simulate(seed, 1200).items():
+    for partition, logs in history(seed).items():
         decisions, made = Decisions(partition, PARTITIONS), []
         for number, command in enumerate(logs.commands):
             if chance.random() < RELOAD_CHANCE:
@@ -42,10 +51,10 @@ def test_decisions_are_the_same_bytes_whenever_the_state_was_read_back(seed: int
         assert [(headers, value) for _, value, headers, _ in made] == [(list(e.headers), e.value) for e in logs.events]
 
 
-@pytest.mark.parametrize("seed", range(8))
+@SEEDS
 def test_the_state_evolved_over_the_decisions_is_the_state_that_was_decided(seed: int) -> None:
     print(f"seed {seed}")
-    for partition, logs in simulate(seed, 1200).items():
+    for partition, logs in history(seed).items():
         evolution = Evolution()
         for event in logs.events:
             evolution.feed(Envelope.from_headers(event.headers), orjson.loads(event.value or b""))
@@ -55,12 +64,12 @@ def test_the_state_evolved_over_the_decisions_is_the_state_that_was_decided(seed
         assert canonical(evolution.rows()) == canonical(decisions.rows)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@SEEDS
 def test_a_command_of_which_some_rows_are_written_is_completed_from_its_decisions(seed: int) -> None:
     """Any prefix of its rows, as a crash between two frames leaves it."""
     print(f"seed {seed}")
     chance = random.Random(seed)
-    for partition, logs in simulate(seed, 600).items():
+    for partition, logs in history(seed).items():
         decisions = Decisions(partition, PARTITIONS)
         for number, command in enumerate(logs.commands):
             before = dict(decisions.rows)
