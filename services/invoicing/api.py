@@ -20,7 +20,6 @@ from services.invoicing.views import (
     OrderView,
     PlanView,
     QuoteView,
-    SettlementView,
     SubscriptionView,
     subscription_view,
 )
@@ -28,6 +27,7 @@ from shared.database import UnitOfWork
 from shared.errors import NotFound, Transient
 from shared.schemas.base import Actor
 from shared.schemas.invoicing_v1 import ChargeBooked, InvoiceIssued
+from shared.settlement import Settlement
 from shared.web import Cursor, Limit, Page, Principal, access, answer, authenticated, decode_cursor, encode_cursor, operator
 from shared.web.idempotency import IdempotencyKey, idempotent
 from shared.web.rest import LIMIT_DEFAULT
@@ -313,5 +313,5 @@ def _add_state(context: Context, router: APIRouter) -> None:
         return FiguresView(**shown, currency=contract.currency if contract else None)
 
     @router.get("/settlement", summary="Is everything done up to the tenant's time?")
-    async def show_settlement(tenant: TenantId, principal: TenantOperator) -> SettlementView:
-        return SettlementView.model_validate(await settlement(context, tenant))
+    async def show_settlement(tenant: TenantId, principal: TenantOperator) -> Settlement:
+        return await settlement(context, tenant)

@@ -1,6 +1,5 @@
 """The one place where invoicing is put together: every dependency can be another one in a test."""
 
-import hashlib
 from dataclasses import dataclass
 
 from services.invoicing import reads, store
@@ -10,8 +9,8 @@ from services.invoicing.ordering import Ordering, time_of
 from services.invoicing.settings import Settings
 from shared.clock import Clock
 from shared.database import Database
-from shared.messaging import Consumer, partition_of, unsent
-from shared.schemas.base import format_instant
+from shared.messaging import Consumer, unsent
+from shared.settlement import Settlement
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ def make_context(settings: Settings, clock: Clock, database: Database) -> Contex
     return Context(settings, clock, database, consumer, Ordering(settings, clock))
 
 
-async def settlement(context: Context, tenant: str) -> dict[str, object]:
+async def settlement(context: Context, tenant: str) -> Settlement:
     """Is everything of the tenant done up to its time (design, section 2)? Raises Transient.
 
     Nothing falls due here by itself: a period begins when seats says so, and its instant is seats' to name.
@@ -42,20 +41,12 @@ async def settlement(context: Context, tenant: str) -> dict[str, object]:
     async with context.database.unit_of_work(tenant) as uow:
         found = await store.tenant(uow.connection, tenant)
         figures = await reads.figures(uow.connection, tenant)
-    rows = await unsent(context.database, tenant)
     waiting = {
         "topics": not at_end,
         "tenant": found is None or found.time_zone is None,
         "pdfs": figures["unrendered"] > 0,
-        "outbox": rows > 0,
+        "outbox": await unsent(context.database, tenant) > 0,
     }
-    waiting_for = [name for name, waits in waiting.items() if waits]
-    partitions = {f"{topic.name}/{partition_of(tenant.encode(), context.settings.partitions(topic))}" for topic in TOPICS}
-    places = [(place, offset) for place, offset in context.consumer.positions().items() if place in partitions]
-    return {
-        "time": format_instant(time_of(found, context.clock)) if found else None,
-        "settled": not waiting_for,
-        "waiting_for": waiting_for,
-        "next_due": None,
-        "fingerprint": hashlib.sha256(repr((places, sorted(figures.items()))).encode()).hexdigest()[:16],
-    }
+    waiting_for = (name for name, waits in waiting.items() if waits)
+    time = time_of(found, context.clock) if found else None
+    return Settlement.of(time, waiting_for, None, context.consumer.positions(tenant), sorted(figures.items()))

@@ -1,7 +1,7 @@
 """What REST gives out."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 import orjson
@@ -239,11 +239,3 @@ class FiguresView(BaseModel):
     orders_pending: int
     orders_completed: int
     orders_refused: int
-
-
-class SettlementView(BaseModel):
-    time: datetime | None
-    settled: bool
-    waiting_for: list[str]
-    next_due: datetime | None
-    fingerprint: str

@@ -1,6 +1,6 @@
 """REST of the notifier: the action log, the mails, and what it says about itself."""
 
-import hashlib
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -12,7 +12,8 @@ from services.notifier import export, log_store
 from services.notifier.context import Context
 from services.notifier.log_store import Filter
 from shared.errors import NotFound
-from shared.schemas.base import format_instant, to_milliseconds
+from shared.schemas.base import to_milliseconds
+from shared.settlement import Settlement
 from shared.web import Cursor, Limit, Page, access, decode_cursor, encode_cursor
 from shared.web.rest import LIMIT_DEFAULT, Moment
 
@@ -29,14 +30,6 @@ class FiguresAnswer(BaseModel):
     mails: int
     mails_failed: int
     actions: int
-
-
-class SettlementAnswer(BaseModel):
-    time: str | None
-    settled: bool
-    waiting_for: list[str]
-    next_due: str | None
-    fingerprint: str
 
 
 def tenant_router(context: Context) -> APIRouter:
@@ -129,42 +122,22 @@ def _add_state(router: APIRouter, context: Context) -> None:
     @router.get("/figures", tags=["state"], summary="Counts of this tenant", dependencies=[Depends(access("account:read"))])
     async def figures(tenant: Tenant) -> FiguresAnswer:
         async with context.database.unit_of_work(tenant) as uow:
-            found = await log_store.figures(uow, tenant)
-        return FiguresAnswer(
-            flagged=found.flagged,
-            revoked=found.revoked,
-            refused=found.refused,
-            mails=found.mails,
-            mails_failed=found.mails_failed,
-            actions=found.actions,
-        )
+            return FiguresAnswer(**asdict(await log_store.figures(uow, tenant)))
 
     @router.get("/settlement", tags=["state"], summary="Has everything been done?", dependencies=[Depends(access("operator"))])
-    async def settlement(tenant: Tenant) -> SettlementAnswer:
+    async def settlement(tenant: Tenant) -> Settlement:
         """Settled: both groups have read the tenant's topics to their end, nothing is being gathered, no mail waits to be sent."""
-        waiting_for = [
-            f"{consumer.group.name}: topics are not read to their end"
-            for consumer in context.consumers
-            if not await consumer.at_end(tenant)
-        ]
+        behind = [each.group.name for each in context.consumers if not await each.at_end(tenant)]
+        waiting_for = [f"{group}: topics are not read to their end" for group in behind]
         async with context.database.unit_of_work(tenant) as uow:
-            found = await log_store.figures(uow, tenant)
+            found = await log_store.open_work(uow, tenant)
             clock, at = await log_store.time_of(uow, tenant)
         time = at if clock == "test" else context.clock.now() if clock else None
         next_due = found.next_due(context.waiting_longest)
         if found.gathering:
             waiting_for.append(f"gathering: {found.gathering} notices")
-        if found.mails_open:
-            waiting_for.append(f"mails: {found.mails_open} to be sent")
+        if found.mails:
+            waiting_for.append(f"mails: {found.mails} to be sent")
         if next_due and time and next_due <= time:
             waiting_for.append(f"recipients: {found.waiting} notices are due to the administrators")
-        read_to = {
-            f"{consumer.group.name} {place}": offset for consumer in context.consumers for place, offset in consumer.positions().items()
-        }
-        return SettlementAnswer(
-            time=format_instant(time) if time else None,
-            settled=not waiting_for,
-            waiting_for=waiting_for,
-            next_due=format_instant(next_due) if next_due else None,
-            fingerprint=hashlib.sha256(f"{sorted(read_to.items())} {found}".encode()).hexdigest()[:32],
-        )
+        return Settlement.of(time, waiting_for, next_due, found, *(each.positions(tenant) for each in context.consumers))

@@ -16,7 +16,6 @@ import structlog
 
 from services.users.chores import Chores
 from services.users.context import SOURCE
-from services.users.settlement import Settlement
 from services.users.store import tenants as store
 from services.users.store.tenants import TenantRow
 from shared.clock import Clock
@@ -25,6 +24,7 @@ from shared.errors import Conflict, Invalid, NotFound, Transient
 from shared.schemas.base import Actor
 from shared.schemas.seats_v1 import ClockAdvanced
 from shared.schemas.users_v1 import ClockAdvancing, ClockReady
+from shared.settlement import Settlement
 
 log = structlog.get_logger(__name__)
 

@@ -12,7 +12,7 @@ from services.users.clock import Coordinator, Probe
 from services.users.context import Tenants
 from services.users.handlers import GROUP, TOPICS, Handlers
 from services.users.settings import Settings
-from services.users.settlement import OwnSettlement, Settlement
+from services.users.settlement import OwnSettlement
 from services.users.tokens import TokenIssuer, load_key
 from shared.clock import Clock, SystemClock
 from shared.database import Database
@@ -20,6 +20,7 @@ from shared.database.migrate import upgrade
 from shared.errors import Transient
 from shared.messaging import Consumer, Parking, Relay
 from shared.runtime import serve, together
+from shared.settlement import Settlement
 from shared.web import ServiceClient
 
 ROLES = ("api", "consumer", "relay", "timers", "migrate", "all")
@@ -39,7 +40,7 @@ class Users:
         self.handlers = Handlers(self.tenants, self.chores.wake)
         self.consumer = Consumer(group=GROUP, database=self.database, kafka=settings, topics=TOPICS, handlers=self.handlers.table())
         self.relay = Relay(database=self.database, kafka=settings)
-        self.settlement = OwnSettlement(self.database, self.tenants, settings, self.consumer, TOPICS)
+        self.settlement = OwnSettlement(self.database, self.tenants, self.consumer)
         self.client = ServiceClient(settings)
         others = self._probes() if others is None else others
         self.coordinator = Coordinator(self.database, self.chores, {"users": self.settlement, **others}, self.clock)
@@ -55,7 +56,7 @@ class Users:
             if response.status_code != 200:
                 # Not there yet, as a service knows a tenant only from the events that it has read; or a fault that its own log tells of.
                 raise Transient(f"settlement: {url} answered {response.status_code}")
-            return Settlement.from_json(response.json())
+            return Settlement.model_validate(response.json())
 
         return ask
 

@@ -250,22 +250,25 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         ends: dict[TopicPartition, int] = await observer.end_offsets(tps)
         return ends
 
+    def _partitions_of(self, tenant: str) -> list[TopicPartition]:
+        key = tenant.encode()
+        return [TopicPartition(name, partition_of(key, self._kafka.partitions(topic))) for name, topic in self._topics.items()]
+
     async def at_end(self, tenant: str) -> bool:
         """Has this group read the tenant's partition of each of its topics to its end? Says so of all processes of the group, from the
         stored positions, whether this one runs or not. Raises Transient."""
-        key = tenant.encode()
-        tps = [TopicPartition(name, partition_of(key, self._kafka.partitions(topic))) for name, topic in self._topics.items()]
         with _translated():
             # Ends first: what is written in between is the next call's.
-            ends = await self._observed_ends(tps)
+            ends = await self._observed_ends(self._partitions_of(tenant))
         async with self._database.unit_of_work(None) as uow:
             stored = await positions.read(uow, self.group.name)
         self._positions |= stored
         return all(stored.get((self._topics[tp.topic].name, tp.partition), 0) >= end for tp, end in ends.items())
 
-    def positions(self) -> dict[str, int]:
-        """ "topic/partition" -> next offset, as last committed here or seen by `at_end`."""
-        return {f"{topic}/{partition}": offset for (topic, partition), offset in sorted(self._positions.items())}
+    def positions(self, tenant: str | None = None) -> dict[str, int]:
+        """ "topic/partition" -> next offset, as last committed here or seen by `at_end`; of the tenant's partitions, or of all."""
+        mine = None if tenant is None else {(self._topics[tp.topic].name, tp.partition) for tp in self._partitions_of(tenant)}
+        return {f"{topic}/{n}": offset for (topic, n), offset in sorted(self._positions.items()) if mine is None or (topic, n) in mine}
 
     async def close(self) -> None:
         """Needed only where `at_end` was called without `run`."""

@@ -15,9 +15,10 @@ from services.notifier import log_store
 from services.notifier.context import Context
 from services.notifier.log_store import Filter
 from services.notifier.main import make_app
+from shared.messaging import partition_of
 from shared.schemas import seats_v1, users_v1
 from shared.schemas.base import Change
-from shared.schemas.topics import SEATS_EVENTS
+from shared.schemas.topics import SEATS_EVENTS, USERS_EVENTS
 from tests.support.notifier import (
     ANNA,
     NOON,
@@ -213,6 +214,8 @@ async def test_figures_settlement_pages_and_rights(notifier: Notifier) -> None:
             assert first is not None
             assert (await settled()) == first, "the same twice, fingerprint and all"
             figures = (await client.get("/v1/tenants/acme/figures")).json()
+            await check_neighbour(notifier, context)
+            assert (await settled()) == first, "what happens to another tenant is none of this one's"
             assert {name: figures[name] for name in ("flagged", "revoked", "refused", "mails")} == {
                 "flagged": 1,
                 "revoked": 1,
@@ -228,6 +231,15 @@ async def test_figures_settlement_pages_and_rights(notifier: Notifier) -> None:
 
 
 async def check_pages(client: httpx.AsyncClient) -> None:
+async def check_neighbour(notifier: Notifier, context: Context) -> None:
+    """Something happens to a tenant whose partition is another."""
+    mine, *others = (partition_of(name.encode(), USERS_EVENTS.partitions) for name in ("acme", *map(str, range(100))))
+    neighbour = next(str(n) for n, partition in enumerate(others) if partition != mine)
+    await notifier.send(person_added("n1"), tenant=neighbour)
+    for consumer in context.consumers:
+        await wait_until(lambda consumer=consumer: consumer.at_end(neighbour), what="the neighbour's event")
+
+
     whole = (await client.get("/v1/tenants/acme/actions", params={"limit": 1000})).json()["items"]
     assert len(whole) == 10
     assert [a["seq"] for a in whole] == sorted((a["seq"] for a in whole), reverse=True), "newest first; all have the same time here"

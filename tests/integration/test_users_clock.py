@@ -11,12 +11,12 @@ import pytest
 from httpx import Response
 
 from services.users.settings import Settings
-from services.users.settlement import Settlement
 from shared.schemas import seats_v1 as seats
 from shared.schemas.base import format_instant
 from shared.schemas.hr_v1 import PersonHired
 from shared.schemas.users_v1 import ClockAdvancing, ClockReady, UsersEvent
 from shared.settings import KafkaSettings
+from shared.settlement import Settlement
 from tests.support.users import Bench, Rest, running_bench, settings_of
 from tests.support.wait import wait_until
 
@@ -35,7 +35,7 @@ class Other:
 
     async def probe(self, tenant: str) -> Settlement:
         self.due = [due for due in self.due if self.time is None or due > self.time]
-        return Settlement(self.time, self.settled, (), min(self.due, default=None), f"{self.time} {len(self.due)}")
+        return Settlement.of(self.time, () if self.settled else ("work",), min(self.due, default=None), self.time, len(self.due))
 
 
 @pytest.fixture

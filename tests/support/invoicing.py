@@ -287,7 +287,7 @@ class Bench:
         async def settled() -> bool:
             found = await settlement(self.context, tenant)
             caught_up = len(await self.topic(topics.SEATS_COMMANDS)) == self._answered or not self.answering.is_set()
-            return bool(found["settled"]) and caught_up and (at is None or found["time"] == f"{at:%Y-%m-%dT%H:%M:%S}.000Z")
+            return found.settled and caught_up and at in (None, found.time)
 
         await wait_until(settled, what="invoicing to be settled")
 

@@ -120,12 +120,16 @@ class Notifier:
             if not all([await consumer.at_end(tenant) for consumer in context.consumers]):
                 return None
             async with self.database.unit_of_work(tenant) as uow:
-                figures = await log_store.figures(uow, tenant)
-            return None if figures.gathering or figures.mails_open else figures
+                left = await log_store.open_work(uow, tenant)
+                return None if left.gathering or left.mails else await log_store.figures(uow, tenant)
 
         found = await wait_until(settled, seconds=seconds, what="the notifier's settlement")
         assert found is not None
         return found
+
+    async def open_work(self, tenant: str = "acme") -> log_store.OpenWork:
+        async with self.database.unit_of_work(tenant) as uow:
+            return await log_store.open_work(uow, tenant)
 
     async def until_read(self, consumers: list[Consumer], seconds: float = 30) -> None:
         for consumer in consumers:

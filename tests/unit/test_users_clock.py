@@ -3,15 +3,15 @@
 from datetime import UTC, datetime, timedelta
 
 from services.users.clock import has_come, next_instant
-from services.users.settlement import Settlement
 from services.users.store.tenants import TenantRow
+from shared.settlement import Settlement
 
 NOW = datetime(2026, 3, 1, 8, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
 def settlement(time: datetime | None = NOW, due: datetime | None = None) -> Settlement:
-    return Settlement(time, True, (), due, "f")
+    return Settlement.of(time, (), due)
 
 
 def advance(to: datetime, sent_to: datetime | None = None) -> TenantRow:
@@ -46,5 +46,6 @@ def test_a_step_has_come_when_every_service_that_keeps_the_time_has_read_it() ->
 
 
 def test_a_settlement_is_read_as_it_is_written() -> None:
-    for found in (settlement(due=NOW + HOUR), Settlement(None, False, ("topics", "outbox"), None, "x")):
-        assert Settlement.from_json(found.to_json()) == found
+    for found in (settlement(due=NOW + HOUR), Settlement.of(None, ("topics", "outbox"), None, "x")):
+        assert Settlement.model_validate(found.model_dump(mode="json")) == found
+        assert found.settled is not bool(found.waiting_for)

@@ -1,7 +1,7 @@
 """What this service counts of a tenant, whether all is done, and publishing anew."""
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
@@ -11,6 +11,7 @@ from services.users.store import tenants as store
 from services.users.store.reviews import ReviewKind
 from shared.errors import NotFound
 from shared.schemas.base import Id
+from shared.settlement import Settlement
 from shared.web import Principal, access, operator
 
 router = APIRouter(prefix="/v1", tags=["state"])
@@ -28,8 +29,8 @@ async def show_figures(tenant: TenantId, context: InContext) -> dict[str, int]:
 
 
 @router.get("/tenants/{tenant}/settlement", dependencies=[Depends(access("operator"))], summary="Is all done up to the tenant's time?")
-async def show_settlement(tenant: TenantId, context: InContext) -> dict[str, Any]:
-    return (await context.settlement(tenant)).to_json()
+async def show_settlement(tenant: TenantId, context: InContext) -> Settlement:
+    return await context.settlement(tenant)
 
 
 class Republish(Body):
