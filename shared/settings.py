@@ -4,12 +4,27 @@ A service's own `Settings` inherits what it needs: `class Settings(CommonSetting
 """
 
 import ssl
-from typing import Any, Literal
+import sys
+from typing import Any, Literal, TypeVar
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.schemas.topics import Topic
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+def load(settings: type[S]) -> S:
+    """From the environment. What is missing or wrong ends the process (exit code 2) and is named all at once, without values: some are
+    secrets."""
+    try:
+        return settings()
+    except ValidationError as error:
+        prefix = settings.model_config.get("env_prefix", "").upper()
+        wrong = "".join(f"  {prefix}{str(e['loc'][0]).upper()}: {e['msg']}\n" for e in error.errors())
+        sys.stderr.write(f"Settings are missing or wrong; `seatpool settings` says what each is for:\n{wrong}")
+        sys.exit(2)
 
 
 class _Settings(BaseSettings):

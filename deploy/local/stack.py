@@ -33,6 +33,15 @@ EXTERNAL_SECONDS_MAX = 20.0  # how long an address from the environment is waite
 TOKEN_SECONDS = 8 * 3600
 TOKEN_RETRY_SECONDS = 5.0
 HEALTH_SECONDS_MAX = 2.0
+# Whoever sells has to be told to invoicing; here nobody does.
+EXAMPLE_SELLER = {
+    "SEATPOOL_SELLER_NAME": "Example Software Ltd",
+    "SEATPOOL_SELLER_STREET": "1 Example Street",
+    "SEATPOOL_SELLER_POSTCODE": "D02 AF30",
+    "SEATPOOL_SELLER_CITY": "Dublin",
+    "SEATPOOL_SELLER_COUNTRY": "IE",
+    "SEATPOOL_SELLER_EMAIL": "billing@example.com",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +293,7 @@ class LocalStack:
         folder.mkdir(exist_ok=True)
         env = {
             "SEATPOOL_LOG_FORMAT": "console" if self._console is not None and self._console.is_terminal else "json",
+            **EXAMPLE_SELLER,
             **self._environment,
             "PYTHONPATH": str(ROOT),
             "SEATPOOL_HOST": HOST,

@@ -16,6 +16,7 @@ from shared.database.migrate import upgrade
 from shared.messaging import Parking, Relay
 from shared.observability.logs import configure_logging
 from shared.runtime import run, serve, together
+from shared.settings import load
 from shared.web import Verifier, create_app
 from shared.web.parking import parking_router
 
@@ -59,6 +60,6 @@ def main() -> None:
     if len(sys.argv) != 2 or sys.argv[1] not in ROLES:
         sys.stderr.write(f"usage: python -m services.invoicing {{{'|'.join(ROLES)}}}\n")
         sys.exit(2)
-    settings = Settings()
+    settings = load(Settings)
     configure_logging("invoicing", settings)
     run(lambda: start(settings, sys.argv[1]))

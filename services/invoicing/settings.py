@@ -1,4 +1,4 @@
-"""Settings of invoicing: who sells, and how invoices are numbered and paid."""
+"""Settings of invoicing: who sells (to be given: no invoice goes out in another name), and how invoices are numbered and paid."""
 
 from pydantic import Field
 
@@ -7,13 +7,13 @@ from shared.settings import CommonSettings, DatabaseSettings, KafkaSettings
 
 
 class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
-    seller_name: str = Field("Example Software Ltd", description="Name of the vendor, as it stands on invoices.")
-    seller_street: str = Field("1 Example Street", description="Vendor's street and number.")
-    seller_postcode: str = Field("D02 XXXX", description="Vendor's postcode.")
-    seller_city: str = Field("Dublin", description="Vendor's city.")
-    seller_country: str = Field("IE", pattern="^[A-Z]{2}$", description="Vendor's country, ISO 3166 alpha-2.")
+    seller_name: str = Field(min_length=1, description="Name of the vendor, as it stands on invoices.")
+    seller_street: str = Field(min_length=1, description="Vendor's street and number.")
+    seller_postcode: str = Field("", description="Vendor's postcode, where there are any.")
+    seller_city: str = Field(min_length=1, description="Vendor's city.")
+    seller_country: str = Field(pattern="^[A-Z]{2}$", description="Vendor's country, ISO 3166 alpha-2.")
     seller_vat_id: str | None = Field(None, description="Vendor's VAT ID.")
-    seller_email: str = Field("billing@example.com", description="Where customers write to about invoices.")
+    seller_email: str = Field(min_length=3, description="Where customers write to about invoices.")
     seller_account: str = Field("", description="Bank account for payments, as it stands on invoices.")
     seller_registration: str = Field("", description="What else the vendor's papers have to name (register, managers).")
     payment_days: int = Field(14, ge=0, le=365, description="From the day of an invoice to the day it is due.")

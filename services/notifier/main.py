@@ -17,6 +17,7 @@ from shared.database import Database
 from shared.database.migrate import upgrade
 from shared.observability.logs import configure_logging
 from shared.runtime import run, serve, together
+from shared.settings import load
 from shared.web import ServiceClient, Verifier, create_app
 from shared.web.parking import parking_router
 
@@ -68,6 +69,6 @@ def main() -> None:
     if len(sys.argv) != 2 or sys.argv[1] not in ROLES:
         sys.stderr.write(f"usage: python -m services.notifier {{{'|'.join(ROLES)}}}\n")
         sys.exit(2)
-    settings = Settings()
+    settings = load(Settings)
     configure_logging("notifier", settings)
     run(lambda: start(settings, sys.argv[1]))

@@ -12,6 +12,7 @@ from services.seats.settings import Settings
 from shared.clock import SystemClock
 from shared.observability.logs import configure_logging
 from shared.runtime import run, serve, together
+from shared.settings import load
 
 SERVICE = "seats"
 GC_THRESHOLDS = (50_000, 20, 100)  # rows are many and live long: the default would look through them all the time
@@ -29,7 +30,7 @@ async def worker(settings: Settings) -> None:
 
 
 def run_worker() -> None:
-    settings = Settings()
+    settings = load(Settings)
     configure_logging(SERVICE, settings)
     # Faust's consumer has a thread and a loop of its own, which it makes by the policy.
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())

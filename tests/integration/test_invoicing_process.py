@@ -14,6 +14,7 @@ import orjson
 import psutil
 import pytest
 
+from deploy.local.stack import EXAMPLE_SELLER
 from shared.schemas import invoicing_v1, seats_v1
 from shared.settings import KafkaSettings
 from tests.support.invoicing import KEY, NOVEMBER, running_bench, settings_of
@@ -70,7 +71,7 @@ async def test_a_purchase_is_charged_once_though_the_process_is_killed(
 ) -> None:
     url, port = make_database("invoicing"), free_port()
     async with published_keys() as users_url:
-        environment = {
+        environment = EXAMPLE_SELLER | {
             "SEATPOOL_DATABASE_URL": url,
             "SEATPOOL_KAFKA_BOOTSTRAP": kafka_settings.kafka_bootstrap,
             "SEATPOOL_KAFKA_TOPIC_PREFIX": kafka_settings.kafka_topic_prefix,

@@ -13,6 +13,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet, OKPKey
 from pydantic import SecretStr
 
+from deploy.local.stack import EXAMPLE_SELLER
 from services.invoicing.chores import Chores
 from services.invoicing.context import Context, make_context, settlement
 from services.invoicing.main import make_app
@@ -334,7 +335,9 @@ A_DAY = timedelta(days=1)
 
 
 def settings_of(url: str, kafka: KafkaSettings, **more: Any) -> Settings:
-    return Settings(**kafka.model_dump(), database_url=SecretStr(url), client_id="invoicing", client_secret=SecretStr("x"), **more)
+    seller = {name.removeprefix("SEATPOOL_").lower(): value for name, value in EXAMPLE_SELLER.items()}
+    own = {"database_url": SecretStr(url), "client_id": "invoicing", "client_secret": SecretStr("x")}
+    return Settings.model_validate(kafka.model_dump() | seller | own | more)
 
 
 @asynccontextmanager

@@ -66,10 +66,16 @@ def test_compose_gives_only_variables_that_a_service_reads(compose: dict[str, An
         assert given <= known, service.name
 
 
+def test_compose_gives_whatever_a_service_needs_to_start(compose: dict[str, Any]) -> None:
+    for service in SERVICES:
+        needed = {page.env for page in describe(importlib.import_module(f"services.{service.name}.settings").Settings) if not page.default}
+        assert needed <= set(compose["services"][service.name]["environment"]), service.name
+
+
 def test_compose_starts_with_no_secret_of_its_own() -> None:
     example = dict(line.split("=", 1) for line in (ROOT / "deploy" / "env.example").read_text().splitlines() if line and line[0] != "#")
     assert set(example.values()) == {""}
-    assert set(re.findall(r"\$\{(\w+):\?", COMPOSE)) == set(example)
+    assert set(re.findall(r"\$\{(\w+):?\?", COMPOSE)) == set(example)
 
 
 def test_compose_and_testcontainers_take_the_same_images(compose: dict[str, Any]) -> None:

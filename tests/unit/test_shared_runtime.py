@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from services.invoicing.settings import Settings as InvoicingSettings
 from shared.observability.logs import REDACTED, redact
 from shared.observability.tracing import continued, current_correlation, current_traceparent
 from shared.schemas import topics
-from shared.settings import CommonSettings, DatabaseSettings, KafkaSettings
+from shared.settings import CommonSettings, DatabaseSettings, KafkaSettings, load
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -151,6 +152,19 @@ def test_settings_come_from_the_environment_and_keep_secrets_from_view(monkeypat
     assert settings.port == 9100
     assert settings.database_url.get_secret_value() == "postgresql://users:s3cret@db/users"
     assert "s3cret" not in repr(settings)
+
+
+def test_all_settings_that_are_wrong_are_named_at_once_without_their_values(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SEATPOOL_PORT", "s3cret")
+    monkeypatch.delenv("SEATPOOL_SELLER_NAME", raising=False)
+    with pytest.raises(SystemExit, match="2"):
+        load(InvoicingSettings)
+    told = capsys.readouterr().err
+    assert "SEATPOOL_PORT: Input should be a valid integer" in told
+    assert "SEATPOOL_SELLER_NAME: Field required" in told
+    assert "s3cret" not in told
 
 
 @pytest.mark.parametrize("settings", [CommonSettings, KafkaSettings, DatabaseSettings])
