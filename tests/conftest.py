@@ -13,6 +13,7 @@ import structlog
 
 from shared.settings import KafkaSettings
 from tests.support import backing
+from tests.support.documented import every_status_documented
 from tests.support.stack import RunningStack
 
 BACKING = pytest.StashKey[backing.Backing]()
@@ -41,6 +42,12 @@ def own_log_configuration() -> Iterator[None]:
     before = structlog.get_config()
     yield
     structlog.configure(**before)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def statuses_are_documented() -> Iterator[None]:
+    with every_status_documented():
+        yield
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups

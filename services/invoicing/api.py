@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Header, Path, Request, Response
+from pydantic import BaseModel
 
 from services.invoicing import catalogue, reads, store, vendor
 from services.invoicing.context import Context, settlement
@@ -28,8 +29,9 @@ from shared.errors import NotFound, Transient
 from shared.schemas.base import Actor
 from shared.schemas.invoicing_v1 import ChargeBooked, InvoiceIssued
 from shared.settlement import Settlement
-from shared.web import Cursor, Limit, Page, Principal, access, answer, authenticated, decode_cursor, encode_cursor, operator
+from shared.web import Cursor, Limit, Page, Principal, access, answer, authenticated, decode_cursor, encode_cursor, operator, refusals
 from shared.web.idempotency import IdempotencyKey, idempotent
+from shared.web.openapi import Responses
 from shared.web.rest import LIMIT_DEFAULT
 
 WAIT_MAX_S = 10
@@ -58,6 +60,10 @@ def wait_seconds(prefer: str | None) -> float:
     """Of RFC 7240's `wait`; 0: not at all."""
     match = re.search(r"(?:^|[,;\s])wait=(\d{1,4})(?:$|[,;\s])", prefer or "")
     return min(int(match[1]), WAIT_MAX_S) if match else 0
+
+
+def _decided(view: type[BaseModel]) -> Responses:
+    return {200: {"model": view, "description": "Decided within the time that `Prefer: wait` gave."}}
 
 
 def routers(context: Context) -> list[APIRouter]:
@@ -98,9 +104,9 @@ class _Routes:
 
 class _Catalogue(_Routes):
     def add(self, router: APIRouter) -> None:
-        router.put("/v1/modules/{module}", summary="Define a module")(self.put_module)
+        router.put("/v1/modules/{module}", responses=refusals(409), summary="Define a module")(self.put_module)
         router.get("/v1/modules", summary="The modules")(self.list_modules)
-        router.put("/v1/plans/{plan}", summary="Define a plan and its price list")(self.put_plan)
+        router.put("/v1/plans/{plan}", responses=refusals(409), summary="Define a plan and its price list")(self.put_plan)
         router.get("/v1/plans", summary="The plans and their prices (A10)")(self.list_plans)
 
     async def put_module(self, module: ModulePath, body: ModuleBody, principal: Operator) -> ModuleView:
@@ -124,9 +130,12 @@ class _Catalogue(_Routes):
 
 class _Account(_Routes):
     def add(self, router: APIRouter) -> None:
-        router.put("/billing-details", summary="Change who is billed, and how it is taxed")(self.put_details)
+        router.put("/billing-details", responses=refusals(409), summary="Change who is billed, and how it is taxed")(self.put_details)
         router.get("/billing-details", summary="Who is billed")(self.get_details)
-        router.post("/subscription", summary="Start the subscription", status_code=202, response_model=SubscriptionView)(self.start)
+        decided = _decided(SubscriptionView) | refusals(409)
+        router.post("/subscription", summary="Start the subscription", status_code=202, response_model=SubscriptionView, responses=decided)(
+            self.start
+        )
         router.get("/subscription", summary="Plan, period, licences of each module now and in the next period")(self.get)
 
     async def put_details(self, tenant: TenantId, body: BillingDetailsBody, principal: Buyer) -> BillingDetailsView:
@@ -188,9 +197,15 @@ class _Account(_Routes):
 
 class _Purchases(_Routes):
     def add(self, router: APIRouter) -> None:
-        router.post("/quotes", summary="Ask what more licences cost", status_code=201, response_model=QuoteView)(self.quote)
+        quoted = refusals(409)
+        router.post("/quotes", summary="Ask what more licences cost", status_code=201, response_model=QuoteView, responses=quoted)(
+            self.quote
+        )
         router.get("/quotes/{quote}", summary="A quote")(self.get_quote)
-        router.post("/quotes/{quote}/approve", summary="Buy what was quoted", status_code=202, response_model=OrderView)(self.approve)
+        decided = _decided(OrderView) | refusals(409)
+        router.post("/quotes/{quote}/approve", summary="Buy what was quoted", status_code=202, response_model=OrderView, responses=decided)(
+            self.approve
+        )
         router.get("/orders/{order}", summary="What became of an order")(self.get_order)
 
     async def quote(self, request: Request, tenant: TenantId, body: QuoteBody, principal: Buyer, key: IdempotencyKey = None) -> Response:

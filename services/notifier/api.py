@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from services.notifier import export, log_store
 from services.notifier.context import Context
 from services.notifier.log_store import Filter
-from shared.errors import NotFound
+from shared.errors import Invalid, NotFound
 from shared.schemas.base import to_milliseconds
 from shared.settlement import Settlement
 from shared.web import Cursor, Limit, Page, access, decode_cursor, encode_cursor
@@ -71,14 +71,16 @@ def _add_log(router: APIRouter, context: Context) -> None:
         ] = "json",
         order: Annotated[Literal["newest", "oldest"], Query(description="Of pages, by the tenant's time.")] = "newest",
     ) -> Any:
+        after = _place(cursor)
         if format != "json":
+            if after is not None:
+                raise Invalid("query.cursor", cursor, f"nothing: {format} is the whole log, without pages")
             lines = export.as_csv if format == "csv" else export.as_json_lines
             return StreamingResponse(
                 lines(context.database, tenant, wanted),
                 media_type="text/csv; charset=utf-8" if format == "csv" else "application/jsonl",
                 headers={"content-disposition": f'attachment; filename="actions.{format}"'},
             )
-        after = _place(cursor)
         async with context.database.unit_of_work(tenant) as uow:
             items = await log_store.actions(uow, tenant, wanted, after=after, limit=limit, oldest_first=order == "oldest")
         following = encode_cursor(items[-1]["at"], items[-1]["seq"]) if len(items) == limit else None

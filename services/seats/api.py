@@ -19,6 +19,7 @@ from services.seats.why import Why, explain
 from shared.errors import Invalid, NotFound, Refused, Transient
 from shared.web.app import create_app
 from shared.web.auth import OPERATOR, access
+from shared.web.openapi import refusals
 from shared.web.rest import Cursor, Limit, Moment, decode_cursor, encode_cursor
 
 AFTER_SECONDS_MAX = 10.0
@@ -65,8 +66,8 @@ class Reads:
             ("/forecast", self.forecast),
             ("/why/{user}", self.why),
         ):
-            router.get(path, dependencies=[READ])(handler)
-        router.post("/what-if", dependencies=[READ])(self.what_if)
+            router.get(path, dependencies=[READ], responses=refusals(504))(handler)
+        router.post("/what-if", dependencies=[READ], responses=refusals(504))(self.what_if)
         router.get("/settlement", dependencies=[OPERATE])(self.settlement)
         return router
 

@@ -3,10 +3,12 @@
 from shared.web.app import create_app
 from shared.web.auth import Principal, Verifier, access, authenticated, operator
 from shared.web.client import ServiceClient
-from shared.web.rest import Cursor, Limit, Page, answer, check_if_match, decode_cursor, encode_cursor, etag
+from shared.web.openapi import refusals
+from shared.web.rest import Cursor, IfMatch, Limit, Page, answer, check_if_match, decode_cursor, encode_cursor, etag
 
 __all__ = [
     "Cursor",
+    "IfMatch",
     "Limit",
     "Page",
     "Principal",
@@ -21,4 +23,5 @@ __all__ = [
     "encode_cursor",
     "etag",
     "operator",
+    "refusals",
 ]

@@ -4,11 +4,9 @@ import re
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
-from typing import Any
 
 import structlog
 from fastapi import Depends, FastAPI, Request, Response
-from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,7 +18,8 @@ from shared.observability import metrics
 from shared.observability.tracing import continued
 from shared.settings import CommonSettings
 from shared.web.auth import Verifier
-from shared.web.problems import MEDIA_TYPE, Problem, add_problem_handlers, problem, unhandled
+from shared.web.openapi import document_of
+from shared.web.problems import add_problem_handlers, problem, unhandled
 from shared.web.readable import readable
 
 log = structlog.get_logger("access")
@@ -60,7 +59,7 @@ def create_app(
     add_problem_handlers(app)
     _add_probes(app, ready)
     app.add_middleware(_Edge)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way
+    app.openapi = lambda: document_of(app)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 
 
@@ -99,6 +98,8 @@ class _Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}  # a copy: the server goes by its own, and sends the headers of the answer only
         headers = dict(scope["headers"])
         correlation = _matching(_CORRELATION, headers.get(b"x-correlation-id")) or ids.new_id()
         scope.setdefault("state", {})["correlation"] = correlation
@@ -169,21 +170,3 @@ async def _limited(request: Request, receive: Receive) -> Receive:
 def _matching(pattern: re.Pattern[str], value: bytes | None) -> str | None:
     text = (value or b"").decode("latin-1")
     return text if pattern.fullmatch(text) else None
-
-
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """FastAPI's document, with problem+json in place of its own form of errors."""
-    if app.openapi_schema is None:
-        document = get_openapi(title=app.title, version=app.version, routes=app.routes)
-        schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        schemas.pop("HTTPValidationError", None)
-        schemas.pop("ValidationError", None)
-        model = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas |= model.pop("$defs", {}) | {"Problem": model}
-        refusal = {"description": "Refused", "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
-        for path in document.get("paths", {}).values():
-            for operation in path.values():
-                operation["responses"] |= {"4XX": refusal, "5XX": refusal}
-                operation["responses"].pop("422", None)
-        app.openapi_schema = document
-    return app.openapi_schema

@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from shared import ids
 from shared.errors import Conflict, Forbidden, Invalid, NotFound, Refused, Transient, Unauthenticated
@@ -25,6 +26,7 @@ TYPE_PREFIX = "urn:seatpool:problem:"
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = "2"
 
+_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 _STATUS: Mapping[type[Refused], int] = {NotFound: 404, Forbidden: 403, Unauthenticated: 401, Invalid: 422, Conflict: 409}
 # Refusals whose status is not that of their class: names of `Refused.type`.
 _STATUS_BY_TYPE = {
@@ -36,7 +38,7 @@ _STATUS_BY_TYPE = {
     "too-many-requests": 429,
     "position-not-reached": 504,
 }
-_TITLES = {
+TITLES = {
     400: "Bad request",
     401: "Not authenticated",
     403: "Not allowed",
@@ -82,7 +84,7 @@ def status_of(error: Refused) -> int:
 def problem(request: Request, status: int, type_: str, detail: str, headers: Mapping[str, str] | None = None, **extra: object) -> Response:
     content = {
         "type": TYPE_PREFIX + type_,
-        "title": _TITLES.get(status, "Refused"),
+        "title": TITLES.get(status, "Refused"),
         "status": status,
         "detail": detail,
         "instance": request.url.path,
@@ -137,8 +139,16 @@ def _shown(error: Mapping[str, Any]) -> Any:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    name = _TITLES.get(error.status_code, "refused").lower().replace(" ", "-")
-    return problem(request, error.status_code, name, str(error.detail), error.headers)
+    name = TITLES.get(error.status_code, "refused").lower().replace(" ", "-")
+    headers = {"allow": _allowed(request)} if error.status_code == 405 else error.headers
+    return problem(request, error.status_code, name, str(error.detail), headers)
+
+
+def _allowed(request: Request) -> str:
+    """All methods of that path: each is a route of its own, and the one that refused knows only itself."""
+    routes = request.app.routes
+    found = [method for method in _METHODS if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)]
+    return ", ".join([*found, "HEAD"] if "GET" in found else found)
 
 
 async def unhandled(request: Request, error: Exception) -> Response:

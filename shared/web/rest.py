@@ -8,7 +8,7 @@ from datetime import date
 from typing import Annotated, Any, Generic, TypeVar
 
 import orjson
-from fastapi import Query, Request, Response
+from fastapi import Header, Query, Response
 from pydantic import BaseModel, BeforeValidator, Field, Strict
 
 from shared.errors import Invalid, Refused
@@ -19,6 +19,7 @@ LIMIT_DEFAULT, LIMIT_MAX = 100, 1000
 T = TypeVar("T")
 Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX, description="Items of one page at most.")]
 Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before.")]
+IfMatch = Annotated[str | None, Header(alias="If-Match", description="The ETag of what was read, or `*` for whatever is there.")]
 
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
@@ -68,9 +69,8 @@ def etag(version: int) -> str:
     return f'"{version}"'
 
 
-def check_if_match(request: Request, version: int) -> None:
+def check_if_match(given: str | None, version: int) -> None:
     """For edits: refuses (428) without If-Match, and (412) when somebody else changed it since it was read."""
-    given = request.headers.get("if-match")
     if given is None:
         raise Refused("precondition-required", "This edit needs If-Match with the ETag of what was read.")
     if given.strip() not in ("*", etag(version)):

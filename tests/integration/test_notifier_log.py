@@ -19,6 +19,7 @@ from shared.messaging import partition_of
 from shared.schemas import seats_v1, users_v1
 from shared.schemas.base import Change
 from shared.schemas.topics import SEATS_EVENTS, USERS_EVENTS
+from shared.web import encode_cursor
 from tests.support.notifier import (
     ANNA,
     NOON,
@@ -213,9 +214,9 @@ async def test_figures_settlement_pages_and_rights(notifier: Notifier) -> None:
             first = await wait_until(settled, seconds=40, what="settlement")
             assert first is not None
             assert (await settled()) == first, "the same twice, fingerprint and all"
-            figures = (await client.get("/v1/tenants/acme/figures")).json()
             await check_neighbour(notifier, context)
             assert (await settled()) == first, "what happens to another tenant is none of this one's"
+            figures = (await client.get("/v1/tenants/acme/figures")).json()
             assert {name: figures[name] for name in ("flagged", "revoked", "refused", "mails")} == {
                 "flagged": 1,
                 "revoked": 1,
@@ -230,7 +231,6 @@ async def test_figures_settlement_pages_and_rights(notifier: Notifier) -> None:
         await check_rights(context)
 
 
-async def check_pages(client: httpx.AsyncClient) -> None:
 async def check_neighbour(notifier: Notifier, context: Context) -> None:
     """Something happens to a tenant whose partition is another."""
     mine, *others = (partition_of(name.encode(), USERS_EVENTS.partitions) for name in ("acme", *map(str, range(100))))
@@ -240,6 +240,7 @@ async def check_neighbour(notifier: Notifier, context: Context) -> None:
         await wait_until(lambda consumer=consumer: consumer.at_end(neighbour), what="the neighbour's event")
 
 
+async def check_pages(client: httpx.AsyncClient) -> None:
     whole = (await client.get("/v1/tenants/acme/actions", params={"limit": 1000})).json()["items"]
     assert len(whole) == 10
     assert [a["seq"] for a in whole] == sorted((a["seq"] for a in whole), reverse=True), "newest first; all have the same time here"
@@ -254,6 +255,10 @@ async def check_neighbour(notifier: Notifier, context: Context) -> None:
     assert late.json()["items"] == []
     for params in ({"from": "yesterday"}, {"from": "2013-11-15T12:00:01"}, {"limit": 0}, {"cursor": "x"}, {"cursor": "WyJhIiwxXQ"}):
         assert (await client.get("/v1/tenants/acme/actions", params=params)).status_code == 422, params
+    for format_ in ("csv", "jsonl"):  # the whole log: a page of it is not to be had
+        for given in ("x", "WyJhIiwxXQ", encode_cursor("2013-11-15T12:00:00.000Z", 1)):
+            refused = await client.get("/v1/tenants/acme/actions", params={"format": format_, "cursor": given})
+            assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "query.cursor")
 
 
 async def check_rights(context: Context) -> None:

@@ -38,9 +38,18 @@ async def test_a_token_is_asked_for_with_a_form(bench: Bench) -> None:
     assert (wrong.status_code, wrong.json()["type"]) == (401, "urn:seatpool:problem:invalid-client")
     assert "guess" not in wrong.text
     bad = await bench.http.post("/v1/token", data=form | {"grant_type": "password", "ttl_seconds": "0"})
-    assert (bad.status_code, sorted(fields(bad.json()))) == (422, ["grant_type", "ttl_seconds"])
+    assert (bad.status_code, sorted(fields(bad.json()))) == (422, ["body.grant_type", "body.ttl_seconds"])
     assert SECRET not in bad.text
     assert (await bench.http.get("/.well-known/jwks.json")).json()["keys"][0]["crv"] == "Ed25519"
+
+
+@pytest.mark.parametrize(
+    "body", [b"client_id=\xff", b"client_id=%ff", b"&".join(b"f%d=1" % n for n in range(21)), b"client_id=a&client_id=b"]
+)
+async def test_a_form_that_cannot_be_read_is_told_what_would_be_right(bench: Bench, body: bytes) -> None:
+    answer = await bench.http.post("/v1/token", content=body, headers={"content-type": "application/x-www-form-urlencoded"})
+    assert (answer.status_code, fields(answer.json())) == (422, ["body"])
+    assert answer.json()["errors"][0]["expected"]
 
 
 # -------------------------------------------------------------------------------------------------------------- tenants

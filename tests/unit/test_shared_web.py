@@ -11,7 +11,7 @@ import httpx
 import orjson
 import pytest
 import structlog
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI
 from joserfc import jwt
 from joserfc.jwk import KeySet, OctKey, OKPKey
 from pydantic import BaseModel, Field
@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field
 from shared.clock import FixedClock
 from shared.errors import Conflict, Forbidden, Invalid, NotFound, Refused, Transient, Unauthenticated
 from shared.settings import CommonSettings
-from shared.web import Principal, ServiceClient, Verifier, access, authenticated, create_app, operator
+from shared.web import IfMatch, Principal, ServiceClient, Verifier, access, authenticated, create_app, operator, refusals
 from shared.web import check_if_match as check
 from shared.web.app import BODY_MAX
 from shared.web.problems import status_of
@@ -61,6 +61,10 @@ def make_app() -> FastAPI:
     async def things(tenant: str, principal: Annotated[Principal, Depends(access("account:read"))]) -> dict[str, str]:
         return {"tenant": tenant, "subject": principal.subject}
 
+    @app.post("/v1/tenants/{tenant}/things", dependencies=[Depends(access("account:buy"))])
+    async def add_thing(tenant: str) -> None:
+        pass
+
     @app.get("/v1/operator/things")
     async def all_things(principal: Annotated[Principal, Depends(operator())]) -> dict[str, str]:
         return {"subject": principal.subject}
@@ -80,9 +84,9 @@ def make_app() -> FastAPI:
             "bug": ZeroDivisionError("secret inside"),
         }[name]
 
-    @app.put("/v1/tenants/{tenant}/edit", dependencies=[Depends(access("account:read"))])
-    async def edit(tenant: str, request: Request) -> Any:
-        check(request, 3)
+    @app.put("/v1/tenants/{tenant}/edit", dependencies=[Depends(access("account:read"))], responses=refusals(412, 428))
+    async def edit(tenant: str, if_match: IfMatch = None) -> Any:
+        check(if_match, 3)
         return answer({"ok": True}, headers={"etag": etag(4)})
 
     return app
@@ -284,7 +288,16 @@ async def test_what_is_not_there_is_a_problem_too(client: httpx.AsyncClient, pat
 
 
 async def test_a_method_that_is_not_there_is_a_problem_too(client: httpx.AsyncClient) -> None:
-    assert_problem(await client.delete("/v1/tenants/acme/things"), 405, "method-not-allowed")
+    response = await client.delete("/v1/tenants/acme/things")
+    assert_problem(response, 405, "method-not-allowed")
+    assert response.headers["allow"] == "GET, POST, HEAD"
+
+
+async def test_the_head_of_what_can_be_read_can_be_asked_for(client: httpx.AsyncClient) -> None:
+    response = await client.head("/v1/tenants/acme/things")
+    assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
+    assert (await client.head("/v1/tenants/globex/things")).status_code == 404
+    assert (await client.head("/v1/tenants/acme/edit")).status_code == 405
 
 
 async def _chunks(count: int) -> AsyncIterator[bytes]:
@@ -354,8 +367,14 @@ def test_a_forged_cursor_is_refused(cursor: str) -> None:
 async def test_the_document_tells_of_security_and_problems(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     operation = document["paths"]["/v1/tenants/{tenant}/things"]["get"]
-    assert operation["security"] == [{"access token": []}]
-    assert operation["responses"]["4XX"]["content"].keys() == {"application/problem+json"}
+    assert operation["security"] == [{"access token": ["account:read"]}]
+    assert [*operation["responses"]] == ["200", "401", "403", "404", "422", "500", "503"]
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    assert all(operation["responses"][status]["content"] == problem for status in operation["responses"] if status != "200")
+    assert {"400", "413"} < document["paths"]["/v1/tenants/{tenant}/orders"]["post"]["responses"].keys()
+    edit = document["paths"]["/v1/tenants/{tenant}/edit"]["put"]
+    assert {"412", "428"} < edit["responses"].keys()
+    assert "If-Match" in [parameter["name"] for parameter in edit["parameters"]]
     assert document["components"]["securitySchemes"]["access token"]["scheme"] == "bearer"
     assert "HTTPValidationError" not in document["components"]["schemas"]
 

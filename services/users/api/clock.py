@@ -11,7 +11,7 @@ from services.users.store import tenants as store
 from services.users.store.tenants import TenantRow
 from shared.errors import NotFound
 from shared.schemas.base import Instant
-from shared.web import Principal, access, answer
+from shared.web import Principal, access, answer, refusals
 
 router = APIRouter(prefix="/v1/tenants/{tenant}/clock", tags=["clock"])
 
@@ -32,7 +32,7 @@ def _view(row: TenantRow, context: Context) -> ClockView:
     return ClockView(clock=row.clock, now=now_of(row, context.clock), state=state, to=row.advancing_to)
 
 
-@router.post("", status_code=202, response_model=ClockView, summary="Advance a test clock")
+@router.post("", status_code=202, response_model=ClockView, responses=refusals(409), summary="Advance a test clock")
 async def advance(
     tenant: TenantId, body: Advance, context: InContext, principal: Annotated[Principal, Depends(access("operator"))]
 ) -> Response:

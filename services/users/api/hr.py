@@ -12,7 +12,7 @@ from services.users.store import tenants as store
 from shared import ids
 from shared.errors import Invalid
 from shared.schemas.hr_v1 import HrFact, PersonChanged, PersonHired, PersonLeft
-from shared.web import Principal, access, answer
+from shared.web import Principal, access, answer, refusals
 from shared.web.idempotency import IdempotencyKey, idempotent
 from shared.web.readable import faults
 
@@ -44,7 +44,7 @@ class Taken(BaseModel):
     rejected: list[Rejected]
 
 
-@router.post("", status_code=202, response_model=Taken, summary="Hand in HR facts")
+@router.post("", status_code=202, response_model=Taken, responses=refusals(409), summary="Hand in HR facts")
 async def take_events(
     tenant: TenantId,
     body: HrEvents,

@@ -18,7 +18,7 @@ from shared import ids
 from shared.database import UnitOfWork
 from shared.errors import Conflict, NotFound
 from shared.schemas.base import Id, Instant, ModuleName, Text
-from shared.web import Cursor, Limit, Page, Principal, access, answer, check_if_match, decode_cursor, encode_cursor, etag
+from shared.web import Cursor, IfMatch, Limit, Page, Principal, access, answer, check_if_match, decode_cursor, encode_cursor, etag, refusals
 from shared.web.idempotency import IdempotencyKey, idempotent
 from shared.web.rest import LIMIT_DEFAULT, Day, Flag
 
@@ -163,7 +163,7 @@ async def _answer(tenant: Tenant, uow: UnitOfWork, person: Person, status: int =
     return answer(_view(person, rows[person.user]), status, {"etag": etag(person.version)} | location)
 
 
-@router.post("", status_code=201, response_model=PersonView, summary="Add a person")
+@router.post("", status_code=201, response_model=PersonView, responses=refusals(409), summary="Add a person")
 async def create_person(
     tenant: TenantId,
     body: NewPerson,
@@ -218,14 +218,14 @@ async def show_person(tenant: TenantId, user: UserId, context: InContext) -> Res
         return await _answer(found, uow, person)
 
 
-@router.patch("/{user}", response_model=PersonView, summary="Change a person (If-Match)")
+@router.patch("/{user}", response_model=PersonView, responses=refusals(409, 412, 428), summary="Change a person (If-Match)")
 async def change_person(
     tenant: TenantId,
     user: UserId,
     body: PersonPatch,
-    request: Request,
     context: InContext,
     principal: Annotated[Principal, Depends(access("users:manage"))],
+    if_match: IfMatch = None,
 ) -> Response:
     """Whatever ends the need (`may_log_in` false, `status` left, another kind) releases the seats at once. A later fact of the upstream
     source about the same field goes before what is set here."""
@@ -235,12 +235,12 @@ async def change_person(
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_write(tenant, uow)
         before = await _locked(found, uow, user)
-        check_if_match(request, before.version)
+        check_if_match(if_match, before.version)
         person = await editing.change(found, uow, before, given, cause_of(principal))
         return await _answer(found, uow, person)
 
 
-@router.post("/{user}/reactivate", status_code=202, response_model=PersonView, summary="Reactivate a person")
+@router.post("/{user}/reactivate", status_code=202, response_model=PersonView, responses=refusals(409), summary="Reactivate a person")
 async def reactivate_person(
     tenant: TenantId,
     user: UserId,

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Response
 from pydantic import BaseModel, Field
 
 from services.users import configuration
@@ -11,7 +11,7 @@ from services.users.store import tenants as store
 from services.users.store.tenants import ProfileRow
 from shared.errors import Invalid
 from shared.schemas.base import Id, ModuleName, Text
-from shared.web import Page, Principal, access, answer, check_if_match, etag
+from shared.web import IfMatch, Page, Principal, access, answer, check_if_match, etag, refusals
 from shared.web.rest import Flag
 
 router = APIRouter(prefix="/v1/tenants/{tenant}", tags=["profiles"])
@@ -38,22 +38,22 @@ def _view(row: ProfileRow) -> ProfileView:
     return ProfileView(profile=row.profile, name=row.name, modules=list(row.modules), partial=row.partial, version=row.version)
 
 
-@router.put("/profiles/{profile}", response_model=ProfileView, summary="Define or replace a profile")
+@router.put("/profiles/{profile}", response_model=ProfileView, responses=refusals(409, 412), summary="Define or replace a profile")
 async def put_profile(
     tenant: TenantId,
     profile: Annotated[Id, Path()],
     body: ProfileBody,
-    request: Request,
     context: InContext,
     principal: Annotated[Principal, Depends(access("users:manage"))],
+    if_match: IfMatch = None,
 ) -> Response:
     """Who has it is reviewed soon after. `If-Match` is checked when it is given."""
     wanted = ProfileRow(profile, body.name, tuple(sorted(set(body.modules))), body.partial, 0)
     async with context.database.unit_of_work(tenant) as uow:
         row = await configuration.lock(tenant, uow)
-        if "if-match" in request.headers:
+        if if_match is not None:
             known = await store.profiles(tenant, uow.connection, profile)
-            check_if_match(request, known[0].version if known else 0)
+            check_if_match(if_match, known[0].version if known else 0)
         stored = await configuration.put_profile(tenant, uow, row, wanted, actor_of(principal), now_of(row, context.clock))
     context.chores.wake()
     return answer(_view(stored), headers={"etag": etag(stored.version)})
@@ -70,7 +70,7 @@ async def list_profiles(tenant: TenantId, context: InContext) -> Page[ProfileVie
 Department = Annotated[Text, Field(min_length=1)]
 
 
-@router.put("/department-mapping", summary="Which department has which profile: the whole mapping, null for none")
+@router.put("/department-mapping", responses=refusals(409), summary="Which department has which profile: the whole mapping, null for none")
 async def put_mapping(
     tenant: TenantId,
     body: Annotated[dict[Department, Id | None], Field(max_length=DEPARTMENTS_MAX)],

@@ -12,7 +12,7 @@ from services.users.store.reviews import ReviewKind
 from shared.errors import NotFound
 from shared.schemas.base import Id
 from shared.settlement import Settlement
-from shared.web import Principal, access, operator
+from shared.web import Principal, access, operator, refusals
 
 router = APIRouter(prefix="/v1", tags=["state"])
 
@@ -37,7 +37,12 @@ class Republish(Body):
     tenant: Id | None = None
 
 
-@router.post("/operator/republish", status_code=202, summary="Publish tenants and people again, for a reader that was rebuilt")
+@router.post(
+    "/operator/republish",
+    status_code=202,
+    responses=refusals(404),
+    summary="Publish tenants and people again, for a reader that was rebuilt",
+)
 async def republish(body: Republish, context: InContext, principal: Annotated[Principal, Depends(operator())]) -> dict[str, int]:
     """All tenants, or one. Readers send no mail for what is published again."""
     cause = reviews.cause_of(actor_of(principal), None)

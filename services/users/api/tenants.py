@@ -15,7 +15,21 @@ from services.users.store.tenants import TenantRow
 from shared import ids
 from shared.errors import Conflict, Invalid, NotFound
 from shared.schemas.base import Id, Instant, Text
-from shared.web import Cursor, Limit, Page, Principal, access, answer, check_if_match, decode_cursor, encode_cursor, etag, operator
+from shared.web import (
+    Cursor,
+    IfMatch,
+    Limit,
+    Page,
+    Principal,
+    access,
+    answer,
+    check_if_match,
+    decode_cursor,
+    encode_cursor,
+    etag,
+    operator,
+    refusals,
+)
 from shared.web.idempotency import IdempotencyKey, idempotent
 from shared.web.rest import LIMIT_DEFAULT, Flag
 
@@ -91,7 +105,7 @@ def _view(row: TenantRow, context: Context) -> TenantView:
     )
 
 
-@router.post("/tenants", status_code=201, response_model=TenantView, summary="A new tenant")
+@router.post("/tenants", status_code=201, response_model=TenantView, responses=refusals(409), summary="A new tenant")
 async def create_tenant(
     body: NewTenant, request: Request, context: InContext, principal: Annotated[Principal, Depends(operator())], key: IdempotencyKey = None
 ) -> Response:
@@ -142,13 +156,17 @@ async def show_tenant(tenant: TenantId, context: InContext) -> Response:
     return answer(_view(row, context), headers={"etag": etag(row.version)})
 
 
-@router.patch("/tenants/{tenant}", response_model=TenantView, summary="Change a tenant (If-Match)")
+@router.patch("/tenants/{tenant}", response_model=TenantView, responses=refusals(409, 412, 428), summary="Change a tenant (If-Match)")
 async def change_tenant(
-    tenant: TenantId, body: TenantPatch, request: Request, context: InContext, principal: Annotated[Principal, Depends(access("operator"))]
+    tenant: TenantId,
+    body: TenantPatch,
+    context: InContext,
+    principal: Annotated[Principal, Depends(access("operator"))],
+    if_match: IfMatch = None,
 ) -> Response:
     async with context.database.unit_of_work(tenant) as uow:
         before = await configuration.lock(tenant, uow)
-        check_if_match(request, before.version)
+        check_if_match(if_match, before.version)
         after = replace(before, **{name: value for name, value in body.model_dump(exclude_unset=True).items() if value is not None})
         after = await configuration.change_tenant(tenant, uow, before, after, actor_of(principal), now_of(before, context.clock))
     context.chores.wake()

@@ -1,5 +1,6 @@
 """Access tokens and the keys that verify them. Open to all: they are where access begins."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
@@ -8,11 +9,13 @@ from pydantic import BaseModel, Field, ValidationError
 
 from services.users.api.context import Body, InContext
 from services.users.tokens import TTL_MAX_S, Grant
-from shared.errors import Invalid
+from shared.errors import Refused
 from shared.schemas.base import Id
-from shared.web import answer
+from shared.web import answer, refusals
 
 router = APIRouter(tags=["access"])
+
+FIELDS_MAX = 20
 
 
 class TokenForm(Body):
@@ -36,7 +39,9 @@ class Token(BaseModel):
 _FORM = {"requestBody": {"required": True, "content": {"application/x-www-form-urlencoded": {"schema": TokenForm.model_json_schema()}}}}
 
 
-@router.post("/v1/token", response_model=Token, openapi_extra=_FORM, summary="An access token for a client's credentials")
+@router.post(
+    "/v1/token", response_model=Token, openapi_extra=_FORM, responses=refusals(401), summary="An access token for a client's credentials"
+)
 async def make_token(request: Request, context: InContext) -> Response:
     form = _parse(await request.body())
     scope = tuple(form.scope.split()) if form.scope is not None else None
@@ -46,21 +51,23 @@ async def make_token(request: Request, context: InContext) -> Response:
 
 
 def _parse(body: bytes) -> TokenForm:
-    """Raises Invalid naming every wrong field, and no field's value: one of them is a secret."""
+    """Raises Refused naming every wrong field, and no field's value: one of them is a secret."""
     try:
-        return TokenForm.model_validate(dict(parse_qsl(body.decode(), max_num_fields=20)))
+        pairs = parse_qsl(body.decode(), max_num_fields=FIELDS_MAX, errors="strict")
+        form = dict(pairs)
+        if len(form) < len(pairs):
+            raise _invalid({"body": "each field once"})
+        return TokenForm.model_validate(form)
     except ValidationError as error:
-        errors = [{"field": ".".join(map(str, e["loc"])), "value": None, "expected": e["msg"]} for e in error.errors()]
-        fields = ", ".join(str(e["field"]) for e in errors)
-        raise _invalid(f"Not valid: {fields}.", errors) from None
-    except ValueError as error:
-        raise _invalid(f"The form cannot be read: {error}.", []) from None
+        raise _invalid({".".join(map(str, ("body", *e["loc"]))): e["msg"] for e in error.errors()}) from None
+    except ValueError:
+        raise _invalid({"body": f"a form (application/x-www-form-urlencoded) of UTF-8 text with at most {FIELDS_MAX} fields"}) from None
 
 
-def _invalid(detail: str, errors: list[dict[str, Any]]) -> Invalid:
-    refusal = Invalid("body", None, detail)
-    refusal.detail, refusal.extra = detail, {"errors": errors}
-    return refusal
+def _invalid(expected: Mapping[str, str]) -> Refused:
+    """By field."""
+    errors = [{"field": field, "value": None, "expected": words} for field, words in expected.items()]
+    return Refused("invalid", f"Not valid: {', '.join(expected)}.", errors=errors)
 
 
 @router.get("/.well-known/jwks.json", summary="The public keys that access tokens are verified with")

@@ -1,0 +1,54 @@
+"""FastAPI's document with what it cannot know: the refusals of each route, as problem+json under the statuses that it really gives."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from shared.web.problems import MEDIA_TYPE, TITLES, Problem
+
+Responses = dict[int | str, dict[str, Any]]
+
+
+def refusals(*statuses: int) -> Responses:
+    """For `responses=` of a route: what its own rules refuse with. What follows from tokens, bodies and parameters is added for all."""
+    return {status: {"description": TITLES[status]} for status in statuses}
+
+
+def document_of(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        document = get_openapi(title=app.title, version=app.version, routes=app.routes)
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas.pop("HTTPValidationError", None)
+        schemas.pop("ValidationError", None)
+        model = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= model.pop("$defs", {}) | {"Problem": model}
+        for path, operations in document.get("paths", {}).items():
+            for operation in operations.values():
+                _name_refusals(path, operation)
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _name_refusals(path: str, operation: dict[str, Any]) -> None:
+    responses = operation["responses"]
+    for status in {*map(int, responses), *_of_every_route(path, operation)}:
+        if status >= 400:
+            content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+            responses[str(status)] = {"description": TITLES[status], "content": content}
+    operation["responses"] = dict(sorted(responses.items()))
+
+
+def _of_every_route(path: str, operation: dict[str, Any]) -> Iterator[int]:
+    """422: queries and paths are checked for what nobody can keep, whatever they are called. 503: keys or database are away."""
+    yield from (422, 500)
+    security = operation.get("security", [])
+    if security:
+        yield from (401, 503)
+    if any(right for scheme in security for right in scheme.values()):
+        yield 403
+    if "{tenant}" in path:
+        yield 404
+    if "requestBody" in operation:
+        yield from (400, 413)
