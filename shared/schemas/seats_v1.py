@@ -134,7 +134,7 @@ class Position(Payload):
 
 
 class Policies(Payload):
-    """Of a pool (rules.md, Policies). What is not given keeps its value; at `open_pool`, its default."""
+    """Of a pool (rules.md, Policies). What is not given, or null, keeps its value; at `open_pool`, its default."""
 
     over_limit: str | None = None  # OverLimit, default flag
     flag_cap: int | None = None  # flagged at most at once; none by default
@@ -186,8 +186,11 @@ class OpenPool(Numbered):
 
 
 class SetPolicy(Numbered):
+    """`unset`: policies that the pool is to be without again, of `flag_cap`, `expand_cap` and `warn_at` (null only leaves them alone)."""
+
     module: ModuleName
     policies: Policies
+    unset: tuple[str, ...] = ()
 
 
 class ClosePool(Numbered):

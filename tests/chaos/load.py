@@ -211,7 +211,10 @@ class Load:
         return self._numbered(tenant, seats.ScheduleReduction, items=items, expected=self._known.expected(tenant.name, module))
 
     def _set_policy(self, tenant: _Tenant) -> Sent:
-        return self._numbered(tenant, seats.SetPolicy, module=self._random.choice(MODULES), policies=self._policies())
+        policies = self._policies()
+        unset = [field for field in ("flag_cap", "expand_cap", "warn_at") if getattr(policies, field) is None]
+        chosen = tuple(self._random.sample(unset, self._random.randint(0, len(unset))))
+        return self._numbered(tenant, seats.SetPolicy, module=self._random.choice(MODULES), policies=policies, unset=chosen)
 
     def _close(self, tenant: _Tenant) -> Sent:
         module, at = self._random.choice(MODULES[1:]), self._random.choice(["now", "period_end"])

@@ -352,11 +352,17 @@ class Naive:
     def set_policy(self, c: Command) -> None:
         if c["module"] not in self.pools:
             self.reject("unknown_module", "module")
-        elif not self.bad_policy(c["policies"]):
+        elif self.bad_policy(c["policies"]):
+            pass
+        elif any(field not in ("flag_cap", "expand_cap", "warn_at") or field in c["policies"] for field in c["unset"]):
+            self.reject("invalid_policy", "unset")
+        else:
             pool = self.pools[c["module"]]
-            if "warn_at" in c["policies"] and c["policies"]["warn_at"] != pool["warn_at"]:
+            if ("warn_at" in c["policies"] or "warn_at" in c["unset"]) and c["policies"].get("warn_at") != pool["warn_at"]:
                 pool |= {"warned": False, "free_since": None}
             pool |= c["policies"]
+            for field in c["unset"]:
+                pool[field] = None
             self.answer("policy_changed", "policy_set", module=c["module"])
 
     def close_pool(self, c: Command) -> None:

@@ -88,8 +88,9 @@ class World:
         opened = seats_v1.Policies(**policies)
         return self.send(seats_v1.OpenPool(number=self.number(INVOICING), module=module, base=base, licences=licences, policies=opened))
 
-    def policy(self, module: str, **policies: Any) -> list[str]:
-        return self.send(seats_v1.SetPolicy(number=self.number(INVOICING), module=module, policies=seats_v1.Policies(**policies)))
+    def policy(self, module: str, *unset: str, **policies: Any) -> list[str]:
+        given = seats_v1.Policies(**policies)
+        return self.send(seats_v1.SetPolicy(number=self.number(INVOICING), module=module, policies=given, unset=unset))
 
     def close(self, module: str, at: str = "now") -> list[str]:
         return self.send(seats_v1.ClosePool(number=self.number(INVOICING), module=module, at=at))

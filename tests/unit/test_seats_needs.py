@@ -280,6 +280,21 @@ def test_a_policy_change_is_for_what_comes() -> None:
     assert world.need("ben", "docs", priority=1) == ["seats_queued ben: docs=waiting"]
 
 
+def test_T5_M12_a_cap_can_be_unset_and_what_is_not_given_keeps_its_value() -> None:
+    world = World()
+    world.pool("time", 1, flag_cap=0, warn_at="0", grace="P2D")
+    world.need("ada", "time")
+    assert world.need("ben", "time") == ["seats_refused ben: time=refused/flag_cap"]
+    assert world.policy("time", "flag_cap", grace=None) == ["policy_changed time (policy_set)"]
+    shown = world.event("policy_changed")["policies"]
+    assert ("flag_cap" in shown, shown["grace"], shown["warn_at"]) == (False, "P2D", "0")
+    assert world.need("ben", "time") == ["seats_assigned ben: time=flagged/over_limit"]
+    world.policy("time", over_limit="expand", expand_cap=1)
+    assert world.need("cid", "time") == ["seats_refused cid: time=refused/expand_cap"]
+    world.policy("time", "expand_cap", "warn_at")
+    assert world.need("cid", "time")[0] == "seats_assigned cid: time=active/expanded"
+
+
 def test_a_policy_change_leaves_the_deadlines() -> None:
     world = company(time=1)
     world.need("ada", "time")

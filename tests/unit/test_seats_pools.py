@@ -393,6 +393,14 @@ def test_bad_input_policies(policy: dict[str, object]) -> None:
     assert world.event("command_rejected")["field"] == f"policies.{next(iter(policy))}"
 
 
+@pytest.mark.parametrize("field", ["grace", "over_limit", "other"])
+def test_bad_input_unset(field: str) -> None:
+    world = company(4)
+    assert world.policy("docs", field) == ["command_rejected (invalid_policy)"]
+    assert world.policy("docs", "flag_cap", flag_cap=1) == ["command_rejected (invalid_policy)"]
+    assert world.event("command_rejected")["field"] == "unset"
+
+
 def test_bad_input_dates_and_words() -> None:
     world = company(4)
     assert world.close("docs", "tomorrow") == ["command_rejected (invalid_value)"]

@@ -127,7 +127,7 @@ def _pool_opened(tenant: Tenant, body: Body, seq: int) -> None:
 
 
 def _policy_changed(tenant: Tenant, body: Body, seq: int) -> None:
-    given = {field: value for field in FIELDS if (value := body["policies"].get(field)) is not None}
+    given = {field: body["policies"].get(field) for field in FIELDS}  # all of them: what is not there is unset
     tenant.put_pool(body["module"], merged(tenant.pools[body["module"]].row, given))
 
 

@@ -1,12 +1,14 @@
 """A pool's policies: checked, merged, shown (rules.md, Policies)."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from services.seats.domain.rows import LICENCES_MAX, PoolRow, duration_ms
 from shared.schemas.seats_v1 import OverLimit, Policies, Reason, ReduceBelowUse
 
 FIELDS = ("over_limit", "flag_cap", "expand_cap", "grace", "reduce_below_use", "warn_at", "terminate_reduces_pool", "reduce_at")
+UNSETTABLE = ("flag_cap", "expand_cap", "warn_at")  # the others always have a value
 _MARK = re.compile(r"[1-9][0-9]?%|100%|(0|[1-9][0-9]{0,7})", re.ASCII)
 _WORDS = {
     "over_limit": [str(word) for word in OverLimit],
@@ -30,6 +32,16 @@ def wrong_policy(policies: Policies) -> tuple[Reason, str, str, str] | None:
         return Reason.INVALID_DURATION, "policies.grace", policies.grace, expected
     if policies.warn_at is not None and _MARK.fullmatch(policies.warn_at) is None:
         return Reason.INVALID_POLICY, "policies.warn_at", policies.warn_at, "a share of the licences in use (90%) or licences left (5)"
+    return None
+
+
+def wrong_unset(unset: Sequence[str], policies: Policies) -> tuple[Reason, str, str, str] | None:
+    """As `wrong_policy`, of the policies that the pool is to be without."""
+    for field in unset:
+        if field not in UNSETTABLE:
+            return Reason.INVALID_POLICY, "unset", field, "one of " + ", ".join(UNSETTABLE)
+        if getattr(policies, field) is not None:
+            return Reason.INVALID_POLICY, "unset", field, "a policy that is not set by the same command"
     return None
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from services.seats.domain.policies import given_in, merged, shown, wrong_policy
+from services.seats.domain.policies import given_in, merged, shown, wrong_policy, wrong_unset
 from services.seats.domain.rows import (
     DAY_MS,
     INSTANT_MAX,
@@ -99,10 +99,10 @@ def set_policy(work: Work, payload: SetPolicy) -> None:
     pool = work.tenant.pools.get(payload.module)
     if pool is None:
         return reject(work, unknown_module(payload.module))
-    wrong = wrong_policy(payload.policies)
+    wrong = wrong_policy(payload.policies) or wrong_unset(payload.unset, payload.policies)
     if wrong is not None:
         return reject(work, Wrong(*wrong))
-    row = merged(pool.row, given_in(payload.policies))
+    row = merged(pool.row, given_in(payload.policies) | dict.fromkeys(payload.unset))
     work.tenant.put_pool(payload.module, row)
     work.answer("policy_changed", Reason.POLICY_SET, (payload.module,), module=payload.module, policies=shown(row))
     return None
