@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -32,6 +32,7 @@ POLL_S = 1.0  # for rows whose notification was lost with a connection
 LOCK_POLL_S = 1.0
 ACK_TIMEOUT_S = 60
 PRUNE_EVERY_S = 3600
+COUNT_EVERY_S = 10
 RETRY_MAX_S = 5.0
 
 _TOPICS = {topic.name: topic for topic in TOPICS}
@@ -57,7 +58,8 @@ class Relay:
         async with asyncio.TaskGroup() as group:
             for number in range(self._ranges):
                 group.create_task(self._keep_range(number), name=f"relay {number}")
-            group.create_task(self._keep_pruning(), name="prune")
+            group.create_task(self._every(PRUNE_EVERY_S, lambda: prune(self._database)), name="prune")
+            group.create_task(self._every(COUNT_EVERY_S, self._count), name="count")
 
     async def _keep_range(self, number: int) -> None:
         while True:
@@ -85,7 +87,6 @@ class Relay:
                 while True:
                     wake.clear()
                     rows = await connection.fetch(_READ, low, high, ROUND_MAX)
-                    metrics.OUTBOX_WAITING.set(len(rows))
                     if rows:
                         sent = await self._send(producer, rows)
                         await connection.execute(_DELETE, sent)
@@ -151,13 +152,19 @@ class Relay:
             metrics.SENT.labels(name).inc(count)
         return ids
 
-    async def _keep_pruning(self) -> None:
+    async def _count(self) -> None:
+        """Apart from the rounds: a relay that has no broker looks at no rows, and then it counts most."""
+        async with self._database.unit_of_work(None) as uow:
+            metrics.OUTBOX_WAITING.set((await uow.connection.exec_driver_sql("SELECT count(*) FROM outbox")).scalar_one())
+
+    @staticmethod
+    async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
         while True:
             try:
-                await prune(self._database)
+                await work()
             except Transient as error:
-                log.warning("prune-failed", error=str(error))
-            await asyncio.sleep(PRUNE_EVERY_S)
+                log.warning("relay-failed-for-the-moment", error=str(error))
+            await asyncio.sleep(seconds)
 
 
 async def _wait(event: asyncio.Event, timeout_s: float) -> None:

@@ -15,5 +15,5 @@ BATCH_SECONDS = Histogram(
 LAG = Gauge("seatpool_consumer_lag_messages", "Messages not yet read", ["group", "topic", "partition"])
 SENT = Counter("seatpool_outbox_sent", "Outbox rows acknowledged by the broker", ["topic"])
 SEND_FAILED = Counter("seatpool_outbox_failed", "Rounds of the relay that failed and are repeated")
-OUTBOX_WAITING = Gauge("seatpool_outbox_waiting_rows", "Rows seen by the relay's last look")
+OUTBOX_WAITING = Gauge("seatpool_outbox_waiting_rows", "Rows that the broker has not acknowledged")
 REQUEST_SECONDS = Histogram("seatpool_http_request_seconds", "Time of one request", ["method", "route", "status"])

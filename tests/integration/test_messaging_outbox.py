@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaTimeoutError
+from prometheus_client import REGISTRY
 
 from shared.database import Database
 from shared.kafka import make_reader
 from shared.messaging import Relay, unsent
 from shared.messaging import relay as relay_module
+from shared.observability import metrics
 from shared.schemas import registry, topics
 from shared.schemas.hr_v1 import PersonLeft
 from tests.support.messaging import NOON, Rig, envelope_of, left, rows
@@ -158,6 +160,17 @@ async def test_a_message_as_large_as_a_topic_takes_is_sent(rig: Rig) -> None:
     async with rig.running(rig.relay()):
         records = await read_all(rig, 4)
     assert [len(record.value) // 100_000 for record in records] == [0, 10, 6, 0]
+
+
+async def test_what_waits_is_counted_while_there_is_no_broker(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The alert on it says that the broker is away: it must not need one."""
+    monkeypatch.setattr(relay_module, "COUNT_EVERY_S", 0.05)
+    metrics.OUTBOX_WAITING.set(0)
+    for who_left in ("p1", "p2", "p3"):
+        await publish(rig.database, who_left)
+    nobody = rig.kafka.model_copy(update={"kafka_bootstrap": "127.0.0.1:1"})
+    async with rig.running(Relay(database=rig.database, kafka=nobody)):
+        await wait_until(lambda: REGISTRY.get_sample_value("seatpool_outbox_waiting_rows") == 3, what="the count")
 
 
 async def test_each_range_of_keys_has_one_relay(rig: Rig) -> None:
