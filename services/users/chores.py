@@ -73,7 +73,7 @@ class Chores:
 
     async def _look_for_due(self) -> None:
         async with self._database.unit_of_work(None) as uow:
-            tenants = await tenants_store.with_due_work(uow.connection)
+            tenants = await tenants_store.with_due_work(uow.connection, self._tenants.clock.now())
         for tenant in tenants:
             while await self.due_chunk(tenant):
                 pass
@@ -95,13 +95,7 @@ class Chores:
                 return False
             due = await people_store.lock_due(tenant, uow.connection, found.today, CHUNK)
             facts = await people_store.facts(tenant, uow.connection, [person.user for person in due]) if due else {}
-            for before in due:
-                after = rules.as_of(before, facts[before.user], found)
-                newest = max(
-                    (fact for fact in facts[before.user] if fact.effective_date <= found.today), key=lambda f: f.order, default=None
-                )
-                cause = Cause(DUE_ACTOR, fact=newest.type if newest else None)
-                await people.save(found, uow, rules.revise(before, after, at=found.now, cause=cause), None)
+            await people.save_all(found, uow, [_after_time(found, before, facts[before.user]) for before in due], None)
             return bool(due)
 
     async def review_chunk(self, tenant: str | None) -> bool:

@@ -19,16 +19,16 @@ class Tenants:
     """Settings are kept by their version; the tenant's row is read, and locked, once for each transaction."""
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+        self.clock = clock
         self._settings: dict[str, tuple[int, domain.Settings]] = {}
-        self._locked: WeakKeyDictionary[UnitOfWork, dict[str, Tenant]] = WeakKeyDictionary()
+        self._locked: WeakKeyDictionary[UnitOfWork, tuple[int, dict[str, Tenant]]] = WeakKeyDictionary()
         self._allowed: WeakKeyDictionary[UnitOfWork, set[tuple[str, str]]] = WeakKeyDictionary()
 
     async def load(self, tenant: str, uow: UnitOfWork) -> Tenant | None:
         """The tenant, its row locked shared until the transaction ends: whoever changes the settings waits for what is worked out from the
         old ones, so that the review that follows the change finds it (migration 0001). Nobody takes this lock's exclusive form while
         holding or awaiting a person's row, so it may be taken after one."""
-        known = self._locked.setdefault(uow, {})
+        known = self._known(uow)
         if tenant not in known:
             found = await self._read(tenant, uow, "FOR SHARE OF t")
             if found is None:
@@ -38,7 +38,7 @@ class Tenants:
 
     async def peek(self, tenant: str, uow: UnitOfWork) -> Tenant | None:
         """The tenant without any lock: for its time, or for reading."""
-        return self._locked.get(uow, {}).get(tenant) or await self._read(tenant, uow, "")
+        return self._known(uow).get(tenant) or await self._read(tenant, uow, "")
 
     async def for_write(self, tenant: str, uow: UnitOfWork) -> Tenant:
         """For a write that comes by REST. Raises NotFound, and Conflict while the tenant's test clock is advancing: the lock keeps an
@@ -65,9 +65,11 @@ class Tenants:
             allowed.add((tenant, source))
         return True
 
-    def forget(self, uow: UnitOfWork) -> None:
-        """After a rollback to a savepoint, which releases the locks taken since."""
-        self._locked.pop(uow, None)
+    def _known(self, uow: UnitOfWork) -> dict[str, Tenant]:
+        """Those whose lock this transaction holds: a rollback to a savepoint may have released any."""
+        if uow not in self._locked or self._locked[uow][0] != uow.rollbacks:
+            self._locked[uow] = (uow.rollbacks, {})
+        return self._locked[uow][1]
 
     async def _read(self, tenant: str, uow: UnitOfWork, lock: str) -> Tenant | None:
         row = await store.get(tenant, uow.connection, lock)
@@ -76,7 +78,7 @@ class Tenants:
         return Tenant(
             tenant=tenant,
             zone=ZoneInfo(row.time_zone),
-            now=row.at if row.at is not None else self._clock.now(),
+            now=row.at if row.at is not None else self.clock.now(),
             settings=await self._settings_of(row, uow),
             config_version=row.config_version,
             advancing_to=row.advancing_to,

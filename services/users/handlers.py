@@ -90,15 +90,11 @@ class Handlers:
     async def on_fact(self, uow: UnitOfWork, message: Message) -> None:
         payload, envelope = message.payload, message.envelope
         assert isinstance(payload, hr_v1.HrFact)
-        try:
-            if not await self._tenants.is_allowed(_tenant_of(message), uow, envelope.source):
-                raise Poison("source", f"{envelope.source!r} is not on the allow-list for tenant {envelope.tenant!r}")
-            if problem := domain.problem_of(payload):
-                raise Poison("rule", problem)
-            await self._load(message, uow)
-        except BaseException:
-            self._tenants.forget(uow)
-            raise
+        if not await self._tenants.is_allowed(_tenant_of(message), uow, envelope.source):
+            raise Poison("source", f"{envelope.source!r} is not on the allow-list for tenant {envelope.tenant!r}")
+        if problem := domain.problem_of(payload):
+            raise Poison("rule", problem)
+        await self._load(message, uow)
         fact = domain.fact_of(payload, envelope.id)
         cause = Cause(rules.source_actor(envelope.source), fact=fact.type)
         uow.gather(self._take_facts, _Of(_tenant_of(message), Said(envelope.source, payload.external_id, fact, cause, envelope)))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 import structlog
 from prometheus_client import Counter
@@ -52,7 +53,7 @@ async def take_facts(tenant: Tenant, uow: UnitOfWork, said: Sequence[Said]) -> N
         new_facts.append((user, each.fact, each.source))
         before = people.get(user) or Person(user, each.source, each.external_id, created_at=tenant.now)
         revision = rules.revise(before, rules.as_of(before, of_person, tenant), at=tenant.now, cause=each.cause)
-        people[user] = _numbered(tenant, uow, revision, each.envelope)
+        people[user] = _published(tenant, uow, revision, each.envelope)
         if revision.changed or user not in known:
             changed[user] = None
     added = [people[user] for user in changed if user not in known]
@@ -67,7 +68,7 @@ async def add_person(tenant: Tenant, uow: UnitOfWork, unknown: Person, fact: Fac
     if await store.lock(tenant.tenant, uow.connection, unknown.user, tenant.today) is not None:
         return None
     revision = rules.revise(unknown, rules.as_of(unknown, [fact], tenant), at=tenant.now, cause=cause)
-    added = _numbered(tenant, uow, revision, None)
+    added = _published(tenant, uow, revision, None)
     if await store.insert(tenant.tenant, uow.connection, [added]) != 1:
         raise Transient("the person was added by another transaction meanwhile")
     await store.add_facts(tenant.tenant, uow.connection, [(added.user, fact, added.source)])
@@ -82,37 +83,19 @@ async def save(tenant: Tenant, uow: UnitOfWork, revision: Revision, envelope: En
 
 async def save_all(tenant: Tenant, uow: UnitOfWork, revisions: Sequence[Revision], envelope: Envelope | None) -> list[Person]:
     """The same for many, published in this order. Call under their locks."""
-    people = [_numbered(tenant, uow, revision, envelope) for revision in revisions]
+    people = [_published(tenant, uow, revision, envelope) for revision in revisions]
     changed = [person for person, revision in zip(people, revisions, strict=True) if revision.changed]
     await store.update(tenant.tenant, uow.connection, changed)
     return people
 
 
-def _numbered(tenant: Tenant, uow: UnitOfWork, revision: Revision, envelope: Envelope | None) -> Person:
+def _published(tenant: Tenant, uow: UnitOfWork, revision: Revision, envelope: Envelope | None) -> Person:
     """Publishes what there is to publish; returns the person with the id of the command."""
-    person = _with_command(revision)
-    _publish(tenant, uow, replace(revision, person=person), envelope)
-    return person
-
-
-def _with_command(revision: Revision) -> Person:
-    return replace(revision.person, command_id=ids.new_id()) if revision.command is not None else revision.person
-
-
-def _publish(tenant: Tenant, uow: UnitOfWork, revision: Revision, envelope: Envelope | None) -> None:
     person = revision.person
+    said = partial(uow.publish, source=SOURCE, tenant=tenant.tenant, time=tenant.now, subject=person.user, cause=envelope)
     if revision.event is not None:
-        uow.publish(revision.event, source=SOURCE, tenant=tenant.tenant, time=tenant.now, subject=person.user, cause=envelope)
-    if revision.command is not None:
-        uow.publish(
-            revision.command,
-            source=SOURCE,
-            tenant=tenant.tenant,
-            time=tenant.now,
-            subject=person.user,
-            cause=envelope,
-            id=person.command_id,
-        )
+        said(revision.event)
+    return person if revision.command is None else replace(person, command_id=said(revision.command).id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +143,7 @@ async def take_decisions(tenant: Tenant, uow: UnitOfWork, decisions: Sequence[De
         if after is not before:
             cause = Cause(SEATS_ACTOR, decision.reason)
             revision = rules.revise(before, after, at=decision.at, cause=cause)
-            people[decision.user] = revised[decision.user] = _numbered(tenant, uow, revision, decision.envelope)
+            people[decision.user] = revised[decision.user] = _published(tenant, uow, revision, decision.envelope)
     await seats_store.write(tenant.tenant, uow.connection, changed)
     await store.set_answered(tenant.tenant, uow.connection, answered)
     await store.update(tenant.tenant, uow.connection, list(revised.values()))

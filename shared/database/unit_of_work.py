@@ -59,6 +59,7 @@ class UnitOfWork:
         self._outbox: list[_OutboxRow] = []
         self._deferred: list[tuple[str, Mapping[str, object]]] = []
         self._gathered: dict[tuple[str | None, Gathered], list[Any]] = {}
+        self.rollbacks = 0  # to a savepoint: each has released the locks taken since, so what was read under them counts no more
 
     async def scope(self, tenant: str | None) -> None:
         """Row-level security lets through this tenant's rows from here on; None: everybody's (the system's own work)."""
@@ -137,6 +138,7 @@ class UnitOfWork:
             await self.connection.exec_driver_sql("ROLLBACK TO SAVEPOINT s")
             await self.connection.exec_driver_sql("RELEASE SAVEPOINT s")
             self._scope = scope
+            self.rollbacks += 1
             del self._outbox[collected:]
             del self._deferred[deferred:]
             raise

@@ -4,8 +4,6 @@ from collections.abc import Collection
 
 from shared.database import UnitOfWork
 
-KEPT_DAYS = 30
-
 _KNOWN = """
 SELECT i.source, i.message_id FROM inbox i
 JOIN unnest($2::text[], $3::text[]) AS m (source, message_id) ON i.source = m.source AND i.message_id = m.message_id

@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from services.users.store import tenants
+from shared.errors import Poison, Transient
 from shared.schemas import seats_v1 as seats
 from shared.schemas.hr_v1 import PersonChanged, PersonHired, PersonLeft
 from shared.schemas.seats_v1 import ModuleSeat
@@ -238,6 +241,38 @@ async def test_on_a_real_clock_a_fact_falls_due_when_its_day_has_come(bench: Ben
 
 
 # ------------------------------------------------------------------------------------------------------------ decisions
+
+
+async def test_only_tenants_with_something_due_are_looked_at(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    later = TODAY + timedelta(days=3)
+    await bench.send(hired("una", effective_date=later), tenant, source=bench.source(tenant))
+    await bench.send(hired("ann"), tenant, source=bench.source(tenant))
+    await bench.until_person(rest, tenant, "ann", status="active")
+
+    async def looked_at(now: datetime) -> bool:
+        async with bench.users.database.unit_of_work(None) as uow:
+            return tenant in await tenants.with_due_work(uow.connection, now)
+
+    midnight = datetime.combine(later, datetime.min.time(), UTC)
+    assert not await looked_at(NOON)
+    assert not await looked_at(midnight - timedelta(hours=14, seconds=1))
+    assert await looked_at(midnight - timedelta(hours=14)), "the day has begun on the Line Islands"
+
+
+async def test_a_rollback_to_a_savepoint_releases_the_tenant_and_it_is_locked_again(bench: Bench) -> None:
+    """Or whoever changes the settings would not wait for what is worked out from the old ones."""
+    tenant, _ = await bench.open_tenant()
+    change = "SELECT 1 FROM tenants WHERE tenant_id = $1 FOR UPDATE NOWAIT"
+    async with bench.users.database.unit_of_work(tenant) as uow:
+        with suppress(Poison):
+            async with uow.savepoint():
+                await bench.users.tenants.load(tenant, uow)
+                raise Poison("rule", "a later part of this message is bad")
+        await bench.execute(change, tenant)
+        await bench.users.tenants.load(tenant, uow)
+        with pytest.raises(Transient):
+            await bench.execute(change, tenant)
 
 
 async def test_T6_a_base_revocation_deactivates_and_sends_nothing(bench: Bench) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.users.domain import NOTHING, Account, Fact, FactType, Need, Note, Place, Record, Standing, Status
+from services.users.domain import NOTHING, Account, Fact, FactType, Need, Note, Place, Record, Standing, Status, status_of
 from services.users.person import Person
 from shared.schemas.base import format_instant
 
@@ -132,25 +132,23 @@ def _values(person: Person) -> dict[str, Any]:
 def _person(row: Any, today: date | None) -> Person:
     """`today` (the tenant's) tells whether a login has ended; without it, it is taken as not ended."""
     status = Status(row.status)
-    record = None
-    if status is not Status.EXPECTED:
-        record = Record(row.employed, row.login, row.email, row.name, row.job_title, row.department, row.kind, row.valid_to)
+    record = Record(row.employed, row.login, row.email, row.name, row.job_title, row.department, row.kind, row.valid_to)
     account = Account(row.given_profile, row.administrator, row.may_log_in, row.priority, row.hold_until, row.deactivated)
     found = [_note_from_json(note) for note in row.notes]
     notes = tuple(note for note in found if note.place is None)
     sent = _sent_from_json(row.sent)
     # A need is sent in the transaction that stores it, so that what was sent last is what is needed, whenever anything is.
     need = sent if row.need and sent is not None else NOTHING
-    expired = today is not None and row.valid_to is not None and row.valid_to < today
-    may_log_in = row.employed and row.may_log_in and not row.deactivated and not expired
+    is_known = status is not Status.EXPECTED
+    _, may_log_in = status_of(record, account, today or date.min)
     return Person(
         user=row.user_id,
         source=row.source,
         external_id=row.external_id,
         created_at=row.created_at,
-        record=record,
+        record=record if is_known else None,
         account=account,
-        standing=Standing(status, may_log_in and record is not None, row.profile, need, notes),
+        standing=Standing(status, may_log_in and is_known, row.profile, need, notes),
         reconsider_on=row.reconsider_on,
         version=row.version,
         revision=row.revision,

@@ -96,10 +96,14 @@ async def update(tenant: str, connection: AsyncConnection, row: TenantRow) -> No
     )
 
 
-async def with_due_work(connection: AsyncConnection) -> list[str]:
-    """Tenants of any kind of clock that have somebody to reconsider some day."""
-    result = await connection.exec_driver_sql("SELECT tenant_id FROM tenants t WHERE EXISTS (SELECT FROM people p"
-        " WHERE p.tenant_id = t.tenant_id AND p.reconsider_on IS NOT NULL) ORDER BY tenant_id")  # fmt: skip
+async def with_due_work(connection: AsyncConnection, now: datetime) -> list[str]:
+    """Tenants with somebody to reconsider on a day that has begun somewhere on Earth (UTC+14), by the tenant's own time; `now` is that of
+    the real clocks. Whether it has begun in the tenant's zone is for whoever looks at it to say."""
+    result = await connection.exec_driver_sql(
+        "SELECT tenant_id FROM tenant_clocks c WHERE EXISTS (SELECT FROM people p WHERE p.tenant_id = c.tenant_id"
+        " AND p.reconsider_on <= (coalesce(c.at, $1) AT TIME ZONE 'UTC' + interval '14 hours')::date) ORDER BY tenant_id",
+        (now,),
+    )
     return [row.tenant_id for row in result]
 
 
