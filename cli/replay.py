@@ -1,4 +1,4 @@
-"""`seatpool replay` and `seatpool verify`: the seats service's own tools, run as processes, because this command imports no service."""
+"""`seatpool replay`, `verify` and `activate-rules`: tools of the seats service, as processes, because this command imports no service."""
 
 import os
 import subprocess
@@ -38,6 +38,17 @@ def verify(context: typer.Context) -> None:
     raise typer.Exit(seats_tool("verify", context.args))
 
 
+def activate_rules(context: typer.Context) -> None:
+    """Have seats decide by another version of the rules from now on. First all workers run a release that knows it.
+
+    ```
+    seatpool activate-rules 2
+    ```
+    """
+    raise typer.Exit(seats_tool("activate-rules", context.args))
+
+
 def add_to(app: typer.Typer) -> None:
     app.command(context_settings=ANY_ARGUMENTS)(replay)
     app.command(context_settings=ANY_ARGUMENTS)(verify)
+    app.command("activate-rules", context_settings=ANY_ARGUMENTS)(activate_rules)

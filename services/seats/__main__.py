@@ -1,8 +1,8 @@
-"""`python -m services.seats <role>`: worker (decides, serves REST), replay, verify."""
+"""`python -m services.seats <role>`: worker (decides, serves REST), replay, verify, activate-rules."""
 
 import sys
 
-USAGE = "usage: python -m services.seats {worker,replay,verify}"
+USAGE = "usage: python -m services.seats {worker,replay,verify,activate-rules}"
 
 
 def main(arguments: list[str]) -> None:
@@ -15,6 +15,10 @@ def main(arguments: list[str]) -> None:
         from services.seats import replay
 
         (replay.run_replay if role == "replay" else replay.run_verify)(rest)
+    elif role == "activate-rules":
+        from services.seats.rules import run_activate
+
+        run_activate(rest)
     else:
         sys.exit(USAGE)
 

@@ -1,0 +1,127 @@
+"""The rules version changes in the middle of a log, on the real broker: the real core and engine, and a version 2 that is made up."""
+
+from collections.abc import AsyncIterator
+from typing import Any, NoReturn
+from unittest import mock
+
+import pytest
+
+from services.seats import domain
+from services.seats.agents import DomainDecider, RowCodec
+from services.seats.domain import deciding
+from services.seats.domain.need import Outcome
+from services.seats.engine import engine as engine_module
+from services.seats.engine.commands import CommandReader
+from services.seats.engine.engine import Engine, Topics
+from services.seats.engine.failstop import Exit
+from services.seats.engine.history import History
+from services.seats.engine.pause import PauseDetector
+from services.seats.engine.producer import KafkaSender, make_engine_producer
+from services.seats.engine.restore import BulkRestore
+from services.seats.engine.store import Partition
+from services.seats.replay import Replay, canonical
+from services.seats.rules import activate, run_activate
+from shared.clock import SystemClock
+from shared.kafka import started
+from shared.schemas import topics
+from shared.schemas.seats_v1 import Reason
+from shared.settings import KafkaSettings
+from tests.support.seats import commands_to, decisions
+
+pytestmark = pytest.mark.stack
+
+
+def decide_2(tenants: dict[str, domain.Tenant], command: domain.Command, clock_ms: int, rules: int) -> domain.Decision:
+    """Nobody is flagged any more."""
+    with mock.patch("services.seats.domain.need._Asked._ask_flag", return_value=Outcome("refused", Reason.POOL_FULL)):
+        return deciding.decide_1(tenants, command, clock_ms, rules)
+
+
+class Decides:
+    """A worker without Faust: takes over from the changelog, then decides what stands in the topic."""
+
+    def __init__(self, kafka: KafkaSettings, sender: KafkaSender) -> None:
+        self.kafka, self.history = kafka, History(kafka)
+        clock = SystemClock()
+        names = Topics(*[kafka.topic_name(topic) for topic in (topics.SEATS_COMMANDS, topics.SEATS_EVENTS, topics.SEATS_CHANGELOG)])
+        self.engine = Engine(
+            topics=names,
+            reader=CommandReader(kafka.seats_partitions),
+            make_decider=DomainDecider,
+            codec=RowCodec(),
+            sender=sender,
+            read_decisions=self.history.read_decisions,
+            clock=clock,
+            pause=PauseDetector(clock),
+        )
+        self._restore = BulkRestore(kafka, names.changelog, RowCodec(), clock)
+
+    async def run(self) -> None:
+        partitions = {number: Partition() for number in range(self.kafka.seats_partitions)}
+        await self._restore(partitions)
+        await self.engine.take_over(partitions)
+        for number in partitions:
+            begin = self.engine.next_offset(number)
+            await self.engine.on_records([(number, [r async for r in self.history.records(self.history.commands, number, begin)])])
+
+
+@pytest.fixture
+async def sender(kafka_settings: KafkaSettings) -> AsyncIterator[KafkaSender]:
+    async with started(make_engine_producer(kafka_settings)) as producer:
+        yield KafkaSender(producer)
+
+
+async def test_the_rules_change_in_the_middle_of_a_log_and_the_replay_is_equal(
+    kafka_settings: KafkaSettings, sender: KafkaSender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(domain.RULES, 2, domain.Rules(decide_2, domain.RULES[1].settle))
+    async with commands_to(kafka_settings) as commands:
+        partition, _ = await commands.open("acme", licences=1, grace="P7D")
+        for user in ("ada", "ben"):
+            await commands.assign("acme", user, "time")
+        switched = await activate(kafka_settings, 2)
+        await commands.assign("acme", "cid", "time")
+        await Decides(kafka_settings, sender).run()  # over the switch
+        await commands.assign("acme", "dan", "time")
+        worker = Decides(kafka_settings, sender)
+        await worker.run()  # another one, that knows of the switch from the marker alone
+    found = await decisions(kafka_settings, partition)
+    answers = [(d.body["user"], d.body["rules"], d.body["modules"][0]["state"]) for d in found if "modules" in d.body]
+    assert answers == [("ada", 1, "active"), ("ben", 1, "flagged"), ("cid", 2, "refused"), ("dan", 2, "refused")]
+    assert {d.body["rules"] for d in found if d.body["position"]["offset"] < switched[partition]} == {1}
+    assert switched.keys() == worker.engine.live.keys()
+    assert {live.durable.marker.rules for live in worker.engine.live.values()} == {2}
+    replay = Replay(kafka_settings)
+    report = await replay.verify()
+    assert (report.clean, report.counts["rules_not_shipped"]) == (True, 0), report
+    durable = worker.engine.live[partition].durable.rows
+    assert canonical(await replay.state("acme")) == canonical(durable)
+    before = await replay.state("acme", until=f"{partition}-{switched[partition]}")
+    assert domain.user_key("acme", "ben") in before
+    assert domain.user_key("acme", "cid") not in before
+    await _no_longer_shipped(kafka_settings, sender, monkeypatch)
+
+
+async def _no_longer_shipped(kafka: KafkaSettings, sender: KafkaSender, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A release that does not know version 2: the recorded decisions still make the state, but nobody decides by it, nor switches to it."""
+
+    def end(code: Exit, why: str, **details: object) -> NoReturn:
+        raise SystemExit(code)
+
+    monkeypatch.delitem(domain.RULES, 2)
+    monkeypatch.setattr(engine_module, "fail_stop", end)
+    report = await Replay(kafka).verify()
+    assert (report.clean, report.counts["rules_not_shipped"]) == (True, 1), report  # elsewhere nothing was decided after the switch
+    with pytest.raises(SystemExit) as ended:
+        await Decides(kafka, sender).run()
+    assert ended.value.code is Exit.RULES
+    with pytest.raises(SystemExit, match="does not know rules 2"):
+        run_activate(["2"])
+
+
+def test_activating_says_where(kafka_settings: KafkaSettings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {"KAFKA_BOOTSTRAP": kafka_settings.kafka_bootstrap, "KAFKA_TOPIC_PREFIX": kafka_settings.kafka_topic_prefix}
+    for name, value in {**given, "SEATS_PARTITIONS": kafka_settings.seats_partitions}.items():
+        monkeypatch.setenv(f"SEATPOOL_{name}", str(value))
+    run_activate(["1"])
+    assert capsys.readouterr().out == '{"rules":1,"from":{"0":0,"1":0,"2":0,"3":0}}\n'
