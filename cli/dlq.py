@@ -3,6 +3,7 @@
 import asyncio
 from typing import Annotated, Any
 
+import httpx
 import typer
 from rich.markup import escape
 from rich.table import Table
@@ -13,19 +14,6 @@ from cli.rest import Rest, addresses
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Parked messages: list them, run them again.")
 # seats parks nothing: it answers every command, and the notifier lists those that it rejected.
 PARKING = ("users", "invoicing", "notifier")
-PAGE_MESSAGES = 100
-
-
-async def parked(rest: Rest, service: str, *, tenant: str | None = None, status: str = "parked") -> list[dict[str, Any]]:
-    """All pages of one service."""
-    found: list[dict[str, Any]] = []
-    cursor: str | None = None
-    while True:
-        page = await rest.get(service, "/v1/operator/parked", tenant=tenant, status=status, limit=PAGE_MESSAGES, cursor=cursor)
-        found += page["items"]
-        cursor = page.get("next")
-        if not cursor:
-            return found
 
 
 @app.command("list")
@@ -73,9 +61,11 @@ async def _ask(services: tuple[str, ...], tenant: str | None, status: str) -> di
 
         async def ask(service: str) -> list[dict[str, Any]] | CliError:
             try:
-                return await parked(rest, service, tenant=tenant, status=status)
+                return await rest.pages(service, "/v1/operator/parked", tenant=tenant, status=status)
             except CliError as error:
                 return error
+            except httpx.HTTPError as error:
+                return CliError(str(error) or type(error).__name__)
 
         return dict(zip(services, await asyncio.gather(*map(ask, services)), strict=True))
 

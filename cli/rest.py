@@ -15,9 +15,9 @@ from cli.console import CliError
 from shared.settings import KafkaSettings
 
 SERVICES = ("users", "seats", "invoicing", "notifier")
-STACK_FILE = Path(".seatpool/stack.json")
 TIMEOUT_SECONDS = 30.0  # a handler waits 10 s at most (`?after=`, `Prefer: wait`), so a longer silence is a fault
 ATTEMPTS_MAX = 9
+PAGE_ITEMS = 200
 TRANSIENT_STATUS = {502, 503, 504}
 
 
@@ -99,6 +99,17 @@ class Rest:
 
     async def get(self, service: str, path: str, **params: Any) -> Any:
         return (await self.call("GET", service, path, params={k: v for k, v in params.items() if v is not None})).json()
+
+    async def pages(self, service: str, path: str, **filters: str | None) -> list[dict[str, Any]]:
+        """All of a list that is served in pages."""
+        found: list[dict[str, Any]] = []
+        cursor: str | None = None
+        while True:
+            page = await self.get(service, path, limit=PAGE_ITEMS, cursor=cursor, **filters)
+            found += page["items"]
+            cursor = page.get("next")
+            if not cursor:
+                return found
 
     async def put(self, service: str, path: str, body: Any) -> Any:
         return _body(await self.call("PUT", service, path, json=body))

@@ -6,6 +6,7 @@ from rich.table import Table
 
 from cli.console import CliError, out, run
 from cli.rest import kafka_settings
+from shared.errors import SeatpoolError
 from shared.kafka import create_topics
 from shared.schemas.topics import TOPICS, Topic
 from shared.settings import KafkaSettings
@@ -25,14 +26,15 @@ def create() -> None:
     made = run(_create(kafka))
     for topic in TOPICS:
         name = kafka.topic_name(topic)
-        out.print(f"{name}: {'[green]made[/]' if name in made or topic.name in made else 'there already'}")
+        out.print(f"{name}: {'[green]made[/]' if name in made else 'there already'}")
 
 
 async def _create(kafka: KafkaSettings) -> list[str]:
     try:
         return await create_topics(kafka)
-    except KafkaError as error:
-        raise CliError(f"the broker at {kafka.kafka_bootstrap} says: {error}", "SEATPOOL_KAFKA_BOOTSTRAP names the broker.") from error
+    except (KafkaError, SeatpoolError, TimeoutError) as error:
+        said = str(error) or type(error).__name__
+        raise CliError(f"the broker at {kafka.kafka_bootstrap} says: {said}", "SEATPOOL_KAFKA_BOOTSTRAP names the broker.") from error
 
 
 @app.command("list")

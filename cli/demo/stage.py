@@ -15,7 +15,6 @@ from shared.schemas.base import format_instant
 
 POLL_SECONDS = 0.2
 STUCK_SECONDS = 90.0  # nothing that is waited for changed for so long: a stuck stack is to be named, not waited for
-PAGE_ITEMS = 200
 QUIET_ROUNDS = 2  # settled and unchanged this often in a row: one round can fall between a read and what it causes
 
 
@@ -125,15 +124,7 @@ class Stage:
         return await self.pages("users", "people")
 
     async def pages(self, service: str, what: str, **filters: str) -> list[dict[str, Any]]:
-        """All of a list that is served in pages."""
-        found: list[dict[str, Any]] = []
-        cursor: str | None = None
-        while True:
-            page = await self.rest.get(service, self.path(what), limit=PAGE_ITEMS, cursor=cursor, **filters)
-            found += page["items"]
-            cursor = page.get("next")
-            if not cursor:
-                return found
+        return await self.rest.pages(service, self.path(what), **filters)
 
     async def snapshot(self, title: str, day: date) -> Snapshot:
         pools = (await self.rest.get("seats", self.path("pools")))["items"]

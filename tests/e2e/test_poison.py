@@ -6,7 +6,6 @@ import sys
 
 import pytest
 
-from cli.dlq import parked
 from shared.ids import new_id
 from shared.kafka import make_producer, started
 from shared.schemas.topics import HR_EVENTS, INVOICING_EVENTS, SEATS_COMMANDS, SEATS_EVENTS, USERS_EVENTS, Topic
@@ -37,7 +36,7 @@ def envelope(tenant: str, type_: str, source: str) -> list[tuple[str, bytes]]:
 
 
 async def parked_at(tenant: Tenant, service: str, topic: Topic, place: tuple[int, int]) -> dict[str, object] | None:
-    rows = await parked(tenant.rest, service)
+    rows = await tenant.rest.pages(service, "/v1/operator/parked")
     return next((row for row in rows if (row["topic"], row["partition"], row["offset"]) == (topic.name, *place)), None)
 
 

@@ -94,16 +94,9 @@ class Tenant:
 
     async def seats(self) -> dict[tuple[str, str], dict[str, Any]]:
         """(user, module) -> the seat, from seats' own table."""
-        found: dict[tuple[str, str], dict[str, Any]] = {}
-        for module in (BASE, ADD_ON):
-            cursor: str | None = None
-            while True:
-                page = await self.rest.get("seats", self.stage.path("seats"), module=module, cursor=cursor)
-                found |= {(seat["user"], module): seat for seat in page["items"]}
-                cursor = page.get("next")
-                if not cursor:
-                    break
-        return found
+        return {
+            (seat["user"], module): seat for module in (BASE, ADD_ON) for seat in await self.stage.pages("seats", "seats", module=module)
+        }
 
 
 async def open_rest(stack: RunningStack) -> Rest:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from cli.hr import send
 from cli.main import app
+from shared.kafka import TopicsDiffer
 
 Answer = tuple[int, Any]
 ROOT = Path(__file__).parents[2]
@@ -146,6 +147,28 @@ def test_parked_messages_of_every_service_are_listed(deployment: Deployment) -> 
     assert listed.output.count("hr.events.v1/2/7") == 3  # the made-up deployment answers for three services
     assert "users:17" in listed.output
     assert "body: no date" in listed.output
+
+
+def test_a_service_that_is_down_does_not_hide_what_the_others_have_parked(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = {"id": 17, "topic": "hr.events.v1", "partition": 2, "offset": 7, "reason": "body", "detail": "no date"}
+    deployment.answers[("GET", "/v1/operator/parked")] = lambda _: (200, {"items": [row], "next": None})
+    monkeypatch.setenv("SEATPOOL_INVOICING_URL", "http://127.0.0.1:1")
+    monkeypatch.setattr("cli.rest.ATTEMPTS_MAX", 1)
+    listed = seatpool("dlq", "list")
+    assert listed.exit_code == 1
+    assert "users:17" in listed.output
+    assert "notifier:17" in listed.output
+    assert "invoicing could not be asked" in listed.output
+
+
+def test_topics_that_are_not_as_they_should_be_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def differ(_kafka: object) -> list[str]:
+        raise TopicsDiffer("hr.events.v1 has 3 partitions, expected 4")
+
+    monkeypatch.setattr("cli.topics.create_topics", differ)
+    result = seatpool("topics", "create")
+    assert result.exit_code == 1
+    assert "hr.events.v1 has 3 partitions, expected 4" in result.output
 
 
 @pytest.mark.parametrize(
