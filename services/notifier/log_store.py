@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from services.notifier.store import read_json
+from services.notifier.store import rows
 from shared.database import UnitOfWork
 from shared.schemas.base import format_instant
 
@@ -75,10 +75,6 @@ WHERE seq > $1 AND ($2::text IS NULL OR tenant_id = $2) ORDER BY seq LIMIT $3
 """
 
 
-async def _rows(uow: UnitOfWork, statement: str, *values: object) -> Sequence[Sequence[Any]]:
-    return (await uow.connection.exec_driver_sql(statement, values)).all()
-
-
 @dataclass(frozen=True, slots=True)
 class Filter:
     """Of the action log; None: any. Times are the tenant's: since <= at < until."""
@@ -106,12 +102,12 @@ async def actions(
         values += after
     statement = _ACTIONS.format(conditions=conditions, order="ASC" if oldest_first else "DESC")
     await uow.connection.exec_driver_sql(_IN_INDEX_ORDER)
-    return [_action(row) for row in await _rows(uow, statement, *values)]
+    return [_action(row) for row in await rows(uow, statement, *values)]
 
 
 def _action(row: Sequence[Any]) -> dict[str, Any]:
     subject, old, new = row[11:14]
-    changes: list[tuple[str, Any, Any]] = read_json(row[14])
+    changes: list[tuple[str, Any, Any]] = row[14]
     if subject is not None:
         changes = [(_field_of(subject), old, new), *changes]
     return {
@@ -127,7 +123,7 @@ def _action(row: Sequence[Any]) -> dict[str, Any]:
         "from": {field: before for field, before, _ in changes},
         "to": {field: after for field, _, after in changes},
         "reason": row[15],
-        "details": read_json(row[16]),
+        "details": row[16],
         "decision": row[1] if row[17] is not None else None,
         "position": {"partition": row[17], "offset": row[18]} if row[17] is not None else None,
         "correlation": row[19],
@@ -144,13 +140,13 @@ async def mails(
     uow: UnitOfWork, tenant: str, *, state: str | None, user: str | None, before: int | None, limit: int
 ) -> list[dict[str, Any]]:
     """Newest first."""
-    return [_mail(row) for row in await _rows(uow, _MAILS, tenant, state, user, before, limit)]
+    return [_mail(row) for row in await rows(uow, _MAILS, tenant, state, user, before, limit)]
 
 
 async def mail(uow: UnitOfWork, tenant: str, mail_id: str) -> dict[str, Any] | None:
     """With its words."""
-    rows = await _rows(uow, _MAIL, tenant, mail_id)
-    return _mail(rows[0]) | {"text": rows[0][14], "html": rows[0][15]} if rows else None
+    found = await rows(uow, _MAIL, tenant, mail_id)
+    return _mail(found[0]) | {"text": found[0][14], "html": found[0][15]} if found else None
 
 
 def _mail(row: Sequence[Any]) -> dict[str, Any]:
@@ -161,7 +157,7 @@ def _mail(row: Sequence[Any]) -> dict[str, Any]:
         "user": row[3],
         "to": row[4],
         "subject": row[5],
-        "invoices": read_json(row[6]),
+        "invoices": row[6],
         "notices": row[7],
         "at": format_instant(row[8]),
         "state": row[9],
@@ -183,7 +179,7 @@ class Figures:
 
 
 async def figures(uow: UnitOfWork, tenant: str) -> Figures:
-    return Figures(*(await _rows(uow, _FIGURES, tenant))[0])
+    return Figures(*(await rows(uow, _FIGURES, tenant))[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,12 +197,12 @@ class OpenWork:
 
 
 async def open_work(uow: UnitOfWork, tenant: str) -> OpenWork:
-    return OpenWork(*(await _rows(uow, _OPEN, tenant))[0])
+    return OpenWork(*(await rows(uow, _OPEN, tenant))[0])
 
 
 async def time_of(uow: UnitOfWork, tenant: str) -> tuple[str | None, datetime | None]:
     """(real | test | None: not known yet, what seats last said of a test clock)."""
-    ((clock, at),) = await _rows(uow, _TIME, tenant)
+    ((clock, at),) = await rows(uow, _TIME, tenant)
     return clock, at
 
 
@@ -225,5 +221,5 @@ async def rejected(uow: UnitOfWork, tenant: str | None, after: int, limit: int) 
             "detail": row[8],
             "parked_at": format_instant(row[9]),
         }
-        for row in await _rows(uow, _REJECTED, after, tenant, limit)
+        for row in await rows(uow, _REJECTED, after, tenant, limit)
     ]

@@ -3,19 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import orjson
 
 from services.notifier.domain import Audience, Kind, Notice, Stream
 from services.notifier.rendering import Names, Recipient, Rendered, Tenant
-from services.notifier.store import read_json
+from services.notifier.store import rows
 from shared.database import UnitOfWork
 
-
-async def _rows(uow: UnitOfWork, statement: str, *values: object) -> Sequence[Sequence[Any]]:
-    return (await uow.connection.exec_driver_sql(statement, values)).all()
-
+NOTICES_MAX = 10_000  # of one mail, whose tables show fewer still; an import of a large company makes many times that at once
 
 # ---------------------------------------------------------------------------------------------------------------- starts
 
@@ -27,7 +23,7 @@ _REPUBLISHED = "UPDATE starts SET republished_at = $1"
 async def start(uow: UnitOfWork, now: datetime) -> tuple[datetime, bool]:
     """(the first start of this database, whether users has been asked to tell everything again)."""
     await uow.connection.exec_driver_sql(_START, (now,))
-    ((mark, republished),) = await _rows(uow, _STARTED)
+    ((mark, republished),) = await rows(uow, _STARTED)
     return mark, republished is not None
 
 
@@ -61,7 +57,7 @@ ORDER BY n.tenant_id, n.first LIMIT $4
 _NOTICES = """
 SELECT key, audience, stream, kind, at, user_id, module, data FROM notices
 WHERE tenant_id = $1 AND state = 'gathering' AND audience = $2 AND stream = $3 AND ($4::text IS NULL OR user_id = $4)
-ORDER BY seq
+ORDER BY seq LIMIT $5
 """
 _TENANT = "SELECT tenant_id, name, time_zone, locale, contact_email, support_contact FROM tenants WHERE tenant_id = $1"
 _PERSON = "SELECT email, name, user_id, status FROM people WHERE tenant_id = $1 AND user_id = $2"
@@ -93,15 +89,16 @@ async def wake_waiting(uow: UnitOfWork, now: datetime, longest: timedelta) -> No
 
 async def due(uow: UnitOfWork, now: datetime, quiet: timedelta, longest: timedelta, limit: int) -> list[Gathering]:
     """Of all tenants, the oldest first. Wall time; a gathering is due when nothing new came for `quiet`, or `longest` after its first."""
-    rows = await _rows(uow, _DUE, now, now - quiet, now - longest, limit)
-    return [Gathering(tenant, Audience(audience), Stream(stream), user, at) for tenant, audience, stream, user, at in rows]
+    found = await rows(uow, _DUE, now, now - quiet, now - longest, limit)
+    return [Gathering(tenant, Audience(audience), Stream(stream), user, at) for tenant, audience, stream, user, at in found]
 
 
 async def notices_of(uow: UnitOfWork, gathering: Gathering) -> list[Notice]:
-    rows = await _rows(uow, _NOTICES, gathering.tenant, gathering.audience, gathering.stream, gathering.user)
+    """The first of them in the order of their events; what is beyond the most that one mail tells of makes the next one."""
+    found = await rows(uow, _NOTICES, gathering.tenant, gathering.audience, gathering.stream, gathering.user, NOTICES_MAX)
     return [
-        Notice(key, Audience(audience), Stream(stream), Kind(kind), at, user, module, read_json(data))
-        for key, audience, stream, kind, at, user, module, data in rows
+        Notice(key, Audience(audience), Stream(stream), Kind(kind), at, user, module, data)
+        for key, audience, stream, kind, at, user, module, data in found
     ]
 
 
@@ -112,14 +109,14 @@ async def settle_notices(
 
 
 async def tenant_of(uow: UnitOfWork, tenant: str) -> Tenant | None:
-    rows = await _rows(uow, _TENANT, tenant)
-    return Tenant(*rows[0]) if rows else None
+    found = await rows(uow, _TENANT, tenant)
+    return Tenant(*found[0]) if found else None
 
 
 async def person(uow: UnitOfWork, tenant: str, user: str | None) -> tuple[Recipient, str] | None:
     """(address, status) of a person; None: not known yet."""
-    rows = await _rows(uow, _PERSON, tenant, user)
-    return (Recipient(*rows[0][:3]), rows[0][3]) if rows else None
+    found = await rows(uow, _PERSON, tenant, user)
+    return (Recipient(*found[0][:3]), found[0][3]) if found else None
 
 
 async def names_for(uow: UnitOfWork, tenant: str, notices: Sequence[Notice]) -> Names:
@@ -128,13 +125,13 @@ async def names_for(uow: UnitOfWork, tenant: str, notices: Sequence[Notice]) -> 
     users |= {user for notice in notices for user in notice.data.get("would_flag", ())}
     users |= {notice.data["actor"]["id"] for notice in notices if "actor" in notice.data}
     quotes = {notice.data["quote"] for notice in notices if notice.data.get("quote")}
-    people = await _rows(uow, _PEOPLE, tenant, list(users)) if users else ()
-    terms = await _rows(uow, _QUOTES, tenant, list(quotes)) if quotes else ()
+    people = await rows(uow, _PEOPLE, tenant, list(users)) if users else ()
+    terms = await rows(uow, _QUOTES, tenant, list(quotes)) if quotes else ()
     return Names(
         people={row[0]: row[1] for row in people},
-        modules={row[0]: row[1] for row in await _rows(uow, _MODULES)},
-        administrators=[Recipient(*row) for row in await _rows(uow, _ADMINISTRATORS, tenant)],
-        quotes={quote: read_json(value) for quote, value in terms},
+        modules={row[0]: row[1] for row in await rows(uow, _MODULES)},
+        administrators=[Recipient(*row) for row in await rows(uow, _ADMINISTRATORS, tenant)],
+        quotes={row[0]: row[1] for row in terms},
     )
 
 
@@ -223,8 +220,7 @@ async def forget(uow: UnitOfWork, before: datetime) -> None:
 
 
 async def claim(uow: UnitOfWork, now: datetime, limit: int) -> list[Mail]:
-    rows = await _rows(uow, _CLAIM, now, limit)
-    return [Mail(*(read_json(value) if place == 7 else value for place, value in enumerate(row))) for row in rows]
+    return [Mail(*row) for row in await rows(uow, _CLAIM, now, limit)]
 
 
 async def mark_sent(uow: UnitOfWork, mail: Mail, now: datetime) -> None:

@@ -111,13 +111,11 @@ class Sender:
         while True:
             # Whoever has lost the connection has lost the lock: this raises, and the turn is another's.
             await lock.exec_driver_sql("SELECT 1")
-            found = await self._gatherer.run_once() + await self._mailer.run_once()
-            if found:
-                continue
             if self._clock.monotonic() >= forget_at:
                 await self._forget()
                 forget_at = self._clock.monotonic() + FORGET_EVERY_S
-            await asyncio.sleep(LOOK_EVERY_S)
+            if not await self._gatherer.run_once() + await self._mailer.run_once():
+                await asyncio.sleep(LOOK_EVERY_S)
 
     async def _forget(self) -> None:
         """What need not be kept, of the machinery and of the mails."""

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import orjson
-
 from services.notifier.action_log import Entry
 from services.notifier.domain import Notice
 from shared.database import UnitOfWork
@@ -154,6 +152,5 @@ def save_actions(uow: UnitOfWork, message: Message, entries: Sequence[Entry], *,
         uow.defer(_ACTIONS, row)
 
 
-def read_json(value: Any) -> Any:
-    """The driver gives jsonb as text."""
-    return orjson.loads(value) if isinstance(value, str | bytes) else value
+async def rows(uow: UnitOfWork, statement: str, *values: object) -> Sequence[Sequence[Any]]:
+    return (await uow.connection.exec_driver_sql(statement, values)).all()

@@ -159,6 +159,19 @@ async def test_a_permanent_refusal_fails_that_mail_and_a_temporary_one_is_tried_
     assert sent[0]["attempts"] == 2
 
 
+async def test_a_mail_tells_of_so_many_things_at_most_and_the_rest_makes_the_next(
+    notifier: Notifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mail_store, "NOTICES_MAX", 2)
+    async with notifier.running() as context:
+        await notifier.send(tenant_created(), *(person_added(user) for user in ("p1", "p2", "p3")))
+        await notifier.send(*(notifier.assigned(user, flagged()) for user in ("p1", "p2", "p3")))
+        await notifier.until_settled(context)
+        async with notifier.database.unit_of_work("acme") as uow:
+            mails = await log_store.mails(uow, "acme", state="sent", user=None, before=None, limit=10)
+    assert [mail["notices"] for mail in reversed(mails) if mail["to"] == "office@acme.example"] == [2, 1]
+
+
 async def test_a_mail_waits_for_a_person_who_is_not_known_yet(notifier: Notifier) -> None:
     async with notifier.running() as context:
         await notifier.send(tenant_created(), person_added("p2"))
