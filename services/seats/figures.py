@@ -1,6 +1,7 @@
 """Counts over a tenant's whole run, from the decisions in the log: the rows keep only what is true now.
 
-Each partition's log is read once and then from where the last reading ended, so a second question costs what was decided since.
+Each partition's log is read once and then from where the last reading ended, so a second question costs what was decided since. The first
+one may take longer than a caller waits: the reading goes on without it, in small steps between decisions, and who asks again finds more.
 """
 
 import asyncio
@@ -9,10 +10,13 @@ from dataclasses import dataclass, field
 import orjson
 
 from services.seats.engine.history import History, Place
+from shared.errors import Transient
 from shared.schemas import seats_v1
 from shared.schemas.envelope import Envelope
 from shared.schemas.registry import type_of
 
+ANSWER_SECONDS_MAX = 5.0
+YIELD_EVERY = 100  # decisions: a fetch holds thousands, and this loop decides commands as well
 _REVOKED = type_of(seats_v1.SeatRevoked)
 _ANSWERS = {type_of(model) for model in (seats_v1.SeatsAssigned, seats_v1.SeatsQueued, seats_v1.SeatsRefused)}
 
@@ -28,25 +32,41 @@ class _Counts:
 class _Partition:
     """`newest`: (command offset, n) of the newest decision counted. Repeated decisions are not above it."""
 
+    number: int
     read: int = 0
     newest: tuple[int, int] = (-1, -1)
     tenants: dict[str, _Counts] = field(default_factory=dict)
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # two readers would count the same decisions twice
+    reading: asyncio.Task[None] | None = None  # two at once would count the same decisions twice
+    following: asyncio.Task[None] | None = None  # of all who asked since it began: it may not reach what they have seen
 
 
 class Figures:
-    def __init__(self, history: History) -> None:
-        self._history = history
+    def __init__(self, history: History, *, seconds_max: float = ANSWER_SECONDS_MAX) -> None:
+        self._history, self._seconds_max = history, seconds_max
         self._partitions: dict[int, _Partition] = {}
 
     async def of(self, tenant: str, partition: int) -> dict[str, int]:
-        known = self._partitions.setdefault(partition, _Partition())
-        async with known.lock:
-            async for envelope, place, record in self._history.decisions(partition, known.read):
-                known.read = record.offset + 1
-                _count(known, envelope, place, record.value)
+        """Of everything decided before the call. Raises Transient when that is not counted yet."""
+        known = self._partitions.setdefault(partition, _Partition(partition))
+        if known.following is None:
+            known.following = asyncio.create_task(self._read(known, known.reading))
+        try:
+            async with asyncio.timeout(self._seconds_max):
+                await asyncio.shield(known.following)
+        except TimeoutError:
+            raise Transient("the decisions of this partition are still being counted") from None
         counts = known.tenants.get(tenant, _Counts())
         return {"revoked": len(counts.revoked), "refused": len(counts.refused), "decisions": counts.decisions}
+
+    async def _read(self, known: _Partition, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        known.reading, known.following = known.following, None
+        async for envelope, place, record in self._history.decisions(known.number, known.read):
+            known.read = record.offset + 1
+            _count(known, envelope, place, record.value)
+            if known.read % YIELD_EVERY == 0:
+                await asyncio.sleep(0)
 
 
 def _count(known: _Partition, envelope: Envelope, place: Place, value: bytes) -> None:

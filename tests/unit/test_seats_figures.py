@@ -1,0 +1,71 @@
+"""Counts over a tenant's whole run: each decision once, also when the first reading takes longer than a caller waits."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import orjson
+import pytest
+
+from services.seats.engine.history import Place
+from services.seats.figures import Figures
+from shared.errors import Transient
+from shared.schemas import seats_v1
+from shared.schemas.base import Payload
+from shared.schemas.envelope import Envelope
+from shared.schemas.registry import type_of
+
+
+class Record(NamedTuple):
+    offset: int
+    value: bytes
+
+
+class Log:
+    """In place of History: decisions of one partition, and a gate before them."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[Envelope, Place, Record]] = []
+        self.open, self.readers = asyncio.Event(), 0
+
+    def add(self, offset: int, model: type[Payload], **body: Any) -> None:
+        envelope = Envelope(f"seats.commands.v1/0/{offset}/0", "seatpool/seats", type_of(model), datetime.now(UTC), tenant="acme")
+        self.events.append((envelope, (offset, 0), Record(len(self.events), orjson.dumps(body))))
+
+    async def decisions(self, partition: int, begin: int) -> AsyncIterator[tuple[Envelope, Place, Record]]:
+        self.readers += 1
+        await self.open.wait()
+        for event in self.events[begin:]:
+            yield event
+
+
+def log() -> Log:
+    made = Log()
+    made.add(0, seats_v1.SeatsRefused, user="ada", modules=[{"module": "time", "state": "refused"}, {"module": "docs", "state": "active"}])
+    made.add(1, seats_v1.SeatRevoked, user="ben", module="time")
+    made.add(1, seats_v1.SeatRevoked, user="ben", module="time")  # published again by a worker that took over
+    return made
+
+
+async def test_each_decision_counts_once_and_a_second_question_reads_what_is_new() -> None:
+    made = log()
+    made.open.set()
+    figures = Figures(made)  # type: ignore[arg-type]
+    assert await figures.of("acme", 0) == {"revoked": 1, "refused": 1, "decisions": 2}
+    made.add(2, seats_v1.SeatRevoked, user="cid", module="time")
+    assert await figures.of("acme", 0) == {"revoked": 2, "refused": 1, "decisions": 3}
+    assert await figures.of("other", 0) == {"revoked": 0, "refused": 0, "decisions": 0}
+
+
+async def test_who_cannot_wait_is_told_to_ask_again_and_the_reading_goes_on() -> None:
+    made = log()
+    figures = Figures(made, seconds_max=0.01)  # type: ignore[arg-type]
+    for _ in range(3):
+        with pytest.raises(Transient, match="still being counted"):
+            await figures.of("acme", 0)
+    assert made.readers == 1
+    made.open.set()
+    while made.readers < 2:
+        await asyncio.sleep(0)  # those who asked meanwhile have one reading more in common
+    assert (await figures.of("acme", 0))["decisions"] == 2
