@@ -4,17 +4,19 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, TypeVar
 
 import structlog
 import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
-from shared.settings import CommonSettings
+from shared.observability.logs import configure_logging
+from shared.settings import CommonSettings, load
 
 log = structlog.get_logger(__name__)
+S = TypeVar("S", bound=CommonSettings)
 
 SHUTDOWN_S = 10  # a request under way at the end is waited for this long
 
@@ -30,6 +32,16 @@ def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
         except BaseException:
             log.critical("process-ends", exc_info=True)
             sys.exit(1)
+
+
+def run_role(service: str, roles: Sequence[str], settings: type[S], start: Callable[[S, str], Coroutine[Any, Any, None]]) -> None:
+    """`python -m services.<service> <role>`: with the settings of the environment, until it ends or is told to."""
+    if len(sys.argv) != 2 or sys.argv[1] not in roles:
+        sys.stderr.write(f"usage: python -m services.{service} {'|'.join(roles)}\n")
+        sys.exit(2)
+    loaded = load(settings)
+    configure_logging(service, loaded)
+    run(lambda: start(loaded, sys.argv[1]))
 
 
 async def _until_signal(main: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -93,4 +93,6 @@ class DatabaseSettings(_Settings):
         SecretStr("postgresql://localhost/seatpool"),
         description="postgresql://user:password@host:port/database: this service's own database and role (no superuser).",
     )
-    database_pool_size: int = Field(5, ge=1, description="Connections that one process keeps at most.")
+    database_pool_size: int = Field(
+        8, ge=8, description="Connections that one process keeps at most; with fewer its parts would wait for each other."
+    )

@@ -1,3 +1,7 @@
-from services.invoicing.main import main
+"""`python -m services.invoicing <role>`."""
 
-main()
+from services.invoicing.main import ROLES, start
+from services.invoicing.settings import Settings
+from shared.runtime import run_role
+
+run_role("invoicing", ROLES, Settings, start)

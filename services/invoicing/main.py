@@ -1,7 +1,6 @@
-"""`python -m services.invoicing <role>`: api, consumer, relay, migrate, or all of them in one process."""
+"""How the parts of invoicing are put together, and its roles."""
 
 import asyncio
-import sys
 
 import structlog
 from fastapi import FastAPI
@@ -14,16 +13,13 @@ from shared.clock import SystemClock
 from shared.database import Database
 from shared.database.migrate import upgrade
 from shared.messaging import Parking, Relay
-from shared.observability.logs import configure_logging
-from shared.runtime import run, serve, together
-from shared.settings import load
+from shared.runtime import serve, together
 from shared.web import Verifier, create_app
 from shared.web.parking import parking_router
 
 log = structlog.get_logger(__name__)
 
 ROLES = ("api", "consumer", "relay", "migrate", "all")
-POOL_MIN = 8  # the consumer's transactions, the relay, the chores, and REST beside them
 
 
 def make_app(context: Context, verifier: Verifier | None = None) -> FastAPI:
@@ -41,7 +37,7 @@ async def start(settings: Settings, role: str) -> None:
         await asyncio.to_thread(upgrade, "invoicing", url)
         if role == "migrate":
             return
-    database = Database(url, application_name=f"invoicing-{role}", pool_size=max(settings.database_pool_size, POOL_MIN))
+    database = Database(url, application_name=f"invoicing-{role}", pool_size=settings.database_pool_size)
     clock = SystemClock()
     context = make_context(settings, clock, database)
     try:
@@ -53,13 +49,5 @@ async def start(settings: Settings, role: str) -> None:
             running.append(Relay(database=database, kafka=settings).run())
         await together(*running)
     finally:
+        await context.consumer.close()  # `settlement` asks it in processes that do not run it
         await database.dispose()
-
-
-def main() -> None:
-    if len(sys.argv) != 2 or sys.argv[1] not in ROLES:
-        sys.stderr.write(f"usage: python -m services.invoicing {{{'|'.join(ROLES)}}}\n")
-        sys.exit(2)
-    settings = load(Settings)
-    configure_logging("invoicing", settings)
-    run(lambda: start(settings, sys.argv[1]))

@@ -1,3 +1,7 @@
-from services.notifier.main import main
+"""`python -m services.notifier <role>`."""
 
-main()
+from services.notifier.main import ROLES, start
+from services.notifier.settings import Settings
+from shared.runtime import run_role
+
+run_role("notifier", ROLES, Settings, start)

@@ -1,7 +1,6 @@
-"""`python -m services.notifier <role>`: api, consumer, sender, migrate, or all of them in one process."""
+"""How the parts of notifier are put together, and its roles."""
 
 import asyncio
-import sys
 
 import structlog
 from fastapi import FastAPI
@@ -15,9 +14,7 @@ from services.notifier.settings import Settings
 from shared.clock import SystemClock
 from shared.database import Database
 from shared.database.migrate import upgrade
-from shared.observability.logs import configure_logging
-from shared.runtime import run, serve, together
-from shared.settings import load
+from shared.runtime import serve, together
 from shared.web import ServiceClient, Verifier, create_app
 from shared.web.parking import parking_router
 
@@ -35,15 +32,13 @@ def make_app(context: Context, verifier: Verifier | None = None) -> FastAPI:
 
 async def start(settings: Settings, role: str) -> None:
     """Until cancelled; `migrate` returns."""
+    url = settings.database_url.get_secret_value()
     if role in ("migrate", "all"):
-        await asyncio.to_thread(upgrade, "notifier", settings.database_url.get_secret_value())
+        await asyncio.to_thread(upgrade, "notifier", url)
         if role == "migrate":
             return
     clock = SystemClock()
-    # Two consumers, REST and the sender, whose lock keeps one connection for itself.
-    database = Database(
-        settings.database_url.get_secret_value(), application_name=f"notifier-{role}", pool_size=max(settings.database_pool_size, 8)
-    )
+    database = Database(url, application_name=f"notifier-{role}", pool_size=settings.database_pool_size)
     async with ServiceClient(settings) as client:
         try:
             async with database.unit_of_work(None) as uow:
@@ -63,12 +58,3 @@ async def start(settings: Settings, role: str) -> None:
                     await consumer.close()
         finally:
             await database.dispose()
-
-
-def main() -> None:
-    if len(sys.argv) != 2 or sys.argv[1] not in ROLES:
-        sys.stderr.write(f"usage: python -m services.notifier {{{'|'.join(ROLES)}}}\n")
-        sys.exit(2)
-    settings = load(Settings)
-    configure_logging("notifier", settings)
-    run(lambda: start(settings, sys.argv[1]))

@@ -1,7 +1,7 @@
 """How the parts of users are put together, and its roles."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 
 from fastapi import FastAPI
 
@@ -21,7 +21,7 @@ from shared.errors import Transient
 from shared.messaging import Consumer, Parking, Relay
 from shared.runtime import serve, together
 from shared.settlement import Settlement
-from shared.web import ServiceClient
+from shared.web import ServiceClient, create_app
 
 ROLES = ("api", "consumer", "relay", "timers", "migrate", "all")
 
@@ -65,14 +65,9 @@ class Users:
         context = Context(self.database, self.tenants, self.clock, issuer, self.chores, self.coordinator, self.settlement)
         return make_app(self.settings, context, self.parking)
 
-    def roles(self, role: str) -> list[Callable[[], Awaitable[None]]]:
-        parts: dict[str, list[Callable[[], Awaitable[None]]]] = {
-            "api": [lambda: serve(self.app(), self.settings)],
-            "consumer": [self.consumer.run],
-            "relay": [self.relay.run],
-            "timers": [self.chores.run, self.coordinator.run],
-        }
-        return [run for name, runs in parts.items() if role in (name, "all") for run in runs]
+    def probes(self) -> FastAPI:
+        """For a process without REST: it needs no signing key."""
+        return create_app(title="Seatpool users", settings=self.settings, ready=self.database.ready)
 
     async def close(self) -> None:
         await self.client.close()
@@ -80,14 +75,21 @@ class Users:
         await self.database.dispose()
 
 
-async def main(role: str, settings: Settings) -> None:
-    """Until cancelled (`migrate`: until it is done)."""
+async def start(settings: Settings, role: str) -> None:
+    """Until cancelled; `migrate` returns."""
     if role in ("migrate", "all"):
         await asyncio.to_thread(upgrade, "users", settings.database_url.get_secret_value())
-    if role == "migrate":
-        return
+        if role == "migrate":
+            return
     users = Users(settings)
+    running = [serve(users.app() if role in ("api", "all") else users.probes(), settings)]
+    if role in ("consumer", "all"):
+        running.append(users.consumer.run())
+    if role in ("relay", "all"):
+        running.append(users.relay.run())
+    if role in ("timers", "all"):
+        running += [users.chores.run(), users.coordinator.run()]
     try:
-        await together(*(run() for run in users.roles(role)))
+        await together(*running)
     finally:
         await users.close()

@@ -1,15 +1,21 @@
 """The REST of users: what it answers, what it refuses and which field it names."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 
+from deploy.local import ports
+from services.users.main import start
 from shared.schemas import seats_v1 as seats
 from shared.schemas.users_v1 import DepartmentMapped, PersonChanged, TenantChanged
 from shared.settings import KafkaSettings
 from tests.support.users import SECRET, Bench, running_bench, settings_of, states
+from tests.support.wait import wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 ANN = {"login": "ann", "email": "ann@acme.example"}
@@ -293,3 +299,30 @@ async def test_the_openapi_document_names_every_path(bench: Bench) -> None:
     assert {"/v1/token", "/v1/tenants/{tenant}/people/{user}/reactivate", "/v1/tenants/{tenant}/clock"} <= set(paths)
     assert (await bench.http.get("/livez")).status_code == 200
     assert (await bench.http.get("/readyz")).status_code == 200
+
+
+# ------------------------------------------------------------------------------------------------------------ processes
+
+
+async def test_a_process_without_rest_serves_probes_and_metrics(bench: Bench) -> None:
+    """docs/operating.md: every process does; whoever runs the roles apart would see neither lag nor unanswered people else."""
+    port = ports.pick()
+    alone = asyncio.create_task(
+        start(bench.users.settings.model_copy(update={"port": port, "signing_key_file": Path("/nobody/has/it")}), "timers")
+    )
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+
+        async def answers() -> bool:
+            if alone.done():
+                alone.result()
+            try:
+                return (await http.get("/readyz")).is_success
+            except httpx.TransportError:
+                return False
+
+        await wait_until(answers, what="the probe")
+        assert "seatpool_users_unanswered_people" in (await http.get("/metrics")).text
+        assert (await http.get("/v1/tenants/acme/people")).status_code == 404
+    alone.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await alone
