@@ -18,7 +18,6 @@ from shared.schemas.seats_v1 import OverLimit, Policies, ReduceBelowUse
 from shared.web.rest import Day, Flag
 
 _COUNTRIES = Locale("en").territories
-TAX_CATEGORIES = ("S", "Z", "E", "AE", "O")
 
 
 def _country(value: str) -> str:
@@ -86,7 +85,7 @@ class PlanBody(Body):
 class BillingDetailsBody(Body):
     company: Line
     street: Line
-    postcode: Annotated[str, StringConstraints(max_length=20, strip_whitespace=True)] = ""
+    postcode: Annotated[str, StringConstraints(max_length=20, strip_whitespace=True, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
     city: Line
     country: Country
     vat_id: Annotated[str, StringConstraints(max_length=30)] | None = None

@@ -3,9 +3,10 @@
 Times are the tenant's own: on a test clock they are the times of that clock, in the tenant's zone.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +24,8 @@ from shared.money import format_amount, locale_of
 TEMPLATES = Path(__file__).parent / "templates"
 LANGUAGE = "en"  # what is spoken where a tenant's language has no templates
 ROWS_MAX = 200  # of a table in a mail; the rest is in the action log
+# Control characters, line ends, and what turns the direction of the text after it.
+_NO_NAME_HAS = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
 _TEMPLATE = {Stream.OWN: "person", Stream.SEATS: "seats", Stream.BILLING: "billing", Stream.UNDELIVERED: "undelivered"}
 
 
@@ -74,6 +77,8 @@ def render(
 ) -> Rendered:
     """`at` is the tenant's time. The text template begins with the subject's line and an empty one."""
     words = Words.of(tenant.locale, tenant.time_zone)
+    tenant = replace(tenant, name=one_line(tenant.name), support_contact=one_line(tenant.support_contact))
+    recipient = replace(recipient, name=one_line(recipient.name))
     context: dict[str, Any] = {
         "tenant": tenant,
         "recipient": recipient,
@@ -81,12 +86,12 @@ def render(
         "at": at,
         "rows_max": ROWS_MAX,
         "counts": Counter(str(notice.kind) for notice in notices),
-        "administrators": names.administrators,
+        "administrators": [replace(each, name=one_line(each.name)) for each in names.administrators],
         "quotes": names.quotes,
         "pools": _pools(notices),
         "of": _by_kind(notices),
-        "person": lambda user: names.people.get(user) or user,
-        "module": lambda module: names.modules.get(module) or module,
+        "person": lambda user: one_line(names.people.get(user) or user),
+        "module": lambda module: one_line(names.modules.get(module) or module),
     }
     name = _TEMPLATE[stream]
     text = words.template(f"{name}.txt.j2").render(context)
@@ -94,6 +99,11 @@ def render(
     subject = " ".join(subject.removeprefix("Subject:").split())
     html = words.template(f"{name}.html.j2").render(context | {"subject": subject})
     return Rendered(subject=subject, text=_tidy(text), html=html)
+
+
+def one_line(name: str) -> str:
+    """Names are anybody's texts: with a line end in it, one could say in a text mail what only we say there, or end the subject."""
+    return " ".join(_NO_NAME_HAS.sub(" ", name).split())
 
 
 def _by_kind(notices: Iterable[Notice]) -> dict[str, list[Notice]]:

@@ -46,6 +46,12 @@ def _dumps(event: EventDict, **_: object) -> str:
     return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
+def _said_once(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """uvicorn brings its texts a second time, with escape codes in them."""
+    event.pop("color_message", None)
+    return event
+
+
 def configure_logging(service: str, settings: LogSettings) -> None:
     """Call once, first of all. The standard library's loggers (uvicorn, aiokafka, faust, alembic) come out in the same form."""
 
@@ -59,6 +65,7 @@ def configure_logging(service: str, settings: LogSettings) -> None:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(),
+        _said_once,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         add_service,
         add_trace_ids,

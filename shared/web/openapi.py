@@ -25,22 +25,22 @@ def document_of(app: FastAPI) -> dict[str, Any]:
         model = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas |= model.pop("$defs", {}) | {"Problem": model}
         for path, operations in document.get("paths", {}).items():
-            for operation in operations.values():
-                _name_refusals(path, operation)
+            for method, operation in operations.items():
+                _name_refusals(method, path, operation)
         app.openapi_schema = document
     return app.openapi_schema
 
 
-def _name_refusals(path: str, operation: dict[str, Any]) -> None:
+def _name_refusals(method: str, path: str, operation: dict[str, Any]) -> None:
     responses = operation["responses"]
-    for status in {*map(int, responses), *_of_every_route(path, operation)}:
+    for status in {*map(int, responses), *_of_every_route(method, path, operation)}:
         if status >= 400:
             content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
             responses[str(status)] = {"description": TITLES[status], "content": content}
     operation["responses"] = dict(sorted(responses.items()))
 
 
-def _of_every_route(path: str, operation: dict[str, Any]) -> Iterator[int]:
+def _of_every_route(method: str, path: str, operation: dict[str, Any]) -> Iterator[int]:
     """422: queries and paths are checked for what nobody can keep, whatever they are called. 503: keys or database are away."""
     yield from (422, 500)
     security = operation.get("security", [])
@@ -50,5 +50,7 @@ def _of_every_route(path: str, operation: dict[str, Any]) -> Iterator[int]:
         yield 403
     if "{tenant}" in path:
         yield 404
+    if method != "get":
+        yield 413
     if "requestBody" in operation:
-        yield from (400, 413)
+        yield 400

@@ -172,3 +172,17 @@ def test_a_purchase_whose_quote_is_not_known_is_confirmed_without_amounts() -> N
 
 def test_columns_of_a_text_table_are_aligned() -> None:
     assert table([("a", 1), ("bbb", 22)], ("x", "n"), numeric=[1]) == "x     n\n---  --\na     1\nbbb  22"
+
+
+@pytest.mark.parametrize("stream", Stream)
+def test_a_name_stays_in_its_line_and_says_nothing_in_our_name(stream: Stream) -> None:
+    forged = "Anna\r\nBcc: eve@x.example\n\nYOUR SEAT IS REVOKED\u202e"
+    told = "Anna Bcc: eve@x.example YOUR SEAT IS REVOKED"
+    names = replace(NAMES, people={"u1": forged}, modules={"time": forged}, administrators=[Recipient("anna@acme.example", forged)])
+    kind = Kind.PURCHASED if stream is Stream.BILLING else Kind.FLAGGED
+    tenant = replace(TENANT, name=forged, support_contact=forged)
+    found = mail(stream, notice(kind, stream), tenant=tenant, names=names, recipient=Recipient("anna@acme.example", forged))
+    assert told in found.subject or stream is Stream.OWN
+    for form in (found.subject, found.text, found.html):
+        assert "\u202e" not in form
+        assert not any(line.startswith(("Bcc", "YOUR")) for line in form.splitlines())

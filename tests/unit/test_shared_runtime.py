@@ -107,7 +107,7 @@ def test_lines_carry_service_ids_and_stack_and_no_secret() -> None:
         async def main():
             with continued("TRACEPARENT", tenant="acme", correlation="c1"):
                 log.info("inside", client_secret="s3cret", nested={"password": "s3cret"}, url="postgresql://u:s3cret@h/d")
-                logging.getLogger("library").warning("from %s", "outside")
+                logging.getLogger("library").warning("from %s", "outside", extra={"color_message": "coloured", "n": 1})
                 try:
                     raise ValueError("x")
                 except ValueError:
@@ -120,7 +120,7 @@ def test_lines_carry_service_ids_and_stack_and_no_secret() -> None:
     assert {line["service"] for line in lines} == {"sample"}
     for line in (inside, library, failed):
         assert (line["tenant"], line["correlation"], line["trace_id"]) == ("acme", "c1", "0af7651916cd43dd8448eb211c80319c")
-    assert library["event"] == "from outside"
+    assert (library["event"], library["n"], "color_message" in library) == ("from outside", 1, False)
     assert "ValueError: x" in failed["exception"]
     assert "tenant" not in after
 

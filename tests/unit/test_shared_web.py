@@ -372,6 +372,7 @@ async def test_the_document_tells_of_security_and_problems(client: httpx.AsyncCl
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     assert all(operation["responses"][status]["content"] == problem for status in operation["responses"] if status != "200")
     assert {"400", "413"} < document["paths"]["/v1/tenants/{tenant}/orders"]["post"]["responses"].keys()
+    assert "413" in document["paths"]["/v1/tenants/{tenant}/things"]["post"]["responses"], "whatever it reads of a body"
     edit = document["paths"]["/v1/tenants/{tenant}/edit"]["put"]
     assert {"412", "428"} < edit["responses"].keys()
     assert "If-Match" in [parameter["name"] for parameter in edit["parameters"]]
