@@ -5,11 +5,12 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import orjson
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -32,7 +33,9 @@ PAUSE_SECONDS = (7.0, 11.0)  # longer than the session
 BETWEEN_SECONDS = (3.0, 8.0)
 FAULTS = "after_decisions:0.02,in_frame:0.02,between_parts:0.1,after_frame:0.02"  # of each batch, frame or part
 FRAME_ROWS = 40  # so that cuts and closings in the big tenants take several frames
-ACTIONS = ("kill", "kill", "terminate", "pause", "pause", "broker")
+BROKER_AWAY_SECONDS = (0.5, 4.0)
+ASSIGNMENT_SECONDS = 8.0  # a first assignment, before anything goes wrong
+ACTIONS = ("kill", "terminate", "pause", "broker")
 # The cleaner works hard, but never before a new owner had the time to repair what a zombie wrote (see topics.SEATS_CHANGELOG).
 CLEANER = {"segment.ms": "2000", "min.cleanable.dirty.ratio": "0.01", "min.compaction.lag.ms": "25000", "delete.retention.ms": "60000"}
 IDLE_TICK_SECONDS = 5.0
@@ -125,6 +128,25 @@ async def follow(kafka: KafkaSettings, known: Known) -> None:
             await asyncio.sleep(0.5)
 
 
+class Act(NamedTuple):
+    what: str  # of ACTIONS
+    worker: int
+    lasts: float  # seconds, of a pause and of the broker's absence
+    calm: float  # seconds until the next
+
+
+def schedule(seed: int, workers: int) -> Iterator[Act]:
+    """What goes wrong, for ever. First of all a worker is killed, and a run of a minute has seen every kind; then by chance, killed and
+    paused more often than the rest."""
+    chance = random.Random(seed)
+    actions = [ACTIONS[0], *chance.sample(ACTIONS[1:], len(ACTIONS) - 1)]
+    while True:
+        for what in actions:
+            lasts = chance.uniform(*(PAUSE_SECONDS if what == "pause" else BROKER_AWAY_SECONDS))
+            yield Act(what, chance.randrange(workers), lasts, chance.uniform(*BETWEEN_SECONDS))
+        actions = chance.sample([*ACTIONS, "kill", "pause"], len(ACTIONS) + 2)
+
+
 @dataclass(slots=True)
 class Stage:
     kafka: KafkaSettings
@@ -161,21 +183,24 @@ class Stage:
 
     async def play(self, seconds: float) -> None:
         """One thing after the other goes wrong, as the seed decides."""
-        chance = random.Random(self.seed)
         end = time.monotonic() + seconds
-        await asyncio.sleep(min(8.0, seconds / 4))  # a first assignment
-        while time.monotonic() < end:
-            action, worker = chance.choice(ACTIONS), chance.choice(self.workers)
-            self.counts[action] += 1
-            if action == "kill":
+        await asyncio.sleep(min(ASSIGNMENT_SECONDS, seconds / 4))
+        for act in schedule(self.seed, len(self.workers)):
+            if time.monotonic() >= end:
+                return
+            worker = self.workers[act.worker]
+            while worker.process is None or worker.process.poll() is not None:
+                await asyncio.sleep(0.1)  # it ended by itself, and is about to be started again: only who runs can be hit
+            self.counts[act.what] += 1
+            if act.what == "kill":
                 worker.signal(signal.SIGKILL)
-            elif action == "terminate":
+            elif act.what == "terminate":
                 worker.signal(signal.SIGTERM)
-            elif action == "pause":
-                await self._pause(worker, chance.uniform(*PAUSE_SECONDS))
+            elif act.what == "pause":
+                await self._pause(worker, act.lasts)
             else:
-                await self._kill_broker(chance.uniform(0.5, 4.0))
-            await asyncio.sleep(min(chance.uniform(*BETWEEN_SECONDS), max(0.0, end - time.monotonic())))
+                await self._kill_broker(act.lasts)
+            await asyncio.sleep(min(act.calm, max(0.0, end - time.monotonic())))
 
     async def _pause(self, worker: WorkerProcess, seconds: float) -> None:
         process = worker.process
