@@ -10,7 +10,7 @@ from services.seats import domain
 from services.seats.engine.engine import Live
 from shared.errors import Invalid
 from shared.schemas import topics
-from shared.schemas.registry import REGISTRY, describe
+from shared.schemas.registry import REGISTRY
 from shared.schemas.seats_v1 import PoolState
 
 LOOKED_AT_MAX = 5_000  # people of one page of seats: what runs in one go holds up every decision meanwhile
@@ -81,7 +81,7 @@ class Access(Answer):
 
 class WhatIfCommand(BaseModel):
     type: str = Field(description="Type of a command, as `seatpool.seats.v1.add_licences` or `add_licences`.")
-    data: dict[str, Any] = Field(description="Its body. `number` and `revision` may be left out.")
+    data: dict[str, Any] = Field(description="Its body. Numbers and revisions may be left out.")
     source: str = "what-if"
 
 
@@ -199,13 +199,15 @@ def commands_of(body: WhatIf, tenant: str, live: Live, state: domain.Tenant) -> 
         if entry is None or entry.topic is not topics.SEATS_COMMANDS or name.endswith(("tick", "rules_activated")):
             raise Invalid(f"body.commands.{index}.type", given.type, "the type of a command of seats")
         data = dict(given.data)
-        for field in ("number", "revision"):
+        for field in ("number", "revision", "from_revision", "to_revision"):
             if field in entry.model.model_fields:
                 data.setdefault(field, WHAT_IF_NUMBER - WHAT_IF_COMMANDS_MAX + index)
         try:
             payload = entry.model.model_validate_json(orjson.dumps(data))
         except ValidationError as error:
-            raise Invalid(f"body.commands.{index}.data", None, describe(error)) from None
+            first = error.errors(include_url=False, include_context=False)[0]
+            field = ".".join(map(str, ("body.commands", index, "data", *first["loc"])))
+            raise Invalid(field, None if first["type"] == "missing" else str(first["input"])[:200], first["msg"]) from None
         offset = live.durable.marker.decided + 1 + index
         made.append(domain.Command(f"what-if-{index}", given.source, tenant, payload, live.number, offset))
     return made

@@ -25,10 +25,26 @@ class Stand:
     def __init__(self, workers: list[WorkerProcess], client: httpx.AsyncClient, commands: Commands) -> None:
         self.workers, self.client, self.commands = workers, client, commands
 
-    async def get(self, worker: int, tenant: str, path: str, headers: dict[str, str] | None = None, **query: Any) -> httpx.Response:
+    async def ask(
+        self, method: str, worker: int, tenant: str, path: str, headers: dict[str, str] | None = None, **options: Any
+    ) -> httpx.Response:
+        """Asked again as a client would: a worker that found that it stood still is started anew, and its share moves meanwhile."""
         url = f"{self.workers[worker].url}/v1/tenants/{tenant}/{path}"
         headers = bearer(tenant, "account:read") if headers is None else headers
-        return await self.client.get(url, headers=headers, params=query or None)
+
+        async def answer() -> httpx.Response | None:
+            try:
+                response = await self.client.request(method, url, headers=headers, **options)
+            except httpx.TransportError:
+                return None
+            return None if response.status_code == 503 and "retry-after" in response.headers else response
+
+        found = await wait_until(answer, seconds=60, what=f"an answer of {url}")
+        assert found is not None
+        return found
+
+    async def get(self, worker: int, tenant: str, path: str, headers: dict[str, str] | None = None, **query: Any) -> httpx.Response:
+        return await self.ask("GET", worker, tenant, path, headers, params=query or None)
 
     async def json(self, worker: int, tenant: str, path: str, **query: Any) -> Any:
         response = await self.get(worker, tenant, path, **query)
@@ -116,20 +132,53 @@ async def _futures(stand: Stand) -> None:
     assert seen["pools"][0]["flagged"] == 0
     expected = {"pools": [{"module": "time", "licences": 2, "next_period": 2}]}
     order = {"order": "o1", "items": [{"module": "time", "quantity": 1}], "expected": expected, "approved_at": "2026-03-01T00:00:00Z"}
-    url = f"{stand.workers[1].url}/v1/tenants/{tenant}/what-if"
     commands = [
         {"type": "add_licences", "data": order},
         {"type": "assign_seats", "data": {"user": "u8", "modules": ["time"], "reason": "hired", "created_at": "2026-03-01T00:00:00Z"}},
     ]
-    answer = await stand.client.post(url, json={"commands": commands}, headers=bearer(tenant, "account:read"))
+    answer = await stand.ask("POST", 1, tenant, "what-if", json={"commands": commands})
     assert answer.status_code == 200, answer.text
     bought, hired = answer.json()["decisions"]
     assert {event["type"].rpartition(".")[2] for event in bought} >= {"licences_added", "seat_flag_cleared"}
     assert hired[0]["data"]["modules"][0]["state"] == "flagged"
-    wrong = await stand.client.post(url, json={"commands": [{"type": "tick", "data": {}}]}, headers=bearer(tenant, "account:read"))
+    wrong = await stand.ask("POST", 1, tenant, "what-if", json={"commands": [{"type": "tick", "data": {}}]})
     assert wrong.status_code == 422
+    await _bad_input(stand, tenant, order)
     after = await stand.json(0, tenant, "pools")
     assert after["items"] == before["items"]
+
+
+async def _bad_input(stand: Stand, tenant: str, order: dict[str, Any]) -> None:
+    """What makes no sense is answered with its reason, as it would be by a decision; what cannot be read names its field."""
+    expected = order["expected"]
+
+    def items(quantity: int, module: str = "time") -> dict[str, Any]:
+        return {"items": [{"module": module, "quantity": quantity}], "expected": expected}
+
+    other = {"pools": [{"module": "time", "licences": 9, "next_period": 9}]}
+    replaced = {"from_user": "u1", "to_user": "u1", "to": {"modules": [], "created_at": order["approved_at"]}, "reason": "changed"}
+    wrong: list[tuple[str, dict[str, Any], str]] = [
+        ("add_licences", order | items(0), "invalid_count"),
+        ("reduce_licences", {"order": "o2"} | items(-1), "invalid_count"),
+        ("add_licences", order | items(1, "nothing"), "unknown_module"),
+        ("add_licences", order | {"expected": other}, "expected_differs"),
+        ("schedule_reduction", items(3), "above_licences"),
+        ("schedule_reduction", items(0), "terminate_instead"),
+        ("set_policy", {"module": "time", "policies": {"grace": "P1M"}}, "invalid_duration"),
+        ("schedule_period", {"period": "far", "starts_at": "9999-12-31T00:00:00Z"}, "invalid_time"),
+        ("replace_user", replaced, "unknown_user"),
+    ]
+    url = f"{stand.workers[0].url}/v1/tenants/{tenant}/what-if"
+    commands = [{"type": type_, "data": data} for type_, data, _ in wrong]
+    answer = await stand.client.post(url, json={"commands": commands}, headers=bearer(tenant, "account:read"))
+    assert answer.status_code == 200, answer.text
+    answers = [events[0]["data"] for events in answer.json()["decisions"]]
+    assert [answer["reason"] for answer in answers] == [reason for _, _, reason in wrong]
+    assert "close_pool" in answers[5]["instead"]
+    for field, value in (("approved_at", "2026-02-30T00:00:00Z"), ("approved_at", "2026-02-03"), ("order", 10**30), ("colour", "red")):
+        commands = [{"type": "add_licences", "data": order | {field: value}}]
+        answer = await stand.client.post(url, json={"commands": commands}, headers=bearer(tenant, "account:read"))
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, f"body.commands.0.data.{field}"), answer.text
 
 
 async def _why_and_figures(stand: Stand) -> None:

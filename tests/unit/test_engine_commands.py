@@ -99,6 +99,8 @@ def test_a_header_that_every_decision_would_repeat_has_its_limit(name: str) -> N
         (Raw(envelope().headers(), None), Reason.UNREADABLE, "body"),
         (Raw(envelope().headers(), BODY.replace(b'"revision":1', b'"revision":0')), Reason.UNREADABLE, "revision"),
         (Raw(envelope().headers(), BODY.replace(b'"user":"u1",', b"")), Reason.UNREADABLE, "user"),
+        (Raw(envelope().headers(), BODY.replace(b"2026-03-01T", b"2026-02-30T")), Reason.UNREADABLE, "created_at"),
+        (Raw(envelope().headers(), BODY.replace(b":00Z", b":00")), Reason.UNREADABLE, "created_at"),
         (Raw(envelope(type="seatpool.seats.v1.dance").headers()), Reason.UNKNOWN_TYPE, "ce_type"),
         (Raw(envelope(type="seatpool.seats.v1.seat_flagged").headers()), Reason.UNKNOWN_TYPE, "ce_type"),
         (Raw(envelope(tenant=None).headers()), Reason.UNREADABLE, "ce_tenantid"),
