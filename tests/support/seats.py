@@ -13,19 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 
 from deploy.local.ports import pick
 from deploy.local.process import LAUNCH
-from services.seats.engine.history import History
 from shared.ids import new_id
-from shared.kafka import make_producer, partition_of, started
+from shared.kafka import make_producer, make_reader, partition_of, started
 from shared.schemas import seats_v1, topics
 from shared.schemas.base import Payload
 from shared.schemas.envelope import Envelope
 from shared.schemas.registry import type_of
 from shared.settings import KafkaSettings
-from tests.support.wait import wait_until
 
 ROOT = Path(__file__).parents[2]
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -165,39 +163,31 @@ class Decision:
         return self.type.rpartition(".")[2]
 
 
-class Decisions:
-    """Each decision of a partition once, in order of the commands; read on from where the last reading ended."""
-
-    def __init__(self, kafka: KafkaSettings, partition: int) -> None:
-        self._history, self._partition, self._read = History(kafka), partition, 0
-        self._found: dict[tuple[int, int], Decision] = {}
-
-    async def all(self) -> list[Decision]:
-        async for record in self._history.records(self._history.events, self._partition, self._read):
-            self._read = record.offset + 1
-            envelope = Envelope.from_headers(record.headers)
-            offset, n = map(int, envelope.id.split("/")[2:])
-            self._found.setdefault((offset, n), Decision(envelope.id, envelope.type, orjson.loads(record.value)))
-        return [self._found[place] for place in sorted(self._found)]
-
-
-async def decisions(kafka: KafkaSettings, partition: int) -> list[Decision]:
-    return await Decisions(kafka, partition).all()
+async def decisions(kafka: KafkaSettings, partition: int, until: tuple[int, float] | None = None) -> list[Decision]:
+    """Each decision of a partition once, in order of the commands. `until` (offset of a command, seconds) waits for its answer."""
+    found: dict[tuple[int, int], Decision] = {}
+    tp = TopicPartition(kafka.topic_name(topics.SEATS_EVENTS), partition)
+    async with started(make_reader(kafka)) as reader:
+        reader.assign([tp])
+        reader.seek(tp, 0)
+        end = (await reader.end_offsets([tp]))[tp]
+        last = asyncio.get_running_loop().time() + (until[1] if until else 0.0)
+        while True:
+            for record in (await reader.getmany(tp, timeout_ms=100)).get(tp, []):
+                envelope = Envelope.from_headers(record.headers)
+                offset, n = map(int, envelope.id.split("/")[2:])
+                found.setdefault((offset, n), Decision(envelope.id, envelope.type, orjson.loads(record.value)))
+            if await reader.position(tp) < end:
+                continue
+            if until is None or any(place[0] >= until[0] and decision.body["role"] == "answer" for place, decision in found.items()):
+                return [found[place] for place in sorted(found)]
+            assert asyncio.get_running_loop().time() < last, f"no answer to {partition}/{until[0]} in {until[1]} s"
 
 
 async def answered(kafka: KafkaSettings, position: tuple[int, int], seconds: float = 60.0) -> list[Decision]:
     """Waits until the command at this position is answered; all decisions of its partition until then."""
     partition, offset = position
-    reading = Decisions(kafka, partition)
-
-    async def there() -> list[Decision] | None:
-        found = await reading.all()
-        last = found[-1].body["position"]["offset"] if found else -1
-        return (
-            found if last >= offset and any(d.body["role"] == "answer" for d in found if d.body["position"]["offset"] >= offset) else None
-        )
-
-    return await wait_until(there, seconds=seconds, what=f"an answer to {position}") or []
+    return await decisions(kafka, partition, (offset, seconds))
 
 
 def tenant_in(partition: int, partitions: int, name: str = "tenant") -> str:
