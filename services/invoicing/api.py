@@ -26,10 +26,22 @@ from services.invoicing.views import (
 )
 from shared.database import UnitOfWork
 from shared.errors import NotFound, Transient
-from shared.schemas.base import Actor
 from shared.schemas.invoicing_v1 import ChargeBooked, InvoiceIssued
 from shared.settlement import Settlement
-from shared.web import Cursor, Limit, Page, Principal, access, answer, authenticated, decode_cursor, encode_cursor, operator, refusals
+from shared.web import (
+    Cursor,
+    Limit,
+    Page,
+    Principal,
+    access,
+    actor_of,
+    answer,
+    authenticated,
+    decode_cursor,
+    encode_cursor,
+    operator,
+    refusals,
+)
 from shared.web.idempotency import IdempotencyKey, idempotent
 from shared.web.openapi import Responses
 from shared.web.rest import LIMIT_DEFAULT
@@ -49,11 +61,6 @@ TenantOperator = Annotated[Principal, Depends(access("operator"))]
 Operator = Annotated[Principal, Depends(operator())]
 Anybody = Annotated[Principal, Depends(authenticated)]
 Prefer = Annotated[str | None, Header(description="`wait=5`: answer when it is decided, or after so many seconds (10 at most).")]
-
-
-def actor_of(principal: Principal) -> Actor:
-    """Ids in events hold no character with a meaning in keys; those of a subject are written as `-`."""
-    return Actor(kind=principal.kind, id=re.sub(r"[^A-Za-z0-9._:@-]", "-", principal.subject).lstrip("._:@-")[:100] or "unknown")
 
 
 def wait_seconds(prefer: str | None) -> float:

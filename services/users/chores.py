@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import stamina
 import structlog
 from prometheus_client import Gauge
 
-from services.users import people
+from services.users import configuration, people
 from services.users import person as rules
 from services.users.context import SOURCE, Tenants
 from services.users.domain import Fact, FactType
@@ -20,7 +21,7 @@ from shared.database import Database, UnitOfWork
 from shared.errors import Transient
 from shared.schemas.base import Actor
 from shared.schemas.seats_v1 import Reason
-from shared.schemas.users_v1 import ProfileDefined, TenantRepublished
+from shared.schemas.users_v1 import TenantRepublished
 
 log = structlog.get_logger(__name__)
 
@@ -148,26 +149,7 @@ def _reviewed(tenant: Tenant, review: Review, before: Person) -> Revision:
 async def republish_tenant(tenant: Tenant, uow: UnitOfWork, actor: Actor) -> None:
     row = await tenants_store.get(tenant.tenant, uow.connection)
     assert row is not None
-    event = TenantRepublished(
-        at=tenant.now,
-        actor=actor,
-        reason="republished",
-        name=row.name,
-        time_zone=row.time_zone,
-        locale=row.locale,
-        clock=row.clock,
-        contact_email=row.contact_email,
-        support_contact=row.support_contact,
-    )
-    uow.publish(event, source=SOURCE, tenant=tenant.tenant, time=tenant.now)
+    said = partial(uow.publish, source=SOURCE, tenant=tenant.tenant, time=tenant.now)
+    said(configuration.tenant_event(TenantRepublished, row, tenant.now, actor, reason="republished"))
     for profile in await tenants_store.profiles(tenant.tenant, uow.connection):
-        defined = ProfileDefined(
-            at=tenant.now,
-            actor=actor,
-            reason="republished",
-            profile=profile.profile,
-            name=profile.name,
-            modules=profile.modules,
-            partial=profile.partial,
-        )
-        uow.publish(defined, source=SOURCE, tenant=tenant.tenant, time=tenant.now)
+        said(configuration.profile_event(profile, tenant.now, actor, reason="republished"))

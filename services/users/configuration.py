@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from services.users.context import SOURCE
 from services.users.store import reviews
@@ -28,25 +29,20 @@ async def lock(tenant: str, uow: UnitOfWork) -> TenantRow:
     return row
 
 
-def _event(model: type[TenantState], row: TenantRow, at: datetime, actor: Actor, changes: tuple[Change, ...] = ()) -> TenantState:
-    return model(
-        at=at,
-        actor=actor,
-        changes=changes,
-        name=row.name,
-        time_zone=row.time_zone,
-        locale=row.locale,
-        clock=row.clock,
-        contact_email=row.contact_email,
-        support_contact=row.support_contact,
-    )
+def tenant_event(model: type[TenantState], row: TenantRow, at: datetime, actor: Actor, **more: Any) -> TenantState:
+    return model(at=at, actor=actor, clock=row.clock, **{name: getattr(row, name) for name in _SHOWN} | more)
+
+
+def profile_event(profile: ProfileRow, at: datetime, actor: Actor, **more: Any) -> ProfileDefined:
+    said: dict[str, Any] = {"profile": profile.profile, "name": profile.name, "modules": profile.modules, "partial": profile.partial}
+    return ProfileDefined(at=at, actor=actor, **said | more)
 
 
 async def create_tenant(tenant: str, uow: UnitOfWork, row: TenantRow, actor: Actor, at: datetime) -> bool:
     """The tenant, its event and `open_tenant` in one transaction; False when there is one of this id."""
     if not await store.insert(tenant, uow.connection, row):
         return False
-    uow.publish(_event(TenantCreated, row, at, actor), source=SOURCE, tenant=tenant, time=at)
+    uow.publish(tenant_event(TenantCreated, row, at, actor), source=SOURCE, tenant=tenant, time=at)
     number = await store.draw_number(tenant, uow.connection)
     uow.publish(OpenTenant(number=number, clock=row.clock, at=row.at), source=SOURCE, tenant=tenant, time=at)
     return True
@@ -67,7 +63,7 @@ async def change_tenant(tenant: str, uow: UnitOfWork, before: TenantRow, after: 
         for name in _SHOWN
         if getattr(before, name) != getattr(after, name)
     )
-    uow.publish(_event(TenantChanged, after, at, actor, changes), source=SOURCE, tenant=tenant, time=at)
+    uow.publish(tenant_event(TenantChanged, after, at, actor, changes=changes), source=SOURCE, tenant=tenant, time=at)
     return after
 
 
@@ -79,8 +75,7 @@ async def put_profile(tenant: str, uow: UnitOfWork, row: TenantRow, profile: Pro
     profile = replace(profile, version=known.version + 1 if known else 1)
     await store.put_profile(tenant, uow.connection, profile)
     await _changed(tenant, uow, row, actor)
-    event = ProfileDefined(at=at, actor=actor, profile=profile.profile, name=profile.name, modules=profile.modules, partial=profile.partial)
-    uow.publish(event, source=SOURCE, tenant=tenant, time=at, subject=profile.profile)
+    uow.publish(profile_event(profile, at, actor), source=SOURCE, tenant=tenant, time=at, subject=profile.profile)
     return profile
 
 

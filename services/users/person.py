@@ -1,14 +1,13 @@
 """One person as users keeps them, and what has to be said to others when they change. Pure: state in, state and messages out."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from services.users import domain
 from services.users.domain import Account, Need, Note, Record, Standing, Status
-from shared.schemas.base import Actor, Change
+from shared.schemas.base import Actor, Change, as_id
 from shared.schemas.seats_v1 import AssignSeats
 from shared.schemas.users_v1 import PersonAdded, PersonChanged, PersonLeft, PersonRepublished, PersonState
 
@@ -77,9 +76,7 @@ class Revision:
 
 
 def source_actor(source: str) -> Actor:
-    """An upstream source as the actor. Ids hold no slash (schemas, base), names of sources do."""
-    cleaned = "".join(c if c.isascii() and (c.isalnum() or c in "._:@-") else ":" for c in source).lstrip(":._@-")[:100]
-    return Actor(kind="source", id=cleaned or "unknown")
+    return Actor(kind="source", id=as_id(source))
 
 
 def as_of(person: Person, facts: list[domain.Fact], tenant: Tenant) -> Person:
@@ -96,8 +93,8 @@ def stand(person: Person, tenant: Tenant) -> Person:
     return replace(person, standing=domain.standing(person.record, person.account, tenant.settings, tenant.today))
 
 
-def _visible(person: Person) -> dict[str, str | int | bool | None]:
-    """What readers of users.events see of a person, in the order of the schema."""
+def _visible(person: Person) -> dict[str, Any]:
+    """What readers of users.events see of a person, in the order of the schema; as a change shows it, modules in one text."""
     record, standing = person.record or Record(employed=False), person.standing
     return {
         "login": record.login,
@@ -114,33 +111,15 @@ def _visible(person: Person) -> dict[str, str | int | bool | None]:
 
 
 def changes(before: Person, after: Person) -> tuple[Change, ...]:
-    old: Mapping[str, str | int | bool | None] = {} if before.record is None else _visible(before)
+    old = {} if before.record is None else _visible(before)
     new = _visible(after)
     return tuple(Change(field=name, old=old.get(name), new=value) for name, value in new.items() if old.get(name) != value)
 
 
 def event_of(model: type[PersonState], person: Person, at: datetime, actor: Actor, reason: str, changed: tuple[Change, ...]) -> PersonState:
-    record, standing = person.record, person.standing
-    assert record is not None, "nobody is told of a person who is only expected"
-    return model(
-        at=at,
-        actor=actor,
-        reason=reason,
-        changes=changed,
-        user=person.user,
-        external_id=person.external_id,
-        login=record.login,
-        email=record.email,
-        name=record.name,
-        job_title=record.job_title,
-        department=record.department,
-        profile=standing.profile,
-        kind=record.kind,
-        administrator=person.account.administrator,
-        status=standing.status.value,
-        modules=standing.need.modules,
-        version=person.version,
-    )
+    assert person.record is not None, "nobody is told of a person who is only expected"
+    shown = _visible(person) | {"user": person.user, "external_id": person.external_id, "version": person.version}
+    return model(at=at, actor=actor, reason=reason, changes=changed, **shown | {"modules": person.standing.need.modules})
 
 
 def republished(person: Person, at: datetime, actor: Actor) -> PersonState:

@@ -4,6 +4,7 @@ Writers forbid unknown fields (a typing error in a writer is found at once), rea
 optional field is added): `Payload.model_validate_json(data, extra="ignore")` is the reader's call, made in `registry.parse`.
 """
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -25,6 +26,11 @@ def to_milliseconds(value: datetime) -> datetime:
     except OverflowError as error:
         raise ValueError("an instant of the years 1 to 9999 in UTC expected") from error
     return value.replace(microsecond=value.microsecond // 1000 * 1000)
+
+
+def as_id(text: str) -> str:
+    """What somebody else calls themselves (a token's subject, an upstream source) as an `Id`."""
+    return re.sub(r"[^A-Za-z0-9._:@-]", ":", text).lstrip("._:@-")[:100] or "unknown"
 
 
 def format_instant(value: datetime) -> str:

@@ -1,7 +1,7 @@
 """REST as every service serves it. What needs a database (`idempotency`, `parking`) is imported by its own name: seats has none."""
 
 from shared.web.app import create_app
-from shared.web.auth import Principal, Verifier, access, authenticated, operator
+from shared.web.auth import Principal, Verifier, access, actor_of, authenticated, operator
 from shared.web.client import ServiceClient
 from shared.web.openapi import refusals
 from shared.web.rest import Cursor, IfMatch, Limit, Page, answer, check_if_match, decode_cursor, encode_cursor, etag
@@ -15,6 +15,7 @@ __all__ = [
     "ServiceClient",
     "Verifier",
     "access",
+    "actor_of",
     "answer",
     "authenticated",
     "check_if_match",

@@ -15,6 +15,7 @@ from joserfc.jwk import KeySet
 
 from shared.clock import Clock, SystemClock
 from shared.errors import Forbidden, NotFound, Transient, Unauthenticated
+from shared.schemas.base import Actor, as_id
 
 log = structlog.get_logger(__name__)
 
@@ -128,6 +129,11 @@ def _principal(claims: Mapping[str, Any]) -> Principal:
     if tenant is None and kind == PERSON:
         raise ValueError("a person's token names no tenant")
     return Principal(str(claims["sub"]), tenant, frozenset(rights), str(kind))
+
+
+def actor_of(principal: Principal) -> Actor:
+    """As events name who asked: a person, or a client of whatever kind."""
+    return Actor(kind=PERSON if principal.kind == PERSON else "client", id=as_id(principal.subject))
 
 
 # Documents the scheme in OpenAPI; a missing token is our own problem+json.

@@ -1,17 +1,15 @@
 """A tenant's clock."""
 
-from typing import Annotated
-
 from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, Field
 
 from services.users import clock as coordinator
-from services.users.api.context import Body, Context, InContext, TenantId, TenantTime, actor_of, now_of
+from services.users.api.context import Body, Context, InContext, TenantId, TenantOperator, TenantTime, now_of
 from services.users.store import tenants as store
 from services.users.store.tenants import TenantRow
 from shared.errors import NotFound
 from shared.schemas.base import Instant
-from shared.web import Principal, access, answer, refusals
+from shared.web import access, actor_of, answer, refusals
 
 router = APIRouter(prefix="/v1/tenants/{tenant}/clock", tags=["clock"])
 
@@ -33,9 +31,7 @@ def _view(row: TenantRow, context: Context) -> ClockView:
 
 
 @router.post("", status_code=202, response_model=ClockView, responses=refusals(409), summary="Advance a test clock")
-async def advance(
-    tenant: TenantId, body: Advance, context: InContext, principal: Annotated[Principal, Depends(access("operator"))]
-) -> Response:
+async def advance(tenant: TenantId, body: Advance, context: InContext, principal: TenantOperator) -> Response:
     """Goes on in steps to whatever falls due on the way; `GET` says when it is `ready`. The same again while it is under way is fine."""
     row = await coordinator.begin(tenant, context.database, body.to, actor_of(principal))
     context.coordinator.wake()

@@ -18,14 +18,17 @@ from services.users.store.tenants import TenantRow
 from services.users.tokens import TokenIssuer
 from shared.clock import Clock
 from shared.database import Database
-from shared.schemas.base import Actor, Id
-from shared.web import Principal
+from shared.schemas.base import Id
+from shared.web import Principal, access, actor_of, operator
 from shared.web.rest import Moment
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 TenantId = Annotated[Id, Path(description="The tenant's id.")]
 UserId = Annotated[Id, Path(description="The person's id.")]
+Manager = Annotated[Principal, Depends(access("users:manage"))]
+TenantOperator = Annotated[Principal, Depends(access("operator"))]
+Operator = Annotated[Principal, Depends(operator())]
 
 
 def _on_a_clock(value: datetime) -> datetime:
@@ -61,12 +64,6 @@ class Body(BaseModel):
     """What callers send: a field that nobody knows is an error that names it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
-
-
-def actor_of(principal: Principal) -> Actor:
-    """Subjects of tokens may be anything; ids hold no slash and no space."""
-    cleaned = "".join(c if c.isascii() and (c.isalnum() or c in "._:@-") else ":" for c in principal.subject).lstrip(":._@-")[:100]
-    return Actor(kind="user" if principal.kind == "user" else "client", id=cleaned or "unknown")
 
 
 def cause_of(principal: Principal) -> Cause:

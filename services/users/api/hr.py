@@ -3,16 +3,16 @@
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field, ValidationError
 
 from services.users import domain
-from services.users.api.context import Body, InContext, TenantId
+from services.users.api.context import Body, InContext, Manager, TenantId
 from services.users.store import tenants as store
 from shared import ids
 from shared.errors import Invalid
 from shared.schemas.hr_v1 import HrFact, PersonChanged, PersonHired, PersonLeft
-from shared.web import Principal, access, answer, refusals
+from shared.web import answer, refusals
 from shared.web.idempotency import IdempotencyKey, idempotent
 from shared.web.readable import faults
 
@@ -50,7 +50,7 @@ async def take_events(
     body: HrEvents,
     request: Request,
     context: InContext,
-    principal: Annotated[Principal, Depends(access("users:manage"))],
+    principal: Manager,
     key: IdempotencyKey = None,
 ) -> Response:
     """Good ones are taken in, bad ones listed. An event's id is made from its content, so handing in the same again changes nothing."""

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, EmailStr, Field
 
 from services.users import editing
-from services.users.api.context import Body, InContext, TenantId, UserId, cause_of
+from services.users.api.context import Body, InContext, Manager, TenantId, UserId, cause_of
 from services.users.domain import RECORD_FIELDS, ModuleState, Note, Record, Seat
 from services.users.person import Person, Tenant
 from services.users.store import people as store
@@ -18,7 +18,7 @@ from shared import ids
 from shared.database import UnitOfWork
 from shared.errors import Conflict, NotFound
 from shared.schemas.base import Id, Instant, ModuleName, Text
-from shared.web import Cursor, IfMatch, Limit, Page, Principal, access, answer, check_if_match, decode_cursor, encode_cursor, etag, refusals
+from shared.web import Cursor, IfMatch, Limit, Page, access, answer, check_if_match, decode_cursor, encode_cursor, etag, refusals
 from shared.web.idempotency import IdempotencyKey, idempotent
 from shared.web.rest import LIMIT_DEFAULT, Day, Flag
 
@@ -169,7 +169,7 @@ async def create_person(
     body: NewPerson,
     request: Request,
     context: InContext,
-    principal: Annotated[Principal, Depends(access("users:manage"))],
+    principal: Manager,
     key: IdempotencyKey = None,
 ) -> Response:
     """Seats are asked for at once, when the person needs any; the answer is shown in `modules` soon after."""
@@ -224,7 +224,7 @@ async def change_person(
     user: UserId,
     body: PersonPatch,
     context: InContext,
-    principal: Annotated[Principal, Depends(access("users:manage"))],
+    principal: Manager,
     if_match: IfMatch = None,
 ) -> Response:
     """Whatever ends the need (`may_log_in` false, `status` left, another kind) releases the seats at once. A later fact of the upstream
@@ -246,7 +246,7 @@ async def reactivate_person(
     user: UserId,
     request: Request,
     context: InContext,
-    principal: Annotated[Principal, Depends(access("users:manage"))],
+    principal: Manager,
     body: Reactivation | None = None,
     key: IdempotencyKey = None,
 ) -> Response:

@@ -6,12 +6,12 @@ from fastapi import APIRouter, Depends, Path, Response
 from pydantic import BaseModel, Field
 
 from services.users import configuration
-from services.users.api.context import Body, InContext, TenantId, actor_of, now_of
+from services.users.api.context import Body, InContext, Manager, TenantId, now_of
 from services.users.store import tenants as store
 from services.users.store.tenants import ProfileRow
 from shared.errors import Invalid
 from shared.schemas.base import Id, ModuleName, Text
-from shared.web import IfMatch, Page, Principal, access, answer, check_if_match, etag, refusals
+from shared.web import IfMatch, Page, access, actor_of, answer, check_if_match, etag, refusals
 from shared.web.rest import Flag
 
 router = APIRouter(prefix="/v1/tenants/{tenant}", tags=["profiles"])
@@ -44,7 +44,7 @@ async def put_profile(
     profile: Annotated[Id, Path()],
     body: ProfileBody,
     context: InContext,
-    principal: Annotated[Principal, Depends(access("users:manage"))],
+    principal: Manager,
     if_match: IfMatch = None,
 ) -> Response:
     """Who has it is reviewed soon after. `If-Match` is checked when it is given."""
@@ -75,7 +75,7 @@ async def put_mapping(
     tenant: TenantId,
     body: Annotated[dict[Department, Id | None], Field(max_length=DEPARTMENTS_MAX)],
     context: InContext,
-    principal: Annotated[Principal, Depends(access("users:manage"))],
+    principal: Manager,
 ) -> dict[str, str | None]:
     async with context.database.unit_of_work(tenant) as uow:
         row = await configuration.lock(tenant, uow)

@@ -1,18 +1,17 @@
 """What this service counts of a tenant, whether all is done, and publishing anew."""
 
 from dataclasses import asdict
-from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
-from services.users.api.context import Body, InContext, TenantId, actor_of
+from services.users.api.context import Body, InContext, Operator, TenantId
 from services.users.store import reviews, seats
 from services.users.store import tenants as store
 from services.users.store.reviews import ReviewKind
 from shared.errors import NotFound
 from shared.schemas.base import Id
 from shared.settlement import Settlement
-from shared.web import Principal, access, operator, refusals
+from shared.web import access, actor_of, refusals
 
 router = APIRouter(prefix="/v1", tags=["state"])
 
@@ -43,7 +42,7 @@ class Republish(Body):
     responses=refusals(404),
     summary="Publish tenants and people again, for a reader that was rebuilt",
 )
-async def republish(body: Republish, context: InContext, principal: Annotated[Principal, Depends(operator())]) -> dict[str, int]:
+async def republish(body: Republish, context: InContext, principal: Operator) -> dict[str, int]:
     """All tenants, or one. Readers send no mail for what is published again."""
     cause = reviews.cause_of(actor_of(principal), None)
     tenants = 0

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import AfterValidator, BaseModel, EmailStr, Field
 
 from services.users import configuration
-from services.users.api.context import Body, Context, InContext, TenantId, TenantTime, actor_of, now_of
+from services.users.api.context import Body, Context, InContext, Operator, TenantId, TenantOperator, TenantTime, now_of
 from services.users.store import tenants as store
 from services.users.store.tenants import TenantRow
 from shared import ids
@@ -20,8 +20,8 @@ from shared.web import (
     IfMatch,
     Limit,
     Page,
-    Principal,
     access,
+    actor_of,
     answer,
     check_if_match,
     decode_cursor,
@@ -106,9 +106,7 @@ def _view(row: TenantRow, context: Context) -> TenantView:
 
 
 @router.post("/tenants", status_code=201, response_model=TenantView, responses=refusals(409), summary="A new tenant")
-async def create_tenant(
-    body: NewTenant, request: Request, context: InContext, principal: Annotated[Principal, Depends(operator())], key: IdempotencyKey = None
-) -> Response:
+async def create_tenant(body: NewTenant, request: Request, context: InContext, principal: Operator, key: IdempotencyKey = None) -> Response:
     """`status` is `opening` until seats has opened it; people can be added meanwhile."""
     if body.clock == "real" and body.at is not None:
         raise Invalid("body.at", str(body.at), "nothing: only a test clock has a first time")
@@ -161,7 +159,7 @@ async def change_tenant(
     tenant: TenantId,
     body: TenantPatch,
     context: InContext,
-    principal: Annotated[Principal, Depends(access("operator"))],
+    principal: TenantOperator,
     if_match: IfMatch = None,
 ) -> Response:
     async with context.database.unit_of_work(tenant) as uow:
