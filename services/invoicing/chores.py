@@ -32,7 +32,7 @@ class Chores:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database, self._clock = database, clock
         # A layout that fails is tried again by the next process, and holds up no other invoice in this one.
-        self._failed: set[tuple[str, str]] = set()
+        self._failed: set[str] = set()  # names of invoices hold the decision's place, so no two tenants have the same
 
     async def run(self) -> None:
         """Until cancelled. Errors of the moment are waited out."""
@@ -58,7 +58,7 @@ class Chores:
             try:
                 pdf = await render_aside(orjson.loads(found["document"]))
             except (typst.TypstError, KeyError) as error:
-                self._failed.add((tenant, invoice))
+                self._failed.add(invoice)
                 RENDER_FAILED.inc()
                 log.exception("invoice-not-rendered", tenant=tenant, invoice=invoice, error=str(error))
                 return True

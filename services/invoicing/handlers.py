@@ -150,12 +150,13 @@ class Handlers:
                     "order", f"licences were added for order {event.order}, which invoicing {'refused' if known else 'has not sent'}"
                 )
             return
-        found = await store.quote(uow.connection, tenant, decided["quote"])
+        quote_id, approver = decided
+        found = await store.quote(uow.connection, tenant, quote_id)
         assert found is not None
         quote, before = found[0], {pool.module: pool.licences for pool in found[1].pools}
         completed = OrderCompleted(
             at=event.at,
-            actor=await store.approver(uow.connection, tenant, event.order),
+            actor=approver,
             reason="licences_bought",
             changes=tuple(
                 Change(field=f"{line.module}.licences", old=before[line.module], new=before[line.module] + line.quantity)
@@ -181,9 +182,8 @@ class Handlers:
         tenant = tenant_of(message)
         decided = await store.decide_order(uow.connection, tenant, order, "refused", reason, orjson.dumps(detail).decode(), at)
         if decided is not None:
-            refused = invoicing_v1.OrderRefused(
-                at=at, actor=await store.approver(uow.connection, tenant, order), reason=reason, order=order, quote=decided["quote"]
-            )
+            quote, approver = decided
+            refused = invoicing_v1.OrderRefused(at=at, actor=approver, reason=reason, order=order, quote=quote)
             say(uow, tenant, refused, cause=message.envelope, subject=order)
 
     # ----------------------------------------------------------------------------------------------- periods, expansions

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from functools import partial
 
 from services.invoicing import catalogue, store
-from services.invoicing.accounting import command, read_account, say_fact
+from services.invoicing.accounting import command, read_account, say, say_fact
 from services.invoicing.domain.calendar import Period, Term, local_day, period_at
 from services.invoicing.domain.quote import Item, Refusal, Situation, approvable, expected, price
 from services.invoicing.inputs import BillingDetailsBody, QuoteBody, SubscriptionBody
@@ -173,7 +173,7 @@ class Ordering:
         if isinstance(quote, Refusal):
             raise refuse(quote, tenant)
         await store.add_quote(uow.connection, tenant_id, quote, expected(situation, [line.module for line in quote.lines]))
-        await say_fact(uow, tenant_id, quote, subject=quote.quote)
+        say(uow, tenant_id, quote, subject=quote.quote)
         return quote
 
     async def approve_quote(self, uow: UnitOfWork, tenant_id: str, quote_id: str, actor: Actor) -> str:
@@ -194,6 +194,8 @@ class Ordering:
             at=at, actor=actor, quote=quote_id, order=ids.new_id(), approved_on=quote.priced_for, billing_details=situation.details.version
         )
         await store.add_order(uow.connection, tenant_id, event)
+        # Only now does money hang on the quote: those that nobody approves are many, and the account is computed from all facts each time.
+        await store.add_fact(uow.connection, tenant_id, f"quote-{quote_id}", quote)
         await say_fact(uow, tenant_id, event, subject=event.order)
         await add_licences(uow, tenant_id, event.order)
         return event.order

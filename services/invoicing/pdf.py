@@ -1,7 +1,7 @@
 """An invoice's PDF, laid out by typst in this process (a few milliseconds, no shell, no browser).
 
 PDF/A-3a: an archive format with tags for screen readers that may carry a structured invoice as an attachment. Fonts are typst's own and
-embedded, so that the same document gives the same bytes on every machine; a deployment's fonts can be put in front of them.
+embedded, so that the same document gives the same bytes on every machine.
 """
 
 import asyncio

@@ -9,15 +9,13 @@ from services.invoicing.store import row, rows
 from shared.schemas.invoicing_v1 import InvoiceIssued
 
 
-async def next_unrendered(c: AsyncConnection, skip: Collection[tuple[str, str]]) -> RowMapping | None:
+async def next_unrendered(c: AsyncConnection, skip: Collection[str]) -> RowMapping | None:
     """An invoice of any tenant that has no PDF yet. Its lock, held to the commit, keeps two processes from making the same PDF."""
     return await row(
         c,
-        """SELECT tenant_id, invoice, document FROM invoices i
-           WHERE NOT EXISTS (SELECT FROM invoice_pdfs p WHERE p.tenant_id = i.tenant_id AND p.invoice = i.invoice)
-             AND i.invoice <> ALL(CAST(:skip AS text[]))
-           ORDER BY place LIMIT 1 FOR UPDATE OF i SKIP LOCKED""",
-        skip=[invoice for _, invoice in skip],
+        """SELECT tenant_id, invoice, document FROM pdfs_to_make p JOIN invoices USING (tenant_id, invoice)
+           WHERE invoice <> ALL(CAST(:skip AS text[])) ORDER BY p.place LIMIT 1 FOR UPDATE OF p SKIP LOCKED""",
+        skip=list(skip),
     )
 
 
@@ -87,8 +85,7 @@ async def figures(c: AsyncConnection, tenant_id: str) -> RowMapping:
              (SELECT count(*) FROM orders WHERE tenant_id = :t AND status = 'pending') AS orders_pending,
              (SELECT count(*) FROM orders WHERE tenant_id = :t AND status = 'completed') AS orders_completed,
              (SELECT count(*) FROM orders WHERE tenant_id = :t AND status = 'refused') AS orders_refused,
-             (SELECT count(*) FROM invoices i WHERE tenant_id = :t AND NOT EXISTS
-                 (SELECT FROM invoice_pdfs p WHERE p.tenant_id = i.tenant_id AND p.invoice = i.invoice)) AS unrendered""",
+             (SELECT count(*) FROM pdfs_to_make WHERE tenant_id = :t) AS unrendered""",
         t=tenant_id,
     )
     assert found is not None

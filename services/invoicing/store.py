@@ -29,6 +29,13 @@ async def run(c: AsyncConnection, sql: str, /, **values: Any) -> int:
     return (await c.execute(text(sql), values)).rowcount
 
 
+async def _insert(c: AsyncConnection, tenant_id: str, table: str, **values: Any) -> None:
+    """By column; names of tables and columns are this module's own."""
+    values = {"tenant_id": tenant_id} | values
+    columns, places = ", ".join(f'"{name}"' for name in values), ", ".join(f":{name}" for name in values)
+    await run(c, f"INSERT INTO {table} ({columns}) VALUES ({places})", **values)  # noqa: S608
+
+
 # -------------------------------------------------------------------------------------------------------------- tenants
 
 
@@ -158,25 +165,19 @@ async def contract(c: AsyncConnection, tenant_id: str) -> SubscriptionStarted | 
 
 
 async def add_subscription(c: AsyncConnection, tenant_id: str, event: SubscriptionStarted, modules: Sequence[dict[str, Any]]) -> None:
-    await run(
+    await _insert(
         c,
-        """INSERT INTO subscriptions (tenant_id, subscription, status, payload, period_start, period_end, billed_until)
-           VALUES (:t, :subscription, 'pending', :payload, :start, :end, :billed)""",
-        t=tenant_id,
+        tenant_id,
+        "subscriptions",
         subscription=event.subscription,
+        status="pending",
         payload=event.model_dump_json(),
-        start=event.period_start,
-        end=event.period_end,
-        billed=event.billed_until,
+        period_start=event.period_start,
+        period_end=event.period_end,
+        billed_until=event.billed_until,
     )
     for module in modules:
-        await run(
-            c,
-            """INSERT INTO subscription_modules (tenant_id, module, base, licences, policies)
-               VALUES (:t, :module, :base, :licences, :policies)""",
-            t=tenant_id,
-            **module,
-        )
+        await _insert(c, tenant_id, "subscription_modules", **module)
 
 
 async def set_subscription(c: AsyncConnection, tenant_id: str, status: str, reason: str = "") -> None:
@@ -224,26 +225,16 @@ async def note_pools(c: AsyncConnection, tenant_id: str, pools: Sequence[PoolSta
         await c.exec_driver_sql(_NOTE_POOLS, (tenant_id, *columns, *position))
 
 
-async def pools(c: AsyncConnection, tenant_id: str) -> Sequence[RowMapping]:
-    return await rows(c, "SELECT * FROM pools WHERE tenant_id = :t ORDER BY module", t=tenant_id)
-
-
 async def reported(c: AsyncConnection, tenant_id: str) -> dict[str, Pool]:
-    return {pool["module"]: Pool(pool["licences"], pool["next_period"]) for pool in await pools(c, tenant_id)}
+    found = await rows(c, "SELECT module, licences, next_period FROM pools WHERE tenant_id = :t ORDER BY module", t=tenant_id)
+    return {pool["module"]: Pool(pool["licences"], pool["next_period"]) for pool in found}
 
 
 # ------------------------------------------------------------------------------------------------------------- commands
 
 
 async def add_command(c: AsyncConnection, tenant_id: str, command: str, kind: str, reference: str) -> None:
-    await run(
-        c,
-        "INSERT INTO commands (tenant_id, command, kind, reference) VALUES (:t, :c, :k, :r)",
-        t=tenant_id,
-        c=command,
-        k=kind,
-        r=reference,
-    )
+    await _insert(c, tenant_id, "commands", command=command, kind=kind, reference=reference)
 
 
 async def answer_command(c: AsyncConnection, tenant_id: str, command: str, answer: str) -> RowMapping | None:
@@ -262,14 +253,7 @@ async def answer_command(c: AsyncConnection, tenant_id: str, command: str, answe
 
 
 async def add_quote(c: AsyncConnection, tenant_id: str, event: QuoteIssued, expects: Expected) -> None:
-    await run(
-        c,
-        "INSERT INTO quotes (tenant_id, quote, payload, expected) VALUES (:t, :q, :p, :e)",
-        t=tenant_id,
-        q=event.quote,
-        p=event.model_dump_json(),
-        e=expects.model_dump_json(),
-    )
+    await _insert(c, tenant_id, "quotes", quote=event.quote, payload=event.model_dump_json(), expected=expects.model_dump_json())
 
 
 async def quote(c: AsyncConnection, tenant_id: str, quote_id: str) -> tuple[QuoteIssued, Expected] | None:
@@ -278,21 +262,16 @@ async def quote(c: AsyncConnection, tenant_id: str, quote_id: str) -> tuple[Quot
 
 
 async def add_order(c: AsyncConnection, tenant_id: str, event: QuoteApproved) -> None:
-    await run(
+    await _insert(
         c,
-        """INSERT INTO orders (tenant_id, "order", quote, status, approved_at, approved_by) VALUES (:t, :o, :q, 'pending', :at, :by)""",
-        t=tenant_id,
-        o=event.order,
-        q=event.quote,
-        at=event.at,
-        by=event.actor.model_dump_json(),
+        tenant_id,
+        "orders",
+        order=event.order,
+        quote=event.quote,
+        status="pending",
+        approved_at=event.at,
+        approved_by=event.actor.model_dump_json(),
     )
-
-
-async def approver(c: AsyncConnection, tenant_id: str, order_id: str) -> Actor:
-    found = await row(c, 'SELECT approved_by FROM orders WHERE tenant_id = :t AND "order" = :o', t=tenant_id, o=order_id)
-    assert found is not None
-    return Actor.model_validate_json(found["approved_by"])
 
 
 async def order(c: AsyncConnection, tenant_id: str, order_id: str) -> RowMapping | None:
@@ -305,12 +284,12 @@ async def order_of_quote(c: AsyncConnection, tenant_id: str, quote_id: str) -> R
 
 async def decide_order(
     c: AsyncConnection, tenant_id: str, order_id: str, status: str, reason: str, detail: str, at: datetime
-) -> RowMapping | None:
-    """The order if it was still pending: the first answer counts."""
-    return await row(
+) -> tuple[str, Actor] | None:
+    """(quote, who approved it) if the order was still pending: the first answer counts."""
+    found = await row(
         c,
         """UPDATE orders SET status = :s, reason = :r, detail = :d, decided_at = :at
-           WHERE tenant_id = :t AND "order" = :o AND status = 'pending' RETURNING quote, approved_at""",
+           WHERE tenant_id = :t AND "order" = :o AND status = 'pending' RETURNING quote, approved_by""",
         t=tenant_id,
         o=order_id,
         s=status,
@@ -318,6 +297,7 @@ async def decide_order(
         d=detail,
         at=at,
     )
+    return (found["quote"], Actor.model_validate_json(found["approved_by"])) if found else None
 
 
 # ------------------------------------------------------------------------------------------- facts, charges and invoices
@@ -344,14 +324,7 @@ async def charge_ids(c: AsyncConnection, tenant_id: str) -> set[str]:
 
 
 async def add_charge(c: AsyncConnection, tenant_id: str, charge: ChargeBooked) -> None:
-    await run(
-        c,
-        'INSERT INTO charges (tenant_id, charge, "order", payload) VALUES (:t, :c, :o, :p)',
-        t=tenant_id,
-        c=charge.charge,
-        o=charge.order,
-        p=charge.model_dump_json(),
-    )
+    await _insert(c, tenant_id, "charges", charge=charge.charge, order=charge.order, payload=charge.model_dump_json())
 
 
 async def issued(c: AsyncConnection, tenant_id: str) -> dict[str, InvoiceIssued]:
@@ -373,39 +346,31 @@ async def draw_invoice_number(c: AsyncConnection, series: str) -> int:
 
 
 async def add_invoice(c: AsyncConnection, tenant_id: str, invoice: InvoiceIssued, series: str, sequence: int, document: str) -> None:
-    await run(
+    await _insert(
         c,
-        """INSERT INTO invoices
-               (tenant_id, invoice, series, sequence, number, currency, net_minor, tax_minor, gross_minor, payload, document)
-           VALUES (:t, :invoice, :series, :sequence, :number, :currency, :net, :tax, :gross, :payload, :document)""",
-        t=tenant_id,
+        tenant_id,
+        "invoices",
         invoice=invoice.invoice,
         series=series,
         sequence=sequence,
         number=invoice.number,
         currency=invoice.currency,
-        net=invoice.net_minor,
-        tax=invoice.tax_minor,
-        gross=invoice.gross_minor,
+        net_minor=invoice.net_minor,
+        tax_minor=invoice.tax_minor,
+        gross_minor=invoice.gross_minor,
         payload=invoice.model_dump_json(),
         document=document,
     )
-    for charge in (charge for line in invoice.lines for charge in line.charges):
-        await run(
-            c,
-            "INSERT INTO invoice_charges (tenant_id, charge, invoice) VALUES (:t, :c, :i)",
-            t=tenant_id,
-            c=charge,
-            i=invoice.invoice,
-        )
+    await run(
+        c,
+        "INSERT INTO invoice_charges (tenant_id, charge, invoice) SELECT :t, charge, :i FROM unnest(CAST(:charges AS text[])) AS charge",
+        t=tenant_id,
+        i=invoice.invoice,
+        charges=[charge for line in invoice.lines for charge in line.charges],
+    )
+    await _insert(c, tenant_id, "pdfs_to_make", invoice=invoice.invoice)
 
 
 async def add_pdf(c: AsyncConnection, tenant_id: str, invoice: str, pdf: bytes, sha256: str) -> None:
-    await run(
-        c,
-        "INSERT INTO invoice_pdfs (tenant_id, invoice, pdf, sha256) VALUES (:t, :i, :pdf, :sha256)",
-        t=tenant_id,
-        i=invoice,
-        pdf=pdf,
-        sha256=sha256,
-    )
+    await _insert(c, tenant_id, "invoice_pdfs", invoice=invoice, pdf=pdf, sha256=sha256)
+    await run(c, "DELETE FROM pdfs_to_make WHERE tenant_id = :t AND invoice = :i", t=tenant_id, i=invoice)

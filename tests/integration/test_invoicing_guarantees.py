@@ -87,11 +87,29 @@ async def test_running_twice_issues_nothing_twice(bench: Bench) -> None:
     assert await parked(bench, tenant) == []
 
 
+async def test_quotes_that_nobody_approves_are_not_reckoned_with(bench: Bench) -> None:
+    """The account is computed from all facts at each quote and decision: whoever asks often must not make that slow."""
+
+    async def facts() -> int:
+        ((count,),) = await bench.execute("SELECT count(*) FROM facts WHERE tenant_id = $1", tenant)
+        return int(count)
+
+    tenant = await subscribed(bench)
+    before = await facts()
+    asked = {"items": [{"module": "time", "add": 1}]}
+    quotes = [await bench.ok("POST", f"/v1/tenants/{tenant}/quotes", asked) for _ in range(3)]
+    assert await facts() == before
+    order = await bench.ok("POST", f"/v1/tenants/{tenant}/quotes/{quotes[-1]['quote']}/approve", {}, prefer="wait=10")
+    assert order["status"] == "completed"
+    assert await facts() == before + 3, "the quote, its approval, the decision"
+
+
 async def test_an_issued_invoice_never_changes(bench: Bench) -> None:
     tenant = await subscribed(bench)
     _, order = await bench.buy(tenant, {"module": "time", "add": 1})
     url = f"/v1/tenants/{tenant}/invoices/{order['invoice']}/pdf"
     before = (await bench.call("GET", url)).content
+    assert await bench.execute("SELECT * FROM pdfs_to_make WHERE tenant_id = $1", tenant) == []
     for statement in (
         "UPDATE invoices SET net_minor = 1",
         "DELETE FROM invoices",

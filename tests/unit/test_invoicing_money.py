@@ -9,7 +9,7 @@ import pytest
 
 import services.invoicing.domain as domain
 import shared.money
-from services.invoicing.domain.money import Tax, parts, round_half_up, share, tax_lines
+from services.invoicing.domain.money import Tax, round_half_up, share, tax_lines
 from shared.money import format_amount, format_day, format_number, format_percent, is_currency, minor_units
 
 
@@ -32,11 +32,6 @@ def test_tax_is_computed_on_the_total_of_its_category() -> None:
     assert (tax.basis_minor, tax.tax_minor) == (15, 2)
     both = tax_lines([(Tax("S", "8.1"), 1000), (Tax("E", "0"), 500), (Tax("S", "8.1"), 1)])
     assert [(line.category, line.basis_minor, line.tax_minor) for line in both] == [("E", 500, 0), ("S", 1001, 81)]
-
-
-def test_parts_sum_to_the_whole() -> None:
-    assert parts(100, [1, 1, 1]) == [33, 34, 33]
-    assert parts(1200, [17, 13]) == [680, 520]
 
 
 def test_minor_units_are_those_of_iso_4217() -> None:

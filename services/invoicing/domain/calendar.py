@@ -61,10 +61,6 @@ def period_at(anchor: date, term: Term, day: date) -> Period:
     return period
 
 
-def next_period(anchor: date, term: Term, period: Period) -> Period:
-    return period_at(anchor, term, period.end)
-
-
 def local_day(at: datetime, zone: str) -> date:
     return at.astimezone(ZoneInfo(zone)).date()
 

@@ -21,7 +21,6 @@ from shared.schemas.seats_v1 import LicencesAdded, PeriodStarted, PoolExpanded, 
 
 Fact = tuple[str, Payload]  # the message's id and body
 Decision = PoolOpened | LicencesAdded | PoolExpanded | PeriodStarted
-DECISIONS = (PoolOpened, LicencesAdded, PoolExpanded, PeriodStarted)
 
 
 def decision_order(event_id: str) -> tuple[int, int, int]:

@@ -3,7 +3,7 @@
 No float comes near: a share is a `Fraction`, a tax rate a decimal string read as one.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -19,20 +19,6 @@ def share(quantity: int, unit_price_minor: int, days: int, days_of_period: int) 
     """What `quantity` licences cost for `days` of a period, exactly (B7)."""
     assert 0 <= days <= days_of_period
     return Fraction(quantity * unit_price_minor * days, days_of_period)
-
-
-def parts(amount_minor: int, weights: Sequence[int]) -> list[int]:
-    """An amount cut in proportion to the weights, rounded cumulatively: the parts always sum to the amount."""
-    total = sum(weights)
-    assert total > 0
-    assert all(weight >= 0 for weight in weights)
-    result, weight_sum, before = [], 0, 0
-    for weight in weights:
-        weight_sum += weight
-        until = round_half_up(Fraction(amount_minor * weight_sum, total))
-        result.append(until - before)
-        before = until
-    return result
 
 
 @dataclass(frozen=True, slots=True)
