@@ -177,7 +177,7 @@ class Reads:
     async def forecast(self, tenant: str, at: Moment, after: After = None) -> dict[str, Any]:
         """What each pool will look like at that instant, and what happens until then, if no command comes."""
         async with self._settled(tenant, after) as (live, state):
-            seen = domain.forecast(state, live.clock_ms, domain.to_ms(at), rules=live.rules)
+            seen = domain.forecast(state, live.clock_ms, domain.to_ms(at), offset=live.decided + 1, rules=live.rules)
             return {
                 "position": views.position(live).model_dump(),
                 "at": domain.instant(seen.at),

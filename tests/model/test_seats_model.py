@@ -293,7 +293,8 @@ class SeatsModel(RuleBasedStateMachine):
                     c[field] += 10_000 + n
             commands.append(domain.Command(f"w{n}", INVOICING, TENANT, payload(c), 0, harness.offset + 1 + n))
         domain.what_if(harness.live, commands, harness.clock)
-        domain.forecast(harness.live[TENANT], harness.clock, harness.clock + draw.choice([HOUR, 8 * DAY, 40 * DAY]))
+        later = harness.clock + draw.choice([HOUR, 8 * DAY, 40 * DAY])
+        domain.forecast(harness.live[TENANT], harness.clock, later, offset=harness.offset + 1)
         assert dict(harness.live[TENANT].rows()) == harness.store
         domain.check_all(harness.live[TENANT])
 

@@ -135,7 +135,7 @@ def test_forecast_says_what_becomes_of_each_pool_and_who_falls_out_when() -> Non
     world.need("cid", "time")
     world.schedule("2014", START + timedelta(days=7, hours=1))
     now = domain.to_ms(world.now)
-    seen = domain.forecast(world.tenant, now, now + 8 * DAY_MS)
+    seen = domain.forecast(world.tenant, now, now + 8 * DAY_MS, offset=world.offset + 1)
     told = [(event.body["at"], line(event)) for event in seen.events]
     assert told == [
         ("2013-11-22T09:00:00.000Z", "seat_revoked ben time (grace_expired)"),
@@ -145,8 +145,23 @@ def test_forecast_says_what_becomes_of_each_pool_and_who_falls_out_when() -> Non
     assert [(pool["active"], pool["flagged"]) for pool in seen.pools] == [(1, 0)]
     assert dict(world.tenant.rows()) == world.rows
     domain.check_all(world.tenant)
-    (half,) = domain.forecast(world.tenant, now, now + 6 * DAY_MS).pools
+    (half,) = domain.forecast(world.tenant, now, now + 6 * DAY_MS, offset=world.offset + 1).pools
     assert half["flagged"] == 1
+
+
+def test_a_forecast_comes_after_all_that_has_happened_also_in_log_order() -> None:
+    """ben is served when dan's hold ends; of ada and ben, created at one time, the cut then takes him whose seat was decided last."""
+    world = World()
+    world.pool("time", 2, over_limit="wait")
+    world.need("ada", "time")
+    world.need("dan", "time", hold_until=START + timedelta(days=1))
+    world.need("ben", "time")
+    world.next_period(time=1)
+    world.schedule("2014", START + timedelta(days=2))
+    now = domain.to_ms(world.now)
+    seen = domain.forecast(world.tenant, now, now + 3 * DAY_MS, offset=world.offset + 1)
+    assert [line(event) for event in seen.events][:4] == world.wait(days=1) + world.wait(days=1)[:2]
+    assert [line(event) for event in seen.events if event.user][-1] == "seat_flagged ben time (reduction)"
 
 
 def test_a_tick_settles_at_most_its_limit_and_the_next_one_the_rest() -> None:

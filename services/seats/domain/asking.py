@@ -21,12 +21,13 @@ class Forecast(NamedTuple):
     events: list[Event]
 
 
-def forecast(tenant: Tenant, clock_ms: int, at_ms: int, cap: int = 200_000, rules: int = 1) -> Forecast:
-    """How the tenant will look at `at_ms` (its present time at the earliest). Raises TooMuch."""
+def forecast(tenant: Tenant, clock_ms: int, at_ms: int, *, offset: int, cap: int = 200_000, rules: int = 1) -> Forecast:
+    """How the tenant will look at `at_ms` (its present time at the earliest). `offset`: of the next command; what happens comes after all
+    that has happened, also where log order decides. Raises TooMuch."""
     settle = rules_of(rules).settle
     tenant.begin()
     now = tenant.now(clock_ms)
-    work = Work(tenant, "forecast", tenant.row.partition, 0, now, rules)
+    work = Work(tenant, "forecast", tenant.row.partition, offset, now, rules)
     try:
         while (due := tenant.due()) is not None and due <= at_ms:
             work.move_to(max(due, now))
