@@ -19,8 +19,8 @@ Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 
 def to_milliseconds(value: datetime) -> datetime:
     """UTC, cut to whole milliseconds: the resolution of a Kafka record's time, so that every copy of an instant is equal."""
-    if value.tzinfo is UTC and value.microsecond % 1000 == 0:
-        return value  # every command passes here, and nearly every instant is so already
+    if value.microsecond % 1000 == 0 and (value.tzinfo is UTC or not value.utcoffset()):
+        return value if value.tzinfo is UTC else value.replace(tzinfo=UTC)  # nearly every instant is so already
     try:
         value = value.astimezone(UTC)
     except OverflowError as error:

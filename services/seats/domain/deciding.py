@@ -7,9 +7,10 @@ from services.seats.domain import need, pools
 from services.seats.domain.rows import INSTANT_MAX, Number, TenantRow, instant, to_ms
 from services.seats.domain.settle import settle
 from services.seats.domain.state import Tenant
+from services.seats.domain.straight import grant_at_once
 from services.seats.domain.work import ANSWER, CONSEQUENCE, PREFIX, SETTLED, Command, Decision, Event, Work
 from shared.schemas import seats_v1
-from shared.schemas.seats_v1 import Clock, Numbered, OpenTenant, Reason
+from shared.schemas.seats_v1 import AssignSeats, Clock, Numbered, OpenTenant, Reason
 
 Handler = Callable[[Work, Any], None]
 
@@ -76,7 +77,12 @@ def decide_1(tenants: dict[str, Tenant], command: Command, clock_ms: int, rules:
         text = "open_tenant first"
         event = rejected(command, None, clock_ms, Reason.UNKNOWN_TENANT, "tenant", command.tenant, text, rules)
         return Decision([event], {})
-    work = Work(tenant, command.id, command.partition, command.offset, tenant.row.time if tenant.row.test_clock else clock_ms, rules)
+    at = tenant.now(clock_ms)
+    if type(payload) is AssignSeats:
+        decision = grant_at_once(tenant, command, payload, at, rules)
+        if decision is not None:
+            return decision
+    work = Work(tenant, command.id, command.partition, command.offset, at, rules)
     due = tenant.due()
     if due is not None and due <= work.at:
         settle(work)

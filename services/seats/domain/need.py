@@ -17,18 +17,16 @@ from services.seats.domain.rows import (
     remembered,
     revised,
     seated,
-    sequence,
     shared_names,
     to_ms,
     unseated,
 )
 from services.seats.domain.settle import is_last_administrator, newest_active
 from services.seats.domain.state import Pool
-from services.seats.domain.work import ANSWER, CONSEQUENCE, PREFIX, Event, Work, grace_ms
+from services.seats.domain.work import CONSEQUENCE, Work, grace_ms
 from shared.schemas.seats_v1 import AssignSeats, Need, OverLimit, Reason, ReplaceUser
 
 LEFT = str(Reason.LEFT)
-SEATS_ASSIGNED = PREFIX + "seats_assigned"
 
 
 class Outcome(NamedTuple):
@@ -54,10 +52,6 @@ def assign_seats(work: Work, payload: AssignSeats) -> None:
             return ignore(work, Reason.DUPLICATE, user, old.revision)
         if payload.revision <= old.revision:
             return ignore(work, Reason.STALE, user, old.revision)
-    if (old is None or not (old.seats or old.revoked or old.flags)) and payload.hold_until is None:
-        modules = shared_names(payload.modules)
-        if all((pool := tenant.pools.get(module)) is not None and pool.free > 0 for module in modules):
-            return _grant_all(work, payload, old, modules)
     row, released = _adopt(work, user, old, payload, payload.revision, payload.hold_until)
     if released and payload.reason == LEFT:
         _shrink(work, old, released)
@@ -75,44 +69,6 @@ def assign_seats(work: Work, payload: AssignSeats) -> None:
         body["asked"] = payload.reason
     decided.consequences()
     return None
-
-
-def _grant_all(work: Work, payload: AssignSeats, old: UserRow | None, modules: tuple[str, ...]) -> None:
-    """What nearly every command is: somebody who holds nothing and remembers nothing, and a free licence of everything. The same as the
-    long way makes of it, in less than half the time; the model test takes both."""
-    tenant, user, n = work.tenant, payload.user, work.n
-    created = payload.created_at
-    seat = Seat(ACTIVE, sequence(work.offset, n))
-    row = UserRow(
-        modules,
-        dict.fromkeys(modules, seat),
-        payload.revision,
-        work.command,
-        work.offset,
-        to_ms(created),
-        payload.administrator,
-        payload.priority,
-        payload.partial,
-    )
-    tenant.put_user(user, row)
-    body: dict[str, Any] = {
-        "command": work.command,
-        "position": work.position,
-        "role": ANSWER,
-        "at": work.at_text,
-        "rules": work.rules,
-        "reason": payload.reason,
-        "pools": [work.state_of(module) for module in modules],
-        "user": user,
-        "revision": payload.revision,
-        "need": need_json(payload, row),
-        "modules": [{"module": module, "state": ACTIVE, "reason": "licence_free"} for module in modules],
-    }
-    if tenant.row.period is not None:
-        body["period"] = tenant.row.period
-    if old is not None:
-        body["prev"] = {"partition": work.partition, "offset": old.offset}
-    work.events.append(Event(SEATS_ASSIGNED, body, n, user))
 
 
 def ignore(work: Work, reason: str, user: str, last_revision: int) -> None:

@@ -36,8 +36,17 @@ def to_ms(value: datetime) -> int:
 
 @lru_cache(maxsize=65_536)
 def instant(ms: int) -> str:
-    """RFC 3339 in UTC with milliseconds, as every message writes an instant."""
-    return format_instant(EPOCH + timedelta(milliseconds=ms))
+    """RFC 3339 in UTC with milliseconds, as every message writes an instant (`format_instant`; each person has one of their own, so a
+    cache of whole instants is not enough)."""
+    days, rest = divmod(ms, DAY_MS)
+    seconds, millis = divmod(rest, 1000)
+    minutes, second = divmod(seconds, 60)
+    return "%sT%02d:%02d:%02d.%03dZ" % (_date(days), minutes // 60, minutes % 60, second, millis)  # noqa: UP031 - in half the time
+
+
+@lru_cache(maxsize=16_384)
+def _date(days: int) -> str:
+    return format_instant(EPOCH + timedelta(days=days))[:10]
 
 
 @lru_cache(maxsize=65_536)
@@ -178,18 +187,19 @@ def to_json(key: str, row: Row) -> dict[str, Any]:
         return {**row._asdict(), **lists}
     if not isinstance(row, UserRow):
         return row._asdict()
-    data: dict[str, Any] = {"n": list(row.need), "s": {module: list(row.seats[module]) for module in sorted(row.seats)}}
-    data |= {"r": row.revision, "c": row.command, "o": row.offset, "t": row.created_at}
-    if row.administrator:
+    need, seats, revision, command, offset, created_at, administrator, priority, partial, revoked, flags = row
+    modules = sorted(seats) if len(seats) > 1 else seats
+    data = {"n": need, "s": {module: [*seats[module]] for module in modules}, "r": revision, "c": command, "o": offset, "t": created_at}
+    if administrator:
         data["a"] = True
-    if row.priority:
-        data["p"] = row.priority
-    if row.partial:
+    if priority:
+        data["p"] = priority
+    if partial:
         data["x"] = True
-    if row.revoked:
-        data["v"] = [list(entry) for entry in row.revoked]
-    if row.flags:
-        data["f"] = [list(entry) for entry in row.flags]
+    if revoked:
+        data["v"] = [[*entry] for entry in revoked]
+    if flags:
+        data["f"] = [[*entry] for entry in flags]
     return data
 
 

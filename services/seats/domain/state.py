@@ -243,6 +243,18 @@ class Tenant:
         self._new[key] = row
         self._set_user(user, old, row)
 
+    def seat_newcomer(self, user: str, old: UserRow | None, row: UserRow, pools: Iterable[Pool]) -> Changed:
+        """`put_user` for the first change of a decision, when the old row holds no seat and the new one an active one in each of these
+        pools. The rows changed."""
+        key = f"{self.id}|{user}"
+        self._undo[key] = old
+        self._new[key] = self.users[user] = row
+        for pool in pools:
+            pool.active += 1
+        if row.administrator:
+            self._administers(user, row)
+        return {key: row}
+
     def _set_user(self, user: str, old: UserRow | None, row: UserRow | None) -> None:
         if row is None:
             self.users.pop(user, None)

@@ -213,11 +213,11 @@ def grace_ms(row: PoolRow) -> int:
     return found
 
 
-def past_mark(pool: Pool) -> bool:
-    """`90%`: that share of the licences is in use. `5`: that many licences are left."""
+def past_mark(pool: Pool, more: int = 0) -> bool:
+    """`90%`: that share of the licences is in use. `5`: that many licences are left. `more`: if so many seats more were active."""
     mark = pool.row.warn_at
     if mark is None:
         return False
     if mark.endswith("%"):
-        return pool.in_use * 100 >= int(mark[:-1]) * pool.row.licences
-    return pool.free <= int(mark)
+        return (pool.in_use + more) * 100 >= int(mark[:-1]) * pool.row.licences
+    return pool.free - more <= int(mark)

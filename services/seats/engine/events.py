@@ -28,17 +28,14 @@ def event_id(partition: int, offset: int, n: int) -> str:
 
 def published(decider: Decider, command: Command | Rejected, decided: Decided, at: At) -> tuple[Decided, list[Record]]:
     """The decision as records. One that does not fit is taken back and answered: sending it would end this worker, and the next."""
-
-    def made(of: Decided) -> list[Record]:
-        return records(of.events, partition=at.partition, offset=at.offset, clock_ms=at.clock_ms, command=command.head)
-
+    partition, offset, clock_ms, head = at.partition, at.offset, at.clock_ms, command.head
     try:
-        return decided, made(decided)
+        return decided, records(decided.events, partition=partition, offset=offset, clock_ms=clock_ms, command=head)
     except TooLarge:
         if isinstance(command, Rejected):
             raise
         answered = decider.take_back(command, at)
-        return answered, made(answered)
+        return answered, records(answered.events, partition=partition, offset=offset, clock_ms=clock_ms, command=head)
 
 
 def records(
@@ -51,7 +48,7 @@ def records(
         tail = [("ce_correlationid", command.correlation or id_), ("ce_causationid", id_)]
         if command.traceparent is not None:
             tail.append(("ce_traceparent", command.traceparent))
-    prefix = f"{_TOPIC}/{partition}/{offset}/".encode()
+    prefix = b"%b/%d/%d/" % (_TOPIC, partition, offset)
     made: list[Record] = []
     for tenant, (type_, body, n, user) in decided:
         headers = [
@@ -76,7 +73,7 @@ def records(
     return made
 
 
-_TOPIC = topics.SEATS_COMMANDS.name
+_TOPIC = topics.SEATS_COMMANDS.name.encode()
 _dumps = orjson.dumps
 
 
