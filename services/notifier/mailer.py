@@ -33,7 +33,9 @@ from shared.errors import Transient
 
 log = structlog.get_logger(__name__)
 
-MAILS = Counter("seatpool_mails", "Attempts to send a mail", ["outcome"])  # sent | later | failed
+MAILS = Counter("seatpool_mails", "Attempts to send a mail", ["outcome"])
+for _outcome in ("sent", "later", "failed"):
+    MAILS.labels(_outcome)  # there from the start: of a series that begins at 1 Prometheus sees no increase
 CLAIM_MAX = 40
 MARK_TIMEOUT_S = 120
 STOP_GRACE_S = 5

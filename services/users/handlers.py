@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 GROUP = "users"
 TOPICS = (HR_EVENTS, SEATS_EVENTS)
-COMMANDS_NOT_DONE = Counter("seatpool_users_commands_not_done", "Commands that seats rejected or failed at", ["why"])
+COMMANDS_NOT_DONE = Counter("seatpool_users_commands_not_done", "Commands that seats rejected or failed at")
 
 
 T = TypeVar("T")
@@ -180,7 +180,7 @@ class Handlers:
         """The person stays pending, which is counted and alerted after a minute; the log and a note with the person say why."""
         event = message.payload
         assert isinstance(event, seats_v1.CommandRejected | seats_v1.CommandFailed)
-        COMMANDS_NOT_DONE.labels(event.reason).inc()
+        COMMANDS_NOT_DONE.inc()
         log.error("command-not-done", command=event.command, reason=event.reason, position=message.envelope.id)
         tenant = await self._tenants.peek(message.envelope.tenant, uow) if message.envelope.tenant is not None else None
         if tenant is not None:

@@ -13,7 +13,7 @@ from shared.clock import Clock, SystemClock
 from shared.database import Database
 from shared.errors import Transient
 from shared.kafka import make_reader, of_the_moment, partition_of, started, stop
-from shared.messaging import positions
+from shared.messaging import parked, positions
 from shared.messaging.group import Admit, Group, HandlerRefused, Item
 from shared.messaging.message import Handler, Record
 from shared.messaging.positions import LostPartition
@@ -223,10 +223,12 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         while True:
             await asyncio.sleep(min(WATCH_EVERY_S, self._stall_s / 4))
             try:
+                async with self._database.unit_of_work(None) as uow:
+                    metrics.PARKED_NOW.labels(self.group.name).set(await parked.count(uow, self.group.name))
                 with _translated():
                     ends = await self._reader.end_offsets(list(self._pumps)) if self._reader and self._pumps else {}
             except Transient:
-                continue  # no broker: no lag that we could know of
+                continue  # no database, or no broker and so no lag that we could know of
             for tp, end in ends.items():
                 lag = end - self._next.get(tp, end)
                 topic = self._topics[tp.topic].name

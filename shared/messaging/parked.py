@@ -72,6 +72,12 @@ def storable(text: str) -> str:
     return text.replace("\0", "\\0")[:_LONGEST_DETAIL]
 
 
+async def count(uow: UnitOfWork, group: str) -> int:
+    """Of all tenants."""
+    statement = select(func.count()).where(table.c.consumer_group == group, table.c.status == "parked")
+    return int((await uow.connection.execute(statement)).scalar_one())
+
+
 async def get(uow: UnitOfWork, parked_id: int) -> RowMapping | None:
     """Locked: two retries of one message run its handler once."""
     row = (await uow.connection.execute(select(table).where(table.c.id == parked_id).with_for_update())).one_or_none()

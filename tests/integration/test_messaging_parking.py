@@ -5,13 +5,16 @@ import base64
 
 import orjson
 import pytest
+from prometheus_client import REGISTRY
 
 from shared.errors import Conflict, NotFound, Poison
 from shared.messaging import Parking
+from shared.messaging import consumer as consumer_module
 from shared.schemas import topics
 from shared.schemas.envelope import Envelope
 from shared.schemas.topics import Topic
 from tests.support.messaging import Rig, envelope_of, facts, left, rows, settled
+from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.stack
 
@@ -40,6 +43,23 @@ async def test_a_handler_that_refuses_leaves_nothing_of_its_own_behind(rig: Rig)
         assert await rig.until_facts(2) == ["p1", "p2"]
     (parked,) = await rows(rig.database, "parked_messages")
     assert (parked.reason, parked.detail) == ("test", "bad is refused")
+
+
+async def test_what_waits_for_a_person_is_counted_until_it_is_done(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumer_module, "WATCH_EVERY_S", 0.05)
+
+    def waiting() -> float | None:
+        return REGISTRY.get_sample_value("seatpool_parked_messages", {"group": "test"})
+
+    rig.handled.poison = {"bad"}
+    await rig.send(left("bad"))
+    consumer = rig.consumer()
+    async with rig.running(consumer):
+        await wait_until(lambda: waiting() == 1, what="the count")
+        rig.handled.poison = set()
+        (parked,) = await rows(rig.database, "parked_messages")
+        assert (await Parking(rig.database, [consumer]).retry(parked.id))["done"] == [parked.id]
+        await wait_until(lambda: waiting() == 0, what="the count after the retry")
 
 
 async def test_what_the_database_will_not_store_is_parked(rig: Rig) -> None:
