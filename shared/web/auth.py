@@ -1,9 +1,10 @@
 """Access tokens: JWTs that users signs (Ed25519), verified here with its published keys."""
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import httpx
 import structlog
@@ -28,6 +29,7 @@ KEYS_TTL_S = 3600
 REFETCH_MIN_S = 10  # an unknown key id asks for the keys anew, but not more often than this, or anybody could make us
 FETCH_TIMEOUT_S = 5
 LEEWAY_S = 5
+VERIFIED_MAX = 10_000  # tokens remembered; about as many callers within the life of a token
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,20 @@ class Principal:
         return OPERATOR in self.rights or right in self.rights
 
 
+class Verified(NamedTuple):
+    """What was found about a token: its key, when it ends (s), and whose it is."""
+
+    key_id: str | None
+    expires: float
+    principal: Principal
+
+
 class Verifier:
-    """Turns a token into a Principal. Keys are users' published ones, cached; tests and users itself give them directly."""
+    """Turns a token into a Principal. Keys are users' published ones, cached; tests and users itself give them directly.
+
+    A token that was verified is remembered by its hash, until it ends or the keys are fetched anew: its signature costs far more than
+    the answer to an access check. What was refused is not remembered, so nobody without a token can push anything out.
+    """
 
     def __init__(
         self,
@@ -62,19 +76,37 @@ class Verifier:
         self._keys: KeySet | None = None
         self._fetched_at = float("-inf")  # of the last attempt
         self._lock = asyncio.Lock()
+        self._verified: dict[bytes, Verified] = {}
+        self._verified_with: KeySet | None = None
 
     async def verify(self, token: str) -> Principal:
         """Raises Unauthenticated, and Transient when there are no keys to check it with."""
+        digest = hashlib.sha256(token.encode(errors="surrogatepass")).digest()
+        known = self._verified.get(digest)
         try:
-            header = _header(token)
-            keys = await self._keys_for(header.get("kid"))
+            key_id = known.key_id if known is not None else _header(token).get("kid")
+            keys = await self._keys_for(key_id)
+            if keys is not self._verified_with:
+                # Other keys: the one that signed a remembered token may be gone.
+                self._verified, self._verified_with, known = {}, keys, None
+            if known is not None and known.expires > self._clock.now().timestamp() - LEEWAY_S:
+                return known.principal
             decoded = jwt.decode(token, keys, algorithms=ALGORITHMS)
             self._claims().validate(decoded.claims)
-            return _principal(decoded.claims)
+            principal = _principal(decoded.claims)
+            self._remember(digest, Verified(key_id, float(decoded.claims["exp"]), principal))
+            return principal
         except (JoseError, ValueError, TypeError, KeyError) as error:
             # Which check failed is for the log; a caller who has to know can look at the token.
             log.info("access-refused", why=type(error).__name__, detail=str(error)[:200])
             raise Unauthenticated("invalid-token", "The access token is not valid or has expired.") from error
+
+    def _remember(self, digest: bytes, verified: Verified) -> None:
+        """The oldest goes when there are too many."""
+        self._verified.pop(digest, None)
+        if len(self._verified) >= VERIFIED_MAX:
+            del self._verified[next(iter(self._verified))]
+        self._verified[digest] = verified
 
     def _claims(self) -> jwt.JWTClaimsRegistry:
         return jwt.JWTClaimsRegistry(

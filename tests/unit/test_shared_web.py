@@ -237,6 +237,68 @@ async def test_while_users_is_away_the_known_keys_go_on_and_without_any_it_is_of
     await verifier.verify(token())
 
 
+# A verified token is remembered -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The tokens whose signature was looked at."""
+    looked_at: list[str] = []
+    decode = jwt.decode
+
+    def counted(token: str, *args: Any, **kwargs: Any) -> Any:
+        looked_at.append(token)
+        return decode(token, *args, **kwargs)
+
+    monkeypatch.setattr(jwt, "decode", counted)
+    return looked_at
+
+
+async def test_a_token_is_looked_at_once_and_refused_when_it_has_ended(decoded: list[str]) -> None:
+    keys, clock, given = KeySet([KEY]), FixedClock(NOON), token(rights=["account:read"])
+    verifier = Verifier(keys=lambda: keys, clock=clock)
+    first = await verifier.verify(given)
+    clock.at = NOON + timedelta(seconds=604)  # within the leeway
+    assert (await verifier.verify(given), decoded) == (first, [given])
+    clock.at = NOON + timedelta(seconds=605)
+    for _ in range(2):
+        with pytest.raises(Unauthenticated):
+            await verifier.verify(given)
+    other = token(rights=["account:read", "account:buy"], exp=int(NOON.timestamp()) + 700)
+    assert (await verifier.verify(other)).may("account:buy"), "another token is another principal"
+
+
+async def test_a_token_of_a_key_that_was_removed_is_refused_after_the_keys_are_fetched_anew() -> None:
+    users, clock = Users(), FixedClock(NOON)
+    users.keys = [KEY, OTHER]
+    verifier, given = Verifier("http://users", clock=clock, transport=users), token(exp=int(NOON.timestamp()) + 9000)
+    await verifier.verify(given)
+    users.keys = [OTHER]
+    await verifier.verify(given)
+    clock.seconds += 3601  # the keys' time is over
+    for _ in range(2):
+        with pytest.raises(Unauthenticated):
+            await verifier.verify(given)
+    assert (await verifier.verify(token(key=OTHER))).subject == "ann"
+
+
+async def test_what_is_remembered_is_bounded_and_nothing_that_was_refused(decoded: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.web.auth.VERIFIED_MAX", 3)
+    keys = KeySet([KEY])
+    verifier = Verifier(keys=lambda: keys, clock=CLOCK)
+    tokens = [token(jti=f"t{number}") for number in range(4)]
+    for given in tokens:
+        await verifier.verify(given)
+    for _ in range(4):
+        with pytest.raises(Unauthenticated):
+            await verifier.verify(token(key=OTHER))
+    assert len(verifier._verified) == 3
+    decoded.clear()
+    for given in (*tokens[1:], tokens[0]):
+        await verifier.verify(given)
+    assert decoded == [tokens[0]], "only the oldest was forgotten"
+
+
 # ---------------------------------------------------------------------------------------------------------------- problems
 
 
