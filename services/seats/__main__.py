@@ -11,14 +11,10 @@ def main(arguments: list[str]) -> None:
         from services.seats.main import run_worker
 
         run_worker()
-    elif role in ("replay", "verify"):
-        from services.seats import replay
+    elif role in ("replay", "verify", "activate-rules"):
+        from services.seats import tools
 
-        (replay.run_replay if role == "replay" else replay.run_verify)(rest)
-    elif role == "activate-rules":
-        from services.seats.rules import run_activate
-
-        run_activate(rest)
+        {"replay": tools.run_replay, "verify": tools.run_verify, "activate-rules": tools.run_activate}[role](rest)
     else:
         sys.exit(USAGE)
 

@@ -4,11 +4,7 @@
 shipped, and compares both with the live table, row by row in the canonical form.
 """
 
-import argparse
-import asyncio
 import hashlib
-import logging
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,17 +16,15 @@ import orjson
 from services.seats import domain
 from services.seats.agents import DomainDecider, RowCodec, as_event
 from services.seats.engine import events
-from services.seats.engine.commands import CommandReader, Rejected
+from services.seats.engine.commands import CommandReader, Rejected, partition_of_tenant
 from services.seats.engine.decider import At, Decided, Published
 from services.seats.engine.engine import removals_last
 from services.seats.engine.frames import ForeignWrite, Marker, Merge, Row
 from services.seats.engine.history import History
 from services.seats.engine.producer import Record
-from services.seats.settings import Settings
-from shared.observability.logs import configure_logging
 from shared.schemas import seats_v1, topics
 from shared.schemas.envelope import Envelope
-from shared.settings import KafkaSettings, load
+from shared.settings import KafkaSettings
 
 DIFFERENCES_SHOWN_MAX = 20
 Canonical = dict[str, bytes]  # row key -> the row's canonical form
@@ -140,6 +134,14 @@ def _text(value: bytes | None) -> str:
     return "nothing" if value is None else value.decode()[:300]
 
 
+class Unclear(Exception):
+    """A question that names no tenant, position or instant."""
+
+
+class Differs(Exception):
+    """The live table is not what the topics say."""
+
+
 class Replay:
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka, self._history = kafka, History(kafka)
@@ -173,6 +175,19 @@ class Replay:
             if envelope.tenant == tenant and (instant is None or envelope.time <= instant):
                 evolution.feed(envelope, body)
         return evolution.rows()
+
+    async def compare(self, tenant: str) -> int:
+        """The tenant's rows from the decisions and in the live table: how many there are. Raises Differs."""
+        partition = _partition_of(tenant, self._kafka.seats_partitions)
+        table, marker = await self.table(partition)
+        if marker.decided < 0:
+            return 0
+        report = Report()
+        live = _of_tenant(canonical(table), tenant)
+        report.compare("differs", canonical(await self.state(tenant, until=f"{partition}-{marker.decided}")), live)
+        if not report.clean:
+            raise Differs("\n".join(report.differences))
+        return len(live)
 
     async def verify(self, only: str | None = None) -> Report:
         report = Report()
@@ -249,11 +264,9 @@ def _of_tenant(rows: Canonical, only: str | None) -> Canonical:
 
 
 def _partition_of(tenant: str, partitions: int) -> int:
-    from services.seats.engine.commands import partition_of_tenant
-
     partition = partition_of_tenant(tenant, partitions)
     if partition is None:
-        sys.exit(f"{tenant!r} is not a tenant id")
+        raise Unclear(f"{tenant!r} is not a tenant id")
     return partition
 
 
@@ -264,37 +277,12 @@ def _until(text: str | None, partition: int) -> tuple[int | None, datetime | Non
     number, _, offset = text.partition("-")
     if number.isdigit() and offset.isdigit() and len(number) < 4:
         if int(number) != partition:
-            sys.exit(f"--until {text}: this tenant lies in partition {partition}")
+            raise Unclear(f"{text}: this tenant lies in partition {partition}")
         return int(offset), None
-    instant = datetime.fromisoformat(text)
-    if instant.tzinfo is None:
-        sys.exit(f"--until {text}: an instant with an offset, or a position <partition>-<offset>")
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        instant = None
+    if instant is None or instant.tzinfo is None:
+        raise Unclear(f"{text}: an instant with an offset from UTC, or a position <partition>-<offset> of a command, expected")
     return None, instant
-
-
-def run_replay(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="python -m services.seats replay", description=__doc__)
-    parser.add_argument("--tenant", required=True)
-    parser.add_argument("--until", help="<partition>-<offset> of a command, or an instant of the tenant's time")
-    options = parser.parse_args(arguments)
-    rows = asyncio.run(Replay(_settings()).state(options.tenant, until=options.until))
-    for key, row in sorted(canonical(rows).items()):
-        sys.stdout.write(f"{orjson.dumps(key).decode()}: {row.decode()}\n")
-
-
-def run_verify(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="python -m services.seats verify", description=__doc__)
-    parser.add_argument("--tenant", help="one only; default: all")
-    options = parser.parse_args(arguments)
-    report = asyncio.run(Replay(_settings()).verify(options.tenant))
-    sys.stdout.write(orjson.dumps(report.as_json()).decode() + "\n")
-    sys.exit(0 if report.clean else 1)
-
-
-def _settings() -> Settings:
-    settings = load(Settings)
-    configure_logging("seats", settings)
-    for handler in logging.getLogger().handlers:
-        assert isinstance(handler, logging.StreamHandler)
-        handler.setStream(sys.stderr)  # what these roles print is read by programs
-    return settings

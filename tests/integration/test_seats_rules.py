@@ -20,7 +20,8 @@ from services.seats.engine.producer import KafkaSender, make_engine_producer
 from services.seats.engine.restore import BulkRestore
 from services.seats.engine.store import Partition
 from services.seats.replay import Replay, canonical
-from services.seats.rules import activate, run_activate
+from services.seats.rules import activate
+from services.seats.tools import run_activate, run_replay, shown
 from shared.clock import SystemClock
 from shared.kafka import started
 from shared.schemas import topics
@@ -96,6 +97,14 @@ async def test_the_rules_change_in_the_middle_of_a_log_and_the_replay_is_equal(
     assert (report.clean, report.counts["rules_not_shipped"]) == (True, 0), report
     durable = worker.engine.live[partition].durable.rows
     assert canonical(await replay.state("acme")) == canonical(durable)
+    (flagged_at,) = (d.body["at"] for d in found if d.body.get("user") == "ben")
+    assert await replay.compare("acme") == len(durable)
+    assert [line.partition(" until")[0] for line in shown("acme", durable)[-4:]] == [
+        "ada  time active",
+        f"ben  time flagged since {flagged_at}",
+        "cid  nothing",
+        "dan  nothing",
+    ]
     before = await replay.state("acme", until=f"{partition}-{switched[partition]}")
     assert domain.user_key("acme", "ben") in before
     assert domain.user_key("acme", "cid") not in before
@@ -119,9 +128,24 @@ async def _no_longer_shipped(kafka: KafkaSettings, sender: KafkaSender, monkeypa
         run_activate(["2"])
 
 
-def test_activating_says_where(kafka_settings: KafkaSettings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_tools_say_what_they_did_and_what_they_do_not_understand(
+    kafka_settings: KafkaSettings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     given: dict[str, Any] = {"KAFKA_BOOTSTRAP": kafka_settings.kafka_bootstrap, "KAFKA_TOPIC_PREFIX": kafka_settings.kafka_topic_prefix}
     for name, value in {**given, "SEATS_PARTITIONS": kafka_settings.seats_partitions}.items():
         monkeypatch.setenv(f"SEATPOOL_{name}", str(value))
     run_activate(["1"])
     assert capsys.readouterr().out == '{"rules":1,"from":{"0":0,"1":0,"2":0,"3":0}}\n'
+    for arguments, said in (
+        ([], "acme: nothing was decided"),
+        (["--until", "3-7"], "3-7: this tenant lies in partition 0"),
+        (["--until", "yesterday"], "yesterday: an instant with an offset"),
+        (["--until", "2026-03-01T12:00:00"], "an instant with an offset"),
+        (["--until", "2026-03-01T12:00:00Z"], "acme: nothing was decided until 2026-03-01T12:00:00Z"),
+    ):
+        with pytest.raises(SystemExit, match=said):
+            run_replay(["--tenant", "acme", *arguments])
+    with pytest.raises(SystemExit, match="not a tenant id"):
+        run_replay(["--tenant", "a|b"])
+    run_replay(["--tenant", "acme", "--compare"])
+    assert capsys.readouterr().out == "acme: 0 rows, equal to the live table\n"

@@ -1,0 +1,122 @@
+"""The command line of `replay`, `verify` and `activate-rules`: what a person or a program reads. Logs go to standard error."""
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import Coroutine, Mapping
+from typing import Any, TypeVar
+
+import orjson
+
+from services.seats import domain
+from services.seats.domain.policies import shown as policies_of
+from services.seats.engine.frames import Row
+from services.seats.replay import Differs, Replay, Unclear, canonical
+from services.seats.rules import activate
+from services.seats.settings import Settings
+from shared.errors import SeatpoolError
+from shared.observability.logs import configure_logging
+from shared.settings import load
+
+T = TypeVar("T")
+
+
+def run_replay(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="seatpool replay", description="A tenant's seats, from the topics alone: now, or as they were.")
+    parser.add_argument("--tenant", required=True)
+    parser.add_argument("--until", help="<partition>-<offset> of a command, or an instant of the tenant's time (2026-03-01T12:00:00Z)")
+    parser.add_argument("--rows", action="store_true", help="the rows in their canonical form, one on a line, for programs")
+    parser.add_argument("--compare", action="store_true", help="compare with the live table instead; exit code 1 when anything differs")
+    options = parser.parse_args(arguments)
+    if options.compare and options.until is not None:
+        parser.error("the live table is as it is now: --compare goes without --until")
+    replay = Replay(_settings())
+    if options.compare:
+        count = _run(replay.compare(options.tenant))
+        print_line(f"{options.tenant}: {count} rows, equal to the live table")
+        return
+    rows = _run(replay.state(options.tenant, until=options.until))
+    if not rows:
+        sys.exit(f"{options.tenant}: nothing was decided{'' if options.until is None else f' until {options.until}'}")
+    for line in canonical_lines(rows) if options.rows else shown(options.tenant, rows):
+        print_line(line)
+
+
+def run_verify(arguments: list[str]) -> None:
+    text = "Every command decided again and every decision followed, compared with the live table."
+    parser = argparse.ArgumentParser(prog="seatpool verify", description=text)
+    parser.add_argument("--tenant", help="compare the rows of one only; default: all")
+    options = parser.parse_args(arguments)
+    report = _run(Replay(_settings()).verify(options.tenant))
+    print_line(orjson.dumps(report.as_json()).decode())
+    sys.exit(0 if report.clean else 1)
+
+
+def run_activate(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="seatpool activate-rules", description="Decide by this version of the rules from now on.")
+    parser.add_argument("rules", type=int, help="all workers have to run a release that knows it: they stop where they do not")
+    rules = parser.parse_args(arguments).rules
+    if rules not in domain.RULES:  # the log is for ever: no worker of this release would come past that record
+        sys.exit(f"this release does not know rules {rules}, only {', '.join(map(str, sorted(domain.RULES)))}")
+    offsets = _run(activate(_settings(), rules))
+    print_line(orjson.dumps({"rules": rules, "from": {str(p): offset for p, offset in offsets.items()}}).decode())
+
+
+def print_line(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def canonical_lines(rows: Mapping[str, Row]) -> list[str]:
+    return [f"{orjson.dumps(key).decode()}: {row.decode()}" for key, row in sorted(canonical(rows).items())]
+
+
+def shown(tenant: str, rows: Mapping[str, Row]) -> list[str]:
+    """For a person: the tenant, its pools as a table, and who holds what."""
+    state = domain.load(rows.items())[tenant]
+    clock = f"test clock at {domain.instant(state.row.time)}" if state.row.test_clock else "real clock"
+    scheduled = [f"{entry.period} from {domain.instant(entry.starts_at)}" for entry in state.row.scheduled]
+    lines = [", ".join([f"{tenant}: {clock}", f"period {state.row.period or 'none yet'}", *scheduled]), ""]
+    names = ("licences", "next_period", "active", "flagged", "held", "waiting", "available")
+    wide = max([len("module"), *map(len, state.pools)])
+    lines.append("  ".join(["module".ljust(wide), *names, "policies"]))
+    for module in sorted(state.pools):
+        pool = state.pools[module]
+        seen = domain.pool_state(pool)
+        counts = [str(seen[name]).rjust(len(name)) for name in names]
+        base = ["base"] if pool.row.base else []
+        defaults = domain.PoolRow._field_defaults
+        given = {name: value for name, value in policies_of(pool.row).items() if name == "over_limit" or value != defaults[name]}
+        policies = [f"{name}={value}" for name, value in given.items()]
+        lines.append("  ".join([module.ljust(wide), *counts, " ".join([*base, *policies])]))
+    lines.append("")
+    wide = max(map(len, state.users), default=0)
+    lines += [f"{user.ljust(wide)}  {_person(state.users[user])}" for user in sorted(state.users)]
+    return lines
+
+
+def _person(row: domain.UserRow) -> str:
+    said = []
+    for module in sorted(row.seats):
+        seat = row.seats[module]
+        since = f" since {domain.instant(seat.since)}" if seat.since else ""
+        until = f" until {domain.instant(seat.deadline)}" if seat.deadline is not None else ""
+        said.append(f"{module} {seat.state}{since}{until}")
+    said += [f"{entry.module} revoked at {domain.instant(entry.at)}" for entry in row.revoked]
+    return "; ".join(said) or "nothing"
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return asyncio.run(work)
+    except (Unclear, Differs, SeatpoolError) as error:
+        sys.exit(str(error))
+
+
+def _settings() -> Settings:
+    settings = load(Settings)
+    configure_logging("seats", settings)
+    for handler in logging.getLogger().handlers:
+        assert isinstance(handler, logging.StreamHandler)
+        handler.setStream(sys.stderr)  # what these roles print is read by programs
+    return settings
