@@ -66,7 +66,7 @@ async def test_a_tenant_is_opened_by_seats(bench: Bench) -> None:
     (command,) = await bench.commands(tenant)
     assert command.payload == seats.OpenTenant(number=1, clock="test", at=datetime(2026, 3, 1, 8, tzinfo=UTC))
     assert (await rest.get(f"/v1/tenants/{tenant}"))["status"] == "opening"
-    await bench.decide(seats.TenantOpened, tenant, bench.place(command), clock="test")
+    await bench.decide(seats.TenantOpened, tenant, command.position, clock="test")
 
     async def is_open() -> bool:
         return bool((await rest.get(f"/v1/tenants/{tenant}"))["status"] == "open")
@@ -263,6 +263,7 @@ async def test_only_tenants_with_something_due_are_looked_at(bench: Bench) -> No
 async def test_a_rollback_to_a_savepoint_releases_the_tenant_and_it_is_locked_again(bench: Bench) -> None:
     """Or whoever changes the settings would not wait for what is worked out from the old ones."""
     tenant, _ = await bench.open_tenant()
+    await bench.until_settled(tenant)  # the reviews of its profiles lock it too
     change = "SELECT 1 FROM tenants WHERE tenant_id = $1 FOR UPDATE NOWAIT"
     async with bench.users.database.unit_of_work(tenant) as uow:
         with suppress(Poison):
@@ -365,7 +366,7 @@ async def test_a_decision_repeated_by_a_zombie_is_dropped(bench: Bench) -> None:
     at = await bench.tick(tenant)
     await bench.decide(seats.SeatFlagged, tenant, at, "over_limit", user=user, module="time", deadline=DEADLINE)
     await bench.until_person(rest, tenant, "ann", modules={"documents": "active", "time": "flagged"})
-    bench._decisions[command.partition, command.offset] = 0  # the first answer, the same id once more
+    bench.wire.decided[command.partition, command.offset] = 0  # the first answer, the same id once more
     await bench.answer(command)
     await bench.until_settled(tenant)
     await bench.until_person(rest, tenant, "ann", modules={"documents": "active", "time": "flagged"})
@@ -375,7 +376,7 @@ async def test_a_stale_revision_is_said_anew_above_the_one_that_seats_has_seen(b
     tenant, _ = await bench.open_tenant()
     await bench.send(hired("ann"), tenant, source=bench.source(tenant))
     (need,) = await bench.until_needs(tenant, 1)
-    place = bench.place(await bench.last_need(tenant, need.user))
+    place = (await bench.last_need(tenant, need.user)).position
     await bench.decide(seats.CommandIgnored, tenant, place, "stale", user=need.user, last_revision=5)
     again = (await bench.until_needs(tenant, 2))[1]
     assert (again.revision, again.modules) == (6, ("documents", "time"))
@@ -395,7 +396,7 @@ async def test_a_need_that_seats_rejected_or_failed_at_is_noted_with_the_person_
         await rest.post(f"/v1/tenants/{tenant}/people/{user}/reactivate")
         await bench.until_needs(tenant, count + 1)
         command = await bench.last_need(tenant, user)
-        return command.envelope.id, bench.place(command)
+        return command.envelope.id, command.position
 
     async def noted(kind: str) -> dict[str, Any]:
         async def there() -> dict[str, Any] | None:

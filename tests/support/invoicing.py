@@ -1,14 +1,13 @@
 """The invoicing service in this process, on the run's broker and PostgreSQL, with a stand-in for seats that a test can stop and steer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from joserfc import jwt
 from joserfc.jwk import KeySet, OKPKey
 from pydantic import SecretStr
@@ -21,28 +20,17 @@ from services.invoicing.settings import Settings
 from shared import ids
 from shared.clock import FixedClock
 from shared.database import Database
-from shared.kafka import make_producer, make_reader, partition_of
 from shared.messaging import Relay
-from shared.schemas import registry, seats_v1, topics, users_v1
+from shared.schemas import seats_v1, topics, users_v1
 from shared.schemas.base import Actor, Payload
-from shared.schemas.envelope import Envelope
 from shared.schemas.seats_v1 import Expected, ExpectedPool, PoolState
 from shared.settings import KafkaSettings
 from shared.web import Verifier
 from tests.support.wait import wait_until
+from tests.support.wire import P, Sent, Wire, background, execute
 
 ROOT = Actor(kind="client", id="operator")
-P = TypeVar("P", bound=Payload)
 KEY = OKPKey.generate_key("Ed25519", {"kid": "test"})
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    envelope: Envelope
-    payload: Payload
-    partition: int
-    offset: int
-    value: bytes
 
 
 def token(tenant: str | None, rights: Sequence[str], subject: str) -> str:
@@ -86,16 +74,12 @@ class Pools:
 class Bench:
     context: Context
     http: httpx.AsyncClient
-    producer: AIOKafkaProducer
-    reader: AIOKafkaConsumer
+    wire: Wire
     pools: dict[str, Pools] = field(default_factory=dict)
     answering: asyncio.Event = field(default_factory=asyncio.Event)
     reject: dict[type[Payload], str] = field(default_factory=dict)  # commands the stand-in rejects, with the reason
     seen: set[str] = field(default_factory=set)
-    _read: dict[str, list[Read]] = field(default_factory=dict)
-    _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
     _answered: int = 0
-    _decided: dict[tuple[int, int], int] = field(default_factory=dict)
 
     # ------------------------------------------------------------------------------------------------------------------- REST
 
@@ -120,21 +104,11 @@ class Bench:
 
     # ----------------------------------------------------------------------------------------------------------------- topics
 
-    async def topic(self, topic: topics.Topic, tenant: str | None = None) -> list[Read]:
-        name = self.context.settings.topic_name(topic)
-        places = [TopicPartition(name, number) for number in range(self.context.settings.partitions(topic))]
-        async with self._reading:
-            ends = await self.reader.end_offsets(places)
-            while any([await self.reader.position(place) < ends[place] for place in places]):
-                for batch in (await self.reader.getmany(*places, timeout_ms=200)).values():
-                    for raw in batch:
-                        envelope = Envelope.from_headers(raw.headers)
-                        payload = registry.parse(envelope.type, raw.value)
-                        self._read.setdefault(topic.name, []).append(Read(envelope, payload, raw.partition, raw.offset, raw.value))
-        return [read for read in self._read.get(topic.name, []) if tenant in (None, read.envelope.tenant)]
+    async def topic(self, topic: topics.Topic, tenant: str | None = None) -> list[Sent]:
+        return await self.wire.topic(topic, tenant)
 
     async def events(self, tenant: str | None, model: type[P]) -> list[P]:
-        return [r.payload for r in await self.topic(topics.INVOICING_EVENTS, tenant) if isinstance(r.payload, model)]
+        return await self.wire.events(topics.INVOICING_EVENTS, tenant, model)
 
     async def commands(self, tenant: str, model: type[P]) -> list[P]:
         """Each once: a relay that is killed between sending and deleting sends again, the same id."""
@@ -142,34 +116,14 @@ class Bench:
         return [payload for payload in found.values() if isinstance(payload, model)]
 
     async def send(self, payload: Payload, tenant: str, *, message_id: str | None = None, source: str = "seatpool/users") -> None:
-        topic = registry.entry_of(type(payload)).topic
-        time = getattr(payload, "at", None) or self.context.clock.now()
-        envelope = Envelope(id=message_id or ids.new_id(), source=source, type=registry.type_of(type(payload)), time=time, tenant=tenant)
-        await self.producer.send_and_wait(
-            self.context.settings.topic_name(topic),
-            payload.model_dump_json().encode(),
-            key=envelope.key,
-            headers=envelope.headers(),
-            partition=partition_of(envelope.key, self.context.settings.partitions(topic)),
-        )
+        await self.wire.send(payload, tenant, source=source, message_id=message_id)
 
     # ----------------------------------------------------------------------------------------------------- seats, by hand
 
     async def decide(self, model: type[Payload], tenant: str, place: tuple[int, int], command: str, reason: str, **fields: Any) -> None:
-        n = self._decided.get(place, 0)
-        self._decided[place] = n + 1
         pools = self.pools[tenant]
-        common = {
-            "command": command,
-            "position": seats_v1.Position(partition=place[0], offset=place[1]),
-            "role": "answer",
-            "rules": 1,
-            "reason": reason,
-            "at": pools.at,
-            "period": pools.period,
-        }
-        event_id = f"seats.commands.v1/{place[0]}/{place[1]}/{n}"
-        await self.send(model(**common | fields), tenant, message_id=event_id, source="seatpool/seats")
+        shown = {"command": command, "reason": reason, "at": pools.at, "period": pools.period}
+        await self.wire.decide(model, tenant, seats_v1.Position(partition=place[0], offset=place[1]), **shown | fields)
 
     async def keep_answering(self) -> None:
         """A stand-in for the seats worker, while `answering` is set. Until cancelled."""
@@ -183,7 +137,7 @@ class Bench:
                 self._answered += 1
             await asyncio.sleep(0.02)
 
-    async def answer(self, read: Read) -> None:
+    async def answer(self, read: Sent) -> None:
         tenant, command, place = read.envelope.tenant, read.payload, (read.partition, read.offset)
         assert tenant is not None
         pools, decide = self.pools[tenant], self.decide
@@ -314,9 +268,7 @@ class Bench:
         return dict(await self.ok("GET", f"/v1/tenants/{tenant}/figures"))
 
     async def execute(self, statement: str, *parameters: Any) -> Sequence[Any]:
-        async with self.context.database.unit_of_work(None) as uow:
-            result = await uow.connection.exec_driver_sql(statement, parameters)
-            return list(result.all()) if result.returns_rows else []
+        return await execute(self.context.database, statement, *parameters)
 
 
 DETAILS = {
@@ -351,40 +303,14 @@ async def running_bench(settings: Settings, clock: FixedClock | None = None, *, 
         stack.push_async_callback(context.consumer.close)
         transport = None if address else httpx.ASGITransport(make_app(context, Verifier(keys=lambda: KeySet([KEY]))))
         http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url=address or "http://invoicing", timeout=30))
-        producer, reader = make_producer(settings), make_reader(settings)
-        for client in (producer, reader):
-            await client.start()
-            stack.push_async_callback(client.stop)
-        places = [
-            TopicPartition(settings.topic_name(topic), number)
-            for topic in (topics.SEATS_COMMANDS, topics.INVOICING_EVENTS, topics.SEATS_EVENTS)
-            for number in range(settings.partitions(topic))
-        ]
-        reader.assign(places)
-        await reader.seek_to_beginning(*places)
-        bench = Bench(context, http, producer, reader)
+        read = (topics.SEATS_COMMANDS, topics.INVOICING_EVENTS, topics.SEATS_EVENTS)
+        wire = await stack.enter_async_context(Wire.opened(settings, clock.now, *read))
+        bench = Bench(context, http, wire)
         bench.answering.set()
         here = [context.consumer.run, Relay(database=database, kafka=settings).run, Chores(database, clock).run]
         parts = [] if address else [run() for run in here]
         await stack.enter_async_context(background(*parts, bench.keep_answering()))
         yield bench
-
-
-@asynccontextmanager
-async def background(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """They run during the block; one that fails fails it."""
-    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
-    try:
-        yield
-        for task in tasks:
-            if task.done():
-                task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        for error in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(error, Exception):
-                raise error
 
 
 class TickingClock(FixedClock):

@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from pydantic import SecretStr
 
 from services.users.clock import Probe
@@ -17,7 +16,7 @@ from services.users.main import Users
 from services.users.settings import Settings
 from shared import ids
 from shared.clock import FixedClock
-from shared.kafka import make_producer, make_reader, partition_of
+from shared.kafka import partition_of
 from shared.schemas import registry, seats_v1, topics
 from shared.schemas.base import Payload
 from shared.schemas.envelope import Envelope
@@ -25,19 +24,11 @@ from shared.schemas.seats_v1 import ModuleSeat, Need, Position
 from shared.schemas.topics import Topic
 from shared.settings import KafkaSettings
 from tests.support.wait import wait_until
+from tests.support.wire import P, Sent, Wire, background, execute
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SECRET = "an-operator-secret"
 SOURCE = "hr/test"
-P = TypeVar("P", bound=Payload)
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    envelope: Envelope
-    payload: Payload
-    partition: int
-    offset: int
 
 
 @dataclass
@@ -75,16 +66,9 @@ def _body(response: httpx.Response) -> Any:
 class Bench:
     users: Users
     http: httpx.AsyncClient
-    producer: AIOKafkaProducer
-    reader: AIOKafkaConsumer
+    wire: Wire
     clock: FixedClock
     tasks: list[asyncio.Task[None]]
-    read: dict[str, list[Sent]] = field(default_factory=dict)  # topic -> all that was read of it so far
-    _decisions: dict[tuple[int, int], int] = field(default_factory=dict)
-
-    @property
-    def kafka(self) -> KafkaSettings:
-        return self.users.settings
 
     async def rest(self, tenant: str | None = None, scope: str = "operator", subject: str | None = None) -> Rest:
         form = {"grant_type": "client_credentials", "client_id": "operator", "client_secret": SECRET, "scope": scope}
@@ -101,18 +85,8 @@ class Bench:
     # ---------------------------------------------------------------------------------------------------------------- topics
 
     async def topic(self, topic: Topic, tenant: str | None = None) -> list[Sent]:
-        """All of it up to its end as it is now, in order within a partition."""
         self.check()
-        name = self.kafka.topic_name(topic)
-        places = [TopicPartition(name, number) for number in range(self.kafka.partitions(topic))]
-        ends = await self.reader.end_offsets(places)
-        while any([await self.reader.position(place) < ends[place] for place in places]):
-            for batch in (await self.reader.getmany(*places, timeout_ms=500)).values():
-                for raw in batch:
-                    envelope = Envelope.from_headers(raw.headers)
-                    payload = registry.parse(envelope.type, raw.value)
-                    self.read.setdefault(topic.name, []).append(Sent(envelope, payload, raw.partition, raw.offset))
-        return [sent for sent in self.read.get(topic.name, []) if tenant in (None, sent.envelope.tenant)]
+        return await self.wire.topic(topic, tenant)
 
     async def commands(self, tenant: str) -> list[Sent]:
         return await self.topic(topics.SEATS_COMMANDS, tenant)
@@ -128,53 +102,25 @@ class Bench:
         return await self.needs(tenant)
 
     async def events(self, tenant: str, model: type[P]) -> list[P]:
-        return [sent.payload for sent in await self.topic(topics.USERS_EVENTS, tenant) if isinstance(sent.payload, model)]
+        return await self.wire.events(topics.USERS_EVENTS, tenant, model)
 
-    async def send(
-        self,
-        payload: Payload,
-        tenant: str,
-        *,
-        message_id: str | None = None,
-        source: str = SOURCE,
-        type_: str | None = None,
-        raw: bytes | None = None,
-    ) -> None:
-        topic = registry.entry_of(type(payload)).topic
-        type_ = type_ or registry.type_of(type(payload))
-        envelope = Envelope(id=message_id or ids.new_id(), source=source, type=type_, time=self.clock.now(), tenant=tenant)
-        partition = partition_of(envelope.key, self.kafka.partitions(topic))
-        value = raw if raw is not None else payload.model_dump_json().encode()
-        await self.producer.send_and_wait(
-            self.kafka.topic_name(topic), value, key=envelope.key, headers=envelope.headers(), partition=partition
-        )
+    async def send(self, payload: Payload, tenant: str, *, source: str = SOURCE, **wrong: Any) -> None:
+        await self.wire.send(payload, tenant, source=source, **wrong)
 
     # ------------------------------------------------------------------------------------------------------- seats, by hand
-
-    def place(self, command: Sent) -> Position:
-        return Position(partition=command.partition, offset=command.offset)
 
     async def tick(self, tenant: str) -> Position:
         """A place in the log of commands after all so far, for decisions that no command of users asked for."""
         envelope = Envelope(id=ids.new_id(), source="seatpool/seats", type=registry.type_of(seats_v1.Tick), time=self.clock.now())
-        topic = topics.SEATS_COMMANDS
-        sent = await self.producer.send_and_wait(
-            self.kafka.topic_name(topic),
-            b"{}",
-            key=envelope.key,
-            headers=envelope.headers(),
-            partition=partition_of(tenant.encode(), self.kafka.partitions(topic)),
+        topic, kafka = topics.SEATS_COMMANDS, self.users.settings
+        partition = partition_of(tenant.encode(), kafka.partitions(topic))
+        sent = await self.wire.producer.send_and_wait(
+            kafka.topic_name(topic), b"{}", key=envelope.key, headers=envelope.headers(), partition=partition
         )
         return Position(partition=sent.partition, offset=sent.offset)
 
     async def decide(self, model: type[Payload], tenant: str, place: Position, reason: str = "test", **fields: Any) -> None:
-        """One event of seats, as its worker would write it."""
-        n = self._decisions.get((place.partition, place.offset), 0)
-        self._decisions[place.partition, place.offset] = n + 1
-        common = {"command": fields.pop("command", ids.new_id()), "position": place, "role": "answer", "rules": 1, "reason": reason}
-        payload = model(**common, **{"at": self.clock.now()} | fields)
-        event_id = f"{topics.SEATS_COMMANDS.name}/{place.partition}/{place.offset}/{n}"
-        await self.send(payload, tenant, message_id=event_id, source="seatpool/seats")
+        await self.wire.decide(model, tenant, place, **{"reason": reason} | fields)
 
     async def answer(self, command: Sent, *seats: ModuleSeat, model: type[Payload] = seats_v1.SeatsAssigned) -> None:
         """To an `assign_seats`: everything active, or what is given."""
@@ -186,7 +132,7 @@ class Bench:
         await self.decide(
             model,
             command.envelope.tenant,
-            self.place(command),
+            command.position,
             need.reason,
             user=need.user,
             revision=need.revision,
@@ -207,9 +153,9 @@ class Bench:
             for command in commands[answered:]:
                 match command.payload:
                     case seats_v1.OpenTenant() as opened:
-                        await self.decide(seats_v1.TenantOpened, tenant, self.place(command), clock=opened.clock)
+                        await self.decide(seats_v1.TenantOpened, tenant, command.position, clock=opened.clock)
                     case seats_v1.ClockAdvanced() as advanced:
-                        await self.decide(seats_v1.ClockSettled, tenant, self.place(command), at=advanced.to)
+                        await self.decide(seats_v1.ClockSettled, tenant, command.position, at=advanced.to)
                     case seats_v1.AssignSeats():
                         await self.answer(command)
                     case _:
@@ -275,30 +221,11 @@ class Bench:
         await wait_until(settled, what="users to be settled")
 
     async def execute(self, statement: str, *parameters: Any) -> Sequence[Any]:
-        async with self.users.database.unit_of_work(None) as uow:
-            result = await uow.connection.exec_driver_sql(statement, parameters)
-            return list(result.all()) if result.returns_rows else []
+        return await execute(self.users.database, statement, *parameters)
 
 
 def states(person: dict[str, Any]) -> dict[str, str]:
     return {module["module"]: module["state"] for module in person["modules"]}
-
-
-@asynccontextmanager
-async def background(*coroutines: Any) -> AsyncIterator[list[asyncio.Task[None]]]:
-    """They run during the block; one that fails fails it."""
-    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
-    try:
-        yield tasks
-        for task in tasks:
-            if task.done():
-                task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        for error in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(error, Exception):
-                raise error
 
 
 def settings_of(url: str, kafka: KafkaSettings, folder: Path, **more: Any) -> Settings:
@@ -332,17 +259,8 @@ async def running_bench(
         http = await stack.enter_async_context(
             httpx.AsyncClient(transport=httpx.ASGITransport(users.app()), base_url="http://users", timeout=30)
         )
-        producer, reader = make_producer(settings), make_reader(settings)
-        for client in (producer, reader):
-            await client.start()
-            stack.push_async_callback(client.stop)
-        places = [
-            TopicPartition(settings.topic_name(topic), number)
-            for topic in (topics.SEATS_COMMANDS, topics.USERS_EVENTS, topics.HR_EVENTS)
-            for number in range(settings.partitions(topic))
-        ]
-        reader.assign(places)
-        await reader.seek_to_beginning(*places)
+        read = (topics.SEATS_COMMANDS, topics.USERS_EVENTS, topics.HR_EVENTS)
+        wire = await stack.enter_async_context(Wire.opened(settings, clock.now, *read))
         run = parts(users) if parts else [users.consumer, users.relay, users.chores, users.coordinator]
         tasks = await stack.enter_async_context(background(*(part.run() for part in run)))
-        yield Bench(users, http, producer, reader, clock, tasks)
+        yield Bench(users, http, wire, clock, tasks)
