@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared import ids
 from shared.database.tenancy import SETTING, SYSTEM
+from shared.errors import Poison
 from shared.observability import tracing
 from shared.schemas import registry
 from shared.schemas.base import Payload
@@ -82,7 +83,7 @@ class UnitOfWork:
         """The message is sent after the commit, in the order of publishing among those of its key (the tenant).
 
         `time` is when it happened (the tenant's time), `cause` the message that is being handled: the chain's correlation is taken from
-        it, else from the request.
+        it, else from the request. Raises Poison("too-large"): whatever asked for it is parked, and holds up nobody.
         """
         entry = registry.entry_of(type(payload))
         envelope = Envelope(
@@ -97,7 +98,8 @@ class UnitOfWork:
             traceparent=(cause.traceparent if cause else None) or tracing.current_traceparent(),
         )
         value = payload.model_dump_json().encode()
-        assert len(value) < entry.topic.max_message_bytes - 4096, f"a message of {len(value)} bytes cannot be sent: {entry.name}"
+        if len(value) >= entry.topic.max_message_bytes - 4096:
+            raise Poison("too-large", f"a {entry.name} of {len(value)} bytes cannot be sent: {entry.topic.name} takes no such message")
         headers = orjson.dumps([(name, text.decode()) for name, text in envelope.headers()])
         self._outbox.append(_OutboxRow(shard_of(envelope.key), entry.topic.name, envelope.key, tenant, headers, value))
         return envelope

@@ -13,8 +13,8 @@ from sqlalchemy.exc import DBAPIError
 from shared.database import Database, migrate
 from shared.database.errors import is_of_the_data
 from shared.database.prune import prune
-from shared.errors import Transient
-from tests.support.messaging import facts, rows
+from shared.errors import Poison, Transient
+from tests.support.messaging import NOON, facts, left, rows
 
 pytestmark = pytest.mark.stack
 
@@ -92,6 +92,14 @@ async def test_a_value_that_cannot_be_stored_is_the_datas_fault(plain_database: 
     with pytest.raises(DBAPIError) as caught:
         await _add(plain_database, said)
     assert is_of_the_data(caught.value)
+
+
+async def test_a_message_that_its_topic_does_not_take_is_poison_before_it_blocks_the_outbox(plain_database: Database) -> None:
+    large = left().model_copy(update={"reason": "x" * 1_100_000})
+    async with plain_database.unit_of_work("acme") as uow:
+        with pytest.raises(Poison, match="too-large"):
+            uow.publish(large, source="hr/test", tenant="acme", time=NOON)
+    assert await rows(plain_database, "outbox") == []
 
 
 async def test_a_wrong_statement_is_a_bug_and_not_the_datas_fault(plain_database: Database) -> None:
