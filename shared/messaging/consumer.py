@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import stamina
 import structlog
@@ -139,6 +139,9 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        for tp in tps:
+            with suppress(KeyError):  # of a partition that is another's now this process knows no lag
+                metrics.LAG.remove(self.group.name, self._topics[tp.topic].name, str(tp.partition))
 
     async def _pump(self, tp: TopicPartition) -> None:
         """One partition, batch after batch. A fault of the moment here holds up no other partition."""

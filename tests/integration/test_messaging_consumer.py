@@ -7,6 +7,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from shared.errors import Transient
+from shared.messaging import consumer as consumer_module
 from shared.messaging.consumer import PositionLost
 from shared.schemas import topics
 from shared.schemas.envelope import Envelope
@@ -105,6 +106,19 @@ async def test_two_consumers_of_a_group_apply_each_message_once(rig: Rig) -> Non
             await rig.send(left(f"p{number}"), tenants[number % len(tenants)])
         found = await rig.until_facts(700, seconds=60)
     assert sorted(found) == sorted(expected)
+
+
+async def test_the_lag_of_a_partition_is_told_by_who_reads_it_alone(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever gave it away would tell of its last lag for ever."""
+    monkeypatch.setattr(consumer_module, "WATCH_EVERY_S", 0.05)
+
+    def lag() -> float | None:
+        labels = {"group": "test", "topic": topics.HR_EVENTS.name, "partition": "0"}
+        return REGISTRY.get_sample_value("seatpool_consumer_lag_messages", labels)
+
+    async with rig.running(rig.consumer()):
+        await wait_until(lambda: lag() is not None, what="the lag")
+    assert lag() is None
 
 
 async def test_of_two_owners_of_one_partition_one_loses_and_applies_nothing_twice(rig: Rig) -> None:

@@ -355,6 +355,14 @@ async def test_a_method_that_is_not_there_is_a_problem_too(client: httpx.AsyncCl
     assert response.headers["allow"] == "GET, POST, HEAD"
 
 
+async def test_methods_that_somebody_made_up_are_one_series_of_the_metrics(client: httpx.AsyncClient) -> None:
+    for method in ("BREW", "WHEN"):
+        assert (await client.request(method, "/v1/tenants/acme/things")).status_code in (404, 405)
+    shown = (await client.get("/metrics")).text
+    assert 'method="other"' in shown
+    assert "BREW" not in shown
+
+
 async def test_the_head_of_what_can_be_read_can_be_asked_for(client: httpx.AsyncClient) -> None:
     response = await client.head("/v1/tenants/acme/things")
     assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
