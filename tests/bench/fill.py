@@ -1,7 +1,7 @@
 """Fills the command topic: full envelopes and bodies, as users sends them."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -36,7 +36,8 @@ def openings(tenants: int, licences: int, modules: tuple[str, ...]) -> list[tupl
 
 def hire(tenant: str, user: int, modules: tuple[str, ...], revision: int = 1) -> seats_v1.AssignSeats:
     name = f"0193a0aa-0000-7000-8000-{user:012d}"
-    return seats_v1.AssignSeats(user=name, revision=revision, reason="hired", modules=modules, created_at=NOW)
+    created_at = NOW + timedelta(milliseconds=user)
+    return seats_v1.AssignSeats(user=name, revision=revision, reason="hired", modules=modules, created_at=created_at)
 
 
 async def fill(kafka: KafkaSettings, commands: int, tenants: int, modules: tuple[str, ...] = ("time",)) -> int:

@@ -1,6 +1,6 @@
 """People/s of an import end to end: from the HR event at the door to the decision stored in users; and what each Python process takes.
 
-`python -m tests.bench.import_bench [--people 10000]`, part of `make bench`. A stack of its own, durable as in production (fsync on).
+`python -m tests.bench.import_bench [--people 3000]`, part of `make bench`. A stack of its own, durable as in production (fsync on).
 """
 
 import argparse
@@ -21,7 +21,7 @@ from tests.support.log import seat_log
 from tests.support.stack import RunningStack
 from tests.support.tenant import BASE, Tenant, kafka_of, open_rest, open_tenant
 
-PEOPLE = 10_000
+PEOPLE = 3_000
 OVER_LIMIT_PERCENT = 5
 SECONDS_MAX = 600
 POLL_SECONDS = 0.25

@@ -4,7 +4,9 @@ import asyncio
 import gc
 import os
 import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import Any, NoReturn
 
 import faust
@@ -93,6 +95,7 @@ async def run_faust(settings: Settings, commands: int) -> None:
         topic_disable_leader=True,
         web_enabled=False,
         consumer_auto_offset_reset="earliest",
+        datadir=Path(tempfile.gettempdir()) / "seatpool-faust",  # as the worker's: empty, and not where the bench was started
     )
     raw: dict[str, Any] = {"key_type": bytes, "key_serializer": "raw", "value_type": bytes, "value_serializer": "raw"}
     source = app.topic(settings.topic_name(topics.SEATS_COMMANDS), **raw)
