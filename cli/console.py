@@ -7,6 +7,7 @@ from typing import Any, NoReturn, TypeVar
 import httpx
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 WIDTH_OF_A_PIPE = 140  # rich takes 80 columns where it cannot ask, which folds every table
 out = Console(highlight=False)
@@ -25,9 +26,9 @@ class CliError(Exception):
 
 
 def fail(message: str, hint: str = "") -> NoReturn:
-    err.print(f"[bold red]seatpool:[/] {message}", markup=True, soft_wrap=True)
+    err.print(f"[bold red]seatpool:[/] {escape(message)}", soft_wrap=True)
     if hint:
-        err.print(f"          {hint}", soft_wrap=True)
+        err.print(f"          {hint}", markup=False, soft_wrap=True)
     raise typer.Exit(1)
 
 

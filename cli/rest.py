@@ -1,5 +1,6 @@
 """The services' REST doors as the command uses them: addresses, access token, problem+json turned into one line."""
 
+import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,13 +12,14 @@ import httpx
 import orjson
 import stamina
 
-from cli.console import CliError
+from cli.console import CliError, fail
 from shared.settings import KafkaSettings
 
 SERVICES = ("users", "seats", "invoicing", "notifier")
 TIMEOUT_SECONDS = 30.0  # a handler waits 10 s at most (`?after=`, `Prefer: wait`), so a longer silence is a fault
 ATTEMPTS_MAX = 9
 PAGE_ITEMS = 200
+CONNECT_SECONDS = 3.0
 TRANSIENT_STATUS = {502, 503, 504}
 
 
@@ -43,7 +45,7 @@ def read_stack(path: Path | None = None) -> dict[str, Any]:
     try:
         found = orjson.loads(path.read_bytes())
     except orjson.JSONDecodeError as error:
-        raise CliError(f"{path} is not readable: {error}", "Remove it (`make clean`) and start the stack again.") from error
+        fail(f"{path} is not readable: {error}", "Remove it (`make clean` does) and start the stack again.")
     return found if isinstance(found, dict) else {}
 
 
@@ -79,6 +81,24 @@ def kafka_settings() -> KafkaSettings:
         name: environment[f"SEATPOOL_{name.upper()}"] for name in KafkaSettings.model_fields if f"SEATPOOL_{name.upper()}" in environment
     }
     return KafkaSettings.model_validate(given)
+
+
+async def takes_connections(address: str) -> bool:
+    """`host:port`; PostgreSQL's port when it names none."""
+    host, _, given = address.rpartition(":")
+    try:
+        _, writer = await asyncio.wait_for(asyncio.open_connection(host or "localhost", int(given or 5432)), CONNECT_SECONDS)
+    except (OSError, TimeoutError, ValueError):
+        return False
+    writer.close()
+    return True
+
+
+async def require_broker(kafka: KafkaSettings) -> None:
+    """Before what would wait for one for minutes, as services do at their start. Raises CliError."""
+    if not any(await asyncio.gather(*(takes_connections(each.strip()) for each in kafka.kafka_bootstrap.split(",")))):
+        hint = "Is the stack up? `seatpool run` starts one; SEATPOOL_KAFKA_BOOTSTRAP names another broker."
+        raise CliError(f"no broker answers at {kafka.kafka_bootstrap}", hint)
 
 
 class Rest:

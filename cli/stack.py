@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.console import fail, out, run
-from cli.rest import SERVICES, addresses, read_stack, stack_file
+from cli.rest import SERVICES, addresses, read_stack, stack_file, takes_connections
 
 HEALTH_SECONDS = 3.0
 
@@ -102,13 +102,8 @@ async def _rest(http: httpx.AsyncClient, name: str, url: str) -> Part:
 
 
 async def _port(name: str, address: str) -> Part:
-    host, _, port = address.rpartition(":")
-    try:
-        _, writer = await asyncio.wait_for(asyncio.open_connection(host or "localhost", int(port or 5432)), HEALTH_SECONDS)
-    except (OSError, TimeoutError, ValueError):
-        return Part(name, address, "does not answer", well=False)
-    writer.close()
-    return Part(name, address, "takes connections", well=True)
+    well = await takes_connections(address)
+    return Part(name, address, "takes connections" if well else "does not answer", well=well)
 
 
 def add_to(app: typer.Typer) -> None:

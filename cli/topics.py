@@ -5,7 +5,7 @@ from aiokafka.errors import KafkaError
 from rich.table import Table
 
 from cli.console import CliError, out, run
-from cli.rest import kafka_settings
+from cli.rest import kafka_settings, require_broker
 from shared.errors import SeatpoolError
 from shared.kafka import create_topics
 from shared.schemas.topics import TOPICS, Topic
@@ -30,6 +30,7 @@ def create() -> None:
 
 
 async def _create(kafka: KafkaSettings) -> list[str]:
+    await require_broker(kafka)
     try:
         return await create_topics(kafka)
     except (KafkaError, SeatpoolError, TimeoutError) as error:

@@ -161,11 +161,12 @@ def test_a_service_that_is_down_does_not_hide_what_the_others_have_parked(deploy
     assert "invoicing could not be asked" in listed.output
 
 
-def test_topics_that_are_not_as_they_should_be_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_topics_that_are_not_as_they_should_be_are_named(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     async def differ(_kafka: object) -> list[str]:
         raise TopicsDiffer("hr.events.v1 has 3 partitions, expected 4")
 
     monkeypatch.setattr("cli.topics.create_topics", differ)
+    monkeypatch.setenv("SEATPOOL_KAFKA_BOOTSTRAP", deployment.url.removeprefix("http://"))  # takes connections, and is asked no more
     result = seatpool("topics", "create")
     assert result.exit_code == 1
     assert "hr.events.v1 has 3 partitions, expected 4" in result.output
@@ -174,12 +175,19 @@ def test_topics_that_are_not_as_they_should_be_are_named(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("answer", "code", "words"),
     [
-        ({"done": [17, 18], "parked": None, "reason": None, "detail": None}, 0, "done: users:17, users:18"),
-        ({"done": [], "parked": 17, "reason": "body", "detail": "still no date"}, 1, "users:17 failed again: body: still no date"),
+        ({"done": [17, 18], "parked": None, "reason": None, "detail": None, "next": None}, 0, "done: users:17, users:18"),
+        ({"done": [17], "parked": None, "reason": None, "detail": None, "next": 19}, 0, "done: users:17, users:19"),
+        (
+            {"done": [], "parked": 17, "reason": "body", "detail": "still no date", "next": None},
+            1,
+            "users:17 failed again: body: still no date",
+        ),
     ],
 )
 def test_a_parked_message_is_run_again(deployment: Deployment, answer: dict[str, Any], code: int, words: str) -> None:
     deployment.answers[("POST", "/v1/operator/parked/17/retry")] = lambda _: (200, answer)
+    last = {"done": [19], "parked": None, "reason": None, "detail": None, "next": None}
+    deployment.answers[("POST", "/v1/operator/parked/19/retry")] = lambda _: (200, last)
     result = seatpool("dlq", "retry", "users:17")
     assert (result.exit_code, words in result.output) == (code, True), result.output
 
@@ -201,6 +209,31 @@ def test_without_a_stack_the_reader_is_told_how_to_get_one(tmp_path: Path, monke
         assert result.exit_code == 1
         assert "seatpool run" in result.output
         assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("arguments", [("verify",), ("replay", "--tenant", "acme"), ("topics", "create")])
+def test_where_no_broker_answers_nothing_waits_for_one(arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEATPOOL_KAFKA_BOOTSTRAP", "127.0.0.1:1,127.0.0.1:2")
+    result = seatpool(*arguments)
+    assert result.exit_code == 1
+    assert "no broker answers at 127.0.0.1:1,127.0.0.1:2" in result.output
+
+
+@pytest.mark.parametrize("arguments", [("status",), ("token",), ("address", "users"), ("verify",), ("topics", "list"), ("dlq", "list")])
+def test_a_damaged_file_of_the_stack_is_named(arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEATPOOL_STATE_DIR", str(tmp_path))
+    (tmp_path / "stack.json").write_text('{"services": ')
+    result = seatpool(*arguments)
+    assert result.exit_code == 1
+    assert "stack.json is not readable" in result.output
+
+
+def test_what_a_service_says_is_shown_as_it_says_it(deployment: Deployment) -> None:
+    """Square brackets are the screen's own markup: as such they would be swallowed, or end the command."""
+    deployment.answers[EVENTS] = lambda _: (422, {"detail": "[bold]one[/] of [/x] expected"})
+    result = seatpool("hr", "import", str(ROOT / "examples/alpenrose"), "--tenant", "acme", "--source", "hr/acme")
+    assert result.exit_code == 1
+    assert "[bold]one[/] of [/x] expected" in result.output
 
 
 def test_every_command_teaches_by_example() -> None:
