@@ -339,7 +339,7 @@ def unseen() -> list[str]:
     return sorted(f"{what} {value}" for what, value in wanted if not seen[(what, value)])
 
 
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(max(3600, SEQUENCES))
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_the_core_does_what_the_naive_model_does(shard: int) -> None:
     seen.clear()

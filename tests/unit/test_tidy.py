@@ -244,5 +244,10 @@ def test_no_check_finds_what_is_fine(check: Callable[[Source], Found], path: str
     assert not list(check(Source(path, ast.parse(text))))
 
 
+@pytest.mark.parametrize("path", ["tests/model/naive.py", "tests/chaos/checker.py"])
+def test_what_judges_the_seats_service_does_not_lean_on_it(path: str) -> None:
+    assert [module for _, module in imported(Source.read(ROOT / path)) if module.split(".")[0] in ("services", "shared", "cli")] == []
+
+
 def test_the_services_are_those_of_the_tree() -> None:
     assert {path.name for path in (ROOT / "services").iterdir() if (path / "__init__.py").exists()} == SERVICES

@@ -1,0 +1,71 @@
+"""Who answers for a tenant: the owner from its memory, any other by asking the owner, and nobody while that is changing."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from services.seats.routing import HOP, OwnerRouting
+
+OWN, OTHER = "http://one:1", "http://two:2"
+
+
+def worker(*, ready: bool, owns: bool, owner: str | None) -> Any:
+    live = {0: object()} if owns else {}
+    return SimpleNamespace(
+        settings=SimpleNamespace(seats_partitions=1),
+        ready=ready,
+        engine=SimpleNamespace(live=live),
+        owner_url=lambda partition: owner,
+        advertised_url=OWN,
+    )
+
+
+async def asked(it: Any, headers: dict[str, str] | None = None) -> httpx.Response:
+    """What the worker `one` answers; a forwarded request is answered by `two`, or by nobody there."""
+
+    async def from_memory(request: Request) -> PlainTextResponse:
+        return PlainTextResponse("from memory")
+
+    def two(request: httpx.Request) -> httpx.Response:
+        if it.down:
+            raise httpx.ConnectError("nobody there")
+        return httpx.Response(200, text=f"two was asked for {request.url.raw_path.decode()}, hop {request.headers[HOP]}")
+
+    app = OwnerRouting(Starlette(routes=[Route("/v1/tenants/{tenant}/pools", from_memory)]), it)
+    app._client = httpx.AsyncClient(transport=httpx.MockTransport(two))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=OWN) as client:
+        return await client.get("/v1/tenants/acme/pools?after=0-1", headers=headers)
+
+
+async def test_the_owner_answers_from_its_memory() -> None:
+    assert (await asked(worker(ready=True, owns=True, owner=OWN))).text == "from memory"
+
+
+async def test_any_other_asks_the_owner() -> None:
+    it = worker(ready=True, owns=False, owner=OTHER)
+    it.down = False
+    assert (await asked(it)).text == "two was asked for /v1/tenants/acme/pools?after=0-1, hop 1"
+
+
+@pytest.mark.parametrize(
+    ("it", "headers"),
+    [
+        pytest.param(worker(ready=False, owns=True, owner=OWN), {}, id="rebalancing, though the state is still there"),
+        pytest.param(worker(ready=False, owns=False, owner=OTHER), {}, id="rebalancing"),
+        pytest.param(worker(ready=True, owns=False, owner=None), {}, id="nobody is known to own it"),
+        pytest.param(worker(ready=True, owns=False, owner=OWN), {}, id="assigned to this one, not restored yet"),
+        pytest.param(worker(ready=True, owns=False, owner=OTHER), {HOP: "1"}, id="two workers take each other for the owner"),
+        pytest.param(worker(ready=True, owns=False, owner=OTHER), {}, id="the owner cannot be reached"),
+    ],
+)
+async def test_while_the_owner_changes_nobody_answers_and_all_say_when_to_ask_again(it: Any, headers: dict[str, str]) -> None:
+    it.down = True
+    answer = await asked(it, headers)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json()["type"] == "urn:seatpool:problem:unavailable"
