@@ -97,6 +97,11 @@ def retry(
 async def _retry(service: str, number: str) -> dict[str, Any]:
     if service not in PARKING or not number.isdecimal():
         raise CliError("that is no id of a parked message", "`seatpool dlq list` shows them, as users:17.")
+    done: list[int] = []
+    following: int | None = int(number)
     async with Rest(addresses()) as rest:
-        answer: dict[str, Any] = await rest.post(service, f"/v1/operator/parked/{number}/retry")
-        return answer
+        while following is not None:
+            answer: dict[str, Any] = await rest.post(service, f"/v1/operator/parked/{following}/retry")
+            done += answer["done"]
+            following = answer["next"]
+    return answer | {"done": done}

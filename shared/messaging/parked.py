@@ -84,10 +84,10 @@ async def get(uow: UnitOfWork, parked_id: int) -> RowMapping | None:
     return row._mapping if row else None
 
 
-async def first_of(uow: UnitOfWork, group: str, tenant: str) -> int | None:
-    """The oldest parked message of the tenant in this group."""
-    statement = select(func.min(table.c.id)).where(table.c.consumer_group == group, table.c.status == "parked", table.c.tenant == tenant)
-    first: int | None = (await uow.connection.execute(statement)).scalar_one()
+async def first_of(uow: UnitOfWork, group: str, tenant: str, after: int = 0) -> int | None:
+    """The oldest parked message of the tenant in this group, behind `after` (an id)."""
+    mine = (table.c.consumer_group == group, table.c.status == "parked", table.c.tenant == tenant, table.c.id > after)
+    first: int | None = (await uow.connection.execute(select(table.c.id).where(*mine).order_by(table.c.id).limit(1))).scalar_one_or_none()
     return first
 
 

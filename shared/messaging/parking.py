@@ -17,6 +17,8 @@ from shared.schemas.base import format_instant
 
 log = structlog.get_logger(__name__)
 
+RETRIED_AT_ONCE = 500  # a transaction each
+
 
 class Parking:
     """Of one service: `consumers` are those whose handlers `retry` can run (they need not be running here)."""
@@ -42,17 +44,18 @@ class Parking:
         """Run the handler on the stored bytes, past watermark and inbox; nothing is published again.
 
         In a group that parks a tenant, only the tenant's first can be retried (Conflict otherwise), and those behind it follow in
-        order until one fails. Returns {"done": [ids], "parked": id | None, "reason", "detail"}. Raises NotFound, Conflict, Transient.
+        order until one fails. Returns {"done": [ids], "parked": id | None, "reason", "detail", "next": id | None}; `next` is to be retried
+        in a call of its own, so that none takes longer than its caller waits. Raises NotFound, Conflict, Transient.
         """
         done: list[int] = []
         current: int | None = parked_id
-        while current is not None:
+        while current is not None and len(done) < RETRIED_AT_ONCE:
             following, poison = await self._retry_one(current, first=not done)
             if poison is not None:
-                return {"done": done, "parked": current, "reason": poison.reason, "detail": poison.detail}
+                return {"done": done, "parked": current, "reason": poison.reason, "detail": poison.detail, "next": None}
             done.append(current)
             current = following
-        return {"done": done, "parked": None, "reason": None, "detail": None}
+        return {"done": done, "parked": None, "reason": None, "detail": None, "next": current}
 
     async def _retry_one(self, parked_id: int, *, first: bool) -> tuple[int | None, Poison | None]:
         """(the next one of the same tenant, if it has to follow; why this one failed, if it did). One transaction."""
@@ -63,8 +66,7 @@ class Parking:
                 assert tenant is not None
                 # The consumer asks under the same lock whether the tenant is still parked.
                 await parked.lock_tenants(uow, group.name, [tenant])
-                head = await parked.first_of(uow, group.name, tenant)
-                if head != parked_id and first:
+                if first and (head := await parked.first_of(uow, group.name, tenant)) != parked_id:
                     raise Conflict("parked-behind", f"Message {head} of this tenant was parked before and has to be retried first.")
             row = await parked.get(uow, parked_id)
             if row is None or row["status"] != "parked":
@@ -76,7 +78,7 @@ class Parking:
                 return None, poison
             await parked.mark_done(uow, parked_id)
             log.info("parked-message-done", group=group.name, id=parked_id, tenant=tenant)
-            return (await parked.first_of(uow, group.name, tenant) if in_order and tenant else None), None
+            return (await parked.first_of(uow, group.name, tenant, after=parked_id) if in_order and tenant else None), None
 
     async def _group_of(self, uow: Any, parked_id: int) -> tuple[Group, str | None]:
         statement = select(table.c.consumer_group, table.c.tenant).where(table.c.id == parked_id)
