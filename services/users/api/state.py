@@ -49,8 +49,7 @@ async def republish(body: Republish, context: InContext, principal: Operator) ->
     async with context.database.unit_of_work(None) as uow:
         after = ""
         while rows := await store.page(body.tenant, uow.connection, after, PAGE):
-            for row in rows:
-                await reviews.add(row.tenant, uow.connection, ReviewKind.REPUBLISH, cause)
+            await reviews.add_many([row.tenant for row in rows], uow.connection, ReviewKind.REPUBLISH, cause)
             tenants, after = tenants + len(rows), rows[-1].tenant
     if body.tenant is not None and tenants == 0:
         raise NotFound("tenant")

@@ -1,5 +1,6 @@
 """Work over many people that one change asks for, done in chunks (migration 0001, `reviews`)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -50,9 +51,17 @@ class Review:
 
 
 async def add(tenant: str, connection: AsyncConnection, kind: ReviewKind, cause: dict[str, str | None], module: str | None = None) -> None:
+    await add_many([tenant], connection, kind, cause, module)
+
+
+async def add_many(
+    tenants: Sequence[str], connection: AsyncConnection, kind: ReviewKind, cause: dict[str, str | None], module: str | None = None
+) -> None:
+    """One for each of these tenants."""
     await connection.exec_driver_sql(
-        "INSERT INTO reviews (review_id, tenant_id, kind, module, cause, created_at) VALUES ($1, $2, $3, $4, $5, now())",
-        (ids.new_id(), tenant, kind.value, module, orjson.dumps(cause).decode()),
+        "INSERT INTO reviews (review_id, tenant_id, kind, module, cause, created_at)"
+        " SELECT id, tenant, $3, $4, $5::jsonb, now() FROM unnest($1::text[], $2::text[]) AS r (id, tenant)",
+        ([ids.new_id() for _ in tenants], list(tenants), kind.value, module, orjson.dumps(cause).decode()),
     )
 
 
