@@ -52,7 +52,7 @@ FROM (
     GROUP BY 1, 2, 3, 4 HAVING max(noticed_at) <= $2 OR min(noticed_at) <= $3
 ) AS n
 JOIN tenants AS t ON t.tenant_id = n.tenant_id LEFT JOIN tenant_clocks AS c ON c.tenant_id = t.tenant_id
-ORDER BY n.tenant_id, n.first LIMIT $4
+ORDER BY n.first LIMIT $4
 """  # noqa: S608 - constants
 _NOTICES = """
 SELECT key, audience, stream, kind, at, user_id, module, data FROM notices
@@ -88,7 +88,8 @@ async def wake_waiting(uow: UnitOfWork, now: datetime, longest: timedelta) -> No
 
 
 async def due(uow: UnitOfWork, now: datetime, quiet: timedelta, longest: timedelta, limit: int) -> list[Gathering]:
-    """Of all tenants, the oldest first. Wall time; a gathering is due when nothing new came for `quiet`, or `longest` after its first."""
+    """Of all tenants, the oldest first: a large import of one holds up nobody who was before it. Wall time; a gathering is due when
+    nothing new came for `quiet`, or `longest` after its first."""
     found = await rows(uow, _DUE, now, now - quiet, now - longest, limit)
     return [Gathering(tenant, Audience(audience), Stream(stream), user, at) for tenant, audience, stream, user, at in found]
 

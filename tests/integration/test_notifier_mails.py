@@ -172,6 +172,18 @@ async def test_a_mail_tells_of_so_many_things_at_most_and_the_rest_makes_the_nex
     assert [mail["notices"] for mail in reversed(mails) if mail["to"] == "office@acme.example"] == [2, 1]
 
 
+async def test_whoever_was_first_is_mailed_first_whatever_the_tenant_is_called(notifier: Notifier) -> None:
+    now = SystemClock().now() + timedelta(minutes=1)
+    async with notifier.running(sending=False) as context:
+        for notifier.tenant in ("zeta", "acme"):
+            await notifier.send(tenant_created(), person_added("p1"))
+            await notifier.send(notifier.assigned("p1", flagged()))
+            await notifier.until_read(list(context.consumers))
+    async with notifier.database.unit_of_work(None) as uow:
+        due = await mail_store.due(uow, now, timedelta(0), timedelta(0), 3)
+    assert [gathering.tenant for gathering in due] == ["zeta", "zeta", "acme"]
+
+
 async def test_a_mail_waits_for_a_person_who_is_not_known_yet(notifier: Notifier) -> None:
     async with notifier.running() as context:
         await notifier.send(tenant_created(), person_added("p2"))
