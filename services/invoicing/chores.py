@@ -1,4 +1,4 @@
-"""What goes on beside the consumer: PDFs of what was issued, and a look at orders that seats does not answer.
+"""What goes on beside the consumer: PDFs of what was issued, and a look at commands that seats does not answer.
 
 The PDF is not part of issuing: an invoice is issued while the number series is locked, and neither waits for a layout nor fails by one.
 """
@@ -21,11 +21,11 @@ log = structlog.get_logger(__name__)
 
 LOOK_EVERY_S = 0.5
 COUNT_EVERY_S = 10
-OVERDUE_S = 60  # design: orders without an answer for so long are counted and alerted
+UNANSWERED_S = 60  # design: what is without an answer for so long is counted and alerted
 
 RENDERED = Counter("seatpool_invoice_pdfs_rendered", "PDFs made of issued invoices")
 RENDER_FAILED = Counter("seatpool_invoice_pdfs_failed", "Invoices whose PDF cannot be made")
-OVERDUE = Gauge("seatpool_orders_overdue", "Orders that seats has not answered for 60 s")
+UNANSWERED = Gauge("seatpool_invoicing_unanswered_commands", "Purchases, pools and periods that seats has not answered for a minute")
 
 
 class Chores:
@@ -42,7 +42,7 @@ class Chores:
                 while await self.render_one():
                     pass
                 if self._clock.monotonic() - counted_at >= COUNT_EVERY_S:
-                    await self.count_overdue()
+                    await self.count_unanswered()
                     counted_at = self._clock.monotonic()
             except Transient as error:
                 log.warning("chores-failed-for-the-moment", error=str(error))
@@ -66,9 +66,6 @@ class Chores:
         RENDERED.inc()
         return True
 
-    async def count_overdue(self) -> None:
+    async def count_unanswered(self) -> None:
         async with self._database.unit_of_work(None) as uow:
-            overdue = await reads.count_overdue(uow.connection, OVERDUE_S)
-        OVERDUE.set(overdue)
-        if overdue:
-            log.warning("orders-without-an-answer", orders=overdue, seconds=OVERDUE_S)
+            UNANSWERED.set(await reads.count_unanswered(uow.connection, UNANSWERED_S))

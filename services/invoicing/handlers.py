@@ -5,6 +5,7 @@ from datetime import datetime
 
 import orjson
 import structlog
+from prometheus_client import Counter
 
 from services.invoicing import catalogue, store
 from services.invoicing.accounting import Accountant, command, say, say_fact
@@ -24,6 +25,7 @@ log = structlog.get_logger(__name__)
 
 GROUP = "invoicing"
 TOPICS = (SEATS_EVENTS, USERS_EVENTS)
+COMMANDS_NOT_DONE = Counter("seatpool_invoicing_commands_not_done", "Commands that seats rejected or failed at")
 # With those that have a handler of their own: every event that tells of a change of a pool's licences or next period.
 PROJECTED: tuple[type[seats_v1.SeatsEvent], ...] = (
     seats_v1.PoolClosed,
@@ -292,6 +294,7 @@ class Handlers:
         if answered is None:
             return  # somebody else's command
         kind, reference = answered
+        COMMANDS_NOT_DONE.inc()
         log.error("command-refused", kind=kind, reference=reference, reason=event.reason, **detail)
         match kind:
             case "add_licences":
@@ -299,4 +302,4 @@ class Handlers:
             case "open_pool":
                 await store.set_subscription(uow.connection, tenant_of(message), "failed", f"{reference}: {event.reason}")
             case _:
-                pass  # shown among the commands; nothing was promised to anybody
+                pass  # counted, and shown among the commands: no period begins before somebody has looked

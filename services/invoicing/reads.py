@@ -19,11 +19,11 @@ async def next_unrendered(c: AsyncConnection, skip: Collection[str]) -> RowMappi
     )
 
 
-async def count_overdue(c: AsyncConnection, seconds: int) -> int:
-    """Orders of all tenants that seats has not answered for so long."""
+async def count_unanswered(c: AsyncConnection, seconds: int) -> int:
+    """Commands of all tenants that seats has not answered for so long."""
     found = await row(
         c,
-        "SELECT count(*) AS n FROM orders WHERE status = 'pending' AND created_at < now() - make_interval(secs => :s)",
+        "SELECT count(*) AS n FROM commands WHERE answer IS NULL AND sent_at < now() - make_interval(secs => :s)",
         s=seconds,
     )
     assert found is not None

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from prometheus_client import REGISTRY
 from sqlalchemy.exc import DBAPIError
 
 from services.invoicing import store
 from services.invoicing.accounting import Accountant
+from services.invoicing.chores import Chores
 from services.invoicing.domain.invoices import rebuild
 from shared import ids
 from shared.schemas import invoicing_v1, seats_v1, topics, users_v1
@@ -187,6 +189,27 @@ async def test_an_order_that_seats_cannot_understand_is_refused_with_the_reason(
     _, order = await bench.buy(tenant, {"module": "time", "add": 1})
     bench.reject.clear()
     assert (order["status"], order["reason"]) == ("refused", "invalid_count")
+
+
+async def test_what_seats_does_not_answer_or_do_is_counted(bench: Bench) -> None:
+    def shown(name: str) -> float | None:
+        return REGISTRY.get_sample_value(f"seatpool_invoicing_{name}")
+
+    chores = Chores(bench.context.database, bench.context.clock)
+    tenant = await subscribed(bench)
+    bench.answering.clear()
+    quote = await bench.ok("POST", f"/v1/tenants/{tenant}/quotes", {"items": [{"module": "time", "add": 1}]})
+    await bench.ok("POST", f"/v1/tenants/{tenant}/quotes/{quote['quote']}/approve", {})
+    await bench.execute("UPDATE commands SET sent_at = sent_at - interval '1 hour' WHERE tenant_id = $1 AND answer IS NULL", tenant)
+    await chores.count_unanswered()
+    before = shown("commands_not_done_total")
+    assert shown("unanswered_commands") == 1
+    bench.reject[seats_v1.AddLicences] = "invalid_count"
+    bench.answering.set()
+    await bench.until_settled(tenant)
+    bench.reject.clear()
+    await chores.count_unanswered()
+    assert (shown("unanswered_commands"), shown("commands_not_done_total")) == (0, (before or 0) + 1)
 
 
 async def test_writes_are_refused_while_the_test_clock_advances(bench: Bench) -> None:
