@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from cli.demo.figures import Closing, close
 from cli.demo.plan import Plan, read_plan
 from cli.demo.stage import Snapshot
 from cli.hr_files import read_company
+from cli.main import app
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -78,3 +80,14 @@ def test_mails_that_failed_or_never_arrived_are_differences(plan: Plan) -> None:
 def test_a_replay_that_differs_is_one(plan: Plan) -> None:
     closing = close(services(), last(), plan, delivered_mails=29).with_difference("replay of the command log: differing")
     assert differences(closing) == "replay of the command log: differing"
+
+
+@pytest.mark.parametrize(("revoked", "code"), [(5, 0), (4, 1)])
+def test_the_exit_code_says_whether_all_agree(plan: Plan, monkeypatch: pytest.MonkeyPatch, revoked: int, code: int) -> None:
+    async def perform(*_: object) -> Closing:
+        return close(services(notifier={"revoked": revoked}), last(), plan, delivered_mails=29)
+
+    monkeypatch.setattr("cli.demo.command.perform", perform)
+    result = CliRunner().invoke(app, ["demo"])
+    assert result.exit_code == code, result.output
+    assert result.output.splitlines()[-1].startswith("demo: hired=124")
