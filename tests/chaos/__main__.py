@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import secrets
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, default=None, help="a folder to leave logs and data in")
     options = parser.parse_args()
     seed = secrets.randbelow(1_000_000) if options.seed is None else options.seed
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the broker is away now and then, as it should be
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     sys.stderr.write(f"seed {seed}: again with  make chaos SECONDS={options.seconds:.0f} SEED={seed}\n")
     verdict = asyncio.run(run(seconds=options.seconds, seed=seed, rate=options.rate, keep=options.keep, seats_lane=options.lane))

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+import httpx
 import orjson
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -34,7 +35,8 @@ BETWEEN_SECONDS = (3.0, 8.0)
 FAULTS = "after_decisions:0.02,in_frame:0.02,between_parts:0.1,after_frame:0.02"  # of each batch, frame or part
 FRAME_ROWS = 40  # so that cuts and closings in the big tenants take several frames
 BROKER_AWAY_SECONDS = (0.5, 4.0)
-ASSIGNMENT_SECONDS = 8.0  # a first assignment, before anything goes wrong
+READY_SECONDS_MAX = 30.0
+WHOLE_ROUND_SECONDS = 60.0  # a run that is this long sees every kind of fault, however slow the machine
 ACTIONS = ("kill", "terminate", "pause", "broker")
 # The cleaner works hard, but never before a new owner had the time to repair what a zombie wrote (see topics.SEATS_CHANGELOG).
 CLEANER = {"segment.ms": "2000", "min.cleanable.dirty.ratio": "0.01", "min.compaction.lag.ms": "25000", "delete.retention.ms": "60000"}
@@ -183,14 +185,12 @@ class Stage:
 
     async def play(self, seconds: float) -> None:
         """One thing after the other goes wrong, as the seed decides."""
+        await self._ready(0)
         end = time.monotonic() + seconds
-        await asyncio.sleep(min(ASSIGNMENT_SECONDS, seconds / 4))
-        for act in schedule(self.seed, len(self.workers)):
-            if time.monotonic() >= end:
+        for done, act in enumerate(schedule(self.seed, len(self.workers))):
+            if time.monotonic() >= end and (done >= len(ACTIONS) or seconds < WHOLE_ROUND_SECONDS):
                 return
-            worker = self.workers[act.worker]
-            while worker.process is None or worker.process.poll() is not None:
-                await asyncio.sleep(0.1)  # it ended by itself, and is about to be started again: only who runs can be hit
+            worker = await self._ready(act.worker)
             self.counts[act.what] += 1
             if act.what == "kill":
                 worker.signal(signal.SIGKILL)
@@ -201,6 +201,21 @@ class Stage:
             else:
                 await self._kill_broker(act.lasts)
             await asyncio.sleep(min(act.calm, max(0.0, end - time.monotonic())))
+
+    async def _ready(self, number: int) -> WorkerProcess:
+        """This worker, or the next one that decides: who is still starting has nothing to lose. This one after all if nobody does."""
+        end = time.monotonic() + READY_SECONDS_MAX
+        candidates = [self.workers[(number + other) % len(self.workers)] for other in range(len(self.workers))]
+        async with httpx.AsyncClient(timeout=1.0) as client:
+            while time.monotonic() < end:
+                for worker in candidates:
+                    try:
+                        if (await client.get(f"{worker.url}/readyz")).status_code == 200:
+                            return worker
+                    except httpx.HTTPError:
+                        pass
+                await asyncio.sleep(0.2)
+        return candidates[0]
 
     async def _pause(self, worker: WorkerProcess, seconds: float) -> None:
         process = worker.process

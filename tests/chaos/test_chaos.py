@@ -5,7 +5,7 @@ from itertools import islice
 import pytest
 
 from tests.chaos.run import VERDICT, run
-from tests.chaos.stage import ACTIONS, ASSIGNMENT_SECONDS, SESSION_SECONDS, schedule
+from tests.chaos.stage import ACTIONS, SESSION_SECONDS, schedule
 
 SECONDS, RATE, SEED = 20.0, 100.0, 5
 
@@ -22,13 +22,12 @@ async def test_nothing_is_lost_doubled_or_decided_otherwise_when_everything_fail
     assert verdict["faults"]["kill"] > 0
 
 
-@pytest.mark.parametrize("seed", range(50))
-def test_a_run_of_a_minute_sees_every_kind_of_fault_and_the_shortest_a_kill(seed: int) -> None:
+@pytest.mark.parametrize("seed", range(20))
+def test_the_first_round_sees_every_kind_of_fault_and_a_kill_first(seed: int) -> None:
     acts = list(islice(schedule(seed, 3), 100))
     assert acts == list(islice(schedule(seed, 3), 100))
     first = acts[: len(ACTIONS)]
     assert first[0].what == "kill"
     assert {act.what for act in first} == set(ACTIONS)
-    assert ASSIGNMENT_SECONDS + sum(act.calm + (act.lasts if act.what in ("pause", "broker") else 0) for act in first[:-1]) < 60
     assert all(act.lasts > SESSION_SECONDS for act in acts if act.what == "pause")
     assert {act.worker for act in acts} == {0, 1, 2}

@@ -215,6 +215,8 @@ class SeatsModel(RuleBasedStateMachine):
         """`least`: of pools with so many licences, as far as there are any."""
         naive = self.harness.naive
         large = [module for module in sorted(naive.pools) if naive.pools[module]["licences"] >= least]
+        if least > 1 and draw.random() < 0.5:
+            large = [module for module in large if naive.count(module, "held")] or large  # a cut takes holds first, which are few
         known = draw.often(large, sorted(naive.pools)) or sorted(naive.pools) or MODULES
         chosen = draw.sample(known, min(len(known), draw.choice([1, 1, 2])))
         if draw.random() < 0.05:
@@ -301,8 +303,8 @@ class SeatsModel(RuleBasedStateMachine):
 
 WEIGHTS = {
     "someone_needs": 40,
-    "someone_is_invited": 8,
-    "someone_leaves": 6,
+    "someone_is_invited": 10,
+    "someone_leaves": 8,
     "someone_takes_over": 5,
     "pool_is_opened": 3,
     "policy_is_set": 6,
