@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-import httpx
 import stamina
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -52,10 +51,7 @@ class Sender:
     async def fetch_pdf(self, tenant: str, invoice: str) -> bytes:
         """An invoice as invoicing keeps it. Raises Transient, also while it is not made yet."""
         url = f"{self._settings.invoicing_url}/v1/tenants/{tenant}/invoices/{invoice}/pdf"
-        try:
-            response = await self._client.get(url)
-        except httpx.HTTPError as error:
-            raise Transient(f"invoice {invoice}: {error!r}") from error
+        response = await self._client.get(url)
         if response.status_code != 200:
             raise Transient(f"invoice {invoice}: {response.status_code} from invoicing")
         return response.content
@@ -66,12 +62,8 @@ class Sender:
             _, told = await mail_store.start(uow, self._clock.now())
         if told:
             return
-        try:
-            response = await self._client.post(
-                f"{self._settings.users_url}/v1/operator/republish", json={}, headers={"idempotency-key": "notifier"}
-            )
-        except httpx.HTTPError as error:
-            raise Transient(f"republish: {error!r}") from error
+        url = f"{self._settings.users_url}/v1/operator/republish"
+        response = await self._client.post(url, json={}, headers={"idempotency-key": "notifier"})
         if response.status_code >= 300:
             raise Transient(f"republish: {response.status_code} from users")
         async with self._database.unit_of_work(None) as uow:

@@ -77,7 +77,9 @@ class ServiceClient:
                     "client_secret": self._settings.client_secret.get_secret_value(),
                 }
                 response = await self._send("POST", f"{self._settings.users_url}/v1/token", data=form)
-                response.raise_for_status()
+                if response.is_error:
+                    # Mended in this service's settings or at users, and until then no reason to end what needs no other service.
+                    raise Transient(f"no access token for client {self._settings.client_id!r}: users answered {response.status_code}")
                 answer = response.json()
                 self._token = answer["access_token"]
                 self._token_until = self._clock.monotonic() + answer["expires_in"] - RENEW_BEFORE_S
