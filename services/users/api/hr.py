@@ -46,12 +46,7 @@ class Taken(BaseModel):
 
 @router.post("", status_code=202, response_model=Taken, responses=refusals(409), summary="Hand in HR facts")
 async def take_events(
-    tenant: TenantId,
-    body: HrEvents,
-    request: Request,
-    context: InContext,
-    principal: Manager,
-    key: IdempotencyKey = None,
+    tenant: TenantId, body: HrEvents, request: Request, context: InContext, principal: Manager, key: IdempotencyKey = None
 ) -> Response:
     """Good ones are taken in, bad ones listed. An event's id is made from its content, so handing in the same again changes nothing."""
     async with context.database.unit_of_work(tenant) as uow:

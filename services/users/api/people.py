@@ -165,12 +165,7 @@ async def _answer(tenant: Tenant, uow: UnitOfWork, person: Person, status: int =
 
 @router.post("", status_code=201, response_model=PersonView, responses=refusals(409), summary="Add a person")
 async def create_person(
-    tenant: TenantId,
-    body: NewPerson,
-    request: Request,
-    context: InContext,
-    principal: Manager,
-    key: IdempotencyKey = None,
+    tenant: TenantId, body: NewPerson, request: Request, context: InContext, principal: Manager, key: IdempotencyKey = None
 ) -> Response:
     """Seats are asked for at once, when the person needs any; the answer is shown in `modules` soon after."""
     async with context.database.unit_of_work(tenant) as uow:
@@ -220,12 +215,7 @@ async def show_person(tenant: TenantId, user: UserId, context: InContext) -> Res
 
 @router.patch("/{user}", response_model=PersonView, responses=refusals(409, 412, 428), summary="Change a person (If-Match)")
 async def change_person(
-    tenant: TenantId,
-    user: UserId,
-    body: PersonPatch,
-    context: InContext,
-    principal: Manager,
-    if_match: IfMatch = None,
+    tenant: TenantId, user: UserId, body: PersonPatch, context: InContext, principal: Manager, if_match: IfMatch = None
 ) -> Response:
     """Whatever ends the need (`may_log_in` false, `status` left, another kind) releases the seats at once. A later fact of the upstream
     source about the same field goes before what is set here."""

@@ -40,12 +40,7 @@ def _view(row: ProfileRow) -> ProfileView:
 
 @router.put("/profiles/{profile}", response_model=ProfileView, responses=refusals(409, 412), summary="Define or replace a profile")
 async def put_profile(
-    tenant: TenantId,
-    profile: Annotated[Id, Path()],
-    body: ProfileBody,
-    context: InContext,
-    principal: Manager,
-    if_match: IfMatch = None,
+    tenant: TenantId, profile: Annotated[Id, Path()], body: ProfileBody, context: InContext, principal: Manager, if_match: IfMatch = None
 ) -> Response:
     """Who has it is reviewed soon after. `If-Match` is checked when it is given."""
     wanted = ProfileRow(profile, body.name, tuple(sorted(set(body.modules))), body.partial, 0)

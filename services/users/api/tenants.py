@@ -156,11 +156,7 @@ async def show_tenant(tenant: TenantId, context: InContext) -> Response:
 
 @router.patch("/tenants/{tenant}", response_model=TenantView, responses=refusals(409, 412, 428), summary="Change a tenant (If-Match)")
 async def change_tenant(
-    tenant: TenantId,
-    body: TenantPatch,
-    context: InContext,
-    principal: TenantOperator,
-    if_match: IfMatch = None,
+    tenant: TenantId, body: TenantPatch, context: InContext, principal: TenantOperator, if_match: IfMatch = None
 ) -> Response:
     async with context.database.unit_of_work(tenant) as uow:
         before = await configuration.lock(tenant, uow)
