@@ -9,6 +9,7 @@ from pathlib import Path
 
 import structlog
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from deploy.local.stack import SERVICES, LocalStack, Service
@@ -79,7 +80,7 @@ def main() -> int:
     try:
         asyncio.run(run(console, state_folder()))
     except (AlreadyRunning, StartFailed, ToolsMissing, OSError) as error:
-        console.print(f"[bold red]The stack did not start.[/] {error}", highlight=False)
+        console.print(f"[bold red]The stack did not start.[/] {escape(str(error))}", highlight=False)
         return 1
     return 0
 

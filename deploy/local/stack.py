@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import asyncpg
 import httpx
 from rich.console import Console
 
@@ -180,12 +181,17 @@ class LocalStack:
         self._write()
 
     def _port(self, ports: Ports, name: str) -> int:
-        wanted = self._environment.get(f"SEATPOOL_PORT_{name.upper()}")
-        return ports.get(name, int(wanted) if wanted else None)
+        return ports.get(name, self._number(f"SEATPOOL_PORT_{name.upper()}"))
+
+    def _number(self, variable: str) -> int | None:
+        wanted = self._environment.get(variable)
+        if wanted and not (wanted.isascii() and wanted.isdigit()):
+            raise StartFailed(f"{variable} is {wanted!r}, a number expected")
+        return int(wanted) if wanted else None
 
     async def _kafka(self, ports: Ports, docker: bool) -> Part:
         self.addresses["kafka_topic_prefix"] = self._environment.get("SEATPOOL_KAFKA_TOPIC_PREFIX", "")
-        self.addresses["seats_partitions"] = int(self._environment.get("SEATPOOL_SEATS_PARTITIONS", SEATS_PARTITIONS))
+        self.addresses["seats_partitions"] = self._number("SEATPOOL_SEATS_PARTITIONS") or SEATS_PARTITIONS
         if external := self._environment.get(VARIABLES["kafka"]):
             self.taken["kafka"] = f"the broker at {external} ({VARIABLES['kafka']})"
             self.addresses["kafka_bootstrap"] = external
@@ -205,7 +211,7 @@ class LocalStack:
         if external := self._environment.get(VARIABLES["postgres"]):
             self.taken["postgres"] = f"the server at {external.rpartition('@')[2]} ({VARIABLES['postgres']})"
             self.addresses["postgres_url"] = external
-            return Part("postgres")
+            return Part("postgres", prepare=lambda: _let_in(external))
         if docker:
             url, end = await asyncio.to_thread(containers.start_postgres)
             self._endings.append(end)
@@ -354,6 +360,15 @@ class LocalStack:
                 "logs": str(self.state.folder / "logs"),
             }
         )
+
+
+async def _let_in(server_url: str) -> None:
+    """Raises StartFailed with the server's own word."""
+    try:
+        connection = await asyncpg.connect(server_url, timeout=EXTERNAL_SECONDS_MAX)
+    except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise StartFailed(f"no PostgreSQL lets us in ({VARIABLES['postgres']}): {error or type(error).__name__}") from error
+    await connection.close()
 
 
 VARIABLES = {"kafka": "SEATPOOL_KAFKA_BOOTSTRAP", "postgres": "SEATPOOL_DATABASE_URL", "mailbox": "SEATPOOL_SMTP_URL"}

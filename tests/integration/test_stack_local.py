@@ -20,6 +20,7 @@ from deploy.local import ports, postgres
 from deploy.local.kafka import Broker, cluster_id_at
 from deploy.local.stack import LocalStack
 from deploy.local.state import AlreadyRunning
+from deploy.local.supervisor import StartFailed
 from tests.support.stack import RunningStack
 from tests.support.wait import wait_until
 
@@ -149,3 +150,34 @@ async def test_the_addresses_of_the_environment_are_taken(tmp_path: Path, kafka_
         assert stack.taken["kafka"] == f"the broker at {kafka_bootstrap} (SEATPOOL_KAFKA_BOOTSTRAP)"
         assert urlsplit(postgres_url).password not in stack.taken["postgres"]
     assert await cluster_id_at(kafka_bootstrap) is not None  # what is not its own goes on living
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"SEATPOOL_DATABASE_URL": "garbage"}, "SEATPOOL_DATABASE_URL.*invalid DSN"),
+        ({"SEATPOOL_DATABASE_URL": "postgresql://nobody:s3cret@127.0.0.1:1/postgres"}, "SEATPOOL_DATABASE_URL.*Connect"),
+        ({"SEATPOOL_DATABASE_URL": ""}, "SEATPOOL_PORT_POSTGRES is 'x'"),
+        ({"SEATPOOL_SEATS_PARTITIONS": "four"}, "SEATPOOL_SEATS_PARTITIONS is 'four', a number expected"),
+    ],
+)
+async def test_an_address_or_number_that_is_wrong_is_named(
+    tmp_path: Path, kafka_bootstrap: str, changed: dict[str, str], said: str
+) -> None:
+    environment = {"SEATPOOL_KAFKA_BOOTSTRAP": kafka_bootstrap, "SEATPOOL_SMTP_URL": "smtp://127.0.0.1:2525", "SEATPOOL_PORT_POSTGRES": "x"}
+    with pytest.raises(StartFailed, match=said) as refused:
+        async with LocalStack(tmp_path, services=(), environment=environment | changed):
+            pytest.fail("it started")
+    assert "s3cret" not in str(refused.value)
+
+
+async def test_a_server_that_lets_nobody_in_says_why(tmp_path: Path, kafka_bootstrap: str, postgres_url: str) -> None:
+    wrong = postgres_url.replace(f":{urlsplit(postgres_url).password}@", ":s3cret@")
+    environment = {
+        "SEATPOOL_KAFKA_BOOTSTRAP": kafka_bootstrap,
+        "SEATPOOL_DATABASE_URL": wrong,
+        "SEATPOOL_SMTP_URL": "smtp://127.0.0.1:2525",
+    }
+    with pytest.raises(StartFailed, match=r"SEATPOOL_DATABASE_URL.*password authentication failed"):
+        async with LocalStack(tmp_path, services=(), environment=environment):
+            pytest.fail("it started")
