@@ -31,11 +31,16 @@ class _Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="SEATPOOL_", extra="ignore", frozen=True)
 
 
+def own_port(number: int) -> Any:
+    """Of one service: where the others look for it when nobody says otherwise (`<service>_url`)."""
+    return Field(number, ge=0, le=65535, description="Port that this process listens on; 0 takes a free one.")
+
+
 class CommonSettings(_Settings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe level that is logged.")
     log_format: Literal["json", "console"] = Field("json", description="json: one object a line; console: coloured, for people.")
     host: str = Field("127.0.0.1", description="Address that this process listens on for REST, probes and metrics.")
-    port: int = Field(8000, ge=0, le=65535, description="Port that this process listens on; 0 takes a free one.")
+    port: int = own_port(8000)
     users_url: str = Field("http://127.0.0.1:8001", description="Base address of the users service (keys, access tokens).")
     seats_url: str = Field("http://127.0.0.1:8002", description="Base address of the seats service.")
     invoicing_url: str = Field("http://127.0.0.1:8003", description="Base address of the invoicing service.")

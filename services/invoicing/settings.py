@@ -3,10 +3,11 @@
 from pydantic import Field
 
 from services.invoicing.document import Party
-from shared.settings import CommonSettings, DatabaseSettings, KafkaSettings
+from shared.settings import CommonSettings, DatabaseSettings, KafkaSettings, own_port
 
 
 class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
+    port: int = own_port(8003)
     seller_name: str = Field(min_length=1, description="Name of the vendor, as it stands on invoices.")
     seller_street: str = Field(min_length=1, description="Vendor's street and number.")
     seller_postcode: str = Field("", description="Vendor's postcode, where there are any.")

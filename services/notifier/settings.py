@@ -2,10 +2,11 @@
 
 from pydantic import Field, SecretStr
 
-from shared.settings import CommonSettings, DatabaseSettings, KafkaSettings
+from shared.settings import CommonSettings, DatabaseSettings, KafkaSettings, own_port
 
 
 class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
+    port: int = own_port(8004)
     smtp_url: SecretStr = Field(
         SecretStr("smtp://127.0.0.1:1025"),
         description="Mail server: smtp://host:port (TLS if it offers it; needed when a user:password@ is given) or smtps://user:password@host:port.",

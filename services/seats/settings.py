@@ -3,10 +3,11 @@
 from pydantic import Field
 
 from services.seats.engine.lane import Lane
-from shared.settings import CommonSettings, KafkaSettings
+from shared.settings import CommonSettings, KafkaSettings, own_port
 
 
 class Settings(CommonSettings, KafkaSettings):
+    port: int = own_port(8002)
     seats_advertised_url: str = Field(
         "", description="Address at which the other workers reach this one; default: http://host:port. Each worker needs its own."
     )

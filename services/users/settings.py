@@ -5,13 +5,13 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
-from shared.settings import CommonSettings, DatabaseSettings, KafkaSettings
+from shared.settings import CommonSettings, DatabaseSettings, KafkaSettings, own_port
 
 SERVICES = ("users", "seats", "invoicing", "notifier")
 
 
 class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
-    port: int = Field(8001, ge=0, le=65535, description="Port that this process listens on; 0 takes a free one.")
+    port: int = own_port(8001)
     signing_key_file: Path = Field(
         Path("signing-key.pem"),
         description="Ed25519 private key (PEM or JWK) that access tokens are signed with; made, readable by its owner alone, when missing.",

@@ -1,5 +1,6 @@
 """How a process ends, and what its log lines say."""
 
+import importlib
 import json
 import os
 import signal
@@ -165,6 +166,12 @@ def test_all_settings_that_are_wrong_are_named_at_once_without_their_values(
     assert "SEATPOOL_PORT: Input should be a valid integer" in told
     assert "SEATPOOL_SELLER_NAME: Field required" in told
     assert "s3cret" not in told
+
+
+@pytest.mark.parametrize("service", ["users", "seats", "invoicing", "notifier"])
+def test_each_service_listens_where_the_others_look_for_it(service: str) -> None:
+    own = importlib.import_module(f"services.{service}.settings").Settings.model_fields
+    assert own[f"{service}_url"].default == f"http://127.0.0.1:{own['port'].default}"
 
 
 @pytest.mark.parametrize("settings", [CommonSettings, KafkaSettings, DatabaseSettings])
