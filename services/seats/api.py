@@ -24,6 +24,7 @@ from shared.web.rest import Cursor, Limit, Moment, decode_cursor, encode_cursor
 
 AFTER_SECONDS_MAX = 10.0
 WHAT_IF_ROWS_MAX = 10_000
+FORECAST_ROWS_MAX = 100_000  # seconds, in which nothing else is decided
 READ, OPERATE = Depends(access("account:read")), Depends(access(OPERATOR))
 
 After = Annotated[
@@ -63,10 +64,11 @@ class Reads:
             ("/access/{user}/{module}", self.may_use),
             ("/position", self.position),
             ("/figures", self.figures),
-            ("/forecast", self.forecast),
             ("/why/{user}", self.why),
         ):
-            router.get(path, dependencies=[READ], responses=refusals(504))(handler)
+            refused = refusals(413, 504) if path == "/forecast" else refusals(504)
+            router.get(path, dependencies=[READ], responses=refused)(handler)
+        router.get("/forecast", dependencies=[READ], responses=refusals(413, 504))(self.forecast)
         router.post("/what-if", dependencies=[READ], responses=refusals(504))(self.what_if)
         router.get("/settlement", dependencies=[OPERATE])(self.settlement)
         return router
@@ -94,7 +96,7 @@ class Reads:
                     await self._worker.engine.wait_for(partition, offset)
             except TimeoutError:
                 detail = f"Position {after} was not reached within {AFTER_SECONDS_MAX:.0f} seconds."
-                raise Refused("position-not-reached", detail, position=views.position(live)) from None
+                raise Refused("position-not-reached", detail, position=views.position(live).model_dump()) from None
         return self._live(tenant)
 
     @asynccontextmanager
@@ -177,7 +179,11 @@ class Reads:
     async def forecast(self, tenant: str, at: Moment, after: After = None) -> dict[str, Any]:
         """What each pool will look like at that instant, and what happens until then, if no command comes."""
         async with self._settled(tenant, after) as (live, state):
-            seen = domain.forecast(state, live.clock_ms, domain.to_ms(at), offset=live.decided + 1, rules=live.rules)
+            until, offset = domain.to_ms(at), live.decided + 1
+            try:
+                seen = domain.forecast(state, live.clock_ms, until, offset=offset, cap=FORECAST_ROWS_MAX, rules=live.rules)
+            except domain.TooMuch as error:
+                raise Refused("too-large", str(error), rows_max=FORECAST_ROWS_MAX) from None
             return {
                 "position": views.position(live).model_dump(),
                 "at": domain.instant(seen.at),

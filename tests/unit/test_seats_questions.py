@@ -1,0 +1,64 @@
+"""Questions to a worker that touch too much are refused with the limit, and what they touched is put back."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from services.seats import api, domain, views
+from services.seats.agents import DomainDecider
+from services.seats.engine.frames import NOTHING
+from shared.errors import Refused
+from tests.support.seat_world import START, World
+
+
+@asynccontextmanager
+async def settled() -> AsyncIterator[None]:
+    yield
+
+
+def reads(world: World) -> api.Reads:
+    decider = DomainDecider(0)
+    decider.load(world.rows)
+    clock = domain.to_ms(world.now)
+    live = SimpleNamespace(
+        number=0, decider=decider, clock_ms=clock, rules=1, decided=world.offset, durable=SimpleNamespace(marker=NOTHING)
+    )
+    worker: Any = SimpleNamespace(
+        settings=SimpleNamespace(seats_partitions=1), ready=True, history=None, engine=SimpleNamespace(live={0: live}, settled=settled)
+    )
+    return api.Reads(worker)
+
+
+@pytest.fixture
+def world() -> World:
+    world = World()
+    world.pool("time", 1)
+    for user in ("ada", "ben", "cid"):
+        world.need(user, "time")
+    return world
+
+
+async def test_a_forecast_of_too_many_rows_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = reads(world)
+    seen = await made.forecast("acme", START + timedelta(days=9))
+    assert [event["data"]["user"] for event in seen["events"]] == ["ben", "cid"]
+    monkeypatch.setattr(api, "FORECAST_ROWS_MAX", 1)
+    with pytest.raises(Refused) as refused:
+        await made.forecast("acme", START + timedelta(days=9))
+    assert (refused.value.type, refused.value.extra) == ("too-large", {"rows_max": 1})
+
+
+async def test_a_what_if_of_too_many_rows_is_refused_and_leaves_nothing_behind(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = reads(world)
+    close = views.WhatIf(commands=[views.WhatIfCommand(type="close_pool", data={"module": "time", "at": "now"})])
+    before = await made.pools("acme")
+    (decided,) = (await made.what_if("acme", close))["decisions"]
+    assert len(decided) == 4
+    monkeypatch.setattr(api, "WHAT_IF_ROWS_MAX", 1)
+    with pytest.raises(Refused, match="more than 1 rows change"):
+        await made.what_if("acme", close)
+    assert await made.pools("acme") == before
