@@ -126,7 +126,7 @@ async def never() -> bool:
 
 async def test_a_dead_child_is_not_ready_though_another_answers_in_its_place(supervise: MakeSupervisor) -> None:
     async def another_answers() -> bool:
-        await asyncio.sleep(0.2)  # long enough for the child to end
+        await wait_until(lambda: supervisor.pids() == {}, what="the child's end")
         return True
 
     supervisor = supervise(python("one", "raise SystemExit(3)", ready=another_answers))
