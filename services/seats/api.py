@@ -66,8 +66,7 @@ class Reads:
             ("/figures", self.figures),
             ("/why/{user}", self.why),
         ):
-            refused = refusals(413, 504) if path == "/forecast" else refusals(504)
-            router.get(path, dependencies=[READ], responses=refused)(handler)
+            router.get(path, dependencies=[READ], responses=refusals(504))(handler)
         router.get("/forecast", dependencies=[READ], responses=refusals(413, 504))(self.forecast)
         router.post("/what-if", dependencies=[READ], responses=refusals(504))(self.what_if)
         router.get("/settlement", dependencies=[OPERATE])(self.settlement)

@@ -120,6 +120,7 @@ async def _positions(stand: Stand) -> None:
     assert answer["position"]["offset"] > now["offset"]
     late = await stand.get(0, tenant, "pools", after=f"{now['partition']}-{now['offset'] + 1000}")
     assert (late.status_code, late.json()["type"]) == (504, "urn:seatpool:problem:position-not-reached")
+    assert late.json()["position"]["partition"] == now["partition"]
     wrong = await stand.get(0, tenant, "pools", after=f"{now['partition'] + 1}-0")
     assert wrong.status_code == 422
 
