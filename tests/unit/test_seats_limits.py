@@ -38,8 +38,8 @@ def arrived(*payloads: tuple[Payload, int]) -> list[Arrived]:
     return made
 
 
-def need(user: str, revision: int, reason: str = "hired") -> seats_v1.AssignSeats:
-    return seats_v1.AssignSeats(user=user, revision=revision, modules=("time",), created_at=NOON, reason=reason)
+def need(user: str, revision: int, reason: str = "hired", module: str = "time") -> seats_v1.AssignSeats:
+    return seats_v1.AssignSeats(user=user, revision=revision, modules=(module,), created_at=NOON, reason=reason)
 
 
 async def test_a_decision_too_large_for_a_record_is_taken_back_and_answered_and_the_next_command_is_decided() -> None:
@@ -50,6 +50,9 @@ async def test_a_decision_too_large_for_a_record_is_taken_back_and_answered_and_
         (need("ben", 1), 0),
         (need("cid", 1, LONG), 2),  # ben's grace is over: that, too, is taken back
         (need("cid", 2), 2),
+        (seats_v1.OpenPool(number=3, module="docs", base=False, licences=9), 2),
+        (need("eve", 1, LONG, "docs"), 2),  # decided the short way
+        (need("eve", 1, module="docs"), 2),
     )
     broker, clock = FakeBroker(), FixedClock(NOON)
     engine = Engine(
@@ -65,7 +68,8 @@ async def test_a_decision_too_large_for_a_record_is_taken_back_and_answered_and_
     await engine.take_over({0: Partition()})
     await engine.on_records([(0, records)])
     answers = [(id_.removeprefix("seats.commands.v1/0/"), body["reason"]) for id_, body in broker.decisions(0)]
-    assert answers[-3:] == [("4/0", "too_large"), ("5/0", "grace_expired"), ("5/1", "hired")]
+    expected = [("4/0", "too_large"), ("5/0", "grace_expired"), ("5/1", "hired"), ("6/0", "opened"), ("7/0", "too_large"), ("8/0", "hired")]
+    assert answers[-6:] == expected
     alone = Decisions(0, 1)
     made = [record for arrived_ in records for record in alone.feed(arrived_) or []]
     assert made == [stored.record for stored in broker.logs[NAMES.events, 0]]
