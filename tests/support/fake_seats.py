@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record import MemoryRecords
 
 from services.seats.engine.commands import Command, Head, Rejected
 from services.seats.engine.decider import At, BrokenLaw, Decided, Published
@@ -12,7 +14,7 @@ from services.seats.engine.engine import Engine, Limits, Topics
 from services.seats.engine.events import event_id
 from services.seats.engine.frames import Merge, Row
 from services.seats.engine.pause import PauseDetector
-from services.seats.engine.producer import Record, pack
+from services.seats.engine.producer import Record
 from services.seats.engine.store import Partition
 from shared.clock import Clock
 from shared.schemas.envelope import Envelope
@@ -33,16 +35,15 @@ class FakeBroker:
         self.batches: list[tuple[str, int, int]] = []
         self.refuse_after: dict[str, int] = {}
 
-    async def send(self, topic: str, partition: int, records: Sequence[Record], *, bytes_max: int, atomic: bool) -> list[tuple[int, int]]:
-        acknowledged, rest = [], list(records)
-        for builder in pack(records, bytes_max=bytes_max, atomic=atomic):
+    async def send(self, topic: str, partition: int, packed: Sequence[BatchBuilder]) -> list[tuple[int, int]]:
+        acknowledged = []
+        for builder in packed:
             if topic in self.refuse_after:
                 if self.refuse_after[topic] == 0:
                     raise Crash(topic)
                 self.refuse_after[topic] -= 1
-            count = builder.record_count()
-            acknowledged.append(self.append(topic, partition, rest[:count]))
-            rest = rest[count:]
+            batch = MemoryRecords(bytes(builder._build())).next_batch()
+            acknowledged.append(self.append(topic, partition, [(r.key, r.value, [*r.headers], r.timestamp) for r in batch]))
         return acknowledged
 
     def append(self, topic: str, partition: int, records: Sequence[Record]) -> tuple[int, int]:

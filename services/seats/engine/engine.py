@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import structlog
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from services.seats.engine import events, frames
 from services.seats.engine.commands import CommandReader, Rejected
@@ -20,7 +21,7 @@ from services.seats.engine.failstop import Exit, fail_stop
 from services.seats.engine.faults import Faults, Place
 from services.seats.engine.frames import Marker, Row, RowCodec
 from services.seats.engine.pause import PauseDetector
-from services.seats.engine.producer import Record, Sender
+from services.seats.engine.producer import Sender, pack, pack_into
 from services.seats.engine.store import Partition
 from shared.clock import Clock
 from shared.schemas import seats_v1
@@ -77,7 +78,8 @@ class Step(NamedTuple):
 class Batch:
     live: Live
     steps: list[Step] = field(default_factory=list)
-    decisions: list[Record] = field(default_factory=list)
+    packed: list[BatchBuilder] = field(default_factory=list)  # the decisions
+    decisions: int = 0  # how many they are
     bases: list[tuple[int, int]] = field(default_factory=list)  # of the acknowledged record batches of decisions
 
     def begin_of(self, step: Step) -> int:
@@ -299,8 +301,9 @@ class Engine:
         decided, made = events.published(live.decider, command, decided, at)
         figures.commands += 1
         figures.decisions += len(made)
-        step = _new(Step, (offset, clock_ms, live.rules, decided.rows, len(batch.decisions), len(made)))
-        batch.decisions += made
+        step = _new(Step, (offset, clock_ms, live.rules, decided.rows, batch.decisions, len(made)))
+        pack_into(batch.packed, made, bytes_max=events.EVENT_BYTES_MAX)
+        batch.decisions += len(made)
         return step
 
     def _activate(self, live: Live, rules: int, offset: int) -> None:
@@ -321,9 +324,7 @@ class Engine:
             self._visible.notify_all()
 
     async def _send_decisions(self, batch: Batch) -> None:
-        batch.bases = await self._sender.send(
-            self._topics.events, batch.live.number, batch.decisions, bytes_max=events.EVENT_BYTES_MAX, atomic=False
-        )
+        batch.bases = await self._sender.send(self._topics.events, batch.live.number, batch.packed)
 
     async def _write_frames(self, batch: Batch) -> None:
         number, durable = batch.live.number, batch.live.durable
@@ -359,15 +360,9 @@ class Engine:
 
     async def _send_frame(self, number: int, partition: Partition, rows: frames.Encoded, marker: Marker) -> None:
         self._pause.check()
-        sending = asyncio.ensure_future(
-            self._sender.send(
-                self._topics.changelog,
-                number,
-                frames.frame(number, rows, marker),
-                bytes_max=self._limits.bytes_max + frames.RECORD_OVERHEAD_BYTES * 4,
-                atomic=True,
-            )
-        )
+        bytes_max = self._limits.bytes_max + frames.RECORD_OVERHEAD_BYTES * 4
+        packed = pack(frames.frame(number, rows, marker), bytes_max=bytes_max, atomic=True)
+        sending = asyncio.ensure_future(self._sender.send(self._topics.changelog, number, packed))
         if self._faults.drawn(Place.IN_FRAME):
             await asyncio.sleep(0)  # the frame leaves this process, or does not
             fail_stop(Exit.FAULT, "forced by the chaos run", place=str(Place.IN_FRAME))

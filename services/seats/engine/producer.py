@@ -30,15 +30,20 @@ class BatchTooLarge(Exception):
 
 
 class Sender(Protocol):
-    async def send(
-        self, topic: str, partition: int, records: Sequence[Record], *, bytes_max: int, atomic: bool
-    ) -> list[tuple[int, int]]: ...
+    async def send(self, topic: str, partition: int, packed: Sequence[BatchBuilder]) -> list[tuple[int, int]]: ...
 
 
 def pack(records: Sequence[Record], *, bytes_max: int, atomic: bool) -> list[BatchBuilder]:
     """Records in as few record batches as fit `bytes_max` each; with `atomic` in exactly one (or BatchTooLarge)."""
     builders: list[BatchBuilder] = []
-    builder: BatchBuilder | None = None
+    pack_into(builders, records, bytes_max=bytes_max, atomic=atomic)
+    return builders
+
+
+def pack_into(builders: list[BatchBuilder], records: Sequence[Record], *, bytes_max: int, atomic: bool = False) -> None:
+    """As `pack`, behind what is packed already. A record that is packed as soon as it is made is still in the processor's cache, and so
+    is the memory that it gives back."""
+    builder = builders[-1] if builders else None
     for key, value, headers, timestamp_ms in records:
         if builder is not None and builder.append(timestamp=timestamp_ms, key=key, value=value, headers=headers) is not None:
             continue
@@ -50,7 +55,6 @@ def pack(records: Sequence[Record], *, bytes_max: int, atomic: bool) -> list[Bat
         if builder.size() > bytes_max:
             raise BatchTooLarge(f"a record of {len(value or b'')} bytes does not fit a record batch of {bytes_max} bytes")
         builders.append(builder)
-    return builders
 
 
 class KafkaSender:
@@ -59,11 +63,8 @@ class KafkaSender:
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer
 
-    async def send(self, topic: str, partition: int, records: Sequence[Record], *, bytes_max: int, atomic: bool) -> list[tuple[int, int]]:
-        waiting = [
-            (await self._producer.send_batch(builder, topic, partition=partition), builder.record_count())
-            for builder in pack(records, bytes_max=bytes_max, atomic=atomic)
-        ]
+    async def send(self, topic: str, partition: int, packed: Sequence[BatchBuilder]) -> list[tuple[int, int]]:
+        waiting = [(await self._producer.send_batch(builder, topic, partition=partition), builder.record_count()) for builder in packed]
         return [((await asyncio.wait_for(future, ACK_SECONDS_MAX)).offset, count) for future, count in waiting]
 
 

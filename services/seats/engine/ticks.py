@@ -7,7 +7,7 @@ import structlog
 
 from services.seats.engine.engine import Engine, Live
 from services.seats.engine.events import EVENT_BYTES_MAX, SOURCE
-from services.seats.engine.producer import Record, Sender
+from services.seats.engine.producer import Record, Sender, pack
 from shared.clock import Clock
 from shared.ids import new_id
 from shared.schemas import seats_v1
@@ -49,5 +49,5 @@ class Ticker:
     async def _tick(self, live: Live) -> None:
         envelope = Envelope(id=new_id(), source=SOURCE, type=type_of(seats_v1.Tick), time=self._clock.now())
         record: Record = (envelope.key, b"{}", envelope.headers(), None)
-        ((offset, _),) = await self._sender.send(self._topic, live.number, [record], bytes_max=EVENT_BYTES_MAX, atomic=True)
+        ((offset, _),) = await self._sender.send(self._topic, live.number, pack([record], bytes_max=EVENT_BYTES_MAX, atomic=True))
         self._sent[live.number] = (offset, self._clock.monotonic())
