@@ -70,7 +70,7 @@ def _restart(found: Found) -> Iterator[Line]:
     yield Line("recovery", f">= {ROWS_PER_SECOND:,} rows/s", f"{speed:,} rows/s ({found['rows']:,} rows)", speed >= ROWS_PER_SECOND)
     met = memory <= MEMORY_MB if people >= MEMORY_PEOPLE else None
     yield Line(f"memory, {MEMORY_PEOPLE:,} people, two seats each", f"<= {MEMORY_MB} MB", f"{memory} MB with {people:,} people", met)
-    yield Line("access checks over HTTP", "-", f"{found['access_checks_per_second']:,}/s", None)
+    yield Line("access checks over HTTP", "-", f"{found['access_checks_per_second']:,}/s, {found['access_check_cpu_us']} us CPU each", None)
     allowed = found["session_seconds"] + found["rows_moved"] / ROWS_PER_SECOND + TAKE_OVER_SECONDS
     took = found["take_over_seconds"]
     yield Line("take-over after kill -9", f"<= {allowed:.1f} s", f"{took} s ({found['rows_moved']:,} rows moved)", took <= allowed)

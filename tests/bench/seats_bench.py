@@ -134,7 +134,7 @@ def main() -> None:
     if options.json:
         sys.stdout.write(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode() + "\n")
     else:
-        report.show(found, Console())
+        report.show(found, Console(width=None if sys.stdout.isatty() else 140))
 
 
 if __name__ == "__main__":
