@@ -58,6 +58,12 @@ async def test_a_form_that_cannot_be_read_is_told_what_would_be_right(bench: Ben
     assert answer.json()["errors"][0]["expected"]
 
 
+async def test_a_token_is_not_asked_for_with_json(bench: Bench) -> None:
+    answer = await bench.http.post("/v1/token", json={"grant_type": "client_credentials"})
+    assert (answer.status_code, fields(answer.json())) == (422, ["header.content-type"])
+    assert answer.json()["errors"][0]["expected"] == "application/x-www-form-urlencoded"
+
+
 # -------------------------------------------------------------------------------------------------------------- tenants
 
 

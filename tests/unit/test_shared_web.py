@@ -402,6 +402,8 @@ async def test_an_edit_needs_the_version_that_was_read(client: httpx.AsyncClient
     assert_problem(await client.put("/v1/tenants/acme/edit", headers={"if-match": '"2"'}), 412, "precondition-failed")
     response = await client.put("/v1/tenants/acme/edit", headers={"if-match": '"3"'})
     assert (response.status_code, response.headers["etag"]) == (200, '"4"')
+    for given, status in (('"2", "3"', 200), ("*", 200), ('W/"3"', 412), ('"2","4"', 412), ("", 412), ("3", 412)):
+        assert (await client.put("/v1/tenants/acme/edit", headers={"if-match": given})).status_code == status, given
 
 
 # ------------------------------------------------------------------------------------------------------ ids, pages, document

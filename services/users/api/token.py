@@ -16,6 +16,7 @@ from shared.web import answer, refusals
 router = APIRouter(tags=["access"])
 
 FIELDS_MAX = 20
+FORM = "application/x-www-form-urlencoded"
 
 
 class TokenForm(Body):
@@ -36,13 +37,16 @@ class Token(BaseModel):
     expires_in: int = Field(description="Seconds.")
 
 
-_FORM = {"requestBody": {"required": True, "content": {"application/x-www-form-urlencoded": {"schema": TokenForm.model_json_schema()}}}}
+_FORM = {"requestBody": {"required": True, "content": {FORM: {"schema": TokenForm.model_json_schema()}}}}
 
 
 @router.post(
     "/v1/token", response_model=Token, openapi_extra=_FORM, responses=refusals(401), summary="An access token for a client's credentials"
 )
 async def make_token(request: Request, context: InContext) -> Response:
+    media_type = request.headers.get("content-type", FORM).partition(";")[0].strip().lower()
+    if media_type != FORM:
+        raise _invalid({"header.content-type": FORM})
     form = _parse(await request.body())
     scope = tuple(form.scope.split()) if form.scope is not None else None
     grant = Grant(form.client_id, form.client_secret, form.tenant, form.subject, scope, form.ttl_seconds)
@@ -61,7 +65,7 @@ def _parse(body: bytes) -> TokenForm:
     except ValidationError as error:
         raise _invalid({".".join(map(str, ("body", *e["loc"]))): e["msg"] for e in error.errors()}) from None
     except ValueError:
-        raise _invalid({"body": f"a form (application/x-www-form-urlencoded) of UTF-8 text with at most {FIELDS_MAX} fields"}) from None
+        raise _invalid({"body": f"a form of UTF-8 text with at most {FIELDS_MAX} fields"}) from None
 
 
 def _invalid(expected: Mapping[str, str]) -> Refused:
