@@ -31,9 +31,10 @@ async def explain(history: History, tenant: str, user: str, partition: int, offs
     """From the decision at `offset` back, newest first, at most `limit` links."""
     chain: list[Link] = []
     at: int | None = offset
-    while at is not None and len(chain) < limit:
-        link, at = await _link(history, tenant, user, partition, at)
-        chain.append(link)
+    async with history.kept() as kept:
+        while at is not None and len(chain) < limit:
+            link, at = await _link(kept, tenant, user, partition, at)
+            chain.append(link)
     return Why(user=user, chain=chain, complete=at is None)
 
 

@@ -34,15 +34,25 @@ class DecisionsMissing(Exception):
 
 
 class History:
-    """Each call opens a consumer of its own: they are rare, and a shared one would be seeked by two callers at once."""
+    """Each call opens a consumer of its own: they are rare, and a shared one would be seeked by two callers at once. `kept` is for one
+    caller with many short readings, one after the other."""
 
-    def __init__(self, kafka: KafkaSettings) -> None:
-        self._kafka = kafka
+    def __init__(self, kafka: KafkaSettings, consumer: AIOKafkaConsumer | None = None) -> None:
+        self._kafka, self._consumer = kafka, consumer
         self.commands, self.events = kafka.topic_name(topics.SEATS_COMMANDS), kafka.topic_name(topics.SEATS_EVENTS)
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncIterator["History"]:
+        async with started(make_reader(self._kafka, group_id=None), timeout_s=ANSWER_SECONDS_MAX) as consumer:
+            yield History(self._kafka, consumer)
 
     @asynccontextmanager
     async def _reader(self, topic: str, partition: int) -> AsyncIterator[tuple[AIOKafkaConsumer, TopicPartition]]:
         tp = TopicPartition(topic, partition)
+        if self._consumer is not None:
+            self._consumer.assign([tp])
+            yield self._consumer, tp
+            return
         async with started(make_reader(self._kafka, group_id=None)) as consumer:
             consumer.assign([tp])
             yield consumer, tp
