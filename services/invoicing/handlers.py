@@ -133,6 +133,8 @@ class Handlers:
         """(kind, reference) of the command of ours that this answers for the first time."""
         event = message.payload
         assert isinstance(event, seats_v1.SeatsEvent)
+        if message.envelope.tenant is None:
+            return None  # seats found no tenant in what it rejected, and each of our commands names one
         found = await store.answer_command(uow.connection, tenant_of(message), event.command, message.envelope.type)
         return (found["kind"], found["reference"]) if found else None
 

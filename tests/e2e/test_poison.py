@@ -65,6 +65,9 @@ async def test_what_cannot_be_read_is_parked_on_every_topic_and_the_rest_goes_on
             for service in readers:
                 row = await until_parked(poisoned, service, topic, places[topic])
                 assert row["reason"], row
+        for service in ("users", "invoicing", "notifier"):  # the answer to a command that names no tenant is nobody's, and readable
+            rows = await rest.pages(service, "/v1/operator/parked")
+            assert [row for row in rows if row["tenant"] is None and row["topic"] != SEATS_COMMANDS.name] == [], service
         verified = seatpool(stack, "verify", "--tenant", behind.id)
         assert verified.returncode == 0, verified.stdout + verified.stderr
 
