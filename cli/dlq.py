@@ -45,7 +45,8 @@ def list_parked(
 def _table(rows: list[tuple[str, dict[str, Any]]]) -> Table:
     table = Table(title_justify="left")
     for column in ("id", "group", "tenant", "topic/partition/offset", "type", "reason", "status"):
-        table.add_column(column, overflow="fold", style="red" if column == "reason" else None)
+        # An id is copied into the next command: never folded.
+        table.add_column(column, overflow="fold", no_wrap=column == "id", style="red" if column == "reason" else None)
     for service, row in rows:
         where = "/".join(str(row.get(key, "?")) for key in ("topic", "partition", "offset"))
         reason = f"{row.get('reason', '')}: {row.get('detail', '')}".strip(": ")

@@ -161,6 +161,15 @@ def test_a_service_that_is_down_does_not_hide_what_the_others_have_parked(deploy
     assert "invoicing could not be asked" in listed.output
 
 
+def test_the_id_of_a_rejected_command_is_never_folded(deployment: Deployment) -> None:
+    row = {"id": 10**15 + 1, "group": "g" * 30, "tenant": "t" * 40, "topic": "seats.commands.v1", "partition": 3, "offset": 123456}
+    row |= {"type": "seatpool.seats.v1.command_rejected", "reason": "unreadable", "detail": "word " * 30, "status": "parked"}
+    deployment.answers[("GET", "/v1/operator/parked")] = lambda _: (200, {"items": [row], "next": None})
+    result = seatpool("dlq", "list")
+    assert result.exit_code == 0
+    assert f"notifier:{row['id']}" in result.output
+
+
 def test_topics_that_are_not_as_they_should_be_are_named(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     async def differ(_kafka: object) -> list[str]:
         raise TopicsDiffer("hr.events.v1 has 3 partitions, expected 4")
