@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
-from services.seats.engine.quick import read_assign
 from shared.errors import Poison
 from shared.kafka import partition_of
 from shared.schemas import seats_v1, topics
@@ -90,13 +89,10 @@ class CommandReader:
             tenant = head.tenant
         if model is None:
             return _rejected(record, head, tenant, Reason.UNKNOWN_TYPE, "ce_type", head.type, "a command of seats")
-        value = record.value or b""
-        payload = read_assign(value) if model is seats_v1.AssignSeats else None
-        if payload is None:
-            try:
-                payload = model.__pydantic_validator__.validate_json(value, extra="ignore")
-            except ValidationError as error:
-                return _rejected(record, head, tenant, Reason.UNREADABLE, *_first(error))
+        try:
+            payload = model.__pydantic_validator__.validate_json(record.value or b"", extra="ignore")
+        except ValidationError as error:
+            return _rejected(record, head, tenant, Reason.UNREADABLE, *_first(error))
         return _new(Command, (record.offset, record.timestamp, head, payload))
 
     def _refuse_tenant(self, record: Any, head: Head) -> Rejected | None:
