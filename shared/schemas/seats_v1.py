@@ -462,7 +462,7 @@ class SeatEvent(PersonEvent):
 
 
 class SeatFlagged(SeatEvent):
-    deadline: Instant | None  # none: the last administrator, with nobody to take the flag
+    deadline: Instant | None = None  # none: the last administrator, with nobody to take the flag
 
 
 class SeatFlagCleared(SeatEvent):

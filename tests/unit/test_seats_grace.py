@@ -313,6 +313,18 @@ def test_the_last_administrator_alone_has_a_flag_without_deadline() -> None:
     assert world.wait(days=1) == expected
 
 
+def test_the_last_administrator_whose_grace_ends_with_nobody_to_take_the_flag_keeps_it_without_deadline() -> None:
+    world = World()
+    world.pool("time", 1, base=True)
+    world.pool("core", 1, base=True)
+    world.need("bob", "core", administrator=True)
+    world.need("hal", "time", hold_until=START + timedelta(days=20))
+    assert world.need("ada", "time", administrator=True) == ["seats_assigned ada: time=flagged/over_limit"]
+    world.need("bob")
+    assert world.wait(days=7) == ["seat_flagged ada time (last_administrator)"]
+    assert world.deadline("ada", "time") is None
+
+
 def test_the_last_administrator_is_passed_over_by_a_cut() -> None:
     world = World()
     world.pool("time", 3, base=True)
