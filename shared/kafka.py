@@ -2,16 +2,16 @@
 command line use it alone."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import stamina
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError
+from aiokafka.errors import IllegalStateError, KafkaConnectionError, KafkaError, TopicAlreadyExistsError
 from aiokafka.partitioner import murmur2
 
 from shared.errors import SeatpoolError, Transient
@@ -131,3 +131,56 @@ async def _check(admin: AIOKafkaAdminClient, kafka: KafkaSettings, topics: tuple
 def of_the_moment(error: KafkaError) -> bool:
     """Whether trying again can help."""
     return bool(error.retriable) or isinstance(error, KafkaConnectionError)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Kafka's errors of the moment as Transient."""
+    try:
+        yield
+    except IllegalStateError as error:
+        raise Transient(f"broker: the partition is being taken away: {error}") from error
+    except KafkaError as error:
+        if of_the_moment(error):
+            raise Transient(f"broker: {error!r}") from error
+        raise
+    except asyncio.CancelledError as error:
+        # aiokafka cancels the requests that it gives up (Fetcher._proc_offset_requests). Taken for our own end, that would leave a
+        # partition or the whole group unread, and nobody would notice.
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise Transient("broker: the client gave up a request") from error
+
+
+class Ends:
+    """Where partitions end. By a client of its own, kept for the next question: a broker answers each connection in order, so the
+    reader's question would wait for its long poll, and a new client for each would cost more than the question."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._kafka = kafka
+        self._client: AIOKafkaConsumer | None = None
+        self._starting = asyncio.Lock()
+
+    async def of(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offset that the next record of each will have. Raises Transient."""
+        if not partitions:
+            return {}
+        with translated():
+            async with self._starting:  # two questions at once start one client
+                if self._client is None:
+                    client = make_reader(self._kafka)
+                    try:
+                        await client.start()
+                    except BaseException:
+                        await stop(client)
+                        raise
+                    self._client = client
+                client = self._client
+            ends: dict[TopicPartition, int] = await client.end_offsets(list(partitions))
+            return ends
+
+    async def close(self) -> None:
+        if self._client is not None:
+            client, self._client = self._client, None
+            await stop(client)

@@ -169,7 +169,7 @@ class Reads:
     async def settlement(self, tenant: str) -> dict[str, Any]:
         """For the test clock (design, section 2): is everything of this tenant decided, and nothing due at its time?"""
         partition = self._live(tenant).number
-        end = await self._worker.history.end(self._worker.names.commands, partition)
+        end = (await self._worker.ends([partition]))[partition]
         async with self._settled(tenant, None) as (live, state):
             return views.settlement(live, state, end)
 

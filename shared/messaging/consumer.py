@@ -7,12 +7,12 @@ from contextlib import contextmanager, suppress
 import stamina
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError
+from aiokafka.errors import NoOffsetForPartitionError
 
 from shared.clock import Clock, SystemClock
 from shared.database import Database
 from shared.errors import Transient
-from shared.kafka import make_reader, of_the_moment, partition_of, started, stop
+from shared.kafka import Ends, make_reader, partition_of, started, translated
 from shared.messaging import parked, positions
 from shared.messaging.group import Admit, Group, HandlerRefused, Item
 from shared.messaging.message import Handler, Record
@@ -62,8 +62,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         self._batch_max, self._stall_s = batch_max, stall_s
         self._topics = {kafka.topic_name(topic): topic for topic in topics}
         self._reader: AIOKafkaConsumer | None = None
-        self._observer: AIOKafkaConsumer | None = None
-        self._observer_lock = asyncio.Lock()
+        self._ends = Ends(kafka)
         self._transactions = asyncio.Semaphore(TRANSACTIONS_MAX)
         self._pumps: dict[TopicPartition, asyncio.Task[None]] = {}
         self._stopping: set[TopicPartition] = set()
@@ -106,7 +105,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         """A group joined while a topic is not known yet gets an assignment without it."""
         while True:
             try:
-                with _translated():
+                with translated():
                     missing = set(self._topics) - await reader.topics()
             except Transient:
                 missing = set(self._topics)  # the broker went away again
@@ -154,7 +153,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                 if attempt.num > 1:
                     metrics.RETRIED.labels(self.group.name).inc()
                 self._alive[tp] = self._clock.monotonic()
-                with attempt, self._sought_again(tp), _translated():
+                with attempt, self._sought_again(tp), translated():
                     await self._step(tp)
 
     @contextmanager
@@ -228,7 +227,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
             try:
                 async with self._database.unit_of_work(None) as uow:
                     metrics.PARKED_NOW.labels(self.group.name).set(await parked.count(uow, self.group.name))
-                with _translated():
+                with translated():
                     ends = await self._reader.end_offsets(list(self._pumps)) if self._reader and self._pumps else {}
             except Transient:
                 continue  # no database, or no broker and so no lag that we could know of
@@ -240,21 +239,6 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                 if lag > 0 and silent > self._stall_s:
                     raise Stalled(f"{self.group.name}: {lag} messages wait in {topic}/{tp.partition}, no progress for {silent:.0f} s")
 
-    async def _observed_ends(self, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
-        """By a client of its own: a broker answers each connection in order, so the reader's question would wait for its long poll."""
-        async with self._observer_lock:  # two questions at once start one client
-            if self._observer is None:
-                observer = make_reader(self._kafka)
-                try:
-                    await observer.start()
-                except BaseException:
-                    await stop(observer)
-                    raise
-                self._observer = observer
-            observer = self._observer
-        ends: dict[TopicPartition, int] = await observer.end_offsets(tps)
-        return ends
-
     def _partitions_of(self, tenant: str) -> list[TopicPartition]:
         key = tenant.encode()
         return [TopicPartition(name, partition_of(key, self._kafka.partitions(topic))) for name, topic in self._topics.items()]
@@ -262,9 +246,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
     async def at_end(self, tenant: str) -> bool:
         """Has this group read the tenant's partition of each of its topics to its end? Says so of all processes of the group, from the
         stored positions, whether this one runs or not. Raises Transient."""
-        with _translated():
-            # Ends first: what is written in between is the next call's.
-            ends = await self._observed_ends(self._partitions_of(tenant))
+        # Ends first: what is written in between is the next call's.
+        ends = await self._ends.of(self._partitions_of(tenant))
         async with self._database.unit_of_work(None) as uow:
             stored = await positions.read(uow, self.group.name)
         self._positions |= stored
@@ -277,26 +260,4 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
 
     async def close(self) -> None:
         """Needed only where `at_end` was called without `run`."""
-        if self._observer is not None:
-            observer, self._observer = self._observer, None
-            await stop(observer)
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Kafka's errors of the moment as Transient."""
-    try:
-        yield
-    except IllegalStateError as error:
-        raise Transient(f"broker: the partition is being taken away: {error}") from error
-    except KafkaError as error:
-        if of_the_moment(error):
-            raise Transient(f"broker: {error!r}") from error
-        raise
-    except asyncio.CancelledError as error:
-        # aiokafka cancels the requests that it gives up (Fetcher._proc_offset_requests). Taken for our own end, that would leave a
-        # partition or the whole group unread, and nobody would notice.
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        raise Transient("broker: the client gave up a request") from error
+        await self._ends.close()

@@ -8,9 +8,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from aiokafka import TopicPartition
+
 from services.seats.engine.history import History
 from services.seats.replay import Replay
+from shared.kafka import Ends
 from shared.schemas import topics
+from shared.schemas.topics import Topic
 from shared.settings import KafkaSettings
 from tests.chaos.checker import Findings, Logged, check_partition
 from tests.chaos.load import Known
@@ -65,10 +69,9 @@ async def _play(stage: Stage, seconds: float, rate: float, workers: int, setting
 
 async def _drained(kafka: KafkaSettings) -> bool:
     """Every command decided and its frame written."""
-    history, replay = History(kafka), Replay(kafka)
-    commands = kafka.topic_name(topics.SEATS_COMMANDS)
+    replay = Replay(kafka)
     end = time.monotonic() + DRAIN_SECONDS_MAX
-    ends = await history.ends(commands, range(kafka.seats_partitions))  # ticks that come later are settled or not
+    ends = await _ends(kafka, topics.SEATS_COMMANDS)  # ticks that come later are settled or not
     left = set(ends)
     while left and time.monotonic() < end:
         for partition in sorted(left):
@@ -79,6 +82,15 @@ async def _drained(kafka: KafkaSettings) -> bool:
     return not left
 
 
+async def _ends(kafka: KafkaSettings, topic: Topic) -> dict[int, int]:
+    ends = Ends(kafka)
+    try:
+        found = await ends.of([TopicPartition(kafka.topic_name(topic), number) for number in range(kafka.seats_partitions)])
+    finally:
+        await ends.close()
+    return {tp.partition: end for tp, end in found.items()}
+
+
 async def _judge(kafka: KafkaSettings, counts: Counter[str]) -> dict[str, Any]:
     """The independent checker for the laws, the replay for the rest."""
     history = History(kafka)
@@ -87,11 +99,10 @@ async def _judge(kafka: KafkaSettings, counts: Counter[str]) -> dict[str, Any]:
     counts += report.counts
     shown += report.differences
     counts["commands"] = counts["events"] = 0
-    for partition in range(kafka.seats_partitions):
+    for partition, end in (await _ends(kafka, topics.SEATS_CHANGELOG)).items():
         findings = await _check(history, partition)
         counts += findings.counts
         shown += findings.shown
-        end = await history.end(kafka.topic_name(topics.SEATS_CHANGELOG), partition)
         counts["changelog_written"] += end
         counts["changelog_kept"] += [1 async for _ in history.records(kafka.topic_name(topics.SEATS_CHANGELOG), partition, 0)].count(1)
     names = (*VERDICT, "commands", "decisions", "repeated", "rows", "changelog_written", "changelog_kept")

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from shared.errors import Transient
-from shared.messaging.consumer import _translated
+from shared.kafka import translated
 from shared.runtime import together
 
 
@@ -20,13 +20,13 @@ async def until_cancelled() -> None:
 
 
 async def test_a_request_that_the_client_gave_up_is_an_error_of_the_moment() -> None:
-    with pytest.raises(Transient), _translated():
+    with pytest.raises(Transient), translated():
         await cancelled_by_a_library()
 
 
 async def test_our_own_end_stays_one() -> None:
     async def role() -> None:
-        with _translated():
+        with translated():
             await until_cancelled()
 
     task = asyncio.create_task(role())

@@ -1,6 +1,6 @@
 """Reading the two logs that are kept for ever: a command's decisions after a crash between two parts, `why`, and how far a topic goes."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -56,17 +56,6 @@ class History:
         async with started(make_reader(self._kafka, group_id=None)) as consumer:
             consumer.assign([tp])
             yield consumer, tp
-
-    async def end(self, topic: str, partition: int) -> int:
-        """The offset that the next record will have."""
-        return (await self.ends(topic, [partition]))[partition]
-
-    async def ends(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
-        tps = {TopicPartition(topic, partition): partition for partition in partitions}
-        if not tps:
-            return {}
-        async with started(make_reader(self._kafka, group_id=None), timeout_s=ANSWER_SECONDS_MAX) as consumer:
-            return {tps[tp]: int(offset) for tp, offset in (await consumer.end_offsets(list(tps))).items()}
 
     async def offset_at(self, topic: str, partition: int, timestamp_ms: int) -> int:
         """Of the first record that is not older than this."""

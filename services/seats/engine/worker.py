@@ -4,12 +4,13 @@ import asyncio
 import gc
 import logging
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import faust
 import structlog
+from aiokafka import TopicPartition
 from faust.types import TP
 
 from services.seats.engine import guard, lane, metrics
@@ -29,7 +30,7 @@ from services.seats.engine.ticks import Ticker
 from services.seats.engine.watchdog import Watchdog
 from services.seats.settings import Settings
 from shared.clock import Clock
-from shared.kafka import started
+from shared.kafka import Ends, started
 from shared.schemas import topics
 
 _log = structlog.get_logger("seats.engine")
@@ -122,7 +123,7 @@ class Worker:
         clock: Clock,
     ) -> None:
         self.settings, self.advertised_url, self.clock = settings, advertised_url, clock
-        self.history = History(settings)
+        self.history, self._ends = History(settings), Ends(settings)
         self.pause = PauseDetector(clock)
         self._producer = make_engine_producer(settings)
         sender = KafkaSender(self._producer)
@@ -153,7 +154,7 @@ class Worker:
             clock,
             seconds_max=settings.seats_stall_seconds,
             ready=lambda: self.ready,
-            ends=lambda partitions: self.history.ends(self.names.commands, partitions),
+            ends=self.ends,
             restored=lambda: self.restore.records,
         )
 
@@ -168,6 +169,11 @@ class Worker:
         url: str | None = assignor._external_tps_url.get(TP(self.names.commands, partition))
         return url
 
+    async def ends(self, partitions: Iterable[int]) -> dict[int, int]:
+        """How far the command topic goes. Raises Transient."""
+        ends = await self._ends.of([TopicPartition(self.names.commands, number) for number in partitions])
+        return {tp.partition: end for tp, end in ends.items()}
+
     async def run(self) -> None:
         """Until cancelled. An error of a part ends the process."""
         self.pause.start()
@@ -177,6 +183,7 @@ class Worker:
                 await asyncio.gather(self._forever(self.ticker.run), self._forever(self.watchdog.run))
             finally:
                 await self.app.stop()
+                await self._ends.close()
                 self.pause.stop()
 
     async def _start_app(self) -> None:
