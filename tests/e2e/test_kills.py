@@ -14,7 +14,7 @@ from tests.support.tenant import ADD_ON, BASE, Tenant, kafka_of, open_rest, open
 from tests.support.wait import wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
-PEOPLE, LICENCES, EXTRA_LICENCES = 300, 240, 20
+PEOPLE, LICENCES, EXTRA_LICENCES = 150, 120, 10
 FLAGGED, REFUSED = PEOPLE - LICENCES, PEOPLE // 10 - EXTRA_LICENCES
 CHUNK_EVENTS = 3
 OUTAGE_SECONDS = 20.0
