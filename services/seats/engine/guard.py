@@ -137,7 +137,4 @@ def install() -> None:
     _Thread._create_worker_consumer = _create_worker_consumer_that_polls
     _Consumer.perform_seek = _seek_by_state
     _Recovery.on_recovery_completed = _recovery_completed
-    _Assignor._get_create_worker_consumer = _Thread._create_worker_consumer
-
-
-_copartitioned_groups = classmethod(_groups_or_end)
+    _Assignor._get_copartitioned_groups = classmethod(_groups_or_end)

@@ -1,0 +1,62 @@
+"""What the guard replaces in Faust is replaced: without it a worker runs on and looks well, until a rebalance goes wrong."""
+
+from typing import Any, NoReturn
+
+import pytest
+from faust.assignor.partition_assignor import PartitionAssignor
+from faust.tables.recovery import Recovery
+from faust.transport import consumer
+from faust.transport.drivers import aiokafka as driver
+
+from services.seats.engine import guard
+from services.seats.engine.failstop import Exit
+
+
+class Ended(Exception):
+    pass
+
+
+class Cluster:
+    """Kafka's metadata as the group's leader has it: partitions by topic."""
+
+    def __init__(self, **partitions: set[int]) -> None:
+        self.partitions_for_topic = partitions.get
+
+
+@pytest.fixture(autouse=True)
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(exit_code: Exit, why: str, **details: object) -> NoReturn:
+        raise Ended(exit_code, details["topics"])
+
+    monkeypatch.setattr(guard, "fail_stop", ended)
+    guard.install()
+
+
+def groups(cluster: Cluster) -> Any:
+    assignor: Any = PartitionAssignor
+    return assignor._get_copartitioned_groups({"commands", "changelog"}, cluster, {"one": ["commands", "changelog"]})
+
+
+def test_a_leader_without_the_metadata_of_a_topic_ends_instead_of_handing_out_an_assignment() -> None:
+    with pytest.raises(Ended) as found:
+        groups(Cluster(commands={0, 1}))
+    assert found.value.args == (Exit.METADATA, ["changelog"])
+
+
+def test_a_leader_that_knows_all_topics_groups_them_as_faust_does() -> None:
+    made = groups(Cluster(commands={0, 1}, changelog={0, 1}))
+    assert {count: [sorted(group) for group in found] for count, found in made.items()} == {2: [["changelog", "commands"]]}
+
+
+@pytest.mark.parametrize(
+    ("owner", "method"),
+    [
+        (driver.AIOKafkaConsumerThread, "_fetch_records"),
+        (driver.AIOKafkaConsumerThread, "_create_worker_consumer"),
+        (consumer.Consumer, "perform_seek"),
+        (Recovery, "on_recovery_completed"),
+        (PartitionAssignor, "_get_copartitioned_groups"),
+    ],
+)
+def test_every_method_that_the_guard_replaces_is_its_own(owner: type, method: str) -> None:
+    assert getattr(owner, method).__module__ == guard.__name__
