@@ -289,6 +289,7 @@ class _Invoices(_Routes):
     async def list(self, tenant: TenantId, principal: Reader, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT) -> Page[InvoiceView]:
         (after,) = decode_cursor(cursor, int) or (0,)
         async with self.database.unit_of_work(tenant) as uow:
+            await reads.check_tenant(uow.connection, tenant)
             found = await reads.invoice_page(uow.connection, tenant, after, limit)
         items = [InvoiceView.of(tenant, InvoiceIssued.model_validate_json(invoice["payload"])) for invoice in found]
         return Page(items=items, next=encode_cursor(found[-1]["place"]) if len(found) == limit else None)
@@ -320,6 +321,7 @@ class _Invoices(_Routes):
     async def charges(self, tenant: TenantId, principal: Reader, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT) -> Page[ChargeView]:
         (after,) = decode_cursor(cursor, int) or (0,)
         async with self.database.unit_of_work(tenant) as uow:
+            await reads.check_tenant(uow.connection, tenant)
             found = await reads.charge_page(uow.connection, tenant, after, limit)
         items = [ChargeView.of(ChargeBooked.model_validate_json(charge["payload"]), charge["invoice"]) for charge in found]
         return Page(items=items, next=encode_cursor(found[-1]["place"]) if len(found) == limit else None)
@@ -329,6 +331,7 @@ def _add_state(context: Context, router: APIRouter) -> None:
     @router.get("/figures", summary="Counts and sums of this tenant")
     async def figures(tenant: TenantId, principal: Reader) -> FiguresView:
         async with context.database.unit_of_work(tenant) as uow:
+            await reads.check_tenant(uow.connection, tenant)
             found = await reads.figures(uow.connection, tenant)
             contract = await store.contract(uow.connection, tenant)
         shown = {name: found[name] for name in FiguresView.model_fields if name != "currency"}

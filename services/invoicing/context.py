@@ -9,6 +9,7 @@ from services.invoicing.ordering import Ordering, time_of
 from services.invoicing.settings import Settings
 from shared.clock import Clock
 from shared.database import Database
+from shared.errors import NotFound
 from shared.messaging import Consumer, unsent
 from shared.settlement import Settlement
 
@@ -32,7 +33,7 @@ def make_context(settings: Settings, clock: Clock, database: Database) -> Contex
 
 
 async def settlement(context: Context, tenant: str) -> Settlement:
-    """Is everything of the tenant done up to its time (design, section 2)? Raises Transient.
+    """Is everything of the tenant done up to its time (design, section 2)? Raises Transient, and NotFound as any read.
 
     Nothing falls due here by itself: a period begins when seats says so, and its instant is seats' to name.
     """
@@ -40,13 +41,14 @@ async def settlement(context: Context, tenant: str) -> Settlement:
     at_end = await context.consumer.at_end(tenant)
     async with context.database.unit_of_work(tenant) as uow:
         found = await store.tenant(uow.connection, tenant)
+        if found is None:
+            raise NotFound("tenant")
         figures = await reads.figures(uow.connection, tenant)
     waiting = {
         "topics": not at_end,
-        "tenant": found is None or found.time_zone is None,
+        "tenant": found.time_zone is None,
         "pdfs": figures["unrendered"] > 0,
         "outbox": await unsent(context.database, tenant) > 0,
     }
     waiting_for = (name for name, waits in waiting.items() if waits)
-    time = time_of(found, context.clock) if found else None
-    return Settlement.of(time, waiting_for, None, context.consumer.positions(tenant), sorted(figures.items()))
+    return Settlement.of(time_of(found, context.clock), waiting_for, None, context.consumer.positions(tenant), sorted(figures.items()))

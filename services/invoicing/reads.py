@@ -5,8 +5,15 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.invoicing.store import row, rows
+from services.invoicing.store import row, rows, tenant
+from shared.errors import NotFound
 from shared.schemas.invoicing_v1 import InvoiceIssued
+
+
+async def check_tenant(c: AsyncConnection, tenant_id: str) -> None:
+    """For reads that would answer anybody's tenant with nothing in it. Raises NotFound until users or seats has said something of it."""
+    if await tenant(c, tenant_id) is None:
+        raise NotFound("tenant")
 
 
 async def next_unrendered(c: AsyncConnection, skip: Collection[str]) -> RowMapping | None:

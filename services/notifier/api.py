@@ -75,6 +75,8 @@ def _add_log(router: APIRouter, context: Context) -> None:
         if format != "json":
             if after is not None:
                 raise Invalid("query.cursor", cursor, f"nothing: {format} is the whole log, without pages")
+            async with context.database.unit_of_work(tenant) as uow:
+                await log_store.check_tenant(uow, tenant)
             lines = export.as_csv if format == "csv" else export.as_json_lines
             return StreamingResponse(
                 lines(context.database, tenant, wanted),
@@ -82,6 +84,7 @@ def _add_log(router: APIRouter, context: Context) -> None:
                 headers={"content-disposition": f'attachment; filename="actions.{format}"'},
             )
         async with context.database.unit_of_work(tenant) as uow:
+            await log_store.check_tenant(uow, tenant)
             items = await log_store.actions(uow, tenant, wanted, after=after, limit=limit, oldest_first=order == "oldest")
         following = encode_cursor(items[-1]["at"], items[-1]["seq"]) if len(items) == limit else None
         return Page[dict[str, Any]](items=items, next=following)
@@ -108,6 +111,7 @@ def _add_mails(router: APIRouter, context: Context) -> None:
     ) -> Page[dict[str, Any]]:
         (before,) = decode_cursor(cursor, int) or (None,)
         async with context.database.unit_of_work(tenant) as uow:
+            await log_store.check_tenant(uow, tenant)
             items = await log_store.mails(uow, tenant, state=state, user=user, before=before, limit=limit)
         return Page(items=items, next=encode_cursor(items[-1]["seq"]) if len(items) == limit else None)
 
@@ -124,6 +128,7 @@ def _add_state(router: APIRouter, context: Context) -> None:
     @router.get("/figures", tags=["state"], summary="Counts of this tenant", dependencies=[Depends(access("account:read"))])
     async def figures(tenant: Tenant) -> FiguresAnswer:
         async with context.database.unit_of_work(tenant) as uow:
+            await log_store.check_tenant(uow, tenant)
             return FiguresAnswer(**asdict(await log_store.figures(uow, tenant)))
 
     @router.get("/settlement", tags=["state"], summary="Has everything been done?", dependencies=[Depends(access("operator"))])
@@ -132,9 +137,9 @@ def _add_state(router: APIRouter, context: Context) -> None:
         behind = [each.group.name for each in context.consumers if not await each.at_end(tenant)]
         waiting_for = [f"{group}: topics are not read to their end" for group in behind]
         async with context.database.unit_of_work(tenant) as uow:
-            found = await log_store.open_work(uow, tenant)
             clock, at = await log_store.time_of(uow, tenant)
-        time = at if clock == "test" else context.clock.now() if clock else None
+            found = await log_store.open_work(uow, tenant)
+        time = at if clock == "test" else context.clock.now()
         next_due = found.next_due(context.waiting_longest)
         if found.gathering:
             waiting_for.append(f"gathering: {found.gathering} notices")

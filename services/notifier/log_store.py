@@ -7,6 +7,7 @@ from typing import Any
 
 from services.notifier.store import rows
 from shared.database import UnitOfWork
+from shared.errors import NotFound
 from shared.schemas.base import format_instant
 
 # Of a decision nobody is named: it is whoever began its chain, as users or invoicing said it (in whatever order the topics were read),
@@ -200,10 +201,17 @@ async def open_work(uow: UnitOfWork, tenant: str) -> OpenWork:
     return OpenWork(*(await rows(uow, _OPEN, tenant))[0])
 
 
-async def time_of(uow: UnitOfWork, tenant: str) -> tuple[str | None, datetime | None]:
-    """(real | test | None: not known yet, what seats last said of a test clock)."""
+async def time_of(uow: UnitOfWork, tenant: str) -> tuple[str, datetime | None]:
+    """(real | test, what seats last said of a test clock). Raises NotFound until users or seats has said something of the tenant."""
     ((clock, at),) = await rows(uow, _TIME, tenant)
+    if clock is None:
+        raise NotFound("tenant")
     return clock, at
+
+
+async def check_tenant(uow: UnitOfWork, tenant: str) -> None:
+    """For reads that would answer anybody's tenant with nothing in it. Raises NotFound, as `time_of`."""
+    await time_of(uow, tenant)
 
 
 async def rejected(uow: UnitOfWork, tenant: str | None, after: int, limit: int) -> list[dict[str, Any]]:

@@ -294,6 +294,11 @@ async def test_T22_T23_T24_M1_every_route_checks_token_tenant_and_right(bench: B
     assert (await bench.call(method, url, {}, tenant="acme", rights=sorted(others))).status_code == 403
 
 
+@pytest.mark.parametrize("path", [path for method, path, _ in ROUTES if method == "GET"])
+async def test_a_tenant_that_nobody_has_told_of_does_not_exist_for_the_operator_either(bench: Bench, path: str) -> None:
+    assert (await bench.call("GET", f"/v1/tenants/nobody-told-of/{path}")).status_code == 404
+
+
 @pytest.mark.parametrize("path", ["/v1/modules/x", "/v1/plans/x"])
 async def test_A10_the_catalogue_is_the_vendor_s_and_readable(bench: Bench, path: str) -> None:
     assert (await bench.call("PUT", path, {}, tenant="acme", rights=["account:buy", "account:read"])).status_code == 403

@@ -114,8 +114,8 @@ async def test_T20_licences_people_and_billing_are_logged_with_what_changed(noti
             reason="changed",
             changes=(Change(field="department", old="Sales", new="=cmd|' /C calc'!A0"),),
         )
-        await notifier.send(changed, invoice_issued())
-        await notifier.until_read([context.consumers[1]])
+        await notifier.send(changed, invoice_issued(), tenant_created())
+        await notifier.until_read(list(context.consumers))
         assert [told(a)[1:5] for a in await actions_of(notifier, module="time", type="licences_added")] == [
             (None, "time", {"licences": "280"}, {"licences": "286"})
         ]
@@ -125,8 +125,8 @@ async def test_T20_licences_people_and_billing_are_logged_with_what_changed(noti
             exported = await client.get("/v1/tenants/acme/actions", params={"format": "csv"})
             lines = (await client.get("/v1/tenants/acme/actions", params={"format": "jsonl"})).text.splitlines()
     rows = list(csv.DictReader(io.StringIO(exported.text)))
-    assert len(rows) == len(lines) == 4
-    assert {row["type"] for row in rows} == {"pool_opened", "licences_added", "person_changed", "invoice_issued"}
+    assert len(rows) == len(lines) == 5
+    assert {row["type"] for row in rows} == {"pool_opened", "licences_added", "person_changed", "invoice_issued", "tenant_created"}
     assert exported.headers["content-type"].startswith("text/csv")
 
 
@@ -227,7 +227,8 @@ async def test_figures_settlement_pages_and_rights(notifier: Notifier) -> None:
             mails = (await client.get("/v1/tenants/acme/mails")).json()["items"]
             one = (await client.get(f"/v1/tenants/acme/mails/{mails[0]['mail']}")).json()
             assert one["html"].lstrip().startswith("<!doctype html>")
-            assert [(await client.get("/v1/tenants/other/actions")).json()["items"]] == [[]]
+            paths = ("actions", "actions?format=csv", "actions?format=jsonl", "mails", "mails/x", "figures", "settlement")
+            assert {(await client.get(f"/v1/tenants/other/{path}")).status_code for path in paths} == {404}
         await check_rights(context)
 
 
