@@ -5,10 +5,15 @@ are open enums for readers (`str`), closed for writers (the `StrEnum`s below).
 """
 
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import Field
 
 from shared.schemas.base import Id, Instant, ModuleName, Payload
+
+# Of what a decision repeats as it stands: a larger one is in no JSON that is written, and would end every worker that comes to it.
+INT64_MAX = 2**63 - 1
+Int64 = Annotated[int, Field(ge=-INT64_MAX, le=INT64_MAX)]
 
 # ---------------------------------------------------------------------------------------------------------------- words
 
@@ -153,8 +158,8 @@ class LicenceCount(Payload):
 
 class ExpectedPool(Payload):
     module: ModuleName
-    licences: int
-    next_period: int
+    licences: Int64
+    next_period: Int64
 
 
 class Expected(Payload):
@@ -170,7 +175,7 @@ class Expected(Payload):
 class Numbered(Payload):
     """Drawn by the sender under the tenant's row lock; seats ignores any not above the last of that sender and tenant."""
 
-    number: int = Field(ge=1)
+    number: int = Field(ge=1, le=INT64_MAX)
 
 
 class OpenTenant(Numbered):
@@ -204,7 +209,7 @@ class Need(Payload):
     modules: tuple[ModuleName, ...] = Field(max_length=200)
     created_at: Instant  # of the person: a cut flags the newest first
     administrator: bool = False
-    priority: int = 0  # higher is served first
+    priority: Int64 = 0  # higher is served first
     reactivate: tuple[ModuleName, ...] = Field(default=(), max_length=200)
     hold_until: Instant | None = None
     partial: bool = False
@@ -212,15 +217,15 @@ class Need(Payload):
 
 class AssignSeats(Need):
     user: Id
-    revision: int = Field(ge=1)
+    revision: int = Field(ge=1, le=INT64_MAX)
     reason: str
 
 
 class ReplaceUser(Payload):
     from_user: Id
-    from_revision: int = Field(ge=1)
+    from_revision: int = Field(ge=1, le=INT64_MAX)
     to_user: Id
-    to_revision: int = Field(ge=1)
+    to_revision: int = Field(ge=1, le=INT64_MAX)
     to: Need
     reason: str
 

@@ -16,8 +16,12 @@ from shared.schemas.seats_v1 import Reason
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PARTITIONS = 4
-ASSIGN = type_of(seats_v1.AssignSeats)
+ASSIGN, ADD, CLOCK = map(type_of, (seats_v1.AssignSeats, seats_v1.AddLicences, seats_v1.ClockAdvanced))
 BODY = b'{"user":"u1","revision":1,"reason":"hired","modules":["time"],"created_at":"2026-03-01T12:00:00Z","added_later":1}'
+ADDED = (
+    b'{"number":1,"order":"o1","items":[{"module":"time","quantity":1}],"approved_at":"2026-03-01T12:00:00Z",'
+    b'"expected":{"pools":[{"module":"time","licences":%d,"next_period":1}]}}'
+)
 
 
 class Raw(NamedTuple):
@@ -98,6 +102,10 @@ def test_a_header_that_every_decision_would_repeat_has_its_limit(name: str) -> N
         (Raw(envelope().headers(), b"{"), Reason.UNREADABLE, "body"),
         (Raw(envelope().headers(), None), Reason.UNREADABLE, "body"),
         (Raw(envelope().headers(), BODY.replace(b'"revision":1', b'"revision":0')), Reason.UNREADABLE, "revision"),
+        (Raw(envelope().headers(), BODY.replace(b'"revision":1', b'"revision":%d' % 2**63)), Reason.UNREADABLE, "revision"),
+        (Raw(envelope().headers(), BODY.replace(b"{", b'{"priority":-%d,' % 2**63)), Reason.UNREADABLE, "priority"),
+        (Raw(envelope(type=CLOCK).headers(), b'{"number":%d,"to":"2026-03-01T12:00:00Z"}' % 2**63), Reason.UNREADABLE, "number"),
+        (Raw(envelope(type=ADD).headers(), ADDED % 2**63), Reason.UNREADABLE, "expected.pools.0.licences"),
         (Raw(envelope().headers(), BODY.replace(b'"user":"u1",', b"")), Reason.UNREADABLE, "user"),
         (Raw(envelope().headers(), BODY.replace(b"2026-03-01T", b"2026-02-30T")), Reason.UNREADABLE, "created_at"),
         (Raw(envelope().headers(), BODY.replace(b":00Z", b":00")), Reason.UNREADABLE, "created_at"),
