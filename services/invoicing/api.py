@@ -21,6 +21,7 @@ from services.invoicing.views import (
     OrderView,
     PlanView,
     QuoteView,
+    ResumedView,
     SubscriptionView,
     subscription_view,
 )
@@ -143,6 +144,9 @@ class _Account(_Routes):
         router.post("/subscription", summary="Start the subscription", status_code=202, response_model=SubscriptionView, responses=decided)(
             self.start
         )
+        router.post("/subscription/resume", summary="Send seats anew what it did not do for it", status_code=202, responses=refusals(409))(
+            self.resume
+        )
         router.get("/subscription", summary="Plan, period, licences of each module now and in the next period")(self.get)
 
     async def put_details(self, tenant: TenantId, body: BillingDetailsBody, principal: Buyer) -> BillingDetailsView:
@@ -187,6 +191,11 @@ class _Account(_Routes):
         seconds = wait_seconds(prefer)
         decided = await self.until(seconds, look) if seconds else None
         return answer(decided, 200) if decided is not None else response
+
+    async def resume(self, tenant: TenantId, principal: TenantOperator) -> ResumedView:
+        """Pools and the next period that seats rejected or failed at, after the cause is mended. Nothing is sent twice by asking twice."""
+        async with self.database.unit_of_work(tenant) as uow:
+            return ResumedView(sent=await self.ordering.resume(uow, tenant))
 
     async def view(self, uow: UnitOfWork, tenant: str) -> SubscriptionView:
         c = uow.connection

@@ -8,11 +8,11 @@ import structlog
 from prometheus_client import Counter
 
 from services.invoicing import catalogue, store
-from services.invoicing.accounting import Accountant, command, say, say_fact
-from services.invoicing.domain.calendar import Period, Term, local_day, period_at, start_of_day
+from services.invoicing.accounting import Accountant, say, say_fact
+from services.invoicing.domain.calendar import Period, Term, local_day, period_at
 from services.invoicing.domain.history import decision_order
 from services.invoicing.domain.invoices import SYSTEM
-from services.invoicing.ordering import add_licences, open_pools
+from services.invoicing.ordering import open_pools, schedule_period, send_again
 from shared.database import UnitOfWork
 from shared.errors import Poison
 from shared.messaging import Handler, Message
@@ -122,7 +122,8 @@ class Handlers:
         if await store.set_opened(uow.connection, tenant, event.module):
             await store.set_subscription(uow.connection, tenant, "active")
             await self._accountant.settle(uow, tenant, message.envelope)
-            await self._schedule(uow, message, contract, Period(contract.period_start, contract.period_end), event.at)
+            period = Period(contract.period_start, contract.period_end)
+            await schedule_period(uow, tenant, contract, period, event.at, cause=message.envelope)
 
     async def _project(self, uow: UnitOfWork, message: Message) -> None:
         event = message.payload
@@ -209,7 +210,7 @@ class Handlers:
         period = period_at(contract.period_start, Term(contract.term), local_day(event.starts_at, contract.time_zone))
         await store.set_period(uow.connection, tenant, period.start, period.end)
         await self._accountant.settle(uow, tenant, message.envelope)
-        await self._schedule(uow, message, contract, period, event.at)
+        await schedule_period(uow, tenant, contract, period, event.at, cause=message.envelope)
 
     async def _apply_terms(self, uow: UnitOfWork, message: Message) -> SubscriptionStarted | None:
         """Nobody approved a price for this decision: says which price list and billing details are taken, and keeps both as facts."""
@@ -235,19 +236,6 @@ class Handlers:
         await store.add_fact(uow.connection, tenant, message.envelope.id, event)
         return contract
 
-    async def _schedule(self, uow: UnitOfWork, message: Message, contract: SubscriptionStarted, period: Period, at: datetime) -> None:
-        """Ahead of time, so that the next period begins in time order with what else falls due in seats."""
-        following = period.end.isoformat()
-        await command(
-            uow,
-            tenant_of(message),
-            lambda number: seats_v1.SchedulePeriod(number=number, period=following, starts_at=start_of_day(period.end, contract.time_zone)),
-            kind="schedule_period",
-            reference=following,
-            time=at,
-            cause=message.envelope,
-        )
-
     # ------------------------------------------------------------------------------------------- answers that are no yes
 
     async def on_answered(self, uow: UnitOfWork, message: Message) -> None:
@@ -262,24 +250,7 @@ class Handlers:
             return  # the same command id again: it has its answer
         answered = await self._answered(uow, message)
         if answered is not None:
-            await self._send_again(uow, message, *answered, above=event.last_number or 0)
-
-    async def _send_again(self, uow: UnitOfWork, message: Message, kind: str, reference: str, *, above: int) -> None:
-        tenant, event = tenant_of(message), message.payload
-        assert isinstance(event, seats_v1.SeatsEvent)
-        log.warning("command-sent-again", kind=kind, reference=reference, above=above)
-        match kind:
-            case "add_licences":
-                await add_licences(uow, tenant, reference, above=above, cause=message.envelope)
-            case "open_pool":
-                await open_pools(uow, tenant, event.at, only=reference, above=above, cause=message.envelope)
-            case "schedule_period":
-                contract = await store.contract(uow.connection, tenant)
-                assert contract is not None
-                period = Period(contract.period_start, contract.period_end)
-                while period.end.isoformat() < reference:
-                    period = period_at(contract.period_start, Term(contract.term), period.end)
-                await self._schedule(uow, message, contract, period, event.at)
+            await send_again(uow, tenant_of(message), *answered, event.at, above=event.last_number or 0, cause=message.envelope)
 
     async def on_command_rejected(self, uow: UnitOfWork, message: Message) -> None:
         event = message.payload
@@ -304,4 +275,4 @@ class Handlers:
             case "open_pool":
                 await store.set_subscription(uow.connection, tenant_of(message), "failed", f"{reference}: {event.reason}")
             case _:
-                pass  # counted, and shown among the commands: no period begins before somebody has looked
+                pass  # counted and logged: no period begins before somebody has mended the cause and resumed the subscription

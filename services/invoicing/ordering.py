@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
 
+import structlog
+
 from services.invoicing import catalogue, store
 from services.invoicing.accounting import command, read_account, say, say_fact
-from services.invoicing.domain.calendar import Period, Term, local_day, period_at
+from services.invoicing.domain.calendar import Period, Term, local_day, period_at, start_of_day
 from services.invoicing.domain.quote import Item, Refusal, Situation, approvable, expected, price
 from services.invoicing.inputs import BillingDetailsBody, QuoteBody, SubscriptionBody
 from services.invoicing.settings import Settings
@@ -30,7 +32,9 @@ from shared.schemas.invoicing_v1 import (
     SubscriptionModule,
     SubscriptionStarted,
 )
-from shared.schemas.seats_v1 import AddLicences, LicenceCount, OpenPool, Policies
+from shared.schemas.seats_v1 import AddLicences, LicenceCount, OpenPool, Policies, SchedulePeriod
+
+log = structlog.get_logger(__name__)
 
 
 def time_of(tenant: Tenant, clock: Clock) -> datetime:
@@ -137,6 +141,17 @@ class Ordering:
         await say_fact(uow, tenant_id, event, subject=event.subscription)
         if tenant.opened:
             await open_pools(uow, tenant_id, at)
+
+    async def resume(self, uow: UnitOfWork, tenant_id: str) -> list[str]:
+        """Sends what seats did not do for the subscription once more, with a new number; returns what. Never by itself: the same command in
+        the same situation has the same answer, so somebody has to mend the cause first. For a refused order there is a new quote."""
+        _, at = await self._writable(uow, tenant_id)
+        found = await store.commands_not_done(uow.connection, tenant_id)
+        for kind, reference in found:
+            if kind == "open_pool":
+                await store.set_subscription(uow.connection, tenant_id, "pending")
+            await send_again(uow, tenant_id, kind, reference, at)
+        return [f"{kind} {reference}" for kind, reference in found]
 
     # ----------------------------------------------------------------------------------------------------------- quotes
 
@@ -266,3 +281,38 @@ async def add_licences(uow: UnitOfWork, tenant: str, order_id: str, *, above: in
         cause=cause,
         above=above,
     )
+
+
+async def schedule_period(
+    uow: UnitOfWork,
+    tenant: str,
+    contract: SubscriptionStarted,
+    period: Period,
+    at: datetime,
+    *,
+    above: int = 0,
+    cause: Envelope | None = None,
+) -> None:
+    """Tells seats of the period after this one, ahead of time, so that it begins in time order with what else falls due there."""
+    following, starts_at = period.end.isoformat(), start_of_day(period.end, contract.time_zone)
+    make = partial(SchedulePeriod, period=following, starts_at=starts_at)
+    await command(uow, tenant, make, kind="schedule_period", reference=following, time=at, cause=cause, above=above)
+
+
+async def send_again(
+    uow: UnitOfWork, tenant: str, kind: str, reference: str, at: datetime, *, above: int = 0, cause: Envelope | None = None
+) -> None:
+    """A command of ours, as it was, with a number of its own."""
+    log.warning("command-sent-again", kind=kind, reference=reference, above=above)
+    match kind:
+        case "add_licences":
+            await add_licences(uow, tenant, reference, above=above, cause=cause)
+        case "open_pool":
+            await open_pools(uow, tenant, at, only=reference, above=above, cause=cause)
+        case "schedule_period":
+            contract = await store.contract(uow.connection, tenant)
+            assert contract is not None
+            period = Period(contract.period_start, contract.period_end)
+            while period.end.isoformat() < reference:
+                period = period_at(contract.period_start, Term(contract.term), period.end)
+            await schedule_period(uow, tenant, contract, period, at, above=above, cause=cause)

@@ -13,7 +13,7 @@ from services.invoicing.domain.quote import Pool
 from shared.schemas import registry
 from shared.schemas.base import Actor, Payload
 from shared.schemas.invoicing_v1 import BillingDetailsChanged, ChargeBooked, InvoiceIssued, QuoteApproved, QuoteIssued, SubscriptionStarted
-from shared.schemas.seats_v1 import Expected, PoolState
+from shared.schemas.seats_v1 import CommandFailed, CommandRejected, Expected, PoolState
 
 
 async def rows(c: AsyncConnection, sql: str, /, **values: Any) -> Sequence[RowMapping]:
@@ -247,6 +247,20 @@ async def answer_command(c: AsyncConnection, tenant_id: str, command: str, answe
         c=command,
         a=answer,
     )
+
+
+async def commands_not_done(c: AsyncConnection, tenant_id: str) -> list[tuple[str, str]]:
+    """(kind, reference) of what the subscription lives by and seats rejected or failed at, and that was not sent again since."""
+    found = await rows(
+        c,
+        """SELECT kind, reference FROM (
+               SELECT DISTINCT ON (kind, reference) kind, reference, answer FROM commands
+               WHERE tenant_id = :t AND kind IN ('open_pool', 'schedule_period') ORDER BY kind, reference, sent_at DESC
+           ) AS last WHERE answer = ANY(:answers) ORDER BY kind, reference""",
+        t=tenant_id,
+        answers=[registry.type_of(answer) for answer in (CommandRejected, CommandFailed)],
+    )
+    return [(command["kind"], command["reference"]) for command in found]
 
 
 # ---------------------------------------------------------------------------------------------------- quotes and orders

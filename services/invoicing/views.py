@@ -128,6 +128,10 @@ def subscription_view(
     )
 
 
+class ResumedView(BaseModel):
+    sent: list[str] = Field(description="Commands, each with what it is about; empty: seats has done everything, or has not answered yet.")
+
+
 class QuoteView(BaseModel):
     quote: str
     currency: str

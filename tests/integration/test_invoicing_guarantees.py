@@ -212,6 +212,32 @@ async def test_what_seats_does_not_answer_or_do_is_counted(bench: Bench) -> None
     assert (shown("unanswered_commands"), shown("commands_not_done_total")) == (0, (before or 0) + 1)
 
 
+async def test_T11_a_period_that_seats_rejected_is_sent_again_when_the_operator_resumes_the_subscription(bench: Bench) -> None:
+    tenant = await bench.make_tenant(NOVEMBER)
+    await bench.bill(tenant)
+    await bench.open(tenant)
+    bench.reject = {seats_v1.OpenPool: "error", seats_v1.SchedulePeriod: "error"}
+    await bench.subscribe(tenant, {"time": 10}, "2013-11-01")
+    await bench.until_settled(tenant)
+    url = f"/v1/tenants/{tenant}/subscription"
+    assert (await bench.ok("GET", url))["status"] == "failed"
+
+    del bench.reject[seats_v1.OpenPool]
+    assert (await bench.ok("POST", f"{url}/resume"))["sent"] == ["open_pool time"]
+    await bench.until_active(tenant)
+    await bench.until_settled(tenant)
+    bench.reject.clear()
+    assert (await bench.ok("POST", f"{url}/resume"))["sent"] == ["schedule_period 2013-12-01"]
+    await bench.until_settled(tenant)
+    assert (await bench.ok("POST", f"{url}/resume"))["sent"] == [], "done once, however often it is asked for"
+
+    first, second = await bench.commands(tenant, seats_v1.SchedulePeriod)
+    assert second == first.model_copy(update={"number": second.number})
+    assert second.number > first.number
+    await bench.advance_clock(tenant, datetime(2013, 12, 2, tzinfo=UTC))
+    assert (await bench.ok("GET", url))["period"]["start"] == "2013-12-01"
+
+
 async def test_writes_are_refused_while_the_test_clock_advances(bench: Bench) -> None:
     tenant = await subscribed(bench)
     quote = await bench.ok("POST", f"/v1/tenants/{tenant}/quotes", {"items": [{"module": "time", "add": 1}]})
@@ -272,6 +298,7 @@ ROUTES = [
     ("PUT", "billing-details", "account:buy"),
     ("GET", "subscription", "account:read"),
     ("POST", "subscription", "operator"),
+    ("POST", "subscription/resume", "operator"),
     ("POST", "quotes", "account:buy"),
     ("GET", "quotes/x", "account:read"),
     ("POST", "quotes/x/approve", "account:buy"),
