@@ -12,6 +12,9 @@ LOCKS := requirements/bootstrap.lock requirements/dev.lock
 UV_QUIET ?= --quiet
 UV_COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --universal --python-version 3.11
 
+# Each of the some hundred processes of a run would compile the code anew where this is set. `make clean` removes what is kept.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup demo run status test test-docker check fmt schemas lock bench chaos model clean
 
 help: ## this list
@@ -25,7 +28,7 @@ $(STAMP): $(LOCKS) pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 	  { echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian: python3-venv)"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: -r requirements/bootstrap.lock
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip sync $(UV_QUIET) --require-hashes requirements/bootstrap.lock requirements/dev.lock
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip sync $(UV_QUIET) --compile-bytecode --require-hashes requirements/bootstrap.lock requirements/dev.lock
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install $(UV_QUIET) --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
 	@echo "The environment is ready: $(VENV)"
