@@ -67,9 +67,13 @@ async def change_tenant(tenant: str, uow: UnitOfWork, before: TenantRow, after: 
     return after
 
 
-async def put_profile(tenant: str, uow: UnitOfWork, row: TenantRow, profile: ProfileRow, actor: Actor, at: datetime) -> ProfileRow:
-    """Define a profile or replace it; the same again changes nothing. Call under `lock`."""
+async def put_profile(
+    tenant: str, uow: UnitOfWork, row: TenantRow, profile: ProfileRow, actor: Actor, at: datetime, *, most: int
+) -> ProfileRow:
+    """Define a profile or replace it; the same again changes nothing. Call under `lock`. Raises Conflict when it is one too many."""
     known = next(iter(await store.profiles(tenant, uow.connection, profile.profile)), None)
+    if known is None and await store.count_profiles(tenant, uow.connection) >= most:
+        raise Conflict("too-many-profiles", f"A tenant has at most {most} profiles; replace one that is not needed.", profiles_max=most)
     if known is not None and replace(profile, version=known.version) == known:
         return known
     profile = replace(profile, version=known.version + 1 if known else 1)

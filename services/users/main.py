@@ -61,8 +61,11 @@ class Users:
         return ask
 
     def app(self) -> FastAPI:
-        issuer = TokenIssuer(load_key(self.settings.signing_key_file), self.settings.client_secrets(), self.settings.token_ttl_seconds)
-        context = Context(self.database, self.tenants, self.clock, issuer, self.chores, self.coordinator, self.settlement)
+        settings, key = self.settings, load_key(self.settings.signing_key_file)
+        issuer = TokenIssuer(key, settings.client_secrets(), settings.token_ttl_seconds, settings.wrong_secrets_per_minute)
+        context = Context(
+            self.database, self.tenants, self.clock, issuer, self.chores, self.coordinator, self.settlement, settings.profiles_max
+        )
         return make_app(self.settings, context, self.parking)
 
     def probes(self) -> FastAPI:

@@ -17,6 +17,10 @@ class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
         description="Ed25519 private key (PEM or JWK) that access tokens are signed with; made, readable by its owner alone, when missing.",
     )
     token_ttl_seconds: int = Field(900, ge=10, le=86_400, description="How long an access token is valid when its caller names no time.")
+    wrong_secrets_per_minute: int = Field(
+        10, ge=1, le=1_000_000, description="How often a client's secret may be wrong in a minute from one address, before it has to wait."
+    )
+    profiles_max: int = Field(1000, ge=1, le=1_000_000, description="Profiles of one tenant at most.")
     operator_secret: SecretStr = Field(
         SecretStr(""), description="Secret of the client `operator`, who may do everything; empty: no such client."
     )

@@ -1,6 +1,7 @@
 """Access tokens: who gets one, and the key that signs it."""
 
 import hmac
+import math
 import os
 import secrets
 from collections.abc import Mapping
@@ -13,10 +14,11 @@ from typing import Any, Final
 import structlog
 from joserfc import jwt
 from joserfc.jwk import KeySet, OKPKey, thumbprint
+from prometheus_client import Counter
 from pydantic import SecretStr
 
 from shared import ids
-from shared.errors import Invalid, Unauthenticated
+from shared.errors import Invalid, Refused, Unauthenticated
 from shared.web.auth import AUDIENCE, ISSUER, OPERATOR, PERSON, SIGNING_ALGORITHM
 
 log = structlog.get_logger(__name__)
@@ -24,6 +26,9 @@ log = structlog.get_logger(__name__)
 RIGHTS: Final = ("account:read", "account:buy", "users:read", "users:manage", "log:read", OPERATOR)
 OPERATOR_CLIENT: Final = "operator"
 TTL_MAX_S: Final = 86_400
+WINDOW_S: Final = 60
+PLACES_MAX: Final = 10_000
+REFUSED = Counter("seatpool_users_tokens_refused", "Access tokens not given", ["why"])  # wrong-secret | too-many-attempts
 
 
 def load_key(path: Path) -> OKPKey:
@@ -64,12 +69,38 @@ class Grant:
     ttl_seconds: int | None = None
 
 
+class WrongSecrets:
+    """How often a client's secret was given wrongly from an address, in a minute of its own. By both: who guesses from elsewhere keeps
+    nobody out. What was given rightly does not count. Of very many addresses the one that erred longest ago is forgotten first."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._counts: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def wait_seconds(self, place: tuple[str, str], now: float) -> int:
+        """Until the next attempt is looked at; 0: it may come."""
+        began, count = self._window(place, now)
+        return math.ceil(began + WINDOW_S - now) if count >= self._most else 0
+
+    def add(self, place: tuple[str, str], now: float) -> None:
+        began, count = self._window(place, now)
+        self._counts.pop(place, None)
+        if len(self._counts) >= PLACES_MAX:
+            del self._counts[next(iter(self._counts))]
+        self._counts[place] = (began, count + 1)
+
+    def _window(self, place: tuple[str, str], now: float) -> tuple[float, int]:
+        began, count = self._counts.get(place, (now, 0))
+        return (began, count) if began <= now < began + WINDOW_S else (now, 0)  # a clock that was set back begins anew as well
+
+
 class TokenIssuer:
-    def __init__(self, key: OKPKey, clients: Mapping[str, SecretStr], ttl_seconds: int) -> None:
+    def __init__(self, key: OKPKey, clients: Mapping[str, SecretStr], ttl_seconds: int, wrong_secrets_per_minute: int = 10) -> None:
         self._key_id = thumbprint(key.as_dict(private=False))
         self._key = OKPKey.import_key(key.as_dict(private=True), {"kid": self._key_id, "use": "sig", "alg": SIGNING_ALGORITHM})
         self._public = KeySet([OKPKey.import_key(self._key.as_dict(private=False))])
         self._clients, self._ttl = clients, ttl_seconds
+        self._wrong = WrongSecrets(wrong_secrets_per_minute)
 
     def public_keys(self) -> KeySet:
         return self._public
@@ -77,12 +108,12 @@ class TokenIssuer:
     def jwks(self) -> dict[str, Any]:
         return {"keys": [key.as_dict(private=False) for key in self._public.keys]}
 
-    def issue(self, grant: Grant, now: datetime) -> tuple[str, int]:
-        """(token, seconds that it is valid). Raises Unauthenticated, Invalid.
+    def issue(self, grant: Grant, now: datetime, address: str = "") -> tuple[str, int]:
+        """(token, seconds that it is valid) for who asks from `address`. Raises Unauthenticated, Invalid, Refused("too-many-requests").
 
         The operator's client may ask for any tenant, rights and subject; a service's gets the operator's rights in its own name.
         """
-        self._authenticate(grant)
+        self._authenticate(grant, now.timestamp(), address)
         is_operator = grant.client == OPERATOR_CLIENT
         if not is_operator and (grant.tenant is not None or grant.subject is not None or grant.scope is not None):
             raise Invalid("body.scope", grant.scope, "nothing: a service's token is in its own name, with fixed rights")
@@ -106,11 +137,17 @@ class TokenIssuer:
         header = {"alg": SIGNING_ALGORITHM, "typ": "JWT", "kid": self._key_id}
         return jwt.encode(header, claims, self._key, algorithms=[SIGNING_ALGORITHM]), ttl
 
-    def _authenticate(self, grant: Grant) -> None:
+    def _authenticate(self, grant: Grant, now: float, address: str) -> None:
         """An unknown client costs the same comparison as a known one, so that time tells nothing of either."""
         known = self._clients.get(grant.client)
+        place = (grant.client if known is not None else "", address)
+        if wait := self._wrong.wait_seconds(place, now):
+            REFUSED.labels("too-many-attempts").inc()
+            raise Refused("too-many-requests", "The secret was wrong too often; wait before the next attempt.", retry_after_seconds=wait)
         expected = known.get_secret_value() if known is not None else secrets.token_hex(32)
         matches = hmac.compare_digest(expected.encode(), grant.secret.encode())
         if not matches or known is None:
-            log.warning("client-refused", client=grant.client[:100])
+            self._wrong.add(place, now)
+            REFUSED.labels("wrong-secret").inc()
+            log.warning("client-refused", client=grant.client[:100], address=address)
             raise Unauthenticated("invalid-client", "The client is not known, or its secret is wrong.")

@@ -112,6 +112,8 @@ async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
     status = status_of(error)
     headers = {"www-authenticate": 'Bearer realm="seatpool"'} if status == 401 else {}
+    if "retry_after_seconds" in error.extra:
+        headers["retry-after"] = str(error.extra["retry_after_seconds"])
     return problem(request, status, error.type, error.detail, headers, **error.extra)
 
 

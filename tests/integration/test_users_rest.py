@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,18 @@ async def test_a_token_is_not_asked_for_with_json(bench: Bench) -> None:
     assert answer.json()["errors"][0]["expected"] == "application/x-www-form-urlencoded"
 
 
+async def test_whoever_gives_wrong_secrets_has_to_wait_at_that_address(bench: Bench) -> None:
+    form = {"grant_type": "client_credentials", "client_id": "operator", "client_secret": "guess"}
+    elsewhere = httpx.ASGITransport(bench.app, client=("10.0.0.1", 4000))
+    async with httpx.AsyncClient(transport=elsewhere, base_url="http://users") as stranger:
+        answers = [await stranger.post("/v1/token", data=form) for _ in range(11)]
+        right = await stranger.post("/v1/token", data=form | {"client_secret": SECRET})
+    assert [answer.status_code for answer in answers] == [401] * 10 + [429]
+    assert (right.status_code, right.json()["type"], right.headers["retry-after"]) == (429, "urn:seatpool:problem:too-many-requests", "60")
+    assert (await bench.http.post("/v1/token", data=form | {"client_secret": SECRET})).status_code == 200
+    assert "seatpool_users_tokens_refused_total" in (await bench.http.get("/metrics")).text
+
+
 # -------------------------------------------------------------------------------------------------------------- tenants
 
 
@@ -119,6 +132,22 @@ async def test_an_edit_needs_the_version_that_was_read(bench: Bench) -> None:
     await bench.until_settled(tenant)
     (event,) = await bench.events(tenant, TenantChanged)
     assert [(change.field, change.old, change.new) for change in event.changes] == [("name", "Acme", "B")]
+
+
+async def test_a_tenant_has_so_many_profiles_and_no_more(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()  # with three
+    state, context = bench.app.state, bench.app.state.context
+    path, body = f"/v1/tenants/{tenant}/profiles", {"name": "More", "modules": []}
+    state.context = replace(context, profiles_max=4)
+    try:
+        await rest.put(f"{path}/fourth", body)
+        refused = await rest.call("PUT", f"{path}/fifth", body)
+        again = await rest.put(f"{path}/fourth", body | {"name": "Another"})
+    finally:
+        state.context = context
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:seatpool:problem:too-many-profiles")
+    assert refused.json()["profiles_max"] == 4
+    assert again["version"] == 2, "what is there can be replaced"
 
 
 # --------------------------------------------------------------------------------------------------------------- people

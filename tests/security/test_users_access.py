@@ -1,7 +1,6 @@
 """Every route of users asks for a token, its right and its tenant; the database is the second fence."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -32,11 +31,6 @@ def routes(app: FastAPI) -> Iterator[tuple[str, str]]:
             yield method.upper(), path
 
 
-def app_of(bench: Bench) -> FastAPI:
-    transport: Any = bench.http._transport
-    return transport.app
-
-
 def filled(path: str, tenant: str) -> str:
     values = {"tenant": tenant, "user": "u", "profile": "p", "source": "hr/x", "source:path": "hr/x", "parked": "1"}
     for name, value in values.items():
@@ -46,7 +40,7 @@ def filled(path: str, tenant: str) -> str:
 
 async def test_every_route_asks_for_a_token(bench: Bench) -> None:
     asked = 0
-    for method, path in routes(app_of(bench)):
+    for method, path in routes(bench.app):
         answer = await bench.http.request(method, filled(path, "acme"), json={})
         if path in OPEN:
             assert answer.status_code != 401 or path == "/v1/token", path
@@ -56,7 +50,7 @@ async def test_every_route_asks_for_a_token(bench: Bench) -> None:
         garbage = await bench.http.request(method, filled(path, "acme"), json={}, headers={"authorization": "Bearer x.y.z"})
         assert garbage.status_code == 401, f"{method} {path}"
     assert asked >= 20
-    assert {route.path for route in app_of(bench).routes if isinstance(route, APIRoute)} >= {"/livez"}
+    assert {route.path for route in bench.app.routes if isinstance(route, APIRoute)} >= {"/livez"}
 
 
 async def test_every_tenant_route_is_hidden_from_another_tenants_token(bench: Bench) -> None:
@@ -64,7 +58,7 @@ async def test_every_tenant_route_is_hidden_from_another_tenants_token(bench: Be
     other, _ = await bench.open_tenant()
     rights = "account:read account:buy users:read users:manage log:read operator"
     rest = await bench.rest(tenant=mine, scope=rights, subject="ann")
-    for method, path in routes(app_of(bench)):
+    for method, path in routes(bench.app):
         if "{tenant}" in path:
             answer = await rest.call(method, filled(path, other), {})
             assert answer.status_code == 404, f"{method} {path}: {answer.status_code}"
@@ -79,7 +73,7 @@ async def test_T22_T23_T24_M1_every_route_needs_its_right(bench: Bench) -> None:
     reader = await bench.rest(tenant=tenant, scope="users:read", subject="ann")
     nothing = await bench.rest(tenant=tenant, scope="log:read", subject="bob")
     allowed = set()
-    for method, path in routes(app_of(bench)):
+    for method, path in routes(bench.app):
         if path in OPEN:
             continue
         assert (await nothing.call(method, filled(path, tenant), {})).status_code == 403, f"{method} {path}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from fastapi import FastAPI
 from pydantic import SecretStr
 
 from services.users.clock import Probe
@@ -65,6 +66,7 @@ def _body(response: httpx.Response) -> Any:
 @dataclass
 class Bench:
     users: Users
+    app: FastAPI
     http: httpx.AsyncClient
     wire: Wire
     clock: FixedClock
@@ -256,11 +258,10 @@ async def running_bench(
     async with AsyncExitStack() as stack:
         users = Users(settings, clock=clock, others=others or {})
         stack.push_async_callback(users.close)
-        http = await stack.enter_async_context(
-            httpx.AsyncClient(transport=httpx.ASGITransport(users.app()), base_url="http://users", timeout=30)
-        )
+        app = users.app()
+        http = await stack.enter_async_context(httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://users", timeout=30))
         read = (topics.SEATS_COMMANDS, topics.USERS_EVENTS, topics.HR_EVENTS)
         wire = await stack.enter_async_context(Wire.opened(settings, clock.now, *read))
         run = parts(users) if parts else [users.consumer, users.relay, users.chores, users.coordinator]
         tasks = await stack.enter_async_context(background(*(part.run() for part in run)))
-        yield Bench(users, http, wire, clock, tasks)
+        yield Bench(users, app, http, wire, clock, tasks)

@@ -10,9 +10,10 @@ import pytest
 from joserfc.jwk import OKPKey
 from pydantic import SecretStr
 
+from services.users import tokens
 from services.users.tokens import Grant, TokenIssuer, load_key
 from shared.clock import FixedClock
-from shared.errors import Invalid, Unauthenticated
+from shared.errors import Invalid, Refused, Unauthenticated
 from shared.web import Verifier
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -60,6 +61,34 @@ def test_a_wrong_secret_and_an_unknown_client_are_refused_alike(issuer: TokenIss
     with pytest.raises(Unauthenticated) as refused:
         issuer.issue(grant, NOW)
     assert refused.value.type == "invalid-client"
+
+
+def test_who_gives_a_wrong_secret_too_often_has_to_wait_and_nobody_else(issuer: TokenIssuer) -> None:
+    for second in range(10):
+        with pytest.raises(Unauthenticated):
+            issuer.issue(Grant("operator", "guess"), NOW + timedelta(seconds=second), "10.0.0.1")
+    for secret in ("guess", "op"):
+        with pytest.raises(Refused) as refused:
+            issuer.issue(Grant("operator", secret), NOW + timedelta(seconds=10), "10.0.0.1")
+        assert (refused.value.type, refused.value.extra) == ("too-many-requests", {"retry_after_seconds": 50})
+    at = NOW + timedelta(seconds=10)
+    assert issuer.issue(Grant("operator", "op"), at, "10.0.0.2"), "the same client from elsewhere"
+    assert issuer.issue(Grant("seats", "se"), at, "10.0.0.1"), "another client from there"
+    assert issuer.issue(Grant("operator", "op"), NOW + timedelta(seconds=60), "10.0.0.1"), "when the minute is over"
+    assert issuer.issue(Grant("operator", "op"), NOW - timedelta(seconds=60), "10.0.0.1"), "a clock that was set back keeps nobody out"
+
+
+def test_a_right_secret_does_not_count(issuer: TokenIssuer) -> None:
+    for _ in range(100):
+        issuer.issue(Grant("operator", "op"), NOW, "10.0.0.1")
+
+
+def test_strangers_fill_no_memory_with_their_wrong_secrets(issuer: TokenIssuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "PLACES_MAX", 5)
+    for number in range(50):
+        with pytest.raises(Unauthenticated):
+            issuer.issue(Grant(f"made-up-{number}", "x"), NOW, f"10.0.0.{number}")
+    assert len(issuer._wrong._counts) == 5
 
 
 def test_an_unknown_right_is_named(issuer: TokenIssuer) -> None:

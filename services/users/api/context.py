@@ -50,6 +50,7 @@ class Context:
     chores: Chores
     coordinator: Coordinator
     settlement: OwnSettlement
+    profiles_max: int
 
 
 def _context(request: Request) -> Context:

@@ -49,7 +49,8 @@ async def put_profile(
         if if_match is not None:
             known = await store.profiles(tenant, uow.connection, profile)
             check_if_match(if_match, known[0].version if known else 0)
-        stored = await configuration.put_profile(tenant, uow, row, wanted, actor_of(principal), now_of(row, context.clock))
+        at = now_of(row, context.clock)
+        stored = await configuration.put_profile(tenant, uow, row, wanted, actor_of(principal), at, most=context.profiles_max)
     context.chores.wake()
     return answer(_view(stored), headers={"etag": etag(stored.version)})
 

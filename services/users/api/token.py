@@ -41,7 +41,11 @@ _FORM = {"requestBody": {"required": True, "content": {FORM: {"schema": TokenFor
 
 
 @router.post(
-    "/v1/token", response_model=Token, openapi_extra=_FORM, responses=refusals(401), summary="An access token for a client's credentials"
+    "/v1/token",
+    response_model=Token,
+    openapi_extra=_FORM,
+    responses=refusals(401, 429),
+    summary="An access token for a client's credentials",
 )
 async def make_token(request: Request, context: InContext) -> Response:
     media_type = request.headers.get("content-type", FORM).partition(";")[0].strip().lower()
@@ -50,7 +54,8 @@ async def make_token(request: Request, context: InContext) -> Response:
     form = _parse(await request.body())
     scope = tuple(form.scope.split()) if form.scope is not None else None
     grant = Grant(form.client_id, form.client_secret, form.tenant, form.subject, scope, form.ttl_seconds)
-    token, seconds = context.issuer.issue(grant, context.clock.now())
+    address = request.client.host if request.client is not None else ""
+    token, seconds = context.issuer.issue(grant, context.clock.now(), address)
     return answer(Token(access_token=token, expires_in=seconds))
 
 

@@ -170,6 +170,11 @@ async def profiles(tenant: str, connection: AsyncConnection, profile: str | None
     return [ProfileRow(row.profile, row.name, tuple(row.modules), row.partial, row.version) for row in result]
 
 
+async def count_profiles(tenant: str, connection: AsyncConnection) -> int:
+    count: int = (await connection.exec_driver_sql("SELECT count(*) FROM profiles WHERE tenant_id = $1", (tenant,))).scalar_one()
+    return count
+
+
 async def put_profile(tenant: str, connection: AsyncConnection, row: ProfileRow) -> None:
     await connection.exec_driver_sql(
         "INSERT INTO profiles (tenant_id, profile, name, modules, partial, version) VALUES ($1, $2, $3, $4, $5, $6)"
