@@ -152,6 +152,7 @@ class Handlers:
     async def on_pool_opened(self, uow: UnitOfWork, message: Message) -> None:
         event = message.payload
         assert isinstance(event, seats_v1.PoolOpened)
+        await self._load(message, uow)  # of a tenant that is not here (this database was set back, say) there is nobody to review
         cause = reviews.cause_of(people.SEATS_ACTOR, message.envelope)
         await reviews.add(_tenant_of(message), uow.connection, ReviewKind.POOL_OPENED, cause, event.module)
         self._wake()

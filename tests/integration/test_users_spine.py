@@ -448,6 +448,20 @@ async def test_an_opened_pool_is_asked_by_everybody_without_a_seat_of_it(bench: 
     assert len(await bench.needs(tenant)) == 4
 
 
+async def test_a_pool_of_a_tenant_unknown_is_parked_and_stops_nothing(bench: Bench) -> None:
+    """A database that was set back may know of fewer tenants than the log."""
+    rest = await bench.rest()
+    await bench.decide(seats.PoolOpened, "gone", await bench.tick("gone"), module="documents", base=False, policies=seats.Policies())
+
+    async def parked() -> list[str]:
+        return [item["reason"] for item in (await rest.get("/v1/operator/parked?tenant=gone"))["items"]]
+
+    assert await wait_until(parked, what="the parked message") == ["unknown-tenant"]
+    tenant, _ = await bench.open_tenant()
+    await bench.decide(seats.PoolOpened, tenant, await bench.tick(tenant), module="documents", base=False, policies=seats.Policies())
+    await bench.until_settled(tenant)
+
+
 async def test_a_decision_about_somebody_unknown_stops_nothing(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     user = await hire(bench, tenant, "ann")
