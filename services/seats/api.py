@@ -128,7 +128,7 @@ class Reads:
         self,
         tenant: str,
         module: str | None = None,
-        state: str | None = None,
+        state: views.State | None = None,
         cursor: Cursor = None,
         limit: Limit = 100,
         after: After = None,
@@ -143,7 +143,7 @@ class Reads:
     async def person(self, tenant: str, user: str, after: After = None) -> views.Person:
         """From the durable row alone: needs to wait for no batch."""
         live = await self._reached(tenant, after)
-        row = live.durable.rows.get(domain.user_key(tenant, user))
+        row = views.row_of(tenant, user, live)
         if row is None:
             raise NotFound("person")
         return views.person(user, row, live)
@@ -151,7 +151,7 @@ class Reads:
     async def may_use(self, tenant: str, user: str, module: str, after: After = None) -> views.Access:
         """The access check: may this person use this module now? `allowed` is false for who is not known as well."""
         live = await self._reached(tenant, after)
-        row = live.durable.rows.get(domain.user_key(tenant, user))
+        row = views.row_of(tenant, user, live)
         return views.access(user, module, row, live)
 
     async def position(self, tenant: str, after: After = None) -> views.PositionAnswer:
@@ -206,7 +206,7 @@ class Reads:
     async def why(self, tenant: str, user: str, limit: Limit = 100, after: After = None) -> Why:
         """The decisions behind this person's present state and the commands that caused them, newest first."""
         live = await self._reached(tenant, after)
-        row = live.durable.rows.get(domain.user_key(tenant, user))
+        row = views.row_of(tenant, user, live)
         if row is None:
             raise NotFound("person")
-        return await explain(self._worker.history, tenant, user, live.number, row.offset, limit)
+        return await explain(self._worker.history, tenant, user, views.position(live), row.offset, limit)

@@ -1,7 +1,7 @@
 """What REST shows of the state. Times are RFC 3339 in UTC."""
 
 from bisect import bisect_left
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from pydantic import BaseModel, Field, ValidationError
@@ -17,6 +17,7 @@ LOOKED_AT_MAX = 5_000  # people of one page of seats: what runs in one go holds 
 WHAT_IF_COMMANDS_MAX = 100
 WHAT_IF_NUMBER = 2**53 - 1  # above any number and revision that was given out
 USABLE = ("active", "flagged")
+State = Literal["active", "flagged", "held", "waiting", "revoked"]
 
 
 class PositionView(BaseModel):
@@ -113,6 +114,12 @@ def seats_of(user: str, row: domain.UserRow) -> list[SeatView]:
 
 def _instant(ms: int | None) -> str | None:
     return domain.instant(ms) if ms else None
+
+
+def row_of(tenant: str, user: str, live: Live) -> domain.UserRow | None:
+    """Pools and orders lie among the people, under names that no person has (`#tenant`); a path may ask for one."""
+    row = live.durable.rows.get(domain.user_key(tenant, user))
+    return row if isinstance(row, domain.UserRow) else None
 
 
 def person(user: str, row: domain.UserRow, live: Live) -> Person:

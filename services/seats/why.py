@@ -6,6 +6,7 @@ import orjson
 from pydantic import BaseModel
 
 from services.seats.engine.history import History
+from services.seats.views import Answer, PositionView
 from shared.errors import NotFound
 from shared.schemas import topics
 from shared.schemas.base import format_instant
@@ -21,21 +22,21 @@ class Link(BaseModel):
     decisions: list[dict[str, Any]]
 
 
-class Why(BaseModel):
+class Why(Answer):
     user: str
     chain: list[Link]
     complete: bool  # false: it goes on before the last link
 
 
-async def explain(history: History, tenant: str, user: str, partition: int, offset: int, limit: int) -> Why:
-    """From the decision at `offset` back, newest first, at most `limit` links."""
+async def explain(history: History, tenant: str, user: str, position: PositionView, offset: int, limit: int) -> Why:
+    """From the decision at `offset` back, newest first, at most `limit` links. `position`: as the person is read."""
     chain: list[Link] = []
     at: int | None = offset
     async with history.kept() as kept:
         while at is not None and len(chain) < limit:
-            link, at = await _link(kept, tenant, user, partition, at)
+            link, at = await _link(kept, tenant, user, position.partition, at)
             chain.append(link)
-    return Why(user=user, chain=chain, complete=at is None)
+    return Why(position=position, user=user, chain=chain, complete=at is None)
 
 
 async def _link(history: History, tenant: str, user: str, partition: int, offset: int) -> tuple[Link, int | None]:

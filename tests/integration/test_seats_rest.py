@@ -212,9 +212,13 @@ async def _refusals(stand: Stand) -> None:
             assert (await stand.get(worker, tenant, path, headers={})).status_code == 401, path
             assert (await stand.get(worker, tenant, path, headers=bearer(other, "account:read"))).status_code == 404, path
             assert (await stand.get(worker, tenant, path, headers=bearer(tenant, "log:read"))).status_code == 403, path
-            assert (await stand.get(worker, tenant, path)).status_code == 200, path
-        for path in ("pools/none", "access/nobody", "why/nobody"):
+            answer = await stand.get(worker, tenant, path)
+            assert (answer.status_code, answer.json()["position"]["partition"]) == (200, TENANTS.index(tenant)), path
+        rows = ("access/%23tenant", "why/%23tenant", "access/%23pool%7Ctime")  # beside the people's, under names that no person has
+        for path in ("pools/none", "access/nobody", "why/nobody", *rows):
             assert (await stand.get(worker, tenant, path)).status_code == 404, path
         assert (await stand.get(worker, "no-such-tenant", "pools", headers=bearer("no-such-tenant", "account:read"))).status_code == 404
+        assert (await stand.json(worker, tenant, "access/%23tenant/time"))["allowed"] is False
         assert (await stand.get(worker, tenant, "seats", limit=0)).status_code == 422
+        assert (await stand.get(worker, tenant, "seats", state="actve")).json()["errors"][0]["field"] == "query.state"
         assert (await stand.get(worker, tenant, "forecast", at="tomorrow")).status_code == 422
