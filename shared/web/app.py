@@ -8,6 +8,7 @@ from importlib.metadata import version
 import structlog
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -45,7 +46,7 @@ def create_app(
 
     `ready`: whether this process can do its work now (False or Transient: 503). `verifier` defaults to users' published keys.
     """
-    app = FastAPI(
+    app = FastAPIOffline(  # the page of the documents with its scripts: without it they come from the Internet, or not at all
         title=title,
         version=version("seatpool"),
         lifespan=lifespan,

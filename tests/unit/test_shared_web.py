@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Annotated, Any
@@ -124,6 +125,14 @@ async def test_without_a_token_nothing_but_probes_and_documents_is_readable(clie
     assert response.headers["www-authenticate"].startswith("Bearer")
     open_paths = ["/livez", "/readyz", "/metrics", "/openapi.json", "/docs"]
     assert [(await client.get(path)).status_code for path in open_paths] == [200] * 5
+
+
+async def test_the_page_of_the_documents_needs_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/docs")).text
+    addresses = re.findall(r"""(?:src|href)=["']([^"']+)["']""", page)
+    assert len(addresses) == 3, "script, style, icon"
+    assert "://" not in page
+    assert {(await client.get(address)).status_code for address in [*addresses, "/openapi.json"]} == {200}
 
 
 async def test_another_tenants_route_is_not_there(client: httpx.AsyncClient) -> None:
