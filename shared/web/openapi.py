@@ -53,4 +53,4 @@ def _of_every_route(method: str, path: str, operation: dict[str, Any]) -> Iterat
     if method != "get":
         yield 413
     if "requestBody" in operation:
-        yield 400
+        yield from (400, 415)

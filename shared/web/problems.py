@@ -126,9 +126,21 @@ async def _transient(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    errors = [{"field": ".".join(map(str, e["loc"])), "value": _shown(e), "expected": e["msg"]} for e in error.errors()]
+    if any(isinstance(e.get("input"), bytes) for e in error.errors()):  # FastAPI hands on unread what is not called JSON
+        return problem(request, 415, "media-type-not-supported", "The body has to be JSON, and be called so: Content-Type: application/json.")
+    errors = [{"field": _field(e), "value": _shown(e), "expected": _expected(e)} for e in error.errors()]
     fields = ", ".join(str(e["field"]) for e in errors[:5])
     return problem(request, 422, "invalid", f"Not valid: {fields}.", errors=errors)
+
+
+def _field(error: Mapping[str, Any]) -> str:
+    return "body" if error["type"] == "json_invalid" else ".".join(map(str, error["loc"]))
+
+
+def _expected(error: Mapping[str, Any]) -> str:
+    if error["type"] == "json_invalid":  # its place is the character's number
+        return f"JSON; at character {error['loc'][-1]}: {error['ctx']['error']}"
+    return str(error["msg"]).removeprefix("Value error, ")
 
 
 def _shown(error: Mapping[str, Any]) -> Any:

@@ -89,6 +89,16 @@ async def test_whatever_is_given_comes_with_an_answer(client: httpx.AsyncClient)
     assert fields(await post(client, "[" * 400 + '"\\u0000"' + "]" * 400)) == ["body" + ".0" * 400]
 
 
+async def test_what_is_no_json_is_told_what_to_send(client: httpx.AsyncClient) -> None:
+    response = await post(client, '{"name": }')
+    assert fields(response) == ["body"]
+    assert response.json()["errors"][0]["expected"] == "JSON; at character 9: Expecting value"
+    for called in ("text/plain", "application/x-www-form-urlencoded", ""):  # the second is what curl says by itself
+        response = await client.post("/things", content=b'{"name": "x"}', headers={"content-type": called})
+        assert (response.status_code, response.json()["type"]) == (415, "urn:seatpool:problem:media-type-not-supported")
+        assert "Content-Type: application/json" in response.json()["detail"]
+
+
 async def test_a_number_is_no_date_and_no_flag(client: httpx.AsyncClient) -> None:
     good = '{"name": "x", "flag": true, "day": "2026-01-31", "at": "2026-01-31T09:00:00+01:00"}'
     assert (await post(client, good)).json() == {"name": "x"}
