@@ -1,33 +1,22 @@
 """The REST of users: what it answers, what it refuses and which field it names."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import pytest_asyncio
 
 from deploy.local import ports
 from services.users.main import start
 from shared.schemas import seats_v1 as seats
 from shared.schemas.users_v1 import DepartmentMapped, PersonChanged, TenantChanged
-from shared.settings import KafkaSettings
-from tests.support.users import SECRET, Bench, running_bench, settings_of, states
+from tests.support.users import SECRET, Bench, states
 from tests.support.wait import wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 ANN = {"login": "ann", "email": "ann@acme.example"}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def bench(
-    make_database: Callable[[str], str], make_kafka_settings: Callable[[], KafkaSettings], tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Bench]:
-    async with running_bench(settings_of(make_database("users"), make_kafka_settings(), tmp_path_factory.mktemp("users"))) as bench:
-        yield bench
 
 
 def fields(problem: dict[str, Any]) -> list[str]:

@@ -1,13 +1,11 @@
 """HR facts in, needs out, decisions in, people shown: on the real broker and database, seats' worker played by the test."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from services.users.store import tenants
 from shared.errors import Poison, Transient
@@ -17,22 +15,13 @@ from shared.schemas.seats_v1 import ModuleSeat
 from shared.schemas.users_v1 import PersonAdded, PersonRepublished, TenantCreated, TenantRepublished
 from shared.schemas.users_v1 import PersonChanged as Changed
 from shared.schemas.users_v1 import PersonLeft as Left
-from shared.settings import KafkaSettings
-from tests.support.users import NOON, Bench, running_bench, settings_of, states
+from tests.support.users import NOON, Bench, states
 from tests.support.wait import wait_until
 
 # One service for all tests of this file, as each works in tenants of its own.
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 TODAY = date(2026, 3, 2)
 DEADLINE = NOON + timedelta(days=7)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def bench(
-    make_database: Callable[[str], str], make_kafka_settings: Callable[[], KafkaSettings], tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Bench]:
-    async with running_bench(settings_of(make_database("users"), make_kafka_settings(), tmp_path_factory.mktemp("users"))) as bench:
-        yield bench
 
 
 def hired(who: str, department: str | None = "Makers", **more: Any) -> PersonHired:

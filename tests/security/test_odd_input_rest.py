@@ -1,25 +1,14 @@
 """Odd input at the doors of users, against the real database and the real topic: refused by name, and nothing parks behind it."""
 
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
-from shared.settings import KafkaSettings
-from tests.support.users import Bench, running_bench, settings_of
+from tests.support.users import Bench
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 ODD = ["a\0b", 2**64, [["a\0b"]]]
 MADE_UP = ["WzkyMjMzNzIwMzY4NTQ3NzU4MDhd", "WyJhXHUwMDAwYiJd"]  # [2**63] and ["a\0b"]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def bench(
-    make_database: Callable[[str], str], make_kafka_settings: Callable[[], KafkaSettings], tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Bench]:
-    async with running_bench(settings_of(make_database("users"), make_kafka_settings(), tmp_path_factory.mktemp("users"))) as bench:
-        yield bench
 
 
 @pytest.mark.parametrize("odd", ODD)

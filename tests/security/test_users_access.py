@@ -1,27 +1,16 @@
 """Every route of users asks for a token, its right and its tenant; the database is the second fence."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
-import pytest_asyncio
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from shared.settings import KafkaSettings
-from tests.support.users import Bench, running_bench, settings_of
+from tests.support.users import Bench
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 OPEN = {"/livez", "/readyz", "/metrics", "/v1/token", "/.well-known/jwks.json"}
 TENANT_TABLES = ("tenants", "tenant_clocks", "profiles", "department_mapping", "people", "facts", "person_modules", "reviews")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def bench(
-    make_database: Callable[[str], str], make_kafka_settings: Callable[[], KafkaSettings], tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Bench]:
-    settings = settings_of(make_database("users"), make_kafka_settings(), tmp_path_factory.mktemp("users"))
-    async with running_bench(settings, parts=lambda users: []) as bench:
-        yield bench
 
 
 def routes(app: FastAPI) -> Iterator[tuple[str, str]]:

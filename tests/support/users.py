@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
+import pytest_asyncio
 from fastapi import FastAPI
 from pydantic import SecretStr
 
@@ -265,3 +267,13 @@ async def running_bench(
         run = parts(users) if parts else [users.consumer, users.relay, users.chores, users.coordinator]
         tasks = await stack.enter_async_context(background(*(part.run() for part in run)))
         yield Bench(users, app, http, wire, clock, tasks)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def bench(
+    make_database: Callable[[str], str], make_kafka_settings: Callable[[], KafkaSettings], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Bench]:
+    """One service for all tests of a file, as each works in tenants of its own. Not for all files: between two of them its event loop
+    stands still, and its consumer would be put out of its group."""
+    async with running_bench(settings_of(make_database("users"), make_kafka_settings(), tmp_path_factory.mktemp("users"))) as bench:
+        yield bench
