@@ -127,7 +127,7 @@ async def _transient(request: Request, error: Exception) -> Response:
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     if any(isinstance(e.get("input"), bytes) for e in error.errors()):  # FastAPI hands on unread what is not called JSON
-        return problem(request, 415, "media-type-not-supported", "The body has to be JSON, and be called so: Content-Type: application/json.")
+        return problem(request, 415, "media-type-not-supported", "The body has to be JSON and called so: Content-Type: application/json.")
     errors = [{"field": _field(e), "value": _shown(e), "expected": _expected(e)} for e in error.errors()]
     fields = ", ".join(str(e["field"]) for e in errors[:5])
     return problem(request, 422, "invalid", f"Not valid: {fields}.", errors=errors)
