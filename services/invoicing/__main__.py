@@ -1,7 +1,10 @@
 """`python -m services.invoicing <role>`."""
 
-from services.invoicing.main import ROLES, start
-from services.invoicing.settings import Settings
-from shared.runtime import run_role
+from shared.imports import uncollected
+
+with uncollected():
+    from services.invoicing.main import ROLES, start
+    from services.invoicing.settings import Settings
+    from shared.runtime import run_role
 
 run_role("invoicing", ROLES, Settings, start)

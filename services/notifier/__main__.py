@@ -1,7 +1,10 @@
 """`python -m services.notifier <role>`."""
 
-from services.notifier.main import ROLES, start
-from services.notifier.settings import Settings
-from shared.runtime import run_role
+from shared.imports import uncollected
+
+with uncollected():
+    from services.notifier.main import ROLES, start
+    from services.notifier.settings import Settings
+    from shared.runtime import run_role
 
 run_role("notifier", ROLES, Settings, start)

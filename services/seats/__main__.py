@@ -2,17 +2,21 @@
 
 import sys
 
+from shared.imports import uncollected
+
 USAGE = "usage: python -m services.seats {worker,replay,verify,activate-rules}"
 
 
 def main(arguments: list[str]) -> None:
     role, *rest = arguments or [""]
     if role in ("worker", "all"):
-        from services.seats.main import run_worker
+        with uncollected():
+            from services.seats.main import run_worker
 
         run_worker()
     elif role in ("replay", "verify", "activate-rules"):
-        from services.seats import tools
+        with uncollected():
+            from services.seats import tools
 
         {"replay": tools.run_replay, "verify": tools.run_verify, "activate-rules": tools.run_activate}[role](rest)
     else:

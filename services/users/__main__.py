@@ -1,7 +1,10 @@
 """`python -m services.users <role>`."""
 
-from services.users.main import ROLES, start
-from services.users.settings import Settings
-from shared.runtime import run_role
+from shared.imports import uncollected
+
+with uncollected():
+    from services.users.main import ROLES, start
+    from services.users.settings import Settings
+    from shared.runtime import run_role
 
 run_role("users", ROLES, Settings, start)

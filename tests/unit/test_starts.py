@@ -1,8 +1,11 @@
 """What the start of a process costs, as far as it can be told without a clock."""
 
+import gc
 from pathlib import Path
 
 import pytest
+
+from shared.imports import uncollected
 
 ROOT = Path(__file__).parents[2]
 
@@ -14,3 +17,19 @@ def test_an_environment_is_compiled_when_it_is_made(recipe: str) -> None:
     installs = [line for line in (ROOT / recipe).read_text().splitlines() if "uv pip sync" in line]
     assert installs
     assert all("--compile-bytecode" in line for line in installs)
+
+
+def test_the_collector_rests_while_a_process_imports_also_when_that_fails() -> None:
+    frozen = gc.get_freeze_count()
+
+    def failing_import() -> None:
+        assert not gc.isenabled()
+        raise ModuleNotFoundError
+
+    try:
+        with pytest.raises(ModuleNotFoundError), uncollected():
+            failing_import()
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > frozen
+    finally:
+        gc.unfreeze()
