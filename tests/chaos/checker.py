@@ -240,7 +240,7 @@ class _Command:
         for module in event.body.get("from_released", ()):
             self._give_up(tenant, giver, module)
         for module in moved:
-            self._take(tenant, giver, module)
+            self._give_up(tenant, giver, module)
             tenant.people[taker].flags.pop(module, None)
         for module, seat in moved.items():
             shown = next(entry for entry in event.body["modules"] if entry["module"] == module)

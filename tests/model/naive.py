@@ -121,7 +121,7 @@ class Naive:
         for module in sorted(self.pools):
             while self.free(module) > 0 and self.count(module, "flagged"):
                 flagged = [s for s in self.seats if s["module"] == module and s["state"] == "flagged"]
-                oldest = min(flagged, key=lambda s: (s["since"], s["order"]))
+                oldest = min(flagged, key=lambda s: (s["since"], s["order"], s["user"]))
                 self.clear(oldest["user"], module, reason)
         while (served := self.next_served()) is not None:
             for module in served[1]:
@@ -673,14 +673,12 @@ class Naive:
                 self.known(user).update(revision=revision, command=self.command)
             return
         moved = {s["module"]: s for s in self.of(giver) if s["module"] in c["to"]["modules"]}
-        left = [m for m in held if m not in moved]
-        for module in left:
+        for module in held:
             self.take(giver, module)
         self.people[giver] |= {"need": [], "revision": c["from_revision"], "command": self.command, "revoked": {}}
         self.forget(self.people[giver])
         released = self.adopt(taker, c["to"], c["to_revision"])
         for module, s in moved.items():
-            self.seats.remove(s)
             self.put(taker, module, s["state"], s["order"], s["since"], s["deadline"])
         self.level("seat_released")
         got, after = self.get_new(taker, c["to"])

@@ -154,6 +154,19 @@ def test_T6_thirty_days_after_the_flag_it_is_forgotten() -> None:
     assert world.deadline("cid", "time") == WEEK
 
 
+def test_T6_A17_who_is_replaced_gave_the_flagged_seat_up_and_keeps_its_deadline() -> None:
+    world = full()
+    world.need("cid", "time")
+    world.wait(days=6)
+    world.replace("cid", "eve", "time")
+    assert world.need("cid", "time") == ["seats_assigned cid: time=flagged/over_limit"]
+    assert world.deadline("cid", "time") == world.deadline("eve", "time") == timedelta(days=1)
+    world.need("eve")
+    world.replace("cid", "eve", "time")  # and back again
+    world.replace("eve", "cid", "time")
+    assert world.deadline("cid", "time") == timedelta(days=1)
+
+
 def test_T6_a_flag_cleared_by_a_licence_is_over() -> None:
     world = full()
     world.need("cid", "time")

@@ -214,9 +214,8 @@ def _shown_seat(row: UserRow, shown: Body, seq: int, current: Seat | None) -> Se
 
 def _seats_moved(tenant: Tenant, body: Body, seq: int) -> None:
     giver, offset, at = tenant.users[body["from_user"]], body["position"]["offset"], from_instant(body["at"])
-    gone = unseated(giver, body.get("from_released", ()), offset)
-    flags = remembered(gone.flags, at)
-    gone = gone._replace(need=(), seats={}, revision=body["from_revision"], command=body["command"], revoked=(), flags=flags, offset=offset)
+    gone = unseated(giver, giver.seats, offset)
+    gone = gone._replace(need=(), revision=body["from_revision"], command=body["command"], revoked=(), flags=remembered(gone.flags, at))
     tenant.put_user(body["from_user"], gone)
     row = _needed(tenant.users.get(body["user"]), body, body["revision"], body.get("released", ()))
     tenant.put_user(body["user"], _shown_seats(row, body, seq))

@@ -340,7 +340,7 @@ class _Asked:
 
 def replace_user(work: Work, payload: ReplaceUser) -> None:
     """A17: one person's seats go to another with their states, deadlines and places; no pool changes. What the other needs besides is asked
-    for as by `assign_seats`; what nobody needs any more is released."""
+    for as by `assign_seats`; what nobody needs any more is released. Of a flag that moved, its giver is remembered as well (T6)."""
     tenant = work.tenant
     giver, taker = tenant.users.get(payload.from_user), tenant.users.get(payload.to_user)
     for user, row, revision in ((payload.to_user, taker, payload.to_revision), (payload.from_user, giver, payload.from_revision)):
@@ -353,12 +353,10 @@ def replace_user(work: Work, payload: ReplaceUser) -> None:
         return _refuse_replacement(work, payload, refusal or Reason.UNKNOWN_USER)
     moved = sorted(module for module in giver.seats if module in payload.to.modules)
     left = sorted(module for module in giver.seats if module not in payload.to.modules)
-    gone = unseated(giver, left, work.offset)
+    gone = unseated(giver, giver.seats, work.offset)
+    flags = remembered(gone.flags, work.at)
     tenant.put_user(
-        payload.from_user,
-        gone._replace(
-            need=(), seats={}, revision=payload.from_revision, command=work.command, revoked=(), flags=remembered(gone.flags, work.at)
-        ),
+        payload.from_user, gone._replace(need=(), revision=payload.from_revision, command=work.command, revoked=(), flags=flags)
     )
     row, released = _adopt(work, payload.to_user, taker, payload.to, payload.to_revision, None)
     for module in moved:

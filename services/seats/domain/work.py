@@ -126,7 +126,8 @@ class Work:
     # -- what a free licence does ---------------------------------------------------------------------------------------
 
     def level(self, reason: str) -> None:
-        """A free licence goes to the oldest flag (flagged since, then log order), then to the queue. Pools in the order of their names."""
+        """A free licence goes to the oldest flag (flagged since, then log order, then user: one that moved, and goes on with its giver as
+        well, is two of one place), then to the queue. Pools in the order of their names."""
         tenant, pools = self.tenant, self.tenant.pools
         for module in sorted(tenant.touched):
             pool = pools.get(module)
