@@ -164,6 +164,34 @@ def test_a_forecast_comes_after_all_that_has_happened_also_in_log_order() -> Non
     assert [line(event) for event in seen.events if event.user][-1] == "seat_flagged ben time (reduction)"
 
 
+def test_a_forecast_tells_what_ticks_then_do_instant_by_instant() -> None:
+    """Pools as they are at each, marks crossed and armed again on the way; and the last command is not taken back with it."""
+    world = company()
+    world.pool("labs", 2, warn_at="1", reduce_below_use="block")
+    world.need("eva", "labs", hold_until=START + timedelta(days=2))
+    world.next_period(time=1, docs=2, labs=1)
+    world.schedule("2014", START + timedelta(days=4))
+    now = domain.to_ms(world.now)
+    until = now + 20 * DAY_MS
+    assert domain.forecast(world.tenant, now, now + 1, offset=world.offset + 1).events == []
+    assert dict(world.tenant.rows()) == world.rows
+    seen = domain.forecast(world.tenant, now, until, offset=world.offset + 1)
+    assert dict(world.tenant.rows()) == world.rows
+    happened: list[domain.Event] = []
+    while (due := world.tenant.due()) is not None and due <= until:
+        world.now = START + timedelta(milliseconds=due - domain.to_ms(START))
+        world.tick()
+        happened += world.events
+
+    def told(events: list[domain.Event]) -> list[tuple[str, str, object]]:
+        return [(line(event), event.body["at"], event.body["pools"]) for event in events]
+
+    assert told(seen.events) == told(happened)
+    assert seen.pools == [domain.pool_state(world.tenant.pools[module]) for module in ("docs", "labs", "time")]
+    names = {event.type.rpartition(".")[2] for event in happened}
+    assert names >= {"hold_expired", "warning_armed", "period_started", "seat_flagged", "seat_revoked"}
+
+
 def test_a_tick_settles_at_most_its_limit_and_the_next_one_the_rest() -> None:
     world = World()
     world.pool("time", 1)

@@ -22,23 +22,34 @@ class Forecast(NamedTuple):
 
 
 def forecast(tenant: Tenant, clock_ms: int, at_ms: int, *, offset: int, cap: int = 200_000, rules: int = 1) -> Forecast:
-    """How the tenant will look at `at_ms` (its present time at the earliest). `offset`: of the next command; what happens comes after all
-    that has happened, also where log order decides. Raises TooMuch."""
+    """How the tenant will look at `at_ms` (its present time at the earliest): each instant at which something falls due is a decision of
+    its own, as ticks make them. `offset`: of the next command; what happens comes after all that has happened, also where log order
+    decides. Raises TooMuch."""
     settle = rules_of(rules).settle
-    tenant.begin()
     now = tenant.now(clock_ms)
-    work = Work(tenant, "forecast", tenant.row.partition, offset, now, rules)
+    events: list[Event] = []
+    undone: dict[str, Row | None] = {}
+    tenant.begin()  # what the last command changed is not to be taken back
     try:
         while (due := tenant.due()) is not None and due <= at_ms:
-            work.move_to(max(due, now))
-            settle(work, 1)
-            if len(tenant.undo_log()) > cap:
+            tenant.begin()
+            work = Work(tenant, "forecast", tenant.row.partition, offset, max(due, now), rules, len(events))
+            settle(work, cap)
+            events += work.finish().events
+            _keep(undone, tenant)
+            if len(undone) > cap:
                 raise TooMuch(f"more than {cap} rows change until then")
-        work.move_to(max(at_ms, now))
-        decision = work.finish()
-        return Forecast(work.at, [pool_state(tenant.pools[module]) for module in sorted(tenant.pools)], decision.events)
+        pools = [pool_state(tenant.pools[module]) for module in sorted(tenant.pools)]
+        return Forecast(max(at_ms, now), pools, events)
     finally:
-        tenant.rollback()
+        _keep(undone, tenant)
+        tenant.take_back(undone)
+
+
+def _keep(undone: dict[str, Row | None], tenant: Tenant) -> None:
+    """The oldest of each row is what was there before the first change."""
+    for key, old in tenant.undo_log().items():
+        undone.setdefault(key, old)
 
 
 def what_if(tenants: dict[str, Tenant], commands: Sequence[Command], clock_ms: int, cap: int = 10_000, rules: int = 1) -> list[list[Event]]:
@@ -57,8 +68,7 @@ def what_if(tenants: dict[str, Tenant], commands: Sequence[Command], clock_ms: i
             answers.append(decide(overlay, command, clock_ms, rules).events)
             tenant = overlay.get(tenant_id)
             if tenant is not None and tenant is existing:
-                for key, old in tenant.undo_log().items():
-                    undone.setdefault(key, old)  # the oldest of each is what was there before the first command
+                _keep(undone, tenant)
             if len(undone) > cap:
                 raise TooMuch(f"more than {cap} rows change")
         return answers
