@@ -118,7 +118,7 @@ _NOTABLE: tuple[type[Payload], ...] = (
 def rejection(payload: seats_v1.CommandRejected | seats_v1.CommandFailed | seats_v1.SettleFailed) -> str:
     """What a person needs to mend it."""
     if isinstance(payload, seats_v1.CommandRejected):
-        return f"{payload.field or 'command'} is {payload.value!r}, expected {payload.expected or 'a command that makes sense'}"
+        return payload.wrong()
     return f"the decision raised an error; the worker's log has the rest under {payload.error_id}"
 
 

@@ -349,8 +349,7 @@ def not_done(event: seats.CommandRejected | seats.CommandFailed, place: Place) -
     """Why the need that was sent last has no decision, for whoever looks at the person and sees it pending."""
     match event:
         case seats.CommandRejected():
-            wrong = f"{event.field or 'command'} is {event.value!r}, expected {event.expected or 'a command that makes sense'}"
-            return Note("command_rejected", f"Seats rejected what was asked for: {wrong}.", event.reason, place)
+            return Note("command_rejected", f"Seats rejected what was asked for: {event.wrong()}.", event.reason, place)
         case seats.CommandFailed():
             detail = f"Seats met an error at what was asked for; its log has the rest under {event.error_id}."
             return Note("command_failed", detail, event.reason, place)

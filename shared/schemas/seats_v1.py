@@ -454,6 +454,13 @@ class CommandRejected(SeatsEvent):
     value: str | None = None  # what stood there, cut to 200 characters
     expected: str | None = None  # what would be right
 
+    def wrong(self) -> str:
+        """For a person. What has no value to show is told in the words of whoever could not read it."""
+        field, expected = self.field or "command", self.expected or "a command that makes sense"
+        if self.value is None:
+            return f"{field}: {expected}"
+        return f"{field} is {self.value!r}, expected {expected.removeprefix('Input should be ')}"
+
 
 class CommandFailed(SeatsEvent):
     error_id: str  # made from the position; the worker's log has the rest under it

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from services.notifier.domain import Audience, Kind, Notice, Stream, notices_of, standing
-from services.notifier.handlers import _NOTABLE
+from services.notifier.handlers import _NOTABLE, rejection
 from shared.schemas import invoicing_v1, seats_v1, users_v1
 from shared.schemas.base import Payload
 from shared.schemas.registry import REGISTRY
@@ -141,3 +141,18 @@ def test_every_type_that_makes_notices_has_a_handler() -> None:
     assert set(_NOTABLE) <= ours
     answered = {model for model in ours if issubclass(model, seats_v1.NeedAnswered)}
     assert answered <= set(_NOTABLE)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected", "said"),
+    [
+        ("licences", "0", "1 to 10000000", "licences is '0', expected 1 to 10000000"),
+        ("revision", "0", "Input should be greater than or equal to 1", "revision is '0', expected greater than or equal to 1"),
+        ("envelope", None, "ce_specversion is None, expected '1.0'", "envelope: ce_specversion is None, expected '1.0'"),
+        ("user", None, "Field required", "user: Field required"),
+    ],
+)
+def test_what_is_wrong_with_a_command_is_a_sentence(field: str, value: str | None, expected: str, said: str) -> None:
+    wrong = {"reason": "unreadable", "field": field, "value": value, "expected": expected}
+    position = seats_v1.Position(partition=0, offset=1)
+    assert rejection(seats_v1.CommandRejected(command="c1", position=position, role="answer", at=NOON, rules=1, **wrong)) == said
