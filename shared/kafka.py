@@ -3,7 +3,7 @@ command line use it alone."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import stamina
@@ -54,12 +54,25 @@ async def started(client: Any, timeout_s: float | None = START_TIMEOUT_S) -> Asy
         async for attempt in stamina.retry_context(on=Transient, attempts=None, timeout=timeout_s):
             with attempt:
                 try:
-                    await client.start()
+                    await start(client)
                 except (KafkaConnectionError, OSError) as error:
                     raise Transient(f"broker: {error}") from error
         yield client
     finally:
         await stop(client)
+
+
+async def start(client: Any) -> None:
+    """Whoever is cancelled meanwhile ends when the start has: given up half way, aiokafka leaves the connection open that it began with, and
+    no `stop` knows of it."""
+    starting = asyncio.ensure_future(client.start())
+    try:
+        await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        with suppress(KafkaError, OSError):
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await starting
+        raise
 
 
 async def stop(client: Any) -> None:
@@ -171,7 +184,7 @@ class Ends:
                 if self._client is None:
                     client = make_reader(self._kafka)
                     try:
-                        await client.start()
+                        await start(client)
                     except BaseException:
                         await stop(client)
                         raise

@@ -20,7 +20,7 @@ from shared.database.engine import COMMAND_TIMEOUT_S, CONNECT_TIMEOUT_S
 from shared.database.prune import prune
 from shared.database.unit_of_work import NOTIFY_CHANNEL, SHARDS, lock_number
 from shared.errors import Transient
-from shared.kafka import make_producer, partition_of, stop
+from shared.kafka import make_producer, partition_of, start, stop
 from shared.observability import metrics
 from shared.schemas.topics import TOPICS
 from shared.settings import KafkaSettings
@@ -116,7 +116,7 @@ class Relay:
     async def _producer(self) -> AsyncIterator[AIOKafkaProducer]:
         producer = make_producer(self._kafka)
         try:
-            await producer.start()
+            await start(producer)
             yield producer
         except KafkaError as error:
             # Also what the client calls fatal (a sequence out of order after a broker's crash): a new producer begins anew.

@@ -1,12 +1,16 @@
 """Topics are made by an explicit step from one list, which checks what is there already."""
 
 import asyncio
+from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.protocol.metadata import MetadataRequest
 
-from shared.kafka import TopicsDiffer, create_topics, partition_of, started
+from shared.kafka import Ends, TopicsDiffer, create_topics, partition_of, started
 from shared.messaging.consumer import Stalled
 from shared.schemas import topics
 from shared.settings import KafkaSettings
@@ -72,3 +76,27 @@ async def test_the_watchdog_ends_a_consumer_that_has_messages_and_does_nothing(r
     async with rig.running(rig.consumer(stall_s=1.0)) as (task,):
         with pytest.raises(Stalled, match="1 messages wait"):
             await asyncio.wait_for(asyncio.shield(task), 60)
+
+
+async def test_whoever_is_cancelled_while_a_client_starts_leaves_no_connection_open(
+    kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connections: list[AIOKafkaConnection] = []
+    asked, go, send = asyncio.Event(), asyncio.Event(), AIOKafkaConnection.send
+
+    async def held(connection: AIOKafkaConnection, request: Any, **options: Any) -> Any:
+        connections.append(connection)
+        if isinstance(request, MetadataRequest):
+            asked.set()
+            await go.wait()
+        return await send(connection, request, **options)
+
+    monkeypatch.setattr(AIOKafkaConnection, "send", held)
+    ends = Ends(kafka_settings)
+    question = asyncio.create_task(ends.of([TopicPartition("some", 0)]))
+    await asked.wait()
+    question.cancel()
+    asyncio.get_running_loop().call_soon(go.set)
+    with pytest.raises(asyncio.CancelledError):
+        await question
+    assert [connection for connection in connections if connection.connected()] == []
