@@ -63,8 +63,8 @@ async def started(client: Any, timeout_s: float | None = START_TIMEOUT_S) -> Asy
 
 
 async def start(client: Any) -> None:
-    """Whoever is cancelled meanwhile ends when the start has: given up half way, aiokafka leaves the connection open that it began with, and
-    no `stop` knows of it."""
+    """Whoever is cancelled meanwhile ends when the start has: given up half way, aiokafka leaves open the connection that it began with,
+    and no `stop` knows of it."""
     starting = asyncio.ensure_future(client.start())
     try:
         await asyncio.shield(starting)
