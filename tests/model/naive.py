@@ -667,6 +667,11 @@ class Naive:
             wrong = "unknown_user"
         elif any(self.seat(taker, m) and m in held for m in c["to"]["modules"]):
             wrong = "module_already_held"
+        elif any(
+            self.is_base(m) and m in c["to"]["modules"] and m not in c["to"]["reactivate"] and m not in held
+            for m in self.people.get(taker, {"revoked": {}})["revoked"]
+        ):
+            wrong = "revoked"
         if wrong:
             self.answer("replacement_refused", wrong, user=taker)
             for user, revision in ((giver, c["from_revision"]), (taker, c["to_revision"])):

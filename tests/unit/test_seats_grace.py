@@ -195,6 +195,19 @@ def test_T6_out_of_a_base_module_a_person_gives_up_all_other_seats() -> None:
     assert world.seats("plan") == {"dan": "active"}
 
 
+def test_T6_A17_who_is_out_of_a_base_module_takes_nothing_over() -> None:
+    world = full()
+    world.need("cid", "time", "docs")
+    world.need("dan", "docs")
+    world.wait(days=40)
+    assert world.replace("dan", "cid", "time", "docs") == ["replacement_refused cid (revoked)"]
+    assert world.seats("docs") == {"dan": "active"}
+    assert world.replace("dan", "cid", "time", "docs", reactivate=("time",))[0] == "seats_moved cid: time=flagged/over_limit docs=active"
+    world.wait(days=40)
+    assert world.seats("docs") == {}
+    assert world.replace("ben", "cid", "time") == ["seats_moved cid: time=active"]  # the seat of that module itself
+
+
 def test_T6_out_of_another_module_only_that_is_withdrawn() -> None:
     world = World()
     world.pool("time", 3, base=True)

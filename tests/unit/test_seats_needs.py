@@ -370,6 +370,19 @@ def test_A17_replacing_a_user_changes_no_pool_and_moves_states_and_deadlines() -
     assert world.event("seats_moved")["from_prev"] == {"partition": 0, "offset": 7}
 
 
+def test_A17_the_chain_of_who_is_replaced_goes_on_behind_what_the_same_command_settled() -> None:
+    world = company(time=3, docs=1)
+    world.policy("docs", over_limit="flag")
+    world.need("ada", "docs")
+    world.need("ben", "time", "docs")
+    before, world.now = world.offset, world.now + timedelta(days=7)
+    assert world.replace("ben", "eve", "time") == ["seat_revoked ben docs (grace_expired)", "seats_moved eve: time=active"]
+    assert [world.event(name)[prev]["offset"] for name, prev in (("seat_revoked", "prev"), ("seats_moved", "from_prev"))] == [
+        before,
+        before,
+    ]
+
+
 def test_A17_what_the_successor_needs_besides_is_asked_for_and_the_rest_released() -> None:
     world = company(time=1, docs=1, plan=1)
     world.need("ada", "time", "docs")

@@ -28,6 +28,12 @@ Where rules.md and design.md leave a choice, it was made so:
 - With `partial`, when a base module waits, the others that would be granted wait too, and are served after it, each by itself.
 - `terminate_reduces_pool` acts on the reason `left`; its `reduce_at` is period_end unless said otherwise.
 - `expected`: the period always counts, of the pools those that are named. An order is applied once, also under another command id.
+- A flag without a deadline goes on without one until a licence clears it, whoever administers by then.
+- A remembered flag counts where the pool would flag; where it waits, expands or rejects, that decides.
+- Who takes over sits as the giver sat, whatever is remembered of the taker in that module; a need without hold takes up a hold that moved.
+  Refused, `revoked`, to who stays out of a base module: nothing new would be granted to them either.
+- A pool that closes takes its seats without anybody giving them up: no flag is remembered. A revocation before it is, also when the pool is
+  opened again.
 - A refused replacement uses up both revisions, so that a repeated command cannot succeed later. A rejected command uses up its number.
 - The thirtieth day after a flag still counts as within 30 days. A revocation is dated by its settlement, not by its deadline.
 - A purchase that restores takes base modules first; nobody is restored to an add-on who is still out of a base module.

@@ -348,7 +348,7 @@ def replace_user(work: Work, payload: ReplaceUser) -> None:
             return ignore(work, Reason.DUPLICATE, user, row.revision)
         if row is not None and revision <= row.revision:
             return ignore(work, Reason.STALE, user, row.revision)
-    refusal = _no_replacement(payload, giver, taker)
+    refusal = _no_replacement(work, payload, giver, taker)
     if refusal is not None or giver is None:
         return _refuse_replacement(work, payload, refusal or Reason.UNKNOWN_USER)
     moved = sorted(module for module in giver.seats if module in payload.to.modules)
@@ -369,7 +369,7 @@ def replace_user(work: Work, payload: ReplaceUser) -> None:
     for shown in fields["modules"]:
         if shown["module"] in moved:
             shown["order"] = decided.row.seats[shown["module"]].seq
-    body = work.answer(
+    work.answer(
         "seats_moved",
         Reason.REPLACED,
         dict.fromkeys([*decided.touched(released), *moved, *left]),
@@ -382,9 +382,9 @@ def replace_user(work: Work, payload: ReplaceUser) -> None:
         released=released,
         from_released=left,
         asked=payload.reason,
+        from_prev=_from_prev(work, payload.from_user),
         **fields,
     )
-    body["from_prev"] = {"partition": work.partition, "offset": giver.offset}
     decided.consequences()
     return None
 
@@ -398,17 +398,26 @@ def _refuse_replacement(work: Work, payload: ReplaceUser, reason: Reason) -> Non
         "revision": payload.to_revision,
         "asked": payload.reason,
     }
-    giver = tenant.users.get(payload.from_user)
-    body = work.answer("replacement_refused", reason, (), payload.to_user, **fields)
-    if giver is not None:
-        body["from_prev"] = {"partition": work.partition, "offset": giver.offset}
+    work.answer("replacement_refused", reason, (), payload.to_user, from_prev=_from_prev(work, payload.from_user), **fields)
     for user, revision in ((payload.from_user, payload.from_revision), (payload.to_user, payload.to_revision)):
         tenant.put_user(user, revised(tenant.users.get(user), revision, work.command, work.offset, work.at))
 
 
-def _no_replacement(payload: ReplaceUser, giver: UserRow | None, taker: UserRow | None) -> Reason | None:
+def _from_prev(work: Work, giver: str) -> dict[str, int] | None:
+    """The giver's previous decision: of a command before this one, also if this one settled something of theirs first."""
+    before = work.tenant.before(giver)
+    return None if before is None else {"partition": work.partition, "offset": before.offset}
+
+
+def _no_replacement(work: Work, payload: ReplaceUser, giver: UserRow | None, taker: UserRow | None) -> Reason | None:
+    """T6: who is out of a base module, and stays so, takes nothing over."""
     if giver is None or not giver.seats or payload.from_user == payload.to_user:
         return Reason.UNKNOWN_USER
     if taker is not None and any(module in taker.seats and module in giver.seats for module in payload.to.modules):
         return Reason.MODULE_ALREADY_HELD
+    for entry in taker.revoked if taker is not None else ():
+        module, pool = entry.module, work.tenant.pools.get(entry.module)
+        named = module in payload.to.modules and module not in payload.to.reactivate
+        if named and module not in giver.seats and pool is not None and pool.row.base:
+            return Reason.REVOKED
     return None
