@@ -1,10 +1,13 @@
 """What every command writes with, and how it fails: one line that says what is wrong and one that says what to do, no traceback."""
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 from typing import Any, NoReturn, TypeVar
 
 import httpx
+import stamina.instrumentation
+import structlog
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -32,8 +35,15 @@ def fail(message: str, hint: str = "") -> NoReturn:
     raise typer.Exit(1)
 
 
+def quiet() -> None:
+    """What this command has to say it writes itself; the libraries it shares with the services are heard only when something is wrong."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    stamina.instrumentation.set_on_retry_hooks([])
+
+
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Runs a command's coroutine; what went wrong in an expected way becomes a line, everything else stays a traceback (a bug)."""
+    quiet()
     try:
         return asyncio.run(work)
     except CliError as error:

@@ -1,34 +1,21 @@
 """`seatpool dlq …`: messages that a service could not read or that broke a rule, parked with the reason."""
 
 import asyncio
-from typing import Annotated, Any
+from typing import Any
 
 import httpx
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cli.console import CliError, err, out, run
+from cli.console import CliError, err, fail, out, run
+from cli.names import PARKING
 from cli.rest import Rest, addresses
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Parked messages: list them, run them again.")
-# seats parks nothing: it answers every command, and the notifier lists those that it rejected.
-PARKING = ("users", "invoicing", "notifier")
 
-
-@app.command("list")
-def list_parked(
-    tenant: Annotated[str | None, typer.Option(help="Only this tenant's.")] = None,
-    status: Annotated[str, typer.Option(help="parked; done: run again with success; all.")] = "parked",
-    service: Annotated[str | None, typer.Option(help=f"Ask one service only: {', '.join(PARKING)}.")] = None,
-) -> None:
-    """List what is parked, in every service, with the reason; and the commands that seats rejected.
-
-    ```
-    seatpool dlq list
-    seatpool dlq list --tenant acme --service users
-    ```
-    """
+def list_parked(tenant: str | None, status: str, service: str | None) -> None:
+    if service is not None and service not in PARKING:
+        fail(f"{service} parks no messages", f"{', '.join(PARKING)} do; notifier lists the commands that seats rejected.")
     answers = run(_ask((service,) if service else PARKING, tenant, status))
     rows = [(name, row) for name, found in answers.items() if isinstance(found, list) for row in found]
     failures = {name: found for name, found in answers.items() if isinstance(found, CliError)}
@@ -71,19 +58,8 @@ async def _ask(services: tuple[str, ...], tenant: str | None, status: str) -> di
         return dict(zip(services, await asyncio.gather(*map(ask, services)), strict=True))
 
 
-@app.command()
-def retry(
-    id: Annotated[str, typer.Argument(help="As `seatpool dlq list` shows it: users:17.")],  # noqa: A002 - the name on the command line
-) -> None:
-    """Run a parked message's handler on the stored bytes once more. Nothing is published again.
-
-    Where a service parks the rest of a tenant behind a message (invoicing, the action log), those follow in order.
-
-    ```
-    seatpool dlq retry users:17
-    ```
-    """
-    service, _, number = id.partition(":")
+def retry(id_: str) -> None:
+    service, _, number = id_.partition(":")
     answer = run(_retry(service, number))
     if answer["done"]:
         out.print(f"[green]done[/]: {', '.join(f'{service}:{each}' for each in answer['done'])}")

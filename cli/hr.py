@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.markup import escape
@@ -19,8 +19,6 @@ from shared.schemas.registry import type_of
 
 CHUNK_EVENTS = 250  # about 70 KB, well under the 1 MB that a request may have
 BAD_ROWS_SHOWN = 200
-
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="HR data in.")
 
 
 @dataclass
@@ -81,35 +79,14 @@ def progress_bar() -> Progress:
     return Progress(TextColumn("{task.description:>10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=out)
 
 
-@app.command("import")
-def import_folder(
-    folder: Annotated[Path, typer.Argument(help="Holds employees.csv, departments.csv and department_history.csv.")],
-    tenant: Annotated[str, typer.Option(help="The company that the people belong to.")],
-    source: Annotated[str, typer.Option(help="The HR system's name, as on the allow-list of sources.")],
-    on: Annotated[
-        datetime | None,
-        typer.Option(
-            formats=["%Y-%m-%d"], help="Hire everybody who is employed on this day, with effect from it, instead of the whole history."
-        ),
-    ] = None,
-) -> None:
-    """Send people, moves and leaves from CSV files.
-
-    Good rows go in; bad ones are listed with file, line and reason, and the exit code is 1. Sending the same files again changes nothing;
-    a corrected row does.
-
-    ```
-    seatpool hr import examples/alpenrose --tenant acme --source hr/acme
-    seatpool hr import examples/alpenrose --tenant acme --source hr/acme --on 2026-03-02
-    ```
-    """
+def import_folder(folder: Path, tenant: str, source: str, on: date | None) -> None:
     try:
         company = read_company(folder)
     except FolderUnusable as error:
         fail(str(error))
     facts = history(company)
     if on is not None:
-        facts = [*hired_on(company, on.date()), *changes_after(company, on.date())]
+        facts = [*hired_on(company, on), *changes_after(company, on)]
     sent = run(_import(company, tenant, source, facts))
     out.print(f"[green]{sent.accepted}[/] of {len(facts)} events taken in, about {len(company.people)} people ({tenant}, from {source})")
     bad = [*company.bad_rows, *sent.rejected]

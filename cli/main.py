@@ -1,13 +1,18 @@
-"""`seatpool`: the operator's and developer's command. It speaks REST and the shared contracts only, and imports no service."""
+"""`seatpool`: the operator's and developer's command. It speaks REST and the shared contracts only, and imports no service.
 
-import logging
+This page is the list of commands. Each imports its work when it is run: all of it together takes half a second, which `--help` and a
+shell that completes a word would wait for.
+"""
 
-import stamina.instrumentation
-import structlog
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-from cli import dlq, hr, replay, settings_page, stack, token, topics, users
-from cli.demo import command as demo
+from cli.names import ALL_RIGHTS, DEMO_KEPT_IN, PARKING, SERVICES
+
+ANY_ARGUMENTS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 app = typer.Typer(
     name="seatpool",
@@ -22,22 +27,261 @@ Every command finds a running local stack by itself; another deployment is named
 )
 
 
-@app.callback()
-def quiet() -> None:
-    # What this command has to say it writes itself; the libraries it shares with the services are to be heard only when something is wrong.
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    stamina.instrumentation.set_on_retry_hooks([])
+def _group(name: str, about: str) -> typer.Typer:
+    group = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help=about)
+    app.add_typer(group, name=name)
+    return group
 
 
-stack.add_to(app)
-token.add_to(app)
-demo.add_to(app)
-replay.add_to(app)
-settings_page.add_to(app)
-app.add_typer(hr.app, name="hr")
-app.add_typer(users.app, name="users")
-app.add_typer(dlq.app, name="dlq")
-app.add_typer(topics.app, name="topics")
+@app.command()
+def run() -> None:
+    """Start the local stack and keep it up until Ctrl-C: a real broker, PostgreSQL, a mailbox, the four services.
+
+    What runs elsewhere already is taken from there: `SEATPOOL_KAFKA_BOOTSTRAP`, `SEATPOOL_DATABASE_URL`, `SEATPOOL_SMTP_URL`.
+    Data lies in `.seatpool/` and is there again after the next start; `make clean` removes it.
+
+    ```
+    seatpool run
+    BACKEND=docker seatpool run
+    ```
+    """
+    from cli.console import quiet
+    from deploy.local.__main__ import main
+
+    quiet()
+    raise typer.Exit(main())
+
+
+@app.command()
+def status() -> None:
+    """Show what runs: parts, addresses, health.
+
+    ```
+    seatpool status
+    ```
+    """
+    from cli.stack import status
+
+    status()
+
+
+@app.command()
+def address(part: Annotated[str, typer.Argument(help=f"{', '.join(SERVICES)} or mailbox.")]) -> None:
+    """Print where a part of the running stack is, for scripts.
+
+    ```
+    curl -H "Authorization: Bearer $(seatpool token)" "$(seatpool address users)/v1/tenants"
+    ```
+    """
+    from cli.stack import address
+
+    address(part)
+
+
+@app.command()
+def token(
+    tenant: Annotated[str | None, typer.Option(help="Valid for this tenant only; default: for all of them.")] = None,
+    rights: Annotated[str, typer.Option(help="Separated by spaces.")] = ALL_RIGHTS,
+    ttl: Annotated[int, typer.Option(min=1, help="Seconds that it is valid.")] = 900,
+) -> None:
+    """Print an access token.
+
+    ```
+    curl -H "Authorization: Bearer $(seatpool token)" "$(seatpool address users)/v1/tenants"
+    seatpool token --tenant acme --rights "account:read users:read" --ttl 60
+    ```
+    """
+    from cli.token import token
+
+    token(tenant, rights, ttl)
+
+
+@app.command()
+def demo(
+    hr: Annotated[Path | None, typer.Option(help="Folder with the CSV files; default: the project's own sample.")] = None,
+    plan: Annotated[Path | None, typer.Option(help="TOML file with tenant, modules, profiles, dates, purchases.")] = None,
+    keep: Annotated[Path, typer.Option(help="Where invoices, action log, mails and the story are left.")] = DEMO_KEPT_IN,
+) -> None:
+    """Play a company's first weeks on a real broker and a real database, in about a minute.
+
+    Without a plan everybody in the folder gets one module, with licences for 95 % of the people. The exit code is 0 only when users,
+    seats, invoicing, notifier and a replay of the command log agree on the figures, and they are those that the plan expects.
+
+    ```
+    seatpool demo
+    seatpool demo --hr my-company --plan my-company.toml
+    ```
+    """
+    from cli.demo.command import demo
+
+    demo(hr, plan, keep)
+
+
+@app.command(context_settings=ANY_ARGUMENTS)
+def replay(context: typer.Context) -> None:
+    """Rebuild a tenant's seats from the topics alone, up to any position or time, and print or compare them.
+
+    ```
+    seatpool replay --tenant acme
+    seatpool replay --help
+    ```
+    """
+    _seats_tool("replay", context)
+
+
+@app.command(context_settings=ANY_ARGUMENTS)
+def verify(context: typer.Context) -> None:
+    """Replay every tenant from the topics alone and compare with the live table: exit code 0 when nothing differs.
+
+    ```
+    seatpool verify
+    seatpool verify --help
+    ```
+    """
+    _seats_tool("verify", context)
+
+
+@app.command("activate-rules", context_settings=ANY_ARGUMENTS)
+def activate_rules(context: typer.Context) -> None:
+    """Have seats decide by another version of the rules from now on. First all workers run a release that knows it.
+
+    ```
+    seatpool activate-rules 2
+    ```
+    """
+    _seats_tool("activate-rules", context)
+
+
+def _seats_tool(name: str, context: typer.Context) -> None:
+    from cli.replay import seats_tool
+
+    raise typer.Exit(seats_tool(name, context.args))
+
+
+@app.command()
+def settings(
+    service: Annotated[str | None, typer.Argument(help="users, seats, invoicing or notifier; default: all of them.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="As JSON, for tools.")] = False,
+) -> None:
+    """Document every setting: its environment variable, type, default, and what it is for.
+
+    ```
+    seatpool settings
+    seatpool settings invoicing
+    ```
+    """
+    from cli.settings_page import settings
+
+    settings(service, json)
+
+
+hr = _group("hr", "HR data in.")
+
+
+@hr.command("import")
+def import_folder(
+    folder: Annotated[Path, typer.Argument(help="Holds employees.csv, departments.csv and department_history.csv.")],
+    tenant: Annotated[str, typer.Option(help="The company that the people belong to.")],
+    source: Annotated[str, typer.Option(help="The HR system's name, as on the allow-list of sources.")],
+    on: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"], help="Hire everybody who is employed on this day, with effect from it, instead of the whole history."
+        ),
+    ] = None,
+) -> None:
+    """Send people, moves and leaves from CSV files.
+
+    Good rows go in; bad ones are listed with file, line and reason, and the exit code is 1. Sending the same files again changes nothing;
+    a corrected row does.
+
+    ```
+    seatpool hr import examples/alpenrose --tenant acme --source hr/acme
+    seatpool hr import examples/alpenrose --tenant acme --source hr/acme --on 2026-03-02
+    ```
+    """
+    from cli.hr import import_folder
+
+    import_folder(folder, tenant, source, on.date() if on else None)
+
+
+users = _group("users", "Asks of the users service.")
+
+
+@users.command()
+def republish(tenant: Annotated[str | None, typer.Option(help="Only this tenant; default: all.")] = None) -> None:
+    """Publish tenants and people again, for a reader that was rebuilt.
+
+    ```
+    seatpool users republish --tenant acme
+    ```
+    """
+    from cli.users import republish
+
+    republish(tenant)
+
+
+dlq = _group("dlq", "Parked messages: list them, run them again.")
+
+
+@dlq.command("list")
+def list_parked(
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant's.")] = None,
+    status: Annotated[str, typer.Option(help="parked; done: run again with success; all.")] = "parked",
+    service: Annotated[str | None, typer.Option(help=f"Ask one service only: {', '.join(PARKING)}.")] = None,
+) -> None:
+    """List what is parked, in every service, with the reason; and the commands that seats rejected.
+
+    ```
+    seatpool dlq list
+    seatpool dlq list --tenant acme --service users
+    ```
+    """
+    from cli.dlq import list_parked
+
+    list_parked(tenant, status, service)
+
+
+@dlq.command()
+def retry(
+    id: Annotated[str, typer.Argument(help="As `seatpool dlq list` shows it: users:17.")],  # noqa: A002 - the name on the command line
+) -> None:
+    """Run a parked message's handler on the stored bytes once more. Nothing is published again.
+
+    Where a service parks the rest of a tenant behind a message (invoicing, the action log), those follow in order.
+
+    ```
+    seatpool dlq retry users:17
+    ```
+    """
+    from cli.dlq import retry
+
+    retry(id)
+
+
+topics = _group("topics", "The topics on the broker.")
+
+
+@topics.command()
+def create() -> None:
+    """Make what is missing, check what is there. Nothing is ever made by anybody's auto-creation.
+
+    ```
+    SEATPOOL_KAFKA_BOOTSTRAP=kafka-1:9092 SEATPOOL_KAFKA_REPLICATION=3 seatpool topics create
+    ```
+    """
+    from cli.topics import create
+
+    create()
+
+
+@topics.command("list")
+def list_topics() -> None:
+    """What each topic is for and how it is made."""
+    from cli.topics import list_topics
+
+    list_topics()
+
 
 if __name__ == "__main__":
     app()

@@ -13,9 +13,9 @@ import orjson
 import stamina
 
 from cli.console import CliError, fail
+from cli.names import SERVICES
 from shared.settings import KafkaSettings
 
-SERVICES = ("users", "seats", "invoicing", "notifier")
 TIMEOUT_SECONDS = 30.0  # a handler waits 10 s at most (`?after=`, `Prefer: wait`), so a longer silence is a fault
 ATTEMPTS_MAX = 9
 PAGE_ITEMS = 200

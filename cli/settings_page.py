@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from typing import Annotated, Any
+from typing import Any
 
 import orjson
 import typer
@@ -11,24 +11,14 @@ from rich.markup import escape
 from rich.padding import Padding
 
 from cli.console import CliError, out, run
-from cli.rest import SERVICES
+from cli.names import SERVICES
 
 # Asked in a process of its own each, because this command imports no service.
 SETTINGS = {service: f"services.{service}.settings:Settings" for service in SERVICES}
 SHARED = "every service"
 
 
-def settings(
-    service: Annotated[str | None, typer.Argument(help="users, seats, invoicing or notifier; default: all of them.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="As JSON, for tools.")] = False,
-) -> None:
-    """Document every setting: its environment variable, type, default, and what it is for.
-
-    ```
-    seatpool settings
-    seatpool settings invoicing
-    ```
-    """
+def settings(service: str | None, json: bool) -> None:
     wanted = run(_ask((service,) if service else SERVICES))
     if json:
         typer.echo(orjson.dumps(wanted, option=orjson.OPT_INDENT_2).decode())
@@ -66,7 +56,3 @@ async def _describe(service: str) -> list[dict[str, Any]]:
         raise CliError(f"the settings of {service} cannot be read: {last[0]}", "Is that service's part of the distribution installed?")
     rows: list[dict[str, Any]] = orjson.loads(output)
     return rows
-
-
-def add_to(app: typer.Typer) -> None:
-    app.command()(settings)

@@ -1,8 +1,8 @@
-"""`seatpool run` and `seatpool status`: the local stack in the foreground, and a look at the one that runs."""
+"""`seatpool status` and `seatpool address`: a look at the local stack that runs."""
 
 import asyncio
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import httpx
 import typer
@@ -10,34 +10,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.console import fail, out, run
-from cli.rest import SERVICES, addresses, read_stack, stack_file, takes_connections
+from cli.names import SERVICES
+from cli.rest import addresses, read_stack, stack_file, takes_connections
 
 HEALTH_SECONDS = 3.0
 
 
-def run_stack() -> None:
-    """Start the local stack and keep it up until Ctrl-C: a real broker, PostgreSQL, a mailbox, the four services.
-
-    What runs elsewhere already is taken from there: `SEATPOOL_KAFKA_BOOTSTRAP`, `SEATPOOL_DATABASE_URL`, `SEATPOOL_SMTP_URL`.
-    Data lies in `.seatpool/` and is there again after the next start; `make clean` removes it.
-
-    ```
-    seatpool run
-    BACKEND=docker seatpool run
-    ```
-    """
-    from deploy.local.__main__ import main
-
-    raise typer.Exit(main())
-
-
-def address(part: Annotated[str, typer.Argument(help=f"{', '.join(SERVICES)} or mailbox.")]) -> None:
-    """Print where a part of the running stack is, for scripts.
-
-    ```
-    curl -H "Authorization: Bearer $(seatpool token)" "$(seatpool address users)/v1/tenants"
-    ```
-    """
+def address(part: str) -> None:
     where = addresses()
     known = {**where.urls, "mailbox": str(where.parts.get("mailbox_url", ""))}
     if not known.get(part):
@@ -57,12 +36,6 @@ class Part:
 
 
 def status() -> None:
-    """Show what runs: parts, addresses, health.
-
-    ```
-    seatpool status
-    ```
-    """
     stack = read_stack()
     if not stack:
         fail(f"no stack runs here ({stack_file()} is not there)", "`seatpool run` starts one; `make run` does the same.")
@@ -104,9 +77,3 @@ async def _rest(http: httpx.AsyncClient, name: str, url: str) -> Part:
 async def _port(name: str, address: str) -> Part:
     well = await takes_connections(address)
     return Part(name, address, "takes connections" if well else "does not answer", well=well)
-
-
-def add_to(app: typer.Typer) -> None:
-    app.command("run")(run_stack)
-    app.command()(status)
-    app.command()(address)

@@ -1,6 +1,5 @@
 """`seatpool topics …`: the explicit step that makes every topic, and a look at what is there."""
 
-import typer
 from aiokafka.errors import KafkaError
 from rich.table import Table
 
@@ -11,17 +10,8 @@ from shared.kafka import create_topics
 from shared.schemas.topics import TOPICS, Topic
 from shared.settings import KafkaSettings
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="The topics on the broker.")
 
-
-@app.command()
 def create() -> None:
-    """Make what is missing, check what is there. Nothing is ever made by anybody's auto-creation.
-
-    ```
-    SEATPOOL_KAFKA_BOOTSTRAP=kafka-1:9092 SEATPOOL_KAFKA_REPLICATION=3 seatpool topics create
-    ```
-    """
     kafka = kafka_settings()
     made = run(_create(kafka))
     for topic in TOPICS:
@@ -38,9 +28,7 @@ async def _create(kafka: KafkaSettings) -> list[str]:
         raise CliError(f"the broker at {kafka.kafka_bootstrap} says: {said}", "SEATPOOL_KAFKA_BOOTSTRAP names the broker.") from error
 
 
-@app.command("list")
 def list_topics() -> None:
-    """What each topic is for and how it is made."""
     kafka = kafka_settings()
     table = Table()
     for column in ("topic", "written by", "partitions", "kept", "time"):

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import httpx
 import typer
@@ -23,8 +23,9 @@ from cli.demo.stage import Stage
 from cli.demo.story import TOKEN_SECONDS, play
 from cli.hr import show_bad_rows
 from cli.hr_files import Company, FolderUnusable, read_company
+from cli.names import ALL_RIGHTS
 from cli.rest import Addresses, Rest, kafka_environment
-from cli.token import ALL_RIGHTS, fetch_token
+from cli.token import fetch_token
 from shared.clock import SystemClock
 from shared.ids import new_id
 
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SAMPLE, SAMPLE_PLAN = EXAMPLES / "alpenrose", EXAMPLES / "alpenrose.toml"
-KEPT_IN = Path(".seatpool/demo")
 TAIL_LINES = 15
 LINE_MAX = 600
 # A day of the story is over when its mails are out: they are gathered as ever, but nobody waits 2 s for a late one.
@@ -43,21 +43,7 @@ LOUD = ('"level":"error"', '"level":"critical"', "FATAL", " ERROR ")  # of the s
 EXTERNAL = ("SEATPOOL_KAFKA_BOOTSTRAP", "SEATPOOL_DATABASE_URL")
 
 
-def demo(
-    hr: Annotated[Path | None, typer.Option(help="Folder with the CSV files; default: the project's own sample.")] = None,
-    plan: Annotated[Path | None, typer.Option(help="TOML file with tenant, modules, profiles, dates, purchases.")] = None,
-    keep: Annotated[Path, typer.Option(help="Where invoices, action log, mails and the story are left.")] = KEPT_IN,
-) -> None:
-    """Play a company's first weeks on a real broker and a real database, in about a minute.
-
-    Without a plan everybody in the folder gets one module, with licences for 95 % of the people. The exit code is 0 only when users,
-    seats, invoicing, notifier and a replay of the command log agree on the figures, and they are those that the plan expects.
-
-    ```
-    seatpool demo
-    seatpool demo --hr my-company --plan my-company.toml
-    ```
-    """
+def demo(hr: Path | None, plan: Path | None, keep: Path) -> None:
     try:
         company = read_company(hr or SAMPLE)
     except FolderUnusable as error:
@@ -186,7 +172,3 @@ def _last_words(stack: "LocalStack", keep: Path) -> str:
         loud = [line for line in path.read_text(errors="replace").splitlines() if any(word in line for word in LOUD)]
         lines += [f"{path.stem}: {line[:LINE_MAX]}" for line in loud[-3:]]
     return "\n          ".join([f"All logs are in {keep / 'logs'}. The services' last errors:", *lines[-TAIL_LINES:]])
-
-
-def add_to(app: typer.Typer) -> None:
-    app.command()(demo)

@@ -6,7 +6,7 @@ from typing import Any
 
 from cli.demo.plan import Figures, Plan, money_words
 from cli.demo.stage import Snapshot, Stage
-from cli.rest import SERVICES
+from cli.names import SERVICES
 
 # Which services count what. The first one's figure is printed.
 COUNTED_BY = {

@@ -8,7 +8,8 @@ import httpx
 import orjson
 
 from cli.demo.stage import Snapshot, Stage
-from cli.rest import SERVICES, TIMEOUT_SECONDS
+from cli.names import SERVICES
+from cli.rest import TIMEOUT_SECONDS
 
 
 async def save(stage: Stage, snapshots: Sequence[Snapshot], mailbox: str, folder: Path) -> dict[str, str]:

@@ -8,7 +8,8 @@ from datetime import UTC, date, datetime
 from typing import Any, Protocol
 
 from cli.console import CliError
-from cli.rest import SERVICES, Rest
+from cli.names import SERVICES
+from cli.rest import Rest
 from shared.clock import SystemClock
 from shared.ids import new_id
 from shared.schemas.base import format_instant

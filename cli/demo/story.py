@@ -12,8 +12,9 @@ from cli.demo.plan import Plan, money_words
 from cli.demo.stage import Audience, Snapshot, Stage
 from cli.hr import send
 from cli.hr_files import Company, changes_after, hired_on
+from cli.names import ALL_RIGHTS
 from cli.rest import Addresses, Rest
-from cli.token import ALL_RIGHTS, fetch_token
+from cli.token import fetch_token
 from shared.ids import new_id
 from shared.schemas.base import format_instant
 from shared.schemas.hr_v1 import HrFact, PersonChanged, PersonHired, PersonLeft

@@ -10,7 +10,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from cli.rest import SERVICES
+from cli.names import SERVICES
 from tests.support.stack import RunningStack
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]

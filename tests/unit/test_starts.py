@@ -1,6 +1,8 @@
 """What the start of a process costs, as far as it can be told without a clock."""
 
 import gc
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,3 +35,14 @@ def test_the_collector_rests_while_a_process_imports_also_when_that_fails() -> N
         assert gc.get_freeze_count() > frozen
     finally:
         gc.unfreeze()
+
+
+def packages(imported: str) -> set[str]:
+    """Top-level packages that are there after the import, the standard library's left out."""
+    code = f"import sys; had = {{*sys.modules}}; import {imported}; print(*{{n.partition('.')[0] for n in {{*sys.modules}} - had}})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(done.stdout.split()) - sys.stdlib_module_names
+
+
+def test_the_list_of_commands_loads_no_commands_work() -> None:
+    assert packages("cli.main") - packages("typer") == {"cli"}
