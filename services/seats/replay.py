@@ -170,6 +170,8 @@ class Replay:
         """A tenant's rows as they were at `until`: a position `<partition>-<offset>`, an instant of the tenant's time, or now."""
         partition = _partition_of(tenant, self._kafka.seats_partitions)
         last, instant = _until(until, partition)
+        if last is not None and not [record async for record in self._history.records(self._history.commands, partition, last, last + 1)]:
+            raise Unclear(f"{until}: no command has that position yet")
         evolution = Evolution()
         async for envelope, body, _ in self._decisions(partition, last):
             if envelope.tenant == tenant and (instant is None or envelope.time <= instant):
@@ -275,7 +277,7 @@ def _until(text: str | None, partition: int) -> tuple[int | None, datetime | Non
     if text is None:
         return None, None
     number, _, offset = text.partition("-")
-    if number.isdigit() and offset.isdigit() and len(number) < 4:
+    if number.isdecimal() and offset.isdecimal() and len(number) < 4:
         if int(number) != partition:
             raise Unclear(f"{text}: this tenant lies in partition {partition}")
         return int(offset), None
