@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from deploy.local.process import end_with_make
 from deploy.local.stack import SERVICES, LocalStack, Service
 from deploy.local.state import AlreadyRunning
 from deploy.local.supervisor import StartFailed
@@ -34,11 +35,12 @@ async def run(console: Console, folder: Path) -> None:
     stack = LocalStack(folder, services=chosen_services(), console=console)
 
     def asked_to_stop() -> None:
-        if stop.is_set():
+        again = stop.is_set()
+        stop.set()  # first: the terminal may be gone, and nothing can be printed
+        if again:
             stack.supervisor.kill_everything()
         else:
             console.print("Stopping, in reverse order (again: at once).", style="bold")
-        stop.set()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -73,6 +75,7 @@ def show(console: Console, stack: LocalStack, seconds: float) -> None:
 
 def main() -> int:
     """The exit code: 0 after a stop that was asked for, 1 when the stack could not start."""
+    end_with_make()
     console = Console()
     # What this process itself has to say goes through the labelled logs; what shared code logs in it would stand between them.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

@@ -1,16 +1,28 @@
 """One child process: in a session of its own, dies with its parent, its output goes line by line to one function."""
 
 import asyncio
+import ctypes
 import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+
+from deploy.local.launch import PR_SET_PDEATHSIG
 
 LAUNCH = Path(__file__).with_name("launch.py")
 CHUNK_BYTES = 65_536
 
 OnLine = Callable[[str], None]
+
+
+def end_with_make() -> None:
+    """Where `make` runs this process, its end asks this one to end (Linux): of a make that was killed nobody would be left to stop it. Any
+    other parent may go: who starts a stack in the background of a shell may close the shell."""
+    with suppress(OSError):  # /proc shows no parent: another system, or another container's
+        if Path(f"/proc/{os.getppid()}/comm").read_text().strip() in ("make", "gmake"):
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 class Child:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -66,6 +67,26 @@ async def test_kill_9_of_the_supervisor_leaves_nothing_behind(foreground: subpro
     foreground.kill()
     foreground.wait()
     await wait_until(lambda: all(gone(pid) for pid in [*pids.values(), *children]), seconds=20, what="every process ended")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells children of their parent's death on Linux only")
+async def test_kill_9_of_make_ends_the_stack_that_it_runs(tmp_path: Path) -> None:
+    (tmp_path / "Makefile").write_text(f"run:\n\t@{sys.executable} -m deploy.local\n")
+    env = os.environ | {"SEATPOOL_STATE_DIR": str(tmp_path / "state"), "SEATPOOL_LOCAL_SERVICES": ""}
+    make = subprocess.Popen(["make", "-f", str(tmp_path / "Makefile"), "run"], env=env, stdout=subprocess.DEVNULL)
+    try:
+        pids = await running(tmp_path / "state")
+        (supervisor,) = psutil.Process(make.pid).children()
+    finally:
+        make.kill()
+        make.wait()
+    try:
+        await wait_until(lambda: gone(supervisor.pid), seconds=30, what="the supervisor ended")
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            supervisor.kill()
+    assert all(gone(pid) for pid in pids.values())
+    assert not (tmp_path / "state" / "stack.json").exists(), "ended in order, not at once"
 
 
 async def test_one_signal_ends_everything_and_stack_json(foreground: subprocess.Popen[bytes], tmp_path: Path) -> None:
