@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
@@ -71,7 +72,12 @@ def run_activate(arguments: list[str]) -> None:
 
 
 def print_line(text: str) -> None:
-    sys.stdout.write(text + "\n")
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough (`| head`); what is left in the buffer would raise once more at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
 
 
 def canonical_lines(rows: Mapping[str, Row]) -> list[str]:

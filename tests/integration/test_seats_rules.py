@@ -1,5 +1,7 @@
 """The rules version changes in the middle of a log, on the real broker: the real core and engine, and a version 2 that is made up."""
 
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from typing import Any, NoReturn
 from unittest import mock
@@ -153,3 +155,14 @@ def test_the_tools_say_what_they_did_and_what_they_do_not_understand(
         run_replay(["--tenant", "a|b"])
     with pytest.raises(SystemExit, match="acme: nothing was decided"):
         run_verify(["--tenant", "acme"])
+
+
+def test_a_reader_that_has_seen_enough_is_left_alone() -> None:
+    """`seatpool replay ... | head`"""
+    lines = "from services.seats.tools import print_line\nfor _ in range(100_000): print_line('a row')"
+    with subprocess.Popen([sys.executable, "-c", lines], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == b"a row\n"
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait()) == (b"", 1)

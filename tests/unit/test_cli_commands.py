@@ -149,6 +149,13 @@ def test_parked_messages_of_every_service_are_listed(deployment: Deployment) -> 
     assert "body: no date" in listed.output
 
 
+def test_a_service_that_parks_nothing_is_told_from_those_that_do(deployment: Deployment) -> None:
+    result = seatpool("dlq", "list", "--service", "seats")
+    assert result.exit_code == 1
+    assert "seats parks no messages" in result.output
+    assert "users, invoicing, notifier do" in result.output
+
+
 def test_a_service_that_is_down_does_not_hide_what_the_others_have_parked(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     row = {"id": 17, "topic": "hr.events.v1", "partition": 2, "offset": 7, "reason": "body", "detail": "no date"}
     deployment.answers[("GET", "/v1/operator/parked")] = lambda _: (200, {"items": [row], "next": None})
