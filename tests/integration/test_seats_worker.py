@@ -72,6 +72,10 @@ async def test_a_clean_stop_hands_over_at_once(kafka_settings: KafkaSettings, ma
         worker.start()
         await answered(kafka_settings, await commands.assign("acme", "u1", "time"))
     assert worker.stop() == 0
+    entries = [orjson.loads(line) for line in worker.log.read_bytes().splitlines()]
+    chatter = [entry for entry in entries if entry["level"] == "info" and (entry["event"].startswith("[^") or "faust" in entry["logger"])]
+    assert chatter == [], "what Faust and mode say of their own parts"
+    assert len(worker.logged("owns")) >= 2, "what an operator looks for is there"
 
 
 async def test_poison_on_the_command_topic_is_answered_with_its_position_and_the_rest_goes_on(

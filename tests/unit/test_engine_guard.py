@@ -8,8 +8,10 @@ from faust.tables.recovery import Recovery
 from faust.transport import consumer
 from faust.transport.drivers import aiokafka as driver
 
-from services.seats.engine import guard
+from services.seats.engine import guard, lane
 from services.seats.engine.failstop import Exit
+from services.seats.engine.worker import make_app
+from services.seats.settings import Settings
 
 
 class Ended(Exception):
@@ -60,3 +62,9 @@ def test_a_leader_that_knows_all_topics_groups_them_as_faust_does() -> None:
 )
 def test_every_method_that_the_guard_replaces_is_its_own(owner: type, method: str) -> None:
     assert getattr(owner, method).__module__ == guard.__name__
+
+
+def test_faust_does_not_take_the_fast_lane_for_a_stalled_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It never sees an event there, and five minutes after the start it would say so of each partition with a command under way."""
+    monkeypatch.setattr(lane, "install", lambda: None)  # for good, and other tests in this process want Faust's own
+    assert make_app(Settings(), "http://127.0.0.1:8002").conf.stream_processing_timeout > 365 * 86_400

@@ -41,6 +41,7 @@ ROUNDS_AT_ONCE = 8  # handed over together; a rebalance, and reads of more than 
 TAKE_SECONDS = 0.01  # of the agent's lane: how long a batch is gathered
 TOPICS_POLL_SECONDS = 0.5
 TOPICS_POLLS_MAX = 60
+NEVER_SECONDS = 1e9
 _RAW: dict[str, Any] = {"key_type": bytes, "key_serializer": "raw", "value_type": bytes, "value_serializer": "raw"}
 
 
@@ -67,8 +68,10 @@ def make_app(settings: Settings, advertised_url: str) -> SeatsApp:
     guard.install()
     if settings.seats_lane is Lane.FAST:
         lane.install()
-    # Two debug records for each row of a recovery otherwise, whatever the level.
-    logging.getLogger("faust.tables.recovery").setLevel(logging.INFO)
+    # Each part of Faust says that it starts and stops, and its recovery two debug records a row; what matters of it the engine says itself.
+    # The app and its store are services of Faust as well, which it logs under their modules.
+    for name in ("faust", "mode", SeatsApp.__module__, SeatsStore.__module__):
+        logging.getLogger(name).setLevel(logging.WARNING)
     return SeatsApp(
         settings.group_name(APP),
         broker="kafka://" + settings.kafka_bootstrap.replace(",", ";kafka://"),
@@ -89,6 +92,9 @@ def make_app(settings: Settings, advertised_url: str) -> SeatsApp:
         consumer_max_fetch_size=4 * 1024 * 1024,
         consumer_metadata_max_age_ms=10_000,
         stream_wait_empty=True,
+        # Faust looks for progress in streams, which the fast lane goes past: after five minutes it would call each partition with a command
+        # under way stalled. The watchdog looks at decisions.
+        stream_processing_timeout=NEVER_SECONDS,
         # Faust makes the folder whatever the store; ours writes nothing there, and it does not belong where the worker was started.
         datadir=Path(tempfile.gettempdir()) / "seatpool-faust",
     )
@@ -249,11 +255,15 @@ class Worker:
         return table
 
     def _make_agent(self) -> None:
-        """In the fast lane it only subscribes the topic."""
+        """In the fast lane it only subscribes the topic: nothing comes to it."""
         engine, batch = self.engine, self.settings.seats_round
         commands = self.app.topic(self.names.commands, partitions=self.settings.seats_partitions, **_RAW)
+        fast = self.settings.seats_lane is Lane.FAST
 
         async def decide(stream: Any) -> None:
+            if fast:
+                async for _ in stream:
+                    raise AssertionError("a record came past the fast lane")
             async for taken in stream.noack_take(batch, within=TAKE_SECONDS):
                 await engine.on_records(_by_partition([event.message for event in taken]))
                 for event in taken:
