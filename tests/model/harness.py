@@ -207,6 +207,23 @@ class Harness:
         self._logged("restart_from_events")
         self.live, self.replica = self.replica, domain.load(self.through_json(self.store).items())
 
+    def ask(self, commands: list[domain.Command], later: int) -> None:
+        """What if says what would be decided, a forecast what ticks would settle, and neither changes anything."""
+        self._logged("ask", commands, later)
+        answers = domain.what_if(self.live, commands, self.clock)
+        seen = domain.forecast(self.live[TENANT], self.clock, later, offset=self.offset + 1)
+        assert dict(self.live[TENANT].rows()) == self.store
+        domain.check_all(self.live[TENANT])
+        twin = domain.load(self.through_json(self.store).items())
+        assert answers == [domain.decide(twin, command, self.clock).events for command in commands]
+        tenant = domain.load(self.through_json(self.store).items())[TENANT]
+        now, settled = tenant.now(self.clock), list[domain.Event]()
+        tenant.put_tenant(tenant.row._replace(test_clock=False))  # which ticks leave alone
+        while (due := tenant.due()) is not None and due <= later:
+            settled += domain.decide_tick(tenant, "forecast", 0, self.offset + 1, max(due, now), len(settled)).events
+        assert seen.events == settled
+        assert seen.pools == [domain.pool_state(tenant.pools[module]) for module in sorted(tenant.pools)]
+
     def _compare(self, decision: domain.Decision, expected: list[Event], crash_after: float | None) -> list[Event]:
         from_log = []  # as a reader gets them
         for n, event in enumerate(decision.events):
@@ -216,6 +233,7 @@ class Harness:
             from_log.append(domain.Event(event.type, orjson.loads(value), n))
             self.seen[("event", event.type.rpartition(".")[2])] += 1
             self.seen[("reason", event.body["reason"])] += 1
+            self._chained(event)
             for shown in event.body.get("modules", []):
                 self.seen[("reason", shown.get("reason") or "")] += 1
                 self.seen[("state", shown["state"])] += 1
@@ -235,6 +253,15 @@ class Harness:
             if crash_after is not None:
                 self._cut_off(before, decision, from_log, crash_after)
         return got
+
+    def _chained(self, event: domain.Event) -> None:
+        """`prev` is where the last command but this one touched the person."""
+        if event.type.rpartition(".")[2] == "command_ignored":
+            return
+        for user, prev in ((event.body.get("user"), "prev"), (event.body.get("from_user"), "from_prev")):
+            row = self.store.get(domain.user_key(TENANT, user)) if user else None
+            offset = row.offset if isinstance(row, domain.UserRow) else None
+            assert event.body.get(prev, {}).get("offset") == offset, f"{prev} of {user}: {event.body.get(prev)}, was at {offset}"
 
     @staticmethod
     def _write(store: Store, changed: domain.Changed) -> None:

@@ -145,6 +145,34 @@ def test_T6_a_reactivation_within_thirty_days_of_the_flag_does_not_renew_it_eith
     assert world.need("cid", "time", reactivate=("time",)) == expected
 
 
+def test_T6_a_remembered_flag_counts_where_the_pool_would_flag() -> None:
+    world = full()
+    world.need("cid", "time")
+    world.need("cid")
+    world.wait(days=8)
+    assert world.need("cid", "time") == ["seats_refused cid: time=refused/grace_used"]
+    world.policy("time", over_limit="wait")
+    assert world.need("cid", "time") == ["seats_queued cid: time=waiting/pool_full"]
+
+
+def test_T6_a_pool_opened_again_knows_of_revocations_but_not_of_flags_that_its_end_took() -> None:
+    world = full(grace="P1D")
+    world.need("dan", "time")
+    world.wait(days=1)
+    world.need("cid", "time")
+    world.need("hal", "docs", hold_until=START + timedelta(days=9))
+    world.close("time")
+    world.close("docs")
+    world.pool("time", 1, grace="P1D")
+    world.pool("docs", 1)
+    assert world.wait(days=20) == []  # no deadline of a seat that is gone
+    world.need("ada", "time")
+    assert world.need("cid", "time") == ["seats_assigned cid: time=flagged/over_limit"]
+    assert world.deadline("cid", "time") == timedelta(days=1)
+    assert world.need("dan", "time") == ["seats_assigned dan: time=revoked/revoked"]
+    assert world.need("hal", "docs")[0] == "seats_assigned hal: docs=active/licence_free"
+
+
 def test_T6_thirty_days_after_the_flag_it_is_forgotten() -> None:
     world = full()
     world.need("cid", "time")
@@ -383,3 +411,29 @@ def test_of_two_administrators_due_at_one_instant_the_first_goes_the_other_stays
         "seat_flagged cid time (last_administrator)",
     ]
     assert world.wait(days=7) == expected
+
+
+def test_the_last_administrator_sits_in_several_base_modules_and_stays_in_each() -> None:
+    """ada is flagged in one base module and active in the other: out of the one she would be out of both."""
+    world = World()
+    for module in ("core", "time"):
+        world.pool(module, 2, base=True)
+    for user in ("ben", "cid"):
+        world.need(user, "time")
+    world.need("dan", "core", administrator=True)
+    assert (
+        world.need("ada", "core", "time", administrator=True)[0] == "seats_assigned ada: core=active/licence_free time=flagged/over_limit"
+    )
+    world.need("dan", "core")  # administers no longer
+    assert world.wait(days=7) == ["seat_flag_cleared ada time (last_administrator)", "seat_flagged cid time (last_administrator)"]
+    assert world.seats("core") == {"ada": "active", "dan": "active"}
+
+
+def test_the_last_administrators_flag_without_a_deadline_goes_on_so_whoever_administers_by_then() -> None:
+    world = World()
+    world.pool("time", 1, base=True)
+    world.need("hal", "time", hold_until=START + timedelta(days=50))
+    world.need("ada", "time", administrator=True)
+    world.need("ada", "time")
+    assert world.wait(days=40) == []
+    assert (world.seats("time")["ada"], world.deadline("ada", "time")) == ("flagged", None)

@@ -198,6 +198,16 @@ def test_M9_at_the_periods_end_it_lowers_the_next_number_and_only_for_leavers() 
     assert world.licences("docs") == (3, 2)
 
 
+def test_M9_a_leaver_of_a_pool_with_people_waiting_shrinks_it_before_they_are_served() -> None:
+    world = World()
+    world.pool("docs", 2, over_limit="wait", terminate_reduces_pool=True, reduce_at="now")
+    for user in ("ada", "ben", "cid"):
+        world.need(user, "docs")
+    assert world.need("ada", reason="left") == ["pool_reduced docs (terminated)", "seats_assigned ada:"]
+    assert world.seats("docs") == {"ben": "active", "cid": "waiting"}
+    assert world.need("ben", reason="left") == ["seat_granted cid docs (seat_released)", "seats_assigned ben:"]  # the last licence stays
+
+
 # The queue -------------------------------------------------------------------------------------------------------------
 
 
@@ -390,6 +400,15 @@ def test_A17_what_the_successor_needs_besides_is_asked_for_and_the_rest_released
     expected = ["seats_moved eve: docs=active plan=active/licence_free"]
     assert world.replace("ada", "eve", "docs", "plan")[1:2] == expected
     assert world.seats("time") == {"ben": "active"}
+
+
+def test_A17_a_hold_moves_with_its_end_and_is_taken_up_by_a_need_without_one() -> None:
+    world = company(time=2)
+    for user in ("ada", "ben"):
+        world.need(user, "time", hold_until=START + timedelta(days=2))
+    assert world.replace("ada", "eve", "time", hold_until=START + timedelta(days=9)) == ["seats_moved eve: time=held"]
+    assert world.deadline("eve", "time") == timedelta(days=2)
+    assert world.replace("ben", "fay", "time") == ["seats_moved fay: time=active"]
 
 
 def test_A17_refused_if_the_successor_holds_one_of_the_modules() -> None:

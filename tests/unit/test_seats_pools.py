@@ -89,6 +89,16 @@ def test_a_purchase_restores_who_was_revoked_since_its_approval_before_flags_and
     assert world.buy(docs=2)[:3] == expected
 
 
+def test_a_purchase_too_small_for_all_restores_the_oldest_revocation_first() -> None:
+    world = company(1, "ada", grace="P1D")
+    for user in ("zoe", "ben", "cid"):
+        world.need(user, "docs")
+        world.wait(hours=1)
+    world.wait(days=2)
+    for user in ("zoe", "ben", "cid"):
+        assert world.buy(docs=1, approved=START)[:2] == ["licences_added (ordered)", f"seat_granted {user} docs (restored)"]
+
+
 def test_a_purchase_does_not_restore_who_was_revoked_before_it_or_needs_it_no_more() -> None:
     world = company(1, "ada", grace="P1D")
     world.need("ben", "docs")
@@ -223,6 +233,25 @@ def test_a_period_scheduled_again_begins_at_its_new_time() -> None:
     assert world.schedule("2014", START) == ["command_rejected (invalid_value)"]
     world.schedule("2015", START + timedelta(days=9))
     assert world.schedule("2016", START + timedelta(days=9)) == ["command_rejected (invalid_time)"]
+
+
+def test_periods_that_passed_while_nothing_came_begin_in_order_with_what_fell_due_between_them() -> None:
+    world = company(2, "ada", "ben", grace="P3D")
+    world.need("cid", "docs")
+    world.need("hal", "docs")
+    world.next_period(docs=1)
+    world.schedule("2015", START + timedelta(days=4))
+    world.schedule("2014", START + timedelta(days=1))
+    expected = [
+        "period_started (period_began)",
+        "seat_flagged ben docs (reduction)",
+        "seat_revoked cid docs (grace_expired)",
+        "seat_revoked hal docs (grace_expired)",
+        "period_started (period_began)",
+    ]
+    assert world.wait(days=30) == expected
+    assert world.tenant.row.period == "2015"
+    assert world.deadline("ben", "docs") == timedelta(days=3)
 
 
 # Closing ---------------------------------------------------------------------------------------------------------------
