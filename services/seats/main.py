@@ -15,7 +15,9 @@ from shared.runtime import run, serve, together
 from shared.settings import load
 
 SERVICE = "seats"
-GC_THRESHOLDS = (50_000, 20, 100)  # rows are many and live long: the default would look through them all the time
+# Rows are many and live long, and a fetch brings a hundred thousand objects that die of themselves: the defaults (700, 10, 10) would look
+# through all of them again and again. A young collection for about 80,000 commands, and no older one than a million objects ask for.
+GC_THRESHOLDS = (300_000, 3, 100)
 
 
 def make_worker(settings: Settings) -> Worker:

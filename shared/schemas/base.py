@@ -5,7 +5,7 @@ optional field is added): `Payload.model_validate_json(data, extra="ignore")` is
 """
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, PlainSerializer, StringConstraints
@@ -19,13 +19,12 @@ Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 
 def to_milliseconds(value: datetime) -> datetime:
     """UTC, cut to whole milliseconds: the resolution of a Kafka record's time, so that every copy of an instant is equal."""
-    if value.microsecond % 1000 == 0 and (value.tzinfo is UTC or not value.utcoffset()):
-        return value if value.tzinfo is UTC else value.replace(tzinfo=UTC)  # nearly every instant is so already
     try:
         value = value.astimezone(UTC)
     except OverflowError as error:
         raise ValueError("an instant of the years 1 to 9999 in UTC expected") from error
-    return value.replace(microsecond=value.microsecond // 1000 * 1000)
+    more = value.microsecond % 1000
+    return value - timedelta(microseconds=more) if more else value
 
 
 def as_id(text: str) -> str:

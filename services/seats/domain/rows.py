@@ -34,19 +34,18 @@ def to_ms(value: datetime) -> int:
     return delta.days * DAY_MS + delta.seconds * 1000 + delta.microseconds // 1000
 
 
-@lru_cache(maxsize=65_536)
 def instant(ms: int) -> str:
-    """RFC 3339 in UTC with milliseconds, as every message writes an instant (`format_instant`; each person has one of their own, so a
-    cache of whole instants is not enough)."""
-    days, rest = divmod(ms, DAY_MS)
-    seconds, millis = divmod(rest, 1000)
-    minutes, second = divmod(seconds, 60)
-    return "%sT%02d:%02d:%02d.%03dZ" % (_date(days), minutes // 60, minutes % 60, second, millis)  # noqa: UP031 - in two thirds of an f-string's time
+    """RFC 3339 in UTC with milliseconds, as every message writes an instant (`format_instant`, said once for each second)."""
+    second, millis = divmod(ms, 1000)
+    return _second(second) + _MILLIS[millis]
 
 
 @lru_cache(maxsize=16_384)
-def _date(days: int) -> str:
-    return format_instant(EPOCH + timedelta(days=days))[:10]
+def _second(second: int) -> str:
+    return format_instant(EPOCH + timedelta(seconds=second))[:-4]
+
+
+_MILLIS = [f"{millis:03d}Z" for millis in range(1000)]
 
 
 @lru_cache(maxsize=65_536)
@@ -182,11 +181,15 @@ def order_key(tenant: str, order: str) -> str:
 
 def to_json(key: str, row: Row) -> dict[str, Any]:
     """The canonical form, equal for equal rows: what stands in the changelog, and what `verify` compares. Short names: rows are many."""
+    if isinstance(row, UserRow):
+        return _user_to_json(row)
     if isinstance(row, TenantRow):
         lists = {name: [list(entry) for entry in getattr(row, name)] for name in ("scheduled", "numbers")}
         return {**row._asdict(), **lists}
-    if not isinstance(row, UserRow):
-        return row._asdict()
+    return row._asdict()
+
+
+def _user_to_json(row: UserRow) -> dict[str, Any]:
     need, seats, revision, command, offset, created_at, administrator, priority, partial, revoked, flags = row
     modules = sorted(seats) if len(seats) > 1 else seats
     data = {"n": need, "s": {module: [*seats[module]] for module in modules}, "r": revision, "c": command, "o": offset, "t": created_at}

@@ -43,7 +43,7 @@ def grant_at_once(tenant: Tenant, command: Command, payload: AssignSeats, at: in
         "at": instant(at),
         "rules": rules,
         "reason": payload.reason,
-        "pools": [pool_state(pool) for pool in found],
+        "pools": list(map(pool_state, found)),
     }
     if tenant.row.period is not None:
         body["period"] = tenant.row.period

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import structlog
 from aiokafka.producer.message_accumulator import BatchBuilder
@@ -261,13 +261,15 @@ class Engine:
         latest_ms = int(self._clock.now().timestamp() * 1000) + AHEAD_MS_MAX
         for index in range(start, end):
             record = records[index]
-            if record.offset <= live.decided:
+            offset = record.offset
+            if offset <= live.decided:
                 self.figures.duplicates += 1
                 continue
-            self._check(live, record, latest_ms)
+            if offset != live.decided + 1 or record.timestamp > latest_ms:
+                _cannot_be_next(live, record)
             step = self._decide_one(batch, record)
             batch.steps.append(step)
-            live.decided = record.offset
+            live.decided = offset
             rows += len(step.rows)
             if rows >= self._limits.rows_max:
                 return index + 1
@@ -275,18 +277,11 @@ class Engine:
                 await asyncio.sleep(0)  # acknowledgements of the round before, probes, access checks
         return end
 
-    def _check(self, live: Live, record: Any, latest_ms: int) -> None:
-        if record.offset != live.decided + 1:
-            why = "the next command is not the one after the last decided"
-            fail_stop(Exit.GAP, why, partition=live.number, offset=record.offset, decided=live.decided)
-        if record.timestamp > latest_ms:
-            why = "the broker's time is more than 10 minutes ahead of this machine's"
-            fail_stop(Exit.CLOCK, why, partition=live.number, offset=record.offset, record_ms=record.timestamp)
-
     def _decide_one(self, batch: Batch, record: Any) -> Step:
         live, offset, figures = batch.live, record.offset, self.figures
-        previous_ms = live.clock_ms
-        clock_ms = live.clock_ms = max(previous_ms, record.timestamp)
+        clock_ms = previous_ms = live.clock_ms
+        if record.timestamp > clock_ms:
+            clock_ms = live.clock_ms = record.timestamp
         command = self._reader.read(record)
         at = _new(At, (live.number, offset, clock_ms, previous_ms, live.rules))
         if isinstance(command, Rejected):
@@ -300,10 +295,11 @@ class Engine:
             decided = live.decider.decide(command, at)
         decided, made = events.published(live.decider, command, decided, at)
         figures.commands += 1
-        figures.decisions += len(made)
-        step = _new(Step, (offset, clock_ms, live.rules, decided.rows, batch.decisions, len(made)))
+        count = len(made)
+        figures.decisions += count
+        step = _new(Step, (offset, clock_ms, live.rules, decided.rows, batch.decisions, count))
         pack_into(batch.packed, made, bytes_max=events.EVENT_BYTES_MAX)
-        batch.decisions += len(made)
+        batch.decisions += count
         return step
 
     def _activate(self, live: Live, rules: int, offset: int) -> None:
@@ -373,6 +369,14 @@ class Engine:
             fail_stop(Exit.FOREIGN_WRITE, why, partition=number, base=base, expected=partition.end)
         partition.end = base + count
         self.figures.frames += 1
+
+
+def _cannot_be_next(live: Live, record: Any) -> NoReturn:
+    if record.offset != live.decided + 1:
+        why = "the next command is not the one after the last decided"
+        fail_stop(Exit.GAP, why, partition=live.number, offset=record.offset, decided=live.decided)
+    why = "the broker's time is more than 10 minutes ahead of this machine's"
+    fail_stop(Exit.CLOCK, why, partition=live.number, offset=record.offset, record_ms=record.timestamp)
 
 
 def removals_last(rows: Mapping[str, Row | None]) -> dict[str, Row | None]:
