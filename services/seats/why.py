@@ -1,11 +1,12 @@
 """The chain of decisions and commands behind a person's present state, followed by `prev` through the log."""
 
+import asyncio
 from typing import Any
 
 import orjson
 from pydantic import BaseModel
 
-from services.seats.engine.history import History
+from services.seats.engine.history import ANSWER_SECONDS_MAX, History
 from services.seats.views import Answer, PositionView
 from shared.errors import NotFound
 from shared.schemas import topics
@@ -29,13 +30,17 @@ class Why(Answer):
 
 
 async def explain(history: History, tenant: str, user: str, position: PositionView, offset: int, limit: int) -> Why:
-    """From the decision at `offset` back, newest first, at most `limit` links. `position`: as the person is read."""
+    """From the decision at `offset` back, newest first, at most `limit` links, and fewer where they take longer than an answer may.
+    `position`: as the person is read."""
     chain: list[Link] = []
+    end = asyncio.get_running_loop().time() + ANSWER_SECONDS_MAX
     at: int | None = offset
     async with history.kept() as kept:
         while at is not None and len(chain) < limit:
             link, at = await _link(kept, tenant, user, position.partition, at)
             chain.append(link)
+            if asyncio.get_running_loop().time() >= end:
+                break
     return Why(position=position, user=user, chain=chain, complete=at is None)
 
 

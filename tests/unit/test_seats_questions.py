@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.seats import api, domain, views
+from services.seats import api, domain, views, why
 from services.seats.agents import DomainDecider
 from services.seats.engine.frames import NOTHING
 from shared.errors import Refused
@@ -62,3 +62,19 @@ async def test_a_what_if_of_too_many_rows_is_refused_and_leaves_nothing_behind(w
     with pytest.raises(Refused, match="more than 1 rows change"):
         await made.what_if("acme", close)
     assert await made.pools("acme") == before
+
+
+async def test_why_ends_in_time_and_says_that_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def link(_: object, tenant: str, user: str, partition: int, offset: int) -> tuple[why.Link, int]:
+        return why.Link(partition=partition, offset=offset, command={}, decisions=[]), offset - 1
+
+    monkeypatch.setattr(why, "_link", link)
+    history: Any = SimpleNamespace(kept=settled)
+
+    async def offsets() -> tuple[list[int], bool]:
+        found = await why.explain(history, "acme", "ada", views.PositionView(partition=0, offset=9), 9, 3)
+        return [each.offset for each in found.chain], found.complete
+
+    assert await offsets() == ([9, 8, 7], False)
+    monkeypatch.setattr(why, "ANSWER_SECONDS_MAX", 0)
+    assert await offsets() == ([9], False)
