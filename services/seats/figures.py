@@ -18,7 +18,7 @@ from shared.schemas.registry import type_of
 ANSWER_SECONDS_MAX = 5.0
 YIELD_EVERY = 100  # decisions: a fetch holds thousands, and this loop decides commands as well
 _REVOKED = type_of(seats_v1.SeatRevoked)
-_ANSWERS = {type_of(model) for model in (seats_v1.SeatsAssigned, seats_v1.SeatsQueued, seats_v1.SeatsRefused)}
+_ANSWERS = {type_of(model) for model in (seats_v1.SeatsAssigned, seats_v1.SeatsQueued, seats_v1.SeatsRefused, seats_v1.SeatsMoved)}
 
 
 @dataclass(slots=True)

@@ -58,6 +58,13 @@ async def test_each_decision_counts_once_and_a_second_question_reads_what_is_new
     assert await figures.of("other", 0) == {"revoked": 0, "refused": 0, "decisions": 0}
 
 
+async def test_what_a_successor_is_refused_counts_as_well() -> None:
+    made = log()
+    made.open.set()
+    made.add(2, seats_v1.SeatsMoved, user="eve", modules=[{"module": "time", "state": "active"}, {"module": "docs", "state": "refused"}])
+    assert (await Figures(made).of("acme", 0))["refused"] == 2  # type: ignore[arg-type]
+
+
 async def test_who_cannot_wait_is_told_to_ask_again_and_the_reading_goes_on() -> None:
     made = log()
     figures = Figures(made, seconds_max=0.01)  # type: ignore[arg-type]
