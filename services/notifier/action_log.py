@@ -130,8 +130,10 @@ def _answer(payload: seats_v1.NeedAnswered | seats_v1.SeatsMoved, name: str) -> 
     for module in payload.released:
         yield _seat("seat_released", payload.user, module, "none", {"answer": name})
     if isinstance(payload, seats_v1.SeatsMoved):
-        for seat in payload.modules:
-            yield _seat("seat_moved", payload.from_user, seat.module, "none", {"answer": name, "moved_to": payload.user})
+        for module in payload.from_released:
+            yield _seat("seat_released", payload.from_user, module, "none", {"answer": name})
+        for module in payload.moved:
+            yield _seat("seat_moved", payload.from_user, module, "none", {"answer": name, "moved_to": payload.user})
     for seat in payload.modules:
         details = {"answer": name} | {
             key: value for key, value in seat.model_dump(mode="json", include={"deadline", "since", "reason"}).items() if value is not None

@@ -42,8 +42,14 @@ def test_T20_an_answer_is_an_entry_for_each_seat_releases_first() -> None:
 
 def test_A17_a_replacement_is_an_entry_for_both_people() -> None:
     need = seats_v1.Need(modules=("time",), created_at=NOON)
-    moved = seats_v1.SeatsMoved(**decision(user="new", from_user="old", from_revision=2, revision=1, need=need, modules=(active(),)))
-    assert [(entry.user, entry.new) for entry in entries(moved)] == [("old", "none"), ("new", "active")]
+    fields = {"from_revision": 2, "revision": 1, "need": need, "moved": ("time",), "from_released": ("archive",)}
+    moved = seats_v1.SeatsMoved(**decision(user="new", from_user="old", **fields, modules=(active(), refused())))
+    assert [(entry.type, entry.user, entry.module, entry.new) for entry in entries(moved)] == [
+        ("seat_released", "old", "archive", "none"),
+        ("seat_moved", "old", "time", "none"),
+        ("seat_granted", "new", "time", "active"),
+        ("seat_refused", "new", "planning", "refused"),
+    ]
 
 
 @pytest.mark.parametrize(
