@@ -23,8 +23,9 @@ from shared.web.openapi import refusals
 from shared.web.rest import Cursor, Limit, Moment, decode_cursor, encode_cursor
 
 AFTER_SECONDS_MAX = 10.0
+# Half a second for either, whether it is answered or refused; nothing else is decided meanwhile.
 WHAT_IF_ROWS_MAX = 10_000
-FORECAST_ROWS_MAX = 100_000  # seconds, in which nothing else is decided
+FORECAST_ROWS_MAX = 10_000
 READ, OPERATE = Depends(access("account:read")), Depends(access(OPERATOR))
 
 After = Annotated[
@@ -176,7 +177,8 @@ class Reads:
     # ---------------------------------------------------------------------------------------------------------- futures
 
     async def forecast(self, tenant: str, at: Moment, after: After = None) -> dict[str, Any]:
-        """What each pool will look like at that instant, and what happens until then, if no command comes."""
+        """What each pool will look like at that instant, and what happens until then, if no command comes. Where more than 10,000 people
+        are concerned it is refused (413): ask for an earlier instant."""
         async with self._settled(tenant, after) as (live, state):
             until, offset = domain.to_ms(at), live.decided + 1
             try:
