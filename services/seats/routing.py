@@ -18,7 +18,12 @@ HOP = "x-seatpool-hop"  # set on a forwarded request: it is not forwarded again,
 FORWARD_SECONDS_MAX = 15.0  # longer than `?after=` waits
 RETRY_AFTER_SECONDS = "1"
 _TENANT = re.compile(r"/v1/tenants/([^/]+)(/|$)")
-_HEADERS_DROPPED = frozenset({"connection", "content-length", "date", "keep-alive", "server", "transfer-encoding"})
+# Of one connection, or said by each worker itself.
+_ASKED_DROPPED = frozenset({b"connection", b"content-length", b"host", b"keep-alive", b"transfer-encoding", b"x-correlation-id"})
+_ANSWERED_DROPPED = frozenset(
+    {"cache-control", "connection", "content-length", "date", "keep-alive", "server", "transfer-encoding"}
+    | {"x-content-type-options", "x-correlation-id"}
+)
 
 
 class OwnerRouting:
@@ -47,16 +52,16 @@ class OwnerRouting:
         url = worker.owner_url(partition) if worker.ready else None
         if url is None or url.rstrip("/") == worker.advertised_url.rstrip("/") or HOP in request.headers:
             return _unavailable(request, "The worker that owns this tenant is changing; try again.")
-        headers = {name: value for name, value in request.headers.items() if name not in ("host", "content-length", "connection")}
-        correlation = getattr(request.state, "correlation", None)
-        headers |= {HOP: "1"} | ({"x-correlation-id": correlation} if correlation else {})
+        # As bytes: a header may hold any, and httpx writes ASCII only.
+        headers = [(name, value) for name, value in request.headers.raw if name not in _ASKED_DROPPED]
+        headers += [(HOP.encode(), b"1"), (b"x-correlation-id", getattr(request.state, "correlation", "").encode())]
         target = httpx.URL(url.rstrip("/")).copy_with(raw_path=_raw_path(request))
         try:
             answer = await self._client.request(request.method, target, headers=headers, content=await request.body())
         except httpx.HTTPError as error:
             _log.warning("forward_failed", url=url, error=repr(error))
             return _unavailable(request, "The worker that owns this tenant cannot be reached; try again.")
-        kept = {name: value for name, value in answer.headers.items() if name not in _HEADERS_DROPPED}
+        kept = {name: value for name, value in answer.headers.items() if name not in _ANSWERED_DROPPED}
         return Response(answer.content, answer.status_code, headers=kept)
 
 

@@ -26,7 +26,7 @@ def worker(*, ready: bool, owns: bool, owner: str | None) -> Any:
     )
 
 
-async def asked(it: Any, headers: dict[str, str] | None = None) -> httpx.Response:
+async def asked(it: Any, headers: Any = None) -> httpx.Response:
     """What the worker `one` answers; a forwarded request is answered by `two`, or by nobody there."""
 
     async def from_memory(request: Request) -> PlainTextResponse:
@@ -35,7 +35,9 @@ async def asked(it: Any, headers: dict[str, str] | None = None) -> httpx.Respons
     def two(request: httpx.Request) -> httpx.Response:
         if it.down:
             raise httpx.ConnectError("nobody there")
-        return httpx.Response(200, text=f"two was asked for {request.url.raw_path.decode()}, hop {request.headers[HOP]}")
+        it.headers = request.headers
+        said = {"x-correlation-id": "w1", "x-content-type-options": "nosniff", "cache-control": "no-store", "etag": "1"}
+        return httpx.Response(200, text=f"two was asked for {request.url.raw_path.decode()}, hop {request.headers[HOP]}", headers=said)
 
     app = OwnerRouting(Starlette(routes=[Route("/v1/tenants/{tenant}/pools", from_memory)]), it)
     app._client = httpx.AsyncClient(transport=httpx.MockTransport(two))
@@ -51,6 +53,19 @@ async def test_any_other_asks_the_owner() -> None:
     it = worker(ready=True, owns=False, owner=OTHER)
     it.down = False
     assert (await asked(it)).text == "two was asked for /v1/tenants/acme/pools?after=0-1, hop 1"
+
+
+async def test_headers_are_forwarded_as_they_are_and_what_each_worker_says_itself_is_said_once() -> None:
+    it = worker(ready=True, owns=False, owner=OTHER)
+    it.down = False
+    odd = {"x-odd": "\u00e9".encode("latin-1"), "authorization": b"Bearer t", "transfer-encoding": b"chunked"}
+    answer = await asked(it, odd)
+    assert answer.status_code == 200
+    forwarded = dict(it.headers.raw)
+    assert (forwarded[b"x-odd"], forwarded[b"authorization"]) == (b"\xe9", b"Bearer t")
+    assert b"transfer-encoding" not in forwarded
+    assert "etag" in answer.headers
+    assert not {"x-correlation-id", "x-content-type-options", "cache-control"} & answer.headers.keys()
 
 
 @pytest.mark.parametrize(
