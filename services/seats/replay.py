@@ -5,8 +5,9 @@ shipped, and compares both with the live table, row by row in the canonical form
 """
 
 import hashlib
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,13 +21,14 @@ from services.seats.engine.commands import CommandReader, Rejected, partition_of
 from services.seats.engine.decider import At, Decided, Published
 from services.seats.engine.engine import removals_last
 from services.seats.engine.frames import ForeignWrite, Marker, Merge, Row
-from services.seats.engine.history import History
+from services.seats.engine.history import History, Place
 from services.seats.engine.producer import Record
 from shared.schemas import seats_v1, topics
 from shared.schemas.envelope import Envelope
 from shared.settings import KafkaSettings
 
 DIFFERENCES_SHOWN_MAX = 20
+SEEN_MAX = 500_000  # decisions; some 100 MB
 Canonical = dict[str, bytes]  # row key -> the row's canonical form
 
 
@@ -203,55 +205,91 @@ class Replay:
         if not marker.finished:
             report.differ("unfinished", f"partition {partition}: command {marker.offset} is written in part; ask again")
             return
-        recorded = await self._evolve(partition, marker.decided, report)
-        decisions = await self._decide(partition, marker.decided, recorded, report)
+        evolution, decisions = await self._side_by_side(partition, marker.decided, report)
         live = _of_tenant(canonical(table), only)
         report.counts["rows"] += len(live)
-        report.compare("state_differs", live, _of_tenant(canonical(recorded.evolution.rows()), only))
+        report.compare("state_differs", live, _of_tenant(canonical(evolution.rows()), only))
         if decisions is not None:
             report.compare("state_differs", live, _of_tenant(canonical(decisions.rows), only))
             if decisions.decided != marker.decided:
                 report.differ("state_differs", f"partition {partition}: decided {marker.decided}, the log goes to {decisions.decided}")
         report.counts["tenants"] += len({key.partition("|")[0] for key in live})
 
-    async def _evolve(self, partition: int, last: int, report: Report) -> "_Recorded":
-        recorded = _Recorded()
-        async for envelope, body, record in self._decisions(partition, last):
-            report.counts["events"] += 1
-            digest = _digest(record.headers, record.value)
-            if recorded.by_place.setdefault(place_of(envelope.id), digest) != digest:
-                report.differ("conflicting", envelope.id)
-            recorded.evolution.feed(envelope, body)
-        return recorded
-
-    async def _decide(self, partition: int, last: int, recorded: "_Recorded", report: Report) -> Decisions | None:
-        """Every command again. None when a version of the rules is not shipped any more."""
-        decisions = Decisions(partition, self._kafka.seats_partitions)
-        left = dict(recorded.by_place)
-        async for record in self._history.records(self._history.commands, partition, 0, last + 1):
-            report.counts["commands"] += 1
-            expected = decisions.feed(record)
-            if expected is None:
-                report.counts["rules_not_shipped"] += 1
-                return None
-            for _, value, headers, _ in expected:
-                place = place_of(dict(headers)["ce_id"].decode())
-                found = left.pop(place, None)
-                if found is None:
-                    report.differ("missing", f"{partition}/{place[0]}/{place[1]}")
-                elif found != _digest(headers, value):
-                    report.differ("differing", f"{partition}/{place[0]}/{place[1]}: decided again it is {_text(value)}")
-        for place in left:
-            report.differ("unknown", f"{partition}/{place[0]}/{place[1]}")
-        return decisions
+    async def _side_by_side(self, partition: int, last: int, report: Report) -> tuple[Evolution, Decisions | None]:
+        """Both logs at once, each decision when its command was decided again: a log for ever fits no memory. None when a version of the
+        rules is not shipped any more."""
+        evolution, seen = Evolution(), _Seen(report)
+        async with aclosing(self._history.records(self._history.commands, partition, 0, last + 1)) as commands:
+            again = _Again(Decisions(partition, self._kafka.seats_partitions), commands, report)
+            async for envelope, body, record in self._decisions(partition, last):
+                report.counts["events"] += 1
+                place, digest = place_of(envelope.id), _digest(record.headers, record.value)
+                if seen.first(place, digest, envelope.id):
+                    await again.until(place[0])
+                    again.compare(place, digest)
+                evolution.feed(envelope, body)
+            await again.until(last)
+        for offset, n in again.made:
+            report.differ("missing", f"{partition}/{offset}/{n}")
+        return evolution, again.decisions if again.shipped else None
 
 
 @dataclass(slots=True)
-class _Recorded:
-    """`by_place`: a digest of each decision's bytes; a log for ever is too long to keep the bytes themselves."""
+class _Seen:
+    """Digests of the newest decisions: what is published twice, after a crash or by a worker that was thought dead, comes soon after."""
 
-    evolution: Evolution = field(default_factory=Evolution)
-    by_place: dict[tuple[int, int], bytes] = field(default_factory=dict)
+    report: Report
+    digests: OrderedDict[Place, bytes] = field(default_factory=OrderedDict)
+    forgotten: Place = (-1, -1)
+
+    def first(self, place: Place, digest: bytes, event_id: str) -> bool:
+        """False: it was published before, and what the two say is compared, unless that was very long ago (`not_compared`)."""
+        if place <= self.forgotten:
+            self.report.counts["not_compared"] += 1
+            return False
+        known = self.digests.setdefault(place, digest)
+        if known is not digest:
+            if known != digest:
+                self.report.differ("conflicting", event_id)
+            return False
+        if len(self.digests) > SEEN_MAX:
+            oldest, _ = self.digests.popitem(last=False)
+            self.forgotten = max(self.forgotten, oldest)
+        return True
+
+
+@dataclass(slots=True)
+class _Again:
+    """Every command decided again, as far as it is asked for. `made`: decisions that were not found in the log yet."""
+
+    decisions: Decisions
+    commands: AsyncIterator[Any]
+    report: Report
+    shipped: bool = True
+    made: dict[Place, tuple[bytes, bytes | None]] = field(default_factory=dict)  # (digest, value)
+
+    async def until(self, offset: int) -> None:
+        while self.shipped and self.decisions.decided < offset:
+            record = await anext(self.commands, None)
+            if record is None:
+                return
+            self.report.counts["commands"] += 1
+            decided = self.decisions.feed(record)
+            if decided is None:
+                self.report.counts["rules_not_shipped"] += 1
+                self.shipped = False
+                return
+            for _, value, headers, _ in decided:
+                self.made[place_of(dict(headers)["ce_id"].decode())] = (_digest(headers, value), value)
+
+    def compare(self, place: Place, digest: bytes) -> None:
+        where = f"{self.decisions.partition}/{place[0]}/{place[1]}"
+        found = self.made.pop(place, None)
+        if found is None:
+            if self.shipped:
+                self.report.differ("unknown", where)
+        elif found[0] != digest:
+            self.report.differ("differing", f"{where}: decided again it is {_text(found[1])}")
 
 
 def _digest(headers: Sequence[tuple[str, bytes]], value: bytes | None) -> bytes:

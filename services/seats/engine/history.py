@@ -1,6 +1,6 @@
 """Reading the two logs that are kept for ever: a command's decisions after a crash between two parts, `why`, and how far a topic goes."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -63,7 +63,7 @@ class History:
             found = (await consumer.offsets_for_times({tp: timestamp_ms}))[tp]
             return int(found.offset) if found is not None else int((await consumer.end_offsets([tp]))[tp])
 
-    async def records(self, topic: str, partition: int, begin: int, end: int | None = None) -> AsyncIterator[Any]:
+    async def records(self, topic: str, partition: int, begin: int, end: int | None = None) -> AsyncGenerator[Any, None]:
         """Records from `begin` up to `end` (default: where the topic ended when this began)."""
         async with self._reader(topic, partition) as (consumer, tp):
             first = int((await consumer.beginning_offsets([tp]))[tp])

@@ -1,0 +1,114 @@
+"""Verify, on logs made in memory: what it finds, and that it need not keep a whole log to find it."""
+
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+import pytest
+
+from services.seats import replay as module
+from services.seats.engine.frames import Marker, Row
+from services.seats.engine.history import History
+from services.seats.replay import Decisions, Replay, Report
+from shared.settings import KafkaSettings
+from tests.chaos.checker import Logged
+from tests.chaos.simulate import PARTITIONS, Arrived, Logs, simulate
+
+PARTITION = 0
+Change = Callable[[list[Logged]], None]
+
+
+class Kept(History):
+    """Of what was simulated, as a broker would give it."""
+
+    logs: Logs
+
+    async def records(self, topic: str, partition: int, begin: int, end: int | None = None) -> AsyncGenerator[Any, None]:
+        logs = self.logs
+        times = logs.times if topic == self.commands else [0] * len(logs.events)
+        keys = logs.keys if topic == self.commands else [b""] * len(logs.events)
+        found = logs.commands if topic == self.commands else logs.events
+        for offset in range(begin, len(found) if end is None else end):
+            record = found[offset]
+            yield Arrived(partition, offset, times[offset], keys[offset], record.value or b"", record.headers)
+
+
+async def verified(change: Change, monkeypatch: pytest.MonkeyPatch) -> Report:
+    """What is found when the events were changed so; the live table is right."""
+    logs = simulate(7, 300)[PARTITION]
+    decisions = Decisions(PARTITION, PARTITIONS)
+    for offset, command in enumerate(logs.commands):
+        decisions.feed(Arrived(PARTITION, offset, logs.times[offset], logs.keys[offset], command.value or b"", command.headers))
+    change(logs.events)
+    kafka = KafkaSettings(seats_partitions=PARTITIONS)
+    replay, kept = Replay(kafka), Kept(kafka)
+    kept.logs = logs
+
+    async def table(partition: int) -> tuple[dict[str, Row], Marker]:
+        return decisions.rows, Marker(decisions.decided, decisions.clock_ms, decisions.rules)
+
+    monkeypatch.setattr(replay, "_history", kept)
+    monkeypatch.setattr(replay, "table", table)
+    report = Report()
+    await replay._verify(PARTITION, None, report)
+    assert report.counts["commands"] == len(logs.commands)
+    return report
+
+
+def nothing(events: list[Logged]) -> None:
+    pass
+
+
+def lost(events: list[Logged]) -> None:
+    del events[-1]
+
+
+def never_decided(events: list[Logged]) -> None:
+    made_up = tuple((name, value + b"99" if name == "ce_id" else value) for name, value in events[50].headers)
+    events.insert(51, Logged(51, made_up, events[50].value))
+
+
+def other_bytes(events: list[Logged]) -> None:
+    events[50] = Logged(50, events[50].headers, (events[50].value or b"") + b" ")
+
+
+def repeated(events: list[Logged]) -> None:
+    events.insert(60, events[50])
+
+
+def repeated_otherwise(events: list[Logged]) -> None:
+    events.insert(60, Logged(60, events[50].headers, (events[50].value or b"") + b" "))
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (nothing, {}),
+        (lost, {"missing": 1}),
+        (never_decided, {"unknown": 1}),
+        (other_bytes, {"differing": 1}),
+        (repeated, {}),
+        (repeated_otherwise, {"conflicting": 1}),
+    ],
+)
+async def test_what_was_published_is_what_is_decided_again(change: Change, found: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    report = await verified(change, monkeypatch)
+    kinds = ("missing", "unknown", "differing", "conflicting", "not_compared")
+    assert {kind: report.counts[kind] for kind in kinds if report.counts[kind]} == found, report.differences
+    assert report.clean == (not found)
+
+
+async def test_a_log_of_any_length_is_verified_with_a_few_of_its_decisions_in_mind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that were published twice very long ago alone are not compared, and counted."""
+    monkeypatch.setattr(module, "SEEN_MAX", 5)
+    kept: list[int] = []
+    first = module._Seen.first
+
+    def looked(seen: module._Seen, *details: Any) -> bool:
+        kept.append(len(seen.digests))
+        return first(seen, *details)
+
+    monkeypatch.setattr(module._Seen, "first", looked)
+    report = await verified(repeated, monkeypatch)
+    assert (report.clean, report.counts["not_compared"]) == (True, 1)
+    assert max(kept) == 5
+    assert report.counts["events"] > 100
