@@ -218,6 +218,7 @@ def _restore(work: Work, pool: Pool, approved: int) -> None:
 
 
 def reduce_licences(work: Work, payload: ReduceLicences) -> None:
+    """All of it or nothing; then cut pool by pool, in the order of their names."""
     tenant, items = work.tenant, payload.items
     if was_applied(work, payload.order):
         return None

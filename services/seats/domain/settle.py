@@ -73,7 +73,8 @@ def _end_grace(work: Work, user: str, module: str) -> None:
 
 
 def revoke(work: Work, user: str, module: str) -> None:
-    """The grace is over. Out of a base module a person gives up all other seats in the same decision."""
+    """The grace is over. Out of a base module a person gives up all other seats in the same decision, in the order of the
+    modules' names."""
     tenant = work.tenant
     row, base = tenant.users[user], tenant.pools[module].row.base
     flagged_at = row.seats[module].since

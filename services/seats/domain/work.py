@@ -171,7 +171,7 @@ class Work:
     # -- marks and the end ----------------------------------------------------------------------------------------------
 
     def finish(self) -> Decision:
-        """Marks crossed, the pools written into the events, the laws checked."""
+        """Marks crossed, in the order of the pools' names; the pools written into the events, the laws checked."""
         tenant = self.tenant
         touched, pools = tenant.touched, tenant.pools
         self.role = CONSEQUENCE
