@@ -1,5 +1,7 @@
 """What the guard replaces in Faust is replaced: without it a worker runs on and looks well, until a rebalance goes wrong."""
 
+import asyncio
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import pytest
@@ -7,6 +9,7 @@ from faust.assignor.partition_assignor import PartitionAssignor
 from faust.tables.recovery import Recovery
 from faust.transport import consumer
 from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
 
 from services.seats.engine import guard, lane
 from services.seats.engine.failstop import Exit
@@ -68,3 +71,54 @@ def test_faust_does_not_take_the_fast_lane_for_a_stalled_stream(monkeypatch: pyt
     """It never sees an event there, and five minutes after the start it would say so of each partition with a command under way."""
     monkeypatch.setattr(lane, "install", lambda: None)  # for good, and other tests in this process want Faust's own
     assert make_app(Settings(), "http://127.0.0.1:8002").conf.stream_processing_timeout > 365 * 86_400
+
+
+class Consumer:
+    """Polls as Faust's does. The test says when a poll ends, and with what."""
+
+    should_stop, flow_active = False, True
+
+    def __init__(self) -> None:
+        self.app: Any = SimpleNamespace(consumer_generation_id=1, lane_batch=2, on_records=self.take)
+        self.polling, self.ended = asyncio.Event(), asyncio.Event()
+        self.can_resume_flow, self._stopped = asyncio.Event(), asyncio.Event()
+        self.said: list[str] = []
+
+    async def take(self, chunks: object) -> None:
+        self.said.append("decided")
+
+    def assignment(self) -> list[Any]:
+        self.said.append("sought")
+        return []
+
+    def _is_changelog_tp(self, tp: TP) -> bool:
+        return False
+
+    async def wait(self, event: asyncio.Event) -> None:
+        self.said.append("waits for the flow")
+        await event.wait()
+
+    async def _wait_next_records(self, timeout: float) -> tuple[dict[TP, list[Any]], set[TP]]:
+        self.polling.set()
+        await self.ended.wait()
+        return {TP("commands", 0): [SimpleNamespace(offset=4)]}, {TP("commands", 0)}
+
+
+async def test_the_seek_of_a_rebalance_waits_for_the_poll_that_began_before_it() -> None:
+    """What such a poll takes is dropped: after the seek nobody would fetch it again, and the worker ended at the gap."""
+    consumer = Consumer()
+    draining = asyncio.create_task(lane._drain(consumer, SimpleNamespace(_stopped=asyncio.Event())))
+    await consumer.polling.wait()
+    consumer.flow_active = False  # a rebalance begins
+    seeking = asyncio.create_task(guard._seek_by_state(consumer))
+    await asyncio.sleep(0)
+    assert consumer.said == []
+    consumer.ended.set()
+    await seeking
+    assert sorted(consumer.said) == ["sought", "waits for the flow"]
+    await guard._seek_by_state(consumer)  # of another rebalance, while the flow still rests
+    consumer.flow_active = True
+    consumer.can_resume_flow.set()
+    while consumer.said[-1] != "decided":
+        await asyncio.sleep(0)
+    draining.cancel()

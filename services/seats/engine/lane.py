@@ -13,6 +13,8 @@ from faust.tables.recovery import Recovery
 from faust.transport import consumer as faust_consumer
 from faust.transport.drivers import aiokafka as driver
 
+from services.seats.engine.guard import no_poll_of
+
 POLL_SECONDS = 1.0
 
 
@@ -32,13 +34,21 @@ class FastLane(Protocol):
 
 
 async def _drain(self: Any, fetcher: Any) -> None:
-    """Instead of `Consumer._drain_messages`. Records that are dropped come back: every rebalance ends with a seek by state."""
+    """Instead of `Consumer._drain_messages`. Records that are dropped come back: every rebalance ends with a seek by state, which waits for
+    the poll that began before it."""
     stopped, fetcher_stopped, app = self._stopped.is_set, fetcher._stopped.is_set, self.app
-    lock = _lock(self)
+    lock, no_poll = _lock(self), no_poll_of(self)
     while not (stopped() or fetcher_stopped()):
         await asyncio.sleep(0)
         generation = app.consumer_generation_id
-        records, active = await self._wait_next_records(POLL_SECONDS)
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)
+            continue
+        no_poll.clear()
+        try:
+            records, active = await self._wait_next_records(POLL_SECONDS)
+        finally:
+            no_poll.set()
         if not records or self.should_stop:
             continue
         # A rebalance waits for this lock (`wait_empty`), so that a partition is not handed over in the middle of a batch.
