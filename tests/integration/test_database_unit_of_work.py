@@ -171,3 +171,5 @@ async def test_two_processes_that_start_at_once_migrate_once(service: str, make_
     assert [row.version_num for row in await rows(database, "alembic_version")] == ["0001"]
     assert await rows(database, "inbox") == []
     await database.dispose()
+    third = await asyncio.create_subprocess_exec(sys.executable, "-c", f"{script}import sys\nassert 'alembic' not in sys.modules\n")
+    assert await third.wait() == 0, "nothing was left to migrate"

@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
 
+from shared.database import migrate
 from shared.imports import uncollected
 
 ROOT = Path(__file__).parents[2]
@@ -46,3 +48,16 @@ def packages(imported: str) -> set[str]:
 
 def test_the_list_of_commands_loads_no_commands_work() -> None:
     assert packages("cli.main") - packages("typer") == {"cli"}
+
+
+SQL_SERVICES = ("users", "invoicing", "notifier")
+
+
+@pytest.mark.parametrize("service", SQL_SERVICES)
+def test_a_start_that_migrates_nothing_loads_no_alembic(service: str) -> None:
+    assert not packages(f"services.{service}.main") & {"alembic", "mako"}
+
+
+@pytest.mark.parametrize("service", SQL_SERVICES)
+def test_the_newest_revision_by_name_is_the_head_of_the_history(service: str) -> None:
+    assert ScriptDirectory(str(ROOT / "services" / service / "migrations")).get_heads() == [migrate.newest(service)]
