@@ -27,6 +27,9 @@ def pytest_report_header() -> str:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # By itself structlog draws an exception in colours, with the source and all locals around each frame: seconds of CPU for each one.
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
     if not hasattr(config, "workerinput"):
         config.stash[BACKING] = backing.Backing()
 
