@@ -435,6 +435,7 @@ def test_bad_input_dates_and_words() -> None:
     assert world.close("docs", "tomorrow") == ["command_rejected (invalid_value)"]
     far = datetime.fromisoformat("9999-01-01T00:00:00Z")
     assert world.schedule("2014", far) == ["command_rejected (invalid_time)"]
+    assert world.event("command_rejected")["value"] == "9999-01-01T00:00:00.000Z"
     assert world.need("ada", "docs", hold_until=far) == ["seats_refused ada: docs=refused/hold_past"]
 
 

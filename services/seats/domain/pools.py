@@ -16,6 +16,7 @@ from services.seats.domain.rows import (
 from services.seats.domain.settle import close, cut, cut_plan, settle
 from services.seats.domain.state import Pool
 from services.seats.domain.work import SETTLED, Work
+from shared.schemas.base import format_instant
 from shared.schemas.seats_v1 import (
     AddLicences,
     ClockAdvanced,
@@ -50,10 +51,6 @@ class Wrong(NamedTuple):
 def reject(work: Work, wrong: Wrong, order: str | None = None) -> None:
     reason, field, value, expected = wrong
     work.answer("command_rejected", reason, (), field=field, value=value[:200], expected=expected, order=order)
-
-
-def wrong_time(field: str, ms: int, expected: str) -> Wrong:
-    return Wrong(Reason.INVALID_TIME, field, instant(ms), expected)
 
 
 def wrong_counts(items: tuple[LicenceCount, ...], least: int) -> Wrong | None:
@@ -289,16 +286,16 @@ def schedule_reduction(work: Work, payload: ScheduleReduction) -> None:
 
 def schedule_period(work: Work, payload: SchedulePeriod) -> None:
     """A period scheduled again begins at its new time. One that should have begun by now begins in the same decision."""
-    tenant, starts_at = work.tenant, to_ms(payload.starts_at)
+    tenant, starts_at, given = work.tenant, to_ms(payload.starts_at), format_instant(payload.starts_at)
     others = tuple(entry for entry in tenant.row.scheduled if entry.period != payload.period)
     if payload.period == tenant.row.period:
         return reject(work, Wrong(Reason.INVALID_VALUE, "period", payload.period, "a period that has not begun"))
     if not -100 * 366 * DAY_MS < starts_at <= INSTANT_MAX:
-        return reject(work, wrong_time("starts_at", 0, "a time before 2200"))
+        return reject(work, Wrong(Reason.INVALID_TIME, "starts_at", given, "a time from 1870 to 2200"))
     if len(others) >= SCHEDULED_MAX:
         return reject(work, Wrong(Reason.INVALID_VALUE, "period", payload.period, f"at most {SCHEDULED_MAX} periods scheduled"))
     if any(entry.starts_at == starts_at for entry in others):
-        return reject(work, wrong_time("starts_at", starts_at, "a time at which no other period begins"))
+        return reject(work, Wrong(Reason.INVALID_TIME, "starts_at", given, "a time at which no other period begins"))
     entry = Scheduled(starts_at, payload.period, work.next_seq())
     tenant.put_tenant(tenant.row._replace(scheduled=tuple(sorted((*others, entry)))))
     work.answer("period_scheduled", Reason.SCHEDULED, (), next_period_id=payload.period, starts_at=instant(starts_at))

@@ -1,8 +1,8 @@
 """What Faust 0.15.3 needs so that nothing is lost: replacements of private methods, each with its reason. Hence the exact version.
 
 1. The set of active partitions is handed to the consumer's thread as a frozen copy; the live set changes under it while recovery ends.
-2. After recovery: seek, clear the streams' queues, resume, in that order. Faust resumes first, and with a backlog the records delivered
-   meanwhile are dropped (faust-streaming issue 596; 4 of 9 restarts lost commands).
+2. After recovery: wait for the poll under way, seek, clear the streams' queues, resume, in that order. Faust resumes first, and with a
+   backlog the records delivered meanwhile are dropped (faust-streaming issue 596; 4 of 9 restarts lost commands).
 3. Source partitions start where the *state* says (W + 1). Committed offsets are a metric: losing them loses nothing.
 4. The group's leader never hands out an assignment made from incomplete metadata. Faust logs "Ignoring missing topic" and leaves every
    member idle for minutes; seen after a restart of the broker.
