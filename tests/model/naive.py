@@ -70,7 +70,7 @@ class Naive:
 
     def newest_first(self, module: str) -> list[str]:
         active = [s for s in self.seats if s["module"] == module and s["state"] == "active"]
-        active.sort(key=lambda s: (self.people[s["user"]]["created_at"], s["order"]), reverse=True)
+        active.sort(key=lambda s: (self.people[s["user"]]["created_at"], s["order"], s["user"]), reverse=True)
         return [s["user"] for s in active]
 
     # -- changing --------------------------------------------------------------------------------------------------------

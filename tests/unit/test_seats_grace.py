@@ -195,6 +195,18 @@ def test_T6_A17_who_is_replaced_gave_the_flagged_seat_up_and_keeps_its_deadline(
     assert world.deadline("cid", "time") == timedelta(days=1)
 
 
+def test_T6_A17_a_flag_that_moved_and_goes_on_is_two_of_one_place_in_the_order_of_ids() -> None:
+    world = full()
+    world.need("cid", "time")
+    world.replace("cid", "eve", "time")
+    world.need("cid", "time")
+    world.need("dan", "time")
+    cleared = [f"seat_flag_cleared {user} time (licence_bought)" for user in ("cid", "eve")]
+    assert world.buy(time=2) == ["licences_added (ordered)", *cleared]
+    flagged = [f"seat_flagged {user} time (reduction)" for user in ("eve", "cid")]  # the last first
+    assert world.cut(time=2)[:3] == ["licences_reduced (ordered)", *flagged]
+
+
 def test_T6_a_flag_cleared_by_a_licence_is_over() -> None:
     world = full()
     world.need("cid", "time")

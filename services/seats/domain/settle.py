@@ -97,7 +97,7 @@ def release(work: Work, user: str, module: str, reason: str) -> None:
 
 def cut_order(work: Work, pool: Pool) -> tuple[list[tuple[int, str]], list[tuple[int, int, str]]]:
     """(holds, active) of a pool in the order in which a cut takes them: the newest hold first; the most recently created person first,
-    of those created at one time the one whose seat was decided last."""
+    of those created at one time the one whose seat was decided last, and of one place (see `Work.level`) the last by id."""
     module = pool.module
     holds: list[tuple[int, str]] = []
     active: list[tuple[int, int, str]] = []
