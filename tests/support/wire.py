@@ -19,6 +19,7 @@ from shared.schemas.seats_v1 import Position
 from shared.schemas.topics import Topic
 from shared.settings import KafkaSettings
 
+FETCH_WAIT_MS = 50
 P = TypeVar("P", bound=Payload)
 
 
@@ -51,7 +52,8 @@ class Wire:
     @asynccontextmanager
     async def opened(cls, kafka: KafkaSettings, now: Callable[[], datetime], *read: Topic) -> AsyncIterator["Wire"]:
         async with AsyncExitStack() as stack:
-            producer, reader = make_producer(kafka), make_reader(kafka)
+            # A broker answers a connection in order, so the question for the ends waits for the fetch under way: not for the usual 500 ms.
+            producer, reader = make_producer(kafka), make_reader(kafka, fetch_max_wait_ms=FETCH_WAIT_MS)
             for client in (producer, reader):
                 await client.start()
                 stack.push_async_callback(client.stop)
