@@ -99,6 +99,15 @@ def test_a_tenant_has_at_most_a_thousand_pools(monkeypatch: pytest.MonkeyPatch) 
     assert world.event("command_rejected")["field"] == "module"
 
 
+def test_a_tenant_has_at_most_a_hundred_periods_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "SCHEDULED_MAX", 2)
+    world = World()
+    for days in (1, 2):
+        assert world.schedule(f"p{days}", START + timedelta(days=days)) == ["period_scheduled (scheduled)"]
+    assert world.schedule("p3", START + timedelta(days=3)) == ["command_rejected (invalid_value)"]
+    assert world.schedule("p2", START + timedelta(days=3)) == ["period_scheduled (scheduled)"]  # the same one at another time
+
+
 def test_the_largest_event_that_settles_by_itself_fits_a_record() -> None:
     """No command that could be answered stands behind it, so it has to: a period that begins for as many pools as there may be."""
     tenant = "t" * 100

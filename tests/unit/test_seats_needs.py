@@ -264,6 +264,15 @@ def test_queue_who_is_served_is_first_in_every_queue_or_the_longest_waiting_of_a
     assert world.need("ada") == expected
 
 
+def test_queue_of_two_who_are_each_first_where_they_wait_the_modules_name_decides() -> None:
+    world = queue()
+    world.need("ben", "plan")
+    world.wait(hours=1)
+    world.need("cid", "docs")
+    expected = ["seat_granted cid docs (seat_released)", "seat_granted ben plan (seat_released)", "seats_assigned ada:"]
+    assert world.need("ada") == expected
+
+
 def test_queue_flags_come_first() -> None:
     world = queue()
     world.need("ben", "docs")
