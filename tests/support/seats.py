@@ -89,7 +89,8 @@ class WorkerProcess:
         """Log lines of this event."""
         if not self.log.exists():
             return []
-        lines = [line for line in self.log.read_bytes().splitlines() if line.startswith(b"{")]
+        written = self.log.read_bytes().rpartition(b"\n")[0]  # the last line may be under way
+        lines = [line for line in written.splitlines() if line.startswith(b"{")]
         return [entry for entry in map(orjson.loads, lines) if entry.get("event") == event]
 
 
