@@ -160,6 +160,7 @@ def test_M12_expand_grows_by_what_is_needed_up_to_its_cap() -> None:
     world.need("ada", "docs")
     expected = ["seats_assigned ben: docs=active/expanded", "pool_expanded docs (expanded)"]
     assert world.need("ben", "docs") == expected
+    assert world.event("pool_expanded")["by"] == 1
     assert world.licences("docs") == (2, 2)
     assert world.need("cid", "docs") == ["seats_refused cid: docs=refused/expand_cap"]
 
@@ -196,6 +197,10 @@ def test_M9_at_the_periods_end_it_lowers_the_next_number_and_only_for_leavers() 
     assert world.need("ada") == ["seats_assigned ada:"]
     assert world.need("ben", reason="left") == ["pool_reduced docs (terminated)", "seats_assigned ben:"]
     assert world.licences("docs") == (3, 2)
+    world.next_period(docs=1)
+    world.need("cid", "docs")
+    assert world.need("cid", reason="left") == ["seats_assigned cid:"]  # one licence stays
+    assert world.licences("docs") == (3, 1)
 
 
 def test_M9_a_leaver_of_a_pool_with_people_waiting_shrinks_it_before_they_are_served() -> None:
@@ -261,6 +266,18 @@ def test_queue_who_is_served_is_first_in_every_queue_or_the_longest_waiting_of_a
     world.need("ben", "docs", "plan")  # first for docs, second for plan
     world.need("cid", "docs", "plan")  # first for plan, second for docs
     expected = ["seat_granted ben docs (seat_released)", "seat_granted ben plan (seat_released)", "seats_assigned ada:"]
+    assert world.need("ada") == expected
+
+
+def test_queue_of_two_who_are_each_first_somewhere_the_longest_waiting_is_served_whatever_the_modules_names() -> None:
+    world = queue()
+    world.need("cid", "plan")
+    world.wait(hours=1)
+    world.need("ben", "docs")
+    world.wait(hours=1)
+    for user in ("ben", "cid"):
+        world.need(user, "docs", "plan")  # ben is first for docs, cid for plan, and cid has waited longer
+    expected = ["seat_granted cid docs (seat_released)", "seat_granted cid plan (seat_released)", "seats_assigned ada:"]
     assert world.need("ada") == expected
 
 

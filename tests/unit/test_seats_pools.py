@@ -439,7 +439,11 @@ def test_bad_input_dates_and_words() -> None:
     assert world.need("ada", "docs", hold_until=far) == ["seats_refused ada: docs=refused/hold_past"]
 
 
-@pytest.mark.parametrize(("clock", "at", "reason"), [("lunar", START, "invalid_value"), ("test", None, "invalid_time")])
+@pytest.mark.parametrize(
+    ("clock", "at", "reason"),
+    [("lunar", START, "invalid_value"), ("test", None, "invalid_time")]
+    + [("test", START.replace(year=year), "invalid_time") for year in (1969, 2201)],
+)
 def test_bad_input_clocks(clock: str, at: datetime | None, reason: str) -> None:
     world = World()
     world.tenants.clear()
