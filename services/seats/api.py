@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Query
+import orjson
+from fastapi import APIRouter, Depends, FastAPI, Query, Response
 from starlette.middleware import Middleware
 
 from services.seats import domain, views
@@ -23,9 +24,8 @@ from shared.web.openapi import refusals
 from shared.web.rest import Cursor, Limit, Moment, decode_cursor, encode_cursor
 
 AFTER_SECONDS_MAX = 10.0
-# Half a second for either, whether it is answered or refused; nothing else is decided meanwhile.
-WHAT_IF_ROWS_MAX = 10_000
-FORECAST_ROWS_MAX = 10_000
+WHAT_IF_ROWS_MAX = 10_000  # half a second, in which nothing else is decided
+FORECAST_ROWS_MAX = 100_000  # some seconds, beside the decisions
 READ, OPERATE = Depends(access("account:read")), Depends(access(OPERATOR))
 
 After = Annotated[
@@ -54,6 +54,7 @@ class Reads:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._figures = Figures(worker.history)
+        self._forecasting = asyncio.Lock()  # one at a time: it takes processor time from the decisions, and memory
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/v1/tenants/{tenant}", tags=["seats"])
@@ -68,7 +69,7 @@ class Reads:
             ("/why/{user}", self.why),
         ):
             router.get(path, dependencies=[READ], responses=refusals(504))(handler)
-        router.get("/forecast", dependencies=[READ], responses=refusals(413, 504))(self.forecast)
+        router.get("/forecast", dependencies=[READ], response_model=dict[str, Any], responses=refusals(413, 504))(self.forecast)
         router.post("/what-if", dependencies=[READ], responses=refusals(504))(self.what_if)
         router.get("/settlement", dependencies=[OPERATE])(self.settlement)
         return router
@@ -176,21 +177,24 @@ class Reads:
 
     # ---------------------------------------------------------------------------------------------------------- futures
 
-    async def forecast(self, tenant: str, at: Moment, after: After = None) -> dict[str, Any]:
-        """What each pool will look like at that instant, and what happens until then, if no command comes. Where more than 10,000 people
+    async def forecast(self, tenant: str, at: Moment, after: After = None) -> Response:
+        """What each pool will look like at that instant, and what happens until then, if no command comes. Where more than 100,000 people
         are concerned it is refused (413): ask for an earlier instant."""
-        async with self._settled(tenant, after) as (live, state):
-            until, offset = domain.to_ms(at), live.decided + 1
+        async with self._forecasting:
+            async with self._settled(tenant, after) as (live, state):
+                rows, clock_ms, until, position = list(state.rows()), live.clock_ms, domain.to_ms(at), views.position(live)
+                options = {"offset": live.decided + 1, "cap": FORECAST_ROWS_MAX, "rules": live.rules}
+
+            def answer() -> bytes:
+                seen = domain.forecast(rows, clock_ms, until, **options)
+                events = [views.event(event) for event in seen.events]
+                shown = {"position": position.model_dump(), "at": domain.instant(seen.at), "pools": seen.pools, "events": events}
+                return orjson.dumps(shown)
+
             try:
-                seen = domain.forecast(state, live.clock_ms, until, offset=offset, cap=FORECAST_ROWS_MAX, rules=live.rules)
+                return Response(await asyncio.to_thread(answer), media_type="application/json")
             except domain.TooMuch as error:
                 raise Refused("too-large", str(error), rows_max=FORECAST_ROWS_MAX) from None
-            return {
-                "position": views.position(live).model_dump(),
-                "at": domain.instant(seen.at),
-                "pools": seen.pools,
-                "events": [views.event(event) for event in seen.events],
-            }
 
     async def what_if(self, tenant: str, body: views.WhatIf, after: After = None) -> dict[str, Any]:
         """Decides a list of commands on a copy and returns the decisions; nothing is changed."""

@@ -135,7 +135,7 @@ def test_forecast_says_what_becomes_of_each_pool_and_who_falls_out_when() -> Non
     world.need("cid", "time")
     world.schedule("2014", START + timedelta(days=7, hours=1))
     now = domain.to_ms(world.now)
-    seen = domain.forecast(world.tenant, now, now + 8 * DAY_MS, offset=world.offset + 1)
+    seen = domain.forecast(world.tenant.rows(), now, now + 8 * DAY_MS, offset=world.offset + 1)
     told = [(event.body["at"], line(event)) for event in seen.events]
     assert told == [
         ("2013-11-22T09:00:00.000Z", "seat_revoked ben time (grace_expired)"),
@@ -145,7 +145,7 @@ def test_forecast_says_what_becomes_of_each_pool_and_who_falls_out_when() -> Non
     assert [(pool["active"], pool["flagged"]) for pool in seen.pools] == [(1, 0)]
     assert dict(world.tenant.rows()) == world.rows
     domain.check_all(world.tenant)
-    (half,) = domain.forecast(world.tenant, now, now + 6 * DAY_MS, offset=world.offset + 1).pools
+    (half,) = domain.forecast(world.tenant.rows(), now, now + 6 * DAY_MS, offset=world.offset + 1).pools
     assert half["flagged"] == 1
 
 
@@ -159,7 +159,7 @@ def test_a_forecast_comes_after_all_that_has_happened_also_in_log_order() -> Non
     world.next_period(time=1)
     world.schedule("2014", START + timedelta(days=2))
     now = domain.to_ms(world.now)
-    seen = domain.forecast(world.tenant, now, now + 3 * DAY_MS, offset=world.offset + 1)
+    seen = domain.forecast(world.tenant.rows(), now, now + 3 * DAY_MS, offset=world.offset + 1)
     assert [line(event) for event in seen.events][:4] == world.wait(days=1) + world.wait(days=1)[:2]
     assert [line(event) for event in seen.events if event.user][-1] == "seat_flagged ben time (reduction)"
 
@@ -173,9 +173,9 @@ def test_a_forecast_tells_what_ticks_then_do_instant_by_instant() -> None:
     world.schedule("2014", START + timedelta(days=4))
     now = domain.to_ms(world.now)
     until = now + 20 * DAY_MS
-    assert domain.forecast(world.tenant, now, now + 1, offset=world.offset + 1).events == []
+    assert domain.forecast(world.tenant.rows(), now, now + 1, offset=world.offset + 1).events == []
     assert dict(world.tenant.rows()) == world.rows
-    seen = domain.forecast(world.tenant, now, until, offset=world.offset + 1)
+    seen = domain.forecast(world.tenant.rows(), now, until, offset=world.offset + 1)
     assert dict(world.tenant.rows()) == world.rows
     happened: list[domain.Event] = []
     while (due := world.tenant.due()) is not None and due <= until:

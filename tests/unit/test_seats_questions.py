@@ -6,6 +6,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
+import orjson
 import pytest
 
 from services.seats import api, domain, views, why
@@ -44,7 +45,7 @@ def world() -> World:
 
 async def test_a_forecast_of_too_many_rows_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     made = reads(world)
-    seen = await made.forecast("acme", START + timedelta(days=9))
+    seen = orjson.loads((await made.forecast("acme", START + timedelta(days=9))).body)
     assert [event["data"]["user"] for event in seen["events"]] == ["ben", "cid"]
     monkeypatch.setattr(api, "FORECAST_ROWS_MAX", 1)
     with pytest.raises(Refused) as refused:

@@ -12,7 +12,7 @@
     to_json(key, row) / from_json(key, data)                        canonical form for the changelog, REST and verify
     tenant.due() / tenant.tick_due() -> ms | None                   when the next thing falls due (tick_due: None on a test clock)
     check_laws(tenant, modules) / check_all(tenant)                 LawBroken stops the worker
-    forecast(tenant, clock_ms, at_ms, offset=), what_if(tenants, commands, clock_ms)   run on the tenant itself and rolled back
+    forecast(rows, clock_ms, at_ms, offset=), what_if(tenants, commands, clock_ms)   what would be; nothing is changed
 
 Times are int milliseconds since 1970 UTC inside, RFC 3339 strings in bodies. Rows are immutable: whoever holds one may keep it.
 Everything raises before it changes anything, or the tenant is put back as it was (an undo log of rows) and the exception goes on.

@@ -1,11 +1,12 @@
-"""What would be: the same rules run on the tenant itself, and every row put back afterwards. Never a copy."""
+"""What would be, by the same rules. A what-if runs on the tenant itself, never on a copy, and every row is put back afterwards. A forecast
+may take seconds, so it runs on a state of its own, made from the rows, and decisions go on beside it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from services.seats.domain.deciding import decide, rules_of
 from services.seats.domain.rows import Row
-from services.seats.domain.state import Tenant, pool_state
+from services.seats.domain.state import Tenant, load, pool_state
 from services.seats.domain.work import Command, Event, Work
 
 
@@ -21,35 +22,26 @@ class Forecast(NamedTuple):
     events: list[Event]
 
 
-def forecast(tenant: Tenant, clock_ms: int, at_ms: int, *, offset: int, cap: int = 200_000, rules: int = 1) -> Forecast:
-    """How the tenant will look at `at_ms` (its present time at the earliest): each instant at which something falls due is a decision of
-    its own, as ticks make them. `offset`: of the next command; what happens comes after all that has happened, also where log order
-    decides. Raises TooMuch."""
+def forecast(rows: Iterable[tuple[str, Row]], clock_ms: int, at_ms: int, *, offset: int, cap: int = 200_000, rules: int = 1) -> Forecast:
+    """How the tenant of these rows (`Tenant.rows`) will look at `at_ms` (its present time at the earliest): each instant at which something
+    falls due is a decision of its own, as ticks make them. `offset`: of the next command; what happens comes after all that has happened,
+    also where log order decides. Raises TooMuch.
+    """
     settle = rules_of(rules).settle
+    (tenant,) = load(rows).values()
     now = tenant.now(clock_ms)
     events: list[Event] = []
-    undone: dict[str, Row | None] = {}
-    tenant.begin()  # what the last command changed is not to be taken back
-    try:
-        while (due := tenant.due()) is not None and due <= at_ms:
-            tenant.begin()
-            work = Work(tenant, "forecast", tenant.row.partition, offset, max(due, now), rules, len(events))
-            settle(work, cap)
-            events += work.finish().events
-            _keep(undone, tenant)
-            if len(undone) > cap:
-                raise TooMuch(f"more than {cap} rows change until then")
-        pools = [pool_state(tenant.pools[module]) for module in sorted(tenant.pools)]
-        return Forecast(max(at_ms, now), pools, events)
-    finally:
-        _keep(undone, tenant)
-        tenant.take_back(undone)
-
-
-def _keep(undone: dict[str, Row | None], tenant: Tenant) -> None:
-    """The oldest of each row is what was there before the first change."""
-    for key, old in tenant.undo_log().items():
-        undone.setdefault(key, old)
+    changed = 0
+    while (due := tenant.due()) is not None and due <= at_ms:
+        tenant.begin()
+        work = Work(tenant, "forecast", tenant.row.partition, offset, max(due, now), rules, len(events))
+        settle(work, cap)
+        decision = work.finish()
+        events += decision.events
+        changed += len(decision.changed)
+        if changed > cap:
+            raise TooMuch(f"more than {cap} rows change until then")
+    return Forecast(max(at_ms, now), [pool_state(tenant.pools[module]) for module in sorted(tenant.pools)], events)
 
 
 def what_if(tenants: dict[str, Tenant], commands: Sequence[Command], clock_ms: int, cap: int = 10_000, rules: int = 1) -> list[list[Event]]:
@@ -68,7 +60,8 @@ def what_if(tenants: dict[str, Tenant], commands: Sequence[Command], clock_ms: i
             answers.append(decide(overlay, command, clock_ms, rules).events)
             tenant = overlay.get(tenant_id)
             if tenant is not None and tenant is existing:
-                _keep(undone, tenant)
+                for key, old in tenant.undo_log().items():
+                    undone.setdefault(key, old)  # the oldest of each is what was there before the first command
             if len(undone) > cap:
                 raise TooMuch(f"more than {cap} rows change")
         return answers
