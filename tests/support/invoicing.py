@@ -240,8 +240,9 @@ class Bench:
 
     async def until_settled(self, tenant: str, at: datetime | None = None) -> None:
         async def settled() -> bool:
+            answered = self._answered  # before the question: then it saw what came of these answers, and after it nothing more was asked
             found = await settlement(self.context, tenant)
-            caught_up = len(await self.topic(topics.SEATS_COMMANDS)) == self._answered or not self.answering.is_set()
+            caught_up = len(await self.topic(topics.SEATS_COMMANDS)) == answered or not self.answering.is_set()
             return found.settled and caught_up and at in (None, found.time)
 
         await wait_until(settled, what="invoicing to be settled")
