@@ -58,10 +58,9 @@ async def run_seats(settings: Settings, commands: int, warm: int) -> None:
     meter.say(figures.commands)
 
 
-async def run_bare(settings: Settings, commands: int, _: int) -> None:
+async def run_bare(settings: Settings, commands: int, warm: int) -> None:
     """getmany, decode, one record for each command in one record batch for each partition, awaited; twice: a decision and a row."""
-    reader, producer, meter, count = make_reader(settings, group_id=None, **FETCH), None, Meter(), 0
-    producer = make_producer(settings)
+    reader, producer, meter, count, measured = make_reader(settings, group_id=None, **FETCH), make_producer(settings), Meter(), 0, False
     await reader.start()
     await producer.start()
     name = settings.topic_name(topics.SEATS_COMMANDS)
@@ -81,8 +80,9 @@ async def run_bare(settings: Settings, commands: int, _: int) -> None:
 
     while count < commands:
         for partition, records in (await reader.getmany(timeout_ms=500, max_records=settings.seats_round)).items():
-            if count == 0:
-                meter.start(0)
+            if not measured and count >= warm:
+                measured = True
+                meter.start(count)
             count += len(records)
             made = [(record.key, orjson.dumps({"d": "accept", "o": record.offset, **orjson.loads(record.value)})) for record in records]
             for topic in BARE_TOPICS:
