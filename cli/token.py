@@ -3,7 +3,8 @@
 import httpx
 import typer
 
-from cli.console import CliError, run
+from cli.console import CliError, fail, run
+from cli.names import ALL_RIGHTS
 from cli.rest import TIMEOUT_SECONDS, Addresses, addresses, refusal
 
 
@@ -28,4 +29,6 @@ async def fetch_token(where: Addresses, *, tenant: str | None, rights: str, ttl_
 
 
 def token(tenant: str | None, rights: str, ttl: int) -> None:
+    if not rights.strip():  # an empty field of a form is one that was left out, and stands for all rights
+        fail("--rights names none", f"Some of: {ALL_RIGHTS}.")
     typer.echo(run(fetch_token(addresses(), tenant=tenant, rights=rights, ttl_seconds=ttl)))

@@ -138,6 +138,13 @@ def test_a_token_is_asked_for_with_the_operators_secret(deployment: Deployment) 
     )
 
 
+def test_a_token_without_rights_is_not_asked_for(deployment: Deployment) -> None:
+    """The empty field would stand for all of them."""
+    result = seatpool("token", "--rights", " ")
+    assert (result.exit_code, deployment.asked) == (1, [])
+    assert "--rights names none" in result.output
+
+
 def test_parked_messages_of_every_service_are_listed(deployment: Deployment) -> None:
     row = {"id": 17, "group": "g", "tenant": "acme", "topic": "hr.events.v1", "partition": 2, "offset": 7, "type": "x", "status": "parked"}
     row |= {"reason": "body", "detail": "no date"}
