@@ -58,8 +58,8 @@ async def _ask(services: tuple[str, ...], tenant: str | None, status: str) -> di
         return dict(zip(services, await asyncio.gather(*map(ask, services)), strict=True))
 
 
-def retry(id_: str) -> None:
-    service, _, number = id_.partition(":")
+def retry(message: str) -> None:
+    service, _, number = message.partition(":")
     answer = run(_retry(service, number))
     if answer["done"]:
         out.print(f"[green]done[/]: {', '.join(f'{service}:{each}' for each in answer['done'])}")

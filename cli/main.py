@@ -244,7 +244,7 @@ def list_parked(
 
 @dlq.command()
 def retry(
-    id: Annotated[str, typer.Argument(help="As `seatpool dlq list` shows it: users:17.")],  # noqa: A002 - the name on the command line
+    message: Annotated[str, typer.Argument(metavar="ID", help="As `seatpool dlq list` shows it: users:17.")],
 ) -> None:
     """Run a parked message's handler on the stored bytes once more. Nothing is published again.
 
@@ -256,7 +256,7 @@ def retry(
     """
     from cli.dlq import retry
 
-    retry(id)
+    retry(message)
 
 
 topics = _group("topics", "The topics on the broker.")

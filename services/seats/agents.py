@@ -75,8 +75,7 @@ class DomainDecider:
             return Decided([(tenant, event)])
         self._note_due(tenant)
         self.last_offset[tenant] = at.offset
-        made, rows = decision
-        return Decided([(tenant, made[0])] if len(made) == 1 else [(tenant, event) for event in made], rows)
+        return Decided([(tenant, event) for event in decision.events], decision.changed)
 
     def take_back(self, command: Command, at: At) -> Decided:
         """Not for ticks: what settles by itself is bounded, by the number of pools (a test says so)."""
