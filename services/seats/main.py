@@ -15,8 +15,8 @@ from shared.runtime import run, serve, together
 from shared.settings import load
 
 SERVICE = "seats"
-# Rows are many and live long, and a fetch brings a hundred thousand objects that die of themselves: the defaults (700, 10, 10) would look
-# through all of them again and again. A young collection for about 80,000 commands, and no older one than a million objects ask for.
+# Rows are many and live long, and a fetch brings many thousands of objects that die of themselves: the defaults (700, 10, 10) would look
+# through all of them again and again. So young ones are looked through after 300,000 more of them, and older ones after a million.
 GC_THRESHOLDS = (300_000, 3, 100)
 
 
