@@ -15,7 +15,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --univ
 # Each of the some hundred processes of a run would compile the code anew where this is set. `make clean` removes what is kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo run status test test-docker check fmt schemas lock bench chaos model clean
+.PHONY: help setup demo run status test test-docker check fmt rules schemas lock bench chaos model clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ check: $(STAMP) ## lint, format, types (strict), and the tidy test
 fmt: $(STAMP) ## format, and mend what the linter can
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
+
+rules: $(STAMP) ## print each product rule with the tests that prove it
+	@$(BIN)/python -m tests.support.rules
 
 schemas: $(STAMP) ## generate the committed JSON Schemas from the message classes
 	@$(BIN)/python -m shared.schemas.generate
