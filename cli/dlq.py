@@ -1,4 +1,4 @@
-"""`seatpool dlq …`: messages that a service could not read or that broke a rule, parked with the reason."""
+"""`seatpool dlq …`: messages that a service could not read or that broke a rule, kept with the reason."""
 
 import asyncio
 from typing import Any
@@ -9,14 +9,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.console import CliError, err, fail, out, run
-from cli.names import PARKING
+from cli.names import WITH_DEAD_LETTERS
 from cli.rest import Rest, addresses
 
 
-def list_parked(tenant: str | None, status: str, service: str | None) -> None:
-    if service is not None and service not in PARKING:
-        fail(f"{service} parks no messages", f"{', '.join(PARKING)} do; notifier lists the commands that seats rejected.")
-    answers = run(_ask((service,) if service else PARKING, tenant, status))
+def list_dead_letters(tenant: str | None, status: str, service: str | None) -> None:
+    if service is not None and service not in WITH_DEAD_LETTERS:
+        fail(f"{service} has no dead letters", f"{', '.join(WITH_DEAD_LETTERS)} have some; notifier lists what seats rejected.")
+    answers = run(_ask((service,) if service else WITH_DEAD_LETTERS, tenant, status))
     rows = [(name, row) for name, found in answers.items() if isinstance(found, list) for row in found]
     failures = {name: found for name, found in answers.items() if isinstance(found, CliError)}
     if rows:
@@ -44,12 +44,12 @@ def _table(rows: list[tuple[str, dict[str, Any]]]) -> Table:
 
 
 async def _ask(services: tuple[str, ...], tenant: str | None, status: str) -> dict[str, list[dict[str, Any]] | CliError]:
-    """One service that is down does not hide what the others have parked."""
+    """One service that is down does not hide the dead letters of the others."""
     async with Rest(addresses()) as rest:
 
         async def ask(service: str) -> list[dict[str, Any]] | CliError:
             try:
-                return await rest.pages(service, "/v1/operator/parked", tenant=tenant, status=status)
+                return await rest.pages(service, "/v1/operator/dead-letters", tenant=tenant, status=status)
             except CliError as error:
                 return error
             except httpx.HTTPError as error:
@@ -63,22 +63,22 @@ def retry(message: str) -> None:
     answer = run(_retry(service, number))
     if answer["done"]:
         out.print(f"[green]done[/]: {', '.join(f'{service}:{each}' for each in answer['done'])}")
-    if answer["parked"] is not None:
+    if answer["failed"] is not None:
         err.print(
-            f"[bold red]seatpool:[/] {service}:{answer['parked']} failed again: {escape(answer['reason'])}: {escape(answer['detail'])}",
+            f"[bold red]seatpool:[/] {service}:{answer['failed']} failed again: {escape(answer['reason'])}: {escape(answer['detail'])}",
             soft_wrap=True,
         )
         raise typer.Exit(1)
 
 
 async def _retry(service: str, number: str) -> dict[str, Any]:
-    if service not in PARKING or not number.isdecimal():
-        raise CliError("that is no id of a parked message", "`seatpool dlq list` shows them, as users:17.")
+    if service not in WITH_DEAD_LETTERS or not number.isdecimal():
+        raise CliError("that is no id of a dead letter", "`seatpool dlq list` shows them, as users:17.")
     done: list[int] = []
     following: int | None = int(number)
     async with Rest(addresses()) as rest:
         while following is not None:
-            answer: dict[str, Any] = await rest.post(service, f"/v1/operator/parked/{following}/retry")
+            answer: dict[str, Any] = await rest.post(service, f"/v1/operator/dead-letters/{following}/retry")
             done += answer["done"]
             following = answer["next"]
     return answer | {"done": done}

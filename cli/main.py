@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from cli.names import ALL_RIGHTS, DEMO_KEPT_IN, PARKING, SERVICES
+from cli.names import ALL_RIGHTS, DEMO_KEPT_IN, SERVICES, WITH_DEAD_LETTERS
 
 ANY_ARGUMENTS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
@@ -221,34 +221,34 @@ def republish(tenant: Annotated[str | None, typer.Option(help="Only this tenant;
     republish(tenant)
 
 
-dlq = _group("dlq", "Parked messages: list them, run them again.")
+dlq = _group("dlq", "Dead letters: list them, run them again.")
 
 
 @dlq.command("list")
-def list_parked(
+def list_dead_letters(
     tenant: Annotated[str | None, typer.Option(help="Only this tenant's.")] = None,
-    status: Annotated[str, typer.Option(help="parked; done: run again with success; all.")] = "parked",
-    service: Annotated[str | None, typer.Option(help=f"Ask one service only: {', '.join(PARKING)}.")] = None,
+    status: Annotated[str, typer.Option(help="open; done: run again with success; all.")] = "open",
+    service: Annotated[str | None, typer.Option(help=f"Ask one service only: {', '.join(WITH_DEAD_LETTERS)}.")] = None,
 ) -> None:
-    """List what is parked, in every service, with the reason; and the commands that seats rejected.
+    """List the dead letters of every service with their reasons; and the commands that seats rejected.
 
     ```
     seatpool dlq list
     seatpool dlq list --tenant acme --service users
     ```
     """
-    from cli.dlq import list_parked
+    from cli.dlq import list_dead_letters
 
-    list_parked(tenant, status, service)
+    list_dead_letters(tenant, status, service)
 
 
 @dlq.command()
 def retry(
     message: Annotated[str, typer.Argument(metavar="ID", help="As `seatpool dlq list` shows it: users:17.")],
 ) -> None:
-    """Run a parked message's handler on the stored bytes once more. Nothing is published again.
+    """Process a dead letter again: its handler runs on the stored bytes. Nothing is published again.
 
-    Where a service parks the rest of a tenant behind a message (invoicing, the action log), those follow in order.
+    Where a dead letter blocks its tenant (invoicing, the action log), those follow in order.
 
     ```
     seatpool dlq retry users:17

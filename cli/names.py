@@ -3,6 +3,7 @@
 from pathlib import Path
 
 SERVICES = ("users", "seats", "invoicing", "notifier")
-PARKING = ("users", "invoicing", "notifier")  # seats parks nothing: it answers every command, and the notifier lists those that it rejected
+# seats has none: it answers every command, and notifier lists those that it rejected.
+WITH_DEAD_LETTERS = ("users", "invoicing", "notifier")
 ALL_RIGHTS = "account:read account:buy users:read users:manage log:read operator"
 DEMO_KEPT_IN = Path(".seatpool/demo")

@@ -8,7 +8,7 @@
     │   ├── Invalid      422: names the field, the value and what would be right
     │   └── Conflict     409
     ├── Transient    of the moment (database, broker, SMTP): retried with backoff, stops nothing else
-    └── Poison       a message that cannot be read or breaks a rule: parked with its reason
+    └── Poison       a message that cannot be read or breaks a rule: becomes a dead letter with its reason
 Everything else is a bug: it ends the process, and its supervisor restarts it. The map to HTTP lives in `shared.web.problems` alone.
 """
 

@@ -83,7 +83,7 @@ class Accountant:
 
     async def settle(self, uow: UnitOfWork, tenant: str, cause: Envelope | None) -> list[InvoiceIssued]:
         """Returns what was issued. Raises Poison when what was issued before is not what the events call for."""
-        # Closes the race of the consumer with an operator's retry of a parked message: both would issue what they find missing.
+        # Closes the race of the consumer with an operator's retry of a dead letter: both would issue what they find missing.
         await store.tenant(uow.connection, tenant, lock=True)
         found = await read_account(uow, tenant)
         issued = await store.issued(uow.connection, tenant)

@@ -25,9 +25,9 @@ class Context:
 
 def make_context(settings: Settings, clock: Clock, database: Database) -> Context:
     handlers = Handlers(Accountant(settings))
-    # Behind a parked message the rest of the tenant waits: an amount made of half a history would be wrong.
+    # Behind a dead letter the rest of the tenant waits: an amount made of half a history would be wrong.
     consumer = Consumer(
-        group=GROUP, database=database, kafka=settings, topics=TOPICS, handlers=handlers.all(), park_tenant=True, clock=clock
+        group=GROUP, database=database, kafka=settings, topics=TOPICS, handlers=handlers.all(), blocks_tenant=True, clock=clock
     )
     return Context(settings, clock, database, consumer, Ordering(settings, clock))
 

@@ -12,10 +12,10 @@ from services.invoicing.settings import Settings
 from shared.clock import SystemClock
 from shared.database import Database
 from shared.database.migrate import upgrade
-from shared.messaging import Parking, Relay
+from shared.messaging import DeadLetters, Relay
 from shared.runtime import serve, together
 from shared.web import Verifier, create_app
-from shared.web.parking import parking_router
+from shared.web.dead_letters import dead_letters_router
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +26,7 @@ def make_app(context: Context, verifier: Verifier | None = None) -> FastAPI:
     app = create_app(title="Seatpool invoicing", settings=context.settings, ready=context.database.ready, verifier=verifier)
     for router in routers(context):
         app.include_router(router)
-    app.include_router(parking_router(Parking(context.database, [context.consumer])))
+    app.include_router(dead_letters_router(DeadLetters(context.database, [context.consumer])))
     return app
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from services.notifier.handlers import LOG_GROUP, MAIL_GROUP, TOPICS, Notifications, log_handlers
 from services.notifier.settings import Settings
@@ -26,7 +27,8 @@ class Context:
 def make_consumers(settings: Settings, database: Database, clock: Clock, mark: datetime) -> list[Consumer]:
     """`mark`: records older than it mail nothing."""
     notifications = Notifications(clock, mark)
+    common: dict[str, Any] = {"database": database, "kafka": settings, "topics": TOPICS, "clock": clock}
     return [
-        Consumer(group=MAIL_GROUP, database=database, kafka=settings, topics=TOPICS, handlers=notifications.handlers(), clock=clock),
-        Consumer(group=LOG_GROUP, database=database, kafka=settings, topics=TOPICS, handlers=log_handlers(), park_tenant=True, clock=clock),
+        Consumer(group=MAIL_GROUP, handlers=notifications.handlers(), **common),
+        Consumer(group=LOG_GROUP, handlers=log_handlers(), blocks_tenant=True, **common),
     ]

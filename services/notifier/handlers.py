@@ -1,7 +1,7 @@
 """What the notifier does with each event: recipients and notices in one group, the action log in another.
 
-The first group is a projection: a message that cannot be read is parked alone. The log is kept in order: behind a parked message the rest
-of that tenant is parked, so that `from` of each entry stays what was.
+The first group is a projection: a message that cannot be read becomes a dead letter alone. The log is kept in order: behind a dead letter
+the rest of that tenant waits, so that `from` of each entry stays what was.
 """
 
 from datetime import datetime

@@ -71,7 +71,7 @@ SELECT coalesce(t.clock, c.clock), c.at FROM (SELECT $1::text AS tenant_id) AS o
 LEFT JOIN tenants AS t ON t.tenant_id = one.tenant_id LEFT JOIN tenant_clocks AS c ON c.tenant_id = one.tenant_id
 """
 _REJECTED = """
-SELECT seq, event_id, tenant_id, type, command, partition, command_offset, reason, detail, parked_at FROM rejected_commands
+SELECT seq, event_id, tenant_id, type, command, partition, command_offset, reason, detail, created_at FROM rejected_commands
 WHERE seq > $1 AND ($2::text IS NULL OR tenant_id = $2) ORDER BY seq LIMIT $3
 """
 
@@ -227,7 +227,7 @@ async def rejected(uow: UnitOfWork, tenant: str | None, after: int, limit: int) 
             "offset": row[6],
             "reason": row[7],
             "detail": row[8],
-            "parked_at": format_instant(row[9]),
+            "created_at": format_instant(row[9]),
         }
         for row in await rows(uow, _REJECTED, after, tenant, limit)
     ]

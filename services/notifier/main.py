@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from services.notifier import mail_store
 from services.notifier.api import tenant_router
 from services.notifier.context import Context, make_consumers
-from services.notifier.rejected import ParkingWithRejected
+from services.notifier.rejected import DeadLettersWithRejected
 from services.notifier.sending import Sender
 from services.notifier.settings import Settings
 from shared.clock import SystemClock
@@ -16,7 +16,7 @@ from shared.database import Database
 from shared.database.migrate import upgrade
 from shared.runtime import serve, together
 from shared.web import ServiceClient, Verifier, create_app
-from shared.web.parking import parking_router
+from shared.web.dead_letters import dead_letters_router
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +26,7 @@ ROLES = ("api", "consumer", "sender", "migrate", "all")
 def make_app(context: Context, verifier: Verifier | None = None) -> FastAPI:
     app = create_app(title="Seatpool notifier", settings=context.settings, ready=context.database.ready, verifier=verifier)
     app.include_router(tenant_router(context))
-    app.include_router(parking_router(ParkingWithRejected(context.database, context.consumers)))
+    app.include_router(dead_letters_router(DeadLettersWithRejected(context.database, context.consumers)))
     return app
 
 

@@ -1,6 +1,6 @@
 """The operator's list of what could not be handled, with the commands that seats rejected or could not decide.
 
-Those are not parked bytes: the command stands in the log for ever, answered, and its position is what a person needs. They cannot be run
+Those are no dead letters: the command stands in the log for ever, answered, and its position is what a person needs. They cannot be run
 again, only sent anew by whoever sent them.
 """
 
@@ -9,18 +9,18 @@ from typing import Any
 
 from services.notifier import log_store
 from shared.errors import Conflict, NotFound
-from shared.messaging import Parking
+from shared.messaging import DeadLetters
 from shared.schemas.topics import SEATS_COMMANDS
 
 FIRST_ID = 10**15  # ids from here on are rejected commands; below 2^53, so that every JSON reader keeps them whole
 GROUP = "seats"
 
 
-class ParkingWithRejected(Parking):
+class DeadLettersWithRejected(DeadLetters):
     async def list(
-        self, tenant: str | None = None, status: str | None = "parked", *, after: int = 0, limit: int = 100
+        self, tenant: str | None = None, status: str | None = "open", *, after: int = 0, limit: int = 100
     ) -> builtins.list[dict[str, Any]]:
-        """Parked messages first, then rejected commands, each oldest first."""
+        """Dead letters first, then rejected commands, each oldest first."""
         items = await super().list(tenant, status, after=after, limit=limit) if after < FIRST_ID else []
         if len(items) < limit and status != "done":
             async with self._database.unit_of_work(None) as uow:
@@ -28,14 +28,14 @@ class ParkingWithRejected(Parking):
             items += [_shown(row) for row in rejected]
         return items
 
-    async def retry(self, parked_id: int) -> dict[str, Any]:
+    async def retry(self, letter_id: int) -> dict[str, Any]:
         """Of a rejected command always refused: an answered command is never decided again."""
-        if parked_id <= FIRST_ID:
-            return await super().retry(parked_id)
+        if letter_id <= FIRST_ID:
+            return await super().retry(letter_id)
         async with self._database.unit_of_work(None) as uow:
-            found = await log_store.rejected(uow, None, parked_id - FIRST_ID - 1, 1)
-        if not found or found[0]["seq"] != parked_id - FIRST_ID:
-            raise NotFound("parked message")
+            found = await log_store.rejected(uow, None, letter_id - FIRST_ID - 1, 1)
+        if not found or found[0]["seq"] != letter_id - FIRST_ID:
+            raise NotFound("dead letter")
         raise Conflict(
             "command-answered",
             f"seats has answered this command ({found[0]['type'].rpartition('.')[2]}); it is decided once. "
@@ -51,7 +51,7 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
         "group": GROUP,
         "topic": SEATS_COMMANDS.name,
         "command": row["command"],
-        "status": "parked",
+        "status": "open",
         "attempts": 0,
         "done_at": None,
         "value_base64": None,

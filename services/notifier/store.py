@@ -74,7 +74,7 @@ ON CONFLICT DO NOTHING
 
 
 async def save_tenant(uow: UnitOfWork, tenant: str, state: users_v1.TenantState, read_to: int) -> None:
-    """`read_to` is the event's offset: a parked event that is retried later does not bring an older state back."""
+    """`read_to` is the event's offset: a dead letter that is retried later does not bring an older state back."""
     values = (tenant, state.name, state.time_zone, state.locale, state.clock, state.contact_email, state.support_contact, read_to)
     await uow.connection.exec_driver_sql(_TENANT, values)
 

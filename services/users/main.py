@@ -18,7 +18,7 @@ from shared.clock import Clock, SystemClock
 from shared.database import Database
 from shared.database.migrate import upgrade
 from shared.errors import Transient
-from shared.messaging import Consumer, Parking, Relay
+from shared.messaging import Consumer, DeadLetters, Relay
 from shared.runtime import serve, together
 from shared.settlement import Settlement
 from shared.web import ServiceClient, create_app
@@ -44,7 +44,7 @@ class Users:
         self.client = ServiceClient(settings)
         others = self._probes() if others is None else others
         self.coordinator = Coordinator(self.database, self.chores, {"users": self.settlement, **others}, self.clock)
-        self.parking = Parking(self.database, [self.consumer])
+        self.dead_letters = DeadLetters(self.database, [self.consumer])
 
     def _probes(self) -> dict[str, Probe]:
         urls = {"seats": self.settings.seats_url, "invoicing": self.settings.invoicing_url, "notifier": self.settings.notifier_url}
@@ -66,7 +66,7 @@ class Users:
         context = Context(
             self.database, self.tenants, self.clock, issuer, self.chores, self.coordinator, self.settlement, settings.profiles_max
         )
-        return make_app(self.settings, context, self.parking)
+        return make_app(self.settings, context, self.dead_letters)
 
     def probes(self) -> FastAPI:
         """For a process without REST: it needs no signing key."""

@@ -125,7 +125,7 @@ async def take_decisions(tenant: Tenant, uow: UnitOfWork, decisions: Sequence[De
     for decision in decisions:
         before = people.get(decision.user)
         if before is None:
-            # Nothing to park: users is where people come from, so a retry would find nobody either.
+            # No dead letter: users is where people come from, so a retry would find nobody either.
             UNKNOWN_PERSON.inc()
             log.warning("decision-about-unknown-person", user=decision.user, position=decision.envelope.id)
             continue

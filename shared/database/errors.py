@@ -23,7 +23,7 @@ def is_transient(error: exc.DBAPIError) -> bool:
 
 
 def is_of_the_data(error: exc.DBAPIError) -> bool:
-    """The statement was right and the value was not: for a message, a reason to park it, not to end the process."""
+    """The statement was right and the value was not: for a message, a reason to make it a dead letter, not to end the process."""
     return sqlstate(error)[:2] in _OF_THE_DATA or (isinstance(error, exc.DataError) and not sqlstate(error))
 
 

@@ -1,4 +1,4 @@
-"""What need not be kept: ids of handled messages, answers to creating POSTs, parked messages that were done."""
+"""What need not be kept: ids of handled messages, answers to creating POSTs, dead letters that were done."""
 
 from shared.database.engine import Database
 
@@ -7,7 +7,7 @@ _AT_ONCE = 10_000  # rows in one transaction, so that nobody waits for the locks
 _PRUNED = {
     "inbox": "handled_at < now() - interval '30 days'",
     "idempotency_keys": "created_at < now() - interval '24 hours'",
-    "parked_messages": "status = 'done' AND done_at < now() - interval '90 days'",
+    "dead_letters": "status = 'done' AND done_at < now() - interval '90 days'",
 }
 
 

@@ -1,7 +1,7 @@
 """The tables of messaging and of REST's idempotency keys, the same in each service's database.
 
 They are the machinery's own and are read by no tenant's request, so they carry no row policy: the relay, the consumer and the operator's
-list of parked messages work for all tenants at once.
+list of dead letters work for all tenants at once.
 """
 
 from typing import Protocol
@@ -69,9 +69,9 @@ consumer_positions = Table(
     _instant("updated_at"),
 )
 
-# Messages that could not be handled, with their original bytes. `id` is in the order of parking.
-parked_messages = Table(
-    "parked_messages",
+# Messages that could not be handled, with their original bytes. `id` is in the order of writing.
+dead_letters = Table(
+    "dead_letters",
     messaging_metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("consumer_group", Text, nullable=False),
@@ -87,13 +87,13 @@ parked_messages = Table(
     Column("key", LargeBinary),
     Column("headers", LargeBinary, nullable=False),  # JSON: [[name, base64 of the value or null], ...]
     Column("value", LargeBinary),
-    Column("status", Text, nullable=False, server_default=text("'parked'")),  # parked | done
+    Column("status", Text, nullable=False, server_default=text("'open'")),  # open | done
     Column("attempts", Integer, nullable=False, server_default=text("0")),  # of retry
-    _instant("parked_at"),
+    _instant("created_at"),
     _instant("done_at", nullable=True),
-    Index("parked_messages_open", "consumer_group", "tenant", postgresql_where=text("status = 'parked'")),
-    # A batch that is read again after a lost commit parks nothing twice.
-    Index("parked_messages_once", "consumer_group", "topic", "partition", "record_offset", unique=True),
+    Index("dead_letters_open", "consumer_group", "tenant", postgresql_where=text("status = 'open'")),
+    # A batch that is read again after a lost commit writes no dead letter twice.
+    Index("dead_letters_once", "consumer_group", "topic", "partition", "record_offset", unique=True),
 )
 
 # The first answer to a creating POST, for 24 h.

@@ -83,7 +83,7 @@ class UnitOfWork:
         """The message is sent after the commit, in the order of publishing among those of its key (the tenant).
 
         `time` is when it happened (the tenant's time), `cause` the message that is being handled: the chain's correlation is taken from
-        it, else from the request. Raises Poison("too-large"): whatever asked for it is parked, and holds up nobody.
+        it, else from the request. Raises Poison("too-large"): the message that asked for it becomes a dead letter.
         """
         entry = registry.entry_of(type(payload))
         envelope = Envelope(

@@ -13,7 +13,8 @@ from shared.clock import Clock, SystemClock
 from shared.database import Database
 from shared.errors import Transient
 from shared.kafka import Ends, make_reader, partition_of, started, translated
-from shared.messaging import parked, positions
+from shared.messaging import positions
+from shared.messaging.dead_letters import rows as dead_letters
 from shared.messaging.group import Admit, Group, HandlerRefused, Item
 from shared.messaging.message import Handler, Record
 from shared.messaging.positions import LostPartition
@@ -51,12 +52,12 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         topics: Sequence[Topic],
         handlers: Mapping[type[Payload], Handler],
         admit: Admit | None = None,
-        park_tenant: bool = False,
+        blocks_tenant: bool = False,
         clock: Clock | None = None,
         batch_max: int = BATCH_MAX,
         stall_s: float = STALL_S,
     ) -> None:
-        self.group = Group(group, topics, handlers, admit, park_tenant=park_tenant)
+        self.group = Group(group, topics, handlers, admit, blocks_tenant=blocks_tenant)
         self._database, self._kafka = database, kafka
         self._clock = clock or SystemClock()
         self._batch_max, self._stall_s = batch_max, stall_s
@@ -226,7 +227,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
             await asyncio.sleep(min(WATCH_EVERY_S, self._stall_s / 4))
             try:
                 async with self._database.unit_of_work(None) as uow:
-                    metrics.PARKED_NOW.labels(self.group.name).set(await parked.count(uow, self.group.name))
+                    metrics.DEAD_LETTERS_OPEN.labels(self.group.name).set(await dead_letters.count(uow, self.group.name))
                 with translated():
                     ends = await self._reader.end_offsets(list(self._pumps)) if self._reader and self._pumps else {}
             except Transient:

@@ -1,4 +1,4 @@
-"""What one consumer group does with records: which are handled, skipped, dropped as repeated, or parked. Knows nothing of a client."""
+"""Decides what one consumer group does with records: handle, skip, drop as repeated, or keep as dead letter. Knows no Kafka client."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,7 +10,8 @@ from sqlalchemy.exc import DBAPIError
 from shared.database import UnitOfWork
 from shared.database.errors import is_of_the_data, is_transient
 from shared.errors import Poison, Refused
-from shared.messaging import inbox, parked, positions
+from shared.messaging import inbox, positions
+from shared.messaging.dead_letters import rows as dead_letters
 from shared.messaging.message import Handler, Message, Record
 from shared.messaging.positions import Position
 from shared.observability import metrics
@@ -26,7 +27,7 @@ Admit = Callable[[Envelope, Topic], Awaitable[None]]
 
 
 class HandlerRefused(Exception):
-    """A handler parked a message in the pass without savepoints: the batch is rolled back and taken again, carefully."""
+    """A handler refused a message in the pass without savepoints: the batch is rolled back and taken again, carefully."""
 
 
 @dataclass(slots=True)
@@ -55,7 +56,7 @@ class Tally:
 
     handled: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)
-    parked: list[tuple[Item, Poison]] = field(default_factory=list)
+    dead: list[tuple[Item, Poison]] = field(default_factory=list)
 
     def skip(self, why: str) -> None:
         self.skipped[why] = self.skipped.get(why, 0) + 1
@@ -79,11 +80,11 @@ def _refusals() -> Iterator[None]:
 
 class Group:
     def __init__(
-        self, name: str, topics: Sequence[Topic], handlers: Mapping[type[Payload], Handler], admit: Admit | None, *, park_tenant: bool
+        self, name: str, topics: Sequence[Topic], handlers: Mapping[type[Payload], Handler], admit: Admit | None, *, blocks_tenant: bool
     ) -> None:
         for model in handlers:
             assert registry.entry_of(model).topic in topics, f"{name} handles {model.__name__} and does not read its topic"
-        self.name, self.topics, self.admit, self.park_tenant = name, tuple(topics), admit, park_tenant
+        self.name, self.topics, self.admit, self.blocks_tenant = name, tuple(topics), admit, blocks_tenant
         self.handlers = {registry.type_of(model): handler for model, handler in handlers.items()}
 
     async def read(self, record: Record) -> Item:
@@ -114,14 +115,14 @@ class Group:
         """Handle a batch of one partition within the transaction; returns the position after it.
 
         The first pass takes no savepoints, because a savepoint costs two round trips for every message and one message in many thousands is
-        parked; the first handler that parks ends that pass (HandlerRefused), and the careful one repeats it with a savepoint each.
+        refused; the first handler that refuses ends that pass (HandlerRefused), and the careful one repeats it with a savepoint each.
         """
         tally = Tally()
         todo, watermark = await self._not_seen(uow, items, position.watermark, tally)
         blocked = await self._blocked_tenants(uow, todo)
         # Tenant by tenant, each in its order: between tenants there is none, and each change of the scope is a round trip.
         for item in sorted(todo, key=lambda item: item.tenant or ""):
-            await self._handle_or_park(uow, item, blocked, tally, careful=careful)
+            await self._handle_or_keep(uow, item, blocked, tally, careful=careful)
         try:
             with _refusals():
                 await uow.run_gathered()
@@ -134,7 +135,7 @@ class Group:
     async def _not_seen(
         self, uow: UnitOfWork, items: Sequence[Item], watermark: tuple[int, int], tally: Tally
     ) -> tuple[list[Item], tuple[int, int]]:
-        """What is left to handle or park of the batch, and the watermark after it."""
+        """What is left to handle of the batch, and the watermark after it."""
         seen = await inbox.known(uow, self.name, {key for item in items if (key := item.inbox_key) and not item.skipped})
         todo = []
         for item in items:
@@ -155,14 +156,14 @@ class Group:
         return todo, watermark
 
     async def _blocked_tenants(self, uow: UnitOfWork, items: Sequence[Item]) -> set[str]:
-        if not self.park_tenant:
+        if not self.blocks_tenant:
             return set()
-        return await parked.blocked_tenants(uow, self.name, {item.tenant for item in items if item.tenant})
+        return await dead_letters.blocked_tenants(uow, self.name, {item.tenant for item in items if item.tenant})
 
-    async def _handle_or_park(self, uow: UnitOfWork, item: Item, blocked: set[str], tally: Tally, *, careful: bool) -> None:
+    async def _handle_or_keep(self, uow: UnitOfWork, item: Item, blocked: set[str], tally: Tally, *, careful: bool) -> None:
         poison = item.poison
         if poison is None and item.tenant in blocked:
-            poison = Poison("behind-parked", "an earlier message of this tenant is parked")
+            poison = Poison("behind-dead-letter", "an earlier message of this tenant is a dead letter")
         if poison is None:
             assert item.message is not None
             try:
@@ -175,9 +176,9 @@ class Group:
                 tally.handle(item.message.envelope.type)
                 return
         await uow.scope(None)
-        await parked.park(uow, self.name, item.record, item.envelope, poison)
-        tally.parked.append((item, poison))
-        if self.park_tenant and item.tenant is not None:
+        await dead_letters.add(uow, self.name, item.record, item.envelope, poison)
+        tally.dead.append((item, poison))
+        if self.blocks_tenant and item.tenant is not None:
             blocked.add(item.tenant)
 
     async def handle(self, uow: UnitOfWork, message: Message, *, savepoint: bool) -> None:
@@ -203,11 +204,11 @@ class Group:
             metrics.HANDLED.labels(self.name, type_).inc(number)
         for why, number in tally.skipped.items():
             metrics.SKIPPED.labels(self.name, why).inc(number)
-        for item, poison in tally.parked:
-            metrics.PARKED.labels(self.name, topic.name, poison.reason).inc()
+        for item, poison in tally.dead:
+            metrics.DEAD_LETTERS.labels(self.name, topic.name, poison.reason).inc()
             record = item.record
             log.warning(
-                "message-parked",
+                "dead-letter",
                 group=self.name,
                 topic=topic.name,
                 partition=record.partition,

@@ -28,14 +28,14 @@ class Message:
     timestamp_ms: int
 
 
-# Runs in the message's row-level scope; raises Poison (or Refused) to park the message, Transient to try the batch again. It may run more
-# than once for a message, each time in a new transaction: whatever it does outside the unit of work has to bear that.
+# Runs in the message's row-level scope; raises Poison (or Refused) to make the message a dead letter, Transient to try the batch again. It
+# may run more than once for a message, each time in a new transaction: whatever it does outside the unit of work has to bear that.
 Handler = Callable[[UnitOfWork, Message], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What was read, untouched: a parked message keeps exactly this."""
+    """What was read, untouched: a dead letter keeps exactly this."""
 
     topic: Topic
     partition: int

@@ -4,8 +4,8 @@ from prometheus_client import Counter, Gauge, Histogram
 
 HANDLED = Counter("seatpool_messages_handled", "Messages whose handler ran", ["group", "type"])
 SKIPPED = Counter("seatpool_messages_skipped", "Messages that were not handled", ["group", "why"])  # unknown-type | not-wanted | repeated
-PARKED = Counter("seatpool_messages_parked", "Messages put aside for a person to look at", ["group", "topic", "reason"])
-PARKED_NOW = Gauge("seatpool_parked_messages", "Messages that wait for a person to look at", ["group"])
+DEAD_LETTERS = Counter("seatpool_dead_letters_written", "Messages put aside for a person to look at", ["group", "topic", "reason"])
+DEAD_LETTERS_OPEN = Gauge("seatpool_dead_letters_open", "Messages that wait for a person to look at", ["group"])
 RETRIED = Counter("seatpool_batches_retried", "Batches rolled back for an error of the moment", ["group"])
 BATCH_SECONDS = Histogram(
     "seatpool_batch_seconds",

@@ -1,4 +1,4 @@
-"""REST as every service serves it. What needs a database (`idempotency`, `parking`) is imported by its own name: seats has none."""
+"""REST as every service serves it. What needs a database (`idempotency`, `dead_letters`) is imported by its own name: seats has none."""
 
 from shared.web.app import create_app
 from shared.web.auth import Principal, Verifier, access, actor_of, authenticated, operator

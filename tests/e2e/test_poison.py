@@ -1,4 +1,4 @@
-"""What cannot be read, or breaks a rule, is parked with its reason and run again by the command; everything else goes on."""
+"""What cannot be read, or breaks a rule, becomes a dead letter with its reason and is run again by the command; everything else goes on."""
 
 import os
 import subprocess
@@ -35,23 +35,23 @@ def envelope(tenant: str, type_: str, source: str) -> list[tuple[str, bytes]]:
     return [(f"ce_{name}", text.encode()) for name, text in texts.items()]
 
 
-async def parked_at(tenant: Tenant, service: str, topic: Topic, place: tuple[int, int]) -> dict[str, object] | None:
-    rows = await tenant.rest.pages(service, "/v1/operator/parked")
+async def letter_at(tenant: Tenant, service: str, topic: Topic, place: tuple[int, int]) -> dict[str, object] | None:
+    rows = await tenant.rest.pages(service, "/v1/operator/dead-letters")
     return next((row for row in rows if (row["topic"], row["partition"], row["offset"]) == (topic.name, *place)), None)
 
 
-async def until_parked(tenant: Tenant, service: str, topic: Topic, place: tuple[int, int]) -> dict[str, object]:
+async def until_dead_letter(tenant: Tenant, service: str, topic: Topic, place: tuple[int, int]) -> dict[str, object]:
     async def look() -> tuple[bool, object]:
-        found = await parked_at(tenant, service, topic, place)
+        found = await letter_at(tenant, service, topic, place)
         return found is not None, found
 
-    await tenant.stage.until(f"{service} to park {topic.name}/{place}", look)
-    found = await parked_at(tenant, service, topic, place)
+    await tenant.stage.until(f"{service} to make a dead letter of {topic.name}/{place}", look)
+    found = await letter_at(tenant, service, topic, place)
     assert found is not None
     return found
 
 
-async def test_what_cannot_be_read_is_parked_on_every_topic_and_the_rest_goes_on(stack: RunningStack) -> None:
+async def test_what_cannot_be_read_becomes_a_dead_letter_on_every_topic_and_the_rest_goes_on(stack: RunningStack) -> None:
     """The rest: another tenant of the same partitions, behind the poison."""
     async with await open_rest(stack) as rest:
         poisoned = await open_tenant(stack, rest, licences=10)
@@ -63,10 +63,10 @@ async def test_what_cannot_be_read_is_parked_on_every_topic_and_the_rest_goes_on
         assert [figures[service]["flagged"] for service in ("users", "seats", "notifier")] == [2, 2, 2]
         for topic, readers in READERS.items():
             for service in readers:
-                row = await until_parked(poisoned, service, topic, places[topic])
+                row = await until_dead_letter(poisoned, service, topic, places[topic])
                 assert row["reason"], row
         for service in ("users", "invoicing", "notifier"):  # the answer to a command that names no tenant is nobody's, and readable
-            rows = await rest.pages(service, "/v1/operator/parked")
+            rows = await rest.pages(service, "/v1/operator/dead-letters")
             assert [row for row in rows if row["tenant"] is None and row["topic"] != SEATS_COMMANDS.name] == [], service
         verified = seatpool(stack, "verify", "--tenant", behind.id)
         assert verified.returncode == 0, verified.stdout + verified.stderr
@@ -78,7 +78,7 @@ async def test_a_command_that_makes_no_sense_is_answered_and_the_tenant_goes_on(
         headers = envelope(tenant.id, "seatpool.seats.v1.assign_seats", "seatpool/users")
         before = await tenant.decided()
         place = await produce(stack, SEATS_COMMANDS, tenant.id, b'{"user": "u1", "modules": 7}', headers)
-        row = await until_parked(tenant, "notifier", SEATS_COMMANDS, place)
+        row = await until_dead_letter(tenant, "notifier", SEATS_COMMANDS, place)
         assert "modules" in f"{row['reason']} {row['detail']}"
         await tenant.send(tenant.people(3))
         await tenant.stage.settled()
@@ -86,12 +86,12 @@ async def test_a_command_that_makes_no_sense_is_answered_and_the_tenant_goes_on(
         assert (await tenant.figures())["users"]["active"] == 3
 
 
-async def test_a_source_off_the_allow_list_is_parked_and_taken_in_by_a_retry(stack: RunningStack) -> None:
+async def test_a_source_off_the_allow_list_becomes_a_dead_letter_and_is_taken_in_by_a_retry(stack: RunningStack) -> None:
     async with await open_rest(stack) as rest:
         tenant = await open_tenant(stack, rest, licences=10)
         body = b'{"external_id":"77","effective_date":"2026-03-02","login":"late","email":"late@x.example","department":"Everybody"}'
         place = await produce(stack, HR_EVENTS, tenant.id, body, envelope(tenant.id, "seatpool.hr.v1.person_hired", "hr/stranger"))
-        row = await until_parked(tenant, "users", HR_EVENTS, place)
+        row = await until_dead_letter(tenant, "users", HR_EVENTS, place)
         assert "hr/stranger" in f"{row['reason']} {row['detail']}"
         assert (await tenant.figures())["users"]["hired"] == 0
         again = seatpool(stack, "dlq", "retry", f"users:{row['id']}")
@@ -103,7 +103,7 @@ async def test_a_source_off_the_allow_list_is_parked_and_taken_in_by_a_retry(sta
         assert again.returncode == 0, again.stdout + again.stderr
         await tenant.stage.settled()
         assert (await tenant.figures())["users"]["hired"] == 1
-        assert await parked_at(tenant, "users", HR_EVENTS, place) is None
+        assert await letter_at(tenant, "users", HR_EVENTS, place) is None
 
 
 def seatpool(stack: RunningStack, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -36,8 +36,8 @@ async def subscribed(bench: Bench, **more: Any) -> str:
     return await bench.subscribed(NOVEMBER, {"time": 10}, "2013-11-01", **{"billed_until": "2013-12-01"} | more)
 
 
-async def parked(bench: Bench, tenant: str) -> list[dict[str, Any]]:
-    return list((await bench.ok("GET", f"/v1/operator/parked?tenant={tenant}"))["items"])
+async def dead_letters(bench: Bench, tenant: str) -> list[dict[str, Any]]:
+    return list((await bench.ok("GET", f"/v1/operator/dead-letters?tenant={tenant}"))["items"])
 
 
 async def test_a_repeated_request_and_a_second_approval_buy_once(bench: Bench) -> None:
@@ -86,7 +86,7 @@ async def test_running_twice_issues_nothing_twice(bench: Bench) -> None:
     await bench.until_settled(tenant)
     assert (await bench.figures(tenant))["invoices"] == 1
     assert len(await bench.events(tenant, invoicing_v1.ChargeBooked)) == 1
-    assert await parked(bench, tenant) == []
+    assert await dead_letters(bench, tenant) == []
 
 
 async def test_quotes_that_nobody_approves_are_not_reckoned_with(bench: Bench) -> None:
@@ -142,7 +142,7 @@ async def test_what_was_issued_can_be_rebuilt_from_the_topics_byte_for_byte(benc
     assert [invoice.reason for invoice in rebuilt] == ["first_period", "renewal", "renewal"]
 
 
-async def test_a_decision_that_contradicts_the_history_parks_the_tenant_and_nobody_else(bench: Bench) -> None:
+async def test_a_decision_that_contradicts_the_history_blocks_the_tenant_and_nobody_else(bench: Bench) -> None:
     other, tenant = await subscribed(bench), await subscribed(bench)  # in this order: what is forged has to be the partition's last
     quote = await bench.ok("POST", f"/v1/tenants/{tenant}/quotes", {"items": [{"module": "time", "add": 1}]})
     bench.pools[tenant].licences["time"] += 5
@@ -150,17 +150,17 @@ async def test_a_decision_that_contradicts_the_history_parks_the_tenant_and_nobo
     places = await bench.topic(topics.SEATS_COMMANDS, tenant)
     place = (places[-1].partition, places[-1].offset)
     await bench.decide(seats_v1.LicencesAdded, tenant, place, "forged", "ordered", pools=bench.pools[tenant].states(), **fields)
-    (message,) = await wait_until(lambda: parked(bench, tenant), what="a parked message")
+    (message,) = await wait_until(lambda: dead_letters(bench, tenant), what="a dead letter")
     assert (message["reason"], message["tenant"]) == ("order", tenant)
     await bench.ok("POST", f"/v1/tenants/{tenant}/quotes/{quote['quote']}/approve", {})
     _, order = await bench.buy(other, {"module": "time", "add": 1})
     assert order["status"] == "completed"
-    await wait_until(lambda: _parked_count(bench, tenant, 2), what="the order's answer behind it")
+    await wait_until(lambda: _letter_count(bench, tenant, 2), what="the order's answer behind it")
     assert (await bench.figures(tenant))["invoices"] == 0
 
 
-async def _parked_count(bench: Bench, tenant: str, count: int) -> bool:
-    return len(await parked(bench, tenant)) >= count
+async def _letter_count(bench: Bench, tenant: str, count: int) -> bool:
+    return len(await dead_letters(bench, tenant)) >= count
 
 
 async def test_a_number_that_seats_has_seen_is_drawn_anew_above_it(bench: Bench) -> None:

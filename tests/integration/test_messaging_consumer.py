@@ -84,7 +84,7 @@ async def test_unknown_and_unwanted_types_are_counted_and_skipped(rig: Rig) -> N
     async with rig.running(rig.consumer()):
         assert await rig.until_facts(1) == ["next"]
     assert counted("seatpool_messages_skipped_total", group="test", why="unknown-type") == before + 1
-    assert await rows(rig.database, "parked_messages") == []
+    assert await rows(rig.database, "dead_letters") == []
 
 
 async def test_two_consumers_of_a_group_apply_each_message_once(rig: Rig) -> None:

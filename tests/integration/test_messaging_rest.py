@@ -1,4 +1,4 @@
-"""REST on top of the machinery: the same creating POST once, and the operator's list of parked messages."""
+"""REST on top of the machinery: the same creating POST once, and the operator's list of dead letters."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,11 +15,11 @@ from shared import ids
 from shared.clock import SystemClock
 from shared.database import Database
 from shared.errors import Conflict
-from shared.messaging import Parking
+from shared.messaging import DeadLetters
 from shared.settings import CommonSettings
 from shared.web import Principal, Verifier, access, answer, create_app
+from shared.web.dead_letters import dead_letters_router
 from shared.web.idempotency import IdempotencyKey, idempotent
-from shared.web.parking import parking_router
 from tests.support.messaging import Rig, facts, left
 
 pytestmark = pytest.mark.stack
@@ -36,10 +36,10 @@ def token(subject: str = "ann", tenant: str | None = "acme", rights: tuple[str, 
     return jwt.encode({"alg": "Ed25519", "kid": "k1"}, claims, KEY, algorithms=["Ed25519"])
 
 
-def make_app(database: Database, parking: Parking | None = None) -> FastAPI:
+def make_app(database: Database, dead_letters: DeadLetters | None = None) -> FastAPI:
     app = create_app(title="sample", settings=CommonSettings(), ready=database.ready, verifier=Verifier(keys=lambda: KeySet([KEY])))
-    if parking is not None:
-        app.include_router(parking_router(parking))
+    if dead_letters is not None:
+        app.include_router(dead_letters_router(dead_letters))
 
     @app.post("/v1/tenants/{tenant}/facts", status_code=201)
     async def create(
@@ -130,7 +130,7 @@ async def test_a_key_that_is_none_is_refused(client: httpx.AsyncClient, key: str
     assert response.status_code == 422
 
 
-async def test_the_operator_lists_and_retries_what_is_parked(rig: Rig) -> None:
+async def test_the_operator_lists_and_retries_dead_letters(rig: Rig) -> None:
     rig.handled.poison = {"bad-1", "bad-2"}
     for who in ("bad-1", "bad-2", "good"):
         await rig.send(left(who))
@@ -138,10 +138,10 @@ async def test_the_operator_lists_and_retries_what_is_parked(rig: Rig) -> None:
     async with rig.running(consumer):
         await rig.until_facts(1)
         await rig.until_at_end(consumer)
-    app = make_app(rig.database, Parking(rig.database, [consumer]))
+    app = make_app(rig.database, DeadLetters(rig.database, [consumer]))
     operator = {"authorization": f"Bearer {token('op', None, ('operator',), 'operator')}"}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
-        path = "/v1/operator/parked"
+        path = "/v1/operator/dead-letters"
         assert (await client.get(path)).status_code == 401
         assert (await client.get(path, headers={"authorization": f"Bearer {token()}"})).status_code == 403
         page = (await client.get(path, headers=operator, params={"limit": 1})).json()

@@ -156,7 +156,7 @@ async def test_a_message_read_again_makes_no_second_entry_and_no_second_mail(not
     assert (figures.mails, len(notifier.server.mails)) == (2, 2)
 
 
-async def test_behind_a_parked_message_the_log_parks_the_rest_of_that_tenant(notifier: Notifier) -> None:
+async def test_behind_a_dead_letter_the_log_keeps_the_rest_of_that_tenant_waiting(notifier: Notifier) -> None:
     topic = notifier.settings.topic_name(SEATS_EVENTS)
     await notifier.send(notifier.assigned("p1", active()))
     await notifier.producer.send_and_wait(topic, b"{", key=b"acme", headers=[("ce_id", b"x")])
@@ -165,12 +165,12 @@ async def test_behind_a_parked_message_the_log_parks_the_rest_of_that_tenant(not
         await notifier.until_read(list(context.consumers))
         assert [action["to"] for action in await actions_of(notifier, user="p1")] == [{"state": "active"}]
         async with rest(context) as client:
-            parked = (await client.get("/v1/operator/parked", params={"tenant": "acme"})).json()["items"]
-            behind = next(row for row in parked if row["reason"] == "behind-parked")
-            refusal = await client.post(f"/v1/operator/parked/{behind['id']}/retry")
-    assert sorted((row["group"], row["reason"]) for row in parked) == [
+            letters = (await client.get("/v1/operator/dead-letters", params={"tenant": "acme"})).json()["items"]
+            behind = next(row for row in letters if row["reason"] == "behind-dead-letter")
+            refusal = await client.post(f"/v1/operator/dead-letters/{behind['id']}/retry")
+    assert sorted((row["group"], row["reason"]) for row in letters) == [
         ("notifier", "envelope"),
-        ("notifier-action-log", "behind-parked"),
+        ("notifier-action-log", "behind-dead-letter"),
         ("notifier-action-log", "envelope"),
     ]
     assert (refusal.status_code, refusal.json()["type"].rpartition(":")[2]) == (409, "parked-behind")
@@ -182,9 +182,9 @@ async def test_rejected_commands_are_listed_with_their_position_and_cannot_be_ru
         await notifier.send(seats_v1.CommandRejected(**rejection))
         await notifier.until_read(list(context.consumers))
         async with rest(context) as client:
-            (row,) = (await client.get("/v1/operator/parked")).json()["items"]
-            again = await client.post(f"/v1/operator/parked/{row['id']}/retry")
-            unknown = await client.post(f"/v1/operator/parked/{row['id'] + 1}/retry")
+            (row,) = (await client.get("/v1/operator/dead-letters")).json()["items"]
+            again = await client.post(f"/v1/operator/dead-letters/{row['id']}/retry")
+            unknown = await client.post(f"/v1/operator/dead-letters/{row['id'] + 1}/retry")
     position = rejection["position"]
     assert (row["group"], row["topic"], row["partition"], row["offset"]) == (
         "seats",

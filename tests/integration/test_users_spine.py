@@ -159,7 +159,7 @@ async def test_a_changed_profile_reaches_everybody_who_has_it(bench: Bench) -> N
     assert {(need.modules, need.revision) for need in needs} == {(("time",), 2)}
 
 
-async def test_a_source_that_is_not_on_the_allow_list_is_parked_and_the_rest_goes_on(bench: Bench) -> None:
+async def test_a_source_that_is_not_on_the_allow_list_becomes_a_dead_letter_and_the_rest_goes_on(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     await bench.send(hired("eve"), tenant, source="hr/unknown")
     await bench.send(hired("max", kind="robot"), tenant, source=bench.source(tenant))
@@ -167,23 +167,23 @@ async def test_a_source_that_is_not_on_the_allow_list_is_parked_and_the_rest_goe
     await bench.send(hired("new"), tenant, source=bench.source(tenant), type_="seatpool.hr.v1.of_a_later_release")
     await bench.send(hired("ann"), tenant, source=bench.source(tenant))
     await bench.until_person(rest, tenant, "ann", status="active")
-    parked = (await rest.get(f"/v1/operator/parked?tenant={tenant}"))["items"]
-    assert [message["reason"] for message in parked] == ["source", "rule", "body"]
+    letters = (await rest.get(f"/v1/operator/dead-letters?tenant={tenant}"))["items"]
+    assert [message["reason"] for message in letters] == ["source", "rule", "body"]
     assert await bench.person(rest, tenant, "eve") is None
     await rest.put("/v1/operator/sources/hr/unknown", {"tenants": [tenant]})
-    assert (await rest.post(f"/v1/operator/parked/{parked[0]['id']}/retry"))["parked"] is None
+    assert (await rest.post(f"/v1/operator/dead-letters/{letters[0]['id']}/retry"))["failed"] is None
     await bench.until_person(rest, tenant, "eve", status="active")
 
 
-async def test_one_bad_fact_in_a_batch_is_parked_alone(bench: Bench) -> None:
+async def test_one_bad_fact_in_a_batch_becomes_a_dead_letter_alone(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     sent = [hired("ann"), hired("bad", name="a\0b"), hired("big", sequence=2**70), hired("bob")]
     await asyncio.gather(*(bench.send(fact, tenant, source=bench.source(tenant)) for fact in sent))
     for who in ("ann", "bob"):
         await bench.until_person(rest, tenant, who, status="active")
     await bench.until_settled(tenant)
-    parked = (await rest.get(f"/v1/operator/parked?tenant={tenant}"))["items"]
-    assert sorted(message["reason"] for message in parked) == ["rule", "rule"]
+    letters = (await rest.get(f"/v1/operator/dead-letters?tenant={tenant}"))["items"]
+    assert sorted(message["reason"] for message in letters) == ["rule", "rule"]
     assert len(await bench.needs(tenant)) == 2
 
 
@@ -437,15 +437,15 @@ async def test_an_opened_pool_is_asked_by_everybody_without_a_seat_of_it(bench: 
     assert len(await bench.needs(tenant)) == 4
 
 
-async def test_a_pool_of_a_tenant_unknown_is_parked_and_stops_nothing(bench: Bench) -> None:
+async def test_a_pool_of_a_tenant_unknown_becomes_a_dead_letter_and_stops_nothing(bench: Bench) -> None:
     """A database that was set back may know of fewer tenants than the log."""
     rest = await bench.rest()
     await bench.decide(seats.PoolOpened, "gone", await bench.tick("gone"), module="documents", base=False, policies=seats.Policies())
 
-    async def parked() -> list[str]:
-        return [item["reason"] for item in (await rest.get("/v1/operator/parked?tenant=gone"))["items"]]
+    async def letters() -> list[str]:
+        return [item["reason"] for item in (await rest.get("/v1/operator/dead-letters?tenant=gone"))["items"]]
 
-    assert await wait_until(parked, what="the parked message") == ["unknown-tenant"]
+    assert await wait_until(letters, what="the dead letter") == ["unknown-tenant"]
     tenant, _ = await bench.open_tenant()
     await bench.decide(seats.PoolOpened, tenant, await bench.tick(tenant), module="documents", base=False, policies=seats.Policies())
     await bench.until_settled(tenant)
@@ -458,7 +458,7 @@ async def test_a_decision_about_somebody_unknown_stops_nothing(bench: Bench) -> 
     await bench.decide(seats.SeatFlagged, tenant, at, user="nobody", module="time", deadline=DEADLINE)
     await bench.decide(seats.SeatFlagged, tenant, at, user=user, module="time", deadline=DEADLINE)
     await bench.until_person(rest, tenant, "ann", modules={"documents": "active", "time": "flagged"})
-    assert (await rest.get(f"/v1/operator/parked?tenant={tenant}"))["items"] == []
+    assert (await rest.get(f"/v1/operator/dead-letters?tenant={tenant}"))["items"] == []
 
 
 # ----------------------------------------------------------------------------------------------------------- republish

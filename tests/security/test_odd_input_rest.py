@@ -1,4 +1,4 @@
-"""Odd input at the doors of users, against the real database and the real topic: refused by name, and nothing parks behind it."""
+"""Odd input at the doors of users, against the real database and the real topic: refused by name, and no dead letter."""
 
 from typing import Any
 
@@ -32,16 +32,20 @@ async def test_odd_values_are_refused_at_every_door(bench: Bench, odd: Any) -> N
 
 async def test_odd_queries_paths_and_cursors_are_refused(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
-    lists = ["/v1/tenants", f"/v1/tenants/{tenant}/people", "/v1/operator/parked"]
+    lists = ["/v1/tenants", f"/v1/tenants/{tenant}/people", "/v1/operator/dead-letters"]
     paths = [f"{path}?cursor={cursor}" for path in lists for cursor in MADE_UP]
-    paths += [f"/v1/tenants/{tenant}/people?external_id=%00", "/v1/operator/parked?tenant=a%00b", f"/v1/tenants/{tenant}/people/a%00b"]
+    paths += [
+        f"/v1/tenants/{tenant}/people?external_id=%00",
+        "/v1/operator/dead-letters?tenant=a%00b",
+        f"/v1/tenants/{tenant}/people/a%00b",
+    ]
     for path in paths:
         answer = await rest.call("GET", path)
         assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json"), (path, answer.text)
     assert (await rest.call("PUT", "/v1/operator/sources/a%00b", {"tenants": []})).status_code == 422
 
 
-async def test_odd_hr_events_are_listed_and_none_parks(bench: Bench) -> None:
+async def test_odd_hr_events_are_listed_and_none_becomes_a_dead_letter(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     fact = {"type": "person_hired", "effective_date": "2026-01-01", "email": "a@acme.example"}
     events = [
@@ -54,7 +58,7 @@ async def test_odd_hr_events_are_listed_and_none_parks(bench: Bench) -> None:
         (index, ("login", "name")[index % 2]) for index in range(len(events))
     ]
     await bench.until_person(rest, tenant, "good", name="💥", status="active")
-    assert (await rest.get(f"/v1/operator/parked?tenant={tenant}"))["items"] == []
+    assert (await rest.get(f"/v1/operator/dead-letters?tenant={tenant}"))["items"] == []
 
 
 @pytest.mark.parametrize("at", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00", "1969-12-31T23:59:59Z"])
@@ -77,4 +81,4 @@ async def test_days_at_the_calendars_ends_are_people_like_others(bench: Bench, d
     assert (await rest.post(f"/v1/tenants/{tenant}/hr-events", {"source": bench.source(tenant), "events": events}))["accepted"] == 2
     await bench.until_person(rest, tenant, "until", valid_to=day)
     await bench.until_settled(tenant)
-    assert (await rest.get(f"/v1/operator/parked?tenant={tenant}"))["items"] == []
+    assert (await rest.get(f"/v1/operator/dead-letters?tenant={tenant}"))["items"] == []

@@ -21,7 +21,7 @@ def routes(app: FastAPI) -> Iterator[tuple[str, str]]:
 
 
 def filled(path: str, tenant: str) -> str:
-    values = {"tenant": tenant, "user": "u", "profile": "p", "source": "hr/x", "source:path": "hr/x", "parked": "1"}
+    values = {"tenant": tenant, "user": "u", "profile": "p", "source": "hr/x", "source:path": "hr/x", "letter": "1"}
     for name, value in values.items():
         path = path.replace("{" + name + "}", value)
     return path

@@ -145,10 +145,10 @@ def test_a_token_without_rights_is_not_asked_for(deployment: Deployment) -> None
     assert "--rights names none" in result.output
 
 
-def test_parked_messages_of_every_service_are_listed(deployment: Deployment) -> None:
-    row = {"id": 17, "group": "g", "tenant": "acme", "topic": "hr.events.v1", "partition": 2, "offset": 7, "type": "x", "status": "parked"}
+def test_dead_letters_of_every_service_are_listed(deployment: Deployment) -> None:
+    row = {"id": 17, "group": "g", "tenant": "acme", "topic": "hr.events.v1", "partition": 2, "offset": 7, "type": "x", "status": "open"}
     row |= {"reason": "body", "detail": "no date"}
-    deployment.answers[("GET", "/v1/operator/parked")] = lambda _: (200, {"items": [row], "next": None})
+    deployment.answers[("GET", "/v1/operator/dead-letters")] = lambda _: (200, {"items": [row], "next": None})
     listed = seatpool("dlq", "list")
     assert listed.exit_code == 0, listed.output
     assert listed.output.count("hr.events.v1/2/7") == 3  # the made-up deployment answers for three services
@@ -156,16 +156,16 @@ def test_parked_messages_of_every_service_are_listed(deployment: Deployment) -> 
     assert "body: no date" in listed.output
 
 
-def test_a_service_that_parks_nothing_is_told_from_those_that_do(deployment: Deployment) -> None:
+def test_a_service_without_dead_letters_is_told_from_those_that_do(deployment: Deployment) -> None:
     result = seatpool("dlq", "list", "--service", "seats")
     assert result.exit_code == 1
-    assert "seats parks no messages" in result.output
-    assert "users, invoicing, notifier do" in result.output
+    assert "seats has no dead letters" in result.output
+    assert "users, invoicing, notifier have some" in result.output
 
 
-def test_a_service_that_is_down_does_not_hide_what_the_others_have_parked(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_that_is_down_does_not_hide_those_of_the_others(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     row = {"id": 17, "topic": "hr.events.v1", "partition": 2, "offset": 7, "reason": "body", "detail": "no date"}
-    deployment.answers[("GET", "/v1/operator/parked")] = lambda _: (200, {"items": [row], "next": None})
+    deployment.answers[("GET", "/v1/operator/dead-letters")] = lambda _: (200, {"items": [row], "next": None})
     monkeypatch.setenv("SEATPOOL_INVOICING_URL", "http://127.0.0.1:1")
     monkeypatch.setattr("cli.rest.ATTEMPTS_MAX", 1)
     listed = seatpool("dlq", "list")
@@ -177,8 +177,8 @@ def test_a_service_that_is_down_does_not_hide_what_the_others_have_parked(deploy
 
 def test_the_id_of_a_rejected_command_is_never_folded(deployment: Deployment) -> None:
     row = {"id": 10**15 + 1, "group": "g" * 30, "tenant": "t" * 40, "topic": "seats.commands.v1", "partition": 3, "offset": 123456}
-    row |= {"type": "seatpool.seats.v1.command_rejected", "reason": "unreadable", "detail": "word " * 30, "status": "parked"}
-    deployment.answers[("GET", "/v1/operator/parked")] = lambda _: (200, {"items": [row], "next": None})
+    row |= {"type": "seatpool.seats.v1.command_rejected", "reason": "unreadable", "detail": "word " * 30, "status": "open"}
+    deployment.answers[("GET", "/v1/operator/dead-letters")] = lambda _: (200, {"items": [row], "next": None})
     result = seatpool("dlq", "list")
     assert result.exit_code == 0
     assert f"notifier:{row['id']}" in result.output
@@ -198,24 +198,24 @@ def test_topics_that_are_not_as_they_should_be_are_named(deployment: Deployment,
 @pytest.mark.parametrize(
     ("answer", "code", "words"),
     [
-        ({"done": [17, 18], "parked": None, "reason": None, "detail": None, "next": None}, 0, "done: users:17, users:18"),
-        ({"done": [17], "parked": None, "reason": None, "detail": None, "next": 19}, 0, "done: users:17, users:19"),
+        ({"done": [17, 18], "failed": None, "reason": None, "detail": None, "next": None}, 0, "done: users:17, users:18"),
+        ({"done": [17], "failed": None, "reason": None, "detail": None, "next": 19}, 0, "done: users:17, users:19"),
         (
-            {"done": [], "parked": 17, "reason": "body", "detail": "still no date", "next": None},
+            {"done": [], "failed": 17, "reason": "body", "detail": "still no date", "next": None},
             1,
             "users:17 failed again: body: still no date",
         ),
     ],
 )
-def test_a_parked_message_is_run_again(deployment: Deployment, answer: dict[str, Any], code: int, words: str) -> None:
-    deployment.answers[("POST", "/v1/operator/parked/17/retry")] = lambda _: (200, answer)
-    last = {"done": [19], "parked": None, "reason": None, "detail": None, "next": None}
-    deployment.answers[("POST", "/v1/operator/parked/19/retry")] = lambda _: (200, last)
+def test_a_dead_letter_is_run_again(deployment: Deployment, answer: dict[str, Any], code: int, words: str) -> None:
+    deployment.answers[("POST", "/v1/operator/dead-letters/17/retry")] = lambda _: (200, answer)
+    last = {"done": [19], "failed": None, "reason": None, "detail": None, "next": None}
+    deployment.answers[("POST", "/v1/operator/dead-letters/19/retry")] = lambda _: (200, last)
     result = seatpool("dlq", "retry", "users:17")
     assert (result.exit_code, words in result.output) == (code, True), result.output
 
 
-def test_what_is_no_id_of_a_parked_message_is_refused(deployment: Deployment) -> None:
+def test_what_is_no_id_of_a_dead_letter_is_refused(deployment: Deployment) -> None:
     for wrong in ("17", "seats:17", "users:x"):
         result = seatpool("dlq", "retry", wrong)
         assert result.exit_code == 1

@@ -11,7 +11,7 @@ from shared.schemas.topics import SEATS_EVENTS
 from tests.support.messaging import NOON
 
 
-async def test_the_answer_to_a_command_without_a_readable_tenant_is_nobodys_and_parks_nothing() -> None:
+async def test_the_answer_to_a_command_without_a_readable_tenant_makes_no_dead_letter() -> None:
     position = seats_v1.Position(partition=1, offset=55)
     payload = seats_v1.CommandRejected(command="x", position=position, role="answer", at=NOON, rules=1, reason="unreadable")
     envelope = Envelope(id="seats.commands.v1/1/55/0", source="seatpool/seats", type=type_of(seats_v1.CommandRejected), time=NOON)

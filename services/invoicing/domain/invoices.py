@@ -45,7 +45,7 @@ class Account:
 
 
 def account(facts: Iterable[Fact]) -> Account:
-    """All that should exist. KeyError, AssertionError: the events contradict each other (the reader parks the tenant)."""
+    """All that should exist. KeyError, AssertionError: the events contradict each other (the reader makes a dead letter)."""
     history = fold(facts)
     return _Reading(history, history.contract).account if history.contract else Account()
 

@@ -79,7 +79,7 @@ class History:
 
     async def decisions(self, partition: int, begin: int) -> AsyncIterator[tuple[Envelope, Place, Any]]:
         """(envelope, place, record) of each decision. Records that seats never wrote are passed over: nobody else may write there, and
-        one that somebody did write must not keep a worker from starting. Readers park it."""
+        one that somebody did write must not keep a worker from starting. Readers make it a dead letter."""
         async for record in self.records(self.events, partition, begin):
             try:
                 envelope = Envelope.from_headers(record.headers)

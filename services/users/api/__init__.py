@@ -5,12 +5,12 @@ from fastapi import FastAPI
 from services.users.api import clock, hr, people, profiles, state, tenants, token
 from services.users.api.context import Context, Lifespan
 from services.users.settings import Settings
-from shared.messaging import Parking
+from shared.messaging import DeadLetters
 from shared.web import Verifier, create_app
-from shared.web.parking import parking_router
+from shared.web.dead_letters import dead_letters_router
 
 
-def make_app(settings: Settings, context: Context, parking: Parking, lifespan: Lifespan | None = None) -> FastAPI:
+def make_app(settings: Settings, context: Context, dead_letters: DeadLetters, lifespan: Lifespan | None = None) -> FastAPI:
     app = create_app(
         title="Seatpool users",
         settings=settings,
@@ -21,5 +21,5 @@ def make_app(settings: Settings, context: Context, parking: Parking, lifespan: L
     app.state.context = context
     for module in (token, tenants, profiles, people, hr, clock, state):
         app.include_router(module.router)
-    app.include_router(parking_router(parking))
+    app.include_router(dead_letters_router(dead_letters))
     return app

@@ -176,7 +176,7 @@ SourceName = Annotated[Text, Path(min_length=1, max_length=300, description="The
 
 @router.put("/operator/sources/{source:path}", dependencies=[Depends(operator())], summary="Whom an upstream source may speak of")
 async def put_source(source: SourceName, body: Allowed, context: InContext) -> dict[str, Any]:
-    """The whole list at once. Events of other sources, or about other tenants, are parked."""
+    """The whole list at once. Events of other sources, or about other tenants, become dead letters."""
     if source.startswith("seatpool/") or source == "rest":
         raise Invalid("path.source", source, "the name of an upstream system; this one belongs to Seatpool itself")
     tenants = sorted(set(body.tenants))

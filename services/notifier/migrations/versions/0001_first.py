@@ -159,7 +159,7 @@ CREATE TABLE rejected_commands (
     reason text NOT NULL,
     detail text NOT NULL,
     at timestamptz NOT NULL,
-    parked_at timestamptz NOT NULL DEFAULT now()
+    created_at timestamptz NOT NULL DEFAULT now()
 );
 """
 

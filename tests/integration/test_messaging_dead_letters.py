@@ -8,9 +8,9 @@ import pytest
 from prometheus_client import REGISTRY
 
 from shared.errors import Conflict, NotFound, Poison
-from shared.messaging import Parking
+from shared.messaging import DeadLetters
 from shared.messaging import consumer as consumer_module
-from shared.messaging import parking as parking_module
+from shared.messaging.dead_letters import service as service_module
 from shared.schemas import topics
 from shared.schemas.envelope import Envelope
 from shared.schemas.topics import Topic
@@ -20,7 +20,7 @@ from tests.support.wait import wait_until
 pytestmark = pytest.mark.stack
 
 
-async def test_poison_is_parked_with_its_bytes_and_the_rest_goes_on(rig: Rig) -> None:
+async def test_a_message_that_cannot_be_read_becomes_a_dead_letter_with_its_bytes_and_the_rest_goes_on(rig: Rig) -> None:
     headers = [*envelope_of(left(), message_id="m-bad").headers(), ("x-odd", b"\xff\x00")]
     await rig.send(left("p1"))
     partition, offset = await rig.send_raw(topics.HR_EVENTS, b"acme", headers, b"\x00not json\xff")
@@ -28,7 +28,7 @@ async def test_poison_is_parked_with_its_bytes_and_the_rest_goes_on(rig: Rig) ->
     await rig.send(left("p2"))
     async with rig.running(rig.consumer()):
         assert await rig.until_facts(2) == ["p1", "p2"]
-    body, envelope = await rows(rig.database, "parked_messages")
+    body, envelope = await rows(rig.database, "dead_letters")
     assert (body.partition, body.record_offset, body.reason, body.tenant, body.message_id) == (partition, offset, "body", "acme", "m-bad")
     assert (bytes(body.key), bytes(body.value)) == (b"acme", b"\x00not json\xff")
     assert [(name, base64.b64decode(value)) for name, value in orjson.loads(bytes(body.headers))] == headers
@@ -42,15 +42,15 @@ async def test_a_handler_that_refuses_leaves_nothing_of_its_own_behind(rig: Rig)
         await rig.send(left(who))
     async with rig.running(rig.consumer()):
         assert await rig.until_facts(2) == ["p1", "p2"]
-    (parked,) = await rows(rig.database, "parked_messages")
-    assert (parked.reason, parked.detail) == ("test", "bad is refused")
+    (letter,) = await rows(rig.database, "dead_letters")
+    assert (letter.reason, letter.detail) == ("test", "bad is refused")
 
 
 async def test_what_waits_for_a_person_is_counted_until_it_is_done(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consumer_module, "WATCH_EVERY_S", 0.05)
 
     def waiting() -> float | None:
-        return REGISTRY.get_sample_value("seatpool_parked_messages", {"group": "test"})
+        return REGISTRY.get_sample_value("seatpool_dead_letters_open", {"group": "test"})
 
     rig.handled.poison = {"bad"}
     await rig.send(left("bad"))
@@ -58,12 +58,12 @@ async def test_what_waits_for_a_person_is_counted_until_it_is_done(rig: Rig, mon
     async with rig.running(consumer):
         await wait_until(lambda: waiting() == 1, what="the count")
         rig.handled.poison = set()
-        (parked,) = await rows(rig.database, "parked_messages")
-        assert (await Parking(rig.database, [consumer]).retry(parked.id))["done"] == [parked.id]
+        (letter,) = await rows(rig.database, "dead_letters")
+        assert (await DeadLetters(rig.database, [consumer]).retry(letter.id))["done"] == [letter.id]
         await wait_until(lambda: waiting() == 0, what="the count after the retry")
 
 
-async def test_what_the_database_will_not_store_is_parked(rig: Rig) -> None:
+async def test_what_the_database_will_not_store_becomes_a_dead_letter(rig: Rig) -> None:
     """A NUL in a text is valid JSON, and PostgreSQL refuses it."""
     rig.handled.before = None
 
@@ -78,11 +78,11 @@ async def test_what_the_database_will_not_store_is_parked(rig: Rig) -> None:
     await rig.send(left("p2").model_copy(update={"reason": "fine"}))
     async with rig.running(consumer):
         assert await rig.until_facts(1) == ["fine"]
-    (parked,) = await rows(rig.database, "parked_messages")
-    assert parked.reason == "database"
+    (letter,) = await rows(rig.database, "dead_letters")
+    assert letter.reason == "database"
 
 
-async def test_a_source_that_is_not_admitted_is_parked(rig: Rig) -> None:
+async def test_a_source_that_is_not_admitted_becomes_a_dead_letter(rig: Rig) -> None:
     async def admit(envelope: Envelope, _topic: Topic) -> None:
         if envelope.source != "hr/test":
             raise Poison("source", f"{envelope.source} is not on the list")
@@ -92,7 +92,7 @@ async def test_a_source_that_is_not_admitted_is_parked(rig: Rig) -> None:
     await rig.send(left("p2"))
     async with rig.running(rig.consumer(admit=admit)):
         assert await rig.until_facts(1) == ["p2"]
-    assert [row.reason for row in await rows(rig.database, "parked_messages")] == ["source"]
+    assert [row.reason for row in await rows(rig.database, "dead_letters")] == ["source"]
 
 
 @pytest.mark.parametrize(
@@ -110,17 +110,17 @@ async def test_each_kind_of_broken_message_says_what_is_wrong(rig: Rig, headers:
     consumer = rig.consumer()
     async with rig.running(consumer):
         await rig.until_at_end(consumer, key.decode())
-    (parked,) = await rows(rig.database, "parked_messages")
-    assert (parked.partition, parked.reason) == (partition, reason)
+    (letter,) = await rows(rig.database, "dead_letters")
+    assert (letter.partition, letter.reason) == (partition, reason)
 
 
-async def test_a_decision_without_a_position_is_parked(rig: Rig) -> None:
+async def test_a_decision_without_a_position_becomes_a_dead_letter(rig: Rig) -> None:
     await rig.send(settled(0, 1), message_id="no-position")
     await rig.send(settled(0, 1), message_id="seats.commands.v1/3/5/0")  # another partition than it lies in
     await rig.send(settled(0, 1), message_id="seats.commands.v1/0/6/0")
     async with rig.running(rig.consumer(topics.SEATS_EVENTS)):
         assert await rig.until_facts(1) == ["seats.commands.v1/0/6/0"]
-    assert [row.reason for row in await rows(rig.database, "parked_messages")] == ["position", "position"]
+    assert [row.reason for row in await rows(rig.database, "dead_letters")] == ["position", "position"]
 
 
 async def test_retry_runs_the_handler_on_the_stored_bytes(rig: Rig) -> None:
@@ -128,51 +128,58 @@ async def test_retry_runs_the_handler_on_the_stored_bytes(rig: Rig) -> None:
     await rig.send(left("bad"), message_id="m1")
     await rig.send(left("p2"))
     consumer = rig.consumer()
-    parking = Parking(rig.database, [consumer])
+    dead_letters = DeadLetters(rig.database, [consumer])
     async with rig.running(consumer):
         await rig.until_facts(1)
-        (listed,) = await parking.list()
-        assert (await parking.retry(listed["id"]))["parked"] == listed["id"]  # still refused
+        (listed,) = await dead_letters.list()
+        assert (await dead_letters.retry(listed["id"]))["failed"] == listed["id"]  # still refused
         rig.handled.poison.clear()
-        assert (await parking.retry(listed["id"])) == {"done": [listed["id"]], "parked": None, "reason": None, "detail": None, "next": None}
+        again = await dead_letters.retry(listed["id"])
+        assert again == {
+            "done": [listed["id"]],
+            "failed": None,
+            "reason": None,
+            "detail": None,
+            "next": None,
+        }
         assert await facts(rig.database) == ["p2", "bad"]
         await rig.send(left("bad"), message_id="m1")  # the message repeated: the inbox knows it
         await rig.until_at_end(consumer)
     assert await facts(rig.database) == ["p2", "bad"]
-    assert await parking.list() == []
-    assert [(row["status"], row["attempts"]) for row in await parking.list(status="done")] == [("done", 2)]
+    assert await dead_letters.list() == []
+    assert [(row["status"], row["attempts"]) for row in await dead_letters.list(status="done")] == [("done", 2)]
     with pytest.raises(Conflict):
-        await parking.retry(listed["id"])
+        await dead_letters.retry(listed["id"])
     with pytest.raises(NotFound):
-        await parking.retry(999_999)
+        await dead_letters.retry(999_999)
 
 
-async def test_a_parked_tenant_waits_in_order_and_others_go_on(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For what depends on order (invoices, the action log): nothing of the tenant passes what is parked."""
+async def test_a_blocked_tenant_waits_in_order_and_others_go_on(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what depends on order (invoices, the action log): nothing of the tenant passes its dead letter."""
     rig.handled.poison = {"a2"}
     for who, tenant in (("a1", "acme"), ("a2", "acme"), ("g1", "globex"), ("a3", "acme")):
         await rig.send(left(who), tenant)
-    consumer = rig.consumer(park_tenant=True)
-    parking = Parking(rig.database, [consumer])
+    consumer = rig.consumer(blocks_tenant=True)
+    dead_letters = DeadLetters(rig.database, [consumer])
     async with rig.running(consumer):
         assert sorted(await rig.until_facts(2)) == ["a1", "g1"]
         await rig.send(left("a4"), "acme")  # in a later batch
         await rig.until_at_end(consumer)
-        listed = await parking.list("acme")
-        assert [row["reason"] for row in listed] == ["test", "behind-parked", "behind-parked"]
+        listed = await dead_letters.list("acme")
+        assert [row["reason"] for row in listed] == ["test", "behind-dead-letter", "behind-dead-letter"]
         with pytest.raises(Conflict, match="retried first"):
-            await parking.retry(listed[1]["id"])
+            await dead_letters.retry(listed[1]["id"])
         rig.handled.poison = {"a4"}
         with monkeypatch.context() as patch:
-            patch.setattr(parking_module, "RETRIED_AT_ONCE", 1)
-            answer = await parking.retry(listed[0]["id"])
+            patch.setattr(service_module, "RETRIED_AT_ONCE", 1)
+            answer = await dead_letters.retry(listed[0]["id"])
         assert (answer["done"], answer["next"]) == ([listed[0]["id"]], listed[1]["id"])
-        answer = await parking.retry(listed[1]["id"])  # one succeeds, the next is refused and keeps its place
-        assert (answer["done"], answer["parked"]) == ([listed[1]["id"]], listed[2]["id"])
+        answer = await dead_letters.retry(listed[1]["id"])  # one succeeds, the next is refused and keeps its place
+        assert (answer["done"], answer["failed"]) == ([listed[1]["id"]], listed[2]["id"])
         await rig.send(left("a5"), "acme")
         await rig.until_at_end(consumer)
         rig.handled.poison.clear()
-        await parking.retry(listed[2]["id"])
+        await dead_letters.retry(listed[2]["id"])
         await rig.send(left("a6"), "acme")
         await rig.until_facts(7)
     assert [said for said in await facts(rig.database) if said.startswith("a")] == ["a1", "a2", "a3", "a4", "a5", "a6"]
@@ -181,18 +188,18 @@ async def test_a_parked_tenant_waits_in_order_and_others_go_on(rig: Rig, monkeyp
 async def test_retrying_while_messages_arrive_leaves_none_behind_an_empty_queue(rig: Rig) -> None:
     rig.handled.poison = {"a0"}
     await rig.send(left("a0"))
-    consumer = rig.consumer(park_tenant=True, batch_max=2)
-    parking = Parking(rig.database, [consumer])
+    consumer = rig.consumer(blocks_tenant=True, batch_max=2)
+    dead_letters = DeadLetters(rig.database, [consumer])
     async with rig.running(consumer):
         await rig.until_at_end(consumer)
-        (first,) = await parking.list()
+        (first,) = await dead_letters.list()
         rig.handled.poison.clear()
 
         async def arrive() -> None:
             for number in range(1, 40):
                 await rig.send(left(f"a{number}"))
 
-        await asyncio.gather(arrive(), parking.retry(first["id"]))
+        await asyncio.gather(arrive(), dead_letters.retry(first["id"]))
         await rig.until_at_end(consumer)
-    assert await parking.list() == []
+    assert await dead_letters.list() == []
     assert await facts(rig.database) == [f"a{number}" for number in range(40)]
