@@ -16,6 +16,7 @@ from services.invoicing.domain.invoices import NO_NUMBER, Account, account, miss
 from services.invoicing.settings import Settings
 from shared.database import UnitOfWork
 from shared.errors import Poison
+from shared.schemas import registry
 from shared.schemas.base import Payload
 from shared.schemas.envelope import Envelope
 from shared.schemas.invoicing_v1 import InvoiceIssued, InvoicingEvent
@@ -25,7 +26,7 @@ class MakeCommand(Protocol):
     def __call__(self, *, number: int) -> Payload: ...
 
 
-SOURCE = "seatpool/invoicing"
+SOURCE = registry.INVOICING
 NUMBER_DIGITS = 6
 
 

@@ -9,10 +9,11 @@ from services.users.store import tenants as store
 from shared.clock import Clock
 from shared.database import UnitOfWork
 from shared.errors import Conflict, NotFound
+from shared.schemas import registry
 
 CACHED_MAX = 1000  # tenants whose settings are kept in memory
 
-SOURCE = "seatpool/users"
+SOURCE = registry.USERS
 
 
 class Tenants:

@@ -1,4 +1,4 @@
-"""type -> model -> topic: what may travel, and where. `make schemas` writes a JSON Schema for each entry."""
+"""type -> model -> topic -> sources: what may travel, where, and who may send it. `make schemas` writes a JSON Schema for each entry."""
 
 import re
 from dataclasses import dataclass
@@ -16,21 +16,25 @@ class Entry:
     name: str
     model: type[Payload]
     topic: Topic
+    sources: tuple[str, ...]  # the permitted `ce_source`; none: the allow-list of HR sources decides
 
 
 def _snake(name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
-def _entries(subsystem: str, topic: Topic, *models: type[Payload]) -> list[Entry]:
-    return [Entry(f"seatpool.{subsystem}.v1.{_snake(model.__name__)}", model, topic) for model in models]
+def _entries(subsystem: str, topic: Topic, sources: tuple[str, ...], *models: type[Payload]) -> list[Entry]:
+    return [Entry(f"seatpool.{subsystem}.v1.{_snake(model.__name__)}", model, topic, sources) for model in models]
 
+
+USERS, SEATS, INVOICING, CLI = "seatpool/users", "seatpool/seats", "seatpool/invoicing", "seatpool/cli"
 
 _ENTRIES = [
-    *_entries("hr", topics.HR_EVENTS, hr_v1.PersonHired, hr_v1.PersonChanged, hr_v1.PersonLeft),
+    *_entries("hr", topics.HR_EVENTS, (), hr_v1.PersonHired, hr_v1.PersonChanged, hr_v1.PersonLeft),
     *_entries(
         "users",
         topics.USERS_EVENTS,
+        (USERS,),
         users_v1.TenantCreated,
         users_v1.TenantChanged,
         users_v1.TenantRepublished,
@@ -46,23 +50,30 @@ _ENTRIES = [
     *_entries(
         "seats",
         topics.SEATS_COMMANDS,
+        (USERS,),
         seats_v1.OpenTenant,
+        seats_v1.AssignSeats,
+        seats_v1.ReplaceUser,
+        seats_v1.ClockAdvanced,
+    ),
+    *_entries(
+        "seats",
+        topics.SEATS_COMMANDS,
+        (INVOICING,),
         seats_v1.OpenPool,
         seats_v1.SetPolicy,
         seats_v1.ClosePool,
-        seats_v1.AssignSeats,
-        seats_v1.ReplaceUser,
         seats_v1.AddLicences,
         seats_v1.ReduceLicences,
         seats_v1.ScheduleReduction,
         seats_v1.SchedulePeriod,
-        seats_v1.ClockAdvanced,
-        seats_v1.Tick,
-        seats_v1.RulesActivated,
     ),
+    *_entries("seats", topics.SEATS_COMMANDS, (SEATS,), seats_v1.Tick),
+    *_entries("seats", topics.SEATS_COMMANDS, (SEATS, CLI), seats_v1.RulesActivated),
     *_entries(
         "seats",
         topics.SEATS_EVENTS,
+        (SEATS,),
         seats_v1.TenantOpened,
         seats_v1.PoolOpened,
         seats_v1.PolicyChanged,
@@ -101,6 +112,7 @@ _ENTRIES = [
     *_entries(
         "invoicing",
         topics.INVOICING_EVENTS,
+        (INVOICING,),
         invoicing_v1.ModuleDefined,
         invoicing_v1.PlanDefined,
         invoicing_v1.BillingDetailsChanged,

@@ -126,6 +126,7 @@ class Reason(StrEnum):
     INVALID_TIME = "invalid_time"
     NOT_A_TEST_CLOCK = "not_a_test_clock"
     WRONG_PARTITION = "wrong_partition"
+    WRONG_SOURCE = "wrong_source"  # a sender that may not send this type
     # ignored
     DUPLICATE = "duplicate"
     STALE = "stale"

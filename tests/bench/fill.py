@@ -10,7 +10,7 @@ from shared.kafka import create_topics, make_producer, started
 from shared.schemas import seats_v1, topics
 from shared.schemas.base import Payload
 from shared.schemas.envelope import Envelope
-from shared.schemas.registry import type_of
+from shared.schemas.registry import entry_of
 from shared.settings import KafkaSettings
 from tests.bench.runners import BARE_TOPICS
 
@@ -20,7 +20,8 @@ CORRELATION = "0193a0ac-0000-7000-8000-000000000000"
 
 
 def record(tenant: str, payload: Payload, id_: str) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
-    envelope = Envelope(id_, "seatpool/users", type_of(type(payload)), NOW, tenant=tenant, correlation=CORRELATION)
+    entry = entry_of(type(payload))
+    envelope = Envelope(id_, entry.sources[0], entry.name, NOW, tenant=tenant, correlation=CORRELATION)
     return tenant.encode(), payload.model_dump_json().encode(), envelope.headers()
 
 

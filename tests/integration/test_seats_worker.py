@@ -82,7 +82,7 @@ async def test_poison_on_the_command_topic_is_answered_with_its_position_and_the
     kafka_settings: KafkaSettings, make_worker: MakeWorker
 ) -> None:
     assign = type_of(seats_v1.AssignSeats)
-    headers = Envelope("c1", "seatpool/test", assign, NOON, tenant="acme").headers()
+    headers = Envelope("c1", "seatpool/users", assign, NOON, tenant="acme").headers()
     too_long = orjson.dumps({"user": "u1", "revision": 1, "reason": "x" * 895_000, "modules": [], "created_at": "2026-01-01T00:00:00Z"})
     never_drawn = b'{"user":"u1","reason":"x","modules":[],"created_at":"2026-01-01T00:00:00Z","revision":0}'
     async with supervised(make_worker()), commands_to(kafka_settings) as commands:
@@ -95,6 +95,7 @@ async def test_poison_on_the_command_topic_is_answered_with_its_position_and_the
             ("unreadable", "ce_tenantid", b"acme", b"{}", Envelope("c2", "x", assign, NOON).headers()),
             ("unreadable", "ce_tenantid", b"a|b", b"{}", Envelope("c2", "x", assign, NOON, tenant="a|b").headers()),
             ("unknown_type", "ce_type", b"acme", b"{}", Envelope("c3", "x", "seatpool.seats.v1.dance", NOON, tenant="acme").headers()),
+            ("wrong_source", "ce_source", b"acme", b"{}", Envelope("c6", "seatpool/invoicing", assign, NOON, tenant="acme").headers()),
             ("wrong_partition", "key", b"other", b"{}", Envelope("c4", "x", assign, NOON, tenant="acme").headers()),
             (
                 "wrong_partition",
@@ -114,7 +115,7 @@ async def test_poison_on_the_command_topic_is_answered_with_its_position_and_the
         *[("command_rejected", reason, field) for reason, field, *_ in poison],
         ("seats_assigned", "hired", None),
     ]
-    assert [d.body["position"]["offset"] for d in after] == [*range(first + 1, first + 10), first + 11]
+    assert [d.body["position"]["offset"] for d in after] == [*range(first + 1, first + 11), first + 12]
     assert (await verified(kafka_settings))["verified"]
 
 

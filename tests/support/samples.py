@@ -65,7 +65,7 @@ def draft(entry: Entry) -> dict[str, Any]:
     body = value_of(schema, schema, "", itertools.count(1))
     envelope = Envelope(
         id="0197a1f0-0000-7000-8000-000000000002",
-        source=f"seatpool/{entry.name.split('.')[1]}",
+        source=entry.sources[0] if entry.sources else "hr/acme",
         type=entry.name,
         time=NOON,
         tenant="acme",

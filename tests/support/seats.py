@@ -22,7 +22,7 @@ from shared.kafka import make_producer, make_reader, partition_of, started
 from shared.schemas import seats_v1, topics
 from shared.schemas.base import Payload
 from shared.schemas.envelope import Envelope
-from shared.schemas.registry import type_of
+from shared.schemas.registry import entry_of
 from shared.settings import KafkaSettings
 
 ROOT = Path(__file__).parents[2]
@@ -121,8 +121,9 @@ class Commands:
     producer: AIOKafkaProducer
     number: int = 0
 
-    async def send(self, tenant: str, payload: Payload, *, id_: str | None = None, source: str = "seatpool/test") -> tuple[int, int]:
-        envelope = Envelope(id_ or new_id(), source, type_of(type(payload)), NOON, tenant=tenant)
+    async def send(self, tenant: str, payload: Payload, *, id_: str | None = None) -> tuple[int, int]:
+        entry = entry_of(type(payload))
+        envelope = Envelope(id_ or new_id(), entry.sources[0], entry.name, NOON, tenant=tenant)
         return await self.raw(envelope.key, payload.model_dump_json().encode(), envelope.headers(), partition=None)
 
     async def raw(self, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]], partition: int | None) -> tuple[int, int]:

@@ -3,16 +3,19 @@
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+import orjson
 import pytest
 
 from services.seats.engine import events
 from services.seats.engine.commands import HEADER_BYTES_MAX, Command, CommandReader, Head, Rejected, read_head
+from services.seats.replay import Decisions
 from shared.errors import Poison
 from shared.kafka import partition_of
 from shared.schemas import seats_v1
 from shared.schemas.envelope import Envelope
-from shared.schemas.registry import type_of
+from shared.schemas.registry import CLI, INVOICING, REGISTRY, SEATS, USERS, type_of
 from shared.schemas.seats_v1 import Reason
+from shared.schemas.topics import SEATS_COMMANDS
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PARTITIONS = 4
@@ -82,7 +85,7 @@ def test_a_command_is_read_and_unknown_fields_are_ignored() -> None:
 
 
 def test_a_tick_belongs_to_no_tenant_and_to_any_partition() -> None:
-    headers = envelope(tenant=None, type=type_of(seats_v1.Tick)).headers()
+    headers = envelope(tenant=None, type=type_of(seats_v1.Tick), source="seatpool/seats").headers()
     assert isinstance(CommandReader(PARTITIONS).read(Raw(headers, b"{}", b"vendor", 3)), Command)
 
 
@@ -90,7 +93,7 @@ def test_a_tick_belongs_to_no_tenant_and_to_any_partition() -> None:
 def test_a_header_that_every_decision_would_repeat_has_its_limit(name: str) -> None:
     longest = envelope(**{name: "x" * HEADER_BYTES_MAX})
     assert getattr(Envelope.from_headers(longest.headers()), name) == "x" * HEADER_BYTES_MAX
-    assert isinstance(CommandReader(PARTITIONS).read(Raw(longest.headers())), Command)
+    assert read_head(longest.headers()).id == longest.id
     rejected = CommandReader(PARTITIONS).read(Raw(envelope(**{name: "x" * (HEADER_BYTES_MAX + 1)}).headers()))
     assert isinstance(rejected, Rejected)
     assert (rejected.reason, rejected.field, rejected.head) == (Reason.UNREADABLE, "envelope", None)
@@ -104,8 +107,9 @@ def test_a_header_that_every_decision_would_repeat_has_its_limit(name: str) -> N
         (Raw(envelope().headers(), BODY.replace(b'"revision":1', b'"revision":0')), Reason.UNREADABLE, "revision"),
         (Raw(envelope().headers(), BODY.replace(b'"revision":1', b'"revision":%d' % 2**63)), Reason.UNREADABLE, "revision"),
         (Raw(envelope().headers(), BODY.replace(b"{", b'{"priority":-%d,' % 2**63)), Reason.UNREADABLE, "priority"),
+        (Raw(envelope(source="seatpool/invoicing").headers()), Reason.WRONG_SOURCE, "ce_source"),
         (Raw(envelope(type=CLOCK).headers(), b'{"number":%d,"to":"2026-03-01T12:00:00Z"}' % 2**63), Reason.UNREADABLE, "number"),
-        (Raw(envelope(type=ADD).headers(), ADDED % 2**63), Reason.UNREADABLE, "expected.pools.0.licences"),
+        (Raw(envelope(type=ADD, source="seatpool/invoicing").headers(), ADDED % 2**63), Reason.UNREADABLE, "expected.pools.0.licences"),
         (Raw(envelope().headers(), BODY.replace(b'"user":"u1",', b"")), Reason.UNREADABLE, "user"),
         (Raw(envelope().headers(), BODY.replace(b"2026-03-01T", b"2026-02-30T")), Reason.UNREADABLE, "created_at"),
         (Raw(envelope().headers(), BODY.replace(b":00Z", b":00")), Reason.UNREADABLE, "created_at"),
@@ -122,6 +126,41 @@ def test_what_cannot_be_understood_names_its_field(raw: Raw, reason: Reason, fie
     rejected = CommandReader(PARTITIONS).read(raw)
     assert isinstance(rejected, Rejected)
     assert (rejected.reason, rejected.field) == (reason, field)
+
+
+PERMITTED = {
+    USERS: {"open_tenant", "assign_seats", "replace_user", "clock_advanced"},
+    INVOICING: {"open_pool", "set_policy", "close_pool", "add_licences", "reduce_licences", "schedule_reduction", "schedule_period"},
+    SEATS: {"tick", "rules_activated"},
+    CLI: {"rules_activated"},
+    "hr/acme": set(),
+    "seatpool/notifier": set(),
+    "Seatpool/Users": set(),
+}
+
+
+@pytest.mark.parametrize("source", PERMITTED)
+def test_a_command_is_read_only_from_a_source_that_may_send_its_type(source: str) -> None:
+    accepted = set()
+    for name in (name for name, entry in REGISTRY.items() if entry.topic is SEATS_COMMANDS):
+        read = CommandReader(PARTITIONS).read(Raw(envelope(type=name, source=source).headers(), b"{}"))
+        if not isinstance(read, Rejected) or read.reason is not Reason.WRONG_SOURCE:
+            accepted.add(name.rpartition(".")[2])
+        else:
+            assert (read.field, read.value, read.head and read.head.id) == ("ce_source", source, "c1")
+            assert read.tenant == (None if name.endswith((".tick", ".rules_activated")) else "acme")
+    assert accepted == PERMITTED[source]
+
+
+def test_a_command_from_a_wrong_source_is_answered_and_uses_up_no_number() -> None:
+    opens, opens_pool = type_of(seats_v1.OpenTenant), type_of(seats_v1.OpenPool)
+    sent = [(INVOICING, opens, 7), (USERS, opens, 1), (USERS, opens_pool, 9), (INVOICING, opens_pool, 1), (USERS, opens, 2)]
+    body = b'{"number":%d,"clock":"real","module":"time","base":true,"licences":1}'
+    decisions, answers = Decisions(partition_of(b"acme", PARTITIONS), PARTITIONS), []
+    for offset, (source, type_, number) in enumerate(sent):
+        made = decisions.feed(Raw(envelope(id=f"c{offset}", type=type_, source=source).headers(), body % number, offset=offset))
+        answers += [orjson.loads(value or b"")["reason"] for _, value, _, _ in made or []]
+    assert answers == ["wrong_source", "opened", "wrong_source", "opened", "tenant_exists"]
 
 
 @pytest.mark.parametrize("command", ENVELOPES)

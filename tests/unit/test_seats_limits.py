@@ -18,7 +18,7 @@ from shared.clock import FixedClock
 from shared.schemas import seats_v1
 from shared.schemas.base import Payload
 from shared.schemas.envelope import Envelope
-from shared.schemas.registry import type_of
+from shared.schemas.registry import entry_of
 from tests.chaos.simulate import Arrived
 from tests.support.fake_seats import NAMES, FakeBroker
 from tests.support.seat_world import START, World
@@ -32,7 +32,8 @@ def arrived(*payloads: tuple[Payload, int]) -> list[Arrived]:
     """Of one tenant in one partition, each so many seconds after noon."""
     made = []
     for offset, (payload, second) in enumerate(payloads):
-        envelope = Envelope(f"c{offset}", "seatpool/test", type_of(type(payload)), NOON, tenant="acme")
+        entry = entry_of(type(payload))
+        envelope = Envelope(f"c{offset}", entry.sources[0], entry.name, NOON, tenant="acme")
         value = payload.model_dump_json().encode()
         made.append(Arrived(0, offset, NOON_MS + second * 1000, b"acme", value, tuple(envelope.headers())))
     return made

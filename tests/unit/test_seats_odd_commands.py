@@ -31,7 +31,7 @@ class Log:
         self.decisions, self.offset = Decisions(PARTITION, 4), 0
 
     def send(self, name: str, value: bytes) -> list[dict[str, Any]]:
-        said = SAMPLES[name]["headers"] | {"ce_id": f"c{self.offset}"}
+        said = SAMPLES[name]["headers"] | {"ce_id": f"c{self.offset}", "ce_source": REGISTRY[name].sources[0]}
         headers = [(header, text.encode()) for header, text in said.items()]
         record = {"partition": PARTITION, "offset": self.offset, "timestamp": 1_772_323_200_000 + self.offset, "key": b"acme"}
         made = self.decisions.feed(SimpleNamespace(headers=headers, value=value, **record))

@@ -21,6 +21,7 @@ HEADER_BYTES_MAX = 1000  # of each that goes into every decision: many times wha
 # Records without a tenant, to an explicit partition.
 TENANTLESS: tuple[type[Payload], ...] = (seats_v1.Tick, seats_v1.RulesActivated)
 _MODELS = {name: entry.model for name, entry in REGISTRY.items() if entry.topic is topics.SEATS_COMMANDS}
+_SOURCES = {name: entry.sources for name, entry in REGISTRY.items() if entry.topic is topics.SEATS_COMMANDS}
 _tenant_id: TypeAdapter[str] = TypeAdapter(Id)
 _new = tuple.__new__  # a NamedTuple's own constructor takes more than twice as long
 
@@ -89,6 +90,8 @@ class CommandReader:
             tenant = head.tenant
         if model is None:
             return _rejected(record, head, tenant, Reason.UNKNOWN_TYPE, "ce_type", head.type, "a command of seats")
+        if head.source not in _SOURCES[head.type]:
+            return _rejected(record, head, tenant, Reason.WRONG_SOURCE, "ce_source", head.source, " or ".join(_SOURCES[head.type]))
         try:
             payload = model.__pydantic_validator__.validate_json(record.value or b"", extra="ignore")
         except ValidationError as error:

@@ -8,10 +8,10 @@ import orjson
 from services.seats.engine.commands import Command, Head, Rejected
 from services.seats.engine.decider import At, Decided, Decider, Event
 from services.seats.engine.producer import Record
-from shared.schemas import topics
+from shared.schemas import registry, topics
 from shared.schemas.envelope import JSON_TYPE, VENDOR_KEY, VERSION
 
-SOURCE = "seatpool/seats"
+SOURCE = registry.SEATS
 _SOURCE_HEADER = ("ce_source", SOURCE.encode())
 EVENT_BYTES_MAX = 900_000  # of a record batch; the events topic takes Kafka's default of 1,048,588
 VALUE_BYTES_MAX = EVENT_BYTES_MAX - 10_000  # of one event; headers are a few kilobytes at most (`commands.HEADER_BYTES_MAX`)
