@@ -27,6 +27,13 @@ Every command finds a running local stack by itself; another deployment is named
 )
 
 
+def _not_blank(value: str | None) -> str | None:
+    """A blank option, such as a shell variable that is not set, is not one that was left out: that would mean all tenants."""
+    if value is not None and not value.strip():
+        raise typer.BadParameter("it is blank. Name a tenant, or leave the option out for all tenants.")
+    return value
+
+
 def _group(name: str, about: str) -> typer.Typer:
     group = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help=about)
     app.add_typer(group, name=name)
@@ -80,7 +87,7 @@ def address(part: Annotated[str, typer.Argument(help=f"{', '.join(SERVICES)} or 
 
 @app.command()
 def token(
-    tenant: Annotated[str | None, typer.Option(help="Valid for this tenant only; default: for all of them.")] = None,
+    tenant: Annotated[str | None, typer.Option(callback=_not_blank, help="Valid for this tenant only; default: for all of them.")] = None,
     rights: Annotated[str, typer.Option(help="Separated by spaces.")] = ALL_RIGHTS,
     ttl: Annotated[int, typer.Option(min=1, help="Seconds that it is valid.")] = 900,
 ) -> None:
@@ -209,7 +216,7 @@ users = _group("users", "Asks of the users service.")
 
 
 @users.command()
-def republish(tenant: Annotated[str | None, typer.Option(help="Only this tenant; default: all.")] = None) -> None:
+def republish(tenant: Annotated[str | None, typer.Option(callback=_not_blank, help="Only this tenant; default: all.")] = None) -> None:
     """Publish tenants and people again, for a reader that was rebuilt.
 
     ```
@@ -226,7 +233,7 @@ dlq = _group("dlq", "Dead letters: list them, run them again.")
 
 @dlq.command("list")
 def list_dead_letters(
-    tenant: Annotated[str | None, typer.Option(help="Only this tenant's.")] = None,
+    tenant: Annotated[str | None, typer.Option(callback=_not_blank, help="Only this tenant's.")] = None,
     status: Annotated[str, typer.Option(help="open; done: run again with success; all.")] = "open",
     service: Annotated[str | None, typer.Option(help=f"Ask one service only: {', '.join(WITH_DEAD_LETTERS)}.")] = None,
 ) -> None:

@@ -20,7 +20,7 @@ async def fetch_token(where: Addresses, *, tenant: str | None, rights: str, ttl_
         "scope": rights,
         "ttl_seconds": str(ttl_seconds),
     }
-    form |= {name: value for name, value in (("tenant", tenant), ("subject", subject)) if value}
+    form |= {name: value for name, value in (("tenant", tenant), ("subject", subject)) if value is not None}
     async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as http:
         response = await http.post(f"{where.urls['users']}/v1/token", data=form)
     if not response.is_success:

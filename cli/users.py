@@ -11,5 +11,5 @@ def republish(tenant: str | None) -> None:
 
 async def _republish(tenant: str | None) -> str:
     async with Rest(addresses()) as rest:
-        answer = await rest.post("users", "/v1/operator/republish", {"tenant": tenant} if tenant else {})
+        answer = await rest.post("users", "/v1/operator/republish", {} if tenant is None else {"tenant": tenant})
     return ", ".join(f"{name} {value}" for name, value in (answer or {}).items()) or "asked for"

@@ -138,8 +138,8 @@ class LocalStack:
         self.supervisor.up(name)
         await self.supervisor.until_ready(name)
 
-    async def token(self, **form: str) -> str:
-        """An access token of the operator's; `tenant`, `scope`, `ttl_seconds` narrow it."""
+    async def token(self, *, scope: str, **form: str) -> str:
+        """An access token of the operator's client; `tenant`, `subject`, `ttl_seconds` narrow it."""
         async with httpx.AsyncClient(timeout=10) as http:
             answer = await http.post(
                 self.addresses["token_endpoint"],
@@ -147,6 +147,7 @@ class LocalStack:
                     "grant_type": "client_credentials",
                     "client_id": "operator",
                     "client_secret": self.addresses["operator_secret"],
+                    "scope": scope,
                     **form,
                 },
             )
@@ -175,7 +176,7 @@ class LocalStack:
         self._supervisor = Supervisor(parts, logs, self._write)
         await self._supervisor.start()
         if any(service.name == "users" for service in self.services):
-            self.addresses["token"] = await self.token(ttl_seconds=str(TOKEN_SECONDS))
+            self.addresses["token"] = await self.token(scope="operator", ttl_seconds=str(TOKEN_SECONDS))
             self._token_task = asyncio.create_task(self._renew_token())
         self._ready = True
         self._write()
@@ -338,7 +339,7 @@ class LocalStack:
         while True:
             await asyncio.sleep(pause)
             try:
-                self.addresses["token"] = await self.token(ttl_seconds=str(TOKEN_SECONDS))
+                self.addresses["token"] = await self.token(scope="operator", ttl_seconds=str(TOKEN_SECONDS))
             except httpx.HTTPError:
                 pause = TOKEN_RETRY_SECONDS  # users is being started again
             else:

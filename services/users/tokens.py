@@ -94,6 +94,43 @@ class WrongSecrets:
         return (began, count) if began <= now < began + WINDOW_S else (now, 0)  # a clock that was set back begins anew as well
 
 
+def _rights_of(grant: Grant) -> tuple[str, ...]:
+    """The rights that the operator's client names. Raises Invalid, Refused("invalid_scope")."""
+    scope = _named(grant.scope)
+    if unknown := [right for right in scope if right not in RIGHTS]:
+        raise Invalid("body.scope", " ".join(unknown), f"names out of: {' '.join(RIGHTS)}")
+    if grant.tenant is None and OPERATOR not in scope:
+        raise _invalid_scope(
+            f"`tenant` is missing, which means all tenants, and `scope` is {' '.join(scope)!r}. A token for all tenants needs the right "
+            f"`{OPERATOR}`. Name a tenant, or ask for the scope `{OPERATOR}`."
+        )
+    return scope
+
+
+def _rights_of_service(grant: Grant) -> tuple[str, ...]:
+    """A service's token is in its own name, for all tenants. Raises Invalid, Refused("invalid_scope")."""
+    for name, value in (("tenant", grant.tenant), ("subject", grant.subject)):
+        if value is not None:
+            raise Invalid(f"body.{name}", value, "nothing: a service's token is in its own name and for all tenants")
+    rights = _named(grant.scope)
+    if rights != (OPERATOR,):
+        raise Invalid("body.scope", " ".join(rights), f"the scope `{OPERATOR}`, the only one of a service")
+    return rights
+
+
+def _named(scope: tuple[str, ...] | None) -> tuple[str, ...]:
+    """A missing or blank scope stands for no right, never for all of them. Raises Refused("invalid_scope")."""
+    if not scope:
+        found = "missing" if scope is None else "blank"
+        raise _invalid_scope(f"`scope` is {found}. Name the rights that you need, separated by spaces, out of: {' '.join(RIGHTS)}.")
+    return scope
+
+
+def _invalid_scope(detail: str) -> Refused:
+    """`error` is the member by which OAuth clients know it (RFC 6749, section 5.2)."""
+    return Refused("invalid_scope", detail, error="invalid_scope")
+
+
 class TokenIssuer:
     def __init__(self, key: OKPKey, clients: Mapping[str, SecretStr], ttl_seconds: int, wrong_secrets_per_minute: int = 10) -> None:
         self._key_id = thumbprint(key.as_dict(private=False))
@@ -109,17 +146,15 @@ class TokenIssuer:
         return {"keys": [key.as_dict(private=False) for key in self._public.keys]}
 
     def issue(self, grant: Grant, now: datetime, address: str = "") -> tuple[str, int]:
-        """(token, seconds that it is valid) for who asks from `address`. Raises Unauthenticated, Invalid, Refused("too-many-requests").
+        """(token, seconds that it is valid) for who asks from `address`. Raises Unauthenticated, Invalid, Refused("too-many-requests"),
+        Refused("invalid_scope").
 
-        The operator's client may ask for any tenant, rights and subject; a service's gets the operator's rights in its own name.
+        The operator's client may ask for any tenant, rights and subject; a service may ask for the right `operator` in its own name. No
+        client gets a right that it does not name.
         """
         self._authenticate(grant, now.timestamp(), address)
         is_operator = grant.client == OPERATOR_CLIENT
-        if not is_operator and (grant.tenant is not None or grant.subject is not None or grant.scope is not None):
-            raise Invalid("body.scope", grant.scope, "nothing: a service's token is in its own name, with fixed rights")
-        rights = grant.scope if grant.scope is not None else (OPERATOR,)
-        if unknown := [right for right in rights if right not in RIGHTS]:
-            raise Invalid("body.scope", " ".join(unknown), f"names out of: {' '.join(RIGHTS)}")
+        rights = _rights_of(grant) if is_operator else _rights_of_service(grant)
         ttl = self._ttl if grant.ttl_seconds is None else grant.ttl_seconds
         kind = "service" if not is_operator else PERSON if grant.subject is not None and grant.tenant is not None else "client"
         claims: dict[str, Any] = {

@@ -11,6 +11,7 @@ from shared.clock import Clock, SystemClock
 from shared.errors import Transient
 from shared.observability.tracing import current_correlation, current_traceparent
 from shared.settings import CommonSettings
+from shared.web.auth import OPERATOR
 
 TIMEOUT_S = 10
 RETRY_TIMEOUT_S = 20
@@ -75,6 +76,7 @@ class ServiceClient:
                     "grant_type": "client_credentials",
                     "client_id": self._settings.client_id,
                     "client_secret": self._settings.client_secret.get_secret_value(),
+                    "scope": OPERATOR,
                 }
                 response = await self._send("POST", f"{self._settings.users_url}/v1/token", data=form)
                 if response.is_error:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Path, Query
 
 from shared.messaging.dead_letters.service import DeadLetters
+from shared.schemas.base import Id
 from shared.web.auth import operator
 from shared.web.openapi import refusals
 from shared.web.rest import LIMIT_DEFAULT, Cursor, Limit, Page, decode_cursor, encode_cursor
@@ -15,7 +16,7 @@ def dead_letters_router(dead_letters: DeadLetters) -> APIRouter:
 
     @router.get("", summary="Messages that could not be handled, oldest first")
     async def list_dead_letters(
-        tenant: str | None = None,
+        tenant: Id | None = None,
         status: Annotated[Literal["open", "done", "all"], Query(description="`done`: retried with success.")] = "open",
         cursor: Cursor = None,
         limit: Limit = LIMIT_DEFAULT,

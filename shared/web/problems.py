@@ -35,6 +35,7 @@ _STATUS_BY_TYPE = {
     "too-large": 413,
     "idempotency-key-reused": 422,
     "invalid": 422,
+    "invalid_scope": 400,
     "too-many-requests": 429,
     "position-not-reached": 504,
 }

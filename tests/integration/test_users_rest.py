@@ -27,7 +27,7 @@ def fields(problem: dict[str, Any]) -> list[str]:
 
 
 async def test_a_token_is_asked_for_with_a_form(bench: Bench) -> None:
-    form = {"grant_type": "client_credentials", "client_id": "operator", "client_secret": SECRET, "ttl_seconds": "60"}
+    form = {"grant_type": "client_credentials", "client_id": "operator", "client_secret": SECRET, "scope": "operator", "ttl_seconds": "60"}
     answer = (await bench.http.post("/v1/token", data=form)).json()
     assert (answer["token_type"], answer["expires_in"]) == ("Bearer", 60)
     wrong = await bench.http.post("/v1/token", data=form | {"client_secret": "guess"})
@@ -48,6 +48,33 @@ async def test_a_form_that_cannot_be_read_is_told_what_would_be_right(bench: Ben
     assert answer.json()["errors"][0]["expected"]
 
 
+@pytest.mark.parametrize(
+    ("blank", "answered"),
+    [
+        ("tenant=&scope=", (422, ["body.tenant"])),
+        ("tenant=&scope=operator", (422, ["body.tenant"])),
+        ("tenant=%20&scope=operator", (422, ["body.tenant"])),
+        ("subject=&scope=operator", (422, ["body.subject"])),
+        ("ttl_seconds=&scope=operator", (422, ["body.ttl_seconds"])),
+        ("scope=&scope=operator", (422, ["body"])),
+        ("", (400, [])),
+        ("scope=", (400, [])),
+        ("scope=%20+", (400, [])),
+        ("tenant=acme", (400, [])),
+        ("tenant=acme&scope=", (400, [])),
+        ("scope=users:read", (400, [])),
+    ],
+)
+async def test_a_blank_field_of_the_token_form_never_stands_for_everything(
+    bench: Bench, blank: str, answered: tuple[int, list[str]]
+) -> None:
+    body = f"grant_type=client_credentials&client_id=operator&client_secret={SECRET}&{blank}"
+    answer = await bench.http.post("/v1/token", content=body, headers={"content-type": "application/x-www-form-urlencoded"})
+    problem = answer.json()
+    assert (answer.status_code, sorted(error["field"] for error in problem.get("errors") or [])) == answered, answer.text
+    assert problem["type"] == f"urn:seatpool:problem:{'invalid_scope' if answered[0] == 400 else 'invalid'}"
+
+
 async def test_a_token_is_not_asked_for_with_json(bench: Bench) -> None:
     answer = await bench.http.post("/v1/token", json={"grant_type": "client_credentials"})
     assert (answer.status_code, fields(answer.json())) == (422, ["header.content-type"])
@@ -55,7 +82,7 @@ async def test_a_token_is_not_asked_for_with_json(bench: Bench) -> None:
 
 
 async def test_whoever_gives_wrong_secrets_has_to_wait_at_that_address(bench: Bench) -> None:
-    form = {"grant_type": "client_credentials", "client_id": "operator", "client_secret": "guess"}
+    form = {"grant_type": "client_credentials", "client_id": "operator", "client_secret": "guess", "scope": "operator"}
     elsewhere = httpx.ASGITransport(bench.app, client=("10.0.0.1", 4000))
     async with httpx.AsyncClient(transport=elsewhere, base_url="http://users") as stranger:
         answers = [await stranger.post("/v1/token", data=form) for _ in range(11)]

@@ -49,8 +49,8 @@ class Doors:
         return (route for route in self.routes if route.key not in OPEN)
 
     async def token(self, tenant: str | None, *rights: str) -> dict[str, str]:
-        form = {"scope": " ".join(rights), "subject": "ann"} | ({"tenant": tenant} if tenant else {})
-        return {"authorization": f"Bearer {await self.stack.token(**form)}"}
+        form = {"subject": "ann"} | ({"tenant": tenant} if tenant else {})
+        return {"authorization": f"Bearer {await self.stack.token(scope=' '.join(rights), **form)}"}
 
     async def ask(self, route: Route, headers: dict[str, str], tenant: str = "mine") -> int:
         path = re.sub(r"\{(\w+)\}", lambda name: tenant if name[1] == "tenant" else "7", route.path)

@@ -99,13 +99,13 @@ class RunningStack:
         """Every part is up and ready, whatever a test did to it."""
         await self._await(self._all_ready())
 
-    async def token(self, **form: str) -> str:
-        """An access token; without `tenant` and `scope` the operator's."""
-        return await self._await(self._stack.token(**form))
+    async def token(self, *, scope: str, **form: str) -> str:
+        """An access token; without `tenant` for all of them, which needs the scope `operator`."""
+        return await self._await(self._stack.token(scope=scope, **form))
 
-    async def http(self, service: str, **form: str) -> httpx.AsyncClient:
-        """A client of the service's REST with an access token (`tenant=`, `scope=` as for `token`). Use it with `async with`."""
-        headers = {"Authorization": f"Bearer {await self.token(**form)}"}
+    async def http(self, service: str, *, scope: str, **form: str) -> httpx.AsyncClient:
+        """A client of the service's REST with an access token (`scope=`, `tenant=` as for `token`). Use it with `async with`."""
+        headers = {"Authorization": f"Bearer {await self.token(scope=scope, **form)}"}
         return httpx.AsyncClient(base_url=self.addresses["services"][service], headers=headers, timeout=30)
 
     async def mails(self, **query: str) -> list[dict[str, Any]]:

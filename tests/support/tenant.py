@@ -100,7 +100,7 @@ class Tenant:
 
 
 async def open_rest(stack: RunningStack) -> Rest:
-    return Rest(Addresses(stack.addresses["services"], await stack.token(ttl_seconds="3600")))
+    return Rest(Addresses(stack.addresses["services"], await stack.token(scope="operator", ttl_seconds="3600")))
 
 
 async def open_tenant(

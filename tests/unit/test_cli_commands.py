@@ -145,6 +145,14 @@ def test_a_token_without_rights_is_not_asked_for(deployment: Deployment) -> None
     assert "--rights names none" in result.output
 
 
+@pytest.mark.parametrize("command", [("token",), ("users", "republish"), ("dlq", "list")])
+@pytest.mark.parametrize("blank", ["", " "])
+def test_a_blank_tenant_never_stands_for_all_tenants(deployment: Deployment, command: tuple[str, ...], blank: str) -> None:
+    result = seatpool(*command, "--tenant", blank)
+    assert (result.exit_code, deployment.asked) == (2, [])
+    assert "leave the option out for all tenants" in result.output
+
+
 def test_dead_letters_of_every_service_are_listed(deployment: Deployment) -> None:
     row = {"id": 17, "group": "g", "tenant": "acme", "topic": "hr.events.v1", "partition": 2, "offset": 7, "type": "x", "status": "open"}
     row |= {"reason": "body", "detail": "no date"}

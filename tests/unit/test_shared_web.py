@@ -208,6 +208,7 @@ class Users(httpx.AsyncBaseTransport):
         if self.down:
             raise httpx.ConnectError("down")
         if request.url.path == "/v1/token":
+            assert b"scope=operator" in request.content, "a service names its right"
             self.tokens += 1
             return httpx.Response(200, json={"access_token": f"t{self.tokens}", "expires_in": 600})
         if request.url.path == "/.well-known/jwks.json":

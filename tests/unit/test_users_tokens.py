@@ -3,6 +3,7 @@
 import base64
 import hmac
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,9 +16,12 @@ from services.users.tokens import Grant, TokenIssuer, load_key
 from shared.clock import FixedClock
 from shared.errors import Invalid, Refused, Unauthenticated
 from shared.web import Verifier
+from shared.web.problems import status_of
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 CLIENTS = {"operator": SecretStr("op"), "seats": SecretStr("se")}
+AS_OPERATOR = Grant("operator", "op", scope=("operator",))
+AS_SEATS = Grant("seats", "se", scope=("operator",))
 
 
 @pytest.fixture
@@ -30,7 +34,7 @@ def verifier(issuer: TokenIssuer, at: datetime = NOW) -> Verifier:
 
 
 async def test_the_operator_gets_every_tenant_by_default(issuer: TokenIssuer) -> None:
-    token, seconds = issuer.issue(Grant("operator", "op"), NOW)
+    token, seconds = issuer.issue(AS_OPERATOR, NOW)
     principal = await verifier(issuer).verify(token)
     assert (principal.subject, principal.tenant, principal.rights, principal.kind) == ("operator", None, {"operator"}, "client")
     assert seconds == 900
@@ -48,12 +52,32 @@ async def test_the_operator_may_ask_for_a_tenant_a_subject_and_rights(issuer: To
 
 
 async def test_a_service_gets_the_operators_rights_in_its_own_name_and_nothing_else(issuer: TokenIssuer) -> None:
-    token, _ = issuer.issue(Grant("seats", "se"), NOW)
+    token, _ = issuer.issue(AS_SEATS, NOW)
     principal = await verifier(issuer).verify(token)
     assert (principal.subject, principal.rights, principal.kind) == ("seats", {"operator"}, "service")
-    for grant in (Grant("seats", "se", tenant="acme"), Grant("seats", "se", subject="ann"), Grant("seats", "se", scope=("users:read",))):
-        with pytest.raises(Invalid):
-            issuer.issue(grant, NOW)
+    for field, value in (("tenant", "acme"), ("subject", "ann"), ("scope", ("users:read",)), ("scope", ("operator", "users:read"))):
+        with pytest.raises(Invalid) as refused:
+            issuer.issue(replace(AS_SEATS, **{field: value}), NOW)
+        assert refused.value.field == f"body.{field}"
+
+
+@pytest.mark.parametrize("client", [("operator", "op"), ("seats", "se")])
+@pytest.mark.parametrize("scope", [None, ()])
+@pytest.mark.parametrize("tenant", [None, "acme"])
+def test_no_client_gets_a_right_that_it_does_not_name(
+    issuer: TokenIssuer, client: tuple[str, str], scope: tuple[str, ...] | None, tenant: str | None
+) -> None:
+    with pytest.raises(Refused) as refused:
+        issuer.issue(Grant(*client, tenant=tenant if client[0] == "operator" else None, scope=scope), NOW)
+    assert (refused.value.type, status_of(refused.value), refused.value.extra) == ("invalid_scope", 400, {"error": "invalid_scope"})
+
+
+def test_a_token_for_all_tenants_needs_the_scope_operator(issuer: TokenIssuer) -> None:
+    with pytest.raises(Refused) as refused:
+        issuer.issue(Grant("operator", "op", scope=("users:read", "account:read")), NOW)
+    assert refused.value.type == "invalid_scope"
+    assert issuer.issue(Grant("operator", "op", scope=("users:read", "operator")), NOW)
+    assert issuer.issue(Grant("operator", "op", tenant="acme", scope=("users:read",)), NOW)
 
 
 @pytest.mark.parametrize("grant", [Grant("operator", "wrong"), Grant("nobody", "op"), Grant("operator", ""), Grant("operator", "ö")])
@@ -69,18 +93,18 @@ def test_who_gives_a_wrong_secret_too_often_has_to_wait_and_nobody_else(issuer: 
             issuer.issue(Grant("operator", "guess"), NOW + timedelta(seconds=second), "10.0.0.1")
     for secret in ("guess", "op"):
         with pytest.raises(Refused) as refused:
-            issuer.issue(Grant("operator", secret), NOW + timedelta(seconds=10), "10.0.0.1")
+            issuer.issue(replace(AS_OPERATOR, secret=secret), NOW + timedelta(seconds=10), "10.0.0.1")
         assert (refused.value.type, refused.value.extra) == ("too-many-requests", {"retry_after_seconds": 50})
     at = NOW + timedelta(seconds=10)
-    assert issuer.issue(Grant("operator", "op"), at, "10.0.0.2"), "the same client from elsewhere"
-    assert issuer.issue(Grant("seats", "se"), at, "10.0.0.1"), "another client from there"
-    assert issuer.issue(Grant("operator", "op"), NOW + timedelta(seconds=60), "10.0.0.1"), "when the minute is over"
-    assert issuer.issue(Grant("operator", "op"), NOW - timedelta(seconds=60), "10.0.0.1"), "a clock that was set back keeps nobody out"
+    assert issuer.issue(AS_OPERATOR, at, "10.0.0.2"), "the same client from elsewhere"
+    assert issuer.issue(AS_SEATS, at, "10.0.0.1"), "another client from there"
+    assert issuer.issue(AS_OPERATOR, NOW + timedelta(seconds=60), "10.0.0.1"), "when the minute is over"
+    assert issuer.issue(AS_OPERATOR, NOW - timedelta(seconds=60), "10.0.0.1"), "a clock that was set back keeps nobody out"
 
 
 def test_a_right_secret_does_not_count(issuer: TokenIssuer) -> None:
     for _ in range(100):
-        issuer.issue(Grant("operator", "op"), NOW, "10.0.0.1")
+        issuer.issue(AS_OPERATOR, NOW, "10.0.0.1")
 
 
 def test_strangers_fill_no_memory_with_their_wrong_secrets(issuer: TokenIssuer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,13 +123,13 @@ def test_an_unknown_right_is_named(issuer: TokenIssuer) -> None:
 
 async def test_tokens_of_another_key_or_algorithm_are_refused(issuer: TokenIssuer) -> None:
     other = TokenIssuer(OKPKey.generate_key("Ed25519"), CLIENTS, 900)
-    foreign, _ = other.issue(Grant("operator", "op"), NOW)
+    foreign, _ = other.issue(AS_OPERATOR, NOW)
     claims = {"iss": "seatpool", "aud": "seatpool", "sub": "x", "rights": ["operator"], "kind": "client"}
     claims |= {"iat": int(NOW.timestamp()), "exp": int(NOW.timestamp()) + 60}
     public = issuer.public_keys().keys[0]
     symmetric = _with_hmac({"alg": "HS256", "kid": public.kid}, claims, public.as_pem(private=False))
     unsigned = _with_hmac({"alg": "none", "kid": public.kid}, claims, b"").rpartition(".")[0] + "."
-    own, _ = issuer.issue(Grant("operator", "op"), NOW)
+    own, _ = issuer.issue(AS_OPERATOR, NOW)
     header, body, signature = own.split(".")
     tampered = ".".join([header, body[:-4] + ("A" * 4 if body[-4:] != "AAAA" else "BBBB"), signature])
     for token in (foreign, symmetric, unsigned, tampered, f"{header}.{body}.", "nonsense"):

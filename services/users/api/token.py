@@ -25,9 +25,13 @@ class TokenForm(Body):
     grant_type: Annotated[str, Field(pattern="^client_credentials$")]
     client_id: Annotated[str, Field(min_length=1, max_length=100)]
     client_secret: Annotated[str, Field(min_length=1, max_length=500)]
-    tenant: Id | None = Field(None, description="Valid for this tenant only; default: for all of them.")
+    tenant: Id | None = Field(
+        None, description="Valid for this tenant only. Missing: for all tenants, which only the scope `operator` allows. Blank is refused."
+    )
     subject: Id | None = Field(None, description="In whose name; default: the client's.")
-    scope: Annotated[str, Field(max_length=500)] | None = Field(None, description="Rights, separated by spaces; default: `operator`.")
+    scope: Annotated[str, Field(max_length=500)] | None = Field(
+        None, description="Rights, separated by spaces. Missing or blank: 400 `invalid_scope`. A service asks for `operator`."
+    )
     ttl_seconds: Annotated[int, Field(ge=1, le=TTL_MAX_S)] | None = None
 
 
@@ -62,7 +66,8 @@ async def make_token(request: Request, context: InContext) -> Response:
 def _parse(body: bytes) -> TokenForm:
     """Raises Refused naming every wrong field, and no field's value: one of them is a secret."""
     try:
-        pairs = parse_qsl(body.decode(), max_num_fields=FIELDS_MAX, errors="strict")
+        # With blank values: a field that is there and blank would pass for one that was left out, which means more.
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=FIELDS_MAX, errors="strict")
         form = dict(pairs)
         if len(form) < len(pairs):
             raise _invalid({"body": "each field once"})
