@@ -11,7 +11,7 @@ import re
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from email.errors import MessageError
+from email import message_from_bytes
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP as WIRE
@@ -26,6 +26,7 @@ from prometheus_client import Counter
 
 from services.notifier import mail_store
 from services.notifier.mail_store import Mail
+from services.notifier.rendering import one_line
 from services.notifier.settings import Settings
 from shared.clock import Clock
 from shared.database import Database
@@ -41,7 +42,12 @@ MARK_TIMEOUT_S = 120
 STOP_GRACE_S = 5
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 2.0, 900.0  # of one mail
 AWAY_MAX_S = 15.0  # of the mail server as a whole: when it is back, nobody waits long
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]+")
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
+# Every header of an e-mail, and of its parts: nothing else may be there when it is finished.
+HEADERS = (
+    "From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "X-Auto-Response-Suppress", "List-Id", "MIME-Version", "Content-Type",
+)  # fmt: skip
+PART_HEADERS = frozenset(("Content-Type", "Content-Transfer-Encoding", "Content-Disposition", "MIME-Version"))
 
 Attachment = tuple[str, bytes]  # (file name, PDF)
 FetchPdf = Callable[[str, str], Awaitable[bytes]]  # (tenant, invoice) -> PDF; raises Transient
@@ -85,32 +91,60 @@ class Unsendable(Exception):
     """This mail can never be sent: its address is none, or the server refused it for good."""
 
 
-def one_line(text: str) -> str:
-    """For headers: no line end or control character of a name or subject gets there, and none makes the mail unsendable."""
-    return " ".join(_CONTROL.sub(" ", text).split())
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """An e-mail as the mail server gets it. `utf8`: an address beyond ASCII, which the server has to support (RFC 6531)."""
+
+    sender: str
+    recipient: str
+    content: bytes
+    utf8: bool
+
+
+def header_text(text: str) -> str:
+    """Return the text on one line and without `=?`, with which an encoded word begins (RFC 2047).
+
+    The standard library decodes encoded words when a header is set, and up to Python 3.11.9 it writes the line ends inside them as they
+    are (CVE-2024-6923). The parts of a subject come from different people, so this is done to the whole text and not to its parts.
+    """
+    return one_line(text).replace("=?", "= ?")
 
 
 def mailbox_of(name: str, address: str) -> Address:
     """Raises ValueError, MessageError or IndexError for what is no address. A local part beyond ASCII is one (RFC 6531), but the parser of
     the standard library takes it for a defect: so it looks at the address with those letters replaced."""
+    if "=?" in address:
+        raise ValueError("an encoded word in an address")  # the parser would decode it
     if address.isascii():
         return Address(display_name=name, addr_spec=address)
-    Address(addr_spec=address.encode("ascii", "replace").decode())
+    Address(addr_spec=_BEYOND_ASCII.sub("x", address))
     local, _, domain = address.rpartition("@")
     return Address(display_name=name, username=local, domain=domain)
 
 
-def build(mail: Mail, sender: str, date: str, attachments: Sequence[Attachment] = ()) -> EmailMessage:
-    """multipart/alternative (text, HTML), in multipart/mixed when there are PDFs. Raises Unsendable for an address that is none."""
-    name, address = parseaddr(one_line(sender))
-    domain = address.rpartition("@")[2] or "localhost"
-    message = EmailMessage(policy=WIRE)
+def build(mail: Mail, sender: str, date: str, attachments: Sequence[Attachment] = ()) -> Finished:
+    """multipart/alternative (text, HTML), in multipart/mixed when there are PDFs.
+
+    Raises Unsendable for an address that is none, and for an e-mail with a header that is not set here: no defect of the library that
+    writes them, known or not, lets a name or a subject become a header or a body.
+    """
+    name, address = parseaddr(header_text(sender))
+    utf8 = not (mail.recipient.isascii() and address.isascii())
     try:
-        message["From"] = mailbox_of(name, address)
-        message["To"] = mailbox_of(one_line(mail.recipient_name), mail.recipient)
-    except (ValueError, MessageError, IndexError) as error:
-        raise Unsendable(f"not an address: {mail.recipient[:100]!r} ({error})") from error
-    message["Subject"] = one_line(mail.subject)
+        message = _message(mail, mailbox_of(name, address), date, attachments, utf8)
+        content = message.as_bytes()
+    except Exception as error:  # whatever the library cannot write holds up no other e-mail
+        raise Unsendable(f"cannot be written to {mail.recipient[:100]!r}: {error}") from error
+    check_headers(content)
+    return Finished(address, mail.recipient, content, utf8)
+
+
+def _message(mail: Mail, sender: Address, date: str, attachments: Sequence[Attachment], utf8: bool) -> EmailMessage:
+    domain = sender.domain or "localhost"
+    message = EmailMessage(policy=WIRE.clone(cte_type="7bit", utf8=utf8))
+    message["From"] = sender
+    message["To"] = mailbox_of(header_text(mail.recipient_name), mail.recipient)
+    message["Subject"] = header_text(mail.subject)
     message["Date"] = date
     message["Message-ID"] = f"<{mail.mail}@{domain}>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers to this
@@ -121,6 +155,18 @@ def build(mail: Mail, sender: str, date: str, attachments: Sequence[Attachment] 
     for filename, pdf in attachments:
         message.add_attachment(pdf, maintype="application", subtype="pdf", filename=filename)
     return message
+
+
+def check_headers(content: bytes) -> None:
+    """Raises Unsendable unless the finished e-mail has exactly the headers that are set here, in this order."""
+    whole = message_from_bytes(content)
+    names = tuple(whole.keys())
+    if names != HEADERS:
+        raise Unsendable(f"the e-mail would have other headers than those that are set: {', '.join(names)[:300]}")
+    for part in whole.walk():
+        wrong = [name for name in part.keys() if part is not whole and name not in PART_HEADERS]  # noqa: SIM118 - a message is no dict
+        if wrong:
+            raise Unsendable(f"a part of the e-mail would have a header that is not set: {', '.join(wrong)[:300]}")
 
 
 def backoff_s(attempts: int, jitter: float) -> float:
@@ -198,7 +244,9 @@ class Mailer:
                 for invoice in mail.invoices
             ]
             date = format_datetime(self.clock.now())
-            await connection.send_message(build(mail, self.settings.mail_from, date, attachments))
+            finished = build(mail, self.settings.mail_from, date, attachments)
+            options = ["SMTPUTF8"] if finished.utf8 else []
+            await connection.sendmail(finished.sender, [finished.recipient], finished.content, mail_options=options)
         except (aiosmtplib.SMTPException, OSError, Transient, Unsendable) as error:
             if permanent(error) or self._too_old(mail):
                 MAILS.labels("failed").inc()

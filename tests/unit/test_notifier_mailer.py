@@ -7,9 +7,13 @@ from email import message_from_bytes, policy
 import aiosmtplib
 import pytest
 
+from services.notifier import mailer
+from services.notifier.domain import Kind, Stream
 from services.notifier.mail_store import Mail
-from services.notifier.mailer import Server, Unsendable, backoff_s, build, describe, permanent
+from services.notifier.mailer import Server, Unsendable, backoff_s, build, check_headers, describe, permanent
+from services.notifier.rendering import Links, Names, Recipient, render
 from shared.errors import Transient
+from tests.support.emails import EVERY, NAMES, TENANT, notice
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 MAIL = Mail("acme", "m-1", "bo@acme.example", "Bo Ångström", "Überblick", "Grüße\n", "<p>Grüße</p>", [], 1, AT)
@@ -18,7 +22,7 @@ DATE = "Sun, 01 Mar 2026 00:00:00 +0000"
 
 
 def test_a_mail_has_both_forms_and_says_that_a_machine_sent_it() -> None:
-    message = message_from_bytes(build(MAIL, SENDER, DATE).as_bytes(), policy=policy.default)
+    message = message_from_bytes(build(MAIL, SENDER, DATE).content, policy=policy.default)
     assert message.get_content_type() == "multipart/alternative"
     assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]  # type: ignore[attr-defined]
     assert [part.get_content().strip() for part in message.iter_parts()] == ["Grüße", "<p>Grüße</p>"]  # type: ignore[attr-defined]
@@ -28,28 +32,99 @@ def test_a_mail_has_both_forms_and_says_that_a_machine_sent_it() -> None:
 
 
 def test_an_invoice_is_attached_beside_both_forms() -> None:
-    message = message_from_bytes(build(MAIL, SENDER, DATE, [("2026-1.pdf", b"%PDF")]).as_bytes(), policy=policy.default)
+    message = message_from_bytes(build(MAIL, SENDER, DATE, [("2026-1.pdf", b"%PDF")]).content, policy=policy.default)
     assert message.get_content_type() == "multipart/mixed"
     (attached,) = message.iter_attachments()  # type: ignore[attr-defined]
     assert (attached.get_filename(), attached.get_content()) == ("2026-1.pdf", b"%PDF")
 
 
+HEADERS = (
+    "From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "X-Auto-Response-Suppress", "List-Id", "MIME-Version", "Content-Type",
+)  # fmt: skip
+
+
+def header_names(content: bytes) -> list[str]:
+    """Read without a mail library: each line up to the first empty one that does not continue the line before it."""
+    head = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n").partition(b"\n\n")[0]
+    return [line.partition(b":")[0].decode() for line in head.split(b"\n") if line[:1] not in (b" ", b"\t")]
+
+
 @pytest.mark.parametrize("evil", ["Hello\r\nBcc: all@acme.example", "Hello\nBcc: x", "a\x00b\x0b\u2028c"])
 def test_no_name_or_subject_gets_a_header_of_its_own(evil: str) -> None:
-    message = message_from_bytes(build(replace(MAIL, subject=evil, recipient_name=evil), SENDER, DATE).as_bytes(), policy=policy.default)
-    assert message["Bcc"] is None
-    assert set(message.keys()) >= {"From", "To", "Subject"}
-    assert message["To"].addresses[0].addr_spec == "bo@acme.example"
+    content = build(replace(MAIL, subject=evil, recipient_name=evil), SENDER, DATE).content
+    assert header_names(content) == [*HEADERS]
+    assert message_from_bytes(content, policy=policy.default)["To"].addresses[0].addr_spec == "bo@acme.example"
 
 
-@pytest.mark.parametrize("address", ["no address", "a@b\r\nBcc: x@y", "", "<a@b>, c@d", "é b@c", "é@b\r\nBcc: x@y"])
+# What a person would have as header and body of our e-mail, as encoded words of both kinds.
+EVIL_WORDS = {
+    "q": "=?utf-8?q?=0D=0AReply-To:_evil@evil.example=0D=0A=0D=0APlease_pay?=",
+    "b": "=?utf-8?b?DQpSZXBseS1UbzogZXZpbEBldmlsLmV4YW1wbGUNCg0KUGxlYXNlIHBheQ==?=",
+    "Q, in another case and charset": "=?ISO-8859-1?Q?=0d=0aReply-To:_evil@evil.example?=",
+}
+
+
+@pytest.mark.parametrize("encoding", EVIL_WORDS)
+@pytest.mark.parametrize(("stream", "kind"), EVERY, ids=str)
+def test_encoded_words_in_names_become_no_header_in_any_e_mail(stream: Stream, kind: Kind, encoding: str) -> None:
+    """CVE-2024-6923. Whole in each name, and split over two names that one header may hold."""
+    word = EVIL_WORDS[encoding]
+    spellings = {(word, word, word)}
+    for place in (1, 2, len(word) // 2):
+        first, second = word[:place], word[place:]
+        spellings |= {(first, second, second), (second, first, second), (second, second, first)}
+    for person, company, module in spellings:
+        names = Names(people={"u1": person}, modules={"time": module}, quotes=NAMES.quotes)
+        tenant, recipient = replace(TENANT, name=company, support_contact=word), Recipient("bo@acme.example", person)
+        found = render(stream, tenant, recipient, [notice(kind, stream)], names, Links(), AT)
+        mail = replace(MAIL, tenant=word, subject=found.subject, recipient_name=person, text=found.text, html=found.html)
+        assert header_names(build(mail, SENDER, DATE).content) == [*HEADERS], (person, company, module)
+
+
+def test_an_encoded_word_is_read_as_it_was_written_but_for_a_space() -> None:
+    message = message_from_bytes(build(replace(MAIL, subject="Why =?utf-8?q?x?=", recipient_name="=?utf-8?q?x?="), SENDER, DATE).content)
+    assert (message["Subject"], message["To"]) == ("Why = ?utf-8?q?x?=", "= ?utf-8?q?x?= <bo@acme.example>")
+
+
+def test_a_finished_e_mail_with_a_header_that_is_not_set_is_never_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the mail library makes of a text: the bytes are looked at. Newer versions of it refuse by themselves."""
+    monkeypatch.setattr(mailer, "header_text", lambda text: text)
+    for evil in EVIL_WORDS.values():
+        for mail in (replace(MAIL, subject=evil), replace(MAIL, recipient_name=evil)):
+            with pytest.raises(Unsendable):
+                build(mail, SENDER, DATE)
+    good = build(MAIL, SENDER, DATE).content
+    for wrong in (b"X-Evil: 1\r\n" + good, good.replace(b"Content-Transfer-Encoding", b"X-Evil: 1\r\nContent-Transfer-Encoding")):
+        with pytest.raises(Unsendable, match="X-Evil"):
+            check_headers(wrong)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["no address", "a@b\r\nBcc: x@y", "", "<a@b>, c@d", "é b@c", "é@b\r\nBcc: x@y", *(f"{word}@b.example" for word in EVIL_WORDS.values())],
+)
 def test_what_is_no_address_can_not_be_sent(address: str) -> None:
     with pytest.raises(Unsendable):
         build(replace(MAIL, recipient=address), SENDER, DATE)
 
 
+def test_what_the_mail_library_cannot_write_is_one_e_mail_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or that e-mail would end the sender at each of its starts, and no other one would be sent."""
+
+    def broken(*_: object) -> None:
+        raise AttributeError("'NoneType' object has no attribute 'all_defects'")
+
+    monkeypatch.setattr(mailer, "mailbox_of", broken)
+    with pytest.raises(Unsendable, match="all_defects"):
+        build(MAIL, SENDER, DATE)
+
+
 def test_a_local_part_beyond_ascii_is_an_address() -> None:
-    assert str(build(replace(MAIL, recipient="josé1@adventure-works.com"), SENDER, DATE)["To"]).endswith("<josé1@adventure-works.com>")
+    finished = build(replace(MAIL, recipient="josé1@adventure-works.com"), SENDER, DATE)
+    assert (finished.recipient, finished.utf8) == ("josé1@adventure-works.com", True)
+    assert header_names(finished.content) == [*HEADERS]
+    assert "<josé1@adventure-works.com>" in finished.content.decode()
+    assert build(MAIL, SENDER, DATE).content.isascii(), "what needs no extension of the mail server uses none"
 
 
 def test_5xx_for_a_mail_is_for_good_and_everything_else_of_the_moment() -> None:

@@ -1,79 +1,12 @@
 """Mails as people read them: every kind in every form, in the tenant's zone and locale, and nothing of a name becomes HTML."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
-from services.notifier.domain import Audience, Kind, Notice, Stream
-from services.notifier.rendering import ROWS_MAX, Links, Names, Recipient, Rendered, Tenant, render, table
-
-AT = datetime(2013, 11, 15, 9, 0, 4, tzinfo=UTC)
-DEADLINE = "2013-11-22T09:00:04.000Z"
-TENANT = Tenant("acme", "Acme Bikes", "Europe/Copenhagen", "en_GB", "office@acme.example", "help@vendor.example")
-BO = Recipient("bo@acme.example", "Bo Berg", "u1")
-LINKS = Links(actions="http://notifier/actions", quotes="http://invoicing/quotes")
-ACTOR = {"kind": "user", "id": "anna"}
-LINE = {"module": "time", "quantity": 6, "days": 13, "days_of_period": 30, "net_minor": 3120, "recurring_then_minor": 343200}
-INVOICE = {
-    "invoice": "i1",
-    "number": "2013-0001",
-    "issued_on": "2013-11-18",
-    "due_on": "2013-12-18",
-    "currency": "EUR",
-    "lines": [LINE | {"from_day": "2013-11-18", "to_day": "2013-12-01"}],
-    "taxes": [{"category": "S", "rate_percent": "25", "basis_minor": 3120, "tax_minor": 780}],
-    "net_minor": 3120,
-    "tax_minor": 780,
-    "gross_minor": 3900,
-}
-DATA: dict[Kind, dict[str, Any]] = {
-    Kind.FLAGGED: {"deadline": DEADLINE},
-    Kind.REFUSED: {"reason": "pool_full"},
-    Kind.REVOKED: {"base": True, "reason": "grace_expired"},
-    Kind.WITHDRAWN: {"reason": "base_module_revoked"},
-    Kind.CLEARED: {"reason": "licence_bought"},
-    Kind.GRANTED: {"reason": "restored"},
-    Kind.EXPANDED: {"by": 1},
-    Kind.NEAR_LIMIT: {},
-    Kind.AT_LIMIT: {},
-    Kind.REDUCTION_LIMITED: {},
-    Kind.PURCHASED: {"order": "o1", "quote": "q1", "lines": [LINE], "actor": ACTOR},
-    Kind.ORDER_REFUSED: {"order": "o1", "quote": "q1", "reason": "expected_differs", "actor": ACTOR},
-    Kind.REDUCED: {"quantity": 3},
-    Kind.REDUCTION_SCHEDULED: {"quantity": 270, "would_flag": ["u1"], "would_flag_count": 1},
-    Kind.REDUCTION_REFUSED: {"must_free": 4, "reason": "below_use"},
-    Kind.BILLING_DETAILS: {"version": "v2", "actor": ACTOR},
-    Kind.INVOICE: INVOICE,
-}
-OF_PEOPLE = (Kind.FLAGGED, Kind.REFUSED, Kind.REVOKED, Kind.WITHDRAWN, Kind.CLEARED, Kind.GRANTED)
-OF_SEATS = (*OF_PEOPLE, Kind.EXPANDED, Kind.NEAR_LIMIT, Kind.AT_LIMIT, Kind.REDUCTION_LIMITED)
-NAMES = Names(
-    people={"u1": "Bo Berg"},
-    modules={"time": "Time Registration"},
-    administrators=[Recipient("anna@acme.example", "Anna")],
-    quotes={"q1": {"currency": "EUR", "net_minor": 3120, "tax_minor": 780, "gross_minor": 3900, "charge": "now"}},
-)
-
-
-def notice(kind: Kind, stream: Stream, user: str | None = "u1", module: str | None = "time", **more: Any) -> Notice:
-    pool = {"module": module, "licences": 280, "next_period": 280, "active": 280, "flagged": 10, "held": 0, "waiting": 0, "available": 0}
-    data = {"reason": "over_limit", "pool": pool if module else None} | DATA[kind] | more
-    audience = Audience.PERSON if stream is Stream.OWN else Audience.ADMINISTRATORS
-    return Notice(f"{kind}", audience, stream, kind, AT, user, module, data)
-
-
-def mail(stream: Stream, *notices: Notice, tenant: Tenant = TENANT, names: Names = NAMES, recipient: Recipient = BO) -> Rendered:
-    return render(stream, tenant, recipient, notices, names, LINKS, AT)
-
-
-EVERY = [
-    *((Stream.OWN, kind) for kind in OF_PEOPLE),
-    *((Stream.UNDELIVERED, kind) for kind in OF_PEOPLE),
-    *((Stream.SEATS, kind) for kind in OF_SEATS),
-    *((Stream.BILLING, kind) for kind in Kind if kind not in OF_SEATS),
-]
+from services.notifier.domain import Kind, Stream
+from services.notifier.rendering import ROWS_MAX, Recipient, table
+from tests.support.emails import DATA, EVERY, NAMES, TENANT, mail, notice
 
 
 def test_every_kind_is_in_some_mail() -> None:
