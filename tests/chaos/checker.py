@@ -282,7 +282,7 @@ class _Command:
     def _check_pools(self, name: str, shown: dict[str, dict[str, Any]]) -> None:
         tenant = self._state[name]
         tenant.pools |= shown
-        for module, pool in shown.items():
+        for module, pool in tenant.pools.items():  # all: a pool whose counts changed has to be shown
             counts = tenant.counts[module]
             for state in HELD_STATES:
                 if counts[state] != pool[state]:

@@ -96,6 +96,13 @@ def test_an_over_full_pool_is_found(sound: dict[int, Logs]) -> None:
     assert found(logs)["bound_broken"] >= 1
 
 
+def test_an_answer_that_leaves_out_a_pool_is_found(sound: dict[int, Logs]) -> None:
+    logs = planted(sound)
+    log, index, body = next(found for found in events(logs, "seats_assigned") if found[2]["pools"])
+    put(log, index, body | {"pools": []})
+    assert found(logs)["bound_broken"] >= 1
+
+
 def _renew(body: dict[str, Any]) -> bool:
     for entry in body["modules"]:
         if entry["state"] == "flagged" and entry.get("deadline") and entry["since"] != body["at"]:

@@ -13,6 +13,7 @@ from services.seats import domain
 from services.seats.domain.work import Work
 from shared.schemas import registry, seats_v1, topics
 from tests.model.naive import Command, Event, Naive
+from tests.support.seat_world import evolve
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TENANT = "acme"
@@ -242,7 +243,7 @@ class Harness:
         before = dict(self.store)
         self._write(self.store, decision.changed)
         for event in from_log:
-            domain.evolve(self.replica, TENANT, event)
+            evolve(self.replica, TENANT, event)
         tenant = self.tenant
         if tenant is not None:
             assert dict(tenant.rows()) == self.store, "the changed rows are not all that changed"

@@ -27,6 +27,21 @@ def line(event: domain.Event) -> str:
     return " ".join(word for word in words if word)
 
 
+def counts(tenant: domain.Tenant | None) -> dict[str, tuple[int, int, int, int]]:
+    """(active, flagged, held, waiting) of each pool."""
+    pools = {} if tenant is None else tenant.pools
+    return {module: (pool.active, pool.flagged, pool.held, pool.waiting) for module, pool in pools.items()}
+
+
+def evolve(tenants: dict[str, domain.Tenant], tenant: str, event: domain.Event) -> None:
+    """As a reader of the log does it; the event shows every pool whose counts it changes."""
+    before = counts(tenants.get(tenant))
+    domain.evolve(tenants, tenant, event)
+    changed = {module for module, _ in before.items() ^ counts(tenants.get(tenant)).items()}
+    shown = {pool["module"] for pool in event.body["pools"]}
+    assert changed <= shown, f"{event.type} changes {sorted(changed)} and shows {sorted(shown)}"
+
+
 class World:
     """One tenant, `acme`, on a real clock that stands until `wait` moves it (or on a test clock)."""
 
@@ -66,7 +81,7 @@ class World:
         for event in decision.events:
             value = orjson.dumps(event.body)
             registry.REGISTRY[event.type].model.model_validate_json(value)
-            domain.evolve(self.replica, "acme", domain.Event(event.type, orjson.loads(value), event.n))
+            evolve(self.replica, "acme", domain.Event(event.type, orjson.loads(value), event.n))
         for key, row in decision.changed.items():
             if row is None:
                 del self.rows[key]

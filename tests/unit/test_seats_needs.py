@@ -350,6 +350,23 @@ def test_held_reserves_and_taking_it_up_keeps_the_seat() -> None:
     assert world.wait(days=3) == []
 
 
+def test_an_answer_shows_the_pool_in_which_a_hold_was_claimed() -> None:
+    world = company(time=1, docs=3)
+    world.need("ada", "docs", hold_until=START + timedelta(hours=1))
+    assert world.need("ada", "docs") == ["seats_assigned ada: docs=active"]
+    (shown,) = world.event("seats_assigned")["pools"]
+    assert (shown["module"], shown["active"], shown["held"], shown["available"]) == ("docs", 1, 0, 2)
+
+
+def test_an_answer_shows_every_pool_that_a_replacement_changed() -> None:
+    world = company(time=3, docs=3, plan=3, forms=3)
+    world.need("ada", "time", "plan")
+    world.need("ben", "docs", hold_until=START + timedelta(hours=1))
+    assert world.replace("ada", "ben", "time", "docs", "forms")[-1] == "seats_moved ben: time=active docs=active forms=active/licence_free"
+    shown = {pool["module"]: (pool["active"], pool["held"]) for pool in world.event("seats_moved")["pools"]}
+    assert shown == {"time": (1, 0), "docs": (1, 0), "plan": (0, 0), "forms": (1, 0)}
+
+
 def test_held_expires_and_serves_the_next() -> None:
     world = company(time=1)
     world.need("ada", "time", hold_until=START + timedelta(days=2))

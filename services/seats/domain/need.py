@@ -1,5 +1,7 @@
 """`assign_seats` and `replace_user`: what a person needs from now on."""
 
+from collections.abc import Iterable
+from itertools import chain
 from typing import Any, NamedTuple
 
 from services.seats.domain.rows import (
@@ -159,6 +161,7 @@ class _Asked:
         self.new = [module for module in row.need if module not in row.seats and module not in self.revoked]
         self.base_revoked = any(self._is_base(module) for module in self.revoked) if self.revoked else False
         self.outcomes: dict[str, Outcome] = {}
+        self.taken_up: list[str] = []
         if self.base_revoked:
             self._refuse_rest(self.new, Reason.BASE_MODULE_REFUSED)
         elif row.partial:
@@ -264,20 +267,20 @@ class _Asked:
             return "seats_queued", asked
         return "seats_assigned", asked
 
-    def touched(self, released: list[str]) -> list[str]:
-        """Pools the answer shows: those asked, and those that gave something back."""
-        if not released:
-            return list(self.outcomes)
-        return [*self.outcomes, *(module for module in released if module not in self.outcomes)]
+    def touched(self, *others: list[str]) -> Iterable[str]:
+        """Pools the answer shows: those asked, those in which a hold was taken up, and others whose counts the command changed."""
+        if not self.taken_up and not any(others):
+            return self.outcomes
+        return dict.fromkeys(chain(self.outcomes, self.taken_up, *others))
 
     def apply(self) -> dict[str, Any]:
         """Seats the person as decided, with the log order of the answer; the answer's fields. A hold is taken up by a need without one."""
         work, row = self.work, self.row
         tenant, seq = work.tenant, work.next_seq()
         if self.hold is None and any(seat.state == HELD for seat in row.seats.values()):
-            for module, seat in row.seats.items():
-                if seat.state == HELD:
-                    row = seated(row, module, Seat(ACTIVE, seat.seq), work.offset)
+            self.taken_up = sorted(module for module, seat in row.seats.items() if seat.state == HELD)
+            for module in self.taken_up:
+                row = seated(row, module, Seat(ACTIVE, row.seats[module].seq), work.offset)
         free = Seat(ACTIVE, seq)
         simple = not row.flags and not row.revoked
         seats = dict(row.seats)
@@ -372,7 +375,7 @@ def replace_user(work: Work, payload: ReplaceUser) -> None:
     work.answer(
         "seats_moved",
         Reason.REPLACED,
-        dict.fromkeys([*decided.touched(released), *moved, *left]),
+        decided.touched(released, moved, left),
         payload.to_user,
         from_user=payload.from_user,
         from_revision=payload.from_revision,
