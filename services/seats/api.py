@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Annotated, Any
 
-import orjson
 from fastapi import APIRouter, Depends, FastAPI, Query, Response
 from starlette.middleware import Middleware
 
@@ -16,6 +16,7 @@ from services.seats.engine.engine import Live
 from services.seats.engine.worker import Worker
 from services.seats.figures import Figures
 from services.seats.routing import OwnerRouting
+from services.seats.use_cases.what_if import Answer, Questions, forecast, what_if
 from services.seats.why import Why, explain
 from shared.errors import Invalid, NotFound, Refused, Transient
 from shared.web.app import create_app
@@ -24,8 +25,6 @@ from shared.web.openapi import refusals
 from shared.web.rest import Cursor, Limit, Moment, decode_cursor, encode_cursor
 
 AFTER_SECONDS_MAX = 10.0
-WHAT_IF_ROWS_MAX = 10_000  # half a second, in which nothing else is decided
-FORECAST_ROWS_MAX = 100_000  # some seconds, beside the decisions
 READ, OPERATE = Depends(access("account:read")), Depends(access(OPERATOR))
 
 After = Annotated[
@@ -54,7 +53,7 @@ class Reads:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._figures = Figures(worker.history)
-        self._forecasting = asyncio.Lock()  # one at a time: it takes processor time from the decisions, and memory
+        self._questions = Questions()
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/v1/tenants/{tenant}", tags=["seats"])
@@ -69,8 +68,9 @@ class Reads:
             ("/why/{user}", self.why),
         ):
             router.get(path, dependencies=[READ], responses=refusals(504))(handler)
-        router.get("/forecast", dependencies=[READ], response_model=dict[str, Any], responses=refusals(413, 504))(self.forecast)
-        router.post("/what-if", dependencies=[READ], responses=refusals(504))(self.what_if)
+        question: Any = {"dependencies": [READ], "response_model": dict[str, Any], "responses": refusals(413, 429, 504)}
+        router.get("/forecast", **question)(self.forecast)
+        router.post("/what-if", **question)(self.what_if)
         router.get("/settlement", dependencies=[OPERATE])(self.settlement)
         return router
 
@@ -178,36 +178,21 @@ class Reads:
     # ---------------------------------------------------------------------------------------------------------- futures
 
     async def forecast(self, tenant: str, at: Moment, after: After = None) -> Response:
-        """What each pool will look like at that instant, and what happens until then, if no command comes. Where more than 100,000 people
-        are concerned it is refused (413): ask for an earlier instant."""
-        async with self._forecasting:
-            async with self._settled(tenant, after) as (live, state):
-                rows, clock_ms, until, position = list(state.rows()), live.clock_ms, domain.to_ms(at), views.position(live)
-                options = {"offset": live.decided + 1, "cap": FORECAST_ROWS_MAX, "rules": live.rules}
+        """What each pool will look like at that instant, and what happens until then, if no command comes. A forecast that needs more than
+        20,000 changes of rows and events, or more than 4 MiB, is refused (413): ask for an earlier instant."""
+        answer = partial(forecast, at_ms=domain.to_ms(at))
+        return await self._ask(tenant, after, answer, "Ask for an earlier instant.")
 
-            def answer() -> bytes:
-                seen = domain.forecast(rows, clock_ms, until, **options)
-                events = [views.event(event) for event in seen.events]
-                shown = {"position": position.model_dump(), "at": domain.instant(seen.at), "pools": seen.pools, "events": events}
-                return orjson.dumps(shown)
+    async def what_if(self, tenant: str, body: views.WhatIf, after: After = None) -> Response:
+        """Decides a list of commands on a copy and returns the decisions; nothing is changed. A question that needs more than 20,000
+        changes of rows and events, or more than 4 MiB, is refused (413): split its commands."""
+        split = "Split the commands over several questions; of a single command, ask about a smaller change."
+        return await self._ask(tenant, after, partial(what_if, asked=body), split)
 
-            try:
-                return Response(await asyncio.to_thread(answer), media_type="application/json")
-            except domain.TooMuch as error:
-                raise Refused("too-large", str(error), rows_max=FORECAST_ROWS_MAX) from None
-
-    async def what_if(self, tenant: str, body: views.WhatIf, after: After = None) -> dict[str, Any]:
-        """Decides a list of commands on a copy and returns the decisions; nothing is changed."""
-        async with self._settled(tenant, after) as (live, state):
-            commands = views.commands_of(body, tenant, live, state)
-            try:
-                decisions = domain.what_if({tenant: state}, commands, live.clock_ms, WHAT_IF_ROWS_MAX, live.rules) if commands else []
-            except domain.TooMuch as error:
-                raise Refused("too-large", str(error), rows_max=WHAT_IF_ROWS_MAX) from None
-            return {
-                "position": views.position(live).model_dump(),
-                "decisions": [[views.event(event) for event in events] for events in decisions],
-            }
+    async def _ask(self, tenant: str, after: str | None, answer: Answer, split: str) -> Response:
+        await self._reached(tenant, after)
+        text = await self._questions.ask(tenant, self._settled(tenant, None), answer, split)
+        return Response(text, media_type="application/json")
 
     async def why(self, tenant: str, user: str, limit: Limit = 100, after: After = None) -> Why:
         """The decisions behind this person's present state and the commands that caused them, newest first."""

@@ -1,21 +1,17 @@
 """What REST shows of the state. Times are RFC 3339 in UTC."""
 
 from bisect import bisect_left
+from itertools import islice
 from typing import Any, Literal
 
-import orjson
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from services.seats import domain
 from services.seats.engine.engine import Live
-from shared.errors import Invalid
-from shared.schemas import topics
-from shared.schemas.registry import REGISTRY
 from shared.schemas.seats_v1 import PoolState
 
 LOOKED_AT_MAX = 5_000  # people of one page of seats: what runs in one go holds up every decision meanwhile
 WHAT_IF_COMMANDS_MAX = 100
-WHAT_IF_NUMBER = 2**53 - 1  # above any number and revision that was given out
 USABLE = ("active", "flagged")
 State = Literal["active", "flagged", "held", "waiting", "revoked"]
 
@@ -143,15 +139,20 @@ def access(user: str, module: str, row: domain.UserRow | None, live: Live) -> Ac
     return Access(position=position(live), user=user, module=module, allowed=state in USABLE, state=state, deadline=deadline)
 
 
-_sorted_users: dict[str, tuple[domain.Tenant, int, list[str]]] = {}
+_sorted_users: dict[str, tuple[domain.Tenant, list[str]]] = {}
 
 
 def _users(tenant: domain.Tenant) -> list[str]:
-    """In order. A person's row stays for the tenant's life, so the same number of people is the same people."""
+    """In order. A person's row stays for the tenant's life, so only those after the known ones are new. To sort a few new ones into the
+    sorted ones costs little; to sort all people of a large tenant would hold up every decision."""
     known = _sorted_users.get(tenant.id)
-    if known is None or known[0] is not tenant or known[1] != len(tenant.users):
-        known = _sorted_users[tenant.id] = (tenant, len(tenant.users), sorted(tenant.users))
-    return known[2]
+    if known is None or known[0] is not tenant:
+        known = _sorted_users[tenant.id] = (tenant, [])
+    users = known[1]
+    if len(users) != len(tenant.users):
+        users.extend(islice(tenant.users, len(users), None))
+        users.sort()
+    return users
 
 
 def page_of_seats(
@@ -195,26 +196,3 @@ def settlement(live: Live, tenant: domain.Tenant, end: int) -> dict[str, Any]:
 
 def event(decided: domain.Event) -> dict[str, Any]:
     return {"type": decided.type, "data": decided.body}
-
-
-def commands_of(body: WhatIf, tenant: str, live: Live, state: domain.Tenant) -> list[domain.Command]:
-    """Raises Invalid naming the command and its field."""
-    made = []
-    for index, given in enumerate(body.commands):
-        name = given.type if "." in given.type else f"seatpool.seats.v1.{given.type}"
-        entry = REGISTRY.get(name)
-        if entry is None or entry.topic is not topics.SEATS_COMMANDS or name.endswith(("tick", "rules_activated")):
-            raise Invalid(f"body.commands.{index}.type", given.type, "the type of a command of seats")
-        data = dict(given.data)
-        for field in ("number", "revision", "from_revision", "to_revision"):
-            if field in entry.model.model_fields:
-                data.setdefault(field, WHAT_IF_NUMBER - WHAT_IF_COMMANDS_MAX + index)
-        try:
-            payload = entry.model.model_validate_json(orjson.dumps(data))
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_context=False)[0]
-            field = ".".join(map(str, ("body.commands", index, "data", *first["loc"])))
-            raise Invalid(field, None if first["type"] == "missing" else str(first["input"])[:200], first["msg"]) from None
-        offset = live.durable.marker.decided + 1 + index
-        made.append(domain.Command(f"what-if-{index}", given.source, tenant, payload, live.number, offset))
-    return made

@@ -1,7 +1,6 @@
 """What is measured, each in a process of its own: `python -m tests.bench.runners seats|bare|faust COMMANDS [WARM]`. Prints a JSON line."""
 
 import asyncio
-import gc
 import os
 import sys
 import tempfile
@@ -16,7 +15,7 @@ from aiokafka import TopicPartition
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from services.seats.engine.guard import FETCH_WAIT_MS_MAX
-from services.seats.main import GC_THRESHOLDS, make_worker
+from services.seats.main import make_worker, tune_interpreter
 from services.seats.settings import Settings
 from shared.kafka import make_producer, make_reader
 from shared.observability.logs import configure_logging
@@ -130,7 +129,7 @@ def main() -> None:
     settings = Settings(log_level="ERROR", port=0)
     configure_logging("bench", settings)
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    gc.set_threshold(*GC_THRESHOLDS)
+    tune_interpreter()
     asyncio.run(RUNNERS[name](settings, commands, warm))
 
 

@@ -5,7 +5,6 @@ the tenth percentile counts, so that a busy machine says much the same.
 """
 
 import argparse
-import gc
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -24,7 +23,7 @@ from services.seats.engine import events, frames
 from services.seats.engine.commands import CommandReader
 from services.seats.engine.decider import At
 from services.seats.engine.producer import Record, pack, pack_into
-from services.seats.main import GC_THRESHOLDS
+from services.seats.main import tune_interpreter
 from tests.bench.figures import percentile
 from tests.bench.fill import NOW, hire, openings, record
 
@@ -94,7 +93,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.stages_bench", description=__doc__)
     parser.add_argument("--commands", type=int, default=20_000)
     commands = parser.parse_args().commands
-    gc.set_threshold(*GC_THRESHOLDS)
+    tune_interpreter()
     stages, source = Stages(), fetched(commands)
     for _ in range(commands // CHUNK):
         stages.chunk(source)

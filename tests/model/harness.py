@@ -211,8 +211,9 @@ class Harness:
     def ask(self, commands: list[domain.Command], later: int) -> None:
         """What if says what would be decided, a forecast what ticks would settle, and neither changes anything."""
         self._logged("ask", commands, later)
-        answers = domain.what_if(self.live, commands, self.clock)
-        seen = domain.forecast(self.live[TENANT].rows(), self.clock, later, offset=self.offset + 1)
+        budget = domain.Budget(100_000)
+        answers = domain.what_if(self.live[TENANT].rows(), commands, self.clock, budget)
+        seen = domain.forecast(self.live[TENANT].rows(), self.clock, later, budget, offset=self.offset + 1)
         assert dict(self.live[TENANT].rows()) == self.store
         domain.check_all(self.live[TENANT])
         twin = domain.load(self.through_json(self.store).items())

@@ -1,7 +1,11 @@
-"""Questions to a worker that touch too much are refused with the limit, and what they touched is put back."""
+"""Questions to a worker are bounded: what they touch, how many run at once, and how long they keep anything else waiting."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+import gc
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, nullcontext
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -11,23 +15,33 @@ import pytest
 
 from services.seats import api, domain, views, why
 from services.seats.agents import DomainDecider
+from services.seats.domain.rows import ACTIVE, PoolRow, Seat, TenantRow, UserRow
 from services.seats.engine.frames import NOTHING
+from services.seats.main import tune_interpreter
+from services.seats.use_cases import what_if
+from shared.clock import SystemClock
 from shared.errors import Refused
 from tests.support.seat_world import START, World
 
-
-@asynccontextmanager
-async def settled() -> AsyncIterator[None]:
-    yield
+PEOPLE = 100_000
+PROBE_SECONDS, PAUSE_SECONDS_MAX = 0.010, 0.100
 
 
-def reads(world: World) -> api.Reads:
+def live_of(rows: dict[str, domain.Row], offset: int = 0) -> Any:
     decider = DomainDecider(0)
-    decider.load(world.rows)
-    clock = domain.to_ms(world.now)
-    live = SimpleNamespace(
-        number=0, decider=decider, clock_ms=clock, rules=1, decided=world.offset, durable=SimpleNamespace(marker=NOTHING)
-    )
+    decider.load(rows)
+    durable = SimpleNamespace(marker=NOTHING)
+    return SimpleNamespace(number=0, decider=decider, clock_ms=domain.to_ms(START), rules=1, decided=offset, durable=durable)
+
+
+def reads(live: Any) -> api.Reads:
+    lock = asyncio.Lock()
+
+    @asynccontextmanager
+    async def settled() -> AsyncIterator[None]:
+        async with lock:
+            yield
+
     worker: Any = SimpleNamespace(
         settings=SimpleNamespace(seats_partitions=1), ready=True, history=None, engine=SimpleNamespace(live={0: live}, settled=settled)
     )
@@ -43,26 +57,181 @@ def world() -> World:
     return world
 
 
-async def test_a_forecast_of_too_many_rows_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = reads(world)
-    seen = orjson.loads((await made.forecast("acme", START + timedelta(days=9))).body)
-    assert [event["data"]["user"] for event in seen["events"]] == ["ben", "cid"]
-    monkeypatch.setattr(api, "FORECAST_ROWS_MAX", 1)
+def question(*commands: tuple[str, dict[str, Any]]) -> views.WhatIf:
+    return views.WhatIf(commands=[views.WhatIfCommand(type=type_, data=data) for type_, data in commands])
+
+
+CLOSE = question(("close_pool", {"module": "time", "at": "now"}))
+
+
+async def refusal(asked: Any) -> tuple[str, str]:
     with pytest.raises(Refused) as refused:
-        await made.forecast("acme", START + timedelta(days=9))
-    assert (refused.value.type, refused.value.extra) == ("too-large", {"rows_max": 1})
+        await asked
+    return refused.value.type, refused.value.detail
 
 
-async def test_a_what_if_of_too_many_rows_is_refused_and_leaves_nothing_behind(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = reads(world)
-    close = views.WhatIf(commands=[views.WhatIfCommand(type="close_pool", data={"module": "time", "at": "now"})])
-    before = await made.pools("acme")
-    (decided,) = (await made.what_if("acme", close))["decisions"]
+async def test_a_question_beyond_its_budget_or_too_large_an_answer_is_refused_and_says_how_to_split(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = live_of(world.rows, world.offset)
+    made, later = reads(live), START + timedelta(days=9)
+    seen = orjson.loads((await made.forecast("acme", later)).body)
+    assert [event["data"]["user"] for event in seen["events"]] == ["ben", "cid"]
+    (decided,) = orjson.loads((await made.what_if("acme", CLOSE)).body)["decisions"]
     assert len(decided) == 4
-    monkeypatch.setattr(api, "WHAT_IF_ROWS_MAX", 1)
-    with pytest.raises(Refused, match="more than 1 rows change"):
-        await made.what_if("acme", close)
-    assert await made.pools("acme") == before
+    for name, limit, why_ in (("BUDGET", 2, "more than 2 changes"), ("ANSWER_BYTES_MAX", 900, "more than 900 bytes")):
+        with monkeypatch.context() as patched:
+            patched.setattr(what_if, name, limit)
+            for asked, split in ((made.forecast("acme", later), "earlier instant"), (made.what_if("acme", CLOSE), "Split the commands")):
+                type_, detail = await refusal(asked)
+                assert type_ == "too-large"
+                assert why_ in detail
+                assert split in detail
+    assert dict(live.decider.tenants["acme"].rows()) == world.rows
+
+
+class Held:
+    """An answer that takes until it is let go."""
+
+    def __init__(self) -> None:
+        self.go, self.began = threading.Event(), threading.Event()
+        self.budgets: list[domain.Budget] = []
+
+    def __call__(self, snapshot: what_if.Snapshot, budget: domain.Budget) -> bytes:
+        self.budgets.append(budget)
+        self.began.set()
+        assert self.go.wait(30)
+        return b"{}"
+
+
+@pytest.fixture
+def held() -> Iterator[Held]:
+    held = Held()
+    yield held
+    held.go.set()
+
+
+@pytest.fixture
+def asking(world: World) -> Callable[[str, what_if.Answer], Any]:
+    """Asks for tenants that all look alike."""
+    live, questions = live_of(world.rows), what_if.Questions()
+
+    @asynccontextmanager
+    async def settled() -> AsyncIterator[tuple[Any, domain.Tenant]]:
+        yield live, live.decider.tenants["acme"]
+
+    return lambda tenant, answer: asyncio.ensure_future(questions.ask(tenant, settled(), answer, "Ask less."))
+
+
+async def test_one_question_per_tenant_and_two_per_worker_run_and_a_further_one_is_to_be_asked_again(
+    asking: Any, held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(what_if, "WAIT_SECONDS_MAX", 0.05)
+    running = [asking("acme", held), asking("other", held)]
+    while len(held.budgets) < 2:
+        await asyncio.sleep(0.001)
+    for tenant in ("acme", "third"):
+        with pytest.raises(Refused) as refused:
+            await asking(tenant, held)
+        assert (refused.value.type, refused.value.extra["retry_after_seconds"]) == ("too-many-requests", 2)
+    monkeypatch.setattr(what_if, "WAIT_SECONDS_MAX", 30)
+    waiting = [asking("acme", held), asking("third", held)]
+    held.go.set()
+    assert await asyncio.gather(*running, *waiting) == [b"{}"] * 4
+
+
+async def test_a_question_whose_asker_went_away_or_that_takes_too_long_is_stopped_and_keeps_its_place_until_then(
+    asking: Any, held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its thread ends at the next change that it makes."""
+    monkeypatch.setattr(what_if, "WAIT_SECONDS_MAX", 0.05)
+    gone = asking("acme", held)
+    while not held.began.is_set():
+        await asyncio.sleep(0.001)
+    gone.cancel()
+    assert (await refusal(asking("acme", held)))[0] == "too-many-requests"
+    with pytest.raises(domain.TooMuch):
+        held.budgets[0].spend()
+    monkeypatch.setattr(what_if, "ANSWER_SECONDS_MAX", 0.01)
+    assert await refusal(asking("other", held)) == ("too-large", "The answer takes longer than 0 seconds. Ask less.")
+    held.go.set()
+    monkeypatch.setattr(what_if, "ANSWER_SECONDS_MAX", 30)
+    monkeypatch.setattr(what_if, "WAIT_SECONDS_MAX", 30)
+    assert await asking("acme", held) == b"{}"
+
+
+async def test_no_decision_comes_between_the_slices_of_rows_that_a_question_reads(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(what_if, "ROWS_AT_ONCE", 1)
+    live = live_of(world.rows, world.offset)
+    made = reads(live)
+    asked = asyncio.ensure_future(made.what_if("acme", CLOSE))
+    await asyncio.sleep(0)
+    async with made._settled("acme", None) as (_, state):  # where a batch of commands is decided
+        state.put_user("zoe", state.users["ada"])
+    (decided,) = orjson.loads((await asked).body)["decisions"]
+    assert [event["data"].get("user") for event in decided] == [None, "ada", "ben", "cid"]
+
+
+async def test_pages_of_seats_show_new_people_in_the_order_of_their_ids(world: World) -> None:
+    live = live_of(world.rows)
+    made, state = reads(live), live.decider.tenants["acme"]
+    assert [seat.user for seat in (await made.seats("acme")).items] == ["ada", "ben", "cid"]
+    for user in ("bob", "abe"):
+        state.put_user(user, state.users["cid"])
+    assert [seat.user for seat in (await made.seats("acme")).items] == ["abe", "ada", "ben", "bob", "cid"]
+
+
+@pytest.fixture
+def as_in_a_worker() -> Iterator[None]:
+    """The interpreter as `main` sets it, without what the test run itself has collected."""
+    before = gc.get_threshold(), sys.getswitchinterval()
+    tune_interpreter()
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*before[0])
+    sys.setswitchinterval(before[1])
+
+
+def large_company() -> dict[str, domain.Row]:
+    docs = 9_000  # closed, 18,001 changes
+    rows: dict[str, domain.Row] = {domain.tenant_key("acme"): TenantRow(False, 0, 0)}
+    for module, licences in (("time", PEOPLE), ("docs", docs)):
+        rows[domain.pool_key("acme", module)] = PoolRow(True, licences, licences, over_limit="flag", reduce_below_use="flag_newest")
+    both, one = {module: Seat(ACTIVE, 1, 0, None) for module in ("time", "docs")}, {"time": Seat(ACTIVE, 1, 0, None)}
+    for number in range(PEOPLE):
+        seats = both if number < docs else one
+        rows[domain.user_key("acme", f"person-{number}")] = UserRow(tuple(seats), seats, 1, "c", 1, number)
+    return rows
+
+
+async def longest_pause(asked: Any) -> tuple[float, Any]:
+    """How much later than asked for the loop came back to a probe, at worst, until the answer was there."""
+    clock, worst, answer = SystemClock(), 0.0, asyncio.ensure_future(asked)
+    while not answer.done():
+        began = clock.monotonic()
+        await asyncio.sleep(PROBE_SECONDS)
+        worst = max(worst, clock.monotonic() - began - PROBE_SECONDS)
+    return worst, await asyncio.gather(answer, return_exceptions=True)
+
+
+@pytest.mark.usefixtures("as_in_a_worker")
+async def test_the_loop_goes_on_while_the_largest_permitted_question_about_100_000_people_runs() -> None:
+    """Of three tries, the best: other work on the machine may stop this process at any time, but hardly each time."""
+    made = reads(live_of(large_company()))
+    gc.freeze()
+    closed = question(("close_pool", {"module": "docs", "at": "now"}))
+    nothing: dict[str, Any] = {"expected": {"pools": []}}
+    reduced = question(*[("schedule_reduction", nothing | {"items": [{"module": "time", "quantity": PEOPLE - n}]}) for n in (1, 2, 3)])
+    beyond = question(("close_pool", {"module": "time", "at": "now"}))
+    for asked, answer in ((closed, "seat_released"), (reduced, "would_flag"), (beyond, "more than 20000 changes")):
+        pauses = []
+        while len(pauses) < 3 and min(pauses, default=1.0) > PAUSE_SECONDS_MAX:
+            pause, (result,) = await longest_pause(made.what_if("acme", asked))
+            assert answer in (result.detail if isinstance(result, Refused) else result.body.decode())
+            pauses.append(pause)
+        assert min(pauses) <= PAUSE_SECONDS_MAX, pauses
 
 
 async def test_why_ends_in_time_and_says_that_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +239,7 @@ async def test_why_ends_in_time_and_says_that_it_goes_on(monkeypatch: pytest.Mon
         return why.Link(partition=partition, offset=offset, command={}, decisions=[]), offset - 1
 
     monkeypatch.setattr(why, "_link", link)
-    history: Any = SimpleNamespace(kept=settled)
+    history: Any = SimpleNamespace(kept=nullcontext)
 
     async def offsets() -> tuple[list[int], bool]:
         found = await why.explain(history, "acme", "ada", views.PositionView(partition=0, offset=9), 9, 3)

@@ -12,7 +12,7 @@
     to_json(key, row) / from_json(key, data)                        canonical form for the changelog, REST and verify
     tenant.due() / tenant.tick_due() -> ms | None                   when the next thing falls due (tick_due: None on a test clock)
     check_laws(tenant, modules) / check_all(tenant)                 LawBroken stops the worker
-    forecast(rows, clock_ms, at_ms, offset=), what_if(tenants, commands, clock_ms)   what would be; nothing is changed
+    forecast(rows, clock_ms, at_ms, budget, offset=), what_if(rows, commands, clock_ms, budget)   what would be, on a copy; TooMuch
 
 Times are int milliseconds since 1970 UTC inside, RFC 3339 strings in bodies. Rows are immutable: whoever holds one may keep it.
 Everything raises before it changes anything, or the tenant is put back as it was (an undo log of rows) and the exception goes on.
@@ -39,7 +39,7 @@ Where rules.md and design.md leave a choice, it was made so:
 - A purchase that restores takes base modules first; nobody is restored to an add-on who is still out of a base module.
 """
 
-from services.seats.domain.asking import Forecast, TooMuch, forecast, what_if
+from services.seats.domain.asking import Forecast, forecast, what_if
 from services.seats.domain.deciding import RULES, Rules, UnknownRules, decide, decide_tick, failed, rejected, settle_failed
 from services.seats.domain.evolving import complete, evolve, take_changed
 from services.seats.domain.rows import (
@@ -61,11 +61,12 @@ from services.seats.domain.rows import (
     to_ms,
     user_key,
 )
-from services.seats.domain.state import LawBroken, Pool, Tenant, check_all, check_laws, load, pool_state
+from services.seats.domain.state import Budget, LawBroken, Pool, Tenant, TooMuch, check_all, check_laws, load, pool_state
 from services.seats.domain.work import Command, Decision, Event
 
 __all__ = [
     "RULES",
+    "Budget",
     "Changed",
     "Command",
     "Decision",

@@ -5,7 +5,7 @@ taken back
 row by row. Heaps are cleaned lazily: an entry counts only while the row still says the same, and a heap that is mostly rubbish is rebuilt.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
@@ -38,6 +38,25 @@ Unit = tuple[str, ...]  # modules served together, sorted
 
 class LawBroken(Exception):
     """The state contradicts the laws of design.md section 4: a bug, and every further decision would build on it."""
+
+
+class TooMuch(Exception):
+    """A question about what would be goes beyond its budget."""
+
+
+class Budget:
+    """How many rows a question may still touch and events it may still make, repeated ones included. The live tenant has none."""
+
+    __slots__ = ("left", "limit", "stopped")
+
+    def __init__(self, limit: int) -> None:
+        self.left = self.limit = limit
+        self.stopped = False  # set by another thread: nobody waits for the answer any more
+
+    def spend(self, count: int = 1) -> None:
+        self.left -= count
+        if self.left < 0 or self.stopped:
+            raise TooMuch(f"The answer needs more than {self.limit} changes of rows and events, repeated ones included.")
 
 
 class Pool:
@@ -74,7 +93,10 @@ class Pool:
 class Tenant:
     """Not thread-safe: one worker owns it, and a decision is one synchronous call."""
 
-    __slots__ = ("_new", "_undo", "administrators", "due_heap", "id", "orders", "pools", "queues", "row", "timed", "touched", "users")
+    __slots__ = (
+        *("_new", "_undo", "administrators", "budget", "due_heap", "id", "orders", "pools", "queues", "row", "timed", "touched"),
+        "users",
+    )
 
     def __init__(self, tenant: str, row: TenantRow) -> None:
         self.id, self.row = tenant, row
@@ -88,6 +110,7 @@ class Tenant:
         self.touched: dict[str, int] = {}  # pools of this decision -> available before it
         self._undo: dict[str, Row | None] = {}  # of each row put since `begin`: what it was
         self._new: dict[str, Row | None] = {}  # and what it is
+        self.budget: Budget | None = None  # of a copy that a question runs on
 
     # -- time ----------------------------------------------------------------------------------------------------------
 
@@ -155,11 +178,8 @@ class Tenant:
         return self.users.get(user)
 
     def rollback(self) -> None:
-        """Puts every row back as it was at `begin`."""
-        self.take_back(dict(self._undo))
-
-    def take_back(self, old_rows: Mapping[str, Row | None]) -> None:
-        """Puts these rows back. Seats are counted in pools: closed ones come back first, opened ones go last."""
+        """Puts every row back as it was at `begin`. Seats are counted in pools: closed ones come back first, opened ones go last."""
+        old_rows = dict(self._undo)
         for key in sorted(old_rows, key=lambda key: 1 if "|#pool|" not in key else 0 if old_rows[key] is not None else 2):
             self._put(key, old_rows[key])
         self.begin()
@@ -177,10 +197,6 @@ class Tenant:
         for name in self.__slots__:
             setattr(self, name, getattr(fresh, name))
 
-    def undo_log(self) -> Mapping[str, Row | None]:
-        """The rows touched since `begin`, as they were."""
-        return self._undo
-
     def _put(self, key: str, row: Row | None) -> None:
         rest = key[len(self.id) + 1 :]
         if isinstance(row, TenantRow):
@@ -196,6 +212,8 @@ class Tenant:
             self.put_user(rest, row)
 
     def _remember(self, key: str, old: Row | None, row: Row | None) -> None:
+        if self.budget is not None:
+            self.budget.spend()
         if key not in self._undo:
             self._undo[key] = old
         self._new[key] = row
@@ -236,6 +254,8 @@ class Tenant:
 
     def put_user(self, user: str, row: UserRow | None) -> None:
         """Counts, heaps and queues follow; the pools whose seats differ are touched."""
+        if self.budget is not None:
+            self.budget.spend()
         key = f"{self.id}|{user}"
         old = self.users.get(user)
         if key not in self._undo:
@@ -246,6 +266,8 @@ class Tenant:
     def seat_newcomer(self, user: str, old: UserRow | None, row: UserRow, pools: Iterable[Pool]) -> Changed:
         """`put_user` for the first change of a decision, when the old row holds no seat and the new one an active one in each of these
         pools. The rows changed."""
+        if self.budget is not None:
+            self.budget.spend(2)  # the row and the one event
         key = f"{self.id}|{user}"
         self._undo[key] = old
         self._new[key] = self.users[user] = row
@@ -419,9 +441,10 @@ def load(rows: Iterable[tuple[str, Row]]) -> dict[str, Tenant]:
     tenants: dict[str, Tenant] = {}
     people: list[tuple[str, UserRow]] = []
     others: list[tuple[str, Row]] = []
-    for key, row in rows:
+    for entry in rows:
+        key, row = entry
         if isinstance(row, UserRow):
-            people.append((key, row))
+            people.append(entry)  # type: ignore[arg-type]  # the same one: so many new objects would call the garbage collector
         elif isinstance(row, TenantRow):
             tenant = key.partition("|")[0]
             tenants[tenant] = Tenant(tenant, row._replace(scheduled=()))

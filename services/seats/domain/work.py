@@ -75,6 +75,8 @@ class Work:
 
     def emit(self, name: str, reason: str, about: Iterable[str], user: str | None = None, **fields: Any) -> dict[str, Any]:
         """Appends an event and returns its body. Fields that are None are left out."""
+        if self.tenant.budget is not None:
+            self.tenant.budget.spend()
         body: dict[str, Any] = {
             "command": self.command,
             "position": self.position,

@@ -1,0 +1,171 @@
+"""Questions about what would be: what-if and forecast. Each runs on a copy of the tenant in a thread, and its size is bounded.
+
+The event loop only takes the tenant's rows, a slice at a time. The copy, the decisions and the JSON are made in the thread; `main` sets how
+long a thread may keep the loop waiting.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
+from itertools import islice
+from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
+
+import orjson
+from pydantic import ValidationError
+
+from services.seats import domain, views
+from services.seats.engine.engine import Live
+from shared.errors import Invalid, Refused
+from shared.schemas import topics
+from shared.schemas.registry import REGISTRY
+
+BUDGET = 20_000  # rows touched and events made
+ANSWER_BYTES_MAX = 4 * 1024 * 1024
+ANSWER_SECONDS_MAX = 10.0  # a worker that forwards the question waits for 15 seconds
+ROWS_AT_ONCE = 10_000  # about 10 ms
+QUESTIONS_MAX = 2  # per worker: each takes processor time from the decisions, and memory
+WAIT_SECONDS_MAX = 1.0
+RETRY_AFTER_SECONDS = 2
+NUMBER = 2**53 - 1 - views.WHAT_IF_COMMANDS_MAX  # above every number and revision that was given out
+
+
+class Snapshot(NamedTuple):
+    """A tenant between two batches of commands. `offset`: of the next command."""
+
+    tenant: str
+    rows: list[tuple[str, domain.Row]]
+    clock_ms: int
+    offset: int
+    rules: int
+    position: views.PositionView
+
+
+Answer = Callable[[Snapshot, domain.Budget], bytes]
+Settled = AbstractAsyncContextManager[tuple[Live, domain.Tenant]]
+
+
+class Questions:
+    """Runs at most one question per tenant and two per worker at once. A further one waits for a second and is then refused."""
+
+    def __init__(self) -> None:
+        self._tenants: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._places = asyncio.Semaphore(QUESTIONS_MAX)
+
+    async def ask(self, tenant: str, settled: Settled, answer: Answer, split: str) -> bytes:
+        """Return the answer in JSON. `settled` gives the tenant while nothing is decided; `split` tells the caller how to ask for less."""
+        lock = self._tenants.setdefault(tenant, asyncio.Lock())
+        budget = domain.Budget(BUDGET)
+        await self._enter(lock)
+        try:
+            running = asyncio.ensure_future(asyncio.to_thread(answer, await _snapshot(settled), budget))
+        except BaseException:
+            self._leave(lock)
+            raise
+        running.add_done_callback(lambda _: self._leave(lock))  # a thread cannot be cancelled: it keeps its place until it ends
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS_MAX):
+                return await asyncio.shield(running)
+        except TimeoutError:
+            raise _too_large(f"The answer takes longer than {ANSWER_SECONDS_MAX:.0f} seconds.", split) from None
+        except domain.TooMuch as error:
+            raise _too_large(str(error), split) from None
+        finally:
+            budget.stopped = True
+
+    async def _enter(self, lock: asyncio.Lock) -> None:
+        try:
+            async with asyncio.timeout(WAIT_SECONDS_MAX):
+                await lock.acquire()
+                try:
+                    await self._places.acquire()
+                except BaseException:
+                    lock.release()
+                    raise
+        except TimeoutError:
+            detail = (
+                f"Other forecasts or what-ifs are being answered: one per tenant and {QUESTIONS_MAX} per worker run at once. "
+                f"Try again in {RETRY_AFTER_SECONDS} seconds."
+            )
+            raise Refused("too-many-requests", detail, retry_after_seconds=RETRY_AFTER_SECONDS) from None
+
+    def _leave(self, lock: asyncio.Lock) -> None:
+        self._places.release()
+        lock.release()
+
+
+def _too_large(why: str, split: str) -> Refused:
+    return Refused("too-large", f"{why} {split}", changes_max=BUDGET, bytes_max=ANSWER_BYTES_MAX)
+
+
+async def _snapshot(settled: Settled) -> Snapshot:
+    """Read the rows in slices, while no decision comes between them; the loop does other work after each slice."""
+    async with settled as (live, state):
+        left, rows = state.rows(), list[tuple[str, domain.Row]]()
+        while slice_ := list(islice(left, ROWS_AT_ONCE)):
+            rows += slice_
+            await asyncio.sleep(0)
+        return Snapshot(state.id, rows, live.clock_ms, live.decided + 1, live.rules, views.position(live))
+
+
+def forecast(snapshot: Snapshot, budget: domain.Budget, at_ms: int) -> bytes:
+    """Runs in a thread."""
+    seen = domain.forecast(snapshot.rows, snapshot.clock_ms, at_ms, budget, offset=snapshot.offset, rules=snapshot.rules)
+    (events,) = _encoded([seen.events])
+    return _bounded(
+        {"position": snapshot.position.model_dump(), "at": domain.instant(seen.at), "pools": seen.pools, "events": events},
+    )
+
+
+def what_if(snapshot: Snapshot, budget: domain.Budget, asked: views.WhatIf) -> bytes:
+    """Runs in a thread. Raises Invalid naming the command and its field."""
+    commands = _commands(snapshot, asked)
+    decisions = domain.what_if(snapshot.rows, commands, snapshot.clock_ms, budget, rules=snapshot.rules)
+    return _bounded({"position": snapshot.position.model_dump(), "decisions": _encoded(decisions)})
+
+
+def _encoded(decisions: Iterable[list[domain.Event]]) -> list[list[orjson.Fragment]]:
+    """Write the events one by one: a large answer in one go would hold the interpreter's lock, and fill memory before it is measured."""
+    size, encoded = 0, list[list[orjson.Fragment]]()
+    for events in decisions:
+        encoded.append([])
+        for event in events:
+            text = orjson.dumps(views.event(event))
+            size += len(text)
+            if size > ANSWER_BYTES_MAX:
+                raise _answer_too_large()
+            encoded[-1].append(orjson.Fragment(text))
+    return encoded
+
+
+def _bounded(answer: dict[str, Any]) -> bytes:
+    text = orjson.dumps(answer)
+    if len(text) > ANSWER_BYTES_MAX:
+        raise _answer_too_large()
+    return text
+
+
+def _answer_too_large() -> domain.TooMuch:
+    return domain.TooMuch(f"The answer has more than {ANSWER_BYTES_MAX} bytes.")
+
+
+def _commands(snapshot: Snapshot, asked: views.WhatIf) -> list[domain.Command]:
+    made = []
+    for index, given in enumerate(asked.commands):
+        name = given.type if "." in given.type else f"seatpool.seats.v1.{given.type}"
+        entry = REGISTRY.get(name)
+        if entry is None or entry.topic is not topics.SEATS_COMMANDS or name.endswith(("tick", "rules_activated")):
+            raise Invalid(f"body.commands.{index}.type", given.type, "the type of a command of seats")
+        data = dict(given.data)
+        for field in ("number", "revision", "from_revision", "to_revision"):
+            if field in entry.model.model_fields:
+                data.setdefault(field, NUMBER + index)
+        try:
+            payload = entry.model.model_validate_json(orjson.dumps(data))
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False)[0]
+            field = ".".join(map(str, ("body.commands", index, "data", *first["loc"])))
+            raise Invalid(field, None if first["type"] == "missing" else str(first["input"])[:200], first["msg"]) from None
+        offset, partition = snapshot.offset + index, snapshot.position.partition
+        made.append(domain.Command(f"what-if-{index}", given.source, snapshot.tenant, payload, partition, offset))
+    return made
