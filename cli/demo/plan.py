@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, EmailStr, Field, Va
 
 from cli.console import CliError
 from cli.hr_files import Company, changes_after
+from shared.countries import Country
 from shared.schemas.base import Currency, Id, ModuleName
 from shared.schemas.seats_v1 import Policies
 
@@ -44,7 +45,7 @@ class Table(BaseModel):
 class TenantPlan(Table):
     name: Annotated[str, Field(min_length=1, max_length=200)]
     time_zone: str = "UTC"
-    country: Annotated[str, Field(pattern="^[A-Z]{2}$")] = "DE"
+    country: Country = "DE"
     street: str = "1 Main Street"
     postcode: str = "10000"
     city: str = "Capital"

@@ -7,13 +7,14 @@ from datetime import date, timedelta
 from typing import Any
 
 from services.invoicing.texts import TEXTS
+from shared.countries import NORTHERN_IRELAND
 from shared.money import format_amount, format_count, format_day, format_number, format_percent, format_short_day, locale_of
 from shared.schemas.invoicing_v1 import ChargeBooked, InvoiceIssued, InvoiceLine
 
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """Whoever sells or buys. `country` is ISO 3166 alpha-2."""
+    """The seller or the buyer. `country` is ISO 3166-1 alpha-2 or XI."""
 
     name: str
     street: str
@@ -26,7 +27,8 @@ class Party:
     registration: str = ""  # what a seller's papers have to name besides
 
     def address(self, locale: str) -> list[str]:
-        country = locale_of(locale).territories.get(self.country, self.country)
+        code = "GB" if self.country == NORTHERN_IRELAND else self.country
+        country = locale_of(locale).territories.get(code, code)
         return [line for line in (self.street, f"{self.postcode} {self.city}".strip(), str(country)) if line]
 
 

@@ -5,25 +5,17 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Literal
 
-from babel import Locale
 from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, StringConstraints, model_validator
 from stdnum import get_cc_module
 from stdnum.eu import vat as eu_vat
 from stdnum.exceptions import ValidationError as NumberError
 
 from services.invoicing.domain.quote import LICENCES_MAX, PRICE_MINOR_MAX
+from shared.countries import Country
 from shared.money import is_currency
 from shared.schemas.base import Id, ModuleName
 from shared.schemas.seats_v1 import OverLimit, Policies, ReduceBelowUse
 from shared.web.rest import Day, Flag
-
-_COUNTRIES = Locale("en").territories
-
-
-def _country(value: str) -> str:
-    if value not in _COUNTRIES or not value.isalpha():
-        raise ValueError("expected a country of ISO 3166 as two capital letters")
-    return value
 
 
 def _currency(value: str) -> str:
@@ -43,7 +35,6 @@ def _rate(value: str) -> str:
     return f"{rate.normalize():f}"
 
 
-Country = Annotated[str, StringConstraints(min_length=2, max_length=2), AfterValidator(_country)]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), AfterValidator(_currency)]
 Rate = Annotated[str, StringConstraints(pattern=r"^\d{1,3}(\.\d{1,6})?$"), AfterValidator(_rate)]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True, pattern=r"^[^\x00-\x1f\x7f]*$")]
