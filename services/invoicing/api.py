@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from services.invoicing import catalogue, reads, store, vendor
 from services.invoicing.context import Context, settlement
-from services.invoicing.inputs import BillingDetailsBody, ModuleBody, PlanBody, QuoteBody, SubscriptionBody
+from services.invoicing.inputs import TAX_FIELDS, BillingDetailsBody, ModuleBody, PlanBody, QuoteBody, SubscriptionBody
 from services.invoicing.store import Tenant
 from services.invoicing.views import (
     BillingDetailsView,
@@ -26,7 +26,7 @@ from services.invoicing.views import (
     subscription_view,
 )
 from shared.database import UnitOfWork
-from shared.errors import NotFound, Transient
+from shared.errors import Forbidden, NotFound, Transient
 from shared.schemas.invoicing_v1 import ChargeBooked, InvoiceIssued
 from shared.settlement import Settlement
 from shared.web import (
@@ -43,6 +43,7 @@ from shared.web import (
     operator,
     refusals,
 )
+from shared.web.auth import OPERATOR
 from shared.web.idempotency import IdempotencyKey, idempotent
 from shared.web.openapi import Responses
 from shared.web.rest import LIMIT_DEFAULT
@@ -150,6 +151,11 @@ class _Account(_Routes):
         router.get("/subscription", summary="Plan, period, licences of each module now and in the next period")(self.get)
 
     async def put_details(self, tenant: TenantId, body: BillingDetailsBody, principal: Buyer) -> BillingDetailsView:
+        """The buyer sets company, address, recipient and VAT ID. How the tenant is taxed is for the vendor's operator."""
+        forbidden = next((name for name in TAX_FIELDS if name in body.model_fields_set and not principal.may(OPERATOR)), None)
+        if forbidden is not None:
+            detail = f"body.{forbidden} needs the right {OPERATOR}. Leave it out; the tax that applies to you stays as it is."
+            raise Forbidden("no-right", detail, right=OPERATOR, field=f"body.{forbidden}")
         await self.await_tenant(tenant)
         async with self.database.unit_of_work(tenant) as uow:
             await self.ordering.change_billing_details(uow, tenant, body, actor_of(principal))

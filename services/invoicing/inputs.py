@@ -73,6 +73,9 @@ class PlanBody(Body):
         return self
 
 
+TAX_FIELDS = ("tax_category", "tax_rate_percent")
+
+
 class BillingDetailsBody(Body):
     company: Line
     street: Line
@@ -81,19 +84,19 @@ class BillingDetailsBody(Body):
     country: Country
     vat_id: Annotated[str, StringConstraints(max_length=30)] | None = None
     email: EmailStr
-    tax_category: Literal["S", "Z", "E", "AE", "O"] = Field(
-        "S", description="UNCL5305: S standard rate, Z zero rate, E exempt, AE reverse charge, O outside the scope of VAT."
+    tax_category: Literal["S", "Z", "E", "AE", "O"] | None = Field(
+        None,
+        description="UNCL5305: S standard rate, Z zero rate, E exempt, AE reverse charge, O outside the scope of VAT. "
+        "May be given by the vendor's operator only. If it is left out, it stays as it is; a new tenant gets S.",
     )
-    tax_rate_percent: Rate = "25"
+    tax_rate_percent: Rate | None = Field(
+        None,
+        description="May be given by the vendor's operator only. If it is left out, it stays as it is; a new tenant gets the vendor's "
+        "standard rate.",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "BillingDetailsBody":
-        if self.tax_category == "S" and Decimal(self.tax_rate_percent) == 0:
-            raise ValueError("tax_rate_percent: expected more than 0 with tax_category S (a zero rate is category Z)")
-        if self.tax_category != "S" and Decimal(self.tax_rate_percent) != 0:
-            raise ValueError(f"tax_rate_percent: expected 0 with tax_category {self.tax_category}")
-        if self.tax_category == "AE" and not self.vat_id:
-            raise ValueError("vat_id: expected with tax_category AE, the recipient accounts for the VAT under it")
         if self.vat_id is not None:
             self.vat_id = checked_vat_id(self.vat_id, self.country)
         return self

@@ -13,7 +13,9 @@ import structlog
 from services.invoicing import catalogue, store
 from services.invoicing.accounting import command, read_account, say, say_fact
 from services.invoicing.domain.calendar import Period, Term, local_day, period_at, start_of_day
+from services.invoicing.domain.money import Tax
 from services.invoicing.domain.quote import Item, Refusal, Situation, approvable, expected, price
+from services.invoicing.domain.tax import tax_in_force, wrong_tax
 from services.invoicing.inputs import BillingDetailsBody, QuoteBody, SubscriptionBody
 from services.invoicing.settings import Settings
 from services.invoicing.store import Tenant
@@ -65,10 +67,15 @@ class Ordering:
     # -------------------------------------------------------------------------------------------------- billing details
 
     async def change_billing_details(self, uow: UnitOfWork, tenant_id: str, body: BillingDetailsBody, actor: Actor) -> None:
-        """A new version; the same again is none. Names and addresses stay in the database: the event says only how is taxed."""
+        """A new version; the same again is none. Names and addresses stay in the database, the event has only the tax. Raises Invalid."""
         _, at = await self._writable(uow, tenant_id)
-        fields = body.model_dump()
         before = await store.details(uow.connection, tenant_id)
+        taxed_before = Tax(before["tax_category"], before["tax_rate_percent"]) if before else None
+        tax = tax_in_force(body.tax_category, body.tax_rate_percent, taxed_before, self._settings.seller_tax_rate_percent)
+        wrong = wrong_tax(tax, body.vat_id)
+        if wrong is not None:
+            raise Invalid(f"body.{wrong.field}", wrong.value, wrong.expected)
+        fields = body.model_dump() | {"tax_category": tax.category, "tax_rate_percent": tax.rate_percent}
         if before is not None and all(before[name] == value for name, value in fields.items()):
             return
         changed = [name for name, value in fields.items() if before is None or before[name] != value]
@@ -77,8 +84,8 @@ class Ordering:
             at=at,
             actor=actor,
             version=ids.new_id(),
-            tax_category=body.tax_category,
-            tax_rate_percent=body.tax_rate_percent,
+            tax_category=tax.category,
+            tax_rate_percent=tax.rate_percent,
             changes=tuple(
                 Change(field=name, old=before[name] if before else None, new=fields[name]) if name in open_fields else Change(field=name)
                 for name in changed

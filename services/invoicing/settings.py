@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from services.invoicing.document import Party
+from services.invoicing.inputs import Rate
 from shared.countries import Country
 from shared.settings import CommonSettings, DatabaseSettings, KafkaSettings, own_port
 
@@ -14,6 +15,9 @@ class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
     seller_postcode: str = Field("", description="Vendor's postcode, where there are any.")
     seller_city: str = Field(min_length=1, description="Vendor's city.")
     seller_country: Country = Field(description="Vendor's country, ISO 3166-1 alpha-2.")
+    seller_tax_rate_percent: Rate = Field(
+        description="Vendor's standard rate of VAT in percent, such as 25; for tenants whose tax the operator has not set."
+    )
     seller_vat_id: str | None = Field(None, description="Vendor's VAT ID.")
     seller_email: str = Field(min_length=3, description="Where customers write to about invoices.")
     seller_account: str = Field("", description="Bank account for payments, as it stands on invoices.")

@@ -351,6 +351,24 @@ async def test_wrong_billing_details_name_the_field(bench: Bench, change: dict[s
     assert any(field in f"{error['field']} {error['expected']}" for error in problem["errors"])
 
 
+async def test_a_customer_cannot_exempt_itself_from_tax(bench: Bench) -> None:
+    tenant = await bench.make_tenant(NOVEMBER)
+    path = f"/v1/tenants/{tenant}/billing-details"
+    own = {name: value for name, value in DETAILS.items() if name not in ("tax_category", "tax_rate_percent")}
+    first = await bench.ok("PUT", path, own, tenant=tenant, **BUY)
+    assert (first["tax_category"], first["tax_rate_percent"]) == ("S", bench.context.settings.seller_tax_rate_percent), "the standard rate"
+    for given in ({"tax_category": "O", "tax_rate_percent": "0"}, {"tax_rate_percent": "0"}, {"tax_category": "S"}, {"tax_category": None}):
+        problem = await bench.refused("PUT", path, own | given, 403, tenant=tenant, **BUY)
+        assert (problem["type"], problem["field"]) == ("no-right", f"body.{next(iter(given))}"), "also when it is what holds already"
+    assert (await bench.ok("PUT", path, own | {"tax_category": "AE"}))["tax_rate_percent"] == "0", "the operator"
+    moved = await bench.ok("PUT", path, own | {"street": "Vesterbrogade 2"}, tenant=tenant, **BUY)
+    assert (moved["street"], moved["tax_category"], moved["tax_rate_percent"]) == ("Vesterbrogade 2", "AE", "0"), "the buyer keeps it"
+    problem = await bench.refused("PUT", path, own | {"vat_id": None}, 422, tenant=tenant, **BUY)
+    assert problem["errors"][0]["field"] == "body.vat_id"
+    events = await bench.events(tenant, invoicing_v1.BillingDetailsChanged)
+    assert [(event.tax_category, event.tax_rate_percent) for event in events] == [("S", "23"), ("AE", "0"), ("AE", "0")]
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [

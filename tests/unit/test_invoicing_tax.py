@@ -1,0 +1,31 @@
+"""How a tenant is taxed when the vendor's operator has said nothing, or only a part."""
+
+import pytest
+
+from services.invoicing.domain.money import Tax
+from services.invoicing.domain.tax import tax_in_force, wrong_tax
+
+
+@pytest.mark.parametrize(
+    ("given", "before", "in_force"),
+    [
+        ((None, None), None, ("S", "23")),
+        ((None, None), ("O", "0"), ("O", "0")),
+        ((None, None), ("S", "25"), ("S", "25")),
+        (("S", None), ("S", "25"), ("S", "25")),
+        (("S", None), ("O", "0"), ("S", "23")),
+        (("AE", None), ("S", "25"), ("AE", "0")),
+        ((None, "19"), ("S", "25"), ("S", "19")),
+        (("Z", "0"), None, ("Z", "0")),
+    ],
+)
+def test_a_tax_that_is_not_given_stays_and_a_new_tenant_gets_the_standard_rate(
+    given: tuple[str | None, str | None], before: tuple[str, str] | None, in_force: tuple[str, str]
+) -> None:
+    assert tax_in_force(*given, Tax(*before) if before else None, "23") == Tax(*in_force)
+
+
+def test_a_category_and_a_rate_that_do_not_fit_together_name_the_field() -> None:
+    wrong = [wrong_tax(Tax(category, rate), None) for category, rate in (("S", "0"), ("O", "25"), ("AE", "0"), ("S", "25"), ("Z", "0.0"))]
+    assert [found.field if found else None for found in wrong] == ["tax_rate_percent", "tax_rate_percent", "vat_id", None, None]
+    assert wrong_tax(Tax("AE", "0"), "DK13585628") is None
