@@ -98,6 +98,11 @@ class DatabaseSettings(_Settings):
         SecretStr("postgresql://localhost/seatpool"),
         description="postgresql://user:password@host:port/database: this service's own database and role (no superuser).",
     )
+    migration_database_url: SecretStr | None = Field(
+        None,
+        description="The same database as the role that owns it and its tables (seatpool_<service>_owner), for `migrate` and `all`; "
+        "default: `database_url`, with a warning.",
+    )
     database_pool_size: int = Field(
         8, ge=8, description="Connections that one process keeps at most; with fewer its parts would wait for each other."
     )

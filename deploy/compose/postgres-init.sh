@@ -1,12 +1,18 @@
 #!/bin/bash
-# Runs once, when the data folder is empty: each service's role, without any privilege (row-level security binds it), and its database.
+# Runs once, when the data folder is empty. For each service: the role that owns its database and runs its migrations, and the service's
+# own role, to which the migrations grant its rows. Neither has any privilege beyond that, so row-level security binds both.
 set -euo pipefail
+run() { psql --username "${POSTGRES_USER:-postgres}" --dbname postgres --set ON_ERROR_STOP=1 "$@"; }
 for service in users invoicing notifier; do
-  variable="SEATPOOL_DATABASE_PASSWORD_${service^^}"
-  psql --username "${POSTGRES_USER:-postgres}" --dbname postgres --set ON_ERROR_STOP=1 \
-    --set name="seatpool_${service}" --set password="${!variable}" <<'SQL'
+  own="SEATPOOL_DATABASE_PASSWORD_${service^^}"
+  owner="${own}_OWNER"
+  run --set name="seatpool_${service}" --set password="${!own}" \
+    --set owner="seatpool_${service}_owner" --set owner_password="${!owner}" <<'SQL'
 create role :"name" login nosuperuser nocreatedb nocreaterole nobypassrls password :'password';
-create database :"name" owner :"name" template template0 encoding 'UTF8';
-revoke connect on database :"name" from public;
+create role :"owner" login nosuperuser nocreatedb nocreaterole nobypassrls password :'owner_password';
+create database :"name" owner :"owner" template template0 encoding 'UTF8';
+revoke all on database :"name" from public;
+grant connect on database :"name" to :"name";
 SQL
 done
+run --command 'revoke connect on database postgres, template1 from public'

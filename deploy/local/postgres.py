@@ -160,13 +160,38 @@ async def ensure_role(server_url: str, role: str, password: str) -> None:
         await connection.close()
 
 
-async def ensure_database(server_url: str, database: str, owner: str, *, template: str = "template0") -> None:
+async def ensure_database(server_url: str, database: str, owner: str, *, user: str | None = None, template: str = "template0") -> None:
+    """`owner` owns the database and what migrations make in it; `user` may connect, and gets rows from `shared.database.migrate`."""
+    name = _quoted(database)
     connection = await asyncpg.connect(server_url)
     try:
-        if await connection.fetchval("select 1 from pg_database where datname = $1", database):
-            return
-        await connection.execute(f"create database {_quoted(database)} owner {_quoted(owner)} template {_quoted(template)} encoding 'UTF8'")
-        await connection.execute(f"revoke connect on database {_quoted(database)} from public")
+        before = await connection.fetchval("select pg_get_userbyid(datdba) from pg_database where datname = $1", database)
+        if before is None:
+            await connection.execute(f"create database {name} owner {_quoted(owner)} template {_quoted(template)} encoding 'UTF8'")
+        elif before != owner:
+            await _hand_over(server_url, database, before, owner)
+        await connection.execute(f"revoke all on database {name} from public")
+        if user is not None:
+            await connection.execute(f"grant connect on database {name} to {_quoted(user)}")
+    finally:
+        await connection.close()
+
+
+async def _hand_over(server_url: str, database: str, before: str, owner: str) -> None:
+    """A database of a release in which the service's role owned its tables."""
+    connection = await asyncpg.connect(database_url(server_url, database))
+    try:
+        await connection.execute(f"alter database {_quoted(database)} owner to {_quoted(owner)}")
+        await connection.execute(f"reassign owned by {_quoted(before)} to {_quoted(owner)}")
+    finally:
+        await connection.close()
+
+
+async def close_to_public(server_url: str) -> None:
+    """The services' roles connect to their own databases only. Not for a server that is shared with others."""
+    connection = await asyncpg.connect(server_url)
+    try:
+        await connection.execute("revoke connect on database postgres, template1 from public")
     finally:
         await connection.close()
 

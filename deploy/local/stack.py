@@ -272,17 +272,24 @@ class LocalStack:
 
     def _databases(self) -> Part:
         names = [service.name for service in self.services if service.sql]
-        passwords = self.state.secrets([f"database_{name}" for name in names])
+        roles = [role for name in names for role in (name, f"{name}_owner")]  # the service's, and the owner of its tables
+        passwords = self.state.secrets([f"database_{role}" for role in roles])
         prefix = self._environment.get("SEATPOOL_DATABASE_PREFIX", "seatpool_")
         server = self.addresses["postgres_url"]
-        self.addresses["database_urls"] = {
-            name: postgres.database_url(server, prefix + name, user=prefix + name, password=passwords[f"database_{name}"]) for name in names
-        }
+
+        def url(name: str, role: str) -> str:
+            return postgres.database_url(server, prefix + name, user=prefix + role, password=passwords[f"database_{role}"])
+
+        self.addresses["database_urls"] = {name: url(name, name) for name in names}
+        self.addresses["migration_database_urls"] = {name: url(name, f"{name}_owner") for name in names}
 
         async def create() -> None:
+            if VARIABLES["postgres"] not in self._environment:
+                await postgres.close_to_public(server)
+            for role in roles:
+                await postgres.ensure_role(server, prefix + role, passwords[f"database_{role}"])
             for name in names:
-                await postgres.ensure_role(server, prefix + name, passwords[f"database_{name}"])
-                await postgres.ensure_database(server, prefix + name, prefix + name)
+                await postgres.ensure_database(server, prefix + name, f"{prefix}{name}_owner", user=prefix + name)
 
         return Part("databases", needs=["postgres"], prepare=create)
 
@@ -316,6 +323,7 @@ class LocalStack:
         env.pop("SEATPOOL_DATABASE_URL", None)  # the server's own, with rights that no service is to have
         if service.sql:
             env["SEATPOOL_DATABASE_URL"] = self.addresses["database_urls"][service.name]
+            env["SEATPOOL_MIGRATION_DATABASE_URL"] = self.addresses["migration_database_urls"][service.name]
         if service.mail:
             env["SEATPOOL_SMTP_URL"] = self.addresses["smtp_url"]
         if service.name == "users":

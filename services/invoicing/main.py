@@ -34,7 +34,7 @@ async def start(settings: Settings, role: str) -> None:
     """Until cancelled; `migrate` returns."""
     url = settings.database_url.get_secret_value()
     if role in ("migrate", "all"):
-        await asyncio.to_thread(upgrade, "invoicing", url)
+        await asyncio.to_thread(upgrade, "invoicing", settings)
         if role == "migrate":
             return
     database = Database(url, application_name=f"invoicing-{role}", pool_size=settings.database_pool_size)

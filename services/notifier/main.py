@@ -34,7 +34,7 @@ async def start(settings: Settings, role: str) -> None:
     """Until cancelled; `migrate` returns."""
     url = settings.database_url.get_secret_value()
     if role in ("migrate", "all"):
-        await asyncio.to_thread(upgrade, "notifier", url)
+        await asyncio.to_thread(upgrade, "notifier", settings)
         if role == "migrate":
             return
     clock = SystemClock()

@@ -81,7 +81,7 @@ class Users:
 async def start(settings: Settings, role: str) -> None:
     """Until cancelled; `migrate` returns."""
     if role in ("migrate", "all"):
-        await asyncio.to_thread(upgrade, "users", settings.database_url.get_secret_value())
+        await asyncio.to_thread(upgrade, "users", settings)
         if role == "migrate":
             return
     users = Users(settings)

@@ -4,28 +4,44 @@ A service's `env.py` is: `from alembic import context`, `from shared.database.mi
 """
 
 import asyncio
+import getpass
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import stamina
-from sqlalchemy import text
+import structlog
+from sqlalchemy import make_url, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.database.engine import make_engine
 from shared.database.errors import translated
+from shared.database.tenancy import SETTING, SYSTEM
 from shared.database.unit_of_work import lock_number
 from shared.errors import Transient
+from shared.settings import DatabaseSettings
+
+log = structlog.get_logger(__name__)
 
 _ROOT = Path(__file__).parents[2] / "services"
 START_TIMEOUT_S = 120  # how long a database that is not there yet is waited for
 T = TypeVar("T")
 
 
-def upgrade(service: str, url: str) -> None:
-    """Bring the service's database to the newest revision. Not from within an event loop: call it through `asyncio.to_thread` there."""
-    if asyncio.run(_connected(url, _revision)) == newest(service):
+def upgrade(service: str, settings: DatabaseSettings) -> None:
+    """Bring the service's database to the newest revision, as the role that owns it, and let the service's own role read and write rows.
+
+    Do not call it within an event loop: call it through `asyncio.to_thread` there.
+    """
+    own = settings.database_url.get_secret_value()
+    url = own if settings.migration_database_url is None else settings.migration_database_url.get_secret_value()
+    role = make_url(own).username or getpass.getuser()
+    state = asyncio.run(_connected(url, lambda connection: _state(connection, role)))
+    if settings.migration_database_url is None and (state.owner or state.revision is None):
+        # An owner can switch row-level security off.
+        log.warning("service-role-owns-its-tables", role=role, remedy="set SEATPOOL_MIGRATION_DATABASE_URL to the URL of an owner's role")
+    if state.revision == newest(service) and state.granted:
         return
     # Here, as nearly every start has nothing to migrate, and alembic with its templates would be a tenth of its CPU.
     from alembic import command
@@ -33,7 +49,7 @@ def upgrade(service: str, url: str) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(_ROOT / service / "migrations"))
-    config.attributes["url"] = url
+    config.attributes.update(url=url, role=role)
     command.upgrade(config, "head")
 
 
@@ -45,11 +61,13 @@ def newest(service: str) -> str:
 def run_env(context: Any) -> None:
     """`context` is `alembic.context`, which is typed as a module of late-bound functions."""
 
+    given = context.config.attributes
+
     async def migrate(connection: AsyncConnection) -> None:
-        await connection.run_sync(_migrate, context)
+        await connection.run_sync(_migrate, context, given["role"])
         await connection.commit()
 
-    asyncio.run(_connected(context.config.attributes["url"], migrate))
+    asyncio.run(_connected(given["url"], migrate))
 
 
 async def _connected(url: str, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
@@ -64,18 +82,46 @@ async def _connected(url: str, work: Callable[[AsyncConnection], Awaitable[T]]) 
     raise AssertionError("stamina either returns or raises")
 
 
-async def _revision(connection: AsyncConnection) -> str | None:
-    """None: an empty database. It changes with the transaction that migrates, so whoever reads the newest one has all of it."""
-    there = (await connection.exec_driver_sql("SELECT to_regclass('alembic_version') IS NOT NULL")).scalar_one()
-    return (await connection.exec_driver_sql("SELECT version_num FROM alembic_version")).scalar_one_or_none() if there else None
+class _State(NamedTuple):
+    """`revision` None: an empty database. It changes with the transaction that migrates, so a reader of the newest one has all of it."""
+
+    revision: str | None
+    owner: bool  # is the service's own role the tables' owner, or a member of it?
+    granted: bool  # may that role read and write them?
 
 
-def _migrate(connection: Connection, context: Any) -> None:
+_STATE = """
+SELECT pg_has_role($1, relowner, 'USAGE') AS owner, has_table_privilege($1, oid, 'DELETE') AS granted
+FROM pg_class WHERE oid = to_regclass('alembic_version')
+"""
+
+
+async def _state(connection: AsyncConnection, role: str) -> _State:
+    table = (await connection.exec_driver_sql(_STATE, (role,))).one_or_none()
+    if table is None:
+        return _State(None, owner=False, granted=False)
+    revision = (await connection.exec_driver_sql("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    return _State(revision, table.owner, table.granted)
+
+
+def _migrate(connection: Connection, context: Any, role: str) -> None:
     # Two processes that start at once both migrate: the second waits here and finds nothing left to do. A migration may take longer
     # than any statement of the services.
     connection.execute(text("SET LOCAL lock_timeout = 0"))
     connection.execute(text("SET LOCAL statement_timeout = 0"))
     connection.execute(text("SELECT pg_advisory_xact_lock(:k)"), {"k": lock_number("migrate")})
+    # Row-level security is forced, so it holds for the tables' owner as well: a migration of data works for all tenants.
+    connection.execute(text("SELECT set_config(:setting, :scope, true)"), {"setting": SETTING, "scope": SYSTEM})
     context.configure(connection=connection, transactional_ddl=True)
     with context.begin_transaction():
         context.run_migrations()
+    _grant(connection, role)
+
+
+def _grant(connection: Connection, role: str) -> None:
+    """Rows, in the tables of now and of later migrations, and nothing else: no DDL, no TRUNCATE."""
+    name = connection.dialect.identifier_preparer.quote_identifier(role)
+    rows = "SELECT, INSERT, UPDATE, DELETE"
+    connection.execute(text(f"GRANT USAGE ON SCHEMA public TO {name}"))
+    connection.execute(text(f"GRANT {rows} ON ALL TABLES IN SCHEMA public TO {name}"))
+    connection.execute(text(f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT {rows} ON TABLES TO {name}"))

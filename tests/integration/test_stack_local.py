@@ -113,6 +113,11 @@ async def test_data_and_ports_are_there_again_after_a_stop(tmp_path: Path) -> No
     async with LocalStack(tmp_path, services=(), durable=False) as stack:
         connection = await asyncpg.connect(stack.addresses["postgres_url"])
         await connection.execute("create table kept as select 42 as answer")
+        await connection.execute("create role nobody")
+        open_to_all = await connection.fetch(
+            "select datname from pg_database where datallowconn and has_database_privilege('nobody', oid, 'CONNECT')"
+        )
+        assert open_to_all == []
         await connection.close()
         first = dict(stack.addresses)
     async with LocalStack(tmp_path, services=(), durable=False) as stack:

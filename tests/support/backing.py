@@ -17,6 +17,9 @@ import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
 
 from deploy.local import containers, ports, postgres
 from deploy.local.kafka import Broker
@@ -49,6 +52,7 @@ class Backing:
 
     def __init__(self) -> None:
         self.run = f"t{secrets.token_hex(3)}"
+        self._password = f"pw-{self.run}"
         self.address: Address | None = None
         self._folder = Path(tempfile.mkdtemp(prefix="seatpool-tests-"))
         self._listening = threading.Event()
@@ -129,6 +133,7 @@ class Backing:
             return await self._contain(containers.start_postgres)
         server = Server(self._folder / "postgres", ports.pick(), durable=False)
         await self._supervise(server.part())
+        await postgres.close_to_public(server.url)
         return server.url
 
     async def _contain(self, start: Callable[[], tuple[str, Callable[[], None]]]) -> str:
@@ -145,21 +150,22 @@ class Backing:
     async def _database(self, request: dict[str, Any]) -> str:
         """A new database with the service's tables: a copy of one that was migrated once, which takes a tenth of the time."""
         server, service = await self._postgres({}), request["service"]
-        role, password = f"{self.run}_{service}", f"pw-{self.run}"
-        template = await self._first(f"template {service}", lambda: self._make_template(server, service, role, password))
+        role = f"{self.run}_{service}"
+        template = await self._first(f"template {service}", lambda: self._make_template(server, service, role))
         name = f"{self.run}_{service}_{next(self._numbers)}"
-        await postgres.ensure_database(server, name, role, template=template)
+        await postgres.ensure_database(server, name, f"{role}_owner", user=role, template=template)
         self._databases.append(name)
-        return postgres.database_url(server, name, user=role, password=password)
+        return postgres.database_url(server, name, user=role, password=self._password)
 
-    async def _make_template(self, server: str, service: str, role: str, password: str) -> str:
-        await postgres.ensure_role(server, role, password)
-        name = f"{self.run}_{service}_template"
-        await postgres.ensure_database(server, name, role)
+    async def _make_template(self, server: str, service: str, role: str) -> str:
+        name, owner = f"{role}_template", f"{role}_owner"
+        await postgres.ensure_role(server, role, self._password)
+        await postgres.ensure_role(server, owner, self._password)
+        await postgres.ensure_database(server, name, owner, user=role)
         self._databases.insert(0, name)
-        url = postgres.database_url(server, name, user=role, password=password)
+        urls = [postgres.database_url(server, name, user=user, password=self._password) for user in (role, owner)]
         async with self._migrating:
-            await asyncio.to_thread(migrate, service, url)
+            await asyncio.to_thread(migrate, service, *urls)
         return name
 
     async def _drop_databases(self, server: str) -> None:
@@ -191,10 +197,17 @@ def ask(address: Address, operation: str, **details: str) -> str:
     return str(answer["result"])
 
 
-def migrate(service: str, url: str) -> None:
-    from shared.database import migrate as migrations
+def owner_url(url: str) -> str:
+    """The same database as the role that owns it, for a test that looks or changes from outside of the service."""
+    parts = urlsplit(url)
+    return postgres.database_url(url, parts.path[1:], user=f"{parts.username}_owner", password=parts.password)
 
-    migrations.upgrade(service, url)
+
+def migrate(service: str, url: str, owner: str) -> None:
+    from shared.database import migrate as migrations
+    from shared.settings import DatabaseSettings
+
+    migrations.upgrade(service, DatabaseSettings(database_url=SecretStr(url), migration_database_url=SecretStr(owner)))
 
 
 async def delete_topics(bootstrap: str, prefix: str) -> None:

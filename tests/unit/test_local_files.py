@@ -43,7 +43,14 @@ def test_compose_runs_each_service_of_the_local_stack_in_the_same_role(compose: 
     assert {name: services[name]["command"] for name in (service.name for service in SERVICES)} == {
         service.name: [f"services.{service.name}", service.role] for service in SERVICES
     }
-    assert set(services) == {service.name for service in SERVICES} | {*VARIABLES, "topics"}
+    migrations = {f"{service.name}-migrate": [f"services.{service.name}", "migrate"] for service in SERVICES if service.sql}
+    assert {name: services[name]["command"] for name in migrations} == migrations
+    assert set(services) == {service.name for service in SERVICES} | {*VARIABLES, "topics", *migrations}
+
+
+def test_compose_gives_the_owner_s_password_to_the_migrations_only(compose: dict[str, Any]) -> None:
+    holders = {name for name, service in compose["services"].items() if "_OWNER" in str(service.get("environment"))}
+    assert holders == {"postgres", *(f"{service.name}-migrate" for service in SERVICES if service.sql)}
 
 
 def test_compose_depends_on_what_exists_and_is_checked(compose: dict[str, Any]) -> None:

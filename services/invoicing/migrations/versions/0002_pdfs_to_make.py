@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from shared.database.tenancy import SETTING, SYSTEM, protect
+from shared.database.tenancy import protect
 
 revision = "0002"
 down_revision = "0001"
@@ -16,7 +16,6 @@ def upgrade() -> None:
             FOREIGN KEY (tenant_id, invoice) REFERENCES invoices
         )
     """)
-    op.execute(f"SELECT set_config('{SETTING}', '{SYSTEM}', true)")
     op.execute("""
         INSERT INTO pdfs_to_make (tenant_id, invoice)
         SELECT tenant_id, invoice FROM invoices i
