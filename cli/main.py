@@ -266,6 +266,55 @@ def retry(
     retry(message)
 
 
+keys = _group("keys", "The keys that sign access tokens, in the folder `SEATPOOL_SIGNING_KEYS_FOLDER` of users.")
+
+
+@keys.command("list")
+def list_keys() -> None:
+    """List the signing keys with their states: next, current, previous, revoked.
+
+    ```
+    seatpool keys list
+    ```
+    """
+    from cli.keys import list_keys
+
+    list_keys()
+
+
+@keys.command()
+def rotate() -> None:
+    """Replace the current signing key by the next one. No token becomes invalid.
+
+    The replaced key stays published as `previous` until its last token has ended. While two previous keys have valid tokens, a further
+    rotation is refused. The users processes see the change within 2 seconds.
+
+    ```
+    seatpool keys rotate
+    SEATPOOL_SIGNING_KEYS_FOLDER=/var/lib/seatpool/signing-keys seatpool keys rotate
+    ```
+    """
+    from cli.keys import rotate
+
+    rotate()
+
+
+@keys.command()
+def revoke(kid: Annotated[str, typer.Argument(help="As `seatpool keys list` shows it.")]) -> None:
+    """End a signing key that somebody else may have, and with it every token that it signed.
+
+    All services refuse its tokens within 10 seconds, while users is reachable. If it was the current key, the next one replaces it at once.
+    This cannot be undone.
+
+    ```
+    seatpool keys revoke 20260302-4f3a9c01
+    ```
+    """
+    from cli.keys import revoke
+
+    revoke(kid)
+
+
 topics = _group("topics", "The topics on the broker.")
 
 

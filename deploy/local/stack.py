@@ -31,8 +31,8 @@ HOST = "127.0.0.1"
 ROOT = Path(__file__).parents[2]
 SEATS_PARTITIONS = 4
 EXTERNAL_SECONDS_MAX = 20.0  # how long an address from the environment is waited for
-TOKEN_SECONDS = 8 * 3600
-TOKEN_RETRY_SECONDS = 5.0
+TOKEN_SECONDS = 3600
+TOKEN_RENEW_SECONDS = 30.0
 HEALTH_SECONDS_MAX = 2.0
 # Whoever sells has to be told to invoicing; here nobody does.
 EXAMPLE_SELLER = {
@@ -300,6 +300,7 @@ class LocalStack:
         secrets = self.state.secrets(["operator", *(f"client_{name}" for name in names)])
         self.addresses["operator_secret"] = self._environment.get("SEATPOOL_OPERATOR_SECRET", secrets["operator"])
         if "users" in names:
+            self.addresses["signing_keys_folder"] = str(self.state.signing_keys_folder)
             self.addresses["token_endpoint"] = f"{self.addresses['services']['users']}/v1/token"
         return [self._service(service, found[service.name], secrets) for service in self.services]
 
@@ -327,7 +328,7 @@ class LocalStack:
         if service.mail:
             env["SEATPOOL_SMTP_URL"] = self.addresses["smtp_url"]
         if service.name == "users":
-            env["SEATPOOL_SIGNING_KEY_FILE"] = str(self.state.signing_key_file)
+            env["SEATPOOL_SIGNING_KEYS_FOLDER"] = self.addresses["signing_keys_folder"]
             env["SEATPOOL_OPERATOR_SECRET"] = self.addresses["operator_secret"]
             for other in self.services:
                 env[f"SEATPOOL_CLIENT_SECRET_{other.name.upper()}"] = secrets[f"client_{other.name}"]
@@ -343,16 +344,11 @@ class LocalStack:
         )
 
     async def _renew_token(self) -> None:
-        """The development token in stack.json never comes near its end."""
-        pause = TOKEN_SECONDS / 2
+        """The development token in stack.json never comes near its end, and is soon another one when its key was revoked."""
         while True:
-            await asyncio.sleep(pause)
-            try:
+            await asyncio.sleep(TOKEN_RENEW_SECONDS)
+            with suppress(httpx.HTTPError):  # users is being started again
                 self.addresses["token"] = await self.token(scope="operator", ttl_seconds=str(TOKEN_SECONDS))
-            except httpx.HTTPError:
-                pause = TOKEN_RETRY_SECONDS  # users is being started again
-            else:
-                pause = TOKEN_SECONDS / 2
                 self._write()
 
     def _write(self) -> None:

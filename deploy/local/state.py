@@ -4,7 +4,7 @@ lock            held by the running stack; its content is the supervisor's proce
 stack.json      addresses of everything that runs; removed at the stop
 secrets.json    passwords and client secrets, made at the first start
 ports.json      ports of last time
-signing-key.pem the key that users made and signs access tokens with
+signing-keys/   the keys that users made and signs access tokens with
 kafka/ postgres/ mailbox/ <service>/  data          logs/  what each part said since the last start
 """
 
@@ -34,8 +34,8 @@ class State:
         return self.folder / "stack.json"
 
     @property
-    def signing_key_file(self) -> Path:
-        return self.folder / "signing-key.pem"
+    def signing_keys_folder(self) -> Path:
+        return self.folder / "signing-keys"
 
     def lock(self) -> None:
         """Raises AlreadyRunning. The kernel frees the lock when this process ends, in whatever way."""

@@ -37,11 +37,7 @@ def make_api(worker: Worker) -> FastAPI:
     async def ready() -> bool:
         return worker.ready
 
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
-
-    app = create_app(title="Seatpool seats", settings=worker.settings, lifespan=lifespan, ready=ready)
+    app = create_app(title="Seatpool seats", settings=worker.settings, ready=ready)
     # Innermost, so that forwarded requests are logged, limited and given ids like any other.
     app.user_middleware.append(Middleware(OwnerRouting, worker=worker))
     reads = Reads(worker)

@@ -13,7 +13,8 @@ from services.users.context import Tenants
 from services.users.handlers import GROUP, TOPICS, Handlers
 from services.users.settings import Settings
 from services.users.settlement import OwnSettlement
-from services.users.tokens import TokenIssuer, load_key
+from services.users.sign_in.keys import SigningKeys
+from services.users.tokens import TokenIssuer
 from shared.clock import Clock, SystemClock
 from shared.database import Database
 from shared.database.migrate import upgrade
@@ -21,6 +22,7 @@ from shared.errors import Transient
 from shared.messaging import Consumer, DeadLetters, Relay
 from shared.runtime import serve, together
 from shared.settlement import Settlement
+from shared.signing_keys import KeyFolder
 from shared.web import ServiceClient, create_app
 
 ROLES = ("api", "consumer", "relay", "timers", "migrate", "all")
@@ -42,6 +44,7 @@ class Users:
         self.relay = Relay(database=self.database, kafka=settings)
         self.settlement = OwnSettlement(self.database, self.tenants, self.consumer)
         self.client = ServiceClient(settings)
+        self.signing_keys = SigningKeys(KeyFolder(settings.signing_keys_folder), self.clock)
         others = self._probes() if others is None else others
         self.coordinator = Coordinator(self.database, self.chores, {"users": self.settlement, **others}, self.clock)
         self.dead_letters = DeadLetters(self.database, [self.consumer])
@@ -61,15 +64,24 @@ class Users:
         return ask
 
     def app(self) -> FastAPI:
-        settings, key = self.settings, load_key(self.settings.signing_key_file)
-        issuer = TokenIssuer(key, settings.client_secrets(), settings.token_ttl_seconds, settings.wrong_secrets_per_minute)
+        settings = self.settings
+        self.signing_keys.open()
+        issuer = TokenIssuer(self.signing_keys, settings.client_secrets(), settings.token_ttl_seconds, settings.wrong_secrets_per_minute)
         context = Context(
-            self.database, self.tenants, self.clock, issuer, self.chores, self.coordinator, self.settlement, settings.profiles_max
+            database=self.database,
+            tenants=self.tenants,
+            clock=self.clock,
+            issuer=issuer,
+            keys=self.signing_keys,
+            chores=self.chores,
+            coordinator=self.coordinator,
+            settlement=self.settlement,
+            profiles_max=settings.profiles_max,
         )
         return make_app(self.settings, context, self.dead_letters)
 
     def probes(self) -> FastAPI:
-        """For a process without REST: it needs no signing key."""
+        """For a process without REST: it needs no signing keys."""
         return create_app(title="Seatpool users", settings=self.settings, ready=self.database.ready)
 
     async def close(self) -> None:
@@ -86,6 +98,8 @@ async def start(settings: Settings, role: str) -> None:
             return
     users = Users(settings)
     running = [serve(users.app() if role in ("api", "all") else users.probes(), settings)]
+    if role in ("api", "all"):
+        running.append(users.signing_keys.run())
     if role in ("consumer", "all"):
         running.append(users.consumer.run())
     if role in ("relay", "all"):

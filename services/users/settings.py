@@ -12,9 +12,10 @@ SERVICES = ("users", "seats", "invoicing", "notifier")
 
 class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
     port: int = own_port(8001)
-    signing_key_file: Path = Field(
-        Path("signing-key.pem"),
-        description="Ed25519 private key (PEM or JWK) that access tokens are signed with; made, readable by its owner alone, when missing.",
+    signing_keys_folder: Path = Field(
+        Path("signing-keys"),
+        description="Folder of the keys that sign access tokens, one for all users processes; made, readable by its owner alone, when "
+        "missing. `seatpool keys` changes it.",
     )
     token_ttl_seconds: int = Field(900, ge=10, le=86_400, description="How long an access token is valid when its caller names no time.")
     wrong_secrets_per_minute: int = Field(

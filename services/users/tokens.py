@@ -1,25 +1,21 @@
-"""Access tokens: who gets one, and the key that signs it."""
+"""Access tokens: who gets one, and what is in it."""
 
 import hmac
 import math
-import os
 import secrets
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, Final
 
 import structlog
-from joserfc import jwt
-from joserfc.jwk import KeySet, OKPKey, thumbprint
 from prometheus_client import Counter
 from pydantic import SecretStr
 
+from services.users.sign_in.keys import SigningKeys
 from shared import ids
 from shared.errors import Invalid, Refused, Unauthenticated
-from shared.web.auth import AUDIENCE, ISSUER, OPERATOR, PERSON, SIGNING_ALGORITHM
+from shared.web.auth import AUDIENCE, ISSUER, OPERATOR, PERSON
 
 log = structlog.get_logger(__name__)
 
@@ -29,32 +25,6 @@ TTL_MAX_S: Final = 86_400
 WINDOW_S: Final = 60
 PLACES_MAX: Final = 10_000
 REFUSED = Counter("seatpool_users_tokens_refused", "Access tokens not given", ["why"])  # wrong-secret | too-many-attempts
-
-
-def load_key(path: Path) -> OKPKey:
-    """The key in `path` (PEM or JWK), made there when it is missing. Raises ValueError when it is none of Ed25519."""
-    if not path.exists():
-        _make_key(path)
-    if path.stat().st_mode & 0o077:
-        log.warning("signing-key-readable-by-others", path=str(path))
-    key = OKPKey.import_key(path.read_bytes())
-    if key.curve_name != "Ed25519" or not key.is_private:
-        raise ValueError(f"{path} holds no private key of Ed25519")
-    return key
-
-
-def _make_key(path: Path) -> None:
-    """Complete or not there: written beside it and linked, so that of two processes that start at once both use the same key."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(OKPKey.generate_key("Ed25519").as_pem(private=True))
-        with suppress(FileExistsError):
-            path.hardlink_to(draft)
-    finally:
-        draft.unlink()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,22 +102,13 @@ def _invalid_scope(detail: str) -> Refused:
 
 
 class TokenIssuer:
-    def __init__(self, key: OKPKey, clients: Mapping[str, SecretStr], ttl_seconds: int, wrong_secrets_per_minute: int = 10) -> None:
-        self._key_id = thumbprint(key.as_dict(private=False))
-        self._key = OKPKey.import_key(key.as_dict(private=True), {"kid": self._key_id, "use": "sig", "alg": SIGNING_ALGORITHM})
-        self._public = KeySet([OKPKey.import_key(self._key.as_dict(private=False))])
-        self._clients, self._ttl = clients, ttl_seconds
+    def __init__(self, keys: SigningKeys, clients: Mapping[str, SecretStr], ttl_seconds: int, wrong_secrets_per_minute: int = 10) -> None:
+        self._keys, self._clients, self._ttl = keys, clients, ttl_seconds
         self._wrong = WrongSecrets(wrong_secrets_per_minute)
-
-    def public_keys(self) -> KeySet:
-        return self._public
-
-    def jwks(self) -> dict[str, Any]:
-        return {"keys": [key.as_dict(private=False) for key in self._public.keys]}
 
     def issue(self, grant: Grant, now: datetime, address: str = "") -> tuple[str, int]:
         """(token, seconds that it is valid) for who asks from `address`. Raises Unauthenticated, Invalid, Refused("too-many-requests"),
-        Refused("invalid_scope").
+        Refused("invalid_scope"), Transient.
 
         The operator's client may ask for any tenant, rights and subject; a service may ask for the right `operator` in its own name. No
         client gets a right that it does not name.
@@ -157,6 +118,7 @@ class TokenIssuer:
         rights = _rights_of(grant) if is_operator else _rights_of_service(grant)
         ttl = self._ttl if grant.ttl_seconds is None else grant.ttl_seconds
         kind = "service" if not is_operator else PERSON if grant.subject is not None and grant.tenant is not None else "client"
+        expires = now + timedelta(seconds=ttl)
         claims: dict[str, Any] = {
             "iss": ISSUER,
             "aud": AUDIENCE,
@@ -164,13 +126,12 @@ class TokenIssuer:
             "rights": list(rights),
             "kind": kind,
             "iat": int(now.timestamp()),
-            "exp": int((now + timedelta(seconds=ttl)).timestamp()),
+            "exp": int(expires.timestamp()),
             "jti": ids.new_id(),
         }
         if grant.tenant is not None:
             claims["tenant"] = grant.tenant
-        header = {"alg": SIGNING_ALGORITHM, "typ": "JWT", "kid": self._key_id}
-        return jwt.encode(header, claims, self._key, algorithms=[SIGNING_ALGORITHM]), ttl
+        return self._keys.sign(claims, expires), ttl
 
     def _authenticate(self, grant: Grant, now: float, address: str) -> None:
         """An unknown client costs the same comparison as a known one, so that time tells nothing of either."""

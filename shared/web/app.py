@@ -1,8 +1,9 @@
 """The FastAPI application as every service makes it."""
 
+import asyncio
 import re
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 import structlog
@@ -31,14 +32,11 @@ _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 _PROBES = ("/livez", "/readyz", "/metrics")
 
-Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
-
 
 def create_app(
     *,
     title: str,
     settings: CommonSettings,
-    lifespan: Lifespan | None = None,
     ready: Callable[[], Awaitable[bool]],
     verifier: Verifier | None = None,
 ) -> FastAPI:
@@ -49,7 +47,7 @@ def create_app(
     app = FastAPIOffline(  # the page of the documents with its scripts: without it they come from the Internet, or not at all
         title=title,
         version=version("seatpool"),
-        lifespan=lifespan,
+        lifespan=_fetching_keys,
         openapi_url="/openapi.json",
         docs_url="/docs",
         redoc_url=None,
@@ -63,6 +61,17 @@ def create_app(
     app.add_middleware(_Edge)
     app.openapi = lambda: document_of(app)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
+
+
+@asynccontextmanager
+async def _fetching_keys(app: FastAPI) -> AsyncIterator[None]:
+    """While the application is served."""
+    task = asyncio.create_task(app.state.verifier.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
 
 
 def _add_probes(app: FastAPI, ready: Callable[[], Awaitable[bool]]) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, NamedTuple
 
 import httpx
@@ -13,21 +14,25 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
+from prometheus_client import Gauge
 
 from shared.clock import Clock, SystemClock
 from shared.errors import Forbidden, NotFound, Transient, Unauthenticated
 from shared.schemas.base import Actor, as_id
 
 log = structlog.get_logger(__name__)
+KEYS_FETCHED_AT = Gauge("seatpool_verification_keys_fetched_timestamp_seconds", "When users last answered with the keys, or the start")
 
 SIGNING_ALGORITHM = "Ed25519"  # RFC 9864; `EdDSA` is its older name
 ALGORITHMS = [SIGNING_ALGORITHM, "EdDSA"]  # nothing else: neither `none` nor a symmetric one, whatever a token's header says
 ISSUER = AUDIENCE = "seatpool"
 OPERATOR = "operator"
 PERSON = "user"
-KEYS_TTL_S = 3600
-REFETCH_MIN_S = 10  # an unknown key id asks for the keys anew, but not more often than this, or anybody could make us
-FETCH_TIMEOUT_S = 5
+# A key that is revoked is refused within 10 s: users reads its folder every 2 s, and this service asks users every 5 s.
+FETCH_EVERY_S = 5
+FETCH_TIMEOUT_S = 2
+STALE_S = 8  # more than the two together: the keys are not fetched in the background, so whoever asks waits for them
+REFETCH_MIN_S = 1  # an unknown key id fetches the keys again, but not more often than this, or anybody could make us
 LEEWAY_S = 5
 VERIFIED_MAX = 10_000  # tokens remembered; about as many callers within the life of a token
 
@@ -54,9 +59,9 @@ class Verified(NamedTuple):
 
 
 class Verifier:
-    """Turns a token into a Principal. Keys are users' published ones, cached; tests and users itself give them directly.
+    """Turns a token into a Principal. Keys are users' published ones, fetched by `run`; tests and users itself give them directly.
 
-    A token that was verified is remembered by its hash, until it ends or the keys are fetched anew: its signature costs far more than
+    A token that was verified is remembered by its hash, until it ends or the published keys change: its signature costs far more than
     the answer to an access check. What was refused is not remembered, so nobody without a token can push anything out.
     """
 
@@ -74,10 +79,16 @@ class Verifier:
         self._clock = clock or SystemClock()
         self._transport = transport
         self._keys: KeySet | None = None
+        self._document, self._etag = b"", ""
         self._fetched_at = float("-inf")  # of the last attempt
         self._lock = asyncio.Lock()
         self._verified: dict[bytes, Verified] = {}
         self._verified_with: KeySet | None = None
+
+    @cached_property
+    def _http(self) -> httpx.AsyncClient:
+        """One for all fetches: making one reads every certificate that the system trusts."""
+        return httpx.AsyncClient(timeout=FETCH_TIMEOUT_S, transport=self._transport)
 
     async def verify(self, token: str) -> Principal:
         """Raises Unauthenticated, and Transient when there are no keys to check it with."""
@@ -119,7 +130,21 @@ class Verifier:
             sub={"essential": True},
         )
 
+    async def run(self) -> None:
+        """Fetch the keys again and again, beside the requests, until cancelled. A verifier that was given its keys returns."""
+        if self._given is not None:
+            return
+        KEYS_FETCHED_AT.set(self._clock.now().timestamp())  # from here on it counts when users does not answer
+        try:
+            while True:
+                async with self._lock:
+                    await self._fetch()
+                await asyncio.sleep(FETCH_EVERY_S if self._keys is not None else REFETCH_MIN_S)
+        finally:
+            await self._http.aclose()
+
     async def _keys_for(self, key_id: str | None) -> KeySet:
+        """Waits for users only where there is no other way: without any key, for an unknown key id, or when `run` does not run."""
         if self._given is not None:
             return self._given()
         if self._wanted(key_id):
@@ -133,18 +158,29 @@ class Verifier:
     def _wanted(self, key_id: str | None) -> bool:
         age = self._clock.monotonic() - self._fetched_at
         known = self._keys is not None and any(key.kid == key_id for key in self._keys.keys)
-        return age > KEYS_TTL_S or (not known and age > (REFETCH_MIN_S if self._keys is not None else 1))
+        return age > STALE_S or (not known and age > REFETCH_MIN_S)
 
     async def _fetch(self) -> None:
         """Keys that were fetched once stay in use while users cannot be reached."""
         self._fetched_at = self._clock.monotonic()
         try:
-            async with httpx.AsyncClient(timeout=FETCH_TIMEOUT_S, transport=self._transport) as client:
-                response = await client.get(self._url)
-                response.raise_for_status()
-            self._keys = KeySet.import_key_set(response.json())
-        except (httpx.HTTPError, ValueError, JoseError) as error:
-            log.warning("keys-not-fetched", url=self._url, error=repr(error))
+            async with asyncio.timeout(FETCH_TIMEOUT_S):
+                headers = {"if-none-match": self._etag} if self._etag else {}
+                response = await self._http.get(self._url, headers=headers)
+            if response.status_code != httpx.codes.NOT_MODIFIED:
+                self._take(response.raise_for_status())
+            KEYS_FETCHED_AT.set(self._clock.now().timestamp())
+        except (httpx.HTTPError, TimeoutError, ValueError, TypeError, KeyError, AttributeError, JoseError) as error:
+            log.warning("keys_not_fetched", url=self._url, error=repr(error))
+
+    def _take(self, response: httpx.Response) -> None:
+        """Raises ValueError, TypeError, KeyError, AttributeError, JoseError when it is no set of keys; then nothing is changed."""
+        if response.content != self._document:
+            keys = KeySet.import_key_set(response.json())
+            if not keys.keys:
+                raise ValueError("no key is published")
+            self._keys, self._document = keys, response.content
+        self._etag = response.headers.get("etag", "")
 
 
 def _header(token: str) -> Mapping[str, Any]:

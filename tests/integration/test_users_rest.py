@@ -36,7 +36,12 @@ async def test_a_token_is_asked_for_with_a_form(bench: Bench) -> None:
     bad = await bench.http.post("/v1/token", data=form | {"grant_type": "password", "ttl_seconds": "0"})
     assert (bad.status_code, sorted(fields(bad.json()))) == (422, ["body.grant_type", "body.ttl_seconds"])
     assert SECRET not in bad.text
-    assert (await bench.http.get("/.well-known/jwks.json")).json()["keys"][0]["crv"] == "Ed25519"
+    keys = await bench.http.get("/.well-known/jwks.json")
+    assert keys.json()["keys"][0]["crv"] == "Ed25519"
+    for given, status in ((keys.headers["etag"], 304), (f'"x", {keys.headers["etag"]}', 304), ('"x"', 200), (None, 200)):
+        again = await bench.http.get("/.well-known/jwks.json", headers={"if-none-match": given} if given else {})
+        assert (again.status_code, again.headers["etag"]) == (status, keys.headers["etag"])
+        assert again.content == (b"" if status == 304 else keys.content)
 
 
 @pytest.mark.parametrize(
@@ -359,7 +364,7 @@ async def test_a_process_without_rest_serves_probes_and_metrics(bench: Bench) ->
     """docs/operating.md: every process does; whoever runs the roles apart would see neither lag nor unanswered people else."""
     port = ports.pick()
     alone = asyncio.create_task(
-        start(bench.users.settings.model_copy(update={"port": port, "signing_key_file": Path("/nobody/has/it")}), "timers")
+        start(bench.users.settings.model_copy(update={"port": port, "signing_keys_folder": Path("/nobody/has/it")}), "timers")
     )
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
 

@@ -237,7 +237,7 @@ def settings_of(url: str, kafka: KafkaSettings, folder: Path, **more: Any) -> Se
         **kafka.model_dump(),
         database_url=SecretStr(url),
         database_pool_size=10,
-        signing_key_file=folder / "key.pem",
+        signing_keys_folder=folder / "signing-keys",
         operator_secret=SecretStr(SECRET),
         client_secret_users=SecretStr("users-secret"),
         client_id="users",

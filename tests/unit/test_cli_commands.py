@@ -276,6 +276,9 @@ def test_every_command_teaches_by_example() -> None:
         ["hr", "import"],
         ["dlq", "list"],
         ["dlq", "retry"],
+        ["keys", "list"],
+        ["keys", "rotate"],
+        ["keys", "revoke"],
         ["topics", "create"],
         ["settings"],
     ):

@@ -26,6 +26,7 @@ from shared.web.app import BODY_MAX
 from shared.web.problems import status_of
 from shared.web.rest import answer, decode_cursor, encode_cursor, etag
 from tests.support.messaging import NOON
+from tests.support.wait import wait_until
 
 KEY = OKPKey.generate_key("Ed25519", {"kid": "k1"}, private=True)
 OTHER = OKPKey.generate_key("Ed25519", {"kid": "k2"}, private=True)
@@ -200,7 +201,7 @@ class Users(httpx.AsyncBaseTransport):
     """The part of users that publishes keys and gives tokens."""
 
     def __init__(self) -> None:
-        self.keys, self.asked, self.tokens, self.down = [KEY], 0, 0, False
+        self.keys, self.asked, self.unchanged, self.tokens, self.down = [KEY], 0, 0, 0, False
         self.statuses: list[int] = []
         self.requests: list[httpx.Request] = []
 
@@ -213,7 +214,11 @@ class Users(httpx.AsyncBaseTransport):
             return httpx.Response(200, json={"access_token": f"t{self.tokens}", "expires_in": 600})
         if request.url.path == "/.well-known/jwks.json":
             self.asked += 1
-            return httpx.Response(200, json=KeySet(self.keys).as_dict(private=False))
+            etag = f'"{"-".join(key.kid for key in self.keys)}"'
+            if request.headers.get("if-none-match") == etag:
+                self.unchanged += 1
+                return httpx.Response(304, headers={"etag": etag})
+            return httpx.Response(200, json=KeySet(self.keys).as_dict(private=False), headers={"etag": etag})
         self.requests.append(request)
         return httpx.Response(self.statuses.pop(0) if self.statuses else 200, json={})
 
@@ -228,7 +233,7 @@ async def test_keys_are_fetched_once_and_anew_for_an_unknown_key_but_not_at_will
         with pytest.raises(Unauthenticated):
             await verifier.verify(token(key=OTHER))
     assert users.asked == 1
-    clock.seconds += 11
+    clock.seconds += 1.1
     assert (await verifier.verify(token(key=OTHER))).subject == "ann"
     assert users.asked == 2
 
@@ -245,6 +250,10 @@ async def test_while_users_is_away_the_known_keys_go_on_and_without_any_it_is_of
     users.down = True
     clock.seconds += 4000
     await verifier.verify(token())
+    users.down = False
+    clock.seconds += 9
+    await verifier.verify(token())
+    assert users.unchanged == 1, "a conditional request"
 
 
 # A verified token is remembered -----------------------------------------------------------------------------------------------
@@ -285,11 +294,46 @@ async def test_a_token_of_a_key_that_was_removed_is_refused_after_the_keys_are_f
     await verifier.verify(given)
     users.keys = [OTHER]
     await verifier.verify(given)
-    clock.seconds += 3601  # the keys' time is over
+    clock.seconds += 8.1  # longer than the background would ever leave them
     for _ in range(2):
         with pytest.raises(Unauthenticated):
             await verifier.verify(given)
     assert (await verifier.verify(token(key=OTHER))).subject == "ann"
+
+
+async def test_a_key_that_is_not_published_any_more_is_dropped_in_the_background_and_no_access_check_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("shared.web.auth.FETCH_EVERY_S", 0.01)
+    users, clock, given = Users(), FixedClock(NOON), token(exp=int(NOON.timestamp()) + 9000)
+    users.keys = [KEY, OTHER]
+    verifier = Verifier("http://users", clock=clock, transport=users)
+    await verifier.verify(given)
+    running = asyncio.create_task(verifier.run())
+    try:
+        await wait_until(lambda: users.unchanged >= 2, what="two conditional requests")
+        await verifier.verify(given)
+        users.keys, asked = [OTHER], users.asked
+        await wait_until(lambda: users.asked >= asked + 2, what="the keys without the revoked one")
+        asked, clock.seconds = users.asked, 0.5
+        with pytest.raises(Unauthenticated):
+            await verifier.verify(given)
+        assert users.asked == asked, "its key is not known, and the keys were fetched a moment ago"
+        users.down = True
+        await verifier.verify(token(key=OTHER))
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+
+
+@pytest.mark.parametrize("answer", [b"", b"[]", b"{}", b'{"keys": []}', b'{"keys": [1]}', b'{"keys": [{"kty": "OKP"}]}', b"<html>"])
+async def test_an_answer_that_is_no_set_of_keys_changes_nothing(answer: bytes) -> None:
+    clock, answers = FixedClock(NOON), [httpx.Response(200, json=KeySet([KEY]).as_dict(private=False)), httpx.Response(200, content=answer)]
+    verifier = Verifier("http://users", clock=clock, transport=httpx.MockTransport(lambda _: answers.pop(0)))
+    await verifier.verify(token())
+    clock.seconds += 9
+    await verifier.verify(token())
+    assert answers == []
 
 
 async def test_what_is_remembered_is_bounded_and_nothing_that_was_refused(decoded: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Access tokens: who gets one with what in it, and the file of the key that signs it."""
+"""Access tokens: who gets one, and what is in it."""
 
 import base64
 import hmac
@@ -8,13 +8,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from joserfc.jwk import OKPKey
 from pydantic import SecretStr
 
 from services.users import tokens
-from services.users.tokens import Grant, TokenIssuer, load_key
+from services.users.sign_in.keys import SigningKeys
+from services.users.tokens import Grant, TokenIssuer
 from shared.clock import FixedClock
 from shared.errors import Invalid, Refused, Unauthenticated
+from shared.signing_keys import KeyFolder
 from shared.web import Verifier
 from shared.web.problems import status_of
 
@@ -24,36 +25,47 @@ AS_OPERATOR = Grant("operator", "op", scope=("operator",))
 AS_SEATS = Grant("seats", "se", scope=("operator",))
 
 
+def signing_keys(folder: Path) -> SigningKeys:
+    keys = SigningKeys(KeyFolder(folder), FixedClock(NOW))
+    keys.open()
+    return keys
+
+
 @pytest.fixture
-def issuer() -> TokenIssuer:
-    return TokenIssuer(OKPKey.generate_key("Ed25519"), CLIENTS, 900)
+def keys(tmp_path: Path) -> SigningKeys:
+    return signing_keys(tmp_path / "keys")
 
 
-def verifier(issuer: TokenIssuer, at: datetime = NOW) -> Verifier:
-    return Verifier(keys=issuer.public_keys, clock=FixedClock(at))
+@pytest.fixture
+def issuer(keys: SigningKeys) -> TokenIssuer:
+    return TokenIssuer(keys, CLIENTS, 900)
 
 
-async def test_the_operator_gets_every_tenant_by_default(issuer: TokenIssuer) -> None:
+def verifier(keys: SigningKeys, at: datetime = NOW) -> Verifier:
+    return Verifier(keys=keys.public, clock=FixedClock(at))
+
+
+async def test_the_operator_gets_every_tenant_by_default(issuer: TokenIssuer, keys: SigningKeys) -> None:
     token, seconds = issuer.issue(AS_OPERATOR, NOW)
-    principal = await verifier(issuer).verify(token)
+    principal = await verifier(keys).verify(token)
     assert (principal.subject, principal.tenant, principal.rights, principal.kind) == ("operator", None, {"operator"}, "client")
     assert seconds == 900
 
 
-async def test_the_operator_may_ask_for_a_tenant_a_subject_and_rights(issuer: TokenIssuer) -> None:
+async def test_the_operator_may_ask_for_a_tenant_a_subject_and_rights(issuer: TokenIssuer, keys: SigningKeys) -> None:
     token, _ = issuer.issue(Grant("operator", "op", "acme", "ann", ("account:read", "users:read"), 60), NOW)
-    principal = await verifier(issuer).verify(token)
+    principal = await verifier(keys).verify(token)
     assert (principal.subject, principal.tenant, principal.kind) == ("ann", "acme", "user")
     assert principal.rights == {"account:read", "users:read"}
     assert principal.may("users:read")
     assert not principal.may("users:manage")
     with pytest.raises(Unauthenticated):
-        await verifier(issuer, NOW + timedelta(seconds=66)).verify(token)
+        await verifier(keys, NOW + timedelta(seconds=66)).verify(token)
 
 
-async def test_a_service_gets_the_operators_rights_in_its_own_name_and_nothing_else(issuer: TokenIssuer) -> None:
+async def test_a_service_gets_the_operators_rights_in_its_own_name_and_nothing_else(issuer: TokenIssuer, keys: SigningKeys) -> None:
     token, _ = issuer.issue(AS_SEATS, NOW)
-    principal = await verifier(issuer).verify(token)
+    principal = await verifier(keys).verify(token)
     assert (principal.subject, principal.rights, principal.kind) == ("seats", {"operator"}, "service")
     for field, value in (("tenant", "acme"), ("subject", "ann"), ("scope", ("users:read",)), ("scope", ("operator", "users:read"))):
         with pytest.raises(Invalid) as refused:
@@ -121,12 +133,12 @@ def test_an_unknown_right_is_named(issuer: TokenIssuer) -> None:
     assert (refused.value.field, refused.value.value) == ("body.scope", "root")
 
 
-async def test_tokens_of_another_key_or_algorithm_are_refused(issuer: TokenIssuer) -> None:
-    other = TokenIssuer(OKPKey.generate_key("Ed25519"), CLIENTS, 900)
+async def test_tokens_of_another_key_or_algorithm_are_refused(issuer: TokenIssuer, keys: SigningKeys, tmp_path: Path) -> None:
+    other = TokenIssuer(signing_keys(tmp_path / "others"), CLIENTS, 900)
     foreign, _ = other.issue(AS_OPERATOR, NOW)
     claims = {"iss": "seatpool", "aud": "seatpool", "sub": "x", "rights": ["operator"], "kind": "client"}
     claims |= {"iat": int(NOW.timestamp()), "exp": int(NOW.timestamp()) + 60}
-    public = issuer.public_keys().keys[0]
+    public = keys.public().keys[0]
     symmetric = _with_hmac({"alg": "HS256", "kid": public.kid}, claims, public.as_pem(private=False))
     unsigned = _with_hmac({"alg": "none", "kid": public.kid}, claims, b"").rpartition(".")[0] + "."
     own, _ = issuer.issue(AS_OPERATOR, NOW)
@@ -134,7 +146,7 @@ async def test_tokens_of_another_key_or_algorithm_are_refused(issuer: TokenIssue
     tampered = ".".join([header, body[:-4] + ("A" * 4 if body[-4:] != "AAAA" else "BBBB"), signature])
     for token in (foreign, symmetric, unsigned, tampered, f"{header}.{body}.", "nonsense"):
         with pytest.raises(Unauthenticated):
-            await verifier(issuer).verify(token)
+            await verifier(keys).verify(token)
 
 
 def _with_hmac(header: dict[str, object], claims: dict[str, object], secret: bytes) -> str:
@@ -142,28 +154,3 @@ def _with_hmac(header: dict[str, object], claims: dict[str, object], secret: byt
     parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (header, claims)]
     signature = hmac.digest(secret, b".".join(parts), "sha256")
     return b".".join([*parts, base64.urlsafe_b64encode(signature).rstrip(b"=")]).decode()
-
-
-def test_published_keys_hold_no_private_part(issuer: TokenIssuer) -> None:
-    (key,) = issuer.jwks()["keys"]
-    assert (key["kty"], key["crv"], key["use"], key["alg"]) == ("OKP", "Ed25519", "sig", "Ed25519")
-    assert "d" not in key
-    assert key["kid"]
-
-
-def test_the_key_file_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
-    path = tmp_path / "keys" / "signing.pem"
-    first = load_key(path)
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert load_key(path).as_dict() == first.as_dict()
-    assert [file.name for file in path.parent.iterdir()] == ["signing.pem"]
-
-
-def test_a_key_of_another_kind_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "key.pem"
-    path.write_bytes(OKPKey.generate_key("X25519").as_pem(private=True))
-    with pytest.raises(ValueError, match="Ed25519"):
-        load_key(path)
-    path.write_bytes(OKPKey.generate_key("Ed25519").as_pem(private=False))
-    with pytest.raises(ValueError, match="private"):
-        load_key(path)

@@ -3,20 +3,19 @@
 from fastapi import FastAPI
 
 from services.users.api import clock, hr, people, profiles, state, tenants, token
-from services.users.api.context import Context, Lifespan
+from services.users.api.context import Context
 from services.users.settings import Settings
 from shared.messaging import DeadLetters
 from shared.web import Verifier, create_app
 from shared.web.dead_letters import dead_letters_router
 
 
-def make_app(settings: Settings, context: Context, dead_letters: DeadLetters, lifespan: Lifespan | None = None) -> FastAPI:
+def make_app(settings: Settings, context: Context, dead_letters: DeadLetters) -> FastAPI:
     app = create_app(
         title="Seatpool users",
         settings=settings,
-        lifespan=lifespan,
         ready=context.database.ready,
-        verifier=Verifier(keys=context.issuer.public_keys, clock=context.clock),
+        verifier=Verifier(keys=context.keys.public, clock=context.clock),
     )
     app.state.context = context
     for module in (token, tenants, profiles, people, hr, clock, state):

@@ -1,12 +1,10 @@
 """What routes work with, and small things that several of them share."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, Path, Request
+from fastapi import Depends, Path, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from services.users.chores import Chores
@@ -14,6 +12,7 @@ from services.users.clock import Coordinator
 from services.users.context import Tenants
 from services.users.person import Cause
 from services.users.settlement import OwnSettlement
+from services.users.sign_in.keys import SigningKeys
 from services.users.store.tenants import TenantRow
 from services.users.tokens import TokenIssuer
 from shared.clock import Clock
@@ -21,8 +20,6 @@ from shared.database import Database
 from shared.schemas.base import Id
 from shared.web import Principal, access, actor_of, operator
 from shared.web.rest import Moment
-
-Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 TenantId = Annotated[Id, Path(description="The tenant's id.")]
 UserId = Annotated[Id, Path(description="The person's id.")]
@@ -47,6 +44,7 @@ class Context:
     tenants: Tenants
     clock: Clock
     issuer: TokenIssuer
+    keys: SigningKeys
     chores: Chores
     coordinator: Coordinator
     settlement: OwnSettlement

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel, Field, ValidationError
 
 from services.users.api.context import Body, InContext
@@ -39,6 +39,12 @@ class Token(BaseModel):
     access_token: str
     token_type: str = "Bearer"  # noqa: S105 - a word of RFC 6749
     expires_in: int = Field(description="Seconds.")
+
+
+class PublicKeys(BaseModel):
+    """A JWK set (RFC 7517)."""
+
+    keys: list[dict[str, Any]]
 
 
 _FORM = {"requestBody": {"required": True, "content": {FORM: {"schema": TokenForm.model_json_schema()}}}}
@@ -84,6 +90,16 @@ def _invalid(expected: Mapping[str, str]) -> Refused:
     return Refused("invalid", f"Not valid: {', '.join(expected)}.", errors=errors)
 
 
-@router.get("/.well-known/jwks.json", summary="The public keys that access tokens are verified with")
-async def show_keys(context: InContext) -> dict[str, Any]:
-    return context.issuer.jwks()
+@router.get(
+    "/.well-known/jwks.json",
+    response_model=PublicKeys,
+    responses={304: {"description": "The keys are those of the ETag in If-None-Match."}},
+    summary="The public keys that access tokens are verified with",
+)
+async def show_keys(context: InContext, if_none_match: Annotated[str | None, Header(max_length=500)] = None) -> Response:
+    """Ask every few seconds, with If-None-Match: a token of a key that is not published any more is not valid."""
+    document, etag = context.keys.document()
+    headers = {"etag": etag}
+    if if_none_match is not None and etag in map(str.strip, if_none_match.split(",")):
+        return Response(status_code=304, headers=headers)
+    return Response(document, headers=headers, media_type="application/json")
