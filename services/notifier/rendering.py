@@ -1,4 +1,5 @@
-"""Notices to a mail's subject, text and HTML. The words stand in `templates/<language>/`, numbers and dates follow the tenant's locale.
+"""Notices to a mail's subject, text and HTML. The words stand in `templates/<language>/`; numbers and dates follow the tenant's locale if
+its language has a folder there, else the whole e-mail is English: one e-mail has one language.
 
 Times are the tenant's own: on a test clock they are the times of that clock, in the tenant's zone.
 """
@@ -22,7 +23,8 @@ from services.notifier.domain import Kind, Notice, Stream
 from shared.money import format_amount, locale_of
 
 TEMPLATES = Path(__file__).parent / "templates"
-LANGUAGE = "en"  # what is spoken where a tenant's language has no templates
+LANGUAGES = frozenset(folder.name for folder in TEMPLATES.iterdir() if folder.is_dir())
+ENGLISH = "en"  # for tenants whose language has no templates
 ROWS_MAX = 200  # of a table in a mail; the rest is in the action log
 # Control characters, line ends, and what turns the direction of the text after it.
 _NO_NAME_HAS = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
@@ -80,6 +82,7 @@ def render(
     tenant = replace(tenant, name=one_line(tenant.name), support_contact=one_line(tenant.support_contact))
     recipient = replace(recipient, name=one_line(recipient.name))
     context: dict[str, Any] = {
+        "language": words.language,
         "tenant": tenant,
         "recipient": recipient,
         "links": links,
@@ -133,8 +136,7 @@ class Words:
 
     def __init__(self, locale: Locale, zone: ZoneInfo) -> None:
         self._locale, self._zone = locale, zone
-        folders = [TEMPLATES / language for language in dict.fromkeys((str(locale), locale.language, LANGUAGE))]
-        loader = FileSystemLoader([folder for folder in folders if folder.is_dir()] + [TEMPLATES])
+        loader = FileSystemLoader([TEMPLATES / locale.language, TEMPLATES])
         # One environment for each form: what a template includes or imports is escaped as the mail's form needs it, whatever it is called.
         self._text = self._environment(loader, escape=False)
         self._html = self._environment(loader, escape=True)
@@ -160,12 +162,18 @@ class Words:
     @staticmethod
     @lru_cache(maxsize=256)
     def of(locale: str, time_zone: str) -> "Words":
-        """A locale or zone that is not known does not stop a mail: English and UTC, and the zone is named beside each time."""
+        """A locale or zone that is not known does not stop a mail: English and UTC, and the zone is named beside each time. A locale
+        without a translation is English throughout, dates and amounts included."""
         try:
             zone = ZoneInfo(time_zone)
         except (ZoneInfoNotFoundError, ValueError):
             zone = ZoneInfo("UTC")
-        return Words(locale_of(locale), zone)
+        found = locale_of(locale)
+        return Words(found if found.language in LANGUAGES else Locale(ENGLISH), zone)
+
+    @property
+    def language(self) -> str:
+        return str(self._locale.language)
 
     def template(self, name: str) -> Template:
         return (self._html if name.endswith(".html.j2") else self._text).get_template(name)

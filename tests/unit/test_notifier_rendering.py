@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from services.notifier.domain import Kind, Stream
-from services.notifier.rendering import ROWS_MAX, Recipient, table
+from services.notifier.rendering import LANGUAGES, ROWS_MAX, TEMPLATES, Recipient, table
 from tests.support.emails import DATA, EVERY, NAMES, TENANT, mail, notice
 
 
@@ -29,12 +29,27 @@ def test_times_are_in_the_tenants_zone_and_locale() -> None:
     told = {
         ("Europe/Copenhagen", "en_GB"): "Friday, 22 November 2013, 10:00:04 (Europe/Copenhagen)",
         ("America/New_York", "en_US"): "Friday, November 22, 2013, 4:00:04\u00a0AM (America/New_York)",
-        ("Asia/Tokyo", "de"): "Freitag, 22. November 2013, 18:00:04 (Asia/Tokyo)",
+        ("Asia/Tokyo", "en"): "Friday, November 22, 2013, 6:00:04\u00a0PM (Asia/Tokyo)",
         ("Nowhere/Land", "en_GB"): "Friday, 22 November 2013, 09:00:04 (UTC)",
     }
     for (zone, locale), text in told.items():
         tenant = replace(TENANT, time_zone=zone, locale=locale)
         assert text in mail(Stream.OWN, notice(Kind.FLAGGED, Stream.OWN), tenant=tenant).text
+
+
+@pytest.mark.parametrize(("stream", "kind"), EVERY, ids=str)
+def test_an_e_mail_in_a_locale_without_a_translation_is_english_throughout(stream: Stream, kind: Kind) -> None:
+    english = mail(stream, notice(kind, stream), tenant=replace(TENANT, locale="en"))
+    for locale in ("de", "de_CH", "ar_EG", "pt-BR", "xx"):
+        assert mail(stream, notice(kind, stream), tenant=replace(TENANT, locale=locale)) == english
+    assert '<html lang="en">' in english.html
+
+
+def test_a_translation_has_a_file_for_each_english_one() -> None:
+    """Or an e-mail in that language could not be written; English is never filled in between."""
+    assert "en" in LANGUAGES
+    for language in LANGUAGES:
+        assert {path.name for path in (TEMPLATES / language).iterdir()} == {path.name for path in (TEMPLATES / "en").iterdir()}
 
 
 def test_names_are_text_in_html_too() -> None:
