@@ -1,14 +1,16 @@
 """Entries of the action log (T20, M13): who, when, what, from, to, why. Pure.
 
-One event makes an entry for each thing that it changed: a seat (person and module), a pool, a person, the account. `from` of a seat or a
-pool is what the entry before it of the same `subject` said, looked up where entries are stored: the log is read in order, so it is the
-state before the decision. An answer that changes nothing of a seat makes no entry; a refusal always makes one.
+One event makes an entry for each thing that it changed: a seat (person and module), a pool, a person, the account. `from` of a seat is
+what the entry before it of the same `subject` said, looked up where entries are stored: the log is read in order, so it is the state
+before the decision. `from` of a pool's numbers is kept beside the log (`pool_numbers.py`). An answer that changes nothing of a seat
+makes no entry; a refusal always makes one.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from services.notifier.pool_numbers import CHANGES_POOLS, Changed, PoolNumbers, policies_text
 from shared.schemas import invoicing_v1, seats_v1, users_v1
 from shared.schemas.base import Actor, Change, Payload, format_instant
 from shared.schemas.envelope import Envelope
@@ -53,13 +55,13 @@ class Entry:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-def entries_of(payload: Payload, envelope: Envelope) -> list[Entry]:
-    """All entries of one event, in a fixed order: (event id, place in this list) names an entry for ever."""
+def entries_of(payload: Payload, envelope: Envelope, pools: Changed) -> list[Entry]:
+    """Return all entries of one event, in a fixed order, since (event id, place in this list) names an entry. `pools`: those it changed."""
     if isinstance(payload, _SILENT):
         return []
     match payload:
         case seats_v1.SeatsEvent():
-            return list(_seats(payload, _name(envelope)))
+            return list(_seats(payload, _name(envelope), pools))
         case users_v1.UsersEvent():
             return [_users(payload, _name(envelope))]
         case invoicing_v1.InvoicingEvent():
@@ -87,7 +89,10 @@ def _name(envelope: Envelope) -> str:
 # ------------------------------------------------------------------------------------------------------------------ seats
 
 
-def _seats(payload: seats_v1.SeatsEvent, name: str) -> Iterator[Entry]:
+def _seats(payload: seats_v1.SeatsEvent, name: str, pools: Changed) -> Iterator[Entry]:
+    if isinstance(payload, CHANGES_POOLS):
+        yield from _pool_entries(payload, name, pools)
+        return
     match payload:
         case seats_v1.NeedAnswered() | seats_v1.SeatsMoved():
             yield from _answer(payload, name)
@@ -96,8 +101,6 @@ def _seats(payload: seats_v1.SeatsEvent, name: str) -> Iterator[Entry]:
             if isinstance(payload, seats_v1.SeatFlagged):
                 details = {"deadline": format_instant(payload.deadline) if payload.deadline else None}
             yield _seat(name, payload.user, payload.module, new, details)
-        case seats_v1.PolicyChanged():
-            yield Entry(name, f"policies:{payload.module}", module=payload.module, new=_policies(payload.policies))
         case seats_v1.CommandRejected():
             yield Entry(name, details=payload.model_dump(mode="json", include={"field", "value", "expected"}))
         case seats_v1.CommandFailed() | seats_v1.SettleFailed():
@@ -107,7 +110,7 @@ def _seats(payload: seats_v1.SeatsEvent, name: str) -> Iterator[Entry]:
         case seats_v1.PeriodScheduled():
             yield Entry(name, details={"period": payload.next_period_id, "starts_at": format_instant(payload.starts_at)})
         case _:
-            yield from _pools(payload, name)
+            yield _plain(payload, name)
 
 
 _STATE_AFTER: dict[type[seats_v1.SeatEvent], str] = {
@@ -144,38 +147,32 @@ def _answer(payload: seats_v1.NeedAnswered | seats_v1.SeatsMoved, name: str) -> 
         yield _seat(type_, payload.user, seat.module, seat.state, details, only_if_changed=seat.state != SeatState.REFUSED)
 
 
-def _policies(policies: seats_v1.Policies) -> str:
-    return ", ".join(f"{key}={value}" for key, value in policies.model_dump(exclude_none=True).items())
-
-
-def _pools(payload: seats_v1.SeatsEvent, name: str) -> Iterator[Entry]:
-    """What changes a pool's licences: an entry for each pool with the number before and after."""
-    counts = {pool.module: pool for pool in payload.pools}
+def _pool_entries(payload: seats_v1.SeatsEvent, name: str, changed: Changed) -> Iterator[Entry]:
+    """What changes a pool's numbers: an entry for each pool, with every number that changed before and after."""
     match payload:
         case seats_v1.PoolOpened():
-            modules: tuple[str, ...] = (payload.module,)
-            details: dict[str, Any] = {"base": payload.base, "policies": _policies(payload.policies)}
+            details: dict[str, Any] = {"base": payload.base, "policies": policies_text(payload.policies)}
         case seats_v1.LicencesAdded() | seats_v1.LicencesReduced():
-            modules, details = tuple(item.module for item in payload.items), {"order": payload.order}
+            details = {"order": payload.order}
         case seats_v1.PoolExpanded():
-            modules, details = (payload.module,), {"by": payload.by}
+            details = {"by": payload.by}
+        case seats_v1.PoolReduced():
+            details = {"by": payload.by, "reduce_at": payload.reduce_at}
         case seats_v1.PeriodStarted():
-            modules, details = tuple(counts), {"reduction_limited": list(payload.reduction_limited)}
-        case seats_v1.PoolClosed():
-            yield Entry(name, f"licences:{payload.module}", module=payload.module, new="0")
-            return
-        case seats_v1.ReductionScheduled():
-            for item in payload.items:
-                yield Entry(name, f"next_period:{item.module}", module=item.module, new=str(item.quantity))
-            return
+            details = {"reduction_limited": list(payload.reduction_limited)}
         case _:
-            yield _plain(payload, name)
-            return
-    for module in modules:
-        new = str(counts[module].licences) if module in counts else None
-        yield Entry(name, f"licences:{module}", module=module, new=new, details=details)
-    if not modules:
+            details = {}
+    for module, (old, new) in changed.items():
+        numbers = [(field, _shown(before), _shown(after)) for field, before, after in zip(PoolNumbers._fields, old, new, strict=True)]
+        # A period that begins with the same number says so.
+        changes = tuple(each for each in numbers if each[1] != each[2]) or tuple(numbers[:1])
+        yield Entry(name, module=module, changes=changes, details=details)
+    if not changed:
         yield Entry(name, details=details)
+
+
+def _shown(value: str | int | None) -> str | None:
+    return None if value is None else str(value)
 
 
 def _plain(payload: seats_v1.SeatsEvent, name: str) -> Entry:
@@ -204,7 +201,7 @@ def _users(payload: users_v1.UsersEvent, name: str) -> Entry:
         case users_v1.DepartmentMapped():
             return Entry(name, changes=changes or (("profile", None, payload.profile),), details={"department": payload.department})
         case users_v1.ClockAdvancing():
-            return Entry(name, changes=(("clock", None, format_instant(payload.to)),))
+            return Entry(name, changes=(("clock", format_instant(payload.at), format_instant(payload.to)),))
         case _:
             return Entry(name, changes=changes)
 

@@ -10,6 +10,7 @@ from typing import Any
 from services.notifier import store
 from services.notifier.action_log import actor_of, entries_of
 from services.notifier.domain import notices_of
+from services.notifier.pool_numbers import CHANGES_POOLS, Changed, pools_changed
 from shared.clock import Clock
 from shared.database import UnitOfWork
 from shared.messaging import Handler, Message
@@ -131,6 +132,18 @@ async def on_action(uow: UnitOfWork, message: Message) -> None:
     payload: Any = message.payload
     if message.envelope.tenant is None:
         return  # the vendor's catalogue is no tenant's log
-    entries = entries_of(payload, message.envelope)
+    pools = await _pools_of(uow, message)
+    entries = entries_of(payload, message.envelope, pools)
     if entries:
         store.save_actions(uow, message, entries, at=payload.at, actor=actor_of(payload), reason=payload.reason)
+
+
+async def _pools_of(uow: UnitOfWork, message: Message) -> Changed:
+    """The pools that the event changed. One that is in the log already is read again: its numbers are those of a later event by now."""
+    tenant, event_id = message.envelope.tenant, message.envelope.id
+    assert tenant is not None
+    if not isinstance(message.payload, CHANGES_POOLS) or await store.is_logged(uow, tenant, event_id):
+        return {}
+    changed = pools_changed(message.payload, await store.pool_numbers(uow, tenant))
+    await store.save_pool_numbers(uow, tenant, {module: after for module, (_, after) in changed.items()})
+    return changed

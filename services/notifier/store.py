@@ -6,6 +6,7 @@ from typing import Any
 
 from services.notifier.action_log import Entry
 from services.notifier.domain import Notice
+from services.notifier.pool_numbers import PoolNumbers
 from shared.database import UnitOfWork
 from shared.messaging import Message
 from shared.schemas import invoicing_v1, seats_v1, users_v1
@@ -70,6 +71,14 @@ LEFT JOIN LATERAL (
 WHERE NOT (only_if_changed AND coalesce(r.old, r.before, p.new) IS NOT DISTINCT FROM r.new)
 ORDER BY place
 ON CONFLICT DO NOTHING
+"""
+
+
+_LOGGED = "SELECT EXISTS (SELECT FROM actions WHERE tenant_id = $1 AND event_id = $2)"
+_POOL_NUMBERS = "SELECT module, licences, next_period, policies FROM pool_numbers WHERE tenant_id = $1"
+_SAVE_POOL_NUMBERS = """
+INSERT INTO pool_numbers (tenant_id, module, licences, next_period, policies) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (tenant_id, module) DO UPDATE SET licences = excluded.licences, next_period = excluded.next_period, policies = excluded.policies
 """
 
 
@@ -150,6 +159,20 @@ def save_actions(uow: UnitOfWork, message: Message, entries: Sequence[Entry], *,
             "details": entry.details,
         }
         uow.defer(_ACTIONS, row)
+
+
+async def is_logged(uow: UnitOfWork, tenant: str, event_id: str) -> bool:
+    return bool((await rows(uow, _LOGGED, tenant, event_id))[0][0])
+
+
+async def pool_numbers(uow: UnitOfWork, tenant: str) -> dict[str, PoolNumbers]:
+    """As the last entry of the log left them, closed pools included."""
+    return {module: PoolNumbers(*numbers) for module, *numbers in await rows(uow, _POOL_NUMBERS, tenant)}
+
+
+async def save_pool_numbers(uow: UnitOfWork, tenant: str, pools: Mapping[str, PoolNumbers]) -> None:
+    for module, numbers in pools.items():
+        await uow.connection.exec_driver_sql(_SAVE_POOL_NUMBERS, (tenant, module, *numbers))
 
 
 async def rows(uow: UnitOfWork, statement: str, *values: object) -> Sequence[Sequence[Any]]:

@@ -117,16 +117,31 @@ async def test_T20_licences_people_and_billing_are_logged_with_what_changed(noti
         await notifier.send(changed, invoice_issued(), tenant_created())
         await notifier.until_read(list(context.consumers))
         assert [told(a)[1:5] for a in await actions_of(notifier, module="time", type="licences_added")] == [
-            (None, "time", {"licences": "280"}, {"licences": "286"})
+            (None, "time", {"licences": "280", "next_period": "280"}, {"licences": "286", "next_period": "286"})
         ]
+        by_itself = {"module": "time", "by": 1, "pools": (pool_of("time", 286),), "reason": "terminated", "role": "consequence"}
+        await notifier.send(seats_v1.PoolReduced(**notifier.decision(**by_itself), reduce_at="now"))
+        await notifier.until_read(list(context.consumers))
+        (reduced,) = await actions_of(notifier, type="pool_reduced")
+        assert (reduced["from"], reduced["to"]) == (
+            {"licences": "286", "next_period": "286"},
+            {"licences": "285", "next_period": "285"},
+        ), "from what the log said before, whatever the rest of the decision made of the pool"
         (person,) = await actions_of(notifier, type="person_changed", actor="anna")
         assert (person["from"], person["actor"]) == ({"department": "Sales"}, {"kind": "user", "id": "anna"})
         async with rest(context) as client:
             exported = await client.get("/v1/tenants/acme/actions", params={"format": "csv"})
             lines = (await client.get("/v1/tenants/acme/actions", params={"format": "jsonl"})).text.splitlines()
     rows = list(csv.DictReader(io.StringIO(exported.text)))
-    assert len(rows) == len(lines) == 5
-    assert {row["type"] for row in rows} == {"pool_opened", "licences_added", "person_changed", "invoice_issued", "tenant_created"}
+    assert len(rows) == len(lines) == 6
+    assert {row["type"] for row in rows} == {
+        "pool_opened",
+        "pool_reduced",
+        "licences_added",
+        "person_changed",
+        "invoice_issued",
+        "tenant_created",
+    }
     assert exported.headers["content-type"].startswith("text/csv")
 
 
@@ -281,7 +296,7 @@ async def test_row_level_security_shows_no_other_tenants_rows(notifier: Notifier
     async with notifier.running(sending=False) as context:
         await notifier.send(tenant_created(), person_added("p1"))
         await notifier.until_read(list(context.consumers))
-    tables = ("tenants", "people", "notices", "mails", "actions", "quotes", "tenant_clocks", "rejected_commands")
+    tables = ("tenants", "people", "notices", "mails", "actions", "quotes", "tenant_clocks", "rejected_commands", "pool_numbers")
     for table in tables:
         async with notifier.database.unit_of_work("other") as uow:
             assert (await uow.connection.exec_driver_sql(f"SELECT count(*) FROM {table}")).scalar_one() == 0, table

@@ -1,17 +1,24 @@
 """Events as entries of the action log (T20, M13), and the log as a file."""
 
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
+import orjson
 import pytest
 
 from services.notifier.action_log import RULES, actor_of, entries_of
 from services.notifier.export import cell
-from shared.schemas import seats_v1, users_v1
+from services.notifier.pool_numbers import CHANGES_POOLS, PoolNumbers, pools_changed
+from shared.schemas import registry, seats_v1, users_v1
 from shared.schemas.base import Actor, Change, Payload
 from shared.schemas.envelope import Envelope
 from shared.schemas.registry import REGISTRY, type_of
 from shared.schemas.topics import INVOICING_EVENTS, SEATS_EVENTS, USERS_EVENTS
+from tests.chaos.simulate import simulate
 from tests.support.notifier import NOON, active, flagged, invoice_issued, person_added, pool_of, refused
+from tests.support.seat_world import World
 
 POSITION = seats_v1.Position(partition=1, offset=7)
 
@@ -20,8 +27,18 @@ def decision(**given: Any) -> dict[str, Any]:
     return {"command": "c1", "position": POSITION, "role": "answer", "at": NOON, "rules": 1, "reason": "hired"} | given
 
 
-def entries(payload: Payload) -> list[Any]:
-    return entries_of(payload, Envelope(id="e1", source="seatpool/x", type=type_of(type(payload)), time=NOON, tenant="acme"))
+def entries(payload: Payload, known: dict[str, PoolNumbers] | None = None) -> list[Any]:
+    """`known` is what the log says of the pools before the event, and after the call what it says after it."""
+    known = {} if known is None else known
+    pools = pools_changed(payload, known) if isinstance(payload, CHANGES_POOLS) else {}
+    known |= {module: after for module, (_, after) in pools.items()}
+    return entries_of(payload, Envelope(id="e1", source="seatpool/x", type=type_of(type(payload)), time=NOON, tenant="acme"), pools)
+
+
+def told(world: World, known: dict[str, PoolNumbers]) -> list[tuple[Any, ...]]:
+    """The entries of the last decision that say something of a pool's numbers: type, module, (field, from, to) ..."""
+    made = [entry for event in world.events for entry in entries(registry.parse(event.type, orjson.dumps(event.body)), known)]
+    return [(entry.type, entry.module, *(each for each in entry.changes if each[0] != "policies")) for entry in made if entry.changes]
 
 
 def answer(*seats: seats_v1.ModuleSeat, released: tuple[str, ...] = (), user: str = "u1") -> seats_v1.SeatsAssigned:
@@ -69,11 +86,80 @@ def test_T20_a_consequence_says_the_state_after_it(kind: type[seats_v1.SeatEvent
     assert (entry.subject, entry.new) == ("seat:u1:time", state)
 
 
-def test_T20_a_purchase_says_the_licences_after_it_for_each_module() -> None:
-    items = (seats_v1.LicenceCount(module="time", quantity=6), seats_v1.LicenceCount(module="documents", quantity=1))
-    pools = (pool_of("time", 286), pool_of("documents", 31))
-    added = seats_v1.LicencesAdded(**decision(order="o1", items=items, approved_at=NOON, pools=pools))
-    assert [(entry.subject, entry.new) for entry in entries(added)] == [("licences:time", "286"), ("licences:documents", "31")]
+def test_T20_M13_every_entry_that_changes_a_number_has_from_and_to() -> None:
+    world, known = World(), dict[str, PoolNumbers]()
+    world.pool("docs", 5, over_limit="expand", expand_cap=9)
+    assert told(world, known) == [("pool_opened", "docs", ("licences", "0", "5"), ("next_period", "0", "5"))]
+    steps: list[tuple[Callable[[], object], list[tuple[Any, ...]]]] = [
+        (lambda: world.next_period(docs=3), [("reduction_scheduled", "docs", ("next_period", "5", "3"))]),
+        (lambda: world.buy(docs=2), [("licences_added", "docs", ("licences", "5", "7"), ("next_period", "3", "7"))]),
+        (lambda: world.next_period(docs=6), [("reduction_scheduled", "docs", ("next_period", "7", "6"))]),
+        (lambda: world.cut(docs=2), [("licences_reduced", "docs", ("licences", "7", "5"), ("next_period", "6", "5"))]),
+        (lambda: [world.need(f"u{n}", "docs") for n in range(5)], []),
+        (lambda: world.need("u5", "docs"), [("pool_expanded", "docs", ("licences", "5", "6"), ("next_period", "5", "6"))]),
+        (lambda: world.next_period(docs=4), [("reduction_scheduled", "docs", ("next_period", "6", "4"))]),
+        (lambda: world.schedule("p2", world.now + timedelta(days=1)), []),
+        (lambda: world.wait(days=2), [("period_started", "docs", ("licences", "6", "4"))]),
+        (lambda: world.schedule("p3", world.now + timedelta(days=1)), []),
+        (lambda: world.wait(days=2), [("period_started", "docs", ("licences", "4", "4"))]),
+        (lambda: world.close("docs", "period_end"), [("pool_close_scheduled", "docs", ("next_period", "4", "0"))]),
+        (lambda: world.close("docs"), [("pool_closed", "docs", ("licences", "4", "0"))]),
+        (lambda: world.pool("docs", 2), [("pool_opened", "docs", ("licences", "0", "2"), ("next_period", "0", "2"))]),
+    ]
+    for step, expected in steps:
+        step()
+        assert told(world, known) == expected
+
+
+def test_M13_two_changes_of_one_pool_in_one_decision_have_each_their_own_numbers() -> None:
+    """The pools of both events show the end of the decision."""
+    known = {"time": PoolNumbers(10, 8, "")}
+    both = decision(pools=(pool_of("time", 10).model_copy(update={"next_period": 9}),), module="time", by=1)
+    (left,) = entries(seats_v1.PoolReduced(**both, reduce_at="now"), known)
+    (grown,) = entries(seats_v1.PoolExpanded(**both), known)
+    assert left.changes == (("licences", "10", "9"),)
+    assert grown.changes == (("licences", "9", "10"), ("next_period", "8", "9"))
+
+
+def test_M9_M13_a_leaver_who_lowers_the_next_period_has_from_and_to() -> None:
+    (entry,) = entries(
+        seats_v1.PoolReduced(**decision(pools=(pool_of("time", 9),)), module="time", by=1, reduce_at="period_end"),
+        {"time": PoolNumbers(10, 10, "")},
+    )
+    assert (entry.changes, entry.details) == ((("next_period", "10", "9"),), {"by": 1, "reduce_at": "period_end"})
+
+
+def test_M13_a_change_of_policies_has_from_and_to() -> None:
+    world, known = World(), dict[str, PoolNumbers]()
+    world.pool("docs", 5)
+    told(world, known)
+    world.policy("docs", flag_cap=3)
+    (entry,) = [entry for event in world.events for entry in entries(registry.parse(event.type, orjson.dumps(event.body)), known)]
+    ((field, old, new),) = entry.changes
+    assert (field, "flag_cap=3" in new, new.replace("flag_cap=3, ", "")) == ("policies", True, old)
+
+
+def test_M13_in_random_histories_the_log_agrees_with_the_pools_of_each_decision() -> None:
+    """So no event changes a number without an entry, and each entry begins where the one before it ended."""
+    kinds: Counter[str] = Counter()
+    for logs in simulate(seed=3, commands=1500).values():
+        known: dict[str, dict[str, PoolNumbers]] = {}
+        shown: dict[str, dict[str, tuple[int, int]]] = {}
+        last: dict[str, int] = {}
+        for event in logs.events:
+            envelope = Envelope.from_headers(event.headers)
+            payload = registry.parse(envelope.type, event.value)
+            assert isinstance(payload, seats_v1.SeatsEvent)
+            tenant, offset = envelope.tenant or "", payload.position.offset
+            pools, numbers = known.setdefault(tenant, {}), shown.setdefault(tenant, {})
+            if last.setdefault(tenant, offset) != offset:
+                assert {module: pools[module][:2] for module in numbers} == numbers, (tenant, last[tenant])
+                last[tenant] = offset
+            for entry in entries(payload, pools):
+                assert all(old is not None and new is not None for field, old, new in entry.changes if field != "policies"), entry
+                kinds.update([entry.type] if entry.changes else [])
+            numbers |= {pool.module: (pool.licences, pool.next_period) for pool in payload.pools}
+    assert {"licences_added", "licences_reduced", "reduction_scheduled", "pool_expanded", "pool_reduced", "pool_closed"} <= set(kinds)
 
 
 def test_M13_the_actor_is_who_said_it_the_rules_for_what_fell_due_and_open_for_an_answered_command() -> None:
