@@ -21,6 +21,7 @@ ATTEMPTS_MAX = 9
 PAGE_ITEMS = 200
 CONNECT_SECONDS = 3.0
 TRANSIENT_STATUS = {502, 503, 504}
+RETRY_AFTER_SECONDS_MAX = 10  # a 429 that names a longer time is for its reader, not for another attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +153,15 @@ class Rest:
         raise refusal(service, response)
 
     async def _send(self, method: str, url: str, **arguments: Any) -> httpx.Response:
-        """A service that is starting or lost its database answers 502 to 504 or not at all: tried again with backoff.
+        """A service that is starting or lost its database answers 502 to 504 or not at all, and one that is asked too much at once answers
+        429: tried again with backoff.
 
         Creating POSTs carry an Idempotency-Key or derived ids, so a repeat is safe.
         """
         async for attempt in stamina.retry_context(on=(httpx.TransportError, _Unavailable), attempts=ATTEMPTS_MAX, wait_max=3.0):
             with attempt:
                 response = await self._http.request(method, url, **arguments)
-                if response.status_code in TRANSIENT_STATUS and attempt.num < ATTEMPTS_MAX:
+                if _is_transient(response) and attempt.num < ATTEMPTS_MAX:
                     raise _Unavailable
                 return response
         raise AssertionError("stamina either returns or raises")
@@ -167,6 +169,12 @@ class Rest:
 
 class _Unavailable(Exception):
     pass
+
+
+def _is_transient(response: httpx.Response) -> bool:
+    if response.status_code != httpx.codes.TOO_MANY_REQUESTS:
+        return response.status_code in TRANSIENT_STATUS
+    return int(response.headers.get("retry-after", RETRY_AFTER_SECONDS_MAX + 1)) <= RETRY_AFTER_SECONDS_MAX
 
 
 def _body(response: httpx.Response) -> Any:

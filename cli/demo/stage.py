@@ -128,7 +128,7 @@ class Stage:
         return await self.rest.pages(service, self.path(what), **filters)
 
     async def snapshot(self, title: str, day: date) -> Snapshot:
-        pools = (await self.rest.get("seats", self.path("pools")))["items"]
+        pools = await self.rest.pages("seats", self.path("pools"))
         states: dict[str, Counter[str]] = defaultdict(Counter)
         by_state: dict[str, list[tuple[str, str]]] = defaultdict(list)
         flags: list[Flag] = []

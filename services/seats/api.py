@@ -22,7 +22,7 @@ from shared.errors import Invalid, NotFound, Refused, Transient
 from shared.web.app import create_app
 from shared.web.auth import OPERATOR, access
 from shared.web.openapi import refusals
-from shared.web.rest import Cursor, Limit, Moment, decode_cursor, encode_cursor
+from shared.web.rest import LIMIT_MAX, Cursor, Limit, Moment, decode_cursor, encode_cursor
 
 AFTER_SECONDS_MAX = 10.0
 READ, OPERATE = Depends(access("account:read")), Depends(access(OPERATOR))
@@ -64,7 +64,7 @@ class Reads:
             ("/why/{user}", self.why),
         ):
             router.get(path, dependencies=[READ], responses=refusals(504))(handler)
-        question: Any = {"dependencies": [READ], "response_model": dict[str, Any], "responses": refusals(413, 429, 504)}
+        question: Any = {"dependencies": [READ], "response_model": dict[str, Any], "responses": refusals(413, 504)}
         router.get("/forecast", **question)(self.forecast)
         router.post("/what-if", **question)(self.what_if)
         router.get("/settlement", dependencies=[OPERATE])(self.settlement)
@@ -111,10 +111,14 @@ class Reads:
 
     # ------------------------------------------------------------------------------------------------------------ reads
 
-    async def pools(self, tenant: str, after: After = None) -> views.Pools:
+    async def pools(self, tenant: str, cursor: Cursor = None, limit: Limit = LIMIT_MAX, after: After = None) -> views.Pools:
+        """In order of module."""
+        (start,) = decode_cursor(cursor, str) or ("",)
         async with self._settled(tenant, after) as (live, state):
-            items = [views.pool(state.pools[module]) for module in sorted(state.pools)]
-            return views.Pools(position=views.position(live), items=items)
+            modules = sorted(module for module in state.pools if module > start)
+            items = [views.pool(state.pools[module]) for module in modules[:limit]]
+            following = encode_cursor(modules[limit - 1]) if len(modules) > limit else None
+            return views.Pools(position=views.position(live), items=items, next=following)
 
     async def pool(self, tenant: str, module: str, after: After = None) -> views.PoolAnswer:
         async with self._settled(tenant, after) as (live, state):

@@ -42,6 +42,7 @@ class PoolAnswer(PoolView):
 
 class Pools(Answer):
     items: list[PoolView]
+    next: str | None = Field(None, description="Give this as `cursor` to read on; null: this is the last page.")
 
 
 class SeatView(BaseModel):

@@ -1,8 +1,10 @@
 """Changes of what decides people's needs: tenants, profiles, the department mapping. Each is followed by a review of all people."""
 
+import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from math import ceil
 from typing import Any
 
 from services.users.context import SOURCE
@@ -11,11 +13,12 @@ from services.users.store import tenants as store
 from services.users.store.reviews import ReviewKind
 from services.users.store.tenants import ProfileRow, TenantRow
 from shared.database import UnitOfWork
-from shared.errors import Conflict, NotFound
-from shared.schemas.base import Actor, Change
+from shared.errors import Conflict, NotFound, Refused
+from shared.schemas.base import Actor, Change, format_instant
 from shared.schemas.seats_v1 import OpenTenant
 from shared.schemas.users_v1 import DepartmentMapped, ProfileDefined, TenantChanged, TenantCreated, TenantState
 
+EVENTS_AT_ONCE = 100  # of one change of the mapping; other requests come between
 _SHOWN = ("name", "time_zone", "locale", "contact_email", "support_contact")
 
 
@@ -67,32 +70,45 @@ async def change_tenant(tenant: str, uow: UnitOfWork, before: TenantRow, after: 
     return after
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one tenant may do. `now` is the real time, also for a test clock: the work is done on a real day."""
+
+    profiles: int
+    reevaluations_per_day: int
+    now: datetime
+
+
 async def put_profile(
-    tenant: str, uow: UnitOfWork, row: TenantRow, profile: ProfileRow, actor: Actor, at: datetime, *, most: int
+    tenant: str, uow: UnitOfWork, row: TenantRow, profile: ProfileRow, actor: Actor, at: datetime, limits: Limits
 ) -> ProfileRow:
-    """Define a profile or replace it; the same again changes nothing. Call under `lock`. Raises Conflict when it is one too many."""
+    """Define a profile or replace it; the same again changes nothing. Call under `lock`. Raises Conflict when it is one too many, and
+    Refused when it is one too many of this day."""
     known = next(iter(await store.profiles(tenant, uow.connection, profile.profile)), None)
-    if known is None and await store.count_profiles(tenant, uow.connection) >= most:
-        raise Conflict("too-many-profiles", f"A tenant has at most {most} profiles; replace one that is not needed.", profiles_max=most)
+    if known is None and await store.count_profiles(tenant, uow.connection) >= limits.profiles:
+        detail = f"A tenant has at most {limits.profiles} profiles; replace one that is not needed."
+        raise Conflict("too-many-profiles", detail, profiles_max=limits.profiles)
     if known is not None and replace(profile, version=known.version) == known:
         return known
     profile = replace(profile, version=known.version + 1 if known else 1)
     await store.put_profile(tenant, uow.connection, profile)
-    await _changed(tenant, uow, row, actor)
+    await _changed(tenant, uow, row, actor, limits)
     uow.publish(profile_event(profile, at, actor), source=SOURCE, tenant=tenant, time=at, subject=profile.profile)
     return profile
 
 
 async def put_mapping(
-    tenant: str, uow: UnitOfWork, row: TenantRow, departments: Mapping[str, str | None], actor: Actor, at: datetime
+    tenant: str, uow: UnitOfWork, row: TenantRow, departments: Mapping[str, str | None], actor: Actor, at: datetime, limits: Limits
 ) -> None:
-    """Replace the whole mapping. Call under `lock`."""
+    """Replace the whole mapping; the same again changes nothing. Call under `lock`. Raises Refused when it is one too many of this day."""
     before = await store.mapping(tenant, uow.connection)
     if before == departments:
         return
     await store.replace_mapping(tenant, uow.connection, departments)
-    await _changed(tenant, uow, row, actor)
-    for department in sorted({*before, *departments}):
+    await _changed(tenant, uow, row, actor, limits)
+    for place, department in enumerate(sorted({*before, *departments})):
+        if place % EVENTS_AT_ONCE == 0:
+            await asyncio.sleep(0)
         old, new = before.get(department), departments.get(department)
         if (department in before, old) != (department in departments, new):
             changes = (Change(field="profile", old=old, new=new),)
@@ -100,6 +116,17 @@ async def put_mapping(
             uow.publish(event, source=SOURCE, tenant=tenant, time=at)
 
 
-async def _changed(tenant: str, uow: UnitOfWork, row: TenantRow, actor: Actor) -> None:
+async def _changed(tenant: str, uow: UnitOfWork, row: TenantRow, actor: Actor, limits: Limits) -> None:
+    """Every person is evaluated anew, and may be published with all modules of the profile: that is limited by the day."""
+    if not await reviews.spend(tenant, uow.connection, limits.now.date(), limits.reevaluations_per_day):
+        midnight = (limits.now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+        raise Refused(
+            "too-many-requests",
+            f"Each change of a profile or of the department mapping evaluates all people of the tenant anew, and a tenant has"
+            f" {limits.reevaluations_per_day} such evaluations a day. Send this change at {format_instant(midnight)} or later.",
+            retry_after_seconds=ceil((midnight - limits.now).total_seconds()),
+            reevaluations_per_day=limits.reevaluations_per_day,
+            available_at=format_instant(midnight),
+        )
     await store.update(tenant, uow.connection, replace(row, config_version=row.config_version + 1))
     await reviews.add(tenant, uow.connection, ReviewKind.SETTINGS, reviews.cause_of(actor, None))

@@ -77,6 +77,7 @@ class Users:
             coordinator=self.coordinator,
             settlement=self.settlement,
             profiles_max=settings.profiles_max,
+            reevaluations_per_day=settings.reevaluations_per_day,
         )
         return make_app(self.settings, context, self.dead_letters)
 

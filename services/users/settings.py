@@ -21,6 +21,12 @@ class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
     wrong_secrets_per_minute: int = Field(
         10, ge=1, le=1_000_000, description="How often a client's secret may be wrong in a minute from one address, before it has to wait."
     )
+    reevaluations_per_day: int = Field(
+        200_000,
+        ge=1,
+        le=1_000_000_000,
+        description="People × changes of profiles and department mapping of a tenant on one day (UTC) at most; its first is always taken.",
+    )
     profiles_max: int = Field(1000, ge=1, le=1_000_000, description="Profiles of one tenant at most.")
     operator_secret: SecretStr = Field(
         SecretStr(""), description="Secret of the client `operator`, who may do everything; empty: no such client."

@@ -41,11 +41,12 @@ def _name_refusals(method: str, path: str, operation: dict[str, Any]) -> None:
 
 
 def _of_every_route(method: str, path: str, operation: dict[str, Any]) -> Iterator[int]:
-    """422: queries and paths are checked for what nobody can keep, whatever they are called. 503: keys or database are away."""
+    """422: queries and paths are checked for what nobody can keep, whatever they are called. 429: a tenant asks too much at once. 503: keys
+    or database are away."""
     yield from (422, 500)
     security = operation.get("security", [])
     if security:
-        yield from (401, 503)
+        yield from (401, 429, 503)
     if any(right for scheme in security for right in scheme.values()):
         yield 403
     if "{tenant}" in path:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, Field, Strict
 from shared.errors import Invalid, Refused
 from shared.schemas.base import Instant
 
-LIMIT_DEFAULT, LIMIT_MAX = 100, 1000
+LIMIT_DEFAULT, LIMIT_MAX = 100, 200
 
 T = TypeVar("T")
 Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX, description="Items of one page at most.")]

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from deploy.local import ports
 from services.users.main import start
+from shared.clock import FixedClock
 from shared.schemas import seats_v1 as seats
 from shared.schemas.users_v1 import DepartmentMapped, PersonChanged, TenantChanged
 from tests.support.users import SECRET, Bench, states
@@ -171,6 +173,29 @@ async def test_a_tenant_has_so_many_profiles_and_no_more(bench: Bench) -> None:
     assert again["version"] == 2, "what is there can be replaced"
 
 
+async def test_changes_of_profiles_and_mapping_are_limited_by_the_people_whom_they_evaluate_anew_and_by_the_day(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    for name in ("ann", "ben"):
+        await rest.post(f"/v1/tenants/{tenant}/people", ANN | {"login": name, "department": "Makers"})
+    state, context = bench.app.state, bench.app.state.context
+    noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    guests, mapping = f"/v1/tenants/{tenant}/profiles/guests", f"/v1/tenants/{tenant}/department-mapping"
+    try:
+        state.context = replace(context, reevaluations_per_day=5, clock=FixedClock(noon))
+        await rest.put(guests, {"name": "Guests", "modules": []})
+        await rest.put(mapping, {"Guests": None})
+        for path, body in ((guests, {"name": "Visitors", "modules": []}), (mapping, {})):
+            refused = await rest.call("PUT", path, body)
+            assert (refused.status_code, refused.json()["available_at"]) == (429, "2026-03-02T00:00:00.000Z")
+            assert (refused.headers["retry-after"], "2026-03-02T00:00" in refused.json()["detail"]) == (str(12 * 3600), True)
+        await rest.put(mapping, {"Guests": None})  # what changes nothing costs nothing
+        state.context = replace(context, reevaluations_per_day=1, clock=FixedClock(noon + timedelta(days=1)))
+        await rest.put(mapping, {})  # the first of a day, however many people there are
+        assert (await rest.call("PUT", guests, {"name": "Visitors", "modules": []})).status_code == 429
+    finally:
+        state.context = context
+
+
 # --------------------------------------------------------------------------------------------------------------- people
 
 
@@ -294,7 +319,10 @@ async def test_profiles_and_the_mapping_are_kept_and_published(bench: Bench) -> 
     path = f"/v1/tenants/{tenant}"
     again = await rest.call("PUT", f"{path}/profiles/makers", {"name": "makers", "modules": ["documents", "time", "time"]})
     assert again.headers["etag"] == '"1"'
-    assert [profile["profile"] for profile in (await rest.get(f"{path}/profiles"))["items"]] == ["guests", "makers", "planners"]
+    one = await rest.get(f"{path}/profiles?limit=2")
+    two = await rest.get(f"{path}/profiles?limit=2&cursor={one['next']}")
+    assert [profile["profile"] for profile in one["items"] + two["items"]] == ["guests", "makers", "planners"]
+    assert two["next"] is None
     wrong = await rest.call("PUT", f"{path}/profiles/makers", {"name": "m", "modules": ["Not A Module"]})
     assert (wrong.status_code, fields(wrong.json())) == (422, ["body.modules.0"])
     stale = await rest.call("PUT", f"{path}/profiles/makers", {"name": "m", "modules": []}, if_match='"7"')

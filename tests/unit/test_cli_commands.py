@@ -1,5 +1,6 @@
 """The command line against a made-up deployment: what it asks for, what it shows, how it fails."""
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -8,11 +9,14 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
+from cli.console import CliError
 from cli.hr import send
 from cli.main import app
+from cli.rest import Rest, addresses
 from shared.kafka import TopicsDiffer
 
 Answer = tuple[int, Any]
@@ -38,6 +42,8 @@ class Deployment:
                 content = json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(content)))
+                if status == httpx.codes.TOO_MANY_REQUESTS:
+                    self.send_header("Retry-After", str(answer["retry_after_seconds"]))
                 self.end_headers()
                 self.wfile.write(content)
 
@@ -75,6 +81,21 @@ EVENTS = ("POST", "/v1/tenants/acme/hr-events")
 
 def take_all(body: Any) -> Answer:
     return 202, {"accepted": len(body["events"]), "rejected": []}
+
+
+def test_a_request_too_many_is_sent_again_unless_the_wait_is_long(deployment: Deployment) -> None:
+    path, refused = "/v1/tenants/acme/profiles", {"detail": "too many", "retry_after_seconds": 1}
+    answers: Iterator[Answer] = iter([(429, refused), (200, {"items": []}), (429, refused | {"retry_after_seconds": 3600})])
+    deployment.answers["GET", path] = lambda _: next(answers)
+
+    async def ask() -> Any:
+        async with Rest(addresses()) as rest:
+            return await rest.get("users", path)
+
+    assert asyncio.run(ask()) == {"items": []}
+    with pytest.raises(CliError, match="answered 429: too many"):
+        asyncio.run(ask())
+    assert len(deployment.asked) == 3
 
 
 def test_an_import_sends_the_history_in_order_and_in_chunks(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:

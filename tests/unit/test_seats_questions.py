@@ -181,6 +181,17 @@ async def test_pages_of_seats_show_new_people_in_the_order_of_their_ids(world: W
     assert [seat.user for seat in (await made.seats("acme")).items] == ["abe", "ada", "ben", "bob", "cid"]
 
 
+async def test_pools_come_in_pages_in_the_order_of_their_modules(world: World) -> None:
+    for module in ("plan", "docs"):
+        world.pool(module, 1)
+    made = reads(live_of(world.rows))
+    one = await made.pools("acme", limit=2)
+    two = await made.pools("acme", limit=2, cursor=one.next)
+    assert [[pool.module for pool in page.items] for page in (one, two)] == [["docs", "plan"], ["time"]]
+    assert two.next is None
+    assert (await made.pools("acme", limit=3)).next is None
+
+
 @pytest.fixture
 def as_in_a_worker() -> Iterator[None]:
     """The interpreter as `main` sets it, without what the test run itself has collected."""

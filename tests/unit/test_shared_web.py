@@ -494,7 +494,7 @@ async def test_the_document_tells_of_security_and_problems(client: httpx.AsyncCl
     document = (await client.get("/openapi.json")).json()
     operation = document["paths"]["/v1/tenants/{tenant}/things"]["get"]
     assert operation["security"] == [{"access token": ["account:read"]}]
-    assert [*operation["responses"]] == ["200", "401", "403", "404", "422", "500", "503"]
+    assert [*operation["responses"]] == ["200", "401", "403", "404", "422", "429", "500", "503"]
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     assert all(operation["responses"][status]["content"] == problem for status in operation["responses"] if status != "200")
     assert {"400", "413"} < document["paths"]["/v1/tenants/{tenant}/orders"]["post"]["responses"].keys()

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from services.users.chores import Chores
 from services.users.clock import Coordinator
+from services.users.configuration import Limits
 from services.users.context import Tenants
 from services.users.person import Cause
 from services.users.settlement import OwnSettlement
@@ -49,6 +50,10 @@ class Context:
     coordinator: Coordinator
     settlement: OwnSettlement
     profiles_max: int
+    reevaluations_per_day: int
+
+    def limits(self) -> Limits:
+        return Limits(self.profiles_max, self.reevaluations_per_day, self.clock.now())
 
 
 def _context(request: Request) -> Context:

@@ -11,8 +11,21 @@ from services.users.store import tenants as store
 from services.users.store.tenants import ProfileRow
 from shared.errors import Invalid
 from shared.schemas.base import Id, ModuleName, Text
-from shared.web import IfMatch, Page, access, actor_of, answer, check_if_match, etag, refusals
-from shared.web.rest import Flag
+from shared.web import (
+    Cursor,
+    IfMatch,
+    Limit,
+    Page,
+    access,
+    actor_of,
+    answer,
+    check_if_match,
+    decode_cursor,
+    encode_cursor,
+    etag,
+    refusals,
+)
+from shared.web.rest import LIMIT_DEFAULT, Flag
 
 router = APIRouter(prefix="/v1/tenants/{tenant}", tags=["profiles"])
 
@@ -50,42 +63,57 @@ async def put_profile(
             known = await store.profiles(tenant, uow.connection, profile)
             check_if_match(if_match, known[0].version if known else 0)
         at = now_of(row, context.clock)
-        stored = await configuration.put_profile(tenant, uow, row, wanted, actor_of(principal), at, most=context.profiles_max)
+        stored = await configuration.put_profile(tenant, uow, row, wanted, actor_of(principal), at, context.limits())
     context.chores.wake()
     return answer(_view(stored), headers={"etag": etag(stored.version)})
 
 
-@router.get("/profiles", dependencies=[Depends(access("users:read"))], summary="All profiles, by id")
-async def list_profiles(tenant: TenantId, context: InContext) -> Page[ProfileView]:
+@router.get("/profiles", dependencies=[Depends(access("users:read"))], summary="Profiles, by id")
+async def list_profiles(tenant: TenantId, context: InContext, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT) -> Page[ProfileView]:
+    (after,) = decode_cursor(cursor, str) or ("",)
     async with context.database.unit_of_work(tenant) as uow:
         await context.tenants.for_read(tenant, uow)
-        rows = await store.profiles(tenant, uow.connection)
-    return Page(items=[_view(row) for row in rows], next=None)
+        rows = await store.profile_page(tenant, uow.connection, after, limit)
+    return Page(items=[_view(row) for row in rows], next=encode_cursor(rows[-1].profile) if len(rows) == limit else None)
 
 
 Department = Annotated[Text, Field(min_length=1)]
 
 
-@router.put("/department-mapping", responses=refusals(409), summary="Which department has which profile: the whole mapping, null for none")
+# Answered as it is, past FastAPI: to check 10,000 departments again would hold up other requests.
+Mapping = dict[str, str | None]
+
+
+@router.put(
+    "/department-mapping",
+    response_model=Mapping,
+    responses=refusals(409),
+    summary="Which department has which profile: the whole mapping, null for none",
+)
 async def put_mapping(
     tenant: TenantId,
     body: Annotated[dict[Department, Id | None], Field(max_length=DEPARTMENTS_MAX)],
     context: InContext,
     principal: Manager,
-) -> dict[str, str | None]:
+) -> Response:
     async with context.database.unit_of_work(tenant) as uow:
         row = await configuration.lock(tenant, uow)
         known = {profile.profile for profile in await store.profiles(tenant, uow.connection)}
         for department, profile in body.items():
             if profile is not None and profile not in known:
                 raise Invalid(f"body.{department}", profile, "a profile of this tenant, or null")
-        await configuration.put_mapping(tenant, uow, row, body, actor_of(principal), now_of(row, context.clock))
+        await configuration.put_mapping(tenant, uow, row, body, actor_of(principal), now_of(row, context.clock), context.limits())
     context.chores.wake()
-    return body
+    return answer(body)
 
 
-@router.get("/department-mapping", dependencies=[Depends(access("users:read"))], summary="Which department has which profile")
-async def show_mapping(tenant: TenantId, context: InContext) -> dict[str, str | None]:
+@router.get(
+    "/department-mapping",
+    response_model=Mapping,
+    dependencies=[Depends(access("users:read"))],
+    summary="Which department has which profile",
+)
+async def show_mapping(tenant: TenantId, context: InContext) -> Response:
     async with context.database.unit_of_work(tenant) as uow:
         await context.tenants.for_read(tenant, uow)
-        return await store.mapping(tenant, uow.connection)
+        return answer(await store.mapping(tenant, uow.connection))

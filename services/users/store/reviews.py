@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 
 import orjson
@@ -63,6 +63,19 @@ async def add_many(
         " SELECT id, tenant, $3, $4, $5::jsonb, now() FROM unnest($1::text[], $2::text[]) AS r (id, tenant)",
         ([ids.new_id() for _ in tenants], list(tenants), kind.value, module, orjson.dumps(cause).decode()),
     )
+
+
+async def spend(tenant: str, connection: AsyncConnection, day: date, most: int) -> bool:
+    """Count one re-evaluation of all people of the tenant on this day. False, and nothing counted, if the day would then have more than
+    `most`; the first change of a day is always taken, however many people there are. Call under the tenant's exclusive lock."""
+    result = await connection.exec_driver_sql(
+        "UPDATE tenants t SET reevaluations_on = $2, reevaluations = s.spent + p.people"
+        " FROM (SELECT count(*) AS people FROM people WHERE tenant_id = $1) AS p,"
+        " (SELECT CASE WHEN reevaluations_on = $2 THEN reevaluations ELSE 0 END AS spent FROM tenants WHERE tenant_id = $1) AS s"
+        " WHERE t.tenant_id = $1 AND (s.spent = 0 OR s.spent + p.people <= $3)",
+        (tenant, day, most),
+    )
+    return result.rowcount == 1
 
 
 async def take(connection: AsyncConnection, tenant: str | None = None) -> Review | None:

@@ -170,6 +170,15 @@ async def profiles(tenant: str, connection: AsyncConnection, profile: str | None
     return [ProfileRow(row.profile, row.name, tuple(row.modules), row.partial, row.version) for row in result]
 
 
+async def profile_page(tenant: str, connection: AsyncConnection, after: str, limit: int) -> list[ProfileRow]:
+    """By id."""
+    result = await connection.exec_driver_sql(
+        "SELECT profile, name, modules, partial, version FROM profiles WHERE tenant_id = $1 AND profile > $2 ORDER BY profile LIMIT $3",
+        (tenant, after, limit),
+    )
+    return [ProfileRow(row.profile, row.name, tuple(row.modules), row.partial, row.version) for row in result]
+
+
 async def count_profiles(tenant: str, connection: AsyncConnection) -> int:
     count: int = (await connection.exec_driver_sql("SELECT count(*) FROM profiles WHERE tenant_id = $1", (tenant,))).scalar_one()
     return count
