@@ -6,8 +6,7 @@ one may take longer than a caller waits: the reading goes on without it, in smal
 
 import asyncio
 from dataclasses import dataclass, field
-
-import orjson
+from typing import Any
 
 from services.seats.engine.history import History, Place
 from shared.errors import Transient
@@ -62,22 +61,20 @@ class Figures:
         if before is not None:
             await asyncio.wait([before])
         known.reading, known.following = known.following, None
-        async for envelope, place, record in self._history.decisions(known.number, known.read):
+        async for envelope, place, body, record in self._history.decisions(known.number, known.read):
             known.read = record.offset + 1
-            _count(known, envelope, place, record.value)
+            _count(known, envelope, place, body)
             if known.read % YIELD_EVERY == 0:
                 await asyncio.sleep(0)
 
 
-def _count(known: _Partition, envelope: Envelope, place: Place, value: bytes) -> None:
+def _count(known: _Partition, envelope: Envelope, place: Place, body: dict[str, Any]) -> None:
     if place <= known.newest or envelope.tenant is None:
         return
     known.newest = place
     counts = known.tenants.setdefault(envelope.tenant, _Counts())
     counts.decisions += 1
     if envelope.type == _REVOKED:
-        body = orjson.loads(value)
         counts.revoked.add((body["user"], body["module"]))
     elif envelope.type in _ANSWERS:
-        body = orjson.loads(value)
         counts.refused |= {(body["user"], seat["module"]) for seat in body["modules"] if seat["state"] == "refused"}

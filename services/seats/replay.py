@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import orjson
-
 from services.seats import domain
 from services.seats.agents import DomainDecider, RowCodec, as_event
 from services.seats.engine import events
@@ -164,9 +162,9 @@ class Replay:
 
     async def _decisions(self, partition: int, last: int | None) -> AsyncIterator[tuple[Envelope, dict[str, Any], Any]]:
         """Decisions about commands up to `last`."""
-        async for envelope, place, record in self._history.decisions(partition, 0):
+        async for envelope, place, body, record in self._history.decisions(partition, 0):
             if last is None or place[0] <= last:
-                yield envelope, orjson.loads(record.value), record
+                yield envelope, body, record
 
     async def state(self, tenant: str, *, until: str | None = None) -> dict[str, Row]:
         """A tenant's rows as they were at `until`: a position `<partition>-<offset>`, an instant of the tenant's time, or now."""

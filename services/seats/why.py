@@ -3,9 +3,10 @@
 import asyncio
 from typing import Any
 
-import orjson
 from pydantic import BaseModel
+from pydantic_core import from_json
 
+from services.seats.engine.commands import UNREAD_HEADERS
 from services.seats.engine.history import ANSWER_SECONDS_MAX, History
 from services.seats.views import Answer, PositionView
 from shared.errors import NotFound
@@ -56,9 +57,8 @@ async def _link(history: History, tenant: str, user: str, partition: int, offset
     previous: int | None = None
     # A decision's record bears the partition's clock at its command, so the broker finds where to begin by time.
     begin = await history.offset_at(history.events, partition, command.timestamp)
-    async for envelope, place, record in history.decisions(partition, begin):
+    async for envelope, place, body, _ in history.decisions(partition, begin):
         if envelope.id.startswith(prefix):
-            body = orjson.loads(record.value)
             if envelope.tenant == tenant and user in (body.get("user"), body.get("from_user")):
                 decisions.setdefault(envelope.id, {"id": envelope.id, "type": envelope.type, "data": body})
                 prev = body.get("prev" if body.get("user") == user else "from_prev")
@@ -69,6 +69,8 @@ async def _link(history: History, tenant: str, user: str, partition: int, offset
 
 
 def _command(record: Any) -> dict[str, Any]:
-    envelope = Envelope.from_headers(record.headers)
+    # What the engine does not read of a command may be anything.
+    headers = [(name, value) for name, value in record.headers if name not in UNREAD_HEADERS]
+    envelope = Envelope.from_headers(headers, record.timestamp)
     shown = {"id": envelope.id, "source": envelope.source, "type": envelope.type, "time": format_instant(envelope.time)}
-    return shown | {"data": orjson.loads(record.value)}
+    return shown | {"data": from_json(record.value)}

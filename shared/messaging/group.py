@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from shared.database import UnitOfWork
 from shared.database.errors import is_of_the_data, is_transient
-from shared.errors import Poison, Refused
+from shared.errors import Poison, Refused, Transient
 from shared.messaging import inbox, positions
 from shared.messaging.dead_letters import rows as dead_letters
 from shared.messaging.message import Handler, Message, Record
@@ -109,6 +109,12 @@ class Group:
                     await self.admit(envelope, record.topic)
         except Poison as poison:
             item.poison, item.message = poison, None
+        except (Transient, MemoryError):
+            raise
+        except Exception as error:
+            # It would be the same after a restart, and at every start from then on.
+            log.exception("message-unreadable", topic=record.topic.name, partition=record.partition, offset=record.offset)
+            item.poison, item.message = Poison("unreadable", repr(error)), None
         return item
 
     async def apply(self, uow: UnitOfWork, items: Sequence[Item], position: Position, *, careful: bool) -> tuple[Position, Tally]:

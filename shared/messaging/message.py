@@ -15,7 +15,6 @@ from shared.schemas.envelope import VENDOR_KEY, Envelope
 from shared.schemas.topics import Topic
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,99}")
-_LONGEST_ATTRIBUTE = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +46,7 @@ class Record:
 
     def envelope(self) -> Envelope:
         """Raises Poison("envelope")."""
-        envelope = Envelope.from_headers((name, value) for name, value in self.headers if value is not None)
-        for name in ("id", "source", "type", "subject", "correlation", "causation", "traceparent"):
-            text = getattr(envelope, name)
-            if text is not None and (len(text) > _LONGEST_ATTRIBUTE or "\0" in text):
-                raise Poison("envelope", f"{name} is longer than {_LONGEST_ATTRIBUTE} characters or holds a NUL")
+        envelope = Envelope.from_headers(self.headers, self.timestamp_ms)
         if envelope.tenant is not None and not _ID.fullmatch(envelope.tenant):
             raise Poison("envelope", f"ce_tenantid is {envelope.tenant[:100]!r}, expected an id")
         return envelope

@@ -6,14 +6,17 @@ optional field is added): `Payload.model_validate_json(data, extra="ignore")` is
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, PlainSerializer, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, FailFast, PlainSerializer, StringConstraints
 
 # Ids stand in row keys (`tenant|user`), in URLs and in event ids, so they hold none of `|`, `/`, `#` and no white space.
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,99}$")]
 ModuleName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Text = Annotated[str, StringConstraints(max_length=500)]
+# The first wrong item ends the reading: a megabyte of wrong ones would take half a gigabyte to describe.
+T = TypeVar("T")
+Items = Annotated[tuple[T, ...], FailFast()]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 
 

@@ -5,7 +5,7 @@ Own code, because every command passes here and the SDK costs more than the deci
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from shared.errors import Poison
 from shared.schemas.base import format_instant, to_milliseconds
@@ -13,6 +13,8 @@ from shared.schemas.base import format_instant, to_milliseconds
 JSON_TYPE = ("content-type", b"application/json")
 VERSION = ("ce_specversion", b"1.0")
 VENDOR_KEY = b"vendor"  # key of what belongs to no tenant (the catalogue)
+ATTRIBUTE_CHARACTERS_MAX = 300  # decisions repeat attributes of their command, and every reader has to be able to read those
+SHOWN_CHARACTERS_MAX = 100  # of a wrong value, in the reason for refusing it
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,31 +56,69 @@ class Envelope:
         return headers
 
     @classmethod
-    def from_headers(cls, headers: Iterable[tuple[str, bytes]]) -> "Envelope":
-        """Raises Poison("envelope") naming the attribute that is missing or wrong. Unknown headers are ignored."""
-        try:
-            found = {name: value.decode() for name, value in headers if name.startswith("ce_")}
-        except UnicodeDecodeError as error:
-            raise Poison("envelope", f"a ce_ header is not UTF-8: {error}") from error
+    def from_headers(cls, headers: Iterable[tuple[str, bytes | None]], timestamp_ms: int | None = None) -> "Envelope":
+        """`timestamp_ms` is the record's own time, which a message without `ce_time` has. Unknown headers and headers without a value
+        are ignored. Raises Poison("envelope") naming the attribute that is missing or wrong."""
+        found = _attributes(headers)
         if found.get("ce_specversion") != "1.0":
-            raise Poison("envelope", f"ce_specversion is {found.get('ce_specversion')!r}, expected '1.0'")
+            raise Poison("envelope", f"ce_specversion is {_shown(found.get('ce_specversion'))}, expected '1.0'")
         missing = [name for name in ("ce_id", "ce_source", "ce_type") if not found.get(name)]
         if missing:
             raise Poison("envelope", f"missing or empty: {', '.join(missing)}")
-        try:
-            time = datetime.fromisoformat(found["ce_time"])
-            if time.tzinfo is None:
-                raise ValueError("no offset")
-        except (KeyError, ValueError) as error:
-            raise Poison("envelope", f"ce_time is {found.get('ce_time')!r}, expected an RFC 3339 time with an offset") from error
         return cls(
             id=found["ce_id"],
             source=found["ce_source"],
             type=found["ce_type"],
-            time=to_milliseconds(time),
+            time=_time(found.get("ce_time"), timestamp_ms),
             tenant=found.get("ce_tenantid"),
             subject=found.get("ce_subject"),
             correlation=found.get("ce_correlationid"),
             causation=found.get("ce_causationid"),
             traceparent=found.get("ce_traceparent"),
         )
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ATTRIBUTES = frozenset(
+    f"ce_{name}"
+    for name in ("specversion", "id", "source", "type", "time", "tenantid", "subject", "correlationid", "causationid", "traceparent")
+)
+
+
+def _attributes(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
+    """Raises Poison("envelope") for an attribute that nobody could be sure of, or that a reader could not keep."""
+    found: dict[str, str] = {}
+    for name, value in headers:
+        if name not in _ATTRIBUTES or value is None:
+            continue
+        if name in found:
+            raise Poison("envelope", f"{name} is given twice")
+        try:
+            text = found[name] = value.decode()
+        except UnicodeDecodeError as error:
+            raise Poison("envelope", f"{name} is not UTF-8: {error}") from error
+        if len(text) > ATTRIBUTE_CHARACTERS_MAX:
+            raise Poison("envelope", f"{name} has {len(text)} characters, expected at most {ATTRIBUTE_CHARACTERS_MAX}")
+        if "\0" in text:
+            raise Poison("envelope", f"{name} holds a NUL")
+    return found
+
+
+def _time(text: str | None, timestamp_ms: int | None) -> datetime:
+    """RFC 3339 allows `t` and `z`, and CloudEvents that there is no time at all."""
+    try:
+        if text is None:
+            if timestamp_ms is None or timestamp_ms < 0:
+                raise ValueError("neither the message nor its record has a time")
+            return _EPOCH + timedelta(milliseconds=timestamp_ms)
+        time = datetime.fromisoformat(text.upper())
+        if time.tzinfo is None:
+            raise ValueError("no offset")
+        return to_milliseconds(time)
+    except (ValueError, OverflowError) as error:
+        expected = "expected an RFC 3339 time with an offset, of the years 1 to 9999 in UTC"
+        raise Poison("envelope", f"ce_time is {_shown(text)}, {expected}") from error
+
+
+def _shown(text: str | None) -> str:
+    return repr(text if text is None else text[:SHOWN_CHARACTERS_MAX])

@@ -7,21 +7,21 @@ from datetime import date
 
 from pydantic import Field
 
-from shared.schemas.base import Actor, Change, Currency, Id, Instant, ModuleName, Payload, Text
+from shared.schemas.base import Actor, Change, Currency, Id, Instant, Items, ModuleName, Payload, Text
 
 
 class InvoicingEvent(Payload):
     at: Instant  # the tenant's time
     actor: Actor
     reason: Text = ""
-    changes: tuple[Change, ...] = ()
+    changes: Items[Change] = ()
 
 
 class ModuleDefined(InvoicingEvent):
     module: ModuleName
     name: Text
     base: bool
-    requires: tuple[ModuleName, ...] = ()
+    requires: Items[ModuleName] = ()
 
 
 class UnitPrice(Payload):
@@ -34,7 +34,7 @@ class PlanDefined(InvoicingEvent):
     plan: Id
     name: Text
     currency: Currency
-    prices: tuple[UnitPrice, ...]
+    prices: Items[UnitPrice]
     allows_extra_licences: bool
     version: int  # the price list a quote names
 
@@ -63,7 +63,7 @@ class SubscriptionStarted(InvoicingEvent):
     billed_until: date  # not included
     charge_when: str  # threshold | now | next_invoice
     billing_details: Id
-    modules: tuple[SubscriptionModule, ...]
+    modules: Items[SubscriptionModule]
     time_zone: str = "UTC"  # IANA; the local days of this subscription, so that they can be rebuilt without the tenant's record
     payment_days: int = Field(default=14, ge=0)  # from the day of an invoice to the day it is due
     test: bool = False  # the tenant is on a test clock: its invoices have a number series of their own and are no tax documents
@@ -102,8 +102,8 @@ class QuoteIssued(InvoicingEvent):
     quote: Id
     subscription: Id
     currency: Currency
-    lines: tuple[QuoteLine, ...]
-    taxes: tuple[TaxLine, ...]
+    lines: Items[QuoteLine]
+    taxes: Items[TaxLine]
     net_minor: int
     tax_minor: int
     gross_minor: int
@@ -125,7 +125,7 @@ class QuoteApproved(InvoicingEvent):
 class OrderCompleted(InvoicingEvent):
     order: Id
     quote: Id
-    lines: tuple[QuoteLine, ...]
+    lines: Items[QuoteLine]
 
 
 class OrderRefused(InvoicingEvent):
@@ -159,7 +159,7 @@ class InvoiceLine(Payload):
     days: int
     days_of_period: int
     net_minor: int
-    charges: tuple[Id, ...]
+    charges: Items[Id]
 
 
 class InvoiceIssued(InvoicingEvent):
@@ -168,11 +168,11 @@ class InvoiceIssued(InvoicingEvent):
     issued_on: date
     due_on: date
     subscription: Id
-    orders: tuple[Id, ...]
+    orders: Items[Id]
     currency: Currency
     billing_details: Id
-    lines: tuple[InvoiceLine, ...]
-    taxes: tuple[TaxLine, ...]
+    lines: Items[InvoiceLine]
+    taxes: Items[TaxLine]
     net_minor: int
     tax_minor: int
     gross_minor: int

@@ -145,9 +145,11 @@ def parse(type_: str, value: bytes | None) -> Payload:
 
     Raises KeyError for an unknown type (readers count and skip those) and Poison("body") naming each wrong field.
     """
-    model = REGISTRY[type_].model
+    entry = REGISTRY[type_]
+    if value is not None and len(value) > entry.topic.max_message_bytes:
+        raise Poison("body", f"{len(value)} bytes, expected at most {entry.topic.max_message_bytes}: it was compressed")
     try:
-        return model.model_validate_json(value or b"", extra="ignore")
+        return entry.model.model_validate_json(value or b"", extra="ignore")
     except ValidationError as error:
         raise Poison("body", describe(error)) from error
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shared.schemas.base import Id, Instant, ModuleName, Payload
+from shared.schemas.base import Id, Instant, Items, ModuleName, Payload
 
 # Of what a decision repeats as it stands: a larger one is in no JSON that is written, and would end every worker that comes to it.
 INT64_MAX = 2**63 - 1
@@ -167,7 +167,7 @@ class Expected(Payload):
     """What the sender took for granted when it priced the order, as seats last reported it."""
 
     period: str | None = None
-    pools: tuple[ExpectedPool, ...] = ()
+    pools: Items[ExpectedPool] = ()
 
 
 # ------------------------------------------------------------------------------------------------------------- commands
@@ -196,7 +196,7 @@ class SetPolicy(Numbered):
 
     module: ModuleName
     policies: Policies
-    unset: tuple[str, ...] = ()
+    unset: Items[str] = ()
 
 
 class ClosePool(Numbered):
@@ -207,11 +207,11 @@ class ClosePool(Numbered):
 class Need(Payload):
     """What a person needs from now on: all modules, also those already held."""
 
-    modules: tuple[ModuleName, ...] = Field(max_length=200)
+    modules: Items[ModuleName] = Field(max_length=200)
     created_at: Instant  # of the person: a cut flags the newest first
     administrator: bool = False
     priority: Int64 = 0  # higher is served first
-    reactivate: tuple[ModuleName, ...] = Field(default=(), max_length=200)
+    reactivate: Items[ModuleName] = Field(default=(), max_length=200)
     hold_until: Instant | None = None
     partial: bool = False
 
@@ -233,19 +233,19 @@ class ReplaceUser(Payload):
 
 class AddLicences(Numbered):
     order: Id
-    items: tuple[LicenceCount, ...] = Field(max_length=200)
+    items: Items[LicenceCount] = Field(max_length=200)
     expected: Expected
     approved_at: Instant
 
 
 class ReduceLicences(Numbered):
     order: Id
-    items: tuple[LicenceCount, ...] = Field(max_length=200)  # licences to take away
+    items: Items[LicenceCount] = Field(max_length=200)  # licences to take away
     expected: Expected
 
 
 class ScheduleReduction(Numbered):
-    items: tuple[LicenceCount, ...] = Field(max_length=200)  # the next period's number
+    items: Items[LicenceCount] = Field(max_length=200)  # the next period's number
     expected: Expected
 
 
@@ -293,7 +293,7 @@ class SeatsEvent(Payload):
     at: Instant  # the tenant's time at the decision
     rules: int
     reason: str
-    pools: tuple[PoolState, ...] = ()  # those touched
+    pools: Items[PoolState] = ()  # those touched
     period: str | None = None  # in force in this tenant
     # Of an answer to a numbered command: its sender and number, so that state can be rebuilt from the decisions alone.
     source: str | None = None
@@ -349,8 +349,8 @@ class NeedAnswered(PersonEvent):
 
     revision: int
     need: Need
-    modules: tuple[ModuleSeat, ...]
-    released: tuple[ModuleName, ...] = ()
+    modules: Items[ModuleSeat]
+    released: Items[ModuleName] = ()
     asked: str | None = None  # why, in the sender's words; `reason` is why it was decided so
 
 
@@ -359,7 +359,7 @@ class SeatsAssigned(NeedAnswered):
 
 
 class SeatsQueued(NeedAnswered):
-    blocked_by: tuple[ModuleName, ...]
+    blocked_by: Items[ModuleName]
 
 
 class SeatsRefused(NeedAnswered):
@@ -374,10 +374,10 @@ class SeatsMoved(PersonEvent):
     revision: int
     from_prev: Position | None = None
     need: Need
-    moved: tuple[ModuleName, ...] = ()
-    modules: tuple[ModuleSeat, ...]
-    released: tuple[ModuleName, ...] = ()  # of `to`, no longer needed
-    from_released: tuple[ModuleName, ...] = ()  # what `from` held and `to` does not need
+    moved: Items[ModuleName] = ()
+    modules: Items[ModuleSeat]
+    released: Items[ModuleName] = ()  # of `to`, no longer needed
+    from_released: Items[ModuleName] = ()  # what `from` held and `to` does not need
     asked: str | None = None
 
 
@@ -393,7 +393,7 @@ class ReplacementRefused(PersonEvent):
 
 class LicencesAdded(SeatsEvent):
     order: Id
-    items: tuple[LicenceCount, ...]
+    items: Items[LicenceCount]
     approved_at: Instant
 
 
@@ -405,7 +405,7 @@ class OrderRefused(SeatsEvent):
 
 class LicencesReduced(SeatsEvent):
     order: Id
-    items: tuple[LicenceCount, ...]
+    items: Items[LicenceCount]
 
 
 class ReductionRefused(SeatsEvent):
@@ -421,13 +421,13 @@ class WouldFlag(Payload):
     """`users`: those whom the cut takes first; of one answer 1,000 at most, the same number for each module. `count`: how many in all."""
 
     module: ModuleName
-    users: tuple[Id, ...]
+    users: Items[Id]
     count: int
 
 
 class ReductionScheduled(SeatsEvent):
-    items: tuple[LicenceCount, ...]
-    would_flag: tuple[WouldFlag, ...] = ()
+    items: Items[LicenceCount]
+    would_flag: Items[WouldFlag] = ()
 
 
 class PeriodScheduled(SeatsEvent):
@@ -532,8 +532,8 @@ class PeriodStarted(SeatsEvent):
     """`licences`: of each pool as the period began; `pools` shows what the rest of the decision made of them."""
 
     starts_at: Instant
-    licences: tuple[LicenceCount, ...] = ()
-    reduction_limited: tuple[ModuleName, ...] = ()
+    licences: Items[LicenceCount] = ()
+    reduction_limited: Items[ModuleName] = ()
 
 
 class SettleFailed(SeatsEvent):

@@ -2,14 +2,14 @@
 
 from pydantic import EmailStr
 
-from shared.schemas.base import Actor, Change, Id, Instant, ModuleName, Payload, Text
+from shared.schemas.base import Actor, Change, Id, Instant, Items, ModuleName, Payload, Text
 
 
 class UsersEvent(Payload):
     at: Instant  # the tenant's time
     actor: Actor
     reason: Text = ""
-    changes: tuple[Change, ...] = ()
+    changes: Items[Change] = ()
 
 
 class TenantState(UsersEvent):
@@ -47,7 +47,7 @@ class PersonState(UsersEvent):
     kind: str  # employee | external | service
     administrator: bool
     status: str  # active | inactive (may not log in) | deactivated (revoked in a base module) | left
-    modules: tuple[ModuleName, ...]  # the need
+    modules: Items[ModuleName]  # the need
     version: int  # rises with each change of this person; readers drop what is older
 
 
@@ -70,7 +70,7 @@ class PersonRepublished(PersonState):
 class ProfileDefined(UsersEvent):
     profile: Id
     name: Text
-    modules: tuple[ModuleName, ...]
+    modules: Items[ModuleName]
     partial: bool
 
 

@@ -84,7 +84,11 @@ def test_headers_are_in_a_fixed_order_so_that_a_repeated_decision_is_the_same_by
         ("ce_time", b"yesterday", "ce_time is 'yesterday'"),
         ("ce_time", b"2026-03-01T12:00:00", "with an offset"),
         ("ce_time", None, "ce_time is None"),
+        ("ce_time", b"0001-01-01T00:00:00+01:00", "years 1 to 9999"),
+        ("ce_time", b"9999-12-31T23:59:59-23:59", "years 1 to 9999"),
         ("ce_tenantid", b"\xff", "not UTF-8"),
+        ("ce_subject", b"s" * 301, "ce_subject has 301 characters"),
+        ("ce_causationid", b"\0", "ce_causationid holds a NUL"),
     ],
 )
 def test_each_wrong_attribute_is_named(name: str, value: bytes | None, said: str) -> None:

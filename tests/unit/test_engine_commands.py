@@ -1,18 +1,19 @@
 """Records of the command topic as the engine reads them, and decisions as it writes them: the shortcuts agree with the envelope itself."""
 
+import time
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import orjson
 import pytest
 
-from services.seats.engine import events
-from services.seats.engine.commands import HEADER_BYTES_MAX, Command, CommandReader, Head, Rejected, read_head
+from services.seats.engine import commands, events
+from services.seats.engine.commands import BODY_BYTES_MAX, Command, CommandReader, Head, Rejected, read_head
 from services.seats.replay import Decisions
 from shared.errors import Poison
 from shared.kafka import partition_of
 from shared.schemas import seats_v1
-from shared.schemas.envelope import Envelope
+from shared.schemas.envelope import ATTRIBUTE_CHARACTERS_MAX, Envelope
 from shared.schemas.registry import CLI, INVOICING, REGISTRY, SEATS, USERS, type_of
 from shared.schemas.seats_v1 import Reason
 from shared.schemas.topics import SEATS_COMMANDS
@@ -50,15 +51,25 @@ ENVELOPES = [
 @pytest.mark.parametrize("given", ENVELOPES)
 def test_the_head_is_what_the_envelope_says(given: Envelope) -> None:
     read = Envelope.from_headers(given.headers())
-    assert read_head(given.headers()) == Head(
+    assert read_head(given.headers(), 1000) == Head(
         read.id, read.source, read.type, read.tenant, *[text and text.encode() for text in (read.correlation, read.traceparent)]
     )
 
 
-WRONG = [
+def changed(name: str, *values: bytes | None) -> list[tuple[str, bytes | None]]:
+    """The headers with these values of one of them."""
+    return [header for header in envelope().headers() if header[0] != name] + [(name, value) for value in values]
+
+
+WRONG: list[list[tuple[str, bytes | None]]] = [
     [],
-    [header for header in envelope().headers() if header[0] != "ce_id"],
-    [header for header in envelope().headers() if header[0] != "ce_time"],
+    *[changed(name) for name in ("ce_specversion", "ce_id", "ce_source", "ce_type")],
+    *[changed(name, None) for name in ("ce_specversion", "ce_id", "ce_source", "ce_type")],
+    *[changed(name, b"x" * 2_000_000) for name in ("ce_specversion", "ce_id", "ce_type", "ce_time", "ce_correlationid")],
+    *[changed(name, b"x\0") for name in ("ce_id", "ce_source", "ce_type", "ce_correlationid", "ce_traceparent")],
+    *[changed(name, b"1", b"2") for name in ("ce_id", "ce_source", "ce_type", "ce_time", "ce_tenantid", "ce_correlationid")],
+    *[changed("ce_time", time) for time in (b"0001-01-01T00:00:00+01:00", b"9999-12-31T23:59:59-23:59", b"2026-03-01T12:00:00", b"")],
+    [*changed("ce_time", b"0001-01-01T00:00:00+01:00"), ("ce_correlationid", "\N{SNOWMAN}".encode())],
     [(name, b"" if name == "ce_source" else value) for name, value in envelope().headers()],
     [(name, b"0.3" if name == "ce_specversion" else value) for name, value in envelope().headers()],
     [(name, b"yesterday" if name == "ce_time" else value) for name, value in envelope().headers()],
@@ -67,11 +78,12 @@ WRONG = [
 
 
 @pytest.mark.parametrize("headers", WRONG)
-def test_a_wrong_envelope_is_refused_in_the_envelope_s_own_words(headers: list[tuple[str, bytes]]) -> None:
+def test_a_wrong_envelope_is_refused_in_the_envelope_s_own_words(headers: list[tuple[str, bytes | None]]) -> None:
     with pytest.raises(Poison) as expected:
-        Envelope.from_headers(headers)
+        Envelope.from_headers(headers, 1000)
     with pytest.raises(Poison) as found:
-        read_head(headers)
+        read_head(headers, 1000)
+    assert len(found.value.detail) < 500
     assert found.value.detail == expected.value.detail
     rejected = CommandReader(PARTITIONS).read(Raw(headers))
     assert isinstance(rejected, Rejected)
@@ -91,10 +103,10 @@ def test_a_tick_belongs_to_no_tenant_and_to_any_partition() -> None:
 
 @pytest.mark.parametrize("name", ["id", "source", "correlation", "traceparent"])
 def test_a_header_that_every_decision_would_repeat_has_its_limit(name: str) -> None:
-    longest = envelope(**{name: "x" * HEADER_BYTES_MAX})
-    assert getattr(Envelope.from_headers(longest.headers()), name) == "x" * HEADER_BYTES_MAX
-    assert read_head(longest.headers()).id == longest.id
-    rejected = CommandReader(PARTITIONS).read(Raw(envelope(**{name: "x" * (HEADER_BYTES_MAX + 1)}).headers()))
+    longest = envelope(**{name: "x" * ATTRIBUTE_CHARACTERS_MAX})
+    assert getattr(Envelope.from_headers(longest.headers()), name) == "x" * ATTRIBUTE_CHARACTERS_MAX
+    assert read_head(longest.headers(), 1000).id == longest.id
+    rejected = CommandReader(PARTITIONS).read(Raw(envelope(**{name: "x" * (ATTRIBUTE_CHARACTERS_MAX + 1)}).headers()))
     assert isinstance(rejected, Rejected)
     assert (rejected.reason, rejected.field, rejected.head) == (Reason.UNREADABLE, "envelope", None)
 
@@ -168,7 +180,7 @@ def test_a_command_from_a_wrong_source_is_answered_and_uses_up_no_number() -> No
 def test_a_decision_has_the_envelope_s_headers_in_its_order(command: Envelope, tenant: str | None, user: str | None) -> None:
     body = {"at": "2026-03-01T12:00:00.000Z", "reason": "hired"}
     decided = [(tenant, ("seatpool.seats.v1.seats_assigned", body, 3, user))]
-    (made,) = events.records(decided, partition=2, offset=7, clock_ms=1000, command=read_head(command.headers()))
+    (made,) = events.records(decided, partition=2, offset=7, clock_ms=1000, command=read_head(command.headers(), 1000))
     expected = Envelope(
         id="seats.commands.v1/2/7/3",
         source="seatpool/seats",
@@ -181,3 +193,45 @@ def test_a_decision_has_the_envelope_s_headers_in_its_order(command: Envelope, t
         traceparent=command.traceparent,
     )
     assert made == (expected.key, b'{"at":"2026-03-01T12:00:00.000Z","reason":"hired"}', expected.headers(), 1000)
+
+
+USUAL_ENOUGH: list[list[tuple[str, bytes | None]]] = [
+    changed("ce_time"),
+    changed("ce_time", None),
+    changed("ce_time", b"2026-03-01t12:00:00z"),
+    [*changed("ce_correlationid", "\N{SNOWMAN}".encode()), ("content-type", None), ("other", b"1"), ("other", b"2")],
+]
+
+
+@pytest.mark.parametrize("headers", USUAL_ENOUGH)
+def test_what_the_standards_allow_is_read_and_is_the_same_to_envelope_and_engine(headers: list[tuple[str, bytes | None]]) -> None:
+    read = Envelope.from_headers(headers, 1_772_366_400_000)
+    assert read.time == NOON
+    head = read_head(headers, 1_772_366_400_000)
+    assert (head.id, head.source, head.type, head.tenant) == (read.id, read.source, read.type, read.tenant)
+    assert isinstance(CommandReader(PARTITIONS).read(Raw(headers)), Command)
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"revision":' + b"9" * 500_000 + b"}", b'{"modules":[' + b"1," * 400_000 + b"1]}"])
+def test_a_large_body_of_nonsense_is_answered_at_once(body: bytes) -> None:
+    started = time.process_time()
+    rejected = CommandReader(PARTITIONS).read(Raw(envelope().headers(), body))
+    assert isinstance(rejected, Rejected)
+    assert time.process_time() - started < 0.2
+
+
+def test_a_body_larger_than_the_topic_takes_uncompressed_is_not_even_parsed() -> None:
+    rejected = CommandReader(PARTITIONS).read(Raw(envelope().headers(), BODY + b" " * BODY_BYTES_MAX))
+    assert isinstance(rejected, Rejected)
+    assert (rejected.reason, rejected.field) == (Reason.UNREADABLE, "body")
+
+
+@pytest.mark.parametrize("error", [RecursionError, OverflowError, AttributeError, UnicodeError])
+def test_whatever_reading_a_command_raises_becomes_its_answer(error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(headers: object, timestamp_ms: int) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr(commands, "read_head", broken)
+    rejected = CommandReader(PARTITIONS).read(Raw(envelope().headers()))
+    assert isinstance(rejected, Rejected)
+    assert (rejected.reason, rejected.field, rejected.tenant) == (Reason.UNREADABLE, "record", None)

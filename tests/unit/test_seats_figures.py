@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import orjson
 import pytest
 
 from services.seats.engine.history import Place
@@ -19,21 +18,20 @@ from shared.schemas.registry import type_of
 
 class Record(NamedTuple):
     offset: int
-    value: bytes
 
 
 class Log:
     """In place of History: decisions of one partition, and a gate before them."""
 
     def __init__(self) -> None:
-        self.events: list[tuple[Envelope, Place, Record]] = []
+        self.events: list[tuple[Envelope, Place, dict[str, Any], Record]] = []
         self.open, self.readers = asyncio.Event(), 0
 
     def add(self, offset: int, model: type[Payload], **body: Any) -> None:
         envelope = Envelope(f"seats.commands.v1/0/{offset}/0", "seatpool/seats", type_of(model), datetime.now(UTC), tenant="acme")
-        self.events.append((envelope, (offset, 0), Record(len(self.events), orjson.dumps(body))))
+        self.events.append((envelope, (offset, 0), body, Record(len(self.events))))
 
-    async def decisions(self, partition: int, begin: int) -> AsyncIterator[tuple[Envelope, Place, Record]]:
+    async def decisions(self, partition: int, begin: int) -> AsyncIterator[tuple[Envelope, Place, dict[str, Any], Record]]:
         self.readers += 1
         await self.open.wait()
         for event in self.events[begin:]:

@@ -6,18 +6,22 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import structlog
 from pydantic import TypeAdapter, ValidationError
 
 from shared.errors import Poison
 from shared.kafka import partition_of
 from shared.schemas import seats_v1, topics
 from shared.schemas.base import Id, Payload
-from shared.schemas.envelope import Envelope
+from shared.schemas.envelope import ATTRIBUTE_CHARACTERS_MAX, Envelope
 from shared.schemas.registry import REGISTRY
 from shared.schemas.seats_v1 import Reason
 
+_log = structlog.get_logger("seats.engine")
+
 VALUE_CHARACTERS_MAX = 200  # of a wrong value that an answer repeats
-HEADER_BYTES_MAX = 1000  # of each that goes into every decision: many times what any sender writes
+BODY_BYTES_MAX = topics.SEATS_COMMANDS.max_message_bytes  # a compressed batch may hold more
+UNREAD_HEADERS = ("ce_subject", "ce_causationid")
 # Records without a tenant, to an explicit partition.
 TENANTLESS: tuple[type[Payload], ...] = (seats_v1.Tick, seats_v1.RulesActivated)
 _MODELS = {name: entry.model for name, entry in REGISTRY.items() if entry.topic is topics.SEATS_COMMANDS}
@@ -77,9 +81,20 @@ class CommandReader:
     def read(self, record: Any) -> Command | Rejected:
         """`record`: an aiokafka ConsumerRecord of the command topic."""
         try:
-            head = read_head(record.headers)
+            return self._read(record)
         except Poison as error:
-            return Rejected(record.offset, record.timestamp, None, None, Reason.UNREADABLE, field="envelope", expected=error.detail)
+            return Rejected(record.offset, record.timestamp, None, None, Reason.UNREADABLE, field=error.reason, expected=error.detail)
+        except MemoryError:
+            raise
+        except Exception:
+            # Whatever it was, it would be the same after a restart. The answer does not name it: it is to be the same in every release.
+            _log.exception("command_unreadable", alert=True, partition=record.partition, offset=record.offset)
+            expected = "a command that can be read"
+            return Rejected(record.offset, record.timestamp, None, None, Reason.UNREADABLE, field="record", expected=expected)
+
+    def _read(self, record: Any) -> Command | Rejected:
+        """Raises Poison."""
+        head = read_head(record.headers, record.timestamp)
         model = _MODELS.get(head.type)
         if model in TENANTLESS:
             tenant = None
@@ -92,8 +107,11 @@ class CommandReader:
             return _rejected(record, head, tenant, Reason.UNKNOWN_TYPE, "ce_type", head.type, "a command of seats")
         if head.source not in _SOURCES[head.type]:
             return _rejected(record, head, tenant, Reason.WRONG_SOURCE, "ce_source", head.source, " or ".join(_SOURCES[head.type]))
+        value = record.value or b""
+        if len(value) > BODY_BYTES_MAX:
+            return _rejected(record, head, tenant, Reason.UNREADABLE, "body", None, f"at most {BODY_BYTES_MAX} bytes")
         try:
-            payload = model.__pydantic_validator__.validate_json(record.value or b"", extra="ignore")
+            payload = model.__pydantic_validator__.validate_json(value, extra="ignore")
         except ValidationError as error:
             return _rejected(record, head, tenant, Reason.UNREADABLE, *_first(error))
         return _new(Command, (record.offset, record.timestamp, head, payload))
@@ -126,26 +144,24 @@ def _first(error: ValidationError) -> tuple[str, str | None, str]:
     return field, value, str(first["msg"])
 
 
-def read_head(headers: Sequence[tuple[str, bytes]]) -> Head:
+def read_head(headers: Sequence[tuple[str, bytes | None]], timestamp_ms: int) -> Head:
     """As `Envelope.from_headers`, which is asked when anything looks unusual, for its exact words. Raises Poison.
 
     Own code because every command passes here: an envelope with its time made and rounded costs a quarter of a decision.
     """
     try:
-        found = dict(headers)
-        datetime.fromisoformat(found["ce_time"].decode())
-        id_, source, type_, get = found["ce_id"].decode(), found["ce_source"].decode(), found["ce_type"].decode(), found.get
-        if id_ and source and type_ and found["ce_specversion"] == b"1.0":
-            tenant, correlation, traceparent = get("ce_tenantid"), get("ce_correlationid"), get("ce_traceparent")
-            copied = (correlation or b"") + (traceparent or b"")
-            if copied.isascii() and len(id_) + len(source) + len(copied) <= HEADER_BYTES_MAX:
-                return _new(Head, (id_, source, type_, None if tenant is None else tenant.decode(), correlation, traceparent))
-    except (KeyError, ValueError):
-        pass
-    envelope = Envelope.from_headers(headers)
-    for name in ("ce_id", "ce_source", "ce_correlationid", "ce_traceparent"):
-        size = len(dict(headers).get(name, b""))
-        if size > HEADER_BYTES_MAX:
-            raise Poison("envelope", f"{name} has {size} bytes, expected at most {HEADER_BYTES_MAX}")
+        found: dict[str, Any] = dict(headers)
+        get, id_, source, type_ = found.get, found["ce_id"], found["ce_source"], found["ce_type"]
+        tenant, correlation, traceparent, time = get("ce_tenantid"), get("ce_correlationid"), get("ce_traceparent"), get("ce_time")
+        copied = id_ + source + type_ + (correlation or b"") + (traceparent or b"")
+        usual = found["ce_specversion"] == b"1.0" and len(found) == len(headers) and len(copied) <= ATTRIBUTE_CHARACTERS_MAX
+        if usual and id_ and source and type_ and copied.isascii() and b"\0" not in copied:
+            at = None if time is None else datetime.fromisoformat(time.decode())  # it decides nothing, but has to be one
+            if at is None or (at.tzinfo is not None and 1 < at.year < 9999):
+                tenant_id = None if tenant is None else tenant.decode()
+                return _new(Head, (id_.decode(), source.decode(), type_.decode(), tenant_id, correlation, traceparent))
+    except (KeyError, ValueError, TypeError):
+        pass  # missing, without a value, or no time as we write it
+    envelope = Envelope.from_headers(headers, timestamp_ms)
     copied_bytes = [None if text is None else text.encode() for text in (envelope.correlation, envelope.traceparent)]
     return Head(envelope.id, envelope.source, envelope.type, envelope.tenant, *copied_bytes)

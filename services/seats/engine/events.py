@@ -14,7 +14,7 @@ from shared.schemas.envelope import JSON_TYPE, VENDOR_KEY, VERSION
 SOURCE = registry.SEATS
 _SOURCE_HEADER = ("ce_source", SOURCE.encode())
 EVENT_BYTES_MAX = 900_000  # of a record batch; the events topic takes Kafka's default of 1,048,588
-VALUE_BYTES_MAX = EVENT_BYTES_MAX - 10_000  # of one event; headers are a few kilobytes at most (`commands.HEADER_BYTES_MAX`)
+VALUE_BYTES_MAX = EVENT_BYTES_MAX - 10_000  # of one event; headers are a few kilobytes at most (`ATTRIBUTE_CHARACTERS_MAX`)
 
 
 class TooLarge(Exception):

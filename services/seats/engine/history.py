@@ -77,17 +77,18 @@ class History:
                             return
                         yield record
 
-    async def decisions(self, partition: int, begin: int) -> AsyncIterator[tuple[Envelope, Place, Any]]:
-        """(envelope, place, record) of each decision. Records that seats never wrote are passed over: nobody else may write there, and
-        one that somebody did write must not keep a worker from starting. Readers make it a dead letter."""
+    async def decisions(self, partition: int, begin: int) -> AsyncIterator[tuple[Envelope, Place, dict[str, Any], Any]]:
+        """(envelope, place, body, record) of each decision. Records that seats never wrote are passed over: nobody else may write there,
+        and one that somebody did write must not keep a worker from starting. To readers it is a dead letter."""
         async for record in self.records(self.events, partition, begin):
             try:
                 envelope = Envelope.from_headers(record.headers)
-            except Poison:
+                body = orjson.loads(record.value or b"")
+            except (Poison, orjson.JSONDecodeError):
                 continue
             place = place_of(envelope.id, partition)
-            if place is not None and envelope.source == SOURCE:
-                yield envelope, place, record
+            if place is not None and envelope.source == SOURCE and isinstance(body, dict):
+                yield envelope, place, body, record
 
     async def read_decisions(self, partition: int, begin: int, offset: int, count: int) -> Sequence[Published]:
         """The `count` decisions about the command at `offset`, in order, each once: a zombie may have published some again.
@@ -96,10 +97,10 @@ class History:
         """
         wanted = {event_id(partition, offset, n): n for n in range(count)}
         found: dict[int, Published] = {}
-        async for envelope, _, record in self.decisions(partition, begin):
+        async for envelope, _, body, _ in self.decisions(partition, begin):
             n = wanted.get(envelope.id)
             if n is not None:
-                found[n] = Published(envelope, orjson.loads(record.value))
+                found[n] = Published(envelope, body)
                 if len(found) == count:
                     break
         if len(found) != count:
