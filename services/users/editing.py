@@ -37,10 +37,8 @@ def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-async def create(
-    tenant: Tenant, uow: UnitOfWork, external_id: str, fields: Mapping[str, Any], edit: AccountEdit, cause: Cause
-) -> Person | None:
-    """None when there is a person of this external id from this door. Raises Invalid."""
+async def create(tenant: Tenant, uow: UnitOfWork, external_id: str, fields: Mapping[str, Any], edit: AccountEdit, cause: Cause) -> Person:
+    """Raises Invalid, and Conflict when there is a person of this external id from REST."""
     _check_profile(tenant, edit.profile)
     user = ids.person_id(tenant.tenant, REST_SOURCE, external_id)
     unknown = Person(user, REST_SOURCE, external_id, created_at=tenant.now)

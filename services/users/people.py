@@ -16,7 +16,7 @@ from services.users.store import people as store
 from services.users.store import seats as seats_store
 from shared import ids
 from shared.database import UnitOfWork
-from shared.errors import Transient
+from shared.errors import Conflict, Transient
 from shared.schemas.base import Actor
 from shared.schemas.envelope import Envelope
 
@@ -63,14 +63,15 @@ async def take_facts(tenant: Tenant, uow: UnitOfWork, said: Sequence[Said]) -> N
     await store.add_facts(tenant.tenant, uow.connection, new_facts)
 
 
-async def add_person(tenant: Tenant, uow: UnitOfWork, unknown: Person, fact: Fact, cause: Cause) -> Person | None:
-    """A person with their first fact; None, and nothing done, when there is one already. `unknown`: ids and account, no record yet."""
+async def add_person(tenant: Tenant, uow: UnitOfWork, unknown: Person, fact: Fact, cause: Cause) -> Person:
+    """A person with their first fact. `unknown`: ids and account, no record yet. Raises Conflict when there is one already."""
+    exists = Conflict("person-exists", f"There is a person with external id {unknown.external_id} already.")
     if await store.lock(tenant.tenant, uow.connection, unknown.user, tenant.today) is not None:
-        return None
+        raise exists
     revision = rules.revise(unknown, rules.as_of(unknown, [fact], tenant), at=tenant.now, cause=cause)
     added = _published(tenant, uow, revision, None)
     if await store.insert(tenant.tenant, uow.connection, [added]) != 1:
-        raise Transient("the person was added by another transaction meanwhile")
+        raise exists  # added by another transaction since the look; there was no row yet that could have been locked
     await store.add_facts(tenant.tenant, uow.connection, [(added.user, fact, added.source)])
     return added
 

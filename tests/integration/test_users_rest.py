@@ -13,7 +13,7 @@ from deploy.local import ports
 from services.users.main import start
 from shared.clock import FixedClock
 from shared.schemas import seats_v1 as seats
-from shared.schemas.users_v1 import DepartmentMapped, PersonChanged, TenantChanged
+from shared.schemas.users_v1 import DepartmentMapped, PersonAdded, PersonChanged, TenantChanged
 from tests.support.users import SECRET, Bench, states
 from tests.support.wait import wait_until
 
@@ -98,6 +98,31 @@ async def test_whoever_gives_wrong_secrets_has_to_wait_at_that_address(bench: Be
     assert (right.status_code, right.json()["type"], right.headers["retry-after"]) == (429, "urn:seatpool:problem:too-many-requests", "60")
     assert (await bench.http.post("/v1/token", data=form | {"client_secret": SECRET})).status_code == 200
     assert "seatpool_users_tokens_refused_total" in (await bench.http.get("/metrics")).text
+
+
+# ------------------------------------------------------------------------------------------------------- created at once
+
+
+async def test_of_parallel_creations_of_one_resource_one_is_done_and_all_others_are_conflicts(bench: Bench) -> None:
+    """Whatever has a unique name: a person, a tenant; and a profile, which may be put again and again."""
+    tenant, rest = await bench.open_tenant()
+    person = {"external_id": "E1", "login": "eve", "email": "eve@acme.example"}
+    people = await asyncio.gather(*(rest.call("POST", f"/v1/tenants/{tenant}/people", person) for _ in range(12)))
+    assert sorted(answer.status_code for answer in people) == [201] + [409] * 11
+    assert {answer.json()["type"] for answer in people if answer.status_code == 409} == {"urn:seatpool:problem:person-exists"}
+    assert len(await bench.events(tenant, PersonAdded)) == 1
+    body = {
+        "tenant": f"{tenant}-2",
+        "name": "Acme",
+        "time_zone": "UTC",
+        "contact_email": "it@acme.example",
+        "support_contact": "s@v.example",
+    }
+    tenants = await asyncio.gather(*(rest.call("POST", "/v1/tenants", body) for _ in range(12)))
+    assert sorted(answer.status_code for answer in tenants) == [201] + [409] * 11
+    profile = {"name": "New", "modules": ["time"], "partial": False}
+    profiles = await asyncio.gather(*(rest.call("PUT", f"/v1/tenants/{tenant}/profiles/new", profile) for _ in range(12)))
+    assert {answer.status_code for answer in profiles} == {200}
 
 
 # -------------------------------------------------------------------------------------------------------------- tenants

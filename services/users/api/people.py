@@ -16,7 +16,7 @@ from services.users.store import seats
 from services.users.store.people import Filter
 from shared import ids
 from shared.database import UnitOfWork
-from shared.errors import Conflict, NotFound
+from shared.errors import NotFound
 from shared.schemas.base import Id, Instant, ModuleName, Text
 from shared.web import Cursor, IfMatch, Limit, Page, access, answer, check_if_match, decode_cursor, encode_cursor, etag, refusals
 from shared.web.idempotency import IdempotencyKey, idempotent
@@ -176,8 +176,6 @@ async def create_person(
             external_id = body.external_id or ids.new_id()
             accounts = editing.AccountEdit(profile=body.profile, administrator=body.administrator, priority=body.priority)
             person = await editing.create(found, uow, external_id, fields, accounts, cause_of(principal))
-            if person is None:
-                raise Conflict("person-exists", f"There is a person with external id {external_id} already.")
             return await _answer(found, uow, person, 201)
 
         return await idempotent(uow, request, principal, key, create)
