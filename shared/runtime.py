@@ -106,6 +106,9 @@ async def serve(app: ASGIApp, settings: CommonSettings) -> None:
             log_config=None,
             access_log=False,  # the web layer writes one, with ids
             server_header=False,
+            # By itself uvicorn believes X-Forwarded-For of everybody on this machine.
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=settings.trusted_proxies.split(","),
             timeout_graceful_shutdown=SHUTDOWN_S,
             timeout_keep_alive=30,
             h11_max_incomplete_event_size=64 * 1024,

@@ -5,9 +5,10 @@ A service's own `Settings` inherits what it needs: `class Settings(CommonSetting
 
 import ssl
 import sys
+from ipaddress import ip_network
 from typing import Any, Literal, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.schemas.topics import Topic
@@ -45,8 +46,24 @@ class CommonSettings(_Settings):
     seats_url: str = Field("http://127.0.0.1:8002", description="Base address of the seats service.")
     invoicing_url: str = Field("http://127.0.0.1:8003", description="Base address of the invoicing service.")
     notifier_url: str = Field("http://127.0.0.1:8004", description="Base address of the notifier service.")
+    trusted_proxies: str = Field(
+        "",
+        description="Addresses or networks of the reverse proxies in front of this process, separated by commas (10.0.0.7,10.1.0.0/16). "
+        "X-Forwarded-For counts only from them; default: from nobody, not even this machine.",
+    )
     client_id: str = Field("", description="This service's name at the token endpoint of users.")
     client_secret: SecretStr = Field(SecretStr(""), description="This service's secret at the token endpoint of users.")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_networks(cls, given: str) -> str:
+        """uvicorn would take a name or a misprint as it is and trust nobody, and would trust everybody for `*`."""
+        if not given.strip():
+            return ""
+        try:
+            return ",".join(str(ip_network(each.strip())) for each in given.split(","))
+        except ValueError as error:
+            raise ValueError(f"expected addresses or networks, separated by commas: {error}") from error
 
 
 class KafkaSettings(_Settings):
