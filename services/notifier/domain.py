@@ -13,7 +13,7 @@ Where the notices of one mail contradict each other, what came last is told (`st
 once more: they make no notice.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -21,7 +21,7 @@ from typing import Any
 
 from shared.schemas import invoicing_v1, seats_v1
 from shared.schemas.base import Payload, format_instant
-from shared.schemas.seats_v1 import PoolState, SeatsEvent, SeatState
+from shared.schemas.seats_v1 import PoolState, Reason, SeatsEvent, SeatState
 
 
 class Audience(StrEnum):
@@ -142,6 +142,49 @@ def standing(notices: Sequence[Notice]) -> list[Notice]:
     return [notice for notice in notices if notice.key not in overtaken]
 
 
+# Refused because of another module of the same answer; every other reason is the module's own.
+_BECAUSE_OF_ANOTHER = frozenset({Reason.BASE_MODULE_REFUSED, Reason.OTHER_MODULE_REFUSED})
+_FULL = frozenset({Reason.POOL_FULL, Reason.FLAG_CAP, Reason.EXPAND_CAP, Reason.GRACE_USED})
+
+
+def is_refused_for_itself(notice: Notice) -> bool:
+    return notice.data["reason"] not in _BECAUSE_OF_ANOTHER
+
+
+def causes(notice: Notice) -> list[tuple[str, str]]:
+    """Return the modules that a refusal comes from, with their reasons: the module itself, or the others that it was refused with."""
+    if is_refused_for_itself(notice):
+        return [(notice.module or "", str(notice.data["reason"]))]
+    return [(cause["module"], cause["reason"]) for cause in notice.data.get("because_of", ())]
+
+
+def is_moot(notice: Notice, open_pools: Collection[str]) -> bool:
+    """Whether nobody is to read of a refusal: it came from modules without a pool, and the tenant has no pool at all (people are set up
+    before the subscription starts), or those pools have opened meanwhile and the decision is made again."""
+    if notice.kind is not Kind.REFUSED:
+        return False
+    found = causes(notice)
+    if not found or any(reason != Reason.UNKNOWN_MODULE for _, reason in found):
+        return False
+    return not open_pools or all(module in open_pools for module, _ in found)
+
+
+def is_module_missing(notice: Notice) -> bool:
+    """Whether a refusal comes from a module that the subscription does not include."""
+    return notice.kind is Kind.REFUSED and any(reason == Reason.UNKNOWN_MODULE for _, reason in causes(notice))
+
+
+def licence_helps(notice: Notice) -> bool:
+    """Whether one licence more would change what the notice says."""
+    match notice.kind:
+        case Kind.REFUSED:
+            return any(reason in _FULL for _, reason in causes(notice))
+        case Kind.WITHDRAWN:
+            return bool(notice.data["reason"] != Reason.POOL_CLOSED)
+        case _:
+            return notice.kind in (Kind.FLAGGED, Kind.REVOKED, Kind.NEAR_LIMIT, Kind.AT_LIMIT)
+
+
 def _pool_of(pools: Iterable[PoolState], module: str | None) -> dict[str, Any] | None:
     return next((pool.model_dump(mode="json") for pool in pools if pool.module == module), None)
 
@@ -176,6 +219,11 @@ def _seat(payload: seats_v1.SeatEvent, kind: Kind, key: str, deadline: datetime 
 def _answered(payload: seats_v1.NeedAnswered | seats_v1.SeatsMoved, event_id: str) -> list[Notice]:
     """A person's need answered: tells of each module over the limit or refused. What was granted needs no mail."""
     found: list[Notice] = []
+    because_of = [
+        {"module": seat.module, "reason": seat.reason or payload.reason}
+        for seat in payload.modules
+        if seat.state in (SeatState.REFUSED, SeatState.REVOKED) and seat.reason not in _BECAUSE_OF_ANOTHER
+    ]
     for seat in payload.modules:
         data: dict[str, Any] = {"reason": seat.reason or payload.reason, "pool": _pool_of(payload.pools, seat.module)}
         if seat.state == SeatState.FLAGGED:
@@ -183,6 +231,8 @@ def _answered(payload: seats_v1.NeedAnswered | seats_v1.SeatsMoved, event_id: st
             key = _flag_key(payload.user, seat.module, seat.deadline, f"{event_id}|{seat.module}")
             found += _both(key, Kind.FLAGGED, payload.at, payload.user, seat.module, data)
         elif seat.state == SeatState.REFUSED:
+            if seat.reason in _BECAUSE_OF_ANOTHER:
+                data["because_of"] = because_of
             found += _both(f"{event_id}|{seat.module}", Kind.REFUSED, payload.at, payload.user, seat.module, data)
     return found
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 import structlog
 
 from services.notifier import mail_store
-from services.notifier.domain import Audience, Kind, Notice, standing
+from services.notifier.domain import Audience, Kind, Notice, is_moot, standing
 from services.notifier.mail_store import Gathering
 from services.notifier.rendering import Links, Names, Recipient, Rendered, Tenant, render
 from services.notifier.settings import Settings
@@ -63,7 +63,7 @@ class Gatherer:
         else:
             contact = Recipient(tenant.contact_email, tenant.name)
             recipients = list(names.administrators) or [contact]
-        told = standing(notices)
+        told = [notice for notice in standing(notices) if not is_moot(notice, names.pools)]
         if told:
             await self._queue(uow, gathering, tenant, recipients, told, names)
         if len(told) < len(notices):

@@ -47,6 +47,10 @@ class Notifications:
             seats_v1.SettleFailed: self.on_rejected,
             invoicing_v1.ModuleDefined: self.on_module,
             invoicing_v1.QuoteIssued: self.on_quote,
+            invoicing_v1.PlanDefined: self.on_plan,
+            invoicing_v1.SubscriptionStarted: self.on_subscription,
+            seats_v1.PoolOpened: self.on_pool,
+            seats_v1.PoolClosed: self.on_pool,
         }
         return found | dict.fromkeys(_NOTABLE, self.on_notable)
 
@@ -76,6 +80,20 @@ class Notifications:
         assert isinstance(message.payload, invoicing_v1.QuoteIssued)
         assert message.envelope.tenant is not None
         await store.save_quote(uow, message.envelope.tenant, message.payload)
+
+    async def on_plan(self, uow: UnitOfWork, message: Message) -> None:
+        assert isinstance(message.payload, invoicing_v1.PlanDefined)
+        await store.save_plan(uow, message.payload)
+
+    async def on_subscription(self, uow: UnitOfWork, message: Message) -> None:
+        assert isinstance(message.payload, invoicing_v1.SubscriptionStarted)
+        assert message.envelope.tenant is not None
+        await store.save_subscription(uow, message.envelope.tenant, message.payload)
+
+    async def on_pool(self, uow: UnitOfWork, message: Message) -> None:
+        assert isinstance(message.payload, seats_v1.PoolOpened | seats_v1.PoolClosed)
+        assert message.envelope.tenant is not None
+        await store.save_pool(uow, message.envelope.tenant, message.payload)
 
     async def on_rejected(self, uow: UnitOfWork, message: Message) -> None:
         payload, envelope = message.payload, message.envelope

@@ -1,16 +1,19 @@
 """Queries of what goes out: gatherings of notices, and the mails made of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import orjson
+from pydantic import TypeAdapter
 
+from services.notifier.buying import Buying, Plan, buying_of
 from services.notifier.domain import Audience, Kind, Notice, Stream
 from services.notifier.rendering import Names, Recipient, Rendered, Tenant
 from services.notifier.store import rows
 from shared.database import UnitOfWork
 
+_PLAN = TypeAdapter(Plan)
 NOTICES_MAX = 10_000  # of one mail, whose tables show fewer still; an import of a large company makes many times that at once
 
 # ---------------------------------------------------------------------------------------------------------------- starts
@@ -67,6 +70,9 @@ SELECT email, name, user_id FROM people WHERE tenant_id = $1 AND administrator A
 _PEOPLE = "SELECT user_id, coalesce(nullif(name, ''), email) FROM people WHERE tenant_id = $1 AND user_id = ANY($2)"
 _MODULES = "SELECT module, name FROM modules"
 _QUOTES = "SELECT quote_id, terms FROM quotes WHERE tenant_id = $1 AND quote_id = ANY($2)"
+_PLANS = "SELECT plan, facts FROM plans"
+_SUBSCRIPTION = "SELECT plan, term FROM subscriptions WHERE tenant_id = $1"
+_OPEN_POOLS = "SELECT module, base FROM open_pools WHERE tenant_id = $1"
 _SETTLE = "UPDATE notices SET state = $3, waiting_since = $4 WHERE tenant_id = $1 AND key = ANY($2)"
 
 
@@ -126,6 +132,7 @@ async def names_for(uow: UnitOfWork, tenant: str, notices: Sequence[Notice]) -> 
     users |= {user for notice in notices for user in notice.data.get("would_flag", ())}
     users |= {notice.data["actor"]["id"] for notice in notices if "actor" in notice.data}
     quotes = {notice.data["quote"] for notice in notices if notice.data.get("quote")}
+    pools = {row[0]: bool(row[1]) for row in await rows(uow, _OPEN_POOLS, tenant)}
     people = await rows(uow, _PEOPLE, tenant, list(users)) if users else ()
     terms = await rows(uow, _QUOTES, tenant, list(quotes)) if quotes else ()
     return Names(
@@ -133,7 +140,17 @@ async def names_for(uow: UnitOfWork, tenant: str, notices: Sequence[Notice]) -> 
         modules={row[0]: row[1] for row in await rows(uow, _MODULES)},
         administrators=[Recipient(*row) for row in await rows(uow, _ADMINISTRATORS, tenant)],
         quotes={row[0]: row[1] for row in terms},
+        buying=await _buying(uow, tenant, pools),
+        pools=pools,
     )
+
+
+async def _buying(uow: UnitOfWork, tenant: str, pools: Mapping[str, bool]) -> Buying:
+    found = await rows(uow, _SUBSCRIPTION, tenant)
+    if not found:
+        return Buying()
+    ((plan, term),) = found
+    return buying_of(plan, term, [_PLAN.validate_python({"plan": name} | facts) for name, facts in await rows(uow, _PLANS)], pools)
 
 
 # ----------------------------------------------------------------------------------------------------------------- mails

@@ -19,8 +19,10 @@ from babel.dates import format_date, format_skeleton, format_time
 from babel.numbers import format_decimal
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from services.notifier.domain import Kind, Notice, Stream
+from services.notifier.buying import Buying
+from services.notifier.domain import Kind, Notice, Stream, causes, is_module_missing, is_refused_for_itself, licence_helps
 from shared.money import format_amount, locale_of
+from shared.schemas.seats_v1 import Reason
 
 TEMPLATES = Path(__file__).parent / "templates"
 LANGUAGES = frozenset(folder.name for folder in TEMPLATES.iterdir() if folder.is_dir())
@@ -50,12 +52,14 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What opaque ids are called; an unknown one is shown as it is."""
+    """What the e-mail needs beside its notices: what opaque ids are called (an unknown one is shown as it is), and what can be bought."""
 
     people: Mapping[str, str] = field(default_factory=dict)
     modules: Mapping[str, str] = field(default_factory=dict)
     administrators: Sequence[Recipient] = ()
     quotes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # quote -> currency, net, tax, gross, charge
+    buying: Buying = field(default_factory=Buying)
+    pools: Mapping[str, bool] = field(default_factory=dict)  # module that has an open pool -> is it a base module
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,10 @@ def render(
         "counts": Counter(str(notice.kind) for notice in notices),
         "administrators": [replace(each, name=one_line(each.name)) for each in names.administrators],
         "quotes": names.quotes,
+        "buying": names.buying,
+        "licences_help": any(licence_helps(notice) for notice in notices),
+        "module_missing": any(is_module_missing(notice) for notice in notices),
+        "causes": lambda notice: _causes(notice, names.pools),
         "pools": _pools(notices),
         "of": _by_kind(notices),
         "person": lambda user: one_line(names.people.get(user) or user),
@@ -109,6 +117,14 @@ def one_line(name: str) -> str:
     return " ".join(_NO_NAME_HAS.sub(" ", name).split())
 
 
+def _causes(notice: Notice, pools: Mapping[str, bool]) -> list[tuple[str, str]]:
+    """What a refusal comes from. A module that needs a base module is refused for the base modules among them, if it is known which are."""
+    found = causes(notice)
+    if notice.data["reason"] == Reason.BASE_MODULE_REFUSED:
+        return [cause for cause in found if pools.get(cause[0])] or found
+    return found
+
+
 def _by_kind(notices: Iterable[Notice]) -> dict[str, list[Notice]]:
     found: dict[str, list[Notice]] = {str(kind): [] for kind in Kind}
     for notice in notices:
@@ -117,9 +133,9 @@ def _by_kind(notices: Iterable[Notice]) -> dict[str, list[Notice]]:
 
 
 def _pools(notices: Iterable[Notice]) -> list[dict[str, Any]]:
-    """The last state of each pool that the notices name, by module."""
+    """The last state of each pool that the notices name, by module; one without licences is closed, or was never open."""
     pools = {notice.data["pool"]["module"]: notice.data["pool"] for notice in notices if notice.data.get("pool")}
-    return [pools[module] for module in sorted(pools)]
+    return [pools[module] for module in sorted(pools) if pools[module]["licences"]]
 
 
 def _tidy(text: str) -> str:
@@ -149,6 +165,7 @@ class Words:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        environment.tests |= {"helped_by_a_licence": licence_helps, "refused_for_itself": is_refused_for_itself}
         environment.filters |= {
             "instant": self.instant,
             "moment": self.moment,
@@ -160,16 +177,15 @@ class Words:
         return environment
 
     @staticmethod
-    @lru_cache(maxsize=256)
     def of(locale: str, time_zone: str) -> "Words":
         """A locale or zone that is not known does not stop a mail: English and UTC, and the zone is named beside each time. A locale
         without a translation is English throughout, dates and amounts included."""
+        found = locale_of(locale)
         try:
             zone = ZoneInfo(time_zone)
         except (ZoneInfoNotFoundError, ValueError):
             zone = ZoneInfo("UTC")
-        found = locale_of(locale)
-        return Words(found if found.language in LANGUAGES else Locale(ENGLISH), zone)
+        return _words(str(found) if found.language in LANGUAGES else ENGLISH, zone)
 
     @property
     def language(self) -> str:
@@ -198,6 +214,11 @@ class Words:
 
     def day(self, value: date | str) -> str:
         return format_date(date.fromisoformat(value) if isinstance(value, str) else value, "long", locale=self._locale)
+
+
+@lru_cache(maxsize=256)
+def _words(locale: str, zone: ZoneInfo) -> Words:
+    return Words(Locale.parse(locale), zone)
 
 
 def table(rows: Sequence[Sequence[object]], titles: Sequence[str], numeric: Sequence[int] = ()) -> str:

@@ -25,6 +25,16 @@ ON CONFLICT (tenant_id) DO UPDATE SET at = greatest(tenant_clocks.at, excluded.a
 """
 _MODULE = "INSERT INTO modules (module, name) VALUES ($1, $2) ON CONFLICT (module) DO UPDATE SET name = excluded.name"
 _QUOTE = "INSERT INTO quotes (tenant_id, quote_id, terms) VALUES ($1, $2, $3::jsonb) ON CONFLICT DO NOTHING"
+_PLAN = """
+INSERT INTO plans (plan, version, facts) VALUES ($1, $2, $3::jsonb)
+ON CONFLICT (plan) DO UPDATE SET version = excluded.version, facts = excluded.facts WHERE plans.version < excluded.version
+"""
+_SUBSCRIPTION = """
+INSERT INTO subscriptions (tenant_id, plan, term) VALUES ($1, $2, $3)
+ON CONFLICT (tenant_id) DO UPDATE SET plan = excluded.plan, term = excluded.term
+"""
+_POOL_OPENED = "INSERT INTO open_pools (tenant_id, module, base) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
+_POOL_CLOSED = "DELETE FROM open_pools WHERE tenant_id = $1 AND module = $2"
 _REJECTED = """
 INSERT INTO rejected_commands (event_id, tenant_id, type, command, partition, command_offset, reason, detail, at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING
@@ -94,6 +104,22 @@ async def save_clock(uow: UnitOfWork, tenant: str, clock: str, at: datetime) -> 
 
 async def save_module(uow: UnitOfWork, module: invoicing_v1.ModuleDefined) -> None:
     await uow.connection.exec_driver_sql(_MODULE, (module.module, module.name))
+
+
+async def save_plan(uow: UnitOfWork, plan: invoicing_v1.PlanDefined) -> None:
+    facts = plan.model_dump_json(include={"name", "currency", "allows_extra_licences", "prices"})
+    await uow.connection.exec_driver_sql(_PLAN, (plan.plan, plan.version, facts))
+
+
+async def save_subscription(uow: UnitOfWork, tenant: str, subscription: invoicing_v1.SubscriptionStarted) -> None:
+    await uow.connection.exec_driver_sql(_SUBSCRIPTION, (tenant, subscription.plan, subscription.term))
+
+
+async def save_pool(uow: UnitOfWork, tenant: str, pool: seats_v1.PoolOpened | seats_v1.PoolClosed) -> None:
+    if isinstance(pool, seats_v1.PoolOpened):
+        await uow.connection.exec_driver_sql(_POOL_OPENED, (tenant, pool.module, pool.base))
+    else:
+        await uow.connection.exec_driver_sql(_POOL_CLOSED, (tenant, pool.module))
 
 
 async def save_quote(uow: UnitOfWork, tenant: str, quote: invoicing_v1.QuoteIssued) -> None:

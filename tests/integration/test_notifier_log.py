@@ -296,7 +296,19 @@ async def test_row_level_security_shows_no_other_tenants_rows(notifier: Notifier
     async with notifier.running(sending=False) as context:
         await notifier.send(tenant_created(), person_added("p1"))
         await notifier.until_read(list(context.consumers))
-    tables = ("tenants", "people", "notices", "mails", "actions", "quotes", "tenant_clocks", "rejected_commands", "pool_numbers")
+    tables = (
+        "tenants",
+        "people",
+        "notices",
+        "mails",
+        "actions",
+        "quotes",
+        "tenant_clocks",
+        "rejected_commands",
+        "pool_numbers",
+        "subscriptions",
+        "open_pools",
+    )
     for table in tables:
         async with notifier.database.unit_of_work("other") as uow:
             assert (await uow.connection.exec_driver_sql(f"SELECT count(*) FROM {table}")).scalar_one() == 0, table

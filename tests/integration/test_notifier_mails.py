@@ -23,6 +23,7 @@ from tests.support.notifier import (
     person_added,
     pool_of,
     refused,
+    subscribed,
     tenant_created,
 )
 from tests.support.wait import wait_until
@@ -64,7 +65,7 @@ async def test_an_import_is_one_mail_to_the_administrator_and_one_to_each_person
 
 async def test_A13_E10_a_refusal_names_the_support_contact_the_numbers_and_who_can_buy(notifier: Notifier) -> None:
     async with notifier.running() as context:
-        await notifier.send(tenant_created(), person_added("boss", administrator=True), person_added("p1"))
+        await notifier.send(tenant_created(), person_added("boss", administrator=True), person_added("p1"), *subscribed())
         await notifier.send(notifier.assigned("p1", refused(), pools=(pool_of("planning", licences=15),)))
         await notifier.until_settled(context)
     (mine,), (theirs,) = notifier.server.to("p1@acme.example"), notifier.server.to("boss@acme.example")
@@ -73,6 +74,27 @@ async def test_A13_E10_a_refusal_names_the_support_contact_the_numbers_and_who_c
     assert "Acme Bikes has 15 licences of planning, 15 seats are in use" in " ".join(text_of(mine).split())
     assert "Person boss <boss@acme.example>" in text_of(mine)
     assert "/v1/tenants/acme/quotes" in text_of(theirs)
+
+
+async def test_B2_E10_on_a_plan_without_extra_licences_an_e_mail_names_the_plans_that_allow_them(notifier: Notifier) -> None:
+    """And before the subscription, when no pool is open, nobody is written to about a refusal."""
+    pool = {"base": True, "policies": seats_v1.Policies(over_limit="reject"), "reason": "opened"}
+    before = seats_v1.ModuleSeat(module="planning", state="refused", reason="unknown_module")
+    async with notifier.running() as context:
+        await notifier.send(tenant_created(), person_added("boss", administrator=True), person_added("p1"))
+        await notifier.send(notifier.assigned("p1", before))
+        figures = await notifier.until_settled(context)
+        assert (figures.mails, figures.refused) == (0, 1), "the log has it"
+        await notifier.send(*subscribed("small", extra_licences=False))
+        await notifier.send(seats_v1.PoolOpened(**notifier.decision(module="planning", pools=(pool_of("planning", 15),), **pool)))
+        await notifier.until_read(list(context.consumers))
+        await notifier.send(notifier.assigned("p1", refused()))
+        await notifier.until_settled(context)
+    (mine,), (theirs,) = notifier.server.to("p1@acme.example"), notifier.server.to("boss@acme.example")
+    for mail in (mine, theirs):
+        words = " ".join(text_of(mail).split())
+        assert "The plan Small does not allow extra licences. These plans do: Large." in words
+        assert "quotes" not in words
 
 
 async def test_T6_a_person_revoked_in_a_base_module_gets_one_mail_for_all_their_seats(notifier: Notifier) -> None:
@@ -214,7 +236,7 @@ async def test_after_an_hour_of_the_tenants_time_a_waiting_mail_goes_to_the_admi
         await notifier.until_settled(context)
         assert (await notifier.open_work()).waiting == 0
     late = str(notifier.server.to("boss@acme.example")[-1]["Subject"])
-    assert late == "Acme Bikes: 1 message for people without a known address"
+    assert late == "Acme Bikes: 1 notification for people whose e-mail address is unknown"
 
 
 async def test_a_rebuilt_notifier_sends_nothing_old(notifier: Notifier) -> None:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from services.notifier.buying import Buying
 from services.notifier.domain import Audience, Kind, Notice, Stream
 from services.notifier.rendering import Links, Names, Recipient, Rendered, Tenant, render
 
@@ -50,6 +51,8 @@ NAMES = Names(
     people={"u1": "Bo Berg"},
     modules={"time": "Time Registration"},
     administrators=[Recipient("anna@acme.example", "Anna")],
+    buying=Buying(True, "Standard"),
+    pools={"time": True, "documents": False},
     quotes={"q1": {"currency": "EUR", "net_minor": 3120, "tax_minor": 780, "gross_minor": 3900, "charge": "now"}},
 )
 

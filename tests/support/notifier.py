@@ -214,6 +214,22 @@ def person_added(user: str, *, administrator: bool = False, kind: type[users_v1.
     return kind(**{"at": NOON, "actor": Actor(kind="source", id="hr-acme"), "reason": "hired"} | state | given)
 
 
+def subscribed(plan: str = "standard", *, extra_licences: bool = True, modules: tuple[str, ...] = ("time", "planning")) -> list[Payload]:
+    """A subscription of a plan, and a larger plan that allows extra licences."""
+    prices = tuple(invoicing_v1.UnitPrice(module=module, term="monthly", amount_minor=1200) for module in modules)
+    catalogue = [
+        invoicing_v1.PlanDefined(
+            at=NOON, actor=ANNA, plan=name, name=name.title(), currency="EUR", prices=prices, allows_extra_licences=allows, version=1
+        )
+        for name, allows in ((plan, extra_licences), ("large", True))
+    ]
+    days = {"period_start": NOON.date(), "period_end": NOON.date(), "billed_until": NOON.date()}
+    licences = tuple(invoicing_v1.SubscriptionModule(module=module, licences=15) for module in modules)
+    terms = {"plan_version": 1, "term": "monthly", "currency": "EUR", "charge_when": "now", "billing_details": "b1"}
+    started = invoicing_v1.SubscriptionStarted(at=NOON, actor=ANNA, subscription="s1", plan=plan, modules=licences, **days, **terms)
+    return [*catalogue, started]
+
+
 def flagged(module: str = "time", deadline: datetime = NOON + timedelta(days=7)) -> seats_v1.ModuleSeat:
     return seats_v1.ModuleSeat(module=module, state="flagged", deadline=deadline, since=NOON, reason="over_limit")
 

@@ -1,12 +1,19 @@
 """Mails as people read them: every kind in every form, in the tenant's zone and locale, and nothing of a name becomes HTML."""
 
+import re
 from dataclasses import replace
+from typing import Any
 
+import orjson
 import pytest
 
-from services.notifier.domain import Kind, Stream
-from services.notifier.rendering import LANGUAGES, ROWS_MAX, TEMPLATES, Recipient, table
-from tests.support.emails import DATA, EVERY, NAMES, TENANT, mail, notice
+from services.notifier.buying import Buying, Plan, buying_of
+from services.notifier.domain import Kind, Notice, Stream, is_moot, notices_of
+from services.notifier.rendering import LANGUAGES, ROWS_MAX, TEMPLATES, Names, Recipient, table
+from shared.schemas import registry
+from shared.schemas.invoicing_v1 import UnitPrice
+from tests.support.emails import DATA, EVERY, NAMES, OF_PEOPLE, TENANT, mail, notice
+from tests.support.seat_world import World
 
 
 def test_every_kind_is_in_some_mail() -> None:
@@ -81,7 +88,10 @@ def test_T6_who_loses_a_base_module_reads_that_the_account_is_deactivated_and_no
 def test_T6_a_person_reads_that_the_end_they_were_told_of_does_not_come_and_why() -> None:
     kept = mail(Stream.OWN, notice(Kind.CLEARED, Stream.OWN))
     assert kept.subject == "You keep your access to Time Registration"
-    for text in ("no longer over the licence limit of Time Registration: licences have been bought", "you were told of does not come"):
+    for text in (
+        "no longer over the licence limit of Time Registration: licences have been bought",
+        "Please ignore the end date in our earlier e-mail.",
+    ):
         assert text in " ".join(kept.text.split())
     assert "ask an administrator" not in kept.text
     freed = mail(Stream.OWN, notice(Kind.CLEARED, Stream.OWN, reason="seat_released"))
@@ -134,3 +144,106 @@ def test_a_name_stays_in_its_line_and_says_nothing_in_our_name(stream: Stream) -
     for form in (found.subject, found.text, found.html):
         assert "\u202e" not in form
         assert not any(line.startswith(("Bcc", "YOUR")) for line in form.splitlines())
+
+
+def refused_in(world: World, user: str, *modules: str, **rest: Any) -> list[Notice]:
+    """The notifications of the real decision on what the person needs."""
+    world.need(user, *modules, **rest)
+    return [each for event in world.events for each in notices_of(registry.parse(event.type, orjson.dumps(event.body)), f"e{event.n}")]
+
+
+def words_of(notices: list[Notice], stream: Stream, buying: Buying, pools: dict[str, bool]) -> str:
+    """Subject, text and the HTML's text of one e-mail, each on one line."""
+    names = Names(modules={"core": "Core", "docs": "Documents", "plan": "Planning"}, buying=buying, pools=pools)
+    found = mail(stream, *(each for each in notices if each.stream is stream), names=names)
+    plain = re.sub(r"<[^>]+>", " ", found.html)
+    return "\n".join(" ".join(part.split()) for part in (found.subject, found.text, plain))
+
+
+ALLOWED = Buying(True, "Standard")
+NOT_ALLOWED = Buying(False, "Small", ("Large", "Medium"))
+WHY = {
+    # name of the case: (what the person requires, each refused module with the words that say why)
+    "its own pool is full": (
+        ("core", "plan"),
+        {"Planning": "all licences of Planning are in use", "Core": "only granted together with Planning, and"},
+    ),
+    "another module is not in the subscription": (
+        ("core", "docs", "none"),
+        {"Documents": "only granted together with none, and the subscription does not include none"},
+    ),
+    "its base module is full": (
+        ("full", "docs"),
+        {"Documents": "it can only be used together with full, and all licences of full are in use"},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WHY)
+@pytest.mark.parametrize("stream", [Stream.OWN, Stream.SEATS])
+def test_a_refusal_says_which_module_it_comes_from(case: str, stream: Stream) -> None:
+    world = World()
+    world.pool("core", 5, base=True)
+    world.pool("full", 1, base=True, over_limit="reject")
+    world.pool("docs", 5)
+    world.pool("plan", 1, over_limit="reject")
+    world.need("first", "plan", "full")
+    modules, expected = WHY[case]
+    notices = refused_in(world, "u1", *modules)
+    told = words_of(notices, stream, ALLOWED, {"core": True, "full": True, "docs": False, "plan": False})
+    for module, words in expected.items():
+        assert told.count(words) >= 2, (module, words, told)
+    assert ("licences of Documents are in use" in told, "licences of Core are in use" in told) == (False, False), "some are free"
+
+
+@pytest.mark.parametrize("kind", [Kind.FLAGGED, Kind.REFUSED, Kind.REVOKED, Kind.NEAR_LIMIT, Kind.AT_LIMIT])
+def test_E10_B2_how_to_buy_is_stated_only_if_the_plan_allows_it_else_which_plans_do(kind: Kind) -> None:
+    for stream in (Stream.OWN, Stream.SEATS) if kind in OF_PEOPLE else (Stream.SEATS,):
+        told = {buying: words_of([notice(kind, stream)], stream, buying, {"time": True}) for buying in (ALLOWED, NOT_ALLOWED, Buying())}
+        buys = {buying: bool(re.search(r"\b(buy|bought|quote)", words, re.IGNORECASE)) for buying, words in told.items()}
+        assert buys == {ALLOWED: True, NOT_ALLOWED: False, Buying(): False}
+        if kind is not Kind.FLAGGED or stream is Stream.SEATS:
+            assert told[NOT_ALLOWED].count("The plan Small does not allow extra licences. These plans do: Large, Medium.") == 2
+
+
+def test_B2_a_refused_order_of_a_plan_that_allows_no_more_licences_is_not_told_to_ask_again() -> None:
+    refused = notice(Kind.ORDER_REFUSED, Stream.BILLING, module=None)
+    asks = {buying: words_of([refused], Stream.BILLING, buying, {}).lower().count("post http") for buying in (ALLOWED, NOT_ALLOWED)}
+    assert asks == {ALLOWED: 2, NOT_ALLOWED: 0}
+
+
+def test_a_module_that_the_subscription_does_not_include_is_nothing_to_buy_licences_of() -> None:
+    world = World()
+    world.pool("core", 5, base=True)
+    told = words_of(refused_in(world, "u1", "core", "docs", partial=True), Stream.SEATS, ALLOWED, {"core": True})
+    assert "the subscription does not include Documents" in told
+    assert told.count("To add a module to the subscription, contact support.") == 2
+    assert not re.search(r"\b(buy|quote)", told, re.IGNORECASE)
+
+
+def test_a_refusal_before_the_subscription_is_no_e_mail() -> None:
+    world = World()
+    notices = refused_in(world, "u1", "core", "docs")
+    assert [each.kind for each in notices] == [Kind.REFUSED] * 4
+    assert [is_moot(each, set()) for each in notices] == [True] * 4, "no pool is open"
+    assert [is_moot(each, {"core", "docs"}) for each in notices] == [True] * 4, "both have opened: the decision is made again"
+    assert [is_moot(each, {"core"}) for each in notices] == [True, True, False, False], "documents is missing in the subscription"
+    world.pool("core", 1, base=True, over_limit="reject")
+    world.need("first", "core")
+    assert not any(is_moot(each, {"core"}) for each in refused_in(world, "u2", "core"))
+
+
+def test_B2_the_plans_that_are_named_sell_what_the_tenant_has_for_its_term_and_currency() -> None:
+    def plan(name: str, *modules: str, extra: bool = True, currency: str = "EUR", term: str = "monthly") -> Plan:
+        return Plan(name, name.title(), currency, extra, [UnitPrice(module=module, term=term, amount_minor=1) for module in modules])
+
+    plans = [
+        plan("small", "core", extra=False),
+        plan("large", "core", "docs"),
+        plan("other", "docs"),
+        plan("dollar", "core", currency="USD"),
+        plan("yearly", "core", term="annual"),
+    ]
+    assert buying_of("small", "monthly", plans, {"core"}) == Buying(False, "Small", ("Large",))
+    assert buying_of("large", "monthly", plans, {"core"}) == Buying(True, "Large")
+    assert buying_of("unknown", "monthly", plans, {"core"}) == Buying()

@@ -1,0 +1,40 @@
+"""Whether a tenant can buy licences, and with which plans it could. Pure."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from shared.schemas.invoicing_v1 import UnitPrice
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What invoicing says of a plan."""
+
+    plan: str
+    name: str
+    currency: str
+    allows_extra_licences: bool
+    prices: Sequence[UnitPrice]
+
+    def sells(self, modules: Collection[str], term: str) -> bool:
+        return set(modules) <= {price.module for price in self.prices if price.term == term}
+
+
+@dataclass(frozen=True, slots=True)
+class Buying:
+    """`allowed` None: the tenant has no subscription that is known, so an e-mail says nothing about buying."""
+
+    allowed: bool | None = None
+    plan: str = ""  # name of the tenant's
+    others: tuple[str, ...] = ()  # names of plans that allow extra licences and sell all of the tenant's modules
+
+
+def buying_of(plan: str, term: str, plans: Sequence[Plan], modules: Collection[str]) -> Buying:
+    """B2: an order on a plan without extra licences is refused, and the plans that allow them are named."""
+    own = next((each for each in plans if each.plan == plan), None)
+    if own is None:
+        return Buying()
+    others = sorted(
+        each.name for each in plans if each.allows_extra_licences and each.currency == own.currency and each.sells(modules, term)
+    )
+    return Buying(own.allows_extra_licences, own.name, () if own.allows_extra_licences else tuple(others))
