@@ -47,6 +47,7 @@ from shared.web.auth import OPERATOR
 from shared.web.idempotency import IdempotencyKey, idempotent
 from shared.web.openapi import Responses
 from shared.web.rest import LIMIT_DEFAULT
+from shared.web.route import CheckedRoute
 
 WAIT_MAX_S = 10
 TENANT_WAIT_S = 5  # for users' event about a tenant that was just made
@@ -77,7 +78,8 @@ def _decided(view: type[BaseModel]) -> Responses:
 
 def routers(context: Context) -> list[APIRouter]:
     tags = ("account", "purchases", "invoices", "state")
-    made = [APIRouter(tags=["catalogue"]), *(APIRouter(prefix="/v1/tenants/{tenant}", tags=[tag]) for tag in tags)]
+    made = [APIRouter(route_class=CheckedRoute, tags=["catalogue"])]
+    made += [APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}", tags=[tag]) for tag in tags]
     _Catalogue(context).add(made[0])
     _Account(context).add(made[1])
     _Purchases(context).add(made[2])

@@ -16,6 +16,7 @@ from shared.schemas.base import to_milliseconds
 from shared.settlement import Settlement
 from shared.web import Cursor, Limit, Page, access, decode_cursor, encode_cursor
 from shared.web.rest import LIMIT_DEFAULT, Moment
+from shared.web.route import CheckedRoute
 
 Tenant = Annotated[str, Path(max_length=100)]
 Name = Annotated[str | None, Query(max_length=100)]
@@ -33,7 +34,7 @@ class FiguresAnswer(BaseModel):
 
 
 def tenant_router(context: Context) -> APIRouter:
-    router = APIRouter(prefix="/v1/tenants/{tenant}")
+    router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}")
     _add_log(router, context)
     _add_mails(router, context)
     _add_state(router, context)

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Response
-from starlette.middleware import Middleware
 
 from services.seats import domain, views
 from services.seats.agents import DomainDecider
@@ -15,7 +14,7 @@ from services.seats.engine.commands import partition_of_tenant
 from services.seats.engine.engine import Live
 from services.seats.engine.worker import Worker
 from services.seats.figures import Figures
-from services.seats.routing import OwnerRouting
+from services.seats.routing import OwnerRoute, OwnerRouting
 from services.seats.use_cases.what_if import Answer, Questions, forecast, what_if
 from services.seats.why import Why, explain
 from shared.errors import Invalid, NotFound, Refused, Transient
@@ -38,8 +37,7 @@ def make_api(worker: Worker) -> FastAPI:
         return worker.ready
 
     app = create_app(title="Seatpool seats", settings=worker.settings, ready=ready)
-    # Innermost, so that forwarded requests are logged, limited and given ids like any other.
-    app.user_middleware.append(Middleware(OwnerRouting, worker=worker))
+    app.state.owner_routing = OwnerRouting(worker)
     reads = Reads(worker)
     app.include_router(reads.router())
     return app
@@ -52,7 +50,7 @@ class Reads:
         self._questions = Questions()
 
     def router(self) -> APIRouter:
-        router = APIRouter(prefix="/v1/tenants/{tenant}", tags=["seats"])
+        router = APIRouter(route_class=OwnerRoute, prefix="/v1/tenants/{tenant}", tags=["seats"])
         for path, handler in (
             ("/pools", self.pools),
             ("/pools/{module}", self.pool),

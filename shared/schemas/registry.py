@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from shared.errors import Poison
 from shared.schemas import hr_v1, invoicing_v1, seats_v1, topics, users_v1
 from shared.schemas.base import Payload
+from shared.schemas.faults import first_faults
 from shared.schemas.topics import Topic
 
 
@@ -155,9 +156,9 @@ def parse(type_: str, value: bytes | None) -> Payload:
 
 
 def describe(error: ValidationError) -> str:
-    """`field: what would be right (got value)` for each error."""
+    """`field: what would be right (got value)` for the first errors."""
     parts = []
-    for e in error.errors(include_url=False):
+    for e in first_faults(error):
         field = ".".join(map(str, e["loc"])) or "body"
         got = "" if e["type"] in ("missing", "json_invalid") else f" (got {str(e['input'])[:100]!r})"
         parts.append(f"{field}: {e['msg']}{got}")

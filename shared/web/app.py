@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 import structlog
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import ids
@@ -21,15 +22,15 @@ from shared.observability.tracing import continued
 from shared.settings import CommonSettings
 from shared.web.auth import Verifier
 from shared.web.openapi import document_of
-from shared.web.problems import add_problem_handlers, problem, unhandled
-from shared.web.readable import readable
+from shared.web.problems import add_problem_handlers, unhandled
+from shared.web.route import CheckedRoute
 
 log = structlog.get_logger("access")
 
-BODY_MAX = 1024 * 1024
 _CORRELATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,99}")
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+HUNG_UP = 499  # in logs and metrics: the caller ended the connection before the answer
 _PROBES = ("/livez", "/readyz", "/metrics")
 
 
@@ -52,8 +53,8 @@ def create_app(
         docs_url="/docs",
         redoc_url=None,
         redirect_slashes=False,
-        dependencies=[Depends(readable)],
     )
+    app.router.route_class = CheckedRoute
     app.state.settings = settings
     app.state.verifier = verifier or Verifier(settings.users_url)
     add_problem_handlers(app)
@@ -94,12 +95,8 @@ def _add_probes(app: FastAPI, ready: Callable[[], Awaitable[bool]]) -> None:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
-class _TooLarge(Exception):
-    pass
-
-
 class _Edge:
-    """Around everything: ids, limit of the body, access log, and the last answer when something breaks."""
+    """Around everything: ids, access log, and the last answer when something breaks."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -134,9 +131,9 @@ class _Edge:
 
         request = Request(scope)
         try:
-            await self._app(scope, await _limited(request, receive), noting)
-        except _TooLarge as error:
-            await problem(request, 413, "too-large", str(error))(scope, receive, noting)
+            await self._app(scope, receive, noting)
+        except ClientDisconnect:
+            status = status or HUNG_UP
         except Exception as error:
             if status:
                 raise  # half an answer is out: only the connection's end can tell
@@ -153,31 +150,6 @@ class _Edge:
         if scope["path"] not in _PROBES:
             # Without the query: it may hold what does not belong in a log.
             log.info("request", method=scope["method"], path=scope["path"], route=route, status=status, ms=round(seconds * 1000, 1))
-
-
-async def _limited(request: Request, receive: Receive) -> Receive:
-    """Raises _TooLarge. The server keeps to an announced length; a body in chunks is counted here, before anything reads it."""
-    announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > BODY_MAX:
-        raise _TooLarge(f"The body has {announced} bytes, {BODY_MAX} are allowed.")
-    if "transfer-encoding" not in request.headers:
-        return receive
-    body = bytearray()
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] != "http.request":
-            return receive  # the caller went away
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(body) > BODY_MAX:
-            raise _TooLarge(f"The body has more than {BODY_MAX} bytes.")
-    whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
-
-    async def replay() -> Message:
-        return whole.pop() if whole else await receive()
-
-    return replay
 
 
 def _matching(pattern: re.Pattern[str], value: bytes | None) -> str | None:

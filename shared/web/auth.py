@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, NamedTuple
@@ -10,6 +10,7 @@ from typing import Annotated, Any, NamedTuple
 import httpx
 import structlog
 from fastapi import Depends, Request, Security
+from fastapi.dependencies.models import Dependant
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
@@ -207,9 +208,15 @@ def actor_of(principal: Principal) -> Actor:
 # Documents the scheme in OpenAPI; a missing token is our own problem+json.
 _BEARER = HTTPBearer(auto_error=False, scheme_name="access token", bearerFormat="JWT", description="From `POST /v1/token` of users.")
 
+AccessCheck = Callable[[Request, Principal], Awaitable[Principal]]
+_CHECKS: set[Any] = set()  # every dependency that `access` and `operator` made
+
 
 async def authenticated(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> Principal:
-    """Any valid token."""
+    """Any valid token. It is verified once for each request: before the body is read."""
+    known: Principal | None = getattr(request.state, "principal", None)
+    if known is not None:
+        return known
     if credentials is None:
         raise Unauthenticated("no-token", "This needs an access token: `Authorization: Bearer <token>`.")
     verifier: Verifier = request.app.state.verifier
@@ -218,7 +225,7 @@ async def authenticated(request: Request, credentials: Annotated[HTTPAuthorizati
     return principal
 
 
-def access(right: str) -> Callable[..., Awaitable[Principal]]:
+def access(right: str) -> AccessCheck:
     """For routes with a path parameter `tenant`. 401 without a token, 404 when the token is of another tenant (whether that tenant exists
     is none of the caller's business), 403 without the right; the operator has every right."""
 
@@ -231,15 +238,35 @@ def access(right: str) -> Callable[..., Awaitable[Principal]]:
             raise Forbidden("no-right", f"This needs the right {right}.", right=right)
         return principal
 
+    _CHECKS.add(dependency)
     return dependency
 
 
-def operator() -> Callable[..., Awaitable[Principal]]:
+def operator() -> AccessCheck:
     """For the vendor's own routes: needs the right `operator` (of a token for all tenants)."""
 
-    async def dependency(principal: Annotated[Principal, Security(authenticated, scopes=[OPERATOR])]) -> Principal:
+    async def dependency(request: Request, principal: Annotated[Principal, Security(authenticated, scopes=[OPERATOR])]) -> Principal:
         if not principal.may(OPERATOR) or principal.tenant is not None:
             raise Forbidden("no-right", "This needs the right operator.", right=OPERATOR)
         return principal
 
+    _CHECKS.add(dependency)
     return dependency
+
+
+def access_checks(dependant: Dependant) -> list[Any]:
+    """Return what a route's dependencies ask of a caller's token: `authenticated`, and what `access` and `operator` made."""
+    found: list[Any] = []
+    for each in dependant.dependencies:
+        is_check = each.call is authenticated or each.call in _CHECKS
+        found += [each.call] if is_check else access_checks(each)
+    return found
+
+
+async def check_access(request: Request, checks: Sequence[Any]) -> None:
+    """Do before the body is read what the same dependencies do after it. Raises Unauthenticated, Forbidden and NotFound."""
+    if checks:
+        principal = await authenticated(request, await _BEARER(request))
+        for check in checks:
+            if check is not authenticated:
+                await check(request, principal)

@@ -9,10 +9,11 @@ from shared.schemas.base import Id
 from shared.web.auth import operator
 from shared.web.openapi import refusals
 from shared.web.rest import LIMIT_DEFAULT, Cursor, Limit, Page, decode_cursor, encode_cursor
+from shared.web.route import CheckedRoute
 
 
 def dead_letters_router(dead_letters: DeadLetters) -> APIRouter:
-    router = APIRouter(prefix="/v1/operator/dead-letters", tags=["operator"], dependencies=[Depends(operator())])
+    router = APIRouter(route_class=CheckedRoute, prefix="/v1/operator/dead-letters", tags=["operator"], dependencies=[Depends(operator())])
 
     @router.get("", summary="Messages that could not be handled, oldest first")
     async def list_dead_letters(

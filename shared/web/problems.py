@@ -18,13 +18,15 @@ from starlette.routing import Match
 from shared import ids
 from shared.errors import Conflict, Forbidden, Invalid, NotFound, Refused, Transient, Unauthenticated
 from shared.observability.logs import SECRET_NAME
-from shared.web.readable import SHOWN_MAX, printable
+from shared.web.input_limits import FAULTS_MAX, SHOWN_MAX, cut, printable, shown
 
 log = structlog.get_logger(__name__)
 
 TYPE_PREFIX = "urn:seatpool:problem:"
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = "2"
+ANSWER_MAX = 16 * 1024  # bytes of an answer to faults
+DETAIL_MAX = 1000  # characters
 
 _METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 _STATUS: Mapping[type[Refused], int] = {NotFound: 404, Forbidden: 403, Unauthenticated: 401, Invalid: 422, Conflict: 409}
@@ -33,6 +35,7 @@ _STATUS_BY_TYPE = {
     "precondition-failed": 412,
     "precondition-required": 428,
     "too-large": 413,
+    "media-type-not-supported": 415,
     "idempotency-key-reused": 422,
     "invalid": 422,
     "invalid_scope": 400,
@@ -87,12 +90,28 @@ def problem(request: Request, status: int, type_: str, detail: str, headers: Map
         "type": TYPE_PREFIX + type_,
         "title": TITLES.get(status, "Refused"),
         "status": status,
-        "detail": detail,
-        "instance": request.url.path,
+        "detail": cut(detail, DETAIL_MAX),
+        "instance": cut(request.url.path, DETAIL_MAX),
         "correlation": getattr(request.state, "correlation", None),
     } | extra
-    # orjson: what was given may be a NaN, which the standard library will not write.
-    return Response(orjson.dumps(_writable(content), default=str), status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+    return Response(_within_limits(content), status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+
+
+def _within_limits(content: dict[str, Any]) -> bytes:
+    """At most 20 faults and 16 kB: the last faults are left out."""
+    faults = content.get("errors")
+    if isinstance(faults, list):
+        content = content | {"errors": [_cut(fault) for fault in faults[:FAULTS_MAX]]}
+    while True:
+        # orjson: what was given may be a NaN, which the standard library will not write.
+        body = orjson.dumps(_writable(content), default=str)
+        if len(body) <= ANSWER_MAX or not content.get("errors"):
+            return body
+        content = content | {"errors": content["errors"][:-1]}
+
+
+def _cut(fault: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: cut(str(value), DETAIL_MAX) if name == "expected" else shown(value) for name, value in fault.items()}
 
 
 def _writable(value: object) -> object:
@@ -127,29 +146,24 @@ async def _transient(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    if any(isinstance(e.get("input"), bytes) for e in error.errors()):  # FastAPI hands on unread what is not called JSON
-        return problem(request, 415, "media-type-not-supported", "The body has to be JSON and called so: Content-Type: application/json.")
-    errors = [{"field": _field(e), "value": _shown(e), "expected": _expected(e)} for e in error.errors()]
+    errors = [{"field": _field(e), "value": _shown(e), "expected": _expected(e)} for e in error.errors()[:FAULTS_MAX]]
     fields = ", ".join(str(e["field"]) for e in errors[:5])
     return problem(request, 422, "invalid", f"Not valid: {fields}.", errors=errors)
 
 
 def _field(error: Mapping[str, Any]) -> str:
-    return "body" if error["type"] == "json_invalid" else ".".join(map(str, error["loc"]))
+    return cut(".".join(cut(str(part)) for part in error["loc"]))
 
 
 def _expected(error: Mapping[str, Any]) -> str:
-    if error["type"] == "json_invalid":  # its place is the character's number
-        return f"JSON; at character {error['loc'][-1]}: {error['ctx']['error']}"
     return str(error["msg"]).removeprefix("Value error, ")
 
 
-def _shown(error: Mapping[str, Any]) -> Any:
+def _shown(error: Mapping[str, Any]) -> object:
     """What was given, cut; of a missing field the whole body would be shown, and of a secret nothing is."""
-    if error["type"] in ("missing", "json_invalid") or SECRET_NAME.search(".".join(map(str, error["loc"]))):
+    if error["type"] == "missing" or SECRET_NAME.search(".".join(map(str, error["loc"]))):
         return None
-    value = error.get("input")
-    return value if isinstance(value, bool | int | float) or value is None else str(value)[:SHOWN_MAX]
+    return shown(error.get("input"))
 
 
 async def _http(request: Request, error: Exception) -> Response:

@@ -5,12 +5,10 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse
-from starlette.routing import Route
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import PlainTextResponse
 
-from services.seats.routing import HOP, OwnerRouting
+from services.seats.routing import HOP, OwnerRoute, OwnerRouting
 
 OWN, OTHER = "http://one:1", "http://two:2"
 
@@ -29,7 +27,10 @@ def worker(*, ready: bool, owns: bool, owner: str | None) -> Any:
 async def asked(it: Any, headers: Any = None) -> httpx.Response:
     """What the worker `one` answers; a forwarded request is answered by `two`, or by nobody there."""
 
-    async def from_memory(request: Request) -> PlainTextResponse:
+    router = APIRouter(route_class=OwnerRoute)
+
+    @router.get("/v1/tenants/{tenant}/pools", response_class=PlainTextResponse)
+    async def from_memory(tenant: str) -> PlainTextResponse:
         return PlainTextResponse("from memory")
 
     def two(request: httpx.Request) -> httpx.Response:
@@ -39,8 +40,10 @@ async def asked(it: Any, headers: Any = None) -> httpx.Response:
         said = {"x-correlation-id": "w1", "x-content-type-options": "nosniff", "cache-control": "no-store", "etag": "1"}
         return httpx.Response(200, text=f"two was asked for {request.url.raw_path.decode()}, hop {request.headers[HOP]}", headers=said)
 
-    app = OwnerRouting(Starlette(routes=[Route("/v1/tenants/{tenant}/pools", from_memory)]), it)
-    app._client = httpx.AsyncClient(transport=httpx.MockTransport(two))
+    app = FastAPI()
+    app.include_router(router)
+    app.state.owner_routing = OwnerRouting(it)
+    app.state.owner_routing._client = httpx.AsyncClient(transport=httpx.MockTransport(two))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=OWN) as client:
         return await client.get("/v1/tenants/acme/pools?after=0-1", headers=headers)
 

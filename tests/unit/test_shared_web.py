@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, MutableMapping
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -22,7 +22,8 @@ from shared.errors import Conflict, Forbidden, Invalid, NotFound, Refused, Trans
 from shared.settings import CommonSettings
 from shared.web import IfMatch, Principal, ServiceClient, Verifier, access, authenticated, create_app, operator, refusals
 from shared.web import check_if_match as check
-from shared.web.app import BODY_MAX
+from shared.web.app import HUNG_UP
+from shared.web.input_limits import BODY_MAX
 from shared.web.problems import status_of
 from shared.web.rest import answer, decode_cursor, encode_cursor, etag
 from tests.support.messaging import NOON
@@ -432,7 +433,8 @@ async def _chunks(count: int) -> AsyncIterator[bytes]:
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_a_body_above_the_limit_is_refused(client: httpx.AsyncClient, chunked: bool) -> None:
     content: Any = _chunks(17) if chunked else b" " * (BODY_MAX + 1)
-    assert_problem(await client.post("/v1/tenants/acme/orders", content=content), 413, "too-large")
+    sent = await client.post("/v1/tenants/acme/orders", content=content, headers={"content-type": "application/json"})
+    assert_problem(sent, 413, "too-large")
 
 
 async def test_a_chunked_body_below_the_limit_is_read(client: httpx.AsyncClient) -> None:
@@ -458,6 +460,22 @@ async def test_an_edit_needs_the_version_that_was_read(client: httpx.AsyncClient
     assert (response.status_code, response.headers["etag"]) == (200, '"4"')
     for given, status in (('"2", "3"', 200), ("*", 200), ('W/"3"', 412), ('"2","4"', 412), ("", 412), ("3", 412)):
         assert (await client.put("/v1/tenants/acme/edit", headers={"if-match": given})).status_code == status, given
+
+
+async def test_a_caller_who_hangs_up_is_information_and_no_error_of_ours() -> None:
+    async def receive() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        raise AssertionError(message)
+
+    path = "/v1/tenants/acme/orders"
+    headers = [(b"authorization", f"Bearer {token()}".encode()), (b"content-type", b"application/json"), (b"content-length", b"100")]
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers, "root_path": "", "scheme": "http"}
+    with structlog.testing.capture_logs() as logs:
+        await make_app()(scope | {"server": ("test", 80), "asgi": {}}, receive, send)
+    (line,) = logs
+    assert (line["event"], line["log_level"], line["status"], "exc_info" in line) == ("request", "info", HUNG_UP, False)
 
 
 # ------------------------------------------------------------------------------------------------------ ids, pages, document

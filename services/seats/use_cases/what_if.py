@@ -18,9 +18,11 @@ from services.seats import domain, views
 from services.seats.engine.engine import Live
 from shared.errors import Invalid, Refused
 from shared.schemas import topics
+from shared.schemas.faults import first_faults
 from shared.schemas.registry import REGISTRY
 
 BUDGET = 20_000  # rows touched and events made
+COMMAND_BYTES_MAX = 64 * 1024  # several times what the largest command needs
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
 ANSWER_SECONDS_MAX = 10.0  # a worker that forwards the question waits for 15 seconds
 ROWS_AT_ONCE = 10_000  # about 10 ms
@@ -160,12 +162,15 @@ def _commands(snapshot: Snapshot, asked: views.WhatIf) -> list[domain.Command]:
         for field in ("number", "revision", "from_revision", "to_revision"):
             if field in entry.model.model_fields:
                 data.setdefault(field, NUMBER + index)
+        encoded = orjson.dumps(data)
+        if len(encoded) > COMMAND_BYTES_MAX:
+            raise Invalid(f"body.commands.{index}.data", None, f"a command of at most {COMMAND_BYTES_MAX} bytes")
         try:
-            payload = entry.model.model_validate_json(orjson.dumps(data))
+            payload = entry.model.model_validate_json(encoded)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_context=False)[0]
+            first = first_faults(error)[0]
             field = ".".join(map(str, ("body.commands", index, "data", *first["loc"])))
-            raise Invalid(field, None if first["type"] == "missing" else str(first["input"])[:200], first["msg"]) from None
+            raise Invalid(field, None if first["type"] == "missing" else first["input"], first["msg"]) from None
         offset, partition = snapshot.offset + index, snapshot.position.partition
         made.append(domain.Command(f"what-if-{index}", given.source, snapshot.tenant, payload, partition, offset))
     return made

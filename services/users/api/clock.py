@@ -10,8 +10,9 @@ from services.users.store.tenants import TenantRow
 from shared.errors import NotFound
 from shared.schemas.base import Instant
 from shared.web import access, actor_of, answer, refusals
+from shared.web.route import CheckedRoute
 
-router = APIRouter(prefix="/v1/tenants/{tenant}/clock", tags=["clock"])
+router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/clock", tags=["clock"])
 
 
 class Advance(Body):

@@ -11,14 +11,17 @@ from services.users.api.context import Body, InContext, Manager, TenantId
 from services.users.store import tenants as store
 from shared import ids
 from shared.errors import Invalid
+from shared.schemas.faults import first_faults
 from shared.schemas.hr_v1 import HrFact, PersonChanged, PersonHired, PersonLeft
 from shared.web import answer, refusals
 from shared.web.idempotency import IdempotencyKey, idempotent
-from shared.web.readable import faults
+from shared.web.input_limits import cut, faults
+from shared.web.route import CheckedRoute
 
-router = APIRouter(prefix="/v1/tenants/{tenant}/hr-events", tags=["people"])
+router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/hr-events", tags=["people"])
 
 EVENTS_MAX = 1000
+FIELDS_MAX = 100  # of one event
 _MODELS: dict[str, type[HrFact]] = {"person_hired": PersonHired, "person_changed": PersonChanged, "person_left": PersonLeft}
 
 
@@ -71,7 +74,7 @@ async def take_events(
         return await idempotent(uow, request, principal, key, take)
 
 
-take_events.judges = ("body.events",)  # type: ignore[attr-defined]  # one by one, for the answer's list
+take_events.judges = ("events",)  # type: ignore[attr-defined]  # one by one, for the answer's list
 
 
 def _id(tenant: str, source: str, fact: HrFact) -> str:
@@ -85,14 +88,14 @@ def _read(event: dict[str, Any]) -> HrFact | list[FieldProblem]:
     model = _MODELS.get(str(event.get("type")))
     if model is None:
         return [FieldProblem(field="type", expected=f"one of {', '.join(_MODELS)}")]
-    if unreadable := list(faults(event, "event")):
+    if len(event) > FIELDS_MAX:
+        return [FieldProblem(field="event", expected=f"at most {FIELDS_MAX} fields")]
+    if unreadable := faults(event, "event"):
         return [FieldProblem(field=fault["field"].removeprefix("event."), expected=fault["expected"]) for fault in unreadable]
     try:
         fact = model.model_validate_json(orjson.dumps({name: value for name, value in event.items() if name != "type"}))
-    except TypeError:  # orjson's word for more levels than it reads
-        return [FieldProblem(field="event", expected="an object of plain fields")]
     except ValidationError as error:
-        return [FieldProblem(field=".".join(map(str, e["loc"])) or "event", expected=e["msg"]) for e in error.errors(include_url=False)]
+        return [FieldProblem(field=cut(".".join(map(str, e["loc"]))) or "event", expected=e["msg"]) for e in first_faults(error)]
     if problem := domain.problem_of(fact):
         field, _, expected = problem.partition(": ")
         return [FieldProblem(field=field, expected=expected)]

@@ -21,8 +21,9 @@ from shared.schemas.base import Id, Instant, ModuleName, Text
 from shared.web import Cursor, IfMatch, Limit, Page, access, answer, check_if_match, decode_cursor, encode_cursor, etag, refusals
 from shared.web.idempotency import IdempotencyKey, idempotent
 from shared.web.rest import LIMIT_DEFAULT, Day, Flag
+from shared.web.route import CheckedRoute
 
-router = APIRouter(prefix="/v1/tenants/{tenant}/people", tags=["people"])
+router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/people", tags=["people"])
 
 Login = Annotated[str, Field(min_length=1, max_length=500)]
 KindName = Literal["employee", "external", "service"]

@@ -26,8 +26,9 @@ from shared.web import (
     refusals,
 )
 from shared.web.rest import LIMIT_DEFAULT, Flag
+from shared.web.route import CheckedRoute
 
-router = APIRouter(prefix="/v1/tenants/{tenant}", tags=["profiles"])
+router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}", tags=["profiles"])
 
 MODULES_MAX = 200
 DEPARTMENTS_MAX = 10_000

@@ -12,8 +12,9 @@ from shared.errors import NotFound
 from shared.schemas.base import Id
 from shared.settlement import Settlement
 from shared.web import access, actor_of, refusals
+from shared.web.route import CheckedRoute
 
-router = APIRouter(prefix="/v1", tags=["state"])
+router = APIRouter(route_class=CheckedRoute, prefix="/v1", tags=["state"])
 
 PAGE = 500
 

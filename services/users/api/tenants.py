@@ -32,8 +32,9 @@ from shared.web import (
 )
 from shared.web.idempotency import IdempotencyKey, idempotent
 from shared.web.rest import LIMIT_DEFAULT, Flag
+from shared.web.route import CheckedRoute
 
-router = APIRouter(prefix="/v1", tags=["tenants"])
+router = APIRouter(route_class=CheckedRoute, prefix="/v1", tags=["tenants"])
 
 
 @cache

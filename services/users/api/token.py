@@ -12,11 +12,11 @@ from services.users.tokens import TTL_MAX_S, Grant
 from shared.errors import Refused
 from shared.schemas.base import Id
 from shared.web import answer, refusals
+from shared.web.route import FORM, FormRoute
 
-router = APIRouter(tags=["access"])
+router = APIRouter(route_class=FormRoute, tags=["access"])
 
 FIELDS_MAX = 20
-FORM = "application/x-www-form-urlencoded"
 
 
 class TokenForm(Body):
@@ -58,9 +58,6 @@ _FORM = {"requestBody": {"required": True, "content": {FORM: {"schema": TokenFor
     summary="An access token for a client's credentials",
 )
 async def make_token(request: Request, context: InContext) -> Response:
-    media_type = request.headers.get("content-type", FORM).partition(";")[0].strip().lower()
-    if media_type != FORM:
-        raise _invalid({"header.content-type": FORM})
     form = _parse(await request.body())
     scope = tuple(form.scope.split()) if form.scope is not None else None
     grant = Grant(form.client_id, form.client_secret, form.tenant, form.subject, scope, form.ttl_seconds)

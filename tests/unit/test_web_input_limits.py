@@ -4,26 +4,30 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from fastapi import Body, Depends, FastAPI
+from hypothesis import given, settings, strategies
+from joserfc.jwk import KeySet
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from services.invoicing.inputs import SubscriptionBody
 from services.users import domain
 from services.users.api.hr import _read
 from shared.errors import Invalid
 from shared.schemas.base import Instant
+from shared.schemas.faults import first_faults
 from shared.schemas.hr_v1 import HrFact, PersonChanged
 from shared.settings import CommonSettings
-from shared.web import create_app
-from shared.web.readable import faults
+from shared.web import Verifier, authenticated, create_app, input_limits
 from shared.web.rest import Day, Flag, Moment, decode_cursor, encode_cursor
+from tests.support.apps import KEY, bearer
 
 SURROGATE = '"\\ud800"'
 WIDE = str(2**64)
+CHECKED = [Depends(authenticated)]
 LONG = "1" + "0" * 4000
 
 
@@ -35,17 +39,28 @@ class Thing(BaseModel):
     at: Moment | None = None
 
 
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    name: str
+
+
 def make_app() -> FastAPI:
     async def ready() -> bool:
         return True
 
-    app = create_app(title="sample", settings=CommonSettings(), ready=ready)
+    app = create_app(title="sample", settings=CommonSettings(), ready=ready, verifier=Verifier(keys=lambda: KeySet([KEY])))
 
-    @app.post("/things")
+    @app.post("/things", dependencies=CHECKED)
     async def add(thing: Thing) -> dict[str, str]:
         return {"name": thing.name}
 
-    @app.get("/things/{thing}")
+    @app.post("/anything", dependencies=CHECKED)
+    async def take(body: Annotated[Any, Body()]) -> None: ...
+
+    @app.post("/strict", dependencies=CHECKED)
+    async def add_strictly(thing: Strict) -> None: ...
+
+    @app.get("/things/{thing}", dependencies=CHECKED)
     async def show(thing: str, near: str = "", at: Moment | None = None) -> dict[str, str]:
         return {"thing": thing}
 
@@ -54,7 +69,8 @@ def make_app() -> FastAPI:
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(make_app()), base_url="http://test") as client:
+    headers = {"authorization": bearer("acme")}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(make_app()), base_url="http://test", headers=headers) as client:
         yield client
 
 
@@ -86,17 +102,109 @@ async def test_whatever_is_given_comes_with_an_answer(client: httpx.AsyncClient)
     for body in ("[" * 100_000, '{"a":' * 100_000, LONG + LONG, "{", "\ufeff{}", SURROGATE, WIDE, '"x"', ""):
         response = await post(client, body)
         assert (response.status_code in (400, 422), response.headers["content-type"]) == (True, "application/problem+json"), body[:20]
-    assert fields(await post(client, "[" * 400 + '"\\u0000"' + "]" * 400)) == ["body" + ".0" * 400]
+    assert fields(await post(client, "[" * 64 + '"\\u0000"' + "]" * 64)) == ["body" + ".0" * 64]
 
 
 async def test_what_is_no_json_is_told_what_to_send(client: httpx.AsyncClient) -> None:
     response = await post(client, '{"name": }')
     assert fields(response) == ["body"]
     assert response.json()["errors"][0]["expected"] == "JSON; at character 9: Expecting value"
-    for called in ("text/plain", "application/x-www-form-urlencoded", ""):  # the second is what curl says by itself
-        response = await client.post("/things", content=b'{"name": "x"}', headers={"content-type": called})
-        assert (response.status_code, response.json()["type"]) == (415, "urn:seatpool:problem:media-type-not-supported")
-        assert "Content-Type: application/json" in response.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "media_type", ["application/json", "Application/JSON; charset=utf-8", "application/json;form", "application/json ; a=b"]
+)
+async def test_json_is_json_whatever_parameters_its_media_type_has(client: httpx.AsyncClient, media_type: str) -> None:
+    for body, status in ((b'{"name": "x"}', 200), (b'{"name": "\\u0000"}', 422), (b"[" * 65, 422)):
+        assert (await client.post("/things", content=body, headers={"content-type": media_type})).status_code == status
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        "",
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=a",
+        "application/problem+json",
+        "json",
+        "a/b;application/json",
+    ],
+)
+async def test_any_other_media_type_is_refused_and_the_body_is_not_looked_at(client: httpx.AsyncClient, media_type: str) -> None:
+    response = await client.post("/things", content=b"[" * 100, headers={"content-type": media_type})
+    assert (response.status_code, response.json()["type"]) == (415, "urn:seatpool:problem:media-type-not-supported")
+    assert "`Content-Type: application/json`" in response.json()["detail"]
+
+
+async def test_64_levels_of_nesting_are_read_by_every_route(client: httpx.AsyncClient) -> None:
+    for path in ("/things", "/anything"):
+        for begin, end, levels in (("[", "]", 64), ('{"a":', "}", 64), ('[{"]":', "}]", 32)):
+            fits, too_deep = (begin * n + '"["' + end * n for n in (levels, levels + 1))
+            headers = {"content-type": "application/json"}
+            assert "nesting" not in (await client.post(path, content=fits, headers=headers)).text
+            answer = await client.post(path, content=too_deep, headers=headers)
+            assert (fields(answer), answer.json()["errors"][0]["expected"]) == (["body"], "JSON with at most 64 levels of nesting")
+
+
+def depth(value: object) -> int:
+    match value:
+        case dict():
+            return 1 + max(map(depth, value.values()), default=0)
+        case list():
+            return 1 + max(map(depth, value), default=0)
+    return 0
+
+
+TEXTS = strategies.text(alphabet='[]{}"\\,:a')
+VALUES = strategies.recursive(
+    TEXTS, lambda inner: strategies.lists(inner, max_size=3) | strategies.dictionaries(TEXTS, inner, max_size=3), max_leaves=20
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(VALUES)
+def test_nesting_is_counted_as_a_parser_would_count_it(value: object) -> None:
+    content = json.dumps(value).encode()
+    for most in range(5):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(input_limits, "DEPTH_MAX", most)
+            assert input_limits._is_too_deep(content) == (depth(value) > most)
+
+
+async def test_an_answer_to_faults_names_20_of_them_in_16_kb(client: httpx.AsyncClient) -> None:
+    long = "\U0001f4a5" * 5_000
+    bodies: list[Any] = [
+        {long * 2: {f"{long}{n}": "\0" + long for n in range(5)} | {"\0": 1}},
+        {"name": "x", "more": [f"\0{long}"] * 10},
+        {f"{n}": 1 for n in range(900)},
+        {f"{n}": 1 for n in range(2_000)},
+        {f"{long}{n}": [long] for n in range(10)},
+    ]
+    for body in bodies:
+        answer = await client.post("/strict", json=body)
+        found = fields(answer)
+        assert 1 <= len(found) <= 20
+        assert len(answer.content) <= 16 * 1024
+        assert all(len(str(part)) <= 200 for error in answer.json()["errors"] for part in (error["field"], error["value"]))
+    query = "&".join(f"{n}=%00{'x' * 500}" for n in range(100))
+    answer = await client.get("/things/" + "y" * 5_000 + f"?{query}")
+    assert len(fields(answer)) == 20
+    assert len(answer.content) <= 16 * 1024
+
+
+def test_a_million_faults_are_counted_and_not_made() -> None:
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(list[int]).validate_python(["x"] * 100_000)
+    (fault,) = first_faults(caught.value)
+    assert "100000 faults" in fault["msg"]
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(list[int]).validate_python(["x"] * 100)
+    assert len(first_faults(caught.value)) == 20
+
+
+async def test_the_body_of_a_get_is_not_read(client: httpx.AsyncClient) -> None:
+    assert (await client.request("GET", "/things/a", content=b"[" * 2_000_000)).status_code == 200
 
 
 async def test_a_number_is_no_date_and_no_flag(client: httpx.AsyncClient) -> None:
@@ -134,13 +242,6 @@ def test_an_hr_event_nobody_can_keep_is_listed_with_its_field(value: object) -> 
 def test_an_hr_event_with_a_nul_from_the_topic_is_poison_by_name() -> None:
     fact = PersonChanged(external_id="1", effective_date=date(2026, 1, 1), name="a\0b")
     assert (domain.problem_of(fact) or "").startswith("name: ")
-
-
-def test_depth_is_the_callers_to_choose() -> None:
-    deep: object = "\0"
-    for _ in range(5_000):
-        deep = [deep]
-    assert len(list(faults(deep, "body"))) == 1
 
 
 @pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])

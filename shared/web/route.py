@@ -1,0 +1,73 @@
+"""The order in which a request is looked at: access first, then its path and query, and the body last.
+
+FastAPI reads and parses a body before it asks any dependency, so that anybody could make a service do it. Here nothing of a body is read
+before the caller's token, tenant and right are known to be good.
+"""
+
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Annotated, Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from pydantic import TypeAdapter
+
+from shared.web.auth import access_checks, check_access
+from shared.web.input_limits import BODY_MAX, OPEN_BODY_MAX, check_media_type, check_parameters, parse_body, read_body
+
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+Answer = Callable[[Request], Awaitable[Response]]
+
+
+class ReadRequest(Request):
+    """A request whose body has been read, and parsed if it is JSON."""
+
+    def __init__(self, request: Request, content: bytes, value: Any = None) -> None:
+        super().__init__(request.scope, request.receive)
+        self._content, self._value = content, value
+
+    async def body(self) -> bytes:
+        return self._content
+
+    async def json(self) -> Any:
+        return self._value
+
+
+class CheckedRoute(APIRoute):
+    """The class of every route. A body is JSON; a route without a model of its body takes any, and gives nothing of it to anybody."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        answer = super().get_route_handler()
+        checks = access_checks(self.dependant)
+        self.body_max = BODY_MAX if checks else OPEN_BODY_MAX
+        if self.body_field is not None:
+            model: Any = Annotated[self.body_field.field_info.annotation, self.body_field.field_info]
+            self._body_adapter: TypeAdapter[Any] = TypeAdapter(model)
+
+        async def handle(request: Request) -> Response:
+            await check_access(request, checks)
+            check_parameters(request)
+            return await self.respond(request, answer)
+
+        return handle
+
+    async def respond(self, request: Request, answer: Answer) -> Response:
+        """Answer a caller who has access. Nothing of the body has been read yet, and what a GET sends never is."""
+        return await answer(ReadRequest(request, b"") if request.method == "GET" else await self.with_body(request))
+
+    async def with_body(self, request: Request) -> Request:
+        """Read and parse the body."""
+        if self.body_field is None:
+            return ReadRequest(request, await read_body(request, self.body_max))
+        check_media_type(request, JSON)
+        content = await read_body(request, self.body_max)
+        judges = getattr(self.endpoint, "judges", ())
+        return ReadRequest(request, content, parse_body(content, self._body_adapter, judges) if content else None)
+
+
+class FormRoute(CheckedRoute):
+    """A route that reads a form by itself."""
+
+    async def with_body(self, request: Request) -> Request:
+        check_media_type(request, FORM)
+        return ReadRequest(request, await read_body(request, self.body_max))

@@ -1,0 +1,57 @@
+"""The REST applications of all four services in this process, without broker and database: what is decided before either is asked."""
+
+from types import SimpleNamespace
+from typing import Any
+
+from fastapi import FastAPI
+from joserfc import jwt
+from joserfc.jwk import KeySet, OKPKey
+
+from services.invoicing.main import make_app as make_invoicing
+from services.notifier.main import make_app as make_notifier
+from services.seats.api import make_api as make_seats
+from services.seats.settings import Settings as SeatsSettings
+from services.users.api import make_app as make_users
+from shared.clock import SystemClock
+from shared.settings import CommonSettings
+from shared.web import Verifier
+
+KEY = OKPKey.generate_key("Ed25519", {"kid": "k1"}, private=True)
+
+
+def bearer(tenant: str | None, *rights: str) -> str:
+    """An Authorization header that these applications accept."""
+    now = int(SystemClock().now().timestamp())
+    claims = {"iss": "seatpool", "aud": "seatpool", "sub": "ann", "rights": rights, "kind": "user" if tenant else "client"}
+    claims |= {"iat": now, "exp": now + 600} | ({"tenant": tenant} if tenant else {})
+    return "Bearer " + jwt.encode({"alg": "Ed25519", "kid": "k1"}, claims, KEY, algorithms=["Ed25519"])
+
+
+async def _ready() -> bool:
+    return True
+
+
+def all_apps(keys: KeySet | None = None) -> dict[str, FastAPI]:
+    """By service. Their routes refuse whatever is wrong with a request; one that gets further fails."""
+    database, given = SimpleNamespace(ready=_ready), keys or KeySet([KEY])
+    settings: Any = CommonSettings()
+    consumer = SimpleNamespace(group=SimpleNamespace(name="group"))
+    context: Any = SimpleNamespace(
+        settings=settings,
+        clock=SystemClock(),
+        database=database,
+        consumer=consumer,
+        consumers=[consumer],
+        ordering=None,
+        keys=SimpleNamespace(public=lambda: given),
+    )
+    worker: Any = SimpleNamespace(settings=SeatsSettings(), ready=True, history=None)
+    apps = {
+        "users": make_users(settings, context, None),  # type: ignore[arg-type]
+        "seats": make_seats(worker),
+        "invoicing": make_invoicing(context),
+        "notifier": make_notifier(context),
+    }
+    for app in apps.values():
+        app.state.verifier = Verifier(keys=lambda: given)
+    return apps

@@ -1,0 +1,97 @@
+"""Every route of every service decides who may call it before it reads the first byte of a body."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+from fastapi import FastAPI
+from starlette.types import Message
+
+from shared.web.route import CheckedRoute
+from tests.support.apps import all_apps, bearer
+
+APPS = all_apps()
+OPEN = {("users", "POST", "/v1/token"), ("users", "GET", "/.well-known/jwks.json")}
+ANY_TOKEN = {("invoicing", "GET", "/v1/modules"), ("invoicing", "GET", "/v1/plans")}
+EVERY_RIGHT = ("account:read", "account:buy", "users:read", "users:manage", "log:read", "operator")
+
+
+class Route(NamedTuple):
+    service: str
+    method: str
+    path: str
+
+
+def routes() -> Iterator[Route]:
+    for service, app in APPS.items():
+        for path, operations in app.openapi()["paths"].items():
+            yield from (Route(service, method.upper(), path) for method in operations)
+
+
+ROUTES = [route for route in routes() if route not in OPEN]
+
+
+async def asked(route: Route, authorization: str | None, *sent: bytes, media_type: str = "application/json") -> tuple[int, int]:
+    """The status of the answer, and how much of the body was asked for. What is not `sent` of an announced body never comes."""
+    headers = [(b"content-type", media_type.encode()), (b"content-length", b"1000")]
+    headers += [(b"authorization", authorization.encode())] if authorization else []
+    path = re.sub(r"\{(\w+)[^}]*\}", lambda name: "mine" if name[1] == "tenant" else "7", route.path)
+    scope = {"type": "http", "method": route.method, "path": path, "raw_path": path.encode(), "query_string": b"", "headers": headers}
+    scope |= {"root_path": "", "scheme": "http", "server": ("test", 80), "client": ("test", 1), "http_version": "1.1", "asgi": {}}
+    parts, answered, reads = list(sent), [], 0
+
+    async def receive() -> Message:
+        nonlocal reads
+        reads += 1
+        if not parts:
+            await asyncio.get_running_loop().create_future()
+        return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            answered.append(message["status"])
+
+    async with asyncio.timeout(1):
+        await APPS[route.service](scope, receive, send)
+    return answered[0], reads
+
+
+def test_there_are_routes_of_all_services() -> None:
+    assert {route.service for route in ROUTES} == {"users", "seats", "invoicing", "notifier"}
+    assert len(ROUTES) > 50
+
+
+@pytest.mark.parametrize("route", ROUTES, ids="-".join)
+async def test_access_is_decided_before_the_first_byte_of_a_body(route: Route) -> None:
+    for authorization in (None, "Bearer x.y.z", "Basic YTpi"):
+        assert await asked(route, authorization) == (401, 0)
+    assert await asked(route, None, b'{"broken') == (401, 0)
+    if route in ANY_TOKEN:
+        return
+    if "{tenant}" in route.path:
+        assert await asked(route, bearer("other", *EVERY_RIGHT)) == (404, 0), "a token of another tenant"
+        assert await asked(route, bearer("mine")) == (403, 0), "a token without the right"
+    else:
+        assert await asked(route, bearer("mine", *EVERY_RIGHT)) == (403, 0), "a token of one tenant at the vendor's own route"
+
+
+async def test_the_form_for_a_token_is_read_to_16_kb() -> None:
+    form = "application/x-www-form-urlencoded"
+    route = Route("users", "POST", "/v1/token")
+    assert await asked(route, None, b"grant_type=x", media_type=form) == (422, 1)
+    assert await asked(route, None, *[b"a=" + b"b" * 1022] * 16, b"b", b"never read", media_type=form) == (413, 17)
+    assert await asked(route, None) == (415, 0)
+
+
+def all_routes(app: FastAPI) -> Iterator[Any]:
+    for route in app.routes:
+        yield from getattr(getattr(route, "original_router", None), "routes", [route])
+
+
+@pytest.mark.parametrize("service", APPS)
+def test_every_route_in_a_document_is_of_the_class_that_checks_access_first(service: str) -> None:
+    found = [route for route in all_routes(APPS[service]) if getattr(route, "include_in_schema", False)]
+    assert len(found) >= 7
+    assert [route.path for route in found if not isinstance(route, CheckedRoute)] == []
