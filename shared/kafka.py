@@ -15,10 +15,13 @@ from aiokafka.errors import IllegalStateError, KafkaConnectionError, KafkaError,
 from aiokafka.partitioner import murmur2
 
 from shared.errors import SeatpoolError, Transient
+from shared.record_batches import replace_in_aiokafka
 from shared.schemas.topics import TOPICS, Topic
 from shared.settings import KafkaSettings
 
 log = structlog.get_logger(__name__)
+
+replace_in_aiokafka()  # before any client is made, also Faust's: bounded codecs, and a batch that cannot be read ends no reader
 
 START_TIMEOUT_S = 120  # how long a broker that is not there yet is waited for at a start
 STOP_TIMEOUT_S = 5

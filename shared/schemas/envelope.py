@@ -3,7 +3,7 @@
 Own code, because every command passes here and the SDK costs more than the decision; a contract test holds both against each other.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +13,7 @@ from shared.schemas.base import format_instant, to_milliseconds
 JSON_TYPE = ("content-type", b"application/json")
 VERSION = ("ce_specversion", b"1.0")
 VENDOR_KEY = b"vendor"  # key of what belongs to no tenant (the catalogue)
+UNREADABLE = "seatpool-unreadable"  # header of what stands in place of a record that nobody can read
 ATTRIBUTE_CHARACTERS_MAX = 300  # decisions repeat attributes of their command, and every reader has to be able to read those
 SHOWN_CHARACTERS_MAX = 100  # of a wrong value, in the reason for refusing it
 
@@ -56,11 +57,13 @@ class Envelope:
         return headers
 
     @classmethod
-    def from_headers(cls, headers: Iterable[tuple[str, bytes | None]], timestamp_ms: int | None = None) -> "Envelope":
+    def from_headers(cls, headers: Collection[tuple[str, bytes | None]], timestamp_ms: int | None = None) -> "Envelope":
         """`timestamp_ms` is the record's own time, which a message without `ce_time` has. Unknown headers and headers without a value
         are ignored. Raises Poison("envelope") naming the attribute that is missing or wrong."""
         found = _attributes(headers)
         if found.get("ce_specversion") != "1.0":
+            if any(name == UNREADABLE for name, _ in headers):
+                raise Poison("batch", "its record batch cannot be read, or is larger than 32 MiB when it is decompressed")
             raise Poison("envelope", f"ce_specversion is {_shown(found.get('ce_specversion'))}, expected '1.0'")
         missing = [name for name in ("ce_id", "ce_source", "ce_type") if not found.get(name)]
         if missing:
@@ -78,6 +81,11 @@ class Envelope:
         )
 
 
+def unreadable() -> tuple[str, bytes]:
+    """The only header of a record in place of one that nobody can read: to its reader it is a dead letter like any other."""
+    return (UNREADABLE, b"")
+
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ATTRIBUTES = frozenset(
     f"ce_{name}"
@@ -85,7 +93,7 @@ _ATTRIBUTES = frozenset(
 )
 
 
-def _attributes(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
+def _attributes(headers: Collection[tuple[str, bytes | None]]) -> dict[str, str]:
     """Raises Poison("envelope") for an attribute that nobody could be sure of, or that a reader could not keep."""
     found: dict[str, str] = {}
     for name, value in headers:

@@ -37,6 +37,8 @@ class Topic:
             "message.timestamp.type": "LogAppendTime" if self.log_append_time else "CreateTime",
             "max.message.bytes": str(self.max_message_bytes),
             "unclean.leader.election.enable": "false",
+            # As the writer compressed it. Told to unpack batches, a broker runs out of memory over one that holds too much.
+            "compression.type": "producer",
         }
         if self.cleanup is Cleanup.COMPACT:
             # A zombie's late row must be repaired by the owner before the cleaner makes it permanent (faust.md, 2.6).

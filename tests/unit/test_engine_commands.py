@@ -13,7 +13,7 @@ from services.seats.replay import Decisions
 from shared.errors import Poison
 from shared.kafka import partition_of
 from shared.schemas import seats_v1
-from shared.schemas.envelope import ATTRIBUTE_CHARACTERS_MAX, Envelope
+from shared.schemas.envelope import ATTRIBUTE_CHARACTERS_MAX, Envelope, unreadable
 from shared.schemas.registry import CLI, INVOICING, REGISTRY, SEATS, USERS, type_of
 from shared.schemas.seats_v1 import Reason
 from shared.schemas.topics import SEATS_COMMANDS
@@ -235,3 +235,14 @@ def test_whatever_reading_a_command_raises_becomes_its_answer(error: type[Except
     rejected = CommandReader(PARTITIONS).read(Raw(envelope().headers()))
     assert isinstance(rejected, Rejected)
     assert (rejected.reason, rejected.field, rejected.tenant) == (Reason.UNREADABLE, "record", None)
+
+
+def test_each_offset_of_a_batch_that_nobody_can_read_is_answered_and_moves_no_clock() -> None:
+    partition = partition_of(b"acme", PARTITIONS)
+    decisions = Decisions(partition, PARTITIONS)
+    decisions.feed(Raw(envelope().headers(), offset=0, timestamp=5000))
+    for offset in (1, 2):
+        (answer,) = decisions.feed(Raw((unreadable(),), None, None, offset=offset, timestamp=0)) or []
+        body = orjson.loads(answer[1] or b"")
+        assert (body["reason"], body["error"]["field"] if "error" in body else body["field"]) == ("unreadable", "batch")
+    assert (decisions.clock_ms, decisions.decided) == (5000, 2)
