@@ -15,6 +15,7 @@ import stamina
 from cli.console import CliError, fail
 from cli.names import SERVICES
 from shared.settings import KafkaSettings
+from shared.text import CONTROL
 
 TIMEOUT_SECONDS = 30.0  # a handler waits 10 s at most (`?after=`, `Prefer: wait`), so a longer silence is a fault
 ATTEMPTS_MAX = 9
@@ -119,7 +120,7 @@ class Rest:
         await self._http.aclose()
 
     async def get(self, service: str, path: str, **params: Any) -> Any:
-        return (await self.call("GET", service, path, params={k: v for k, v in params.items() if v is not None})).json()
+        return _body(await self.call("GET", service, path, params={k: v for k, v in params.items() if v is not None}))
 
     async def pages(self, service: str, path: str, **filters: str | None) -> list[dict[str, Any]]:
         """All of a list that is served in pages."""
@@ -178,18 +179,32 @@ def _is_transient(response: httpx.Response) -> bool:
 
 
 def _body(response: httpx.Response) -> Any:
-    return response.json() if response.content else None
+    return _harmless(response.json()) if response.content else None
+
+
+def _harmless(value: Any) -> Any:
+    """The same without control characters: what other people wrote (a name, the detail of a dead letter) may hold escape sequences, and
+    a terminal obeys them."""
+    match value:
+        case str():
+            return CONTROL.sub(lambda found: "\N{REPLACEMENT CHARACTER}" * len(found[0]), value)
+        case list():
+            return [_harmless(item) for item in value]
+        case dict():
+            return {_harmless(key): _harmless(item) for key, item in value.items()}
+        case _:
+            return value
 
 
 def refusal(service: str, response: httpx.Response) -> CliError:
     """`title: detail` of the problem, each wrong field by name."""
     try:
-        problem = response.json()
+        problem = _harmless(response.json())
     except ValueError:
         problem = {}
     if not isinstance(problem, dict):
         problem = {}
-    text = str(problem.get("detail") or problem.get("title") or response.text[:200] or response.reason_phrase)
+    text = str(problem.get("detail") or problem.get("title") or _harmless(response.text[:200]) or response.reason_phrase)
     errors = problem.get("errors") or []
     fields = "; ".join(f"{e.get('field')}: {e.get('expected') or e.get('detail')}" for e in errors if isinstance(e, dict))
     if fields and fields not in text:

@@ -5,6 +5,7 @@ usage: python -m deploy.local.mailbox FOLDER SMTP_PORT HTTP_PORT
 
 import asyncio
 import html
+import re
 import sys
 from dataclasses import asdict, dataclass
 from email import message_from_bytes, policy
@@ -178,9 +179,7 @@ def add_json_routes(app: FastAPI, store: Store) -> None:
         parts = attachment_parts(parsed)
         if not 0 <= number < len(parts):
             raise HTTPException(404, "no such attachment")
-        name = "".join(
-            letter if letter.isalnum() or letter in "-_." else "_" for letter in summarise(message_id, parsed).attachments[number].name
-        )
+        name = re.sub("[^A-Za-z0-9._-]", "_", summarise(message_id, parsed).attachments[number].name)  # a header holds no other letters
         # Always a download: an attached HTML page is not to run as a page of this server.
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"}
         return Response(payload_of(parts[number]), media_type=parts[number].get_content_type(), headers=headers)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
@@ -17,8 +18,11 @@ COLUMNS = (
     "at", "recorded_at", "actor_kind", "actor", "type", "user", "module", "from", "to", "reason", "details",
     "decision", "partition", "offset", "correlation", "id",
 )  # fmt: skip
-# What a spreadsheet takes for a formula when a cell begins with it.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+# What a spreadsheet takes for a formula when a cell begins with it, full-width signs included. Where lists are separated by semicolons
+# (Excel in German, French or Danish), a cell begins behind each of them as well, and behind each line end or tab.
+_SIGNS = "=+@\uff1d\uff0b\uff0d\uff20-"
+_FORMULA = (*_SIGNS, "\t", "\r", "\n")
+_FORMULA_BEHIND = re.compile(rf"([;\t\r\n]\s*)(?=[{_SIGNS}])")
 
 
 async def rows(database: Database, tenant: str, wanted: Filter) -> AsyncIterator[list[dict[str, Any]]]:
@@ -80,6 +84,7 @@ def _pairs(values: dict[str, Any]) -> str:
 
 def cell(value: str | int | None) -> str | int:
     """A text that a spreadsheet would run as a formula is made a text again by an apostrophe before it."""
-    if value is None:
-        return ""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    if not isinstance(value, str):
+        return "" if value is None else value
+    text = _FORMULA_BEHIND.sub(r"\1'", value)
+    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -26,11 +26,11 @@ from prometheus_client import Counter
 
 from services.notifier import mail_store
 from services.notifier.mail_store import Mail
-from services.notifier.rendering import one_line
 from services.notifier.settings import Settings
 from shared.clock import Clock
 from shared.database import Database
 from shared.errors import Transient
+from shared.text import one_line
 
 log = structlog.get_logger(__name__)
 

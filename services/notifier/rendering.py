@@ -4,7 +4,6 @@ its language has a folder there, else the whole e-mail is English: one e-mail ha
 Times are the tenant's own: on a test clock they are the times of that clock, in the tenant's zone.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,13 +22,12 @@ from services.notifier.buying import Buying
 from services.notifier.domain import Kind, Notice, Stream, causes, is_module_missing, is_refused_for_itself, licence_helps
 from shared.money import format_amount, locale_of
 from shared.schemas.seats_v1 import Reason
+from shared.text import one_line
 
 TEMPLATES = Path(__file__).parent / "templates"
 LANGUAGES = frozenset(folder.name for folder in TEMPLATES.iterdir() if folder.is_dir())
 ENGLISH = "en"  # for tenants whose language has no templates
 ROWS_MAX = 200  # of a table in a mail; the rest is in the action log
-# Control characters, line ends, and what turns the direction of the text after it.
-_NO_NAME_HAS = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
 _TEMPLATE = {Stream.OWN: "person", Stream.SEATS: "seats", Stream.BILLING: "billing", Stream.UNDELIVERED: "undelivered"}
 
 
@@ -110,11 +108,6 @@ def render(
     subject = " ".join(subject.removeprefix("Subject:").split())
     html = words.template(f"{name}.html.j2").render(context | {"subject": subject})
     return Rendered(subject=subject, text=_tidy(text), html=html)
-
-
-def one_line(name: str) -> str:
-    """Names are anybody's texts: with a line end in it, one could say in a text mail what only we say there, or end the subject."""
-    return " ".join(_NO_NAME_HAS.sub(" ", name).split())
 
 
 def _causes(notice: Notice, pools: Mapping[str, bool]) -> list[tuple[str, str]]:

@@ -185,6 +185,17 @@ def test_dead_letters_of_every_service_are_listed(deployment: Deployment) -> Non
     assert "body: no date" in listed.output
 
 
+def test_what_others_wrote_sends_no_escape_sequence_to_the_terminal(deployment: Deployment) -> None:
+    evil = "a\x1b]0;owned\x07\x1b[2J\x9b31m\u202eb"
+    row = {"id": 17, "topic": "hr.events.v1", "partition": 2, "offset": 7, "tenant": "acme", "reason": "body", "detail": evil}
+    deployment.answers[("GET", "/v1/operator/dead-letters")] = lambda _: (200, {"items": [row], "next": None})
+    deployment.answers[("POST", "/v1/operator/dead-letters/17/retry")] = lambda _: (409, {"detail": evil})
+    for arguments in (("dlq", "list"), ("dlq", "retry", "users:17")):
+        output = seatpool(*arguments).output
+        assert "]0;owned" in output
+        assert not set(output) & set("\x1b\x07\x9b\u202e")
+
+
 def test_a_service_without_dead_letters_is_told_from_those_that_do(deployment: Deployment) -> None:
     result = seatpool("dlq", "list", "--service", "seats")
     assert result.exit_code == 1

@@ -20,7 +20,7 @@ def mail(subject: str = "Invoice 2013-1", to: str = "anna@example.com") -> Email
     message["From"], message["To"], message["Subject"] = "seatpool@example.com", to, subject
     message.set_content("EUR 39.00\n")
     message.add_alternative("<p>EUR <script>alert(1)</script>39.00</p>", subtype="html")
-    message.add_attachment(PDF, maintype="application", subtype="pdf", filename='in"voice\n1.pdf'.replace("\n", ""))
+    message.add_attachment(PDF, maintype="application", subtype="pdf", filename='in"voïcł\n1.pdf'.replace("\n", ""))
     return message
 
 
@@ -49,12 +49,12 @@ async def test_a_mail_is_kept_with_envelope_text_and_attachment(http: httpx.Asyn
     assert summary["sender"] == "seatpool@example.com"
     assert summary["recipients"] == ["anna@example.com", "blind@example.com"]
     assert summary["subject"] == "Invoice 2013-1"
-    assert summary["attachments"] == [{"name": 'in"voice1.pdf', "content_type": "application/pdf", "size_bytes": len(PDF)}]
+    assert summary["attachments"] == [{"name": 'in"voïcł1.pdf', "content_type": "application/pdf", "size_bytes": len(PDF)}]
     whole = (await http.get(f"/api/messages/{summary['id']}")).json()
     assert whole["text"].strip() == "EUR 39.00"
     attachment = await http.get(f"/api/messages/{summary['id']}/attachments/0")
     assert attachment.content == PDF
-    assert attachment.headers["content-disposition"] == 'attachment; filename="in_voice1.pdf"'
+    assert attachment.headers["content-disposition"] == 'attachment; filename="in_vo_c_1.pdf"'
     assert (await http.get(f"/api/messages/{summary['id']}/attachments/1")).status_code == 404
 
 

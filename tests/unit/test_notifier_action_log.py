@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from services.notifier.action_log import RULES, actor_of, entries_of
-from services.notifier.export import cell
+from services.notifier.export import _csv, cell
 from services.notifier.pool_numbers import CHANGES_POOLS, PoolNumbers, pools_changed
 from shared.schemas import registry, seats_v1, users_v1
 from shared.schemas.base import Actor, Change, Payload
@@ -192,10 +192,18 @@ def test_every_type_of_the_three_topics_has_its_place_in_the_log() -> None:
     assert any(entry.topic is INVOICING_EVENTS for entry in REGISTRY.values())
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+49 30", "-5", "@here", "\tx", "\r=1"])
+@pytest.mark.parametrize("text", ["=1+1", "+49 30", "-5", "@here", "\tx", "\r=1", "\uff1d1+1"])
 def test_a_cell_is_never_a_formula(text: str) -> None:
-    assert cell(text) == f"'{text}"
+    assert str(cell(text)).startswith("'")
+    assert str(cell(text)).replace("'", "") == text
+
+
+@pytest.mark.parametrize("between", [";", "; ", "\t", "\n", "\r\n", ";;"])
+def test_a_formula_behind_a_separator_of_another_country_is_a_text_too(between: str) -> None:
+    """A spreadsheet whose list separator is the semicolon begins a new cell in the middle of ours."""
+    written = _csv([[cell(f"Sales{between}=cmd|' /C calc'!A0"), cell("next")]]).decode()
+    assert f"{between.strip(' ')}{' ' if between.endswith(' ') else ''}'=cmd" in written
 
 
 def test_numbers_and_plain_text_of_a_cell_stay_as_they_are() -> None:
-    assert [cell(value) for value in (7, "Berg = Bo", None, "")] == [7, "Berg = Bo", "", ""]
+    assert [cell(value) for value in (7, "Berg = Bo; a-b", None, "")] == [7, "Berg = Bo; a-b", "", ""]
