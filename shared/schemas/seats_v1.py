@@ -314,6 +314,7 @@ class ModuleSeat(Payload):
     since: Instant | None = None  # since when it is waited for, or flagged
     reason: str | None = None
     order: int | None = None  # of a seat that was taken over: its place in the log
+    again: int | None = None  # and where its flag was asked for again, after it had been given up
 
 
 # answers ---------------------------------------------------------------------------------------------------------------

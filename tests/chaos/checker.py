@@ -148,20 +148,25 @@ class _Command:
 
     def __init__(self, state: dict[str, _Tenant], findings: Findings, where: str) -> None:
         self._state, self._findings, self._where = state, findings, where
+        self._granted: set[tuple[str, str]] = set()  # tenant, user
 
     def check(self, decided: list[_Event]) -> None:
         served: list[tuple[str, str, str, Place]] = []
         tenants: dict[str, None] = {}
+        # Whose need changes with the command: the queue is served by it before the answer says it.
+        answers = [event.body for event in decided if event.body["role"] == "answer"]
+        changing = {body[field] for body in answers for field in ("user", "from_user") if field in body}
         for event in decided:
             if not event.tenant:
                 continue
             tenants[event.tenant] = None
+            if served and event.name not in ("seat_granted", "seat_flag_cleared"):
+                self._check_order(served, changing)  # what came free at once is served, before the next thing falls due
             self._apply(self._state[event.tenant], event, served)
         for tenant in tenants:
             shown = {pool["module"]: pool for event in decided if event.tenant == tenant for pool in event.body["pools"]}
             self._check_pools(tenant, shown)
-        for tenant, user, module, place in served:
-            self._check_order(tenant, user, module, place)
+        self._check_order(served, changing)
 
     # -- who holds what -------------------------------------------------------------------------------------------------
 
@@ -191,12 +196,14 @@ class _Command:
             self._give_up(tenant, user, module)
 
     def _note_served(self, tenant: _Tenant, event: _Event, served: list[tuple[str, str, str, Place]]) -> None:
-        """Out of the queue, and waiting for this module alone: then nobody who waits for it alone may be before."""
+        """Out of the queue, and waiting for this module alone, not with one granted just before: then nobody who waits for it alone may
+        be before."""
         user, module = event.body["user"], event.body["module"]
         waits = [m for m, seat in tenant.people[user].seats.items() if seat.state == "waiting"]
         place = tenant.waiting[module].get(user)
-        if waits == [module] and place is not None:
+        if waits == [module] and place is not None and (event.tenant, user) not in self._granted:
             served.append((event.tenant, user, module, place))
+        self._granted.add((event.tenant, user))
 
     def _revoked(self, tenant: _Tenant, user: str, module: str, event: _Event) -> None:
         seat = tenant.people[user].seats.get(module)
@@ -305,12 +312,14 @@ class _Command:
             if module in waits and all(tenant.pools[m]["available"] for m in waits):
                 self._findings.add("bound_broken", f"{self._where} {name}/{module}: {user} waits and could be served")
 
-    def _check_order(self, name: str, served: str, module: str, place: Place) -> None:
-        tenant = self._state[name]
-        for user, other in tenant.waiting[module].items():
-            waits = [m for m, seat in tenant.people[user].seats.items() if seat.state == "waiting"]
-            if waits == [module] and other < place:
-                self._findings.add("passed_over", f"{self._where} {name}/{module}: {served} is served before {user}")
+    def _check_order(self, served: list[tuple[str, str, str, Place]], changing: set[str]) -> None:
+        for name, first, module, place in served:
+            tenant = self._state[name]
+            for user, other in tenant.waiting[module].items():
+                waits = [m for m, seat in tenant.people[user].seats.items() if seat.state == "waiting"]
+                if waits == [module] and other < place and not {first, user} & changing:
+                    self._findings.add("passed_over", f"{self._where} {name}/{module}: {first} is served before {user}")
+        served.clear()
 
 
 def _instant(text: str) -> datetime:

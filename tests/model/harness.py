@@ -13,6 +13,7 @@ from services.seats import domain
 from services.seats.domain.work import Work
 from shared.schemas import registry, seats_v1, topics
 from tests.model.naive import Command, Event, Naive
+from tests.model.renaming import Renamed
 from tests.support.seat_world import evolve
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -96,6 +97,7 @@ def plain(event: domain.Event) -> Event:
 
 
 Store = dict[str, domain.Row]
+Live = dict[str, domain.Tenant]
 Action = tuple[Any, ...]  # name of a method of Harness, and its arguments
 
 
@@ -108,10 +110,11 @@ class Harness:
         self.log: list[Action] = []
         self.seen = seen
         self.naive = Naive()
-        self.live: dict[str, domain.Tenant] = {}
-        self.replica: dict[str, domain.Tenant] = {}
+        self.live: Live = {}
+        self.replica: Live = {}
         self.store: Store = {}
         self._read_back: dict[int, tuple[domain.Row, domain.Row]] = {}  # id of a row -> the row, and what a table makes of it
+        self.renamed: list[Renamed] = []
         self.offset = 0
         self.clock = 1_384_502_400_000  # 2013-11-15 08:00 UTC
 
@@ -133,6 +136,11 @@ class Harness:
                 self._read_back[id(row)] = (row, domain.from_json(key, orjson.loads(orjson.dumps(domain.to_json(key, row)))))
         return {key: self._read_back[id(row)][1] for key, row in store.items()}
 
+    def rename(self, *names: dict[str, str]) -> None:
+        """From the beginning of a history: decide it again under these names."""
+        self._logged("rename", *names)
+        self.renamed = [Renamed(each) for each in names]
+
     def run(
         self, c: Command, command: str, source: str = "seatpool/users", crash_after: float | None = None, fail_at: int = 0
     ) -> list[Event]:
@@ -147,6 +155,9 @@ class Harness:
         decision = domain.decide(self.live, message, self.clock)
         if twin is not None:
             self._same(decision, domain.decide(twin, message, self.clock))
+        for other in self.renamed:
+            again = message._replace(payload=payload(other.command(c)))
+            other.same(decision, lambda live, again=again: domain.decide(live, again, self.clock))
         expected = self.naive.decide(c, command, source, self.offset, self.clock)
         return self._compare(decision, expected, crash_after)
 
@@ -156,15 +167,17 @@ class Harness:
         self.clock = max(self.clock, to)
         self.offset += 1
 
-        def decide() -> domain.Decision:
-            return domain.decide_tick(self.live[TENANT], f"tick-{self.offset}", 0, self.offset, self.clock, 0, limit)
+        def decide(live: Live) -> domain.Decision:
+            return domain.decide_tick(live[TENANT], f"tick-{self.offset}", 0, self.offset, self.clock, 0, limit)
 
         if fail_at:
-            self._fail(fail_at, decide)
+            self._fail(fail_at, lambda: decide(self.live))
         twin = domain.load(self.through_json(self.store).items()) if crash_after is not None else None
-        decision = decide()
+        decision = decide(self.live)
         if twin is not None:
-            self._same(decision, domain.decide_tick(twin[TENANT], f"tick-{self.offset}", 0, self.offset, self.clock, 0, limit))
+            self._same(decision, decide(twin))
+        for other in self.renamed:
+            other.same(decision, decide)
         return self._compare(decision, self.naive.tick(self.offset, self.clock, limit), crash_after)
 
     def _fail(self, at_event: int, decide: Callable[[], domain.Decision]) -> None:

@@ -70,8 +70,12 @@ class Naive:
 
     def newest_first(self, module: str) -> list[str]:
         active = [s for s in self.seats if s["module"] == module and s["state"] == "active"]
-        active.sort(key=lambda s: (self.people[s["user"]]["created_at"], s["order"], s["user"]), reverse=True)
+        active.sort(key=lambda s: (self.people[s["user"]]["created_at"], s["order"], s["again"]), reverse=True)
         return [s["user"] for s in active]
+
+    def ranked(self) -> list[str]:
+        """Base modules first, then in the order in which the pools were opened."""
+        return sorted(self.pools, key=lambda module: not self.is_base(module))
 
     # -- changing --------------------------------------------------------------------------------------------------------
 
@@ -85,9 +89,19 @@ class Naive:
     def here(self) -> tuple[int, int]:
         return self.offset, len(self.events)
 
-    def put(self, user: str, module: str, state: str, order: tuple[int, int], since: int = 0, deadline: int | None = None) -> None:
+    def put(
+        self,
+        user: str,
+        module: str,
+        state: str,
+        order: tuple[int, int],
+        since: int = 0,
+        deadline: int | None = None,
+        again: tuple[int, int] = (0, 0),
+    ) -> None:
         self.seats = [s for s in self.seats if (s["user"], s["module"]) != (user, module)]
-        self.seats.append({"user": user, "module": module, "state": state, "order": order, "since": since, "deadline": deadline})
+        seat = {"user": user, "module": module, "state": state, "order": order, "since": since, "deadline": deadline, "again": again}
+        self.seats.append(seat)
         person = self.people[user]
         person["revoked"].pop(module, None)
         if state in ("active", "flagged"):
@@ -108,7 +122,7 @@ class Naive:
     def clear(self, user: str, module: str, reason: str) -> None:
         seat = self.seat(user, module)
         assert seat is not None
-        self.put(user, module, "active", seat["order"])
+        self.put(user, module, "active", seat["order"], again=seat["again"])
         self.say("seat_flag_cleared", reason, user=user, module=module)
 
     def grant(self, user: str, module: str, reason: str) -> None:
@@ -121,10 +135,10 @@ class Naive:
         for module in sorted(self.pools):
             while self.free(module) > 0 and self.count(module, "flagged"):
                 flagged = [s for s in self.seats if s["module"] == module and s["state"] == "flagged"]
-                oldest = min(flagged, key=lambda s: (s["since"], s["order"], s["user"]))
+                oldest = min(flagged, key=lambda s: (s["since"], s["order"], s["again"]))
                 self.clear(oldest["user"], module, reason)
         while (served := self.next_served()) is not None:
-            for module in served[1]:
+            for module in (m for m in self.ranked() if m in served[1]):
                 self.grant(served[0], module, reason)
 
     def units(self, user: str) -> list[list[str]]:
@@ -138,20 +152,25 @@ class Naive:
     def place(self, user: str, module: str) -> tuple[Any, ...]:
         seat = self.seat(user, module)
         assert seat is not None
-        return -self.people[user]["priority"], seat["since"], seat["order"], user
+        return -self.people[user]["priority"], seat["since"], seat["order"]
 
     def servable(self) -> list[tuple[str, list[str]]]:
         return [(user, unit) for user in self.people for unit in self.units(user) if all(self.free(m) > 0 for m in unit)]
+
+    def queued_in(self, user: str, unit: list[str]) -> list[str]:
+        """The modules of the unit, and those whose turn comes when the person has its base modules."""
+        waiting = [s["module"] for s in self.of(user) if s["state"] == "waiting"]
+        return [m for m in waiting if m in unit or (any(self.is_base(b) for b in unit) and self.free(m) > 0)]
 
     def next_served(self) -> tuple[str, list[str]] | None:
         servable = self.servable()
         if not servable:
             return None
         first = {
-            module: min((self.place(user, module), user, unit) for user, unit in servable if module in unit)
-            for module in {m for _, unit in servable for m in unit}
+            module: min((self.place(user, module), user, unit) for user, unit in servable if module in self.queued_in(user, unit))
+            for module in {m for user, unit in servable for m in self.queued_in(user, unit)}
         }
-        for module in sorted(first):
+        for module in (m for m in self.ranked() if m in first):
             _, user, unit = first[module]
             if all(first[m][1] == user for m in unit):
                 return user, unit
@@ -161,31 +180,39 @@ class Naive:
     # -- time ------------------------------------------------------------------------------------------------------------
 
     def due(self) -> list[tuple[Any, ...]]:
-        """(instant, kind, log order, user, module) of everything that will fall due, in order."""
-        timed = [s for s in self.seats if s["deadline"] is not None]
-        found: list[tuple[Any, ...]]
-        found = [(s["deadline"], 0 if s["state"] == "held" else 1, s["order"], s["user"], s["module"]) for s in timed]
-        found += [(at, 2, order, period, "") for at, period, order in self.scheduled]
+        """(instant, kind, log order, asked again, pool's opening, user, module) of everything that will fall due, in order."""
+        opened = {module: n for n, module in enumerate(self.pools)}
+        found: list[tuple[Any, ...]] = []
+        for s in self.seats:
+            if s["deadline"] is not None:
+                kind = 0 if s["state"] == "held" else 1
+                found.append((s["deadline"], kind, s["order"], s["again"], opened[s["module"]], s["user"], s["module"]))
         for module, pool in self.pools.items():
             if pool["free_since"] is not None:
-                found.append((pool["free_since"] + DAY, 3, (0, 0), "", module))
-        return sorted(found)
+                found.append((pool["free_since"] + DAY, 2, (0, 0), (0, 0), opened[module], "", module))
+        found += [(at, 3, order, (0, 0), 0, period, "") for at, period, order in self.scheduled]
+        found.sort()
+        if found and found[0][1] == 1 and self.is_base(found[0][6]):
+            of_this_person = [d for d in found if (d[0], d[1], d[5]) == (found[0][0], 1, found[0][5]) and not self.is_base(d[6])]
+            found = of_this_person[:1] + found
+        return found
 
     def settle(self, limit: int = 1 << 60) -> None:
         while limit and (due := self.due()) and due[0][0] <= self.now:
             limit -= 1
-            _, kind, _, user, module = due[0]
+            at, kind, order, _, _, user, module = due[0]
             if kind == 0:
-                self.take(user, module)
-                self.say("hold_expired", "hold_expired", user=user, module=module)
+                for held in sorted(d[6] for d in due if (d[0], d[1], d[2], d[5]) == (at, 0, order, user)):
+                    self.take(user, held)
+                    self.say("hold_expired", "hold_expired", user=user, module=held)
                 self.level("licence_free")
             elif kind == 1:
                 self.end_grace(user, module)
             elif kind == 2:
-                self.start_period()
-            else:
                 self.pools[module] |= {"warned": False, "free_since": None}
                 self.say("warning_armed", "free_for_a_day", module=module)
+            else:
+                self.start_period()
 
     def end_grace(self, user: str, module: str) -> None:
         seat = self.seat(user, module)
@@ -204,7 +231,7 @@ class Naive:
         self.people[user]["revoked"][module] = (self.now, self.here())
         self.say("seat_revoked", "grace_expired", user=user, module=module, base=base, flagged_at=seat["since"])
         if base:
-            for other in sorted(s["module"] for s in self.of(user)):
+            for other in [m for m in self.ranked() if self.seat(user, m)]:
                 self.take(user, other)
                 self.say("seat_released", "base_module_revoked", user=user, module=other)
         self.level("seat_released")
@@ -260,7 +287,7 @@ class Naive:
         for module in sorted(m for m, pool in self.pools.items() if not pool["next"]):
             self.say("pool_closed", "period_began", module=module)
             self.drop_pool(module)
-        for module in sorted(self.pools):
+        for module in self.ranked():
             self.cut(module)
         self.level("licence_free")
 
@@ -399,7 +426,7 @@ class Naive:
             self.pools[module]["licences"] += n
             self.pools[module]["next"] = self.pools[module]["licences"]
         self.answer("licences_added", "ordered", order=c["order"])
-        for module, _ in sorted(c["items"], key=lambda item: (not self.is_base(item[0]), item[0])):
+        for module in [m for m in self.ranked() if m in dict(c["items"])]:
             lost = [
                 (*person["revoked"][module], user)
                 for user, person in self.people.items()
@@ -444,7 +471,7 @@ class Naive:
             self.pools[module]["licences"] = total
             self.pools[module]["next"] = min(total, self.pools[module]["next"])
         self.answer("licences_reduced", "ordered", order=c["order"])
-        for module, _ in sorted(totals):
+        for module in [m for m in self.ranked() if m in dict(totals)]:
             self.cut(module)
         return None
 
@@ -613,7 +640,7 @@ class Naive:
         elif state == "flagged" and reason == "last_administrator":
             self.put(user, module, state, here, self.now)
         elif state == "flagged" and kept is not None:
-            self.put(user, module, state, kept[1], kept[0], kept[2])
+            self.put(user, module, state, kept[1], kept[0], kept[2], again=here)
         elif state == "flagged":
             self.put(user, module, state, here, self.now, self.now + pool["grace"])
         elif reason == "last_administrator":
@@ -684,7 +711,7 @@ class Naive:
         self.forget(self.people[giver])
         released = self.adopt(taker, c["to"], c["to_revision"])
         for module, s in moved.items():
-            self.put(taker, module, s["state"], s["order"], s["since"], s["deadline"])
+            self.put(taker, module, s["state"], s["order"], s["since"], s["deadline"], s["again"])
         self.level("seat_released")
         got, after = self.get_new(taker, c["to"])
         modules = self.shown(taker, got)

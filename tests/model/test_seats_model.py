@@ -20,6 +20,7 @@ from shared.schemas import registry, topics
 from shared.schemas.seats_v1 import OverLimit, Reason, ReduceBelowUse, SeatState
 from tests.model.harness import TENANT, Action, Harness, payload
 from tests.model.naive import DAY, Command
+from tests.model.renaming import reversing
 
 SEQUENCES = int(os.environ.get("SEATPOOL_EXAMPLES", "2000"))
 STEPS_MIN, STEPS_MAX = 50, 52
@@ -28,6 +29,7 @@ HOUR = 3600 * 1000
 USERS = ["ada", "ben", "cid", "dan", "eve", "fay"]
 MODULES = ["base", "core", "docs", "plan"]  # the first two are base modules
 UNOPENED = "nowhere"
+RENAMED = 0.2  # of the sequences are decided again with names in reverse order: names decide nothing
 USERS_SOURCE, INVOICING = "seatpool/users", "seatpool/invoicing"
 GOOD: dict[str, list[object]] = {
     "over_limit": [*map(str, OverLimit), "flag"],
@@ -129,6 +131,9 @@ class SeatsModel(RuleBasedStateMachine):
     def open(self, seed: int) -> None:
         draw, clock = self.draw(seed), self.harness.clock
         self.theme = draw.choice(THEMES)
+        if draw.random() < RENAMED:
+            self.harness.rename(reversing(*MODULES, UNOPENED), reversing(*USERS))
+            seen[("renamed", "all")] += 1
         if draw.random() < 0.1:
             self.send({"type": "close_pool", "number": 1, "module": "base", "at": "now"})
             self.numbers.clear()
@@ -325,7 +330,7 @@ NOT_MADE = {"command_failed", "settle_failed"}
 
 def unseen() -> list[str]:
     types = {name.rpartition(".")[2] for name, entry in registry.REGISTRY.items() if entry.topic is topics.SEATS_EVENTS}
-    wanted = [("event", name) for name in types - NOT_MADE]
+    wanted = [("renamed", "all")] + [("event", name) for name in types - NOT_MADE]
     wanted += [("reason", str(reason)) for reason in Reason if reason not in NOT_SAID]
     wanted += [("state", str(state)) for state in SeatState]
     wanted += [("policy", f"over_limit={value}") for value in OverLimit]

@@ -93,14 +93,15 @@ def fork(harness: Harness) -> Harness:
 def state(harness: Harness) -> State:
     """What a later command can tell apart."""
     tenant, now = harness.live[TENANT], harness.clock
-    orders = {seat.seq for row in tenant.users.values() for seat in row.seats.values()}
-    orders |= {memory.seq for row in tenant.users.values() for memory in (*row.flags, *row.revoked)}
-    rank = {seq: n for n, seq in enumerate(sorted(orders))}
+    orders = {(seat.seq, seat.again) for row in tenant.users.values() for seat in row.seats.values()}
+    orders |= {(memory.seq, 0) for row in tenant.users.values() for memory in (*row.flags, *row.revoked)}
+    rank = {order: n for n, order in enumerate(sorted(orders))}
     people = []
     for user, row in sorted(tenant.users.items()):
-        seats = [(m, s.state, rank[s.seq], s.since and s.since - now, s.deadline and s.deadline - now) for m, s in row.seats.items()]
-        flags = [(f.since - now, rank[f.seq], f.deadline - now) for f in row.flags if now - f.since <= 30 * DAY]
-        revoked = [(r.at - now if r.at == now else -1, rank[r.seq]) for r in row.revoked]
+        placed = [(m, s.state, rank[s.seq, s.again], s.since, s.deadline) for m, s in row.seats.items()]
+        seats = [(*place, since and since - now, deadline and deadline - now) for *place, since, deadline in placed]
+        flags = [(f.since - now, rank[f.seq, 0], f.deadline - now) for f in row.flags if now - f.since <= 30 * DAY]
+        revoked = [(r.at - now if r.at == now else -1, rank[r.seq, 0]) for r in row.revoked]
         people.append((user, row.need, row.administrator, row.priority, tuple(seats), tuple(flags), tuple(revoked)))
     pool = tenant.pools["time"].row
     return pool.licences, pool.next_period, tuple(people)

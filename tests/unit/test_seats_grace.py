@@ -195,16 +195,28 @@ def test_T6_A17_who_is_replaced_gave_the_flagged_seat_up_and_keeps_its_deadline(
     assert world.deadline("cid", "time") == timedelta(days=1)
 
 
-def test_T6_A17_a_flag_that_moved_and_goes_on_is_two_of_one_place_in_the_order_of_ids() -> None:
+@pytest.mark.parametrize(("giver", "taker"), [("cid", "eve"), ("eve", "cid")])
+def test_T6_A17_of_a_flag_that_moved_and_its_givers_that_goes_on_the_moved_one_is_older(giver: str, taker: str) -> None:
     world = full()
-    world.need("cid", "time")
-    world.replace("cid", "eve", "time")
-    world.need("cid", "time")
-    world.need("dan", "time")
-    cleared = [f"seat_flag_cleared {user} time (licence_bought)" for user in ("cid", "eve")]
-    assert world.buy(time=2) == ["licences_added (ordered)", *cleared]
-    flagged = [f"seat_flagged {user} time (reduction)" for user in ("eve", "cid")]  # the last first
+    world.need(giver, "time")
+    world.replace(giver, taker, "time")
+    world.need(giver, "time")
+    assert world.deadline(giver, "time") == world.deadline(taker, "time") == WEEK
+    assert world.buy(time=1)[1] == f"seat_flag_cleared {taker} time (licence_bought)"
+    assert world.buy(time=1)[1] == f"seat_flag_cleared {giver} time (licence_bought)"
+    flagged = [f"seat_flagged {user} time (reduction)" for user in (giver, taker)]  # the newest first
     assert world.cut(time=2)[:3] == ["licences_reduced (ordered)", *flagged]
+
+
+@pytest.mark.parametrize(("giver", "taker", "last"), [("cid", "eve", "fay"), ("fay", "eve", "cid")])
+def test_T6_A17_a_flag_that_goes_on_and_moves_as_well_is_no_older_than_before(giver: str, taker: str, last: str) -> None:
+    world = full()
+    world.need(giver, "time")
+    world.replace(giver, taker, "time")
+    world.need(giver, "time")
+    world.replace(giver, last, "time")
+    revoked = [f"seat_revoked {user} time (grace_expired)" for user in (taker, last)]
+    assert world.wait(days=7) == revoked
 
 
 def test_T6_a_flag_cleared_by_a_licence_is_over() -> None:
@@ -318,6 +330,47 @@ def test_at_one_instant_holds_end_before_graces_then_the_period_then_log_order()
         "period_started (period_began)",
     ]
     assert world.wait(days=2) == expected
+
+
+def test_at_one_instant_thresholds_are_reset_before_the_period() -> None:
+    world = World()
+    world.pool("time", 10, base=True, warn_at="90%")
+    world.buy(time=1)
+    for n in range(10):
+        world.need(f"u{n}", "time")
+    world.need("u0")  # 9 of 11: below the threshold from now on
+    world.schedule("2014", START + timedelta(days=1))
+    assert world.wait(days=1) == ["warning_armed time (free_for_a_day)", "period_started (period_began)"]
+
+
+@pytest.mark.parametrize("base", ["abc", "zed"])
+def test_at_one_instant_a_persons_other_modules_are_revoked_before_the_base_module(base: str) -> None:
+    world = World()
+    world.pool("docs", 1, grace="P1D")
+    world.pool(base, 1, base=True, grace="P2D")
+    world.need("ada", base, "docs")
+    world.need("ben", base)
+    world.wait(days=1)
+    world.need("ben", base, "docs")
+    assert world.wait(days=1) == [f"seat_revoked ben {module} (grace_expired)" for module in ("docs", base)]
+
+
+@pytest.mark.parametrize("names", [("abc", "zed"), ("zed", "abc")])
+def test_graces_of_one_instant_end_in_the_order_of_the_log_whatever_the_names_of_their_modules(names: tuple[str, str]) -> None:
+    """Two administrators are flagged by one reduction, each in another base module: the second one's grace finds nobody else."""
+    world = World()
+    for module in names:
+        world.pool(module, 2, base=True)
+    for user, module in (("ann", names[0]), ("bob", names[1])):
+        world.need(f"{user}-old", module, created_at=START - timedelta(days=9))
+        world.need(user, module, administrator=True)
+    world.cut(**dict.fromkeys(names, 1))
+    expected = [
+        f"seat_revoked ann {names[0]} (grace_expired)",
+        f"seat_flag_cleared bob {names[1]} (last_administrator)",
+        f"seat_flagged bob-old {names[1]} (last_administrator)",
+    ]
+    assert world.wait(days=7) == expected
 
 
 def test_a_flag_set_while_settling_runs_from_the_settlement() -> None:

@@ -109,7 +109,7 @@ def test_all_or_nothing_one_that_waits_makes_all_new_ones_wait() -> None:
     expected = ["seats_queued ben: time=waiting/pool_full docs=waiting/pool_full"]
     assert world.need("ben", "time", "docs") == expected
     assert world.event("seats_queued")["blocked_by"] == ["docs"]
-    expected = ["seat_granted ben docs (seat_released)", "seat_granted ben time (seat_released)", "seats_assigned ada:"]
+    expected = ["seat_granted ben time (seat_released)", "seat_granted ben docs (seat_released)", "seats_assigned ada:"]
     assert world.need("ada") == expected
 
 
@@ -281,13 +281,54 @@ def test_queue_of_two_who_are_each_first_somewhere_the_longest_waiting_is_served
     assert world.need("ada") == expected
 
 
-def test_queue_of_two_who_are_each_first_where_they_wait_the_modules_name_decides() -> None:
+def test_queue_two_who_are_each_first_where_they_wait_are_both_served() -> None:
     world = queue()
     world.need("ben", "plan")
     world.wait(hours=1)
     world.need("cid", "docs")
     expected = ["seat_granted cid docs (seat_released)", "seat_granted ben plan (seat_released)", "seats_assigned ada:"]
     assert world.need("ada") == expected
+
+
+@pytest.mark.parametrize("base", ["abc", "zed"])
+@pytest.mark.parametrize("base_first", [True, False])
+def test_queue_who_waits_for_a_base_module_first_keeps_the_place_in_the_other_queues(base: str, base_first: bool) -> None:
+    world = World()
+    for module in (base, "docs") if base_first else ("docs", base):
+        world.pool(module, 1, base=module == base, over_limit="wait")
+    world.need("u0", base, "docs")
+    world.need("u1", base, "docs", partial=True)
+    world.need("u2", "docs")
+    granted = [f"seat_granted u1 {module} (seat_released)" for module in (base, "docs")]
+    assert world.need("u0") == [*granted, "seats_assigned u0:"]
+    assert world.seats("docs") == {"u1": "active", "u2": "waiting"}
+
+
+@pytest.mark.parametrize("base", ["abc", "zed"])
+def test_queue_nobody_is_served_past_who_gets_the_base_module_only_after_another(base: str) -> None:
+    world = World()
+    for module in (base, "docs"):
+        world.pool(module, 1, base=module == base, over_limit="wait")
+    world.need("ada", base, "docs")
+    world.need("u5", base)
+    world.need("u0", base, "docs", partial=True)  # second for the base module, first for docs
+    world.need("u3", "docs")
+    world.need("u5", base, "docs")  # first for the base module, third for docs
+    world.buy(**{base: 2, "docs": 2})
+    assert world.seats(base) == {"ada": "active", "u0": "active", "u5": "active"}
+    assert world.seats("docs") == {"ada": "active", "u0": "active", "u3": "waiting", "u5": "active"}
+
+
+@pytest.mark.parametrize("base", ["abc", "zed"])
+def test_holds_of_one_command_expire_together_and_what_they_free_is_served_together(base: str) -> None:
+    world = World()
+    for module in ("docs", base):
+        world.pool(module, 1, base=module == base, over_limit="wait")
+    world.need("u0", base, "docs", hold_until=START + timedelta(hours=1))
+    world.need("u1", base, "docs", partial=True)
+    world.need("u2", "docs")
+    world.wait(hours=1)
+    assert (world.seats(base), world.seats("docs")) == ({"u1": "active"}, {"u1": "active", "u2": "waiting"})
 
 
 def test_queue_flags_come_first() -> None:

@@ -37,6 +37,8 @@ Where rules.md and design.md leave a choice, it was made so:
 - A refused replacement uses up both revisions, so that a repeated command cannot succeed later. A rejected command uses up its number.
 - The thirtieth day after a flag still counts as within 30 days. A revocation is dated by its settlement, not by its deadline.
 - A purchase that restores takes base modules first; nobody is restored to an add-on who is still out of a base module.
+- Where pools need an order, base modules come first, then those opened earlier; names order output alone. Who waits for base modules with
+  `partial` stands in the queues of the other modules meanwhile, as long as these have free licences.
 """
 
 from services.seats.domain.asking import Forecast, forecast, what_if

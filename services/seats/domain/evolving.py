@@ -123,7 +123,7 @@ def _sync_pools(tenant: Tenant, states: list[Body]) -> None:
 
 def _pool_opened(tenant: Tenant, body: Body, seq: int) -> None:
     given = {field: value for field in FIELDS if (value := body["policies"].get(field)) is not None}
-    tenant.put_pool(body["module"], merged(PoolRow(body["base"], 0, 0), given))
+    tenant.put_pool(body["module"], merged(PoolRow(body["base"], 0, 0, opened=seq), given))
 
 
 def _policy_changed(tenant: Tenant, body: Body, seq: int) -> None:
@@ -203,13 +203,16 @@ def _shown_seat(row: UserRow, shown: Body, seq: int, current: Seat | None) -> Se
     state = STATES[shown["state"]]
     since = from_instant(shown["since"]) if shown.get("since") is not None else 0
     deadline = from_instant(shown["deadline"]) if shown.get("deadline") is not None else None
+    again = 0
     if shown.get("order") is not None:
-        seq = shown["order"]
+        seq, again = shown["order"], shown.get("again", 0)
     elif current is not None and current.state == HELD and state == ACTIVE:
         seq = current.seq  # taken up
     elif state == FLAGGED and deadline is not None:
-        seq = next((flag.seq for flag in row.flags if flag.module == shown["module"] and flag.since == since), seq)
-    return Seat(state, seq, since, deadline)
+        kept = next((flag for flag in row.flags if flag.module == shown["module"] and flag.since == since), None)
+        if kept is not None:
+            seq, again = kept.seq, seq
+    return Seat(state, seq, since, deadline, again)
 
 
 def _seats_moved(tenant: Tenant, body: Body, seq: int) -> None:
@@ -244,7 +247,8 @@ def _seat_flagged(tenant: Tenant, body: Body, seq: int) -> None:
 
 
 def _seat_flag_cleared(tenant: Tenant, body: Body, seq: int) -> None:
-    _seat(tenant, body, Seat(ACTIVE, tenant.users[body["user"]].seats[body["module"]].seq))
+    flag = tenant.users[body["user"]].seats[body["module"]]
+    _seat(tenant, body, Seat(ACTIVE, flag.seq, again=flag.again))
 
 
 def _seat_granted(tenant: Tenant, body: Body, seq: int) -> None:

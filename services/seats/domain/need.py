@@ -42,6 +42,12 @@ class Outcome(NamedTuple):
     expand: bool = False
     instead_of_me: str | None = None  # who is flagged for the last administrator
 
+    def seat(self, seq: int) -> Seat:
+        """`seq`: log order of the answer."""
+        if self.seq is None:
+            return Seat(self.state, seq, self.since, self.deadline)
+        return Seat(self.state, self.seq, self.since, self.deadline, again=seq)
+
 
 FREE = Outcome(ACTIVE, Reason.LICENCE_FREE)
 
@@ -291,7 +297,7 @@ class _Asked:
                 pool = tenant.pools[module].row
                 following = pool.next_period + 1 if pool.next_period else 0
                 tenant.put_pool(module, pool._replace(licences=pool.licences + 1, next_period=following))
-            seat = free if outcome.state == ACTIVE else Seat(outcome.state, outcome.seq or seq, outcome.since, outcome.deadline)
+            seat = free if outcome.state == ACTIVE else outcome.seat(seq)
             if simple:
                 seats[module] = seat
             else:
@@ -371,7 +377,10 @@ def replace_user(work: Work, payload: ReplaceUser) -> None:
     del fields["blocked_by"]
     for shown in fields["modules"]:
         if shown["module"] in moved:
-            shown["order"] = decided.row.seats[shown["module"]].seq
+            seat = decided.row.seats[shown["module"]]
+            shown["order"] = seat.seq
+            if seat.again:
+                shown["again"] = seat.again
     work.answer(
         "seats_moved",
         Reason.REPLACED,

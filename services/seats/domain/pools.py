@@ -14,7 +14,7 @@ from services.seats.domain.rows import (
     to_ms,
 )
 from services.seats.domain.settle import close, cut, cut_plan, settle
-from services.seats.domain.state import Pool
+from services.seats.domain.state import Pool, pool_rank
 from services.seats.domain.work import SETTLED, Work
 from shared.schemas.base import format_instant
 from shared.schemas.seats_v1 import (
@@ -82,7 +82,8 @@ def open_pool(work: Work, payload: OpenPool) -> None:
     wrong = wrong_policy(payload.policies)
     if wrong is not None:
         return reject(work, Wrong(*wrong))
-    row = merged(PoolRow(payload.base, payload.licences, payload.licences), given_in(payload.policies))
+    opened = PoolRow(payload.base, payload.licences, payload.licences, opened=work.next_seq())
+    row = merged(opened, given_in(payload.policies))
     tenant.put_pool(module, row)
     work.answer("pool_opened", Reason.OPENED, (module,), module=module, base=payload.base, policies=shown(row))
     return None
@@ -185,8 +186,8 @@ def add_licences(work: Work, payload: AddLicences) -> None:
     approved = to_ms(payload.approved_at)
     fields: dict[str, Any] = {"order": payload.order, "items": items_json(items), "approved_at": instant(approved)}
     work.answer("licences_added", Reason.ORDERED, modules, **fields)
-    for module in sorted(modules, key=lambda module: (not tenant.pools[module].row.base, module)):
-        _restore(work, tenant.pools[module], approved)
+    for pool in sorted((tenant.pools[module] for module in modules), key=pool_rank):
+        _restore(work, pool, approved)
     work.level(Reason.LICENCE_BOUGHT)
     return None
 
@@ -215,7 +216,7 @@ def _restore(work: Work, pool: Pool, approved: int) -> None:
 
 
 def reduce_licences(work: Work, payload: ReduceLicences) -> None:
-    """All of it or nothing; then cut pool by pool, in the order of their names."""
+    """All of it or nothing; then cut pool by pool."""
     tenant, items = work.tenant, payload.items
     if was_applied(work, payload.order):
         return None
@@ -230,8 +231,8 @@ def reduce_licences(work: Work, payload: ReduceLicences) -> None:
         tenant.put_pool(module, row._replace(licences=licences, next_period=min(row.next_period, licences)))
     tenant.put_order(payload.order, OrderRow(work.command, work.offset))
     work.answer("licences_reduced", Reason.ORDERED, [module for module, _ in totals], order=payload.order, items=items_json(items))
-    for module, _ in sorted(totals):
-        cut(work, module, Reason.REDUCTION)
+    for pool in sorted((tenant.pools[module] for module, _ in totals), key=pool_rank):
+        cut(work, pool.module, Reason.REDUCTION)
     return None
 
 

@@ -72,12 +72,17 @@ def sequence(offset: int, n: int) -> int:
 
 
 class Seat(NamedTuple):
-    """`since`: flagged or waiting since, 0 else. `deadline`: revoked (flagged) or expiring (held) at; None for none."""
+    """`since`: flagged or waiting since, 0 else. `deadline`: revoked (flagged) or expiring (held) at; None for none.
+
+    `again`: log order at which a remembered flag was asked for again, 0 else. It goes on with the log order of its first time, which the
+    seat may have that `replace_user` moved meanwhile; with `again`, two seats of one pool never have the same place.
+    """
 
     state: str
     seq: int
     since: int = 0
     deadline: int | None = None
+    again: int = 0
 
 
 class Flag(NamedTuple):
@@ -127,6 +132,7 @@ class PoolRow(NamedTuple):
     reduce_at: str = "period_end"
     warned: bool = False  # the mark was crossed and is not armed again
     free_since: int | None = None  # since when a licence above the mark has been free
+    opened: int = 0  # log order of its opening: the order of pools where one is needed, since names decide nothing
 
 
 class Scheduled(NamedTuple):
@@ -192,7 +198,8 @@ def to_json(key: str, row: Row) -> dict[str, Any]:
 def _user_to_json(row: UserRow) -> dict[str, Any]:
     need, seats, revision, command, offset, created_at, administrator, priority, partial, revoked, flags = row
     modules = sorted(seats) if len(seats) > 1 else seats
-    data = {"n": need, "s": {module: [*seats[module]] for module in modules}, "r": revision, "c": command, "o": offset, "t": created_at}
+    shown = {module: [*(seat if (seat := seats[module]).again else seat[:4])] for module in modules}
+    data = {"n": need, "s": shown, "r": revision, "c": command, "o": offset, "t": created_at}
     if administrator:
         data["a"] = True
     if priority:

@@ -1,7 +1,7 @@
 """What falls due, cuts, and the end of a pool: the rules that take seats away."""
 
 from services.seats.domain.rows import ACTIVE, FLAGGED, HELD, Revoked, Seat, instant, unseated
-from services.seats.domain.state import GRACE, HOLD, PERIOD, Due, Pool
+from services.seats.domain.state import GRACE, HOLD, PERIOD, Due, Pool, pool_rank
 from services.seats.domain.work import Work
 from shared.schemas.seats_v1 import Reason, ReduceBelowUse
 
@@ -9,8 +9,12 @@ NO_LIMIT = 1 << 62
 
 
 def settle(work: Work, limit: int = NO_LIMIT) -> int:
-    """Everything due by the tenant's time, in order of due time; at one instant hold expiries, then graces, then the period, then by log
-    position (of the hold, the flag, the scheduling), then by user and module. Returns how many things it settled, at most `limit`."""
+    """Everything due by the tenant's time, in order of due time; at one instant hold expiries, then graces, then threshold resets, then
+    the period, then by log position (of the hold, the flag, the pool, the scheduling). Returns how many things it settled, at most `limit`.
+
+    Names decide nothing: the holds of one person and one command expire together, a person's other modules are revoked before their base
+    modules, and what is still of one place follows the order in which the pools were opened.
+    """
     tenant, count = work.tenant, 0
     while count < limit:
         due = tenant.due()
@@ -23,19 +27,39 @@ def settle(work: Work, limit: int = NO_LIMIT) -> int:
 
 
 def _fall_due(work: Work, entry: Due) -> None:
-    _, kind, _, user, module = entry
+    at, kind, seq, _, _, user, module = entry
     tenant = work.tenant
     if kind == HOLD:
-        tenant.put_user(user, unseated(tenant.users[user], (module,), work.offset))
-        work.emit("hold_expired", Reason.HOLD_EXPIRED, (module,), user, module=module)
-        work.level(Reason.LICENCE_FREE)
+        _end_holds(work, user, at, seq)
     elif kind == GRACE:
-        _end_grace(work, user, module)
+        _end_grace(work, user, _first_grace(work, user, module, at))
     elif kind == PERIOD:
         start_period(work)
     else:
         tenant.put_pool(module, tenant.pools[module].row._replace(warned=False, free_since=None))
         work.emit("warning_armed", Reason.FREE_FOR_A_DAY, (module,), module=module)
+
+
+def _end_holds(work: Work, user: str, at: int, seq: int) -> None:
+    """What one command reserved until one instant is free at once."""
+    seats = work.tenant.users[user].seats
+    for module in sorted(module for module, seat in seats.items() if seat.state == HELD and (seat.deadline, seat.seq) == (at, seq)):
+        work.tenant.put_user(user, unseated(work.tenant.users[user], (module,), work.offset))
+        work.emit("hold_expired", Reason.HOLD_EXPIRED, (module,), user, module=module)
+    work.level(Reason.LICENCE_FREE)
+
+
+def _first_grace(work: Work, user: str, module: str, at: int) -> str:
+    """Whose turn it is of a person's graces that end at that instant: a base module takes the others along, so these come before it."""
+    pools = work.tenant.pools
+    if not pools[module].row.base:
+        return module
+    others = [
+        (seat.seq, seat.again, pools[other].row.opened, other)
+        for other, seat in work.tenant.users[user].seats.items()
+        if seat.state == FLAGGED and seat.deadline == at and not pools[other].row.base
+    ]
+    return min(others)[3] if others else module
 
 
 def is_last_administrator(work: Work, user: str, administrator: bool) -> bool:
@@ -47,13 +71,13 @@ def newest_active(work: Work, module: str, but: str) -> str | None:
     """The most recently created person active in the pool, of those created at one time the one whose seat was decided last."""
     newest = max(
         (
-            (row.created_at, seat.seq, user)
+            (row.created_at, seat.seq, seat.again, user)
             for user, row in work.tenant.users.items()
             if user != but and (seat := row.seats.get(module)) is not None and seat.state == ACTIVE
         ),
         default=None,
     )
-    return newest[2] if newest is not None else None
+    return newest[3] if newest is not None else None
 
 
 def _end_grace(work: Work, user: str, module: str) -> None:
@@ -73,8 +97,7 @@ def _end_grace(work: Work, user: str, module: str) -> None:
 
 
 def revoke(work: Work, user: str, module: str) -> None:
-    """The grace is over. Out of a base module a person gives up all other seats in the same decision, in the order of the
-    modules' names."""
+    """The grace is over. Out of a base module a person gives up all other seats in the same decision."""
     tenant = work.tenant
     row, base = tenant.users[user], tenant.pools[module].row.base
     flagged_at = row.seats[module].since
@@ -83,7 +106,7 @@ def revoke(work: Work, user: str, module: str) -> None:
     tenant.put_user(user, row)
     work.emit("seat_revoked", Reason.GRACE_EXPIRED, (module,), user, module=module, base=base, flagged_at=instant(flagged_at))
     if base:
-        for other in sorted(row.seats):
+        for other in sorted(row.seats, key=lambda other: tenant.pools[other].rank):
             release(work, user, other, Reason.BASE_MODULE_REVOKED)
     work.level(Reason.SEAT_RELEASED)
 
@@ -95,18 +118,18 @@ def release(work: Work, user: str, module: str, reason: str) -> None:
     work.emit("seat_released", reason, (module,), user, module=module)
 
 
-def cut_order(work: Work, pool: Pool) -> tuple[list[tuple[int, str]], list[tuple[int, int, str]]]:
+def cut_order(work: Work, pool: Pool) -> tuple[list[tuple[int, str]], list[tuple[int, int, int, str]]]:
     """(holds, active) of a pool in the order in which a cut takes them: the newest hold first; the most recently created person first,
-    of those created at one time the one whose seat was decided last, and of one place (see `Work.level`) the last by id."""
+    of those created at one time the one whose seat was decided last."""
     module = pool.module
     holds: list[tuple[int, str]] = []
-    active: list[tuple[int, int, str]] = []
+    active: list[tuple[int, int, int, str]] = []
     for user, row in work.tenant.users.items():
         seat = row.seats.get(module)
         if seat is None:
             continue
         if seat.state == ACTIVE:
-            active.append((row.created_at, seat.seq, user))
+            active.append((row.created_at, seat.seq, seat.again, user))
         elif seat.state == HELD:
             holds.append((seat.seq, user))
     holds.sort(reverse=True)
@@ -128,7 +151,7 @@ def cut_plan(work: Work, pool: Pool, licences: int) -> tuple[list[str], list[str
     last = None
     if pool.row.base and len(work.tenant.administrators) == 1:
         (last,) = work.tenant.administrators
-    flagged = [user for _, _, user in active[: over + 1] if user != last][:over]
+    flagged = [user for *_, user in active[: over + 1] if user != last][:over]
     return cancelled, flagged, last if len(flagged) < over else None
 
 
@@ -158,7 +181,7 @@ def close(work: Work, module: str) -> None:
 
 
 def start_period(work: Work) -> None:
-    """The next period's numbers come into force, pool by pool in the order of their names; under `block` never below what is in use."""
+    """The next period's numbers come into force; under `block` never below what is in use."""
     tenant = work.tenant
     begun, rest = tenant.row.scheduled[0], tenant.row.scheduled[1:]
     tenant.put_tenant(tenant.row._replace(period=begun.period, scheduled=rest))
@@ -185,6 +208,6 @@ def start_period(work: Work) -> None:
     for module in closing:
         work.emit("pool_closed", Reason.PERIOD_BEGAN, (module,), module=module)
         close(work, module)
-    for module in sorted(tenant.pools):
-        cut(work, module, Reason.REDUCTION)
+    for pool in sorted(tenant.pools.values(), key=pool_rank):
+        cut(work, pool.module, Reason.REDUCTION)
     work.level(Reason.LICENCE_FREE)

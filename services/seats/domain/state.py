@@ -7,6 +7,7 @@ row by row. Heaps are cleaned lazily: an entry counts only while the row still s
 
 from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from services.seats.domain.rows import (
@@ -29,10 +30,10 @@ from services.seats.domain.rows import (
     user_key,
 )
 
-HOLD, GRACE, PERIOD, REARM = 0, 1, 2, 3  # in this order at one instant (design, section 2: time is part of the log)
+HOLD, GRACE, REARM, PERIOD = 0, 1, 2, 3  # in this order at one instant (design, section 2: time is part of the log)
 RUBBISH_MIN = 1000
-Due = tuple[int, int, int, str, str]  # instant, kind, log order, user (of a period: its id), module
-Place = tuple[int, int, int, str]  # -priority, waiting since, log order, user
+Due = tuple[int, int, int, int, int, str, str]  # instant, kind, log order, asked again, pool's opening, user (or period), module
+Place = tuple[int, int, int, str]  # -priority, waiting since, log order (which no two seats of a pool share), user
 Unit = tuple[str, ...]  # modules served together, sorted
 
 
@@ -67,13 +68,18 @@ class Pool:
     def __init__(self, module: str, row: PoolRow) -> None:
         self.module, self.row = module, row
         self.active = self.flagged = self.held = self.waiting = 0
-        self.flag_heap: list[tuple[int, int, str]] = []  # flagged since, log order, user
-        self.units: set[Unit] = set()  # units somebody waits in, with this module
+        self.flag_heap: list[tuple[int, int, int, str]] = []  # flagged since, log order, asked again, user
+        self.units: set[Unit] = set()  # units somebody waits in, with this module or before it
 
     @property
     def free(self) -> int:
         """Licences nobody sits on; below 0 only while a cut is being carried out."""
         return self.row.licences - self.active - self.held
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        """Where the order of pools matters: base modules first, then as they were opened. Never by name."""
+        return not self.row.base, self.row.opened
 
     @property
     def in_use(self) -> int:
@@ -88,6 +94,9 @@ class Pool:
             self.held += by
         else:
             self.waiting += by
+
+
+pool_rank = attrgetter("rank")
 
 
 class Tenant:
@@ -106,7 +115,7 @@ class Tenant:
         self.administrators: set[str] = set()  # with an active or flagged seat of a base module
         self.due_heap: list[Due] = []
         self.timed = 0  # entries of due_heap that count
-        self.queues: dict[Unit, dict[str, list[Place]]] = {}  # a heap per module of the unit: ages differ by module
+        self.queues: dict[Unit, dict[str, list[Place]]] = {}  # a heap per module, of the unit or served after it: ages differ by module
         self.touched: dict[str, int] = {}  # pools of this decision -> available before it
         self._undo: dict[str, Row | None] = {}  # of each row put since `begin`: what it was
         self._new: dict[str, Row | None] = {}  # and what it is
@@ -131,7 +140,7 @@ class Tenant:
         return None if self.row.test_clock else self.due()
 
     def _counts(self, entry: Due) -> bool:
-        at, kind, seq, user, module = entry
+        at, kind, seq, again, _, user, module = entry
         if kind == PERIOD:
             return any(s.seq == seq and s.starts_at == at for s in self.row.scheduled)
         if kind == REARM:
@@ -139,7 +148,7 @@ class Tenant:
             return pool is not None and pool.row.free_since is not None and pool.row.free_since + WARN_AGAIN_MS == at
         row = self.users.get(user)
         seat = row.seats.get(module) if row is not None else None
-        return seat is not None and seat.deadline == at and seat.seq == seq and (seat.state == FLAGGED) == (kind == GRACE)
+        return seat is not None and (seat.deadline, seat.seq, seat.again) == (at, seq, again) and (seat.state == FLAGGED) == (kind == GRACE)
 
     def _push_due(self, entry: Due) -> None:
         heap = self.due_heap
@@ -226,7 +235,7 @@ class Tenant:
         self._remember(tenant_key(self.id), self.row, row)
         if row.scheduled != self.row.scheduled:
             for entry in row.scheduled:
-                self._push_due((entry.starts_at, PERIOD, entry.seq, entry.period, ""))
+                self._push_due((entry.starts_at, PERIOD, entry.seq, 0, 0, entry.period, ""))
         self.row = row
 
     def put_order(self, order: str, row: OrderRow | None) -> None:
@@ -250,7 +259,7 @@ class Tenant:
             self.touch(pool)
             pool.row = row
         if row.free_since is not None:
-            self._push_due((row.free_since + WARN_AGAIN_MS, REARM, 0, "", module))
+            self._push_due((row.free_since + WARN_AGAIN_MS, REARM, row.opened, 0, 0, "", module))
 
     def put_user(self, user: str, row: UserRow | None) -> None:
         """Counts, heaps and queues follow; the pools whose seats differ are touched."""
@@ -326,15 +335,16 @@ class Tenant:
             heap = pool.flag_heap
             if len(heap) > 2 * pool.flagged + RUBBISH_MIN:
                 heap[:] = sorted({entry for entry in heap if self.is_flag(module, entry)})
-            heappush(heap, (seat.since, seat.seq, user))
+            heappush(heap, (seat.since, seat.seq, seat.again, user))
         if seat.deadline is not None:
             self.timed += 1
-            self._push_due((seat.deadline, GRACE if state == FLAGGED else HOLD, seat.seq, user, module))
+            kind = GRACE if state == FLAGGED else HOLD
+            self._push_due((seat.deadline, kind, seat.seq, seat.again, pool.row.opened, user, module))
 
-    def is_flag(self, module: str, entry: tuple[int, int, str]) -> bool:
-        row = self.users.get(entry[2])
+    def is_flag(self, module: str, entry: tuple[int, int, int, str]) -> bool:
+        row = self.users.get(entry[3])
         seat = row.seats.get(module) if row is not None else None
-        return seat is not None and seat.state == FLAGGED and seat.since == entry[0] and seat.seq == entry[1]
+        return seat is not None and seat.state == FLAGGED and (seat.since, seat.seq, seat.again) == entry[:3]
 
     def _administers(self, user: str, row: UserRow | None) -> None:
         if row is not None and row.administrator and self._seated_in_base(row):
@@ -362,17 +372,17 @@ class Tenant:
         return [base] if base else [(module,) for module in waiting]
 
     def _enqueue(self, user: str, row: UserRow) -> None:
-        for unit in self.units_of(row):
-            heaps = self.queues.get(unit)
-            if heaps is None:
-                heaps = self.queues[unit] = {module: [] for module in unit}
-            for module in unit:
+        """Into the queue of each module of each unit; who waits for base modules first stands in the queues of the others meanwhile."""
+        units = self.units_of(row)
+        for unit in units:
+            heaps = self.queues.setdefault(unit, {})
+            for module in unit if len(units) > 1 else [module for module, seat in row.seats.items() if seat.state == WAITING]:
                 pool = self.pools.get(module)
                 if pool is None:
                     continue
                 self.touch(pool)
                 pool.units.add(unit)
-                heap = heaps[module]
+                heap = heaps.setdefault(module, [])
                 if len(heap) > 2 * pool.waiting + RUBBISH_MIN:
                     heap[:] = sorted({place for place in heap if self._waits(unit, module, place)})
                 seat = row.seats[module]
@@ -387,8 +397,7 @@ class Tenant:
 
     def first_servable(self, module: str) -> tuple[Place, Unit] | None:
         """Who in this pool's queue comes first (higher priority, then longer waiting, then log order) of those for whom every module that
-        they
-        wait for together has a free licence."""
+        they are served together has a free licence: this one among them, or to be served after them."""
         pool = self.pools[module]
         best: tuple[Place, Unit] | None = None
         for unit in list(pool.units):

@@ -32,7 +32,7 @@ def grant_at_once(tenant: Tenant, command: Command, payload: AssignSeats, at: in
         if pool is None or not _without_consequences(pool):
             return None
         found.append(pool)
-    seat = _new(Seat, (ACTIVE, sequence(offset, 0), 0, None))
+    seat = _new(Seat, (ACTIVE, sequence(offset, 0), 0, None, 0))
     need = (payload.administrator, payload.priority, False, (), ())
     row = _new(UserRow, (modules, dict.fromkeys(modules, seat), payload.revision, command.id, offset, to_ms(payload.created_at), *need))
     changed = tenant.seat_newcomer(user, old, row, found)

@@ -6,7 +6,7 @@ from heapq import heappop
 from typing import Any, NamedTuple
 
 from services.seats.domain.rows import ACTIVE, FLAGGED, Changed, PoolRow, Seat, duration_ms, instant, seated, sequence
-from services.seats.domain.state import Place, Pool, Tenant, Unit, check_laws, pool_state
+from services.seats.domain.state import Place, Pool, Tenant, Unit, check_laws, pool_rank, pool_state
 from shared.schemas.base import Payload
 from shared.schemas.seats_v1 import Reason, Role
 
@@ -118,7 +118,7 @@ class Work:
 
     def clear(self, user: str, module: str, reason: str) -> None:
         seat = self.tenant.users[user].seats[module]
-        self.seat(user, module, Seat(ACTIVE, seat.seq))
+        self.seat(user, module, Seat(ACTIVE, seat.seq, again=seat.again))
         self.emit("seat_flag_cleared", reason, (module,), user, module=module)
 
     def grant(self, user: str, module: str, reason: str) -> None:
@@ -128,8 +128,9 @@ class Work:
     # -- what a free licence does ---------------------------------------------------------------------------------------
 
     def level(self, reason: str) -> None:
-        """A free licence goes to the oldest flag (flagged since, then log order, then user: one that moved, and goes on with its giver as
-        well, is two of one place), then to the queue. Pools in the order of their names."""
+        """A free licence goes to the oldest flag (flagged since, then log order, then when it was asked for again: the older of two is
+        the one that moved, the other is its giver's), then to the queue. The order of names is that of output alone: no pool's flags bear
+        on another's."""
         tenant, pools = self.tenant, self.tenant.pools
         for module in sorted(tenant.touched):
             pool = pools.get(module)
@@ -142,26 +143,25 @@ class Work:
         heap = pool.flag_heap
         while pool.flagged and pool.free > 0:
             if self.tenant.is_flag(pool.module, heap[0]):
-                self.clear(heap[0][2], pool.module, reason)
+                self.clear(heap[0][3], pool.module, reason)
             heappop(heap)
 
     def _serve(self, reason: str) -> None:
         while (chosen := self._next_served()) is not None:
             user, unit = chosen
-            for module in unit:
-                self.grant(user, module, reason)
+            for pool in sorted((self.tenant.pools[module] for module in unit), key=pool_rank):
+                self.grant(user, pool.module, reason)
 
     def _next_served(self) -> tuple[str, Unit] | None:
-        """Who is first, of those who can be served, in the queue of each module they wait for (of several such, by the first name of their
-        modules); if the queues contradict each other, each being first somewhere, who has the higher priority, then the longest wait of
-        any of them, then log order."""
+        """Who is first, of those who can be served, in the queue of each module they are to be served together. If the queues contradict
+        each other, each being first somewhere, who has the higher priority, then the longest wait of any of them, then log order."""
         tenant = self.tenant
         firsts: dict[str, tuple[Place, Unit]] = {}
-        for module in sorted(tenant.pools):
-            pool = tenant.pools[module]
-            found = tenant.first_servable(module) if pool.units and pool.free > 0 else None
+        open_ = [pool for pool in tenant.pools.values() if pool.units and pool.free > 0]
+        for pool in sorted(open_, key=pool_rank):
+            found = tenant.first_servable(pool.module)
             if found is not None:
-                firsts[module] = found
+                firsts[pool.module] = found
         for place, unit in firsts.values():
             if all(module in firsts and firsts[module][0][3] == place[3] and firsts[module][1] == unit for module in unit):
                 return place[3], unit
