@@ -104,6 +104,7 @@ class Naive:
         self.seats.append(seat)
         person = self.people[user]
         person["revoked"].pop(module, None)
+        person["lost"].pop(module, None)
         if state in ("active", "flagged"):
             person["flags"].pop(module, None)
 
@@ -233,6 +234,7 @@ class Naive:
         if base:
             for other in [m for m in self.ranked() if self.seat(user, m)]:
                 self.take(user, other)
+                self.people[user]["lost"][other] = (self.now, self.here())
                 self.say("seat_released", "base_module_revoked", user=user, module=other)
         self.level("seat_released")
 
@@ -426,17 +428,26 @@ class Naive:
             self.pools[module]["licences"] += n
             self.pools[module]["next"] = self.pools[module]["licences"]
         self.answer("licences_added", "ordered", order=c["order"])
-        for module in [m for m in self.ranked() if m in dict(c["items"])]:
-            lost = [
-                (*person["revoked"][module], user)
-                for user, person in self.people.items()
-                if module in person["revoked"] and person["revoked"][module][0] >= c["approved_at"] and module in person["need"]
-            ]
-            for *_, user in sorted(lost):
-                others = [m for m in self.people[user]["revoked"] if m != module and self.is_base(m)]
-                if self.free(module) > 0 and not others:
-                    self.grant(user, module, "restored")
+        back: list[str] = []
+        base, rest = [m for m in self.ranked() if self.is_base(m)], [m for m in self.ranked() if not self.is_base(m)]
+        for module in base:
+            self.restore(c, module, ["revoked"], ["revoked"], back)
+        for module in base:
+            self.restore(c, module, ["lost"], ["revoked"], back)
+        for module in rest:
+            self.restore(c, module, ["revoked", "lost"], ["revoked", "lost"], back)
         return self.level("licence_bought")
+
+    def restore(self, c: Command, module: str, memories: list[str], hindrances: list[str], back: list[str]) -> None:
+        """`back`: who got a base module back by this purchase; `hindrances`: where a base module that a person is out of stands."""
+        out = sorted((p[memory][module], user) for user, p in self.people.items() for memory in memories if module in p[memory])
+        for (at, _), user in out:
+            bought = any(m == module for m, _ in c["items"]) and at >= c["approved_at"]
+            hindered = any(m != module and self.is_base(m) for memory in hindrances for m in self.people[user][memory])
+            if self.free(module) > 0 and (bought or user in back) and not hindered:
+                self.grant(user, module, "restored")
+                if self.is_base(module):
+                    back.append(user)
 
     def reduction_fails(self, c: Command, totals: list[tuple[str, int]]) -> bool:
         fails = self.expected_fails(c)
@@ -512,7 +523,7 @@ class Naive:
 
     def known(self, user: str) -> dict[str, Any]:
         nobody = {"need": [], "revision": 0, "command": "", "created_at": self.now, "administrator": False, "priority": 0, "partial": False}
-        return self.people.setdefault(user, {**nobody, "revoked": {}, "flags": {}})
+        return self.people.setdefault(user, {**nobody, "revoked": {}, "flags": {}, "lost": {}})
 
     def overtaken(self, user: str, revision: int) -> bool:
         person = self.people.get(user)
@@ -530,9 +541,10 @@ class Naive:
         released = [s["module"] for s in self.of(user) if s["module"] not in person["need"]]
         for module in released:
             self.take(user, module)
-        for module in list(person["revoked"]):
-            if module not in person["need"] or module in need["reactivate"]:
-                del person["revoked"][module]
+        for memory in (person["revoked"], person["lost"]):
+            for module in list(memory):
+                if module not in person["need"] or module in need["reactivate"]:
+                    del memory[module]
         self.forget(person)
         return released
 
@@ -707,7 +719,7 @@ class Naive:
         moved = {s["module"]: s for s in self.of(giver) if s["module"] in c["to"]["modules"]}
         for module in held:
             self.take(giver, module)
-        self.people[giver] |= {"need": [], "revision": c["from_revision"], "command": self.command, "revoked": {}}
+        self.people[giver] |= {"need": [], "revision": c["from_revision"], "command": self.command, "revoked": {}, "lost": {}}
         self.forget(self.people[giver])
         released = self.adopt(taker, c["to"], c["to_revision"])
         for module, s in moved.items():

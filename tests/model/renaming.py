@@ -51,7 +51,7 @@ class Renamed:
         for key, row in decision.changed.items():
             data = None if row is None else domain.to_json(key, row)
             if isinstance(row, domain.UserRow) and data is not None:
-                data |= {field: sorted(renamed(data[field])) for field in ("v", "f") if field in data}
+                data |= {field: sorted(renamed(data[field])) for field in ("v", "f", "l") if field in data}
                 data |= {"n": renamed(data["n"]), "s": {renamed(module): seat for module, seat in data["s"].items()}}
             rows.append(orjson.dumps([renamed(key.split("|")), data], option=orjson.OPT_SORT_KEYS))
         return sorted(events), sorted(rows)

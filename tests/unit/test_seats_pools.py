@@ -132,6 +132,103 @@ def test_a_purchase_restores_into_an_add_on_only_who_is_not_out_of_a_base_module
     assert world.buy(docs=1, time=1, approved=START)[:3] == expected
 
 
+BASES = pytest.mark.parametrize("base", ["abc", "zed"])
+ORDERS = pytest.mark.parametrize("order", ["base first", "other first", "together"])
+
+
+def out_of_both(base: str, base_grace: str = "P7D", docs_grace: str = "P7D") -> World:
+    """ada has both modules; ben, who was flagged in both a day ago, is out of both a day after the longer grace."""
+    world = World()
+    world.pool("docs", 1, grace=docs_grace)
+    world.pool(base, 1, base=True, grace=base_grace)
+    world.need("ada", base, "docs")
+    world.need("ben", base, "docs")
+    world.wait(days=8)
+    assert world.seats(base) == world.seats("docs") == {"ada": "active"}
+    return world
+
+
+def bought(world: World, base: str, order: str, base_days: int = 1, docs_days: int = 1) -> None:
+    """A licence of each, approved so many days after the start."""
+    base_at, docs_at = START + timedelta(days=base_days), START + timedelta(days=docs_days)
+    if order == "together":
+        world.buy(approved=base_at, **{base: 1, "docs": 1})
+    elif order == "base first":
+        world.buy(approved=base_at, **{base: 1})
+        world.buy(approved=docs_at, docs=1)
+    else:
+        world.buy(approved=docs_at, docs=1)
+        world.buy(approved=base_at, **{base: 1})
+
+
+@BASES
+@ORDERS
+@pytest.mark.parametrize(("base_grace", "docs_grace"), [("P7D", "P7D"), ("P6D", "P7D"), ("P7D", "P6D")])
+def test_a_purchase_restores_all_that_was_lost_whichever_module_is_bought_first(
+    base: str, order: str, base_grace: str, docs_grace: str
+) -> None:
+    """Both graces end at one instant; docs is released with the base module; docs is revoked before it."""
+    world = out_of_both(base, base_grace, docs_grace)
+    bought(world, base, order)
+    assert world.seats(base) == world.seats("docs") == {"ada": "active", "ben": "active"}
+    assert world.need("ben", base, "docs") == [f"seats_assigned ben: {base}=active docs=active"]
+
+
+@BASES
+def test_a_purchase_restores_an_add_on_that_was_revoked_and_bought_before_its_base_module_was_revoked(base: str) -> None:
+    world = out_of_both(base, "P7D", "P3D")
+    bought(world, base, "other first", base_days=5, docs_days=2)
+    assert world.seats(base) == world.seats("docs") == {"ada": "active", "ben": "active"}
+
+
+@BASES
+def test_a_purchase_gives_bought_add_ons_to_the_oldest_revocation_first_also_when_its_base_module_comes_back_with_it(base: str) -> None:
+    world = World()
+    world.pool("docs", 1, grace="P3D")
+    world.pool(base, 3, base=True)
+    for user in ("ada", "cid", "ann"):
+        world.need(user, base, *(("docs",) if user == "ada" else ()))
+    world.need("cid", base, "docs")  # out of docs after three days
+    world.wait(days=1)
+    world.need("ben", base, "docs")  # out of docs a day later, and of the base module in the end
+    world.wait(days=8)
+    assert world.seats("docs") == {"ada": "active"}
+    bought(world, base, "together")
+    assert world.seats(base) == dict.fromkeys(("ada", "ann", "ben", "cid"), "active")
+    assert world.seats("docs") == {"ada": "active", "cid": "active"}
+
+
+def test_a_purchase_brings_back_a_second_base_module_with_the_first() -> None:
+    world = World()
+    for module in ("docs", "time", "core"):
+        world.pool(module, 1, base=module != "docs", grace="P7D" if module == "core" else "P9D")
+    world.need("ada", "time", "core", "docs")
+    world.need("ben", "time", "core", "docs")
+    world.wait(days=7)
+    assert world.seats("time") == {"ada": "active"}
+    before = START
+    assert world.buy(approved=before, docs=1)[0] == "licences_added (ordered)"
+    assert world.buy(approved=before, time=1) == ["licences_added (ordered)"]  # still out of core
+    restored = [f"seat_granted ben {module} (restored)" for module in ("core", "time", "docs")]
+    assert world.buy(approved=before, core=1)[:4] == ["licences_added (ordered)", *restored]
+
+
+def test_a_seat_lost_with_its_base_module_is_asked_for_as_any_other_and_not_answered_as_revoked() -> None:
+    world = out_of_both("time", "P7D", "P30D")
+    world.buy(docs=1)
+    assert world.need("ben", "docs") == ["seats_assigned ben: docs=active/licence_free", "pool_at_limit docs (limit_reached)"]
+    world.need("ben", "time", "docs")
+    assert world.seats("docs") == {"ada": "active", "ben": "active"}
+
+
+def test_a_seat_lost_with_its_base_module_and_no_longer_required_is_not_restored() -> None:
+    world = out_of_both("time", "P7D", "P30D")
+    world.need("ben", "time")
+    world.need("ben", "time", "docs")
+    bought(world, "time", "together")
+    assert (world.seats("time"), world.seats("docs")) == ({"ada": "active", "ben": "active"}, {"ada": "active"})
+
+
 # Reducing --------------------------------------------------------------------------------------------------------------
 
 

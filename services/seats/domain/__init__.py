@@ -36,7 +36,9 @@ Where rules.md and design.md leave a choice, it was made so:
   opened again.
 - A refused replacement uses up both revisions, so that a repeated command cannot succeed later. A rejected command uses up its number.
 - The thirtieth day after a flag still counts as within 30 days. A revocation is dated by its settlement, not by its deadline.
-- A purchase that restores takes base modules first; nobody is restored to an add-on who is still out of a base module.
+- A purchase that restores takes base modules first; nobody is restored to an add-on who is still out of a base module. With the base
+  module come back what was lost with it and what was revoked before it, where a licence is free, whichever was bought first. What was
+  lost is remembered for this alone: it is asked for again as any module, and not answered `revoked`.
 - Where pools need an order, base modules come first, then those opened earlier; names order output alone. Who waits for base modules with
   `partial` stands in the queues of the other modules meanwhile, as long as these have free licences.
 """

@@ -19,11 +19,13 @@ from services.seats.domain.rows import (
     TenantRow,
     UserRow,
     from_instant,
+    lost_with_base,
     remembered,
     revised,
     seated,
     sequence,
     shared_names,
+    still_out,
     unseated,
 )
 from services.seats.domain.state import Tenant
@@ -175,8 +177,9 @@ def _needed(old: UserRow | None, body: Body, revision: int, released: Iterable[s
         administrator=need.get("administrator", False),
         priority=need.get("priority", 0),
         partial=need.get("partial", False),
-        revoked=tuple(entry for entry in row.revoked if entry.module in modules and entry.module not in reactivate),
+        revoked=still_out(row.revoked, modules, reactivate),
         flags=remembered(row.flags, at),
+        lost=still_out(row.lost, modules, reactivate),
     )
 
 
@@ -218,7 +221,9 @@ def _shown_seat(row: UserRow, shown: Body, seq: int, current: Seat | None) -> Se
 def _seats_moved(tenant: Tenant, body: Body, seq: int) -> None:
     giver, offset, at = tenant.users[body["from_user"]], body["position"]["offset"], from_instant(body["at"])
     gone = unseated(giver, giver.seats, offset)
-    gone = gone._replace(need=(), revision=body["from_revision"], command=body["command"], revoked=(), flags=remembered(gone.flags, at))
+    gone = gone._replace(
+        flags=remembered(gone.flags, at), need=(), revision=body["from_revision"], command=body["command"], revoked=(), lost=()
+    )
     tenant.put_user(body["from_user"], gone)
     row = _needed(tenant.users.get(body["user"]), body, body["revision"], body.get("released", ()))
     tenant.put_user(body["user"], _shown_seats(row, body, seq))
@@ -266,7 +271,9 @@ def _seat_revoked(tenant: Tenant, body: Body, seq: int) -> None:
 def _seat_gone(tenant: Tenant, body: Body, seq: int) -> None:
     user, module, offset = body["user"], body["module"], body["position"]["offset"]
     row = tenant.users[user]
-    if body["reason"] == Reason.POOL_CLOSED:
+    if body["reason"] == Reason.BASE_MODULE_REVOKED:
+        row = lost_with_base(row, shared_names((module,))[0], from_instant(body["at"]), seq, offset)
+    elif body["reason"] == Reason.POOL_CLOSED:
         row = row._replace(seats={m: seat for m, seat in row.seats.items() if m != module}, offset=offset)
     else:
         row = unseated(row, (module,), offset)

@@ -20,6 +20,7 @@ from services.seats.domain.rows import (
     revised,
     seated,
     shared_names,
+    still_out,
     to_ms,
     unseated,
 )
@@ -115,8 +116,6 @@ def _adopt(work: Work, user: str, old: UserRow | None, need: Need, revision: int
     if hold is not None:
         gone = released + [module for module, seat in old.seats.items() if seat.state == WAITING and module in modules]
     row = unseated(old, gone, work.offset) if gone else old
-    revoked = tuple(entry for entry in row.revoked if entry.module in modules and entry.module not in need.reactivate)
-    flags = remembered(row.flags, work.at)
     return row._replace(
         need=modules,
         revision=revision,
@@ -126,8 +125,9 @@ def _adopt(work: Work, user: str, old: UserRow | None, need: Need, revision: int
         administrator=need.administrator,
         priority=need.priority,
         partial=need.partial,
-        revoked=revoked,
-        flags=flags,
+        revoked=still_out(row.revoked, modules, need.reactivate),
+        flags=remembered(row.flags, work.at),
+        lost=still_out(row.lost, modules, need.reactivate),
     ), released
 
 
@@ -288,7 +288,7 @@ class _Asked:
             for module in self.taken_up:
                 row = seated(row, module, Seat(ACTIVE, row.seats[module].seq), work.offset)
         free = Seat(ACTIVE, seq)
-        simple = not row.flags and not row.revoked
+        simple = not row.flags and not row.revoked and not row.lost
         seats = dict(row.seats)
         for module, outcome in self.outcomes.items():
             if outcome.state == REFUSED:
@@ -365,7 +365,7 @@ def replace_user(work: Work, payload: ReplaceUser) -> None:
     gone = unseated(giver, giver.seats, work.offset)
     flags = remembered(gone.flags, work.at)
     tenant.put_user(
-        payload.from_user, gone._replace(need=(), revision=payload.from_revision, command=work.command, revoked=(), flags=flags)
+        payload.from_user, gone._replace(need=(), revision=payload.from_revision, command=work.command, revoked=(), flags=flags, lost=())
     )
     row, released = _adopt(work, payload.to_user, taker, payload.to, payload.to_revision, None)
     for module in moved:

@@ -1,5 +1,6 @@
 """The commands of invoicing and of the clock: pools, licences, periods, time."""
 
+from collections.abc import Container
 from typing import Any, NamedTuple
 
 from services.seats.domain.policies import given_in, merged, shown, wrong_policy, wrong_unset
@@ -14,7 +15,7 @@ from services.seats.domain.rows import (
     to_ms,
 )
 from services.seats.domain.settle import close, cut, cut_plan, settle
-from services.seats.domain.state import Pool, pool_rank
+from services.seats.domain.state import Pool, Tenant, pool_rank
 from services.seats.domain.work import SETTLED, Work
 from shared.schemas.base import format_instant
 from shared.schemas.seats_v1 import (
@@ -186,33 +187,41 @@ def add_licences(work: Work, payload: AddLicences) -> None:
     approved = to_ms(payload.approved_at)
     fields: dict[str, Any] = {"order": payload.order, "items": items_json(items), "approved_at": instant(approved)}
     work.answer("licences_added", Reason.ORDERED, modules, **fields)
-    for pool in sorted((tenant.pools[module] for module in modules), key=pool_rank):
-        _restore(work, pool, approved)
+    _restore(work, modules, approved)
     work.level(Reason.LICENCE_BOUGHT)
     return None
 
 
-def _restore(work: Work, pool: Pool, approved: int) -> None:
-    """Who was revoked since the approval and still needs the module gets it back, the oldest revocation first (then log order). Base
-    modules
-    come before the others, which nobody gets back who is still out of a base module."""
-    tenant, module = work.tenant, pool.module
-    if pool.free <= 0:
-        return
-    revoked = sorted(
-        (entry.at, entry.seq, user)
-        for user, row in tenant.users.items()
-        for entry in row.revoked
-        if entry.module == module and entry.at >= approved and module in row.need
-    )
-    for _, _, user in revoked:
-        if pool.free <= 0:
-            return
-        out_of_base = any(
-            e.module != module and e.module in tenant.pools and tenant.pools[e.module].row.base for e in tenant.users[user].revoked
-        )
-        if not out_of_base:
-            work.grant(user, module, Reason.RESTORED)
+def _restore(work: Work, bought: Container[str], approved: int) -> None:
+    """Who was revoked since the approval and still needs the module gets it back, the oldest revocation first (then log order).
+
+    Base modules come before the others, which nobody gets who is still out of a base module. Who gets a base module back also gets what
+    was lost with it or revoked before it, where a licence is free: the licence may have been bought first.
+    """
+    tenant, back = work.tenant, set[str]()
+    out: dict[tuple[bool, Pool], list[tuple[int, int, str]]] = {}
+    for user, row in tenant.users.items():
+        for entries in (row.revoked, row.lost) if row.revoked or row.lost else ():
+            for module, at, seq in entries:
+                if module in tenant.pools:
+                    pool = tenant.pools[module]
+                    # Of base modules, those that were lost come after those that were revoked.
+                    out.setdefault((pool.row.base and entries is row.lost, pool), []).append((at, seq, user))
+    for with_base, pool in sorted(out, key=lambda key: (not key[1].row.base, key[0], key[1].row.opened)):
+        for at, _, user in sorted(out[with_base, pool]):
+            if pool.free <= 0:
+                break
+            if (user in back or (pool.module in bought and at >= approved)) and not _out_of_base(tenant, user, pool.module):
+                work.grant(user, pool.module, Reason.RESTORED)
+                if pool.row.base:
+                    back.add(user)
+
+
+def _out_of_base(tenant: Tenant, user: str, but: str) -> bool:
+    """Is the person out of a base module other than that one, or without one that was lost with it?"""
+    row, pools = tenant.users[user], tenant.pools
+    entries = row.revoked if pools[but].row.base else (*row.revoked, *row.lost)
+    return any(entry.module != but and entry.module in pools and pools[entry.module].row.base for entry in entries)
 
 
 def reduce_licences(work: Work, payload: ReduceLicences) -> None:

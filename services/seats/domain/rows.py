@@ -9,7 +9,7 @@ never changed in place. Times are milliseconds since 1970 UTC.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from sys import intern
@@ -95,7 +95,7 @@ class Flag(NamedTuple):
 
 
 class Revoked(NamedTuple):
-    """Remembered until it is reactivated or no longer needed."""
+    """Remembered until it is reactivated or no longer needed: a grace that ended, or a seat that was released with its base module."""
 
     module: str
     at: int
@@ -116,6 +116,7 @@ class UserRow(NamedTuple):
     partial: bool = False
     revoked: tuple[Revoked, ...] = ()
     flags: tuple[Flag, ...] = ()
+    lost: tuple[Revoked, ...] = ()  # released with a base module that was revoked: a purchase restores them with it
 
 
 class PoolRow(NamedTuple):
@@ -196,7 +197,7 @@ def to_json(key: str, row: Row) -> dict[str, Any]:
 
 
 def _user_to_json(row: UserRow) -> dict[str, Any]:
-    need, seats, revision, command, offset, created_at, administrator, priority, partial, revoked, flags = row
+    need, seats, revision, command, offset, created_at, administrator, priority, partial, revoked, flags, lost = row
     modules = sorted(seats) if len(seats) > 1 else seats
     shown = {module: [*(seat if (seat := seats[module]).again else seat[:4])] for module in modules}
     data = {"n": need, "s": shown, "r": revision, "c": command, "o": offset, "t": created_at}
@@ -210,6 +211,8 @@ def _user_to_json(row: UserRow) -> dict[str, Any]:
         data["v"] = [[*entry] for entry in revoked]
     if flags:
         data["f"] = [[*entry] for entry in flags]
+    if lost:
+        data["l"] = [[*entry] for entry in lost]
     return data
 
 
@@ -240,6 +243,7 @@ def _user_from_json(data: dict[str, Any]) -> UserRow:
         get("x", False),
         tuple(Revoked(*entry) for entry in get("v", ())),
         tuple(Flag(*entry) for entry in get("f", ())),
+        tuple(Revoked(*entry) for entry in get("l", ())),
     )
 
 
@@ -258,12 +262,14 @@ def shared_names(names: Iterable[str]) -> tuple[str, ...]:
 
 def seated(row: UserRow, module: str, seat: Seat, offset: int) -> UserRow:
     """With that seat. Usable again, an old flag of the module is over; whoever sits is no longer remembered as revoked."""
-    flags, revoked = row.flags, row.revoked
+    flags, revoked, lost = row.flags, row.revoked, row.lost
     if flags and seat.state in (ACTIVE, FLAGGED):
         flags = tuple(flag for flag in flags if flag.module != module)
     if revoked:
         revoked = tuple(entry for entry in revoked if entry.module != module)
-    return row._replace(seats={**row.seats, module: seat}, offset=offset, flags=flags, revoked=revoked)
+    if lost:
+        lost = tuple(entry for entry in lost if entry.module != module)
+    return row._replace(seats={**row.seats, module: seat}, offset=offset, flags=flags, revoked=revoked, lost=lost)
 
 
 def unseated(row: UserRow, modules: Iterable[str], offset: int) -> UserRow:
@@ -276,6 +282,17 @@ def unseated(row: UserRow, modules: Iterable[str], offset: int) -> UserRow:
             kept = tuple(flag for flag in flags if flag.module != module)
             flags = (*kept, Flag(module, seat.since, seat.seq, seat.deadline))
     return row._replace(seats={m: s for m, s in row.seats.items() if m not in gone}, offset=offset, flags=tuple(sorted(flags)))
+
+
+def lost_with_base(row: UserRow, module: str, at: int, seq: int, offset: int) -> UserRow:
+    """Without that seat, which was released because a base module was revoked."""
+    others = (entry for entry in row.lost if entry.module != module)
+    return unseated(row, (module,), offset)._replace(lost=tuple(sorted((*others, Revoked(module, at, seq)))))
+
+
+def still_out(entries: tuple[Revoked, ...], modules: Container[str], reactivated: Container[str]) -> tuple[Revoked, ...]:
+    """The memory of revocations when a person needs these modules from now on."""
+    return tuple(entry for entry in entries if entry.module in modules and entry.module not in reactivated) if entries else entries
 
 
 def remembered(flags: tuple[Flag, ...], at: int) -> tuple[Flag, ...]:

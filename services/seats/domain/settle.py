@@ -1,6 +1,6 @@
 """What falls due, cuts, and the end of a pool: the rules that take seats away."""
 
-from services.seats.domain.rows import ACTIVE, FLAGGED, HELD, Revoked, Seat, instant, unseated
+from services.seats.domain.rows import ACTIVE, FLAGGED, HELD, Revoked, Seat, instant, lost_with_base, unseated
 from services.seats.domain.state import GRACE, HOLD, PERIOD, Due, Pool, pool_rank
 from services.seats.domain.work import Work
 from shared.schemas.seats_v1 import Reason, ReduceBelowUse
@@ -107,15 +107,15 @@ def revoke(work: Work, user: str, module: str) -> None:
     work.emit("seat_revoked", Reason.GRACE_EXPIRED, (module,), user, module=module, base=base, flagged_at=instant(flagged_at))
     if base:
         for other in sorted(row.seats, key=lambda other: tenant.pools[other].rank):
-            release(work, user, other, Reason.BASE_MODULE_REVOKED)
+            _lose(work, user, other)
     work.level(Reason.SEAT_RELEASED)
 
 
-def release(work: Work, user: str, module: str, reason: str) -> None:
-    """Takes the seat away without a grace; what it frees is for the caller to level."""
+def _lose(work: Work, user: str, module: str) -> None:
+    """With its base module; what it frees is for the caller to level."""
     tenant = work.tenant
-    tenant.put_user(user, unseated(tenant.users[user], (module,), work.offset))
-    work.emit("seat_released", reason, (module,), user, module=module)
+    tenant.put_user(user, lost_with_base(tenant.users[user], module, work.at, work.next_seq(), work.offset))
+    work.emit("seat_released", Reason.BASE_MODULE_REVOKED, (module,), user, module=module)
 
 
 def cut_order(work: Work, pool: Pool) -> tuple[list[tuple[int, str]], list[tuple[int, int, int, str]]]:

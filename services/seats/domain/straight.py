@@ -24,7 +24,9 @@ def grant_at_once(tenant: Tenant, command: Command, payload: AssignSeats, at: in
     if (due and due[0][0] <= at) or payload.hold_until is not None or payload.partial:
         return None
     old = tenant.users.get(user)
-    if old is not None and (old.seats or old.revoked or old.flags or old.command == command.id or payload.revision <= old.revision):
+    if old is not None and (
+        old.seats or old.revoked or old.flags or old.lost or old.command == command.id or payload.revision <= old.revision
+    ):
         return None
     modules, found = shared_names(payload.modules), []
     for module in modules:
@@ -33,7 +35,7 @@ def grant_at_once(tenant: Tenant, command: Command, payload: AssignSeats, at: in
             return None
         found.append(pool)
     seat = _new(Seat, (ACTIVE, sequence(offset, 0), 0, None, 0))
-    need = (payload.administrator, payload.priority, False, (), ())
+    need = (payload.administrator, payload.priority, False, (), (), ())
     row = _new(UserRow, (modules, dict.fromkeys(modules, seat), payload.revision, command.id, offset, to_ms(payload.created_at), *need))
     changed = tenant.seat_newcomer(user, old, row, found)
     body: dict[str, Any] = {
