@@ -1,6 +1,7 @@
 """`seatpool dlq …`: messages that a service could not read or that broke a rule, kept with the reason."""
 
 import asyncio
+import base64
 from typing import Any
 
 import httpx
@@ -58,27 +59,59 @@ async def _ask(services: tuple[str, ...], tenant: str | None, status: str) -> di
         return dict(zip(services, await asyncio.gather(*map(ask, services)), strict=True))
 
 
-def retry(message: str) -> None:
-    service, _, number = message.partition(":")
-    answer = run(_retry(service, number))
-    if answer["done"]:
-        out.print(f"[green]done[/]: {', '.join(f'{service}:{each}' for each in answer['done'])}")
-    if answer["failed"] is not None:
+def show(letter: str) -> None:
+    service, number = _parsed(letter)
+    found: dict[str, Any] = run(_get(service, number))
+    value = base64.b64decode(found.pop("value_base64", None) or "")
+    key = base64.b64decode(found.pop("key_base64", None) or "")
+    headers = found.pop("headers", [])
+    note = found.pop("note", None)
+    table = Table(show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in [*found.items(), ("key", key.decode(errors="replace"))]:
+        table.add_row(name, "-" if text in (None, "") else escape(str(text)))
+    for name, text in headers:
+        table.add_row(f"header {escape(name)}", "-" if text is None else escape(text))
+    table.add_row("value", escape(value.decode(errors="replace")) or "-")
+    out.print(table)
+    if note:
+        out.print(note)
+
+
+def retry(letter: str) -> None:
+    service, number = _parsed(letter)
+    answer: dict[str, Any] = run(_post(service, f"{number}/retry", None))
+    if answer["status"] != "done":
         err.print(
-            f"[bold red]seatpool:[/] {service}:{answer['failed']} failed again: {escape(answer['reason'])}: {escape(answer['detail'])}",
+            f"[bold red]seatpool:[/] {letter} failed again: {escape(answer['reason'])}: {escape(answer['detail'])}",
             soft_wrap=True,
         )
         raise typer.Exit(1)
+    out.print(f"[green]done[/]: {letter}{_BEHIND if answer['blocks'] else ''}")
 
 
-async def _retry(service: str, number: str) -> dict[str, Any]:
-    if service not in WITH_DEAD_LETTERS or not number.isdecimal():
-        raise CliError("that is no id of a dead letter", "`seatpool dlq list` shows them, as users:17.")
-    done: list[int] = []
-    following: int | None = int(number)
+def discard(letter: str, reason: str, *, genuine: bool) -> None:
+    service, number = _parsed(letter)
+    answer: dict[str, Any] = run(_post(service, f"{number}/discard", {"reason": reason, "genuine": genuine}))
+    out.print(f"[green]discarded[/]: {letter}{_BEHIND if answer['blocks'] else ''}")
+
+
+_BEHIND = "; the service now processes what waits behind it (`seatpool dlq list` shows the next one that fails)"
+
+
+def _parsed(letter: str) -> tuple[str, str]:
+    service, _, number = letter.partition(":")
+    if service not in WITH_DEAD_LETTERS or not (number.isascii() and number.isdecimal()):
+        fail("that is no id of a dead letter", "`seatpool dlq list` shows them, as users:17.")
+    return service, number
+
+
+async def _get(service: str, number: str) -> Any:
     async with Rest(addresses()) as rest:
-        while following is not None:
-            answer: dict[str, Any] = await rest.post(service, f"/v1/operator/dead-letters/{following}/retry")
-            done += answer["done"]
-            following = answer["next"]
-    return answer | {"done": done}
+        return await rest.get(service, f"/v1/operator/dead-letters/{number}")
+
+
+async def _post(service: str, path: str, body: dict[str, Any] | None) -> Any:
+    async with Rest(addresses()) as rest:
+        return await rest.post(service, f"/v1/operator/dead-letters/{path}", body)

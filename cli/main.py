@@ -228,13 +228,14 @@ def republish(tenant: Annotated[str | None, typer.Option(callback=_not_blank, he
     republish(tenant)
 
 
-dlq = _group("dlq", "Dead letters: list them, run them again.")
+dlq = _group("dlq", "Dead letters: list and show them, process one again, discard one.")
+LetterId = Annotated[str, typer.Argument(metavar="ID", help="As `seatpool dlq list` shows it: users:17.")]
 
 
 @dlq.command("list")
 def list_dead_letters(
     tenant: Annotated[str | None, typer.Option(callback=_not_blank, help="Only this tenant's.")] = None,
-    status: Annotated[str, typer.Option(help="open; done: run again with success; all.")] = "open",
+    status: Annotated[str, typer.Option(help="open; waiting (behind an open one); ready; done; discarded; all.")] = "open",
     service: Annotated[str | None, typer.Option(help=f"Ask one service only: {', '.join(WITH_DEAD_LETTERS)}.")] = None,
 ) -> None:
     """List the dead letters of every service with their reasons; and the commands that seats rejected.
@@ -249,13 +250,24 @@ def list_dead_letters(
     list_dead_letters(tenant, status, service)
 
 
-@dlq.command()
-def retry(
-    message: Annotated[str, typer.Argument(metavar="ID", help="As `seatpool dlq list` shows it: users:17.")],
-) -> None:
+@dlq.command("show")
+def show_dead_letter(letter: LetterId) -> None:
+    """Show one dead letter with its original bytes, and whether its topic's owner really wrote it.
+
+    ```
+    seatpool dlq show users:17
+    ```
+    """
+    from cli.dlq import show
+
+    show(letter)
+
+
+@dlq.command("retry")
+def retry_dead_letter(letter: LetterId) -> None:
     """Process a dead letter again: its handler runs on the stored bytes. Nothing is published again.
 
-    Where a dead letter blocks its tenant (invoicing, the action log), those follow in order.
+    Where a dead letter blocks its tenant (invoicing, the action log), the service then processes what waits behind it, in order.
 
     ```
     seatpool dlq retry users:17
@@ -263,7 +275,26 @@ def retry(
     """
     from cli.dlq import retry
 
-    retry(message)
+    retry(letter)
+
+
+@dlq.command("discard")
+def discard_dead_letter(
+    letter: LetterId,
+    reason: Annotated[str, typer.Option(help="Why it is given up; kept with it.")],
+    genuine: Annotated[bool, typer.Option("--genuine", help="Even though its topic's owner wrote it (`seatpool dlq show`).")] = False,
+) -> None:
+    """Give a dead letter up. It is kept as discarded and cannot be processed any more.
+
+    The service then processes what waits behind it, in order.
+
+    ```
+    seatpool dlq discard invoicing:17 --reason "written by a test script"
+    ```
+    """
+    from cli.dlq import discard
+
+    discard(letter, reason, genuine=genuine)
 
 
 keys = _group("keys", "The keys that sign access tokens, in the folder `SEATPOOL_SIGNING_KEYS_FOLDER` of users.")

@@ -53,8 +53,12 @@ class Transient(SeatpoolError):
 
 
 class Poison(SeatpoolError):
-    """`reason` is a stable word for lists and counters, `detail` what a person needs to mend it."""
+    """A message that cannot be processed. `reason` is a stable word for lists and counters, `detail` says what a person needs to mend it.
 
-    def __init__(self, reason: str, detail: str) -> None:
+    A detail may quote what the message holds, so it is kept with the dead letter, for operators. Logs show `rule` instead: which field
+    broke which rule, without values.
+    """
+
+    def __init__(self, reason: str, detail: str, *, rule: str | None = None) -> None:
         super().__init__(f"{reason}: {detail}")
-        self.reason, self.detail = reason, detail
+        self.reason, self.detail, self.rule = reason, detail, rule

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from services.invoicing import reads, store
 from services.invoicing.accounting import Accountant
-from services.invoicing.handlers import GROUP, TOPICS, Handlers
+from services.invoicing.handlers import GROUP, LEDGER, TOPICS, Handlers
 from services.invoicing.ordering import Ordering, time_of
 from services.invoicing.settings import Settings
 from shared.clock import Clock
@@ -27,7 +27,14 @@ def make_context(settings: Settings, clock: Clock, database: Database) -> Contex
     handlers = Handlers(Accountant(settings))
     # Behind a dead letter the rest of the tenant waits: an amount made of half a history would be wrong.
     consumer = Consumer(
-        group=GROUP, database=database, kafka=settings, topics=TOPICS, handlers=handlers.all(), blocks_tenant=True, clock=clock
+        group=GROUP,
+        database=database,
+        kafka=settings,
+        topics=TOPICS,
+        handlers=handlers.all(),
+        tenant_exists=store.tenant_exists,
+        genuine=LEDGER,
+        clock=clock,
     )
     return Context(settings, clock, database, consumer, Ordering(settings, clock))
 

@@ -35,10 +35,19 @@ PROJECTED: tuple[type[seats_v1.SeatsEvent], ...] = (
     seats_v1.PoolReduced,
 )
 
+# Decisions that change licences or money.
+LEDGER: tuple[type[seats_v1.SeatsEvent], ...] = (
+    seats_v1.PoolOpened,
+    seats_v1.LicencesAdded,
+    seats_v1.PoolExpanded,
+    seats_v1.PeriodStarted,
+    *PROJECTED,
+)
+
 
 def tenant_of(message: Message) -> str:
     if message.envelope.tenant is None:
-        raise Poison("envelope", "ce_tenantid is missing")
+        raise Poison("envelope", "ce_tenantid is missing", rule="ce_tenantid: present")
     return message.envelope.tenant
 
 
@@ -268,7 +277,14 @@ class Handlers:
             return  # somebody else's command
         kind, reference = answered
         COMMANDS_NOT_DONE.inc()
-        log.error("command-refused", kind=kind, reference=reference, reason=event.reason, **detail)
+        log.error(
+            "command-refused",
+            kind=kind,
+            reference=reference,
+            reason=event.reason,
+            field=detail.get("field"),
+            error_id=detail.get("error_id"),
+        )
         match kind:
             case "add_licences":
                 await self._refuse(uow, message, reference, event.reason, event.at, detail)

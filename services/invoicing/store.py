@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, text
+from sqlalchemy import RowMapping, bindparam, column, exists, select, table, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.invoicing.domain.history import Fact
@@ -53,6 +53,7 @@ class Tenant:
     period: str | None
 
 
+_TENANT_EXISTS = select(exists().select_from(table("tenants")).where(column("tenant_id") == bindparam("tenant")))
 _TENANT = (
     "SELECT tenant_id AS tenant, name, time_zone, locale, clock, support_contact, opened, test_time, advancing_to, period FROM tenants"
 )
@@ -62,6 +63,11 @@ async def tenant(c: AsyncConnection, tenant_id: str, *, lock: bool = False) -> T
     """`lock`: until the transaction ends nobody else of this tenant draws a number, starts a subscription, or approves a quote."""
     found = await row(c, f"{_TENANT} WHERE tenant_id = :t" + (" FOR UPDATE" if lock else ""), t=tenant_id)
     return Tenant(**found) if found else None
+
+
+async def tenant_exists(c: AsyncConnection, tenant_id: str) -> bool:
+    """Has seats or users told of it?"""
+    return bool((await c.execute(_TENANT_EXISTS, {"tenant": tenant_id})).scalar_one())
 
 
 async def put_tenant(

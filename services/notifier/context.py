@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from services.notifier import store
 from services.notifier.handlers import LOG_GROUP, MAIL_GROUP, TOPICS, Notifications, log_handlers
 from services.notifier.settings import Settings
 from shared.clock import Clock
@@ -30,5 +31,5 @@ def make_consumers(settings: Settings, database: Database, clock: Clock, mark: d
     common: dict[str, Any] = {"database": database, "kafka": settings, "topics": TOPICS, "clock": clock}
     return [
         Consumer(group=MAIL_GROUP, handlers=notifications.handlers(), **common),
-        Consumer(group=LOG_GROUP, handlers=log_handlers(), blocks_tenant=True, **common),
+        Consumer(group=LOG_GROUP, handlers=log_handlers(), tenant_exists=store.is_logged_tenant, **common),
     ]

@@ -150,6 +150,8 @@ async def on_action(uow: UnitOfWork, message: Message) -> None:
     payload: Any = message.payload
     if message.envelope.tenant is None:
         return  # the vendor's catalogue is no tenant's log
+    if isinstance(payload, users_v1.TenantState | seats_v1.TenantOpened):
+        await store.add_logged_tenant(uow, message.envelope.tenant)
     pools = await _pools_of(uow, message)
     entries = entries_of(payload, message.envelope, pools)
     if entries:

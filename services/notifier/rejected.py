@@ -5,11 +5,12 @@ again, only sent anew by whoever sent them.
 """
 
 import builtins
-from typing import Any
+from typing import Any, NoReturn
 
 from services.notifier import log_store
 from shared.errors import Conflict, NotFound
 from shared.messaging import DeadLetters
+from shared.messaging.dead_letters.rows import Status
 from shared.schemas.topics import SEATS_COMMANDS
 
 FIRST_ID = 10**15  # ids from here on are rejected commands; below 2^53, so that every JSON reader keeps them whole
@@ -18,29 +19,45 @@ GROUP = "seats"
 
 class DeadLettersWithRejected(DeadLetters):
     async def list(
-        self, tenant: str | None = None, status: str | None = "open", *, after: int = 0, limit: int = 100
+        self, tenant: str | None = None, status: str | None = Status.OPEN, *, after: int = 0, limit: int = 100
     ) -> builtins.list[dict[str, Any]]:
         """Dead letters first, then rejected commands, each oldest first."""
         items = await super().list(tenant, status, after=after, limit=limit) if after < FIRST_ID else []
-        if len(items) < limit and status != "done":
+        if len(items) < limit and status in (Status.OPEN, None):
             async with self._database.unit_of_work(None) as uow:
                 rejected = await log_store.rejected(uow, tenant, max(after - FIRST_ID, 0), limit - len(items))
             items += [_shown(row) for row in rejected]
         return items
 
-    async def retry(self, letter_id: int) -> dict[str, Any]:
-        """Of a rejected command always refused: an answered command is never decided again."""
+    async def show(self, letter_id: int) -> dict[str, Any]:
         if letter_id <= FIRST_ID:
-            return await super().retry(letter_id)
+            return await super().show(letter_id)
+        return _shown(await self._rejected(letter_id)) | {"note": "Seats has answered this command: nothing can be retried or discarded."}
+
+    async def retry(self, letter_id: int) -> dict[str, Any]:
+        """Refused for a rejected command: an answered command is never decided again."""
+        return await (super().retry(letter_id) if letter_id <= FIRST_ID else self._refuse(letter_id))
+
+    async def discard(self, letter_id: int, *, reason: str, by: str, genuine: bool = False) -> dict[str, Any]:
+        """Refused for a rejected command: nothing waits behind it."""
+        if letter_id <= FIRST_ID:
+            return await super().discard(letter_id, reason=reason, by=by, genuine=genuine)
+        return await self._refuse(letter_id)
+
+    async def _rejected(self, letter_id: int) -> dict[str, Any]:
         async with self._database.unit_of_work(None) as uow:
             found = await log_store.rejected(uow, None, letter_id - FIRST_ID - 1, 1)
         if not found or found[0]["seq"] != letter_id - FIRST_ID:
             raise NotFound("dead letter")
+        return found[0]
+
+    async def _refuse(self, letter_id: int) -> NoReturn:
+        found = await self._rejected(letter_id)
         raise Conflict(
             "command-answered",
-            f"seats has answered this command ({found[0]['type'].rpartition('.')[2]}); it is decided once. "
+            f"seats has answered this command ({found['type'].rpartition('.')[2]}); it is decided once. "
             "Its sender has to mend it and send a new one.",
-            position={"partition": found[0]["partition"], "offset": found[0]["offset"]},
+            position={"partition": found["partition"], "offset": found["offset"]},
         )
 
 
@@ -51,8 +68,7 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
         "group": GROUP,
         "topic": SEATS_COMMANDS.name,
         "command": row["command"],
-        "status": "open",
+        "status": Status.OPEN,
         "attempts": 0,
         "done_at": None,
-        "value_base64": None,
     }

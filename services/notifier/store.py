@@ -4,6 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import bindparam, column, exists, select, table
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from services.notifier.action_log import Entry
 from services.notifier.domain import Notice
 from services.notifier.pool_numbers import PoolNumbers
@@ -23,6 +27,9 @@ _CLOCK = """
 INSERT INTO tenant_clocks (tenant_id, clock, at) VALUES ($1, $2, $3)
 ON CONFLICT (tenant_id) DO UPDATE SET at = greatest(tenant_clocks.at, excluded.at)
 """
+_LOGGED_TENANTS = table("action_log_tenants", column("tenant_id"))
+_LOGGED_TENANT = insert(_LOGGED_TENANTS).on_conflict_do_nothing()
+_IS_LOGGED = select(exists().where(_LOGGED_TENANTS.c.tenant_id == bindparam("tenant")))
 _MODULE = "INSERT INTO modules (module, name) VALUES ($1, $2) ON CONFLICT (module) DO UPDATE SET name = excluded.name"
 _QUOTE = "INSERT INTO quotes (tenant_id, quote_id, terms) VALUES ($1, $2, $3::jsonb) ON CONFLICT DO NOTHING"
 _PLAN = """
@@ -154,6 +161,15 @@ def save_notices(uow: UnitOfWork, tenant: str, notices: Sequence[Notice], notice
             "noticed_at": noticed_at,
         }
         uow.defer(_NOTICES, row)
+
+
+async def add_logged_tenant(uow: UnitOfWork, tenant: str) -> None:
+    await uow.connection.execute(_LOGGED_TENANT, {"tenant_id": tenant})
+
+
+async def is_logged_tenant(connection: AsyncConnection, tenant: str) -> bool:
+    """Has the action log read that this tenant was created or opened?"""
+    return bool((await connection.execute(_IS_LOGGED, {"tenant": tenant})).scalar_one())
 
 
 def save_actions(uow: UnitOfWork, message: Message, entries: Sequence[Entry], *, at: datetime, actor: Actor | None, reason: str) -> None:

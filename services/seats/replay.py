@@ -23,6 +23,7 @@ from services.seats.engine.history import History, Place
 from services.seats.engine.producer import Record
 from shared.schemas import seats_v1, topics
 from shared.schemas.envelope import Envelope
+from shared.schemas.position import DecisionId
 from shared.settings import KafkaSettings
 
 DIFFERENCES_SHOWN_MAX = 20
@@ -82,7 +83,7 @@ class Evolution:
 
     def feed(self, envelope: Envelope, body: dict[str, Any]) -> bool:
         """False: this decision was seen before."""
-        place = place_of(envelope.id)
+        place = DecisionId.parse(envelope.id).place
         if place <= self.newest:
             return False
         self.newest = place
@@ -92,12 +93,6 @@ class Evolution:
 
     def rows(self) -> dict[str, Row]:
         return {key: row for tenant in self.tenants.values() for key, row in tenant.rows()}
-
-
-def place_of(event_id: str) -> tuple[int, int]:
-    """(command offset, n) of a decision."""
-    offset, n = event_id.split("/")[2:]
-    return int(offset), int(n)
 
 
 def canonical(rows: Mapping[str, Row]) -> Canonical:
@@ -221,7 +216,7 @@ class Replay:
             again = _Again(Decisions(partition, self._kafka.seats_partitions), commands, report)
             async for envelope, body, record in self._decisions(partition, last):
                 report.counts["events"] += 1
-                place, digest = place_of(envelope.id), _digest(record.headers, record.value)
+                place, digest = DecisionId.parse(envelope.id).place, _digest(record.headers, record.value)
                 if seen.first(place, digest, envelope.id):
                     await again.until(place[0])
                     again.compare(place, digest)
@@ -278,7 +273,7 @@ class _Again:
                 self.shipped = False
                 return
             for _, value, headers, _ in decided:
-                self.made[place_of(dict(headers)["ce_id"].decode())] = (_digest(headers, value), value)
+                self.made[DecisionId.parse(dict(headers)["ce_id"].decode()).place] = (_digest(headers, value), value)
 
     def compare(self, place: Place, digest: bytes) -> None:
         where = f"{self.decisions.partition}/{place[0]}/{place[1]}"

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from shared.schemas import seats_v1 as seats
 from shared.schemas.hr_v1 import HrFact, PersonChanged, PersonHired, PersonLeft
+from shared.schemas.position import DecisionId
 from shared.schemas.seats_v1 import Reason, SeatState
 
 SEQUENCE_MAX: Final = 2**63 - 1  # what a column holds
@@ -205,7 +206,7 @@ class Note:
     type: str
     detail: str
     reason: str | None = None
-    place: "Place | None" = None
+    place: DecisionId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,22 +331,7 @@ def decided(event: seats.PersonEvent) -> list[Decided]:
             return []
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
-    """Where an event stands: its command's partition and offset, and which of the command's events it is."""
-
-    partition: int
-    offset: int
-    n: int
-
-    @classmethod
-    def parse(cls, event_id: str) -> "Place":
-        """Of `<topic>/<partition>/<offset>/<n>`. Raises ValueError."""
-        _, partition, offset, n = event_id.rsplit("/", 3)
-        return cls(int(partition), int(offset), int(n))
-
-
-def not_done(event: seats.CommandRejected | seats.CommandFailed, place: Place) -> Note:
+def not_done(event: seats.CommandRejected | seats.CommandFailed, place: DecisionId) -> Note:
     """Why the need that was sent last has no decision, for whoever looks at the person and sees it pending."""
     match event:
         case seats.CommandRejected():
@@ -364,10 +350,10 @@ class Seat:
     reason: str | None
     revoked: bool
     refused: bool
-    place: Place
+    place: DecisionId
 
 
-def project(seats_: Mapping[str, Seat], place: Place, decided_: Sequence[Decided], need: Collection[str] | None) -> dict[str, Seat]:
+def project(seats_: Mapping[str, Seat], place: DecisionId, decided_: Sequence[Decided], need: Collection[str] | None) -> dict[str, Seat]:
     """The modules that one decision changes. An older decision than the one that a module reflects changes nothing of it, but that it was
     ever revoked or refused is counted all the same. `need` given: it lists all that is needed, so other modules are released; they are
     kept for their place, or an old decision that is handled again would bring them back."""

@@ -10,7 +10,7 @@ from prometheus_client import Counter
 from services.users import domain, people
 from services.users import person as rules
 from services.users.context import Tenants
-from services.users.domain import Decided, Place
+from services.users.domain import Decided
 from services.users.people import Decision, Said
 from services.users.person import Cause, Tenant
 from services.users.store import people as people_store
@@ -22,6 +22,7 @@ from shared.errors import Poison
 from shared.messaging import Handler, Message
 from shared.schemas import hr_v1, seats_v1
 from shared.schemas.base import Payload
+from shared.schemas.position import DecisionId
 from shared.schemas.topics import HR_EVENTS, SEATS_EVENTS
 
 log = structlog.get_logger(__name__)
@@ -44,7 +45,7 @@ class _Of(Generic[T]):
 
 def _tenant_of(message: Message) -> str:
     if message.envelope.tenant is None:
-        raise Poison("tenant", "ce_tenantid is missing")
+        raise Poison("tenant", "ce_tenantid is missing", rule="ce_tenantid: present")
     return message.envelope.tenant
 
 
@@ -82,7 +83,7 @@ class Handlers:
     async def _load(self, message: Message, uow: UnitOfWork) -> Tenant:
         tenant = await self._tenants.load(_tenant_of(message), uow)
         if tenant is None:
-            raise Poison("unknown-tenant", f"there is no tenant {message.envelope.tenant!r}")
+            raise Poison("unknown-tenant", f"there is no tenant {message.envelope.tenant!r}", rule="ce_tenantid: a known tenant")
         return tenant
 
     # ---------------------------------------------------------------------------------------------------- upstream facts
@@ -91,9 +92,10 @@ class Handlers:
         payload, envelope = message.payload, message.envelope
         assert isinstance(payload, hr_v1.HrFact)
         if not await self._tenants.is_allowed(_tenant_of(message), uow, envelope.source):
-            raise Poison("source", f"{envelope.source!r} is not on the allow-list for tenant {envelope.tenant!r}")
+            detail = f"{envelope.source!r} is not on the allow-list for tenant {envelope.tenant!r}"
+            raise Poison("source", detail, rule="ce_source: on the tenant's allow-list")
         if problem := domain.problem_of(payload):
-            raise Poison("rule", problem)
+            raise Poison("rule", problem, rule=problem.partition(" (got ")[0])
         await self._load(message, uow)
         fact = domain.fact_of(payload, envelope.id)
         cause = Cause(rules.source_actor(envelope.source), fact=fact.type)
@@ -133,7 +135,7 @@ class Handlers:
         revision: int,
         need: tuple[str, ...] | None,
     ) -> None:
-        place = Place.parse(message.envelope.id)
+        place = DecisionId.parse(message.envelope.id)
         decision = Decision(user, place, decided, event.at, event.reason, message.envelope, revision, need)
         uow.gather(self._take_decisions, _Of(_tenant_of(message), decision))
 
@@ -141,7 +143,7 @@ class Handlers:
         """All of one tenant: they are gathered in its scope."""
         tenant = await self._tenants.peek(gathered[0].tenant, uow)
         if tenant is None:
-            raise Poison("unknown-tenant", f"there is no tenant {gathered[0].tenant!r}")
+            raise Poison("unknown-tenant", f"there is no tenant {gathered[0].tenant!r}", rule="ce_tenantid: a known tenant")
         await people.take_decisions(tenant, uow, [each.item for each in gathered])
 
     async def on_tenant_opened(self, uow: UnitOfWork, message: Message) -> None:
@@ -186,5 +188,5 @@ class Handlers:
         tenant = await self._tenants.peek(message.envelope.tenant, uow) if message.envelope.tenant is not None else None
         if tenant is not None:
             user = event.user if isinstance(event, seats_v1.CommandRejected) else None
-            note = domain.not_done(event, Place.parse(message.envelope.id))
+            note = domain.not_done(event, DecisionId.parse(message.envelope.id))
             await people.take_not_done(tenant, uow, event.command, user, note)

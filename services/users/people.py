@@ -10,7 +10,7 @@ from prometheus_client import Counter
 
 from services.users import person as rules
 from services.users.context import SOURCE
-from services.users.domain import Decided, Fact, Note, Place, Seat, is_deactivated, project, status_of
+from services.users.domain import Decided, Fact, Note, Seat, is_deactivated, project, status_of
 from services.users.person import Cause, Person, Revision, Tenant
 from services.users.store import people as store
 from services.users.store import seats as seats_store
@@ -19,6 +19,7 @@ from shared.database import UnitOfWork
 from shared.errors import Conflict, Transient
 from shared.schemas.base import Actor
 from shared.schemas.envelope import Envelope
+from shared.schemas.position import DecisionId
 
 log = structlog.get_logger(__name__)
 
@@ -104,7 +105,7 @@ class Decision:
     """An event of seats about one person. `need` given: it lists all that they need; `revision`: the one that it answers, else 0."""
 
     user: str
-    place: Place
+    place: DecisionId
     decided: Sequence[Decided]
     at: datetime
     reason: str
@@ -151,7 +152,7 @@ async def take_decisions(tenant: Tenant, uow: UnitOfWork, decisions: Sequence[De
     await store.set_notes(tenant.tenant, uow.connection, [people[user] for user in sorted(noted)])
 
 
-def _is_overtaken(note: Note | None, place: Place) -> bool:
+def _is_overtaken(note: Note | None, place: DecisionId) -> bool:
     return note is not None and note.place is not None and note.place < place
 
 

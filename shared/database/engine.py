@@ -27,6 +27,7 @@ def make_engine(url: str, *, application_name: str, pool_size: int) -> AsyncEngi
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=10,
+        hide_parameters=True,  # in the text of errors, which is logged: they are people's data
         pool_pre_ping=True,  # after a restart of the server the first request does not fail
         connect_args={
             "timeout": CONNECT_TIMEOUT_S,

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Identity,
@@ -69,7 +70,8 @@ consumer_positions = Table(
     _instant("updated_at"),
 )
 
-# Messages that could not be handled, with their original bytes. `id` is in the order of writing.
+# Messages that could not be processed, with their original bytes, and those of the same tenant that wait behind one. `id` is in the order
+# of writing.
 dead_letters = Table(
     "dead_letters",
     messaging_metadata,
@@ -81,17 +83,31 @@ dead_letters = Table(
     Column("timestamp_ms", BigInteger, nullable=False),
     Column("tenant", Text),
     Column("type", Text),
+    Column("source", Text),
     Column("message_id", Text),
     Column("reason", Text, nullable=False),
     Column("detail", Text, nullable=False),
     Column("key", LargeBinary),
     Column("headers", LargeBinary, nullable=False),  # JSON: [[name, base64 of the value or null], ...]
     Column("value", LargeBinary),
-    Column("status", Text, nullable=False, server_default=text("'open'")),  # open | done
-    Column("attempts", Integer, nullable=False, server_default=text("0")),  # of retry
+    Column("blocks", Boolean, nullable=False),  # the tenant's later messages wait behind it
+    Column("status", Text, nullable=False),  # dead_letters.rows.Status
+    Column("attempts", Integer, nullable=False, server_default=text("0")),  # of processing it again
     _instant("created_at"),
     _instant("done_at", nullable=True),
-    Index("dead_letters_open", "consumer_group", "tenant", postgresql_where=text("status = 'open'")),
+    _instant("discarded_at", nullable=True),
+    Column("discarded_by", Text),
+    Column("discard_reason", Text),
+    Index("dead_letters_open", "consumer_group", postgresql_where=text("status = 'open'")),
+    Index("dead_letters_ready", "consumer_group", "tenant", postgresql_where=text("status = 'ready'")),
+    Index(
+        "dead_letters_queue",
+        "consumer_group",
+        "tenant",
+        "id",
+        postgresql_where=text("blocks AND status IN ('open', 'waiting', 'ready')"),
+    ),
+    Index("dead_letters_repeated", "consumer_group", "topic", "source", "message_id"),
     # A batch that is read again after a lost commit writes no dead letter twice.
     Index("dead_letters_once", "consumer_group", "topic", "partition", "record_offset", unique=True),
 )

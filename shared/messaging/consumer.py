@@ -1,7 +1,7 @@
 """A consumer group's reader: state, outbox and position in one transaction; Kafka's group is used for sharing out partitions alone."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 import stamina
@@ -15,7 +15,8 @@ from shared.errors import Transient
 from shared.kafka import Ends, make_reader, partition_of, started, translated
 from shared.messaging import positions
 from shared.messaging.dead_letters import rows as dead_letters
-from shared.messaging.group import Admit, Group, HandlerRefused, Item
+from shared.messaging.dead_letters import waiting
+from shared.messaging.group import Admit, Group, HandlerRefused, Item, TenantExists
 from shared.messaging.message import Handler, Record
 from shared.messaging.positions import LostPartition
 from shared.observability import metrics
@@ -32,6 +33,7 @@ WATCH_EVERY_S = 10
 STOP_GRACE_S = 5  # a batch under way may finish when its partition is taken away or the process ends
 TRANSACTIONS_MAX = 3  # at once, below the size of the pool, so that REST in the same process finds a connection
 RETRY_MAX_S = 5.0
+WAITING_POLL_S = 1.0  # until what waited behind a resolved dead letter is noticed
 
 
 class PositionLost(Exception):
@@ -52,12 +54,13 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         topics: Sequence[Topic],
         handlers: Mapping[type[Payload], Handler],
         admit: Admit | None = None,
-        blocks_tenant: bool = False,
+        tenant_exists: TenantExists | None = None,
+        genuine: Collection[type[Payload]] | None = None,
         clock: Clock | None = None,
         batch_max: int = BATCH_MAX,
         stall_s: float = STALL_S,
     ) -> None:
-        self.group = Group(group, topics, handlers, admit, blocks_tenant=blocks_tenant)
+        self.group = Group(group, topics, handlers, admit, tenant_exists=tenant_exists, genuine=genuine)
         self._database, self._kafka = database, kafka
         self._clock = clock or SystemClock()
         self._batch_max, self._stall_s = batch_max, stall_s
@@ -90,14 +93,18 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
             self._reader = reader
             await self._wait_for_topics(reader)
             reader.subscribe(topics=list(self._topics), listener=self)
-            watchdog = asyncio.create_task(self._watch())
+            background = [asyncio.create_task(self._watch())]
+            if self.group.tenant_exists is not None:
+                background.append(asyncio.create_task(self._process_waiting()))
             try:
-                await asyncio.wait([watchdog, self._failed], return_when=asyncio.FIRST_COMPLETED)
-                for ended in (watchdog, self._failed):
+                await asyncio.wait([*background, self._failed], return_when=asyncio.FIRST_COMPLETED)
+                for ended in (*background, self._failed):
                     if ended.done():
                         ended.result()
             finally:
-                watchdog.cancel()
+                for task in background:
+                    task.cancel()
+                await asyncio.gather(*background, return_exceptions=True)
                 await self._stop_pumps(list(self._pumps))
                 self._reader = None
                 await self.close()
@@ -180,11 +187,15 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         if not records or tp in self._stopping:
             return
         topic = self._topics[tp.topic]
-        items = [await self.group.read(Record(topic, r.partition, r.offset, r.timestamp, r.key, r.headers, r.value)) for r in records]
+        items = await self.read([Record(topic, r.partition, r.offset, r.timestamp, r.key, r.headers, r.value) for r in records])
         async with self._transactions:
             self._next[tp] = await self._commit(topic, tp.partition, items, self._next[tp])
         self._positions[topic.name, tp.partition] = self._next[tp]
         self._alive[tp] = self._clock.monotonic()
+
+    async def read(self, records: Sequence[Record]) -> list[Item]:
+        """Decode records of one partition. Raises Transient."""
+        return [await self.group.read(record) for record in records]
 
     async def _seek(self, tp: TopicPartition) -> None:
         assert self._reader is not None
@@ -218,6 +229,22 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         self.group.count(topic, tally)
         return after.next_offset
 
+    async def _process_waiting(self) -> None:
+        """What waits behind a dead letter that an operator has resolved, one message of each tenant after the other."""
+        while True:
+            try:
+                async with self._database.unit_of_work(None) as uow:
+                    tenants = await dead_letters.ready_tenants(uow, self.group.name)
+                while tenants:
+                    tenants = [tenant for tenant in tenants if await self._process_next(tenant)]
+            except Transient as error:
+                log.warning("waiting-messages-delayed", group=self.group.name, error=str(error))
+            await asyncio.sleep(WAITING_POLL_S)
+
+    async def _process_next(self, tenant: str) -> bool:
+        async with self._transactions, self._database.unit_of_work(None) as uow:
+            return await waiting.process_next(self.group, uow, tenant)
+
     # ------------------------------------------------------------------------------------------------------------ watching
 
     async def _watch(self) -> None:
@@ -227,7 +254,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
             await asyncio.sleep(min(WATCH_EVERY_S, self._stall_s / 4))
             try:
                 async with self._database.unit_of_work(None) as uow:
-                    metrics.DEAD_LETTERS_OPEN.labels(self.group.name).set(await dead_letters.count(uow, self.group.name))
+                    metrics.DEAD_LETTERS_OPEN.labels(self.group.name).set(await dead_letters.count_open(uow, self.group.name))
                 with translated():
                     ends = await self._reader.end_offsets(list(self._pumps)) if self._reader and self._pumps else {}
             except Transient:
@@ -251,6 +278,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         ends = await self._ends.of(self._partitions_of(tenant))
         async with self._database.unit_of_work(None) as uow:
             stored = await positions.read(uow, self.group.name)
+            if self.group.tenant_exists is not None and await dead_letters.is_ready(uow, self.group.name, tenant):
+                return False  # what waited behind a dead letter is still to be processed
         self._positions |= stored
         return all(stored.get((self._topics[tp.topic].name, tp.partition), 0) >= end for tp, end in ends.items())
 

@@ -1,29 +1,34 @@
 """Decides what one consumer group does with records: handle, skip, drop as repeated, or keep as dead letter. Knows no Kafka client."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+import traceback
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import structlog
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.database import UnitOfWork
-from shared.database.errors import is_of_the_data, is_transient
+from shared.database.errors import is_of_the_data, is_transient, sqlstate
 from shared.errors import Poison, Refused, Transient
-from shared.messaging import inbox, positions
+from shared.messaging import inbox
 from shared.messaging.dead_letters import rows as dead_letters
+from shared.messaging.dead_letters.rows import Status
 from shared.messaging.message import Handler, Message, Record
-from shared.messaging.positions import Position
+from shared.messaging.positions import ReadingPosition
 from shared.observability import metrics
 from shared.observability.tracing import continued
 from shared.schemas import registry
 from shared.schemas.base import Payload
 from shared.schemas.envelope import Envelope
+from shared.schemas.seats_v1 import Position
 from shared.schemas.topics import Topic
 
 log = structlog.get_logger(__name__)
 
 Admit = Callable[[Envelope, Topic], Awaitable[None]]
+TenantExists = Callable[[AsyncConnection, str], Awaitable[bool]]
 
 
 class HandlerRefused(Exception):
@@ -39,7 +44,11 @@ class Item:
     message: Message | None = None
     poison: Poison | None = None
     skipped: str | None = None  # why: unknown-type | not-wanted
-    place: tuple[int, int] | None = None  # of a decision: (command offset, n)
+    place: tuple[int, int] | None = None  # of a decision that was read and that agrees with its id: (command offset, n)
+    may_block: bool = True  # its tenant, as a dead letter
+
+    def refuse(self, poison: Poison, *, may_block: bool = True) -> None:
+        self.poison, self.message, self.place, self.may_block = poison, None, None, may_block
 
     @property
     def tenant(self) -> str | None:
@@ -71,53 +80,88 @@ def _refusals() -> Iterator[None]:
     try:
         yield
     except Refused as error:
-        raise Poison(error.type, error.detail) from error
+        raise Poison(error.type, error.detail, rule=f"refused: {error.type}") from error
     except DBAPIError as error:
         if is_of_the_data(error):
-            raise Poison("database", str(error.orig)) from error
+            raise Poison("database", str(error.orig), rule=f"SQLSTATE {sqlstate(error)}") from error
         raise
 
 
 class Group:
+    """`tenant_exists`: given where the order of a tenant's messages is the point (invoices, the action log): what comes behind a dead
+    letter of an existing tenant waits. `genuine`: the types that an operator does not discard by mistake (default: all handled ones).
+    """
+
     def __init__(
-        self, name: str, topics: Sequence[Topic], handlers: Mapping[type[Payload], Handler], admit: Admit | None, *, blocks_tenant: bool
+        self,
+        name: str,
+        topics: Sequence[Topic],
+        handlers: Mapping[type[Payload], Handler],
+        admit: Admit | None = None,
+        *,
+        tenant_exists: TenantExists | None = None,
+        genuine: Collection[type[Payload]] | None = None,
     ) -> None:
         for model in handlers:
             assert registry.entry_of(model).topic in topics, f"{name} handles {model.__name__} and does not read its topic"
-        self.name, self.topics, self.admit, self.blocks_tenant = name, tuple(topics), admit, blocks_tenant
+        self.name, self.topics, self.admit, self.tenant_exists = name, tuple(topics), admit, tenant_exists
         self.handlers = {registry.type_of(model): handler for model, handler in handlers.items()}
+        self._genuine = tuple(handlers if genuine is None else genuine)
 
     async def read(self, record: Record) -> Item:
         """Decode, without any database: what cannot be read is poison, what nobody wants is skipped undecoded."""
         item = Item(record)
         try:
             item.envelope = envelope = record.envelope()
+            if record.topic.source is not None and envelope.source != record.topic.source:
+                detail = f"ce_source is {envelope.source!r}, expected {record.topic.source!r}, the owner of {record.topic.name}"
+                raise Poison("wrong_source", detail, rule="ce_source: the topic's owner")
             entry = registry.REGISTRY.get(envelope.type)
             if entry is None:
                 item.skipped = "unknown-type"
             elif entry.topic != record.topic:
-                raise Poison("topic", f"{envelope.type} belongs on {entry.topic.name}")
+                raise Poison("topic", f"{envelope.type} belongs on {entry.topic.name}", rule="ce_type: a type of this topic")
             elif envelope.type not in self.handlers:
                 item.skipped = "not-wanted"
             else:
-                if not record.topic.outbox_fed:
-                    item.place = positions.decision_position(record.topic, record.partition, envelope.id)
-                elif record.key != envelope.key:
-                    raise Poison("key", f"key is {record.key!r}, expected the tenant ({envelope.key!r}), which gives order")
-                item.message = record.message(envelope)
-                if self.admit is not None:
-                    await self.admit(envelope, record.topic)
+                await self._read_wanted(item, envelope)
         except Poison as poison:
-            item.poison, item.message = poison, None
+            item.refuse(poison, may_block=item.may_block)
         except (Transient, MemoryError):
             raise
         except Exception as error:
-            # It would be the same after a restart, and at every start from then on.
-            log.exception("message-unreadable", topic=record.topic.name, partition=record.partition, offset=record.offset)
-            item.poison, item.message = Poison("unreadable", repr(error)), None
+            # It would be the same after a restart, and at every start from then on. The error's text may quote the message.
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            rule = f"{type(error).__name__} at {last.filename}:{last.lineno}"
+            item.refuse(Poison("unreadable", repr(error), rule=rule), may_block=item.may_block)
         return item
 
-    async def apply(self, uow: UnitOfWork, items: Sequence[Item], position: Position, *, careful: bool) -> tuple[Position, Tally]:
+    async def _read_wanted(self, item: Item, envelope: Envelope) -> None:
+        record = item.record
+        if record.key != envelope.key:
+            detail = f"key is {record.key!r}, expected the tenant ({envelope.key!r}), which gives order"
+            raise Poison("key", detail, rule="key: ce_tenantid")
+        id_ = None
+        if not record.topic.outbox_fed and (id_ := record.decision_id()) is None:
+            detail = f"id is {envelope.id!r}, expected that of a decision about a command of partition {record.partition}"
+            raise Poison("position", detail, rule="ce_id: a decision id of this partition")
+        message = record.message(envelope)
+        if id_ is not None:
+            position = getattr(message.payload, "position", None)
+            if position != Position(partition=id_.partition, offset=id_.offset):
+                item.may_block = False
+                raise Poison("position", f"position is {position!r}, the id says {id_}", rule="position: that of ce_id")
+        if self.admit is not None:
+            await self.admit(envelope, record.topic)
+        item.message, item.place = message, id_.place if id_ else None
+
+    def is_genuine(self, item: Item) -> bool:
+        """Did the owner of its topic write this message, can this version read it, and is it of a type that matters here?"""
+        return item.message is not None and item.record.topic.source is not None and isinstance(item.message.payload, self._genuine)
+
+    async def apply(
+        self, uow: UnitOfWork, items: Sequence[Item], position: ReadingPosition, *, careful: bool
+    ) -> tuple[ReadingPosition, Tally]:
         """Handle a batch of one partition within the transaction; returns the position after it.
 
         The first pass takes no savepoints, because a savepoint costs two round trips for every message and one message in many thousands is
@@ -136,7 +180,7 @@ class Group:
             raise HandlerRefused from error
         await uow.scope(None)
         await inbox.add(uow, self.name, [key for item in todo if (key := item.inbox_key)])
-        return Position(items[-1].record.offset + 1, watermark), tally
+        return ReadingPosition(items[-1].record.offset + 1, watermark), tally
 
     async def _not_seen(
         self, uow: UnitOfWork, items: Sequence[Item], watermark: tuple[int, int], tally: Tally
@@ -162,14 +206,15 @@ class Group:
         return todo, watermark
 
     async def _blocked_tenants(self, uow: UnitOfWork, items: Sequence[Item]) -> set[str]:
-        if not self.blocks_tenant:
+        if self.tenant_exists is None:
             return set()
         return await dead_letters.blocked_tenants(uow, self.name, {item.tenant for item in items if item.tenant})
 
     async def _handle_or_keep(self, uow: UnitOfWork, item: Item, blocked: set[str], tally: Tally, *, careful: bool) -> None:
+        if item.poison is None and item.tenant in blocked:
+            await self._keep(uow, item, dead_letters.BEHIND, Status.WAITING, tally, blocks=True)
+            return
         poison = item.poison
-        if poison is None and item.tenant in blocked:
-            poison = Poison("behind-dead-letter", "an earlier message of this tenant is a dead letter")
         if poison is None:
             assert item.message is not None
             try:
@@ -182,10 +227,28 @@ class Group:
                 tally.handle(item.message.envelope.type)
                 return
         await uow.scope(None)
-        await dead_letters.add(uow, self.name, item.record, item.envelope, poison)
+        tenant = await self._tenant_to_block(uow, item)
+        if await dead_letters.is_repeated(uow, self.name, item.record, blocks=tenant is not None):
+            tally.skip("repeated")
+            return
+        status = Status.OPEN
+        if tenant is not None:
+            if await dead_letters.is_blocked(uow, self.name, tenant):
+                status = Status.WAITING
+            blocked.add(tenant)
+        await self._keep(uow, item, poison, status, tally, blocks=tenant is not None)
+
+    async def _tenant_to_block(self, uow: UnitOfWork, item: Item) -> str | None:
+        """The tenant whose later messages wait behind this one."""
+        if self.tenant_exists is None or not item.may_block:
+            return None
+        tenant = item.record.blocked_tenant()
+        return tenant if tenant is not None and await self.tenant_exists(uow.connection, tenant) else None
+
+    async def _keep(self, uow: UnitOfWork, item: Item, poison: Poison, status: Status, tally: Tally, *, blocks: bool) -> None:
+        await uow.scope(None)
+        await dead_letters.add(uow, self.name, item.record, item.envelope, poison, blocks=blocks, status=status)
         tally.dead.append((item, poison))
-        if self.blocks_tenant and item.tenant is not None:
-            blocked.add(item.tenant)
 
     async def handle(self, uow: UnitOfWork, message: Message, *, savepoint: bool) -> None:
         """Run the handler in the message's scope, trace and log context. What it or the database refuses is Poison."""
@@ -222,5 +285,5 @@ class Group:
                 tenant=item.tenant,
                 type=item.envelope.type if item.envelope else None,
                 reason=poison.reason,
-                detail=poison.detail,
+                rule=poison.rule,  # not the detail: it may quote what the message holds
             )

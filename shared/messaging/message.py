@@ -3,6 +3,7 @@
 import base64
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import orjson
@@ -11,7 +12,8 @@ from shared.database import UnitOfWork
 from shared.errors import Poison
 from shared.schemas import registry
 from shared.schemas.base import Payload
-from shared.schemas.envelope import VENDOR_KEY, Envelope
+from shared.schemas.envelope import ATTRIBUTE_CHARACTERS_MAX, VENDOR_KEY, Envelope
+from shared.schemas.position import DecisionId
 from shared.schemas.topics import Topic
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,99}")
@@ -48,7 +50,7 @@ class Record:
         """Raises Poison("envelope")."""
         envelope = Envelope.from_headers(self.headers, self.timestamp_ms)
         if envelope.tenant is not None and not _ID.fullmatch(envelope.tenant):
-            raise Poison("envelope", f"ce_tenantid is {envelope.tenant[:100]!r}, expected an id")
+            raise Poison("envelope", f"ce_tenantid is {envelope.tenant[:100]!r}, expected an id", rule="ce_tenantid: an id")
         return envelope
 
     def message(self, envelope: Envelope) -> Message:
@@ -63,6 +65,40 @@ class Record:
         except Poison:
             key = (self.key or VENDOR_KEY).decode(errors="replace")
             return key if key != VENDOR_KEY.decode() and _ID.fullmatch(key) else None
+
+    def _attribute(self, name: str) -> str | None:
+        """One header as text, however broken the others are; None if it is missing, given twice, or nothing that could be stored."""
+        match [value for found, value in self.headers if found == f"ce_{name}"]:
+            case [bytes(value)] if len(value) <= ATTRIBUTE_CHARACTERS_MAX and b"\0" not in value:
+                with suppress(UnicodeDecodeError):
+                    return value.decode()
+        return None
+
+    def identity(self) -> tuple[str, str] | None:
+        """(source, id), by which a repeated message is known."""
+        source, id_ = self._attribute("source"), self._attribute("id")
+        return (source, id_) if source and id_ else None
+
+    def blocked_tenant(self) -> str | None:
+        """The tenant whose later messages would have to wait if this record cannot be processed.
+
+        None unless the headers are single, the source is the topic's owner, and the key (of a decision its id, too) agrees with the
+        tenant: everybody else could stop a tenant by naming it.
+        """
+        names = [name for name, _ in self.headers if name.startswith("ce_")]
+        tenant = self._attribute("tenantid")
+        if len(names) != len(set(names)) or tenant is None or not _ID.fullmatch(tenant) or self.key != tenant.encode():
+            return None
+        if self.topic.source is None or self._attribute("source") != self.topic.source:
+            return None
+        return tenant if self.topic.outbox_fed or self.decision_id() else None
+
+    def decision_id(self) -> DecisionId | None:
+        """The id of a decision that lies in this record's partition; None for any other id."""
+        with suppress(ValueError):
+            found = DecisionId.parse(self._attribute("id") or "")
+            return found if found.partition == self.partition else None
+        return None
 
     def stored_headers(self) -> bytes:
         return orjson.dumps([(name, None if value is None else base64.b64encode(value).decode()) for name, value in self.headers])

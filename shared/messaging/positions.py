@@ -1,13 +1,9 @@
 """Where a group reads on: one row per (group, topic, partition), changed in the same transaction as the state."""
 
-import re
 from dataclasses import dataclass
 
 from shared.database import UnitOfWork
-from shared.errors import Poison
 from shared.schemas.topics import Topic
-
-_ID = re.compile(r"(?P<topic>.+)/(?P<partition>\d+)/(?P<offset>\d+)/(?P<n>\d+)")
 
 # The row lock closes the race of two owners of one partition (a rebalance that one of them has not noticed): the second waits here, and
 # then finds another position than the one it read from.
@@ -26,7 +22,7 @@ _READ = "SELECT topic, partition, next_offset FROM consumer_positions WHERE cons
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class ReadingPosition:
     next_offset: int
     watermark: tuple[int, int] = (-1, -1)  # (command offset, n) of the last decision seen
 
@@ -35,15 +31,7 @@ class LostPartition(Exception):
     """Another owner of this partition has moved its position."""
 
 
-def decision_position(topic: Topic, partition: int, message_id: str) -> tuple[int, int]:
-    """(command offset, n) out of a decision's id `<topic>/<partition>/<offset>/<n>`. Raises Poison("position")."""
-    match = _ID.fullmatch(message_id)
-    if match is None or int(match["partition"]) != partition:
-        raise Poison("position", f"id is {message_id!r}, expected <topic>/{partition}/<offset>/<n> on {topic.name}")
-    return int(match["offset"]), int(match["n"])
-
-
-async def lock(uow: UnitOfWork, group: str, topic: Topic, partition: int, expected: int) -> Position:
+async def lock(uow: UnitOfWork, group: str, topic: Topic, partition: int, expected: int) -> ReadingPosition:
     """The stored position, locked until the transaction ends. Raises LostPartition when it is not `expected`."""
     key = (group, topic.name, partition)
     row = (await uow.connection.exec_driver_sql(_LOCK, key)).one_or_none()
@@ -52,10 +40,10 @@ async def lock(uow: UnitOfWork, group: str, topic: Topic, partition: int, expect
         row = (await uow.connection.exec_driver_sql(_LOCK, key)).one()
     if row.next_offset != expected:
         raise LostPartition(f"{topic.name}/{partition} of {group} is at {row.next_offset}, not at {expected}")
-    return Position(row.next_offset, (row.watermark_offset, row.watermark_n))
+    return ReadingPosition(row.next_offset, (row.watermark_offset, row.watermark_n))
 
 
-async def store(uow: UnitOfWork, group: str, topic: Topic, partition: int, position: Position) -> None:
+async def store(uow: UnitOfWork, group: str, topic: Topic, partition: int, position: ReadingPosition) -> None:
     await uow.connection.exec_driver_sql(_STORE, (group, topic.name, partition, position.next_offset, *position.watermark))
 
 

@@ -64,10 +64,10 @@ class Envelope:
         if found.get("ce_specversion") != "1.0":
             if any(name == UNREADABLE for name, _ in headers):
                 raise Poison("batch", "its record batch cannot be read, or is larger than 32 MiB when it is decompressed")
-            raise Poison("envelope", f"ce_specversion is {_shown(found.get('ce_specversion'))}, expected '1.0'")
+            raise Poison("envelope", f"ce_specversion is {_shown(found.get('ce_specversion'))}, expected '1.0'", rule="ce_specversion: 1.0")
         missing = [name for name in ("ce_id", "ce_source", "ce_type") if not found.get(name)]
         if missing:
-            raise Poison("envelope", f"missing or empty: {', '.join(missing)}")
+            raise Poison("envelope", f"missing or empty: {', '.join(missing)}", rule=f"{', '.join(missing)}: present")
         return cls(
             id=found["ce_id"],
             source=found["ce_source"],
@@ -100,15 +100,16 @@ def _attributes(headers: Collection[tuple[str, bytes | None]]) -> dict[str, str]
         if name not in _ATTRIBUTES or value is None:
             continue
         if name in found:
-            raise Poison("envelope", f"{name} is given twice")
+            raise Poison("envelope", f"{name} is given twice", rule=f"{name}: once")
         try:
             text = found[name] = value.decode()
         except UnicodeDecodeError as error:
-            raise Poison("envelope", f"{name} is not UTF-8: {error}") from error
+            raise Poison("envelope", f"{name} is not UTF-8: {error}", rule=f"{name}: UTF-8") from error
         if len(text) > ATTRIBUTE_CHARACTERS_MAX:
-            raise Poison("envelope", f"{name} has {len(text)} characters, expected at most {ATTRIBUTE_CHARACTERS_MAX}")
+            problem = f"{len(text)} characters, expected at most {ATTRIBUTE_CHARACTERS_MAX}"
+            raise Poison("envelope", f"{name} has {problem}", rule=f"{name}: {problem}")
         if "\0" in text:
-            raise Poison("envelope", f"{name} holds a NUL")
+            raise Poison("envelope", f"{name} holds a NUL", rule=f"{name}: no NUL")
     return found
 
 
@@ -125,7 +126,7 @@ def _time(text: str | None, timestamp_ms: int | None) -> datetime:
         return to_milliseconds(time)
     except (ValueError, OverflowError) as error:
         expected = "expected an RFC 3339 time with an offset, of the years 1 to 9999 in UTC"
-        raise Poison("envelope", f"ce_time is {_shown(text)}, {expected}") from error
+        raise Poison("envelope", f"ce_time is {_shown(text)}, {expected}", rule=f"ce_time: {expected}") from error
 
 
 def _shown(text: str | None) -> str:

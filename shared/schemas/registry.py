@@ -28,6 +28,7 @@ def _entries(subsystem: str, topic: Topic, sources: tuple[str, ...], *models: ty
     return [Entry(f"seatpool.{subsystem}.v1.{_snake(model.__name__)}", model, topic, sources) for model in models]
 
 
+_FIELD = re.compile(r"[a-z_]{1,40}")
 USERS, SEATS, INVOICING, CLI = "seatpool/users", "seatpool/seats", "seatpool/invoicing", "seatpool/cli"
 
 _ENTRIES = [
@@ -148,11 +149,24 @@ def parse(type_: str, value: bytes | None) -> Payload:
     """
     entry = REGISTRY[type_]
     if value is not None and len(value) > entry.topic.max_message_bytes:
-        raise Poison("body", f"{len(value)} bytes, expected at most {entry.topic.max_message_bytes}: it was compressed")
+        raise Poison(
+            "body", f"{len(value)} bytes, expected at most {entry.topic.max_message_bytes}: it was compressed", rule="body: its size"
+        )
     try:
         return entry.model.model_validate_json(value or b"", extra="ignore")
     except ValidationError as error:
-        raise Poison("body", describe(error)) from error
+        raise Poison("body", describe(error), rule=broken_rules(error)) from error
+
+
+def broken_rules(error: ValidationError) -> str:
+    """`field: rule` for each error, without a value. A key of a mapping is a value, too, unless it looks like a field."""
+    return "; ".join(
+        f"{'.'.join(map(_field, e['loc'])) or 'body'}: {e['type']}" for e in error.errors(include_url=False, include_input=False)
+    )
+
+
+def _field(part: str | int) -> str:
+    return str(part) if isinstance(part, int) or _FIELD.fullmatch(part) else "?"
 
 
 def describe(error: ValidationError) -> str:

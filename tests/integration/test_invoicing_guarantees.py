@@ -37,7 +37,7 @@ async def subscribed(bench: Bench, **more: Any) -> str:
 
 
 async def dead_letters(bench: Bench, tenant: str) -> list[dict[str, Any]]:
-    return list((await bench.ok("GET", f"/v1/operator/dead-letters?tenant={tenant}"))["items"])
+    return list((await bench.ok("GET", f"/v1/operator/dead-letters?tenant={tenant}&status=all"))["items"])
 
 
 async def test_a_repeated_request_and_a_second_approval_buy_once(bench: Bench) -> None:

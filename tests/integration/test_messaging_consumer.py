@@ -12,7 +12,7 @@ from shared.messaging.consumer import PositionLost
 from shared.schemas import topics
 from shared.schemas.envelope import Envelope
 from shared.settings import KafkaSettings
-from tests.support.messaging import Rig, envelope_of, facts, left, rows, settled
+from tests.support.messaging import Rig, envelope_of, facts, left, rows
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.stack
@@ -65,12 +65,12 @@ async def test_a_repeated_decision_is_dropped_by_the_watermark(rig: Rig) -> None
     expected = ["seats.commands.v1/0/5/0", "seats.commands.v1/0/5/1", "seats.commands.v1/0/7/0", "seats.commands.v1/0/10/0"]
     tenant = "acme"  # partition 0 of 4
     for id_ in (*expected[:3], *expected[1:3], *expected):
-        await rig.send(settled(0, 1), tenant, message_id=id_)
+        await rig.decide(id_, tenant)
     consumer = rig.consumer(topics.SEATS_EVENTS)
     async with rig.running(consumer):
         await rig.until_at_end(consumer)
         for id_ in expected[2:]:
-            await rig.send(settled(0, 1), tenant, message_id=id_)
+            await rig.decide(id_, tenant)
         await rig.until_at_end(consumer)
     assert await facts(rig.database) == expected
     assert await rows(rig.database, "inbox") == []

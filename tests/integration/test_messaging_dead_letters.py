@@ -2,19 +2,24 @@
 
 import asyncio
 import base64
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import orjson
 import pytest
 from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
 from shared.errors import Conflict, NotFound, Poison
-from shared.messaging import DeadLetters
+from shared.messaging import Consumer, DeadLetters
 from shared.messaging import consumer as consumer_module
-from shared.messaging.dead_letters import service as service_module
-from shared.schemas import topics
+from shared.messaging.message import Record
+from shared.schemas import registry, topics
+from shared.schemas.base import Payload
 from shared.schemas.envelope import Envelope
 from shared.schemas.topics import Topic
-from tests.support.messaging import Rig, envelope_of, facts, left, rows, settled
+from tests.support.messaging import Rig, envelope_of, facts, left, ready, rows, settled
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.stack
@@ -59,7 +64,7 @@ async def test_what_waits_for_a_person_is_counted_until_it_is_done(rig: Rig, mon
         await wait_until(lambda: waiting() == 1, what="the count")
         rig.handled.poison = set()
         (letter,) = await rows(rig.database, "dead_letters")
-        assert (await DeadLetters(rig.database, [consumer]).retry(letter.id))["done"] == [letter.id]
+        assert (await DeadLetters(rig.database, [consumer]).retry(letter.id))["status"] == "done"
         await wait_until(lambda: waiting() == 0, what="the count after the retry")
 
 
@@ -115,9 +120,9 @@ async def test_each_kind_of_broken_message_says_what_is_wrong(rig: Rig, headers:
 
 
 async def test_a_decision_without_a_position_becomes_a_dead_letter(rig: Rig) -> None:
-    await rig.send(settled(0, 1), message_id="no-position")
-    await rig.send(settled(0, 1), message_id="seats.commands.v1/3/5/0")  # another partition than it lies in
-    await rig.send(settled(0, 1), message_id="seats.commands.v1/0/6/0")
+    await rig.send(settled(0, 6), message_id="no-position")
+    await rig.send(settled(3, 5), message_id="seats.commands.v1/3/5/0")  # another partition than it lies in
+    await rig.send(settled(0, 6), message_id="seats.commands.v1/0/6/0")
     async with rig.running(rig.consumer(topics.SEATS_EVENTS)):
         assert await rig.until_facts(1) == ["seats.commands.v1/0/6/0"]
     assert [row.reason for row in await rows(rig.database, "dead_letters")] == ["position", "position"]
@@ -132,74 +137,273 @@ async def test_retry_runs_the_handler_on_the_stored_bytes(rig: Rig) -> None:
     async with rig.running(consumer):
         await rig.until_facts(1)
         (listed,) = await dead_letters.list()
-        assert (await dead_letters.retry(listed["id"]))["failed"] == listed["id"]  # still refused
+        assert (await dead_letters.retry(listed["id"]))["status"] == "open"  # still refused
         rig.handled.poison.clear()
         again = await dead_letters.retry(listed["id"])
-        assert again == {
-            "done": [listed["id"]],
-            "failed": None,
-            "reason": None,
-            "detail": None,
-            "next": None,
-        }
+        assert (again["status"], again["attempts"]) == ("done", 2)
         assert await facts(rig.database) == ["p2", "bad"]
         await rig.send(left("bad"), message_id="m1")  # the message repeated: the inbox knows it
         await rig.until_at_end(consumer)
     assert await facts(rig.database) == ["p2", "bad"]
     assert await dead_letters.list() == []
-    assert [(row["status"], row["attempts"]) for row in await dead_letters.list(status="done")] == [("done", 2)]
+    assert [row["id"] for row in await dead_letters.list(status="done")] == [listed["id"]]
     with pytest.raises(Conflict):
         await dead_letters.retry(listed["id"])
-    with pytest.raises(NotFound):
-        await dead_letters.retry(999_999)
+    for call in (dead_letters.retry, dead_letters.show):
+        with pytest.raises(NotFound):
+            await call(999_999)
 
 
-async def test_a_blocked_tenant_waits_in_order_and_others_go_on(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For what depends on order (invoices, the action log): nothing of the tenant passes its dead letter."""
-    rig.handled.poison = {"a2"}
+async def test_a_blocked_tenant_waits_in_order_and_others_go_on(rig: Rig) -> None:
+    """For what depends on order (invoices, the action log): nothing of the tenant passes its dead letter, and what waits behind it is
+    processed by the consumer itself, up to the next one that fails."""
+    rig.handled.poison = {"a2", "a4"}
     for who, tenant in (("a1", "acme"), ("a2", "acme"), ("g1", "globex"), ("a3", "acme")):
-        await rig.send(left(who), tenant)
-    consumer = rig.consumer(blocks_tenant=True)
+        await rig.send(ready(who), tenant)
+    consumer = rig.in_order()
     dead_letters = DeadLetters(rig.database, [consumer])
+
+    async def first() -> dict[str, Any]:
+        (letter,) = await dead_letters.list("acme")
+        return letter
+
     async with rig.running(consumer):
         assert sorted(await rig.until_facts(2)) == ["a1", "g1"]
-        await rig.send(left("a4"), "acme")  # in a later batch
+        for who in ("a4", "a5"):
+            await rig.send(ready(who), "acme")  # in a later batch
         await rig.until_at_end(consumer)
-        listed = await dead_letters.list("acme")
-        assert [row["reason"] for row in listed] == ["test", "behind-dead-letter", "behind-dead-letter"]
-        with pytest.raises(Conflict, match="retried first"):
-            await dead_letters.retry(listed[1]["id"])
+        assert (await dead_letters.show((await first())["id"]))["waiting_behind"] == 3
+        waiting = await dead_letters.list("acme", "waiting")
+        assert [row["reason"] for row in waiting] == ["behind-dead-letter"] * 3
+        for call in (dead_letters.retry(waiting[0]["id"]), dead_letters.discard(waiting[0]["id"], reason="test", by="ops", genuine=True)):
+            with pytest.raises(Conflict, match="resolve that first"):
+                await call
         rig.handled.poison = {"a4"}
-        with monkeypatch.context() as patch:
-            patch.setattr(service_module, "RETRIED_AT_ONCE", 1)
-            answer = await dead_letters.retry(listed[0]["id"])
-        assert (answer["done"], answer["next"]) == ([listed[0]["id"]], listed[1]["id"])
-        answer = await dead_letters.retry(listed[1]["id"])  # one succeeds, the next is refused and keeps its place
-        assert (answer["done"], answer["failed"]) == ([listed[1]["id"]], listed[2]["id"])
-        await rig.send(left("a5"), "acme")
+        assert (await dead_letters.retry((await first())["id"]))["status"] == "done"
+        await rig.until_facts(4)  # a2, and a3 behind it
+        await wait_until(lambda: _is_open(dead_letters, "a4 is refused"), what="a4's dead letter")
+        await rig.send(ready("a6"), "acme")
         await rig.until_at_end(consumer)
-        rig.handled.poison.clear()
-        await dead_letters.retry(listed[2]["id"])
-        await rig.send(left("a6"), "acme")
+        await dead_letters.discard((await first())["id"], reason="test", by="ops", genuine=True)
+        await rig.until_facts(6)
+        await rig.until_at_end(consumer)
+        await rig.send(ready("a7"), "acme")
         await rig.until_facts(7)
-    assert [said for said in await facts(rig.database) if said.startswith("a")] == ["a1", "a2", "a3", "a4", "a5", "a6"]
+    assert [said for said in await facts(rig.database) if said.startswith("a")] == ["a1", "a2", "a3", "a5", "a6", "a7"]
+
+
+async def _is_open(dead_letters: DeadLetters, detail: str) -> bool:
+    return [row["detail"] for row in await dead_letters.list()] == [detail]
 
 
 async def test_retrying_while_messages_arrive_leaves_none_behind_an_empty_queue(rig: Rig) -> None:
     rig.handled.poison = {"a0"}
-    await rig.send(left("a0"))
-    consumer = rig.consumer(blocks_tenant=True, batch_max=2)
+    await rig.send(ready("a0"))
+    consumer = rig.in_order(batch_max=2)
     dead_letters = DeadLetters(rig.database, [consumer])
     async with rig.running(consumer):
-        await rig.until_at_end(consumer)
+        await wait_until(dead_letters.list, what="the dead letter")
         (first,) = await dead_letters.list()
         rig.handled.poison.clear()
 
         async def arrive() -> None:
             for number in range(1, 40):
-                await rig.send(left(f"a{number}"))
+                await rig.send(ready(f"a{number}"))
 
         await asyncio.gather(arrive(), dead_letters.retry(first["id"]))
         await rig.until_at_end(consumer)
-    assert await dead_letters.list() == []
     assert await facts(rig.database) == [f"a{number}" for number in range(40)]
+    assert [row["status"] for row in await dead_letters.list(status=None)].count("done") == len(await dead_letters.list(status=None))
+
+
+async def test_a_discarded_dead_letter_stays_with_who_when_and_why(rig: Rig) -> None:
+    headers = envelope_of(ready(), message_id="m1").headers()
+    place = await rig.send_raw(topics.USERS_EVENTS, b"acme", headers, b"not json")
+    await rig.send(ready("p2"))
+    consumer = rig.in_order()
+    dead_letters = DeadLetters(rig.database, [consumer])
+    async with rig.running(consumer):
+        (letter,) = await wait_until(dead_letters.list, what="the dead letter") or []
+        await rig.until_at_end(consumer)
+        before = await rows(rig.database, "consumer_positions")
+        shown = await dead_letters.show(letter["id"])
+        assert (shown["genuine"], shown["waiting_behind"], base64.b64decode(shown["value_base64"])) == (False, 1, b"not json")
+        with capture_logs() as logs:
+            answer = await dead_letters.discard(letter["id"], reason="written by a script", by="ops")
+        assert await rig.until_facts(1) == ["p2"]
+        await rig.send_raw(topics.USERS_EVENTS, b"acme", headers, b"not json")  # repeated: it stays given up, and blocks nobody again
+        await rig.send(ready("p3"))
+        assert await rig.until_facts(2) == ["p2", "p3"]
+    assert (answer["status"], answer["discarded_by"], answer["discard_reason"]) == ("discarded", "ops", "written by a script")
+    assert answer["discarded_at"] is not None
+    assert (letter["partition"], letter["offset"]) == place
+    (logged,) = [entry for entry in logs if entry["event"] == "dead-letter-discarded"]
+    assert (logged["id"], logged["by"], logged["why"]) == (letter["id"], "ops", "written by a script")
+    (after,) = (row for row in await rows(rig.database, "consumer_positions") if row.partition == place[0])
+    assert after.next_offset == next(row.next_offset for row in before if row.partition == place[0]) + 2
+    with pytest.raises(Conflict, match="discarded already"):
+        await dead_letters.retry(letter["id"])
+
+
+async def test_a_genuine_message_is_discarded_only_when_that_is_said(rig: Rig) -> None:
+    """One that the owner of its topic wrote and that this version can read, of a type that matters to the group."""
+    consumer, other = rig.in_order(), rig.in_order(genuine=())
+    other.group.name = "other"
+    dead_letters = DeadLetters(rig.database, [consumer, other])
+    rig.handled.poison = {"bad"}
+    message = record_of(ready("bad"))
+    for each in (consumer, other):
+        await apply(rig, each, message)
+    genuine, unimportant = await dead_letters.list()
+    shown = await dead_letters.show(genuine["id"])
+    assert shown["genuine"]
+    assert "no longer equals the log" in shown["note"]
+    with pytest.raises(Conflict, match="Mend the cause and retry it"):
+        await dead_letters.discard(genuine["id"], reason="test", by="ops")
+    assert (await dead_letters.discard(genuine["id"], reason="test", by="ops", genuine=True))["status"] == "discarded"
+    assert not (await dead_letters.show(unimportant["id"]))["genuine"]
+    assert (await dead_letters.discard(unimportant["id"], reason="test", by="ops"))["status"] == "discarded"
+
+
+Headers = Sequence[tuple[str, bytes | None]]
+Change = Callable[[Headers], Headers]
+
+
+def without(name: str) -> Change:
+    return lambda headers: [header for header in headers if header[0] != name]
+
+
+def having(name: str, value: bytes) -> Change:
+    return lambda headers: [*without(name)(headers), (name, value)]
+
+
+def twice(name: str, value: bytes) -> Change:
+    return lambda headers: [*headers, (name, value)]
+
+
+UNREADABLE: tuple[tuple[Change, bytes | None], ...] = (
+    (list, None),
+    (list, b"\x00\xff"),
+    (list, b"{}"),  # a field is missing
+    (without("ce_time"), b"{}"),
+    (having("ce_specversion", b"9"), b"{}"),
+    (without("ce_type"), b"{}"),
+    (having("ce_subject", b"\xff"), b"{}"),
+)
+DISAGREEING: tuple[tuple[bytes | None, Change], ...] = (
+    (b"globex", list),
+    (None, list),
+    (b"acme", twice("ce_tenantid", b"globex")),
+    (b"acme", twice("ce_source", b"seatpool/users")),
+    (b"acme", having("ce_source", b"hr/x")),
+    (b"acme", without("ce_tenantid")),
+    (b"a|b", having("ce_tenantid", b"a|b")),
+)
+
+
+def unreadable(tenant: str, change: Change, value: bytes | None = b"{}", key: bytes | None = b"") -> Record:
+    headers = change(envelope_of(ready(), tenant).headers())
+    return record(tenant.encode() if key == b"" else key, headers, value)
+
+
+async def test_an_unreadable_message_of_the_owner_blocks_an_existing_tenant_until_it_is_discarded(rig: Rig) -> None:
+    consumer = rig.in_order()
+    dead_letters = DeadLetters(rig.database, [consumer])
+    cases = {f"t{number}": case for number, case in enumerate(UNREADABLE)}
+    rig.tenants = {*cases, "globex"}
+    for tenant, (change, value) in cases.items():
+        await apply(rig, consumer, unreadable(tenant, change, value), record_of(ready(tenant), tenant))
+    await apply(rig, consumer, record_of(ready("g1"), "globex"))
+    assert await facts(rig.database) == ["g1"]
+    for letter in await dead_letters.list():
+        await dead_letters.discard(letter["id"], reason="test", by="ops")
+    assert not await consumer._process_next("globex")
+    for tenant in cases:
+        assert await consumer._process_next(tenant)
+        assert not await consumer._process_next(tenant)
+    assert await facts(rig.database) == ["g1", *cases]
+
+
+async def test_an_unreadable_message_does_not_block_a_tenant_that_is_created_later(rig: Rig) -> None:
+    consumer = rig.in_order()
+    cases = {f"t{number}": case for number, case in enumerate(UNREADABLE)}
+    await apply(rig, consumer, *(unreadable(tenant, *case) for tenant, case in cases.items()))
+    rig.tenants = set(cases)
+    await apply(rig, consumer, *(record_of(ready(tenant), tenant) for tenant in cases))
+    assert await facts(rig.database) == list(cases)
+    assert {row.status for row in await rows(rig.database, "dead_letters")} == {"open"}
+
+
+async def test_a_message_that_names_two_tenants_or_none_blocks_neither(rig: Rig) -> None:
+    consumer = rig.in_order()
+    await apply(rig, consumer, *(unreadable("acme", change, key=key) for key, change in DISAGREEING))
+    await apply(rig, consumer, record_of(ready("p1")), record_of(ready("g1"), "globex"))
+    assert await facts(rig.database) == ["p1", "g1"]
+    assert [row.status for row in await rows(rig.database, "dead_letters")] == ["open"] * len(DISAGREEING)
+
+
+async def test_a_repeated_dead_letter_is_kept_once(rig: Rig) -> None:
+    """Of one source and id: a relay or a seats worker that was stopped sends again."""
+    headers = envelope_of(ready(), message_id="m1").headers()
+    for topic in (topics.USERS_EVENTS, topics.SEATS_EVENTS):
+        consumer = rig.consumer(topic)
+        for _ in range(2):
+            await apply(rig, consumer, record(b"acme", headers, b"x", topic), record(b"acme", headers, b"x", topic))
+    assert [row.topic for row in await rows(rig.database, "dead_letters")] == [topics.USERS_EVENTS.name, topics.SEATS_EVENTS.name]
+
+
+async def test_an_event_of_another_source_than_its_topics_owner_becomes_a_dead_letter(rig: Rig) -> None:
+    for topic in (topics.USERS_EVENTS, topics.SEATS_EVENTS):
+        headers = envelope_of(ready(), source="seatpool/invoicing").headers()
+        await apply(rig, rig.consumer(topic), record(b"acme", headers, ready().model_dump_json().encode(), topic))
+    found = await rows(rig.database, "dead_letters")
+    assert [(row.reason, row.source) for row in found] == [("wrong_source", "seatpool/invoicing")] * 2
+
+
+async def test_the_log_names_the_field_and_the_rule_of_a_dead_letter_and_quotes_no_value(rig: Rig) -> None:
+    """Values, which may be people's addresses, are in the row alone."""
+    secret = "ada@acme.example"
+    hired = f'{{"external_id":7,"effective_date":"2026-03-01","login":["{secret}"],"email":"{secret}","department":"D"}}'.encode()
+
+    def headers(change: Change = list) -> Headers:
+        return change(envelope_of(left()).headers())
+
+    records = [
+        record(b"acme", headers(), hired, topics.HR_EVENTS),
+        record(secret.encode(), headers(), b"{}", topics.HR_EVENTS),
+        record(b"acme", [("ce_id", secret.encode())], b"{}", topics.HR_EVENTS),
+        record(b"acme", headers(having("ce_time", secret.encode())), hired, topics.HR_EVENTS),
+    ]
+    rig.handled.poison = {secret}
+    records.append(record_of(left(secret)))
+    with capture_logs() as logs:
+        await apply(rig, rig.consumer(), *records)
+    dead = [entry for entry in logs if entry["event"] == "dead-letter"]
+    assert len(dead) == len(records)
+    assert secret not in str(logs)
+    assert "external_id: string_type" in str(dead[0]["rule"])
+    assert any(secret in row.detail for row in await rows(rig.database, "dead_letters"))
+
+
+def record_of(payload: Payload, tenant: str = "acme") -> Record:
+    envelope = envelope_of(payload, tenant)
+    topic = registry.entry_of(type(payload)).topic
+    return record(envelope.key, envelope.headers(), payload.model_dump_json().encode(), topic)
+
+
+def record(
+    key: bytes | None, headers: Sequence[tuple[str, bytes | None]], value: bytes | None, topic: Topic = topics.USERS_EVENTS
+) -> Record:
+    return Record(topic, 0, next(OFFSETS), 0, key, headers, value)
+
+
+OFFSETS = itertools.count()
+
+
+async def apply(rig: Rig, consumer: Consumer, *records: Record) -> None:
+    """As one batch of partition 0, without a broker."""
+    topic, first = records[0].topic, records[0].offset
+    items = await consumer.read(records)
+    async with rig.database.unit_of_work(None) as uow:
+        await uow.connection.exec_driver_sql("DELETE FROM consumer_positions")
+    await consumer._commit(topic, 0, items, first)

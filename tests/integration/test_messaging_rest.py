@@ -1,6 +1,7 @@
 """REST on top of the machinery: the same creating POST once, and the operator's list of dead letters."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Annotated, Any
@@ -130,7 +131,7 @@ async def test_a_key_that_is_none_is_refused(client: httpx.AsyncClient, key: str
     assert response.status_code == 422
 
 
-async def test_the_operator_lists_and_retries_dead_letters(rig: Rig) -> None:
+async def test_the_operator_lists_shows_retries_and_discards_dead_letters(rig: Rig) -> None:
     rig.handled.poison = {"bad-1", "bad-2"}
     for who in ("bad-1", "bad-2", "good"):
         await rig.send(left(who))
@@ -150,7 +151,15 @@ async def test_the_operator_lists_and_retries_dead_letters(rig: Rig) -> None:
         assert [item["detail"] for item in (first, second)] == ["bad-1 is refused", "bad-2 is refused"]
         rig.handled.poison.clear()
         answered = await client.post(f"{path}/{second['id']}/retry", headers=operator)
-        assert (answered.status_code, answered.json()["done"]) == (200, [second["id"]])
+        assert (answered.status_code, answered.json()["status"]) == (200, "done")
         assert (await client.post(f"{path}/{second['id']}/retry", headers=operator)).status_code == 409
         assert (await client.post(f"{path}/99999/retry", headers=operator)).status_code == 404
+        shown = (await client.get(f"{path}/{first['id']}", headers=operator)).json()
+        assert ("ce_source", "hr/test") in [tuple(header) for header in shown["headers"]]
+        assert base64.b64decode(shown["value_base64"]) == left("bad-1").model_dump_json().encode()
+        for wrong in ({}, {"reason": " "}, {"reason": "x", "genuine": 1}):
+            assert (await client.post(f"{path}/{first['id']}/discard", headers=operator, json=wrong)).status_code == 422
+        given_up = await client.post(f"{path}/{first['id']}/discard", headers=operator, json={"reason": "nobody's"})
+        assert (given_up.json()["status"], given_up.json()["discarded_by"]) == ("discarded", "op")
+        assert (await client.get(path, headers=operator)).json()["items"] == []
     assert await facts(rig.database) == ["good", "bad-2"]

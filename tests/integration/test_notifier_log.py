@@ -18,6 +18,8 @@ from services.notifier.main import make_app
 from shared.messaging import partition_of
 from shared.schemas import seats_v1, users_v1
 from shared.schemas.base import Change
+from shared.schemas.envelope import Envelope
+from shared.schemas.registry import type_of
 from shared.schemas.topics import SEATS_EVENTS, USERS_EVENTS
 from shared.web import encode_cursor
 from tests.support.notifier import (
@@ -172,23 +174,37 @@ async def test_a_message_read_again_makes_no_second_entry_and_no_second_mail(not
 
 
 async def test_behind_a_dead_letter_the_log_keeps_the_rest_of_that_tenant_waiting(notifier: Notifier) -> None:
+    """Until the dead letter is discarded: then the log goes on by itself."""
+    opened = seats_v1.TenantOpened(clock="real", **notifier.decision())
+    (sent,) = await notifier.send(opened)
+    before = notifier.assigned("p1", active())
+    await notifier.send(before)
+    bad = Envelope(id=sent.removesuffix("0") + "9", source="seatpool/seats", type=type_of(type(before)), time=opened.at, tenant="acme")
     topic = notifier.settings.topic_name(SEATS_EVENTS)
-    await notifier.send(notifier.assigned("p1", active()))
-    await notifier.producer.send_and_wait(topic, b"{", key=b"acme", headers=[("ce_id", b"x")])
+    await notifier.producer.send_and_wait(topic, b"{", key=b"acme", headers=bad.headers())
     await notifier.send(notifier.assigned("p1", flagged()))
     async with notifier.running(sending=False) as context:
         await notifier.until_read(list(context.consumers))
         assert [action["to"] for action in await actions_of(notifier, user="p1")] == [{"state": "active"}]
         async with rest(context) as client:
-            letters = (await client.get("/v1/operator/dead-letters", params={"tenant": "acme"})).json()["items"]
+            path, params = "/v1/operator/dead-letters", {"tenant": "acme", "status": "all"}
+            letters = (await client.get(path, params=params)).json()["items"]
             behind = next(row for row in letters if row["reason"] == "behind-dead-letter")
-            refusal = await client.post(f"/v1/operator/dead-letters/{behind['id']}/retry")
-    assert sorted((row["group"], row["reason"]) for row in letters) == [
-        ("notifier", "envelope"),
-        ("notifier-action-log", "behind-dead-letter"),
-        ("notifier-action-log", "envelope"),
+            refusal = await client.post(f"{path}/{behind['id']}/retry")
+            first = next(row for row in letters if row["blocks"] and row["status"] == "open")
+            discarded = await client.post(f"{path}/{first['id']}/discard", json={"reason": "test"})
+            await wait_until(lambda: _is_logged(notifier, {"state": "flagged"}), what="the entry behind it")
+    assert sorted((row["group"], row["reason"], row["status"]) for row in letters) == [
+        ("notifier", "body", "open"),
+        ("notifier-action-log", "behind-dead-letter", "waiting"),
+        ("notifier-action-log", "body", "open"),
     ]
+    assert discarded.json()["status"] == "discarded"
     assert (refusal.status_code, refusal.json()["type"].rpartition(":")[2]) == (409, "parked-behind")
+
+
+async def _is_logged(notifier: Notifier, state: dict[str, str]) -> bool:
+    return [action["to"] for action in await actions_of(notifier, user="p1")][-1]["state"] == state["state"]
 
 
 async def test_rejected_commands_are_listed_with_their_position_and_cannot_be_run_again(notifier: Notifier) -> None:
@@ -200,6 +216,8 @@ async def test_rejected_commands_are_listed_with_their_position_and_cannot_be_ru
             (row,) = (await client.get("/v1/operator/dead-letters")).json()["items"]
             again = await client.post(f"/v1/operator/dead-letters/{row['id']}/retry")
             unknown = await client.post(f"/v1/operator/dead-letters/{row['id'] + 1}/retry")
+            shown = await client.get(f"/v1/operator/dead-letters/{row['id']}")
+            discarded = await client.post(f"/v1/operator/dead-letters/{row['id']}/discard", json={"reason": "test"})
     position = rejection["position"]
     assert (row["group"], row["topic"], row["partition"], row["offset"]) == (
         "seats",
@@ -208,7 +226,8 @@ async def test_rejected_commands_are_listed_with_their_position_and_cannot_be_ru
         position.offset,
     )
     assert (row["reason"], row["detail"]) == ("invalid_count", "items.0.quantity is '-3', expected 1 or more")
-    assert (again.status_code, unknown.status_code) == (409, 404)
+    assert (again.status_code, unknown.status_code, discarded.status_code) == (409, 404, 409)
+    assert shown.json()["detail"] == row["detail"]
     assert "send a new one" in again.json()["detail"]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from deploy.local import postgres
 from shared import ids
@@ -21,11 +21,13 @@ from shared.errors import Poison
 from shared.kafka import make_producer, partition_of
 from shared.messaging import Consumer, Message, Relay
 from shared.schemas import registry, topics
-from shared.schemas.base import Payload
+from shared.schemas.base import Actor, Payload
 from shared.schemas.envelope import Envelope
 from shared.schemas.hr_v1 import PersonLeft
+from shared.schemas.position import DecisionId
 from shared.schemas.seats_v1 import ClockSettled, Position
 from shared.schemas.topics import Topic
+from shared.schemas.users_v1 import ClockReady
 from shared.settings import KafkaSettings
 from tests.support.wait import wait_until
 
@@ -95,12 +97,18 @@ def left(who: str = "p1") -> PersonLeft:
     return PersonLeft(external_id=who, effective_date=date(2026, 3, 1))
 
 
+def ready(who: str = "p1") -> ClockReady:
+    """An event of users, whose topic has one owner."""
+    return ClockReady(at=NOON, actor=Actor(kind="system", id="test"), reason=who)
+
+
 def settled(partition: int, offset: int) -> ClockSettled:
     position = Position(partition=partition, offset=offset)
     return ClockSettled(command=ids.new_id(), position=position, role="answer", at=NOON, rules=1, reason="test")
 
 
-def envelope_of(payload: Payload, tenant: str | None = "acme", *, message_id: str | None = None, source: str = "hr/test") -> Envelope:
+def envelope_of(payload: Payload, tenant: str | None = "acme", *, message_id: str | None = None, source: str | None = None) -> Envelope:
+    source = source or registry.entry_of(type(payload)).topic.source or "hr/test"
     return Envelope(id=message_id or ids.new_id(), source=source, type=registry.type_of(type(payload)), time=NOON, tenant=tenant)
 
 
@@ -116,6 +124,11 @@ class Handled:
         assert isinstance(message.payload, PersonLeft)
         assert message.envelope.tenant is not None
         await self.keep(uow, message, message.envelope.tenant, message.payload.external_id)
+
+    async def on_ready(self, uow: UnitOfWork, message: Message) -> None:
+        assert isinstance(message.payload, ClockReady)
+        assert message.envelope.tenant is not None
+        await self.keep(uow, message, message.envelope.tenant, message.payload.reason)
 
     async def on_settled(self, uow: UnitOfWork, message: Message) -> None:
         assert message.envelope.tenant is not None
@@ -153,9 +166,12 @@ class Rig:
     kafka: KafkaSettings
     producer: AIOKafkaProducer
     handled: Handled = field(default_factory=Handled)
+    tenants: set[str] = field(default_factory=lambda: {"acme", "globex"})
 
     def consumer(self, topic: Topic = topics.HR_EVENTS, **options: Any) -> Consumer:
         handlers: dict[type[Payload], Any] = {PersonLeft: self.handled.on_left} if topic is topics.HR_EVENTS else {}
+        if topic is topics.USERS_EVENTS:
+            handlers = {ClockReady: self.handled.on_ready}
         if topic is topics.SEATS_EVENTS:
             handlers = {ClockSettled: self.handled.on_settled}
         return Consumer(group="test", database=self.database, kafka=self.kafka, topics=[topic], handlers=handlers, **options)
@@ -163,11 +179,23 @@ class Rig:
     def relay(self) -> Relay:
         return Relay(database=self.database, kafka=self.kafka)
 
+    async def tenant_exists(self, _connection: AsyncConnection, tenant: str) -> bool:
+        return tenant in self.tenants
+
+    def in_order(self, **options: Any) -> Consumer:
+        """A consumer that keeps the rest of a tenant waiting behind a dead letter."""
+        return self.consumer(topics.USERS_EVENTS, tenant_exists=self.tenant_exists, **options)
+
     async def send(self, payload: Payload, tenant: str = "acme", *, message_id: str | None = None) -> tuple[int, int]:
         """As an upstream would; returns (partition, offset)."""
         envelope = envelope_of(payload, tenant, message_id=message_id)
         topic = registry.entry_of(type(payload)).topic
         return await self.send_raw(topic, envelope.key, envelope.headers(), payload.model_dump_json().encode())
+
+    async def decide(self, message_id: str, tenant: str = "acme") -> None:
+        """As seats would: the body's position is that of the id."""
+        id_ = DecisionId.parse(message_id)
+        await self.send(settled(id_.partition, id_.offset), tenant, message_id=message_id)
 
     async def send_raw(self, topic: Topic, key: bytes, headers: list[tuple[str, bytes]], value: bytes | None) -> tuple[int, int]:
         partition = partition_of(key, self.kafka.partitions(topic))

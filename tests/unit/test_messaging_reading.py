@@ -19,7 +19,7 @@ async def handled(uow: Any, message: Any) -> None:
     raise AssertionError("nothing is handled here")
 
 
-GROUP = Group("readers", [topics.HR_EVENTS], {PersonLeft: handled}, None, blocks_tenant=False)
+GROUP = Group("readers", [topics.HR_EVENTS], {PersonLeft: handled})
 
 
 def headers(name: str = "", *values: bytes | None) -> Headers:

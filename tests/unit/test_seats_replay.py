@@ -63,7 +63,7 @@ def lost(events: list[Logged]) -> None:
 
 
 def never_decided(events: list[Logged]) -> None:
-    made_up = tuple((name, value + b"99" if name == "ce_id" else value) for name, value in events[50].headers)
+    made_up = tuple((name, value.rpartition(b"/")[0] + b"/99" if name == "ce_id" else value) for name, value in events[50].headers)
     events.insert(51, Logged(51, made_up, events[50].value))
 
 

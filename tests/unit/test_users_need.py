@@ -18,7 +18,6 @@ from services.users.domain import (
     FactType,
     ModuleState,
     Need,
-    Place,
     Profile,
     Record,
     Seat,
@@ -29,6 +28,7 @@ from services.users.domain import (
 from services.users.person import Cause, Person, Tenant, as_of, revise, source_actor, stand
 from shared.schemas import seats_v1 as seats
 from shared.schemas.base import Actor, Change
+from shared.schemas.position import DecisionId
 from shared.schemas.users_v1 import PersonAdded, PersonChanged, PersonLeft
 
 D = date(2026, 3, 2)
@@ -260,7 +260,7 @@ def test_T6_a_consequence_gives_one_module_its_state(event: seats.PersonEvent, e
 def test_a_need_that_was_not_decided_is_noted_with_reason_and_place_beside_the_other_notes() -> None:
     common = COMMON | {"reason": "invalid_value"}
     del common["user"]
-    place = Place(0, 10, 0)
+    place = DecisionId(0, 10, 0)
     rejected = domain.not_done(seats.CommandRejected(**common, field="priority", value="-1", expected="0 or more"), place)
     assert (rejected.type, rejected.reason, rejected.place) == ("command_rejected", "invalid_value", place)
     assert "priority is '-1', expected 0 or more" in rejected.detail
@@ -273,34 +273,38 @@ def test_a_need_that_was_not_decided_is_noted_with_reason_and_place_beside_the_o
 
 # ----------------------------------------------------------------------------------------------------------- projection
 
-HERE = Place(0, 10, 0)
+HERE = DecisionId(0, 10, 0)
 
 
-def seat(state: ModuleState, place: Place = HERE, *, revoked: bool = False, refused: bool = False) -> Seat:
+def seat(state: ModuleState, place: DecisionId = HERE, *, revoked: bool = False, refused: bool = False) -> Seat:
     return Seat(state, None, None, revoked, refused, place)
 
 
 def test_a_newer_decision_replaces_and_an_older_one_is_only_counted() -> None:
     seats_ = {"a": seat(ModuleState.ACTIVE)}
     flagged = [Decided("a", ModuleState.FLAGGED, NOW, "over_limit")]
-    assert domain.project(seats_, Place(0, 11, 0), flagged, None) == {
-        "a": Seat(ModuleState.FLAGGED, NOW, "over_limit", False, False, Place(0, 11, 0))
+    assert domain.project(seats_, DecisionId(0, 11, 0), flagged, None) == {
+        "a": Seat(ModuleState.FLAGGED, NOW, "over_limit", False, False, DecisionId(0, 11, 0))
     }
     assert domain.project(seats_, HERE, flagged, None) == {}
     revoked = [Decided("a", ModuleState.WITHDRAWN, None, "grace_expired", revoked=True)]
-    assert domain.project(seats_, Place(0, 9, 5), revoked, None) == {"a": seat(ModuleState.ACTIVE, revoked=True)}
+    assert domain.project(seats_, DecisionId(0, 9, 5), revoked, None) == {"a": seat(ModuleState.ACTIVE, revoked=True)}
 
 
 def test_events_of_one_command_count_in_their_order() -> None:
-    seats_ = {"a": seat(ModuleState.ACTIVE, Place(0, 10, 1))}
+    seats_ = {"a": seat(ModuleState.ACTIVE, DecisionId(0, 10, 1))}
     gone = [Decided("a", ModuleState.WITHDRAWN, None, "why")]
-    assert domain.project(seats_, Place(0, 10, 0), gone, None) == {}
-    assert domain.project(seats_, Place(0, 10, 2), gone, None)["a"].state is ModuleState.WITHDRAWN
+    assert domain.project(seats_, DecisionId(0, 10, 0), gone, None) == {}
+    assert domain.project(seats_, DecisionId(0, 10, 2), gone, None)["a"].state is ModuleState.WITHDRAWN
 
 
 def test_an_answer_releases_what_it_does_not_list_and_keeps_its_place() -> None:
-    seats_ = {"a": seat(ModuleState.ACTIVE), "b": seat(ModuleState.WITHDRAWN, revoked=True), "c": seat(ModuleState.ACTIVE, Place(0, 99, 0))}
-    later = Place(0, 11, 0)
+    seats_ = {
+        "a": seat(ModuleState.ACTIVE),
+        "b": seat(ModuleState.WITHDRAWN, revoked=True),
+        "c": seat(ModuleState.ACTIVE, DecisionId(0, 99, 0)),
+    }
+    later = DecisionId(0, 11, 0)
     changed = domain.project(seats_, later, [Decided("a", ModuleState.ACTIVE)], ("a",))
     assert {module: row.state for module, row in changed.items()} == {"a": ModuleState.ACTIVE, "b": ModuleState.RELEASED}
     assert changed["b"].revoked
@@ -309,8 +313,8 @@ def test_an_answer_releases_what_it_does_not_list_and_keeps_its_place() -> None:
 
 def test_a_withdrawn_module_that_is_answered_revoked_stays_withdrawn() -> None:
     said = [Decided("a", ModuleState.REVOKED, None, "revoked", revoked=True)]
-    assert domain.project({"a": seat(ModuleState.WITHDRAWN)}, Place(0, 11, 0), said, ("a",))["a"].state is ModuleState.WITHDRAWN
-    assert domain.project({"a": seat(ModuleState.REVOKED)}, Place(0, 11, 0), said, ("a",))["a"].state is ModuleState.REVOKED
+    assert domain.project({"a": seat(ModuleState.WITHDRAWN)}, DecisionId(0, 11, 0), said, ("a",))["a"].state is ModuleState.WITHDRAWN
+    assert domain.project({"a": seat(ModuleState.REVOKED)}, DecisionId(0, 11, 0), said, ("a",))["a"].state is ModuleState.REVOKED
     assert domain.is_deactivated({"a": seat(ModuleState.REVOKED)})
     assert not domain.is_deactivated({"a": seat(ModuleState.WITHDRAWN)})
 
@@ -323,14 +327,7 @@ def test_decisions_in_any_order_and_repeated_end_in_the_same_state(order: list[i
         rows: dict[str, Seat] = {}
         for n in numbers:
             said = Decided("a", states_[n], None, str(n), revoked=states_[n] is ModuleState.WITHDRAWN, refused=n == 4)
-            rows |= domain.project(rows, Place(0, n, 0), [said], None)
+            rows |= domain.project(rows, DecisionId(0, n, 0), [said], None)
         return rows
 
-    assert play([*order, *order[:3]]) == play(range(6)) == {"a": Seat(ModuleState.WAITING, None, "5", True, True, Place(0, 5, 0))}
-
-
-def test_a_place_is_read_from_the_id_of_an_event() -> None:
-    assert Place.parse("seats.commands.v1/3/17/2") == Place(3, 17, 2)
-    for wrong in ("", "a/b/c/d", "seats.commands.v1/3/17"):
-        with pytest.raises(ValueError, match=r"unpack|invalid literal"):
-            Place.parse(wrong)
+    assert play([*order, *order[:3]]) == play(range(6)) == {"a": Seat(ModuleState.WAITING, None, "5", True, True, DecisionId(0, 5, 0))}

@@ -17,6 +17,7 @@ from shared.schemas.invoicing_v1 import (
     SubscriptionStarted,
     TermsApplied,
 )
+from shared.schemas.position import DecisionId
 from shared.schemas.seats_v1 import LicencesAdded, PeriodStarted, PoolExpanded, PoolOpened
 
 Fact = tuple[str, Payload]  # the message's id and body
@@ -24,9 +25,9 @@ Decision = PoolOpened | LicencesAdded | PoolExpanded | PeriodStarted
 
 
 def decision_order(event_id: str) -> tuple[int, int, int]:
-    """Partition, command offset and n of a seats event's id (`seats.commands.v1/<partition>/<offset>/<n>`)."""
-    _, partition, offset, n = event_id.rsplit("/", 3)
-    return int(partition), int(offset), int(n)
+    """Partition, command offset and n of a seats event's id."""
+    found = DecisionId.parse(event_id)
+    return found.partition, found.offset, found.n
 
 
 def decision_key(event_id: str) -> str:

@@ -10,6 +10,7 @@ from services.seats.engine.decider import At, Decided, Decider, Event
 from services.seats.engine.producer import Record
 from shared.schemas import registry, topics
 from shared.schemas.envelope import JSON_TYPE, VENDOR_KEY, VERSION
+from shared.schemas.position import DecisionId
 
 SOURCE = registry.SEATS
 _SOURCE_HEADER = ("ce_source", SOURCE.encode())
@@ -23,7 +24,7 @@ class TooLarge(Exception):
 
 def event_id(partition: int, offset: int, n: int) -> str:
     """Of the n-th decision about the command at (partition, offset). The deployment's prefix is no part of it."""
-    return f"{topics.SEATS_COMMANDS.name}/{partition}/{offset}/{n}"
+    return str(DecisionId(partition, offset, n))
 
 
 def published(decider: Decider, command: Command | Rejected, decided: Decided, at: At) -> tuple[Decided, list[Record]]:

@@ -13,6 +13,7 @@ from shared.errors import Poison
 from shared.kafka import make_reader, started
 from shared.schemas import topics
 from shared.schemas.envelope import Envelope
+from shared.schemas.position import DecisionId
 from shared.settings import KafkaSettings
 
 POLL_MS = 500
@@ -24,9 +25,11 @@ Place = tuple[int, int]  # (offset of the command, number among its decisions)
 
 def place_of(event_id: str, partition: int) -> Place | None:
     """None for an id that no decision of this partition has."""
-    prefix, _, rest = event_id.partition(f"{topics.SEATS_COMMANDS.name}/{partition}/")
-    offset, _, n = rest.partition("/")
-    return (int(offset), int(n)) if not prefix and offset.isdecimal() and n.isdecimal() else None
+    try:
+        found = DecisionId.parse(event_id)
+    except ValueError:
+        return None
+    return found.place if found.partition == partition else None
 
 
 class DecisionsMissing(Exception):

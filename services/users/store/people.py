@@ -8,9 +8,10 @@ from typing import Any, Final
 import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.users.domain import NOTHING, Account, Fact, FactType, Need, Note, Place, Record, Standing, Status, status_of
+from services.users.domain import NOTHING, Account, Fact, FactType, Need, Note, Record, Standing, Status, status_of
 from services.users.person import Person
 from shared.schemas.base import format_instant
+from shared.schemas.position import DecisionId
 
 _COLUMNS: Final = (
     "user_id",
@@ -92,7 +93,7 @@ def _note_to_json(note: Note) -> dict[str, Any]:
 def _note_from_json(content: dict[str, Any]) -> Note:
     """Only what seats answered has a place."""
     place = content.get("place")
-    return Note(content["type"], content["detail"], content.get("reason"), None if place is None else Place(*place))
+    return Note(content["type"], content["detail"], content.get("reason"), None if place is None else DecisionId(*place))
 
 
 def _values(person: Person) -> dict[str, Any]:

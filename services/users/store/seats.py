@@ -7,7 +7,8 @@ from typing import Final
 import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.users.domain import ModuleState, Place, Seat
+from services.users.domain import ModuleState, Seat
+from shared.schemas.position import DecisionId
 
 _WRITE: Final = """
 INSERT INTO person_modules (tenant_id, user_id, module, state, deadline, reason, revoked, refused, partition, record_offset, n)
@@ -28,7 +29,7 @@ async def load(tenant: str, connection: AsyncConnection, users: Sequence[str]) -
     )
     found: dict[str, dict[str, Seat]] = {user: {} for user in users}
     for row in result:
-        place = Place(row.partition, row.record_offset, row.n)
+        place = DecisionId(row.partition, row.record_offset, row.n)
         found[row.user_id][row.module] = Seat(ModuleState(row.state), row.deadline, row.reason, row.revoked, row.refused, place)
     return found
 

@@ -1,8 +1,16 @@
-"""The rows of dead letters. A dead letter keeps its reason and its original bytes, and is never published again."""
+"""The rows of dead letters: messages that could not be processed, and those of the same tenant that wait behind one.
 
-from collections.abc import Collection
+Of a tenant that is blocked, the first row is `open` (a person has to act) or `ready` (the consumer processes it next); all others wait.
+Nothing here is ever published again.
+"""
 
-from sqlalchemy import RowMapping, func, select, update
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import ARRAY, ColumnElement, Text, bindparam, exists, func, insert, literal_column, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.database import UnitOfWork
 from shared.database.tables import dead_letters as table
@@ -12,22 +20,100 @@ from shared.messaging.message import Record
 from shared.schemas.envelope import Envelope
 from shared.schemas.topics import TOPICS
 
-_BLOCKED = "SELECT DISTINCT tenant FROM dead_letters WHERE consumer_group = $1 AND status = 'open' AND tenant = ANY($2)"
-_LOCK_TENANTS = "SELECT pg_advisory_xact_lock(k) FROM unnest($1::bigint[]) AS k"
-_ADD = """
-INSERT INTO dead_letters (consumer_group, topic, partition, record_offset, timestamp_ms, tenant, type, message_id,
-                             reason, detail, key, headers, value)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-ON CONFLICT (consumer_group, topic, partition, record_offset) DO NOTHING
-"""
+BEHIND = Poison("behind-dead-letter", "an earlier message of this tenant is a dead letter")
 _LONGEST_DETAIL = 2000
 
 
-async def blocked_tenants(uow: UnitOfWork, group: str, tenants: Collection[str]) -> set[str]:
-    """Those with a dead letter, behind which their later messages have to wait.
+class Status(StrEnum):
+    OPEN = "open"
+    WAITING = "waiting"  # behind an open one of its tenant
+    READY = "ready"  # the one before it is done or discarded: the consumer processes it
+    DONE = "done"
+    DISCARDED = "discarded"
 
-    Asked again under the tenants' locks: a retry that empties a tenant's queue holds the same lock, so no message is put behind a queue
-    that has just ended and that nobody would look at again.
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One row, without the record that it keeps."""
+
+    id: int
+    consumer_group: str
+    topic: str
+    partition: int
+    record_offset: int
+    tenant: str | None
+    type: str | None
+    source: str | None
+    message_id: str | None
+    reason: str
+    detail: str
+    blocks: bool
+    status: str
+    attempts: int
+    created_at: datetime
+    done_at: datetime | None
+    discarded_at: datetime | None
+    discarded_by: str | None
+    discard_reason: str | None
+
+
+def _has(*statuses: Status) -> ColumnElement[bool]:
+    """Written out, not as parameters: only so does the planner see that a partial index fits."""
+    return table.c.status.in_([literal_column(f"'{status}'") for status in statuses])
+
+
+_COLUMNS = [table.c[field.name] for field in fields(DeadLetter)]
+_IS_QUEUED = (table.c.blocks, _has(Status.OPEN, Status.WAITING, Status.READY))
+_OF_TENANT = (table.c.consumer_group == bindparam("of_group"), table.c.tenant == bindparam("of_tenant"), *_IS_QUEUED)
+
+_TENANTS = func.unnest(bindparam("tenants", type_=ARRAY(Text))).column_valued("t")
+_BLOCKED = select(_TENANTS).where(exists().where(table.c.consumer_group == bindparam("group"), table.c.tenant == _TENANTS, *_IS_QUEUED))
+_LOCK_TENANTS = "SELECT pg_advisory_xact_lock(k) FROM unnest($1::bigint[]) AS k"
+_REPEATED = select(
+    exists().where(
+        table.c.consumer_group == bindparam("group"),
+        table.c.topic == bindparam("topic"),
+        table.c.source == bindparam("source"),
+        table.c.message_id == bindparam("message_id"),
+        table.c.blocks == bindparam("blocks"),
+        table.c.reason != BEHIND.reason,
+    )
+)
+_COUNT_OPEN = select(func.count()).where(table.c.consumer_group == bindparam("group"), _has(Status.OPEN))
+_READY = select(table.c.tenant).where(table.c.consumer_group == bindparam("group"), _has(Status.READY)).distinct().order_by(table.c.tenant)
+_IS_READY = select(exists().where(table.c.consumer_group == bindparam("group"), table.c.tenant == bindparam("tenant"), _has(Status.READY)))
+_FIRST = select(func.min(table.c.id)).where(*_OF_TENANT)
+_COUNT_BEHIND = select(func.count()).where(*_OF_TENANT, table.c.id > bindparam("letter"))
+_LISTED = (
+    select(*_COLUMNS)
+    .where(
+        table.c.id > bindparam("after"),
+        (table.c.tenant == bindparam("tenant")) | bindparam("tenant", type_=Text).is_(None),
+        (table.c.status == bindparam("status")) | bindparam("status", type_=Text).is_(None),
+    )
+    .order_by(table.c.id)
+    .limit(bindparam("limit"))
+)
+_GET = select(*_COLUMNS, table.c.timestamp_ms, table.c.key, table.c.headers, table.c.value).where(table.c.id == bindparam("letter"))
+_GET_LOCKED = _GET.with_for_update()
+_ONE = table.c.id == bindparam("letter")
+_DONE = update(table).where(_ONE).values(status=Status.DONE, done_at=func.now(), attempts=table.c.attempts + 1)
+_FAILED = (
+    update(table).where(_ONE).values(status=Status.OPEN, reason=bindparam("why"), detail=bindparam("said"), attempts=table.c.attempts + 1)
+)
+_DISCARDED = (
+    update(table)
+    .where(_ONE)
+    .values(status=Status.DISCARDED, discarded_at=func.now(), discarded_by=bindparam("who"), discard_reason=bindparam("why"))
+)
+_MAKE_READY = update(table).where(table.c.id == _FIRST.scalar_subquery(), _has(Status.WAITING)).values(status=Status.READY)
+
+
+async def blocked_tenants(uow: UnitOfWork, group: str, tenants: Collection[str]) -> set[str]:
+    """Those whose messages have to wait behind a dead letter.
+
+    Asked again under the tenants' locks: whoever ends a tenant's queue holds the same lock, so no message is put behind a queue that has
+    just ended and that nobody would look at again.
     """
     found = await _blocked(uow, group, tenants)
     if found:
@@ -39,7 +125,7 @@ async def blocked_tenants(uow: UnitOfWork, group: str, tenants: Collection[str])
 async def _blocked(uow: UnitOfWork, group: str, tenants: Collection[str]) -> set[str]:
     if not tenants:
         return set()
-    return set((await uow.connection.exec_driver_sql(_BLOCKED, (group, list(tenants)))).scalars())
+    return set((await uow.connection.execute(_BLOCKED, {"group": group, "tenants": list(tenants)})).scalars())
 
 
 async def lock_tenants(uow: UnitOfWork, group: str, tenants: Collection[str]) -> None:
@@ -48,23 +134,45 @@ async def lock_tenants(uow: UnitOfWork, group: str, tenants: Collection[str]) ->
     await uow.connection.exec_driver_sql(_LOCK_TENANTS, (locks,))
 
 
-async def add(uow: UnitOfWork, group: str, record: Record, envelope: Envelope | None, poison: Poison) -> None:
-    values = (
-        group,
-        record.topic.name,
-        record.partition,
-        record.offset,
-        record.timestamp_ms,
-        envelope.tenant if envelope else record.tenant(),
-        envelope.type if envelope else None,
-        envelope.id if envelope else None,
-        poison.reason,
-        storable(poison.detail),
-        record.key,
-        record.stored_headers(),
-        record.value,
-    )
-    await uow.connection.exec_driver_sql(_ADD, values)
+async def is_blocked(uow: UnitOfWork, group: str, tenant: str) -> bool:
+    """Locks the tenant first, so that of two dead letters in two transactions the later one waits behind the earlier."""
+    await lock_tenants(uow, group, [tenant])
+    return bool(await _blocked(uow, group, [tenant]))
+
+
+async def is_repeated(uow: UnitOfWork, group: str, record: Record, *, blocks: bool) -> bool:
+    """Is there a dead letter of the same source and id? One that blocks is never taken for a repetition of one that does not, or anybody
+    could hide a message of a topic's owner behind another one."""
+    identity = record.identity()
+    if identity is None:
+        return False
+    values = {"group": group, "topic": record.topic.name, "source": identity[0], "message_id": identity[1], "blocks": blocks}
+    return bool((await uow.connection.execute(_REPEATED, values)).scalar_one())
+
+
+async def add(
+    uow: UnitOfWork, group: str, record: Record, envelope: Envelope | None, poison: Poison, *, blocks: bool, status: Status
+) -> None:
+    source, message_id = record.identity() or (None, None)
+    row = {
+        "consumer_group": group,
+        "topic": record.topic.name,
+        "partition": record.partition,
+        "record_offset": record.offset,
+        "timestamp_ms": record.timestamp_ms,
+        "tenant": envelope.tenant if envelope else record.tenant(),
+        "type": envelope.type if envelope else None,
+        "source": source,
+        "message_id": message_id,
+        "reason": poison.reason,
+        "detail": storable(poison.detail),
+        "key": record.key,
+        "headers": record.stored_headers(),
+        "value": record.value,
+        "blocks": blocks,
+        "status": status,
+    }
+    await uow.connection.execute(insert(table), row)
 
 
 def storable(text: str) -> str:
@@ -72,40 +180,65 @@ def storable(text: str) -> str:
     return text.replace("\0", "\\0")[:_LONGEST_DETAIL]
 
 
-async def count(uow: UnitOfWork, group: str) -> int:
+async def count_open(uow: UnitOfWork, group: str) -> int:
     """Of all tenants."""
-    statement = select(func.count()).where(table.c.consumer_group == group, table.c.status == "open")
-    return int((await uow.connection.execute(statement)).scalar_one())
+    return int((await uow.connection.execute(_COUNT_OPEN, {"group": group})).scalar_one())
 
 
-async def get(uow: UnitOfWork, letter_id: int) -> RowMapping | None:
-    """Locked: two retries of one message run its handler once."""
-    row = (await uow.connection.execute(select(table).where(table.c.id == letter_id).with_for_update())).one_or_none()
-    return row._mapping if row else None
+async def count_behind(uow: UnitOfWork, letter: DeadLetter) -> int:
+    """How many messages wait behind this one."""
+    if not letter.blocks:
+        return 0
+    values = {"of_group": letter.consumer_group, "of_tenant": letter.tenant, "letter": letter.id}
+    return int((await uow.connection.execute(_COUNT_BEHIND, values)).scalar_one())
 
 
-async def first_of(uow: UnitOfWork, group: str, tenant: str, after: int = 0) -> int | None:
-    """The oldest dead letter of the tenant in this group, behind `after` (an id)."""
-    mine = (table.c.consumer_group == group, table.c.status == "open", table.c.tenant == tenant, table.c.id > after)
-    first: int | None = (await uow.connection.execute(select(table.c.id).where(*mine).order_by(table.c.id).limit(1))).scalar_one_or_none()
+async def ready_tenants(uow: UnitOfWork, group: str) -> Sequence[str]:
+    return (await uow.connection.execute(_READY, {"group": group})).scalars().all()
+
+
+async def is_ready(uow: UnitOfWork, group: str, tenant: str) -> bool:
+    """Has the consumer still to process what waited?"""
+    return bool((await uow.connection.execute(_IS_READY, {"group": group, "tenant": tenant})).scalar_one())
+
+
+async def listed(uow: UnitOfWork, tenant: str | None, status: str | None, *, after: int, limit: int) -> list[DeadLetter]:
+    """Oldest first, from `after` (an id) on; None: of any tenant, of any status."""
+    values = {"tenant": tenant, "status": status, "after": after, "limit": limit}
+    return [DeadLetter(*row) for row in await uow.connection.execute(_LISTED, values)]
+
+
+async def get(connection: AsyncConnection, letter_id: int, *, lock: bool = False) -> tuple[DeadLetter, Record] | None:
+    """`lock`: two calls about one letter come one after the other."""
+    row = (await connection.execute(_GET_LOCKED if lock else _GET, {"letter": letter_id})).one_or_none()
+    if row is None:
+        return None
+    *columns, timestamp_ms, key, headers, value = row
+    letter = DeadLetter(*columns)
+    topic = next(topic for topic in TOPICS if topic.name == letter.topic)
+    return letter, Record(topic, letter.partition, letter.record_offset, timestamp_ms, key, Record.read_headers(headers), value)
+
+
+async def first_of(uow: UnitOfWork, group: str, tenant: str) -> int | None:
+    """The id of the one behind which the others of the tenant wait."""
+    first: int | None = (await uow.connection.execute(_FIRST, {"of_group": group, "of_tenant": tenant})).scalar_one()
     return first
 
 
-async def mark_done(uow: UnitOfWork, letter_id: int) -> None:
-    await uow.connection.execute(
-        update(table).where(table.c.id == letter_id).values(status="done", done_at=func.now(), attempts=table.c.attempts + 1)
-    )
+async def mark_done(uow: UnitOfWork, letter: DeadLetter) -> None:
+    await uow.connection.execute(_DONE, {"letter": letter.id})
+    await _go_on_behind(uow, letter)
 
 
-async def mark_failed(uow: UnitOfWork, letter_id: int, poison: Poison) -> None:
-    await uow.connection.execute(
-        update(table)
-        .where(table.c.id == letter_id)
-        .values(reason=poison.reason, detail=storable(poison.detail), attempts=table.c.attempts + 1)
-    )
+async def mark_failed(uow: UnitOfWork, letter: DeadLetter, poison: Poison) -> None:
+    await uow.connection.execute(_FAILED, {"letter": letter.id, "why": poison.reason, "said": storable(poison.detail)})
 
 
-def record_of(row: RowMapping) -> Record:
-    topic = next(topic for topic in TOPICS if topic.name == row["topic"])
-    headers = Record.read_headers(row["headers"])
-    return Record(topic, row["partition"], row["record_offset"], row["timestamp_ms"], row["key"], headers, row["value"])
+async def mark_discarded(uow: UnitOfWork, letter: DeadLetter, *, reason: str, by: str) -> None:
+    await uow.connection.execute(_DISCARDED, {"letter": letter.id, "why": reason, "who": by})
+    await _go_on_behind(uow, letter)
+
+
+async def _go_on_behind(uow: UnitOfWork, letter: DeadLetter) -> None:
+    if letter.blocks:
+        await uow.connection.execute(_MAKE_READY, {"of_group": letter.consumer_group, "of_tenant": letter.tenant})

@@ -1,23 +1,26 @@
-"""The operator's side of dead letters: list them, and run the group's handler on the stored bytes again."""
+"""The operator's side of dead letters: list and show them, process one again, discard one."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
-from sqlalchemy import RowMapping, select
 
-from shared.database import Database
-from shared.database.tables import dead_letters as table
-from shared.errors import Conflict, NotFound, Poison
+from shared.database import Database, UnitOfWork
+from shared.errors import Conflict, NotFound
 from shared.messaging.consumer import Consumer
-from shared.messaging.dead_letters import rows
-from shared.messaging.group import Group
+from shared.messaging.dead_letters import rows, waiting
+from shared.messaging.dead_letters.rows import DeadLetter, Status
+from shared.messaging.message import Record
 from shared.schemas.base import format_instant
 
 log = structlog.get_logger(__name__)
 
-RETRIED_AT_ONCE = 500  # a transaction each
+GENUINE = (
+    "The owner of this topic wrote this message, and this version can read it. "
+    "If it is discarded, what this service keeps no longer equals the log."
+)
 
 
 class DeadLetters:
@@ -25,98 +28,117 @@ class DeadLetters:
 
     def __init__(self, database: Database, consumers: Sequence[Consumer]) -> None:
         self._database = database
-        self._groups = {consumer.group.name: consumer.group for consumer in consumers}
+        self._consumers = {consumer.group.name: consumer for consumer in consumers}
 
     async def list(
-        self, tenant: str | None = None, status: str | None = "open", *, after: int = 0, limit: int = 100
+        self, tenant: str | None = None, status: str | None = Status.OPEN, *, after: int = 0, limit: int = 100
     ) -> list[dict[str, Any]]:
-        """Oldest first, from `after` (an id) on; status None: those that were done, too."""
-        statement = select(table).where(table.c.id > after).order_by(table.c.id).limit(limit)
-        if tenant is not None:
-            statement = statement.where(table.c.tenant == tenant)
-        if status is not None:
-            statement = statement.where(table.c.status == status)
+        """Oldest first, from `after` (an id) on; None: of all tenants, of every status."""
         async with self._database.unit_of_work(None) as uow:
-            found = (await uow.connection.execute(statement)).all()
-        return [_shown(row._mapping) for row in found]
+            return [_listed(letter) for letter in await rows.listed(uow, tenant, status, after=after, limit=limit)]
+
+    async def show(self, letter_id: int) -> dict[str, Any]:
+        """Everything about one, its original bytes included. Raises NotFound, Transient."""
+        async with self._database.unit_of_work(None) as uow:
+            letter, record = await self._get(uow, letter_id)
+            behind = await rows.count_behind(uow, letter)
+        return await self._shown(letter, record) | {"waiting_behind": behind}
 
     async def retry(self, letter_id: int) -> dict[str, Any]:
         """Run the handler on the stored bytes, past watermark and inbox; nothing is published again.
 
-        Where a dead letter blocks its tenant, only the tenant's first can be retried (Conflict otherwise), and those behind it follow in
-        order until one fails. Returns {"done": [ids], "failed": id | None, "reason", "detail", "next": id | None}; `next` is to be retried
-        in a call of its own, so that none takes longer than its caller waits. Raises NotFound, Conflict, Transient.
+        Returns the letter: `done`, or still `open` with the reason. Of a blocked tenant only the first can be retried (Conflict otherwise);
+        what waits behind it is processed by the consumer. Raises NotFound, Conflict, Transient.
         """
-        done: list[int] = []
-        current: int | None = letter_id
-        while current is not None and len(done) < RETRIED_AT_ONCE:
-            following, poison = await self._retry_one(current, first=not done)
-            if poison is not None:
-                return {"done": done, "failed": current, "reason": poison.reason, "detail": poison.detail, "next": None}
-            done.append(current)
-            current = following
-        return {"done": done, "failed": None, "reason": None, "detail": None, "next": current}
-
-    async def _retry_one(self, letter_id: int, *, first: bool) -> tuple[int | None, Poison | None]:
-        """(the next one of the same tenant, if it has to follow; why this one failed, if it did). One transaction."""
         async with self._database.unit_of_work(None) as uow:
-            group, tenant = await self._group_of(uow, letter_id)
-            in_order = group.blocks_tenant and tenant is not None
-            if in_order:
-                assert tenant is not None
-                # The consumer asks under the same lock whether the tenant still has a dead letter.
-                await rows.lock_tenants(uow, group.name, [tenant])
-                if first and (head := await rows.first_of(uow, group.name, tenant)) != letter_id:
-                    raise Conflict("parked-behind", f"Dead letter {head} of this tenant is older and has to be retried first.")
-            row = await rows.get(uow, letter_id)
-            if row is None or row["status"] != "open":
-                raise Conflict("not-parked", f"Dead letter {letter_id} is done already.")
-            poison = await _run(group, uow, row)
-            await uow.scope(None)
-            if poison is not None:
-                await rows.mark_failed(uow, letter_id, poison)
-                return None, poison
-            await rows.mark_done(uow, letter_id)
-            log.info("dead-letter-retried", group=group.name, id=letter_id, tenant=tenant)
-            return (await rows.first_of(uow, group.name, tenant, after=letter_id) if in_order and tenant else None), None
+            _, record = await self._get(uow, letter_id)
+        # Read before the transaction: it may have to ask the broker.
+        async with self._resolving(letter_id) as (uow, letter):
+            consumer = self._consumers[letter.consumer_group]
+            (item,) = await consumer.read([record])
+            await waiting.process(consumer.group, uow, letter, item)
+            again, _ = await self._get(uow, letter_id)
+        return _listed(again)
 
-    async def _group_of(self, uow: Any, letter_id: int) -> tuple[Group, str | None]:
-        statement = select(table.c.consumer_group, table.c.tenant).where(table.c.id == letter_id)
-        row = (await uow.connection.execute(statement)).one_or_none()
-        if row is None or row.consumer_group not in self._groups:
+    async def discard(self, letter_id: int, *, reason: str, by: str, genuine: bool = False) -> dict[str, Any]:
+        """Give the message up: the row stays, positions and watermarks do not change, and it cannot be retried any more. What waits
+        behind it is processed by the consumer. Raises NotFound, Transient, and Conflict also for a genuine message without `genuine`."""
+        async with self._database.unit_of_work(None) as uow:
+            letter, record = await self._get(uow, letter_id)
+        refused = not genuine and await self._is_genuine(letter, record)
+        async with self._resolving(letter_id) as (uow, letter):
+            if refused:
+                raise Conflict("genuine", f"{GENUINE} Mend the cause and retry it, or discard it with `genuine`.")
+            await rows.mark_discarded(uow, letter, reason=reason, by=by)
+            about = {"group": letter.consumer_group, "id": letter_id, "tenant": letter.tenant}
+            log.warning("dead-letter-discarded", **about, by=by, why=reason, genuine=genuine)
+            again, _ = await self._get(uow, letter_id)
+        return _listed(again)
+
+    async def _get(self, uow: UnitOfWork, letter_id: int) -> tuple[DeadLetter, Record]:
+        found = await rows.get(uow.connection, letter_id)
+        if found is None or found[0].consumer_group not in self._consumers:
             raise NotFound("dead letter")
-        return self._groups[row.consumer_group], row.tenant
+        return found
+
+    @asynccontextmanager
+    async def _resolving(self, letter_id: int) -> AsyncIterator[tuple[UnitOfWork, DeadLetter]]:
+        """A transaction in which this letter is open and nobody else can resolve it."""
+        async with self._database.unit_of_work(None) as uow:
+            letter, _ = await self._get(uow, letter_id)
+            if letter.blocks and letter.tenant is not None:
+                await rows.lock_tenants(uow, letter.consumer_group, [letter.tenant])
+            locked = await rows.get(uow.connection, letter_id, lock=True)
+            if locked is None:
+                raise NotFound("dead letter")
+            letter = locked[0]
+            match letter.status:
+                case Status.WAITING | Status.READY:
+                    first = await rows.first_of(uow, letter.consumer_group, letter.tenant or "")
+                    raise Conflict("parked-behind", f"Message {letter_id} waits behind dead letter {first}: resolve that first.")
+                case Status.DONE | Status.DISCARDED:
+                    raise Conflict("not-parked", f"Dead letter {letter_id} is {letter.status} already.")
+            yield uow, letter
+
+    async def _is_genuine(self, letter: DeadLetter, record: Record) -> bool:
+        consumer = self._consumers[letter.consumer_group]
+        (item,) = await consumer.read([record])
+        return consumer.group.is_genuine(item)
+
+    async def _shown(self, letter: DeadLetter, record: Record) -> dict[str, Any]:
+        genuine = await self._is_genuine(letter, record)
+        return _listed(letter) | {
+            "genuine": genuine,
+            "note": GENUINE if genuine else None,
+            "headers": [[name, None if value is None else value.decode(errors="replace")] for name, value in record.headers],
+            "key_base64": _base64(record.key),
+            "value_base64": _base64(record.value),
+        }
 
 
-async def _run(group: Group, uow: Any, row: RowMapping) -> Poison | None:
-    item = await group.read(rows.record_of(row))
-    try:
-        if item.poison is not None:
-            raise item.poison
-        if item.message is None:
-            raise Poison("unknown-type", f"this version handles no {item.envelope.type if item.envelope else 'such message'}")
-        await group.handle(uow, item.message, savepoint=True)
-    except Poison as poison:
-        return poison
-    return None
+def _base64(value: bytes | None) -> str | None:
+    return None if value is None else base64.b64encode(value).decode()
 
 
-def _shown(row: RowMapping) -> dict[str, Any]:
-    value: bytes | None = row["value"]
+def _listed(letter: DeadLetter) -> dict[str, Any]:
     return {
-        "id": row["id"],
-        "group": row["consumer_group"],
-        "topic": row["topic"],
-        "partition": row["partition"],
-        "offset": row["record_offset"],
-        "tenant": row["tenant"],
-        "type": row["type"],
-        "message_id": row["message_id"],
-        "reason": row["reason"],
-        "detail": row["detail"],
-        "status": row["status"],
-        "attempts": row["attempts"],
-        "created_at": format_instant(row["created_at"]),
-        "done_at": format_instant(row["done_at"]) if row["done_at"] else None,
-        "value_base64": base64.b64encode(value).decode() if value is not None else None,
+        "id": letter.id,
+        "group": letter.consumer_group,
+        "topic": letter.topic,
+        "partition": letter.partition,
+        "offset": letter.record_offset,
+        "tenant": letter.tenant,
+        "type": letter.type,
+        "source": letter.source,
+        "message_id": letter.message_id,
+        "reason": letter.reason,
+        "detail": letter.detail,
+        "blocks": letter.blocks,
+        "status": letter.status,
+        "attempts": letter.attempts,
+        "created_at": format_instant(letter.created_at),
+        "done_at": format_instant(letter.done_at) if letter.done_at else None,
+        "discarded_at": format_instant(letter.discarded_at) if letter.discarded_at else None,
+        "discarded_by": letter.discarded_by,
+        "discard_reason": letter.discard_reason,
     }

@@ -8,7 +8,7 @@ from shared.database.tenancy import protect
 revision = "0001"
 down_revision = None
 
-TENANT_TABLES = ("tenants", "tenant_clocks", "people", "quotes", "notices", "mails", "actions", "rejected_commands")
+TENANT_TABLES = ("tenants", "tenant_clocks", "people", "quotes", "notices", "mails", "actions", "action_log_tenants", "rejected_commands")
 
 RECIPIENTS = """
 CREATE TABLE tenants (
@@ -126,6 +126,9 @@ CREATE TABLE actions (
     correlation text NOT NULL,
     UNIQUE (tenant_id, event_id, part)
 );
+
+-- The tenants of which the log has read that they were created or opened.
+CREATE TABLE action_log_tenants (tenant_id text PRIMARY KEY);
 
 CREATE INDEX actions_listed ON actions (tenant_id, at, seq);
 
