@@ -5,6 +5,7 @@ import asyncio
 import structlog
 from fastapi import FastAPI
 
+from services.invoicing import store
 from services.invoicing.api import routers
 from services.invoicing.chores import Chores
 from services.invoicing.context import Context, make_context
@@ -23,7 +24,18 @@ ROLES = ("api", "consumer", "relay", "migrate", "all")
 
 
 def make_app(context: Context, verifier: Verifier | None = None) -> FastAPI:
-    app = create_app(title="Seatpool invoicing", settings=context.settings, ready=context.database.ready, verifier=verifier)
+    async def support_contact(tenant: str) -> str | None:
+        async with context.database.unit_of_work(tenant) as uow:
+            found = await store.tenant(uow.connection, tenant)
+        return found.support_contact if found is not None else None
+
+    app = create_app(
+        title="Seatpool invoicing",
+        settings=context.settings,
+        ready=context.database.ready,
+        verifier=verifier,
+        support_contact=support_contact,
+    )
     for router in routers(context):
         app.include_router(router)
     app.include_router(dead_letters_router(DeadLetters(context.database, [context.consumer])))

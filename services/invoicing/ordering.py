@@ -44,9 +44,8 @@ def time_of(tenant: Tenant, clock: Clock) -> datetime:
     return tenant.test_time if tenant.clock == seats_v1.Clock.TEST and tenant.test_time is not None else clock.now()
 
 
-def refuse(refusal: Refusal, tenant: Tenant) -> Conflict:
-    """A13: every refusal names whom to ask."""
-    return Conflict(refusal.type, refusal.detail, support_contact=tenant.support_contact, **refusal.extra)
+def refuse(refusal: Refusal) -> Conflict:
+    return Conflict(refusal.type, refusal.detail, **refusal.extra)
 
 
 class Ordering:
@@ -101,7 +100,7 @@ class Ordering:
         tenant, at = await self._writable(uow, tenant_id)
         assert tenant.time_zone is not None
         if await store.subscription(uow.connection, tenant_id) is not None:
-            raise Conflict("subscription-exists", "The tenant has a subscription already.", support_contact=tenant.support_contact)
+            raise Conflict("subscription-exists", "The tenant has a subscription already.")
         details = await store.details(uow.connection, tenant_id)
         if details is None:
             raise Conflict("billing-details-missing", f"Give the billing details first: PUT /v1/tenants/{tenant_id}/billing-details.")
@@ -166,7 +165,7 @@ class Ordering:
         c = uow.connection
         contract, details = await store.contract(c, tenant.tenant), await store.details(c, tenant.tenant)
         if contract is None or details is None:
-            raise Conflict("no-subscription", "The tenant has no subscription.", support_contact=tenant.support_contact)
+            raise Conflict("no-subscription", "The tenant has no subscription.")
         plans = await catalogue.plans(c)
         return Situation(
             contract=contract,
@@ -193,7 +192,7 @@ class Ordering:
         valid = timedelta(seconds=self._settings.quote_valid_seconds)
         quote = price(situation, items, quote=ids.new_id(), actor=actor, valid=valid)
         if isinstance(quote, Refusal):
-            raise refuse(quote, tenant)
+            raise refuse(quote)
         await store.add_quote(uow.connection, tenant_id, quote, expected(situation, [line.module for line in quote.lines]))
         say(uow, tenant_id, quote, subject=quote.quote)
         return quote
@@ -211,7 +210,7 @@ class Ordering:
         situation = await self._situation(uow, tenant, at)
         refusal = approvable(situation, quote, expects)
         if refusal is not None:
-            raise refuse(refusal, tenant)
+            raise refuse(refusal)
         event = QuoteApproved(
             at=at, actor=actor, quote=quote_id, order=ids.new_id(), approved_on=quote.priced_for, billing_details=situation.details.version
         )

@@ -24,7 +24,18 @@ ROLES = ("api", "consumer", "sender", "migrate", "all")
 
 
 def make_app(context: Context, verifier: Verifier | None = None) -> FastAPI:
-    app = create_app(title="Seatpool notifier", settings=context.settings, ready=context.database.ready, verifier=verifier)
+    async def support_contact(tenant: str) -> str | None:
+        async with context.database.unit_of_work(tenant) as uow:
+            found = await mail_store.tenant_of(uow, tenant)
+        return found.support_contact if found is not None else None
+
+    app = create_app(
+        title="Seatpool notifier",
+        settings=context.settings,
+        ready=context.database.ready,
+        verifier=verifier,
+        support_contact=support_contact,
+    )
     app.include_router(tenant_router(context))
     app.include_router(dead_letters_router(DeadLettersWithRejected(context.database, context.consumers)))
     return app

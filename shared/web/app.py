@@ -22,7 +22,7 @@ from shared.observability.tracing import continued
 from shared.settings import CommonSettings
 from shared.web.auth import Verifier
 from shared.web.openapi import document_of
-from shared.web.problems import add_problem_handlers, unhandled
+from shared.web.problems import SupportContact, add_problem_handlers, unhandled
 from shared.web.route import CheckedRoute
 
 log = structlog.get_logger("access")
@@ -40,10 +40,12 @@ def create_app(
     settings: CommonSettings,
     ready: Callable[[], Awaitable[bool]],
     verifier: Verifier | None = None,
+    support_contact: SupportContact | None = None,
 ) -> FastAPI:
     """Problems, probes, metrics, API documents, ids in logs, limits. Routes and their rights are the service's own.
 
     `ready`: whether this process can do its work now (False or Transient: 503). `verifier` defaults to users' published keys.
+    `support_contact`: whom the people of a tenant can ask about a refusal; without it refusals name nobody.
     """
     app = FastAPIOffline(  # the page of the documents with its scripts: without it they come from the Internet, or not at all
         title=title,
@@ -57,6 +59,7 @@ def create_app(
     app.router.route_class = CheckedRoute
     app.state.settings = settings
     app.state.verifier = verifier or Verifier(settings.users_url)
+    app.state.support_contact = support_contact
     add_problem_handlers(app)
     _add_probes(app, ready)
     app.add_middleware(_Edge)

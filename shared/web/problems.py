@@ -4,7 +4,7 @@ Own code, not fastapi-problem: that library wants its own exception classes rais
 here the tree stays free of HTTP, and the map is this page.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import orjson
@@ -61,6 +61,10 @@ TITLES = {
 }
 
 
+SupportContact = Callable[[str], Awaitable[str | None]]
+_NAMING_SUPPORT = (403, 404, 409)
+
+
 class FieldError(BaseModel):
     field: str = Field(description="Path of the field, as `body.items.0.module`.")
     value: Any = Field(None, description="What was given.")
@@ -76,6 +80,7 @@ class Problem(BaseModel):
     detail: str
     instance: str | None = Field(None, description="Path of the request.")
     correlation: str | None = Field(None, description="Id of this request in all logs.")
+    support_contact: str | None = Field(None, description="Whom to ask: the support contact of the token's tenant (403, 404, 409).")
     errors: list[FieldError] | None = Field(None, description="Every field that is wrong.")
 
 
@@ -134,7 +139,23 @@ async def _refused(request: Request, error: Exception) -> Response:
     headers = {"www-authenticate": 'Bearer realm="seatpool"'} if status == 401 else {}
     if "retry_after_seconds" in error.extra:
         headers["retry-after"] = str(error.extra["retry_after_seconds"])
-    return problem(request, status, error.type, error.detail, headers, **error.extra)
+    return problem(request, status, error.type, error.detail, headers, **error.extra, **await _support(request, status))
+
+
+async def _support(request: Request, status: int) -> dict[str, str]:
+    """A13: whom the caller can ask. It is the contact of the token's tenant, never the path's: a tenant that the token is not for must not
+    show by it that it exists."""
+    look_up: SupportContact | None = getattr(request.app.state, "support_contact", None)
+    tenant = getattr(getattr(request.state, "principal", None), "tenant", None)
+    if look_up is None or tenant is None or status not in _NAMING_SUPPORT:
+        return {}
+    if status == 404 and request.path_params.get("tenant") != tenant:
+        return {}
+    try:
+        contact = await look_up(tenant)
+    except Transient:
+        return {}  # the refusal stands without it
+    return {"support_contact": contact} if contact else {}
 
 
 async def _transient(request: Request, error: Exception) -> Response:

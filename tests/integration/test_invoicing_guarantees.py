@@ -254,8 +254,16 @@ async def test_writes_are_refused_while_the_test_clock_advances(bench: Bench) ->
 
 async def test_A13_every_refusal_names_the_support_contact_and_the_way_on(bench: Bench) -> None:
     tenant = await subscribed(bench)
-    problem = await bench.refused("POST", f"/v1/tenants/{tenant}/quotes", {"items": [{"module": "time", "total": 4}]})
+    asked = ("POST", f"/v1/tenants/{tenant}/quotes", {"items": [{"module": "time", "total": 4}]})
+    problem = await bench.refused(*asked, tenant=tenant, **BUY)
     assert (problem["type"], problem["licences"], problem["support_contact"]) == ("total-not-above-present", 10, "help@vendor.example")
+    assert "support_contact" not in await bench.refused(*asked), "the operator is of no tenant"
+    for path, status, contact in (("quotes/none", 403, True), ("orders/none", 403, True), ("billing-details", 404, False)):
+        of = tenant if contact else "another"
+        refused = await bench.refused("GET", f"/v1/tenants/{tenant}/{path}", status=status, tenant=of, **BUY)
+        assert refused.get("support_contact") == ("help@vendor.example" if contact else None)
+    missing = await bench.refused("GET", f"/v1/tenants/{tenant}/orders/none", status=404, tenant=tenant, rights=["account:read"])
+    assert missing["support_contact"] == "help@vendor.example"
     quote = await bench.ok("POST", f"/v1/tenants/{tenant}/quotes", {"items": [{"module": "time", "add": 1}]})
     await bench.advance_clock(tenant, NOVEMBER + timedelta(days=1))
     problem = await bench.refused("POST", f"/v1/tenants/{tenant}/quotes/{quote['quote']}/approve", {})

@@ -305,7 +305,10 @@ async def check_rights(context: Context) -> None:
     }
     for token, statuses in wanted.items():
         async with rest(context, token) as client:
-            assert tuple([(await client.get(f"/v1/tenants/acme/{path}")).status_code for path in paths]) == statuses, token
+            answers = [await client.get(f"/v1/tenants/acme/{path}") for path in paths]
+        assert tuple(answer.status_code for answer in answers) == statuses, token
+        named = {answer.json().get("support_contact") for answer in answers if answer.is_error}
+        assert named == ({None} if 404 in statuses else {"Support <help@vendor.example>"}), "of the token's tenant, never of the path's"
     async with rest(context) as client:
         del client.headers["authorization"]
         assert {(await client.get(f"/v1/tenants/acme/{path}")).status_code for path in paths} == {401}

@@ -86,6 +86,26 @@ async def test_a_person_of_another_tenant_is_not_found(bench: Bench) -> None:
     assert (await insider.call("PATCH", f"/v1/tenants/{mine}/people/{person['user']}", {"name": "x"}, if_match="*")).status_code == 404
 
 
+async def test_A13_refusals_name_the_support_contact_of_the_tokens_tenant(bench: Bench) -> None:
+    mine, operator = await bench.open_tenant(support_contact="help@mine.example")
+    other, _ = await bench.open_tenant(support_contact="help@other.example")
+    insider = await bench.rest(tenant=mine, scope="users:read users:manage", subject="ann")
+    person = {"external_id": "E1", "login": "eve", "email": "eve@acme.example"}
+    await insider.post(f"/v1/tenants/{mine}/people", person)
+    contacts = [
+        (await rest.call(method, path, body)).json().get("support_contact")
+        for rest, method, path, body in (
+            (insider, "GET", f"/v1/tenants/{mine}/people/nobody", None),
+            (insider, "POST", f"/v1/tenants/{mine}/people", person),
+            (insider, "POST", "/v1/tenants", {}),
+            (insider, "GET", f"/v1/tenants/{other}/people/nobody", None),
+            (insider, "GET", "/v1/tenants/nowhere/people/nobody", None),
+            (operator, "GET", f"/v1/tenants/{mine}/people/nobody", None),
+        )
+    ]
+    assert contacts == ["help@mine.example"] * 3 + [None] * 3
+
+
 async def test_the_database_shows_a_tenant_nothing_of_another(bench: Bench) -> None:
     mine, rest = await bench.open_tenant()
     other, _ = await bench.open_tenant()

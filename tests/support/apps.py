@@ -54,4 +54,5 @@ def all_apps(keys: KeySet | None = None) -> dict[str, FastAPI]:
     }
     for app in apps.values():
         app.state.verifier = Verifier(keys=lambda: given)
+        app.state.support_contact = None  # it is read from the database
     return apps

@@ -57,8 +57,13 @@ def make_app() -> FastAPI:
     async def ready() -> bool:
         return True
 
+    async def support_contact(tenant: str) -> str | None:
+        if tenant == "unlucky":
+            raise Transient("database: gone")
+        return f"support@{tenant}.example" if tenant != "new" else None
+
     verifier = Verifier(keys=lambda: KeySet([KEY]), clock=CLOCK)
-    app = create_app(title="sample", settings=CommonSettings(), ready=ready, verifier=verifier)
+    app = create_app(title="sample", settings=CommonSettings(), ready=ready, verifier=verifier, support_contact=support_contact)
 
     @app.get("/v1/tenants/{tenant}/things")
     async def things(tenant: str, principal: Annotated[Principal, Depends(access("account:read"))]) -> dict[str, str]:
@@ -67,6 +72,10 @@ def make_app() -> FastAPI:
     @app.post("/v1/tenants/{tenant}/things", dependencies=[Depends(access("account:buy"))])
     async def add_thing(tenant: str) -> None:
         pass
+
+    @app.get("/v1/tenants/{tenant}/refuse/{name}", dependencies=[Depends(access("account:read"))])
+    async def refuse(tenant: str, name: str) -> None:
+        raise {"not-found": NotFound("thing"), "conflict": Conflict("busy", "No."), "invalid": Invalid("body.x", 1, "2")}[name]
 
     @app.get("/v1/operator/things")
     async def all_things(principal: Annotated[Principal, Depends(operator())]) -> dict[str, str]:
@@ -157,6 +166,30 @@ async def test_the_operator_of_all_tenants_has_every_right(client: httpx.AsyncCl
 async def test_the_vendors_routes_are_for_an_operator_of_all_tenants(client: httpx.AsyncClient, claims: dict[str, Any]) -> None:
     client.headers["authorization"] = f"Bearer {token(**claims)}"
     assert_problem(await client.get("/v1/operator/things"), 403, "no-right")
+
+
+@pytest.mark.parametrize(
+    ("claims", "path", "status", "contact"),
+    [
+        ({}, "/v1/tenants/acme/refuse/not-found", 404, "support@acme.example"),
+        ({}, "/v1/tenants/acme/refuse/conflict", 409, "support@acme.example"),
+        ({"rights": ["users:read"]}, "/v1/tenants/acme/things", 403, "support@acme.example"),
+        ({"rights": ["operator"]}, "/v1/operator/things", 403, "support@acme.example"),
+        ({}, "/v1/tenants/globex/things", 404, None),
+        ({}, "/v1/tenants/acme/refuse/invalid", 422, None),
+        ({}, "/v1/nothing", 404, None),
+        ({"tenant": None, "rights": ["operator"], "kind": "client"}, "/v1/tenants/acme/refuse/not-found", 404, None),
+        ({"tenant": None, "rights": ["operator"], "kind": "client"}, "/v1/tenants/acme/refuse/conflict", 409, None),
+        ({"tenant": "new"}, "/v1/tenants/new/refuse/conflict", 409, None),
+        ({"tenant": "unlucky"}, "/v1/tenants/unlucky/refuse/conflict", 409, None),
+    ],
+)
+async def test_A13_a_refusal_names_the_support_contact_of_the_tokens_tenant_and_never_the_paths(
+    client: httpx.AsyncClient, claims: dict[str, Any], path: str, status: int, contact: str | None
+) -> None:
+    client.headers["authorization"] = f"Bearer {token(**claims)}"
+    response = await client.get(path)
+    assert (response.status_code, response.json().get("support_contact")) == (status, contact)
 
 
 def _unsigned() -> str:

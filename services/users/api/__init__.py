@@ -5,17 +5,24 @@ from fastapi import FastAPI
 from services.users.api import clock, hr, people, profiles, state, tenants, token
 from services.users.api.context import Context
 from services.users.settings import Settings
+from services.users.store import tenants as store
 from shared.messaging import DeadLetters
 from shared.web import Verifier, create_app
 from shared.web.dead_letters import dead_letters_router
 
 
 def make_app(settings: Settings, context: Context, dead_letters: DeadLetters) -> FastAPI:
+    async def support_contact(tenant: str) -> str | None:
+        async with context.database.unit_of_work(tenant) as uow:
+            row = await store.get(tenant, uow.connection)
+        return row.support_contact if row is not None else None
+
     app = create_app(
         title="Seatpool users",
         settings=settings,
         ready=context.database.ready,
         verifier=Verifier(keys=context.keys.public, clock=context.clock),
+        support_contact=support_contact,
     )
     app.state.context = context
     for module in (token, tenants, profiles, people, hr, clock, state):
