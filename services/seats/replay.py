@@ -145,13 +145,13 @@ class Replay:
     async def table(self, partition: int) -> tuple[dict[str, Row], Marker]:
         """The live table of one partition, from its changelog: as far as it is decided, and what it says then."""
         for thorough in (False, True):
-            merge = Merge(RowCodec(), thorough=thorough)
+            merge = Merge(RowCodec(), partition, thorough=thorough)
             try:
                 async for record in self._history.records(self._changelog, partition, 0):
-                    merge.feed(record.key, record.value, record.headers)
+                    merge.feed(record.offset, record.key, record.value, record.headers)
+                merge.check()
             except ForeignWrite:
                 continue
-            merge.check()
             return merge.rows, merge.marker
         raise AssertionError("a thorough merge takes any log")
 

@@ -54,10 +54,10 @@ class FakeBroker:
         return base, len(records)
 
     def restored(self, partition: int, *, thorough: bool = False) -> Partition:
-        merge = Merge(CODEC, thorough=thorough)
+        merge = Merge(CODEC, partition, thorough=thorough)
         log = self.logs[NAMES.changelog, partition]
-        for _, (key, value, headers, _time) in log:
-            merge.feed(key or b"", value, headers)
+        for offset, (key, value, headers, _time) in log:
+            merge.feed(offset, key, value, headers)
         merge.check()
         return Partition(merge.rows, merge.marker, len(log), set(merge.foreign))
 

@@ -236,3 +236,24 @@ async def test_waiting_for_a_position_ends_when_it_is_durable() -> None:
     assert not waiting.done()
     await engine.on_records([(0, records({"a": 1}, start=1))])
     await asyncio.wait_for(waiting, 1)
+
+
+@pytest.mark.parametrize("decided", [True, False])
+async def test_what_no_worker_wrote_to_the_changelog_ends_one_start_and_is_written_over(decided: bool) -> None:
+    broker = FakeBroker()
+    engine = await started(broker)
+    if decided:
+        await engine.on_records([(0, records({"a": 1, "b": 1}))])
+    rows = [b"acme|a", b"acme|new", b"#w|0", b"\xff"]
+    broker.append("changelog", 0, [(key, b"nonsense", headers, None) for key in rows for headers in ([], [("o", b"7")])])
+    with pytest.raises(Ended) as ended:
+        await engine.on_records([(0, records({"a": 1}, start=int(decided)))])
+    assert ended.value.code is Exit.FOREIGN_WRITE
+
+    engine = make_engine(broker, FixedClock(NOW))
+    await engine.take_over({0: broker.restored(0, thorough=True)})
+    last_wins = {stored.record[0]: stored.record[1] for stored in broker.logs["changelog", 0]}
+    assert [last_wins[key] for key in (b"acme|new", b"\xff")] == [None, None]
+    assert last_wins[b"acme|a"] == CODEC.encode("", {"value": 1 + decided, "by": int(decided)})
+    await engine.on_records([(0, records({"b": 1}, start=1 + decided))])
+    assert broker.restored(0, thorough=True).rows == engine.live[0].durable.rows

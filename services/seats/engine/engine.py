@@ -184,10 +184,13 @@ class Engine:
         return Live(number, decider, partition, marker.decided, marker.clock_ms, marker.rules)
 
     async def _repair(self, number: int, partition: Partition) -> None:
-        """Before the cleaner makes the wrong record permanent: the log's last record of these keys is an older one."""
-        keys = sorted(key for key in partition.foreign if not key.startswith(frames.MARKER_PREFIX))
-        _log.warning("repairing", alert=True, partition=number, keys=len(keys), first=keys[:5])
-        rows = frames.encode_rows({key: partition.rows.get(key) for key in keys}, self._codec)
+        """Before the cleaner makes the wrong record permanent: the log's last record of these keys is an older one, or no worker's."""
+        keys = sorted(partition.foreign - {frames.marker_key(number)})
+        _log.warning("repairing", alert=True, partition=number, keys=len(keys), first=[repr(key[:100]) for key in keys[:5]])
+        rows: frames.Encoded = []
+        for key in keys:
+            row = partition.rows.get(name := key.decode(errors="replace"))
+            rows.append((key, None if row is None else self._codec.encode(name, row)))
         for part in frames.parts(rows, rows_max=self._limits.rows_max, bytes_max=self._limits.bytes_max):
             await self._send_frame(number, partition, part, partition.marker)
         partition.foreign = set()

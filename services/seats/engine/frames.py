@@ -6,12 +6,15 @@ marker `#w|<partition>`. Every record of a frame carries in its header `o` the o
 * of two records of a key the one with the greater `o` is the newer, whatever their order in the log (a zombie may write late), and
 * the greatest `o` of the log is exactly what was decided.
 
+The marker says how many rows its frame has. So what stands between two frames was written by no worker, whatever it looks like, and
+`Merge` tells it from a row wherever compaction has not been yet.
+
 A command whose rows do not fit one frame is written as consecutive frames with the same `o`; the marker says which part of how many,
 and where in the events topic the command's decisions stand, from which the rest is made after a crash between two parts.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import orjson
@@ -26,6 +29,8 @@ FRAME_ROWS_MAX = 10_000
 FRAME_BYTES_MAX = 7 * 1024 * 1024
 RECORD_OVERHEAD_BYTES = 40  # what Kafka adds to a record, at most
 MARKER_PREFIX = "#w|"
+KEY_BYTES_MAX = 1_000  # many times the longest row's; a longer one stays in the log, passed over by everybody
+VERSION_DIGITS_MAX = 19
 
 
 class RowCodec(Protocol):
@@ -47,6 +52,7 @@ class Marker:
     parts: int = 1
     begin: int = 0  # of a command in parts: offset of its first decision in the events topic
     events: int = 0  # and how many they are
+    rows: int = field(default=0, compare=False)  # of its frame
 
     @property
     def finished(self) -> bool:
@@ -63,20 +69,30 @@ class Marker:
         return (self.offset, self.finished, self.part)
 
     def encode(self) -> bytes:
-        row = {"o": self.offset, "t": self.clock_ms, "r": self.rules}
+        row = {"o": self.offset, "t": self.clock_ms, "r": self.rules, "n": self.rows}
         if self.parts > 1:
             row |= {"p": self.part, "m": self.parts, "b": self.begin, "e": self.events}
         return orjson.dumps(row)
 
     @classmethod
     def decode(cls, value: bytes) -> "Marker":
+        """Raises ValueError for what no worker wrote."""
         row = orjson.loads(value)
-        return cls(row["o"], row["t"], row["r"], row.get("p", 1), row.get("m", 1), row.get("b", 0), row.get("e", 0))
+        if not isinstance(row, dict) or not {"o", "t", "r", "n"} <= row.keys():
+            raise ValueError("no marker")
+        numbers = [row["o"], row["t"], row["r"], row.get("p", 1), row.get("m", 1), row.get("b", 0), row.get("e", 0), row["n"]]
+        if not all(type(number) is int for number in numbers):
+            raise ValueError("no marker")
+        return cls(*numbers)
 
 
 NOTHING = Marker(offset=-1, clock_ms=0, rules=1)
 
 Encoded = list[tuple[bytes, bytes | None]]
+
+
+def marker_key(partition: int) -> bytes:
+    return f"{MARKER_PREFIX}{partition}".encode()
 
 
 def encode_rows(rows: Rows, codec: RowCodec) -> Encoded:
@@ -92,7 +108,7 @@ def frame(partition: int, rows: Encoded, marker: Marker) -> list[Record]:
     """The records of one frame, marker last. The broker's timestamp says nothing here: `o` orders."""
     headers = [("o", b"%d" % marker.offset)]
     records: list[Record] = [(key, value, headers, None) for key, value in rows]
-    records.append((f"{MARKER_PREFIX}{partition}".encode(), marker.encode(), headers, None))
+    records.append((marker_key(partition), replace(marker, rows=len(rows)).encode(), headers, None))
     return records
 
 
@@ -110,16 +126,26 @@ def parts(rows: Encoded, *, rows_max: int, bytes_max: int) -> Iterator[Encoded]:
     yield part
 
 
-def record_offset(headers: Sequence[tuple[str, bytes]]) -> int:
-    """`o`. Raises ValueError for a record that no worker wrote."""
-    for name, value in headers:
-        if name == "o":
-            return int(value)
-    raise ValueError("a changelog record without `o`")
+def version_of(headers: Sequence[tuple[str, bytes | None]]) -> int | None:
+    """`o`. None for a record that no worker wrote."""
+    if len(headers) != 1:
+        return None
+    name, value = headers[0]
+    if name != "o" or value is None or len(value) > VERSION_DIGITS_MAX:
+        return None
+    try:
+        version = int(value)
+    except ValueError:
+        return None
+    return version if b"%d" % version == value else None
+
+
+def _is_row_key(key: bytes) -> bool:
+    return key.isascii() and not key.startswith(MARKER_PREFIX.encode())
 
 
 class ForeignWrite(Exception):
-    """A record stands behind a newer one: another worker wrote late. Whoever reads starts again, keeping the `o` of every key."""
+    """A record that no worker wrote, or that stands behind a newer one. Whoever reads starts again, keeping the `o` of every key."""
 
 
 class MarkerLost(Exception):
@@ -129,56 +155,103 @@ class MarkerLost(Exception):
 class Merge:
     """Changelog records of one partition -> its state.
 
-    A log that one worker at a time wrote has its `o` in order, so the last record of a key wins and nothing needs to be remembered;
-    a record out of order raises ForeignWrite. `thorough` remembers `o` for every key and copes: the greatest wins, and `foreign` names
-    the keys whose last record is another one. Those have to be written again before the cleaner makes the wrong one permanent.
+    A log that one worker at a time wrote is frames with `o` in order, so the last record of a key wins and nothing needs to be remembered;
+    anything else raises ForeignWrite. `thorough` remembers `o` for every key and copes: of the workers' records the greatest `o` wins, what
+    no worker wrote is passed over, and `foreign` names the keys whose last record is a wrong one. Those have to be written again before
+    the cleaner makes the wrong one permanent.
+
+    Records are gathered up to a marker, whose frame is the last ones before it. Compaction takes rows and markers out of frames, and leaves
+    gaps in the offsets where it did: behind one, records are taken as they come, up to the next marker.
     """
 
-    __slots__ = ("_codec", "foreign", "marker", "rows", "top", "versions")
+    __slots__ = ("_codec", "_gathered", "_marker_key", "_next", "_whole", "foreign", "marker", "rows", "top", "versions")
 
-    def __init__(self, codec: RowCodec, *, thorough: bool = False) -> None:
-        self._codec = codec
+    def __init__(self, codec: RowCodec, partition: int, *, thorough: bool = False) -> None:
+        self._codec, self._marker_key = codec, marker_key(partition)
         self.rows: dict[str, Row] = {}
         self.marker = NOTHING
         self.top = -1  # the greatest `o` so far
-        self.versions: dict[str, int] | None = {} if thorough else None
-        self.foreign: set[str] = set()
+        self.versions: dict[bytes, int] | None = {} if thorough else None
+        self.foreign: set[bytes] = set()
+        self._next = 0
+        self._whole = True  # no gap since the last marker, so that a frame's rows are all there
+        self._gathered: list[tuple[bytes | None, bytes | None, int | None]] = []
 
-    def feed(self, key: bytes, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> None:
-        """Raises ForeignWrite (unless thorough), ValueError (a record that no worker wrote)."""
-        offset = record_offset(headers)
-        name = key.decode()
-        if offset >= self.top:
-            self.top = offset
-        elif self.versions is None:
-            raise ForeignWrite(name)
-        if name.startswith(MARKER_PREFIX):
-            self._mark(name, value)
+    def feed(self, offset: int, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]]) -> None:
+        """Raises ForeignWrite, unless thorough; and ValueError for a row of a worker that this release cannot read."""
+        if offset != self._next and self._whole:
+            self._whole = False
+            self._take_gathered()
+        self._next = offset + 1
+        version = version_of(headers)
+        if key == self._marker_key:
+            self._mark(value, version)
+        elif self._whole:
+            self._gathered.append((key, value, version))
+        else:
+            self._take(key, value, version)
+
+    def _mark(self, value: bytes | None, version: int | None) -> None:
+        try:
+            marker = Marker.decode(value or b"")
+        except ValueError:
+            marker = None
+        gathered = self._gathered
+        if marker is None or marker.offset != version or (self._whole and not self._ends_a_frame(marker)):
+            self._pass_over(self._marker_key)
             return
+        if self._whole:
+            begin = len(gathered) - marker.rows
+            for key, _, _ in gathered[:begin]:
+                self._pass_over(key)
+            self._gathered = gathered[begin:]
+            self._take_gathered()
+        self._whole = True
+        if marker.rank >= self.marker.rank:
+            self.marker = marker
+            self.foreign.discard(self._marker_key)
+        else:
+            self._pass_over(self._marker_key)
+
+    def _ends_a_frame(self, marker: Marker) -> bool:
+        frame = self._gathered[len(self._gathered) - marker.rows :] if marker.rows else []
+        return len(frame) == marker.rows and all(version == marker.offset for _, _, version in frame)
+
+    def _take_gathered(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        for key, value, version in gathered:
+            self._take(key, value, version)
+
+    def _take(self, key: bytes | None, value: bytes | None, version: int | None) -> None:
+        if key is None or version is None or len(key) > KEY_BYTES_MAX or (value is not None and not _is_row_key(key)):
+            self._pass_over(key)
+            return
+        if version >= self.top:
+            self.top = version
+        elif self.versions is None:
+            raise ForeignWrite(repr(key))
         if self.versions is not None:
-            if offset < self.versions.get(name, -1):
-                self.foreign.add(name)
+            if version < self.versions.get(key, -1):
+                self.foreign.add(key)
                 return
-            self.versions[name] = offset
-            self.foreign.discard(name)
+            self.versions[key] = version
+            self.foreign.discard(key)
+        name = key.decode(errors="replace")
         if value is None:
             self.rows.pop(name, None)
         else:
             self.rows[name] = self._codec.decode(name, value)
 
-    def _mark(self, name: str, value: bytes | None) -> None:
-        if value is None:
-            raise ValueError("the marker was removed")
-        marker = Marker.decode(value)
-        if marker.rank >= self.marker.rank:
-            self.marker = marker
-            self.foreign.discard(name)
-        elif self.versions is None:
-            raise ForeignWrite(name)
-        else:
-            self.foreign.add(name)
+    def _pass_over(self, key: bytes | None) -> None:
+        if self.versions is None:
+            raise ForeignWrite(repr(key))
+        if key is not None and len(key) <= KEY_BYTES_MAX:
+            self.foreign.add(key)
 
     def check(self) -> None:
-        """Raises MarkerLost. To be called at the end of the log."""
+        """To be called at the end of the log. Raises ForeignWrite (unless thorough) and MarkerLost."""
+        gathered, self._gathered = self._gathered, []
+        for key, _, _ in gathered:
+            self._pass_over(key)
         if self.top > self.marker.offset:
             raise MarkerLost(f"rows of command {self.top}, but the marker says {self.marker.offset}")

@@ -61,15 +61,14 @@ class BulkRestore:
                 raise ChangelogCut(f"{tp} ends at {ends[tp]}, this worker wrote up to {partition.end}")
             if partition.end < ends[tp]:
                 # A kept partition comes here only when somebody else wrote to it: read it anew, and thoroughly.
-                unread[tp] = Merge(self._codec, thorough=partition.end > 0)
+                unread[tp] = Merge(self._codec, number, thorough=partition.end > 0)
         again = await self._read(consumer, unread, begins, ends)
         if again:
             _log.warning("foreign_write_on_restore", alert=True, partitions=sorted(tps[tp] for tp in again))
-            thorough = {tp: Merge(self._codec, thorough=True) for tp in again}
+            thorough = {tp: Merge(self._codec, tps[tp], thorough=True) for tp in again}
             await self._read(consumer, thorough, begins, ends)
             unread |= thorough
         for tp, merge in unread.items():
-            merge.check()
             # All at once at the end, so that a cancelled restore leaves the partition as it was.
             partition = partitions[tps[tp]]
             partition.rows, partition.marker, partition.end, partition.foreign = merge.rows, merge.marker, ends[tp], set(merge.foreign)
@@ -92,12 +91,17 @@ class BulkRestore:
                 try:
                     for record in records:
                         if record.offset < ends[tp]:
-                            feed(record.key, record.value, record.headers)
+                            feed(record.offset, record.key, record.value, record.headers)
                 except ForeignWrite:
                     again.add(tp)
                     left.discard(tp)
                 self.records += len(records)
                 await asyncio.sleep(0)  # heartbeats, probes
             # By position, not by record offset: compaction leaves holes.
-            left -= {tp for tp in left if await consumer.position(tp) >= ends[tp]}
+            for tp in [tp for tp in left if await consumer.position(tp) >= ends[tp]]:
+                left.discard(tp)
+                try:
+                    merges[tp].check()
+                except ForeignWrite:
+                    again.add(tp)
         return again

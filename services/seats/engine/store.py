@@ -26,7 +26,7 @@ class Partition:
     rows: dict[str, Row] = field(default_factory=dict)
     marker: Marker = NOTHING
     end: int = 0
-    foreign: set[str] = field(default_factory=set)  # keys to write again before work starts
+    foreign: set[bytes] = field(default_factory=set)  # keys to write again before work starts
 
     def written(self, rows: Rows, marker: Marker, end: int) -> None:
         """A frame of ours is acknowledged: make it visible."""
@@ -60,8 +60,8 @@ class SeatsStore(memory.Store[Any, Any]):
         try:
             for event in batch:
                 message = event.message
-                merge = self._merges.setdefault(message.partition, Merge(self.codec, thorough=True))
-                merge.feed(message.key, message.value, message.headers)
+                merge = self._merges.setdefault(message.partition, Merge(self.codec, message.partition, thorough=True))
+                merge.feed(message.offset, message.key, message.value, message.headers or ())
         except BaseException as error:
             fail_stop(Exit.RESTORE, "a changelog record cannot be read", error=repr(error))
 
@@ -87,7 +87,7 @@ class SeatsStore(memory.Store[Any, Any]):
         tables: Any = self.app.tables
         highwaters = tables.recovery.active_highwaters
         for tp in active_tps:
-            merge = self._merges.setdefault(tp.partition, Merge(self.codec, thorough=True))
+            merge = self._merges.setdefault(tp.partition, Merge(self.codec, tp.partition, thorough=True))
             merge.check()
             # Faust keeps the offset of the last record, which is one less than where the next one lands.
             end = highwaters[tp] + 1
