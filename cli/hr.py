@@ -13,9 +13,11 @@ from rich.table import Table
 
 from cli.console import CliError, fail, out, run
 from cli.hr_files import EMPLOYEES, BadRow, Company, FolderUnusable, changes_after, hired_on, history, read_company
-from cli.rest import Rest, addresses
+from cli.rest import Rest, addresses, kafka_settings
+from cli.topics import create_on_broker
 from shared.schemas.hr_v1 import HrFact
 from shared.schemas.registry import type_of
+from shared.schemas.topics import HR_EVENTS, HR_TOPIC_NAME, Topic, hr_topic
 
 CHUNK_EVENTS = 250  # about 70 KB, well under the 1 MB that a request may have
 BAD_ROWS_SHOWN = 200
@@ -93,6 +95,39 @@ def import_folder(folder: Path, tenant: str, source: str, on: date | None) -> No
     if bad:
         show_bad_rows(bad)
         raise typer.Exit(1)
+
+
+def bind(source: str, topic: str | None) -> None:
+    name = source.removeprefix("hr/") if topic is None else topic
+    if not HR_TOPIC_NAME.fullmatch(name):
+        fail(f"{name!r} cannot be the name of a topic", f"Give one that matches {HR_TOPIC_NAME.pattern} with --topic.")
+    made = run(_bind(source, hr_topic(name)))
+    out.print(
+        f"{source} is bound to {hr_topic(name).name}{' ([green]made[/])' if made else ''}; from now on it is accepted from there only."
+    )
+
+
+async def _bind(source: str, topic: Topic) -> bool:
+    kafka = kafka_settings()
+    made = await create_on_broker(kafka, (topic,))
+    async with Rest(addresses()) as rest:
+        await rest.put("users", f"/v1/operator/hr-topics/{topic.name.rpartition('.')[2]}", {"source": source})
+    return bool(made)
+
+
+def unbind(source: str) -> None:
+    topic = run(_unbind(source))
+    out.print(f"{source} is accepted from {HR_EVENTS.name} again. {topic} stays on the broker; nobody reads it any more.")
+
+
+async def _unbind(source: str) -> str:
+    async with Rest(addresses()) as rest:
+        found = (await rest.get("users", "/v1/operator/sources"))["items"]
+        topic = next((str(each["topic"]) for each in found if each["source"] == source), HR_EVENTS.name)
+        if topic == HR_EVENTS.name:
+            raise CliError(f"{source} is not bound to a topic of its own")
+        await rest.call("DELETE", "users", f"/v1/operator/hr-topics/{topic.removeprefix(f'{HR_EVENTS.name}.')}")
+        return topic
 
 
 async def _import(company: Company, tenant: str, source: str, facts: Sequence[HrFact]) -> Sent:

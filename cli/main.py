@@ -212,6 +212,39 @@ def import_folder(
     import_folder(folder, tenant, source, on.date() if on else None)
 
 
+@hr.command("bind")
+def bind_source(
+    source: Annotated[str, typer.Argument(help="The HR system's name, as on the allow-list of sources.")],
+    topic: Annotated[str | None, typer.Option(help="Name behind hr.events.v1. (a-z, 0-9, -); default: the source without hr/.")] = None,
+) -> None:
+    """Give a source a topic of its own: it is then accepted from there only, and nobody else is.
+
+    The source must not write meanwhile: what it wrote to its topic until now is read first. Give it the right to write to the new topic
+    (`seatpool topics acls`) and take the one for `hr.events.v1` away.
+
+    ```
+    seatpool hr bind hr/acme
+    seatpool hr bind hr/acme --topic acme-payroll
+    ```
+    """
+    from cli.hr import bind
+
+    bind(source, topic)
+
+
+@hr.command("unbind")
+def unbind_source(source: Annotated[str, typer.Argument(help="The HR system's name.")]) -> None:
+    """Let a source write to `hr.events.v1` again. Refused while its own topic holds records that are not read yet.
+
+    ```
+    seatpool hr unbind hr/acme
+    ```
+    """
+    from cli.hr import unbind
+
+    unbind(source)
+
+
 users = _group("users", "Asks of the users service.")
 
 

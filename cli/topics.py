@@ -13,16 +13,17 @@ from shared.settings import KafkaSettings
 
 def create() -> None:
     kafka = kafka_settings()
-    made = run(_create(kafka))
+    made = run(create_on_broker(kafka))
     for topic in TOPICS:
         name = kafka.topic_name(topic)
         out.print(f"{name}: {'[green]made[/]' if name in made else 'there already'}")
 
 
-async def _create(kafka: KafkaSettings) -> list[str]:
+async def create_on_broker(kafka: KafkaSettings, topics: tuple[Topic, ...] = TOPICS) -> list[str]:
+    """Returns the names of those made. Raises CliError."""
     await require_broker(kafka)
     try:
-        return await create_topics(kafka)
+        return await create_topics(kafka, topics)
     except (KafkaError, SeatpoolError, TimeoutError) as error:
         said = str(error) or type(error).__name__
         raise CliError(f"the broker at {kafka.kafka_bootstrap} says: {said}", "SEATPOOL_KAFKA_BOOTSTRAP names the broker.") from error

@@ -183,18 +183,25 @@ class Ends:
         if not partitions:
             return {}
         with translated():
-            async with self._starting:  # two questions at once start one client
-                if self._client is None:
-                    client = make_reader(self._kafka)
-                    try:
-                        await start(client)
-                    except BaseException:
-                        await stop(client)
-                        raise
-                    self._client = client
-                client = self._client
-            ends: dict[TopicPartition, int] = await client.end_offsets(list(partitions))
+            ends: dict[TopicPartition, int] = await (await self._started()).end_offsets(list(partitions))
             return ends
+
+    async def knows(self, topic: str) -> bool:
+        """Is there a topic of this name? Raises Transient."""
+        with translated():
+            return topic in await (await self._started()).topics()
+
+    async def _started(self) -> AIOKafkaConsumer:
+        async with self._starting:  # two questions at once start one client
+            if self._client is None:
+                client = make_reader(self._kafka)
+                try:
+                    await start(client)
+                except BaseException:
+                    await stop(client)
+                    raise
+                self._client = client
+            return self._client
 
     async def close(self) -> None:
         if self._client is not None:

@@ -5,7 +5,9 @@ from zoneinfo import ZoneInfo
 
 from services.users import domain
 from services.users.person import Tenant
+from services.users.store import hr_sources
 from services.users.store import tenants as store
+from services.users.store.hr_sources import Permission
 from shared.clock import Clock
 from shared.database import UnitOfWork
 from shared.errors import Conflict, NotFound
@@ -23,7 +25,7 @@ class Tenants:
         self.clock = clock
         self._settings: dict[str, tuple[int, domain.Settings]] = {}
         self._locked: WeakKeyDictionary[UnitOfWork, tuple[int, dict[str, Tenant]]] = WeakKeyDictionary()
-        self._allowed: WeakKeyDictionary[UnitOfWork, set[tuple[str, str]]] = WeakKeyDictionary()
+        self._permissions: WeakKeyDictionary[UnitOfWork, dict[tuple[str, str], Permission]] = WeakKeyDictionary()
 
     async def load(self, tenant: str, uow: UnitOfWork) -> Tenant | None:
         """The tenant, its row locked shared until the transaction ends: whoever changes the settings waits for what is worked out from the
@@ -57,14 +59,15 @@ class Tenants:
             raise NotFound("tenant")
         return found
 
-    async def is_allowed(self, tenant: str, uow: UnitOfWork, source: str) -> bool:
-        """Is the source on the allow-list for this tenant? A yes holds for the rest of the transaction."""
-        allowed = self._allowed.setdefault(uow, set())
-        if (tenant, source) not in allowed:
-            if not await store.is_allowed(tenant, uow.connection, source):
-                return False
-            allowed.add((tenant, source))
-        return True
+    async def permission(self, tenant: str, uow: UnitOfWork, source: str) -> Permission:
+        """What the allow-list says of the source for this tenant. A yes holds for the rest of the transaction."""
+        known = self._permissions.setdefault(uow, {})
+        if (tenant, source) not in known:
+            found = await hr_sources.permission(uow.connection, tenant, source)
+            if not found.allowed:
+                return found
+            known[tenant, source] = found
+        return known[tenant, source]
 
     def _known(self, uow: UnitOfWork) -> dict[str, Tenant]:
         """Those whose lock this transaction holds: a rollback to a savepoint may have released any."""

@@ -13,8 +13,8 @@ from services.users.context import Tenants
 from services.users.domain import Decided
 from services.users.people import Decision, Said
 from services.users.person import Cause, Tenant
+from services.users.store import hr_sources, reviews
 from services.users.store import people as people_store
-from services.users.store import reviews
 from services.users.store import tenants as tenants_store
 from services.users.store.reviews import ReviewKind
 from shared.database import UnitOfWork
@@ -91,7 +91,11 @@ class Handlers:
     async def on_fact(self, uow: UnitOfWork, message: Message) -> None:
         payload, envelope = message.payload, message.envelope
         assert isinstance(payload, hr_v1.HrFact)
-        if not await self._tenants.is_allowed(_tenant_of(message), uow, envelope.source):
+        permission = await self._tenants.permission(_tenant_of(message), uow, envelope.source)
+        if message.topic != (right := hr_sources.topic_of(permission.topic)):
+            detail = f"{envelope.source!r} writes to {right.name}, and not to {message.topic.name}"
+            raise Poison("wrong_topic", detail, rule="ce_source: bound to this topic")
+        if not permission.allowed:
             detail = f"{envelope.source!r} is not on the allow-list for tenant {envelope.tenant!r}"
             raise Poison("source", detail, rule="ce_source: on the tenant's allow-list")
         if problem := domain.problem_of(payload):

@@ -14,6 +14,7 @@ from services.users.handlers import GROUP, TOPICS, Handlers
 from services.users.settings import Settings
 from services.users.settlement import OwnSettlement
 from services.users.sign_in.keys import SigningKeys
+from services.users.store import hr_sources
 from services.users.tokens import TokenIssuer
 from shared.clock import Clock, SystemClock
 from shared.database import Database
@@ -21,6 +22,7 @@ from shared.database.migrate import upgrade
 from shared.errors import Transient
 from shared.messaging import Consumer, DeadLetters, Relay
 from shared.runtime import serve, together
+from shared.schemas.topics import Topic, hr_topic
 from shared.settlement import Settlement
 from shared.signing_keys import KeyFolder
 from shared.web import ServiceClient, create_app
@@ -40,7 +42,14 @@ class Users:
         self.tenants = Tenants(self.clock)
         self.chores = Chores(self.database, self.tenants)
         self.handlers = Handlers(self.tenants, self.chores.wake)
-        self.consumer = Consumer(group=GROUP, database=self.database, kafka=settings, topics=TOPICS, handlers=self.handlers.table())
+        self.consumer = Consumer(
+            group=GROUP,
+            database=self.database,
+            kafka=settings,
+            topics=TOPICS,
+            more_topics=self._hr_topics,
+            handlers=self.handlers.table(),
+        )
         self.relay = Relay(database=self.database, kafka=settings)
         self.settlement = OwnSettlement(self.database, self.tenants, self.consumer)
         self.client = ServiceClient(settings)
@@ -48,6 +57,10 @@ class Users:
         others = self._probes() if others is None else others
         self.coordinator = Coordinator(self.database, self.chores, {"users": self.settlement, **others}, self.clock)
         self.dead_letters = DeadLetters(self.database, [self.consumer])
+
+    async def _hr_topics(self) -> list[Topic]:
+        async with self.database.unit_of_work(None) as uow:
+            return [hr_topic(name) for name in await hr_sources.topics(uow.connection)]
 
     def _probes(self) -> dict[str, Probe]:
         urls = {"seats": self.settings.seats_url, "invoicing": self.settings.invoicing_url, "notifier": self.settings.notifier_url}
@@ -76,6 +89,7 @@ class Users:
             chores=self.chores,
             coordinator=self.coordinator,
             settlement=self.settlement,
+            consumer=self.consumer,
             profiles_max=settings.profiles_max,
             reevaluations_per_day=settings.reevaluations_per_day,
         )

@@ -16,6 +16,7 @@ from shared.observability import tracing
 from shared.schemas import registry
 from shared.schemas.base import Payload
 from shared.schemas.envelope import Envelope
+from shared.schemas.topics import Topic
 
 NOTIFY_CHANNEL = "seatpool_outbox"
 SHARDS = 64
@@ -79,13 +80,16 @@ class UnitOfWork:
         subject: str | None = None,
         cause: Envelope | None = None,
         id: str | None = None,  # noqa: A002 - CloudEvents' own name
+        topic: Topic | None = None,
     ) -> Envelope:
         """The message is sent after the commit, in the order of publishing among those of its key (the tenant).
 
+        `topic` is another one than the type's own: that of a source which is bound to it (`topics.hr_topic`).
         `time` is when it happened (the tenant's time), `cause` the message that is being handled: the chain's correlation is taken from
         it, else from the request. Raises Poison("too-large"): the message that asked for it becomes a dead letter.
         """
         entry = registry.entry_of(type(payload))
+        topic = topic or entry.topic
         envelope = Envelope(
             id=id or ids.new_id(),
             source=source,
@@ -98,10 +102,10 @@ class UnitOfWork:
             traceparent=(cause.traceparent if cause else None) or tracing.current_traceparent(),
         )
         value = payload.model_dump_json().encode()
-        if len(value) >= entry.topic.max_message_bytes - 4096:
-            raise Poison("too-large", f"a {entry.name} of {len(value)} bytes cannot be sent: {entry.topic.name} takes no such message")
+        if len(value) >= topic.max_message_bytes - 4096:
+            raise Poison("too-large", f"a {entry.name} of {len(value)} bytes cannot be sent: {topic.name} takes no such message")
         headers = orjson.dumps([(name, text.decode()) for name, text in envelope.headers()])
-        self._outbox.append(_OutboxRow(shard_of(envelope.key), entry.topic.name, envelope.key, tenant, headers, value))
+        self._outbox.append(_OutboxRow(shard_of(envelope.key), topic.name, envelope.key, tenant, headers, value))
         return envelope
 
     def defer(self, statement: str, row: Mapping[str, object]) -> None:

@@ -1,7 +1,7 @@
 """A consumer group's reader: state, outbox and position in one transaction; Kafka's group is used for sharing out partitions alone."""
 
 import asyncio
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 import stamina
@@ -30,6 +30,7 @@ BATCH_MAX = 500  # messages in one transaction
 POLL_MS = 1000
 STALL_S = 90  # lag without a sign of life for longer than this ends the process
 WATCH_EVERY_S = 10
+LOOK_EVERY_S = 2  # for topics that came or went
 STOP_GRACE_S = 5  # a batch under way may finish when its partition is taken away or the process ends
 TRANSACTIONS_MAX = 3  # at once, below the size of the pool, so that REST in the same process finds a connection
 RETRY_MAX_S = 5.0
@@ -53,6 +54,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         kafka: KafkaSettings,
         topics: Sequence[Topic],
         handlers: Mapping[type[Payload], Handler],
+        more_topics: Callable[[], Awaitable[Sequence[Topic]]] | None = None,
         admit: Admit | None = None,
         tenant_exists: TenantExists | None = None,
         genuine: Collection[type[Payload]] | None = None,
@@ -60,11 +62,15 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         batch_max: int = BATCH_MAX,
         stall_s: float = STALL_S,
     ) -> None:
+        """`more_topics`: those besides `topics` that come and go; asked again and again."""
         self.group = Group(group, topics, handlers, admit, tenant_exists=tenant_exists, genuine=genuine)
         self._database, self._kafka = database, kafka
         self._clock = clock or SystemClock()
         self._batch_max, self._stall_s = batch_max, stall_s
-        self._topics = {kafka.topic_name(topic): topic for topic in topics}
+        self._topics = {kafka.topic_name(topic): topic for topic in topics}  # every one that was ever read
+        self._wanted = self._always = frozenset(self._topics)
+        self._missing: frozenset[str] = frozenset()
+        self._more_topics = more_topics
         self._reader: AIOKafkaConsumer | None = None
         self._ends = Ends(kafka)
         self._transactions = asyncio.Semaphore(TRANSACTIONS_MAX)
@@ -92,8 +98,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         async with started(reader, timeout_s=None):
             self._reader = reader
             await self._wait_for_topics(reader)
-            reader.subscribe(topics=list(self._topics), listener=self)
-            background = [asyncio.create_task(self._watch())]
+            await self._subscribe(reader)
+            background = [asyncio.create_task(self._watch()), asyncio.create_task(self._keep_subscribed(reader))]
             if self.group.tenant_exists is not None:
                 background.append(asyncio.create_task(self._process_waiting()))
             try:
@@ -114,13 +120,42 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         while True:
             try:
                 with translated():
-                    missing = set(self._topics) - await reader.topics()
+                    missing = self._always - await reader.topics()
             except Transient:
-                missing = set(self._topics)  # the broker went away again
+                missing = self._always  # the broker went away again
             if not missing:
                 return
             log.warning("topics-missing", group=self.group.name, topics=sorted(missing))
             await asyncio.sleep(1)
+
+    async def _find_topics(self) -> None:
+        """Raises Transient."""
+        if self._more_topics is not None:
+            more = {self._kafka.topic_name(topic): topic for topic in await self._more_topics()}
+            self._topics |= more
+            self._wanted = self._always | more.keys()
+
+    async def _subscribe(self, reader: AIOKafkaConsumer) -> None:
+        """To the topics of now, if they are others than before. One that comes and goes, and is not on the broker, holds up no other."""
+        before = reader.subscription()
+        try:
+            await self._find_topics()
+            wanted = self._always | (self._wanted & before)
+            if missing := self._wanted - wanted:
+                with translated():
+                    wanted |= missing & await reader.topics()
+        except Transient:
+            wanted = before or self._always  # the next look finds them
+        if (missing := self._wanted - wanted) != self._missing:
+            self._missing = missing
+            log.warning("topics-missing", group=self.group.name, topics=sorted(missing))
+        if wanted != before:
+            reader.subscribe(topics=sorted(wanted), listener=self)
+
+    async def _keep_subscribed(self, reader: AIOKafkaConsumer) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            await self._subscribe(reader)
 
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
         await self._stop_pumps(list(revoked))
@@ -269,19 +304,41 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
 
     def _partitions_of(self, tenant: str) -> list[TopicPartition]:
         key = tenant.encode()
-        return [TopicPartition(name, partition_of(key, self._kafka.partitions(topic))) for name, topic in self._topics.items()]
+        return [TopicPartition(name, partition_of(key, self._kafka.partitions(self._topics[name]))) for name in sorted(self._wanted)]
 
     async def at_end(self, tenant: str) -> bool:
         """Has this group read the tenant's partition of each of its topics to its end? Says so of all processes of the group, from the
         stored positions, whether this one runs or not. Raises Transient."""
+        await self._find_topics()
         # Ends first: what is written in between is the next call's.
         ends = await self._ends.of(self._partitions_of(tenant))
+        if self.group.tenant_exists is not None:
+            async with self._database.unit_of_work(None) as uow:
+                if await dead_letters.is_ready(uow, self.group.name, tenant):
+                    return False  # what waited behind a dead letter is still to be processed
+        return await self.has_read(ends)
+
+    async def has_read(self, ends: Mapping[TopicPartition, int]) -> bool:
+        """Up to these offsets, in any process of the group? Raises Transient."""
         async with self._database.unit_of_work(None) as uow:
             stored = await positions.read(uow, self.group.name)
-            if self.group.tenant_exists is not None and await dead_letters.is_ready(uow, self.group.name, tenant):
-                return False  # what waited behind a dead letter is still to be processed
         self._positions |= stored
         return all(stored.get((self._topics[tp.topic].name, tp.partition), 0) >= end for tp, end in ends.items())
+
+    async def is_readable(self, topic: Topic) -> bool:
+        """Is it on the broker, and the stored position, if there is one, within it? Raises Transient."""
+        if not await self._ends.knows(self._kafka.topic_name(topic)):
+            return False
+        ends = await self.ends_of(topic)
+        async with self._database.unit_of_work(None) as uow:
+            stored = await positions.read(uow, self.group.name)
+        return all(stored.get((topic.name, tp.partition), 0) <= end for tp, end in ends.items())
+
+    async def ends_of(self, topic: Topic) -> dict[TopicPartition, int]:
+        """Where each partition of the topic ends now. Raises Transient."""
+        name = self._kafka.topic_name(topic)
+        self._topics[name] = topic
+        return await self._ends.of([TopicPartition(name, number) for number in range(self._kafka.partitions(topic))])
 
     def positions(self, tenant: str | None = None) -> dict[str, int]:
         """ "topic/partition" -> next offset, as last committed here or seen by `at_end`; of the tenant's partitions, or of all."""

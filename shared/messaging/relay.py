@@ -22,7 +22,7 @@ from shared.database.unit_of_work import NOTIFY_CHANNEL, SHARDS, lock_number
 from shared.errors import Transient
 from shared.kafka import make_producer, partition_of, start, stop
 from shared.observability import metrics
-from shared.schemas.topics import TOPICS
+from shared.schemas import topics
 from shared.settings import KafkaSettings
 
 log = structlog.get_logger(__name__)
@@ -35,7 +35,6 @@ PRUNE_EVERY_S = 3600
 COUNT_EVERY_S = 10
 RETRY_MAX_S = 5.0
 
-_TOPICS = {topic.name: topic for topic in TOPICS}
 _READ = "SELECT id, topic, key, headers, value FROM outbox WHERE shard >= $1 AND shard < $2 ORDER BY id LIMIT $3"
 _DELETE = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
 
@@ -132,7 +131,7 @@ class Relay:
         ids: list[int] = []
         counts: dict[str, int] = defaultdict(int)
         for row in rows:
-            topic = _TOPICS[row["topic"]]
+            topic = topics.named(row["topic"])
             place = (self._kafka.topic_name(topic), partition_of(row["key"], self._kafka.partitions(topic)))
             if place in full:
                 continue

@@ -4,7 +4,8 @@ Names here are without the deployment's prefix (`KafkaSettings.kafka_topic_prefi
 event ids and positions are the same in every deployment.
 """
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 DAY_MS = 24 * 60 * 60 * 1000
@@ -29,6 +30,7 @@ class Topic:
     partitions: int | None = None
     max_message_bytes: int = 1_048_588
     outbox_fed: bool = True  # may carry a message at two offsets, so readers keep an inbox of its ids
+    like: str | None = None  # the name of the topic whose messages this one carries, for one source alone (`hr_topic`)
 
     def config(self) -> dict[str, str]:
         """The broker's settings for this topic."""
@@ -58,4 +60,23 @@ INVOICING_EVENTS = Topic("invoicing.events.v1", owner="invoicing", source="seatp
 # Faust's name for the changelog of table `rows` of app `seats`. A frame is one record batch, 8 MB at most.
 SEATS_CHANGELOG = Topic("seats-rows-changelog", owner="seats", cleanup=Cleanup.COMPACT, max_message_bytes=8 * 1024 * 1024)
 
+# One source's own topic (`seatpool hr bind`); everything else about it is as of `hr.events.v1`.
+HR_TOPIC_NAME = re.compile(r"[a-z0-9-]{1,60}")
+
+
+def hr_topic(name: str) -> Topic:
+    """The topic of the one source that is bound to it."""
+    assert HR_TOPIC_NAME.fullmatch(name), name
+    return replace(HR_EVENTS, name=f"{HR_EVENTS.name}.{name}", like=HR_EVENTS.name)
+
+
 TOPICS = (HR_EVENTS, USERS_EVENTS, SEATS_COMMANDS, SEATS_EVENTS, INVOICING_EVENTS, SEATS_CHANGELOG)
+_NAMED = {topic.name: topic for topic in TOPICS}
+
+
+def named(name: str) -> Topic:
+    """The topic of this name. Raises KeyError."""
+    prefix, _, own = name.rpartition(".")
+    if prefix == HR_EVENTS.name and HR_TOPIC_NAME.fullmatch(own):
+        return hr_topic(own)
+    return _NAMED[name]

@@ -88,9 +88,10 @@ class Wire:
         message_id: str | None = None,
         type_: str | None = None,
         raw: bytes | None = None,
+        topic: Topic | None = None,
     ) -> None:
-        """`type_`, `raw`: said wrongly."""
-        topic, type_ = registry.entry_of(type(payload)).topic, type_ or registry.type_of(type(payload))
+        """`type_`, `raw`: said wrongly. `topic`: another one than the type's own."""
+        topic, type_ = topic or registry.entry_of(type(payload)).topic, type_ or registry.type_of(type(payload))
         time = getattr(payload, "at", None) or self.now()
         envelope = Envelope(id=message_id or ids.new_id(), source=source, type=type_, time=time, tenant=tenant)
         partition = partition_of(envelope.key, self.kafka.partitions(topic))

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,6 +18,7 @@ from cli.hr import send
 from cli.main import app
 from cli.rest import Rest, addresses
 from shared.kafka import TopicsDiffer
+from shared.schemas.topics import Topic
 
 Answer = tuple[int, Any]
 ROOT = Path(__file__).parents[2]
@@ -47,7 +48,7 @@ class Deployment:
                 self.end_headers()
                 self.wfile.write(content)
 
-            do_GET = do_POST = do_PUT = _answer  # noqa: N815 - the names that the base class looks for
+            do_GET = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815 - the names that the base class looks for
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -225,7 +226,7 @@ def test_the_id_of_a_rejected_command_is_never_folded(deployment: Deployment) ->
 
 
 def test_topics_that_are_not_as_they_should_be_are_named(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def differ(_kafka: object) -> list[str]:
+    async def differ(*_: object) -> list[str]:
         raise TopicsDiffer("hr.events.v1 has 3 partitions, expected 4")
 
     monkeypatch.setattr("cli.topics.create_topics", differ)
@@ -233,6 +234,34 @@ def test_topics_that_are_not_as_they_should_be_are_named(deployment: Deployment,
     result = seatpool("topics", "create")
     assert result.exit_code == 1
     assert "hr.events.v1 has 3 partitions, expected 4" in result.output
+
+
+@pytest.mark.parametrize(("arguments", "name"), [(("hr/acme",), "acme"), (("hr/acme", "--topic", "acme-payroll"), "acme-payroll")])
+def test_a_source_is_bound_to_a_topic_that_is_made_first(
+    arguments: tuple[str, ...], name: str, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def make(_: object, topics: Sequence[Topic]) -> list[str]:
+        deployment.asked.append(("broker", topics[0].name, None))
+        return [topics[0].name]
+
+    monkeypatch.setattr("cli.topics.create_topics", make)
+    monkeypatch.setenv("SEATPOOL_KAFKA_BOOTSTRAP", deployment.url.removeprefix("http://"))
+    path, topic = f"/v1/operator/hr-topics/{name}", f"hr.events.v1.{name}"
+    deployment.answers["PUT", path] = lambda body: (200, {"topic": topic, "source": body["source"]})
+    assert seatpool("hr", "bind", *arguments).exit_code == 0
+    assert deployment.asked == [("broker", topic, None), ("PUT", path, {"source": "hr/acme"})]
+    deployment.answers["GET", "/v1/operator/sources"] = lambda _: (200, {"items": [{"source": "hr/acme", "topic": topic}]})
+    deployment.answers["DELETE", path] = lambda _: (200, None)
+    result = seatpool("hr", "unbind", "hr/acme")
+    assert (result.exit_code, deployment.asked[-1][:2]) == (0, ("DELETE", path)), result.output
+    assert seatpool("hr", "unbind", "hr/other").exit_code == 1
+
+
+@pytest.mark.parametrize("arguments", [("hr/Acme",), ("hr/acme/payroll",), ("hr/acme", "--topic", "x" * 61), ("hr/acme", "--topic", "")])
+def test_a_name_that_no_topic_may_have_is_refused_before_anything_is_made(arguments: tuple[str, ...], deployment: Deployment) -> None:
+    result = seatpool("hr", "bind", *arguments)
+    assert (result.exit_code, deployment.asked) == (1, [])
+    assert "cannot be the name of a topic" in result.output
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from services.users.store.tenants import TenantRow
 from services.users.tokens import TokenIssuer
 from shared.clock import Clock
 from shared.database import Database
+from shared.messaging import Consumer
 from shared.schemas.base import Id
 from shared.web import Principal, access, actor_of, operator
 from shared.web.rest import Moment
@@ -49,6 +50,7 @@ class Context:
     chores: Chores
     coordinator: Coordinator
     settlement: OwnSettlement
+    consumer: Consumer
     profiles_max: int
     reevaluations_per_day: int
 

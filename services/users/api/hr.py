@@ -1,4 +1,4 @@
-"""The door to hr.events.v1 for who cannot write to the topic."""
+"""The endpoint for HR facts of those who cannot write to hr.events.v1, or to their own topic."""
 
 from typing import Annotated, Any
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from services.users import domain
 from services.users.api.context import Body, InContext, Manager, TenantId
-from services.users.store import tenants as store
+from services.users.store import hr_sources
 from shared import ids
 from shared.errors import Invalid
 from shared.schemas.faults import first_faults
@@ -56,16 +56,17 @@ async def take_events(
 
         async def take() -> Response:
             found = await context.tenants.for_write(tenant, uow)
-            if not await store.is_allowed(tenant, uow.connection, body.source):
+            permission = await hr_sources.permission(uow.connection, tenant, body.source, for_share=True)
+            if not permission.allowed:
                 raise Invalid("body.source", body.source, "a source on the allow-list for this tenant")
             rejected: list[Rejected] = []
-            accepted = 0
+            topic, accepted = hr_sources.topic_of(permission.topic), 0
             for index, event in enumerate(body.events):
                 fact = _read(event)
                 if isinstance(fact, HrFact):
-                    uow.publish(
-                        fact, source=body.source, tenant=tenant, time=found.now, subject=fact.external_id, id=_id(tenant, body.source, fact)
-                    )
+                    id_ = _id(tenant, body.source, fact)
+                    subject = fact.external_id
+                    uow.publish(fact, source=body.source, tenant=tenant, time=found.now, subject=subject, id=id_, topic=topic)
                     accepted += 1
                 else:
                     rejected.append(Rejected(index=index, errors=fact))

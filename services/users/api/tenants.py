@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, EmailStr, Field
 
 from services.users import configuration
 from services.users.api.context import Body, Context, InContext, Operator, TenantId, TenantOperator, TenantTime, now_of
+from services.users.store import hr_sources
 from services.users.store import tenants as store
 from services.users.store.tenants import TenantRow
 from shared import ids
@@ -175,19 +176,25 @@ class Allowed(Body):
 SourceName = Annotated[Text, Path(min_length=1, max_length=300, description="The `ce_source` of its events, as hr/acme.")]
 
 
+def check_source(field: str, source: str) -> None:
+    if source.startswith("seatpool/") or source == "rest":
+        raise Invalid(field, source, "the name of an upstream system; this one belongs to Seatpool itself")
+
+
 @router.put("/operator/sources/{source:path}", dependencies=[Depends(operator())], summary="Whom an upstream source may speak of")
 async def put_source(source: SourceName, body: Allowed, context: InContext) -> dict[str, Any]:
     """The whole list at once. Events of other sources, or about other tenants, become dead letters."""
-    if source.startswith("seatpool/") or source == "rest":
-        raise Invalid("path.source", source, "the name of an upstream system; this one belongs to Seatpool itself")
+    check_source("path.source", source)
     tenants = sorted(set(body.tenants))
     async with context.database.unit_of_work(None) as uow:
-        await store.put_source(tenants, uow.connection, source)
+        await hr_sources.put_source(uow.connection, source, tenants)
     return {"source": source, "tenants": tenants}
 
 
 @router.get("/operator/sources", dependencies=[Depends(operator())], summary="The allow-list of upstream sources")
 async def list_sources(context: InContext) -> dict[str, list[dict[str, Any]]]:
     async with context.database.unit_of_work(None) as uow:
-        found = await store.sources(uow.connection)
-    return {"items": [{"source": source, "tenants": tenants} for source, tenants in found.items()]}
+        found = await hr_sources.sources(uow.connection)
+    return {
+        "items": [{"source": each.source, "tenants": list(each.tenants), "topic": hr_sources.topic_of(each.topic).name} for each in found]
+    }

@@ -1,6 +1,6 @@
 """Tenants, their clocks, profiles, department mapping, and the allow-list of upstream sources."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -205,22 +205,3 @@ async def replace_mapping(tenant: str, connection: AsyncConnection, departments:
         "INSERT INTO department_mapping (tenant_id, department, profile) SELECT $1, d, p FROM unnest($2::text[], $3::text[]) AS m (d, p)",
         (tenant, list(departments), list(departments.values())),
     )
-
-
-# --------------------------------------------------------------------------------------------------------- allow-list
-
-
-async def put_source(tenants: Sequence[str], connection: AsyncConnection, source: str) -> None:
-    await connection.exec_driver_sql(
-        "INSERT INTO hr_sources (source, tenants) VALUES ($1, $2) ON CONFLICT (source) DO UPDATE SET tenants = $2", (source, list(tenants))
-    )
-
-
-async def sources(connection: AsyncConnection) -> dict[str, list[str]]:
-    result = await connection.exec_driver_sql("SELECT source, tenants FROM hr_sources ORDER BY source")
-    return {row.source: list(row.tenants) for row in result}
-
-
-async def is_allowed(tenant: str, connection: AsyncConnection, source: str) -> bool:
-    result = await connection.exec_driver_sql("SELECT 1 FROM hr_sources WHERE source = $2 AND $1 = ANY(tenants)", (tenant, source))
-    return result.one_or_none() is not None

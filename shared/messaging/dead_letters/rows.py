@@ -17,8 +17,8 @@ from shared.database.tables import dead_letters as table
 from shared.database.unit_of_work import lock_number
 from shared.errors import Poison
 from shared.messaging.message import Record
+from shared.schemas import topics
 from shared.schemas.envelope import Envelope
-from shared.schemas.topics import TOPICS
 
 BEHIND = Poison("behind-dead-letter", "an earlier message of this tenant is a dead letter")
 _LONGEST_DETAIL = 2000
@@ -215,7 +215,7 @@ async def get(connection: AsyncConnection, letter_id: int, *, lock: bool = False
         return None
     *columns, timestamp_ms, key, headers, value = row
     letter = DeadLetter(*columns)
-    topic = next(topic for topic in TOPICS if topic.name == letter.topic)
+    topic = topics.named(letter.topic)
     return letter, Record(topic, letter.partition, letter.record_offset, timestamp_ms, key, Record.read_headers(headers), value)
 
 

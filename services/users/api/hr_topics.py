@@ -1,0 +1,42 @@
+"""Topics of one source each, for the operator."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Response
+from pydantic import BaseModel, Field
+
+from services.users.api.context import Body, InContext
+from services.users.api.tenants import check_source
+from services.users.use_cases import hr_topics
+from shared.schemas.topics import HR_TOPIC_NAME, hr_topic
+from shared.web import operator, refusals
+from shared.web.route import CheckedRoute
+
+router = APIRouter(route_class=CheckedRoute, prefix="/v1/operator/hr-topics", tags=["operator"], dependencies=[Depends(operator())])
+
+Name = Annotated[str, Path(pattern=f"^{HR_TOPIC_NAME.pattern}$", description="What stands behind hr.events.v1. in the topic's name.")]
+
+
+class BindTopic(Body):
+    source: Annotated[str, Field(min_length=1, max_length=300)] = Field(description="The `ce_source` of its events, for example hr/acme.")
+
+
+class BoundTopic(BaseModel):
+    topic: str
+    source: str
+
+
+@router.put("/{name}", response_model=BoundTopic, responses=refusals(409), summary="Bind a source to a topic of its own")
+async def bind(name: Name, body: BindTopic, context: InContext) -> BoundTopic:
+    """From then on its events are accepted from that topic only, and no other source's from there. What it wrote to the shared topic has
+    to be read first."""
+    check_source("body.source", body.source)
+    await hr_topics.bind(context.database, context.consumer, body.source, name)
+    return BoundTopic(topic=hr_topic(name).name, source=body.source)
+
+
+@router.delete("/{name}", status_code=204, responses=refusals(404, 409), summary="Let a source write to the shared topic again")
+async def unbind(name: Name, context: InContext) -> Response:
+    """Refused while the topic has unread records."""
+    await hr_topics.unbind(context.database, context.consumer, name)
+    return Response(status_code=204)

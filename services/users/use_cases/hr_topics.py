@@ -1,0 +1,58 @@
+"""Bind a source to a topic of its own, and take that back. Neither loses or overtakes a record: order holds within one topic only."""
+
+import asyncio
+
+from services.users.store import hr_sources as store
+from services.users.store.hr_sources import HrSource
+from shared.database import Database, UnitOfWork
+from shared.errors import Conflict, NotFound
+from shared.messaging import Consumer
+from shared.schemas import topics
+from shared.schemas.topics import HR_EVENTS, Topic
+
+READ_SECONDS_MAX = 5.0  # what is written to the topic already is waited for so long
+READ_POLL_SECONDS = 0.1
+
+
+async def bind(database: Database, consumer: Consumer, source: str, name: str) -> None:
+    """Raises Conflict, Transient. The source's row is locked meanwhile, so no fact of it comes by REST."""
+    topic = topics.hr_topic(name)
+    async with database.unit_of_work(None) as uow:
+        found, holder = await store.lock(uow.connection, source), await store.of_topic(uow.connection, name)
+        if found.topic == name:
+            return
+        if found.topic is not None:
+            raise Conflict("source-bound", f"{source} is bound to {topics.hr_topic(found.topic).name}. Unbind it first.")
+        if holder is not None:
+            raise Conflict("topic-bound", f"{topic.name} belongs to {holder.source}. Choose another name.")
+        if not await consumer.is_readable(topic):
+            detail = f"{topic.name} is not on the broker, or was created again since it was read. `seatpool hr bind` creates one."
+            raise Conflict("topic-missing", detail)
+        await _until_read(uow, consumer, found, HR_EVENTS)
+        await store.bind(uow.connection, source, name)
+
+
+async def unbind(database: Database, consumer: Consumer, name: str) -> HrSource:
+    """Raises NotFound, Conflict, Transient."""
+    async with database.unit_of_work(None) as uow:
+        holder = await store.of_topic(uow.connection, name)
+        found = None if holder is None else await store.lock(uow.connection, holder.source)
+        if found is None or found.topic != name:
+            raise NotFound("bound topic")
+        await _until_read(uow, consumer, found, topics.hr_topic(name))
+        await store.bind(uow.connection, found.source, None)
+        return found
+
+
+async def _until_read(uow: UnitOfWork, consumer: Consumer, source: HrSource, topic: Topic) -> None:
+    """What this source wrote to the topic until now is read; what it writes from now on is for it to hold back."""
+    if await store.unsent(uow.connection, source.source):
+        raise Conflict("topic-unread", f"Facts of {source.source} that came by REST are not sent yet. Try again in a few seconds.")
+    ends = await consumer.ends_of(topic)
+    try:
+        async with asyncio.timeout(READ_SECONDS_MAX):
+            while not await consumer.has_read(ends):  # noqa: ASYNC110 - another process may be the one that reads
+                await asyncio.sleep(READ_POLL_SECONDS)
+    except TimeoutError as error:
+        detail = f"{topic.name} holds records that are not read yet. Stop {source.source} from writing, and try again when they are read."
+        raise Conflict("topic-unread", detail) from error
