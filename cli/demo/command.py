@@ -36,8 +36,8 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 SAMPLE, SAMPLE_PLAN = EXAMPLES / "alpenrose", EXAMPLES / "alpenrose.toml"
 TAIL_LINES = 15
 LINE_MAX = 600
-# A day of the story is over when its mails are out: they are gathered as ever, but nobody waits 2 s for a late one.
-QUICK = {"SEATPOOL_GATHER_QUIET_SECONDS": "0.5"}
+# A day of the story ends when its e-mails are sent: digests are collected as usual, but not for 2 s.
+QUICK = {"SEATPOOL_DIGEST_QUIET_SECONDS": "0.5"}
 LOUD = ('"level":"error"', '"level":"critical"', "FATAL", " ERROR ")  # of the services, of PostgreSQL, of Kafka
 # What stands for somebody's own broker or server: the demo keeps out of the way of what is there.
 EXTERNAL = ("SEATPOOL_KAFKA_BOOTSTRAP", "SEATPOOL_DATABASE_URL")

@@ -1,4 +1,4 @@
-"""REST of the notifier: the action log, the mails, and what it says about itself."""
+"""REST of the notifier: the action log, the e-mails, and the state of the service."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -43,22 +43,32 @@ def tenant_router(context: Context) -> APIRouter:
 
 def _wanted(
     user: Name = None,
-    type: Annotated[str | None, Query(max_length=100, description="seat_flagged, person_added, licences_added, ...")] = None,  # noqa: A002
-    actor: Annotated[str | None, Query(max_length=100, description="Id of who did it; `rules`: what fell due by itself.")] = None,
+    type: Annotated[  # noqa: A002 - the contract's own name
+        str | None, Query(max_length=100, description="Type of the entry, for example seat_flagged, person_added or licences_added.")
+    ] = None,
+    actor: Annotated[
+        str | None,
+        Query(
+            max_length=100,
+            description="ID of the actor. `rules` selects what happened without an actor, for example the end of a grace period.",
+        ),
+    ] = None,
     module: Name = None,
-    since: Annotated[Moment | None, Query(alias="from", description="Tenant's time, included.")] = None,
-    until: Annotated[Moment | None, Query(alias="to", description="Tenant's time, not included.")] = None,
+    since: Annotated[Moment | None, Query(alias="from", description="Start of the time range in the tenant's time (inclusive).")] = None,
+    until: Annotated[Moment | None, Query(alias="to", description="End of the time range in the tenant's time (exclusive).")] = None,
 ) -> Filter:
     return Filter(user, type, module, actor, since, until)
 
 
 def _add_log(router: APIRouter, context: Context) -> None:
-    kinds: dict[int | str, Any] = {200: {"content": {"text/csv": {}, "application/jsonl": {}}, "description": "As `format` says."}}
+    kinds: dict[int | str, Any] = {
+        200: {"content": {"text/csv": {}, "application/jsonl": {}}, "description": "The entries in the requested `format`."}
+    }
 
     @router.get(
         "/actions",
         tags=["action log"],
-        summary="Who, when, what, from, to, why",
+        summary="List the entries of the action log",
         dependencies=[Depends(access("log:read"))],
         responses=kinds,
     )
@@ -68,14 +78,19 @@ def _add_log(router: APIRouter, context: Context) -> None:
         cursor: Cursor = None,
         limit: Limit = LIMIT_DEFAULT,
         format: Annotated[  # noqa: A002 - the contract's own name
-            Literal["json", "csv", "jsonl"], Query(description="json: one page; csv and jsonl: the whole log as a file, oldest first.")
+            Literal["json", "csv", "jsonl"],
+            Query(description="json returns one page. csv and jsonl return the whole log as a file, oldest entry first."),
         ] = "json",
-        order: Annotated[Literal["newest", "oldest"], Query(description="Of pages, by the tenant's time.")] = "newest",
+        order: Annotated[
+            Literal["newest", "oldest"], Query(description="Order of the entries by the tenant's time; for json only.")
+        ] = "newest",
     ) -> Any:
         after = _place(cursor)
         if format != "json":
             if after is not None:
-                raise Invalid("query.cursor", cursor, f"nothing: {format} is the whole log, without pages")
+                raise Invalid(
+                    "query.cursor", cursor, f"no cursor: format={format} returns the whole log in one file. Leave the parameter out."
+                )
             async with context.database.unit_of_work(tenant) as uow:
                 await log_store.check_tenant(uow, tenant)
             lines = export.as_csv if format == "csv" else export.as_json_lines
@@ -102,7 +117,9 @@ def _place(cursor: str | None) -> tuple[datetime, int] | None:
 
 
 def _add_mails(router: APIRouter, context: Context) -> None:
-    @router.get("/mails", tags=["mails"], summary="Mails of this tenant, newest first", dependencies=[Depends(access("log:read"))])
+    @router.get(
+        "/mails", tags=["e-mails"], summary="List the e-mails of a tenant, newest first", dependencies=[Depends(access("log:read"))]
+    )
     async def list_mails(
         tenant: Tenant,
         state: Literal["queued", "sending", "sent", "failed"] | None = None,
@@ -116,12 +133,12 @@ def _add_mails(router: APIRouter, context: Context) -> None:
             items = await log_store.mails(uow, tenant, state=state, user=user, before=before, limit=limit)
         return Page(items=items, next=encode_cursor(items[-1]["seq"]) if len(items) == limit else None)
 
-    @router.get("/mails/{mail}", tags=["mails"], summary="One mail with its words", dependencies=[Depends(access("log:read"))])
+    @router.get("/mails/{mail}", tags=["e-mails"], summary="Get an e-mail with its text", dependencies=[Depends(access("log:read"))])
     async def get_mail(tenant: Tenant, mail: Annotated[str, Path(max_length=100)]) -> dict[str, Any]:
         async with context.database.unit_of_work(tenant) as uow:
             found = await log_store.mail(uow, tenant, mail)
         if found is None:
-            raise NotFound("mail")
+            raise NotFound("e-mail")
         return found
 
 

@@ -34,7 +34,7 @@ class Gatherer:
     async def run_once(self) -> int:
         """Mails made of what is due now; returns the number of gatherings, 0 when there is nothing to do. Raises Transient."""
         now = self.clock.now()
-        quiet, longest = timedelta(seconds=self.settings.gather_quiet_seconds), timedelta(seconds=self.settings.gather_longest_seconds)
+        quiet, longest = timedelta(seconds=self.settings.digest_quiet_seconds), timedelta(seconds=self.settings.digest_longest_seconds)
         async with self.database.unit_of_work(None) as uow:
             await mail_store.wake_waiting(uow, now, timedelta(hours=self.settings.unknown_recipient_hours))
             gatherings = await mail_store.due(uow, now, quiet, longest, GATHERINGS_MAX)
@@ -93,8 +93,8 @@ class Gatherer:
             return render(gathering.stream, tenant, recipient, notices, names, self._links(tenant.tenant), gathering.now), None
         except Exception as error:
             # One mail that cannot be written holds up nobody: it is kept as failed, shown with the others, and logged as the bug it is.
-            log.exception("mail-not-written", tenant=tenant.tenant, stream=gathering.stream, kinds=sorted({n.kind for n in notices}))
-            return Rendered(f"{tenant.name}: a mail that could not be written", "", ""), f"not written: {error!r}"[:500]
+            log.exception("email_not_rendered", tenant=tenant.tenant, stream=gathering.stream, kinds=sorted({n.kind for n in notices}))
+            return Rendered(f"{tenant.name}: an e-mail that could not be rendered", "", ""), f"cannot be rendered: {error!r}"[:500]
 
     def _links(self, tenant: str) -> Links:
         settings = self.settings

@@ -138,7 +138,7 @@ def rejection(payload: seats_v1.CommandRejected | seats_v1.CommandFailed | seats
     """What a person needs to mend it."""
     if isinstance(payload, seats_v1.CommandRejected):
         return payload.wrong()
-    return f"the decision raised an error; the worker's log has the rest under {payload.error_id}"
+    return f"the decision failed with an internal error; find error id {payload.error_id} in the log of the seats worker"
 
 
 def log_handlers() -> dict[type[Payload], Handler]:

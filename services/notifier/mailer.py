@@ -34,7 +34,7 @@ from shared.text import one_line
 
 log = structlog.get_logger(__name__)
 
-MAILS = Counter("seatpool_mails", "Attempts to send a mail", ["outcome"])
+MAILS = Counter("seatpool_emails", "Attempts to send an e-mail", ["outcome"])
 for _outcome in ("sent", "later", "failed"):
     MAILS.labels(_outcome)  # there from the start: of a series that begins at 1 Prometheus sees no increase
 CLAIM_MAX = 40
@@ -68,7 +68,9 @@ class Server:
         """`smtp://host:port` or `smtps://user:password@host:port`. Raises ValueError."""
         parts = urlsplit(url)
         if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
-            raise ValueError("SEATPOOL_SMTP_URL is smtp://host:port or smtps://host:port, with user:password@ before the host if needed")
+            raise ValueError(
+                "SEATPOOL_SMTP_URL must be smtp://host:port or smtps://host:port, with user:password@ before the host if needed"
+            )
         tls = parts.scheme == "smtps"
         user = unquote(parts.username) if parts.username else None
         return cls(parts.hostname, parts.port or (465 if tls else 587 if user else 25), tls, user, unquote(parts.password or "") or None)
@@ -114,7 +116,7 @@ def mailbox_of(name: str, address: str) -> Address:
     """Raises ValueError, MessageError or IndexError for what is no address. A local part beyond ASCII is one (RFC 6531), but the parser of
     the standard library takes it for a defect: so it looks at the address with those letters replaced."""
     if "=?" in address:
-        raise ValueError("an encoded word in an address")  # the parser would decode it
+        raise ValueError("the address contains an encoded word")  # the parser would decode it
     if address.isascii():
         return Address(display_name=name, addr_spec=address)
     Address(addr_spec=_BEYOND_ASCII.sub("x", address))
@@ -134,7 +136,7 @@ def build(mail: Mail, sender: str, date: str, attachments: Sequence[Attachment] 
         message = _message(mail, mailbox_of(name, address), date, attachments, utf8)
         content = message.as_bytes()
     except Exception as error:  # whatever the library cannot write holds up no other e-mail
-        raise Unsendable(f"cannot be written to {mail.recipient[:100]!r}: {error}") from error
+        raise Unsendable(f"cannot write the e-mail to {mail.recipient[:100]!r}: {error}") from error
     check_headers(content)
     return Finished(address, mail.recipient, content, utf8)
 
@@ -162,11 +164,11 @@ def check_headers(content: bytes) -> None:
     whole = message_from_bytes(content)
     names = tuple(whole.keys())
     if names != HEADERS:
-        raise Unsendable(f"the e-mail would have other headers than those that are set: {', '.join(names)[:300]}")
+        raise Unsendable(f"the headers of the e-mail are not those that the notifier sets: {', '.join(names)[:300]}")
     for part in whole.walk():
         wrong = [name for name in part.keys() if part is not whole and name not in PART_HEADERS]  # noqa: SIM118 - a message is no dict
         if wrong:
-            raise Unsendable(f"a part of the e-mail would have a header that is not set: {', '.join(wrong)[:300]}")
+            raise Unsendable(f"a part of the headers of the e-mail are not those that the notifier sets: {', '.join(wrong)[:300]}")
 
 
 def backoff_s(attempts: int, jitter: float) -> float:
@@ -204,7 +206,7 @@ class Mailer:
             return 0
         async with self.database.unit_of_work(None) as uow:
             mails = await mail_store.claim(uow, self.clock.now(), CLAIM_MAX)
-        lanes = [mails[i :: self.settings.mail_connections] for i in range(self.settings.mail_connections)]
+        lanes = [mails[i :: self.settings.email_connections] for i in range(self.settings.email_connections)]
         for result in await asyncio.gather(*(self._send_all(lane) for lane in lanes if lane), return_exceptions=True):
             if isinstance(result, BaseException):
                 raise result
@@ -220,14 +222,14 @@ class Mailer:
             self.away += 1
             wait_s = min(backoff_s(self.away, random.random()), AWAY_MAX_S)  # noqa: S311 - jitter, not a secret
             self.away_until = self.clock.monotonic() + wait_s
-            log.warning("mail-server-away", host=server.host, port=server.port, error=repr(error), wait_s=round(wait_s, 1))
-            await self._put_back(mails, f"no connection to the mail server: {describe(error)}")
+            log.warning("mail_server_unavailable", host=server.host, port=server.port, error=repr(error), retry_in_seconds=round(wait_s, 1))
+            await self._put_back(mails, f"cannot connect to the mail server: {describe(error)}")
             return
         self.away = 0
         try:
             for place, mail in enumerate(mails):
                 if not connection.is_connected:
-                    await self._put_back(mails[place:], "the connection to the mail server broke")
+                    await self._put_back(mails[place:], "the connection to the mail server was lost")
                     return
                 await _to_the_end(self._send(connection, mail))
         finally:
@@ -244,13 +246,13 @@ class Mailer:
                 for invoice in mail.invoices
             ]
             date = format_datetime(self.clock.now())
-            finished = build(mail, self.settings.mail_from, date, attachments)
+            finished = build(mail, self.settings.email_from, date, attachments)
             options = ["SMTPUTF8"] if finished.utf8 else []
             await connection.sendmail(finished.sender, [finished.recipient], finished.content, mail_options=options)
         except (aiosmtplib.SMTPException, OSError, Transient, Unsendable) as error:
             if permanent(error) or self._too_old(mail):
                 MAILS.labels("failed").inc()
-                log.warning("mail-failed", tenant=mail.tenant, mail=mail.mail, error=describe(error))
+                log.warning("email_failed", tenant=mail.tenant, email=mail.mail, error=describe(error))
                 async with self.database.unit_of_work(mail.tenant) as uow:
                     await mail_store.mark_failed(uow, mail, describe(error))
             else:
@@ -264,7 +266,7 @@ class Mailer:
         MAILS.labels("sent").inc()
 
     def _too_old(self, mail: Mail) -> bool:
-        return self.clock.now() - mail.queued_at > timedelta(hours=self.settings.mail_give_up_hours)
+        return self.clock.now() - mail.queued_at > timedelta(hours=self.settings.email_give_up_hours)
 
     async def _later(self, mail: Mail, error: Exception) -> None:
         MAILS.labels("later").inc()

@@ -56,7 +56,7 @@ async def start(settings: Settings, role: str) -> None:
                 mark, _ = await mail_store.start(uow, clock.now())
             context = Context(settings, clock, database, make_consumers(settings, database, clock, mark))
             sender = Sender(database, settings, clock, client)
-            log.info("notifier-starts", role=role, mark=mark.isoformat())
+            log.info("notifier_started", role=role, first_start=mark.isoformat())
             running = [serve(make_app(context), settings)]  # probes and metrics are every process's
             if role in ("consumer", "all"):
                 running += [consumer.run() for consumer in context.consumers]

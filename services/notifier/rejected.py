@@ -32,7 +32,10 @@ class DeadLettersWithRejected(DeadLetters):
     async def show(self, letter_id: int) -> dict[str, Any]:
         if letter_id <= FIRST_ID:
             return await super().show(letter_id)
-        return _shown(await self._rejected(letter_id)) | {"note": "Seats has answered this command: nothing can be retried or discarded."}
+        return _shown(await self._rejected(letter_id)) | {
+            "note": "Seats has already answered this command, so it can be neither retried nor discarded. "
+            "Correct the command at its sender and send a new one."
+        }
 
     async def retry(self, letter_id: int) -> dict[str, Any]:
         """Refused for a rejected command: an answered command is never decided again."""
@@ -55,8 +58,8 @@ class DeadLettersWithRejected(DeadLetters):
         found = await self._rejected(letter_id)
         raise Conflict(
             "command-answered",
-            f"seats has answered this command ({found['type'].rpartition('.')[2]}); it is decided once. "
-            "Its sender has to mend it and send a new one.",
+            f"seats has already answered this command ({found['type'].rpartition('.')[2]}) and decides each command only once. "
+            "Correct the command at its sender and send a new one.",
             position={"partition": found["partition"], "offset": found["offset"]},
         )
 

@@ -98,7 +98,7 @@ def render(
         "module_missing": any(is_module_missing(notice) for notice in notices),
         "causes": lambda notice: _causes(notice, names.pools),
         "pools": _pools(notices),
-        "of": _by_kind(notices),
+        "notifications": _by_kind(notices),
         "person": lambda user: one_line(names.people.get(user) or user),
         "module": lambda module: one_line(names.modules.get(module) or module),
     }

@@ -53,7 +53,7 @@ class Sender:
         url = f"{self._settings.invoicing_url}/v1/tenants/{tenant}/invoices/{invoice}/pdf"
         response = await self._client.get(url)
         if response.status_code != 200:
-            raise Transient(f"invoice {invoice}: {response.status_code} from invoicing")
+            raise Transient(f"invoicing answered the request for the PDF of invoice {invoice} with status {response.status_code}")
         return response.content
 
     async def _have_everything_told(self) -> None:
@@ -65,10 +65,10 @@ class Sender:
         url = f"{self._settings.users_url}/v1/operator/republish"
         response = await self._client.post(url, json={}, headers={"idempotency-key": "notifier"})
         if response.status_code >= 300:
-            raise Transient(f"republish: {response.status_code} from users")
+            raise Transient(f"users answered the republish request with status {response.status_code}")
         async with self._database.unit_of_work(None) as uow:
             await mail_store.mark_republished(uow, self._clock.now())
-        log.info("everything-told-again")
+        log.info("tenants_and_people_republished")
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[AsyncConnection]:
@@ -82,7 +82,7 @@ class Sender:
                 try:
                     async with self._database.unit_of_work(None) as uow:
                         orphans = await mail_store.requeue_orphans(uow)
-                    log.info("sender-starts", orphans=orphans)
+                    log.info("sender_started", requeued=orphans)
                     yield connection
                 finally:
                     # The connection goes back to the pool, and the lock would go with it.
@@ -113,4 +113,4 @@ class Sender:
         """What need not be kept, of the machinery and of the mails."""
         await prune(self._database)
         async with self._database.unit_of_work(None) as uow:
-            await mail_store.forget(uow, self._clock.now() - timedelta(days=self._settings.mail_texts_kept_days))
+            await mail_store.forget(uow, self._clock.now() - timedelta(days=self._settings.email_texts_kept_days))

@@ -9,22 +9,28 @@ class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
     port: int = own_port(8004)
     smtp_url: SecretStr = Field(
         SecretStr("smtp://127.0.0.1:1025"),
-        description="Mail server: smtp://host:port (TLS if it offers it; needed when a user:password@ is given) or smtps://user:password@host:port.",
+        description="Address of the mail server: smtp://host:port (STARTTLS if the server offers it; required with user:password@), "
+        "or smtps://user:password@host:port (TLS).",
     )
-    smtp_timeout_seconds: float = Field(30, gt=0, description="How long one answer of the mail server is waited for.")
-    mail_from: str = Field("Seatpool <seatpool@localhost>", description="Sender of all mails; its domain stands in their Message-IDs.")
-    mail_connections: int = Field(2, ge=1, le=20, description="Connections to the mail server at once.")
-    mail_give_up_hours: float = Field(72, gt=0, description="After this time of temporary refusals a mail is marked failed.")
-    mail_texts_kept_days: float = Field(
-        400, gt=0, description="After this time the words of sent mails are emptied, and old notices deleted."
+    smtp_timeout_seconds: float = Field(30, gt=0, description="Timeout for one reply of the mail server.")
+    email_from: str = Field("Seatpool <seatpool@localhost>", description="Sender of all e-mails. Its domain is part of their Message-IDs.")
+    email_connections: int = Field(2, ge=1, le=20, description="Number of parallel connections to the mail server.")
+    email_give_up_hours: float = Field(
+        72, gt=0, description="An e-mail that the mail server has refused temporarily for this long is marked as failed."
     )
-    gather_quiet_seconds: float = Field(2.0, ge=0, description="A gathering of notices is mailed when nothing new came for this long...")
-    gather_longest_seconds: float = Field(30.0, ge=0, description="...or this long after its first notice at most.")
+    email_texts_kept_days: float = Field(
+        400, gt=0, description="The texts of sent e-mails and their notifications are deleted after this time."
+    )
+    digest_quiet_seconds: float = Field(
+        2.0, ge=0, description="A digest is sent when no notification was added to it for this long, or after digest_longest_seconds."
+    )
+    digest_longest_seconds: float = Field(30.0, ge=0, description="A digest is sent at the latest this long after its first notification.")
     unknown_recipient_hours: float = Field(
         1.0,
         ge=0,
-        description="How long, in the tenant's time, a notice waits for a person who is not known yet; then administrators get it.",
+        description="How long (in the tenant's time) a notification waits for the person's e-mail address before administrators get it.",
     )
     licences_page_url: str = Field(
-        "", description="Page where licences are bought, `{tenant}` filled in; empty: mails name the REST address."
+        "",
+        description="URL of the page where licences are bought; `{tenant}` is replaced. If it is empty, e-mails name the REST address.",
     )

@@ -291,9 +291,9 @@ async def notifier(make_database: Callable[[str], str], kafka_settings: KafkaSet
         **kafka_settings.model_dump(include={"kafka_bootstrap", "kafka_topic_prefix", "seats_partitions"}),
         database_url=make_database("notifier"),
         smtp_url=f"smtp://127.0.0.1:{mail_server.port}",
-        mail_from="Seatpool <seatpool@vendor.example>",
-        gather_quiet_seconds=QUIET_SECONDS,
-        gather_longest_seconds=10,
+        email_from="Seatpool <seatpool@vendor.example>",
+        digest_quiet_seconds=QUIET_SECONDS,
+        digest_longest_seconds=10,
     )
     database = Database(settings.database_url.get_secret_value(), application_name="test", pool_size=10)
     producer = make_producer(kafka_settings)

@@ -72,8 +72,8 @@ def test_names_are_text_in_html_too() -> None:
 def test_a_long_table_ends_with_how_many_more_there_are() -> None:
     notices = [notice(Kind.FLAGGED, Stream.SEATS, user=f"u{i}") for i in range(ROWS_MAX + 10)]
     rendered = mail(Stream.SEATS, *notices)
-    assert rendered.subject == "Acme Bikes: 210 over the limit"
-    assert "... and 10 more, in the action log: http://notifier/actions" in rendered.text
+    assert rendered.subject == "Acme Bikes: 210 seats over the limit"
+    assert "... and 10 more. The action log contains all of them: http://notifier/actions" in rendered.text
     assert "u199" in rendered.text
     assert "u200" not in rendered.text
 
@@ -89,36 +89,36 @@ def test_T6_a_person_reads_that_the_end_they_were_told_of_does_not_come_and_why(
     kept = mail(Stream.OWN, notice(Kind.CLEARED, Stream.OWN))
     assert kept.subject == "You keep your access to Time Registration"
     for text in (
-        "no longer over the licence limit of Time Registration: licences have been bought",
+        "no longer over the licence limit of Time Registration, because licences were bought",
         "Please ignore the end date in our earlier e-mail.",
     ):
         assert text in " ".join(kept.text.split())
     assert "ask an administrator" not in kept.text
     freed = mail(Stream.OWN, notice(Kind.CLEARED, Stream.OWN, reason="seat_released"))
-    assert "a licence has become free" in freed.text
-    assert "a licence has become free" in freed.html
+    assert "a licence has become available" in freed.text
+    assert "a licence has become available" in freed.html
 
 
 def test_who_comes_out_of_the_queue_or_is_restored_reads_that_they_have_access() -> None:
     restored = mail(Stream.OWN, notice(Kind.GRANTED, Stream.OWN))
-    assert restored.subject == "You have access to Time Registration"
-    assert "You have access to Time Registration again: licences have been bought." in restored.text
+    assert restored.subject == "You have access to Time Registration again"
+    assert "You have access to Time Registration again, because licences were bought." in restored.text
     served = mail(Stream.OWN, notice(Kind.GRANTED, Stream.OWN, reason="seat_released"))
-    assert "You have access to Time Registration: a licence has become free." in served.text
+    assert "You have access to Time Registration, because a licence has become available." in served.text
 
 
 def test_the_administrators_read_who_is_settled_in_the_same_mail_as_the_rest() -> None:
     notices = [notice(Kind.CLEARED, Stream.SEATS), notice(Kind.GRANTED, Stream.SEATS), notice(Kind.FLAGGED, Stream.SEATS, user="u2")]
     rendered = mail(Stream.SEATS, *notices)
-    assert rendered.subject == "Acme Bikes: 1 over the limit, 1 no longer over the limit, 1 given access"
-    assert "Bo Berg  Time Registration  licences have been bought" in rendered.text
+    assert rendered.subject == "Acme Bikes: 1 seat over the limit, 1 no longer over the limit, 1 granted"
+    assert "Bo Berg  Time Registration  licences were bought" in rendered.text
     assert "No longer over the limit" in rendered.html
 
 
 def test_T19_a_purchase_says_what_it_costs_now_and_each_period() -> None:
     rendered = mail(Stream.BILLING, notice(Kind.PURCHASED, Stream.BILLING, module=None))
     assert rendered.subject == "Acme Bikes: 6 licences of Time Registration bought"
-    for text in ("13 of 30 days", "€31.20", "€3,432.00", "total €39.00", "It is invoiced now."):
+    for text in ("13 of 30 days", "€31.20", "€3,432.00", "total €39.00", "The invoice is issued now."):
         assert text in rendered.text
 
 
