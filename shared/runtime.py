@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from shared.observability.logs import configure_logging
 from shared.settings import CommonSettings, load
+from shared.web.connections import CONNECTIONS_MAX, LimitedProtocol
 
 log = structlog.get_logger(__name__)
 S = TypeVar("S", bound=CommonSettings)
@@ -112,6 +113,8 @@ async def serve(app: ASGIApp, settings: CommonSettings) -> None:
             timeout_graceful_shutdown=SHUTDOWN_S,
             timeout_keep_alive=30,
             h11_max_incomplete_event_size=64 * 1024,
+            http=LimitedProtocol,
+            limit_concurrency=CONNECTIONS_MAX + 1,  # at this number uvicorn answers 503
         )
     )
     task = asyncio.create_task(server.serve())

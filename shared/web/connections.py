@@ -1,0 +1,61 @@
+"""Limits of what a caller's connection may hold: how many there are, and how long a request may take to arrive."""
+
+import asyncio
+from typing import Final
+
+import h11
+import structlog
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+log = structlog.get_logger(__name__)
+
+CONNECTIONS_MAX: Final = 1_000  # of one process; more are for a proxy
+REQUEST_SECONDS_MAX: Final = 30.0  # for headers and body, from the first byte to the last
+
+_UNANSWERED = (h11.IDLE, h11.SEND_RESPONSE)
+
+
+class LimitedProtocol(H11Protocol):
+    """uvicorn's protocol, which limits only the time between two requests, with one timer more.
+
+    It runs while a request is expected on a new connection, and while one has arrived in part.
+    """
+
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._start_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        in_part = self.conn.their_state is h11.SEND_BODY or (self.conn.their_state is h11.IDLE and self.conn.trailing_data[0])
+        if not in_part or self.transport.is_closing():
+            self._stop_timer()
+        elif self._timer is None:
+            self._start_timer()
+
+    def send_400_response(self, msg: str) -> None:
+        """What breaks off after its answer has begun gets no second one."""
+        if self.conn.our_state in _UNANSWERED:
+            super().send_400_response(msg)
+        self.transport.close()
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+
+    def _start_timer(self) -> None:
+        self._timer = self.loop.call_later(REQUEST_SECONDS_MAX, self._end)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _end(self) -> None:
+        log.info("request_too_slow", seconds_max=REQUEST_SECONDS_MAX)
+        self.transport.close()

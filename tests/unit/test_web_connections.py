@@ -1,0 +1,192 @@
+"""What a caller's connection may hold of a process, over real sockets: time for a request, and their number."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Iterator
+from typing import Annotated, Any
+
+import pytest
+import structlog
+from fastapi import Depends
+from joserfc.jwk import KeySet
+from prometheus_client import REGISTRY
+
+from deploy.local import ports
+from shared import runtime
+from shared.settings import CommonSettings
+from shared.web import Principal, Verifier, authenticated, connections, create_app
+from shared.web.app import HUNG_UP
+from tests.support.apps import KEY, bearer
+
+SECONDS_MAX = 0.5
+AUTHORIZED = f"authorization: {bearer('acme')}\r\ncontent-type: application/json\r\n"
+BODY = b'{"a": 1}'
+
+
+def post(authorized: str = AUTHORIZED, length: int = len(BODY)) -> bytes:
+    return f"POST /things HTTP/1.1\r\nhost: test\r\ncontent-length: {length}\r\n{authorized}\r\n".encode()
+
+
+class Connection:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def status(self, *parts: bytes) -> int:
+        """Of the answer to what is sent."""
+        for part in parts:
+            self.writer.write(part)
+        head = await self.reader.readuntil(b"\r\n\r\n")
+        lengths = [int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.startswith(b"content-length")]
+        await (self.reader.readexactly(lengths[0]) if lengths else self.reader.read())
+        return int(head.split()[1])
+
+    async def until_closed(self, trickle: bytes = b"") -> bytes:
+        """What comes before the server ends the connection, while one byte after the other is sent."""
+        got = asyncio.ensure_future(self.reader.read())
+        for byte in trickle:
+            if got.done():
+                break
+            with contextlib.suppress(ConnectionError):
+                self.writer.write(bytes([byte]))
+                await self.writer.drain()
+            await asyncio.wait([got], timeout=0.05)
+        async with asyncio.timeout(3):
+            try:
+                return await got
+            except ConnectionResetError:  # a byte was on its way
+                return b""
+
+
+class Service:
+    def __init__(self, port: int) -> None:
+        self.port, self.open = port, list[Connection]()
+
+    async def connect(self) -> Connection:
+        connection = Connection(*await asyncio.open_connection("127.0.0.1", self.port))
+        self.open.append(connection)
+        return connection
+
+
+@pytest.fixture
+async def service(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
+    async def ready() -> bool:
+        return True
+
+    monkeypatch.setattr(connections, "REQUEST_SECONDS_MAX", SECONDS_MAX)
+    monkeypatch.setattr(runtime, "CONNECTIONS_MAX", 5)
+    settings = CommonSettings(host="127.0.0.1", port=ports.pick())
+    app = create_app(title="sample", settings=settings, ready=ready, verifier=Verifier(keys=lambda: KeySet([KEY])))
+
+    @app.post("/things")
+    async def add(body: dict[str, int], principal: Annotated[Principal, Depends(authenticated)], seconds: float = 0) -> int:
+        await asyncio.sleep(seconds)
+        return len(body)
+
+    serving = asyncio.create_task(runtime.serve(app, settings))
+    made = Service(settings.port)
+    async with asyncio.timeout(10):
+        while True:
+            with contextlib.suppress(ConnectionError):
+                await made.connect()
+                break
+            await asyncio.sleep(0.01)
+    made.open.pop().writer.close()
+    yield made
+    for connection in made.open:
+        connection.writer.close()
+    serving.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
+
+
+@pytest.fixture
+def no_errors(caplog: pytest.LogCaptureFixture) -> Iterator[list[Any]]:
+    """Nothing worse than a warning is logged, neither by us nor by uvicorn nor by asyncio."""
+    with structlog.testing.capture_logs() as logs:
+        yield logs
+    assert [line for line in logs if line["log_level"] in ("error", "critical") or "exc_info" in line] == []
+    assert [record.getMessage() for record in caplog.get_records("call") if record.levelno >= logging.ERROR] == []
+
+
+def counted(status: int) -> float:
+    labels = {"method": "POST", "route": "/things", "status": str(status)}
+    return REGISTRY.get_sample_value("seatpool_http_request_seconds_count", labels) or 0
+
+
+@pytest.mark.usefixtures("no_errors")
+@pytest.mark.parametrize(
+    ("begin", "trickle"),
+    [
+        pytest.param(b"", b"", id="nothing is sent"),
+        pytest.param(b"POST /things HT", b"", id="headers break off"),
+        pytest.param(b"POST /things HTTP/1.1\r\nx: ", b"y" * 100, id="headers never end"),
+        pytest.param(post(), b"", id="the body is never sent"),
+        pytest.param(post(length=1000), b" " * 100, id="the body never ends"),
+        pytest.param(post() + BODY[:-1], b"", id="the body breaks off"),
+        pytest.param(post() + BODY + post() + BODY[:-1], b"", id="the body of a second request, sent at once, breaks off"),
+    ],
+)
+async def test_a_request_has_its_time_to_arrive_however_it_is_drawn_out(service: Service, begin: bytes, trickle: bytes) -> None:
+    errors, connection = counted(500), await service.connect()
+    connection.writer.write(begin)
+    began = asyncio.get_running_loop().time()
+    answers = await connection.until_closed(trickle)
+    assert SECONDS_MAX * 0.8 < asyncio.get_running_loop().time() - began < SECONDS_MAX + 2
+    assert answers.count(b"HTTP/1.1") == answers.count(b"HTTP/1.1 200 OK") == begin.count(b"POST") - 1 if begin.count(BODY) else not answers
+    assert counted(500) == errors
+
+
+async def test_a_caller_who_hangs_up_is_information(service: Service, no_errors: list[Any]) -> None:
+    before, connection = counted(HUNG_UP), await service.connect()
+    connection.writer.write(post() + BODY[:3])
+    await connection.writer.drain()
+    connection.writer.close()
+    async with asyncio.timeout(5):
+        while counted(HUNG_UP) == before:
+            await asyncio.sleep(0.01)
+    assert [line["log_level"] for line in no_errors if line.get("status") == HUNG_UP] == ["info"]
+
+
+@pytest.mark.usefixtures("no_errors")
+async def test_without_a_token_the_answer_comes_at_once_and_the_unsent_body_is_not_waited_for(service: Service) -> None:
+    connection = await service.connect()
+    async with asyncio.timeout(1):
+        assert await connection.status(post("", 1000)) == 401
+    assert await connection.until_closed(b" " * 100) == b""
+
+
+@pytest.mark.usefixtures("no_errors")
+@pytest.mark.parametrize(("authorized", "answered"), [("", 401), (AUTHORIZED, 400)])
+async def test_a_body_that_breaks_the_protocol_is_answered_once(service: Service, authorized: str, answered: int) -> None:
+    connection = await service.connect()
+    connection.writer.write(f"POST /things HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n{authorized}\r\n".encode())
+    if answered == 401:
+        assert await connection.status() == 401
+    connection.writer.write(b"no chunk\r\n")
+    rest = await connection.until_closed()
+    assert rest.startswith(b"HTTP/1.1 400") == (answered == 400)
+    assert rest.count(b"HTTP/1.1") == (answered == 400)
+
+
+@pytest.mark.usefixtures("no_errors")
+async def test_answers_and_pauses_between_requests_have_their_own_time(service: Service) -> None:
+    connection = await service.connect()
+    slow = post().replace(b"/things", b"/things?seconds=%.1f" % (SECONDS_MAX * 2))
+    assert await connection.status(slow, BODY) == 200, "it takes its time to answer"
+    await asyncio.sleep(SECONDS_MAX * 1.5)
+    assert await connection.status(post(), BODY) == 200
+
+
+@pytest.mark.usefixtures("no_errors")
+async def test_a_process_has_a_limited_number_of_connections(service: Service) -> None:
+    full = [await service.connect() for _ in range(5)]
+    for connection in full:
+        assert await connection.status(post(), BODY) == 200
+    one_more = await service.connect()
+    assert await one_more.status(post(), BODY) == 503
+    full[0].writer.close()
+    assert await one_more.until_closed() == b"", "the caller is told to come again"
+    async with asyncio.timeout(5):
+        while await (await service.connect()).status(post(), BODY) != 200:
+            await asyncio.sleep(0.01)
