@@ -45,8 +45,9 @@ def make_producer(kafka: KafkaSettings, **options: Any) -> AIOKafkaProducer:
 
 
 def make_reader(kafka: KafkaSettings, *topics: str, **options: Any) -> AIOKafkaConsumer:
-    """A consumer that never commits and never guesses where to start. Not started."""
-    options = {"enable_auto_commit": False, "auto_offset_reset": "none"} | options
+    """A consumer that never commits, never guesses where to start, and sees no record of a transaction that is open or was aborted; a
+    partition's end is then where the first open transaction begins. Not started."""
+    options = {"enable_auto_commit": False, "auto_offset_reset": "none", "isolation_level": "read_committed"} | options
     return AIOKafkaConsumer(*topics, **kafka.client_options(), **options)
 
 

@@ -171,7 +171,7 @@ class Reads:
         partition = self._live(tenant).number
         end = (await self._worker.ends([partition]))[partition]
         async with self._settled(tenant, None) as (live, state):
-            return views.settlement(live, state, end)
+            return views.settlement(live, state, end - self._worker.engine.position(partition))
 
     # ---------------------------------------------------------------------------------------------------------- futures
 

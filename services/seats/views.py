@@ -176,10 +176,9 @@ def page_of_seats(
     return found, None
 
 
-def settlement(live: Live, tenant: domain.Tenant, end: int) -> dict[str, Any]:
+def settlement(live: Live, tenant: domain.Tenant, behind: int) -> dict[str, Any]:
     now, due = tenant.now(live.clock_ms), tenant.due()
     waiting = []
-    behind = end - live.durable.marker.decided - 1
     if behind > 0:
         waiting.append(f"{behind} commands")
     if due is not None and due <= now:

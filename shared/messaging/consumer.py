@@ -18,7 +18,7 @@ from shared.messaging.dead_letters import rows as dead_letters
 from shared.messaging.dead_letters import waiting
 from shared.messaging.group import Admit, Group, HandlerRefused, Item, TenantExists
 from shared.messaging.message import Handler, Record
-from shared.messaging.positions import LostPartition
+from shared.messaging.positions import LostPartition, ReadingPosition
 from shared.observability import metrics
 from shared.schemas.base import Payload
 from shared.schemas.topics import Topic
@@ -184,6 +184,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         for tp in tps:
             with suppress(KeyError):  # of a partition that is another's now this process knows no lag
                 metrics.LAG.remove(self.group.name, self._topics[tp.topic].name, str(tp.partition))
+                metrics.HIDDEN.remove(self.group.name, self._topics[tp.topic].name, str(tp.partition))
 
     async def _pump(self, tp: TopicPartition) -> None:
         """One partition, batch after batch. A fault of the moment here holds up no other partition."""
@@ -218,13 +219,15 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
             # The client looked for a committed offset before we had sought; now it has the stored position.
             self._next.pop(tp, None)
             return
-        records = fetched.get(tp)
-        if not records or tp in self._stopping:
+        records = fetched.get(tp, [])
+        # Behind the last record, or further: behind a transaction's marker or records that were aborted there comes none.
+        reached = await self._reader.position(tp)
+        if reached == self._next[tp] or tp in self._stopping:
             return
         topic = self._topics[tp.topic]
         items = await self.read([Record(topic, r.partition, r.offset, r.timestamp, r.key, r.headers, r.value) for r in records])
         async with self._transactions:
-            self._next[tp] = await self._commit(topic, tp.partition, items, self._next[tp])
+            self._next[tp] = await self._commit(topic, tp.partition, items, self._next[tp], reached)
         self._positions[topic.name, tp.partition] = self._next[tp]
         self._alive[tp] = self._clock.monotonic()
 
@@ -248,21 +251,21 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         self._reader.seek(tp, wanted)
         self._next[tp] = self._positions[topic.name, tp.partition] = wanted
 
-    async def _commit(self, topic: Topic, partition: int, items: list[Item], expected: int) -> int:
-        """One transaction; returns the next offset. `expected` is where we read from: compared under the row's lock."""
+    async def _commit(self, topic: Topic, partition: int, items: list[Item], expected: int, reached: int) -> int:
+        """One transaction; returns the next offset, which is `reached`. `expected` is where we read from: compared under the row's lock."""
         with metrics.BATCH_SECONDS.labels(self.group.name).time():
             try:
-                return await self._transaction(topic, partition, items, expected, careful=False)
+                return await self._transaction(topic, partition, items, expected, reached, careful=False)
             except HandlerRefused:
-                return await self._transaction(topic, partition, items, expected, careful=True)
+                return await self._transaction(topic, partition, items, expected, reached, careful=True)
 
-    async def _transaction(self, topic: Topic, partition: int, items: list[Item], expected: int, *, careful: bool) -> int:
+    async def _transaction(self, topic: Topic, partition: int, items: list[Item], expected: int, reached: int, *, careful: bool) -> int:
         async with self._database.unit_of_work(None) as uow:
             position = await positions.lock(uow, self.group.name, topic, partition, expected)
-            after, tally = await self.group.apply(uow, items, position, careful=careful)
-            await positions.store(uow, self.group.name, topic, partition, after)
+            watermark, tally = await self.group.apply(uow, items, position.watermark, careful=careful)
+            await positions.store(uow, self.group.name, topic, partition, ReadingPosition(reached, watermark))
         self.group.count(topic, tally)
-        return after.next_offset
+        return reached
 
     async def _process_waiting(self) -> None:
         """What waits behind a dead letter that an operator has resolved, one message of each tenant after the other."""
@@ -298,9 +301,18 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                 lag = end - self._next.get(tp, end)
                 topic = self._topics[tp.topic].name
                 metrics.LAG.labels(self.group.name, topic, str(tp.partition)).set(lag)
+                metrics.HIDDEN.labels(self.group.name, topic, str(tp.partition)).set(self._hidden(tp))
                 silent = self._clock.monotonic() - self._alive.get(tp, self._clock.monotonic())
                 if lag > 0 and silent > self._stall_s:
                     raise Stalled(f"{self.group.name}: {lag} messages wait in {topic}/{tp.partition}, no progress for {silent:.0f} s")
+
+    def _hidden(self, tp: TopicPartition) -> int:
+        """Messages behind the beginning of an open transaction, as the last fetch said."""
+        reader = self._reader
+        if reader is None or tp not in reader.assignment():
+            return 0
+        highwater, stable = reader.highwater(tp), reader.last_stable_offset(tp)
+        return highwater - stable if highwater is not None and stable is not None else 0
 
     def _partitions_of(self, tenant: str) -> list[TopicPartition]:
         key = tenant.encode()

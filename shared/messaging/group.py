@@ -16,7 +16,6 @@ from shared.messaging import inbox
 from shared.messaging.dead_letters import rows as dead_letters
 from shared.messaging.dead_letters.rows import Status
 from shared.messaging.message import Handler, Message, Record
-from shared.messaging.positions import ReadingPosition
 from shared.observability import metrics
 from shared.observability.tracing import continued
 from shared.schemas import registry
@@ -165,15 +164,15 @@ class Group:
         return item.message is not None and item.record.topic.source is not None and isinstance(item.message.payload, self._genuine)
 
     async def apply(
-        self, uow: UnitOfWork, items: Sequence[Item], position: ReadingPosition, *, careful: bool
-    ) -> tuple[ReadingPosition, Tally]:
-        """Handle a batch of one partition within the transaction; returns the position after it.
+        self, uow: UnitOfWork, items: Sequence[Item], watermark: tuple[int, int], *, careful: bool
+    ) -> tuple[tuple[int, int], Tally]:
+        """Handle a batch of one partition within the transaction; returns the watermark after it.
 
         The first pass takes no savepoints, because a savepoint costs two round trips for every message and one message in many thousands is
         refused; the first handler that refuses ends that pass (HandlerRefused), and the careful one repeats it with a savepoint each.
         """
         tally = Tally()
-        todo, watermark = await self._not_seen(uow, items, position.watermark, tally)
+        todo, watermark = await self._not_seen(uow, items, watermark, tally)
         blocked = await self._blocked_tenants(uow, todo)
         # Tenant by tenant, each in its order: between tenants there is none, and each change of the scope is a round trip.
         for item in sorted(todo, key=lambda item: item.tenant or ""):
@@ -185,7 +184,7 @@ class Group:
             raise HandlerRefused from error
         await uow.scope(None)
         await inbox.add(uow, self.name, [key for item in todo if (key := item.inbox_key)])
-        return ReadingPosition(items[-1].record.offset + 1, watermark), tally
+        return watermark, tally
 
     async def _not_seen(
         self, uow: UnitOfWork, items: Sequence[Item], watermark: tuple[int, int], tally: Tally

@@ -14,6 +14,9 @@ BATCH_SECONDS = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 LAG = Gauge("seatpool_consumer_lag_messages", "Messages not yet read", ["group", "topic", "partition"])
+HIDDEN = Gauge(
+    "seatpool_open_transaction_messages", "Messages that an open transaction hides from their readers", ["group", "topic", "partition"]
+)
 SENT = Counter("seatpool_outbox_sent", "Outbox rows acknowledged by the broker", ["topic"])
 SEND_FAILED = Counter("seatpool_outbox_failed", "Rounds of the relay that failed and are repeated")
 OUTBOX_WAITING = Gauge("seatpool_outbox_waiting_rows", "Rows that the broker has not acknowledged")

@@ -1,5 +1,6 @@
 """The engine over a broker in memory and a tiny domain: what stands in the logs after batches, crashes, foreign writes, long commands."""
 
+import asyncio
 import copy
 from datetime import UTC, datetime
 from typing import NoReturn
@@ -97,6 +98,41 @@ async def test_a_gap_ends_the_worker() -> None:
     with pytest.raises(Ended) as ended:
         await engine.on_records([(0, records({"a": 1}, start=3))])
     assert ended.value.code is Exit.GAP
+
+
+async def test_offsets_that_the_client_passed_over_without_a_record_are_no_gap() -> None:
+    broker = FakeBroker()
+    engine = await started(broker)
+    engine.passed_over(0, 0, 2)
+    assert (engine.next_offset(0), engine.position(0)) == (0, 2)
+    await engine.on_records([(0, records({"a": 1}, {"a": 2}, start=2))])
+    assert (engine.next_offset(0), engine.position(0)) == (4, 4)
+    engine.passed_over(0, 4, 5)
+    engine.passed_over(0, 5, 7)  # of the next poll
+    assert (engine.next_offset(0), engine.position(0)) == (4, 7)
+    await engine.on_records([(0, [*records({"a": 4}, start=7)])])
+    assert engine.live[0].durable.rows["acme|a"]["value"] == 7
+
+    engine = await started(broker)  # what was passed over is not remembered: it is read again, from W + 1
+    assert engine.next_offset(0) == engine.position(0) == 8
+
+
+@pytest.mark.parametrize("passed", [(0, 2), (1, 3), (0, 4)])
+async def test_a_gap_that_the_client_did_not_pass_over_ends_the_worker(passed: tuple[int, int]) -> None:
+    engine = await started(FakeBroker())
+    engine.passed_over(0, *passed)
+    with pytest.raises(Ended) as ended:
+        await engine.on_records([(0, records({"a": 1}, start=3))])
+    assert ended.value.code is Exit.GAP
+
+
+async def test_waiting_for_a_position_ends_when_the_client_has_passed_over_it() -> None:
+    engine = await started(FakeBroker())
+    waiting = asyncio.create_task(engine.wait_for(0, 1))
+    await engine.on_records([(0, records({"a": 1}))])
+    assert not waiting.done()
+    await asyncio.to_thread(engine.passed_over, 0, 1, 2)
+    await asyncio.wait_for(waiting, 1)
 
 
 async def test_a_record_far_ahead_of_our_clock_ends_the_worker_before_it_is_decided() -> None:
@@ -227,8 +263,6 @@ async def test_what_a_zombie_overwrote_is_written_again_before_work_starts() -> 
 
 
 async def test_waiting_for_a_position_ends_when_it_is_durable() -> None:
-    import asyncio
-
     engine = await started(FakeBroker())
     waiting = asyncio.create_task(engine.wait_for(0, 1))
     await engine.on_records([(0, records({"a": 1}))])

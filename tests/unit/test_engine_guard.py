@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import pytest
+from aiokafka.errors import OffsetOutOfRangeError
 from faust.assignor.partition_assignor import PartitionAssignor
 from faust.tables.recovery import Recovery
 from faust.transport import consumer
@@ -122,3 +123,88 @@ async def test_the_seek_of_a_rebalance_waits_for_the_poll_that_began_before_it()
     while consumer.said[-1] != "decided":
         await asyncio.sleep(0)
     draining.cancel()
+
+
+class Told:
+    """What the app is told of a poll."""
+
+    def __init__(self) -> None:
+        self.passed: list[tuple[int, int, int]] = []
+        self.hidden: dict[int, int] = {}
+
+    def passed_over(self, partition: int, begin: int, end: int) -> None:
+        self.passed.append((partition, begin, end))
+
+    def hides(self, partition: int, records: int) -> None:
+        self.hidden[partition] = records
+
+
+COMMANDS, CHANGELOG = TP("commands", 3), TP("changelog", 3)
+
+
+async def polled(monkeypatch: pytest.MonkeyPatch, begin: int, end: int | None, *offsets: int, tp: TP = COMMANDS, stable: int = 100) -> Told:
+    """One poll of a client that stood at `begin`, stands at `end` then, and gave records with these offsets."""
+    told = Told()
+    state = SimpleNamespace(position=begin, has_valid_position=True, highwater=100, lso=stable)
+    states = {tp: state}
+
+    async def fetch(self: object, consumer: object, active: object, **limits: object) -> dict[TP, list[Any]]:
+        if end is None:
+            states.clear()  # a rebalance
+        else:
+            state.position = end
+        return {tp: [SimpleNamespace(offset=offset) for offset in offsets]} if offsets else {}
+
+    monkeypatch.setattr(guard, "_fetch_records", fetch)
+    client = SimpleNamespace(
+        _subscription=SimpleNamespace(subscription=SimpleNamespace(assignment=SimpleNamespace(state_value=states.get)))
+    )
+    thread = SimpleNamespace(consumer=SimpleNamespace(app=told, _is_changelog_tp=lambda tp: tp.topic == "changelog"))
+    assert len(await guard._fetch_frozen(thread, client, {tp})) == bool(offsets)
+    return told
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "offsets", "passed"),
+    [
+        (5, 5, (), []),
+        (5, 7, (5, 6), []),
+        (5, 6, (), [(5, 6)]),
+        (5, 8, (5, 6), [(7, 8)]),
+        (5, 8, (6, 7), [(5, 6)]),
+        (5, 12, (5, 7, 10), [(6, 7), (8, 10), (11, 12)]),
+        (5, None, (5,), []),
+        (9, 7, (5, 6), []),  # sought back meanwhile
+    ],
+)
+async def test_the_app_is_told_which_offsets_a_poll_passed_over(
+    begin: int, end: int | None, offsets: tuple[int, ...], passed: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = await polled(monkeypatch, begin, end, *offsets)
+    assert told.passed == [(3, *span) for span in passed]
+
+
+async def test_what_compaction_took_from_the_changelog_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (await polled(monkeypatch, 5, 9, 6, tp=CHANGELOG)).passed == []
+
+
+async def test_the_app_is_told_what_an_open_transaction_hides(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (await polled(monkeypatch, 5, 6, 5, stable=6)).hidden == {3: 94}
+
+
+async def test_a_position_outside_the_topic_ends_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faust's client would go back to the topic's beginning, or leave out what was cut away, without a word."""
+
+    async def fetch(*given: object, **limits: object) -> NoReturn:
+        raise OffsetOutOfRangeError({COMMANDS: 5})
+
+    def ended(exit_code: Exit, why: str, **details: object) -> NoReturn:
+        raise Ended(exit_code)
+
+    monkeypatch.setattr(guard, "_fetch_records", fetch)
+    monkeypatch.setattr(guard, "fail_stop", ended)
+    client = SimpleNamespace(_subscription=SimpleNamespace(subscription=None))
+    thread = SimpleNamespace(consumer=SimpleNamespace(_is_changelog_tp=lambda tp: False))
+    with pytest.raises(Ended) as found:
+        await guard._fetch_frozen(thread, client, {COMMANDS})
+    assert found.value.args == (Exit.RANGE,)

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import structlog
 from aiokafka.producer.message_accumulator import BatchBuilder
@@ -133,6 +133,9 @@ class Engine:
         self.live: dict[int, Live] = {}
         self.figures = Figures()
         self._visible = asyncio.Condition()
+        self._passed: dict[int, dict[int, int]] = {}  # by partition: offsets without a command, from -> to; kept in memory only
+        self.hidden: dict[int, int] = {}  # by partition: records that an open transaction hides
+        self._loop: asyncio.AbstractEventLoop | None = None
         # Held while state and log differ: by a batch, by a take-over. A reader that needs more than single rows takes it between batches.
         self._busy = asyncio.Lock()
 
@@ -143,6 +146,32 @@ class Engine:
         live = self.live.get(partition)
         return 0 if live is None else live.durable.marker.decided + 1
 
+    def position(self, partition: int) -> int:
+        """Where this worker stands in the command topic: behind what is durable and the offsets without a command after it."""
+        return self._next_command(partition, self.next_offset(partition))
+
+    def passed_over(self, partition: int, begin: int, end: int) -> None:
+        """There is no command from `begin` up to `end`, says the client, whose thread calls this."""
+        durable = self.next_offset(partition)
+        kept = {first: last for first, last in self._passed.get(partition, {}).items() if last > durable}
+        self._passed[partition] = kept | {begin: end}
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._wake)
+
+    def _next_command(self, partition: int, offset: int) -> int:
+        passed = self._passed.get(partition, {})
+        while (end := passed.get(offset)) is not None:
+            offset = end
+        return offset
+
+    def _wake(self) -> None:
+        """Who waits for a position may have reached it."""
+        self._waking = asyncio.ensure_future(self._notify())
+
+    async def _notify(self) -> None:
+        async with self._visible:
+            self._visible.notify_all()
+
     @asynccontextmanager
     async def settled(self) -> AsyncIterator[None]:
         """Inside, the deciders' state is what is durable: nothing is decided and not yet acknowledged. To be left quickly."""
@@ -152,21 +181,21 @@ class Engine:
     async def wait_for(self, partition: int, offset: int) -> None:
         """Until the command at this position is decided and durable. The caller sets the time-out."""
         async with self._visible:
-            await self._visible.wait_for(lambda: self.next_offset(partition) > offset)
+            await self._visible.wait_for(lambda: self.position(partition) > offset)
 
     def release(self) -> None:
         """The partitions were taken away: whoever reads now gets nothing rather than something old."""
-        self.live = {}
+        self.live, self._passed, self.hidden = {}, {}, {}
 
     async def take_over(self, partitions: Mapping[int, Partition]) -> None:
         """After a restore: repair what a foreign worker overwrote, finish a command that was written in part, rebuild what is derived."""
+        self._loop = asyncio.get_running_loop()
         async with self._busy:
             live = {}
             for number, partition in sorted(partitions.items()):
                 live[number] = await self._take_over(number, partition)
             self.live = live
-        async with self._visible:
-            self._visible.notify_all()
+        await self._notify()
 
     async def _take_over(self, number: int, partition: Partition) -> Live:
         if partition.foreign:
@@ -269,7 +298,7 @@ class Engine:
                 self.figures.duplicates += 1
                 continue
             if offset != live.decided + 1 or record.timestamp > latest_ms:
-                _cannot_be_next(live, record)
+                self._check_next(live, record, latest_ms)
             step = self._decide_one(batch, record)
             batch.steps.append(step)
             live.decided = offset
@@ -279,6 +308,15 @@ class Engine:
             if index % YIELD_EVERY == 0:
                 await asyncio.sleep(0)  # acknowledgements of the round before, probes, access checks
         return end
+
+    def _check_next(self, live: Live, record: Any, latest_ms: int) -> None:
+        if record.offset != self._next_command(live.number, live.decided + 1):
+            # Markers and aborted records of transactions are known; so something was dropped on the way.
+            why = "the next command is not the one after the last decided"
+            fail_stop(Exit.GAP, why, partition=live.number, offset=record.offset, decided=live.decided)
+        if record.timestamp > latest_ms:
+            why = "the broker's time is more than 10 minutes ahead of this machine's"
+            fail_stop(Exit.CLOCK, why, partition=live.number, offset=record.offset, record_ms=record.timestamp)
 
     def _decide_one(self, batch: Batch, record: Any) -> Step:
         live, offset, figures = batch.live, record.offset, self.figures
@@ -319,8 +357,7 @@ class Engine:
         self._faults.at(Place.AFTER_DECISIONS)
         await asyncio.gather(*[self._write_frames(batch) for batch in batches])
         self.figures.batches += 1
-        async with self._visible:
-            self._visible.notify_all()
+        await self._notify()
 
     async def _send_decisions(self, batch: Batch) -> None:
         batch.bases = await self._sender.send(self._topics.events, batch.live.number, batch.packed)
@@ -372,14 +409,6 @@ class Engine:
             fail_stop(Exit.FOREIGN_WRITE, why, partition=number, base=base, expected=partition.end)
         partition.end = base + count
         self.figures.frames += 1
-
-
-def _cannot_be_next(live: Live, record: Any) -> NoReturn:
-    if record.offset != live.decided + 1:
-        why = "the next command is not the one after the last decided"
-        fail_stop(Exit.GAP, why, partition=live.number, offset=record.offset, decided=live.decided)
-    why = "the broker's time is more than 10 minutes ahead of this machine's"
-    fail_stop(Exit.CLOCK, why, partition=live.number, offset=record.offset, record_ms=record.timestamp)
 
 
 def removals_last(rows: Mapping[str, Row | None]) -> dict[str, Row | None]:

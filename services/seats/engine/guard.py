@@ -6,16 +6,21 @@
 3. Source partitions start where the *state* says (W + 1). Committed offsets are a metric: losing them loses nothing.
 4. The group's leader never hands out an assignment made from incomplete metadata. Faust logs "Ignoring missing topic" and leaves every
    member idle for minutes; seen after a restart of the broker.
-5. A fetch waits at the broker for 0.1 s, not for 1.5 s: one that was sent for the other partitions while a busy one's records were being
+5. A source partition whose position is outside the topic ends the worker. Faust's client would go back to the topic's beginning, or leave
+   out what was cut away, without a word.
+6. Records of open and aborted transactions are not read (Faust asks for everything), and the engine is told which offsets the client
+   passed over without a record: only those may be missing between two commands.
+7. A fetch waits at the broker for 0.1 s, not for 1.5 s: one that was sent for the other partitions while a busy one's records were being
    decided would hold up the busy one's next records for so long.
-6. A crash of Faust ends the process by `fail_stop`; Faust would commit on the way out.
+8. A crash of Faust ends the process by `fail_stop`; Faust would commit on the way out.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import faust
+from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 from faust.assignor.partition_assignor import PartitionAssignor
 from faust.tables.recovery import Recovery
 from faust.transport import consumer as faust_consumer
@@ -32,6 +37,14 @@ class Guarded(Protocol):
 
     def next_offset(self, partition: int) -> int:
         """W + 1: the offset of the command to decide next."""
+        ...
+
+    def passed_over(self, partition: int, begin: int, end: int) -> None:
+        """The client went from one to the other without a record: markers and aborted records of transactions. From another thread."""
+        ...
+
+    def hides(self, partition: int, records: int) -> None:
+        """So many stand behind the beginning of an open transaction. From another thread."""
         ...
 
 
@@ -55,12 +68,51 @@ async def _fetch_frozen(self: Any, consumer: Any, active: set[Any] | None, **lim
     if not frozen:
         await asyncio.sleep(IDLE_SECONDS)  # nothing to fetch from yet; Faust would fetch from every partition
         return {}
-    return await _fetch_records(self, consumer, frozen, **limits)
+    sources = [tp for tp in frozen if not self.consumer._is_changelog_tp(tp)]
+    before = _positions(consumer, sources)
+    try:
+        records = await _fetch_records(self, consumer, frozen, **limits)
+    except NoOffsetForPartitionError:
+        return {}  # it looked for a committed offset before the seek by state
+    except OffsetOutOfRangeError as error:
+        fail_stop(Exit.RANGE, "the command topic does not hold what comes next: it was re-created or cut", error=repr(error))
+    for tp, state in _states(consumer, sources).items():
+        if tp in before:
+            _report(self.consumer.app, tp.partition, before[tp], records.get(tp, ()), state)
+    return records
 
 
-def _create_worker_consumer_that_polls(self: Any, transport: Any) -> Any:
+def _states(consumer: Any, partitions: Iterable[Any]) -> dict[Any, Any]:
+    """The client's own state of each partition that it has and knows the position of."""
+    subscription = consumer._subscription.subscription
+    assignment = None if subscription is None else subscription.assignment
+    if assignment is None:
+        return {}
+    states = {tp: assignment.state_value(tp) for tp in partitions}
+    return {tp: state for tp, state in states.items() if state is not None and state.has_valid_position}
+
+
+def _positions(consumer: Any, partitions: Iterable[Any]) -> dict[Any, int]:
+    return {tp: state.position for tp, state in _states(consumer, partitions).items()}
+
+
+def _report(app: Guarded, partition: int, begin: int, records: Sequence[Any], state: Any) -> None:
+    app.hides(partition, (state.highwater or 0) - (state.lso or 0))
+    if state.position - begin == len(records):
+        return
+    for record in records:
+        if record.offset > begin:
+            app.passed_over(partition, begin, record.offset)
+        begin = record.offset + 1
+    if state.position > begin:
+        app.passed_over(partition, begin, state.position)
+
+
+def _create_worker_consumer_of_ours(self: Any, transport: Any) -> Any:
     consumer = _create_worker_consumer(self, transport)
     consumer._fetch_max_wait_ms = FETCH_WAIT_MS_MAX
+    consumer._isolation_level = "read_committed"
+    consumer._auto_offset_reset = "none"
     return consumer
 
 
@@ -146,7 +198,7 @@ def _groups_or_end(cls: Any, topics: set[str], cluster: Any, subscriptions: Any)
 def install() -> None:
     """Idempotent. To be called before an app is made."""
     _Thread._fetch_records = _fetch_frozen
-    _Thread._create_worker_consumer = _create_worker_consumer_that_polls
+    _Thread._create_worker_consumer = _create_worker_consumer_of_ours
     _Consumer.perform_seek = _seek_by_state
     _Recovery.on_recovery_completed = _recovery_completed
     _Assignor._get_copartitioned_groups = classmethod(_groups_or_end)

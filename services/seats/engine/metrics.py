@@ -16,6 +16,9 @@ _ROWS = Gauge("seatpool_seats_rows", "Durable rows of the owned partitions")
 _READY = Gauge("seatpool_seats_ready", "1: neither rebalancing nor restoring")
 
 
+_HIDDEN = Gauge("seatpool_seats_open_transaction_messages", "Commands that an open transaction hides, of all owned partitions")
+
+
 def expose(engine: Engine, ready: Callable[[], bool]) -> None:
     """Of this process's one engine."""
     figures = engine.figures
@@ -26,4 +29,5 @@ def expose(engine: Engine, ready: Callable[[], bool]) -> None:
     _FRAMES.set_function(lambda: figures.frames)
     _OWNED.set_function(lambda: len(engine.live))
     _ROWS.set_function(lambda: sum(len(live.durable.rows) for live in engine.live.values()))
+    _HIDDEN.set_function(lambda: sum(engine.hidden.values()))
     _READY.set_function(lambda: int(ready()))

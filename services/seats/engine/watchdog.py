@@ -54,5 +54,5 @@ class Watchdog:
         except (KafkaError, Transient, OSError) as error:
             _log.warning("watchdog_without_broker", error=repr(error))
             return {}
-        lags = {number: end - self._engine.next_offset(number) for number, end in ends.items()}
+        lags = {number: end - self._engine.position(number) for number, end in ends.items()}
         return {number: lag for number, lag in lags.items() if lag > 0}

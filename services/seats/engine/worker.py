@@ -54,6 +54,12 @@ class SeatsApp(faust.App):
     def next_offset(self, partition: int) -> int:
         return self.engine.next_offset(partition)
 
+    def passed_over(self, partition: int, begin: int, end: int) -> None:
+        self.engine.passed_over(partition, begin, end)
+
+    def hides(self, partition: int, records: int) -> None:
+        self.engine.hidden[partition] = records
+
     async def on_records(self, chunks: list[tuple[int, list[Any]]]) -> None:
         await self.engine.on_records(chunks)
 

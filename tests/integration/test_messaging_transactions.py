@@ -1,0 +1,62 @@
+"""Readers and other people's transactions: what was aborted was never there, markers hold up nobody, what is open hides what follows."""
+
+import pytest
+from prometheus_client import REGISTRY
+
+from shared.kafka import partition_of
+from shared.messaging.consumer import Consumer
+from shared.schemas import topics
+from tests.support.messaging import Rig, facts, left
+from tests.support.transactions import transaction, transactional
+from tests.support.wait import wait_until
+
+pytestmark = pytest.mark.stack
+PARTITION = partition_of(b"acme", 4)
+
+
+async def stands(rig: Rig, consumer: Consumer) -> int:
+    """At the end, as its stored position says."""
+    await rig.until_at_end(consumer)
+    return consumer.positions("acme")[f"{topics.HR_EVENTS.name}/{PARTITION}"]
+
+
+async def test_only_what_was_committed_is_handled_and_the_position_goes_behind_every_marker(rig: Rig) -> None:
+    async with transactional(rig.kafka) as producer:
+        writer = Rig(rig.database, rig.kafka, producer)
+        async with transaction(producer):
+            for number in range(4):  # with two in a batch, one ends in front of the marker
+                await writer.send(left(f"committed-{number}"))
+        async with transaction(producer, commit=False):
+            await writer.send(left("aborted"))
+        async with transaction(producer):
+            pass
+        async with transaction(producer):
+            await writer.send(left("last"))
+        first = rig.consumer(batch_max=2)
+        async with rig.running(first):
+            assert await stands(rig, first) == 4 + 1 + 1 + 1 + 1 + 1
+        async with transaction(producer, commit=False):
+            await writer.send(left("aborted-as-well"))
+    second = rig.consumer()
+    async with rig.running(second):
+        assert await stands(rig, second) == 9 + 2
+        await rig.send(left("behind"))
+        assert await stands(rig, second) == 12
+    assert await facts(rig.database) == [*(f"committed-{number}" for number in range(4)), "last", "behind"]
+
+
+async def test_an_open_transaction_hides_what_follows_and_a_gauge_says_how_much(rig: Rig) -> None:
+    def hidden() -> float | None:
+        labels = {"group": "test", "topic": topics.HR_EVENTS.name, "partition": str(PARTITION)}
+        return REGISTRY.get_sample_value("seatpool_open_transaction_messages", labels)
+
+    consumer = rig.consumer(stall_s=1.0)
+    async with transactional(rig.kafka) as producer, rig.running(consumer):
+        async with transaction(producer):
+            await Rig(rig.database, rig.kafka, producer).send(left("open"))
+            await rig.send(left("behind"))
+            await wait_until(lambda: hidden() == 2, what="the gauge")
+            assert await stands(rig, consumer) == 0
+        assert await stands(rig, consumer) == 3
+        await wait_until(lambda: hidden() == 0, what="the gauge")
+    assert await facts(rig.database) == ["open", "behind"]

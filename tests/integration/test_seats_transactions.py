@@ -1,0 +1,75 @@
+"""Transactions on the command topic: what was aborted is decided by nobody, and markers end no worker, in both lanes."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from services.seats.engine.lane import Lane
+from services.seats.replay import Replay
+from shared.settings import KafkaSettings
+from tests.support.keys import bearer, published_keys
+from tests.support.seats import Commands, WorkerProcess, answered, commands_to, supervised, verified
+from tests.support.transactions import transaction, transactional
+from tests.support.wait import wait_until
+
+pytestmark = pytest.mark.stack
+
+
+async def settled(worker: WorkerProcess) -> dict[str, Any] | None:
+    """What the worker says of the tenant when it has come to the end of the topic."""
+    async with httpx.AsyncClient() as client:
+        try:
+            answer = await client.get(f"{worker.url}/v1/tenants/acme/settlement", headers=bearer(None, "operator"))
+        except httpx.TransportError:
+            return None
+    found: dict[str, Any] = answer.json()
+    return found if answer.status_code == 200 and found["settled"] else None
+
+
+@pytest.mark.parametrize("lane", list(Lane))
+async def test_markers_and_aborted_commands_are_passed_over_by_worker_replay_and_verify(
+    kafka_settings: KafkaSettings, tmp_path: Path, lane: Lane
+) -> None:
+    with published_keys() as users_url:
+        worker = WorkerProcess.make(kafka_settings, tmp_path, seats_lane=lane, users_url=users_url)
+        try:
+            async with transactional(kafka_settings) as producer, commands_to(kafka_settings) as commands, supervised(worker):
+                partition, _ = await commands.open("acme", licences=9)
+                end = await _all_kinds_of_transactions(kafka_settings, producer)
+                found = await wait_until(lambda: settled(worker), seconds=90, what="the end of the topic")
+                assert found is not None
+                assert found["position"]["offset"] < end - 1, "nothing is decided at the end"
+                async with httpx.AsyncClient() as client:  # a position without a command can be waited for as well
+                    url = f"{worker.url}/v1/tenants/acme/pools/time?after={partition}-{end - 1}"
+                    assert (await client.get(url, headers=bearer("acme", "account:read"))).status_code == 200
+                worker.stop()  # and it starts again in front of the last marker
+                await answered(kafka_settings, await commands.assign("acme", "u9", "time"))
+        finally:
+            worker.kill()
+    assert worker.logged("fail_stop") == []
+    report = await verified(kafka_settings)
+    assert report["verified"], report
+    replay = Replay(kafka_settings)
+    assert await replay.compare("acme") > 0
+    users = sorted(key.partition("|")[2] for key in await replay.state("acme") if key.partition("|")[2].startswith(("u", "ghost")))
+    assert users == ["u1", "u2", "u3", "u4", "u9"]
+
+
+async def _all_kinds_of_transactions(kafka: KafkaSettings, producer: Any) -> int:
+    """Committed, aborted, without a record, and a marker as the last entry. Returns the end of the partition."""
+    commands = Commands(kafka, producer)
+    async with transaction(producer):
+        for user in ("u1", "u2", "u3"):
+            await commands.assign("acme", user, "time")
+    async with transaction(producer, commit=False):
+        await commands.assign("acme", "ghost-1", "time")
+        await commands.assign("acme", "ghost-2", "time")
+    async with transaction(producer):
+        pass
+    async with transaction(producer):
+        await commands.assign("acme", "u4", "time")
+    async with transaction(producer, commit=False):
+        _, last = await commands.assign("acme", "ghost-3", "time")
+    return last + 2
