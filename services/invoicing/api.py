@@ -188,8 +188,11 @@ class _Account(_Routes):
             await self.ordering.start_subscription(uow, tenant, body, actor_of(principal))
             return answer(await self.view(uow, tenant), 202, {"location": f"/v1/tenants/{tenant}/subscription"})
 
+        async def read(_: str) -> Response:
+            return answer(await self.view(uow, tenant))
+
         async with self.database.unit_of_work(tenant) as uow:
-            response = await idempotent(uow, request, principal, key, act)
+            response = await idempotent(uow, request, principal, key, act, read)
 
         async def look() -> SubscriptionView | None:
             async with self.database.unit_of_work(tenant) as uow:
@@ -241,13 +244,19 @@ class _Purchases(_Routes):
             assert found is not None
             return answer(QuoteView.of(found, made, None), 201, {"location": f"/v1/tenants/{tenant}/quotes/{made.quote}"})
 
+        async def read(made: str) -> Response:
+            return answer(await self.quote_view(uow, tenant, made))
+
         async with self.database.unit_of_work(tenant) as uow:
-            return await idempotent(uow, request, principal, key, act)
+            return await idempotent(uow, request, principal, key, act, read)
 
     async def get_quote(self, tenant: TenantId, quote: IdPath, principal: Reader) -> QuoteView:
         async with self.database.unit_of_work(tenant) as uow:
-            found, about = await store.quote(uow.connection, tenant, quote), await store.tenant(uow.connection, tenant)
-            order = await store.order_of_quote(uow.connection, tenant, quote)
+            return await self.quote_view(uow, tenant, quote)
+
+    async def quote_view(self, uow: UnitOfWork, tenant: str, quote: str) -> QuoteView:
+        found, about = await store.quote(uow.connection, tenant, quote), await store.tenant(uow.connection, tenant)
+        order = await store.order_of_quote(uow.connection, tenant, quote)
         if found is None or about is None:
             raise NotFound("quote")
         return QuoteView.of(about, found[0], order["order"] if order else None)
@@ -264,8 +273,11 @@ class _Purchases(_Routes):
             shown = await self.order_view(uow, tenant, ordered)
             return answer(shown, 202, {"location": shown.status_url})
 
+        async def read(order: str) -> Response:
+            return answer(await self.order_view(uow, tenant, order))
+
         async with self.database.unit_of_work(tenant) as uow:
-            response = await idempotent(uow, request, principal, key, act)
+            response = await idempotent(uow, request, principal, key, act, read)
             if not ordered:  # the first answer again
                 found = await store.order_of_quote(uow.connection, tenant, quote)
                 assert found is not None

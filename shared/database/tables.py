@@ -116,14 +116,16 @@ dead_letters = Table(
 idempotency_keys = Table(
     "idempotency_keys",
     messaging_metadata,
+    Column("tenant", Text, primary_key=True),  # of the path; `-` for a route of no tenant
     Column("subject", Text, primary_key=True),  # of the token: keys of different callers never meet
     Column("key", Text, primary_key=True),
     Column("digest", LargeBinary, nullable=False),  # of method, path and body
     Column("status", SmallInteger, nullable=False),
     Column("headers", LargeBinary, nullable=False),
-    Column("body", LargeBinary, nullable=False),
+    Column("body", LargeBinary),  # none: it was too large to keep
     _instant("created_at"),
     Index("idempotency_keys_created_at", "created_at"),
+    Index("idempotency_keys_tenant", "tenant", "created_at"),
 )
 
 

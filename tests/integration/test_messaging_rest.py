@@ -57,9 +57,13 @@ def make_app(database: Database, dead_letters: DeadLetters | None = None) -> Fas
                     "INSERT INTO facts (tenant_id, said, message_id) VALUES ($1, $2, $3)", (tenant, body["said"], fact)
                 )
                 await asyncio.sleep(body.get("pause", 0))
-                return answer({"fact": fact}, 201, {"location": f"/v1/tenants/{tenant}/facts/{fact}"})
+                return answer({"fact": fact, "note": "n" * body.get("bytes", 0)}, 201, {"location": f"/v1/tenants/{tenant}/facts/{fact}"})
 
-            return await idempotent(uow, request, principal, key, act)
+            async def read(fact: str) -> Response:
+                said = await uow.connection.exec_driver_sql("SELECT said FROM facts WHERE message_id = $1", (fact,))
+                return answer({"fact": fact, "said": said.scalar_one()}, headers={"etag": '"2"'})
+
+            return await idempotent(uow, request, principal, key, act, read)
 
     return app
 
@@ -100,6 +104,52 @@ async def test_keys_of_different_callers_never_meet(client: httpx.AsyncClient, p
     await client.post(PATH, json={"said": "anns"}, headers={"idempotency-key": "k1"})
     await client.post(PATH, json={"said": "bobs"}, headers={"idempotency-key": "k1", "authorization": f"Bearer {token('bob')}"})
     assert await facts(plain_database) == ["anns", "bobs"]
+
+
+async def test_keys_of_different_tenants_never_meet(client: httpx.AsyncClient, plain_database: Database) -> None:
+    client.headers["authorization"] = f"Bearer {token('op', None, ('operator',), 'client')}"
+    answers = [
+        await client.post(f"/v1/tenants/{tenant}/facts", json={"said": tenant}, headers={"idempotency-key": "k1"})
+        for tenant in ("acme", "globex")
+    ]
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert {answer.headers.get("idempotency-replayed") for answer in answers} == {None}
+
+
+@pytest.mark.parametrize(("size", "kept"), [(16 * 1024 - 60, True), (16 * 1024, False)])
+async def test_an_answer_above_16_kb_is_not_kept_and_a_repeat_reads_the_resource_again(
+    client: httpx.AsyncClient, plain_database: Database, size: int, kept: bool
+) -> None:
+    first, again = [await client.post(PATH, json={"said": "large", "bytes": size}, headers={"idempotency-key": "k1"}) for _ in range(2)]
+    assert (first.status_code, len(first.content) > 16 * 1024) == (201, not kept)
+    assert (again.status_code, again.headers["location"]) == (201, first.headers["location"])
+    assert (again.headers["content-type"], again.headers["idempotency-replayed"]) == ("application/json", "true")
+    assert again.json() == (first.json() if kept else {"fact": first.json()["fact"], "said": "large"})
+    assert again.headers["content-length"] == str(len(again.content))
+    assert await facts(plain_database) == ["large"]
+    async with plain_database.unit_of_work(None) as uow:
+        row = (await uow.connection.exec_driver_sql("SELECT headers, body FROM idempotency_keys")).one()
+    assert (row.body is not None, b"etag" in row.headers, b"location" in row.headers) == (kept, False, True)
+    other = await client.post(PATH, json={"said": "other"}, headers={"idempotency-key": "k1"})
+    assert other.json()["type"] == "urn:seatpool:problem:idempotency-key-reused"
+
+
+async def test_a_tenant_has_a_thousand_new_keys_an_hour(client: httpx.AsyncClient, plain_database: Database) -> None:
+    async with plain_database.unit_of_work(None) as uow:
+        await uow.connection.exec_driver_sql(
+            "INSERT INTO idempotency_keys (tenant, subject, key, digest, status, headers, body, created_at)"
+            " SELECT 'acme', 's' || n % 7, 'k' || n, '', 201, '{}', '', now() - n * interval '1 second' FROM generate_series(1, 999) AS n"
+        )
+    last = await client.post(PATH, json={"said": "the thousandth"}, headers={"idempotency-key": "last"})
+    refused = await client.post(PATH, json={"said": "one more"}, headers={"idempotency-key": "one-more"})
+    assert (last.status_code, refused.status_code, refused.json()["type"]) == (201, 429, "urn:seatpool:problem:too-many-requests")
+    assert 2590 <= int(refused.headers["retry-after"]) <= 2601, "when the oldest of them is an hour old"
+    known = await client.post(PATH, json={"said": "the thousandth"}, headers={"idempotency-key": "last"})
+    without = await client.post(PATH, json={"said": "without a key"})
+    client.headers["authorization"] = f"Bearer {token('op', None, ('operator',), 'client')}"
+    neighbour = await client.post("/v1/tenants/globex/facts", json={"said": "x"}, headers={"idempotency-key": "one-more"})
+    assert [answer.status_code for answer in (known, without, neighbour)] == [201, 201, 201]
+    assert await facts(plain_database) == ["the thousandth", "without a key", "x"]
 
 
 async def test_of_concurrent_requests_with_one_key_one_executes(client: httpx.AsyncClient, plain_database: Database) -> None:

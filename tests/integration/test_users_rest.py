@@ -389,6 +389,10 @@ async def test_good_hr_events_go_in_and_bad_ones_are_listed(bench: Bench) -> Non
     await bench.until_settled(tenant)
     assert await bench.person(rest, tenant, "1") == before
     assert len(await bench.needs(tenant)) == 1
+    many = body | {"events": [events[1]] * 400}
+    first, again = [await rest.call("POST", f"/v1/tenants/{tenant}/hr-events", many, idempotency_key="many") for _ in range(2)]
+    assert (again.status_code, again.json(), again.headers["idempotency-replayed"]) == (202, first.json(), "true")
+    assert len(again.content) > 16 * 1024, "it was not kept, but worked out again"
     foreign = await rest.call("POST", f"/v1/tenants/{tenant}/hr-events", body | {"source": "hr/foreign"})
     assert (foreign.status_code, fields(foreign.json())) == (422, ["body.source"])
 

@@ -1,5 +1,6 @@
 """The endpoint for HR facts of those who cannot write to hr.events.v1, or to their own topic."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import orjson
@@ -59,23 +60,27 @@ async def take_events(
             permission = await hr_sources.permission(uow.connection, tenant, body.source, for_share=True)
             if not permission.allowed:
                 raise Invalid("body.source", body.source, "a source on the allow-list for this tenant")
-            rejected: list[Rejected] = []
-            topic, accepted = hr_sources.topic_of(permission.topic), 0
-            for index, event in enumerate(body.events):
-                fact = _read(event)
+            topic = hr_sources.topic_of(permission.topic)
+            facts = [_read(event) for event in body.events]
+            for fact in facts:
                 if isinstance(fact, HrFact):
                     id_ = _id(tenant, body.source, fact)
                     subject = fact.external_id
                     uow.publish(fact, source=body.source, tenant=tenant, time=found.now, subject=subject, id=id_, topic=topic)
-                    accepted += 1
-                else:
-                    rejected.append(Rejected(index=index, errors=fact))
-            return answer(Taken(accepted=accepted, rejected=rejected), 202)
+            return _taken(facts)
 
-        return await idempotent(uow, request, principal, key, take)
+        async def read(_: str) -> Response:
+            return _taken([_read(event) for event in body.events])
+
+        return await idempotent(uow, request, principal, key, take, read)
 
 
 take_events.judges = ("events",)  # type: ignore[attr-defined]  # one by one, for the answer's list
+
+
+def _taken(facts: Sequence[HrFact | list[FieldProblem]]) -> Response:
+    rejected = [Rejected(index=index, errors=fact) for index, fact in enumerate(facts) if not isinstance(fact, HrFact)]
+    return answer(Taken(accepted=len(facts) - len(rejected), rejected=rejected), 202)
 
 
 def _id(tenant: str, source: str, fact: HrFact) -> str:

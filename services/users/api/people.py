@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import date
+from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, EmailStr, Field
 
 from services.users import editing
-from services.users.api.context import Body, InContext, Manager, TenantId, UserId, cause_of
+from services.users.api.context import Body, Context, InContext, Manager, TenantId, UserId, cause_of
 from services.users.domain import RECORD_FIELDS, ModuleState, Note, Record, Seat
 from services.users.person import Person, Tenant
 from services.users.store import people as store
@@ -179,7 +180,7 @@ async def create_person(
             person = await editing.create(found, uow, external_id, fields, accounts, cause_of(principal))
             return await _answer(found, uow, person, 201)
 
-        return await idempotent(uow, request, principal, key, create)
+        return await idempotent(uow, request, principal, key, create, partial(_shown, context, tenant, uow))
 
 
 @router.get("", dependencies=[Depends(access("users:read"))], summary="People, in order of arrival")
@@ -205,11 +206,7 @@ async def list_people(
 @router.get("/{user}", dependencies=[Depends(access("users:read"))], response_model=PersonView, summary="A person")
 async def show_person(tenant: TenantId, user: UserId, context: InContext) -> Response:
     async with context.database.unit_of_work(tenant) as uow:
-        found = await context.tenants.for_read(tenant, uow)
-        person = await store.get(tenant, uow.connection, user, found.today)
-        if person is None:
-            raise NotFound("person")
-        return await _answer(found, uow, person)
+        return await _shown(context, tenant, uow, user)
 
 
 @router.patch("/{user}", response_model=PersonView, responses=refusals(409, 412, 428), summary="Change a person (If-Match)")
@@ -249,7 +246,15 @@ async def reactivate_person(
             person = await editing.reactivate(found, uow, before, modules, cause_of(principal))
             return await _answer(found, uow, person, 202)
 
-        return await idempotent(uow, request, principal, key, reactivate)
+        return await idempotent(uow, request, principal, key, reactivate, partial(_shown, context, tenant, uow))
+
+
+async def _shown(context: Context, tenant: str, uow: UnitOfWork, user: str) -> Response:
+    found = await context.tenants.for_read(tenant, uow)
+    person = await store.get(tenant, uow.connection, user, found.today)
+    if person is None:
+        raise NotFound("person")
+    return await _answer(found, uow, person)
 
 
 async def _locked(tenant: Tenant, uow: UnitOfWork, user: str) -> Person:

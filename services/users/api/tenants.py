@@ -1,7 +1,7 @@
 """Tenants, and the allow-list of upstream sources."""
 
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
@@ -14,6 +14,7 @@ from services.users.store import hr_sources
 from services.users.store import tenants as store
 from services.users.store.tenants import TenantRow
 from shared import ids
+from shared.database import UnitOfWork
 from shared.errors import Conflict, Invalid, NotFound
 from shared.schemas.base import Id, Instant, Text
 from shared.web import (
@@ -136,7 +137,7 @@ async def create_tenant(body: NewTenant, request: Request, context: InContext, p
                 raise Conflict("tenant-exists", f"There is a tenant {tenant} already.")
             return answer(_view(row, context), 201, {"location": f"/v1/tenants/{tenant}", "etag": etag(row.version)})
 
-        return await idempotent(uow, request, principal, key, create)
+        return await idempotent(uow, request, principal, key, create, partial(_shown, context, uow))
 
 
 @router.get("/tenants", dependencies=[Depends(operator())], response_model=Page[TenantView], summary="All tenants, by id")
@@ -150,7 +151,11 @@ async def list_tenants(context: InContext, cursor: Cursor = None, limit: Limit =
 @router.get("/tenants/{tenant}", dependencies=[Depends(access("account:read"))], response_model=TenantView, summary="A tenant")
 async def show_tenant(tenant: TenantId, context: InContext) -> Response:
     async with context.database.unit_of_work(tenant) as uow:
-        row = await store.get(tenant, uow.connection)
+        return await _shown(context, uow, tenant)
+
+
+async def _shown(context: Context, uow: UnitOfWork, tenant: str) -> Response:
+    row = await store.get(tenant, uow.connection)
     if row is None:
         raise NotFound("tenant")
     return answer(_view(row, context), headers={"etag": etag(row.version)})
