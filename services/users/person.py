@@ -139,6 +139,7 @@ def command_of(person: Person, reason: str, reactivate: tuple[str, ...]) -> Assi
         hold_until=need.hold_until,
         reactivate=reactivate,
         reason=reason,
+        leaver=person.standing.status is Status.LEFT,
     )
 
 

@@ -219,7 +219,8 @@ class Need(Payload):
 class AssignSeats(Need):
     user: Id
     revision: int = Field(ge=1, le=INT64_MAX)
-    reason: str
+    reason: str  # decides nothing
+    leaver: bool = False  # the person's employment ended: see the policy `terminate_reduces_pool`
 
 
 class ReplaceUser(Payload):

@@ -166,7 +166,8 @@ class Load:
 
     def _leave(self, tenant: _Tenant) -> Sent:
         user = self._user(tenant)
-        payload = seats.AssignSeats(user=user, revision=self._revision(tenant, user), reason="left", modules=(), created_at=START)
+        gone = {"modules": (), "leaver": True, "reason": "changed"}
+        payload = seats.AssignSeats(user=user, revision=self._revision(tenant, user), created_at=START, **gone)
         return self._sent(tenant, payload, USERS)
 
     def _replace(self, tenant: _Tenant) -> Sent:

@@ -109,7 +109,7 @@ async def test_A7_moving_and_leaving_are_sent_and_released(bench: Bench) -> None
     assert person["modules"][0]["reason"] == "pool_full"
     await bench.send(PersonLeft(external_id="ann", effective_date=TODAY, sequence=2), tenant, source=bench.source(tenant))
     gone = (await bench.until_needs(tenant, 3))[2]
-    assert (gone.modules, gone.revision, gone.reason) == ((), 3, "left")
+    assert (gone.modules, gone.revision, gone.reason, gone.leaver) == ((), 3, "left", True)
     await bench.answer(await bench.last_need(tenant, user))
     await bench.until_person(rest, tenant, "ann", status="left", may_log_in=False, modules={})
     assert [event.version for event in await bench.events(tenant, Left)] == [3]

@@ -563,7 +563,7 @@ class Naive:
             self.seats = [s for s in self.seats if s["user"] != user or s["state"] != "waiting"]
         for module in sorted(released):
             pool = self.pools[module]
-            if c["reason"] != "left" or not pool["terminate_reduces_pool"] or module not in was_active:
+            if not c.get("leaver") or not pool["terminate_reduces_pool"] or module not in was_active:
                 continue
             if pool["reduce_at"] == "now" and pool["licences"] > 1:
                 pool["licences"] -= 1

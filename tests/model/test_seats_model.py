@@ -184,7 +184,8 @@ class SeatsModel(RuleBasedStateMachine):
 
     def someone_leaves(self, draw: Draw) -> None:
         user = draw.choice(USERS)
-        c: Command = {"type": "assign_seats", "user": user, "revision": self.revision(user, 1), "reason": "left", **self.need(draw)}
+        c: Command = {"type": "assign_seats", "user": user, "revision": self.revision(user, 1), **self.need(draw)}
+        c |= {"reason": draw.often("left", "changed"), "leaver": draw.often(True, False)}
         self.send({**c, "modules": [], "hold_until": None}, USERS_SOURCE, draw.crash(), draw.fail())
 
     def someone_takes_over(self, draw: Draw) -> None:

@@ -34,7 +34,7 @@ POLICIES: dict[str, dict[str, object]] = {
 def need(user: str, modules: list[str], **rest: object) -> Callable[[Harness], Command]:
     def command(harness: Harness) -> Command:
         fields = {"created_at": 0, "administrator": user == "ada", "priority": 0, "reactivate": [], "hold_until": None, "partial": False}
-        base = {"type": "assign_seats", "user": user, "revision": harness.offset + 10, "reason": "left" if not modules else "changed"}
+        base = {"type": "assign_seats", "user": user, "revision": harness.offset + 10, "reason": "changed", "leaver": not modules}
         return {**base, "modules": modules, **fields, **{k: v(harness) if callable(v) else v for k, v in rest.items()}}
 
     return command
@@ -53,7 +53,7 @@ def ordered(type_: str, **rest: object) -> Callable[[Harness], Command]:
 
 def replace(harness: Harness) -> Command:
     revision = harness.offset + 10
-    to = {k: v for k, v in need("ben", ["time"])(harness).items() if k not in ("type", "user", "revision", "reason")}
+    to = {k: v for k, v in need("ben", ["time"])(harness).items() if k not in ("type", "user", "revision", "reason", "leaver")}
     people = {"from_user": "ada", "from_revision": revision, "to_user": "ben", "to_revision": revision}
     return {"type": "replace_user", **people, "to": to, "reason": "changed"}
 

@@ -23,7 +23,7 @@ def company(*, rest: str = "reject", **licences: int) -> World:
 def test_A1_A4_A16_removing_a_user_leaves_the_size_of_the_pool_alone() -> None:
     world = company(time=2)
     world.need("ada", "time")
-    assert world.need("ada", reason="left") == ["seats_assigned ada:"]
+    assert world.need("ada", leaver=True) == ["seats_assigned ada:"]
     assert world.licences("time") == (2, 2)
     assert world.event("seats_assigned")["released"] == ["time"]
 
@@ -182,10 +182,10 @@ def test_M9_a_leavers_active_seat_takes_its_licence_along() -> None:
     world.need("ben", "docs")
     world.need("cid", "docs")
     expected = ["pool_reduced docs (terminated)", "seats_assigned ada:"]  # cid stays flagged: no licence came free
-    assert world.need("ada", reason="left") == expected
+    assert world.need("ada", leaver=True) == expected
     assert world.licences("docs") == (1, 1)
-    assert world.need("cid", reason="left") == ["seats_assigned cid:"]  # flagged, it had none
-    assert world.need("ben", reason="left") == ["seats_assigned ben:"]  # never the last licence
+    assert world.need("cid", leaver=True) == ["seats_assigned cid:"]  # flagged, it had none
+    assert world.need("ben", leaver=True) == ["seats_assigned ben:"]  # never the last licence
     assert world.licences("docs") == (1, 1)
 
 
@@ -195,12 +195,21 @@ def test_M9_at_the_periods_end_it_lowers_the_next_number_and_only_for_leavers() 
     world.need("ada", "docs")
     world.need("ben", "docs")
     assert world.need("ada") == ["seats_assigned ada:"]
-    assert world.need("ben", reason="left") == ["pool_reduced docs (terminated)", "seats_assigned ben:"]
+    assert world.need("ben", leaver=True) == ["pool_reduced docs (terminated)", "seats_assigned ben:"]
     assert world.licences("docs") == (3, 2)
     world.next_period(docs=1)
     world.need("cid", "docs")
-    assert world.need("cid", reason="left") == ["seats_assigned cid:"]  # one licence stays
+    assert world.need("cid", leaver=True) == ["seats_assigned cid:"]  # one licence stays
     assert world.licences("docs") == (3, 1)
+
+
+def test_M9_the_reason_decides_nothing() -> None:
+    world = World()
+    world.pool("docs", 3, terminate_reduces_pool=True, reduce_at="now")
+    for user in ("ada", "ben"):
+        world.need(user, "docs")
+    assert world.need("ada", reason="left") == ["seats_assigned ada:"]
+    assert world.need("ben", reason="a word of another source", leaver=True) == ["pool_reduced docs (terminated)", "seats_assigned ben:"]
 
 
 def test_M9_a_leaver_of_a_pool_with_people_waiting_shrinks_it_before_they_are_served() -> None:
@@ -208,9 +217,9 @@ def test_M9_a_leaver_of_a_pool_with_people_waiting_shrinks_it_before_they_are_se
     world.pool("docs", 2, over_limit="wait", terminate_reduces_pool=True, reduce_at="now")
     for user in ("ada", "ben", "cid"):
         world.need(user, "docs")
-    assert world.need("ada", reason="left") == ["pool_reduced docs (terminated)", "seats_assigned ada:"]
+    assert world.need("ada", leaver=True) == ["pool_reduced docs (terminated)", "seats_assigned ada:"]
     assert world.seats("docs") == {"ben": "active", "cid": "waiting"}
-    assert world.need("ben", reason="left") == ["seat_granted cid docs (seat_released)", "seats_assigned ben:"]  # the last licence stays
+    assert world.need("ben", leaver=True) == ["seat_granted cid docs (seat_released)", "seats_assigned ben:"]  # the last licence stays
 
 
 # The queue -------------------------------------------------------------------------------------------------------------

@@ -45,7 +45,8 @@ def history(seed: int) -> list[tuple[Payload, int]]:
             "partial": draw.random() < 0.2,
             "hold_until": START + timedelta(minutes=90) if draw.random() < 0.1 else None,
         }
-        assign = seats_v1.AssignSeats(user=user, revision=max(1, revisions[user]), reason=draw.choice(["hired", "left"]), **needed)
+        needed |= {"reason": draw.choice(["hired", "left"]), "leaver": draw.random() < 0.5}
+        assign = seats_v1.AssignSeats(user=user, revision=max(1, revisions[user]), **needed)
         made.append((assign, draw.choice([0, 1, MINUTE_MS, 30 * MINUTE_MS])))
     return made
 

@@ -167,7 +167,21 @@ def test_leaving_gives_everything_up() -> None:
     found = revise(person(), person(replace(ANN, employed=False)), at=NOW, cause=replace(CAUSE, fact=FactType.LEFT))
     assert isinstance(found.event, PersonLeft)
     assert found.command is not None
-    assert (found.command.modules, found.command.reason) == ((), "left")
+    assert (found.command.modules, found.command.reason, found.command.leaver) == ((), "left", True)
+
+
+def test_M9_a_leaving_is_sent_again_as_one_whatever_its_cause() -> None:
+    gone = person(replace(ANN, employed=False), sent=NOTHING, revision=2)
+    found = revise(gone, gone, at=NOW, cause=Cause(CAUSE.actor, "changed"), anew=True, above=7)
+    assert found.command is not None
+    assert (found.command.revision, found.command.reason, found.command.leaver) == (8, "changed", True)
+
+
+def test_M9_who_may_not_log_in_any_more_is_no_leaver() -> None:
+    after = stand(replace(person(), account=Account(may_log_in=False)), TENANT)
+    found = revise(person(), after, at=NOW, cause=Cause(CAUSE.actor))
+    assert found.command is not None
+    assert (found.command.modules, found.command.leaver) == ((), False)
 
 
 def test_E3_E4_coming_back_asks_for_seats_anew() -> None:

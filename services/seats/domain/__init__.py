@@ -26,7 +26,7 @@ Where rules.md and design.md leave a choice, it was made so:
 - A period or next number of 0 means that the pool closes then; a purchase or another number keeps it, an expansion does not.
 - A hold never waits: asked with `hold_until`, a place in the queue ends; a hold already past is refused (`hold_past`), releases stand.
 - With `partial`, when a base module waits, the others that would be granted wait too, and are served after it, each by itself.
-- `terminate_reduces_pool` acts on the reason `left`; its `reduce_at` is period_end unless said otherwise.
+- `terminate_reduces_pool`: its `reduce_at` is period_end unless said otherwise.
 - `expected`: the period always counts, of the pools those that are named. An order is applied once, also under another command id.
 - A flag without a deadline goes on without one until a licence clears it, whoever administers by then.
 - A remembered flag counts where the pool would flag; where it waits, expands or rejects, that decides.

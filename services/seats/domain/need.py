@@ -29,8 +29,6 @@ from services.seats.domain.state import Pool
 from services.seats.domain.work import CONSEQUENCE, Work, grace_ms
 from shared.schemas.seats_v1 import AssignSeats, Need, OverLimit, Reason, ReplaceUser
 
-LEFT = str(Reason.LEFT)
-
 
 class Outcome(NamedTuple):
     """What a pool says to one newcomer. `state` active, flagged, held, waiting or refused."""
@@ -62,7 +60,7 @@ def assign_seats(work: Work, payload: AssignSeats) -> None:
         if payload.revision <= old.revision:
             return ignore(work, Reason.STALE, user, old.revision)
     row, released = _adopt(work, user, old, payload, payload.revision, payload.hold_until)
-    if released and payload.reason == LEFT:
+    if released and payload.leaver:
         _shrink(work, old, released)
     if old is not None and old.seats:
         tenant.put_user(user, row)
