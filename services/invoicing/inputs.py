@@ -1,6 +1,5 @@
 """What REST takes in, checked: every error names its field, the value, and what would be right."""
 
-import re
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Literal
@@ -14,7 +13,7 @@ from services.invoicing.domain.quote import LICENCES_MAX, PRICE_MINOR_MAX
 from shared.countries import Country
 from shared.money import is_currency
 from shared.schemas.base import Id, ModuleName
-from shared.schemas.seats_v1 import OverLimit, Policies, ReduceBelowUse
+from shared.schemas.seats_v1 import WARN_AT, OverLimit, Policies, ReduceBelowUse, duration_ms
 from shared.web.rest import Day, Flag
 
 
@@ -118,10 +117,6 @@ def checked_vat_id(number: str, country: str) -> str:
         raise ValueError(f"vat_id: {number!r} is not a VAT ID of {country}: {error}") from error
 
 
-_DURATION = re.compile(r"P(?=[\dT])(\d{1,6}W)?(\d{1,6}D)?(T(?=\d)(\d{1,6}H)?(\d{1,6}M)?(\d{1,9}S)?)?", re.ASCII)
-_MARK = re.compile(r"[1-9][0-9]?%|100%|(0|[1-9][0-9]{0,7})", re.ASCII)
-
-
 def _policies(given: Policies) -> Policies:
     """The same that seats checks: a subscription whose pools it would refuse is refused at the door."""
     words: tuple[tuple[str, str | None, tuple[str, ...]], ...] = (
@@ -135,10 +130,10 @@ def _policies(given: Policies) -> Policies:
     for name, count in (("flag_cap", given.flag_cap), ("expand_cap", given.expand_cap)):
         if count is not None and not 0 <= count <= LICENCES_MAX:
             raise ValueError(f"{name}: expected 0 to {LICENCES_MAX}")
-    if given.grace is not None and not (_DURATION.fullmatch(given.grace) and any(digit in given.grace for digit in "123456789")):
-        raise ValueError("grace: expected weeks to seconds of ISO 8601, such as P7D")
-    if given.warn_at is not None and not _MARK.fullmatch(given.warn_at):
-        raise ValueError("warn_at: expected a share of the licences in use (90%) or licences left (5)")
+    if given.grace is not None and duration_ms(given.grace) is None:
+        raise ValueError("grace: expected weeks to seconds of ISO 8601, one second to ten years, such as P7D")
+    if given.warn_at is not None and not WARN_AT.fullmatch(given.warn_at):
+        raise ValueError("warn_at: expected 1% to 100% of the licences in use, or a number of licences left, at least 1")
     return given
 
 

@@ -4,6 +4,7 @@ Counts are plain integers: a count that makes no sense (0, negative) is for the 
 are open enums for readers (`str`), closed for writers (the `StrEnum`s below).
 """
 
+import re
 from enum import StrEnum
 from typing import Annotated
 
@@ -108,7 +109,8 @@ class Reason(StrEnum):
     UNKNOWN_TENANT = "unknown_tenant"
     UNKNOWN_MODULE = "unknown_module"
     UNKNOWN_USER = "unknown_user"
-    MODULE_ALREADY_HELD = "module_already_held"
+    NOTHING_TO_REPLACE = "nothing_to_replace"
+    ALREADY_SEATED = "already_seated"
     POOL_EXISTS = "pool_exists"
     TENANT_EXISTS = "tenant_exists"
     EXPECTED_DIFFERS = "expected_differs"
@@ -147,7 +149,7 @@ class Policies(Payload):
     expand_cap: int | None = None  # licences at most by expansion; none by default
     grace: str | None = None  # ISO 8601, weeks to seconds, default P7D
     reduce_below_use: str | None = None  # ReduceBelowUse, default flag_newest
-    warn_at: str | None = None  # share of the licences in use ("90%") or licences left ("5"); none by default
+    warn_at: str | None = None  # WARN_AT: share of the licences in use ("90%") or licences left ("5"); none by default
     terminate_reduces_pool: bool | None = None  # default false
     reduce_at: str | None = None  # now | period_end: what terminate_reduces_pool lowers
 
@@ -168,6 +170,23 @@ class Expected(Payload):
 
     period: str | None = None
     pools: Items[ExpectedPool] = ()
+
+
+# Limits of policies, for the endpoints and for the decision: what one accepts, the other accepts.
+# `warn_at`: a share of the licences in use, 1 % to 100 %, or a number of licences left.
+WARN_AT = re.compile(r"[1-9][0-9]?%|100%|[1-9][0-9]{0,7}", re.ASCII)
+GRACE_MS_MAX = 3660 * 24 * 60 * 60 * 1000
+_DURATION = re.compile(r"P(?:(\d{1,6})W)?(?:(\d{1,6})D)?(?:T(?=\d)(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,9})S)?)?", re.ASCII)
+
+
+def duration_ms(text: str) -> int | None:
+    """Weeks to seconds of ISO 8601, at least a second; None for anything else (months and years have no exact length)."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        return None
+    weeks, days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    total = (((weeks * 7 + days) * 24 + hours) * 60 + minutes) * 60_000 + seconds * 1000
+    return total if 0 < total <= GRACE_MS_MAX else None
 
 
 # ------------------------------------------------------------------------------------------------------------- commands

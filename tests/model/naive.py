@@ -4,6 +4,7 @@ services.seats.
 A command is a dict with its `type` and plain values (times in ms). An event is a dict with `type`, `role`, `reason` and what matters of it.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 DAY = 24 * 3600 * 1000
@@ -559,8 +560,6 @@ class Naive:
             return
         was_active = [s["module"] for s in self.of(user) if s["state"] == "active"]
         released = self.adopt(user, c, c["revision"])
-        if c["hold_until"] is not None:
-            self.seats = [s for s in self.seats if s["user"] != user or s["state"] != "waiting"]
         for module in sorted(released):
             pool = self.pools[module]
             if not c.get("leaver") or not pool["terminate_reduces_pool"] or module not in was_active:
@@ -579,10 +578,13 @@ class Naive:
         for event in after:
             event()
 
-    def get_new(self, user: str, need: dict[str, Any]) -> tuple[dict[str, tuple[str, str]], list[Any]]:
+    def get_new(self, user: str, need: dict[str, Any], moved: Iterable[str] = ()) -> tuple[dict[str, tuple[str, str]], list[Any]]:
         """Seats the person where that is possible. ({new module: (state, reason)}, what is to be said after the answer)"""
         person = self.people[user]
-        new = [m for m in person["need"] if self.seat(user, m) is None and m not in person["revoked"]]
+        new = [m for m in person["need"] if self.seat(user, m) is None and (m not in person["revoked"] or m not in self.pools)]
+        if need["hold_until"] is not None:
+            waits = [s["module"] for s in self.of(user) if s["state"] == "waiting" and s["module"] not in moved]
+            new = [m for m in person["need"] if m in [*new, *waits]]
         base_revoked = any(self.is_base(m) for m in person["revoked"])
         waiting = [s["module"] for s in self.of(user) if s["state"] == "waiting"] if need["hold_until"] is None else []
         got = {m: self.ask(user, m, need["hold_until"]) for m in new}
@@ -702,10 +704,12 @@ class Naive:
             return
         held = [s["module"] for s in self.of(giver)]
         wrong = None
-        if not held or giver == taker:
+        if giver not in self.people or giver == taker:
             wrong = "unknown_user"
+        elif not held:
+            wrong = "nothing_to_replace"
         elif any(self.seat(taker, m) and m in held for m in c["to"]["modules"]):
-            wrong = "module_already_held"
+            wrong = "already_seated"
         elif any(
             self.is_base(m) and m in c["to"]["modules"] and m not in c["to"]["reactivate"] and m not in held
             for m in self.people.get(taker, {"revoked": {}})["revoked"]
@@ -725,7 +729,7 @@ class Naive:
         for module, s in moved.items():
             self.put(taker, module, s["state"], s["order"], s["since"], s["deadline"], s["again"])
         self.level("seat_released")
-        got, after = self.get_new(taker, c["to"])
+        got, after = self.get_new(taker, c["to"], moved)
         modules = self.shown(taker, got)
         self.answer("seats_moved", "replaced", user=taker, modules=modules, moved=sorted(moved), released=sorted(released))
         for event in after:

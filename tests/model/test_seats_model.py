@@ -37,7 +37,7 @@ GOOD: dict[str, list[object]] = {
     "expand_cap": [2, 3, 5],
     "grace": [1000, HOUR, 2 * DAY, 7 * DAY, 40 * DAY],
     "reduce_below_use": [*map(str, ReduceBelowUse)],
-    "warn_at": ["50%", "90%", "0", "1"],
+    "warn_at": ["50%", "90%", "1", "2"],
     "terminate_reduces_pool": [True, False],
     "reduce_at": ["now", "period_end"],
 }

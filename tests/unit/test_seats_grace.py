@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.seats import domain
+from shared.schemas.seats_v1 import duration_ms
 from tests.support.seat_world import START, World
 
 WEEK = timedelta(days=7)
@@ -49,7 +49,7 @@ def test_T6_flagged_seat_is_revoked_after_seven_days_and_not_a_millisecond_befor
 def test_T6_the_grace_is_a_policy_in_exact_seconds(grace: str) -> None:
     world = full(grace=grace)
     world.need("cid", "time")
-    assert world.deadline("cid", "time") == timedelta(milliseconds=domain.duration_ms(grace) or 0)
+    assert world.deadline("cid", "time") == timedelta(milliseconds=duration_ms(grace) or 0)
 
 
 def test_T6_whatever_command_comes_first_settles_what_fell_due() -> None:
@@ -258,6 +258,30 @@ def test_T6_A17_who_is_out_of_a_base_module_takes_nothing_over() -> None:
     world.wait(days=40)
     assert world.seats("docs") == {}
     assert world.replace("ben", "cid", "time") == ["seats_moved cid: time=active"]  # the seat of that module itself
+
+
+def test_T6_A17_taking_a_seat_over_is_an_explicit_reactivation() -> None:
+    world = full()
+    world.pool("plan", 1)
+    world.need("ada", "time", "plan")
+    world.need("cid", "plan")
+    world.wait(days=7)
+    assert world.need("cid", "plan") == ["seats_assigned cid: plan=revoked/revoked"]
+    assert world.replace("ada", "cid", "plan", "time") == ["seats_moved cid: plan=active time=active"]
+    assert world.need("cid", "plan", "time") == ["seats_assigned cid: plan=active time=active"]
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_T6_a_module_without_a_pool_is_unknown_also_to_who_was_revoked_there(partial: bool) -> None:
+    world = full()
+    world.need("cid", "time")
+    world.wait(days=7)
+    world.close("time")
+    docs = "active/licence_free" if partial else "refused/other_module_refused"
+    answer = "seats_assigned" if partial else "seats_refused"
+    assert world.need("cid", "time", "docs", partial=partial) == [f"{answer} cid: time=refused/unknown_module docs={docs}"]
+    world.pool("time", 2, base=True)
+    assert world.need("cid", "time")[-1] == "seats_refused cid: time=revoked/revoked", "the revocation is remembered all the same"
 
 
 def test_T6_out_of_another_module_only_that_is_withdrawn() -> None:

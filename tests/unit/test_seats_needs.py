@@ -368,12 +368,12 @@ def test_a_policy_change_is_for_what_comes() -> None:
 
 def test_T5_M12_a_cap_can_be_unset_and_what_is_not_given_keeps_its_value() -> None:
     world = World()
-    world.pool("time", 1, flag_cap=0, warn_at="0", grace="P2D")
+    world.pool("time", 1, flag_cap=0, warn_at="1", grace="P2D")
     world.need("ada", "time")
     assert world.need("ben", "time") == ["seats_refused ben: time=refused/flag_cap"]
     assert world.policy("time", "flag_cap", grace=None) == ["policy_changed time (policy_set)"]
     shown = world.event("policy_changed")["policies"]
-    assert ("flag_cap" in shown, shown["grace"], shown["warn_at"]) == (False, "P2D", "0")
+    assert ("flag_cap" in shown, shown["grace"], shown["warn_at"]) == (False, "P2D", "1")
     assert world.need("ben", "time") == ["seats_assigned ben: time=flagged/over_limit"]
     world.policy("time", over_limit="expand", expand_cap=1)
     assert world.need("cid", "time") == ["seats_refused cid: time=refused/expand_cap"]
@@ -432,6 +432,42 @@ def test_held_a_full_pool_refuses_a_hold_whatever_its_policy(policy: str) -> Non
     world.pool("docs", 1, over_limit=policy)
     world.need("ada", "docs")
     assert world.need("ben", "docs", hold_until=START + timedelta(days=1)) == ["seats_refused ben: docs=refused/pool_full"]
+
+
+@pytest.mark.parametrize("days", [-1, 1])
+def test_held_a_refused_hold_keeps_the_place_in_the_queue(days: int) -> None:
+    world = queue()
+    world.need("ben", "docs")
+    world.wait(hours=1)
+    world.need("cid", "docs")
+    why = "hold_past" if days < 0 else "pool_full"
+    assert world.need("ben", "docs", hold_until=world.now + timedelta(days=days)) == [f"seats_refused ben: docs=waiting/{why}"]
+    assert world.event("seats_refused")["modules"][0]["since"] == "2013-11-15T09:00:00.000Z"
+    assert world.need("ada")[0] == "seat_granted ben docs (seat_released)"
+
+
+@pytest.mark.parametrize("days", [-1, 1])
+def test_A17_a_refused_hold_of_who_takes_over_keeps_the_place_in_the_queue(days: int) -> None:
+    world = queue()
+    world.need("ben", "docs")
+    world.wait(hours=1)
+    world.need("cid", "docs")
+    why = "hold_past" if days < 0 else "pool_full"
+    moved = f"seats_moved ben: plan=active docs=waiting/{why}"
+    world.need("dan", "plan")
+    world.need("eve", "plan")
+    world.need("ada", "docs")
+    assert world.replace("dan", "ben", "plan", "docs", hold_until=world.now + timedelta(days=days))[-1] == moved
+    assert world.need("ada")[0] == "seat_granted ben docs (seat_released)"
+
+
+def test_held_who_waits_for_several_and_is_refused_a_hold_keeps_all_places() -> None:
+    world = queue()
+    world.need("ben", "docs", "plan")
+    world.need("ada", "docs")  # plan is free again, docs is not
+    refused = "seats_refused ben: docs=waiting/pool_full plan=waiting/other_module_refused"
+    assert world.need("ben", "docs", "plan", hold_until=START + timedelta(days=1)) == [refused]
+    assert world.need("ada")[:2] == [f"seat_granted ben {module} (seat_released)" for module in ("docs", "plan")]
 
 
 def test_held_applies_to_newly_granted_modules_only() -> None:
@@ -508,7 +544,7 @@ def test_A17_refused_if_the_successor_holds_one_of_the_modules() -> None:
     world = company(time=2)
     world.need("ada", "time")
     world.need("eve", "time")
-    assert world.replace("ada", "eve", "time") == ["replacement_refused eve (module_already_held)"]
+    assert world.replace("ada", "eve", "time") == ["replacement_refused eve (already_seated)"]
     refused = world.sent
     world.need("eve")
     assert refused is not None
@@ -518,6 +554,9 @@ def test_A17_refused_if_the_successor_holds_one_of_the_modules() -> None:
 
 def test_A17_refused_if_there_is_nothing_to_take_over() -> None:
     world = company(time=2)
+    world.need("ada", "time")
+    world.need("ada")
+    assert world.replace("ada", "eve", "time") == ["replacement_refused eve (nothing_to_replace)"]
     assert world.replace("nobody", "eve", "time") == ["replacement_refused eve (unknown_user)"]
     assert world.again() == ["command_ignored eve (duplicate)"]
 

@@ -3,7 +3,9 @@
 from datetime import datetime, timedelta
 
 import pytest
+from pydantic import ValidationError
 
+from services.invoicing.inputs import SubscribedModule
 from services.seats import domain
 from shared.schemas import seats_v1
 from tests.support.seat_world import INVOICING, START, World
@@ -510,13 +512,36 @@ def test_bad_input_graces(grace: str) -> None:
 @pytest.mark.parametrize(
     "policy",
     [{"over_limit": "maybe"}, {"flag_cap": -1}, {"expand_cap": -1}, {"reduce_below_use": "ask"}, {"reduce_at": "later"}]
-    + [{"warn_at": mark} for mark in ("0%", "101%", "some", "-1", "1.5", "")],
+    + [{"warn_at": mark} for mark in ("0%", "101%", "150%", "0", "some", "-1", "1.5", "")],
 )
 def test_bad_input_policies(policy: dict[str, object]) -> None:
     world = company(4)
     assert world.policy("docs", **policy) == ["command_rejected (invalid_policy)"]
     assert world.pool("plan", 1, **policy) == ["command_rejected (invalid_policy)"]
     assert world.event("command_rejected")["field"] == f"policies.{next(iter(policy))}"
+
+
+VALUES = {
+    "over_limit": ["flag", "reject", "expand", "wait", "maybe"],
+    "flag_cap": [-1, 0, 1, 10_000_001],
+    "expand_cap": [-1, 0, 1, 10_000_001],
+    "grace": ["PT0S", "PT0.5S", "PT1S", "P7D", "P522W", "P3660D", "P3660DT1S", "P11Y", "P1M"],
+    "reduce_below_use": ["flag_newest", "block", "ask"],
+    "warn_at": ["0", "1", "5", "0%", "1%", "90%", "100%", "101%", "150%", "5 %", "٣"],
+    "reduce_at": ["now", "period_end", "later"],
+}
+
+
+@pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in VALUES.items() for value in values])
+def test_the_endpoint_accepts_exactly_the_policies_that_seats_accepts(field: str, value: object) -> None:
+    policies = seats_v1.Policies(**{field: value})
+    accepted = company(4).pool("plan", 1, **{field: value})[0] == "pool_opened plan (opened)"
+    try:
+        SubscribedModule(module="plan", licences=1, policies=policies)
+    except ValidationError:
+        assert not accepted
+    else:
+        assert accepted
 
 
 @pytest.mark.parametrize("field", ["grace", "over_limit", "other"])

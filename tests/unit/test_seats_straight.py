@@ -18,7 +18,7 @@ from tests.support.seat_world import START
 
 MODULES = ("time", "documents", "plans")
 USERS = [f"u{number}" for number in range(12)]
-MARKS = [None, "90%", "50%", "0", "1", "3"]
+MARKS = [None, "90%", "50%", "100%", "1", "3"]
 OVER_LIMITS = ["flag", "flag", "reject", "expand", "wait"]
 MINUTE_MS = 60_000
 

@@ -24,7 +24,8 @@ evolving, asking.
 Where rules.md and design.md leave a choice, it was made so:
 - The last administrator is the only one seated (active or flagged) in any base module; a flag without a deadline leaves no memory.
 - A period or next number of 0 means that the pool closes then; a purchase or another number keeps it, an expansion does not.
-- A hold never waits: asked with `hold_until`, a place in the queue ends; a hold already past is refused (`hold_past`), releases stand.
+- A hold never waits: it is refused where none is free, and the place in the queue stays; one already past is refused (`hold_past`),
+  releases stand.
 - With `partial`, when a base module waits, the others that would be granted wait too, and are served after it, each by itself.
 - `terminate_reduces_pool`: its `reduce_at` is period_end unless said otherwise.
 - `expected`: the period always counts, of the pools those that are named. An order is applied once, also under another command id.
@@ -54,7 +55,6 @@ from services.seats.domain.rows import (
     Seat,
     TenantRow,
     UserRow,
-    duration_ms,
     from_instant,
     from_json,
     instant,
@@ -93,7 +93,6 @@ __all__ = [
     "complete",
     "decide",
     "decide_tick",
-    "duration_ms",
     "evolve",
     "failed",
     "forecast",

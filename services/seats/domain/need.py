@@ -1,6 +1,6 @@
 """`assign_seats` and `replace_user`: what a person needs from now on."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -48,6 +48,7 @@ class Outcome(NamedTuple):
         return Seat(self.state, self.seq, self.since, self.deadline, again=seq)
 
 
+_NONE: frozenset[str] = frozenset()
 FREE = Outcome(ACTIVE, Reason.LICENCE_FREE)
 
 
@@ -59,7 +60,7 @@ def assign_seats(work: Work, payload: AssignSeats) -> None:
             return ignore(work, Reason.DUPLICATE, user, old.revision)
         if payload.revision <= old.revision:
             return ignore(work, Reason.STALE, user, old.revision)
-    row, released = _adopt(work, user, old, payload, payload.revision, payload.hold_until)
+    row, released = _adopt(work, user, old, payload, payload.revision)
     if released and payload.leaver:
         _shrink(work, old, released)
     if old is not None and old.seats:
@@ -98,22 +99,17 @@ def need_json(need: Need, row: UserRow) -> dict[str, Any]:
     return data
 
 
-def _adopt(work: Work, user: str, old: UserRow | None, need: Need, revision: int, hold: object) -> tuple[UserRow, list[str]]:
+def _adopt(work: Work, user: str, old: UserRow | None, need: Need, revision: int) -> tuple[UserRow, list[str]]:
     """The person's row with the new need and without what is no longer needed; the modules that were released.
 
-    A memory of a revocation ends when the module is no longer named, or `reactivate` names it. A place in the queue ends when a hold is
-    asked
-    for: a hold never waits.
+    A memory of a revocation ends when the module is no longer named, or `reactivate` names it.
     """
     modules = shared_names(need.modules)
     created_at = to_ms(need.created_at)
     if old is None:
         return UserRow(modules, {}, revision, work.command, work.offset, created_at, need.administrator, need.priority, need.partial), []
     released = sorted(module for module in old.seats if module not in modules)
-    gone = released
-    if hold is not None:
-        gone = released + [module for module, seat in old.seats.items() if seat.state == WAITING and module in modules]
-    row = unseated(old, gone, work.offset) if gone else old
+    row = unseated(old, released, work.offset) if released else old
     return row._replace(
         need=modules,
         revision=revision,
@@ -156,13 +152,19 @@ class _Asked:
     All or nothing: any module that rejects refuses them all; else any that waits makes all new ones wait; else they are granted. With
     `partial`
     the base modules are decided so first, and if they are granted, each other module by itself.
+
+    A hold is asked for where the person waits, too: refused, it leaves the place in the queue as it was. `moved`: modules that
+    `replace_user` has given to the person, as they were.
     """
 
-    def __init__(self, work: Work, user: str, row: UserRow, need: Need) -> None:
+    def __init__(self, work: Work, user: str, row: UserRow, need: Need, moved: Sequence[str] = ()) -> None:
         self.work, self.user, self.row, self.need = work, user, row, need
         self.hold = to_ms(need.hold_until) if need.hold_until is not None else None
-        self.revoked = {entry.module for entry in row.revoked}
+        self.revoked = {entry.module for entry in row.revoked if entry.module in work.tenant.pools} if row.revoked else _NONE
         self.new = [module for module in row.need if module not in row.seats and module not in self.revoked]
+        if self.hold is not None:
+            waiting = [module for module, seat in row.seats.items() if seat.state == WAITING and module not in moved]
+            self.new = [module for module in row.need if module in self.new or module in waiting]
         self.base_revoked = any(self._is_base(module) for module in self.revoked) if self.revoked else False
         self.outcomes: dict[str, Outcome] = {}
         self.taken_up: list[str] = []
@@ -365,12 +367,12 @@ def replace_user(work: Work, payload: ReplaceUser) -> None:
     tenant.put_user(
         payload.from_user, gone._replace(need=(), revision=payload.from_revision, command=work.command, revoked=(), flags=flags, lost=())
     )
-    row, released = _adopt(work, payload.to_user, taker, payload.to, payload.to_revision, None)
+    row, released = _adopt(work, payload.to_user, taker, payload.to, payload.to_revision)
     for module in moved:
         row = seated(row, module, giver.seats[module], work.offset)
     tenant.put_user(payload.to_user, row)
     work.level(Reason.SEAT_RELEASED)
-    decided = _Asked(work, payload.to_user, tenant.users[payload.to_user], payload.to)
+    decided = _Asked(work, payload.to_user, tenant.users[payload.to_user], payload.to, moved)
     fields = decided.apply()
     del fields["blocked_by"]
     for shown in fields["modules"]:
@@ -421,10 +423,12 @@ def _from_prev(work: Work, giver: str) -> dict[str, int] | None:
 
 def _no_replacement(work: Work, payload: ReplaceUser, giver: UserRow | None, taker: UserRow | None) -> Reason | None:
     """T6: who is out of a base module, and stays so, takes nothing over."""
-    if giver is None or not giver.seats or payload.from_user == payload.to_user:
+    if giver is None or payload.from_user == payload.to_user:
         return Reason.UNKNOWN_USER
+    if not giver.seats:
+        return Reason.NOTHING_TO_REPLACE
     if taker is not None and any(module in taker.seats and module in giver.seats for module in payload.to.modules):
-        return Reason.MODULE_ALREADY_HELD
+        return Reason.ALREADY_SEATED
     for entry in taker.revoked if taker is not None else ():
         module, pool = entry.module, work.tenant.pools.get(entry.module)
         named = module in payload.to.modules and module not in payload.to.reactivate

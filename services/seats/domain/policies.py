@@ -1,15 +1,13 @@
 """A pool's policies: checked, merged, shown (rules.md, Policies)."""
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
-from services.seats.domain.rows import LICENCES_MAX, PoolRow, duration_ms
-from shared.schemas.seats_v1 import OverLimit, Policies, Reason, ReduceBelowUse
+from services.seats.domain.rows import LICENCES_MAX, PoolRow
+from shared.schemas.seats_v1 import WARN_AT, OverLimit, Policies, Reason, ReduceBelowUse, duration_ms
 
 FIELDS = ("over_limit", "flag_cap", "expand_cap", "grace", "reduce_below_use", "warn_at", "terminate_reduces_pool", "reduce_at")
 UNSETTABLE = ("flag_cap", "expand_cap", "warn_at")  # the others always have a value
-_MARK = re.compile(r"[1-9][0-9]?%|100%|(0|[1-9][0-9]{0,7})", re.ASCII)
 _WORDS = {
     "over_limit": [str(word) for word in OverLimit],
     "reduce_below_use": [str(word) for word in ReduceBelowUse],
@@ -30,8 +28,9 @@ def wrong_policy(policies: Policies) -> tuple[Reason, str, str, str] | None:
     if policies.grace is not None and duration_ms(policies.grace) is None:
         expected = "weeks to seconds of ISO 8601, a second to ten years, such as P7D (months and years have no exact length)"
         return Reason.INVALID_DURATION, "policies.grace", policies.grace, expected
-    if policies.warn_at is not None and _MARK.fullmatch(policies.warn_at) is None:
-        return Reason.INVALID_POLICY, "policies.warn_at", policies.warn_at, "a share of the licences in use (90%) or licences left (5)"
+    if policies.warn_at is not None and WARN_AT.fullmatch(policies.warn_at) is None:
+        expected = "1% to 100% of the licences in use, or a number of licences left, at least 1"
+        return Reason.INVALID_POLICY, "policies.warn_at", policies.warn_at, expected
     return None
 
 

@@ -8,7 +8,6 @@ and is
 never changed in place. Times are milliseconds since 1970 UTC.
 """
 
-import re
 from collections.abc import Container, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -22,7 +21,6 @@ STATES = {state: state for state in (ACTIVE, FLAGGED, HELD, WAITING)}
 DAY_MS = 24 * 60 * 60 * 1000
 FLAG_REMEMBERED_MS = 30 * DAY_MS  # rules.md T6: asking again within 30 days of the flag, the thirtieth included, keeps its deadline
 WARN_AGAIN_MS = DAY_MS
-GRACE_MS_MAX = 3660 * DAY_MS
 LICENCES_MAX = 10_000_000
 EVENTS_BITS = 24  # a decision has at most 16 million events
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -51,19 +49,6 @@ _MILLIS = [f"{millis:03d}Z" for millis in range(1000)]
 @lru_cache(maxsize=65_536)
 def from_instant(text: str) -> int:
     return to_ms(datetime.fromisoformat(text))
-
-
-_DURATION = re.compile(r"P(?:(\d{1,6})W)?(?:(\d{1,6})D)?(?:T(?=\d)(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,9})S)?)?", re.ASCII)
-
-
-def duration_ms(text: str) -> int | None:
-    """Weeks to seconds of ISO 8601, at least a second; None for anything else (months and years have no exact length)."""
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        return None
-    weeks, days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    total = (((weeks * 7 + days) * 24 + hours) * 60 + minutes) * 60_000 + seconds * 1000
-    return total if 0 < total <= GRACE_MS_MAX else None
 
 
 def sequence(offset: int, n: int) -> int:

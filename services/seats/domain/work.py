@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from heapq import heappop
 from typing import Any, NamedTuple
 
-from services.seats.domain.rows import ACTIVE, FLAGGED, Changed, PoolRow, Seat, duration_ms, instant, seated, sequence
+from services.seats.domain.rows import ACTIVE, FLAGGED, Changed, PoolRow, Seat, instant, seated, sequence
 from services.seats.domain.state import Place, Pool, Tenant, Unit, check_laws, pool_rank, pool_state
 from shared.schemas.base import Payload
-from shared.schemas.seats_v1 import Reason, Role
+from shared.schemas.seats_v1 import Reason, Role, duration_ms
 
 PREFIX = "seatpool.seats.v1."
 SETTLED, ANSWER, CONSEQUENCE = str(Role.SETTLED), str(Role.ANSWER), str(Role.CONSEQUENCE)
