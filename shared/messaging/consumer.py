@@ -11,9 +11,10 @@ from aiokafka.errors import NoOffsetForPartitionError
 
 from shared.clock import Clock, SystemClock
 from shared.database import Database
-from shared.errors import Transient
+from shared.errors import Poison, Transient
 from shared.kafka import Ends, make_reader, partition_of, started, translated
 from shared.messaging import positions
+from shared.messaging.command_ends import CommandEnds
 from shared.messaging.dead_letters import rows as dead_letters
 from shared.messaging.dead_letters import waiting
 from shared.messaging.group import Admit, Group, HandlerRefused, Item, TenantExists
@@ -73,6 +74,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         self._more_topics = more_topics
         self._reader: AIOKafkaConsumer | None = None
         self._ends = Ends(kafka)
+        self._command_ends = CommandEnds(kafka, self._ends, self._clock)
         self._transactions = asyncio.Semaphore(TRANSACTIONS_MAX)
         self._pumps: dict[TopicPartition, asyncio.Task[None]] = {}
         self._stopping: set[TopicPartition] = set()
@@ -233,7 +235,15 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
 
     async def read(self, records: Sequence[Record]) -> list[Item]:
         """Decode records of one partition. Raises Transient."""
-        return [await self.group.read(record) for record in records]
+        items = [await self.group.read(record) for record in records]
+        decisions = [(item.place[0], item) for item in items if item.place is not None]
+        if decisions:
+            end = await self._command_ends.end_for(records[0].partition, max(offset for offset, _ in decisions))
+            for offset, item in decisions:
+                if offset >= end:
+                    detail = f"the id names a command at {offset}, but the commands of this partition end at {end}"
+                    item.refuse(Poison("position", detail, rule="ce_id: of a command that exists"), may_block=False)
+        return items
 
     async def _seek(self, tp: TopicPartition) -> None:
         assert self._reader is not None

@@ -19,10 +19,25 @@ from shared.schemas import registry, topics
 from shared.schemas.base import Payload
 from shared.schemas.envelope import Envelope
 from shared.schemas.topics import Topic
-from tests.support.messaging import Rig, envelope_of, facts, left, ready, rows, settled
+from tests.support.messaging import Rig, envelope_of, facts, fill, left, ready, rows, settled
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.stack
+
+Headers = Sequence[tuple[str, bytes | None]]
+Change = Callable[[Headers], Headers]
+
+
+def without(name: str) -> Change:
+    return lambda headers: [header for header in headers if header[0] != name]
+
+
+def having(name: str, value: bytes) -> Change:
+    return lambda headers: [*without(name)(headers), (name, value)]
+
+
+def twice(name: str, value: bytes) -> Change:
+    return lambda headers: [*headers, (name, value)]
 
 
 async def test_a_message_that_cannot_be_read_becomes_a_dead_letter_with_its_bytes_and_the_rest_goes_on(rig: Rig) -> None:
@@ -119,13 +134,67 @@ async def test_each_kind_of_broken_message_says_what_is_wrong(rig: Rig, headers:
     assert (letter.partition, letter.reason) == (partition, reason)
 
 
-async def test_a_decision_without_a_position_becomes_a_dead_letter(rig: Rig) -> None:
-    await rig.send(settled(0, 6), message_id="no-position")
-    await rig.send(settled(3, 5), message_id="seats.commands.v1/3/5/0")  # another partition than it lies in
-    await rig.send(settled(0, 6), message_id="seats.commands.v1/0/6/0")
-    async with rig.running(rig.consumer(topics.SEATS_EVENTS)):
-        assert await rig.until_facts(1) == ["seats.commands.v1/0/6/0"]
-    assert [row.reason for row in await rows(rig.database, "dead_letters")] == ["position", "position"]
+def decision(offset: int, *, n: int = 0, message_id: str | None = None, change: Change | None = None, **more: Any) -> Record:
+    """A record of partition 0 of seats' events; `at`, `value`, `key`: made up."""
+    id_ = message_id or f"seats.commands.v1/0/{offset}/{n}"
+    payload = settled(0, more.get("at", offset))
+    headers = (change or list)(envelope_of(payload, message_id=id_).headers())
+    return record(more.get("key", b"acme"), headers, more.get("value", payload.model_dump_json().encode()), topics.SEATS_EVENTS)
+
+
+async def test_a_record_that_seats_cannot_have_written_moves_no_watermark_and_blocks_nobody(rig: Rig) -> None:
+    """The commands of this partition end at 10. Were one of these believed, all later decisions would be skipped silently."""
+    await fill(rig.producer, rig.kafka, 0, 9)
+    consumer = rig.consumer(topics.SEATS_EVENTS, tenant_exists=rig.tenant_exists)
+    false = [
+        decision(5, message_id="x/2/9000000000/0", value=b"\xff"),
+        decision(5, message_id="x/1/99999999999999999999999/0"),
+        decision(5, message_id="no-position"),
+        decision(5, message_id="seats.commands.v1/3/9/0"),  # another partition than it lies in
+        decision(5, message_id="seats.commands.v1/0/9223372036854775808/0"),
+        decision(9, message_id="seats.commands.v1/0/9/16777216"),
+        decision(9, message_id="seats.commands.v1/0/09/0"),
+        decision(9, at=8),  # the body says another one
+        decision(9, n=2, key=b"globex"),
+        decision(9, n=3, change=having("ce_tenantid", b"globex")),
+        decision(9, n=4, change=having("ce_source", b"seatpool/users")),
+        decision(9, n=5, change=having("ce_source", b"seatpool/seats "), value=b"{"),
+        decision(10),  # above the end
+        decision(2**62, n=2**24 - 1),
+    ]
+    await apply(rig, consumer, *false)
+    letters = await rows(rig.database, "dead_letters")
+    assert sorted((row.record_offset, row.status, row.blocks) for row in letters) == [(each.offset, "open", False) for each in false]
+    await apply(rig, consumer, decision(5), decision(9), decision(9, n=2**24 - 1))
+    assert await facts(rig.database) == [f"seats.commands.v1/0/{place}" for place in ("5/0", "9/0", "9/16777215")]
+    (position,) = await rows(rig.database, "consumer_positions")
+    assert (position.watermark_offset, position.watermark_n) == (9, 2**24 - 1)
+    await consumer.close()
+
+
+async def test_an_unreadable_decision_moves_no_watermark_and_blocks_its_tenant(rig: Rig) -> None:
+    """Seats wrote it, and this version cannot read it: nothing of this tenant may be made of half a history."""
+    await fill(rig.producer, rig.kafka, 0, 9)
+    consumer = rig.consumer(topics.SEATS_EVENTS, tenant_exists=rig.tenant_exists)
+    dead_letters = DeadLetters(rig.database, [consumer])
+    await apply(rig, consumer, decision(5), decision(7, value=b"{}"), decision(7, value=b"{}"), decision(6, n=3))
+    assert await facts(rig.database) == ["seats.commands.v1/0/5/0"]
+    (letter,) = await dead_letters.list()
+    assert (letter["reason"], letter["blocks"]) == ("body", True)
+    assert [row["message_id"] for row in await dead_letters.list(status="waiting")] == ["seats.commands.v1/0/6/3"]
+    await consumer.close()
+
+
+async def test_a_position_that_no_command_has_yet_is_not_believed_after_a_retry_either(rig: Rig) -> None:
+    await fill(rig.producer, rig.kafka, 0, 1)
+    consumer = rig.consumer(topics.SEATS_EVENTS)
+    dead_letters = DeadLetters(rig.database, [consumer])
+    await apply(rig, consumer, decision(4))
+    (letter,) = await dead_letters.list()
+    assert (await dead_letters.retry(letter["id"]))["reason"] == "position"
+    await fill(rig.producer, rig.kafka, 0, 4)
+    assert (await dead_letters.retry(letter["id"]))["status"] == "done"
+    await consumer.close()
 
 
 async def test_retry_runs_the_handler_on_the_stored_bytes(rig: Rig) -> None:
@@ -265,22 +334,6 @@ async def test_a_genuine_message_is_discarded_only_when_that_is_said(rig: Rig) -
     assert (await dead_letters.discard(unimportant["id"], reason="test", by="ops"))["status"] == "discarded"
 
 
-Headers = Sequence[tuple[str, bytes | None]]
-Change = Callable[[Headers], Headers]
-
-
-def without(name: str) -> Change:
-    return lambda headers: [header for header in headers if header[0] != name]
-
-
-def having(name: str, value: bytes) -> Change:
-    return lambda headers: [*without(name)(headers), (name, value)]
-
-
-def twice(name: str, value: bytes) -> Change:
-    return lambda headers: [*headers, (name, value)]
-
-
 UNREADABLE: tuple[tuple[Change, bytes | None], ...] = (
     (list, None),
     (list, b"\x00\xff"),
@@ -406,4 +459,4 @@ async def apply(rig: Rig, consumer: Consumer, *records: Record) -> None:
     items = await consumer.read(records)
     async with rig.database.unit_of_work(None) as uow:
         await uow.connection.exec_driver_sql("DELETE FROM consumer_positions")
-    await consumer._commit(topic, 0, items, first)
+    await consumer._commit(topic, 0, items, first, records[-1].offset + 1)

@@ -158,6 +158,13 @@ async def rows(database: Database, table: str) -> list[Any]:
         return list((await uow.connection.exec_driver_sql(f"SELECT * FROM {table} ORDER BY 1")).all())
 
 
+async def fill(producer: AIOKafkaProducer, kafka: KafkaSettings, partition: int, offset: int) -> None:
+    """Make the partition of the command topic reach beyond this offset: readers believe no decision without a command."""
+    name = kafka.topic_name(topics.SEATS_COMMANDS)
+    while (await producer.send_and_wait(name, b"filler", partition=partition)).offset < offset:
+        pass
+
+
 @dataclass
 class Rig:
     """One service's worth of messaging."""
@@ -193,8 +200,9 @@ class Rig:
         return await self.send_raw(topic, envelope.key, envelope.headers(), payload.model_dump_json().encode())
 
     async def decide(self, message_id: str, tenant: str = "acme") -> None:
-        """As seats would: the body's position is that of the id."""
+        """As seats would: the body's position is that of the id, and there is a command."""
         id_ = DecisionId.parse(message_id)
+        await fill(self.producer, self.kafka, id_.partition, id_.offset)
         await self.send(settled(id_.partition, id_.offset), tenant, message_id=message_id)
 
     async def send_raw(self, topic: Topic, key: bytes, headers: list[tuple[str, bytes]], value: bytes | None) -> tuple[int, int]:

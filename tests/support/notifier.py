@@ -28,6 +28,7 @@ from shared.schemas.base import Actor, Payload
 from shared.schemas.envelope import Envelope as Attributes
 from shared.settings import KafkaSettings
 from shared.web import ServiceClient
+from tests.support.messaging import fill
 from tests.support.wait import wait_until
 
 NOON = datetime(2013, 11, 15, 12, tzinfo=UTC)
@@ -146,6 +147,7 @@ class Notifier:
             event_id = ids.new_id()
             if isinstance(payload, seats_v1.SeatsEvent):
                 event_id = f"seats.commands.v1/{payload.position.partition}/{payload.position.offset}/0"
+                await fill(self.producer, self.settings, payload.position.partition, payload.position.offset)
             owner = entry.name.split(".")[1]
             attributes = Attributes(id=event_id, source=f"seatpool/{owner}", type=entry.name, time=NOON, tenant=tenant, correlation=cause)
             last = await self.producer.send(

@@ -1,0 +1,38 @@
+"""How far the partitions of the command topic reach: no decision can be about a command that does not exist."""
+
+import asyncio
+
+from aiokafka import TopicPartition
+
+from shared.clock import Clock
+from shared.kafka import Ends
+from shared.schemas.topics import SEATS_COMMANDS
+from shared.settings import KafkaSettings
+
+ASK_AGAIN_S = 1.0  # after a position that turned out to be above the end
+
+
+class CommandEnds:
+    """Remembers the greatest end of each partition, as ends only grow. The broker is asked when a position is not below the end known, and
+    after an answer that did not help at most once a second, so that whoever makes positions up causes no flood of questions."""
+
+    def __init__(self, kafka: KafkaSettings, ends: Ends, clock: Clock) -> None:
+        self._topic, self._ends, self._clock = kafka.topic_name(SEATS_COMMANDS), ends, clock
+        self._known: dict[int, int] = {}
+        self._not_before: dict[int, float] = {}  # when the broker may be asked again
+
+    async def end_for(self, partition: int, offset: int) -> int:
+        """Where the partition ends, as far as needed: an end above `offset`, or the end at a time after this was called. A real decision's
+        command was there before the decision was read, so none is taken for a false one. Raises Transient."""
+        known = self._known.get(partition, 0)
+        if offset < known:
+            return known
+        wait = self._not_before.get(partition, 0.0) - self._clock.monotonic()
+        if wait > 0:
+            await asyncio.sleep(wait)
+        tp = TopicPartition(self._topic, partition)
+        end = max(known, (await self._ends.of([tp]))[tp])
+        self._known[partition] = end
+        if offset >= end:
+            self._not_before[partition] = self._clock.monotonic() + ASK_AGAIN_S
+        return end
