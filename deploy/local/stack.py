@@ -76,13 +76,16 @@ class LocalStack:
         durable: bool = True,
         environment: Mapping[str, str] | None = None,
         extra: Mapping[str, str] | None = None,
+        extra_of: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
-        """`console`: where labelled logs go besides files; `environment`: instead of this process's; `extra`: on top, for every service."""
+        """`console`: where labelled logs go besides files; `environment`: instead of this process's; `extra`: on top, for every service,
+        and `extra_of`: for one of them."""
         self.state = State(folder)
         self.services = tuple(services)
         self.addresses: dict[str, Any] = {}
         self.taken: dict[str, str] = {}  # part -> a sentence on what it was taken from
         self._environment = {**(os.environ if environment is None else environment), **(extra or {})}
+        self._extra_of = extra_of or {}
         self._durable = durable
         self._console = console
         self._endings: list[Callable[[], None]] = []
@@ -205,7 +208,7 @@ class LocalStack:
             self.addresses["kafka_bootstrap"] = bootstrap
             return self._waited_for("kafka", bootstrap)
         broker = Broker(self.state.folder / "kafka", self._port(ports, "kafka"), self._port(ports, "kafka_controller"))
-        self.taken["kafka"] = f"an own broker at {broker.bootstrap}"
+        self.taken["kafka"] = f"an own broker at {broker.bootstrap}, without authentication (PLAINTEXT)"
         self.addresses["kafka_bootstrap"] = broker.bootstrap
         return broker.part()
 
@@ -321,6 +324,7 @@ class LocalStack:
             "SEATPOOL_SEATS_PARTITIONS": str(self.addresses["seats_partitions"]),
             **{f"SEATPOOL_{name.upper()}_URL": url for name, url in self.addresses["services"].items()},
         }
+        env |= self._extra_of.get(service.name, {})
         env.pop("SEATPOOL_DATABASE_URL", None)  # the server's own, with rights that no service is to have
         if service.sql:
             env["SEATPOOL_DATABASE_URL"] = self.addresses["database_urls"][service.name]

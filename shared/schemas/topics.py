@@ -23,6 +23,8 @@ class Topic:
 
     name: str
     owner: str  # the service that declares it
+    writers: tuple[str, ...]  # roles: the services, `operator` (the command line), `hr` (upstream systems)
+    readers: tuple[str, ...]
     source: str | None = None  # the only `ce_source` of its events: its owner's; None: several sources write it
     retention_ms: int = FOR_EVER
     cleanup: Cleanup = Cleanup.DELETE
@@ -50,15 +52,45 @@ class Topic:
         return settings
 
 
-HR_EVENTS = Topic("hr.events.v1", owner="upstream", retention_ms=30 * DAY_MS, partitions=4)
-USERS_EVENTS = Topic("users.events.v1", owner="users", source="seatpool/users", retention_ms=30 * DAY_MS, partitions=4)
+HR_EVENTS = Topic("hr.events.v1", owner="upstream", writers=("hr", "users"), readers=("users",), retention_ms=30 * DAY_MS, partitions=4)
+USERS_EVENTS = Topic(
+    "users.events.v1",
+    owner="users",
+    writers=("users",),
+    readers=("invoicing", "notifier"),
+    source="seatpool/users",
+    retention_ms=30 * DAY_MS,
+    partitions=4,
+)
 # A decision is a pure function of this log, its times included: the broker stamps them in the order of the log.
-SEATS_COMMANDS = Topic("seats.commands.v1", owner="seats", log_append_time=True)
+SEATS_COMMANDS = Topic(
+    "seats.commands.v1",
+    owner="seats",
+    writers=("users", "invoicing", "seats", "operator"),
+    readers=("seats", "operator"),
+    log_append_time=True,
+)
 # Not fed by an outbox: a repeated decision is the same bytes with the same id, and a watermark drops it.
-SEATS_EVENTS = Topic("seats.events.v1", owner="seats", source="seatpool/seats", outbox_fed=False)
-INVOICING_EVENTS = Topic("invoicing.events.v1", owner="invoicing", source="seatpool/invoicing", partitions=4)
+SEATS_EVENTS = Topic(
+    "seats.events.v1",
+    owner="seats",
+    writers=("seats",),
+    readers=("seats", "users", "invoicing", "notifier", "operator"),
+    source="seatpool/seats",
+    outbox_fed=False,
+)
+INVOICING_EVENTS = Topic(
+    "invoicing.events.v1", owner="invoicing", writers=("invoicing",), readers=("notifier",), source="seatpool/invoicing", partitions=4
+)
 # Faust's name for the changelog of table `rows` of app `seats`. A frame is one record batch, 8 MB at most.
-SEATS_CHANGELOG = Topic("seats-rows-changelog", owner="seats", cleanup=Cleanup.COMPACT, max_message_bytes=8 * 1024 * 1024)
+SEATS_CHANGELOG = Topic(
+    "seats-rows-changelog",
+    owner="seats",
+    writers=("seats",),
+    readers=("seats", "operator"),
+    cleanup=Cleanup.COMPACT,
+    max_message_bytes=8 * 1024 * 1024,
+)
 
 # One source's own topic (`seatpool hr bind`); everything else about it is as of `hr.events.v1`.
 HR_TOPIC_NAME = re.compile(r"[a-z0-9-]{1,60}")

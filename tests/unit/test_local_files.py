@@ -10,7 +10,10 @@ import pytest
 import yaml
 
 from deploy.local import containers
+from deploy.local.kafka import ADMIN, MECHANISM, SECURE_PROPERTIES
 from deploy.local.stack import SERVICES, VARIABLES
+from shared import kafka_acls
+from shared.settings import KafkaSettings
 from shared.settings_page import describe
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +48,7 @@ def test_compose_runs_each_service_of_the_local_stack_in_the_same_role(compose: 
     }
     migrations = {f"{service.name}-migrate": [f"services.{service.name}", "migrate"] for service in SERVICES if service.sql}
     assert {name: services[name]["command"] for name in migrations} == migrations
-    assert set(services) == {service.name for service in SERVICES} | {*VARIABLES, "topics", *migrations}
+    assert set(services) == {service.name for service in SERVICES} | {*VARIABLES, "acls", "topics", *migrations}
 
 
 def test_compose_gives_the_owner_s_password_to_the_migrations_only(compose: dict[str, Any]) -> None:
@@ -90,6 +93,35 @@ def test_compose_and_testcontainers_take_the_same_images(compose: dict[str, Any]
     assert compose["services"]["postgres"]["image"] == f"${{POSTGRES_IMAGE:-{containers.POSTGRES_IMAGE}}}"
 
 
+def test_compose_applies_the_access_control_lists_that_the_command_prints() -> None:
+    printed = "".join(f"{acl.command()}\n" for acl in kafka_acls.acls(KafkaSettings()))
+    assert (ROOT / "deploy" / "compose" / "acls.sh").read_text() == printed, "seatpool topics acls > deploy/compose/acls.sh"
+
+
+def test_compose_gives_each_service_a_user_of_its_own_at_the_broker(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    start = (ROOT / "deploy" / "compose" / "kafka-start.sh").read_text()
+    for name, role in [(service.name, service.name) for service in SERVICES] + [("topics", "operator")]:
+        given = services[name]["environment"]
+        assert given["SEATPOOL_KAFKA_SECURITY_PROTOCOL"] == "SASL_PLAINTEXT"
+        assert given["SEATPOOL_KAFKA_SASL_USERNAME"] == f"seatpool-{role}"
+        assert given["SEATPOOL_KAFKA_SASL_PASSWORD"] == f"${{SEATPOOL_KAFKA_PASSWORD_{role.upper()}}}"
+        assert f" seatpool-{role}" in start
+    for name, service in services.items():
+        if name not in ("kafka", "acls"):
+            assert "KAFKA_PASSWORD_ADMIN" not in str(service), name
+
+
+def test_the_broker_of_compose_lets_nobody_do_what_no_list_says() -> None:
+    text = (ROOT / "deploy" / "compose" / "kafka.properties").read_text()
+    ours = SECURE_PROPERTIES.format(mechanism=MECHANISM, admin=ADMIN, password="")
+    for line in ours.splitlines():
+        if line.startswith(("sasl.", "authorizer.", "super.")):
+            assert f"\n{line}\n" in text
+    assert "allow.everyone" not in text
+    assert "\ntransaction.max.timeout.ms=60000\n" in text
+
+
 def test_the_image_gets_what_the_dockerfile_copies() -> None:
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (ROOT / "deploy" / "Dockerfile").read_text(), re.MULTILINE)
     sources = [source for line in copied for source in line.split()]
@@ -107,7 +139,7 @@ def test_every_target_of_the_makefile_is_described() -> None:
     assert set(phony[1].split()) == set(re.findall(r"make ([a-z-]+)", listed))
 
 
-@pytest.mark.parametrize("script", [".ci/run", "deploy/compose/postgres-init.sh"])
+@pytest.mark.parametrize("script", [".ci/run", *(f"deploy/compose/{path.name}" for path in (ROOT / "deploy" / "compose").glob("*.sh"))])
 def test_scripts_are_valid_and_executable(script: str) -> None:
     assert (ROOT / script).stat().st_mode & 0o100
     subprocess.run(["bash", "-n", str(ROOT / script)], check=True)

@@ -1,0 +1,19 @@
+kafka-acls.sh --bootstrap-server "$BOOTSTRAP" --command-config "$COMMAND_CONFIG" --add --allow-principal User:seatpool-users --operation Read --topic hr.events.v1 --topic seats.events.v1
+kafka-acls.sh --bootstrap-server "$BOOTSTRAP" --command-config "$COMMAND_CONFIG" --add --allow-principal User:seatpool-users --operation Write --topic hr.events.v1 --topic users.events.v1 --topic seats.commands.v1
+kafka-acls.sh --bootstrap-server "$BOOTSTRAP" --command-config "$COMMAND_CONFIG" --add --allow-principal User:seatpool-users --operation Read --group users
+kafka-acls.sh --bootstrap-server "$BOOTSTRAP" --command-config "$COMMAND_CONFIG" --add --allow-principal User:seatpool-seats --operation Read --topic seats.commands.v1 --topic seats.events.v1 --topic seats-rows-changelog
+kafka-acls.sh --bootstrap-server "$BOOTSTRAP" --command-config "$COMMAND_CONFIG" --add --allow-principal User:seatpool-seats --operation Write --topic seats.commands.v1 --topic seats.events.v1 --topic seats-rows-changelog
+kafka-acls.sh --bootstrap-server "$BOOTSTRAP" --command-config "$COMMAND_CONFIG" --add --allow-principal User:seatpool-seats --operation Read --group seats
+kafka-acls.sh --bootstrap-server "$BOOTSTRAP" --command-config "$COMMAND_CONFIG" --add --allow-principal User:seatpool-invoicing --operation Read --topic users.events.v1 --topic seats.events.v1
+kafka-acls.sh --bootstrap-server "$BOOTSTRAP" --command-config "$COMMAND_CONFIG" --add --allow-principal User:seatpool-invoicing --operation Write --topic seats.commands.v1 --topic invoicing.events.v1
+kafka-acls.sh --bootstrap-server "$BOOTSTRAP" --command-config "$COMMAND_CONFIG" --add --allow-principal User:seatpool-invoicing --operation Read --group invoicing
+kafka-acls.sh --bootstrap-server "$BOOTSTRAP" --command-config "$COMMAND_CONFIG" --add --allow-principal User:seatpool-notifier --operation Read --topic users.events.v1 --topic seats.events.v1 --topic invoicing.events.v1
+kafka-acls.sh --bootstrap-server "$BOOTSTRAP" --command-config "$COMMAND_CONFIG" --add --allow-principal User:seatpool-notifier --operation Read --group notifier --group notifier-action-log
+kafka-acls.sh --bootstrap-server "$BOOTSTRAP" --command-config "$COMMAND_CONFIG" --add --allow-principal User:seatpool-operator --operation Read --topic seats.commands.v1 --topic seats.events.v1 --topic seats-rows-changelog
+kafka-acls.sh --bootstrap-server "$BOOTSTRAP" --command-config "$COMMAND_CONFIG" --add --allow-principal User:seatpool-operator --operation Write --topic seats.commands.v1
+kafka-acls.sh --bootstrap-server "$BOOTSTRAP" --command-config "$COMMAND_CONFIG" --add --allow-principal User:seatpool-hr --operation Write --topic hr.events.v1
+kafka-acls.sh --bootstrap-server "$BOOTSTRAP" --command-config "$COMMAND_CONFIG" --add --allow-principal User:seatpool-users --operation Read --topic hr.events.v1. --resource-pattern-type prefixed
+kafka-acls.sh --bootstrap-server "$BOOTSTRAP" --command-config "$COMMAND_CONFIG" --add --allow-principal User:seatpool-users --operation Write --topic hr.events.v1. --resource-pattern-type prefixed
+kafka-acls.sh --bootstrap-server "$BOOTSTRAP" --command-config "$COMMAND_CONFIG" --add --allow-principal User:seatpool-notifier --operation Describe --topic seats.commands.v1
+kafka-acls.sh --bootstrap-server "$BOOTSTRAP" --command-config "$COMMAND_CONFIG" --add --allow-principal User:seatpool-operator --operation Create --operation Describe --operation DescribeConfigs --topic hr.events.v1 --topic users.events.v1 --topic seats.commands.v1 --topic seats.events.v1 --topic invoicing.events.v1 --topic seats-rows-changelog
+kafka-acls.sh --bootstrap-server "$BOOTSTRAP" --command-config "$COMMAND_CONFIG" --add --allow-principal User:seatpool-operator --operation Create --operation Describe --operation DescribeConfigs --topic hr.events.v1. --resource-pattern-type prefixed
