@@ -121,5 +121,7 @@ class DatabaseSettings(_Settings):
         "default: `database_url`, with a warning.",
     )
     database_pool_size: int = Field(
-        8, ge=8, description="Connections that one process keeps at most; with fewer its parts would wait for each other."
+        12,
+        ge=8,
+        description="Connections that one process keeps at most; with fewer its parts would wait for each other. One tenant has a third.",
     )

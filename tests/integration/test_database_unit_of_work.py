@@ -87,6 +87,26 @@ async def test_a_deadlock_is_of_the_moment_for_one_and_passes_for_the_other(plai
     assert sorted(type(result).__name__ for result in results) == ["NoneType", "Transient"]
 
 
+async def test_one_tenants_slow_transactions_leave_connections_to_all_others(plain_database: Database) -> None:
+    """As requests do that wait for the lock of a row: of eight connections a tenant holds two, and the rest of it waits for these."""
+    go, holding = asyncio.Event(), 0
+
+    async def hold() -> None:
+        nonlocal holding
+        async with plain_database.unit_of_work("acme"):
+            holding += 1
+            await go.wait()
+
+    held = [asyncio.ensure_future(hold()) for _ in range(20)]
+    async with asyncio.timeout(5):
+        for _ in range(10):
+            await _run(plain_database, "SELECT 1", tenant="other")
+    assert holding == 2
+    go.set()
+    await asyncio.gather(*held)
+    assert holding == 20
+
+
 @pytest.mark.parametrize("said", ["a\0b", None])
 async def test_a_value_that_cannot_be_stored_is_the_datas_fault(plain_database: Database, said: str | None) -> None:
     with pytest.raises(DBAPIError) as caught:
@@ -113,8 +133,8 @@ async def _add(database: Database, said: str | None) -> None:
         await uow.connection.exec_driver_sql(ADD, (said,))
 
 
-async def _run(database: Database, statement: str) -> None:
-    async with database.unit_of_work("acme") as uow:
+async def _run(database: Database, statement: str, tenant: str = "acme") -> None:
+    async with database.unit_of_work(tenant) as uow:
         await uow.connection.exec_driver_sql(statement)
 
 
@@ -160,8 +180,8 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 async def test_two_processes_that_start_at_once_migrate_once(service: str, make_empty_database: Callable[[], Awaitable[str]]) -> None:
     url = await make_empty_database()
     script = (
-        "import pathlib\nfrom shared.database import migrate\n"
-        f"migrate._ROOT = pathlib.Path({str(migrate._ROOT)!r})\nmigrate.upgrade('sample', {url!r})\n"
+        "import pathlib\nfrom shared.database import migrate\nfrom shared.settings import DatabaseSettings\n"
+        f"migrate._ROOT = pathlib.Path({str(migrate._ROOT)!r})\nmigrate.upgrade('sample', DatabaseSettings(database_url={url!r}))\n"
     )
     processes = [await asyncio.create_subprocess_exec(sys.executable, "-c", script, stderr=asyncio.subprocess.PIPE) for _ in range(2)]
     for process in processes:
