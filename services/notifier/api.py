@@ -17,6 +17,7 @@ from shared.settlement import Settlement
 from shared.web import Cursor, Limit, Page, access, decode_cursor, encode_cursor
 from shared.web.rest import LIMIT_DEFAULT, Moment
 from shared.web.route import CheckedRoute
+from shared.web.tenant_limits import costly_when
 
 Tenant = Annotated[str, Path(max_length=100)]
 Name = Annotated[str | None, Query(max_length=100)]
@@ -72,6 +73,7 @@ def _add_log(router: APIRouter, context: Context) -> None:
         dependencies=[Depends(access("log:read"))],
         responses=kinds,
     )
+    @costly_when(lambda request: request.query_params.get("format", "json") != "json")
     async def list_actions(
         tenant: Tenant,
         wanted: Annotated[Filter, Depends(_wanted)],

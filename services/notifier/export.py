@@ -13,7 +13,7 @@ from services.notifier import log_store
 from services.notifier.log_store import Filter
 from shared.database import Database
 
-ROWS = 200  # of one query: a transaction of its own, so that a slow reader holds none open, and few enough that no other request waits long
+ROWS = 100  # of one query: a transaction of its own, so that a slow reader holds none open, and few enough that no other request waits long
 COLUMNS = (
     "at", "recorded_at", "actor_kind", "actor", "type", "user", "module", "from", "to", "reason", "details",
     "decision", "partition", "offset", "correlation", "id",

@@ -12,7 +12,7 @@ from services.seats import domain, views
 from services.seats.agents import DomainDecider
 from services.seats.engine.commands import partition_of_tenant
 from services.seats.engine.engine import Live
-from services.seats.engine.faust.worker import Worker
+from services.seats.engine.worker import Worker
 from services.seats.figures import Figures
 from services.seats.routing import OwnerRoute, OwnerRouting
 from services.seats.use_cases.what_if import Answer, Questions, forecast, what_if
@@ -22,6 +22,7 @@ from shared.web.app import create_app
 from shared.web.auth import OPERATOR, access
 from shared.web.openapi import refusals
 from shared.web.rest import LIMIT_MAX, Cursor, Limit, Moment, decode_cursor, encode_cursor
+from shared.web.tenant_limits import costly
 
 AFTER_SECONDS_MAX = 10.0
 READ, OPERATE = Depends(access("account:read")), Depends(access(OPERATOR))
@@ -175,12 +176,14 @@ class Reads:
 
     # ---------------------------------------------------------------------------------------------------------- futures
 
+    @costly
     async def forecast(self, tenant: str, at: Moment, after: After = None) -> Response:
         """What each pool will look like at that instant, and what happens until then, if no command comes. A forecast that needs more than
         20,000 changes of rows and events, or more than 4 MiB, is refused (413): ask for an earlier instant."""
         answer = partial(forecast, at_ms=domain.to_ms(at))
         return await self._ask(tenant, after, answer, "Ask for an earlier instant.")
 
+    @costly
     async def what_if(self, tenant: str, body: views.WhatIf, after: After = None) -> Response:
         """Decides a list of commands on a copy and returns the decisions; nothing is changed. A question that needs more than 20,000
         changes of rows and events, or more than 4 MiB, is refused (413): split its commands."""

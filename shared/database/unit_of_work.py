@@ -20,6 +20,7 @@ from shared.schemas.topics import Topic
 
 NOTIFY_CHANNEL = "seatpool_outbox"
 SHARDS = 64
+_ROWS_AT_ONCE = 1000  # to encode more in one go would keep other requests waiting
 
 # One statement for both: who commits rows of a key after us waits here, so ids of one key are drawn in commit order. Held until the
 # transaction ends; keys come sorted, so that two transactions with the same keys never wait for each other crosswise.
@@ -158,10 +159,11 @@ class UnitOfWork:
         await self._write_deferred()
         if not self._outbox:
             return
-        locks = sorted({lock_number("outbox", row.key) for row in self._outbox})
+        locks = sorted({lock_number("outbox", key) for key in {row.key for row in self._outbox}})
         await self.connection.exec_driver_sql(_LOCK_KEYS, (locks,))
-        columns = tuple(list(column) for column in zip(*self._outbox, strict=True))
-        await self.connection.exec_driver_sql(_INSERT, columns)
+        for begin in range(0, len(self._outbox), _ROWS_AT_ONCE):
+            columns = tuple(list(column) for column in zip(*self._outbox[begin : begin + _ROWS_AT_ONCE], strict=True))
+            await self.connection.exec_driver_sql(_INSERT, columns)
         self._outbox.clear()
 
     async def _write_deferred(self) -> None:

@@ -24,6 +24,7 @@ from shared.web.auth import Verifier
 from shared.web.openapi import document_of
 from shared.web.problems import SupportContact, add_problem_handlers, unhandled
 from shared.web.route import CheckedRoute
+from shared.web.tenant_limits import TenantLimits
 
 log = structlog.get_logger("access")
 
@@ -58,6 +59,7 @@ def create_app(
     )
     app.router.route_class = CheckedRoute
     app.state.settings = settings
+    app.state.tenant_limits = TenantLimits()
     app.state.verifier = verifier or Verifier(settings.users_url)
     app.state.support_contact = support_contact
     add_problem_handlers(app)

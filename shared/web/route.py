@@ -5,17 +5,21 @@ before the caller's token, tenant and right are known to be good.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import ExitStack
 from typing import Annotated, Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
+from starlette.types import Receive, Scope, Send
 
 from shared.web.auth import access_checks, check_access
 from shared.web.input_limits import BODY_MAX, OPEN_BODY_MAX, check_media_type, check_parameters, parse_body, read_body
+from shared.web.tenant_limits import hold_place
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
+HELD = "seatpool.held"  # in a request's scope: an ExitStack
 Answer = Callable[[Request], Awaitable[Response]]
 
 
@@ -46,10 +50,16 @@ class CheckedRoute(APIRoute):
 
         async def handle(request: Request) -> Response:
             await check_access(request, checks)
+            hold_place(request, self.endpoint, request.scope[HELD])
             check_parameters(request)
             return await self.respond(request, answer)
 
         return handle
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What is held for a request is given back when its answer has been sent, also a streamed one."""
+        with ExitStack() as scope[HELD]:
+            await super().handle(scope, receive, send)
 
     async def respond(self, request: Request, answer: Answer) -> Response:
         """Answer a caller who has access. Nothing of the body has been read yet, and what a GET sends never is."""

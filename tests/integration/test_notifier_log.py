@@ -11,7 +11,7 @@ import httpx
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from services.notifier import log_store
+from services.notifier import export, log_store
 from services.notifier.context import Context
 from services.notifier.log_store import Filter
 from services.notifier.main import make_app
@@ -101,7 +101,7 @@ async def test_T20_M13_the_log_says_who_when_what_from_to_why(notifier: Notifier
     assert by_type["seat_flagged"]["position"]["offset"] == 1
 
 
-async def test_T20_licences_people_and_billing_are_logged_with_what_changed(notifier: Notifier) -> None:
+async def test_T20_licences_people_and_billing_are_logged_with_what_changed(notifier: Notifier, monkeypatch: pytest.MonkeyPatch) -> None:
     items = (seats_v1.LicenceCount(module="time", quantity=6),)
     async with notifier.running(sending=False) as context:
         policies = seats_v1.Policies(over_limit="flag", grace="P7D")
@@ -134,6 +134,11 @@ async def test_T20_licences_people_and_billing_are_logged_with_what_changed(noti
         async with rest(context) as client:
             exported = await client.get("/v1/tenants/acme/actions", params={"format": "csv"})
             lines = (await client.get("/v1/tenants/acme/actions", params={"format": "jsonl"})).text.splitlines()
+        assert export.ROWS <= 200
+        monkeypatch.setattr(export, "ROWS", 4)  # between two chunks, the database is waited for
+        chunks = [part.splitlines() async for part in export.as_json_lines(context.database, "acme", Filter())]
+        assert [len(chunk) for chunk in chunks] == [4, 2]
+        assert [line.decode() for chunk in chunks for line in chunk] == lines
     rows = list(csv.DictReader(io.StringIO(exported.text)))
     assert len(rows) == len(lines) == 6
     assert {row["type"] for row in rows} == {

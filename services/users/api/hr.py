@@ -18,6 +18,7 @@ from shared.web import answer, refusals
 from shared.web.idempotency import IdempotencyKey, idempotent
 from shared.web.input_limits import cut, faults
 from shared.web.route import CheckedRoute
+from shared.web.tenant_limits import costly
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/hr-events", tags=["people"])
 
@@ -49,6 +50,7 @@ class Taken(BaseModel):
 
 
 @router.post("", status_code=202, response_model=Taken, responses=refusals(409), summary="Hand in HR facts")
+@costly
 async def take_events(
     tenant: TenantId, body: HrEvents, request: Request, context: InContext, principal: Manager, key: IdempotencyKey = None
 ) -> Response:

@@ -27,6 +27,7 @@ from shared.web import (
 )
 from shared.web.rest import LIMIT_DEFAULT, Flag
 from shared.web.route import CheckedRoute
+from shared.web.tenant_limits import costly
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}", tags=["profiles"])
 
@@ -81,7 +82,6 @@ async def list_profiles(tenant: TenantId, context: InContext, cursor: Cursor = N
 Department = Annotated[Text, Field(min_length=1)]
 
 
-# Answered as it is, past FastAPI: to check 10,000 departments again would hold up other requests.
 Mapping = dict[str, str | None]
 
 
@@ -91,6 +91,7 @@ Mapping = dict[str, str | None]
     responses=refusals(409),
     summary="Which department has which profile: the whole mapping, null for none",
 )
+@costly
 async def put_mapping(
     tenant: TenantId,
     body: Annotated[dict[Department, Id | None], Field(max_length=DEPARTMENTS_MAX)],
@@ -114,7 +115,8 @@ async def put_mapping(
     dependencies=[Depends(access("users:read"))],
     summary="Which department has which profile",
 )
+@costly
 async def show_mapping(tenant: TenantId, context: InContext) -> Response:
     async with context.database.unit_of_work(tenant) as uow:
         await context.tenants.for_read(tenant, uow)
-        return answer(await store.mapping(tenant, uow.connection))
+        return Response(await store.mapping_json(tenant, uow.connection), media_type="application/json")

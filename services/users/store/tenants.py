@@ -199,6 +199,17 @@ async def mapping(tenant: str, connection: AsyncConnection) -> dict[str, str | N
     return {row.department: row.profile for row in result}
 
 
+async def mapping_json(tenant: str, connection: AsyncConnection) -> str:
+    """As `mapping`, written by the database: 10,000 rows would hold up this process."""
+    result = await connection.exec_driver_sql(
+        "SELECT coalesce(json_object_agg(department, profile ORDER BY department), '{}')::text"
+        " FROM department_mapping WHERE tenant_id = $1",
+        (tenant,),
+    )
+    text: str = result.scalar_one()
+    return text
+
+
 async def replace_mapping(tenant: str, connection: AsyncConnection, departments: Mapping[str, str | None]) -> None:
     await connection.exec_driver_sql("DELETE FROM department_mapping WHERE tenant_id = $1", (tenant,))
     await connection.exec_driver_sql(

@@ -1,0 +1,72 @@
+"""How many requests of one tenant are answered at once, so that no tenant takes a whole process from all others.
+
+A request counts from the check of its access, before its body is read, until its answer has been sent, also a streamed one. The counts are
+of one process. Own code: a limiter counts requests in time, and what is needed here is a count of those being answered.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, TypeVar
+
+from fastapi import Request
+
+from shared.errors import Refused
+from shared.web.auth import Principal
+
+REQUESTS_MAX = 10
+COSTLY_MAX = 4
+RETRY_AFTER_SECONDS = 1
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def costly(endpoint: F) -> F:
+    """Mark a route whose answers or bodies are large, or take much work."""
+    return costly_when(lambda request: True)(endpoint)
+
+
+def costly_when(condition: Callable[[Request], bool]) -> Callable[[F], F]:
+    """Mark a route of which some requests are costly."""
+
+    def mark(endpoint: F) -> F:
+        endpoint.costly = condition  # type: ignore[attr-defined]
+        return endpoint
+
+    return mark
+
+
+class TenantLimits:
+    def __init__(self) -> None:
+        self._requests: Counter[str] = Counter()
+        self._costly: Counter[str] = Counter()
+
+    @contextmanager
+    def place(self, tenant: str, *, costly: bool) -> Iterator[None]:
+        """Raises Refused, with 429, when too many are being answered."""
+        kinds = [("requests", self._requests, REQUESTS_MAX)]
+        if costly:
+            kinds.append(("requests for large answers (exports, mappings, forecasts)", self._costly, COSTLY_MAX))
+        for what, counts, most in kinds:
+            if counts[tenant] >= most:
+                detail = f"{most} {what} of one tenant are answered at once. Try again in {RETRY_AFTER_SECONDS} second."
+                raise Refused("too-many-requests", detail, retry_after_seconds=RETRY_AFTER_SECONDS, at_once_max=most)
+        for _, counts, _ in kinds:
+            counts[tenant] += 1
+        try:
+            yield
+        finally:
+            for _, counts, _ in kinds:
+                counts[tenant] -= 1
+                if not counts[tenant]:
+                    del counts[tenant]
+
+
+def hold_place(request: Request, endpoint: Callable[..., Any], held: ExitStack) -> None:
+    """Hold a place for the caller's tenant until `held` is closed. Call after its access is checked. Raises Refused."""
+    principal: Principal | None = getattr(request.state, "principal", None)
+    if principal is None or principal.tenant is None:
+        return  # open to all, or a token for all tenants: the vendor and the services themselves are not limited
+    when: Callable[[Request], bool] | None = getattr(endpoint, "costly", None)
+    limits: TenantLimits = request.app.state.tenant_limits
+    held.enter_context(limits.place(principal.tenant, costly=when is not None and when(request)))
