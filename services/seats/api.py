@@ -12,7 +12,7 @@ from services.seats import domain, views
 from services.seats.agents import DomainDecider
 from services.seats.engine.commands import partition_of_tenant
 from services.seats.engine.engine import Live
-from services.seats.engine.worker import Worker
+from services.seats.engine.faust.worker import Worker
 from services.seats.figures import Figures
 from services.seats.routing import OwnerRoute, OwnerRouting
 from services.seats.use_cases.what_if import Answer, Questions, forecast, what_if

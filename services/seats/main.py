@@ -8,7 +8,7 @@ import uvloop
 
 from services.seats.agents import DomainDecider, RowCodec
 from services.seats.api import make_api
-from services.seats.engine.worker import Worker
+from services.seats.engine.faust.worker import Worker
 from services.seats.settings import Settings
 from shared.clock import SystemClock
 from shared.observability.logs import configure_logging

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.seats.engine.commands import partition_of_tenant
-from services.seats.engine.worker import Worker
+from services.seats.engine.faust.worker import Worker
 from shared.web.input_limits import BODY_MAX, read_body
 from shared.web.problems import problem
 from shared.web.route import Answer, CheckedRoute

@@ -16,11 +16,11 @@ from services.seats.engine import engine as engine_module
 from services.seats.engine.commands import CommandReader
 from services.seats.engine.engine import Engine, Topics
 from services.seats.engine.failstop import Exit
+from services.seats.engine.faust.store import Partition
 from services.seats.engine.history import History
 from services.seats.engine.pause import PauseDetector
 from services.seats.engine.producer import KafkaSender, make_engine_producer
 from services.seats.engine.restore import BulkRestore
-from services.seats.engine.store import Partition
 from services.seats.replay import Replay, canonical
 from services.seats.rules import activate
 from services.seats.tools import run_activate, run_replay, run_verify, shown

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from services.seats.engine.failstop import Exit
-from services.seats.engine.lane import Lane
+from services.seats.engine.faust.consumer import Lane
 from shared.schemas import seats_v1
 from shared.schemas.envelope import Envelope
 from shared.schemas.registry import type_of

@@ -600,7 +600,7 @@ class Naive:
                 got |= dict.fromkeys(rest, ("waiting", "pool_full"))
         else:
             self.together(got, new, bool(waiting))
-        after = []
+        after: list[tuple[int, Any]] = []
         if need["hold_until"] is None:
             for s in self.of(user):
                 if s["state"] == "held":
@@ -608,7 +608,7 @@ class Naive:
         here = self.here()
         for module, (state, reason) in got.items():
             after += self.seat_new(user, module, state, reason, here, need["hold_until"])
-        return got, after
+        return got, [event for _, event in sorted(after, key=lambda ranked: ranked[0])]
 
     def together(self, got: dict[str, tuple[str, str]], modules: list[str], waits: bool) -> None:
         refused = [m for m in modules if got[m][0] == "refused"]
@@ -643,7 +643,8 @@ class Naive:
             return ("active" if self.newest_first(module) else "flagged"), "last_administrator"
         return "flagged", "over_limit"
 
-    def seat_new(self, user: str, module: str, state: str, reason: str, here: tuple[int, int], hold: int | None) -> list[Any]:
+    def seat_new(self, user: str, module: str, state: str, reason: str, here: tuple[int, int], hold: int | None) -> list[tuple[int, Any]]:
+        """What is to be said after the answer: expansions, then flags in the order of the pools."""
         if state == "refused":
             return []
         pool, kept = self.pools[module], self.people[user]["flags"].get(module)
@@ -660,13 +661,13 @@ class Naive:
         elif reason == "last_administrator":
             victim = self.newest_first(module)[0]
             self.put(user, module, state, here)
-            return [lambda: self.flag(victim, module, "last_administrator")]
+            return [(self.ranked().index(module), lambda: self.flag(victim, module, "last_administrator"))]
         else:
             self.put(user, module, state, here)
             if reason == "expanded":
                 pool["licences"] += 1
                 pool["next"] += 1 if pool["next"] else 0
-                return [lambda: self.say("pool_expanded", "expanded", module=module, by=1)]
+                return [(-1, lambda: self.say("pool_expanded", "expanded", module=module, by=1))]
         return []
 
     def shown(self, user: str, got: dict[str, tuple[str, str]]) -> list[tuple[Any, ...]]:

@@ -12,9 +12,10 @@ from faust.transport import consumer
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from services.seats.engine import guard, lane
 from services.seats.engine.failstop import Exit
-from services.seats.engine.worker import make_app
+from services.seats.engine.faust import consumer as lane
+from services.seats.engine.faust import recovery as guard
+from services.seats.engine.faust.worker import make_app
 from services.seats.settings import Settings
 
 

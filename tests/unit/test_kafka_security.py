@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from cli.main import app
 from services.invoicing import handlers as invoicing
 from services.notifier import handlers as notifier
-from services.seats.engine import worker
+from services.seats.engine.faust import worker
 from services.users import handlers as users
 from shared import kafka_acls
 from shared.schemas.topics import HR_EVENTS, SEATS_COMMANDS, TOPICS, hr_topic

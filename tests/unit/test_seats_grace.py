@@ -432,6 +432,18 @@ def test_the_last_administrator_is_not_flagged_the_newest_other_is() -> None:
     assert world.deadline("cid", "time") == WEEK
 
 
+@pytest.mark.parametrize("wanted", [("time", "core"), ("core", "time")])
+def test_who_is_flagged_for_the_last_administrator_follows_the_pools_and_not_the_order_of_the_command(wanted: tuple[str, str]) -> None:
+    world = World()
+    for module, user in (("time", "ben"), ("core", "cid")):
+        world.pool(module, 1, base=True)
+        world.need(user, module)
+    flagged = [f"seat_flagged {user} {module} (last_administrator)" for user, module in (("ben", "time"), ("cid", "core"))]
+    assert world.need("ada", *wanted, administrator=True)[1:] == flagged
+    revoked = [f"seat_revoked {user} {module} (grace_expired)" for user, module in (("ben", "time"), ("cid", "core"))]
+    assert world.wait(days=7) == revoked
+
+
 def test_the_last_administrator_is_looked_at_again_when_the_flag_falls_due() -> None:
     world = with_administrator()
     world.need("dan", "time", administrator=True)  # takes cid's place

@@ -11,8 +11,8 @@ from services.seats.domain import pools
 from services.seats.engine.commands import CommandReader
 from services.seats.engine.engine import Engine
 from services.seats.engine.events import VALUE_BYTES_MAX
+from services.seats.engine.faust.store import Partition
 from services.seats.engine.pause import PauseDetector
-from services.seats.engine.store import Partition
 from services.seats.replay import Decisions, canonical
 from shared.clock import FixedClock
 from shared.schemas import seats_v1

@@ -340,11 +340,15 @@ class _Asked:
     def consequences(self) -> None:
         work = self.work
         work.role = CONSEQUENCE
+        instead: list[tuple[Pool, str]] = []
         for module, outcome in self.outcomes.items():
             if outcome.expand and outcome.state == ACTIVE:
                 work.emit("pool_expanded", Reason.EXPANDED, (module,), module=module, by=1)
             if outcome.instead_of_me is not None and outcome.state == ACTIVE:
-                work.flag(outcome.instead_of_me, module, Reason.LAST_ADMINISTRATOR)
+                instead.append((work.tenant.pools[module], outcome.instead_of_me))
+        # Their graces end in this order: not that in which the need names its modules, which may be that of names.
+        for pool, user in sorted(instead, key=lambda flagged: flagged[0].rank):
+            work.flag(user, pool.module, Reason.LAST_ADMINISTRATOR)
 
 
 def replace_user(work: Work, payload: ReplaceUser) -> None:

@@ -13,7 +13,7 @@ from faust.tables.recovery import Recovery
 from faust.transport import consumer as faust_consumer
 from faust.transport.drivers import aiokafka as driver
 
-from services.seats.engine.guard import no_poll_of
+from services.seats.engine.faust.recovery import no_poll_of
 
 POLL_SECONDS = 1.0
 
@@ -73,7 +73,7 @@ async def _wait_empty(self: Any) -> None:
 
 
 def _committable(self: Any, tps: Any) -> dict[Any, int]:
-    """Offsets to commit: W + 1 of each source partition. A metric, see guard."""
+    """Offsets to commit: W + 1 of each source partition. A metric, see recovery."""
     found = {}
     for tp in self.assignment():
         if not self._is_changelog_tp(tp):

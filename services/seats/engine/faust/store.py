@@ -16,7 +16,7 @@ from services.seats.engine.failstop import Exit, fail_stop
 from services.seats.engine.frames import NOTHING, Marker, Merge, Row, RowCodec, Rows
 
 SCHEME = "seats"
-faust.stores.STORES.aliases[SCHEME] = "services.seats.engine.store:SeatsStore"
+faust.stores.STORES.aliases[SCHEME] = "services.seats.engine.faust.store:SeatsStore"
 
 
 @dataclass(slots=True)

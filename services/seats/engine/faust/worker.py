@@ -13,19 +13,20 @@ import structlog
 from aiokafka import TopicPartition
 from faust.types import TP
 
-from services.seats.engine import guard, lane, metrics
+from services.seats.engine import metrics
 from services.seats.engine.commands import CommandReader
 from services.seats.engine.decider import Decider
 from services.seats.engine.engine import Engine, Limits, Topics
 from services.seats.engine.failstop import Exit, fail_stop
 from services.seats.engine.faults import Faults
+from services.seats.engine.faust import consumer, recovery
+from services.seats.engine.faust.consumer import Lane
+from services.seats.engine.faust.store import SCHEME, SeatsStore
 from services.seats.engine.frames import RowCodec
 from services.seats.engine.history import History
-from services.seats.engine.lane import Lane
 from services.seats.engine.pause import PauseDetector
 from services.seats.engine.producer import KafkaSender, make_engine_producer
 from services.seats.engine.restore import BulkRestore
-from services.seats.engine.store import SCHEME, SeatsStore
 from services.seats.engine.ticks import Ticker
 from services.seats.engine.watchdog import Watchdog
 from services.seats.settings import Settings
@@ -46,7 +47,7 @@ _RAW: dict[str, Any] = {"key_type": bytes, "key_serializer": "raw", "value_type"
 
 
 class SeatsApp(faust.App):
-    """Faust's app, with what guard and lane ask of it."""
+    """Faust's app, with what recovery and consumer ask of it."""
 
     engine: Engine
     lane_batch: int
@@ -71,9 +72,9 @@ class SeatsApp(faust.App):
 
 
 def make_app(settings: Settings, advertised_url: str) -> SeatsApp:
-    guard.install()
+    recovery.install()
     if settings.seats_lane is Lane.FAST:
-        lane.install()
+        consumer.install()
     # Each part of Faust says that it starts and stops, and its recovery two debug records a row; what matters of it the engine says itself.
     # The app and its store are services of Faust as well, which it logs under their modules.
     for name in ("faust", "mode", SeatsApp.__module__, SeatsStore.__module__):
