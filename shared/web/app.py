@@ -21,6 +21,7 @@ from shared.observability import metrics
 from shared.observability.tracing import continued
 from shared.settings import CommonSettings
 from shared.web.auth import Verifier
+from shared.web.input_limits import cut
 from shared.web.openapi import document_of
 from shared.web.problems import SupportContact, add_problem_handlers, unhandled
 from shared.web.route import CheckedRoute
@@ -154,7 +155,8 @@ class _Edge:
         metrics.REQUEST_SECONDS.labels(method, route, str(status)).observe(seconds)
         if scope["path"] not in _PROBES:
             # Without the query: it may hold what does not belong in a log.
-            log.info("request", method=scope["method"], path=scope["path"], route=route, status=status, ms=round(seconds * 1000, 1))
+            method, path = cut(scope["method"]), cut(scope["path"])
+            log.info("request", method=method, path=path, route=route, status=status, ms=round(seconds * 1000, 1))
 
 
 def _matching(pattern: re.Pattern[str], value: bytes | None) -> str | None:

@@ -204,7 +204,7 @@ def _allowed(request: Request) -> str:
 async def unhandled(request: Request, error: Exception) -> Response:
     """The caller gets an id; what happened stands under it in the log, and only there."""
     error_id = ids.new_id()
-    log.error("request-failed", error_id=error_id, path=request.url.path, method=request.method, exc_info=error)
+    log.error("request-failed", error_id=error_id, path=cut(request.url.path), method=cut(request.method), exc_info=error)
     return problem(request, 500, "internal", "This is an error on our side; it is logged under the error id.", error_id=error_id)
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from typing import Any
 
 import pytest
@@ -129,6 +130,28 @@ def test_lines_carry_service_ids_and_stack_and_no_secret() -> None:
 @pytest.mark.parametrize("name", ["password", "client_secret", "access_token", "Authorization", "api_key", "database_url", "private_key"])
 def test_fields_that_are_named_like_secrets_are_redacted(name: str) -> None:
     assert redact(None, "info", {name: "x", "event": "e"}) == {name: REDACTED, "event": "e"}
+
+
+def test_passwords_of_urls_are_redacted() -> None:
+    text = "x postgresql+asyncpg://users:s3cret@db/users and redis://:s3cret@cache http://host/a:b@c"
+    shown = "x postgresql+asyncpg://users:[redacted]@db/users and redis://:[redacted]@cache http://host/a:b@c"
+    assert redact(None, "info", {"event": text, "more": [{"text": text}]}) == {"event": shown, "more": [{"text": shown}]}
+
+
+@pytest.mark.parametrize("text", ["a", "://", "://a:", "a:", "://a", "a://b@"])
+def test_no_text_of_a_caller_takes_long_to_log(text: str) -> None:
+    began = time.process_time()
+    redact(None, "info", {"path": (text * 60_000)[:60_000]})
+    assert time.process_time() - began < 0.2
+
+
+def test_what_json_cannot_say_is_logged_all_the_same() -> None:
+    process = start("""
+        async def main():
+            log.info("odd", text="\\ud800", number=2**64, numbers=[float("nan")], texts={"\\udfff": "\\ud800"})
+    """)
+    (line,) = lines_of(process)
+    assert (line["event"], line["text"], line["number"]) == ("odd", "\ud800", 2**64)
 
 
 def test_the_trace_goes_in_and_comes_out_the_same() -> None:

@@ -530,6 +530,12 @@ async def test_each_request_is_logged_without_its_query(client: httpx.AsyncClien
     assert "ann@example.com" not in str(logs)
 
 
+async def test_what_a_caller_makes_long_is_cut_in_the_log(client: httpx.AsyncClient) -> None:
+    with structlog.testing.capture_logs() as logs:
+        await client.request("A" * 5_000, "/" + "a" * 60_000)
+    assert len(str(logs)) < 1_000
+
+
 def test_a_cursor_comes_back_as_it_went() -> None:
     assert decode_cursor(encode_cursor("ann", 7), str, int) == ("ann", 7)
     assert decode_cursor(None, str) is None
