@@ -1,48 +1,27 @@
-"""How the parts of notifier are put together, and its roles."""
+"""The roles of the notifier."""
 
 import asyncio
 
 import structlog
-from fastapi import FastAPI
 
-from services.notifier import mail_store
-from services.notifier.api import tenant_router
-from services.notifier.context import Context, make_consumers
-from services.notifier.rejected import DeadLettersWithRejected
-from services.notifier.sending import Sender
+from services.notifier.api import make_app
+from services.notifier.jobs.sender import Sender
 from services.notifier.settings import Settings
+from services.notifier.store import emails as store
+from services.notifier.wiring import Wiring, make_consumers
 from shared.clock import SystemClock
 from shared.database import Database
 from shared.database.migrate import upgrade
 from shared.runtime import serve, together
-from shared.web import ServiceClient, Verifier, create_app
-from shared.web.dead_letters import dead_letters_router
+from shared.web import ServiceClient
 
 log = structlog.get_logger(__name__)
 
 ROLES = ("api", "consumer", "sender", "migrate", "all")
 
 
-def make_app(context: Context, verifier: Verifier | None = None) -> FastAPI:
-    async def support_contact(tenant: str) -> str | None:
-        async with context.database.unit_of_work(tenant) as uow:
-            found = await mail_store.tenant_of(uow, tenant)
-        return found.support_contact if found is not None else None
-
-    app = create_app(
-        title="Seatpool notifier",
-        settings=context.settings,
-        ready=context.database.ready,
-        verifier=verifier,
-        support_contact=support_contact,
-    )
-    app.include_router(tenant_router(context))
-    app.include_router(dead_letters_router(DeadLettersWithRejected(context.database, context.consumers)))
-    return app
-
-
 async def start(settings: Settings, role: str) -> None:
-    """Until cancelled; `migrate` returns."""
+    """Run the role until it is cancelled; `migrate` returns."""
     url = settings.database_url.get_secret_value()
     if role in ("migrate", "all"):
         await asyncio.to_thread(upgrade, "notifier", settings)
@@ -53,19 +32,19 @@ async def start(settings: Settings, role: str) -> None:
     async with ServiceClient(settings) as client:
         try:
             async with database.unit_of_work(None) as uow:
-                mark, _ = await mail_store.start(uow, clock.now())
-            context = Context(settings, clock, database, make_consumers(settings, database, clock, mark))
+                first_start, _ = await store.start(uow, clock.now())
+            wiring = Wiring(settings, clock, database, make_consumers(settings, database, clock, first_start))
             sender = Sender(database, settings, clock, client)
-            log.info("notifier_started", role=role, first_start=mark.isoformat())
-            running = [serve(make_app(context), settings)]  # probes and metrics are every process's
+            log.info("notifier_started", role=role, first_start=first_start.isoformat())
+            running = [serve(make_app(wiring), settings)]  # each process serves probes and metrics
             if role in ("consumer", "all"):
-                running += [consumer.run() for consumer in context.consumers]
+                running += [consumer.run() for consumer in wiring.consumers]
             if role in ("sender", "all"):
                 running.append(sender.run())
             try:
                 await together(*running)
             finally:
-                for consumer in context.consumers:  # `settlement` asks them in processes that run none
+                for consumer in wiring.consumers:  # the idle check uses them in processes that run none of them
                     await consumer.close()
         finally:
             await database.dispose()

@@ -5,8 +5,10 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any, Generic
 
 import orjson
+from typing_extensions import TypeVar
 
 from shared.database import UnitOfWork
 from shared.errors import Poison
@@ -19,19 +21,29 @@ from shared.schemas.topics import Topic
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,99}")
 
 
+P_co = TypeVar("P_co", bound=Payload, default=Payload, covariant=True)
+
+
 @dataclass(frozen=True, slots=True)
-class Message:
+class Message(Generic[P_co]):
     envelope: Envelope
-    payload: Payload
+    payload: P_co
     topic: Topic
     partition: int
     offset: int
     timestamp_ms: int
 
+    @property
+    def tenant(self) -> str:
+        """The tenant of the message. Raises Poison if it has none."""
+        if self.envelope.tenant is None:
+            raise Poison("envelope", "ce_tenantid is missing", rule="ce_tenantid: present")
+        return self.envelope.tenant
+
 
 # Runs in the message's row-level scope; raises Poison (or Refused) to make the message a dead letter, Transient to try the batch again. It
 # may run more than once for a message, each time in a new transaction: whatever it does outside the unit of work has to bear that.
-Handler = Callable[[UnitOfWork, Message], Awaitable[None]]
+Handler = Callable[[UnitOfWork, Message[Any]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet, OKPKey
 
 from services.invoicing.main import make_app as make_invoicing
-from services.notifier.main import make_app as make_notifier
+from services.notifier.api import make_app as make_notifier
 from services.seats.api import make_api as make_seats
 from services.seats.settings import Settings as SeatsSettings
 from services.users.api import make_app as make_users

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from services.notifier.buying import Buying
-from services.notifier.domain import Audience, Kind, Notice, Stream
-from services.notifier.rendering import Links, Names, Recipient, Rendered, Tenant, render
+from services.notifier.domain.buying import Buying
+from services.notifier.domain.notifications import Audience, Kind, Notice, Stream
+from services.notifier.email.rendering import Links, Names, Recipient, Rendered, Tenant, render
 
 AT = datetime(2013, 11, 15, 9, 0, 4, tzinfo=UTC)
 DEADLINE = "2013-11-22T09:00:04.000Z"

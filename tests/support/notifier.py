@@ -14,10 +14,11 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from services.notifier import log_store, mail_store
-from services.notifier.context import Context, make_consumers
-from services.notifier.sending import Sender
+from services.notifier.jobs.sender import Sender
 from services.notifier.settings import Settings
+from services.notifier.store import action_log as log_store
+from services.notifier.store import emails as mail_store
+from services.notifier.wiring import Wiring, make_consumers
 from shared import ids
 from shared.clock import SystemClock
 from shared.database import Database
@@ -92,12 +93,12 @@ class Notifier:
     number: int = 0
 
     @asynccontextmanager
-    async def running(self, *, mark: datetime | None = None, sending: bool = True) -> AsyncIterator[Context]:
+    async def running(self, *, mark: datetime | None = None, sending: bool = True) -> AsyncIterator[Wiring]:
         """Consumers and sender in this process, until the end of the block."""
         clock = SystemClock()
         async with self.database.unit_of_work(None) as uow:
             first, _ = await mail_store.start(uow, mark or clock.now() - timedelta(minutes=1))
-        context = Context(self.settings, clock, self.database, make_consumers(self.settings, self.database, clock, first))
+        context = Wiring(self.settings, clock, self.database, make_consumers(self.settings, self.database, clock, first))
         async with ServiceClient(self.settings, transport=other_services(self.answers)) as client:
             parts = [consumer.run() for consumer in context.consumers]
             if sending:
@@ -113,7 +114,7 @@ class Notifier:
         if failures:
             raise failures[0]
 
-    async def until_settled(self, context: Context, tenant: str | None = None, seconds: float = 40) -> log_store.Figures:
+    async def until_settled(self, context: Wiring, tenant: str | None = None, seconds: float = 40) -> log_store.Figures:
         """Topics read to their end, nothing gathering, nothing to be sent."""
         tenant = tenant or self.tenant
 

@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 import pytest
 
-from services.notifier.action_log import RULES, actor_of, entries_of
-from services.notifier.export import _csv, cell
-from services.notifier.pool_numbers import CHANGES_POOLS, PoolNumbers, pools_changed
+from services.notifier.action_log.export import _csv, cell
+from services.notifier.domain.action_log import RULES, actor_of, entries_of
+from services.notifier.domain.pool_numbers import CHANGES_POOLS, PoolNumbers, pools_changed
 from shared.schemas import registry, seats_v1, users_v1
 from shared.schemas.base import Actor, Change, Payload
 from shared.schemas.envelope import Envelope

@@ -7,14 +7,31 @@ again, only sent anew by whoever sent them.
 import builtins
 from typing import Any, NoReturn
 
-from services.notifier import log_store
+from services.notifier.store import action_log as log_store
+from services.notifier.store import recipients as store
+from shared.database import UnitOfWork
 from shared.errors import Conflict, NotFound
 from shared.messaging import DeadLetters
 from shared.messaging.dead_letters.rows import Status
+from shared.schemas import seats_v1
+from shared.schemas.envelope import Envelope
 from shared.schemas.topics import SEATS_COMMANDS
 
 FIRST_ID = 10**15  # ids from here on are rejected commands; below 2^53, so that every JSON reader keeps them whole
 GROUP = "seats"
+Rejection = seats_v1.CommandRejected | seats_v1.CommandFailed | seats_v1.SettleFailed
+
+
+async def record(uow: UnitOfWork, envelope: Envelope, event: Rejection) -> None:
+    """Keep the answer of seats for the operator's list."""
+    await store.save_rejected(uow, envelope.tenant, envelope.id, envelope.type, event, rejection(event))
+
+
+def rejection(event: Rejection) -> str:
+    """Return what a person needs to know to correct the command."""
+    if isinstance(event, seats_v1.CommandRejected):
+        return event.wrong()
+    return f"the decision failed with an internal error; find error id {event.error_id} in the log of the seats worker"
 
 
 class DeadLettersWithRejected(DeadLetters):

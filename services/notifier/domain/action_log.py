@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.notifier.pool_numbers import CHANGES_POOLS, Changed, PoolNumbers, policies_text
+from services.notifier.domain.pool_numbers import CHANGES_POOLS, Changed, PoolNumbers, policies_text
 from shared.schemas import invoicing_v1, seats_v1, users_v1
 from shared.schemas.base import Actor, Change, Payload, format_instant
 from shared.schemas.envelope import Envelope

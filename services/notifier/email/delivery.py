@@ -8,14 +8,10 @@ the network refuses for now is tried again with backoff. Neither holds up any ot
 import asyncio
 import random
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import timedelta
-from email import message_from_bytes
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP as WIRE
-from email.utils import format_datetime, parseaddr
+from email.utils import format_datetime
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -24,13 +20,13 @@ import stamina
 import structlog
 from prometheus_client import Counter
 
-from services.notifier import mail_store
-from services.notifier.mail_store import Mail
+from services.notifier.email.message import Unsendable, build
 from services.notifier.settings import Settings
+from services.notifier.store import emails as mail_store
+from services.notifier.store.emails import Mail
 from shared.clock import Clock
 from shared.database import Database
 from shared.errors import Transient
-from shared.text import one_line
 
 log = structlog.get_logger(__name__)
 
@@ -42,14 +38,6 @@ MARK_TIMEOUT_S = 120
 STOP_GRACE_S = 5
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 2.0, 900.0  # of one mail
 AWAY_MAX_S = 15.0  # of the mail server as a whole: when it is back, nobody waits long
-_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
-# Every header of an e-mail, and of its parts: nothing else may be there when it is finished.
-HEADERS = (
-    "From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "X-Auto-Response-Suppress", "List-Id", "MIME-Version", "Content-Type",
-)  # fmt: skip
-PART_HEADERS = frozenset(("Content-Type", "Content-Transfer-Encoding", "Content-Disposition", "MIME-Version"))
-
-Attachment = tuple[str, bytes]  # (file name, PDF)
 FetchPdf = Callable[[str, str], Awaitable[bytes]]  # (tenant, invoice) -> PDF; raises Transient
 
 
@@ -87,88 +75,6 @@ class Server:
             password=self.password,
             timeout=timeout_s,
         )
-
-
-class Unsendable(Exception):
-    """This mail can never be sent: its address is none, or the server refused it for good."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """An e-mail as the mail server gets it. `utf8`: an address beyond ASCII, which the server has to support (RFC 6531)."""
-
-    sender: str
-    recipient: str
-    content: bytes
-    utf8: bool
-
-
-def header_text(text: str) -> str:
-    """Return the text on one line and without `=?`, with which an encoded word begins (RFC 2047).
-
-    The standard library decodes encoded words when a header is set, and up to Python 3.11.9 it writes the line ends inside them as they
-    are (CVE-2024-6923). The parts of a subject come from different people, so this is done to the whole text and not to its parts.
-    """
-    return one_line(text).replace("=?", "= ?")
-
-
-def mailbox_of(name: str, address: str) -> Address:
-    """Raises ValueError, MessageError or IndexError for what is no address. A local part beyond ASCII is one (RFC 6531), but the parser of
-    the standard library takes it for a defect: so it looks at the address with those letters replaced."""
-    if "=?" in address:
-        raise ValueError("the address contains an encoded word")  # the parser would decode it
-    if address.isascii():
-        return Address(display_name=name, addr_spec=address)
-    Address(addr_spec=_BEYOND_ASCII.sub("x", address))
-    local, _, domain = address.rpartition("@")
-    return Address(display_name=name, username=local, domain=domain)
-
-
-def build(mail: Mail, sender: str, date: str, attachments: Sequence[Attachment] = ()) -> Finished:
-    """multipart/alternative (text, HTML), in multipart/mixed when there are PDFs.
-
-    Raises Unsendable for an address that is none, and for an e-mail with a header that is not set here: no defect of the library that
-    writes them, known or not, lets a name or a subject become a header or a body.
-    """
-    name, address = parseaddr(header_text(sender))
-    utf8 = not (mail.recipient.isascii() and address.isascii())
-    try:
-        message = _message(mail, mailbox_of(name, address), date, attachments, utf8)
-        content = message.as_bytes()
-    except Exception as error:  # whatever the library cannot write holds up no other e-mail
-        raise Unsendable(f"cannot write the e-mail to {mail.recipient[:100]!r}: {error}") from error
-    check_headers(content)
-    return Finished(address, mail.recipient, content, utf8)
-
-
-def _message(mail: Mail, sender: Address, date: str, attachments: Sequence[Attachment], utf8: bool) -> EmailMessage:
-    domain = sender.domain or "localhost"
-    message = EmailMessage(policy=WIRE.clone(cte_type="7bit", utf8=utf8))
-    message["From"] = sender
-    message["To"] = mailbox_of(header_text(mail.recipient_name), mail.recipient)
-    message["Subject"] = header_text(mail.subject)
-    message["Date"] = date
-    message["Message-ID"] = f"<{mail.mail}@{domain}>"
-    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers to this
-    message["X-Auto-Response-Suppress"] = "All"
-    message["List-Id"] = f"<{re.sub('[^A-Za-z0-9-]', '-', mail.tenant)}.seatpool.{domain}>"
-    message.set_content(mail.text, charset="utf-8")
-    message.add_alternative(mail.html, subtype="html", charset="utf-8")
-    for filename, pdf in attachments:
-        message.add_attachment(pdf, maintype="application", subtype="pdf", filename=filename)
-    return message
-
-
-def check_headers(content: bytes) -> None:
-    """Raises Unsendable unless the finished e-mail has exactly the headers that are set here, in this order."""
-    whole = message_from_bytes(content)
-    names = tuple(whole.keys())
-    if names != HEADERS:
-        raise Unsendable(f"the headers of the e-mail are not those that the notifier sets: {', '.join(names)[:300]}")
-    for part in whole.walk():
-        wrong = [name for name in part.keys() if part is not whole and name not in PART_HEADERS]  # noqa: SIM118 - a message is no dict
-        if wrong:
-            raise Unsendable(f"a part of the headers of the e-mail are not those that the notifier sets: {', '.join(wrong)[:300]}")
 
 
 def backoff_s(attempts: int, jitter: float) -> float:

@@ -18,8 +18,8 @@ from babel.dates import format_date, format_skeleton, format_time
 from babel.numbers import format_decimal
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from services.notifier.buying import Buying
-from services.notifier.domain import Kind, Notice, Stream, causes, is_module_missing, is_refused_for_itself, licence_helps
+from services.notifier.domain.buying import Buying
+from services.notifier.domain.notifications import Kind, Notice, Stream, causes, is_module_missing, is_refused_for_itself, licence_helps
 from shared.money import format_amount, locale_of
 from shared.schemas.seats_v1 import Reason
 from shared.text import one_line

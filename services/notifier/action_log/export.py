@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 
-from services.notifier import log_store
-from services.notifier.log_store import Filter
+from services.notifier.store import action_log as log_store
+from services.notifier.store.action_log import Filter
 from shared.database import Database
 
 ROWS = 100  # of one query: a transaction of its own, so that a slow reader holds none open, and few enough that no other request waits long

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 import orjson
 from pydantic import TypeAdapter
 
-from services.notifier.buying import Buying, Plan, buying_of
-from services.notifier.domain import Audience, Kind, Notice, Stream
-from services.notifier.rendering import Names, Recipient, Rendered, Tenant
-from services.notifier.store import rows
+from services.notifier.domain.buying import Buying, Plan, buying_of
+from services.notifier.domain.notifications import Audience, Kind, Notice, Stream
+from services.notifier.email.rendering import Names, Recipient, Rendered, Tenant
+from services.notifier.store.recipients import rows
 from shared.database import UnitOfWork
 
 _PLAN = TypeAdapter(Plan)

@@ -11,10 +11,11 @@ import httpx
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from services.notifier import export, log_store
-from services.notifier.context import Context
-from services.notifier.log_store import Filter
-from services.notifier.main import make_app
+from services.notifier.action_log import export
+from services.notifier.api import make_app
+from services.notifier.store import action_log as log_store
+from services.notifier.store.action_log import Filter
+from services.notifier.wiring import Wiring
 from shared.messaging import partition_of
 from shared.schemas import seats_v1, users_v1
 from shared.schemas.base import Change
@@ -53,7 +54,7 @@ class Tokens:
 
 
 @asynccontextmanager
-async def rest(context: Context, token: str = "op|*|operator") -> AsyncIterator[httpx.AsyncClient]:
+async def rest(context: Wiring, token: str = "op|*|operator") -> AsyncIterator[httpx.AsyncClient]:
     app = make_app(context, Tokens())  # type: ignore[arg-type]
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://notifier", headers={"authorization": f"Bearer {token}"}) as client:
@@ -271,7 +272,7 @@ async def test_figures_settlement_pages_and_rights(notifier: Notifier) -> None:
         await check_rights(context)
 
 
-async def check_neighbour(notifier: Notifier, context: Context) -> None:
+async def check_neighbour(notifier: Notifier, context: Wiring) -> None:
     """Something happens to a tenant whose partition is another."""
     mine, *others = (partition_of(name.encode(), USERS_EVENTS.partitions) for name in ("acme", *map(str, range(100))))
     neighbour = next(str(n) for n, partition in enumerate(others) if partition != mine)
@@ -301,7 +302,7 @@ async def check_pages(client: httpx.AsyncClient) -> None:
             assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "query.cursor")
 
 
-async def check_rights(context: Context) -> None:
+async def check_rights(context: Wiring) -> None:
     paths = ("actions", "mails", "figures", "settlement")
     wanted = {
         "a|acme|log:read": (200, 200, 403, 403),

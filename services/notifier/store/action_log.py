@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from services.notifier.store import rows
+from services.notifier.store.recipients import rows
 from shared.database import UnitOfWork
 from shared.errors import NotFound
 from shared.schemas.base import format_instant

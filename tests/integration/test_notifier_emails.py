@@ -8,7 +8,8 @@ from email.message import EmailMessage
 import pytest
 from pydantic import SecretStr
 
-from services.notifier import log_store, mail_store
+from services.notifier.store import action_log as log_store
+from services.notifier.store import emails as mail_store
 from shared.clock import SystemClock
 from shared.schemas import seats_v1, users_v1
 from tests.support.notifier import (

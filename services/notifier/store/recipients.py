@@ -8,9 +8,9 @@ from sqlalchemy import bindparam, column, exists, select, table
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.notifier.action_log import Entry
-from services.notifier.domain import Notice
-from services.notifier.pool_numbers import PoolNumbers
+from services.notifier.domain.action_log import Entry
+from services.notifier.domain.notifications import Notice
+from services.notifier.domain.pool_numbers import PoolNumbers
 from shared.database import UnitOfWork
 from shared.messaging import Message
 from shared.schemas import invoicing_v1, seats_v1, users_v1

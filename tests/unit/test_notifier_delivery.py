@@ -7,11 +7,12 @@ from email import message_from_bytes, policy
 import aiosmtplib
 import pytest
 
-from services.notifier import mailer
-from services.notifier.domain import Kind, Stream
-from services.notifier.mail_store import Mail
-from services.notifier.mailer import Server, Unsendable, backoff_s, build, check_headers, describe, permanent
-from services.notifier.rendering import Links, Names, Recipient, render
+from services.notifier.domain.notifications import Kind, Stream
+from services.notifier.email import message
+from services.notifier.email.delivery import Server, backoff_s, describe, permanent
+from services.notifier.email.message import Unsendable, build, check_headers
+from services.notifier.email.rendering import Links, Names, Recipient, render
+from services.notifier.store.emails import Mail
 from shared.errors import Transient
 from tests.support.emails import EVERY, NAMES, TENANT, notice
 
@@ -88,7 +89,7 @@ def test_an_encoded_word_is_read_as_it_was_written_but_for_a_space() -> None:
 
 def test_a_finished_e_mail_with_a_header_that_is_not_set_is_never_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the mail library makes of a text: the bytes are looked at. Newer versions of it refuse by themselves."""
-    monkeypatch.setattr(mailer, "header_text", lambda text: text)
+    monkeypatch.setattr(message, "header_text", lambda text: text)
     for evil in EVIL_WORDS.values():
         for mail in (replace(MAIL, subject=evil), replace(MAIL, recipient_name=evil)):
             with pytest.raises(Unsendable):
@@ -114,7 +115,7 @@ def test_what_the_mail_library_cannot_write_is_one_e_mail_that_failed(monkeypatc
     def broken(*_: object) -> None:
         raise AttributeError("'NoneType' object has no attribute 'all_defects'")
 
-    monkeypatch.setattr(mailer, "mailbox_of", broken)
+    monkeypatch.setattr(message, "mailbox_of", broken)
     with pytest.raises(Unsendable, match="all_defects"):
         build(MAIL, SENDER, DATE)
 

@@ -1,15 +1,23 @@
 """Which event tells whom what: the whole table, without any IO."""
 
+from collections import Counter
 from datetime import timedelta
+from types import ModuleType
+from typing import Any
 
 import pytest
 
-from services.notifier.domain import Audience, Kind, Notice, Stream, notices_of, standing
-from services.notifier.handlers import _NOTABLE, rejection
+from services.notifier.consumers import action_log, notifications
+from services.notifier.domain.notifications import Audience, Kind, Notice, Stream, notices_of, standing
+from services.notifier.use_cases.rejected_commands import rejection
+from shared.clock import SystemClock
+from shared.errors import Poison
+from shared.messaging import Message
 from shared.schemas import invoicing_v1, seats_v1, users_v1
 from shared.schemas.base import Payload
-from shared.schemas.registry import REGISTRY
-from shared.schemas.topics import INVOICING_EVENTS, SEATS_EVENTS, USERS_EVENTS
+from shared.schemas.envelope import Envelope
+from shared.schemas.registry import REGISTRY, type_of
+from shared.schemas.topics import INVOICING_EVENTS, SEATS_EVENTS, USERS_EVENTS, Topic
 from tests.support.notifier import ANNA, NOON, active, flagged, invoice_issued, person_added, pool_of, refused, tenant_created
 
 POSITION = seats_v1.Position(partition=1, offset=7)
@@ -135,12 +143,31 @@ def test_what_users_says_is_no_news_by_itself(payload: users_v1.UsersEvent) -> N
     assert notices_of(payload, "x") == []
 
 
-def test_every_type_that_makes_notices_has_a_handler() -> None:
-    """Types are looked up by their exact class: a new subclass that `notices_of` would tell of has to be in the list as well."""
-    ours = {entry.model for entry in REGISTRY.values() if entry.topic in (USERS_EVENTS, SEATS_EVENTS, INVOICING_EVENTS)}
-    assert set(_NOTABLE) <= ours
-    answered = {model for model in ours if issubclass(model, seats_v1.NeedAnswered)}
-    assert answered <= set(_NOTABLE)
+@pytest.mark.parametrize("group", [notifications, action_log], ids=lambda group: group.GROUP)
+@pytest.mark.parametrize("topic", [USERS_EVENTS, SEATS_EVENTS, INVOICING_EVENTS], ids=lambda topic: topic.name)
+def test_a_consumer_group_handles_or_ignores_each_type_of_a_topic(group: ModuleType, topic: Topic) -> None:
+    """Handlers are found by the exact class of the event, so a new type is in neither list until somebody decides about it."""
+    named = [*group.HANDLED[topic], *group.IGNORED[topic]]
+    assert Counter(named) == Counter(entry.model for entry in REGISTRY.values() if entry.topic is topic)
+
+
+async def test_an_event_without_its_tenant_becomes_a_dead_letter_and_stops_no_consumer() -> None:
+    uow: Any = None  # nothing is written
+    for payload in (tenant_created(), person_added("p1")):
+        envelope = Envelope(id="e1", source="seatpool/users", type=type_of(type(payload)), time=NOON)
+        handler = notifications.HANDLERS[USERS_EVENTS][type(payload)]
+        with pytest.raises(Poison, match="ce_tenantid is missing"):
+            await handler(uow, Message(envelope, payload, USERS_EVENTS, 0, 0, 0))
+
+
+def test_every_handled_type_has_a_handler() -> None:
+    assert set(notifications.handlers(SystemClock(), NOON)) == {model for models in notifications.HANDLED.values() for model in models}
+    assert set(action_log.handlers()) == {model for models in action_log.HANDLED.values() for model in models}
+
+
+def test_every_type_that_is_answered_like_an_assignment_makes_notifications() -> None:
+    answers = {entry.model for entry in REGISTRY.values() if issubclass(entry.model, seats_v1.NeedAnswered)}
+    assert answers <= set(notifications.NOTIFIED[SEATS_EVENTS])
 
 
 @pytest.mark.parametrize(

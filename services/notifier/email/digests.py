@@ -11,11 +11,11 @@ from datetime import timedelta
 
 import structlog
 
-from services.notifier import mail_store
-from services.notifier.domain import Audience, Kind, Notice, is_moot, standing
-from services.notifier.mail_store import Gathering
-from services.notifier.rendering import Links, Names, Recipient, Rendered, Tenant, render
+from services.notifier.domain.notifications import Audience, Kind, Notice, is_moot, standing
+from services.notifier.email.rendering import Links, Names, Recipient, Rendered, Tenant, render
 from services.notifier.settings import Settings
+from services.notifier.store import emails as mail_store
+from services.notifier.store.emails import Gathering
 from shared import ids
 from shared.clock import Clock
 from shared.database import Database, UnitOfWork

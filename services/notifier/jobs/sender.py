@@ -13,10 +13,10 @@ import stamina
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.notifier import mail_store
-from services.notifier.gathering import Gatherer
-from services.notifier.mailer import Mailer
+from services.notifier.email.delivery import Mailer
+from services.notifier.email.digests import Gatherer
 from services.notifier.settings import Settings
+from services.notifier.store import emails as mail_store
 from shared.clock import Clock
 from shared.database import Database
 from shared.database.errors import translated

@@ -1,0 +1,1 @@
+"""The action log as a file."""

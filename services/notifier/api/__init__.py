@@ -1,0 +1,30 @@
+"""REST of the notifier. Each resource has a module."""
+
+from fastapi import FastAPI
+
+from services.notifier.api import actions, emails, idle, statistics
+from services.notifier.store import emails as store
+from services.notifier.use_cases.rejected_commands import DeadLettersWithRejected
+from services.notifier.wiring import Wiring
+from shared.web import Verifier, create_app
+from shared.web.dead_letters import dead_letters_router
+
+
+def make_app(wiring: Wiring, verifier: Verifier | None = None) -> FastAPI:
+    async def support_contact(tenant: str) -> str | None:
+        async with wiring.database.unit_of_work(tenant) as uow:
+            found = await store.tenant_of(uow, tenant)
+        return found.support_contact if found is not None else None
+
+    app = create_app(
+        title="Seatpool notifier",
+        settings=wiring.settings,
+        ready=wiring.database.ready,
+        verifier=verifier,
+        support_contact=support_contact,
+    )
+    app.state.wiring = wiring
+    for module in (actions, emails, statistics, idle):
+        app.include_router(module.router)
+    app.include_router(dead_letters_router(DeadLettersWithRejected(wiring.database, wiring.consumers)))
+    return app

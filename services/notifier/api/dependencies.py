@@ -1,0 +1,18 @@
+"""Dependencies and parameters that several routes share."""
+
+from typing import Annotated
+
+from fastapi import Depends, Path, Query, Request
+
+from services.notifier.wiring import Wiring
+
+TenantId = Annotated[str, Path(max_length=100, description="The tenant's id.")]
+Name = Annotated[str | None, Query(max_length=100)]
+
+
+def _wiring(request: Request) -> Wiring:
+    wiring: Wiring = request.app.state.wiring
+    return wiring
+
+
+Wired = Annotated[Wiring, Depends(_wiring)]

@@ -1,0 +1,28 @@
+"""What callers of the notifier give in queries."""
+
+from typing import Annotated
+
+from fastapi import Query
+
+from services.notifier.api.dependencies import Name
+from services.notifier.store.action_log import Filter
+from shared.web.rest import Moment
+
+
+def log_filter(
+    user: Name = None,
+    type: Annotated[  # noqa: A002 - the contract's own name
+        str | None, Query(max_length=100, description="Type of the entry, for example seat_flagged, person_added or licences_added.")
+    ] = None,
+    actor: Annotated[
+        str | None,
+        Query(
+            max_length=100,
+            description="ID of the actor. `rules` selects what happened without an actor, for example the end of a grace period.",
+        ),
+    ] = None,
+    module: Name = None,
+    since: Annotated[Moment | None, Query(alias="from", description="Start of the time range in the tenant's time (inclusive).")] = None,
+    until: Annotated[Moment | None, Query(alias="to", description="End of the time range in the tenant's time (exclusive).")] = None,
+) -> Filter:
+    return Filter(user, type, module, actor, since, until)

@@ -1,0 +1,146 @@
+"""The group of recipients and notifications. It keeps a projection: a message that cannot be processed becomes a dead letter alone."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from services.notifier.domain.notifications import notices_of
+from services.notifier.store import recipients as store
+from services.notifier.use_cases import rejected_commands
+from services.notifier.use_cases.rejected_commands import Rejection
+from shared.clock import Clock
+from shared.database import UnitOfWork
+from shared.messaging import Handler, Message
+from shared.schemas import invoicing_v1, seats_v1, users_v1
+from shared.schemas.base import Payload
+from shared.schemas.topics import INVOICING_EVENTS, SEATS_EVENTS, USERS_EVENTS, Topic
+
+GROUP = "notifier"
+
+
+async def on_tenant(uow: UnitOfWork, message: Message[users_v1.TenantState]) -> None:
+    await store.save_tenant(uow, message.tenant, message.payload, message.offset)
+
+
+async def on_person(uow: UnitOfWork, message: Message[users_v1.PersonState]) -> None:
+    store.save_person(uow, message.tenant, message.payload)
+
+
+async def on_clock(uow: UnitOfWork, message: Message[seats_v1.TenantOpened | seats_v1.ClockSettled]) -> None:
+    """Save the tenant's time: on a test clock it is the time of the last answer of seats."""
+    payload = message.payload
+    clock = payload.clock if isinstance(payload, seats_v1.TenantOpened) else seats_v1.Clock.TEST
+    await store.save_clock(uow, message.tenant, clock, payload.at)
+
+
+async def on_module(uow: UnitOfWork, message: Message[invoicing_v1.ModuleDefined]) -> None:
+    await store.save_module(uow, message.payload)
+
+
+async def on_quote(uow: UnitOfWork, message: Message[invoicing_v1.QuoteIssued]) -> None:
+    await store.save_quote(uow, message.tenant, message.payload)
+
+
+async def on_plan(uow: UnitOfWork, message: Message[invoicing_v1.PlanDefined]) -> None:
+    await store.save_plan(uow, message.payload)
+
+
+async def on_subscription(uow: UnitOfWork, message: Message[invoicing_v1.SubscriptionStarted]) -> None:
+    await store.save_subscription(uow, message.tenant, message.payload)
+
+
+async def on_pool(uow: UnitOfWork, message: Message[seats_v1.PoolOpened | seats_v1.PoolClosed]) -> None:
+    await store.save_pool(uow, message.tenant, message.payload)
+
+
+async def on_rejection(uow: UnitOfWork, message: Message[Rejection]) -> None:
+    await rejected_commands.record(uow, message.envelope, message.payload)
+
+
+HANDLERS: Mapping[Topic, Mapping[type[Payload], Handler]] = {
+    USERS_EVENTS: {
+        users_v1.TenantCreated: on_tenant,
+        users_v1.TenantChanged: on_tenant,
+        users_v1.TenantRepublished: on_tenant,
+        users_v1.PersonAdded: on_person,
+        users_v1.PersonChanged: on_person,
+        users_v1.PersonLeft: on_person,
+        users_v1.PersonRepublished: on_person,
+    },
+    SEATS_EVENTS: {
+        seats_v1.TenantOpened: on_clock,
+        seats_v1.ClockSettled: on_clock,
+        seats_v1.CommandRejected: on_rejection,
+        seats_v1.CommandFailed: on_rejection,
+        seats_v1.SettleFailed: on_rejection,
+        seats_v1.PoolOpened: on_pool,
+        seats_v1.PoolClosed: on_pool,
+    },
+    INVOICING_EVENTS: {
+        invoicing_v1.ModuleDefined: on_module,
+        invoicing_v1.QuoteIssued: on_quote,
+        invoicing_v1.PlanDefined: on_plan,
+        invoicing_v1.SubscriptionStarted: on_subscription,
+    },
+}
+# The types that `notices_of` makes notifications of.
+NOTIFIED: Mapping[Topic, tuple[type[Payload], ...]] = {
+    USERS_EVENTS: (),
+    SEATS_EVENTS: (
+        seats_v1.SeatsAssigned,
+        seats_v1.SeatsQueued,
+        seats_v1.SeatsRefused,
+        seats_v1.SeatsMoved,
+        seats_v1.SeatFlagged,
+        seats_v1.SeatRevoked,
+        seats_v1.SeatReleased,
+        seats_v1.SeatFlagCleared,
+        seats_v1.SeatGranted,
+        seats_v1.PoolNearLimit,
+        seats_v1.PoolAtLimit,
+        seats_v1.PoolExpanded,
+        seats_v1.PeriodStarted,
+        seats_v1.LicencesReduced,
+        seats_v1.ReductionScheduled,
+        seats_v1.ReductionRefused,
+    ),
+    INVOICING_EVENTS: (
+        invoicing_v1.OrderCompleted,
+        invoicing_v1.OrderRefused,
+        invoicing_v1.BillingDetailsChanged,
+        invoicing_v1.InvoiceIssued,
+    ),
+}
+HANDLED: Mapping[Topic, tuple[type[Payload], ...]] = {topic: (*HANDLERS[topic], *NOTIFIED[topic]) for topic in HANDLERS}
+IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
+    USERS_EVENTS: (users_v1.ProfileDefined, users_v1.DepartmentMapped, users_v1.ClockAdvancing, users_v1.ClockReady),
+    SEATS_EVENTS: (
+        seats_v1.PolicyChanged,
+        seats_v1.PoolCloseScheduled,
+        seats_v1.ReplacementRefused,
+        seats_v1.LicencesAdded,  # the administrators are notified of `order_completed`, which has the price
+        seats_v1.OrderRefused,  # and of invoicing's `order_refused`
+        seats_v1.PeriodScheduled,
+        seats_v1.CommandIgnored,
+        seats_v1.HoldExpired,
+        seats_v1.HoldCancelled,
+        seats_v1.WarningArmed,
+        seats_v1.PoolReduced,
+    ),
+    INVOICING_EVENTS: (invoicing_v1.TermsApplied, invoicing_v1.QuoteApproved, invoicing_v1.ChargeBooked),
+}
+
+
+def handlers(clock: Clock, first_start: datetime) -> dict[type[Payload], Handler]:
+    """Records whose real time is before `first_start`, the first start of this database, make no notifications."""
+    first_start_ms = round(first_start.timestamp() * 1000)
+
+    async def on_notified(uow: UnitOfWork, message: Message) -> None:
+        tenant = message.envelope.tenant
+        if tenant is None or message.timestamp_ms < first_start_ms:
+            return
+        notices = notices_of(message.payload, message.envelope.id)
+        if notices:
+            store.save_notices(uow, tenant, notices, clock.now())
+
+    found = {model: handler for of_topic in HANDLERS.values() for model, handler in of_topic.items()}
+    return found | {model: on_notified for models in NOTIFIED.values() for model in models}
