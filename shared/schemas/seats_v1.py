@@ -283,9 +283,10 @@ class Tick(Payload):
 
 
 class RulesActivated(Payload):
-    """To each partition, without a tenant, by the operator's CLI."""
+    """To each partition, without a tenant, by the operator's CLI. A worker that does not know these rules stops until its release does,
+    so a number that no release will ever have is refused."""
 
-    rules: int = Field(ge=1)
+    rules: int = Field(ge=1, le=10_000)
 
 
 # --------------------------------------------------------------------------------------------------------------- events

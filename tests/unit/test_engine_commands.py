@@ -20,7 +20,7 @@ from shared.schemas.topics import SEATS_COMMANDS
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PARTITIONS = 4
-ASSIGN, ADD, CLOCK = map(type_of, (seats_v1.AssignSeats, seats_v1.AddLicences, seats_v1.ClockAdvanced))
+ASSIGN, ADD, CLOCK, RULES = map(type_of, (seats_v1.AssignSeats, seats_v1.AddLicences, seats_v1.ClockAdvanced, seats_v1.RulesActivated))
 BODY = b'{"user":"u1","revision":1,"reason":"hired","modules":["time"],"created_at":"2026-03-01T12:00:00Z","added_later":1}'
 ADDED = (
     b'{"number":1,"order":"o1","items":[{"module":"time","quantity":1}],"approved_at":"2026-03-01T12:00:00Z",'
@@ -117,6 +117,7 @@ def test_a_header_that_every_decision_would_repeat_has_its_limit(name: str) -> N
         (Raw(envelope().headers(), b"{"), Reason.UNREADABLE, "body"),
         (Raw(envelope().headers(), None), Reason.UNREADABLE, "body"),
         (Raw(envelope().headers(), BODY.replace(b'"revision":1', b'"revision":0')), Reason.UNREADABLE, "revision"),
+        (Raw(envelope(tenant=None, type=RULES, source=CLI).headers(), b'{"rules":9223372036854775807}'), Reason.UNREADABLE, "rules"),
         (Raw(envelope().headers(), BODY.replace(b'"revision":1', b'"revision":%d' % 2**63)), Reason.UNREADABLE, "revision"),
         (Raw(envelope().headers(), BODY.replace(b"{", b'{"priority":-%d,' % 2**63)), Reason.UNREADABLE, "priority"),
         (Raw(envelope(source="seatpool/invoicing").headers()), Reason.WRONG_SOURCE, "ce_source"),
