@@ -9,6 +9,8 @@ import re
 import reprlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import accumulate, count
+from operator import sub
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -27,7 +29,7 @@ _INT64 = range(-(2**63), 2**63)
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 # Without any of these in it, no part of a body can be a fault. (Raw control characters are no JSON.)
 _SUSPECT = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])|\xed[\xa0-\xbf]|[0-9]{19}|[eE][+-]?[0-9]{3}|NaN|Infinity")
-_ROUND = bytes.maketrans(b"{}", b"[]")
+_TWO_OR_NONE = bytes.maketrans(b"[{]}", b"\2\2\0\0")
 _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 
 _Fault = dict[str, Any]
@@ -190,17 +192,13 @@ def _no_garbage_collection() -> Iterator[None]:
 
 
 def _is_too_deep(content: bytes) -> bool:
-    """Whether JSON has too many levels, without building any of them: brackets only, from which the innermost pairs are removed, level by
-    level. Of what is no JSON it may say either."""
+    """Whether JSON has too many levels, without building any of them: only its brackets are looked at. Of what is no JSON it may say
+    either."""
     if content.count(b"[") + content.count(b"{") <= DEPTH_MAX:
         return False
-    brackets = _STRING.sub(b"", content).translate(_ROUND, _NO_BRACKET)
-    for _ in range(DEPTH_MAX):
-        fewer = brackets.replace(b"[]", b"")
-        if len(fewer) == len(brackets):
-            return brackets.count(b"[") > DEPTH_MAX
-        brackets = fewer
-    return bool(brackets)
+    brackets = _STRING.sub(b"", content).translate(_TWO_OR_NONE, _NO_BRACKET)
+    levels = map(sub, accumulate(brackets), count(1))  # each bracket adds 2 or 0, minus 1
+    return max(levels, default=0) > DEPTH_MAX
 
 
 def _of_body(expected: str) -> _Fault:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
@@ -170,6 +171,16 @@ def test_nesting_is_counted_as_a_parser_would_count_it(value: object) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(input_limits, "DEPTH_MAX", most)
             assert input_limits._is_too_deep(content) == (depth(value) > most)
+
+
+@pytest.mark.parametrize("content", [b"[" * 500_000 + b"]" * 500_000, b"[" + b",".join([b"[" * 63 + b"]" * 63] * 8_000) + b"]"])
+def test_the_nesting_of_1_mib_is_found_while_nobody_waits(content: bytes) -> None:
+    def seconds() -> float:
+        began = time.process_time()
+        input_limits._is_too_deep(content)
+        return time.process_time() - began
+
+    assert min(seconds() for _ in range(3)) < 0.08
 
 
 async def test_an_answer_to_faults_names_20_of_them_in_16_kb(client: httpx.AsyncClient) -> None:
