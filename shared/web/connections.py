@@ -1,7 +1,7 @@
-"""Limits of what a caller's connection may hold: how many there are, and how long a request may take to arrive."""
+"""Limits of what a caller's connection may hold: how many there are, how long a request may take to arrive, and in how many chunks."""
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 import h11
 import structlog
@@ -11,8 +11,25 @@ log = structlog.get_logger(__name__)
 
 CONNECTIONS_MAX: Final = 1_000  # of one process; more are for a proxy
 REQUEST_SECONDS_MAX: Final = 30.0  # for headers and body, from the first byte to the last
+CHUNKS_MAX: Final = 4_000  # of one body: each costs 10 to 20 µs, and 40,000 fit into what is read from a connection at once
 
 _UNANSWERED = (h11.IDLE, h11.SEND_RESPONSE)
+
+
+class _LimitedConnection(h11.Connection):
+    """h11's parser, which reads any number of chunks, also of a body that nobody wants because the access was refused."""
+
+    _chunks = 0
+
+    def next_event(self) -> Any:
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            self._chunks = 0
+        elif isinstance(event, h11.Data) and event.chunk_start:
+            self._chunks += 1
+            if self._chunks > CHUNKS_MAX:
+                raise h11.RemoteProtocolError(f"a body of more than {CHUNKS_MAX} chunks")
+        return event
 
 
 class LimitedProtocol(H11Protocol):
@@ -22,6 +39,12 @@ class LimitedProtocol(H11Protocol):
     """
 
     _timer: asyncio.TimerHandle | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        size_max = self.config.h11_max_incomplete_event_size
+        assert size_max is not None, "our own setting"
+        self.conn = _LimitedConnection(h11.SERVER, size_max)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)

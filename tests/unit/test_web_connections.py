@@ -170,6 +170,26 @@ async def test_a_body_that_breaks_the_protocol_is_answered_once(service: Service
 
 
 @pytest.mark.usefixtures("no_errors")
+@pytest.mark.parametrize(("authorized", "answered"), [("", 401), (AUTHORIZED, 400)])
+async def test_a_body_of_too_many_chunks_is_not_read_to_its_end(service: Service, authorized: str, answered: int) -> None:
+    connection, head = await service.connect(), "POST /things HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n"
+    connection.writer.write(f"{head}{authorized}\r\n".encode())
+    if answered == 401:
+        assert await connection.status() == 401
+    connection.writer.write(b"1\r\n \r\n" * (connections.CHUNKS_MAX + 1))
+    rest = await connection.until_closed()
+    assert rest.count(b"HTTP/1.1 400") == rest.count(b"HTTP/1.1") == (answered == 400)
+
+
+@pytest.mark.usefixtures("no_errors")
+async def test_each_body_has_as_many_chunks_as_are_allowed(service: Service) -> None:
+    connection, head = await service.connect(), f"POST /things HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n{AUTHORIZED}\r\n"
+    body = b"1\r\n \r\n" * (connections.CHUNKS_MAX - 1) + b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
+    for _ in range(2):
+        assert await connection.status(head.encode(), body) == 200
+
+
+@pytest.mark.usefixtures("no_errors")
 async def test_answers_and_pauses_between_requests_have_their_own_time(service: Service) -> None:
     connection = await service.connect()
     slow = post().replace(b"/things", b"/things?seconds=%.1f" % (SECONDS_MAX * 2))
