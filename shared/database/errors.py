@@ -10,7 +10,8 @@ from shared.errors import Transient
 # SQLSTATE: connection lost (08), deadlock and serialization (40), resources (53), shutdown (57P), lock and statement timeouts.
 _TRANSIENT_CLASSES = ("08", "40", "53")
 _TRANSIENT_STATES = {"55P03", "57014", "57P01", "57P02", "57P03", "57P05", "25P03"}
-_OF_THE_DATA = ("22", "23")  # data exception (a NUL in a text, a number out of range), constraint violated
+# Data exception (a NUL in a text, a number out of range), constraint violated, program limit exceeded (a value too long for an index).
+_OF_THE_DATA = ("22", "23", "54")
 
 
 def sqlstate(error: exc.DBAPIError) -> str:

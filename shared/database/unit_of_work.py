@@ -112,7 +112,7 @@ class UnitOfWork:
     def defer(self, statement: str, row: Mapping[str, object]) -> None:
         """Write `row` at the end of the transaction, with all others of this `statement` in one round trip: it takes them as a JSON array
         (`$1::jsonb`, for `jsonb_to_recordset`) in the order of deferring. Statements run in the order of their first row, in the system's
-        scope, so a row names its tenant itself; they have to be such that no row of well-formed JSON makes them fail.
+        scope, so a row names its tenant itself. What a row makes fail is the batch's, as with `gather`.
         """
         self._deferred.append((statement, row))
 
@@ -123,7 +123,12 @@ class UnitOfWork:
         """
         self._gathered.setdefault((self._scope, work), []).append(item)
 
-    async def run_gathered(self) -> None:
+    async def settle(self) -> None:
+        """Do what was gathered and write what was deferred, now and not at the end: what the data makes fail, fails here."""
+        await self._run_gathered()
+        await self._write_deferred()
+
+    async def _run_gathered(self) -> None:
         """What is gathered meanwhile is done too."""
         while self._gathered:
             gathered, self._gathered = self._gathered, {}
@@ -134,29 +139,27 @@ class UnitOfWork:
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
         """An exception rolls back the block's rows, its collected messages and its scope, and goes on to the caller."""
-        scope, collected, deferred, gathered = self._scope, len(self._outbox), len(self._deferred), self._gathered
-        self._gathered = {}
+        scope, collected, deferred, gathered = self._scope, len(self._outbox), self._deferred, self._gathered
+        self._deferred, self._gathered = [], {}
         # One name for all: an inner savepoint hides the outer one until it ends, and one name is one prepared statement.
         await self.connection.exec_driver_sql("SAVEPOINT s")
         try:
             yield
-            await self.run_gathered()
+            await self.settle()
         except Exception:
             await self.connection.exec_driver_sql("ROLLBACK TO SAVEPOINT s")
             await self.connection.exec_driver_sql("RELEASE SAVEPOINT s")
             self._scope = scope
             self.rollbacks += 1
             del self._outbox[collected:]
-            del self._deferred[deferred:]
             raise
         finally:
-            self._gathered = gathered
+            self._deferred, self._gathered = deferred, gathered
         await self.connection.exec_driver_sql("RELEASE SAVEPOINT s")
 
     async def flush(self) -> None:
         """Do what was gathered, write what was deferred, then insert what was published, last of all, so that keys are locked briefly."""
-        await self.run_gathered()
-        await self._write_deferred()
+        await self.settle()
         if not self._outbox:
             return
         locks = sorted({lock_number("outbox", key) for key in {row.key for row in self._outbox}})

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import structlog
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.database import UnitOfWork
@@ -80,7 +80,7 @@ class Tally:
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """What a handler or the database refuses leaves the block as Poison."""
+    """What a handler or the database refuses, or what either fails at because of the data, leaves the block as Poison."""
     try:
         yield
     except Refused as error:
@@ -89,6 +89,16 @@ def _refusals() -> Iterator[None]:
         if is_of_the_data(error):
             raise Poison("database", str(error.orig), rule=f"SQLSTATE {sqlstate(error)}") from error
         raise
+    except (Poison, Transient, MemoryError, SQLAlchemyError, ConnectionError, TimeoutError):
+        raise
+    except Exception as error:
+        raise _failed("failed", error) from error
+
+
+def _failed(reason: str, error: Exception) -> Poison:
+    """It would be the same after a restart, and at every start from then on. The error's text may quote the message."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return Poison(reason, repr(error), rule=f"{type(error).__name__} at {last.filename}:{last.lineno}")
 
 
 class Group:
@@ -134,10 +144,7 @@ class Group:
         except (Transient, MemoryError):
             raise
         except Exception as error:
-            # It would be the same after a restart, and at every start from then on. The error's text may quote the message.
-            last = traceback.extract_tb(error.__traceback__)[-1]
-            rule = f"{type(error).__name__} at {last.filename}:{last.lineno}"
-            item.refuse(Poison("unreadable", repr(error), rule=rule), may_block=item.may_block)
+            item.refuse(_failed("unreadable", error), may_block=item.may_block)
         return item
 
     async def _read_wanted(self, item: Item, envelope: Envelope) -> None:
@@ -179,7 +186,7 @@ class Group:
             await self._handle_or_keep(uow, item, blocked, tally, careful=careful)
         try:
             with _refusals():
-                await uow.run_gathered()
+                await uow.settle()
         except Poison as error:
             raise HandlerRefused from error
         await uow.scope(None)

@@ -2,8 +2,9 @@
 
 import asyncio
 import base64
+import hashlib
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import orjson
@@ -11,13 +12,15 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
+from shared.database import UnitOfWork
 from shared.errors import Conflict, NotFound, Poison
 from shared.messaging import Consumer, DeadLetters
 from shared.messaging import consumer as consumer_module
-from shared.messaging.message import Record
+from shared.messaging.message import Message, Record
 from shared.schemas import registry, topics
 from shared.schemas.base import Payload
 from shared.schemas.envelope import Envelope
+from shared.schemas.hr_v1 import PersonLeft
 from shared.schemas.topics import Topic
 from tests.support.messaging import Rig, envelope_of, facts, fill, left, ready, rows, settled
 from tests.support.wait import wait_until
@@ -81,6 +84,64 @@ async def test_what_waits_for_a_person_is_counted_until_it_is_done(rig: Rig, mon
         (letter,) = await rows(rig.database, "dead_letters")
         assert (await DeadLetters(rig.database, [consumer]).retry(letter.id))["status"] == "done"
         await wait_until(lambda: waiting() == 0, what="the count after the retry")
+
+
+KEEP_NUMBER = """
+INSERT INTO facts (tenant_id, said, message_id)
+SELECT 'acme', number::text, 'x' FROM jsonb_to_recordset($1::jsonb) AS r (number bigint)
+"""
+
+
+async def overflow(uow: UnitOfWork) -> None:
+    uow.defer(KEEP_NUMBER, {"number": 2**63})  # JSON, and no bigint
+
+
+async def no_json(uow: UnitOfWork) -> None:
+    uow.defer(KEEP_NUMBER, {"number": 2**64})
+
+
+async def gathered(uow: UnitOfWork) -> None:
+    async def fail(_uow: UnitOfWork, _items: Sequence[Any]) -> None:
+        raise OverflowError("date value out of range")
+
+    uow.gather(fail, None)
+
+
+async def too_long_for_an_index(uow: UnitOfWork) -> None:
+    await uow.connection.exec_driver_sql("CREATE INDEX ON facts (said)")
+    said = "".join(hashlib.sha256(b"%d" % n).hexdigest() for n in range(1_000))
+    await uow.connection.exec_driver_sql("INSERT INTO facts (tenant_id, said, message_id) VALUES ('acme', $1, 'x')", (said,))
+
+
+async def at_once(_uow: UnitOfWork) -> None:
+    raise KeyError("no such thing")
+
+
+@pytest.mark.parametrize("fail", [overflow, no_json, gathered, too_long_for_an_index, at_once])
+async def test_whatever_a_message_makes_its_handling_fail_at_becomes_a_dead_letter_and_can_be_retried(
+    rig: Rig, fail: Callable[[UnitOfWork], Awaitable[None]]
+) -> None:
+    """It would fail at every start again: at once, at the end of the message or at the end of the batch."""
+    failing = {"bad-1", "bad-2"}
+
+    async def handle(uow: UnitOfWork, message: Message) -> None:
+        assert isinstance(message.payload, PersonLeft)
+        if message.payload.external_id in failing:
+            await fail(uow)
+        await rig.handled.on_left(uow, message)
+
+    consumer = rig.consumer()
+    consumer.group.handlers = dict.fromkeys(consumer.group.handlers, handle)
+    for who in ("p1", "bad-1", "p2", "bad-2", "p3"):
+        await rig.send(left(who))
+    async with rig.running(consumer):
+        assert await rig.until_facts(3) == ["p1", "p2", "p3"]
+        first, second = await rows(rig.database, "dead_letters")
+        operator = DeadLetters(rig.database, [consumer])
+        assert (await operator.retry(first.id))["status"] == "open"
+        failing.clear()
+        assert (await operator.retry(second.id))["status"] == "done"
+    assert await facts(rig.database) == ["p1", "p2", "p3", "bad-2"]
 
 
 async def test_what_the_database_will_not_store_becomes_a_dead_letter(rig: Rig) -> None:
