@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from cli.main import app
 from services.invoicing import handlers as invoicing
-from services.notifier import handlers as notifier
+from services.notifier.consumers import action_log, notifications
 from services.seats.engine.faust import worker
 from services.users import handlers as users
 from shared import kafka_acls
@@ -40,14 +40,15 @@ def test_the_worker_s_consumer_gets_in_as_every_other_client_does(protocol: str,
 
 
 def test_a_service_may_read_the_topics_and_groups_that_it_reads_and_no_others() -> None:
-    read = {"users": users.TOPICS, "invoicing": invoicing.TOPICS, "notifier": notifier.TOPICS}
+    read = {"users": users.TOPICS, "invoicing": invoicing.TOPICS, "notifier": notifications.HANDLED}
+    assert set(action_log.HANDLED) == set(notifications.HANDLED)
     for role, wanted in read.items():
         assert {topic.name for topic in TOPICS if role in topic.readers} == {topic.name for topic in wanted}
     assert kafka_acls.GROUPS == {
         "users": (users.GROUP,),
         "seats": (worker.APP,),
         "invoicing": (invoicing.GROUP,),
-        "notifier": (notifier.MAIL_GROUP, notifier.LOG_GROUP),
+        "notifier": (notifications.GROUP, action_log.GROUP),
     }
     assert {role for topic in TOPICS for role in (*topic.writers, *topic.readers)} == set(kafka_acls.ROLES)
 
