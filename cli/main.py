@@ -112,7 +112,7 @@ def demo(
     """Play a company's first weeks on a real broker and a real database, in about a minute.
 
     Without a plan everybody in the folder gets one module, with licences for 95 % of the people. The exit code is 0 only when users,
-    seats, invoicing, notifier and a replay of the command log agree on the figures, and they are those that the plan expects.
+    seats, invoicing, notifier and a replay of the command log agree on the statistics, and they are those that the plan expects.
 
     ```
     seatpool demo

@@ -1,4 +1,4 @@
-"""`seatpool demo`: starts the local stack, plays a company's first weeks, shows them, compares every service's figures, ends everything."""
+"""`seatpool demo`: start the local stack, play the first weeks of a company, compare the statistics of the services, stop the stack."""
 
 import asyncio
 import os
@@ -15,11 +15,11 @@ import typer
 from rich.markup import escape
 
 from cli.console import CliError, fail, out, run
-from cli.demo.figures import Closing, ask_everybody, close
 from cli.demo.keepsakes import read_mailbox, save
 from cli.demo.plan import Plan, plan_without_file, read_plan
 from cli.demo.screen import Screen
 from cli.demo.stage import Stage
+from cli.demo.statistics import Closing, ask_everybody, close
 from cli.demo.story import TOKEN_SECONDS, play
 from cli.hr import show_bad_rows
 from cli.hr_files import Company, FolderUnusable, read_company
@@ -121,7 +121,7 @@ async def _perform_on(stack: "LocalStack", company: Company, plan: Plan, screen:
     token = await fetch_token(where, tenant=None, rights=ALL_RIGHTS, ttl_seconds=TOKEN_SECONDS)
     async with Rest(Addresses(where.urls, token)) as rest:
         stage = Stage(rest, outcome.tenant, screen)
-        await stage.settled()
+        await stage.until_idle()
         mailbox = stack.addresses.get("mailbox_url", "")
         delivered = len(await read_mailbox(mailbox)) if mailbox else None
         closing = close(await ask_everybody(stage), outcome.snapshots[-1], plan, delivered)
@@ -150,11 +150,11 @@ async def _replay_differs(stack: "LocalStack") -> str | None:
 
 def _show_closing(screen: Screen, closing: Closing, saved: dict[str, str]) -> None:
     screen.console.print()
-    screen.figures(closing.by_service)
+    screen.statistics(closing.by_service)
     lines = [f"[bold]{escape(name)}[/]: {escape(path)}" for name, path in saved.items()]
     screen.panel("left for you to look at", lines)
     if closing.differences:
-        screen.panel("figures differ", [escape(text) for text in closing.differences], style="bold red")
+        screen.panel("statistics differ", [escape(text) for text in closing.differences], style="bold red")
     else:
         screen.said("Every service, the mailbox and a replay of the command log agree.")
     screen.said("`make run` keeps a stack up, with API documents, a mailbox page and the same doors.")

@@ -112,7 +112,7 @@ class Purchase(Table):
     add: Mapping[ModuleName, Annotated[int, Field(ge=1)]]
 
 
-class Figures(Table):
+class Statistics(Table):
     """What a run has to end with; what is not given is not compared."""
 
     hired: int | None = None
@@ -131,7 +131,7 @@ class Plan(Table):
     profiles: Annotated[Mapping[Id, ProfilePlan], Field(min_length=1)]
     dates: Dates
     purchases: tuple[Purchase, ...] = ()
-    expected: Figures = Figures()
+    expected: Statistics = Statistics()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

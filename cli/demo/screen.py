@@ -13,9 +13,9 @@ from rich.panel import Panel
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 
-from cli.demo.figures import COUNTED_BY
 from cli.demo.plan import Plan, money_words
 from cli.demo.stage import Flag, Snapshot
+from cli.demo.statistics import COUNTED_BY
 
 FLAGS_SHOWN = 12  # of one module; the rest is a number
 SUBJECTS_SHOWN = 5
@@ -126,14 +126,14 @@ class Screen:
         for module, keys in by_module.items():
             self._indented(f"[bold red]{what}[/]: {module} for [red]{escape(', '.join(keys))}[/]")
 
-    def figures(self, figures: Mapping[str, Mapping[str, object]]) -> None:
+    def statistics(self, statistics: Mapping[str, Mapping[str, object]]) -> None:
         """Each service's own, side by side."""
         names = list(COUNTED_BY)
         table = Table(title="what each service counts", title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2))
         table.add_column("")
         for name in names:
             table.add_column("net" if name == "net_minor" else name, justify="right")
-        for service, found in figures.items():
+        for service, found in statistics.items():
             cells = {name: str(found[name]) for name in names if service in COUNTED_BY[name] and name in found}
             if "net_minor" in cells:
                 cells["net_minor"] = money_words(int(cells["net_minor"]))

@@ -73,8 +73,8 @@ class Stage:
     async def create(self, service: str, path: str, body: Mapping[str, Any]) -> Any:
         return await self.rest.post(service, path, body, headers={"Idempotency-Key": new_id()})
 
-    async def figures(self, service: str) -> dict[str, Any]:
-        found: dict[str, Any] = await self.rest.get(service, self.path("figures"))
+    async def statistics(self, service: str) -> dict[str, Any]:
+        found: dict[str, Any] = await self.rest.get(service, self.path("statistics"))
         return found
 
     async def until(self, what: str, check: Callable[[], Awaitable[tuple[bool, object]]]) -> None:
@@ -90,25 +90,25 @@ class Stage:
                 raise CliError(f"waited {STUCK_SECONDS:.0f} s for {what} without any progress; last seen: {seen}")
             await asyncio.sleep(POLL_SECONDS)
 
-    async def settled(self) -> None:
+    async def until_idle(self) -> None:
         """Every service has read its topics of this tenant to the end, has nothing due and nothing unsent, twice in a row."""
         last, quiet = None, 0
 
         async def check() -> tuple[bool, object]:
             nonlocal last, quiet
-            answers = await asyncio.gather(*(self.rest.get(service, self.path("settlement")) for service in SERVICES))
+            answers = await asyncio.gather(*(self.rest.get(service, self.path("idle")) for service in SERVICES))
             seen = tuple(answer["fingerprint"] for answer in answers)
-            calm = all(answer["settled"] for answer in answers)
+            calm = all(answer["idle"] for answer in answers)
             quiet = quiet + 1 if calm and seen == last else int(calm)
             last = seen
             waiting_for = [f"{service}: {', '.join(answer['waiting_for'])}" for service, answer in zip(SERVICES, answers, strict=True)]
             return quiet >= QUIET_ROUNDS, (seen, waiting_for)
 
-        await self.until("all services to have settled", check)
+        await self.until("all services to be idle", check)
 
     async def advance(self, to: datetime) -> None:
         """Moves the test clock; the services play what falls due on the way."""
-        await self.settled()
+        await self.until_idle()
         clock = await self.rest.get("users", self.path("clock"))
         if instant(clock["now"]) >= to:
             return
@@ -152,7 +152,7 @@ class Stage:
             refused=_in_order(by_state["refused"]),
             withdrawn=_in_order([*by_state["revoked"], *by_state["withdrawn"]]),
             deactivated=tuple(sorted(deactivated, key=by_number)),
-            mails=(await self.figures("notifier"))["mails"],
+            mails=(await self.statistics("notifier"))["mails"],
             subjects=Counter(mail["subject"] for mail in await self.pages("notifier", "mails", state="sent")),
         )
 

@@ -181,7 +181,7 @@ class Story:
                 return order["status"] == "completed", order["status"]
 
             await self.stage.until("the decision on the purchase", is_decided)
-            await self.stage.settled()
+            await self.stage.until_idle()
             self.outcome.orders.append(await buyer.get("invoicing", self.path(f"orders/{approved['order']}")))
         net, tax, gross = (money_words(quote[f"{part}_minor"]) for part in ("net", "tax", "gross"))
         self.audience.said(f"quote: {net} + tax {tax} = {gross} {self.plan.tenant.currency}, approved by the administrator")
@@ -189,22 +189,22 @@ class Story:
     async def _send(self, facts: Sequence[HrFact]) -> None:
         """Sends, shows how many are taken in, and returns when every need is answered and every mail is out."""
         lines = {person.employee.employee_id: person.line for person in self.company.people}
-        before = (await self.stage.figures("seats"))["decisions"]
-        settling = asyncio.create_task(self._send_and_settle(facts, lines))
-        while not settling.done():
-            done = (await self.stage.figures("seats"))["decisions"] - before
+        before = (await self.stage.statistics("seats"))["decisions"]
+        sending = asyncio.create_task(self._send_until_idle(facts, lines))
+        while not sending.done():
+            done = (await self.stage.statistics("seats"))["decisions"] - before
             self.audience.waiting("decided", min(done, len(facts)), len(facts))
-            await asyncio.wait({settling}, timeout=0.3)
-        await settling
+            await asyncio.wait({sending}, timeout=0.3)
+        await sending
 
-    async def _send_and_settle(self, facts: Sequence[HrFact], lines: dict[str, int]) -> None:
+    async def _send_until_idle(self, facts: Sequence[HrFact], lines: dict[str, int]) -> None:
         sent = await send(self.rest, self.stage.tenant, self.source, facts, lines)
         if sent.rejected:
             raise CliError(f"{len(sent.rejected)} HR events were turned away, the first: {sent.rejected[0].reason}")
-        await self.stage.settled()
+        await self.stage.until_idle()
 
     async def _show(self, day: date, title: str) -> None:
-        await self.stage.settled()
+        await self.stage.until_idle()
         snapshot = await self.stage.snapshot(title, day)
         self.outcome.snapshots.append(snapshot)
         self.audience.company(snapshot)

@@ -1,6 +1,6 @@
 """`python -m services.invoicing <role>`."""
 
-from shared.imports import uncollected
+from shared.startup import uncollected
 
 with uncollected():
     from services.invoicing.main import ROLES, start

@@ -9,26 +9,26 @@ from fastapi import APIRouter, Depends, Header, Path, Request, Response
 from pydantic import BaseModel
 
 from services.invoicing import catalogue, reads, store, vendor
-from services.invoicing.context import Context, settlement
+from services.invoicing.context import Context, check_idle
 from services.invoicing.inputs import TAX_FIELDS, BillingDetailsBody, ModuleBody, PlanBody, QuoteBody, SubscriptionBody
 from services.invoicing.store import Tenant
 from services.invoicing.views import (
     BillingDetailsView,
     ChargeView,
-    FiguresView,
     InvoiceView,
     ModuleView,
     OrderView,
     PlanView,
     QuoteView,
     ResumedView,
+    StatisticsView,
     SubscriptionView,
     subscription_view,
 )
 from shared.database import UnitOfWork
 from shared.errors import Forbidden, NotFound, Transient
+from shared.idle import IdleCheck
 from shared.schemas.invoicing_v1 import ChargeBooked, InvoiceIssued
-from shared.settlement import Settlement
 from shared.web import (
     Cursor,
     Limit,
@@ -357,15 +357,15 @@ class _Invoices(_Routes):
 
 
 def _add_state(context: Context, router: APIRouter) -> None:
-    @router.get("/figures", summary="Counts and sums of this tenant")
-    async def figures(tenant: TenantId, principal: Reader) -> FiguresView:
+    @router.get("/statistics", summary="Counts and sums of this tenant")
+    async def statistics(tenant: TenantId, principal: Reader) -> StatisticsView:
         async with context.database.unit_of_work(tenant) as uow:
             await reads.check_tenant(uow.connection, tenant)
-            found = await reads.figures(uow.connection, tenant)
+            found = await reads.statistics(uow.connection, tenant)
             contract = await store.contract(uow.connection, tenant)
-        shown = {name: found[name] for name in FiguresView.model_fields if name != "currency"}
-        return FiguresView(**shown, currency=contract.currency if contract else None)
+        shown = {name: found[name] for name in StatisticsView.model_fields if name != "currency"}
+        return StatisticsView(**shown, currency=contract.currency if contract else None)
 
-    @router.get("/settlement", summary="Is everything done up to the tenant's time?")
-    async def show_settlement(tenant: TenantId, principal: TenantOperator) -> Settlement:
-        return await settlement(context, tenant)
+    @router.get("/idle", summary="Is everything done up to the tenant's time?")
+    async def show_idle(tenant: TenantId, principal: TenantOperator) -> IdleCheck:
+        return await check_idle(context, tenant)

@@ -10,8 +10,8 @@ from services.invoicing.settings import Settings
 from shared.clock import Clock
 from shared.database import Database
 from shared.errors import NotFound
+from shared.idle import IdleCheck
 from shared.messaging import Consumer, unsent
-from shared.settlement import Settlement
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def make_context(settings: Settings, clock: Clock, database: Database) -> Contex
     return Context(settings, clock, database, consumer, Ordering(settings, clock))
 
 
-async def settlement(context: Context, tenant: str) -> Settlement:
+async def check_idle(context: Context, tenant: str) -> IdleCheck:
     """Is everything of the tenant done up to its time (design, section 2)? Raises Transient, and NotFound as any read.
 
     Nothing falls due here by itself: a period begins when seats says so, and its instant is seats' to name.
@@ -50,12 +50,12 @@ async def settlement(context: Context, tenant: str) -> Settlement:
         found = await store.tenant(uow.connection, tenant)
         if found is None:
             raise NotFound("tenant")
-        figures = await reads.figures(uow.connection, tenant)
+        statistics = await reads.statistics(uow.connection, tenant)
     waiting = {
         "topics": not at_end,
         "tenant": found.time_zone is None,
-        "pdfs": figures["unrendered"] > 0,
+        "pdfs": statistics["unrendered"] > 0,
         "outbox": await unsent(context.database, tenant) > 0,
     }
     waiting_for = (name for name, waits in waiting.items() if waits)
-    return Settlement.of(time_of(found, context.clock), waiting_for, None, context.consumer.positions(tenant), sorted(figures.items()))
+    return IdleCheck.of(time_of(found, context.clock), waiting_for, None, context.consumer.positions(tenant), sorted(statistics.items()))

@@ -61,5 +61,5 @@ async def start(settings: Settings, role: str) -> None:
             running.append(Relay(database=database, kafka=settings).run())
         await together(*running)
     finally:
-        await context.consumer.close()  # `settlement` asks it in processes that do not run it
+        await context.consumer.close()  # `check_idle` asks it in processes that do not run it
         await database.dispose()

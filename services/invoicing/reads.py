@@ -79,7 +79,7 @@ async def invoice_of_order(c: AsyncConnection, tenant_id: str, order_id: str) ->
     return found[0]["invoice"] if found else None
 
 
-async def figures(c: AsyncConnection, tenant_id: str) -> RowMapping:
+async def statistics(c: AsyncConnection, tenant_id: str) -> RowMapping:
     found = await row(
         c,
         """SELECT

@@ -232,7 +232,7 @@ class ChargeView(BaseModel):
         return cls(**{name: getattr(event, name) for name in cls.model_fields if name != "invoice"}, invoice=invoice)
 
 
-class FiguresView(BaseModel):
+class StatisticsView(BaseModel):
     invoices: int
     net_minor: int
     tax_minor: int

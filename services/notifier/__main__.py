@@ -1,6 +1,6 @@
 """`python -m services.notifier <role>`."""
 
-from shared.imports import uncollected
+from shared.startup import uncollected
 
 with uncollected():
     from services.notifier.main import ROLES, start

@@ -2,7 +2,7 @@
 
 import sys
 
-from shared.imports import uncollected
+from shared.startup import uncollected
 
 USAGE = "usage: python -m services.seats {worker,replay,verify,activate-rules}"
 

@@ -13,8 +13,8 @@ from services.seats.agents import DomainDecider
 from services.seats.engine.commands import partition_of_tenant
 from services.seats.engine.engine import Live
 from services.seats.engine.faust.worker import Worker
-from services.seats.figures import Figures
 from services.seats.routing import OwnerRoute, OwnerRouting
+from services.seats.statistics import Statistics
 from services.seats.use_cases.what_if import Answer, Questions, forecast, what_if
 from services.seats.why import Why, explain
 from shared.errors import Invalid, NotFound, Refused, Transient
@@ -47,7 +47,7 @@ def make_api(worker: Worker) -> FastAPI:
 class Reads:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
-        self._figures = Figures(worker.history)
+        self._statistics = Statistics(worker.history)
         self._questions = Questions()
 
     def router(self) -> APIRouter:
@@ -59,14 +59,14 @@ class Reads:
             ("/access/{user}", self.person),
             ("/access/{user}/{module}", self.may_use),
             ("/position", self.position),
-            ("/figures", self.figures),
+            ("/statistics", self.statistics),
             ("/why/{user}", self.why),
         ):
             router.get(path, dependencies=[READ], responses=refusals(504))(handler)
         question: Any = {"dependencies": [READ], "response_model": dict[str, Any], "responses": refusals(413, 504)}
         router.get("/forecast", **question)(self.forecast)
         router.post("/what-if", **question)(self.what_if)
-        router.get("/settlement", dependencies=[OPERATE])(self.settlement)
+        router.get("/idle", dependencies=[OPERATE])(self.idle)
         return router
 
     # ------------------------------------------------------------------------------------------------------------ state
@@ -159,20 +159,20 @@ class Reads:
         live = await self._reached(tenant, after)
         return views.PositionAnswer(position=views.position(live), rules=live.durable.marker.rules)
 
-    async def figures(self, tenant: str, after: After = None) -> dict[str, Any]:
+    async def statistics(self, tenant: str, after: After = None) -> dict[str, Any]:
         """Flagged now; revoked and refused: (person, module) over the whole run; decisions: events of this tenant, each once."""
         async with self._settled(tenant, after) as (live, state):
             flagged = sum(pool.flagged for pool in state.pools.values())
             position = views.position(live)
-        counted = await self._figures.of(tenant, position.partition)
+        counted = await self._statistics.of(tenant, position.partition)
         return {"flagged": flagged, **counted, "position": position.model_dump()}
 
-    async def settlement(self, tenant: str) -> dict[str, Any]:
+    async def idle(self, tenant: str) -> dict[str, Any]:
         """For the test clock (design, section 2): is everything of this tenant decided, and nothing due at its time?"""
         partition = self._live(tenant).number
         end = (await self._worker.ends([partition]))[partition]
         async with self._settled(tenant, None) as (live, state):
-            return views.settlement(live, state, end - self._worker.engine.position(partition))
+            return views.idle(live, state, end - self._worker.engine.position(partition))
 
     # ---------------------------------------------------------------------------------------------------------- futures
 

@@ -176,7 +176,7 @@ def page_of_seats(
     return found, None
 
 
-def settlement(live: Live, tenant: domain.Tenant, behind: int) -> dict[str, Any]:
+def idle(live: Live, tenant: domain.Tenant, behind: int) -> dict[str, Any]:
     now, due = tenant.now(live.clock_ms), tenant.due()
     waiting = []
     if behind > 0:
@@ -186,7 +186,7 @@ def settlement(live: Live, tenant: domain.Tenant, behind: int) -> dict[str, Any]
     last = live.decider.last_offset.get(tenant.id, -1)  # type: ignore[attr-defined]
     return {
         "time": domain.instant(now),
-        "settled": not waiting,
+        "idle": not waiting,
         "waiting_for": waiting,
         "next_due": None if due is None else domain.instant(due),
         "fingerprint": f"{last}:{now if tenant.row.test_clock else 0}:{due}",

@@ -1,6 +1,6 @@
 """`python -m services.users <role>`."""
 
-from shared.imports import uncollected
+from shared.startup import uncollected
 
 with uncollected():
     from services.users.main import ROLES, start

@@ -1,5 +1,5 @@
 """The coordinator of test clocks (design, section 2): a tenant's time goes on in steps to the next instant at which any service has
-something to do, and a step ends when all four are settled, twice in a row without change.
+something to do, and a step ends when all four services are idle, twice in a row without change.
 
 Where an advance stands is in the database, so that a killed process resumes: `advancing_to` (where to; null: ready), `step` (compared
 before each change, so that two coordinators never take the same step twice), `sent_to` (the last instant seats was told; null: none of
@@ -21,35 +21,35 @@ from services.users.store.tenants import TenantRow
 from shared.clock import Clock
 from shared.database import Database
 from shared.errors import Conflict, Invalid, NotFound, Transient
+from shared.idle import IdleCheck
 from shared.schemas.base import Actor
 from shared.schemas.seats_v1 import ClockAdvanced
 from shared.schemas.users_v1 import ClockAdvancing, ClockReady
-from shared.settlement import Settlement
 
 log = structlog.get_logger(__name__)
 
-POLL_S = 0.05  # between two looks at a step that is not settled
+POLL_S = 0.05  # between two looks at a step that has not ended
 IDLE_POLL_S = 0.5  # for an advance that another process has begun
-REPEAT_AFTER_S = 20.0  # all is settled and the time has not come: the command failed in seats, so it is sent once more
+REPEAT_AFTER_S = 20.0  # all services are idle and the time has not come: the command failed in seats, so it is sent once more
 # An advance takes every period on the way, refuses writes meanwhile and cannot be called off: a slip in the year must not begin one.
 ADVANCE_MAX = timedelta(days=3660)
 ACTOR = Actor(kind="system", id="users")
 
-Probe = Callable[[str], Awaitable[Settlement]]
+Probe = Callable[[str], Awaitable[IdleCheck]]
 
 
-def next_instant(settlements: Sequence[Settlement], row: TenantRow) -> datetime:
+def next_instant(answers: Sequence[IdleCheck], row: TenantRow) -> datetime:
     """The next instant at which a service has something to do, but never beyond the advance's end, and never one that was sent already:
     `row` was read before the wait for the last step, so its `at` may be the time before that step."""
     now, to = row.sent_to or row.at, row.advancing_to
     assert now is not None
     assert to is not None
-    return min([to, *(s.next_due for s in settlements if s.next_due is not None and s.next_due > now)])
+    return min([to, *(s.next_due for s in answers if s.next_due is not None and s.next_due > now)])
 
 
-def has_come(settlements: Sequence[Settlement], sent_to: datetime | None) -> bool:
+def has_come(answers: Sequence[IdleCheck], sent_to: datetime | None) -> bool:
     """Have all services that keep a time for the tenant read that it is `sent_to`?"""
-    return sent_to is None or all(s.time is None or s.time >= sent_to for s in settlements)
+    return sent_to is None or all(s.time is None or s.time >= sent_to for s in answers)
 
 
 async def begin(tenant: str, database: Database, to: datetime, actor: Actor) -> TenantRow:
@@ -122,13 +122,13 @@ class Coordinator:
             del self._tasks[tenant]
 
     async def _step(self, tenant: str) -> bool:
-        """Wait until all is settled, then take the next step; False when there is none left. Raises Transient."""
+        """Wait until all services are idle, then take the next step; False when there is none left. Raises Transient."""
         async with self._database.unit_of_work(tenant) as uow:
             row = await store.get(tenant, uow.connection)
         if row is None or row.advancing_to is None:
             return False
-        settlements = await self._settled(tenant, row)
-        if settlements is None:
+        answers = await self._idle(tenant, row)
+        if answers is None:
             assert row.sent_to is not None, "nothing to wait for has come by itself"
             await self._send(row, row.sent_to)
         elif row.ready_sent:
@@ -136,27 +136,27 @@ class Coordinator:
         elif row.sent_to == row.advancing_to:
             await self._publish_ready(row)
         else:
-            await self._send(row, next_instant(settlements, row))
+            await self._send(row, next_instant(answers, row))
         return True
 
-    async def _settled(self, tenant: str, row: TenantRow) -> Sequence[Settlement] | None:
-        """All four answers, settled at the time that was sent, and the same in two rounds. None: they are settled and the time does not
+    async def _idle(self, tenant: str, row: TenantRow) -> Sequence[IdleCheck] | None:
+        """All four answers, idle at the time that was sent, and the same in two rounds. None: they are idle and the time does not
         come. Raises Transient when a service cannot be asked."""
         last: list[str] | None = None
         stuck_since: float | None = None
         while True:
             await self._chores.catch_up(tenant)
-            settlements = await asyncio.gather(*(probe(tenant) for probe in self._probes.values()))
-            settled = all(s.settled for s in settlements)
-            if settled and has_come(settlements, row.sent_to):
-                fingerprints = [s.fingerprint for s in settlements]
+            answers = await asyncio.gather(*(probe(tenant) for probe in self._probes.values()))
+            idle = all(s.idle for s in answers)
+            if idle and has_come(answers, row.sent_to):
+                fingerprints = [s.fingerprint for s in answers]
                 if fingerprints == last:
-                    return settlements
+                    return answers
                 last = fingerprints
                 continue
             last = None
             now = self._clock.monotonic()
-            stuck_since = (stuck_since or now) if settled else None
+            stuck_since = (stuck_since or now) if idle else None
             if stuck_since is not None and now - stuck_since > REPEAT_AFTER_S:
                 log.error("clock-does-not-come", tenant=tenant, sent_to=row.sent_to)
                 return None

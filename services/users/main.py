@@ -11,8 +11,8 @@ from services.users.chores import Chores
 from services.users.clock import Coordinator, Probe
 from services.users.context import Tenants
 from services.users.handlers import GROUP, TOPICS, Handlers
+from services.users.idle import OwnIdleCheck
 from services.users.settings import Settings
-from services.users.settlement import OwnSettlement
 from services.users.sign_in.keys import SigningKeys
 from services.users.store import hr_sources
 from services.users.tokens import TokenIssuer
@@ -20,10 +20,10 @@ from shared.clock import Clock, SystemClock
 from shared.database import Database
 from shared.database.migrate import upgrade
 from shared.errors import Transient
+from shared.idle import IdleCheck
 from shared.messaging import Consumer, DeadLetters, Relay
 from shared.runtime import serve, together
 from shared.schemas.topics import Topic, hr_topic
-from shared.settlement import Settlement
 from shared.signing_keys import KeyFolder
 from shared.web import ServiceClient, create_app
 
@@ -34,7 +34,7 @@ class Users:
     """The composition root: every part of one process, each replaceable by a test."""
 
     def __init__(self, settings: Settings, *, clock: Clock | None = None, others: Mapping[str, Probe] | None = None) -> None:
-        """`others`: how the other services are asked whether they are settled; by REST, when not given."""
+        """`others`: how the other services are asked whether they are idle; by REST, when not given."""
         self.settings = settings
         self.clock = clock or SystemClock()
         url = settings.database_url.get_secret_value()
@@ -51,11 +51,11 @@ class Users:
             handlers=self.handlers.table(),
         )
         self.relay = Relay(database=self.database, kafka=settings)
-        self.settlement = OwnSettlement(self.database, self.tenants, self.consumer)
+        self.idle = OwnIdleCheck(self.database, self.tenants, self.consumer)
         self.client = ServiceClient(settings)
         self.signing_keys = SigningKeys(KeyFolder(settings.signing_keys_folder), self.clock)
         others = self._probes() if others is None else others
-        self.coordinator = Coordinator(self.database, self.chores, {"users": self.settlement, **others}, self.clock)
+        self.coordinator = Coordinator(self.database, self.chores, {"users": self.idle, **others}, self.clock)
         self.dead_letters = DeadLetters(self.database, [self.consumer])
 
     async def _hr_topics(self) -> list[Topic]:
@@ -67,12 +67,12 @@ class Users:
         return {name: self._probe(url) for name, url in urls.items()}
 
     def _probe(self, url: str) -> Probe:
-        async def ask(tenant: str) -> Settlement:
-            response = await self.client.get(f"{url}/v1/tenants/{tenant}/settlement")
+        async def ask(tenant: str) -> IdleCheck:
+            response = await self.client.get(f"{url}/v1/tenants/{tenant}/idle")
             if response.status_code != 200:
                 # Not there yet, as a service knows a tenant only from the events that it has read; or a fault that its own log tells of.
-                raise Transient(f"settlement: {url} answered {response.status_code}")
-            return Settlement.model_validate(response.json())
+                raise Transient(f"idle check: {url} answered {response.status_code}")
+            return IdleCheck.model_validate(response.json())
 
         return ask
 
@@ -88,7 +88,7 @@ class Users:
             keys=self.signing_keys,
             chores=self.chores,
             coordinator=self.coordinator,
-            settlement=self.settlement,
+            idle=self.idle,
             consumer=self.consumer,
             profiles_max=settings.profiles_max,
             reevaluations_per_day=settings.reevaluations_per_day,

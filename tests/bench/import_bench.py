@@ -81,7 +81,7 @@ async def measure(stack: RunningStack, count: int) -> ImportFigures:
                         stored = clock.monotonic() - began
                     await asyncio.sleep(POLL_SECONDS)
             await sending
-            await tenant.stage.settled()
+            await tenant.stage.until_idle()
             watch.look()
             settled = clock.monotonic() - began
             await check(stack, tenant, count, licences)

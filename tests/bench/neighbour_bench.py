@@ -76,10 +76,10 @@ async def measure(stack: RunningStack, seconds: float) -> NeighbourFigures:
         loud, quiet = [await open_tenant(stack, rest, licences=PEOPLE) for _ in range(2)]
         await loud.send(loud.people(PEOPLE))
         await quiet.send(quiet.people(20))
-        await asyncio.gather(loud.stage.settled(), quiet.stage.settled())
+        await asyncio.gather(loud.stage.until_idle(), quiet.stage.until_idle())
         departments = {f"department {number} of a large company": "everybody" for number in range(DEPARTMENTS - 2)}
         await loud.rest.put("users", loud.stage.path("department-mapping"), departments | {"Everybody": "everybody", "Makers": "makers"})
-        await loud.stage.settled()
+        await loud.stage.until_idle()
         await fill_log(stack, loud)
         alone = await waited(stack, quiet, ALONE_SECONDS)
         loading = asyncio.create_task(run_load(stack, loud, seconds))

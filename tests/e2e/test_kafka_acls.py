@@ -110,11 +110,11 @@ async def test_each_role_does_its_work_and_nothing_else(tmp_path: Path, monkeypa
                 tenant = await open_tenant(cast(RunningStack, stack), rest, licences=1)
                 first, second = tenant.people(2)
                 await send(broker, "hr", HR, tenant, first)
-                await tenant.stage.settled()
+                await tenant.stage.until_idle()
                 seatpool(tmp_path / "stack", "hr", "bind", tenant.source, "--topic", "acme")
                 await send(broker, "hr-acme", OWN, tenant, second)
-                await tenant.stage.settled()
-                figures = await tenant.figures()
+                await tenant.stage.until_idle()
+                figures = await tenant.statistics()
                 assert {figures[service]["flagged"] for service in ("users", "seats", "notifier")} == {1}
                 assert await rest.pages("users", "/v1/operator/dead-letters") == []
             seatpool(tmp_path / "stack", "verify", "--tenant", tenant.id)

@@ -26,7 +26,7 @@ async def check_nothing_lost_nothing_doubled(stack: RunningStack, tenant: Tenant
     log = await seat_log(kafka_of(stack), tenant.id)
     assert (log.unanswered, log.answered_twice, log.conflicting) == ((), (), ())
     assert log.needs == PEOPLE
-    figures = await tenant.figures()
+    figures = await tenant.statistics()
     wanted = {"flagged": FLAGGED, "revoked": 0, "refused": REFUSED}
     assert {service: {name: figures[service][name] for name in wanted} for service in ("users", "seats", "notifier")} == dict.fromkeys(
         ("users", "seats", "notifier"), wanted
@@ -100,7 +100,7 @@ async def test_a_kill_in_the_middle_of_an_import_loses_and_doubles_nothing(stack
         stack.kill(part)
         await sending
         await stack.until_ready()
-        await tenant.stage.settled()
+        await tenant.stage.until_idle()
         assert stack.starts(part) > starts, "nothing was killed"
         await check_mails(stack, tenant, doubled_max=MAIL_CONNECTIONS if part in ("notifier", "postgres") else 0)
         await check_nothing_lost_nothing_doubled(stack, tenant)
@@ -120,7 +120,7 @@ async def test_a_server_that_is_gone_for_20_seconds_is_waited_for(stack: Running
         await stack.up(part)
         await sending
         await stack.until_ready()
-        await tenant.stage.settled()
+        await tenant.stage.until_idle()
         await check_nothing_lost_nothing_doubled(stack, tenant)
 
 
@@ -128,10 +128,10 @@ async def test_a_repeated_hr_file_changes_nothing(stack: RunningStack) -> None:
     async with await open_rest(stack) as rest:
         tenant = await open_tenant(stack, rest, licences=LICENCES, extra_licences=EXTRA_LICENCES)
         await tenant.send(tenant.people(PEOPLE))
-        await tenant.stage.settled()
-        before, log_before = await tenant.figures(), await seat_log(kafka_of(stack), tenant.id)
+        await tenant.stage.until_idle()
+        before, log_before = await tenant.statistics(), await seat_log(kafka_of(stack), tenant.id)
         assert (await tenant.send(tenant.people(PEOPLE))).accepted == PEOPLE
-        await tenant.stage.settled()
-        assert await tenant.figures() == before
+        await tenant.stage.until_idle()
+        assert await tenant.statistics() == before
         assert await seat_log(kafka_of(stack), tenant.id) == log_before
         await check_nothing_lost_nothing_doubled(stack, tenant)

@@ -58,8 +58,8 @@ async def test_what_cannot_be_read_becomes_a_dead_letter_on_every_topic_and_the_
         places = {topic: await produce(stack, topic, poisoned.id, b"\xff\xfe not JSON", [("ce_id", b"x")]) for topic in READERS}
         behind = await open_tenant(stack, rest, licences=10, tenant=new_tenant_id(kafka_of(stack), like=poisoned.id))
         await behind.send(behind.people(12))
-        await behind.stage.settled()
-        figures = await behind.figures()
+        await behind.stage.until_idle()
+        figures = await behind.statistics()
         assert [figures[service]["flagged"] for service in ("users", "seats", "notifier")] == [2, 2, 2]
         for topic, readers in READERS.items():
             for service in readers:
@@ -81,9 +81,9 @@ async def test_a_command_that_makes_no_sense_is_answered_and_the_tenant_goes_on(
         row = await until_dead_letter(tenant, "notifier", SEATS_COMMANDS, place)
         assert "modules" in f"{row['reason']} {row['detail']}"
         await tenant.send(tenant.people(3))
-        await tenant.stage.settled()
+        await tenant.stage.until_idle()
         assert await tenant.decided() > before
-        assert (await tenant.figures())["users"]["active"] == 3
+        assert (await tenant.statistics())["users"]["active"] == 3
 
 
 async def test_a_source_off_the_allow_list_becomes_a_dead_letter_and_is_taken_in_by_a_retry(stack: RunningStack) -> None:
@@ -93,7 +93,7 @@ async def test_a_source_off_the_allow_list_becomes_a_dead_letter_and_is_taken_in
         place = await produce(stack, HR_EVENTS, tenant.id, body, envelope(tenant.id, "seatpool.hr.v1.person_hired", "hr/stranger"))
         row = await until_dead_letter(tenant, "users", HR_EVENTS, place)
         assert "hr/stranger" in f"{row['reason']} {row['detail']}"
-        assert (await tenant.figures())["users"]["hired"] == 0
+        assert (await tenant.statistics())["users"]["hired"] == 0
         again = seatpool(stack, "dlq", "retry", f"users:{row['id']}")
         assert again.returncode == 1, "nothing has changed, so it fails again"
         await rest.put("users", "/v1/operator/sources/hr/stranger", {"tenants": [tenant.id]})
@@ -101,8 +101,8 @@ async def test_a_source_off_the_allow_list_becomes_a_dead_letter_and_is_taken_in
         assert f"users:{row['id']}" in listed.stdout
         again = seatpool(stack, "dlq", "retry", f"users:{row['id']}")
         assert again.returncode == 0, again.stdout + again.stderr
-        await tenant.stage.settled()
-        assert (await tenant.figures())["users"]["hired"] == 1
+        await tenant.stage.until_idle()
+        assert (await tenant.statistics())["users"]["hired"] == 1
         assert await letter_at(tenant, "users", HR_EVENTS, place) is None
 
 

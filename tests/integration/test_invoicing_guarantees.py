@@ -56,7 +56,7 @@ async def test_a_repeated_request_and_a_second_approval_buy_once(bench: Bench) -
     assert len({order["order"] for order in orders}) == 1
     await bench.until_settled(tenant)
     assert len(await bench.commands(tenant, seats_v1.AddLicences)) == 1
-    assert (await bench.figures(tenant))["invoices"] == 1
+    assert (await bench.statistics(tenant))["invoices"] == 1
 
 
 async def test_invoice_numbers_have_no_gap_though_transactions_fail_and_tenants_buy_at_once(bench: Bench) -> None:
@@ -84,7 +84,7 @@ async def test_running_twice_issues_nothing_twice(bench: Bench) -> None:
     decided = [read for read in await bench.topic(topics.SEATS_EVENTS, tenant) if isinstance(read.payload, seats_v1.LicencesAdded)]
     await bench.send(decided[0].payload, tenant, message_id=decided[0].envelope.id, source="seatpool/seats")  # a zombie's repetition
     await bench.until_settled(tenant)
-    assert (await bench.figures(tenant))["invoices"] == 1
+    assert (await bench.statistics(tenant))["invoices"] == 1
     assert len(await bench.events(tenant, invoicing_v1.ChargeBooked)) == 1
     assert await dead_letters(bench, tenant) == []
 
@@ -155,7 +155,7 @@ async def test_a_decision_that_contradicts_the_history_blocks_the_tenant_and_nob
     _, order = await bench.buy(other, {"module": "time", "add": 1})
     assert order["status"] == "completed"
     await wait_until(lambda: _letter_count(bench, tenant, 2), what="the order's answer behind it")
-    assert (await bench.figures(tenant))["invoices"] == 0
+    assert (await bench.statistics(tenant))["invoices"] == 0
 
 
 async def _letter_count(bench: Bench, tenant: str, count: int) -> bool:
@@ -314,8 +314,8 @@ ROUTES = [
     ("GET", "invoices/x", "account:read"),
     ("GET", "invoices/x/pdf", "account:read"),
     ("GET", "charges", "account:read"),
-    ("GET", "figures", "account:read"),
-    ("GET", "settlement", "operator"),
+    ("GET", "statistics", "account:read"),
+    ("GET", "idle", "operator"),
 ]
 
 

@@ -98,7 +98,7 @@ async def test_a_purchase_is_charged_once_though_the_process_is_killed(
                 assert (order["status"], order["invoice"] is not None) == ("completed", True)
                 await bench.until_settled(tenant)
                 assert (await bench.call("GET", f"/v1/tenants/{tenant}/invoices/{order['invoice']}/pdf")).content.startswith(b"%PDF-")
-                figures = await bench.figures(tenant)
+                figures = await bench.statistics(tenant)
                 assert (figures["invoices"], figures["net_minor"], figures["charges"]) == (1, 3120, 1)
                 assert len(await bench.commands(tenant, seats_v1.AddLicences)) == 1
                 assert len({event.invoice for event in await bench.events(tenant, invoicing_v1.InvoiceIssued)}) == 1

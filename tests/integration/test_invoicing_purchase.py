@@ -34,7 +34,7 @@ async def test_T7_T8_T10_B7_the_demo_s_purchase_is_31_20_net_7_80_tax_39_00(benc
     assert (line["quantity"], line["days"], line["days_of_period"], line["net_minor"]) == (6, 13, 30, 3120)
     assert (invoice["issued_on"], invoice["due_on"]) == ("2013-11-18", "2013-12-02")
     assert invoice["number"].startswith("TEST-")
-    figures = await bench.figures(tenant)
+    figures = await bench.statistics(tenant)
     assert {name: figures[name] for name in ("invoices", "net_minor", "tax_minor", "gross_minor", "currency")} == {
         "invoices": 1,
         "net_minor": 3120,
@@ -86,7 +86,7 @@ async def test_T11_T16_M14_the_renewal_invoices_all_licences_and_what_waited(ben
     assert (first["charge"], order["status"], order["invoice"]) == ("next_invoice", "completed", None)
     await bench.advance_clock(tenant, NOVEMBER + timedelta(days=5))
     second, _ = await bench.buy(tenant, {"module": "time", "total": 15}, {"module": "documents", "add": 1})
-    assert (await bench.figures(tenant))["invoices"] == 0
+    assert (await bench.statistics(tenant))["invoices"] == 0
     await bench.price("seasonal", time=1500, documents=2000)
     await bench.advance_clock(tenant, datetime(2013, 12, 2, tzinfo=UTC))
     (invoice,) = (await bench.ok("GET", f"/v1/tenants/{tenant}/invoices"))["items"]
@@ -115,7 +115,7 @@ async def test_T8_an_order_that_no_longer_fits_is_refused_by_seats_and_costs_not
     assert order["detail"]["actual"]["pools"][0]["licences"] == 11
     (refused,) = await bench.events(tenant, invoicing_v1.OrderRefused)
     assert refused.order == order["order"]
-    assert (await bench.figures(tenant))["orders_refused"] == 1
+    assert (await bench.statistics(tenant))["orders_refused"] == 1
 
 
 async def test_a_tenant_on_the_real_clock_has_its_own_series_and_the_wall_s_day(bench: Bench) -> None:

@@ -237,7 +237,7 @@ async def test_rejected_commands_are_listed_with_their_position_and_cannot_be_ru
     assert "send a new one" in again.json()["detail"]
 
 
-async def test_figures_settlement_pages_and_rights(notifier: Notifier) -> None:
+async def test_statistics_idle_pages_and_rights(notifier: Notifier) -> None:
     async with notifier.running() as context:
         await notifier.send(tenant_created(clock="test"), *(person_added(f"p{i}") for i in range(5)))
         await notifier.send(seats_v1.TenantOpened(**notifier.decision(clock="test")))
@@ -248,15 +248,15 @@ async def test_figures_settlement_pages_and_rights(notifier: Notifier) -> None:
         async with rest(context) as client:
 
             async def settled() -> dict[str, Any] | None:
-                answer: dict[str, Any] = (await client.get("/v1/tenants/acme/settlement")).json()
-                return answer if answer["settled"] and answer["time"] == "2013-11-15T14:00:00.000Z" else None
+                answer: dict[str, Any] = (await client.get("/v1/tenants/acme/idle")).json()
+                return answer if answer["idle"] and answer["time"] == "2013-11-15T14:00:00.000Z" else None
 
-            first = await wait_until(settled, seconds=40, what="settlement")
+            first = await wait_until(settled, seconds=40, what="the idle check")
             assert first is not None
             assert (await settled()) == first, "the same twice, fingerprint and all"
             await check_neighbour(notifier, context)
             assert (await settled()) == first, "what happens to another tenant is none of this one's"
-            figures = (await client.get("/v1/tenants/acme/figures")).json()
+            figures = (await client.get("/v1/tenants/acme/statistics")).json()
             assert {name: figures[name] for name in ("flagged", "revoked", "refused", "mails")} == {
                 "flagged": 1,
                 "revoked": 1,
@@ -267,7 +267,7 @@ async def test_figures_settlement_pages_and_rights(notifier: Notifier) -> None:
             mails = (await client.get("/v1/tenants/acme/mails")).json()["items"]
             one = (await client.get(f"/v1/tenants/acme/mails/{mails[0]['mail']}")).json()
             assert one["html"].lstrip().startswith("<!doctype html>")
-            paths = ("actions", "actions?format=csv", "actions?format=jsonl", "mails", "mails/x", "figures", "settlement")
+            paths = ("actions", "actions?format=csv", "actions?format=jsonl", "mails", "mails/x", "statistics", "idle")
             assert {(await client.get(f"/v1/tenants/other/{path}")).status_code for path in paths} == {404}
         await check_rights(context)
 
@@ -303,7 +303,7 @@ async def check_pages(client: httpx.AsyncClient) -> None:
 
 
 async def check_rights(context: Wiring) -> None:
-    paths = ("actions", "mails", "figures", "settlement")
+    paths = ("actions", "mails", "statistics", "idle")
     wanted = {
         "a|acme|log:read": (200, 200, 403, 403),
         "a|acme|account:read": (403, 403, 200, 403),

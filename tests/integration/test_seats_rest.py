@@ -16,7 +16,17 @@ from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.stack
 TENANTS = [tenant_in(partition, 4) for partition in range(4)]
-PATHS = ("pools", "pools/time", "seats", "access/u1", "access/u1/time", "position", "figures", "forecast?at=2100-01-01T00:00:00Z", "why/u1")
+PATHS = (
+    "pools",
+    "pools/time",
+    "seats",
+    "access/u1",
+    "access/u1/time",
+    "position",
+    "statistics",
+    "forecast?at=2100-01-01T00:00:00Z",
+    "why/u1",
+)
 
 
 class Stand:
@@ -75,7 +85,7 @@ async def test_T9_E5_T22_every_read_names_its_position_and_asks_for_a_token(stan
     await _pools_seats_and_access(stand)
     await _positions(stand)
     await _futures(stand)
-    await _why_and_figures(stand)
+    await _why_and_statistics(stand)
     await _refusals(stand)
 
 
@@ -182,7 +192,7 @@ async def _bad_input(stand: Stand, tenant: str, order: dict[str, Any]) -> None:
         assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, f"body.commands.0.data.{field}"), answer.text
 
 
-async def _why_and_figures(stand: Stand) -> None:
+async def _why_and_statistics(stand: Stand) -> None:
     tenant = TENANTS[2]
     position = await stand.commands.send(tenant, seats_v1.AssignSeats(user="u1", revision=2, reason="left", modules=(), created_at=NOON))
     why = await stand.json(1, tenant, "why/u3", after=f"{position[0]}-{position[1]}")
@@ -190,18 +200,18 @@ async def _why_and_figures(stand: Stand) -> None:
     assert names == [["seat_flag_cleared"], ["seats_assigned"]]
     assert why["chain"][0]["command"]["data"]["reason"] == "left"
     assert why["complete"] is True
-    figures = await stand.json(0, tenant, "figures")
+    figures = await stand.json(0, tenant, "statistics")
     assert (figures["flagged"], figures["revoked"], figures["refused"]) == (0, 0, 0)
     assert figures["decisions"] >= 6
     operator = bearer(None, "operator")
-    settlement = await wait_until(lambda: _settled(stand, tenant, operator), seconds=20, what="the settlement")
-    assert settlement["waiting_for"] == []
-    assert (await stand.get(0, tenant, "settlement")).status_code == 403
+    idle = await wait_until(lambda: _idle(stand, tenant, operator), seconds=20, what="seats to be idle")
+    assert idle["waiting_for"] == []
+    assert (await stand.get(0, tenant, "idle")).status_code == 403
 
 
-async def _settled(stand: Stand, tenant: str, headers: dict[str, str]) -> Any:
-    answer = (await stand.get(0, tenant, "settlement", headers=headers)).json()
-    return answer if answer["settled"] else None
+async def _idle(stand: Stand, tenant: str, headers: dict[str, str]) -> Any:
+    answer = (await stand.get(0, tenant, "idle", headers=headers)).json()
+    return answer if answer["idle"] else None
 
 
 async def _refusals(stand: Stand) -> None:

@@ -17,15 +17,15 @@ from tests.support.wait import wait_until
 pytestmark = pytest.mark.stack
 
 
-async def settled(worker: WorkerProcess) -> dict[str, Any] | None:
+async def idle(worker: WorkerProcess) -> dict[str, Any] | None:
     """What the worker says of the tenant when it has come to the end of the topic."""
     async with httpx.AsyncClient() as client:
         try:
-            answer = await client.get(f"{worker.url}/v1/tenants/acme/settlement", headers=bearer(None, "operator"))
+            answer = await client.get(f"{worker.url}/v1/tenants/acme/idle", headers=bearer(None, "operator"))
         except httpx.TransportError:
             return None
     found: dict[str, Any] = answer.json()
-    return found if answer.status_code == 200 and found["settled"] else None
+    return found if answer.status_code == 200 and found["idle"] else None
 
 
 @pytest.mark.parametrize("lane", list(Lane))
@@ -38,7 +38,7 @@ async def test_markers_and_aborted_commands_are_passed_over_by_worker_replay_and
             async with transactional(kafka_settings) as producer, commands_to(kafka_settings) as commands, supervised(worker):
                 partition, _ = await commands.open("acme", licences=9)
                 end = await _all_kinds_of_transactions(kafka_settings, producer)
-                found = await wait_until(lambda: settled(worker), seconds=90, what="the end of the topic")
+                found = await wait_until(lambda: idle(worker), seconds=90, what="the end of the topic")
                 assert found is not None
                 assert found["position"]["offset"] < end - 1, "nothing is decided at the end"
                 async with httpx.AsyncClient() as client:  # a position without a command can be waited for as well

@@ -11,12 +11,12 @@ import pytest
 from httpx import Response
 
 from services.users.settings import Settings
+from shared.idle import IdleCheck
 from shared.schemas import seats_v1 as seats
 from shared.schemas.base import format_instant
 from shared.schemas.hr_v1 import PersonHired
 from shared.schemas.users_v1 import ClockAdvancing, ClockReady, UsersEvent
 from shared.settings import KafkaSettings
-from shared.settlement import Settlement
 from tests.support.users import Bench, Rest, running_bench, settings_of
 from tests.support.wait import wait_until
 
@@ -31,11 +31,11 @@ class Other:
 
     due: list[datetime] = field(default_factory=list)
     time: datetime | None = None
-    settled: bool = True
+    idle: bool = True
 
-    async def probe(self, tenant: str) -> Settlement:
+    async def probe(self, tenant: str) -> IdleCheck:
         self.due = [due for due in self.due if self.time is None or due > self.time]
-        return Settlement.of(self.time, () if self.settled else ("work",), min(self.due, default=None), self.time, len(self.due))
+        return IdleCheck.of(self.time, () if self.idle else ("work",), min(self.due, default=None), self.time, len(self.due))
 
 
 @pytest.fixture
@@ -127,9 +127,9 @@ async def test_facts_of_the_future_fall_due_at_local_midnight(settings: Settings
         await bench.until_person(rest, tenant, "ann", status="active", pending=False)
         await bench.until_settled(tenant)
         assert await bench.person(rest, tenant, "tom") is None
-        settlement = await rest.get(f"/v1/tenants/{tenant}/settlement")
+        answer = await rest.get(f"/v1/tenants/{tenant}/idle")
         midnight = datetime(2026, 3, 4, 23, tzinfo=UTC)  # in Copenhagen
-        assert settlement["next_due"] == format_instant(midnight)
+        assert answer["next_due"] == format_instant(midnight)
         await advance(rest, tenant, START + 7 * DAY)
         await until_ready(rest, tenant)
         assert [to for _, to in await steps(bench, tenant)] == [midnight, START + 7 * DAY]
@@ -139,7 +139,7 @@ async def test_facts_of_the_future_fall_due_at_local_midnight(settings: Settings
 
 
 async def test_meanwhile_writes_are_refused_and_upstream_facts_are_taken_in(settings: Settings) -> None:
-    busy = Other(settled=False)
+    busy = Other(idle=False)
     async with running_bench(settings, others={"invoicing": busy.probe}) as bench:
         tenant, rest = await opened(bench)
         await advance(rest, tenant, START + DAY)
@@ -156,13 +156,13 @@ async def test_meanwhile_writes_are_refused_and_upstream_facts_are_taken_in(sett
         await bench.send(fact, tenant, source=bench.source(tenant))
         await bench.until_person(rest, tenant, "ann", status="active")
         assert await steps(bench, tenant) == []
-        busy.settled = True
+        busy.idle = True
         await until_ready(rest, tenant)
         await rest.post(f"/v1/tenants/{tenant}/people", person)
 
 
 async def test_an_advance_goes_on_after_the_process_was_killed(settings: Settings) -> None:
-    waiting = Other(due=[START + DAY], settled=True, time=START)
+    waiting = Other(due=[START + DAY], idle=True, time=START)
     async with running_bench(settings, others={"invoicing": waiting.probe}) as bench:
         tenant, rest = await opened(bench)
         await advance(rest, tenant, START + 7 * DAY)
@@ -188,7 +188,7 @@ async def test_an_advance_goes_on_after_the_process_was_killed(settings: Setting
 
 
 async def test_an_advance_that_makes_no_sense_is_refused(settings: Settings) -> None:
-    busy = Other(settled=False)
+    busy = Other(idle=False)
     async with running_bench(settings, others={"invoicing": busy.probe}) as bench:
         real, rest = await bench.open_tenant()
         assert (await advance(rest, real, START + DAY)).json()["type"] == "urn:seatpool:problem:not-a-test-clock"

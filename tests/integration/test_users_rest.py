@@ -247,7 +247,7 @@ async def test_A19_an_administrator_without_modules_takes_no_seat(bench: Bench) 
     assert (person["may_log_in"], person["modules"]) == (True, [])
     await bench.until_settled(tenant)
     assert await bench.needs(tenant) == []
-    assert (await rest.get(f"/v1/tenants/{tenant}/figures"))["hired"] == 0
+    assert (await rest.get(f"/v1/tenants/{tenant}/statistics"))["hired"] == 0
 
 
 async def test_a_wrong_person_is_refused_naming_every_field(bench: Bench) -> None:

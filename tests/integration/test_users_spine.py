@@ -90,7 +90,7 @@ async def test_a_hire_is_sent_to_seats_and_the_decision_is_shown(bench: Bench) -
     (added,) = await bench.events(tenant, PersonAdded)
     assert (added.login, added.status, added.modules, added.version) == ("ann", "active", ("documents", "time"), 1)
     assert added.actor.kind == "source"
-    figures = await rest.get(f"/v1/tenants/{tenant}/figures")
+    figures = await rest.get(f"/v1/tenants/{tenant}/statistics")
     assert figures == {"hired": 1, "active": 1, "flagged": 1, "revoked": 0, "refused": 0, "pending": 0}
 
 
@@ -113,7 +113,7 @@ async def test_A7_moving_and_leaving_are_sent_and_released(bench: Bench) -> None
     await bench.answer(await bench.last_need(tenant, user))
     await bench.until_person(rest, tenant, "ann", status="left", may_log_in=False, modules={})
     assert [event.version for event in await bench.events(tenant, Left)] == [3]
-    figures = await rest.get(f"/v1/tenants/{tenant}/figures")
+    figures = await rest.get(f"/v1/tenants/{tenant}/statistics")
     assert (figures["hired"], figures["active"], figures["refused"]) == (1, 0, 1)
 
 
@@ -279,7 +279,7 @@ async def test_T6_a_base_revocation_deactivates_and_sends_nothing(bench: Bench) 
     assert len(await bench.needs(tenant)) == 1
     (event,) = await bench.events(tenant, Changed)
     assert (event.status, event.reason, event.modules) == ("deactivated", "grace_expired", ("documents", "time"))
-    figures = await rest.get(f"/v1/tenants/{tenant}/figures")
+    figures = await rest.get(f"/v1/tenants/{tenant}/statistics")
     assert (figures["active"], figures["revoked"]) == (0, 1)
 
 
@@ -345,7 +345,7 @@ async def test_an_older_decision_changes_nothing_but_is_counted(bench: Bench) ->
     person = await bench.person(rest, tenant, "ann")
     assert person is not None
     assert states(person)["later"] == "active"
-    assert (await rest.get(f"/v1/tenants/{tenant}/figures"))["revoked"] == 1
+    assert (await rest.get(f"/v1/tenants/{tenant}/statistics"))["revoked"] == 1
 
 
 async def test_a_decision_repeated_by_a_zombie_is_dropped(bench: Bench) -> None:

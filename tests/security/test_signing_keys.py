@@ -33,7 +33,7 @@ async def test_a_rotation_ends_no_token_and_all_four_services_refuse_a_revoked_k
         async def answers(token: str) -> dict[str, int]:
             """401, or what the route answers to whoever is let in."""
             headers = {"authorization": f"Bearer {token}"}
-            urls = {service: f"{stack.addresses['services'][service]}/v1/tenants/nobody/figures" for service in SERVICES}
+            urls = {service: f"{stack.addresses['services'][service]}/v1/tenants/nobody/statistics" for service in SERVICES}
             return {service: (await http.get(url, headers=headers)).status_code for service, url in urls.items()}
 
         async def token_of_another_key(than: str) -> str | None:
@@ -72,7 +72,7 @@ async def test_while_users_is_away_the_last_keys_stay_in_use(stack: RunningStack
     async with httpx.AsyncClient(timeout=10, headers=headers) as http:
 
         async def refused() -> list[str]:
-            urls = [f"{stack.addresses['services'][service]}/v1/tenants/nobody/figures" for service in SERVICES[1:]]
+            urls = [f"{stack.addresses['services'][service]}/v1/tenants/nobody/statistics" for service in SERVICES[1:]]
             return [url for url in urls if (await http.get(url)).status_code in (401, 503)]
 
         async def known() -> bool:

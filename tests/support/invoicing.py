@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from deploy.local.stack import EXAMPLE_SELLER
 from services.invoicing.chores import Chores
-from services.invoicing.context import Context, make_context, settlement
+from services.invoicing.context import Context, check_idle, make_context
 from services.invoicing.main import make_app
 from services.invoicing.settings import Settings
 from shared import ids
@@ -241,9 +241,9 @@ class Bench:
     async def until_settled(self, tenant: str, at: datetime | None = None) -> None:
         async def settled() -> bool:
             answered = self._answered  # before the question: then it saw what came of these answers, and after it nothing more was asked
-            found = await settlement(self.context, tenant)
+            found = await check_idle(self.context, tenant)
             caught_up = len(await self.topic(topics.SEATS_COMMANDS)) == answered or not self.answering.is_set()
-            return found.settled and caught_up and at in (None, found.time)
+            return found.idle and caught_up and at in (None, found.time)
 
         await wait_until(settled, what="invoicing to be settled")
 
@@ -265,8 +265,8 @@ class Bench:
         order = await self.ok("POST", path, {}, tenant=tenant, rights=["account:buy"], prefer="wait=10")
         return quote, order
 
-    async def figures(self, tenant: str) -> dict[str, Any]:
-        return dict(await self.ok("GET", f"/v1/tenants/{tenant}/figures"))
+    async def statistics(self, tenant: str) -> dict[str, Any]:
+        return dict(await self.ok("GET", f"/v1/tenants/{tenant}/statistics"))
 
     async def execute(self, statement: str, *parameters: Any) -> Sequence[Any]:
         return await execute(self.context.database, statement, *parameters)

@@ -125,7 +125,7 @@ class Notifier:
                 left = await log_store.open_work(uow, tenant)
                 return None if left.gathering or left.mails else await log_store.figures(uow, tenant)
 
-        found = await wait_until(settled, seconds=seconds, what="the notifier's settlement")
+        found = await wait_until(settled, seconds=seconds, what="the notifier to be idle")
         assert found is not None
         return found
 

@@ -83,11 +83,11 @@ class Tenant:
     async def send(self, facts: Sequence[HrFact], *, chunk_events: int = CHUNK_EVENTS) -> Sent:
         return await send(self.rest, self.id, self.source, facts, {}, chunk_events=chunk_events)
 
-    async def figures(self) -> dict[str, dict[str, Any]]:
-        return {service: await self.stage.figures(service) for service in ("users", "seats", "invoicing", "notifier")}
+    async def statistics(self) -> dict[str, dict[str, Any]]:
+        return {service: await self.stage.statistics(service) for service in ("users", "seats", "invoicing", "notifier")}
 
     async def decided(self) -> int:
-        return int((await self.stage.figures("seats"))["decisions"])
+        return int((await self.stage.statistics("seats"))["decisions"])
 
     async def people_by_id(self) -> dict[str, dict[str, Any]]:
         return {person["external_id"]: person for person in await self.stage.people() if person["modules"]}
@@ -153,7 +153,7 @@ async def _subscribe(rest: Rest, stage: Stage, licences: int, extra_licences: in
         return status == "active", status
 
     await stage.until("the pools to open", is_active)
-    await stage.settled()
+    await stage.until_idle()
 
 
 async def until_decided(tenant: Tenant, at_least: int, seconds: float = 60) -> int:

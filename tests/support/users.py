@@ -220,7 +220,7 @@ class Bench:
 
     async def until_settled(self, tenant: str) -> None:
         async def settled() -> bool:
-            return (await self.users.settlement(tenant)).settled
+            return (await self.users.idle(tenant)).idle
 
         await wait_until(settled, what="users to be settled")
 
@@ -254,7 +254,7 @@ async def running_bench(
     clock: FixedClock | None = None,
     others: Mapping[str, Probe] | None = None,
 ) -> AsyncIterator[Bench]:
-    """All parts of users but the server: REST goes straight into the application. `others`: stand-ins for the services whose settlement a
+    """All parts of users but the server: REST goes straight into the application. `others`: stand-ins for the services whose idle check a
     test clock waits for."""
     clock = clock or FixedClock(NOON)
     async with AsyncExitStack() as stack:

@@ -9,7 +9,7 @@ import pytest
 from alembic.script import ScriptDirectory
 
 from shared.database import migrate
-from shared.imports import uncollected
+from shared.startup import uncollected
 
 ROOT = Path(__file__).parents[2]
 

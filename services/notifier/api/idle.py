@@ -4,15 +4,15 @@ from fastapi import APIRouter, Depends
 
 from services.notifier.api.dependencies import TenantId, Wired
 from services.notifier.store import action_log as store
-from shared.settlement import Settlement
+from shared.idle import IdleCheck
 from shared.web import access
 from shared.web.route import CheckedRoute
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}", tags=["state"])
 
 
-@router.get("/settlement", summary="Check whether everything of a tenant is processed", dependencies=[Depends(access("operator"))])
-async def check_idle(wiring: Wired, tenant: TenantId) -> Settlement:
+@router.get("/idle", summary="Check whether everything of a tenant is processed", dependencies=[Depends(access("operator"))])
+async def check_idle(wiring: Wired, tenant: TenantId) -> IdleCheck:
     """Everything is processed when both consumer groups have read the tenant's topics to the end, no digest is being collected, and no
     e-mail waits to be sent."""
     behind = [each.group.name for each in wiring.consumers if not await each.at_end(tenant)]
@@ -28,4 +28,4 @@ async def check_idle(wiring: Wired, tenant: TenantId) -> Settlement:
         waiting_for.append(f"e-mails: {found.mails} are waiting to be sent")
     if next_due and time and next_due <= time:
         waiting_for.append(f"recipients: {found.waiting} notifications are due to the administrators")
-    return Settlement.of(time, waiting_for, next_due, found, *(each.positions(tenant) for each in wiring.consumers))
+    return IdleCheck.of(time, waiting_for, next_due, found, *(each.positions(tenant) for each in wiring.consumers))

@@ -13,7 +13,7 @@ from shared.web.route import CheckedRoute
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}", tags=["state"])
 
 
-@router.get("/figures", summary="Get the statistics of a tenant", dependencies=[Depends(access("account:read"))])
+@router.get("/statistics", summary="Get the statistics of a tenant", dependencies=[Depends(access("account:read"))])
 async def get_statistics(wiring: Wired, tenant: TenantId) -> Statistics:
     async with wiring.database.unit_of_work(tenant) as uow:
         await store.check_tenant(uow, tenant)

@@ -11,8 +11,8 @@ from services.users.chores import Chores
 from services.users.clock import Coordinator
 from services.users.configuration import Limits
 from services.users.context import Tenants
+from services.users.idle import OwnIdleCheck
 from services.users.person import Cause
-from services.users.settlement import OwnSettlement
 from services.users.sign_in.keys import SigningKeys
 from services.users.store.tenants import TenantRow
 from services.users.tokens import TokenIssuer
@@ -49,7 +49,7 @@ class Context:
     keys: SigningKeys
     chores: Chores
     coordinator: Coordinator
-    settlement: OwnSettlement
+    idle: OwnIdleCheck
     consumer: Consumer
     profiles_max: int
     reevaluations_per_day: int

@@ -9,8 +9,8 @@ from services.users.store import reviews, seats
 from services.users.store import tenants as store
 from services.users.store.reviews import ReviewKind
 from shared.errors import NotFound
+from shared.idle import IdleCheck
 from shared.schemas.base import Id
-from shared.settlement import Settlement
 from shared.web import access, actor_of, refusals
 from shared.web.route import CheckedRoute
 
@@ -19,18 +19,18 @@ router = APIRouter(route_class=CheckedRoute, prefix="/v1", tags=["state"])
 PAGE = 500
 
 
-@router.get("/tenants/{tenant}/figures", dependencies=[Depends(access("account:read"))], summary="Counts of this tenant")
-async def show_figures(tenant: TenantId, context: InContext) -> dict[str, int]:
+@router.get("/tenants/{tenant}/statistics", dependencies=[Depends(access("account:read"))], summary="Counts of this tenant")
+async def show_statistics(tenant: TenantId, context: InContext) -> dict[str, int]:
     """`hired` and `active` count persons, `flagged` (person, module) now, `revoked` and `refused` (person, module) ever, `pending` persons
     whose last command is not answered."""
     async with context.database.unit_of_work(tenant) as uow:
         await context.tenants.for_read(tenant, uow)
-        return asdict(await seats.figures(tenant, uow.connection))
+        return asdict(await seats.statistics(tenant, uow.connection))
 
 
-@router.get("/tenants/{tenant}/settlement", dependencies=[Depends(access("operator"))], summary="Is all done up to the tenant's time?")
-async def show_settlement(tenant: TenantId, context: InContext) -> Settlement:
-    return await context.settlement(tenant)
+@router.get("/tenants/{tenant}/idle", dependencies=[Depends(access("operator"))], summary="Is all done up to the tenant's time?")
+async def show_idle(tenant: TenantId, context: InContext) -> IdleCheck:
+    return await context.idle(tenant)
 
 
 class Republish(Body):

@@ -56,7 +56,7 @@ async def write(tenant: str, connection: AsyncConnection, seats: Mapping[tuple[s
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class Statistics:
     """`hired` and `active` count persons; the others (person, module), `flagged` now, `revoked` and `refused` over the whole run."""
 
     hired: int
@@ -67,7 +67,7 @@ class Figures:
     pending: int
 
 
-async def figures(tenant: str, connection: AsyncConnection) -> Figures:
+async def statistics(tenant: str, connection: AsyncConnection) -> Statistics:
     """An administrator who never needed a seat (A19) has an account with the vendor, and is not one of the people counted here."""
     people = (
         await connection.exec_driver_sql(
@@ -85,7 +85,7 @@ async def figures(tenant: str, connection: AsyncConnection) -> Figures:
             (tenant,),
         )
     ).one()
-    return Figures(people.hired, people.active, seats.flagged, seats.revoked, seats.refused, people.pending)
+    return Statistics(people.hired, people.active, seats.flagged, seats.revoked, seats.refused, people.pending)
 
 
 async def unanswered(connection: AsyncConnection, seconds: float) -> int:

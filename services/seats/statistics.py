@@ -39,7 +39,7 @@ class _Partition:
     following: asyncio.Task[None] | None = None  # of all who asked since it began: it may not reach what they have seen
 
 
-class Figures:
+class Statistics:
     def __init__(self, history: History, *, seconds_max: float = ANSWER_SECONDS_MAX) -> None:
         self._history, self._seconds_max = history, seconds_max
         self._partitions: dict[int, _Partition] = {}

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from services.seats.engine.history import Place
-from services.seats.figures import Figures
+from services.seats.statistics import Statistics
 from shared.errors import Transient
 from shared.schemas import seats_v1
 from shared.schemas.base import Payload
@@ -49,28 +49,28 @@ def log() -> Log:
 async def test_each_decision_counts_once_and_a_second_question_reads_what_is_new() -> None:
     made = log()
     made.open.set()
-    figures = Figures(made)  # type: ignore[arg-type]
-    assert await figures.of("acme", 0) == {"revoked": 1, "refused": 1, "decisions": 2}
+    statistics = Statistics(made)  # type: ignore[arg-type]
+    assert await statistics.of("acme", 0) == {"revoked": 1, "refused": 1, "decisions": 2}
     made.add(2, seats_v1.SeatRevoked, user="cid", module="time")
-    assert await figures.of("acme", 0) == {"revoked": 2, "refused": 1, "decisions": 3}
-    assert await figures.of("other", 0) == {"revoked": 0, "refused": 0, "decisions": 0}
+    assert await statistics.of("acme", 0) == {"revoked": 2, "refused": 1, "decisions": 3}
+    assert await statistics.of("other", 0) == {"revoked": 0, "refused": 0, "decisions": 0}
 
 
 async def test_what_a_successor_is_refused_counts_as_well() -> None:
     made = log()
     made.open.set()
     made.add(2, seats_v1.SeatsMoved, user="eve", modules=[{"module": "time", "state": "active"}, {"module": "docs", "state": "refused"}])
-    assert (await Figures(made).of("acme", 0))["refused"] == 2  # type: ignore[arg-type]
+    assert (await Statistics(made).of("acme", 0))["refused"] == 2  # type: ignore[arg-type]
 
 
 async def test_who_cannot_wait_is_told_to_ask_again_and_the_reading_goes_on() -> None:
     made = log()
-    figures = Figures(made, seconds_max=0.01)  # type: ignore[arg-type]
+    statistics = Statistics(made, seconds_max=0.01)  # type: ignore[arg-type]
     for _ in range(3):
         with pytest.raises(Transient, match="still being counted"):
-            await figures.of("acme", 0)
+            await statistics.of("acme", 0)
     assert made.readers == 1
     made.open.set()
     while made.readers < 2:
         await asyncio.sleep(0)  # those who asked meanwhile have one reading more in common
-    assert (await figures.of("acme", 0))["decisions"] == 2
+    assert (await statistics.of("acme", 0))["decisions"] == 2

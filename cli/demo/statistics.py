@@ -1,14 +1,14 @@
-"""The demo's closing figures: every service is asked for its own, and any difference has a name."""
+"""The demo's closing statistics: every service is asked for its own, and any difference has a name."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cli.demo.plan import Figures, Plan, money_words
+from cli.demo.plan import Plan, Statistics, money_words
 from cli.demo.stage import Snapshot, Stage
 from cli.names import SERVICES
 
-# Which services count what. The first one's figure is printed.
+# Which services count what. The first one's number is printed.
 COUNTED_BY = {
     "hired": ("users",),
     "active": ("users",),
@@ -39,7 +39,7 @@ class Closing:
 
 
 async def ask_everybody(stage: Stage) -> dict[str, dict[str, Any]]:
-    return {service: await stage.figures(service) for service in SERVICES}
+    return {service: await stage.statistics(service) for service in SERVICES}
 
 
 def close(by_service: Mapping[str, Mapping[str, Any]], last: Snapshot, plan: Plan, delivered_mails: int | None) -> Closing:
@@ -69,7 +69,7 @@ def _against_pools(last: Snapshot) -> list[str]:
     ]
 
 
-def _against_plan(values: Mapping[str, int], expected: Figures) -> list[str]:
+def _against_plan(values: Mapping[str, int], expected: Statistics) -> list[str]:
     wanted = {name: value for name, value in expected.model_dump().items() if value is not None}
     found: dict[str, str] = {name: str(value) for name, value in values.items()} | {"net": money_words(values["net_minor"])}
     return [f"{name}: the plan expects {value}, the run gave {found[name]}" for name, value in wanted.items() if found[name] != str(value)]

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cli.demo.figures import Closing, close
 from cli.demo.plan import Plan, read_plan
 from cli.demo.stage import Snapshot
+from cli.demo.statistics import Closing, close
 from cli.hr_files import read_company
 from cli.main import app
 

@@ -5,15 +5,15 @@ from services.users.context import Tenants
 from services.users.store import people, reviews
 from shared.database import Database
 from shared.errors import NotFound
+from shared.idle import IdleCheck
 from shared.messaging import Consumer, unsent
-from shared.settlement import Settlement
 
 
-class OwnSettlement:
+class OwnIdleCheck:
     def __init__(self, database: Database, tenants: Tenants, consumer: Consumer) -> None:
         self._database, self._tenants, self._consumer = database, tenants, consumer
 
-    async def __call__(self, tenant: str) -> Settlement:
+    async def __call__(self, tenant: str) -> IdleCheck:
         """Raises NotFound, Transient. The topics are looked at first: what a message leads to lies in the database when it is read."""
         at_end = await self._consumer.at_end(tenant)
         async with self._database.unit_of_work(tenant) as uow:
@@ -30,4 +30,4 @@ class OwnSettlement:
             "outbox": await unsent(self._database, tenant) > 0,
         }
         waiting_for = (name for name, waits in waiting.items() if waits)
-        return Settlement.of(found.now, waiting_for, due, self._consumer.positions(tenant), day)
+        return IdleCheck.of(found.now, waiting_for, due, self._consumer.positions(tenant), day)
