@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from services.seats.engine.faust.consumer import Lane
+from services.seats.engine.lane import Lane
 from shared.settings import CommonSettings, KafkaSettings, own_port
 
 

@@ -14,7 +14,7 @@ import uvloop
 from aiokafka import TopicPartition
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from services.seats.engine.faust.recovery import FETCH_WAIT_MS_MAX
+from services.seats.engine.faust.consumer import FETCH_WAIT_MS_MAX
 from services.seats.main import make_worker, tune_interpreter
 from services.seats.settings import Settings
 from shared.kafka import make_producer, make_reader

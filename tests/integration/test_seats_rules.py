@@ -16,8 +16,8 @@ from services.seats.engine import engine as engine_module
 from services.seats.engine.commands import CommandReader
 from services.seats.engine.engine import Engine, Topics
 from services.seats.engine.failstop import Exit
-from services.seats.engine.faust.store import Partition
 from services.seats.engine.history import History
+from services.seats.engine.partition import Partition
 from services.seats.engine.pause import PauseDetector
 from services.seats.engine.producer import KafkaSender, make_engine_producer
 from services.seats.engine.restore import BulkRestore

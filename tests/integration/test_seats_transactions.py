@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from services.seats.engine.faust.consumer import Lane
+from services.seats.engine.lane import Lane
 from services.seats.replay import Replay
 from shared.settings import KafkaSettings
 from tests.support.keys import bearer, published_keys

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from services.seats.engine.failstop import Exit
-from services.seats.engine.faust.consumer import Lane
+from services.seats.engine.lane import Lane
 from shared.schemas import seats_v1
 from shared.schemas.envelope import Envelope
 from shared.schemas.registry import type_of
@@ -20,12 +20,12 @@ pytestmark = pytest.mark.stack
 MakeWorker = Callable[..., WorkerProcess]
 
 
-@pytest.fixture
-def make_worker(kafka_settings: KafkaSettings, tmp_path: Path) -> Iterator[MakeWorker]:
+@pytest.fixture(params=list(Lane), ids=str)
+def make_worker(kafka_settings: KafkaSettings, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[MakeWorker]:
     made: list[WorkerProcess] = []
 
-    def make(name: str = "worker", **settings: object) -> WorkerProcess:
-        made.append(WorkerProcess.make(kafka_settings, tmp_path, name, **settings))
+    def make(name: str = "worker") -> WorkerProcess:
+        made.append(WorkerProcess.make(kafka_settings, tmp_path, name, seats_lane=request.param))
         return made[-1]
 
     yield make
@@ -33,11 +33,10 @@ def make_worker(kafka_settings: KafkaSettings, tmp_path: Path) -> Iterator[MakeW
         worker.kill()
 
 
-@pytest.mark.parametrize("lane", list(Lane))
 async def test_every_command_is_answered_once_and_the_table_is_the_replay_also_after_kill_9(
-    kafka_settings: KafkaSettings, make_worker: MakeWorker, lane: Lane
+    kafka_settings: KafkaSettings, make_worker: MakeWorker
 ) -> None:
-    worker = make_worker(seats_lane=lane)
+    worker = make_worker()
     worker.start()
     async with commands_to(kafka_settings) as commands:
         position = await commands.open("acme", licences=5)
@@ -119,11 +118,10 @@ async def test_poison_on_the_command_topic_is_answered_with_its_position_and_the
     assert (await verified(kafka_settings))["verified"]
 
 
-@pytest.mark.parametrize("lane", list(Lane))
 async def test_two_workers_share_the_partitions_and_one_takes_over_what_the_other_had(
-    kafka_settings: KafkaSettings, make_worker: MakeWorker, lane: Lane
+    kafka_settings: KafkaSettings, make_worker: MakeWorker
 ) -> None:
-    one, two = make_worker("one", seats_lane=lane), make_worker("two", seats_lane=lane)
+    one, two = make_worker("one"), make_worker("two")
     tenants = [tenant_in(partition, 4) for partition in range(4)]
     one.start()
     async with commands_to(kafka_settings) as commands:

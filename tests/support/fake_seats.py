@@ -12,8 +12,8 @@ from services.seats.engine.commands import Command, Head, Rejected
 from services.seats.engine.decider import At, BrokenLaw, Decided, Published
 from services.seats.engine.engine import Engine, Limits, Topics
 from services.seats.engine.events import event_id
-from services.seats.engine.faust.store import Partition
 from services.seats.engine.frames import Merge, Row
+from services.seats.engine.partition import Partition
 from services.seats.engine.pause import PauseDetector
 from services.seats.engine.producer import Record
 from shared.clock import Clock

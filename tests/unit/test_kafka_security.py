@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 from cli.main import app
 from services.invoicing import handlers as invoicing
 from services.notifier.consumers import action_log, notifications
-from services.seats.engine.faust import worker
+from services.seats.engine.faust import app as seats
+from services.seats.settings import Settings
 from services.users import handlers as users
 from shared import kafka_acls
 from shared.schemas.topics import HR_EVENTS, SEATS_COMMANDS, TOPICS, hr_topic
@@ -24,14 +25,14 @@ OPERATING = (Path(__file__).parents[2] / "docs" / "operating.md").read_text()
 @pytest.mark.parametrize("protocol", ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"])
 def test_the_worker_s_consumer_gets_in_as_every_other_client_does(protocol: str, mechanism: str) -> None:
     """Faust takes SASL without a context for SASL_PLAINTEXT, and no credentials for PLAINTEXT."""
-    settings = worker.Settings(
+    settings = Settings(
         kafka_security_protocol=protocol,
         kafka_sasl_mechanism=mechanism,
         kafka_sasl_username="seatpool-seats",
         kafka_sasl_password=SecretStr("secret"),
     )
     ours = settings.client_options()
-    theirs = credentials_to_aiokafka_auth(worker._credentials(settings))
+    theirs = credentials_to_aiokafka_auth(seats._credentials(settings))
     assert theirs["security_protocol"] == ours["security_protocol"] == protocol
     for options in (ours, theirs):
         assert isinstance(options.get("ssl_context"), ssl.SSLContext) == protocol.endswith("SSL")
@@ -46,7 +47,7 @@ def test_a_service_may_read_the_topics_and_groups_that_it_reads_and_no_others() 
         assert {topic.name for topic in TOPICS if role in topic.readers} == {topic.name for topic in wanted}
     assert kafka_acls.GROUPS == {
         "users": (users.GROUP,),
-        "seats": (worker.APP,),
+        "seats": (seats.APP,),
         "invoicing": (invoicing.GROUP,),
         "notifier": (notifications.GROUP, action_log.GROUP),
     }

@@ -11,7 +11,7 @@ from services.seats.domain import pools
 from services.seats.engine.commands import CommandReader
 from services.seats.engine.engine import Engine
 from services.seats.engine.events import VALUE_BYTES_MAX
-from services.seats.engine.faust.store import Partition
+from services.seats.engine.partition import Partition
 from services.seats.engine.pause import PauseDetector
 from services.seats.replay import Decisions, canonical
 from shared.clock import FixedClock

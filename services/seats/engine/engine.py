@@ -19,8 +19,8 @@ from services.seats.engine.commands import CommandReader, Rejected
 from services.seats.engine.decider import At, BrokenLaw, Decided, Decider, Published
 from services.seats.engine.failstop import Exit, fail_stop
 from services.seats.engine.faults import Faults, Place
-from services.seats.engine.faust.store import Partition
 from services.seats.engine.frames import Marker, Row, RowCodec
+from services.seats.engine.partition import Partition
 from services.seats.engine.pause import PauseDetector
 from services.seats.engine.producer import Sender, pack, pack_into
 from shared.clock import Clock

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Set
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from services.seats.engine.faust.store import Partition
 from services.seats.engine.frames import ForeignWrite, Merge, RowCodec
+from services.seats.engine.partition import Partition
 from shared.clock import Clock
 from shared.kafka import make_reader
 from shared.settings import KafkaSettings

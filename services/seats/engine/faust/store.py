@@ -6,37 +6,13 @@ Nothing writes through the table: frames go out by the engine's own producer, an
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-import faust.stores
 from faust.stores import memory
 
 from services.seats.engine.failstop import Exit, fail_stop
-from services.seats.engine.frames import NOTHING, Marker, Merge, Row, RowCodec, Rows
-
-SCHEME = "seats"
-faust.stores.STORES.aliases[SCHEME] = "services.seats.engine.faust.store:SeatsStore"
-
-
-@dataclass(slots=True)
-class Partition:
-    """What is durable of one partition. `end` is the changelog offset at which our next frame has to land."""
-
-    rows: dict[str, Row] = field(default_factory=dict)
-    marker: Marker = NOTHING
-    end: int = 0
-    foreign: set[bytes] = field(default_factory=set)  # keys to write again before work starts
-
-    def written(self, rows: Rows, marker: Marker, end: int) -> None:
-        """A frame of ours is acknowledged: make it visible."""
-        for key, row in rows.items():
-            if row is None:
-                self.rows.pop(key, None)
-            else:
-                self.rows[key] = row
-        self.marker, self.end = marker, end
-
+from services.seats.engine.frames import Merge, RowCodec
+from services.seats.engine.partition import Partition
 
 # Brings partitions up to the end of their changelog: (partitions owned now) -> None
 Restore = Callable[[Mapping[int, Partition]], Awaitable[None]]

@@ -2,16 +2,11 @@
 
 import asyncio
 import gc
-import logging
-import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any, cast
 
-import faust
 import structlog
 from aiokafka import TopicPartition
-from faust.types import TP
 
 from services.seats.engine import metrics
 from services.seats.engine.commands import CommandReader
@@ -19,11 +14,12 @@ from services.seats.engine.decider import Decider
 from services.seats.engine.engine import Engine, Limits, Topics
 from services.seats.engine.failstop import Exit, fail_stop
 from services.seats.engine.faults import Faults
-from services.seats.engine.faust import consumer, recovery
-from services.seats.engine.faust.consumer import Lane
-from services.seats.engine.faust.store import SCHEME, SeatsStore
+from services.seats.engine.faust.app import make_app
+from services.seats.engine.faust.assignor import SeatsAssignor
+from services.seats.engine.faust.store import SeatsStore
 from services.seats.engine.frames import RowCodec
 from services.seats.engine.history import History
+from services.seats.engine.lane import Lane
 from services.seats.engine.pause import PauseDetector
 from services.seats.engine.producer import KafkaSender, make_engine_producer
 from services.seats.engine.restore import BulkRestore
@@ -36,91 +32,12 @@ from shared.schemas import topics
 
 _log = structlog.get_logger("seats.engine")
 
-APP = "seats"
 TABLE = "rows"
 ROUNDS_AT_ONCE = 8  # handed over together; a rebalance, and reads of more than a row, wait for them
 TAKE_SECONDS = 0.01  # of the agent's lane: how long a batch is gathered
 TOPICS_POLL_SECONDS = 0.5
 TOPICS_POLLS_MAX = 60
-NEVER_SECONDS = 1e9
 _RAW: dict[str, Any] = {"key_type": bytes, "key_serializer": "raw", "value_type": bytes, "value_serializer": "raw"}
-
-
-class SeatsApp(faust.App):
-    """Faust's app, with what recovery and consumer ask of it."""
-
-    engine: Engine
-    lane_batch: int
-
-    def next_offset(self, partition: int) -> int:
-        return self.engine.next_offset(partition)
-
-    def passed_over(self, partition: int, begin: int, end: int) -> None:
-        self.engine.passed_over(partition, begin, end)
-
-    def hides(self, partition: int, records: int) -> None:
-        self.engine.hidden[partition] = records
-
-    async def on_records(self, chunks: list[tuple[int, list[Any]]]) -> None:
-        await self.engine.on_records(chunks)
-
-    def _crash(self, reason: BaseException) -> None:
-        if isinstance(reason, asyncio.CancelledError):
-            super()._crash(reason)  # asked to stop in the middle of a start
-            return
-        fail_stop(Exit.CRASH, "Faust gave up", error=repr(reason))
-
-
-def make_app(settings: Settings, advertised_url: str) -> SeatsApp:
-    recovery.install()
-    if settings.seats_lane is Lane.FAST:
-        consumer.install()
-    # Each part of Faust says that it starts and stops, and its recovery two debug records a row; what matters of it the engine says itself.
-    # The app and its store are services of Faust as well, which it logs under their modules.
-    for name in ("faust", "mode", SeatsApp.__module__, SeatsStore.__module__):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    return SeatsApp(
-        settings.group_name(APP),
-        broker="kafka://" + settings.kafka_bootstrap.replace(",", ";kafka://"),
-        broker_credentials=_credentials(settings),
-        store=f"{SCHEME}://",
-        topic_partitions=settings.seats_partitions,
-        topic_allow_declare=False,
-        topic_disable_leader=True,
-        table_standby_replicas=0,
-        web_enabled=False,
-        canonical_url=advertised_url,
-        broker_commit_interval=1.0,
-        broker_session_timeout=settings.seats_session_seconds,
-        broker_heartbeat_interval=settings.seats_heartbeat_seconds,
-        broker_rebalance_timeout=max(20.0, 2 * settings.seats_session_seconds),
-        broker_max_poll_records=None,
-        producer_request_timeout=30,
-        consumer_max_fetch_size=4 * 1024 * 1024,
-        consumer_metadata_max_age_ms=10_000,
-        stream_wait_empty=True,
-        # Faust looks for progress in streams, which the fast lane goes past: after five minutes it would call each partition with a command
-        # under way stalled. The watchdog looks at decisions.
-        stream_processing_timeout=NEVER_SECONDS,
-        # Faust makes the folder whatever the store; ours writes nothing there, and it does not belong where the worker was started.
-        datadir=Path(tempfile.gettempdir()) / "seatpool-faust",
-    )
-
-
-def _credentials(settings: Settings) -> Any:
-    """SASL without an ssl_context silently becomes plaintext in Faust, so the context is always made when the protocol asks for it."""
-    options = settings.client_options()
-    protocol, context = settings.kafka_security_protocol, options.get("ssl_context")
-    if protocol == "PLAINTEXT":
-        return None
-    if protocol == "SSL":
-        return faust.SSLCredentials(context)
-    return faust.SASLCredentials(
-        username=options["sasl_plain_username"],
-        password=options["sasl_plain_password"],
-        mechanism=options["sasl_mechanism"],
-        ssl_context=context,
-    )
 
 
 class Worker:
@@ -178,9 +95,7 @@ class Worker:
 
     def owner_url(self, partition: int) -> str | None:
         """Where the partition's owner is reached; None while nobody is known to own it."""
-        assignor: Any = self.app.assignor
-        url: str | None = assignor._external_tps_url.get(TP(self.names.commands, partition))
-        return url
+        return cast(SeatsAssignor, self.app.assignor).owner_url(self.names.commands, partition)
 
     async def ends(self, partitions: Iterable[int]) -> dict[int, int]:
         """How far the command topic goes. Raises Transient."""
