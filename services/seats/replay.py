@@ -21,6 +21,7 @@ from services.seats.engine.engine import removals_last
 from services.seats.engine.frames import ForeignWrite, Marker, Merge, Row
 from services.seats.engine.history import History, Place
 from services.seats.engine.producer import Record
+from shared.errors import SeatpoolError
 from shared.schemas import seats_v1, topics
 from shared.schemas.envelope import Envelope
 from shared.schemas.position import DecisionId
@@ -74,6 +75,10 @@ class Decisions:
         return made
 
 
+class Unfit(SeatpoolError):
+    """A decision that can be read and does not follow from those before it: seats never made it, or others are missing."""
+
+
 @dataclass(slots=True)
 class Evolution:
     """State from recorded decisions alone. Repeated ones change nothing."""
@@ -82,13 +87,16 @@ class Evolution:
     newest: tuple[int, int] = (-1, -1)
 
     def feed(self, envelope: Envelope, body: dict[str, Any]) -> bool:
-        """False: this decision was seen before."""
+        """False: this decision was seen before. Raises Unfit."""
         place = DecisionId.parse(envelope.id).place
         if place <= self.newest:
             return False
         self.newest = place
         if envelope.tenant is not None:
-            domain.evolve(self.tenants, envelope.tenant, as_event(envelope.type, body, envelope.id))
+            try:
+                domain.evolve(self.tenants, envelope.tenant, as_event(envelope.type, body, envelope.id))
+            except Exception as error:  # whatever it says, it is read as far as that goes
+                raise Unfit(f"{envelope.id}: {error!r}") from error
         return True
 
     def rows(self) -> dict[str, Row]:
@@ -220,7 +228,10 @@ class Replay:
                 if seen.first(place, digest, envelope.id):
                     await again.until(place[0])
                     again.compare(place, digest)
-                evolution.feed(envelope, body)
+                try:
+                    evolution.feed(envelope, body)
+                except Unfit as error:
+                    report.differ("unfit", str(error))
             await again.until(last)
         for offset, n in again.made:
             report.differ("missing", f"{partition}/{offset}/{n}")

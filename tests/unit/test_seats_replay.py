@@ -3,17 +3,20 @@
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
+import orjson
 import pytest
 
 from services.seats import replay as module
 from services.seats.engine.frames import Marker, Row
 from services.seats.engine.history import History
 from services.seats.replay import Decisions, Replay, Report
+from shared.schemas.envelope import VENDOR_KEY
 from shared.settings import KafkaSettings
 from tests.chaos.checker import Logged
 from tests.chaos.simulate import PARTITIONS, Arrived, Logs, simulate
 
 PARTITION = 0
+NOON = "2026-03-01T12:00:00.000Z"
 Change = Callable[[list[Logged]], None]
 
 
@@ -25,7 +28,7 @@ class Kept(History):
     async def records(self, topic: str, partition: int, begin: int, end: int | None = None) -> AsyncGenerator[Any, None]:
         logs = self.logs
         times = logs.times if topic == self.commands else [0] * len(logs.events)
-        keys = logs.keys if topic == self.commands else [b""] * len(logs.events)
+        keys = logs.keys if topic == self.commands else [dict(event.headers).get("ce_tenantid", VENDOR_KEY) for event in logs.events]
         found = logs.commands if topic == self.commands else logs.events
         for offset in range(begin, len(found) if end is None else end):
             record = found[offset]
@@ -71,6 +74,26 @@ def other_bytes(events: list[Logged]) -> None:
     events[50] = Logged(50, events[50].headers, (events[50].value or b"") + b" ")
 
 
+def forged(change: Callable[[dict[str, Any]], None], **headers: str) -> Change:
+    """A record that another writer puts behind a decision, in its words but for these."""
+
+    def insert(events: list[Logged]) -> None:
+        said = {"ce_id": events[50].header("ce_id").rpartition("/")[0] + "/99"} | headers
+        body = orjson.loads(events[50].value or b"")
+        change(body)
+        made_up = tuple((name, said.get(name, value.decode()).encode()) for name, value in events[50].headers)
+        events.insert(51, Logged(51, made_up, orjson.dumps(body)))
+
+    return insert
+
+
+def about_nobody(body: dict[str, Any]) -> None:
+    seat = {"user": "nobody", "module": "nothing", "from": "flagged", "free_since": NOON}
+    shared = {name: body[name] for name in ("command", "position", "at", "rules")}
+    body.clear()
+    body.update(shared | seat | {"role": "consequence", "reason": "licence_free", "source": "seatpool/users", "pools": []})
+
+
 def repeated(events: list[Logged]) -> None:
     events.insert(60, events[50])
 
@@ -88,11 +111,18 @@ def repeated_otherwise(events: list[Logged]) -> None:
         (other_bytes, {"differing": 1}),
         (repeated, {}),
         (repeated_otherwise, {"conflicting": 1}),
+        # What no reader believes is passed over, and what seats cannot have said is told and ends no verification.
+        (forged(lambda body: body.pop("command")), {}),
+        (forged(lambda body: body.update(pools="none")), {}),
+        (forged(lambda body: body.update(position={"partition": PARTITION, "offset": 0})), {}),
+        (forged(lambda body: None, ce_tenantid="another"), {"unknown": 1}),
+        (forged(lambda body: None, ce_type="seatpool.seats.v1.tick"), {}),
+        (forged(about_nobody, ce_type="seatpool.seats.v1.seat_flag_cleared"), {"unknown": 1, "unfit": 1}),
     ],
 )
 async def test_what_was_published_is_what_is_decided_again(change: Change, found: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
     report = await verified(change, monkeypatch)
-    kinds = ("missing", "unknown", "differing", "conflicting", "not_compared")
+    kinds = ("missing", "unknown", "differing", "conflicting", "not_compared", "unfit")
     assert {kind: report.counts[kind] for kind in kinds if report.counts[kind]} == found, report.differences
     assert report.clean == (not found)
 

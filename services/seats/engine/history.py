@@ -11,7 +11,7 @@ from services.seats.engine.decider import Published
 from services.seats.engine.events import SOURCE, event_id
 from shared.errors import Poison
 from shared.kafka import make_reader, started
-from shared.schemas import topics
+from shared.schemas import registry, topics
 from shared.schemas.envelope import Envelope
 from shared.schemas.position import DecisionId
 from shared.settings import KafkaSettings
@@ -30,6 +30,26 @@ def place_of(event_id: str, partition: int) -> Place | None:
     except ValueError:
         return None
     return found.place if found.partition == partition else None
+
+
+def _decision(record: Any, partition: int) -> tuple[Envelope, Place, dict[str, Any]] | None:
+    """None for what readers of the topic would not believe either."""
+    try:
+        envelope = Envelope.from_headers(record.headers)
+        place = place_of(envelope.id, partition)
+        if place is None or envelope.source != SOURCE or record.key != envelope.key:
+            return None
+        body = orjson.loads(record.value or b"")
+        if not isinstance(body, dict) or body.get("position") != {"partition": partition, "offset": place[0]}:
+            return None
+        entry = registry.REGISTRY.get(envelope.type)
+        if entry is not None:  # another one may be of a later release
+            registry.parse(envelope.type, record.value)
+            if entry.topic is not topics.SEATS_EVENTS:
+                return None
+    except (Poison, orjson.JSONDecodeError):
+        return None
+    return envelope, place, body
 
 
 class DecisionsMissing(Exception):
@@ -84,14 +104,9 @@ class History:
         """(envelope, place, body, record) of each decision. Records that seats never wrote are passed over: nobody else may write there,
         and one that somebody did write must not keep a worker from starting. To readers it is a dead letter."""
         async for record in self.records(self.events, partition, begin):
-            try:
-                envelope = Envelope.from_headers(record.headers)
-                body = orjson.loads(record.value or b"")
-            except (Poison, orjson.JSONDecodeError):
-                continue
-            place = place_of(envelope.id, partition)
-            if place is not None and envelope.source == SOURCE and isinstance(body, dict):
-                yield envelope, place, body, record
+            found = _decision(record, partition)
+            if found is not None:
+                yield *found, record
 
     async def read_decisions(self, partition: int, begin: int, offset: int, count: int) -> Sequence[Published]:
         """The `count` decisions about the command at `offset`, in order, each once: a zombie may have published some again.
