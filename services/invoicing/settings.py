@@ -2,8 +2,8 @@
 
 from pydantic import Field
 
-from services.invoicing.document import Party
-from services.invoicing.inputs import Rate
+from services.invoicing.api.requests import Rate
+from services.invoicing.documents.document import Party
 from shared.countries import Country
 from shared.settings import CommonSettings, DatabaseSettings, KafkaSettings, own_port
 

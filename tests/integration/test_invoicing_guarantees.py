@@ -11,9 +11,9 @@ from prometheus_client import REGISTRY
 from sqlalchemy.exc import DBAPIError
 
 from services.invoicing import store
-from services.invoicing.accounting import Accountant
-from services.invoicing.chores import Chores
 from services.invoicing.domain.invoices import rebuild
+from services.invoicing.jobs.unanswered_commands import count_unanswered
+from services.invoicing.use_cases.issue_invoices import book_and_issue
 from shared import ids
 from shared.schemas import invoicing_v1, seats_v1, topics, users_v1
 from shared.schemas.invoicing_v1 import InvoiceIssued
@@ -63,8 +63,8 @@ async def test_invoice_numbers_have_no_gap_though_transactions_fail_and_tenants_
     tenants = [await subscribed(bench) for _ in range(3)]
 
     async def lose() -> None:
-        async with bench.context.database.unit_of_work(None) as uow:
-            await store.draw_invoice_number(uow.connection, "test")
+        async with bench.wiring.database.unit_of_work(None) as uow:
+            await store.invoices.draw_number(uow.connection, "test")
             raise RuntimeError("this transaction is lost")
 
     with pytest.raises(RuntimeError, match="lost"):
@@ -79,8 +79,8 @@ async def test_invoice_numbers_have_no_gap_though_transactions_fail_and_tenants_
 async def test_running_twice_issues_nothing_twice(bench: Bench) -> None:
     tenant = await subscribed(bench)
     await bench.buy(tenant, {"module": "time", "add": 1})
-    async with bench.context.database.unit_of_work(tenant) as uow:
-        assert await Accountant(bench.context.settings).settle(uow, tenant, None) == []
+    async with bench.wiring.database.unit_of_work(tenant) as uow:
+        assert await book_and_issue(uow, tenant, bench.wiring.settings, None) == []
     decided = [read for read in await bench.topic(topics.SEATS_EVENTS, tenant) if isinstance(read.payload, seats_v1.LicencesAdded)]
     await bench.send(decided[0].payload, tenant, message_id=decided[0].envelope.id, source="seatpool/seats")  # a zombie's repetition
     await bench.until_settled(tenant)
@@ -194,20 +194,19 @@ async def test_what_seats_does_not_answer_or_do_is_counted(bench: Bench) -> None
     def shown(name: str) -> float | None:
         return REGISTRY.get_sample_value(f"seatpool_invoicing_{name}")
 
-    chores = Chores(bench.context.database, bench.context.clock)
     tenant = await subscribed(bench)
     bench.answering.clear()
     quote = await bench.ok("POST", f"/v1/tenants/{tenant}/quotes", {"items": [{"module": "time", "add": 1}]})
     await bench.ok("POST", f"/v1/tenants/{tenant}/quotes/{quote['quote']}/approve", {})
     await bench.execute("UPDATE commands SET sent_at = sent_at - interval '1 hour' WHERE tenant_id = $1 AND answer IS NULL", tenant)
-    await chores.count_unanswered()
+    await count_unanswered(bench.wiring.database)
     before = shown("commands_not_done_total")
     assert shown("unanswered_commands") == 1
     bench.reject[seats_v1.AddLicences] = "invalid_count"
     bench.answering.set()
     await bench.until_settled(tenant)
     bench.reject.clear()
-    await chores.count_unanswered()
+    await count_unanswered(bench.wiring.database)
     assert (shown("unanswered_commands"), shown("commands_not_done_total")) == (0, (before or 0) + 1)
 
 
@@ -295,9 +294,9 @@ async def test_every_tenant_table_has_its_row_policy_and_nothing_is_seen_without
     assert len(tables) >= 13
     assert [name for name, is_protected in tables if not is_protected] == []
     tenant = await subscribed(bench)
-    async with bench.context.database.unit_of_work("somebody-else") as uow:
-        assert await store.subscription(uow.connection, tenant) is None
-        assert await store.tenant(uow.connection, tenant) is None
+    async with bench.wiring.database.unit_of_work("somebody-else") as uow:
+        assert await store.subscriptions.find(uow.connection, tenant) is None
+        assert await store.tenants.find(uow.connection, tenant) is None
 
 
 ROUTES = [
@@ -363,7 +362,7 @@ async def test_a_customer_cannot_exempt_itself_from_tax(bench: Bench) -> None:
     path = f"/v1/tenants/{tenant}/billing-details"
     own = {name: value for name, value in DETAILS.items() if name not in ("tax_category", "tax_rate_percent")}
     first = await bench.ok("PUT", path, own, tenant=tenant, **BUY)
-    assert (first["tax_category"], first["tax_rate_percent"]) == ("S", bench.context.settings.seller_tax_rate_percent), "the standard rate"
+    assert (first["tax_category"], first["tax_rate_percent"]) == ("S", bench.wiring.settings.seller_tax_rate_percent), "the standard rate"
     for given in ({"tax_category": "O", "tax_rate_percent": "0"}, {"tax_rate_percent": "0"}, {"tax_category": "S"}, {"tax_category": None}):
         problem = await bench.refused("PUT", path, own | given, 403, tenant=tenant, **BUY)
         assert (problem["type"], problem["field"]) == ("no-right", f"body.{next(iter(given))}"), "also when it is what holds already"

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from joserfc import jwt
 from joserfc.jwk import KeySet, OKPKey
 
-from services.invoicing.main import make_app as make_invoicing
+from services.invoicing.api.app import make_app as make_invoicing
 from services.notifier.api import make_app as make_notifier
 from services.seats.api import make_api as make_seats
 from services.seats.settings import Settings as SeatsSettings
@@ -42,7 +42,6 @@ def all_apps(keys: KeySet | None = None) -> dict[str, FastAPI]:
         database=database,
         consumer=consumer,
         consumers=[consumer],
-        ordering=None,
         keys=SimpleNamespace(public=lambda: given),
     )
     worker: Any = SimpleNamespace(settings=SeatsSettings(), ready=True, history=None)

@@ -13,7 +13,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet, OKPKey
 from pydantic import Field
 
-from services.invoicing.inputs import PlanBody
+from services.invoicing.api.requests import PlanBody
 from services.seats import views
 from services.seats.use_cases.what_if import Snapshot, _commands
 from services.users.api import hr

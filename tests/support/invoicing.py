@@ -13,10 +13,11 @@ from joserfc.jwk import KeySet, OKPKey
 from pydantic import SecretStr
 
 from deploy.local.stack import EXAMPLE_SELLER
-from services.invoicing.chores import Chores
-from services.invoicing.context import Context, check_idle, make_context
-from services.invoicing.main import make_app
+from services.invoicing.api.app import make_app
+from services.invoicing.jobs.render_pdfs import PdfRenderer
 from services.invoicing.settings import Settings
+from services.invoicing.use_cases.idle import check_idle
+from services.invoicing.wiring import Wiring, make_wiring
 from shared import ids
 from shared.clock import FixedClock
 from shared.database import Database
@@ -72,7 +73,7 @@ class Pools:
 
 @dataclass
 class Bench:
-    context: Context
+    wiring: Wiring
     http: httpx.AsyncClient
     wire: Wire
     pools: dict[str, Pools] = field(default_factory=dict)
@@ -241,7 +242,7 @@ class Bench:
     async def until_settled(self, tenant: str, at: datetime | None = None) -> None:
         async def settled() -> bool:
             answered = self._answered  # before the question: then it saw what came of these answers, and after it nothing more was asked
-            found = await check_idle(self.context, tenant)
+            found = await check_idle(self.wiring.database, self.wiring.consumer, self.wiring.clock, tenant)
             caught_up = len(await self.topic(topics.SEATS_COMMANDS)) == answered or not self.answering.is_set()
             return found.idle and caught_up and at in (None, found.time)
 
@@ -269,7 +270,7 @@ class Bench:
         return dict(await self.ok("GET", f"/v1/tenants/{tenant}/statistics"))
 
     async def execute(self, statement: str, *parameters: Any) -> Sequence[Any]:
-        return await execute(self.context.database, statement, *parameters)
+        return await execute(self.wiring.database, statement, *parameters)
 
 
 DETAILS = {
@@ -300,15 +301,15 @@ async def running_bench(settings: Settings, clock: FixedClock | None = None, *, 
     async with AsyncExitStack() as stack:
         database = Database(settings.database_url.get_secret_value(), application_name="invoicing-test", pool_size=8)
         stack.push_async_callback(database.dispose)
-        context = make_context(settings, clock, database)
-        stack.push_async_callback(context.consumer.close)
-        transport = None if address else httpx.ASGITransport(make_app(context, Verifier(keys=lambda: KeySet([KEY]))))
+        wiring = make_wiring(settings, clock, database)
+        stack.push_async_callback(wiring.consumer.close)
+        transport = None if address else httpx.ASGITransport(make_app(wiring, Verifier(keys=lambda: KeySet([KEY]))))
         http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url=address or "http://invoicing", timeout=30))
         read = (topics.SEATS_COMMANDS, topics.INVOICING_EVENTS, topics.SEATS_EVENTS)
         wire = await stack.enter_async_context(Wire.opened(settings, clock.now, *read))
-        bench = Bench(context, http, wire)
+        bench = Bench(wiring, http, wire)
         bench.answering.set()
-        here = [context.consumer.run, Relay(database=database, kafka=settings).run, Chores(database, clock).run]
+        here = [wiring.consumer.run, Relay(database=database, kafka=settings).run, PdfRenderer(database).run]
         parts = [] if address else [run() for run in here]
         await stack.enter_async_context(background(*parts, bench.keep_answering()))
         yield bench

@@ -8,9 +8,9 @@ from typing import Any
 import pypdf
 import pytest
 
-from services.invoicing.document import Party, document
-from services.invoicing.pdf import render
-from services.invoicing.texts import TEXTS
+from services.invoicing.documents.document import Party, document
+from services.invoicing.documents.pdf import render
+from services.invoicing.documents.translations import TEXTS
 from shared.schemas.invoicing_v1 import ChargeBooked, InvoiceIssued, InvoiceLine, TaxLine
 from tests.support.invoicing_world import ANN
 

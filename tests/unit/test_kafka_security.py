@@ -9,7 +9,8 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from cli.main import app
-from services.invoicing import handlers as invoicing
+from services.invoicing import consumers as invoicing
+from services.invoicing.consumers import seats_events, users_events
 from services.notifier.consumers import action_log, notifications
 from services.seats.engine.faust import app as seats
 from services.seats.settings import Settings
@@ -41,7 +42,7 @@ def test_the_worker_s_consumer_gets_in_as_every_other_client_does(protocol: str,
 
 
 def test_a_service_may_read_the_topics_and_groups_that_it_reads_and_no_others() -> None:
-    read = {"users": users.TOPICS, "invoicing": invoicing.TOPICS, "notifier": notifications.HANDLED}
+    read = {"users": users.TOPICS, "invoicing": (*seats_events.HANDLED, *users_events.HANDLED), "notifier": notifications.HANDLED}
     assert set(action_log.HANDLED) == set(notifications.HANDLED)
     for role, wanted in read.items():
         assert {topic.name for topic in TOPICS if role in topic.readers} == {topic.name for topic in wanted}

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 from pydantic import ValidationError
 
-from services.invoicing.inputs import SubscribedModule
+from services.invoicing.api.requests import SubscribedModule
 from services.seats import domain
 from shared.schemas import seats_v1
 from tests.support.seat_world import INVOICING, START, World

@@ -33,8 +33,8 @@ CLOCK_CALLS = {
 CLOCK_AND_IDS = {"shared/clock.py", "shared/ids.py"}
 # Tools of a developer's machine: they time processes, and decide nothing.
 NO_PRODUCT_TIME = ("deploy/",)
-# Where seconds are waited for (settings, main, api, chores) there are no amounts but those of the models, which are integers.
-MONEY = re.compile(r"services/invoicing/(?!settings|main|api|chores)|shared/money|shared/schemas/invoicing")
+# Where seconds are waited for (settings, main, api, jobs) there are no amounts but those of the models, which are integers.
+MONEY = re.compile(r"services/invoicing/(?!settings|main|api|jobs)|shared/money|shared/schemas/invoicing")
 LOG_METHODS = {"debug", "info", "warning", "error", "critical", "exception", "bind"}
 
 

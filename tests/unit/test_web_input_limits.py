@@ -14,7 +14,7 @@ from hypothesis import given, settings, strategies
 from joserfc.jwk import KeySet
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from services.invoicing.inputs import SubscriptionBody
+from services.invoicing.api.requests import SubscriptionBody
 from services.users import domain
 from services.users.api.hr import _read
 from shared.errors import Invalid

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from services.invoicing.texts import TEXTS
+from services.invoicing.documents.translations import TEXTS
 from shared.countries import NORTHERN_IRELAND
 from shared.money import format_amount, format_count, format_day, format_number, format_percent, format_short_day, locale_of
 from shared.schemas.invoicing_v1 import ChargeBooked, InvoiceIssued, InvoiceLine

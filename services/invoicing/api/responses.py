@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy import RowMapping
 
 from services.invoicing.domain.quote import Pool
-from services.invoicing.store import Tenant
+from services.invoicing.store.tenants import Tenant
 from shared.money import format_amount
 from shared.schemas.base import Instant
 from shared.schemas.invoicing_v1 import (

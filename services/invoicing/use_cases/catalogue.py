@@ -2,23 +2,19 @@
 
 from datetime import datetime
 
-from services.invoicing import catalogue
-from services.invoicing.accounting import SOURCE
-from services.invoicing.inputs import ModuleBody, PlanBody
+from services.invoicing import store
+from services.invoicing.api.requests import ModuleBody, PlanBody
+from services.invoicing.use_cases.publishing import publish_to_all
 from shared.database import UnitOfWork
 from shared.errors import Conflict, Invalid
 from shared.schemas.base import Actor, Change
-from shared.schemas.invoicing_v1 import InvoicingEvent, ModuleDefined, PlanDefined, UnitPrice
-
-
-def _say(uow: UnitOfWork, event: InvoicingEvent, subject: str) -> None:
-    uow.publish(event, source=SOURCE, tenant=None, time=event.at, subject=subject)
+from shared.schemas.invoicing_v1 import ModuleDefined, PlanDefined, UnitPrice
 
 
 async def define_module(uow: UnitOfWork, module: str, body: ModuleBody, actor: Actor, at: datetime) -> None:
     """The same again changes nothing. Raises Invalid, Conflict."""
-    await catalogue.lock(uow.connection)
-    known = await catalogue.modules(uow.connection)
+    await store.catalogue.lock(uow.connection)
+    known = await store.catalogue.modules(uow.connection)
     requires = tuple(sorted(set(body.requires)))
     unknown = [name for name in requires if name not in known or name == module]
     if unknown:
@@ -31,8 +27,8 @@ async def define_module(uow: UnitOfWork, module: str, body: ModuleBody, actor: A
         return
     changes = tuple(_change(name, before.get(name), value) for name, value in now.items() if before.get(name) != value)
     event = ModuleDefined(at=at, actor=actor, module=module, name=body.name, base=body.base, requires=requires, changes=changes)
-    await catalogue.put_module(uow.connection, event)
-    _say(uow, event, module)
+    await store.catalogue.put_module(uow.connection, event)
+    publish_to_all(uow, event, module)
 
 
 def _change(field: str, old: object, new: object) -> Change:
@@ -63,8 +59,8 @@ def _all_required(known: dict[str, dict[str, object]], requires: tuple[str, ...]
 
 async def define_plan(uow: UnitOfWork, plan: str, body: PlanBody, actor: Actor, at: datetime) -> PlanDefined:
     """A new version of the price list; the same again is none. Raises Invalid, Conflict."""
-    await catalogue.lock(uow.connection)
-    known = await catalogue.modules(uow.connection)
+    await store.catalogue.lock(uow.connection)
+    known = await store.catalogue.modules(uow.connection)
     prices = tuple(
         UnitPrice(module=price.module, term=price.term, amount_minor=price.amount_minor)
         for price in sorted(body.prices, key=lambda price: (price.module, price.term))
@@ -72,7 +68,7 @@ async def define_plan(uow: UnitOfWork, plan: str, body: PlanBody, actor: Actor, 
     unknown = sorted({price.module for price in prices} - set(known))
     if unknown:
         raise Invalid("body.prices", unknown, f"modules that are defined: {', '.join(sorted(known)) or 'none'}")
-    before = await catalogue.plan(uow.connection, plan)
+    before = await store.catalogue.plan(uow.connection, plan)
     event = PlanDefined(
         at=at,
         actor=actor,
@@ -89,8 +85,8 @@ async def define_plan(uow: UnitOfWork, plan: str, body: PlanBody, actor: Actor, 
         same = {"at", "actor", "version", "changes", "reason"}
         if before.model_dump(exclude=same) == event.model_dump(exclude=same):
             return before
-    await catalogue.put_plan(uow.connection, event)
-    _say(uow, event, plan)
+    await store.catalogue.put_plan(uow.connection, event)
+    publish_to_all(uow, event, plan)
     return event
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.invoicing.store import row, rows, run
+from services.invoicing.store.queries import row, rows, run
 from shared.schemas.invoicing_v1 import ModuleDefined, PlanDefined
 
 

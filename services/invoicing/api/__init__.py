@@ -1,0 +1,1 @@
+"""REST of invoicing. Each resource has a module; `app.py` puts them together."""

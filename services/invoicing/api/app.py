@@ -1,0 +1,30 @@
+"""The REST application of invoicing."""
+
+from fastapi import FastAPI
+
+from services.invoicing import store
+from services.invoicing.api import billing_details, catalogue, idle, invoices, orders, quotes, statistics, subscription
+from services.invoicing.wiring import Wiring
+from shared.messaging import DeadLetters
+from shared.web import Verifier, create_app
+from shared.web.dead_letters import dead_letters_router
+
+
+def make_app(wiring: Wiring, verifier: Verifier | None = None) -> FastAPI:
+    async def support_contact(tenant: str) -> str | None:
+        async with wiring.database.unit_of_work(tenant) as uow:
+            found = await store.tenants.find(uow.connection, tenant)
+        return found.support_contact if found is not None else None
+
+    app = create_app(
+        title="Seatpool invoicing",
+        settings=wiring.settings,
+        ready=wiring.database.ready,
+        verifier=verifier,
+        support_contact=support_contact,
+    )
+    app.state.wiring = wiring
+    for module in (catalogue, billing_details, subscription, quotes, orders, invoices, statistics, idle):
+        app.include_router(module.router)
+    app.include_router(dead_letters_router(DeadLetters(wiring.database, [wiring.consumer])))
+    return app

@@ -1,0 +1,39 @@
+"""Who is billed, and how it is taxed."""
+
+from fastapi import APIRouter, Depends
+
+from services.invoicing import store
+from services.invoicing.api.dependencies import Buyer, TenantId, Wired, wait_for_tenant
+from services.invoicing.api.requests import TAX_FIELDS, BillingDetailsBody
+from services.invoicing.api.responses import BillingDetailsView
+from services.invoicing.use_cases.billing_details import change_billing_details
+from shared.errors import Forbidden, NotFound
+from shared.web import access, actor_of, refusals
+from shared.web.auth import OPERATOR
+from shared.web.route import CheckedRoute
+
+router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/billing-details", tags=["account"])
+
+
+@router.put("", responses=refusals(409), summary="Change who is billed, and how it is taxed")
+async def put_billing_details(wiring: Wired, tenant: TenantId, body: BillingDetailsBody, principal: Buyer) -> BillingDetailsView:
+    """The buyer sets company, address, recipient and VAT ID. How the tenant is taxed is for the vendor's operator."""
+    forbidden = next((name for name in TAX_FIELDS if name in body.model_fields_set and not principal.may(OPERATOR)), None)
+    if forbidden is not None:
+        detail = f"body.{forbidden} needs the right {OPERATOR}. Leave it out; the tax that applies to you stays as it is."
+        raise Forbidden("no-right", detail, right=OPERATOR, field=f"body.{forbidden}")
+    await wait_for_tenant(wiring, tenant)
+    async with wiring.database.unit_of_work(tenant) as uow:
+        await change_billing_details(uow, tenant, body, actor_of(principal), settings=wiring.settings, clock=wiring.clock)
+        found = await store.billing_details.find(uow.connection, tenant)
+    assert found is not None
+    return BillingDetailsView.of(found)
+
+
+@router.get("", summary="Who is billed", dependencies=[Depends(access("account:read"))])
+async def get_billing_details(wiring: Wired, tenant: TenantId) -> BillingDetailsView:
+    async with wiring.database.unit_of_work(tenant) as uow:
+        found = await store.billing_details.find(uow.connection, tenant)
+    if found is None:
+        raise NotFound("billing details")
+    return BillingDetailsView.of(found)

@@ -1,0 +1,69 @@
+"""Dependencies, parameters and waits that several routes share."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+
+from fastapi import Depends, Header, Path, Request
+from pydantic import BaseModel
+
+from services.invoicing import store
+from services.invoicing.store.tenants import Tenant
+from services.invoicing.wiring import Wiring
+from shared.clock import Clock
+from shared.errors import NotFound
+from shared.web import Principal, access
+from shared.web.openapi import Responses
+
+WAIT_MAX_S = 10
+TENANT_WAIT_S = 5  # for users' event about a tenant that was just made
+LOOK_EVERY_S = 0.05
+T = TypeVar("T")
+
+TenantId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,99}$")]
+IdPath = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,99}$")]
+Reader = Annotated[Principal, Depends(access("account:read"))]
+Buyer = Annotated[Principal, Depends(access("account:buy"))]
+TenantOperator = Annotated[Principal, Depends(access("operator"))]
+Prefer = Annotated[str | None, Header(description="`wait=5`: answer when it is decided, or after so many seconds (10 at most).")]
+
+
+def _wiring(request: Request) -> Wiring:
+    wiring: Wiring = request.app.state.wiring
+    return wiring
+
+
+Wired = Annotated[Wiring, Depends(_wiring)]
+
+
+def wait_seconds(prefer: str | None) -> float:
+    """Of RFC 7240's `wait`; 0: not at all."""
+    match = re.search(r"(?:^|[,;\s])wait=(\d{1,4})(?:$|[,;\s])", prefer or "")
+    return min(int(match[1]), WAIT_MAX_S) if match else 0
+
+
+def decided_in_time(view: type[BaseModel]) -> Responses:
+    return {200: {"model": view, "description": "Decided within the time that `Prefer: wait` gave."}}
+
+
+async def wait_for(clock: Clock, seconds: float, look: Callable[[], Awaitable[T | None]]) -> T | None:
+    """Return the first answer of `look` that is not None, or None after so many seconds (one look at least)."""
+    end = clock.monotonic() + seconds
+    while True:
+        found = await look()
+        if found is not None or clock.monotonic() >= end:
+            return found
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def wait_for_tenant(wiring: Wiring, tenant: str) -> None:
+    """Wait a moment for a tenant that users has just made: the caller need not know that it arrives here later. Raises NotFound."""
+
+    async def look() -> Tenant | None:
+        async with wiring.database.unit_of_work(tenant) as uow:
+            found = await store.tenants.find(uow.connection, tenant)
+        return found if found is not None and found.time_zone is not None else None
+
+    if await wait_for(wiring.clock, TENANT_WAIT_S, look) is None:
+        raise NotFound("tenant")

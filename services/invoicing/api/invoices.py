@@ -1,0 +1,70 @@
+"""The invoices of a tenant, and the charges on them."""
+
+import re
+from typing import Any
+
+from fastapi import APIRouter, Depends, Response
+
+from services.invoicing import store
+from services.invoicing.api.dependencies import IdPath, TenantId, Wired, wait_for
+from services.invoicing.api.responses import ChargeView, InvoiceView
+from shared.errors import NotFound, Transient
+from shared.schemas.invoicing_v1 import ChargeBooked, InvoiceIssued
+from shared.web import Cursor, Limit, Page, access, decode_cursor, encode_cursor
+from shared.web.rest import LIMIT_DEFAULT
+from shared.web.route import CheckedRoute
+
+PDF_WAIT_S = 5
+PDF_RESPONSE: dict[int | str, Any] = {200: {"content": {"application/pdf": {}}, "description": "As it was issued."}}
+
+router = APIRouter(
+    route_class=CheckedRoute, prefix="/v1/tenants/{tenant}", tags=["invoices"], dependencies=[Depends(access("account:read"))]
+)
+
+
+@router.get("/invoices", summary="The invoices, oldest first")
+async def list_invoices(wiring: Wired, tenant: TenantId, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT) -> Page[InvoiceView]:
+    (after,) = decode_cursor(cursor, int) or (0,)
+    async with wiring.database.unit_of_work(tenant) as uow:
+        await store.tenants.check(uow.connection, tenant)
+        found = await store.invoices.page(uow.connection, tenant, after, limit)
+    items = [InvoiceView.of(tenant, InvoiceIssued.model_validate_json(invoice["payload"])) for invoice in found]
+    return Page(items=items, next=encode_cursor(found[-1]["place"]) if len(found) == limit else None)
+
+
+@router.get("/invoices/{invoice}", summary="An invoice's data")
+async def get_invoice(wiring: Wired, tenant: TenantId, invoice: IdPath) -> InvoiceView:
+    async with wiring.database.unit_of_work(tenant) as uow:
+        found = await store.invoices.find(uow.connection, tenant, invoice)
+    if found is None:
+        raise NotFound("invoice")
+    return InvoiceView.of(tenant, found)
+
+
+@router.get("/invoices/{invoice}/pdf", summary="An invoice as PDF/A", response_class=Response, responses=PDF_RESPONSE)
+async def get_pdf(wiring: Wired, tenant: TenantId, invoice: IdPath) -> Response:
+    """Made in the moments after the invoice is issued, and kept: the same bytes ever after."""
+
+    async def look() -> Any:
+        async with wiring.database.unit_of_work(tenant) as uow:
+            found = await store.pdfs.find(uow.connection, tenant, invoice)
+        if found is None:
+            raise NotFound("invoice")
+        return found if found["pdf"] is not None else None
+
+    found = await wait_for(wiring.clock, PDF_WAIT_S, look)
+    if found is None:
+        raise Transient("the PDF is not made yet")
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", found["number"])
+    headers = {"content-disposition": f'inline; filename="{name}.pdf"', "etag": f'"{found["sha256"]}"'}
+    return Response(found["pdf"], media_type="application/pdf", headers=headers)
+
+
+@router.get("/charges", summary="The ledger of changes, oldest first")
+async def list_charges(wiring: Wired, tenant: TenantId, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT) -> Page[ChargeView]:
+    (after,) = decode_cursor(cursor, int) or (0,)
+    async with wiring.database.unit_of_work(tenant) as uow:
+        await store.tenants.check(uow.connection, tenant)
+        found = await store.charges.page(uow.connection, tenant, after, limit)
+    items = [ChargeView.of(ChargeBooked.model_validate_json(charge["payload"]), charge["invoice"]) for charge in found]
+    return Page(items=items, next=encode_cursor(found[-1]["place"]) if len(found) == limit else None)

@@ -1,0 +1,89 @@
+"""Quotes, and their approval."""
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from services.invoicing import store
+from services.invoicing.api.dependencies import Buyer, IdPath, Prefer, TenantId, Wired, decided_in_time, wait_seconds
+from services.invoicing.api.orders import order_view, wait_until_decided
+from services.invoicing.api.requests import QuoteBody
+from services.invoicing.api.responses import OrderView, QuoteView
+from services.invoicing.use_cases.orders import approve_quote
+from services.invoicing.use_cases.quotes import make_quote
+from shared.database import UnitOfWork
+from shared.errors import NotFound
+from shared.web import access, actor_of, answer, refusals
+from shared.web.idempotency import IdempotencyKey, idempotent
+from shared.web.route import CheckedRoute
+
+router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/quotes", tags=["purchases"])
+
+
+async def _view(uow: UnitOfWork, tenant: str, quote: str) -> QuoteView:
+    found, about = await store.quotes.find(uow.connection, tenant, quote), await store.tenants.find(uow.connection, tenant)
+    order = await store.orders.of_quote(uow.connection, tenant, quote)
+    if found is None or about is None:
+        raise NotFound("quote")
+    return QuoteView.of(about, found[0], order["order"] if order else None)
+
+
+@router.post("", summary="Ask what more licences cost", status_code=201, response_model=QuoteView, responses=refusals(409))
+async def post_quote(
+    wiring: Wired, request: Request, tenant: TenantId, body: QuoteBody, principal: Buyer, key: IdempotencyKey = None
+) -> Response:
+    """Nothing changes before it is approved. Priced for the tenant's local day and the price list in force."""
+
+    async def act() -> Response:
+        made = await make_quote(uow, tenant, body, actor_of(principal), settings=wiring.settings, clock=wiring.clock)
+        found = await store.tenants.find(uow.connection, tenant)
+        assert found is not None
+        return answer(QuoteView.of(found, made, None), 201, {"location": f"/v1/tenants/{tenant}/quotes/{made.quote}"})
+
+    async def read(made: str) -> Response:
+        return answer(await _view(uow, tenant, made))
+
+    async with wiring.database.unit_of_work(tenant) as uow:
+        return await idempotent(uow, request, principal, key, act, read)
+
+
+@router.get("/{quote}", summary="A quote", dependencies=[Depends(access("account:read"))])
+async def get_quote(wiring: Wired, tenant: TenantId, quote: IdPath) -> QuoteView:
+    async with wiring.database.unit_of_work(tenant) as uow:
+        return await _view(uow, tenant, quote)
+
+
+@router.post(
+    "/{quote}/approve",
+    summary="Buy what was quoted",
+    status_code=202,
+    response_model=OrderView,
+    responses=decided_in_time(OrderView) | refusals(409),
+)
+async def post_approval(
+    wiring: Wired,
+    request: Request,
+    tenant: TenantId,
+    quote: IdPath,
+    principal: Buyer,
+    key: IdempotencyKey = None,
+    prefer: Prefer = None,
+) -> Response:
+    """The order goes to seats, which decides. Approving again gives the same order."""
+    ordered = ""
+
+    async def act() -> Response:
+        nonlocal ordered
+        ordered = await approve_quote(uow, tenant, quote, actor_of(principal), clock=wiring.clock)
+        shown = await order_view(uow, tenant, ordered)
+        return answer(shown, 202, {"location": shown.status_url})
+
+    async def read(order: str) -> Response:
+        return answer(await order_view(uow, tenant, order))
+
+    async with wiring.database.unit_of_work(tenant) as uow:
+        response = await idempotent(uow, request, principal, key, act, read)
+        if not ordered:  # the first answer again
+            found = await store.orders.of_quote(uow.connection, tenant, quote)
+            assert found is not None
+            ordered = found["order"]
+    decided = await wait_until_decided(wiring, tenant, ordered, wait_seconds(prefer)) if prefer else None
+    return answer(decided, 200) if decided is not None else response

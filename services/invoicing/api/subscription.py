@@ -1,0 +1,93 @@
+"""The subscription of a tenant."""
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from services.invoicing import store
+from services.invoicing.api.dependencies import (
+    Prefer,
+    TenantId,
+    TenantOperator,
+    Wired,
+    decided_in_time,
+    wait_for,
+    wait_for_tenant,
+    wait_seconds,
+)
+from services.invoicing.api.requests import SubscriptionBody
+from services.invoicing.api.responses import ResumedView, SubscriptionView, subscription_view
+from services.invoicing.use_cases import subscriptions
+from shared.database import UnitOfWork
+from shared.errors import NotFound
+from shared.web import access, actor_of, answer, refusals
+from shared.web.idempotency import IdempotencyKey, idempotent
+from shared.web.route import CheckedRoute
+
+router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/subscription", tags=["account"])
+
+
+async def _view(uow: UnitOfWork, tenant: str) -> SubscriptionView:
+    c = uow.connection
+    found, contract = await store.subscriptions.find(c, tenant), await store.subscriptions.contract(c, tenant)
+    if found is None or contract is None:
+        raise NotFound("subscription")
+    plan = await store.catalogue.plan(c, contract.plan)
+    assert plan is not None
+    return subscription_view(found, contract, await store.subscriptions.modules(c, tenant), await store.pools.reported(c, tenant), plan)
+
+
+@router.post(
+    "",
+    summary="Start the subscription",
+    status_code=202,
+    response_model=SubscriptionView,
+    responses=decided_in_time(SubscriptionView) | refusals(409),
+)
+async def start_subscription(
+    wiring: Wired,
+    request: Request,
+    tenant: TenantId,
+    body: SubscriptionBody,
+    principal: TenantOperator,
+    key: IdempotencyKey = None,
+    prefer: Prefer = None,
+) -> Response:
+    """202 with `pending` until seats has opened every pool; nothing is sent to seats before it knows the tenant."""
+    await wait_for_tenant(wiring, tenant)
+
+    async def act() -> Response:
+        await subscriptions.start_subscription(uow, tenant, body, actor_of(principal), settings=wiring.settings, clock=wiring.clock)
+        return answer(await _view(uow, tenant), 202, {"location": f"/v1/tenants/{tenant}/subscription"})
+
+    async def read(_: str) -> Response:
+        return answer(await _view(uow, tenant))
+
+    async with wiring.database.unit_of_work(tenant) as uow:
+        response = await idempotent(uow, request, principal, key, act, read)
+
+    async def look() -> SubscriptionView | None:
+        async with wiring.database.unit_of_work(tenant) as uow:
+            found = await _view(uow, tenant)
+        return found if found.status != "pending" else None
+
+    seconds = wait_seconds(prefer)
+    decided = await wait_for(wiring.clock, seconds, look) if seconds else None
+    return answer(decided, 200) if decided is not None else response
+
+
+@router.post(
+    "/resume",
+    summary="Send seats anew what it did not do for it",
+    status_code=202,
+    responses=refusals(409),
+    dependencies=[Depends(access("operator"))],
+)
+async def resume_subscription(wiring: Wired, tenant: TenantId) -> ResumedView:
+    """Pools and the next period that seats rejected or failed at, after the cause is mended. Nothing is sent twice by asking twice."""
+    async with wiring.database.unit_of_work(tenant) as uow:
+        return ResumedView(sent=await subscriptions.resume(uow, tenant, clock=wiring.clock))
+
+
+@router.get("", summary="Plan, period, licences of each module now and in the next period", dependencies=[Depends(access("account:read"))])
+async def get_subscription(wiring: Wired, tenant: TenantId) -> SubscriptionView:
+    async with wiring.database.unit_of_work(tenant) as uow:
+        return await _view(uow, tenant)

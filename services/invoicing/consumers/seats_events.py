@@ -1,0 +1,228 @@
+"""What invoicing does with the decisions of seats. Each handler runs in the consumer's transaction and the tenant's scope."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any
+
+import structlog
+from prometheus_client import Counter
+
+from services.invoicing import store
+from services.invoicing.domain.calendar import Period, Term, local_day, period_at
+from services.invoicing.domain.history import decision_order
+from services.invoicing.settings import Settings
+from services.invoicing.use_cases.issue_invoices import apply_terms, book_and_issue
+from services.invoicing.use_cases.orders import complete_order, refuse_order
+from services.invoicing.use_cases.seats_commands import open_pools, schedule_period, send_again
+from shared.database import UnitOfWork
+from shared.messaging import Handler, Message
+from shared.schemas import seats_v1
+from shared.schemas.base import Payload
+from shared.schemas.topics import SEATS_EVENTS, Topic
+
+log = structlog.get_logger(__name__)
+
+COMMANDS_NOT_DONE = Counter("seatpool_invoicing_commands_not_done", "Commands that seats rejected or failed at")
+
+
+async def _project(uow: UnitOfWork, message: Message[seats_v1.SeatsEvent]) -> None:
+    await store.pools.note(uow.connection, message.tenant, message.payload.pools, decision_order(message.envelope.id))
+
+
+async def _answered(uow: UnitOfWork, message: Message[seats_v1.SeatsEvent]) -> tuple[str, str] | None:
+    """(kind, reference) of the command of ours that this answers for the first time."""
+    if message.envelope.tenant is None:
+        return None  # seats found no tenant in what it rejected, and each of our commands names one
+    found = await store.commands.answer(uow.connection, message.tenant, message.payload.command, message.envelope.type)
+    return (found["kind"], found["reference"]) if found else None
+
+
+# --------------------------------------------------------------------------------------------------------- tenants and pools
+
+
+async def on_tenant_opened(uow: UnitOfWork, message: Message[seats_v1.TenantOpened]) -> None:
+    event, tenant = message.payload, message.tenant
+    await store.tenants.note_opened(uow.connection, tenant, event.at, test=event.clock == seats_v1.Clock.TEST)
+    contract = await store.subscriptions.contract(uow.connection, tenant)
+    if contract is not None:  # asked for before seats knew the tenant
+        await open_pools(uow, tenant, event.at, cause=message.envelope)
+
+
+async def on_clock_settled(uow: UnitOfWork, message: Message[seats_v1.ClockSettled]) -> None:
+    await store.tenants.note_time(uow.connection, message.tenant, message.payload.at)
+
+
+async def on_pools(uow: UnitOfWork, message: Message[seats_v1.SeatsEvent]) -> None:
+    await _project(uow, message)
+
+
+async def on_pool_opened(settings: Settings, uow: UnitOfWork, message: Message[seats_v1.PoolOpened]) -> None:
+    """The last one makes the subscription active, and its first period is invoiced unless it counts as billed."""
+    event, tenant = message.payload, message.tenant
+    await _project(uow, message)
+    await _answered(uow, message)
+    contract = await store.subscriptions.contract(uow.connection, tenant)
+    if contract is None:
+        return
+    await store.facts.add(uow.connection, tenant, message.envelope.id, event)
+    if await store.subscriptions.set_opened(uow.connection, tenant, event.module):
+        await store.subscriptions.set_status(uow.connection, tenant, "active")
+        await book_and_issue(uow, tenant, settings, message.envelope)
+        period = Period(contract.period_start, contract.period_end)
+        await schedule_period(uow, tenant, contract, period, event.at, cause=message.envelope)
+
+
+# -------------------------------------------------------------------------------------------------------------------- orders
+
+
+async def on_licences_added(settings: Settings, uow: UnitOfWork, message: Message[seats_v1.LicencesAdded]) -> None:
+    """Books the charge of an approved order; charged `now`, its invoice is issued in this transaction."""
+    await _project(uow, message)
+    await _answered(uow, message)
+    if await complete_order(uow, message.tenant, message.payload, message.envelope):
+        await book_and_issue(uow, message.tenant, settings, message.envelope)
+
+
+async def on_order_refused(uow: UnitOfWork, message: Message[seats_v1.OrderRefused]) -> None:
+    event = message.payload
+    await _project(uow, message)
+    await _answered(uow, message)
+    detail = {"expected": event.expected.model_dump(mode="json"), "actual": event.actual.model_dump(mode="json")}
+    await refuse_order(uow, message.tenant, event.order, event.reason, event.at, detail, message.envelope)
+
+
+# ------------------------------------------------------------------------------------------------------- periods, expansions
+
+
+async def on_pool_expanded(settings: Settings, uow: UnitOfWork, message: Message[seats_v1.PoolExpanded]) -> None:
+    await _project(uow, message)
+    if await apply_terms(uow, message.tenant, message.payload, message.envelope) is not None:
+        await book_and_issue(uow, message.tenant, settings, message.envelope)
+
+
+async def on_period_started(settings: Settings, uow: UnitOfWork, message: Message[seats_v1.PeriodStarted]) -> None:
+    """T11 T16: the renewal is invoiced by the licences that the decision names; the next period is scheduled."""
+    event, tenant = message.payload, message.tenant
+    await _project(uow, message)
+    await store.tenants.note_period(uow.connection, tenant, event.period)
+    contract = await apply_terms(uow, tenant, event, message.envelope)
+    if contract is None:
+        return
+    period = period_at(contract.period_start, Term(contract.term), local_day(event.starts_at, contract.time_zone))
+    await store.subscriptions.set_period(uow.connection, tenant, period.start, period.end)
+    await book_and_issue(uow, tenant, settings, message.envelope)
+    await schedule_period(uow, tenant, contract, period, event.at, cause=message.envelope)
+
+
+# --------------------------------------------------------------------------------------------------------- answers to commands
+
+
+async def on_answered(uow: UnitOfWork, message: Message[seats_v1.SeatsEvent]) -> None:
+    await _project(uow, message)
+    await _answered(uow, message)
+
+
+async def on_command_ignored(uow: UnitOfWork, message: Message[seats_v1.CommandIgnored]) -> None:
+    """A number that seats has seen already: this database was restored from an older copy. The command is sent again with a higher one."""
+    event = message.payload
+    if event.reason != seats_v1.Reason.STALE:
+        return  # the same command id again: it has its answer
+    answered = await _answered(uow, message)
+    if answered is not None:
+        await send_again(uow, message.tenant, *answered, event.at, above=event.last_number or 0, cause=message.envelope)
+
+
+async def on_command_rejected(uow: UnitOfWork, message: Message[seats_v1.CommandRejected]) -> None:
+    event = message.payload
+    await _not_done(uow, message, {"field": event.field, "value": event.value, "expected": event.expected})
+
+
+async def on_command_failed(uow: UnitOfWork, message: Message[seats_v1.CommandFailed]) -> None:
+    await _not_done(uow, message, {"error_id": message.payload.error_id})
+
+
+async def _not_done(uow: UnitOfWork, message: Message[seats_v1.SeatsEvent], detail: Mapping[str, object]) -> None:
+    answered = await _answered(uow, message)
+    if answered is None:
+        return  # somebody else's command
+    event = message.payload
+    kind, reference = answered
+    COMMANDS_NOT_DONE.inc()
+    log.error(
+        "command-refused",
+        kind=kind,
+        reference=reference,
+        reason=event.reason,
+        field=detail.get("field"),
+        error_id=detail.get("error_id"),
+    )
+    match kind:
+        case "add_licences":
+            await refuse_order(uow, message.tenant, reference, event.reason, event.at, detail, message.envelope)
+        case "open_pool":
+            await store.subscriptions.set_status(uow.connection, message.tenant, "failed", f"{reference}: {event.reason}")
+        case _:
+            pass  # counted and logged: no period begins before somebody has mended the cause and resumed the subscription
+
+
+# With those that have a handler of their own: every event that tells of a change of a pool's licences or next period.
+PROJECTED: tuple[type[seats_v1.SeatsEvent], ...] = (
+    seats_v1.PoolClosed,
+    seats_v1.PoolCloseScheduled,
+    seats_v1.LicencesReduced,
+    seats_v1.ReductionScheduled,
+    seats_v1.PoolReduced,
+)
+# Decisions that change licences or money.
+LEDGER: tuple[type[seats_v1.SeatsEvent], ...] = (
+    seats_v1.PoolOpened,
+    seats_v1.LicencesAdded,
+    seats_v1.PoolExpanded,
+    seats_v1.PeriodStarted,
+    *PROJECTED,
+)
+HANDLERS: Mapping[type[Payload], Handler] = {
+    seats_v1.TenantOpened: on_tenant_opened,
+    seats_v1.ClockSettled: on_clock_settled,
+    seats_v1.OrderRefused: on_order_refused,
+    seats_v1.PeriodScheduled: on_answered,
+    seats_v1.CommandIgnored: on_command_ignored,
+    seats_v1.CommandRejected: on_command_rejected,
+    seats_v1.CommandFailed: on_command_failed,
+    **dict.fromkeys(PROJECTED, on_pools),
+}
+# They issue invoices, for which they need the settings.
+ISSUING: Mapping[type[Payload], Callable[[Settings, UnitOfWork, Message[Any]], Awaitable[None]]] = {
+    seats_v1.PoolOpened: on_pool_opened,
+    seats_v1.LicencesAdded: on_licences_added,
+    seats_v1.PoolExpanded: on_pool_expanded,
+    seats_v1.PeriodStarted: on_period_started,
+}
+HANDLED: Mapping[Topic, tuple[type[Payload], ...]] = {SEATS_EVENTS: (*HANDLERS, *ISSUING)}
+# They change neither the licences of a pool nor the period, and answer no command of invoicing.
+IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
+    SEATS_EVENTS: (
+        seats_v1.PolicyChanged,
+        seats_v1.SeatsAssigned,
+        seats_v1.SeatsQueued,
+        seats_v1.SeatsRefused,
+        seats_v1.SeatsMoved,
+        seats_v1.ReplacementRefused,
+        seats_v1.ReductionRefused,
+        seats_v1.SeatFlagged,
+        seats_v1.SeatFlagCleared,
+        seats_v1.SeatGranted,
+        seats_v1.SeatRevoked,
+        seats_v1.SeatReleased,
+        seats_v1.HoldExpired,
+        seats_v1.HoldCancelled,
+        seats_v1.PoolNearLimit,
+        seats_v1.PoolAtLimit,
+        seats_v1.WarningArmed,
+        seats_v1.SettleFailed,
+    )
+}
+
+
+def handlers(settings: Settings) -> dict[type[Payload], Handler]:
+    return {**HANDLERS, **{model: partial(handler, settings) for model, handler in ISSUING.items()}}

@@ -1,0 +1,52 @@
+"""What invoicing does with the events of users."""
+
+from collections.abc import Mapping
+
+from services.invoicing import store
+from shared.database import UnitOfWork
+from shared.messaging import Handler, Message
+from shared.schemas import users_v1
+from shared.schemas.base import Payload
+from shared.schemas.topics import USERS_EVENTS, Topic
+
+
+async def on_tenant(uow: UnitOfWork, message: Message[users_v1.TenantState]) -> None:
+    event = message.payload
+    await store.tenants.put(
+        uow.connection,
+        message.tenant,
+        name=event.name,
+        time_zone=event.time_zone,
+        locale=event.locale,
+        clock=event.clock,
+        support_contact=event.support_contact,
+        at=event.at,
+    )
+
+
+async def on_clock_advancing(uow: UnitOfWork, message: Message[users_v1.ClockAdvancing]) -> None:
+    await store.tenants.note_advancing(uow.connection, message.tenant, message.payload.to)
+
+
+async def on_clock_ready(uow: UnitOfWork, message: Message[users_v1.ClockReady]) -> None:
+    await store.tenants.note_advancing(uow.connection, message.tenant, None)
+
+
+HANDLERS: Mapping[type[Payload], Handler] = {
+    users_v1.TenantCreated: on_tenant,
+    users_v1.TenantChanged: on_tenant,
+    users_v1.TenantRepublished: on_tenant,
+    users_v1.ClockAdvancing: on_clock_advancing,
+    users_v1.ClockReady: on_clock_ready,
+}
+HANDLED: Mapping[Topic, tuple[type[Payload], ...]] = {USERS_EVENTS: tuple(HANDLERS)}
+IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
+    USERS_EVENTS: (
+        users_v1.PersonAdded,
+        users_v1.PersonChanged,
+        users_v1.PersonLeft,
+        users_v1.PersonRepublished,
+        users_v1.ProfileDefined,
+        users_v1.DepartmentMapped,
+    )
+}

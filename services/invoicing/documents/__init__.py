@@ -1,0 +1,1 @@
+"""What an invoice says, in the customer's language, and its PDF."""

@@ -1,0 +1,33 @@
+"""Every SQL statement of invoicing: one module for each table or pair of tables."""
+
+from services.invoicing.store import (
+    billing_details,
+    catalogue,
+    charges,
+    commands,
+    facts,
+    invoices,
+    orders,
+    pdfs,
+    pools,
+    quotes,
+    statistics,
+    subscriptions,
+    tenants,
+)
+
+__all__ = [
+    "billing_details",
+    "catalogue",
+    "charges",
+    "commands",
+    "facts",
+    "invoices",
+    "orders",
+    "pdfs",
+    "pools",
+    "quotes",
+    "statistics",
+    "subscriptions",
+    "tenants",
+]

@@ -1,0 +1,46 @@
+"""Who is billed, and how it is taxed."""
+
+from services.invoicing import store
+from services.invoicing.api.requests import BillingDetailsBody
+from services.invoicing.domain.money import Tax
+from services.invoicing.domain.tax import tax_in_force, wrong_tax
+from services.invoicing.settings import Settings
+from services.invoicing.use_cases.locked_tenants import lock_tenant
+from services.invoicing.use_cases.publishing import publish_fact
+from shared import ids
+from shared.clock import Clock
+from shared.database import UnitOfWork
+from shared.errors import Invalid
+from shared.schemas.base import Actor, Change
+from shared.schemas.invoicing_v1 import BillingDetailsChanged
+
+
+async def change_billing_details(
+    uow: UnitOfWork, tenant_id: str, body: BillingDetailsBody, actor: Actor, *, settings: Settings, clock: Clock
+) -> None:
+    """A new version; the same again is none. Names and addresses stay in the database, the event has only the tax. Raises Invalid."""
+    _, at = await lock_tenant(uow, tenant_id, clock)
+    before = await store.billing_details.find(uow.connection, tenant_id)
+    taxed_before = Tax(before["tax_category"], before["tax_rate_percent"]) if before else None
+    tax = tax_in_force(body.tax_category, body.tax_rate_percent, taxed_before, settings.seller_tax_rate_percent)
+    wrong = wrong_tax(tax, body.vat_id)
+    if wrong is not None:
+        raise Invalid(f"body.{wrong.field}", wrong.value, wrong.expected)
+    fields = body.model_dump() | {"tax_category": tax.category, "tax_rate_percent": tax.rate_percent}
+    if before is not None and all(before[name] == value for name, value in fields.items()):
+        return
+    changed = [name for name, value in fields.items() if before is None or before[name] != value]
+    open_fields = ("country", "tax_category", "tax_rate_percent")
+    event = BillingDetailsChanged(
+        at=at,
+        actor=actor,
+        version=ids.new_id(),
+        tax_category=tax.category,
+        tax_rate_percent=tax.rate_percent,
+        changes=tuple(
+            Change(field=name, old=before[name] if before else None, new=fields[name]) if name in open_fields else Change(field=name)
+            for name in changed
+        ),
+    )
+    await store.billing_details.add(uow.connection, tenant_id, event, fields)
+    await publish_fact(uow, tenant_id, event, subject=event.version)

@@ -1,0 +1,115 @@
+"""Load what is known of a tenant, let the domain compute what should exist, and store and publish what does not exist yet.
+
+Everything here runs in the caller's transaction, with the tenant's row locked: two decisions of one tenant are never accounted at once.
+"""
+
+from collections.abc import Callable
+
+import orjson
+
+from services.invoicing import store
+from services.invoicing.documents.document import Party, document
+from services.invoicing.domain.history import Fact
+from services.invoicing.domain.invoices import NO_NUMBER, SYSTEM, Account, account, missing
+from services.invoicing.settings import Settings
+from services.invoicing.use_cases.publishing import publish, publish_fact
+from shared.database import UnitOfWork
+from shared.errors import Poison
+from shared.schemas import seats_v1
+from shared.schemas.envelope import Envelope
+from shared.schemas.invoicing_v1 import InvoiceIssued, SubscriptionStarted, TermsApplied
+
+NUMBER_DIGITS = 6
+
+
+async def _facts(uow: UnitOfWork, tenant: str) -> list[Fact]:
+    """What the tenant's account is computed from, with every version of its plan's price list."""
+    known = await store.facts.of_tenant(uow.connection, tenant)
+    contract = await store.subscriptions.contract(uow.connection, tenant)
+    versions = await store.catalogue.versions(uow.connection, contract.plan) if contract else ()
+    return [*((f"plan-{plan.plan}-{plan.version}", plan) for plan in versions), *known]
+
+
+async def read_account(uow: UnitOfWork, tenant: str) -> Account:
+    """Raises Poison("history"): the events contradict each other, and no amount may be made of them until a person has looked."""
+    try:
+        return account(await _facts(uow, tenant))
+    except (KeyError, AssertionError) as error:
+        raise Poison("history", f"the account cannot be computed: {type(error).__name__}: {error}") from error
+
+
+async def book_and_issue(uow: UnitOfWork, tenant: str, settings: Settings, cause: Envelope | None) -> list[InvoiceIssued]:
+    """Book the charges and issue the invoices that the events call for and that do not exist yet; return the invoices issued.
+
+    A second call does nothing. Raises Poison("history") when an invoice that was issued before is not what the events call for.
+    """
+    # Closes the race of the consumer with an operator's retry of a dead letter: both would issue what they find missing.
+    await store.tenants.find(uow.connection, tenant, lock=True)
+    found = await read_account(uow, tenant)
+    issued = await store.invoices.issued(uow.connection, tenant)
+    expected = {invoice.invoice: invoice for invoice in found.invoices}
+    for name, invoice in issued.items():
+        if expected.get(name) != invoice.model_copy(update={"number": NO_NUMBER}):
+            raise Poison("history", f"invoice {invoice.number} ({name}) is not what the events call for")
+    charges, drafts = missing(found, await store.charges.ids(uow.connection, tenant), issued)
+    for charge in charges:
+        await store.charges.add(uow.connection, tenant, charge)
+        publish(uow, tenant, charge, cause=cause, subject=charge.charge)
+    return [await _issue(uow, tenant, settings, found, draft, cause) for draft in drafts]
+
+
+async def _issue(
+    uow: UnitOfWork, tenant: str, settings: Settings, found: Account, draft: InvoiceIssued, cause: Envelope | None
+) -> InvoiceIssued:
+    series, prefix = ("test", settings.test_invoice_prefix) if draft.test else ("real", settings.invoice_prefix)
+    text = await _document(uow, tenant, settings, found, draft)
+    # Drawn last: from here to the commit every other invoice of the vendor waits.
+    sequence = await store.invoices.draw_number(uow.connection, series)
+    invoice = draft.model_copy(update={"number": f"{prefix}{sequence:0{NUMBER_DIGITS}}"})
+    content = orjson.dumps(text(invoice)).decode()
+    await store.invoices.add(uow.connection, tenant, invoice, series, sequence, content)
+    publish(uow, tenant, invoice, cause=cause, subject=invoice.invoice)
+    return invoice
+
+
+async def _document(
+    uow: UnitOfWork, tenant: str, settings: Settings, found: Account, draft: InvoiceIssued
+) -> Callable[[InvoiceIssued], dict[str, object]]:
+    details = await store.billing_details.find(uow.connection, tenant, draft.billing_details)
+    about = await store.tenants.find(uow.connection, tenant)
+    assert details is not None
+    assert about is not None
+    buyer = Party(
+        name=details["company"],
+        street=details["street"],
+        postcode=details["postcode"],
+        city=details["city"],
+        country=details["country"],
+        vat_id=details["vat_id"],
+        email=details["email"],
+    )
+    names = {module: str(fields["name"]) for module, fields in (await store.catalogue.modules(uow.connection)).items()}
+    return lambda invoice: document(invoice, seller=settings.seller, buyer=buyer, locale=about.locale, modules=names, charges=found.charges)
+
+
+async def apply_terms(uow: UnitOfWork, tenant: str, event: seats_v1.SeatsEvent, cause: Envelope) -> SubscriptionStarted | None:
+    """Publish which price list and billing details apply to a decision that nobody approved a price for, and keep both as facts."""
+    contract = await store.subscriptions.contract(uow.connection, tenant)
+    if contract is None:
+        return None
+    plan = await store.catalogue.plan(uow.connection, contract.plan)
+    details = await store.billing_details.find(uow.connection, tenant)
+    assert plan is not None
+    assert details is not None
+    terms = TermsApplied(
+        at=event.at,
+        actor=SYSTEM,
+        decision=cause.id,
+        subscription=contract.subscription,
+        plan=plan.plan,
+        plan_version=plan.version,
+        billing_details=details["version"],
+    )
+    await publish_fact(uow, tenant, terms, cause=cause)
+    await store.facts.add(uow.connection, tenant, cause.id, event)
+    return contract

@@ -1,0 +1,86 @@
+"""Orders: a quote is approved, and seats decides it. An order's outcome is for seats to say; here it is only sent and kept."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import orjson
+
+from services.invoicing import store
+from services.invoicing.domain.quote import approvable
+from services.invoicing.use_cases.locked_tenants import lock_tenant
+from services.invoicing.use_cases.publishing import publish, publish_fact
+from services.invoicing.use_cases.quotes import refuse, situation_of
+from services.invoicing.use_cases.seats_commands import add_licences
+from shared import ids
+from shared.clock import Clock
+from shared.database import UnitOfWork
+from shared.errors import NotFound, Poison
+from shared.schemas import invoicing_v1, seats_v1
+from shared.schemas.base import Actor, Change
+from shared.schemas.envelope import Envelope
+from shared.schemas.invoicing_v1 import OrderCompleted, QuoteApproved
+
+
+async def approve_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: Actor, *, clock: Clock) -> str:
+    """Sends the order to seats; returns its id. Approving again gives the same order. Raises NotFound, Conflict with the refusal."""
+    tenant, at = await lock_tenant(uow, tenant_id, clock)
+    found = await store.quotes.find(uow.connection, tenant_id, quote_id)
+    if found is None:
+        raise NotFound("quote")
+    order = await store.orders.of_quote(uow.connection, tenant_id, quote_id)
+    if order is not None:
+        return str(order["order"])
+    quote, expects = found
+    situation = await situation_of(uow, tenant, at)
+    refusal = approvable(situation, quote, expects)
+    if refusal is not None:
+        raise refuse(refusal)
+    event = QuoteApproved(
+        at=at, actor=actor, quote=quote_id, order=ids.new_id(), approved_on=quote.priced_for, billing_details=situation.details.version
+    )
+    await store.orders.add(uow.connection, tenant_id, event)
+    # Only now does money hang on the quote: those that nobody approves are many, and the account is computed from all facts each time.
+    await store.facts.add(uow.connection, tenant_id, f"quote-{quote_id}", quote)
+    await publish_fact(uow, tenant_id, event, subject=event.order)
+    await add_licences(uow, tenant_id, event.order)
+    return event.order
+
+
+async def complete_order(uow: UnitOfWork, tenant: str, event: seats_v1.LicencesAdded, cause: Envelope) -> bool:
+    """Record that seats completed an order of ours; False: it was completed already. Raises Poison("order")."""
+    decided = await store.orders.decide(uow.connection, tenant, event.order, "completed", "", "{}", event.at)
+    if decided is None:
+        known = await store.orders.find(uow.connection, tenant, event.order)
+        if known is None or known["status"] != "completed":
+            raise Poison("order", f"licences were added for order {event.order}, which invoicing {'refused' if known else 'has not sent'}")
+        return False
+    quote_id, approver = decided
+    found = await store.quotes.find(uow.connection, tenant, quote_id)
+    assert found is not None
+    quote, before = found[0], {pool.module: pool.licences for pool in found[1].pools}
+    completed = OrderCompleted(
+        at=event.at,
+        actor=approver,
+        reason="licences_bought",
+        changes=tuple(
+            Change(field=f"{line.module}.licences", old=before[line.module], new=before[line.module] + line.quantity)
+            for line in quote.lines
+        ),
+        order=event.order,
+        quote=quote.quote,
+        lines=quote.lines,
+    )
+    await store.facts.add(uow.connection, tenant, cause.id, event)
+    publish(uow, tenant, completed, cause=cause, subject=event.order)
+    return True
+
+
+async def refuse_order(
+    uow: UnitOfWork, tenant: str, order: str, reason: str, at: datetime, detail: Mapping[str, object], cause: Envelope
+) -> None:
+    """Record that seats did not carry out an order of ours; the first answer counts."""
+    decided = await store.orders.decide(uow.connection, tenant, order, "refused", reason, orjson.dumps(detail).decode(), at)
+    if decided is not None:
+        quote, approver = decided
+        refused = invoicing_v1.OrderRefused(at=at, actor=approver, reason=reason, order=order, quote=quote)
+        publish(uow, tenant, refused, cause=cause, subject=order)

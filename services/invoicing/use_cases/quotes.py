@@ -1,0 +1,60 @@
+"""Quotes: what more licences cost, before anybody orders them."""
+
+from datetime import datetime, timedelta
+
+from services.invoicing import store
+from services.invoicing.api.requests import QuoteBody
+from services.invoicing.domain.quote import Item, Refusal, Situation, expected, price
+from services.invoicing.settings import Settings
+from services.invoicing.store.tenants import Tenant
+from services.invoicing.use_cases.issue_invoices import read_account
+from services.invoicing.use_cases.locked_tenants import lock_tenant
+from services.invoicing.use_cases.publishing import publish
+from shared import ids
+from shared.clock import Clock
+from shared.database import UnitOfWork
+from shared.errors import Conflict
+from shared.schemas.base import Actor
+from shared.schemas.invoicing_v1 import BillingDetailsChanged, QuoteIssued
+
+
+def refuse(refusal: Refusal) -> Conflict:
+    return Conflict(refusal.type, refusal.detail, **refusal.extra)
+
+
+async def situation_of(uow: UnitOfWork, tenant: Tenant, at: datetime) -> Situation:
+    c = uow.connection
+    contract, details = await store.subscriptions.contract(c, tenant.tenant), await store.billing_details.find(c, tenant.tenant)
+    if contract is None or details is None:
+        raise Conflict("no-subscription", "The tenant has no subscription.")
+    plans = await store.catalogue.plans(c)
+    return Situation(
+        contract=contract,
+        plan=next(plan for plan in plans if plan.plan == contract.plan),
+        plans=plans,
+        details=BillingDetailsChanged(
+            at=details["changed_at"],
+            actor=Actor(kind="system", id="invoicing"),
+            version=details["version"],
+            tax_category=details["tax_category"],
+            tax_rate_percent=details["tax_rate_percent"],
+        ),
+        account=await read_account(uow, tenant.tenant),
+        pools=await store.pools.reported(c, tenant.tenant),
+        period=tenant.period,
+        at=at,
+    )
+
+
+async def make_quote(uow: UnitOfWork, tenant_id: str, body: QuoteBody, actor: Actor, *, settings: Settings, clock: Clock) -> QuoteIssued:
+    """T8 B5 B9: priced, nothing changed. Raises Conflict with the refusal."""
+    tenant, at = await lock_tenant(uow, tenant_id, clock)
+    situation = await situation_of(uow, tenant, at)
+    items = [Item(item.module, add=item.add, total=item.total) for item in body.items]
+    valid = timedelta(seconds=settings.quote_valid_seconds)
+    quote = price(situation, items, quote=ids.new_id(), actor=actor, valid=valid)
+    if isinstance(quote, Refusal):
+        raise refuse(quote)
+    await store.quotes.add(uow.connection, tenant_id, quote, expected(situation, [line.module for line in quote.lines]))
+    publish(uow, tenant_id, quote, subject=quote.quote)
+    return quote

@@ -1,0 +1,117 @@
+"""The subscription of a tenant: how it starts, and how it goes on after seats did not do a command."""
+
+from datetime import date
+
+from services.invoicing import store
+from services.invoicing.api.requests import SubscriptionBody
+from services.invoicing.domain.calendar import Period, Term, local_day, period_at
+from services.invoicing.settings import Settings
+from services.invoicing.use_cases.locked_tenants import lock_tenant
+from services.invoicing.use_cases.publishing import publish_fact
+from services.invoicing.use_cases.seats_commands import open_pools, send_again
+from shared import ids
+from shared.clock import Clock
+from shared.database import UnitOfWork
+from shared.errors import Conflict, Invalid
+from shared.schemas import seats_v1
+from shared.schemas.base import Actor, Change
+from shared.schemas.invoicing_v1 import PlanDefined, SubscriptionModule, SubscriptionStarted
+
+
+async def start_subscription(
+    uow: UnitOfWork, tenant_id: str, body: SubscriptionBody, actor: Actor, *, settings: Settings, clock: Clock
+) -> None:
+    """Pending until seats has opened every pool; before seats knows the tenant nothing is sent to it. Raises Conflict, Invalid."""
+    tenant, at = await lock_tenant(uow, tenant_id, clock)
+    assert tenant.time_zone is not None
+    if await store.subscriptions.find(uow.connection, tenant_id) is not None:
+        raise Conflict("subscription-exists", "The tenant has a subscription already.")
+    details = await store.billing_details.find(uow.connection, tenant_id)
+    if details is None:
+        raise Conflict("billing-details-missing", f"Give the billing details first: PUT /v1/tenants/{tenant_id}/billing-details.")
+    plan = await store.catalogue.plan(uow.connection, body.plan)
+    if plan is None:
+        raise Invalid(
+            "body.plan", body.plan, f"a plan of the catalogue: {', '.join(p.plan for p in await store.catalogue.plans(uow.connection))}"
+        )
+    known = await store.catalogue.modules(uow.connection)
+    _check_modules(body, plan, known)
+    period = _first_period(body, local_day(at, tenant.time_zone))
+    event = SubscriptionStarted(
+        at=at,
+        actor=actor,
+        subscription=ids.new_id(),
+        plan=plan.plan,
+        plan_version=plan.version,
+        term=body.term,
+        currency=plan.currency,
+        period_start=period.start,
+        period_end=period.end,
+        billed_until=body.billed_until or period.start,
+        charge_when=body.charge_when,
+        billing_details=details["version"],
+        modules=tuple(
+            SubscriptionModule(module=module.module, licences=module.licences)
+            for module in sorted(body.modules, key=lambda module: module.module)
+        ),
+        time_zone=tenant.time_zone,
+        payment_days=settings.payment_days,
+        test=tenant.clock == seats_v1.Clock.TEST,
+        changes=tuple(Change(field=f"{module.module}.licences", old=0, new=module.licences) for module in body.modules),
+    )
+    rows = [
+        {
+            "module": module.module,
+            "base": bool(known[module.module]["base"]),
+            "licences": module.licences,
+            "policies": module.policies.model_dump_json(),
+        }
+        for module in body.modules
+    ]
+    await store.subscriptions.add(uow.connection, tenant_id, event, rows)
+    await publish_fact(uow, tenant_id, event, subject=event.subscription)
+    if tenant.opened:
+        await open_pools(uow, tenant_id, at)
+
+
+async def resume(uow: UnitOfWork, tenant_id: str, *, clock: Clock) -> list[str]:
+    """Sends what seats did not do for the subscription once more, with a new number; returns what. Never by itself: the same command in
+    the same situation has the same answer, so somebody has to mend the cause first. For a refused order there is a new quote."""
+    _, at = await lock_tenant(uow, tenant_id, clock)
+    found = await store.commands.not_done(uow.connection, tenant_id)
+    for kind, reference in found:
+        if kind == "open_pool":
+            await store.subscriptions.set_status(uow.connection, tenant_id, "pending")
+        await send_again(uow, tenant_id, kind, reference, at)
+    return [f"{kind} {reference}" for kind, reference in found]
+
+
+def _check_modules(body: SubscriptionBody, plan: PlanDefined, known: dict[str, dict[str, object]]) -> None:
+    ordered = {module.module for module in body.modules}
+    priced = {price.module for price in plan.prices if price.term == body.term}
+    for place, module in enumerate(body.modules):
+        field = f"body.modules.{place}.module"
+        if module.module not in priced:
+            raise Invalid(
+                field, module.module, f"a module that the plan {plan.plan} prices for the {body.term} term: {', '.join(sorted(priced))}"
+            )
+        requires = known[module.module]["requires"]
+        assert isinstance(requires, list)
+        lacking = sorted(set(requires) - ordered)
+        if lacking:
+            raise Invalid(field, module.module, f"together with what it needs: {', '.join(lacking)}")
+    if not any(known[name]["base"] for name in ordered):
+        raise Invalid("body.modules", sorted(ordered), "at least one base module")
+
+
+def _first_period(body: SubscriptionBody, today: date) -> Period:
+    period = period_at(body.period_start, Term(body.term), body.period_start)
+    if today not in period:
+        raise Invalid(
+            "body.period_start", body.period_start.isoformat(), f"the start of a {body.term} period in which today, {today}, lies"
+        )
+    if body.billed_until not in (None, period.start, period.end):
+        raise Invalid(
+            "body.billed_until", str(body.billed_until), f"{period.end} (the first period is billed already), {period.start}, or nothing"
+        )
+    return period

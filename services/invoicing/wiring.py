@@ -1,0 +1,33 @@
+"""Composition root: the parts of an invoicing process. Tests replace any of them."""
+
+from dataclasses import dataclass
+
+from services.invoicing import store
+from services.invoicing.consumers import GROUP, seats_events, users_events
+from services.invoicing.settings import Settings
+from shared.clock import Clock
+from shared.database import Database
+from shared.messaging import Consumer
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    settings: Settings
+    clock: Clock
+    database: Database
+    consumer: Consumer
+
+
+def make_wiring(settings: Settings, clock: Clock, database: Database) -> Wiring:
+    # Behind a dead letter the rest of the tenant waits: an amount made of half a history would be wrong.
+    consumer = Consumer(
+        group=GROUP,
+        database=database,
+        kafka=settings,
+        topics=(*seats_events.HANDLED, *users_events.HANDLED),
+        handlers={**users_events.HANDLERS, **seats_events.handlers(settings)},
+        tenant_exists=store.tenants.is_known,
+        genuine=seats_events.LEDGER,
+        clock=clock,
+    )
+    return Wiring(settings, clock, database, consumer)
