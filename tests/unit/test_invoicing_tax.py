@@ -1,9 +1,12 @@
 """How a tenant is taxed when the vendor's operator has said nothing, or only a part."""
 
 import pytest
+from pydantic import ValidationError
 
+from services.invoicing.api.requests import BillingDetailsBody
 from services.invoicing.domain.money import Tax
 from services.invoicing.domain.tax import tax_in_force, wrong_tax
+from services.invoicing.inputs import BillingDetailsBody
 
 
 @pytest.mark.parametrize(
@@ -29,3 +32,11 @@ def test_a_category_and_a_rate_that_do_not_fit_together_name_the_field() -> None
     wrong = [wrong_tax(Tax(category, rate), None) for category, rate in (("S", "0"), ("O", "25"), ("AE", "0"), ("S", "25"), ("Z", "0.0"))]
     assert [found.field if found else None for found in wrong] == ["tax_rate_percent", "tax_rate_percent", "vat_id", None, None]
     assert wrong_tax(Tax("AE", "0"), "DK13585628") is None
+
+
+@pytest.mark.parametrize("vat_id", ["", "  ", "\x01", "a\x7fb"])
+def test_a_vat_id_is_something_that_can_be_printed_also_where_a_country_has_no_rule_for_it(vat_id: str) -> None:
+    body = {"company": "A", "street": "s", "city": "c", "country": "AQ", "email": "a@acme.example"}
+    assert BillingDetailsBody.model_validate(body | {"vat_id": " 12  3 "}).vat_id == "12 3"
+    with pytest.raises(ValidationError, match="vat_id"):
+        BillingDetailsBody.model_validate(body | {"vat_id": vat_id})

@@ -36,7 +36,8 @@ def _rate(value: str) -> str:
 
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), AfterValidator(_currency)]
 Rate = Annotated[str, StringConstraints(pattern=r"^\d{1,3}(\.\d{1,6})?$"), AfterValidator(_rate)]
-Line = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True, pattern=r"^[^\x00-\x1f\x7f]*$")]
+_PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+Line = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True, pattern=_PRINTABLE)]
 Count = Annotated[int, Field(ge=1, le=LICENCES_MAX, strict=True)]
 
 
@@ -78,10 +79,10 @@ TAX_FIELDS = ("tax_category", "tax_rate_percent")
 class BillingDetailsBody(Body):
     company: Line
     street: Line
-    postcode: Annotated[str, StringConstraints(max_length=20, strip_whitespace=True, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
+    postcode: Annotated[str, StringConstraints(max_length=20, strip_whitespace=True, pattern=_PRINTABLE)] = ""
     city: Line
     country: Country
-    vat_id: Annotated[str, StringConstraints(max_length=30)] | None = None
+    vat_id: Annotated[str, StringConstraints(min_length=1, max_length=30, strip_whitespace=True, pattern=_PRINTABLE)] | None = None
     email: EmailStr
     tax_category: Literal["S", "Z", "E", "AE", "O"] | None = Field(
         None,
