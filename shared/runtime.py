@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import signal
 import sys
+import zoneinfo
+import zoneinfo
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
@@ -24,7 +26,9 @@ SHUTDOWN_S = 10  # a request under way at the end is waited for this long
 
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run until it returns or SIGTERM or SIGINT comes, which cancel it (exit code 0). An exception of any role ends the process with exit
-    code 1 after logging it: its supervisor starts it anew, and nothing goes on half alive."""
+    code 1 after logging it: its supervisor starts it anew, and nothing goes on half alive. Time zones are those of the package tzdata,
+    so that a local day is the same on every machine."""
+    zoneinfo.reset_tzpath(())
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(_until_signal(main))

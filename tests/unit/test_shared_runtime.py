@@ -132,6 +132,16 @@ def test_fields_that_are_named_like_secrets_are_redacted(name: str) -> None:
     assert redact(None, "info", {name: "x", "event": "e"}) == {name: REDACTED, "event": "e"}
 
 
+def test_time_zones_are_those_of_the_project_and_not_the_machines() -> None:
+    process = start("""
+        import zoneinfo
+        async def main():
+            log.info("zones", path=zoneinfo.TZPATH, day=str(zoneinfo.ZoneInfo("Europe/Copenhagen")))
+    """)
+    (line,) = lines_of(process)
+    assert (line["path"], line["day"]) == ([], "Europe/Copenhagen")
+
+
 def test_passwords_of_urls_are_redacted() -> None:
     text = "x postgresql+asyncpg://users:s3cret@db/users and redis://:s3cret@cache http://host/a:b@c"
     shown = "x postgresql+asyncpg://users:[redacted]@db/users and redis://:[redacted]@cache http://host/a:b@c"

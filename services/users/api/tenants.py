@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 from functools import cache, partial
+from importlib.resources import files
 from typing import Annotated, Any, Literal
-from zoneinfo import available_timezones
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import AfterValidator, BaseModel, EmailStr, Field
@@ -41,7 +41,8 @@ router = APIRouter(route_class=CheckedRoute, prefix="/v1", tags=["tenants"])
 
 @cache
 def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
+    """Of the package tzdata. The machine may have others (`localtime`), which mean something else, or nothing, on the next one."""
+    return frozenset((files("tzdata") / "zones").read_text(encoding="utf-8").split())
 
 
 def _zone(value: str) -> str:
