@@ -5,7 +5,6 @@ import contextlib
 import signal
 import sys
 import zoneinfo
-import zoneinfo
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 

@@ -6,7 +6,6 @@ from pydantic import ValidationError
 from services.invoicing.api.requests import BillingDetailsBody
 from services.invoicing.domain.money import Tax
 from services.invoicing.domain.tax import tax_in_force, wrong_tax
-from services.invoicing.inputs import BillingDetailsBody
 
 
 @pytest.mark.parametrize(

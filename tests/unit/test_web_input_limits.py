@@ -1,5 +1,6 @@
 """Input that JSON and URLs can carry and nobody can keep is refused by name, by every application, with an answer that can be written."""
 
+import asyncio
 import base64
 import json
 import time
@@ -16,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from services.invoicing.api.requests import SubscriptionBody
 from services.users import domain
-from services.users.api.hr import _read
+from services.users.api.hr import _read, _read_all
+from services.users.api.tenants import _zone
 from shared.errors import Invalid
 from shared.schemas.base import Instant
 from shared.schemas.faults import first_faults
@@ -261,3 +263,24 @@ def test_a_subscription_starts_where_periods_can_be_counted(day: str) -> None:
     with pytest.raises(ValidationError, match="period_start"):
         SubscriptionBody.model_validate(body)
     assert SubscriptionBody.model_validate(body | {"period_start": "2026-01-31"}).period_start == date(2026, 1, 31)
+
+
+async def test_a_thousand_hr_events_are_read_in_slices() -> None:
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    facts = await _read_all([{"type": "person_left"}] * 1_000)
+    counting.cancel()
+    assert (len(facts), turns >= 1_000 // 50) == (1_000, True)
+
+
+def test_a_time_zone_of_the_machine_is_no_time_zone() -> None:
+    assert _zone("Europe/Copenhagen")
+    with pytest.raises(ValueError, match="IANA"):
+        _zone("localtime")
