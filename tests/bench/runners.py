@@ -64,8 +64,8 @@ async def run_bare(settings: Settings, commands: int, warm: int) -> None:
     await producer.start()
     name = settings.topic_name(topics.SEATS_COMMANDS)
     ends = await reader.end_offsets([TopicPartition(name, number) for number in range(settings.seats_partitions)])
-    # A fetch for empty partitions waits at the broker and holds up the busy one: the baseline is not to suffer from that (the worker's
-    # guard is against it). For the latency all are there.
+    # A fetch for empty partitions waits at the broker and holds up the busy one: the baseline is not to suffer from that (nor does the
+    # worker: `SeatsThread`). For the latency all are there.
     partitions = [partition for partition, end in ends.items() if end or commands >= FOR_EVER]
     reader.assign(partitions)
     for partition in partitions:

@@ -5,6 +5,8 @@ import asyncio
 import hashlib
 import inspect
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -151,6 +153,14 @@ def test_only_the_folder_for_faust_knows_faust() -> None:
                 if any(module.split(".")[0] in ("faust", "mode") for module in modules):
                     knows.add(path.parent)
     assert knows == {FOLDER}
+
+
+def test_the_settings_and_the_engine_are_imported_without_faust() -> None:
+    program = (
+        "import sys, services.seats.settings, services.seats.engine.engine, services.seats.engine.restore; print('faust' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 @pytest.mark.parametrize("lane", list(Lane))

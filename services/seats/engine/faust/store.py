@@ -1,6 +1,6 @@
 """The Faust table's store: the rows of each owned partition as they stand acknowledged in the changelog, and nothing ahead of it.
 
-Faust's memory store keeps rows of partitions that were lost; this one forgets a partition at once and reads it anew when it comes back.
+Faust's memory store keeps rows of partitions that were lost; this one forgets a partition at once and reads it again when it comes back.
 Nothing writes through the table: frames go out by the engine's own producer, and their rows are put here after their acknowledgement.
 """
 
