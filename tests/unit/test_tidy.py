@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -251,3 +252,15 @@ def test_what_judges_the_seats_service_does_not_lean_on_it(path: str) -> None:
 
 def test_the_services_are_those_of_the_tree() -> None:
     assert {path.name for path in (ROOT / "services").iterdir() if (path / "__init__.py").exists()} == SERVICES
+
+
+def texts() -> list[Path]:
+    found = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")
+    return [ROOT / name for name in found if name and (ROOT / name).is_file()]
+
+
+def test_no_file_holds_both_sides_of_a_merge() -> None:
+    """Only Python files are compiled; a page with the marks of a conflict is found by nobody else."""
+    marks = re.compile(rb"^(<{7}|>{7}) ", re.MULTILINE)
+    assert marks.search(b"a\n" + b"<" * 7 + b" HEAD\n")
+    assert [str(path) for path in texts() if marks.search(path.read_bytes())] == []
