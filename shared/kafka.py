@@ -85,7 +85,7 @@ async def stop(client: Any) -> None:
         async with asyncio.timeout(STOP_TIMEOUT_S):
             await (client.close() if isinstance(client, AIOKafkaAdminClient) else client.stop())
     except (KafkaError, TimeoutError) as error:
-        log.warning("client-stop-failed", error=repr(error))
+        log.warning("client_stop_failed", error=repr(error))
 
 
 async def create_topics(kafka: KafkaSettings, topics: tuple[Topic, ...] = TOPICS) -> list[str]:
@@ -101,7 +101,7 @@ async def create_topics(kafka: KafkaSettings, topics: tuple[Topic, ...] = TOPICS
                     raise SeatpoolError(f"topic {name} was not created: error {code}")
         await _wait_until_known(admin, kafka, topics)
         await _check(admin, kafka, topics)
-    log.info("topics-checked", created=[topic.name for topic in missing], existing=len(topics) - len(missing))
+    log.info("topics_checked", created=[topic.name for topic in missing], existing=len(topics) - len(missing))
     return [kafka.topic_name(topic) for topic in missing]
 
 

@@ -34,7 +34,7 @@ def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
         except (KeyboardInterrupt, asyncio.CancelledError):
             return
         except BaseException:
-            log.critical("process-ends", exc_info=True)
+            log.critical("process_ends", exc_info=True)
             sys.exit(1)
 
 

@@ -30,7 +30,7 @@ async def start(settings: Settings, role: str) -> None:
     database = Database(url, application_name=f"invoicing-{role}", pool_size=settings.database_pool_size)
     wiring = make_wiring(settings, SystemClock(), database)
     try:
-        log.info("invoicing-starts", role=role)
+        log.info("invoicing_started", role=role)
         running = [serve(make_app(wiring), settings)]  # probes and metrics are every process's
         if role in ("consumer", "all"):
             running += [wiring.consumer.run(), PdfRenderer(database).run(), keep_counting(database)]

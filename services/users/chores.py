@@ -117,7 +117,7 @@ class Chores:
                 await people.save_all(found, uow, [_reviewed(found, review, before) for before in chunk], review.envelope)
             if len(chunk) < CHUNK:
                 await reviews.finish(review.tenant, uow.connection, review.review)
-                log.info("review-done", tenant=review.tenant, kind=review.kind.value, module=review.module)
+                log.info("reevaluation_done", tenant=review.tenant, kind=review.kind.value, module=review.module)
             else:
                 await reviews.advance(review.tenant, uow.connection, review.review, chunk[-1].arrival)
             return True

@@ -158,7 +158,7 @@ class Coordinator:
             now = self._clock.monotonic()
             stuck_since = (stuck_since or now) if idle else None
             if stuck_since is not None and now - stuck_since > REPEAT_AFTER_S:
-                log.error("clock-does-not-come", tenant=tenant, sent_to=row.sent_to)
+                log.error("clock_answer_missing", tenant=tenant, sent_to=row.sent_to)
                 return None
             await asyncio.sleep(POLL_S)
 
@@ -169,7 +169,7 @@ class Coordinator:
             assert row.at is not None
             number = await store.draw_number(row.tenant, uow.connection)
             uow.publish(ClockAdvanced(number=number, to=instant), source=SOURCE, tenant=row.tenant, time=row.at)
-        log.info("clock-step", tenant=row.tenant, to=instant.isoformat())
+        log.info("clock_step", tenant=row.tenant, to=instant.isoformat())
 
     async def _publish_ready(self, row: TenantRow) -> None:
         async with self._database.unit_of_work(row.tenant) as uow:
@@ -185,4 +185,4 @@ class Coordinator:
             if current is None or not await store.set_step(row.tenant, uow.connection, expected=row.step, sent_to=None):
                 return
             await store.update(row.tenant, uow.connection, replace(current, advancing_to=None))
-        log.info("clock-ready", tenant=row.tenant, at=row.advancing_to.isoformat() if row.advancing_to else None)
+        log.info("clock_ready", tenant=row.tenant, at=row.advancing_to.isoformat() if row.advancing_to else None)

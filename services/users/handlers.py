@@ -188,7 +188,7 @@ class Handlers:
         event = message.payload
         assert isinstance(event, seats_v1.CommandRejected | seats_v1.CommandFailed)
         COMMANDS_NOT_DONE.inc()
-        log.error("command-not-done", command=event.command, reason=event.reason, position=message.envelope.id)
+        log.error("command_not_done", command=event.command, reason=event.reason, position=message.envelope.id)
         tenant = await self._tenants.peek(message.envelope.tenant, uow) if message.envelope.tenant is not None else None
         if tenant is not None:
             user = event.user if isinstance(event, seats_v1.CommandRejected) else None

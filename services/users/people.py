@@ -129,7 +129,7 @@ async def take_decisions(tenant: Tenant, uow: UnitOfWork, decisions: Sequence[De
         if before is None:
             # No dead letter: users is where people come from, so a retry would find nobody either.
             UNKNOWN_PERSON.inc()
-            log.warning("decision-about-unknown-person", user=decision.user, position=decision.envelope.id)
+            log.warning("decision_about_unknown_person", user=decision.user, position=decision.envelope.id)
             continue
         mine = seats[decision.user]
         moved = project(mine, decision.place, decision.decided, decision.need)

@@ -145,5 +145,5 @@ class TokenIssuer:
         if not matches or known is None:
             self._wrong.add(place, now)
             REFUSED.labels("wrong-secret").inc()
-            log.warning("client-refused", client=grant.client[:100], address=address)
+            log.warning("client_refused", client=grant.client[:100], address=address)
             raise Unauthenticated("invalid-client", "The client is not known, or its secret is wrong.")

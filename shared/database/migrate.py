@@ -40,7 +40,7 @@ def upgrade(service: str, settings: DatabaseSettings) -> None:
     state = asyncio.run(_connected(url, lambda connection: _state(connection, role)))
     if settings.migration_database_url is None and (state.owner or state.revision is None):
         # An owner can switch row-level security off.
-        log.warning("service-role-owns-its-tables", role=role, remedy="set SEATPOOL_MIGRATION_DATABASE_URL to the URL of an owner's role")
+        log.warning("service_role_owns_its_tables", role=role, remedy="set SEATPOOL_MIGRATION_DATABASE_URL to the URL of an owner's role")
     if state.revision == newest(service) and state.granted:
         return
     # Here, as nearly every start has nothing to migrate, and alembic with its templates would be a tenth of its CPU.

@@ -127,7 +127,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                 missing = self._always  # the broker went away again
             if not missing:
                 return
-            log.warning("topics-missing", group=self.group.name, topics=sorted(missing))
+            log.warning("topics_missing", group=self.group.name, topics=sorted(missing))
             await asyncio.sleep(1)
 
     async def _find_topics(self) -> None:
@@ -150,7 +150,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
             wanted = before or self._always  # the next look finds them
         if (missing := self._wanted - wanted) != self._missing:
             self._missing = missing
-            log.warning("topics-missing", group=self.group.name, topics=sorted(missing))
+            log.warning("topics_missing", group=self.group.name, topics=sorted(missing))
         if wanted != before:
             reader.subscribe(topics=sorted(wanted), listener=self)
 
@@ -163,7 +163,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         await self._stop_pumps(list(revoked))
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
-        log.info("partitions-assigned", group=self.group.name, partitions=sorted(f"{tp.topic}/{tp.partition}" for tp in assigned))
+        log.info("partitions_assigned", group=self.group.name, partitions=sorted(f"{tp.topic}/{tp.partition}" for tp in assigned))
         for tp in assigned:
             if tp not in self._pumps:
                 self._next.pop(tp, None)
@@ -286,7 +286,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                 while tenants:
                     tenants = [tenant for tenant in tenants if await self._process_next(tenant)]
             except Transient as error:
-                log.warning("waiting-messages-delayed", group=self.group.name, error=str(error))
+                log.warning("waiting_messages_delayed", group=self.group.name, error=str(error))
             await asyncio.sleep(WAITING_POLL_S)
 
     async def _process_next(self, tenant: str) -> bool:

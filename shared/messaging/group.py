@@ -276,7 +276,7 @@ class Group:
                         await handler(uow, message)
             except DBAPIError as error:
                 if not is_transient(error):
-                    log.exception("handler-failed", topic=message.topic.name, partition=message.partition, offset=message.offset)
+                    log.exception("handler_failed", topic=message.topic.name, partition=message.partition, offset=message.offset)
                 raise
 
     def count(self, topic: Topic, tally: Tally) -> None:
@@ -288,7 +288,7 @@ class Group:
             metrics.DEAD_LETTERS.labels(self.name, topic.name, poison.reason).inc()
             record = item.record
             log.warning(
-                "dead-letter",
+                "dead_letter",
                 group=self.name,
                 topic=topic.name,
                 partition=record.partition,

@@ -81,7 +81,7 @@ class Relay:
                 await asyncio.sleep(LOCK_POLL_S)  # the other one tells nobody when it ends
             wake = asyncio.Event()
             await connection.add_listener(NOTIFY_CHANNEL, lambda *_: wake.set())
-            log.info("relay-started", range=number, ranges=self._ranges)
+            log.info("relay_started", range=number, ranges=self._ranges)
             async with self._producer() as producer:
                 while True:
                     wake.clear()
@@ -162,7 +162,7 @@ class Relay:
             try:
                 await work()
             except Transient as error:
-                log.warning("relay-failed-for-the-moment", error=str(error))
+                log.warning("relay_temporarily_failed", error=str(error))
             await asyncio.sleep(seconds)
 
 

@@ -110,7 +110,7 @@ class Verifier:
             return principal
         except (JoseError, ValueError, TypeError, KeyError) as error:
             # Which check failed is for the log; a caller who has to know can look at the token.
-            log.info("access-refused", why=type(error).__name__, detail=str(error)[:200])
+            log.info("access_refused", why=type(error).__name__, detail=str(error)[:200])
             raise Unauthenticated("invalid-token", "The access token is not valid or has expired.") from error
 
     def _remember(self, digest: bytes, verified: Verified) -> None:

@@ -159,7 +159,7 @@ async def _support(request: Request, status: int) -> dict[str, str]:
 
 
 async def _transient(request: Request, error: Exception) -> Response:
-    log.warning("request-failed-for-the-moment", error=str(error))
+    log.warning("request_temporarily_failed", error=str(error))
     return problem(
         request, 503, "unavailable", "Something this needs is not there at the moment; try again.", {"retry-after": RETRY_AFTER_S}
     )
@@ -204,7 +204,7 @@ def _allowed(request: Request) -> str:
 async def unhandled(request: Request, error: Exception) -> Response:
     """The caller gets an id; what happened stands under it in the log, and only there."""
     error_id = ids.new_id()
-    log.error("request-failed", error_id=error_id, path=cut(request.url.path), method=cut(request.method), exc_info=error)
+    log.error("request_failed", error_id=error_id, path=cut(request.url.path), method=cut(request.method), exc_info=error)
     return problem(request, 500, "internal", "This is an error on our side; it is logged under the error id.", error_id=error_id)
 
 

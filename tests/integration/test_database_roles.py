@@ -111,7 +111,7 @@ async def test_a_database_whose_tables_the_service_owned_is_handed_over_to_the_o
     try:
         with capture_logs() as logged:
             await asyncio.to_thread(migrate.upgrade, "users", DatabaseSettings(database_url=SecretStr(own)))
-        assert [(entry["event"], entry["role"]) for entry in logged] == [("service-role-owns-its-tables", name)]
+        assert [(entry["event"], entry["role"]) for entry in logged] == [("service_role_owns_its_tables", name)]
         await postgres.ensure_database(postgres_url, name, f"{name}_owner", user=name)
         both = DatabaseSettings(database_url=SecretStr(own), migration_database_url=SecretStr(owner))
         with capture_logs() as logged:

@@ -367,7 +367,7 @@ async def test_a_discarded_dead_letter_stays_with_who_when_and_why(rig: Rig) -> 
     assert (answer["status"], answer["discarded_by"], answer["discard_reason"]) == ("discarded", "ops", "written by a script")
     assert answer["discarded_at"] is not None
     assert (letter["partition"], letter["offset"]) == place
-    (logged,) = [entry for entry in logs if entry["event"] == "dead-letter-discarded"]
+    (logged,) = [entry for entry in logs if entry["event"] == "dead_letter_discarded"]
     assert (logged["id"], logged["by"], logged["why"]) == (letter["id"], "ops", "written by a script")
     (after,) = (row for row in await rows(rig.database, "consumer_positions") if row.partition == place[0])
     assert after.next_offset == next(row.next_offset for row in before if row.partition == place[0]) + 2
@@ -492,7 +492,7 @@ async def test_the_log_names_the_field_and_the_rule_of_a_dead_letter_and_quotes_
     records.append(record_of(left(secret)))
     with capture_logs() as logs:
         await apply(rig, rig.consumer(), *records)
-    dead = [entry for entry in logs if entry["event"] == "dead-letter"]
+    dead = [entry for entry in logs if entry["event"] == "dead_letter"]
     assert len(dead) == len(records)
     assert secret not in str(logs)
     assert "external_id: string_type" in str(dead[0]["rule"])

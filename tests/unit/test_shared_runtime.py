@@ -75,7 +75,7 @@ def test_an_exception_of_one_role_ends_all_roles_and_the_process() -> None:
         """
     )
     lines = lines_of(process)
-    assert [line["event"] for line in lines] == ["consumer-ended", "process-ends"]
+    assert [line["event"] for line in lines] == ["consumer-ended", "process_ends"]
     assert "ZeroDivisionError: a bug" in lines[-1]["exception"]
     assert process.returncode == 1
 

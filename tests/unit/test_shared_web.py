@@ -416,7 +416,7 @@ def test_the_map_to_http_is_of_the_error_tree() -> None:
 async def test_a_bug_is_logged_under_the_id_that_the_caller_gets(client: httpx.AsyncClient) -> None:
     with structlog.testing.capture_logs() as logs:
         problem = assert_problem(await client.get("/raise/bug"), 500, "internal")
-    (line,) = [line for line in logs if line["event"] == "request-failed"]
+    (line,) = [line for line in logs if line["event"] == "request_failed"]
     assert line["error_id"] == problem["error_id"]
     assert isinstance(line["exc_info"], ZeroDivisionError)
 

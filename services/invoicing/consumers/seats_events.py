@@ -149,7 +149,7 @@ async def _not_done(uow: UnitOfWork, message: Message[seats_v1.SeatsEvent], deta
     kind, reference = answered
     COMMANDS_NOT_DONE.inc()
     log.error(
-        "command-refused",
+        "command_refused",
         kind=kind,
         reference=reference,
         reason=event.reason,

@@ -37,7 +37,7 @@ class PdfRenderer:
                 while await self.render_one():
                     pass
             except Transient as error:
-                log.warning("chores-failed-for-the-moment", error=str(error))
+                log.warning("job_temporarily_failed", error=str(error))
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def render_one(self) -> bool:
@@ -52,7 +52,7 @@ class PdfRenderer:
             except (typst.TypstError, KeyError) as error:
                 self._failed.add(invoice)
                 RENDER_FAILED.inc()
-                log.exception("invoice-not-rendered", tenant=tenant, invoice=invoice, error=str(error))
+                log.exception("invoice_not_rendered", tenant=tenant, invoice=invoice, error=str(error))
                 return True
             await store.pdfs.add(uow.connection, tenant, invoice, pdf, hashlib.sha256(pdf).hexdigest())
         RENDERED.inc()

@@ -28,5 +28,5 @@ async def keep_counting(database: Database) -> None:
         try:
             await count_unanswered(database)
         except Transient as error:
-            log.warning("chores-failed-for-the-moment", error=str(error))
+            log.warning("job_temporarily_failed", error=str(error))
         await asyncio.sleep(COUNT_EVERY_S)

@@ -97,7 +97,7 @@ async def send_again(
     uow: UnitOfWork, tenant: str, kind: str, reference: str, at: datetime, *, above: int = 0, cause: Envelope | None = None
 ) -> None:
     """A command of ours, as it was, with a number of its own."""
-    log.warning("command-sent-again", kind=kind, reference=reference, above=above)
+    log.warning("command_sent_again", kind=kind, reference=reference, above=above)
     match kind:
         case "add_licences":
             await add_licences(uow, tenant, reference, above=above, cause=cause)

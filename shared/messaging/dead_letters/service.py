@@ -71,7 +71,7 @@ class DeadLetters:
                 raise Conflict("genuine", f"{GENUINE} Mend the cause and retry it, or discard it with `genuine`.")
             await rows.mark_discarded(uow, letter, reason=reason, by=by)
             about = {"group": letter.consumer_group, "id": letter_id, "tenant": letter.tenant}
-            log.warning("dead-letter-discarded", **about, by=by, why=reason, genuine=genuine)
+            log.warning("dead_letter_discarded", **about, by=by, why=reason, genuine=genuine)
             again, _ = await self._get(uow, letter_id)
         return _listed(again)
 

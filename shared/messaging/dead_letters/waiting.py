@@ -26,10 +26,10 @@ async def process(group: Group, uow: UnitOfWork, letter: DeadLetter, item: Item)
     about = {"group": group.name, "id": letter.id, "tenant": letter.tenant}
     if poison is not None:
         await rows.mark_failed(uow, letter, poison)
-        log.warning("dead-letter-failed", **about, reason=poison.reason, rule=poison.rule)
+        log.warning("dead_letter_failed", **about, reason=poison.reason, rule=poison.rule)
         return poison
     await rows.mark_done(uow, letter)
-    log.info("dead-letter-done", **about)
+    log.info("dead_letter_done", **about)
     return None
 
 
