@@ -1,4 +1,4 @@
-# Everything a developer runs. Needs Python 3.11, make and git; `make` lists the targets.
+# All commands for developers. They need Python 3.11, make and git. `make` lists the targets.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -6,57 +6,58 @@ SHELL := /bin/bash
 PYTHON ?= $(shell python3.11 -c 'print("python3.11")' 2>/dev/null || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
-# Stands for "the environment holds what the locks say": older than one of them, it is made anew by whichever target needs it.
+# Stands for "the environment contains what the locks say". If it is older than a lock, any target that needs it updates the environment.
 STAMP := $(VENV)/.up-to-date
 LOCKS := requirements/bootstrap.lock requirements/dev.lock
 UV_QUIET ?= --quiet
 UV_COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --universal --python-version 3.11
 
-# Each of the some hundred processes of a run would compile the code anew where this is set. `make clean` removes what is kept.
+# If this were set, each of about a hundred processes of a run would compile the code again. `make clean` removes the compiled files.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo run status test test-docker check fmt rules schemas lock bench chaos model clean
+.PHONY: help setup demo run status test test-docker check fmt rules schemas licences lock bench chaos model clean
 
-help: ## this list
+help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## the virtual environment, from the locks with hashes (the others call it when it is missing or stale)
+setup: $(STAMP) ## create the virtual environment from the locks, with hashes (other targets do this when it is missing or out of date)
 
 $(STAMP): $(LOCKS) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
-	  { echo "Python 3.11 is needed, $(PYTHON) is another: make setup PYTHON=<path of a Python 3.11>"; exit 1; }
+	  { echo "Seatpool needs Python 3.11, and $(PYTHON) is another release. Run: make setup PYTHON=<path of a Python 3.11>"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
-	  { echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian: python3-venv)"; exit 1; }
+	  { echo "$(PYTHON) cannot create virtual environments. Install its venv module (on Debian: python3-venv)."; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: -r requirements/bootstrap.lock
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip sync $(UV_QUIET) --compile-bytecode --require-hashes requirements/bootstrap.lock requirements/dev.lock
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install $(UV_QUIET) --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
 	@echo "The environment is ready: $(VENV)"
 
-demo: $(STAMP) ## the main job: a company's first weeks, from HR data to the invoice (HR=folder of CSV files, PLAN=file.toml)
+demo: $(STAMP) ## play the first weeks of a company, from HR data to the invoice (HR=folder of CSV files, PLAN=file.toml)
 	@$(BIN)/seatpool demo $(if $(HR),--hr "$(HR)") $(if $(PLAN),--plan "$(PLAN)")
 
-run: $(STAMP) ## the local stack, until Ctrl-C (its data stays in .seatpool/)
+run: $(STAMP) ## start the local stack, until Ctrl-C (its data is kept in .seatpool/)
 	@$(BIN)/seatpool run
 
-status: $(STAMP) ## what runs, and where
+status: $(STAMP) ## show the parts of the running stack, their addresses and their health
 	@$(BIN)/seatpool status
 
-# Files are spread over two processes; those marked xdist_group("stack") run whole stacks and stay together in one.
-test: $(STAMP) ## all tests, on a real broker and a real PostgreSQL (ARGS=… for pytest, e.g. ARGS="-k T6")
+# Two processes share the test files. Tests marked xdist_group("stack") start whole stacks, so one process runs all of them.
+test: $(STAMP) ## run all tests, on a real broker and a real PostgreSQL (ARGS=… for pytest, e.g. ARGS="-k T6")
 	@$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
-test-docker: $(STAMP) ## the tests that need the broker or PostgreSQL, on containers (skipped with the reason where no engine answers)
+test-docker: $(STAMP) ## run the tests that need the broker or PostgreSQL in containers (skipped, with the reason, without a container engine)
 	@if reason=$$($(BIN)/python -m deploy.local.containers 2>&1); then BACKEND=docker $(BIN)/pytest -n 2 --dist loadgroup tests/integration $(ARGS); \
 	 else echo "test-docker skipped: $$reason"; fi
 
-check: $(STAMP) ## lint, format, types (strict), and the tidy test
+check: $(STAMP) ## check lint, format, types (strict), layout and the licences of the dependencies
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/python -m tests.support.licences --check
 	@$(BIN)/pytest -q tests/unit/test_tidy.py
 
-fmt: $(STAMP) ## format, and mend what the linter can
+fmt: $(STAMP) ## format the code, and fix what the linter can fix
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
@@ -66,19 +67,22 @@ rules: $(STAMP) ## print each product rule with the tests that prove it
 schemas: $(STAMP) ## generate the committed JSON Schemas from the message classes
 	@$(BIN)/python -m shared.schemas.generate
 
-lock: $(STAMP) ## resolve the dependencies anew (UPGRADE=1: to their newest versions)
+licences: $(STAMP) ## write docs/licences.md from the runtime lock
+	@$(BIN)/python -m tests.support.licences
+
+lock: $(STAMP) ## resolve the dependencies and write the locks (UPGRADE=1: to their newest versions)
 	@$(UV_COMPILE) $(if $(UPGRADE),--upgrade) --extra dev -o requirements/dev.lock pyproject.toml
 	@$(UV_COMPILE) $(if $(UPGRADE),--upgrade) --extra all -o requirements/runtime.lock pyproject.toml
 	@! grep -n '://' requirements/*.lock || { echo "a lock names a registry"; exit 1; }
 
-bench: $(STAMP) ## commands/s of one seats worker and people/s end to end, beside baselines of the same run
+bench: $(STAMP) ## measure commands/s of one seats worker and people/s end to end, beside baselines of the same run
 	@for file in tests/bench/*_bench.py; do name=$${file%.py}; echo "== $$name"; $(BIN)/python -m "$${name//\//.}" $(ARGS); done
 	@$(BIN)/pytest -q -s -n 0 tests/bench/bench_*.py
 
 chaos: $(STAMP) ## kill, pause and cut off at random, then compare with the log (SECONDS=60 SEED=n)
 	@$(BIN)/python -m tests.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-model: $(STAMP) ## random histories against the plain model (N=examples)
+model: $(STAMP) ## compare random histories with the reference model (N=examples)
 	@SEATPOOL_EXAMPLES=$(or $(N),2000) $(BIN)/pytest -q tests/model $(ARGS)
 
 clean: ## remove the local stack's data, the environment and all caches
