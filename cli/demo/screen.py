@@ -72,10 +72,10 @@ class Screen:
         for module, flags in by_module.items():
             self._flagged(module, flags)
         before = self._before
-        self._news("refused, the pool is full", snapshot.refused, before.refused if before else ())
-        self._news("withdrawn, the grace is over", snapshot.withdrawn, before.withdrawn if before else ())
+        self._news("refused because the pool is full", snapshot.refused, before.refused if before else ())
+        self._news("revoked because the grace period has ended", snapshot.withdrawn, before.withdrawn if before else ())
         if gone := sorted(set(snapshot.deactivated) - set(before.deactivated if before else ())):
-            self._indented(f"[bold red]deactivated[/] without the base module: [red]{', '.join(gone)}[/]")
+            self._indented(f"[bold red]deactivated[/] because the base module was revoked: [red]{', '.join(gone)}[/]")
         self._mails(snapshot)
         self._before = snapshot
 
@@ -86,14 +86,14 @@ class Screen:
         before = self._before.subjects if self._before else {}
         new = {subject: count - before.get(subject, 0) for subject, count in snapshot.subjects.items() if count > before.get(subject, 0)}
         for subject, count in list(new.items())[:SUBJECTS_SHOWN]:
-            self._indented(f"[dim]mail{'' if count == 1 else f' to {count} people'}:[/] [dim italic]{escape(subject)}[/]")
+            self._indented(f"[dim]e-mail{'' if count == 1 else f' to {count} people'}:[/] [dim italic]{escape(subject)}[/]")
         if len(new) > SUBJECTS_SHOWN:
-            self._indented(f"[dim]and {sum(list(new.values())[SUBJECTS_SHOWN:])} more mails[/]")
+            self._indented(f"[dim]and {sum(list(new.values())[SUBJECTS_SHOWN:])} more e-mails[/]")
 
     def _pools(self, snapshot: Snapshot) -> Table:
         table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
         table.add_column("module")
-        for name in ("licences", "active", "flagged", "refused", "withdrawn", "free"):
+        for name in ("licences", "active", "flagged", "refused", "revoked", "available"):
             table.add_column(name, justify="right")
         for module, plan in self.plan.modules.items():
             pool, states = snapshot.pools.get(module, {}), snapshot.states.get(module, {})
