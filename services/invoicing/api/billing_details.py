@@ -25,7 +25,7 @@ async def put_billing_details(wiring: Wired, tenant: TenantId, body: BillingDeta
     await wait_for_tenant(wiring, tenant)
     async with wiring.database.unit_of_work(tenant) as uow:
         await change_billing_details(uow, tenant, body, actor_of(principal), settings=wiring.settings, clock=wiring.clock)
-        found = await store.billing_details.find(uow.connection, tenant)
+        found = await store.billing_details.in_force(uow.connection, tenant)
     assert found is not None
     return BillingDetailsView.of(found)
 
@@ -33,7 +33,7 @@ async def put_billing_details(wiring: Wired, tenant: TenantId, body: BillingDeta
 @router.get("", summary="Who is billed", dependencies=[Depends(access("account:read"))])
 async def get_billing_details(wiring: Wired, tenant: TenantId) -> BillingDetailsView:
     async with wiring.database.unit_of_work(tenant) as uow:
-        found = await store.billing_details.find(uow.connection, tenant)
+        found = await store.billing_details.in_force(uow.connection, tenant)
     if found is None:
         raise NotFound("billing details")
     return BillingDetailsView.of(found)

@@ -1,5 +1,6 @@
 """The vendor's catalogue: modules and plans."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
@@ -23,13 +24,13 @@ async def put_module(wiring: Wired, module: ModulePath, body: ModuleBody, princi
     async with wiring.database.unit_of_work(None) as uow:
         await catalogue.define_module(uow, module, body, actor_of(principal), wiring.clock.now())
         found = (await store.catalogue.modules(uow.connection))[module]
-    return ModuleView.model_validate(found)
+    return ModuleView(**asdict(found))
 
 
 @router.get("/v1/modules", summary="The modules", dependencies=[Depends(authenticated)])
 async def list_modules(wiring: Wired) -> Page[ModuleView]:
     async with wiring.database.unit_of_work(None) as uow:
-        return Page(items=[ModuleView.model_validate(module) for module in (await store.catalogue.modules(uow.connection)).values()])
+        return Page(items=[ModuleView(**asdict(module)) for module in (await store.catalogue.modules(uow.connection)).values()])
 
 
 @router.put("/v1/plans/{plan}", responses=refusals(409), summary="Define a plan and its price list")

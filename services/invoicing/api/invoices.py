@@ -9,7 +9,6 @@ from services.invoicing import store
 from services.invoicing.api.dependencies import IdPath, TenantId, Wired, wait_for
 from services.invoicing.api.responses import ChargeView, InvoiceView
 from shared.errors import NotFound, Transient
-from shared.schemas.invoicing_v1 import ChargeBooked, InvoiceIssued
 from shared.web import Cursor, Limit, Page, access, decode_cursor, encode_cursor
 from shared.web.rest import LIMIT_DEFAULT
 from shared.web.route import CheckedRoute
@@ -28,8 +27,8 @@ async def list_invoices(wiring: Wired, tenant: TenantId, cursor: Cursor = None, 
     async with wiring.database.unit_of_work(tenant) as uow:
         await store.tenants.check(uow.connection, tenant)
         found = await store.invoices.page(uow.connection, tenant, after, limit)
-    items = [InvoiceView.of(tenant, InvoiceIssued.model_validate_json(invoice["payload"])) for invoice in found]
-    return Page(items=items, next=encode_cursor(found[-1]["place"]) if len(found) == limit else None)
+    items = [InvoiceView.of(tenant, invoice.event) for invoice in found]
+    return Page(items=items, next=encode_cursor(found[-1].place) if len(found) == limit else None)
 
 
 @router.get("/invoices/{invoice}", summary="An invoice's data")
@@ -45,19 +44,19 @@ async def get_invoice(wiring: Wired, tenant: TenantId, invoice: IdPath) -> Invoi
 async def get_pdf(wiring: Wired, tenant: TenantId, invoice: IdPath) -> Response:
     """Made in the moments after the invoice is issued, and kept: the same bytes ever after."""
 
-    async def look() -> Any:
+    async def look() -> store.pdfs.Pdf | None:
         async with wiring.database.unit_of_work(tenant) as uow:
             found = await store.pdfs.find(uow.connection, tenant, invoice)
         if found is None:
             raise NotFound("invoice")
-        return found if found["pdf"] is not None else None
+        return found if found.pdf is not None else None
 
     found = await wait_for(wiring.clock, PDF_WAIT_S, look)
     if found is None:
         raise Transient("the PDF is not made yet")
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", found["number"])
-    headers = {"content-disposition": f'inline; filename="{name}.pdf"', "etag": f'"{found["sha256"]}"'}
-    return Response(found["pdf"], media_type="application/pdf", headers=headers)
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", found.number)
+    headers = {"content-disposition": f'inline; filename="{name}.pdf"', "etag": f'"{found.sha256}"'}
+    return Response(found.pdf, media_type="application/pdf", headers=headers)
 
 
 @router.get("/charges", summary="The ledger of changes, oldest first")
@@ -66,5 +65,5 @@ async def list_charges(wiring: Wired, tenant: TenantId, cursor: Cursor = None, l
     async with wiring.database.unit_of_work(tenant) as uow:
         await store.tenants.check(uow.connection, tenant)
         found = await store.charges.page(uow.connection, tenant, after, limit)
-    items = [ChargeView.of(ChargeBooked.model_validate_json(charge["payload"]), charge["invoice"]) for charge in found]
-    return Page(items=items, next=encode_cursor(found[-1]["place"]) if len(found) == limit else None)
+    items = [ChargeView.of(charge.event, charge.invoice) for charge in found]
+    return Page(items=items, next=encode_cursor(found[-1].place) if len(found) == limit else None)

@@ -23,7 +23,7 @@ async def _view(uow: UnitOfWork, tenant: str, quote: str) -> QuoteView:
     order = await store.orders.of_quote(uow.connection, tenant, quote)
     if found is None or about is None:
         raise NotFound("quote")
-    return QuoteView.of(about, found[0], order["order"] if order else None)
+    return QuoteView.of(about, found[0], order.order if order else None)
 
 
 @router.post("", summary="Ask what more licences cost", status_code=201, response_model=QuoteView, responses=refusals(409))
@@ -84,6 +84,6 @@ async def post_approval(
         if not ordered:  # the first answer again
             found = await store.orders.of_quote(uow.connection, tenant, quote)
             assert found is not None
-            ordered = found["order"]
+            ordered = found.order
     decided = await wait_until_decided(wiring, tenant, ordered, wait_seconds(prefer)) if prefer else None
     return answer(decided, 200) if decided is not None else response

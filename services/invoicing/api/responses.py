@@ -6,9 +6,11 @@ from typing import Any
 
 import orjson
 from pydantic import BaseModel, Field
-from sqlalchemy import RowMapping
 
 from services.invoicing.domain.quote import Pool
+from services.invoicing.store.billing_details import BillingDetails
+from services.invoicing.store.orders import Order
+from services.invoicing.store.subscriptions import Module, Subscription
 from services.invoicing.store.tenants import Tenant
 from shared.money import format_amount
 from shared.schemas.base import Instant
@@ -59,8 +61,8 @@ class BillingDetailsView(BaseModel):
     changed_at: Instant
 
     @classmethod
-    def of(cls, found: RowMapping) -> "BillingDetailsView":
-        return cls(**{name: found[name] for name in cls.model_fields})
+    def of(cls, found: BillingDetails) -> "BillingDetailsView":
+        return cls(**{name: getattr(found, name) for name in cls.model_fields})
 
 
 class PeriodView(BaseModel):
@@ -94,34 +96,34 @@ class SubscriptionView(BaseModel):
 
 
 def subscription_view(
-    found: RowMapping, contract: SubscriptionStarted, modules: Sequence[RowMapping], pools: Mapping[str, Pool], plan: PlanDefined
+    found: Subscription, contract: SubscriptionStarted, modules: Sequence[Module], pools: Mapping[str, Pool], plan: PlanDefined
 ) -> SubscriptionView:
     prices = {price.module: price.amount_minor for price in plan.prices if price.term == contract.term}
     shown = []
     for module in modules:
-        pool = pools.get(module["module"], Pool(module["licences"], module["licences"]))
+        pool = pools.get(module.module, Pool(module.licences, module.licences))
         shown.append(
             SubscribedModuleView(
-                module=module["module"],
-                base=module["base"],
+                module=module.module,
+                base=module.base,
                 licences=pool.licences,
                 next_period=pool.next_period,
-                opened=module["opened"],
-                unit_price_minor=prices.get(module["module"]),
-                policies={name: value for name, value in orjson.loads(module["policies"]).items() if value is not None},
+                opened=module.opened,
+                unit_price_minor=prices.get(module.module),
+                policies={name: value for name, value in orjson.loads(module.policies).items() if value is not None},
             )
         )
     costs = [module.unit_price_minor * module.next_period for module in shown if module.unit_price_minor is not None]
     return SubscriptionView(
-        subscription=found["subscription"],
-        status=found["status"],
-        reason=found["reason"],
+        subscription=found.subscription,
+        status=found.status,
+        reason=found.reason,
         plan=contract.plan,
         term=contract.term,
         currency=contract.currency,
-        period=PeriodView(start=found["period_start"], end=found["period_end"]),
-        billed_until=found["billed_until"],
-        next_invoice_on=found["period_end"],
+        period=PeriodView(start=found.period_start, end=found.period_end),
+        billed_until=found.billed_until,
+        next_invoice_on=found.period_end,
         charge_when=contract.charge_when,
         next_period_net_minor=sum(costs) if len(costs) == len(shown) else None,
         modules=shown,
@@ -157,7 +159,7 @@ class QuoteView(BaseModel):
             gross=format_amount(event.gross_minor, event.currency, tenant.locale),
             recurring_now_minor=sum(line.recurring_now_minor for line in event.lines),
             recurring_then_minor=sum(line.recurring_then_minor for line in event.lines),
-            approve_url=f"/v1/tenants/{tenant.tenant}/quotes/{event.quote}/approve",
+            approve_url=f"/v1/tenants/{tenant.tenant_id}/quotes/{event.quote}/approve",
             order=order,
         )
 
@@ -174,17 +176,17 @@ class OrderView(BaseModel):
     status_url: str
 
     @classmethod
-    def of(cls, tenant: str, found: RowMapping, invoice: str | None) -> "OrderView":
+    def of(cls, tenant: str, found: Order, invoice: str | None) -> "OrderView":
         return cls(
-            order=found["order"],
-            quote=found["quote"],
-            status=found["status"],
-            reason=found["reason"],
-            detail=orjson.loads(found["detail"]),
+            order=found.order,
+            quote=found.quote,
+            status=found.status,
+            reason=found.reason,
+            detail=orjson.loads(found.detail),
             invoice=invoice,
-            approved_at=found["approved_at"],
-            decided_at=found["decided_at"],
-            status_url=f"/v1/tenants/{tenant}/orders/{found['order']}",
+            approved_at=found.approved_at,
+            decided_at=found.decided_at,
+            status_url=f"/v1/tenants/{tenant}/orders/{found.order}",
         )
 
 

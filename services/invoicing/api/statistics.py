@@ -17,5 +17,5 @@ async def get_statistics(wiring: Wired, tenant: TenantId) -> StatisticsView:
         await store.tenants.check(uow.connection, tenant)
         found = await store.statistics.of_tenant(uow.connection, tenant)
         contract = await store.subscriptions.contract(uow.connection, tenant)
-    shown = {name: found[name] for name in StatisticsView.model_fields if name != "currency"}
+    shown = {name: getattr(found, name) for name in StatisticsView.model_fields if name != "currency"}
     return StatisticsView(**shown, currency=contract.currency if contract else None)

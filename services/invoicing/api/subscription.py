@@ -27,9 +27,10 @@ router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/subscr
 
 async def _view(uow: UnitOfWork, tenant: str) -> SubscriptionView:
     c = uow.connection
-    found, contract = await store.subscriptions.find(c, tenant), await store.subscriptions.contract(c, tenant)
-    if found is None or contract is None:
+    found = await store.subscriptions.find(c, tenant)
+    if found is None:
         raise NotFound("subscription")
+    contract = found.contract
     plan = await store.catalogue.plan(c, contract.plan)
     assert plan is not None
     return subscription_view(found, contract, await store.subscriptions.modules(c, tenant), await store.pools.reported(c, tenant), plan)

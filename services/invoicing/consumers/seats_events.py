@@ -34,7 +34,7 @@ async def _answered(uow: UnitOfWork, message: Message[seats_v1.SeatsEvent]) -> t
     if message.envelope.tenant is None:
         return None  # seats found no tenant in what it rejected, and each of our commands names one
     found = await store.commands.answer(uow.connection, message.tenant, message.payload.command, message.envelope.type)
-    return (found["kind"], found["reference"]) if found else None
+    return (found.kind, found.reference) if found else None
 
 
 # --------------------------------------------------------------------------------------------------------- tenants and pools

@@ -46,9 +46,9 @@ class PdfRenderer:
             found = await store.pdfs.next_unrendered(uow.connection, self._failed)
             if found is None:
                 return False
-            tenant, invoice = found["tenant_id"], found["invoice"]
+            tenant, invoice = found.tenant_id, found.invoice
             try:
-                pdf = await render_aside(orjson.loads(found["document"]))
+                pdf = await render_aside(orjson.loads(found.document))
             except (typst.TypstError, KeyError) as error:
                 self._failed.add(invoice)
                 RENDER_FAILED.inc()

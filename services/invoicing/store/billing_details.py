@@ -1,33 +1,43 @@
 """Who is billed, and how it is taxed: a row for each version."""
 
-from typing import Any
+from dataclasses import asdict, dataclass
+from datetime import datetime
 
-from sqlalchemy import RowMapping
+from sqlalchemy import bindparam, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.invoicing.store.queries import row, run
-from shared.schemas.invoicing_v1 import BillingDetailsChanged
+from services.invoicing.store.tables import billing_details
+from shared.database.rows import columns, one
 
 
-async def find(c: AsyncConnection, tenant_id: str, version: str | None = None) -> RowMapping | None:
-    """A version, or the one in force."""
-    return await row(
-        c,
-        "SELECT * FROM billing_details WHERE tenant_id = :t AND (CAST(:v AS text) IS NULL OR version = :v) ORDER BY number DESC LIMIT 1",
-        t=tenant_id,
-        v=version,
-    )
+@dataclass(frozen=True, slots=True)
+class BillingDetails:
+    version: str
+    company: str
+    street: str
+    postcode: str
+    city: str
+    country: str
+    vat_id: str | None
+    email: str
+    tax_category: str
+    tax_rate_percent: str
+    changed_at: datetime
 
 
-async def add(c: AsyncConnection, tenant_id: str, event: BillingDetailsChanged, fields: dict[str, Any]) -> None:
-    columns = ", ".join(fields)
-    values = ", ".join(f":{name}" for name in fields)
-    await run(
-        c,
-        f"""INSERT INTO billing_details (tenant_id, version, number, changed_at, {columns})
-            SELECT :t, :version, coalesce(max(number), 0) + 1, :at, {values} FROM billing_details WHERE tenant_id = :t""",  # noqa: S608
-        t=tenant_id,
-        version=event.version,
-        at=event.at,
-        **fields,
-    )
+_OWN = billing_details.c.tenant_id == bindparam("tenant")
+_VERSION = select(*columns(BillingDetails, billing_details)).where(_OWN, billing_details.c.version == bindparam("version"))
+_LATEST = select(*columns(BillingDetails, billing_details)).where(_OWN).order_by(billing_details.c.number.desc()).limit(1)
+_ADD = insert(billing_details).values(number=select(func.coalesce(func.max(billing_details.c.number), 0) + 1).where(_OWN).scalar_subquery())
+
+
+async def find(c: AsyncConnection, tenant_id: str, version: str) -> BillingDetails | None:
+    return await one(c, _VERSION, BillingDetails, tenant=tenant_id, version=version)
+
+
+async def in_force(c: AsyncConnection, tenant_id: str) -> BillingDetails | None:
+    return await one(c, _LATEST, BillingDetails, tenant=tenant_id)
+
+
+async def add(c: AsyncConnection, tenant_id: str, details: BillingDetails) -> None:
+    await c.execute(_ADD, {"tenant": tenant_id, "tenant_id": tenant_id} | asdict(details))

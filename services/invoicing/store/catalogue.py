@@ -1,57 +1,65 @@
-"""The vendor's catalogue: modules and price lists. Queries only; it belongs to no tenant."""
+"""The vendor's catalogue: modules and price lists. It belongs to no tenant."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.invoicing.store.queries import row, rows, run
+from services.invoicing.store import tables
+from shared.database.rows import columns, lock_tables, many
 from shared.schemas.invoicing_v1 import ModuleDefined, PlanDefined
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    module: str
+    name: str
+    base: bool
+    requires: list[str]
+
+
+_MODULES = select(*columns(Module, tables.modules)).order_by(tables.modules.c.module)
+_INSERT_MODULE = insert(tables.modules)
+_PUT_MODULE = _INSERT_MODULE.on_conflict_do_update(
+    index_elements=["module"], set_={name: _INSERT_MODULE.excluded[name] for name in ("name", "base", "requires")}
+)
+_OF_PLAN = tables.plans.c.plan == bindparam("of_plan")
+_PLANS = select(tables.plans.c.payload).where(tables.plans.c.current).order_by(tables.plans.c.plan)
+_PLAN = _PLANS.where(_OF_PLAN)
+_VERSIONS = select(tables.plans.c.payload).where(_OF_PLAN).order_by(tables.plans.c.version)
+_SUPERSEDE = update(tables.plans).where(_OF_PLAN, tables.plans.c.current).values(current=False)
+_ADD_PLAN = insert(tables.plans)
 
 
 async def lock(c: AsyncConnection) -> None:
     """Until the transaction ends: two changes of one plan at once would both draw the same version."""
-    await run(c, "LOCK TABLE plans, modules IN SHARE ROW EXCLUSIVE MODE")
+    await lock_tables(c, (tables.plans, tables.modules))
 
 
-async def modules(c: AsyncConnection) -> dict[str, dict[str, object]]:
-    found = await rows(c, "SELECT module, name, base, requires FROM modules ORDER BY module")
-    return {module["module"]: dict(module) for module in found}
+async def modules(c: AsyncConnection) -> dict[str, Module]:
+    return {module.module: module for module in await many(c, _MODULES, Module)}
 
 
 async def put_module(c: AsyncConnection, event: ModuleDefined) -> None:
-    await run(
-        c,
-        """INSERT INTO modules (module, name, base, requires) VALUES (:m, :name, :base, :requires)
-           ON CONFLICT (module) DO UPDATE SET name = :name, base = :base, requires = :requires""",
-        m=event.module,
-        name=event.name,
-        base=event.base,
-        requires=list(event.requires),
-    )
+    await c.execute(_PUT_MODULE, {"module": event.module, "name": event.name, "base": event.base, "requires": list(event.requires)})
 
 
 async def plans(c: AsyncConnection) -> Sequence[PlanDefined]:
-    """Those in force."""
-    found = await rows(c, "SELECT payload FROM plans WHERE current ORDER BY plan")
-    return [PlanDefined.model_validate_json(plan["payload"]) for plan in found]
+    """Return the plans in force."""
+    return [PlanDefined.model_validate_json(payload) for payload in (await c.execute(_PLANS)).scalars()]
 
 
 async def plan(c: AsyncConnection, name: str) -> PlanDefined | None:
-    found = await row(c, "SELECT payload FROM plans WHERE plan = :p AND current", p=name)
-    return PlanDefined.model_validate_json(found["payload"]) if found else None
+    found = (await c.execute(_PLAN, {"of_plan": name})).scalar_one_or_none()
+    return PlanDefined.model_validate_json(found) if found is not None else None
 
 
 async def versions(c: AsyncConnection, name: str) -> Sequence[PlanDefined]:
-    found = await rows(c, "SELECT payload FROM plans WHERE plan = :p ORDER BY version", p=name)
-    return [PlanDefined.model_validate_json(plan["payload"]) for plan in found]
+    return [PlanDefined.model_validate_json(payload) for payload in (await c.execute(_VERSIONS, {"of_plan": name})).scalars()]
 
 
 async def put_plan(c: AsyncConnection, event: PlanDefined) -> None:
-    await run(c, "UPDATE plans SET current = false WHERE plan = :p AND current", p=event.plan)
-    await run(
-        c,
-        "INSERT INTO plans (plan, version, current, payload) VALUES (:p, :v, true, :payload)",
-        p=event.plan,
-        v=event.version,
-        payload=event.model_dump_json(),
-    )
+    await c.execute(_SUPERSEDE, {"of_plan": event.plan})
+    await c.execute(_ADD_PLAN, {"plan": event.plan, "version": event.version, "current": True, "payload": event.model_dump_json()})

@@ -1,49 +1,66 @@
 """What was sent to seats and how it was answered."""
 
-from sqlalchemy import RowMapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import Interval, Text, any_, bindparam, func, insert, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.invoicing.store.queries import insert, row, rows
+from services.invoicing.store.tables import commands
+from shared.database.rows import columns, many, one
 from shared.schemas import registry
 from shared.schemas.seats_v1 import CommandFailed, CommandRejected
 
 
+@dataclass(frozen=True, slots=True)
+class Command:
+    kind: str
+    reference: str  # what it is about: a module, an order, a period
+
+
+NOT_DONE = [registry.type_of(answer) for answer in (CommandRejected, CommandFailed)]
+OF_SUBSCRIPTION = ["open_pool", "schedule_period"]
+
+_OWN = commands.c.tenant_id == bindparam("tenant")
+_ADD = insert(commands)
+_ANSWER = (
+    update(commands)
+    .where(_OWN, commands.c.command == bindparam("of_command"), commands.c.answer.is_(None))
+    .values(answer=bindparam("new_answer"), answered_at=func.now())
+    .returning(*columns(Command, commands))
+)
+_LAST = (
+    select(*columns(Command, commands), commands.c.answer)
+    .ext(distinct_on(commands.c.kind, commands.c.reference))
+    .where(_OWN, commands.c.kind == any_(bindparam("kinds", OF_SUBSCRIPTION, type_=ARRAY(Text))))
+    .order_by(commands.c.kind, commands.c.reference, commands.c.sent_at.desc())
+    .subquery()
+)
+_NOT_DONE = (
+    select(_LAST.c.kind, _LAST.c.reference)
+    .where(_LAST.c.answer == any_(bindparam("answers", NOT_DONE, type_=ARRAY(Text))))
+    .order_by(_LAST.c.kind, _LAST.c.reference)
+)
+_COUNT_UNANSWERED = select(func.count()).where(
+    commands.c.answer.is_(None), commands.c.sent_at < func.now() - bindparam("age", type_=Interval)
+)
+
+
 async def add(c: AsyncConnection, tenant_id: str, command: str, kind: str, reference: str) -> None:
-    await insert(c, tenant_id, "commands", command=command, kind=kind, reference=reference)
+    await c.execute(_ADD, {"tenant_id": tenant_id, "command": command, "kind": kind, "reference": reference})
 
 
-async def answer(c: AsyncConnection, tenant_id: str, command: str, answer: str) -> RowMapping | None:
-    """The command if it is ours and had no answer yet."""
-    return await row(
-        c,
-        """UPDATE commands SET answer = :a, answered_at = now() WHERE tenant_id = :t AND command = :c AND answer IS NULL
-           RETURNING kind, reference""",
-        t=tenant_id,
-        c=command,
-        a=answer,
-    )
+async def answer(c: AsyncConnection, tenant_id: str, command: str, answer: str) -> Command | None:
+    """Return the command if it is ours and had no answer yet."""
+    return await one(c, _ANSWER, Command, tenant=tenant_id, of_command=command, new_answer=answer)
 
 
-async def not_done(c: AsyncConnection, tenant_id: str) -> list[tuple[str, str]]:
-    """(kind, reference) of what the subscription lives by and seats rejected or failed at, and that was not sent again since."""
-    found = await rows(
-        c,
-        """SELECT kind, reference FROM (
-               SELECT DISTINCT ON (kind, reference) kind, reference, answer FROM commands
-               WHERE tenant_id = :t AND kind IN ('open_pool', 'schedule_period') ORDER BY kind, reference, sent_at DESC
-           ) AS last WHERE answer = ANY(:answers) ORDER BY kind, reference""",
-        t=tenant_id,
-        answers=[registry.type_of(answer) for answer in (CommandRejected, CommandFailed)],
-    )
-    return [(command["kind"], command["reference"]) for command in found]
+async def not_done(c: AsyncConnection, tenant_id: str) -> list[Command]:
+    """Return what the subscription lives by and seats rejected or failed at, and that was not sent again since."""
+    return await many(c, _NOT_DONE, Command, tenant=tenant_id)
 
 
 async def count_unanswered(c: AsyncConnection, seconds: int) -> int:
-    """Commands of all tenants that seats has not answered for so long."""
-    found = await row(
-        c,
-        "SELECT count(*) AS n FROM commands WHERE answer IS NULL AND sent_at < now() - make_interval(secs => :s)",
-        s=seconds,
-    )
-    assert found is not None
-    return int(found["n"])
+    """Count the commands of all tenants that seats has not answered for so long."""
+    return int((await c.execute(_COUNT_UNANSWERED, {"age": timedelta(seconds=seconds)})).scalar_one())

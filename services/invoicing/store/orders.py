@@ -1,49 +1,67 @@
 """Orders and how seats decided them."""
 
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import RowMapping
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.invoicing.store.queries import insert, row
+from services.invoicing.store.tables import orders
+from shared.database.rows import columns, one
 from shared.schemas.base import Actor
 from shared.schemas.invoicing_v1 import QuoteApproved
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    order: str
+    quote: str
+    status: str
+    reason: str
+    detail: str
+    approved_at: datetime
+    approved_by: str
+    decided_at: datetime | None
+
+
+_OWN = orders.c.tenant_id == bindparam("tenant")
+_ADD = insert(orders)
+_FIND = select(*columns(Order, orders)).where(_OWN, orders.c.order == bindparam("order"))
+_OF_QUOTE = select(*columns(Order, orders)).where(_OWN, orders.c.quote == bindparam("quote"))
+_DECIDE = (
+    update(orders)
+    .where(_OWN, orders.c.order == bindparam("of_order"), orders.c.status == "pending")
+    .values(status=bindparam("new_status"), reason=bindparam("new_reason"), detail=bindparam("new_detail"), decided_at=bindparam("at"))
+    .returning(*columns(Order, orders))
+)
+
+
 async def add(c: AsyncConnection, tenant_id: str, event: QuoteApproved) -> None:
-    await insert(
-        c,
-        tenant_id,
-        "orders",
+    row = Order(
         order=event.order,
         quote=event.quote,
         status="pending",
+        reason="",
+        detail="{}",
         approved_at=event.at,
         approved_by=event.actor.model_dump_json(),
+        decided_at=None,
     )
+    await c.execute(_ADD, {"tenant_id": tenant_id} | asdict(row))
 
 
-async def find(c: AsyncConnection, tenant_id: str, order_id: str) -> RowMapping | None:
-    return await row(c, 'SELECT * FROM orders WHERE tenant_id = :t AND "order" = :o', t=tenant_id, o=order_id)
+async def find(c: AsyncConnection, tenant_id: str, order_id: str) -> Order | None:
+    return await one(c, _FIND, Order, tenant=tenant_id, order=order_id)
 
 
-async def of_quote(c: AsyncConnection, tenant_id: str, quote_id: str) -> RowMapping | None:
-    return await row(c, "SELECT * FROM orders WHERE tenant_id = :t AND quote = :q", t=tenant_id, q=quote_id)
+async def of_quote(c: AsyncConnection, tenant_id: str, quote_id: str) -> Order | None:
+    return await one(c, _OF_QUOTE, Order, tenant=tenant_id, quote=quote_id)
 
 
 async def decide(
     c: AsyncConnection, tenant_id: str, order_id: str, status: str, reason: str, detail: str, at: datetime
 ) -> tuple[str, Actor] | None:
-    """(quote, who approved it) if the order was still pending: the first answer counts."""
-    found = await row(
-        c,
-        """UPDATE orders SET status = :s, reason = :r, detail = :d, decided_at = :at
-           WHERE tenant_id = :t AND "order" = :o AND status = 'pending' RETURNING quote, approved_by""",
-        t=tenant_id,
-        o=order_id,
-        s=status,
-        r=reason,
-        d=detail,
-        at=at,
-    )
-    return (found["quote"], Actor.model_validate_json(found["approved_by"])) if found else None
+    """Return the quote and who approved it if the order was still pending: the first answer counts."""
+    values = {"new_status": status, "new_reason": reason, "new_detail": detail, "at": at}
+    found = await one(c, _DECIDE, Order, tenant=tenant_id, of_order=order_id, **values)
+    return (found.quote, Actor.model_validate_json(found.approved_by)) if found else None

@@ -1,30 +1,54 @@
 """The pools as seats last reported them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from sqlalchemy import BigInteger, Integer, Text, bindparam, select, tuple_
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.invoicing.domain.quote import Pool
-from services.invoicing.store.queries import rows
+from services.invoicing.store.tables import pools
+from shared.database.rows import columns, many, recordset
 from shared.schemas.seats_v1 import PoolState
 
-_NOTE_POOLS = """
-INSERT INTO pools (tenant_id, module, licences, next_period, partition, command_offset, n)
-SELECT $1, module, licences, next_period, $5, $6, $7 FROM unnest($2::text[], $3::int[], $4::int[]) AS p (module, licences, next_period)
-ON CONFLICT (tenant_id, module) DO UPDATE SET licences = excluded.licences, next_period = excluded.next_period,
-    partition = excluded.partition, command_offset = excluded.command_offset, n = excluded.n
-WHERE (pools.command_offset, pools.n) < (excluded.command_offset, excluded.n)
-  AND (pools.licences, pools.next_period) IS DISTINCT FROM (excluded.licences, excluded.next_period)
-"""
+
+@dataclass(frozen=True, slots=True)
+class ReportedPool:
+    module: str
+    licences: int
+    next_period: int
 
 
-async def note(c: AsyncConnection, tenant_id: str, pools: Sequence[PoolState], position: tuple[int, int, int]) -> None:
-    """As a decision reports them; what reflects a later decision already is left alone."""
-    if pools:
-        columns = [p.module for p in pools], [p.licences for p in pools], [p.next_period for p in pools]
-        await c.exec_driver_sql(_NOTE_POOLS, (tenant_id, *columns, *position))
+_GIVEN = recordset(pools, ("module", "licences", "next_period"))
+_INSERT = insert(pools).from_select(
+    ("tenant_id", "module", "licences", "next_period", "partition", "command_offset", "n"),
+    select(
+        bindparam("tenant", type_=Text),
+        *_GIVEN.c,
+        bindparam("at_partition", type_=Integer),
+        bindparam("at_offset", type_=BigInteger),
+        bindparam("at_n", type_=Integer),
+    ),
+)
+_NEW = _INSERT.excluded
+_NOTE = _INSERT.on_conflict_do_update(
+    index_elements=["tenant_id", "module"],
+    set_={name: _NEW[name] for name in ("licences", "next_period", "partition", "command_offset", "n")},
+    where=(tuple_(pools.c.command_offset, pools.c.n) < tuple_(_NEW.command_offset, _NEW.n))
+    & (pools.c.licences.is_distinct_from(_NEW.licences) | pools.c.next_period.is_distinct_from(_NEW.next_period)),
+)
+_REPORTED = select(*columns(ReportedPool, pools)).where(pools.c.tenant_id == bindparam("tenant")).order_by(pools.c.module)
+
+
+async def note(c: AsyncConnection, tenant_id: str, reported: Sequence[PoolState], position: tuple[int, int, int]) -> None:
+    """Save the pools as a decision reports them; a pool that reflects a later decision already is left alone."""
+    if reported:
+        partition, offset, n = position
+        rows = [{"module": pool.module, "licences": pool.licences, "next_period": pool.next_period} for pool in reported]
+        await c.execute(_NOTE, {"tenant": tenant_id, "rows": rows, "at_partition": partition, "at_offset": offset, "at_n": n})
 
 
 async def reported(c: AsyncConnection, tenant_id: str) -> dict[str, Pool]:
-    found = await rows(c, "SELECT module, licences, next_period FROM pools WHERE tenant_id = :t ORDER BY module", t=tenant_id)
-    return {pool["module"]: Pool(pool["licences"], pool["next_period"]) for pool in found}
+    found = await many(c, _REPORTED, ReportedPool, tenant=tenant_id)
+    return {pool.module: Pool(pool.licences, pool.next_period) for pool in found}

@@ -1,16 +1,32 @@
 """Quotes, with what seats has to find when they are ordered."""
 
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import bindparam, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.invoicing.store.queries import insert, row
+from services.invoicing.store.tables import quotes
+from shared.database.rows import columns, one
 from shared.schemas.invoicing_v1 import QuoteIssued
 from shared.schemas.seats_v1 import Expected
 
 
+@dataclass(frozen=True, slots=True)
+class Quote:
+    quote: str
+    payload: str
+    expected: str
+
+
+_ADD = insert(quotes)
+_FIND = select(*columns(Quote, quotes)).where(quotes.c.tenant_id == bindparam("tenant"), quotes.c.quote == bindparam("quote"))
+
+
 async def add(c: AsyncConnection, tenant_id: str, event: QuoteIssued, expects: Expected) -> None:
-    await insert(c, tenant_id, "quotes", quote=event.quote, payload=event.model_dump_json(), expected=expects.model_dump_json())
+    row = Quote(event.quote, event.model_dump_json(), expects.model_dump_json())
+    await c.execute(_ADD, {"tenant_id": tenant_id} | asdict(row))
 
 
 async def find(c: AsyncConnection, tenant_id: str, quote_id: str) -> tuple[QuoteIssued, Expected] | None:
-    found = await row(c, "SELECT payload, expected FROM quotes WHERE tenant_id = :t AND quote = :q", t=tenant_id, q=quote_id)
-    return (QuoteIssued.model_validate_json(found["payload"]), Expected.model_validate_json(found["expected"])) if found else None
+    found = await one(c, _FIND, Quote, tenant=tenant_id, quote=quote_id)
+    return (QuoteIssued.model_validate_json(found.payload), Expected.model_validate_json(found.expected)) if found else None

@@ -1,26 +1,55 @@
 """Counts and sums of one tenant."""
 
-from sqlalchemy import RowMapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import BigInteger, ScalarSelect, Table, bindparam, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.invoicing.store.queries import row
+from services.invoicing.store.tables import charges, invoices, orders, pdfs_to_make, quotes
+from shared.database.rows import names, one
 
 
-async def of_tenant(c: AsyncConnection, tenant_id: str) -> RowMapping:
-    found = await row(
-        c,
-        """SELECT
-             (SELECT count(*) FROM invoices WHERE tenant_id = :t) AS invoices,
-             (SELECT CAST(coalesce(sum(net_minor), 0) AS bigint) FROM invoices WHERE tenant_id = :t) AS net_minor,
-             (SELECT CAST(coalesce(sum(tax_minor), 0) AS bigint) FROM invoices WHERE tenant_id = :t) AS tax_minor,
-             (SELECT CAST(coalesce(sum(gross_minor), 0) AS bigint) FROM invoices WHERE tenant_id = :t) AS gross_minor,
-             (SELECT count(*) FROM charges WHERE tenant_id = :t) AS charges,
-             (SELECT count(*) FROM quotes WHERE tenant_id = :t) AS quotes,
-             (SELECT count(*) FROM orders WHERE tenant_id = :t AND status = 'pending') AS orders_pending,
-             (SELECT count(*) FROM orders WHERE tenant_id = :t AND status = 'completed') AS orders_completed,
-             (SELECT count(*) FROM orders WHERE tenant_id = :t AND status = 'refused') AS orders_refused,
-             (SELECT count(*) FROM pdfs_to_make WHERE tenant_id = :t) AS unrendered""",
-        t=tenant_id,
-    )
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    invoices: int
+    net_minor: int
+    tax_minor: int
+    gross_minor: int
+    charges: int
+    quotes: int
+    orders_pending: int
+    orders_completed: int
+    orders_refused: int
+    unrendered: int
+
+
+def _sum(name: str) -> ScalarSelect[Any]:
+    total = cast(func.coalesce(func.sum(invoices.c[name]), 0), BigInteger)
+    return select(total).where(invoices.c.tenant_id == bindparam("tenant")).scalar_subquery()
+
+
+def _count(table: Table, status: str | None = None) -> ScalarSelect[Any]:
+    counted = select(func.count()).select_from(table).where(table.c.tenant_id == bindparam("tenant"))
+    return (counted if status is None else counted.where(table.c.status == status)).scalar_subquery()
+
+
+_PARTS = {
+    "invoices": _count(invoices),
+    "net_minor": _sum("net_minor"),
+    "tax_minor": _sum("tax_minor"),
+    "gross_minor": _sum("gross_minor"),
+    "charges": _count(charges),
+    "quotes": _count(quotes),
+    "orders_pending": _count(orders, "pending"),
+    "orders_completed": _count(orders, "completed"),
+    "orders_refused": _count(orders, "refused"),
+    "unrendered": _count(pdfs_to_make),
+}
+_OF_TENANT = select(*(_PARTS[name].label(name) for name in names(Statistics)))
+
+
+async def of_tenant(c: AsyncConnection, tenant_id: str) -> Statistics:
+    found = await one(c, _OF_TENANT, Statistics, tenant=tenant_id)
     assert found is not None
     return found

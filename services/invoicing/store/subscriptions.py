@@ -1,61 +1,96 @@
 """The subscription of a tenant, and its modules."""
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import date
-from typing import Any
 
-from sqlalchemy import RowMapping
+from sqlalchemy import Date, bindparam, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.invoicing.store.queries import insert, row, rows, run
+from services.invoicing.store.tables import subscription_modules, subscriptions
+from shared.database.rows import columns, many, names, one, recordset
 from shared.schemas.invoicing_v1 import SubscriptionStarted
 
 
-async def find(c: AsyncConnection, tenant_id: str) -> RowMapping | None:
-    return await row(c, "SELECT * FROM subscriptions WHERE tenant_id = :t", t=tenant_id)
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    subscription: str
+    status: str
+    reason: str
+    payload: str
+    period_start: date
+    period_end: date
+    billed_until: date
+
+    @property
+    def contract(self) -> SubscriptionStarted:
+        return SubscriptionStarted.model_validate_json(self.payload)
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    module: str
+    base: bool
+    licences: int
+    policies: str
+    opened: bool = False
+
+
+_OWN = subscriptions.c.tenant_id == bindparam("tenant")
+_OWN_MODULES = subscription_modules.c.tenant_id == bindparam("tenant")
+_FIND = select(*columns(Subscription, subscriptions)).where(_OWN)
+_ADD = insert(subscriptions)
+_MODULE_COLUMNS = ("tenant_id", *names(Module))
+_GIVEN = recordset(subscription_modules, _MODULE_COLUMNS)
+_ADD_MODULES = insert(subscription_modules).from_select(_MODULE_COLUMNS, select(*(_GIVEN.c[name] for name in _MODULE_COLUMNS)))
+_SET_STATUS = update(subscriptions).where(_OWN).values(status=bindparam("new_status"), reason=bindparam("new_reason"))
+_END = bindparam("end", type_=Date)
+_SET_PERIOD = (
+    update(subscriptions)
+    .where(_OWN)
+    .values(period_start=bindparam("start"), period_end=_END, billed_until=func.greatest(subscriptions.c.billed_until, _END))
+)
+_MODULES = select(*columns(Module, subscription_modules)).where(_OWN_MODULES).order_by(subscription_modules.c.module)
+_SET_OPENED = update(subscription_modules).where(_OWN_MODULES, subscription_modules.c.module == bindparam("of_module")).values(opened=True)
+_ANY_CLOSED = select(exists().where(_OWN_MODULES, subscription_modules.c.opened.is_(False)))
+
+
+async def find(c: AsyncConnection, tenant_id: str) -> Subscription | None:
+    return await one(c, _FIND, Subscription, tenant=tenant_id)
 
 
 async def contract(c: AsyncConnection, tenant_id: str) -> SubscriptionStarted | None:
     found = await find(c, tenant_id)
-    return SubscriptionStarted.model_validate_json(found["payload"]) if found else None
+    return found.contract if found else None
 
 
-async def add(c: AsyncConnection, tenant_id: str, event: SubscriptionStarted, modules: Sequence[dict[str, Any]]) -> None:
-    await insert(
-        c,
-        tenant_id,
-        "subscriptions",
+async def add(c: AsyncConnection, tenant_id: str, event: SubscriptionStarted, modules: Sequence[Module]) -> None:
+    row = Subscription(
         subscription=event.subscription,
         status="pending",
+        reason="",
         payload=event.model_dump_json(),
         period_start=event.period_start,
         period_end=event.period_end,
         billed_until=event.billed_until,
     )
-    for module in modules:
-        await insert(c, tenant_id, "subscription_modules", **module)
+    await c.execute(_ADD, {"tenant_id": tenant_id} | asdict(row))
+    await c.execute(_ADD_MODULES, {"rows": [{"tenant_id": tenant_id} | asdict(module) for module in modules]})
 
 
 async def set_status(c: AsyncConnection, tenant_id: str, status: str, reason: str = "") -> None:
-    await run(c, "UPDATE subscriptions SET status = :s, reason = :r WHERE tenant_id = :t", t=tenant_id, s=status, r=reason)
+    await c.execute(_SET_STATUS, {"tenant": tenant_id, "new_status": status, "new_reason": reason})
 
 
 async def set_period(c: AsyncConnection, tenant_id: str, start: date, end: date) -> None:
-    await run(
-        c,
-        "UPDATE subscriptions SET period_start = :s, period_end = :e, billed_until = greatest(billed_until, :e) WHERE tenant_id = :t",
-        t=tenant_id,
-        s=start,
-        e=end,
-    )
+    await c.execute(_SET_PERIOD, {"tenant": tenant_id, "start": start, "end": end})
 
 
-async def modules(c: AsyncConnection, tenant_id: str) -> Sequence[RowMapping]:
-    return await rows(c, "SELECT * FROM subscription_modules WHERE tenant_id = :t ORDER BY module", t=tenant_id)
+async def modules(c: AsyncConnection, tenant_id: str) -> list[Module]:
+    return await many(c, _MODULES, Module, tenant=tenant_id)
 
 
 async def set_opened(c: AsyncConnection, tenant_id: str, module: str) -> bool:
-    """Marks the module's pool as open; returns whether every pool of the subscription is now."""
-    await run(c, "UPDATE subscription_modules SET opened = true WHERE tenant_id = :t AND module = :m", t=tenant_id, m=module)
-    found = await row(c, "SELECT count(*) FILTER (WHERE NOT opened) AS closed FROM subscription_modules WHERE tenant_id = :t", t=tenant_id)
-    return found is not None and found["closed"] == 0
+    """Mark the module's pool as open; return whether every pool of the subscription is open now."""
+    await c.execute(_SET_OPENED, {"tenant": tenant_id, "of_module": module})
+    return not (await c.execute(_ANY_CLOSED, {"tenant": tenant_id})).scalar_one()

@@ -3,16 +3,18 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import bindparam, column, exists, select, table
+from sqlalchemy import BigInteger, Text, bindparam, exists, func, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.invoicing.store.queries import row, run
+from services.invoicing.store.tables import INSTANT, tenants
+from shared.database.rows import columns, one
 from shared.errors import NotFound
 
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    tenant: str
+    tenant_id: str
     name: str | None
     time_zone: str | None  # none: users' event about it has not been read yet
     locale: str
@@ -24,85 +26,75 @@ class Tenant:
     period: str | None
 
 
-_TENANT_EXISTS = select(exists().select_from(table("tenants")).where(column("tenant_id") == bindparam("tenant")))
-_TENANT = (
-    "SELECT tenant_id AS tenant, name, time_zone, locale, clock, support_contact, opened, test_time, advancing_to, period FROM tenants"
+_OWN = tenants.c.tenant_id == bindparam("tenant")
+_FIND = select(*columns(Tenant, tenants)).where(_OWN)
+_LOCK = _FIND.with_for_update()
+_EXISTS = select(exists().where(_OWN))
+_INSERT = insert(tenants)
+_PUT = _INSERT.on_conflict_do_update(
+    index_elements=["tenant_id"],
+    set_={name: _INSERT.excluded[name] for name in ("name", "time_zone", "locale", "clock", "support_contact")}
+    | {"test_time": func.coalesce(tenants.c.test_time, _INSERT.excluded.test_time)},
+)
+_NOTE_OPENED = _INSERT.on_conflict_do_update(
+    index_elements=["tenant_id"],
+    set_={"opened": _INSERT.excluded.opened, "test_time": func.greatest(tenants.c.test_time, _INSERT.excluded.test_time)},
+)
+_NOTE_ADVANCING = _INSERT.on_conflict_do_update(index_elements=["tenant_id"], set_={"advancing_to": _INSERT.excluded.advancing_to})
+_NOTE_TIME = update(tenants).where(_OWN).values(test_time=func.greatest(tenants.c.test_time, bindparam("at", type_=INSTANT)))
+_NEW_PERIOD = bindparam("new_period", type_=Text)
+_NOTE_PERIOD = update(tenants).where(_OWN, tenants.c.period.is_distinct_from(_NEW_PERIOD)).values(period=_NEW_PERIOD)
+_DRAW_NUMBER = (
+    update(tenants)
+    .where(_OWN)
+    .values(last_number=func.greatest(tenants.c.last_number, bindparam("above", type_=BigInteger)) + 1)
+    .returning(tenants.c.last_number)
 )
 
 
 async def find(c: AsyncConnection, tenant_id: str, *, lock: bool = False) -> Tenant | None:
     """`lock`: until the transaction ends nobody else of this tenant draws a number, starts a subscription, or approves a quote."""
-    found = await row(c, f"{_TENANT} WHERE tenant_id = :t" + (" FOR UPDATE" if lock else ""), t=tenant_id)
-    return Tenant(**found) if found else None
+    return await one(c, _LOCK if lock else _FIND, Tenant, tenant=tenant_id)
 
 
 async def is_known(c: AsyncConnection, tenant_id: str) -> bool:
     """Has seats or users told of it?"""
-    return bool((await c.execute(_TENANT_EXISTS, {"tenant": tenant_id})).scalar_one())
+    return bool((await c.execute(_EXISTS, {"tenant": tenant_id})).scalar_one())
 
 
 async def put(
     c: AsyncConnection, tenant_id: str, *, name: str, time_zone: str, locale: str, clock: str, support_contact: str, at: datetime
 ) -> None:
-    """What users says of it. Which of users' and seats' first event is read first is open, so the row may be there already."""
-    await run(
-        c,
-        """INSERT INTO tenants (tenant_id, name, time_zone, locale, clock, support_contact, test_time)
-           VALUES (:t, :name, :zone, :locale, :clock, :contact, CASE WHEN :clock = 'test' THEN CAST(:at AS timestamptz) END)
-           ON CONFLICT (tenant_id) DO UPDATE SET name = :name, time_zone = :zone, locale = :locale, clock = :clock,
-               support_contact = :contact, test_time = coalesce(tenants.test_time, excluded.test_time)""",
-        t=tenant_id,
-        name=name,
-        zone=time_zone,
-        locale=locale,
-        clock=clock,
-        contact=support_contact,
-        at=at,
-    )
+    """Save what users knows of it. Users' or seats' first event may be read first, so the row may be there already."""
+    test_time = at if clock == "test" else None
+    values = {"name": name, "time_zone": time_zone, "locale": locale, "clock": clock, "support_contact": support_contact}
+    await c.execute(_PUT, {"tenant_id": tenant_id, "test_time": test_time} | values)
 
 
 async def note_opened(c: AsyncConnection, tenant_id: str, at: datetime, *, test: bool) -> None:
     """Seats knows the tenant from here on."""
-    await run(
-        c,
-        """INSERT INTO tenants (tenant_id, opened, test_time) VALUES (:t, true, :at)
-           ON CONFLICT (tenant_id) DO UPDATE SET opened = true, test_time = greatest(tenants.test_time, excluded.test_time)""",
-        t=tenant_id,
-        at=at if test else None,
-    )
+    await c.execute(_NOTE_OPENED, {"tenant_id": tenant_id, "opened": True, "test_time": at if test else None})
 
 
 async def note_time(c: AsyncConnection, tenant_id: str, at: datetime) -> None:
     """A test clock as seats answered it last; it never goes back."""
-    await run(c, "UPDATE tenants SET test_time = greatest(test_time, :at) WHERE tenant_id = :t", t=tenant_id, at=at)
+    await c.execute(_NOTE_TIME, {"tenant": tenant_id, "at": at})
 
 
 async def note_advancing(c: AsyncConnection, tenant_id: str, to: datetime | None) -> None:
-    await run(
-        c,
-        "INSERT INTO tenants (tenant_id, advancing_to) VALUES (:t, :to) ON CONFLICT (tenant_id) DO UPDATE SET advancing_to = :to",
-        t=tenant_id,
-        to=to,
-    )
+    await c.execute(_NOTE_ADVANCING, {"tenant_id": tenant_id, "advancing_to": to})
 
 
 async def note_period(c: AsyncConnection, tenant_id: str, period: str | None) -> None:
-    await run(c, "UPDATE tenants SET period = :period WHERE tenant_id = :t AND period IS DISTINCT FROM :period", t=tenant_id, period=period)
+    await c.execute(_NOTE_PERIOD, {"tenant": tenant_id, "new_period": period})
 
 
 async def draw_number(c: AsyncConnection, tenant_id: str, *, above: int = 0) -> int:
     """The next number of a command to seats. The row stays locked until the commit: numbers go out in the order they were drawn."""
-    found = await row(
-        c,
-        "UPDATE tenants SET last_number = greatest(last_number, :above) + 1 WHERE tenant_id = :t RETURNING last_number",
-        t=tenant_id,
-        above=above,
-    )
-    assert found is not None, "numbers are drawn for known tenants"
-    return int(found["last_number"])
+    return int((await c.execute(_DRAW_NUMBER, {"tenant": tenant_id, "above": above})).scalar_one())
 
 
 async def check(c: AsyncConnection, tenant_id: str) -> None:
-    """For reads that would answer anybody's tenant with nothing in it. Raises NotFound until users or seats has said something of it."""
-    if await find(c, tenant_id) is None:
+    """For reads that would answer anybody's tenant with nothing in it. Raises NotFound until users or seats has told of it."""
+    if not await is_known(c, tenant_id):
         raise NotFound("tenant")

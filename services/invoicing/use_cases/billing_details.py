@@ -5,6 +5,7 @@ from services.invoicing.api.requests import BillingDetailsBody
 from services.invoicing.domain.money import Tax
 from services.invoicing.domain.tax import tax_in_force, wrong_tax
 from services.invoicing.settings import Settings
+from services.invoicing.store.billing_details import BillingDetails
 from services.invoicing.use_cases.locked_tenants import lock_tenant
 from services.invoicing.use_cases.publishing import publish_fact
 from shared import ids
@@ -20,16 +21,16 @@ async def change_billing_details(
 ) -> None:
     """A new version; the same again is none. Names and addresses stay in the database, the event has only the tax. Raises Invalid."""
     _, at = await lock_tenant(uow, tenant_id, clock)
-    before = await store.billing_details.find(uow.connection, tenant_id)
-    taxed_before = Tax(before["tax_category"], before["tax_rate_percent"]) if before else None
+    before = await store.billing_details.in_force(uow.connection, tenant_id)
+    taxed_before = Tax(before.tax_category, before.tax_rate_percent) if before else None
     tax = tax_in_force(body.tax_category, body.tax_rate_percent, taxed_before, settings.seller_tax_rate_percent)
     wrong = wrong_tax(tax, body.vat_id)
     if wrong is not None:
         raise Invalid(f"body.{wrong.field}", wrong.value, wrong.expected)
     fields = body.model_dump() | {"tax_category": tax.category, "tax_rate_percent": tax.rate_percent}
-    if before is not None and all(before[name] == value for name, value in fields.items()):
+    if before is not None and all(getattr(before, name) == value for name, value in fields.items()):
         return
-    changed = [name for name, value in fields.items() if before is None or before[name] != value]
+    changed = [name for name, value in fields.items() if before is None or getattr(before, name) != value]
     open_fields = ("country", "tax_category", "tax_rate_percent")
     event = BillingDetailsChanged(
         at=at,
@@ -38,9 +39,12 @@ async def change_billing_details(
         tax_category=tax.category,
         tax_rate_percent=tax.rate_percent,
         changes=tuple(
-            Change(field=name, old=before[name] if before else None, new=fields[name]) if name in open_fields else Change(field=name)
+            Change(field=name, old=getattr(before, name) if before else None, new=fields[name])
+            if name in open_fields
+            else Change(field=name)
             for name in changed
         ),
     )
-    await store.billing_details.add(uow.connection, tenant_id, event, fields)
+    details = BillingDetails(version=event.version, changed_at=at, **fields)
+    await store.billing_details.add(uow.connection, tenant_id, details)
     await publish_fact(uow, tenant_id, event, subject=event.version)

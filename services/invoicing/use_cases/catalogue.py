@@ -1,9 +1,11 @@
 """What the vendor's operator does: the catalogue of modules and the price lists."""
 
+from dataclasses import asdict
 from datetime import datetime
 
 from services.invoicing import store
 from services.invoicing.api.requests import ModuleBody, PlanBody
+from services.invoicing.store.catalogue import Module
 from services.invoicing.use_cases.publishing import publish_to_all
 from shared.database import UnitOfWork
 from shared.errors import Conflict, Invalid
@@ -21,11 +23,14 @@ async def define_module(uow: UnitOfWork, module: str, body: ModuleBody, actor: A
         raise Invalid("body.requires", unknown, f"modules that are defined already: {', '.join(sorted(set(known) - {module})) or 'none'}")
     if module in _all_required(known, requires):
         raise Conflict("module-cycle", f"{module} would need itself by way of {', '.join(requires)}.")
-    before = known.get(module, {})
-    now = {"name": body.name, "base": body.base, "requires": list(requires)}
-    if {name: before.get(name) for name in now} == now:
+    before = known.get(module)
+    now = Module(module, body.name, body.base, list(requires))
+    if before == now:
         return
-    changes = tuple(_change(name, before.get(name), value) for name, value in now.items() if before.get(name) != value)
+    old = asdict(before) if before else {}
+    changes = tuple(
+        _change(name, old.get(name), value) for name, value in asdict(now).items() if name != "module" and old.get(name) != value
+    )
     event = ModuleDefined(at=at, actor=actor, module=module, name=body.name, base=body.base, requires=requires, changes=changes)
     await store.catalogue.put_module(uow.connection, event)
     publish_to_all(uow, event, module)
@@ -44,16 +49,14 @@ def _change(field: str, old: object, new: object) -> Change:
     return Change(field=field, old=shown(old), new=shown(new))
 
 
-def _all_required(known: dict[str, dict[str, object]], requires: tuple[str, ...]) -> set[str]:
+def _all_required(known: dict[str, Module], requires: tuple[str, ...]) -> set[str]:
     found: set[str] = set()
     todo = list(requires)
     while todo:
         name = todo.pop()
         if name not in found:
             found.add(name)
-            below = known.get(name, {}).get("requires", [])
-            assert isinstance(below, list)
-            todo += below
+            todo += known[name].requires if name in known else []
     return found
 
 

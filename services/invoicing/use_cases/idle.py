@@ -24,8 +24,8 @@ async def check_idle(database: Database, consumer: Consumer, clock: Clock, tenan
     waiting = {
         "topics": not at_end,
         "tenant": found.time_zone is None,
-        "pdfs": statistics["unrendered"] > 0,
+        "pdfs": statistics.unrendered > 0,
         "outbox": await unsent(database, tenant) > 0,
     }
     waiting_for = (name for name, waits in waiting.items() if waits)
-    return IdleCheck.of(time_of(found, clock), waiting_for, None, consumer.positions(tenant), sorted(statistics.items()))
+    return IdleCheck.of(time_of(found, clock), waiting_for, None, consumer.positions(tenant), statistics)

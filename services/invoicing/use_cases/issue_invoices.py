@@ -80,15 +80,15 @@ async def _document(
     assert details is not None
     assert about is not None
     buyer = Party(
-        name=details["company"],
-        street=details["street"],
-        postcode=details["postcode"],
-        city=details["city"],
-        country=details["country"],
-        vat_id=details["vat_id"],
-        email=details["email"],
+        name=details.company,
+        street=details.street,
+        postcode=details.postcode,
+        city=details.city,
+        country=details.country,
+        vat_id=details.vat_id,
+        email=details.email,
     )
-    names = {module: str(fields["name"]) for module, fields in (await store.catalogue.modules(uow.connection)).items()}
+    names = {module: fields.name for module, fields in (await store.catalogue.modules(uow.connection)).items()}
     return lambda invoice: document(invoice, seller=settings.seller, buyer=buyer, locale=about.locale, modules=names, charges=found.charges)
 
 
@@ -98,7 +98,7 @@ async def apply_terms(uow: UnitOfWork, tenant: str, event: seats_v1.SeatsEvent, 
     if contract is None:
         return None
     plan = await store.catalogue.plan(uow.connection, contract.plan)
-    details = await store.billing_details.find(uow.connection, tenant)
+    details = await store.billing_details.in_force(uow.connection, tenant)
     assert plan is not None
     assert details is not None
     terms = TermsApplied(
@@ -108,7 +108,7 @@ async def apply_terms(uow: UnitOfWork, tenant: str, event: seats_v1.SeatsEvent, 
         subscription=contract.subscription,
         plan=plan.plan,
         plan_version=plan.version,
-        billing_details=details["version"],
+        billing_details=details.version,
     )
     await publish_fact(uow, tenant, terms, cause=cause)
     await store.facts.add(uow.connection, tenant, cause.id, event)

@@ -29,7 +29,7 @@ async def approve_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: A
         raise NotFound("quote")
     order = await store.orders.of_quote(uow.connection, tenant_id, quote_id)
     if order is not None:
-        return str(order["order"])
+        return order.order
     quote, expects = found
     situation = await situation_of(uow, tenant, at)
     refusal = approvable(situation, quote, expects)
@@ -51,7 +51,7 @@ async def complete_order(uow: UnitOfWork, tenant: str, event: seats_v1.LicencesA
     decided = await store.orders.decide(uow.connection, tenant, event.order, "completed", "", "{}", event.at)
     if decided is None:
         known = await store.orders.find(uow.connection, tenant, event.order)
-        if known is None or known["status"] != "completed":
+        if known is None or known.status != "completed":
             raise Poison("order", f"licences were added for order {event.order}, which invoicing {'refused' if known else 'has not sent'}")
         return False
     quote_id, approver = decided

@@ -24,7 +24,7 @@ def refuse(refusal: Refusal) -> Conflict:
 
 async def situation_of(uow: UnitOfWork, tenant: Tenant, at: datetime) -> Situation:
     c = uow.connection
-    contract, details = await store.subscriptions.contract(c, tenant.tenant), await store.billing_details.find(c, tenant.tenant)
+    contract, details = await store.subscriptions.contract(c, tenant.tenant_id), await store.billing_details.in_force(c, tenant.tenant_id)
     if contract is None or details is None:
         raise Conflict("no-subscription", "The tenant has no subscription.")
     plans = await store.catalogue.plans(c)
@@ -33,14 +33,14 @@ async def situation_of(uow: UnitOfWork, tenant: Tenant, at: datetime) -> Situati
         plan=next(plan for plan in plans if plan.plan == contract.plan),
         plans=plans,
         details=BillingDetailsChanged(
-            at=details["changed_at"],
+            at=details.changed_at,
             actor=Actor(kind="system", id="invoicing"),
-            version=details["version"],
-            tax_category=details["tax_category"],
-            tax_rate_percent=details["tax_rate_percent"],
+            version=details.version,
+            tax_category=details.tax_category,
+            tax_rate_percent=details.tax_rate_percent,
         ),
-        account=await read_account(uow, tenant.tenant),
-        pools=await store.pools.reported(c, tenant.tenant),
+        account=await read_account(uow, tenant.tenant_id),
+        pools=await store.pools.reported(c, tenant.tenant_id),
         period=tenant.period,
         at=at,
     )

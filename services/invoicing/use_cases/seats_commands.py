@@ -46,32 +46,32 @@ async def open_pools(
 ) -> None:
     """Asks seats for the subscription's pools that are not open yet (or for `only` one of them)."""
     for module in await store.subscriptions.modules(uow.connection, tenant):
-        if not module["opened"] and only in (None, module["module"]):
+        if not module.opened and only in (None, module.module):
             make = partial(
                 OpenPool,
-                module=module["module"],
-                base=module["base"],
-                licences=module["licences"],
-                policies=Policies.model_validate_json(module["policies"]),
+                module=module.module,
+                base=module.base,
+                licences=module.licences,
+                policies=Policies.model_validate_json(module.policies),
             )
-            await send(uow, tenant, make, kind="open_pool", reference=module["module"], time=at, cause=cause, above=above)
+            await send(uow, tenant, make, kind="open_pool", reference=module.module, time=at, cause=cause, above=above)
 
 
 async def add_licences(uow: UnitOfWork, tenant: str, order_id: str, *, above: int = 0, cause: Envelope | None = None) -> None:
     """Sends an approved order to seats, as it was approved."""
     order = await store.orders.find(uow.connection, tenant, order_id)
     assert order is not None
-    found = await store.quotes.find(uow.connection, tenant, order["quote"])
+    found = await store.quotes.find(uow.connection, tenant, order.quote)
     assert found is not None
     quote, expects = found
     items: Sequence[LicenceCount] = [LicenceCount(module=line.module, quantity=line.quantity) for line in quote.lines]
     await send(
         uow,
         tenant,
-        lambda number: AddLicences(number=number, order=order_id, items=tuple(items), expected=expects, approved_at=order["approved_at"]),
+        lambda number: AddLicences(number=number, order=order_id, items=tuple(items), expected=expects, approved_at=order.approved_at),
         kind="add_licences",
         reference=order_id,
-        time=order["approved_at"],
+        time=order.approved_at,
         cause=cause,
         above=above,
     )

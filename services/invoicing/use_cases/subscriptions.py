@@ -26,7 +26,7 @@ async def start_subscription(
     assert tenant.time_zone is not None
     if await store.subscriptions.find(uow.connection, tenant_id) is not None:
         raise Conflict("subscription-exists", "The tenant has a subscription already.")
-    details = await store.billing_details.find(uow.connection, tenant_id)
+    details = await store.billing_details.in_force(uow.connection, tenant_id)
     if details is None:
         raise Conflict("billing-details-missing", f"Give the billing details first: PUT /v1/tenants/{tenant_id}/billing-details.")
     plan = await store.catalogue.plan(uow.connection, body.plan)
@@ -49,7 +49,7 @@ async def start_subscription(
         period_end=period.end,
         billed_until=body.billed_until or period.start,
         charge_when=body.charge_when,
-        billing_details=details["version"],
+        billing_details=details.version,
         modules=tuple(
             SubscriptionModule(module=module.module, licences=module.licences)
             for module in sorted(body.modules, key=lambda module: module.module)
@@ -59,16 +59,11 @@ async def start_subscription(
         test=tenant.clock == seats_v1.Clock.TEST,
         changes=tuple(Change(field=f"{module.module}.licences", old=0, new=module.licences) for module in body.modules),
     )
-    rows = [
-        {
-            "module": module.module,
-            "base": bool(known[module.module]["base"]),
-            "licences": module.licences,
-            "policies": module.policies.model_dump_json(),
-        }
+    modules = [
+        store.subscriptions.Module(module.module, known[module.module].base, module.licences, module.policies.model_dump_json())
         for module in body.modules
     ]
-    await store.subscriptions.add(uow.connection, tenant_id, event, rows)
+    await store.subscriptions.add(uow.connection, tenant_id, event, modules)
     await publish_fact(uow, tenant_id, event, subject=event.subscription)
     if tenant.opened:
         await open_pools(uow, tenant_id, at)
@@ -79,14 +74,14 @@ async def resume(uow: UnitOfWork, tenant_id: str, *, clock: Clock) -> list[str]:
     the same situation has the same answer, so somebody has to mend the cause first. For a refused order there is a new quote."""
     _, at = await lock_tenant(uow, tenant_id, clock)
     found = await store.commands.not_done(uow.connection, tenant_id)
-    for kind, reference in found:
-        if kind == "open_pool":
+    for command in found:
+        if command.kind == "open_pool":
             await store.subscriptions.set_status(uow.connection, tenant_id, "pending")
-        await send_again(uow, tenant_id, kind, reference, at)
-    return [f"{kind} {reference}" for kind, reference in found]
+        await send_again(uow, tenant_id, command.kind, command.reference, at)
+    return [f"{command.kind} {command.reference}" for command in found]
 
 
-def _check_modules(body: SubscriptionBody, plan: PlanDefined, known: dict[str, dict[str, object]]) -> None:
+def _check_modules(body: SubscriptionBody, plan: PlanDefined, known: dict[str, store.catalogue.Module]) -> None:
     ordered = {module.module for module in body.modules}
     priced = {price.module for price in plan.prices if price.term == body.term}
     for place, module in enumerate(body.modules):
@@ -95,12 +90,10 @@ def _check_modules(body: SubscriptionBody, plan: PlanDefined, known: dict[str, d
             raise Invalid(
                 field, module.module, f"a module that the plan {plan.plan} prices for the {body.term} term: {', '.join(sorted(priced))}"
             )
-        requires = known[module.module]["requires"]
-        assert isinstance(requires, list)
-        lacking = sorted(set(requires) - ordered)
+        lacking = sorted(set(known[module.module].requires) - ordered)
         if lacking:
             raise Invalid(field, module.module, f"together with what it needs: {', '.join(lacking)}")
-    if not any(known[name]["base"] for name in ordered):
+    if not any(known[name].base for name in ordered):
         raise Invalid("body.modules", sorted(ordered), "at least one base module")
 
 

@@ -108,6 +108,12 @@ CREATE TABLE invoice_pdfs (
     PRIMARY KEY (tenant_id, invoice),
     FOREIGN KEY (tenant_id, invoice) REFERENCES invoices
 );
+-- Invoices whose PDF is not made yet: to look for them among all invoices takes longer with every year.
+CREATE TABLE pdfs_to_make (
+    tenant_id text NOT NULL, invoice text NOT NULL, place bigint GENERATED ALWAYS AS IDENTITY,
+    PRIMARY KEY (tenant_id, invoice),
+    FOREIGN KEY (tenant_id, invoice) REFERENCES invoices
+);
 """
 
 PROTECTED = (
@@ -124,6 +130,7 @@ PROTECTED = (
     "invoices",
     "invoice_charges",
     "invoice_pdfs",
+    "pdfs_to_make",
 )
 
 # The second fence: the first is that no statement of the service changes them.
