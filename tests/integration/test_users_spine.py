@@ -217,7 +217,7 @@ async def test_on_a_real_clock_a_fact_falls_due_when_its_day_has_come(bench: Ben
     before = bench.clock.at
     try:
         bench.clock.at = datetime(2026, 3, 2, 23, tzinfo=UTC)  # midnight in Copenhagen
-        bench.users.chores.wake()
+        bench.users.alarm.wake()
         rest = await bench.rest()
         tom = await bench.until_person(rest, tenant, "tom", status="active")
         assert tom["created_at"] == "2026-03-02T23:00:00.000Z"

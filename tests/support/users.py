@@ -14,9 +14,9 @@ import pytest_asyncio
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from services.users.clock import Probe
-from services.users.main import Users
+from services.users.jobs.test_clock import Probe
 from services.users.settings import Settings
+from services.users.wiring import Users
 from shared import ids
 from shared.clock import FixedClock
 from shared.kafka import partition_of
@@ -264,7 +264,7 @@ async def running_bench(
         http = await stack.enter_async_context(httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://users", timeout=30))
         read = (topics.SEATS_COMMANDS, topics.USERS_EVENTS, topics.HR_EVENTS)
         wire = await stack.enter_async_context(Wire.opened(settings, clock.now, *read))
-        run = parts(users) if parts else [users.consumer, users.relay, users.chores, users.coordinator]
+        run = parts(users) if parts else [users.consumer, users.relay, *users.jobs]
         tasks = await stack.enter_async_context(background(*(part.run() for part in run)))
         yield Bench(users, app, http, wire, clock, tasks)
 

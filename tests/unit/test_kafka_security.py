@@ -14,7 +14,9 @@ from services.invoicing.consumers import seats_events, users_events
 from services.notifier.consumers import action_log, notifications
 from services.seats.engine.faust import app as seats
 from services.seats.settings import Settings
-from services.users import handlers as users
+from services.users import consumers as users
+from services.users.consumers import hr_events
+from services.users.consumers import seats_events as users_seats_events
 from shared import kafka_acls
 from shared.schemas.topics import HR_EVENTS, SEATS_COMMANDS, TOPICS, hr_topic
 from shared.settings import KafkaSettings
@@ -42,7 +44,11 @@ def test_the_worker_s_consumer_gets_in_as_every_other_client_does(protocol: str,
 
 
 def test_a_service_may_read_the_topics_and_groups_that_it_reads_and_no_others() -> None:
-    read = {"users": users.TOPICS, "invoicing": (*seats_events.HANDLED, *users_events.HANDLED), "notifier": notifications.HANDLED}
+    read = {
+        "users": (*hr_events.HANDLED, *users_seats_events.HANDLED),
+        "invoicing": (*seats_events.HANDLED, *users_events.HANDLED),
+        "notifier": notifications.HANDLED,
+    }
     assert set(action_log.HANDLED) == set(notifications.HANDLED)
     for role, wanted in read.items():
         assert {topic.name for topic in TOPICS if role in topic.readers} == {topic.name for topic in wanted}

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from cli.main import app
 from services.users.sign_in.keys import SigningKeys
-from services.users.tokens import Grant, TokenIssuer
+from services.users.sign_in.tokens import Grant, TokenIssuer
 from shared.clock import FixedClock
 from shared.errors import Conflict, NotFound, Transient, Unauthenticated
 from shared.signing_keys import SPREAD, KeyFolder, SigningKey, State

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.users.domain import Fact, FactType, Record, fact_of, fold, local_midnight, local_today, problem_of, reconsider_on
+from services.users.domain.facts import Fact, FactType, Record, fact_of, fold, problem_of, reconsider_on
+from services.users.domain.local_days import local_midnight, local_today
 from shared.schemas.hr_v1 import PersonChanged, PersonHired, PersonLeft
 
 D = date(2026, 3, 2)

@@ -9,23 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.users import domain
-from services.users.domain import (
-    NOTHING,
-    Account,
-    Decided,
-    Fact,
-    FactType,
-    ModuleState,
-    Need,
-    Profile,
-    Record,
-    Seat,
-    Settings,
-    Status,
-    standing,
-)
-from services.users.person import Cause, Person, Tenant, as_of, revise, source_actor, stand
+from services.users.domain.facts import Fact, FactType, Record
+from services.users.domain.module_states import Decided, ModuleState, Seat, decided, is_deactivated, not_done, project
+from services.users.domain.person import Cause, Person, Tenant, as_of, revise, source_actor, stand
+from services.users.domain.required_modules import NOTHING, Account, Need, Note, Profile, Settings, must_send
+from services.users.domain.status import Standing, Status, standing
 from shared.schemas import seats_v1 as seats
 from shared.schemas.base import Actor, Change
 from shared.schemas.position import DecisionId
@@ -77,7 +65,7 @@ def test_M6_external_and_service_people_take_no_seat(kind: str) -> None:
 def test_A19_a_profile_without_modules_keeps_the_login_and_takes_no_seat() -> None:
     found = standing(replace(ANN, department="Guests"), Account(), SETTINGS, D)
     assert (found.status, found.may_log_in, found.profile, found.need, found.notes) == (Status.ACTIVE, True, "guests", NOTHING, ())
-    assert not domain.must_send(found.need, None)
+    assert not must_send(found.need, None)
 
 
 def test_A20_A21_an_ended_login_blocks_and_frees_the_seat_only_where_the_tenant_says_so() -> None:
@@ -242,7 +230,7 @@ def test_an_answer_gives_a_state_to_each_module() -> None:
             seats.ModuleSeat(module="e", state="a-state-of-a-later-release"),
         ),
     )
-    assert domain.decided(event) == [
+    assert decided(event) == [
         Decided("a", ModuleState.ACTIVE, None, "why"),
         Decided("b", ModuleState.FLAGGED, NOW, "why"),
         Decided("c", ModuleState.REFUSED, None, "pool_full", refused=True),
@@ -268,20 +256,20 @@ def test_an_answer_gives_a_state_to_each_module() -> None:
     ids=lambda value: type(value).__name__,
 )
 def test_T6_a_consequence_gives_one_module_its_state(event: seats.PersonEvent, expected: Decided) -> None:
-    assert domain.decided(event) == [expected]
+    assert decided(event) == [expected]
 
 
 def test_a_need_that_was_not_decided_is_noted_with_reason_and_place_beside_the_other_notes() -> None:
     common = COMMON | {"reason": "invalid_value"}
     del common["user"]
     place = DecisionId(0, 10, 0)
-    rejected = domain.not_done(seats.CommandRejected(**common, field="priority", value="-1", expected="0 or more"), place)
+    rejected = not_done(seats.CommandRejected(**common, field="priority", value="-1", expected="0 or more"), place)
     assert (rejected.type, rejected.reason, rejected.place) == ("command_rejected", "invalid_value", place)
     assert "priority is '-1', expected 0 or more" in rejected.detail
-    failed = domain.not_done(seats.CommandFailed(**common, error_id="e-1"), place)
+    failed = not_done(seats.CommandFailed(**common, error_id="e-1"), place)
     assert (failed.type, failed.place, "e-1" in failed.detail) == ("command_failed", place, True)
-    unknown = domain.Note("unknown_department", "…")
-    person = Person("u", "s", "x", created_at=NOW, standing=domain.Standing(Status.ACTIVE, True, None, NOTHING, (unknown,)))
+    unknown = Note("unknown_department", "…")
+    person = Person("u", "s", "x", created_at=NOW, standing=Standing(Status.ACTIVE, True, None, NOTHING, (unknown,)))
     assert (person.notes, replace(person, not_done=failed).notes) == ((unknown,), (unknown, failed))
 
 
@@ -297,19 +285,19 @@ def seat(state: ModuleState, place: DecisionId = HERE, *, revoked: bool = False,
 def test_a_newer_decision_replaces_and_an_older_one_is_only_counted() -> None:
     seats_ = {"a": seat(ModuleState.ACTIVE)}
     flagged = [Decided("a", ModuleState.FLAGGED, NOW, "over_limit")]
-    assert domain.project(seats_, DecisionId(0, 11, 0), flagged, None) == {
+    assert project(seats_, DecisionId(0, 11, 0), flagged, None) == {
         "a": Seat(ModuleState.FLAGGED, NOW, "over_limit", False, False, DecisionId(0, 11, 0))
     }
-    assert domain.project(seats_, HERE, flagged, None) == {}
+    assert project(seats_, HERE, flagged, None) == {}
     revoked = [Decided("a", ModuleState.WITHDRAWN, None, "grace_expired", revoked=True)]
-    assert domain.project(seats_, DecisionId(0, 9, 5), revoked, None) == {"a": seat(ModuleState.ACTIVE, revoked=True)}
+    assert project(seats_, DecisionId(0, 9, 5), revoked, None) == {"a": seat(ModuleState.ACTIVE, revoked=True)}
 
 
 def test_events_of_one_command_count_in_their_order() -> None:
     seats_ = {"a": seat(ModuleState.ACTIVE, DecisionId(0, 10, 1))}
     gone = [Decided("a", ModuleState.WITHDRAWN, None, "why")]
-    assert domain.project(seats_, DecisionId(0, 10, 0), gone, None) == {}
-    assert domain.project(seats_, DecisionId(0, 10, 2), gone, None)["a"].state is ModuleState.WITHDRAWN
+    assert project(seats_, DecisionId(0, 10, 0), gone, None) == {}
+    assert project(seats_, DecisionId(0, 10, 2), gone, None)["a"].state is ModuleState.WITHDRAWN
 
 
 def test_an_answer_releases_what_it_does_not_list_and_keeps_its_place() -> None:
@@ -319,7 +307,7 @@ def test_an_answer_releases_what_it_does_not_list_and_keeps_its_place() -> None:
         "c": seat(ModuleState.ACTIVE, DecisionId(0, 99, 0)),
     }
     later = DecisionId(0, 11, 0)
-    changed = domain.project(seats_, later, [Decided("a", ModuleState.ACTIVE)], ("a",))
+    changed = project(seats_, later, [Decided("a", ModuleState.ACTIVE)], ("a",))
     assert {module: row.state for module, row in changed.items()} == {"a": ModuleState.ACTIVE, "b": ModuleState.RELEASED}
     assert changed["b"].revoked
     assert changed["b"].place == later
@@ -327,10 +315,10 @@ def test_an_answer_releases_what_it_does_not_list_and_keeps_its_place() -> None:
 
 def test_a_withdrawn_module_that_is_answered_revoked_stays_withdrawn() -> None:
     said = [Decided("a", ModuleState.REVOKED, None, "revoked", revoked=True)]
-    assert domain.project({"a": seat(ModuleState.WITHDRAWN)}, DecisionId(0, 11, 0), said, ("a",))["a"].state is ModuleState.WITHDRAWN
-    assert domain.project({"a": seat(ModuleState.REVOKED)}, DecisionId(0, 11, 0), said, ("a",))["a"].state is ModuleState.REVOKED
-    assert domain.is_deactivated({"a": seat(ModuleState.REVOKED)})
-    assert not domain.is_deactivated({"a": seat(ModuleState.WITHDRAWN)})
+    assert project({"a": seat(ModuleState.WITHDRAWN)}, DecisionId(0, 11, 0), said, ("a",))["a"].state is ModuleState.WITHDRAWN
+    assert project({"a": seat(ModuleState.REVOKED)}, DecisionId(0, 11, 0), said, ("a",))["a"].state is ModuleState.REVOKED
+    assert is_deactivated({"a": seat(ModuleState.REVOKED)})
+    assert not is_deactivated({"a": seat(ModuleState.WITHDRAWN)})
 
 
 @given(st.permutations(range(6)))
@@ -341,7 +329,7 @@ def test_decisions_in_any_order_and_repeated_end_in_the_same_state(order: list[i
         rows: dict[str, Seat] = {}
         for n in numbers:
             said = Decided("a", states_[n], None, str(n), revoked=states_[n] is ModuleState.WITHDRAWN, refused=n == 4)
-            rows |= domain.project(rows, DecisionId(0, n, 0), [said], None)
+            rows |= project(rows, DecisionId(0, n, 0), [said], None)
         return rows
 
     assert play([*order, *order[:3]]) == play(range(6)) == {"a": Seat(ModuleState.WAITING, None, "5", True, True, DecisionId(0, 5, 0))}

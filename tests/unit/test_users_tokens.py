@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from services.users import tokens
+from services.users.sign_in import tokens
 from services.users.sign_in.keys import SigningKeys
-from services.users.tokens import Grant, TokenIssuer
+from services.users.sign_in.tokens import Grant, TokenIssuer
 from shared.clock import FixedClock
 from shared.errors import Invalid, Refused, Unauthenticated
 from shared.signing_keys import KeyFolder

@@ -16,9 +16,9 @@ from joserfc.jwk import KeySet
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from services.invoicing.api.requests import SubscriptionBody
-from services.users import domain
 from services.users.api.hr import _read, _read_all
 from services.users.api.tenants import _zone
+from services.users.domain.facts import problem_of
 from shared.errors import Invalid
 from shared.schemas.base import Instant
 from shared.schemas.faults import first_faults
@@ -254,7 +254,7 @@ def test_an_hr_event_nobody_can_keep_is_listed_with_its_field(value: object) -> 
 
 def test_an_hr_event_with_a_nul_from_the_topic_is_poison_by_name() -> None:
     fact = PersonChanged(external_id="1", effective_date=date(2026, 1, 1), name="a\0b")
-    assert (domain.problem_of(fact) or "").startswith("name: ")
+    assert (problem_of(fact) or "").startswith("name: ")
 
 
 @pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])

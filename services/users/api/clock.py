@@ -3,10 +3,10 @@
 from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, Field
 
-from services.users import clock as coordinator
-from services.users.api.context import Body, Context, InContext, TenantId, TenantOperator, TenantTime, now_of
+from services.users.api.dependencies import Body, Context, InContext, TenantId, TenantOperator, TenantTime, now_of
 from services.users.store import tenants as store
 from services.users.store.tenants import TenantRow
+from services.users.use_cases import test_clock
 from shared.errors import NotFound
 from shared.schemas.base import Instant
 from shared.web import access, actor_of, answer, refusals
@@ -34,7 +34,7 @@ def _view(row: TenantRow, context: Context) -> ClockView:
 @router.post("", status_code=202, response_model=ClockView, responses=refusals(409), summary="Advance a test clock")
 async def advance(tenant: TenantId, body: Advance, context: InContext, principal: TenantOperator) -> Response:
     """Goes on in steps to whatever falls due on the way; `GET` says when it is `ready`. The same again while it is under way is fine."""
-    row = await coordinator.begin(tenant, context.database, body.to, actor_of(principal))
+    row = await test_clock.begin(tenant, context.database, body.to, actor_of(principal))
     context.coordinator.wake()
     return answer(_view(row, context), 202, {"location": f"/v1/tenants/{tenant}/clock"})
 

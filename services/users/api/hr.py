@@ -8,8 +8,8 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field, ValidationError
 
-from services.users import domain
-from services.users.api.context import Body, InContext, Manager, TenantId
+from services.users.api.dependencies import Body, InContext, Manager, TenantId
+from services.users.domain.facts import problem_of
 from services.users.store import hr_sources
 from shared import ids
 from shared.errors import Invalid
@@ -116,7 +116,7 @@ def _read(event: dict[str, Any]) -> HrFact | list[FieldProblem]:
         fact = model.model_validate_json(orjson.dumps({name: value for name, value in event.items() if name != "type"}))
     except ValidationError as error:
         return [FieldProblem(field=cut(".".join(map(str, e["loc"]))) or "event", expected=e["msg"]) for e in first_faults(error)]
-    if problem := domain.problem_of(fact):
+    if problem := problem_of(fact):
         field, _, expected = problem.partition(": ")
         return [FieldProblem(field=field, expected=expected)]
     return fact

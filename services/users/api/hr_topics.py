@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Response
 from pydantic import BaseModel, Field
 
-from services.users.api.context import Body, InContext
+from services.users.api.dependencies import Body, InContext
 from services.users.api.tenants import check_source
 from services.users.use_cases import hr_topics
 from shared.schemas.topics import HR_TOPIC_NAME, hr_topic

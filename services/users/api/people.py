@@ -8,13 +8,15 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, EmailStr, Field
 
-from services.users import editing
-from services.users.api.context import Body, Context, InContext, Manager, TenantId, UserId, cause_of
-from services.users.domain import RECORD_FIELDS, ModuleState, Note, Record, Seat
-from services.users.person import Person, Tenant
+from services.users.api.dependencies import Body, Context, InContext, Manager, TenantId, UserId, cause_of
+from services.users.domain.facts import RECORD_FIELDS, Record
+from services.users.domain.module_states import ModuleState, Seat
+from services.users.domain.person import Person, Tenant
+from services.users.domain.required_modules import Note
+from services.users.store import module_states
 from services.users.store import people as store
-from services.users.store import seats
 from services.users.store.people import Filter
+from services.users.use_cases import edit_person
 from shared import ids
 from shared.database import UnitOfWork
 from shared.errors import NotFound
@@ -160,7 +162,7 @@ def _view(person: Person, rows: Mapping[str, Seat]) -> PersonView:
 
 
 async def _answer(tenant: Tenant, uow: UnitOfWork, person: Person, status: int = 200) -> Response:
-    rows = await seats.load(tenant.tenant, uow.connection, [person.user])
+    rows = await module_states.load(tenant.tenant, uow.connection, [person.user])
     location = {"location": f"/v1/tenants/{tenant.tenant}/people/{person.user}"} if status in (201, 202) else {}
     return answer(_view(person, rows[person.user]), status, {"etag": etag(person.version)} | location)
 
@@ -176,8 +178,8 @@ async def create_person(
             found = await context.tenants.for_write(tenant, uow)
             fields = body.model_dump(include={*RECORD_FIELDS})
             external_id = body.external_id or ids.new_id()
-            accounts = editing.AccountEdit(profile=body.profile, administrator=body.administrator, priority=body.priority)
-            person = await editing.create(found, uow, external_id, fields, accounts, cause_of(principal))
+            accounts = edit_person.AccountEdit(profile=body.profile, administrator=body.administrator, priority=body.priority)
+            person = await edit_person.create(found, uow, external_id, fields, accounts, cause_of(principal))
             return await _answer(found, uow, person, 201)
 
         return await idempotent(uow, request, principal, key, create, partial(_shown, context, tenant, uow))
@@ -198,7 +200,7 @@ async def list_people(
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_read(tenant, uow)
         people = await store.page(tenant, uow.connection, chosen, after, limit, found.today)
-        rows = await seats.load(tenant, uow.connection, [person.user for person in people])
+        rows = await module_states.load(tenant, uow.connection, [person.user for person in people])
     more = encode_cursor(people[-1].arrival) if len(people) == limit else None
     return Page(items=[_view(person, rows[person.user]) for person in people], next=more)
 
@@ -222,7 +224,7 @@ async def change_person(
         found = await context.tenants.for_write(tenant, uow)
         before = await _locked(found, uow, user)
         check_if_match(if_match, before.version)
-        person = await editing.change(found, uow, before, given, cause_of(principal))
+        person = await edit_person.change(found, uow, before, given, cause_of(principal))
         return await _answer(found, uow, person)
 
 
@@ -243,7 +245,7 @@ async def reactivate_person(
         async def reactivate() -> Response:
             found = await context.tenants.for_write(tenant, uow)
             before = await _locked(found, uow, user)
-            person = await editing.reactivate(found, uow, before, modules, cause_of(principal))
+            person = await edit_person.reactivate(found, uow, before, modules, cause_of(principal))
             return await _answer(found, uow, person, 202)
 
         return await idempotent(uow, request, principal, key, reactivate, partial(_shown, context, tenant, uow))

@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Response
 from pydantic import BaseModel, Field
 
-from services.users import configuration
-from services.users.api.context import Body, InContext, Manager, TenantId, now_of
+from services.users.api.dependencies import Body, InContext, Manager, TenantId, now_of
 from services.users.store import tenants as store
 from services.users.store.tenants import ProfileRow
+from services.users.use_cases import departments, profiles, tenants
 from shared.errors import Invalid
 from shared.schemas.base import Id, ModuleName, Text
 from shared.web import (
@@ -60,13 +60,13 @@ async def put_profile(
     """Who has it is reviewed soon after. `If-Match` is checked when it is given."""
     wanted = ProfileRow(profile, body.name, tuple(sorted(set(body.modules))), body.partial, 0)
     async with context.database.unit_of_work(tenant) as uow:
-        row = await configuration.lock(tenant, uow)
+        row = await tenants.lock(tenant, uow)
         if if_match is not None:
             known = await store.profiles(tenant, uow.connection, profile)
             check_if_match(if_match, known[0].version if known else 0)
         at = now_of(row, context.clock)
-        stored = await configuration.put_profile(tenant, uow, row, wanted, actor_of(principal), at, context.limits())
-    context.chores.wake()
+        stored = await profiles.put_profile(tenant, uow, row, wanted, actor_of(principal), at, context.limits())
+    context.alarm.wake()
     return answer(_view(stored), headers={"etag": etag(stored.version)})
 
 
@@ -99,13 +99,13 @@ async def put_mapping(
     principal: Manager,
 ) -> Response:
     async with context.database.unit_of_work(tenant) as uow:
-        row = await configuration.lock(tenant, uow)
+        row = await tenants.lock(tenant, uow)
         known = {profile.profile for profile in await store.profiles(tenant, uow.connection)}
         for department, profile in body.items():
             if profile is not None and profile not in known:
                 raise Invalid(f"body.{department}", profile, "a profile of this tenant, or null")
-        await configuration.put_mapping(tenant, uow, row, body, actor_of(principal), now_of(row, context.clock), context.limits())
-    context.chores.wake()
+        await departments.put_mapping(tenant, uow, row, body, actor_of(principal), now_of(row, context.clock), context.limits())
+    context.alarm.wake()
     return answer(body)
 
 

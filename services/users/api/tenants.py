@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import AfterValidator, BaseModel, EmailStr, Field
 
-from services.users import configuration
-from services.users.api.context import Body, Context, InContext, Operator, TenantId, TenantOperator, TenantTime, now_of
+from services.users.api.dependencies import Body, Context, InContext, Operator, TenantId, TenantOperator, TenantTime, now_of
 from services.users.store import hr_sources
 from services.users.store import tenants as store
 from services.users.store.tenants import TenantRow
+from services.users.use_cases import tenants as use_cases
 from shared import ids
 from shared.database import UnitOfWork
 from shared.errors import Conflict, Invalid, NotFound
@@ -134,7 +134,7 @@ async def create_tenant(body: NewTenant, request: Request, context: InContext, p
     async with context.database.unit_of_work(None) as uow:
 
         async def create() -> Response:
-            if not await configuration.create_tenant(tenant, uow, row, actor_of(principal), now_of(row, context.clock)):
+            if not await use_cases.create_tenant(tenant, uow, row, actor_of(principal), now_of(row, context.clock)):
                 raise Conflict("tenant-exists", f"There is a tenant {tenant} already.")
             return answer(_view(row, context), 201, {"location": f"/v1/tenants/{tenant}", "etag": etag(row.version)})
 
@@ -167,11 +167,11 @@ async def change_tenant(
     tenant: TenantId, body: TenantPatch, context: InContext, principal: TenantOperator, if_match: IfMatch = None
 ) -> Response:
     async with context.database.unit_of_work(tenant) as uow:
-        before = await configuration.lock(tenant, uow)
+        before = await use_cases.lock(tenant, uow)
         check_if_match(if_match, before.version)
         after = replace(before, **{name: value for name, value in body.model_dump(exclude_unset=True).items() if value is not None})
-        after = await configuration.change_tenant(tenant, uow, before, after, actor_of(principal), now_of(before, context.clock))
-    context.chores.wake()
+        after = await use_cases.change_tenant(tenant, uow, before, after, actor_of(principal), now_of(before, context.clock))
+    context.alarm.wake()
     return answer(_view(after, context), headers={"etag": etag(after.version)})
 
 

@@ -7,8 +7,8 @@ from urllib.parse import parse_qsl
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel, Field, ValidationError
 
-from services.users.api.context import Body, InContext
-from services.users.tokens import TTL_MAX_S, Grant
+from services.users.api.dependencies import Body, InContext
+from services.users.sign_in.tokens import TTL_MAX_S, Grant
 from shared.errors import Refused
 from shared.schemas.base import Id
 from shared.web import answer, refusals

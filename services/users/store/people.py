@@ -8,8 +8,10 @@ from typing import Any, Final
 import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.users.domain import NOTHING, Account, Fact, FactType, Need, Note, Record, Standing, Status, status_of
-from services.users.person import Person
+from services.users.domain.facts import Fact, FactType, Record
+from services.users.domain.person import Person
+from services.users.domain.required_modules import NOTHING, Account, Need, Note
+from services.users.domain.status import Standing, Status, status_of
 from shared.schemas.base import format_instant
 from shared.schemas.position import DecisionId
 

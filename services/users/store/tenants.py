@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.users.domain import Profile, Settings
+from services.users.domain.required_modules import Profile, Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from services.users import people
-from services.users import person as rules
-from services.users.domain import NOTHING, RECORD_FIELDS, REST_SOURCE, SEQUENCE_MAX, Fact, FactType
-from services.users.person import Cause, Person, Tenant
+from services.users.domain import person as rules
+from services.users.domain.facts import RECORD_FIELDS, REST_SOURCE, SEQUENCE_MAX, Fact, FactType
+from services.users.domain.person import Cause, Person, Tenant
+from services.users.domain.required_modules import NOTHING
 from services.users.store import people as store
+from services.users.use_cases import people
 from shared import ids
 from shared.database import UnitOfWork
 from shared.errors import Conflict, Invalid

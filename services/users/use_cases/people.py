@@ -8,18 +8,21 @@ from functools import partial
 import structlog
 from prometheus_client import Counter
 
-from services.users import person as rules
-from services.users.context import SOURCE
-from services.users.domain import Decided, Fact, Note, Seat, is_deactivated, project, status_of
-from services.users.person import Cause, Person, Revision, Tenant
+from services.users.domain import person as rules
+from services.users.domain.facts import Fact
+from services.users.domain.module_states import Decided, Seat, is_deactivated, project
+from services.users.domain.person import Cause, Person, Revision, Tenant
+from services.users.domain.required_modules import Note
+from services.users.domain.status import status_of
+from services.users.store import module_states as states_store
 from services.users.store import people as store
-from services.users.store import seats as seats_store
 from shared import ids
 from shared.database import UnitOfWork
 from shared.errors import Conflict, Transient
 from shared.schemas.base import Actor
 from shared.schemas.envelope import Envelope
 from shared.schemas.position import DecisionId
+from shared.schemas.registry import USERS
 
 log = structlog.get_logger(__name__)
 
@@ -94,7 +97,7 @@ async def save_all(tenant: Tenant, uow: UnitOfWork, revisions: Sequence[Revision
 def _published(tenant: Tenant, uow: UnitOfWork, revision: Revision, envelope: Envelope | None) -> Person:
     """Publishes what there is to publish; returns the person with the id of the command."""
     person = revision.person
-    said = partial(uow.publish, source=SOURCE, tenant=tenant.tenant, time=tenant.now, subject=person.user, cause=envelope)
+    said = partial(uow.publish, source=USERS, tenant=tenant.tenant, time=tenant.now, subject=person.user, cause=envelope)
     if revision.event is not None:
         said(revision.event)
     return person if revision.command is None else replace(person, command_id=said(revision.command).id)
@@ -119,7 +122,7 @@ async def take_decisions(tenant: Tenant, uow: UnitOfWork, decisions: Sequence[De
     is sent (design, section 4)."""
     users = sorted({decision.user for decision in decisions})
     people = await store.lock_many(tenant.tenant, uow.connection, users, tenant.today)
-    seats = await seats_store.load(tenant.tenant, uow.connection, users)
+    seats = await states_store.load(tenant.tenant, uow.connection, users)
     changed: dict[tuple[str, str], Seat] = {}
     answered: dict[str, int] = {}
     revised: dict[str, Person] = {}
@@ -146,7 +149,7 @@ async def take_decisions(tenant: Tenant, uow: UnitOfWork, decisions: Sequence[De
             cause = Cause(SEATS_ACTOR, decision.reason)
             revision = rules.revise(before, after, at=decision.at, cause=cause)
             people[decision.user] = revised[decision.user] = _published(tenant, uow, revision, decision.envelope)
-    await seats_store.write(tenant.tenant, uow.connection, changed)
+    await states_store.write(tenant.tenant, uow.connection, changed)
     await store.set_answered(tenant.tenant, uow.connection, answered)
     await store.update(tenant.tenant, uow.connection, list(revised.values()))
     await store.set_notes(tenant.tenant, uow.connection, [people[user] for user in sorted(noted)])

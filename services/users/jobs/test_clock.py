@@ -9,81 +9,41 @@ this advance) and `ready_sent` (ClockReady is out, and the other services may st
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import stamina
 import structlog
 
-from services.users.chores import Chores
-from services.users.context import SOURCE
+from services.users.domain.test_clock import has_come, next_instant
+from services.users.jobs.bulk_reevaluation import BulkReevaluation
+from services.users.jobs.due_people import DuePeople
 from services.users.store import tenants as store
 from services.users.store.tenants import TenantRow
 from shared.clock import Clock
 from shared.database import Database
-from shared.errors import Conflict, Invalid, NotFound, Transient
+from shared.errors import Transient
 from shared.idle import IdleCheck
 from shared.schemas.base import Actor
+from shared.schemas.registry import USERS
 from shared.schemas.seats_v1 import ClockAdvanced
-from shared.schemas.users_v1 import ClockAdvancing, ClockReady
+from shared.schemas.users_v1 import ClockReady
 
 log = structlog.get_logger(__name__)
 
 POLL_S = 0.05  # between two looks at a step that has not ended
 IDLE_POLL_S = 0.5  # for an advance that another process has begun
 REPEAT_AFTER_S = 20.0  # all services are idle and the time has not come: the command failed in seats, so it is sent once more
-# An advance takes every period on the way, refuses writes meanwhile and cannot be called off: a slip in the year must not begin one.
-ADVANCE_MAX = timedelta(days=3660)
 ACTOR = Actor(kind="system", id="users")
 
 Probe = Callable[[str], Awaitable[IdleCheck]]
 
 
-def next_instant(answers: Sequence[IdleCheck], row: TenantRow) -> datetime:
-    """The next instant at which a service has something to do, but never beyond the advance's end, and never one that was sent already:
-    `row` was read before the wait for the last step, so its `at` may be the time before that step."""
-    now, to = row.sent_to or row.at, row.advancing_to
-    assert now is not None
-    assert to is not None
-    return min([to, *(s.next_due for s in answers if s.next_due is not None and s.next_due > now)])
-
-
-def has_come(answers: Sequence[IdleCheck], sent_to: datetime | None) -> bool:
-    """Have all services that keep a time for the tenant read that it is `sent_to`?"""
-    return sent_to is None or all(s.time is None or s.time >= sent_to for s in answers)
-
-
-async def begin(tenant: str, database: Database, to: datetime, actor: Actor) -> TenantRow:
-    """Begin an advance. Raises NotFound, Conflict (a real clock, or an advance under way to another time), Invalid (not after
-    now, or too far)."""
-    async with database.unit_of_work(tenant) as uow:
-        # Exclusive: writes that hold the row shared end first, later ones see that the clock is advancing.
-        row = await store.get(tenant, uow.connection, "FOR UPDATE OF t")
-        if row is None:
-            raise NotFound("tenant")
-        if row.clock != "test" or row.at is None:
-            raise Conflict("not-a-test-clock", "Only the time of a tenant that was opened on a test clock can be advanced.")
-        if row.status != "open":
-            raise Conflict("tenant-opening", "The seats service has not opened this tenant yet.")
-        if row.advancing_to == to:
-            return row
-        if row.advancing_to is not None:
-            raise Conflict("clock-advancing", "The clock is advancing already.", to=row.advancing_to.isoformat())
-        if to <= row.at:
-            raise Invalid("body.to", to.isoformat(), f"a time after the tenant's own, {row.at.isoformat()}")
-        if to - row.at > ADVANCE_MAX:
-            raise Invalid("body.to", to.isoformat(), f"at most {ADVANCE_MAX.days} days after the tenant's own time, {row.at.isoformat()}")
-        row = replace(row, advancing_to=to)
-        await store.update(tenant, uow.connection, row)
-        begun = await store.set_step(tenant, uow.connection, expected=row.step, sent_to=None)
-        assert begun, "steps are taken only while advancing"
-        assert row.at is not None
-        uow.publish(ClockAdvancing(at=row.at, actor=actor, to=to), source=SOURCE, tenant=tenant, time=row.at)
-    return row
-
-
 class Coordinator:
-    def __init__(self, database: Database, chores: Chores, probes: Mapping[str, Probe], clock: Clock) -> None:
-        self._database, self._chores, self._probes, self._clock = database, chores, probes, clock
+    def __init__(
+        self, database: Database, due_people: DuePeople, reevaluation: BulkReevaluation, probes: Mapping[str, Probe], clock: Clock
+    ) -> None:
+        self._database, self._probes, self._clock = database, probes, clock
+        self._due_people, self._reevaluation = due_people, reevaluation
         self._awake = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -136,7 +96,9 @@ class Coordinator:
         elif row.sent_to == row.advancing_to:
             await self._publish_ready(row)
         else:
-            await self._send(row, next_instant(answers, row))
+            assert row.at is not None
+            due = (answer.next_due for answer in answers)
+            await self._send(row, next_instant(due, at=row.at, sent_to=row.sent_to, to=row.advancing_to))
         return True
 
     async def _idle(self, tenant: str, row: TenantRow) -> Sequence[IdleCheck] | None:
@@ -145,10 +107,10 @@ class Coordinator:
         last: list[str] | None = None
         stuck_since: float | None = None
         while True:
-            await self._chores.catch_up(tenant)
+            await self._catch_up(tenant)
             answers = await asyncio.gather(*(probe(tenant) for probe in self._probes.values()))
             idle = all(s.idle for s in answers)
-            if idle and has_come(answers, row.sent_to):
+            if idle and has_come((answer.time for answer in answers), row.sent_to):
                 fingerprints = [s.fingerprint for s in answers]
                 if fingerprints == last:
                     return answers
@@ -162,13 +124,18 @@ class Coordinator:
                 return None
             await asyncio.sleep(POLL_S)
 
+    async def _catch_up(self, tenant: str) -> None:
+        """All of this tenant that is due now."""
+        while await self._due_people.run_chunk(tenant) or await self._reevaluation.run_chunk(tenant):
+            pass
+
     async def _send(self, row: TenantRow, instant: datetime) -> None:
         async with self._database.unit_of_work(row.tenant) as uow:
             if not await store.set_step(row.tenant, uow.connection, expected=row.step, sent_to=instant):
                 return
             assert row.at is not None
             number = await store.draw_number(row.tenant, uow.connection)
-            uow.publish(ClockAdvanced(number=number, to=instant), source=SOURCE, tenant=row.tenant, time=row.at)
+            uow.publish(ClockAdvanced(number=number, to=instant), source=USERS, tenant=row.tenant, time=row.at)
         log.info("clock_step", tenant=row.tenant, to=instant.isoformat())
 
     async def _publish_ready(self, row: TenantRow) -> None:
@@ -176,7 +143,7 @@ class Coordinator:
             if not await store.set_step(row.tenant, uow.connection, expected=row.step, sent_to=row.sent_to, ready_sent=True):
                 return
             assert row.advancing_to is not None
-            uow.publish(ClockReady(at=row.advancing_to, actor=ACTOR), source=SOURCE, tenant=row.tenant, time=row.advancing_to)
+            uow.publish(ClockReady(at=row.advancing_to, actor=ACTOR), source=USERS, tenant=row.tenant, time=row.advancing_to)
 
     async def _finish(self, row: TenantRow) -> None:
         """Ready only when the others have read it: a client that sees `ready` writes to them next."""

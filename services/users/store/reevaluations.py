@@ -13,7 +13,7 @@ from shared.schemas.base import Actor
 from shared.schemas.envelope import Envelope
 
 
-class ReviewKind(StrEnum):
+class ReevaluationKind(StrEnum):
     SETTINGS = "settings"  # everybody's need is worked out anew
     POOL_OPENED = "pool_opened"  # who needs the module and has no seat of it asks again
     REPUBLISH = "republish"  # everybody is published once more, for a reader that was rebuilt
@@ -28,10 +28,10 @@ def cause_of(actor: Actor, envelope: Envelope | None) -> dict[str, str | None]:
 
 
 @dataclass(frozen=True, slots=True)
-class Review:
+class Reevaluation:
     review: str
     tenant: str
-    kind: ReviewKind
+    kind: ReevaluationKind
     module: str | None
     after: int  # arrival of the last person done
     cause: dict[str, str | None]
@@ -50,12 +50,14 @@ class Review:
         return Envelope(id=id_, source=source, type=type_, time=self.created_at, tenant=self.tenant, correlation=self.cause["correlation"])
 
 
-async def add(tenant: str, connection: AsyncConnection, kind: ReviewKind, cause: dict[str, str | None], module: str | None = None) -> None:
+async def add(
+    tenant: str, connection: AsyncConnection, kind: ReevaluationKind, cause: dict[str, str | None], module: str | None = None
+) -> None:
     await add_many([tenant], connection, kind, cause, module)
 
 
 async def add_many(
-    tenants: Sequence[str], connection: AsyncConnection, kind: ReviewKind, cause: dict[str, str | None], module: str | None = None
+    tenants: Sequence[str], connection: AsyncConnection, kind: ReevaluationKind, cause: dict[str, str | None], module: str | None = None
 ) -> None:
     """One for each of these tenants."""
     await connection.exec_driver_sql(
@@ -78,7 +80,7 @@ async def spend(tenant: str, connection: AsyncConnection, day: date, most: int) 
     return result.rowcount == 1
 
 
-async def take(connection: AsyncConnection, tenant: str | None = None) -> Review | None:
+async def take(connection: AsyncConnection, tenant: str | None = None) -> Reevaluation | None:
     """The oldest review that nobody else is at, locked: two processes never do the same chunk. The oldest of each tenant only, because a
     later one may rest on what the earlier one stores."""
     result = await connection.exec_driver_sql(
@@ -91,7 +93,7 @@ async def take(connection: AsyncConnection, tenant: str | None = None) -> Review
     row = result.one_or_none()
     if row is None:
         return None
-    return Review(row.review_id, row.tenant_id, ReviewKind(row.kind), row.module, row.after_arrival, row.cause, row.created_at)
+    return Reevaluation(row.review_id, row.tenant_id, ReevaluationKind(row.kind), row.module, row.after_arrival, row.cause, row.created_at)
 
 
 async def advance(tenant: str, connection: AsyncConnection, review: str, after: int) -> None:

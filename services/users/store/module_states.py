@@ -7,7 +7,7 @@ from typing import Final
 import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.users.domain import ModuleState, Seat
+from services.users.domain.module_states import ModuleState, Seat
 from shared.schemas.position import DecisionId
 
 _WRITE: Final = """

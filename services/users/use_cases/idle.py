@@ -1,8 +1,8 @@
 """Is everything of a tenant done up to its time? This service's own answer."""
 
-from services.users import domain
-from services.users.context import Tenants
-from services.users.store import people, reviews
+from services.users.domain.local_days import local_midnight
+from services.users.store import people, reevaluations
+from services.users.use_cases.locked_tenants import Tenants
 from shared.database import Database
 from shared.errors import NotFound
 from shared.idle import IdleCheck
@@ -20,9 +20,9 @@ class OwnIdleCheck:
             found = await self._tenants.peek(tenant, uow)
             if found is None:
                 raise NotFound("tenant")
-            open_reviews = await reviews.count(tenant, uow.connection)
+            open_reviews = await reevaluations.count(tenant, uow.connection)
             day = await people.next_day(tenant, uow.connection)
-        due = domain.local_midnight(day, found.zone) if day is not None else None
+        due = local_midnight(day, found.zone) if day is not None else None
         waiting = {
             "topics": not at_end,
             "reviews": open_reviews > 0,

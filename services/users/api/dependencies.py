@@ -7,15 +7,15 @@ from typing import Annotated
 from fastapi import Depends, Path, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from services.users.chores import Chores
-from services.users.clock import Coordinator
-from services.users.configuration import Limits
-from services.users.context import Tenants
-from services.users.idle import OwnIdleCheck
-from services.users.person import Cause
+from services.users.domain.person import Cause
+from services.users.jobs.alarm import Alarm
+from services.users.jobs.test_clock import Coordinator
 from services.users.sign_in.keys import SigningKeys
+from services.users.sign_in.tokens import TokenIssuer
 from services.users.store.tenants import TenantRow
-from services.users.tokens import TokenIssuer
+from services.users.use_cases.bulk_reevaluation import Limits
+from services.users.use_cases.idle import OwnIdleCheck
+from services.users.use_cases.locked_tenants import Tenants
 from shared.clock import Clock
 from shared.database import Database
 from shared.messaging import Consumer
@@ -47,7 +47,7 @@ class Context:
     clock: Clock
     issuer: TokenIssuer
     keys: SigningKeys
-    chores: Chores
+    alarm: Alarm
     coordinator: Coordinator
     idle: OwnIdleCheck
     consumer: Consumer

@@ -3,19 +3,16 @@
 from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
-from services.users import domain
-from services.users.person import Tenant
+from services.users.domain.person import Tenant
+from services.users.domain.required_modules import Settings
 from services.users.store import hr_sources
 from services.users.store import tenants as store
 from services.users.store.hr_sources import Permission
 from shared.clock import Clock
 from shared.database import UnitOfWork
 from shared.errors import Conflict, NotFound
-from shared.schemas import registry
 
 CACHED_MAX = 1000  # tenants whose settings are kept in memory
-
-SOURCE = registry.USERS
 
 
 class Tenants:
@@ -23,7 +20,7 @@ class Tenants:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self._settings: dict[str, tuple[int, domain.Settings]] = {}
+        self._settings: dict[str, tuple[int, Settings]] = {}
         self._locked: WeakKeyDictionary[UnitOfWork, tuple[int, dict[str, Tenant]]] = WeakKeyDictionary()
         self._permissions: WeakKeyDictionary[UnitOfWork, dict[tuple[str, str], Permission]] = WeakKeyDictionary()
 
@@ -88,7 +85,7 @@ class Tenants:
             advancing_to=row.advancing_to,
         )
 
-    async def _settings_of(self, row: store.TenantRow, uow: UnitOfWork) -> domain.Settings:
+    async def _settings_of(self, row: store.TenantRow, uow: UnitOfWork) -> Settings:
         version, settings = self._settings.get(row.tenant, (-1, None))
         if settings is None or version != row.config_version:
             settings = await store.settings(row.tenant, uow.connection, release_on_expiry=row.release_on_expiry)

@@ -5,13 +5,15 @@ from datetime import date, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from services.users import domain
-from services.users.domain import Account, Need, Note, Record, Standing, Status
+from services.users.domain.facts import Fact, FactType, Record, fold, reconsider_on
+from services.users.domain.local_days import local_today
+from services.users.domain.required_modules import NOTHING, Account, Need, Note, Settings, must_send
+from services.users.domain.status import Standing, Status, reason_of, standing
 from shared.schemas.base import Actor, Change, as_id
 from shared.schemas.seats_v1 import AssignSeats
 from shared.schemas.users_v1 import PersonAdded, PersonChanged, PersonLeft, PersonRepublished, PersonState
 
-NOBODY: Final = Standing(Status.EXPECTED, may_log_in=False, profile=None, need=domain.NOTHING)
+NOBODY: Final = Standing(Status.EXPECTED, may_log_in=False, profile=None, need=NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +23,13 @@ class Tenant:
     tenant: str
     zone: ZoneInfo
     now: datetime
-    settings: domain.Settings
+    settings: Settings
     config_version: int
     advancing_to: datetime | None = None
 
     @property
     def today(self) -> date:
-        return domain.local_today(self.now, self.zone)
+        return local_today(self.now, self.zone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Cause:
 
     actor: Actor
     reason: str | None = None
-    fact: domain.FactType | None = None
+    fact: FactType | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +81,18 @@ def source_actor(source: str) -> Actor:
     return Actor(kind="source", id=as_id(source))
 
 
-def as_of(person: Person, facts: list[domain.Fact], tenant: Tenant) -> Person:
+def as_of(person: Person, facts: list[Fact], tenant: Tenant) -> Person:
     """The person as the facts make them today."""
-    record = domain.fold(facts, tenant.today)
+    record = fold(facts, tenant.today)
     # Who is added today is new today, however long ago the fact about their future came.
     created_at = tenant.now if person.record is None else person.created_at
-    day = domain.reconsider_on(facts, record, tenant.today)
+    day = reconsider_on(facts, record, tenant.today)
     return stand(replace(person, record=record, created_at=created_at, reconsider_on=day), tenant)
 
 
 def stand(person: Person, tenant: Tenant) -> Person:
     """The person with status, profile and need worked out anew."""
-    return replace(person, standing=domain.standing(person.record, person.account, tenant.settings, tenant.today))
+    return replace(person, standing=standing(person.record, person.account, tenant.settings, tenant.today))
 
 
 def _visible(person: Person) -> dict[str, Any]:
@@ -160,13 +162,13 @@ def revise(
     it changes the status alone. Call under the person's row lock, so that no revision is drawn twice.
     """
     moved = changes(before, after) if after.record is not None else ()
-    reason = cause.reason or domain.reason_of(before.standing.status, after.standing.status, cause.fact)
+    reason = cause.reason or reason_of(before.standing.status, after.standing.status, cause.fact)
     # All that the row says of the person counts as a change of it (an ETag stands for it); bookkeeping of messages does not.
     differs = (before.record, before.account, before.standing) != (after.record, after.account, after.standing)
     if differs:
         after = replace(after, version=before.version + 1)
     command = None
-    if anew or reactivate is not None or domain.must_send(after.standing.need, before.sent):
+    if anew or reactivate is not None or must_send(after.standing.need, before.sent):
         after = replace(after, revision=max(before.revision, above) + 1, sent=after.standing.need)
         command = command_of(after, reason, reactivate or ())
     event = None

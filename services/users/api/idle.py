@@ -1,0 +1,15 @@
+"""Whether all of a tenant is done up to its time."""
+
+from fastapi import APIRouter, Depends
+
+from services.users.api.dependencies import InContext, TenantId
+from shared.idle import IdleCheck
+from shared.web import access
+from shared.web.route import CheckedRoute
+
+router = APIRouter(route_class=CheckedRoute, prefix="/v1", tags=["state"])
+
+
+@router.get("/tenants/{tenant}/idle", dependencies=[Depends(access("operator"))], summary="Is all done up to the tenant's time?")
+async def show_idle(tenant: TenantId, context: InContext) -> IdleCheck:
+    return await context.idle(tenant)

@@ -1,0 +1,29 @@
+"""Publish tenants and people again."""
+
+from fastapi import APIRouter
+
+from services.users.api.dependencies import Body, InContext, Operator
+from services.users.use_cases.republish import request_republication
+from shared.schemas.base import Id
+from shared.web import actor_of, refusals
+from shared.web.route import CheckedRoute
+
+router = APIRouter(route_class=CheckedRoute, prefix="/v1", tags=["state"])
+
+
+class Republish(Body):
+    tenant: Id | None = None
+
+
+@router.post(
+    "/operator/republish",
+    status_code=202,
+    responses=refusals(404),
+    summary="Publish tenants and people again, for a reader that was rebuilt",
+)
+async def republish(body: Republish, context: InContext, principal: Operator) -> dict[str, int]:
+    """All tenants, or one. Readers send no mail for what is published again."""
+    async with context.database.unit_of_work(None) as uow:
+        tenants = await request_republication(body.tenant, uow, actor_of(principal))
+    context.alarm.wake()
+    return {"tenants": tenants}

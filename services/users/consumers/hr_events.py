@@ -1,0 +1,51 @@
+"""Facts about people, from HR systems."""
+
+from collections.abc import Mapping, Sequence
+
+from services.users.consumers.message_tenant import OfTenant, load_tenant, tenant_of
+from services.users.domain.facts import fact_of, problem_of
+from services.users.domain.person import Cause, source_actor
+from services.users.store import hr_sources
+from services.users.use_cases import people
+from services.users.use_cases.locked_tenants import Tenants
+from services.users.use_cases.people import Said
+from shared.database import UnitOfWork
+from shared.errors import Poison
+from shared.messaging import Handler, Message
+from shared.schemas import hr_v1
+from shared.schemas.base import Payload
+from shared.schemas.topics import HR_EVENTS, Topic
+
+HANDLED: Mapping[Topic, tuple[type[Payload], ...]] = {HR_EVENTS: (hr_v1.PersonHired, hr_v1.PersonChanged, hr_v1.PersonLeft)}
+IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {HR_EVENTS: ()}
+
+
+class HrEvents:
+    def __init__(self, tenants: Tenants) -> None:
+        self._tenants = tenants
+
+    def handlers(self) -> dict[type[Payload], Handler]:
+        return dict.fromkeys(HANDLED[HR_EVENTS], self.on_fact)
+
+    async def on_fact(self, uow: UnitOfWork, message: Message) -> None:
+        payload, envelope = message.payload, message.envelope
+        assert isinstance(payload, hr_v1.HrFact)
+        permission = await self._tenants.permission(tenant_of(message), uow, envelope.source)
+        if message.topic != (right := hr_sources.topic_of(permission.topic)):
+            detail = f"{envelope.source!r} writes to {right.name}, and not to {message.topic.name}"
+            raise Poison("wrong_topic", detail, rule="ce_source: bound to this topic")
+        if not permission.allowed:
+            detail = f"{envelope.source!r} is not on the allow-list for tenant {envelope.tenant!r}"
+            raise Poison("source", detail, rule="ce_source: on the tenant's allow-list")
+        if problem := problem_of(payload):
+            raise Poison("rule", problem, rule=problem.partition(" (got ")[0])
+        await load_tenant(self._tenants, uow, message)
+        fact = fact_of(payload, envelope.id)
+        cause = Cause(source_actor(envelope.source), fact=fact.type)
+        uow.gather(self._take_facts, OfTenant(tenant_of(message), Said(envelope.source, payload.external_id, fact, cause, envelope)))
+
+    async def _take_facts(self, uow: UnitOfWork, gathered: Sequence[OfTenant[Said]]) -> None:
+        """All of one tenant: they are gathered in its scope."""
+        tenant = await self._tenants.load(gathered[0].tenant, uow)
+        assert tenant is not None, "loaded for each message"
+        await people.take_facts(tenant, uow, [each.item for each in gathered])

@@ -1,0 +1,178 @@
+"""The decisions of seats."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import structlog
+from prometheus_client import Counter
+
+from services.users.consumers.message_tenant import OfTenant, load_tenant, tenant_of
+from services.users.domain import person as rules
+from services.users.domain.module_states import Decided, decided, not_done
+from services.users.domain.person import Cause
+from services.users.store import people as people_store
+from services.users.store import reevaluations
+from services.users.store import tenants as tenants_store
+from services.users.store.reevaluations import ReevaluationKind
+from services.users.use_cases import people
+from services.users.use_cases.locked_tenants import Tenants
+from services.users.use_cases.people import SEATS_ACTOR, Decision
+from shared.database import UnitOfWork
+from shared.errors import Poison
+from shared.messaging import Handler, Message
+from shared.schemas import seats_v1
+from shared.schemas.base import Payload
+from shared.schemas.position import DecisionId
+from shared.schemas.topics import SEATS_EVENTS, Topic
+
+log = structlog.get_logger(__name__)
+
+COMMANDS_NOT_DONE = Counter("seatpool_users_commands_not_done", "Commands that seats rejected or failed at")
+
+ANSWERS: Final = (seats_v1.SeatsAssigned, seats_v1.SeatsQueued, seats_v1.SeatsRefused)
+SEAT_CHANGES: Final = (
+    seats_v1.SeatFlagged,
+    seats_v1.SeatFlagCleared,
+    seats_v1.SeatGranted,
+    seats_v1.SeatRevoked,
+    seats_v1.SeatReleased,
+    seats_v1.HoldExpired,
+    seats_v1.HoldCancelled,
+)
+HANDLED: Mapping[Topic, tuple[type[Payload], ...]] = {
+    SEATS_EVENTS: (
+        *ANSWERS,
+        *SEAT_CHANGES,
+        seats_v1.SeatsMoved,
+        seats_v1.TenantOpened,
+        seats_v1.PoolOpened,
+        seats_v1.ClockSettled,
+        seats_v1.CommandIgnored,
+        seats_v1.CommandRejected,
+        seats_v1.CommandFailed,
+    )
+}
+IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
+    SEATS_EVENTS: (
+        seats_v1.PolicyChanged,
+        seats_v1.PoolClosed,
+        seats_v1.PoolCloseScheduled,
+        seats_v1.ReplacementRefused,
+        seats_v1.LicencesAdded,
+        seats_v1.OrderRefused,
+        seats_v1.LicencesReduced,
+        seats_v1.ReductionRefused,
+        seats_v1.ReductionScheduled,
+        seats_v1.PeriodScheduled,
+        seats_v1.PoolNearLimit,
+        seats_v1.PoolAtLimit,
+        seats_v1.WarningArmed,
+        seats_v1.PoolExpanded,
+        seats_v1.PoolReduced,
+        seats_v1.PeriodStarted,
+        seats_v1.SettleFailed,
+    )
+}
+
+
+class SeatsEvents:
+    """`wake` is called when there is work for a background job (a bulk re-evaluation)."""
+
+    def __init__(self, tenants: Tenants, wake: Callable[[], None]) -> None:
+        self._tenants, self._wake = tenants, wake
+
+    def handlers(self) -> dict[type[Payload], Handler]:
+        return {
+            **dict.fromkeys(ANSWERS, self.on_need_answered),
+            **dict.fromkeys(SEAT_CHANGES, self.on_seat_changed),
+            seats_v1.SeatsMoved: self.on_seats_moved,
+            seats_v1.TenantOpened: self.on_tenant_opened,
+            seats_v1.PoolOpened: self.on_pool_opened,
+            seats_v1.ClockSettled: self.on_clock_settled,
+            seats_v1.CommandIgnored: self.on_command_ignored,
+            seats_v1.CommandRejected: self.on_command_not_done,
+            seats_v1.CommandFailed: self.on_command_not_done,
+        }
+
+    async def on_need_answered(self, uow: UnitOfWork, message: Message) -> None:
+        event = message.payload
+        assert isinstance(event, seats_v1.NeedAnswered)
+        self._gather(uow, message, event, event.user, decided(event), event.revision, event.need.modules)
+
+    async def on_seat_changed(self, uow: UnitOfWork, message: Message) -> None:
+        event = message.payload
+        assert isinstance(event, seats_v1.SeatEvent)
+        self._gather(uow, message, event, event.user, decided(event), 0, None)
+
+    async def on_seats_moved(self, uow: UnitOfWork, message: Message) -> None:
+        event = message.payload
+        assert isinstance(event, seats_v1.SeatsMoved)
+        self._gather(uow, message, event, event.from_user, (), event.from_revision, ())
+        self._gather(uow, message, event, event.user, decided(event), event.revision, event.need.modules)
+
+    def _gather(
+        self,
+        uow: UnitOfWork,
+        message: Message,
+        event: seats_v1.PersonEvent,
+        user: str,
+        decided: Sequence[Decided],
+        revision: int,
+        need: tuple[str, ...] | None,
+    ) -> None:
+        place = DecisionId.parse(message.envelope.id)
+        decision = Decision(user, place, decided, event.at, event.reason, message.envelope, revision, need)
+        uow.gather(self._take_decisions, OfTenant(tenant_of(message), decision))
+
+    async def _take_decisions(self, uow: UnitOfWork, gathered: Sequence[OfTenant[Decision]]) -> None:
+        """All of one tenant: they are gathered in its scope."""
+        tenant = await self._tenants.peek(gathered[0].tenant, uow)
+        if tenant is None:
+            raise Poison("unknown-tenant", f"there is no tenant {gathered[0].tenant!r}", rule="ce_tenantid: a known tenant")
+        await people.take_decisions(tenant, uow, [each.item for each in gathered])
+
+    async def on_tenant_opened(self, uow: UnitOfWork, message: Message) -> None:
+        event = message.payload
+        assert isinstance(event, seats_v1.TenantOpened)
+        await tenants_store.opened(tenant_of(message), uow.connection)
+
+    async def on_pool_opened(self, uow: UnitOfWork, message: Message) -> None:
+        event = message.payload
+        assert isinstance(event, seats_v1.PoolOpened)
+        # Of a tenant that is not here (this database was set back, say) there is nobody to review.
+        await load_tenant(self._tenants, uow, message)
+        cause = reevaluations.cause_of(SEATS_ACTOR, message.envelope)
+        await reevaluations.add(tenant_of(message), uow.connection, ReevaluationKind.POOL_OPENED, cause, event.module)
+        self._wake()
+
+    async def on_clock_settled(self, uow: UnitOfWork, message: Message) -> None:
+        event = message.payload
+        assert isinstance(event, seats_v1.ClockSettled)
+        await tenants_store.set_time(tenant_of(message), uow.connection, event.at)
+
+    async def on_command_ignored(self, uow: UnitOfWork, message: Message) -> None:
+        """A stale revision: seats has seen a higher one (this database was set back, say), so the need is said anew, above it."""
+        event = message.payload
+        assert isinstance(event, seats_v1.CommandIgnored)
+        if event.reason != seats_v1.Reason.STALE or event.user is None or event.last_revision is None:
+            return
+        tenant = await load_tenant(self._tenants, uow, message)
+        before = await people_store.lock(tenant.tenant, uow.connection, event.user, tenant.today)
+        if before is None or before.record is None or before.revision > event.last_revision:
+            return  # a later command is under way already
+        cause = Cause(SEATS_ACTOR, seats_v1.Reason.CHANGED.value)
+        after = rules.stand(before, tenant)
+        revision = rules.revise(before, after, at=tenant.now, cause=cause, anew=True, above=event.last_revision)
+        await people.save(tenant, uow, revision, message.envelope)
+
+    async def on_command_not_done(self, uow: UnitOfWork, message: Message) -> None:
+        """The person stays pending, which is counted and alerted after a minute; the log and a note with the person say why."""
+        event = message.payload
+        assert isinstance(event, seats_v1.CommandRejected | seats_v1.CommandFailed)
+        COMMANDS_NOT_DONE.inc()
+        log.error("command_not_done", command=event.command, reason=event.reason, position=message.envelope.id)
+        tenant = await self._tenants.peek(message.envelope.tenant, uow) if message.envelope.tenant is not None else None
+        if tenant is not None:
+            user = event.user if isinstance(event, seats_v1.CommandRejected) else None
+            note = not_done(event, DecisionId.parse(message.envelope.id))
+            await people.take_not_done(tenant, uow, event.command, user, note)

@@ -1,0 +1,8 @@
+"""Background jobs."""
+
+from typing import Protocol
+
+
+class Job(Protocol):
+    async def run(self) -> None:
+        """Until cancelled."""

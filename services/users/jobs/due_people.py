@@ -1,0 +1,49 @@
+"""People whom time alone changes: a fact falls due, or a login ends. In chunks of one transaction each."""
+
+from services.users.domain import person as rules
+from services.users.domain.facts import Fact
+from services.users.domain.person import Cause, Person, Revision, Tenant
+from services.users.jobs.alarm import Alarm
+from services.users.store import people as people_store
+from services.users.store import tenants as tenants_store
+from services.users.use_cases import people
+from services.users.use_cases.locked_tenants import Tenants
+from shared.database import Database
+from shared.schemas.base import Actor
+
+CHUNK = 500  # people in one transaction
+DUE_EVERY_S = 15  # on real clocks: how late a fact that falls due at midnight may be taken up
+DUE_ACTOR = Actor(kind="system", id="users")
+
+
+class DuePeople:
+    def __init__(self, database: Database, tenants: Tenants, alarm: Alarm) -> None:
+        self._database, self._tenants, self._alarm = database, tenants, alarm
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await self._alarm.repeat(self._look, DUE_EVERY_S)
+
+    async def _look(self) -> None:
+        async with self._database.unit_of_work(None) as uow:
+            tenants = await tenants_store.with_due_work(uow.connection, self._tenants.clock.now())
+        for tenant in tenants:
+            while await self.run_chunk(tenant):
+                pass
+
+    async def run_chunk(self, tenant: str) -> bool:
+        """Reconsider those whom time alone has changed; False when there was nobody."""
+        async with self._database.unit_of_work(tenant) as uow:
+            found = await self._tenants.load(tenant, uow)
+            if found is None:
+                return False
+            due = await people_store.lock_due(tenant, uow.connection, found.today, CHUNK)
+            facts = await people_store.facts(tenant, uow.connection, [person.user for person in due]) if due else {}
+            await people.save_all(found, uow, [_after_time(found, before, facts[before.user]) for before in due], None)
+            return bool(due)
+
+
+def _after_time(tenant: Tenant, before: Person, facts: list[Fact]) -> Revision:
+    after = rules.as_of(before, facts, tenant)
+    newest = max((fact for fact in facts if fact.effective_date <= tenant.today), key=lambda fact: fact.order, default=None)
+    return rules.revise(before, after, at=tenant.now, cause=Cause(DUE_ACTOR, fact=newest.type if newest else None))

@@ -1,0 +1,24 @@
+"""Count the people whose last command has had no answer."""
+
+from prometheus_client import Gauge
+
+from services.users.jobs.alarm import Alarm
+from services.users.store import module_states
+from shared.database import Database
+
+COUNT_EVERY_S = 15
+UNANSWERED_S = 60
+UNANSWERED = Gauge("seatpool_users_unanswered_people", "People whose last command has had no answer for a minute")
+
+
+class UnansweredPeople:
+    def __init__(self, database: Database, alarm: Alarm) -> None:
+        self._database, self._alarm = database, alarm
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await self._alarm.repeat(self._count, COUNT_EVERY_S)
+
+    async def _count(self) -> None:
+        async with self._database.unit_of_work(None) as uow:
+            UNANSWERED.set(await module_states.unanswered(uow.connection, UNANSWERED_S))

@@ -1,0 +1,38 @@
+"""Request a re-evaluation of all people of a tenant."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from math import ceil
+
+from services.users.store import reevaluations
+from services.users.store import tenants as store
+from services.users.store.reevaluations import ReevaluationKind
+from services.users.store.tenants import TenantRow
+from shared.database import UnitOfWork
+from shared.errors import Refused
+from shared.schemas.base import Actor, format_instant
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one tenant may do. `now` is the real time, also for a test clock: the work is done on a real day."""
+
+    profiles: int
+    reevaluations_per_day: int
+    now: datetime
+
+
+async def request(tenant: str, uow: UnitOfWork, row: TenantRow, actor: Actor, limits: Limits) -> None:
+    """Every person is evaluated anew, and may be published with all modules of the profile: that is limited by the day."""
+    if not await reevaluations.spend(tenant, uow.connection, limits.now.date(), limits.reevaluations_per_day):
+        midnight = (limits.now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+        raise Refused(
+            "too-many-requests",
+            f"Each change of a profile or of the department mapping evaluates all people of the tenant anew, and a tenant has"
+            f" {limits.reevaluations_per_day} such evaluations a day. Send this change at {format_instant(midnight)} or later.",
+            retry_after_seconds=ceil((midnight - limits.now).total_seconds()),
+            reevaluations_per_day=limits.reevaluations_per_day,
+            available_at=format_instant(midnight),
+        )
+    await store.update(tenant, uow.connection, replace(row, config_version=row.config_version + 1))
+    await reevaluations.add(tenant, uow.connection, ReevaluationKind.SETTINGS, reevaluations.cause_of(actor, None))

@@ -1,0 +1,38 @@
+"""Publish tenants and people again, for a reader that was rebuilt."""
+
+from functools import partial
+
+from services.users.domain.person import Tenant
+from services.users.store import reevaluations
+from services.users.store import tenants as store
+from services.users.store.reevaluations import ReevaluationKind
+from services.users.use_cases.profiles import profile_event
+from services.users.use_cases.tenants import tenant_event
+from shared.database import UnitOfWork
+from shared.errors import NotFound
+from shared.schemas.base import Actor
+from shared.schemas.registry import USERS
+from shared.schemas.users_v1 import TenantRepublished
+
+PAGE = 500
+
+
+async def request_republication(tenant: str | None, uow: UnitOfWork, actor: Actor) -> int:
+    """Of all tenants, or one; returns how many. A background job publishes them. Raises NotFound."""
+    cause = reevaluations.cause_of(actor, None)
+    tenants, after = 0, ""
+    while rows := await store.page(tenant, uow.connection, after, PAGE):
+        await reevaluations.add_many([row.tenant for row in rows], uow.connection, ReevaluationKind.REPUBLISH, cause)
+        tenants, after = tenants + len(rows), rows[-1].tenant
+    if tenant is not None and tenants == 0:
+        raise NotFound("tenant")
+    return tenants
+
+
+async def republish_tenant(tenant: Tenant, uow: UnitOfWork, actor: Actor) -> None:
+    row = await store.get(tenant.tenant, uow.connection)
+    assert row is not None
+    said = partial(uow.publish, source=USERS, tenant=tenant.tenant, time=tenant.now)
+    said(tenant_event(TenantRepublished, row, tenant.now, actor, reason="republished"))
+    for profile in await store.profiles(tenant.tenant, uow.connection):
+        said(profile_event(profile, tenant.now, actor, reason="republished"))

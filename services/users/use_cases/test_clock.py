@@ -1,0 +1,44 @@
+"""Begin an advance of a test clock."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from services.users.store import tenants as store
+from services.users.store.tenants import TenantRow
+from shared.database import Database
+from shared.errors import Conflict, Invalid, NotFound
+from shared.schemas.base import Actor
+from shared.schemas.registry import USERS
+from shared.schemas.users_v1 import ClockAdvancing
+
+# An advance takes every period on the way, refuses writes meanwhile and cannot be called off: a slip in the year must not begin one.
+ADVANCE_MAX = timedelta(days=3660)
+
+
+async def begin(tenant: str, database: Database, to: datetime, actor: Actor) -> TenantRow:
+    """Begin an advance. Raises NotFound, Conflict (a real clock, or an advance under way to another time), Invalid (not after
+    now, or too far)."""
+    async with database.unit_of_work(tenant) as uow:
+        # Exclusive: writes that hold the row shared end first, later ones see that the clock is advancing.
+        row = await store.get(tenant, uow.connection, "FOR UPDATE OF t")
+        if row is None:
+            raise NotFound("tenant")
+        if row.clock != "test" or row.at is None:
+            raise Conflict("not-a-test-clock", "Only the time of a tenant that was opened on a test clock can be advanced.")
+        if row.status != "open":
+            raise Conflict("tenant-opening", "The seats service has not opened this tenant yet.")
+        if row.advancing_to == to:
+            return row
+        if row.advancing_to is not None:
+            raise Conflict("clock-advancing", "The clock is advancing already.", to=row.advancing_to.isoformat())
+        if to <= row.at:
+            raise Invalid("body.to", to.isoformat(), f"a time after the tenant's own, {row.at.isoformat()}")
+        if to - row.at > ADVANCE_MAX:
+            raise Invalid("body.to", to.isoformat(), f"at most {ADVANCE_MAX.days} days after the tenant's own time, {row.at.isoformat()}")
+        row = replace(row, advancing_to=to)
+        await store.update(tenant, uow.connection, row)
+        begun = await store.set_step(tenant, uow.connection, expected=row.step, sent_to=None)
+        assert begun, "steps are taken only while advancing"
+        assert row.at is not None
+        uow.publish(ClockAdvancing(at=row.at, actor=actor, to=to), source=USERS, tenant=tenant, time=row.at)
+    return row

@@ -1,0 +1,109 @@
+"""Composition root: the parts of a users process."""
+
+from collections.abc import Mapping, Sequence
+
+from fastapi import FastAPI
+
+from services.users.api import make_app
+from services.users.api.dependencies import Context
+from services.users.consumers import GROUP, hr_events, seats_events
+from services.users.jobs import Job
+from services.users.jobs.alarm import Alarm
+from services.users.jobs.bulk_reevaluation import BulkReevaluation
+from services.users.jobs.due_people import DuePeople
+from services.users.jobs.test_clock import Coordinator, Probe
+from services.users.jobs.unanswered_people import UnansweredPeople
+from services.users.settings import Settings
+from services.users.sign_in.keys import SigningKeys
+from services.users.sign_in.tokens import TokenIssuer
+from services.users.store import hr_sources
+from services.users.use_cases.idle import OwnIdleCheck
+from services.users.use_cases.locked_tenants import Tenants
+from shared.clock import Clock, SystemClock
+from shared.database import Database
+from shared.errors import Transient
+from shared.idle import IdleCheck
+from shared.messaging import Consumer, DeadLetters, Relay
+from shared.schemas.topics import Topic, hr_topic
+from shared.signing_keys import KeyFolder
+from shared.web import ServiceClient, create_app
+
+
+class Users:
+    """Every part of one process, each replaceable by a test."""
+
+    def __init__(self, settings: Settings, *, clock: Clock | None = None, others: Mapping[str, Probe] | None = None) -> None:
+        """`others`: how the other services are asked whether they are idle; by REST, when not given."""
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        url = settings.database_url.get_secret_value()
+        self.database = Database(url, application_name="seatpool-users", pool_size=settings.database_pool_size)
+        self.tenants = Tenants(self.clock)
+        self.alarm = Alarm()
+        self.consumer = Consumer(
+            group=GROUP,
+            database=self.database,
+            kafka=settings,
+            topics=(*hr_events.HANDLED, *seats_events.HANDLED),
+            more_topics=self._hr_topics,
+            handlers={
+                **hr_events.HrEvents(self.tenants).handlers(),
+                **seats_events.SeatsEvents(self.tenants, self.alarm.wake).handlers(),
+            },
+        )
+        self.relay = Relay(database=self.database, kafka=settings)
+        self.idle = OwnIdleCheck(self.database, self.tenants, self.consumer)
+        self.client = ServiceClient(settings)
+        self.signing_keys = SigningKeys(KeyFolder(settings.signing_keys_folder), self.clock)
+        others = self._probes() if others is None else others
+        due_people = DuePeople(self.database, self.tenants, self.alarm)
+        reevaluation = BulkReevaluation(self.database, self.tenants, self.alarm)
+        self.coordinator = Coordinator(self.database, due_people, reevaluation, {"users": self.idle, **others}, self.clock)
+        self.jobs: Sequence[Job] = [reevaluation, due_people, UnansweredPeople(self.database, self.alarm), self.coordinator]
+        self.dead_letters = DeadLetters(self.database, [self.consumer])
+
+    async def _hr_topics(self) -> list[Topic]:
+        async with self.database.unit_of_work(None) as uow:
+            return [hr_topic(name) for name in await hr_sources.topics(uow.connection)]
+
+    def _probes(self) -> dict[str, Probe]:
+        urls = {"seats": self.settings.seats_url, "invoicing": self.settings.invoicing_url, "notifier": self.settings.notifier_url}
+        return {name: self._probe(url) for name, url in urls.items()}
+
+    def _probe(self, url: str) -> Probe:
+        async def ask(tenant: str) -> IdleCheck:
+            response = await self.client.get(f"{url}/v1/tenants/{tenant}/idle")
+            if response.status_code != 200:
+                # Not there yet, as a service knows a tenant only from the events that it has read; or a fault that its own log tells of.
+                raise Transient(f"idle check: {url} answered {response.status_code}")
+            return IdleCheck.model_validate(response.json())
+
+        return ask
+
+    def app(self) -> FastAPI:
+        settings = self.settings
+        self.signing_keys.open()
+        issuer = TokenIssuer(self.signing_keys, settings.client_secrets(), settings.token_ttl_seconds, settings.wrong_secrets_per_minute)
+        context = Context(
+            database=self.database,
+            tenants=self.tenants,
+            clock=self.clock,
+            issuer=issuer,
+            keys=self.signing_keys,
+            alarm=self.alarm,
+            coordinator=self.coordinator,
+            idle=self.idle,
+            consumer=self.consumer,
+            profiles_max=settings.profiles_max,
+            reevaluations_per_day=settings.reevaluations_per_day,
+        )
+        return make_app(self.settings, context, self.dead_letters)
+
+    def probes(self) -> FastAPI:
+        """For a process without REST: it needs no signing keys."""
+        return create_app(title="Seatpool users", settings=self.settings, ready=self.database.ready)
+
+    async def close(self) -> None:
+        await self.client.close()
+        await self.consumer.close()
+        await self.database.dispose()
