@@ -152,8 +152,8 @@ class Stage:
             refused=_in_order(by_state["refused"]),
             withdrawn=_in_order([*by_state["revoked"], *by_state["withdrawn"]]),
             deactivated=tuple(sorted(deactivated, key=by_number)),
-            mails=(await self.statistics("notifier"))["mails"],
-            subjects=Counter(mail["subject"] for mail in await self.pages("notifier", "mails", state="sent")),
+            mails=(await self.statistics("notifier"))["emails"],
+            subjects=Counter(email["subject"] for email in await self.pages("notifier", "emails", state="sent")),
         )
 
 

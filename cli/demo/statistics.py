@@ -17,7 +17,7 @@ COUNTED_BY = {
     "refused": ("users", "seats", "notifier"),
     "invoices": ("invoicing",),
     "net_minor": ("invoicing",),
-    "mails": ("notifier",),
+    "emails": ("notifier",),
     "decisions": ("seats",),
 }
 
@@ -33,7 +33,7 @@ class Closing:
 
     def line(self) -> str:
         words = {name: str(value) for name, value in self.values.items() if name != "net_minor"}
-        words["net"] = money_words(self.values["net_minor"])
+        words |= {"net": money_words(self.values["net_minor"]), "mails": words["emails"]}
         order = ("hired", "active", "flagged", "revoked", "refused", "invoices", "net", "mails", "decisions")
         return "demo: " + " ".join(f"{name}={words[name]}" for name in order)
 
@@ -51,11 +51,11 @@ def close(by_service: Mapping[str, Mapping[str, Any]], last: Snapshot, plan: Pla
         if len(set(found.values())) > 1 or None in found.values():
             differences.append(f"{name}: " + ", ".join(f"{service} says {value}" for service, value in found.items()))
     differences += _against_pools(last)
-    if failed := by_service["notifier"].get("mails_failed"):
-        differences.append(f"mails: {failed} could not be sent")
+    if failed := by_service["notifier"].get("emails_failed"):
+        differences.append(f"e-mails: {failed} could not be sent")
     differences += _against_plan(values, plan.expected)
-    if delivered_mails is not None and delivered_mails != values["mails"]:
-        differences.append(f"mails: notifier says {values['mails']}, the mailbox holds {delivered_mails}")
+    if delivered_mails is not None and delivered_mails != values["emails"]:
+        differences.append(f"e-mails: notifier says {values['emails']}, the mailbox holds {delivered_mails}")
     return Closing(by_service, values, tuple(differences))
 
 

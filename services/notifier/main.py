@@ -7,7 +7,7 @@ import structlog
 from services.notifier.api import make_app
 from services.notifier.jobs.sender import Sender
 from services.notifier.settings import Settings
-from services.notifier.store import emails as store
+from services.notifier.store.first_start import first_start
 from services.notifier.wiring import Wiring, make_consumers
 from shared.clock import SystemClock
 from shared.database import Database
@@ -32,10 +32,10 @@ async def start(settings: Settings, role: str) -> None:
     async with ServiceClient(settings) as client:
         try:
             async with database.unit_of_work(None) as uow:
-                first_start, _ = await store.start(uow, clock.now())
-            wiring = Wiring(settings, clock, database, make_consumers(settings, database, clock, first_start))
+                first = await first_start(uow.connection, clock.now())
+            wiring = Wiring(settings, clock, database, make_consumers(settings, database, clock, first.started_at))
             sender = Sender(database, settings, clock, client)
-            log.info("notifier_started", role=role, first_start=first_start.isoformat())
+            log.info("notifier_started", role=role, first_start=first.started_at.isoformat())
             running = [serve(make_app(wiring), settings)]  # each process serves probes and metrics
             if role in ("consumer", "all"):
                 running += [consumer.run() for consumer in wiring.consumers]

@@ -7,7 +7,7 @@ from typing import Any
 
 from services.notifier.consumers import action_log, notifications
 from services.notifier.settings import Settings
-from services.notifier.store import recipients
+from services.notifier.store import action_log as log_store
 from shared.clock import Clock
 from shared.database import Database
 from shared.messaging import Consumer
@@ -39,7 +39,7 @@ def make_consumers(settings: Settings, database: Database, clock: Clock, first_s
             group=action_log.GROUP,
             topics=tuple(action_log.HANDLED),
             handlers=action_log.handlers(),
-            tenant_exists=recipients.is_logged_tenant,
+            tenant_exists=log_store.is_known_tenant,
             **common,
         ),
     ]

@@ -1,12 +1,13 @@
 """One transaction: state, and the messages that tell of it, or neither."""
 
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import orjson
+from sqlalchemy import Executable
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared import ids
@@ -60,7 +61,7 @@ class UnitOfWork:
         self.connection = connection
         self._scope: str | None = None
         self._outbox: list[_OutboxRow] = []
-        self._deferred: list[tuple[str, Mapping[str, object]]] = []
+        self._deferred: list[tuple[Executable, object]] = []
         self._gathered: dict[tuple[str | None, Gathered], list[Any]] = {}
         self.rollbacks = 0  # to a savepoint: each has released the locks taken since, so what was read under them counts no more
 
@@ -109,10 +110,11 @@ class UnitOfWork:
         self._outbox.append(_OutboxRow(shard_of(envelope.key), topic.name, envelope.key, tenant, headers, value))
         return envelope
 
-    def defer(self, statement: str, row: Mapping[str, object]) -> None:
-        """Write `row` at the end of the transaction, with all others of this `statement` in one round trip: it takes them as a JSON array
-        (`$1::jsonb`, for `jsonb_to_recordset`) in the order of deferring. Statements run in the order of their first row, in the system's
-        scope, so a row names its tenant itself. What a row makes fail is the batch's, as with `gather`.
+    def defer(self, statement: Executable, row: object) -> None:
+        """Write `row`, an instance of a row class, at the end of the transaction, with all others of this `statement` in one round trip.
+
+        The statement takes them as a JSON array in the order of deferring (`row_classes.recordset`). Statements run in the order of their
+        first row, in the system's scope, so a row names its tenant itself. An error that a row causes is the batch's, as with `gather`.
         """
         self._deferred.append((statement, row))
 
@@ -172,7 +174,7 @@ class UnitOfWork:
     async def _write_deferred(self) -> None:
         if not self._deferred:
             return
-        by_statement: dict[str, list[object]] = {}
+        by_statement: dict[Executable, list[object]] = {}
         for statement, row in self._deferred:
             by_statement.setdefault(statement, []).append(row)
         self._deferred.clear()
@@ -180,8 +182,8 @@ class UnitOfWork:
         for statement, rows in by_statement.items():
             data = orjson.dumps(rows)
             if b"\\u0000" in data:
-                data = orjson.dumps(_without_nul(rows))
-            await self.connection.exec_driver_sql(statement, (data.decode(),))
+                data = orjson.dumps(_without_nul(orjson.loads(data)))
+            await self.connection.execute(statement, {"rows": data.decode()})
 
 
 def _without_nul(value: object) -> object:
@@ -189,9 +191,9 @@ def _without_nul(value: object) -> object:
     match value:
         case str():
             return value.replace("\0", "")
-        case list() | tuple():
+        case list():
             return [_without_nul(item) for item in value]
-        case Mapping():
+        case dict():
             return {_without_nul(key): _without_nul(item) for key, item in value.items()}
         case _:
             return value

@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from services.notifier.action_log import export
+from services.notifier.action_log.entries import shown
 from services.notifier.api import make_app
-from services.notifier.store import action_log as log_store
-from services.notifier.store.action_log import Filter
+from services.notifier.store.action_log import LogFilter, actions
 from services.notifier.wiring import Wiring
 from shared.messaging import partition_of
 from shared.schemas import seats_v1, users_v1
@@ -54,8 +54,8 @@ class Tokens:
 
 
 @asynccontextmanager
-async def rest(context: Wiring, token: str = "op|*|operator") -> AsyncIterator[httpx.AsyncClient]:
-    app = make_app(context, Tokens())  # type: ignore[arg-type]
+async def rest(wiring: Wiring, token: str = "op|*|operator") -> AsyncIterator[httpx.AsyncClient]:
+    app = make_app(wiring, Tokens())  # type: ignore[arg-type]
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://notifier", headers={"authorization": f"Bearer {token}"}) as client:
         yield client
@@ -63,7 +63,8 @@ async def rest(context: Wiring, token: str = "op|*|operator") -> AsyncIterator[h
 
 async def actions_of(notifier: Notifier, **wanted: Any) -> list[dict[str, Any]]:
     async with notifier.database.unit_of_work(notifier.tenant) as uow:
-        return await log_store.actions(uow, notifier.tenant, Filter(**wanted), after=None, limit=1000, oldest_first=True)
+        found = await actions(uow.connection, notifier.tenant, LogFilter(**wanted), after=None, limit=1000, oldest_first=True)
+        return [shown(row) for row in found]
 
 
 def told(action: dict[str, Any]) -> tuple[Any, ...]:
@@ -71,7 +72,7 @@ def told(action: dict[str, Any]) -> tuple[Any, ...]:
 
 
 async def test_T20_M13_the_log_says_who_when_what_from_to_why(notifier: Notifier) -> None:
-    async with notifier.running(sending=False) as context:
+    async with notifier.running(sending=False) as wiring:
         (hired,) = await notifier.send(person_added("p1"), cause="import-7")
         await notifier.send(
             notifier.assigned("p1", flagged(), active("documents")),
@@ -83,7 +84,7 @@ async def test_T20_M13_the_log_says_who_when_what_from_to_why(notifier: Notifier
         )
         await notifier.send(notifier.assigned("p1", active(), released=("documents",), reason="changed"), cause="change-1")
         await notifier.send(notifier.revoked("p1", "time", base=True), cause="tick")
-        await notifier.until_read([context.consumers[1]])
+        await notifier.until_read([wiring.consumers[1]])
     log = await actions_of(notifier, user="p1")
     assert [told(action) for action in log if action["type"] != "person_added"] == [
         ("seat_flagged", "p1", "time", {"state": None}, {"state": "flagged"}, "hired"),
@@ -104,7 +105,7 @@ async def test_T20_M13_the_log_says_who_when_what_from_to_why(notifier: Notifier
 
 async def test_T20_licences_people_and_billing_are_logged_with_what_changed(notifier: Notifier, monkeypatch: pytest.MonkeyPatch) -> None:
     items = (seats_v1.LicenceCount(module="time", quantity=6),)
-    async with notifier.running(sending=False) as context:
+    async with notifier.running(sending=False) as wiring:
         policies = seats_v1.Policies(over_limit="flag", grace="P7D")
         opened = notifier.decision(module="time", base=True, policies=policies, pools=(pool_of("time", 280),), reason="pool_opened")
         await notifier.send(seats_v1.PoolOpened(**opened))
@@ -118,13 +119,13 @@ async def test_T20_licences_people_and_billing_are_logged_with_what_changed(noti
             changes=(Change(field="department", old="Sales", new="=cmd|' /C calc'!A0"),),
         )
         await notifier.send(changed, invoice_issued(), tenant_created())
-        await notifier.until_read(list(context.consumers))
+        await notifier.until_read(list(wiring.consumers))
         assert [told(a)[1:5] for a in await actions_of(notifier, module="time", type="licences_added")] == [
             (None, "time", {"licences": "280", "next_period": "280"}, {"licences": "286", "next_period": "286"})
         ]
         by_itself = {"module": "time", "by": 1, "pools": (pool_of("time", 286),), "reason": "terminated", "role": "consequence"}
         await notifier.send(seats_v1.PoolReduced(**notifier.decision(**by_itself), reduce_at="now"))
-        await notifier.until_read(list(context.consumers))
+        await notifier.until_read(list(wiring.consumers))
         (reduced,) = await actions_of(notifier, type="pool_reduced")
         assert (reduced["from"], reduced["to"]) == (
             {"licences": "286", "next_period": "286"},
@@ -132,12 +133,12 @@ async def test_T20_licences_people_and_billing_are_logged_with_what_changed(noti
         ), "from what the log said before, whatever the rest of the decision made of the pool"
         (person,) = await actions_of(notifier, type="person_changed", actor="anna")
         assert (person["from"], person["actor"]) == ({"department": "Sales"}, {"kind": "user", "id": "anna"})
-        async with rest(context) as client:
+        async with rest(wiring) as client:
             exported = await client.get("/v1/tenants/acme/actions", params={"format": "csv"})
             lines = (await client.get("/v1/tenants/acme/actions", params={"format": "jsonl"})).text.splitlines()
         assert export.ROWS <= 200
         monkeypatch.setattr(export, "ROWS", 4)  # between two chunks, the database is waited for
-        chunks = [part.splitlines() async for part in export.as_json_lines(context.database, "acme", Filter())]
+        chunks = [part.splitlines() async for part in export.as_json_lines(wiring.database, "acme", LogFilter())]
         assert [len(chunk) for chunk in chunks] == [4, 2]
         assert [line.decode() for chunk in chunks for line in chunk] == lines
     rows = list(csv.DictReader(io.StringIO(exported.text)))
@@ -154,9 +155,9 @@ async def test_T20_licences_people_and_billing_are_logged_with_what_changed(noti
 
 
 async def test_T20_the_log_is_append_only(notifier: Notifier) -> None:
-    async with notifier.running(sending=False) as context:
+    async with notifier.running(sending=False) as wiring:
         await notifier.send(person_added("p1"))
-        await notifier.until_read([context.consumers[1]])
+        await notifier.until_read([wiring.consumers[1]])
     for statement in ("UPDATE actions SET reason = 'other'", "DELETE FROM actions"):
         with pytest.raises(DBAPIError, match="append-only"):
             async with notifier.database.unit_of_work(None) as uow:
@@ -165,18 +166,18 @@ async def test_T20_the_log_is_append_only(notifier: Notifier) -> None:
 
 async def test_a_message_read_again_makes_no_second_entry_and_no_second_mail(notifier: Notifier) -> None:
     """A service rebuilt from its topics, or a position set back by hand."""
-    async with notifier.running() as context:
+    async with notifier.running() as wiring:
         await notifier.send(tenant_created(), person_added("p1"))
         await notifier.send(notifier.assigned("p1", flagged()))
-        await notifier.until_settled(context)
+        await notifier.until_idle(wiring)
     before = await actions_of(notifier)
     async with notifier.database.unit_of_work(None) as uow:
         await uow.connection.exec_driver_sql("DELETE FROM inbox")
         await uow.connection.exec_driver_sql("DELETE FROM consumer_positions")
-    async with notifier.running() as context:
-        figures = await notifier.until_settled(context)
+    async with notifier.running() as wiring:
+        statistics = await notifier.until_idle(wiring)
     assert await actions_of(notifier) == before
-    assert (figures.mails, len(notifier.server.mails)) == (2, 2)
+    assert (statistics.emails, len(notifier.server.emails)) == (2, 2)
 
 
 async def test_behind_a_dead_letter_the_log_keeps_the_rest_of_that_tenant_waiting(notifier: Notifier) -> None:
@@ -189,10 +190,10 @@ async def test_behind_a_dead_letter_the_log_keeps_the_rest_of_that_tenant_waitin
     topic = notifier.settings.topic_name(SEATS_EVENTS)
     await notifier.producer.send_and_wait(topic, b"{", key=b"acme", headers=bad.headers())
     await notifier.send(notifier.assigned("p1", flagged()))
-    async with notifier.running(sending=False) as context:
-        await notifier.until_read(list(context.consumers))
+    async with notifier.running(sending=False) as wiring:
+        await notifier.until_read(list(wiring.consumers))
         assert [action["to"] for action in await actions_of(notifier, user="p1")] == [{"state": "active"}]
-        async with rest(context) as client:
+        async with rest(wiring) as client:
             path, params = "/v1/operator/dead-letters", {"tenant": "acme", "status": "all"}
             letters = (await client.get(path, params=params)).json()["items"]
             behind = next(row for row in letters if row["reason"] == "behind-dead-letter")
@@ -214,11 +215,11 @@ async def _is_logged(notifier: Notifier, state: dict[str, str]) -> bool:
 
 
 async def test_rejected_commands_are_listed_with_their_position_and_cannot_be_run_again(notifier: Notifier) -> None:
-    async with notifier.running(sending=False) as context:
+    async with notifier.running(sending=False) as wiring:
         rejection = notifier.decision(reason="invalid_count", field="items.0.quantity", value="-3", expected="1 or more")
         await notifier.send(seats_v1.CommandRejected(**rejection))
-        await notifier.until_read(list(context.consumers))
-        async with rest(context) as client:
+        await notifier.until_read(list(wiring.consumers))
+        async with rest(wiring) as client:
             (row,) = (await client.get("/v1/operator/dead-letters")).json()["items"]
             again = await client.post(f"/v1/operator/dead-letters/{row['id']}/retry")
             unknown = await client.post(f"/v1/operator/dead-letters/{row['id'] + 1}/retry")
@@ -238,14 +239,14 @@ async def test_rejected_commands_are_listed_with_their_position_and_cannot_be_ru
 
 
 async def test_statistics_idle_pages_and_rights(notifier: Notifier) -> None:
-    async with notifier.running() as context:
+    async with notifier.running() as wiring:
         await notifier.send(tenant_created(clock="test"), *(person_added(f"p{i}") for i in range(5)))
         await notifier.send(seats_v1.TenantOpened(**notifier.decision(clock="test")))
         await notifier.send(
             notifier.assigned("p1", flagged()), notifier.assigned("p2", refused()), notifier.revoked("p3", "time", base=True)
         )
         await notifier.send(seats_v1.ClockSettled(**notifier.decision(at=NOON + timedelta(hours=2))))
-        async with rest(context) as client:
+        async with rest(wiring) as client:
 
             async def settled() -> dict[str, Any] | None:
                 answer: dict[str, Any] = (await client.get("/v1/tenants/acme/idle")).json()
@@ -254,30 +255,30 @@ async def test_statistics_idle_pages_and_rights(notifier: Notifier) -> None:
             first = await wait_until(settled, seconds=40, what="the idle check")
             assert first is not None
             assert (await settled()) == first, "the same twice, fingerprint and all"
-            await check_neighbour(notifier, context)
+            await check_neighbour(notifier, wiring)
             assert (await settled()) == first, "what happens to another tenant is none of this one's"
             figures = (await client.get("/v1/tenants/acme/statistics")).json()
-            assert {name: figures[name] for name in ("flagged", "revoked", "refused", "mails")} == {
+            assert {name: figures[name] for name in ("flagged", "revoked", "refused", "emails")} == {
                 "flagged": 1,
                 "revoked": 1,
                 "refused": 1,
-                "mails": 4,
+                "emails": 4,
             }
             await check_pages(client)
-            mails = (await client.get("/v1/tenants/acme/mails")).json()["items"]
-            one = (await client.get(f"/v1/tenants/acme/mails/{mails[0]['mail']}")).json()
+            emails = (await client.get("/v1/tenants/acme/emails")).json()["items"]
+            one = (await client.get(f"/v1/tenants/acme/emails/{emails[0]['id']}")).json()
             assert one["html"].lstrip().startswith("<!doctype html>")
-            paths = ("actions", "actions?format=csv", "actions?format=jsonl", "mails", "mails/x", "statistics", "idle")
+            paths = ("actions", "actions?format=csv", "actions?format=jsonl", "emails", "emails/x", "statistics", "idle")
             assert {(await client.get(f"/v1/tenants/other/{path}")).status_code for path in paths} == {404}
-        await check_rights(context)
+        await check_rights(wiring)
 
 
-async def check_neighbour(notifier: Notifier, context: Wiring) -> None:
+async def check_neighbour(notifier: Notifier, wiring: Wiring) -> None:
     """Something happens to a tenant whose partition is another."""
     mine, *others = (partition_of(name.encode(), USERS_EVENTS.partitions) for name in ("acme", *map(str, range(100))))
     neighbour = next(str(n) for n, partition in enumerate(others) if partition != mine)
     await notifier.send(person_added("n1"), tenant=neighbour)
-    for consumer in context.consumers:
+    for consumer in wiring.consumers:
         await wait_until(lambda consumer=consumer: consumer.at_end(neighbour), what="the neighbour's event")
 
 
@@ -302,33 +303,33 @@ async def check_pages(client: httpx.AsyncClient) -> None:
             assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "query.cursor")
 
 
-async def check_rights(context: Wiring) -> None:
-    paths = ("actions", "mails", "statistics", "idle")
+async def check_rights(wiring: Wiring) -> None:
+    paths = ("actions", "emails", "statistics", "idle")
     wanted = {
         "a|acme|log:read": (200, 200, 403, 403),
         "a|acme|account:read": (403, 403, 200, 403),
         "a|other|log:read,account:read,operator": (404, 404, 404, 404),
     }
     for token, statuses in wanted.items():
-        async with rest(context, token) as client:
+        async with rest(wiring, token) as client:
             answers = [await client.get(f"/v1/tenants/acme/{path}") for path in paths]
         assert tuple(answer.status_code for answer in answers) == statuses, token
         named = {answer.json().get("support_contact") for answer in answers if answer.is_error}
         assert named == ({None} if 404 in statuses else {"Support <help@vendor.example>"}), "of the token's tenant, never of the path's"
-    async with rest(context) as client:
+    async with rest(wiring) as client:
         del client.headers["authorization"]
         assert {(await client.get(f"/v1/tenants/acme/{path}")).status_code for path in paths} == {401}
 
 
 async def test_row_level_security_shows_no_other_tenants_rows(notifier: Notifier) -> None:
-    async with notifier.running(sending=False) as context:
+    async with notifier.running(sending=False) as wiring:
         await notifier.send(tenant_created(), person_added("p1"))
-        await notifier.until_read(list(context.consumers))
+        await notifier.until_read(list(wiring.consumers))
     tables = (
         "tenants",
         "people",
-        "notices",
-        "mails",
+        "notifications",
+        "emails",
         "actions",
         "quotes",
         "tenant_clocks",

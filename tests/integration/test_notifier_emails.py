@@ -2,14 +2,16 @@
 
 import asyncio
 import socket
+from collections.abc import Sequence
 from datetime import timedelta
 from email.message import EmailMessage
 
 import pytest
 from pydantic import SecretStr
 
-from services.notifier.store import action_log as log_store
-from services.notifier.store import emails as mail_store
+from services.notifier.store import emails as store
+from services.notifier.store import notifications
+from services.notifier.store.emails import ListedEmail
 from shared.clock import SystemClock
 from shared.schemas import seats_v1, users_v1
 from tests.support.notifier import (
@@ -50,25 +52,25 @@ async def test_an_import_is_one_mail_to_the_administrator_and_one_to_each_person
     decisions += [notifier.assigned(f"p{i}", flagged()) for i in range(24, 28)]
     decisions += [notifier.assigned(f"p{i}", active(), flagged("documents")) for i in (28, 29)]
     decisions += [notifier.assigned("p3", active(), refused())]
-    async with notifier.running() as context:
+    async with notifier.running() as wiring:
         await notifier.send(tenant_created(), person_added("boss", administrator=True), *people)
         await notifier.send(*decisions)
-        figures = await notifier.until_settled(context)
+        statistics = await notifier.until_idle(wiring)
     assert subjects(notifier.server.to("boss@acme.example")) == ["Acme Bikes: 6 seats over the limit, 1 refused"]
-    assert {str(mail["To"]) for mail in notifier.server.mails} == {
+    assert {str(mail["To"]) for mail in notifier.server.emails} == {
         "Person boss <boss@acme.example>",
         *(f"Person p{i} <p{i}@acme.example>" for i in (3, *range(24, 30))),
     }
-    assert (figures.mails, figures.flagged, figures.refused) == (8, 6, 1)
+    assert (statistics.emails, statistics.flagged, statistics.refused) == (8, 6, 1)
     (mail,) = notifier.server.to("p24@acme.example")
     assert "Friday, 22 November 2013, 13:00 (Europe/Copenhagen)" in text_of(mail)
 
 
 async def test_A13_E10_a_refusal_names_the_support_contact_the_numbers_and_who_can_buy(notifier: Notifier) -> None:
-    async with notifier.running() as context:
+    async with notifier.running() as wiring:
         await notifier.send(tenant_created(), person_added("boss", administrator=True), person_added("p1"), *subscribed())
         await notifier.send(notifier.assigned("p1", refused(), pools=(pool_of("planning", licences=15),)))
-        await notifier.until_settled(context)
+        await notifier.until_idle(wiring)
     (mine,), (theirs,) = notifier.server.to("p1@acme.example"), notifier.server.to("boss@acme.example")
     for mail in (mine, theirs):
         assert "Support <help@vendor.example>" in text_of(mail)
@@ -81,16 +83,16 @@ async def test_B2_E10_on_a_plan_without_extra_licences_an_e_mail_names_the_plans
     """And before the subscription, when no pool is open, nobody is written to about a refusal."""
     pool = {"base": True, "policies": seats_v1.Policies(over_limit="reject"), "reason": "opened"}
     before = seats_v1.ModuleSeat(module="planning", state="refused", reason="unknown_module")
-    async with notifier.running() as context:
+    async with notifier.running() as wiring:
         await notifier.send(tenant_created(), person_added("boss", administrator=True), person_added("p1"))
         await notifier.send(notifier.assigned("p1", before))
-        figures = await notifier.until_settled(context)
-        assert (figures.mails, figures.refused) == (0, 1), "the log has it"
+        statistics = await notifier.until_idle(wiring)
+        assert (statistics.emails, statistics.refused) == (0, 1), "the log has it"
         await notifier.send(*subscribed("small", extra_licences=False))
         await notifier.send(seats_v1.PoolOpened(**notifier.decision(module="planning", pools=(pool_of("planning", 15),), **pool)))
-        await notifier.until_read(list(context.consumers))
+        await notifier.until_read(list(wiring.consumers))
         await notifier.send(notifier.assigned("p1", refused()))
-        await notifier.until_settled(context)
+        await notifier.until_idle(wiring)
     (mine,), (theirs,) = notifier.server.to("p1@acme.example"), notifier.server.to("boss@acme.example")
     for mail in (mine, theirs):
         words = " ".join(text_of(mail).split())
@@ -99,58 +101,58 @@ async def test_B2_E10_on_a_plan_without_extra_licences_an_e_mail_names_the_plans
 
 
 async def test_T6_a_person_revoked_in_a_base_module_gets_one_mail_for_all_their_seats(notifier: Notifier) -> None:
-    async with notifier.running() as context:
+    async with notifier.running() as wiring:
         await notifier.send(tenant_created(), person_added("p1"), person_added("p2"))
         await notifier.send(
             notifier.revoked("p1", "time", base=True),
             seats_v1.SeatReleased(**notifier.decision(user="p1", module="documents", role="settled", reason="base_module_revoked")),
             notifier.revoked("p2", "documents", base=False),
         )
-        figures = await notifier.until_settled(context)
+        statistics = await notifier.until_idle(wiring)
     assert subjects(notifier.server.to("p1@acme.example")) == ["Your account at Acme Bikes has been deactivated"]
     assert subjects(notifier.server.to("p2@acme.example")) == ["Your access to documents has ended"]
     assert subjects(notifier.server.to("office@acme.example")) == ["Acme Bikes: 2 seats revoked"], "nobody administers: the contact address"
-    assert figures.revoked == 2
+    assert statistics.revoked == 2
 
 
 async def test_T6_a_flag_that_stands_is_told_once_however_often_the_need_is_answered(notifier: Notifier) -> None:
-    async with notifier.running() as context:
+    async with notifier.running() as wiring:
         await notifier.send(tenant_created(), person_added("p1"))
         await notifier.send(notifier.assigned("p1", flagged()))
-        await notifier.until_settled(context)
+        await notifier.until_idle(wiring)
         await notifier.send(notifier.assigned("p1", flagged(), active("documents")))
-        await notifier.until_settled(context)
+        await notifier.until_idle(wiring)
         assert len(notifier.server.to("p1@acme.example")) == 1
         await notifier.send(notifier.assigned("p1", flagged(deadline=NOON + timedelta(days=20))))
-        await notifier.until_settled(context)
+        await notifier.until_idle(wiring)
     assert len(notifier.server.to("p1@acme.example")) == 2, "a later flag has a deadline of its own"
 
 
 async def test_T6_a_purchase_tells_those_whom_it_settles_and_the_administrators_in_one_mail(notifier: Notifier) -> None:
     """A flag that a purchase clears before anybody was told of it is no news."""
     bought = {"role": "consequence", "reason": "licence_bought"}
-    async with notifier.running() as context:
+    async with notifier.running() as wiring:
         await notifier.send(tenant_created(), person_added("boss", administrator=True), *(person_added(f"p{i}") for i in range(4)))
         await notifier.send(*(notifier.assigned(f"p{i}", flagged()) for i in range(3)))
-        await notifier.until_settled(context)
-        notifier.server.mails.clear()
+        await notifier.until_idle(wiring)
+        notifier.server.emails.clear()
         await notifier.send(notifier.assigned("p3", flagged()))
         await notifier.send(
             *(seats_v1.SeatFlagCleared(**notifier.decision(user=user, module="time", **bought)) for user in ("p0", "p1", "p3"))
         )
-        figures = await notifier.until_settled(context)
+        statistics = await notifier.until_idle(wiring)
     assert {str(mail["Subject"]) for mail in notifier.server.to("boss@acme.example")} == {"Acme Bikes: 2 seats no longer over the limit"}
     kept = {address: subjects(notifier.server.to(f"p{address}@acme.example")) for address in range(4)}
     assert kept == {0: ["You keep your access to time"], 1: ["You keep your access to time"], 2: [], 3: []}
-    assert (figures.mails, len(notifier.server.mails)) == (7, 3)
+    assert (statistics.emails, len(notifier.server.emails)) == (7, 3)
 
 
 async def test_T19_an_invoice_goes_to_the_administrators_with_its_pdf(notifier: Notifier) -> None:
-    async with notifier.running() as context:
+    async with notifier.running() as wiring:
         await notifier.send(tenant_created(), person_added("boss", administrator=True))
         await notifier.send(invoice_issued())
-        await notifier.until_settled(context)
-    (mail,) = notifier.server.mails
+        await notifier.until_idle(wiring)
+    (mail,) = notifier.server.emails
     assert (str(mail["Subject"]), str(mail["To"])) == ("Acme Bikes: invoice 2013-0001", "Person boss <boss@acme.example>")
     (attached,) = mail.iter_attachments()
     assert (attached.get_filename(), attached.get_content_type(), attached.get_content()) == ("2013-0001.pdf", "application/pdf", PDF)
@@ -159,82 +161,82 @@ async def test_T19_an_invoice_goes_to_the_administrators_with_its_pdf(notifier: 
 
 async def test_an_invoice_whose_pdf_is_not_made_yet_waits_and_holds_up_nobody(notifier: Notifier) -> None:
     notifier.answers["pdf"] = 404
-    async with notifier.running() as context:
+    async with notifier.running() as wiring:
         await notifier.send(tenant_created(), person_added("p1"))
         await notifier.send(invoice_issued(), notifier.assigned("p1", flagged()))
-        await wait_until(lambda: len(notifier.server.mails) == 2, what="the other two mails")
+        await wait_until(lambda: len(notifier.server.emails) == 2, what="the other two mails")
         notifier.answers.clear()
-        await notifier.until_settled(context)
-    assert len(notifier.server.mails) == 3
+        await notifier.until_idle(wiring)
+    assert len(notifier.server.emails) == 3
 
 
 async def test_a_permanent_refusal_fails_that_mail_and_a_temporary_one_is_tried_again(notifier: Notifier) -> None:
     notifier.server.refusals = {"p1@acme.example": ["550 5.1.1 no such user"], "p2@acme.example": ["451 4.7.1 come back later"]}
-    async with notifier.running() as context:
+    async with notifier.running() as wiring:
         await notifier.send(tenant_created(), person_added("p1"), person_added("p2"), person_added("p3"))
         await notifier.send(*(notifier.assigned(user, flagged()) for user in ("p1", "p2", "p3")))
-        figures = await notifier.until_settled(context)
+        statistics = await notifier.until_idle(wiring)
         async with notifier.database.unit_of_work("acme") as uow:
-            (failed,) = await log_store.mails(uow, "acme", state="failed", user=None, before=None, limit=10)
-            sent = await log_store.mails(uow, "acme", state="sent", user="p2", before=None, limit=10)
-    assert (figures.mails, figures.mails_failed) == (3, 1)
-    assert (failed["to"], failed["attempts"], failed["error"]) == ("p1@acme.example", 1, "550 5.1.1 no such user")
-    assert sent[0]["attempts"] == 2
+            (failed,) = await store.emails(uow.connection, "acme", state="failed", user=None, before=None, limit=10)
+            sent = await store.emails(uow.connection, "acme", state="sent", user="p2", before=None, limit=10)
+    assert (statistics.emails, statistics.emails_failed) == (3, 1)
+    assert (failed.recipient, failed.attempts, failed.error) == ("p1@acme.example", 1, "550 5.1.1 no such user")
+    assert sent[0].attempts == 2
 
 
 async def test_a_mail_tells_of_so_many_things_at_most_and_the_rest_makes_the_next(
     notifier: Notifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mail_store, "NOTICES_MAX", 2)
-    async with notifier.running() as context:
+    monkeypatch.setattr(notifications, "DIGEST_MAX", 2)
+    async with notifier.running() as wiring:
         await notifier.send(tenant_created(), *(person_added(user) for user in ("p1", "p2", "p3")))
         await notifier.send(*(notifier.assigned(user, flagged()) for user in ("p1", "p2", "p3")))
-        await notifier.until_settled(context)
+        await notifier.until_idle(wiring)
         async with notifier.database.unit_of_work("acme") as uow:
-            mails = await log_store.mails(uow, "acme", state="sent", user=None, before=None, limit=10)
-    assert [mail["notices"] for mail in reversed(mails) if mail["to"] == "office@acme.example"] == [2, 1]
+            emails = await store.emails(uow.connection, "acme", state="sent", user=None, before=None, limit=10)
+    assert [email.notifications for email in reversed(emails) if email.recipient == "office@acme.example"] == [2, 1]
 
 
 async def test_whoever_was_first_is_mailed_first_whatever_the_tenant_is_called(notifier: Notifier) -> None:
     now = SystemClock().now() + timedelta(minutes=1)
-    async with notifier.running(sending=False) as context:
+    async with notifier.running(sending=False) as wiring:
         for notifier.tenant in ("zeta", "acme"):
             await notifier.send(tenant_created(), person_added("p1"))
             await notifier.send(notifier.assigned("p1", flagged()))
-            await notifier.until_read(list(context.consumers))
+            await notifier.until_read(list(wiring.consumers))
     async with notifier.database.unit_of_work(None) as uow:
-        due = await mail_store.due(uow, now, timedelta(0), timedelta(0), 3)
-    assert [gathering.tenant for gathering in due] == ["zeta", "zeta", "acme"]
+        due = await notifications.due_digests(uow.connection, now, timedelta(0), timedelta(0), 3)
+    assert [digest.tenant_id for digest in due] == ["zeta", "zeta", "acme"]
 
 
 async def test_a_mail_waits_for_a_person_who_is_not_known_yet(notifier: Notifier) -> None:
-    async with notifier.running() as context:
+    async with notifier.running() as wiring:
         await notifier.send(tenant_created(), person_added("p2"))
         await notifier.send(notifier.assigned("p1", flagged()), notifier.assigned("p2", flagged()))
-        await notifier.until_settled(context)
+        await notifier.until_idle(wiring)
         assert (await notifier.open_work()).waiting == 1
         assert not notifier.server.to("p1@")
         assert len(notifier.server.to("p2@acme.example")) == 1, "it holds up nobody"
         await notifier.send(person_added("p1"))
         await wait_until(lambda: notifier.server.to("p1@acme.example"), what="the mail that waited")
-        await notifier.until_settled(context)
+        await notifier.until_idle(wiring)
         assert ((await notifier.open_work()).waiting, len(notifier.server.to("p1@acme.example"))) == (0, 1)
 
 
 async def test_after_an_hour_of_the_tenants_time_a_waiting_mail_goes_to_the_administrator(notifier: Notifier) -> None:
     opened = {"clock": "test"}
-    async with notifier.running() as context:
+    async with notifier.running() as wiring:
         await notifier.send(tenant_created(clock="test"), person_added("boss", administrator=True))
         await notifier.send(seats_v1.TenantOpened(**notifier.decision(**opened)), notifier.assigned("ghost", flagged()))
-        await notifier.until_settled(context)
+        await notifier.until_idle(wiring)
         assert (await notifier.open_work()).next_due(timedelta(hours=1)) == NOON + timedelta(hours=1)
         before = len(notifier.server.to("boss@acme.example"))
         await notifier.send(seats_v1.ClockSettled(**notifier.decision(at=NOON + timedelta(minutes=59))))
-        await notifier.until_settled(context)
+        await notifier.until_idle(wiring)
         assert (await notifier.open_work()).waiting == 1
         await notifier.send(seats_v1.ClockSettled(**notifier.decision(at=NOON + timedelta(hours=1))))
         await wait_until(lambda: len(notifier.server.to("boss@acme.example")) > before, what="the administrator's mail")
-        await notifier.until_settled(context)
+        await notifier.until_idle(wiring)
         assert (await notifier.open_work()).waiting == 0
     late = str(notifier.server.to("boss@acme.example")[-1]["Subject"]).strip()  # a long subject begins on a line of its own
     assert late == "Acme Bikes: 1 notification for a person whose e-mail address is unknown"
@@ -244,39 +246,39 @@ async def test_a_rebuilt_notifier_sends_nothing_old(notifier: Notifier) -> None:
     """Events before its first start make the log and no mail; republished people make no mail either."""
     await notifier.send(tenant_created(), person_added("p1"))
     await notifier.send(notifier.assigned("p1", flagged()))
-    async with notifier.running(mark=SystemClock().now() + timedelta(milliseconds=1)) as context:
-        figures = await notifier.until_settled(context)
-        assert (figures.flagged, figures.mails) == (1, 0)
+    async with notifier.running(mark=SystemClock().now() + timedelta(milliseconds=1)) as wiring:
+        statistics = await notifier.until_idle(wiring)
+        assert (statistics.flagged, statistics.emails) == (1, 0)
         await notifier.send(person_added("p1", kind=users_v1.PersonRepublished, version=2))
         await notifier.send(notifier.assigned("p1", refused()))
-        figures = await notifier.until_settled(context)
+        statistics = await notifier.until_idle(wiring)
     assert subjects(notifier.server.to("p1@acme.example")) == ["You do not have access to planning: all licences are in use"]
 
 
 async def test_nothing_is_sent_before_users_has_told_everything_again(notifier: Notifier) -> None:
     notifier.answers["republish"] = 503
-    async with notifier.running() as context:
+    async with notifier.running() as wiring:
         await notifier.send(tenant_created(), person_added("p1"))
         await notifier.send(notifier.assigned("p1", flagged()))
-        await notifier.until_read(list(context.consumers))
-        assert (await notifier.open_work()).gathering == 2
+        await notifier.until_read(list(wiring.consumers))
+        assert (await notifier.open_work()).collecting == 2
         notifier.answers.clear()
-        await notifier.until_settled(context)
-    assert len(notifier.server.mails) == 2
+        await notifier.until_idle(wiring)
+    assert len(notifier.server.emails) == 2
 
 
 async def test_a_sender_that_died_in_the_middle_of_a_mail_sends_it_again_under_the_same_message_id(notifier: Notifier) -> None:
-    async with notifier.running() as context:
+    async with notifier.running() as wiring:
         await notifier.send(tenant_created(), person_added("p1"))
         await notifier.send(notifier.assigned("p1", refused()))
-        await notifier.until_settled(context)
+        await notifier.until_idle(wiring)
     async with notifier.database.unit_of_work(None) as uow:
-        await uow.connection.exec_driver_sql("UPDATE mails SET state = 'sending', sent_at = NULL WHERE user_id = 'p1'")
-    async with notifier.running() as context:
-        figures = await notifier.until_settled(context)
+        await uow.connection.exec_driver_sql("UPDATE emails SET state = 'sending', sent_at = NULL WHERE user_id = 'p1'")
+    async with notifier.running() as wiring:
+        statistics = await notifier.until_idle(wiring)
     first, second = notifier.server.to("p1@acme.example")
     assert first["Message-ID"] == second["Message-ID"]
-    assert figures.mails == 2
+    assert statistics.emails == 2
 
 
 async def test_a_stop_lets_the_mail_under_way_be_sent_and_written_down(notifier: Notifier) -> None:
@@ -286,23 +288,24 @@ async def test_a_stop_lets_the_mail_under_way_be_sent_and_written_down(notifier:
         await notifier.send(notifier.assigned("p1", flagged()))
         await asyncio.wait_for(notifier.server.holds.wait(), 30)
         asyncio.get_running_loop().call_later(0.3, notifier.server.go.set)
-    async with notifier.running() as context:
-        figures = await notifier.until_settled(context)
-    assert (figures.mails, len(notifier.server.mails)) == (2, 2)
+    async with notifier.running() as wiring:
+        statistics = await notifier.until_idle(wiring)
+    assert (statistics.emails, len(notifier.server.emails)) == (2, 2)
 
 
 async def test_words_of_long_ago_are_forgotten_and_that_a_mail_went_is_not(notifier: Notifier) -> None:
-    async with notifier.running() as context:
+    async with notifier.running() as wiring:
         await notifier.send(tenant_created(), person_added("p1"))
         await notifier.send(notifier.assigned("p1", refused()))
-        await notifier.until_settled(context)
+        await notifier.until_idle(wiring)
     async with notifier.database.unit_of_work(None) as uow:
-        await mail_store.forget(uow, SystemClock().now() + timedelta(seconds=1))
-        (mail, *_) = await log_store.mails(uow, "acme", state="sent", user="p1", before=None, limit=10)
-        words = await log_store.mail(uow, "acme", str(mail["mail"]))
-        notices = (await uow.connection.exec_driver_sql("SELECT count(*) FROM notices")).scalar_one()
-    assert words is not None
-    assert (mail["state"], words["text"], words["html"], notices) == ("sent", "", "", 0)
+        await store.delete_texts(uow.connection, SystemClock().now() + timedelta(seconds=1))
+        await notifications.delete_old(uow.connection, SystemClock().now() + timedelta(seconds=1))
+        (listed, *_) = await store.emails(uow.connection, "acme", state="sent", user="p1", before=None, limit=10)
+        email = await store.email(uow.connection, "acme", listed.email_id)
+        left = (await uow.connection.exec_driver_sql("SELECT count(*) FROM notifications")).scalar_one()
+    assert email is not None
+    assert (email.state, email.body_text, email.body_html, left) == ("sent", "", "", 0)
 
 
 async def test_a_mail_server_that_is_away_costs_no_mail_an_attempt_and_is_found_again(notifier: Notifier) -> None:
@@ -313,22 +316,22 @@ async def test_a_mail_server_that_is_away_costs_no_mail_an_attempt_and_is_found_
         port = closed.getsockname()[1]
     notifier.settings = notifier.settings.model_copy(update={"smtp_url": SecretStr(f"smtp://127.0.0.1:{port}")})
 
-    async def open_mails() -> list[dict[str, object]]:
+    async def queued_emails() -> Sequence[ListedEmail]:
         async with notifier.database.unit_of_work("acme") as uow:
-            return await log_store.mails(uow, "acme", state="queued", user="p1", before=None, limit=10)
+            return await store.emails(uow.connection, "acme", state="queued", user="p1", before=None, limit=10)
 
     async def shown() -> bool:
-        return any("cannot connect to the mail server" in str(mail["error"]) for mail in await open_mails())
+        return any("cannot connect to the mail server" in str(email.error) for email in await queued_emails())
 
-    async with notifier.running() as context:
+    async with notifier.running() as wiring:
         await notifier.send(tenant_created(), person_added("p1"))
         await notifier.send(notifier.assigned("p1", flagged()))
         await wait_until(shown, what="the reason beside the mail")
-        assert [mail["attempts"] for mail in await open_mails()] == [0]
+        assert [email.attempts for email in await queued_emails()] == [0]
         proxy = await asyncio.start_server(lambda reader, writer: pipe(reader, writer, there), "127.0.0.1", port)
         async with proxy:
-            figures = await notifier.until_settled(context)
-    assert (figures.mails, len(notifier.server.mails)) == (2, 2)
+            statistics = await notifier.until_idle(wiring)
+    assert (statistics.emails, len(notifier.server.emails)) == (2, 2)
 
 
 async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:

@@ -4,12 +4,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from services.notifier.domain.buying import Buying
-from services.notifier.domain.notifications import Audience, Kind, Notice, Stream
-from services.notifier.email.rendering import Links, Names, Recipient, Rendered, Tenant, render
+from services.notifier.domain.notifications import Audience, Kind, Notification, Stream
+from services.notifier.email.rendering import Links, Names, Recipient, Rendered, render
+from services.notifier.store.catalogue import QuoteRow
+from services.notifier.store.recipients import TenantRow
 
 AT = datetime(2013, 11, 15, 9, 0, 4, tzinfo=UTC)
 DEADLINE = "2013-11-22T09:00:04.000Z"
-TENANT = Tenant("acme", "Acme Bikes", "Europe/Copenhagen", "en_GB", "office@acme.example", "help@vendor.example")
+TENANT = TenantRow("acme", "Acme Bikes", "Europe/Copenhagen", "en_GB", "real", "office@acme.example", "help@vendor.example", read_to=0)
 BO = Recipient("bo@acme.example", "Bo Berg", "u1")
 LINKS = Links(actions="http://notifier/actions", quotes="http://invoicing/quotes")
 ACTOR = {"kind": "user", "id": "anna"}
@@ -53,19 +55,21 @@ NAMES = Names(
     administrators=[Recipient("anna@acme.example", "Anna")],
     buying=Buying(True, "Standard"),
     pools={"time": True, "documents": False},
-    quotes={"q1": {"currency": "EUR", "net_minor": 3120, "tax_minor": 780, "gross_minor": 3900, "charge": "now"}},
+    quotes={"q1": QuoteRow("acme", "q1", "EUR", net_minor=3120, tax_minor=780, gross_minor=3900, charge="now")},
 )
 
 
-def notice(kind: Kind, stream: Stream, user: str | None = "u1", module: str | None = "time", **more: Any) -> Notice:
+def notification(kind: Kind, stream: Stream, user: str | None = "u1", module: str | None = "time", **more: Any) -> Notification:
     pool = {"module": module, "licences": 280, "next_period": 280, "active": 280, "flagged": 10, "held": 0, "waiting": 0, "available": 0}
     data = {"reason": "over_limit", "pool": pool if module else None} | DATA[kind] | more
     audience = Audience.PERSON if stream is Stream.OWN else Audience.ADMINISTRATORS
-    return Notice(f"{kind}", audience, stream, kind, AT, user, module, data)
+    return Notification(f"{kind}", audience, stream, kind, AT, user, module, data)
 
 
-def mail(stream: Stream, *notices: Notice, tenant: Tenant = TENANT, names: Names = NAMES, recipient: Recipient = BO) -> Rendered:
-    return render(stream, tenant, recipient, notices, names, LINKS, AT)
+def email(
+    stream: Stream, *notifications: Notification, tenant: TenantRow = TENANT, names: Names = NAMES, recipient: Recipient = BO
+) -> Rendered:
+    return render(stream, tenant, recipient, notifications, names, LINKS, AT)
 
 
 EVERY = [

@@ -1,4 +1,4 @@
-"""A notifier to test: the real one on the run's broker and PostgreSQL, a mail server that can refuse, and events as others say them."""
+"""A notifier to test: the real one on the run's broker and PostgreSQL, a mail server that can refuse, and published events."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -16,8 +16,8 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from services.notifier.jobs.sender import Sender
 from services.notifier.settings import Settings
-from services.notifier.store import action_log as log_store
-from services.notifier.store import emails as mail_store
+from services.notifier.store.first_start import first_start
+from services.notifier.store.statistics import OpenWork, StatisticsRow, open_work, statistics
 from services.notifier.wiring import Wiring, make_consumers
 from shared import ids
 from shared.clock import SystemClock
@@ -39,13 +39,13 @@ PDF = b"%PDF-1.7 an invoice"
 
 
 class MailServer:
-    """Keeps what it takes. `refusals`: address -> answers to give before it is taken (`550 no such user`); the last one stays."""
+    """A mail server that keeps the e-mails it accepts. `refusals`: address -> replies before it accepts one (`550 no such user`)."""
 
     def __init__(self) -> None:
-        self.mails: list[EmailMessage] = []
+        self.emails: list[EmailMessage] = []
         self.refusals: dict[str, list[str]] = {}
         self.port = 0
-        self.holds = asyncio.Event()  # a mail is held before it is taken, while `go` is not set
+        self.holds = asyncio.Event()  # an e-mail waits before it is accepted, while `go` is not set
         self.go = asyncio.Event()
         self.go.set()
 
@@ -62,15 +62,15 @@ class MailServer:
         assert isinstance(content, bytes)
         message = message_from_bytes(content, policy=policy.default)
         assert isinstance(message, EmailMessage)
-        self.mails.append(message)
+        self.emails.append(message)
         return "250 kept"
 
     def to(self, address: str) -> list[EmailMessage]:
-        return [mail for mail in self.mails if address in str(mail["To"])]
+        return [email for email in self.emails if address in str(email["To"])]
 
 
 def other_services(answers: dict[str, int] | None = None) -> httpx.MockTransport:
-    """users and invoicing as far as the notifier asks them. `answers` changes the status of a path's last part."""
+    """Answer what the notifier asks of users and invoicing. `answers` changes the status of a path's last part."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         last = request.url.path.rsplit("/", 1)[-1]
@@ -94,18 +94,18 @@ class Notifier:
 
     @asynccontextmanager
     async def running(self, *, mark: datetime | None = None, sending: bool = True) -> AsyncIterator[Wiring]:
-        """Consumers and sender in this process, until the end of the block."""
+        """Run consumers and sender in this process, until the end of the block."""
         clock = SystemClock()
         async with self.database.unit_of_work(None) as uow:
-            first, _ = await mail_store.start(uow, mark or clock.now() - timedelta(minutes=1))
-        context = Wiring(self.settings, clock, self.database, make_consumers(self.settings, self.database, clock, first))
+            first = await first_start(uow.connection, mark or clock.now() - timedelta(minutes=1))
+        wiring = Wiring(self.settings, clock, self.database, make_consumers(self.settings, self.database, clock, first.started_at))
         async with ServiceClient(self.settings, transport=other_services(self.answers)) as client:
-            parts = [consumer.run() for consumer in context.consumers]
+            parts = [consumer.run() for consumer in wiring.consumers]
             if sending:
                 parts.append(Sender(self.database, self.settings, clock, client).run())
             tasks = [asyncio.create_task(part) for part in parts]
             try:
-                yield context
+                yield wiring
             finally:
                 for task in tasks:
                     task.cancel()
@@ -114,24 +114,24 @@ class Notifier:
         if failures:
             raise failures[0]
 
-    async def until_settled(self, context: Wiring, tenant: str | None = None, seconds: float = 40) -> log_store.Figures:
-        """Topics read to their end, nothing gathering, nothing to be sent."""
+    async def until_idle(self, wiring: Wiring, tenant: str | None = None, seconds: float = 40) -> StatisticsRow:
+        """Wait until the topics are read to their end, no digest is being collected, and no e-mail waits to be sent."""
         tenant = tenant or self.tenant
 
-        async def settled() -> log_store.Figures | None:
-            if not all([await consumer.at_end(tenant) for consumer in context.consumers]):
+        async def idle() -> StatisticsRow | None:
+            if not all([await consumer.at_end(tenant) for consumer in wiring.consumers]):
                 return None
             async with self.database.unit_of_work(tenant) as uow:
-                left = await log_store.open_work(uow, tenant)
-                return None if left.gathering or left.mails else await log_store.figures(uow, tenant)
+                left = await open_work(uow.connection, tenant)
+                return None if left.collecting or left.emails else await statistics(uow.connection, tenant)
 
-        found = await wait_until(settled, seconds=seconds, what="the notifier to be idle")
+        found = await wait_until(idle, seconds=seconds, what="the notifier to be idle")
         assert found is not None
         return found
 
-    async def open_work(self, tenant: str = "acme") -> log_store.OpenWork:
+    async def open_work(self, tenant: str = "acme") -> OpenWork:
         async with self.database.unit_of_work(tenant) as uow:
-            return await log_store.open_work(uow, tenant)
+            return await open_work(uow.connection, tenant)
 
     async def until_read(self, consumers: list[Consumer], seconds: float = 30) -> None:
         for consumer in consumers:
@@ -140,7 +140,7 @@ class Notifier:
     async def send(
         self, *payloads: Payload, cause: str | None = None, tenant: str | None = None, timestamp_ms: int | None = None
     ) -> list[str]:
-        """As the owners of these events publish them; returns the events' ids. `cause`: the chain's correlation."""
+        """Publish the events as their owners do, and return their ids. `cause`: the chain's correlation."""
         found, last = [], None
         tenant = tenant or self.tenant
         for payload in payloads:
@@ -164,7 +164,7 @@ class Notifier:
         return found
 
     def decision(self, **given: Any) -> dict[str, Any]:
-        """What every decision of seats carries; positions go up."""
+        """Return the fields that each decision of seats has; positions count up."""
         self.number += 1
         partition = partition_of(self.tenant.encode(), self.settings.seats_partitions)
         position = seats_v1.Position(partition=partition, offset=self.number)
@@ -218,7 +218,7 @@ def person_added(user: str, *, administrator: bool = False, kind: type[users_v1.
 
 
 def subscribed(plan: str = "standard", *, extra_licences: bool = True, modules: tuple[str, ...] = ("time", "planning")) -> list[Payload]:
-    """A subscription of a plan, and a larger plan that allows extra licences."""
+    """Return a subscription of a plan, and a larger plan that allows extra licences."""
     prices = tuple(invoicing_v1.UnitPrice(module=module, term="monthly", amount_minor=1200) for module in modules)
     catalogue = [
         invoicing_v1.PlanDefined(

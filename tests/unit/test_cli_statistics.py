@@ -26,7 +26,7 @@ def services(**changed: dict[str, int]) -> dict[str, dict[str, Any]]:
         "users": {"hired": 124, "active": 119, "flagged": 0, "revoked": 5, "refused": 2},
         "seats": {"flagged": 0, "revoked": 5, "refused": 2, "decisions": 165},
         "invoicing": {"invoices": 2, "net_minor": 6581},
-        "notifier": {"flagged": 0, "revoked": 5, "refused": 2, "mails": 29, "mails_failed": 0},
+        "notifier": {"flagged": 0, "revoked": 5, "refused": 2, "emails": 29, "emails_failed": 0},
     }
     return {service: figures | changed.get(service, {}) for service, figures in found.items()}
 
@@ -73,7 +73,7 @@ def test_users_people_and_seats_pools_have_to_agree(plan: Plan) -> None:
 
 
 def test_mails_that_failed_or_never_arrived_are_differences(plan: Plan) -> None:
-    assert "1 could not be sent" in differences(close(services(notifier={"mails_failed": 1}), last(), plan, delivered_mails=29))
+    assert "1 could not be sent" in differences(close(services(notifier={"emails_failed": 1}), last(), plan, delivered_mails=29))
     assert "the mailbox holds 28" in differences(close(services(), last(), plan, delivered_mails=28))
 
 

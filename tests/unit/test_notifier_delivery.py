@@ -12,18 +12,18 @@ from services.notifier.email import message
 from services.notifier.email.delivery import Server, backoff_s, describe, permanent
 from services.notifier.email.message import Unsendable, build, check_headers
 from services.notifier.email.rendering import Links, Names, Recipient, render
-from services.notifier.store.emails import Mail
+from services.notifier.store.emails import ClaimedEmail
 from shared.errors import Transient
-from tests.support.emails import EVERY, NAMES, TENANT, notice
+from tests.support.emails import EVERY, NAMES, TENANT, notification
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
-MAIL = Mail("acme", "m-1", "bo@acme.example", "Bo Ångström", "Überblick", "Grüße\n", "<p>Grüße</p>", [], 1, AT)
+EMAIL = ClaimedEmail("acme", "m-1", "bo@acme.example", "Bo Ångström", "Überblick", "Grüße\n", "<p>Grüße</p>", [], 1, AT)
 SENDER = "Seatpool <seatpool@vendor.example>"
 DATE = "Sun, 01 Mar 2026 00:00:00 +0000"
 
 
 def test_a_mail_has_both_forms_and_says_that_a_machine_sent_it() -> None:
-    message = message_from_bytes(build(MAIL, SENDER, DATE).content, policy=policy.default)
+    message = message_from_bytes(build(EMAIL, SENDER, DATE).content, policy=policy.default)
     assert message.get_content_type() == "multipart/alternative"
     assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]  # type: ignore[attr-defined]
     assert [part.get_content().strip() for part in message.iter_parts()] == ["Grüße", "<p>Grüße</p>"]  # type: ignore[attr-defined]
@@ -33,7 +33,7 @@ def test_a_mail_has_both_forms_and_says_that_a_machine_sent_it() -> None:
 
 
 def test_an_invoice_is_attached_beside_both_forms() -> None:
-    message = message_from_bytes(build(MAIL, SENDER, DATE, [("2026-1.pdf", b"%PDF")]).content, policy=policy.default)
+    message = message_from_bytes(build(EMAIL, SENDER, DATE, [("2026-1.pdf", b"%PDF")]).content, policy=policy.default)
     assert message.get_content_type() == "multipart/mixed"
     (attached,) = message.iter_attachments()  # type: ignore[attr-defined]
     assert (attached.get_filename(), attached.get_content()) == ("2026-1.pdf", b"%PDF")
@@ -52,7 +52,7 @@ def header_names(content: bytes) -> list[str]:
 
 @pytest.mark.parametrize("evil", ["Hello\r\nBcc: all@acme.example", "Hello\nBcc: x", "a\x00b\x0b\u2028c"])
 def test_no_name_or_subject_gets_a_header_of_its_own(evil: str) -> None:
-    content = build(replace(MAIL, subject=evil, recipient_name=evil), SENDER, DATE).content
+    content = build(replace(EMAIL, subject=evil, recipient_name=evil), SENDER, DATE).content
     assert header_names(content) == [*HEADERS]
     assert message_from_bytes(content, policy=policy.default)["To"].addresses[0].addr_spec == "bo@acme.example"
 
@@ -77,13 +77,13 @@ def test_encoded_words_in_names_become_no_header_in_any_e_mail(stream: Stream, k
     for person, company, module in spellings:
         names = Names(people={"u1": person}, modules={"time": module}, quotes=NAMES.quotes)
         tenant, recipient = replace(TENANT, name=company, support_contact=word), Recipient("bo@acme.example", person)
-        found = render(stream, tenant, recipient, [notice(kind, stream)], names, Links(), AT)
-        mail = replace(MAIL, tenant=word, subject=found.subject, recipient_name=person, text=found.text, html=found.html)
-        assert header_names(build(mail, SENDER, DATE).content) == [*HEADERS], (person, company, module)
+        found = render(stream, tenant, recipient, [notification(kind, stream)], names, Links(), AT)
+        claimed = replace(EMAIL, tenant_id=word, subject=found.subject, recipient_name=person, body_text=found.text, body_html=found.html)
+        assert header_names(build(claimed, SENDER, DATE).content) == [*HEADERS], (person, company, module)
 
 
 def test_an_encoded_word_is_read_as_it_was_written_but_for_a_space() -> None:
-    message = message_from_bytes(build(replace(MAIL, subject="Why =?utf-8?q?x?=", recipient_name="=?utf-8?q?x?="), SENDER, DATE).content)
+    message = message_from_bytes(build(replace(EMAIL, subject="Why =?utf-8?q?x?=", recipient_name="=?utf-8?q?x?="), SENDER, DATE).content)
     assert (message["Subject"], message["To"]) == ("Why = ?utf-8?q?x?=", "= ?utf-8?q?x?= <bo@acme.example>")
 
 
@@ -91,10 +91,10 @@ def test_a_finished_e_mail_with_a_header_that_is_not_set_is_never_sent(monkeypat
     """Whatever the mail library makes of a text: the bytes are looked at. Newer versions of it refuse by themselves."""
     monkeypatch.setattr(message, "header_text", lambda text: text)
     for evil in EVIL_WORDS.values():
-        for mail in (replace(MAIL, subject=evil), replace(MAIL, recipient_name=evil)):
+        for claimed in (replace(EMAIL, subject=evil), replace(EMAIL, recipient_name=evil)):
             with pytest.raises(Unsendable):
-                build(mail, SENDER, DATE)
-    good = build(MAIL, SENDER, DATE).content
+                build(claimed, SENDER, DATE)
+    good = build(EMAIL, SENDER, DATE).content
     for wrong in (b"X-Evil: 1\r\n" + good, good.replace(b"Content-Transfer-Encoding", b"X-Evil: 1\r\nContent-Transfer-Encoding")):
         with pytest.raises(Unsendable, match="X-Evil"):
             check_headers(wrong)
@@ -106,7 +106,7 @@ def test_a_finished_e_mail_with_a_header_that_is_not_set_is_never_sent(monkeypat
 )
 def test_what_is_no_address_can_not_be_sent(address: str) -> None:
     with pytest.raises(Unsendable):
-        build(replace(MAIL, recipient=address), SENDER, DATE)
+        build(replace(EMAIL, recipient=address), SENDER, DATE)
 
 
 def test_what_the_mail_library_cannot_write_is_one_e_mail_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,15 +117,15 @@ def test_what_the_mail_library_cannot_write_is_one_e_mail_that_failed(monkeypatc
 
     monkeypatch.setattr(message, "mailbox_of", broken)
     with pytest.raises(Unsendable, match="all_defects"):
-        build(MAIL, SENDER, DATE)
+        build(EMAIL, SENDER, DATE)
 
 
 def test_a_local_part_beyond_ascii_is_an_address() -> None:
-    finished = build(replace(MAIL, recipient="josé1@adventure-works.com"), SENDER, DATE)
+    finished = build(replace(EMAIL, recipient="josé1@adventure-works.com"), SENDER, DATE)
     assert (finished.recipient, finished.utf8) == ("josé1@adventure-works.com", True)
     assert header_names(finished.content) == [*HEADERS]
     assert "<josé1@adventure-works.com>" in finished.content.decode()
-    assert build(MAIL, SENDER, DATE).content.isascii(), "what needs no extension of the mail server uses none"
+    assert build(EMAIL, SENDER, DATE).content.isascii(), "what needs no extension of the mail server uses none"
 
 
 def test_5xx_for_a_mail_is_for_good_and_everything_else_of_the_moment() -> None:

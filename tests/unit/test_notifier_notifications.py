@@ -2,13 +2,13 @@
 
 from collections import Counter
 from datetime import timedelta
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
 from services.notifier.consumers import action_log, notifications
-from services.notifier.domain.notifications import Audience, Kind, Notice, Stream, notices_of, standing
+from services.notifier.domain.notifications import Audience, Kind, Notification, Stream, notifications_of, still_valid
 from services.notifier.use_cases.rejected_commands import rejection
 from shared.clock import SystemClock
 from shared.errors import Poison
@@ -31,7 +31,10 @@ def assigned(*seats: seats_v1.ModuleSeat, kind: type[seats_v1.NeedAnswered] = se
 
 
 def told(payload: Payload) -> set[tuple[str, str, str, str | None, str | None]]:
-    return {(notice.audience, notice.stream, notice.kind, notice.user, notice.module) for notice in notices_of(payload, EVENT)}
+    return {
+        (notification.audience, notification.stream, notification.kind, notification.user, notification.module)
+        for notification in notifications_of(payload, EVENT)
+    }
 
 
 def test_A3_T5_a_need_answered_tells_of_what_is_flagged_or_refused_and_of_nothing_else() -> None:
@@ -49,15 +52,15 @@ def test_a_seat_remembered_as_revoked_is_no_new_refusal() -> None:
 def test_T6_the_same_flag_has_the_same_key_in_an_answer_and_in_a_consequence_and_a_later_one_another() -> None:
     deadline = NOON + timedelta(days=7)
     consequence = seats_v1.SeatFlagged(**DECISION, user="u1", module="time", deadline=deadline)
-    answered = {notice.key for notice in notices_of(assigned(flagged(deadline=deadline)), EVENT)}
-    assert {notice.key for notice in notices_of(consequence, "another")} == answered
-    later = {notice.key for notice in notices_of(assigned(flagged(deadline=deadline + timedelta(seconds=1))), EVENT)}
+    answered = {notification.key for notification in notifications_of(assigned(flagged(deadline=deadline)), EVENT)}
+    assert {notification.key for notification in notifications_of(consequence, "another")} == answered
+    later = {notification.key for notification in notifications_of(assigned(flagged(deadline=deadline + timedelta(seconds=1))), EVENT)}
     assert not later & answered
 
 
 def test_a_flag_without_a_deadline_is_told_for_each_event() -> None:
     event = seats_v1.SeatFlagged(**DECISION, user="u1", module="time", deadline=None)
-    first, second = ({notice.key for notice in notices_of(event, event_id)} for event_id in ("a", "b"))
+    first, second = ({notification.key for notification in notifications_of(event, event_id)} for event_id in ("a", "b"))
     assert not first & second
 
 
@@ -69,7 +72,7 @@ def test_T6_who_was_told_of_an_end_or_lost_a_seat_hears_that_it_is_settled_and_s
     for reason in ("seat_released", "restored"):
         granted = seats_v1.SeatGranted(**DECISION | {"reason": reason}, **seat)
         assert told(granted) == {(*who, Kind.GRANTED, "u1", "time") for who in both}
-        assert {notice.data["reason"] for notice in notices_of(granted, EVENT)} == {reason}
+        assert {notification.data["reason"] for notification in notifications_of(granted, EVENT)} == {reason}
 
 
 @pytest.mark.parametrize(
@@ -89,28 +92,32 @@ def test_T6_who_was_told_of_an_end_or_lost_a_seat_hears_that_it_is_settled_and_s
     ],
 )
 def test_of_one_seat_a_mail_tells_what_holds_at_last(happened: str, holds: str) -> None:
-    def notice(kind: str, number: int, module: str = "time") -> Notice:
+    def notification(kind: str, number: int, module: str = "time") -> Notification:
         user = None if kind == Kind.AT_LIMIT else "u1"
         key = f"{kind}#{number}" if number > 1 else kind
-        return Notice(f"{module} {key}", Audience.ADMINISTRATORS, Stream.SEATS, Kind(kind), NOON, user, module)
+        return Notification(f"{module} {key}", Audience.ADMINISTRATORS, Stream.SEATS, Kind(kind), NOON, user, module)
 
     kinds = happened.split()
-    notices = [notice(kind, kinds[: place + 1].count(kind)) for place, kind in enumerate(kinds)]
-    other = notice("flagged", 1, "documents")
-    assert [one.key for one in standing([other, *notices])] == ["documents flagged", *(f"time {key}" for key in holds.split())]
+    notifications = [notification(kind, kinds[: place + 1].count(kind)) for place, kind in enumerate(kinds)]
+    other = notification("flagged", 1, "documents")
+    assert [one.key for one in still_valid([other, *notifications])] == ["documents flagged", *(f"time {key}" for key in holds.split())]
 
 
 def test_A6_E8_crossings_go_to_the_administrators_with_the_pools_numbers() -> None:
     event = seats_v1.PoolAtLimit(**DECISION, module="time", pools=(pool_of("time"),))
-    (notice,) = notices_of(event, EVENT)
-    assert (notice.audience, notice.kind, notice.data["pool"]["licences"]) == (Audience.ADMINISTRATORS, Kind.AT_LIMIT, 280)
+    (notification,) = notifications_of(event, EVENT)
+    assert (notification.audience, notification.kind, notification.data["pool"]["licences"]) == (
+        Audience.ADMINISTRATORS,
+        Kind.AT_LIMIT,
+        280,
+    )
 
 
 def test_T18_a_scheduled_reduction_names_who_would_be_flagged() -> None:
     would = (seats_v1.WouldFlag(module="time", users=("u1", "u2"), count=2),)
     items = (seats_v1.LicenceCount(module="time", quantity=278), seats_v1.LicenceCount(module="documents", quantity=9))
     event = seats_v1.ReductionScheduled(**DECISION, items=items, would_flag=would)
-    time, documents = notices_of(event, EVENT)
+    time, documents = notifications_of(event, EVENT)
     assert (time.data["would_flag"], time.data["would_flag_count"], time.data["quantity"]) == (["u1", "u2"], 2, 278)
     assert (documents.data["would_flag"], documents.data["would_flag_count"]) == ([], 0)
     assert time.stream is Stream.BILLING
@@ -134,13 +141,13 @@ def test_T19_A12_purchases_reductions_and_changed_billing_details_are_confirmed_
 
 
 def test_T19_an_invoice_is_for_the_administrators_billing_stream() -> None:
-    (notice,) = notices_of(invoice_issued(), "i")
-    assert (notice.audience, notice.stream, notice.kind) == (Audience.ADMINISTRATORS, Stream.BILLING, Kind.INVOICE)
+    (notification,) = notifications_of(invoice_issued(), "i")
+    assert (notification.audience, notification.stream, notification.kind) == (Audience.ADMINISTRATORS, Stream.BILLING, Kind.INVOICE)
 
 
 @pytest.mark.parametrize("payload", [tenant_created(), person_added("p1"), person_added("p1", kind=users_v1.PersonRepublished)], ids=type)
 def test_what_users_says_is_no_news_by_itself(payload: users_v1.UsersEvent) -> None:
-    assert notices_of(payload, "x") == []
+    assert notifications_of(payload, "x") == []
 
 
 @pytest.mark.parametrize("group", [notifications, action_log], ids=lambda group: group.GROUP)
@@ -152,7 +159,7 @@ def test_a_consumer_group_handles_or_ignores_each_type_of_a_topic(group: ModuleT
 
 
 async def test_an_event_without_its_tenant_becomes_a_dead_letter_and_stops_no_consumer() -> None:
-    uow: Any = None  # nothing is written
+    uow: Any = SimpleNamespace(connection=None, defer=None)  # nothing is written
     for payload in (tenant_created(), person_added("p1")):
         envelope = Envelope(id="e1", source="seatpool/users", type=type_of(type(payload)), time=NOON)
         handler = notifications.HANDLERS[USERS_EVENTS][type(payload)]

@@ -8,11 +8,11 @@ import orjson
 import pytest
 
 from services.notifier.domain.buying import Buying, Plan, buying_of
-from services.notifier.domain.notifications import Kind, Notice, Stream, is_moot, notices_of
+from services.notifier.domain.notifications import Kind, Notification, Stream, is_moot, notifications_of
 from services.notifier.email.rendering import LANGUAGES, ROWS_MAX, TEMPLATES, Names, Recipient, table
 from shared.schemas import registry
 from shared.schemas.invoicing_v1 import UnitPrice
-from tests.support.emails import DATA, EVERY, NAMES, OF_PEOPLE, TENANT, mail, notice
+from tests.support.emails import DATA, EVERY, NAMES, OF_PEOPLE, TENANT, email, notification
 from tests.support.seat_world import World
 
 
@@ -23,7 +23,7 @@ def test_every_kind_is_in_some_mail() -> None:
 @pytest.mark.parametrize("locale", ["en", "en_GB", "da", "de-DE", "ar", "xx"])
 @pytest.mark.parametrize(("stream", "kind"), EVERY, ids=lambda value: str(value))
 def test_A13_every_kind_names_the_support_contact_in_every_locale(stream: Stream, kind: Kind, locale: str) -> None:
-    rendered = mail(stream, notice(kind, stream), tenant=replace(TENANT, locale=locale))
+    rendered = email(stream, notification(kind, stream), tenant=replace(TENANT, locale=locale))
     assert rendered.subject
     assert "\n" not in rendered.subject
     assert "Support: help@vendor.example" in rendered.text, "A13"
@@ -41,14 +41,14 @@ def test_times_are_in_the_tenants_zone_and_locale() -> None:
     }
     for (zone, locale), text in told.items():
         tenant = replace(TENANT, time_zone=zone, locale=locale)
-        assert text in mail(Stream.OWN, notice(Kind.FLAGGED, Stream.OWN), tenant=tenant).text
+        assert text in email(Stream.OWN, notification(Kind.FLAGGED, Stream.OWN), tenant=tenant).text
 
 
 @pytest.mark.parametrize(("stream", "kind"), EVERY, ids=str)
 def test_an_e_mail_in_a_locale_without_a_translation_is_english_throughout(stream: Stream, kind: Kind) -> None:
-    english = mail(stream, notice(kind, stream), tenant=replace(TENANT, locale="en"))
+    english = email(stream, notification(kind, stream), tenant=replace(TENANT, locale="en"))
     for locale in ("de", "de_CH", "ar_EG", "pt-BR", "xx"):
-        assert mail(stream, notice(kind, stream), tenant=replace(TENANT, locale=locale)) == english
+        assert email(stream, notification(kind, stream), tenant=replace(TENANT, locale=locale)) == english
     assert '<html lang="en">' in english.html
 
 
@@ -64,14 +64,14 @@ def test_names_are_text_in_html_too() -> None:
     names = replace(NAMES, people={"u1": evil}, modules={"time": evil})
     tenant = replace(TENANT, name=evil, support_contact=evil)
     for stream, kind in EVERY:
-        rendered = mail(stream, notice(kind, stream), names=names, tenant=tenant, recipient=Recipient("x@y.example", evil))
+        rendered = email(stream, notification(kind, stream), names=names, tenant=tenant, recipient=Recipient("x@y.example", evil))
         assert "<script" not in rendered.html, (stream, kind)
         assert evil in rendered.text, (stream, kind)
 
 
 def test_a_long_table_ends_with_how_many_more_there_are() -> None:
-    notices = [notice(Kind.FLAGGED, Stream.SEATS, user=f"u{i}") for i in range(ROWS_MAX + 10)]
-    rendered = mail(Stream.SEATS, *notices)
+    notifications = [notification(Kind.FLAGGED, Stream.SEATS, user=f"u{i}") for i in range(ROWS_MAX + 10)]
+    rendered = email(Stream.SEATS, *notifications)
     assert rendered.subject == "Acme Bikes: 210 seats over the limit"
     assert "... and 10 more. The action log contains all of them: http://notifier/actions" in rendered.text
     assert "u199" in rendered.text
@@ -79,14 +79,14 @@ def test_a_long_table_ends_with_how_many_more_there_are() -> None:
 
 
 def test_T6_who_loses_a_base_module_reads_that_the_account_is_deactivated_and_nothing_is_lost() -> None:
-    rendered = mail(Stream.OWN, notice(Kind.REVOKED, Stream.OWN), notice(Kind.WITHDRAWN, Stream.OWN, module="documents"))
+    rendered = email(Stream.OWN, notification(Kind.REVOKED, Stream.OWN), notification(Kind.WITHDRAWN, Stream.OWN, module="documents"))
     assert rendered.subject == "Your account at Acme Bikes has been deactivated"
     assert "Nothing that you made or recorded is lost." in rendered.text
     assert "documents ended as well" in rendered.text
 
 
 def test_T6_a_person_reads_that_the_end_they_were_told_of_does_not_come_and_why() -> None:
-    kept = mail(Stream.OWN, notice(Kind.CLEARED, Stream.OWN))
+    kept = email(Stream.OWN, notification(Kind.CLEARED, Stream.OWN))
     assert kept.subject == "You keep your access to Time Registration"
     for text in (
         "no longer over the licence limit of Time Registration, because licences were bought",
@@ -94,36 +94,40 @@ def test_T6_a_person_reads_that_the_end_they_were_told_of_does_not_come_and_why(
     ):
         assert text in " ".join(kept.text.split())
     assert "ask an administrator" not in kept.text
-    freed = mail(Stream.OWN, notice(Kind.CLEARED, Stream.OWN, reason="seat_released"))
+    freed = email(Stream.OWN, notification(Kind.CLEARED, Stream.OWN, reason="seat_released"))
     assert "a licence has become available" in freed.text
     assert "a licence has become available" in freed.html
 
 
 def test_who_comes_out_of_the_queue_or_is_restored_reads_that_they_have_access() -> None:
-    restored = mail(Stream.OWN, notice(Kind.GRANTED, Stream.OWN))
+    restored = email(Stream.OWN, notification(Kind.GRANTED, Stream.OWN))
     assert restored.subject == "You have access to Time Registration again"
     assert "You have access to Time Registration again, because licences were bought." in restored.text
-    served = mail(Stream.OWN, notice(Kind.GRANTED, Stream.OWN, reason="seat_released"))
+    served = email(Stream.OWN, notification(Kind.GRANTED, Stream.OWN, reason="seat_released"))
     assert "You have access to Time Registration, because a licence has become available." in served.text
 
 
 def test_the_administrators_read_who_is_settled_in_the_same_mail_as_the_rest() -> None:
-    notices = [notice(Kind.CLEARED, Stream.SEATS), notice(Kind.GRANTED, Stream.SEATS), notice(Kind.FLAGGED, Stream.SEATS, user="u2")]
-    rendered = mail(Stream.SEATS, *notices)
+    notifications = [
+        notification(Kind.CLEARED, Stream.SEATS),
+        notification(Kind.GRANTED, Stream.SEATS),
+        notification(Kind.FLAGGED, Stream.SEATS, user="u2"),
+    ]
+    rendered = email(Stream.SEATS, *notifications)
     assert rendered.subject == "Acme Bikes: 1 seat over the limit, 1 no longer over the limit, 1 granted"
     assert "Bo Berg  Time Registration  licences were bought" in rendered.text
     assert "No longer over the limit" in rendered.html
 
 
 def test_T19_a_purchase_says_what_it_costs_now_and_each_period() -> None:
-    rendered = mail(Stream.BILLING, notice(Kind.PURCHASED, Stream.BILLING, module=None))
+    rendered = email(Stream.BILLING, notification(Kind.PURCHASED, Stream.BILLING, module=None))
     assert rendered.subject == "Acme Bikes: 6 licences of Time Registration bought"
     for text in ("13 of 30 days", "€31.20", "€3,432.00", "total €39.00", "The invoice is issued now."):
         assert text in rendered.text
 
 
 def test_a_purchase_whose_quote_is_not_known_is_confirmed_without_amounts() -> None:
-    rendered = mail(Stream.BILLING, notice(Kind.PURCHASED, Stream.BILLING, module=None), names=replace(NAMES, quotes={}))
+    rendered = email(Stream.BILLING, notification(Kind.PURCHASED, Stream.BILLING, module=None), names=replace(NAMES, quotes={}))
     assert "+6" in rendered.text
     assert "Net" not in rendered.text
 
@@ -139,23 +143,25 @@ def test_a_name_stays_in_its_line_and_says_nothing_in_our_name(stream: Stream) -
     names = replace(NAMES, people={"u1": forged}, modules={"time": forged}, administrators=[Recipient("anna@acme.example", forged)])
     kind = Kind.PURCHASED if stream is Stream.BILLING else Kind.FLAGGED
     tenant = replace(TENANT, name=forged, support_contact=forged)
-    found = mail(stream, notice(kind, stream), tenant=tenant, names=names, recipient=Recipient("anna@acme.example", forged))
+    found = email(stream, notification(kind, stream), tenant=tenant, names=names, recipient=Recipient("anna@acme.example", forged))
     assert told in found.subject or stream is Stream.OWN
     for form in (found.subject, found.text, found.html):
         assert "\u202e" not in form
         assert not any(line.startswith(("Bcc", "YOUR")) for line in form.splitlines())
 
 
-def refused_in(world: World, user: str, *modules: str, **rest: Any) -> list[Notice]:
+def refused_in(world: World, user: str, *modules: str, **rest: Any) -> list[Notification]:
     """The notifications of the real decision on what the person needs."""
     world.need(user, *modules, **rest)
-    return [each for event in world.events for each in notices_of(registry.parse(event.type, orjson.dumps(event.body)), f"e{event.n}")]
+    return [
+        each for event in world.events for each in notifications_of(registry.parse(event.type, orjson.dumps(event.body)), f"e{event.n}")
+    ]
 
 
-def words_of(notices: list[Notice], stream: Stream, buying: Buying, pools: dict[str, bool]) -> str:
+def words_of(notifications: list[Notification], stream: Stream, buying: Buying, pools: dict[str, bool]) -> str:
     """Subject, text and the HTML's text of one e-mail, each on one line."""
     names = Names(modules={"core": "Core", "docs": "Documents", "plan": "Planning"}, buying=buying, pools=pools)
-    found = mail(stream, *(each for each in notices if each.stream is stream), names=names)
+    found = email(stream, *(each for each in notifications if each.stream is stream), names=names)
     plain = re.sub(r"<[^>]+>", " ", found.html)
     return "\n".join(" ".join(part.split()) for part in (found.subject, found.text, plain))
 
@@ -189,8 +195,8 @@ def test_a_refusal_says_which_module_it_comes_from(case: str, stream: Stream) ->
     world.pool("plan", 1, over_limit="reject")
     world.need("first", "plan", "full")
     modules, expected = WHY[case]
-    notices = refused_in(world, "u1", *modules)
-    told = words_of(notices, stream, ALLOWED, {"core": True, "full": True, "docs": False, "plan": False})
+    notifications = refused_in(world, "u1", *modules)
+    told = words_of(notifications, stream, ALLOWED, {"core": True, "full": True, "docs": False, "plan": False})
     for module, words in expected.items():
         assert told.count(words) >= 2, (module, words, told)
     assert ("licences of Documents are in use" in told, "licences of Core are in use" in told) == (False, False), "some are free"
@@ -199,7 +205,9 @@ def test_a_refusal_says_which_module_it_comes_from(case: str, stream: Stream) ->
 @pytest.mark.parametrize("kind", [Kind.FLAGGED, Kind.REFUSED, Kind.REVOKED, Kind.NEAR_LIMIT, Kind.AT_LIMIT])
 def test_E10_B2_how_to_buy_is_stated_only_if_the_plan_allows_it_else_which_plans_do(kind: Kind) -> None:
     for stream in (Stream.OWN, Stream.SEATS) if kind in OF_PEOPLE else (Stream.SEATS,):
-        told = {buying: words_of([notice(kind, stream)], stream, buying, {"time": True}) for buying in (ALLOWED, NOT_ALLOWED, Buying())}
+        told = {
+            buying: words_of([notification(kind, stream)], stream, buying, {"time": True}) for buying in (ALLOWED, NOT_ALLOWED, Buying())
+        }
         buys = {buying: bool(re.search(r"\b(buy|bought|quote)", words, re.IGNORECASE)) for buying, words in told.items()}
         assert buys == {ALLOWED: True, NOT_ALLOWED: False, Buying(): False}
         if kind is not Kind.FLAGGED or stream is Stream.SEATS:
@@ -207,7 +215,7 @@ def test_E10_B2_how_to_buy_is_stated_only_if_the_plan_allows_it_else_which_plans
 
 
 def test_B2_a_refused_order_of_a_plan_that_allows_no_more_licences_is_not_told_to_ask_again() -> None:
-    refused = notice(Kind.ORDER_REFUSED, Stream.BILLING, module=None)
+    refused = notification(Kind.ORDER_REFUSED, Stream.BILLING, module=None)
     asks = {buying: words_of([refused], Stream.BILLING, buying, {}).lower().count("post http") for buying in (ALLOWED, NOT_ALLOWED)}
     assert asks == {ALLOWED: 2, NOT_ALLOWED: 0}
 
@@ -223,11 +231,11 @@ def test_a_module_that_the_subscription_does_not_include_is_nothing_to_buy_licen
 
 def test_a_refusal_before_the_subscription_is_no_e_mail() -> None:
     world = World()
-    notices = refused_in(world, "u1", "core", "docs")
-    assert [each.kind for each in notices] == [Kind.REFUSED] * 4
-    assert [is_moot(each, set()) for each in notices] == [True] * 4, "no pool is open"
-    assert [is_moot(each, {"core", "docs"}) for each in notices] == [True] * 4, "both have opened: the decision is made again"
-    assert [is_moot(each, {"core"}) for each in notices] == [True, True, False, False], "documents is missing in the subscription"
+    notifications = refused_in(world, "u1", "core", "docs")
+    assert [each.kind for each in notifications] == [Kind.REFUSED] * 4
+    assert [is_moot(each, set()) for each in notifications] == [True] * 4, "no pool is open"
+    assert [is_moot(each, {"core", "docs"}) for each in notifications] == [True] * 4, "both have opened: the decision is made again"
+    assert [is_moot(each, {"core"}) for each in notifications] == [True, True, False, False], "documents is missing in the subscription"
     world.pool("core", 1, base=True, over_limit="reject")
     world.need("first", "core")
     assert not any(is_moot(each, {"core"}) for each in refused_in(world, "u2", "core"))

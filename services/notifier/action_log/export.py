@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 
-from services.notifier.store import action_log as log_store
-from services.notifier.store.action_log import Filter
+from services.notifier.action_log.entries import shown
+from services.notifier.store.action_log import LogFilter, actions
 from shared.database import Database
 
 ROWS = 100  # of one query: a transaction of its own, so that a slow reader holds none open, and few enough that no other request waits long
@@ -25,26 +25,26 @@ _FORMULA = (*_SIGNS, "\t", "\r", "\n")
 _FORMULA_BEHIND = re.compile(rf"([;\t\r\n]\s*)(?=[{_SIGNS}])")
 
 
-async def rows(database: Database, tenant: str, wanted: Filter) -> AsyncIterator[list[dict[str, Any]]]:
+async def rows(database: Database, tenant: str, wanted: LogFilter) -> AsyncIterator[list[dict[str, Any]]]:
     """The whole log, oldest first. Entries are never changed, so pages of it fit together."""
     after: tuple[datetime, int] | None = None
     while True:
         async with database.unit_of_work(tenant) as uow:
-            page = await log_store.actions(uow, tenant, wanted, after=after, limit=ROWS, oldest_first=True)
+            page = await actions(uow.connection, tenant, wanted, after=after, limit=ROWS, oldest_first=True)
         if page:
-            yield page
+            yield [shown(row) for row in page]
         if len(page) < ROWS:
             return
-        after = (datetime.fromisoformat(page[-1]["at"]), page[-1]["seq"])
+        after = (page[-1].at, page[-1].seq)
 
 
-async def as_csv(database: Database, tenant: str, wanted: Filter) -> AsyncIterator[bytes]:
+async def as_csv(database: Database, tenant: str, wanted: LogFilter) -> AsyncIterator[bytes]:
     yield _csv([COLUMNS])
     async for page in rows(database, tenant, wanted):
         yield _csv([_cells(action) for action in page])
 
 
-async def as_json_lines(database: Database, tenant: str, wanted: Filter) -> AsyncIterator[bytes]:
+async def as_json_lines(database: Database, tenant: str, wanted: LogFilter) -> AsyncIterator[bytes]:
     async for page in rows(database, tenant, wanted):
         yield b"".join(orjson.dumps(action, option=orjson.OPT_APPEND_NEWLINE) for action in page)
 

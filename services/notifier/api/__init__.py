@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 
 from services.notifier.api import actions, emails, idle, statistics
-from services.notifier.store import emails as store
+from services.notifier.store import recipients
 from services.notifier.use_cases.rejected_commands import DeadLettersWithRejected
 from services.notifier.wiring import Wiring
 from shared.web import Verifier, create_app
@@ -13,7 +13,7 @@ from shared.web.dead_letters import dead_letters_router
 def make_app(wiring: Wiring, verifier: Verifier | None = None) -> FastAPI:
     async def support_contact(tenant: str) -> str | None:
         async with wiring.database.unit_of_work(tenant) as uow:
-            found = await store.tenant_of(uow, tenant)
+            found = await recipients.tenant(uow.connection, tenant)
         return found.support_contact if found is not None else None
 
     app = create_app(

@@ -7,12 +7,14 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
 
 from services.notifier.action_log import export
+from services.notifier.action_log.entries import shown
 from services.notifier.api.dependencies import TenantId, Wired
 from services.notifier.api.requests import log_filter
-from services.notifier.store import action_log as store
-from services.notifier.store.action_log import Filter
+from services.notifier.api.responses import Action
+from services.notifier.store import recipients
+from services.notifier.store.action_log import LogFilter, actions
 from shared.errors import Invalid
-from shared.schemas.base import to_milliseconds
+from shared.schemas.base import format_instant, to_milliseconds
 from shared.web import Cursor, Limit, Page, access, decode_cursor, encode_cursor
 from shared.web.rest import LIMIT_DEFAULT
 from shared.web.route import CheckedRoute
@@ -21,7 +23,11 @@ from shared.web.tenant_limits import costly_when
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/actions", tags=["action log"])
 
 _FORMATS: dict[int | str, Any] = {
-    200: {"content": {"text/csv": {}, "application/jsonl": {}}, "description": "The entries in the requested `format`."}
+    200: {
+        "model": Page[Action],
+        "content": {"text/csv": {}, "application/jsonl": {}},
+        "description": "The entries in the requested `format`.",
+    }
 }
 
 
@@ -30,7 +36,7 @@ _FORMATS: dict[int | str, Any] = {
 async def list_actions(
     wiring: Wired,
     tenant: TenantId,
-    wanted: Annotated[Filter, Depends(log_filter)],
+    wanted: Annotated[LogFilter, Depends(log_filter)],
     cursor: Cursor = None,
     limit: Limit = LIMIT_DEFAULT,
     format: Annotated[  # noqa: A002 - the contract's own name
@@ -46,7 +52,7 @@ async def list_actions(
         if after is not None:
             raise Invalid("query.cursor", cursor, f"no cursor: format={format} returns the whole log in one file. Leave the parameter out.")
         async with wiring.database.unit_of_work(tenant) as uow:
-            await store.check_tenant(uow, tenant)
+            await recipients.check_tenant(uow.connection, tenant)
         lines = export.as_csv if format == "csv" else export.as_json_lines
         return StreamingResponse(
             lines(wiring.database, tenant, wanted),
@@ -54,10 +60,10 @@ async def list_actions(
             headers={"content-disposition": f'attachment; filename="actions.{format}"'},
         )
     async with wiring.database.unit_of_work(tenant) as uow:
-        await store.check_tenant(uow, tenant)
-        items = await store.actions(uow, tenant, wanted, after=after, limit=limit, oldest_first=order == "oldest")
-    following = encode_cursor(items[-1]["at"], items[-1]["seq"]) if len(items) == limit else None
-    return Page[dict[str, Any]](items=items, next=following)
+        await recipients.check_tenant(uow.connection, tenant)
+        rows = await actions(uow.connection, tenant, wanted, after=after, limit=limit, oldest_first=order == "oldest")
+    following = encode_cursor(format_instant(rows[-1].at), rows[-1].seq) if len(rows) == limit else None
+    return Page[Action](items=[Action(**shown(row)) for row in rows], next=following)
 
 
 def _after(cursor: str | None) -> tuple[datetime, int] | None:

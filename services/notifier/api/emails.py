@@ -1,18 +1,19 @@
 """The e-mails of a tenant: what was sent, what waits, and what could not be sent."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path
 
 from services.notifier.api.dependencies import Name, TenantId, Wired
-from services.notifier.store import action_log as store
+from services.notifier.api.responses import Email, EmailWithText
+from services.notifier.store import emails, recipients
 from shared.errors import NotFound
 from shared.web import Cursor, Limit, Page, access, decode_cursor, encode_cursor
 from shared.web.rest import LIMIT_DEFAULT
 from shared.web.route import CheckedRoute
 
 router = APIRouter(
-    route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/mails", tags=["e-mails"], dependencies=[Depends(access("log:read"))]
+    route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/emails", tags=["e-mails"], dependencies=[Depends(access("log:read"))]
 )
 
 
@@ -24,18 +25,18 @@ async def list_emails(
     user: Name = None,
     cursor: Cursor = None,
     limit: Limit = LIMIT_DEFAULT,
-) -> Page[dict[str, Any]]:
+) -> Page[Email]:
     (before,) = decode_cursor(cursor, int) or (None,)
     async with wiring.database.unit_of_work(tenant) as uow:
-        await store.check_tenant(uow, tenant)
-        items = await store.mails(uow, tenant, state=state, user=user, before=before, limit=limit)
-    return Page(items=items, next=encode_cursor(items[-1]["seq"]) if len(items) == limit else None)
+        await recipients.check_tenant(uow.connection, tenant)
+        rows = await emails.emails(uow.connection, tenant, state=state, user=user, before=before, limit=limit)
+    return Page(items=[Email.of(row) for row in rows], next=encode_cursor(rows[-1].seq) if len(rows) == limit else None)
 
 
-@router.get("/{mail}", summary="Get an e-mail with its text")
-async def get_email(wiring: Wired, tenant: TenantId, mail: Annotated[str, Path(max_length=100)]) -> dict[str, Any]:
+@router.get("/{email}", summary="Get an e-mail with its text")
+async def get_email(wiring: Wired, tenant: TenantId, email: Annotated[str, Path(max_length=100)]) -> EmailWithText:
     async with wiring.database.unit_of_work(tenant) as uow:
-        found = await store.mail(uow, tenant, mail)
+        found = await emails.email(uow.connection, tenant, email)
     if found is None:
         raise NotFound("e-mail")
-    return found
+    return EmailWithText.of(found)

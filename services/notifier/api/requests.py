@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Query
 
 from services.notifier.api.dependencies import Name
-from services.notifier.store.action_log import Filter
+from services.notifier.store.action_log import LogFilter
 from shared.web.rest import Moment
 
 
@@ -24,5 +24,5 @@ def log_filter(
     module: Name = None,
     since: Annotated[Moment | None, Query(alias="from", description="Start of the time range in the tenant's time (inclusive).")] = None,
     until: Annotated[Moment | None, Query(alias="to", description="End of the time range in the tenant's time (exclusive).")] = None,
-) -> Filter:
-    return Filter(user, type, module, actor, since, until)
+) -> LogFilter:
+    return LogFilter(user, type, module, actor, since, until)

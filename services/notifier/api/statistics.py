@@ -6,7 +6,8 @@ from fastapi import APIRouter, Depends
 
 from services.notifier.api.dependencies import TenantId, Wired
 from services.notifier.api.responses import Statistics
-from services.notifier.store import action_log as store
+from services.notifier.store import recipients
+from services.notifier.store.statistics import statistics
 from shared.web import access
 from shared.web.route import CheckedRoute
 
@@ -16,5 +17,5 @@ router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}", tags
 @router.get("/statistics", summary="Get the statistics of a tenant", dependencies=[Depends(access("account:read"))])
 async def get_statistics(wiring: Wired, tenant: TenantId) -> Statistics:
     async with wiring.database.unit_of_work(tenant) as uow:
-        await store.check_tenant(uow, tenant)
-        return Statistics(**asdict(await store.figures(uow, tenant)))
+        await recipients.check_tenant(uow.connection, tenant)
+        return Statistics(**asdict(await statistics(uow.connection, tenant)))

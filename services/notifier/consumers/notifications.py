@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from services.notifier.domain.notifications import notices_of
-from services.notifier.store import recipients as store
+from services.notifier.domain.notifications import notifications_of
+from services.notifier.store import catalogue, notifications, recipients
 from services.notifier.use_cases import rejected_commands
 from services.notifier.use_cases.rejected_commands import Rejection
 from shared.clock import Clock
@@ -18,38 +18,42 @@ GROUP = "notifier"
 
 
 async def on_tenant(uow: UnitOfWork, message: Message[users_v1.TenantState]) -> None:
-    await store.save_tenant(uow, message.tenant, message.payload, message.offset)
+    await recipients.save_tenant(uow.connection, message.tenant, message.payload, message.offset)
 
 
 async def on_person(uow: UnitOfWork, message: Message[users_v1.PersonState]) -> None:
-    store.save_person(uow, message.tenant, message.payload)
+    uow.defer(recipients.SAVE_PERSON, recipients.person_row(message.tenant, message.payload))
 
 
 async def on_clock(uow: UnitOfWork, message: Message[seats_v1.TenantOpened | seats_v1.ClockSettled]) -> None:
     """Save the tenant's time: on a test clock it is the time of the last answer of seats."""
     payload = message.payload
     clock = payload.clock if isinstance(payload, seats_v1.TenantOpened) else seats_v1.Clock.TEST
-    await store.save_clock(uow, message.tenant, clock, payload.at)
+    await recipients.save_clock(uow.connection, message.tenant, clock, payload.at)
 
 
 async def on_module(uow: UnitOfWork, message: Message[invoicing_v1.ModuleDefined]) -> None:
-    await store.save_module(uow, message.payload)
+    await catalogue.save_module(uow.connection, message.payload)
 
 
 async def on_quote(uow: UnitOfWork, message: Message[invoicing_v1.QuoteIssued]) -> None:
-    await store.save_quote(uow, message.tenant, message.payload)
+    await catalogue.save_quote(uow.connection, message.tenant, message.payload)
 
 
 async def on_plan(uow: UnitOfWork, message: Message[invoicing_v1.PlanDefined]) -> None:
-    await store.save_plan(uow, message.payload)
+    await catalogue.save_plan(uow.connection, message.payload)
 
 
 async def on_subscription(uow: UnitOfWork, message: Message[invoicing_v1.SubscriptionStarted]) -> None:
-    await store.save_subscription(uow, message.tenant, message.payload)
+    await catalogue.save_subscription(uow.connection, message.tenant, message.payload)
 
 
-async def on_pool(uow: UnitOfWork, message: Message[seats_v1.PoolOpened | seats_v1.PoolClosed]) -> None:
-    await store.save_pool(uow, message.tenant, message.payload)
+async def on_pool_opened(uow: UnitOfWork, message: Message[seats_v1.PoolOpened]) -> None:
+    await catalogue.open_pool(uow.connection, message.tenant, message.payload)
+
+
+async def on_pool_closed(uow: UnitOfWork, message: Message[seats_v1.PoolClosed]) -> None:
+    await catalogue.close_pool(uow.connection, message.tenant, message.payload.module)
 
 
 async def on_rejection(uow: UnitOfWork, message: Message[Rejection]) -> None:
@@ -72,8 +76,8 @@ HANDLERS: Mapping[Topic, Mapping[type[Payload], Handler]] = {
         seats_v1.CommandRejected: on_rejection,
         seats_v1.CommandFailed: on_rejection,
         seats_v1.SettleFailed: on_rejection,
-        seats_v1.PoolOpened: on_pool,
-        seats_v1.PoolClosed: on_pool,
+        seats_v1.PoolOpened: on_pool_opened,
+        seats_v1.PoolClosed: on_pool_closed,
     },
     INVOICING_EVENTS: {
         invoicing_v1.ModuleDefined: on_module,
@@ -82,7 +86,7 @@ HANDLERS: Mapping[Topic, Mapping[type[Payload], Handler]] = {
         invoicing_v1.SubscriptionStarted: on_subscription,
     },
 }
-# The types that `notices_of` makes notifications of.
+# The types that `notifications_of` makes notifications of.
 NOTIFIED: Mapping[Topic, tuple[type[Payload], ...]] = {
     USERS_EVENTS: (),
     SEATS_EVENTS: (
@@ -138,9 +142,8 @@ def handlers(clock: Clock, first_start: datetime) -> dict[type[Payload], Handler
         tenant = message.envelope.tenant
         if tenant is None or message.timestamp_ms < first_start_ms:
             return
-        notices = notices_of(message.payload, message.envelope.id)
-        if notices:
-            store.save_notices(uow, tenant, notices, clock.now())
+        for each in notifications_of(message.payload, message.envelope.id):
+            uow.defer(notifications.SAVE_NOTIFICATION, notifications.notification_row(tenant, each, clock.now()))
 
     found = {model: handler for of_topic in HANDLERS.values() for model, handler in of_topic.items()}
     return found | {model: on_notified for models in NOTIFIED.values() for model in models}

@@ -1,8 +1,8 @@
-"""Entries of the action log (T20, M13): who, when, what, from, to, why. Pure.
+"""Entries of the action log (T20, M13): who, when, what, from, to, why.
 
 One event makes an entry for each thing that it changed: a seat (person and module), a pool, a person, the account. `from` of a seat is
-what the entry before it of the same `subject` said, looked up where entries are stored: the log is read in order, so it is the state
-before the decision. `from` of a pool's numbers is kept beside the log (`pool_numbers.py`). An answer that changes nothing of a seat
+the state in the entry before of the same `subject`. It is looked up when the entries are stored: the log is read in order, so this is
+the state before the decision. `from` of a pool's numbers is kept beside the log (`pool_numbers.py`). An answer that does not change a seat
 makes no entry; a refusal always makes one.
 """
 
@@ -17,9 +17,9 @@ from shared.schemas.envelope import Envelope
 from shared.schemas.registry import REGISTRY
 from shared.schemas.seats_v1 import Role, SeatState
 
-RULES = Actor(kind="system", id="rules")  # what fell due by the rules alone
+RULES = Actor(kind="system", id="rules")  # for due items: the rules alone caused them
 
-# Told once more, or of the machinery: nothing happened to the account.
+# These events change nothing of the account: they repeat a state that is known, or concern the machinery.
 _SILENT = (
     users_v1.TenantRepublished,
     users_v1.PersonRepublished,
@@ -42,13 +42,12 @@ Scalar = str | int | bool | None
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What one event says of one thing. `old` None: taken from the subject's entry before."""
+    """One thing that one event changed."""
 
     type: str
-    subject: str | None = None  # what `from` and `to` are of, `seat:<user>:<module>`; None: `changes` says it
+    subject: str | None = None  # of `from` and `to`, e.g. `seat:<user>:<module>`; None: `changes` has both
     user: str | None = None
     module: str | None = None
-    old: str | None = None
     new: str | None = None
     only_if_changed: bool = False
     changes: tuple[tuple[str, Scalar, Scalar], ...] = ()
@@ -56,7 +55,8 @@ class Entry:
 
 
 def entries_of(payload: Payload, envelope: Envelope, pools: Changed) -> list[Entry]:
-    """Return all entries of one event, in a fixed order, since (event id, place in this list) names an entry. `pools`: those it changed."""
+    """Return all entries of one event. Their order is fixed, since (event id, place in this list) identifies an entry. `pools` are those
+    that the event changed."""
     if isinstance(payload, _SILENT):
         return []
     match payload:
@@ -71,7 +71,7 @@ def entries_of(payload: Payload, envelope: Envelope, pools: Changed) -> list[Ent
 
 
 def actor_of(payload: Payload) -> Actor | None:
-    """Who did it. None for a decision that answers a command: then it is whoever began the command's chain (its correlation)."""
+    """Return who did it. None for a decision that answers a command: its actor is whoever began the command's chain (its correlation)."""
     match payload:
         case seats_v1.SeatsEvent():
             return RULES if payload.role == Role.SETTLED else None
@@ -82,7 +82,7 @@ def actor_of(payload: Payload) -> Actor | None:
 
 
 def _name(envelope: Envelope) -> str:
-    """`seat_flagged` of `seatpool.seats.v1.seat_flagged`."""
+    """Return `seat_flagged` for `seatpool.seats.v1.seat_flagged`."""
     return REGISTRY[envelope.type].name.rpartition(".")[2]
 
 
@@ -129,7 +129,7 @@ def _seat(type_: str, user: str, module: str, new: str, details: dict[str, Any],
 
 
 def _answer(payload: seats_v1.NeedAnswered | seats_v1.SeatsMoved, name: str) -> Iterator[Entry]:
-    """One entry for each module whose state the answer changed. What is released comes first, as it was decided."""
+    """Make an entry for each module whose state the answer changed. Releases come first, as they were decided."""
     for module in payload.released:
         yield _seat("seat_released", payload.user, module, "none", {"answer": name})
     if isinstance(payload, seats_v1.SeatsMoved):
@@ -148,7 +148,7 @@ def _answer(payload: seats_v1.NeedAnswered | seats_v1.SeatsMoved, name: str) -> 
 
 
 def _pool_entries(payload: seats_v1.SeatsEvent, name: str, changed: Changed) -> Iterator[Entry]:
-    """What changes a pool's numbers: an entry for each pool, with every number that changed before and after."""
+    """Make an entry for each pool, with each changed number before and after the event."""
     match payload:
         case seats_v1.PoolOpened():
             details: dict[str, Any] = {"base": payload.base, "policies": policies_text(payload.policies)}
@@ -164,7 +164,7 @@ def _pool_entries(payload: seats_v1.SeatsEvent, name: str, changed: Changed) -> 
             details = {}
     for module, (old, new) in changed.items():
         numbers = [(field, _shown(before), _shown(after)) for field, before, after in zip(PoolNumbers._fields, old, new, strict=True)]
-        # A period that begins with the same number says so.
+        # The entry of a period that starts with the same number shows the number.
         changes = tuple(each for each in numbers if each[1] != each[2]) or tuple(numbers[:1])
         yield Entry(name, module=module, changes=changes, details=details)
     if not changed:
@@ -176,7 +176,7 @@ def _shown(value: str | int | None) -> str | None:
 
 
 def _plain(payload: seats_v1.SeatsEvent, name: str) -> Entry:
-    """An event that changes no number that is kept here: refusals of orders, warnings, what a later version adds."""
+    """Make the entry of an event that changes no number that is kept here: a refused order, a warning, a type of a later version."""
     module = getattr(payload, "module", None)
     details = payload.model_dump(mode="json", include={"order", "must_free", "expected", "actual"}, exclude_none=True)
     return Entry(name, module=module, details=details)
@@ -210,7 +210,7 @@ def _invoicing(payload: invoicing_v1.InvoicingEvent, name: str) -> Iterator[Entr
     changes = _changes(payload.changes)
     match payload:
         case invoicing_v1.QuoteIssued() | invoicing_v1.OrderCompleted():
-            # An entry for each module, so that the log of a module is whole.
+            # Each module gets an entry, so that the log of a module is complete.
             shared = payload.model_dump(mode="json", include={"quote", "order", "currency", "net_minor", "tax_minor", "gross_minor"})
             for line in payload.lines:
                 yield Entry(

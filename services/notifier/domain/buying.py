@@ -1,4 +1,4 @@
-"""Whether a tenant can buy licences, and with which plans it could. Pure."""
+"""Whether a tenant can buy licences, and with which plans it could."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from shared.schemas.invoicing_v1 import UnitPrice
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What invoicing says of a plan."""
+    """A plan as invoicing defines it."""
 
     plan: str
     name: str
@@ -22,10 +22,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Buying:
-    """`allowed` None: the tenant has no subscription that is known, so an e-mail says nothing about buying."""
+    """`allowed` is None if no subscription of the tenant is known: then an e-mail says nothing about buying."""
 
     allowed: bool | None = None
-    plan: str = ""  # name of the tenant's
+    plan: str = ""  # name of the tenant's plan
     others: tuple[str, ...] = ()  # names of plans that allow extra licences and sell all of the tenant's modules
 
 

@@ -1,16 +1,15 @@
-"""Which event makes which mail, and for whom. Pure: no IO, no clock, no id made inside.
+"""Notifications: which event concerns whom.
 
-An event becomes notices; notices of one receiver are gathered into one mail (`gathering.py` says when). A person hears of each thing that
-happens to a seat of their own; the administrators hear of all of it, in two streams, so that 20 flags of an import are one mail with a
-table and an invoice does not get lost among them:
+An event makes notifications. The notifications of one recipient that are due together are a digest, which is sent as one e-mail
+(`email/digests.py`). A person is notified of each thing that happens to a seat of their own. The administrators are notified of all of
+it, in two streams, so that 20 flags of an import are one e-mail with a table, and an invoice does not get lost among them:
 
-    person           flagged, refused, revoked, withdrawn, no longer over the limit, given access (out of the queue, or back after a
-                     revocation)                                      one mail for what happens to one person at once
-    administrators   seats: the same, and expanded, near and at the limit, a reduction that use did not allow
-                     billing: purchases, reductions, orders refused, billing details, invoices (T19)
+    person           flagged, refused, revoked, withdrawn, no longer over the limit, granted (from the queue, or after a revocation)
+    administrators   seats: the same, and expanded, near and at the limit, a reduction that was limited by use
+                     billing: purchases, reductions, refused orders, billing details, invoices (T19)
 
-Where the notices of one mail contradict each other, what came last is told (`standing`). *Republished events are the present state told
-once more: they make no notice.
+Where the notifications of one digest contradict each other, the last one counts (`still_valid`). Republished events describe a state
+that is known already, so they make no notifications.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -30,21 +29,21 @@ class Audience(StrEnum):
 
 
 class Stream(StrEnum):
-    """What is gathered together."""
+    """Notifications of one stream are combined into one digest."""
 
     OWN = "own"  # a person's own seats
     SEATS = "seats"
     BILLING = "billing"
-    UNDELIVERED = "undelivered"  # meant for a person whose address did not come in time
+    UNDELIVERED = "undelivered"  # for a person whose e-mail address did not become known in time
 
 
 class Kind(StrEnum):
     FLAGGED = "flagged"
     REFUSED = "refused"
     REVOKED = "revoked"
-    WITHDRAWN = "withdrawn"  # given up with a revoked base module or a closed pool
-    CLEARED = "cleared"  # no longer over the limit: the end that was told does not come
-    GRANTED = "granted"  # out of the queue, or restored by a purchase
+    WITHDRAWN = "withdrawn"  # released with a revoked base module or a closed pool
+    CLEARED = "cleared"  # no longer over the limit: the announced end date is void
+    GRANTED = "granted"  # from the queue, or restored by a purchase
     EXPANDED = "expanded"
     NEAR_LIMIT = "near_limit"
     AT_LIMIT = "at_limit"
@@ -59,8 +58,8 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
-    """One thing to tell one audience. `key` is made of the event's id, so that an event read twice is told once."""
+class Notification:
+    """One event for one audience. `key` is derived from the event's id, so that an event that is read twice is sent once."""
 
     key: str
     audience: Audience
@@ -72,8 +71,8 @@ class Notice:
     data: dict[str, Any] = field(default_factory=dict)
 
 
-def notices_of(payload: Payload, event_id: str) -> list[Notice]:
-    """All notices of one event; empty for most. Types that are not known here tell nobody anything."""
+def notifications_of(payload: Payload, event_id: str) -> list[Notification]:
+    """Return all notifications of one event; most events have none."""
     match payload:
         case seats_v1.NeedAnswered() | seats_v1.SeatsMoved():
             return _answered(payload, event_id)
@@ -88,7 +87,7 @@ def notices_of(payload: Payload, event_id: str) -> list[Notice]:
         case seats_v1.SeatGranted():
             return _seat(payload, Kind.GRANTED, event_id)
         case seats_v1.PoolNearLimit() | seats_v1.PoolAtLimit() | seats_v1.PoolExpanded():
-            return [_pool_notice(payload, event_id)]
+            return [_pool_notification(payload, event_id)]
         case seats_v1.PeriodStarted():
             return [
                 _for_administrators(payload, f"{event_id}|{module}", Stream.SEATS, Kind.REDUCTION_LIMITED, module)
@@ -120,26 +119,28 @@ def notices_of(payload: Payload, event_id: str) -> list[Notice]:
 
 
 _ENDINGS = frozenset({Kind.FLAGGED, Kind.REFUSED, Kind.REVOKED, Kind.WITHDRAWN})
-_SETTLED = frozenset({Kind.CLEARED, Kind.GRANTED})
+_RECOVERED = frozenset({Kind.CLEARED, Kind.GRANTED})
 
 
-def standing(notices: Sequence[Notice]) -> list[Notice]:
-    """Of the notices of one mail, in the order of their events, those that still hold: a mail that said of one seat both that it ends and
-    that it does not would help nobody. What came last of the two is told. A flag that came and went between two mails was never told, so
-    neither is that it went."""
-    by_seat: dict[tuple[str, str | None], list[Notice]] = {}
-    for notice in notices:
-        if notice.user is not None and notice.kind in _ENDINGS | _SETTLED:
-            by_seat.setdefault((notice.user, notice.module), []).append(notice)
-    overtaken: set[str] = set()
+def still_valid(notifications: Sequence[Notification]) -> list[Notification]:
+    """Return the notifications of one digest that are still valid; they are given in the order of their events.
+
+    A seat can end and recover within one digest: only what happened last is sent. A flag that was set and cleared between two e-mails was
+    never announced, so neither is its end.
+    """
+    by_seat: dict[tuple[str, str | None], list[Notification]] = {}
+    for notification in notifications:
+        if notification.user is not None and notification.kind in _ENDINGS | _RECOVERED:
+            by_seat.setdefault((notification.user, notification.module), []).append(notification)
+    outdated: set[str] = set()
     for of_seat in by_seat.values():
         last = of_seat[-1]
-        opposite = _ENDINGS if last.kind in _SETTLED else _SETTLED
-        holds_from = 1 + max((place for place, notice in enumerate(of_seat) if notice.kind in opposite), default=-1)
+        opposite = _ENDINGS if last.kind in _RECOVERED else _RECOVERED
+        valid_from = 1 + max((place for place, notification in enumerate(of_seat) if notification.kind in opposite), default=-1)
         if last.kind is Kind.CLEARED and of_seat[0].kind is Kind.FLAGGED:
-            holds_from = len(of_seat)
-        overtaken |= {notice.key for notice in of_seat[:holds_from]}
-    return [notice for notice in notices if notice.key not in overtaken]
+            valid_from = len(of_seat)
+        outdated |= {notification.key for notification in of_seat[:valid_from]}
+    return [notification for notification in notifications if notification.key not in outdated]
 
 
 # Refused because of another module of the same answer; every other reason is the module's own.
@@ -147,42 +148,42 @@ _BECAUSE_OF_ANOTHER = frozenset({Reason.BASE_MODULE_REFUSED, Reason.OTHER_MODULE
 _FULL = frozenset({Reason.POOL_FULL, Reason.FLAG_CAP, Reason.EXPAND_CAP, Reason.GRACE_USED})
 
 
-def is_refused_for_itself(notice: Notice) -> bool:
-    return notice.data["reason"] not in _BECAUSE_OF_ANOTHER
+def is_refused_for_itself(notification: Notification) -> bool:
+    return notification.data["reason"] not in _BECAUSE_OF_ANOTHER
 
 
-def causes(notice: Notice) -> list[tuple[str, str]]:
+def causes(notification: Notification) -> list[tuple[str, str]]:
     """Return the modules that a refusal comes from, with their reasons: the module itself, or the others that it was refused with."""
-    if is_refused_for_itself(notice):
-        return [(notice.module or "", str(notice.data["reason"]))]
-    return [(cause["module"], cause["reason"]) for cause in notice.data.get("because_of", ())]
+    if is_refused_for_itself(notification):
+        return [(notification.module or "", str(notification.data["reason"]))]
+    return [(cause["module"], cause["reason"]) for cause in notification.data.get("because_of", ())]
 
 
-def is_moot(notice: Notice, open_pools: Collection[str]) -> bool:
-    """Whether nobody is to read of a refusal: it came from modules without a pool, and the tenant has no pool at all (people are set up
-    before the subscription starts), or those pools have opened meanwhile and the decision is made again."""
-    if notice.kind is not Kind.REFUSED:
+def is_moot(notification: Notification, open_pools: Collection[str]) -> bool:
+    """Tell whether a refusal concerns nobody: it came from modules without a pool, and either the tenant has no pool at all (people are set
+    up before the subscription starts), or those pools have opened since then and the decision is made again."""
+    if notification.kind is not Kind.REFUSED:
         return False
-    found = causes(notice)
+    found = causes(notification)
     if not found or any(reason != Reason.UNKNOWN_MODULE for _, reason in found):
         return False
     return not open_pools or all(module in open_pools for module, _ in found)
 
 
-def is_module_missing(notice: Notice) -> bool:
-    """Whether a refusal comes from a module that the subscription does not include."""
-    return notice.kind is Kind.REFUSED and any(reason == Reason.UNKNOWN_MODULE for _, reason in causes(notice))
+def is_module_missing(notification: Notification) -> bool:
+    """Tell whether a refusal comes from a module that the subscription does not include."""
+    return notification.kind is Kind.REFUSED and any(reason == Reason.UNKNOWN_MODULE for _, reason in causes(notification))
 
 
-def licence_helps(notice: Notice) -> bool:
-    """Whether one licence more would change what the notice says."""
-    match notice.kind:
+def licence_helps(notification: Notification) -> bool:
+    """Tell whether one more licence would change what the notification says."""
+    match notification.kind:
         case Kind.REFUSED:
-            return any(reason in _FULL for _, reason in causes(notice))
+            return any(reason in _FULL for _, reason in causes(notification))
         case Kind.WITHDRAWN:
-            return bool(notice.data["reason"] != Reason.POOL_CLOSED)
+            return bool(notification.data["reason"] != Reason.POOL_CLOSED)
         case _:
-            return notice.kind in (Kind.FLAGGED, Kind.REVOKED, Kind.NEAR_LIMIT, Kind.AT_LIMIT)
+            return notification.kind in (Kind.FLAGGED, Kind.REVOKED, Kind.NEAR_LIMIT, Kind.AT_LIMIT)
 
 
 def _pool_of(pools: Iterable[PoolState], module: str | None) -> dict[str, Any] | None:
@@ -190,35 +191,35 @@ def _pool_of(pools: Iterable[PoolState], module: str | None) -> dict[str, Any] |
 
 
 def _flag_key(user: str, module: str, deadline: datetime | None, event_id: str) -> str:
-    """A flag is told once, however often the need is answered while it stands: its deadline names it (grace is not renewed, T6)."""
+    """Return a key that is the same for each answer while the flag lasts: its deadline identifies it (grace is not renewed, T6)."""
     return f"flagged|{user}|{module}|{format_instant(deadline) if deadline else event_id}"
 
 
-def _for_administrators(payload: SeatsEvent, key: str, stream: Stream, kind: Kind, module: str | None, **data: Any) -> Notice:
+def _for_administrators(payload: SeatsEvent, key: str, stream: Stream, kind: Kind, module: str | None, **data: Any) -> Notification:
     data = {"pool": _pool_of(payload.pools, module), "reason": payload.reason} | data
-    return Notice(
+    return Notification(
         key=f"administrators|{key}", audience=Audience.ADMINISTRATORS, stream=stream, kind=kind, at=payload.at, module=module, data=data
     )
 
 
-def _both(key: str, kind: Kind, at: datetime, user: str, module: str, data: dict[str, Any]) -> list[Notice]:
-    """What happens to a seat is told to its person and to the administrators."""
+def _both(key: str, kind: Kind, at: datetime, user: str, module: str, data: dict[str, Any]) -> list[Notification]:
+    """What happens to a seat concerns its person and the administrators."""
     return [
-        Notice(f"person|{key}", Audience.PERSON, Stream.OWN, kind, at, user, module, data),
-        Notice(f"administrators|{key}", Audience.ADMINISTRATORS, Stream.SEATS, kind, at, user, module, data),
+        Notification(f"person|{key}", Audience.PERSON, Stream.OWN, kind, at, user, module, data),
+        Notification(f"administrators|{key}", Audience.ADMINISTRATORS, Stream.SEATS, kind, at, user, module, data),
     ]
 
 
-def _seat(payload: seats_v1.SeatEvent, kind: Kind, key: str, deadline: datetime | None = None, **more: Any) -> list[Notice]:
+def _seat(payload: seats_v1.SeatEvent, kind: Kind, key: str, deadline: datetime | None = None, **more: Any) -> list[Notification]:
     data = {"reason": payload.reason, "pool": _pool_of(payload.pools, payload.module)} | more
     if kind is Kind.FLAGGED:
         data["deadline"] = format_instant(deadline) if deadline else None
     return _both(key, kind, payload.at, payload.user, payload.module, data)
 
 
-def _answered(payload: seats_v1.NeedAnswered | seats_v1.SeatsMoved, event_id: str) -> list[Notice]:
-    """A person's need answered: tells of each module over the limit or refused. What was granted needs no mail."""
-    found: list[Notice] = []
+def _answered(payload: seats_v1.NeedAnswered | seats_v1.SeatsMoved, event_id: str) -> list[Notification]:
+    """Return notifications of each module that is over the limit or refused. A granted module needs none."""
+    found: list[Notification] = []
     because_of = [
         {"module": seat.module, "reason": seat.reason or payload.reason}
         for seat in payload.modules
@@ -237,7 +238,7 @@ def _answered(payload: seats_v1.NeedAnswered | seats_v1.SeatsMoved, event_id: st
     return found
 
 
-def _pool_notice(payload: seats_v1.PoolNearLimit | seats_v1.PoolAtLimit | seats_v1.PoolExpanded, event_id: str) -> Notice:
+def _pool_notification(payload: seats_v1.PoolNearLimit | seats_v1.PoolAtLimit | seats_v1.PoolExpanded, event_id: str) -> Notification:
     match payload:
         case seats_v1.PoolExpanded():
             return _for_administrators(payload, event_id, Stream.SEATS, Kind.EXPANDED, payload.module, by=payload.by)
@@ -247,8 +248,8 @@ def _pool_notice(payload: seats_v1.PoolNearLimit | seats_v1.PoolAtLimit | seats_
             return _for_administrators(payload, event_id, Stream.SEATS, Kind.NEAR_LIMIT, payload.module)
 
 
-def _reduction_scheduled(payload: seats_v1.ReductionScheduled, event_id: str) -> list[Notice]:
-    """T18: names who would be flagged if nothing else changes."""
+def _reduction_scheduled(payload: seats_v1.ReductionScheduled, event_id: str) -> list[Notification]:
+    """T18: the notification names who would be flagged if nothing else changes."""
     flags = {would.module: would for would in payload.would_flag}
     return [
         _for_administrators(
@@ -265,7 +266,7 @@ def _reduction_scheduled(payload: seats_v1.ReductionScheduled, event_id: str) ->
     ]
 
 
-def _invoicing(payload: invoicing_v1.InvoicingEvent, event_id: str) -> list[Notice]:
+def _invoicing(payload: invoicing_v1.InvoicingEvent, event_id: str) -> list[Notification]:
     match payload:
         case invoicing_v1.OrderCompleted():
             kind, fields = Kind.PURCHASED, {"order", "quote", "lines"}
@@ -292,5 +293,5 @@ def _invoicing(payload: invoicing_v1.InvoicingEvent, event_id: str) -> list[Noti
             return []
     data = payload.model_dump(mode="json", include=fields) | {"reason": payload.reason, "actor": payload.actor.model_dump()}
     return [
-        Notice(f"administrators|{event_id}", Audience.ADMINISTRATORS, Stream.BILLING, kind, payload.at, data=data),
+        Notification(f"administrators|{event_id}", Audience.ADMINISTRATORS, Stream.BILLING, kind, payload.at, data=data),
     ]

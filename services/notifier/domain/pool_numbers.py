@@ -1,4 +1,4 @@
-"""What an event of seats makes of a pool's numbers: `from` and `to` of the action log's entries (M13). Pure."""
+"""The numbers of a pool before and after an event of seats: `from` and `to` of the entries of the action log (M13)."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from shared.schemas import seats_v1
 
 
 class PoolNumbers(NamedTuple):
-    """What the log says of a pool; None: it began after the pool was opened."""
+    """The numbers of a pool as the log knows them; None: the log began after the pool was opened."""
 
     licences: int | None
     next_period: int | None
@@ -34,7 +34,7 @@ def pools_changed(payload: seats_v1.SeatsEvent, known: Mapping[str, PoolNumbers]
     """Return the numbers of each pool that the event changed, before and after it.
 
     The event's `pools` show the end of the whole decision, in which a pool can be changed more than once (a leaver of yesterday, then an
-    expansion). So what the event itself says is added to what the entry before says.
+    expansion). So the change that the event states is added to the numbers of the entry before.
     """
     return {module: _changed(payload, module, known.get(module)) for module in _modules_of(payload)}
 
@@ -46,7 +46,7 @@ def _modules_of(payload: seats_v1.SeatsEvent) -> list[str]:
         case seats_v1.PeriodStarted():
             return [item.module for item in payload.licences]
         case _:
-            return [payload.module]  # type: ignore[attr-defined]  # every other one of CHANGES_POOLS is about one pool
+            return [payload.module]  # type: ignore[attr-defined]  # each other type of CHANGES_POOLS concerns one pool
 
 
 def _changed(payload: seats_v1.SeatsEvent, module: str, known: PoolNumbers | None) -> tuple[PoolNumbers, PoolNumbers]:
@@ -86,7 +86,8 @@ def _changed(payload: seats_v1.SeatsEvent, module: str, known: PoolNumbers | Non
 
 
 def _moved(known: PoolNumbers | None, now: PoolNumbers, by: int, next_period: int | None) -> tuple[PoolNumbers, PoolNumbers]:
-    """Licences that go up or down; of a pool whose past is not known they are counted back from the end of the decision."""
+    """Return the numbers around a change of the licences by `by`. For a pool whose past is not known they are counted back from the end of
+    the decision."""
     if known is None or known.licences is None:
         known = PoolNumbers(now.licences - by if now.licences is not None else None, None, now.policies)
     return known, known._replace(licences=known.licences + by if known.licences is not None else None, next_period=next_period)

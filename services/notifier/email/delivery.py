@@ -1,14 +1,14 @@
-"""Mails to the mail server: at least once, each as its own message, whatever happens in between.
+"""Delivery to the mail server: at least once, each e-mail as its own message.
 
-A mail is `sending` before its first byte leaves and `sent` right after the server took it; a crash between the two sends that one mail
-again, under the same Message-ID, by which mailboxes know it. What the server refuses for good (5xx) is marked failed and shown; what it or
-the network refuses for now is tried again with backoff. Neither holds up any other mail.
+An e-mail is `sending` before its first byte is sent, and `sent` right after the server has accepted it. A crash between the two sends
+that one e-mail again, with the same Message-ID, by which mailboxes recognise it. An e-mail that the server refuses permanently (5xx) is
+marked as failed and listed. One that the server or the network refuses temporarily is retried with backoff. Neither delays any other.
 """
 
 import asyncio
 import random
 import re
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from email.utils import format_datetime
@@ -22,28 +22,28 @@ from prometheus_client import Counter
 
 from services.notifier.email.message import Unsendable, build
 from services.notifier.settings import Settings
-from services.notifier.store import emails as mail_store
-from services.notifier.store.emails import Mail
+from services.notifier.store import emails as store
+from services.notifier.store.emails import ClaimedEmail
 from shared.clock import Clock
 from shared.database import Database
 from shared.errors import Transient
 
 log = structlog.get_logger(__name__)
 
-MAILS = Counter("seatpool_emails", "Attempts to send an e-mail", ["outcome"])
+EMAILS = Counter("seatpool_emails", "Attempts to send an e-mail", ["outcome"])
 for _outcome in ("sent", "later", "failed"):
-    MAILS.labels(_outcome)  # there from the start: of a series that begins at 1 Prometheus sees no increase
+    EMAILS.labels(_outcome)  # from the start: Prometheus sees no increase in a series that begins at 1
 CLAIM_MAX = 40
 MARK_TIMEOUT_S = 120
 STOP_GRACE_S = 5
-BACKOFF_FIRST_S, BACKOFF_MAX_S = 2.0, 900.0  # of one mail
-AWAY_MAX_S = 15.0  # of the mail server as a whole: when it is back, nobody waits long
+BACKOFF_FIRST_S, BACKOFF_MAX_S = 2.0, 900.0  # of one e-mail
+UNAVAILABLE_MAX_S = 15.0  # of the mail server: when it is back, nobody waits long
 FetchPdf = Callable[[str, str], Awaitable[bytes]]  # (tenant, invoice) -> PDF; raises Transient
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where mails go; `SEATPOOL_SMTP_URL`."""
+    """The mail server of `SEATPOOL_SMTP_URL`."""
 
     host: str
     port: int
@@ -78,17 +78,17 @@ class Server:
 
 
 def backoff_s(attempts: int, jitter: float) -> float:
-    """2 s, 4 s, 8 s ... 15 min, each up to a half longer. `jitter` in [0, 1): many mails do not come back at one moment."""
+    """Return 2 s, 4 s, 8 s ... 15 min, each up to a half longer. `jitter` in [0, 1) spreads the retries of many e-mails."""
     return float(min(BACKOFF_FIRST_S * 2 ** min(attempts - 1, 20), BACKOFF_MAX_S) * (1 + jitter / 2))
 
 
 def permanent(error: Exception) -> bool:
-    """The server refused this mail for good (5xx), or it cannot carry the address."""
+    """Tell whether the server refused this e-mail permanently (5xx), or cannot transport the address."""
     match error:
         case aiosmtplib.SMTPRecipientsRefused():
             return all(500 <= recipient.code < 600 for recipient in error.recipients)
         case aiosmtplib.SMTPAuthenticationError() | aiosmtplib.SMTPHeloError() | aiosmtplib.SMTPConnectError():
-            return False  # of the connection, not of this mail
+            return False  # concerns the connection, not this e-mail
         case aiosmtplib.SMTPResponseException():
             return 500 <= error.code < 600
         case aiosmtplib.SMTPNotSupported():
@@ -98,46 +98,46 @@ def permanent(error: Exception) -> bool:
 
 
 @dataclass(slots=True)
-class Mailer:
+class Delivery:
     database: Database
     settings: Settings
     clock: Clock
     fetch_pdf: FetchPdf
-    away: int = 0  # how often in a row no connection could be had
-    away_until: float = 0.0  # monotonic
+    failures: int = 0  # to connect, one after another
+    retry_at: float = 0.0  # monotonic
 
     async def run_once(self) -> int:
-        """Send what is due; returns how many mails were tried. Raises Transient when the database is not there."""
-        if self.clock.monotonic() < self.away_until:
+        """Send the e-mails that are due, and return how many were tried. Raises Transient when the database is not available."""
+        if self.clock.monotonic() < self.retry_at:
             return 0
         async with self.database.unit_of_work(None) as uow:
-            mails = await mail_store.claim(uow, self.clock.now(), CLAIM_MAX)
-        lanes = [mails[i :: self.settings.email_connections] for i in range(self.settings.email_connections)]
+            emails = await store.claim(uow.connection, self.clock.now(), CLAIM_MAX)
+        lanes = [emails[i :: self.settings.email_connections] for i in range(self.settings.email_connections)]
         for result in await asyncio.gather(*(self._send_all(lane) for lane in lanes if lane), return_exceptions=True):
             if isinstance(result, BaseException):
                 raise result
-        return len(mails)
+        return len(emails)
 
-    async def _send_all(self, mails: list[Mail]) -> None:
-        """One connection. When it cannot be had or breaks, the mails not yet tried go back: that is no fault of theirs."""
+    async def _send_all(self, emails: Sequence[ClaimedEmail]) -> None:
+        """Send them over one connection. When it cannot be opened or is lost, the e-mails not yet tried are queued again as they were."""
         server = Server.from_url(self.settings.smtp_url.get_secret_value())
         connection = server.client(self.settings.smtp_timeout_seconds)
         try:
             await connection.connect()
         except (aiosmtplib.SMTPException, OSError) as error:
-            self.away += 1
-            wait_s = min(backoff_s(self.away, random.random()), AWAY_MAX_S)  # noqa: S311 - jitter, not a secret
-            self.away_until = self.clock.monotonic() + wait_s
+            self.failures += 1
+            wait_s = min(backoff_s(self.failures, random.random()), UNAVAILABLE_MAX_S)  # noqa: S311 - jitter, not a secret
+            self.retry_at = self.clock.monotonic() + wait_s
             log.warning("mail_server_unavailable", host=server.host, port=server.port, error=repr(error), retry_in_seconds=round(wait_s, 1))
-            await self._put_back(mails, f"cannot connect to the mail server: {describe(error)}")
+            await self._put_back(emails, f"cannot connect to the mail server: {describe(error)}")
             return
-        self.away = 0
+        self.failures = 0
         try:
-            for place, mail in enumerate(mails):
+            for place, email in enumerate(emails):
                 if not connection.is_connected:
-                    await self._put_back(mails[place:], "the connection to the mail server was lost")
+                    await self._put_back(emails[place:], "the connection to the mail server was lost")
                     return
-                await _to_the_end(self._send(connection, mail))
+                await _finish(self._send(connection, email))
         finally:
             if connection.is_connected:
                 try:
@@ -145,49 +145,49 @@ class Mailer:
                 except (aiosmtplib.SMTPException, OSError):
                     connection.close()
 
-    async def _send(self, connection: aiosmtplib.SMTP, mail: Mail) -> None:
+    async def _send(self, connection: aiosmtplib.SMTP, email: ClaimedEmail) -> None:
         try:
             attachments = [
-                (f"{re.sub('[^A-Za-z0-9._-]', '-', invoice['number'])}.pdf", await self.fetch_pdf(mail.tenant, invoice["invoice"]))
-                for invoice in mail.invoices
+                (f"{re.sub('[^A-Za-z0-9._-]', '-', invoice['number'])}.pdf", await self.fetch_pdf(email.tenant_id, invoice["invoice"]))
+                for invoice in email.invoices
             ]
             date = format_datetime(self.clock.now())
-            finished = build(mail, self.settings.email_from, date, attachments)
+            finished = build(email, self.settings.email_from, date, attachments)
             options = ["SMTPUTF8"] if finished.utf8 else []
             await connection.sendmail(finished.sender, [finished.recipient], finished.content, mail_options=options)
         except (aiosmtplib.SMTPException, OSError, Transient, Unsendable) as error:
-            if permanent(error) or self._too_old(mail):
-                MAILS.labels("failed").inc()
-                log.warning("email_failed", tenant=mail.tenant, email=mail.mail, error=describe(error))
-                async with self.database.unit_of_work(mail.tenant) as uow:
-                    await mail_store.mark_failed(uow, mail, describe(error))
+            if permanent(error) or self._too_old(email):
+                EMAILS.labels("failed").inc()
+                log.warning("email_failed", tenant=email.tenant_id, email=email.email_id, error=describe(error))
+                async with self.database.unit_of_work(email.tenant_id) as uow:
+                    await store.mark_failed(uow.connection, email, describe(error))
             else:
-                await self._later(mail, error)
+                await self._later(email, error)
             return
-        # The mail is out: this is written down however often the database has to be asked, or it would be sent again.
+        # The e-mail is sent. Retry until this is recorded, or it would be sent again.
         async for attempt in stamina.retry_context(on=Transient, attempts=None, timeout=MARK_TIMEOUT_S):
             with attempt:
-                async with self.database.unit_of_work(mail.tenant) as uow:
-                    await mail_store.mark_sent(uow, mail, self.clock.now())
-        MAILS.labels("sent").inc()
+                async with self.database.unit_of_work(email.tenant_id) as uow:
+                    await store.mark_sent(uow.connection, email, self.clock.now())
+        EMAILS.labels("sent").inc()
 
-    def _too_old(self, mail: Mail) -> bool:
-        return self.clock.now() - mail.queued_at > timedelta(hours=self.settings.email_give_up_hours)
+    def _too_old(self, email: ClaimedEmail) -> bool:
+        return self.clock.now() - email.queued_at > timedelta(hours=self.settings.email_give_up_hours)
 
-    async def _later(self, mail: Mail, error: Exception) -> None:
-        MAILS.labels("later").inc()
-        wait = timedelta(seconds=backoff_s(mail.attempts, random.random()))  # noqa: S311 - jitter, not a secret
-        async with self.database.unit_of_work(mail.tenant) as uow:
-            await mail_store.mark_later(uow, mail, self.clock.now() + wait, describe(error))
+    async def _later(self, email: ClaimedEmail, error: Exception) -> None:
+        EMAILS.labels("later").inc()
+        wait = timedelta(seconds=backoff_s(email.attempts, random.random()))  # noqa: S311 - jitter, not a secret
+        async with self.database.unit_of_work(email.tenant_id) as uow:
+            await store.mark_later(uow.connection, email, self.clock.now() + wait, describe(error))
 
-    async def _put_back(self, mails: list[Mail], why: str) -> None:
-        for mail in mails:
-            async with self.database.unit_of_work(mail.tenant) as uow:
-                await mail_store.mark_untried(uow, mail, why)
+    async def _put_back(self, emails: Sequence[ClaimedEmail], why: str) -> None:
+        for email in emails:
+            async with self.database.unit_of_work(email.tenant_id) as uow:
+                await store.mark_untried(uow.connection, email, why)
 
 
-async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
-    """A stop of the process lets the mail under way be sent and written down, or it would be sent again at the next start."""
+async def _finish(work: Coroutine[Any, Any, None]) -> None:
+    """When the process stops, the e-mail that is being sent is finished and recorded, or it would be sent again at the next start."""
     task = asyncio.ensure_future(work)
     try:
         await asyncio.shield(task)
@@ -197,7 +197,7 @@ async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
 
 
 def describe(error: Exception) -> str:
-    """For the list of mails: the server's own words. Holds no address but the mail's own."""
+    """Return the server's own words, for the list of e-mails. They contain no address but that of the e-mail."""
     if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
         return "; ".join(f"{recipient.code} {recipient.message}" for recipient in error.recipients)[:500]
     if isinstance(error, aiosmtplib.SMTPResponseException):

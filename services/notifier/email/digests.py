@@ -1,8 +1,8 @@
-"""Notices that are due become mails. Runs in one process at a time (`sending.py`), every quarter of a second.
+"""Digests that are due become e-mails. One process at a time does this (`jobs/sender.py`).
 
-Who gets what: a person what happens to their own seats, all that is due at once in one mail; the administrators (people with the flag who
-have not left, else the tenant's contact address) the same mail each. Notices and their mail change state in one transaction, so a crash
-sends none twice and loses none.
+A person receives what happens to their own seats, all that is due at once in one e-mail. The administrators (people with that right who
+have not left, else the tenant's contact address) each receive the same e-mail. Notifications and their e-mail change state in one
+transaction, so a crash neither sends one twice nor loses one.
 """
 
 from collections.abc import Sequence
@@ -10,96 +10,154 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.notifier.domain.notifications import Audience, Kind, Notice, is_moot, standing
-from services.notifier.email.rendering import Links, Names, Recipient, Rendered, Tenant, render
+from services.notifier.domain.buying import Buying, Plan, buying_of
+from services.notifier.domain.notifications import Audience, Kind, Notification, is_moot, still_valid
+from services.notifier.email.rendering import Links, Names, Recipient, Rendered, render
 from services.notifier.settings import Settings
-from services.notifier.store import emails as mail_store
-from services.notifier.store.emails import Gathering
+from services.notifier.store import catalogue, emails, recipients
+from services.notifier.store import notifications as store
+from services.notifier.store.emails import NewEmail
+from services.notifier.store.notifications import Digest
+from services.notifier.store.recipients import PersonRow, TenantRow
 from shared import ids
 from shared.clock import Clock
-from shared.database import Database, UnitOfWork
+from shared.database import Database
+from shared.schemas.invoicing_v1 import UnitPrice
 
 log = structlog.get_logger(__name__)
 
-GATHERINGS_MAX = 50  # in one round: rendering is computing, and other roles of this process wait meanwhile
+DIGESTS_MAX = 50  # in one round: rendering takes CPU, and other roles of this process wait meanwhile
 
 
 @dataclass(frozen=True, slots=True)
-class Gatherer:
+class DigestSender:
+    """Makes e-mails of digests and queues them."""
+
     database: Database
     settings: Settings
     clock: Clock
 
     async def run_once(self) -> int:
-        """Mails made of what is due now; returns the number of gatherings, 0 when there is nothing to do. Raises Transient."""
+        """Make e-mails of the digests that are due now, and return how many digests these were. Raises Transient."""
         now = self.clock.now()
         quiet, longest = timedelta(seconds=self.settings.digest_quiet_seconds), timedelta(seconds=self.settings.digest_longest_seconds)
         async with self.database.unit_of_work(None) as uow:
-            await mail_store.wake_waiting(uow, now, timedelta(hours=self.settings.unknown_recipient_hours))
-            gatherings = await mail_store.due(uow, now, quiet, longest, GATHERINGS_MAX)
-        for gathering in gatherings:
-            async with self.database.unit_of_work(gathering.tenant) as uow:
-                await self._mail(uow, gathering)
-        return len(gatherings)
+            await store.wake_waiting(uow.connection, now, timedelta(hours=self.settings.unknown_recipient_hours))
+            digests = await store.due_digests(uow.connection, now, quiet, longest, DIGESTS_MAX)
+        for digest in digests:
+            async with self.database.unit_of_work(digest.tenant_id) as uow:
+                await self._send(uow.connection, digest)
+        return len(digests)
 
-    async def _mail(self, uow: UnitOfWork, gathering: Gathering) -> None:
-        notices = await mail_store.notices_of(uow, gathering)
-        tenant = await mail_store.tenant_of(uow, gathering.tenant)
-        if not notices or tenant is None:
+    async def _send(self, connection: AsyncConnection, digest: Digest) -> None:
+        notifications = await store.notifications_of(connection, digest)
+        tenant = await recipients.tenant(connection, digest.tenant_id)
+        if not notifications or tenant is None:
             return
-        names = await mail_store.names_for(uow, gathering.tenant, notices)
-        if gathering.audience is Audience.PERSON:
-            found = await mail_store.person(uow, gathering.tenant, gathering.user)
-            if found is None:
-                await mail_store.settle_notices(uow, gathering.tenant, notices, "waiting", gathering.now)
+        names = await names_for(connection, digest.tenant_id, notifications)
+        if digest.audience is Audience.PERSON:
+            person = await recipients.person(connection, digest.tenant_id, digest.user_id)
+            if person is None:
+                await store.set_state(connection, digest.tenant_id, notifications, "waiting", digest.now)
                 return
-            recipient, status = found
-            if status == "left":
-                # Whoever has left has no mailbox any more, and the administrators know.
-                await mail_store.settle_notices(uow, gathering.tenant, notices, "dropped")
+            if person.status == recipients.LEFT:
+                # A person who has left no longer has the mailbox, and the administrators are notified anyway.
+                await store.set_state(connection, digest.tenant_id, notifications, "dropped")
                 return
-            recipients = [recipient]
+            receivers = [recipient_of(person)]
         else:
-            contact = Recipient(tenant.contact_email, tenant.name)
-            recipients = list(names.administrators) or [contact]
-        told = [notice for notice in standing(notices) if not is_moot(notice, names.pools)]
-        if told:
-            await self._queue(uow, gathering, tenant, recipients, told, names)
-        if len(told) < len(notices):
-            await mail_store.settle_notices(uow, gathering.tenant, notices, "dropped")
-        await mail_store.settle_notices(uow, gathering.tenant, told, "mailed")
+            receivers = list(names.administrators) or [Recipient(tenant.contact_email, tenant.name)]
+        sent = [each for each in still_valid(notifications) if not is_moot(each, names.pools)]
+        if sent:
+            await self._queue(connection, digest, tenant, receivers, sent, names)
+        if len(sent) < len(notifications):
+            await store.set_state(connection, digest.tenant_id, notifications, "dropped")
+        await store.set_state(connection, digest.tenant_id, sent, "emailed")
 
     async def _queue(
-        self, uow: UnitOfWork, gathering: Gathering, tenant: Tenant, recipients: Sequence[Recipient], notices: list[Notice], names: Names
+        self,
+        connection: AsyncConnection,
+        digest: Digest,
+        tenant: TenantRow,
+        receivers: Sequence[Recipient],
+        notifications: Sequence[Notification],
+        names: Names,
     ) -> None:
-        invoices = [
-            {"invoice": notice.data["invoice"], "number": notice.data["number"]} for notice in notices if notice.kind is Kind.INVOICE
-        ]
-        rendered, error = None, None
-        for recipient in {recipient.email: recipient for recipient in recipients}.values():
-            # Administrators all get the same words; a person's mail has one recipient.
+        invoices = [{"invoice": each.data["invoice"], "number": each.data["number"]} for each in notifications if each.kind is Kind.INVOICE]
+        now, rendered, error = self.clock.now(), None, None
+        for recipient in {each.email: each for each in receivers}.values():
+            # All administrators get the same text; a person's e-mail has one recipient.
             if rendered is None:
-                rendered, error = self._render(gathering, tenant, recipient, notices, names)
-            mail = ids.derived_id("mail", gathering.tenant, recipient.email, *(notice.key for notice in notices))
-            await mail_store.queue(
-                uow, mail, gathering, recipient, rendered, invoices=invoices, notices=len(notices), now=self.clock.now(), error=error
+                rendered, error = self._render(digest, tenant, recipient, notifications, names)
+            email = NewEmail(
+                tenant_id=digest.tenant_id,
+                email_id=ids.derived_id("email", digest.tenant_id, recipient.email, *(each.key for each in notifications)),
+                stream=digest.stream,
+                user_id=recipient.user,
+                recipient=recipient.email,
+                recipient_name=recipient.name,
+                subject=rendered.subject,
+                body_text=rendered.text,
+                body_html=rendered.html,
+                invoices=invoices,
+                notifications=len(notifications),
+                at=digest.now,
+                state="failed" if error else "queued",
+                error=error,
+                next_attempt_at=now,
+                queued_at=now,
             )
+            await emails.queue(connection, email)
 
     def _render(
-        self, gathering: Gathering, tenant: Tenant, recipient: Recipient, notices: list[Notice], names: Names
+        self, digest: Digest, tenant: TenantRow, recipient: Recipient, notifications: Sequence[Notification], names: Names
     ) -> tuple[Rendered, str | None]:
         try:
-            return render(gathering.stream, tenant, recipient, notices, names, self._links(tenant.tenant), gathering.now), None
+            return render(digest.stream, tenant, recipient, notifications, names, self._links(digest.tenant_id), digest.now), None
         except Exception as error:
-            # One mail that cannot be written holds up nobody: it is kept as failed, shown with the others, and logged as the bug it is.
-            log.exception("email_not_rendered", tenant=tenant.tenant, stream=gathering.stream, kinds=sorted({n.kind for n in notices}))
+            # An e-mail that cannot be rendered delays no other: it is kept as failed, listed with the others, and logged as a bug.
+            kinds = sorted({each.kind for each in notifications})
+            log.exception("email_not_rendered", tenant=digest.tenant_id, stream=digest.stream, kinds=kinds)
             return Rendered(f"{tenant.name}: an e-mail that could not be rendered", "", ""), f"cannot be rendered: {error!r}"[:500]
 
-    def _links(self, tenant: str) -> Links:
+    def _links(self, tenant_id: str) -> Links:
         settings = self.settings
         return Links(
-            licences_page=settings.licences_page_url.replace("{tenant}", tenant),
-            actions=f"{settings.notifier_url}/v1/tenants/{tenant}/actions",
-            quotes=f"{settings.invoicing_url}/v1/tenants/{tenant}/quotes",
+            licences_page=settings.licences_page_url.replace("{tenant}", tenant_id),
+            actions=f"{settings.notifier_url}/v1/tenants/{tenant_id}/actions",
+            quotes=f"{settings.invoicing_url}/v1/tenants/{tenant_id}/quotes",
         )
+
+
+async def names_for(connection: AsyncConnection, tenant_id: str, notifications: Sequence[Notification]) -> Names:
+    """Return the names behind the ids in these notifications, the administrators, and what can be bought."""
+    users = {each.user for each in notifications if each.user}
+    users |= {user for each in notifications for user in each.data.get("would_flag", ())}
+    users |= {each.data["actor"]["id"] for each in notifications if "actor" in each.data}
+    quotes = {each.data["quote"] for each in notifications if each.data.get("quote")}
+    pools = {row.module: row.base for row in await catalogue.open_pools(connection, tenant_id)}
+    return Names(
+        people=await recipients.names(connection, tenant_id, users),
+        modules=await catalogue.module_names(connection),
+        administrators=[recipient_of(row) for row in await recipients.administrators(connection, tenant_id)],
+        quotes=await catalogue.quotes(connection, tenant_id, quotes),
+        buying=await _buying(connection, tenant_id, list(pools)),
+        pools=pools,
+    )
+
+
+async def _buying(connection: AsyncConnection, tenant_id: str, modules: Sequence[str]) -> Buying:
+    subscription = await catalogue.subscription(connection, tenant_id)
+    if subscription is None:
+        return Buying()
+    plans = [
+        Plan(row.plan, row.name, row.currency, row.allows_extra_licences, [UnitPrice.model_validate(price) for price in row.prices])
+        for row in await catalogue.plans(connection)
+    ]
+    return buying_of(subscription.plan, subscription.term, plans, modules)
+
+
+def recipient_of(person: PersonRow) -> Recipient:
+    return Recipient(person.email, person.name, person.user_id)

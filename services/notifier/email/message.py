@@ -9,11 +9,11 @@ from email.message import EmailMessage
 from email.policy import SMTP as WIRE
 from email.utils import parseaddr
 
-from services.notifier.store.emails import Mail
+from services.notifier.store.emails import ClaimedEmail
 from shared.text import one_line
 
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
-# Every header of an e-mail, and of its parts: nothing else may be there when it is finished.
+# The headers of an e-mail and of its parts: a finished e-mail may have no others.
 HEADERS = (
     "From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "X-Auto-Response-Suppress", "List-Id", "MIME-Version", "Content-Type",
 )  # fmt: skip
@@ -23,7 +23,7 @@ Attachment = tuple[str, bytes]  # (file name, PDF)
 
 
 class Unsendable(Exception):
-    """This mail can never be sent: its address is none, or the server refused it for good."""
+    """This e-mail can never be sent: its address is not valid, or it cannot be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,11 @@ def header_text(text: str) -> str:
 
 
 def mailbox_of(name: str, address: str) -> Address:
-    """Raises ValueError, MessageError or IndexError for what is no address. A local part beyond ASCII is one (RFC 6531), but the parser of
-    the standard library takes it for a defect: so it looks at the address with those letters replaced."""
+    """Return the mailbox. Raises ValueError, MessageError or IndexError for an invalid address.
+
+    A local part beyond ASCII is valid (RFC 6531), but the parser of the standard library calls it a defect. So the parser checks the
+    address with those letters replaced.
+    """
     if "=?" in address:
         raise ValueError("the address contains an encoded word")  # the parser would decode it
     if address.isascii():
@@ -57,43 +60,43 @@ def mailbox_of(name: str, address: str) -> Address:
     return Address(display_name=name, username=local, domain=domain)
 
 
-def build(mail: Mail, sender: str, date: str, attachments: Sequence[Attachment] = ()) -> Finished:
-    """multipart/alternative (text, HTML), in multipart/mixed when there are PDFs.
+def build(email: ClaimedEmail, sender: str, date: str, attachments: Sequence[Attachment] = ()) -> Finished:
+    """Return the e-mail as multipart/alternative (text, HTML), within multipart/mixed when there are PDFs.
 
-    Raises Unsendable for an address that is none, and for an e-mail with a header that is not set here: no defect of the library that
-    writes them, known or not, lets a name or a subject become a header or a body.
+    Raises Unsendable for an invalid address, and for an e-mail with a header that is not set here: no defect of the library that writes
+    them, known or not, lets a name or a subject become a header or a body.
     """
     name, address = parseaddr(header_text(sender))
-    utf8 = not (mail.recipient.isascii() and address.isascii())
+    utf8 = not (email.recipient.isascii() and address.isascii())
     try:
-        message = _message(mail, mailbox_of(name, address), date, attachments, utf8)
+        message = _message(email, mailbox_of(name, address), date, attachments, utf8)
         content = message.as_bytes()
-    except Exception as error:  # whatever the library cannot write holds up no other e-mail
-        raise Unsendable(f"cannot write the e-mail to {mail.recipient[:100]!r}: {error}") from error
+    except Exception as error:  # what the library cannot write delays no other e-mail
+        raise Unsendable(f"cannot write the e-mail to {email.recipient[:100]!r}: {error}") from error
     check_headers(content)
-    return Finished(address, mail.recipient, content, utf8)
+    return Finished(address, email.recipient, content, utf8)
 
 
-def _message(mail: Mail, sender: Address, date: str, attachments: Sequence[Attachment], utf8: bool) -> EmailMessage:
+def _message(email: ClaimedEmail, sender: Address, date: str, attachments: Sequence[Attachment], utf8: bool) -> EmailMessage:
     domain = sender.domain or "localhost"
     message = EmailMessage(policy=WIRE.clone(cte_type="7bit", utf8=utf8))
     message["From"] = sender
-    message["To"] = mailbox_of(header_text(mail.recipient_name), mail.recipient)
-    message["Subject"] = header_text(mail.subject)
+    message["To"] = mailbox_of(header_text(email.recipient_name), email.recipient)
+    message["Subject"] = header_text(email.subject)
     message["Date"] = date
-    message["Message-ID"] = f"<{mail.mail}@{domain}>"
+    message["Message-ID"] = f"<{email.email_id}@{domain}>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers to this
     message["X-Auto-Response-Suppress"] = "All"
-    message["List-Id"] = f"<{re.sub('[^A-Za-z0-9-]', '-', mail.tenant)}.seatpool.{domain}>"
-    message.set_content(mail.text, charset="utf-8")
-    message.add_alternative(mail.html, subtype="html", charset="utf-8")
+    message["List-Id"] = f"<{re.sub('[^A-Za-z0-9-]', '-', email.tenant_id)}.seatpool.{domain}>"
+    message.set_content(email.body_text, charset="utf-8")
+    message.add_alternative(email.body_html, subtype="html", charset="utf-8")
     for filename, pdf in attachments:
         message.add_attachment(pdf, maintype="application", subtype="pdf", filename=filename)
     return message
 
 
 def check_headers(content: bytes) -> None:
-    """Raises Unsendable unless the finished e-mail has exactly the headers that are set here, in this order."""
+    """Raise Unsendable unless the finished e-mail has exactly the headers that are set here, in this order."""
     whole = message_from_bytes(content)
     names = tuple(whole.keys())
     if names != HEADERS:

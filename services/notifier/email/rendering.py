@@ -1,7 +1,8 @@
-"""Notices to a mail's subject, text and HTML. The words stand in `templates/<language>/`; numbers and dates follow the tenant's locale if
-its language has a folder there, else the whole e-mail is English: one e-mail has one language.
+"""Notifications to the subject, text and HTML of an e-mail.
 
-Times are the tenant's own: on a test clock they are the times of that clock, in the tenant's zone.
+The texts are in `templates/<language>/`. Numbers and dates follow the tenant's locale if its language has templates; otherwise the whole
+e-mail is in English: one e-mail has one language. Times are the tenant's own: on a test clock the times of that clock, in the tenant's
+time zone.
 """
 
 from collections import Counter
@@ -19,7 +20,17 @@ from babel.numbers import format_decimal
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from services.notifier.domain.buying import Buying
-from services.notifier.domain.notifications import Kind, Notice, Stream, causes, is_module_missing, is_refused_for_itself, licence_helps
+from services.notifier.domain.notifications import (
+    Kind,
+    Notification,
+    Stream,
+    causes,
+    is_module_missing,
+    is_refused_for_itself,
+    licence_helps,
+)
+from services.notifier.store.catalogue import QuoteRow
+from services.notifier.store.recipients import TenantRow
 from shared.money import format_amount, locale_of
 from shared.schemas.seats_v1 import Reason
 from shared.text import one_line
@@ -27,18 +38,8 @@ from shared.text import one_line
 TEMPLATES = Path(__file__).parent / "templates"
 LANGUAGES = frozenset(folder.name for folder in TEMPLATES.iterdir() if folder.is_dir())
 ENGLISH = "en"  # for tenants whose language has no templates
-ROWS_MAX = 200  # of a table in a mail; the rest is in the action log
+ROWS_MAX = 200  # of a table in an e-mail; the others are in the action log
 _TEMPLATE = {Stream.OWN: "person", Stream.SEATS: "seats", Stream.BILLING: "billing", Stream.UNDELIVERED: "undelivered"}
-
-
-@dataclass(frozen=True, slots=True)
-class Tenant:
-    tenant: str
-    name: str
-    time_zone: str
-    locale: str
-    contact_email: str
-    support_contact: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +51,19 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What the e-mail needs beside its notices: what opaque ids are called (an unknown one is shown as it is), and what can be bought."""
+    """What an e-mail needs beside its notifications: the names behind ids (an unknown id is shown as it is), and what can be bought."""
 
     people: Mapping[str, str] = field(default_factory=dict)
     modules: Mapping[str, str] = field(default_factory=dict)
     administrators: Sequence[Recipient] = ()
-    quotes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # quote -> currency, net, tax, gross, charge
+    quotes: Mapping[str, QuoteRow] = field(default_factory=dict)
     buying: Buying = field(default_factory=Buying)
     pools: Mapping[str, bool] = field(default_factory=dict)  # module that has an open pool -> is it a base module
 
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Where a reader goes on; each may be empty."""
+    """Addresses for the reader; each may be empty."""
 
     licences_page: str = ""
     actions: str = ""
@@ -77,9 +78,9 @@ class Rendered:
 
 
 def render(
-    stream: Stream, tenant: Tenant, recipient: Recipient, notices: Sequence[Notice], names: Names, links: Links, at: datetime
+    stream: Stream, tenant: TenantRow, recipient: Recipient, notifications: Sequence[Notification], names: Names, links: Links, at: datetime
 ) -> Rendered:
-    """`at` is the tenant's time. The text template begins with the subject's line and an empty one."""
+    """Render the e-mail; `at` is the tenant's time. The text template begins with the line of the subject and an empty line."""
     words = Words.of(tenant.locale, tenant.time_zone)
     tenant = replace(tenant, name=one_line(tenant.name), support_contact=one_line(tenant.support_contact))
     recipient = replace(recipient, name=one_line(recipient.name))
@@ -90,15 +91,15 @@ def render(
         "links": links,
         "at": at,
         "rows_max": ROWS_MAX,
-        "counts": Counter(str(notice.kind) for notice in notices),
+        "counts": Counter(str(notification.kind) for notification in notifications),
         "administrators": [replace(each, name=one_line(each.name)) for each in names.administrators],
         "quotes": names.quotes,
         "buying": names.buying,
-        "licences_help": any(licence_helps(notice) for notice in notices),
-        "module_missing": any(is_module_missing(notice) for notice in notices),
-        "causes": lambda notice: _causes(notice, names.pools),
-        "pools": _pools(notices),
-        "notifications": _by_kind(notices),
+        "licences_help": any(licence_helps(notification) for notification in notifications),
+        "module_missing": any(is_module_missing(notification) for notification in notifications),
+        "causes": lambda notification: _causes(notification, names.pools),
+        "pools": _pools(notifications),
+        "notifications": _by_kind(notifications),
         "person": lambda user: one_line(names.people.get(user) or user),
         "module": lambda module: one_line(names.modules.get(module) or module),
     }
@@ -110,29 +111,32 @@ def render(
     return Rendered(subject=subject, text=_tidy(text), html=html)
 
 
-def _causes(notice: Notice, pools: Mapping[str, bool]) -> list[tuple[str, str]]:
-    """What a refusal comes from. A module that needs a base module is refused for the base modules among them, if it is known which are."""
-    found = causes(notice)
-    if notice.data["reason"] == Reason.BASE_MODULE_REFUSED:
+def _causes(notification: Notification, pools: Mapping[str, bool]) -> list[tuple[str, str]]:
+    """Return what a refusal comes from. A module that requires a base module is refused because of the base modules among them, if these
+    are known."""
+    found = causes(notification)
+    if notification.data["reason"] == Reason.BASE_MODULE_REFUSED:
         return [cause for cause in found if pools.get(cause[0])] or found
     return found
 
 
-def _by_kind(notices: Iterable[Notice]) -> dict[str, list[Notice]]:
-    found: dict[str, list[Notice]] = {str(kind): [] for kind in Kind}
-    for notice in notices:
-        found[notice.kind].append(notice)
+def _by_kind(notifications: Iterable[Notification]) -> dict[str, list[Notification]]:
+    found: dict[str, list[Notification]] = {str(kind): [] for kind in Kind}
+    for notification in notifications:
+        found[notification.kind].append(notification)
     return found
 
 
-def _pools(notices: Iterable[Notice]) -> list[dict[str, Any]]:
-    """The last state of each pool that the notices name, by module; one without licences is closed, or was never open."""
-    pools = {notice.data["pool"]["module"]: notice.data["pool"] for notice in notices if notice.data.get("pool")}
+def _pools(notifications: Iterable[Notification]) -> list[dict[str, Any]]:
+    """Return the last state of each pool that the notifications name, by module. A pool without licences is closed, or was never open."""
+    pools = {
+        notification.data["pool"]["module"]: notification.data["pool"] for notification in notifications if notification.data.get("pool")
+    }
     return [pools[module] for module in sorted(pools) if pools[module]["licences"]]
 
 
 def _tidy(text: str) -> str:
-    """No trailing blanks, never more than one empty line: conditional parts of a template leave such."""
+    """Remove trailing blanks and repeated empty lines, which conditional parts of a template leave."""
     lines: list[str] = []
     for line in (line.rstrip() for line in text.strip().splitlines()):
         if line or (lines and lines[-1]):
@@ -141,19 +145,19 @@ def _tidy(text: str) -> str:
 
 
 class Words:
-    """The templates of one language with the filters of one locale and zone."""
+    """The templates of one language, with the formats of one locale and time zone."""
 
     def __init__(self, locale: Locale, zone: ZoneInfo) -> None:
         self._locale, self._zone = locale, zone
         loader = FileSystemLoader([TEMPLATES / locale.language, TEMPLATES])
-        # One environment for each form: what a template includes or imports is escaped as the mail's form needs it, whatever it is called.
+        # Each form has an environment, so that what a template includes or imports is escaped as the form of the e-mail needs it.
         self._text = self._environment(loader, escape=False)
         self._html = self._environment(loader, escape=True)
 
     def _environment(self, loader: FileSystemLoader, *, escape: bool) -> Environment:
         environment = Environment(
             loader=loader,
-            autoescape=escape,  # noqa: S701 - a text mail is text
+            autoescape=escape,  # noqa: S701 - plain text is not escaped
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
@@ -171,8 +175,8 @@ class Words:
 
     @staticmethod
     def of(locale: str, time_zone: str) -> "Words":
-        """A locale or zone that is not known does not stop a mail: English and UTC, and the zone is named beside each time. A locale
-        without a translation is English throughout, dates and amounts included."""
+        """Return the formats of a locale and time zone. An unknown one does not stop an e-mail: English and UTC are used, and the zone is
+        named beside each time. A locale without templates is English throughout, dates and amounts included."""
         found = locale_of(locale)
         try:
             zone = ZoneInfo(time_zone)
@@ -188,12 +192,12 @@ class Words:
         return (self._html if name.endswith(".html.j2") else self._text).get_template(name)
 
     def instant(self, value: datetime | str) -> str:
-        """`Friday, November 22, 2013, 9:00 AM (Europe/Copenhagen)`."""
+        """Return `Friday, November 22, 2013, 9:00 AM (Europe/Copenhagen)`."""
         local = self._local(value)
         return f"{format_date(local.date(), 'full', locale=self._locale)}, {self._time(local)} ({self._zone.key})"
 
     def moment(self, value: datetime | str) -> str:
-        """For tables and subjects, whose mail names the zone elsewhere: `Fri, Nov 22, 2013, 9:00 AM`."""
+        """Return `Fri, Nov 22, 2013, 9:00 AM`, for tables and subjects, whose e-mail names the zone elsewhere."""
         local = self._local(value)
         return f"{format_skeleton('yMMMEd', local, tzinfo=self._zone, locale=self._locale)}, {self._time(local)}"
 
@@ -201,7 +205,7 @@ class Words:
         return (datetime.fromisoformat(value) if isinstance(value, str) else value).astimezone(self._zone)
 
     def _time(self, local: datetime) -> str:
-        """Seconds only when there are any: deadlines are exact seconds."""
+        """Return the time, with seconds only when there are any: deadlines are exact to the second."""
         style: Literal["medium", "short"] = "medium" if local.second else "short"
         return format_time(local, style, tzinfo=self._zone, locale=self._locale).replace("\u202f", "\u00a0")
 
@@ -215,7 +219,7 @@ def _words(locale: str, zone: ZoneInfo) -> Words:
 
 
 def table(rows: Sequence[Sequence[object]], titles: Sequence[str], numeric: Sequence[int] = ()) -> str:
-    """Columns aligned for a text mail; those in `numeric` to the right."""
+    """Return the table with aligned columns, for plain text; those in `numeric` are aligned to the right."""
     cells = [[str(cell) for cell in row] for row in [titles, *rows]]
     widths = [max(len(row[i]) for row in cells) for i in range(len(titles))]
     rule = ["-" * width for width in widths]

@@ -1,7 +1,7 @@
-"""The role that gathers and sends. One process of all does it at a time: who holds an advisory lock of the database.
+"""The background job that makes digests into e-mails and sends them. One process does it at a time: the one that holds an advisory lock.
 
-The lock lives on a connection of its own and ends with it, so a killed sender's mails are taken over at once: whoever gets the lock knows
-that nobody else has a mail in hand.
+The lock belongs to a connection of its own and ends with it, so another process takes over as soon as a sender dies. The process that gets
+the lock knows that no other has an e-mail in hand.
 """
 
 import asyncio
@@ -11,12 +11,13 @@ from datetime import timedelta
 
 import stamina
 import structlog
+from sqlalchemy import BigInteger, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.notifier.email.delivery import Mailer
-from services.notifier.email.digests import Gatherer
+from services.notifier.email.delivery import Delivery
+from services.notifier.email.digests import DigestSender
 from services.notifier.settings import Settings
-from services.notifier.store import emails as mail_store
+from services.notifier.store import emails, first_start, notifications
 from shared.clock import Clock
 from shared.database import Database
 from shared.database.errors import translated
@@ -27,90 +28,95 @@ from shared.web.client import ServiceClient
 
 log = structlog.get_logger(__name__)
 
-LOOK_EVERY_S = 0.25
-FORGET_EVERY_S = 3600.0
-TRY_LOCK_EVERY_S = 1.0
-RETRY_MAX_S = 10.0
+POLL_SECONDS = 0.25
+DELETE_EVERY_SECONDS = 3600.0
+TRY_LOCK_EVERY_SECONDS = 1.0
+RETRY_MAX_SECONDS = 10.0
+_LOCK = {"lock": lock_number("notifier", "sender")}
+_TRY_LOCK = select(func.pg_try_advisory_lock(bindparam("lock", type_=BigInteger)))
+_UNLOCK = select(func.pg_advisory_unlock(bindparam("lock", type_=BigInteger)))
+_IS_CONNECTED = select(1)
 
 
 class Sender:
     def __init__(self, database: Database, settings: Settings, clock: Clock, client: ServiceClient) -> None:
         self._database, self._settings, self._clock, self._client = database, settings, clock, client
-        self._gatherer = Gatherer(database, settings, clock)
-        self._mailer = Mailer(database, settings, clock, self.fetch_pdf)
+        self._digests = DigestSender(database, settings, clock)
+        self._delivery = Delivery(database, settings, clock, self.fetch_pdf)
 
     async def run(self) -> None:
-        """Until cancelled. Faults of the moment are waited out."""
+        """Run until cancelled. Transient errors are retried."""
         while True:
-            async for attempt in stamina.retry_context(on=Transient, attempts=None, timeout=None, wait_initial=0.2, wait_max=RETRY_MAX_S):
+            async for attempt in stamina.retry_context(
+                on=Transient, attempts=None, timeout=None, wait_initial=0.2, wait_max=RETRY_MAX_SECONDS
+            ):
                 with attempt:
-                    await self._have_everything_told()
-                    async with self._alone() as lock:
+                    await self._ask_to_republish()
+                    async with self._lock() as lock:
                         await self._send_until_lost(lock)
 
     async def fetch_pdf(self, tenant: str, invoice: str) -> bytes:
-        """An invoice as invoicing keeps it. Raises Transient, also while it is not made yet."""
+        """Return the PDF of an invoice. Raises Transient, also while invoicing has not made it yet."""
         url = f"{self._settings.invoicing_url}/v1/tenants/{tenant}/invoices/{invoice}/pdf"
         response = await self._client.get(url)
         if response.status_code != 200:
             raise Transient(f"invoicing answered the request for the PDF of invoice {invoice} with status {response.status_code}")
         return response.content
 
-    async def _have_everything_told(self) -> None:
-        """Before a new database sends its first mail, users is asked to tell tenants and people again: its topic keeps 30 days."""
+    async def _ask_to_republish(self) -> None:
+        """Before the first e-mail of a new database, ask users to publish tenants and people again: its topic keeps 30 days."""
         async with self._database.unit_of_work(None) as uow:
-            _, told = await mail_store.start(uow, self._clock.now())
-        if told:
+            first = await first_start.first_start(uow.connection, self._clock.now())
+        if first.republished_at is not None:
             return
         url = f"{self._settings.users_url}/v1/operator/republish"
         response = await self._client.post(url, json={}, headers={"idempotency-key": "notifier"})
         if response.status_code >= 300:
             raise Transient(f"users answered the republish request with status {response.status_code}")
         async with self._database.unit_of_work(None) as uow:
-            await mail_store.mark_republished(uow, self._clock.now())
+            await first_start.mark_republished(uow.connection, self._clock.now())
         log.info("tenants_and_people_republished")
 
     @asynccontextmanager
-    async def _alone(self) -> AsyncIterator[AsyncConnection]:
-        """Holds the sender's lock. Waits for it as long as another process lives that has it."""
+    async def _lock(self) -> AsyncIterator[AsyncConnection]:
+        """Hold the sender's lock. Wait for it while another process has it."""
         with translated():
             async with self._database.engine.connect() as plain:
-                # Without a transaction: the server ends one that stands idle.
+                # Without a transaction: the server ends an idle one.
                 connection = await plain.execution_options(isolation_level="AUTOCOMMIT")
-                number = lock_number("notifier", "sender")
-                await self._wait_for_lock(connection, number)
+                await self._wait_for_lock(connection)
                 try:
                     async with self._database.unit_of_work(None) as uow:
-                        orphans = await mail_store.requeue_orphans(uow)
-                    log.info("sender_started", requeued=orphans)
+                        requeued = await emails.requeue_orphans(uow.connection)
+                    log.info("sender_started", requeued=requeued)
                     yield connection
                 finally:
-                    # The connection goes back to the pool, and the lock would go with it.
+                    # The connection goes back to the pool, and would keep the lock there.
                     if not connection.invalidated:
-                        await connection.exec_driver_sql("SELECT pg_advisory_unlock($1)", (number,))
+                        await connection.execute(_UNLOCK, _LOCK)
 
     @staticmethod
-    async def _wait_for_lock(connection: AsyncConnection, number: int) -> None:
-        """Asked again and again: waiting within one statement would end with the server's statement timeout."""
+    async def _wait_for_lock(connection: AsyncConnection) -> None:
+        """Ask again and again: one statement that waited would end with the server's statement timeout."""
         while True:
-            got = (await connection.exec_driver_sql("SELECT pg_try_advisory_lock($1)", (number,))).scalar_one()
-            if got:
+            if (await connection.execute(_TRY_LOCK, _LOCK)).scalar_one():
                 return
-            await asyncio.sleep(TRY_LOCK_EVERY_S)
+            await asyncio.sleep(TRY_LOCK_EVERY_SECONDS)
 
     async def _send_until_lost(self, lock: AsyncConnection) -> None:
-        forget_at = self._clock.monotonic()
+        delete_at = self._clock.monotonic()
         while True:
-            # Whoever has lost the connection has lost the lock: this raises, and the turn is another's.
-            await lock.exec_driver_sql("SELECT 1")
-            if self._clock.monotonic() >= forget_at:
-                await self._forget()
-                forget_at = self._clock.monotonic() + FORGET_EVERY_S
-            if not await self._gatherer.run_once() + await self._mailer.run_once():
-                await asyncio.sleep(LOOK_EVERY_S)
+            await lock.execute(_IS_CONNECTED)  # a lost connection is a lost lock: this raises, and another process takes over
+            if self._clock.monotonic() >= delete_at:
+                await self._delete_old()
+                delete_at = self._clock.monotonic() + DELETE_EVERY_SECONDS
+            if not await self._digests.run_once() + await self._delivery.run_once():
+                await asyncio.sleep(POLL_SECONDS)
 
-    async def _forget(self) -> None:
-        """What need not be kept, of the machinery and of the mails."""
+    async def _delete_old(self) -> None:
+        """Delete what need not be kept: rows of the messaging tables, texts of e-mails, notifications."""
         await prune(self._database)
+        before = self._clock.now() - timedelta(days=self._settings.email_texts_kept_days)
         async with self._database.unit_of_work(None) as uow:
-            await mail_store.forget(uow, self._clock.now() - timedelta(days=self._settings.email_texts_kept_days))
+            await emails.delete_texts(uow.connection, before)
+            await notifications.delete_old(uow.connection, before)

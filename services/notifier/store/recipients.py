@@ -1,221 +1,142 @@
-"""What the notifier's events write. What every event of an import writes is deferred, and so written in bulk (`UnitOfWork.defer`)."""
+"""Tenants, their time, and people, as users and seats last reported them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import bindparam, column, exists, select, table
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ARRAY, Text, any_, bindparam, func, select
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.notifier.domain.action_log import Entry
-from services.notifier.domain.notifications import Notice
-from services.notifier.domain.pool_numbers import PoolNumbers
-from shared.database import UnitOfWork
-from shared.messaging import Message
-from shared.schemas import invoicing_v1, seats_v1, users_v1
-from shared.schemas.base import Actor
+from shared.database.row_classes import columns_of, names_of, recordset, table_of
+from shared.errors import NotFound
+from shared.schemas import users_v1
 
-_TENANT = """
-INSERT INTO tenants (tenant_id, name, time_zone, locale, clock, contact_email, support_contact, read_to)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-ON CONFLICT (tenant_id) DO UPDATE SET name = excluded.name, time_zone = excluded.time_zone, locale = excluded.locale,
-    clock = excluded.clock, contact_email = excluded.contact_email, support_contact = excluded.support_contact, read_to = excluded.read_to
-WHERE tenants.read_to < excluded.read_to
-"""
-_CLOCK = """
-INSERT INTO tenant_clocks (tenant_id, clock, at) VALUES ($1, $2, $3)
-ON CONFLICT (tenant_id) DO UPDATE SET at = greatest(tenant_clocks.at, excluded.at)
-"""
-_LOGGED_TENANTS = table("action_log_tenants", column("tenant_id"))
-_LOGGED_TENANT = insert(_LOGGED_TENANTS).on_conflict_do_nothing()
-_IS_LOGGED = select(exists().where(_LOGGED_TENANTS.c.tenant_id == bindparam("tenant")))
-_MODULE = "INSERT INTO modules (module, name) VALUES ($1, $2) ON CONFLICT (module) DO UPDATE SET name = excluded.name"
-_QUOTE = "INSERT INTO quotes (tenant_id, quote_id, terms) VALUES ($1, $2, $3::jsonb) ON CONFLICT DO NOTHING"
-_PLAN = """
-INSERT INTO plans (plan, version, facts) VALUES ($1, $2, $3::jsonb)
-ON CONFLICT (plan) DO UPDATE SET version = excluded.version, facts = excluded.facts WHERE plans.version < excluded.version
-"""
-_SUBSCRIPTION = """
-INSERT INTO subscriptions (tenant_id, plan, term) VALUES ($1, $2, $3)
-ON CONFLICT (tenant_id) DO UPDATE SET plan = excluded.plan, term = excluded.term
-"""
-_POOL_OPENED = "INSERT INTO open_pools (tenant_id, module, base) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
-_POOL_CLOSED = "DELETE FROM open_pools WHERE tenant_id = $1 AND module = $2"
-_REJECTED = """
-INSERT INTO rejected_commands (event_id, tenant_id, type, command, partition, command_offset, reason, detail, at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING
-"""
-# A batch may hold a person twice: the newest stands, and so does what was stored from a newer event.
-_PEOPLE = """
-INSERT INTO people (tenant_id, user_id, email, name, administrator, status, version)
-SELECT DISTINCT ON (tenant_id, user_id) tenant_id, user_id, email, name, administrator, status, version
-FROM jsonb_to_recordset($1::jsonb) AS r (tenant_id text, user_id text, email text, name text, administrator boolean, status text,
-                                         version bigint)
-ORDER BY tenant_id, user_id, version DESC
-ON CONFLICT (tenant_id, user_id) DO UPDATE SET email = excluded.email, name = excluded.name, administrator = excluded.administrator,
-    status = excluded.status, version = excluded.version
-WHERE people.version <= excluded.version
-"""
-_NOTICES = """
-INSERT INTO notices (tenant_id, key, audience, stream, kind, user_id, module, at, data, noticed_at)
-SELECT tenant_id, key, audience, stream, kind, user_id, module, at, data, noticed_at
-FROM ROWS FROM (jsonb_to_recordset($1::jsonb) AS (
-         tenant_id text, key text, audience text, stream text, kind text, user_id text, module text, at timestamptz, data jsonb,
-         noticed_at timestamptz))
-     WITH ORDINALITY AS r (tenant_id, key, audience, stream, kind, user_id, module, at, data, noticed_at, place)
-ORDER BY place
-ON CONFLICT DO NOTHING
-"""
-# `old` is what the entry before of the same subject says, in this batch or in the log: the log is written in the order of the topic.
-_ACTIONS = """
-INSERT INTO actions (tenant_id, event_id, part, at, actor_kind, actor_id, type, event_type, user_id, module, subject, old, new, changes,
-                     reason, details, position_partition, position_offset, correlation)
-SELECT r.tenant_id, event_id, part, at, actor_kind, actor_id, type, event_type, user_id, module, r.subject,
-       coalesce(r.old, r.before, p.new), r.new, changes, reason, details, position_partition, position_offset, correlation
-FROM (
-    SELECT b.*, CASE WHEN subject IS NOT NULL THEN lag(new) OVER (PARTITION BY tenant_id, subject ORDER BY place) END AS before
-    FROM ROWS FROM (jsonb_to_recordset($1::jsonb) AS (
-             tenant_id text, event_id text, part int, at timestamptz, actor_kind text, actor_id text, type text, event_type text,
-             user_id text, module text, subject text, old text, new text, only_if_changed boolean, changes jsonb, reason text,
-             details jsonb, position_partition int, position_offset bigint, correlation text))
-         WITH ORDINALITY AS b (tenant_id, event_id, part, at, actor_kind, actor_id, type, event_type, user_id, module, subject, old, new,
-             only_if_changed, changes, reason, details, position_partition, position_offset, correlation, place)
-) AS r
-LEFT JOIN LATERAL (
-    SELECT a.new FROM actions a WHERE r.before IS NULL AND a.tenant_id = r.tenant_id AND a.subject = r.subject ORDER BY a.seq DESC LIMIT 1
-) AS p ON true
-WHERE NOT (only_if_changed AND coalesce(r.old, r.before, p.new) IS NOT DISTINCT FROM r.new)
-ORDER BY place
-ON CONFLICT DO NOTHING
-"""
+LEFT = "left"  # status of a person who was terminated
 
 
-_LOGGED = "SELECT EXISTS (SELECT FROM actions WHERE tenant_id = $1 AND event_id = $2)"
-_POOL_NUMBERS = "SELECT module, licences, next_period, policies FROM pool_numbers WHERE tenant_id = $1"
-_SAVE_POOL_NUMBERS = """
-INSERT INTO pool_numbers (tenant_id, module, licences, next_period, policies) VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT (tenant_id, module) DO UPDATE SET licences = excluded.licences, next_period = excluded.next_period, policies = excluded.policies
-"""
+@dataclass(frozen=True, slots=True)
+class TenantRow:
+    tenant_id: str
+    name: str
+    time_zone: str
+    locale: str
+    clock: str
+    contact_email: str
+    support_contact: str
+    read_to: int  # offset of the event that said so: an older one changes nothing
 
 
-async def save_tenant(uow: UnitOfWork, tenant: str, state: users_v1.TenantState, read_to: int) -> None:
+@dataclass(frozen=True, slots=True)
+class ClockRow:
+    """A tenant's time as seats reported it; apart from the tenant, since either can be read first."""
+
+    tenant_id: str
+    clock: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRow:
+    tenant_id: str
+    user_id: str
+    email: str
+    name: str
+    administrator: bool
+    status: str
+    version: int
+
+
+TENANTS = table_of("tenants", TenantRow)
+CLOCKS = table_of("tenant_clocks", ClockRow)
+PEOPLE = table_of("people", PersonRow)
+
+_OF_TENANT = bindparam("tenant", type_=Text)
+_INSERT_TENANT = insert(TENANTS)
+_SAVE_TENANT = _INSERT_TENANT.on_conflict_do_update(
+    index_elements=["tenant_id"],
+    set_={name: _INSERT_TENANT.excluded[name] for name in names_of(TenantRow, but=("tenant_id",))},
+    where=TENANTS.c.read_to < _INSERT_TENANT.excluded.read_to,
+)
+_INSERT_CLOCK = insert(CLOCKS)
+_SAVE_CLOCK = _INSERT_CLOCK.on_conflict_do_update(
+    index_elements=["tenant_id"], set_={"at": func.greatest(CLOCKS.c.at, _INSERT_CLOCK.excluded.at)}
+)
+# A batch may hold a person twice: the newest version is stored, unless an even newer one is stored already.
+_GIVEN = recordset(PersonRow)
+_INSERT_PEOPLE = insert(PEOPLE).from_select(
+    names_of(PersonRow),
+    select(*columns_of(_GIVEN, PersonRow))
+    .ext(distinct_on(_GIVEN.c.tenant_id, _GIVEN.c.user_id))
+    .order_by(_GIVEN.c.tenant_id, _GIVEN.c.user_id, _GIVEN.c.version.desc()),
+)
+SAVE_PERSON = _INSERT_PEOPLE.on_conflict_do_update(
+    index_elements=["tenant_id", "user_id"],
+    set_={name: _INSERT_PEOPLE.excluded[name] for name in names_of(PersonRow, but=("tenant_id", "user_id"))},
+    where=PEOPLE.c.version <= _INSERT_PEOPLE.excluded.version,
+)
+_TENANT = select(*columns_of(TENANTS, TenantRow)).where(TENANTS.c.tenant_id == _OF_TENANT)
+_PERSON = select(*columns_of(PEOPLE, PersonRow)).where(PEOPLE.c.tenant_id == _OF_TENANT, PEOPLE.c.user_id == bindparam("user"))
+_ADMINISTRATORS = (
+    select(*columns_of(PEOPLE, PersonRow))
+    .where(PEOPLE.c.tenant_id == _OF_TENANT, PEOPLE.c.administrator, PEOPLE.c.status != LEFT)
+    .order_by(PEOPLE.c.name, PEOPLE.c.user_id)
+)
+_NAMES = select(PEOPLE.c.user_id, func.coalesce(func.nullif(PEOPLE.c.name, ""), PEOPLE.c.email).label("shown")).where(
+    PEOPLE.c.tenant_id == _OF_TENANT, PEOPLE.c.user_id == any_(bindparam("users", type_=ARRAY(Text)))
+)
+_ONE = select(_OF_TENANT.label("tenant_id")).subquery("one")
+_TIME = select(func.coalesce(TENANTS.c.clock, CLOCKS.c.clock), CLOCKS.c.at).select_from(
+    _ONE.outerjoin(TENANTS, TENANTS.c.tenant_id == _ONE.c.tenant_id).outerjoin(CLOCKS, CLOCKS.c.tenant_id == _ONE.c.tenant_id)
+)
+
+
+def person_row(tenant_id: str, person: users_v1.PersonState) -> PersonRow:
+    return PersonRow(tenant_id, person.user, person.email, person.name, person.administrator, person.status, person.version)
+
+
+async def save_tenant(connection: AsyncConnection, tenant_id: str, state: users_v1.TenantState, read_to: int) -> None:
     """`read_to` is the event's offset: a dead letter that is retried later does not bring an older state back."""
-    values = (tenant, state.name, state.time_zone, state.locale, state.clock, state.contact_email, state.support_contact, read_to)
-    await uow.connection.exec_driver_sql(_TENANT, values)
+    given = state.model_dump(mode="json", include=set(names_of(TenantRow)))
+    await connection.execute(_SAVE_TENANT, given | {"tenant_id": tenant_id, "read_to": read_to})
 
 
-async def save_clock(uow: UnitOfWork, tenant: str, clock: str, at: datetime) -> None:
-    await uow.connection.exec_driver_sql(_CLOCK, (tenant, clock, at))
+async def save_clock(connection: AsyncConnection, tenant_id: str, clock: str, at: datetime) -> None:
+    await connection.execute(_SAVE_CLOCK, asdict(ClockRow(tenant_id, clock, at)))
 
 
-async def save_module(uow: UnitOfWork, module: invoicing_v1.ModuleDefined) -> None:
-    await uow.connection.exec_driver_sql(_MODULE, (module.module, module.name))
+async def tenant(connection: AsyncConnection, tenant_id: str) -> TenantRow | None:
+    row = (await connection.execute(_TENANT, {"tenant": tenant_id})).one_or_none()
+    return TenantRow(*row) if row else None
 
 
-async def save_plan(uow: UnitOfWork, plan: invoicing_v1.PlanDefined) -> None:
-    facts = plan.model_dump_json(include={"name", "currency", "allows_extra_licences", "prices"})
-    await uow.connection.exec_driver_sql(_PLAN, (plan.plan, plan.version, facts))
+async def person(connection: AsyncConnection, tenant_id: str, user_id: str | None) -> PersonRow | None:
+    """Return None for a person who is not known yet."""
+    row = (await connection.execute(_PERSON, {"tenant": tenant_id, "user": user_id})).one_or_none()
+    return PersonRow(*row) if row else None
 
 
-async def save_subscription(uow: UnitOfWork, tenant: str, subscription: invoicing_v1.SubscriptionStarted) -> None:
-    await uow.connection.exec_driver_sql(_SUBSCRIPTION, (tenant, subscription.plan, subscription.term))
+async def administrators(connection: AsyncConnection, tenant_id: str) -> Sequence[PersonRow]:
+    """Return the administrators who have not left."""
+    return [PersonRow(*row) for row in await connection.execute(_ADMINISTRATORS, {"tenant": tenant_id})]
 
 
-async def save_pool(uow: UnitOfWork, tenant: str, pool: seats_v1.PoolOpened | seats_v1.PoolClosed) -> None:
-    if isinstance(pool, seats_v1.PoolOpened):
-        await uow.connection.exec_driver_sql(_POOL_OPENED, (tenant, pool.module, pool.base))
-    else:
-        await uow.connection.exec_driver_sql(_POOL_CLOSED, (tenant, pool.module))
+async def names(connection: AsyncConnection, tenant_id: str, users: Collection[str]) -> dict[str, str]:
+    """Return the names of these people; for a person without a name the e-mail address."""
+    if not users:
+        return {}
+    return {row.user_id: row.shown for row in await connection.execute(_NAMES, {"tenant": tenant_id, "users": list(users)})}
 
 
-async def save_quote(uow: UnitOfWork, tenant: str, quote: invoicing_v1.QuoteIssued) -> None:
-    """What a purchase's confirmation says of its price."""
-    terms = quote.model_dump_json(include={"currency", "net_minor", "tax_minor", "gross_minor", "charge"})
-    await uow.connection.exec_driver_sql(_QUOTE, (tenant, quote.quote, terms))
+async def time_of(connection: AsyncConnection, tenant_id: str) -> tuple[str, datetime | None]:
+    """Return the kind of the tenant's clock (real or test), and the time that seats last reported of it. Raises NotFound until users or
+    seats has reported the tenant."""
+    clock, at = (await connection.execute(_TIME, {"tenant": tenant_id})).one()
+    if clock is None:
+        raise NotFound("tenant")
+    return clock, at
 
 
-async def save_rejected(uow: UnitOfWork, tenant: str | None, event_id: str, type_: str, event: seats_v1.SeatsEvent, detail: str) -> None:
-    position = event.position
-    values = (event_id, tenant or "", type_, event.command, position.partition, position.offset, event.reason, detail, event.at)
-    await uow.connection.exec_driver_sql(_REJECTED, values)
-
-
-def save_person(uow: UnitOfWork, tenant: str, person: users_v1.PersonState) -> None:
-    row = person.model_dump(include={"email", "name", "administrator", "status", "version"})
-    uow.defer(_PEOPLE, row | {"tenant_id": tenant, "user_id": person.user})
-
-
-def save_notices(uow: UnitOfWork, tenant: str, notices: Sequence[Notice], noticed_at: datetime) -> None:
-    for notice in notices:
-        row = {
-            "tenant_id": tenant,
-            "key": notice.key,
-            "audience": notice.audience,
-            "stream": notice.stream,
-            "kind": notice.kind,
-            "user_id": notice.user,
-            "module": notice.module,
-            "at": notice.at,
-            "data": notice.data,
-            "noticed_at": noticed_at,
-        }
-        uow.defer(_NOTICES, row)
-
-
-async def add_logged_tenant(uow: UnitOfWork, tenant: str) -> None:
-    await uow.connection.execute(_LOGGED_TENANT, {"tenant_id": tenant})
-
-
-async def is_logged_tenant(connection: AsyncConnection, tenant: str) -> bool:
-    """Has the action log read that this tenant was created or opened?"""
-    return bool((await connection.execute(_IS_LOGGED, {"tenant": tenant})).scalar_one())
-
-
-def save_actions(uow: UnitOfWork, message: Message, entries: Sequence[Entry], *, at: datetime, actor: Actor | None, reason: str) -> None:
-    envelope = message.envelope
-    position = message.payload.position if isinstance(message.payload, seats_v1.SeatsEvent) else None
-    shared: dict[str, Any] = {
-        "tenant_id": envelope.tenant,
-        "event_id": envelope.id,
-        "at": at,
-        "actor_kind": actor.kind if actor else None,
-        "actor_id": actor.id if actor else None,
-        "event_type": envelope.type,
-        "reason": reason,
-        "position_partition": position.partition if position else None,
-        "position_offset": position.offset if position else None,
-        "correlation": envelope.correlation or envelope.id,
-    }
-    for part, entry in enumerate(entries):
-        row: Mapping[str, Any] = shared | {
-            "part": part,
-            "type": entry.type,
-            "user_id": entry.user,
-            "module": entry.module,
-            "subject": entry.subject,
-            "old": entry.old,
-            "new": entry.new,
-            "only_if_changed": entry.only_if_changed,
-            "changes": entry.changes,
-            "details": entry.details,
-        }
-        uow.defer(_ACTIONS, row)
-
-
-async def is_logged(uow: UnitOfWork, tenant: str, event_id: str) -> bool:
-    return bool((await rows(uow, _LOGGED, tenant, event_id))[0][0])
-
-
-async def pool_numbers(uow: UnitOfWork, tenant: str) -> dict[str, PoolNumbers]:
-    """As the last entry of the log left them, closed pools included."""
-    return {module: PoolNumbers(*numbers) for module, *numbers in await rows(uow, _POOL_NUMBERS, tenant)}
-
-
-async def save_pool_numbers(uow: UnitOfWork, tenant: str, pools: Mapping[str, PoolNumbers]) -> None:
-    for module, numbers in pools.items():
-        await uow.connection.exec_driver_sql(_SAVE_POOL_NUMBERS, (tenant, module, *numbers))
-
-
-async def rows(uow: UnitOfWork, statement: str, *values: object) -> Sequence[Sequence[Any]]:
-    return (await uow.connection.exec_driver_sql(statement, values)).all()
+async def check_tenant(connection: AsyncConnection, tenant_id: str) -> None:
+    """Raise NotFound for an unknown tenant, for reads that would otherwise answer it with nothing."""
+    await time_of(connection, tenant_id)

@@ -1,19 +1,20 @@
-"""The operator's list of what could not be handled, with the commands that seats rejected or could not decide.
+"""The operator's list of dead letters, together with the commands that seats rejected or could not decide.
 
-Those are no dead letters: the command stands in the log for ever, answered, and its position is what a person needs. They cannot be run
-again, only sent anew by whoever sent them.
+A rejected command is no dead letter: it stays in the log, answered, and its position is what a person needs. It cannot be processed again;
+its sender has to send a new one.
 """
 
 import builtins
 from typing import Any, NoReturn
 
-from services.notifier.store import action_log as log_store
-from services.notifier.store import recipients as store
+from services.notifier.store import rejected_commands as store
+from services.notifier.store.rejected_commands import NumberedRejection, RejectedCommand
 from shared.database import UnitOfWork
 from shared.errors import Conflict, NotFound
 from shared.messaging import DeadLetters
 from shared.messaging.dead_letters.rows import Status
 from shared.schemas import seats_v1
+from shared.schemas.base import format_instant
 from shared.schemas.envelope import Envelope
 from shared.schemas.topics import SEATS_COMMANDS
 
@@ -24,7 +25,18 @@ Rejection = seats_v1.CommandRejected | seats_v1.CommandFailed | seats_v1.SettleF
 
 async def record(uow: UnitOfWork, envelope: Envelope, event: Rejection) -> None:
     """Keep the answer of seats for the operator's list."""
-    await store.save_rejected(uow, envelope.tenant, envelope.id, envelope.type, event, rejection(event))
+    command = RejectedCommand(
+        event_id=envelope.id,
+        tenant_id=envelope.tenant or "",
+        type=envelope.type,
+        command=event.command,
+        partition=event.position.partition,
+        command_offset=event.position.offset,
+        reason=event.reason,
+        detail=rejection(event),
+        at=event.at,
+    )
+    await store.add(uow.connection, command)
 
 
 def rejection(event: Rejection) -> str:
@@ -42,7 +54,7 @@ class DeadLettersWithRejected(DeadLetters):
         items = await super().list(tenant, status, after=after, limit=limit) if after < FIRST_ID else []
         if len(items) < limit and status in (Status.OPEN, None):
             async with self._database.unit_of_work(None) as uow:
-                rejected = await log_store.rejected(uow, tenant, max(after - FIRST_ID, 0), limit - len(items))
+                rejected = await store.rejected_commands(uow.connection, tenant, max(after - FIRST_ID, 0), limit - len(items))
             items += [_shown(row) for row in rejected]
         return items
 
@@ -64,10 +76,10 @@ class DeadLettersWithRejected(DeadLetters):
             return await super().discard(letter_id, reason=reason, by=by, genuine=genuine)
         return await self._refuse(letter_id)
 
-    async def _rejected(self, letter_id: int) -> dict[str, Any]:
+    async def _rejected(self, letter_id: int) -> NumberedRejection:
         async with self._database.unit_of_work(None) as uow:
-            found = await log_store.rejected(uow, None, letter_id - FIRST_ID - 1, 1)
-        if not found or found[0]["seq"] != letter_id - FIRST_ID:
+            found = await store.rejected_commands(uow.connection, None, letter_id - FIRST_ID - 1, 1)
+        if not found or found[0].seq != letter_id - FIRST_ID:
             raise NotFound("dead letter")
         return found[0]
 
@@ -75,19 +87,26 @@ class DeadLettersWithRejected(DeadLetters):
         found = await self._rejected(letter_id)
         raise Conflict(
             "command-answered",
-            f"seats has already answered this command ({found['type'].rpartition('.')[2]}) and decides each command only once. "
+            f"seats has already answered this command ({found.type.rpartition('.')[2]}) and decides each command only once. "
             "Correct the command at its sender and send a new one.",
-            position={"partition": found["partition"], "offset": found["offset"]},
+            position={"partition": found.partition, "offset": found.command_offset},
         )
 
 
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    fields = {key: value for key, value in row.items() if key not in ("seq", "command")}
-    return fields | {
-        "id": FIRST_ID + row["seq"],
+def _shown(row: NumberedRejection) -> dict[str, Any]:
+    return {
+        "message_id": row.event_id,
+        "tenant": row.tenant_id or None,
+        "type": row.type,
+        "partition": row.partition,
+        "offset": row.command_offset,
+        "reason": row.reason,
+        "detail": row.detail,
+        "created_at": format_instant(row.created_at),
+        "id": FIRST_ID + row.seq,
         "group": GROUP,
         "topic": SEATS_COMMANDS.name,
-        "command": row["command"],
+        "command": row.command,
         "status": Status.OPEN,
         "attempts": 0,
         "done_at": None,

@@ -1,4 +1,4 @@
-"""Recipients, notices, mails and the action log."""
+"""Recipients, notifications, e-mails and the action log."""
 
 from alembic import op
 
@@ -8,7 +8,10 @@ from shared.database.tenancy import protect
 revision = "0001"
 down_revision = None
 
-TENANT_TABLES = ("tenants", "tenant_clocks", "people", "quotes", "notices", "mails", "actions", "action_log_tenants", "rejected_commands")
+TENANT_TABLES = (
+    "tenants", "tenant_clocks", "people", "quotes", "subscriptions", "open_pools", "notifications", "emails", "actions",
+    "action_log_tenants", "pool_numbers", "rejected_commands",
+)  # fmt: skip
 
 RECIPIENTS = """
 CREATE TABLE tenants (
@@ -19,10 +22,9 @@ CREATE TABLE tenants (
     clock text NOT NULL,
     contact_email text NOT NULL,
     support_contact text NOT NULL,
-    read_to bigint NOT NULL  -- offset of the event that said so: an older one changes nothing
+    read_to bigint NOT NULL
 );
 
--- What seats said of a tenant's time; apart from `tenants`, for either can be read first.
 CREATE TABLE tenant_clocks (tenant_id text PRIMARY KEY, clock text NOT NULL, at timestamptz NOT NULL);
 
 CREATE TABLE people (
@@ -37,19 +39,38 @@ CREATE TABLE people (
 );
 
 CREATE INDEX people_administrators ON people (tenant_id) WHERE administrator;
+"""
 
+CATALOGUE = """
 CREATE TABLE modules (module text PRIMARY KEY, name text NOT NULL);
+
+CREATE TABLE plans (
+    plan text PRIMARY KEY,
+    version bigint NOT NULL,
+    name text NOT NULL,
+    currency text NOT NULL,
+    allows_extra_licences boolean NOT NULL,
+    prices jsonb NOT NULL
+);
+
+CREATE TABLE subscriptions (tenant_id text PRIMARY KEY, plan text NOT NULL, term text NOT NULL);
+
+CREATE TABLE open_pools (tenant_id text NOT NULL, module text NOT NULL, base boolean NOT NULL, PRIMARY KEY (tenant_id, module));
 
 CREATE TABLE quotes (
     tenant_id text NOT NULL,
-    quote_id text NOT NULL,
-    terms jsonb NOT NULL,
-    PRIMARY KEY (tenant_id, quote_id)
+    quote text NOT NULL,
+    currency text NOT NULL,
+    net_minor bigint NOT NULL,
+    tax_minor bigint NOT NULL,
+    gross_minor bigint NOT NULL,
+    charge text NOT NULL,
+    PRIMARY KEY (tenant_id, quote)
 );
 """
 
-MAILS = """
-CREATE TABLE notices (
+EMAILS = """
+CREATE TABLE notifications (
     tenant_id text NOT NULL,
     key text NOT NULL,
     seq bigint GENERATED ALWAYS AS IDENTITY,
@@ -60,19 +81,19 @@ CREATE TABLE notices (
     module text,
     at timestamptz NOT NULL,
     data jsonb NOT NULL,
-    noticed_at timestamptz NOT NULL,  -- wall time: what gathering goes by
-    state text NOT NULL DEFAULT 'gathering' CHECK (state IN ('gathering', 'waiting', 'mailed', 'dropped')),
+    received_at timestamptz NOT NULL,
+    state text NOT NULL DEFAULT 'collecting' CHECK (state IN ('collecting', 'waiting', 'emailed', 'dropped')),
     waiting_since timestamptz,  -- the tenant's time
     PRIMARY KEY (tenant_id, key)
 );
 
-CREATE INDEX notices_gathering ON notices (tenant_id, audience, stream, user_id) WHERE state = 'gathering';
+CREATE INDEX notifications_collecting ON notifications (tenant_id, audience, stream, user_id) WHERE state = 'collecting';
 
-CREATE INDEX notices_waiting ON notices (tenant_id, user_id) WHERE state = 'waiting';
+CREATE INDEX notifications_waiting ON notifications (tenant_id, user_id) WHERE state = 'waiting';
 
-CREATE TABLE mails (
+CREATE TABLE emails (
     tenant_id text NOT NULL,
-    mail_id text NOT NULL,  -- made of the notices' keys and the recipient, so that nothing is queued twice
+    email_id text NOT NULL,  -- made of the notifications' keys and the recipient, so that nothing is queued twice
     seq bigint GENERATED ALWAYS AS IDENTITY,
     stream text NOT NULL,
     user_id text,
@@ -81,24 +102,27 @@ CREATE TABLE mails (
     subject text NOT NULL,
     body_text text NOT NULL,
     body_html text NOT NULL,
-    invoices jsonb NOT NULL,  -- whose PDFs are attached when it is sent: [{"invoice": ..., "number": ...}]
-    notices int NOT NULL,
-    at timestamptz NOT NULL,  -- the tenant's time
-    state text NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'sending', 'sent', 'failed')),
-    attempts int NOT NULL DEFAULT 0,
+    invoices jsonb NOT NULL,  -- [{"invoice": ..., "number": ...}]
+    notifications bigint NOT NULL,
+    at timestamptz NOT NULL,
+    state text NOT NULL CHECK (state IN ('queued', 'sending', 'sent', 'failed')),
+    attempts bigint NOT NULL DEFAULT 0,
     next_attempt_at timestamptz NOT NULL,
     error text,
     queued_at timestamptz NOT NULL,
     sent_at timestamptz,
-    PRIMARY KEY (tenant_id, mail_id)
+    PRIMARY KEY (tenant_id, email_id)
 );
 
-CREATE INDEX mails_due ON mails (next_attempt_at) WHERE state IN ('queued', 'sending');
+CREATE INDEX emails_due ON emails (next_attempt_at) WHERE state IN ('queued', 'sending');
 
-CREATE INDEX mails_listed ON mails (tenant_id, seq);
+CREATE INDEX emails_listed ON emails (tenant_id, seq);
 
--- The first start: nothing older is mailed, and nothing is mailed before users was asked to tell tenants and people again.
-CREATE TABLE starts (one boolean PRIMARY KEY DEFAULT true CHECK (one), mark_at timestamptz NOT NULL, republished_at timestamptz);
+CREATE TABLE first_start (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    started_at timestamptz NOT NULL,
+    republished_at timestamptz
+);
 """
 
 ACTIONS = """
@@ -106,10 +130,10 @@ CREATE TABLE actions (
     seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     tenant_id text NOT NULL,
     event_id text NOT NULL,
-    part int NOT NULL,
-    at timestamptz NOT NULL,  -- the tenant's time
+    part bigint NOT NULL,
+    at timestamptz NOT NULL,
     recorded_at timestamptz NOT NULL DEFAULT now(),
-    actor_kind text,  -- none: whoever began the chain of `correlation`
+    actor_kind text,
     actor_id text,
     type text NOT NULL,
     event_type text NOT NULL,
@@ -118,17 +142,14 @@ CREATE TABLE actions (
     subject text,
     old text,
     new text,
-    changes jsonb NOT NULL,  -- [[field, old, new], ...]
+    changes jsonb NOT NULL,
     reason text NOT NULL,
     details jsonb NOT NULL,
-    position_partition int,
+    position_partition bigint,
     position_offset bigint,
     correlation text NOT NULL,
     UNIQUE (tenant_id, event_id, part)
 );
-
--- The tenants of which the log has read that they were created or opened.
-CREATE TABLE action_log_tenants (tenant_id text PRIMARY KEY);
 
 CREATE INDEX actions_listed ON actions (tenant_id, at, seq);
 
@@ -140,24 +161,34 @@ CREATE INDEX actions_of_chain ON actions (tenant_id, correlation) WHERE actor_id
 
 CREATE INDEX actions_counted ON actions (tenant_id, type, user_id, module) WHERE type IN ('seat_flagged', 'seat_refused', 'seat_revoked');
 
--- The log is for ever as it was written, whoever is connected.
-CREATE FUNCTION actions_are_for_ever() RETURNS trigger LANGUAGE plpgsql AS $$
+-- The log is append-only, whoever is connected.
+CREATE FUNCTION refuse_change_of_action_log() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'the action log is append-only' USING ERRCODE = 'insufficient_privilege';
 END $$;
 
-CREATE TRIGGER actions_append_only BEFORE UPDATE OR DELETE ON actions FOR EACH ROW EXECUTE FUNCTION actions_are_for_ever();
+CREATE TRIGGER actions_append_only BEFORE UPDATE OR DELETE ON actions FOR EACH ROW EXECUTE FUNCTION refuse_change_of_action_log();
 
-CREATE TRIGGER actions_no_truncate BEFORE TRUNCATE ON actions FOR EACH STATEMENT EXECUTE FUNCTION actions_are_for_ever();
+CREATE TRIGGER actions_no_truncate BEFORE TRUNCATE ON actions FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_action_log();
 
--- Commands that seats answered with a rejection or a failure, for the operator's list.
+CREATE TABLE action_log_tenants (tenant_id text PRIMARY KEY);
+
+CREATE TABLE pool_numbers (
+    tenant_id text NOT NULL,
+    module text NOT NULL,
+    licences bigint,
+    next_period bigint,
+    policies text,
+    PRIMARY KEY (tenant_id, module)
+);
+
 CREATE TABLE rejected_commands (
     seq bigint GENERATED ALWAYS AS IDENTITY,
     event_id text PRIMARY KEY,
-    tenant_id text NOT NULL,  -- empty: the command's tenant could not be told
+    tenant_id text NOT NULL,
     type text NOT NULL,
     command text NOT NULL,
-    partition int NOT NULL,
+    partition bigint NOT NULL,
     command_offset bigint NOT NULL,
     reason text NOT NULL,
     detail text NOT NULL,
@@ -169,7 +200,7 @@ CREATE TABLE rejected_commands (
 
 def upgrade() -> None:
     tables.create(op)
-    for script in (RECIPIENTS, MAILS, ACTIONS):
+    for script in (RECIPIENTS, CATALOGUE, EMAILS, ACTIONS):
         for statement in script.split("\n\n"):  # the driver takes one statement at a time
             op.execute(statement)
     for table in TENANT_TABLES:

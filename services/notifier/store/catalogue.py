@@ -1,0 +1,135 @@
+"""What e-mails say about buying: modules, plans, quotes, the tenant's subscription, and its open pools."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import ARRAY, Text, any_, bindparam, delete, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.database.row_classes import columns_of, names_of, table_of
+from shared.schemas import invoicing_v1, seats_v1
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleRow:
+    module: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRow:
+    plan: str
+    version: int
+    name: str
+    currency: str
+    allows_extra_licences: bool
+    prices: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionRow:
+    tenant_id: str
+    plan: str
+    term: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPoolRow:
+    tenant_id: str
+    module: str
+    base: bool
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteRow:
+    """What the confirmation of a purchase says about its price."""
+
+    tenant_id: str
+    quote: str
+    currency: str
+    net_minor: int
+    tax_minor: int
+    gross_minor: int
+    charge: str
+
+
+MODULES = table_of("modules", ModuleRow)
+PLANS = table_of("plans", PlanRow)
+SUBSCRIPTIONS = table_of("subscriptions", SubscriptionRow)
+OPEN_POOLS = table_of("open_pools", OpenPoolRow)
+QUOTES = table_of("quotes", QuoteRow)
+
+_TENANT = bindparam("tenant", type_=Text)
+_INSERT_MODULE = insert(MODULES)
+_SAVE_MODULE = _INSERT_MODULE.on_conflict_do_update(index_elements=["module"], set_={"name": _INSERT_MODULE.excluded.name})
+_INSERT_PLAN = insert(PLANS)
+_SAVE_PLAN = _INSERT_PLAN.on_conflict_do_update(
+    index_elements=["plan"],
+    set_={name: _INSERT_PLAN.excluded[name] for name in names_of(PlanRow, but=("plan",))},
+    where=PLANS.c.version < _INSERT_PLAN.excluded.version,
+)
+_INSERT_SUBSCRIPTION = insert(SUBSCRIPTIONS)
+_SAVE_SUBSCRIPTION = _INSERT_SUBSCRIPTION.on_conflict_do_update(
+    index_elements=["tenant_id"],
+    set_={name: _INSERT_SUBSCRIPTION.excluded[name] for name in names_of(SubscriptionRow, but=("tenant_id",))},
+)
+_SAVE_QUOTE = insert(QUOTES).on_conflict_do_nothing()
+_OPEN_POOL = insert(OPEN_POOLS).on_conflict_do_nothing()
+_CLOSE_POOL = delete(OPEN_POOLS).where(OPEN_POOLS.c.tenant_id == _TENANT, OPEN_POOLS.c.module == bindparam("of_module"))
+_MODULES = select(*columns_of(MODULES, ModuleRow))
+_PLANS = select(*columns_of(PLANS, PlanRow))
+_SUBSCRIPTION = select(*columns_of(SUBSCRIPTIONS, SubscriptionRow)).where(SUBSCRIPTIONS.c.tenant_id == _TENANT)
+_POOLS = select(*columns_of(OPEN_POOLS, OpenPoolRow)).where(OPEN_POOLS.c.tenant_id == _TENANT)
+_QUOTES = select(*columns_of(QUOTES, QuoteRow)).where(
+    QUOTES.c.tenant_id == _TENANT, QUOTES.c.quote == any_(bindparam("quotes", type_=ARRAY(Text)))
+)
+
+
+async def save_module(connection: AsyncConnection, module: invoicing_v1.ModuleDefined) -> None:
+    await connection.execute(_SAVE_MODULE, asdict(ModuleRow(module.module, module.name)))
+
+
+async def save_plan(connection: AsyncConnection, plan: invoicing_v1.PlanDefined) -> None:
+    await connection.execute(_SAVE_PLAN, plan.model_dump(mode="json", include=set(names_of(PlanRow))))
+
+
+async def save_subscription(connection: AsyncConnection, tenant_id: str, subscription: invoicing_v1.SubscriptionStarted) -> None:
+    await connection.execute(_SAVE_SUBSCRIPTION, asdict(SubscriptionRow(tenant_id, subscription.plan, subscription.term)))
+
+
+async def save_quote(connection: AsyncConnection, tenant_id: str, quote: invoicing_v1.QuoteIssued) -> None:
+    given = quote.model_dump(mode="json", include=set(names_of(QuoteRow)))
+    await connection.execute(_SAVE_QUOTE, given | {"tenant_id": tenant_id})
+
+
+async def open_pool(connection: AsyncConnection, tenant_id: str, pool: seats_v1.PoolOpened) -> None:
+    await connection.execute(_OPEN_POOL, asdict(OpenPoolRow(tenant_id, pool.module, pool.base)))
+
+
+async def close_pool(connection: AsyncConnection, tenant_id: str, module: str) -> None:
+    await connection.execute(_CLOSE_POOL, {"tenant": tenant_id, "of_module": module})
+
+
+async def module_names(connection: AsyncConnection) -> dict[str, str]:
+    return {row.module: row.name for row in await connection.execute(_MODULES)}
+
+
+async def plans(connection: AsyncConnection) -> Sequence[PlanRow]:
+    return [PlanRow(*row) for row in await connection.execute(_PLANS)]
+
+
+async def subscription(connection: AsyncConnection, tenant_id: str) -> SubscriptionRow | None:
+    row = (await connection.execute(_SUBSCRIPTION, {"tenant": tenant_id})).one_or_none()
+    return SubscriptionRow(*row) if row else None
+
+
+async def open_pools(connection: AsyncConnection, tenant_id: str) -> Sequence[OpenPoolRow]:
+    return [OpenPoolRow(*row) for row in await connection.execute(_POOLS, {"tenant": tenant_id})]
+
+
+async def quotes(connection: AsyncConnection, tenant_id: str, ids: Collection[str]) -> dict[str, QuoteRow]:
+    if not ids:
+        return {}
+    return {row[1]: QuoteRow(*row) for row in await connection.execute(_QUOTES, {"tenant": tenant_id, "quotes": list(ids)})}

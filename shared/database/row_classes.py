@@ -1,0 +1,89 @@
+"""SQLAlchemy Core tables from frozen dataclasses: the fields of a row class are the columns, so each is written once.
+
+A row class is a frozen dataclass whose fields are named like the columns. `table_of` makes the table that statements are built from,
+`columns_of` the columns that are selected for a row class, and `recordset` the rows of one JSON parameter.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from datetime import date, datetime
+from functools import cache
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ColumnClause,
+    Date,
+    DateTime,
+    Dialect,
+    LargeBinary,
+    Subquery,
+    TableClause,
+    Text,
+    bindparam,
+    column,
+    table,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, dialect
+from sqlalchemy.types import TypeEngine
+
+_DIALECT: Dialect = dialect()  # type: ignore[no-untyped-call]  # its constructor has no annotations
+_TYPES: Sequence[tuple[type, TypeEngine[Any]]] = (  # a bool is an int, and a datetime is a date
+    (bool, Boolean()),
+    (int, BigInteger()),
+    (str, Text()),
+    (bytes, LargeBinary()),
+    (datetime, DateTime(timezone=True)),
+    (date, Date()),
+)
+
+
+def type_of(annotation: Any) -> TypeEngine[Any]:
+    """Return the SQL type of a field; mappings and sequences are stored as JSON."""
+    if get_origin(annotation) in (Union, UnionType):
+        (annotation,) = (each for each in get_args(annotation) if each is not type(None))
+    if isinstance(annotation, type):
+        for python, sql in _TYPES:
+            if issubclass(annotation, python):
+                return sql
+    return JSONB()
+
+
+@cache
+def _columns(row: type) -> Mapping[str, TypeEngine[Any]]:
+    hints = get_type_hints(row)
+    return {field.name: type_of(hints[field.name]) for field in fields(row)}
+
+
+def names_of(row: type, *, but: Sequence[str] = ()) -> list[str]:
+    """Return the names of the columns of a row class."""
+    return [name for name in _columns(row) if name not in but]
+
+
+def table_of(name: str, *rows: type, more: Sequence[ColumnClause[Any]] = ()) -> TableClause:
+    """Return the table whose columns are the fields of the row classes, and `more`, which no row class has."""
+    types = {column_name: sql for row in rows for column_name, sql in _columns(row).items()}
+    return table(name, *(column(column_name, sql) for column_name, sql in types.items()), *more)
+
+
+def columns_of(of: Any, row: type) -> list[Any]:
+    """Return the columns to select from `of` (a table, an alias or a subquery), in the order of the fields of the row class."""
+    return [of.c[name] for name in _columns(row)]
+
+
+def recordset(row: type, name: str = "r") -> Subquery:
+    """Return the rows that the JSON array in the parameter `rows` holds, and the place of each in it (`place`, from 1 on).
+
+    Core has no word for `ROWS FROM`, without which PostgreSQL numbers no records of a given type.
+    """
+    types = _columns(row)
+    quoted = {column_name: _DIALECT.identifier_preparer.quote(column_name) for column_name in types}
+    definitions = ", ".join(f"{quoted[column_name]} {sql.compile(dialect=_DIALECT)}" for column_name, sql in types.items())
+    query = text(
+        f"SELECT * FROM ROWS FROM (jsonb_to_recordset(CAST(:rows AS jsonb)) AS ({definitions})) "  # noqa: S608 - names of fields
+        f"WITH ORDINALITY AS {name} ({', '.join(quoted.values())}, place)"
+    ).bindparams(bindparam("rows", type_=Text()))
+    return query.columns(*(column(column_name, sql) for column_name, sql in types.items()), column("place", BigInteger())).subquery(name)
