@@ -3,7 +3,9 @@
 import asyncio
 import copy
 from datetime import UTC, datetime
-from typing import NoReturn
+from types import SimpleNamespace
+from typing import Any, NoReturn
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 
@@ -11,6 +13,7 @@ from services.seats.engine import engine as engine_module
 from services.seats.engine.commands import Rejected
 from services.seats.engine.engine import Engine, Limits
 from services.seats.engine.failstop import Exit
+from services.seats.engine.faust.worker import Worker
 from services.seats.engine.frames import Marker, encode_rows, frame
 from shared.clock import FixedClock
 from shared.schemas import seats_v1
@@ -82,6 +85,42 @@ async def test_decisions_without_their_frame_are_decided_again_to_the_same_bytes
     log = [stored.record for stored in broker.logs["events", 0]]
     assert log[:2] == log[2:]
     assert len(log) == 4
+
+
+class Producer:
+    """Closed before the batch in hand is written, it refuses the rest."""
+
+    def __init__(self, broker: FakeBroker) -> None:
+        self.broker, self.stopped, self.sending, self.go = broker, False, asyncio.Event(), asyncio.Event()
+        self._send, broker.send = broker.send, self.send  # type: ignore[method-assign]
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None:
+        self.stopped = True
+
+    async def send(self, *args: Any) -> list[tuple[int, int]]:
+        self.sending.set()
+        await self.go.wait()
+        assert not self.stopped, "the producer was closed under the batch"
+        return await self._send(*args)
+
+
+async def test_a_worker_that_is_stopped_writes_the_batch_in_hand_before_its_producer_closes() -> None:
+    broker = FakeBroker()
+    engine, producer = await started(broker), Producer(broker)
+    reading = asyncio.ensure_future(engine.on_records([(0, records({"a": 1}, {"a": 2}))]))
+    part = SimpleNamespace(run=asyncio.Event().wait, start=Mock(), stop=Mock(), close=AsyncMock())
+    app = SimpleNamespace(stop=AsyncMock(side_effect=reading.cancel))
+    parts: Any = {"pause": part, "ticker": part, "watchdog": part, "_ends": part, "_start_app": AsyncMock(), "app": app, "engine": engine}
+    worker: Any = SimpleNamespace(_producer=producer, _forever=lambda run: run(), **parts)
+    running = asyncio.ensure_future(Worker.run(worker))
+    await producer.sending.wait()
+    running.cancel()
+    await asyncio.wait([reading])
+    producer.go.set()
+    await asyncio.wait([running])
+    assert (producer.stopped, [name for name, *_ in broker.batches]) == (True, ["events", "changelog"])
 
 
 async def test_a_foreign_frame_in_our_changelog_ends_the_worker() -> None:

@@ -111,8 +111,9 @@ class Worker:
                 await asyncio.gather(self._forever(self.ticker.run), self._forever(self.watchdog.run))
             finally:
                 await self.app.stop()
-                await self._ends.close()
-                self.pause.stop()
+                async with self.engine.settled():  # a batch in hand is shielded from the stop: it is written before the producer closes
+                    await self._ends.close()
+                    self.pause.stop()
 
     async def _start_app(self) -> None:
         await self._wait_for_topics()
