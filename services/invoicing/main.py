@@ -31,12 +31,12 @@ async def start(settings: Settings, role: str) -> None:
     wiring = make_wiring(settings, SystemClock(), database)
     try:
         log.info("invoicing_started", role=role)
-        running = [serve(make_app(wiring), settings)]  # probes and metrics are every process's
+        running = [serve(make_app(wiring), settings)]  # each process serves probes and metrics
         if role in ("consumer", "all"):
             running += [wiring.consumer.run(), PdfRenderer(database).run(), keep_counting(database)]
         if role in ("relay", "all"):
             running.append(Relay(database=database, kafka=settings).run())
         await together(*running)
     finally:
-        await wiring.consumer.close()  # `check_idle` asks it in processes that do not run it
+        await wiring.consumer.close()  # the idle check uses it in processes that do not run it
         await database.dispose()

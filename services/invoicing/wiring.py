@@ -19,7 +19,7 @@ class Wiring:
 
 
 def make_wiring(settings: Settings, clock: Clock, database: Database) -> Wiring:
-    # Behind a dead letter the rest of the tenant waits: an amount made of half a history would be wrong.
+    # After a dead letter the tenant's later messages wait: an amount computed from an incomplete history would be wrong.
     consumer = Consumer(
         group=GROUP,
         database=database,

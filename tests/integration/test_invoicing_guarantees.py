@@ -62,7 +62,7 @@ async def test_a_repeated_request_and_a_second_approval_buy_once(bench: Bench) -
     assert (await bench.statistics(tenant))["invoices"] == 1
 
 
-async def test_invoice_numbers_have_no_gap_though_transactions_fail_and_tenants_buy_at_once(bench: Bench) -> None:
+async def test_invoice_numbers_have_no_gap_although_transactions_fail_and_tenants_buy_at_the_same_time(bench: Bench) -> None:
     tenants = [await subscribed(bench) for _ in range(3)]
 
     async def lose() -> None:
@@ -79,7 +79,7 @@ async def test_invoice_numbers_have_no_gap_though_transactions_fail_and_tenants_
     assert last[0][0] == len(rows)
 
 
-async def test_running_twice_issues_nothing_twice(bench: Bench) -> None:
+async def test_a_second_run_issues_no_invoice_again(bench: Bench) -> None:
     tenant = await subscribed(bench)
     await bench.buy(tenant, {"module": "time", "add": 1})
     async with bench.wiring.database.unit_of_work(tenant) as uow:
@@ -92,8 +92,8 @@ async def test_running_twice_issues_nothing_twice(bench: Bench) -> None:
     assert await dead_letters(bench, tenant) == []
 
 
-async def test_quotes_that_nobody_approves_are_not_reckoned_with(bench: Bench) -> None:
-    """The account is computed from all facts at each quote and decision: whoever asks often must not make that slow."""
+async def test_a_quote_becomes_a_fact_only_when_it_is_approved(bench: Bench) -> None:
+    """The account is computed from all facts at each quote and decision, so many quotes must not make it slow."""
 
     async def facts() -> int:
         ((count,),) = await bench.execute("SELECT count(*) FROM facts WHERE tenant_id = $1", tenant)
@@ -165,7 +165,7 @@ async def _letter_count(bench: Bench, tenant: str, count: int) -> bool:
     return len(await dead_letters(bench, tenant)) >= count
 
 
-async def test_a_number_that_seats_has_seen_is_drawn_anew_above_it(bench: Bench) -> None:
+async def test_a_command_whose_number_seats_has_seen_is_sent_again_with_a_higher_number(bench: Bench) -> None:
     """As after this database was restored from an older copy."""
     tenant = await subscribed(bench)
     bench.answering.clear()
@@ -193,7 +193,7 @@ async def test_an_order_that_seats_cannot_understand_is_refused_with_the_reason(
     assert (order["status"], order["reason"]) == ("refused", "invalid_count")
 
 
-async def test_what_seats_does_not_answer_or_do_is_counted(bench: Bench) -> None:
+async def test_commands_that_seats_does_not_answer_or_rejects_are_counted(bench: Bench) -> None:
     def shown(name: str) -> float | None:
         return REGISTRY.get_sample_value(f"seatpool_invoicing_{name}")
 
@@ -331,7 +331,7 @@ async def test_T22_T23_T24_M1_every_route_checks_token_tenant_and_right(bench: B
 
 
 @pytest.mark.parametrize("path", [path for method, path, _ in ROUTES if method == "GET"])
-async def test_a_tenant_that_nobody_has_told_of_does_not_exist_for_the_operator_either(bench: Bench, path: str) -> None:
+async def test_an_unknown_tenant_is_not_found_for_the_operator_either(bench: Bench, path: str) -> None:
     assert (await bench.call("GET", f"/v1/tenants/nobody-told-of/{path}")).status_code == 404
 
 
@@ -412,7 +412,7 @@ async def test_a_price_is_changed_by_a_new_version_and_never_taken_away(bench: B
     ]
 
 
-async def test_a_module_cannot_need_what_is_not_there_or_itself(bench: Bench) -> None:
+async def test_a_module_cannot_require_itself_or_an_undefined_module(bench: Bench) -> None:
     problem = await bench.refused("PUT", "/v1/modules/reports", {"name": "Reports", "requires": ["nothing"]}, 422)
     assert problem["errors"][0]["field"] == "body.requires"
     await bench.ok("PUT", "/v1/modules/reports", {"name": "Reports", "requires": ["documents"]})

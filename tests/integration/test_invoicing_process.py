@@ -66,7 +66,7 @@ async def start(environment: dict[str, str]) -> asyncio.subprocess.Process:
 
 
 @pytest.mark.parametrize("killed", ["never", "after the approval", "after the decision"])
-async def test_a_purchase_is_charged_once_though_the_process_is_killed(
+async def test_a_purchase_is_charged_once_although_the_process_is_killed(
     make_database: Callable[[str], str], kafka_settings: KafkaSettings, killed: str
 ) -> None:
     url, port = make_database("invoicing"), free_port()

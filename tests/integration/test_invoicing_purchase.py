@@ -78,7 +78,7 @@ async def test_the_first_period_is_invoiced_at_the_start_unless_it_counts_as_bil
     assert (invoice["net_minor"], invoice["tax_minor"], invoice["reason"]) == (5600, 1400, "first_period")
 
 
-async def test_T11_T16_M14_the_renewal_invoices_all_licences_and_what_waited(bench: Bench) -> None:
+async def test_T11_T16_M14_the_renewal_invoices_all_licences_and_the_waiting_charges(bench: Bench) -> None:
     await bench.price("seasonal", time=1200, documents=2000)
     start = {"billed_until": "2013-12-01", "charge_when": "threshold", "plan": "seasonal"}
     tenant = await bench.subscribed(NOVEMBER, {"time": 10, "documents": 2}, "2013-11-01", **start)
@@ -118,7 +118,7 @@ async def test_T8_an_order_that_no_longer_fits_is_refused_by_seats_and_costs_not
     assert (await bench.statistics(tenant))["orders_refused"] == 1
 
 
-async def test_a_tenant_on_the_real_clock_has_its_own_series_and_the_wall_s_day(bench: Bench) -> None:
+async def test_a_tenant_on_the_real_clock_has_its_own_number_series_and_today_s_date(bench: Bench) -> None:
     tenant = await bench.make_tenant(NOVEMBER, clock="real", zone="Pacific/Kiritimati")
     await bench.bill(tenant)
     await bench.open(tenant, clock="real")

@@ -111,7 +111,7 @@ def test_one_by_one_or_all_at_once_is_the_same(story: Story, quantity: int, pric
 
 @settings(max_examples=50)
 @given(story=stories())
-def test_the_lots_hold_what_the_changes_leave(story: Story) -> None:
+def test_the_lots_hold_the_licences_that_the_changes_leave(story: Story) -> None:
     held = lots(story.period, story.changes, story.opening)
     assert sum(lot.left for lot in held) == story.held
     assert all(lot.left >= 0 and lot.day in story.period for lot in held)

@@ -41,7 +41,7 @@ def test_T10_the_day_of_approval_counts() -> None:
     assert Period(date(2013, 11, 1), date(2013, 12, 1)).remaining(date(2013, 11, 18)) == 13
 
 
-def test_B7_a_day_is_the_tenant_s() -> None:
+def test_B7_a_day_is_a_local_day_of_the_tenant() -> None:
     at = datetime(2013, 11, 17, 23, 30, tzinfo=UTC)
     assert local_day(at, "Europe/Copenhagen") == date(2013, 11, 18)
     assert local_day(at, "America/New_York") == date(2013, 11, 17)

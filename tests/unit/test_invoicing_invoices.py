@@ -45,7 +45,7 @@ def test_T8_once_approved_the_amount_stands_whatever_midnight_comes_before_the_d
     assert (invoice.lines[0].from_day, invoice.issued_on) == (date(2013, 11, 1), date(2013, 11, 4))
 
 
-def test_T11_T16_M14_the_renewal_sums_what_waited_by_module() -> None:
+def test_T11_T16_M14_the_renewal_sums_waiting_charges_by_module() -> None:
     world = World(licences={"time": 10, "documents": 2}, charge_when="next_invoice")
     world.go(days=14)  # the 15th: 16 days are left
     world.buy(time=2)
@@ -85,7 +85,7 @@ def test_M12_an_expansion_takes_the_price_in_force_at_the_decision() -> None:
     assert (invoice.reason, invoice.net_minor, invoice.orders) == ("expanded", 2 * 650, ())
 
 
-def test_a_renewal_is_invoiced_by_its_own_licences_not_by_what_the_decision_made_of_them() -> None:
+def test_a_renewal_is_invoiced_by_its_own_licences_not_by_later_changes_in_the_same_decision() -> None:
     """The pools of an event show the end of the decision; an expansion in it has its own charge."""
     world = World(licences={"time": 10})
     world.go(to=datetime(2013, 11, 30, 22, tzinfo=UTC))
@@ -185,5 +185,5 @@ def test_every_charge_is_invoiced_once_or_waits_and_every_sum_holds(seed: int) -
     assert len({invoice.invoice for invoice in found.invoices}) == len(found.invoices)
 
 
-def test_what_a_decision_calls_for_is_named_after_it() -> None:
+def test_charges_and_invoices_are_named_after_the_decision_that_calls_for_them() -> None:
     assert decision_key("seats.commands.v1/3/1041/2") == "3-1041-2"

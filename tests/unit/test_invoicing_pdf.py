@@ -66,7 +66,7 @@ def read(issued: InvoiceIssued, locale: str = "en", charges: Sequence[ChargeBook
     return pdf, reader, "".join("".join(page.extract_text() for page in reader.pages).split())
 
 
-def test_T10_the_demo_s_invoice_says_what_is_owed_and_why() -> None:
+def test_T10_the_demo_s_invoice_states_the_amounts_and_their_reasons() -> None:
     _, reader, text = read(invoice())
     expected = ["INV-000017", "November18,2013", "December2,2013", "Timeregistration", "13of30", "12.00", "31.20", "25%", "7.80", "€39.00"]
     expected += ["Ægir&Søn<A/S>#1", "DK13585628", "Denmark", "IE6388047V", "IE29AIBK", "Page1of1", "Nov30,2013"]
@@ -75,7 +75,7 @@ def test_T10_the_demo_s_invoice_says_what_is_owed_and_why() -> None:
     assert reader.metadata.title == "Invoice INV-000017"
 
 
-def test_it_is_an_archive_format_with_its_fonts_and_tags() -> None:
+def test_the_PDF_is_an_archive_format_with_embedded_fonts_and_tags() -> None:
     pdf, reader, _ = read(invoice())
     assert b"<pdfaid:part>3</pdfaid:part>" in pdf
     assert b"<pdfaid:conformance>A</pdfaid:conformance>" in pdf
@@ -96,7 +96,7 @@ def test_it_is_an_archive_format_with_its_fonts_and_tags() -> None:
         ("fr", ["Invoice", "€39.00", "November18,2013"]),
     ],
 )
-def test_it_is_written_in_the_customer_s_language_or_in_english(locale: str, expected: list[str]) -> None:
+def test_the_PDF_is_written_in_the_customer_s_language_or_in_English(locale: str, expected: list[str]) -> None:
     _, _, text = read(invoice(), locale)
     assert [part for part in expected if part not in text] == []
 
@@ -112,13 +112,13 @@ def test_M14_an_adjustment_names_the_changes_it_sums() -> None:
     assert "3fromNov20,2013:11of30daysat€12.00,€13.20" in text
 
 
-def test_reverse_charge_and_rehearsals_say_so() -> None:
+def test_the_PDF_states_reverse_charge_and_test_invoices() -> None:
     _, _, text = read(invoice(category="AE", rate="0", tax=0, test=True))
     assert "Reversecharge:VATistobeaccountedforbytherecipient." in text
     assert "notataxdocument" in text
 
 
-def test_a_long_invoice_has_numbered_pages_and_repeats_its_head() -> None:
+def test_a_long_invoice_has_numbered_pages_and_repeats_its_header() -> None:
     _, reader, text = read(invoice([DEMO] * 120, tax=0))
     count = len(reader.pages)
     assert count > 3

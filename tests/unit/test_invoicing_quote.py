@@ -14,7 +14,7 @@ def refused(offer: QuoteIssued | Refusal | None) -> Refusal:
     return offer
 
 
-def test_T8_T10_B7_B9_the_demo_s_quote() -> None:
+def test_T8_T10_B7_B9_the_demo_s_quote_has_the_expected_amounts() -> None:
     world = World()
     world.go(to=datetime(2013, 11, 18, 9, tzinfo=UTC))
     quote, expects = world.quote(Item("time", add=6))
@@ -27,7 +27,7 @@ def test_T8_T10_B7_B9_the_demo_s_quote() -> None:
     assert expects.pools[0].licences == 280
 
 
-def test_B1_B3_B4_T4_T7_M10_M11_by_number_to_add_or_by_new_total() -> None:
+def test_B1_B3_B4_T4_T7_M10_M11_a_quote_takes_a_number_to_add_or_a_new_total() -> None:
     world = World()
     by_total, by_number = world.offer(Item("time", total=286)), world.offer(Item("time", add=6))
     assert isinstance(by_total, QuoteIssued)
@@ -36,7 +36,7 @@ def test_B1_B3_B4_T4_T7_M10_M11_by_number_to_add_or_by_new_total() -> None:
 
 
 @pytest.mark.parametrize("total", [280, 279, 0])
-def test_a_total_not_above_the_present_buys_nothing_and_says_so(total: int) -> None:
+def test_a_total_that_is_not_above_the_present_one_is_refused(total: int) -> None:
     refusal = refused(World().offer(Item("time", total=total)))
     assert refusal.type == "total-not-above-present"
     assert refusal.extra == {"module": "time", "licences": 280, "total": total}
@@ -77,7 +77,7 @@ def test_A2_B2_a_plan_without_extra_licences_names_those_that_allow_them() -> No
     assert "Bigger" in refusal.detail
 
 
-def test_what_cannot_be_quoted_is_named() -> None:
+def test_a_refusal_names_what_cannot_be_quoted() -> None:
     world = World()
     assert refused(world.offer(Item("documents", add=1))).type == "module-not-subscribed"
     assert refused(world.offer(Item("time", add=1), Item("time", add=2))).type == "module-repeated"
@@ -123,7 +123,7 @@ def test_T8_a_quote_that_no_longer_fits_is_refused_not_repriced() -> None:
     assert world.approve(other, expected_other) is None  # another module's licences are no business of it
 
 
-def test_billing_details_that_are_taxed_alike_do_not_outdate_a_quote() -> None:
+def test_new_billing_details_with_the_same_tax_keep_a_quote_valid() -> None:
     world = World()
     quote, expects = world.quote(Item("time", add=6))
     world.change_details()

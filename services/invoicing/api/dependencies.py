@@ -17,7 +17,7 @@ from shared.web import Principal, access
 from shared.web.openapi import Responses
 
 WAIT_MAX_S = 10
-TENANT_WAIT_S = 5  # for users' event about a tenant that was just made
+TENANT_WAIT_S = 5  # for the event of users about a new tenant
 LOOK_EVERY_S = 0.05
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ Wired = Annotated[Wiring, Depends(_wiring)]
 
 
 def wait_seconds(prefer: str | None) -> float:
-    """Of RFC 7240's `wait`; 0: not at all."""
+    """Return the seconds of `wait` in a Prefer header (RFC 7240), 0 without it."""
     match = re.search(r"(?:^|[,;\s])wait=(\d{1,4})(?:$|[,;\s])", prefer or "")
     return min(int(match[1]), WAIT_MAX_S) if match else 0
 
@@ -58,7 +58,7 @@ async def wait_for(clock: Clock, seconds: float, look: Callable[[], Awaitable[T 
 
 
 async def wait_for_tenant(wiring: Wiring, tenant: str) -> None:
-    """Wait a moment for a tenant that users has just made: the caller need not know that it arrives here later. Raises NotFound."""
+    """Wait for the event about a tenant that users has just created. Raises NotFound."""
 
     async def look() -> Tenant | None:
         async with wiring.database.unit_of_work(tenant) as uow:

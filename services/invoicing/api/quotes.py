@@ -81,7 +81,7 @@ async def post_approval(
 
     async with wiring.database.unit_of_work(tenant) as uow:
         response = await idempotent(uow, request, principal, key, act, read)
-        if not ordered:  # the first answer again
+        if not ordered:  # the request was repeated and got its first answer
             found = await store.orders.of_quote(uow.connection, tenant, quote)
             assert found is not None
             ordered = found.order

@@ -1,4 +1,4 @@
-"""What REST takes in, checked: every error names its field, the value, and what would be right."""
+"""The bodies of requests. Every error names the field, its value and what is allowed."""
 
 from datetime import date
 from decimal import Decimal, InvalidOperation
@@ -24,7 +24,7 @@ def _currency(value: str) -> str:
 
 
 def _rate(value: str) -> str:
-    """Normal form, so that `25` and `25.0` are one rate."""
+    """Return the rate in its normal form, so that `25` and `25.0` are the same rate."""
     try:
         rate = Decimal(value)
     except InvalidOperation as error:
@@ -48,7 +48,7 @@ class Body(BaseModel):
 class ModuleBody(Body):
     name: Line
     base: Flag = Field(False, description="What a person needs to be a user at all.")
-    requires: list[ModuleName] = Field(default_factory=list, max_length=50, description="Modules without which this one cannot be had.")
+    requires: list[ModuleName] = Field(default_factory=list, max_length=50, description="Modules that this module requires.")
 
 
 class PriceBody(Body):
@@ -119,7 +119,7 @@ def checked_vat_id(number: str, country: str) -> str:
 
 
 def _policies(given: Policies) -> Policies:
-    """The same that seats checks: a subscription whose pools it would refuse is refused at the door."""
+    """Check the policies as seats does: a subscription whose pools seats would refuse is refused here."""
     words: tuple[tuple[str, str | None, tuple[str, ...]], ...] = (
         ("over_limit", given.over_limit, tuple(OverLimit)),
         ("reduce_below_use", given.reduce_below_use, tuple(ReduceBelowUse)),

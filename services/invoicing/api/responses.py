@@ -1,4 +1,4 @@
-"""What REST gives out."""
+"""The bodies of responses."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date

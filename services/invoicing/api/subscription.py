@@ -77,7 +77,7 @@ async def start_subscription(
 
 @router.post(
     "/resume",
-    summary="Send seats anew what it did not do for it",
+    summary="Send again the commands that seats did not carry out",
     status_code=202,
     responses=refusals(409),
     dependencies=[Depends(access("operator"))],

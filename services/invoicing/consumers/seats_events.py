@@ -1,4 +1,4 @@
-"""What invoicing does with the decisions of seats. Each handler runs in the consumer's transaction and the tenant's scope."""
+"""Handlers of the decisions of seats. Each of them runs in the consumer's transaction and the tenant's scope."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -30,9 +30,9 @@ async def _project(uow: UnitOfWork, message: Message[seats_v1.SeatsEvent]) -> No
 
 
 async def _answered(uow: UnitOfWork, message: Message[seats_v1.SeatsEvent]) -> tuple[str, str] | None:
-    """(kind, reference) of the command of ours that this answers for the first time."""
+    """Return (kind, reference) if this is the first answer to a command of invoicing."""
     if message.envelope.tenant is None:
-        return None  # seats found no tenant in what it rejected, and each of our commands names one
+        return None  # seats found no tenant in the command that it rejected; each command of invoicing names one
     found = await store.commands.answer(uow.connection, message.tenant, message.payload.command, message.envelope.type)
     return (found.kind, found.reference) if found else None
 
@@ -44,7 +44,7 @@ async def on_tenant_opened(uow: UnitOfWork, message: Message[seats_v1.TenantOpen
     event, tenant = message.payload, message.tenant
     await store.tenants.note_opened(uow.connection, tenant, event.at, test=event.clock == seats_v1.Clock.TEST)
     contract = await store.subscriptions.contract(uow.connection, tenant)
-    if contract is not None:  # asked for before seats knew the tenant
+    if contract is not None:  # it was started before seats knew the tenant
         await open_pools(uow, tenant, event.at, cause=message.envelope)
 
 
@@ -57,7 +57,8 @@ async def on_pools(uow: UnitOfWork, message: Message[seats_v1.SeatsEvent]) -> No
 
 
 async def on_pool_opened(settings: Settings, uow: UnitOfWork, message: Message[seats_v1.PoolOpened]) -> None:
-    """The last one makes the subscription active, and its first period is invoiced unless it counts as billed."""
+    """Open the subscription's pool. With the last pool the subscription becomes active, and its first period is invoiced unless it counts
+    as billed."""
     event, tenant = message.payload, message.tenant
     await _project(uow, message)
     await _answered(uow, message)
@@ -76,7 +77,7 @@ async def on_pool_opened(settings: Settings, uow: UnitOfWork, message: Message[s
 
 
 async def on_licences_added(settings: Settings, uow: UnitOfWork, message: Message[seats_v1.LicencesAdded]) -> None:
-    """Books the charge of an approved order; charged `now`, its invoice is issued in this transaction."""
+    """Book the charge of an approved order. If it is charged `now`, issue its invoice in this transaction."""
     await _project(uow, message)
     await _answered(uow, message)
     if await complete_order(uow, message.tenant, message.payload, message.envelope):
@@ -101,7 +102,7 @@ async def on_pool_expanded(settings: Settings, uow: UnitOfWork, message: Message
 
 
 async def on_period_started(settings: Settings, uow: UnitOfWork, message: Message[seats_v1.PeriodStarted]) -> None:
-    """T11 T16: the renewal is invoiced by the licences that the decision names; the next period is scheduled."""
+    """Invoice the renewal by the licences that the decision names (T11, T16), and schedule the next period."""
     event, tenant = message.payload, message.tenant
     await _project(uow, message)
     await store.tenants.note_period(uow.connection, tenant, event.period)
@@ -123,10 +124,10 @@ async def on_answered(uow: UnitOfWork, message: Message[seats_v1.SeatsEvent]) ->
 
 
 async def on_command_ignored(uow: UnitOfWork, message: Message[seats_v1.CommandIgnored]) -> None:
-    """A number that seats has seen already: this database was restored from an older copy. The command is sent again with a higher one."""
+    """Send the command again with a higher number: this database was restored from a backup, and seats has seen the number already."""
     event = message.payload
     if event.reason != seats_v1.Reason.STALE:
-        return  # the same command id again: it has its answer
+        return  # a repeated command: it has been answered
     answered = await _answered(uow, message)
     if answered is not None:
         await send_again(uow, message.tenant, *answered, event.at, above=event.last_number or 0, cause=message.envelope)
@@ -144,7 +145,7 @@ async def on_command_failed(uow: UnitOfWork, message: Message[seats_v1.CommandFa
 async def _not_done(uow: UnitOfWork, message: Message[seats_v1.SeatsEvent], detail: Mapping[str, object]) -> None:
     answered = await _answered(uow, message)
     if answered is None:
-        return  # somebody else's command
+        return  # a command of another service
     event = message.payload
     kind, reference = answered
     COMMANDS_NOT_DONE.inc()
@@ -162,10 +163,10 @@ async def _not_done(uow: UnitOfWork, message: Message[seats_v1.SeatsEvent], deta
         case "open_pool":
             await store.subscriptions.set_status(uow.connection, message.tenant, "failed", f"{reference}: {event.reason}")
         case _:
-            pass  # counted and logged: no period begins before somebody has mended the cause and resumed the subscription
+            pass  # counted and logged: the next period begins only after an operator has removed the cause and resumed the subscription
 
 
-# With those that have a handler of their own: every event that tells of a change of a pool's licences or next period.
+# These events and those that have their own handler are all that change a pool's licences, now or in the next period.
 PROJECTED: tuple[type[seats_v1.SeatsEvent], ...] = (
     seats_v1.PoolClosed,
     seats_v1.PoolCloseScheduled,
@@ -191,7 +192,7 @@ HANDLERS: Mapping[type[Payload], Handler] = {
     seats_v1.CommandFailed: on_command_failed,
     **dict.fromkeys(PROJECTED, on_pools),
 }
-# They issue invoices, for which they need the settings.
+# These handlers issue invoices and need the settings for them.
 ISSUING: Mapping[type[Payload], Callable[[Settings, UnitOfWork, Message[Any]], Awaitable[None]]] = {
     seats_v1.PoolOpened: on_pool_opened,
     seats_v1.LicencesAdded: on_licences_added,
@@ -199,7 +200,7 @@ ISSUING: Mapping[type[Payload], Callable[[Settings, UnitOfWork, Message[Any]], A
     seats_v1.PeriodStarted: on_period_started,
 }
 HANDLED: Mapping[Topic, tuple[type[Payload], ...]] = {SEATS_EVENTS: (*HANDLERS, *ISSUING)}
-# They change neither the licences of a pool nor the period, and answer no command of invoicing.
+# These events change neither the licences of a pool nor the period, and answer no command of invoicing.
 IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
     SEATS_EVENTS: (
         seats_v1.PolicyChanged,

@@ -1,4 +1,4 @@
-"""What invoicing does with the events of users."""
+"""Handlers of the events of users."""
 
 from collections.abc import Mapping
 

@@ -1,1 +1,1 @@
-"""What an invoice says, in the customer's language, and its PDF."""
+"""The texts of an invoice in the customer's language, and its PDF."""

@@ -1,5 +1,5 @@
-"""What stands on an invoice, as texts in the customer's language. Kept with the invoice as it was issued: the PDF is laid out from this
-alone, so that a later change of the seller's address, a module's name or a translation changes no issued invoice."""
+"""The texts of an invoice in the customer's language. They are saved with the invoice, and the PDF is rendered from them
+alone: a later change of the seller's address, a module's name or a translation does not change an issued invoice."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Party:
     vat_id: str | None = None
     email: str = ""
     account: str = ""  # for payments
-    registration: str = ""  # what a seller's papers have to name besides
+    registration: str = ""  # register, managers: what else the seller has to name
 
     def address(self, locale: str) -> list[str]:
         code = "GB" if self.country == NORTHERN_IRELAND else self.country
@@ -47,7 +47,7 @@ class _Writer:
         return format_number(minor, self.invoice.currency, self.locale)
 
     def days(self, start: date, end: date) -> str:
-        """Periods exclude their end; people read the last day."""
+        """Write a period with its last day; `end` is the day after it."""
         last = end - timedelta(days=1)
         first = format_short_day(start, self.locale)
         return first if last == start else f"{first} – {format_short_day(last, self.locale)}"
@@ -84,7 +84,7 @@ def document(
     modules: Mapping[str, str],
     charges: Sequence[ChargeBooked],
 ) -> dict[str, Any]:
-    """JSON for the template. `modules`: names by id; `charges`: those that the invoice's lines name."""
+    """Return the JSON for the template. `modules` has the names by id, `charges` those that the invoice's lines name."""
     language = locale_of(locale).language
     language, locale = (language, locale) if language in TEXTS else ("en", "en")
     texts = TEXTS[language]

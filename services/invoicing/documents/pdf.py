@@ -1,4 +1,4 @@
-"""An invoice's PDF, laid out by typst in this process (a few milliseconds, no shell, no browser).
+"""Render an invoice's PDF with typst in this process (a few milliseconds, no shell, no browser).
 
 PDF/A-3a: an archive format with tags for screen readers that may carry a structured invoice as an attachment. Fonts are typst's own and
 embedded, so that the same document gives the same bytes on every machine.
@@ -16,7 +16,7 @@ import typst
 
 TEMPLATE = Path(__file__).with_name("invoice.typ")
 STANDARD: Literal["a-3a"] = "a-3a"
-LINES_MAX = 5_000  # what one invoice may hold; beyond it is an error of the data, not a long invoice
+LINES_MAX = 5_000  # an invoice with more lines is an error in the data
 
 
 @lru_cache(maxsize=1)
@@ -25,7 +25,7 @@ def _fonts() -> typst.Fonts:
 
 
 def render(document: Mapping[str, Any]) -> bytes:
-    """Same document, same bytes: the time in the file is the day of the invoice."""
+    """Render the PDF. The same document gives the same bytes: the time in the file is the day of the invoice."""
     assert len(document["lines"]) <= LINES_MAX
     issued = date.fromisoformat(document["issued_on"])
     result = typst.compile(
@@ -41,5 +41,5 @@ def render(document: Mapping[str, Any]) -> bytes:
 
 
 async def render_aside(document: Mapping[str, Any]) -> bytes:
-    """In a thread: typst lets go of the interpreter while it works, so the event loop goes on."""
+    """Render in a thread: typst releases the interpreter while it works, so the event loop goes on."""
     return await asyncio.to_thread(render, document)

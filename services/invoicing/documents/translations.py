@@ -1,4 +1,4 @@
-"""The words of an invoice, in the languages it is written in; English for every other locale."""
+"""The words of an invoice in each language that invoices are written in. Every other locale gets English."""
 
 _EN = {
     "title": "Invoice",

@@ -1,4 +1,4 @@
-"""What is owed, as pure functions of the events: no IO, no clock, no id made here.
+"""Compute what is owed, as pure functions of the events: no IO, no clock, and no ids are created here.
 
 calendar   local days, periods with their anchor day kept
 money      exact fractions, rounding half up, tax per category

@@ -1,7 +1,7 @@
 """Local days and billing periods (T10, B7).
 
 A period is [start, end) in local dates of the tenant. Its boundaries are counted from the anchor, the first period's start, never from the
-previous boundary: an anchor on the 31st gives Jan 31, Feb 28, Mar 31, where counting on would stay on the 28th for ever.
+previous boundary: an anchor on the 31st gives Jan 31, Feb 28, Mar 31, where counting on from February would stay on the 28th.
 """
 
 import calendar

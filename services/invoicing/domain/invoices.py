@@ -45,7 +45,7 @@ class Account:
 
 
 def account(facts: Iterable[Fact]) -> Account:
-    """All that should exist. KeyError, AssertionError: the events contradict each other (the reader makes a dead letter)."""
+    """Compute all that should exist. Raises KeyError or AssertionError if the events contradict each other (they become a dead letter)."""
     history = fold(facts)
     return _Reading(history, history.contract).account if history.contract else Account()
 
@@ -59,7 +59,7 @@ def missing(found: Account, charges: Collection[str], invoices: Collection[str])
 
 
 def rebuild(facts: Iterable[Fact]) -> list[InvoiceIssued]:
-    """The data of one tenant's invoices, computed anew. Only the number is taken from what was issued: the series runs over all tenants."""
+    """Compute the data of one tenant's invoices from the events. The numbers come from the issued invoices: the series has all tenants."""
     known = list(facts)
     numbers = {invoice: issued.number for invoice, issued in fold(known).issued.items()}
     return [invoice.model_copy(update={"number": numbers[invoice.invoice]}) for invoice in account(known).invoices]

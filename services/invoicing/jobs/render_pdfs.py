@@ -1,6 +1,6 @@
-"""The PDFs of invoices that were issued.
+"""Render the PDFs of issued invoices.
 
-The PDF is not part of issuing: an invoice is issued while the number series is locked, and neither waits for a layout nor fails by one.
+An invoice is issued while the number series is locked, so issuing it does not wait for its PDF and does not fail when the layout fails.
 """
 
 import asyncio
@@ -27,11 +27,11 @@ RENDER_FAILED = Counter("seatpool_invoice_pdfs_failed", "Invoices whose PDF cann
 class PdfRenderer:
     def __init__(self, database: Database) -> None:
         self._database = database
-        # A layout that fails is tried again by the next process, and holds up no other invoice in this one.
-        self._failed: set[str] = set()  # names of invoices hold the decision's place, so no two tenants have the same
+        # This process does not try a failed layout again, so that other invoices do not wait for it. The next process does.
+        self._failed: set[str] = set()  # invoice ids contain the decision's position, so they differ between tenants
 
     async def run(self) -> None:
-        """Until cancelled. Transient errors are waited out."""
+        """Render until cancelled. After a transient error, try again."""
         while True:
             try:
                 while await self.render_one():
@@ -41,7 +41,7 @@ class PdfRenderer:
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def render_one(self) -> bool:
-        """Makes one missing PDF, kept for good; False: there is none to make."""
+        """Render one missing PDF and keep it. Return False if there is none to render."""
         async with self._database.unit_of_work(None) as uow:
             found = await store.pdfs.next_unrendered(uow.connection, self._failed)
             if found is None:

@@ -1,4 +1,4 @@
-"""The number of commands that seats does not answer, as a metric."""
+"""Count the commands that seats does not answer, as a metric."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from shared.errors import Transient
 log = structlog.get_logger(__name__)
 
 COUNT_EVERY_S = 10
-UNANSWERED_S = 60  # design: what is without an answer for so long is counted and alerted
+UNANSWERED_S = 60  # a command that has no answer after this time is counted; docs/operating.md has the alert
 
 UNANSWERED = Gauge("seatpool_invoicing_unanswered_commands", "Purchases, pools and periods that seats has not answered for a minute")
 
@@ -23,7 +23,7 @@ async def count_unanswered(database: Database) -> None:
 
 
 async def keep_counting(database: Database) -> None:
-    """Until cancelled. Transient errors are waited out."""
+    """Count until cancelled. After a transient error, try again."""
     while True:
         try:
             await count_unanswered(database)

@@ -34,7 +34,7 @@ _ADD_PLAN = insert(tables.plans)
 
 
 async def lock(c: AsyncConnection) -> None:
-    """Until the transaction ends: two changes of one plan at once would both draw the same version."""
+    """Let other changes wait until the transaction ends: two at the same time would draw the same version of a plan."""
     await lock_tables(c, (tables.plans, tables.modules))
 
 

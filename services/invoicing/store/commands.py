@@ -1,4 +1,4 @@
-"""What was sent to seats and how it was answered."""
+"""The commands that were sent to seats, and their answers."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -57,7 +57,7 @@ async def answer(c: AsyncConnection, tenant_id: str, command: str, answer: str) 
 
 
 async def not_done(c: AsyncConnection, tenant_id: str) -> list[Command]:
-    """Return what the subscription lives by and seats rejected or failed at, and that was not sent again since."""
+    """Return the subscription's commands that seats rejected or failed at and that were not sent again since."""
     return await many(c, _NOT_DONE, Command, tenant=tenant_id)
 
 

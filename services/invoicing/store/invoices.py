@@ -50,8 +50,10 @@ async def issued(c: AsyncConnection, tenant_id: str) -> dict[str, InvoiceIssued]
 
 
 async def draw_number(c: AsyncConnection, series: str) -> int:
-    """Draw the next number of a series of the vendor. The row's lock is held until the invoice is committed or rolled back with the number:
-    a sequence object would leave a gap where a transaction is rolled back."""
+    """Draw the next number of a series of the vendor.
+
+    The row stays locked until the invoice is committed or rolled back with its number. A sequence would leave a gap after a rollback.
+    """
     return int((await c.execute(_DRAW_NUMBER, {"series": series})).scalar_one())
 
 

@@ -1,4 +1,4 @@
-"""Quotes, with what seats has to find when they are ordered."""
+"""Quotes, with the state of the pools that seats has to find when they are ordered."""
 
 from dataclasses import asdict, dataclass
 

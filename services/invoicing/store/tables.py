@@ -1,4 +1,4 @@
-"""The tables of invoicing, as the migrations make them; a test holds that they are the same."""
+"""The tables of invoicing, as the migrations make them; a test compares them."""
 
 from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Integer, LargeBinary, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import ARRAY

@@ -1,4 +1,4 @@
-"""The tenants as users and seats tell of them, and the number of the last command to seats."""
+"""The tenants as the events of users and seats describe them, and the number of the last command to seats."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +16,7 @@ from shared.errors import NotFound
 class Tenant:
     tenant_id: str
     name: str | None
-    time_zone: str | None  # none: users' event about it has not been read yet
+    time_zone: str | None  # None: the event of users about it has not been read yet
     locale: str
     clock: str | None
     support_contact: str
@@ -53,31 +53,31 @@ _DRAW_NUMBER = (
 
 
 async def find(c: AsyncConnection, tenant_id: str, *, lock: bool = False) -> Tenant | None:
-    """`lock`: until the transaction ends nobody else of this tenant draws a number, starts a subscription, or approves a quote."""
+    """Return the tenant. With `lock`, others who draw a number, start a subscription or approve a quote wait until the transaction ends."""
     return await one(c, _LOCK if lock else _FIND, Tenant, tenant=tenant_id)
 
 
 async def is_known(c: AsyncConnection, tenant_id: str) -> bool:
-    """Has seats or users told of it?"""
+    """Return whether an event of seats or users about the tenant has been read."""
     return bool((await c.execute(_EXISTS, {"tenant": tenant_id})).scalar_one())
 
 
 async def put(
     c: AsyncConnection, tenant_id: str, *, name: str, time_zone: str, locale: str, clock: str, support_contact: str, at: datetime
 ) -> None:
-    """Save what users knows of it. Users' or seats' first event may be read first, so the row may be there already."""
+    """Save what an event of users says about the tenant. The row exists already if an event of seats was read first."""
     test_time = at if clock == "test" else None
     values = {"name": name, "time_zone": time_zone, "locale": locale, "clock": clock, "support_contact": support_contact}
     await c.execute(_PUT, {"tenant_id": tenant_id, "test_time": test_time} | values)
 
 
 async def note_opened(c: AsyncConnection, tenant_id: str, at: datetime, *, test: bool) -> None:
-    """Seats knows the tenant from here on."""
+    """Save that seats knows the tenant."""
     await c.execute(_NOTE_OPENED, {"tenant_id": tenant_id, "opened": True, "test_time": at if test else None})
 
 
 async def note_time(c: AsyncConnection, tenant_id: str, at: datetime) -> None:
-    """A test clock as seats answered it last; it never goes back."""
+    """Save the time of a test clock as seats answered it last; it never goes back."""
     await c.execute(_NOTE_TIME, {"tenant": tenant_id, "at": at})
 
 
@@ -90,11 +90,11 @@ async def note_period(c: AsyncConnection, tenant_id: str, period: str | None) ->
 
 
 async def draw_number(c: AsyncConnection, tenant_id: str, *, above: int = 0) -> int:
-    """The next number of a command to seats. The row stays locked until the commit: numbers go out in the order they were drawn."""
+    """Draw the number of the next command to seats. The row stays locked until the commit, so commands are sent in their order."""
     return int((await c.execute(_DRAW_NUMBER, {"tenant": tenant_id, "above": above})).scalar_one())
 
 
 async def check(c: AsyncConnection, tenant_id: str) -> None:
-    """For reads that would answer anybody's tenant with nothing in it. Raises NotFound until users or seats has told of it."""
+    """Raise NotFound until an event about the tenant has been read: without this check, an unknown tenant would look like an empty one."""
     if not await is_known(c, tenant_id):
         raise NotFound("tenant")

@@ -19,7 +19,7 @@ from shared.schemas.invoicing_v1 import BillingDetailsChanged
 async def change_billing_details(
     uow: UnitOfWork, tenant_id: str, body: BillingDetailsBody, actor: Actor, *, settings: Settings, clock: Clock
 ) -> None:
-    """A new version; the same again is none. Names and addresses stay in the database, the event has only the tax. Raises Invalid."""
+    """Save a new version, unless nothing changes. The event has the tax only: names and addresses stay in the database. Raises Invalid."""
     _, at = await lock_tenant(uow, tenant_id, clock)
     before = await store.billing_details.in_force(uow.connection, tenant_id)
     taxed_before = Tax(before.tax_category, before.tax_rate_percent) if before else None

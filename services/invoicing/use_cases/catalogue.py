@@ -1,4 +1,4 @@
-"""What the vendor's operator does: the catalogue of modules and the price lists."""
+"""The vendor's operator defines modules and price lists."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -14,7 +14,7 @@ from shared.schemas.invoicing_v1 import ModuleDefined, PlanDefined, UnitPrice
 
 
 async def define_module(uow: UnitOfWork, module: str, body: ModuleBody, actor: Actor, at: datetime) -> None:
-    """The same again changes nothing. Raises Invalid, Conflict."""
+    """Define or change a module. The same definition again changes nothing. Raises Invalid, Conflict."""
     await store.catalogue.lock(uow.connection)
     known = await store.catalogue.modules(uow.connection)
     requires = tuple(sorted(set(body.requires)))
@@ -61,7 +61,7 @@ def _all_required(known: dict[str, Module], requires: tuple[str, ...]) -> set[st
 
 
 async def define_plan(uow: UnitOfWork, plan: str, body: PlanBody, actor: Actor, at: datetime) -> PlanDefined:
-    """A new version of the price list; the same again is none. Raises Invalid, Conflict."""
+    """Define a new version of the price list, unless nothing changes. Raises Invalid, Conflict."""
     await store.catalogue.lock(uow.connection)
     known = await store.catalogue.modules(uow.connection)
     prices = tuple(
@@ -94,7 +94,7 @@ async def define_plan(uow: UnitOfWork, plan: str, body: PlanBody, actor: Actor, 
 
 
 def _check_successor(before: PlanDefined, after: PlanDefined) -> None:
-    """A price that was there may be what a running subscription renews at, and its currency that of its ledger."""
+    """Refuse to remove a price or to change the currency: a running subscription may need them for its renewal."""
     if after.currency != before.currency:
         raise Conflict("plan-currency", f"The plan {before.plan} is in {before.currency}; for another currency define another plan.")
     gone = {(price.module, price.term) for price in before.prices} - {(price.module, price.term) for price in after.prices}

@@ -10,11 +10,11 @@ from shared.messaging import Consumer, unsent
 
 
 async def check_idle(database: Database, consumer: Consumer, clock: Clock, tenant: str) -> IdleCheck:
-    """Is everything of the tenant processed up to its time? Raises Transient, and NotFound as any read.
+    """Check whether everything of the tenant is processed up to its time. Raises Transient and NotFound.
 
-    Nothing falls due here by itself: a period begins when seats says so, and its instant is seats' to name.
+    Invoicing has no due items of its own: seats decides when a period begins.
     """
-    # The topics first: what a message leads to lies in the database when that is read.
+    # The topics are checked first, so that the database already has the effects of every message when it is read.
     at_end = await consumer.at_end(tenant)
     async with database.unit_of_work(tenant) as uow:
         found = await store.tenants.find(uow.connection, tenant)

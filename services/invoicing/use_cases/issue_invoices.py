@@ -1,6 +1,6 @@
 """Load what is known of a tenant, let the domain compute what should exist, and store and publish what does not exist yet.
 
-Everything here runs in the caller's transaction, with the tenant's row locked: two decisions of one tenant are never accounted at once.
+Everything here runs in the caller's transaction, with the tenant's row locked, so two decisions of one tenant are never processed at once.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ NUMBER_DIGITS = 6
 
 
 async def _facts(uow: UnitOfWork, tenant: str) -> list[Fact]:
-    """What the tenant's account is computed from, with every version of its plan's price list."""
+    """Return the events that the tenant's account is computed from, with every version of its plan's price list."""
     known = await store.facts.of_tenant(uow.connection, tenant)
     contract = await store.subscriptions.contract(uow.connection, tenant)
     versions = await store.catalogue.versions(uow.connection, contract.plan) if contract else ()
@@ -31,7 +31,7 @@ async def _facts(uow: UnitOfWork, tenant: str) -> list[Fact]:
 
 
 async def read_account(uow: UnitOfWork, tenant: str) -> Account:
-    """Raises Poison("history"): the events contradict each other, and no amount may be made of them until a person has looked."""
+    """Compute the tenant's account. Raises Poison("history") if the events contradict each other: an operator has to look at them first."""
     try:
         return account(await _facts(uow, tenant))
     except (KeyError, AssertionError) as error:
@@ -43,7 +43,7 @@ async def book_and_issue(uow: UnitOfWork, tenant: str, settings: Settings, cause
 
     A second call does nothing. Raises Poison("history") when an invoice that was issued before is not what the events call for.
     """
-    # Closes the race of the consumer with an operator's retry of a dead letter: both would issue what they find missing.
+    # The lock keeps the consumer and an operator's retry of a dead letter from issuing the same invoice.
     await store.tenants.find(uow.connection, tenant, lock=True)
     found = await read_account(uow, tenant)
     issued = await store.invoices.issued(uow.connection, tenant)
@@ -63,7 +63,7 @@ async def _issue(
 ) -> InvoiceIssued:
     series, prefix = ("test", settings.test_invoice_prefix) if draft.test else ("real", settings.invoice_prefix)
     text = await _document(uow, tenant, settings, found, draft)
-    # Drawn last: from here to the commit every other invoice of the vendor waits.
+    # The number is drawn last: from here to the commit every other invoice of the vendor waits.
     sequence = await store.invoices.draw_number(uow.connection, series)
     invoice = draft.model_copy(update={"number": f"{prefix}{sequence:0{NUMBER_DIGITS}}"})
     content = orjson.dumps(text(invoice)).decode()

@@ -1,6 +1,6 @@
 """The tenant's row, locked by each use case that writes.
 
-Of two that start a subscription, approve a quote or draw a number at once, the second sees what the first did.
+When two requests start a subscription, approve a quote or draw a number at the same time, the second one sees the result of the first.
 """
 
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Orders: a quote is approved, and seats decides it. An order's outcome is for seats to say; here it is only sent and kept."""
+"""Orders: an approved quote is sent to seats, which decides about it."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -22,7 +22,7 @@ from shared.schemas.invoicing_v1 import OrderCompleted, QuoteApproved
 
 
 async def approve_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: Actor, *, clock: Clock) -> str:
-    """Sends the order to seats; returns its id. Approving again gives the same order. Raises NotFound, Conflict with the refusal."""
+    """Send the order to seats and return its id. A second approval returns the same order. Raises NotFound, Conflict."""
     tenant, at = await lock_tenant(uow, tenant_id, clock)
     found = await store.quotes.find(uow.connection, tenant_id, quote_id)
     if found is None:
@@ -39,7 +39,7 @@ async def approve_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: A
         at=at, actor=actor, quote=quote_id, order=ids.new_id(), approved_on=quote.priced_for, billing_details=situation.details.version
     )
     await store.orders.add(uow.connection, tenant_id, event)
-    # Only now does money hang on the quote: those that nobody approves are many, and the account is computed from all facts each time.
+    # A quote becomes a fact when it is approved. Many quotes are not, and the account is computed from all facts each time.
     await store.facts.add(uow.connection, tenant_id, f"quote-{quote_id}", quote)
     await publish_fact(uow, tenant_id, event, subject=event.order)
     await add_licences(uow, tenant_id, event.order)
@@ -47,7 +47,7 @@ async def approve_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: A
 
 
 async def complete_order(uow: UnitOfWork, tenant: str, event: seats_v1.LicencesAdded, cause: Envelope) -> bool:
-    """Record that seats completed an order of ours; False: it was completed already. Raises Poison("order")."""
+    """Record that seats completed an order. Return False if it was completed already. Raises Poison("order")."""
     decided = await store.orders.decide(uow.connection, tenant, event.order, "completed", "", "{}", event.at)
     if decided is None:
         known = await store.orders.find(uow.connection, tenant, event.order)
@@ -78,7 +78,7 @@ async def complete_order(uow: UnitOfWork, tenant: str, event: seats_v1.LicencesA
 async def refuse_order(
     uow: UnitOfWork, tenant: str, order: str, reason: str, at: datetime, detail: Mapping[str, object], cause: Envelope
 ) -> None:
-    """Record that seats did not carry out an order of ours; the first answer counts."""
+    """Record that seats refused an order. Only the first answer counts."""
     decided = await store.orders.decide(uow.connection, tenant, order, "refused", reason, orjson.dumps(detail).decode(), at)
     if decided is not None:
         quote, approver = decided

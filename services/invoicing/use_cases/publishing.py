@@ -1,4 +1,4 @@
-"""How invoicing publishes its events, and keeps those that the account is computed from."""
+"""Publish the events of invoicing, and keep those that the account is computed from."""
 
 from services.invoicing import store
 from shared.database import UnitOfWork
@@ -17,7 +17,7 @@ def publish(uow: UnitOfWork, tenant: str, event: InvoicingEvent, *, cause: Envel
 async def publish_fact(
     uow: UnitOfWork, tenant: str, event: InvoicingEvent, *, cause: Envelope | None = None, subject: str | None = None
 ) -> None:
-    """Publish an event that money is made of, and keep it as a reader gets it: what is computed here can be rebuilt from the topic."""
+    """Publish an event that amounts depend on, and keep it as it is published: invoices can then be rebuilt from the topic."""
     await store.facts.add(uow.connection, tenant, publish(uow, tenant, event, cause=cause, subject=subject), event)
 
 

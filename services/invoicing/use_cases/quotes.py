@@ -47,7 +47,7 @@ async def situation_of(uow: UnitOfWork, tenant: Tenant, at: datetime) -> Situati
 
 
 async def make_quote(uow: UnitOfWork, tenant_id: str, body: QuoteBody, actor: Actor, *, settings: Settings, clock: Clock) -> QuoteIssued:
-    """T8 B5 B9: priced, nothing changed. Raises Conflict with the refusal."""
+    """Price the wanted licences and save the quote (T8, B5, B9). Raises Conflict."""
     tenant, at = await lock_tenant(uow, tenant_id, clock)
     situation = await situation_of(uow, tenant, at)
     items = [Item(item.module, add=item.add, total=item.total) for item in body.items]

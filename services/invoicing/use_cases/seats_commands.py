@@ -34,7 +34,7 @@ async def send(
     cause: Envelope | None = None,
     above: int = 0,
 ) -> str:
-    """Sends a command to seats with the next number (`above` what seats has seen, if that is more); returns its id."""
+    """Send a command to seats with the next number, which is higher than `above`. Return its id."""
     number = await store.tenants.draw_number(uow.connection, tenant, above=above)
     envelope = uow.publish(make(number=number), source=SOURCE, tenant=tenant, time=time, subject=reference, cause=cause)
     await store.commands.add(uow.connection, tenant, envelope.id, kind, reference)
@@ -44,7 +44,7 @@ async def send(
 async def open_pools(
     uow: UnitOfWork, tenant: str, at: datetime, *, only: str | None = None, above: int = 0, cause: Envelope | None = None
 ) -> None:
-    """Asks seats for the subscription's pools that are not open yet (or for `only` one of them)."""
+    """Ask seats to open the subscription's pools that are not open yet, or `only` one of them."""
     for module in await store.subscriptions.modules(uow.connection, tenant):
         if not module.opened and only in (None, module.module):
             make = partial(
@@ -58,7 +58,7 @@ async def open_pools(
 
 
 async def add_licences(uow: UnitOfWork, tenant: str, order_id: str, *, above: int = 0, cause: Envelope | None = None) -> None:
-    """Sends an approved order to seats, as it was approved."""
+    """Send an approved order to seats."""
     order = await store.orders.find(uow.connection, tenant, order_id)
     assert order is not None
     found = await store.quotes.find(uow.connection, tenant, order.quote)
@@ -87,7 +87,7 @@ async def schedule_period(
     above: int = 0,
     cause: Envelope | None = None,
 ) -> None:
-    """Tells seats of the period after this one, ahead of time, so that it begins in time order with what else falls due there."""
+    """Send seats the period after this one ahead of time, so that it begins in time order with the other due items of seats."""
     following, starts_at = period.end.isoformat(), start_of_day(period.end, contract.time_zone)
     make = partial(SchedulePeriod, period=following, starts_at=starts_at)
     await send(uow, tenant, make, kind="schedule_period", reference=following, time=at, cause=cause, above=above)
@@ -96,7 +96,7 @@ async def schedule_period(
 async def send_again(
     uow: UnitOfWork, tenant: str, kind: str, reference: str, at: datetime, *, above: int = 0, cause: Envelope | None = None
 ) -> None:
-    """A command of ours, as it was, with a number of its own."""
+    """Send one of our commands again, unchanged but for its number."""
     log.warning("command_sent_again", kind=kind, reference=reference, above=above)
     match kind:
         case "add_licences":

@@ -1,4 +1,4 @@
-"""The subscription of a tenant: how it starts, and how it goes on after seats did not do a command."""
+"""The subscription of a tenant: how it starts, and how it is resumed after seats rejected a command."""
 
 from datetime import date
 
@@ -21,7 +21,10 @@ from shared.schemas.invoicing_v1 import PlanDefined, SubscriptionModule, Subscri
 async def start_subscription(
     uow: UnitOfWork, tenant_id: str, body: SubscriptionBody, actor: Actor, *, settings: Settings, clock: Clock
 ) -> None:
-    """Pending until seats has opened every pool; before seats knows the tenant nothing is sent to it. Raises Conflict, Invalid."""
+    """Start the subscription; it is pending until seats has opened every pool. Raises Conflict, Invalid.
+
+    Before seats knows the tenant, no command is sent to it.
+    """
     tenant, at = await lock_tenant(uow, tenant_id, clock)
     assert tenant.time_zone is not None
     if await store.subscriptions.find(uow.connection, tenant_id) is not None:
@@ -70,8 +73,11 @@ async def start_subscription(
 
 
 async def resume(uow: UnitOfWork, tenant_id: str, *, clock: Clock) -> list[str]:
-    """Sends what seats did not do for the subscription once more, with a new number; returns what. Never by itself: the same command in
-    the same situation has the same answer, so somebody has to mend the cause first. For a refused order there is a new quote."""
+    """Send the subscription's commands that seats rejected or failed at again, and return what they are about.
+
+    An operator asks for it after removing the cause: the same command in the same situation gets the same answer. A refused order is not
+    sent again; the customer asks for a new quote.
+    """
     _, at = await lock_tenant(uow, tenant_id, clock)
     found = await store.commands.not_done(uow.connection, tenant_id)
     for command in found:

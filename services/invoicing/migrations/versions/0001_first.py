@@ -133,7 +133,7 @@ PROTECTED = (
     "pdfs_to_make",
 )
 
-# The second fence: the first is that no statement of the service changes them.
+# The service has no statement that changes these tables; this trigger also stops everybody else.
 FROZEN = ("facts", "charges", "invoices", "invoice_charges", "invoice_pdfs", "billing_details")
 FREEZE = """
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
