@@ -17,8 +17,7 @@ from services.invoicing.api.requests import PlanBody
 from services.seats import views
 from services.seats.use_cases.what_if import Snapshot, _commands
 from services.users.api import hr
-from services.users.api.people import NewPerson
-from services.users.api.profiles import DEPARTMENTS_MAX, Department
+from services.users.api.requests import DEPARTMENTS_MAX, Department, NewPerson
 from shared.runtime import serve
 from shared.schemas.base import Id
 from shared.settings import CommonSettings

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from services.invoicing.api.requests import SubscriptionBody
 from services.users.api.hr import _read, _read_all
-from services.users.api.tenants import _zone
+from services.users.api.requests import _zone
 from services.users.domain.facts import problem_of
 from shared.errors import Invalid
 from shared.schemas.base import Instant

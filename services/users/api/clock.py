@@ -1,29 +1,18 @@
 """A tenant's clock."""
 
 from fastapi import APIRouter, Depends, Response
-from pydantic import BaseModel, Field
 
-from services.users.api.dependencies import Body, Context, InContext, TenantId, TenantOperator, TenantTime, now_of
+from services.users.api.dependencies import Context, InContext, TenantId, TenantOperator, now_of
+from services.users.api.requests import Advance
+from services.users.api.responses import ClockView
 from services.users.store import tenants as store
 from services.users.store.tenants import TenantRow
 from services.users.use_cases import test_clock
 from shared.errors import NotFound
-from shared.schemas.base import Instant
 from shared.web import access, actor_of, answer, refusals
 from shared.web.route import CheckedRoute
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/clock", tags=["clock"])
-
-
-class Advance(Body):
-    to: TenantTime = Field(description="A time after the tenant's own, by ten years at most.")
-
-
-class ClockView(BaseModel):
-    clock: str
-    now: Instant
-    state: str = Field(description="advancing: writes for this tenant are refused; ready")
-    to: Instant | None = Field(None, description="Where an advance is going.")
 
 
 def _view(row: TenantRow, context: Context) -> ClockView:

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Path, Request
-from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from services.users.domain.person import Cause
 from services.users.jobs.alarm import Alarm
@@ -21,23 +20,12 @@ from shared.database import Database
 from shared.messaging import Consumer
 from shared.schemas.base import Id
 from shared.web import Principal, access, actor_of, operator
-from shared.web.rest import Moment
 
 TenantId = Annotated[Id, Path(description="The tenant's id.")]
 UserId = Annotated[Id, Path(description="The person's id.")]
 Manager = Annotated[Principal, Depends(access("users:manage"))]
 TenantOperator = Annotated[Principal, Depends(access("operator"))]
 Operator = Annotated[Principal, Depends(operator())]
-
-
-def _on_a_clock(value: datetime) -> datetime:
-    """Far from the ends of the calendar, where a local day or the next period is no date any more, for whoever reads this time later."""
-    if not 1970 <= value.year < 3000:
-        raise ValueError("expected a time of the years 1970 to 2999")
-    return value
-
-
-TenantTime = Annotated[Moment, AfterValidator(_on_a_clock)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +52,6 @@ def _context(request: Request) -> Context:
 
 
 InContext = Annotated[Context, Depends(_context)]
-
-
-class Body(BaseModel):
-    """What callers send: a field that nobody knows is an error that names it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
 
 def cause_of(principal: Principal) -> Cause:

@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import orjson
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import ValidationError
 
-from services.users.api.dependencies import Body, InContext, Manager, TenantId
+from services.users.api.dependencies import InContext, Manager, TenantId
+from services.users.api.requests import HrEvents
+from services.users.api.responses import FieldProblem, Rejected, Taken
 from services.users.domain.facts import problem_of
 from services.users.store import hr_sources
 from shared import ids
@@ -23,32 +25,9 @@ from shared.web.tenant_limits import costly
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/hr-events", tags=["people"])
 
-EVENTS_MAX = 1000
 EVENTS_AT_ONCE = 50  # the event loop does other work after so many
 FIELDS_MAX = 100  # of one event
 _MODELS: dict[str, type[HrFact]] = {"person_hired": PersonHired, "person_changed": PersonChanged, "person_left": PersonLeft}
-
-
-class HrEvents(Body):
-    source: Annotated[str, Field(min_length=1, max_length=300)] = Field(description="As on the allow-list, hr/acme say.")
-    events: Annotated[list[dict[str, Any]], Field(max_length=EVENTS_MAX)] = Field(
-        description="Each with `type` (person_hired, person_changed, person_left), `external_id`, `effective_date` and what it says."
-    )
-
-
-class FieldProblem(BaseModel):
-    field: str
-    expected: str
-
-
-class Rejected(BaseModel):
-    index: int = Field(description="Of the event in the request, from 0.")
-    errors: list[FieldProblem]
-
-
-class Taken(BaseModel):
-    accepted: int
-    rejected: list[Rejected]
 
 
 @router.post("", status_code=202, response_model=Taken, responses=refusals(409), summary="Hand in HR facts")

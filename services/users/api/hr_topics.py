@@ -3,9 +3,10 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Response
-from pydantic import BaseModel, Field
 
-from services.users.api.dependencies import Body, InContext
+from services.users.api.dependencies import InContext
+from services.users.api.requests import BindTopic
+from services.users.api.responses import BoundTopic
 from services.users.api.tenants import check_source
 from services.users.use_cases import hr_topics
 from shared.schemas.topics import HR_TOPIC_NAME, hr_topic
@@ -15,15 +16,6 @@ from shared.web.route import CheckedRoute
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/operator/hr-topics", tags=["operator"], dependencies=[Depends(operator())])
 
 Name = Annotated[str, Path(pattern=f"^{HR_TOPIC_NAME.pattern}$", description="What stands behind hr.events.v1. in the topic's name.")]
-
-
-class BindTopic(Body):
-    source: Annotated[str, Field(min_length=1, max_length=300)] = Field(description="The `ce_source` of its events, for example hr/acme.")
-
-
-class BoundTopic(BaseModel):
-    topic: str
-    source: str
 
 
 @router.put("/{name}", response_model=BoundTopic, responses=refusals(409), summary="Bind a source to a topic of its own")

@@ -1,14 +1,14 @@
 """People: whoever came by REST or from HR."""
 
 from collections.abc import Mapping
-from datetime import date
 from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import BaseModel, EmailStr, Field
 
-from services.users.api.dependencies import Body, Context, InContext, Manager, TenantId, UserId, cause_of
+from services.users.api.dependencies import Context, InContext, Manager, TenantId, UserId, cause_of
+from services.users.api.requests import NewPerson, PersonPatch, Reactivation
+from services.users.api.responses import ModuleView, NoteView, PersonView, PositionView
 from services.users.domain.facts import RECORD_FIELDS, Record
 from services.users.domain.module_states import ModuleState, Seat
 from services.users.domain.person import Person, Tenant
@@ -20,99 +20,12 @@ from services.users.use_cases import edit_person
 from shared import ids
 from shared.database import UnitOfWork
 from shared.errors import NotFound
-from shared.schemas.base import Id, Instant, ModuleName, Text
 from shared.web import Cursor, IfMatch, Limit, Page, access, answer, check_if_match, decode_cursor, encode_cursor, etag, refusals
 from shared.web.idempotency import IdempotencyKey, idempotent
-from shared.web.rest import LIMIT_DEFAULT, Day, Flag
+from shared.web.rest import LIMIT_DEFAULT
 from shared.web.route import CheckedRoute
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/people", tags=["people"])
-
-Login = Annotated[str, Field(min_length=1, max_length=500)]
-KindName = Literal["employee", "external", "service"]
-PRIORITY_MAX = 1_000_000
-
-
-class NewPerson(Body):
-    login: Login
-    email: EmailStr
-    name: Text = ""
-    job_title: Text = ""
-    external_id: Id | None = Field(None, description="The caller's own id for this person; default: made here.")
-    department: Text | None = None
-    profile: Id | None = Field(None, description="Goes before the department's.")
-    kind: KindName = Field("employee", description="external and service people take no seat.")
-    administrator: Flag = False
-    priority: Annotated[int, Field(ge=-PRIORITY_MAX, le=PRIORITY_MAX, strict=True)] = Field(
-        0, description="Higher is served first from a queue."
-    )
-    valid_to: Day | None = Field(None, description="Last day (local) on which the login works.")
-
-
-class PersonPatch(Body):
-    """What is given changes; null takes department, profile or valid_to away."""
-
-    login: Login | None = None
-    email: EmailStr | None = None
-    name: Text | None = None
-    job_title: Text | None = None
-    department: Text | None = None
-    profile: Id | None = None
-    kind: KindName | None = None
-    administrator: Flag | None = None
-    priority: Annotated[int, Field(ge=-PRIORITY_MAX, le=PRIORITY_MAX, strict=True)] | None = None
-    valid_to: Day | None = None
-    may_log_in: Flag | None = None
-    status: Literal["left"] | None = Field(None, description="left: the person is terminated.")
-
-
-class Reactivation(Body):
-    modules: Annotated[list[ModuleName], Field(max_length=200)] | None = Field(
-        None, description="Whose revocations to end; default: all that the person needs."
-    )
-
-
-class PositionView(BaseModel):
-    partition: int
-    offset: int
-
-
-class ModuleView(BaseModel):
-    module: str
-    state: str = Field(description="pending, active, flagged, held, waiting, refused, revoked (a base module) or withdrawn (another)")
-    deadline: Instant | None = Field(None, description="flagged: when it is revoked; held: when it expires.")
-    reason: str | None = None
-    position: PositionView | None = Field(None, description="Of the decision that this reflects, in seats.commands.v1.")
-
-
-class NoteView(BaseModel):
-    type: str = Field(description="unknown_department, unknown_profile, command_rejected or command_failed")
-    detail: str
-    reason: str | None = Field(None, description="command_rejected, command_failed: in the words of seats.")
-    position: PositionView | None = Field(None, description="Of the command that was not done, in seats.commands.v1.")
-
-
-class PersonView(BaseModel):
-    user: str
-    external_id: str
-    source: str
-    login: str
-    email: str
-    name: str
-    job_title: str
-    department: str | None
-    profile: str | None
-    kind: str
-    administrator: bool
-    priority: int
-    valid_to: date | None
-    status: str = Field(description="active, inactive (may not log in), deactivated (revoked in a base module) or left")
-    may_log_in: bool
-    modules: list[ModuleView]
-    pending: bool = Field(description="seats has not answered the last command yet.")
-    notes: list[NoteView]
-    created_at: Instant
-    version: int
 
 
 def _modules(person: Person, rows: Mapping[str, Seat]) -> list[ModuleView]:

@@ -3,14 +3,16 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from services.users.api.dependencies import Body, InContext, Manager, TenantId, now_of
+from services.users.api.dependencies import InContext, Manager, TenantId, now_of
+from services.users.api.requests import DEPARTMENTS_MAX, Department, ProfileBody
+from services.users.api.responses import ProfileView
 from services.users.store import tenants as store
 from services.users.store.tenants import ProfileRow
 from services.users.use_cases import departments, profiles, tenants
 from shared.errors import Invalid
-from shared.schemas.base import Id, ModuleName, Text
+from shared.schemas.base import Id
 from shared.web import (
     Cursor,
     IfMatch,
@@ -25,28 +27,11 @@ from shared.web import (
     etag,
     refusals,
 )
-from shared.web.rest import LIMIT_DEFAULT, Flag
+from shared.web.rest import LIMIT_DEFAULT
 from shared.web.route import CheckedRoute
 from shared.web.tenant_limits import costly
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}", tags=["profiles"])
-
-MODULES_MAX = 200
-DEPARTMENTS_MAX = 10_000
-
-
-class ProfileBody(Body):
-    name: Annotated[str, Field(min_length=1, max_length=500)]
-    modules: Annotated[list[ModuleName], Field(max_length=MODULES_MAX)] = Field(description="May be empty: then it takes no seat.")
-    partial: Flag = Field(False, description="Each module by itself, instead of all or none.")
-
-
-class ProfileView(BaseModel):
-    profile: str
-    name: str
-    modules: list[str]
-    partial: bool
-    version: int
 
 
 def _view(row: ProfileRow) -> ProfileView:
@@ -77,9 +62,6 @@ async def list_profiles(tenant: TenantId, context: InContext, cursor: Cursor = N
         await context.tenants.for_read(tenant, uow)
         rows = await store.profile_page(tenant, uow.connection, after, limit)
     return Page(items=[_view(row) for row in rows], next=encode_cursor(rows[-1].profile) if len(rows) == limit else None)
-
-
-Department = Annotated[Text, Field(min_length=1)]
 
 
 Mapping = dict[str, str | None]

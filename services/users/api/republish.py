@@ -2,17 +2,13 @@
 
 from fastapi import APIRouter
 
-from services.users.api.dependencies import Body, InContext, Operator
+from services.users.api.dependencies import InContext, Operator
+from services.users.api.requests import Republish
 from services.users.use_cases.republish import request_republication
-from shared.schemas.base import Id
 from shared.web import actor_of, refusals
 from shared.web.route import CheckedRoute
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1", tags=["state"])
-
-
-class Republish(Body):
-    tenant: Id | None = None
 
 
 @router.post(

@@ -1,14 +1,14 @@
 """Tenants, and the allow-list of upstream sources."""
 
 from dataclasses import replace
-from functools import cache, partial
-from importlib.resources import files
-from typing import Annotated, Any, Literal
+from functools import partial
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request, Response
-from pydantic import AfterValidator, BaseModel, EmailStr, Field
 
-from services.users.api.dependencies import Body, Context, InContext, Operator, TenantId, TenantOperator, TenantTime, now_of
+from services.users.api.dependencies import Context, InContext, Operator, TenantId, TenantOperator, now_of
+from services.users.api.requests import Allowed, NewTenant, TenantPatch
+from services.users.api.responses import TenantView
 from services.users.store import hr_sources
 from services.users.store import tenants as store
 from services.users.store.tenants import TenantRow
@@ -16,7 +16,7 @@ from services.users.use_cases import tenants as use_cases
 from shared import ids
 from shared.database import UnitOfWork
 from shared.errors import Conflict, Invalid, NotFound
-from shared.schemas.base import Id, Instant, Text
+from shared.schemas.base import Text
 from shared.web import (
     Cursor,
     IfMatch,
@@ -33,63 +33,10 @@ from shared.web import (
     refusals,
 )
 from shared.web.idempotency import IdempotencyKey, idempotent
-from shared.web.rest import LIMIT_DEFAULT, Flag
+from shared.web.rest import LIMIT_DEFAULT
 from shared.web.route import CheckedRoute
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1", tags=["tenants"])
-
-
-@cache
-def _zones() -> frozenset[str]:
-    """Of the package tzdata. The machine may have others (`localtime`), which mean something else, or nothing, on the next one."""
-    return frozenset((files("tzdata") / "zones").read_text(encoding="utf-8").split())
-
-
-def _zone(value: str) -> str:
-    if value not in _zones():
-        raise ValueError("a time zone of the IANA database expected, as Europe/Copenhagen")
-    return value
-
-
-TimeZone = Annotated[str, AfterValidator(_zone)]
-Name = Annotated[str, Field(min_length=1, max_length=500)]
-Locale = Annotated[str, Field(pattern=r"^[a-z]{2,3}([-_][A-Za-z0-9]{2,8})*$", max_length=35)]
-
-
-class NewTenant(Body):
-    tenant: Id | None = Field(None, description="Its id; default: made here.")
-    name: Name
-    time_zone: TimeZone
-    locale: Locale = "en"
-    clock: Literal["real", "test"] = "real"
-    at: TenantTime | None = Field(None, description="A test clock's first time; default: now.")
-    contact_email: EmailStr = Field(description="Of the tenant's administration: gets what no person can get.")
-    support_contact: Name = Field(description="Of the vendor; every refusal names it.")
-    release_on_expiry: Flag = Field(False, description="A login that ended (`valid_to`) frees the person's seats.")
-
-
-class TenantPatch(Body):
-    name: Name | None = None
-    time_zone: TimeZone | None = None
-    locale: Locale | None = None
-    contact_email: EmailStr | None = None
-    support_contact: Name | None = None
-    release_on_expiry: Flag | None = None
-
-
-class TenantView(BaseModel):
-    tenant: str
-    name: str
-    time_zone: str
-    locale: str
-    clock: str
-    now: Instant = Field(description="The tenant's time.")
-    status: str = Field(description="opening: seats has not answered yet; open")
-    contact_email: str
-    support_contact: str
-    release_on_expiry: bool
-    created_at: Instant
-    version: int
 
 
 def _view(row: TenantRow, context: Context) -> TenantView:
@@ -173,10 +120,6 @@ async def change_tenant(
         after = await use_cases.change_tenant(tenant, uow, before, after, actor_of(principal), now_of(before, context.clock))
     context.alarm.wake()
     return answer(_view(after, context), headers={"etag": etag(after.version)})
-
-
-class Allowed(Body):
-    tenants: Annotated[list[Id], Field(max_length=10_000)] = Field(description="Whom this source may speak of; empty: nobody.")
 
 
 SourceName = Annotated[Text, Path(min_length=1, max_length=300, description="The `ce_source` of its events, as hr/acme.")]

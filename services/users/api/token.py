@@ -1,50 +1,23 @@
 """Access tokens and the keys that verify them. Open to all: they are where access begins."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Header, Request, Response
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import ValidationError
 
-from services.users.api.dependencies import Body, InContext
-from services.users.sign_in.tokens import TTL_MAX_S, Grant
+from services.users.api.dependencies import InContext
+from services.users.api.requests import TokenForm
+from services.users.api.responses import PublicKeys, Token
+from services.users.sign_in.tokens import Grant
 from shared.errors import Refused
-from shared.schemas.base import Id
 from shared.web import answer, refusals
 from shared.web.route import FORM, FormRoute
 
 router = APIRouter(route_class=FormRoute, tags=["access"])
 
 FIELDS_MAX = 20
-
-
-class TokenForm(Body):
-    """`application/x-www-form-urlencoded`, as RFC 6749, section 4.4 has it."""
-
-    grant_type: Annotated[str, Field(pattern="^client_credentials$")]
-    client_id: Annotated[str, Field(min_length=1, max_length=100)]
-    client_secret: Annotated[str, Field(min_length=1, max_length=500)]
-    tenant: Id | None = Field(
-        None, description="Valid for this tenant only. Missing: for all tenants, which only the scope `operator` allows. Blank is refused."
-    )
-    subject: Id | None = Field(None, description="In whose name; default: the client's.")
-    scope: Annotated[str, Field(max_length=500)] | None = Field(
-        None, description="Rights, separated by spaces. Missing or blank: 400 `invalid_scope`. A service asks for `operator`."
-    )
-    ttl_seconds: Annotated[int, Field(ge=1, le=TTL_MAX_S)] | None = None
-
-
-class Token(BaseModel):
-    access_token: str
-    token_type: str = "Bearer"  # noqa: S105 - a word of RFC 6749
-    expires_in: int = Field(description="Seconds.")
-
-
-class PublicKeys(BaseModel):
-    """A JWK set (RFC 7517)."""
-
-    keys: list[dict[str, Any]]
 
 
 _FORM = {"requestBody": {"required": True, "content": {FORM: {"schema": TokenForm.model_json_schema()}}}}

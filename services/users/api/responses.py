@@ -1,0 +1,113 @@
+"""The bodies of responses."""
+
+from datetime import date
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from shared.schemas.base import Instant
+
+
+class TenantView(BaseModel):
+    tenant: str
+    name: str
+    time_zone: str
+    locale: str
+    clock: str
+    now: Instant = Field(description="The tenant's time.")
+    status: str = Field(description="opening: seats has not answered yet; open")
+    contact_email: str
+    support_contact: str
+    release_on_expiry: bool
+    created_at: Instant
+    version: int
+
+
+class PositionView(BaseModel):
+    partition: int
+    offset: int
+
+
+class ModuleView(BaseModel):
+    module: str
+    state: str = Field(description="pending, active, flagged, held, waiting, refused, revoked (a base module) or withdrawn (another)")
+    deadline: Instant | None = Field(None, description="flagged: when it is revoked; held: when it expires.")
+    reason: str | None = None
+    position: PositionView | None = Field(None, description="Of the decision that this reflects, in seats.commands.v1.")
+
+
+class NoteView(BaseModel):
+    type: str = Field(description="unknown_department, unknown_profile, command_rejected or command_failed")
+    detail: str
+    reason: str | None = Field(None, description="command_rejected, command_failed: in the words of seats.")
+    position: PositionView | None = Field(None, description="Of the command that was not done, in seats.commands.v1.")
+
+
+class PersonView(BaseModel):
+    user: str
+    external_id: str
+    source: str
+    login: str
+    email: str
+    name: str
+    job_title: str
+    department: str | None
+    profile: str | None
+    kind: str
+    administrator: bool
+    priority: int
+    valid_to: date | None
+    status: str = Field(description="active, inactive (may not log in), deactivated (revoked in a base module) or left")
+    may_log_in: bool
+    modules: list[ModuleView]
+    pending: bool = Field(description="seats has not answered the last command yet.")
+    notes: list[NoteView]
+    created_at: Instant
+    version: int
+
+
+class ProfileView(BaseModel):
+    profile: str
+    name: str
+    modules: list[str]
+    partial: bool
+    version: int
+
+
+class FieldProblem(BaseModel):
+    field: str
+    expected: str
+
+
+class Rejected(BaseModel):
+    index: int = Field(description="Of the event in the request, from 0.")
+    errors: list[FieldProblem]
+
+
+class Taken(BaseModel):
+    accepted: int
+    rejected: list[Rejected]
+
+
+class BoundTopic(BaseModel):
+    topic: str
+    source: str
+
+
+class ClockView(BaseModel):
+    clock: str
+    now: Instant
+    state: str = Field(description="advancing: writes for this tenant are refused; ready")
+    to: Instant | None = Field(None, description="Where an advance is going.")
+
+
+class Token(BaseModel):
+    access_token: str
+    token_type: str = "Bearer"  # noqa: S105 - a word of RFC 6749
+    expires_in: int = Field(description="Seconds.")
+
+
+class PublicKeys(BaseModel):
+    """A JWK set (RFC 7517)."""
+
+    keys: list[dict[str, Any]]
