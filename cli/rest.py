@@ -206,8 +206,12 @@ def refusal(service: str, response: httpx.Response) -> CliError:
         problem = {}
     text = str(problem.get("detail") or problem.get("title") or _harmless(response.text[:200]) or response.reason_phrase)
     errors = problem.get("errors") or []
-    fields = "; ".join(f"{e.get('field')}: {e.get('expected') or e.get('detail')}" for e in errors if isinstance(e, dict))
-    if fields and fields not in text:
+    found = [(e.get("field"), str(e.get("expected") or e.get("detail"))) for e in errors if isinstance(e, dict)]
+    if fields := "; ".join(f"{field}: {expected}" for field, expected in found if expected not in text):
         text = f"{text} ({fields})"
-    hint = "The token has expired or is none: `seatpool token` makes a new one." if response.status_code == httpx.codes.UNAUTHORIZED else ""
+    hint = (
+        "The token has expired or is not valid. `seatpool token` prints a new one."
+        if response.status_code == httpx.codes.UNAUTHORIZED
+        else ""
+    )
     return CliError(f"{service} answered {response.status_code}: {text}", hint)

@@ -27,8 +27,8 @@ class Refused(SeatpoolError):
 
 
 class NotFound(Refused):
-    def __init__(self, what: str) -> None:
-        super().__init__("not-found", f"There is no such {what}.")
+    def __init__(self, what: str, remedy: str = "Check the ids in the path.") -> None:
+        super().__init__("not-found", f"The service found no {what}. {remedy}")
 
 
 class Forbidden(Refused):
@@ -45,7 +45,11 @@ class Conflict(Refused):
 
 class Invalid(Refused):
     def __init__(self, field: str, value: object, expected: str) -> None:
-        super().__init__("invalid", f"{field}: {expected}", errors=[{"field": field, "value": value, "expected": expected}])
+        super().__init__(
+            "invalid",
+            f"The value of {field} is not valid. Expected: {expected}.",
+            errors=[{"field": field, "value": value, "expected": expected}],
+        )
         self.field, self.value, self.expected = field, value, expected
 
 

@@ -13,11 +13,11 @@ from shared.schemas.base import Instant
 class IdleCheck(BaseModel):
     model_config = ConfigDict(frozen=True)
 
-    time: Instant | None = Field(description="The tenant's time as this service knows it; null: it keeps none.")
+    time: Instant | None = Field(description="The time of the tenant as this service knows it; null if the service keeps none.")
     idle: bool
-    waiting_for: tuple[str, ...] = Field(description="What is not done yet; empty: it is idle.")
-    next_due: Instant | None = Field(description="When there is something to do next.")
-    fingerprint: str = Field(description="Another one whenever something of the tenant was done.")
+    waiting_for: tuple[str, ...] = Field(description="What is not processed yet; empty if the service is idle.")
+    next_due: Instant | None = Field(description="The next time at which the service has something to do.")
+    fingerprint: str = Field(description="It changes whenever the service processes something of the tenant.")
 
     @classmethod
     def of(cls, time: datetime | None, waiting_for: Iterable[str], next_due: datetime | None, *seen: object) -> "IdleCheck":

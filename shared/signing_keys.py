@@ -91,8 +91,8 @@ class KeyFolder:
                 first = min(living, key=lambda key: key.ends)
                 raise Conflict(
                     "rotation-too-early",
-                    f"{len(living)} previous keys still have valid tokens, {PREVIOUS_MAX} are allowed. "
-                    f"Rotate again after {_shown(first.ends)}, or revoke {first.kid}, which ends its tokens at once.",
+                    f"{len(living)} previous keys still have valid tokens, and at most {PREVIOUS_MAX} may have. "
+                    f"Rotate again after {_shown(first.ends)}, or revoke {first.kid}, which makes its tokens invalid at once.",
                 )
             current = next(key for key in keys if key.state is State.CURRENT)
             self._provide_next(now, beside=1)
@@ -109,7 +109,7 @@ class KeyFolder:
             keys = self.read()
             key = next((key for key in keys if key.kid == kid), None)
             if key is None:
-                raise NotFound(f"signing key in {self.path}")
+                raise NotFound(f"signing key {kid} in {self.path}", "Check its id.")
             if key.state is State.REVOKED:
                 return key
             if key.state is State.CURRENT:

@@ -29,7 +29,10 @@ READ, OPERATE = Depends(access("account:read")), Depends(access(OPERATOR))
 
 After = Annotated[
     str | None,
-    Query(pattern=r"^[0-9]{1,9}-[0-9]{1,18}$", description="Wait until this position, `<partition>-<offset>`, is decided (10 s at most)."),
+    Query(
+        pattern=r"^[0-9]{1,9}-[0-9]{1,18}$",
+        description="Wait until seats has decided the command at this position, `<partition>-<offset>`, for at most 10 seconds.",
+    ),
 ]
 
 
@@ -52,21 +55,21 @@ class Reads:
 
     def router(self) -> APIRouter:
         router = APIRouter(route_class=OwnerRoute, prefix="/v1/tenants/{tenant}", tags=["seats"])
-        for path, handler in (
-            ("/pools", self.pools),
-            ("/pools/{module}", self.pool),
-            ("/seats", self.seats),
-            ("/access/{user}", self.person),
-            ("/access/{user}/{module}", self.may_use),
-            ("/position", self.position),
-            ("/statistics", self.statistics),
-            ("/why/{user}", self.why),
+        for path, summary, handler in (
+            ("/pools", "List pools", self.pools),
+            ("/pools/{module}", "Get a pool", self.pool),
+            ("/seats", "List seats", self.seats),
+            ("/access/{user}", "Get the seats of a person", self.person),
+            ("/access/{user}/{module}", "Check a person's access", self.may_use),
+            ("/position", "Get the position of the last decision", self.position),
+            ("/statistics", "Get the statistics of a tenant", self.statistics),
+            ("/why/{user}", "Explain the seats of a person", self.why),
         ):
-            router.get(path, dependencies=[READ], responses=refusals(504))(handler)
+            router.get(path, summary=summary, dependencies=[READ], responses=refusals(504))(handler)
         question: Any = {"dependencies": [READ], "response_model": dict[str, Any], "responses": refusals(413, 504)}
-        router.get("/forecast", **question)(self.forecast)
-        router.post("/what-if", **question)(self.what_if)
-        router.get("/idle", dependencies=[OPERATE])(self.idle)
+        router.get("/forecast", summary="Forecast the pools", **question)(self.forecast)
+        router.post("/what-if", summary="Decide commands on a copy", **question)(self.what_if)
+        router.get("/idle", summary="Check whether everything of a tenant is processed", dependencies=[OPERATE])(self.idle)
         return router
 
     # ------------------------------------------------------------------------------------------------------------ state
@@ -86,12 +89,12 @@ class Reads:
         if after is not None:
             partition, offset = map(int, after.split("-"))
             if partition != live.number:
-                raise Invalid("query.after", after, f"a position in partition {live.number}, where this tenant lies")
+                raise Invalid("query.after", after, f"a position in partition {live.number}, which is the partition of this tenant")
             try:
                 async with asyncio.timeout(AFTER_SECONDS_MAX):
                     await self._worker.engine.wait_for(partition, offset)
             except TimeoutError:
-                detail = f"Position {after} was not reached within {AFTER_SECONDS_MAX:.0f} seconds."
+                detail = f"seats did not reach the position {after} within {AFTER_SECONDS_MAX:.0f} seconds. Please try again."
                 raise Refused("position-not-reached", detail, position=views.position(live).model_dump()) from None
         return self._live(tenant)
 
@@ -111,7 +114,7 @@ class Reads:
     # ------------------------------------------------------------------------------------------------------------ reads
 
     async def pools(self, tenant: str, cursor: Cursor = None, limit: Limit = LIMIT_MAX, after: After = None) -> views.Pools:
-        """In order of module."""
+        """The pools are in order of their modules."""
         (start,) = decode_cursor(cursor, str) or ("",)
         async with self._settled(tenant, after) as (live, state):
             modules = sorted(module for module in state.pools if module > start)
@@ -134,7 +137,7 @@ class Reads:
         limit: Limit = 100,
         after: After = None,
     ) -> views.Seats:
-        """In order of user, then module. A page may hold fewer than `limit`: it also ends after 5,000 people were looked at."""
+        """The seats are in order of user, then module. A page can have fewer than `limit` seats: it also ends after 5,000 people."""
         start = decode_cursor(cursor, str, str)
         async with self._settled(tenant, after) as (live, tenant_state):
             found, following = views.page_of_seats(tenant_state, module, state, start, limit)
@@ -142,7 +145,7 @@ class Reads:
             return views.Seats(position=views.position(live), items=found, next=next_)
 
     async def person(self, tenant: str, user: str, after: After = None) -> views.Person:
-        """From the durable row alone: needs to wait for no batch."""
+        """The answer shows all seats of the person, with their states and deadlines."""
         live = await self._reached(tenant, after)
         row = views.row_of(tenant, user, live)
         if row is None:
@@ -150,7 +153,7 @@ class Reads:
         return views.person(user, row, live)
 
     async def may_use(self, tenant: str, user: str, module: str, after: After = None) -> views.Access:
-        """The access check: may this person use this module now? `allowed` is false for who is not known as well."""
+        """`allowed` says whether the person may use the module now. It is also false for an unknown person."""
         live = await self._reached(tenant, after)
         row = views.row_of(tenant, user, live)
         return views.access(user, module, row, live)
@@ -160,7 +163,8 @@ class Reads:
         return views.PositionAnswer(position=views.position(live), rules=live.durable.marker.rules)
 
     async def statistics(self, tenant: str, after: After = None) -> dict[str, Any]:
-        """Flagged now; revoked and refused: (person, module) over the whole run; decisions: events of this tenant, each once."""
+        """`flagged` counts seats at present. `revoked` and `refused` count pairs of person and module since the tenant was opened.
+        `decisions` counts the events of this tenant, each once."""
         async with self._settled(tenant, after) as (live, state):
             flagged = sum(pool.flagged for pool in state.pools.values())
             position = views.position(live)
@@ -168,7 +172,7 @@ class Reads:
         return {"flagged": flagged, **counted, "position": position.model_dump()}
 
     async def idle(self, tenant: str) -> dict[str, Any]:
-        """For the test clock (design, section 2): is everything of this tenant decided, and nothing due at its time?"""
+        """seats is idle if every command of the tenant is decided and nothing is due at its time. Test clocks use this check."""
         partition = self._live(tenant).number
         end = (await self._worker.ends([partition]))[partition]
         async with self._settled(tenant, None) as (live, state):
@@ -178,16 +182,16 @@ class Reads:
 
     @costly
     async def forecast(self, tenant: str, at: Moment, after: After = None) -> Response:
-        """What each pool will look like at that instant, and what happens until then, if no command comes. A forecast that needs more than
-        20,000 changes of rows and events, or more than 4 MiB, is refused (413): ask for an earlier instant."""
+        """The answer shows each pool at that time, and what happens until then, if no command arrives. A forecast that needs more than
+        20,000 changes of rows and events, or more than 4 MiB, is refused (413): then ask for an earlier time."""
         answer = partial(forecast, at_ms=domain.to_ms(at))
-        return await self._ask(tenant, after, answer, "Ask for an earlier instant.")
+        return await self._ask(tenant, after, answer, "Ask for an earlier time.")
 
     @costly
     async def what_if(self, tenant: str, body: views.WhatIf, after: After = None) -> Response:
-        """Decides a list of commands on a copy and returns the decisions; nothing is changed. A question that needs more than 20,000
-        changes of rows and events, or more than 4 MiB, is refused (413): split its commands."""
-        split = "Split the commands over several questions; of a single command, ask about a smaller change."
+        """seats decides the commands on a copy and returns the decisions. Nothing changes. A question that needs more than 20,000 changes
+        of rows and events, or more than 4 MiB, is refused (413): then send fewer commands."""
+        split = "Send fewer commands in one request. If there is only one command, ask about a smaller change."
         return await self._ask(tenant, after, partial(what_if, asked=body), split)
 
     async def _ask(self, tenant: str, after: str | None, answer: Answer, split: str) -> Response:
@@ -196,7 +200,7 @@ class Reads:
         return Response(text, media_type="application/json")
 
     async def why(self, tenant: str, user: str, limit: Limit = 100, after: After = None) -> Why:
-        """The decisions behind this person's present state and the commands that caused them, newest first."""
+        """The answer lists the decisions that led to the present state of this person, with their commands, newest first."""
         live = await self._reached(tenant, after)
         row = views.row_of(tenant, user, live)
         if row is None:

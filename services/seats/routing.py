@@ -39,7 +39,7 @@ class OwnerRouting:
             return None
         url = worker.owner_url(partition) if worker.ready else None
         if url is None or url.rstrip("/") == worker.advertised_url.rstrip("/") or HOP in request.headers:
-            return _unavailable(request, "The worker that owns this tenant is changing; try again.")
+            return _unavailable(request, "Another seats worker is taking over this tenant. Please try again.")
         # As bytes: a header may hold any, and httpx writes ASCII only.
         headers = [(name, value) for name, value in request.headers.raw if name not in _ASKED_DROPPED]
         headers += [(HOP.encode(), b"1"), (b"x-correlation-id", getattr(request.state, "correlation", "").encode())]
@@ -49,7 +49,7 @@ class OwnerRouting:
             answer = await self._client.request(request.method, target, headers=headers, content=content)
         except httpx.HTTPError as error:
             _log.warning("forward_failed", url=url, error=repr(error))
-            return _unavailable(request, "The worker that owns this tenant cannot be reached; try again.")
+            return _unavailable(request, "The seats worker that owns this tenant cannot be reached. Please try again.")
         kept = {name: value for name, value in answer.headers.items() if name not in _ANSWERED_DROPPED}
         return Response(answer.content, answer.status_code, headers=kept)
 

@@ -42,20 +42,20 @@ class PoolAnswer(PoolView):
 
 class Pools(Answer):
     items: list[PoolView]
-    next: str | None = Field(None, description="Give this as `cursor` to read on; null: this is the last page.")
+    next: str | None = Field(None, description="The `cursor` of the next page; null on the last page.")
 
 
 class SeatView(BaseModel):
     user: str
     module: str
-    state: str = Field(description="active, flagged, held, waiting; revoked: remembered until reactivated or no longer needed")
-    since: str | None = Field(None, description="Since when it is flagged, waited for, or revoked.")
-    deadline: str | None = Field(None, description="Flagged: when it is revoked. Held: when it expires.")
+    state: str = Field(description="active, flagged, held, waiting or revoked (kept until the seat is reactivated or no longer required)")
+    since: str | None = Field(None, description="When the seat was flagged, queued or revoked.")
+    deadline: str | None = Field(None, description="When a flagged seat is revoked, or a hold expires.")
 
 
 class Seats(Answer):
     items: list[SeatView]
-    next: str | None = Field(None, description="Give this as `cursor` to read on; null: this is the last page.")
+    next: str | None = Field(None, description="The `cursor` of the next page; null on the last page.")
 
 
 class Person(Answer):
@@ -66,7 +66,7 @@ class Person(Answer):
     priority: int
     partial: bool
     modules: list[SeatView]
-    decided_at: int = Field(description="Offset of the command whose decision touched this person last.")
+    decided_at: int = Field(description="The offset of the last command that changed this person.")
 
 
 class Access(Answer):
@@ -78,8 +78,8 @@ class Access(Answer):
 
 
 class WhatIfCommand(BaseModel):
-    type: str = Field(description="Type of a command, as `seatpool.seats.v1.add_licences` or `add_licences`.")
-    data: dict[str, Any] = Field(description="Its body. Numbers and revisions may be left out.")
+    type: str = Field(description="The type of the command, for example `seatpool.seats.v1.add_licences` or `add_licences`.")
+    data: dict[str, Any] = Field(description="The body of the command. You can leave out numbers and revisions.")
     source: str = "what-if"
 
 

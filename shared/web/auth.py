@@ -111,7 +111,7 @@ class Verifier:
         except (JoseError, ValueError, TypeError, KeyError) as error:
             # Which check failed is for the log; a caller who has to know can look at the token.
             log.info("access_refused", why=type(error).__name__, detail=str(error)[:200])
-            raise Unauthenticated("invalid-token", "The access token is not valid or has expired.") from error
+            raise Unauthenticated("invalid-token", "The access token is not valid or has expired. Request a new one.") from error
 
     def _remember(self, digest: bytes, verified: Verified) -> None:
         """The oldest goes when there are too many."""
@@ -206,7 +206,9 @@ def actor_of(principal: Principal) -> Actor:
 
 
 # Documents the scheme in OpenAPI; a missing token is our own problem+json.
-_BEARER = HTTPBearer(auto_error=False, scheme_name="access token", bearerFormat="JWT", description="From `POST /v1/token` of users.")
+_BEARER = HTTPBearer(
+    auto_error=False, scheme_name="access token", bearerFormat="JWT", description="Request one with `POST /v1/token` of users."
+)
 
 AccessCheck = Callable[[Request, Principal], Awaitable[Principal]]
 _CHECKS: set[Any] = set()  # every dependency that `access` and `operator` made
@@ -218,7 +220,7 @@ async def authenticated(request: Request, credentials: Annotated[HTTPAuthorizati
     if known is not None:
         return known
     if credentials is None:
-        raise Unauthenticated("no-token", "This needs an access token: `Authorization: Bearer <token>`.")
+        raise Unauthenticated("no-token", "The request has no access token. Send one in the header `Authorization: Bearer <token>`.")
     verifier: Verifier = request.app.state.verifier
     principal = await verifier.verify(credentials.credentials)
     request.state.principal = principal
@@ -235,7 +237,8 @@ def access(right: str) -> AccessCheck:
         if principal.tenant is not None and principal.tenant != tenant:
             raise NotFound("tenant")
         if not principal.may(right):
-            raise Forbidden("no-right", f"This needs the right {right}.", right=right)
+            detail = f"This request needs the right {right}, which your access token does not have. Request a token with this right."
+            raise Forbidden("no-right", detail, right=right)
         return principal
 
     _CHECKS.add(dependency)
@@ -247,7 +250,8 @@ def operator() -> AccessCheck:
 
     async def dependency(request: Request, principal: Annotated[Principal, Security(authenticated, scopes=[OPERATOR])]) -> Principal:
         if not principal.may(OPERATOR) or principal.tenant is not None:
-            raise Forbidden("no-right", "This needs the right operator.", right=OPERATOR)
+            detail = f"This request needs an access token for all tenants with the right {OPERATOR}. Request such a token."
+            raise Forbidden("no-right", detail, right=OPERATOR)
         return principal
 
     _CHECKS.add(dependency)

@@ -47,8 +47,8 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=200,
         pattern=r"^[\x21-\x7e]+$",
-        description="Repeat a request with the same key and it is done once; the first answer is given again for 24 hours. A tenant has "
-        f"{KEYS_MAX} new keys an hour.",
+        description="A request that is repeated with the same key takes effect once. For 24 hours, the repetition gets the first answer. "
+        f"A tenant can use {KEYS_MAX} new keys an hour.",
     ),
 ]
 
@@ -75,12 +75,18 @@ async def idempotent(uow: UnitOfWork, request: Request, principal: Principal, ke
     found = (await c.exec_driver_sql(_FIND, name)).one_or_none()
     if found is not None:
         if bytes(found.digest) != digest:
-            raise Refused("idempotency-key-reused", "This Idempotency-Key was used for another request.")
+            raise Refused(
+                "idempotency-key-reused",
+                "This Idempotency-Key was already used for a different request. Use a new key for each new request.",
+            )
         return await _again(found, read)
     wait = (await c.exec_driver_sql(_WAIT, name[:1])).scalar_one_or_none()
     if wait is not None:
-        detail = f"{KEYS_MAX} new values of Idempotency-Key were used in the last hour, which is the limit of one tenant. Try again later."
-        raise Refused("too-many-requests", detail, retry_after_seconds=max(wait, 1))
+        wait = max(wait, 1)
+        detail = (
+            f"The tenant used {KEYS_MAX} new values of Idempotency-Key in the last hour, which is the limit. Try again in {wait} seconds."
+        )
+        raise Refused("too-many-requests", detail, retry_after_seconds=wait)
     response = await act()
     body = bytes(response.body)
     is_kept = len(body) <= ANSWER_MAX

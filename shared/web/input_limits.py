@@ -68,13 +68,13 @@ def _expected(value: object) -> str | None:
     """None: it can be stored."""
     match value:
         case str() if "\0" in value or not _encodable(value):
-            return "a text of Unicode characters, without NUL"
+            return "a text of Unicode characters without NUL"
         case bool():
             return None
         case int() if value not in _INT64:
             return "an integer of 64 bits"
         case float() if not math.isfinite(value):
-            return "a number that JSON has"
+            return "a number as JSON defines it"
     return None
 
 
@@ -137,7 +137,7 @@ async def read_body(request: Request, limit: int) -> bytes:
         return b""
     announced = request.headers.get("content-length", "")[:20]  # digits, or the server would have refused it
     if announced.isdecimal() and int(announced) > limit:
-        raise Refused("too-large", f"The body has {announced} bytes; at most {limit} are allowed.")
+        raise Refused("too-large", f"The body has {announced} bytes, and at most {limit} are allowed. Send less in one request.")
     body = bytearray()
     more = True
     while more:
@@ -147,7 +147,7 @@ async def read_body(request: Request, limit: int) -> bytes:
         body += message.get("body", b"")
         more = message.get("more_body", False)
         if len(body) > limit:
-            raise Refused("too-large", f"The body has more than {limit} bytes, the most that is allowed.")
+            raise Refused("too-large", f"The body has more than {limit} bytes, which is the limit. Send less in one request.")
     return bytes(body)
 
 
@@ -165,7 +165,7 @@ def parse_body(content: bytes, adapter: TypeAdapter[Any], judges: tuple[str, ...
         return adapter.validate_python(value)
     except ValidationError as error:
         if error.error_count() > COUNTED_MAX:  # pydantic would make an object of each
-            raise _refused([_of_body(f"a body as in the API document; this one has {error.error_count()} faults")]) from None
+            raise _refused([_of_body(f"a body as in the API document; this body has {error.error_count()} errors")]) from None
         return value
 
 
@@ -176,7 +176,7 @@ def _json(content: bytes) -> Any:
         with _no_garbage_collection():
             return json.loads(content.decode("utf-8", "surrogatepass"))
     except json.JSONDecodeError as error:
-        raise _refused([_of_body(f"JSON; at character {error.pos}: {error.msg}")]) from None
+        raise _refused([_of_body(f"JSON (at character {error.pos}: {error.msg})")]) from None
     except ValueError:
         raise _refused([_of_body("JSON in UTF-8, with integers of at most 64 bits")]) from None
 
@@ -207,4 +207,4 @@ def _of_body(expected: str) -> _Fault:
 
 def _refused(found: list[_Fault]) -> Refused:
     fields = ", ".join(str(fault["field"]) for fault in found[:5])
-    return Refused("invalid", f"Not valid: {fields}.", errors=found)
+    return Refused("invalid", f"These fields are not valid: {fields}. For each of them, `errors` says what is expected.", errors=found)

@@ -49,39 +49,48 @@ TITLES = {
     404: "Not found",
     405: "Method not allowed",
     409: "Conflict",
-    412: "Changed by somebody else",
+    412: "Changed since it was read",
     413: "Too large",
     415: "Media type not supported",
     422: "Not valid",
-    428: "If-Match is needed",
+    428: "Header If-Match required",
     429: "Too many requests",
-    500: "Error on our side",
-    503: "Not available at the moment",
-    504: "Not reached in time",
+    500: "Internal error",
+    503: "Temporarily unavailable",
+    504: "Position not reached in time",
 }
 
+
+# Refusals by the web framework itself: type and detail by status.
+_OF_FRAMEWORK = {
+    400: ("bad-request", ""),
+    404: ("not-found", "There is no route with this path. `/docs` lists all routes."),
+    405: ("method-not-allowed", "The route does not have this method. The header `Allow` lists its methods."),
+}
 
 SupportContact = Callable[[str], Awaitable[str | None]]
 _NAMING_SUPPORT = (403, 404, 409)
 
 
 class FieldError(BaseModel):
-    field: str = Field(description="Path of the field, as `body.items.0.module`.")
-    value: Any = Field(None, description="What was given.")
-    expected: str = Field(description="What would be right.")
+    field: str = Field(description="The path of the field, for example `body.items.0.module`.")
+    value: Any = Field(None, description="The value that was sent.")
+    expected: str = Field(description="What is allowed.")
 
 
 class Problem(BaseModel):
-    """RFC 9457. Further members belong to the type."""
+    """A refusal, as RFC 9457 defines it. Some types have further members."""
 
-    type: str = Field(description="Stable name of the refusal, `urn:seatpool:problem:<name>`.")
+    type: str = Field(description="The name of the refusal, which does not change: `urn:seatpool:problem:<name>`.")
     title: str
     status: int
     detail: str
-    instance: str | None = Field(None, description="Path of the request.")
-    correlation: str | None = Field(None, description="Id of this request in all logs.")
-    support_contact: str | None = Field(None, description="Whom to ask: the support contact of the token's tenant (403, 404, 409).")
-    errors: list[FieldError] | None = Field(None, description="Every field that is wrong.")
+    instance: str | None = Field(None, description="The path of the request.")
+    correlation: str | None = Field(None, description="The id of this request in all logs.")
+    support_contact: str | None = Field(
+        None, description="The person or team to ask: the support contact of the tenant of the token (403, 404, 409)."
+    )
+    errors: list[FieldError] | None = Field(None, description="The fields that are not valid, at most 20.")
 
 
 def status_of(error: Refused) -> int:
@@ -161,7 +170,11 @@ async def _support(request: Request, status: int) -> dict[str, str]:
 async def _transient(request: Request, error: Exception) -> Response:
     log.warning("request_temporarily_failed", error=str(error))
     return problem(
-        request, 503, "unavailable", "Something this needs is not there at the moment; try again.", {"retry-after": RETRY_AFTER_S}
+        request,
+        503,
+        "unavailable",
+        "A service that this request depends on is temporarily unavailable. Please try again.",
+        {"retry-after": RETRY_AFTER_S},
     )
 
 
@@ -169,7 +182,9 @@ async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = [{"field": _field(e), "value": _shown(e), "expected": _expected(e)} for e in error.errors()[:FAULTS_MAX]]
     fields = ", ".join(str(e["field"]) for e in errors[:5])
-    return problem(request, 422, "invalid", f"Not valid: {fields}.", errors=errors)
+    return problem(
+        request, 422, "invalid", f"These fields are not valid: {fields}. For each of them, `errors` says what is expected.", errors=errors
+    )
 
 
 def _field(error: Mapping[str, Any]) -> str:
@@ -189,9 +204,9 @@ def _shown(error: Mapping[str, Any]) -> object:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    name = TITLES.get(error.status_code, "refused").lower().replace(" ", "-")
     headers = {"allow": _allowed(request)} if error.status_code == 405 else error.headers
-    return problem(request, error.status_code, name, str(error.detail), headers)
+    type_, detail = _OF_FRAMEWORK.get(error.status_code, ("refused", ""))
+    return problem(request, error.status_code, type_, detail or str(error.detail), headers)
 
 
 def _allowed(request: Request) -> str:
@@ -205,7 +220,13 @@ async def unhandled(request: Request, error: Exception) -> Response:
     """The caller gets an id; what happened stands under it in the log, and only there."""
     error_id = ids.new_id()
     log.error("request_failed", error_id=error_id, path=cut(request.url.path), method=cut(request.method), exc_info=error)
-    return problem(request, 500, "internal", "This is an error on our side; it is logged under the error id.", error_id=error_id)
+    return problem(
+        request,
+        500,
+        "internal",
+        "An internal error occurred. Try again later. If you ask for help, name the error id, under which the error is logged.",
+        error_id=error_id,
+    )
 
 
 def add_problem_handlers(app: FastAPI) -> None:

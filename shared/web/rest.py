@@ -17,9 +17,9 @@ from shared.schemas.base import Instant
 LIMIT_DEFAULT, LIMIT_MAX = 100, 200
 
 T = TypeVar("T")
-Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX, description="Items of one page at most.")]
-Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before.")]
-IfMatch = Annotated[str | None, Header(alias="If-Match", description="The ETag of what was read, or `*` for whatever is there.")]
+Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX, description="The maximum number of items on a page.")]
+Cursor = Annotated[str | None, Query(max_length=500, description="The `next` of the previous page.")]
+IfMatch = Annotated[str | None, Header(alias="If-Match", description="The ETag that you read, or `*` for any version.")]
 
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
@@ -28,7 +28,7 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 def _written_out(value: object) -> object:
     """Pydantic reads a number as seconds since 1970: a mistake of the caller that would pass for a date."""
     if isinstance(value, int | float) or (isinstance(value, str) and not _DATE.match(value)):
-        raise ValueError("expected as RFC 3339 writes it, such as 2026-01-31 or 2026-01-31T09:00:00Z")
+        raise ValueError("expected a date or time in the format of RFC 3339, such as 2026-01-31 or 2026-01-31T09:00:00Z")
     return value
 
 
@@ -39,7 +39,7 @@ Flag = Annotated[bool, Strict()]  # neither 0 nor "yes"
 
 class Page(BaseModel, Generic[T]):
     items: list[T]
-    next: str | None = Field(None, description="Give this as `cursor` to read on; null: this is the last page.")
+    next: str | None = Field(None, description="The `cursor` of the next page; null on the last page.")
 
 
 def encode_cursor(*keys: str | int) -> str:
@@ -54,9 +54,9 @@ def decode_cursor(cursor: str | None, *types: type[str] | type[int]) -> tuple[An
     try:
         keys = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (binascii.Error, ValueError) as error:
-        raise Invalid("query.cursor", cursor[:100], "the `next` of a page before") from error
+        raise Invalid("query.cursor", cursor[:100], "the `next` of an earlier page") from error
     if not isinstance(keys, list) or len(keys) != len(types) or not all(map(_is_key, keys, types)):
-        raise Invalid("query.cursor", cursor[:100], "the `next` of a page before")
+        raise Invalid("query.cursor", cursor[:100], "the `next` of an earlier page")
     return tuple(keys)
 
 
@@ -72,9 +72,15 @@ def etag(version: int) -> str:
 def check_if_match(given: str | None, version: int) -> None:
     """For edits: refuses (428) without If-Match, and (412) when somebody else changed it since it was read."""
     if given is None:
-        raise Refused("precondition-required", "This edit needs If-Match with the ETag of what was read.")
+        raise Refused(
+            "precondition-required", "The header If-Match is missing. Read the resource, and send its ETag in If-Match with your change."
+        )
     if given.strip() != "*" and etag(version) not in map(str.strip, given.split(",")):
-        raise Refused("precondition-failed", "It was changed since it was read; read it again.", current=etag(version))
+        raise Refused(
+            "precondition-failed",
+            "The resource was changed after you read it. Read it again, and send your change with its new ETag in If-Match.",
+            current=etag(version),
+        )
 
 
 def answer(content: BaseModel | Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -49,7 +49,7 @@ class TenantLimits:
             kinds.append(("requests for large answers (exports, mappings, forecasts)", self._costly, COSTLY_MAX))
         for what, counts, most in kinds:
             if counts[tenant] >= most:
-                detail = f"{most} {what} of one tenant are answered at once. Try again in {RETRY_AFTER_SECONDS} second."
+                detail = f"A process answers at most {most} {what} of one tenant at a time. Try again in {RETRY_AFTER_SECONDS} second."
                 raise Refused("too-many-requests", detail, retry_after_seconds=RETRY_AFTER_SECONDS, at_once_max=most)
         for _, counts, _ in kinds:
             counts[tenant] += 1

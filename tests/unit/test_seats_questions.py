@@ -82,7 +82,7 @@ async def test_a_question_beyond_its_budget_or_too_large_an_answer_is_refused_an
     for name, limit, why_ in (("BUDGET", 2, "more than 2 changes"), ("ANSWER_BYTES_MAX", 900, "more than 900 bytes")):
         with monkeypatch.context() as patched:
             patched.setattr(what_if, name, limit)
-            for asked, split in ((made.forecast("acme", later), "earlier instant"), (made.what_if("acme", CLOSE), "Split the commands")):
+            for asked, split in ((made.forecast("acme", later), "earlier time"), (made.what_if("acme", CLOSE), "fewer commands")):
                 type_, detail = await refusal(asked)
                 assert type_ == "too-large"
                 assert why_ in detail

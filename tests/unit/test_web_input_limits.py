@@ -111,7 +111,7 @@ async def test_whatever_is_given_comes_with_an_answer(client: httpx.AsyncClient)
 async def test_what_is_no_json_is_told_what_to_send(client: httpx.AsyncClient) -> None:
     response = await post(client, '{"name": }')
     assert fields(response) == ["body"]
-    assert response.json()["errors"][0]["expected"] == "JSON; at character 9: Expecting value"
+    assert response.json()["errors"][0]["expected"] == "JSON (at character 9: Expecting value)"
 
 
 @pytest.mark.parametrize(

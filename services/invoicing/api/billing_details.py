@@ -15,12 +15,12 @@ from shared.web.route import CheckedRoute
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/billing-details", tags=["account"])
 
 
-@router.put("", responses=refusals(409), summary="Change who is billed, and how it is taxed")
+@router.put("", responses=refusals(409), summary="Set the billing details")
 async def put_billing_details(wiring: Wired, tenant: TenantId, body: BillingDetailsBody, principal: Buyer) -> BillingDetailsView:
-    """The buyer sets company, address, recipient and VAT ID. How the tenant is taxed is for the vendor's operator."""
+    """The buyer sets company, address, recipient and VAT ID. Only the vendor's operator sets how the tenant is taxed."""
     forbidden = next((name for name in TAX_FIELDS if name in body.model_fields_set and not principal.may(OPERATOR)), None)
     if forbidden is not None:
-        detail = f"body.{forbidden} needs the right {OPERATOR}. Leave it out; the tax that applies to you stays as it is."
+        detail = f"Only a token with the right {OPERATOR} may set body.{forbidden}. Leave it out; then your tax stays as it is."
         raise Forbidden("no-right", detail, right=OPERATOR, field=f"body.{forbidden}")
     await wait_for_tenant(wiring, tenant)
     async with wiring.database.unit_of_work(tenant) as uow:
@@ -30,7 +30,7 @@ async def put_billing_details(wiring: Wired, tenant: TenantId, body: BillingDeta
     return BillingDetailsView.of(found)
 
 
-@router.get("", summary="Who is billed", dependencies=[Depends(access("account:read"))])
+@router.get("", summary="Get the billing details", dependencies=[Depends(access("account:read"))])
 async def get_billing_details(wiring: Wired, tenant: TenantId) -> BillingDetailsView:
     async with wiring.database.unit_of_work(tenant) as uow:
         found = await store.billing_details.in_force(uow.connection, tenant)

@@ -27,7 +27,7 @@ async def put_module(wiring: Wired, module: ModulePath, body: ModuleBody, princi
     return ModuleView(**asdict(found))
 
 
-@router.get("/v1/modules", summary="The modules", dependencies=[Depends(authenticated)])
+@router.get("/v1/modules", summary="List the modules", dependencies=[Depends(authenticated)])
 async def list_modules(wiring: Wired) -> Page[ModuleView]:
     async with wiring.database.unit_of_work(None) as uow:
         return Page(items=[ModuleView(**asdict(module)) for module in (await store.catalogue.modules(uow.connection)).values()])
@@ -39,7 +39,7 @@ async def put_plan(wiring: Wired, plan: IdPath, body: PlanBody, principal: Opera
         return PlanView.of(await catalogue.define_plan(uow, plan, body, actor_of(principal), wiring.clock.now()))
 
 
-@router.get("/v1/plans", summary="The plans and their prices (A10)", dependencies=[Depends(authenticated)])
+@router.get("/v1/plans", summary="List the plans with their prices", dependencies=[Depends(authenticated)])
 async def list_plans(wiring: Wired) -> Page[PlanView]:
     async with wiring.database.unit_of_work(None) as uow:
         return Page(items=[PlanView.of(plan) for plan in await store.catalogue.plans(uow.connection)])

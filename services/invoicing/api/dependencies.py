@@ -26,7 +26,7 @@ IdPath = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,99}$")]
 Reader = Annotated[Principal, Depends(access("account:read"))]
 Buyer = Annotated[Principal, Depends(access("account:buy"))]
 TenantOperator = Annotated[Principal, Depends(access("operator"))]
-Prefer = Annotated[str | None, Header(description="`wait=5`: answer when it is decided, or after so many seconds (10 at most).")]
+Prefer = Annotated[str | None, Header(description="`wait=5`: the answer comes when seats has decided, or after 5 seconds (at most 10).")]
 
 
 def _wiring(request: Request) -> Wiring:

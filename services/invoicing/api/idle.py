@@ -11,6 +11,6 @@ from shared.web.route import CheckedRoute
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}", tags=["state"])
 
 
-@router.get("/idle", summary="Is everything done up to the tenant's time?", dependencies=[Depends(access("operator"))])
+@router.get("/idle", summary="Check whether everything of a tenant is processed", dependencies=[Depends(access("operator"))])
 async def check_idle(wiring: Wired, tenant: TenantId) -> IdleCheck:
     return await idle.check_idle(wiring.database, wiring.consumer, wiring.clock, tenant)

@@ -21,7 +21,7 @@ router = APIRouter(
 )
 
 
-@router.get("/invoices", summary="The invoices, oldest first")
+@router.get("/invoices", summary="List the invoices, oldest first")
 async def list_invoices(wiring: Wired, tenant: TenantId, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT) -> Page[InvoiceView]:
     (after,) = decode_cursor(cursor, int) or (0,)
     async with wiring.database.unit_of_work(tenant) as uow:
@@ -31,7 +31,7 @@ async def list_invoices(wiring: Wired, tenant: TenantId, cursor: Cursor = None, 
     return Page(items=items, next=encode_cursor(found[-1].place) if len(found) == limit else None)
 
 
-@router.get("/invoices/{invoice}", summary="An invoice's data")
+@router.get("/invoices/{invoice}", summary="Get the data of an invoice")
 async def get_invoice(wiring: Wired, tenant: TenantId, invoice: IdPath) -> InvoiceView:
     async with wiring.database.unit_of_work(tenant) as uow:
         found = await store.invoices.find(uow.connection, tenant, invoice)
@@ -40,9 +40,9 @@ async def get_invoice(wiring: Wired, tenant: TenantId, invoice: IdPath) -> Invoi
     return InvoiceView.of(tenant, found)
 
 
-@router.get("/invoices/{invoice}/pdf", summary="An invoice as PDF/A", response_class=Response, responses=PDF_RESPONSE)
+@router.get("/invoices/{invoice}/pdf", summary="Get an invoice as PDF/A", response_class=Response, responses=PDF_RESPONSE)
 async def get_pdf(wiring: Wired, tenant: TenantId, invoice: IdPath) -> Response:
-    """Made in the moments after the invoice is issued, and kept: the same bytes ever after."""
+    """The PDF is created soon after the invoice is issued, and never changes."""
 
     async def look() -> store.pdfs.Pdf | None:
         async with wiring.database.unit_of_work(tenant) as uow:
@@ -59,7 +59,7 @@ async def get_pdf(wiring: Wired, tenant: TenantId, invoice: IdPath) -> Response:
     return Response(found.pdf, media_type="application/pdf", headers=headers)
 
 
-@router.get("/charges", summary="The ledger of changes, oldest first")
+@router.get("/charges", summary="List the charges, oldest first")
 async def list_charges(wiring: Wired, tenant: TenantId, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT) -> Page[ChargeView]:
     (after,) = decode_cursor(cursor, int) or (0,)
     async with wiring.database.unit_of_work(tenant) as uow:

@@ -30,7 +30,7 @@ async def wait_until_decided(wiring: Wiring, tenant: str, order: str, seconds: f
     return await wait_for(wiring.clock, seconds, look)
 
 
-@router.get("/{order}", summary="What became of an order", dependencies=[Depends(access("account:read"))])
+@router.get("/{order}", summary="Get an order", dependencies=[Depends(access("account:read"))])
 async def get_order(wiring: Wired, tenant: TenantId, order: IdPath, prefer: Prefer = None) -> OrderView:
     decided = await wait_until_decided(wiring, tenant, order, wait_seconds(prefer))
     if decided is not None:

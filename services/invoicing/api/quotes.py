@@ -26,11 +26,11 @@ async def _view(uow: UnitOfWork, tenant: str, quote: str) -> QuoteView:
     return QuoteView.of(about, found[0], order.order if order else None)
 
 
-@router.post("", summary="Ask what more licences cost", status_code=201, response_model=QuoteView, responses=refusals(409))
+@router.post("", summary="Request a quote for more licences", status_code=201, response_model=QuoteView, responses=refusals(409))
 async def post_quote(
     wiring: Wired, request: Request, tenant: TenantId, body: QuoteBody, principal: Buyer, key: IdempotencyKey = None
 ) -> Response:
-    """Nothing changes before it is approved. Priced for the tenant's local day and the price list in force."""
+    """The price is that of the tenant's present local day and price list. Nothing is bought until the quote is approved."""
 
     async def act() -> Response:
         made = await make_quote(uow, tenant, body, actor_of(principal), settings=wiring.settings, clock=wiring.clock)
@@ -45,7 +45,7 @@ async def post_quote(
         return await idempotent(uow, request, principal, key, act, read)
 
 
-@router.get("/{quote}", summary="A quote", dependencies=[Depends(access("account:read"))])
+@router.get("/{quote}", summary="Get a quote", dependencies=[Depends(access("account:read"))])
 async def get_quote(wiring: Wired, tenant: TenantId, quote: IdPath) -> QuoteView:
     async with wiring.database.unit_of_work(tenant) as uow:
         return await _view(uow, tenant, quote)
@@ -53,7 +53,7 @@ async def get_quote(wiring: Wired, tenant: TenantId, quote: IdPath) -> QuoteView
 
 @router.post(
     "/{quote}/approve",
-    summary="Buy what was quoted",
+    summary="Approve a quote",
     status_code=202,
     response_model=OrderView,
     responses=decided_in_time(OrderView) | refusals(409),
@@ -67,7 +67,7 @@ async def post_approval(
     key: IdempotencyKey = None,
     prefer: Prefer = None,
 ) -> Response:
-    """The order goes to seats, which decides. Approving again gives the same order."""
+    """The quote becomes an order, which seats decides. If you approve the quote again, you get the same order."""
     ordered = ""
 
     async def act() -> Response:

@@ -47,7 +47,7 @@ class Body(BaseModel):
 
 class ModuleBody(Body):
     name: Line
-    base: Flag = Field(False, description="What a person needs to be a user at all.")
+    base: Flag = Field(False, description="True for a module that a person needs to be a user at all.")
     requires: list[ModuleName] = Field(default_factory=list, max_length=50, description="Modules that this module requires.")
 
 
@@ -55,7 +55,7 @@ class PriceBody(Body):
     module: ModuleName
     term: Literal["monthly", "annual"]
     amount_minor: int = Field(
-        ge=0, le=PRICE_MINOR_MAX, strict=True, description="For one licence and a whole period, in minor units of the currency."
+        ge=0, le=PRICE_MINOR_MAX, strict=True, description="The price of one licence for a whole period, in minor units of the currency."
     )
 
 
@@ -69,7 +69,7 @@ class PlanBody(Body):
     def _once(self) -> "PlanBody":
         keys = [(price.module, price.term) for price in self.prices]
         if len(set(keys)) < len(keys):
-            raise ValueError("prices: one for each module and term")
+            raise ValueError("prices: expected at most one price for each module and term")
         return self
 
 
@@ -91,7 +91,7 @@ class BillingDetailsBody(Body):
     )
     tax_rate_percent: Rate | None = Field(
         None,
-        description="May be given by the vendor's operator only. If it is left out, it stays as it is; a new tenant gets the vendor's "
+        description="Only the vendor's operator may set it. Without it, the rate does not change; a new tenant gets the vendor's "
         "standard rate.",
     )
 
@@ -130,11 +130,15 @@ def _policies(given: Policies) -> Policies:
             raise ValueError(f"{name}: expected one of {', '.join(allowed)}")
     for name, count in (("flag_cap", given.flag_cap), ("expand_cap", given.expand_cap)):
         if count is not None and not 0 <= count <= LICENCES_MAX:
-            raise ValueError(f"{name}: expected 0 to {LICENCES_MAX}")
+            raise ValueError(f"{name}: expected a number from 0 to {LICENCES_MAX}")
     if given.grace is not None and duration_ms(given.grace) is None:
-        raise ValueError("grace: expected weeks to seconds of ISO 8601, one second to ten years, such as P7D")
+        raise ValueError(
+            "grace: expected a duration of ISO 8601 in weeks, days, hours, minutes and seconds, from one second to ten years, such as P7D"
+        )
     if given.warn_at is not None and not WARN_AT.fullmatch(given.warn_at):
-        raise ValueError("warn_at: expected 1% to 100% of the licences in use, or a number of licences left, at least 1")
+        raise ValueError(
+            "warn_at: expected a percentage of licences in use from 1% to 100%, or a number of free licences that is at least 1"
+        )
     return given
 
 
@@ -150,10 +154,10 @@ class SubscriptionBody(Body):
     period_start: Day = Field(
         ge=date(1970, 1, 1),
         lt=date(3000, 1, 1),
-        description="First day of the first period, local to the tenant; its day of the month is kept.",
+        description="The first day of the first period, in the time zone of the tenant. Later periods start on the same day of the month.",
     )
     billed_until: Day | None = Field(
-        None, description="First day not invoiced yet: the end of the first period if that counts as billed, else left out."
+        None, description="The first day that is not invoiced yet: the end of the first period if it is already invoiced."
     )
     charge_when: Literal["threshold", "now", "next_invoice"] = "threshold"
     modules: list[SubscribedModule] = Field(min_length=1, max_length=100)
@@ -162,14 +166,16 @@ class SubscriptionBody(Body):
     def _once(self) -> "SubscriptionBody":
         names = [module.module for module in self.modules]
         if len(set(names)) < len(names):
-            raise ValueError("modules: each one once")
+            raise ValueError("modules: expected each module only once")
         return self
 
 
 class QuoteItem(Body):
     module: ModuleName
-    add: Count | None = Field(None, description="So many licences more.")
-    total: Annotated[int, Field(ge=0, le=LICENCES_MAX, strict=True)] | None = Field(None, description="So many licences in all.")
+    add: Count | None = Field(None, description="The number of licences to add.")
+    total: Annotated[int, Field(ge=0, le=LICENCES_MAX, strict=True)] | None = Field(
+        None, description="The total number of licences to have."
+    )
 
     @model_validator(mode="after")
     def _one_of(self) -> "QuoteItem":

@@ -39,7 +39,7 @@ class PlanView(BaseModel):
     name: str
     currency: str
     allows_extra_licences: bool
-    version: int = Field(description="Of the price list; a quote names the one it was priced with.")
+    version: int = Field(description="The version of the price list. A quote names the version with which it was made.")
     prices: tuple[UnitPrice, ...]
 
     @classmethod
@@ -67,22 +67,22 @@ class BillingDetailsView(BaseModel):
 
 class PeriodView(BaseModel):
     start: date
-    end: date = Field(description="Not included.")
+    end: date = Field(description="The first day after the period.")
 
 
 class SubscribedModuleView(BaseModel):
     module: str
     base: bool
-    licences: int = Field(description="Bought, as seats reported it last; before the pool is open, as ordered.")
-    next_period: int = Field(description="In the next period.")
+    licences: int = Field(description="The licences that were bought, as seats last reported; before the pool is open, as ordered.")
+    next_period: int = Field(description="The licences in the next period.")
     opened: bool
-    unit_price_minor: int | None = Field(description="For one licence and a whole period, by the price list in force.")
+    unit_price_minor: int | None = Field(description="The price of one licence for a whole period, with the present price list.")
     policies: dict[str, Any]
 
 
 class SubscriptionView(BaseModel):
     subscription: str
-    status: str = Field(description="pending: seats has not opened every pool yet; active; failed.")
+    status: str = Field(description="pending (seats has not opened all pools yet), active or failed")
     reason: str
     plan: str
     term: str
@@ -91,7 +91,7 @@ class SubscriptionView(BaseModel):
     billed_until: date
     next_invoice_on: date
     charge_when: str
-    next_period_net_minor: int | None = Field(description="What the next period costs by the price list in force.")
+    next_period_net_minor: int | None = Field(description="The price of the next period with the present price list.")
     modules: list[SubscribedModuleView]
 
 
@@ -131,7 +131,9 @@ def subscription_view(
 
 
 class ResumedView(BaseModel):
-    sent: list[str] = Field(description="Commands, each with what it is about; empty: seats has done everything, or has not answered yet.")
+    sent: list[str] = Field(
+        description="The commands that were sent again. It is empty if seats has done everything, or has not answered yet."
+    )
 
 
 class QuoteView(BaseModel):
@@ -142,15 +144,15 @@ class QuoteView(BaseModel):
     net_minor: int
     tax_minor: int
     gross_minor: int
-    gross: str = Field(description="As the tenant's locale writes it.")
-    charge: str = Field(description="now: invoiced when the order is completed; next_invoice: on the invoice of the next period.")
+    gross: str = Field(description="The amount in the format of the tenant's locale.")
+    charge: str = Field(description="now (invoiced when the order is completed) or next_invoice (on the invoice of the next period)")
     priced_for: date
     plan_version: int
-    recurring_now_minor: int = Field(description="Net, for each whole period, of the ordered modules as they are.")
-    recurring_then_minor: int = Field(description="The same with what is ordered.")
+    recurring_now_minor: int = Field(description="The present net price of the ordered modules for a whole period.")
+    recurring_then_minor: int = Field(description="The net price of these modules for a whole period after the order.")
     expires_at: Instant
     approve_url: str
-    order: str | None = Field(description="Made of it by approval.")
+    order: str | None = Field(description="The order, after the quote was approved.")
 
     @classmethod
     def of(cls, tenant: Tenant, event: QuoteIssued, order: str | None) -> "QuoteView":
@@ -167,10 +169,10 @@ class QuoteView(BaseModel):
 class OrderView(BaseModel):
     order: str
     quote: str
-    status: str = Field(description="pending: seats has not decided yet; completed; refused.")
+    status: str = Field(description="pending (seats has not decided yet), completed or refused")
     reason: str
-    detail: dict[str, Any] = Field(description="Of a refusal: what was expected and what is.")
-    invoice: str | None = Field(description="On which the order is charged, once it is issued.")
+    detail: dict[str, Any] = Field(description="For a refused order: the expected and the actual situation.")
+    invoice: str | None = Field(description="The invoice with the charge of the order, after it was issued.")
     approved_at: Instant
     decided_at: Instant | None
     status_url: str
@@ -204,7 +206,7 @@ class InvoiceView(BaseModel):
     tax_minor: int
     gross_minor: int
     billing_details: str
-    test: bool = Field(description="Of a test clock: no tax document.")
+    test: bool = Field(description="True if the tenant has a test clock: the invoice is not a tax document.")
     pdf_url: str
 
     @classmethod
@@ -227,7 +229,7 @@ class ChargeView(BaseModel):
     days: int
     days_of_period: int
     net_minor: int
-    invoice: str | None = Field(description="None: it waits for the next invoice.")
+    invoice: str | None = Field(description="The invoice with this charge; null: the charge waits for the next invoice.")
 
     @classmethod
     def of(cls, event: ChargeBooked, invoice: str | None) -> "ChargeView":

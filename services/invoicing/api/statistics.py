@@ -11,7 +11,7 @@ from shared.web.route import CheckedRoute
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}", tags=["state"])
 
 
-@router.get("/statistics", summary="Counts and sums of this tenant", dependencies=[Depends(access("account:read"))])
+@router.get("/statistics", summary="Get the statistics of a tenant", dependencies=[Depends(access("account:read"))])
 async def get_statistics(wiring: Wired, tenant: TenantId) -> StatisticsView:
     async with wiring.database.unit_of_work(tenant) as uow:
         await store.tenants.check(uow.connection, tenant)

@@ -38,7 +38,7 @@ async def _view(uow: UnitOfWork, tenant: str) -> SubscriptionView:
 
 @router.post(
     "",
-    summary="Start the subscription",
+    summary="Start a subscription",
     status_code=202,
     response_model=SubscriptionView,
     responses=decided_in_time(SubscriptionView) | refusals(409),
@@ -52,7 +52,7 @@ async def start_subscription(
     key: IdempotencyKey = None,
     prefer: Prefer = None,
 ) -> Response:
-    """202 with `pending` until seats has opened every pool; nothing is sent to seats before it knows the tenant."""
+    """`status` is `pending` until seats has opened all pools."""
     await wait_for_tenant(wiring, tenant)
 
     async def act() -> Response:
@@ -77,18 +77,19 @@ async def start_subscription(
 
 @router.post(
     "/resume",
-    summary="Send again the commands that seats did not carry out",
+    summary="Send the commands of a subscription again that seats rejected",
     status_code=202,
     responses=refusals(409),
     dependencies=[Depends(access("operator"))],
 )
 async def resume_subscription(wiring: Wired, tenant: TenantId) -> ResumedView:
-    """Pools and the next period that seats rejected or failed at, after the cause is mended. Nothing is sent twice by asking twice."""
+    """The commands are those for pools and for the next period that seats rejected or failed to decide. Remove the cause first. If you
+    repeat the request, no command is sent twice."""
     async with wiring.database.unit_of_work(tenant) as uow:
         return ResumedView(sent=await subscriptions.resume(uow, tenant, clock=wiring.clock))
 
 
-@router.get("", summary="Plan, period, licences of each module now and in the next period", dependencies=[Depends(access("account:read"))])
+@router.get("", summary="Get the subscription: plan, period and licences", dependencies=[Depends(access("account:read"))])
 async def get_subscription(wiring: Wired, tenant: TenantId) -> SubscriptionView:
     async with wiring.database.unit_of_work(tenant) as uow:
         return await _view(uow, tenant)

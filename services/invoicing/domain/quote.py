@@ -115,11 +115,13 @@ def _refusal(situation: Situation, items: Sequence[Item]) -> Refusal | None:
     contract, plan, period = situation.contract, situation.plan, situation.account.period
     day = local_day(situation.at, contract.time_zone)
     if period is None:
-        return Refusal("subscription-pending", "The subscription is not active yet: the seats service has not opened every pool.")
+        return Refusal(
+            "subscription-pending", "seats has not opened all pools of the subscription yet. Try again when its status is `active`."
+        )
     if day not in period:
         return Refusal(
             "renewal-pending",
-            f"The period {period.start} to {period.end} is over and the next one has not begun yet. Ask again once it has.",
+            f"The period from {period.start} to {period.end} has ended and the next one has not started. Try again when it has.",
             {"period_end": period.end.isoformat()},
         )
     if not plan.allows_extra_licences:
@@ -127,12 +129,12 @@ def _refusal(situation: Situation, items: Sequence[Item]) -> Refusal | None:
     modules = [item.module for item in items]
     repeated = sorted({module for module in modules if modules.count(module) > 1})
     if repeated:
-        return Refusal("module-repeated", f"Each module can be ordered once in a quote; given more than once: {', '.join(repeated)}.")
+        return Refusal("module-repeated", f"A quote can have each module only once. These modules are repeated: {', '.join(repeated)}.")
     unknown = sorted(set(modules) - set(situation.pools))
     if unknown:
         return Refusal(
             "module-not-subscribed",
-            f"The subscription has no licences of {', '.join(unknown)}; it has {', '.join(sorted(situation.pools))}.",
+            f"The subscription does not include {', '.join(unknown)}. It includes {', '.join(sorted(situation.pools))}.",
             {"modules": unknown, "subscribed": sorted(situation.pools)},
         )
     return None
@@ -150,7 +152,7 @@ def _upgrade(situation: Situation) -> Refusal:
     named = ", ".join(f"{plan.name} ({plan.plan})" for plan in fitting) or "none at present"
     return Refusal(
         "plan-without-extra-licences",
-        f"The plan {situation.plan.name} does not allow extra licences. Upgrade the plan first; plans that allow them: {named}.",
+        f"The plan {situation.plan.name} does not allow extra licences. Upgrade the plan first. Plans that allow them: {named}.",
         {"plan": situation.plan.plan, "plans": [plan.plan for plan in fitting]},
     )
 
@@ -162,16 +164,18 @@ def _line(situation: Situation, period: Period, item: Item) -> QuoteLine | Refus
     if quantity <= 0 and item.total is not None:
         return Refusal(
             "total-not-above-present",
-            f"{item.module}: {pool.licences} licences are bought at present, so a new total of {item.total} buys none. "
-            "A quote adds licences; fewer from the next period on is a reduction, which is ordered apart.",
+            f"The subscription already has {pool.licences} licences of {item.module}, so a total of {item.total} would add none. "
+            "A quote only adds licences. To have fewer from the next period on, order a reduction.",
             {"module": item.module, "licences": pool.licences, "total": item.total},
         )
     assert quantity > 0, "add is at least 1"
     if pool.licences + quantity > LICENCES_MAX:
-        return Refusal("too-many-licences", f"{item.module}: at most {LICENCES_MAX} licences; it would be {pool.licences + quantity}.")
+        return Refusal(
+            "too-many-licences", f"{item.module} would have {pool.licences + quantity} licences; at most {LICENCES_MAX} are allowed."
+        )
     prices = {price.module: price.amount_minor for price in plan.prices if price.term == contract.term}
     if item.module not in prices:
-        return Refusal("module-not-priced", f"The plan {plan.name} has no price of {item.module} for the {contract.term} term.")
+        return Refusal("module-not-priced", f"The plan {plan.name} has no price for {item.module} with the {contract.term} term.")
     unit, day = prices[item.module], local_day(situation.at, contract.time_zone)
     before = situation.account.changes.get(item.module, [])
     net = cost_minor(period, before, Change(day, quantity, unit), situation.account.opening.get(item.module))
@@ -189,20 +193,22 @@ def _line(situation: Situation, period: Period, item: Item) -> QuoteLine | Refus
 
 def approvable(situation: Situation, quote: QuoteIssued, expects: Expected) -> Refusal | None:
     """None: the quote still fits. Seats compares `expects` again when it decides; this is only the earlier answer."""
-    how = "Ask for a new quote (POST …/quotes) with the same items."
+    how = "Request a new quote (POST …/quotes) with the same items."
     day = local_day(situation.at, situation.contract.time_zone)
     if situation.at >= quote.expires_at or day != quote.priced_for:
-        return Refusal("quote-expired", f"The quote was priced for {quote.priced_for} and has expired. {how}", {"now": day.isoformat()})
+        return Refusal("quote-expired", f"The quote was made for {quote.priced_for} and has expired. {how}", {"now": day.isoformat()})
     if (situation.plan.plan, situation.plan.version) != (quote.plan, quote.plan_version):
-        return Refusal("price-list-changed", f"The price list has changed since the quote. {how}", {"plan_version": situation.plan.version})
+        return Refusal(
+            "price-list-changed", f"The price list has changed since the quote was made. {how}", {"plan_version": situation.plan.version}
+        )
     taxes = {(tax.category, tax.rate_percent) for tax in quote.taxes}
     if taxes != {(situation.details.tax_category, situation.details.tax_rate_percent)}:
-        return Refusal("tax-changed", f"The billing details are taxed in another way than at the quote. {how}")
+        return Refusal("tax-changed", f"The tax of the billing details has changed since the quote was made. {how}")
     now = expected(situation, [line.module for line in quote.lines])
     if now != expects:
         return Refusal(
             "quote-outdated",
-            f"The licences or the period have changed since the quote. {how}",
+            f"The licences or the period have changed since the quote was made. {how}",
             {"expected": expects.model_dump(mode="json"), "actual": now.model_dump(mode="json")},
         )
     return None

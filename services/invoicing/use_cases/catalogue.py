@@ -20,9 +20,9 @@ async def define_module(uow: UnitOfWork, module: str, body: ModuleBody, actor: A
     requires = tuple(sorted(set(body.requires)))
     unknown = [name for name in requires if name not in known or name == module]
     if unknown:
-        raise Invalid("body.requires", unknown, f"modules that are defined already: {', '.join(sorted(set(known) - {module})) or 'none'}")
+        raise Invalid("body.requires", unknown, f"modules that exist: {', '.join(sorted(set(known) - {module})) or 'none'}")
     if module in _all_required(known, requires):
-        raise Conflict("module-cycle", f"{module} would need itself by way of {', '.join(requires)}.")
+        raise Conflict("module-cycle", f"The module {module} would require itself through {', '.join(requires)}. Change `requires`.")
     before = known.get(module)
     now = Module(module, body.name, body.base, list(requires))
     if before == now:
@@ -70,7 +70,7 @@ async def define_plan(uow: UnitOfWork, plan: str, body: PlanBody, actor: Actor, 
     )
     unknown = sorted({price.module for price in prices} - set(known))
     if unknown:
-        raise Invalid("body.prices", unknown, f"modules that are defined: {', '.join(sorted(known)) or 'none'}")
+        raise Invalid("body.prices", unknown, f"modules that exist: {', '.join(sorted(known)) or 'none'}")
     before = await store.catalogue.plan(uow.connection, plan)
     event = PlanDefined(
         at=at,
@@ -96,11 +96,13 @@ async def define_plan(uow: UnitOfWork, plan: str, body: PlanBody, actor: Actor, 
 def _check_successor(before: PlanDefined, after: PlanDefined) -> None:
     """Refuse to remove a price or to change the currency: a running subscription may need them for its renewal."""
     if after.currency != before.currency:
-        raise Conflict("plan-currency", f"The plan {before.plan} is in {before.currency}; for another currency define another plan.")
+        raise Conflict(
+            "plan-currency", f"The plan {before.plan} has the currency {before.currency}, which cannot change. Define another plan."
+        )
     gone = {(price.module, price.term) for price in before.prices} - {(price.module, price.term) for price in after.prices}
     if gone:
         named = ", ".join(f"{module} ({term})" for module, term in sorted(gone))
-        raise Conflict("price-removed", f"Prices can be changed and added, not taken away: {named}.")
+        raise Conflict("price-removed", f"You can change and add prices of a plan, but not remove them. These are missing: {named}.")
 
 
 def _price_changes(before: PlanDefined | None, prices: tuple[UnitPrice, ...]) -> tuple[Change, ...]:

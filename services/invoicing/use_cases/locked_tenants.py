@@ -25,6 +25,6 @@ async def lock_tenant(uow: UnitOfWork, tenant_id: str, clock: Clock) -> tuple[Te
         raise NotFound("tenant")
     if found.advancing_to is not None:
         raise Conflict(
-            "clock-advancing", f"The test clock is being advanced to {found.advancing_to.isoformat()}; try again when it is ready."
+            "clock-advancing", f"The test clock is advancing to {found.advancing_to.isoformat()}. Try again when its state is `ready`."
         )
     return found, time_of(found, clock)

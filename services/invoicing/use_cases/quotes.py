@@ -26,7 +26,7 @@ async def situation_of(uow: UnitOfWork, tenant: Tenant, at: datetime) -> Situati
     c = uow.connection
     contract, details = await store.subscriptions.contract(c, tenant.tenant_id), await store.billing_details.in_force(c, tenant.tenant_id)
     if contract is None or details is None:
-        raise Conflict("no-subscription", "The tenant has no subscription.")
+        raise Conflict("no-subscription", "The tenant has no subscription. Start one before you request a quote.")
     plans = await store.catalogue.plans(c)
     return Situation(
         contract=contract,

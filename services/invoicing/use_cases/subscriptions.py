@@ -28,10 +28,12 @@ async def start_subscription(
     tenant, at = await lock_tenant(uow, tenant_id, clock)
     assert tenant.time_zone is not None
     if await store.subscriptions.find(uow.connection, tenant_id) is not None:
-        raise Conflict("subscription-exists", "The tenant has a subscription already.")
+        raise Conflict("subscription-exists", "The tenant already has a subscription, and can have only one.")
     details = await store.billing_details.in_force(uow.connection, tenant_id)
     if details is None:
-        raise Conflict("billing-details-missing", f"Give the billing details first: PUT /v1/tenants/{tenant_id}/billing-details.")
+        raise Conflict(
+            "billing-details-missing", f"The tenant has no billing details. Set them first: PUT /v1/tenants/{tenant_id}/billing-details."
+        )
     plan = await store.catalogue.plan(uow.connection, body.plan)
     if plan is None:
         raise Invalid(
@@ -94,23 +96,23 @@ def _check_modules(body: SubscriptionBody, plan: PlanDefined, known: dict[str, s
         field = f"body.modules.{place}.module"
         if module.module not in priced:
             raise Invalid(
-                field, module.module, f"a module that the plan {plan.plan} prices for the {body.term} term: {', '.join(sorted(priced))}"
+                field, module.module, f"a module with a price for the {body.term} term in the plan {plan.plan}: {', '.join(sorted(priced))}"
             )
         lacking = sorted(set(known[module.module].requires) - ordered)
         if lacking:
-            raise Invalid(field, module.module, f"together with what it needs: {', '.join(lacking)}")
+            raise Invalid(field, module.module, f"this module only together with the modules that it requires: {', '.join(lacking)}")
     if not any(known[name].base for name in ordered):
-        raise Invalid("body.modules", sorted(ordered), "at least one base module")
+        raise Invalid("body.modules", sorted(ordered), "modules with at least one base module among them")
 
 
 def _first_period(body: SubscriptionBody, today: date) -> Period:
     period = period_at(body.period_start, Term(body.term), body.period_start)
     if today not in period:
-        raise Invalid(
-            "body.period_start", body.period_start.isoformat(), f"the start of a {body.term} period in which today, {today}, lies"
-        )
+        raise Invalid("body.period_start", body.period_start.isoformat(), f"the start of a {body.term} period that contains today, {today}")
     if body.billed_until not in (None, period.start, period.end):
         raise Invalid(
-            "body.billed_until", str(body.billed_until), f"{period.end} (the first period is billed already), {period.start}, or nothing"
+            "body.billed_until",
+            str(body.billed_until),
+            f"{period.end} (if the first period is already invoiced), {period.start}, or no value",
         )
     return period

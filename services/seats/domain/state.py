@@ -57,7 +57,7 @@ class Budget:
     def spend(self, count: int = 1) -> None:
         self.left -= count
         if self.left < 0 or self.stopped:
-            raise TooMuch(f"The answer needs more than {self.limit} changes of rows and events, repeated ones included.")
+            raise TooMuch(f"The answer needs more than {self.limit} changes of rows and events, which is the limit.")
 
 
 class Pool:

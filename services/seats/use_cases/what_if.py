@@ -86,7 +86,7 @@ class Questions:
                     raise
         except TimeoutError:
             detail = (
-                f"Other forecasts or what-ifs are being answered: one per tenant and {QUESTIONS_MAX} per worker run at once. "
+                f"Other forecasts or what-ifs are running: at most one per tenant and {QUESTIONS_MAX} per worker at a time. "
                 f"Try again in {RETRY_AFTER_SECONDS} seconds."
             )
             raise Refused("too-many-requests", detail, retry_after_seconds=RETRY_AFTER_SECONDS) from None
@@ -148,7 +148,7 @@ def _bounded(answer: dict[str, Any]) -> bytes:
 
 
 def _answer_too_large() -> domain.TooMuch:
-    return domain.TooMuch(f"The answer has more than {ANSWER_BYTES_MAX} bytes.")
+    return domain.TooMuch(f"The answer has more than {ANSWER_BYTES_MAX} bytes, which is the limit.")
 
 
 def _commands(snapshot: Snapshot, asked: views.WhatIf) -> list[domain.Command]:
@@ -157,7 +157,7 @@ def _commands(snapshot: Snapshot, asked: views.WhatIf) -> list[domain.Command]:
         name = given.type if "." in given.type else f"seatpool.seats.v1.{given.type}"
         entry = REGISTRY.get(name)
         if entry is None or entry.topic is not topics.SEATS_COMMANDS or name.endswith(("tick", "rules_activated")):
-            raise Invalid(f"body.commands.{index}.type", given.type, "the type of a command of seats")
+            raise Invalid(f"body.commands.{index}.type", given.type, "the type of a command of seats, such as add_licences")
         data = dict(given.data)
         for field in ("number", "revision", "from_revision", "to_revision"):
             if field in entry.model.model_fields:

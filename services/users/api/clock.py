@@ -22,13 +22,13 @@ def _view(row: TenantRow, context: Context) -> ClockView:
 
 @router.post("", status_code=202, response_model=ClockView, responses=refusals(409), summary="Advance a test clock")
 async def advance(tenant: TenantId, body: Advance, context: InContext, principal: TenantOperator) -> Response:
-    """Goes on in steps to whatever falls due on the way; `GET` says when it is `ready`. The same again while it is under way is fine."""
+    """The clock advances in steps, from one due item to the next. `GET` shows when its state is `ready`. You may repeat the request."""
     row = await test_clock.begin(tenant, context.database, body.to, actor_of(principal))
     context.coordinator.wake()
     return answer(_view(row, context), 202, {"location": f"/v1/tenants/{tenant}/clock"})
 
 
-@router.get("", dependencies=[Depends(access("account:read"))], summary="The tenant's time")
+@router.get("", dependencies=[Depends(access("account:read"))], summary="Get the time of a tenant")
 async def show(tenant: TenantId, context: InContext) -> ClockView:
     async with context.database.unit_of_work(tenant) as uow:
         row = await store.get(tenant, uow.connection)

@@ -21,8 +21,8 @@ from shared.messaging import Consumer
 from shared.schemas.base import Id
 from shared.web import Principal, access, actor_of, operator
 
-TenantId = Annotated[Id, Path(description="The tenant's id.")]
-UserId = Annotated[Id, Path(description="The person's id.")]
+TenantId = Annotated[Id, Path(description="The id of the tenant.")]
+UserId = Annotated[Id, Path(description="The id of the person.")]
 Manager = Annotated[Principal, Depends(access("users:manage"))]
 TenantOperator = Annotated[Principal, Depends(access("operator"))]
 Operator = Annotated[Principal, Depends(operator())]

@@ -30,12 +30,12 @@ FIELDS_MAX = 100  # of one event
 _MODELS: dict[str, type[HrFact]] = {"person_hired": PersonHired, "person_changed": PersonChanged, "person_left": PersonLeft}
 
 
-@router.post("", status_code=202, response_model=Taken, responses=refusals(409), summary="Hand in HR facts")
+@router.post("", status_code=202, response_model=Taken, responses=refusals(409), summary="Send HR facts")
 @costly
 async def take_events(
     tenant: TenantId, body: HrEvents, request: Request, context: InContext, principal: Manager, key: IdempotencyKey = None
 ) -> Response:
-    """Good ones are taken in, bad ones listed. An event's id is made from its content, so handing in the same again changes nothing."""
+    """Valid events are accepted, and the others are listed in the answer. If you send the same event again, nothing changes."""
     async with context.database.unit_of_work(tenant) as uow:
 
         async def take() -> Response:

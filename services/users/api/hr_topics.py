@@ -15,13 +15,13 @@ from shared.web.route import CheckedRoute
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/operator/hr-topics", tags=["operator"], dependencies=[Depends(operator())])
 
-Name = Annotated[str, Path(pattern=f"^{HR_TOPIC_NAME.pattern}$", description="What stands behind hr.events.v1. in the topic's name.")]
+Name = Annotated[str, Path(pattern=f"^{HR_TOPIC_NAME.pattern}$", description="The part of the topic's name after `hr.events.v1.`.")]
 
 
 @router.put("/{name}", response_model=BoundTopic, responses=refusals(409), summary="Bind a source to a topic of its own")
 async def bind(name: Name, body: BindTopic, context: InContext) -> BoundTopic:
-    """From then on its events are accepted from that topic only, and no other source's from there. What it wrote to the shared topic has
-    to be read first."""
+    """From then on, events of the source are accepted only from that topic, and events of other sources are not accepted there. The
+    binding waits until users has read what the source wrote to the shared topic."""
     check_source("body.source", body.source)
     await hr_topics.bind(context.database, context.consumer, body.source, name)
     return BoundTopic(topic=hr_topic(name).name, source=body.source)
@@ -29,6 +29,6 @@ async def bind(name: Name, body: BindTopic, context: InContext) -> BoundTopic:
 
 @router.delete("/{name}", status_code=204, responses=refusals(404, 409), summary="Let a source write to the shared topic again")
 async def unbind(name: Name, context: InContext) -> Response:
-    """Refused while the topic has unread records."""
+    """The request is refused while the topic has unread records."""
     await hr_topics.unbind(context.database, context.consumer, name)
     return Response(status_code=204)

@@ -10,6 +10,8 @@ from shared.web.route import CheckedRoute
 router = APIRouter(route_class=CheckedRoute, prefix="/v1", tags=["state"])
 
 
-@router.get("/tenants/{tenant}/idle", dependencies=[Depends(access("operator"))], summary="Is all done up to the tenant's time?")
+@router.get(
+    "/tenants/{tenant}/idle", dependencies=[Depends(access("operator"))], summary="Check whether everything of a tenant is processed"
+)
 async def show_idle(tenant: TenantId, context: InContext) -> IdleCheck:
     return await context.idle(tenant)

@@ -84,7 +84,7 @@ async def _answer(tenant: Tenant, uow: UnitOfWork, person: Person, status: int =
 async def create_person(
     tenant: TenantId, body: NewPerson, request: Request, context: InContext, principal: Manager, key: IdempotencyKey = None
 ) -> Response:
-    """Seats are asked for at once, when the person needs any; the answer is shown in `modules` soon after."""
+    """If the person requires modules, seats is asked at once. `modules` shows its answer soon after."""
     async with context.database.unit_of_work(tenant) as uow:
 
         async def create() -> Response:
@@ -98,13 +98,13 @@ async def create_person(
         return await idempotent(uow, request, principal, key, create, partial(_shown, context, tenant, uow))
 
 
-@router.get("", dependencies=[Depends(access("users:read"))], summary="People, in order of arrival")
+@router.get("", dependencies=[Depends(access("users:read"))], summary="List people, in order of creation")
 async def list_people(
     tenant: TenantId,
     context: InContext,
     status: Literal["active", "inactive", "deactivated", "left"] | None = None,
     external_id: Annotated[str | None, Query(max_length=100)] = None,
-    seat_state: Annotated[ModuleState | None, Query(description="With a module in this state.")] = None,
+    seat_state: Annotated[ModuleState | None, Query(description="Only people with a module in this state.")] = None,
     cursor: Cursor = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[PersonView]:
@@ -118,7 +118,7 @@ async def list_people(
     return Page(items=[_view(person, rows[person.user]) for person in people], next=more)
 
 
-@router.get("/{user}", dependencies=[Depends(access("users:read"))], response_model=PersonView, summary="A person")
+@router.get("/{user}", dependencies=[Depends(access("users:read"))], response_model=PersonView, summary="Get a person")
 async def show_person(tenant: TenantId, user: UserId, context: InContext) -> Response:
     async with context.database.unit_of_work(tenant) as uow:
         return await _shown(context, tenant, uow, user)
@@ -128,8 +128,8 @@ async def show_person(tenant: TenantId, user: UserId, context: InContext) -> Res
 async def change_person(
     tenant: TenantId, user: UserId, body: PersonPatch, context: InContext, principal: Manager, if_match: IfMatch = None
 ) -> Response:
-    """Whatever ends the need (`may_log_in` false, `status` left, another kind) releases the seats at once. A later fact of the upstream
-    source about the same field goes before what is set here."""
+    """If the person then requires no modules (`may_log_in` is false, `status` is `left`, or another kind), the seats are released at
+    once. A later fact of the HR system about the same field replaces the value that you set here."""
     given = body.model_dump(exclude_unset=True)
     nullable = {"department", "valid_to", "profile"}
     given = {name: value for name, value in given.items() if value is not None or name in nullable}
@@ -151,7 +151,8 @@ async def reactivate_person(
     body: Reactivation | None = None,
     key: IdempotencyKey = None,
 ) -> Response:
-    """Lets the person log in again, takes a leaver back, and asks for the seats anew: the only way back for a revoked one."""
+    """The person may log in again, a person who has left is hired again, and seats is asked for the seats again. This is the only way
+    to get a revoked seat back."""
     modules = tuple(body.modules) if body is not None and body.modules is not None else None
     async with context.database.unit_of_work(tenant) as uow:
 

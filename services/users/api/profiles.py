@@ -42,7 +42,7 @@ def _view(row: ProfileRow) -> ProfileView:
 async def put_profile(
     tenant: TenantId, profile: Annotated[Id, Path()], body: ProfileBody, context: InContext, principal: Manager, if_match: IfMatch = None
 ) -> Response:
-    """Who has it is reviewed soon after. `If-Match` is checked when it is given."""
+    """All people with this profile are evaluated again soon after. If you send `If-Match`, it is checked."""
     wanted = ProfileRow(profile, body.name, tuple(sorted(set(body.modules))), body.partial, 0)
     async with context.database.unit_of_work(tenant) as uow:
         row = await tenants.lock(tenant, uow)
@@ -55,7 +55,7 @@ async def put_profile(
     return answer(_view(stored), headers={"etag": etag(stored.version)})
 
 
-@router.get("/profiles", dependencies=[Depends(access("users:read"))], summary="Profiles, by id")
+@router.get("/profiles", dependencies=[Depends(access("users:read"))], summary="List the profiles, in order of their ids")
 async def list_profiles(tenant: TenantId, context: InContext, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT) -> Page[ProfileView]:
     (after,) = decode_cursor(cursor, str) or ("",)
     async with context.database.unit_of_work(tenant) as uow:
@@ -71,7 +71,7 @@ Mapping = dict[str, str | None]
     "/department-mapping",
     response_model=Mapping,
     responses=refusals(409),
-    summary="Which department has which profile: the whole mapping, null for none",
+    summary="Replace the department mapping",
 )
 @costly
 async def put_mapping(
@@ -95,7 +95,7 @@ async def put_mapping(
     "/department-mapping",
     response_model=Mapping,
     dependencies=[Depends(access("users:read"))],
-    summary="Which department has which profile",
+    summary="Get the department mapping",
 )
 @costly
 async def show_mapping(tenant: TenantId, context: InContext) -> Response:

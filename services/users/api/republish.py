@@ -15,10 +15,10 @@ router = APIRouter(route_class=CheckedRoute, prefix="/v1", tags=["state"])
     "/operator/republish",
     status_code=202,
     responses=refusals(404),
-    summary="Publish tenants and people again, for a reader that was rebuilt",
+    summary="Publish tenants and people again, for a service whose database was restored",
 )
 async def republish(body: Republish, context: InContext, principal: Operator) -> dict[str, int]:
-    """All tenants, or one. Readers send no mail for what is published again."""
+    """Publishes all tenants, or one. Nobody gets an e-mail about what is published again."""
     async with context.database.unit_of_work(None) as uow:
         tenants = await request_republication(body.tenant, uow, actor_of(principal))
     context.alarm.wake()

@@ -41,7 +41,7 @@ def _zones() -> frozenset[str]:
 
 def _zone(value: str) -> str:
     if value not in _zones():
-        raise ValueError("a time zone of the IANA database expected, as Europe/Copenhagen")
+        raise ValueError("expected a time zone of the IANA database, such as Europe/Copenhagen")
     return value
 
 
@@ -51,15 +51,17 @@ Locale = Annotated[str, Field(pattern=r"^[a-z]{2,3}([-_][A-Za-z0-9]{2,8})*$", ma
 
 
 class NewTenant(Body):
-    tenant: Id | None = Field(None, description="Its id; default: made here.")
+    tenant: Id | None = Field(None, description="The id of the tenant; default: users creates one.")
     name: Name
     time_zone: TimeZone
     locale: Locale = "en"
     clock: Literal["real", "test"] = "real"
-    at: TenantTime | None = Field(None, description="A test clock's first time; default: now.")
-    contact_email: EmailStr = Field(description="Of the tenant's administration: gets what no person can get.")
-    support_contact: Name = Field(description="Of the vendor; every refusal names it.")
-    release_on_expiry: Flag = Field(False, description="A login that ended (`valid_to`) frees the person's seats.")
+    at: TenantTime | None = Field(None, description="The start time of a test clock; default: now.")
+    contact_email: EmailStr = Field(
+        description="The address of the tenant's administration. It gets the e-mails that cannot be sent to a person."
+    )
+    support_contact: Name = Field(description="The person or team of the vendor to ask. Refusals and e-mails name it.")
+    release_on_expiry: Flag = Field(False, description="If true, the seats of a person are released when the login ends (`valid_to`).")
 
 
 class TenantPatch(Body):
@@ -72,7 +74,9 @@ class TenantPatch(Body):
 
 
 class Allowed(Body):
-    tenants: Annotated[list[Id], Field(max_length=10_000)] = Field(description="Whom this source may speak of; empty: nobody.")
+    tenants: Annotated[list[Id], Field(max_length=10_000)] = Field(
+        description="The tenants for which this source may send facts. The list may be empty: then the source may send none."
+    )
 
 
 Login = Annotated[str, Field(min_length=1, max_length=500)]
@@ -84,19 +88,19 @@ class NewPerson(Body):
     email: EmailStr
     name: Text = ""
     job_title: Text = ""
-    external_id: Id | None = Field(None, description="The caller's own id for this person; default: made here.")
+    external_id: Id | None = Field(None, description="Your own id of this person; default: users creates one.")
     department: Text | None = None
-    profile: Id | None = Field(None, description="Goes before the department's.")
-    kind: KindName = Field("employee", description="external and service people take no seat.")
+    profile: Id | None = Field(None, description="The profile of this person, instead of that of the department.")
+    kind: KindName = Field("employee", description="People of the kinds external and service take no seat.")
     administrator: Flag = False
     priority: Annotated[int, Field(ge=-PRIORITY_MAX, le=PRIORITY_MAX, strict=True)] = Field(
-        0, description="Higher is served first from a queue."
+        0, description="People with a higher priority leave the queue first."
     )
-    valid_to: Day | None = Field(None, description="Last day (local) on which the login works.")
+    valid_to: Day | None = Field(None, description="The last day, in the time zone of the tenant, on which the person may log in.")
 
 
 class PersonPatch(Body):
-    """What is given changes; null takes department, profile or valid_to away."""
+    """Only the fields that are sent change; null removes department, profile or valid_to."""
 
     login: Login | None = None
     email: EmailStr | None = None
@@ -109,37 +113,43 @@ class PersonPatch(Body):
     priority: Annotated[int, Field(ge=-PRIORITY_MAX, le=PRIORITY_MAX, strict=True)] | None = None
     valid_to: Day | None = None
     may_log_in: Flag | None = None
-    status: Literal["left"] | None = Field(None, description="left: the person is terminated.")
+    status: Literal["left"] | None = Field(None, description="`left` if the person has left the company.")
 
 
 class Reactivation(Body):
     modules: Annotated[list[ModuleName], Field(max_length=200)] | None = Field(
-        None, description="Whose revocations to end; default: all that the person needs."
+        None, description="The modules to reactivate; default: all that the person requires."
     )
 
 
 class ProfileBody(Body):
     name: Annotated[str, Field(min_length=1, max_length=500)]
-    modules: Annotated[list[ModuleName], Field(max_length=MODULES_MAX)] = Field(description="May be empty: then it takes no seat.")
-    partial: Flag = Field(False, description="Each module by itself, instead of all or none.")
+    modules: Annotated[list[ModuleName], Field(max_length=MODULES_MAX)] = Field(
+        description="The modules that the profile requires. The list may be empty: then the person takes no seat."
+    )
+    partial: Flag = Field(False, description="If true, the person gets the modules that are available; if false, all modules or none.")
 
 
 Department = Annotated[Text, Field(min_length=1)]
 
 
 class HrEvents(Body):
-    source: Annotated[str, Field(min_length=1, max_length=300)] = Field(description="As on the allow-list, hr/acme say.")
+    source: Annotated[str, Field(min_length=1, max_length=300)] = Field(
+        description="The name of the source on the allow-list, for example hr/acme."
+    )
     events: Annotated[list[dict[str, Any]], Field(max_length=EVENTS_MAX)] = Field(
-        description="Each with `type` (person_hired, person_changed, person_left), `external_id`, `effective_date` and what it says."
+        description="Each event has `type` (person_hired, person_changed or person_left), `external_id`, `effective_date` and its data."
     )
 
 
 class BindTopic(Body):
-    source: Annotated[str, Field(min_length=1, max_length=300)] = Field(description="The `ce_source` of its events, for example hr/acme.")
+    source: Annotated[str, Field(min_length=1, max_length=300)] = Field(
+        description="The `ce_source` of the events of the source, for example hr/acme."
+    )
 
 
 class Advance(Body):
-    to: TenantTime = Field(description="A time after the tenant's own, by ten years at most.")
+    to: TenantTime = Field(description="A time after the present time of the tenant, at most ten years later.")
 
 
 class Republish(Body):
@@ -147,16 +157,17 @@ class Republish(Body):
 
 
 class TokenForm(Body):
-    """`application/x-www-form-urlencoded`, as RFC 6749, section 4.4 has it."""
+    """The form of a token request, `application/x-www-form-urlencoded`, as in RFC 6749, section 4.4."""
 
     grant_type: Annotated[str, Field(pattern="^client_credentials$")]
     client_id: Annotated[str, Field(min_length=1, max_length=100)]
     client_secret: Annotated[str, Field(min_length=1, max_length=500)]
     tenant: Id | None = Field(
-        None, description="Valid for this tenant only. Missing: for all tenants, which only the scope `operator` allows. Blank is refused."
+        None,
+        description="The only tenant for which the token is valid. Without it, the token is for all tenants, with the scope `operator`.",
     )
-    subject: Id | None = Field(None, description="In whose name; default: the client's.")
+    subject: Id | None = Field(None, description="The name of the caller; default: the name of the client.")
     scope: Annotated[str, Field(max_length=500)] | None = Field(
-        None, description="Rights, separated by spaces. Missing or blank: 400 `invalid_scope`. A service asks for `operator`."
+        None, description="The rights, separated by spaces. They are required. A service requests `operator`."
     )
     ttl_seconds: Annotated[int, Field(ge=1, le=TTL_MAX_S)] | None = None

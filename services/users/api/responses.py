@@ -14,8 +14,8 @@ class TenantView(BaseModel):
     time_zone: str
     locale: str
     clock: str
-    now: Instant = Field(description="The tenant's time.")
-    status: str = Field(description="opening: seats has not answered yet; open")
+    now: Instant = Field(description="The present time of the tenant.")
+    status: str = Field(description="open, or opening while seats has not answered")
     contact_email: str
     support_contact: str
     release_on_expiry: bool
@@ -30,17 +30,21 @@ class PositionView(BaseModel):
 
 class ModuleView(BaseModel):
     module: str
-    state: str = Field(description="pending, active, flagged, held, waiting, refused, revoked (a base module) or withdrawn (another)")
-    deadline: Instant | None = Field(None, description="flagged: when it is revoked; held: when it expires.")
+    state: str = Field(
+        description="pending, active, flagged, held, waiting, refused, revoked (a base module) or withdrawn (another module)"
+    )
+    deadline: Instant | None = Field(None, description="When a flagged seat is revoked, or a hold expires.")
     reason: str | None = None
-    position: PositionView | None = Field(None, description="Of the decision that this reflects, in seats.commands.v1.")
+    position: PositionView | None = Field(
+        None, description="The position in seats.commands.v1 of the last decision that this state reflects."
+    )
 
 
 class NoteView(BaseModel):
     type: str = Field(description="unknown_department, unknown_profile, command_rejected or command_failed")
     detail: str
-    reason: str | None = Field(None, description="command_rejected, command_failed: in the words of seats.")
-    position: PositionView | None = Field(None, description="Of the command that was not done, in seats.commands.v1.")
+    reason: str | None = Field(None, description="The reason that seats gave (command_rejected, command_failed).")
+    position: PositionView | None = Field(None, description="The position of that command in seats.commands.v1.")
 
 
 class PersonView(BaseModel):
@@ -57,10 +61,10 @@ class PersonView(BaseModel):
     administrator: bool
     priority: int
     valid_to: date | None
-    status: str = Field(description="active, inactive (may not log in), deactivated (revoked in a base module) or left")
+    status: str = Field(description="active, inactive (may not log in), deactivated (a base module was revoked) or left")
     may_log_in: bool
     modules: list[ModuleView]
-    pending: bool = Field(description="seats has not answered the last command yet.")
+    pending: bool = Field(description="True while seats has not answered the last command.")
     notes: list[NoteView]
     created_at: Instant
     version: int
@@ -80,7 +84,7 @@ class FieldProblem(BaseModel):
 
 
 class Rejected(BaseModel):
-    index: int = Field(description="Of the event in the request, from 0.")
+    index: int = Field(description="The index of the event in the request, from 0.")
     errors: list[FieldProblem]
 
 
@@ -97,14 +101,14 @@ class BoundTopic(BaseModel):
 class ClockView(BaseModel):
     clock: str
     now: Instant
-    state: str = Field(description="advancing: writes for this tenant are refused; ready")
-    to: Instant | None = Field(None, description="Where an advance is going.")
+    state: str = Field(description="ready, or advancing: changes for this tenant are refused")
+    to: Instant | None = Field(None, description="The time to which the clock is advancing.")
 
 
 class Token(BaseModel):
     access_token: str
     token_type: str = "Bearer"  # noqa: S105 - a word of RFC 6749
-    expires_in: int = Field(description="Seconds.")
+    expires_in: int = Field(description="Seconds until the token expires.")
 
 
 class PublicKeys(BaseModel):

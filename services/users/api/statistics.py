@@ -12,10 +12,10 @@ from shared.web.route import CheckedRoute
 router = APIRouter(route_class=CheckedRoute, prefix="/v1", tags=["state"])
 
 
-@router.get("/tenants/{tenant}/statistics", dependencies=[Depends(access("account:read"))], summary="Counts of this tenant")
+@router.get("/tenants/{tenant}/statistics", dependencies=[Depends(access("account:read"))], summary="Get the statistics of a tenant")
 async def show_statistics(tenant: TenantId, context: InContext) -> dict[str, int]:
-    """`hired` and `active` count persons, `flagged` (person, module) now, `revoked` and `refused` (person, module) ever, `pending` persons
-    whose last command is not answered."""
+    """`hired`, `active` and `pending` count people; `pending` are those whose last command has no answer yet. `flagged` counts pairs of
+    person and module at present, `revoked` and `refused` since the tenant was opened."""
     async with context.database.unit_of_work(tenant) as uow:
         await context.tenants.for_read(tenant, uow)
         return asdict(await module_states.statistics(tenant, uow.connection))

@@ -56,11 +56,11 @@ def _view(row: TenantRow, context: Context) -> TenantView:
     )
 
 
-@router.post("/tenants", status_code=201, response_model=TenantView, responses=refusals(409), summary="A new tenant")
+@router.post("/tenants", status_code=201, response_model=TenantView, responses=refusals(409), summary="Create a tenant")
 async def create_tenant(body: NewTenant, request: Request, context: InContext, principal: Operator, key: IdempotencyKey = None) -> Response:
-    """`status` is `opening` until seats has opened it; people can be added meanwhile."""
+    """`status` is `opening` until seats has opened the tenant. You can already add people."""
     if body.clock == "real" and body.at is not None:
-        raise Invalid("body.at", str(body.at), "nothing: only a test clock has a first time")
+        raise Invalid("body.at", str(body.at), "no value, because only a tenant with a test clock has a start time")
     tenant = body.tenant or ids.new_id()
     now = context.clock.now()
     row = TenantRow(
@@ -82,13 +82,15 @@ async def create_tenant(body: NewTenant, request: Request, context: InContext, p
 
         async def create() -> Response:
             if not await use_cases.create_tenant(tenant, uow, row, actor_of(principal), now_of(row, context.clock)):
-                raise Conflict("tenant-exists", f"There is a tenant {tenant} already.")
+                raise Conflict("tenant-exists", f"A tenant with the id {tenant} already exists. Choose another id.")
             return answer(_view(row, context), 201, {"location": f"/v1/tenants/{tenant}", "etag": etag(row.version)})
 
         return await idempotent(uow, request, principal, key, create, partial(_shown, context, uow))
 
 
-@router.get("/tenants", dependencies=[Depends(operator())], response_model=Page[TenantView], summary="All tenants, by id")
+@router.get(
+    "/tenants", dependencies=[Depends(operator())], response_model=Page[TenantView], summary="List all tenants, in order of their ids"
+)
 async def list_tenants(context: InContext, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT) -> Page[TenantView]:
     (after,) = decode_cursor(cursor, str) or ("",)
     async with context.database.unit_of_work(None) as uow:
@@ -96,7 +98,7 @@ async def list_tenants(context: InContext, cursor: Cursor = None, limit: Limit =
     return Page(items=[_view(row, context) for row in rows], next=encode_cursor(rows[-1].tenant) if len(rows) == limit else None)
 
 
-@router.get("/tenants/{tenant}", dependencies=[Depends(access("account:read"))], response_model=TenantView, summary="A tenant")
+@router.get("/tenants/{tenant}", dependencies=[Depends(access("account:read"))], response_model=TenantView, summary="Get a tenant")
 async def show_tenant(tenant: TenantId, context: InContext) -> Response:
     async with context.database.unit_of_work(tenant) as uow:
         return await _shown(context, uow, tenant)
@@ -122,17 +124,21 @@ async def change_tenant(
     return answer(_view(after, context), headers={"etag": etag(after.version)})
 
 
-SourceName = Annotated[Text, Path(min_length=1, max_length=300, description="The `ce_source` of its events, as hr/acme.")]
+SourceName = Annotated[
+    Text, Path(min_length=1, max_length=300, description="The `ce_source` of the events of the source, for example hr/acme.")
+]
 
 
 def check_source(field: str, source: str) -> None:
     if source.startswith("seatpool/") or source == "rest":
-        raise Invalid(field, source, "the name of an upstream system; this one belongs to Seatpool itself")
+        raise Invalid(field, source, "the name of an upstream system; this name is reserved for Seatpool itself")
 
 
-@router.put("/operator/sources/{source:path}", dependencies=[Depends(operator())], summary="Whom an upstream source may speak of")
+@router.put(
+    "/operator/sources/{source:path}", dependencies=[Depends(operator())], summary="Set the tenants for which a source may send facts"
+)
 async def put_source(source: SourceName, body: Allowed, context: InContext) -> dict[str, Any]:
-    """The whole list at once. Events of other sources, or about other tenants, become dead letters."""
+    """The request replaces the list of tenants of this source. Events of other sources, or about other tenants, become dead letters."""
     check_source("path.source", source)
     tenants = sorted(set(body.tenants))
     async with context.database.unit_of_work(None) as uow:
@@ -140,7 +146,7 @@ async def put_source(source: SourceName, body: Allowed, context: InContext) -> d
     return {"source": source, "tenants": tenants}
 
 
-@router.get("/operator/sources", dependencies=[Depends(operator())], summary="The allow-list of upstream sources")
+@router.get("/operator/sources", dependencies=[Depends(operator())], summary="List the sources and their tenants")
 async def list_sources(context: InContext) -> dict[str, list[dict[str, Any]]]:
     async with context.database.unit_of_work(None) as uow:
         found = await hr_sources.sources(uow.connection)

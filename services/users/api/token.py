@@ -28,7 +28,7 @@ _FORM = {"requestBody": {"required": True, "content": {FORM: {"schema": TokenFor
     response_model=Token,
     openapi_extra=_FORM,
     responses=refusals(401, 429),
-    summary="An access token for a client's credentials",
+    summary="Request an access token",
 )
 async def make_token(request: Request, context: InContext) -> Response:
     form = _parse(await request.body())
@@ -46,7 +46,7 @@ def _parse(body: bytes) -> TokenForm:
         pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=FIELDS_MAX, errors="strict")
         form = dict(pairs)
         if len(form) < len(pairs):
-            raise _invalid({"body": "each field once"})
+            raise _invalid({"body": "each field at most once"})
         return TokenForm.model_validate(form)
     except ValidationError as error:
         raise _invalid({".".join(map(str, ("body", *e["loc"]))): e["msg"] for e in error.errors()}) from None
@@ -57,17 +57,18 @@ def _parse(body: bytes) -> TokenForm:
 def _invalid(expected: Mapping[str, str]) -> Refused:
     """By field."""
     errors = [{"field": field, "value": None, "expected": words} for field, words in expected.items()]
-    return Refused("invalid", f"Not valid: {', '.join(expected)}.", errors=errors)
+    detail = f"These fields are not valid: {', '.join(expected)}. For each of them, `errors` says what is expected."
+    return Refused("invalid", detail, errors=errors)
 
 
 @router.get(
     "/.well-known/jwks.json",
     response_model=PublicKeys,
     responses={304: {"description": "The keys are those of the ETag in If-None-Match."}},
-    summary="The public keys that access tokens are verified with",
+    summary="Get the public keys that verify access tokens",
 )
 async def show_keys(context: InContext, if_none_match: Annotated[str | None, Header(max_length=500)] = None) -> Response:
-    """Ask every few seconds, with If-None-Match: a token of a key that is not published any more is not valid."""
+    """Request the keys every few seconds, with If-None-Match. A token is not valid if its key is no longer published."""
     document, etag = context.keys.document()
     headers = {"etag": etag}
     if if_none_match is not None and etag in map(str.strip, if_none_match.split(",")):

@@ -68,7 +68,7 @@ def _rights_of(grant: Grant) -> tuple[str, ...]:
     """The rights that the operator's client names. Raises Invalid, Refused("invalid_scope")."""
     scope = _named(grant.scope)
     if unknown := [right for right in scope if right not in RIGHTS]:
-        raise Invalid("body.scope", " ".join(unknown), f"names out of: {' '.join(RIGHTS)}")
+        raise Invalid("body.scope", " ".join(unknown), f"rights, separated by spaces, out of: {' '.join(RIGHTS)}")
     if grant.tenant is None and OPERATOR not in scope:
         raise _invalid_scope(
             f"`tenant` is missing, which means all tenants, and `scope` is {' '.join(scope)!r}. A token for all tenants needs the right "
@@ -81,10 +81,10 @@ def _rights_of_service(grant: Grant) -> tuple[str, ...]:
     """A service's token is in its own name, for all tenants. Raises Invalid, Refused("invalid_scope")."""
     for name, value in (("tenant", grant.tenant), ("subject", grant.subject)):
         if value is not None:
-            raise Invalid(f"body.{name}", value, "nothing: a service's token is in its own name and for all tenants")
+            raise Invalid(f"body.{name}", value, "no value, because the token of a service is for the service itself and for all tenants")
     rights = _named(grant.scope)
     if rights != (OPERATOR,):
-        raise Invalid("body.scope", " ".join(rights), f"the scope `{OPERATOR}`, the only one of a service")
+        raise Invalid("body.scope", " ".join(rights), f"the scope `{OPERATOR}`, which is the only one for a service")
     return rights
 
 
@@ -139,11 +139,13 @@ class TokenIssuer:
         place = (grant.client if known is not None else "", address)
         if wait := self._wrong.wait_seconds(place, now):
             REFUSED.labels("too-many-attempts").inc()
-            raise Refused("too-many-requests", "The secret was wrong too often; wait before the next attempt.", retry_after_seconds=wait)
+            raise Refused(
+                "too-many-requests", f"The secret was wrong too many times. Try again in {wait} seconds.", retry_after_seconds=wait
+            )
         expected = known.get_secret_value() if known is not None else secrets.token_hex(32)
         matches = hmac.compare_digest(expected.encode(), grant.secret.encode())
         if not matches or known is None:
             self._wrong.add(place, now)
             REFUSED.labels("wrong-secret").inc()
             log.warning("client_refused", client=grant.client[:100], address=address)
-            raise Unauthenticated("invalid-client", "The client is not known, or its secret is wrong.")
+            raise Unauthenticated("invalid-client", "The client is unknown, or its secret is wrong. Check `client_id` and `client_secret`.")

@@ -28,8 +28,8 @@ async def request(tenant: str, uow: UnitOfWork, row: TenantRow, actor: Actor, li
         midnight = (limits.now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
         raise Refused(
             "too-many-requests",
-            f"Each change of a profile or of the department mapping evaluates all people of the tenant anew, and a tenant has"
-            f" {limits.reevaluations_per_day} such evaluations a day. Send this change at {format_instant(midnight)} or later.",
+            "Each change of a profile or of the department mapping evaluates all people of the tenant again. With this change, the tenant "
+            f"would have more than {limits.reevaluations_per_day} evaluations today. Send it at {format_instant(midnight)} or later.",
             retry_after_seconds=ceil((midnight - limits.now).total_seconds()),
             reevaluations_per_day=limits.reevaluations_per_day,
             available_at=format_instant(midnight),

@@ -73,9 +73,9 @@ async def reactivate(tenant: Tenant, uow: UnitOfWork, before: Person, modules: t
     after = rules.as_of(replace(before, account=replace(before.account, may_log_in=True)), facts, tenant)
     needed = after.standing.need.modules
     if modules is not None and (unneeded := sorted(set(modules) - set(needed))):
-        raise Invalid("body.modules", unneeded, "modules that the person needs: " + (", ".join(needed) or "none"))
+        raise Invalid("body.modules", unneeded, "modules that the person requires: " + (", ".join(needed) or "none"))
     if after.standing.need == NOTHING and after == before:
-        raise Conflict("nothing-to-reactivate", "The person may log in and needs no module.")
+        raise Conflict("nothing-to-reactivate", "There is nothing to reactivate: the person may already log in and requires no module.")
     wanted = tuple(sorted(set(modules))) if modules is not None else needed
     cause = replace(cause, reason=Reason.REACTIVATED.value)
     revision = rules.revise(before, after, at=tenant.now, cause=cause, reactivate=wanted if needed else None)

@@ -22,11 +22,13 @@ async def bind(database: Database, consumer: Consumer, source: str, name: str) -
         if found.topic == name:
             return
         if found.topic is not None:
-            raise Conflict("source-bound", f"{source} is bound to {topics.hr_topic(found.topic).name}. Unbind it first.")
+            raise Conflict("source-bound", f"{source} is already bound to {topics.hr_topic(found.topic).name}. Unbind it first.")
         if holder is not None:
-            raise Conflict("topic-bound", f"{topic.name} belongs to {holder.source}. Choose another name.")
+            raise Conflict("topic-bound", f"The topic {topic.name} already belongs to {holder.source}. Choose another name.")
         if not await consumer.is_readable(topic):
-            detail = f"{topic.name} is not on the broker, or was created again since it was read. `seatpool hr bind` creates one."
+            detail = (
+                f"The topic {topic.name} does not exist, or was created again after users had read it. Create one with `seatpool hr bind`."
+            )
             raise Conflict("topic-missing", detail)
         await _until_read(uow, consumer, found, HR_EVENTS)
         await store.bind(uow.connection, source, name)
@@ -47,12 +49,14 @@ async def unbind(database: Database, consumer: Consumer, name: str) -> HrSource:
 async def _until_read(uow: UnitOfWork, consumer: Consumer, source: HrSource, topic: Topic) -> None:
     """What this source wrote to the topic until now is read; what it writes from now on is for it to hold back."""
     if await store.unsent(uow.connection, source.source):
-        raise Conflict("topic-unread", f"Facts of {source.source} that came by REST are not sent yet. Try again in a few seconds.")
+        raise Conflict(
+            "topic-unread", f"Facts of {source.source} that arrived by REST are not in the topic yet. Try again in a few seconds."
+        )
     ends = await consumer.ends_of(topic)
     try:
         async with asyncio.timeout(READ_SECONDS_MAX):
             while not await consumer.has_read(ends):  # noqa: ASYNC110 - another process may be the one that reads
                 await asyncio.sleep(READ_POLL_SECONDS)
     except TimeoutError as error:
-        detail = f"{topic.name} holds records that are not read yet. Stop {source.source} from writing, and try again when they are read."
+        detail = f"The topic {topic.name} has records that users has not read yet. Stop {source.source}, wait a few seconds, and try again."
         raise Conflict("topic-unread", detail) from error

@@ -47,7 +47,10 @@ class Tenants:
         if found is None:
             raise NotFound("tenant")
         if found.advancing_to is not None:
-            raise Conflict("clock-advancing", "The tenant's test clock is advancing; writes are taken again when it is ready.")
+            raise Conflict(
+                "clock-advancing",
+                "The test clock of this tenant is advancing, so changes are refused. Try again when its state is `ready`.",
+            )
         return found
 
     async def for_read(self, tenant: str, uow: UnitOfWork) -> Tenant:

@@ -69,7 +69,10 @@ async def take_facts(tenant: Tenant, uow: UnitOfWork, said: Sequence[Said]) -> N
 
 async def add_person(tenant: Tenant, uow: UnitOfWork, unknown: Person, fact: Fact, cause: Cause) -> Person:
     """A person with their first fact. `unknown`: ids and account, no record yet. Raises Conflict when there is one already."""
-    exists = Conflict("person-exists", f"There is a person with external id {unknown.external_id} already.")
+    exists = Conflict(
+        "person-exists",
+        f"A person with the external id {unknown.external_id} already exists. Change that person, or use another external id.",
+    )
     if await store.lock(tenant.tenant, uow.connection, unknown.user, tenant.today) is not None:
         raise exists
     revision = rules.revise(unknown, rules.as_of(unknown, [fact], tenant), at=tenant.now, cause=cause)

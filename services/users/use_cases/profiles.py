@@ -27,7 +27,7 @@ async def put_profile(
     Refused when it is one too many of this day."""
     known = next(iter(await store.profiles(tenant, uow.connection, profile.profile)), None)
     if known is None and await store.count_profiles(tenant, uow.connection) >= limits.profiles:
-        detail = f"A tenant has at most {limits.profiles} profiles; replace one that is not needed."
+        detail = f"The tenant already has {limits.profiles} profiles, which is the limit. Replace a profile that you no longer need."
         raise Conflict("too-many-profiles", detail, profiles_max=limits.profiles)
     if known is not None and replace(profile, version=known.version) == known:
         return known

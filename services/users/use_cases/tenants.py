@@ -24,7 +24,9 @@ async def lock(tenant: str, uow: UnitOfWork) -> TenantRow:
     if row is None:
         raise NotFound("tenant")
     if row.advancing_to is not None:
-        raise Conflict("clock-advancing", "The tenant's test clock is advancing; writes are taken again when it is ready.")
+        raise Conflict(
+            "clock-advancing", "The test clock of this tenant is advancing, so changes are refused. Try again when its state is `ready`."
+        )
     return row
 
 

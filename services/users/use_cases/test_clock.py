@@ -24,17 +24,25 @@ async def begin(tenant: str, database: Database, to: datetime, actor: Actor) -> 
         if row is None:
             raise NotFound("tenant")
         if row.clock != "test" or row.at is None:
-            raise Conflict("not-a-test-clock", "Only the time of a tenant that was opened on a test clock can be advanced.")
+            raise Conflict(
+                "not-a-test-clock",
+                "This tenant has a real clock. You can advance the time only of a tenant that was opened with a test clock.",
+            )
         if row.status != "open":
-            raise Conflict("tenant-opening", "The seats service has not opened this tenant yet.")
+            raise Conflict("tenant-opening", "seats has not opened this tenant yet. Try again when the status of the tenant is `open`.")
         if row.advancing_to == to:
             return row
         if row.advancing_to is not None:
-            raise Conflict("clock-advancing", "The clock is advancing already.", to=row.advancing_to.isoformat())
+            to_ = row.advancing_to.isoformat()
+            raise Conflict("clock-advancing", f"The clock is already advancing to {to_}. Wait until its state is `ready`.", to=to_)
         if to <= row.at:
-            raise Invalid("body.to", to.isoformat(), f"a time after the tenant's own, {row.at.isoformat()}")
+            raise Invalid("body.to", to.isoformat(), f"a time after the present time of the tenant, {row.at.isoformat()}")
         if to - row.at > ADVANCE_MAX:
-            raise Invalid("body.to", to.isoformat(), f"at most {ADVANCE_MAX.days} days after the tenant's own time, {row.at.isoformat()}")
+            raise Invalid(
+                "body.to",
+                to.isoformat(),
+                f"a time at most {ADVANCE_MAX.days} days after the present time of the tenant, {row.at.isoformat()}",
+            )
         row = replace(row, advancing_to=to)
         await store.update(tenant, uow.connection, row)
         begun = await store.set_step(tenant, uow.connection, expected=row.step, sent_to=None)

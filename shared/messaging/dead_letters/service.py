@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 GENUINE = (
     "The owner of this topic wrote this message, and this version can read it. "
-    "If it is discarded, what this service keeps no longer equals the log."
+    "If you discard it, the data of this service no longer matches the log."
 )
 
 
@@ -68,7 +68,7 @@ class DeadLetters:
         refused = not genuine and await self._is_genuine(letter, record)
         async with self._resolving(letter_id) as (uow, letter):
             if refused:
-                raise Conflict("genuine", f"{GENUINE} Mend the cause and retry it, or discard it with `genuine`.")
+                raise Conflict("genuine", f"{GENUINE} Remove the cause and retry the message, or discard it with `genuine`.")
             await rows.mark_discarded(uow, letter, reason=reason, by=by)
             about = {"group": letter.consumer_group, "id": letter_id, "tenant": letter.tenant}
             log.warning("dead_letter_discarded", **about, by=by, why=reason, genuine=genuine)
@@ -95,9 +95,13 @@ class DeadLetters:
             match letter.status:
                 case Status.WAITING | Status.READY:
                     first = await rows.first_of(uow, letter.consumer_group, letter.tenant or "")
-                    raise Conflict("parked-behind", f"Message {letter_id} waits behind dead letter {first}: resolve that first.")
+                    raise Conflict(
+                        "parked-behind", f"Message {letter_id} waits behind dead letter {first}. Retry or discard {first} first."
+                    )
                 case Status.DONE | Status.DISCARDED:
-                    raise Conflict("not-parked", f"Dead letter {letter_id} is {letter.status} already.")
+                    raise Conflict(
+                        "not-parked", f"Dead letter {letter_id} already has the status {letter.status}, so you cannot retry or discard it."
+                    )
             yield uow, letter
 
     async def _is_genuine(self, letter: DeadLetter, record: Record) -> bool:
