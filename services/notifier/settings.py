@@ -1,4 +1,4 @@
-"""What the notifier can be told from outside."""
+"""Settings of the notifier."""
 
 from pydantic import Field, SecretStr
 

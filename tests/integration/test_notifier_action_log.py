@@ -1,4 +1,4 @@
-"""The action log and REST on the real broker and PostgreSQL: who, when, what, from, to, why; nothing of another tenant, nothing changed."""
+"""The action log and REST on the real broker and PostgreSQL. Tenants are separated, and no entry is ever changed."""
 
 import csv
 import io
@@ -44,7 +44,7 @@ pytestmark = pytest.mark.stack
 
 
 class Tokens:
-    """Stands for users' keys: a token's text says whose it is and what it may."""
+    """A verifier of tokens: the text of a token contains its subject, tenant and rights."""
 
     async def verify(self, token: str) -> Any:
         from shared.web import Principal
@@ -67,11 +67,11 @@ async def actions_of(notifier: Notifier, **wanted: Any) -> list[dict[str, Any]]:
         return [shown(row) for row in found]
 
 
-def told(action: dict[str, Any]) -> tuple[Any, ...]:
+def summary(action: dict[str, Any]) -> tuple[Any, ...]:
     return action["type"], action["user"], action["module"], action["from"], action["to"], action["reason"]
 
 
-async def test_T20_M13_the_log_says_who_when_what_from_to_why(notifier: Notifier) -> None:
+async def test_T20_M13_an_entry_states_who_when_what_from_to_and_why(notifier: Notifier) -> None:
     async with notifier.running(sending=False) as wiring:
         (hired,) = await notifier.send(person_added("p1"), cause="import-7")
         await notifier.send(
@@ -86,7 +86,7 @@ async def test_T20_M13_the_log_says_who_when_what_from_to_why(notifier: Notifier
         await notifier.send(notifier.revoked("p1", "time", base=True), cause="tick")
         await notifier.until_read([wiring.consumers[1]])
     log = await actions_of(notifier, user="p1")
-    assert [told(action) for action in log if action["type"] != "person_added"] == [
+    assert [summary(action) for action in log if action["type"] != "person_added"] == [
         ("seat_flagged", "p1", "time", {"state": None}, {"state": "flagged"}, "hired"),
         ("seat_granted", "p1", "documents", {"state": None}, {"state": "active"}, "hired"),
         ("seat_flag_cleared", "p1", "time", {"state": "flagged"}, {"state": "active"}, "licence_bought"),
@@ -97,7 +97,7 @@ async def test_T20_M13_the_log_says_who_when_what_from_to_why(notifier: Notifier
     assert by_type["person_added"]["actor"] == {"kind": "source", "id": "hr-acme"}
     assert by_type["person_added"]["id"] == f"{hired}#0"
     assert by_type["seat_flagged"]["actor"] == {"kind": "source", "id": "hr-acme"}, "who began the decision's chain"
-    assert by_type["seat_revoked"]["actor"] == {"kind": "system", "id": "rules"}, "nobody: it fell due"
+    assert by_type["seat_revoked"]["actor"] == {"kind": "system", "id": "rules"}, "a due item: the rules"
     assert by_type["seat_flagged"]["at"] == "2013-11-15T12:00:00.000Z"
     assert by_type["seat_flagged"]["details"]["deadline"] == "2013-11-22T12:00:00.000Z"
     assert by_type["seat_flagged"]["position"]["offset"] == 1
@@ -120,7 +120,7 @@ async def test_T20_licences_people_and_billing_are_logged_with_what_changed(noti
         )
         await notifier.send(changed, invoice_issued(), tenant_created())
         await notifier.until_read(list(wiring.consumers))
-        assert [told(a)[1:5] for a in await actions_of(notifier, module="time", type="licences_added")] == [
+        assert [summary(a)[1:5] for a in await actions_of(notifier, module="time", type="licences_added")] == [
             (None, "time", {"licences": "280", "next_period": "280"}, {"licences": "286", "next_period": "286"})
         ]
         by_itself = {"module": "time", "by": 1, "pools": (pool_of("time", 286),), "reason": "terminated", "role": "consequence"}
@@ -130,7 +130,7 @@ async def test_T20_licences_people_and_billing_are_logged_with_what_changed(noti
         assert (reduced["from"], reduced["to"]) == (
             {"licences": "286", "next_period": "286"},
             {"licences": "285", "next_period": "285"},
-        ), "from what the log said before, whatever the rest of the decision made of the pool"
+        ), "from the numbers in the entry before, not from those at the end of the decision"
         (person,) = await actions_of(notifier, type="person_changed", actor="anna")
         assert (person["from"], person["actor"]) == ({"department": "Sales"}, {"kind": "user", "id": "anna"})
         async with rest(wiring) as client:
@@ -164,8 +164,8 @@ async def test_T20_the_log_is_append_only(notifier: Notifier) -> None:
                 await uow.connection.exec_driver_sql(statement)
 
 
-async def test_a_message_read_again_makes_no_second_entry_and_no_second_mail(notifier: Notifier) -> None:
-    """A service rebuilt from its topics, or a position set back by hand."""
+async def test_a_message_that_is_read_again_makes_no_second_entry_and_no_second_e_mail(notifier: Notifier) -> None:
+    """This happens when a service is rebuilt from its topics, or its reading position is reset by hand."""
     async with notifier.running() as wiring:
         await notifier.send(tenant_created(), person_added("p1"))
         await notifier.send(notifier.assigned("p1", flagged()))
@@ -180,7 +180,7 @@ async def test_a_message_read_again_makes_no_second_entry_and_no_second_mail(not
     assert (statistics.emails, len(notifier.server.emails)) == (2, 2)
 
 
-async def test_behind_a_dead_letter_the_log_keeps_the_rest_of_that_tenant_waiting(notifier: Notifier) -> None:
+async def test_the_action_log_of_a_tenant_waits_behind_a_dead_letter(notifier: Notifier) -> None:
     """Until the dead letter is discarded: then the log goes on by itself."""
     opened = seats_v1.TenantOpened(clock="real", **notifier.decision())
     (sent,) = await notifier.send(opened)
@@ -214,7 +214,7 @@ async def _is_logged(notifier: Notifier, state: dict[str, str]) -> bool:
     return [action["to"] for action in await actions_of(notifier, user="p1")][-1]["state"] == state["state"]
 
 
-async def test_rejected_commands_are_listed_with_their_position_and_cannot_be_run_again(notifier: Notifier) -> None:
+async def test_rejected_commands_are_listed_with_their_position_and_cannot_be_retried(notifier: Notifier) -> None:
     async with notifier.running(sending=False) as wiring:
         rejection = notifier.decision(reason="invalid_count", field="items.0.quantity", value="-3", expected="1 or more")
         await notifier.send(seats_v1.CommandRejected(**rejection))
@@ -238,7 +238,7 @@ async def test_rejected_commands_are_listed_with_their_position_and_cannot_be_ru
     assert "send a new one" in again.json()["detail"]
 
 
-async def test_statistics_idle_pages_and_rights(notifier: Notifier) -> None:
+async def test_statistics_idle_check_pages_and_rights(notifier: Notifier) -> None:
     async with notifier.running() as wiring:
         await notifier.send(tenant_created(clock="test"), *(person_added(f"p{i}") for i in range(5)))
         await notifier.send(seats_v1.TenantOpened(**notifier.decision(clock="test")))
@@ -256,7 +256,7 @@ async def test_statistics_idle_pages_and_rights(notifier: Notifier) -> None:
             assert first is not None
             assert (await settled()) == first, "the same twice, fingerprint and all"
             await check_neighbour(notifier, wiring)
-            assert (await settled()) == first, "what happens to another tenant is none of this one's"
+            assert (await settled()) == first, "another tenant's events do not change the answer"
             figures = (await client.get("/v1/tenants/acme/statistics")).json()
             assert {name: figures[name] for name in ("flagged", "revoked", "refused", "emails")} == {
                 "flagged": 1,
@@ -297,7 +297,7 @@ async def check_pages(client: httpx.AsyncClient) -> None:
     assert late.json()["items"] == []
     for params in ({"from": "yesterday"}, {"from": "2013-11-15T12:00:01"}, {"limit": 0}, {"cursor": "x"}, {"cursor": "WyJhIiwxXQ"}):
         assert (await client.get("/v1/tenants/acme/actions", params=params)).status_code == 422, params
-    for format_ in ("csv", "jsonl"):  # the whole log: a page of it is not to be had
+    for format_ in ("csv", "jsonl"):  # a file is the whole log and has no pages
         for given in ("x", "WyJhIiwxXQ", encode_cursor("2013-11-15T12:00:00.000Z", 1)):
             refused = await client.get("/v1/tenants/acme/actions", params={"format": format_, "cursor": given})
             assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "query.cursor")
@@ -321,7 +321,7 @@ async def check_rights(wiring: Wiring) -> None:
         assert {(await client.get(f"/v1/tenants/acme/{path}")).status_code for path in paths} == {401}
 
 
-async def test_row_level_security_shows_no_other_tenants_rows(notifier: Notifier) -> None:
+async def test_row_level_security_hides_the_rows_of_other_tenants(notifier: Notifier) -> None:
     async with notifier.running(sending=False) as wiring:
         await notifier.send(tenant_created(), person_added("p1"))
         await notifier.until_read(list(wiring.consumers))

@@ -1,4 +1,4 @@
-"""Mails from events, on the real broker, PostgreSQL and a mail server: who is told what, once, and what happens when one is missing."""
+"""From events to e-mails, on the real broker, PostgreSQL and a mail server: who is notified, once, also when a service is not available."""
 
 import asyncio
 import socket
@@ -35,18 +35,18 @@ __all__ = ["mail_server", "notifier"]
 pytestmark = pytest.mark.stack
 
 
-def subjects(mails: list[EmailMessage]) -> list[str]:
-    return sorted(str(mail["Subject"]) for mail in mails)
+def subjects(emails: list[EmailMessage]) -> list[str]:
+    return sorted(str(email["Subject"]) for email in emails)
 
 
-def text_of(mail: EmailMessage) -> str:
-    body = mail.get_body(("plain",))
+def text_of(email: EmailMessage) -> str:
+    body = email.get_body(("plain",))
     assert body is not None
     return str(body.get_content())
 
 
-async def test_an_import_is_one_mail_to_the_administrator_and_one_to_each_person_concerned(notifier: Notifier) -> None:
-    """The issue's example, smaller: 4 flagged, 2 of another module flagged, 1 refused, and many that are none of that."""
+async def test_an_import_makes_one_e_mail_to_the_administrator_and_one_to_each_person_concerned(notifier: Notifier) -> None:
+    """4 people are flagged in one module, 2 in another, 1 is refused, and many others are granted."""
     people = [person_added(f"p{i}") for i in range(30)]
     decisions = [notifier.assigned(f"p{i}", active()) for i in range(24)]
     decisions += [notifier.assigned(f"p{i}", flagged()) for i in range(24, 28)]
@@ -57,13 +57,13 @@ async def test_an_import_is_one_mail_to_the_administrator_and_one_to_each_person
         await notifier.send(*decisions)
         statistics = await notifier.until_idle(wiring)
     assert subjects(notifier.server.to("boss@acme.example")) == ["Acme Bikes: 6 seats over the limit, 1 refused"]
-    assert {str(mail["To"]) for mail in notifier.server.emails} == {
+    assert {str(email["To"]) for email in notifier.server.emails} == {
         "Person boss <boss@acme.example>",
         *(f"Person p{i} <p{i}@acme.example>" for i in (3, *range(24, 30))),
     }
     assert (statistics.emails, statistics.flagged, statistics.refused) == (8, 6, 1)
-    (mail,) = notifier.server.to("p24@acme.example")
-    assert "Friday, 22 November 2013, 13:00 (Europe/Copenhagen)" in text_of(mail)
+    (email,) = notifier.server.to("p24@acme.example")
+    assert "Friday, 22 November 2013, 13:00 (Europe/Copenhagen)" in text_of(email)
 
 
 async def test_A13_E10_a_refusal_names_the_support_contact_the_numbers_and_who_can_buy(notifier: Notifier) -> None:
@@ -72,15 +72,15 @@ async def test_A13_E10_a_refusal_names_the_support_contact_the_numbers_and_who_c
         await notifier.send(notifier.assigned("p1", refused(), pools=(pool_of("planning", licences=15),)))
         await notifier.until_idle(wiring)
     (mine,), (theirs,) = notifier.server.to("p1@acme.example"), notifier.server.to("boss@acme.example")
-    for mail in (mine, theirs):
-        assert "Support <help@vendor.example>" in text_of(mail)
+    for email in (mine, theirs):
+        assert "Support <help@vendor.example>" in text_of(email)
     assert "Acme Bikes has 15 licences of planning, and 15 seats are in use" in " ".join(text_of(mine).split())
     assert "Person boss <boss@acme.example>" in text_of(mine)
     assert "/v1/tenants/acme/quotes" in text_of(theirs)
 
 
 async def test_B2_E10_on_a_plan_without_extra_licences_an_e_mail_names_the_plans_that_allow_them(notifier: Notifier) -> None:
-    """And before the subscription, when no pool is open, nobody is written to about a refusal."""
+    """Before the subscription, when no pool is open, a refusal makes no e-mail."""
     pool = {"base": True, "policies": seats_v1.Policies(over_limit="reject"), "reason": "opened"}
     before = seats_v1.ModuleSeat(module="planning", state="refused", reason="unknown_module")
     async with notifier.running() as wiring:
@@ -94,13 +94,13 @@ async def test_B2_E10_on_a_plan_without_extra_licences_an_e_mail_names_the_plans
         await notifier.send(notifier.assigned("p1", refused()))
         await notifier.until_idle(wiring)
     (mine,), (theirs,) = notifier.server.to("p1@acme.example"), notifier.server.to("boss@acme.example")
-    for mail in (mine, theirs):
-        words = " ".join(text_of(mail).split())
+    for email in (mine, theirs):
+        words = " ".join(text_of(email).split())
         assert "The plan Small does not allow extra licences. These plans do: Large." in words
         assert "quotes" not in words
 
 
-async def test_T6_a_person_revoked_in_a_base_module_gets_one_mail_for_all_their_seats(notifier: Notifier) -> None:
+async def test_T6_a_person_revoked_in_a_base_module_gets_one_e_mail_for_all_their_seats(notifier: Notifier) -> None:
     async with notifier.running() as wiring:
         await notifier.send(tenant_created(), person_added("p1"), person_added("p2"))
         await notifier.send(
@@ -111,11 +111,13 @@ async def test_T6_a_person_revoked_in_a_base_module_gets_one_mail_for_all_their_
         statistics = await notifier.until_idle(wiring)
     assert subjects(notifier.server.to("p1@acme.example")) == ["Your account at Acme Bikes has been deactivated"]
     assert subjects(notifier.server.to("p2@acme.example")) == ["Your access to documents has ended"]
-    assert subjects(notifier.server.to("office@acme.example")) == ["Acme Bikes: 2 seats revoked"], "nobody administers: the contact address"
+    assert subjects(notifier.server.to("office@acme.example")) == ["Acme Bikes: 2 seats revoked"], (
+        "there is no administrator: the contact address"
+    )
     assert statistics.revoked == 2
 
 
-async def test_T6_a_flag_that_stands_is_told_once_however_often_the_need_is_answered(notifier: Notifier) -> None:
+async def test_T6_a_flag_makes_one_e_mail_even_if_the_person_is_decided_again(notifier: Notifier) -> None:
     async with notifier.running() as wiring:
         await notifier.send(tenant_created(), person_added("p1"))
         await notifier.send(notifier.assigned("p1", flagged()))
@@ -128,8 +130,8 @@ async def test_T6_a_flag_that_stands_is_told_once_however_often_the_need_is_answ
     assert len(notifier.server.to("p1@acme.example")) == 2, "a later flag has a deadline of its own"
 
 
-async def test_T6_a_purchase_tells_those_whom_it_settles_and_the_administrators_in_one_mail(notifier: Notifier) -> None:
-    """A flag that a purchase clears before anybody was told of it is no news."""
+async def test_T6_after_a_purchase_people_and_administrators_are_notified_of_cleared_flags(notifier: Notifier) -> None:
+    """A flag that is cleared before it was announced makes no e-mail."""
     bought = {"role": "consequence", "reason": "licence_bought"}
     async with notifier.running() as wiring:
         await notifier.send(tenant_created(), person_added("boss", administrator=True), *(person_added(f"p{i}") for i in range(4)))
@@ -141,7 +143,7 @@ async def test_T6_a_purchase_tells_those_whom_it_settles_and_the_administrators_
             *(seats_v1.SeatFlagCleared(**notifier.decision(user=user, module="time", **bought)) for user in ("p0", "p1", "p3"))
         )
         statistics = await notifier.until_idle(wiring)
-    assert {str(mail["Subject"]) for mail in notifier.server.to("boss@acme.example")} == {"Acme Bikes: 2 seats no longer over the limit"}
+    assert {str(email["Subject"]) for email in notifier.server.to("boss@acme.example")} == {"Acme Bikes: 2 seats no longer over the limit"}
     kept = {address: subjects(notifier.server.to(f"p{address}@acme.example")) for address in range(4)}
     assert kept == {0: ["You keep your access to time"], 1: ["You keep your access to time"], 2: [], 3: []}
     assert (statistics.emails, len(notifier.server.emails)) == (7, 3)
@@ -152,25 +154,25 @@ async def test_T19_an_invoice_goes_to_the_administrators_with_its_pdf(notifier: 
         await notifier.send(tenant_created(), person_added("boss", administrator=True))
         await notifier.send(invoice_issued())
         await notifier.until_idle(wiring)
-    (mail,) = notifier.server.emails
-    assert (str(mail["Subject"]), str(mail["To"])) == ("Acme Bikes: invoice 2013-0001", "Person boss <boss@acme.example>")
-    (attached,) = mail.iter_attachments()
+    (email,) = notifier.server.emails
+    assert (str(email["Subject"]), str(email["To"])) == ("Acme Bikes: invoice 2013-0001", "Person boss <boss@acme.example>")
+    (attached,) = email.iter_attachments()
     assert (attached.get_filename(), attached.get_content_type(), attached.get_content()) == ("2013-0001.pdf", "application/pdf", PDF)
-    assert "€39.00" in text_of(mail)
+    assert "€39.00" in text_of(email)
 
 
-async def test_an_invoice_whose_pdf_is_not_made_yet_waits_and_holds_up_nobody(notifier: Notifier) -> None:
+async def test_an_invoice_without_its_pdf_waits_and_delays_no_other_e_mail(notifier: Notifier) -> None:
     notifier.answers["pdf"] = 404
     async with notifier.running() as wiring:
         await notifier.send(tenant_created(), person_added("p1"))
         await notifier.send(invoice_issued(), notifier.assigned("p1", flagged()))
-        await wait_until(lambda: len(notifier.server.emails) == 2, what="the other two mails")
+        await wait_until(lambda: len(notifier.server.emails) == 2, what="the other two e-mails")
         notifier.answers.clear()
         await notifier.until_idle(wiring)
     assert len(notifier.server.emails) == 3
 
 
-async def test_a_permanent_refusal_fails_that_mail_and_a_temporary_one_is_tried_again(notifier: Notifier) -> None:
+async def test_a_permanently_refused_e_mail_fails_and_a_temporarily_refused_one_is_retried(notifier: Notifier) -> None:
     notifier.server.refusals = {"p1@acme.example": ["550 5.1.1 no such user"], "p2@acme.example": ["451 4.7.1 come back later"]}
     async with notifier.running() as wiring:
         await notifier.send(tenant_created(), person_added("p1"), person_added("p2"), person_added("p3"))
@@ -184,7 +186,7 @@ async def test_a_permanent_refusal_fails_that_mail_and_a_temporary_one_is_tried_
     assert sent[0].attempts == 2
 
 
-async def test_a_mail_tells_of_so_many_things_at_most_and_the_rest_makes_the_next(
+async def test_an_e_mail_has_a_maximum_of_notifications_and_the_others_make_the_next(
     notifier: Notifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(notifications, "DIGEST_MAX", 2)
@@ -197,7 +199,7 @@ async def test_a_mail_tells_of_so_many_things_at_most_and_the_rest_makes_the_nex
     assert [email.notifications for email in reversed(emails) if email.recipient == "office@acme.example"] == [2, 1]
 
 
-async def test_whoever_was_first_is_mailed_first_whatever_the_tenant_is_called(notifier: Notifier) -> None:
+async def test_the_oldest_digest_is_sent_first_whatever_the_name_of_its_tenant(notifier: Notifier) -> None:
     now = SystemClock().now() + timedelta(minutes=1)
     async with notifier.running(sending=False) as wiring:
         for notifier.tenant in ("zeta", "acme"):
@@ -209,21 +211,21 @@ async def test_whoever_was_first_is_mailed_first_whatever_the_tenant_is_called(n
     assert [digest.tenant_id for digest in due] == ["zeta", "zeta", "acme"]
 
 
-async def test_a_mail_waits_for_a_person_who_is_not_known_yet(notifier: Notifier) -> None:
+async def test_a_notification_waits_until_its_person_is_known(notifier: Notifier) -> None:
     async with notifier.running() as wiring:
         await notifier.send(tenant_created(), person_added("p2"))
         await notifier.send(notifier.assigned("p1", flagged()), notifier.assigned("p2", flagged()))
         await notifier.until_idle(wiring)
         assert (await notifier.open_work()).waiting == 1
         assert not notifier.server.to("p1@")
-        assert len(notifier.server.to("p2@acme.example")) == 1, "it holds up nobody"
+        assert len(notifier.server.to("p2@acme.example")) == 1, "it delays no other"
         await notifier.send(person_added("p1"))
-        await wait_until(lambda: notifier.server.to("p1@acme.example"), what="the mail that waited")
+        await wait_until(lambda: notifier.server.to("p1@acme.example"), what="the e-mail that waited")
         await notifier.until_idle(wiring)
         assert ((await notifier.open_work()).waiting, len(notifier.server.to("p1@acme.example"))) == (0, 1)
 
 
-async def test_after_an_hour_of_the_tenants_time_a_waiting_mail_goes_to_the_administrator(notifier: Notifier) -> None:
+async def test_a_notification_goes_to_the_administrator_after_an_hour_of_the_tenants_time(notifier: Notifier) -> None:
     opened = {"clock": "test"}
     async with notifier.running() as wiring:
         await notifier.send(tenant_created(clock="test"), person_added("boss", administrator=True))
@@ -235,7 +237,7 @@ async def test_after_an_hour_of_the_tenants_time_a_waiting_mail_goes_to_the_admi
         await notifier.until_idle(wiring)
         assert (await notifier.open_work()).waiting == 1
         await notifier.send(seats_v1.ClockSettled(**notifier.decision(at=NOON + timedelta(hours=1))))
-        await wait_until(lambda: len(notifier.server.to("boss@acme.example")) > before, what="the administrator's mail")
+        await wait_until(lambda: len(notifier.server.to("boss@acme.example")) > before, what="the administrator's e-mail")
         await notifier.until_idle(wiring)
         assert (await notifier.open_work()).waiting == 0
     late = str(notifier.server.to("boss@acme.example")[-1]["Subject"]).strip()  # a long subject begins on a line of its own
@@ -243,7 +245,7 @@ async def test_after_an_hour_of_the_tenants_time_a_waiting_mail_goes_to_the_admi
 
 
 async def test_a_rebuilt_notifier_sends_nothing_old(notifier: Notifier) -> None:
-    """Events before its first start make the log and no mail; republished people make no mail either."""
+    """Events before its first start are in the log and make no e-mail; republished people make none either."""
     await notifier.send(tenant_created(), person_added("p1"))
     await notifier.send(notifier.assigned("p1", flagged()))
     async with notifier.running(mark=SystemClock().now() + timedelta(milliseconds=1)) as wiring:
@@ -255,7 +257,7 @@ async def test_a_rebuilt_notifier_sends_nothing_old(notifier: Notifier) -> None:
     assert subjects(notifier.server.to("p1@acme.example")) == ["You do not have access to planning: all licences are in use"]
 
 
-async def test_nothing_is_sent_before_users_has_told_everything_again(notifier: Notifier) -> None:
+async def test_nothing_is_sent_before_users_has_published_people_again(notifier: Notifier) -> None:
     notifier.answers["republish"] = 503
     async with notifier.running() as wiring:
         await notifier.send(tenant_created(), person_added("p1"))
@@ -267,7 +269,7 @@ async def test_nothing_is_sent_before_users_has_told_everything_again(notifier: 
     assert len(notifier.server.emails) == 2
 
 
-async def test_a_sender_that_died_in_the_middle_of_a_mail_sends_it_again_under_the_same_message_id(notifier: Notifier) -> None:
+async def test_an_e_mail_whose_sender_died_is_sent_again_with_the_same_message_id(notifier: Notifier) -> None:
     async with notifier.running() as wiring:
         await notifier.send(tenant_created(), person_added("p1"))
         await notifier.send(notifier.assigned("p1", refused()))
@@ -281,7 +283,7 @@ async def test_a_sender_that_died_in_the_middle_of_a_mail_sends_it_again_under_t
     assert statistics.emails == 2
 
 
-async def test_a_stop_lets_the_mail_under_way_be_sent_and_written_down(notifier: Notifier) -> None:
+async def test_the_sender_finishes_and_records_the_current_e_mail_when_it_is_stopped(notifier: Notifier) -> None:
     notifier.server.go.clear()
     async with notifier.running():
         await notifier.send(tenant_created(), person_added("p1"))
@@ -293,7 +295,7 @@ async def test_a_stop_lets_the_mail_under_way_be_sent_and_written_down(notifier:
     assert (statistics.emails, len(notifier.server.emails)) == (2, 2)
 
 
-async def test_words_of_long_ago_are_forgotten_and_that_a_mail_went_is_not(notifier: Notifier) -> None:
+async def test_old_texts_are_deleted_and_the_record_of_the_e_mail_is_kept(notifier: Notifier) -> None:
     async with notifier.running() as wiring:
         await notifier.send(tenant_created(), person_added("p1"))
         await notifier.send(notifier.assigned("p1", refused()))
@@ -308,8 +310,8 @@ async def test_words_of_long_ago_are_forgotten_and_that_a_mail_went_is_not(notif
     assert (email.state, email.body_text, email.body_html, left) == ("sent", "", "", 0)
 
 
-async def test_a_mail_server_that_is_away_costs_no_mail_an_attempt_and_is_found_again(notifier: Notifier) -> None:
-    """The address answers nobody at first; then the server listens there."""
+async def test_an_unavailable_mail_server_costs_no_e_mail_an_attempt(notifier: Notifier) -> None:
+    """At first nothing listens at the address; later the server does."""
     there = notifier.server.port
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -326,7 +328,7 @@ async def test_a_mail_server_that_is_away_costs_no_mail_an_attempt_and_is_found_
     async with notifier.running() as wiring:
         await notifier.send(tenant_created(), person_added("p1"))
         await notifier.send(notifier.assigned("p1", flagged()))
-        await wait_until(shown, what="the reason beside the mail")
+        await wait_until(shown, what="the reason in the list of e-mails")
         assert [email.attempts for email in await queued_emails()] == [0]
         proxy = await asyncio.start_server(lambda reader, writer: pipe(reader, writer, there), "127.0.0.1", port)
         async with proxy:
@@ -335,7 +337,7 @@ async def test_a_mail_server_that_is_away_costs_no_mail_an_attempt_and_is_found_
 
 
 async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
-    """Both ways, until either side ends."""
+    """Copy both ways until either side ends."""
     onward_reader, onward_writer = await asyncio.open_connection("127.0.0.1", port)
 
     async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:

@@ -28,15 +28,15 @@ def decision(**given: Any) -> dict[str, Any]:
 
 
 def entries(payload: Payload, known: dict[str, PoolNumbers] | None = None) -> list[Any]:
-    """`known` is what the log says of the pools before the event, and after the call what it says after it."""
+    """`known` holds the numbers of the pools before the event, and after the call the numbers after it."""
     known = {} if known is None else known
     pools = pools_changed(payload, known) if isinstance(payload, CHANGES_POOLS) else {}
     known |= {module: after for module, (_, after) in pools.items()}
     return entries_of(payload, Envelope(id="e1", source="seatpool/x", type=type_of(type(payload)), time=NOON, tenant="acme"), pools)
 
 
-def told(world: World, known: dict[str, PoolNumbers]) -> list[tuple[Any, ...]]:
-    """The entries of the last decision that say something of a pool's numbers: type, module, (field, from, to) ..."""
+def changed_numbers(world: World, known: dict[str, PoolNumbers]) -> list[tuple[Any, ...]]:
+    """Return the entries of the last decision that change numbers of a pool: type, module, (field, from, to) ..."""
     made = [entry for event in world.events for entry in entries(registry.parse(event.type, orjson.dumps(event.body)), known)]
     return [(entry.type, entry.module, *(each for each in entry.changes if each[0] != "policies")) for entry in made if entry.changes]
 
@@ -46,7 +46,7 @@ def answer(*seats: seats_v1.ModuleSeat, released: tuple[str, ...] = (), user: st
     return seats_v1.SeatsAssigned(**decision(user=user, revision=1, need=need, modules=seats, released=released))
 
 
-def test_T20_an_answer_is_an_entry_for_each_seat_releases_first() -> None:
+def test_T20_an_answer_makes_one_entry_for_each_seat_and_releases_come_first() -> None:
     found = entries(answer(active(), flagged("documents"), refused(), released=("archive",)))
     assert [(entry.type, entry.module, entry.new, entry.only_if_changed) for entry in found] == [
         ("seat_released", "archive", "none", False),
@@ -57,7 +57,7 @@ def test_T20_an_answer_is_an_entry_for_each_seat_releases_first() -> None:
     assert {entry.subject for entry in found if entry.module == "time"} == {"seat:u1:time"}
 
 
-def test_A17_a_replacement_is_an_entry_for_both_people() -> None:
+def test_A17_a_replacement_makes_entries_for_both_people() -> None:
     need = seats_v1.Need(modules=("time",), created_at=NOON)
     fields = {"from_revision": 2, "revision": 1, "need": need, "moved": ("time",), "from_released": ("archive",)}
     moved = seats_v1.SeatsMoved(**decision(user="new", from_user="old", **fields, modules=(active(), refused())))
@@ -81,7 +81,7 @@ def test_A17_a_replacement_is_an_entry_for_both_people() -> None:
         (seats_v1.HoldCancelled, "none", {}),
     ],
 )
-def test_T20_a_consequence_says_the_state_after_it(kind: type[seats_v1.SeatEvent], state: str, more: dict[str, Any]) -> None:
+def test_T20_the_entry_of_a_consequence_has_the_state_after_it(kind: type[seats_v1.SeatEvent], state: str, more: dict[str, Any]) -> None:
     (entry,) = entries(kind(**decision(user="u1", module="time", **more)))
     assert (entry.subject, entry.new) == ("seat:u1:time", state)
 
@@ -89,7 +89,7 @@ def test_T20_a_consequence_says_the_state_after_it(kind: type[seats_v1.SeatEvent
 def test_T20_M13_every_entry_that_changes_a_number_has_from_and_to() -> None:
     world, known = World(), dict[str, PoolNumbers]()
     world.pool("docs", 5, over_limit="expand", expand_cap=9)
-    assert told(world, known) == [("pool_opened", "docs", ("licences", "0", "5"), ("next_period", "0", "5"))]
+    assert changed_numbers(world, known) == [("pool_opened", "docs", ("licences", "0", "5"), ("next_period", "0", "5"))]
     steps: list[tuple[Callable[[], object], list[tuple[Any, ...]]]] = [
         (lambda: world.next_period(docs=3), [("reduction_scheduled", "docs", ("next_period", "5", "3"))]),
         (lambda: world.buy(docs=2), [("licences_added", "docs", ("licences", "5", "7"), ("next_period", "3", "7"))]),
@@ -108,10 +108,10 @@ def test_T20_M13_every_entry_that_changes_a_number_has_from_and_to() -> None:
     ]
     for step, expected in steps:
         step()
-        assert told(world, known) == expected
+        assert changed_numbers(world, known) == expected
 
 
-def test_M13_two_changes_of_one_pool_in_one_decision_have_each_their_own_numbers() -> None:
+def test_M13_two_changes_of_one_pool_in_one_decision_have_numbers_of_their_own() -> None:
     """The pools of both events show the end of the decision."""
     known = {"time": PoolNumbers(10, 8, "")}
     both = decision(pools=(pool_of("time", 10).model_copy(update={"next_period": 9}),), module="time", by=1)
@@ -132,7 +132,7 @@ def test_M9_M13_a_leaver_who_lowers_the_next_period_has_from_and_to() -> None:
 def test_M13_a_change_of_policies_has_from_and_to() -> None:
     world, known = World(), dict[str, PoolNumbers]()
     world.pool("docs", 5)
-    told(world, known)
+    changed_numbers(world, known)
     world.policy("docs", flag_cap=3)
     (entry,) = [entry for event in world.events for entry in entries(registry.parse(event.type, orjson.dumps(event.body)), known)]
     ((field, old, new),) = entry.changes
@@ -140,7 +140,7 @@ def test_M13_a_change_of_policies_has_from_and_to() -> None:
 
 
 def test_M13_in_random_histories_the_log_agrees_with_the_pools_of_each_decision() -> None:
-    """So no event changes a number without an entry, and each entry begins where the one before it ended."""
+    """No event changes a number without an entry, and each entry begins where the one before it ended."""
     kinds: Counter[str] = Counter()
     for logs in simulate(seed=3, commands=1500).values():
         known: dict[str, dict[str, PoolNumbers]] = {}
@@ -162,19 +162,19 @@ def test_M13_in_random_histories_the_log_agrees_with_the_pools_of_each_decision(
     assert {"licences_added", "licences_reduced", "reduction_scheduled", "pool_expanded", "pool_reduced", "pool_closed"} <= set(kinds)
 
 
-def test_M13_the_actor_is_who_said_it_the_rules_for_what_fell_due_and_open_for_an_answered_command() -> None:
+def test_M13_the_actor_of_a_due_item_is_the_rules_and_that_of_an_answer_is_found_in_its_chain() -> None:
     assert actor_of(invoice_issued()) == Actor(kind="user", id="anna")
     assert actor_of(seats_v1.SeatReleased(**decision(user="u1", module="time", role="settled"))) == RULES
     assert actor_of(answer(active())) is None
 
 
-def test_T20_a_change_of_a_person_keeps_from_and_to_of_each_field() -> None:
+def test_T20_the_entry_of_a_changed_person_has_from_and_to_of_each_field() -> None:
     changes = (Change(field="email", old="a@x.example", new="b@x.example"), Change(field="administrator", old=False, new=True))
     (entry,) = entries(person_added("p1", kind=users_v1.PersonChanged, changes=changes))
     assert entry.changes == (("email", "a@x.example", "b@x.example"), ("administrator", False, True))
 
 
-def test_what_changes_nothing_is_not_in_the_log() -> None:
+def test_an_event_that_changes_nothing_makes_no_entry() -> None:
     silent = [
         person_added("p1", kind=users_v1.PersonRepublished),
         seats_v1.CommandIgnored(**decision(reason="duplicate")),
@@ -184,8 +184,8 @@ def test_what_changes_nothing_is_not_in_the_log() -> None:
     assert [entries(payload) for payload in silent] == [[], [], [], []]
 
 
-def test_every_type_of_the_three_topics_has_its_place_in_the_log() -> None:
-    """A type added later is either silent on purpose or makes entries of its own name; here its class is at least one that is known."""
+def test_every_type_of_the_three_topics_is_known_to_the_log() -> None:
+    """A type that is added later makes entries of its own name, unless it is listed as one without entries."""
     known = (users_v1.UsersEvent, seats_v1.SeatsEvent)
     models = [entry.model for entry in REGISTRY.values() if entry.topic in (USERS_EVENTS, SEATS_EVENTS)]
     assert all(issubclass(model, known) for model in models)
@@ -193,17 +193,17 @@ def test_every_type_of_the_three_topics_has_its_place_in_the_log() -> None:
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+49 30", "-5", "@here", "\tx", "\r=1", "\uff1d1+1"])
-def test_a_cell_is_never_a_formula(text: str) -> None:
+def test_no_cell_of_the_exported_log_is_a_formula(text: str) -> None:
     assert str(cell(text)).startswith("'")
     assert str(cell(text)).replace("'", "") == text
 
 
 @pytest.mark.parametrize("between", [";", "; ", "\t", "\n", "\r\n", ";;"])
-def test_a_formula_behind_a_separator_of_another_country_is_a_text_too(between: str) -> None:
+def test_a_formula_behind_a_separator_of_another_country_is_exported_as_text(between: str) -> None:
     """A spreadsheet whose list separator is the semicolon begins a new cell in the middle of ours."""
     written = _csv([[cell(f"Sales{between}=cmd|' /C calc'!A0"), cell("next")]]).decode()
     assert f"{between.strip(' ')}{' ' if between.endswith(' ') else ''}'=cmd" in written
 
 
-def test_numbers_and_plain_text_of_a_cell_stay_as_they_are() -> None:
+def test_numbers_and_plain_text_are_exported_unchanged() -> None:
     assert [cell(value) for value in (7, "Berg = Bo; a-b", None, "")] == [7, "Berg = Bo; a-b", "", ""]

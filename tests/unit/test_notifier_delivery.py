@@ -1,4 +1,4 @@
-"""A mail as it goes over the wire, and what an answer of the mail server means."""
+"""An e-mail as it is sent, and the meaning of the replies of the mail server."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ SENDER = "Seatpool <seatpool@vendor.example>"
 DATE = "Sun, 01 Mar 2026 00:00:00 +0000"
 
 
-def test_a_mail_has_both_forms_and_says_that_a_machine_sent_it() -> None:
+def test_an_e_mail_has_text_and_html_and_is_marked_as_sent_automatically() -> None:
     message = message_from_bytes(build(EMAIL, SENDER, DATE).content, policy=policy.default)
     assert message.get_content_type() == "multipart/alternative"
     assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]  # type: ignore[attr-defined]
@@ -32,7 +32,7 @@ def test_a_mail_has_both_forms_and_says_that_a_machine_sent_it() -> None:
     assert message["List-Id"] == "<acme.seatpool.vendor.example>"
 
 
-def test_an_invoice_is_attached_beside_both_forms() -> None:
+def test_an_invoice_is_attached_to_text_and_html() -> None:
     message = message_from_bytes(build(EMAIL, SENDER, DATE, [("2026-1.pdf", b"%PDF")]).content, policy=policy.default)
     assert message.get_content_type() == "multipart/mixed"
     (attached,) = message.iter_attachments()  # type: ignore[attr-defined]
@@ -45,19 +45,19 @@ HEADERS = (
 
 
 def header_names(content: bytes) -> list[str]:
-    """Read without a mail library: each line up to the first empty one that does not continue the line before it."""
+    """Return the header names without using an e-mail library: each line before the first empty one that does not continue a line."""
     head = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n").partition(b"\n\n")[0]
     return [line.partition(b":")[0].decode() for line in head.split(b"\n") if line[:1] not in (b" ", b"\t")]
 
 
 @pytest.mark.parametrize("evil", ["Hello\r\nBcc: all@acme.example", "Hello\nBcc: x", "a\x00b\x0b\u2028c"])
-def test_no_name_or_subject_gets_a_header_of_its_own(evil: str) -> None:
+def test_no_name_and_no_subject_can_add_a_header(evil: str) -> None:
     content = build(replace(EMAIL, subject=evil, recipient_name=evil), SENDER, DATE).content
     assert header_names(content) == [*HEADERS]
     assert message_from_bytes(content, policy=policy.default)["To"].addresses[0].addr_spec == "bo@acme.example"
 
 
-# What a person would have as header and body of our e-mail, as encoded words of both kinds.
+# A header and a body that a person would like to add to our e-mail, as encoded words of both kinds.
 EVIL_WORDS = {
     "q": "=?utf-8?q?=0D=0AReply-To:_evil@evil.example=0D=0A=0D=0APlease_pay?=",
     "b": "=?utf-8?b?DQpSZXBseS1UbzogZXZpbEBldmlsLmV4YW1wbGUNCg0KUGxlYXNlIHBheQ==?=",
@@ -67,7 +67,7 @@ EVIL_WORDS = {
 
 @pytest.mark.parametrize("encoding", EVIL_WORDS)
 @pytest.mark.parametrize(("stream", "kind"), EVERY, ids=str)
-def test_encoded_words_in_names_become_no_header_in_any_e_mail(stream: Stream, kind: Kind, encoding: str) -> None:
+def test_encoded_words_in_names_add_no_header_to_any_e_mail(stream: Stream, kind: Kind, encoding: str) -> None:
     """CVE-2024-6923. Whole in each name, and split over two names that one header may hold."""
     word = EVIL_WORDS[encoding]
     spellings = {(word, word, word)}
@@ -82,13 +82,13 @@ def test_encoded_words_in_names_become_no_header_in_any_e_mail(stream: Stream, k
         assert header_names(build(claimed, SENDER, DATE).content) == [*HEADERS], (person, company, module)
 
 
-def test_an_encoded_word_is_read_as_it_was_written_but_for_a_space() -> None:
+def test_an_encoded_word_is_shown_as_it_was_typed_with_one_space_added() -> None:
     message = message_from_bytes(build(replace(EMAIL, subject="Why =?utf-8?q?x?=", recipient_name="=?utf-8?q?x?="), SENDER, DATE).content)
     assert (message["Subject"], message["To"]) == ("Why = ?utf-8?q?x?=", "= ?utf-8?q?x?= <bo@acme.example>")
 
 
-def test_a_finished_e_mail_with_a_header_that_is_not_set_is_never_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the mail library makes of a text: the bytes are looked at. Newer versions of it refuse by themselves."""
+def test_an_e_mail_with_an_unexpected_header_is_never_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The finished bytes are checked, independent of the library. Newer versions of the library refuse such headers themselves."""
     monkeypatch.setattr(message, "header_text", lambda text: text)
     for evil in EVIL_WORDS.values():
         for claimed in (replace(EMAIL, subject=evil), replace(EMAIL, recipient_name=evil)):
@@ -104,13 +104,13 @@ def test_a_finished_e_mail_with_a_header_that_is_not_set_is_never_sent(monkeypat
     "address",
     ["no address", "a@b\r\nBcc: x@y", "", "<a@b>, c@d", "é b@c", "é@b\r\nBcc: x@y", *(f"{word}@b.example" for word in EVIL_WORDS.values())],
 )
-def test_what_is_no_address_can_not_be_sent(address: str) -> None:
+def test_an_e_mail_to_an_invalid_address_is_not_sent(address: str) -> None:
     with pytest.raises(Unsendable):
         build(replace(EMAIL, recipient=address), SENDER, DATE)
 
 
-def test_what_the_mail_library_cannot_write_is_one_e_mail_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Or that e-mail would end the sender at each of its starts, and no other one would be sent."""
+def test_an_e_mail_that_the_library_cannot_write_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise this e-mail would end the sender at each start, and no other e-mail would be sent."""
 
     def broken(*_: object) -> None:
         raise AttributeError("'NoneType' object has no attribute 'all_defects'")
@@ -120,7 +120,7 @@ def test_what_the_mail_library_cannot_write_is_one_e_mail_that_failed(monkeypatc
         build(EMAIL, SENDER, DATE)
 
 
-def test_a_local_part_beyond_ascii_is_an_address() -> None:
+def test_an_address_may_have_letters_beyond_ascii() -> None:
     finished = build(replace(EMAIL, recipient="josé1@adventure-works.com"), SENDER, DATE)
     assert (finished.recipient, finished.utf8) == ("josé1@adventure-works.com", True)
     assert header_names(finished.content) == [*HEADERS]
@@ -128,12 +128,17 @@ def test_a_local_part_beyond_ascii_is_an_address() -> None:
     assert build(EMAIL, SENDER, DATE).content.isascii(), "what needs no extension of the mail server uses none"
 
 
-def test_5xx_for_a_mail_is_for_good_and_everything_else_of_the_moment() -> None:
+def test_only_a_5xx_reply_to_an_e_mail_is_permanent() -> None:
     def recipients(*codes: int) -> aiosmtplib.SMTPRecipientsRefused:
         return aiosmtplib.SMTPRecipientsRefused([aiosmtplib.SMTPRecipientRefused(code, "no", "x@y") for code in codes])
 
-    for_good = [recipients(550), aiosmtplib.SMTPDataError(554, "spam"), aiosmtplib.SMTPSenderRefused(553, "no", "x"), Unsendable("x")]
-    for_now = [
+    permanent_errors = [
+        recipients(550),
+        aiosmtplib.SMTPDataError(554, "spam"),
+        aiosmtplib.SMTPSenderRefused(553, "no", "x"),
+        Unsendable("x"),
+    ]
+    transient_errors = [
         recipients(451),
         aiosmtplib.SMTPDataError(452, "full"),
         aiosmtplib.SMTPAuthenticationError(535, "who?"),
@@ -142,17 +147,17 @@ def test_5xx_for_a_mail_is_for_good_and_everything_else_of_the_moment() -> None:
         ConnectionRefusedError(),
         Transient("invoice"),
     ]
-    assert [permanent(error) for error in for_good] == [True] * len(for_good)
-    assert [permanent(error) for error in for_now] == [False] * len(for_now)
+    assert [permanent(error) for error in permanent_errors] == [True] * len(permanent_errors)
+    assert [permanent(error) for error in transient_errors] == [False] * len(transient_errors)
     assert describe(recipients(550)) == "550 no"
 
 
-def test_backoff_doubles_to_a_quarter_of_an_hour() -> None:
+def test_the_wait_between_attempts_doubles_up_to_15_minutes() -> None:
     assert [backoff_s(attempt, 0) for attempt in (1, 2, 3, 10, 99)] == [2, 4, 8, 900, 900]
     assert backoff_s(1, 0.5) == 2.5
 
 
-def test_the_mail_servers_address_and_its_password() -> None:
+def test_the_address_of_the_mail_server_is_read_and_its_password_is_not_shown() -> None:
     assert Server.from_url("smtp://mail.example:2525") == Server("mail.example", 2525, False)
     secure = Server.from_url("smtps://bo%40x:p%2Fw@mail.example")
     assert (secure.port, secure.tls, secure.user, secure.password) == (465, True, "bo@x", "p/w")

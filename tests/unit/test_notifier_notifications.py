@@ -1,4 +1,4 @@
-"""Which event tells whom what: the whole table, without any IO."""
+"""Which event makes which notification, and for whom: the whole table, without IO."""
 
 from collections import Counter
 from datetime import timedelta
@@ -30,26 +30,26 @@ def assigned(*seats: seats_v1.ModuleSeat, kind: type[seats_v1.NeedAnswered] = se
     return kind(**DECISION, user="u1", revision=1, need=need, modules=seats, pools=tuple(pool_of(seat.module) for seat in seats))
 
 
-def told(payload: Payload) -> set[tuple[str, str, str, str | None, str | None]]:
+def notified(payload: Payload) -> set[tuple[str, str, str, str | None, str | None]]:
     return {
         (notification.audience, notification.stream, notification.kind, notification.user, notification.module)
         for notification in notifications_of(payload, EVENT)
     }
 
 
-def test_A3_T5_a_need_answered_tells_of_what_is_flagged_or_refused_and_of_nothing_else() -> None:
+def test_A3_T5_an_answer_makes_notifications_of_flagged_and_refused_seats_only() -> None:
     both = {(Audience.PERSON, Stream.OWN), (Audience.ADMINISTRATORS, Stream.SEATS)}
     expected = {(*who, kind, "u1", module) for who in both for kind, module in ((Kind.FLAGGED, "time"), (Kind.REFUSED, "planning"))}
-    assert told(assigned(active("documents"), flagged(), refused())) == expected
-    assert told(assigned(active(), active("documents"))) == set()
-    assert told(assigned(refused(), kind=seats_v1.SeatsRefused)) == {(*who, Kind.REFUSED, "u1", "planning") for who in both}
+    assert notified(assigned(active("documents"), flagged(), refused())) == expected
+    assert notified(assigned(active(), active("documents"))) == set()
+    assert notified(assigned(refused(), kind=seats_v1.SeatsRefused)) == {(*who, Kind.REFUSED, "u1", "planning") for who in both}
 
 
-def test_a_seat_remembered_as_revoked_is_no_new_refusal() -> None:
-    assert told(assigned(seats_v1.ModuleSeat(module="time", state="revoked", reason="revoked"))) == set()
+def test_a_seat_that_was_revoked_earlier_is_not_notified_as_refused() -> None:
+    assert notified(assigned(seats_v1.ModuleSeat(module="time", state="revoked", reason="revoked"))) == set()
 
 
-def test_T6_the_same_flag_has_the_same_key_in_an_answer_and_in_a_consequence_and_a_later_one_another() -> None:
+def test_T6_a_flag_is_notified_once_and_a_later_flag_again() -> None:
     deadline = NOON + timedelta(days=7)
     consequence = seats_v1.SeatFlagged(**DECISION, user="u1", module="time", deadline=deadline)
     answered = {notification.key for notification in notifications_of(assigned(flagged(deadline=deadline)), EVENT)}
@@ -58,25 +58,25 @@ def test_T6_the_same_flag_has_the_same_key_in_an_answer_and_in_a_consequence_and
     assert not later & answered
 
 
-def test_a_flag_without_a_deadline_is_told_for_each_event() -> None:
+def test_a_flag_without_a_deadline_is_notified_for_each_event() -> None:
     event = seats_v1.SeatFlagged(**DECISION, user="u1", module="time", deadline=None)
     first, second = ({notification.key for notification in notifications_of(event, event_id)} for event_id in ("a", "b"))
     assert not first & second
 
 
-def test_T6_who_was_told_of_an_end_or_lost_a_seat_hears_that_it_is_settled_and_so_do_the_administrators() -> None:
+def test_T6_person_and_administrators_are_notified_when_a_flag_is_cleared_or_a_seat_is_granted() -> None:
     both = {(Audience.PERSON, Stream.OWN), (Audience.ADMINISTRATORS, Stream.SEATS)}
     seat = {"user": "u1", "module": "time"}
     cleared = seats_v1.SeatFlagCleared(**DECISION | {"reason": "licence_bought"}, **seat)
-    assert told(cleared) == {(*who, Kind.CLEARED, "u1", "time") for who in both}
+    assert notified(cleared) == {(*who, Kind.CLEARED, "u1", "time") for who in both}
     for reason in ("seat_released", "restored"):
         granted = seats_v1.SeatGranted(**DECISION | {"reason": reason}, **seat)
-        assert told(granted) == {(*who, Kind.GRANTED, "u1", "time") for who in both}
+        assert notified(granted) == {(*who, Kind.GRANTED, "u1", "time") for who in both}
         assert {notification.data["reason"] for notification in notifications_of(granted, EVENT)} == {reason}
 
 
 @pytest.mark.parametrize(
-    ("happened", "holds"),
+    ("happened", "valid"),
     [
         ("flagged", "flagged"),
         ("cleared", "cleared"),
@@ -91,7 +91,7 @@ def test_T6_who_was_told_of_an_end_or_lost_a_seat_hears_that_it_is_settled_and_s
         ("flagged refused cleared at_limit", "at_limit"),
     ],
 )
-def test_of_one_seat_a_mail_tells_what_holds_at_last(happened: str, holds: str) -> None:
+def test_an_e_mail_contains_only_what_is_still_valid_of_each_seat(happened: str, valid: str) -> None:
     def notification(kind: str, number: int, module: str = "time") -> Notification:
         user = None if kind == Kind.AT_LIMIT else "u1"
         key = f"{kind}#{number}" if number > 1 else kind
@@ -100,10 +100,10 @@ def test_of_one_seat_a_mail_tells_what_holds_at_last(happened: str, holds: str) 
     kinds = happened.split()
     notifications = [notification(kind, kinds[: place + 1].count(kind)) for place, kind in enumerate(kinds)]
     other = notification("flagged", 1, "documents")
-    assert [one.key for one in still_valid([other, *notifications])] == ["documents flagged", *(f"time {key}" for key in holds.split())]
+    assert [one.key for one in still_valid([other, *notifications])] == ["documents flagged", *(f"time {key}" for key in valid.split())]
 
 
-def test_A6_E8_crossings_go_to_the_administrators_with_the_pools_numbers() -> None:
+def test_A6_E8_the_administrators_are_notified_of_a_reached_limit_with_the_numbers_of_the_pool() -> None:
     event = seats_v1.PoolAtLimit(**DECISION, module="time", pools=(pool_of("time"),))
     (notification,) = notifications_of(event, EVENT)
     assert (notification.audience, notification.kind, notification.data["pool"]["licences"]) == (
@@ -130,9 +130,9 @@ def test_T19_A12_purchases_reductions_and_changed_billing_details_are_confirmed_
     at_the_end = seats_v1.ReductionScheduled(**DECISION, items=items)
     bought = invoicing_v1.OrderCompleted(**who, order="o1", quote="q1", lines=())
     details = invoicing_v1.BillingDetailsChanged(**who, version="v2", tax_rate_percent="25")
-    told_of = {type(event): told(event) for event in (by_now, at_the_end, bought, details)}
+    found = {type(event): notified(event) for event in (by_now, at_the_end, bought, details)}
     billing = (Audience.ADMINISTRATORS, Stream.BILLING)
-    assert told_of == {
+    assert found == {
         seats_v1.LicencesReduced: {(*billing, Kind.REDUCED, None, "time")},
         seats_v1.ReductionScheduled: {(*billing, Kind.REDUCTION_SCHEDULED, None, "time")},
         invoicing_v1.OrderCompleted: {(*billing, Kind.PURCHASED, None, None)},
@@ -140,13 +140,13 @@ def test_T19_A12_purchases_reductions_and_changed_billing_details_are_confirmed_
     }
 
 
-def test_T19_an_invoice_is_for_the_administrators_billing_stream() -> None:
+def test_T19_the_administrators_are_notified_of_an_invoice() -> None:
     (notification,) = notifications_of(invoice_issued(), "i")
     assert (notification.audience, notification.stream, notification.kind) == (Audience.ADMINISTRATORS, Stream.BILLING, Kind.INVOICE)
 
 
 @pytest.mark.parametrize("payload", [tenant_created(), person_added("p1"), person_added("p1", kind=users_v1.PersonRepublished)], ids=type)
-def test_what_users_says_is_no_news_by_itself(payload: users_v1.UsersEvent) -> None:
+def test_events_of_users_make_no_notifications(payload: users_v1.UsersEvent) -> None:
     assert notifications_of(payload, "x") == []
 
 
@@ -178,7 +178,7 @@ def test_every_type_that_is_answered_like_an_assignment_makes_notifications() ->
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "expected", "said"),
+    ("field", "value", "expected", "detail"),
     [
         ("licences", "0", "1 to 10000000", "licences is '0', expected 1 to 10000000"),
         ("revision", "0", "Input should be greater than or equal to 1", "revision is '0', expected greater than or equal to 1"),
@@ -186,7 +186,9 @@ def test_every_type_that_is_answered_like_an_assignment_makes_notifications() ->
         ("user", None, "Field required", "user: Field required"),
     ],
 )
-def test_what_is_wrong_with_a_command_is_a_sentence(field: str, value: str | None, expected: str, said: str) -> None:
+def test_the_reason_of_a_rejected_command_names_field_value_and_what_is_allowed(
+    field: str, value: str | None, expected: str, detail: str
+) -> None:
     wrong = {"reason": "unreadable", "field": field, "value": value, "expected": expected}
     position = seats_v1.Position(partition=0, offset=1)
-    assert rejection(seats_v1.CommandRejected(command="c1", position=position, role="answer", at=NOON, rules=1, **wrong)) == said
+    assert rejection(seats_v1.CommandRejected(command="c1", position=position, role="answer", at=NOON, rules=1, **wrong)) == detail

@@ -1,4 +1,4 @@
-"""Mails as people read them: every kind in every form, in the tenant's zone and locale, and nothing of a name becomes HTML."""
+"""E-mails as people read them: each kind in text and HTML, in the tenant's time zone and locale; no name becomes HTML."""
 
 import re
 from dataclasses import replace
@@ -16,7 +16,7 @@ from tests.support.emails import DATA, EVERY, NAMES, OF_PEOPLE, TENANT, email, n
 from tests.support.seat_world import World
 
 
-def test_every_kind_is_in_some_mail() -> None:
+def test_every_kind_of_notification_is_in_an_e_mail() -> None:
     assert {kind for _, kind in EVERY} == set(Kind) == set(DATA)
 
 
@@ -32,14 +32,14 @@ def test_A13_every_kind_names_the_support_contact_in_every_locale(stream: Stream
         assert left_over not in rendered.subject + rendered.text + rendered.html
 
 
-def test_times_are_in_the_tenants_zone_and_locale() -> None:
-    told = {
+def test_times_are_in_the_time_zone_and_the_locale_of_the_tenant() -> None:
+    times = {
         ("Europe/Copenhagen", "en_GB"): "Friday, 22 November 2013, 10:00:04 (Europe/Copenhagen)",
         ("America/New_York", "en_US"): "Friday, November 22, 2013, 4:00:04\u00a0AM (America/New_York)",
         ("Asia/Tokyo", "en"): "Friday, November 22, 2013, 6:00:04\u00a0PM (Asia/Tokyo)",
         ("Nowhere/Land", "en_GB"): "Friday, 22 November 2013, 09:00:04 (UTC)",
     }
-    for (zone, locale), text in told.items():
+    for (zone, locale), text in times.items():
         tenant = replace(TENANT, time_zone=zone, locale=locale)
         assert text in email(Stream.OWN, notification(Kind.FLAGGED, Stream.OWN), tenant=tenant).text
 
@@ -52,14 +52,14 @@ def test_an_e_mail_in_a_locale_without_a_translation_is_english_throughout(strea
     assert '<html lang="en">' in english.html
 
 
-def test_a_translation_has_a_file_for_each_english_one() -> None:
-    """Or an e-mail in that language could not be written; English is never filled in between."""
+def test_a_translation_has_each_file_that_english_has() -> None:
+    """Otherwise an e-mail in that language could not be rendered: no text falls back to English."""
     assert "en" in LANGUAGES
     for language in LANGUAGES:
         assert {path.name for path in (TEMPLATES / language).iterdir()} == {path.name for path in (TEMPLATES / "en").iterdir()}
 
 
-def test_names_are_text_in_html_too() -> None:
+def test_a_name_is_never_html() -> None:
     evil = "<script>alert(1)</script>&\"'"
     names = replace(NAMES, people={"u1": evil}, modules={"time": evil})
     tenant = replace(TENANT, name=evil, support_contact=evil)
@@ -69,7 +69,7 @@ def test_names_are_text_in_html_too() -> None:
         assert evil in rendered.text, (stream, kind)
 
 
-def test_a_long_table_ends_with_how_many_more_there_are() -> None:
+def test_a_long_table_ends_with_the_number_of_rows_left_out() -> None:
     notifications = [notification(Kind.FLAGGED, Stream.SEATS, user=f"u{i}") for i in range(ROWS_MAX + 10)]
     rendered = email(Stream.SEATS, *notifications)
     assert rendered.subject == "Acme Bikes: 210 seats over the limit"
@@ -78,14 +78,14 @@ def test_a_long_table_ends_with_how_many_more_there_are() -> None:
     assert "u200" not in rendered.text
 
 
-def test_T6_who_loses_a_base_module_reads_that_the_account_is_deactivated_and_nothing_is_lost() -> None:
+def test_T6_a_person_who_loses_a_base_module_reads_that_the_account_is_deactivated_and_nothing_is_lost() -> None:
     rendered = email(Stream.OWN, notification(Kind.REVOKED, Stream.OWN), notification(Kind.WITHDRAWN, Stream.OWN, module="documents"))
     assert rendered.subject == "Your account at Acme Bikes has been deactivated"
     assert "Nothing that you made or recorded is lost." in rendered.text
     assert "documents ended as well" in rendered.text
 
 
-def test_T6_a_person_reads_that_the_end_they_were_told_of_does_not_come_and_why() -> None:
+def test_T6_a_person_whose_flag_is_cleared_reads_that_they_keep_access_and_why() -> None:
     kept = email(Stream.OWN, notification(Kind.CLEARED, Stream.OWN))
     assert kept.subject == "You keep your access to Time Registration"
     for text in (
@@ -99,7 +99,7 @@ def test_T6_a_person_reads_that_the_end_they_were_told_of_does_not_come_and_why(
     assert "a licence has become available" in freed.html
 
 
-def test_who_comes_out_of_the_queue_or_is_restored_reads_that_they_have_access() -> None:
+def test_a_person_from_the_queue_or_restored_reads_that_they_have_access() -> None:
     restored = email(Stream.OWN, notification(Kind.GRANTED, Stream.OWN))
     assert restored.subject == "You have access to Time Registration again"
     assert "You have access to Time Registration again, because licences were bought." in restored.text
@@ -107,7 +107,7 @@ def test_who_comes_out_of_the_queue_or_is_restored_reads_that_they_have_access()
     assert "You have access to Time Registration, because a licence has become available." in served.text
 
 
-def test_the_administrators_read_who_is_settled_in_the_same_mail_as_the_rest() -> None:
+def test_the_administrators_read_of_cleared_flags_in_the_same_e_mail() -> None:
     notifications = [
         notification(Kind.CLEARED, Stream.SEATS),
         notification(Kind.GRANTED, Stream.SEATS),
@@ -119,25 +119,25 @@ def test_the_administrators_read_who_is_settled_in_the_same_mail_as_the_rest() -
     assert "No longer over the limit" in rendered.html
 
 
-def test_T19_a_purchase_says_what_it_costs_now_and_each_period() -> None:
+def test_T19_the_confirmation_of_a_purchase_states_the_price_now_and_for_each_period() -> None:
     rendered = email(Stream.BILLING, notification(Kind.PURCHASED, Stream.BILLING, module=None))
     assert rendered.subject == "Acme Bikes: 6 licences of Time Registration bought"
     for text in ("13 of 30 days", "€31.20", "€3,432.00", "total €39.00", "The invoice is issued now."):
         assert text in rendered.text
 
 
-def test_a_purchase_whose_quote_is_not_known_is_confirmed_without_amounts() -> None:
+def test_a_purchase_is_confirmed_without_amounts_if_its_quote_is_unknown() -> None:
     rendered = email(Stream.BILLING, notification(Kind.PURCHASED, Stream.BILLING, module=None), names=replace(NAMES, quotes={}))
     assert "+6" in rendered.text
     assert "Net" not in rendered.text
 
 
-def test_columns_of_a_text_table_are_aligned() -> None:
+def test_the_columns_of_a_plain_text_table_are_aligned() -> None:
     assert table([("a", 1), ("bbb", 22)], ("x", "n"), numeric=[1]) == "x     n\n---  --\na     1\nbbb  22"
 
 
 @pytest.mark.parametrize("stream", Stream)
-def test_a_name_stays_in_its_line_and_says_nothing_in_our_name(stream: Stream) -> None:
+def test_a_name_cannot_add_lines_to_an_e_mail(stream: Stream) -> None:
     forged = "Anna\r\nBcc: eve@x.example\n\nYOUR SEAT IS REVOKED\u202e"
     told = "Anna Bcc: eve@x.example YOUR SEAT IS REVOKED"
     names = replace(NAMES, people={"u1": forged}, modules={"time": forged}, administrators=[Recipient("anna@acme.example", forged)])
@@ -187,7 +187,7 @@ WHY = {
 
 @pytest.mark.parametrize("case", WHY)
 @pytest.mark.parametrize("stream", [Stream.OWN, Stream.SEATS])
-def test_a_refusal_says_which_module_it_comes_from(case: str, stream: Stream) -> None:
+def test_a_refusal_names_the_module_that_caused_it(case: str, stream: Stream) -> None:
     world = World()
     world.pool("core", 5, base=True)
     world.pool("full", 1, base=True, over_limit="reject")
@@ -203,7 +203,7 @@ def test_a_refusal_says_which_module_it_comes_from(case: str, stream: Stream) ->
 
 
 @pytest.mark.parametrize("kind", [Kind.FLAGGED, Kind.REFUSED, Kind.REVOKED, Kind.NEAR_LIMIT, Kind.AT_LIMIT])
-def test_E10_B2_how_to_buy_is_stated_only_if_the_plan_allows_it_else_which_plans_do(kind: Kind) -> None:
+def test_E10_B2_an_e_mail_explains_buying_only_if_the_plan_allows_it_and_otherwise_names_plans_that_do(kind: Kind) -> None:
     for stream in (Stream.OWN, Stream.SEATS) if kind in OF_PEOPLE else (Stream.SEATS,):
         told = {
             buying: words_of([notification(kind, stream)], stream, buying, {"time": True}) for buying in (ALLOWED, NOT_ALLOWED, Buying())
@@ -214,13 +214,13 @@ def test_E10_B2_how_to_buy_is_stated_only_if_the_plan_allows_it_else_which_plans
             assert told[NOT_ALLOWED].count("The plan Small does not allow extra licences. These plans do: Large, Medium.") == 2
 
 
-def test_B2_a_refused_order_of_a_plan_that_allows_no_more_licences_is_not_told_to_ask_again() -> None:
+def test_B2_a_refused_order_does_not_suggest_a_new_quote_if_the_plan_allows_no_extra_licences() -> None:
     refused = notification(Kind.ORDER_REFUSED, Stream.BILLING, module=None)
     asks = {buying: words_of([refused], Stream.BILLING, buying, {}).lower().count("post http") for buying in (ALLOWED, NOT_ALLOWED)}
     assert asks == {ALLOWED: 2, NOT_ALLOWED: 0}
 
 
-def test_a_module_that_the_subscription_does_not_include_is_nothing_to_buy_licences_of() -> None:
+def test_an_e_mail_does_not_suggest_licences_of_a_module_outside_the_subscription() -> None:
     world = World()
     world.pool("core", 5, base=True)
     told = words_of(refused_in(world, "u1", "core", "docs", partial=True), Stream.SEATS, ALLOWED, {"core": True})
@@ -229,7 +229,7 @@ def test_a_module_that_the_subscription_does_not_include_is_nothing_to_buy_licen
     assert not re.search(r"\b(buy|quote)", told, re.IGNORECASE)
 
 
-def test_a_refusal_before_the_subscription_is_no_e_mail() -> None:
+def test_a_refusal_before_the_subscription_starts_makes_no_e_mail() -> None:
     world = World()
     notifications = refused_in(world, "u1", "core", "docs")
     assert [each.kind for each in notifications] == [Kind.REFUSED] * 4
@@ -241,7 +241,7 @@ def test_a_refusal_before_the_subscription_is_no_e_mail() -> None:
     assert not any(is_moot(each, {"core"}) for each in refused_in(world, "u2", "core"))
 
 
-def test_B2_the_plans_that_are_named_sell_what_the_tenant_has_for_its_term_and_currency() -> None:
+def test_B2_only_plans_with_the_tenants_modules_term_and_currency_are_suggested() -> None:
     def plan(name: str, *modules: str, extra: bool = True, currency: str = "EUR", term: str = "monthly") -> Plan:
         return Plan(name, name.title(), currency, extra, [UnitPrice(module=module, term=term, amount_minor=1) for module in modules])
 

@@ -18,15 +18,15 @@ COLUMNS = (
     "at", "recorded_at", "actor_kind", "actor", "type", "user", "module", "from", "to", "reason", "details",
     "decision", "partition", "offset", "correlation", "id",
 )  # fmt: skip
-# What a spreadsheet takes for a formula when a cell begins with it, full-width signs included. Where lists are separated by semicolons
-# (Excel in German, French or Danish), a cell begins behind each of them as well, and behind each line end or tab.
+# A spreadsheet runs a cell that begins with one of these signs (also in full width) as a formula. Where lists are separated by semicolons
+# (Excel in German, French or Danish), a cell also begins behind each semicolon, and behind each line end or tab.
 _SIGNS = "=+@\uff1d\uff0b\uff0d\uff20-"
 _FORMULA = (*_SIGNS, "\t", "\r", "\n")
 _FORMULA_BEHIND = re.compile(rf"([;\t\r\n]\s*)(?=[{_SIGNS}])")
 
 
 async def rows(database: Database, tenant: str, wanted: LogFilter) -> AsyncIterator[list[dict[str, Any]]]:
-    """The whole log, oldest first. Entries are never changed, so pages of it fit together."""
+    """Read the whole log, oldest first. Entries are never changed, so its pages fit together."""
     after: tuple[datetime, int] | None = None
     while True:
         async with database.unit_of_work(tenant) as uow:
@@ -83,7 +83,7 @@ def _pairs(values: dict[str, Any]) -> str:
 
 
 def cell(value: str | int | None) -> str | int:
-    """A text that a spreadsheet would run as a formula is made a text again by an apostrophe before it."""
+    """Return the value of a cell. An apostrophe before it keeps a spreadsheet from running a text as a formula."""
     if not isinstance(value, str):
         return "" if value is None else value
     text = _FORMULA_BEHIND.sub(r"\1'", value)

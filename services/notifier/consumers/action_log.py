@@ -10,7 +10,7 @@ from shared.schemas.registry import REGISTRY
 from shared.schemas.topics import INVOICING_EVENTS, SEATS_EVENTS, USERS_EVENTS, Topic
 
 GROUP = "notifier-action-log"
-# The log reads every event; `domain/action_log.py` says which of them make no entry.
+# The log reads every event; `domain/action_log.py` lists those that make no entry.
 HANDLED: Mapping[Topic, tuple[type[Payload], ...]] = {
     topic: tuple(entry.model for entry in REGISTRY.values() if entry.topic is topic)
     for topic in (USERS_EVENTS, SEATS_EVENTS, INVOICING_EVENTS)

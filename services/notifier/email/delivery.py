@@ -53,7 +53,7 @@ class Server:
 
     @classmethod
     def from_url(cls, url: str) -> "Server":
-        """`smtp://host:port` or `smtps://user:password@host:port`. Raises ValueError."""
+        """Parse `smtp://host:port` or `smtps://user:password@host:port`. Raises ValueError."""
         parts = urlsplit(url)
         if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
             raise ValueError(

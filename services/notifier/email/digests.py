@@ -33,7 +33,7 @@ DIGESTS_MAX = 50  # in one round: rendering takes CPU, and other roles of this p
 
 @dataclass(frozen=True, slots=True)
 class DigestSender:
-    """Makes e-mails of digests and queues them."""
+    """Make e-mails of digests, and queue them."""
 
     database: Database
     settings: Settings

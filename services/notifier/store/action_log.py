@@ -124,8 +124,8 @@ APPEND = _append()
 
 
 def _chain_start(entry: FromClause) -> Select[Any]:
-    """A decision names nobody. Its actor is whoever began its chain, as users or invoicing reported it, in whatever order the topics were
-    read, else the rules themselves."""
+    """A decision names nobody. Its actor is whoever began its chain, as users or invoicing reported it, independent of the order in which
+    the topics were read, or else the rules themselves."""
     first = TABLE.alias("f")
     return (
         select(first.c.actor_kind, first.c.actor_id)
@@ -144,7 +144,7 @@ def _chain_start(entry: FromClause) -> Select[Any]:
 
 @cache
 def _page(given: tuple[str, ...], *, after: bool, oldest_first: bool) -> Select[Any]:
-    """The page first, then the actors of its rows. Conditions are only those that are asked for, so that each finds its index."""
+    """Select the page first, then the actors of its rows. Only the given conditions are part of it, so that each finds its index."""
     a = TABLE.alias("a")
     starter = _chain_start(a).subquery("c")
     conditions = {
@@ -211,7 +211,7 @@ async def add_tenant(connection: AsyncConnection, tenant_id: str) -> None:
 
 
 async def is_known_tenant(connection: AsyncConnection, tenant_id: str) -> bool:
-    """Has the action log read that this tenant was created or opened?"""
+    """Tell whether the action log has read that this tenant was created or opened."""
     return bool((await connection.execute(_IS_KNOWN, {"tenant": tenant_id})).scalar_one())
 
 

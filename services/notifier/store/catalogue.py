@@ -1,4 +1,4 @@
-"""What e-mails say about buying: modules, plans, quotes, the tenant's subscription, and its open pools."""
+"""Facts for the texts about buying: modules, plans, quotes, the tenant's subscription, and its open pools."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -44,7 +44,7 @@ class OpenPoolRow:
 
 @dataclass(frozen=True, slots=True)
 class QuoteRow:
-    """What the confirmation of a purchase says about its price."""
+    """The price that the confirmation of a purchase states."""
 
     tenant_id: str
     quote: str

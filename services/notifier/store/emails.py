@@ -34,7 +34,7 @@ class NewEmail:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedEmail:
-    """An e-mail in the hand of the sender."""
+    """An e-mail that the sender is sending."""
 
     tenant_id: str
     email_id: str
@@ -121,7 +121,7 @@ async def queue(connection: AsyncConnection, email: NewEmail) -> None:
 
 
 async def requeue_orphans(connection: AsyncConnection) -> int:
-    """Queue the e-mails again that a sender had in hand when it died. Call it only while holding the sender's lock."""
+    """Queue the e-mails again that a sender was sending when it died. Call it only while holding the sender's lock."""
     return (await connection.execute(_REQUEUE)).rowcount
 
 

@@ -24,7 +24,7 @@ class TenantRow:
     clock: str
     contact_email: str
     support_contact: str
-    read_to: int  # offset of the event that said so: an older one changes nothing
+    read_to: int  # offset of the event with this state: an older event changes nothing
 
 
 @dataclass(frozen=True, slots=True)

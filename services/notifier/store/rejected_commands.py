@@ -14,7 +14,7 @@ from shared.database.row_classes import columns_of, table_of
 @dataclass(frozen=True, slots=True)
 class RejectedCommand:
     event_id: str
-    tenant_id: str  # empty: the command does not say whose it is
+    tenant_id: str  # empty: the command names no tenant
     type: str
     command: str
     partition: int
@@ -46,6 +46,6 @@ async def add(connection: AsyncConnection, command: RejectedCommand) -> None:
 
 
 async def rejected_commands(connection: AsyncConnection, tenant_id: str | None, after: int, limit: int) -> Sequence[NumberedRejection]:
-    """Return them oldest first; None: of all tenants."""
+    """Return the rejected commands of a tenant, or of all tenants (None), oldest first."""
     found = await connection.execute(_LISTED, {"tenant": tenant_id, "after": after, "limit": limit})
     return [NumberedRejection(*row) for row in found]

@@ -22,7 +22,7 @@ class StatisticsRow:
 
 @dataclass(frozen=True, slots=True)
 class OpenWork:
-    """It is counted many times a second while a test clock is advanced, so it counts only what is open, which is little."""
+    """The open work of a tenant. It is read many times a second while a test clock is advanced, so it counts only what is open."""
 
     emails: int  # to be sent
     collecting: int  # notifications

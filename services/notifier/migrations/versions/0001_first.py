@@ -161,7 +161,7 @@ CREATE INDEX actions_of_chain ON actions (tenant_id, correlation) WHERE actor_id
 
 CREATE INDEX actions_counted ON actions (tenant_id, type, user_id, module) WHERE type IN ('seat_flagged', 'seat_refused', 'seat_revoked');
 
--- The log is append-only, whoever is connected.
+-- The log is append-only for every role.
 CREATE FUNCTION refuse_change_of_action_log() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'the action log is append-only' USING ERRCODE = 'insufficient_privilege';
