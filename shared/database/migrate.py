@@ -29,19 +29,28 @@ START_TIMEOUT_S = 120  # how long a database that is not there yet is waited for
 T = TypeVar("T")
 
 
+class UnknownRevision(Exception):
+    """The database was made by another version, whose migrations this version does not have."""
+
+
 def upgrade(service: str, settings: DatabaseSettings) -> None:
     """Bring the service's database to the newest revision, as the role that owns it, and let the service's own role read and write rows.
 
-    Do not call it within an event loop: call it through `asyncio.to_thread` there.
+    Do not call it within an event loop: call it through `asyncio.to_thread` there. Raises UnknownRevision.
     """
     own = settings.database_url.get_secret_value()
     url = own if settings.migration_database_url is None else settings.migration_database_url.get_secret_value()
     role = make_url(own).username or getpass.getuser()
     state = asyncio.run(_connected(url, lambda connection: _state(connection, role)))
+    if state.revision is not None and state.revision not in revisions(service):
+        raise UnknownRevision(
+            f"The database of {service} is at revision {state.revision}, which this version does not have: another version made it. "
+            "Delete .seatpool/ (the state of the local stack) or use a new database."
+        )
     if settings.migration_database_url is None and (state.owner or state.revision is None):
         # An owner can switch row-level security off.
         log.warning("service_role_owns_its_tables", role=role, remedy="set SEATPOOL_MIGRATION_DATABASE_URL to the URL of an owner's role")
-    if state.revision == newest(service) and state.granted:
+    if state.revision == max(revisions(service)) and state.granted:
         return
     # Here, as nearly every start has nothing to migrate, and alembic with its templates would be a tenth of its CPU.
     from alembic import command
@@ -53,9 +62,9 @@ def upgrade(service: str, settings: DatabaseSettings) -> None:
     command.upgrade(config, "head")
 
 
-def newest(service: str) -> str:
-    """The revision that the linear history ends with: its files are named by their revisions, which count up."""
-    return max(path.name.partition("_")[0] for path in (_ROOT / service / "migrations" / "versions").glob("[0-9]*_*.py"))
+def revisions(service: str) -> set[str]:
+    """Return the revisions of the linear history: its files are named by their revisions, which count up."""
+    return {path.name.partition("_")[0] for path in (_ROOT / service / "migrations" / "versions").glob("[0-9]*_*.py")}
 
 
 def run_env(context: Any) -> None:

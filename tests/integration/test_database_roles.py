@@ -77,7 +77,9 @@ def upgrade():
 """
 
 
-async def test_a_migration_of_data_reaches_every_tenant_s_rows(postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_migration_of_data_reaches_every_tenant_s_rows_and_an_unknown_revision_is_refused(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     name = f"roles_{secrets.token_hex(4)}"
     for role in (name, f"{name}_owner"):
         await postgres.ensure_role(postgres_url, role, "pw")
@@ -96,6 +98,9 @@ async def test_a_migration_of_data_reaches_every_tenant_s_rows(postgres_url: str
         assert await connection.fetch("SELECT said FROM notes") == [], "without a scope the service sees nothing"
         await connection.execute("SELECT set_config('seatpool.tenant', '*', false)")
         assert [row["said"] for row in await connection.fetch("SELECT said FROM notes")] == ["new", "new"]
+        (versions / "0002_of_data.py").unlink()
+        with pytest.raises(migrate.UnknownRevision, match=r"notes is at revision 0002, .*Delete \.seatpool/"):
+            await asyncio.to_thread(migrate.upgrade, "notes", settings)
     finally:
         await connection.close()
         await postgres.drop_database(postgres_url, name)
