@@ -11,7 +11,7 @@ class Settings(CommonSettings, KafkaSettings):
     seats_advertised_url: str = Field(
         "", description="Address at which the other workers reach this one; default: http://host:port. Each worker needs its own."
     )
-    seats_lane: Lane = Field(Lane.FAST, description="fast: record lists past Faust's streams; agent: an ordinary Faust agent and recovery.")
+    seats_lane: Lane = Field(Lane.FAST, description="fast: record lists past Faust's streams; agent: an ordinary Faust agent.")
     seats_round: int = Field(1000, ge=1, description="Commands that are decided and written together, over all partitions of a worker.")
     seats_frame_rows: int = Field(10_000, ge=1, description="Rows of one frame at most; a command that touches more is written in parts.")
     seats_session_seconds: float = Field(

@@ -12,7 +12,7 @@ from services.seats.engine.engine import Engine
 from services.seats.engine.failstop import Exit, fail_stop
 from services.seats.engine.faust.assignor import SeatsAssignor
 from services.seats.engine.faust.consumer import FastLaneTransport, SeatsTransport
-from services.seats.engine.faust.tables import FastLaneTables, SeatsTable, SeatsTables
+from services.seats.engine.faust.tables import SeatsTable, SeatsTables
 from services.seats.engine.lane import Lane
 from services.seats.settings import Settings
 
@@ -34,18 +34,17 @@ class SeatsApp(faust.App):
 
 
 def make_app(settings: Settings, advertised_url: str) -> SeatsApp:
-    # Each part of Faust says that it starts and stops, and its recovery two debug records a row; what matters of it the engine says itself.
+    # Each part of Faust says that it starts and stops, and its recovery in detail; what matters of it the engine says itself.
     # Our classes are services of Faust as well, which it logs under their modules.
     for name in ("faust", "mode", __package__):
         logging.getLogger(name).setLevel(logging.WARNING)
-    fast = settings.seats_lane is Lane.FAST
     app = SeatsApp(
         settings.group_name(APP),
         broker="kafka://" + settings.kafka_bootstrap.replace(",", ";kafka://"),
         broker_credentials=_credentials(settings),
         PartitionAssignor=SeatsAssignor,
         Table=SeatsTable,
-        TableManager=FastLaneTables if fast else SeatsTables,
+        TableManager=SeatsTables,
         topic_partitions=settings.seats_partitions,
         topic_allow_declare=False,
         topic_disable_leader=True,
@@ -68,7 +67,7 @@ def make_app(settings: Settings, advertised_url: str) -> SeatsApp:
         # Faust makes the folder whatever the store; ours writes nothing there, and it does not belong where the worker was started.
         datadir=Path(tempfile.gettempdir()) / "seatpool-faust",
     )
-    app.transport = (FastLaneTransport if fast else SeatsTransport)(app.conf.broker_consumer, app)
+    app.transport = (FastLaneTransport if settings.seats_lane is Lane.FAST else SeatsTransport)(app.conf.broker_consumer, app)
     return app
 
 

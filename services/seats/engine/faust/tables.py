@@ -1,11 +1,11 @@
 """The table with the rows of seats, and the manager that has it recovered."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import faust
 from faust.tables import TableManager
 
-from services.seats.engine.faust.recovery import FastLaneRecovery, SeatsRecovery
+from services.seats.engine.faust.recovery import SeatsRecovery
 from services.seats.engine.faust.store import SeatsStore
 
 
@@ -17,18 +17,12 @@ class SeatsTable(faust.Table[bytes, bytes]):
 
 
 class SeatsTables(TableManager):
-    Recovery: ClassVar[type[SeatsRecovery]] = SeatsRecovery
-
     _recovery: Any = None
 
     @property
     def recovery(self) -> SeatsRecovery:
-        """As Faust's, with the class above."""
+        """As Faust's, with our class."""
         if self._recovery is None:
-            self._recovery = self.Recovery(self.app, self, beacon=self.beacon, loop=self.loop)
+            self._recovery = SeatsRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
         found: SeatsRecovery = self._recovery
         return found
-
-
-class FastLaneTables(SeatsTables):
-    Recovery = FastLaneRecovery

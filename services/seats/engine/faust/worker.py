@@ -73,7 +73,6 @@ class Worker:
         self.restore = BulkRestore(settings, self.names.changelog, codec, clock)
         self.app = make_app(settings, advertised_url)
         self.app.engine, self.app.lane_batch = self.engine, settings.seats_round * ROUNDS_AT_ONCE
-        self._codec = codec
         self._table = self._make_table()
         self._make_agent()
         self._ready = False
@@ -118,10 +117,7 @@ class Worker:
     async def _start_app(self) -> None:
         await self._wait_for_topics()
         self.app.finalize()
-        store = self._store()
-        store.codec = self._codec
-        if self.settings.seats_lane is Lane.FAST:
-            store.restore = self.restore
+        self._store().restore = self.restore
         self.app.loop = asyncio.get_running_loop()
         await self.app.maybe_start()
 
