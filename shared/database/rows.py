@@ -1,26 +1,19 @@
 """Typed rows: a frozen dataclass names the columns of a statement, and each row that the statement returns is one of it."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterable
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Executable, Table, TableValuedAlias, bindparam, func, literal_column, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import ColumnElement, Executable, Table, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+from shared.database.row_classes import names_of
 
 R = TypeVar("R")
 
 
-def names(row_class: "type[DataclassInstance]") -> list[str]:
-    return [field.name for field in fields(row_class)]
-
-
-def columns(row_class: "type[DataclassInstance]", *tables: Table) -> list[ColumnElement[Any]]:
+def columns(row_class: type, *tables: Table) -> list[ColumnElement[Any]]:
     """Return the column of each field of `row_class`, from the first of the tables that has it."""
-    return [next(table.c[name] for table in tables if name in table.c) for name in names(row_class)]
+    return [next(table.c[name] for table in tables if name in table.c) for name in names_of(row_class)]
 
 
 async def one(c: AsyncConnection, statement: Executable, row_class: type[R], **values: Any) -> R | None:
@@ -30,13 +23,6 @@ async def one(c: AsyncConnection, statement: Executable, row_class: type[R], **v
 
 async def many(c: AsyncConnection, statement: Executable, row_class: type[R], **values: Any) -> list[R]:
     return [row_class(*found) for found in (await c.execute(statement, values)).all()]
-
-
-def recordset(table: Table, wanted: Sequence[str], parameter: str = "rows") -> TableValuedAlias:
-    """Rows of the table that come as one JSON parameter, to insert many in one statement."""
-    null: ColumnElement[Any] = literal_column(f"NULL::{table.name}")
-    found = func.jsonb_populate_recordset(null, bindparam(parameter, type_=JSONB))
-    return found.table_valued(*(table.c[name] for name in wanted), name="given")
 
 
 async def lock_tables(c: AsyncConnection, tables: Iterable[Table]) -> None:

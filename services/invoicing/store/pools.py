@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import orjson
 from sqlalchemy import BigInteger, Integer, Text, bindparam, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.invoicing.domain.quote import Pool
 from services.invoicing.store.tables import pools
-from shared.database.rows import columns, many, recordset
+from shared.database.row_classes import names_of, recordset
+from shared.database.rows import columns, many
 from shared.schemas.seats_v1 import PoolState
 
 
@@ -20,12 +22,12 @@ class ReportedPool:
     next_period: int
 
 
-_GIVEN = recordset(pools, ("module", "licences", "next_period"))
+_GIVEN = recordset(ReportedPool)
 _INSERT = insert(pools).from_select(
-    ("tenant_id", "module", "licences", "next_period", "partition", "command_offset", "n"),
+    ["tenant_id", *names_of(ReportedPool), "partition", "command_offset", "n"],
     select(
         bindparam("tenant", type_=Text),
-        *_GIVEN.c,
+        *(_GIVEN.c[name] for name in names_of(ReportedPool)),
         bindparam("at_partition", type_=Integer),
         bindparam("at_offset", type_=BigInteger),
         bindparam("at_n", type_=Integer),
@@ -45,7 +47,7 @@ async def note(c: AsyncConnection, tenant_id: str, reported: Sequence[PoolState]
     """Save the pools as a decision reports them; a pool that reflects a later decision already is left alone."""
     if reported:
         partition, offset, n = position
-        rows = [{"module": pool.module, "licences": pool.licences, "next_period": pool.next_period} for pool in reported]
+        rows = orjson.dumps([ReportedPool(pool.module, pool.licences, pool.next_period) for pool in reported]).decode()
         await c.execute(_NOTE, {"tenant": tenant_id, "rows": rows, "at_partition": partition, "at_offset": offset, "at_n": n})
 
 

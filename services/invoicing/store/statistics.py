@@ -7,7 +7,8 @@ from sqlalchemy import BigInteger, ScalarSelect, Table, bindparam, cast, func, s
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.invoicing.store.tables import charges, invoices, orders, pdfs_to_make, quotes
-from shared.database.rows import names, one
+from shared.database.row_classes import names_of
+from shared.database.rows import one
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ _PARTS = {
     "orders_refused": _count(orders, "refused"),
     "unrendered": _count(pdfs_to_make),
 }
-_OF_TENANT = select(*(_PARTS[name].label(name) for name in names(Statistics)))
+_OF_TENANT = select(*(_PARTS[name].label(name) for name in names_of(Statistics)))
 
 
 async def of_tenant(c: AsyncConnection, tenant_id: str) -> Statistics:

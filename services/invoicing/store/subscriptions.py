@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 
-from sqlalchemy import Date, bindparam, exists, func, insert, select, update
+import orjson
+from sqlalchemy import Date, Text, bindparam, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.invoicing.store.tables import subscription_modules, subscriptions
-from shared.database.rows import columns, many, names, one, recordset
+from shared.database.row_classes import names_of, recordset
+from shared.database.rows import columns, many, one
 from shared.schemas.invoicing_v1 import SubscriptionStarted
 
 
@@ -40,9 +42,10 @@ _OWN = subscriptions.c.tenant_id == bindparam("tenant")
 _OWN_MODULES = subscription_modules.c.tenant_id == bindparam("tenant")
 _FIND = select(*columns(Subscription, subscriptions)).where(_OWN)
 _ADD = insert(subscriptions)
-_MODULE_COLUMNS = ("tenant_id", *names(Module))
-_GIVEN = recordset(subscription_modules, _MODULE_COLUMNS)
-_ADD_MODULES = insert(subscription_modules).from_select(_MODULE_COLUMNS, select(*(_GIVEN.c[name] for name in _MODULE_COLUMNS)))
+_GIVEN = recordset(Module)
+_ADD_MODULES = insert(subscription_modules).from_select(
+    ["tenant_id", *names_of(Module)], select(bindparam("tenant", type_=Text), *(_GIVEN.c[name] for name in names_of(Module)))
+)
 _SET_STATUS = update(subscriptions).where(_OWN).values(status=bindparam("new_status"), reason=bindparam("new_reason"))
 _END = bindparam("end", type_=Date)
 _SET_PERIOD = (
@@ -75,7 +78,7 @@ async def add(c: AsyncConnection, tenant_id: str, event: SubscriptionStarted, mo
         billed_until=event.billed_until,
     )
     await c.execute(_ADD, {"tenant_id": tenant_id} | asdict(row))
-    await c.execute(_ADD_MODULES, {"rows": [{"tenant_id": tenant_id} | asdict(module) for module in modules]})
+    await c.execute(_ADD_MODULES, {"tenant": tenant_id, "rows": orjson.dumps(modules).decode()})
 
 
 async def set_status(c: AsyncConnection, tenant_id: str, status: str, reason: str = "") -> None:
