@@ -49,6 +49,6 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     except CliError as error:
         fail(error.message, error.hint)
     except httpx.ConnectError as error:
-        fail(f"nothing answers at {error.request.url}", "Is the stack up? `seatpool run` starts one, `seatpool status` shows what runs.")
+        fail(f"nothing answers at {error.request.url}", "Start a stack with `seatpool run`, or see what is running with `seatpool status`.")
     except httpx.TimeoutException as error:
-        fail(f"no answer in time from {error.request.url}", "`seatpool status` shows which part is not well.")
+        fail(f"{error.request.url} did not answer in time", "`seatpool status` shows which part is not healthy.")

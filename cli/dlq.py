@@ -16,7 +16,9 @@ from cli.rest import Rest, addresses
 
 def list_dead_letters(tenant: str | None, status: str, service: str | None) -> None:
     if service is not None and service not in WITH_DEAD_LETTERS:
-        fail(f"{service} has no dead letters", f"{', '.join(WITH_DEAD_LETTERS)} have some; notifier lists what seats rejected.")
+        fail(
+            f"{service} has no dead letters", f"Use one of {', '.join(WITH_DEAD_LETTERS)}; notifier lists the commands that seats rejected."
+        )
     answers = run(_ask((service,) if service else WITH_DEAD_LETTERS, tenant, status))
     rows = [(name, row) for name, found in answers.items() if isinstance(found, list) for row in found]
     failures = {name: found for name, found in answers.items() if isinstance(found, CliError)}
@@ -26,7 +28,7 @@ def list_dead_letters(tenant: str | None, status: str, service: str | None) -> N
         out.print(f"{len(rows)} message{'s' if len(rows) != 1 else ''}")
         return
     for name, error in failures.items():
-        err.print(f"[bold red]seatpool:[/] {name} could not be asked: {escape(error.message)}", soft_wrap=True)
+        err.print(f"[bold red]seatpool:[/] no answer from {name}: {escape(error.message)}", soft_wrap=True)
     raise typer.Exit(1)
 
 
@@ -97,13 +99,13 @@ def discard(letter: str, reason: str, *, genuine: bool) -> None:
     out.print(f"[green]discarded[/]: {letter}{_BEHIND if answer['blocks'] else ''}")
 
 
-_BEHIND = "; the service now processes what waits behind it (`seatpool dlq list` shows the next one that fails)"
+_BEHIND = "; the service now processes the messages that wait behind it (`seatpool dlq list` shows the next one that fails)"
 
 
 def _parsed(letter: str) -> tuple[str, str]:
     service, _, number = letter.partition(":")
     if service not in WITH_DEAD_LETTERS or not (number.isascii() and number.isdecimal()):
-        fail("that is no id of a dead letter", "`seatpool dlq list` shows them, as users:17.")
+        fail(f"{letter!r} is not the id of a dead letter", "`seatpool dlq list` shows the ids, for example users:17.")
     return service, number
 
 

@@ -66,7 +66,7 @@ def _words(errors: Any) -> str:
 
 
 def show_bad_rows(rows: Sequence[BadRow]) -> None:
-    table = Table(title=f"{len(rows)} bad row{'s' if len(rows) != 1 else ''}, left out", title_style="bold red", title_justify="left")
+    table = Table(title=f"{len(rows)} invalid row{'s' if len(rows) != 1 else ''}, not sent", title_style="bold red", title_justify="left")
     table.add_column("file")
     table.add_column("line", justify="right")
     table.add_column("reason", style="red", overflow="fold")
@@ -90,7 +90,7 @@ def import_folder(folder: Path, tenant: str, source: str, on: date | None) -> No
     if on is not None:
         facts = [*hired_on(company, on), *changes_after(company, on)]
     sent = run(_import(company, tenant, source, facts))
-    out.print(f"[green]{sent.accepted}[/] of {len(facts)} events taken in, about {len(company.people)} people ({tenant}, from {source})")
+    out.print(f"accepted [green]{sent.accepted}[/] of {len(facts)} events about {len(company.people)} people ({tenant}, from {source})")
     bad = [*company.bad_rows, *sent.rejected]
     if bad:
         show_bad_rows(bad)
@@ -100,10 +100,10 @@ def import_folder(folder: Path, tenant: str, source: str, on: date | None) -> No
 def bind(source: str, topic: str | None) -> None:
     name = source.removeprefix("hr/") if topic is None else topic
     if not HR_TOPIC_NAME.fullmatch(name):
-        fail(f"{name!r} cannot be the name of a topic", f"Give one that matches {HR_TOPIC_NAME.pattern} with --topic.")
+        fail(f"{name!r} cannot be part of the name of a topic", f"Use --topic and match {HR_TOPIC_NAME.pattern}.")
     made = run(_bind(source, hr_topic(name)))
     out.print(
-        f"{source} is bound to {hr_topic(name).name}{' ([green]made[/])' if made else ''}; from now on it is accepted from there only."
+        f"{source} is bound to {hr_topic(name).name}{' ([green]created[/])' if made else ''}. Its events are now accepted only from there."
     )
 
 
@@ -117,7 +117,9 @@ async def _bind(source: str, topic: Topic) -> bool:
 
 def unbind(source: str) -> None:
     topic = run(_unbind(source))
-    out.print(f"{source} is accepted from {HR_EVENTS.name} again. {topic} stays on the broker; nobody reads it any more.")
+    out.print(
+        f"Events of {source} are accepted from {HR_EVENTS.name} again. {topic} stays on the broker, but no service reads it any more."
+    )
 
 
 async def _unbind(source: str) -> str:
@@ -132,7 +134,7 @@ async def _unbind(source: str) -> str:
 
 async def _import(company: Company, tenant: str, source: str, facts: Sequence[HrFact]) -> Sent:
     if not facts:
-        raise CliError("there is nothing to send", "The files hold no usable person for that day.")
+        raise CliError("there is nothing to send", "The files contain no valid person for that day.")
     lines = {person.employee.employee_id: person.line for person in company.people}
     async with Rest(addresses()) as rest:
         with progress_bar() as progress:

@@ -118,14 +118,14 @@ def read_company(folder: Path) -> Company:
     names: dict[str, str] = {}
     for line, department in _rows(folder / DEPARTMENTS, Department, bad):
         if department.department_id in names:
-            bad.append(BadRow(DEPARTMENTS, line, f"department_id {department.department_id} stands there twice; the first one is taken"))
+            bad.append(BadRow(DEPARTMENTS, line, f"department_id {department.department_id} is in the file twice; the first row is used"))
         else:
             names[department.department_id] = department.name
     employees: dict[str, tuple[int, Employee]] = {}
     for line, employee in _rows(folder / EMPLOYEES, Employee, bad):
         if employee.employee_id in employees:
             first = employees[employee.employee_id][0]
-            bad.append(BadRow(EMPLOYEES, line, f"employee_id {employee.employee_id} stands in line {first} already"))
+            bad.append(BadRow(EMPLOYEES, line, f"employee_id {employee.employee_id} is already in line {first}"))
         else:
             employees[employee.employee_id] = (line, employee)
     stints = _stints(folder / HISTORY, names, employees, bad)
@@ -139,7 +139,7 @@ def _rows(path: Path, model: type[RowT], bad: list[BadRow]) -> Iterator[tuple[in
     if not path.is_file():
         raise FolderUnusable(f"{path.name} is missing in {path.parent} (expected: {EMPLOYEES}, {DEPARTMENTS}, {HISTORY})")
     if path.stat().st_size > FILE_BYTES_MAX:
-        raise FolderUnusable(f"{path.name} is larger than {FILE_BYTES_MAX // 1024 // 1024} MB: split it")
+        raise FolderUnusable(f"{path.name} is larger than {FILE_BYTES_MAX // 1024 // 1024} MB. Split it.")
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         reader = csv.reader(file)
         header = [column.strip() for column in next(reader, [])]
@@ -152,7 +152,7 @@ def _rows(path: Path, model: type[RowT], bad: list[BadRow]) -> Iterator[tuple[in
             except StopIteration:
                 return
             except csv.Error as error:
-                bad.append(BadRow(path.name, reader.line_num, f"no CSV: {error}"))
+                bad.append(BadRow(path.name, reader.line_num, f"not valid CSV: {error}"))
                 continue
             if not any(cell.strip() for cell in cells):
                 continue
@@ -168,7 +168,7 @@ def _rows(path: Path, model: type[RowT], bad: list[BadRow]) -> Iterator[tuple[in
 
 def _row_problem(cells: list[str], header: list[str]) -> str | None:
     if len(cells) != len(header):
-        return f"{len(cells)} columns, the header has {len(header)}"
+        return f"the row has {len(cells)} columns, and the header has {len(header)}"
     for name, cell in zip(header, cells, strict=True):
         if any("\udc80" <= character <= "\udcff" for character in cell):
             return f"{name}: the bytes are not UTF-8"
@@ -187,7 +187,7 @@ def _stints(
     stints: dict[str, list[tuple[int, Stint]]] = defaultdict(list)
     for line, stint in _rows(path, Stint, bad):
         if stint.employee_id not in employees:
-            bad.append(BadRow(HISTORY, line, f"employee_id {stint.employee_id} is not in {EMPLOYEES}, or its row there is bad"))
+            bad.append(BadRow(HISTORY, line, f"employee_id {stint.employee_id} is not in {EMPLOYEES}, or its row there is not valid"))
         elif stint.department_id not in names:
             bad.append(BadRow(HISTORY, line, f"department_id {stint.department_id} is not in {DEPARTMENTS}"))
         elif stint.end_date is not None and stint.end_date < stint.start_date:
@@ -202,7 +202,11 @@ def _posts(stints: list[tuple[int, Stint]], names: dict[str, str], bad: list[Bad
     for line, stint in sorted(stints, key=lambda item: item[1].start_date):
         if posts and (posts[-1].until is None or stint.start_date <= posts[-1].until):
             until = posts[-1].until or "open"
-            bad.append(BadRow(HISTORY, line, f"employee_id {stint.employee_id}: overlaps the row before (until {until}) and is left out"))
+            bad.append(
+                BadRow(
+                    HISTORY, line, f"employee_id {stint.employee_id}: this row overlaps the previous one (until {until}) and is not used"
+                )
+            )
         else:
             posts.append(Post(stint.start_date, stint.end_date, names[stint.department_id]))
     return tuple(posts)
@@ -211,9 +215,7 @@ def _posts(stints: list[tuple[int, Stint]], names: dict[str, str], bad: list[Bad
 def _contradiction(person: Person, bad: list[BadRow]) -> bool:
     employee = person.employee
     if not employee.current and person.left_on is None:
-        bad.append(
-            BadRow(EMPLOYEES, person.line, f"current is 0, but no end_date in {HISTORY} says when employee {employee.employee_id} left")
-        )
+        bad.append(BadRow(EMPLOYEES, person.line, f"current is 0, but {HISTORY} has no end_date for employee {employee.employee_id}"))
         return True
     if person.left_on is not None and person.left_on <= employee.hire_date:
         bad.append(

@@ -37,27 +37,27 @@ def rotate() -> None:
     out.print(f"{promoted.kid} is the current key and signs within 5 seconds.")
     for key in _use(KeyFolder.read):
         if key.state is State.PREVIOUS and key.ends > now:
-            out.print(f"{key.kid} is published until its last token has ended: {_shown(key.ends)} UTC.")
+            out.print(f"{key.kid} is published until its last token has expired: {_shown(key.ends)} UTC.")
 
 
 def revoke(kid: str) -> None:
     now = SystemClock().now()
     revoked = _use(lambda folder: folder.revoke(kid, now))
     if revoked.since < now:
-        out.print(f"{kid} was revoked already, at {_shown(revoked.since)} UTC.")
+        out.print(f"{kid} was already revoked at {_shown(revoked.since)} UTC.")
         return
     current = next(key.kid for key in _use(KeyFolder.read) if key.state is State.CURRENT)
-    out.print(f"{kid} is revoked. All services refuse its tokens within 10 seconds, while users is reachable.")
+    out.print(f"{kid} is revoked. All services that can reach users refuse its tokens within 10 seconds.")
     out.print(f"{current} is the current key.")
 
 
 def _use(work: Callable[[KeyFolder], T]) -> T:
     given = os.environ.get(VARIABLE) or read_stack().get("signing_keys_folder", "")
     if not given:
-        fail("the folder of the signing keys is not known", f"Start a local stack (`seatpool run`), or set {VARIABLE}.")
+        fail("the folder of the signing keys is unknown", f"Start a local stack (`seatpool run`), or set {VARIABLE}.")
     folder = Path(given)
     if not folder.is_dir():
-        fail(f"{folder} is no folder", f"{VARIABLE} names it; users makes it at its first start.")
+        fail(f"the folder {folder} does not exist", f"Set {VARIABLE} to the folder of users, which creates it at its first start.")
     try:
         return work(KeyFolder(folder))
     except Refused as error:

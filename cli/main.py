@@ -19,10 +19,10 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_show_locals=False,  # locals may hold a token
-    help="""Seats and licences that a software vendor runs beside its product.
+    help="""Manage licences and seats of a software vendor's customers.
 
-Start with **seatpool demo** (a company's first weeks in a minute) or **seatpool run** (a stack that stays up).
-Every command finds a running local stack by itself; another deployment is named by
+Start with **seatpool demo** (the first weeks of a company, in a minute) or **seatpool run** (a stack that runs until Ctrl-C).
+Every command finds a running local stack by itself. To use another deployment, set
 `SEATPOOL_USERS_URL`, `SEATPOOL_SEATS_URL`, `SEATPOOL_INVOICING_URL`, `SEATPOOL_NOTIFIER_URL` and `SEATPOOL_TOKEN`.""",
 )
 
@@ -30,7 +30,7 @@ Every command finds a running local stack by itself; another deployment is named
 def _not_blank(value: str | None) -> str | None:
     """A blank option, such as a shell variable that is not set, is not one that was left out: that would mean all tenants."""
     if value is not None and not value.strip():
-        raise typer.BadParameter("it is blank. Name a tenant, or leave the option out for all tenants.")
+        raise typer.BadParameter("the value is blank. Name a tenant, or leave the option out for all tenants.")
     return value
 
 
@@ -42,10 +42,10 @@ def _group(name: str, about: str) -> typer.Typer:
 
 @app.command()
 def run() -> None:
-    """Start the local stack and keep it up until Ctrl-C: a real broker, PostgreSQL, a mailbox, the four services.
+    """Start the local stack, until Ctrl-C: a real broker, PostgreSQL, a mailbox and the four services.
 
-    What runs elsewhere already is taken from there: `SEATPOOL_KAFKA_BOOTSTRAP`, `SEATPOOL_DATABASE_URL`, `SEATPOOL_SMTP_URL`.
-    Data lies in `.seatpool/` and is there again after the next start; `make clean` removes it.
+    To use a broker, a database or a mail server of your own, set `SEATPOOL_KAFKA_BOOTSTRAP`, `SEATPOOL_DATABASE_URL` or
+    `SEATPOOL_SMTP_URL`. The data is kept in `.seatpool/` for the next start. `make clean` removes it.
 
     ```
     seatpool run
@@ -61,7 +61,7 @@ def run() -> None:
 
 @app.command()
 def status() -> None:
-    """Show what runs: parts, addresses, health.
+    """Show the parts of the running stack, their addresses and their health.
 
     ```
     seatpool status
@@ -74,7 +74,7 @@ def status() -> None:
 
 @app.command()
 def address(part: Annotated[str, typer.Argument(help=f"{', '.join(SERVICES)} or mailbox.")]) -> None:
-    """Print where a part of the running stack is, for scripts.
+    """Print the address of a part of the running stack, for scripts.
 
     ```
     curl -H "Authorization: Bearer $(seatpool token)" "$(seatpool address users)/v1/tenants"
@@ -87,9 +87,11 @@ def address(part: Annotated[str, typer.Argument(help=f"{', '.join(SERVICES)} or 
 
 @app.command()
 def token(
-    tenant: Annotated[str | None, typer.Option(callback=_not_blank, help="Valid for this tenant only; default: for all of them.")] = None,
-    rights: Annotated[str, typer.Option(help="Separated by spaces.")] = ALL_RIGHTS,
-    ttl: Annotated[int, typer.Option(min=1, help="Seconds that it is valid.")] = 900,
+    tenant: Annotated[
+        str | None, typer.Option(callback=_not_blank, help="The only tenant for which the token is valid; default: all tenants.")
+    ] = None,
+    rights: Annotated[str, typer.Option(help="The rights, separated by spaces.")] = ALL_RIGHTS,
+    ttl: Annotated[int, typer.Option(min=1, help="How long the token is valid, in seconds.")] = 900,
 ) -> None:
     """Print an access token.
 
@@ -105,14 +107,14 @@ def token(
 
 @app.command()
 def demo(
-    hr: Annotated[Path | None, typer.Option(help="Folder with the CSV files; default: the project's own sample.")] = None,
-    plan: Annotated[Path | None, typer.Option(help="TOML file with tenant, modules, profiles, dates, purchases.")] = None,
-    keep: Annotated[Path, typer.Option(help="Where invoices, action log, mails and the story are left.")] = DEMO_KEPT_IN,
+    hr: Annotated[Path | None, typer.Option(help="The folder with the CSV files; default: the sample company.")] = None,
+    plan: Annotated[Path | None, typer.Option(help="The TOML file with tenant, modules, profiles, dates and purchases.")] = None,
+    keep: Annotated[Path, typer.Option(help="The folder in which the demo stores invoices, action log, e-mails and story.")] = DEMO_KEPT_IN,
 ) -> None:
-    """Play a company's first weeks on a real broker and a real database, in about a minute.
+    """Play the first weeks of a company on a real broker and a real database, in about a minute.
 
-    Without a plan everybody in the folder gets one module, with licences for 95 % of the people. The exit code is 0 only when users,
-    seats, invoicing, notifier and a replay of the command log agree on the statistics, and they are those that the plan expects.
+    Without a plan, everybody in the folder gets the same module, and there are licences for 95 % of the people. The exit code is 0 only
+    if users, seats, invoicing, notifier and a replay of the command log agree on the statistics, and the plan expects these statistics.
 
     ```
     seatpool demo
@@ -126,7 +128,7 @@ def demo(
 
 @app.command(context_settings=ANY_ARGUMENTS)
 def replay(context: typer.Context) -> None:
-    """Rebuild a tenant's seats from the topics alone, up to any position or time, and print or compare them.
+    """Rebuild the seats of a tenant from the topics alone, up to any position or time, and print or compare them.
 
     ```
     seatpool replay --tenant acme
@@ -138,7 +140,7 @@ def replay(context: typer.Context) -> None:
 
 @app.command(context_settings=ANY_ARGUMENTS)
 def verify(context: typer.Context) -> None:
-    """Replay every tenant from the topics alone and compare with the live table: exit code 0 when nothing differs.
+    """Replay every tenant from the topics alone and compare the result with the live table. The exit code is 0 if nothing differs.
 
     ```
     seatpool verify
@@ -150,7 +152,7 @@ def verify(context: typer.Context) -> None:
 
 @app.command("activate-rules", context_settings=ANY_ARGUMENTS)
 def activate_rules(context: typer.Context) -> None:
-    """Have seats decide by another version of the rules from now on. First all workers run a release that knows it.
+    """Let seats decide with another version of the rules from now on. First deploy a release that knows this version to all workers.
 
     ```
     seatpool activate-rules 2
@@ -167,10 +169,10 @@ def _seats_tool(name: str, context: typer.Context) -> None:
 
 @app.command()
 def settings(
-    service: Annotated[str | None, typer.Argument(help="users, seats, invoicing or notifier; default: all of them.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="As JSON, for tools.")] = False,
+    service: Annotated[str | None, typer.Argument(help="users, seats, invoicing or notifier; default: all services.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
-    """Document every setting: its environment variable, type, default, and what it is for.
+    """Document every setting: its environment variable, type, default and purpose.
 
     ```
     seatpool settings
@@ -182,25 +184,25 @@ def settings(
     settings(service, json)
 
 
-hr = _group("hr", "HR data in.")
+hr = _group("hr", "Import HR data, and bind HR systems to topics.")
 
 
 @hr.command("import")
 def import_folder(
-    folder: Annotated[Path, typer.Argument(help="Holds employees.csv, departments.csv and department_history.csv.")],
-    tenant: Annotated[str, typer.Option(help="The company that the people belong to.")],
-    source: Annotated[str, typer.Option(help="The HR system's name, as on the allow-list of sources.")],
+    folder: Annotated[Path, typer.Argument(help="The folder with employees.csv, departments.csv and department_history.csv.")],
+    tenant: Annotated[str, typer.Option(help="The tenant of the people.")],
+    source: Annotated[str, typer.Option(help="The name of the HR system on the allow-list of sources.")],
     on: Annotated[
         datetime | None,
         typer.Option(
-            formats=["%Y-%m-%d"], help="Hire everybody who is employed on this day, with effect from it, instead of the whole history."
+            formats=["%Y-%m-%d"], help="Hire everybody who is employed on this day, from this day on, instead of sending the whole history."
         ),
     ] = None,
 ) -> None:
-    """Send people, moves and leaves from CSV files.
+    """Send hires, moves and leaves from CSV files.
 
-    Good rows go in; bad ones are listed with file, line and reason, and the exit code is 1. Sending the same files again changes nothing;
-    a corrected row does.
+    Valid rows are sent. Invalid rows are listed with file, line and reason, and the exit code is 1. If you send the same files again,
+    only corrected rows change something.
 
     ```
     seatpool hr import examples/alpenrose --tenant acme --source hr/acme
@@ -214,13 +216,15 @@ def import_folder(
 
 @hr.command("bind")
 def bind_source(
-    source: Annotated[str, typer.Argument(help="The HR system's name, as on the allow-list of sources.")],
-    topic: Annotated[str | None, typer.Option(help="Name behind hr.events.v1. (a-z, 0-9, -); default: the source without hr/.")] = None,
+    source: Annotated[str, typer.Argument(help="The name of the HR system on the allow-list of sources.")],
+    topic: Annotated[
+        str | None, typer.Option(help="The part of the topic's name after hr.events.v1. (a-z, 0-9, -); default: the source without hr/.")
+    ] = None,
 ) -> None:
-    """Give a source a topic of its own: it is then accepted from there only, and nobody else is.
+    """Bind a source to a topic of its own. Then its events are accepted only from this topic, and no other source may use it.
 
-    The source must not write meanwhile: what it wrote to its topic until now is read first. Give it the right to write to the new topic
-    (`seatpool topics acls`) and take the one for `hr.events.v1` away.
+    Stop the source first: users reads what it wrote to its old topic before the binding. Then give the source the right to write to the
+    new topic (`seatpool topics acls`), and remove its right to write to `hr.events.v1`.
 
     ```
     seatpool hr bind hr/acme
@@ -233,8 +237,8 @@ def bind_source(
 
 
 @hr.command("unbind")
-def unbind_source(source: Annotated[str, typer.Argument(help="The HR system's name.")]) -> None:
-    """Let a source write to `hr.events.v1` again. Refused while its own topic holds records that are not read yet.
+def unbind_source(source: Annotated[str, typer.Argument(help="The name of the HR system.")]) -> None:
+    """Let a source write to `hr.events.v1` again. This is refused while its own topic has records that users has not read yet.
 
     ```
     seatpool hr unbind hr/acme
@@ -245,12 +249,14 @@ def unbind_source(source: Annotated[str, typer.Argument(help="The HR system's na
     unbind(source)
 
 
-users = _group("users", "Asks of the users service.")
+users = _group("users", "Requests to the users service.")
 
 
 @users.command()
-def republish(tenant: Annotated[str | None, typer.Option(callback=_not_blank, help="Only this tenant; default: all.")] = None) -> None:
-    """Publish tenants and people again, for a reader that was rebuilt.
+def republish(
+    tenant: Annotated[str | None, typer.Option(callback=_not_blank, help="Only this tenant; default: all tenants.")] = None,
+) -> None:
+    """Publish tenants and people again, for a service whose database was restored.
 
     ```
     seatpool users republish --tenant acme
@@ -261,17 +267,17 @@ def republish(tenant: Annotated[str | None, typer.Option(callback=_not_blank, he
     republish(tenant)
 
 
-dlq = _group("dlq", "Dead letters: list and show them, process one again, discard one.")
-LetterId = Annotated[str, typer.Argument(metavar="ID", help="As `seatpool dlq list` shows it: users:17.")]
+dlq = _group("dlq", "List, show, retry and discard dead letters.")
+LetterId = Annotated[str, typer.Argument(metavar="ID", help="The id that `seatpool dlq list` shows, for example users:17.")]
 
 
 @dlq.command("list")
 def list_dead_letters(
-    tenant: Annotated[str | None, typer.Option(callback=_not_blank, help="Only this tenant's.")] = None,
-    status: Annotated[str, typer.Option(help="open; waiting (behind an open one); ready; done; discarded; all.")] = "open",
-    service: Annotated[str | None, typer.Option(help=f"Ask one service only: {', '.join(WITH_DEAD_LETTERS)}.")] = None,
+    tenant: Annotated[str | None, typer.Option(callback=_not_blank, help="Only the dead letters of this tenant.")] = None,
+    status: Annotated[str, typer.Option(help="open, waiting (behind an open one), ready, done, discarded or all.")] = "open",
+    service: Annotated[str | None, typer.Option(help=f"Only the dead letters of this service: {', '.join(WITH_DEAD_LETTERS)}.")] = None,
 ) -> None:
-    """List the dead letters of every service with their reasons; and the commands that seats rejected.
+    """List the dead letters of every service with their reasons, and the commands that seats rejected.
 
     ```
     seatpool dlq list
@@ -285,7 +291,7 @@ def list_dead_letters(
 
 @dlq.command("show")
 def show_dead_letter(letter: LetterId) -> None:
-    """Show one dead letter with its original bytes, and whether its topic's owner really wrote it.
+    """Show a dead letter with its original bytes, and whether the owner of its topic really wrote it.
 
     ```
     seatpool dlq show users:17
@@ -300,7 +306,8 @@ def show_dead_letter(letter: LetterId) -> None:
 def retry_dead_letter(letter: LetterId) -> None:
     """Process a dead letter again: its handler runs on the stored bytes. Nothing is published again.
 
-    Where a dead letter blocks its tenant (invoicing, the action log), the service then processes what waits behind it, in order.
+    If the dead letter blocks its tenant (invoicing, the action log), the service then processes the messages that wait behind it, in
+    order.
 
     ```
     seatpool dlq retry users:17
@@ -314,12 +321,14 @@ def retry_dead_letter(letter: LetterId) -> None:
 @dlq.command("discard")
 def discard_dead_letter(
     letter: LetterId,
-    reason: Annotated[str, typer.Option(help="Why it is given up; kept with it.")],
-    genuine: Annotated[bool, typer.Option("--genuine", help="Even though its topic's owner wrote it (`seatpool dlq show`).")] = False,
+    reason: Annotated[str, typer.Option(help="The reason, which is stored with the dead letter.")],
+    genuine: Annotated[
+        bool, typer.Option("--genuine", help="Discard it although the owner of its topic wrote it (`seatpool dlq show`).")
+    ] = False,
 ) -> None:
-    """Give a dead letter up. It is kept as discarded and cannot be processed any more.
+    """Discard a dead letter. It is kept with the status discarded, and can no longer be retried.
 
-    The service then processes what waits behind it, in order.
+    The service then processes the messages that wait behind it, in order.
 
     ```
     seatpool dlq discard invoicing:17 --reason "written by a test script"
@@ -330,7 +339,7 @@ def discard_dead_letter(
     discard(letter, reason, genuine=genuine)
 
 
-keys = _group("keys", "The keys that sign access tokens, in the folder `SEATPOOL_SIGNING_KEYS_FOLDER` of users.")
+keys = _group("keys", "Manage the keys that sign access tokens, in the folder `SEATPOOL_SIGNING_KEYS_FOLDER` of users.")
 
 
 @keys.command("list")
@@ -350,7 +359,7 @@ def list_keys() -> None:
 def rotate() -> None:
     """Replace the current signing key by the next one. No token becomes invalid.
 
-    The replaced key stays published as `previous` until its last token has ended. While two previous keys have valid tokens, a further
+    The replaced key is published as `previous` until its last token has expired. While two previous keys have valid tokens, another
     rotation is refused. The users processes see the change within 2 seconds.
 
     ```
@@ -364,11 +373,11 @@ def rotate() -> None:
 
 
 @keys.command()
-def revoke(kid: Annotated[str, typer.Argument(help="As `seatpool keys list` shows it.")]) -> None:
-    """End a signing key that somebody else may have, and with it every token that it signed.
+def revoke(kid: Annotated[str, typer.Argument(help="The id of the key that `seatpool keys list` shows.")]) -> None:
+    """Revoke a signing key that somebody else may have. Every token that it signed becomes invalid.
 
-    All services refuse its tokens within 10 seconds, while users is reachable. If it was the current key, the next one replaces it at once.
-    This cannot be undone.
+    All services that can reach users refuse its tokens within 10 seconds. If it was the current key, the next one replaces it at once.
+    You cannot undo this.
 
     ```
     seatpool keys revoke 20260302-4f3a9c01
@@ -379,12 +388,12 @@ def revoke(kid: Annotated[str, typer.Argument(help="As `seatpool keys list` show
     revoke(kid)
 
 
-topics = _group("topics", "The topics on the broker.")
+topics = _group("topics", "Create and list the topics, and print their access-control lists.")
 
 
 @topics.command()
 def create() -> None:
-    """Make what is missing, check what is there. Nothing is ever made by anybody's auto-creation.
+    """Create the missing topics, and check the settings of those that exist. Topics are never created automatically.
 
     ```
     SEATPOOL_KAFKA_BOOTSTRAP=kafka-1:9092 SEATPOOL_KAFKA_REPLICATION=3 seatpool topics create
@@ -397,7 +406,7 @@ def create() -> None:
 
 @topics.command("list")
 def list_topics() -> None:
-    """What each topic is for and how it is made."""
+    """List the topics with their writers, readers and settings."""
     from cli.topics import list_topics
 
     list_topics()
@@ -406,13 +415,14 @@ def list_topics() -> None:
 @topics.command("acls")
 def print_acls(
     bound: Annotated[
-        list[str] | None, typer.Option(help="Also for a source that is bound to this topic: what stands behind hr.events.v1.; repeatable.")
+        list[str] | None,
+        typer.Option(help="Also print the lists for the topic hr.events.v1.<this name>, to which a source is bound; repeatable."),
     ] = None,
 ) -> None:
-    """Print the access-control lists of the broker as commands of Kafka's own tool; they ask nothing of the broker.
+    """Print the access-control lists of the broker as commands of Kafka's own tool. This command does not contact the broker.
 
-    One user per service: seatpool-users, seatpool-seats, seatpool-invoicing, seatpool-notifier; seatpool-operator for this command;
-    seatpool-hr for upstream systems, and seatpool-hr-<name> for one that is bound to a topic of its own.
+    Each service has its own user: seatpool-users, seatpool-seats, seatpool-invoicing, seatpool-notifier; seatpool-operator is for the
+    command line, seatpool-hr for upstream systems, and seatpool-hr-<name> for a source that is bound to a topic of its own.
 
     ```
     export BOOTSTRAP=kafka-1:9093 COMMAND_CONFIG=admin.properties

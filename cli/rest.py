@@ -47,7 +47,7 @@ def read_stack(path: Path | None = None) -> dict[str, Any]:
     try:
         found = orjson.loads(path.read_bytes())
     except orjson.JSONDecodeError as error:
-        fail(f"{path} is not readable: {error}", "Remove it (`make clean` does) and start the stack again.")
+        fail(f"{path} cannot be read: {error}", "Remove it (for example with `make clean`), and start the stack again.")
     return found if isinstance(found, dict) else {}
 
 
@@ -99,7 +99,7 @@ async def takes_connections(address: str) -> bool:
 async def require_broker(kafka: KafkaSettings) -> None:
     """Before what would wait for one for minutes, as services do at their start. Raises CliError."""
     if not any(await asyncio.gather(*(takes_connections(each.strip()) for each in kafka.kafka_bootstrap.split(",")))):
-        hint = "Is the stack up? `seatpool run` starts one; SEATPOOL_KAFKA_BOOTSTRAP names another broker."
+        hint = "Start a stack with `seatpool run`, or name another broker with SEATPOOL_KAFKA_BOOTSTRAP."
         raise CliError(f"no broker answers at {kafka.kafka_bootstrap}", hint)
 
 
@@ -143,7 +143,7 @@ class Rest:
         url = self.where.urls.get(service, "")
         if not url:
             raise CliError(
-                f"the address of {service} is not known",
+                f"the address of {service} is unknown",
                 f"Start a local stack (`seatpool run`), or set SEATPOOL_{service.upper()}_URL and SEATPOOL_TOKEN.",
             )
         headers = {"Authorization": f"Bearer {self.where.token}"} if self.where.token else {}

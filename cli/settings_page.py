@@ -15,7 +15,7 @@ from cli.names import SERVICES
 
 # Asked in a process of its own each, because this command imports no service.
 SETTINGS = {service: f"services.{service}.settings:Settings" for service in SERVICES}
-SHARED = "every service"
+SHARED = "all services"
 
 
 def settings(service: str | None, json: bool) -> None:
@@ -28,7 +28,7 @@ def settings(service: str | None, json: bool) -> None:
         out.rule(f"[bold]{owner}[/]", align="left", style="cyan")
         for row in rows:
             set_now = "  [green]set[/]" if row["env"] in os.environ else ""
-            default = f"default {escape(row['default'])}" if row["default"] else "[red]must be given[/]"
+            default = f"default {escape(row['default'])}" if row["default"] else "[red]required[/]"
             out.print(f"[bold cyan]{row['env']}[/]  {escape(row['type'])}, {default}{set_now}")
             out.print(Padding(escape(row["description"]), (0, 0, 0, 4), expand=False))
 
@@ -41,7 +41,7 @@ def _shared_once(found: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[
 
 async def _ask(services: tuple[str, ...]) -> dict[str, list[dict[str, Any]]]:
     if unknown := [name for name in services if name not in SETTINGS]:
-        raise CliError(f"there is no service {unknown[0]}", f"There are {', '.join(SERVICES)}.")
+        raise CliError(f"there is no service {unknown[0]}", f"Use one of {', '.join(SERVICES)}.")
     return dict(zip(services, await asyncio.gather(*(_describe(name) for name in services)), strict=True))
 
 
@@ -53,6 +53,6 @@ async def _describe(service: str) -> list[dict[str, Any]]:
     output, errors = await process.communicate()
     if process.returncode:
         last = errors.decode(errors="replace").strip().splitlines()[-1:] or ["no reason given"]
-        raise CliError(f"the settings of {service} cannot be read: {last[0]}", "Is that service's part of the distribution installed?")
+        raise CliError(f"the settings of {service} cannot be read: {last[0]}", "Check that the packages of this service are installed.")
     rows: list[dict[str, Any]] = orjson.loads(output)
     return rows

@@ -21,8 +21,8 @@ def address(part: str) -> None:
     known = {**where.urls, "mailbox": str(where.parts.get("mailbox_url", ""))}
     if not known.get(part):
         fail(
-            f"the address of {part} is not known",
-            f"Known: {', '.join(name for name, url in known.items() if url) or 'none; `seatpool run`'}.",
+            f"the address of {part} is unknown",
+            f"Known: {', '.join(name for name, url in known.items() if url) or 'none. Start a stack with `seatpool run`'}.",
         )
     typer.echo(known[part])
 
@@ -38,7 +38,7 @@ class Part:
 def status() -> None:
     stack = read_stack()
     if not stack:
-        fail(f"no stack runs here ({stack_file()} is not there)", "`seatpool run` starts one; `make run` does the same.")
+        fail(f"no stack is running here ({stack_file()} does not exist)", "Start one with `seatpool run` or `make run`.")
     parts = run(_look(stack))
     table = Table(title="the local stack", title_justify="left", title_style="bold")
     for column in ("part", "address", "health", "process"):
@@ -48,7 +48,7 @@ def status() -> None:
         colour = "green" if part.well else "bold red"
         table.add_row(part.name, part.address, f"[{colour}]{escape(part.health)}[/]", str(processes.get(part.name, {}).get("pid", "-")))
     out.print(table)
-    out.print(f"API documents at <address>/docs; mails at {stack.get('mailbox_url', 'your mail server')}; logs in {stack.get('logs', '?')}")
+    out.print(f"API documents: <address>/docs; e-mails: {stack.get('mailbox_url', 'your mail server')}; logs: {stack.get('logs', '?')}")
     if not all(part.well for part in parts):
         raise typer.Exit(1)
 
@@ -76,4 +76,4 @@ async def _rest(http: httpx.AsyncClient, name: str, url: str) -> Part:
 
 async def _port(name: str, address: str) -> Part:
     well = await takes_connections(address)
-    return Part(name, address, "takes connections" if well else "does not answer", well=well)
+    return Part(name, address, "accepts connections" if well else "does not answer", well=well)

@@ -10,9 +10,11 @@ from cli.rest import TIMEOUT_SECONDS, Addresses, addresses, refusal
 
 async def fetch_token(where: Addresses, *, tenant: str | None, rights: str, ttl_seconds: int, subject: str | None = None) -> str:
     if not where.urls.get("users"):
-        raise CliError("the address of users is not known", "Start a local stack (`seatpool run`) or set SEATPOOL_USERS_URL.")
+        raise CliError("the address of users is unknown", "Start a local stack (`seatpool run`) or set SEATPOOL_USERS_URL.")
     if not where.operator_secret:
-        raise CliError("the operator's secret is not known", "Set SEATPOOL_OPERATOR_SECRET; a local stack writes its own into stack.json.")
+        raise CliError(
+            "the secret of the operator is unknown", "Set SEATPOOL_OPERATOR_SECRET. (A local stack writes its own secret to stack.json.)"
+        )
     form = {
         "grant_type": "client_credentials",
         "client_id": "operator",
@@ -30,5 +32,5 @@ async def fetch_token(where: Addresses, *, tenant: str | None, rights: str, ttl_
 
 def token(tenant: str | None, rights: str, ttl: int) -> None:
     if not rights.strip():  # an empty field of a form is one that was left out, and stands for all rights
-        fail("--rights names none", f"Some of: {ALL_RIGHTS}.")
+        fail("--rights is blank", f"Name one or more of: {ALL_RIGHTS}.")
     typer.echo(run(fetch_token(addresses(), tenant=tenant, rights=rights, ttl_seconds=ttl)))

@@ -18,17 +18,17 @@ def create() -> None:
     made = run(create_on_broker(kafka))
     for topic in TOPICS:
         name = kafka.topic_name(topic)
-        out.print(f"{name}: {'[green]made[/]' if name in made else 'there already'}")
+        out.print(f"{name}: {'[green]created[/]' if name in made else 'exists already'}")
 
 
 async def create_on_broker(kafka: KafkaSettings, topics: tuple[Topic, ...] = TOPICS) -> list[str]:
-    """Returns the names of those made. Raises CliError."""
+    """Return the names of the topics that were created. Raises CliError."""
     await require_broker(kafka)
     try:
         return await create_topics(kafka, topics)
     except (KafkaError, SeatpoolError, TimeoutError) as error:
         said = str(error) or type(error).__name__
-        raise CliError(f"the broker at {kafka.kafka_bootstrap} says: {said}", "SEATPOOL_KAFKA_BOOTSTRAP names the broker.") from error
+        raise CliError(f"the broker at {kafka.kafka_bootstrap} reported: {said}", "SEATPOOL_KAFKA_BOOTSTRAP names the broker.") from error
 
 
 def list_topics() -> None:
@@ -46,11 +46,11 @@ def list_topics() -> None:
 def acls(bound: list[str]) -> None:
     """Plain text for a shell: nothing is wrapped or coloured."""
     if wrong := [name for name in bound if not HR_TOPIC_NAME.fullmatch(name)]:
-        hint = f"Give what stands behind {HR_EVENTS.name}.; it matches {HR_TOPIC_NAME.pattern}."
-        fail(f"{wrong[0]!r} cannot be the name of a topic", hint)
+        hint = f"Name the part after {HR_EVENTS.name}.; it must match {HR_TOPIC_NAME.pattern}."
+        fail(f"{wrong[0]!r} cannot be part of the name of a topic", hint)
     for acl in kafka_acls.acls(kafka_settings(), bound):
         typer.echo(acl.command())
 
 
 def _days(topic: Topic) -> str:
-    return "for ever" if topic.retention_ms < 0 else f"{topic.retention_ms // (24 * 60 * 60 * 1000)} days"
+    return "unlimited" if topic.retention_ms < 0 else f"{topic.retention_ms // (24 * 60 * 60 * 1000)} days"

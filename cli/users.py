@@ -6,10 +6,10 @@ from cli.rest import Rest, addresses
 
 def republish(tenant: str | None) -> None:
     answer = run(_republish(tenant))
-    out.print(f"published again: {answer}")
+    out.print(f"users publishes again: {answer}")
 
 
 async def _republish(tenant: str | None) -> str:
     async with Rest(addresses()) as rest:
         answer = await rest.post("users", "/v1/operator/republish", {} if tenant is None else {"tenant": tenant})
-    return ", ".join(f"{name} {value}" for name, value in (answer or {}).items()) or "asked for"
+    return ", ".join(f"{name} {value}" for name, value in (answer or {}).items()) or "everything that was requested"

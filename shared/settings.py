@@ -24,7 +24,7 @@ def load(settings: type[S]) -> S:
     except ValidationError as error:
         prefix = settings.model_config.get("env_prefix", "").upper()
         wrong = "".join(f"  {prefix}{str(e['loc'][0]).upper()}: {e['msg']}\n" for e in error.errors())
-        sys.stderr.write(f"Settings are missing or wrong; `seatpool settings` says what each is for:\n{wrong}")
+        sys.stderr.write(f"These settings are missing or not valid. `seatpool settings` documents them:\n{wrong}")
         sys.exit(2)
 
 
@@ -34,13 +34,15 @@ class _Settings(BaseSettings):
 
 def own_port(number: int) -> Any:
     """Of one service: where the others look for it when nobody says otherwise (`<service>_url`)."""
-    return Field(number, ge=0, le=65535, description="Port that this process listens on; 0 takes a free one.")
+    return Field(number, ge=0, le=65535, description="Port on which this process listens; 0 chooses a free one.")
 
 
 class CommonSettings(_Settings):
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe level that is logged.")
-    log_format: Literal["json", "console"] = Field("json", description="json: one object a line; console: coloured, for people.")
-    host: str = Field("127.0.0.1", description="Address that this process listens on for REST, probes and metrics.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Lowest level that is logged.")
+    log_format: Literal["json", "console"] = Field(
+        "json", description="json: one object per line, for programs; console: coloured text, for people."
+    )
+    host: str = Field("127.0.0.1", description="Address on which this process listens for REST, probes and metrics.")
     port: int = own_port(8000)
     users_url: str = Field("http://127.0.0.1:8001", description="Base address of the users service (keys, access tokens).")
     seats_url: str = Field("http://127.0.0.1:8002", description="Base address of the seats service.")
@@ -49,10 +51,10 @@ class CommonSettings(_Settings):
     trusted_proxies: str = Field(
         "",
         description="Addresses or networks of the reverse proxies in front of this process, separated by commas (10.0.0.7,10.1.0.0/16). "
-        "X-Forwarded-For counts only from them; default: from nobody, not even this machine.",
+        "The header X-Forwarded-For is believed only from them. By default it is believed from no address, not even from this machine.",
     )
-    client_id: str = Field("", description="This service's name at the token endpoint of users.")
-    client_secret: SecretStr = Field(SecretStr(""), description="This service's secret at the token endpoint of users.")
+    client_id: str = Field("", description="Name with which this service requests tokens from users.")
+    client_secret: SecretStr = Field(SecretStr(""), description="Secret with which this service requests tokens from users.")
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -67,19 +69,25 @@ class CommonSettings(_Settings):
 
 
 class KafkaSettings(_Settings):
-    kafka_bootstrap: str = Field("127.0.0.1:9092", description="Brokers to begin with: host:port, separated by commas.")
-    kafka_topic_prefix: str = Field("", description="Stands before each topic's and group's name, so that deployments can share a cluster.")
+    kafka_bootstrap: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, `host:port`, separated by commas.")
+    kafka_topic_prefix: str = Field(
+        "", description="Prefix of the names of all topics and consumer groups, so that deployments can share a cluster."
+    )
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        "PLAINTEXT", description="How brokers are spoken to."
+        "PLAINTEXT", description="Protocol of the connections to the brokers."
     )
     kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        "SCRAM-SHA-512", description="Used with SASL_PLAINTEXT and SASL_SSL."
+        "SCRAM-SHA-512", description="SASL mechanism, for SASL_PLAINTEXT and SASL_SSL."
     )
-    kafka_sasl_username: str | None = Field(None, description="User at the broker, with SASL.")
-    kafka_sasl_password: SecretStr | None = Field(None, description="Password at the broker, with SASL.")
-    kafka_ssl_cafile: str | None = Field(None, description="File of the certificates to trust, with SSL; default: the system's.")
-    seats_partitions: int = Field(24, ge=1, description="Partitions of the seats topics; fixed for life once the topics exist.")
-    kafka_replication: int = Field(1, ge=1, description="Copies of each partition; 3 in production.")
+    kafka_sasl_username: str | None = Field(None, description="User name for SASL.")
+    kafka_sasl_password: SecretStr | None = Field(None, description="Password for SASL.")
+    kafka_ssl_cafile: str | None = Field(
+        None, description="File with the trusted certificates, for SSL; default: the certificates of the system."
+    )
+    seats_partitions: int = Field(
+        24, ge=1, description="Number of partitions of the seats topics. It cannot be changed after the topics were created."
+    )
+    kafka_replication: int = Field(1, ge=1, description="Replication factor of the topics; use 3 in production.")
 
     def topic_name(self, topic: Topic) -> str:
         return f"{self.kafka_topic_prefix}{topic.name}"
@@ -113,15 +121,15 @@ class KafkaSettings(_Settings):
 class DatabaseSettings(_Settings):
     database_url: SecretStr = Field(
         SecretStr("postgresql://localhost/seatpool"),
-        description="postgresql://user:password@host:port/database: this service's own database and role (no superuser).",
+        description="postgresql://user:password@host:port/database: the database and the role of this service. The role is no superuser.",
     )
     migration_database_url: SecretStr | None = Field(
         None,
-        description="The same database as the role that owns it and its tables (seatpool_<service>_owner), for `migrate` and `all`; "
-        "default: `database_url`, with a warning.",
+        description="URL of the same database with the role that owns it and its tables (seatpool_<service>_owner), for `migrate` and "
+        "`all`. Default: `database_url`, with a warning.",
     )
     database_pool_size: int = Field(
         12,
         ge=8,
-        description="Connections that one process keeps at most; with fewer its parts would wait for each other. One tenant has a third.",
+        description="Maximum number of database connections of a process. One tenant can use a third of them.",
     )

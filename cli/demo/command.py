@@ -84,7 +84,7 @@ async def perform(company: Company, plan: Plan, screen: Screen, keep: Path) -> C
                 await asyncio.to_thread(_keep_logs, stack, keep)
                 raise CliError(str(error) or type(error).__name__, _last_words(stack, keep)) from error
             finally:
-                screen.waiting("ending the stack")
+                screen.waiting("stopping the stack")
                 await stack.__aexit__(None, None, None)
 
 
@@ -99,7 +99,7 @@ def _own_corner() -> dict[str, str]:
 async def _start(stack: "LocalStack", screen: Screen) -> None:
     clock = SystemClock()
     began = clock.monotonic()
-    screen.said_now("Starting Kafka, PostgreSQL, a mailbox and the four services; the first time ever Kafka's jars are fetched (45 MB).")
+    screen.said_now("Starting Kafka, PostgreSQL, a mailbox and the four services. The first start downloads the jars of Kafka (45 MB).")
     starting = asyncio.create_task(stack.__aenter__())
     try:
         while not starting.done():
@@ -152,12 +152,12 @@ def _show_closing(screen: Screen, closing: Closing, saved: dict[str, str]) -> No
     screen.console.print()
     screen.statistics(closing.by_service)
     lines = [f"[bold]{escape(name)}[/]: {escape(path)}" for name, path in saved.items()]
-    screen.panel("left for you to look at", lines)
+    screen.panel("files of this demo", lines)
     if closing.differences:
         screen.panel("statistics differ", [escape(text) for text in closing.differences], style="bold red")
     else:
         screen.said("Every service, the mailbox and a replay of the command log agree.")
-    screen.said("`make run` keeps a stack up, with API documents, a mailbox page and the same doors.")
+    screen.said("`make run` starts a stack with API documents and a mailbox page, until Ctrl-C.")
 
 
 def _keep_logs(stack: "LocalStack", keep: Path) -> None:

@@ -27,7 +27,7 @@ async def save(stage: Stage, snapshots: Sequence[Snapshot], mailbox: str, folder
         _write(folder / f"openapi-{service}.json", (await stage.rest.call("GET", service, "/openapi.json")).content)
     saved["API documents"] = str(folder / "openapi-*.json")
     if mailbox:
-        saved["mails"] = _write(folder / "mails.json", orjson.dumps(await read_mailbox(mailbox), option=orjson.OPT_INDENT_2))
+        saved["e-mails"] = _write(folder / "mails.json", orjson.dumps(await read_mailbox(mailbox), option=orjson.OPT_INDENT_2))
     saved["the story"] = _write(folder / "story.json", orjson.dumps(list(snapshots), option=orjson.OPT_INDENT_2))
     return saved
 

@@ -64,7 +64,7 @@ class TenantPlan(Table):
         try:
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ValueError(f"{value!r} is no IANA time zone such as Europe/Copenhagen") from error
+            raise ValueError(f"{value!r} is not a time zone of the IANA database, such as Europe/Copenhagen") from error
         return value
 
 
@@ -184,21 +184,21 @@ def read_plan(path: Path, company: Company) -> Plan:
     except OSError as error:
         raise CliError(f"the plan {path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CliError(f"the plan {path} is no TOML: {error}") from error
+        raise CliError(f"the plan {path} is not valid TOML: {error}") from error
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False)
         wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'plan'}: {e['msg']}" for e in details)
-        raise CliError(f"the plan {path} is wrong: {wrong}", "examples/adventure-works.toml shows every table.") from error
+        raise CliError(f"the plan {path} is not valid: {wrong}", "examples/adventure-works.toml shows every table.") from error
     named = {department for profile in plan.profiles.values() for department in profile.departments} - {EVERY_OTHER}
     if unknown := sorted(named - set(company.departments)):
-        raise CliError(f"the plan {path} names departments that the folder does not have: {', '.join(unknown)}")
+        raise CliError(f"the plan {path} names departments that are not in the folder: {', '.join(unknown)}")
     return plan
 
 
 def plan_without_file(company: Company) -> Plan:
     """One base module for everybody, licences for 95 % of the people; the day after the last hire, and four weeks."""
     if not company.people:
-        raise CliError("the folder has no usable person", "See the bad rows above.")
+        raise CliError("the folder has no valid person", "See the invalid rows above.")
     hired_on = max(person.employee.hire_date for person in company.people) + timedelta(days=1)
     heads = sum(person.employed_on(hired_on) for person in company.people)
     raw: dict[str, Any] = {

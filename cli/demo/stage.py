@@ -87,7 +87,7 @@ class Stage:
             if seen != last:
                 last, since = seen, self._clock.monotonic()
             if self._clock.monotonic() - since > STUCK_SECONDS:
-                raise CliError(f"waited {STUCK_SECONDS:.0f} s for {what} without any progress; last seen: {seen}")
+                raise CliError(f"waited {STUCK_SECONDS:.0f} s for {what}, without progress. The last state was: {seen}")
             await asyncio.sleep(POLL_SECONDS)
 
     async def until_idle(self) -> None:

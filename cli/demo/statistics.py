@@ -49,20 +49,20 @@ def close(by_service: Mapping[str, Mapping[str, Any]], last: Snapshot, plan: Pla
         found = {service: by_service[service].get(name) for service in services}
         values[name] = int(found[services[0]] or 0)
         if len(set(found.values())) > 1 or None in found.values():
-            differences.append(f"{name}: " + ", ".join(f"{service} says {value}" for service, value in found.items()))
+            differences.append(f"{name}: " + ", ".join(f"{service} counts {value}" for service, value in found.items()))
     differences += _against_pools(last)
     if failed := by_service["notifier"].get("emails_failed"):
         differences.append(f"e-mails: {failed} could not be sent")
     differences += _against_plan(values, plan.expected)
     if delivered_mails is not None and delivered_mails != values["emails"]:
-        differences.append(f"e-mails: notifier says {values['emails']}, the mailbox holds {delivered_mails}")
+        differences.append(f"e-mails: notifier counts {values['emails']}, the mailbox contains {delivered_mails}")
     return Closing(by_service, values, tuple(differences))
 
 
 def _against_pools(last: Snapshot) -> list[str]:
     """Users' people and seats' pools are two services' views of the same seats."""
     return [
-        f"{module}.{state}: seats says {pool[state]}, users' people say {last.states.get(module, {}).get(state, 0)}"
+        f"{module}.{state}: seats counts {pool[state]}, users counts {last.states.get(module, {}).get(state, 0)}"
         for module, pool in last.pools.items()
         for state in ("active", "flagged", "waiting")
         if pool[state] != last.states.get(module, {}).get(state, 0)
@@ -72,4 +72,4 @@ def _against_pools(last: Snapshot) -> list[str]:
 def _against_plan(values: Mapping[str, int], expected: Statistics) -> list[str]:
     wanted = {name: value for name, value in expected.model_dump().items() if value is not None}
     found: dict[str, str] = {name: str(value) for name, value in values.items()} | {"net": money_words(values["net_minor"])}
-    return [f"{name}: the plan expects {value}, the run gave {found[name]}" for name, value in wanted.items() if found[name] != str(value)]
+    return [f"{name}: the plan expects {value}, the result is {found[name]}" for name, value in wanted.items() if found[name] != str(value)]

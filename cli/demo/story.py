@@ -82,7 +82,7 @@ class Story:
             "administrator": True,
         }
         self.administrator = (await self.stage.create("users", self.path("people"), administrator))["user"]
-        self.audience.said("profiles and the department mapping are set; an administrator, who takes no seat, may buy")
+        self.audience.said("the profiles and the department mapping are set; the administrator takes no seat and may buy")
 
     async def _catalogue(self) -> None:
         """Of the vendor, not of the tenant: modules and the price list."""
@@ -160,7 +160,7 @@ class Story:
 
     def _quiet_day(self, at: datetime) -> str:
         flags = [flag for flag in self.outcome.snapshots[-1].flags if flag.deadline and flag.deadline <= at]
-        return f"the deadline of {len(flags)} flags is reached" if flags else "a quiet day, the last one shown"
+        return f"the deadline of {len(flags)} flags is reached" if flags else "nothing happens on the last day"
 
     async def _buy(self, items: Mapping[str, int]) -> None:
         """As the company's administrator, with a token of theirs: quote, approve, wait for the decision of seats."""
@@ -200,7 +200,7 @@ class Story:
     async def _send_until_idle(self, facts: Sequence[HrFact], lines: dict[str, int]) -> None:
         sent = await send(self.rest, self.stage.tenant, self.source, facts, lines)
         if sent.rejected:
-            raise CliError(f"{len(sent.rejected)} HR events were turned away, the first: {sent.rejected[0].reason}")
+            raise CliError(f"users rejected {len(sent.rejected)} HR events, the first one because of: {sent.rejected[0].reason}")
         await self.stage.until_idle()
 
     async def _show(self, day: date, title: str) -> None:

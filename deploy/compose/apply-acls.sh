@@ -1,5 +1,5 @@
 #!/bin/bash
-# Adds what is in acls.sh to the broker, as its superuser; adding the same again changes nothing.
+# Adds the access-control lists of acls.sh to the broker, as its superuser. Adding the same lists again changes nothing.
 set -euo pipefail
 export BOOTSTRAP=kafka:9092 COMMAND_CONFIG=/tmp/admin.properties PATH="/opt/kafka/bin:$PATH"
 login='org.apache.kafka.common.security.scram.ScramLoginModule required'

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Starts the broker. The first time it makes the storage with the users and their passwords in it; `kafka-configs.sh` changes one later.
+# Starts the broker. The first start creates the storage with the users and their passwords. Use `kafka-configs.sh` to change a password.
 set -euo pipefail
 bin=/opt/kafka/bin config=/tmp/server.properties data=/var/lib/kafka/data
 login='org.apache.kafka.common.security.scram.ScramLoginModule required'

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Runs once, when the data folder is empty. For each service: the role that owns its database and runs its migrations, and the service's
-# own role, to which the migrations grant its rows. Neither has any privilege beyond that, so row-level security binds both.
+# Runs once, when the data folder is empty. It creates two roles for each service: one that owns the database and runs the migrations, and
+# one for the service, to which the migrations grant the rows. Neither has other privileges, so row-level security applies to both.
 set -euo pipefail
 run() { psql --username "${POSTGRES_USER:-postgres}" --dbname postgres --set ON_ERROR_STOP=1 "$@"; }
 for service in users invoicing notifier; do

@@ -40,7 +40,7 @@ async def run(console: Console, folder: Path) -> None:
         if again:
             stack.supervisor.kill_everything()
         else:
-            console.print("Stopping, in reverse order (again: at once).", style="bold")
+            console.print("Stopping the parts in reverse order. Press Ctrl-C again to kill them.", style="bold")
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -68,9 +68,9 @@ def show(console: Console, stack: LocalStack, seconds: float) -> None:
         table.add_row(name, f"{url}/docs")
     for name, sentence in stack.taken.items():
         table.add_row(name, sentence)
-    table.add_row("for tools", str(stack.state.stack_file))
+    table.add_row("for programs", str(stack.state.stack_file))
     console.print(table)
-    console.print("`seatpool token` makes an access token, `seatpool status` shows these addresses; Ctrl-C ends everything.")
+    console.print("`seatpool token` prints an access token, and `seatpool status` prints these addresses. Press Ctrl-C to stop the stack.")
 
 
 def main() -> int:

@@ -22,7 +22,7 @@ def why_no_engine() -> str | None:
         with closing(docker.from_env(timeout=5)) as client:
             client.ping()
     except (DockerException, OSError) as error:
-        return f"no container engine answers ({type(error).__name__}); install Docker or set DOCKER_HOST"
+        return f"no container engine answers ({type(error).__name__}). Install Docker, or set DOCKER_HOST"
     return None
 
 

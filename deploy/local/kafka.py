@@ -171,7 +171,7 @@ class Broker:
         )
         output, _ = await tool.communicate()
         if tool.returncode != 0:
-            raise RuntimeError(f"Kafka's storage could not be formatted:\n{output.decode(errors='replace')}")
+            raise RuntimeError(f"the storage of Kafka could not be formatted:\n{output.decode(errors='replace')}")
 
     def _properties(self) -> str:
         protocol = "SASL_PLAINTEXT" if self.users else "PLAINTEXT"

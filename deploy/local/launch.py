@@ -27,7 +27,9 @@ def drop_root(command: list[str]) -> list[str]:
         return command
     setpriv = shutil.which("setpriv")
     if setpriv is None:
-        raise SystemExit("neither user namespaces nor setpriv (package util-linux): run as a user other than root")
+        raise SystemExit(
+            "PostgreSQL cannot run as root, and neither user namespaces nor setpriv (package util-linux) are available. Use another user."
+        )
     give_away(Path.cwd())
     # The capability lets the folder be reached below folders that are closed to others.
     return [

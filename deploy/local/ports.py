@@ -28,7 +28,7 @@ def pick(taken: frozenset[int] = frozenset()) -> int:
         port = source.randint(LOWEST, HIGHEST)
         if port not in taken and is_free(port):
             return port
-    raise OSError(f"no free port between {LOWEST} and {HIGHEST}")
+    raise OSError(f"there is no free port between {LOWEST} and {HIGHEST}")
 
 
 class Ports:
@@ -42,7 +42,7 @@ class Ports:
         """`wanted`: the port the user set, which must be free; else the one of last time, else any free one."""
         if wanted is not None:
             if not is_free(wanted):
-                raise OSError(f"port {wanted}, set for {name}, is taken by another process")
+                raise OSError(f"another process uses port {wanted}, which is set for {name}. Free the port, or set another one")
             port = wanted
         else:
             port = self._known.get(name, 0)

@@ -191,7 +191,7 @@ class LocalStack:
     def _number(self, variable: str) -> int | None:
         wanted = self._environment.get(variable)
         if wanted and not (wanted.isascii() and wanted.isdigit()):
-            raise StartFailed(f"{variable} is {wanted!r}, a number expected")
+            raise StartFailed(f"{variable} is {wanted!r}; it must be a number")
         return int(wanted) if wanted else None
 
     async def _kafka(self, ports: Ports, docker: bool) -> Part:
@@ -204,11 +204,11 @@ class LocalStack:
         if docker:
             bootstrap, end = await asyncio.to_thread(containers.start_kafka)
             self._endings.append(end)
-            self.taken["kafka"] = f"a container at {bootstrap} (BACKEND=docker); its data ends with it"
+            self.taken["kafka"] = f"a container at {bootstrap} (BACKEND=docker); its data is deleted when it stops"
             self.addresses["kafka_bootstrap"] = bootstrap
             return self._waited_for("kafka", bootstrap)
         broker = Broker(self.state.folder / "kafka", self._port(ports, "kafka"), self._port(ports, "kafka_controller"))
-        self.taken["kafka"] = f"an own broker at {broker.bootstrap}, without authentication (PLAINTEXT)"
+        self.taken["kafka"] = f"a local broker at {broker.bootstrap}, without authentication (PLAINTEXT)"
         self.addresses["kafka_bootstrap"] = broker.bootstrap
         return broker.part()
 
@@ -220,11 +220,11 @@ class LocalStack:
         if docker:
             url, end = await asyncio.to_thread(containers.start_postgres)
             self._endings.append(end)
-            self.taken["postgres"] = f"a container at {url.rpartition('@')[2]} (BACKEND=docker); its data ends with it"
+            self.taken["postgres"] = f"a container at {url.rpartition('@')[2]} (BACKEND=docker); its data is deleted when it stops"
             self.addresses["postgres_url"] = url
             return Part("postgres")
         server = Server(self.state.folder / "postgres", self._port(ports, "postgres"), durable=self._durable)
-        self.taken["postgres"] = f"an own server at {HOST}:{server.port}"
+        self.taken["postgres"] = f"a local server at {HOST}:{server.port}"
         self.addresses["postgres_url"] = server.url
         return server.part()
 
@@ -235,7 +235,7 @@ class LocalStack:
             return Part("mailbox")
         smtp, web = self._port(ports, "mailbox_smtp"), self._port(ports, "mailbox")
         self.addresses |= {"smtp_url": f"smtp://{HOST}:{smtp}", "mailbox_url": f"http://{HOST}:{web}"}
-        self.taken["mailbox"] = f"an own mailbox at {self.addresses['mailbox_url']}, which delivers nothing"
+        self.taken["mailbox"] = f"a local mailbox at {self.addresses['mailbox_url']}, which delivers no e-mail"
         folder = self.state.folder / "mailbox"
         return Part(
             "mailbox",
@@ -377,7 +377,7 @@ async def _let_in(server_url: str) -> None:
     try:
         connection = await asyncpg.connect(server_url, timeout=EXTERNAL_SECONDS_MAX)
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise StartFailed(f"no PostgreSQL lets us in ({VARIABLES['postgres']}): {error or type(error).__name__}") from error
+        raise StartFailed(f"the connection to PostgreSQL failed ({VARIABLES['postgres']}): {error or type(error).__name__}") from error
     await connection.close()
 
 

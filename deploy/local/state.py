@@ -47,8 +47,8 @@ class State:
             holder = os.pread(descriptor, 20, 0).decode().strip() or "unknown"
             os.close(descriptor)
             raise AlreadyRunning(
-                f"A stack is running from {self.folder} already (process {holder}). "
-                "`seatpool status` shows its addresses; end it with Ctrl-C there."
+                f"A stack is already running from {self.folder} (process {holder}). "
+                "`seatpool status` shows its addresses. Stop it with Ctrl-C in its terminal."
             ) from None
         os.truncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)

@@ -182,7 +182,7 @@ class Supervisor:
             except (OSError, RuntimeError) as error:
                 if not running.starts:
                     raise  # at the very start: `start` tells it
-                self._log(part.name, f"cannot be started: {error}")
+                self._log(part.name, f"could not be started: {error}")
                 code, was_ready = -1, False
             running.child = None
             running.ready.clear()
@@ -190,13 +190,13 @@ class Supervisor:
             if failures >= START_ATTEMPTS_MAX:
                 last = "\n".join(f"  {line}" for line in running.tail)
                 running.failed = StartFailed(
-                    f"{part.name} did not start (exit code {code} at the last of {failures} attempts); it said:\n{last}"
+                    f"{part.name} did not start (exit code {code} at the last of {failures} attempts). Its last lines:\n{last}"
                 )
             self._change()
             if loop.time() - began > STEADY_SECONDS:
                 backoff = BACKOFF_FIRST_SECONDS
             if running.released.is_set():
-                self._log(part.name, f"ended with exit code {code}, starts again in {backoff:.1f} s")
+                self._log(part.name, f"exited with code {code}; restart in {backoff:.1f} s")
                 await asyncio.sleep(backoff)
                 backoff = min(backoff * 2, BACKOFF_LAST_SECONDS)
 
@@ -220,7 +220,7 @@ class Supervisor:
             await asyncio.wait({ended, checked}, return_when=asyncio.FIRST_COMPLETED)
             if not ended.done() and not checked.result():
                 running.tail.append(f"not ready after {part.ready_seconds_max:.0f} s")
-                self._log(part.name, f"not ready after {part.ready_seconds_max:.0f} s, ended")
+                self._log(part.name, f"not ready after {part.ready_seconds_max:.0f} s; stopping it")
                 await child.stop(part.stop_signal, part.grace_seconds)
             return await ended, checked.done() and checked.result()
         finally:

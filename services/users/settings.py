@@ -14,30 +14,37 @@ class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
     port: int = own_port(8001)
     signing_keys_folder: Path = Field(
         Path("signing-keys"),
-        description="Folder of the keys that sign access tokens, one for all users processes; made, readable by its owner alone, when "
-        "missing. `seatpool keys` changes it.",
+        description="Folder of the keys that sign access tokens. If it is missing, users creates it, readable "
+        "only by its owner. `seatpool keys` changes the keys.",
     )
-    token_ttl_seconds: int = Field(900, ge=10, le=86_400, description="How long an access token is valid when its caller names no time.")
+    token_ttl_seconds: int = Field(900, ge=10, le=86_400, description="How long an access token is valid if the request names no time.")
     wrong_secrets_per_minute: int = Field(
-        10, ge=1, le=1_000_000, description="How often a client's secret may be wrong in a minute from one address, before it has to wait."
+        10,
+        ge=1,
+        le=1_000_000,
+        description="Number of wrong secrets of a client from one address in a minute, after which the client must wait.",
     )
     reevaluations_per_day: int = Field(
         200_000,
         ge=1,
         le=1_000_000_000,
-        description="People × changes of profiles and department mapping of a tenant on one day (UTC) at most; its first is always taken.",
+        description="Maximum of people × changes of profiles and department mapping per tenant and day (UTC). The first is always allowed.",
     )
-    profiles_max: int = Field(1000, ge=1, le=1_000_000, description="Profiles of one tenant at most.")
+    profiles_max: int = Field(1000, ge=1, le=1_000_000, description="Maximum number of profiles of a tenant.")
     operator_secret: SecretStr = Field(
-        SecretStr(""), description="Secret of the client `operator`, who may do everything; empty: no such client."
+        SecretStr(""), description="Secret of the client `operator`, which has all rights. If it is empty, there is no such client."
     )
-    client_secret_users: SecretStr = Field(SecretStr(""), description="Secret of the users service at the token endpoint; empty: none.")
-    client_secret_seats: SecretStr = Field(SecretStr(""), description="Secret of the seats service at the token endpoint; empty: none.")
+    client_secret_users: SecretStr = Field(
+        SecretStr(""), description="Secret of the users service at the token endpoint. If it is empty, the service gets no token."
+    )
+    client_secret_seats: SecretStr = Field(
+        SecretStr(""), description="Secret of the seats service at the token endpoint. If it is empty, the service gets no token."
+    )
     client_secret_invoicing: SecretStr = Field(
-        SecretStr(""), description="Secret of the invoicing service at the token endpoint; empty: none."
+        SecretStr(""), description="Secret of the invoicing service at the token endpoint. If it is empty, the service gets no token."
     )
     client_secret_notifier: SecretStr = Field(
-        SecretStr(""), description="Secret of the notifier service at the token endpoint; empty: none."
+        SecretStr(""), description="Secret of the notifier service at the token endpoint. If it is empty, the service gets no token."
     )
 
     def client_secrets(self) -> Mapping[str, SecretStr]:

@@ -184,7 +184,7 @@ async def test_the_addresses_of_the_environment_are_taken(tmp_path: Path, kafka_
         ({"SEATPOOL_DATABASE_URL": "garbage"}, "SEATPOOL_DATABASE_URL.*invalid DSN"),
         ({"SEATPOOL_DATABASE_URL": "postgresql://nobody:s3cret@127.0.0.1:1/postgres"}, "SEATPOOL_DATABASE_URL.*Connect"),
         ({"SEATPOOL_DATABASE_URL": ""}, "SEATPOOL_PORT_POSTGRES is 'x'"),
-        ({"SEATPOOL_SEATS_PARTITIONS": "four"}, "SEATPOOL_SEATS_PARTITIONS is 'four', a number expected"),
+        ({"SEATPOOL_SEATS_PARTITIONS": "four"}, "SEATPOOL_SEATS_PARTITIONS is 'four'; it must be a number"),
     ],
 )
 async def test_an_address_or_number_that_is_wrong_is_named(

@@ -58,10 +58,10 @@ def test_a_change_says_only_what_changes(tmp_path: Path) -> None:
     [
         ("1,a,no-address,Dev,2020-01-01,1\n", "", "employees.csv", 2, "email"),
         ("1,a,a@x.example,Dev,1.1.2020,1\n", "", "employees.csv", 2, "hire_date"),
-        ("1,a,a@x.example,Dev\n", "", "employees.csv", 2, "4 columns, the header has 6"),
+        ("1,a,a@x.example,Dev\n", "", "employees.csv", 2, "the row has 4 columns, and the header has 6"),
         ("1|2,a,a@x.example,Dev,2020-01-01,1\n", "", "employees.csv", 2, "employee_id"),
         ("1,,a@x.example,Dev,2020-01-01,1\n", "", "employees.csv", 2, "login"),
-        ("1,a,a@x.example,Dev,2020-01-01,1\n1,b,b@x.example,Dev,2020-01-01,1\n", "", "employees.csv", 3, "stands in line 2 already"),
+        ("1,a,a@x.example,Dev,2020-01-01,1\n1,b,b@x.example,Dev,2020-01-01,1\n", "", "employees.csv", 3, "is already in line 2"),
         ("1,a,a@x.example,Dev,2020-01-01,0\n", "1,1,2020-01-01,\n", "employees.csv", 2, "no end_date"),
         ("1,a,a@x.example,Dev,2020-01-01,1\n", "7,1,2020-01-01,\n", "department_history.csv", 2, "employee_id 7 is not in employees.csv"),
         (

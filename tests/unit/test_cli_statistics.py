@@ -59,22 +59,22 @@ def differences(closing: Closing) -> str:
 
 def test_a_service_that_counts_otherwise_is_named(plan: Plan) -> None:
     closing = close(services(notifier={"revoked": 4}), last(), plan, delivered_mails=29)
-    assert differences(closing) == "revoked: users says 5, seats says 5, notifier says 4"
+    assert differences(closing) == "revoked: users counts 5, seats counts 5, notifier counts 4"
 
 
 def test_a_figure_that_is_not_the_plans_is_named(plan: Plan) -> None:
     closing = close(services(invoicing={"net_minor": 6580}), last(), plan, delivered_mails=29)
-    assert differences(closing) == "net: the plan expects 65.81, the run gave 65.80"
+    assert differences(closing) == "net: the plan expects 65.81, the result is 65.80"
 
 
 def test_users_people_and_seats_pools_have_to_agree(plan: Plan) -> None:
     closing = close(services(), last(users_active=118), plan, delivered_mails=29)
-    assert differences(closing) == "projects.active: seats says 119, users' people say 118"
+    assert differences(closing) == "projects.active: seats counts 119, users counts 118"
 
 
 def test_mails_that_failed_or_never_arrived_are_differences(plan: Plan) -> None:
     assert "1 could not be sent" in differences(close(services(notifier={"emails_failed": 1}), last(), plan, delivered_mails=29))
-    assert "the mailbox holds 28" in differences(close(services(), last(), plan, delivered_mails=28))
+    assert "the mailbox contains 28" in differences(close(services(), last(), plan, delivered_mails=28))
 
 
 def test_a_replay_that_differs_is_one(plan: Plan) -> None:

@@ -26,7 +26,7 @@ def test_a_remembered_port_that_another_took_is_replaced(tmp_path: Path) -> None
 def test_a_wanted_port_that_is_taken_is_refused_by_name(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]
-        with pytest.raises(OSError, match=f"port {taken}, set for users, is taken"):
+        with pytest.raises(OSError, match=f"another process uses port {taken}, which is set for users"):
             Ports(tmp_path / "ports.json").get("users", taken)
 
 

@@ -16,7 +16,7 @@ from deploy.local.state import AlreadyRunning, State, note_of
 def test_a_second_stack_of_the_same_folder_is_refused(tmp_path: Path) -> None:
     first = State(tmp_path / "state")
     first.lock()
-    with pytest.raises(AlreadyRunning, match=rf"running from .*state already \(process {os.getpid()}\)"):
+    with pytest.raises(AlreadyRunning, match=rf"already running from .*state \(process {os.getpid()}\)"):
         State(tmp_path / "state").lock()
     State(tmp_path / "other").lock()
     first.unlock()

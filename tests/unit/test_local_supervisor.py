@@ -99,7 +99,7 @@ async def test_a_crashed_child_is_started_again(supervise: MakeSupervisor, lines
     await supervisor.until_ready("one")
     assert supervisor.pids()["one"] != first
     assert supervisor.starts("one") == 2
-    assert lines.of("one") == ["ended with exit code -9, starts again in 0.2 s"]
+    assert lines.of("one") == ["exited with code -9; restart in 0.2 s"]
 
 
 async def test_a_child_that_never_gets_ready_ends_the_start_with_its_last_words(supervise: MakeSupervisor) -> None:

@@ -52,7 +52,7 @@ def test_no_engine_gives_a_reason_and_an_engine_none(monkeypatch: pytest.MonkeyP
         reason = containers.why_no_engine()
         gc.collect()
     assert reason is not None
-    assert "install Docker or set DOCKER_HOST" in reason
+    assert "Install Docker, or set DOCKER_HOST" in reason
 
 
 def test_lines_go_to_a_file_for_each_part_and_to_the_terminal_with_a_label(tmp_path: Path) -> None:
