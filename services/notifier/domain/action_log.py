@@ -71,7 +71,7 @@ def entries_of(payload: Payload, envelope: Envelope, pools: Changed) -> list[Ent
 
 
 def actor_of(payload: Payload) -> Actor | None:
-    """Return who did it. None for a decision that answers a command: its actor is whoever began the command's chain (its correlation)."""
+    """Return who did it. None for a decision that answers a command: its actor is the one that began the chain (its correlation)."""
     match payload:
         case seats_v1.SeatsEvent():
             return RULES if payload.role == Role.SETTLED else None

@@ -36,7 +36,7 @@ class ActionFields:
     event_id: str
     part: int  # place of the entry among those of its event
     at: datetime  # the tenant's time
-    actor_kind: str | None  # None: whoever began the chain of `correlation`
+    actor_kind: str | None  # None: the actor that began the chain of `correlation`
     actor_id: str | None
     type: str
     event_type: str
@@ -124,8 +124,8 @@ APPEND = _append()
 
 
 def _chain_start(entry: FromClause) -> Select[Any]:
-    """A decision names nobody. Its actor is whoever began its chain, as users or invoicing reported it, independent of the order in which
-    the topics were read, or else the rules themselves."""
+    """A decision names nobody. Its actor is the one that began its chain, as users or invoicing reported it, independent of the order in
+    which the topics were read, or else the rules themselves."""
     first = TABLE.alias("f")
     return (
         select(first.c.actor_kind, first.c.actor_id)
