@@ -244,6 +244,7 @@ class _Command:
     def _moved(self, tenant: _Tenant, giver: str, taker: str, event: _Event) -> None:
         given = tenant.people[giver]
         moved = {module: given.seats[module] for module in event.body["moved"]}
+        places = {module: place for module in moved if (place := tenant.waiting[module].get(giver)) is not None}
         for module in event.body.get("from_released", ()):
             self._give_up(tenant, giver, module)
         for module in moved:
@@ -256,6 +257,8 @@ class _Command:
                     "grace_renewed", f"{self._where}: {module} moved with {shown.get('deadline')}, had until {seat.deadline}"
                 )
             self._put(tenant, taker, module, seat, event)
+            if module in places:
+                tenant.waiting[module][taker] = places[module]  # a place in the queue moves as it is
         self._answered(tenant, taker, event)
 
     def _put(self, tenant: _Tenant, user: str, module: str, seat: _Seat, event: _Event) -> None:

@@ -10,6 +10,7 @@ import pytest
 from services.seats.replay import Report
 from tests.chaos.checker import Logged, check_partition
 from tests.chaos.simulate import Logs, simulate
+from tests.support.seat_world import World
 
 SEED, COMMANDS = 11, 3000
 
@@ -168,6 +169,29 @@ def _queue(served: str) -> dict[int, Logs]:
 @pytest.mark.parametrize(("served", "expected"), [("u1", {}), ("u2", {"passed_over": 1})])
 def test_a_seat_granted_past_someone_in_the_queue_is_found(served: str, expected: dict[str, int]) -> None:
     assert found(_queue(served)) == expected
+
+
+def test_a_place_in_the_queue_that_was_taken_over_is_as_old_as_it_was() -> None:
+    """On a test clock whose time stands, the log's order alone tells who waits longer."""
+    world, logs = World(test=True), Logs()
+
+    def log() -> None:
+        logs.commands.append(replace(_command(world.offset), headers=(("ce_id", world.sent.id.encode() if world.sent else b""),)))
+        for event in world.events:
+            made = _event(event.type.rpartition(".")[2], world.offset, event.n)
+            logs.events.append(replace(made, value=orjson.dumps(event.body)))
+
+    log()
+    world.pool("time", 1, over_limit="wait")
+    log()
+    for user in ("u0", "u1", "u2"):
+        world.need(user, "time")
+        log()
+    world.replace("u1", "u9", "time")
+    log()
+    assert world.need("u0") == ["seat_granted u9 time (seat_released)", "seats_assigned u0:"]
+    log()
+    assert found({0: logs}) == {}
 
 
 def test_who_waits_and_could_be_served_is_found() -> None:
