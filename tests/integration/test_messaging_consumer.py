@@ -153,18 +153,6 @@ async def test_a_fault_of_the_moment_is_retried_and_holds_up_no_other_partition(
     assert failures["acme"] == 0
 
 
-async def test_any_other_exception_of_a_handler_ends_the_consumer(rig: Rig) -> None:
-    def broken(message: Any) -> None:
-        raise ZeroDivisionError("a bug")
-
-    rig.handled.before = broken
-    await rig.send(left("p1"))
-    async with rig.running(rig.consumer()) as (task,):
-        with pytest.raises(ZeroDivisionError):
-            await asyncio.wait_for(asyncio.shield(task), 30)
-    assert await facts(rig.database) == []
-
-
 async def test_a_position_outside_the_topic_ends_the_consumer(rig: Rig) -> None:
     """A topic that was cut or created anew: reading on would leave out messages unnoticed."""
     async with rig.database.unit_of_work(None) as uow:
