@@ -416,13 +416,13 @@ def list_topics() -> None:
 def print_acls(
     bound: Annotated[
         list[str] | None,
-        typer.Option(help="Also print the lists for the topic hr.events.v1.<this name>, to which a source is bound; repeatable."),
+        typer.Option(help="Also print the lists for the topic hr.events.v1.NAME, to which a source is bound; repeatable."),
     ] = None,
 ) -> None:
     """Print the access-control lists of the broker as commands of Kafka's own tool. This command does not contact the broker.
 
     Each service has its own user: seatpool-users, seatpool-seats, seatpool-invoicing, seatpool-notifier; seatpool-operator is for the
-    command line, seatpool-hr for upstream systems, and seatpool-hr-<name> for a source that is bound to a topic of its own.
+    command line, seatpool-hr for upstream systems, and seatpool-hr-NAME for a source that is bound to a topic of its own.
 
     ```
     export BOOTSTRAP=kafka-1:9093 COMMAND_CONFIG=admin.properties
