@@ -86,7 +86,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
     # ------------------------------------------------------------------------------------------------------------- running
 
     async def run(self) -> None:
-        """Until cancelled. Errors of the moment are waited out; any other exception ends this call."""
+        """Run until cancelled. Transient errors are retried; any other exception ends this call."""
         self._failed = asyncio.get_running_loop().create_future()
         reader = make_reader(
             self._kafka,

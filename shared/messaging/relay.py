@@ -53,7 +53,7 @@ class Relay:
         self._clock = clock or SystemClock()
 
     async def run(self) -> None:
-        """Until cancelled. Errors of the moment are waited out."""
+        """Run until cancelled. Transient errors are retried."""
         async with asyncio.TaskGroup() as group:
             for number in range(self._ranges):
                 group.create_task(self._keep_range(number), name=f"relay {number}")

@@ -25,6 +25,7 @@ from shared import kafka, record_batches
 from shared.errors import Poison
 from shared.record_batches import BATCH_BYTES_MAX, POLL_BYTES_MAX, BatchRecords
 from shared.schemas.envelope import Envelope
+from shared.schemas.topics import TOPICS
 
 TP = TopicPartition("hr.events.v1", 0)
 GZIP, SNAPPY, LZ4, ZSTD = 1, 2, 3, 4
@@ -185,3 +186,8 @@ def test_what_is_replaced_in_aiokafka_is_what_was_read() -> None:
     parts: list[Any] = [codecs.gzip_decode, codecs.snappy_decode, codecs.lz4_decode, codecs.zstd_decode, original, fetcher.FetchResult]
     digest = hashlib.sha256("".join(map(inspect.getsource, parts)).encode()).hexdigest()
     assert digest == "190288f4c2e87fb70e4d60caa6c67e1da5851543c425b061e643cb08327c1034"
+
+
+def test_no_topic_makes_the_broker_unpack_a_batch() -> None:
+    """A broker that is told to compress differently unpacks each batch, and runs out of memory over one that holds too much."""
+    assert {topic.name: topic.config()["compression.type"] for topic in TOPICS} == {topic.name: "producer" for topic in TOPICS}

@@ -502,7 +502,7 @@ def test_bad_input_a_reduction_whose_expectation_no_longer_holds() -> None:
     assert world.next_period(docs=1, expected=expected) == ["reduction_refused (expected_differs)"]
 
 
-@pytest.mark.parametrize("grace", ["P1M", "P1Y", "P0D", "PT0S", "7 days", "", "P", "PT", "P1DT", "-P1D", "P1.5D", "P99999D"])
+@pytest.mark.parametrize("grace", ["P1M", "P1Y", "P0D", "PT0S", "PT0.5S", "7 days", "", "P", "PT", "P1DT", "-P1D", "P1.5D", "P99999D"])
 def test_bad_input_graces(grace: str) -> None:
     world = company(4)
     assert world.policy("docs", grace=grace) == ["command_rejected (invalid_duration)"]
@@ -519,6 +519,11 @@ def test_bad_input_policies(policy: dict[str, object]) -> None:
     assert world.policy("docs", **policy) == ["command_rejected (invalid_policy)"]
     assert world.pool("plan", 1, **policy) == ["command_rejected (invalid_policy)"]
     assert world.event("command_rejected")["field"] == f"policies.{next(iter(policy))}"
+
+
+@pytest.mark.parametrize("policy", [{"flag_cap": 0}, {"expand_cap": 0}])
+def test_caps_of_zero_are_accepted(policy: dict[str, object]) -> None:
+    assert company(4).policy("docs", **policy) == ["policy_changed docs (policy_set)"]
 
 
 VALUES = {

@@ -50,7 +50,7 @@ def _end_holds(work: Work, user: str, at: int, seq: int) -> None:
 
 
 def _first_grace(work: Work, user: str, module: str, at: int) -> str:
-    """Whose turn it is of a person's graces that end at that instant: a base module takes the others along, so these come before it."""
+    """Return the module whose grace of this person ends first at that instant: other modules before base modules, which take them along."""
     pools = work.tenant.pools
     if not pools[module].row.base:
         return module

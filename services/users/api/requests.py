@@ -18,7 +18,7 @@ EVENTS_MAX = 1000
 
 
 def _on_a_clock(value: datetime) -> datetime:
-    """Far from the ends of the calendar, where a local day or the next period is no date any more, for whoever reads this time later."""
+    """Refuse times near the ends of the calendar: their local day or next period would be no date."""
     if not 1970 <= value.year < 3000:
         raise ValueError("expected a time of the years 1970 to 2999")
     return value
@@ -35,7 +35,7 @@ class Body(BaseModel):
 
 @cache
 def _zones() -> frozenset[str]:
-    """Of the package tzdata. The machine may have others (`localtime`), which mean something else, or nothing, on the next one."""
+    """Return the zones of the package tzdata. A machine can have others (`localtime`), which another machine does not know."""
     return frozenset((files("tzdata") / "zones").read_text(encoding="utf-8").split())
 
 

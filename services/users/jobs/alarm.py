@@ -19,7 +19,7 @@ class Alarm:
         self._awake.set()
 
     async def repeat(self, work: Work, every_s: float) -> None:
-        """Until cancelled. Errors of the moment are waited out."""
+        """Run until cancelled. Transient errors are retried."""
         while True:
             async for attempt in stamina.retry_context(on=Transient, attempts=None, timeout=None, wait_initial=0.05, wait_max=5.0):
                 with attempt:
