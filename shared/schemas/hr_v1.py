@@ -1,17 +1,28 @@
-"""Facts of upstream HR and identity systems (`hr.events.v1`). Their order of arrival says nothing: a person's state is the fold of
-all facts by (effective_date, sequence, id)."""
+"""What upstream HR and identity systems state (`hr.events.v1`).
+
+A source states dated facts about a person, who has an external id there. All facts of one source about one person are a timeline.
+`person_reported` replaces the whole timeline, the other types add one fact to it or withdraw one. Facts of the same effective date hold in
+the order of `sequence`, then of their arrival on the topic.
+"""
 
 from datetime import date
+from typing import Annotated, Any
 
-from pydantic import EmailStr, Field
+from pydantic import EmailStr, Field, SerializerFunctionWrapHandler, StringConstraints, model_serializer
 
-from shared.schemas.base import Id, Payload, Text
+from shared.schemas.base import Id, Items, Payload, Text
+
+ExternalId = Annotated[str, StringConstraints(min_length=1, max_length=200)]  # the person's id in the source
+PERIODS_MAX = 200
+ENTRIES_MAX = 500
+VERSION_MAX = 2**63 - 1
 
 
 class HrFact(Payload):
     external_id: Id  # the person's id in the source
     effective_date: date  # local to the tenant: from the start of this day on the fact holds
     sequence: int = Field(default=0, ge=0)  # orders facts of one person and day
+    fact: Id | None = None  # its id in the timeline: stated again, it is the latest; default: the id of the message
 
 
 class PersonHired(HrFact):
@@ -38,3 +49,54 @@ class PersonChanged(HrFact):
 
 class PersonLeft(HrFact):
     reason: Text = ""
+
+
+class EmploymentPeriod(Payload):
+    starts_on: date
+    ends_on: date | None = None  # the last day of employment; null: open
+
+
+class DatedAttributes(Payload):
+    """What holds from a day on. A field that is absent is not stated: its earlier value stays. A field that is null or empty is withdrawn:
+    the person has no login, e-mail address, name, job title, department or last day of the login from then on, and the kind and
+    `may_log_in` have their default."""
+
+    since: date
+    login: Text | None = None
+    email: EmailStr | Annotated[str, StringConstraints(max_length=0)] | None = None
+    name: Text | None = None
+    job_title: Text | None = None
+    department: Text | None = None
+    kind: str | None = None  # employee (default) | external | service
+    valid_to: date | None = None
+    may_log_in: bool | None = None  # default: true
+
+    @model_serializer(mode="wrap")
+    def _only_stated(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write only the fields that are stated: null would withdraw the others."""
+        content: dict[str, Any] = serialize(self)
+        return {name: value for name, value in content.items() if name in self.model_fields_set}
+
+
+class PersonTimeline(Payload):
+    """Everything that a source knows about a person."""
+
+    external_id: ExternalId
+    employment: Annotated[Items[EmploymentPeriod], Field(max_length=PERIODS_MAX)]  # none: never employed
+    attributes: Annotated[Items[DatedAttributes], Field(max_length=ENTRIES_MAX)]  # of one day: in this order
+
+
+class PersonReported(PersonTimeline):
+    """Everything that the source knows about a person now. It replaces what the source has stated about the person before.
+
+    `version` rises with every report of the source about the person. A report with a version that is not above the last one is ignored.
+    """
+
+    version: int = Field(ge=1, le=VERSION_MAX)
+
+
+class PersonFactWithdrawn(Payload):
+    """The source takes back one fact."""
+
+    external_id: ExternalId
+    fact: Id  # `fact` of the message that stated it, or that message's id

@@ -32,7 +32,16 @@ _FIELD = re.compile(r"[a-z_]{1,40}")
 USERS, SEATS, INVOICING, CLI = "seatpool/users", "seatpool/seats", "seatpool/invoicing", "seatpool/cli"
 
 _ENTRIES = [
-    *_entries("hr", topics.HR_EVENTS, (), hr_v1.PersonHired, hr_v1.PersonChanged, hr_v1.PersonLeft),
+    *_entries(
+        "hr",
+        topics.HR_EVENTS,
+        (),
+        hr_v1.PersonHired,
+        hr_v1.PersonChanged,
+        hr_v1.PersonLeft,
+        hr_v1.PersonReported,
+        hr_v1.PersonFactWithdrawn,
+    ),
     *_entries(
         "users",
         topics.USERS_EVENTS,

@@ -17,7 +17,7 @@ from shared.schemas.base import Payload
 from shared.schemas.topics import HR_EVENTS, Topic
 
 HANDLED: Mapping[Topic, tuple[type[Payload], ...]] = {HR_EVENTS: (hr_v1.PersonHired, hr_v1.PersonChanged, hr_v1.PersonLeft)}
-IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {HR_EVENTS: ()}
+IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {HR_EVENTS: (hr_v1.PersonReported, hr_v1.PersonFactWithdrawn)}
 
 
 class HrEvents:
