@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from services.seats import domain
 from services.seats.engine.engine import Live
+from shared.schemas.policies import POLICY_NAMES
 from shared.schemas.seats_v1 import PoolState
 
 LOOKED_AT_MAX = 5_000  # people of one page of seats: what runs in one go holds up every decision meanwhile
@@ -93,11 +94,8 @@ def position(live: Live) -> PositionView:
 
 def pool(pool_: domain.Pool) -> PoolView:
     row = pool_.row._asdict()
-    policies = {name: row[name] for name in POLICIES}
+    policies = {name: row[name] for name in POLICY_NAMES}
     return PoolView.model_validate(domain.pool_state(pool_) | {"base": row["base"], "policies": policies}, strict=False)
-
-
-POLICIES = ("over_limit", "flag_cap", "expand_cap", "grace", "reduce_below_use", "warn_at", "terminate_reduces_pool", "reduce_at")
 
 
 def seats_of(user: str, row: domain.UserRow) -> list[SeatView]:

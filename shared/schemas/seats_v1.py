@@ -4,7 +4,6 @@ Counts are plain integers: a count that makes no sense (0, negative) is for the 
 are open enums for readers (`str`), closed for writers (the `StrEnum`s below).
 """
 
-import re
 from enum import StrEnum
 from typing import Annotated
 
@@ -44,6 +43,11 @@ class OverLimit(StrEnum):
 class ReduceBelowUse(StrEnum):
     FLAG_NEWEST = "flag_newest"
     BLOCK = "block"
+
+
+class ReduceAt(StrEnum):
+    NOW = "now"
+    PERIOD_END = "period_end"
 
 
 class CloseAt(StrEnum):
@@ -149,9 +153,9 @@ class Policies(Payload):
     expand_cap: int | None = None  # licences at most by expansion; none by default
     grace: str | None = None  # ISO 8601, weeks to seconds, default P7D
     reduce_below_use: str | None = None  # ReduceBelowUse, default flag_newest
-    warn_at: str | None = None  # WARN_AT: share of the licences in use ("90%") or licences left ("5"); none by default
+    warn_at: str | None = None  # share of the licences in use ("90%") or licences left ("5"); none by default
     terminate_reduces_pool: bool | None = None  # default false
-    reduce_at: str | None = None  # now | period_end: what terminate_reduces_pool lowers
+    reduce_at: str | None = None  # ReduceAt: what terminate_reduces_pool lowers
 
 
 class LicenceCount(Payload):
@@ -170,23 +174,6 @@ class Expected(Payload):
 
     period: str | None = None
     pools: Items[ExpectedPool] = ()
-
-
-# Limits of policies, for the endpoints and for the decision: what one accepts, the other accepts.
-# `warn_at`: a share of the licences in use, 1 % to 100 %, or a number of licences left.
-WARN_AT = re.compile(r"[1-9][0-9]?%|100%|[1-9][0-9]{0,7}", re.ASCII)
-GRACE_MS_MAX = 3660 * 24 * 60 * 60 * 1000
-_DURATION = re.compile(r"P(?:(\d{1,6})W)?(?:(\d{1,6})D)?(?:T(?=\d)(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,9})S)?)?", re.ASCII)
-
-
-def duration_ms(text: str) -> int | None:
-    """Weeks to seconds of ISO 8601, at least a second; None for anything else (months and years have no exact length)."""
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        return None
-    weeks, days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    total = (((weeks * 7 + days) * 24 + hours) * 60 + minutes) * 60_000 + seconds * 1000
-    return total if 0 < total <= GRACE_MS_MAX else None
 
 
 # ------------------------------------------------------------------------------------------------------------- commands

@@ -4,8 +4,9 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from services.invoicing.domain.quote import LICENCES_MAX, Item, Refusal
+from services.invoicing.domain.quote import Item, Refusal
 from shared.schemas.invoicing_v1 import PlanDefined, QuoteIssued, UnitPrice
+from shared.schemas.policies import LICENCES_MAX
 from tests.support.invoicing_world import ROOT, World
 
 

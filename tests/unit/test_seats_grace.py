@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.schemas.seats_v1 import duration_ms
+from shared.schemas.policies import duration_ms
 from tests.support.seat_world import START, World
 
 WEEK = timedelta(days=7)

@@ -9,11 +9,12 @@ from stdnum import get_cc_module
 from stdnum.eu import vat as eu_vat
 from stdnum.exceptions import ValidationError as NumberError
 
-from services.invoicing.domain.quote import LICENCES_MAX, PRICE_MINOR_MAX
+from services.invoicing.domain.quote import PRICE_MINOR_MAX
 from shared.countries import Country
 from shared.money import is_currency
 from shared.schemas.base import Id, ModuleName
-from shared.schemas.seats_v1 import WARN_AT, OverLimit, Policies, ReduceBelowUse, duration_ms
+from shared.schemas.policies import LICENCES_MAX, wrong_policy
+from shared.schemas.seats_v1 import Policies
 from shared.web.rest import Day, Flag
 
 
@@ -119,26 +120,10 @@ def checked_vat_id(number: str, country: str) -> str:
 
 
 def _policies(given: Policies) -> Policies:
-    """Check the policies as seats does: a subscription whose pools seats would refuse is refused here."""
-    words: tuple[tuple[str, str | None, tuple[str, ...]], ...] = (
-        ("over_limit", given.over_limit, tuple(OverLimit)),
-        ("reduce_below_use", given.reduce_below_use, tuple(ReduceBelowUse)),
-        ("reduce_at", given.reduce_at, ("now", "period_end")),
-    )
-    for name, value, allowed in words:
-        if value is not None and value not in allowed:
-            raise ValueError(f"{name}: expected one of {', '.join(allowed)}")
-    for name, count in (("flag_cap", given.flag_cap), ("expand_cap", given.expand_cap)):
-        if count is not None and not 0 <= count <= LICENCES_MAX:
-            raise ValueError(f"{name}: expected a number from 0 to {LICENCES_MAX}")
-    if given.grace is not None and duration_ms(given.grace) is None:
-        raise ValueError(
-            "grace: expected a duration of ISO 8601 in weeks, days, hours, minutes and seconds, from one second to ten years, such as P7D"
-        )
-    if given.warn_at is not None and not WARN_AT.fullmatch(given.warn_at):
-        raise ValueError(
-            "warn_at: expected a percentage of licences in use from 1% to 100%, or a number of free licences that is at least 1"
-        )
+    """Refuse a subscription whose pools seats would refuse."""
+    wrong = wrong_policy(given)
+    if wrong is not None:
+        raise ValueError(f"{wrong.field}: expected {wrong.expected}")
     return given
 
 

@@ -13,10 +13,10 @@ from services.invoicing.domain.ledger import Change, cost_minor
 from services.invoicing.domain.money import Tax, tax_lines
 from shared.schemas.base import Actor
 from shared.schemas.invoicing_v1 import BillingDetailsChanged, PlanDefined, QuoteIssued, QuoteLine, SubscriptionStarted
+from shared.schemas.policies import LICENCES_MAX
 from shared.schemas.seats_v1 import Expected, ExpectedPool
 
-LICENCES_MAX = 1_000_000  # of one pool: more is a typing error, and keeps amounts within 63 bits (with PRICE_MINOR_MAX)
-PRICE_MINOR_MAX = 10_000_000_000
+PRICE_MINOR_MAX = 10_000_000_000  # with LICENCES_MAX, it keeps amounts within 63 bits
 
 
 @dataclass(frozen=True, slots=True)

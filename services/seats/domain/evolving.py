@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from services.seats.domain.policies import FIELDS, merged
+from services.seats.domain.policies import merged
 from services.seats.domain.rows import (
     ACTIVE,
     FLAGGED,
@@ -30,6 +30,7 @@ from services.seats.domain.rows import (
 )
 from services.seats.domain.state import Tenant
 from services.seats.domain.work import ANSWER, PREFIX, Event
+from shared.schemas.policies import POLICY_NAMES
 from shared.schemas.seats_v1 import Reason
 
 Body = dict[str, Any]
@@ -124,12 +125,12 @@ def _sync_pools(tenant: Tenant, states: list[Body]) -> None:
 
 
 def _pool_opened(tenant: Tenant, body: Body, seq: int) -> None:
-    given = {field: value for field in FIELDS if (value := body["policies"].get(field)) is not None}
+    given = {field: value for field in POLICY_NAMES if (value := body["policies"].get(field)) is not None}
     tenant.put_pool(body["module"], merged(PoolRow(body["base"], 0, 0, opened=seq), given))
 
 
 def _policy_changed(tenant: Tenant, body: Body, seq: int) -> None:
-    given = {field: body["policies"].get(field) for field in FIELDS}  # all of them: what is not there is unset
+    given = {field: body["policies"].get(field) for field in POLICY_NAMES}  # all of them: what is not there is unset
     tenant.put_pool(body["module"], merged(tenant.pools[body["module"]].row, given))
 
 

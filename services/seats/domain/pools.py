@@ -3,11 +3,10 @@
 from collections.abc import Container
 from typing import Any, NamedTuple
 
-from services.seats.domain.policies import given_in, merged, shown, wrong_policy, wrong_unset
+from services.seats.domain.policies import given_in, merged, shown, wrong_policies, wrong_unset
 from services.seats.domain.rows import (
     DAY_MS,
     INSTANT_MAX,
-    LICENCES_MAX,
     OrderRow,
     PoolRow,
     Scheduled,
@@ -18,6 +17,7 @@ from services.seats.domain.settle import close, cut, cut_plan, settle
 from services.seats.domain.state import Pool, Tenant, pool_rank
 from services.seats.domain.work import SETTLED, Work
 from shared.schemas.base import format_instant
+from shared.schemas.policies import LICENCES_MAX
 from shared.schemas.seats_v1 import (
     AddLicences,
     ClockAdvanced,
@@ -80,7 +80,7 @@ def open_pool(work: Work, payload: OpenPool) -> None:
         return reject(work, Wrong(Reason.INVALID_COUNT, "module", module, f"at most {POOLS_MAX} modules with a pool"))
     if not 1 <= payload.licences <= LICENCES_MAX:
         return reject(work, Wrong(Reason.INVALID_COUNT, "licences", str(payload.licences), f"1 to {LICENCES_MAX}"))
-    wrong = wrong_policy(payload.policies)
+    wrong = wrong_policies(payload.policies)
     if wrong is not None:
         return reject(work, Wrong(*wrong))
     opened = PoolRow(payload.base, payload.licences, payload.licences, opened=work.next_seq())
@@ -98,7 +98,7 @@ def set_policy(work: Work, payload: SetPolicy) -> None:
     pool = work.tenant.pools.get(payload.module)
     if pool is None:
         return reject(work, unknown_module(payload.module))
-    wrong = wrong_policy(payload.policies) or wrong_unset(payload.unset, payload.policies)
+    wrong = wrong_policies(payload.policies) or wrong_unset(payload.unset, payload.policies)
     if wrong is not None:
         return reject(work, Wrong(*wrong))
     row = merged(pool.row, given_in(payload.policies) | dict.fromkeys(payload.unset))

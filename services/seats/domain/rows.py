@@ -21,7 +21,6 @@ STATES = {state: state for state in (ACTIVE, FLAGGED, HELD, WAITING)}
 DAY_MS = 24 * 60 * 60 * 1000
 FLAG_REMEMBERED_MS = 30 * DAY_MS  # rules.md T6: asking again within 30 days of the flag, the thirtieth included, keeps its deadline
 WARN_AGAIN_MS = DAY_MS
-LICENCES_MAX = 10_000_000
 EVENTS_BITS = 24  # a decision has at most 16 million events
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 INSTANT_MAX = 7_258_118_400_000  # 2200-01-01: later ones are a slip of the sender, and a deadline after them must still be a date

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from services.seats.domain.rows import ACTIVE, FLAGGED, Changed, PoolRow, Seat, instant, seated, sequence
 from services.seats.domain.state import Place, Pool, Tenant, Unit, check_laws, pool_rank, pool_state
 from shared.schemas.base import Payload
-from shared.schemas.seats_v1 import Reason, Role, duration_ms
+from shared.schemas.policies import duration_ms
+from shared.schemas.seats_v1 import Reason, Role
 
 PREFIX = "seatpool.seats.v1."
 SETTLED, ANSWER, CONSEQUENCE = str(Role.SETTLED), str(Role.ANSWER), str(Role.CONSEQUENCE)

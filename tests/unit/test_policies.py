@@ -1,0 +1,78 @@
+"""REST and seats accept the same policies and the same numbers of licences (shared/schemas/policies.py)."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from services.invoicing.api.requests import QuoteItem, SubscribedModule
+from shared.schemas.policies import LICENCES_MAX, POLICY_NAMES
+from shared.schemas.seats_v1 import OpenPool, OverLimit, ReduceAt, ReduceBelowUse
+from tests.support.seat_world import INVOICING, World
+
+AROUND_LIMITS = (-1, 0, 1, LICENCES_MAX, LICENCES_MAX + 1, 10_000_000, 2**63)
+counts = st.sampled_from(AROUND_LIMITS) | st.integers(-2, 2 * LICENCES_MAX)
+digits = st.integers(0, 4000).map(str) | st.sampled_from(["", "٣", "1.5", "-1", "0000001"])
+graces = st.builds("P{}{}".format, digits, st.sampled_from("YMWDHS")) | st.builds(
+    "P{}DT{}{}".format, digits, digits, st.sampled_from("HMS")
+)
+POLICIES: dict[str, st.SearchStrategy[Any]] = {
+    "over_limit": st.sampled_from([*map(str, OverLimit), "maybe", "", "FLAG"]),
+    "flag_cap": counts,
+    "expand_cap": counts,
+    "grace": graces | st.sampled_from(["PT0S", "PT0.5S", "PT1S", "P7D", "P522W", "P600W", "P3660D", "P3660DT1S", "", " P7D", "P7D\n"]),
+    "reduce_below_use": st.sampled_from([*map(str, ReduceBelowUse), "ask"]),
+    "warn_at": st.builds("{}{}".format, digits, st.sampled_from(["%", "", " %"])) | st.sampled_from(["100%", "101%", "0%"]),
+    "terminate_reduces_pool": st.booleans() | st.sampled_from(["yes", 1]),
+    "reduce_at": st.sampled_from([*map(str, ReduceAt), "later"]),
+}
+
+
+def test_each_policy_has_generated_values() -> None:
+    assert tuple(POLICIES) == POLICY_NAMES
+
+
+def rest_accepts(licences: int, policies: dict[str, Any]) -> bool:
+    try:
+        SubscribedModule.model_validate({"module": "plan", "licences": licences, "policies": policies})
+    except ValidationError:
+        return False
+    return True
+
+
+def seats_accepts(licences: int, policies: dict[str, Any]) -> bool:
+    world = World()
+    body = {"number": world.number(INVOICING), "module": "plan", "base": False, "licences": licences, "policies": policies}
+    try:
+        command = OpenPool.model_validate(body)
+    except ValidationError:
+        return False
+    return world.send(command)[0].startswith("pool_opened")
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.data())
+def test_rest_accepts_exactly_the_policies_that_seats_accepts(data: st.DataObject) -> None:
+    names = data.draw(st.sets(st.sampled_from(POLICY_NAMES), min_size=1, max_size=2))
+    policies = {name: data.draw(st.none() | POLICIES[name]) for name in sorted(names)}
+    assert rest_accepts(1, policies) == seats_accepts(1, policies), policies
+
+
+@pytest.mark.parametrize("licences", AROUND_LIMITS)
+def test_rest_accepts_exactly_the_numbers_of_licences_that_seats_accepts(licences: int) -> None:
+    assert rest_accepts(licences, {}) == seats_accepts(licences, {})
+
+
+@pytest.mark.parametrize("total", [2, LICENCES_MAX, LICENCES_MAX + 1, 10_000_000])
+def test_rest_and_seats_allow_the_same_total_of_a_pool(total: int) -> None:
+    world = World()
+    world.pool("plan", 1)
+    bought = world.buy(plan=total - 1) == ["licences_added (ordered)"]
+    try:
+        QuoteItem(module="plan", total=total)
+    except ValidationError:
+        assert not bought
+    else:
+        assert bought
