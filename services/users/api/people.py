@@ -29,22 +29,22 @@ router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/people
 
 
 def _modules(person: Person, rows: Mapping[str, Seat]) -> list[ModuleView]:
-    """What is needed and what there is of it; a decision about what is needed no more shows until it is released."""
+    """Return the required modules and their states; a module that is no longer required is shown until it is released."""
     found = {module: seat for module, seat in rows.items() if seat.state is not ModuleState.RELEASED}
     views = []
-    for module in sorted({*person.standing.need.modules, *found}):
+    for module in sorted({*person.standing.required.modules, *found}):
         row = found.get(module)
         if row is None:
             views.append(ModuleView(module=module, state=ModuleState.PENDING.value))
         else:
-            position = PositionView(partition=row.place.partition, offset=row.place.offset)
+            position = PositionView(partition=row.decision_id.partition, offset=row.decision_id.offset)
             views.append(ModuleView(module=module, state=row.state.value, deadline=row.deadline, reason=row.reason, position=position))
     return views
 
 
 def _note(note: Note) -> NoteView:
-    place = note.place
-    position = None if place is None else PositionView(partition=place.partition, offset=place.offset)
+    decision = note.decision_id
+    position = None if decision is None else PositionView(partition=decision.partition, offset=decision.offset)
     return NoteView(type=note.type, detail=note.detail, reason=note.reason, position=position)
 
 

@@ -8,7 +8,7 @@ from services.users.domain.person import Cause, source_actor
 from services.users.store import hr_sources
 from services.users.use_cases import people
 from services.users.use_cases.locked_tenants import Tenants
-from services.users.use_cases.people import Said
+from services.users.use_cases.people import ReceivedFact
 from shared.database import UnitOfWork
 from shared.errors import Poison
 from shared.messaging import Handler, Message
@@ -42,10 +42,11 @@ class HrEvents:
         await load_tenant(self._tenants, uow, message)
         fact = fact_of(payload, envelope.id)
         cause = Cause(source_actor(envelope.source), fact=fact.type)
-        uow.gather(self._take_facts, OfTenant(tenant_of(message), Said(envelope.source, payload.external_id, fact, cause, envelope)))
+        received = ReceivedFact(envelope.source, payload.external_id, fact, cause, envelope)
+        uow.gather(self._apply_facts, OfTenant(tenant_of(message), received))
 
-    async def _take_facts(self, uow: UnitOfWork, gathered: Sequence[OfTenant[Said]]) -> None:
+    async def _apply_facts(self, uow: UnitOfWork, gathered: Sequence[OfTenant[ReceivedFact]]) -> None:
         """All of one tenant: they are gathered in its scope."""
         tenant = await self._tenants.load(gathered[0].tenant, uow)
         assert tenant is not None, "loaded for each message"
-        await people.take_facts(tenant, uow, [each.item for each in gathered])
+        await people.apply_facts(tenant, uow, [each.item for each in gathered])

@@ -118,18 +118,18 @@ class SeatsEvents:
         user: str,
         decided: Sequence[Decided],
         revision: int,
-        need: tuple[str, ...] | None,
+        required: tuple[str, ...] | None,
     ) -> None:
-        place = DecisionId.parse(message.envelope.id)
-        decision = Decision(user, place, decided, event.at, event.reason, message.envelope, revision, need)
-        uow.gather(self._take_decisions, OfTenant(tenant_of(message), decision))
+        decision_id = DecisionId.parse(message.envelope.id)
+        decision = Decision(user, decision_id, decided, event.at, event.reason, message.envelope, revision, required)
+        uow.gather(self._apply_decisions, OfTenant(tenant_of(message), decision))
 
-    async def _take_decisions(self, uow: UnitOfWork, gathered: Sequence[OfTenant[Decision]]) -> None:
+    async def _apply_decisions(self, uow: UnitOfWork, gathered: Sequence[OfTenant[Decision]]) -> None:
         """All of one tenant: they are gathered in its scope."""
         tenant = await self._tenants.peek(gathered[0].tenant, uow)
         if tenant is None:
             raise Poison("unknown-tenant", f"there is no tenant {gathered[0].tenant!r}", rule="ce_tenantid: a known tenant")
-        await people.take_decisions(tenant, uow, [each.item for each in gathered])
+        await people.apply_decisions(tenant, uow, [each.item for each in gathered])
 
     async def on_tenant_opened(self, uow: UnitOfWork, message: Message) -> None:
         event = message.payload
@@ -161,8 +161,8 @@ class SeatsEvents:
         if before is None or before.record is None or before.revision > event.last_revision:
             return  # a later command is under way already
         cause = Cause(SEATS_ACTOR, seats_v1.Reason.CHANGED.value)
-        after = rules.stand(before, tenant)
-        revision = rules.revise(before, after, at=tenant.now, cause=cause, anew=True, above=event.last_revision)
+        after = rules.with_standing(before, tenant)
+        revision = rules.revise(before, after, at=tenant.now, cause=cause, resend=True, above=event.last_revision)
         await people.save(tenant, uow, revision, message.envelope)
 
     async def on_command_not_done(self, uow: UnitOfWork, message: Message) -> None:
@@ -175,4 +175,4 @@ class SeatsEvents:
         if tenant is not None:
             user = event.user if isinstance(event, seats_v1.CommandRejected) else None
             note = not_done(event, DecisionId.parse(message.envelope.id))
-            await people.take_not_done(tenant, uow, event.command, user, note)
+            await people.note_not_done(tenant, uow, event.command, user, note)

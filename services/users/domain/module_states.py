@@ -21,14 +21,14 @@ class ModuleState(StrEnum):
     WAITING = "waiting"
     REFUSED = "refused"
     REVOKED = "revoked"  # a base module
-    WITHDRAWN = "withdrawn"  # any other; stays in the need
-    PENDING = "pending"  # asked for, not answered yet
-    RELEASED = "released"  # no longer needed; kept for its position, shown nowhere
+    WITHDRAWN = "withdrawn"  # any other module; the person still requires it
+    PENDING = "pending"  # requested, not answered yet
+    RELEASED = "released"  # no longer required; kept for its decision id, shown nowhere
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What one event of seats says of one module of a person. `revoked` and `refused` are counted over the whole run."""
+    """The state that one event of seats gives to one module of a person. `revoked` and `refused` are counted over the whole run."""
 
     module: str
     state: ModuleState
@@ -64,7 +64,7 @@ def _answered(modules: Sequence[seats.ModuleSeat], reason: str) -> list[Decided]
 
 
 def decided(event: seats.PersonEvent) -> list[Decided]:
-    """The states that the event gives to modules of `event.user`; an answer lists the whole need."""
+    """Return the states that the event gives to modules of `event.user`; an answer lists all required modules."""
     match event:
         case seats.NeedAnswered() | seats.SeatsMoved():
             return _answered(event.modules, event.reason)
@@ -81,47 +81,52 @@ def decided(event: seats.PersonEvent) -> list[Decided]:
             return []
 
 
-def not_done(event: seats.CommandRejected | seats.CommandFailed, place: DecisionId) -> Note:
-    """Why the need that was sent last has no decision, for whoever looks at the person and sees it pending."""
+def not_done(event: seats.CommandRejected | seats.CommandFailed, decision_id: DecisionId) -> Note:
+    """Return a note that says why the command that was sent last has no decision, for the administrator who sees the person as pending."""
     match event:
         case seats.CommandRejected():
-            return Note("command_rejected", f"Seats rejected what was asked for: {event.wrong()}.", event.reason, place)
+            return Note("command_rejected", f"Seats rejected what was asked for: {event.wrong()}.", event.reason, decision_id)
         case seats.CommandFailed():
             detail = f"Seats met an error at what was asked for; its log has the rest under {event.error_id}."
-            return Note("command_failed", detail, event.reason, place)
+            return Note("command_failed", detail, event.reason, decision_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """What seats decided of one module of a person, as of `place`. `revoked`, `refused`: ever."""
+    """The state of one module of a person as of the decision `decision_id`. `revoked` and `refused` say whether it ever was."""
 
     state: ModuleState
     deadline: datetime | None
     reason: str | None
     revoked: bool
     refused: bool
-    place: DecisionId
+    decision_id: DecisionId
 
 
-def project(seats_: Mapping[str, Seat], place: DecisionId, decided_: Sequence[Decided], need: Collection[str] | None) -> dict[str, Seat]:
-    """The modules that one decision changes. An older decision than the one that a module reflects changes nothing of it, but that it was
-    ever revoked or refused is counted all the same. `need` given: it lists all that is needed, so other modules are released; they are
-    kept for their place, or an old decision that is handled again would bring them back."""
+def project(
+    seats_: Mapping[str, Seat], decision_id: DecisionId, decided_: Sequence[Decided], required: Collection[str] | None
+) -> dict[str, Seat]:
+    """Return the modules that one decision changes.
+
+    A module that reflects a later decision keeps its state, but its revocation or refusal is counted all the same. If `required` is given,
+    it lists all modules that the person requires, so the others are released; they are kept for their decision ids, without which an old
+    decision that is handled again would bring them back.
+    """
     changed: dict[str, Seat] = {}
     for module, seat in seats_.items():
-        if need is not None and module not in need and seat.state is not ModuleState.RELEASED and seat.place < place:
+        if required is not None and module not in required and seat.state is not ModuleState.RELEASED and seat.decision_id < decision_id:
             reason = Reason.NO_LONGER_NEEDED.value
-            changed[module] = replace(seat, state=ModuleState.RELEASED, deadline=None, reason=reason, place=place)
-    for said in decided_:
-        known = seats_.get(said.module)
-        revoked, refused = said.revoked or (known is not None and known.revoked), said.refused or (known is not None and known.refused)
-        if known is None or known.place < place:
-            # An answer says `revoked` of a withdrawn module as well; it stays what the revocation made it.
-            withdrawn = said.state is ModuleState.REVOKED and known is not None and known.state is ModuleState.WITHDRAWN
-            state = ModuleState.WITHDRAWN if withdrawn else said.state
-            changed[said.module] = Seat(state, said.deadline, said.reason, revoked, refused, place)
+            changed[module] = replace(seat, state=ModuleState.RELEASED, deadline=None, reason=reason, decision_id=decision_id)
+    for each in decided_:
+        known = seats_.get(each.module)
+        revoked, refused = each.revoked or (known is not None and known.revoked), each.refused or (known is not None and known.refused)
+        if known is None or known.decision_id < decision_id:
+            # An answer lists a withdrawn module as `revoked` too; it stays withdrawn.
+            withdrawn = each.state is ModuleState.REVOKED and known is not None and known.state is ModuleState.WITHDRAWN
+            state = ModuleState.WITHDRAWN if withdrawn else each.state
+            changed[each.module] = Seat(state, each.deadline, each.reason, revoked, refused, decision_id)
         elif (revoked, refused) != (known.revoked, known.refused):
-            changed[said.module] = replace(known, revoked=revoked, refused=refused)
+            changed[each.module] = replace(known, revoked=revoked, refused=refused)
     return changed
 
 

@@ -1,4 +1,4 @@
-"""One person as users keeps them, and what has to be said to others when they change. Pure: state in, state and messages out."""
+"""A person, and the messages to publish when the person changes. Pure: state in, state and messages out."""
 
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -7,18 +7,18 @@ from zoneinfo import ZoneInfo
 
 from services.users.domain.facts import Fact, FactType, Record, fold, reconsider_on
 from services.users.domain.local_days import local_today
-from services.users.domain.required_modules import NOTHING, Account, Need, Note, Settings, must_send
+from services.users.domain.required_modules import NO_MODULES, Account, Note, RequiredModules, Settings, must_send
 from services.users.domain.status import Standing, Status, reason_of, standing
 from shared.schemas.base import Actor, Change, as_id
 from shared.schemas.seats_v1 import AssignSeats
 from shared.schemas.users_v1 import PersonAdded, PersonChanged, PersonLeft, PersonRepublished, PersonState
 
-NOBODY: Final = Standing(Status.EXPECTED, may_log_in=False, profile=None, need=NOTHING)
+NOBODY: Final = Standing(Status.EXPECTED, may_log_in=False, profile=None, required=NO_MODULES)
 
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """What handlers need of a tenant. `now`: the tenant's time (UTC); `settings` as of `config_version`."""
+    """The part of a tenant that handlers use. `now` is the tenant's time (UTC); `settings` are those of `config_version`."""
 
     tenant: str
     zone: ZoneInfo
@@ -34,8 +34,11 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """`sent` is the need that `assign_seats` said last (None: never spoken of), `revision` the last one drawn, `answered` the last one
-    that seats answered. `not_done`: why the last command has no decision and never will. `version` rises with each change."""
+    """A person as users stores it.
+
+    `sent` is the content of the last `assign_seats` (None: none was sent), `revision` its number, `answered` the last revision that seats
+    answered. `not_done` says why seats will never decide the last command. `version` rises with each change.
+    """
 
     user: str
     source: str
@@ -48,7 +51,7 @@ class Person:
     version: int = 0
     revision: int = 0
     answered: int = 0
-    sent: Need | None = None
+    sent: RequiredModules | None = None
     command_id: str | None = None
     not_done: Note | None = None
     arrival: int = 0
@@ -60,7 +63,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Who or what made the change, as readers see it; `reason` None: seats' word for it is used."""
+    """Who or what made the change. Without `reason`, the reason that seats uses is derived from the change."""
 
     actor: Actor
     reason: str | None = None
@@ -69,7 +72,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """A person after a change: to be stored, and the messages to be published with it in one transaction."""
+    """A person after a change, and the messages to publish in the transaction that stores the person."""
 
     person: Person
     event: PersonState | None = None
@@ -82,21 +85,21 @@ def source_actor(source: str) -> Actor:
 
 
 def as_of(person: Person, facts: list[Fact], tenant: Tenant) -> Person:
-    """The person as the facts make them today."""
+    """Return the person as the facts describe the person today."""
     record = fold(facts, tenant.today)
-    # Who is added today is new today, however long ago the fact about their future came.
+    # A person is created on the day of the hire, however long before the fact arrived.
     created_at = tenant.now if person.record is None else person.created_at
     day = reconsider_on(facts, record, tenant.today)
-    return stand(replace(person, record=record, created_at=created_at, reconsider_on=day), tenant)
+    return with_standing(replace(person, record=record, created_at=created_at, reconsider_on=day), tenant)
 
 
-def stand(person: Person, tenant: Tenant) -> Person:
-    """The person with status, profile and need worked out anew."""
+def with_standing(person: Person, tenant: Tenant) -> Person:
+    """Return the person with status, profile and required modules computed again."""
     return replace(person, standing=standing(person.record, person.account, tenant.settings, tenant.today))
 
 
 def _visible(person: Person) -> dict[str, Any]:
-    """What readers of users.events see of a person, in the order of the schema; as a change shows it, modules in one text."""
+    """Return the fields that readers of users.events see, in the order of the schema; modules are one text, as a change shows them."""
     record, standing = person.record or Record(employed=False), person.standing
     return {
         "login": record.login,
@@ -108,7 +111,7 @@ def _visible(person: Person) -> dict[str, Any]:
         "kind": record.kind,
         "administrator": person.account.administrator,
         "status": str(standing.status),
-        "modules": ",".join(standing.need.modules),
+        "modules": ",".join(standing.required.modules),
     }
 
 
@@ -119,9 +122,9 @@ def changes(before: Person, after: Person) -> tuple[Change, ...]:
 
 
 def event_of(model: type[PersonState], person: Person, at: datetime, actor: Actor, reason: str, changed: tuple[Change, ...]) -> PersonState:
-    assert person.record is not None, "nobody is told of a person who is only expected"
+    assert person.record is not None, "nothing is published about a person who is only expected"
     shown = _visible(person) | {"user": person.user, "external_id": person.external_id, "version": person.version}
-    return model(at=at, actor=actor, reason=reason, changes=changed, **shown | {"modules": person.standing.need.modules})
+    return model(at=at, actor=actor, reason=reason, changes=changed, **shown | {"modules": person.standing.required.modules})
 
 
 def republished(person: Person, at: datetime, actor: Actor) -> PersonState:
@@ -129,16 +132,16 @@ def republished(person: Person, at: datetime, actor: Actor) -> PersonState:
 
 
 def command_of(person: Person, reason: str, reactivate: tuple[str, ...]) -> AssignSeats:
-    need = person.standing.need
+    required = person.standing.required
     return AssignSeats(
         user=person.user,
         revision=person.revision,
-        modules=need.modules,
+        modules=required.modules,
         created_at=person.created_at,
-        administrator=need.administrator,
-        priority=need.priority,
-        partial=need.partial,
-        hold_until=need.hold_until,
+        administrator=required.administrator,
+        priority=required.priority,
+        partial=required.partial,
+        hold_until=required.hold_until,
         reactivate=reactivate,
         reason=reason,
         leaver=person.standing.status is Status.LEFT,
@@ -152,24 +155,24 @@ def revise(
     at: datetime,
     cause: Cause,
     reactivate: tuple[str, ...] | None = None,
-    anew: bool = False,
+    resend: bool = False,
     above: int = 0,
 ) -> Revision:
-    """What follows from `before` having become `after`.
+    """Return what follows from the change of `before` to `after`.
 
-    A need is sent when it differs from the last one sent, on every explicit reactivation (`reactivate` given) and when it has to be said
-    anew (`anew`), always with a new revision, higher than `above` as well (design, section 5). A revocation in a base module sends nothing:
-    it changes the status alone. Call under the person's row lock, so that no revision is drawn twice.
+    The required modules are sent if they differ from those sent last, on every explicit reactivation (`reactivate` given) and if they must
+    be sent again (`resend`), always with a new revision, which is higher than `above` too (design, section 5). A revocation in a base
+    module sends nothing: it changes only the status. Call under the person's row lock, so that no revision is drawn twice.
     """
     moved = changes(before, after) if after.record is not None else ()
     reason = cause.reason or reason_of(before.standing.status, after.standing.status, cause.fact)
-    # All that the row says of the person counts as a change of it (an ETag stands for it); bookkeeping of messages does not.
+    # The ETag covers all that the row holds about the person, but not the bookkeeping of messages.
     differs = (before.record, before.account, before.standing) != (after.record, after.account, after.standing)
     if differs:
         after = replace(after, version=before.version + 1)
     command = None
-    if anew or reactivate is not None or must_send(after.standing.need, before.sent):
-        after = replace(after, revision=max(before.revision, above) + 1, sent=after.standing.need)
+    if resend or reactivate is not None or must_send(after.standing.required, before.sent):
+        after = replace(after, revision=max(before.revision, above) + 1, sent=after.standing.required)
         command = command_of(after, reason, reactivate or ())
     event = None
     if moved:

@@ -17,7 +17,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What of a tenant decides its people's needs."""
+    """The settings of a tenant that decide which modules its people require."""
 
     profiles: Mapping[str, Profile]
     departments: Mapping[str, str | None]
@@ -26,7 +26,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What users itself keeps of a person, beside the facts."""
+    """The data of a person that is not part of the facts."""
 
     given_profile: str | None = None  # by REST; goes before the department's
     administrator: bool = False
@@ -37,8 +37,8 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
-    """What `assign_seats` says, but for the person and the revision. Without modules nothing else counts, so it is in its normal form."""
+class RequiredModules:
+    """The content of `assign_seats` but for the person and the revision. Without modules, all other fields have their defaults."""
 
     modules: tuple[str, ...] = ()
     administrator: bool = False
@@ -47,17 +47,17 @@ class Need:
     hold_until: datetime | None = None
 
 
-NOTHING: Final = Need()
+NO_MODULES: Final = RequiredModules()
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Shown with the person: what kept something from being done, and why. Of what seats answered: `reason` in its words, and `place`."""
+    """A text shown with the person: what was not done, and why. A note about an answer of seats has its `reason` and `decision_id`."""
 
     type: str
     detail: str
     reason: str | None = None
-    place: DecisionId | None = None
+    decision_id: DecisionId | None = None
 
 
 def profile_of(record: Record, account: Account, settings: Settings) -> tuple[str | None, tuple[Note, ...]]:
@@ -71,21 +71,26 @@ def profile_of(record: Record, account: Account, settings: Settings) -> tuple[st
     return settings.departments[record.department], ()
 
 
-def need_of(record: Record, account: Account, profile: Profile | None, *, login_expired: bool, release_on_expiry: bool) -> Need:
-    """The modules a person needs (A7, M4, E2): credentials exist, may log in, not terminated, and the profile has a module; external and
-    service people need none (M6), nor does a profile without modules (A19). An expired `valid_to` takes the need away only where the
-    tenant says so (A20, A21).
+def required_modules(
+    record: Record, account: Account, profile: Profile | None, *, login_expired: bool, release_on_expiry: bool
+) -> RequiredModules:
+    """Return the modules that a person requires (A7, M4, E2): those of the profile, if the person has a login, may log in and has not left.
 
-    A revocation changes nothing here: the module stays in the need, and seats, which remembers it, answers `revoked` until a reactivation
-    names it.
+    External and service people require none (M6), nor does a profile without modules (A19). After `valid_to`, the person still requires
+    them, unless the tenant has set `release_on_expiry` (A20, A21).
+
+    A revocation changes nothing here: the person still requires the module, and seats answers `revoked` until a reactivation names it.
     """
     blocked = not account.may_log_in or (login_expired and release_on_expiry)
     if not record.employed or not record.login or blocked or record.kind != Kind.EMPLOYEE or profile is None or not profile.modules:
-        return NOTHING
+        return NO_MODULES
     modules = tuple(sorted(set(profile.modules)))
-    return Need(modules, account.administrator, account.priority, profile.partial, account.hold_until)
+    return RequiredModules(modules, account.administrator, account.priority, profile.partial, account.hold_until)
 
 
-def must_send(need: Need, sent: Need | None) -> bool:
-    """Design, section 5: sent when it differs from what was sent last. Who never needed anything is not spoken of at all (A19)."""
-    return need != NOTHING if sent is None else need != sent
+def must_send(required: RequiredModules, sent: RequiredModules | None) -> bool:
+    """Return whether these differ from those sent last (design, section 5).
+
+    Nothing is sent about a person who never required a module (A19).
+    """
+    return required != NO_MODULES if sent is None else required != sent

@@ -5,12 +5,12 @@ from datetime import date
 from enum import StrEnum
 
 from services.users.domain.facts import FactType, Record
-from services.users.domain.required_modules import NOTHING, Account, Need, Note, Settings, need_of, profile_of
+from services.users.domain.required_modules import NO_MODULES, Account, Note, RequiredModules, Settings, profile_of, required_modules
 from shared.schemas.seats_v1 import Reason
 
 
 class Status(StrEnum):
-    EXPECTED = "expected"  # only facts of the future (or no hire yet): nobody as of today, shown nowhere
+    EXPECTED = "expected"  # there are only facts of later days, or no hire yet; shown nowhere
     ACTIVE = "active"
     INACTIVE = "inactive"  # may not log in
     DEACTIVATED = "deactivated"  # revoked in a base module
@@ -22,12 +22,12 @@ class Standing:
     status: Status
     may_log_in: bool
     profile: str | None
-    need: Need
+    required: RequiredModules
     notes: tuple[Note, ...] = ()
 
 
 def status_of(record: Record, account: Account, today: date) -> tuple[Status, bool]:
-    """(status, may log in). An ended login makes inactive, by itself it frees no seat (A20)."""
+    """Return the status, and whether the person may log in. After `valid_to` a person is inactive; that alone frees no seat (A20)."""
     login_expired = record.valid_to is not None and record.valid_to < today
     may_log_in = record.employed and account.may_log_in and not login_expired and not account.deactivated
     if not record.employed:
@@ -39,19 +39,19 @@ def status_of(record: Record, account: Account, today: date) -> tuple[Status, bo
 
 def standing(record: Record | None, account: Account, settings: Settings, today: date) -> Standing:
     if record is None:
-        return Standing(Status.EXPECTED, may_log_in=False, profile=None, need=NOTHING)
+        return Standing(Status.EXPECTED, may_log_in=False, profile=None, required=NO_MODULES)
     login_expired = record.valid_to is not None and record.valid_to < today
     name, notes = profile_of(record, account, settings)
     profile = settings.profiles.get(name) if name is not None else None
     if name is not None and profile is None:
         notes = (*notes, Note("unknown_profile", f"Profile {name!r} is not defined, so this person takes no seat."))
-    need = need_of(record, account, profile, login_expired=login_expired, release_on_expiry=settings.release_on_expiry)
+    required = required_modules(record, account, profile, login_expired=login_expired, release_on_expiry=settings.release_on_expiry)
     status, may_log_in = status_of(record, account, today)
-    return Standing(status, may_log_in, name, need, notes)
+    return Standing(status, may_log_in, name, required, notes)
 
 
 def reason_of(before: Status, after: Status, fact: FactType | None) -> Reason:
-    """The reason that a changed need is sent with."""
+    """Return the reason that is sent with changed required modules."""
     if after is Status.LEFT:
         return Reason.LEFT
     if before in (Status.EXPECTED, Status.LEFT) and fact is not FactType.CHANGED:

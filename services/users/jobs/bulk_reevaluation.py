@@ -68,8 +68,8 @@ class BulkReevaluation:
 
 def _reviewed(tenant: Tenant, review: Reevaluation, before: Person) -> Revision:
     opened = review.kind is ReevaluationKind.POOL_OPENED
-    after = rules.stand(before, tenant)
+    after = rules.with_standing(before, tenant)
     # Since the pool was opened the person may have stopped needing the module: then their change has said so already.
-    anew = opened and review.module in after.standing.need.modules
+    resend = opened and review.module in after.standing.required.modules
     cause = Cause(review.actor, Reason.POOL_OPENED.value if opened else None, FactType.CHANGED)
-    return rules.revise(before, after, at=tenant.now, cause=cause, anew=anew)
+    return rules.revise(before, after, at=tenant.now, cause=cause, resend=resend)

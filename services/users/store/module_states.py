@@ -29,8 +29,8 @@ async def load(tenant: str, connection: AsyncConnection, users: Sequence[str]) -
     )
     found: dict[str, dict[str, Seat]] = {user: {} for user in users}
     for row in result:
-        place = DecisionId(row.partition, row.record_offset, row.n)
-        found[row.user_id][row.module] = Seat(ModuleState(row.state), row.deadline, row.reason, row.revoked, row.refused, place)
+        decision_id = DecisionId(row.partition, row.record_offset, row.n)
+        found[row.user_id][row.module] = Seat(ModuleState(row.state), row.deadline, row.reason, row.revoked, row.refused, decision_id)
     return found
 
 
@@ -45,9 +45,9 @@ async def write(tenant: str, connection: AsyncConnection, seats: Mapping[tuple[s
             "reason": seat.reason,
             "revoked": seat.revoked,
             "refused": seat.refused,
-            "partition": seat.place.partition,
-            "record_offset": seat.place.offset,
-            "n": seat.place.n,
+            "partition": seat.decision_id.partition,
+            "record_offset": seat.decision_id.offset,
+            "n": seat.decision_id.n,
         }
         for (user, module), seat in seats.items()
     ]

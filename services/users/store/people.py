@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.users.domain.facts import Fact, FactType, Record
 from services.users.domain.person import Person
-from services.users.domain.required_modules import NOTHING, Account, Need, Note
+from services.users.domain.required_modules import NO_MODULES, Account, Note, RequiredModules
 from services.users.domain.status import Standing, Status, status_of
 from shared.schemas.base import format_instant
 from shared.schemas.position import DecisionId
@@ -71,24 +71,24 @@ ON CONFLICT (tenant_id, user_id, fact_id) DO NOTHING
 _DATES: Final = frozenset({"valid_to"})
 
 
-def _sent_to_json(need: Need | None) -> dict[str, Any] | None:
-    if need is None:
+def _sent_to_json(required: RequiredModules | None) -> dict[str, Any] | None:
+    if required is None:
         return None
-    content = {"modules": need.modules, "administrator": need.administrator, "priority": need.priority, "partial": need.partial}
-    return content | {"hold_until": format_instant(need.hold_until) if need.hold_until else None}
+    content = {name: getattr(required, name) for name in ("modules", "administrator", "priority", "partial")}
+    return content | {"hold_until": format_instant(required.hold_until) if required.hold_until else None}
 
 
-def _sent_from_json(content: dict[str, Any] | None) -> Need | None:
+def _sent_from_json(content: dict[str, Any] | None) -> RequiredModules | None:
     if content is None:
         return None
     hold_until = datetime.fromisoformat(content["hold_until"]) if content["hold_until"] else None
-    return Need(tuple(content["modules"]), content["administrator"], content["priority"], content["partial"], hold_until)
+    return RequiredModules(tuple(content["modules"]), content["administrator"], content["priority"], content["partial"], hold_until)
 
 
 def _note_to_json(note: Note) -> dict[str, Any]:
     content: dict[str, Any] = {"type": note.type, "detail": note.detail}
-    if note.place is not None:
-        content |= {"reason": note.reason, "place": [note.place.partition, note.place.offset, note.place.n]}
+    if note.decision_id is not None:
+        content |= {"reason": note.reason, "place": [note.decision_id.partition, note.decision_id.offset, note.decision_id.n]}
     return content
 
 
@@ -122,7 +122,7 @@ def _values(person: Person) -> dict[str, Any]:
         "profile": standing.profile,
         "status": standing.status.value,
         "notes": [_note_to_json(note) for note in person.notes],
-        "need": standing.need.modules,
+        "need": standing.required.modules,
         "reconsider_on": person.reconsider_on,
         "version": person.version,
         "revision": person.revision,
@@ -138,10 +138,10 @@ def _person(row: Any, today: date | None) -> Person:
     record = Record(row.employed, row.login, row.email, row.name, row.job_title, row.department, row.kind, row.valid_to)
     account = Account(row.given_profile, row.administrator, row.may_log_in, row.priority, row.hold_until, row.deactivated)
     found = [_note_from_json(note) for note in row.notes]
-    notes = tuple(note for note in found if note.place is None)
+    notes = tuple(note for note in found if note.decision_id is None)
     sent = _sent_from_json(row.sent)
     # A need is sent in the transaction that stores it, so that what was sent last is what is needed, whenever anything is.
-    need = sent if row.need and sent is not None else NOTHING
+    required = sent if row.need and sent is not None else NO_MODULES
     is_known = status is not Status.EXPECTED
     _, may_log_in = status_of(record, account, today or date.min)
     return Person(
@@ -151,14 +151,14 @@ def _person(row: Any, today: date | None) -> Person:
         created_at=row.created_at,
         record=record if is_known else None,
         account=account,
-        standing=Standing(status, may_log_in and is_known, row.profile, need, notes),
+        standing=Standing(status, may_log_in and is_known, row.profile, required, notes),
         reconsider_on=row.reconsider_on,
         version=row.version,
         revision=row.revision,
         answered=row.answered,
         sent=sent,
         command_id=row.command_id,
-        not_done=next((note for note in found if note.place is not None), None),
+        not_done=next((note for note in found if note.decision_id is not None), None),
         arrival=row.arrival,
     )
 

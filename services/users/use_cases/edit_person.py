@@ -7,7 +7,7 @@ from typing import Any, Final
 from services.users.domain import person as rules
 from services.users.domain.facts import RECORD_FIELDS, REST_SOURCE, SEQUENCE_MAX, Fact, FactType
 from services.users.domain.person import Cause, Person, Tenant
-from services.users.domain.required_modules import NOTHING
+from services.users.domain.required_modules import NO_MODULES
 from services.users.store import people as store
 from services.users.use_cases import people
 from shared import ids
@@ -64,21 +64,21 @@ async def change(tenant: Tenant, uow: UnitOfWork, before: Person, given: Mapping
 
 async def reactivate(tenant: Tenant, uow: UnitOfWork, before: Person, modules: tuple[str, ...] | None, cause: Cause) -> Person:
     """The person may log in, a leaver is hired again with what was known of them, and `assign_seats` names the modules whose revocations
-    are to end (default: all that are needed). Call under the person's lock. Raises Invalid, Conflict."""
+    end (default: all required modules). Call under the person's lock. Raises Invalid, Conflict."""
     facts = (await store.facts(tenant.tenant, uow.connection, [before.user]))[before.user]
     assert before.record is not None
     if not before.record.employed:
         given = {name: getattr(before.record, name) for name in RECORD_FIELDS}
         facts = await _add(tenant, uow, before, facts, FactType.HIRED, given)
     after = rules.as_of(replace(before, account=replace(before.account, may_log_in=True)), facts, tenant)
-    needed = after.standing.need.modules
-    if modules is not None and (unneeded := sorted(set(modules) - set(needed))):
-        raise Invalid("body.modules", unneeded, "modules that the person requires: " + (", ".join(needed) or "none"))
-    if after.standing.need == NOTHING and after == before:
+    required = after.standing.required.modules
+    if modules is not None and (not_required := sorted(set(modules) - set(required))):
+        raise Invalid("body.modules", not_required, "modules that the person requires: " + (", ".join(required) or "none"))
+    if after.standing.required == NO_MODULES and after == before:
         raise Conflict("nothing-to-reactivate", "There is nothing to reactivate: the person may already log in and requires no module.")
-    wanted = tuple(sorted(set(modules))) if modules is not None else needed
+    wanted = tuple(sorted(set(modules))) if modules is not None else required
     cause = replace(cause, reason=Reason.REACTIVATED.value)
-    revision = rules.revise(before, after, at=tenant.now, cause=cause, reactivate=wanted if needed else None)
+    revision = rules.revise(before, after, at=tenant.now, cause=cause, reactivate=wanted if required else None)
     return await people.save(tenant, uow, revision, None)
 
 

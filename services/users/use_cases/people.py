@@ -1,4 +1,4 @@
-"""Changes of people, whichever door they come through: the row, the event and the command in one transaction."""
+"""Changes of people from every entry point: the row, the event and the command in one transaction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,8 +31,8 @@ UNKNOWN_PERSON = Counter("seatpool_users_unknown_person", "Decisions about a per
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """A fact about somebody, by whom, and the message that it came in."""
+class ReceivedFact:
+    """A fact about a person, its source, and the message that carried it."""
 
     source: str
     external_id: str
@@ -41,15 +41,15 @@ class Said:
     envelope: Envelope
 
 
-async def take_facts(tenant: Tenant, uow: UnitOfWork, said: Sequence[Said]) -> None:
-    """Add facts and work out what follows from each, in their order; a fact that is known already changes nothing."""
-    users = [ids.person_id(tenant.tenant, each.source, each.external_id) for each in said]
+async def apply_facts(tenant: Tenant, uow: UnitOfWork, received: Sequence[ReceivedFact]) -> None:
+    """Add facts and apply each to its person, in their order; a fact that is known already changes nothing."""
+    users = [ids.person_id(tenant.tenant, each.source, each.external_id) for each in received]
     people = await store.lock_many(tenant.tenant, uow.connection, sorted(set(users)), tenant.today)
     known = frozenset(people)
     facts = await store.facts(tenant.tenant, uow.connection, sorted(known)) if known else {}
     new_facts: list[tuple[str, Fact, str]] = []
     changed: dict[str, None] = {}  # in the order of their first fact
-    for user, each in zip(users, said, strict=True):
+    for user, each in zip(users, received, strict=True):
         of_person = facts.setdefault(user, [])
         if any(fact.id == each.fact.id for fact in of_person):
             continue
@@ -62,13 +62,13 @@ async def take_facts(tenant: Tenant, uow: UnitOfWork, said: Sequence[Said]) -> N
             changed[user] = None
     added = [people[user] for user in changed if user not in known]
     if added and await store.insert(tenant.tenant, uow.connection, added) != len(added):
-        raise Transient("somebody was added by another transaction meanwhile")
+        raise Transient("another transaction added one of these people meanwhile")
     await store.update(tenant.tenant, uow.connection, [people[user] for user in changed if user in known])
     await store.add_facts(tenant.tenant, uow.connection, new_facts)
 
 
 async def add_person(tenant: Tenant, uow: UnitOfWork, unknown: Person, fact: Fact, cause: Cause) -> Person:
-    """A person with their first fact. `unknown`: ids and account, no record yet. Raises Conflict when there is one already."""
+    """Add a person with a first fact. `unknown` has ids and account, but no record yet. Raises Conflict if the person exists."""
     exists = Conflict(
         "person-exists",
         f"A person with the external id {unknown.external_id} already exists. Change that person, or use another external id.",
@@ -78,19 +78,19 @@ async def add_person(tenant: Tenant, uow: UnitOfWork, unknown: Person, fact: Fac
     revision = rules.revise(unknown, rules.as_of(unknown, [fact], tenant), at=tenant.now, cause=cause)
     added = _published(tenant, uow, revision, None)
     if await store.insert(tenant.tenant, uow.connection, [added]) != 1:
-        raise exists  # added by another transaction since the look; there was no row yet that could have been locked
+        raise exists  # another transaction added the person since the lookup; there was no row to lock
     await store.add_facts(tenant.tenant, uow.connection, [(added.user, fact, added.source)])
     return added
 
 
 async def save(tenant: Tenant, uow: UnitOfWork, revision: Revision, envelope: Envelope | None) -> Person:
-    """Store and publish what `revise` made. Call under the person's lock."""
+    """Store and publish a revision. Call under the person's lock."""
     (person,) = await save_all(tenant, uow, [revision], envelope)
     return person
 
 
 async def save_all(tenant: Tenant, uow: UnitOfWork, revisions: Sequence[Revision], envelope: Envelope | None) -> list[Person]:
-    """The same for many, published in this order. Call under their locks."""
+    """Store and publish revisions in this order. Call under the people's locks."""
     people = [_published(tenant, uow, revision, envelope) for revision in revisions]
     changed = [person for person, revision in zip(people, revisions, strict=True) if revision.changed]
     await store.update(tenant.tenant, uow.connection, changed)
@@ -98,53 +98,54 @@ async def save_all(tenant: Tenant, uow: UnitOfWork, revisions: Sequence[Revision
 
 
 def _published(tenant: Tenant, uow: UnitOfWork, revision: Revision, envelope: Envelope | None) -> Person:
-    """Publishes what there is to publish; returns the person with the id of the command."""
+    """Publish the event and the command, if there are any; return the person with the id of the command."""
     person = revision.person
-    said = partial(uow.publish, source=USERS, tenant=tenant.tenant, time=tenant.now, subject=person.user, cause=envelope)
+    publish = partial(uow.publish, source=USERS, tenant=tenant.tenant, time=tenant.now, subject=person.user, cause=envelope)
     if revision.event is not None:
-        said(revision.event)
-    return person if revision.command is None else replace(person, command_id=said(revision.command).id)
+        publish(revision.event)
+    return person if revision.command is None else replace(person, command_id=publish(revision.command).id)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """An event of seats about one person. `need` given: it lists all that they need; `revision`: the one that it answers, else 0."""
+    """An event of seats about one person. `required` lists all modules that the person requires, if the event does; `revision` is the one
+    that it answers, or 0."""
 
     user: str
-    place: DecisionId
+    decision_id: DecisionId
     decided: Sequence[Decided]
     at: datetime
     reason: str
     envelope: Envelope
     revision: int = 0
-    need: tuple[str, ...] | None = None
+    required: tuple[str, ...] | None = None
 
 
-async def take_decisions(tenant: Tenant, uow: UnitOfWork, decisions: Sequence[Decision]) -> None:
-    """Take in decisions, in their order. A revocation in a base module deactivates, its end reactivates; seats has decided it, so nothing
-    is sent (design, section 4)."""
+async def apply_decisions(tenant: Tenant, uow: UnitOfWork, decisions: Sequence[Decision]) -> None:
+    """Apply decisions in their order. A revocation in a base module deactivates the person, and its end reactivates them; seats has decided
+    it, so no command is sent (design, section 4)."""
     users = sorted({decision.user for decision in decisions})
     people = await store.lock_many(tenant.tenant, uow.connection, users, tenant.today)
     seats = await states_store.load(tenant.tenant, uow.connection, users)
     changed: dict[tuple[str, str], Seat] = {}
     answered: dict[str, int] = {}
     revised: dict[str, Person] = {}
-    noted: set[str] = set()  # whose need has an answer after one that could not be decided
+    noted: set[str] = set()  # people with an answer after a command that could not be decided
     for decision in decisions:
         before = people.get(decision.user)
         if before is None:
-            # No dead letter: users is where people come from, so a retry would find nobody either.
+            # No dead letter: people are created only here, so a retry would not find the person either.
             UNKNOWN_PERSON.inc()
             log.warning("decision_about_unknown_person", user=decision.user, position=decision.envelope.id)
             continue
         mine = seats[decision.user]
-        moved = project(mine, decision.place, decision.decided, decision.need)
+        moved = project(mine, decision.decision_id, decision.decided, decision.required)
         mine |= moved
         changed |= {(decision.user, module): seat for module, seat in moved.items()}
         if decision.revision > before.answered:
             before = people[decision.user] = replace(before, answered=decision.revision)
             answered[decision.user] = decision.revision
-        if decision.need is not None and _is_overtaken(before.not_done, decision.place):
+        if decision.required is not None and _is_overtaken(before.not_done, decision.decision_id):
             before = people[decision.user] = replace(before, not_done=None)
             noted.add(decision.user)
         after = _with_deactivation(before, is_deactivated(mine), tenant)
@@ -158,13 +159,13 @@ async def take_decisions(tenant: Tenant, uow: UnitOfWork, decisions: Sequence[De
     await store.set_notes(tenant.tenant, uow.connection, [people[user] for user in sorted(noted)])
 
 
-def _is_overtaken(note: Note | None, place: DecisionId) -> bool:
-    return note is not None and note.place is not None and note.place < place
+def _is_overtaken(note: Note | None, decision_id: DecisionId) -> bool:
+    return note is not None and note.decision_id is not None and note.decision_id < decision_id
 
 
-async def take_not_done(tenant: Tenant, uow: UnitOfWork, command: str, user: str | None, note: Note) -> None:
-    """Note with the person that their last need was not decided. `user` None: the command could not be read so far. Of other commands, and
-    of a need that was answered or said anew meanwhile, there is nothing to note."""
+async def note_not_done(tenant: Tenant, uow: UnitOfWork, command: str, user: str | None, note: Note) -> None:
+    """Store with the person that the last command was not decided. `user` is None if seats could not read the command. An older command, or
+    one that was answered meanwhile, changes nothing."""
     user = user or await store.user_of_command(tenant.tenant, uow.connection, command)
     person = await store.lock(tenant.tenant, uow.connection, user, tenant.today) if user is not None else None
     if person is not None and person.command_id == command and person.answered < person.revision:

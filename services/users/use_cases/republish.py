@@ -32,7 +32,7 @@ async def request_republication(tenant: str | None, uow: UnitOfWork, actor: Acto
 async def republish_tenant(tenant: Tenant, uow: UnitOfWork, actor: Actor) -> None:
     row = await store.get(tenant.tenant, uow.connection)
     assert row is not None
-    said = partial(uow.publish, source=USERS, tenant=tenant.tenant, time=tenant.now)
-    said(tenant_event(TenantRepublished, row, tenant.now, actor, reason="republished"))
+    publish = partial(uow.publish, source=USERS, tenant=tenant.tenant, time=tenant.now)
+    publish(tenant_event(TenantRepublished, row, tenant.now, actor, reason="republished"))
     for profile in await store.profiles(tenant.tenant, uow.connection):
-        said(profile_event(profile, tenant.now, actor, reason="republished"))
+        publish(profile_event(profile, tenant.now, actor, reason="republished"))

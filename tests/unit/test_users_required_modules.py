@@ -1,4 +1,4 @@
-"""Which modules a person needs, what is said to seats and to readers, and what a decision means."""
+"""Which modules a person requires, which messages are sent, and what a decision of seats changes."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from services.users.domain.facts import Fact, FactType, Record
 from services.users.domain.module_states import Decided, ModuleState, Seat, decided, is_deactivated, not_done, project
-from services.users.domain.person import Cause, Person, Tenant, as_of, revise, source_actor, stand
-from services.users.domain.required_modules import NOTHING, Account, Need, Note, Profile, Settings, must_send
+from services.users.domain.person import Cause, Person, Tenant, as_of, revise, source_actor, with_standing
+from services.users.domain.required_modules import NO_MODULES, Account, Note, Profile, RequiredModules, Settings, must_send
 from services.users.domain.status import Standing, Status, standing
 from shared.schemas import seats_v1 as seats
 from shared.schemas.base import Actor, Change
@@ -26,18 +26,20 @@ SETTINGS = Settings(
     departments={"Makers": "makers", "Guests": "guests", "None": None},
 )
 ANN = Record(True, "ann", "ann@acme.example", department="Makers")
-FULL = Need(("documents", "time"))
+FULL = RequiredModules(("documents", "time"))
 TENANT = Tenant("acme", ZoneInfo("UTC"), NOW, SETTINGS, 1)
 CAUSE = Cause(Actor(kind="source", id="hr"), fact=FactType.HIRED)
 
 
-def need(record: Record = ANN, account: Account | None = None, settings: Settings = SETTINGS) -> Need:
-    return standing(record, account or Account(), settings, D).need
+def required(record: Record = ANN, account: Account | None = None, settings: Settings = SETTINGS) -> RequiredModules:
+    return standing(record, account or Account(), settings, D).required
 
 
-def test_A7_a_person_needs_the_modules_of_their_profile_while_all_conditions_hold() -> None:
-    assert need() == FULL
-    assert need(account=Account(given_profile="planners", administrator=True, priority=3)) == Need(("planning", "time"), True, 3, True)
+def test_A7_a_person_requires_the_modules_of_the_profile_while_all_conditions_hold() -> None:
+    assert required() == FULL
+    assert required(account=Account(given_profile="planners", administrator=True, priority=3)) == RequiredModules(
+        ("planning", "time"), True, 3, True
+    )
 
 
 @pytest.mark.parametrize(
@@ -52,50 +54,50 @@ def test_A7_a_person_needs_the_modules_of_their_profile_while_all_conditions_hol
     ],
     ids=["no credentials", "may not log in", "terminated", "no module", "mapped to none", "no department"],
 )
-def test_A7_M4_E2_withdrawing_any_condition_ends_the_need(record: Record, account: Account) -> None:
-    assert need(record, account) == NOTHING
+def test_A7_M4_E2_a_person_requires_no_modules_when_one_condition_no_longer_holds(record: Record, account: Account) -> None:
+    assert required(record, account) == NO_MODULES
 
 
 @pytest.mark.parametrize("kind", ["external", "service"])
 def test_M6_external_and_service_people_take_no_seat(kind: str) -> None:
     found = standing(replace(ANN, kind=kind), Account(), SETTINGS, D)
-    assert (found.need, found.status, found.may_log_in) == (NOTHING, Status.ACTIVE, True)
+    assert (found.required, found.status, found.may_log_in) == (NO_MODULES, Status.ACTIVE, True)
 
 
 def test_A19_a_profile_without_modules_keeps_the_login_and_takes_no_seat() -> None:
     found = standing(replace(ANN, department="Guests"), Account(), SETTINGS, D)
-    assert (found.status, found.may_log_in, found.profile, found.need, found.notes) == (Status.ACTIVE, True, "guests", NOTHING, ())
-    assert not must_send(found.need, None)
+    assert (found.status, found.may_log_in, found.profile, found.required, found.notes) == (Status.ACTIVE, True, "guests", NO_MODULES, ())
+    assert not must_send(found.required, None)
 
 
-def test_A20_A21_an_ended_login_blocks_and_frees_the_seat_only_where_the_tenant_says_so() -> None:
+def test_A20_A21_an_ended_login_blocks_the_person_and_frees_the_seat_only_if_the_tenant_has_chosen_so() -> None:
     ended = replace(ANN, valid_to=D - timedelta(days=1))
     found = standing(ended, Account(), SETTINGS, D)
-    assert (found.status, found.may_log_in, found.need) == (Status.INACTIVE, False, FULL)
-    assert need(ended, settings=replace(SETTINGS, release_on_expiry=True)) == NOTHING
+    assert (found.status, found.may_log_in, found.required) == (Status.INACTIVE, False, FULL)
+    assert required(ended, settings=replace(SETTINGS, release_on_expiry=True)) == NO_MODULES
     assert standing(replace(ANN, valid_to=D), Account(), SETTINGS, D).status is Status.ACTIVE
 
 
 def test_an_unknown_department_gives_no_profile_and_a_note_with_the_reason() -> None:
     found = standing(replace(ANN, department="Alchemy"), Account(), SETTINGS, D)
-    assert (found.profile, found.need) == (None, NOTHING)
+    assert (found.profile, found.required) == (None, NO_MODULES)
     (note,) = found.notes
     assert note.type == "unknown_department"
     assert "'Alchemy'" in note.detail
 
 
-def test_a_base_revocation_deactivates_and_leaves_the_need_alone() -> None:
+def test_a_revocation_in_a_base_module_deactivates_a_person_who_still_requires_the_modules() -> None:
     found = standing(ANN, Account(deactivated=True), SETTINGS, D)
-    assert (found.status, found.may_log_in, found.need) == (Status.DEACTIVATED, False, FULL)
+    assert (found.status, found.may_log_in, found.required) == (Status.DEACTIVATED, False, FULL)
 
 
 # ------------------------------------------------------------------------------------------------------------- messages
 
 
 def person(record: Record | None = ANN, **more: object) -> Person:
-    known = stand(Person("u1", "hr/acme", "1", NOW, record=record, version=1), TENANT)
+    known = with_standing(Person("u1", "hr/acme", "1", NOW, record=record, version=1), TENANT)
     if record is not None:
-        known = replace(known, revision=1, sent=known.standing.need)
+        known = replace(known, revision=1, sent=known.standing.required)
     return replace(known, **more)  # type: ignore[arg-type]
 
 
@@ -112,7 +114,7 @@ def test_a_hire_is_published_and_sent_with_the_first_revision() -> None:
     assert found.person.sent == FULL
 
 
-def test_who_is_hired_in_the_future_is_told_to_nobody_and_new_when_the_day_comes() -> None:
+def test_a_person_hired_for_a_later_day_is_published_on_that_day() -> None:
     fact = Fact("f", FactType.HIRED, D + timedelta(days=3), 0, {"login": "ann", "email": "ann@acme.example", "department": "Makers"})
     expected = as_of(new(), [fact], TENANT)
     found = revise(new(), expected, at=NOW, cause=CAUSE)
@@ -123,7 +125,7 @@ def test_who_is_hired_in_the_future_is_told_to_nobody_and_new_when_the_day_comes
     assert (added.command.created_at, added.command.reason) == (later.now, "hired")
 
 
-def test_nothing_is_sent_when_nothing_that_seats_knows_has_changed() -> None:
+def test_no_command_is_sent_when_nothing_that_seats_knows_has_changed() -> None:
     found = revise(person(), person(replace(ANN, job_title="Smith")), at=NOW, cause=CAUSE)
     assert found.command is None
     assert isinstance(found.event, PersonChanged)
@@ -143,37 +145,37 @@ def test_nothing_is_sent_when_nothing_that_seats_knows_has_changed() -> None:
     ],
     ids=["modules and partial", "administrator", "priority", "hold", "nothing"],
 )
-def test_a_need_is_sent_when_it_differs_from_the_last_one(account: Account) -> None:
-    after = stand(replace(person(), account=account), TENANT)
+def test_required_modules_are_sent_when_they_differ_from_the_last_ones(account: Account) -> None:
+    after = with_standing(replace(person(), account=account), TENANT)
     found = revise(person(), after, at=NOW, cause=Cause(CAUSE.actor))
     assert found.command is not None
     assert (found.command.revision, found.command.reason) == (2, "changed")
-    assert found.person.sent == after.standing.need
+    assert found.person.sent == after.standing.required
 
 
-def test_leaving_gives_everything_up() -> None:
+def test_a_person_who_leaves_requires_no_modules() -> None:
     found = revise(person(), person(replace(ANN, employed=False)), at=NOW, cause=replace(CAUSE, fact=FactType.LEFT))
     assert isinstance(found.event, PersonLeft)
     assert found.command is not None
     assert (found.command.modules, found.command.reason, found.command.leaver) == ((), "left", True)
 
 
-def test_M9_a_leaving_is_sent_again_as_one_whatever_its_cause() -> None:
-    gone = person(replace(ANN, employed=False), sent=NOTHING, revision=2)
-    found = revise(gone, gone, at=NOW, cause=Cause(CAUSE.actor, "changed"), anew=True, above=7)
+def test_M9_a_command_about_a_leaver_that_is_sent_again_still_says_so() -> None:
+    gone = person(replace(ANN, employed=False), sent=NO_MODULES, revision=2)
+    found = revise(gone, gone, at=NOW, cause=Cause(CAUSE.actor, "changed"), resend=True, above=7)
     assert found.command is not None
     assert (found.command.revision, found.command.reason, found.command.leaver) == (8, "changed", True)
 
 
-def test_M9_who_may_not_log_in_any_more_is_no_leaver() -> None:
-    after = stand(replace(person(), account=Account(may_log_in=False)), TENANT)
+def test_M9_a_person_who_may_no_longer_log_in_is_no_leaver() -> None:
+    after = with_standing(replace(person(), account=Account(may_log_in=False)), TENANT)
     found = revise(person(), after, at=NOW, cause=Cause(CAUSE.actor))
     assert found.command is not None
     assert (found.command.modules, found.command.leaver) == ((), False)
 
 
-def test_E3_E4_coming_back_asks_for_seats_anew() -> None:
-    gone = person(replace(ANN, employed=False), sent=NOTHING, revision=2)
+def test_E3_E4_a_leaver_who_is_hired_again_requires_modules_again() -> None:
+    gone = person(replace(ANN, employed=False), sent=NO_MODULES, revision=2)
     found = revise(gone, person(), at=NOW, cause=CAUSE)
     assert found.command is not None
     assert (found.command.modules, found.command.revision, found.command.reason) == (("documents", "time"), 3, "hired")
@@ -185,21 +187,21 @@ def test_an_explicit_reactivation_is_sent_even_when_nothing_differs() -> None:
     assert (found.command.reactivate, found.command.revision, found.event) == (("time",), 2, None)
 
 
-def test_a_need_said_anew_goes_above_the_revision_that_seats_has_seen() -> None:
-    found = revise(person(), person(), at=NOW, cause=replace(CAUSE, reason="changed"), anew=True, above=7)
+def test_required_modules_that_are_sent_again_get_a_higher_revision_than_seats_has_seen() -> None:
+    found = revise(person(), person(), at=NOW, cause=replace(CAUSE, reason="changed"), resend=True, above=7)
     assert found.command is not None
     assert found.command.revision == 8
 
 
-def test_deactivation_is_published_and_nothing_is_sent() -> None:
-    deactivated = stand(replace(person(), account=Account(deactivated=True)), TENANT)
+def test_a_deactivation_is_published_without_a_command() -> None:
+    deactivated = with_standing(replace(person(), account=Account(deactivated=True)), TENANT)
     found = revise(person(), deactivated, at=NOW, cause=replace(CAUSE, reason="grace_expired"))
     assert found.command is None
     assert found.event is not None
     assert (found.event.status, found.event.reason) == ("deactivated", "grace_expired")
 
 
-def test_an_upstream_source_is_an_actor_whose_name_is_an_id() -> None:
+def test_an_hr_source_is_an_actor_whose_name_is_an_id() -> None:
     assert source_actor("hr/acme") == Actor(kind="source", id="hr:acme")
     assert source_actor("//") == Actor(kind="source", id="unknown")
 
@@ -255,21 +257,21 @@ def test_an_answer_gives_a_state_to_each_module() -> None:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_T6_a_consequence_gives_one_module_its_state(event: seats.PersonEvent, expected: Decided) -> None:
+def test_T6_an_event_about_one_seat_gives_its_module_the_state(event: seats.PersonEvent, expected: Decided) -> None:
     assert decided(event) == [expected]
 
 
-def test_a_need_that_was_not_decided_is_noted_with_reason_and_place_beside_the_other_notes() -> None:
+def test_a_command_that_was_not_decided_is_noted_with_reason_and_decision_beside_the_other_notes() -> None:
     common = COMMON | {"reason": "invalid_value"}
     del common["user"]
-    place = DecisionId(0, 10, 0)
-    rejected = not_done(seats.CommandRejected(**common, field="priority", value="-1", expected="0 or more"), place)
-    assert (rejected.type, rejected.reason, rejected.place) == ("command_rejected", "invalid_value", place)
+    decision_id = DecisionId(0, 10, 0)
+    rejected = not_done(seats.CommandRejected(**common, field="priority", value="-1", expected="0 or more"), decision_id)
+    assert (rejected.type, rejected.reason, rejected.decision_id) == ("command_rejected", "invalid_value", decision_id)
     assert "priority is '-1', expected 0 or more" in rejected.detail
-    failed = not_done(seats.CommandFailed(**common, error_id="e-1"), place)
-    assert (failed.type, failed.place, "e-1" in failed.detail) == ("command_failed", place, True)
+    failed = not_done(seats.CommandFailed(**common, error_id="e-1"), decision_id)
+    assert (failed.type, failed.decision_id, "e-1" in failed.detail) == ("command_failed", decision_id, True)
     unknown = Note("unknown_department", "…")
-    person = Person("u", "s", "x", created_at=NOW, standing=Standing(Status.ACTIVE, True, None, NOTHING, (unknown,)))
+    person = Person("u", "s", "x", created_at=NOW, standing=Standing(Status.ACTIVE, True, None, NO_MODULES, (unknown,)))
     assert (person.notes, replace(person, not_done=failed).notes) == ((unknown,), (unknown, failed))
 
 
@@ -278,11 +280,11 @@ def test_a_need_that_was_not_decided_is_noted_with_reason_and_place_beside_the_o
 HERE = DecisionId(0, 10, 0)
 
 
-def seat(state: ModuleState, place: DecisionId = HERE, *, revoked: bool = False, refused: bool = False) -> Seat:
-    return Seat(state, None, None, revoked, refused, place)
+def seat(state: ModuleState, decision_id: DecisionId = HERE, *, revoked: bool = False, refused: bool = False) -> Seat:
+    return Seat(state, None, None, revoked, refused, decision_id)
 
 
-def test_a_newer_decision_replaces_and_an_older_one_is_only_counted() -> None:
+def test_a_newer_decision_replaces_a_state_and_an_older_one_is_only_counted() -> None:
     seats_ = {"a": seat(ModuleState.ACTIVE)}
     flagged = [Decided("a", ModuleState.FLAGGED, NOW, "over_limit")]
     assert project(seats_, DecisionId(0, 11, 0), flagged, None) == {
@@ -293,14 +295,14 @@ def test_a_newer_decision_replaces_and_an_older_one_is_only_counted() -> None:
     assert project(seats_, DecisionId(0, 9, 5), revoked, None) == {"a": seat(ModuleState.ACTIVE, revoked=True)}
 
 
-def test_events_of_one_command_count_in_their_order() -> None:
+def test_events_of_one_command_are_applied_in_their_order() -> None:
     seats_ = {"a": seat(ModuleState.ACTIVE, DecisionId(0, 10, 1))}
     gone = [Decided("a", ModuleState.WITHDRAWN, None, "why")]
     assert project(seats_, DecisionId(0, 10, 0), gone, None) == {}
     assert project(seats_, DecisionId(0, 10, 2), gone, None)["a"].state is ModuleState.WITHDRAWN
 
 
-def test_an_answer_releases_what_it_does_not_list_and_keeps_its_place() -> None:
+def test_an_answer_releases_the_modules_that_it_does_not_list() -> None:
     seats_ = {
         "a": seat(ModuleState.ACTIVE),
         "b": seat(ModuleState.WITHDRAWN, revoked=True),
@@ -310,13 +312,13 @@ def test_an_answer_releases_what_it_does_not_list_and_keeps_its_place() -> None:
     changed = project(seats_, later, [Decided("a", ModuleState.ACTIVE)], ("a",))
     assert {module: row.state for module, row in changed.items()} == {"a": ModuleState.ACTIVE, "b": ModuleState.RELEASED}
     assert changed["b"].revoked
-    assert changed["b"].place == later
+    assert changed["b"].decision_id == later
 
 
 def test_a_withdrawn_module_that_is_answered_revoked_stays_withdrawn() -> None:
-    said = [Decided("a", ModuleState.REVOKED, None, "revoked", revoked=True)]
-    assert project({"a": seat(ModuleState.WITHDRAWN)}, DecisionId(0, 11, 0), said, ("a",))["a"].state is ModuleState.WITHDRAWN
-    assert project({"a": seat(ModuleState.REVOKED)}, DecisionId(0, 11, 0), said, ("a",))["a"].state is ModuleState.REVOKED
+    answered = [Decided("a", ModuleState.REVOKED, None, "revoked", revoked=True)]
+    assert project({"a": seat(ModuleState.WITHDRAWN)}, DecisionId(0, 11, 0), answered, ("a",))["a"].state is ModuleState.WITHDRAWN
+    assert project({"a": seat(ModuleState.REVOKED)}, DecisionId(0, 11, 0), answered, ("a",))["a"].state is ModuleState.REVOKED
     assert is_deactivated({"a": seat(ModuleState.REVOKED)})
     assert not is_deactivated({"a": seat(ModuleState.WITHDRAWN)})
 
