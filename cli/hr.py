@@ -124,7 +124,7 @@ def unbind(source: str) -> None:
 
 async def _unbind(source: str) -> str:
     async with Rest(addresses()) as rest:
-        found = (await rest.get("users", "/v1/operator/sources"))["items"]
+        found = await rest.pages("users", "/v1/operator/sources")
         topic = next((str(each["topic"]) for each in found if each["source"] == source), HR_EVENTS.name)
         if topic == HR_EVENTS.name:
             raise CliError(f"{source} is not bound to a topic of its own")

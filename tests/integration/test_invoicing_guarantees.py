@@ -412,6 +412,23 @@ async def test_a_price_is_changed_by_a_new_version_and_never_taken_away(bench: B
     ]
 
 
+@pytest.mark.parametrize(("path", "id_"), [("/v1/modules", "module"), ("/v1/plans", "plan")])
+async def test_the_catalogue_is_listed_in_pages(bench: Bench, path: str, id_: str) -> None:
+    for name in ("paged-a", "paged-b", "paged-c"):
+        await bench.ok("PUT", f"/v1/modules/{name}", {"name": name})
+        await bench.price(name, **{"paged-a": 100})
+    found: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        page = await bench.ok("GET", f"{path}?limit=2{cursor and f'&cursor={cursor}'}")
+        assert 0 < len(page["items"]) <= 2 or page["next"] is None
+        found += [item[id_] for item in page["items"]]
+        cursor = page["next"]
+    assert [name for name in found if name.startswith("paged-")] == ["paged-a", "paged-b", "paged-c"]
+    assert len(found) == len(set(found))
+    assert (await bench.refused("GET", f"{path}?cursor=x", status=422))["errors"][0]["field"] == "query.cursor"
+
+
 async def test_a_module_cannot_require_itself_or_an_undefined_module(bench: Bench) -> None:
     problem = await bench.refused("PUT", "/v1/modules/reports", {"name": "Reports", "requires": ["nothing"]}, 422)
     assert problem["errors"][0]["field"] == "body.requires"

@@ -99,7 +99,7 @@ async def test_a_binding_that_would_mix_two_topics_or_two_sources_is_refused(ben
         await rest.put(f"/v1/operator/hr-topics/{name}", {"source": source})
     assert await refused(rest, "PUT", other, source) == (409, "source-bound")
     assert await refused(rest, "PUT", name, "hr/other") == (409, "topic-bound")
-    sources = {each["source"]: each["topic"] for each in (await rest.get("/v1/operator/sources"))["items"]}
+    sources = {each["source"]: each["topic"] for each in [item for page in await rest.pages("/v1/operator/sources") for item in page]}
     assert (sources[source], "hr/other" in sources) == (f"hr.events.v1.{name}", False)
 
 

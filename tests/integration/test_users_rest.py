@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from deploy.local import ports
+from services.users.api.requests import SOURCE_TENANTS_MAX
 from services.users.main import start
 from shared.clock import FixedClock
 from shared.schemas import seats_v1 as seats
@@ -155,14 +156,7 @@ async def test_a_wrong_tenant_is_refused_naming_every_field(bench: Bench) -> Non
 async def test_tenants_are_listed_in_pages(bench: Bench) -> None:
     rest = await bench.rest()
     mine = {(await bench.open_tenant())[0] for _ in range(3)}
-    found: list[str] = []
-    cursor = ""
-    while True:
-        page = await rest.get(f"/v1/tenants?limit=2{cursor}")
-        found += [item["tenant"] for item in page["items"]]
-        if page["next"] is None:
-            break
-        cursor = f"&cursor={page['next']}"
+    found = [item["tenant"] for page in await rest.pages("/v1/tenants", 2) for item in page]
     assert mine <= set(found)
     assert len(found) == len(set(found))
     assert fields((await rest.call("GET", "/v1/tenants?cursor=x")).json()) == ["query.cursor"]
@@ -400,10 +394,28 @@ async def test_good_hr_events_go_in_and_bad_ones_are_listed(bench: Bench) -> Non
 async def test_the_allow_list_is_kept_per_source(bench: Bench) -> None:
     rest = await bench.rest()
     await rest.put("/v1/operator/sources/hr/acme/berlin", {"tenants": ["b", "a", "a"]})
-    listed = {item["source"]: item["tenants"] for item in (await rest.get("/v1/operator/sources"))["items"]}
+    listed = {item["source"]: item["tenants"] for page in await rest.pages("/v1/operator/sources") for item in page}
     assert listed["hr/acme/berlin"] == ["a", "b"]
     own = await rest.call("PUT", "/v1/operator/sources/seatpool/users", {"tenants": []})
     assert (own.status_code, fields(own.json())) == (422, ["path.source"])
+
+
+async def test_sources_are_listed_in_pages_of_as_many_tenants_as_one_source_may_have(bench: Bench) -> None:
+    rest = await bench.rest()
+    many = [f"tenant-{number}" for number in range(SOURCE_TENANTS_MAX)]
+    mine = {f"hr/many/{letter}": many if letter == "b" else many[:3] for letter in "abcd"}
+    for source, tenants in mine.items():
+        await rest.put(f"/v1/operator/sources/{source}", {"tenants": tenants})
+    for limit in (2, 200):
+        pages = await rest.pages("/v1/operator/sources", limit)
+        names = [item["source"] for page in pages for item in page]
+        assert len(names) == len(set(names))
+        assert {item["source"]: len(item["tenants"]) for page in pages for item in page if item["source"] in mine} == {
+            source: len(tenants) for source, tenants in mine.items()
+        }
+        assert max(map(len, pages)) <= limit
+        (full,) = (page for page in pages if any(item["source"] == "hr/many/b" for item in page))
+        assert full[-1]["source"] == "hr/many/b", "no further source on a page that is full of tenants"
 
 
 async def test_the_openapi_document_names_every_path(bench: Bench) -> None:

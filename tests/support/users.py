@@ -50,6 +50,16 @@ class Rest:
     async def get(self, path: str) -> Any:
         return _body(await self.call("GET", path))
 
+    async def pages(self, path: str, limit: int = 200) -> list[list[dict[str, Any]]]:
+        """Return all pages of a list."""
+        found, cursor = [], ""
+        while True:
+            page = await self.get(f"{path}?limit={limit}{cursor}")
+            found.append(page["items"])
+            if page["next"] is None:
+                return found
+            cursor = f"&cursor={page['next']}"
+
     async def post(self, path: str, body: Any = None, **headers: str) -> Any:
         return _body(await self.call("POST", path, body, **headers))
 

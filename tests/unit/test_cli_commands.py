@@ -250,7 +250,9 @@ def test_a_source_is_bound_to_a_topic_that_is_made_first(
     deployment.answers["PUT", path] = lambda body: (200, {"topic": topic, "source": body["source"]})
     assert seatpool("hr", "bind", *arguments).exit_code == 0
     assert deployment.asked == [("broker", topic, None), ("PUT", path, {"source": "hr/acme"})]
-    deployment.answers["GET", "/v1/operator/sources"] = lambda _: (200, {"items": [{"source": "hr/acme", "topic": topic}]})
+    first, second = {"source": "hr/abel", "topic": "hr.events.v1"}, {"source": "hr/acme", "topic": topic}
+    pages = iter([{"items": [first], "next": "more"}, {"items": [second], "next": None}] * 2)
+    deployment.answers["GET", "/v1/operator/sources"] = lambda _: (200, next(pages))
     deployment.answers["DELETE", path] = lambda _: (200, None)
     result = seatpool("hr", "unbind", "hr/acme")
     assert (result.exit_code, deployment.asked[-1][:2]) == (0, ("DELETE", path)), result.output

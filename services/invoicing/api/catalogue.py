@@ -10,8 +10,10 @@ from services.invoicing.api.dependencies import IdPath, Wired
 from services.invoicing.api.requests import ModuleBody, PlanBody
 from services.invoicing.api.responses import ModuleView, PlanView
 from services.invoicing.use_cases import catalogue
-from shared.web import Page, Principal, actor_of, authenticated, operator, refusals
+from shared.web import Cursor, Limit, Page, Principal, actor_of, authenticated, decode_cursor, encode_cursor, operator, refusals
+from shared.web.rest import LIMIT_DEFAULT
 from shared.web.route import CheckedRoute
+from shared.web.tenant_limits import costly
 
 ModulePath = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Operator = Annotated[Principal, Depends(operator())]
@@ -27,10 +29,13 @@ async def put_module(wiring: Wired, module: ModulePath, body: ModuleBody, princi
     return ModuleView(**asdict(found))
 
 
-@router.get("/v1/modules", summary="List the modules", dependencies=[Depends(authenticated)])
-async def list_modules(wiring: Wired) -> Page[ModuleView]:
+@router.get("/v1/modules", summary="List the modules, in order of their names", dependencies=[Depends(authenticated)])
+async def list_modules(wiring: Wired, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT) -> Page[ModuleView]:
+    (after,) = decode_cursor(cursor, str) or ("",)
     async with wiring.database.unit_of_work(None) as uow:
-        return Page(items=[ModuleView(**asdict(module)) for module in (await store.catalogue.modules(uow.connection)).values()])
+        found = await store.catalogue.module_page(uow.connection, after, limit)
+    items = [ModuleView(**asdict(module)) for module in found]
+    return Page(items=items, next=encode_cursor(found[-1].module) if len(found) == limit else None)
 
 
 @router.put("/v1/plans/{plan}", responses=refusals(409), summary="Define a plan and its price list")
@@ -39,7 +44,10 @@ async def put_plan(wiring: Wired, plan: IdPath, body: PlanBody, principal: Opera
         return PlanView.of(await catalogue.define_plan(uow, plan, body, actor_of(principal), wiring.clock.now()))
 
 
-@router.get("/v1/plans", summary="List the plans with their prices", dependencies=[Depends(authenticated)])
-async def list_plans(wiring: Wired) -> Page[PlanView]:
+@router.get("/v1/plans", summary="List the plans with their prices, in order of their ids", dependencies=[Depends(authenticated)])
+@costly
+async def list_plans(wiring: Wired, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT) -> Page[PlanView]:
+    (after,) = decode_cursor(cursor, str) or ("",)
     async with wiring.database.unit_of_work(None) as uow:
-        return Page(items=[PlanView.of(plan) for plan in await store.catalogue.plans(uow.connection)])
+        found = await store.catalogue.plan_page(uow.connection, after, limit)
+    return Page(items=[PlanView.of(plan) for plan in found], next=encode_cursor(found[-1].plan) if len(found) == limit else None)

@@ -15,6 +15,7 @@ PRIORITY_MAX = 1_000_000
 MODULES_MAX = 200
 DEPARTMENTS_MAX = 10_000
 EVENTS_MAX = 1000
+SOURCE_TENANTS_MAX = 10_000
 
 
 def _on_a_clock(value: datetime) -> datetime:
@@ -74,7 +75,7 @@ class TenantPatch(Body):
 
 
 class Allowed(Body):
-    tenants: Annotated[list[Id], Field(max_length=10_000)] = Field(
+    tenants: Annotated[list[Id], Field(max_length=SOURCE_TENANTS_MAX)] = Field(
         description="The tenants for which this source may send facts. The list may be empty: then the source may send none."
     )
 

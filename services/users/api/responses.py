@@ -111,6 +111,15 @@ class Token(BaseModel):
     expires_in: int = Field(description="Seconds until the token expires.")
 
 
+class AllowedView(BaseModel):
+    source: str
+    tenants: list[str]
+
+
+class SourceView(AllowedView):
+    topic: str = Field(description="The topic from which events of the source are accepted.")
+
+
 class PublicKeys(BaseModel):
     """A JWK set (RFC 7517)."""
 

@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 
 from services.users.api.dependencies import Context, InContext, Operator, TenantId, TenantOperator, now_of
-from services.users.api.requests import Allowed, NewTenant, TenantPatch
-from services.users.api.responses import TenantView
+from services.users.api.requests import SOURCE_TENANTS_MAX, Allowed, NewTenant, TenantPatch
+from services.users.api.responses import AllowedView, SourceView, TenantView
 from services.users.store import hr_sources
 from services.users.store import tenants as store
 from services.users.store.tenants import TenantRow
@@ -137,19 +137,21 @@ def check_source(field: str, source: str) -> None:
 @router.put(
     "/operator/sources/{source:path}", dependencies=[Depends(operator())], summary="Set the tenants for which a source may send facts"
 )
-async def put_source(source: SourceName, body: Allowed, context: InContext) -> dict[str, Any]:
+async def put_source(source: SourceName, body: Allowed, context: InContext) -> AllowedView:
     """The request replaces the list of tenants of this source. Events of other sources, or about other tenants, become dead letters."""
     check_source("path.source", source)
     tenants = sorted(set(body.tenants))
     async with context.database.unit_of_work(None) as uow:
         await hr_sources.put_source(uow.connection, source, tenants)
-    return {"source": source, "tenants": tenants}
+    return AllowedView(source=source, tenants=tenants)
 
 
 @router.get("/operator/sources", dependencies=[Depends(operator())], summary="List the sources and their tenants")
-async def list_sources(context: InContext) -> dict[str, list[dict[str, Any]]]:
+async def list_sources(context: InContext, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT) -> Page[SourceView]:
+    """The sources are in order of their names. A page can have fewer than `limit` sources: it also ends when its sources have 10,000
+    tenants."""
+    (after,) = decode_cursor(cursor, str) or ("",)
     async with context.database.unit_of_work(None) as uow:
-        found = await hr_sources.sources(uow.connection)
-    return {
-        "items": [{"source": each.source, "tenants": list(each.tenants), "topic": hr_sources.topic_of(each.topic).name} for each in found]
-    }
+        found, following = await hr_sources.page(uow.connection, after, limit, SOURCE_TENANTS_MAX)
+    items = [SourceView(source=each.source, tenants=list(each.tenants), topic=hr_sources.topic_of(each.topic).name) for each in found]
+    return Page(items=items, next=None if following is None else encode_cursor(following))

@@ -21,7 +21,6 @@ def topic_of(name: str | None) -> Topic:
     return HR_EVENTS if name is None else hr_topic(name)
 
 
-_ALL = "SELECT source, tenants, topic FROM hr_sources ORDER BY source"
 _TOPICS = "SELECT topic FROM hr_sources WHERE topic IS NOT NULL ORDER BY topic"
 _OF_TOPIC = "SELECT source, tenants, topic FROM hr_sources WHERE topic = $1"
 _LOCKED = "SELECT source, tenants, topic FROM hr_sources WHERE source = $1 FOR UPDATE"
@@ -29,6 +28,14 @@ _ADD = "INSERT INTO hr_sources (source, tenants) VALUES ($1, '{}') ON CONFLICT D
 _BIND = "UPDATE hr_sources SET topic = $2 WHERE source = $1"
 _PUT = "INSERT INTO hr_sources (source, tenants) VALUES ($1, $2) ON CONFLICT (source) DO UPDATE SET tenants = $2"
 _FOR_TENANT = "SELECT topic, $2 = ANY(tenants) AS allowed FROM hr_sources WHERE source = $1"
+# A page also ends after the source with which its sources have so many tenants together.
+_PAGE = """
+SELECT source, tenants, topic FROM (
+    SELECT source, tenants, topic, sum(cardinality(tenants)) OVER (ORDER BY source) - cardinality(tenants) AS tenants_before
+    FROM (SELECT source, tenants, topic FROM hr_sources WHERE source > $1 ORDER BY source LIMIT $2) AS next_sources
+) AS counted
+WHERE tenants_before < $3 ORDER BY source
+"""
 _UNSENT = """
 SELECT count(*) FROM outbox
 WHERE topic LIKE 'hr.events.v1%' AND convert_from(headers, 'UTF8')::jsonb @> jsonb_build_array(jsonb_build_array('ce_source', $1::text))
@@ -47,8 +54,12 @@ async def put_source(connection: AsyncConnection, source: str, tenants: Sequence
     await connection.exec_driver_sql(_PUT, (source, list(tenants)))
 
 
-async def sources(connection: AsyncConnection) -> list[HrSource]:
-    return [HrSource(row.source, tuple(row.tenants), row.topic) for row in await connection.exec_driver_sql(_ALL)]
+async def page(connection: AsyncConnection, after: str, limit: int, tenants_max: int) -> tuple[list[HrSource], str | None]:
+    """Return sources in order of their names, and the name after which the next page begins."""
+    rows = await connection.exec_driver_sql(_PAGE, (after, limit, tenants_max))
+    found = [HrSource(row.source, tuple(row.tenants), row.topic) for row in rows]
+    is_last = len(found) < limit and sum(len(each.tenants) for each in found) < tenants_max
+    return found, None if is_last else found[-1].source
 
 
 async def topics(connection: AsyncConnection) -> list[str]:

@@ -1,0 +1,124 @@
+"""No answer holds a list without a limit: items are served in pages, and any other list is bounded for a reason that stands here."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from shared.web.rest import LIMIT_MAX
+from tests.support.apps import all_apps
+
+ITEMS = "items of a page"
+MODULES = "requests limit the modules of one thing"
+FREE = "an object with a fixed set of fields, or what a message of at most 1 MiB held"
+# Every list and every object with any keys in answers, as `<model>.<field>` or as `<service> <method> <path>`.
+BOUNDED = {
+    # Requests limit what is stored.
+    "ProfileView.modules": MODULES,
+    "ModuleView.requires": MODULES,
+    "PlanView.prices": MODULES,
+    "SubscriptionView.modules": MODULES,
+    "QuoteView.lines": MODULES,
+    "QuoteView.taxes": MODULES,
+    "AllowedView.tenants": "a request has at most 10,000",
+    "SourceView.tenants": "a page ends when its sources have 10,000 together",
+    "Taken.rejected": "a request has at most 1,000 events",
+    "Rejected.errors": "an answer names at most 20 faults of one event",
+    "users GET /v1/tenants/{tenant}/department-mapping": "a mapping has at most 10,000 departments, and is set and read as one",
+    "users PUT /v1/tenants/{tenant}/department-mapping": "a mapping has at most 10,000 departments, and is set and read as one",
+    # Of one person.
+    "PersonView.modules": MODULES,
+    "PersonView.notes": "one of each kind",
+    "Person.modules": MODULES,
+    "Person.need": MODULES,
+    "Why.chain": "`limit`, and `complete` says whether there is more",
+    "Link.decisions": "of one command about one person",
+    "Link.command": FREE,
+    # Of one invoice.
+    "InvoiceView.lines": MODULES,
+    "InvoiceView.taxes": MODULES,
+    "InvoiceView.orders": "the purchases of one period",
+    "InvoiceLine.charges": "the purchases of one period",
+    "Email.invoices": "of one e-mail",
+    "EmailWithText.invoices": "of one e-mail",
+    # Of a service.
+    "PublicKeys.keys": "the next key is refused while three are published",
+    "IdleCheck.waiting_for": "what a service can wait for",
+    "ResumedView.sent": MODULES,
+    "users GET /v1/tenants/{tenant}/statistics": "the states of people",
+    "users POST /v1/operator/republish": FREE,
+    "seats GET /v1/tenants/{tenant}/statistics": FREE,
+    "seats GET /v1/tenants/{tenant}/idle": FREE,
+    "seats GET /v1/tenants/{tenant}/forecast": "an answer of more than 4 MiB is refused",
+    "seats POST /v1/tenants/{tenant}/what-if": "an answer of more than 4 MiB is refused",
+    "Action.from": FREE,
+    "Action.to": FREE,
+    "Action.details": FREE,
+    "OrderView.detail": FREE,
+    "PoolView.policies": FREE,
+    "PoolAnswer.policies": FREE,
+    "SubscribedModuleView.policies": FREE,
+    "Page_dict_str__Any__.items": FREE,
+} | {
+    f"{service} {route}": FREE
+    for service in ("users", "invoicing", "notifier")
+    for route in (
+        "GET /v1/operator/dead-letters/{letter}",
+        "POST /v1/operator/dead-letters/{letter}/retry",
+        "POST /v1/operator/dead-letters/{letter}/discard",
+    )
+}  # fmt: skip
+PAGED_MODELS = {"Pools.items", "Seats.items"}
+
+
+def lists(schema: dict[str, Any], models: dict[str, Any], place: str, seen: frozenset[str] = frozenset()) -> Iterator[str]:
+    """Yield the places of lists and of objects with any keys."""
+    name = schema.get("$ref", "").rpartition("/")[2]
+    if name and name not in seen:
+        for field, inner in models[name].get("properties", {}).items():
+            yield from lists(inner, models, f"{name}.{field}", seen | {name})
+    for inner in (each for kind in ("anyOf", "oneOf", "allOf") for each in schema.get(kind, [])):
+        yield from lists(inner, models, place, seen)
+    inside = schema.get("items", schema.get("additionalProperties"))
+    if inside and "maxItems" not in schema:
+        yield place
+        yield from lists(inside if isinstance(inside, dict) else {}, models, place, seen)
+
+
+def answers() -> Iterator[tuple[str, dict[str, Any], str]]:
+    """Yield each list of each answer, with its operation."""
+    for service, app in all_apps().items():
+        document = app.openapi()
+        for path, operations in document["paths"].items():
+            for method, operation in operations.items():
+                route = f"{service} {method.upper()} {path}"
+                for status, answer in operation["responses"].items():
+                    schema = answer.get("content", {}).get("application/json", {}).get("schema", {})
+                    for place in lists(schema, document["components"]["schemas"], route) if status < "300" else ():
+                        yield route, operation, place
+
+
+def test_every_list_of_items_is_served_in_pages_of_at_most_200() -> None:
+    paged = {
+        route: {each["name"]: each["schema"] for each in operation.get("parameters", [])}
+        for route, operation, place in answers()
+        if place.endswith(".items")
+    }
+    assert len(paged) >= 14
+    assert {route for route, parameters in paged.items() if "cursor" not in parameters} == set()
+    assert {route: parameters.get("limit", {}).get("maximum") for route, parameters in paged.items()} == dict.fromkeys(paged, LIMIT_MAX)
+    assert LIMIT_MAX == 200
+    limited = {
+        f"{service} {method.upper()} {path}"
+        for service, app in all_apps().items()
+        for path, operations in app.openapi()["paths"].items()
+        for method, operation in operations.items()
+        for parameter in operation.get("parameters", [])
+        if parameter["name"] == "limit" and parameter["schema"]["maximum"] > LIMIT_MAX
+    }
+    assert limited == set()
+
+
+def test_every_other_list_of_an_answer_is_bounded_and_the_reason_is_known() -> None:
+    found = {place for *_, place in answers()}
+    pages = {place for place in found if place.endswith(".items") and (place.startswith("Page_") or place in PAGED_MODELS)}
+    assert found - pages - set(BOUNDED) == set(), "serve it in pages, or say why it cannot grow"
+    assert set(BOUNDED) - found == set(), "these are gone"
