@@ -30,6 +30,7 @@ _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 # Without any of these in it, no part of a body can be a fault. (Raw control characters are no JSON.)
 _SUSPECT = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])|\xed[\xa0-\xbf]|[0-9]{19}|[eE][+-]?[0-9]{3}|NaN|Infinity")
 _TWO_OR_NONE = bytes.maketrans(b"[{]}", b"\2\2\0\0")
+_WHITESPACE = b" \t\r\n"  # of JSON
 _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 
 _Fault = dict[str, Any]
@@ -167,6 +168,12 @@ def parse_body(content: bytes, adapter: TypeAdapter[Any], judges: tuple[str, ...
         if error.error_count() > COUNTED_MAX:  # pydantic would make an object of each
             raise _refused([_of_body(f"a body as in the API document; this body has {error.error_count()} errors")]) from None
         return value
+
+
+def check_empty(content: bytes) -> None:
+    """Raise Refused (422) if a body has content although the route needs none."""
+    if content.translate(None, _WHITESPACE) not in (b"", b"{}"):
+        raise _refused([_of_body("no body, or an empty JSON object; this route needs no body")])
 
 
 def _json(content: bytes) -> Any:

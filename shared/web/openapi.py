@@ -37,6 +37,8 @@ def _name_refusals(method: str, path: str, operation: dict[str, Any]) -> None:
         if status >= 400:
             content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
             responses[str(status)] = {"description": TITLES[status], "content": content}
+    if method != "get" and "requestBody" not in operation:
+        responses["422"]["description"] += ". This route needs no body: send none, or an empty JSON object."
     operation["responses"] = dict(sorted(responses.items()))
 
 
@@ -52,6 +54,6 @@ def _of_every_route(method: str, path: str, operation: dict[str, Any]) -> Iterat
     if "{tenant}" in path:
         yield 404
     if method != "get":
-        yield 413
+        yield from (413, 415)
     if "requestBody" in operation:
-        yield from (400, 415)
+        yield 400

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from starlette.types import Receive, Scope, Send
 
 from shared.web.auth import access_checks, check_access
-from shared.web.input_limits import BODY_MAX, OPEN_BODY_MAX, check_media_type, check_parameters, parse_body, read_body
+from shared.web.input_limits import BODY_MAX, OPEN_BODY_MAX, check_empty, check_media_type, check_parameters, parse_body, read_body
 from shared.web.tenant_limits import hold_place
 
 JSON = "application/json"
@@ -38,7 +38,8 @@ class ReadRequest(Request):
 
 
 class CheckedRoute(APIRoute):
-    """The class of every route. A body is JSON; a route without a model of its body takes any, and gives nothing of it to anybody."""
+    """The class of every route. A body is JSON. A route without a model of its body takes none, or an empty object, which some clients
+    always send."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         answer = super().get_route_handler()
@@ -67,10 +68,11 @@ class CheckedRoute(APIRoute):
 
     async def with_body(self, request: Request) -> Request:
         """Read and parse the body."""
-        if self.body_field is None:
-            return ReadRequest(request, await read_body(request, self.body_max))
         check_media_type(request, JSON)
         content = await read_body(request, self.body_max)
+        if self.body_field is None:
+            check_empty(content)
+            return ReadRequest(request, b"")
         judges = getattr(self.endpoint, "judges", ())
         return ReadRequest(request, content, parse_body(content, self._body_adapter, judges) if content else None)
 

@@ -44,7 +44,9 @@ def all_apps(keys: KeySet | None = None) -> dict[str, FastAPI]:
         consumers=[consumer],
         keys=SimpleNamespace(public=lambda: given),
     )
-    worker: Any = SimpleNamespace(settings=SeatsSettings(), ready=True, history=None)
+    seats = SeatsSettings()
+    engine = SimpleNamespace(live=dict.fromkeys(range(seats.seats_partitions)))  # it owns all partitions, and has read none
+    worker: Any = SimpleNamespace(settings=seats, ready=True, history=None, engine=engine)
     apps = {
         "users": make_users(settings, context, None),  # type: ignore[arg-type]
         "seats": make_seats(worker),

@@ -77,6 +77,50 @@ async def test_access_is_decided_before_the_first_byte_of_a_body(route: Route) -
         assert await asked(route, bearer("mine", *EVERY_RIGHT)) == (403, 0), "a token of one tenant at the vendor's own route"
 
 
+def granted(route: Route) -> str:
+    return bearer("mine" if "{tenant}" in route.path else None, *EVERY_RIGHT)
+
+
+def has_body(route: Route) -> bool:
+    return "requestBody" in APPS[route.service].openapi()["paths"][route.path][route.method.lower()]
+
+
+CHANGING = [route for route in ROUTES if route.method != "GET"]
+
+
+@pytest.mark.parametrize("route", CHANGING, ids="-".join)
+async def test_every_route_refuses_a_body_that_is_not_announced_as_json(route: Route) -> None:
+    for media_type in (
+        "",
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=a",
+        "application/problem+json",
+    ):
+        assert await asked(route, granted(route), b"{}", media_type=media_type) == (415, 0), media_type
+
+
+@pytest.mark.parametrize("route", [route for route in CHANGING if not has_body(route)], ids="-".join)
+async def test_a_route_that_needs_no_body_refuses_every_json_but_an_empty_object(route: Route) -> None:
+    for body in (b'{"broken', b'{"a": 1}', b"[]", b"null", b"0", b'""', b"{}{}", b"[" * 100, b'"\\u0000"', b"\xff"):
+        assert await asked(route, granted(route), body) == (422, 1), body
+    assert await asked(route, granted(route), b"x" * 2**20, b"x", b"never read") == (413, 2)
+    for body in (b"", b"{}", b" {\r\n\t} "):
+        assert (await asked(route, granted(route), body))[0] not in (413, 415, 422), body
+
+
+@pytest.mark.parametrize("service", APPS)
+def test_every_document_says_what_bodies_a_route_refuses(service: str) -> None:
+    for path, operations in APPS[service].openapi()["paths"].items():
+        for method, operation in operations.items():
+            answers = operation["responses"]
+            assert ("415" in answers) == (method != "get"), (method, path)
+            assert ("needs no body" in answers["422"]["description"]) == (method != "get" and "requestBody" not in operation), (
+                method,
+                path,
+            )
+
+
 async def test_the_form_for_a_token_is_read_to_16_kb() -> None:
     form = "application/x-www-form-urlencoded"
     route = Route("users", "POST", "/v1/token")
