@@ -12,6 +12,7 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     ColumnClause,
@@ -42,9 +43,11 @@ _TYPES: Sequence[tuple[type, TypeEngine[Any]]] = (  # a bool is an int, and a da
 
 
 def type_of(annotation: Any) -> TypeEngine[Any]:
-    """Return the SQL type of a field; mappings and sequences are stored as JSON."""
+    """Return the SQL type of a field: `tuple[str, ...]` and its like are arrays, other sequences and mappings are stored as JSON."""
     if get_origin(annotation) in (Union, UnionType):
         (annotation,) = (each for each in get_args(annotation) if each is not type(None))
+    if get_origin(annotation) is tuple:
+        return ARRAY(type_of(get_args(annotation)[0]), as_tuple=True)
     if isinstance(annotation, type):
         for python, sql in _TYPES:
             if issubclass(annotation, python):

@@ -23,6 +23,7 @@ class Row:
     at: datetime
     data: Mapping[str, Any]
     list: Sequence[str]
+    names: tuple[str, ...]
 
 
 def sql(statement: Any) -> str:
@@ -30,10 +31,10 @@ def sql(statement: Any) -> str:
 
 
 def test_the_fields_of_a_row_class_are_the_columns_that_are_selected() -> None:
-    assert names_of(Row, but=("list",)) == ["name", "count", "new", "day", "at", "data"]
+    assert names_of(Row, but=("list",)) == ["name", "count", "new", "day", "at", "data", "names"]
     table = table_of("rows", Row)
     assert sql(select(*columns_of(table, Row))) == (
-        'SELECT rows.name, rows.count, rows."new", rows.day, rows.at, rows.data, rows.list FROM rows'
+        'SELECT rows.name, rows.count, rows."new", rows.day, rows.at, rows.data, rows.list, rows.names FROM rows'
     )
 
 
@@ -41,8 +42,8 @@ def test_the_records_of_one_parameter_have_the_types_of_the_fields_and_their_pla
     given = recordset(Row)
     statement = sql(insert(table_of("rows", Row)).from_select(names_of(Row), select(*columns_of(given, Row)).order_by(given.c.place)))
     assert (
-        'AS (name TEXT, count BIGINT, "new" BOOLEAN, day DATE, at TIMESTAMP WITH TIME ZONE, data JSONB, list JSONB)) WITH ORDINALITY'
-        in statement
+        'AS (name TEXT, count BIGINT, "new" BOOLEAN, day DATE, at TIMESTAMP WITH TIME ZONE, data JSONB, list JSONB, names TEXT[])) '
+        "WITH ORDINALITY" in statement
     )
     assert statement.endswith("ORDER BY r.place")
 
@@ -57,9 +58,9 @@ async def test_deferred_rows_are_written_by_one_statement_in_their_order_and_wit
     uow = UnitOfWork(connection)
     statement, now = insert(table_of("rows", Row)), datetime(2026, 1, 31, 9, tzinfo=UTC)
     for name in ("first", "sec\0ond"):
-        uow.defer(statement, Row(name, None, True, now.date(), now, {"a\0": "\0b"}, ["c\0"]))
+        uow.defer(statement, Row(name, None, True, now.date(), now, {"a\0": "\0b"}, ["c\0"], ("d\0",)))
     await uow.flush()
     ((_, values),) = [call for call in executed if call[0] is statement]
     rows = orjson.loads(values["rows"])
     assert [row["name"] for row in rows] == ["first", "second"]
-    assert (rows[0]["data"], rows[0]["list"], rows[0]["at"]) == ({"a": "b"}, ["c"], "2026-01-31T09:00:00+00:00")
+    assert (rows[0]["data"], rows[0]["list"], rows[0]["names"], rows[0]["at"]) == ({"a": "b"}, ["c"], ["d"], "2026-01-31T09:00:00+00:00")

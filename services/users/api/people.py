@@ -75,7 +75,7 @@ def _view(person: Person, rows: Mapping[str, Seat]) -> PersonView:
 
 
 async def _answer(tenant: Tenant, uow: UnitOfWork, person: Person, status: int = 200) -> Response:
-    rows = await module_states.load(tenant.tenant, uow.connection, [person.user])
+    rows = await module_states.load(uow.connection, tenant.tenant, [person.user])
     location = {"location": f"/v1/tenants/{tenant.tenant}/people/{person.user}"} if status in (201, 202) else {}
     return answer(_view(person, rows[person.user]), status, {"etag": etag(person.version)} | location)
 
@@ -112,8 +112,8 @@ async def list_people(
     chosen = Filter(status, external_id, seat_state.value if seat_state else None)
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_read(tenant, uow)
-        people = await store.page(tenant, uow.connection, chosen, after, limit, found.today)
-        rows = await module_states.load(tenant, uow.connection, [person.user for person in people])
+        people = await store.page(uow.connection, tenant, chosen, after, limit, found.today)
+        rows = await module_states.load(uow.connection, tenant, [person.user for person in people])
     more = encode_cursor(people[-1].arrival) if len(people) == limit else None
     return Page(items=[_view(person, rows[person.user]) for person in people], next=more)
 
@@ -167,14 +167,14 @@ async def reactivate_person(
 
 async def _shown(context: Context, tenant: str, uow: UnitOfWork, user: str) -> Response:
     found = await context.tenants.for_read(tenant, uow)
-    person = await store.get(tenant, uow.connection, user, found.today)
+    person = await store.get(uow.connection, tenant, user, found.today)
     if person is None:
         raise NotFound("person")
     return await _answer(found, uow, person)
 
 
 async def _locked(tenant: Tenant, uow: UnitOfWork, user: str) -> Person:
-    person = await store.lock(tenant.tenant, uow.connection, user, tenant.today)
+    person = await store.lock(uow.connection, tenant.tenant, user, tenant.today)
     if person is None or person.record is None:
         raise NotFound("person")
     return person

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from fastapi import APIRouter, Depends
 
 from services.users.api.dependencies import InContext, TenantId
-from services.users.store import module_states
+from services.users.store import statistics
 from shared.web import access
 from shared.web.route import CheckedRoute
 
@@ -18,4 +18,4 @@ async def show_statistics(tenant: TenantId, context: InContext) -> dict[str, int
     person and module at present, `revoked` and `refused` since the tenant was opened."""
     async with context.database.unit_of_work(tenant) as uow:
         await context.tenants.for_read(tenant, uow)
-        return asdict(await module_states.statistics(tenant, uow.connection))
+        return asdict(await statistics.statistics(uow.connection, tenant))

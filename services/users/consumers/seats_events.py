@@ -157,7 +157,7 @@ class SeatsEvents:
         if event.reason != seats_v1.Reason.STALE or event.user is None or event.last_revision is None:
             return
         tenant = await load_tenant(self._tenants, uow, message)
-        before = await people_store.lock(tenant.tenant, uow.connection, event.user, tenant.today)
+        before = await people_store.lock(uow.connection, tenant.tenant, event.user, tenant.today)
         if before is None or before.record is None or before.revision > event.last_revision:
             return  # a later command is under way already
         cause = Cause(SEATS_ACTOR, seats_v1.Reason.CHANGED.value)

@@ -60,10 +60,10 @@ class BulkReevaluation:
     async def _chunk(self, tenant: Tenant, uow: UnitOfWork, review: Reevaluation) -> list[Person]:
         if review.kind is ReevaluationKind.POOL_OPENED:
             assert review.module is not None
-            return await people_store.lock_without_seat(tenant.tenant, uow.connection, review.module, review.after, CHUNK, tenant.today)
+            return await people_store.lock_without_seat(uow.connection, tenant.tenant, review.module, review.after, CHUNK, tenant.today)
         if review.kind is ReevaluationKind.REPUBLISH and review.after == 0:
             await republish_tenant(tenant, uow, review.actor)
-        return await people_store.lock_after(tenant.tenant, uow.connection, review.after, CHUNK, tenant.today)
+        return await people_store.lock_after(uow.connection, tenant.tenant, review.after, CHUNK, tenant.today)
 
 
 def _reviewed(tenant: Tenant, review: Reevaluation, before: Person) -> Revision:

@@ -37,8 +37,8 @@ class DuePeople:
             found = await self._tenants.load(tenant, uow)
             if found is None:
                 return False
-            due = await people_store.lock_due(tenant, uow.connection, found.today, CHUNK)
-            facts = await people_store.facts(tenant, uow.connection, [person.user for person in due]) if due else {}
+            due = await people_store.lock_due(uow.connection, tenant, found.today, CHUNK)
+            facts = await people_store.facts(uow.connection, tenant, [person.user for person in due]) if due else {}
             await people.save_all(found, uow, [_after_time(found, before, facts[before.user]) for before in due], None)
             return bool(due)
 

@@ -1,14 +1,16 @@
 """Count the people whose last command has had no answer."""
 
+from datetime import timedelta
+
 from prometheus_client import Gauge
 
 from services.users.jobs.alarm import Alarm
-from services.users.store import module_states
+from services.users.store import statistics
 from shared.database import Database
 
 COUNT_EVERY_S = 15
-UNANSWERED_S = 60
-UNANSWERED = Gauge("seatpool_users_unanswered_people", "People whose last command has had no answer for a minute")
+UNANSWERED = timedelta(seconds=60)
+PEOPLE = Gauge("seatpool_users_unanswered_people", "People whose last command has had no answer for a minute")
 
 
 class UnansweredPeople:
@@ -21,4 +23,4 @@ class UnansweredPeople:
 
     async def _count(self) -> None:
         async with self._database.unit_of_work(None) as uow:
-            UNANSWERED.set(await module_states.unanswered(uow.connection, UNANSWERED_S))
+            PEOPLE.set(await statistics.unanswered(uow.connection, UNANSWERED))

@@ -1,196 +1,99 @@
 """People and the facts about them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import date, datetime
 from typing import Any, Final
 
 import orjson
+from sqlalchemy import (
+    ARRAY,
+    CTE,
+    BigInteger,
+    Date,
+    DateTime,
+    Select,
+    Text,
+    any_,
+    bindparam,
+    case,
+    column,
+    exists,
+    func,
+    literal_column,
+    null,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.users.domain.facts import Fact, FactType, Record
 from services.users.domain.person import Person
 from services.users.domain.required_modules import NO_MODULES, Account, Note, RequiredModules
 from services.users.domain.status import Standing, Status, status_of
+from services.users.store.module_states import MODULE_STATES, SEAT_STATES
+from shared.database.row_classes import columns_of, names_of, recordset, table_of
 from shared.schemas.base import format_instant
 from shared.schemas.position import DecisionId
 
-_COLUMNS: Final = (
-    "user_id",
-    "source",
-    "external_id",
-    "created_at",
-    "employed",
-    "login",
-    "email",
-    "name",
-    "job_title",
-    "department",
-    "kind",
-    "valid_to",
-    "given_profile",
-    "administrator",
-    "may_log_in",
-    "priority",
-    "hold_until",
-    "deactivated",
-    "profile",
-    "status",
-    "notes",
-    "need",
-    "reconsider_on",
-    "version",
-    "revision",
-    "answered",
-    "sent",
-    "command_id",
-)
-_SELECT: Final = f"SELECT arrival, {', '.join(f'p.{name}' for name in _COLUMNS)} FROM people p"  # noqa: S608 - constants
-_LIST: Final = ", ".join(_COLUMNS)
-# Rows come as a JSON array: one statement and one parameter for one person and for five hundred. The order is that of the array, which is
-# that of their arrival.
-_INSERT: Final = f"""
-INSERT INTO people (tenant_id, {_LIST}, sent_at)
-SELECT $1, {_LIST}, CASE WHEN revision > 0 THEN now() END FROM jsonb_populate_recordset(null::people, $2::jsonb)
-ON CONFLICT (tenant_id, user_id) DO NOTHING
-"""  # noqa: S608 - constants
-# `answered` is written by the projection alone, so that a change that goes on meanwhile never sets it back.
-_CHANGED: Final = tuple(name for name in _COLUMNS if name not in ("user_id", "source", "external_id", "answered"))
-_UPDATE: Final = f"""
-UPDATE people p SET {", ".join(f"{name} = r.{name}" for name in _CHANGED)},
-                    sent_at = CASE WHEN p.revision < r.revision THEN now() ELSE p.sent_at END
-FROM jsonb_populate_recordset(null::people, $2::jsonb) r
-WHERE p.tenant_id = $1 AND p.user_id = r.user_id
-"""  # noqa: S608 - constants
-_INSERT_FACTS: Final = """
-INSERT INTO facts (tenant_id, user_id, fact_id, source, type, effective_date, sequence, given, received_at)
-SELECT $1, user_id, fact_id, source, type, effective_date, sequence, given, now() FROM jsonb_populate_recordset(null::facts, $2::jsonb)
-ON CONFLICT (tenant_id, user_id, fact_id) DO NOTHING
-"""
-# jsonb is written as text and read as Python objects: that is how the driver is set up.
-_DATES: Final = frozenset({"valid_to"})
+
+@dataclass(frozen=True, slots=True)
+class PersonRow:
+    """The fields of `Record` and `Account` have columns of the same names, and so do most fields of `Person`."""
+
+    user_id: str
+    arrival: int  # drawn by the database
+    source: str
+    external_id: str
+    created_at: datetime
+    employed: bool
+    login: str
+    email: str
+    name: str
+    job_title: str
+    department: str | None
+    kind: str
+    valid_to: date | None
+    given_profile: str | None
+    administrator: bool
+    may_log_in: bool
+    priority: int
+    hold_until: datetime | None
+    deactivated: bool
+    profile: str | None
+    status: str
+    notes: Sequence[Mapping[str, Any]]
+    required_modules: tuple[str, ...]
+    reconsider_on: date | None
+    version: int
+    revision: int
+    answered: int
+    sent: Mapping[str, Any] | None
+    command_id: str | None
 
 
-def _sent_to_json(required: RequiredModules | None) -> dict[str, Any] | None:
-    if required is None:
-        return None
-    content = {name: getattr(required, name) for name in ("modules", "administrator", "priority", "partial")}
-    return content | {"hold_until": format_instant(required.hold_until) if required.hold_until else None}
+@dataclass(frozen=True, slots=True)
+class AnsweredRow:
+    user_id: str
+    answered: int
 
 
-def _sent_from_json(content: dict[str, Any] | None) -> RequiredModules | None:
-    if content is None:
-        return None
-    hold_until = datetime.fromisoformat(content["hold_until"]) if content["hold_until"] else None
-    return RequiredModules(tuple(content["modules"]), content["administrator"], content["priority"], content["partial"], hold_until)
+@dataclass(frozen=True, slots=True)
+class NotesRow:
+    user_id: str
+    notes: Sequence[Mapping[str, Any]]
 
 
-def _note_to_json(note: Note) -> dict[str, Any]:
-    content: dict[str, Any] = {"type": note.type, "detail": note.detail}
-    if note.decision_id is not None:
-        content |= {"reason": note.reason, "place": [note.decision_id.partition, note.decision_id.offset, note.decision_id.n]}
-    return content
-
-
-def _note_from_json(content: dict[str, Any]) -> Note:
-    """Only what seats answered has a place."""
-    place = content.get("place")
-    return Note(content["type"], content["detail"], content.get("reason"), None if place is None else DecisionId(*place))
-
-
-def _values(person: Person) -> dict[str, Any]:
-    record, account, standing = person.record or Record(employed=False), person.account, person.standing
-    return {
-        "user_id": person.user,
-        "source": person.source,
-        "external_id": person.external_id,
-        "created_at": person.created_at,
-        "employed": record.employed,
-        "login": record.login,
-        "email": record.email,
-        "name": record.name,
-        "job_title": record.job_title,
-        "department": record.department,
-        "kind": record.kind,
-        "valid_to": record.valid_to,
-        "given_profile": account.given_profile,
-        "administrator": account.administrator,
-        "may_log_in": account.may_log_in,
-        "priority": account.priority,
-        "hold_until": account.hold_until,
-        "deactivated": account.deactivated,
-        "profile": standing.profile,
-        "status": standing.status.value,
-        "notes": [_note_to_json(note) for note in person.notes],
-        "need": standing.required.modules,
-        "reconsider_on": person.reconsider_on,
-        "version": person.version,
-        "revision": person.revision,
-        "answered": person.answered,
-        "sent": _sent_to_json(person.sent),
-        "command_id": person.command_id,
-    }
-
-
-def _person(row: Any, today: date | None) -> Person:
-    """`today` (the tenant's) tells whether a login has ended; without it, it is taken as not ended."""
-    status = Status(row.status)
-    record = Record(row.employed, row.login, row.email, row.name, row.job_title, row.department, row.kind, row.valid_to)
-    account = Account(row.given_profile, row.administrator, row.may_log_in, row.priority, row.hold_until, row.deactivated)
-    found = [_note_from_json(note) for note in row.notes]
-    notes = tuple(note for note in found if note.decision_id is None)
-    sent = _sent_from_json(row.sent)
-    # A need is sent in the transaction that stores it, so that what was sent last is what is needed, whenever anything is.
-    required = sent if row.need and sent is not None else NO_MODULES
-    is_known = status is not Status.EXPECTED
-    _, may_log_in = status_of(record, account, today or date.min)
-    return Person(
-        user=row.user_id,
-        source=row.source,
-        external_id=row.external_id,
-        created_at=row.created_at,
-        record=record if is_known else None,
-        account=account,
-        standing=Standing(status, may_log_in and is_known, row.profile, required, notes),
-        reconsider_on=row.reconsider_on,
-        version=row.version,
-        revision=row.revision,
-        answered=row.answered,
-        sent=sent,
-        command_id=row.command_id,
-        not_done=next((note for note in found if note.decision_id is not None), None),
-        arrival=row.arrival,
-    )
-
-
-def _json(rows: Sequence[Mapping[str, Any]]) -> str:
-    return orjson.dumps(rows).decode()
-
-
-async def insert(tenant: str, connection: AsyncConnection, people: Sequence[Person]) -> int:
-    """How many of them were not known yet; the others stay as they are."""
-    return (await connection.exec_driver_sql(_INSERT, (tenant, _json([_values(person) for person in people])))).rowcount
-
-
-async def lock(tenant: str, connection: AsyncConnection, user: str, today: date | None) -> Person | None:
-    """The row is locked: who works out the same person's next revision waits here."""
-    return (await lock_many(tenant, connection, [user], today)).get(user)
-
-
-async def lock_many(tenant: str, connection: AsyncConnection, users: Sequence[str], today: date | None) -> dict[str, Person]:
-    """In order of their ids, as everybody who locks several does, so that no two wait for each other."""
-    result = await connection.exec_driver_sql(
-        f"{_SELECT} WHERE p.tenant_id = $1 AND p.user_id = ANY($2::text[]) ORDER BY p.user_id FOR UPDATE", (tenant, list(users))
-    )
-    return {row.user_id: _person(row, today) for row in result}
-
-
-async def get(tenant: str, connection: AsyncConnection, user: str, today: date | None) -> Person | None:
-    result = await connection.exec_driver_sql(
-        f"{_SELECT} WHERE p.tenant_id = $1 AND p.user_id = $2 AND p.status <> 'expected'", (tenant, user)
-    )
-    row = result.one_or_none()
-    return None if row is None else _person(row, today)
+@dataclass(frozen=True, slots=True)
+class FactRow:
+    user_id: str
+    fact_id: str
+    source: str
+    type: str
+    effective_date: date
+    sequence: int
+    given: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,134 +103,306 @@ class Filter:
     seat_state: str | None = None
 
 
-_PAGE: Final = f"""
-{_SELECT} WHERE p.tenant_id = $1 AND p.arrival > $2 AND p.status <> 'expected'
-  AND ($4::text IS NULL OR p.status = $4) AND ($5::text IS NULL OR p.external_id = $5)
-  AND ($6::text IS NULL OR CASE WHEN $6 = 'pending' THEN EXISTS (
-          SELECT FROM unnest(p.need) AS needed (module) WHERE NOT EXISTS (
-              SELECT FROM person_modules m WHERE m.tenant_id = $1 AND m.user_id = p.user_id AND m.module = needed.module
-                                             AND m.state <> 'released'))
-      ELSE EXISTS (SELECT FROM person_modules m WHERE m.tenant_id = $1 AND m.user_id = p.user_id AND m.state = $6) END)
-ORDER BY p.arrival LIMIT $3
-"""  # noqa: S608 - constants
+_TENANT_COLUMN: Final = column("tenant_id", Text())
+PEOPLE: Final = table_of("people", PersonRow, more=(_TENANT_COLUMN, column("sent_at", DateTime(timezone=True))))
+FACTS: Final = table_of("facts", FactRow, more=(column("tenant_id", Text()), column("received_at", DateTime(timezone=True))))
 
+_P: Final = PEOPLE.c
+_M: Final = MODULE_STATES.c
+_TENANT: Final = bindparam("tenant", type_=Text)
+_USER: Final = bindparam("user", type_=Text)
+_USERS: Final = any_(bindparam("users", type_=ARRAY(Text)))
+_TODAY: Final = bindparam("today", type_=Date)
+_AFTER: Final = bindparam("after", type_=BigInteger)
+_LIMIT: Final = bindparam("limit", type_=BigInteger)
+_IS_KNOWN: Final = _P.status != literal_column("'expected'")
+_COLUMNS: Final = columns_of(PEOPLE, PersonRow)
 
-async def page(tenant: str, connection: AsyncConnection, chosen: Filter, after: int, limit: int, today: date) -> list[Person]:
-    """In order of arrival, from `after` on."""
-    result = await connection.exec_driver_sql(_PAGE, (tenant, after, limit, chosen.status, chosen.external_id, chosen.seat_state))
-    return [_person(row, today) for row in result]
-
-
-async def update(tenant: str, connection: AsyncConnection, people: Sequence[Person]) -> None:
-    """Call under their locks."""
-    if people:
-        await connection.exec_driver_sql(_UPDATE, (tenant, _json([_values(person) for person in people])))
-
-
-async def set_answered(tenant: str, connection: AsyncConnection, answered: Mapping[str, int]) -> None:
-    """user -> the last revision that seats answered. Call under their locks."""
-    if answered:
-        await connection.exec_driver_sql(
-            "UPDATE people p SET answered = r.answered FROM unnest($2::text[], $3::bigint[]) AS r (user_id, answered)"
-            " WHERE p.tenant_id = $1 AND p.user_id = r.user_id",
-            (tenant, list(answered), list(answered.values())),
-        )
-
-
-async def set_notes(tenant: str, connection: AsyncConnection, people: Sequence[Person]) -> None:
-    """Call under their locks."""
-    if people:
-        notes = [orjson.dumps([_note_to_json(note) for note in person.notes]).decode() for person in people]
-        await connection.exec_driver_sql(
-            "UPDATE people p SET notes = r.notes::jsonb FROM unnest($2::text[], $3::text[]) AS r (user_id, notes)"
-            " WHERE p.tenant_id = $1 AND p.user_id = r.user_id",
-            (tenant, [person.user for person in people], notes),
-        )
-
-
-async def user_of_command(tenant: str, connection: AsyncConnection, command: str) -> str | None:
-    """Whose last need this command said. Looks at all people of the tenant: it is asked of commands that could not be read or decided,
-    which are rare, while an index would be written at every need."""
-    result = await connection.exec_driver_sql("SELECT user_id FROM people WHERE tenant_id = $1 AND command_id = $2", (tenant, command))
-    user: str | None = result.scalar_one_or_none()
-    return user
-
-
-async def add_facts(tenant: str, connection: AsyncConnection, facts: Sequence[tuple[str, Fact, str]]) -> None:
-    """(user, fact, the source that said it) each."""
-    rows = [
-        {
-            "user_id": user,
-            "fact_id": fact.id,
-            "source": source,
-            "type": fact.type.value,
-            "effective_date": fact.effective_date,
-            "sequence": fact.sequence,
-            "given": fact.given,
-        }
-        for user, fact, source in facts
-    ]
-    if rows:
-        await connection.exec_driver_sql(_INSERT_FACTS, (tenant, _json(rows)))
-
-
-async def facts(tenant: str, connection: AsyncConnection, users: Sequence[str]) -> dict[str, list[Fact]]:
-    """All facts of each of these people."""
-    result = await connection.exec_driver_sql(
-        "SELECT user_id, fact_id, type, effective_date, sequence, given FROM facts WHERE tenant_id = $1 AND user_id = ANY($2::text[])",
-        (tenant, list(users)),
+# All rows are one JSON parameter, in the order of arrival.
+_GIVEN: Final = recordset(PersonRow)
+_WRITTEN: Final = names_of(PersonRow, but=("arrival",))
+_INSERT: Final = (
+    insert(PEOPLE)
+    .from_select(
+        ["tenant_id", *_WRITTEN, "sent_at"],
+        select(_TENANT, *(_GIVEN.c[name] for name in _WRITTEN), case((_GIVEN.c.revision > 0, func.now()), else_=null())).order_by(
+            _GIVEN.c.place
+        ),
     )
+    .on_conflict_do_nothing(index_elements=["tenant_id", "user_id"])
+)
+# Only the projection writes `answered`, so that a change in another transaction does not set it back.
+_CHANGED: Final = names_of(PersonRow, but=("arrival", "user_id", "source", "external_id", "answered"))
+_UPDATE: Final = (
+    update(PEOPLE)
+    .where(_P.tenant_id == _TENANT, _P.user_id == _GIVEN.c.user_id)
+    .values(
+        {name: _GIVEN.c[name] for name in _CHANGED} | {"sent_at": case((_P.revision < _GIVEN.c.revision, func.now()), else_=_P.sent_at)}
+    )
+)
+_ANSWERED: Final = recordset(AnsweredRow)
+_SET_ANSWERED: Final = (
+    update(PEOPLE).where(_P.tenant_id == _TENANT, _P.user_id == _ANSWERED.c.user_id).values(answered=_ANSWERED.c.answered)
+)
+_NOTES: Final = recordset(NotesRow)
+_SET_NOTES: Final = update(PEOPLE).where(_P.tenant_id == _TENANT, _P.user_id == _NOTES.c.user_id).values(notes=_NOTES.c.notes)
+_LOCK: Final = select(*_COLUMNS).where(_P.tenant_id == _TENANT, _P.user_id == _USERS).order_by(_P.user_id).with_for_update()
+_GET: Final = select(*_COLUMNS).where(_P.tenant_id == _TENANT, _P.user_id == _USER, _IS_KNOWN)
+_USER_OF_COMMAND: Final = select(_P.user_id).where(_P.tenant_id == _TENANT, _P.command_id == bindparam("command", type_=Text))
+_NEXT_DAY: Final = select(func.min(_P.reconsider_on)).where(_P.tenant_id == _TENANT, _P.reconsider_on.is_not(None))
+
+_STATUS: Final = bindparam("status", type_=Text)
+_EXTERNAL_ID: Final = bindparam("external_id", type_=Text)
+_SEAT_STATE: Final = bindparam("seat_state", type_=Text)
+_OF_PERSON: Final = (_M.tenant_id == _TENANT) & (_M.user_id == _P.user_id)
+_REQUIRED: Final = func.unnest(_P.required_modules).table_valued(column("module", Text()), name="required").render_derived()
+_IS_PENDING: Final = exists(
+    select(_REQUIRED.c.module)
+    .where(
+        ~exists(select(_M.module).where(_OF_PERSON, _M.module == _REQUIRED.c.module, _M.state != "released").correlate(PEOPLE, _REQUIRED))
+    )
+    .correlate(PEOPLE)
+)
+_IS_IN_STATE: Final = exists(select(_M.module).where(_OF_PERSON, _M.state == _SEAT_STATE).correlate(PEOPLE))
+_PAGE: Final = (
+    select(*_COLUMNS)
+    .where(
+        _P.tenant_id == _TENANT,
+        _P.arrival > _AFTER,
+        _IS_KNOWN,
+        _STATUS.is_(None) | (_P.status == _STATUS),
+        _EXTERNAL_ID.is_(None) | (_P.external_id == _EXTERNAL_ID),
+        _SEAT_STATE.is_(None) | case((_SEAT_STATE == "pending", _IS_PENDING), else_=_IS_IN_STATE),
+    )
+    .order_by(_P.arrival)
+    .limit(_LIMIT)
+)
+
+
+def _lock_chosen(chosen: Select[Any]) -> Select[Any]:
+    """Return a statement that locks the people whom `chosen` selects (user_id, position), in order of their ids."""
+    cte: CTE = chosen.cte("chosen").prefix_with("MATERIALIZED")
+    return (
+        select(cte.c.position, *_COLUMNS)
+        .select_from(PEOPLE.join(cte, cte.c.user_id == _P.user_id))
+        .where(_P.tenant_id == _TENANT)
+        .order_by(_P.user_id)
+        .with_for_update(of=PEOPLE)
+    )
+
+
+_LOCK_DUE: Final = _lock_chosen(
+    select(_P.user_id, func.row_number().over(order_by=[_P.reconsider_on, _P.arrival]).label("position"))
+    .where(_P.tenant_id == _TENANT, _P.reconsider_on <= _TODAY)
+    .order_by("position")
+    .limit(_LIMIT)
+)
+_LOCK_AFTER: Final = _lock_chosen(
+    select(_P.user_id, _P.arrival.label("position"))
+    .where(_P.tenant_id == _TENANT, _P.arrival > _AFTER, _IS_KNOWN)
+    .order_by(_P.arrival)
+    .limit(_LIMIT)
+)
+_MODULE: Final = bindparam("module", type_=Text)
+_LOCK_WITHOUT_SEAT: Final = _lock_chosen(
+    select(_P.user_id, _P.arrival.label("position"))
+    .where(
+        _P.tenant_id == _TENANT,
+        _P.arrival > _AFTER,
+        any_(_P.required_modules) == _MODULE,
+        ~exists(select(_M.module).where(_OF_PERSON, _M.module == _MODULE, _M.state.in_(SEAT_STATES)).correlate(PEOPLE)),
+    )
+    .order_by(_P.arrival)
+    .limit(_LIMIT)
+)
+_GIVEN_FACTS: Final = recordset(FactRow)
+_INSERT_FACTS: Final = (
+    insert(FACTS)
+    .from_select(["tenant_id", *names_of(FactRow), "received_at"], select(_TENANT, *columns_of(_GIVEN_FACTS, FactRow), func.now()))
+    .on_conflict_do_nothing(index_elements=["tenant_id", "user_id", "fact_id"])
+)
+_FACTS: Final = select(*columns_of(FACTS, FactRow)).where(FACTS.c.tenant_id == _TENANT, FACTS.c.user_id == _USERS)
+
+_RECORD: Final = tuple(field.name for field in fields(Record))
+_ACCOUNT: Final = tuple(field.name for field in fields(Account))
+_SHARED: Final = tuple(field.name for field in fields(Person) if field.name in names_of(PersonRow, but=("sent",)))
+_SENT: Final = tuple(field.name for field in fields(RequiredModules))
+_DATES: Final = frozenset({"valid_to"})  # of a fact's fields
+_NO_RECORD: Final = Record(employed=False)
+
+
+def _values(of: object, names: Sequence[str]) -> dict[str, Any]:
+    return {name: getattr(of, name) for name in names}
+
+
+def _sent_to_json(required: RequiredModules | None) -> dict[str, Any] | None:
+    if required is None:
+        return None
+    return _values(required, _SENT) | {"hold_until": format_instant(required.hold_until) if required.hold_until else None}
+
+
+def _sent_from_json(content: Mapping[str, Any] | None) -> RequiredModules | None:
+    if content is None:
+        return None
+    hold_until = datetime.fromisoformat(content["hold_until"]) if content["hold_until"] else None
+    return RequiredModules(**{**content, "modules": tuple(content["modules"]), "hold_until": hold_until})
+
+
+def _note_to_json(note: Note) -> dict[str, Any]:
+    content: dict[str, Any] = {"type": note.type, "detail": note.detail}
+    if note.decision_id is not None:
+        content |= {"reason": note.reason, "decision_id": str(note.decision_id)}
+    return content
+
+
+def _note_from_json(content: Mapping[str, Any]) -> Note:
+    """Only a note about an answer of seats has a decision id."""
+    decision_id = content.get("decision_id")
+    return Note(content["type"], content["detail"], content.get("reason"), None if decision_id is None else DecisionId.parse(decision_id))
+
+
+def _row(person: Person) -> PersonRow:
+    record, account, standing = person.record or _NO_RECORD, person.account, person.standing
+    return PersonRow(
+        user_id=person.user,
+        profile=standing.profile,
+        status=standing.status,
+        notes=[_note_to_json(note) for note in person.notes],
+        required_modules=standing.required.modules,
+        sent=_sent_to_json(person.sent),
+        **_values(person, _SHARED),
+        **_values(record, _RECORD),
+        **_values(account, _ACCOUNT),
+    )
+
+
+def _person(row: PersonRow, today: date | None) -> Person:
+    """`today` is the tenant's: it tells whether a login has ended. Without it, the login is taken as not ended."""
+    status = Status(row.status)
+    record, account = Record(**_values(row, _RECORD)), Account(**_values(row, _ACCOUNT))
+    found = [_note_from_json(note) for note in row.notes]
+    notes = tuple(note for note in found if note.decision_id is None)
+    sent = _sent_from_json(row.sent)
+    # Required modules are sent in the transaction that stores them, so those sent last are those required, if there are any.
+    required = sent if row.required_modules and sent is not None else NO_MODULES
+    is_known = status is not Status.EXPECTED
+    _, may_log_in = status_of(record, account, today or date.min)
+    return Person(
+        user=row.user_id,
+        record=record if is_known else None,
+        account=account,
+        standing=Standing(status, may_log_in and is_known, row.profile, required, notes),
+        sent=sent,
+        not_done=next((note for note in found if note.decision_id is not None), None),
+        **_values(row, _SHARED),
+    )
+
+
+def _json(rows: Sequence[object]) -> str:
+    return orjson.dumps(rows).decode()
+
+
+async def add(connection: AsyncConnection, tenant_id: str, people: Sequence[Person]) -> int:
+    """Add people; return how many of them were new. People who exist already stay as they are."""
+    given = {"tenant": tenant_id, "rows": _json([_row(person) for person in people])}
+    return (await connection.execute(_INSERT, given)).rowcount
+
+
+async def lock(connection: AsyncConnection, tenant_id: str, user: str, today: date | None) -> Person | None:
+    """Return the person, locked: another transaction that computes the person's next revision waits here."""
+    return (await lock_many(connection, tenant_id, [user], today)).get(user)
+
+
+async def lock_many(connection: AsyncConnection, tenant_id: str, users: Sequence[str], today: date | None) -> dict[str, Person]:
+    """Return people, locked in order of their ids: every transaction uses this order, so that no two wait for each other."""
+    found = await connection.execute(_LOCK, {"tenant": tenant_id, "users": list(users)})
+    return {person.user: person for person in (_person(PersonRow(*row), today) for row in found)}
+
+
+async def get(connection: AsyncConnection, tenant_id: str, user: str, today: date | None) -> Person | None:
+    row = (await connection.execute(_GET, {"tenant": tenant_id, "user": user})).one_or_none()
+    return None if row is None else _person(PersonRow(*row), today)
+
+
+async def page(connection: AsyncConnection, tenant_id: str, chosen: Filter, after: int, limit: int, today: date) -> list[Person]:
+    """Return the next people in order of arrival."""
+    given = {"tenant": tenant_id, "after": after, "limit": limit} | asdict(chosen)
+    return [_person(PersonRow(*row), today) for row in await connection.execute(_PAGE, given)]
+
+
+async def save(connection: AsyncConnection, tenant_id: str, people: Sequence[Person]) -> None:
+    """Save changed people. Call under their locks."""
+    if people:
+        await connection.execute(_UPDATE, {"tenant": tenant_id, "rows": _json([_row(person) for person in people])})
+
+
+async def set_answered(connection: AsyncConnection, tenant_id: str, answered: Mapping[str, int]) -> None:
+    """Save the last revision that seats answered for each of these people. Call under their locks."""
+    if answered:
+        rows = [AnsweredRow(user, revision) for user, revision in answered.items()]
+        await connection.execute(_SET_ANSWERED, {"tenant": tenant_id, "rows": _json(rows)})
+
+
+async def set_notes(connection: AsyncConnection, tenant_id: str, people: Sequence[Person]) -> None:
+    """Save the notes of these people. Call under their locks."""
+    if people:
+        rows = [NotesRow(person.user, [_note_to_json(note) for note in person.notes]) for person in people]
+        await connection.execute(_SET_NOTES, {"tenant": tenant_id, "rows": _json(rows)})
+
+
+async def user_of_command(connection: AsyncConnection, tenant_id: str, command: str) -> str | None:
+    """Return the person whose last command this is.
+
+    The statement reads all people of the tenant. It is used for commands that could not be read or decided, which are rare, while an index
+    would be written with every command.
+    """
+    return (await connection.execute(_USER_OF_COMMAND, {"tenant": tenant_id, "command": command})).scalar_one_or_none()
+
+
+async def add_facts(connection: AsyncConnection, tenant_id: str, facts: Sequence[tuple[str, Fact, str]]) -> None:
+    """Add facts; each comes with its person and its source."""
+    rows = [FactRow(user, fact.id, source, fact.type, fact.effective_date, fact.sequence, fact.given) for user, fact, source in facts]
+    if rows:
+        await connection.execute(_INSERT_FACTS, {"tenant": tenant_id, "rows": _json(rows)})
+
+
+async def facts(connection: AsyncConnection, tenant_id: str, users: Sequence[str]) -> dict[str, list[Fact]]:
+    """Return all facts about each of these people."""
     found: dict[str, list[Fact]] = {user: [] for user in users}
-    for row in result:
-        given = {name: date.fromisoformat(value) if name in _DATES and value is not None else value for name, value in row.given.items()}
-        found[row.user_id].append(Fact(row.fact_id, FactType(row.type), row.effective_date, row.sequence, given))
+    for row in await connection.execute(_FACTS, {"tenant": tenant_id, "users": list(users)}):
+        fact = FactRow(*row)
+        given = {name: date.fromisoformat(value) if name in _DATES and value is not None else value for name, value in fact.given.items()}
+        found[fact.user_id].append(Fact(fact.fact_id, FactType(fact.type), fact.effective_date, fact.sequence, given))
     return found
 
 
-async def _lock_chosen(
-    tenant: str, connection: AsyncConnection, chosen: str, parameters: tuple[object, ...], today: date | None
+async def _locked(connection: AsyncConnection, statement: Select[Any], given: Mapping[str, Any], today: date | None) -> list[Person]:
+    """Return the people whom a statement of `_lock_chosen` locks, in order of their positions."""
+    found = sorted(await connection.execute(statement, given), key=lambda row: row.position)
+    return [_person(PersonRow(*row[1:]), today) for row in found]
+
+
+async def lock_due(connection: AsyncConnection, tenant_id: str, today: date, limit: int) -> list[Person]:
+    """Return the people who change by `today` because time passes, locked. The earliest day comes first, and equal days are in order of
+    arrival: they request seats in this order."""
+    return await _locked(connection, _LOCK_DUE, {"tenant": tenant_id, "today": today, "limit": limit}, None)
+
+
+async def lock_after(connection: AsyncConnection, tenant_id: str, arrival: int, limit: int, today: date) -> list[Person]:
+    """Return the next people who were ever hired, in order of arrival, locked."""
+    return await _locked(connection, _LOCK_AFTER, {"tenant": tenant_id, "after": arrival, "limit": limit}, today)
+
+
+async def lock_without_seat(
+    connection: AsyncConnection, tenant_id: str, module: str, arrival: int, limit: int, today: date
 ) -> list[Person]:
-    """Those that `chosen` selects (user_id, place), locked in order of their ids and returned in order of place."""
-    statement = (
-        f"WITH chosen AS MATERIALIZED ({chosen}) {_SELECT} JOIN chosen USING (user_id)"
-        " WHERE p.tenant_id = $1 ORDER BY p.user_id FOR UPDATE OF p"
-    )
-    result = await connection.exec_driver_sql(statement.replace("SELECT arrival,", "SELECT place, arrival,"), (tenant, *parameters))
-    return [_person(row, today) for row in sorted(result, key=lambda row: row.place)]
+    """Return the next people who require `module` and have no seat of it, in order of arrival, locked. A place in the queue is a seat
+    (design section 4)."""
+    given = {"tenant": tenant_id, "module": module, "after": arrival, "limit": limit}
+    return await _locked(connection, _LOCK_WITHOUT_SEAT, given, today)
 
 
-async def lock_due(tenant: str, connection: AsyncConnection, today: date, limit: int) -> list[Person]:
-    """Those whom time alone changes by `today`, the earliest first, equal days in order of arrival: they ask for seats in this order."""
-    chosen = (
-        "SELECT user_id, row_number() OVER (ORDER BY reconsider_on, arrival) AS place FROM people"
-        " WHERE tenant_id = $1 AND reconsider_on <= $2 ORDER BY place LIMIT $3"
-    )
-    return await _lock_chosen(tenant, connection, chosen, (today, limit), None)
-
-
-async def lock_after(tenant: str, connection: AsyncConnection, arrival: int, limit: int, today: date) -> list[Person]:
-    """The next people in order of arrival, all that were ever hired."""
-    chosen = (
-        "SELECT user_id, arrival AS place FROM people WHERE tenant_id = $1 AND arrival > $2 AND status <> 'expected'"
-        " ORDER BY arrival LIMIT $3"
-    )
-    return await _lock_chosen(tenant, connection, chosen, (arrival, limit), today)
-
-
-async def lock_without_seat(tenant: str, connection: AsyncConnection, module: str, arrival: int, limit: int, today: date) -> list[Person]:
-    """The next people in order of arrival who need `module` and have no seat of it (one that waits is a seat, design section 4)."""
-    chosen = (
-        "SELECT n.user_id, n.arrival AS place FROM people n WHERE n.tenant_id = $1 AND n.arrival > $3 AND $2 = ANY(n.need)"
-        " AND NOT EXISTS (SELECT FROM person_modules m WHERE m.tenant_id = $1 AND m.user_id = n.user_id AND m.module = $2"
-        " AND m.state IN ('active', 'flagged', 'held', 'waiting')) ORDER BY n.arrival LIMIT $4"
-    )
-    return await _lock_chosen(tenant, connection, chosen, (module, arrival, limit), today)
-
-
-async def next_day(tenant: str, connection: AsyncConnection) -> date | None:
-    """The first local day on which time alone changes somebody."""
-    result = await connection.exec_driver_sql(
-        "SELECT min(reconsider_on) FROM people WHERE tenant_id = $1 AND reconsider_on IS NOT NULL", (tenant,)
-    )
-    day: date | None = result.scalar_one()
+async def next_day(connection: AsyncConnection, tenant_id: str) -> date | None:
+    """Return the first local day on which somebody changes because time passes."""
+    day: date | None = (await connection.execute(_NEXT_DAY, {"tenant": tenant_id})).scalar_one()
     return day

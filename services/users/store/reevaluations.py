@@ -1,4 +1,4 @@
-"""Work over many people that one change asks for, done in chunks (migration 0001, `reviews`)."""
+"""Work over many people that one change asks for, done in chunks (migration 0001, `reevaluations`)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ async def add_many(
 ) -> None:
     """One for each of these tenants."""
     await connection.exec_driver_sql(
-        "INSERT INTO reviews (review_id, tenant_id, kind, module, cause, created_at)"
+        "INSERT INTO reevaluations (reevaluation_id, tenant_id, kind, module, cause, created_at)"
         " SELECT id, tenant, $3, $4, $5::jsonb, now() FROM unnest($1::text[], $2::text[]) AS r (id, tenant)",
         ([ids.new_id() for _ in tenants], list(tenants), kind.value, module, orjson.dumps(cause).decode()),
     )
@@ -84,29 +84,31 @@ async def take(connection: AsyncConnection, tenant: str | None = None) -> Reeval
     """The oldest review that nobody else is at, locked: two processes never do the same chunk. The oldest of each tenant only, because a
     later one may rest on what the earlier one stores."""
     result = await connection.exec_driver_sql(
-        "SELECT review_id, tenant_id, kind, module, after_arrival, cause, created_at FROM reviews r"
+        "SELECT reevaluation_id, tenant_id, kind, module, after_arrival, cause, created_at FROM reevaluations r"
         " WHERE ($1::text IS NULL OR r.tenant_id = $1)"
-        " AND NOT EXISTS (SELECT FROM reviews o WHERE o.tenant_id = r.tenant_id AND o.review_id < r.review_id)"
-        " ORDER BY r.review_id LIMIT 1 FOR UPDATE SKIP LOCKED",
+        " AND NOT EXISTS (SELECT FROM reevaluations o WHERE o.tenant_id = r.tenant_id AND o.reevaluation_id < r.reevaluation_id)"
+        " ORDER BY r.reevaluation_id LIMIT 1 FOR UPDATE SKIP LOCKED",
         (tenant,),
     )
     row = result.one_or_none()
     if row is None:
         return None
-    return Reevaluation(row.review_id, row.tenant_id, ReevaluationKind(row.kind), row.module, row.after_arrival, row.cause, row.created_at)
+    return Reevaluation(
+        row.reevaluation_id, row.tenant_id, ReevaluationKind(row.kind), row.module, row.after_arrival, row.cause, row.created_at
+    )
 
 
 async def advance(tenant: str, connection: AsyncConnection, review: str, after: int) -> None:
     await connection.exec_driver_sql(
-        "UPDATE reviews SET after_arrival = $3 WHERE tenant_id = $1 AND review_id = $2", (tenant, review, after)
+        "UPDATE reevaluations SET after_arrival = $3 WHERE tenant_id = $1 AND reevaluation_id = $2", (tenant, review, after)
     )
 
 
 async def finish(tenant: str, connection: AsyncConnection, review: str) -> None:
-    await connection.exec_driver_sql("DELETE FROM reviews WHERE tenant_id = $1 AND review_id = $2", (tenant, review))
+    await connection.exec_driver_sql("DELETE FROM reevaluations WHERE tenant_id = $1 AND reevaluation_id = $2", (tenant, review))
 
 
 async def count(tenant: str, connection: AsyncConnection) -> int:
-    result = await connection.exec_driver_sql("SELECT count(*) FROM reviews WHERE tenant_id = $1", (tenant,))
+    result = await connection.exec_driver_sql("SELECT count(*) FROM reevaluations WHERE tenant_id = $1", (tenant,))
     number: int = result.scalar_one()
     return number

@@ -52,7 +52,7 @@ async def change(tenant: Tenant, uow: UnitOfWork, before: Person, given: Mapping
     """Call under the person's lock. Raises Invalid."""
     _check_profile(tenant, given.get("profile"))
     account = replace(before.account, **{_ACCOUNT[name]: value for name, value in given.items() if name in _ACCOUNT})
-    facts = (await store.facts(tenant.tenant, uow.connection, [before.user]))[before.user]
+    facts = (await store.facts(uow.connection, tenant.tenant, [before.user]))[before.user]
     record = _given(given)
     if record:
         facts = await _add(tenant, uow, before, facts, FactType.CHANGED, record)
@@ -65,7 +65,7 @@ async def change(tenant: Tenant, uow: UnitOfWork, before: Person, given: Mapping
 async def reactivate(tenant: Tenant, uow: UnitOfWork, before: Person, modules: tuple[str, ...] | None, cause: Cause) -> Person:
     """The person may log in, a leaver is hired again with what was known of them, and `assign_seats` names the modules whose revocations
     end (default: all required modules). Call under the person's lock. Raises Invalid, Conflict."""
-    facts = (await store.facts(tenant.tenant, uow.connection, [before.user]))[before.user]
+    facts = (await store.facts(uow.connection, tenant.tenant, [before.user]))[before.user]
     assert before.record is not None
     if not before.record.employed:
         given = {name: getattr(before.record, name) for name in RECORD_FIELDS}
@@ -86,5 +86,5 @@ async def _add(tenant: Tenant, uow: UnitOfWork, before: Person, facts: list[Fact
     """One more fact of today, after all others of today: what an administrator says now holds now."""
     last = max((fact.sequence for fact in facts if fact.effective_date == tenant.today), default=-1)
     fact = Fact(ids.new_id(), type_, tenant.today, min(last + 1, SEQUENCE_MAX), given)
-    await store.add_facts(tenant.tenant, uow.connection, [(before.user, fact, REST_SOURCE)])
+    await store.add_facts(uow.connection, tenant.tenant, [(before.user, fact, REST_SOURCE)])
     return [*facts, fact]

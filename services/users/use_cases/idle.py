@@ -21,7 +21,7 @@ class OwnIdleCheck:
             if found is None:
                 raise NotFound("tenant")
             open_reviews = await reevaluations.count(tenant, uow.connection)
-            day = await people.next_day(tenant, uow.connection)
+            day = await people.next_day(uow.connection, tenant)
         due = local_midnight(day, found.zone) if day is not None else None
         waiting = {
             "topics": not at_end,

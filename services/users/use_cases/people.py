@@ -44,9 +44,9 @@ class ReceivedFact:
 async def apply_facts(tenant: Tenant, uow: UnitOfWork, received: Sequence[ReceivedFact]) -> None:
     """Add facts and apply each to its person, in their order; a fact that is known already changes nothing."""
     users = [ids.person_id(tenant.tenant, each.source, each.external_id) for each in received]
-    people = await store.lock_many(tenant.tenant, uow.connection, sorted(set(users)), tenant.today)
+    people = await store.lock_many(uow.connection, tenant.tenant, sorted(set(users)), tenant.today)
     known = frozenset(people)
-    facts = await store.facts(tenant.tenant, uow.connection, sorted(known)) if known else {}
+    facts = await store.facts(uow.connection, tenant.tenant, sorted(known)) if known else {}
     new_facts: list[tuple[str, Fact, str]] = []
     changed: dict[str, None] = {}  # in the order of their first fact
     for user, each in zip(users, received, strict=True):
@@ -61,10 +61,10 @@ async def apply_facts(tenant: Tenant, uow: UnitOfWork, received: Sequence[Receiv
         if revision.changed or user not in known:
             changed[user] = None
     added = [people[user] for user in changed if user not in known]
-    if added and await store.insert(tenant.tenant, uow.connection, added) != len(added):
+    if added and await store.add(uow.connection, tenant.tenant, added) != len(added):
         raise Transient("another transaction added one of these people meanwhile")
-    await store.update(tenant.tenant, uow.connection, [people[user] for user in changed if user in known])
-    await store.add_facts(tenant.tenant, uow.connection, new_facts)
+    await store.save(uow.connection, tenant.tenant, [people[user] for user in changed if user in known])
+    await store.add_facts(uow.connection, tenant.tenant, new_facts)
 
 
 async def add_person(tenant: Tenant, uow: UnitOfWork, unknown: Person, fact: Fact, cause: Cause) -> Person:
@@ -73,13 +73,13 @@ async def add_person(tenant: Tenant, uow: UnitOfWork, unknown: Person, fact: Fac
         "person-exists",
         f"A person with the external id {unknown.external_id} already exists. Change that person, or use another external id.",
     )
-    if await store.lock(tenant.tenant, uow.connection, unknown.user, tenant.today) is not None:
+    if await store.lock(uow.connection, tenant.tenant, unknown.user, tenant.today) is not None:
         raise exists
     revision = rules.revise(unknown, rules.as_of(unknown, [fact], tenant), at=tenant.now, cause=cause)
     added = _published(tenant, uow, revision, None)
-    if await store.insert(tenant.tenant, uow.connection, [added]) != 1:
+    if await store.add(uow.connection, tenant.tenant, [added]) != 1:
         raise exists  # another transaction added the person since the lookup; there was no row to lock
-    await store.add_facts(tenant.tenant, uow.connection, [(added.user, fact, added.source)])
+    await store.add_facts(uow.connection, tenant.tenant, [(added.user, fact, added.source)])
     return added
 
 
@@ -93,7 +93,7 @@ async def save_all(tenant: Tenant, uow: UnitOfWork, revisions: Sequence[Revision
     """Store and publish revisions in this order. Call under the people's locks."""
     people = [_published(tenant, uow, revision, envelope) for revision in revisions]
     changed = [person for person, revision in zip(people, revisions, strict=True) if revision.changed]
-    await store.update(tenant.tenant, uow.connection, changed)
+    await store.save(uow.connection, tenant.tenant, changed)
     return people
 
 
@@ -125,8 +125,8 @@ async def apply_decisions(tenant: Tenant, uow: UnitOfWork, decisions: Sequence[D
     """Apply decisions in their order. A revocation in a base module deactivates the person, and its end reactivates them; seats has decided
     it, so no command is sent (design, section 4)."""
     users = sorted({decision.user for decision in decisions})
-    people = await store.lock_many(tenant.tenant, uow.connection, users, tenant.today)
-    seats = await states_store.load(tenant.tenant, uow.connection, users)
+    people = await store.lock_many(uow.connection, tenant.tenant, users, tenant.today)
+    seats = await states_store.load(uow.connection, tenant.tenant, users)
     changed: dict[tuple[str, str], Seat] = {}
     answered: dict[str, int] = {}
     revised: dict[str, Person] = {}
@@ -153,10 +153,10 @@ async def apply_decisions(tenant: Tenant, uow: UnitOfWork, decisions: Sequence[D
             cause = Cause(SEATS_ACTOR, decision.reason)
             revision = rules.revise(before, after, at=decision.at, cause=cause)
             people[decision.user] = revised[decision.user] = _published(tenant, uow, revision, decision.envelope)
-    await states_store.write(tenant.tenant, uow.connection, changed)
-    await store.set_answered(tenant.tenant, uow.connection, answered)
-    await store.update(tenant.tenant, uow.connection, list(revised.values()))
-    await store.set_notes(tenant.tenant, uow.connection, [people[user] for user in sorted(noted)])
+    await states_store.save(uow.connection, tenant.tenant, changed)
+    await store.set_answered(uow.connection, tenant.tenant, answered)
+    await store.save(uow.connection, tenant.tenant, list(revised.values()))
+    await store.set_notes(uow.connection, tenant.tenant, [people[user] for user in sorted(noted)])
 
 
 def _is_overtaken(note: Note | None, decision_id: DecisionId) -> bool:
@@ -166,10 +166,10 @@ def _is_overtaken(note: Note | None, decision_id: DecisionId) -> bool:
 async def note_not_done(tenant: Tenant, uow: UnitOfWork, command: str, user: str | None, note: Note) -> None:
     """Store with the person that the last command was not decided. `user` is None if seats could not read the command. An older command, or
     one that was answered meanwhile, changes nothing."""
-    user = user or await store.user_of_command(tenant.tenant, uow.connection, command)
-    person = await store.lock(tenant.tenant, uow.connection, user, tenant.today) if user is not None else None
+    user = user or await store.user_of_command(uow.connection, tenant.tenant, command)
+    person = await store.lock(uow.connection, tenant.tenant, user, tenant.today) if user is not None else None
     if person is not None and person.command_id == command and person.answered < person.revision:
-        await store.set_notes(tenant.tenant, uow.connection, [replace(person, not_done=note)])
+        await store.set_notes(uow.connection, tenant.tenant, [replace(person, not_done=note)])
 
 
 def _with_deactivation(person: Person, deactivated: bool, tenant: Tenant) -> Person:

@@ -1,4 +1,4 @@
-"""Tenants, people, facts, the projection of seats' decisions, and what messaging needs."""
+"""Tenants, people, facts, the projection of seats' decisions, and the tables of messaging."""
 
 from alembic import op
 
@@ -8,8 +8,9 @@ from shared.database.tenancy import protect
 revision = "0001"
 down_revision = None
 
-# `config_version` rises with each change of what decides people's needs. The row is locked shared by whoever works out a need and
-# exclusively by whoever changes the configuration, starts or ends an advance of the clock.
+# `config_version` rises with each change of a setting that decides which modules people require. A transaction that computes required
+# modules locks the row shared; one that changes the configuration, or starts or ends an advance of the clock, locks it exclusively.
+# `reevaluations` is the number of people evaluated again, because profiles or the mapping changed, on the day `reevaluations_on`.
 _TENANTS = """
 CREATE TABLE tenants (
     tenant_id text PRIMARY KEY,
@@ -24,11 +25,13 @@ CREATE TABLE tenants (
     version integer NOT NULL DEFAULT 1,
     advancing_to timestamptz,
     created_at timestamptz NOT NULL,
+    reevaluations_on date,
+    reevaluations bigint NOT NULL DEFAULT 0,
     CHECK (advancing_to IS NULL OR clock = 'test')
 )"""
 
-# Apart from `tenants`, because decisions of seats write it while others hold the tenant's row shared. `last_number` is the last number
-# drawn for a command of this tenant, `at` a test clock's time; the rest is where the present advance stands (clock.py).
+# A table of its own, because decisions of seats write it while other transactions hold the tenant's row shared. `last_number` is the last
+# number drawn for a command of this tenant, `at` the time of a test clock; the rest is the state of the present advance (jobs/test_clock).
 _CLOCKS = """
 CREATE TABLE tenant_clocks (
     tenant_id text PRIMARY KEY,
@@ -59,9 +62,9 @@ CREATE TABLE department_mapping (
     PRIMARY KEY (tenant_id, department)
 )"""
 
-# `need` and `partial` are what the person needs now, `sent` what `assign_seats` said last, `revision` the last one drawn (under this
-# row's lock), `answered` the last one that seats answered. `reconsider_on`: the next local day on which time alone changes the person.
-# `arrival`: the order in which people are listed, and in which many at once ask for seats.
+# `required_modules` are those that the person requires now, `sent` is the content of the last `assign_seats`, `revision` the last one drawn
+# (under this row's lock), `answered` the last one that seats answered. `reconsider_on` is the next local day on which the person changes
+# because time passes. `arrival` is the order in which people are listed, and in which many at once request seats.
 _PEOPLE = """
 CREATE TABLE people (
     tenant_id text NOT NULL,
@@ -86,7 +89,7 @@ CREATE TABLE people (
     profile text,
     status text NOT NULL DEFAULT 'expected' CHECK (status IN ('expected', 'active', 'inactive', 'deactivated', 'left')),
     notes jsonb NOT NULL DEFAULT '[]',
-    need text[] NOT NULL DEFAULT '{}',
+    required_modules text[] NOT NULL DEFAULT '{}',
     reconsider_on date,
     created_at timestamptz NOT NULL,
     version integer NOT NULL DEFAULT 0,
@@ -112,9 +115,9 @@ CREATE TABLE facts (
     PRIMARY KEY (tenant_id, user_id, fact_id)
 )"""
 
-# What seats decided, per person and module, with the position of the decision that it reflects: an older one changes nothing. Rows of
-# modules that are no longer needed stay ('released'), or an old decision that is handled again would bring them back.
-_SEATS = """
+# The state of a module of a person, with the id of the decision that it reflects: an older decision changes nothing. Rows of modules that
+# are no longer required stay ('released'), or an old decision that is handled again would bring them back.
+_MODULE_STATES = """
 CREATE TABLE person_modules (
     tenant_id text NOT NULL,
     user_id text NOT NULL,
@@ -130,11 +133,11 @@ CREATE TABLE person_modules (
     PRIMARY KEY (tenant_id, user_id, module)
 ) WITH (fillfactor = 70)"""
 
-# Work over many people that a change of a profile, of the mapping, of a tenant or an opened pool asks for: done in chunks by arrival, each
-# chunk with its own transaction, so that a crash resumes and nobody waits for 100,000 row locks.
-_REVIEWS = """
-CREATE TABLE reviews (
-    review_id text PRIMARY KEY,
+# Bulk re-evaluations, which follow a change of a profile, of the mapping or of a tenant, and the opening of a pool. A background job does
+# them in chunks by arrival, each in a transaction of its own, so that it resumes after a crash and no request waits for 100,000 row locks.
+_REEVALUATIONS = """
+CREATE TABLE reevaluations (
+    reevaluation_id text PRIMARY KEY,
     tenant_id text NOT NULL,
     kind text NOT NULL CHECK (kind IN ('settings', 'pool_opened', 'republish')),
     module text,
@@ -143,23 +146,25 @@ CREATE TABLE reviews (
     created_at timestamptz NOT NULL
 )"""
 
+# `topic` is the part after `hr.events.v1.` of the name of the bound topic; a source without it uses the shared topic.
 _SOURCES = """
 CREATE TABLE hr_sources (
     source text PRIMARY KEY,
-    tenants text[] NOT NULL
+    tenants text[] NOT NULL,
+    topic text UNIQUE
 )"""
 
 
 def upgrade() -> None:
     tables.create(op)
-    for statement in (_TENANTS, _CLOCKS, _PROFILES, _MAPPING, _PEOPLE, _FACTS, _SEATS, _REVIEWS, _SOURCES):
+    for statement in (_TENANTS, _CLOCKS, _PROFILES, _MAPPING, _PEOPLE, _FACTS, _MODULE_STATES, _REEVALUATIONS, _SOURCES):
         op.execute(statement)
     op.execute("CREATE INDEX people_external_id ON people (tenant_id, external_id)")
     op.execute("CREATE INDEX people_reconsider ON people (tenant_id, reconsider_on) WHERE reconsider_on IS NOT NULL")
     op.execute("CREATE UNIQUE INDEX people_arrival ON people (tenant_id, arrival)")
     op.execute("CREATE INDEX person_modules_notable ON person_modules (tenant_id, state) WHERE state NOT IN ('active', 'released')")
-    op.execute("CREATE INDEX reviews_tenant ON reviews (tenant_id, review_id)")
-    for table in ("tenants", "tenant_clocks", "profiles", "department_mapping", "people", "facts", "person_modules", "reviews"):
+    op.execute("CREATE INDEX reevaluations_tenant ON reevaluations (tenant_id, reevaluation_id)")
+    for table in ("tenants", "tenant_clocks", "profiles", "department_mapping", "people", "facts", "person_modules", "reevaluations"):
         protect(op, table)
 
 

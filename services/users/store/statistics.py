@@ -1,0 +1,50 @@
+"""The statistics of a tenant, and the number of people of all tenants whose command has no answer."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy import Interval, Text, bindparam, func, literal_column, not_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.users.store.module_states import MODULE_STATES
+from services.users.store.people import PEOPLE
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """`hired`, `active` and `pending` count people; the others count pairs of person and module: `flagged` now, `revoked` and `refused`
+    since the tenant was opened."""
+
+    hired: int
+    active: int
+    pending: int
+    flagged: int
+    revoked: int
+    refused: int
+
+
+_P: Final = PEOPLE.c
+_M: Final = MODULE_STATES.c
+_TENANT: Final = bindparam("tenant", type_=Text)
+_IS_PENDING: Final = _P.answered < _P.revision
+_COUNT: Final = func.count()
+_PEOPLE: Final = select(_COUNT, _COUNT.filter(_P.status == literal_column("'active'")), _COUNT.filter(_IS_PENDING)).where(
+    _P.tenant_id == _TENANT, _P.status != literal_column("'expected'"), not_(_P.administrator & (_P.revision == 0))
+)
+_MODULES: Final = select(
+    _COUNT.filter(_M.state == literal_column("'flagged'")), _COUNT.filter(_M.revoked), _COUNT.filter(_M.refused)
+).where(_M.tenant_id == _TENANT)
+_UNANSWERED: Final = select(_COUNT).select_from(PEOPLE).where(_IS_PENDING, _P.sent_at < func.now() - bindparam("longest", type_=Interval))
+
+
+async def statistics(connection: AsyncConnection, tenant_id: str) -> Statistics:
+    """An administrator who never required a seat (A19) has an account with the vendor, and is not one of the people counted here."""
+    people = (await connection.execute(_PEOPLE, {"tenant": tenant_id})).one()
+    modules = (await connection.execute(_MODULES, {"tenant": tenant_id})).one()
+    return Statistics(*people, *modules)
+
+
+async def unanswered(connection: AsyncConnection, longest: timedelta) -> int:
+    """Return the number of people of all tenants whose last command has had no answer for that long."""
+    return (await connection.execute(_UNANSWERED, {"longest": longest})).scalar_one()
