@@ -14,10 +14,10 @@ from shared.database import Database
 from shared.errors import Poison, Transient
 from shared.kafka import Ends, make_reader, partition_of, started, translated
 from shared.messaging import positions
+from shared.messaging.batch import Admit, Group, HandlerRefused, Item, TenantExists
 from shared.messaging.command_ends import CommandEnds
 from shared.messaging.dead_letters import rows as dead_letters
 from shared.messaging.dead_letters import waiting
-from shared.messaging.group import Admit, Group, HandlerRefused, Item, TenantExists
 from shared.messaging.message import Handler, Record
 from shared.messaging.positions import LostPartition, ReadingPosition
 from shared.observability import metrics

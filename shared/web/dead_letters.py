@@ -3,13 +3,13 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
 from shared.messaging.dead_letters.service import DeadLetters
 from shared.schemas.base import Id
 from shared.web.auth import Principal, operator
 from shared.web.openapi import refusals
-from shared.web.rest import LIMIT_DEFAULT, Cursor, Flag, Limit, Page, decode_cursor, encode_cursor
+from shared.web.rest import LIMIT_DEFAULT, Cursor, Limit, Page, decode_cursor, encode_cursor
 from shared.web.route import CheckedRoute
 
 _OPERATOR = operator()
@@ -20,7 +20,7 @@ class Discard(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
-    genuine: Flag = Field(False, description="Discard the message although the owner of its topic wrote it and this version can read it.")
+    genuine: StrictBool = Field(False, description="Discard the message although its topic's owner wrote it and this version can read it.")
 
 
 def dead_letters_router(dead_letters: DeadLetters) -> APIRouter:

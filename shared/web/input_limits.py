@@ -7,11 +7,11 @@ import json
 import math
 import re
 import reprlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import accumulate, count
 from operator import sub
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from starlette.requests import ClientDisconnect, Request
@@ -33,6 +33,9 @@ _TWO_OR_NONE = bytes.maketrans(b"[{]}", b"\2\2\0\0")
 _WHITESPACE = b" \t\r\n"  # of JSON
 _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 
+_OWN_PARTS = "own_parts"
+
+F = TypeVar("F", bound=Callable[..., Any])
 _Fault = dict[str, Any]
 
 
@@ -152,14 +155,30 @@ async def read_body(request: Request, limit: int) -> bytes:
     return bytes(body)
 
 
-def parse_body(content: bytes, adapter: TypeAdapter[Any], judges: tuple[str, ...] = ()) -> Any:
+def checks_items_of(*parts: str) -> Callable[[F], F]:
+    """Mark a route that checks the items of these parts of its body one by one, and lists what is wrong with them in its answer."""
+
+    def mark(endpoint: F) -> F:
+        endpoint.__dict__[_OWN_PARTS] = parts
+        return endpoint
+
+    return mark
+
+
+def own_parts(endpoint: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the parts that `checks_items_of` names."""
+    parts: tuple[str, ...] = getattr(endpoint, _OWN_PARTS, ())
+    return parts
+
+
+def parse_body(content: bytes, adapter: TypeAdapter[Any], unchecked: tuple[str, ...] = ()) -> Any:
     """Parse JSON once and return what `adapter` makes of it, or the parsed value where that is not valid, for FastAPI to name the fields.
 
-    A route that answers for parts of its body one by one names these parts in `judges` (`events`): they are left to it. Raises Refused.
+    The parts of the body in `unchecked` are left to the route. Raises Refused.
     """
     value = _json(content)
     if _SUSPECT.search(content):
-        checked = {name: part for name, part in value.items() if name not in judges} if isinstance(value, dict) else value
+        checked = {name: part for name, part in value.items() if name not in unchecked} if isinstance(value, dict) else value
         if found := faults(checked, "body"):
             raise _refused(found)
     try:

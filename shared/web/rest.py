@@ -9,7 +9,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 import orjson
 from fastapi import Header, Query, Response
-from pydantic import BaseModel, BeforeValidator, Field, Strict
+from pydantic import BaseModel, BeforeValidator, Field
 
 from shared.errors import Invalid, Refused
 from shared.schemas.base import Instant
@@ -34,7 +34,13 @@ def _written_out(value: object) -> object:
 
 Day = Annotated[date, BeforeValidator(_written_out)]
 Moment = Annotated[Instant, BeforeValidator(_written_out)]
-Flag = Annotated[bool, Strict()]  # neither 0 nor "yes"
+
+
+class PositionView(BaseModel):
+    """A position in seats.commands.v1: partition and offset of a command. The offset is -1 where no command was decided yet."""
+
+    partition: int
+    offset: int
 
 
 class Page(BaseModel, Generic[T]):

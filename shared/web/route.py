@@ -14,7 +14,16 @@ from pydantic import TypeAdapter
 from starlette.types import Receive, Scope, Send
 
 from shared.web.auth import access_checks, check_access
-from shared.web.input_limits import BODY_MAX, OPEN_BODY_MAX, check_empty, check_media_type, check_parameters, parse_body, read_body
+from shared.web.input_limits import (
+    BODY_MAX,
+    OPEN_BODY_MAX,
+    check_empty,
+    check_media_type,
+    check_parameters,
+    own_parts,
+    parse_body,
+    read_body,
+)
 from shared.web.tenant_limits import hold_place
 
 JSON = "application/json"
@@ -73,8 +82,7 @@ class CheckedRoute(APIRoute):
         if self.body_field is None:
             check_empty(content)
             return ReadRequest(request, b"")
-        judges = getattr(self.endpoint, "judges", ())
-        return ReadRequest(request, content, parse_body(content, self._body_adapter, judges) if content else None)
+        return ReadRequest(request, content, parse_body(content, self._body_adapter, own_parts(self.endpoint)) if content else None)
 
 
 class FormRoute(CheckedRoute):

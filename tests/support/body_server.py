@@ -17,11 +17,12 @@ from services.invoicing.api.requests import PlanBody
 from services.seats import views
 from services.seats.use_cases.what_if import Snapshot, _commands
 from services.users.api import hr
-from services.users.api.requests import DEPARTMENTS_MAX, Department, NewPerson
+from services.users.api.requests import DEPARTMENTS_MAX, Department, HrEvents, NewPerson
 from shared.runtime import serve
 from shared.schemas.base import Id
 from shared.settings import CommonSettings
 from shared.web import Verifier, access, create_app
+from shared.web.input_limits import checks_items_of, own_parts
 
 KEY = OKPKey.generate_key("Ed25519", {"kid": "k1"}, private=True)
 SNAPSHOT = Snapshot("acme", [], 0, 0, 1, views.PositionView(partition=0, offset=0))
@@ -47,11 +48,11 @@ def make_app(settings: CommonSettings) -> FastAPI:
     async def what_if(tenant: str, body: views.WhatIf) -> None:
         _commands(SNAPSHOT._replace(tenant=tenant), body)
 
-    async def take_events(tenant: str, body: hr.HrEvents) -> int:
+    @app.post("/v1/tenants/{tenant}/hr-events", dependencies=CHECKED)
+    @checks_items_of(*own_parts(hr.take_events))
+    async def take_events(tenant: str, body: HrEvents) -> int:
         return sum(isinstance(hr._read(event), list) for event in body.events)
 
-    take_events.judges = hr.take_events.judges  # type: ignore[attr-defined]
-    app.post("/v1/tenants/{tenant}/hr-events", dependencies=CHECKED)(take_events)
     return app
 
 

@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 import pytest
 
 from shared.errors import Transient
-from shared.messaging.group import Group, Item
+from shared.messaging.batch import Group, Item
 from shared.messaging.message import Record
 from shared.schemas import topics
 from shared.schemas.hr_v1 import PersonLeft

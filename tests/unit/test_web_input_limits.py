@@ -13,7 +13,7 @@ import pytest
 from fastapi import Body, Depends, FastAPI
 from hypothesis import given, settings, strategies
 from joserfc.jwk import KeySet
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, StrictBool, TypeAdapter, ValidationError
 
 from services.invoicing.api.requests import SubscriptionBody
 from services.users.api.hr import _read, _read_all
@@ -25,7 +25,7 @@ from shared.schemas.faults import first_faults
 from shared.schemas.hr_v1 import HrFact, PersonChanged
 from shared.settings import CommonSettings
 from shared.web import Verifier, authenticated, create_app, input_limits
-from shared.web.rest import Day, Flag, Moment, decode_cursor, encode_cursor
+from shared.web.rest import Day, Moment, decode_cursor, encode_cursor
 from tests.support.apps import KEY, bearer
 
 SURROGATE = '"\\ud800"'
@@ -37,7 +37,7 @@ LONG = "1" + "0" * 4000
 class Thing(BaseModel):
     name: str
     count: int = 0
-    flag: Flag = False
+    flag: StrictBool = False
     day: Day | None = None
     at: Moment | None = None
 

@@ -4,7 +4,7 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, StrictBool, StringConstraints, model_validator
 from stdnum import get_cc_module
 from stdnum.eu import vat as eu_vat
 from stdnum.exceptions import ValidationError as NumberError
@@ -15,7 +15,7 @@ from shared.money import is_currency
 from shared.schemas.base import Id, ModuleName
 from shared.schemas.policies import LICENCES_MAX, wrong_policy
 from shared.schemas.seats_v1 import Policies
-from shared.web.rest import Day, Flag
+from shared.web.rest import Day
 
 
 def _currency(value: str) -> str:
@@ -48,7 +48,7 @@ class Body(BaseModel):
 
 class ModuleBody(Body):
     name: Line
-    base: Flag = Field(False, description="True for a module that a person needs to be a user at all.")
+    base: StrictBool = Field(False, description="True for a module that a person needs to be a user at all.")
     requires: list[ModuleName] = Field(default_factory=list, max_length=50, description="Modules that this module requires.")
 
 
@@ -63,7 +63,7 @@ class PriceBody(Body):
 class PlanBody(Body):
     name: Line
     currency: Currency
-    allows_extra_licences: Flag = True
+    allows_extra_licences: StrictBool = True
     prices: list[PriceBody] = Field(min_length=1, max_length=500)
 
     @model_validator(mode="after")

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from services.notifier.store.emails import ListedEmail, ShownEmail
 from shared.schemas.base import Instant
+from shared.web.rest import PositionView
 
 
 class Statistics(BaseModel):
@@ -21,11 +22,6 @@ class Statistics(BaseModel):
 class Actor(BaseModel):
     kind: str
     id: str
-
-
-class Position(BaseModel):
-    partition: int
-    offset: int
 
 
 class Action(BaseModel):
@@ -45,7 +41,7 @@ class Action(BaseModel):
     reason: str
     details: Mapping[str, Any]
     decision: str | None = Field(description="Decision id, if seats decided it.")
-    position: Position | None = Field(description="Position of the command that was decided.")
+    position: PositionView | None = Field(description="Position of the command that was decided.")
     correlation: str
 
 

@@ -19,7 +19,7 @@ from shared.schemas.faults import first_faults
 from shared.schemas.hr_v1 import HrFact, PersonChanged, PersonHired, PersonLeft
 from shared.web import answer, refusals
 from shared.web.idempotency import IdempotencyKey, idempotent
-from shared.web.input_limits import cut, faults
+from shared.web.input_limits import checks_items_of, cut, faults
 from shared.web.route import CheckedRoute
 from shared.web.tenant_limits import costly
 
@@ -32,6 +32,7 @@ _MODELS: dict[str, type[HrFact]] = {"person_hired": PersonHired, "person_changed
 
 @router.post("", status_code=202, response_model=Taken, responses=refusals(409), summary="Send HR facts")
 @costly
+@checks_items_of("events")
 async def take_events(
     tenant: TenantId, body: HrEvents, request: Request, context: InContext, principal: Manager, key: IdempotencyKey = None
 ) -> Response:
@@ -56,9 +57,6 @@ async def take_events(
             return _taken(await _read_all(body.events))
 
         return await idempotent(uow, request, principal, key, take, read)
-
-
-take_events.judges = ("events",)  # type: ignore[attr-defined]  # one by one, for the answer's list
 
 
 def _taken(facts: Sequence[HrFact | list[FieldProblem]]) -> Response:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.users.api.dependencies import Context, InContext, Manager, TenantId, UserId, cause_of
 from services.users.api.requests import NewPerson, PersonPatch, Reactivation
-from services.users.api.responses import ModuleView, NoteView, PersonView, PositionView
+from services.users.api.responses import ModuleView, NoteView, PersonView
 from services.users.domain.facts import RECORD_FIELDS, Record
 from services.users.domain.module_states import ModuleState, Seat
 from services.users.domain.person import Person, Tenant
@@ -22,7 +22,7 @@ from shared.database import UnitOfWork
 from shared.errors import NotFound
 from shared.web import Cursor, IfMatch, Limit, Page, access, answer, check_if_match, decode_cursor, encode_cursor, etag, refusals
 from shared.web.idempotency import IdempotencyKey, idempotent
-from shared.web.rest import LIMIT_DEFAULT
+from shared.web.rest import LIMIT_DEFAULT, PositionView
 from shared.web.route import CheckedRoute
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/people", tags=["people"])

@@ -5,11 +5,11 @@ from functools import cache
 from importlib.resources import files
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, StrictBool
 
 from services.users.sign_in.tokens import TTL_MAX_S
 from shared.schemas.base import Id, ModuleName, Text
-from shared.web.rest import Day, Flag, Moment
+from shared.web.rest import Day, Moment
 
 PRIORITY_MAX = 1_000_000
 MODULES_MAX = 200
@@ -62,7 +62,7 @@ class NewTenant(Body):
         description="The address of the tenant's administration. It gets the e-mails that cannot be sent to a person."
     )
     support_contact: Name = Field(description="The person or team of the vendor to ask. Refusals and e-mails name it.")
-    release_on_expiry: Flag = Field(False, description="If true, the seats of a person are released when the login ends (`valid_to`).")
+    release_on_expiry: StrictBool = Field(False, description="If true, a person's seats are released when the login ends (`valid_to`).")
 
 
 class TenantPatch(Body):
@@ -71,7 +71,7 @@ class TenantPatch(Body):
     locale: Locale | None = None
     contact_email: EmailStr | None = None
     support_contact: Name | None = None
-    release_on_expiry: Flag | None = None
+    release_on_expiry: StrictBool | None = None
 
 
 class Allowed(Body):
@@ -93,7 +93,7 @@ class NewPerson(Body):
     department: Text | None = None
     profile: Id | None = Field(None, description="The profile of this person, instead of that of the department.")
     kind: KindName = Field("employee", description="People of the kinds external and service take no seat.")
-    administrator: Flag = False
+    administrator: StrictBool = False
     priority: Annotated[int, Field(ge=-PRIORITY_MAX, le=PRIORITY_MAX, strict=True)] = Field(
         0, description="People with a higher priority leave the queue first."
     )
@@ -110,10 +110,10 @@ class PersonPatch(Body):
     department: Text | None = None
     profile: Id | None = None
     kind: KindName | None = None
-    administrator: Flag | None = None
+    administrator: StrictBool | None = None
     priority: Annotated[int, Field(ge=-PRIORITY_MAX, le=PRIORITY_MAX, strict=True)] | None = None
     valid_to: Day | None = None
-    may_log_in: Flag | None = None
+    may_log_in: StrictBool | None = None
     status: Literal["left"] | None = Field(None, description="`left` if the person has left the company.")
 
 
@@ -128,7 +128,7 @@ class ProfileBody(Body):
     modules: Annotated[list[ModuleName], Field(max_length=MODULES_MAX)] = Field(
         description="The modules that the profile requires. The list may be empty: then the person takes no seat."
     )
-    partial: Flag = Field(False, description="If true, the person gets the modules that are available; if false, all modules or none.")
+    partial: StrictBool = Field(False, description="If true, the person gets the available modules; if false, all modules or none.")
 
 
 Department = Annotated[Text, Field(min_length=1)]

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from shared.schemas.base import Instant
+from shared.web.rest import PositionView
 
 
 class TenantView(BaseModel):
@@ -21,11 +22,6 @@ class TenantView(BaseModel):
     release_on_expiry: bool
     created_at: Instant
     version: int
-
-
-class PositionView(BaseModel):
-    partition: int
-    offset: int
 
 
 class ModuleView(BaseModel):

@@ -4,9 +4,9 @@ import structlog
 
 from shared.database import UnitOfWork
 from shared.errors import Poison
+from shared.messaging.batch import Group, Item
 from shared.messaging.dead_letters import rows
 from shared.messaging.dead_letters.rows import DeadLetter, Status
-from shared.messaging.group import Group, Item
 
 log = structlog.get_logger(__name__)
 

@@ -1,4 +1,4 @@
-"""Decides what one consumer group does with records: handle, skip, drop as repeated, or keep as dead letter. Knows no Kafka client."""
+"""What a consumer group does with a batch of records: handle, skip, drop as repeated, or keep as dead letter. Knows no Kafka client."""
 
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
