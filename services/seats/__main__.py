@@ -16,9 +16,9 @@ def main(arguments: list[str]) -> None:
         run_worker()
     elif role in ("replay", "verify", "activate-rules"):
         with uncollected():
-            from services.seats import tools
+            from services.seats.replay import commands
 
-        {"replay": tools.run_replay, "verify": tools.run_verify, "activate-rules": tools.run_activate}[role](rest)
+        {"replay": commands.run_replay, "verify": commands.run_verify, "activate-rules": commands.run_activate}[role](rest)
     else:
         sys.exit(USAGE)
 

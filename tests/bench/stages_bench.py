@@ -18,7 +18,7 @@ from aiokafka.structs import TopicPartition
 from rich.console import Console
 from rich.table import Table
 
-from services.seats.agents import DomainDecider, RowCodec
+from services.seats.decider import DomainDecider, RowCodec
 from services.seats.engine import events, frames
 from services.seats.engine.commands import CommandReader
 from services.seats.engine.decider import At

@@ -10,8 +10,8 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
-from services.seats.engine.history import History
-from services.seats.replay import Replay
+from services.seats.replay.log_reader import LogReader
+from services.seats.replay.replay import Replay
 from shared.kafka import Ends
 from shared.schemas import topics
 from shared.schemas.topics import Topic
@@ -93,7 +93,7 @@ async def _ends(kafka: KafkaSettings, topic: Topic) -> dict[int, int]:
 
 async def _judge(kafka: KafkaSettings, counts: Counter[str]) -> dict[str, Any]:
     """The independent checker for the laws, the replay for the rest."""
-    history = History(kafka)
+    history = LogReader(kafka)
     shown: list[str] = []
     report = await Replay(kafka).verify()
     counts += report.counts
@@ -109,7 +109,7 @@ async def _judge(kafka: KafkaSettings, counts: Counter[str]) -> dict[str, Any]:
     return {name: counts[name] for name in names} | {"differences": shown}
 
 
-async def _check(history: History, partition: int) -> Findings:
+async def _check(history: LogReader, partition: int) -> Findings:
     commands = [Logged(r.offset, tuple(r.headers), r.value) async for r in history.records(history.commands, partition, 0)]
     events = [Logged(r.offset, tuple(r.headers), r.value) async for r in history.records(history.events, partition, 0)]
     # Ticks that came after everything was drained may not be decided yet.

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import orjson
 
 from services.seats.engine.producer import Record
-from services.seats.replay import Decisions
+from services.seats.replay.replay import Decisions
 from shared.kafka import partition_of
 from shared.schemas import seats_v1
 from shared.schemas.envelope import VENDOR_KEY, Envelope

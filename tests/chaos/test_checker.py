@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from services.seats.replay import Report
+from services.seats.replay.replay import Report
 from tests.chaos.checker import Logged, check_partition
 from tests.chaos.simulate import Logs, simulate
 from tests.support.seat_world import World

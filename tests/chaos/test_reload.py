@@ -6,9 +6,9 @@ from functools import lru_cache
 import orjson
 import pytest
 
-from services.seats.agents import RowCodec
+from services.seats.decider import RowCodec
 from services.seats.engine.decider import Published
-from services.seats.replay import Decisions, Evolution, canonical
+from services.seats.replay.replay import Decisions, Evolution, canonical
 from shared.schemas.envelope import Envelope
 from tests.chaos.simulate import PARTITIONS, Arrived, Logs, simulate
 

@@ -9,21 +9,21 @@ from unittest import mock
 import pytest
 
 from services.seats import domain
-from services.seats.agents import DomainDecider, RowCodec
-from services.seats.domain import deciding
-from services.seats.domain.need import Outcome
+from services.seats.decider import DomainDecider, RowCodec
+from services.seats.domain.assignment import Outcome
+from services.seats.domain.decide import decide_1
 from services.seats.engine import engine as engine_module
 from services.seats.engine.commands import CommandReader
 from services.seats.engine.engine import Engine, Topics
 from services.seats.engine.failstop import Exit
-from services.seats.engine.history import History
 from services.seats.engine.partition import Partition
 from services.seats.engine.pause import PauseDetector
 from services.seats.engine.producer import KafkaSender, make_engine_producer
 from services.seats.engine.restore import BulkRestore
-from services.seats.replay import Replay, canonical
-from services.seats.rules import activate
-from services.seats.tools import run_activate, run_replay, run_verify, shown
+from services.seats.replay.commands import run_activate, run_replay, run_verify, shown
+from services.seats.replay.log_reader import LogReader
+from services.seats.replay.replay import Replay, canonical
+from services.seats.use_cases.activate_rules import activate
 from shared.clock import SystemClock
 from shared.kafka import started
 from shared.schemas import topics
@@ -36,15 +36,15 @@ pytestmark = pytest.mark.stack
 
 def decide_2(tenants: dict[str, domain.Tenant], command: domain.Command, clock_ms: int, rules: int) -> domain.Decision:
     """Nobody is flagged any more."""
-    with mock.patch("services.seats.domain.need._Asked._ask_flag", return_value=Outcome("refused", Reason.POOL_FULL)):
-        return deciding.decide_1(tenants, command, clock_ms, rules)
+    with mock.patch("services.seats.domain.assignment._Asked._ask_flag", return_value=Outcome("refused", Reason.POOL_FULL)):
+        return decide_1(tenants, command, clock_ms, rules)
 
 
 class Decides:
     """A worker without Faust: takes over from the changelog, then decides what stands in the topic."""
 
     def __init__(self, kafka: KafkaSettings, sender: KafkaSender) -> None:
-        self.kafka, self.history = kafka, History(kafka)
+        self.kafka, self.history = kafka, LogReader(kafka)
         clock = SystemClock()
         names = Topics(*[kafka.topic_name(topic) for topic in (topics.SEATS_COMMANDS, topics.SEATS_EVENTS, topics.SEATS_CHANGELOG)])
         self.engine = Engine(
@@ -159,7 +159,7 @@ def test_the_tools_say_what_they_did_and_what_they_do_not_understand(
 
 def test_a_reader_that_has_seen_enough_is_left_alone() -> None:
     """`seatpool replay ... | head`"""
-    lines = "from services.seats.tools import print_line\nfor _ in range(100_000): print_line('a row')"
+    lines = "from services.seats.replay.commands import print_line\nfor _ in range(100_000): print_line('a row')"
     with subprocess.Popen([sys.executable, "-c", lines], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from services.seats.engine.lane import Lane
-from services.seats.replay import Replay
+from services.seats.replay.replay import Replay
 from shared.settings import KafkaSettings
 from tests.support.keys import bearer, published_keys
 from tests.support.seats import Commands, WorkerProcess, answered, commands_to, supervised, verified

@@ -10,7 +10,7 @@ from unittest import mock
 import orjson
 
 from services.seats import domain
-from services.seats.domain.work import Work
+from services.seats.domain.decision import Work
 from shared.schemas import registry, seats_v1, topics
 from tests.model.naive import Command, Event, Naive
 from tests.model.renaming import Renamed

@@ -9,7 +9,7 @@ from joserfc.jwk import KeySet, OKPKey
 
 from services.invoicing.api.app import make_app as make_invoicing
 from services.notifier.api import make_app as make_notifier
-from services.seats.api import make_api as make_seats
+from services.seats.api import make_app as make_seats
 from services.seats.settings import Settings as SeatsSettings
 from services.users.api import make_app as make_users
 from shared.clock import SystemClock
@@ -46,10 +46,10 @@ def all_apps(keys: KeySet | None = None) -> dict[str, FastAPI]:
     )
     seats = SeatsSettings()
     engine = SimpleNamespace(live=dict.fromkeys(range(seats.seats_partitions)))  # it owns all partitions, and has read none
-    worker: Any = SimpleNamespace(settings=seats, ready=True, history=None, engine=engine)
+    worker: Any = SimpleNamespace(settings=seats, ready=True, engine=engine)
     apps = {
         "users": make_users(settings, context, None),  # type: ignore[arg-type]
-        "seats": make_seats(worker),
+        "seats": make_seats(worker, None),  # type: ignore[arg-type]
         "invoicing": make_invoicing(context),
         "notifier": make_notifier(context),
     }

@@ -14,7 +14,7 @@ from joserfc.jwk import KeySet, OKPKey
 from pydantic import Field
 
 from services.invoicing.api.requests import PlanBody
-from services.seats import views
+from services.seats.api.requests import WhatIf
 from services.seats.use_cases.what_if import Snapshot, _commands
 from services.users.api import hr
 from services.users.api.requests import DEPARTMENTS_MAX, Department, HrEvents, NewPerson
@@ -25,7 +25,7 @@ from shared.web import Verifier, access, create_app
 from shared.web.input_limits import checks_items_of, own_parts
 
 KEY = OKPKey.generate_key("Ed25519", {"kid": "k1"}, private=True)
-SNAPSHOT = Snapshot("acme", [], 0, 0, 1, views.PositionView(partition=0, offset=0))
+SNAPSHOT = Snapshot("acme", [], clock_ms=0, partition=0, offset=0, rules=1, durable=0)
 CHECKED = [Depends(access("account:read"))]
 
 
@@ -45,8 +45,8 @@ def make_app(settings: CommonSettings) -> FastAPI:
     async def mapping(tenant: str, body: Annotated[dict[Department, Id | None], Field(max_length=DEPARTMENTS_MAX)]) -> None: ...
 
     @app.post("/v1/tenants/{tenant}/what-if", dependencies=CHECKED)
-    async def what_if(tenant: str, body: views.WhatIf) -> None:
-        _commands(SNAPSHOT._replace(tenant=tenant), body)
+    async def what_if(tenant: str, body: WhatIf) -> None:
+        _commands(SNAPSHOT._replace(tenant=tenant), body.proposed())
 
     @app.post("/v1/tenants/{tenant}/hr-events", dependencies=CHECKED)
     @checks_items_of(*own_parts(hr.take_events))

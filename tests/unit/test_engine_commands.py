@@ -9,7 +9,7 @@ import pytest
 
 from services.seats.engine import commands, events
 from services.seats.engine.commands import BODY_BYTES_MAX, Command, CommandReader, Head, Rejected, read_head
-from services.seats.replay import Decisions
+from services.seats.replay.replay import Decisions
 from shared.errors import Poison
 from shared.kafka import partition_of
 from shared.schemas import seats_v1

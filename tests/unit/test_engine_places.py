@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.seats.engine.history import place_of
+from services.seats.replay.log_reader import place_of
 
 
 def test_a_decisions_place_is_the_offset_of_its_command_and_its_number() -> None:

@@ -8,9 +8,9 @@ import orjson
 import pytest
 
 from services.seats import domain
-from services.seats.domain import deciding
-from services.seats.domain.need import Outcome
-from services.seats.domain.work import Work
+from services.seats.domain.assignment import Outcome
+from services.seats.domain.decide import decide_1
+from services.seats.domain.decision import Work
 from shared.schemas import registry, seats_v1
 from tests.support.seat_world import START, USERS, World, line
 
@@ -72,8 +72,8 @@ def test_the_rules_version_stands_in_every_decision_and_a_new_one_decides_from_i
     """Version 2 is made up: nobody is flagged any more."""
 
     def decide_2(tenants: dict[str, domain.Tenant], command: domain.Command, clock_ms: int, rules: int) -> domain.Decision:
-        with mock.patch("services.seats.domain.need._Asked._ask_flag", return_value=refuse):
-            return deciding.decide_1(tenants, command, clock_ms, rules)
+        with mock.patch("services.seats.domain.assignment._Asked._ask_flag", return_value=refuse):
+            return decide_1(tenants, command, clock_ms, rules)
 
     refuse = Outcome("refused", seats_v1.Reason.POOL_FULL)
     two = domain.Rules(decide_2, domain.RULES[1].settle)

@@ -6,14 +6,14 @@ import orjson
 import pytest
 
 from services.seats import domain
-from services.seats.agents import DomainDecider, RowCodec
+from services.seats.decider import DomainDecider, RowCodec
 from services.seats.domain import pools
 from services.seats.engine.commands import CommandReader
 from services.seats.engine.engine import Engine
 from services.seats.engine.events import VALUE_BYTES_MAX
 from services.seats.engine.partition import Partition
 from services.seats.engine.pause import PauseDetector
-from services.seats.replay import Decisions, canonical
+from services.seats.replay.replay import Decisions, canonical
 from shared.clock import FixedClock
 from shared.schemas import seats_v1
 from shared.schemas.base import Payload

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from services.seats.replay import Decisions, canonical
+from services.seats.replay.replay import Decisions, canonical
 from shared.kafka import partition_of
 from shared.schemas.registry import REGISTRY
 from shared.schemas.topics import SEATS_COMMANDS

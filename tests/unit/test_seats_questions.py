@@ -13,11 +13,16 @@ from typing import Any
 import orjson
 import pytest
 
-from services.seats import api, domain, views, why
-from services.seats.agents import DomainDecider
+from services.seats import domain
+from services.seats.api import forecast, pools, seats
+from services.seats.api import what_if as what_if_route
+from services.seats.api.dependencies import OwnedTenants
+from services.seats.api.requests import WhatIf, WhatIfCommand
+from services.seats.decider import DomainDecider
 from services.seats.domain.rows import ACTIVE, PoolRow, Seat, TenantRow, UserRow
 from services.seats.engine.frames import NOTHING
 from services.seats.main import tune_interpreter
+from services.seats.replay import audit_trail
 from services.seats.use_cases import what_if
 from shared.clock import SystemClock
 from shared.errors import Refused
@@ -34,18 +39,18 @@ def live_of(rows: dict[str, domain.Row], offset: int = 0) -> Any:
     return SimpleNamespace(number=0, decider=decider, clock_ms=domain.to_ms(START), rules=1, decided=offset, durable=durable)
 
 
-def reads(live: Any) -> api.Reads:
+def owned_tenants(live: Any) -> OwnedTenants:
     lock = asyncio.Lock()
 
     @asynccontextmanager
-    async def settled() -> AsyncIterator[None]:
+    async def between_batches() -> AsyncIterator[None]:
         async with lock:
             yield
 
     worker: Any = SimpleNamespace(
-        settings=SimpleNamespace(seats_partitions=1), ready=True, history=None, engine=SimpleNamespace(live={0: live}, settled=settled)
+        settings=SimpleNamespace(seats_partitions=1), ready=True, engine=SimpleNamespace(live={0: live}, between_batches=between_batches)
     )
-    return api.Reads(worker)
+    return OwnedTenants(worker, None)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -57,8 +62,8 @@ def world() -> World:
     return world
 
 
-def question(*commands: tuple[str, dict[str, Any]]) -> views.WhatIf:
-    return views.WhatIf(commands=[views.WhatIfCommand(type=type_, data=data) for type_, data in commands])
+def question(*commands: tuple[str, dict[str, Any]]) -> WhatIf:
+    return WhatIf(commands=[WhatIfCommand(type=type_, data=data) for type_, data in commands])
 
 
 CLOSE = question(("close_pool", {"module": "time", "at": "now"}))
@@ -74,15 +79,18 @@ async def test_a_question_beyond_its_budget_or_too_large_an_answer_is_refused_an
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     live = live_of(world.rows, world.offset)
-    made, later = reads(live), START + timedelta(days=9)
-    seen = orjson.loads((await made.forecast("acme", later)).body)
+    owned, later = owned_tenants(live), START + timedelta(days=9)
+    seen = orjson.loads((await forecast.forecast(owned, "acme", later)).body)
     assert [event["data"]["user"] for event in seen["events"]] == ["ben", "cid"]
-    (decided,) = orjson.loads((await made.what_if("acme", CLOSE)).body)["decisions"]
+    (decided,) = orjson.loads((await what_if_route.decide_on_a_copy(owned, "acme", CLOSE)).body)["decisions"]
     assert len(decided) == 4
     for name, limit, why_ in (("BUDGET", 2, "more than 2 changes"), ("ANSWER_BYTES_MAX", 900, "more than 900 bytes")):
         with monkeypatch.context() as patched:
             patched.setattr(what_if, name, limit)
-            for asked, split in ((made.forecast("acme", later), "earlier time"), (made.what_if("acme", CLOSE), "fewer commands")):
+            for asked, split in (
+                (forecast.forecast(owned, "acme", later), "earlier time"),
+                (what_if_route.decide_on_a_copy(owned, "acme", CLOSE), "fewer commands"),
+            ):
                 type_, detail = await refusal(asked)
                 assert type_ == "too-large"
                 assert why_ in detail
@@ -163,10 +171,10 @@ async def test_a_question_whose_asker_went_away_or_that_takes_too_long_is_stoppe
 async def test_no_decision_comes_between_the_slices_of_rows_that_a_question_reads(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(what_if, "ROWS_AT_ONCE", 1)
     live = live_of(world.rows, world.offset)
-    made = reads(live)
-    asked = asyncio.ensure_future(made.what_if("acme", CLOSE))
+    owned = owned_tenants(live)
+    asked = asyncio.ensure_future(what_if_route.decide_on_a_copy(owned, "acme", CLOSE))
     await asyncio.sleep(0)
-    async with made._settled("acme", None) as (_, state):  # where a batch of commands is decided
+    async with owned.between_batches("acme", None) as (_, state):  # where a batch of commands is decided
         state.put_user("zoe", state.users["ada"])
     (decided,) = orjson.loads((await asked).body)["decisions"]
     assert [event["data"].get("user") for event in decided] == [None, "ada", "ben", "cid"]
@@ -174,22 +182,22 @@ async def test_no_decision_comes_between_the_slices_of_rows_that_a_question_read
 
 async def test_pages_of_seats_show_new_people_in_the_order_of_their_ids(world: World) -> None:
     live = live_of(world.rows)
-    made, state = reads(live), live.decider.tenants["acme"]
-    assert [seat.user for seat in (await made.seats("acme")).items] == ["ada", "ben", "cid"]
+    owned, state = owned_tenants(live), live.decider.tenants["acme"]
+    assert [seat.user for seat in (await seats.list_seats(owned, "acme")).items] == ["ada", "ben", "cid"]
     for user in ("bob", "abe"):
         state.put_user(user, state.users["cid"])
-    assert [seat.user for seat in (await made.seats("acme")).items] == ["abe", "ada", "ben", "bob", "cid"]
+    assert [seat.user for seat in (await seats.list_seats(owned, "acme")).items] == ["abe", "ada", "ben", "bob", "cid"]
 
 
 async def test_pools_come_in_pages_in_the_order_of_their_modules(world: World) -> None:
     for module in ("plan", "docs"):
         world.pool(module, 1)
-    made = reads(live_of(world.rows))
-    one = await made.pools("acme", limit=2)
-    two = await made.pools("acme", limit=2, cursor=one.next)
+    owned = owned_tenants(live_of(world.rows))
+    one = await pools.list_pools(owned, "acme", limit=2)
+    two = await pools.list_pools(owned, "acme", limit=2, cursor=one.next)
     assert [[pool.module for pool in page.items] for page in (one, two)] == [["docs", "plan"], ["time"]]
     assert two.next is None
-    assert (await made.pools("acme", limit=3)).next is None
+    assert (await pools.list_pools(owned, "acme", limit=3)).next is None
 
 
 @pytest.fixture
@@ -230,7 +238,7 @@ async def longest_pause(asked: Any) -> tuple[float, Any]:
 @pytest.mark.usefixtures("as_in_a_worker")
 async def test_the_loop_goes_on_while_the_largest_permitted_question_about_100_000_people_runs() -> None:
     """Of three tries, the best: other work on the machine may stop this process at any time, but hardly each time."""
-    made = reads(live_of(large_company()))
+    owned = owned_tenants(live_of(large_company()))
     gc.freeze()
     closed = question(("close_pool", {"module": "docs", "at": "now"}))
     nothing: dict[str, Any] = {"expected": {"pools": []}}
@@ -239,23 +247,23 @@ async def test_the_loop_goes_on_while_the_largest_permitted_question_about_100_0
     for asked, answer in ((closed, "seat_released"), (reduced, "would_flag"), (beyond, "more than 20000 changes")):
         pauses = []
         while len(pauses) < 3 and min(pauses, default=1.0) > PAUSE_SECONDS_MAX:
-            pause, (result,) = await longest_pause(made.what_if("acme", asked))
+            pause, (result,) = await longest_pause(what_if_route.decide_on_a_copy(owned, "acme", asked))
             assert answer in (result.detail if isinstance(result, Refused) else result.body.decode())
             pauses.append(pause)
         assert min(pauses) <= PAUSE_SECONDS_MAX, pauses
 
 
 async def test_why_ends_in_time_and_says_that_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def link(_: object, tenant: str, user: str, partition: int, offset: int) -> tuple[why.Link, int]:
-        return why.Link(partition=partition, offset=offset, command={}, decisions=[]), offset - 1
+    async def link(_: object, tenant: str, user: str, partition: int, offset: int) -> tuple[audit_trail.Link, int]:
+        return audit_trail.Link(partition=partition, offset=offset, command={}, decisions=[]), offset - 1
 
-    monkeypatch.setattr(why, "_link", link)
-    history: Any = SimpleNamespace(kept=nullcontext)
+    monkeypatch.setattr(audit_trail, "_link", link)
+    log: Any = SimpleNamespace(kept=nullcontext)
 
     async def offsets() -> tuple[list[int], bool]:
-        found = await why.explain(history, "acme", "ada", views.PositionView(partition=0, offset=9), 9, 3)
-        return [each.offset for each in found.chain], found.complete
+        chain, complete = await audit_trail.explain(log, "acme", "ada", 0, 9, 3)
+        return [each.offset for each in chain], complete
 
     assert await offsets() == ([9, 8, 7], False)
-    monkeypatch.setattr(why, "ANSWER_SECONDS_MAX", 0)
+    monkeypatch.setattr(audit_trail, "ANSWER_SECONDS_MAX", 0)
     assert await offsets() == ([9], False)

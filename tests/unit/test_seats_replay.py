@@ -6,10 +6,10 @@ from typing import Any
 import orjson
 import pytest
 
-from services.seats import replay as module
 from services.seats.engine.frames import Marker, Row
-from services.seats.engine.history import History
-from services.seats.replay import Decisions, Replay, Report
+from services.seats.replay import replay as module
+from services.seats.replay.log_reader import LogReader
+from services.seats.replay.replay import Decisions, Replay, Report
 from shared.schemas.envelope import VENDOR_KEY
 from shared.settings import KafkaSettings
 from tests.chaos.checker import Logged
@@ -20,7 +20,7 @@ NOON = "2026-03-01T12:00:00.000Z"
 Change = Callable[[list[Logged]], None]
 
 
-class Kept(History):
+class Kept(LogReader):
     """Of what was simulated, as a broker would give it."""
 
     logs: Logs
@@ -49,7 +49,7 @@ async def verified(change: Change, monkeypatch: pytest.MonkeyPatch) -> Report:
     async def table(partition: int) -> tuple[dict[str, Row], Marker]:
         return decisions.rows, Marker(decisions.decided, decisions.clock_ms, decisions.rules)
 
-    monkeypatch.setattr(replay, "_history", kept)
+    monkeypatch.setattr(replay, "_log", kept)
     monkeypatch.setattr(replay, "table", table)
     report = Report()
     await replay._verify(PARTITION, None, report)

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from services.seats.engine.history import Place
-from services.seats.statistics import Statistics
+from services.seats.replay.log_reader import Place
+from services.seats.replay.statistics import Statistics
 from shared.errors import Transient
 from shared.schemas import seats_v1
 from shared.schemas.base import Payload
@@ -21,7 +21,7 @@ class Record(NamedTuple):
 
 
 class Log:
-    """In place of History: decisions of one partition, and a gate before them."""
+    """In place of LogReader: decisions of one partition, and a gate before them."""
 
     def __init__(self) -> None:
         self.events: list[tuple[Envelope, Place, dict[str, Any], Record]] = []

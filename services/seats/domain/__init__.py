@@ -44,9 +44,9 @@ Where rules.md and design.md leave a choice, it was made so:
   `partial` stands in the queues of the other modules meanwhile, as long as these have free licences.
 """
 
-from services.seats.domain.asking import Forecast, forecast, what_if
-from services.seats.domain.deciding import RULES, Rules, UnknownRules, decide, decide_tick, failed, rejected, settle_failed
-from services.seats.domain.evolving import complete, evolve, take_changed
+from services.seats.domain.decide import RULES, Rules, UnknownRules, decide, decide_tick, failed, rejected, settle_failed
+from services.seats.domain.decision import Command, Decision, Event
+from services.seats.domain.evolve import complete, evolve, take_changed
 from services.seats.domain.rows import (
     Changed,
     OrderRow,
@@ -65,8 +65,8 @@ from services.seats.domain.rows import (
     to_ms,
     user_key,
 )
+from services.seats.domain.simulation import Forecast, forecast, what_if
 from services.seats.domain.state import Budget, LawBroken, Pool, Tenant, TooMuch, check_all, check_laws, load, pool_state
-from services.seats.domain.work import Command, Decision, Event
 
 __all__ = [
     "RULES",

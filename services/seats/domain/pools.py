@@ -3,6 +3,8 @@
 from collections.abc import Container
 from typing import Any, NamedTuple
 
+from services.seats.domain.decision import SETTLED, Work
+from services.seats.domain.due_items import close, cut, cut_plan, settle
 from services.seats.domain.policies import given_in, merged, shown, wrong_policies, wrong_unset
 from services.seats.domain.rows import (
     DAY_MS,
@@ -13,9 +15,7 @@ from services.seats.domain.rows import (
     instant,
     to_ms,
 )
-from services.seats.domain.settle import close, cut, cut_plan, settle
 from services.seats.domain.state import Pool, Tenant, pool_rank
-from services.seats.domain.work import SETTLED, Work
 from shared.schemas.base import format_instant
 from shared.schemas.policies import LICENCES_MAX
 from shared.schemas.seats_v1 import (

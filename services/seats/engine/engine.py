@@ -173,7 +173,7 @@ class Engine:
             self._visible.notify_all()
 
     @asynccontextmanager
-    async def settled(self) -> AsyncIterator[None]:
+    async def between_batches(self) -> AsyncIterator[None]:
         """Inside, the deciders' state is what is durable: nothing is decided and not yet acknowledged. To be left quickly."""
         async with self._busy:
             yield

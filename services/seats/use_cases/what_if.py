@@ -5,7 +5,7 @@ long a thread may keep the loop waiting.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from itertools import islice
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 import orjson
 from pydantic import ValidationError
 
-from services.seats import domain, views
+from services.seats import domain
 from services.seats.engine.engine import Live
 from shared.errors import Invalid, Refused
 from shared.schemas import topics
@@ -29,22 +29,36 @@ ROWS_AT_ONCE = 10_000  # about 10 ms
 QUESTIONS_MAX = 2  # per worker: each takes processor time from the decisions, and memory
 WAIT_SECONDS_MAX = 1.0
 RETRY_AFTER_SECONDS = 2
-NUMBER = 2**53 - 1 - views.WHAT_IF_COMMANDS_MAX  # above every number and revision that was given out
+COMMANDS_MAX = 100
+NUMBER = 2**53 - 1 - COMMANDS_MAX  # above every number and revision that was given out
 
 
 class Snapshot(NamedTuple):
-    """A tenant between two batches of commands. `offset`: of the next command."""
+    """A tenant between two batches of commands. `offset`: of the next command. `durable`: offset of the last command that is durable."""
 
     tenant: str
     rows: list[tuple[str, domain.Row]]
     clock_ms: int
+    partition: int
     offset: int
     rules: int
-    position: views.PositionView
+    durable: int
+
+    @property
+    def position(self) -> dict[str, int]:
+        return {"partition": self.partition, "offset": self.durable}
+
+
+class ProposedCommand(NamedTuple):
+    """A command as the caller writes it. `type` may lack its prefix."""
+
+    type: str
+    data: dict[str, Any]
+    source: str
 
 
 Answer = Callable[[Snapshot, domain.Budget], bytes]
-Settled = AbstractAsyncContextManager[tuple[Live, domain.Tenant]]
+BetweenBatches = AbstractAsyncContextManager[tuple[Live, domain.Tenant]]
 
 
 class Questions:
@@ -54,13 +68,16 @@ class Questions:
         self._tenants: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._places = asyncio.Semaphore(QUESTIONS_MAX)
 
-    async def ask(self, tenant: str, settled: Settled, answer: Answer, split: str) -> bytes:
-        """Return the answer in JSON. `settled` gives the tenant while nothing is decided; `split` tells the caller how to ask for less."""
+    async def ask(self, tenant: str, between_batches: BetweenBatches, answer: Answer, split: str) -> bytes:
+        """Return the answer in JSON. `between_batches` gives the tenant while nothing is decided.
+
+        `split` tells the caller how to ask for less.
+        """
         lock = self._tenants.setdefault(tenant, asyncio.Lock())
         budget = domain.Budget(BUDGET)
         await self._enter(lock)
         try:
-            running = asyncio.ensure_future(asyncio.to_thread(answer, await _snapshot(settled), budget))
+            running = asyncio.ensure_future(asyncio.to_thread(answer, await _snapshot(between_batches), budget))
         except BaseException:
             self._leave(lock)
             raise
@@ -100,14 +117,14 @@ def _too_large(why: str, split: str) -> Refused:
     return Refused("too-large", f"{why} {split}", changes_max=BUDGET, bytes_max=ANSWER_BYTES_MAX)
 
 
-async def _snapshot(settled: Settled) -> Snapshot:
+async def _snapshot(between_batches: BetweenBatches) -> Snapshot:
     """Read the rows in slices, while no decision comes between them; the loop does other work after each slice."""
-    async with settled as (live, state):
+    async with between_batches as (live, state):
         left, rows = state.rows(), list[tuple[str, domain.Row]]()
         while slice_ := list(islice(left, ROWS_AT_ONCE)):
             rows += slice_
             await asyncio.sleep(0)
-        return Snapshot(state.id, rows, live.clock_ms, live.decided + 1, live.rules, views.position(live))
+        return Snapshot(state.id, rows, live.clock_ms, live.number, live.decided + 1, live.rules, live.durable.marker.decided)
 
 
 def forecast(snapshot: Snapshot, budget: domain.Budget, at_ms: int) -> bytes:
@@ -115,15 +132,15 @@ def forecast(snapshot: Snapshot, budget: domain.Budget, at_ms: int) -> bytes:
     seen = domain.forecast(snapshot.rows, snapshot.clock_ms, at_ms, budget, offset=snapshot.offset, rules=snapshot.rules)
     (events,) = _encoded([seen.events])
     return _bounded(
-        {"position": snapshot.position.model_dump(), "at": domain.instant(seen.at), "pools": seen.pools, "events": events},
+        {"position": snapshot.position, "at": domain.instant(seen.at), "pools": seen.pools, "events": events},
     )
 
 
-def what_if(snapshot: Snapshot, budget: domain.Budget, asked: views.WhatIf) -> bytes:
+def what_if(snapshot: Snapshot, budget: domain.Budget, proposed: Sequence[ProposedCommand]) -> bytes:
     """Runs in a thread. Raises Invalid naming the command and its field."""
-    commands = _commands(snapshot, asked)
+    commands = _commands(snapshot, proposed)
     decisions = domain.what_if(snapshot.rows, commands, snapshot.clock_ms, budget, rules=snapshot.rules)
-    return _bounded({"position": snapshot.position.model_dump(), "decisions": _encoded(decisions)})
+    return _bounded({"position": snapshot.position, "decisions": _encoded(decisions)})
 
 
 def _encoded(decisions: Iterable[list[domain.Event]]) -> list[list[orjson.Fragment]]:
@@ -132,7 +149,7 @@ def _encoded(decisions: Iterable[list[domain.Event]]) -> list[list[orjson.Fragme
     for events in decisions:
         encoded.append([])
         for event in events:
-            text = orjson.dumps(views.event(event))
+            text = orjson.dumps({"type": event.type, "data": event.body})
             size += len(text)
             if size > ANSWER_BYTES_MAX:
                 raise _answer_too_large()
@@ -151,9 +168,9 @@ def _answer_too_large() -> domain.TooMuch:
     return domain.TooMuch(f"The answer has more than {ANSWER_BYTES_MAX} bytes, which is the limit.")
 
 
-def _commands(snapshot: Snapshot, asked: views.WhatIf) -> list[domain.Command]:
+def _commands(snapshot: Snapshot, proposed: Sequence[ProposedCommand]) -> list[domain.Command]:
     made = []
-    for index, given in enumerate(asked.commands):
+    for index, given in enumerate(proposed):
         name = given.type if "." in given.type else f"seatpool.seats.v1.{given.type}"
         entry = REGISTRY.get(name)
         if entry is None or entry.topic is not topics.SEATS_COMMANDS or name.endswith(("tick", "rules_activated")):
@@ -171,6 +188,6 @@ def _commands(snapshot: Snapshot, asked: views.WhatIf) -> list[domain.Command]:
             first = first_faults(error)[0]
             field = ".".join(map(str, ("body.commands", index, "data", *first["loc"])))
             raise Invalid(field, None if first["type"] == "missing" else first["input"], first["msg"]) from None
-        offset, partition = snapshot.offset + index, snapshot.position.partition
-        made.append(domain.Command(f"what-if-{index}", given.source, snapshot.tenant, payload, partition, offset))
+        offset = snapshot.offset + index
+        made.append(domain.Command(f"what-if-{index}", given.source, snapshot.tenant, payload, snapshot.partition, offset))
     return made

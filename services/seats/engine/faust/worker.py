@@ -11,14 +11,13 @@ from aiokafka import TopicPartition
 from services.seats.engine import metrics
 from services.seats.engine.commands import CommandReader
 from services.seats.engine.decider import Decider
-from services.seats.engine.engine import Engine, Limits, Topics
+from services.seats.engine.engine import Engine, Limits, ReadDecisions, Topics
 from services.seats.engine.failstop import Exit, fail_stop
 from services.seats.engine.faults import Faults
 from services.seats.engine.faust.app import make_app
 from services.seats.engine.faust.assignor import SeatsAssignor
 from services.seats.engine.faust.store import SeatsStore
 from services.seats.engine.frames import RowCodec
-from services.seats.engine.history import History
 from services.seats.engine.lane import Lane
 from services.seats.engine.pause import PauseDetector
 from services.seats.engine.producer import KafkaSender, make_engine_producer
@@ -50,10 +49,11 @@ class Worker:
         advertised_url: str,
         make_decider: Callable[[int], Decider],
         codec: RowCodec,
+        read_decisions: ReadDecisions,
         clock: Clock,
     ) -> None:
         self.settings, self.advertised_url, self.clock = settings, advertised_url, clock
-        self.history, self._ends = History(settings), Ends(settings)
+        self._ends = Ends(settings)
         self.pause = PauseDetector(clock)
         self._producer = make_engine_producer(settings)
         sender = KafkaSender(self._producer)
@@ -64,7 +64,7 @@ class Worker:
             make_decider=make_decider,
             codec=codec,
             sender=sender,
-            read_decisions=self.history.read_decisions,
+            read_decisions=read_decisions,
             clock=clock,
             pause=self.pause,
             faults=Faults(settings.seats_faults),
@@ -110,7 +110,7 @@ class Worker:
                 await asyncio.gather(self._forever(self.ticker.run), self._forever(self.watchdog.run))
             finally:
                 await self.app.stop()
-                async with self.engine.settled():  # a batch in hand is shielded from the stop: it is written before the producer closes
+                async with self.engine.between_batches():  # a running batch is shielded from the stop and written first
                     await self._ends.close()
                     self.pause.stop()
 

@@ -7,10 +7,10 @@ a consequence (something due, a flag, a queue, a mark, the last licence) goes th
 
 from typing import Any
 
-from services.seats.domain.need import need_json
+from services.seats.domain.assignment import need_json
+from services.seats.domain.decision import ANSWER, PREFIX, Command, Decision, Event, past_mark
 from services.seats.domain.rows import ACTIVE, Seat, UserRow, instant, sequence, shared_names, to_ms
 from services.seats.domain.state import Pool, Tenant, pool_state
-from services.seats.domain.work import ANSWER, PREFIX, Command, Decision, Event, past_mark
 from shared.schemas.seats_v1 import AssignSeats
 
 SEATS_ASSIGNED = PREFIX + "seats_assigned"

@@ -1,5 +1,6 @@
 """The straight way decides what the long way decides, to the byte, and is taken by what is common."""
 
+import importlib
 import random
 from collections import Counter
 from datetime import timedelta
@@ -9,13 +10,14 @@ import orjson
 import pytest
 
 from services.seats import domain
-from services.seats.agents import RowCodec
-from services.seats.domain import deciding
-from services.seats.domain.straight import grant_at_once
+from services.seats.decider import RowCodec
+from services.seats.domain.fast_path import grant_at_once
 from shared.schemas import seats_v1
 from shared.schemas.base import Payload, format_instant
 from tests.support.seat_world import START
 
+# The package exports a function of the same name, which hides this module.
+DECIDE = importlib.import_module("services.seats.domain.decide")
 MODULES = ("time", "documents", "plans")
 USERS = [f"u{number}" for number in range(12)]
 MARKS = [None, "90%", "50%", "100%", "1", "3"]
@@ -73,9 +75,9 @@ def test_both_ways_decide_the_same_bytes(seed: int, monkeypatch: pytest.MonkeyPa
         taken[decision is not None] += 1
         return decision
 
-    monkeypatch.setattr(deciding, "grant_at_once", counted)
+    monkeypatch.setattr(DECIDE, "grant_at_once", counted)
     straight = decided(commands)
-    monkeypatch.setattr(deciding, "grant_at_once", lambda *_: None)
+    monkeypatch.setattr(DECIDE, "grant_at_once", lambda *_: None)
     assert straight == decided(commands)
     assert taken[False], "some go the long way"
     assert taken[True] or seed != 0, "and some the straight way"

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
+from services.seats.domain.decision import CONSEQUENCE, Work, grace_ms
+from services.seats.domain.due_items import is_last_administrator, newest_active
 from services.seats.domain.rows import (
     ACTIVE,
     FLAGGED,
@@ -24,9 +26,7 @@ from services.seats.domain.rows import (
     to_ms,
     unseated,
 )
-from services.seats.domain.settle import is_last_administrator, newest_active
 from services.seats.domain.state import Pool
-from services.seats.domain.work import CONSEQUENCE, Work, grace_ms
 from shared.schemas.seats_v1 import AssignSeats, Need, OverLimit, Reason, ReplaceUser
 
 

@@ -8,7 +8,7 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import PlainTextResponse
 
-from services.seats.routing import HOP, OwnerRoute, OwnerRouting
+from services.seats.api.owner_routing import HOP, OwnerRoute, OwnerRouting
 
 OWN, OTHER = "http://one:1", "http://two:2"
 

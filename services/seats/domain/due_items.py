@@ -1,8 +1,8 @@
 """What falls due, cuts, and the end of a pool: the rules that take seats away."""
 
+from services.seats.domain.decision import Work
 from services.seats.domain.rows import ACTIVE, FLAGGED, HELD, Revoked, Seat, instant, lost_with_base, unseated
 from services.seats.domain.state import GRACE, HOLD, PERIOD, Due, Pool, pool_rank
-from services.seats.domain.work import Work
 from shared.schemas.seats_v1 import Reason, ReduceBelowUse
 
 NO_LIMIT = 1 << 62

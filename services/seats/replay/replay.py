@@ -13,14 +13,14 @@ from datetime import datetime
 from typing import Any
 
 from services.seats import domain
-from services.seats.agents import DomainDecider, RowCodec, as_event
+from services.seats.decider import DomainDecider, RowCodec, as_event
 from services.seats.engine import events
 from services.seats.engine.commands import CommandReader, Rejected, partition_of_tenant
 from services.seats.engine.decider import At, Decided, Published
 from services.seats.engine.engine import removals_last
 from services.seats.engine.frames import ForeignWrite, Marker, Merge, Row
-from services.seats.engine.history import History, Place
 from services.seats.engine.producer import Record
+from services.seats.replay.log_reader import LogReader, Place
 from shared.errors import SeatpoolError
 from shared.schemas import seats_v1, topics
 from shared.schemas.envelope import Envelope
@@ -147,7 +147,7 @@ class Differs(Exception):
 
 class Replay:
     def __init__(self, kafka: KafkaSettings) -> None:
-        self._kafka, self._history = kafka, History(kafka)
+        self._kafka, self._log = kafka, LogReader(kafka)
         self._changelog = kafka.topic_name(topics.SEATS_CHANGELOG)
 
     async def table(self, partition: int) -> tuple[dict[str, Row], Marker]:
@@ -155,7 +155,7 @@ class Replay:
         for thorough in (False, True):
             merge = Merge(RowCodec(), partition, thorough=thorough)
             try:
-                async for record in self._history.records(self._changelog, partition, 0):
+                async for record in self._log.records(self._changelog, partition, 0):
                     merge.feed(record.offset, record.key, record.value, record.headers)
                 merge.check()
             except ForeignWrite:
@@ -165,7 +165,7 @@ class Replay:
 
     async def _decisions(self, partition: int, last: int | None) -> AsyncIterator[tuple[Envelope, dict[str, Any], Any]]:
         """Decisions about commands up to `last`."""
-        async for envelope, place, body, record in self._history.decisions(partition, 0):
+        async for envelope, place, body, record in self._log.decisions(partition, 0):
             if last is None or place[0] <= last:
                 yield envelope, body, record
 
@@ -173,7 +173,7 @@ class Replay:
         """A tenant's rows as they were at `until`: a position `<partition>-<offset>`, an instant of the tenant's time, or now."""
         partition = _partition_of(tenant, self._kafka.seats_partitions)
         last, instant = _until(until, partition)
-        if last is not None and not [record async for record in self._history.records(self._history.commands, partition, last, last + 1)]:
+        if last is not None and not [record async for record in self._log.records(self._log.commands, partition, last, last + 1)]:
             raise Unclear(f"{until}: no command has that position yet")
         evolution = Evolution()
         async for envelope, body, _ in self._decisions(partition, last):
@@ -220,7 +220,7 @@ class Replay:
         """Both logs at once, each decision when its command was decided again: a log for ever fits no memory. None when a version of the
         rules is not shipped any more."""
         evolution, seen = Evolution(), _Seen(report)
-        async with aclosing(self._history.records(self._history.commands, partition, 0, last + 1)) as commands:
+        async with aclosing(self._log.records(self._log.commands, partition, 0, last + 1)) as commands:
             again = _Again(Decisions(partition, self._kafka.seats_partitions), commands, report)
             async for envelope, body, record in self._decisions(partition, last):
                 report.counts["events"] += 1

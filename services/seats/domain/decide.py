@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from services.seats.domain import need, pools
+from services.seats.domain import assignment, pools
+from services.seats.domain.decision import ANSWER, CONSEQUENCE, PREFIX, SETTLED, Command, Decision, Event, Work
+from services.seats.domain.due_items import settle
+from services.seats.domain.fast_path import grant_at_once
 from services.seats.domain.rows import INSTANT_MAX, Number, TenantRow, instant, to_ms
-from services.seats.domain.settle import settle
 from services.seats.domain.state import Tenant
-from services.seats.domain.straight import grant_at_once
-from services.seats.domain.work import ANSWER, CONSEQUENCE, PREFIX, SETTLED, Command, Decision, Event, Work
 from shared.schemas import seats_v1
 from shared.schemas.seats_v1 import AssignSeats, Clock, Numbered, OpenTenant, Reason
 
@@ -23,8 +23,8 @@ class Rules(NamedTuple):
 
 
 HANDLERS: dict[type, Handler] = {
-    seats_v1.AssignSeats: need.assign_seats,
-    seats_v1.ReplaceUser: need.replace_user,
+    seats_v1.AssignSeats: assignment.assign_seats,
+    seats_v1.ReplaceUser: assignment.replace_user,
     seats_v1.OpenPool: pools.open_pool,
     seats_v1.SetPolicy: pools.set_policy,
     seats_v1.ClosePool: pools.close_pool,

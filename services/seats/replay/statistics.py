@@ -8,7 +8,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.seats.engine.history import History, Place
+from services.seats.replay.log_reader import LogReader, Place
 from shared.errors import Transient
 from shared.schemas import seats_v1
 from shared.schemas.envelope import Envelope
@@ -40,8 +40,8 @@ class _Partition:
 
 
 class Statistics:
-    def __init__(self, history: History, *, seconds_max: float = ANSWER_SECONDS_MAX) -> None:
-        self._history, self._seconds_max = history, seconds_max
+    def __init__(self, log: LogReader, *, seconds_max: float = ANSWER_SECONDS_MAX) -> None:
+        self._log, self._seconds_max = log, seconds_max
         self._partitions: dict[int, _Partition] = {}
 
     async def of(self, tenant: str, partition: int) -> dict[str, int]:
@@ -61,7 +61,7 @@ class Statistics:
         if before is not None:
             await asyncio.wait([before])
         known.reading, known.following = known.following, None
-        async for envelope, place, body, record in self._history.decisions(known.number, known.read):
+        async for envelope, place, body, record in self._log.decisions(known.number, known.read):
             known.read = record.offset + 1
             _count(known, envelope, place, body)
             if known.read % YIELD_EVERY == 0:

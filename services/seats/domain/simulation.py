@@ -6,10 +6,10 @@ One budget holds for the whole question and is checked inside each decision, so 
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from services.seats.domain.deciding import rules_of
+from services.seats.domain.decide import rules_of
+from services.seats.domain.decision import Command, Event, Work
 from services.seats.domain.rows import Row
 from services.seats.domain.state import Budget, Tenant, load, pool_state
-from services.seats.domain.work import Command, Event, Work
 
 
 class Forecast(NamedTuple):

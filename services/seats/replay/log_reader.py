@@ -56,7 +56,7 @@ class DecisionsMissing(Exception):
     """The events topic does not hold what a marker says was published: it was re-created or cut."""
 
 
-class History:
+class LogReader:
     """Each call opens a consumer of its own: they are rare, and a shared one would be seeked by two callers at once. `kept` is for one
     caller with many short readings, one after the other."""
 
@@ -65,9 +65,9 @@ class History:
         self.commands, self.events = kafka.topic_name(topics.SEATS_COMMANDS), kafka.topic_name(topics.SEATS_EVENTS)
 
     @asynccontextmanager
-    async def kept(self) -> AsyncIterator["History"]:
+    async def kept(self) -> AsyncIterator["LogReader"]:
         async with started(make_reader(self._kafka, group_id=None), timeout_s=ANSWER_SECONDS_MAX) as consumer:
-            yield History(self._kafka, consumer)
+            yield LogReader(self._kafka, consumer)
 
     @asynccontextmanager
     async def _reader(self, topic: str, partition: int) -> AsyncIterator[tuple[AIOKafkaConsumer, TopicPartition]]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from services.seats.domain.decision import ANSWER, PREFIX, Event
 from services.seats.domain.policies import merged
 from services.seats.domain.rows import (
     ACTIVE,
@@ -29,7 +30,6 @@ from services.seats.domain.rows import (
     unseated,
 )
 from services.seats.domain.state import Tenant
-from services.seats.domain.work import ANSWER, PREFIX, Event
 from shared.schemas.policies import POLICY_NAMES
 from shared.schemas.seats_v1 import Reason
 

@@ -1,21 +1,19 @@
 """The chain of decisions and commands behind a person's present state, followed by `prev` through the log."""
 
 import asyncio
-from typing import Any
+from typing import Any, NamedTuple
 
-from pydantic import BaseModel
 from pydantic_core import from_json
 
 from services.seats.engine.commands import UNREAD_HEADERS
-from services.seats.engine.history import ANSWER_SECONDS_MAX, History
-from services.seats.views import Answer, PositionView
+from services.seats.replay.log_reader import ANSWER_SECONDS_MAX, LogReader
 from shared.errors import NotFound
 from shared.schemas import topics
 from shared.schemas.base import format_instant
 from shared.schemas.envelope import Envelope
 
 
-class Link(BaseModel):
+class Link(NamedTuple):
     """One command and what it decided about the person."""
 
     partition: int
@@ -24,31 +22,25 @@ class Link(BaseModel):
     decisions: list[dict[str, Any]]
 
 
-class Why(Answer):
-    user: str
-    chain: list[Link]
-    complete: bool  # false: it goes on before the last link
-
-
-async def explain(history: History, tenant: str, user: str, position: PositionView, offset: int, limit: int) -> Why:
-    """From the decision at `offset` back, newest first, at most `limit` links, and fewer where they take longer than an answer may.
-    `position`: as the person is read."""
+async def explain(log: LogReader, tenant: str, user: str, partition: int, offset: int, limit: int) -> tuple[list[Link], bool]:
+    """Follow the chain from the decision at `offset` back, newest first. It has at most `limit` links, and fewer where they take longer
+    than an answer may. The flag says whether the chain is complete."""
     chain: list[Link] = []
     end = asyncio.get_running_loop().time() + ANSWER_SECONDS_MAX
     at: int | None = offset
-    async with history.kept() as kept:
+    async with log.kept() as kept:
         while at is not None and len(chain) < limit:
-            link, at = await _link(kept, tenant, user, position.partition, at)
+            link, at = await _link(kept, tenant, user, partition, at)
             chain.append(link)
             if asyncio.get_running_loop().time() >= end:
                 break
-    return Why(position=position, user=user, chain=chain, complete=at is None)
+    return chain, at is None
 
 
-async def _link(history: History, tenant: str, user: str, partition: int, offset: int) -> tuple[Link, int | None]:
+async def _link(log: LogReader, tenant: str, user: str, partition: int, offset: int) -> tuple[Link, int | None]:
     """The link at this offset, and the offset of the one before it."""
     command: Any = None
-    async for record in history.records(history.commands, partition, offset, offset + 1):
+    async for record in log.records(log.commands, partition, offset, offset + 1):
         command = record
     if command is None:
         raise NotFound("command at that position")
@@ -56,8 +48,8 @@ async def _link(history: History, tenant: str, user: str, partition: int, offset
     decisions: dict[str, dict[str, Any]] = {}
     previous: int | None = None
     # A decision's record bears the partition's clock at its command, so the broker finds where to begin by time.
-    begin = await history.offset_at(history.events, partition, command.timestamp)
-    async for envelope, place, body, _ in history.decisions(partition, begin):
+    begin = await log.offset_at(log.events, partition, command.timestamp)
+    async for envelope, place, body, _ in log.decisions(partition, begin):
         if envelope.id.startswith(prefix):
             if envelope.tenant == tenant and user in (body.get("user"), body.get("from_user")):
                 decisions.setdefault(envelope.id, {"id": envelope.id, "type": envelope.type, "data": body})

@@ -12,7 +12,6 @@ from shared.schemas.policies import POLICY_NAMES
 from shared.schemas.seats_v1 import PoolState
 
 LOOKED_AT_MAX = 5_000  # people of one page of seats: what runs in one go holds up every decision meanwhile
-WHAT_IF_COMMANDS_MAX = 100
 USABLE = ("active", "flagged")
 State = Literal["active", "flagged", "held", "waiting", "revoked"]
 
@@ -78,14 +77,19 @@ class Access(Answer):
     deadline: str | None = None
 
 
-class WhatIfCommand(BaseModel):
-    type: str = Field(description="The type of the command, for example `seatpool.seats.v1.add_licences` or `add_licences`.")
-    data: dict[str, Any] = Field(description="The body of the command. You can leave out numbers and revisions.")
-    source: str = "what-if"
+class Link(BaseModel):
+    """One command and what it decided about the person."""
+
+    partition: int
+    offset: int
+    command: dict[str, Any]
+    decisions: list[dict[str, Any]]
 
 
-class WhatIf(BaseModel):
-    commands: list[WhatIfCommand] = Field(max_length=WHAT_IF_COMMANDS_MAX)
+class Why(Answer):
+    user: str
+    chain: list[Link]
+    complete: bool = Field(description="False if there are older decisions than the last one in the chain.")
 
 
 def position(live: Live) -> PositionView:
@@ -190,7 +194,3 @@ def idle(live: Live, tenant: domain.Tenant, behind: int) -> dict[str, Any]:
         "fingerprint": f"{last}:{now if tenant.row.test_clock else 0}:{due}",
         "position": position(live).model_dump(),
     }
-
-
-def event(decided: domain.Event) -> dict[str, Any]:
-    return {"type": decided.type, "data": decided.body}

@@ -13,9 +13,9 @@ import orjson
 from services.seats import domain
 from services.seats.domain.policies import shown as policies_of
 from services.seats.engine.frames import Row
-from services.seats.replay import Differs, Replay, Unclear, canonical
-from services.seats.rules import activate
+from services.seats.replay.replay import Differs, Replay, Unclear, canonical
 from services.seats.settings import Settings
+from services.seats.use_cases.activate_rules import activate
 from shared.errors import SeatpoolError
 from shared.observability.logs import configure_logging
 from shared.settings import load
