@@ -47,24 +47,9 @@ Where rules.md and design.md leave a choice, it was made so:
 from services.seats.domain.decide import RULES, Rules, UnknownRules, decide, decide_tick, failed, rejected, settle_failed
 from services.seats.domain.decision import Command, Decision, Event
 from services.seats.domain.evolve import complete, evolve, take_changed
-from services.seats.domain.rows import (
-    Changed,
-    OrderRow,
-    PoolRow,
-    Row,
-    Seat,
-    TenantRow,
-    UserRow,
-    from_instant,
-    from_json,
-    instant,
-    order_key,
-    pool_key,
-    tenant_key,
-    to_json,
-    to_ms,
-    user_key,
-)
+from services.seats.domain.instants import from_instant, instant, to_ms
+from services.seats.domain.row_codec import from_json, to_json
+from services.seats.domain.rows import Changed, OrderRow, PoolRow, Row, Seat, TenantRow, UserRow, order_key, pool_key, tenant_key, user_key
 from services.seats.domain.simulation import Forecast, forecast, what_if
 from services.seats.domain.state import Budget, LawBroken, Pool, Tenant, TooMuch, check_all, check_laws, load, pool_state
 

@@ -6,27 +6,10 @@ from typing import Any, NamedTuple
 
 from services.seats.domain.decision import CONSEQUENCE, Work, grace_ms
 from services.seats.domain.due_items import is_last_administrator, newest_active
-from services.seats.domain.rows import (
-    ACTIVE,
-    FLAGGED,
-    HELD,
-    INSTANT_MAX,
-    REFUSED,
-    REVOKED,
-    WAITING,
-    Flag,
-    Seat,
-    UserRow,
-    instant,
-    remembered,
-    revised,
-    seated,
-    shared_names,
-    still_out,
-    to_ms,
-    unseated,
-)
+from services.seats.domain.instants import INSTANT_MAX, instant, to_ms
+from services.seats.domain.rows import ACTIVE, FLAGGED, HELD, REFUSED, REVOKED, WAITING, Flag, Seat, UserRow, shared_names
 from services.seats.domain.state import Pool
+from services.seats.domain.transitions import remembered, revised, seated, still_out, unseated
 from shared.schemas.seats_v1 import AssignSeats, Need, OverLimit, Reason, ReplaceUser
 
 

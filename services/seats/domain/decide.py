@@ -7,7 +7,8 @@ from services.seats.domain import assignment, pools
 from services.seats.domain.decision import ANSWER, CONSEQUENCE, PREFIX, SETTLED, Command, Decision, Event, Work
 from services.seats.domain.due_items import settle
 from services.seats.domain.fast_path import grant_at_once
-from services.seats.domain.rows import INSTANT_MAX, Number, TenantRow, instant, to_ms
+from services.seats.domain.instants import INSTANT_MAX, instant, to_ms
+from services.seats.domain.rows import Number, TenantRow
 from services.seats.domain.state import Tenant
 from shared.schemas import seats_v1
 from shared.schemas.seats_v1 import AssignSeats, Clock, Numbered, OpenTenant, Reason

@@ -5,8 +5,10 @@ from collections.abc import Iterable
 from heapq import heappop
 from typing import Any, NamedTuple
 
-from services.seats.domain.rows import ACTIVE, FLAGGED, Changed, PoolRow, Seat, instant, seated, sequence
+from services.seats.domain.instants import instant
+from services.seats.domain.rows import ACTIVE, FLAGGED, Changed, PoolRow, Seat, sequence
 from services.seats.domain.state import Place, Pool, Tenant, Unit, check_laws, pool_rank, pool_state
+from services.seats.domain.transitions import seated
 from shared.schemas.base import Payload
 from shared.schemas.policies import duration_ms
 from shared.schemas.seats_v1 import Reason, Role

@@ -1,8 +1,12 @@
-"""What falls due, cuts, and the end of a pool: the rules that take seats away."""
+"""Due items: graces, holds, threshold resets and periods whose time has come."""
 
+from services.seats.domain.closing import close
 from services.seats.domain.decision import Work
-from services.seats.domain.rows import ACTIVE, FLAGGED, HELD, Revoked, Seat, instant, lost_with_base, unseated
-from services.seats.domain.state import GRACE, HOLD, PERIOD, Due, Pool, pool_rank
+from services.seats.domain.instants import instant
+from services.seats.domain.reduction import reduce
+from services.seats.domain.rows import ACTIVE, FLAGGED, HELD, Revoked
+from services.seats.domain.state import GRACE, HOLD, PERIOD, Due, pool_rank
+from services.seats.domain.transitions import lost_with_base, unseated
 from shared.schemas.seats_v1 import Reason, ReduceBelowUse
 
 NO_LIMIT = 1 << 62
@@ -118,68 +122,6 @@ def _lose(work: Work, user: str, module: str) -> None:
     work.emit("seat_released", Reason.BASE_MODULE_REVOKED, (module,), user, module=module)
 
 
-def cut_order(work: Work, pool: Pool) -> tuple[list[tuple[int, str]], list[tuple[int, int, int, str]]]:
-    """(holds, active) of a pool in the order in which a cut takes them: the newest hold first; the most recently created person first,
-    of those created at one time the one whose seat was decided last."""
-    module = pool.module
-    holds: list[tuple[int, str]] = []
-    active: list[tuple[int, int, int, str]] = []
-    for user, row in work.tenant.users.items():
-        seat = row.seats.get(module)
-        if seat is None:
-            continue
-        if seat.state == ACTIVE:
-            active.append((row.created_at, seat.seq, seat.again, user))
-        elif seat.state == HELD:
-            holds.append((seat.seq, user))
-    holds.sort(reverse=True)
-    active.sort(reverse=True)
-    return holds, active
-
-
-def cut_plan(work: Work, pool: Pool, licences: int) -> tuple[list[str], list[str], str | None]:
-    """(holds cancelled, people flagged, the last administrator if there is nobody else to flag) when the pool has only `licences`.
-
-    The last administrator of a base module is passed over, unless nobody else is left: that flag has no deadline.
-    """
-    over = pool.active + pool.held - licences
-    if over <= 0:
-        return [], [], None
-    holds, active = cut_order(work, pool)
-    cancelled = [user for _, user in holds[:over]]
-    over -= len(cancelled)
-    last = None
-    if pool.row.base and len(work.tenant.administrators) == 1:
-        (last,) = work.tenant.administrators
-    flagged = [user for *_, user in active[: over + 1] if user != last][:over]
-    return cancelled, flagged, last if len(flagged) < over else None
-
-
-def cut(work: Work, module: str, reason: str) -> None:
-    """Brings active and held down to the licences: holds go first, then the newest are flagged with a full grace."""
-    pool = work.tenant.pools[module]
-    cancelled, flagged, last = cut_plan(work, pool, pool.row.licences)
-    for user in cancelled:
-        work.tenant.put_user(user, unseated(work.tenant.users[user], (module,), work.offset))
-        work.emit("hold_cancelled", reason, (module,), user, module=module)
-    for user in flagged:
-        work.flag(user, module, reason)
-    if last is not None:
-        work.seat(last, module, Seat(FLAGGED, work.next_seq(), work.at, None))
-        work.emit("seat_flagged", Reason.LAST_ADMINISTRATOR, (module,), last, module=module)
-
-
-def close(work: Work, module: str) -> None:
-    """Takes every seat of a pool that is closed, in the order of their holders' ids; what its holders waited for besides may now be
-    served."""
-    tenant = work.tenant
-    tenant.put_pool(module, None)
-    for user in sorted(user for user, row in tenant.users.items() if module in row.seats):
-        row = tenant.users[user]
-        tenant.put_user(user, row._replace(seats={m: s for m, s in row.seats.items() if m != module}, offset=work.offset))
-        work.emit("seat_released", Reason.POOL_CLOSED, (module,), user, module=module)
-
-
 def start_period(work: Work) -> None:
     """The next period's numbers come into force; under `block` never below what is in use."""
     tenant = work.tenant
@@ -209,5 +151,5 @@ def start_period(work: Work) -> None:
         work.emit("pool_closed", Reason.PERIOD_BEGAN, (module,), module=module)
         close(work, module)
     for pool in sorted(tenant.pools.values(), key=pool_rank):
-        cut(work, pool.module, Reason.REDUCTION)
+        reduce(work, pool.module, Reason.REDUCTION)
     work.level(Reason.LICENCE_FREE)

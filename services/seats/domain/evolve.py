@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from services.seats.domain.decision import ANSWER, PREFIX, Event
+from services.seats.domain.instants import from_instant
 from services.seats.domain.policies import merged
 from services.seats.domain.rows import (
     ACTIVE,
@@ -19,17 +20,11 @@ from services.seats.domain.rows import (
     Seat,
     TenantRow,
     UserRow,
-    from_instant,
-    lost_with_base,
-    remembered,
-    revised,
-    seated,
     sequence,
     shared_names,
-    still_out,
-    unseated,
 )
 from services.seats.domain.state import Tenant
+from services.seats.domain.transitions import lost_with_base, remembered, revised, seated, still_out, unseated
 from shared.schemas.policies import POLICY_NAMES
 from shared.schemas.seats_v1 import Reason
 

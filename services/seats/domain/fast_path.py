@@ -9,7 +9,8 @@ from typing import Any
 
 from services.seats.domain.assignment import need_json
 from services.seats.domain.decision import ANSWER, PREFIX, Command, Decision, Event, past_mark
-from services.seats.domain.rows import ACTIVE, Seat, UserRow, instant, sequence, shared_names, to_ms
+from services.seats.domain.instants import instant, to_ms
+from services.seats.domain.rows import ACTIVE, Seat, UserRow, sequence, shared_names
 from services.seats.domain.state import Pool, Tenant, pool_state
 from shared.schemas.seats_v1 import AssignSeats
 

@@ -3,18 +3,13 @@
 from collections.abc import Container
 from typing import Any, NamedTuple
 
+from services.seats.domain.closing import close
 from services.seats.domain.decision import SETTLED, Work
-from services.seats.domain.due_items import close, cut, cut_plan, settle
+from services.seats.domain.due_items import settle
+from services.seats.domain.instants import DAY_MS, INSTANT_MAX, instant, to_ms
 from services.seats.domain.policies import given_in, merged, shown, wrong_policies, wrong_unset
-from services.seats.domain.rows import (
-    DAY_MS,
-    INSTANT_MAX,
-    OrderRow,
-    PoolRow,
-    Scheduled,
-    instant,
-    to_ms,
-)
+from services.seats.domain.reduction import reduce, reduction_plan
+from services.seats.domain.rows import OrderRow, PoolRow, Scheduled
 from services.seats.domain.state import Pool, Tenant, pool_rank
 from shared.schemas.base import format_instant
 from shared.schemas.policies import LICENCES_MAX
@@ -241,7 +236,7 @@ def reduce_licences(work: Work, payload: ReduceLicences) -> None:
     tenant.put_order(payload.order, OrderRow(work.command, work.offset))
     work.answer("licences_reduced", Reason.ORDERED, [module for module, _ in totals], order=payload.order, items=items_json(items))
     for pool in sorted((tenant.pools[module] for module, _ in totals), key=pool_rank):
-        cut(work, pool.module, Reason.REDUCTION)
+        reduce(work, pool.module, Reason.REDUCTION)
     return None
 
 
@@ -282,7 +277,7 @@ def schedule_reduction(work: Work, payload: ScheduleReduction) -> None:
     for item in items:
         pool = tenant.pools[item.module]
         tenant.put_pool(item.module, pool.row._replace(next_period=item.quantity))
-        _, flagged, last = cut_plan(work, pool, item.quantity)
+        _, flagged, last = reduction_plan(work, pool, item.quantity)
         users = flagged if last is None else [*flagged, last]
         if users:
             would_flag.append({"module": item.module, "users": users[:shown_each], "count": len(users)})

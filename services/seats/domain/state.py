@@ -10,12 +10,12 @@ from heapq import heappop, heappush
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from services.seats.domain.instants import DAY_MS, instant
 from services.seats.domain.rows import (
     ACTIVE,
     FLAGGED,
     HELD,
     WAITING,
-    WARN_AGAIN_MS,
     Changed,
     OrderRow,
     PoolRow,
@@ -23,7 +23,6 @@ from services.seats.domain.rows import (
     Seat,
     TenantRow,
     UserRow,
-    instant,
     order_key,
     pool_key,
     tenant_key,
@@ -32,6 +31,7 @@ from services.seats.domain.rows import (
 
 HOLD, GRACE, REARM, PERIOD = 0, 1, 2, 3  # in this order at one instant (design, section 2: time is part of the log)
 RUBBISH_MIN = 1000
+WARN_AGAIN_MS = DAY_MS
 Due = tuple[int, int, int, int, int, str, str]  # instant, kind, log order, asked again, pool's opening, user (or period), module
 Place = tuple[int, int, int, str]  # -priority, waiting since, log order (which no two seats of a pool share), user
 Unit = tuple[str, ...]  # modules served together, sorted
