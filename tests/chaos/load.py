@@ -4,12 +4,13 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from shared.schemas import seats_v1 as seats
 from shared.schemas.base import Payload
 from shared.schemas.envelope import Envelope
 from shared.schemas.registry import type_of
-from shared.schemas.seats_v1 import Expected, ExpectedPool, LicenceCount, Policies
+from shared.schemas.seats_v1 import Expected, ExpectedPool, LicenceCount, Numbered, Policies
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 MODULES = ("core", "time", "documents", "planning")
@@ -110,7 +111,7 @@ class Load:
         envelope = Envelope(id_, source, type_of(type(payload)), START, tenant=tenant.name, correlation=f"why-{self._ids}")
         return Sent(envelope.key, payload.model_dump_json().encode(), tuple(envelope.headers()))
 
-    def _numbered(self, tenant: _Tenant, model: type[Payload], source: str = INVOICING, **fields: object) -> Sent:
+    def _numbered(self, tenant: _Tenant, model: type[Numbered], source: str = INVOICING, **fields: Any) -> Sent:
         tenant.numbers[source] = tenant.numbers.get(source, 0) + 1
         return self._sent(tenant, model(number=tenant.numbers[source], **fields), source)
 
@@ -136,7 +137,7 @@ class Load:
             reduce_at=chance.choice([None, "now", "period_end"]),
         )
 
-    def _need(self, tenant: _Tenant, user: str) -> dict[str, object]:
+    def _need(self, tenant: _Tenant, user: str) -> dict[str, Any]:
         chance = self._random
         modules = tuple(chance.sample(MODULES, chance.choice([1, 1, 2, 3, 4])))
         hold = self._now() if not tenant.test_clock else tenant.time
@@ -166,8 +167,9 @@ class Load:
 
     def _leave(self, tenant: _Tenant) -> Sent:
         user = self._user(tenant)
-        gone = {"modules": (), "leaver": True, "reason": "changed"}
-        payload = seats.AssignSeats(user=user, revision=self._revision(tenant, user), created_at=START, **gone)
+        payload = seats.AssignSeats(
+            user=user, revision=self._revision(tenant, user), created_at=START, modules=(), leaver=True, reason="changed"
+        )
         return self._sent(tenant, payload, USERS)
 
     def _replace(self, tenant: _Tenant) -> Sent:

@@ -79,7 +79,7 @@ async def test_the_first_period_is_invoiced_at_the_start_unless_it_counts_as_bil
 
 
 async def test_T11_T16_M14_the_renewal_invoices_all_licences_and_the_waiting_charges(bench: Bench) -> None:
-    await bench.price("seasonal", time=1200, documents=2000)
+    await bench.price("seasonal", {"time": 1200, "documents": 2000})
     start = {"billed_until": "2013-12-01", "charge_when": "threshold", "plan": "seasonal"}
     tenant = await bench.subscribed(NOVEMBER, {"time": 10, "documents": 2}, "2013-11-01", **start)
     first, order = await bench.buy(tenant, {"module": "time", "add": 2})
@@ -87,7 +87,7 @@ async def test_T11_T16_M14_the_renewal_invoices_all_licences_and_the_waiting_cha
     await bench.advance_clock(tenant, NOVEMBER + timedelta(days=5))
     second, _ = await bench.buy(tenant, {"module": "time", "total": 15}, {"module": "documents", "add": 1})
     assert (await bench.statistics(tenant))["invoices"] == 0
-    await bench.price("seasonal", time=1500, documents=2000)
+    await bench.price("seasonal", {"time": 1500, "documents": 2000})
     await bench.advance_clock(tenant, datetime(2013, 12, 2, tzinfo=UTC))
     (invoice,) = (await bench.ok("GET", f"/v1/tenants/{tenant}/invoices"))["items"]
     assert [(line["text_key"], line["module"], line["quantity"], line["net_minor"]) for line in invoice["lines"]] == [

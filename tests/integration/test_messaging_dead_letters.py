@@ -341,7 +341,7 @@ async def test_retrying_while_messages_arrive_leaves_none_behind_an_empty_queue(
     consumer = rig.in_order(batch_max=2)
     dead_letters = DeadLetters(rig.database, [consumer])
     async with rig.running(consumer):
-        await wait_until(dead_letters.list, what="the dead letter")
+        await wait_until(lambda: dead_letters.list(), what="the dead letter")
         (first,) = await dead_letters.list()
         rig.handled.poison.clear()
 
@@ -362,7 +362,7 @@ async def test_a_discarded_dead_letter_stays_with_who_when_and_why(rig: Rig) -> 
     consumer = rig.in_order()
     dead_letters = DeadLetters(rig.database, [consumer])
     async with rig.running(consumer):
-        (letter,) = await wait_until(dead_letters.list, what="the dead letter") or []
+        (letter,) = await wait_until(lambda: dead_letters.list(), what="the dead letter")
         await rig.until_at_end(consumer)
         before = await rows(rig.database, "consumer_positions")
         shown = await dead_letters.show(letter["id"])

@@ -195,9 +195,9 @@ async def test_the_operator_lists_shows_retries_and_discards_dead_letters(rig: R
         path = "/v1/operator/dead-letters"
         assert (await client.get(path)).status_code == 401
         assert (await client.get(path, headers={"authorization": f"Bearer {token()}"})).status_code == 403
-        page = (await client.get(path, headers=operator, params={"limit": 1})).json()
-        rest = (await client.get(path, headers=operator, params={"cursor": page["next"]})).json()
-        first, second = [*page["items"], *rest["items"]]
+        page: dict[str, Any] = (await client.get(path, headers=operator, params={"limit": 1})).json()
+        rest: dict[str, Any] = (await client.get(path, headers=operator, params={"cursor": page["next"]})).json()
+        first, second = page["items"] + rest["items"]
         assert [item["detail"] for item in (first, second)] == ["bad-1 is refused", "bad-2 is refused"]
         rig.handled.poison.clear()
         answered = await client.post(f"{path}/{second['id']}/retry", headers=operator)

@@ -5,6 +5,7 @@ import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import httpx
@@ -211,7 +212,7 @@ async def test_the_action_log_of_a_tenant_waits_behind_a_dead_letter(notifier: N
 
 
 async def _is_logged(notifier: Notifier, state: dict[str, str]) -> bool:
-    return [action["to"] for action in await actions_of(notifier, user="p1")][-1]["state"] == state["state"]
+    return bool([action["to"] for action in await actions_of(notifier, user="p1")][-1]["state"] == state["state"])
 
 
 async def test_rejected_commands_are_listed_with_their_position_and_cannot_be_retried(notifier: Notifier) -> None:
@@ -275,11 +276,13 @@ async def test_statistics_idle_check_pages_and_rights(notifier: Notifier) -> Non
 
 async def check_neighbour(notifier: Notifier, wiring: Wiring) -> None:
     """Something happens to a tenant whose partition is another."""
-    mine, *others = (partition_of(name.encode(), USERS_EVENTS.partitions) for name in ("acme", *map(str, range(100))))
+    assert USERS_EVENTS.partitions is not None
+    partitions = USERS_EVENTS.partitions
+    mine, *others = (partition_of(name.encode(), partitions) for name in ("acme", *map(str, range(100))))
     neighbour = next(str(n) for n, partition in enumerate(others) if partition != mine)
     await notifier.send(person_added("n1"), tenant=neighbour)
     for consumer in wiring.consumers:
-        await wait_until(lambda consumer=consumer: consumer.at_end(neighbour), what="the neighbour's event")
+        await wait_until(partial(consumer.at_end, neighbour), what="the neighbour's event")
 
 
 async def check_pages(client: httpx.AsyncClient) -> None:

@@ -49,9 +49,7 @@ class Stand:
                 return None
             return None if response.status_code == 503 and "retry-after" in response.headers else response
 
-        found = await wait_until(answer, seconds=60, what=f"an answer of {url}")
-        assert found is not None
-        return found
+        return await wait_until(answer, seconds=60, what=f"an answer of {url}")
 
     async def get(self, worker: int, tenant: str, path: str, headers: dict[str, str] | None = None, **query: Any) -> httpx.Response:
         return await self.ask("GET", worker, tenant, path, headers, params=query or None)

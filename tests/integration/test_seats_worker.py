@@ -86,7 +86,7 @@ async def test_poison_on_the_command_topic_is_answered_with_its_position_and_the
     never_drawn = b'{"user":"u1","reason":"x","modules":[],"created_at":"2026-01-01T00:00:00Z","revision":0}'
     async with supervised(make_worker()), commands_to(kafka_settings) as commands:
         partition, first = await commands.open("acme")
-        poison = (
+        poison: tuple[tuple[str, str, bytes, bytes | None, list[tuple[str, bytes]]], ...] = (
             ("unreadable", "body", b"acme", b"\xff{", headers),
             ("unreadable", "revision", b"acme", never_drawn, headers),
             ("unreadable", "body", b"acme", None, headers),

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -46,7 +47,7 @@ async def running(state: Path) -> dict[str, int]:
 
     def found() -> dict[str, int]:
         path = state / "stack.json"
-        noted = json.loads(path.read_text()) if path.exists() else {"ready": False}
+        noted: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"ready": False}
         return {name: int(note["pid"]) for name, note in noted["processes"].items()} if noted["ready"] else {}
 
     return await wait_until(found, seconds=60, what="the stack runs")
@@ -174,7 +175,7 @@ async def test_the_addresses_of_the_environment_are_taken(tmp_path: Path, kafka_
         assert stack.supervisor.pids() == {}
         assert stack.addresses["smtp_url"] == "smtp://127.0.0.1:2525"
         assert stack.taken["kafka"] == f"the broker at {kafka_bootstrap} (SEATPOOL_KAFKA_BOOTSTRAP)"
-        assert urlsplit(postgres_url).password not in stack.taken["postgres"]
+        assert str(urlsplit(postgres_url).password) not in stack.taken["postgres"]
     assert await cluster_id_at(kafka_bootstrap) is not None  # what is not its own goes on living
 
 

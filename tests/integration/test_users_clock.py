@@ -64,9 +64,7 @@ async def until_ready(rest: Rest, tenant: str) -> dict[str, Any]:
         clock: dict[str, Any] = await rest.get(f"/v1/tenants/{tenant}/clock")
         return clock if clock["state"] == "ready" else None
 
-    clock = await wait_until(ready, seconds=60, what="the clock to be ready")
-    assert clock is not None
-    return clock
+    return await wait_until(ready, seconds=60, what="the clock to be ready")
 
 
 async def steps(bench: Bench, tenant: str) -> list[tuple[int, datetime]]:

@@ -25,8 +25,14 @@ DEADLINE = NOON + timedelta(days=7)
 
 
 def hired(who: str, department: str | None = "Makers", **more: Any) -> PersonHired:
-    fields = {"external_id": who, "effective_date": TODAY, "login": who, "email": f"{who}@acme.example", "department": department}
-    return PersonHired(**fields | more)
+    fields: dict[str, Any] = {
+        "external_id": who,
+        "effective_date": TODAY,
+        "login": who,
+        "email": f"{who}@acme.example",
+        "department": department,
+    }
+    return PersonHired(**fields | {"department": department} | more)
 
 
 def changed(who: str, sequence: int = 1, day: date = TODAY, **more: Any) -> PersonChanged:

@@ -36,8 +36,7 @@ def iso(duration_ms: int | None) -> str:
 
 
 def policies(plain: dict[str, Any]) -> seats_v1.Policies:
-    given = {k: iso(v) if k == "grace" else v for k, v in plain.items()}
-    return seats_v1.Policies(**given)
+    return seats_v1.Policies(**plain | ({"grace": iso(plain["grace"])} if "grace" in plain else {}))
 
 
 def need(c: Command) -> dict[str, Any]:
@@ -157,7 +156,11 @@ class Harness:
             self._same(decision, domain.decide(twin, message, self.clock))
         for other in self.renamed:
             again = message._replace(payload=payload(other.command(c)))
-            other.same(decision, lambda live, again=again: domain.decide(live, again, self.clock))
+
+            def decide_again(live: Live, again: domain.Command = again) -> domain.Decision:
+                return domain.decide(live, again, self.clock)
+
+            other.same(decision, decide_again)
         expected = self.naive.decide(c, command, source, self.offset, self.clock)
         return self._compare(decision, expected, crash_after)
 

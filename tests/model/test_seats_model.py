@@ -90,7 +90,8 @@ class Draw(random.Random):
         known = MODULES if self.random() < 0.1 else pools
         base, rest = [m for m in known if m in MODULES[:2]], [m for m in known if m not in MODULES[:2]]
         wanted = [*self.sample(base, min(len(base), self.often(1, 0, 2))), *self.sample(rest, self.randint(0, len(rest)))]
-        return self.often(self.choice([wanted, pools]), [*wanted, *wanted[:1]], [*wanted, *wanted[:1]], [*wanted, UNOPENED])
+        modules: list[str] = self.often(self.choice([wanted, pools]), [*wanted, *wanted[:1]], [*wanted, *wanted[:1]], [*wanted, UNOPENED])
+        return modules
 
 
 class SeatsModel(RuleBasedStateMachine):
@@ -154,7 +155,8 @@ class SeatsModel(RuleBasedStateMachine):
     def instant(self, draw: Draw) -> int:
         """Some time ahead; often one at which something else falls due as well."""
         due = [entry[0] for entry in self.harness.naive.due() if entry[0] > self.now()]
-        return draw.choice([self.now() + draw.choice([1000, HOUR, DAY, 9 * DAY]), *due[:3]])
+        ahead: int = draw.choice([self.now() + draw.choice([1000, HOUR, DAY, 9 * DAY]), *due[:3]])
+        return ahead
 
     # -- people ---------------------------------------------------------------------------------------------------------
 

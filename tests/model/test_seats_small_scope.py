@@ -94,7 +94,8 @@ def state(harness: Harness) -> State:
     """What a later command can tell apart."""
     tenant, now = harness.live[TENANT], harness.clock
     orders = {(seat.seq, seat.again) for row in tenant.users.values() for seat in row.seats.values()}
-    orders |= {(memory.seq, 0) for row in tenant.users.values() for memory in (*row.flags, *row.revoked)}
+    orders |= {(flag.seq, 0) for row in tenant.users.values() for flag in row.flags}
+    orders |= {(revoked.seq, 0) for row in tenant.users.values() for revoked in row.revoked}
     rank = {order: n for n, order in enumerate(sorted(orders))}
     people = []
     for user, row in sorted(tenant.users.items()):

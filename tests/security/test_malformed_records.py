@@ -3,7 +3,7 @@ valid among them takes effect."""
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import httpx
 import pytest
@@ -31,7 +31,7 @@ MALFORMED, FOREIGN, VALID = 1_000, 20, 10
 EFFECT_SECONDS_MAX = 60
 
 
-async def test_malformed_records_on_every_topic_end_no_process_and_hide_no_valid_one(make_stack: type[RunningStack]) -> None:
+async def test_malformed_records_on_every_topic_end_no_process_and_hide_no_valid_one(make_stack: Callable[..., RunningStack]) -> None:
     stack = make_stack()
     async with await open_rest(stack) as rest:
         tenant = await open_tenant(stack, rest, licences=100)

@@ -42,7 +42,7 @@ async def test_a_rotation_ends_no_token_and_all_four_services_refuse_a_revoked_k
 
         old = await stack.token(scope="operator")
         seatpool(stack, "keys", "rotate")
-        refused = []
+        refused: list[int] = []
 
         async def rotated() -> str | None:
             new = await token_of_another_key(old)

@@ -22,7 +22,7 @@ KEY = OKPKey.generate_key("Ed25519", {"kid": "k1"}, private=True)
 def bearer(tenant: str | None, *rights: str) -> str:
     """An Authorization header that these applications accept."""
     now = int(SystemClock().now().timestamp())
-    claims = {"iss": "seatpool", "aud": "seatpool", "sub": "ann", "rights": rights, "kind": "user" if tenant else "client"}
+    claims: dict[str, Any] = {"iss": "seatpool", "aud": "seatpool", "sub": "ann", "rights": rights, "kind": "user" if tenant else "client"}
     claims |= {"iat": now, "exp": now + 600} | ({"tenant": tenant} if tenant else {})
     return "Bearer " + jwt.encode({"alg": "Ed25519", "kid": "k1"}, claims, KEY, algorithms=["Ed25519"])
 

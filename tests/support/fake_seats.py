@@ -165,7 +165,7 @@ class FakeReader:
         if isinstance(record.payload, Rejected):
             return record.payload
         head = Head(f"c{record.offset}", "test", "fake.add", "acme", None, None)
-        payload = FakePayload(record.payload) if isinstance(record.payload, dict) else record.payload
+        payload: Any = FakePayload(record.payload) if isinstance(record.payload, dict) else record.payload
         return Command(record.offset, record.timestamp, head, payload)
 
 

@@ -1,7 +1,7 @@
 """The invoicing service in this process, on the run's broker and PostgreSQL, with a stand-in for seats that a test can stop and steer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -199,8 +199,16 @@ class Bench:
         return tenant
 
     def created(self, at: datetime, *, zone: str, clock: str = "test", locale: str = "en") -> users_v1.TenantCreated:
-        fields = {"name": "Acme", "time_zone": zone, "locale": locale, "clock": clock}
-        return users_v1.TenantCreated(at=at, actor=ROOT, contact_email="ann@acme.example", support_contact="help@vendor.example", **fields)
+        return users_v1.TenantCreated(
+            at=at,
+            actor=ROOT,
+            contact_email="ann@acme.example",
+            support_contact="help@vendor.example",
+            name="Acme",
+            time_zone=zone,
+            locale=locale,
+            clock=clock,
+        )
 
     async def open(self, tenant: str, clock: str = "test") -> None:
         """Users' command; the stand-in answers it."""
@@ -213,9 +221,9 @@ class Bench:
     async def catalogue(self, **prices: int) -> None:
         for name in prices:
             await self.ok("PUT", f"/v1/modules/{name}", {"name": name.title(), "base": name == "time"})
-        await self.price(**prices)
+        await self.price("standard", prices)
 
-    async def price(self, plan: str = "standard", *, extra: bool = True, **prices: int) -> dict[str, Any]:
+    async def price(self, plan: str, prices: Mapping[str, int], *, extra: bool = True) -> dict[str, Any]:
         listed = [
             {"module": m, "term": term, "amount_minor": n * k} for m, n in prices.items() for term, k in (("monthly", 1), ("annual", 10))
         ]
@@ -232,12 +240,10 @@ class Bench:
 
     async def until_active(self, tenant: str) -> dict[str, Any]:
         async def active() -> dict[str, Any] | None:
-            found = await self.ok("GET", f"/v1/tenants/{tenant}/subscription")
+            found: dict[str, Any] = await self.ok("GET", f"/v1/tenants/{tenant}/subscription")
             return found if found["status"] == "active" else None
 
-        found = await wait_until(active, what="an active subscription")
-        assert found is not None
-        return found
+        return await wait_until(active, what="an active subscription")
 
     async def until_settled(self, tenant: str, at: datetime | None = None) -> None:
         async def settled() -> bool:

@@ -119,13 +119,13 @@ class World:
 
     def states(self, *modules: str) -> tuple[PoolState, ...]:
         def state(module: str) -> PoolState:
-            counts = {"licences": self.licences[module], "next_period": self.next_period[module]}
-            return PoolState(module=module, active=0, flagged=0, held=0, waiting=0, available=0, **counts)
+            licences, following = self.licences[module], self.next_period[module]
+            return PoolState(module=module, licences=licences, next_period=following, active=0, flagged=0, held=0, waiting=0, available=0)
 
         return tuple(state(module) for module in modules or sorted(self.licences))
 
     def terms(self, decision: str) -> None:
-        fields = {"decision": decision, "subscription": "sub", "plan": "standard", "plan_version": len(self.plans)}
+        fields: dict[str, Any] = {"decision": decision, "subscription": "sub", "plan": "standard", "plan_version": len(self.plans)}
         self.say(TermsApplied(at=self.at, actor=ROOT, billing_details=self.version, **fields))
 
     def expand(self, module: str, by: int) -> None:
@@ -171,7 +171,12 @@ class World:
         refusal = approvable(self.situation, quote, expects)
         if refusal is None:
             order = f"o{quote.quote}"
-            fields = {"quote": quote.quote, "order": order, "approved_on": quote.priced_for, "billing_details": self.version}
+            fields: dict[str, Any] = {
+                "quote": quote.quote,
+                "order": order,
+                "approved_on": quote.priced_for,
+                "billing_details": self.version,
+            }
             self.say(QuoteApproved(at=self.at, actor=ANN, **fields))
             self.add(order, {line.module: line.quantity for line in quote.lines})
         return refusal

@@ -16,13 +16,13 @@ LITERAL, PREFIXED = 3, 4
 ALLOW = 3
 
 
-class _Created(Response):
+class _Created(Response):  # type: ignore[misc]  # aiokafka is untyped
     API_KEY = 30
     API_VERSION = 1
     SCHEMA = Schema(("throttle_time_ms", Int32), ("results", Array(("error_code", Int16), ("error_message", String("utf-8")))))
 
 
-class _CreateStruct(RequestStruct):
+class _CreateStruct(RequestStruct):  # type: ignore[misc]  # aiokafka is untyped
     API_KEY = 30
     API_VERSION = 1
     RESPONSE_TYPE = _Created
@@ -42,7 +42,7 @@ class _CreateStruct(RequestStruct):
     )
 
 
-class _Create(Request[_CreateStruct]):
+class _Create(Request[_CreateStruct]):  # type: ignore[misc]  # aiokafka is untyped
     API_KEY: ClassVar[int] = 30
 
     def __init__(self, acls: Iterable[Acl]) -> None:

@@ -98,6 +98,8 @@ def _changed(headers: Headers, name: str, value: bytes | None) -> Headers:
 class Unnamed(BatchBuilder):  # type: ignore[misc]  # aiokafka is untyped
     """A batch with a header whose name is no UTF-8, which no client's own builder writes."""
 
+    _buffer: bytearray | None
+
     def _build(self) -> bytearray:
         if self._buffer is None:
             whole = bytearray(super()._build().replace(NO_NAME, b"\xff" * len(NO_NAME)))

@@ -228,9 +228,7 @@ class Rig:
             found = await facts(self.database)
             return found if len(found) >= count else None
 
-        found = await wait_until(there, seconds=seconds, what=f"{count} facts")
-        assert found is not None
-        return found
+        return await wait_until(there, seconds=seconds, what=f"{count} facts")
 
     async def until_at_end(self, consumer: Consumer, tenant: str = "acme", seconds: float = 30) -> None:
         await wait_until(lambda: consumer.at_end(tenant), seconds=seconds, what="the end of the topics")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from functools import partial
 from typing import Any
 
 import httpx
@@ -125,9 +126,7 @@ class Notifier:
                 left = await open_work(uow.connection, tenant)
                 return None if left.collecting or left.emails else await statistics(uow.connection, tenant)
 
-        found = await wait_until(idle, seconds=seconds, what="the notifier to be idle")
-        assert found is not None
-        return found
+        return await wait_until(idle, seconds=seconds, what="the notifier to be idle")
 
     async def open_work(self, tenant: str = "acme") -> OpenWork:
         async with self.database.unit_of_work(tenant) as uow:
@@ -135,7 +134,7 @@ class Notifier:
 
     async def until_read(self, consumers: list[Consumer], seconds: float = 30) -> None:
         for consumer in consumers:
-            await wait_until(lambda consumer=consumer: consumer.at_end(self.tenant), seconds=seconds, what="the end of the topics")
+            await wait_until(partial(consumer.at_end, self.tenant), seconds=seconds, what="the end of the topics")
 
     async def send(
         self, *payloads: Payload, cause: str | None = None, tenant: str | None = None, timestamp_ms: int | None = None
@@ -201,7 +200,7 @@ def tenant_created(**given: Any) -> users_v1.TenantCreated:
 
 
 def person_added(user: str, *, administrator: bool = False, kind: type[users_v1.PersonState] = users_v1.PersonAdded, **given: Any) -> Any:
-    state = {
+    state: dict[str, Any] = {
         "user": user,
         "external_id": user,
         "login": user,
@@ -214,7 +213,8 @@ def person_added(user: str, *, administrator: bool = False, kind: type[users_v1.
         "modules": ("time",),
         "version": 1,
     }
-    return kind(**{"at": NOON, "actor": Actor(kind="source", id="hr-acme"), "reason": "hired"} | state | given)
+    about: dict[str, Any] = {"at": NOON, "actor": Actor(kind="source", id="hr-acme"), "reason": "hired"}
+    return kind(**about | state | given)
 
 
 def subscribed(plan: str = "standard", *, extra_licences: bool = True, modules: tuple[str, ...] = ("time", "planning")) -> list[Payload]:
@@ -226,9 +226,9 @@ def subscribed(plan: str = "standard", *, extra_licences: bool = True, modules: 
         )
         for name, allows in ((plan, extra_licences), ("large", True))
     ]
-    days = {"period_start": NOON.date(), "period_end": NOON.date(), "billed_until": NOON.date()}
+    days: dict[str, Any] = {"period_start": NOON.date(), "period_end": NOON.date(), "billed_until": NOON.date()}
     licences = tuple(invoicing_v1.SubscriptionModule(module=module, licences=15) for module in modules)
-    terms = {"plan_version": 1, "term": "monthly", "currency": "EUR", "charge_when": "now", "billing_details": "b1"}
+    terms: dict[str, Any] = {"plan_version": 1, "term": "monthly", "currency": "EUR", "charge_when": "now", "billing_details": "b1"}
     started = invoicing_v1.SubscriptionStarted(at=NOON, actor=ANNA, subscription="s1", plan=plan, modules=licences, **days, **terms)
     return [*catalogue, started]
 

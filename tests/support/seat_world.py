@@ -133,11 +133,11 @@ class World:
 
     def cut(self, order: str = "", *, expected: Any = None, **items: int) -> list[str]:
         number = self.number(INVOICING)
-        fields = {"number": number, "order": order or f"o{number}", "items": self.items(items)}
+        fields: dict[str, Any] = {"number": number, "order": order or f"o{number}", "items": self.items(items)}
         return self.send(seats_v1.ReduceLicences(**fields, expected=expected or self.expected(items)))
 
     def next_period(self, *, expected: Any = None, **items: int) -> list[str]:
-        fields = {"number": self.number(INVOICING), "items": self.items(items)}
+        fields: dict[str, Any] = {"number": self.number(INVOICING), "items": self.items(items)}
         return self.send(seats_v1.ScheduleReduction(**fields, expected=expected or self.expected(items)))
 
     def schedule(self, period: str, starts_at: datetime) -> list[str]:

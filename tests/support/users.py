@@ -222,11 +222,9 @@ class Bench:
             return person if all(seen[name] == value for name, value in wanted.items()) else None
 
         try:
-            found = await wait_until(there, seconds=20, what=f"{external_id} with {wanted}")
+            return await wait_until(there, seconds=20, what=f"{external_id} with {wanted}")
         except AssertionError as error:
             raise AssertionError(f"{error}; seen: {await self.person(rest, tenant, external_id)}") from error
-        assert found is not None
-        return found
 
     async def until_settled(self, tenant: str) -> None:
         async def settled() -> bool:
@@ -274,7 +272,7 @@ async def running_bench(
         http = await stack.enter_async_context(httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://users", timeout=30))
         read = (topics.SEATS_COMMANDS, topics.USERS_EVENTS, topics.HR_EVENTS)
         wire = await stack.enter_async_context(Wire.opened(settings, clock.now, *read))
-        run = parts(users) if parts else [users.consumer, users.relay, *users.jobs]
+        run: Sequence[Any] = parts(users) if parts else [users.consumer, users.relay, *users.jobs]
         tasks = await stack.enter_async_context(background(*(part.run() for part in run)))
         yield Bench(users, app, http, wire, clock, tasks)
 

@@ -3,19 +3,23 @@
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 POLL_SECONDS = 0.05
 
 
-async def wait_until(condition: Callable[[], T | Awaitable[T]], *, seconds: float = 30, what: str = "the condition") -> T:
-    """The first truthy answer of `condition` (which may be a coroutine function). Fails with the last answer after `seconds`."""
+@overload
+async def wait_until(condition: Callable[[], Awaitable[T | None]], *, seconds: float = ..., what: str = ...) -> T: ...
+@overload
+async def wait_until(condition: Callable[[], T | None], *, seconds: float = ..., what: str = ...) -> T: ...
+async def wait_until(condition: Callable[[], Any], *, seconds: float = 30, what: str = "the condition") -> Any:
+    """Return the first truthy answer of `condition`, which may be a coroutine function. Fail with the last answer after `seconds`."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     while True:
         answer = condition()
-        value: T = await answer if inspect.isawaitable(answer) else answer
+        value = await answer if inspect.isawaitable(answer) else answer
         if value:
             return value
         if loop.time() > end:

@@ -24,6 +24,10 @@ Answer = tuple[int, Any]
 ROOT = Path(__file__).parents[2]
 
 
+def _nothing_here(_: object) -> Answer:
+    return 404, {"detail": "nothing here"}
+
+
 class Deployment:
     """Answers every service's REST from a table, and keeps what was asked."""
 
@@ -39,7 +43,7 @@ class Deployment:
                 body = json.loads(text) if text.startswith((b"{", b"[")) else text.decode()
                 path = self.path.partition("?")[0]
                 outer.asked.append((self.command, path, body))
-                status, answer = outer.answers.get((self.command, path), lambda _: (404, {"detail": "nothing here"}))(body)
+                status, answer = outer.answers.get((self.command, path), _nothing_here)(body)
                 content = json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(content)))

@@ -20,7 +20,8 @@ from shared.schemas.topics import SEATS_COMMANDS
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PARTITIONS = 4
-ASSIGN, ADD, CLOCK, RULES = map(type_of, (seats_v1.AssignSeats, seats_v1.AddLicences, seats_v1.ClockAdvanced, seats_v1.RulesActivated))
+ASSIGN, ADD = type_of(seats_v1.AssignSeats), type_of(seats_v1.AddLicences)
+CLOCK, RULES = type_of(seats_v1.ClockAdvanced), type_of(seats_v1.RulesActivated)
 BODY = b'{"user":"u1","revision":1,"reason":"hired","modules":["time"],"created_at":"2026-03-01T12:00:00Z","added_later":1}'
 ADDED = (
     b'{"number":1,"order":"o1","items":[{"module":"time","quantity":1}],"approved_at":"2026-03-01T12:00:00Z",'
@@ -38,7 +39,8 @@ class Raw(NamedTuple):
 
 
 def envelope(**changes: Any) -> Envelope:
-    return Envelope(**{"id": "c1", "source": "seatpool/users", "type": ASSIGN, "time": NOON, "tenant": "acme"} | changes)
+    fields: dict[str, Any] = {"id": "c1", "source": "seatpool/users", "type": ASSIGN, "time": NOON, "tenant": "acme"}
+    return Envelope(**fields | changes)
 
 
 ENVELOPES = [
@@ -51,9 +53,8 @@ ENVELOPES = [
 @pytest.mark.parametrize("given", ENVELOPES)
 def test_the_head_is_what_the_envelope_says(given: Envelope) -> None:
     read = Envelope.from_headers(given.headers())
-    assert read_head(given.headers(), 1000) == Head(
-        read.id, read.source, read.type, read.tenant, *[text and text.encode() for text in (read.correlation, read.traceparent)]
-    )
+    correlation, traceparent = (None if text is None else text.encode() for text in (read.correlation, read.traceparent))
+    assert read_head(given.headers(), 1000) == Head(read.id, read.source, read.type, read.tenant, correlation, traceparent)
 
 
 def changed(name: str, *values: bytes | None) -> list[tuple[str, bytes | None]]:

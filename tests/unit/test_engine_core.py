@@ -2,12 +2,14 @@
 
 import asyncio
 import copy
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, NoReturn
 from unittest.mock import AsyncMock, Mock
 
 import pytest
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from services.seats.engine import engine as engine_module
 from services.seats.engine.commands import Rejected
@@ -99,11 +101,11 @@ class Producer:
     async def stop(self) -> None:
         self.stopped = True
 
-    async def send(self, *args: Any) -> list[tuple[int, int]]:
+    async def send(self, topic: str, partition: int, packed: Sequence[BatchBuilder]) -> list[tuple[int, int]]:
         self.sending.set()
         await self.go.wait()
         assert not self.stopped, "the producer was closed under the batch"
-        return await self._send(*args)
+        return await self._send(topic, partition, packed)
 
 
 async def test_a_worker_that_is_stopped_writes_the_batch_in_hand_before_its_producer_closes() -> None:

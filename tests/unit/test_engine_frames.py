@@ -1,6 +1,7 @@
 """Frames and their merge: what a changelog says, whatever the order in which zombies wrote."""
 
 import random
+from collections.abc import Mapping
 
 import pytest
 
@@ -22,13 +23,13 @@ from tests.support.fake_seats import CODEC
 class Log:
     """A changelog: whole frames, other records, and gaps where compaction was."""
 
-    def __init__(self, *written: tuple[dict[str, object], Marker]) -> None:
+    def __init__(self, *written: tuple[Mapping[str, object], Marker]) -> None:
         self.records: list[tuple[int, bytes | None, bytes | None, list[tuple[str, bytes | None]]]] = []
         self.end = 0
         for rows, marker in written:
             self.frame(rows, marker)
 
-    def frame(self, rows: dict[str, object], marker: Marker) -> "Log":
+    def frame(self, rows: Mapping[str, object], marker: Marker) -> "Log":
         for key, value, headers, _ in frame(0, encode_rows(rows, CODEC), marker):
             self.foreign(key, value, *headers)
         return self
@@ -52,7 +53,7 @@ class Log:
         return merge
 
 
-def feed(merge: Merge, *written: tuple[dict[str, object], Marker], begin: int = 0) -> Merge:
+def feed(merge: Merge, *written: tuple[Mapping[str, object], Marker], begin: int = 0) -> Merge:
     for record in Log(*written).records:
         merge.feed(begin + record[0], *record[1:])
     return merge
@@ -234,7 +235,8 @@ def test_compaction_at_any_time_leaves_the_state_that_it_found() -> None:
     print(f"seed {seed}")
     chance = random.Random(seed)
     for _ in range(200):
-        log, state = Log(), {}
+        log = Log()
+        state: dict[str, object] = {}
         for offset in range(8):
             rows: dict[str, object] = {chance.choice("abcd"): chance.choice([None, offset]) for _ in range(2)}
             state |= rows

@@ -79,9 +79,11 @@ def test_the_PDF_is_an_archive_format_with_embedded_fonts_and_tags() -> None:
     pdf, reader, _ = read(invoice())
     assert b"<pdfaid:part>3</pdfaid:part>" in pdf
     assert b"<pdfaid:conformance>A</pdfaid:conformance>" in pdf
-    assert reader.trailer["/Root"]["/MarkInfo"]["/Marked"]
-    assert reader.trailer["/Root"]["/Lang"] == "en"
-    fonts = reader.pages[0]["/Resources"]["/Font"]
+    root: Any = reader.trailer["/Root"]
+    resources: Any = reader.pages[0]["/Resources"]
+    assert root["/MarkInfo"]["/Marked"]
+    assert root["/Lang"] == "en"
+    fonts = resources["/Font"]
     descendants = [font.get_object()["/DescendantFonts"][0].get_object() for font in fonts.values()]
     assert descendants
     assert all({"/FontFile3", "/FontFile2"} & set(font["/FontDescriptor"].get_object()) for font in descendants)
@@ -103,7 +105,14 @@ def test_the_PDF_is_written_in_the_customer_s_language_or_in_English(locale: str
 
 def test_M14_an_adjustment_names_the_changes_it_sums() -> None:
     def charge(name: str, quantity: int, day: date, days: int, net: int) -> ChargeBooked:
-        fields = {"charge": name, "decision": "x", "currency": "EUR", "module": "time", "unit_price_minor": 1200, "days_of_period": 30}
+        fields: dict[str, Any] = {
+            "charge": name,
+            "decision": "x",
+            "currency": "EUR",
+            "module": "time",
+            "unit_price_minor": 1200,
+            "days_of_period": 30,
+        }
         return ChargeBooked(at=AT, actor=ANN, quantity=quantity, day=day, days=days, net_minor=net, **fields)
 
     charges = [charge("a", 2, date(2013, 11, 15), 16, 1280), charge("b", 3, date(2013, 11, 20), 11, 1320)]

@@ -1,6 +1,7 @@
 """What a quote costs, and when there is none."""
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -64,7 +65,7 @@ def test_B8_exactly_thirty_days_to_the_next_invoice_is_not_more_than_thirty(day:
 def test_A2_B2_a_plan_without_extra_licences_names_those_that_allow_them() -> None:
     world = World(extra=False)
     prices = (UnitPrice(module="time", term="monthly", amount_minor=1500),)
-    common = {"at": world.at, "actor": ROOT, "currency": "EUR", "version": 1, "prices": prices}
+    common: dict[str, Any] = {"at": world.at, "actor": ROOT, "currency": "EUR", "version": 1, "prices": prices}
     bigger = PlanDefined(plan="bigger", name="Bigger", allows_extra_licences=True, **common)
     other = PlanDefined(plan="other", name="Other", allows_extra_licences=True, **common | {"currency": "USD"})
     situation = world.situation

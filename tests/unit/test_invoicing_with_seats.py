@@ -57,7 +57,7 @@ class Seats(World):
             decision = f"seats.commands.v1/2/{self.offset}/{event.n}"
             self.facts.append((decision, body))
             if isinstance(body, PoolExpanded | PeriodStarted):
-                about = {"decision": decision, "subscription": "sub", "plan": "standard", "plan_version": len(self.plans)}
+                about: dict[str, Any] = {"decision": decision, "subscription": "sub", "plan": "standard", "plan_version": len(self.plans)}
                 self.say(TermsApplied(at=body.at, actor=ROOT, billing_details=self.version, **about))
             found.append(body)
         return found

@@ -1,5 +1,6 @@
 """When the broker is asked how far the commands reach: no more than needed, and no real decision meets an old answer."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import cast
@@ -9,7 +10,6 @@ from aiokafka import TopicPartition
 
 from shared.clock import FixedClock
 from shared.kafka import Ends
-from shared.messaging import command_ends
 from shared.messaging.command_ends import ASK_AGAIN_S, CommandEnds
 from shared.settings import KafkaSettings
 
@@ -32,7 +32,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FixedClock:
     async def sleep(seconds: float) -> None:
         clock.seconds += seconds
 
-    monkeypatch.setattr(command_ends.asyncio, "sleep", sleep)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
     return clock
 
 

@@ -25,8 +25,8 @@ DATE = "Sun, 01 Mar 2026 00:00:00 +0000"
 def test_an_e_mail_has_text_and_html_and_is_marked_as_sent_automatically() -> None:
     message = message_from_bytes(build(EMAIL, SENDER, DATE).content, policy=policy.default)
     assert message.get_content_type() == "multipart/alternative"
-    assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]  # type: ignore[attr-defined]
-    assert [part.get_content().strip() for part in message.iter_parts()] == ["Grüße", "<p>Grüße</p>"]  # type: ignore[attr-defined]
+    assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
+    assert [part.get_content().strip() for part in message.iter_parts()] == ["Grüße", "<p>Grüße</p>"]
     assert (message["Subject"], message["To"]) == ("Überblick", "Bo Ångström <bo@acme.example>")
     assert (message["Message-ID"], message["Auto-Submitted"]) == ("<m-1@vendor.example>", "auto-generated")
     assert message["List-Id"] == "<acme.seatpool.vendor.example>"
@@ -35,7 +35,7 @@ def test_an_e_mail_has_text_and_html_and_is_marked_as_sent_automatically() -> No
 def test_an_invoice_is_attached_to_text_and_html() -> None:
     message = message_from_bytes(build(EMAIL, SENDER, DATE, [("2026-1.pdf", b"%PDF")]).content, policy=policy.default)
     assert message.get_content_type() == "multipart/mixed"
-    (attached,) = message.iter_attachments()  # type: ignore[attr-defined]
+    (attached,) = message.iter_attachments()
     assert (attached.get_filename(), attached.get_content()) == ("2026-1.pdf", b"%PDF")
 
 

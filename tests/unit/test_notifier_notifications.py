@@ -21,7 +21,7 @@ from shared.schemas.topics import INVOICING_EVENTS, SEATS_EVENTS, USERS_EVENTS, 
 from tests.support.notifier import ANNA, NOON, active, flagged, invoice_issued, person_added, pool_of, refused, tenant_created
 
 POSITION = seats_v1.Position(partition=1, offset=7)
-DECISION = {"command": "c1", "position": POSITION, "role": "answer", "at": NOON, "rules": 1, "reason": "hired"}
+DECISION: dict[str, Any] = {"command": "c1", "position": POSITION, "role": "answer", "at": NOON, "rules": 1, "reason": "hired"}
 EVENT = "seats.commands.v1/1/7/0"
 
 
@@ -66,7 +66,7 @@ def test_a_flag_without_a_deadline_is_notified_for_each_event() -> None:
 
 def test_T6_person_and_administrators_are_notified_when_a_flag_is_cleared_or_a_seat_is_granted() -> None:
     both = {(Audience.PERSON, Stream.OWN), (Audience.ADMINISTRATORS, Stream.SEATS)}
-    seat = {"user": "u1", "module": "time"}
+    seat: dict[str, Any] = {"user": "u1", "module": "time"}
     cleared = seats_v1.SeatFlagCleared(**DECISION | {"reason": "licence_bought"}, **seat)
     assert notified(cleared) == {(*who, Kind.CLEARED, "u1", "time") for who in both}
     for reason in ("seat_released", "restored"):
@@ -124,7 +124,7 @@ def test_T18_a_scheduled_reduction_names_who_would_be_flagged() -> None:
 
 
 def test_T19_A12_purchases_reductions_and_changed_billing_details_are_confirmed_to_the_administrators() -> None:
-    who = {"at": NOON, "actor": ANNA}
+    who: dict[str, Any] = {"at": NOON, "actor": ANNA}
     items = (seats_v1.LicenceCount(module="time", quantity=3),)
     by_now = seats_v1.LicencesReduced(**DECISION, order="o1", items=items)
     at_the_end = seats_v1.ReductionScheduled(**DECISION, items=items)
@@ -189,6 +189,6 @@ def test_every_type_that_is_answered_like_an_assignment_makes_notifications() ->
 def test_the_reason_of_a_rejected_command_names_field_value_and_what_is_allowed(
     field: str, value: str | None, expected: str, detail: str
 ) -> None:
-    wrong = {"reason": "unreadable", "field": field, "value": value, "expected": expected}
+    wrong: dict[str, Any] = {"reason": "unreadable", "field": field, "value": value, "expected": expected}
     position = seats_v1.Position(partition=0, offset=1)
     assert rejection(seats_v1.CommandRejected(command="c1", position=position, role="answer", at=NOON, rules=1, **wrong)) == detail

@@ -2,6 +2,7 @@
 
 import time
 from datetime import timedelta
+from typing import Any
 from unittest import mock
 
 import orjson
@@ -255,7 +256,7 @@ def test_unknown_events_and_fields_change_nothing_in_a_replay() -> None:
 # Laws ------------------------------------------------------------------------------------------------------------------
 
 
-def broken(world: World, key: str, **fields: object) -> domain.Tenant:
+def broken(world: World, key: str, **fields: Any) -> domain.Tenant:
     """The tenant as a table with one wrong row would have it."""
     rows = dict(world.rows)
     rows[key] = rows[key]._replace(**fields)

@@ -1,6 +1,7 @@
 """Flags, graces, revocations and how they end: T5 T6, the last administrator, the total orders."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -388,7 +389,8 @@ def test_graces_of_one_instant_end_in_the_order_of_the_log_whatever_the_names_of
     for user, module in (("ann", names[0]), ("bob", names[1])):
         world.need(f"{user}-old", module, created_at=START - timedelta(days=9))
         world.need(user, module, administrator=True)
-    world.cut(**dict.fromkeys(names, 1))
+    reduced: dict[str, Any] = dict.fromkeys(names, 1)
+    world.cut(**reduced)
     expected = [
         f"seat_revoked ann {names[0]} (grace_expired)",
         f"seat_flag_cleared bob {names[1]} (last_administrator)",

@@ -8,6 +8,7 @@ import pytest
 from services.seats import domain
 from services.seats.decider import DomainDecider, RowCodec
 from services.seats.domain import pools
+from services.seats.domain.rows import Scheduled
 from services.seats.engine.commands import CommandReader
 from services.seats.engine.engine import Engine
 from services.seats.engine.events import VALUE_BYTES_MAX
@@ -119,7 +120,7 @@ def test_the_largest_event_that_settles_by_itself_fits_a_record() -> None:
         domain.pool_key(tenant, module): domain.PoolRow(True, licences, 1, **policies)  # type: ignore[arg-type]
         for module in modules
     }
-    scheduled = pools.Scheduled(domain.to_ms(START), "p" * 100, 5)
+    scheduled = Scheduled(domain.to_ms(START), "p" * 100, 5)
     rows[domain.tenant_key(tenant)] = domain.TenantRow(False, 0, 0, "q" * 100, (scheduled,))
     for user in ("a" * 100, "b" * 100):
         seats = {module: domain.Seat("active", 7) for module in modules}

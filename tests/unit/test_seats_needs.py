@@ -1,6 +1,7 @@
 """What people need: A-rules, all or nothing, partial, the queue, holds, replacing, duplicates."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -323,7 +324,8 @@ def test_queue_nobody_is_served_past_who_gets_the_base_module_only_after_another
     world.need("u0", base, "docs", partial=True)  # second for the base module, first for docs
     world.need("u3", "docs")
     world.need("u5", base, "docs")  # first for the base module, third for docs
-    world.buy(**{base: 2, "docs": 2})
+    licences: dict[str, Any] = {base: 2, "docs": 2}
+    world.buy(**licences)
     assert world.seats(base) == {"ada": "active", "u0": "active", "u5": "active"}
     assert world.seats("docs") == {"ada": "active", "u0": "active", "u3": "waiting", "u5": "active"}
 

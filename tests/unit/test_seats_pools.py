@@ -1,6 +1,7 @@
 """Licences, periods, marks, closing: T-, B-, E- and M-rules that seats decides, and input that makes no sense."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from shared.schemas.policies import LICENCES_MAX
 from tests.support.seat_world import INVOICING, START, World
 
 
-def company(licences: int = 2, *people: str, **policies: object) -> World:
+def company(licences: int = 2, *people: str, **policies: Any) -> World:
     """`docs` with these people, each created a day after the one before."""
     world = World()
     world.pool("docs", licences, **policies)
@@ -151,15 +152,16 @@ def out_of_both(base: str, base_grace: str = "P7D", docs_grace: str = "P7D") -> 
 
 def bought(world: World, base: str, order: str, base_days: int = 1, docs_days: int = 1) -> None:
     """A licence of each, approved so many days after the start."""
+    base_licence: dict[str, Any] = {base: 1}
     base_at, docs_at = START + timedelta(days=base_days), START + timedelta(days=docs_days)
     if order == "together":
-        world.buy(approved=base_at, **{base: 1, "docs": 1})
+        world.buy(approved=base_at, **base_licence, docs=1)
     elif order == "base first":
-        world.buy(approved=base_at, **{base: 1})
+        world.buy(approved=base_at, **base_licence)
         world.buy(approved=docs_at, docs=1)
     else:
         world.buy(approved=docs_at, docs=1)
-        world.buy(approved=base_at, **{base: 1})
+        world.buy(approved=base_at, **base_licence)
 
 
 @BASES
@@ -513,7 +515,7 @@ def test_bad_input_graces(grace: str) -> None:
     [{"over_limit": "maybe"}, {"flag_cap": -1}, {"expand_cap": -1}, {"reduce_below_use": "ask"}, {"reduce_at": "later"}]
     + [{"warn_at": mark} for mark in ("0%", "101%", "150%", "0", "some", "-1", "1.5", "")],
 )
-def test_bad_input_policies(policy: dict[str, object]) -> None:
+def test_bad_input_policies(policy: dict[str, Any]) -> None:
     world = company(4)
     assert world.policy("docs", **policy) == ["command_rejected (invalid_policy)"]
     assert world.pool("plan", 1, **policy) == ["command_rejected (invalid_policy)"]
@@ -521,7 +523,7 @@ def test_bad_input_policies(policy: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize("policy", [{"flag_cap": 0}, {"expand_cap": 0}])
-def test_caps_of_zero_are_accepted(policy: dict[str, object]) -> None:
+def test_caps_of_zero_are_accepted(policy: dict[str, Any]) -> None:
     assert company(4).policy("docs", **policy) == ["policy_changed docs (policy_set)"]
 
 

@@ -245,7 +245,7 @@ async def test_the_loop_goes_on_while_the_largest_permitted_question_about_100_0
     reduced = question(*[("schedule_reduction", nothing | {"items": [{"module": "time", "quantity": PEOPLE - n}]}) for n in (1, 2, 3)])
     beyond = question(("close_pool", {"module": "time", "at": "now"}))
     for asked, answer in ((closed, "seat_released"), (reduced, "would_flag"), (beyond, "more than 20000 changes")):
-        pauses = []
+        pauses: list[float] = []
         while len(pauses) < 3 and min(pauses, default=1.0) > PAUSE_SECONDS_MAX:
             pause, (result,) = await longest_pause(what_if_route.decide_on_a_copy(owned, "acme", asked))
             assert answer in (result.detail if isinstance(result, Refused) else result.body.decode())

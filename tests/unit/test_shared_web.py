@@ -248,11 +248,11 @@ class Users(httpx.AsyncBaseTransport):
             return httpx.Response(200, json={"access_token": f"t{self.tokens}", "expires_in": 600})
         if request.url.path == "/.well-known/jwks.json":
             self.asked += 1
-            etag = f'"{"-".join(key.kid for key in self.keys)}"'
+            etag = f'"{"-".join(str(key.kid) for key in self.keys)}"'
             if request.headers.get("if-none-match") == etag:
                 self.unchanged += 1
                 return httpx.Response(304, headers={"etag": etag})
-            return httpx.Response(200, json=KeySet(self.keys).as_dict(private=False), headers={"etag": etag})
+            return httpx.Response(200, json=KeySet([*self.keys]).as_dict(private=False), headers={"etag": etag})
         self.requests.append(request)
         return httpx.Response(self.statuses.pop(0) if self.statuses else 200, json={})
 

@@ -4,6 +4,7 @@ import os
 import random
 import secrets
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
@@ -50,7 +51,8 @@ def _random_fact(rng: random.Random, number: int) -> Fact:
         case "h":
             return hired(id_, day, sequence, department=department)
         case "c":
-            return changed(id_, day, sequence, **rng.choice([{"department": department}, {"name": f"n{number}"}]))
+            choices: list[dict[str, Any]] = [{"department": department}, {"name": f"n{number}"}]
+            return changed(id_, day, sequence, **rng.choice(choices))
         case _:
             return left(id_, day, sequence)
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -208,7 +209,7 @@ def test_an_hr_source_is_an_actor_whose_name_is_an_id() -> None:
 
 # ------------------------------------------------------------------------------------------------------------ decisions
 
-COMMON = {
+COMMON: dict[str, Any] = {
     "command": "c",
     "position": seats.Position(partition=0, offset=1),
     "role": "consequence",

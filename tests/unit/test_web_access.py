@@ -38,7 +38,14 @@ async def asked(route: Route, authorization: str | None, *sent: bytes, media_typ
     headers = [(b"content-type", media_type.encode()), (b"content-length", b"1000")]
     headers += [(b"authorization", authorization.encode())] if authorization else []
     path = re.sub(r"\{(\w+)[^}]*\}", lambda name: "mine" if name[1] == "tenant" else "7", route.path)
-    scope = {"type": "http", "method": route.method, "path": path, "raw_path": path.encode(), "query_string": b"", "headers": headers}
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": route.method,
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": headers,
+    }
     scope |= {"root_path": "", "scheme": "http", "server": ("test", 80), "client": ("test", 1), "http_version": "1.1", "asgi": {}}
     parts, answered, reads = list(sent), [], 0
 
