@@ -15,8 +15,10 @@ from aiokafka import TopicPartition
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from services.seats.engine.faust.consumer import FETCH_WAIT_MS_MAX
-from services.seats.main import make_worker, tune_interpreter
+from services.seats.main import tune_interpreter
+from services.seats.replay.log_reader import LogReader
 from services.seats.settings import Settings
+from services.seats.wiring import make_worker
 from shared.kafka import make_producer, make_reader
 from shared.observability.logs import configure_logging
 from shared.schemas import topics
@@ -46,7 +48,7 @@ class Meter:
 
 async def run_seats(settings: Settings, commands: int, warm: int) -> None:
     """The worker as it is, but for REST."""
-    worker, meter = make_worker(settings), Meter()
+    worker, meter = make_worker(settings, LogReader(settings)), Meter()
     task = asyncio.create_task(worker.run())
     figures = worker.engine.figures
     while figures.commands < warm:
