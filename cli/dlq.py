@@ -39,6 +39,8 @@ def _table(rows: list[tuple[str, dict[str, Any]]]) -> Table:
         table.add_column(column, overflow="fold", no_wrap=column == "id", style="red" if column == "reason" else None)
     for service, row in rows:
         where = "/".join(str(row.get(key, "?")) for key in ("topic", "partition", "offset"))
+        if row.get("records", 1) > 1:
+            where += f"-{row['offset'] + row['records'] - 1}"
         reason = f"{row.get('reason', '')}: {row.get('detail', '')}".strip(": ")
         kind = str(row.get("type") or "").removeprefix("seatpool.")
         cells = (f"{service}:{row['id']}", row.get("group"), row.get("tenant"), where, kind, reason, row.get("status"))

@@ -80,6 +80,8 @@ dead_letters = Table(
     Column("topic", Text, nullable=False),
     Column("partition", Integer, nullable=False),
     Column("record_offset", BigInteger, nullable=False),
+    # So many, from that offset on: equal records without a source and id are kept as one.
+    Column("records", Integer, nullable=False, server_default=text("1")),
     Column("timestamp_ms", BigInteger, nullable=False),
     Column("tenant", Text),
     Column("type", Text),

@@ -14,7 +14,7 @@ from shared.database.errors import is_of_the_data, is_transient, sqlstate
 from shared.errors import Poison, Refused, Transient
 from shared.messaging import inbox
 from shared.messaging.dead_letters import rows as dead_letters
-from shared.messaging.dead_letters.rows import Status
+from shared.messaging.dead_letters.rows import NewLetter, Status
 from shared.messaging.message import Handler, Message, Record
 from shared.observability import metrics
 from shared.observability.tracing import continued
@@ -36,7 +36,11 @@ class HandlerRefused(Exception):
 
 @dataclass(slots=True)
 class Item:
-    """One record on its way through a batch: exactly one of message, poison and skipped is set."""
+    """One record on its way through a batch: exactly one of message, poison and skipped is set.
+
+    Or a run of `records` equal ones at consecutive offsets that nobody can tell apart, because none has a readable source and id: what is
+    said of the first is true of each of them, and one megabyte can hold a million.
+    """
 
     record: Record
     envelope: Envelope | None = None
@@ -45,13 +49,24 @@ class Item:
     skipped: str | None = None  # why: unknown-type | not-wanted
     place: tuple[int, int] | None = None  # of a decision that was read and that agrees with its id: (command offset, n)
     may_block: bool = True  # its tenant, as a dead letter
+    records: int = 1
+
+    def takes(self, record: Record) -> bool:
+        """Is this record the next one of the run?"""
+        first = self.record
+        return (
+            self.envelope is None
+            and record.offset == first.offset + self.records
+            and (record.key, record.headers, record.value) == (first.key, first.headers, first.value)
+            and first.identity() is None
+        )
 
     def refuse(self, poison: Poison, *, may_block: bool = True) -> None:
         self.poison, self.message, self.place, self.may_block = poison, None, None, may_block
 
     @property
     def tenant(self) -> str | None:
-        return self.envelope.tenant if self.envelope else self.record.tenant()
+        return self.envelope.tenant if self.envelope else self.record.tenant_of_key()
 
     @property
     def inbox_key(self) -> inbox.Key | None:
@@ -69,13 +84,35 @@ class Tally:
 
     handled: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)
-    dead: list[tuple[Item, Poison]] = field(default_factory=list)
+    dead: list[NewLetter] = field(default_factory=list)
 
     def skip(self, why: str) -> None:
         self.skipped[why] = self.skipped.get(why, 0) + 1
 
+    def keep(self, item: Item, poison: Poison, *, blocks: bool = False, status: Status = Status.OPEN) -> None:
+        self.dead.append(NewLetter(item.record, item.records, item.envelope, poison, item.tenant, blocks, status))
+
     def handle(self, type_: str) -> None:
         self.handled[type_] = self.handled.get(type_, 0) + 1
+
+
+@dataclass(slots=True)
+class _Letters:
+    """What is known of a batch's tenants and of the dead letters before it."""
+
+    blocked: set[str]
+    known: set[dead_letters.Identity]
+    exists: dict[str, bool] = field(default_factory=dict)  # tenants that were asked for
+
+    def is_repeated(self, record: Record, *, blocks: bool) -> bool:
+        """Is there a dead letter of the same source and id? From now on there is."""
+        found = record.identity()
+        if found is None:
+            return False
+        identity = (*found, blocks)
+        repeated = identity in self.known
+        self.known.add(identity)
+        return repeated
 
 
 @contextmanager
@@ -180,16 +217,19 @@ class Group:
         """
         tally = Tally()
         todo, watermark = await self._not_seen(uow, items, watermark, tally)
-        blocked = await self._blocked_tenants(uow, todo)
+        # In the careful pass any of them may become a dead letter.
+        known = await dead_letters.known(uow, self.name, [item.record for item in todo if careful or item.poison])
+        letters = _Letters(await self._blocked_tenants(uow, todo), known)
         # Tenant by tenant, each in its order: between tenants there is none, and each change of the scope is a round trip.
         for item in sorted(todo, key=lambda item: item.tenant or ""):
-            await self._handle_or_keep(uow, item, blocked, tally, careful=careful)
+            await self._handle_or_keep(uow, item, letters, tally, careful=careful)
         try:
             with _refusals():
                 await uow.settle()
         except Poison as error:
             raise HandlerRefused from error
         await uow.scope(None)
+        await dead_letters.add(uow, self.name, tally.dead)
         await inbox.add(uow, self.name, [key for item in todo if (key := item.inbox_key)])
         return watermark, tally
 
@@ -221,9 +261,9 @@ class Group:
             return set()
         return await dead_letters.blocked_tenants(uow, self.name, {item.tenant for item in items if item.tenant})
 
-    async def _handle_or_keep(self, uow: UnitOfWork, item: Item, blocked: set[str], tally: Tally, *, careful: bool) -> None:
-        if item.poison is None and item.tenant in blocked:
-            await self._keep(uow, item, dead_letters.BEHIND, Status.WAITING, tally, blocks=True)
+    async def _handle_or_keep(self, uow: UnitOfWork, item: Item, letters: _Letters, tally: Tally, *, careful: bool) -> None:
+        if item.poison is None and item.tenant in letters.blocked:
+            tally.keep(item, dead_letters.BEHIND, blocks=True, status=Status.WAITING)
             return
         poison = item.poison
         if poison is None:
@@ -237,29 +277,27 @@ class Group:
             else:
                 tally.handle(item.message.envelope.type)
                 return
-        await uow.scope(None)
-        tenant = await self._tenant_to_block(uow, item)
-        if await dead_letters.is_repeated(uow, self.name, item.record, blocks=tenant is not None):
+        tenant = await self._tenant_to_block(uow, item, letters)
+        if letters.is_repeated(item.record, blocks=tenant is not None):
             tally.skip("repeated")
-            return
-        status = Status.OPEN
-        if tenant is not None:
-            if await dead_letters.is_blocked(uow, self.name, tenant):
-                status = Status.WAITING
-            blocked.add(tenant)
-        await self._keep(uow, item, poison, status, tally, blocks=tenant is not None)
+        elif tenant is None:
+            tally.keep(item, poison)
+        else:
+            waits = tenant in letters.blocked or await dead_letters.is_blocked(uow, self.name, tenant)
+            letters.blocked.add(tenant)
+            tally.keep(item, poison, blocks=True, status=Status.WAITING if waits else Status.OPEN)
 
-    async def _tenant_to_block(self, uow: UnitOfWork, item: Item) -> str | None:
+    async def _tenant_to_block(self, uow: UnitOfWork, item: Item, letters: _Letters) -> str | None:
         """The tenant whose later messages wait behind this one."""
         if self.tenant_exists is None or not item.may_block:
             return None
         tenant = item.record.blocked_tenant()
-        return tenant if tenant is not None and await self.tenant_exists(uow.connection, tenant) else None
-
-    async def _keep(self, uow: UnitOfWork, item: Item, poison: Poison, status: Status, tally: Tally, *, blocks: bool) -> None:
-        await uow.scope(None)
-        await dead_letters.add(uow, self.name, item.record, item.envelope, poison, blocks=blocks, status=status)
-        tally.dead.append((item, poison))
+        if tenant is None:
+            return None
+        if tenant not in letters.exists:
+            await uow.scope(None)
+            letters.exists[tenant] = await self.tenant_exists(uow.connection, tenant)
+        return tenant if letters.exists[tenant] else None
 
     async def handle(self, uow: UnitOfWork, message: Message, *, savepoint: bool) -> None:
         """Run the handler in the message's scope, trace and log context. What it or the database refuses is Poison."""
@@ -284,17 +322,17 @@ class Group:
             metrics.HANDLED.labels(self.name, type_).inc(number)
         for why, number in tally.skipped.items():
             metrics.SKIPPED.labels(self.name, why).inc(number)
-        for item, poison in tally.dead:
-            metrics.DEAD_LETTERS.labels(self.name, topic.name, poison.reason).inc()
-            record = item.record
+        for letter in tally.dead:
+            metrics.DEAD_LETTERS.labels(self.name, topic.name, letter.poison.reason).inc(letter.records)
             log.warning(
                 "dead_letter",
                 group=self.name,
                 topic=topic.name,
-                partition=record.partition,
-                offset=record.offset,
-                tenant=item.tenant,
-                type=item.envelope.type if item.envelope else None,
-                reason=poison.reason,
-                rule=poison.rule,  # not the detail: it may quote what the message holds
+                partition=letter.record.partition,
+                offset=letter.record.offset,
+                records=letter.records,
+                tenant=letter.tenant,
+                type=letter.envelope.type if letter.envelope else None,
+                reason=letter.poison.reason,
+                rule=letter.poison.rule,  # not the detail: it may quote what the message holds
             )

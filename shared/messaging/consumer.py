@@ -234,8 +234,13 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         self._alive[tp] = self._clock.monotonic()
 
     async def read(self, records: Sequence[Record]) -> list[Item]:
-        """Decode records of one partition. Raises Transient."""
-        items = [await self.group.read(record) for record in records]
+        """Decode records of one partition, in their order. Raises Transient."""
+        items: list[Item] = []
+        for record in records:
+            if items and items[-1].takes(record):
+                items[-1].records += 1
+            else:
+                items.append(await self.group.read(record))
         decisions = [(item.place[0], item) for item in items if item.place is not None]
         if decisions:
             end = await self._command_ends.end_for(records[0].partition, max(offset for offset, _ in decisions))

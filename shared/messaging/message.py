@@ -70,13 +70,10 @@ class Record:
         payload = registry.parse(envelope.type, self.value)
         return Message(envelope, payload, self.topic, self.partition, self.offset, self.timestamp_ms)
 
-    def tenant(self) -> str | None:
-        """Whose message it is, as far as that can be told: of one whose envelope cannot be read, the key says it."""
-        try:
-            return self.envelope().tenant
-        except Poison:
-            key = (self.key or VENDOR_KEY).decode(errors="replace")
-            return key if key != VENDOR_KEY.decode() and _ID.fullmatch(key) else None
+    def tenant_of_key(self) -> str | None:
+        """Whose message it is, as far as its key says; of one whose envelope cannot be read nothing else does."""
+        key = (self.key or VENDOR_KEY).decode(errors="replace")
+        return key if key != VENDOR_KEY.decode() and _ID.fullmatch(key) else None
 
     def _attribute(self, name: str) -> str | None:
         """One header as text, however broken the others are; None if it is missing, given twice, or nothing that could be stored."""

@@ -4,21 +4,24 @@ import asyncio
 import base64
 import hashlib
 import itertools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 import pytest
+from aiokafka.producer.message_accumulator import BatchBuilder
 from prometheus_client import REGISTRY
-from sqlalchemy import Text, cast, column, insert, literal, select, table
+from sqlalchemy import Text, cast, column, event, insert, literal, select, table
 from structlog.testing import capture_logs
 
-from shared.database import UnitOfWork
+from shared.database import Database, UnitOfWork
 from shared.database.row_classes import recordset
 from shared.errors import Conflict, NotFound, Poison
 from shared.messaging import Consumer, DeadLetters
 from shared.messaging import consumer as consumer_module
+from shared.messaging.consumer import BATCH_MAX
 from shared.messaging.message import Message, Record
 from shared.schemas import registry, topics
 from shared.schemas.base import Payload
@@ -29,6 +32,8 @@ from tests.support.messaging import Rig, envelope_of, facts, fill, left, ready, 
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.stack
+
+ZSTD = 4  # as Kafka numbers its codecs
 
 Headers = Sequence[tuple[str, bytes | None]]
 Change = Callable[[Headers], Headers]
@@ -59,6 +64,61 @@ async def test_a_message_that_cannot_be_read_becomes_a_dead_letter_with_its_byte
     assert (bytes(body.key), bytes(body.value)) == (b"acme", b"\x00not json\xff")
     assert [(name, base64.b64decode(value)) for name, value in orjson.loads(bytes(body.headers))] == headers
     assert (envelope.reason, envelope.tenant, envelope.value) == ("envelope", "acme", None)
+
+
+@contextmanager
+def counted_statements(database: Database) -> Iterator[list[str]]:
+    found: list[str] = []
+
+    def count(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        found.append(statement)
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", count)
+    try:
+        yield found
+    finally:
+        event.remove(database.engine.sync_engine, "before_cursor_execute", count)
+
+
+async def test_a_small_batch_of_very_many_records_costs_its_partition_a_few_statements_for_each_poll(rig: Rig) -> None:
+    """One megabyte holds a million records. Equal ones are one dead letter, which says how many they are."""
+    empty, odd = 5_000, 1_000
+    builder = BatchBuilder(1 << 30, ZSTD)
+    for _ in range(empty):
+        builder.append(timestamp=None, key=None, value=None, headers=[])
+    for number in range(odd):
+        builder.append(timestamp=None, key=None, value=b"%d" % number, headers=[])
+    for number in range(odd):
+        headers = [("ce_id", b"%d" % number), ("ce_source", b"x")]
+        builder.append(timestamp=None, key=None, value=None, headers=headers)
+    partition, _ = await rig.send(left("first"))
+    sent = await (await rig.producer.send_batch(builder, rig.kafka.topic_name(topics.HR_EVENTS), partition=partition))
+    for number in range(9):
+        await rig.send(left(f"p{number}"))
+    consumer = rig.consumer()
+    with counted_statements(rig.database) as statements:
+        async with rig.running(consumer):
+            assert await rig.until_facts(10) == ["first", *(f"p{number}" for number in range(9))]
+    assert builder.size() < 30_000
+    polls = (empty + 2 * odd) / BATCH_MAX
+    assert sum("dead_letters" in statement for statement in statements) <= 3 * polls
+    assert len(statements) <= 12 * polls + 100, "the rest is the ten messages, and what is asked once in a while"
+
+    letters = await rows(rig.database, "dead_letters")
+    of_empty = [letter for letter in letters if letter.records > 1]
+    assert len(of_empty) <= empty / BATCH_MAX + 1
+    offsets = [offset for letter in letters for offset in range(letter.record_offset, letter.record_offset + letter.records)]
+    assert offsets == list(range(sent.offset, sent.offset + empty + 2 * odd)), "each offset is accounted for once"
+    assert [bytes(letter.value) for letter in letters if letter.value is not None] == [b"%d" % number for number in range(odd)]
+    assert [letter.message_id for letter in letters if letter.source == "x"] == [str(number) for number in range(odd)]
+
+    dead_letters = DeadLetters(rig.database, [consumer])
+    run = of_empty[0].id
+    shown = await dead_letters.show(run)
+    assert (shown["offset"], shown["records"], shown["headers"], shown["value_base64"]) == (sent.offset, of_empty[0].records, [], None)
+    again = await dead_letters.retry(run)
+    assert (again["status"], again["reason"], again["attempts"], again["records"]) == ("open", "envelope", 1, of_empty[0].records)
+    assert (await dead_letters.discard(run, reason="test", by="ops"))["status"] == "discarded"
 
 
 async def test_a_handler_that_refuses_leaves_nothing_of_its_own_behind(rig: Rig) -> None:

@@ -190,6 +190,12 @@ def test_dead_letters_of_every_service_are_listed(deployment: Deployment) -> Non
     assert "body: no date" in listed.output
 
 
+def test_a_run_of_equal_records_is_listed_with_its_first_and_last_offset(deployment: Deployment) -> None:
+    row = {"id": 17, "topic": "hr.events.v1", "partition": 2, "offset": 7, "records": 500, "reason": "batch", "detail": "unreadable"}
+    deployment.answers[("GET", "/v1/operator/dead-letters")] = lambda _: (200, {"items": [row], "next": None})
+    assert "hr.events.v1/2/7-506" in seatpool("dlq", "list").output
+
+
 def test_what_others_wrote_sends_no_escape_sequence_to_the_terminal(deployment: Deployment) -> None:
     evil = "a\x1b]0;owned\x07\x1b[2J\x9b31m\u202eb"
     row = {"id": 17, "topic": "hr.events.v1", "partition": 2, "offset": 7, "tenant": "acme", "reason": "body", "detail": evil}

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import ARRAY, ColumnElement, Text, bindparam, exists, func, insert, literal_column, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -41,6 +42,7 @@ class DeadLetter:
     topic: str
     partition: int
     record_offset: int
+    records: int
     tenant: str | None
     type: str | None
     source: str | None
@@ -57,6 +59,19 @@ class DeadLetter:
     discard_reason: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class NewLetter:
+    """One to be added. `records`: see `group.Item`."""
+
+    record: Record
+    records: int
+    envelope: Envelope | None
+    poison: Poison
+    tenant: str | None
+    blocks: bool
+    status: Status
+
+
 def _has(*statuses: Status) -> ColumnElement[bool]:
     """Written out, not as parameters: only so does the planner see that a partial index fits."""
     return table.c.status.in_([literal_column(f"'{status}'") for status in statuses])
@@ -69,16 +84,30 @@ _OF_TENANT = (table.c.consumer_group == bindparam("of_group"), table.c.tenant ==
 _TENANTS = func.unnest(bindparam("tenants", type_=ARRAY(Text))).column_valued("t")
 _BLOCKED = select(_TENANTS).where(exists().where(table.c.consumer_group == bindparam("group"), table.c.tenant == _TENANTS, *_IS_QUEUED))
 _LOCK_TENANTS = "SELECT pg_advisory_xact_lock(k) FROM unnest($1::bigint[]) AS k"
-_REPEATED = select(
-    exists().where(
-        table.c.consumer_group == bindparam("group"),
-        table.c.topic == bindparam("topic"),
-        table.c.source == bindparam("source"),
-        table.c.message_id == bindparam("message_id"),
-        table.c.blocks == bindparam("blocks"),
-        table.c.reason != BEHIND.reason,
-    )
+_IDENTITIES = (
+    func.unnest(bindparam("sources", type_=ARRAY(Text)), bindparam("ids", type_=ARRAY(Text)))
+    .table_valued("source", "id")
+    .render_derived(name="i")
 )
+_KNOWN = (
+    select(table.c.source, table.c.message_id, table.c.blocks)
+    .join(_IDENTITIES, (table.c.source == _IDENTITIES.c.source) & (table.c.message_id == _IDENTITIES.c.id))
+    .where(table.c.consumer_group == bindparam("group"), table.c.topic == bindparam("topic"), table.c.reason != BEHIND.reason)
+)
+_ADDED = [
+    table.c[name]
+    for name in (
+        "consumer_group", "topic", "partition", "record_offset", "records", "timestamp_ms", "tenant", "type", "source", "message_id",
+        "reason", "detail", "key", "headers", "value", "blocks", "status",
+    )
+]  # fmt: skip
+# Not as JSON, as most rows are written: a poll may bring 64 MB of values, which are no text.
+_NEW = (
+    func.unnest(*(bindparam(column.name, type_=ARRAY(column.type)) for column in _ADDED))
+    .table_valued(*(column.name for column in _ADDED), with_ordinality="place")
+    .render_derived(name="n")
+)
+_ADD = insert(table).from_select(_ADDED, select(*(_NEW.c[column.name] for column in _ADDED)).order_by(_NEW.c.place))
 _COUNT_OPEN = select(func.count()).where(table.c.consumer_group == bindparam("group"), _has(Status.OPEN))
 _READY = select(table.c.tenant).where(table.c.consumer_group == bindparam("group"), _has(Status.READY)).distinct().order_by(table.c.tenant)
 _IS_READY = select(exists().where(table.c.consumer_group == bindparam("group"), table.c.tenant == bindparam("tenant"), _has(Status.READY)))
@@ -140,39 +169,50 @@ async def is_blocked(uow: UnitOfWork, group: str, tenant: str) -> bool:
     return bool(await _blocked(uow, group, [tenant]))
 
 
-async def is_repeated(uow: UnitOfWork, group: str, record: Record, *, blocks: bool) -> bool:
-    """Is there a dead letter of the same source and id? One that blocks is never taken for a repetition of one that does not, or anybody
-    could hide a message of a topic's owner behind another one."""
-    identity = record.identity()
-    if identity is None:
-        return False
-    values = {"group": group, "topic": record.topic.name, "source": identity[0], "message_id": identity[1], "blocks": blocks}
-    return bool((await uow.connection.execute(_REPEATED, values)).scalar_one())
+Identity = tuple[str, str, bool]  # (source, id, blocks)
 
 
-async def add(
-    uow: UnitOfWork, group: str, record: Record, envelope: Envelope | None, poison: Poison, *, blocks: bool, status: Status
-) -> None:
-    source, message_id = record.identity() or (None, None)
-    row = {
+async def known(uow: UnitOfWork, group: str, records: Collection[Record]) -> set[Identity]:
+    """The dead letters that there are with the source and id of one of these records, which are all of one topic.
+
+    One that blocks is never taken for a repetition of one that does not, or anybody could hide a message of a topic's owner behind another.
+    """
+    of_topics, found = {record.topic.name for record in records}, {identity for record in records if (identity := record.identity())}
+    if not found:
+        return set()
+    (topic,) = of_topics
+    values = {"group": group, "topic": topic, "sources": [source for source, _ in found], "ids": [id_ for _, id_ in found]}
+    return {(row.source, row.message_id, row.blocks) for row in await uow.connection.execute(_KNOWN, values)}
+
+
+async def add(uow: UnitOfWork, group: str, letters: Sequence[NewLetter]) -> None:
+    """In their order, with one statement."""
+    if letters:
+        rows = [_row(group, letter) for letter in letters]
+        await uow.connection.execute(_ADD, {column.name: [row[column.name] for row in rows] for column in _ADDED})
+
+
+def _row(group: str, letter: NewLetter) -> dict[str, Any]:
+    record, (source, message_id) = letter.record, letter.record.identity() or (None, None)
+    return {
         "consumer_group": group,
         "topic": record.topic.name,
         "partition": record.partition,
         "record_offset": record.offset,
+        "records": letter.records,
         "timestamp_ms": record.timestamp_ms,
-        "tenant": envelope.tenant if envelope else record.tenant(),
-        "type": envelope.type if envelope else None,
+        "tenant": letter.tenant,
+        "type": letter.envelope.type if letter.envelope else None,
         "source": source,
         "message_id": message_id,
-        "reason": poison.reason,
-        "detail": storable(poison.detail),
+        "reason": letter.poison.reason,
+        "detail": storable(letter.poison.detail),
         "key": record.key,
         "headers": record.stored_headers(),
         "value": record.value,
-        "blocks": blocks,
-        "status": status,
+        "blocks": letter.blocks,
+        "status": letter.status,
     }
-    await uow.connection.execute(insert(table), row)
 
 
 def storable(text: str) -> str:

@@ -131,6 +131,7 @@ def _listed(letter: DeadLetter) -> dict[str, Any]:
         "topic": letter.topic,
         "partition": letter.partition,
         "offset": letter.record_offset,
+        "records": letter.records,
         "tenant": letter.tenant,
         "type": letter.type,
         "source": letter.source,
