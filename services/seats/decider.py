@@ -9,7 +9,7 @@ import structlog
 
 from services.seats import domain
 from services.seats.engine.commands import Command, Rejected
-from services.seats.engine.decider import At, BrokenLaw, Decided, Published
+from services.seats.engine.decider import At, Decided, InvariantViolation, Published
 from services.seats.engine.events import event_id
 from services.seats.engine.frames import Row
 from shared.schemas import seats_v1
@@ -66,8 +66,8 @@ class DomainDecider:
         decidable = _new(domain.Command, (head.id, head.source, tenant, payload, at.partition, at.offset))
         try:
             decision = domain.decide(self.tenants, decidable, at.clock_ms, at.rules)
-        except domain.LawBroken as error:
-            raise BrokenLaw(str(error)) from error
+        except domain.InvariantViolation as error:
+            raise InvariantViolation(str(error)) from error
         except Exception:
             name = error_id(at.partition, at.offset)
             _log.exception("command_failed", alert=True, error_id=name, tenant=tenant, type=head.type)
@@ -93,26 +93,26 @@ class DomainDecider:
         decided = Decided()
         for _, tenant in self._take_due(at.clock_ms):
             if len(decided.events) < TICK_EVENTS_MAX:
-                self._settle(tenant, command.head.id, at, decided)
+                self._apply_due_items(tenant, command.head.id, at, decided)
             self._note_due(tenant)
         return decided
 
-    def _settle(self, tenant: str, tick: str, at: At, decided: Decided) -> None:
+    def _apply_due_items(self, tenant: str, tick: str, at: At, decided: Decided) -> None:
         state, n = self.tenants[tenant], len(decided.events)
         limit = TICK_EVENTS_MAX - n
         try:
             decision = domain.decide_tick(state, tick, at.partition, at.offset, at.clock_ms, n=n, limit=limit, rules=at.rules)
-        except domain.LawBroken as error:
-            raise BrokenLaw(str(error)) from error
+        except domain.InvariantViolation as error:
+            raise InvariantViolation(str(error)) from error
         except Exception:
-            self._settle_failed(tenant, tick, at, decided)
+            self._due_items_failed(tenant, tick, at, decided)
             return
         self._again_ms.pop(tenant, None)
         self.last_offset[tenant] = at.offset
         decided.events += [(tenant, event) for event in decision.events]
         decided.rows |= decision.changed
 
-    def _settle_failed(self, tenant: str, tick: str, at: At, decided: Decided) -> None:
+    def _due_items_failed(self, tenant: str, tick: str, at: At, decided: Decided) -> None:
         """Tried at every tick, but said only at 1, 2, 4, … seconds after it fell due: by the log's times alone, so that a repeated
         decision says it again. How often it is ticked for this tenant is no part of the log, and backs off with it."""
         state, name = self.tenants[tenant], error_id(at.partition, at.offset)
@@ -122,7 +122,7 @@ class DomainDecider:
         self._again_ms[tenant] = (at.clock_ms + wait, wait)
         if crosses_backoff(state.tick_due() or 0, at.previous_ms, at.clock_ms):
             n = len(decided.events)
-            event = domain.settle_failed(state, tick, at.partition, at.offset, at.clock_ms, n, name, at.rules)
+            event = domain.due_items_failed(state, tick, at.partition, at.offset, at.clock_ms, n, name, at.rules)
             decided.events.append((tenant, event))
 
     def reject(self, rejected: Rejected, at: At) -> Decided:

@@ -58,7 +58,7 @@ class CloseAt(StrEnum):
 class Role(StrEnum):
     """What an event is to the command it names."""
 
-    SETTLED = "settled"  # fell due before the command was decided
+    DUE_ITEM = "settled"  # fell due before the command was decided
     ANSWER = "answer"  # exactly one for each command but ticks and rules_activated
     CONSEQUENCE = "consequence"  # for others, of the same decision
 
@@ -84,9 +84,9 @@ class Reason(StrEnum):
     REPLACED = "replaced"
     TERMINATED = "terminated"
     PERIOD_BEGAN = "period_began"
-    MARK_CROSSED = "mark_crossed"
+    THRESHOLD_CROSSED = "mark_crossed"
     LIMIT_REACHED = "limit_reached"
-    FREE_FOR_A_DAY = "free_for_a_day"
+    THRESHOLD_RESET = "free_for_a_day"
     # answers to invoicing and to the clock
     ORDERED = "ordered"
     OPENED = "opened"
@@ -100,7 +100,7 @@ class Reason(StrEnum):
     BASE_MODULE_REVOKED = "base_module_revoked"
     POOL_CLOSED = "pool_closed"
     HOLD_EXPIRED = "hold_expired"
-    NO_LONGER_NEEDED = "no_longer_needed"
+    NO_LONGER_REQUIRED = "no_longer_needed"
     # refused
     POOL_FULL = "pool_full"
     FLAG_CAP = "flag_cap"

@@ -50,13 +50,13 @@ async def run_seats(settings: Settings, commands: int, warm: int) -> None:
     """The worker as it is, but for REST."""
     worker, meter = make_worker(settings, LogReader(settings)), Meter()
     task = asyncio.create_task(worker.run())
-    figures = worker.engine.figures
-    while figures.commands < warm:
+    counters = worker.engine.counters
+    while counters.commands < warm:
         await asyncio.sleep(0.001)
-    meter.start(figures.commands)
-    while figures.commands < commands and not task.done():
+    meter.start(counters.commands)
+    while counters.commands < commands and not task.done():
         await asyncio.sleep(0.005)
-    meter.say(figures.commands)
+    meter.say(counters.commands)
 
 
 async def run_bare(settings: Settings, commands: int, warm: int) -> None:

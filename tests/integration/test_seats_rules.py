@@ -36,7 +36,7 @@ pytestmark = pytest.mark.stack
 
 def decide_2(tenants: dict[str, domain.Tenant], command: domain.Command, clock_ms: int, rules: int) -> domain.Decision:
     """Nobody is flagged any more."""
-    with mock.patch("services.seats.domain.assignment._Asked._ask_flag", return_value=Outcome("refused", Reason.POOL_FULL)):
+    with mock.patch("services.seats.domain.assignment.Assignment._flag_outcome", return_value=Outcome("refused", Reason.POOL_FULL)):
         return decide_1(tenants, command, clock_ms, rules)
 
 
@@ -77,7 +77,7 @@ async def sender(kafka_settings: KafkaSettings) -> AsyncIterator[KafkaSender]:
 async def test_the_rules_change_in_the_middle_of_a_log_and_the_replay_is_equal(
     kafka_settings: KafkaSettings, sender: KafkaSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(domain.RULES, 2, domain.Rules(decide_2, domain.RULES[1].settle))
+    monkeypatch.setitem(domain.RULES, 2, domain.Rules(decide_2, domain.RULES[1].apply_due_items))
     async with commands_to(kafka_settings) as commands:
         partition, _ = await commands.open("acme", licences=1, grace="P7D")
         for user in ("ada", "ben"):

@@ -10,7 +10,7 @@ from unittest import mock
 import orjson
 
 from services.seats import domain
-from services.seats.domain.decision import Work
+from services.seats.domain.decision import DecisionBuilder
 from shared.schemas import registry, seats_v1, topics
 from tests.model.naive import Command, Event, Naive
 from tests.model.renaming import Renamed
@@ -185,9 +185,9 @@ class Harness:
 
     def _fail(self, at_event: int, decide: Callable[[], domain.Decision]) -> None:
         """An error in the middle of a decision leaves everything as it was."""
-        real, count = Work.emit, 0
+        real, count = DecisionBuilder.emit, 0
 
-        def emit(work: Work, *args: Any, **fields: Any) -> Any:
+        def emit(work: DecisionBuilder, *args: Any, **fields: Any) -> Any:
             nonlocal count
             count += 1
             if count == at_event:
@@ -196,7 +196,7 @@ class Harness:
 
         if TENANT not in self.live:
             return
-        with mock.patch.object(Work, "emit", emit):
+        with mock.patch.object(DecisionBuilder, "emit", emit):
             try:
                 decide()
             except ZeroDivisionError:

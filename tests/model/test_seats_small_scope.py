@@ -103,7 +103,7 @@ def state(harness: Harness) -> State:
         seats = [(*place, since and since - now, deadline and deadline - now) for *place, since, deadline in placed]
         flags = [(f.since - now, rank[f.seq, 0], f.deadline - now) for f in row.flags if now - f.since <= 30 * DAY]
         revoked = [(r.at - now if r.at == now else -1, rank[r.seq, 0]) for r in row.revoked]
-        people.append((user, row.need, row.administrator, row.priority, tuple(seats), tuple(flags), tuple(revoked)))
+        people.append((user, row.required, row.administrator, row.priority, tuple(seats), tuple(flags), tuple(revoked)))
     pool = tenant.pools["time"].row
     return pool.licences, pool.next_period, tuple(people)
 

@@ -9,7 +9,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record import MemoryRecords
 
 from services.seats.engine.commands import Command, Head, Rejected
-from services.seats.engine.decider import At, BrokenLaw, Decided, Published
+from services.seats.engine.decider import At, Decided, InvariantViolation, Published
 from services.seats.engine.engine import Engine, Limits, Topics
 from services.seats.engine.events import event_id
 from services.seats.engine.frames import Merge, Row
@@ -116,7 +116,7 @@ class FakeDecider:
             key = f"{tenant}|{name}"
             value = self.rows.get(key, {"value": 0})["value"] + amount * at.rules
             if value < -1000:
-                raise BrokenLaw(key)
+                raise InvariantViolation(key)
             body = {"at": "2026-01-01T00:00:00.000Z", "key": key, "value": value, "clock": at.clock_ms}
             decided.events.append((tenant, FakeEvent("fake.counted", body, len(decided.events), None)))
             decided.rows[key] = {"value": value, "by": at.offset} if value else None

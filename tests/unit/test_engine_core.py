@@ -70,7 +70,7 @@ async def test_a_restart_goes_on_where_the_state_stands_and_skips_what_was_decid
     engine = await started(broker)
     assert engine.next_offset(0) == 2
     await engine.on_records([(0, records({"a": 1}, {"a": 2}, {"a": 4}))])
-    assert engine.figures.duplicates == 2
+    assert engine.counters.duplicates == 2
     assert engine.live[0].durable.rows == {"acme|a": {"value": 7, "by": 2}}
 
 
@@ -199,7 +199,7 @@ async def test_a_broken_law_ends_the_worker_and_writes_nothing() -> None:
     engine = await started(broker)
     with pytest.raises(Ended) as ended:
         await engine.on_records([(0, records({"a": 1}, {"a": -5000}))])
-    assert ended.value.code is Exit.LAW
+    assert ended.value.code is Exit.INVARIANT
     assert broker.batches == []
 
 

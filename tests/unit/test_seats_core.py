@@ -11,7 +11,7 @@ import pytest
 from services.seats import domain
 from services.seats.domain.assignment import Outcome
 from services.seats.domain.decide import decide_1
-from services.seats.domain.decision import Work
+from services.seats.domain.decision import DecisionBuilder
 from shared.schemas import registry, seats_v1
 from tests.support.seat_world import START, USERS, World, line
 
@@ -36,11 +36,11 @@ def message(world: World, *modules: str, user: str = "zoe", revision: int = 1) -
 
 def test_an_error_inside_a_decision_leaves_everything_as_it_was() -> None:
     world = company()
-    with mock.patch.object(Work, "finish", side_effect=ZeroDivisionError), pytest.raises(ZeroDivisionError):
+    with mock.patch.object(DecisionBuilder, "finish", side_effect=ZeroDivisionError), pytest.raises(ZeroDivisionError):
         domain.decide(world.tenants, message(world, user="ada", revision=9), domain.to_ms(world.now))
     assert dict(world.tenant.rows()) == world.rows
     domain.check_all(world.tenant)
-    with mock.patch.object(Work, "level", side_effect=ZeroDivisionError), pytest.raises(ZeroDivisionError):
+    with mock.patch.object(DecisionBuilder, "reallocate", side_effect=ZeroDivisionError), pytest.raises(ZeroDivisionError):
         domain.decide_tick(world.tenant, "t", 0, 99, domain.to_ms(world.now) + 9 * DAY_MS)
     assert dict(world.tenant.rows()) == world.rows
     expected = ["hold_expired dan time (hold_expired)", "seat_flag_cleared cid time (licence_free)"]
@@ -50,7 +50,7 @@ def test_an_error_inside_a_decision_leaves_everything_as_it_was() -> None:
 def test_an_error_while_a_tenant_is_opened_leaves_none() -> None:
     command = domain.Command("c", USERS, "new", seats_v1.OpenTenant(number=1, clock="real"), 0, 1)
     tenants: dict[str, domain.Tenant] = {}
-    with mock.patch.object(Work, "finish", side_effect=ZeroDivisionError), pytest.raises(ZeroDivisionError):
+    with mock.patch.object(DecisionBuilder, "finish", side_effect=ZeroDivisionError), pytest.raises(ZeroDivisionError):
         domain.decide(tenants, command, 0)
     assert tenants == {}
 
@@ -73,11 +73,11 @@ def test_the_rules_version_stands_in_every_decision_and_a_new_one_decides_from_i
     """Version 2 is made up: nobody is flagged any more."""
 
     def decide_2(tenants: dict[str, domain.Tenant], command: domain.Command, clock_ms: int, rules: int) -> domain.Decision:
-        with mock.patch("services.seats.domain.assignment._Asked._ask_flag", return_value=refuse):
+        with mock.patch("services.seats.domain.assignment.Assignment._flag_outcome", return_value=refuse):
             return decide_1(tenants, command, clock_ms, rules)
 
     refuse = Outcome("refused", seats_v1.Reason.POOL_FULL)
-    two = domain.Rules(decide_2, domain.RULES[1].settle)
+    two = domain.Rules(decide_2, domain.RULES[1].apply_due_items)
     world = World()
     world.pool("time", 1)
     world.need("ada", "time")
@@ -130,11 +130,11 @@ def test_the_budget_of_a_question_counts_every_row_and_event_and_is_checked_insi
     spent = budget.limit - budget.left
     assert spent >= 2 * len(again)
     what_if(world, *again, budget=spent)
-    with pytest.raises(domain.TooMuch, match=f"more than {spent - 1} changes"):
+    with pytest.raises(domain.BudgetExceeded, match=f"more than {spent - 1} changes"):
         what_if(world, *again, budget=spent - 1)
     small = domain.Budget(3)
     close = domain.Command("w", "invoicing", "acme", seats_v1.ClosePool(number=99, module="time", at="now"), 0, 98)
-    with pytest.raises(domain.TooMuch):
+    with pytest.raises(domain.BudgetExceeded):
         domain.what_if(world.tenant.rows(), [close], clock, small)
     assert small.left == -1
 
@@ -234,7 +234,7 @@ def test_the_engines_own_answers_fit_their_schemas() -> None:
     command = domain.Command("c", USERS, "acme", None, 3, 8)
     events = [
         domain.failed(world.tenant, command, 0, "3-8"),
-        domain.settle_failed(world.tenant, "t", 3, 8, 0, 5, "3-8"),
+        domain.due_items_failed(world.tenant, "t", 3, 8, 0, 5, "3-8"),
         domain.rejected(command, None, 0, seats_v1.Reason.UNREADABLE, "modules", "x" * 500, "a list"),
     ]
     for event in events:
@@ -266,29 +266,29 @@ def broken(world: World, key: str, **fields: Any) -> domain.Tenant:
 def test_the_laws_catch_an_over_full_pool_a_flag_beside_a_free_licence_and_a_forgotten_queue() -> None:
     world = company()
     pool = domain.pool_key("acme", "time")
-    with pytest.raises(domain.LawBroken, match="2 active and 1 held on 1 licences"):
-        domain.check_laws(broken(world, pool, licences=1, next_period=1), ["time"])
-    with pytest.raises(domain.LawBroken, match="flagged while"):
-        domain.check_laws(broken(world, pool, licences=9), ["time"])
+    with pytest.raises(domain.InvariantViolation, match="2 active and 1 held on 1 licences"):
+        domain.check_invariants(broken(world, pool, licences=1, next_period=1), ["time"])
+    with pytest.raises(domain.InvariantViolation, match="flagged while"):
+        domain.check_invariants(broken(world, pool, licences=9), ["time"])
     world.need("eve", "docs")
-    with pytest.raises(domain.LawBroken, match="somebody waits"):
-        domain.check_laws(broken(world, domain.pool_key("acme", "docs"), licences=9), ["docs"])
-    with pytest.raises(domain.LawBroken, match="for the next period"):
-        domain.check_laws(broken(world, pool, next_period=9), ["time"])
+    with pytest.raises(domain.InvariantViolation, match="somebody waits"):
+        domain.check_invariants(broken(world, domain.pool_key("acme", "docs"), licences=9), ["docs"])
+    with pytest.raises(domain.InvariantViolation, match="for the next period"):
+        domain.check_invariants(broken(world, pool, next_period=9), ["time"])
 
 
 def test_the_full_check_catches_a_wrong_count_a_lost_deadline_and_a_seat_without_a_pool() -> None:
     world = company()
     tenant = domain.load(world.rows.items())["acme"]
     tenant.pools["docs"].waiting += 1
-    with pytest.raises(domain.LawBroken, match="counted"):
+    with pytest.raises(domain.InvariantViolation, match="counted"):
         domain.check_all(tenant)
     tenant = domain.load(world.rows.items())["acme"]
     tenant.administrators.add("ada")
-    with pytest.raises(domain.LawBroken, match="administrators"):
+    with pytest.raises(domain.InvariantViolation, match="administrators"):
         domain.check_all(tenant)
     rows = {key: row for key, row in world.rows.items() if key != domain.pool_key("acme", "docs")}
-    with pytest.raises(domain.LawBroken, match="without a pool"):
+    with pytest.raises(domain.InvariantViolation, match="without a pool"):
         domain.check_all(domain.load(rows.items())["acme"])
 
 

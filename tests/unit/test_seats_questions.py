@@ -158,7 +158,7 @@ async def test_a_question_whose_asker_went_away_or_that_takes_too_long_is_stoppe
         await asyncio.sleep(0.001)
     gone.cancel()
     assert (await refusal(asking("acme", held)))[0] == "too-many-requests"
-    with pytest.raises(domain.TooMuch):
+    with pytest.raises(domain.BudgetExceeded):
         held.budgets[0].spend()
     monkeypatch.setattr(what_if, "ANSWER_SECONDS_MAX", 0.01)
     assert await refusal(asking("other", held)) == ("too-large", "The answer takes longer than 0 seconds. Ask less.")

@@ -74,7 +74,7 @@ def actor_of(payload: Payload) -> Actor | None:
     """Return who did it. None for a decision that answers a command: its actor is the one that began the chain (its correlation)."""
     match payload:
         case seats_v1.SeatsEvent():
-            return RULES if payload.role == Role.SETTLED else None
+            return RULES if payload.role == Role.DUE_ITEM else None
         case users_v1.UsersEvent() | invoicing_v1.InvoicingEvent():
             return payload.actor
         case _:

@@ -126,7 +126,7 @@ def person(user: str, row: domain.UserRow, live: Live) -> Person:
         position=position(live),
         user=user,
         revision=row.revision,
-        need=list(row.need),
+        need=list(row.required),
         administrator=row.administrator,
         priority=row.priority,
         partial=row.partial,

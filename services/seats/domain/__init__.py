@@ -11,13 +11,13 @@
     load(rows) -> dict[tenant id, Tenant]                           after a restore; derived state is a pure function of the rows
     to_json(key, row) / from_json(key, data)                        canonical form for the changelog, REST and verify
     tenant.due() / tenant.tick_due() -> ms | None                   when the next thing falls due (tick_due: None on a test clock)
-    check_laws(tenant, modules) / check_all(tenant)                 LawBroken stops the worker
-    forecast(rows, clock_ms, at_ms, budget, offset=), what_if(rows, commands, clock_ms, budget)   what would be, on a copy; TooMuch
+    check_invariants(tenant, modules) / check_all(tenant)                 InvariantViolation stops the worker
+    forecast(rows, clock_ms, at_ms, budget, offset=), what_if(rows, commands, clock_ms, budget)   what would be, on a copy; BudgetExceeded
 
 Times are int milliseconds since 1970 UTC inside, RFC 3339 strings in bodies. Rows are immutable: whoever holds one may keep it.
 Everything raises before it changes anything, or the tenant is put back as it was (an undo log of rows) and the exception goes on.
 
-Modules: rows (what is kept), state (what is derived, laws), work (a decision in the making; flags cleared, queue served), settle
+Modules: rows (what is kept), state (what is derived, laws), builder (a decision in the making; flags cleared, queue served), settle
 (what falls due, cuts), need (assign_seats, replace_user), pools (invoicing's commands, the clock), policies, deciding (the door),
 evolving, asking.
 
@@ -31,7 +31,8 @@ Where rules.md and design.md leave a choice, it was made so:
 - `expected`: the period always counts, of the pools those that are named. An order is applied once, also under another command id.
 - A flag without a deadline goes on without one until a licence clears it, whoever administers by then.
 - A remembered flag counts where the pool would flag; where it waits, expands or rejects, that decides.
-- Who takes over sits as the giver sat, whatever is remembered of the taker in that module; a need without hold takes up a hold that moved.
+- Who takes over sits as the source sat, whatever is remembered of the target
+  in that module; a need without hold claims a hold that moved.
   Refused, `revoked`, to who stays out of a base module: nothing new would be granted to them either.
 - A pool that closes takes its seats without anybody giving them up: no flag is remembered. A revocation before it is, also when the pool is
   opened again.
@@ -44,24 +45,35 @@ Where rules.md and design.md leave a choice, it was made so:
   `partial` stands in the queues of the other modules meanwhile, as long as these have free licences.
 """
 
-from services.seats.domain.decide import RULES, Rules, UnknownRules, decide, decide_tick, failed, rejected, settle_failed
+from services.seats.domain.decide import RULES, Rules, UnknownRules, decide, decide_tick, due_items_failed, failed, rejected
 from services.seats.domain.decision import Command, Decision, Event
 from services.seats.domain.evolve import complete, evolve, take_changed
 from services.seats.domain.instants import from_instant, instant, to_ms
 from services.seats.domain.row_codec import from_json, to_json
 from services.seats.domain.rows import Changed, OrderRow, PoolRow, Row, Seat, TenantRow, UserRow, order_key, pool_key, tenant_key, user_key
 from services.seats.domain.simulation import Forecast, forecast, what_if
-from services.seats.domain.state import Budget, LawBroken, Pool, Tenant, TooMuch, check_all, check_laws, load, pool_state
+from services.seats.domain.state import (
+    Budget,
+    BudgetExceeded,
+    InvariantViolation,
+    Pool,
+    Tenant,
+    check_all,
+    check_invariants,
+    load,
+    pool_state,
+)
 
 __all__ = [
     "RULES",
     "Budget",
+    "BudgetExceeded",
     "Changed",
     "Command",
     "Decision",
     "Event",
     "Forecast",
-    "LawBroken",
+    "InvariantViolation",
     "OrderRow",
     "Pool",
     "PoolRow",
@@ -70,14 +82,14 @@ __all__ = [
     "Seat",
     "Tenant",
     "TenantRow",
-    "TooMuch",
     "UnknownRules",
     "UserRow",
     "check_all",
-    "check_laws",
+    "check_invariants",
     "complete",
     "decide",
     "decide_tick",
+    "due_items_failed",
     "evolve",
     "failed",
     "forecast",
@@ -89,7 +101,6 @@ __all__ = [
     "pool_key",
     "pool_state",
     "rejected",
-    "settle_failed",
     "take_changed",
     "tenant_key",
     "to_json",

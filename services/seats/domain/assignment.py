@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
-from services.seats.domain.decision import CONSEQUENCE, Work, grace_ms
+from services.seats.domain.decision import CONSEQUENCE, DecisionBuilder, grace_ms
 from services.seats.domain.due_items import is_last_administrator, newest_active
 from services.seats.domain.instants import INSTANT_MAX, instant, to_ms
 from services.seats.domain.rows import ACTIVE, FLAGGED, HELD, REFUSED, REVOKED, WAITING, Flag, Seat, UserRow, shared_names
@@ -35,25 +35,27 @@ _NONE: frozenset[str] = frozenset()
 FREE = Outcome(ACTIVE, Reason.LICENCE_FREE)
 
 
-def assign_seats(work: Work, payload: AssignSeats) -> None:
-    tenant, user = work.tenant, payload.user
+def assign_seats(builder: DecisionBuilder, payload: AssignSeats) -> None:
+    tenant, user = builder.tenant, payload.user
     old = tenant.users.get(user)
     if old is not None:
-        if old.command == work.command:
-            return ignore(work, Reason.DUPLICATE, user, old.revision)
+        if old.command == builder.command:
+            return ignore(builder, Reason.DUPLICATE, user, old.revision)
         if payload.revision <= old.revision:
-            return ignore(work, Reason.STALE, user, old.revision)
-    row, released = _adopt(work, user, old, payload, payload.revision)
+            return ignore(builder, Reason.STALE, user, old.revision)
+    row, released = _with_required(builder, user, old, payload, payload.revision)
     if released and payload.leaver:
-        _shrink(work, old, released)
+        _shrink(builder, old, released)
     if old is not None and old.seats:
         tenant.put_user(user, row)
-        work.level(Reason.SEAT_RELEASED)
+        builder.reallocate(Reason.SEAT_RELEASED)
         row = tenant.users[user]
-    decided = _Asked(work, user, row, payload)
+    decided = Assignment(builder, user, row, payload)
     name, reason = decided.answer(payload.reason)
     fields = decided.apply()
-    body = work.answer(name, reason, decided.touched(released), user, revision=payload.revision, need=need_json(payload, row), **fields)
+    body = builder.answer(
+        name, reason, decided.touched(released), user, revision=payload.revision, need=required_json(payload, row), **fields
+    )
     if released:
         body["released"] = released
     if reason != payload.reason:
@@ -62,13 +64,13 @@ def assign_seats(work: Work, payload: AssignSeats) -> None:
     return None
 
 
-def ignore(work: Work, reason: str, user: str, last_revision: int) -> None:
-    work.answer("command_ignored", reason, (), last_revision=last_revision)["user"] = user
+def ignore(builder: DecisionBuilder, reason: str, user: str, last_revision: int) -> None:
+    builder.answer("command_ignored", reason, (), last_revision=last_revision)["user"] = user
 
 
-def need_json(need: Need, row: UserRow) -> dict[str, Any]:
+def required_json(need: Need, row: UserRow) -> dict[str, Any]:
     """The Need as evolve and readers need it; defaults are left out."""
-    data: dict[str, Any] = {"modules": row.need, "created_at": instant(row.created_at)}
+    data: dict[str, Any] = {"modules": row.required, "created_at": instant(row.created_at)}
     if row.administrator:
         data["administrator"] = True
     if row.priority:
@@ -82,7 +84,7 @@ def need_json(need: Need, row: UserRow) -> dict[str, Any]:
     return data
 
 
-def _adopt(work: Work, user: str, old: UserRow | None, need: Need, revision: int) -> tuple[UserRow, list[str]]:
+def _with_required(builder: DecisionBuilder, user: str, old: UserRow | None, need: Need, revision: int) -> tuple[UserRow, list[str]]:
     """The person's row with the new need and without what is no longer needed; the modules that were released.
 
     A memory of a revocation ends when the module is no longer named, or `reactivate` names it.
@@ -90,27 +92,29 @@ def _adopt(work: Work, user: str, old: UserRow | None, need: Need, revision: int
     modules = shared_names(need.modules)
     created_at = to_ms(need.created_at)
     if old is None:
-        return UserRow(modules, {}, revision, work.command, work.offset, created_at, need.administrator, need.priority, need.partial), []
+        return UserRow(
+            modules, {}, revision, builder.command, builder.offset, created_at, need.administrator, need.priority, need.partial
+        ), []
     released = sorted(module for module in old.seats if module not in modules)
-    row = unseated(old, released, work.offset) if released else old
+    row = unseated(old, released, builder.offset) if released else old
     return row._replace(
-        need=modules,
+        required=modules,
         revision=revision,
-        command=work.command,
-        offset=work.offset,
+        command=builder.command,
+        offset=builder.offset,
         created_at=created_at,
         administrator=need.administrator,
         priority=need.priority,
         partial=need.partial,
         revoked=still_out(row.revoked, modules, need.reactivate),
-        flags=remembered(row.flags, work.at),
+        flags=remembered(row.flags, builder.at),
         lost=still_out(row.lost, modules, need.reactivate),
     ), released
 
 
-def _shrink(work: Work, old: UserRow | None, released: list[str]) -> None:
+def _shrink(builder: DecisionBuilder, old: UserRow | None, released: list[str]) -> None:
     """M9: a leaver's active seat takes its licence along, before flags and queue are served; never the last one."""
-    tenant = work.tenant
+    tenant = builder.tenant
     for module in released:
         pool = tenant.pools[module]
         row = pool.row
@@ -126,10 +130,10 @@ def _shrink(work: Work, old: UserRow | None, released: list[str]) -> None:
                 continue
             changed = row._replace(next_period=row.next_period - 1)
         tenant.put_pool(module, changed)
-        work.emit("pool_reduced", Reason.TERMINATED, (module,), module=module, by=1, reduce_at=row.reduce_at)
+        builder.emit("pool_reduced", Reason.TERMINATED, (module,), module=module, by=1, reduce_at=row.reduce_at)
 
 
-class _Asked:
+class Assignment:
     """One person's need, decided: what each new module gets, and the answer made of it.
 
     All or nothing: any module that rejects refuses them all; else any that waits makes all new ones wait; else they are granted. With
@@ -140,17 +144,17 @@ class _Asked:
     `replace_user` has given to the person, as they were.
     """
 
-    def __init__(self, work: Work, user: str, row: UserRow, need: Need, moved: Sequence[str] = ()) -> None:
-        self.work, self.user, self.row, self.need = work, user, row, need
+    def __init__(self, builder: DecisionBuilder, user: str, row: UserRow, need: Need, moved: Sequence[str] = ()) -> None:
+        self.builder, self.user, self.row, self.need = builder, user, row, need
         self.hold = to_ms(need.hold_until) if need.hold_until is not None else None
-        self.revoked = {entry.module for entry in row.revoked if entry.module in work.tenant.pools} if row.revoked else _NONE
-        self.new = [module for module in row.need if module not in row.seats and module not in self.revoked]
+        self.revoked = {entry.module for entry in row.revoked if entry.module in builder.tenant.pools} if row.revoked else _NONE
+        self.new = [module for module in row.required if module not in row.seats and module not in self.revoked]
         if self.hold is not None:
             waiting = [module for module, seat in row.seats.items() if seat.state == WAITING and module not in moved]
-            self.new = [module for module in row.need if module in self.new or module in waiting]
+            self.new = [module for module in row.required if module in self.new or module in waiting]
         self.base_revoked = any(self._is_base(module) for module in self.revoked) if self.revoked else False
         self.outcomes: dict[str, Outcome] = {}
-        self.taken_up: list[str] = []
+        self.claimed: list[str] = []
         if self.base_revoked:
             self._refuse_rest(self.new, Reason.BASE_MODULE_REFUSED)
         elif row.partial:
@@ -159,7 +163,7 @@ class _Asked:
             self._decide_together(self.new, self._waiting())
 
     def _is_base(self, module: str) -> bool:
-        pool = self.work.tenant.pools.get(module)
+        pool = self.builder.tenant.pools.get(module)
         return pool is not None and pool.row.base
 
     def _waiting(self) -> list[str]:
@@ -174,12 +178,12 @@ class _Asked:
     def _wait_rest(self, modules: list[str]) -> None:
         for module in modules:
             if self.outcomes[module].state != REFUSED:
-                self.outcomes[module] = Outcome(WAITING, Reason.POOL_FULL, self.work.at)
+                self.outcomes[module] = Outcome(WAITING, Reason.POOL_FULL, self.builder.at)
 
     def _decide_together(self, modules: list[str], waiting: list[str]) -> None:
         outcomes = self.outcomes
         for module in modules:
-            outcomes[module] = self._ask(module)
+            outcomes[module] = self._outcome_of(module)
         refused = [module for module in modules if outcomes[module].state == REFUSED]
         if refused:
             base = any(self._is_base(module) for module in refused)
@@ -193,29 +197,29 @@ class _Asked:
         waits = [module for module in self._waiting() if self._is_base(module)]
         self._decide_together(base, waits)
         for module in rest:
-            self.outcomes[module] = self._ask(module)
+            self.outcomes[module] = self._outcome_of(module)
         if any(self.outcomes[module].state == REFUSED for module in base):
             self._refuse_rest(rest, Reason.BASE_MODULE_REFUSED)
         elif waits or any(self.outcomes[module].state == WAITING for module in base):
             self._wait_rest(rest)
 
-    def _ask(self, module: str) -> Outcome:
-        work = self.work
-        pool = work.tenant.pools.get(module)
+    def _outcome_of(self, module: str) -> Outcome:
+        builder = self.builder
+        pool = builder.tenant.pools.get(module)
         if pool is None:
             return Outcome(REFUSED, Reason.UNKNOWN_MODULE)
         free = pool.free > 0
         if self.hold is not None:
-            if self.hold <= work.at or self.hold > INSTANT_MAX:
+            if self.hold <= builder.at or self.hold > INSTANT_MAX:
                 return Outcome(REFUSED, Reason.HOLD_PAST)
             return Outcome(HELD, Reason.LICENCE_FREE, 0, self.hold) if free else Outcome(REFUSED, Reason.POOL_FULL)
         if free:
             return FREE
         policy = pool.row.over_limit
         if policy == OverLimit.FLAG:
-            return self._ask_flag(module, pool)
+            return self._flag_outcome(module, pool)
         if policy == OverLimit.WAIT:
-            return Outcome(WAITING, Reason.POOL_FULL, work.at)
+            return Outcome(WAITING, Reason.POOL_FULL, builder.at)
         if policy == OverLimit.EXPAND:
             cap = pool.row.expand_cap
             if cap is None or pool.row.licences < cap:
@@ -223,22 +227,22 @@ class _Asked:
             return Outcome(REFUSED, Reason.EXPAND_CAP)
         return Outcome(REFUSED, Reason.POOL_FULL)
 
-    def _ask_flag(self, module: str, pool: Pool) -> Outcome:
+    def _flag_outcome(self, module: str, pool: Pool) -> Outcome:
         """T6: a flag given up, or run out, not more than 30 days ago goes on with its deadline; it is not renewed."""
-        work = self.work
+        builder = self.builder
         kept: Flag | None = next((flag for flag in self.row.flags if flag.module == module), None)
-        if kept is not None and kept.deadline <= work.at:
+        if kept is not None and kept.deadline <= builder.at:
             return Outcome(REFUSED, Reason.GRACE_USED)
         if pool.row.flag_cap is not None and pool.flagged >= pool.row.flag_cap:
             return Outcome(REFUSED, Reason.FLAG_CAP)
-        if pool.row.base and is_last_administrator(work, self.user, self.row.administrator):
-            other = newest_active(work, module, self.user)
+        if pool.row.base and is_last_administrator(builder, self.user, self.row.administrator):
+            other = newest_active(builder, module, self.user)
             if other is not None:
                 return Outcome(ACTIVE, Reason.LAST_ADMINISTRATOR, instead_of_me=other)
-            return Outcome(FLAGGED, Reason.LAST_ADMINISTRATOR, work.at)
+            return Outcome(FLAGGED, Reason.LAST_ADMINISTRATOR, builder.at)
         if kept is not None:
             return Outcome(FLAGGED, Reason.OVER_LIMIT, kept.since, kept.deadline, kept.seq)
-        return Outcome(FLAGGED, Reason.OVER_LIMIT, work.at, work.at + grace_ms(pool.row))
+        return Outcome(FLAGGED, Reason.OVER_LIMIT, builder.at, builder.at + grace_ms(pool.row))
 
     # -- the answer -----------------------------------------------------------------------------------------------------
 
@@ -258,18 +262,18 @@ class _Asked:
 
     def touched(self, *others: list[str]) -> Iterable[str]:
         """Pools the answer shows: those asked, those in which a hold was taken up, and others whose counts the command changed."""
-        if not self.taken_up and not any(others):
+        if not self.claimed and not any(others):
             return self.outcomes
-        return dict.fromkeys(chain(self.outcomes, self.taken_up, *others))
+        return dict.fromkeys(chain(self.outcomes, self.claimed, *others))
 
     def apply(self) -> dict[str, Any]:
         """Seats the person as decided, with the log order of the answer; the answer's fields. A hold is taken up by a need without one."""
-        work, row = self.work, self.row
-        tenant, seq = work.tenant, work.next_seq()
+        builder, row = self.builder, self.row
+        tenant, seq = builder.tenant, builder.next_seq()
         if self.hold is None and any(seat.state == HELD for seat in row.seats.values()):
-            self.taken_up = sorted(module for module, seat in row.seats.items() if seat.state == HELD)
-            for module in self.taken_up:
-                row = seated(row, module, Seat(ACTIVE, row.seats[module].seq), work.offset)
+            self.claimed = sorted(module for module, seat in row.seats.items() if seat.state == HELD)
+            for module in self.claimed:
+                row = seated(row, module, Seat(ACTIVE, row.seats[module].seq), builder.offset)
         free = Seat(ACTIVE, seq)
         simple = not row.flags and not row.revoked and not row.lost
         seats = dict(row.seats)
@@ -284,7 +288,7 @@ class _Asked:
             if simple:
                 seats[module] = seat
             else:
-                row = seated(row, module, seat, work.offset)
+                row = seated(row, module, seat, builder.offset)
         if simple:
             row = row._replace(seats=seats) if self.outcomes else row
         if tenant.users.get(self.user) is not row:
@@ -294,7 +298,7 @@ class _Asked:
 
     def _modules(self) -> list[dict[str, Any]]:
         modules = []
-        for module in self.row.need:
+        for module in self.row.required:
             seat = self.row.seats.get(module)
             outcome = self.outcomes.get(module)
             shown: dict[str, Any] = {"module": module}
@@ -314,52 +318,53 @@ class _Asked:
 
     def _blocked(self) -> list[str] | None:
         """Of a queued need: the modules waited for that have no free licence."""
-        pools = self.work.tenant.pools
+        pools = self.builder.tenant.pools
         waiting = [module for module, seat in self.row.seats.items() if seat.state == WAITING]
         if not waiting or self.row.partial or any(o.state == REFUSED for o in self.outcomes.values()) or self.base_revoked:
             return None
         return sorted(module for module in waiting if pools[module].free <= 0)
 
     def consequences(self) -> None:
-        work = self.work
-        work.role = CONSEQUENCE
+        builder = self.builder
+        builder.role = CONSEQUENCE
         instead: list[tuple[Pool, str]] = []
         for module, outcome in self.outcomes.items():
             if outcome.expand and outcome.state == ACTIVE:
-                work.emit("pool_expanded", Reason.EXPANDED, (module,), module=module, by=1)
+                builder.emit("pool_expanded", Reason.EXPANDED, (module,), module=module, by=1)
             if outcome.instead_of_me is not None and outcome.state == ACTIVE:
-                instead.append((work.tenant.pools[module], outcome.instead_of_me))
+                instead.append((builder.tenant.pools[module], outcome.instead_of_me))
         # Their graces end in this order: not that in which the need names its modules, which may be that of names.
         for pool, user in sorted(instead, key=lambda flagged: flagged[0].rank):
-            work.flag(user, pool.module, Reason.LAST_ADMINISTRATOR)
+            builder.flag(user, pool.module, Reason.LAST_ADMINISTRATOR)
 
 
-def replace_user(work: Work, payload: ReplaceUser) -> None:
+def replace_user(builder: DecisionBuilder, payload: ReplaceUser) -> None:
     """A17: one person's seats go to another with their states, deadlines and places; no pool changes. What the other needs besides is asked
-    for as by `assign_seats`; what nobody needs any more is released. Of a flag that moved, its giver is remembered as well (T6)."""
-    tenant = work.tenant
-    giver, taker = tenant.users.get(payload.from_user), tenant.users.get(payload.to_user)
-    for user, row, revision in ((payload.to_user, taker, payload.to_revision), (payload.from_user, giver, payload.from_revision)):
-        if row is not None and row.command == work.command:
-            return ignore(work, Reason.DUPLICATE, user, row.revision)
+    for as by `assign_seats`; what nobody needs any more is released. Of a flag that moved, its source is remembered as well (T6)."""
+    tenant = builder.tenant
+    source, target = tenant.users.get(payload.from_user), tenant.users.get(payload.to_user)
+    for user, row, revision in ((payload.to_user, target, payload.to_revision), (payload.from_user, source, payload.from_revision)):
+        if row is not None and row.command == builder.command:
+            return ignore(builder, Reason.DUPLICATE, user, row.revision)
         if row is not None and revision <= row.revision:
-            return ignore(work, Reason.STALE, user, row.revision)
-    refusal = _no_replacement(work, payload, giver, taker)
-    if refusal is not None or giver is None:
-        return _refuse_replacement(work, payload, refusal or Reason.UNKNOWN_USER)
-    moved = sorted(module for module in giver.seats if module in payload.to.modules)
-    left = sorted(module for module in giver.seats if module not in payload.to.modules)
-    gone = unseated(giver, giver.seats, work.offset)
-    flags = remembered(gone.flags, work.at)
+            return ignore(builder, Reason.STALE, user, row.revision)
+    refusal = _no_replacement(builder, payload, source, target)
+    if refusal is not None or source is None:
+        return _refuse_replacement(builder, payload, refusal or Reason.UNKNOWN_USER)
+    moved = sorted(module for module in source.seats if module in payload.to.modules)
+    left = sorted(module for module in source.seats if module not in payload.to.modules)
+    gone = unseated(source, source.seats, builder.offset)
+    flags = remembered(gone.flags, builder.at)
     tenant.put_user(
-        payload.from_user, gone._replace(need=(), revision=payload.from_revision, command=work.command, revoked=(), flags=flags, lost=())
+        payload.from_user,
+        gone._replace(required=(), revision=payload.from_revision, command=builder.command, revoked=(), flags=flags, lost=()),
     )
-    row, released = _adopt(work, payload.to_user, taker, payload.to, payload.to_revision)
+    row, released = _with_required(builder, payload.to_user, target, payload.to, payload.to_revision)
     for module in moved:
-        row = seated(row, module, giver.seats[module], work.offset)
+        row = seated(row, module, source.seats[module], builder.offset)
     tenant.put_user(payload.to_user, row)
-    work.level(Reason.SEAT_RELEASED)
-    decided = _Asked(work, payload.to_user, tenant.users[payload.to_user], payload.to, moved)
+    builder.reallocate(Reason.SEAT_RELEASED)
+    decided = Assignment(builder, payload.to_user, tenant.users[payload.to_user], payload.to, moved)
     fields = decided.apply()
     del fields["blocked_by"]
     for shown in fields["modules"]:
@@ -368,7 +373,7 @@ def replace_user(work: Work, payload: ReplaceUser) -> None:
             shown["order"] = seat.seq
             if seat.again:
                 shown["again"] = seat.again
-    work.answer(
+    builder.answer(
         "seats_moved",
         Reason.REPLACED,
         decided.touched(released, moved, left),
@@ -376,49 +381,49 @@ def replace_user(work: Work, payload: ReplaceUser) -> None:
         from_user=payload.from_user,
         from_revision=payload.from_revision,
         revision=payload.to_revision,
-        need=need_json(payload.to, decided.row),
+        need=required_json(payload.to, decided.row),
         moved=moved,
         released=released,
         from_released=left,
         asked=payload.reason,
-        from_prev=_from_prev(work, payload.from_user),
+        from_prev=_from_prev(builder, payload.from_user),
         **fields,
     )
     decided.consequences()
     return None
 
 
-def _refuse_replacement(work: Work, payload: ReplaceUser, reason: Reason) -> None:
+def _refuse_replacement(builder: DecisionBuilder, payload: ReplaceUser, reason: Reason) -> None:
     """Nothing moves, but both revisions are used up: the same command read again must not succeed later."""
-    tenant = work.tenant
+    tenant = builder.tenant
     fields = {
         "from_user": payload.from_user,
         "from_revision": payload.from_revision,
         "revision": payload.to_revision,
         "asked": payload.reason,
     }
-    work.answer("replacement_refused", reason, (), payload.to_user, from_prev=_from_prev(work, payload.from_user), **fields)
+    builder.answer("replacement_refused", reason, (), payload.to_user, from_prev=_from_prev(builder, payload.from_user), **fields)
     for user, revision in ((payload.from_user, payload.from_revision), (payload.to_user, payload.to_revision)):
-        tenant.put_user(user, revised(tenant.users.get(user), revision, work.command, work.offset, work.at))
+        tenant.put_user(user, revised(tenant.users.get(user), revision, builder.command, builder.offset, builder.at))
 
 
-def _from_prev(work: Work, giver: str) -> dict[str, int] | None:
-    """The giver's previous decision: of a command before this one, also if this one settled something of theirs first."""
-    before = work.tenant.before(giver)
-    return None if before is None else {"partition": work.partition, "offset": before.offset}
+def _from_prev(builder: DecisionBuilder, source: str) -> dict[str, int] | None:
+    """The source's previous decision: of a command before this one, also if this one settled something of theirs first."""
+    before = builder.tenant.before(source)
+    return None if before is None else {"partition": builder.partition, "offset": before.offset}
 
 
-def _no_replacement(work: Work, payload: ReplaceUser, giver: UserRow | None, taker: UserRow | None) -> Reason | None:
+def _no_replacement(builder: DecisionBuilder, payload: ReplaceUser, source: UserRow | None, target: UserRow | None) -> Reason | None:
     """T6: who is out of a base module, and stays so, takes nothing over."""
-    if giver is None or payload.from_user == payload.to_user:
+    if source is None or payload.from_user == payload.to_user:
         return Reason.UNKNOWN_USER
-    if not giver.seats:
+    if not source.seats:
         return Reason.NOTHING_TO_REPLACE
-    if taker is not None and any(module in taker.seats and module in giver.seats for module in payload.to.modules):
+    if target is not None and any(module in target.seats and module in source.seats for module in payload.to.modules):
         return Reason.ALREADY_SEATED
-    for entry in taker.revoked if taker is not None else ():
-        module, pool = entry.module, work.tenant.pools.get(entry.module)
+    for entry in target.revoked if target is not None else ():
+        module, pool = entry.module, builder.tenant.pools.get(entry.module)
         named = module in payload.to.modules and module not in payload.to.reactivate
-        if named and module not in giver.seats and pool is not None and pool.row.base:
+        if named and module not in source.seats and pool is not None and pool.row.base:
             return Reason.REVOKED
     return None

@@ -1,15 +1,15 @@
 """A pool ends."""
 
-from services.seats.domain.decision import Work
+from services.seats.domain.decision import DecisionBuilder
 from shared.schemas.seats_v1 import Reason
 
 
-def close(work: Work, module: str) -> None:
+def close(builder: DecisionBuilder, module: str) -> None:
     """Takes every seat of a pool that is closed, in the order of their holders' ids; what its holders waited for besides may now be
     served."""
-    tenant = work.tenant
+    tenant = builder.tenant
     tenant.put_pool(module, None)
     for user in sorted(user for user, row in tenant.users.items() if module in row.seats):
         row = tenant.users[user]
-        tenant.put_user(user, row._replace(seats={m: s for m, s in row.seats.items() if m != module}, offset=work.offset))
-        work.emit("seat_released", Reason.POOL_CLOSED, (module,), user, module=module)
+        tenant.put_user(user, row._replace(seats={m: s for m, s in row.seats.items() if m != module}, offset=builder.offset))
+        builder.emit("seat_released", Reason.POOL_CLOSED, (module,), user, module=module)

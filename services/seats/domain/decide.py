@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from services.seats.domain import assignment, pools
-from services.seats.domain.decision import ANSWER, CONSEQUENCE, PREFIX, SETTLED, Command, Decision, Event, Work
-from services.seats.domain.due_items import settle
+from services.seats.domain.decision import ANSWER, CONSEQUENCE, DUE_ITEM, PREFIX, Command, Decision, DecisionBuilder, Event
+from services.seats.domain.due_items import apply_due_items
 from services.seats.domain.fast_path import grant_at_once
 from services.seats.domain.instants import INSTANT_MAX, instant, to_ms
 from services.seats.domain.rows import Number, TenantRow
@@ -13,14 +13,14 @@ from services.seats.domain.state import Tenant
 from shared.schemas import seats_v1
 from shared.schemas.seats_v1 import AssignSeats, Clock, Numbered, OpenTenant, Reason
 
-Handler = Callable[[Work, Any], None]
+Handler = Callable[[DecisionBuilder, Any], None]
 
 
 class Rules(NamedTuple):
     """One version of the rules: how a command is decided, and how what fell due is settled."""
 
     decide: Callable[[dict[str, Tenant], Command, int, int], Decision]
-    settle: Callable[[Work, int], int]
+    apply_due_items: Callable[[DecisionBuilder, int], int]
 
 
 HANDLERS: dict[type, Handler] = {
@@ -51,9 +51,8 @@ def rules_of(version: int) -> Rules:
 def decide(tenants: dict[str, Tenant], command: Command, clock_ms: int, rules: int = 1) -> Decision:
     """The decision on one command, applied to `tenants`. `clock_ms`: the partition's clock.
 
-    Raises UnknownRules; LawBroken (the worker stops: the state is wrong); anything else is an error inside the decision, after which the
-    tenant
-    is what it was.
+    Raises UnknownRules, and InvariantViolation if the state is wrong (the worker stops). Any other exception is an error inside the
+    decision; the tenant is then put back as it was.
     """
     version = rules_of(rules)
     tenant = tenants.get(command.tenant)
@@ -83,19 +82,19 @@ def decide_1(tenants: dict[str, Tenant], command: Command, clock_ms: int, rules:
         decision = grant_at_once(tenant, command, payload, at, rules)
         if decision is not None:
             return decision
-    work = Work(tenant, command.id, command.partition, command.offset, at, rules)
+    builder = DecisionBuilder(tenant, command.id, command.partition, command.offset, at, rules)
     due = tenant.due()
-    if due is not None and due <= work.at:
-        settle(work)
-    work.role = CONSEQUENCE
+    if due is not None and due <= builder.at:
+        apply_due_items(builder)
+    builder.role = CONSEQUENCE
     if not isinstance(payload, Numbered):
-        HANDLERS[type(payload)](work, payload)
-    elif not _ignored(work, command, payload.number):
-        _decide_numbered(work, command, payload)
+        HANDLERS[type(payload)](builder, payload)
+    elif not _ignored(builder, command, payload.number):
+        _decide_numbered(builder, command, payload)
     due = tenant.due()
-    if due is not None and due <= work.at:
-        settle(work)  # a period scheduled for a time that has come
-    return work.finish()
+    if due is not None and due <= builder.at:
+        apply_due_items(builder)  # a period scheduled for a time that has come
+    return builder.finish()
 
 
 def _open_tenant(tenants: dict[str, Tenant], command: Command, payload: OpenTenant, clock_ms: int, rules: int) -> Decision:
@@ -110,11 +109,11 @@ def _open_tenant(tenants: dict[str, Tenant], command: Command, payload: OpenTena
     time = to_ms(payload.at) if test and payload.at is not None else clock_ms
     tenant = Tenant(command.tenant, TenantRow(test, time, command.partition))
     tenants[command.tenant] = tenant
-    work = Work(tenant, command.id, command.partition, command.offset, time, rules)
+    builder = DecisionBuilder(tenant, command.id, command.partition, command.offset, time, rules)
     tenant.put_tenant(tenant.row._replace(numbers=_with_number(tenant.row.numbers, command, payload.number)))
-    body = work.answer("tenant_opened", Reason.OPENED, (), clock=payload.clock)
+    body = builder.answer("tenant_opened", Reason.OPENED, (), clock=payload.clock)
     body |= {"source": command.source, "number": payload.number}
-    return work.finish()
+    return builder.finish()
 
 
 def _with_number(numbers: tuple[Number, ...], command: Command, number: int) -> tuple[Number, ...]:
@@ -122,25 +121,25 @@ def _with_number(numbers: tuple[Number, ...], command: Command, number: int) -> 
     return tuple(sorted((*others, Number(command.source, number, command.id))))
 
 
-def _ignored(work: Work, command: Command, number: int) -> bool:
+def _ignored(builder: DecisionBuilder, command: Command, number: int) -> bool:
     """Any number not above the last of its sender: seen before, or overtaken."""
-    last = next((entry for entry in work.tenant.row.numbers if entry.source == command.source), None)
+    last = next((entry for entry in builder.tenant.row.numbers if entry.source == command.source), None)
     if last is None or number > last.number:
         return False
     reason = Reason.DUPLICATE if last.command == command.id else Reason.STALE
     order = getattr(command.payload, "order", None)
-    work.answer("command_ignored", reason, (), last_number=last.number, order=order)
+    builder.answer("command_ignored", reason, (), last_number=last.number, order=order)
     return True
 
 
-def _decide_numbered(work: Work, command: Command, payload: Numbered) -> None:
-    tenant = work.tenant
+def _decide_numbered(builder: DecisionBuilder, command: Command, payload: Numbered) -> None:
+    tenant = builder.tenant
     tenant.put_tenant(tenant.row._replace(numbers=_with_number(tenant.row.numbers, command, payload.number)))
     if isinstance(payload, OpenTenant):
-        pools.reject(work, pools.Wrong(Reason.TENANT_EXISTS, "tenant", command.tenant, "a tenant that is not open yet"))
+        pools.reject(builder, pools.Wrong(Reason.TENANT_EXISTS, "tenant", command.tenant, "a tenant that is not open yet"))
     else:
-        HANDLERS[type(payload)](work, payload)
-    answer = next(event for event in reversed(work.events) if event.body["role"] == ANSWER)
+        HANDLERS[type(payload)](builder, payload)
+    answer = next(event for event in reversed(builder.events) if event.body["role"] == ANSWER)
     answer.body.update(source=command.source, number=payload.number)
 
 
@@ -156,9 +155,9 @@ def decide_tick(
     if tenant.row.test_clock:
         return Decision([], {})
     try:
-        work = Work(tenant, tick, partition, offset, clock_ms, rules, n)
-        version.settle(work, limit)
-        return work.finish()
+        builder = DecisionBuilder(tenant, tick, partition, offset, clock_ms, rules, n)
+        version.apply_due_items(builder, limit)
+        return builder.finish()
     except Exception:
         tenant.restore()
         raise
@@ -214,11 +213,11 @@ def failed(tenant: Tenant | None, command: Command, clock_ms: int, error_id: str
     return Event(PREFIX + "command_failed", body)
 
 
-def settle_failed(tenant: Tenant, tick: str, partition: int, offset: int, clock_ms: int, n: int, error_id: str, rules: int = 1) -> Event:
+def due_items_failed(tenant: Tenant, tick: str, partition: int, offset: int, clock_ms: int, n: int, error_id: str, rules: int = 1) -> Event:
     """A tick's settlement of this tenant raised an error; the others go on."""
-    body = _plain(tick, partition, offset, SETTLED, tenant.now(clock_ms), rules, Reason.ERROR, tenant.row.period)
+    body = _plain(tick, partition, offset, DUE_ITEM, tenant.now(clock_ms), rules, Reason.ERROR, tenant.row.period)
     body["error_id"] = error_id
     return Event(PREFIX + "settle_failed", body, n)
 
 
-RULES: dict[int, Rules] = {1: Rules(decide_1, settle)}
+RULES: dict[int, Rules] = {1: Rules(decide_1, apply_due_items)}

@@ -1,4 +1,4 @@
-"""One decision in the making: its events, and the rules that follow from any change of a pool (flags cleared, queue served, marks
+"""One decision in the making: its events, and the rules that follow from any change of a pool (flags cleared, queue served, thresholds
 crossed)."""
 
 from collections.abc import Iterable
@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 
 from services.seats.domain.instants import instant
 from services.seats.domain.rows import ACTIVE, FLAGGED, Changed, PoolRow, Seat, sequence
-from services.seats.domain.state import Place, Pool, Tenant, Unit, check_laws, pool_rank, pool_state
+from services.seats.domain.state import Pool, QueueEntry, Tenant, Unit, check_invariants, pool_rank, pool_state
 from services.seats.domain.transitions import seated
 from shared.schemas.base import Payload
 from shared.schemas.policies import duration_ms
 from shared.schemas.seats_v1 import Reason, Role
 
 PREFIX = "seatpool.seats.v1."
-SETTLED, ANSWER, CONSEQUENCE = str(Role.SETTLED), str(Role.ANSWER), str(Role.CONSEQUENCE)
+DUE_ITEM, ANSWER, CONSEQUENCE = str(Role.DUE_ITEM), str(Role.ANSWER), str(Role.CONSEQUENCE)
 
 
 class Command(NamedTuple):
@@ -44,7 +44,7 @@ class Decision(NamedTuple):
     changed: Changed
 
 
-class Work:
+class DecisionBuilder:
     """`at`: the tenant's time, ms. `role` is that of the events being made. Event numbers begin at `first`."""
 
     __slots__ = ("at", "at_text", "command", "events", "first", "offset", "partition", "position", "role", "rules", "states", "tenant")
@@ -52,7 +52,7 @@ class Work:
     def __init__(self, tenant: Tenant, command: str, partition: int, offset: int, at: int, rules: int, first: int = 0) -> None:
         self.tenant, self.command, self.partition, self.offset, self.rules = tenant, command, partition, offset, rules
         self.position = {"partition": partition, "offset": offset}
-        self.first, self.role = first, SETTLED
+        self.first, self.role = first, DUE_ITEM
         self.events: list[Event] = []
         self.states: dict[str, dict[str, Any]] = {}
         self.at, self.at_text = at, instant(at)
@@ -130,9 +130,9 @@ class Work:
 
     # -- what a free licence does ---------------------------------------------------------------------------------------
 
-    def level(self, reason: str) -> None:
+    def reallocate(self, reason: str) -> None:
         """A free licence goes to the oldest flag (flagged since, then log order, then when it was asked for again: the older of two is
-        the one that moved, the other is its giver's), then to the queue. The order of names is that of output alone: no pool's flags bear
+        the one that moved, the other is its source's), then to the queue. The order of names is that of output alone: no pool's flags bear
         on another's."""
         tenant, pools = self.tenant, self.tenant.pools
         for module in sorted(tenant.touched):
@@ -159,24 +159,24 @@ class Work:
         """Who is first, of those who can be served, in the queue of each module they are to be served together. If the queues contradict
         each other, each being first somewhere, who has the higher priority, then the longest wait of any of them, then log order."""
         tenant = self.tenant
-        firsts: dict[str, tuple[Place, Unit]] = {}
+        firsts: dict[str, tuple[QueueEntry, Unit]] = {}
         open_ = [pool for pool in tenant.pools.values() if pool.units and pool.free > 0]
         for pool in sorted(open_, key=pool_rank):
             found = tenant.first_servable(pool.module)
             if found is not None:
                 firsts[pool.module] = found
-        for place, unit in firsts.values():
-            if all(module in firsts and firsts[module][0][3] == place[3] and firsts[module][1] == unit for module in unit):
-                return place[3], unit
+        for entry, unit in firsts.values():
+            if all(module in firsts and firsts[module][0][3] == entry[3] and firsts[module][1] == unit for module in unit):
+                return entry[3], unit
         if not firsts:
             return None
-        place, unit = min(firsts.values())
-        return place[3], unit
+        entry, unit = min(firsts.values())
+        return entry[3], unit
 
-    # -- marks and the end ----------------------------------------------------------------------------------------------
+    # -- thresholds and the end ----------------------------------------------------------------------------------------------
 
     def finish(self) -> Decision:
-        """Marks crossed, in the order of the pools' names; the pools written into the events, the laws checked."""
+        """Emit the thresholds crossed, in the order of the pools' names; the pools written into the events, the invariants checked."""
         tenant = self.tenant
         touched, pools = tenant.touched, tenant.pools
         self.role = CONSEQUENCE
@@ -187,19 +187,19 @@ class Work:
             if touched[module] and pool.row.licences <= pool.active + pool.held:
                 self.emit("pool_at_limit", Reason.LIMIT_REACHED, (module,), module=module)
             if pool.row.warn_at is not None:
-                self._mark(pool)
+                self._check_threshold(pool)
         for module, state in self.states.items():
             pool = pools.get(module)
             state.update(pool_state(pool) if pool is not None else CLOSED)
-        check_laws(tenant, touched)
+        check_invariants(tenant, touched)
         return Decision(self.events, tenant.changed())
 
-    def _mark(self, pool: Pool) -> None:
+    def _check_threshold(self, pool: Pool) -> None:
         row = pool.row
-        if past_mark(pool):
+        if past_threshold(pool):
             if not row.warned:
                 self.tenant.put_pool(pool.module, row._replace(warned=True, free_since=None))
-                self.emit("pool_near_limit", Reason.MARK_CROSSED, (pool.module,), module=pool.module)
+                self.emit("pool_near_limit", Reason.THRESHOLD_CROSSED, (pool.module,), module=pool.module)
             elif row.free_since is not None:
                 self.tenant.put_pool(pool.module, row._replace(free_since=None))
         elif row.warned and row.free_since is None:
@@ -219,11 +219,11 @@ def grace_ms(row: PoolRow) -> int:
     return found
 
 
-def past_mark(pool: Pool, more: int = 0) -> bool:
+def past_threshold(pool: Pool, more: int = 0) -> bool:
     """`90%`: that share of the licences is in use. `5`: that many licences are left. `more`: if so many seats more were active."""
-    mark = pool.row.warn_at
-    if mark is None:
+    threshold = pool.row.warn_at
+    if threshold is None:
         return False
-    if mark.endswith("%"):
-        return (pool.in_use + more) * 100 >= int(mark[:-1]) * pool.row.licences
-    return pool.free - more <= int(mark)
+    if threshold.endswith("%"):
+        return (pool.in_use + more) * 100 >= int(threshold[:-1]) * pool.row.licences
+    return pool.free - more <= int(threshold)

@@ -1,7 +1,7 @@
 """Due items: graces, holds, threshold resets and periods whose time has come."""
 
 from services.seats.domain.closing import close
-from services.seats.domain.decision import Work
+from services.seats.domain.decision import DecisionBuilder
 from services.seats.domain.instants import instant
 from services.seats.domain.reduction import reduce
 from services.seats.domain.rows import ACTIVE, FLAGGED, HELD, Revoked
@@ -12,71 +12,71 @@ from shared.schemas.seats_v1 import Reason, ReduceBelowUse
 NO_LIMIT = 1 << 62
 
 
-def settle(work: Work, limit: int = NO_LIMIT) -> int:
+def apply_due_items(builder: DecisionBuilder, limit: int = NO_LIMIT) -> int:
     """Everything due by the tenant's time, in order of due time; at one instant hold expiries, then graces, then threshold resets, then
     the period, then by log position (of the hold, the flag, the pool, the scheduling). Returns how many things it settled, at most `limit`.
 
     Names decide nothing: the holds of one person and one command expire together, a person's other modules are revoked before their base
     modules, and what is still of one place follows the order in which the pools were opened.
     """
-    tenant, count = work.tenant, 0
+    tenant, count = builder.tenant, 0
     while count < limit:
         due = tenant.due()
-        if due is None or due > work.at:
+        if due is None or due > builder.at:
             return count
         # Left on the heap: it stops counting with the change, and stays if the decision is taken back.
-        _fall_due(work, tenant.due_heap[0])
+        _fall_due(builder, tenant.due_heap[0])
         count += 1
     return count
 
 
-def _fall_due(work: Work, entry: Due) -> None:
+def _fall_due(builder: DecisionBuilder, entry: Due) -> None:
     at, kind, seq, _, _, user, module = entry
-    tenant = work.tenant
+    tenant = builder.tenant
     if kind == HOLD:
-        _end_holds(work, user, at, seq)
+        _end_holds(builder, user, at, seq)
     elif kind == GRACE:
-        _end_grace(work, user, _first_grace(work, user, module, at))
+        _end_grace(builder, user, _first_grace(builder, user, module, at))
     elif kind == PERIOD:
-        start_period(work)
+        start_period(builder)
     else:
         tenant.put_pool(module, tenant.pools[module].row._replace(warned=False, free_since=None))
-        work.emit("warning_armed", Reason.FREE_FOR_A_DAY, (module,), module=module)
+        builder.emit("warning_armed", Reason.THRESHOLD_RESET, (module,), module=module)
 
 
-def _end_holds(work: Work, user: str, at: int, seq: int) -> None:
+def _end_holds(builder: DecisionBuilder, user: str, at: int, seq: int) -> None:
     """What one command reserved until one instant is free at once."""
-    seats = work.tenant.users[user].seats
+    seats = builder.tenant.users[user].seats
     for module in sorted(module for module, seat in seats.items() if seat.state == HELD and (seat.deadline, seat.seq) == (at, seq)):
-        work.tenant.put_user(user, unseated(work.tenant.users[user], (module,), work.offset))
-        work.emit("hold_expired", Reason.HOLD_EXPIRED, (module,), user, module=module)
-    work.level(Reason.LICENCE_FREE)
+        builder.tenant.put_user(user, unseated(builder.tenant.users[user], (module,), builder.offset))
+        builder.emit("hold_expired", Reason.HOLD_EXPIRED, (module,), user, module=module)
+    builder.reallocate(Reason.LICENCE_FREE)
 
 
-def _first_grace(work: Work, user: str, module: str, at: int) -> str:
+def _first_grace(builder: DecisionBuilder, user: str, module: str, at: int) -> str:
     """Return the module whose grace of this person ends first at that instant: other modules before base modules, which take them along."""
-    pools = work.tenant.pools
+    pools = builder.tenant.pools
     if not pools[module].row.base:
         return module
     others = [
         (seat.seq, seat.again, pools[other].row.opened, other)
-        for other, seat in work.tenant.users[user].seats.items()
+        for other, seat in builder.tenant.users[user].seats.items()
         if seat.state == FLAGGED and seat.deadline == at and not pools[other].row.base
     ]
     return min(others)[3] if others else module
 
 
-def is_last_administrator(work: Work, user: str, administrator: bool) -> bool:
+def is_last_administrator(builder: DecisionBuilder, user: str, administrator: bool) -> bool:
     """Would the tenant be left without an administrator seated (active or flagged) in any base module, if this person were not?"""
-    return administrator and not (work.tenant.administrators - {user})
+    return administrator and not (builder.tenant.administrators - {user})
 
 
-def newest_active(work: Work, module: str, but: str) -> str | None:
+def newest_active(builder: DecisionBuilder, module: str, but: str) -> str | None:
     """The most recently created person active in the pool, of those created at one time the one whose seat was decided last."""
     newest = max(
         (
             (row.created_at, seat.seq, seat.again, user)
-            for user, row in work.tenant.users.items()
+            for user, row in builder.tenant.users.items()
             if user != but and (seat := row.seats.get(module)) is not None and seat.state == ACTIVE
         ),
         default=None,
@@ -84,47 +84,49 @@ def newest_active(work: Work, module: str, but: str) -> str | None:
     return newest[3] if newest is not None else None
 
 
-def _end_grace(work: Work, user: str, module: str) -> None:
-    tenant = work.tenant
+def _end_grace(builder: DecisionBuilder, user: str, module: str) -> None:
+    tenant = builder.tenant
     row, pool = tenant.users[user], tenant.pools[module]
     seat = row.seats[module]
-    if pool.row.base and is_last_administrator(work, user, row.administrator):
-        other = newest_active(work, module, user)
+    if pool.row.base and is_last_administrator(builder, user, row.administrator):
+        other = newest_active(builder, module, user)
         if other is None:
-            work.seat(user, module, seat._replace(deadline=None))
-            work.emit("seat_flagged", Reason.LAST_ADMINISTRATOR, (module,), user, module=module)
+            builder.seat(user, module, seat._replace(deadline=None))
+            builder.emit("seat_flagged", Reason.LAST_ADMINISTRATOR, (module,), user, module=module)
             return
-        work.clear(user, module, Reason.LAST_ADMINISTRATOR)
-        work.flag(other, module, Reason.LAST_ADMINISTRATOR)
+        builder.clear(user, module, Reason.LAST_ADMINISTRATOR)
+        builder.flag(other, module, Reason.LAST_ADMINISTRATOR)
         return
-    revoke(work, user, module)
+    revoke(builder, user, module)
 
 
-def revoke(work: Work, user: str, module: str) -> None:
+def revoke(builder: DecisionBuilder, user: str, module: str) -> None:
     """The grace is over. Out of a base module a person gives up all other seats in the same decision."""
-    tenant = work.tenant
+    tenant = builder.tenant
     row, base = tenant.users[user], tenant.pools[module].row.base
     flagged_at = row.seats[module].since
     revoked = tuple(entry for entry in row.revoked if entry.module != module)
-    row = unseated(row, (module,), work.offset)._replace(revoked=tuple(sorted((*revoked, Revoked(module, work.at, work.next_seq())))))
+    row = unseated(row, (module,), builder.offset)._replace(
+        revoked=tuple(sorted((*revoked, Revoked(module, builder.at, builder.next_seq()))))
+    )
     tenant.put_user(user, row)
-    work.emit("seat_revoked", Reason.GRACE_EXPIRED, (module,), user, module=module, base=base, flagged_at=instant(flagged_at))
+    builder.emit("seat_revoked", Reason.GRACE_EXPIRED, (module,), user, module=module, base=base, flagged_at=instant(flagged_at))
     if base:
         for other in sorted(row.seats, key=lambda other: tenant.pools[other].rank):
-            _lose(work, user, other)
-    work.level(Reason.SEAT_RELEASED)
+            _lose(builder, user, other)
+    builder.reallocate(Reason.SEAT_RELEASED)
 
 
-def _lose(work: Work, user: str, module: str) -> None:
+def _lose(builder: DecisionBuilder, user: str, module: str) -> None:
     """With its base module; what it frees is for the caller to level."""
-    tenant = work.tenant
-    tenant.put_user(user, lost_with_base(tenant.users[user], module, work.at, work.next_seq(), work.offset))
-    work.emit("seat_released", Reason.BASE_MODULE_REVOKED, (module,), user, module=module)
+    tenant = builder.tenant
+    tenant.put_user(user, lost_with_base(tenant.users[user], module, builder.at, builder.next_seq(), builder.offset))
+    builder.emit("seat_released", Reason.BASE_MODULE_REVOKED, (module,), user, module=module)
 
 
-def start_period(work: Work) -> None:
+def start_period(builder: DecisionBuilder) -> None:
     """The next period's numbers come into force; under `block` never below what is in use."""
-    tenant = work.tenant
+    tenant = builder.tenant
     begun, rest = tenant.row.scheduled[0], tenant.row.scheduled[1:]
     tenant.put_tenant(tenant.row._replace(period=begun.period, scheduled=rest))
     limited, closing, licences = [], [], []
@@ -144,12 +146,12 @@ def start_period(work: Work) -> None:
         licences.append({"module": module, "quantity": number})
     reason = Reason.REDUCTION_LIMITED if limited else Reason.PERIOD_BEGAN
     # Invoiced by these numbers: the pools of an event show the end of the whole decision, an expansion after this one included.
-    work.emit(
+    builder.emit(
         "period_started", reason, sorted(tenant.pools), starts_at=instant(begun.starts_at), licences=licences, reduction_limited=limited
     )
     for module in closing:
-        work.emit("pool_closed", Reason.PERIOD_BEGAN, (module,), module=module)
-        close(work, module)
+        builder.emit("pool_closed", Reason.PERIOD_BEGAN, (module,), module=module)
+        close(builder, module)
     for pool in sorted(tenant.pools.values(), key=pool_rank):
-        reduce(work, pool.module, Reason.REDUCTION)
-    work.level(Reason.LICENCE_FREE)
+        reduce(builder, pool.module, Reason.REDUCTION)
+    builder.reallocate(Reason.LICENCE_FREE)

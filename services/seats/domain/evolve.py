@@ -152,20 +152,20 @@ def _clock_settled(tenant: Tenant, body: Body, seq: int) -> None:
     tenant.put_tenant(tenant.row._replace(time=from_instant(body["at"])))
 
 
-def _need_answered(tenant: Tenant, body: Body, seq: int) -> None:
+def _assignment_answered(tenant: Tenant, body: Body, seq: int) -> None:
     user = body["user"]
     old = tenant.users.get(user)
-    row = _needed(old, body, body["revision"], body.get("released", ()))
+    row = _with_required_modules(old, body, body["revision"], body.get("released", ()))
     tenant.put_user(user, _shown_seats(row, body, seq))
 
 
-def _needed(old: UserRow | None, body: Body, revision: int, released: Iterable[str]) -> UserRow:
+def _with_required_modules(old: UserRow | None, body: Body, revision: int, released: Iterable[str]) -> UserRow:
     """The row with the need as answered, and without what was released."""
     need, at, offset = body["need"], from_instant(body["at"]), body["position"]["offset"]
     modules, reactivate = shared_names(need["modules"]), need.get("reactivate", ())
     row = unseated(old, released, offset) if old is not None else UserRow(modules, {}, revision, "", offset, 0)
     return row._replace(
-        need=modules,
+        required=modules,
         revision=revision,
         command=body["command"],
         offset=offset,
@@ -192,7 +192,7 @@ def _shown_seats(row: UserRow, body: Body, seq: int) -> UserRow:
         seats[module] = current
     fresh = {module: seat for module, seat in seats.items() if row.seats.get(module) is not seat}
     row = row._replace(seats={module: seat for module, seat in seats.items() if module not in fresh})
-    for module in row.need:
+    for module in row.required:
         if module in fresh:
             row = seated(row, shared_names((module,))[0], fresh[module], offset)
     return row
@@ -215,13 +215,13 @@ def _shown_seat(row: UserRow, shown: Body, seq: int, current: Seat | None) -> Se
 
 
 def _seats_moved(tenant: Tenant, body: Body, seq: int) -> None:
-    giver, offset, at = tenant.users[body["from_user"]], body["position"]["offset"], from_instant(body["at"])
-    gone = unseated(giver, giver.seats, offset)
+    source, offset, at = tenant.users[body["from_user"]], body["position"]["offset"], from_instant(body["at"])
+    gone = unseated(source, source.seats, offset)
     gone = gone._replace(
-        flags=remembered(gone.flags, at), need=(), revision=body["from_revision"], command=body["command"], revoked=(), lost=()
+        flags=remembered(gone.flags, at), required=(), revision=body["from_revision"], command=body["command"], revoked=(), lost=()
     )
     tenant.put_user(body["from_user"], gone)
-    row = _needed(tenant.users.get(body["user"]), body, body["revision"], body.get("released", ()))
+    row = _with_required_modules(tenant.users.get(body["user"]), body, body["revision"], body.get("released", ()))
     tenant.put_user(body["user"], _shown_seats(row, body, seq))
 
 
@@ -285,9 +285,9 @@ _BRANCHES: dict[str, Callable[[Tenant, Body, int], None]] = {
     "period_scheduled": _period_scheduled,
     "period_started": _period_started,
     "clock_settled": _clock_settled,
-    "seats_assigned": _need_answered,
-    "seats_queued": _need_answered,
-    "seats_refused": _need_answered,
+    "seats_assigned": _assignment_answered,
+    "seats_queued": _assignment_answered,
+    "seats_refused": _assignment_answered,
     "seats_moved": _seats_moved,
     "replacement_refused": _replacement_refused,
     "seat_flagged": _seat_flagged,

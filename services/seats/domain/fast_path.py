@@ -7,8 +7,8 @@ a consequence (something due, a flag, a queue, a mark, the last licence) goes th
 
 from typing import Any
 
-from services.seats.domain.assignment import need_json
-from services.seats.domain.decision import ANSWER, PREFIX, Command, Decision, Event, past_mark
+from services.seats.domain.assignment import required_json
+from services.seats.domain.decision import ANSWER, PREFIX, Command, Decision, Event, past_threshold
 from services.seats.domain.instants import instant, to_ms
 from services.seats.domain.rows import ACTIVE, Seat, UserRow, sequence, shared_names
 from services.seats.domain.state import Pool, Tenant, pool_state
@@ -38,7 +38,7 @@ def grant_at_once(tenant: Tenant, command: Command, payload: AssignSeats, at: in
     seat = _new(Seat, (ACTIVE, sequence(offset, 0), 0, None, 0))
     need = (payload.administrator, payload.priority, False, (), (), ())
     row = _new(UserRow, (modules, dict.fromkeys(modules, seat), payload.revision, command.id, offset, to_ms(payload.created_at), *need))
-    changed = tenant.seat_newcomer(user, old, row, found)
+    changed = tenant.seat_new_person(user, old, row, found)
     body: dict[str, Any] = {
         "command": command.id,
         "position": {"partition": command.partition, "offset": offset},
@@ -54,7 +54,7 @@ def grant_at_once(tenant: Tenant, command: Command, payload: AssignSeats, at: in
     if old is not None:
         body["prev"] = {"partition": command.partition, "offset": old.offset}
     body["revision"] = payload.revision
-    body["need"] = need_json(payload, row)
+    body["need"] = required_json(payload, row)
     body["modules"] = [{"module": module, "state": ACTIVE, "reason": "licence_free"} for module in modules]
     return _new(Decision, ([_new(Event, (SEATS_ASSIGNED, body, 0, user))], changed))
 
@@ -64,4 +64,4 @@ def _without_consequences(pool: Pool) -> bool:
     row = pool.row
     if row.licences - pool.active - pool.held < 2 or pool.flagged or pool.units:
         return False
-    return row.warn_at is None or (past_mark(pool, 1) == row.warned and row.free_since is None)
+    return row.warn_at is None or (past_threshold(pool, 1) == row.warned and row.free_since is None)

@@ -4,8 +4,8 @@ from collections.abc import Container
 from typing import Any, NamedTuple
 
 from services.seats.domain.closing import close
-from services.seats.domain.decision import SETTLED, Work
-from services.seats.domain.due_items import settle
+from services.seats.domain.decision import DUE_ITEM, DecisionBuilder
+from services.seats.domain.due_items import apply_due_items
 from services.seats.domain.instants import DAY_MS, INSTANT_MAX, instant, to_ms
 from services.seats.domain.policies import given_in, merged, shown, wrong_policies, wrong_unset
 from services.seats.domain.reduction import reduce, reduction_plan
@@ -44,9 +44,9 @@ class Wrong(NamedTuple):
     expected: str
 
 
-def reject(work: Work, wrong: Wrong, order: str | None = None) -> None:
+def reject(builder: DecisionBuilder, wrong: Wrong, order: str | None = None) -> None:
     reason, field, value, expected = wrong
-    work.answer("command_rejected", reason, (), field=field, value=value[:200], expected=expected, order=order)
+    builder.answer("command_rejected", reason, (), field=field, value=value[:200], expected=expected, order=order)
 
 
 def wrong_counts(items: tuple[LicenceCount, ...], least: int) -> Wrong | None:
@@ -67,21 +67,21 @@ def items_json(items: tuple[LicenceCount, ...]) -> list[dict[str, Any]]:
 # Pools -----------------------------------------------------------------------------------------------------------------
 
 
-def open_pool(work: Work, payload: OpenPool) -> None:
-    tenant, module = work.tenant, payload.module
+def open_pool(builder: DecisionBuilder, payload: OpenPool) -> None:
+    tenant, module = builder.tenant, payload.module
     if module in tenant.pools:
-        return reject(work, Wrong(Reason.POOL_EXISTS, "module", module, "a module without a pool; add_licences adds to one"))
+        return reject(builder, Wrong(Reason.POOL_EXISTS, "module", module, "a module without a pool; add_licences adds to one"))
     if len(tenant.pools) >= POOLS_MAX:
-        return reject(work, Wrong(Reason.INVALID_COUNT, "module", module, f"at most {POOLS_MAX} modules with a pool"))
+        return reject(builder, Wrong(Reason.INVALID_COUNT, "module", module, f"at most {POOLS_MAX} modules with a pool"))
     if not 1 <= payload.licences <= LICENCES_MAX:
-        return reject(work, Wrong(Reason.INVALID_COUNT, "licences", str(payload.licences), f"1 to {LICENCES_MAX}"))
+        return reject(builder, Wrong(Reason.INVALID_COUNT, "licences", str(payload.licences), f"1 to {LICENCES_MAX}"))
     wrong = wrong_policies(payload.policies)
     if wrong is not None:
-        return reject(work, Wrong(*wrong))
-    opened = PoolRow(payload.base, payload.licences, payload.licences, opened=work.next_seq())
+        return reject(builder, Wrong(*wrong))
+    opened = PoolRow(payload.base, payload.licences, payload.licences, opened=builder.next_seq())
     row = merged(opened, given_in(payload.policies))
     tenant.put_pool(module, row)
-    work.answer("pool_opened", Reason.OPENED, (module,), module=module, base=payload.base, policies=shown(row))
+    builder.answer("pool_opened", Reason.OPENED, (module,), module=module, base=payload.base, policies=shown(row))
     return None
 
 
@@ -89,75 +89,75 @@ def unknown_module(module: str) -> Wrong:
     return Wrong(Reason.UNKNOWN_MODULE, "module", module, "a module with an open pool")
 
 
-def set_policy(work: Work, payload: SetPolicy) -> None:
-    pool = work.tenant.pools.get(payload.module)
+def set_policy(builder: DecisionBuilder, payload: SetPolicy) -> None:
+    pool = builder.tenant.pools.get(payload.module)
     if pool is None:
-        return reject(work, unknown_module(payload.module))
+        return reject(builder, unknown_module(payload.module))
     wrong = wrong_policies(payload.policies) or wrong_unset(payload.unset, payload.policies)
     if wrong is not None:
-        return reject(work, Wrong(*wrong))
+        return reject(builder, Wrong(*wrong))
     row = merged(pool.row, given_in(payload.policies) | dict.fromkeys(payload.unset))
-    work.tenant.put_pool(payload.module, row)
-    work.answer("policy_changed", Reason.POLICY_SET, (payload.module,), module=payload.module, policies=shown(row))
+    builder.tenant.put_pool(payload.module, row)
+    builder.answer("policy_changed", Reason.POLICY_SET, (payload.module,), module=payload.module, policies=shown(row))
     return None
 
 
-def close_pool(work: Work, payload: ClosePool) -> None:
-    tenant, module = work.tenant, payload.module
+def close_pool(builder: DecisionBuilder, payload: ClosePool) -> None:
+    tenant, module = builder.tenant, payload.module
     pool = tenant.pools.get(module)
     if pool is None:
-        return reject(work, unknown_module(module))
+        return reject(builder, unknown_module(module))
     if payload.at == CloseAt.PERIOD_END:
         tenant.put_pool(module, pool.row._replace(next_period=0))
-        work.answer("pool_close_scheduled", Reason.SCHEDULED, (module,), module=module)
+        builder.answer("pool_close_scheduled", Reason.SCHEDULED, (module,), module=module)
     elif payload.at == CloseAt.NOW:
-        work.answer("pool_closed", Reason.POOL_CLOSED, (module,), module=module)
-        close(work, module)
-        work.level(Reason.SEAT_RELEASED)
+        builder.answer("pool_closed", Reason.POOL_CLOSED, (module,), module=module)
+        close(builder, module)
+        builder.reallocate(Reason.SEAT_RELEASED)
     else:
-        reject(work, Wrong(Reason.INVALID_VALUE, "at", payload.at, "now or period_end"))
+        reject(builder, Wrong(Reason.INVALID_VALUE, "at", payload.at, "now or period_end"))
     return None
 
 
 # Licences --------------------------------------------------------------------------------------------------------------
 
 
-def actual(work: Work, items: tuple[LicenceCount, ...]) -> dict[str, Any]:
+def actual(builder: DecisionBuilder, items: tuple[LicenceCount, ...]) -> dict[str, Any]:
     """What stands in place of `expected`."""
-    pools = [(item.module, work.tenant.pools[item.module].row) for item in items if item.module in work.tenant.pools]
+    pools = [(item.module, builder.tenant.pools[item.module].row) for item in items if item.module in builder.tenant.pools]
     shown_pools = [{"module": module, "licences": row.licences, "next_period": row.next_period} for module, row in pools]
-    return {"period": work.tenant.row.period, "pools": shown_pools}
+    return {"period": builder.tenant.row.period, "pools": shown_pools}
 
 
-def still_holds(work: Work, expected: Expected) -> bool:
+def still_holds(builder: DecisionBuilder, expected: Expected) -> bool:
     """The period, and licences and next_period of every pool named. What is not named was not taken for granted."""
-    if expected.period != work.tenant.row.period:
+    if expected.period != builder.tenant.row.period:
         return False
     for pool in expected.pools:
-        found = work.tenant.pools.get(pool.module)
+        found = builder.tenant.pools.get(pool.module)
         if found is None or (found.row.licences, found.row.next_period) != (pool.licences, pool.next_period):
             return False
     return True
 
 
-def was_applied(work: Work, order: str) -> bool:
+def was_applied(builder: DecisionBuilder, order: str) -> bool:
     """An order is applied once, also if its sender puts it into another command."""
-    if order not in work.tenant.orders:
+    if order not in builder.tenant.orders:
         return False
-    work.answer("command_ignored", Reason.DUPLICATE, (), order=order)
+    builder.answer("command_ignored", Reason.DUPLICATE, (), order=order)
     return True
 
 
-def why_refused(work: Work, items: tuple[LicenceCount, ...], expected: Expected) -> Reason | None:
-    if any(item.module not in work.tenant.pools for item in items):
+def why_refused(builder: DecisionBuilder, items: tuple[LicenceCount, ...], expected: Expected) -> Reason | None:
+    if any(item.module not in builder.tenant.pools for item in items):
         return Reason.UNKNOWN_MODULE
-    return None if still_holds(work, expected) else Reason.EXPECTED_DIFFERS
+    return None if still_holds(builder, expected) else Reason.EXPECTED_DIFFERS
 
 
-def add_licences(work: Work, payload: AddLicences) -> None:
+def add_licences(builder: DecisionBuilder, payload: AddLicences) -> None:
     """The new licences first go to those revoked since the approval, then to flags, then to the queue."""
-    tenant, items = work.tenant, payload.items
-    if was_applied(work, payload.order):
+    tenant, items = builder.tenant, payload.items
+    if was_applied(builder, payload.order):
         return None
     wrong = wrong_counts(items, 1)
     if wrong is None:
@@ -166,34 +166,34 @@ def add_licences(work: Work, payload: AddLicences) -> None:
             if pool is not None and pool.row.licences + item.quantity > LICENCES_MAX:
                 wrong = Wrong(Reason.INVALID_COUNT, f"items.{index}.quantity", str(item.quantity), f"at most {LICENCES_MAX} in all")
     if wrong is not None:
-        return reject(work, wrong, payload.order)
-    refused = why_refused(work, items, payload.expected)
+        return reject(builder, wrong, payload.order)
+    refused = why_refused(builder, items, payload.expected)
     modules = [item.module for item in items]
     if refused is not None:
         known = [module for module in modules if module in tenant.pools]
         expected = payload.expected.model_dump(mode="json")
-        work.answer("order_refused", refused, known, order=payload.order, expected=expected, actual=actual(work, items))
+        builder.answer("order_refused", refused, known, order=payload.order, expected=expected, actual=actual(builder, items))
         return None
     for item in items:
         row = tenant.pools[item.module].row
         total = row.licences + item.quantity
         tenant.put_pool(item.module, row._replace(licences=total, next_period=total))
-    tenant.put_order(payload.order, OrderRow(work.command, work.offset))
+    tenant.put_order(payload.order, OrderRow(builder.command, builder.offset))
     approved = to_ms(payload.approved_at)
     fields: dict[str, Any] = {"order": payload.order, "items": items_json(items), "approved_at": instant(approved)}
-    work.answer("licences_added", Reason.ORDERED, modules, **fields)
-    _restore(work, modules, approved)
-    work.level(Reason.LICENCE_BOUGHT)
+    builder.answer("licences_added", Reason.ORDERED, modules, **fields)
+    _restore(builder, modules, approved)
+    builder.reallocate(Reason.LICENCE_BOUGHT)
     return None
 
 
-def _restore(work: Work, bought: Container[str], approved: int) -> None:
+def _restore(builder: DecisionBuilder, bought: Container[str], approved: int) -> None:
     """Who was revoked since the approval and still needs the module gets it back, the oldest revocation first (then log order).
 
     Base modules come before the others, which nobody gets who is still out of a base module. Who gets a base module back also gets what
     was lost with it or revoked before it, where a licence is free: the licence may have been bought first.
     """
-    tenant, back = work.tenant, set[str]()
+    tenant, back = builder.tenant, set[str]()
     out: dict[tuple[bool, Pool], list[tuple[int, int, str]]] = {}
     for user, row in tenant.users.items():
         for entries in (row.revoked, row.lost) if row.revoked or row.lost else ():
@@ -207,7 +207,7 @@ def _restore(work: Work, bought: Container[str], approved: int) -> None:
             if pool.free <= 0:
                 break
             if (user in back or (pool.module in bought and at >= approved)) and not _out_of_base(tenant, user, pool.module):
-                work.grant(user, pool.module, Reason.RESTORED)
+                builder.grant(user, pool.module, Reason.RESTORED)
                 if pool.row.base:
                     back.add(user)
 
@@ -219,97 +219,97 @@ def _out_of_base(tenant: Tenant, user: str, but: str) -> bool:
     return any(entry.module != but and entry.module in pools and pools[entry.module].row.base for entry in entries)
 
 
-def reduce_licences(work: Work, payload: ReduceLicences) -> None:
+def reduce_licences(builder: DecisionBuilder, payload: ReduceLicences) -> None:
     """All of it or nothing; then cut pool by pool."""
-    tenant, items = work.tenant, payload.items
-    if was_applied(work, payload.order):
+    tenant, items = builder.tenant, payload.items
+    if was_applied(builder, payload.order):
         return None
     wrong = wrong_counts(items, 1)
     if wrong is not None:
-        return reject(work, wrong, payload.order)
+        return reject(builder, wrong, payload.order)
     totals = [(item.module, tenant.pools[item.module].row.licences - item.quantity) for item in items if item.module in tenant.pools]
-    if _refuse_reduction(work, items, payload.expected, totals, payload.order):
+    if _refuse_reduction(builder, items, payload.expected, totals, payload.order):
         return None
     for module, licences in totals:
         row = tenant.pools[module].row
         tenant.put_pool(module, row._replace(licences=licences, next_period=min(row.next_period, licences)))
-    tenant.put_order(payload.order, OrderRow(work.command, work.offset))
-    work.answer("licences_reduced", Reason.ORDERED, [module for module, _ in totals], order=payload.order, items=items_json(items))
+    tenant.put_order(payload.order, OrderRow(builder.command, builder.offset))
+    builder.answer("licences_reduced", Reason.ORDERED, [module for module, _ in totals], order=payload.order, items=items_json(items))
     for pool in sorted((tenant.pools[module] for module, _ in totals), key=pool_rank):
-        reduce(work, pool.module, Reason.REDUCTION)
+        reduce(builder, pool.module, Reason.REDUCTION)
     return None
 
 
 def _refuse_reduction(
-    work: Work, items: tuple[LicenceCount, ...], expected: Expected, totals: list[tuple[str, int]], order: str | None
+    builder: DecisionBuilder, items: tuple[LicenceCount, ...], expected: Expected, totals: list[tuple[str, int]], order: str | None
 ) -> bool:
     """Answers with the first thing that stands against the reduction. `totals`: the number wanted for each module."""
-    refused = why_refused(work, items, expected)
+    refused = why_refused(builder, items, expected)
     if refused is not None:
         shown_expected = expected.model_dump(mode="json")
-        module = next((item.module for item in items if item.module not in work.tenant.pools), None)
-        work.answer("reduction_refused", refused, (), order=order, module=module, expected=shown_expected, actual=actual(work, items))
+        module = next((item.module for item in items if item.module not in builder.tenant.pools), None)
+        builder.answer("reduction_refused", refused, (), order=order, module=module, expected=shown_expected, actual=actual(builder, items))
         return True
     for module, number in totals:
-        pool = work.tenant.pools[module]
+        pool = builder.tenant.pools[module]
         if number == 0:
-            work.answer("reduction_refused", Reason.TERMINATE_INSTEAD, (module,), order=order, module=module, instead=TERMINATE)
+            builder.answer("reduction_refused", Reason.TERMINATE_INSTEAD, (module,), order=order, module=module, instead=TERMINATE)
             return True
         if not 0 < number <= pool.row.licences:
-            work.answer("reduction_refused", Reason.ABOVE_LICENCES, (module,), order=order, module=module)
+            builder.answer("reduction_refused", Reason.ABOVE_LICENCES, (module,), order=order, module=module)
             return True
         if pool.row.reduce_below_use == ReduceBelowUse.BLOCK and number < min(pool.in_use, pool.row.licences):
             must_free = pool.in_use - number
-            work.answer("reduction_refused", Reason.BELOW_USE, (module,), order=order, module=module, must_free=must_free)
+            builder.answer("reduction_refused", Reason.BELOW_USE, (module,), order=order, module=module, must_free=must_free)
             return True
     return False
 
 
-def schedule_reduction(work: Work, payload: ScheduleReduction) -> None:
+def schedule_reduction(builder: DecisionBuilder, payload: ScheduleReduction) -> None:
     """T2 T12 T18: any number from 1 to the present licences, as often as one likes; the answer names who would be flagged."""
-    tenant, items = work.tenant, payload.items
+    tenant, items = builder.tenant, payload.items
     wrong = wrong_counts(items, 0)
     if wrong is not None:
-        return reject(work, wrong)
-    if _refuse_reduction(work, items, payload.expected, [(item.module, item.quantity) for item in items], None):
+        return reject(builder, wrong)
+    if _refuse_reduction(builder, items, payload.expected, [(item.module, item.quantity) for item in items], None):
         return None
     would_flag, shown_each = [], WOULD_FLAG_SHOWN // len(items)
     for item in items:
         pool = tenant.pools[item.module]
         tenant.put_pool(item.module, pool.row._replace(next_period=item.quantity))
-        _, flagged, last = reduction_plan(work, pool, item.quantity)
+        _, flagged, last = reduction_plan(builder, pool, item.quantity)
         users = flagged if last is None else [*flagged, last]
         if users:
             would_flag.append({"module": item.module, "users": users[:shown_each], "count": len(users)})
     modules = [item.module for item in items]
-    work.answer("reduction_scheduled", Reason.SCHEDULED, modules, items=items_json(items), would_flag=would_flag)
+    builder.answer("reduction_scheduled", Reason.SCHEDULED, modules, items=items_json(items), would_flag=would_flag)
     return None
 
 
 # Time ------------------------------------------------------------------------------------------------------------------
 
 
-def schedule_period(work: Work, payload: SchedulePeriod) -> None:
+def schedule_period(builder: DecisionBuilder, payload: SchedulePeriod) -> None:
     """A period scheduled again begins at its new time. One that should have begun by now begins in the same decision."""
-    tenant, starts_at, given = work.tenant, to_ms(payload.starts_at), format_instant(payload.starts_at)
+    tenant, starts_at, given = builder.tenant, to_ms(payload.starts_at), format_instant(payload.starts_at)
     others = tuple(entry for entry in tenant.row.scheduled if entry.period != payload.period)
     if payload.period == tenant.row.period:
-        return reject(work, Wrong(Reason.INVALID_VALUE, "period", payload.period, "a period that has not begun"))
+        return reject(builder, Wrong(Reason.INVALID_VALUE, "period", payload.period, "a period that has not begun"))
     if not -100 * 366 * DAY_MS < starts_at <= INSTANT_MAX:
-        return reject(work, Wrong(Reason.INVALID_TIME, "starts_at", given, "a time from 1870 to 2200"))
+        return reject(builder, Wrong(Reason.INVALID_TIME, "starts_at", given, "a time from 1870 to 2200"))
     if len(others) >= SCHEDULED_MAX:
-        return reject(work, Wrong(Reason.INVALID_VALUE, "period", payload.period, f"at most {SCHEDULED_MAX} periods scheduled"))
+        return reject(builder, Wrong(Reason.INVALID_VALUE, "period", payload.period, f"at most {SCHEDULED_MAX} periods scheduled"))
     if any(entry.starts_at == starts_at for entry in others):
-        return reject(work, Wrong(Reason.INVALID_TIME, "starts_at", given, "a time at which no other period begins"))
-    entry = Scheduled(starts_at, payload.period, work.next_seq())
+        return reject(builder, Wrong(Reason.INVALID_TIME, "starts_at", given, "a time at which no other period begins"))
+    entry = Scheduled(starts_at, payload.period, builder.next_seq())
     tenant.put_tenant(tenant.row._replace(scheduled=tuple(sorted((*others, entry)))))
-    work.answer("period_scheduled", Reason.SCHEDULED, (), next_period_id=payload.period, starts_at=instant(starts_at))
+    builder.answer("period_scheduled", Reason.SCHEDULED, (), next_period_id=payload.period, starts_at=instant(starts_at))
     return None
 
 
-def clock_to(work: Work, payload: ClockAdvanced) -> Wrong | None:
+def clock_to(builder: DecisionBuilder, payload: ClockAdvanced) -> Wrong | None:
     """Checked before anything is settled, since the time is what this command says."""
-    tenant, to = work.tenant, to_ms(payload.to)
+    tenant, to = builder.tenant, to_ms(payload.to)
     if not tenant.row.test_clock:
         return Wrong(Reason.NOT_A_TEST_CLOCK, "to", str(payload.to), "a tenant opened on a test clock")
     if not tenant.row.time <= to <= INSTANT_MAX:
@@ -317,14 +317,14 @@ def clock_to(work: Work, payload: ClockAdvanced) -> Wrong | None:
     return None
 
 
-def clock_advanced(work: Work, payload: ClockAdvanced) -> None:
-    wrong = clock_to(work, payload)
+def clock_advanced(builder: DecisionBuilder, payload: ClockAdvanced) -> None:
+    wrong = clock_to(builder, payload)
     if wrong is not None:
-        return reject(work, wrong)
+        return reject(builder, wrong)
     to = to_ms(payload.to)
-    work.tenant.put_tenant(work.tenant.row._replace(time=to))
-    work.move_to(to)
-    work.role = SETTLED
-    settle(work)
-    work.answer("clock_settled", Reason.CLOCK_ADVANCED, ())
+    builder.tenant.put_tenant(builder.tenant.row._replace(time=to))
+    builder.move_to(to)
+    builder.role = DUE_ITEM
+    apply_due_items(builder)
+    builder.answer("clock_settled", Reason.CLOCK_ADVANCED, ())
     return None

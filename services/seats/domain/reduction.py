@@ -1,19 +1,19 @@
 """A pool gets fewer licences than its people use."""
 
-from services.seats.domain.decision import Work
+from services.seats.domain.decision import DecisionBuilder
 from services.seats.domain.rows import ACTIVE, FLAGGED, HELD, Seat
 from services.seats.domain.state import Pool
 from services.seats.domain.transitions import unseated
 from shared.schemas.seats_v1 import Reason
 
 
-def reduction_order(work: Work, pool: Pool) -> tuple[list[tuple[int, str]], list[tuple[int, int, int, str]]]:
+def reduction_order(builder: DecisionBuilder, pool: Pool) -> tuple[list[tuple[int, str]], list[tuple[int, int, int, str]]]:
     """(holds, active) of a pool in the order in which a cut takes them: the newest hold first; the most recently created person first,
     of those created at one time the one whose seat was decided last."""
     module = pool.module
     holds: list[tuple[int, str]] = []
     active: list[tuple[int, int, int, str]] = []
-    for user, row in work.tenant.users.items():
+    for user, row in builder.tenant.users.items():
         seat = row.seats.get(module)
         if seat is None:
             continue
@@ -26,7 +26,7 @@ def reduction_order(work: Work, pool: Pool) -> tuple[list[tuple[int, str]], list
     return holds, active
 
 
-def reduction_plan(work: Work, pool: Pool, licences: int) -> tuple[list[str], list[str], str | None]:
+def reduction_plan(builder: DecisionBuilder, pool: Pool, licences: int) -> tuple[list[str], list[str], str | None]:
     """(holds cancelled, people flagged, the last administrator if there is nobody else to flag) when the pool has only `licences`.
 
     The last administrator of a base module is passed over, unless nobody else is left: that flag has no deadline.
@@ -34,25 +34,25 @@ def reduction_plan(work: Work, pool: Pool, licences: int) -> tuple[list[str], li
     over = pool.active + pool.held - licences
     if over <= 0:
         return [], [], None
-    holds, active = reduction_order(work, pool)
+    holds, active = reduction_order(builder, pool)
     cancelled = [user for _, user in holds[:over]]
     over -= len(cancelled)
     last = None
-    if pool.row.base and len(work.tenant.administrators) == 1:
-        (last,) = work.tenant.administrators
+    if pool.row.base and len(builder.tenant.administrators) == 1:
+        (last,) = builder.tenant.administrators
     flagged = [user for *_, user in active[: over + 1] if user != last][:over]
     return cancelled, flagged, last if len(flagged) < over else None
 
 
-def reduce(work: Work, module: str, reason: str) -> None:
+def reduce(builder: DecisionBuilder, module: str, reason: str) -> None:
     """Brings active and held down to the licences: holds go first, then the newest are flagged with a full grace."""
-    pool = work.tenant.pools[module]
-    cancelled, flagged, last = reduction_plan(work, pool, pool.row.licences)
+    pool = builder.tenant.pools[module]
+    cancelled, flagged, last = reduction_plan(builder, pool, pool.row.licences)
     for user in cancelled:
-        work.tenant.put_user(user, unseated(work.tenant.users[user], (module,), work.offset))
-        work.emit("hold_cancelled", reason, (module,), user, module=module)
+        builder.tenant.put_user(user, unseated(builder.tenant.users[user], (module,), builder.offset))
+        builder.emit("hold_cancelled", reason, (module,), user, module=module)
     for user in flagged:
-        work.flag(user, module, reason)
+        builder.flag(user, module, reason)
     if last is not None:
-        work.seat(last, module, Seat(FLAGGED, work.next_seq(), work.at, None))
-        work.emit("seat_flagged", Reason.LAST_ADMINISTRATOR, (module,), last, module=module)
+        builder.seat(last, module, Seat(FLAGGED, builder.next_seq(), builder.at, None))
+        builder.emit("seat_flagged", Reason.LAST_ADMINISTRATOR, (module,), last, module=module)

@@ -30,10 +30,10 @@ def to_json(key: str, row: Row) -> dict[str, Any]:
 
 
 def _user_to_json(row: UserRow) -> dict[str, Any]:
-    need, seats, revision, command, offset, created_at, administrator, priority, partial, revoked, flags, lost = row
+    required, seats, revision, command, offset, created_at, administrator, priority, partial, revoked, flags, lost = row
     modules = sorted(seats) if len(seats) > 1 else seats
     shown = {module: [*(seat if (seat := seats[module]).again else seat[:4])] for module in modules}
-    data = {"n": need, "s": shown, "r": revision, "c": command, "o": offset, "t": created_at}
+    data = {"n": required, "s": shown, "r": revision, "c": command, "o": offset, "t": created_at}
     if administrator:
         data["a"] = True
     if priority:

@@ -57,7 +57,7 @@ class Revoked(NamedTuple):
 class UserRow(NamedTuple):
     """A person in a tenant. `revision` is kept when the last seat goes: a late duplicate would bring a leaver back."""
 
-    need: tuple[str, ...]
+    required: tuple[str, ...]
     seats: dict[str, Seat]
     revision: int
     command: str  # id of the last assign_seats or replace_user: tells a duplicate from a stale one

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from services.seats.domain.decide import rules_of
-from services.seats.domain.decision import Command, Event, Work
+from services.seats.domain.decision import Command, DecisionBuilder, Event
 from services.seats.domain.rows import Row
 from services.seats.domain.state import Budget, Tenant, load, pool_state
 
@@ -23,25 +23,27 @@ class Forecast(NamedTuple):
 def forecast(rows: Iterable[tuple[str, Row]], clock_ms: int, at_ms: int, budget: Budget, *, offset: int, rules: int = 1) -> Forecast:
     """How the tenant of these rows (`Tenant.rows`) will look at `at_ms` (its present time at the earliest): each instant at which something
     falls due is a decision of its own, as ticks make them. `offset`: of the next command; what happens comes after all that has happened,
-    also where log order decides. Raises TooMuch.
+    also where log order decides. Raises BudgetExceeded.
     """
-    settle = rules_of(rules).settle
+    apply_due_items = rules_of(rules).apply_due_items
     tenant = _copy(rows, budget)
     now = tenant.now(clock_ms)
     events: list[Event] = []
     while (due := tenant.due()) is not None and due <= at_ms:
         tenant.begin()
-        work = Work(tenant, "forecast", tenant.row.partition, offset, max(due, now), rules, len(events))
-        settle(work, budget.limit)
-        events += work.finish().events
+        builder = DecisionBuilder(tenant, "forecast", tenant.row.partition, offset, max(due, now), rules, len(events))
+        apply_due_items(builder, budget.limit)
+        events += builder.finish().events
     return Forecast(max(at_ms, now), [pool_state(tenant.pools[module]) for module in sorted(tenant.pools)], events)
 
 
 def what_if(
     rows: Iterable[tuple[str, Row]], commands: Sequence[Command], clock_ms: int, budget: Budget, *, rules: int = 1
 ) -> list[list[Event]]:
-    """The decisions on each of these commands to the tenant of these rows, one after the other, if they came now. Raises TooMuch, or what a
-    decision raises: the copy is of no use then."""
+    """Decide these commands on a copy of the tenant, one after the other, as if they came now, and return the events of each decision.
+
+    Raises BudgetExceeded, or what a decision raises; the copy is then of no use.
+    """
     decide, tenant = rules_of(rules).decide, _copy(rows, budget)
     answers = []
     for command in commands:

@@ -29,19 +29,19 @@ from services.seats.domain.rows import (
     user_key,
 )
 
-HOLD, GRACE, REARM, PERIOD = 0, 1, 2, 3  # in this order at one instant (design, section 2: time is part of the log)
+HOLD, GRACE, THRESHOLD_RESET, PERIOD = 0, 1, 2, 3  # in this order at one instant (design, section 2: time is part of the log)
 RUBBISH_MIN = 1000
-WARN_AGAIN_MS = DAY_MS
+THRESHOLD_RESET_MS = DAY_MS
 Due = tuple[int, int, int, int, int, str, str]  # instant, kind, log order, asked again, pool's opening, user (or period), module
-Place = tuple[int, int, int, str]  # -priority, waiting since, log order (which no two seats of a pool share), user
+QueueEntry = tuple[int, int, int, str]  # -priority, waiting since, log order (which no two seats of a pool share), user
 Unit = tuple[str, ...]  # modules served together, sorted
 
 
-class LawBroken(Exception):
+class InvariantViolation(Exception):
     """The state contradicts the laws of design.md section 4: a bug, and every further decision would build on it."""
 
 
-class TooMuch(Exception):
+class BudgetExceeded(Exception):
     """A question about what would be goes beyond its budget."""
 
 
@@ -57,7 +57,7 @@ class Budget:
     def spend(self, count: int = 1) -> None:
         self.left -= count
         if self.left < 0 or self.stopped:
-            raise TooMuch(f"The answer needs more than {self.limit} changes of rows and events, which is the limit.")
+            raise BudgetExceeded(f"The answer needs more than {self.limit} changes of rows and events, which is the limit.")
 
 
 class Pool:
@@ -115,7 +115,9 @@ class Tenant:
         self.administrators: set[str] = set()  # with an active or flagged seat of a base module
         self.due_heap: list[Due] = []
         self.timed = 0  # entries of due_heap that count
-        self.queues: dict[Unit, dict[str, list[Place]]] = {}  # a heap per module, of the unit or served after it: ages differ by module
+        self.queues: dict[
+            Unit, dict[str, list[QueueEntry]]
+        ] = {}  # a heap per module, of the unit or served after it: ages differ by module
         self.touched: dict[str, int] = {}  # pools of this decision -> available before it
         self._undo: dict[str, Row | None] = {}  # of each row put since `begin`: what it was
         self._new: dict[str, Row | None] = {}  # and what it is
@@ -143,9 +145,9 @@ class Tenant:
         at, kind, seq, again, _, user, module = entry
         if kind == PERIOD:
             return any(s.seq == seq and s.starts_at == at for s in self.row.scheduled)
-        if kind == REARM:
+        if kind == THRESHOLD_RESET:
             pool = self.pools.get(module)
-            return pool is not None and pool.row.free_since is not None and pool.row.free_since + WARN_AGAIN_MS == at
+            return pool is not None and pool.row.free_since is not None and pool.row.free_since + THRESHOLD_RESET_MS == at
         row = self.users.get(user)
         seat = row.seats.get(module) if row is not None else None
         return seat is not None and (seat.deadline, seat.seq, seat.again) == (at, seq, again) and (seat.state == FLAGGED) == (kind == GRACE)
@@ -259,7 +261,7 @@ class Tenant:
             self.touch(pool)
             pool.row = row
         if row.free_since is not None:
-            self._push_due((row.free_since + WARN_AGAIN_MS, REARM, row.opened, 0, 0, "", module))
+            self._push_due((row.free_since + THRESHOLD_RESET_MS, THRESHOLD_RESET, row.opened, 0, 0, "", module))
 
     def put_user(self, user: str, row: UserRow | None) -> None:
         """Counts, heaps and queues follow; the pools whose seats differ are touched."""
@@ -272,7 +274,7 @@ class Tenant:
         self._new[key] = row
         self._set_user(user, old, row)
 
-    def seat_newcomer(self, user: str, old: UserRow | None, row: UserRow, pools: Iterable[Pool]) -> Changed:
+    def seat_new_person(self, user: str, old: UserRow | None, row: UserRow, pools: Iterable[Pool]) -> Changed:
         """`put_user` for the first change of a decision, when the old row holds no seat and the new one an active one in each of these
         pools. The rows changed."""
         if self.budget is not None:
@@ -384,22 +386,22 @@ class Tenant:
                 pool.units.add(unit)
                 heap = heaps.setdefault(module, [])
                 if len(heap) > 2 * pool.waiting + RUBBISH_MIN:
-                    heap[:] = sorted({place for place in heap if self._waits(unit, module, place)})
+                    heap[:] = sorted({entry for entry in heap if self._waits(unit, module, entry)})
                 seat = row.seats[module]
                 heappush(heap, (-row.priority, seat.since, seat.seq, user))
 
-    def _waits(self, unit: Unit, module: str, place: Place) -> bool:
-        row = self.users.get(place[3])
+    def _waits(self, unit: Unit, module: str, entry: QueueEntry) -> bool:
+        row = self.users.get(entry[3])
         seat = row.seats.get(module) if row is not None else None
-        if row is None or seat is None or seat.state != WAITING or (-row.priority, seat.since, seat.seq) != place[:3]:
+        if row is None or seat is None or seat.state != WAITING or (-row.priority, seat.since, seat.seq) != entry[:3]:
             return False
         return unit in self.units_of(row)
 
-    def first_servable(self, module: str) -> tuple[Place, Unit] | None:
+    def first_servable(self, module: str) -> tuple[QueueEntry, Unit] | None:
         """Who in this pool's queue comes first (higher priority, then longer waiting, then log order) of those for whom every module that
         they are served together has a free licence: this one among them, or to be served after them."""
         pool = self.pools[module]
-        best: tuple[Place, Unit] | None = None
+        best: tuple[QueueEntry, Unit] | None = None
         for unit in list(pool.units):
             if any(self.pools[other].free <= 0 for other in unit if other in self.pools):
                 continue
@@ -470,7 +472,7 @@ def load(rows: Iterable[tuple[str, Row]]) -> dict[str, Tenant]:
     return tenants
 
 
-def check_laws(tenant: Tenant, modules: Iterable[str]) -> None:
+def check_invariants(tenant: Tenant, modules: Iterable[str]) -> None:
     """design.md section 4, Laws, for these pools. Cheap: counts, and the heads of the queues."""
     for module in modules:
         pool = tenant.pools.get(module)
@@ -478,13 +480,13 @@ def check_laws(tenant: Tenant, modules: Iterable[str]) -> None:
             continue
         row, free = pool.row, pool.free
         if free < 0:
-            raise LawBroken(f"{tenant.id}/{module}: {pool.active} active and {pool.held} held on {row.licences} licences")
+            raise InvariantViolation(f"{tenant.id}/{module}: {pool.active} active and {pool.held} held on {row.licences} licences")
         if free and pool.flagged:
-            raise LawBroken(f"{tenant.id}/{module}: {pool.flagged} flagged while {free} licences are free")
+            raise InvariantViolation(f"{tenant.id}/{module}: {pool.flagged} flagged while {free} licences are free")
         if free and pool.units and tenant.first_servable(module) is not None:
-            raise LawBroken(f"{tenant.id}/{module}: somebody waits who could be served")
+            raise InvariantViolation(f"{tenant.id}/{module}: somebody waits who could be served")
         if not 0 <= row.next_period <= row.licences or min(pool.active, pool.flagged, pool.held, pool.waiting) < 0:
-            raise LawBroken(f"{tenant.id}/{module}: {row.next_period} of {row.licences} for the next period, {pool.in_use} in use")
+            raise InvariantViolation(f"{tenant.id}/{module}: {row.next_period} of {row.licences} for the next period, {pool.in_use} in use")
 
 
 def check_all(tenant: Tenant) -> None:
@@ -492,17 +494,17 @@ def check_all(tenant: Tenant) -> None:
     fresh = load(list(tenant.rows()))[tenant.id]
     for user, row in tenant.users.items():
         if not tenant.pools.keys() >= row.seats.keys():
-            raise LawBroken(f"{tenant.id}/{user}: a seat without a pool")
+            raise InvariantViolation(f"{tenant.id}/{user}: a seat without a pool")
     for module, pool in tenant.pools.items():
         other = fresh.pools[module]
         mine, theirs = (PoolCounts(p.active, p.flagged, p.held, p.waiting) for p in (pool, other))
         if mine != theirs:
-            raise LawBroken(f"{tenant.id}/{module}: counted {mine}, the rows say {theirs}")
+            raise InvariantViolation(f"{tenant.id}/{module}: counted {mine}, the rows say {theirs}")
     if tenant.administrators != fresh.administrators:
-        raise LawBroken(f"{tenant.id}: administrators {sorted(tenant.administrators ^ fresh.administrators)} counted wrongly")
+        raise InvariantViolation(f"{tenant.id}: administrators {sorted(tenant.administrators ^ fresh.administrators)} counted wrongly")
     if tenant.due() != fresh.due():
-        raise LawBroken(f"{tenant.id}: due at {tenant.due()}, the rows say {fresh.due()}")
+        raise InvariantViolation(f"{tenant.id}: due at {tenant.due()}, the rows say {fresh.due()}")
     if tenant.timed != fresh.timed:
-        raise LawBroken(f"{tenant.id}: {tenant.timed} deadlines counted, the rows say {fresh.timed}")
-    check_laws(tenant, tenant.pools)
-    check_laws(fresh, fresh.pools)
+        raise InvariantViolation(f"{tenant.id}: {tenant.timed} deadlines counted, the rows say {fresh.timed}")
+    check_invariants(tenant, tenant.pools)
+    check_invariants(fresh, fresh.pools)

@@ -47,7 +47,7 @@ class Decider(Protocol):
     def knows(self, rules: int) -> bool: ...
 
     def decide(self, command: Command, at: At) -> Decided:
-        """Raises BrokenLaw. Any other error inside a decision is answered `command_failed` within `Decided`."""
+        """Raises InvariantViolation. Any other error inside a decision is answered `command_failed` within `Decided`."""
         ...
 
     def reject(self, rejected: Rejected, at: At) -> Decided: ...
@@ -65,5 +65,5 @@ class Decider(Protocol):
         ...
 
 
-class BrokenLaw(Exception):
+class InvariantViolation(Exception):
     """The state after a decision is one that must not be. Ends the worker."""

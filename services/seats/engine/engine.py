@@ -16,7 +16,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from services.seats.engine import events, frames
 from services.seats.engine.commands import CommandReader, Rejected
-from services.seats.engine.decider import At, BrokenLaw, Decided, Decider, Published
+from services.seats.engine.decider import At, Decided, Decider, InvariantViolation, Published
 from services.seats.engine.failstop import Exit, fail_stop
 from services.seats.engine.faults import Faults, Place
 from services.seats.engine.frames import Marker, Row, RowCodec
@@ -102,7 +102,7 @@ class Topics:
 
 
 @dataclass(slots=True)
-class Figures:
+class Counters:
     commands: int = 0
     decisions: int = 0
     duplicates: int = 0
@@ -131,7 +131,7 @@ class Engine:
         self._sender, self._read_decisions, self._clock, self._pause = sender, read_decisions, clock, pause
         self._faults, self._limits = faults or Faults(), limits or Limits()
         self.live: dict[int, Live] = {}
-        self.figures = Figures()
+        self.counters = Counters()
         self._visible = asyncio.Condition()
         self._passed: dict[int, dict[int, int]] = {}  # by partition: offsets without a command, from -> to; kept in memory only
         self.hidden: dict[int, int] = {}  # by partition: records that an open transaction hides
@@ -249,8 +249,8 @@ class Engine:
         try:
             async with self._busy:
                 await self._rounds([(number, records, 0) for number, records in chunks if records])
-        except BrokenLaw as error:
-            fail_stop(Exit.LAW, "a law of the domain is broken", error=str(error))
+        except InvariantViolation as error:
+            fail_stop(Exit.INVARIANT, "an invariant of the domain is violated", error=str(error))
         except BaseException as error:
             _log.error("batch_failed", exc_info=True)
             fail_stop(Exit.DECISION, "a batch could not be decided or written", error=repr(error))
@@ -295,7 +295,7 @@ class Engine:
             record = records[index]
             offset = record.offset
             if offset <= live.decided:
-                self.figures.duplicates += 1
+                self.counters.duplicates += 1
                 continue
             if offset != live.decided + 1 or record.timestamp > latest_ms:
                 self._check_next(live, record, latest_ms)
@@ -319,7 +319,7 @@ class Engine:
             fail_stop(Exit.CLOCK, why, partition=live.number, offset=record.offset, record_ms=record.timestamp)
 
     def _decide_one(self, batch: Batch, record: Any) -> Step:
-        live, offset, figures = batch.live, record.offset, self.figures
+        live, offset, counters = batch.live, record.offset, self.counters
         clock_ms = previous_ms = live.clock_ms
         if record.timestamp > clock_ms:
             clock_ms = live.clock_ms = record.timestamp
@@ -327,7 +327,7 @@ class Engine:
         at = _new(At, (live.number, offset, clock_ms, previous_ms, live.rules))
         if isinstance(command, Rejected):
             _log.warning("command_rejected", alert=True, partition=live.number, offset=offset, reason=str(command.reason))
-            figures.rejected += 1
+            counters.rejected += 1
             decided = live.decider.reject(command, at)
         elif type(command.payload) is seats_v1.RulesActivated:
             self._activate(live, command.payload.rules, offset)
@@ -335,9 +335,9 @@ class Engine:
         else:
             decided = live.decider.decide(command, at)
         decided, made = events.published(live.decider, command, decided, at)
-        figures.commands += 1
+        counters.commands += 1
         count = len(made)
-        figures.decisions += count
+        counters.decisions += count
         step = _new(Step, (offset, clock_ms, live.rules, decided.rows, batch.decisions, count))
         pack_into(batch.packed, made, bytes_max=events.EVENT_BYTES_MAX)
         batch.decisions += count
@@ -356,7 +356,7 @@ class Engine:
         await asyncio.gather(*[self._send_decisions(batch) for batch in batches if batch.decisions])
         self._faults.at(Place.AFTER_DECISIONS)
         await asyncio.gather(*[self._write_frames(batch) for batch in batches])
-        self.figures.batches += 1
+        self.counters.batches += 1
         await self._notify()
 
     async def _send_decisions(self, batch: Batch) -> None:
@@ -408,7 +408,7 @@ class Engine:
             why = "another worker wrote to a changelog partition that is ours"
             fail_stop(Exit.FOREIGN_WRITE, why, partition=number, base=base, expected=partition.end)
         partition.end = base + count
-        self.figures.frames += 1
+        self.counters.frames += 1
 
 
 def removals_last(rows: Mapping[str, Row | None]) -> dict[str, Row | None]:

@@ -27,7 +27,7 @@ class Exit(IntEnum):
     GAP = 78  # the next command is not the one after the last decided
     RULES = 79  # a rules version that this release does not know
     CLOCK = 80  # a record far ahead of the worker's own clock
-    LAW = 81  # a law of the domain is broken
+    INVARIANT = 81  # an invariant of the domain is violated
     STALLED = 82  # commands wait and nothing is decided
     CRASH = 83  # Faust itself gave up
     FAULT = 99  # forced by the chaos run

@@ -21,12 +21,12 @@ _HIDDEN = Gauge("seatpool_seats_open_transaction_messages", "Commands that an op
 
 def expose(engine: Engine, ready: Callable[[], bool]) -> None:
     """Of this process's one engine."""
-    figures = engine.figures
-    _COMMANDS.set_function(lambda: figures.commands)
-    _DECISIONS.set_function(lambda: figures.decisions)
-    _REJECTED.set_function(lambda: figures.rejected)
-    _DUPLICATES.set_function(lambda: figures.duplicates)
-    _FRAMES.set_function(lambda: figures.frames)
+    counters = engine.counters
+    _COMMANDS.set_function(lambda: counters.commands)
+    _DECISIONS.set_function(lambda: counters.decisions)
+    _REJECTED.set_function(lambda: counters.rejected)
+    _DUPLICATES.set_function(lambda: counters.duplicates)
+    _FRAMES.set_function(lambda: counters.frames)
     _OWNED.set_function(lambda: len(engine.live))
     _ROWS.set_function(lambda: sum(len(live.durable.rows) for live in engine.live.values()))
     _HIDDEN.set_function(lambda: sum(engine.hidden.values()))

@@ -27,7 +27,7 @@ class ChangelogCut(Exception):
 
 
 class BulkRestore:
-    """`records` grows while it works, for the watchdog and the figures."""
+    """`records` grows while it works, for the watchdog and the counters."""
 
     def __init__(self, kafka: KafkaSettings, topic: str, codec: RowCodec, clock: Clock) -> None:
         self._kafka, self._topic, self._codec, self._clock = kafka, topic, codec, clock

@@ -45,7 +45,7 @@ class Watchdog:
                 fail_stop(Exit.STALLED, "commands wait, or the worker is not ready, and nothing moves", ready=self._ready(), behind=behind)
 
     def _progress(self) -> object:
-        return (self._ready(), self._restored(), self._engine.figures.frames, sorted(self._engine.live))
+        return (self._ready(), self._restored(), self._engine.counters.frames, sorted(self._engine.live))
 
     async def _behind(self) -> dict[int, int]:
         """Commands that wait, by partition. Asked of the broker: what was fetched last says nothing if fetching stopped."""

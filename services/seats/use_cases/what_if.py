@@ -87,7 +87,7 @@ class Questions:
                 return await asyncio.shield(running)
         except TimeoutError:
             raise _too_large(f"The answer takes longer than {ANSWER_SECONDS_MAX:.0f} seconds.", split) from None
-        except domain.TooMuch as error:
+        except domain.BudgetExceeded as error:
             raise _too_large(str(error), split) from None
         finally:
             budget.stopped = True
@@ -164,8 +164,8 @@ def _bounded(answer: dict[str, Any]) -> bytes:
     return text
 
 
-def _answer_too_large() -> domain.TooMuch:
-    return domain.TooMuch(f"The answer has more than {ANSWER_BYTES_MAX} bytes, which is the limit.")
+def _answer_too_large() -> domain.BudgetExceeded:
+    return domain.BudgetExceeded(f"The answer has more than {ANSWER_BYTES_MAX} bytes, which is the limit.")
 
 
 def _commands(snapshot: Snapshot, proposed: Sequence[ProposedCommand]) -> list[domain.Command]:

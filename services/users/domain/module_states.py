@@ -115,7 +115,7 @@ def project(
     changed: dict[str, Seat] = {}
     for module, seat in seats_.items():
         if required is not None and module not in required and seat.state is not ModuleState.RELEASED and seat.decision_id < decision_id:
-            reason = Reason.NO_LONGER_NEEDED.value
+            reason = Reason.NO_LONGER_REQUIRED.value
             changed[module] = replace(seat, state=ModuleState.RELEASED, deadline=None, reason=reason, decision_id=decision_id)
     for each in decided_:
         known = seats_.get(each.module)
