@@ -1,7 +1,8 @@
 """SQLAlchemy Core tables from frozen dataclasses: the fields of a row class are the columns, so each is written once.
 
 A row class is a frozen dataclass whose fields are named like the columns. `table_of` makes the table that statements are built from,
-`columns_of` the columns that are selected for a row class, and `recordset` the rows of one JSON parameter.
+`columns_of` the columns that are selected for a row class, and `recordset` the rows of one JSON parameter. `one` and `many` return the
+rows of a statement as instances of a row class.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,16 +10,17 @@ from dataclasses import fields
 from datetime import date, datetime
 from functools import cache
 from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+import orjson
 from sqlalchemy import (
     ARRAY,
     BigInteger,
     Boolean,
-    ColumnClause,
     Date,
     DateTime,
     Dialect,
+    Executable,
     LargeBinary,
     Subquery,
     TableClause,
@@ -29,7 +31,10 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB, dialect
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
+
+R = TypeVar("R")
 
 _DIALECT: Dialect = dialect()  # type: ignore[no-untyped-call]  # its constructor has no annotations
 _TYPES: Sequence[tuple[type, TypeEngine[Any]]] = (  # a bool is an int, and a datetime is a date
@@ -66,15 +71,16 @@ def names_of(row: type, *, but: Sequence[str] = ()) -> list[str]:
     return [name for name in _columns(row) if name not in but]
 
 
-def table_of(name: str, *rows: type, more: Sequence[ColumnClause[Any]] = ()) -> TableClause:
-    """Return the table whose columns are the fields of the row classes, and `more`, which no row class has."""
+def table_of(name: str, *rows: type, **more: type) -> TableClause:
+    """Return the table whose columns are the fields of the row classes, and those of `more`, which no row class has."""
     types = {column_name: sql for row in rows for column_name, sql in _columns(row).items()}
-    return table(name, *(column(column_name, sql) for column_name, sql in types.items()), *more)
+    types |= {column_name: type_of(annotation) for column_name, annotation in more.items()}
+    return table(name, *(column(column_name, sql) for column_name, sql in types.items()))
 
 
-def columns_of(of: Any, row: type) -> list[Any]:
-    """Return the columns to select from `of` (a table, an alias or a subquery), in the order of the fields of the row class."""
-    return [of.c[name] for name in _columns(row)]
+def columns_of(row: type, *of: Any) -> list[Any]:
+    """Return the column of each field of the row class, from the first of `of` (tables, aliases, subqueries) that has it."""
+    return [next(each.c[name] for each in of if name in each.c) for name in _columns(row)]
 
 
 def recordset(row: type, name: str = "r") -> Subquery:
@@ -90,3 +96,24 @@ def recordset(row: type, name: str = "r") -> Subquery:
         f"WITH ORDINALITY AS {name} ({', '.join(quoted.values())}, place)"
     ).bindparams(bindparam("rows", type_=Text()))
     return query.columns(*(column(column_name, sql) for column_name, sql in types.items()), column("place", BigInteger())).subquery(name)
+
+
+async def one(connection: AsyncConnection, statement: Executable, row: type[R], **values: Any) -> R | None:
+    """Return the row that the statement returns, if there is one. The statement returns the columns of the row class, in their order."""
+    found = (await connection.execute(statement, values)).one_or_none()
+    return None if found is None else row(*found)
+
+
+async def many(connection: AsyncConnection, statement: Executable, row: type[R], **values: Any) -> list[R]:
+    """Return the rows that the statement returns. The statement returns the columns of the row class, in their order."""
+    return [row(*found) for found in await connection.execute(statement, values)]
+
+
+def json_rows(rows: Sequence[object]) -> str:
+    """Return rows as the parameter of `recordset`."""
+    return orjson.dumps(rows).decode()
+
+
+async def lock_tables(connection: AsyncConnection, *tables: TableClause) -> None:
+    """Let every other transaction that writes or locks the tables wait until this one ends."""
+    await connection.execute(text(f"LOCK TABLE {', '.join(each.name for each in tables)} IN SHARE ROW EXCLUSIVE MODE"))

@@ -8,15 +8,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from prometheus_client import REGISTRY
-from sqlalchemy import MetaData, Table
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 
 from services.invoicing import store
 from services.invoicing.domain.invoices import rebuild
 from services.invoicing.jobs.unanswered_commands import count_unanswered
-from services.invoicing.store import tables
 from services.invoicing.use_cases.issue_invoices import book_and_issue
 from shared import ids
 from shared.schemas import invoicing_v1, seats_v1, topics, users_v1
@@ -444,19 +440,3 @@ async def test_a_module_cannot_require_itself_or_an_undefined_module(bench: Benc
     modules = [{"module": "time", "licences": 1}, {"module": "reports", "licences": 1}]
     problem = await bench.refused("POST", f"/v1/tenants/{tenant}/subscription", body | {"modules": modules}, 422)
     assert "documents" in problem["detail"]
-
-
-async def test_the_tables_in_the_code_are_those_that_the_migrations_make(bench: Bench) -> None:
-    async with bench.wiring.database.unit_of_work(None) as uow:
-        made = MetaData()
-        await uow.connection.run_sync(made.reflect, only=list(tables.metadata.tables))
-    assert {name: _types(table) for name, table in tables.metadata.tables.items()} == {
-        name: _types(table) for name, table in made.tables.items()
-    }
-
-
-DIALECT: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own is not typed
-
-
-def _types(table: Table) -> dict[str, str]:
-    return {column.name: str(column.type.compile(DIALECT)) for column in table.columns}

@@ -33,14 +33,14 @@ def sql(statement: Any) -> str:
 def test_the_fields_of_a_row_class_are_the_columns_that_are_selected() -> None:
     assert names_of(Row, but=("list",)) == ["name", "count", "new", "day", "at", "data", "names"]
     table = table_of("rows", Row)
-    assert sql(select(*columns_of(table, Row))) == (
+    assert sql(select(*columns_of(Row, table))) == (
         'SELECT rows.name, rows.count, rows."new", rows.day, rows.at, rows.data, rows.list, rows.names FROM rows'
     )
 
 
 def test_the_records_of_one_parameter_have_the_types_of_the_fields_and_their_place() -> None:
     given = recordset(Row)
-    statement = sql(insert(table_of("rows", Row)).from_select(names_of(Row), select(*columns_of(given, Row)).order_by(given.c.place)))
+    statement = sql(insert(table_of("rows", Row)).from_select(names_of(Row), select(*columns_of(Row, given)).order_by(given.c.place)))
     assert (
         'AS (name TEXT, count BIGINT, "new" BOOLEAN, day DATE, at TIMESTAMP WITH TIME ZONE, data JSONB, list JSONB, names TEXT[])) '
         "WITH ORDINALITY" in statement

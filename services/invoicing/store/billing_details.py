@@ -6,8 +6,7 @@ from datetime import datetime
 from sqlalchemy import bindparam, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.invoicing.store.tables import billing_details
-from shared.database.rows import columns, one
+from shared.database.row_classes import columns_of, one, table_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +24,12 @@ class BillingDetails:
     changed_at: datetime
 
 
-_OWN = billing_details.c.tenant_id == bindparam("tenant")
-_VERSION = select(*columns(BillingDetails, billing_details)).where(_OWN, billing_details.c.version == bindparam("version"))
-_LATEST = select(*columns(BillingDetails, billing_details)).where(_OWN).order_by(billing_details.c.number.desc()).limit(1)
-_ADD = insert(billing_details).values(number=select(func.coalesce(func.max(billing_details.c.number), 0) + 1).where(_OWN).scalar_subquery())
+BILLING_DETAILS = table_of("billing_details", BillingDetails, tenant_id=str, number=int)
+
+_OWN = BILLING_DETAILS.c.tenant_id == bindparam("tenant")
+_VERSION = select(*columns_of(BillingDetails, BILLING_DETAILS)).where(_OWN, BILLING_DETAILS.c.version == bindparam("version"))
+_LATEST = select(*columns_of(BillingDetails, BILLING_DETAILS)).where(_OWN).order_by(BILLING_DETAILS.c.number.desc()).limit(1)
+_ADD = insert(BILLING_DETAILS).values(number=select(func.coalesce(func.max(BILLING_DETAILS.c.number), 0) + 1).where(_OWN).scalar_subquery())
 
 
 async def find(c: AsyncConnection, tenant_id: str, version: str) -> BillingDetails | None:

@@ -7,8 +7,7 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.invoicing.store import tables
-from shared.database.rows import columns, lock_tables, many
+from shared.database.row_classes import columns_of, lock_tables, many, table_of
 from shared.schemas.invoicing_v1 import ModuleDefined, PlanDefined
 
 
@@ -17,27 +16,30 @@ class Module:
     module: str
     name: str
     base: bool
-    requires: list[str]
+    requires: tuple[str, ...]
 
 
-_MODULES = select(*columns(Module, tables.modules)).order_by(tables.modules.c.module)
-_INSERT_MODULE = insert(tables.modules)
+PLANS = table_of("plans", plan=str, version=int, current=bool, payload=str)
+MODULES = table_of("modules", Module)
+
+_MODULES = select(*columns_of(Module, MODULES)).order_by(MODULES.c.module)
+_INSERT_MODULE = insert(MODULES)
 _PUT_MODULE = _INSERT_MODULE.on_conflict_do_update(
     index_elements=["module"], set_={name: _INSERT_MODULE.excluded[name] for name in ("name", "base", "requires")}
 )
-_MODULE_PAGE = _MODULES.where(tables.modules.c.module > bindparam("after")).limit(bindparam("limit"))
-_OF_PLAN = tables.plans.c.plan == bindparam("of_plan")
-_PLANS = select(tables.plans.c.payload).where(tables.plans.c.current).order_by(tables.plans.c.plan)
+_MODULE_PAGE = _MODULES.where(MODULES.c.module > bindparam("after")).limit(bindparam("limit"))
+_OF_PLAN = PLANS.c.plan == bindparam("of_plan")
+_PLANS = select(PLANS.c.payload).where(PLANS.c.current).order_by(PLANS.c.plan)
 _PLAN = _PLANS.where(_OF_PLAN)
-_PLAN_PAGE = _PLANS.where(tables.plans.c.plan > bindparam("after")).limit(bindparam("limit"))
-_VERSIONS = select(tables.plans.c.payload).where(_OF_PLAN).order_by(tables.plans.c.version)
-_SUPERSEDE = update(tables.plans).where(_OF_PLAN, tables.plans.c.current).values(current=False)
-_ADD_PLAN = insert(tables.plans)
+_PLAN_PAGE = _PLANS.where(PLANS.c.plan > bindparam("after")).limit(bindparam("limit"))
+_VERSIONS = select(PLANS.c.payload).where(_OF_PLAN).order_by(PLANS.c.version)
+_SUPERSEDE = update(PLANS).where(_OF_PLAN, PLANS.c.current).values(current=False)
+_ADD_PLAN = insert(PLANS)
 
 
 async def lock(c: AsyncConnection) -> None:
     """Let other changes wait until the transaction ends: two at the same time would draw the same version of a plan."""
-    await lock_tables(c, (tables.plans, tables.modules))
+    await lock_tables(c, PLANS, MODULES)
 
 
 async def modules(c: AsyncConnection) -> dict[str, Module]:
@@ -50,7 +52,7 @@ async def module_page(c: AsyncConnection, after: str, limit: int) -> list[Module
 
 
 async def put_module(c: AsyncConnection, event: ModuleDefined) -> None:
-    await c.execute(_PUT_MODULE, {"module": event.module, "name": event.name, "base": event.base, "requires": list(event.requires)})
+    await c.execute(_PUT_MODULE, {"module": event.module, "name": event.name, "base": event.base, "requires": event.requires})
 
 
 async def plans(c: AsyncConnection) -> Sequence[PlanDefined]:

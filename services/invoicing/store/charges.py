@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import and_, bindparam, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.invoicing.store.tables import charges, invoice_charges
-from shared.database.rows import columns, many
+from shared.database.row_classes import columns_of, many, table_of
 from shared.schemas.invoicing_v1 import ChargeBooked
 
 
@@ -21,16 +20,19 @@ class StoredCharge:
         return ChargeBooked.model_validate_json(self.payload)
 
 
-ON_INVOICE = and_(invoice_charges.c.tenant_id == charges.c.tenant_id, invoice_charges.c.charge == charges.c.charge)
+CHARGES = table_of("charges", tenant_id=str, charge=str, place=int, order=str, payload=str)
+INVOICE_CHARGES = table_of("invoice_charges", tenant_id=str, charge=str, invoice=str)
 
-_OWN = charges.c.tenant_id == bindparam("tenant")
-_IDS = select(charges.c.charge).where(_OWN)
-_ADD = insert(charges)
+ON_INVOICE = and_(INVOICE_CHARGES.c.tenant_id == CHARGES.c.tenant_id, INVOICE_CHARGES.c.charge == CHARGES.c.charge)
+
+_OWN = CHARGES.c.tenant_id == bindparam("tenant")
+_IDS = select(CHARGES.c.charge).where(_OWN)
+_ADD = insert(CHARGES)
 _PAGE = (
-    select(*columns(StoredCharge, charges, invoice_charges))
-    .select_from(charges.outerjoin(invoice_charges, ON_INVOICE))
-    .where(_OWN, charges.c.place > bindparam("after"))
-    .order_by(charges.c.place)
+    select(*columns_of(StoredCharge, CHARGES, INVOICE_CHARGES))
+    .select_from(CHARGES.outerjoin(INVOICE_CHARGES, ON_INVOICE))
+    .where(_OWN, CHARGES.c.place > bindparam("after"))
+    .order_by(CHARGES.c.place)
     .limit(bindparam("limit"))
 )
 

@@ -1,14 +1,13 @@
 """The commands that were sent to seats, and their answers."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import Interval, Text, any_, bindparam, func, insert, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.invoicing.store.tables import commands
-from shared.database.rows import columns, many, one
+from shared.database.row_classes import columns_of, many, one, table_of
 from shared.schemas import registry
 from shared.schemas.seats_v1 import CommandFailed, CommandRejected
 
@@ -22,19 +21,21 @@ class Command:
 NOT_DONE = [registry.type_of(answer) for answer in (CommandRejected, CommandFailed)]
 OF_SUBSCRIPTION = ["open_pool", "schedule_period"]
 
-_OWN = commands.c.tenant_id == bindparam("tenant")
-_ADD = insert(commands)
+COMMANDS = table_of("commands", Command, tenant_id=str, command=str, sent_at=datetime, answer=str, answered_at=datetime)
+
+_OWN = COMMANDS.c.tenant_id == bindparam("tenant")
+_ADD = insert(COMMANDS)
 _ANSWER = (
-    update(commands)
-    .where(_OWN, commands.c.command == bindparam("of_command"), commands.c.answer.is_(None))
+    update(COMMANDS)
+    .where(_OWN, COMMANDS.c.command == bindparam("of_command"), COMMANDS.c.answer.is_(None))
     .values(answer=bindparam("new_answer"), answered_at=func.now())
-    .returning(*columns(Command, commands))
+    .returning(*columns_of(Command, COMMANDS))
 )
 _LAST = (
-    select(*columns(Command, commands), commands.c.answer)
-    .ext(distinct_on(commands.c.kind, commands.c.reference))
-    .where(_OWN, commands.c.kind == any_(bindparam("kinds", OF_SUBSCRIPTION, type_=ARRAY(Text))))
-    .order_by(commands.c.kind, commands.c.reference, commands.c.sent_at.desc())
+    select(*columns_of(Command, COMMANDS), COMMANDS.c.answer)
+    .ext(distinct_on(COMMANDS.c.kind, COMMANDS.c.reference))
+    .where(_OWN, COMMANDS.c.kind == any_(bindparam("kinds", OF_SUBSCRIPTION, type_=ARRAY(Text))))
+    .order_by(COMMANDS.c.kind, COMMANDS.c.reference, COMMANDS.c.sent_at.desc())
     .subquery()
 )
 _NOT_DONE = (
@@ -43,7 +44,7 @@ _NOT_DONE = (
     .order_by(_LAST.c.kind, _LAST.c.reference)
 )
 _COUNT_UNANSWERED = select(func.count()).where(
-    commands.c.answer.is_(None), commands.c.sent_at < func.now() - bindparam("age", type_=Interval)
+    COMMANDS.c.answer.is_(None), COMMANDS.c.sent_at < func.now() - bindparam("age", type_=Interval)
 )
 
 

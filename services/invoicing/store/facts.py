@@ -7,8 +7,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.invoicing.domain.history import Fact
-from services.invoicing.store.tables import facts
-from shared.database.rows import columns, many
+from shared.database.row_classes import columns_of, many, table_of
 from shared.schemas import registry
 from shared.schemas.base import Payload
 
@@ -20,8 +19,10 @@ class StoredFact:
     payload: str
 
 
-_ADD = insert(facts).on_conflict_do_nothing()
-_OF_TENANT = select(*columns(StoredFact, facts)).where(facts.c.tenant_id == bindparam("tenant")).order_by(facts.c.place)
+FACTS = table_of("facts", StoredFact, tenant_id=str, place=int)
+
+_ADD = insert(FACTS).on_conflict_do_nothing()
+_OF_TENANT = select(*columns_of(StoredFact, FACTS)).where(FACTS.c.tenant_id == bindparam("tenant")).order_by(FACTS.c.place)
 
 
 async def add(c: AsyncConnection, tenant_id: str, event_id: str, event: Payload) -> None:

@@ -1,14 +1,14 @@
 """The invoices, the charges on them, and their number series."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Text, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.invoicing.store.charges import ON_INVOICE
-from services.invoicing.store.tables import charges, invoice_charges, invoices, number_series, pdfs_to_make
-from shared.database.rows import columns, many, one
+from services.invoicing.store.charges import CHARGES, INVOICE_CHARGES, ON_INVOICE
+from shared.database.row_classes import columns_of, many, one, table_of
 from shared.schemas.invoicing_v1 import InvoiceIssued
 
 
@@ -22,26 +22,44 @@ class StoredInvoice:
         return InvoiceIssued.model_validate_json(self.payload)
 
 
-_OWN = invoices.c.tenant_id == bindparam("tenant")
-_STORED = select(*columns(StoredInvoice, invoices)).where(_OWN).order_by(invoices.c.place)
-_PAGE = _STORED.where(invoices.c.place > bindparam("after")).limit(bindparam("limit"))
-_FIND = _STORED.where(invoices.c.invoice == bindparam("invoice"))
+INVOICES = table_of(
+    "invoices",
+    StoredInvoice,
+    tenant_id=str,
+    invoice=str,
+    series=str,
+    sequence=int,
+    number=str,
+    currency=str,
+    net_minor=int,
+    tax_minor=int,
+    gross_minor=int,
+    document=str,
+    issued_at=datetime,
+)
+NUMBER_SERIES = table_of("number_series", series=str, last=int)
+PDFS_TO_MAKE = table_of("pdfs_to_make", tenant_id=str, invoice=str, place=int)
+
+_OWN = INVOICES.c.tenant_id == bindparam("tenant")
+_STORED = select(*columns_of(StoredInvoice, INVOICES)).where(_OWN).order_by(INVOICES.c.place)
+_PAGE = _STORED.where(INVOICES.c.place > bindparam("after")).limit(bindparam("limit"))
+_FIND = _STORED.where(INVOICES.c.invoice == bindparam("invoice"))
 _OF_ORDER = (
-    select(invoice_charges.c.invoice)
-    .select_from(charges.join(invoice_charges, ON_INVOICE))
-    .where(charges.c.tenant_id == bindparam("tenant"), charges.c.order == bindparam("order"))
+    select(INVOICE_CHARGES.c.invoice)
+    .select_from(CHARGES.join(INVOICE_CHARGES, ON_INVOICE))
+    .where(CHARGES.c.tenant_id == bindparam("tenant"), CHARGES.c.order == bindparam("order"))
     .limit(1)
 )
-_FIRST_NUMBER = insert(number_series).values(last=1)
-_DRAW_NUMBER = _FIRST_NUMBER.on_conflict_do_update(index_elements=["series"], set_={"last": number_series.c.last + 1}).returning(
-    number_series.c.last
+_FIRST_NUMBER = insert(NUMBER_SERIES).values(last=1)
+_DRAW_NUMBER = _FIRST_NUMBER.on_conflict_do_update(index_elements=["series"], set_={"last": NUMBER_SERIES.c.last + 1}).returning(
+    NUMBER_SERIES.c.last
 )
-_ADD = insert(invoices)
-_ADD_CHARGES = insert(invoice_charges).from_select(
+_ADD = insert(INVOICES)
+_ADD_CHARGES = insert(INVOICE_CHARGES).from_select(
     ("tenant_id", "invoice", "charge"),
     select(bindparam("tenant", type_=Text), bindparam("of_invoice", type_=Text), func.unnest(bindparam("charges", type_=ARRAY(Text)))),
 )
-_ADD_PDF_TO_MAKE = insert(pdfs_to_make)
+_ADD_PDF_TO_MAKE = insert(PDFS_TO_MAKE)
 
 
 async def issued(c: AsyncConnection, tenant_id: str) -> dict[str, InvoiceIssued]:

@@ -6,8 +6,7 @@ from datetime import datetime
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.invoicing.store.tables import orders
-from shared.database.rows import columns, one
+from shared.database.row_classes import columns_of, one, table_of
 from shared.schemas.base import Actor
 from shared.schemas.invoicing_v1 import QuoteApproved
 
@@ -24,15 +23,17 @@ class Order:
     decided_at: datetime | None
 
 
-_OWN = orders.c.tenant_id == bindparam("tenant")
-_ADD = insert(orders)
-_FIND = select(*columns(Order, orders)).where(_OWN, orders.c.order == bindparam("order"))
-_OF_QUOTE = select(*columns(Order, orders)).where(_OWN, orders.c.quote == bindparam("quote"))
+ORDERS = table_of("orders", Order, tenant_id=str, created_at=datetime)
+
+_OWN = ORDERS.c.tenant_id == bindparam("tenant")
+_ADD = insert(ORDERS)
+_FIND = select(*columns_of(Order, ORDERS)).where(_OWN, ORDERS.c.order == bindparam("order"))
+_OF_QUOTE = select(*columns_of(Order, ORDERS)).where(_OWN, ORDERS.c.quote == bindparam("quote"))
 _DECIDE = (
-    update(orders)
-    .where(_OWN, orders.c.order == bindparam("of_order"), orders.c.status == "pending")
+    update(ORDERS)
+    .where(_OWN, ORDERS.c.order == bindparam("of_order"), ORDERS.c.status == "pending")
     .values(status=bindparam("new_status"), reason=bindparam("new_reason"), detail=bindparam("new_detail"), decided_at=bindparam("at"))
-    .returning(*columns(Order, orders))
+    .returning(*columns_of(Order, ORDERS))
 )
 
 

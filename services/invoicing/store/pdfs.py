@@ -2,13 +2,14 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Text, all_, and_, bindparam, delete, insert, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.invoicing.store.tables import invoice_pdfs, invoices, pdfs_to_make
-from shared.database.rows import columns, one
+from services.invoicing.store.invoices import INVOICES, PDFS_TO_MAKE
+from shared.database.row_classes import columns_of, one, table_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +26,23 @@ class Pdf:
     sha256: str | None
 
 
+INVOICE_PDFS = table_of("invoice_pdfs", tenant_id=str, invoice=str, pdf=bytes, sha256=str, rendered_at=datetime)
+
 _NEXT_UNRENDERED = (
-    select(*columns(Unrendered, invoices))
-    .join(pdfs_to_make, and_(pdfs_to_make.c.tenant_id == invoices.c.tenant_id, pdfs_to_make.c.invoice == invoices.c.invoice))
-    .where(pdfs_to_make.c.invoice != all_(bindparam("skip", type_=ARRAY(Text))))
-    .order_by(pdfs_to_make.c.place)
+    select(*columns_of(Unrendered, INVOICES))
+    .join(PDFS_TO_MAKE, and_(PDFS_TO_MAKE.c.tenant_id == INVOICES.c.tenant_id, PDFS_TO_MAKE.c.invoice == INVOICES.c.invoice))
+    .where(PDFS_TO_MAKE.c.invoice != all_(bindparam("skip", type_=ARRAY(Text))))
+    .order_by(PDFS_TO_MAKE.c.place)
     .limit(1)
-    .with_for_update(of=pdfs_to_make, skip_locked=True)
+    .with_for_update(of=PDFS_TO_MAKE, skip_locked=True)
 )
 _FIND = (
-    select(*columns(Pdf, invoices, invoice_pdfs))
-    .outerjoin(invoice_pdfs, and_(invoice_pdfs.c.tenant_id == invoices.c.tenant_id, invoice_pdfs.c.invoice == invoices.c.invoice))
-    .where(invoices.c.tenant_id == bindparam("tenant"), invoices.c.invoice == bindparam("invoice"))
+    select(*columns_of(Pdf, INVOICES, INVOICE_PDFS))
+    .outerjoin(INVOICE_PDFS, and_(INVOICE_PDFS.c.tenant_id == INVOICES.c.tenant_id, INVOICE_PDFS.c.invoice == INVOICES.c.invoice))
+    .where(INVOICES.c.tenant_id == bindparam("tenant"), INVOICES.c.invoice == bindparam("invoice"))
 )
-_ADD = insert(invoice_pdfs)
-_MADE = delete(pdfs_to_make).where(pdfs_to_make.c.tenant_id == bindparam("tenant"), pdfs_to_make.c.invoice == bindparam("invoice"))
+_ADD = insert(INVOICE_PDFS)
+_MADE = delete(PDFS_TO_MAKE).where(PDFS_TO_MAKE.c.tenant_id == bindparam("tenant"), PDFS_TO_MAKE.c.invoice == bindparam("invoice"))
 
 
 async def next_unrendered(c: AsyncConnection, skip: Collection[str]) -> Unrendered | None:

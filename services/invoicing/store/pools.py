@@ -9,9 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.invoicing.domain.quote import Pool
-from services.invoicing.store.tables import pools
-from shared.database.row_classes import names_of, recordset
-from shared.database.rows import columns, many
+from shared.database.row_classes import columns_of, many, names_of, recordset, table_of
 from shared.schemas.seats_v1 import PoolState
 
 
@@ -22,8 +20,10 @@ class ReportedPool:
     next_period: int
 
 
+POOLS = table_of("pools", ReportedPool, tenant_id=str, partition=int, command_offset=int, n=int)
+
 _GIVEN = recordset(ReportedPool)
-_INSERT = insert(pools).from_select(
+_INSERT = insert(POOLS).from_select(
     ["tenant_id", *names_of(ReportedPool), "partition", "command_offset", "n"],
     select(
         bindparam("tenant", type_=Text),
@@ -37,10 +37,10 @@ _NEW = _INSERT.excluded
 _NOTE = _INSERT.on_conflict_do_update(
     index_elements=["tenant_id", "module"],
     set_={name: _NEW[name] for name in ("licences", "next_period", "partition", "command_offset", "n")},
-    where=(tuple_(pools.c.command_offset, pools.c.n) < tuple_(_NEW.command_offset, _NEW.n))
-    & (pools.c.licences.is_distinct_from(_NEW.licences) | pools.c.next_period.is_distinct_from(_NEW.next_period)),
+    where=(tuple_(POOLS.c.command_offset, POOLS.c.n) < tuple_(_NEW.command_offset, _NEW.n))
+    & (POOLS.c.licences.is_distinct_from(_NEW.licences) | POOLS.c.next_period.is_distinct_from(_NEW.next_period)),
 )
-_REPORTED = select(*columns(ReportedPool, pools)).where(pools.c.tenant_id == bindparam("tenant")).order_by(pools.c.module)
+_REPORTED = select(*columns_of(ReportedPool, POOLS)).where(POOLS.c.tenant_id == bindparam("tenant")).order_by(POOLS.c.module)
 
 
 async def note(c: AsyncConnection, tenant_id: str, reported: Sequence[PoolState], position: tuple[int, int, int]) -> None:

@@ -1,12 +1,12 @@
 """Quotes, with the state of the pools that seats has to find when they are ordered."""
 
 from dataclasses import asdict, dataclass
+from datetime import datetime
 
 from sqlalchemy import bindparam, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.invoicing.store.tables import quotes
-from shared.database.rows import columns, one
+from shared.database.row_classes import columns_of, one, table_of
 from shared.schemas.invoicing_v1 import QuoteIssued
 from shared.schemas.seats_v1 import Expected
 
@@ -18,8 +18,10 @@ class Quote:
     expected: str
 
 
-_ADD = insert(quotes)
-_FIND = select(*columns(Quote, quotes)).where(quotes.c.tenant_id == bindparam("tenant"), quotes.c.quote == bindparam("quote"))
+QUOTES = table_of("quotes", Quote, tenant_id=str, created_at=datetime)
+
+_ADD = insert(QUOTES)
+_FIND = select(*columns_of(Quote, QUOTES)).where(QUOTES.c.tenant_id == bindparam("tenant"), QUOTES.c.quote == bindparam("quote"))
 
 
 async def add(c: AsyncConnection, tenant_id: str, event: QuoteIssued, expects: Expected) -> None:

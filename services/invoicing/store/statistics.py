@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, ScalarSelect, Table, bindparam, cast, func, select
+from sqlalchemy import BigInteger, ScalarSelect, TableClause, bindparam, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.invoicing.store.tables import charges, invoices, orders, pdfs_to_make, quotes
-from shared.database.row_classes import names_of
-from shared.database.rows import one
+from services.invoicing.store.charges import CHARGES
+from services.invoicing.store.invoices import INVOICES, PDFS_TO_MAKE
+from services.invoicing.store.orders import ORDERS
+from services.invoicing.store.quotes import QUOTES
+from shared.database.row_classes import names_of, one
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,26 +28,26 @@ class Statistics:
 
 
 def _sum(name: str) -> ScalarSelect[Any]:
-    total = cast(func.coalesce(func.sum(invoices.c[name]), 0), BigInteger)
-    return select(total).where(invoices.c.tenant_id == bindparam("tenant")).scalar_subquery()
+    total = cast(func.coalesce(func.sum(INVOICES.c[name]), 0), BigInteger)
+    return select(total).where(INVOICES.c.tenant_id == bindparam("tenant")).scalar_subquery()
 
 
-def _count(table: Table, status: str | None = None) -> ScalarSelect[Any]:
+def _count(table: TableClause, status: str | None = None) -> ScalarSelect[Any]:
     counted = select(func.count()).select_from(table).where(table.c.tenant_id == bindparam("tenant"))
     return (counted if status is None else counted.where(table.c.status == status)).scalar_subquery()
 
 
 _PARTS = {
-    "invoices": _count(invoices),
+    "invoices": _count(INVOICES),
     "net_minor": _sum("net_minor"),
     "tax_minor": _sum("tax_minor"),
     "gross_minor": _sum("gross_minor"),
-    "charges": _count(charges),
-    "quotes": _count(quotes),
-    "orders_pending": _count(orders, "pending"),
-    "orders_completed": _count(orders, "completed"),
-    "orders_refused": _count(orders, "refused"),
-    "unrendered": _count(pdfs_to_make),
+    "charges": _count(CHARGES),
+    "quotes": _count(QUOTES),
+    "orders_pending": _count(ORDERS, "pending"),
+    "orders_completed": _count(ORDERS, "completed"),
+    "orders_refused": _count(ORDERS, "refused"),
+    "unrendered": _count(PDFS_TO_MAKE),
 }
 _OF_TENANT = select(*(_PARTS[name].label(name) for name in names_of(Statistics)))
 

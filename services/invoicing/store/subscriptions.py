@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, datetime
 
 import orjson
 from sqlalchemy import Date, Text, bindparam, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.invoicing.store.tables import subscription_modules, subscriptions
-from shared.database.row_classes import names_of, recordset
-from shared.database.rows import columns, many, one
+from shared.database.row_classes import columns_of, many, names_of, one, recordset, table_of
 from shared.schemas.invoicing_v1 import SubscriptionStarted
 
 
@@ -38,24 +36,27 @@ class Module:
     opened: bool = False
 
 
-_OWN = subscriptions.c.tenant_id == bindparam("tenant")
-_OWN_MODULES = subscription_modules.c.tenant_id == bindparam("tenant")
-_FIND = select(*columns(Subscription, subscriptions)).where(_OWN)
-_ADD = insert(subscriptions)
+SUBSCRIPTION_MODULES = table_of("subscription_modules", Module, tenant_id=str)
+SUBSCRIPTIONS = table_of("subscriptions", Subscription, tenant_id=str, created_at=datetime)
+
+_OWN = SUBSCRIPTIONS.c.tenant_id == bindparam("tenant")
+_OWN_MODULES = SUBSCRIPTION_MODULES.c.tenant_id == bindparam("tenant")
+_FIND = select(*columns_of(Subscription, SUBSCRIPTIONS)).where(_OWN)
+_ADD = insert(SUBSCRIPTIONS)
 _GIVEN = recordset(Module)
-_ADD_MODULES = insert(subscription_modules).from_select(
+_ADD_MODULES = insert(SUBSCRIPTION_MODULES).from_select(
     ["tenant_id", *names_of(Module)], select(bindparam("tenant", type_=Text), *(_GIVEN.c[name] for name in names_of(Module)))
 )
-_SET_STATUS = update(subscriptions).where(_OWN).values(status=bindparam("new_status"), reason=bindparam("new_reason"))
+_SET_STATUS = update(SUBSCRIPTIONS).where(_OWN).values(status=bindparam("new_status"), reason=bindparam("new_reason"))
 _END = bindparam("end", type_=Date)
 _SET_PERIOD = (
-    update(subscriptions)
+    update(SUBSCRIPTIONS)
     .where(_OWN)
-    .values(period_start=bindparam("start"), period_end=_END, billed_until=func.greatest(subscriptions.c.billed_until, _END))
+    .values(period_start=bindparam("start"), period_end=_END, billed_until=func.greatest(SUBSCRIPTIONS.c.billed_until, _END))
 )
-_MODULES = select(*columns(Module, subscription_modules)).where(_OWN_MODULES).order_by(subscription_modules.c.module)
-_SET_OPENED = update(subscription_modules).where(_OWN_MODULES, subscription_modules.c.module == bindparam("of_module")).values(opened=True)
-_ANY_CLOSED = select(exists().where(_OWN_MODULES, subscription_modules.c.opened.is_(False)))
+_MODULES = select(*columns_of(Module, SUBSCRIPTION_MODULES)).where(_OWN_MODULES).order_by(SUBSCRIPTION_MODULES.c.module)
+_SET_OPENED = update(SUBSCRIPTION_MODULES).where(_OWN_MODULES, SUBSCRIPTION_MODULES.c.module == bindparam("of_module")).values(opened=True)
+_ANY_CLOSED = select(exists().where(_OWN_MODULES, SUBSCRIPTION_MODULES.c.opened.is_(False)))
 
 
 async def find(c: AsyncConnection, tenant_id: str) -> Subscription | None:

@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Text, bindparam, exists, func, select, update
+from sqlalchemy import BigInteger, DateTime, Text, bindparam, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.invoicing.store.tables import INSTANT, tenants
-from shared.database.rows import columns, one
+from shared.database.row_classes import columns_of, one, table_of
 from shared.errors import NotFound
 
 
@@ -26,29 +25,33 @@ class Tenant:
     period: str | None
 
 
-_OWN = tenants.c.tenant_id == bindparam("tenant")
-_FIND = select(*columns(Tenant, tenants)).where(_OWN)
+TENANTS = table_of("tenants", Tenant, last_number=int, created_at=datetime)
+
+_OWN = TENANTS.c.tenant_id == bindparam("tenant")
+_FIND = select(*columns_of(Tenant, TENANTS)).where(_OWN)
 _LOCK = _FIND.with_for_update()
 _EXISTS = select(exists().where(_OWN))
-_INSERT = insert(tenants)
+_INSERT = insert(TENANTS)
 _PUT = _INSERT.on_conflict_do_update(
     index_elements=["tenant_id"],
     set_={name: _INSERT.excluded[name] for name in ("name", "time_zone", "locale", "clock", "support_contact")}
-    | {"test_time": func.coalesce(tenants.c.test_time, _INSERT.excluded.test_time)},
+    | {"test_time": func.coalesce(TENANTS.c.test_time, _INSERT.excluded.test_time)},
 )
 _NOTE_OPENED = _INSERT.on_conflict_do_update(
     index_elements=["tenant_id"],
-    set_={"opened": _INSERT.excluded.opened, "test_time": func.greatest(tenants.c.test_time, _INSERT.excluded.test_time)},
+    set_={"opened": _INSERT.excluded.opened, "test_time": func.greatest(TENANTS.c.test_time, _INSERT.excluded.test_time)},
 )
 _NOTE_ADVANCING = _INSERT.on_conflict_do_update(index_elements=["tenant_id"], set_={"advancing_to": _INSERT.excluded.advancing_to})
-_NOTE_TIME = update(tenants).where(_OWN).values(test_time=func.greatest(tenants.c.test_time, bindparam("at", type_=INSTANT)))
+_NOTE_TIME = (
+    update(TENANTS).where(_OWN).values(test_time=func.greatest(TENANTS.c.test_time, bindparam("at", type_=DateTime(timezone=True))))
+)
 _NEW_PERIOD = bindparam("new_period", type_=Text)
-_NOTE_PERIOD = update(tenants).where(_OWN, tenants.c.period.is_distinct_from(_NEW_PERIOD)).values(period=_NEW_PERIOD)
+_NOTE_PERIOD = update(TENANTS).where(_OWN, TENANTS.c.period.is_distinct_from(_NEW_PERIOD)).values(period=_NEW_PERIOD)
 _DRAW_NUMBER = (
-    update(tenants)
+    update(TENANTS)
     .where(_OWN)
-    .values(last_number=func.greatest(tenants.c.last_number, bindparam("above", type_=BigInteger)) + 1)
-    .returning(tenants.c.last_number)
+    .values(last_number=func.greatest(TENANTS.c.last_number, bindparam("above", type_=BigInteger)) + 1)
+    .returning(TENANTS.c.last_number)
 )
 
 

@@ -24,7 +24,7 @@ async def define_module(uow: UnitOfWork, module: str, body: ModuleBody, actor: A
     if module in _all_required(known, requires):
         raise Conflict("module-cycle", f"The module {module} would require itself through {', '.join(requires)}. Change `requires`.")
     before = known.get(module)
-    now = Module(module, body.name, body.base, list(requires))
+    now = Module(module, body.name, body.base, requires)
     if before == now:
         return
     old = asdict(before) if before else {}
@@ -42,7 +42,7 @@ def _change(field: str, old: object, new: object) -> Change:
             value
             if isinstance(value, str | int | bool) or value is None
             else ", ".join(map(str, value))
-            if isinstance(value, list)
+            if isinstance(value, tuple)
             else str(value)
         )
 

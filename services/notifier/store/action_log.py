@@ -86,7 +86,7 @@ class LogFilter:
     until: datetime | None = None
 
 
-TABLE = table_of("actions", ActionRow, more=[column("tenant_id", Text())])
+TABLE = table_of("actions", ActionRow, tenant_id=str)
 POOL_NUMBERS = table_of("pool_numbers", PoolNumbersRow)
 TENANTS = table("action_log_tenants", column("tenant_id", Text()))
 _TENANT = bindparam("tenant", type_=Text)
@@ -158,7 +158,7 @@ def _page(given: tuple[str, ...], *, after: bool, oldest_first: bool) -> Select[
     }
     order = (a.c.at, a.c.seq) if oldest_first else (a.c.at.desc(), a.c.seq.desc())
     page = (
-        select(*columns_of(a, ActionRow), a.c.tenant_id)
+        select(*columns_of(ActionRow, a), a.c.tenant_id)
         .where(a.c.tenant_id == _TENANT, *(conditions[name] for name in given))
         .order_by(*order)
     )
@@ -184,7 +184,7 @@ _IN_INDEX_ORDER = select(func.set_config("enable_bitmapscan", "off", literal_col
 _IS_LOGGED = select(exists().where(TABLE.c.tenant_id == _TENANT, TABLE.c.event_id == bindparam("event")))
 _IS_KNOWN = select(exists().where(TENANTS.c.tenant_id == _TENANT))
 _ADD_TENANT = insert(TENANTS).on_conflict_do_nothing()
-_NUMBERS = select(*columns_of(POOL_NUMBERS, PoolNumbersRow)).where(POOL_NUMBERS.c.tenant_id == _TENANT)
+_NUMBERS = select(*columns_of(PoolNumbersRow, POOL_NUMBERS)).where(POOL_NUMBERS.c.tenant_id == _TENANT)
 _INSERT_NUMBERS = insert(POOL_NUMBERS)
 _SAVE_NUMBERS = _INSERT_NUMBERS.on_conflict_do_update(
     index_elements=["tenant_id", "module"],

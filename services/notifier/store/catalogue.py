@@ -78,11 +78,11 @@ _SAVE_SUBSCRIPTION = _INSERT_SUBSCRIPTION.on_conflict_do_update(
 _SAVE_QUOTE = insert(QUOTES).on_conflict_do_nothing()
 _OPEN_POOL = insert(OPEN_POOLS).on_conflict_do_nothing()
 _CLOSE_POOL = delete(OPEN_POOLS).where(OPEN_POOLS.c.tenant_id == _TENANT, OPEN_POOLS.c.module == bindparam("of_module"))
-_MODULES = select(*columns_of(MODULES, ModuleRow))
-_PLANS = select(*columns_of(PLANS, PlanRow))
-_SUBSCRIPTION = select(*columns_of(SUBSCRIPTIONS, SubscriptionRow)).where(SUBSCRIPTIONS.c.tenant_id == _TENANT)
-_POOLS = select(*columns_of(OPEN_POOLS, OpenPoolRow)).where(OPEN_POOLS.c.tenant_id == _TENANT)
-_QUOTES = select(*columns_of(QUOTES, QuoteRow)).where(
+_MODULES = select(*columns_of(ModuleRow, MODULES))
+_PLANS = select(*columns_of(PlanRow, PLANS))
+_SUBSCRIPTION = select(*columns_of(SubscriptionRow, SUBSCRIPTIONS)).where(SUBSCRIPTIONS.c.tenant_id == _TENANT)
+_POOLS = select(*columns_of(OpenPoolRow, OPEN_POOLS)).where(OPEN_POOLS.c.tenant_id == _TENANT)
+_QUOTES = select(*columns_of(QuoteRow, QUOTES)).where(
     QUOTES.c.tenant_id == _TENANT, QUOTES.c.quote == any_(bindparam("quotes", type_=ARRAY(Text)))
 )
 

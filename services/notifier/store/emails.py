@@ -94,7 +94,7 @@ _CLAIM = (
     update(TABLE)
     .where(tuple_(E.tenant_id, E.email_id).in_(_DUE))
     .values(state="sending", attempts=E.attempts + 1)
-    .returning(*columns_of(TABLE, ClaimedEmail))
+    .returning(*columns_of(ClaimedEmail, TABLE))
 )
 _ONE = update(TABLE).where(E.tenant_id == _TENANT, E.email_id == bindparam("of_email"))
 _SENT = _ONE.values(state="sent", sent_at=bindparam("now"), error=None)
@@ -102,7 +102,7 @@ _LATER = _ONE.values(state="queued", next_attempt_at=bindparam("next"), error=bi
 _UNTRIED = _ONE.values(state="queued", attempts=E.attempts - 1, error=bindparam("why"))
 _FAILED = _ONE.values(state="failed", error=bindparam("why"))
 _LISTED = (
-    select(*columns_of(TABLE, ListedEmail))
+    select(*columns_of(ListedEmail, TABLE))
     .where(
         E.tenant_id == _TENANT,
         _STATE.is_(None) | (E.state == _STATE),
@@ -112,7 +112,7 @@ _LISTED = (
     .order_by(E.seq.desc())
     .limit(bindparam("limit", type_=BigInteger))
 )
-_SHOWN = select(*columns_of(TABLE, ShownEmail)).where(E.tenant_id == _TENANT, E.email_id == bindparam("of_email"))
+_SHOWN = select(*columns_of(ShownEmail, TABLE)).where(E.tenant_id == _TENANT, E.email_id == bindparam("of_email"))
 
 
 async def queue(connection: AsyncConnection, email: NewEmail) -> None:

@@ -18,7 +18,7 @@ class FirstStart:
 
 FIRST_START = table_of("first_start", FirstStart)
 _INSERT = insert(FIRST_START).on_conflict_do_nothing()
-_SELECT = select(*columns_of(FIRST_START, FirstStart))
+_SELECT = select(*columns_of(FirstStart, FIRST_START))
 _REPUBLISHED = update(FIRST_START)
 
 

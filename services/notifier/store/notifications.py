@@ -15,7 +15,6 @@ from sqlalchemy import (
     any_,
     bindparam,
     case,
-    column,
     delete,
     func,
     literal_column,
@@ -62,7 +61,9 @@ class Digest:
 TABLE = table_of(
     "notifications",
     NotificationRow,
-    more=(column("seq", BigInteger()), column("state", Text()), column("waiting_since", DateTime(timezone=True))),
+    seq=int,
+    state=str,
+    waiting_since=datetime,
 )
 N = TABLE.c
 # States are written out, not given as parameters: only so does the planner see that a partial index fits.
@@ -72,7 +73,7 @@ _WAITING: ColumnElement[str] = literal_column("'waiting'", Text)
 _GIVEN = recordset(NotificationRow)
 SAVE_NOTIFICATION = (
     insert(TABLE)
-    .from_select(names_of(NotificationRow), select(*columns_of(_GIVEN, NotificationRow)).order_by(_GIVEN.c.place))
+    .from_select(names_of(NotificationRow), select(*columns_of(NotificationRow, _GIVEN)).order_by(_GIVEN.c.place))
     .on_conflict_do_nothing()
 )
 _RECIPIENT_FOUND = (
@@ -106,7 +107,7 @@ _DUE = (
 )
 _OF_USER = bindparam("user", type_=Text)
 _OF_DIGEST = (
-    select(*columns_of(TABLE, NotificationRow))
+    select(*columns_of(NotificationRow, TABLE))
     .where(
         N.tenant_id == bindparam("tenant"),
         N.state == _COLLECTING,

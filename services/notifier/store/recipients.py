@@ -66,7 +66,7 @@ _SAVE_CLOCK = _INSERT_CLOCK.on_conflict_do_update(
 _GIVEN = recordset(PersonRow)
 _INSERT_PEOPLE = insert(PEOPLE).from_select(
     names_of(PersonRow),
-    select(*columns_of(_GIVEN, PersonRow))
+    select(*columns_of(PersonRow, _GIVEN))
     .ext(distinct_on(_GIVEN.c.tenant_id, _GIVEN.c.user_id))
     .order_by(_GIVEN.c.tenant_id, _GIVEN.c.user_id, _GIVEN.c.version.desc()),
 )
@@ -75,10 +75,10 @@ SAVE_PERSON = _INSERT_PEOPLE.on_conflict_do_update(
     set_={name: _INSERT_PEOPLE.excluded[name] for name in names_of(PersonRow, but=("tenant_id", "user_id"))},
     where=PEOPLE.c.version <= _INSERT_PEOPLE.excluded.version,
 )
-_TENANT = select(*columns_of(TENANTS, TenantRow)).where(TENANTS.c.tenant_id == _OF_TENANT)
-_PERSON = select(*columns_of(PEOPLE, PersonRow)).where(PEOPLE.c.tenant_id == _OF_TENANT, PEOPLE.c.user_id == bindparam("user"))
+_TENANT = select(*columns_of(TenantRow, TENANTS)).where(TENANTS.c.tenant_id == _OF_TENANT)
+_PERSON = select(*columns_of(PersonRow, PEOPLE)).where(PEOPLE.c.tenant_id == _OF_TENANT, PEOPLE.c.user_id == bindparam("user"))
 _ADMINISTRATORS = (
-    select(*columns_of(PEOPLE, PersonRow))
+    select(*columns_of(PersonRow, PEOPLE))
     .where(PEOPLE.c.tenant_id == _OF_TENANT, PEOPLE.c.administrator, PEOPLE.c.status != LEFT)
     .order_by(PEOPLE.c.name, PEOPLE.c.user_id)
 )

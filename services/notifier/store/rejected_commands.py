@@ -34,7 +34,7 @@ TABLE = table_of("rejected_commands", NumberedRejection)
 _TENANT = bindparam("tenant", type_=Text)
 _INSERT = insert(TABLE).on_conflict_do_nothing()
 _LISTED = (
-    select(*columns_of(TABLE, NumberedRejection))
+    select(*columns_of(NumberedRejection, TABLE))
     .where(TABLE.c.seq > bindparam("after"), _TENANT.is_(None) | (TABLE.c.tenant_id == _TENANT))
     .order_by(TABLE.c.seq)
     .limit(bindparam("limit", type_=BigInteger))

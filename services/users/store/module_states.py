@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 import orjson
-from sqlalchemy import ARRAY, Text, any_, bindparam, column, select
+from sqlalchemy import ARRAY, Text, any_, bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -31,19 +31,19 @@ class ModuleStateRow:
     n: int
 
 
-MODULE_STATES: Final = table_of("person_modules", ModuleStateRow, more=(column("tenant_id", Text()),))
+MODULE_STATES: Final = table_of("person_modules", ModuleStateRow, tenant_id=str)
 
 _TENANT: Final = bindparam("tenant", type_=Text)
 _KEY: Final = ("tenant_id", "user_id", "module")
 _GIVEN: Final = recordset(ModuleStateRow)
 _INSERT: Final = insert(MODULE_STATES).from_select(
-    ["tenant_id", *names_of(ModuleStateRow)], select(_TENANT, *columns_of(_GIVEN, ModuleStateRow))
+    ["tenant_id", *names_of(ModuleStateRow)], select(_TENANT, *columns_of(ModuleStateRow, _GIVEN))
 )
 _SAVE: Final = _INSERT.on_conflict_do_update(
     index_elements=_KEY, set_={name: _INSERT.excluded[name] for name in names_of(ModuleStateRow, but=_KEY)}
 )
 _LOAD: Final = (
-    select(*columns_of(MODULE_STATES, ModuleStateRow))
+    select(*columns_of(ModuleStateRow, MODULE_STATES))
     .where(MODULE_STATES.c.tenant_id == _TENANT, MODULE_STATES.c.user_id == any_(bindparam("users", type_=ARRAY(Text))))
     .order_by(MODULE_STATES.c.user_id, MODULE_STATES.c.module)
 )

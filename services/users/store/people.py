@@ -11,7 +11,6 @@ from sqlalchemy import (
     CTE,
     BigInteger,
     Date,
-    DateTime,
     Select,
     Text,
     any_,
@@ -103,9 +102,8 @@ class Filter:
     seat_state: str | None = None
 
 
-_TENANT_COLUMN: Final = column("tenant_id", Text())
-PEOPLE: Final = table_of("people", PersonRow, more=(_TENANT_COLUMN, column("sent_at", DateTime(timezone=True))))
-FACTS: Final = table_of("facts", FactRow, more=(column("tenant_id", Text()), column("received_at", DateTime(timezone=True))))
+PEOPLE: Final = table_of("people", PersonRow, tenant_id=str, sent_at=datetime)
+FACTS: Final = table_of("facts", FactRow, tenant_id=str, received_at=datetime)
 
 _P: Final = PEOPLE.c
 _M: Final = MODULE_STATES.c
@@ -116,7 +114,7 @@ _TODAY: Final = bindparam("today", type_=Date)
 _AFTER: Final = bindparam("after", type_=BigInteger)
 _LIMIT: Final = bindparam("limit", type_=BigInteger)
 _IS_KNOWN: Final = _P.status != literal_column("'expected'")
-_COLUMNS: Final = columns_of(PEOPLE, PersonRow)
+_COLUMNS: Final = columns_of(PersonRow, PEOPLE)
 
 # All rows are one JSON parameter, in the order of arrival.
 _GIVEN: Final = recordset(PersonRow)
@@ -218,10 +216,10 @@ _LOCK_WITHOUT_SEAT: Final = _lock_chosen(
 _GIVEN_FACTS: Final = recordset(FactRow)
 _INSERT_FACTS: Final = (
     insert(FACTS)
-    .from_select(["tenant_id", *names_of(FactRow), "received_at"], select(_TENANT, *columns_of(_GIVEN_FACTS, FactRow), func.now()))
+    .from_select(["tenant_id", *names_of(FactRow), "received_at"], select(_TENANT, *columns_of(FactRow, _GIVEN_FACTS), func.now()))
     .on_conflict_do_nothing(index_elements=["tenant_id", "user_id", "fact_id"])
 )
-_FACTS: Final = select(*columns_of(FACTS, FactRow)).where(FACTS.c.tenant_id == _TENANT, FACTS.c.user_id == _USERS)
+_FACTS: Final = select(*columns_of(FactRow, FACTS)).where(FACTS.c.tenant_id == _TENANT, FACTS.c.user_id == _USERS)
 
 _RECORD: Final = tuple(field.name for field in fields(Record))
 _ACCOUNT: Final = tuple(field.name for field in fields(Account))
