@@ -247,7 +247,7 @@ async def test_only_tenants_with_something_due_are_looked_at(bench: Bench) -> No
 
     async def looked_at(now: datetime) -> bool:
         async with bench.users.database.unit_of_work(None) as uow:
-            return tenant in await tenants.with_due_work(uow.connection, now)
+            return tenant in await tenants.with_due_people(uow.connection, now)
 
     midnight = datetime.combine(later, datetime.min.time(), UTC)
     assert not await looked_at(NOON)
@@ -258,7 +258,7 @@ async def test_only_tenants_with_something_due_are_looked_at(bench: Bench) -> No
 async def test_a_rollback_to_a_savepoint_releases_the_tenant_and_it_is_locked_again(bench: Bench) -> None:
     """Or whoever changes the settings would not wait for what is worked out from the old ones."""
     tenant, _ = await bench.open_tenant()
-    await bench.until_settled(tenant)  # the reviews of its profiles lock it too
+    await bench.until_settled(tenant)  # the re-evaluations after its profiles lock it too
     change = "SELECT 1 FROM tenants WHERE tenant_id = $1 FOR UPDATE NOWAIT"
     async with bench.users.database.unit_of_work(tenant) as uow:
         with suppress(Poison):

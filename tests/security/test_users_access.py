@@ -10,7 +10,7 @@ from tests.support.users import Bench
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 OPEN = {"/livez", "/readyz", "/metrics", "/v1/token", "/.well-known/jwks.json"}
-TENANT_TABLES = ("tenants", "tenant_clocks", "profiles", "department_mapping", "people", "facts", "person_modules", "reviews")
+TENANT_TABLES = ("tenants", "tenant_clocks", "profiles", "department_mapping", "people", "facts", "person_modules", "reevaluations")
 
 
 def routes(app: FastAPI) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ from shared.web.dead_letters import dead_letters_router
 def make_app(settings: Settings, context: Context, dead_letters: DeadLetters) -> FastAPI:
     async def support_contact(tenant: str) -> str | None:
         async with context.database.unit_of_work(tenant) as uow:
-            row = await store.get(tenant, uow.connection)
+            row = await store.get(uow.connection, tenant)
         return row.support_contact if row is not None else None
 
     app = create_app(

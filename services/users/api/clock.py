@@ -6,7 +6,7 @@ from services.users.api.dependencies import Context, InContext, TenantId, Tenant
 from services.users.api.requests import Advance
 from services.users.api.responses import ClockView
 from services.users.store import tenants as store
-from services.users.store.tenants import TenantRow
+from services.users.store.tenants import StoredTenant
 from services.users.use_cases import test_clock
 from shared.errors import NotFound
 from shared.web import access, actor_of, answer, refusals
@@ -15,7 +15,7 @@ from shared.web.route import CheckedRoute
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/clock", tags=["clock"])
 
 
-def _view(row: TenantRow, context: Context) -> ClockView:
+def _view(row: StoredTenant, context: Context) -> ClockView:
     state = "ready" if row.advancing_to is None else "advancing"
     return ClockView(clock=row.clock, now=now_of(row, context.clock), state=state, to=row.advancing_to)
 
@@ -31,7 +31,7 @@ async def advance(tenant: TenantId, body: Advance, context: InContext, principal
 @router.get("", dependencies=[Depends(access("account:read"))], summary="Get the time of a tenant")
 async def show(tenant: TenantId, context: InContext) -> ClockView:
     async with context.database.unit_of_work(tenant) as uow:
-        row = await store.get(tenant, uow.connection)
+        row = await store.get(uow.connection, tenant)
     if row is None:
         raise NotFound("tenant")
     return _view(row, context)

@@ -11,7 +11,7 @@ from services.users.jobs.alarm import Alarm
 from services.users.jobs.test_clock import Coordinator
 from services.users.sign_in.keys import SigningKeys
 from services.users.sign_in.tokens import TokenIssuer
-from services.users.store.tenants import TenantRow
+from services.users.store.tenants import StoredTenant
 from services.users.use_cases.bulk_reevaluation import Limits
 from services.users.use_cases.idle import OwnIdleCheck
 from services.users.use_cases.locked_tenants import Tenants
@@ -58,6 +58,6 @@ def cause_of(principal: Principal) -> Cause:
     return Cause(actor_of(principal))
 
 
-def now_of(row: TenantRow, clock: Clock) -> datetime:
+def now_of(row: StoredTenant, clock: Clock) -> datetime:
     """The tenant's time."""
     return row.at if row.at is not None else clock.now()

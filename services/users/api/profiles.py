@@ -8,8 +8,9 @@ from pydantic import Field
 from services.users.api.dependencies import InContext, Manager, TenantId, now_of
 from services.users.api.requests import DEPARTMENTS_MAX, Department, ProfileBody
 from services.users.api.responses import ProfileView
-from services.users.store import tenants as store
-from services.users.store.tenants import ProfileRow
+from services.users.store import departments as departments_store
+from services.users.store import profiles as store
+from services.users.store.profiles import ProfileRow
 from services.users.use_cases import departments, profiles, tenants
 from shared.errors import Invalid
 from shared.schemas.base import Id
@@ -47,8 +48,8 @@ async def put_profile(
     async with context.database.unit_of_work(tenant) as uow:
         row = await tenants.lock(tenant, uow)
         if if_match is not None:
-            known = await store.profiles(tenant, uow.connection, profile)
-            check_if_match(if_match, known[0].version if known else 0)
+            known = await store.get(uow.connection, tenant, profile)
+            check_if_match(if_match, known.version if known else 0)
         at = now_of(row, context.clock)
         stored = await profiles.put_profile(tenant, uow, row, wanted, actor_of(principal), at, context.limits())
     context.alarm.wake()
@@ -60,7 +61,7 @@ async def list_profiles(tenant: TenantId, context: InContext, cursor: Cursor = N
     (after,) = decode_cursor(cursor, str) or ("",)
     async with context.database.unit_of_work(tenant) as uow:
         await context.tenants.for_read(tenant, uow)
-        rows = await store.profile_page(tenant, uow.connection, after, limit)
+        rows = await store.page(uow.connection, tenant, after, limit)
     return Page(items=[_view(row) for row in rows], next=encode_cursor(rows[-1].profile) if len(rows) == limit else None)
 
 
@@ -82,7 +83,7 @@ async def put_mapping(
 ) -> Response:
     async with context.database.unit_of_work(tenant) as uow:
         row = await tenants.lock(tenant, uow)
-        known = {profile.profile for profile in await store.profiles(tenant, uow.connection)}
+        known = {profile.profile for profile in await store.all_of(uow.connection, tenant)}
         for department, profile in body.items():
             if profile is not None and profile not in known:
                 raise Invalid(f"body.{department}", profile, "a profile of this tenant, or null")
@@ -101,4 +102,4 @@ async def put_mapping(
 async def show_mapping(tenant: TenantId, context: InContext) -> Response:
     async with context.database.unit_of_work(tenant) as uow:
         await context.tenants.for_read(tenant, uow)
-        return Response(await store.mapping_json(tenant, uow.connection), media_type="application/json")
+        return Response(await departments_store.mapping_json(uow.connection, tenant), media_type="application/json")

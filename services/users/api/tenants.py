@@ -11,7 +11,7 @@ from services.users.api.requests import SOURCE_TENANTS_MAX, Allowed, NewTenant, 
 from services.users.api.responses import AllowedView, SourceView, TenantView
 from services.users.store import hr_sources
 from services.users.store import tenants as store
-from services.users.store.tenants import TenantRow
+from services.users.store.tenants import StoredTenant
 from services.users.use_cases import tenants as use_cases
 from shared import ids
 from shared.database import UnitOfWork
@@ -39,9 +39,9 @@ from shared.web.route import CheckedRoute
 router = APIRouter(route_class=CheckedRoute, prefix="/v1", tags=["tenants"])
 
 
-def _view(row: TenantRow, context: Context) -> TenantView:
+def _view(row: StoredTenant, context: Context) -> TenantView:
     return TenantView(
-        tenant=row.tenant,
+        tenant=row.tenant_id,
         name=row.name,
         time_zone=row.time_zone,
         locale=row.locale,
@@ -63,8 +63,8 @@ async def create_tenant(body: NewTenant, request: Request, context: InContext, p
         raise Invalid("body.at", str(body.at), "no value, because only a tenant with a test clock has a start time")
     tenant = body.tenant or ids.new_id()
     now = context.clock.now()
-    row = TenantRow(
-        tenant=tenant,
+    row = StoredTenant(
+        tenant_id=tenant,
         name=body.name,
         time_zone=body.time_zone,
         locale=body.locale,
@@ -81,7 +81,7 @@ async def create_tenant(body: NewTenant, request: Request, context: InContext, p
     async with context.database.unit_of_work(None) as uow:
 
         async def create() -> Response:
-            if not await use_cases.create_tenant(tenant, uow, row, actor_of(principal), now_of(row, context.clock)):
+            if not await use_cases.create_tenant(uow, row, actor_of(principal), now_of(row, context.clock)):
                 raise Conflict("tenant-exists", f"A tenant with the id {tenant} already exists. Choose another id.")
             return answer(_view(row, context), 201, {"location": f"/v1/tenants/{tenant}", "etag": etag(row.version)})
 
@@ -94,8 +94,8 @@ async def create_tenant(body: NewTenant, request: Request, context: InContext, p
 async def list_tenants(context: InContext, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT) -> Page[TenantView]:
     (after,) = decode_cursor(cursor, str) or ("",)
     async with context.database.unit_of_work(None) as uow:
-        rows = await store.page(None, uow.connection, after, limit)
-    return Page(items=[_view(row, context) for row in rows], next=encode_cursor(rows[-1].tenant) if len(rows) == limit else None)
+        rows = await store.page(uow.connection, None, after, limit)
+    return Page(items=[_view(row, context) for row in rows], next=encode_cursor(rows[-1].tenant_id) if len(rows) == limit else None)
 
 
 @router.get("/tenants/{tenant}", dependencies=[Depends(access("account:read"))], response_model=TenantView, summary="Get a tenant")
@@ -105,7 +105,7 @@ async def show_tenant(tenant: TenantId, context: InContext) -> Response:
 
 
 async def _shown(context: Context, uow: UnitOfWork, tenant: str) -> Response:
-    row = await store.get(tenant, uow.connection)
+    row = await store.get(uow.connection, tenant)
     if row is None:
         raise NotFound("tenant")
     return answer(_view(row, context), headers={"etag": etag(row.version)})
@@ -119,7 +119,7 @@ async def change_tenant(
         before = await use_cases.lock(tenant, uow)
         check_if_match(if_match, before.version)
         after = replace(before, **{name: value for name, value in body.model_dump(exclude_unset=True).items() if value is not None})
-        after = await use_cases.change_tenant(tenant, uow, before, after, actor_of(principal), now_of(before, context.clock))
+        after = await use_cases.change_tenant(uow, before, after, actor_of(principal), now_of(before, context.clock))
     context.alarm.wake()
     return answer(_view(after, context), headers={"etag": etag(after.version)})
 
@@ -142,7 +142,7 @@ async def put_source(source: SourceName, body: Allowed, context: InContext) -> A
     check_source("path.source", source)
     tenants = sorted(set(body.tenants))
     async with context.database.unit_of_work(None) as uow:
-        await hr_sources.put_source(uow.connection, source, tenants)
+        await hr_sources.save_tenants(uow.connection, source, tenants)
     return AllowedView(source=source, tenants=tenants)
 
 

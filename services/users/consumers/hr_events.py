@@ -46,7 +46,7 @@ class HrEvents:
         uow.gather(self._apply_facts, OfTenant(tenant_of(message), received))
 
     async def _apply_facts(self, uow: UnitOfWork, gathered: Sequence[OfTenant[ReceivedFact]]) -> None:
-        """All of one tenant: they are gathered in its scope."""
+        """Apply facts of one tenant: they were gathered in its scope."""
         tenant = await self._tenants.load(gathered[0].tenant, uow)
         assert tenant is not None, "loaded for each message"
         await people.apply_facts(tenant, uow, [each.item for each in gathered])

@@ -125,7 +125,7 @@ class SeatsEvents:
         uow.gather(self._apply_decisions, OfTenant(tenant_of(message), decision))
 
     async def _apply_decisions(self, uow: UnitOfWork, gathered: Sequence[OfTenant[Decision]]) -> None:
-        """All of one tenant: they are gathered in its scope."""
+        """Apply decisions of one tenant: they were gathered in its scope."""
         tenant = await self._tenants.peek(gathered[0].tenant, uow)
         if tenant is None:
             raise Poison("unknown-tenant", f"there is no tenant {gathered[0].tenant!r}", rule="ce_tenantid: a known tenant")
@@ -134,24 +134,25 @@ class SeatsEvents:
     async def on_tenant_opened(self, uow: UnitOfWork, message: Message) -> None:
         event = message.payload
         assert isinstance(event, seats_v1.TenantOpened)
-        await tenants_store.opened(tenant_of(message), uow.connection)
+        await tenants_store.set_open(uow.connection, tenant_of(message))
 
     async def on_pool_opened(self, uow: UnitOfWork, message: Message) -> None:
         event = message.payload
         assert isinstance(event, seats_v1.PoolOpened)
-        # Of a tenant that is not here (this database was set back, say) there is nobody to review.
+        # A tenant that is not here, for example after a restored backup, has no people to evaluate again.
         await load_tenant(self._tenants, uow, message)
         cause = reevaluations.cause_of(SEATS_ACTOR, message.envelope)
-        await reevaluations.add(tenant_of(message), uow.connection, ReevaluationKind.POOL_OPENED, cause, event.module)
+        await reevaluations.add(uow.connection, tenant_of(message), ReevaluationKind.POOL_OPENED, cause, event.module)
         self._wake()
 
     async def on_clock_settled(self, uow: UnitOfWork, message: Message) -> None:
         event = message.payload
         assert isinstance(event, seats_v1.ClockSettled)
-        await tenants_store.set_time(tenant_of(message), uow.connection, event.at)
+        await tenants_store.set_time(uow.connection, tenant_of(message), event.at)
 
     async def on_command_ignored(self, uow: UnitOfWork, message: Message) -> None:
-        """A stale revision: seats has seen a higher one (this database was set back, say), so the need is said anew, above it."""
+        """Send the required modules again, with a higher revision, if seats has seen a higher one than ours, for example after a restored
+        backup of this database."""
         event = message.payload
         assert isinstance(event, seats_v1.CommandIgnored)
         if event.reason != seats_v1.Reason.STALE or event.user is None or event.last_revision is None:
@@ -159,14 +160,14 @@ class SeatsEvents:
         tenant = await load_tenant(self._tenants, uow, message)
         before = await people_store.lock(uow.connection, tenant.tenant, event.user, tenant.today)
         if before is None or before.record is None or before.revision > event.last_revision:
-            return  # a later command is under way already
+            return  # a later command was sent already
         cause = Cause(SEATS_ACTOR, seats_v1.Reason.CHANGED.value)
         after = rules.with_standing(before, tenant)
         revision = rules.revise(before, after, at=tenant.now, cause=cause, resend=True, above=event.last_revision)
         await people.save(tenant, uow, revision, message.envelope)
 
     async def on_command_not_done(self, uow: UnitOfWork, message: Message) -> None:
-        """The person stays pending, which is counted and alerted after a minute; the log and a note with the person say why."""
+        """The person stays pending, which is counted and raises an alert after a minute; the log and a note with the person say why."""
         event = message.payload
         assert isinstance(event, seats_v1.CommandRejected | seats_v1.CommandFailed)
         COMMANDS_NOT_DONE.inc()

@@ -1,4 +1,4 @@
-"""Re-evaluations of many people, in chunks of one transaction each."""
+"""Re-evaluate many people. Each chunk of people is one transaction."""
 
 import structlog
 
@@ -35,41 +35,41 @@ class BulkReevaluation:
             pass
 
     async def run_chunk(self, tenant: str | None) -> bool:
-        """The next chunk of the oldest review; False when there is none that nobody else is at."""
+        """Do the next chunk of the oldest re-evaluation; return False if there is none that no other process works on."""
         async with self._database.unit_of_work(tenant) as uow:
-            review = await reevaluations.take(uow.connection, tenant)
-            if review is None:
+            work = await reevaluations.lock_next(uow.connection, tenant)
+            if work is None:
                 return False
-            await uow.scope(review.tenant)
-            found = await self._tenants.load(review.tenant, uow)
-            assert found is not None, "reviews belong to a tenant"
-            chunk = await self._chunk(found, uow, review)
-            if review.kind is ReevaluationKind.REPUBLISH:
+            await uow.scope(work.tenant_id)
+            found = await self._tenants.load(work.tenant_id, uow)
+            assert found is not None, "a re-evaluation belongs to a tenant"
+            chunk = await self._chunk(found, uow, work)
+            if work.kind == ReevaluationKind.REPUBLISH:
                 for person in chunk:
-                    event = rules.republished(person, found.now, review.actor)
+                    event = rules.republished(person, found.now, work.actor)
                     uow.publish(event, source=USERS, tenant=found.tenant, time=found.now, subject=person.user)
             else:
-                await people.save_all(found, uow, [_reviewed(found, review, before) for before in chunk], review.envelope)
+                await people.save_all(found, uow, [_reevaluated(found, work, before) for before in chunk], work.envelope)
             if len(chunk) < CHUNK:
-                await reevaluations.finish(review.tenant, uow.connection, review.review)
-                log.info("reevaluation_done", tenant=review.tenant, kind=review.kind.value, module=review.module)
+                await reevaluations.finish(uow.connection, work.tenant_id, work.reevaluation_id)
+                log.info("reevaluation_done", tenant=work.tenant_id, kind=work.kind, module=work.module)
             else:
-                await reevaluations.advance(review.tenant, uow.connection, review.review, chunk[-1].arrival)
+                await reevaluations.advance(uow.connection, work.tenant_id, work.reevaluation_id, chunk[-1].arrival)
             return True
 
-    async def _chunk(self, tenant: Tenant, uow: UnitOfWork, review: Reevaluation) -> list[Person]:
-        if review.kind is ReevaluationKind.POOL_OPENED:
-            assert review.module is not None
-            return await people_store.lock_without_seat(uow.connection, tenant.tenant, review.module, review.after, CHUNK, tenant.today)
-        if review.kind is ReevaluationKind.REPUBLISH and review.after == 0:
-            await republish_tenant(tenant, uow, review.actor)
-        return await people_store.lock_after(uow.connection, tenant.tenant, review.after, CHUNK, tenant.today)
+    async def _chunk(self, tenant: Tenant, uow: UnitOfWork, work: Reevaluation) -> list[Person]:
+        if work.kind == ReevaluationKind.POOL_OPENED:
+            assert work.module is not None
+            return await people_store.lock_without_seat(uow.connection, tenant.tenant, work.module, work.after_arrival, CHUNK, tenant.today)
+        if work.kind == ReevaluationKind.REPUBLISH and work.after_arrival == 0:
+            await republish_tenant(tenant, uow, work.actor)
+        return await people_store.lock_after(uow.connection, tenant.tenant, work.after_arrival, CHUNK, tenant.today)
 
 
-def _reviewed(tenant: Tenant, review: Reevaluation, before: Person) -> Revision:
-    opened = review.kind is ReevaluationKind.POOL_OPENED
+def _reevaluated(tenant: Tenant, work: Reevaluation, before: Person) -> Revision:
+    opened = work.kind == ReevaluationKind.POOL_OPENED
     after = rules.with_standing(before, tenant)
-    # Since the pool was opened the person may have stopped needing the module: then their change has said so already.
-    resend = opened and review.module in after.standing.required.modules
-    cause = Cause(review.actor, Reason.POOL_OPENED.value if opened else None, FactType.CHANGED)
+    # Since the pool was opened, the person may have stopped requiring the module: then that change has sent a command already.
+    resend = opened and work.module in after.standing.required.modules
+    cause = Cause(work.actor, Reason.POOL_OPENED.value if opened else None, FactType.CHANGED)
     return rules.revise(before, after, at=tenant.now, cause=cause, resend=resend)

@@ -1,4 +1,4 @@
-"""People whom time alone changes: a fact falls due, or a login ends. In chunks of one transaction each."""
+"""Change people because time passes: a fact falls due, or a login ends. Each chunk of people is one transaction."""
 
 from services.users.domain import person as rules
 from services.users.domain.facts import Fact
@@ -12,7 +12,7 @@ from shared.database import Database
 from shared.schemas.base import Actor
 
 CHUNK = 500  # people in one transaction
-DUE_EVERY_S = 15  # on real clocks: how late a fact that falls due at midnight may be taken up
+DUE_EVERY_S = 15  # on real clocks: how late a fact that falls due at midnight may be applied
 DUE_ACTOR = Actor(kind="system", id="users")
 
 
@@ -26,13 +26,13 @@ class DuePeople:
 
     async def _look(self) -> None:
         async with self._database.unit_of_work(None) as uow:
-            tenants = await tenants_store.with_due_work(uow.connection, self._tenants.clock.now())
+            tenants = await tenants_store.with_due_people(uow.connection, self._tenants.clock.now())
         for tenant in tenants:
             while await self.run_chunk(tenant):
                 pass
 
     async def run_chunk(self, tenant: str) -> bool:
-        """Reconsider those whom time alone has changed; False when there was nobody."""
+        """Change the next people because time has passed; return False if there is nobody to change."""
         async with self._database.unit_of_work(tenant) as uow:
             found = await self._tenants.load(tenant, uow)
             if found is None:

@@ -18,7 +18,7 @@ from services.users.domain.test_clock import has_come, next_instant
 from services.users.jobs.bulk_reevaluation import BulkReevaluation
 from services.users.jobs.due_people import DuePeople
 from services.users.store import tenants as store
-from services.users.store.tenants import TenantRow
+from services.users.store.tenants import Lock, StoredTenant
 from shared.clock import Clock
 from shared.database import Database
 from shared.errors import Transient
@@ -84,7 +84,7 @@ class Coordinator:
     async def _step(self, tenant: str) -> bool:
         """Wait until all services are idle, then take the next step; False when there is none left. Raises Transient."""
         async with self._database.unit_of_work(tenant) as uow:
-            row = await store.get(tenant, uow.connection)
+            row = await store.get(uow.connection, tenant)
         if row is None or row.advancing_to is None:
             return False
         answers = await self._idle(tenant, row)
@@ -101,7 +101,7 @@ class Coordinator:
             await self._send(row, next_instant(due, at=row.at, sent_to=row.sent_to, to=row.advancing_to))
         return True
 
-    async def _idle(self, tenant: str, row: TenantRow) -> Sequence[IdleCheck] | None:
+    async def _idle(self, tenant: str, row: StoredTenant) -> Sequence[IdleCheck] | None:
         """All four answers, idle at the time that was sent, and the same in two rounds. None: they are idle and the time does not
         come. Raises Transient when a service cannot be asked."""
         last: list[str] | None = None
@@ -129,27 +129,27 @@ class Coordinator:
         while await self._due_people.run_chunk(tenant) or await self._reevaluation.run_chunk(tenant):
             pass
 
-    async def _send(self, row: TenantRow, instant: datetime) -> None:
-        async with self._database.unit_of_work(row.tenant) as uow:
-            if not await store.set_step(row.tenant, uow.connection, expected=row.step, sent_to=instant):
+    async def _send(self, row: StoredTenant, instant: datetime) -> None:
+        async with self._database.unit_of_work(row.tenant_id) as uow:
+            if not await store.set_step(uow.connection, row.tenant_id, expected=row.step, sent_to=instant):
                 return
             assert row.at is not None
-            number = await store.draw_number(row.tenant, uow.connection)
-            uow.publish(ClockAdvanced(number=number, to=instant), source=USERS, tenant=row.tenant, time=row.at)
-        log.info("clock_step", tenant=row.tenant, to=instant.isoformat())
+            number = await store.draw_number(uow.connection, row.tenant_id)
+            uow.publish(ClockAdvanced(number=number, to=instant), source=USERS, tenant=row.tenant_id, time=row.at)
+        log.info("clock_step", tenant=row.tenant_id, to=instant.isoformat())
 
-    async def _publish_ready(self, row: TenantRow) -> None:
-        async with self._database.unit_of_work(row.tenant) as uow:
-            if not await store.set_step(row.tenant, uow.connection, expected=row.step, sent_to=row.sent_to, ready_sent=True):
+    async def _publish_ready(self, row: StoredTenant) -> None:
+        async with self._database.unit_of_work(row.tenant_id) as uow:
+            if not await store.set_step(uow.connection, row.tenant_id, expected=row.step, sent_to=row.sent_to, ready_sent=True):
                 return
             assert row.advancing_to is not None
-            uow.publish(ClockReady(at=row.advancing_to, actor=ACTOR), source=USERS, tenant=row.tenant, time=row.advancing_to)
+            uow.publish(ClockReady(at=row.advancing_to, actor=ACTOR), source=USERS, tenant=row.tenant_id, time=row.advancing_to)
 
-    async def _finish(self, row: TenantRow) -> None:
+    async def _finish(self, row: StoredTenant) -> None:
         """Ready only when the others have read it: a client that sees `ready` writes to them next."""
-        async with self._database.unit_of_work(row.tenant) as uow:
-            current = await store.get(row.tenant, uow.connection, "FOR UPDATE OF t")
-            if current is None or not await store.set_step(row.tenant, uow.connection, expected=row.step, sent_to=None):
+        async with self._database.unit_of_work(row.tenant_id) as uow:
+            current = await store.get(uow.connection, row.tenant_id, Lock.EXCLUSIVE)
+            if current is None or not await store.set_step(uow.connection, row.tenant_id, expected=row.step, sent_to=None):
                 return
-            await store.update(row.tenant, uow.connection, replace(current, advancing_to=None))
-        log.info("clock_ready", tenant=row.tenant, at=row.advancing_to.isoformat() if row.advancing_to else None)
+            await store.save(uow.connection, replace(current, advancing_to=None))
+        log.info("clock_ready", tenant=row.tenant_id, at=row.advancing_to.isoformat() if row.advancing_to else None)

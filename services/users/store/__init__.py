@@ -1,1 +1,1 @@
-"""All queries of users, the tenant first. Each takes part in the caller's transaction."""
+"""Every SQL statement of users: one module for each table or pair of tables."""

@@ -1,95 +1,113 @@
-"""The allow-list of upstream sources: of which tenants each may speak, and the topic of its own to which it may be bound."""
+"""The allow-list of HR sources: the tenants about which each may send facts, and the topic of its own to which it may be bound."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
+from sqlalchemy import BigInteger, Text, any_, bindparam, cast, func, select, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared.database.row_classes import columns_of, many, one, table_of
+from shared.database.tables import outbox
 from shared.schemas.topics import HR_EVENTS, Topic, hr_topic
 
 
 @dataclass(frozen=True, slots=True)
 class HrSource:
-    """`topic`: the name of its own topic behind `hr.events.v1.`; None: it writes to the shared one."""
-
     source: str
     tenants: tuple[str, ...] = ()
-    topic: str | None = None
+    topic: str | None = None  # the part after `hr.events.v1.` of the name of its own topic; without it, the source uses the shared topic
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """The entry of the allow-list about a source and one tenant."""
+
+    topic: str | None
+    allowed: bool
+
+
+HR_SOURCES: Final = table_of("hr_sources", HrSource)
+
+_S: Final = HR_SOURCES.c
+_SOURCE: Final = bindparam("of_source", type_=Text)
+_TOPIC: Final = bindparam("of_topic", type_=Text)
+_ALL: Final = select(*columns_of(HrSource, HR_SOURCES)).order_by(_S.source)
+_TOPICS: Final = select(_S.topic).where(_S.topic.is_not(None)).order_by(_S.topic)
+_OF_TOPIC: Final = _ALL.where(_S.topic == _TOPIC)
+_LOCK: Final = _ALL.where(_S.source == _SOURCE).with_for_update()
+_INSERT: Final = insert(HR_SOURCES)
+_ADD: Final = _INSERT.on_conflict_do_nothing(index_elements=["source"])
+_SAVE_TENANTS: Final = _INSERT.on_conflict_do_update(index_elements=["source"], set_={"tenants": _INSERT.excluded.tenants})
+_BIND: Final = update(HR_SOURCES).where(_S.source == _SOURCE).values(topic=_TOPIC)
+_PERMISSION: Final = select(_S.topic, (bindparam("tenant", type_=Text) == any_(_S.tenants)).label("allowed")).where(_S.source == _SOURCE)
+_PERMISSION_FOR_SHARE: Final = _PERMISSION.with_for_update(read=True)
+# A page also ends after the source with which its sources have so many tenants together.
+_NEXT: Final = _ALL.where(_S.source > bindparam("after", type_=Text)).limit(bindparam("limit", type_=BigInteger)).subquery("next_sources")
+_SIZE: Final = func.cardinality(_NEXT.c.tenants)
+_COUNTED: Final = select(_NEXT, (func.sum(_SIZE).over(order_by=_NEXT.c.source) - _SIZE).label("tenants_before")).subquery("counted")
+_PAGE: Final = (
+    select(*columns_of(HrSource, _COUNTED))
+    .where(_COUNTED.c.tenants_before < bindparam("tenants_max", type_=BigInteger))
+    .order_by(_COUNTED.c.source)
+)
+_HEADERS: Final = cast(func.convert_from(outbox.c.headers, "UTF8"), JSONB)
+_UNSENT: Final = (
+    select(func.count())
+    .select_from(outbox)
+    .where(
+        outbox.c.topic.like(f"{HR_EVENTS.name}%"),
+        _HEADERS.contains(func.jsonb_build_array(func.jsonb_build_array(cast("ce_source", Text), _SOURCE))),
+    )
+)
 
 
 def topic_of(name: str | None) -> Topic:
     return HR_EVENTS if name is None else hr_topic(name)
 
 
-_TOPICS = "SELECT topic FROM hr_sources WHERE topic IS NOT NULL ORDER BY topic"
-_OF_TOPIC = "SELECT source, tenants, topic FROM hr_sources WHERE topic = $1"
-_LOCKED = "SELECT source, tenants, topic FROM hr_sources WHERE source = $1 FOR UPDATE"
-_ADD = "INSERT INTO hr_sources (source, tenants) VALUES ($1, '{}') ON CONFLICT DO NOTHING"
-_BIND = "UPDATE hr_sources SET topic = $2 WHERE source = $1"
-_PUT = "INSERT INTO hr_sources (source, tenants) VALUES ($1, $2) ON CONFLICT (source) DO UPDATE SET tenants = $2"
-_FOR_TENANT = "SELECT topic, $2 = ANY(tenants) AS allowed FROM hr_sources WHERE source = $1"
-# A page also ends after the source with which its sources have so many tenants together.
-_PAGE = """
-SELECT source, tenants, topic FROM (
-    SELECT source, tenants, topic, sum(cardinality(tenants)) OVER (ORDER BY source) - cardinality(tenants) AS tenants_before
-    FROM (SELECT source, tenants, topic FROM hr_sources WHERE source > $1 ORDER BY source LIMIT $2) AS next_sources
-) AS counted
-WHERE tenants_before < $3 ORDER BY source
-"""
-_UNSENT = """
-SELECT count(*) FROM outbox
-WHERE topic LIKE 'hr.events.v1%' AND convert_from(headers, 'UTF8')::jsonb @> jsonb_build_array(jsonb_build_array('ce_source', $1::text))
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Permission:
-    """What the allow-list says of a source and one tenant."""
-
-    allowed: bool
-    topic: str | None
-
-
-async def put_source(connection: AsyncConnection, source: str, tenants: Sequence[str]) -> None:
-    await connection.exec_driver_sql(_PUT, (source, list(tenants)))
+async def save_tenants(connection: AsyncConnection, source: str, tenants: Sequence[str]) -> None:
+    """Replace the tenants of a source; add the source if it is not there."""
+    await connection.execute(_SAVE_TENANTS, {"source": source, "tenants": list(tenants)})
 
 
 async def page(connection: AsyncConnection, after: str, limit: int, tenants_max: int) -> tuple[list[HrSource], str | None]:
     """Return sources in order of their names, and the name after which the next page begins."""
-    rows = await connection.exec_driver_sql(_PAGE, (after, limit, tenants_max))
-    found = [HrSource(row.source, tuple(row.tenants), row.topic) for row in rows]
+    found = await many(connection, _PAGE, HrSource, after=after, limit=limit, tenants_max=tenants_max)
     is_last = len(found) < limit and sum(len(each.tenants) for each in found) < tenants_max
     return found, None if is_last else found[-1].source
 
 
 async def topics(connection: AsyncConnection) -> list[str]:
-    return list((await connection.exec_driver_sql(_TOPICS)).scalars())
+    """Return the names of the topics to which sources are bound."""
+    return list((await connection.execute(_TOPICS)).scalars())
 
 
 async def of_topic(connection: AsyncConnection, topic: str) -> HrSource | None:
-    row = (await connection.exec_driver_sql(_OF_TOPIC, (topic,))).one_or_none()
-    return None if row is None else HrSource(row.source, tuple(row.tenants), row.topic)
+    return await one(connection, _OF_TOPIC, HrSource, of_topic=topic)
 
 
 async def permission(connection: AsyncConnection, tenant_id: str, source: str, *, for_share: bool = False) -> Permission:
-    """`for_share`: nobody binds the source before this transaction ends."""
-    statement = f"{_FOR_TENANT} FOR SHARE" if for_share else _FOR_TENANT
-    row = (await connection.exec_driver_sql(statement, (source, tenant_id))).one_or_none()
-    return Permission(allowed=False, topic=None) if row is None else Permission(row.allowed, row.topic)
+    """With `for_share`, nobody binds the source before this transaction ends."""
+    statement = _PERMISSION_FOR_SHARE if for_share else _PERMISSION
+    found = await one(connection, statement, Permission, tenant=tenant_id, of_source=source)
+    return found or Permission(topic=None, allowed=False)
 
 
 async def lock(connection: AsyncConnection, source: str) -> HrSource:
-    """Made when it is not there, for no tenant yet."""
-    await connection.exec_driver_sql(_ADD, (source,))
-    row = (await connection.exec_driver_sql(_LOCKED, (source,))).one()
-    return HrSource(row.source, tuple(row.tenants), row.topic)
+    """Return the source, locked. A source that is not there is added without tenants."""
+    await connection.execute(_ADD, {"source": source, "tenants": []})
+    found = await one(connection, _LOCK, HrSource, of_source=source)
+    assert found is not None
+    return found
 
 
 async def bind(connection: AsyncConnection, source: str, topic: str | None) -> None:
-    await connection.exec_driver_sql(_BIND, (source, topic))
+    """Bind the source to a topic; with None, end the binding."""
+    await connection.execute(_BIND, {"of_source": source, "of_topic": topic})
 
 
 async def unsent(connection: AsyncConnection, source: str) -> int:
-    """Facts of the source that came by REST and are not on a topic yet."""
-    count: int = (await connection.exec_driver_sql(_UNSENT, (source,))).scalar_one()
-    return count
+    """Return the number of facts of the source that arrived by REST and are not on a topic yet."""
+    return int((await connection.execute(_UNSENT, {"of_source": source})).scalar_one())

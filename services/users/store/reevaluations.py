@@ -1,26 +1,33 @@
-"""Work over many people that one change asks for, done in chunks (migration 0001, `reevaluations`)."""
+"""Bulk re-evaluations, which background jobs do in chunks (migration 0001, `reevaluations`)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Final
 
-import orjson
+from sqlalchemy import BigInteger, Date, Text, bindparam, case, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.users.store.people import PEOPLE
+from services.users.store.tenants import TENANTS
 from shared import ids
+from shared.database.row_classes import columns_of, json_rows, names_of, one, recordset, table_of
 from shared.schemas.base import Actor
 from shared.schemas.envelope import Envelope
 
 
 class ReevaluationKind(StrEnum):
-    SETTINGS = "settings"  # everybody's need is worked out anew
-    POOL_OPENED = "pool_opened"  # who needs the module and has no seat of it asks again
-    REPUBLISH = "republish"  # everybody is published once more, for a reader that was rebuilt
+    SETTINGS = "settings"  # compute the required modules of all people again
+    POOL_OPENED = "pool_opened"  # send the required modules of people who require the module and have no seat of it again
+    REPUBLISH = "republish"  # publish all people again, for a reader that was rebuilt
 
 
-def cause_of(actor: Actor, envelope: Envelope | None) -> dict[str, str | None]:
-    """Kept with a review, so that what it publishes names who and what began it."""
+Cause = Mapping[str, str | None]
+
+
+def cause_of(actor: Actor, envelope: Envelope | None) -> Cause:
+    """Return what is stored with a re-evaluation, so that its events name the actor and the message that caused it."""
     kept = {"actor_kind": actor.kind, "actor_id": actor.id, "message": None, "source": None, "type": None, "correlation": None}
     if envelope is not None:
         kept |= {"message": envelope.id, "source": envelope.source, "type": envelope.type, "correlation": envelope.correlation}
@@ -29,12 +36,12 @@ def cause_of(actor: Actor, envelope: Envelope | None) -> dict[str, str | None]:
 
 @dataclass(frozen=True, slots=True)
 class Reevaluation:
-    review: str
-    tenant: str
-    kind: ReevaluationKind
+    reevaluation_id: str
+    tenant_id: str
+    kind: str
     module: str | None
-    after: int  # arrival of the last person done
-    cause: dict[str, str | None]
+    after_arrival: int  # of the last person done
+    cause: Cause
     created_at: datetime
 
     @property
@@ -43,72 +50,97 @@ class Reevaluation:
 
     @property
     def envelope(self) -> Envelope | None:
-        """Of the message that asked for the review; None when a request did."""
+        """The envelope of the message that caused the re-evaluation; None if a request did."""
         id_, source, type_ = self.cause["message"], self.cause["source"], self.cause["type"]
         if id_ is None or source is None or type_ is None:
             return None
-        return Envelope(id=id_, source=source, type=type_, time=self.created_at, tenant=self.tenant, correlation=self.cause["correlation"])
+        correlation = self.cause["correlation"]
+        return Envelope(id=id_, source=source, type=type_, time=self.created_at, tenant=self.tenant_id, correlation=correlation)
 
 
-async def add(
-    tenant: str, connection: AsyncConnection, kind: ReevaluationKind, cause: dict[str, str | None], module: str | None = None
-) -> None:
-    await add_many([tenant], connection, kind, cause, module)
+REEVALUATIONS: Final = table_of("reevaluations", Reevaluation)
+
+_R: Final = REEVALUATIONS.c
+_TENANT: Final = bindparam("tenant", type_=Text)
+_GIVEN: Final = recordset(Reevaluation)
+_ADD: Final = insert(REEVALUATIONS).from_select(
+    names_of(Reevaluation),
+    select(*(_GIVEN.c[name] for name in names_of(Reevaluation, but=("created_at",))), func.now()),
+)
+_OLDER: Final = REEVALUATIONS.alias("older")
+_LOCK_NEXT: Final = (
+    select(*columns_of(Reevaluation, REEVALUATIONS))
+    .where(
+        _TENANT.is_(None) | (_R.tenant_id == _TENANT),
+        ~exists(
+            select(_OLDER.c.tenant_id)
+            .where(_OLDER.c.tenant_id == _R.tenant_id, _OLDER.c.reevaluation_id < _R.reevaluation_id)
+            .correlate(REEVALUATIONS)
+        ),
+    )
+    .order_by(_R.reevaluation_id)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+_OWN: Final = (_R.tenant_id == _TENANT) & (_R.reevaluation_id == bindparam("of_id", type_=Text))
+_ADVANCE: Final = update(REEVALUATIONS).where(_OWN).values(after_arrival=bindparam("new_after", type_=BigInteger))
+_FINISH: Final = delete(REEVALUATIONS).where(_OWN)
+_COUNT: Final = select(func.count()).where(_R.tenant_id == _TENANT)
+
+_DAY: Final = bindparam("day", type_=Date)
+_PEOPLE: Final = select(_TENANT.label("tenant_id"), func.count().label("people")).where(PEOPLE.c.tenant_id == _TENANT).subquery("counted")
+_SPENT: Final = case((TENANTS.c.reevaluations_on == _DAY, TENANTS.c.reevaluations), else_=0)
+_TOTAL: Final = _SPENT + _PEOPLE.c.people
+_SPEND: Final = (
+    update(TENANTS)
+    .where(
+        TENANTS.c.tenant_id == _TENANT,
+        TENANTS.c.tenant_id == _PEOPLE.c.tenant_id,
+        (_SPENT == 0) | (bindparam("most", type_=BigInteger) >= _TOTAL),
+    )
+    .values(reevaluations_on=_DAY, reevaluations=_TOTAL)
+)
+
+
+async def add(connection: AsyncConnection, tenant_id: str, kind: ReevaluationKind, cause: Cause, module: str | None = None) -> None:
+    await add_many(connection, [tenant_id], kind, cause, module)
 
 
 async def add_many(
-    tenants: Sequence[str], connection: AsyncConnection, kind: ReevaluationKind, cause: dict[str, str | None], module: str | None = None
+    connection: AsyncConnection, tenant_ids: Sequence[str], kind: ReevaluationKind, cause: Cause, module: str | None = None
 ) -> None:
-    """One for each of these tenants."""
-    await connection.exec_driver_sql(
-        "INSERT INTO reevaluations (reevaluation_id, tenant_id, kind, module, cause, created_at)"
-        " SELECT id, tenant, $3, $4, $5::jsonb, now() FROM unnest($1::text[], $2::text[]) AS r (id, tenant)",
-        ([ids.new_id() for _ in tenants], list(tenants), kind.value, module, orjson.dumps(cause).decode()),
-    )
+    """Add one re-evaluation for each of these tenants."""
+    rows = [
+        {"reevaluation_id": ids.new_id(), "tenant_id": tenant_id, "kind": kind, "module": module, "after_arrival": 0, "cause": cause}
+        for tenant_id in tenant_ids
+    ]
+    await connection.execute(_ADD, {"rows": json_rows(rows)})
 
 
-async def spend(tenant: str, connection: AsyncConnection, day: date, most: int) -> bool:
-    """Count one re-evaluation of all people of the tenant on this day. False, and nothing counted, if the day would then have more than
-    `most`; the first change of a day is always taken, however many people there are. Call under the tenant's exclusive lock."""
-    result = await connection.exec_driver_sql(
-        "UPDATE tenants t SET reevaluations_on = $2, reevaluations = s.spent + p.people"
-        " FROM (SELECT count(*) AS people FROM people WHERE tenant_id = $1) AS p,"
-        " (SELECT CASE WHEN reevaluations_on = $2 THEN reevaluations ELSE 0 END AS spent FROM tenants WHERE tenant_id = $1) AS s"
-        " WHERE t.tenant_id = $1 AND (s.spent = 0 OR s.spent + p.people <= $3)",
-        (tenant, day, most),
-    )
-    return result.rowcount == 1
+async def spend(connection: AsyncConnection, tenant_id: str, day: date, most: int) -> bool:
+    """Count one re-evaluation of all people of the tenant on this day.
+
+    Return False, and count nothing, if the day would then have more than `most`; the first change of a day is always allowed, however many
+    people there are. Call under the tenant's exclusive lock.
+    """
+    return (await connection.execute(_SPEND, {"tenant": tenant_id, "day": day, "most": most})).rowcount == 1
 
 
-async def take(connection: AsyncConnection, tenant: str | None = None) -> Reevaluation | None:
-    """The oldest review that nobody else is at, locked: two processes never do the same chunk. The oldest of each tenant only, because a
-    later one may rest on what the earlier one stores."""
-    result = await connection.exec_driver_sql(
-        "SELECT reevaluation_id, tenant_id, kind, module, after_arrival, cause, created_at FROM reevaluations r"
-        " WHERE ($1::text IS NULL OR r.tenant_id = $1)"
-        " AND NOT EXISTS (SELECT FROM reevaluations o WHERE o.tenant_id = r.tenant_id AND o.reevaluation_id < r.reevaluation_id)"
-        " ORDER BY r.reevaluation_id LIMIT 1 FOR UPDATE SKIP LOCKED",
-        (tenant,),
-    )
-    row = result.one_or_none()
-    if row is None:
-        return None
-    return Reevaluation(
-        row.reevaluation_id, row.tenant_id, ReevaluationKind(row.kind), row.module, row.after_arrival, row.cause, row.created_at
-    )
+async def lock_next(connection: AsyncConnection, tenant_id: str | None = None) -> Reevaluation | None:
+    """Return the oldest re-evaluation that no other process works on, locked. Of each tenant it is the oldest one, since a later one may
+    depend on what the earlier one stores."""
+    return await one(connection, _LOCK_NEXT, Reevaluation, tenant=tenant_id)
 
 
-async def advance(tenant: str, connection: AsyncConnection, review: str, after: int) -> None:
-    await connection.exec_driver_sql(
-        "UPDATE reevaluations SET after_arrival = $3 WHERE tenant_id = $1 AND reevaluation_id = $2", (tenant, review, after)
-    )
+async def advance(connection: AsyncConnection, tenant_id: str, reevaluation_id: str, after_arrival: int) -> None:
+    """Save the last person done."""
+    await connection.execute(_ADVANCE, {"tenant": tenant_id, "of_id": reevaluation_id, "new_after": after_arrival})
 
 
-async def finish(tenant: str, connection: AsyncConnection, review: str) -> None:
-    await connection.exec_driver_sql("DELETE FROM reevaluations WHERE tenant_id = $1 AND reevaluation_id = $2", (tenant, review))
+async def finish(connection: AsyncConnection, tenant_id: str, reevaluation_id: str) -> None:
+    """Delete a re-evaluation of which all people are done."""
+    await connection.execute(_FINISH, {"tenant": tenant_id, "of_id": reevaluation_id})
 
 
-async def count(tenant: str, connection: AsyncConnection) -> int:
-    result = await connection.exec_driver_sql("SELECT count(*) FROM reevaluations WHERE tenant_id = $1", (tenant,))
-    number: int = result.scalar_one()
-    return number
+async def count(connection: AsyncConnection, tenant_id: str) -> int:
+    return int((await connection.execute(_COUNT, {"tenant": tenant_id})).scalar_one())

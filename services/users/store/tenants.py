@@ -1,17 +1,24 @@
-"""Tenants, their clocks, profiles, department mapping, and the allow-list of upstream sources."""
+"""Tenants and their clocks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from enum import Enum, auto
+from typing import Any, Final
 
+from sqlalchemy import BigInteger, Boolean, Date, DateTime, Select, Text, bindparam, cast, exists, func, insert, select, update
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.users.domain.required_modules import Profile, Settings
+from services.users.store.people import PEOPLE
+from shared.database.row_classes import columns_of, many, names_of, one, table_of
 
 
 @dataclass(frozen=True, slots=True)
 class TenantRow:
-    tenant: str
+    """The table `tenants`. Migration 0001 says what its columns mean."""
+
+    tenant_id: str
     name: str
     time_zone: str
     locale: str
@@ -23,196 +30,138 @@ class TenantRow:
     version: int
     advancing_to: datetime | None
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTenant(TenantRow):
+    """A tenant with the row of its clock."""
+
     status: str = "opening"
-    at: datetime | None = None  # a test clock's time
-    sent_to: datetime | None = None  # the last instant a test clock was told to go to
+    at: datetime | None = None  # the time of a test clock
+    sent_to: datetime | None = None  # the last instant that was sent to a test clock
     step: int = 0
     ready_sent: bool = False
 
 
-_SELECT = """
-SELECT t.tenant_id, t.name, t.time_zone, t.locale, t.clock, t.contact_email, t.support_contact, t.release_on_expiry, t.config_version,
-       t.version, t.advancing_to, t.created_at, c.status, c.at, c.sent_to, c.step, c.ready_sent
-FROM tenants t JOIN tenant_clocks c ON c.tenant_id = t.tenant_id
-"""
+class Lock(Enum):
+    """While required modules are computed from the configuration, the tenant's row is locked shared; to change the configuration, it is
+    locked exclusively. So nobody computes with settings that are being replaced, and what was computed before is in the database when the
+    re-evaluation of all people begins."""
+
+    NONE = auto()
+    SHARED = auto()
+    EXCLUSIVE = auto()
 
 
-async def insert(tenant: str, connection: AsyncConnection, row: TenantRow) -> bool:
-    """False, and nothing done, when there is a tenant of this id."""
-    result = await connection.exec_driver_sql(
-        "INSERT INTO tenants (tenant_id, name, time_zone, locale, clock, contact_email, support_contact, release_on_expiry, created_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (tenant_id) DO NOTHING",
-        (
-            tenant,
-            row.name,
-            row.time_zone,
-            row.locale,
-            row.clock,
-            row.contact_email,
-            row.support_contact,
-            row.release_on_expiry,
-            row.created_at,
-        ),
+TENANTS: Final = table_of("tenants", TenantRow, reevaluations_on=date, reevaluations=int)
+CLOCKS: Final = table_of(
+    "tenant_clocks", tenant_id=str, status=str, at=datetime, last_number=int, sent_to=datetime, step=int, ready_sent=bool
+)
+_COLUMNS: Final = names_of(TenantRow)
+
+_TENANT: Final = bindparam("tenant", type_=Text)
+_ADD: Final = postgresql.insert(TENANTS).on_conflict_do_nothing(index_elements=["tenant_id"])
+_ADD_CLOCK: Final = insert(CLOCKS)
+_SAVE: Final = update(TENANTS).where(TENANTS.c.tenant_id == _TENANT)
+_STORED: Final = select(*columns_of(StoredTenant, TENANTS, CLOCKS)).join(CLOCKS, CLOCKS.c.tenant_id == TENANTS.c.tenant_id)
+_GET: Final = _STORED.where(TENANTS.c.tenant_id == _TENANT)
+_GET_LOCKED: Final[Mapping[Lock, Select[Any]]] = {
+    Lock.NONE: _GET,
+    Lock.SHARED: _GET.with_for_update(read=True, of=TENANTS),
+    Lock.EXCLUSIVE: _GET.with_for_update(of=TENANTS),
+}
+_PAGE: Final = (
+    _STORED.where(_TENANT.is_(None) | (TENANTS.c.tenant_id == _TENANT), TENANTS.c.tenant_id > bindparam("after", type_=Text))
+    .order_by(TENANTS.c.tenant_id)
+    .limit(bindparam("limit", type_=BigInteger))
+)
+# A day begins first in the zone UTC+14.
+_TENANT_TIME: Final = func.coalesce(CLOCKS.c.at, bindparam("now", type_=DateTime(timezone=True)))
+_LATEST_DAY: Final = cast(func.timezone("UTC", _TENANT_TIME, type_=DateTime()) + timedelta(hours=14), Date)
+_WITH_DUE_PEOPLE: Final = (
+    select(CLOCKS.c.tenant_id)
+    .where(
+        exists(
+            select(PEOPLE.c.user_id)
+            .where(PEOPLE.c.tenant_id == CLOCKS.c.tenant_id, PEOPLE.c.reconsider_on <= _LATEST_DAY)
+            .correlate(CLOCKS)
+        )
     )
-    if result.rowcount == 0:
+    .order_by(CLOCKS.c.tenant_id)
+)
+_ADVANCING: Final = select(TENANTS.c.tenant_id).where(TENANTS.c.advancing_to.is_not(None)).order_by(TENANTS.c.tenant_id)
+
+_OWN_CLOCK: Final = CLOCKS.c.tenant_id == _TENANT
+_DRAW_NUMBER: Final = update(CLOCKS).where(_OWN_CLOCK).values(last_number=CLOCKS.c.last_number + 1).returning(CLOCKS.c.last_number)
+_SET_OPEN: Final = update(CLOCKS).where(_OWN_CLOCK).values(status="open")
+_NEW_TIME: Final = bindparam("new_time", type_=DateTime(timezone=True))
+_SET_TIME: Final = update(CLOCKS).where(_OWN_CLOCK, CLOCKS.c.at < _NEW_TIME).values(at=_NEW_TIME)
+_SET_STEP: Final = (
+    update(CLOCKS)
+    .where(_OWN_CLOCK, CLOCKS.c.step == bindparam("expected", type_=BigInteger))
+    .values(
+        step=CLOCKS.c.step + 1,
+        sent_to=bindparam("new_sent_to", type_=DateTime(timezone=True)),
+        ready_sent=bindparam("new_ready_sent", type_=Boolean),
+    )
+)
+
+
+def _values(row: TenantRow) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in _COLUMNS}
+
+
+async def add(connection: AsyncConnection, tenant: StoredTenant) -> bool:
+    """Add a tenant and its clock; return whether the tenant is new. An existing tenant stays as it is."""
+    if (await connection.execute(_ADD, _values(tenant))).rowcount == 0:
         return False
-    await connection.exec_driver_sql("INSERT INTO tenant_clocks (tenant_id, at) VALUES ($1, $2)", (tenant, row.at))
+    await connection.execute(_ADD_CLOCK, {"tenant_id": tenant.tenant_id, "at": tenant.at})
     return True
 
 
-async def get(tenant: str, connection: AsyncConnection, lock: str = "") -> TenantRow | None:
-    """`lock`: "FOR SHARE OF t" while people's needs are worked out from the configuration, "FOR UPDATE OF t" to change it: nobody then
-    works with settings that are being replaced, and whoever was at it is in the database before the review of people begins."""
-    assert lock in ("", "FOR SHARE OF t", "FOR UPDATE OF t"), lock
-    row = (await connection.exec_driver_sql(f"{_SELECT} WHERE t.tenant_id = $1 {lock}", (tenant,))).one_or_none()
-    return None if row is None else TenantRow(*tuple(row))
+async def get(connection: AsyncConnection, tenant_id: str, lock: Lock = Lock.NONE) -> StoredTenant | None:
+    return await one(connection, _GET_LOCKED[lock], StoredTenant, tenant=tenant_id)
 
 
-async def page(tenant: str | None, connection: AsyncConnection, after: str, limit: int) -> list[TenantRow]:
-    """Tenants by id; `tenant` None: all that the scope lets through."""
-    result = await connection.exec_driver_sql(
-        f"{_SELECT} WHERE ($1::text IS NULL OR t.tenant_id = $1) AND t.tenant_id > $2 ORDER BY t.tenant_id LIMIT $3", (tenant, after, limit)
-    )
-    return [TenantRow(*tuple(row)) for row in result]
+async def page(connection: AsyncConnection, tenant_id: str | None, after: str, limit: int) -> list[StoredTenant]:
+    """Return the next tenants in order of their ids; with `tenant_id`, only this one."""
+    return await many(connection, _PAGE, StoredTenant, tenant=tenant_id, after=after, limit=limit)
 
 
-async def update(tenant: str, connection: AsyncConnection, row: TenantRow) -> None:
-    """Call under the tenant's exclusive lock."""
-    await connection.exec_driver_sql(
-        "UPDATE tenants SET name = $2, time_zone = $3, locale = $4, contact_email = $5, support_contact = $6, release_on_expiry = $7,"
-        " config_version = $8, version = $9, advancing_to = $10 WHERE tenant_id = $1",
-        (
-            tenant,
-            row.name,
-            row.time_zone,
-            row.locale,
-            row.contact_email,
-            row.support_contact,
-            row.release_on_expiry,
-            row.config_version,
-            row.version,
-            row.advancing_to,
-        ),
-    )
+async def save(connection: AsyncConnection, tenant: TenantRow) -> None:
+    """Save a changed tenant, but not its clock. Call under the tenant's exclusive lock."""
+    await connection.execute(_SAVE, {"tenant": tenant.tenant_id} | _values(tenant))
 
 
-async def with_due_work(connection: AsyncConnection, now: datetime) -> list[str]:
-    """Tenants with somebody to reconsider on a day that has begun somewhere on Earth (UTC+14), by the tenant's own time; `now` is that of
-    the real clocks. Whether it has begun in the tenant's zone is for whoever looks at it to say."""
-    result = await connection.exec_driver_sql(
-        "SELECT tenant_id FROM tenant_clocks c WHERE EXISTS (SELECT FROM people p WHERE p.tenant_id = c.tenant_id"
-        " AND p.reconsider_on <= (coalesce(c.at, $1) AT TIME ZONE 'UTC' + interval '14 hours')::date) ORDER BY tenant_id",
-        (now,),
-    )
-    return [row.tenant_id for row in result]
+async def with_due_people(connection: AsyncConnection, now: datetime) -> list[str]:
+    """Return the tenants with people who change on a day that has begun somewhere on Earth, by the tenant's own time; `now` is that of the
+    real clocks. The caller checks whether the day has begun in the tenant's zone."""
+    return list((await connection.execute(_WITH_DUE_PEOPLE, {"now": now})).scalars())
 
 
 async def advancing(connection: AsyncConnection) -> list[str]:
-    result = await connection.exec_driver_sql("SELECT tenant_id FROM tenants WHERE advancing_to IS NOT NULL ORDER BY tenant_id")
-    return [row.tenant_id for row in result]
+    """Return the tenants whose test clock is advancing."""
+    return list((await connection.execute(_ADVANCING)).scalars())
 
 
-# --------------------------------------------------------------------------------------------------------------- clocks
+async def draw_number(connection: AsyncConnection, tenant_id: str) -> int:
+    """Draw the next number of a command, under the lock of the clock's row: numbers commit in the order of their drawing."""
+    return int((await connection.execute(_DRAW_NUMBER, {"tenant": tenant_id})).scalar_one())
 
 
-async def draw_number(tenant: str, connection: AsyncConnection) -> int:
-    """The next number of a command, drawn under the lock of the tenant's clock row: numbers commit in the order of their drawing."""
-    result = await connection.exec_driver_sql(
-        "UPDATE tenant_clocks SET last_number = last_number + 1 WHERE tenant_id = $1 RETURNING last_number", (tenant,)
-    )
-    number: int = result.scalar_one()
-    return number
+async def set_open(connection: AsyncConnection, tenant_id: str) -> None:
+    """Save that seats has opened the tenant."""
+    await connection.execute(_SET_OPEN, {"tenant": tenant_id})
 
 
-async def opened(tenant: str, connection: AsyncConnection) -> None:
-    await connection.exec_driver_sql("UPDATE tenant_clocks SET status = 'open' WHERE tenant_id = $1", (tenant,))
+async def set_time(connection: AsyncConnection, tenant_id: str, at: datetime) -> None:
+    """Save the time of a test clock. It never goes back: an old decision that is handled again changes nothing."""
+    await connection.execute(_SET_TIME, {"tenant": tenant_id, "new_time": at})
 
 
-async def set_time(tenant: str, connection: AsyncConnection, at: datetime) -> None:
-    """Never back: an old decision that is handled again changes nothing."""
-    await connection.exec_driver_sql("UPDATE tenant_clocks SET at = $2 WHERE tenant_id = $1 AND at < $2", (tenant, at))
-
-
-async def set_step(tenant: str, connection: AsyncConnection, *, expected: int, sent_to: datetime | None, ready_sent: bool = False) -> bool:
-    """One step further. False when another coordinator has taken it already: the steps are counted for this comparison alone."""
-    result = await connection.exec_driver_sql(
-        "UPDATE tenant_clocks SET step = step + 1, sent_to = $2, ready_sent = $3 WHERE tenant_id = $1 AND step = $4",
-        (tenant, sent_to, ready_sent, expected),
-    )
-    return result.rowcount == 1
-
-
-# ------------------------------------------------------------------------------------------------------- configuration
-
-
-async def settings(tenant: str, connection: AsyncConnection, *, release_on_expiry: bool) -> Settings:
-    profiles = await connection.exec_driver_sql("SELECT profile, modules, partial FROM profiles WHERE tenant_id = $1", (tenant,))
-    return Settings(
-        {row.profile: Profile(tuple(row.modules), row.partial) for row in profiles}, await mapping(tenant, connection), release_on_expiry
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class ProfileRow:
-    profile: str
-    name: str
-    modules: tuple[str, ...]
-    partial: bool
-    version: int
-
-
-async def profiles(tenant: str, connection: AsyncConnection, profile: str | None = None) -> list[ProfileRow]:
-    result = await connection.exec_driver_sql(
-        "SELECT profile, name, modules, partial, version FROM profiles WHERE tenant_id = $1 AND ($2::text IS NULL OR profile = $2)"
-        " ORDER BY profile",
-        (tenant, profile),
-    )
-    return [ProfileRow(row.profile, row.name, tuple(row.modules), row.partial, row.version) for row in result]
-
-
-async def profile_page(tenant: str, connection: AsyncConnection, after: str, limit: int) -> list[ProfileRow]:
-    """By id."""
-    result = await connection.exec_driver_sql(
-        "SELECT profile, name, modules, partial, version FROM profiles WHERE tenant_id = $1 AND profile > $2 ORDER BY profile LIMIT $3",
-        (tenant, after, limit),
-    )
-    return [ProfileRow(row.profile, row.name, tuple(row.modules), row.partial, row.version) for row in result]
-
-
-async def count_profiles(tenant: str, connection: AsyncConnection) -> int:
-    count: int = (await connection.exec_driver_sql("SELECT count(*) FROM profiles WHERE tenant_id = $1", (tenant,))).scalar_one()
-    return count
-
-
-async def put_profile(tenant: str, connection: AsyncConnection, row: ProfileRow) -> None:
-    await connection.exec_driver_sql(
-        "INSERT INTO profiles (tenant_id, profile, name, modules, partial, version) VALUES ($1, $2, $3, $4, $5, $6)"
-        " ON CONFLICT (tenant_id, profile) DO UPDATE SET name = $3, modules = $4, partial = $5, version = $6",
-        (tenant, row.profile, row.name, list(row.modules), row.partial, row.version),
-    )
-
-
-async def mapping(tenant: str, connection: AsyncConnection) -> dict[str, str | None]:
-    result = await connection.exec_driver_sql(
-        "SELECT department, profile FROM department_mapping WHERE tenant_id = $1 ORDER BY department", (tenant,)
-    )
-    return {row.department: row.profile for row in result}
-
-
-async def mapping_json(tenant: str, connection: AsyncConnection) -> str:
-    """As `mapping`, written by the database: 10,000 rows would hold up this process."""
-    result = await connection.exec_driver_sql(
-        "SELECT coalesce(json_object_agg(department, profile ORDER BY department), '{}')::text"
-        " FROM department_mapping WHERE tenant_id = $1",
-        (tenant,),
-    )
-    text: str = result.scalar_one()
-    return text
-
-
-async def replace_mapping(tenant: str, connection: AsyncConnection, departments: Mapping[str, str | None]) -> None:
-    await connection.exec_driver_sql("DELETE FROM department_mapping WHERE tenant_id = $1", (tenant,))
-    await connection.exec_driver_sql(
-        "INSERT INTO department_mapping (tenant_id, department, profile) SELECT $1, d, p FROM unnest($2::text[], $3::text[]) AS m (d, p)",
-        (tenant, list(departments), list(departments.values())),
-    )
+async def set_step(
+    connection: AsyncConnection, tenant_id: str, *, expected: int, sent_to: datetime | None, ready_sent: bool = False
+) -> bool:
+    """Count one step of an advance; return False if another coordinator has taken the step `expected` already."""
+    given = {"tenant": tenant_id, "expected": expected, "new_sent_to": sent_to, "new_ready_sent": ready_sent}
+    return (await connection.execute(_SET_STEP, given)).rowcount == 1

@@ -7,7 +7,7 @@ from math import ceil
 from services.users.store import reevaluations
 from services.users.store import tenants as store
 from services.users.store.reevaluations import ReevaluationKind
-from services.users.store.tenants import TenantRow
+from services.users.store.tenants import StoredTenant
 from shared.database import UnitOfWork
 from shared.errors import Refused
 from shared.schemas.base import Actor, format_instant
@@ -15,16 +15,16 @@ from shared.schemas.base import Actor, format_instant
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one tenant may do. `now` is the real time, also for a test clock: the work is done on a real day."""
+    """The limits of one tenant. `now` is the real time, even with a test clock: the work is done on a real day."""
 
     profiles: int
     reevaluations_per_day: int
     now: datetime
 
 
-async def request(tenant: str, uow: UnitOfWork, row: TenantRow, actor: Actor, limits: Limits) -> None:
-    """Every person is evaluated anew, and may be published with all modules of the profile: that is limited by the day."""
-    if not await reevaluations.spend(tenant, uow.connection, limits.now.date(), limits.reevaluations_per_day):
+async def request(tenant: str, uow: UnitOfWork, row: StoredTenant, actor: Actor, limits: Limits) -> None:
+    """Request the re-evaluation of all people. Each may be published with all modules of the profile, so the day has a limit."""
+    if not await reevaluations.spend(uow.connection, tenant, limits.now.date(), limits.reevaluations_per_day):
         midnight = (limits.now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
         raise Refused(
             "too-many-requests",
@@ -34,5 +34,5 @@ async def request(tenant: str, uow: UnitOfWork, row: TenantRow, actor: Actor, li
             reevaluations_per_day=limits.reevaluations_per_day,
             available_at=format_instant(midnight),
         )
-    await store.update(tenant, uow.connection, replace(row, config_version=row.config_version + 1))
-    await reevaluations.add(tenant, uow.connection, ReevaluationKind.SETTINGS, reevaluations.cause_of(actor, None))
+    await store.save(uow.connection, replace(row, config_version=row.config_version + 1))
+    await reevaluations.add(uow.connection, tenant, ReevaluationKind.SETTINGS, reevaluations.cause_of(actor, None))

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 
-from services.users.store import tenants as store
-from services.users.store.tenants import TenantRow
+from services.users.store import departments as store
+from services.users.store.tenants import StoredTenant
 from services.users.use_cases import bulk_reevaluation
 from services.users.use_cases.bulk_reevaluation import Limits
 from shared.database import UnitOfWork
@@ -13,20 +13,20 @@ from shared.schemas.base import Actor, Change
 from shared.schemas.registry import USERS
 from shared.schemas.users_v1 import DepartmentMapped
 
-EVENTS_AT_ONCE = 100  # of one change of the mapping; other requests come between
+EVENTS_AT_ONCE = 100  # events of one change of the mapping, after which other requests are served
 
 
 async def put_mapping(
-    tenant: str, uow: UnitOfWork, row: TenantRow, departments: Mapping[str, str | None], actor: Actor, at: datetime, limits: Limits
+    tenant: str, uow: UnitOfWork, row: StoredTenant, departments: Mapping[str, str | None], actor: Actor, at: datetime, limits: Limits
 ) -> None:
-    """Replace the whole mapping; the same again changes nothing. Call under `lock`. Raises Refused when it is one too many of this day."""
-    before = await store.mapping(tenant, uow.connection)
+    """Replace the whole mapping; the same mapping again changes nothing. Call under `lock`. Raises Refused above the limit of the day."""
+    before = await store.mapping(uow.connection, tenant)
     if before == departments:
         return
-    await store.replace_mapping(tenant, uow.connection, departments)
+    await store.replace(uow.connection, tenant, departments)
     await bulk_reevaluation.request(tenant, uow, row, actor, limits)
-    for place, department in enumerate(sorted({*before, *departments})):
-        if place % EVENTS_AT_ONCE == 0:
+    for number, department in enumerate(sorted({*before, *departments})):
+        if number % EVENTS_AT_ONCE == 0:
             await asyncio.sleep(0)
         old, new = before.get(department), departments.get(department)
         if (department in before, old) != (department in departments, new):

@@ -1,4 +1,4 @@
-"""Is everything of a tenant done up to its time? This service's own answer."""
+"""Check whether this service has processed everything of a tenant up to the tenant's time."""
 
 from services.users.domain.local_days import local_midnight
 from services.users.store import people, reevaluations
@@ -14,18 +14,18 @@ class OwnIdleCheck:
         self._database, self._tenants, self._consumer = database, tenants, consumer
 
     async def __call__(self, tenant: str) -> IdleCheck:
-        """Raises NotFound, Transient. The topics are looked at first: what a message leads to lies in the database when it is read."""
+        """Raises NotFound, Transient. The topics are checked first: when a message counts as read, its effects are in the database."""
         at_end = await self._consumer.at_end(tenant)
         async with self._database.unit_of_work(tenant) as uow:
             found = await self._tenants.peek(tenant, uow)
             if found is None:
                 raise NotFound("tenant")
-            open_reviews = await reevaluations.count(tenant, uow.connection)
+            reevaluations_open = await reevaluations.count(uow.connection, tenant)
             day = await people.next_day(uow.connection, tenant)
         due = local_midnight(day, found.zone) if day is not None else None
         waiting = {
             "topics": not at_end,
-            "reviews": open_reviews > 0,
+            "reevaluations": reevaluations_open > 0,
             "due": day is not None and day <= found.today,
             "outbox": await unsent(self._database, tenant) > 0,
         }

@@ -1,13 +1,14 @@
-"""What handlers and REST need of a tenant, read once a transaction."""
+"""The tenants that a transaction works with, each read and locked once."""
 
 from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
 from services.users.domain.person import Tenant
-from services.users.domain.required_modules import Settings
-from services.users.store import hr_sources
+from services.users.domain.required_modules import Profile, Settings
+from services.users.store import departments, hr_sources, profiles
 from services.users.store import tenants as store
 from services.users.store.hr_sources import Permission
+from services.users.store.tenants import Lock, StoredTenant
 from shared.clock import Clock
 from shared.database import UnitOfWork
 from shared.errors import Conflict, NotFound
@@ -16,7 +17,7 @@ CACHED_MAX = 1000  # tenants whose settings are kept in memory
 
 
 class Tenants:
-    """Settings are kept by their version; the tenant's row is read, and locked, once for each transaction."""
+    """Settings are cached by their version; the tenant's row is read, and locked, once in each transaction."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -25,24 +26,28 @@ class Tenants:
         self._permissions: WeakKeyDictionary[UnitOfWork, dict[tuple[str, str], Permission]] = WeakKeyDictionary()
 
     async def load(self, tenant: str, uow: UnitOfWork) -> Tenant | None:
-        """The tenant, its row locked shared until the transaction ends: whoever changes the settings waits for what is worked out from the
-        old ones, so that the review that follows the change finds it (migration 0001). Nobody takes this lock's exclusive form while
-        holding or awaiting a person's row, so it may be taken after one."""
+        """Return the tenant, its row locked shared until the transaction ends.
+
+        A change of the settings waits for what is computed from the old ones, so the re-evaluation that follows finds it. No transaction
+        takes the exclusive lock while it holds or awaits a person's row, so this lock may be taken after one.
+        """
         known = self._known(uow)
         if tenant not in known:
-            found = await self._read(tenant, uow, "FOR SHARE OF t")
+            found = await self._read(tenant, uow, Lock.SHARED)
             if found is None:
                 return None
             known[tenant] = found
         return known[tenant]
 
     async def peek(self, tenant: str, uow: UnitOfWork) -> Tenant | None:
-        """The tenant without any lock: for its time, or for reading."""
-        return self._known(uow).get(tenant) or await self._read(tenant, uow, "")
+        """Return the tenant without a lock: for its time, or for reading."""
+        return self._known(uow).get(tenant) or await self._read(tenant, uow, Lock.NONE)
 
     async def for_write(self, tenant: str, uow: UnitOfWork) -> Tenant:
-        """For a write that comes by REST. Raises NotFound, and Conflict while the tenant's test clock is advancing: the lock keeps an
-        advance from beginning before this transaction ends."""
+        """Return the tenant for a change by REST, its row locked shared, so that no advance begins before this transaction ends.
+
+        Raises NotFound, and Conflict while the tenant's test clock is advancing.
+        """
         found = await self.load(tenant, uow)
         if found is None:
             raise NotFound("tenant")
@@ -60,7 +65,7 @@ class Tenants:
         return found
 
     async def permission(self, tenant: str, uow: UnitOfWork, source: str) -> Permission:
-        """What the allow-list says of the source for this tenant. A yes holds for the rest of the transaction."""
+        """Return the entry of the allow-list about the source and this tenant. A permission holds for the rest of the transaction."""
         known = self._permissions.setdefault(uow, {})
         if (tenant, source) not in known:
             found = await hr_sources.permission(uow.connection, tenant, source)
@@ -70,13 +75,13 @@ class Tenants:
         return known[tenant, source]
 
     def _known(self, uow: UnitOfWork) -> dict[str, Tenant]:
-        """Those whose lock this transaction holds: a rollback to a savepoint may have released any."""
+        """Return the tenants whose lock this transaction holds: a rollback to a savepoint may have released any."""
         if uow not in self._locked or self._locked[uow][0] != uow.rollbacks:
             self._locked[uow] = (uow.rollbacks, {})
         return self._locked[uow][1]
 
-    async def _read(self, tenant: str, uow: UnitOfWork, lock: str) -> Tenant | None:
-        row = await store.get(tenant, uow.connection, lock)
+    async def _read(self, tenant: str, uow: UnitOfWork, lock: Lock) -> Tenant | None:
+        row = await store.get(uow.connection, tenant, lock)
         if row is None:
             return None
         return Tenant(
@@ -88,11 +93,17 @@ class Tenants:
             advancing_to=row.advancing_to,
         )
 
-    async def _settings_of(self, row: store.TenantRow, uow: UnitOfWork) -> Settings:
-        version, settings = self._settings.get(row.tenant, (-1, None))
+    async def _settings_of(self, row: StoredTenant, uow: UnitOfWork) -> Settings:
+        version, settings = self._settings.get(row.tenant_id, (-1, None))
         if settings is None or version != row.config_version:
-            settings = await store.settings(row.tenant, uow.connection, release_on_expiry=row.release_on_expiry)
+            settings = await _load_settings(uow, row)
             if len(self._settings) >= CACHED_MAX:
                 self._settings.clear()
-            self._settings[row.tenant] = (row.config_version, settings)
+            self._settings[row.tenant_id] = (row.config_version, settings)
         return settings
+
+
+async def _load_settings(uow: UnitOfWork, row: StoredTenant) -> Settings:
+    found = await profiles.all_of(uow.connection, row.tenant_id)
+    mapping = await departments.mapping(uow.connection, row.tenant_id)
+    return Settings({each.profile: Profile(each.modules, each.partial) for each in found}, mapping, row.release_on_expiry)

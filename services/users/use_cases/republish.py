@@ -3,7 +3,7 @@
 from functools import partial
 
 from services.users.domain.person import Tenant
-from services.users.store import reevaluations
+from services.users.store import profiles, reevaluations
 from services.users.store import tenants as store
 from services.users.store.reevaluations import ReevaluationKind
 from services.users.use_cases.profiles import profile_event
@@ -18,21 +18,21 @@ PAGE = 500
 
 
 async def request_republication(tenant: str | None, uow: UnitOfWork, actor: Actor) -> int:
-    """Of all tenants, or one; returns how many. A background job publishes them. Raises NotFound."""
+    """Request that a background job publishes all tenants, or one, again; return how many. Raises NotFound."""
     cause = reevaluations.cause_of(actor, None)
     tenants, after = 0, ""
-    while rows := await store.page(tenant, uow.connection, after, PAGE):
-        await reevaluations.add_many([row.tenant for row in rows], uow.connection, ReevaluationKind.REPUBLISH, cause)
-        tenants, after = tenants + len(rows), rows[-1].tenant
+    while rows := await store.page(uow.connection, tenant, after, PAGE):
+        await reevaluations.add_many(uow.connection, [row.tenant_id for row in rows], ReevaluationKind.REPUBLISH, cause)
+        tenants, after = tenants + len(rows), rows[-1].tenant_id
     if tenant is not None and tenants == 0:
         raise NotFound("tenant")
     return tenants
 
 
 async def republish_tenant(tenant: Tenant, uow: UnitOfWork, actor: Actor) -> None:
-    row = await store.get(tenant.tenant, uow.connection)
+    row = await store.get(uow.connection, tenant.tenant)
     assert row is not None
     publish = partial(uow.publish, source=USERS, tenant=tenant.tenant, time=tenant.now)
     publish(tenant_event(TenantRepublished, row, tenant.now, actor, reason="republished"))
-    for profile in await store.profiles(tenant.tenant, uow.connection):
+    for profile in await profiles.all_of(uow.connection, tenant.tenant):
         publish(profile_event(profile, tenant.now, actor, reason="republished"))

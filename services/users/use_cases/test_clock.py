@@ -4,23 +4,23 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from services.users.store import tenants as store
-from services.users.store.tenants import TenantRow
+from services.users.store.tenants import Lock, StoredTenant
 from shared.database import Database
 from shared.errors import Conflict, Invalid, NotFound
 from shared.schemas.base import Actor
 from shared.schemas.registry import USERS
 from shared.schemas.users_v1 import ClockAdvancing
 
-# An advance takes every period on the way, refuses writes meanwhile and cannot be called off: a slip in the year must not begin one.
+# An advance goes through every period on the way, refuses changes meanwhile and cannot be cancelled: a wrong year must not begin one.
 ADVANCE_MAX = timedelta(days=3660)
 
 
-async def begin(tenant: str, database: Database, to: datetime, actor: Actor) -> TenantRow:
+async def begin(tenant: str, database: Database, to: datetime, actor: Actor) -> StoredTenant:
     """Begin an advance. Raises NotFound, Conflict (a real clock, or an advance under way to another time), Invalid (not after
     now, or too far)."""
     async with database.unit_of_work(tenant) as uow:
-        # Exclusive: writes that hold the row shared end first, later ones see that the clock is advancing.
-        row = await store.get(tenant, uow.connection, "FOR UPDATE OF t")
+        # Exclusive: changes that hold the row shared end first, and later ones see that the clock is advancing.
+        row = await store.get(uow.connection, tenant, Lock.EXCLUSIVE)
         if row is None:
             raise NotFound("tenant")
         if row.clock != "test" or row.at is None:
@@ -44,9 +44,9 @@ async def begin(tenant: str, database: Database, to: datetime, actor: Actor) -> 
                 f"a time at most {ADVANCE_MAX.days} days after the present time of the tenant, {row.at.isoformat()}",
             )
         row = replace(row, advancing_to=to)
-        await store.update(tenant, uow.connection, row)
-        begun = await store.set_step(tenant, uow.connection, expected=row.step, sent_to=None)
-        assert begun, "steps are taken only while advancing"
+        await store.save(uow.connection, row)
+        begun = await store.set_step(uow.connection, tenant, expected=row.step, sent_to=None)
+        assert begun, "steps are counted only while the clock advances"
         assert row.at is not None
         uow.publish(ClockAdvancing(at=row.at, actor=actor, to=to), source=USERS, tenant=tenant, time=row.at)
     return row
