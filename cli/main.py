@@ -6,7 +6,7 @@ shell that completes a word would wait for.
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -188,8 +188,10 @@ hr = _group("hr", "Import HR data, and bind HR systems to topics.")
 
 
 @hr.command("import")
-def import_folder(
-    folder: Annotated[Path, typer.Argument(help="The folder with employees.csv, departments.csv and department_history.csv.")],
+def import_people(
+    files: Annotated[
+        Path, typer.Argument(help="One CSV file, or the folder with employees.csv, departments.csv and department_history.csv.")
+    ],
     tenant: Annotated[str, typer.Option(help="The tenant of the people.")],
     source: Annotated[str, typer.Option(help="The name of the HR system on the allow-list of sources.")],
     on: Annotated[
@@ -198,20 +200,39 @@ def import_folder(
             formats=["%Y-%m-%d"], help="Hire everybody who is employed on this day, from this day on, instead of sending the whole history."
         ),
     ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="The encoding of the files, such as windows-1252; default: UTF-8, or UTF-16 with a byte order mark.")
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="Which column holds which field: FIELD=COLUMN,… or the name of a TOML file with a table [columns].")
+    ] = None,
+    dates: Annotated[
+        Literal["iso", "dmy", "mdy", "ymd"], typer.Option(help="The order of day, month and year; ISO dates are read in any case.")
+    ] = "iso",
+    end_dates: Annotated[
+        Literal["inclusive", "exclusive"], typer.Option(help="Whether an end date is the last day, or the first day after it.")
+    ] = "inclusive",
 ) -> None:
     """Send hires, moves and leaves from CSV files.
 
-    Valid rows are sent. Invalid rows are listed with file, line and reason, and the exit code is 1. If you send the same files again,
-    only corrected rows change something.
+    The separator (comma, semicolon or tab) is found out. If any row of a person cannot be read, the person is not changed; these rows are
+    listed with file, line and reason, and the exit code is 1. If you send the same files again, only corrected rows change something.
+
+    The fields of one file are employee_id, start_date, end_date, department, login, email, name, job_title, kind, valid_to and
+    may_log_in; only the first two are required.
 
     ```
     seatpool hr import examples/alpenrose --tenant acme --source hr/acme
     seatpool hr import examples/alpenrose --tenant acme --source hr/acme --on 2026-03-02
+    seatpool hr import examples/birkwald.csv --tenant acme --source hr/acme --dates dmy --columns examples/birkwald-columns.toml
+    seatpool hr import people.csv --tenant acme --source hr/acme --encoding windows-1252 --columns employee_id=Nr,start_date=Entry
     ```
     """
-    from cli.hr import import_folder
+    from cli.hr.dates import DateOrder, EndDates
+    from cli.hr.importing import import_people, read_files
 
-    import_folder(folder, tenant, source, on.date() if on else None)
+    company = read_files(files, encoding, columns, DateOrder(dates), EndDates(end_dates))
+    import_people(company, tenant, source, on.date() if on else None)
 
 
 @hr.command("bind")
@@ -231,7 +252,7 @@ def bind_source(
     seatpool hr bind hr/acme --topic acme-payroll
     ```
     """
-    from cli.hr import bind
+    from cli.hr.topics import bind
 
     bind(source, topic)
 
@@ -244,7 +265,7 @@ def unbind_source(source: Annotated[str, typer.Argument(help="The name of the HR
     seatpool hr unbind hr/acme
     ```
     """
-    from cli.hr import unbind
+    from cli.hr.topics import unbind
 
     unbind(source)
 

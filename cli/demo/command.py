@@ -21,8 +21,9 @@ from cli.demo.screen import Screen
 from cli.demo.stage import Stage
 from cli.demo.statistics import Closing, ask_everybody, close
 from cli.demo.story import TOKEN_SECONDS, play
-from cli.hr import show_bad_rows
-from cli.hr_files import Company, FolderUnusable, read_company
+from cli.hr.columns import FilesUnusable
+from cli.hr.company import Company, read_company
+from cli.hr.importing import show_bad_rows
 from cli.names import ALL_RIGHTS
 from cli.rest import Addresses, Rest, kafka_environment
 from cli.token import fetch_token
@@ -46,7 +47,7 @@ EXTERNAL = ("SEATPOOL_KAFKA_BOOTSTRAP", "SEATPOOL_DATABASE_URL")
 def demo(hr: Path | None, plan: Path | None, keep: Path) -> None:
     try:
         company = read_company(hr or SAMPLE)
-    except FolderUnusable as error:
+    except FilesUnusable as error:
         fail(str(error), "examples/alpenrose shows the three files.")
     if company.bad_rows:
         show_bad_rows(company.bad_rows)

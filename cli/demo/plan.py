@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, BeforeValidator, ConfigDict, EmailStr, Field, ValidationError, field_validator, model_validator
 
 from cli.console import CliError
-from cli.hr_files import Company, changes_after
+from cli.hr.company import Company
+from cli.hr.facts import changes_after
 from shared.countries import Country
 from shared.schemas.base import Currency, Id, ModuleName
 from shared.schemas.seats_v1 import Policies
@@ -199,7 +200,7 @@ def plan_without_file(company: Company) -> Plan:
     """One base module for everybody, licences for 95 % of the people; the day after the last hire, and four weeks."""
     if not company.people:
         raise CliError("the folder has no valid person", "See the invalid rows above.")
-    hired_on = max(person.employee.hire_date for person in company.people) + timedelta(days=1)
+    hired_on = max(person.periods[-1].first for person in company.people) + timedelta(days=1)
     heads = sum(person.employed_on(hired_on) for person in company.people)
     raw: dict[str, Any] = {
         "tenant": {"name": company.name.replace("-", " ").title()},

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 from cli.console import CliError
 from cli.demo.plan import Plan, money_words
 from cli.demo.stage import Audience, Snapshot, Stage
-from cli.hr import send
-from cli.hr_files import Company, changes_after, hired_on
+from cli.hr.company import Company
+from cli.hr.facts import changes_after, hired_on, send
 from cli.names import ALL_RIGHTS
 from cli.rest import Addresses, Rest
 from cli.token import fetch_token
@@ -188,17 +188,16 @@ class Story:
 
     async def _send(self, facts: Sequence[HrFact]) -> None:
         """Sends, shows how many are taken in, and returns when every need is answered and every mail is out."""
-        lines = {person.employee.employee_id: person.line for person in self.company.people}
         before = (await self.stage.statistics("seats"))["decisions"]
-        sending = asyncio.create_task(self._send_until_idle(facts, lines))
+        sending = asyncio.create_task(self._send_until_idle(facts))
         while not sending.done():
             done = (await self.stage.statistics("seats"))["decisions"] - before
             self.audience.waiting("decided", min(done, len(facts)), len(facts))
             await asyncio.wait({sending}, timeout=0.3)
         await sending
 
-    async def _send_until_idle(self, facts: Sequence[HrFact], lines: dict[str, int]) -> None:
-        sent = await send(self.rest, self.stage.tenant, self.source, facts, lines)
+    async def _send_until_idle(self, facts: Sequence[HrFact]) -> None:
+        sent = await send(self.rest, self.stage.tenant, self.source, facts)
         if sent.rejected:
             raise CliError(f"users rejected {len(sent.rejected)} HR events, the first one because of: {sent.rejected[0].reason}")
         await self.stage.until_idle()
@@ -210,7 +209,8 @@ class Story:
         self.audience.company(snapshot)
 
     def _fact_words(self, fact: HrFact) -> str:
-        login = next(person.employee.login for person in self.company.people if person.employee.employee_id == fact.external_id)
+        person = next(person for person in self.company.people if person.external_id == fact.external_id)
+        login = person.values_on(fact.effective_date)["login"]
         match fact:
             case PersonHired():
                 return f"{login} is hired ({fact.department or 'no department'})"

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from cli.demo.stage import Snapshot, Stage
-from cli.hr import CHUNK_EVENTS, Sent, send
+from cli.hr.facts import CHUNK_EVENTS, Sent, send
 from cli.rest import Addresses, Rest
 from shared.ids import new_id
 from shared.kafka import partition_of
@@ -81,7 +81,7 @@ class Tenant:
         return people(count, f"{self.id}.example", first=first)
 
     async def send(self, facts: Sequence[HrFact], *, chunk_events: int = CHUNK_EVENTS) -> Sent:
-        return await send(self.rest, self.id, self.source, facts, {}, chunk_events=chunk_events)
+        return await send(self.rest, self.id, self.source, facts, chunk_events=chunk_events)
 
     async def statistics(self) -> dict[str, dict[str, Any]]:
         return {service: await self.stage.statistics(service) for service in ("users", "seats", "invoicing", "notifier")}

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli.console import CliError
-from cli.hr import send
+from cli.hr.facts import send
 from cli.main import app
 from cli.rest import Rest, addresses
 from shared.kafka import TopicsDiffer
@@ -104,7 +104,7 @@ def test_a_request_too_many_is_sent_again_unless_the_wait_is_long(deployment: De
 
 
 def test_an_import_sends_the_history_in_order_and_in_chunks(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cli.hr.send", partial(send, chunk_events=60))
+    monkeypatch.setattr("cli.hr.importing.send", partial(send, chunk_events=60))
     deployment.answers[EVENTS] = take_all
     result = seatpool("hr", "import", str(ROOT / "examples/alpenrose"), "--tenant", "acme", "--source", "hr/acme")
     assert result.exit_code == 0, result.output

@@ -1,18 +1,30 @@
-"""CSV in: good rows go in, bad ones are listed with file, line and reason."""
+"""HR files in the shapes that HR systems export: what can be read becomes people, what cannot holds back the person whom it is about."""
 
-from datetime import date
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from cli.hr import event_json
-from cli.hr_files import FolderUnusable, changes_after, hired_on, history, read_company
+from cli.hr.columns import FilesUnusable, read_column_map
+from cli.hr.company import FIELDS, Company, Dialect, Entry, Period, read_company
+from cli.hr.dates import DateOrder, EndDates
+from cli.hr.facts import changes_after, event_json, hired_on, history
+from cli.hr.tables import check_encoding
 from shared.schemas.hr_v1 import PersonChanged, PersonHired, PersonLeft
 
 DEPARTMENTS = "department_id,name,group\n1,Engineering,R\n2,Sales,S\n"
 EMPLOYEES = "employee_id,login,email,job_title,hire_date,current\n"
 HISTORY = "employee_id,department_id,start_date,end_date\n"
+FLAT = "employee_id,start_date,end_date,department,login,email\n"
 ALPENROSE = Path(__file__).parents[2] / "examples" / "alpenrose"
+A, B, C = "1,a,a@x.example,Dev,2020-01-01,1\n", "2,b,b@x.example,Dev,2020-01-01,1\n", "3,c,c@x.example,Dev,2020-01-01,1\n"
 
 
 def folder(path: Path, employees: str, history_rows: str, departments: str = DEPARTMENTS) -> Path:
@@ -20,6 +32,31 @@ def folder(path: Path, employees: str, history_rows: str, departments: str = DEP
     (path / "departments.csv").write_text(departments)
     (path / "department_history.csv").write_text(HISTORY + history_rows)
     return path
+
+
+def flat(path: Path, content: str | bytes, dialect: Dialect | None = None) -> Company:
+    file = path / "people.csv"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read_company(file, dialect)
+
+
+def by_id(company: Company) -> dict[str, Any]:
+    return {person.external_id: person for person in company.people}
+
+
+def periods(company: Company, external_id: str = "1") -> list[tuple[str, str]]:
+    return [(str(each.first), str(each.last or "")) for each in by_id(company)[external_id].periods]
+
+
+def stated(company: Company, external_id: str = "1") -> list[Mapping[str, Any]]:
+    return [{"since": entry.since, **entry.values} for entry in by_id(company)[external_id].entries]
+
+
+def columns(given: str) -> Mapping[str, tuple[str, ...]]:
+    return read_column_map(given, FIELDS)
+
+
+# ------------------------------------------------------------------------------------------------------------------ three files
 
 
 def test_a_history_becomes_facts_in_order_of_time(tmp_path: Path) -> None:
@@ -53,68 +90,447 @@ def test_a_change_says_only_what_changes(tmp_path: Path) -> None:
     }
 
 
+BAD_ROWS = [
+    ("1,a,no-address,Dev,2020-01-01,1\n", "", "employees.csv", 2, "email: value is not a valid email address"),
+    ("1,a,a@x.example,Dev,1.1.2020,1\n", "", "employees.csv", 2, "hire_date: a date such as 2026-03-31 (--dates declares another order)"),
+    ("1,a,a@x.example,Dev,0,1\n", "", "employees.csv", 2, "hire_date: '0' is no date"),
+    ("1,a,a@x.example,Dev,00000000,1\n", "", "employees.csv", 2, "hire_date: '00000000' is no date"),
+    ("1,a,a@x.example,Dev,9999-12-31,1\n", "", "employees.csv", 2, "hire_date: a date before the year 2900 expected"),
+    ("1,a,a@x.example,Dev\n", "", "employees.csv", 2, "the row has 4 columns, and the header has 6"),
+    ("1,a,a@x.example,Dev,2020-01-01,1\n1,b,b@x.example,Dev,2020-01-01,1\n", "", "employees.csv", 3, "employee_id 1 is in line 2, too"),
+    ("1,a,a@x.example,Dev,2020-01-01,0\n", "1,1,2020-01-01,\n", "employees.csv", 2, "no end_date"),
+    ("1,a,a@x.example,Dev,2022-01-01,1\n", "1,1,2020-01-01,2020-12-31\n", "employees.csv", 2, "is after the last end_date 2020-12-31"),
+    (A, "1,8,2020-01-01,\n", "department_history.csv", 2, "department_id 8 is not in departments.csv"),
+    (A, "1,1,2020-02-01,2020-01-01\n", "department_history.csv", 2, "the end (2020-01-01) is before the start (2020-02-01)"),
+    (A, "1,1,2020-01-01,0000-00-00\n", "department_history.csv", 2, "end_date: '0000-00-00' is no date"),
+    (A, "1,1,2020-01-01,\n1,2,2020-06-01,\n", "department_history.csv", 3, "the row overlaps the one in line 2 (from 2020-01-01, without"),
+    (A, "1,1,2020-01-01,2020-06-02\n1,2,2020-06-01,\n", "department_history.csv", 3, "(from 2020-01-01, until 2020-06-02)"),
+    (A, "1,1,2020-01-01,2020-01-01\n1,2,2020-01-01,2020-01-01\n", "department_history.csv", 3, "the row overlaps"),
+    (A, "1,1,2020-01-01,2020-02-30\n", "department_history.csv", 2, "there is no such day as '2020-02-30'"),
+    ("", "1,1,2020-01-01,\n", "department_history.csv", 2, "employee_id 1 is not in employees.csv"),
+]
+
+
+@pytest.mark.parametrize(("employees", "rows", "file", "line", "words"), BAD_ROWS)
+def test_a_bad_row_is_named_and_holds_back_its_person_only(
+    tmp_path: Path, employees: str, rows: str, file: str, line: int, words: str
+) -> None:
+    good = "99,good,good@x.example,Dev,2020-01-01,1\n"
+    company = read_company(folder(tmp_path, employees + good, "99,1,2020-01-01,\n" + rows.replace("1,", "1,", 1)))
+    at = line + 1 if file == "department_history.csv" else line  # the good one is above it
+    found = [row for row in company.bad_rows if (row.file, row.line) == (file, at)]
+    assert [row.person for row in found] == ["1"], company.bad_rows
+    assert words.replace("in line 2 (from", "in line 3 (from") in found[0].reason
+    assert (list(by_id(company)), company.reported) == (["99"], ("1",))
+
+
+def test_one_bad_row_of_a_history_holds_back_the_whole_history(tmp_path: Path) -> None:
+    """Otherwise the person would have left with the row that can be read."""
+    rows = "1,1,2020-01-01,2020-12-31\n1,8,2021-01-01,\n2,2,2020-01-01,\n"
+    company = read_company(folder(tmp_path, A + B, rows))
+    assert (list(by_id(company)), company.reported) == (["2"], ("1",))
+    assert [(row.line, row.person) for row in company.bad_rows] == [(3, "1")]
+    assert (company.rows.read, company.rows.used, company.rows.reported) == (7, 4, 1)
+    assert company.rows.ignored == {"of a person who is reported": 2}
+
+
+@pytest.mark.parametrize("department", ["2,Sales,S\n2,Marketing,S\n", "2,,S\n", '2,"Sales,S\n', ""])
+def test_a_department_that_cannot_be_read_holds_back_its_people(tmp_path: Path, department: str) -> None:
+    company = read_company(folder(tmp_path, A + B, "1,2,2020-01-01,\n2,1,2020-01-01,\n", "department_id,name,group\n1,R,R\n" + department))
+    assert (list(by_id(company)), company.reported) == (["2"], ("1",))
+
+
 @pytest.mark.parametrize(
-    ("employees", "rows", "file", "line", "words"),
+    ("hired", "rows", "expected"),
     [
-        ("1,a,no-address,Dev,2020-01-01,1\n", "", "employees.csv", 2, "email"),
-        ("1,a,a@x.example,Dev,1.1.2020,1\n", "", "employees.csv", 2, "hire_date"),
-        ("1,a,a@x.example,Dev\n", "", "employees.csv", 2, "the row has 4 columns, and the header has 6"),
-        ("1|2,a,a@x.example,Dev,2020-01-01,1\n", "", "employees.csv", 2, "employee_id"),
-        ("1,,a@x.example,Dev,2020-01-01,1\n", "", "employees.csv", 2, "login"),
-        ("1,a,a@x.example,Dev,2020-01-01,1\n1,b,b@x.example,Dev,2020-01-01,1\n", "", "employees.csv", 3, "is already in line 2"),
-        ("1,a,a@x.example,Dev,2020-01-01,0\n", "1,1,2020-01-01,\n", "employees.csv", 2, "no end_date"),
-        ("1,a,a@x.example,Dev,2020-01-01,1\n", "7,1,2020-01-01,\n", "department_history.csv", 2, "employee_id 7 is not in employees.csv"),
-        (
-            "1,a,a@x.example,Dev,2020-01-01,1\n",
-            "1,8,2020-01-01,\n",
-            "department_history.csv",
-            2,
-            "department_id 8 is not in departments.csv",
-        ),
-        ("1,a,a@x.example,Dev,2020-01-01,1\n", "1,1,2020-02-01,2020-01-01\n", "department_history.csv", 2, "is before start_date"),
-        ("1,a,a@x.example,Dev,2020-01-01,1\n", "1,1,2020-01-01,\n1,2,2020-06-01,\n", "department_history.csv", 3, "overlaps"),
+        ("2020-01-01", "", [("2020-01-01", "")]),
+        ("2020-01-01", "1,1,2020-01-01,\n", [("2020-01-01", "")]),
+        ("2019-06-01", "1,1,2020-01-01,\n", [("2019-06-01", "")]),  # the first department is known later
+        ("2020-03-01", "1,1,2020-01-01,\n", [("2020-03-01", "")]),
+        ("2020-01-01", "1,1,2020-01-01,2020-05-31\n1,2,2020-06-01,\n", [("2020-01-01", "")]),  # the day before
+        ("2020-01-01", "1,1,2020-01-01,2020-06-01\n1,2,2020-06-01,\n", [("2020-01-01", "")]),  # the day itself
+        ("2020-01-01", "1,1,2020-01-01,2025-06-30\n1,2,2026-10-01,\n", [("2020-01-01", "2025-06-30"), ("2026-10-01", "")]),
+        ("2026-10-01", "1,1,2020-01-01,2025-06-30\n1,2,2026-10-01,\n", [("2020-01-01", "2025-06-30"), ("2026-10-01", "")]),
+        ("2020-01-01", "1,1,2020-01-01,2999-12-31\n", [("2020-01-01", "")]),
+        ("2020-01-01", "1,1,2020-01-01,9999-12-31\n", [("2020-01-01", "")]),
+        ("2020-01-01", "1,1,2020-01-01,2900-01-01\n", [("2020-01-01", "")]),
+        ("2020-01-01", "1,1,2020-01-01,2899-12-31\n", [("2020-01-01", "2899-12-31")]),
     ],
 )
-def test_a_bad_row_is_named_and_the_good_ones_go_in(tmp_path: Path, employees: str, rows: str, file: str, line: int, words: str) -> None:
-    good = "99,good,good@x.example,Dev,2020-01-01,1\n"
-    company = read_company(folder(tmp_path, employees + good, rows + "99,1,2020-01-01,\n"))
-    assert [(row.file, row.line) for row in company.bad_rows] == [(file, line)]
-    assert words in company.bad_rows[0].reason
-    assert "99" in [person.employee.employee_id for person in company.people]
-
-
-def test_bytes_that_are_no_utf8_spoil_their_own_row_only(tmp_path: Path) -> None:
-    folder(tmp_path, "", "")
-    (tmp_path / "employees.csv").write_bytes(
-        EMPLOYEES.encode() + b"1,jos\xe9,a@x.example,Dev,2020-01-01,1\n2,b,b@x.example,Dev,2020-01-01,1\n"
-    )
-    company = read_company(tmp_path)
-    assert [(row.line, row.reason) for row in company.bad_rows] == [(2, "login: the bytes are not UTF-8")]
-    assert [person.employee.employee_id for person in company.people] == ["2"]
-
-
-def test_a_byte_order_mark_and_further_columns_do_no_harm(tmp_path: Path) -> None:
-    folder(tmp_path, "", "")
-    (tmp_path / "employees.csv").write_text(
-        "\ufeffemployee_id,login,email,job_title,hire_date,current,shoe_size\n1,a,a@x.example,Dev,2020-01-01,1,42\n"
-    )
-    company = read_company(tmp_path)
+def test_rows_of_departments_make_times_of_employment(tmp_path: Path, hired: str, rows: str, expected: list[tuple[str, str]]) -> None:
+    company = read_company(folder(tmp_path, A.replace("2020-01-01", hired), rows))
     assert company.bad_rows == ()
-    assert company.people[0].department_on(date(2020, 1, 1)) is None
+    assert periods(company) == expected
 
 
-def test_a_missing_file_and_a_missing_column_are_named(tmp_path: Path) -> None:
-    with pytest.raises(FolderUnusable, match=r"departments.csv is missing"):
-        read_company(tmp_path)
-    folder(tmp_path, "", "")
-    (tmp_path / "employees.csv").write_text("employee_id,login\n")
-    with pytest.raises(FolderUnusable, match=r"employees.csv has no column email, hire_date"):
-        read_company(tmp_path)
+def test_rows_that_meet_on_one_day_are_a_move_on_that_day(tmp_path: Path) -> None:
+    rows = "1,1,2020-01-01,2020-06-01\n1,2,2020-06-01,\n"
+    expected = [(date(2020, 1, 1), "Engineering"), (date(2020, 6, 1), "Sales")]
+    for dialect in (Dialect(), Dialect(end_dates=EndDates.EXCLUSIVE)):
+        company = read_company(folder(tmp_path, A, rows), dialect)
+        assert [(entry.since, entry.values["department"]) for entry in by_id(company)["1"].entries] == expected
+        assert periods(company) == [("2020-01-01", "")]
+
+
+def test_an_end_is_the_last_day_unless_it_is_declared_exclusive(tmp_path: Path) -> None:
+    path = folder(tmp_path, A.replace(",1\n", ",0\n"), "1,1,2020-01-01,2020-06-30\n")
+    assert periods(read_company(path)) == [("2020-01-01", "2020-06-30")]
+    assert periods(read_company(path, Dialect(end_dates=EndDates.EXCLUSIVE))) == [("2020-01-01", "2020-06-29")]
 
 
 def test_the_sample_company_is_whole_and_moves() -> None:
     company = read_company(ALPENROSE)
     assert company.bad_rows == ()
     assert len(company.people) >= 100
+    assert company.rows.used == company.rows.read
     later = changes_after(company, date(2026, 3, 2))
     assert {type(fact) for fact in later} == {PersonHired, PersonChanged, PersonLeft}
+
+
+# ----------------------------------------------------------------------------------------------------- shapes of real exports
+
+SAP = (  # semicolons, German dates and decimals, Windows-1252, 31.12.9999 for open
+    "Personalnr.;Nachname;Vorname;Eintritt;Austritt;OrgEinheit;E-Mail;Benutzer\r\n"
+    "00001017;Müller;Jörg;01.04.2019;31.12.9999;Qualität;joerg.mueller@firma.example;MUELLERJ\r\n"
+    "00001018;Groß;Änne;1.5.2020;30.06.2026;Vertrieb;;GROSSA\r\n"
+)
+SAP_MAP = (
+    "employee_id=Personalnr.,name=Vorname+Nachname,start_date=EINTRITT,end_date=Austritt,department=OrgEinheit,email=E-Mail,login=benutzer"
+)
+WORKDAY = (  # effective-dated rows without an end, ids with letters, more columns than anybody needs
+    "Employee ID,Worker,Effective Date,Supervisory Organization,Email - Work,Business Title,Location\n"
+    'EMP/0007 A,"Okafor, Ada",2024-01-08,"Research, Optics",ada@corp.example,"Engineer\nLevel 2",Basel\n'
+    'EMP/0007 A,"Okafor, Ada",2026-02-01,Sales,ada@corp.example,Manager,Basel\n'
+)
+WORKDAY_MAP = "name=Worker,start_date=Effective Date,department=Supervisory Organization,email=Email - Work,job_title=Business Title"
+PERSONIO = (  # UTF-8 with a byte order mark, US dates, empty cells
+    "\ufeffEmployee ID,First name,Last name,Email,Hire date,Termination date,Department\n"
+    "12,Zoë,Ng,zoe@start.example,03/02/2026,,\n"
+    "13,Ian,,,11/30/2025,12/31/2026,People\n"
+)
+PERSONIO_MAP = "name=First name+Last name,start_date=Hire date,end_date=Termination date"
+
+
+def test_an_export_like_saps_is_read_as_it_is_declared(tmp_path: Path) -> None:
+    dialect = Dialect("windows-1252", columns(SAP_MAP), DateOrder.DMY)
+    company = flat(tmp_path, SAP.encode("windows-1252"), dialect)
+    assert company.bad_rows == ()
+    assert company.files == ("people.csv: windows-1252, separated by semicolon, 2 rows",)
+    assert periods(company, "00001017") == [("2019-04-01", "")]
+    assert periods(company, "00001018") == [("2020-05-01", "2026-06-30")]
+    assert stated(company, "00001018")[0] == {
+        "since": date(2020, 5, 1),
+        "name": "Änne Groß",
+        "department": "Vertrieb",
+        "email": None,
+        "login": "GROSSA",
+    }
+    assert company.departments == ("Qualität", "Vertrieb")
+
+
+def test_rows_without_an_end_hold_until_the_next_as_in_an_export_like_workdays(tmp_path: Path) -> None:
+    company = flat(tmp_path, WORKDAY, Dialect(columns=columns(WORKDAY_MAP)))
+    assert company.bad_rows == ()
+    assert periods(company, "EMP/0007 A") == [("2024-01-08", "")]
+    assert [(str(each["since"]), each["department"], each["job_title"]) for each in stated(company, "EMP/0007 A")] == [
+        ("2024-01-08", "Research, Optics", "Engineer Level 2"),
+        ("2026-02-01", "Sales", "Manager"),
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_an_export_like_personios_is_read_in_every_unicode_encoding(tmp_path: Path, encoding: str, line_end: str) -> None:
+    content = PERSONIO.replace("\n", line_end).encode(encoding)
+    company = flat(tmp_path, content, Dialect(None, columns(PERSONIO_MAP), DateOrder.MDY))
+    assert company.bad_rows == ()
+    assert company.files[0] == f"people.csv: {encoding}, separated by comma, 2 rows"
+    assert (periods(company, "12"), periods(company, "13")) == ([("2026-03-02", "")], [("2025-11-30", "2026-12-31")])
+    assert (stated(company, "12")[0]["name"], stated(company, "13")[0]["name"]) == ("Zoë Ng", "Ian")
+    assert "login" not in stated(company, "12")[0]  # no column: nothing is said about it
+    assert stated(company, "12")[0]["department"] is None
+
+
+def test_a_table_that_a_spreadsheet_saved_as_unicode_text_is_read(tmp_path: Path) -> None:
+    content = 'employee_id\tstart_date\tlogin\r\n1\t2026-03-02 00:00:00\t"o\'neil ""x"""\r\n'.encode("utf-16")
+    company = flat(tmp_path, content)
+    assert company.files == ("people.csv: utf-16-le, separated by tab, 1 rows",)
+    assert stated(company) == [{"since": date(2026, 3, 2), "login": 'o\'neil "x"'}]
+
+
+def test_the_line_that_names_the_separator_is_no_header(tmp_path: Path) -> None:
+    company = flat(tmp_path, "sep=;\nemployee_id;start_date\n1;2026-03-02\n2;x\n")
+    assert periods(company) == [("2026-03-02", "")]
+    assert [row.line for row in company.bad_rows] == [4]
+
+
+def test_empty_and_repeated_rows_are_ignored_and_counted(tmp_path: Path) -> None:
+    company = flat(tmp_path, FLAT + "1,2020-01-01,,X,,\n\n,,,,,\n1,2020-01-01,,X,,\n,2020-01-01,,X,,\n")
+    assert company.rows.ignored == {"empty": 2, "the same as an earlier row": 1}
+    assert (company.rows.read, company.rows.used, company.rows.reported) == (5, 1, 1)
+    assert [(row.line, row.reason) for row in company.bad_rows] == [(6, "employee_id: an id expected (the cell is empty)")]
+    assert company.reported == ()
+
+
+def test_a_rehire_in_one_file_is_two_times_of_employment(tmp_path: Path) -> None:
+    company = flat(tmp_path, FLAT + "1,2026-10-01,,Sales,a,\n1,2020-01-01,2025-06-30,Lab,a,\n")
+    assert periods(company) == [("2020-01-01", "2025-06-30"), ("2026-10-01", "")]
+    assert [fact.effective_date.isoformat() for fact in history_of(company)] == ["2020-01-01", "2025-07-01", "2026-10-01"]
+
+
+def history_of(company: Company) -> Sequence[Any]:
+    full = by_id(company)["1"]
+    entries = tuple(Entry(each.since, {**each.values, "email": "a@x.example"}) for each in full.entries)
+    person = type(full)(full.external_id, full.periods, entries, full.file, full.line)
+    return history(Company("x", (), (person,), (), (), company.rows, ()))
+
+
+def test_the_sample_file_is_read_with_its_column_map() -> None:
+    examples = ALPENROSE.parent
+    company = read_company(examples / "birkwald.csv", Dialect(None, columns(str(examples / "birkwald-columns.toml")), DateOrder.DMY))
+    assert (company.bad_rows, len(company.people), company.rows.used) == ((), 8, 10)
+    assert periods(company, "B/0006") == [("2017-03-01", "2022-09-30"), ("2025-05-01", "")]
+    assert by_id(company)["B/0004"].values_on(date(2026, 1, 1))["job_title"] == "Maschinenführer; Schicht B"
+
+
+# ----------------------------------------------------------------------------------------------------------- swallowed rows
+
+
+def row(n: int, text: str | None = None) -> str:
+    return text or f"{n},2020-01-01,,Lab,p{n},p{n}@x.example\n"
+
+
+@pytest.mark.parametrize(
+    ("second", "fifth", "reported", "line"),
+    [
+        ('2,2020-01-01,,"Lab,p2,p2@x.example\n', None, "2345678", 3),  # never closed
+        ('2,2020-01-01,,Lab,p2,"p2@x.example\n', '5,2020-01-01,,"Lab",p5,p5@x.example\n', "2345", 3),  # closed by the next one that opens
+        ('2,2020-01-01,,"Lab,p2,p2@x.example\n', '5,2020-01-01,,Lab",p5,p5@x.example\n', "2345", 3),  # closed so that it looks well formed
+        ('"2,2020-01-01,,Lab,p2,p2@x.example\n', '5",2020-01-01,,Lab,p5,p5@x.example\n', "2345", 3),
+        ('2,2020-01-01,,Lab,p2,"p2@x.example\n', '5,2020-01-01,,Lab,p5,p5@x.example"\n', "2345", 3),
+        ('2,2020-01-01,,Lab,"p2,p2@x.example\n', '5,2020-01-01,"",Lab,p5,p5@x.example\n', "2345678", 3),  # "" goes on with it
+        ('2,2020-01-01,,"Lab"x,p2,p2@x.example\n', None, "2", 3),
+        ('2,2020-01-01,,Lab,p2,p2@x.example,"\n', None, "2345678", 3),
+    ],
+)
+def test_a_stray_quote_holds_back_everybody_whose_row_it_may_have_swallowed(
+    tmp_path: Path, second: str, fifth: str | None, reported: str, line: int
+) -> None:
+    text = FLAT + row(1) + row(2, second) + row(3) + row(4) + row(5, fifth) + row(6) + row(7) + row(8)
+    company = flat(tmp_path, text)
+    assert company.reported == tuple(reported)
+    assert [person.external_id for person in company.people] == [n for n in "12345678" if n not in reported]
+    assert [row.line for row in company.bad_rows] == [line]
+    assert company.rows.read == 8
+    assert company.rows.reported == len(reported)
+
+
+def test_somebody_with_another_row_is_held_back_if_one_may_be_swallowed(tmp_path: Path) -> None:
+    """The row of the new period is inside the quotes: with the old one alone the person would have left."""
+    text = FLAT + '2,2020-01-01,,"Lab,p2,\n1,2026-01-01,,Lab,p1,\n3,2020-01-01,,Lab",p3,\n1,2020-01-01,2025-06-30,Lab,p1,\n'
+    company = flat(tmp_path, text)
+    assert (company.people, company.reported) == ((), ("1", "2", "3"))
+    assert company.rows.ignored == {"of a person who is reported": 1}
+
+
+@pytest.mark.parametrize(
+    ("broken", "reported"),
+    [
+        ("Lab, North,7,2020-01-01,\n", ("7",)),  # a comma that is not quoted: the id is one column further
+        ("x,7,2020-01-01\n", ("7",)),
+        ("7,y\n", ("7",)),
+    ],
+)
+def test_a_row_with_a_cell_too_many_or_too_few_holds_back_whom_it_may_be_about(
+    tmp_path: Path, broken: str, reported: tuple[str, ...]
+) -> None:
+    text = "department,employee_id,start_date,end_date\nLab,7,2019-01-01,2019-12-31\nLab,8,2019-01-01,\n" + broken
+    company = flat(tmp_path, text)
+    assert company.reported == reported
+    assert list(by_id(company)) == ["8"]
+
+
+# --------------------------------------------------------------------------------------------------------- files and options
+
+
+def test_bytes_that_are_no_utf8_spoil_their_own_row_only(tmp_path: Path) -> None:
+    company = flat(tmp_path, FLAT.encode() + b"1,2020-01-01,,L\xe9b,,\n2,2020-01-01,,Lab,,\n")
+    assert (company.reported, list(by_id(company))) == (("1",), ["2"])
+    assert "department: the bytes are not utf-8" in company.bad_rows[0].reason
+    assert "--encoding windows-1252" in company.bad_rows[0].reason
+
+
+UNUSABLE = [
+    (b"employee_id,start_date,Email,E-mail\n", Dialect(), None),
+    (b"employee_id,start_date,email,EMAIL\n", Dialect(), "more than one column email"),
+    (b"employee_id,start_date,Job Title,job_title\n", Dialect(), "more than one column Job Title"),
+    (b"", Dialect(), "people.csv is empty"),
+    (b"\n\n", Dialect(), "people.csv is empty"),
+    (b"employee_id;hired\n", Dialect(), "has no column start_date (the header reads: employee_id;hired)"),
+    (b"id,start_date\n", Dialect(columns={"employee_id": ("Nr",)}), "has no column employee_id (Nr)"),
+    (b"employee_id,start_date\n", Dialect(columns={"email": ("Mail",)}), "has no column Mail (for the field email)"),
+    (b"employee_id,start_date,\xfc\n", Dialect(), "the header is not utf-8"),
+    ("employee_id,start_date\nä,2020-01-01\n".encode(), Dialect("windows-1252"), "is encoded as UTF-8, not as windows-1252"),
+    ("employee_id,start_date\n".encode("utf-16-le"), Dialect(), "UTF-16 without a byte order mark, add --encoding utf-16-le"),
+    ("employee_id,start_date\n".encode("utf-16")[:-1], Dialect(), "is not encoded as utf-16-le: byte"),
+    (b'"employee_id"x,start_date\n1,2020-01-01\n', Dialect(), "the header is not valid CSV"),
+]
+
+
+@pytest.mark.parametrize(("content", "dialect", "words"), UNUSABLE)
+def test_a_file_that_cannot_be_read_as_a_whole_is_refused(tmp_path: Path, content: bytes, dialect: Dialect, words: str | None) -> None:
+    if words is None:
+        assert flat(tmp_path, content, dialect).people == ()
+        return
+    with pytest.raises(FilesUnusable) as caught:
+        flat(tmp_path, content, dialect)
+    assert words in str(caught.value)
+
+
+def test_a_missing_file_and_a_missing_column_are_named(tmp_path: Path) -> None:
+    with pytest.raises(FilesUnusable, match=r"employees.csv is missing"):
+        read_company(tmp_path)
+    with pytest.raises(FilesUnusable, match=r"nothing.csv does not exist"):
+        read_company(tmp_path / "nothing.csv")
+    folder(tmp_path, "", "")
+    (tmp_path / "employees.csv").write_text("employee_id,login\n")
+    with pytest.raises(FilesUnusable, match=r"employees.csv has no column hire_date"):
+        read_company(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("employee=Nr", "there is no field 'employee'. The fields are employee_id, start_date"),
+        ("employee_id", "field=Column expected"),
+        ("employee_id=", "field=Column expected"),
+        ("login=A,login=B", "login is named twice"),
+        ("missing.toml", "cannot be read: No such file"),
+    ],
+)
+def test_a_wrong_column_map_is_refused(given: str, words: str) -> None:
+    with pytest.raises(FilesUnusable) as caught:
+        columns(given)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[columns]\nemployee_id = 3\n", "employee_id: the name of a column expected (got 3)"),
+        ('[columns]\nlogin = ["A", "B"]\n', "only name can be joined"),
+        ('[column]\nlogin = "A"\n', "must contain one table, [columns]"),
+        ("[columns\n", "is not valid TOML"),
+    ],
+)
+def test_a_wrong_file_with_a_column_map_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "map.toml"
+    path.write_text(text)
+    with pytest.raises(FilesUnusable) as caught:
+        columns(str(path))
+    assert words in str(caught.value)
+
+
+def test_a_column_map_in_a_file_holds_names_with_commas(tmp_path: Path) -> None:
+    path = tmp_path / "map.toml"
+    path.write_text('[columns]\nemployee_id = "Nr, intern"\nname = ["Vorname", "Nachname"]\n')
+    company = flat(tmp_path, '"nr, INTERN",start_date,Vorname,Nachname\n7,2020-01-01,Ada,Lo\n', Dialect(columns=columns(str(path))))
+    assert stated(company, "7") == [{"since": date(2020, 1, 1), "name": "Ada Lo"}]
+
+
+def test_an_encoding_is_known_by_all_its_names() -> None:
+    assert [check_encoding(name) for name in (None, "cp1252", "UTF8", "latin1")] == [None, "windows-1252", "utf-8", "iso-8859-1"]
+    for name in ("klingon", "punycode"):
+        with pytest.raises(FilesUnusable, match="--encoding: one of utf-8"):
+            check_encoding(name)
+
+
+# --------------------------------------------------------------------------------------- a company in any dialect reads the same
+
+SEPARATORS = ",;\t"
+FORMATS = {DateOrder.ISO: "%Y-%m-%d", DateOrder.DMY: "%d.%m.%Y", DateOrder.MDY: "%m/%d/%Y", DateOrder.YMD: "%Y/%m/%d"}
+OPEN_ENDS = (date(2900, 1, 1), date(2999, 12, 31), date(9999, 12, 31))
+ENCODED = {"utf-8": None, "utf-8-sig": None, "utf-16": None, "windows-1252": "windows-1252"}
+names = st.text("aäÖßñé ,;\"'/=-0123xyz", max_size=12).map(str.strip)
+days = st.dates(date(1990, 1, 1), date(2089, 12, 31))
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[tuple[date, date | None, str, str]]:
+    """Rows of one person in order of time: first and last day, department, login."""
+    bounds = sorted(draw(st.lists(days, min_size=2, max_size=6, unique=True)))
+    rows: list[tuple[date, date | None, str, str]] = []
+    for first, following in pairwise(bounds):
+        last = following - timedelta(days=draw(st.integers(1, (following - first).days)))
+        rows.append((first, last, draw(names), draw(names)))
+    if draw(st.booleans()):
+        rows[-1] = (rows[-1][0], None, *rows[-1][2:])
+    return rows
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    people=st.dictionaries(names.filter(bool), histories(), min_size=1, max_size=5),
+    encoding=st.sampled_from(sorted(ENCODED)),
+    separator=st.sampled_from(SEPARATORS),
+    line_end=st.sampled_from(["\n", "\r\n"]),
+    quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
+    order=st.sampled_from(DateOrder),
+    ends=st.sampled_from(EndDates),
+    meets=st.booleans(),
+    open_end=st.sampled_from([None, *OPEN_ENDS]),
+)
+def test_a_company_written_in_any_dialect_reads_back_the_same(
+    tmp_path: Path,
+    people: dict[str, list[tuple[date, date | None, str, str]]],
+    encoding: str,
+    separator: str,
+    line_end: str,
+    quoting: Any,
+    order: DateOrder,
+    ends: EndDates,
+    meets: bool,
+    open_end: date | None,
+) -> None:
+    def written(last: date | None, following: date | None) -> str:
+        if last is None:
+            return open_end.strftime(FORMATS[order]) if open_end else ""
+        if ends is EndDates.EXCLUSIVE or (meets and following == last + timedelta(days=1)):
+            last += timedelta(days=1)
+        return last.strftime(FORMATS[order])
+
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, delimiter=separator, lineterminator=line_end, quoting=quoting)
+    writer.writerow(["Employee ID", "START_DATE", "Austritt", "department", "Login"])
+    for key, rows in people.items():
+        for (first, last, department, login), following in zip(rows, [*rows[1:], None], strict=True):
+            end = written(last, following[0] if following else None)
+            writer.writerow([key, first.strftime(FORMATS[order]), end, department, login])
+    dialect = Dialect(ENCODED[encoding], {"end_date": ("austritt",)}, order, ends)
+    company = flat(tmp_path, file.getvalue().encode(encoding), dialect)
+    assert company.bad_rows == ()
+    assert {key: list(person.entries) for key, person in by_id(company).items()} == {
+        key: [Entry(first, {"department": department or None, "login": login or None}) for first, _, department, login in rows]
+        for key, rows in people.items()
+    }
+    assert {key: list(person.periods) for key, person in by_id(company).items()} == {
+        key: merged([Period(first, last) for first, last, *_ in rows]) for key, rows in people.items()
+    }
+
+
+def merged(given: list[Period]) -> list[Period]:
+    result = given[:1]
+    for each in given[1:]:
+        if result[-1].last == each.first - timedelta(days=1):
+            result[-1] = Period(result[-1].first, each.last)
+        else:
+            result.append(each)
+    return result
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.text(st.sampled_from('ab0129-.,;"\t\n\r \x85é'), max_size=200), order=st.sampled_from(DateOrder))
+def test_every_row_and_every_person_of_any_file_is_accounted_for_once(tmp_path: Path, content: str, order: DateOrder) -> None:
+    company = flat(tmp_path, FLAT + content, Dialect(dates=order))
+    company.rows.check()
+    assert not {person.external_id for person in company.people} & set(company.reported)

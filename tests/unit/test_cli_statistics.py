@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from cli.demo.plan import Plan, read_plan
 from cli.demo.stage import Snapshot
 from cli.demo.statistics import Closing, close
-from cli.hr_files import read_company
+from cli.hr.company import read_company
 from cli.main import app
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
