@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
@@ -21,6 +21,7 @@ from shared.observability import metrics
 from shared.observability.tracing import continued
 from shared.settings import CommonSettings
 from shared.web.auth import Verifier
+from shared.web.connections import ANSWER_PART_BYTES
 from shared.web.input_limits import cut
 from shared.web.openapi import document_of
 from shared.web.problems import SupportContact, add_problem_handlers, unhandled
@@ -133,7 +134,8 @@ class _Edge:
                     (b"x-content-type-options", b"nosniff"),
                     (b"cache-control", b"no-store"),
                 ]
-            await send(message)
+            for part in _parts(message):
+                await send(part)
 
         request = Request(scope)
         try:
@@ -157,6 +159,17 @@ class _Edge:
             # Without the query: it may hold what does not belong in a log.
             method, path = cut(scope["method"]), cut(scope["path"])
             log.info("request", method=method, path=path, route=route, status=status, ms=round(seconds * 1000, 1))
+
+
+def _parts(message: Message) -> Iterator[Message]:
+    """Yield a large body in parts. The server waits before each for the reader of the one before, and until then the request is under way:
+    what is held for it limits how many large answers of a tenant are in memory."""
+    body = memoryview(message.get("body", b""))
+    first = 0
+    while len(body) - first > ANSWER_PART_BYTES:
+        yield {"type": message["type"], "body": bytes(body[first : first + ANSWER_PART_BYTES]), "more_body": True}
+        first += ANSWER_PART_BYTES
+    yield {**message, "body": bytes(body[first:])} if first else message
 
 
 def _matching(pattern: re.Pattern[str], value: bytes | None) -> str | None:

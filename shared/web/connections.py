@@ -1,4 +1,5 @@
-"""Limits of what a caller's connection may hold: how many there are, how long a request may take to arrive, and in how many chunks."""
+"""Limits of what a caller's connection may hold: how many there are, how long a request may take to arrive and in how many chunks, and how
+long an answer may wait for its reader."""
 
 import asyncio
 from typing import Any, Final
@@ -11,6 +12,8 @@ log = structlog.get_logger(__name__)
 
 CONNECTIONS_MAX: Final = 1_000  # of one process; more are for a proxy
 REQUEST_SECONDS_MAX: Final = 30.0  # for headers and body, from the first byte to the last
+ANSWER_SECONDS_MAX: Final = 30.0  # for the next part of an answer to be read: ANSWER_PART_BYTES, or all that waits if that is less
+ANSWER_PART_BYTES: Final = 64 * 1024
 CHUNKS_MAX: Final = 4_000  # of one body: each costs 10 to 20 µs, and 40,000 fit into what is read from a connection at once
 
 _UNANSWERED = (h11.IDLE, h11.SEND_RESPONSE)
@@ -20,6 +23,12 @@ class _LimitedConnection(h11.Connection):
     """h11's parser, which reads any number of chunks, also of a body that nobody wants because the access was refused."""
 
     _chunks = 0
+    written = 0  # bytes of all answers
+
+    def send(self, event: Any) -> bytes | None:  # type: ignore[override]  # overloads: None for the end of the connection
+        data: bytes | None = super().send(event)
+        self.written += len(data or b"")
+        return data
 
     def next_event(self) -> Any:
         event = super().next_event()
@@ -33,12 +42,15 @@ class _LimitedConnection(h11.Connection):
 
 
 class LimitedProtocol(H11Protocol):
-    """uvicorn's protocol, which limits only the time between two requests, with one timer more.
+    """uvicorn's protocol, which limits only the time between two requests, with two timers more.
 
-    It runs while a request is expected on a new connection, and while one has arrived in part.
+    One runs while a request is expected on a new connection, and while one has arrived in part. The other runs while an answer waits to be
+    read: uvicorn waits for its reader without limit, also after it has closed the connection.
     """
 
+    conn: _LimitedConnection
     _timer: asyncio.TimerHandle | None = None
+    _answer_timer: asyncio.TimerHandle | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -52,6 +64,8 @@ class LimitedProtocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        if self._answer_timer is not None:
+            self._answer_timer.cancel()
         super().connection_lost(exc)
 
     def handle_events(self) -> None:
@@ -62,11 +76,20 @@ class LimitedProtocol(H11Protocol):
         elif self._timer is None:
             self._start_timer()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_answer()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._watch_answer()
+
     def send_400_response(self, msg: str) -> None:
         """What breaks off after its answer has begun gets no second one."""
         if self.conn.our_state in _UNANSWERED:
             super().send_400_response(msg)
         self.transport.close()
+        self._watch_answer()
         if self.cycle is not None:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
@@ -82,3 +105,18 @@ class LimitedProtocol(H11Protocol):
     def _end(self) -> None:
         log.info("request_too_slow", seconds_max=REQUEST_SECONDS_MAX)
         self.transport.close()
+        self._watch_answer()
+
+    def _watch_answer(self) -> None:
+        waiting = self.transport.get_write_buffer_size()
+        if waiting and self._answer_timer is None:
+            read_by_then = self.conn.written - waiting + min(waiting, ANSWER_PART_BYTES)
+            self._answer_timer = self.loop.call_later(ANSWER_SECONDS_MAX, self._check_answer, read_by_then)
+
+    def _check_answer(self, read_by_then: int) -> None:
+        self._answer_timer = None
+        if self.conn.written - self.transport.get_write_buffer_size() < read_by_then:
+            log.info("answer_not_read", seconds_max=ANSWER_SECONDS_MAX)
+            self.transport.abort()  # to close it would wait for the reader
+        else:
+            self._watch_answer()

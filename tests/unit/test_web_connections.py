@@ -1,31 +1,41 @@
-"""What a caller's connection may hold of a process, over real sockets: time for a request, and their number."""
+"""What a connection may hold of a process, over real sockets: time for a request, time until its answer is read, and their number."""
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterator
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Annotated, Any
+from unittest.mock import Mock
 
 import pytest
 import structlog
-from fastapi import Depends
+import uvicorn
+from fastapi import Depends, FastAPI, Response
+from fastapi.responses import StreamingResponse
 from joserfc.jwk import KeySet
 from prometheus_client import REGISTRY
+from uvicorn.server import ServerState
 
 from deploy.local import ports
 from shared import runtime
 from shared.settings import CommonSettings
-from shared.web import Principal, Verifier, authenticated, connections, create_app
+from shared.web import Principal, Verifier, authenticated, connections, create_app, tenant_limits
 from shared.web.app import HUNG_UP
-from tests.support.apps import KEY, bearer
+from tests.support.apps import KEY, all_apps, bearer
 
 SECONDS_MAX = 0.5
 AUTHORIZED = f"authorization: {bearer('acme')}\r\ncontent-type: application/json\r\n"
 BODY = b'{"a": 1}'
+LARGE = 8 * 1024 * 1024  # more than the system keeps for a connection
 
 
 def post(authorized: str = AUTHORIZED, length: int = len(BODY)) -> bytes:
     return f"POST /things HTTP/1.1\r\nhost: test\r\ncontent-length: {length}\r\n{authorized}\r\n".encode()
+
+
+def get(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nhost: test\r\n{AUTHORIZED}\r\n".encode()
 
 
 class Connection:
@@ -59,13 +69,31 @@ class Connection:
 
 
 class Service:
+    app: FastAPI
+
     def __init__(self, port: int) -> None:
-        self.port, self.open = port, list[Connection]()
+        self.port, self.open, self.streaming = port, list[Connection](), asyncio.Event()
 
     async def connect(self) -> Connection:
         connection = Connection(*await asyncio.open_connection("127.0.0.1", self.port))
         self.open.append(connection)
         return connection
+
+    def requests(self) -> int:
+        """Being answered, of the tenant of all callers."""
+        limits: tenant_limits.TenantLimits = self.app.state.tenant_limits
+        return limits._requests["acme"]
+
+    @contextlib.asynccontextmanager
+    async def asking(self, path: str, times: int = 1) -> AsyncIterator[socket.socket]:
+        """A caller with small buffers who has asked, and reads nothing by itself."""
+        with socket.socket() as caller:
+            caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            caller.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(caller, ("127.0.0.1", self.port))
+            await loop.sock_sendall(caller, get(path) * times)
+            yield caller
 
 
 @pytest.fixture
@@ -74,6 +102,7 @@ async def service(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
         return True
 
     monkeypatch.setattr(connections, "REQUEST_SECONDS_MAX", SECONDS_MAX)
+    monkeypatch.setattr(connections, "ANSWER_SECONDS_MAX", SECONDS_MAX)
     monkeypatch.setattr(runtime, "CONNECTIONS_MAX", 5)
     settings = CommonSettings(host="127.0.0.1", port=ports.pick())
     app = create_app(title="sample", settings=settings, ready=ready, verifier=Verifier(keys=lambda: KeySet([KEY])))
@@ -83,8 +112,27 @@ async def service(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
         await asyncio.sleep(seconds)
         return len(body)
 
-    serving = asyncio.create_task(runtime.serve(app, settings))
     made = Service(settings.port)
+    made.app = app
+
+    @app.get("/large", dependencies=[Depends(authenticated)])
+    async def show() -> Response:
+        return Response(bytes(LARGE))
+
+    @app.get("/stream", dependencies=[Depends(authenticated)])
+    async def stream() -> StreamingResponse:
+        async def parts() -> AsyncIterator[bytes]:
+            made.streaming.set()
+            try:
+                while True:
+                    yield bytes(10_000)
+                    await asyncio.sleep(0)  # as for rows from a database
+            finally:
+                made.streaming.clear()
+
+        return StreamingResponse(parts())
+
+    serving = asyncio.create_task(runtime.serve(app, settings))
     async with asyncio.timeout(10):
         while True:
             with contextlib.suppress(ConnectionError):
@@ -196,6 +244,94 @@ async def test_answers_and_pauses_between_requests_have_their_own_time(service: 
     assert await connection.status(slow, BODY) == 200, "it takes its time to answer"
     await asyncio.sleep(SECONDS_MAX * 1.5)
     assert await connection.status(post(), BODY) == 200
+
+
+async def test_a_service_is_served_with_the_real_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other tests set smaller ones."""
+    served: list[uvicorn.Server] = []
+
+    async def note(server: uvicorn.Server) -> None:
+        served.append(server)
+
+    monkeypatch.setattr(runtime._Server, "serve", note)
+    await runtime.serve(all_apps()["users"], CommonSettings())
+    (server,) = served
+    server.config.load()
+    assert server.config.http_protocol_class is connections.LimitedProtocol
+    assert (server.config.limit_concurrency, server.config.timeout_keep_alive) == (1_000 + 1, 30), "503 from connection 1,001"
+    assert (connections.REQUEST_SECONDS_MAX, connections.ANSWER_SECONDS_MAX) == (30, 30)
+    protocol = connections.LimitedProtocol(server.config, ServerState(), {}, loop := Mock())
+    protocol.connection_made(transport := Mock(**{"get_extra_info.return_value": None, "get_write_buffer_size.return_value": 2**20}))
+    protocol.pause_writing()
+    assert [(each.args[0], each.args[1].__name__) for each in loop.call_later.mock_calls if each.args] == [
+        (30, "_end"),
+        (30, "_check_answer"),
+    ]
+    assert transport.get_write_buffer_size.called
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def ended(caller: socket.socket) -> bool:
+    """Whether the server has ended the connection, when everything that it sent is read."""
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(5):
+        try:
+            while await loop.sock_recv(caller, 2**20):
+                pass
+        except ConnectionResetError:
+            return True
+    return True
+
+
+@pytest.mark.parametrize(("path", "times"), [("/large", 1), ("/stream", 1), ("/large", 3)])
+async def test_a_caller_who_reads_nothing_of_an_answer_is_cut_off(service: Service, no_errors: list[Any], path: str, times: int) -> None:
+    began = asyncio.get_running_loop().time()
+    async with service.asking(path, times) as caller:
+        await until(lambda: any(line["event"] == "answer_not_read" for line in no_errors))
+        assert SECONDS_MAX * 0.8 < asyncio.get_running_loop().time() - began < SECONDS_MAX + 2
+        assert await ended(caller)
+    await until(lambda: not service.streaming.is_set())
+    assert await (await service.connect()).status(post(), BODY) == 200
+
+
+async def test_a_caller_who_reads_slowly_gets_the_whole_answer(service: Service, no_errors: list[Any]) -> None:
+    loop, got = asyncio.get_running_loop(), 0
+    async with service.asking("/large") as caller:
+        for eighth in range(1, 9):
+            await asyncio.sleep(SECONDS_MAX / 4)
+            while got < LARGE * eighth // 8:
+                got += len(await loop.sock_recv(caller, 2**16))
+    assert got >= LARGE
+    assert [line for line in no_errors if line["event"] == "answer_not_read"] == []
+
+
+async def test_a_large_answer_counts_for_its_tenant_until_it_is_read(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tenant_limits, "REQUESTS_MAX", 2)
+    async with service.asking("/large"), service.asking("/large"):
+        await until(lambda: service.requests() == 2)
+        assert await (await service.connect()).status(post(), BODY) == 429
+        await until(lambda: service.requests() == 0)
+        assert await (await service.connect()).status(post(), BODY) == 200, "they were cut off"
+
+
+async def test_the_rest_of_a_complete_answer_is_not_kept_for_its_reader() -> None:
+    """The application is ready and the connection is closed, and the system cannot take the last bytes."""
+    loop = asyncio.get_running_loop()
+    config = uvicorn.Config(lambda: None, h11_max_incomplete_event_size=1000)
+    config.load()
+    protocol = connections.LimitedProtocol(config, ServerState(), {}, loop)
+    transport = Mock(**{"get_write_buffer_size.return_value": 10, "is_closing.return_value": True, "get_extra_info.return_value": None})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connections, "ANSWER_SECONDS_MAX", 0.01)
+        protocol.connection_made(transport)
+        protocol.on_response_complete()
+        await until(lambda: bool(transport.abort.called))
+        protocol.connection_lost(None)
 
 
 @pytest.mark.usefixtures("no_errors")
