@@ -11,17 +11,7 @@ from shared.schemas.topics import USERS_EVENTS, Topic
 
 
 async def on_tenant(uow: UnitOfWork, message: Message[users_v1.TenantState]) -> None:
-    event = message.payload
-    await store.tenants.put(
-        uow.connection,
-        message.tenant,
-        name=event.name,
-        time_zone=event.time_zone,
-        locale=event.locale,
-        clock=event.clock,
-        support_contact=event.support_contact,
-        at=event.at,
-    )
+    await store.tenants.put(uow.connection, message.tenant, message.payload)
 
 
 async def on_clock_advancing(uow: UnitOfWork, message: Message[users_v1.ClockAdvancing]) -> None:

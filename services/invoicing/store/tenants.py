@@ -9,6 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.database.row_classes import columns_of, one, table_of
 from shared.errors import NotFound
+from shared.fields import common_fields, common_names
+from shared.schemas.users_v1 import TenantState
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ _EXISTS = select(exists().where(_OWN))
 _INSERT = insert(TENANTS)
 _PUT = _INSERT.on_conflict_do_update(
     index_elements=["tenant_id"],
-    set_={name: _INSERT.excluded[name] for name in ("name", "time_zone", "locale", "clock", "support_contact")}
+    set_={name: _INSERT.excluded[name] for name in common_names(Tenant, TenantState)}
     | {"test_time": func.coalesce(TENANTS.c.test_time, _INSERT.excluded.test_time)},
 )
 _NOTE_OPENED = _INSERT.on_conflict_do_update(
@@ -65,13 +67,10 @@ async def is_known(c: AsyncConnection, tenant_id: str) -> bool:
     return bool((await c.execute(_EXISTS, {"tenant": tenant_id})).scalar_one())
 
 
-async def put(
-    c: AsyncConnection, tenant_id: str, *, name: str, time_zone: str, locale: str, clock: str, support_contact: str, at: datetime
-) -> None:
+async def put(c: AsyncConnection, tenant_id: str, state: TenantState) -> None:
     """Save what an event of users says about the tenant. The row exists already if an event of seats was read first."""
-    test_time = at if clock == "test" else None
-    values = {"name": name, "time_zone": time_zone, "locale": locale, "clock": clock, "support_contact": support_contact}
-    await c.execute(_PUT, {"tenant_id": tenant_id, "test_time": test_time} | values)
+    test_time = state.at if state.clock == "test" else None
+    await c.execute(_PUT, {"tenant_id": tenant_id, "test_time": test_time} | common_fields(state, TenantState, Tenant))
 
 
 async def note_opened(c: AsyncConnection, tenant_id: str, at: datetime, *, test: bool) -> None:

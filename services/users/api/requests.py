@@ -3,9 +3,9 @@
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, StrictBool
+from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, StrictBool, create_model
 
 from services.users.sign_in.tokens import TTL_MAX_S
 from shared.schemas.base import Id, ModuleName, Text
@@ -34,6 +34,18 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
 
+B = TypeVar("B", bound=Body)
+
+
+def optional_fields(model: type[B]) -> type[B]:
+    """Decorate a model so that a request may leave out each of its fields."""
+    fields: dict[str, Any] = {
+        name: (Annotated[(field.annotation, Field(description=field.description), *field.metadata)] | None, None)
+        for name, field in model.model_fields.items()
+    }
+    return cast("type[B]", create_model(model.__name__, __base__=Body, __doc__=model.__doc__, __module__=model.__module__, **fields))
+
+
 @cache
 def _zones() -> frozenset[str]:
     """Return the zones of the package tzdata. A machine can have others (`localtime`), which another machine does not know."""
@@ -51,27 +63,30 @@ Name = Annotated[str, Field(min_length=1, max_length=500)]
 Locale = Annotated[str, Field(pattern=r"^[a-z]{2,3}([-_][A-Za-z0-9]{2,8})*$", max_length=35)]
 
 
-class NewTenant(Body):
-    tenant: Id | None = Field(None, description="The id of the tenant; default: users creates one.")
+class TenantFields(BaseModel):
+    """The fields of a tenant that requests set and responses show."""
+
     name: Name
     time_zone: TimeZone
     locale: Locale = "en"
-    clock: Literal["real", "test"] = "real"
-    at: TenantTime | None = Field(None, description="The start time of a test clock; default: now.")
     contact_email: EmailStr = Field(
         description="The address of the tenant's administration. It gets the e-mails that cannot be sent to a person."
     )
     support_contact: Name = Field(description="The person or team of the vendor to ask. Refusals and e-mails name it.")
-    release_on_expiry: StrictBool = Field(False, description="If true, a person's seats are released when the login ends (`valid_to`).")
+    release_on_expiry: StrictBool = Field(
+        False, description="If true, the seats of a person are released when the login ends (`valid_to`)."
+    )
 
 
-class TenantPatch(Body):
-    name: Name | None = None
-    time_zone: TimeZone | None = None
-    locale: Locale | None = None
-    contact_email: EmailStr | None = None
-    support_contact: Name | None = None
-    release_on_expiry: StrictBool | None = None
+class NewTenant(Body, TenantFields):
+    tenant: Id | None = Field(None, description="The id of the tenant; default: users creates one.")
+    clock: Literal["real", "test"] = "real"
+    at: TenantTime | None = Field(None, description="The start time of a test clock; default: now.")
+
+
+@optional_fields
+class TenantPatch(Body, TenantFields):
+    """Only the fields that are sent change."""
 
 
 class Allowed(Body):

@@ -5,21 +5,16 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from services.users.api.requests import TenantFields
 from shared.schemas.base import Instant
 from shared.web.rest import PositionView
 
 
-class TenantView(BaseModel):
+class TenantView(TenantFields):
     tenant: str
-    name: str
-    time_zone: str
-    locale: str
     clock: str
     now: Instant = Field(description="The present time of the tenant.")
     status: str = Field(description="open, or opening while seats has not answered")
-    contact_email: str
-    support_contact: str
-    release_on_expiry: bool
     created_at: Instant
     version: int
 

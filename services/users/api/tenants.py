@@ -11,11 +11,12 @@ from services.users.api.requests import SOURCE_TENANTS_MAX, Allowed, NewTenant, 
 from services.users.api.responses import AllowedView, SourceView, TenantView
 from services.users.store import hr_sources
 from services.users.store import tenants as store
-from services.users.store.tenants import StoredTenant
+from services.users.store.tenants import StoredTenant, TenantRow
 from services.users.use_cases import tenants as use_cases
 from shared import ids
 from shared.database import UnitOfWork
 from shared.errors import Conflict, Invalid, NotFound
+from shared.fields import common_fields
 from shared.schemas.base import Text
 from shared.web import (
     Cursor,
@@ -40,20 +41,7 @@ router = APIRouter(route_class=CheckedRoute, prefix="/v1", tags=["tenants"])
 
 
 def _view(row: StoredTenant, context: Context) -> TenantView:
-    return TenantView(
-        tenant=row.tenant_id,
-        name=row.name,
-        time_zone=row.time_zone,
-        locale=row.locale,
-        clock=row.clock,
-        now=now_of(row, context.clock),
-        status=row.status,
-        contact_email=row.contact_email,
-        support_contact=row.support_contact,
-        release_on_expiry=row.release_on_expiry,
-        created_at=row.created_at,
-        version=row.version,
-    )
+    return TenantView(tenant=row.tenant_id, now=now_of(row, context.clock), **common_fields(row, StoredTenant, TenantView))
 
 
 @router.post("/tenants", status_code=201, response_model=TenantView, responses=refusals(409), summary="Create a tenant")
@@ -65,18 +53,12 @@ async def create_tenant(body: NewTenant, request: Request, context: InContext, p
     now = context.clock.now()
     row = StoredTenant(
         tenant_id=tenant,
-        name=body.name,
-        time_zone=body.time_zone,
-        locale=body.locale,
-        clock=body.clock,
-        contact_email=body.contact_email,
-        support_contact=body.support_contact,
-        release_on_expiry=body.release_on_expiry,
         config_version=1,
         version=1,
         advancing_to=None,
         created_at=now,
         at=(body.at or now) if body.clock == "test" else None,
+        **common_fields(body, NewTenant, TenantRow),
     )
     async with context.database.unit_of_work(None) as uow:
 

@@ -1,6 +1,6 @@
 """Define a profile. Each change is followed by a re-evaluation of all people."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -11,14 +11,14 @@ from services.users.use_cases import bulk_reevaluation
 from services.users.use_cases.bulk_reevaluation import Limits
 from shared.database import UnitOfWork
 from shared.errors import Conflict
+from shared.fields import common_fields
 from shared.schemas.base import Actor
 from shared.schemas.registry import USERS
 from shared.schemas.users_v1 import ProfileDefined
 
 
 def profile_event(profile: ProfileRow, at: datetime, actor: Actor, **more: Any) -> ProfileDefined:
-    shown = {name: value for name, value in asdict(profile).items() if name in ProfileDefined.model_fields}
-    return ProfileDefined(at=at, actor=actor, **shown, **more)
+    return ProfileDefined(at=at, actor=actor, **common_fields(profile, ProfileRow, ProfileDefined), **more)
 
 
 async def put_profile(

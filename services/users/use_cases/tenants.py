@@ -9,14 +9,14 @@ from services.users.store import tenants as store
 from services.users.store.reevaluations import ReevaluationKind
 from services.users.store.tenants import Lock, StoredTenant, TenantRow
 from shared.database import UnitOfWork
-from shared.database.row_classes import names_of
 from shared.errors import Conflict, NotFound
+from shared.fields import common_fields, common_names
 from shared.schemas.base import Actor, Change
 from shared.schemas.registry import USERS
 from shared.schemas.seats_v1 import OpenTenant
 from shared.schemas.users_v1 import TenantChanged, TenantCreated, TenantState
 
-_SHOWN = [name for name in names_of(TenantRow) if name in TenantState.model_fields]
+_SHOWN = common_names(TenantRow, TenantState)
 
 
 async def lock(tenant: str, uow: UnitOfWork) -> StoredTenant:
@@ -32,7 +32,7 @@ async def lock(tenant: str, uow: UnitOfWork) -> StoredTenant:
 
 
 def tenant_event(model: type[TenantState], row: TenantRow, at: datetime, actor: Actor, **more: Any) -> TenantState:
-    return model(at=at, actor=actor, **{name: getattr(row, name) for name in _SHOWN} | more)
+    return model(at=at, actor=actor, **common_fields(row, TenantRow, TenantState), **more)
 
 
 async def create_tenant(uow: UnitOfWork, row: StoredTenant, actor: Actor, at: datetime) -> bool:
