@@ -10,9 +10,9 @@ import structlog
 from services.seats import domain
 from services.seats.engine.commands import Command, Rejected
 from services.seats.engine.decider import At, Decided, InvariantViolation, Published
-from services.seats.engine.events import event_id
 from services.seats.engine.frames import Row
 from shared.schemas import seats_v1
+from shared.schemas.position import DecisionId, Position
 from shared.schemas.seats_v1 import Reason
 
 _log = structlog.get_logger("seats")
@@ -35,7 +35,7 @@ class RowCodec:
 
 def error_id(partition: int, offset: int) -> str:
     """Made from the position, so that a repeated decision is the same bytes; the log has the rest under it."""
-    return f"error-{partition}-{offset}"
+    return f"error-{Position(partition=partition, offset=offset)}"
 
 
 class DomainDecider:
@@ -128,7 +128,7 @@ class DomainDecider:
     def reject(self, rejected: Rejected, at: At) -> Decided:
         # A record whose envelope cannot be read has no id of its own: its position stands for it.
         head, tenant = rejected.head, rejected.tenant
-        id_ = head.id if head else event_id(at.partition, at.offset, 0).rpartition("/")[0]
+        id_ = head.id if head else DecisionId.common(at.partition, at.offset)
         command = domain.Command(id_, head.source if head else "", tenant or "", NO_PAYLOAD, at.partition, at.offset)
         # In the wrong partition the tenant's state is not here, whatever this partition may hold under that name.
         state = self.tenants.get(tenant) if tenant and rejected.reason is not Reason.WRONG_PARTITION else None
@@ -176,7 +176,7 @@ class DomainDecider:
 
 def as_event(type_: str, body: dict[str, Any], id_: str) -> domain.Event:
     """A decision from the log, as `domain.evolve` takes it."""
-    return domain.Event(type_, body, int(id_.rpartition("/")[2]), body.get("user"))
+    return domain.Event(type_, body, DecisionId.parse(id_).n, body.get("user"))
 
 
 def crosses_backoff(due_ms: int, previous_ms: int, clock_ms: int) -> bool:

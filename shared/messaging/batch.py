@@ -21,7 +21,6 @@ from shared.observability.tracing import continued
 from shared.schemas import registry
 from shared.schemas.base import Payload
 from shared.schemas.envelope import Envelope
-from shared.schemas.seats_v1 import Position
 from shared.schemas.topics import Topic
 
 log = structlog.get_logger(__name__)
@@ -47,7 +46,7 @@ class Item:
     message: Message | None = None
     poison: Poison | None = None
     skipped: str | None = None  # why: unknown-type | not-wanted
-    place: tuple[int, int] | None = None  # of a decision that was read and that agrees with its id: (command offset, n)
+    order: tuple[int, int] | None = None  # of a decision that was read and that agrees with its id: (command offset, n)
     may_block: bool = True  # its tenant, as a dead letter
     records: int = 1
 
@@ -62,7 +61,7 @@ class Item:
         )
 
     def refuse(self, poison: Poison, *, may_block: bool = True) -> None:
-        self.poison, self.message, self.place, self.may_block = poison, None, None, may_block
+        self.poison, self.message, self.order, self.may_block = poison, None, None, may_block
 
     @property
     def tenant(self) -> str | None:
@@ -196,12 +195,12 @@ class Group:
         message = record.message(envelope)
         if id_ is not None:
             position = getattr(message.payload, "position", None)
-            if position != Position(partition=id_.partition, offset=id_.offset):
+            if position != id_.position:
                 item.may_block = False
                 raise Poison("position", f"position is {position!r}, the id says {id_}", rule="position: that of ce_id")
         if self.admit is not None:
             await self.admit(envelope, record.topic)
-        item.message, item.place = message, id_.place if id_ else None
+        item.message, item.order = message, id_.order if id_ else None
 
     def is_genuine(self, item: Item) -> bool:
         """Did the owner of its topic write this message, can this version read it, and is it of a type that matters here?"""
@@ -248,11 +247,11 @@ class Group:
                     tally.skip("repeated")
                     continue
                 seen.add(key)
-            elif item.place is not None:
-                if item.place <= watermark:
+            elif item.order is not None:
+                if item.order <= watermark:
                     tally.skip("repeated")
                     continue
-                watermark = item.place
+                watermark = item.order
             todo.append(item)
         return todo, watermark
 

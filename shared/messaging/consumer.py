@@ -241,7 +241,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                 items[-1].records += 1
             else:
                 items.append(await self.group.read(record))
-        decisions = [(item.place[0], item) for item in items if item.place is not None]
+        decisions = [(item.order[0], item) for item in items if item.order is not None]
         if decisions:
             end = await self._command_ends.end_for(records[0].partition, max(offset for offset, _ in decisions))
             for offset, item in decisions:

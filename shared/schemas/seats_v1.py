@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from shared.schemas.base import Id, Instant, Items, ModuleName, Payload
+from shared.schemas.position import Position
 
 # Of what a decision repeats as it stands: a larger one is in no JSON that is written, and would end every worker that comes to it.
 INT64_MAX = 2**63 - 1
@@ -136,13 +137,6 @@ class Reason(StrEnum):
     # ignored
     DUPLICATE = "duplicate"
     STALE = "stale"
-
-
-class Position(Payload):
-    """Where a decision stands: the partition and the offset of its command."""
-
-    partition: int = Field(ge=0)
-    offset: int = Field(ge=0)
 
 
 class Policies(Payload):

@@ -11,6 +11,7 @@ from services.users.store import tenants
 from shared.errors import Poison, Transient
 from shared.schemas import seats_v1 as seats
 from shared.schemas.hr_v1 import PersonChanged, PersonHired, PersonLeft
+from shared.schemas.position import Position
 from shared.schemas.seats_v1 import ModuleSeat
 from shared.schemas.users_v1 import PersonAdded, PersonRepublished, TenantCreated, TenantRepublished
 from shared.schemas.users_v1 import PersonChanged as Changed
@@ -385,7 +386,7 @@ async def test_a_need_that_seats_rejected_or_failed_at_is_noted_with_the_person_
     user = await hire(bench, tenant, "ann")
     await bench.until_person(rest, tenant, "ann", pending=False, notes=[])
 
-    async def reactivated() -> tuple[str, seats.Position]:
+    async def reactivated() -> tuple[str, Position]:
         """Of the command."""
         count = len(await bench.needs(tenant))
         await rest.post(f"/v1/tenants/{tenant}/people/{user}/reactivate")

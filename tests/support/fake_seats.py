@@ -11,13 +11,13 @@ from aiokafka.record import MemoryRecords
 from services.seats.engine.commands import Command, Head, Rejected
 from services.seats.engine.decider import At, Decided, InvariantViolation, Published
 from services.seats.engine.engine import Engine, Limits, Topics
-from services.seats.engine.events import event_id
 from services.seats.engine.frames import Merge, Row
 from services.seats.engine.partition import Partition
 from services.seats.engine.pause import PauseDetector
 from services.seats.engine.producer import Record
 from shared.clock import Clock
 from shared.schemas.envelope import Envelope
+from shared.schemas.position import DecisionId
 
 NAMES = Topics("commands", "events", "changelog")
 
@@ -72,7 +72,7 @@ class FakeBroker:
         for _, (_key, value, headers, _time) in self.logs[NAMES.events, partition][begin:]:
             envelope = Envelope.from_headers(headers)
             found[envelope.id] = Published(envelope, orjson.loads(value or b""))
-        return [found[event_id(partition, offset, n)] for n in range(count)]
+        return [found[str(DecisionId(partition, offset, n))] for n in range(count)]
 
 
 class Crash(BaseException):
@@ -133,7 +133,7 @@ class FakeDecider:
     def complete(self, events: Sequence[Published]) -> dict[str, Row | None]:
         rows: dict[str, Row | None] = {}
         for envelope, body in events:
-            by = int(envelope.id.split("/")[2])
+            by = DecisionId.parse(envelope.id).offset
             rows[body["key"]] = {"value": body["value"], "by": by} if body["value"] else None
         self._apply(rows)
         return rows

@@ -24,6 +24,7 @@ from shared.database import Database
 from shared.messaging import Relay
 from shared.schemas import seats_v1, topics, users_v1
 from shared.schemas.base import Actor, Payload
+from shared.schemas.position import Position
 from shared.schemas.seats_v1 import Expected, ExpectedPool, PoolState
 from shared.settings import KafkaSettings
 from shared.web import Verifier
@@ -124,7 +125,7 @@ class Bench:
     async def decide(self, model: type[Payload], tenant: str, place: tuple[int, int], command: str, reason: str, **fields: Any) -> None:
         pools = self.pools[tenant]
         shown = {"command": command, "reason": reason, "at": pools.at, "period": pools.period}
-        await self.wire.decide(model, tenant, seats_v1.Position(partition=place[0], offset=place[1]), **shown | fields)
+        await self.wire.decide(model, tenant, Position(partition=place[0], offset=place[1]), **shown | fields)
 
     async def keep_answering(self) -> None:
         """A stand-in for the seats worker, while `answering` is set. Until cancelled."""

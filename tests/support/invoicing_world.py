@@ -21,6 +21,7 @@ from shared.schemas.invoicing_v1 import (
     TermsApplied,
     UnitPrice,
 )
+from shared.schemas.position import Position
 from shared.schemas.seats_v1 import (
     Expected,
     LicenceCount,
@@ -30,7 +31,6 @@ from shared.schemas.seats_v1 import (
     PoolExpanded,
     PoolOpened,
     PoolState,
-    Position,
 )
 
 ANN = Actor(kind="user", id="ann")

@@ -24,8 +24,8 @@ from shared.schemas import registry, topics
 from shared.schemas.base import Actor, Payload
 from shared.schemas.envelope import Envelope
 from shared.schemas.hr_v1 import PersonLeft
-from shared.schemas.position import DecisionId
-from shared.schemas.seats_v1 import ClockSettled, Position
+from shared.schemas.position import DecisionId, Position
+from shared.schemas.seats_v1 import ClockSettled
 from shared.schemas.topics import Topic
 from shared.schemas.users_v1 import ClockReady
 from shared.settings import KafkaSettings

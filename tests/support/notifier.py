@@ -28,6 +28,7 @@ from shared.messaging import Consumer
 from shared.schemas import invoicing_v1, registry, seats_v1, users_v1
 from shared.schemas.base import Actor, Payload
 from shared.schemas.envelope import Envelope as Attributes
+from shared.schemas.position import DecisionId, Position
 from shared.settings import KafkaSettings
 from shared.web import ServiceClient
 from tests.support.messaging import fill
@@ -146,7 +147,7 @@ class Notifier:
             entry = registry.entry_of(type(payload))
             event_id = ids.new_id()
             if isinstance(payload, seats_v1.SeatsEvent):
-                event_id = f"seats.commands.v1/{payload.position.partition}/{payload.position.offset}/0"
+                event_id = str(DecisionId(payload.position.partition, payload.position.offset, 0))
                 await fill(self.producer, self.settings, payload.position.partition, payload.position.offset)
             owner = entry.name.split(".")[1]
             attributes = Attributes(id=event_id, source=f"seatpool/{owner}", type=entry.name, time=NOON, tenant=tenant, correlation=cause)
@@ -166,7 +167,7 @@ class Notifier:
         """Return the fields that each decision of seats has; positions count up."""
         self.number += 1
         partition = partition_of(self.tenant.encode(), self.settings.seats_partitions)
-        position = seats_v1.Position(partition=partition, offset=self.number)
+        position = Position(partition=partition, offset=self.number)
         return {"command": ids.new_id(), "position": position, "role": "answer", "at": NOON, "rules": 1, "reason": "hired"} | given
 
     def assigned(self, user: str, *seats: seats_v1.ModuleSeat, released: tuple[str, ...] = (), **given: Any) -> seats_v1.SeatsAssigned:

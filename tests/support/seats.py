@@ -22,6 +22,7 @@ from shared.kafka import make_producer, make_reader, partition_of, started
 from shared.schemas import seats_v1, topics
 from shared.schemas.base import Payload
 from shared.schemas.envelope import Envelope
+from shared.schemas.position import DecisionId
 from shared.schemas.registry import entry_of
 from shared.settings import KafkaSettings
 
@@ -177,8 +178,7 @@ async def decisions(kafka: KafkaSettings, partition: int, until: tuple[int, floa
         while True:
             for record in (await reader.getmany(tp, timeout_ms=100)).get(tp, []):
                 envelope = Envelope.from_headers(record.headers)
-                offset, n = map(int, envelope.id.split("/")[2:])
-                found.setdefault((offset, n), Decision(envelope.id, envelope.type, orjson.loads(record.value)))
+                found.setdefault(DecisionId.parse(envelope.id).order, Decision(envelope.id, envelope.type, orjson.loads(record.value)))
             if await reader.position(tp) < end:
                 continue
             if until is None or any(place[0] >= until[0] and decision.body["role"] == "answer" for place, decision in found.items()):

@@ -23,7 +23,8 @@ from shared.kafka import partition_of
 from shared.schemas import registry, seats_v1, topics
 from shared.schemas.base import Payload
 from shared.schemas.envelope import Envelope
-from shared.schemas.seats_v1 import ModuleSeat, Need, Position
+from shared.schemas.position import Position
+from shared.schemas.seats_v1 import ModuleSeat, Need
 from shared.schemas.topics import Topic
 from shared.settings import KafkaSettings
 from tests.support.wait import wait_until

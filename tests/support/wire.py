@@ -12,10 +12,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from shared import ids
 from shared.database import Database
 from shared.kafka import make_producer, make_reader, partition_of
-from shared.schemas import registry, topics
+from shared.schemas import registry
 from shared.schemas.base import Payload
 from shared.schemas.envelope import Envelope
-from shared.schemas.seats_v1 import Position
+from shared.schemas.position import DecisionId, Position
 from shared.schemas.topics import Topic
 from shared.settings import KafkaSettings
 
@@ -105,7 +105,7 @@ class Wire:
         n = self.decided.get((place.partition, place.offset), 0)
         self.decided[place.partition, place.offset] = n + 1
         common = {"command": ids.new_id(), "position": place, "role": "answer", "rules": 1, "at": self.now()}
-        event_id = f"{topics.SEATS_COMMANDS.name}/{place.partition}/{place.offset}/{n}"
+        event_id = str(DecisionId(place.partition, place.offset, n))
         await self.send(model(**common | fields), tenant, message_id=event_id, source="seatpool/seats")
 
 

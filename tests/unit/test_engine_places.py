@@ -2,15 +2,15 @@
 
 import pytest
 
-from services.seats.replay.log_reader import place_of
+from services.seats.replay.log_reader import order_of
 
 
 def test_a_decisions_place_is_the_offset_of_its_command_and_its_number() -> None:
-    assert place_of("seats.commands.v1/3/1042/0", 3) == (1042, 0)
+    assert order_of("seats.commands.v1/3/1042/0", 3) == (1042, 0)
 
 
 @pytest.mark.parametrize(
     "foreign", ["", "x", "seats.commands.v1/2/1042/0", "seats.commands.v1/3/1042", "seats.commands.v1/3/-1/0", "a/seats.commands.v1/3/1/0"]
 )
 def test_what_is_no_decision_of_this_partition_has_none(foreign: str) -> None:
-    assert place_of(foreign, 3) is None
+    assert order_of(foreign, 3) is None

@@ -10,13 +10,14 @@ from services.invoicing.consumers import seats_events, users_events
 from shared.messaging import Message
 from shared.schemas import seats_v1
 from shared.schemas.envelope import Envelope
+from shared.schemas.position import Position
 from shared.schemas.registry import REGISTRY, type_of
 from shared.schemas.topics import SEATS_EVENTS, USERS_EVENTS, Topic
 from tests.support.messaging import NOON
 
 
 async def test_the_answer_to_a_command_without_a_readable_tenant_makes_no_dead_letter() -> None:
-    position = seats_v1.Position(partition=1, offset=55)
+    position = Position(partition=1, offset=55)
     payload = seats_v1.CommandRejected(command="x", position=position, role="answer", at=NOON, rules=1, reason="unreadable")
     envelope = Envelope(id="seats.commands.v1/1/55/0", source="seatpool/seats", type=type_of(seats_v1.CommandRejected), time=NOON)
     message = Message(envelope=envelope, payload=payload, topic=SEATS_EVENTS, partition=1, offset=7, timestamp_ms=0)

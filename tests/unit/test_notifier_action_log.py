@@ -14,13 +14,14 @@ from services.notifier.domain.pool_numbers import CHANGES_POOLS, PoolNumbers, po
 from shared.schemas import registry, seats_v1, users_v1
 from shared.schemas.base import Actor, Change, Payload
 from shared.schemas.envelope import Envelope
+from shared.schemas.position import Position
 from shared.schemas.registry import REGISTRY, type_of
 from shared.schemas.topics import INVOICING_EVENTS, SEATS_EVENTS, USERS_EVENTS
 from tests.chaos.simulate import simulate
 from tests.support.notifier import NOON, active, flagged, invoice_issued, person_added, pool_of, refused
 from tests.support.seat_world import World
 
-POSITION = seats_v1.Position(partition=1, offset=7)
+POSITION = Position(partition=1, offset=7)
 
 
 def decision(**given: Any) -> dict[str, Any]:

@@ -16,11 +16,12 @@ from shared.messaging import Message
 from shared.schemas import invoicing_v1, seats_v1, users_v1
 from shared.schemas.base import Payload
 from shared.schemas.envelope import Envelope
+from shared.schemas.position import Position
 from shared.schemas.registry import REGISTRY, type_of
 from shared.schemas.topics import INVOICING_EVENTS, SEATS_EVENTS, USERS_EVENTS, Topic
 from tests.support.notifier import ANNA, NOON, active, flagged, invoice_issued, person_added, pool_of, refused, tenant_created
 
-POSITION = seats_v1.Position(partition=1, offset=7)
+POSITION = Position(partition=1, offset=7)
 DECISION: dict[str, Any] = {"command": "c1", "position": POSITION, "role": "answer", "at": NOON, "rules": 1, "reason": "hired"}
 EVENT = "seats.commands.v1/1/7/0"
 
@@ -190,5 +191,5 @@ def test_the_reason_of_a_rejected_command_names_field_value_and_what_is_allowed(
     field: str, value: str | None, expected: str, detail: str
 ) -> None:
     wrong: dict[str, Any] = {"reason": "unreadable", "field": field, "value": value, "expected": expected}
-    position = seats_v1.Position(partition=0, offset=1)
+    position = Position(partition=0, offset=1)
     assert rejection(seats_v1.CommandRejected(command="c1", position=position, role="answer", at=NOON, rules=1, **wrong)) == detail

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.schemas.position import DecisionId
+from shared.schemas.position import DecisionId, Position
 
 
 @pytest.mark.parametrize("found", [DecisionId(0, 0, 0), DecisionId(3, 1042, 2), DecisionId(23, 2**63 - 1, 2**24 - 1)])
@@ -12,7 +12,7 @@ def test_a_decision_id_is_read_as_it_was_printed(found: DecisionId) -> None:
 
 def test_a_decision_id_names_topic_partition_offset_and_number() -> None:
     assert str(DecisionId(3, 1042, 2)) == "seats.commands.v1/3/1042/2"
-    assert DecisionId(3, 1042, 2).place == (1042, 2)
+    assert DecisionId(3, 1042, 2).order == (1042, 2)
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,16 @@ def test_a_decision_id_names_topic_partition_offset_and_number() -> None:
 def test_what_is_no_decision_id_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no decision id"):
         DecisionId.parse(text)
+
+
+def test_a_position_is_read_as_it_was_printed() -> None:
+    position = Position(partition=3, offset=1042)
+    assert (str(position), Position.parse("3-1042")) == ("3-1042", position)
+    assert DecisionId(3, 1042, 2).position == position
+    assert DecisionId(3, 1042, 2).key == f"{position}-2"
+
+
+@pytest.mark.parametrize("text", ["", "3", "3-", "-3", "3-1042-2", "03-7", "3-07", "3-7\n", "2013-11-15", "\u0663-7", "1-" + "9" * 19])
+def test_what_is_no_position_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no position"):
+        Position.parse(text)

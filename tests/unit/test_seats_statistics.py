@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from services.seats.replay.log_reader import Place
+from services.seats.replay.log_reader import LogOrder
 from services.seats.replay.statistics import Statistics
 from shared.errors import Transient
 from shared.schemas import seats_v1
@@ -24,14 +24,14 @@ class Log:
     """In place of LogReader: decisions of one partition, and a gate before them."""
 
     def __init__(self) -> None:
-        self.events: list[tuple[Envelope, Place, dict[str, Any], Record]] = []
+        self.events: list[tuple[Envelope, LogOrder, dict[str, Any], Record]] = []
         self.open, self.readers = asyncio.Event(), 0
 
     def add(self, offset: int, model: type[Payload], **body: Any) -> None:
         envelope = Envelope(f"seats.commands.v1/0/{offset}/0", "seatpool/seats", type_of(model), datetime.now(UTC), tenant="acme")
         self.events.append((envelope, (offset, 0), body, Record(len(self.events))))
 
-    async def decisions(self, partition: int, begin: int) -> AsyncIterator[tuple[Envelope, Place, dict[str, Any], Record]]:
+    async def decisions(self, partition: int, begin: int) -> AsyncIterator[tuple[Envelope, LogOrder, dict[str, Any], Record]]:
         self.readers += 1
         await self.open.wait()
         for event in self.events[begin:]:

@@ -17,7 +17,7 @@ from services.users.domain.required_modules import NO_MODULES, Account, Note, Pr
 from services.users.domain.status import Standing, Status, standing
 from shared.schemas import seats_v1 as seats
 from shared.schemas.base import Actor, Change
-from shared.schemas.position import DecisionId
+from shared.schemas.position import DecisionId, Position
 from shared.schemas.users_v1 import PersonAdded, PersonChanged, PersonLeft
 
 D = date(2026, 3, 2)
@@ -211,7 +211,7 @@ def test_an_hr_source_is_an_actor_whose_name_is_an_id() -> None:
 
 COMMON: dict[str, Any] = {
     "command": "c",
-    "position": seats.Position(partition=0, offset=1),
+    "position": Position(partition=0, offset=1),
     "role": "consequence",
     "at": NOW,
     "rules": 1,

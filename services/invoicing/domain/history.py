@@ -32,7 +32,7 @@ def decision_order(event_id: str) -> tuple[int, int, int]:
 
 def decision_key(event_id: str) -> str:
     """The same as a word that may stand in an id: what a decision calls for is named after it, so it cannot be made twice."""
-    return "-".join(map(str, decision_order(event_id)))
+    return DecisionId.parse(event_id).key
 
 
 @dataclass(slots=True)

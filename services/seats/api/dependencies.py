@@ -17,6 +17,7 @@ from services.seats.replay.log_reader import LogReader
 from services.seats.replay.statistics import Statistics
 from services.seats.use_cases.what_if import Questions
 from shared.errors import Invalid, NotFound, Refused, Transient
+from shared.schemas.position import Position
 from shared.web.auth import OPERATOR, access
 
 AFTER_SECONDS_MAX = 10.0
@@ -25,7 +26,7 @@ READ, OPERATE = Depends(access("account:read")), Depends(access(OPERATOR))
 After = Annotated[
     str | None,
     Query(
-        pattern=r"^[0-9]{1,9}-[0-9]{1,18}$",
+        pattern=r"^(0|[1-9][0-9]{0,8})-(0|[1-9][0-9]{0,17})$",
         description="Wait until seats has decided the command at this position, `<partition>-<offset>`, for at most 10 seconds.",
     ),
 ]
@@ -52,12 +53,12 @@ class OwnedTenants:
         """Wait until the position `after` is decided and durable, then return the tenant's partition."""
         live = self.live(tenant)
         if after is not None:
-            partition, offset = map(int, after.split("-"))
-            if partition != live.number:
+            position = Position.parse(after)
+            if position.partition != live.number:
                 raise Invalid("query.after", after, f"a position in partition {live.number}, which is the partition of this tenant")
             try:
                 async with asyncio.timeout(AFTER_SECONDS_MAX):
-                    await self.worker.engine.wait_for(partition, offset)
+                    await self.worker.engine.wait_for(position.partition, position.offset)
             except TimeoutError:
                 detail = f"seats did not reach the position {after} within {AFTER_SECONDS_MAX:.0f} seconds. Please try again."
                 raise Refused("position-not-reached", detail, position=responses.position(live).model_dump()) from None

@@ -10,17 +10,11 @@ from services.seats import domain
 from services.seats.engine.engine import Live
 from shared.schemas.policies import POLICY_NAMES
 from shared.schemas.seats_v1 import PoolState
+from shared.web.rest import PositionView
 
 LOOKED_AT_MAX = 5_000  # people of one page of seats: what runs in one go holds up every decision meanwhile
 USABLE = ("active", "flagged")
 State = Literal["active", "flagged", "held", "waiting", "revoked"]
-
-
-class PositionView(BaseModel):
-    """Where the answer stands: the partition, and the offset of the last command that it reflects (-1: none yet)."""
-
-    partition: int
-    offset: int
 
 
 class Answer(BaseModel):

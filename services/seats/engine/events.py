@@ -8,7 +8,7 @@ import orjson
 from services.seats.engine.commands import Command, Head, Rejected
 from services.seats.engine.decider import At, Decided, Decider, Event
 from services.seats.engine.producer import Record
-from shared.schemas import registry, topics
+from shared.schemas import registry
 from shared.schemas.envelope import JSON_TYPE, VENDOR_KEY, VERSION
 from shared.schemas.position import DecisionId
 
@@ -20,11 +20,6 @@ VALUE_BYTES_MAX = EVENT_BYTES_MAX - 10_000  # of one event; headers are a few ki
 
 class TooLarge(Exception):
     """An event that no record of the events topic can hold."""
-
-
-def event_id(partition: int, offset: int, n: int) -> str:
-    """Of the n-th decision about the command at (partition, offset). The deployment's prefix is no part of it."""
-    return str(DecisionId(partition, offset, n))
 
 
 def published(decider: Decider, command: Command | Rejected, decided: Decided, at: At) -> tuple[Decided, list[Record]]:
@@ -49,12 +44,12 @@ def records(
         tail = [("ce_correlationid", command.correlation or id_), ("ce_causationid", id_)]
         if command.traceparent is not None:
             tail.append(("ce_traceparent", command.traceparent))
-    prefix = b"%b/%d/%d/" % (_TOPIC, partition, offset)
+    prefix = DecisionId.common(partition, offset).encode()
     made: list[Record] = []
     for tenant, (type_, body, n, user) in decided:
         headers = [
             VERSION,
-            ("ce_id", b"%b%d" % (prefix, n)),
+            ("ce_id", b"%b/%d" % (prefix, n)),
             _SOURCE_HEADER,
             _type_header(type_),
             ("ce_time", body["at"].encode()),
@@ -74,7 +69,6 @@ def records(
     return made
 
 
-_TOPIC = topics.SEATS_COMMANDS.name.encode()
 _dumps = orjson.dumps
 
 

@@ -8,7 +8,6 @@ from pydantic_core import from_json
 from services.seats.engine.commands import UNREAD_HEADERS
 from services.seats.replay.log_reader import ANSWER_SECONDS_MAX, LogReader
 from shared.errors import NotFound
-from shared.schemas import topics
 from shared.schemas.base import format_instant
 from shared.schemas.envelope import Envelope
 
@@ -44,18 +43,17 @@ async def _link(log: LogReader, tenant: str, user: str, partition: int, offset: 
         command = record
     if command is None:
         raise NotFound("command at that position")
-    prefix = f"{topics.SEATS_COMMANDS.name}/{partition}/{offset}/"
     decisions: dict[str, dict[str, Any]] = {}
     previous: int | None = None
     # A decision's record bears the partition's clock at its command, so the broker finds where to begin by time.
     begin = await log.offset_at(log.events, partition, command.timestamp)
-    async for envelope, place, body, _ in log.decisions(partition, begin):
-        if envelope.id.startswith(prefix):
+    async for envelope, order, body, _ in log.decisions(partition, begin):
+        if order[0] == offset:
             if envelope.tenant == tenant and user in (body.get("user"), body.get("from_user")):
                 decisions.setdefault(envelope.id, {"id": envelope.id, "type": envelope.type, "data": body})
                 prev = body.get("prev" if body.get("user") == user else "from_prev")
                 previous = prev["offset"] if prev else previous
-        elif place[0] > offset:
+        elif order[0] > offset:
             break
     return Link(partition=partition, offset=offset, command=_command(command), decisions=list(decisions.values())), previous
 

@@ -8,7 +8,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from services.seats.engine.decider import Published
-from services.seats.engine.events import SOURCE, event_id
+from services.seats.engine.events import SOURCE
 from shared.errors import Poison
 from shared.kafka import make_reader, started
 from shared.schemas import registry, topics
@@ -20,27 +20,27 @@ POLL_MS = 500
 ANSWER_SECONDS_MAX = 10.0
 
 
-Place = tuple[int, int]  # (offset of the command, number among its decisions)
+LogOrder = tuple[int, int]  # (offset of the command, number among its decisions)
 
 
-def place_of(event_id: str, partition: int) -> Place | None:
+def order_of(event_id: str, partition: int) -> LogOrder | None:
     """None for an id that no decision of this partition has."""
     try:
         found = DecisionId.parse(event_id)
     except ValueError:
         return None
-    return found.place if found.partition == partition else None
+    return found.order if found.partition == partition else None
 
 
-def _decision(record: Any, partition: int) -> tuple[Envelope, Place, dict[str, Any]] | None:
+def _decision(record: Any, partition: int) -> tuple[Envelope, LogOrder, dict[str, Any]] | None:
     """None for what readers of the topic would not believe either."""
     try:
         envelope = Envelope.from_headers(record.headers)
-        place = place_of(envelope.id, partition)
-        if place is None or envelope.source != SOURCE or record.key != envelope.key:
+        order = order_of(envelope.id, partition)
+        if order is None or envelope.source != SOURCE or record.key != envelope.key:
             return None
         body = orjson.loads(record.value or b"")
-        if not isinstance(body, dict) or body.get("position") != {"partition": partition, "offset": place[0]}:
+        if not isinstance(body, dict) or body.get("position") != {"partition": partition, "offset": order[0]}:
             return None
         entry = registry.REGISTRY.get(envelope.type)
         if entry is not None:  # another one may be of a later release
@@ -49,7 +49,7 @@ def _decision(record: Any, partition: int) -> tuple[Envelope, Place, dict[str, A
                 return None
     except (Poison, orjson.JSONDecodeError):
         return None
-    return envelope, place, body
+    return envelope, order, body
 
 
 class DecisionsMissing(Exception):
@@ -100,8 +100,8 @@ class LogReader:
                             return
                         yield record
 
-    async def decisions(self, partition: int, begin: int) -> AsyncIterator[tuple[Envelope, Place, dict[str, Any], Any]]:
-        """(envelope, place, body, record) of each decision. Records that seats never wrote are passed over: nobody else may write there,
+    async def decisions(self, partition: int, begin: int) -> AsyncIterator[tuple[Envelope, LogOrder, dict[str, Any], Any]]:
+        """(envelope, order, body, record) of each decision. Records that seats never wrote are passed over: nobody else may write there,
         and one that somebody did write must not keep a worker from starting. To readers it is a dead letter."""
         async for record in self.records(self.events, partition, begin):
             found = _decision(record, partition)
@@ -113,7 +113,7 @@ class LogReader:
 
         Raises DecisionsMissing.
         """
-        wanted = {event_id(partition, offset, n): n for n in range(count)}
+        wanted = {str(DecisionId(partition, offset, n)): n for n in range(count)}
         found: dict[int, Published] = {}
         async for envelope, _, body, _ in self.decisions(partition, begin):
             n = wanted.get(envelope.id)

@@ -7,7 +7,7 @@ shipped, and compares both with the live table, row by row in the canonical form
 import hashlib
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,11 +20,11 @@ from services.seats.engine.decider import At, Decided, Published
 from services.seats.engine.engine import removals_last
 from services.seats.engine.frames import ForeignWrite, Marker, Merge, Row
 from services.seats.engine.producer import Record
-from services.seats.replay.log_reader import LogReader, Place
+from services.seats.replay.log_reader import LogOrder, LogReader
 from shared.errors import SeatpoolError
 from shared.schemas import seats_v1, topics
 from shared.schemas.envelope import Envelope
-from shared.schemas.position import DecisionId
+from shared.schemas.position import DecisionId, Position
 from shared.settings import KafkaSettings
 
 DIFFERENCES_SHOWN_MAX = 20
@@ -43,7 +43,7 @@ class Decisions:
         self.last_changed: Mapping[str, Row | None] = {}  # by the last command
 
     def take_over(self, rows: Mapping[str, Row], before: "Decisions") -> None:
-        """Go on from these rows, at the place where another one stands, as a new owner of the partition does."""
+        """Go on from these rows, at the position where another one stands, as a new owner of the partition does."""
         self.rows = dict(rows)
         self._decider.load(self.rows)
         self.clock_ms, self.rules, self.decided = before.clock_ms, before.rules, before.decided
@@ -88,10 +88,10 @@ class Evolution:
 
     def feed(self, envelope: Envelope, body: dict[str, Any]) -> bool:
         """False: this decision was seen before. Raises Unfit."""
-        place = DecisionId.parse(envelope.id).place
-        if place <= self.newest:
+        order = DecisionId.parse(envelope.id).order
+        if order <= self.newest:
             return False
-        self.newest = place
+        self.newest = order
         if envelope.tenant is not None:
             try:
                 domain.evolve(self.tenants, envelope.tenant, as_event(envelope.type, body, envelope.id))
@@ -165,8 +165,8 @@ class Replay:
 
     async def _decisions(self, partition: int, last: int | None) -> AsyncIterator[tuple[Envelope, dict[str, Any], Any]]:
         """Decisions about commands up to `last`."""
-        async for envelope, place, body, record in self._log.decisions(partition, 0):
-            if last is None or place[0] <= last:
+        async for envelope, order, body, record in self._log.decisions(partition, 0):
+            if last is None or order[0] <= last:
                 yield envelope, body, record
 
     async def state(self, tenant: str, *, until: str | None = None) -> dict[str, Row]:
@@ -189,7 +189,8 @@ class Replay:
             return 0
         report = Report()
         live = _of_tenant(canonical(table), tenant)
-        report.compare("differs", canonical(await self.state(tenant, until=f"{partition}-{marker.decided}")), live)
+        until = str(Position(partition=partition, offset=marker.decided))
+        report.compare("differs", canonical(await self.state(tenant, until=until)), live)
         if not report.clean:
             raise Differs("\n".join(report.differences))
         return len(live)
@@ -224,17 +225,17 @@ class Replay:
             again = _Again(Decisions(partition, self._kafka.seats_partitions), commands, report)
             async for envelope, body, record in self._decisions(partition, last):
                 report.counts["events"] += 1
-                place, digest = DecisionId.parse(envelope.id).place, _digest(record.headers, record.value)
-                if seen.first(place, digest, envelope.id):
-                    await again.until(place[0])
-                    again.compare(place, digest)
+                order, digest = DecisionId.parse(envelope.id).order, _digest(record.headers, record.value)
+                if seen.first(order, digest, envelope.id):
+                    await again.until(order[0])
+                    again.compare(order, digest)
                 try:
                     evolution.feed(envelope, body)
                 except Unfit as error:
                     report.differ("unfit", str(error))
             await again.until(last)
         for offset, n in again.made:
-            report.differ("missing", f"{partition}/{offset}/{n}")
+            report.differ("missing", str(DecisionId(partition, offset, n)))
         return evolution, again.decisions if again.shipped else None
 
 
@@ -243,15 +244,15 @@ class _Seen:
     """Digests of the newest decisions: what is published twice, after a crash or by a worker that was thought dead, comes soon after."""
 
     report: Report
-    digests: OrderedDict[Place, bytes] = field(default_factory=OrderedDict)
-    forgotten: Place = (-1, -1)
+    digests: OrderedDict[LogOrder, bytes] = field(default_factory=OrderedDict)
+    forgotten: LogOrder = (-1, -1)
 
-    def first(self, place: Place, digest: bytes, event_id: str) -> bool:
+    def first(self, order: LogOrder, digest: bytes, event_id: str) -> bool:
         """False: it was published before, and what the two say is compared, unless that was very long ago (`not_compared`)."""
-        if place <= self.forgotten:
+        if order <= self.forgotten:
             self.report.counts["not_compared"] += 1
             return False
-        known = self.digests.setdefault(place, digest)
+        known = self.digests.setdefault(order, digest)
         if known is not digest:
             if known != digest:
                 self.report.differ("conflicting", event_id)
@@ -270,7 +271,7 @@ class _Again:
     commands: AsyncIterator[Any]
     report: Report
     shipped: bool = True
-    made: dict[Place, tuple[bytes, bytes | None]] = field(default_factory=dict)  # (digest, value)
+    made: dict[LogOrder, tuple[bytes, bytes | None]] = field(default_factory=dict)  # (digest, value)
 
     async def until(self, offset: int) -> None:
         while self.shipped and self.decisions.decided < offset:
@@ -284,14 +285,14 @@ class _Again:
                 self.shipped = False
                 return
             for _, value, headers, _ in decided:
-                self.made[DecisionId.parse(dict(headers)["ce_id"].decode()).place] = (_digest(headers, value), value)
+                self.made[DecisionId.parse(dict(headers)["ce_id"].decode()).order] = (_digest(headers, value), value)
 
-    def compare(self, place: Place, digest: bytes) -> None:
-        where = f"{self.decisions.partition}/{place[0]}/{place[1]}"
-        found = self.made.pop(place, None)
+    def compare(self, order: LogOrder, digest: bytes) -> None:
+        where = DecisionId(self.decisions.partition, *order)
+        found = self.made.pop(order, None)
         if found is None:
             if self.shipped:
-                self.report.differ("unknown", where)
+                self.report.differ("unknown", str(where))
         elif found[0] != digest:
             self.report.differ("differing", f"{where}: decided again it is {_text(found[1])}")
 
@@ -318,11 +319,11 @@ def _until(text: str | None, partition: int) -> tuple[int | None, datetime | Non
     """(last command offset, instant), one of them or neither."""
     if text is None:
         return None, None
-    number, _, offset = text.partition("-")
-    if number.isdecimal() and offset.isdecimal() and len(number) < 4:
-        if int(number) != partition:
+    with suppress(ValueError):
+        position = Position.parse(text)
+        if position.partition != partition:
             raise Unclear(f"{text}: this tenant lies in partition {partition}")
-        return int(offset), None
+        return position.offset, None
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:

@@ -8,7 +8,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.seats.replay.log_reader import LogReader, Place
+from services.seats.replay.log_reader import LogOrder, LogReader
 from shared.errors import Transient
 from shared.schemas import seats_v1
 from shared.schemas.envelope import Envelope
@@ -61,17 +61,17 @@ class Statistics:
         if before is not None:
             await asyncio.wait([before])
         known.reading, known.following = known.following, None
-        async for envelope, place, body, record in self._log.decisions(known.number, known.read):
+        async for envelope, order, body, record in self._log.decisions(known.number, known.read):
             known.read = record.offset + 1
-            _count(known, envelope, place, body)
+            _count(known, envelope, order, body)
             if known.read % YIELD_EVERY == 0:
                 await asyncio.sleep(0)
 
 
-def _count(known: _Partition, envelope: Envelope, place: Place, body: dict[str, Any]) -> None:
-    if place <= known.newest or envelope.tenant is None:
+def _count(known: _Partition, envelope: Envelope, order: LogOrder, body: dict[str, Any]) -> None:
+    if order <= known.newest or envelope.tenant is None:
         return
-    known.newest = place
+    known.newest = order
     counts = known.tenants.setdefault(envelope.tenant, _Counts())
     counts.decisions += 1
     if envelope.type == _REVOKED:
