@@ -10,6 +10,7 @@ from unittest.mock import AsyncMock, Mock
 
 import pytest
 from aiokafka.producer.message_accumulator import BatchBuilder
+from structlog.testing import capture_logs
 
 from services.seats.engine import engine as engine_module
 from services.seats.engine.commands import Rejected
@@ -87,6 +88,21 @@ async def test_decisions_without_their_frame_are_decided_again_to_the_same_bytes
     log = [stored.record for stored in broker.logs["events", 0]]
     assert log[:2] == log[2:]
     assert len(log) == 4
+
+
+async def test_very_many_rejected_commands_cost_a_send_a_frame_and_a_log_line_for_each_round() -> None:
+    """And none of these for each of them: one megabyte of the command topic holds a million records that nobody can read."""
+    broker = FakeBroker()
+    engine = await started(broker, commands_max=1_000)
+    why = {number: Reason.UNREADABLE if number % 2 else Reason.WRONG_SOURCE for number in range(5_000)}
+    with capture_logs() as logs:
+        await engine.on_records([(0, [FakeRecord(0, n, NOW_MS, Rejected(n, NOW_MS, None, None, reason)) for n, reason in why.items()])])
+    assert broker.batches == [("events", 0, 1_000), ("changelog", 0, 1)] * 5
+    assert [body["reason"] for _, body in broker.decisions(0)] == list(why.values())
+    assert engine.counters.rejected == 5_000
+    said = [(entry["reason"], entry["offset"], entry["last_offset"], entry["commands"]) for entry in logs]
+    assert said[:2] == [("wrong_source", 0, 998, 500), ("unreadable", 1, 999, 500)]
+    assert len(said) == 10
 
 
 class Producer:

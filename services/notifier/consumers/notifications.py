@@ -57,7 +57,7 @@ async def on_pool_closed(uow: UnitOfWork, message: Message[seats_v1.PoolClosed])
 
 
 async def on_rejection(uow: UnitOfWork, message: Message[Rejection]) -> None:
-    await rejected_commands.record(uow, message.envelope, message.payload)
+    rejected_commands.record(uow, message.envelope, message.payload)
 
 
 HANDLERS: Mapping[Topic, Mapping[type[Payload], Handler]] = {

@@ -23,7 +23,7 @@ GROUP = "seats"
 Rejection = seats_v1.CommandRejected | seats_v1.CommandFailed | seats_v1.SettleFailed
 
 
-async def record(uow: UnitOfWork, envelope: Envelope, event: Rejection) -> None:
+def record(uow: UnitOfWork, envelope: Envelope, event: Rejection) -> None:
     """Keep the answer of seats for the operator's list."""
     command = RejectedCommand(
         event_id=envelope.id,
@@ -36,7 +36,7 @@ async def record(uow: UnitOfWork, envelope: Envelope, event: Rejection) -> None:
         detail=rejection(event),
         at=event.at,
     )
-    await store.add(uow.connection, command)
+    uow.defer(store.SAVE, command)
 
 
 def rejection(event: Rejection) -> str:

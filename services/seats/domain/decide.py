@@ -199,7 +199,7 @@ def rejected(
         if text is not None:
             body[name] = text[:200]
     for name in ("user", "order"):
-        known = getattr(command.payload, name, None)
+        known = vars(command.payload).get(name)
         if known is not None:
             body[name] = known
     return Event(PREFIX + "command_rejected", body)

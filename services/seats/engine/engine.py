@@ -81,6 +81,7 @@ class Batch:
     packed: list[BatchBuilder] = field(default_factory=list)  # the decisions
     decisions: int = 0  # how many they are
     bases: list[tuple[int, int]] = field(default_factory=list)  # of the acknowledged record batches of decisions
+    rejected: dict[str, list[int]] = field(default_factory=dict)  # reason -> offsets
 
     def begin_of(self, step: Step) -> int:
         """Offset in the events topic of the step's first decision."""
@@ -281,6 +282,9 @@ class Engine:
                 raise RuntimeError(f"partition {number} is not ours")
             batch = Batch(live)
             end = await self._decide(batch, records, start, min(len(records), start + share))
+            for reason, offsets in batch.rejected.items():  # one line each would cost more than the decisions
+                places = {"partition": number, "offset": offsets[0], "last_offset": offsets[-1], "commands": len(offsets)}
+                _log.warning("command_rejected", alert=True, **places, reason=reason)
             if batch.steps:
                 batches.append(batch)
             if end < len(records):
@@ -326,7 +330,7 @@ class Engine:
         command = self._reader.read(record)
         at = _new(At, (live.number, offset, clock_ms, previous_ms, live.rules))
         if isinstance(command, Rejected):
-            _log.warning("command_rejected", alert=True, partition=live.number, offset=offset, reason=str(command.reason))
+            batch.rejected.setdefault(str(command.reason), []).append(offset)
             counters.rejected += 1
             decided = live.decider.reject(command, at)
         elif type(command.payload) is seats_v1.RulesActivated:

@@ -170,9 +170,11 @@ class SeatsEvents:
         """The person stays pending, which is counted and raises an alert after a minute; the log and a note with the person say why."""
         event = message.payload
         assert isinstance(event, seats_v1.CommandRejected | seats_v1.CommandFailed)
+        if message.envelope.tenant is None:
+            return  # seats found no tenant in the command that it rejected; each command of users names one
         COMMANDS_NOT_DONE.inc()
         log.error("command_not_done", command=event.command, reason=event.reason, position=message.envelope.id)
-        tenant = await self._tenants.peek(message.envelope.tenant, uow) if message.envelope.tenant is not None else None
+        tenant = await self._tenants.peek(message.envelope.tenant, uow)
         if tenant is not None:
             user = event.user if isinstance(event, seats_v1.CommandRejected) else None
             note = not_done(event, DecisionId.parse(message.envelope.id))
