@@ -8,7 +8,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, FailFast, PlainSerializer, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, EmailStr, FailFast, PlainSerializer, StringConstraints
 
 # Ids stand in row keys (`tenant|user`), in URLs and in event ids, so they hold none of `|`, `/`, `#` and no white space.
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,99}$")]
@@ -17,6 +17,9 @@ Text = Annotated[str, StringConstraints(max_length=500)]
 # The first wrong item ends the reading: a megabyte of wrong ones would take half a gigabyte to describe.
 T = TypeVar("T")
 Items = Annotated[tuple[T, ...], FailFast()]
+# Somebody without an e-mail address has an empty one.
+OptionalEmail = EmailStr | Annotated[str, StringConstraints(max_length=0)]
+ExternalId = Annotated[str, StringConstraints(min_length=1, max_length=200)]  # the id of a person in a source: any text
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 
 

@@ -8,18 +8,17 @@ the order of `sequence`, then of their arrival on the topic.
 from datetime import date
 from typing import Annotated, Any
 
-from pydantic import EmailStr, Field, SerializerFunctionWrapHandler, StringConstraints, model_serializer
+from pydantic import EmailStr, Field, SerializerFunctionWrapHandler, model_serializer
 
-from shared.schemas.base import Id, Items, Payload, Text
+from shared.schemas.base import ExternalId, Id, Items, OptionalEmail, Payload, Text
 
-ExternalId = Annotated[str, StringConstraints(min_length=1, max_length=200)]  # the person's id in the source
 PERIODS_MAX = 200
 ENTRIES_MAX = 500
 VERSION_MAX = 2**63 - 1
 
 
 class HrFact(Payload):
-    external_id: Id  # the person's id in the source
+    external_id: ExternalId
     effective_date: date  # local to the tenant: from the start of this day on the fact holds
     sequence: int = Field(default=0, ge=0)  # orders facts of one person and day
     fact: Id | None = None  # its id in the timeline: stated again, it is the latest; default: the id of the message
@@ -63,7 +62,7 @@ class DatedAttributes(Payload):
 
     since: date
     login: Text | None = None
-    email: EmailStr | Annotated[str, StringConstraints(max_length=0)] | None = None
+    email: OptionalEmail | None = None
     name: Text | None = None
     job_title: Text | None = None
     department: Text | None = None

@@ -2,7 +2,7 @@
 
 from pydantic import EmailStr
 
-from shared.schemas.base import Actor, Change, Id, Instant, Items, ModuleName, Payload, Text
+from shared.schemas.base import Actor, Change, ExternalId, Id, Instant, Items, ModuleName, OptionalEmail, Payload, Text
 
 
 class UsersEvent(Payload):
@@ -37,16 +37,17 @@ class PersonState(UsersEvent):
     """The whole person as they are now, so that a reader needs no other event."""
 
     user: Id
-    external_id: Id
+    external_id: ExternalId
     login: Text
-    email: EmailStr
+    email: OptionalEmail  # empty: there is none
     name: Text
     job_title: Text
     department: Text | None = None
     profile: Id | None = None
     kind: str  # employee | external | service
     administrator: bool
-    status: str  # active | inactive (may not log in) | deactivated (revoked in a base module) | left
+    # active | inactive (may not log in) | deactivated (revoked in a base module) | left | expected (the start was postponed or cancelled)
+    status: str
     modules: Items[ModuleName]  # the need
     version: int  # rises with each change of this person; readers drop what is older
 

@@ -34,7 +34,7 @@ async def new_topic(bench: Bench) -> str:
 async def by_rest(rest: Rest, tenant: str, source: str, who: str) -> None:
     event = {"type": "person_hired", **hired(who).model_dump(mode="json", exclude_unset=True)}
     taken = await rest.post(f"/v1/tenants/{tenant}/hr-events", {"source": source, "events": [event]})
-    assert taken == {"accepted": 1, "rejected": []}
+    assert (taken["accepted"], taken["rejected"]) == (1, [])
 
 
 async def until_letters(rest: Rest, tenant: str, count: int) -> None:

@@ -16,8 +16,9 @@ from joserfc.jwk import KeySet
 from pydantic import BaseModel, ConfigDict, StrictBool, TypeAdapter, ValidationError
 
 from services.invoicing.api.requests import SubscriptionBody
-from services.users.api.hr import _read, _read_all
+from services.users.api.hr import _read
 from services.users.api.requests import _zone
+from services.users.api.statements import read_each
 from services.users.domain.facts import problem_of
 from shared.errors import Invalid
 from shared.schemas.base import Instant
@@ -275,7 +276,7 @@ async def test_a_thousand_hr_events_are_read_in_slices() -> None:
             await asyncio.sleep(0)
 
     counting = asyncio.create_task(count())
-    facts = await _read_all([{"type": "person_left"}] * 1_000)
+    facts = await read_each([{"type": "person_left"}] * 1_000, _read)
     counting.cancel()
     assert (len(facts), turns >= 1_000 // 50) == (1_000, True)
 

@@ -21,6 +21,7 @@ BOUNDED = {
     "AllowedView.tenants": "a request has at most 10,000",
     "SourceView.tenants": "a page ends when its sources have 10,000 together",
     "Taken.rejected": "a request has at most 1,000 events",
+    "Taken.facts": "a request has at most 1,000 events",
     "Rejected.errors": "an answer names at most 20 faults of one event",
     "users GET /v1/tenants/{tenant}/department-mapping": "a mapping has at most 10,000 departments, and is set and read as one",
     "users PUT /v1/tenants/{tenant}/department-mapping": "a mapping has at most 10,000 departments, and is set and read as one",

@@ -66,9 +66,10 @@ class DigestSender:
                 # A person who has left no longer has the mailbox, and the administrators are notified anyway.
                 await store.set_state(connection, digest.tenant_id, notifications, "dropped")
                 return
-            receivers = [recipient_of(person)]
+            receivers = [recipient_of(person)] if person.email else []
         else:
-            receivers = list(names.administrators) or [Recipient(tenant.contact_email, tenant.name)]
+            receivers = []
+        receivers = receivers or list(names.administrators) or [Recipient(tenant.contact_email, tenant.name)]
         sent = [each for each in still_valid(notifications) if not is_moot(each, names.pools)]
         if sent:
             await self._queue(connection, digest, tenant, receivers, sent, names)

@@ -79,12 +79,12 @@ _TENANT = select(*columns_of(TenantRow, TENANTS)).where(TENANTS.c.tenant_id == _
 _PERSON = select(*columns_of(PersonRow, PEOPLE)).where(PEOPLE.c.tenant_id == _OF_TENANT, PEOPLE.c.user_id == bindparam("user"))
 _ADMINISTRATORS = (
     select(*columns_of(PersonRow, PEOPLE))
-    .where(PEOPLE.c.tenant_id == _OF_TENANT, PEOPLE.c.administrator, PEOPLE.c.status != LEFT)
+    .where(PEOPLE.c.tenant_id == _OF_TENANT, PEOPLE.c.administrator, PEOPLE.c.status != LEFT, PEOPLE.c.email != "")
     .order_by(PEOPLE.c.name, PEOPLE.c.user_id)
 )
-_NAMES = select(PEOPLE.c.user_id, func.coalesce(func.nullif(PEOPLE.c.name, ""), PEOPLE.c.email).label("shown")).where(
-    PEOPLE.c.tenant_id == _OF_TENANT, PEOPLE.c.user_id == any_(bindparam("users", type_=ARRAY(Text)))
-)
+_NAMES = select(
+    PEOPLE.c.user_id, func.coalesce(func.nullif(PEOPLE.c.name, ""), func.nullif(PEOPLE.c.email, ""), PEOPLE.c.user_id).label("shown")
+).where(PEOPLE.c.tenant_id == _OF_TENANT, PEOPLE.c.user_id == any_(bindparam("users", type_=ARRAY(Text))))
 _ONE = select(_OF_TENANT.label("tenant_id")).subquery("one")
 _TIME = select(func.coalesce(TENANTS.c.clock, CLOCKS.c.clock), CLOCKS.c.at).select_from(
     _ONE.outerjoin(TENANTS, TENANTS.c.tenant_id == _ONE.c.tenant_id).outerjoin(CLOCKS, CLOCKS.c.tenant_id == _ONE.c.tenant_id)
@@ -117,12 +117,12 @@ async def person(connection: AsyncConnection, tenant_id: str, user_id: str | Non
 
 
 async def administrators(connection: AsyncConnection, tenant_id: str) -> Sequence[PersonRow]:
-    """Return the administrators who have not left."""
+    """Return the administrators who have not left and have an e-mail address."""
     return [PersonRow(*row) for row in await connection.execute(_ADMINISTRATORS, {"tenant": tenant_id})]
 
 
 async def names(connection: AsyncConnection, tenant_id: str, users: Collection[str]) -> dict[str, str]:
-    """Return the names of these people; for a person without a name the e-mail address."""
+    """Return the names of these people; for a person without a name the e-mail address, and without either the id."""
     if not users:
         return {}
     return {row.user_id: row.shown for row in await connection.execute(_NAMES, {"tenant": tenant_id, "users": list(users)})}

@@ -154,7 +154,8 @@ class HrEvents(Body):
         description="The name of the source on the allow-list, for example hr/acme."
     )
     events: Annotated[list[dict[str, Any]], Field(max_length=EVENTS_MAX)] = Field(
-        description="Each event has `type` (person_hired, person_changed or person_left), `external_id`, `effective_date` and its data."
+        description="Each event has `type` (person_hired, person_changed, person_left, person_reported or person_fact_withdrawn), "
+        "`external_id` and the data of its type."
     )
 
 

@@ -82,6 +82,9 @@ class Rejected(BaseModel):
 class Taken(BaseModel):
     accepted: int
     rejected: list[Rejected]
+    facts: list[str | None] = Field(
+        description="For each event the id of its fact, with which `person_fact_withdrawn` takes it back; null for an event without one."
+    )
 
 
 class BoundTopic(BaseModel):

@@ -1,14 +1,15 @@
-"""Facts about people, from HR systems."""
+"""Statements about people, from HR systems."""
 
 from collections.abc import Mapping, Sequence
 
 from services.users.consumers.message_tenant import OfTenant, load_tenant, tenant_of
-from services.users.domain.facts import fact_of, problem_of
+from services.users.domain.facts import Fact
 from services.users.domain.person import Cause, source_actor
+from services.users.domain.timelines import problem_in, statement_of
 from services.users.store import hr_sources
 from services.users.use_cases import people
 from services.users.use_cases.locked_tenants import Tenants
-from services.users.use_cases.people import ReceivedFact
+from services.users.use_cases.people import Received
 from shared.database import UnitOfWork
 from shared.errors import Poison
 from shared.messaging import Handler, Message
@@ -16,8 +17,10 @@ from shared.schemas import hr_v1
 from shared.schemas.base import Payload
 from shared.schemas.topics import HR_EVENTS, Topic
 
-HANDLED: Mapping[Topic, tuple[type[Payload], ...]] = {HR_EVENTS: (hr_v1.PersonHired, hr_v1.PersonChanged, hr_v1.PersonLeft)}
-IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {HR_EVENTS: (hr_v1.PersonReported, hr_v1.PersonFactWithdrawn)}
+HANDLED: Mapping[Topic, tuple[type[Payload], ...]] = {
+    HR_EVENTS: (hr_v1.PersonHired, hr_v1.PersonChanged, hr_v1.PersonLeft, hr_v1.PersonReported, hr_v1.PersonFactWithdrawn)
+}
+IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {HR_EVENTS: ()}
 
 
 class HrEvents:
@@ -25,11 +28,11 @@ class HrEvents:
         self._tenants = tenants
 
     def handlers(self) -> dict[type[Payload], Handler]:
-        return dict.fromkeys(HANDLED[HR_EVENTS], self.on_fact)
+        return dict.fromkeys(HANDLED[HR_EVENTS], self.on_statement)
 
-    async def on_fact(self, uow: UnitOfWork, message: Message) -> None:
+    async def on_statement(self, uow: UnitOfWork, message: Message) -> None:
         payload, envelope = message.payload, message.envelope
-        assert isinstance(payload, hr_v1.HrFact)
+        assert isinstance(payload, hr_v1.HrFact | hr_v1.PersonReported | hr_v1.PersonFactWithdrawn)
         permission = await self._tenants.permission(tenant_of(message), uow, envelope.source)
         if message.topic != (right := hr_sources.topic_of(permission.topic)):
             detail = f"{envelope.source!r} writes to {right.name}, and not to {message.topic.name}"
@@ -37,16 +40,16 @@ class HrEvents:
         if not permission.allowed:
             detail = f"{envelope.source!r} is not on the allow-list for tenant {envelope.tenant!r}"
             raise Poison("source", detail, rule="ce_source: on the tenant's allow-list")
-        if problem := problem_of(payload):
+        if problem := problem_in(payload):
             raise Poison("rule", problem, rule=problem.partition(" (got ")[0])
         await load_tenant(self._tenants, uow, message)
-        fact = fact_of(payload, envelope.id)
-        cause = Cause(source_actor(envelope.source), fact=fact.type)
-        received = ReceivedFact(envelope.source, payload.external_id, fact, cause, envelope)
-        uow.gather(self._apply_facts, OfTenant(tenant_of(message), received))
+        statement = statement_of(payload, envelope.id, envelope.source)
+        cause = Cause(source_actor(envelope.source), fact=statement.type if isinstance(statement, Fact) else None)
+        received = Received(envelope.source, payload.external_id, statement, cause, envelope)
+        uow.gather(self._apply_statements, OfTenant(tenant_of(message), received))
 
-    async def _apply_facts(self, uow: UnitOfWork, gathered: Sequence[OfTenant[ReceivedFact]]) -> None:
-        """Apply facts of one tenant: they were gathered in its scope."""
+    async def _apply_statements(self, uow: UnitOfWork, gathered: Sequence[OfTenant[Received]]) -> None:
+        """Apply statements of one tenant: they were gathered in its scope."""
         tenant = await self._tenants.load(gathered[0].tenant, uow)
         assert tenant is not None, "loaded for each message"
-        await people.apply_facts(tenant, uow, [each.item for each in gathered])
+        await people.apply_statements(tenant, uow, [each.item for each in gathered])

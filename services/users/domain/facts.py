@@ -1,7 +1,7 @@
 """Facts about a person, and the person that they make as of a day."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any, Final
@@ -22,6 +22,7 @@ class FactType(StrEnum):
     HIRED = "hired"
     CHANGED = "changed"
     LEFT = "left"
+    EMPLOYED = "employed"  # a period of a report begins; unlike a hire, it leaves all other values as they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +34,12 @@ class Fact:
     effective_date: date
     sequence: int
     given: Mapping[str, Any] = field(default_factory=dict)
+    source: str = ""
 
     @property
-    def order(self) -> tuple[date, int, str]:
-        return (self.effective_date, self.sequence, self.id)
+    def order(self) -> tuple[date, int]:
+        """Facts of one day and sequence hold in the order of their arrival: sort stably."""
+        return (self.effective_date, self.sequence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +54,18 @@ class Record:
     department: str | None = None
     kind: str = Kind.EMPLOYEE
     valid_to: date | None = None  # last day on which the login works
+    login_allowed: bool = True
 
 
 RECORD_FIELDS: Final = tuple(f.name for f in fields(Record) if f.name != "employed")
 
 
 def problem_of(payload: HrFact) -> str | None:
-    """The rule that a readable fact breaks, naming the field; None if none."""
+    """Return the rule that a readable fact breaks, with the name of the field; None if it breaks none."""
     if payload.sequence > SEQUENCE_MAX:
         return f"sequence: at most {SEQUENCE_MAX} expected (got {payload.sequence})"
+    if not payload.external_id.strip():
+        return "external_id: must not be empty"
     for name in ("external_id", *RECORD_FIELDS):
         if "\0" in str(getattr(payload, name, "")):
             return f"{name}: a text without NUL expected"
@@ -73,8 +79,8 @@ def problem_of(payload: HrFact) -> str | None:
     return None
 
 
-def fact_of(payload: HrFact, id: str) -> Fact:  # noqa: A002 - the field's own name
-    """An empty department takes the person out of theirs; what is None is not given."""
+def fact_of(payload: HrFact, id: str, source: str = "") -> Fact:  # noqa: A002 - the field's own name
+    """Return the fact of a message. An empty department takes the person out of theirs; a field that is None is not given."""
     given = {name: value for name in RECORD_FIELDS if (value := getattr(payload, name, None)) is not None}
     match payload:
         case PersonHired():
@@ -89,23 +95,33 @@ def fact_of(payload: HrFact, id: str) -> Fact:  # noqa: A002 - the field's own n
             raise TypeError(type(payload).__name__)
     if given.get("department") == "":
         given["department"] = None
-    return Fact(id, type_, payload.effective_date, payload.sequence, given)
+    return Fact(payload.fact or id, type_, payload.effective_date, payload.sequence, given, source)
 
 
 def fold(facts: Iterable[Fact], today: date) -> Record | None:
-    """The person as of `today`: all facts effective by then, in the order (effective date, sequence, id), each once, whatever the order
-    of their arrival. None while nobody has been hired: a change or a leaving before the first hire has no person to speak of."""
-    record: Record | None = None
-    for fact in sorted({f.id: f for f in facts if f.effective_date <= today}.values(), key=lambda f: f.order):
-        if fact.type is FactType.HIRED:
-            record = Record(employed=True, **fact.given)
-        elif record is not None:
-            record = replace(record, employed=record.employed and fact.type is not FactType.LEFT, **fact.given)
-    return record
+    """Return the person as of `today`: all facts that are effective by then, by effective date, sequence and the order given.
+
+    None if nobody has been employed by then: a change or a leaving before that describes no person. A hire on the day on which an employed
+    person leaves is a transfer, whichever of the two came first.
+    """
+    values: dict[str, Any] = {}
+    employed = known = False
+    transfer: tuple[date, int] | None = None
+    for fact in sorted((fact for fact in facts if fact.effective_date <= today), key=lambda fact: fact.order):
+        match fact.type:
+            case FactType.HIRED | FactType.EMPLOYED:
+                transfer = fact.order if employed else None
+                values = dict(fact.given) if fact.type is FactType.HIRED else {**values, **fact.given}
+                employed = known = True
+            case FactType.LEFT:
+                employed = employed and transfer == fact.order
+            case FactType.CHANGED:
+                values |= fact.given
+    return Record(employed, **values) if known else None
 
 
 def reconsider_on(facts: Iterable[Fact], record: Record | None, today: date) -> date | None:
-    """The next local day on which this person can change by the passing of time alone: a fact falls due, or the login ends."""
+    """Return the next local day on which time alone can change this person: a fact becomes effective, or the login ends."""
     days = [fact.effective_date for fact in facts if fact.effective_date > today]
     if record is not None and record.valid_to is not None and record.valid_to >= today and record.valid_to < date.max:
         days.append(record.valid_to + timedelta(days=1))

@@ -1,5 +1,6 @@
 """A person, and the messages to publish when the person changes. Pure: state in, state and messages out."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, Final
@@ -84,7 +85,7 @@ def source_actor(source: str) -> Actor:
     return Actor(kind="source", id=as_id(source))
 
 
-def as_of(person: Person, facts: list[Fact], tenant: Tenant) -> Person:
+def as_of(person: Person, facts: Collection[Fact], tenant: Tenant) -> Person:
     """Return the person as the facts describe the person today."""
     record = fold(facts, tenant.today)
     # A person is created on the day of the hire, however long before the fact arrived.
@@ -164,12 +165,14 @@ def revise(
     be sent again (`resend`), always with a new revision, which is higher than `above` too (design, section 5). A revocation in a base
     module sends nothing: it changes only the status. Call under the person's row lock, so that no revision is drawn twice.
     """
-    moved = changes(before, after) if after.record is not None else ()
+    # Of a person whose start was postponed or cancelled, readers see the last values with the status `expected`.
+    shown = after if after.record is not None or before.record is None else replace(after, record=replace(before.record, employed=False))
+    moved = changes(before, shown) if shown.record is not None else ()
     reason = cause.reason or reason_of(before.standing.status, after.standing.status, cause.fact)
     # The ETag covers all that the row holds about the person, but not the bookkeeping of messages.
     differs = (before.record, before.account, before.standing) != (after.record, after.account, after.standing)
     if differs:
-        after = replace(after, version=before.version + 1)
+        after, shown = (replace(each, version=before.version + 1) for each in (after, shown))
     command = None
     if resend or reactivate is not None or must_send(after.standing.required, before.sent):
         after = replace(after, revision=max(before.revision, above) + 1, sent=after.standing.required)
@@ -182,5 +185,5 @@ def revise(
             model = PersonLeft
         else:
             model = PersonChanged
-        event = event_of(model, after, at, cause.actor, reason, moved)
+        event = event_of(model, shown, at, cause.actor, reason, moved)
     return Revision(after, event, command, changed=differs or command is not None or before.reconsider_on != after.reconsider_on)

@@ -81,7 +81,7 @@ def required_modules(
 
     A revocation changes nothing here: the person still requires the module, and seats answers `revoked` until a reactivation names it.
     """
-    blocked = not account.may_log_in or (login_expired and release_on_expiry)
+    blocked = not account.may_log_in or not record.login_allowed or (login_expired and release_on_expiry)
     if not record.employed or not record.login or blocked or record.kind != Kind.EMPLOYEE or profile is None or not profile.modules:
         return NO_MODULES
     modules = tuple(sorted(set(profile.modules)))

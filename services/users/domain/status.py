@@ -29,7 +29,8 @@ class Standing:
 def status_of(record: Record, account: Account, today: date) -> tuple[Status, bool]:
     """Return the status, and whether the person may log in. After `valid_to` a person is inactive; that alone frees no seat (A20)."""
     login_expired = record.valid_to is not None and record.valid_to < today
-    may_log_in = record.employed and account.may_log_in and not login_expired and not account.deactivated
+    allowed = account.may_log_in and record.login_allowed and not login_expired
+    may_log_in = record.employed and allowed and not account.deactivated
     if not record.employed:
         return Status.LEFT, may_log_in
     if account.deactivated:

@@ -1,4 +1,4 @@
-"""People and the facts about them."""
+"""People."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.users.domain.facts import Fact, FactType, Record
+from services.users.domain.facts import Record
 from services.users.domain.person import Person
 from services.users.domain.required_modules import NO_MODULES, Account, Note, RequiredModules
 from services.users.domain.status import Standing, Status, status_of
@@ -54,6 +54,7 @@ class PersonRow:
     department: str | None
     kind: str
     valid_to: date | None
+    login_allowed: bool
     given_profile: str | None
     administrator: bool
     may_log_in: bool
@@ -85,17 +86,6 @@ class NotesRow:
 
 
 @dataclass(frozen=True, slots=True)
-class FactRow:
-    user_id: str
-    fact_id: str
-    source: str
-    type: str
-    effective_date: date
-    sequence: int
-    given: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
 class Filter:
     status: str | None = None
     external_id: str | None = None
@@ -103,7 +93,6 @@ class Filter:
 
 
 PEOPLE: Final = table_of("people", PersonRow, tenant_id=str, sent_at=datetime)
-FACTS: Final = table_of("facts", FactRow, tenant_id=str, received_at=datetime)
 
 _P: Final = PEOPLE.c
 _M: Final = MODULE_STATES.c
@@ -213,19 +202,10 @@ _LOCK_WITHOUT_SEAT: Final = _lock_chosen(
     .order_by(_P.arrival)
     .limit(_LIMIT)
 )
-_GIVEN_FACTS: Final = recordset(FactRow)
-_INSERT_FACTS: Final = (
-    insert(FACTS)
-    .from_select(["tenant_id", *names_of(FactRow), "received_at"], select(_TENANT, *columns_of(FactRow, _GIVEN_FACTS), func.now()))
-    .on_conflict_do_nothing(index_elements=["tenant_id", "user_id", "fact_id"])
-)
-_FACTS: Final = select(*columns_of(FactRow, FACTS)).where(FACTS.c.tenant_id == _TENANT, FACTS.c.user_id == _USERS)
-
 _RECORD: Final = tuple(field.name for field in fields(Record))
 _ACCOUNT: Final = tuple(field.name for field in fields(Account))
 _SHARED: Final = tuple(field.name for field in fields(Person) if field.name in names_of(PersonRow, but=("sent",)))
 _SENT: Final = tuple(field.name for field in fields(RequiredModules))
-_DATES: Final = frozenset({"valid_to"})  # of a fact's fields
 _NO_RECORD: Final = Record(employed=False)
 
 
@@ -355,23 +335,6 @@ async def user_of_command(connection: AsyncConnection, tenant_id: str, command: 
     would be written with every command.
     """
     return (await connection.execute(_USER_OF_COMMAND, {"tenant": tenant_id, "command": command})).scalar_one_or_none()
-
-
-async def add_facts(connection: AsyncConnection, tenant_id: str, facts: Sequence[tuple[str, Fact, str]]) -> None:
-    """Add facts; each comes with its person and its source."""
-    rows = [FactRow(user, fact.id, source, fact.type, fact.effective_date, fact.sequence, fact.given) for user, fact, source in facts]
-    if rows:
-        await connection.execute(_INSERT_FACTS, {"tenant": tenant_id, "rows": _json(rows)})
-
-
-async def facts(connection: AsyncConnection, tenant_id: str, users: Sequence[str]) -> dict[str, list[Fact]]:
-    """Return all facts about each of these people."""
-    found: dict[str, list[Fact]] = {user: [] for user in users}
-    for row in await connection.execute(_FACTS, {"tenant": tenant_id, "users": list(users)}):
-        fact = FactRow(*row)
-        given = {name: date.fromisoformat(value) if name in _DATES and value is not None else value for name, value in fact.given.items()}
-        found[fact.user_id].append(Fact(fact.fact_id, FactType(fact.type), fact.effective_date, fact.sequence, given))
-    return found
 
 
 async def _locked(connection: AsyncConnection, statement: Select[Any], given: Mapping[str, Any], today: date | None) -> list[Person]:

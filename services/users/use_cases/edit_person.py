@@ -8,7 +8,7 @@ from services.users.domain import person as rules
 from services.users.domain.facts import RECORD_FIELDS, REST_SOURCE, SEQUENCE_MAX, Fact, FactType
 from services.users.domain.person import Cause, Person, Tenant
 from services.users.domain.required_modules import NO_MODULES
-from services.users.store import people as store
+from services.users.store import timelines
 from services.users.use_cases import people
 from shared import ids
 from shared.database import UnitOfWork
@@ -44,7 +44,7 @@ async def create(tenant: Tenant, uow: UnitOfWork, external_id: str, fields: Mapp
     user = ids.person_id(tenant.tenant, REST_SOURCE, external_id)
     unknown = Person(user, REST_SOURCE, external_id, created_at=tenant.now)
     account = replace(unknown.account, given_profile=edit.profile, administrator=edit.administrator, priority=edit.priority)
-    fact = Fact(ids.new_id(), FactType.HIRED, tenant.today, 0, _given(fields))
+    fact = Fact(ids.new_id(), FactType.HIRED, tenant.today, 0, _given(fields), REST_SOURCE)
     return await people.add_person(tenant, uow, replace(unknown, account=account), fact, replace(cause, fact=FactType.HIRED))
 
 
@@ -52,7 +52,7 @@ async def change(tenant: Tenant, uow: UnitOfWork, before: Person, given: Mapping
     """Call under the person's lock. Raises Invalid."""
     _check_profile(tenant, given.get("profile"))
     account = replace(before.account, **{_ACCOUNT[name]: value for name, value in given.items() if name in _ACCOUNT})
-    facts = (await store.facts(uow.connection, tenant.tenant, [before.user]))[before.user]
+    facts = (await timelines.load(uow.connection, tenant.tenant, [before.user]))[before.user].facts
     record = _given(given)
     if record:
         facts = await _add(tenant, uow, before, facts, FactType.CHANGED, record)
@@ -65,7 +65,7 @@ async def change(tenant: Tenant, uow: UnitOfWork, before: Person, given: Mapping
 async def reactivate(tenant: Tenant, uow: UnitOfWork, before: Person, modules: tuple[str, ...] | None, cause: Cause) -> Person:
     """The person may log in, a leaver is hired again with what was known of them, and `assign_seats` names the modules whose revocations
     end (default: all required modules). Call under the person's lock. Raises Invalid, Conflict."""
-    facts = (await store.facts(uow.connection, tenant.tenant, [before.user]))[before.user]
+    facts = (await timelines.load(uow.connection, tenant.tenant, [before.user]))[before.user].facts
     assert before.record is not None
     if not before.record.employed:
         given = {name: getattr(before.record, name) for name in RECORD_FIELDS}
@@ -82,9 +82,11 @@ async def reactivate(tenant: Tenant, uow: UnitOfWork, before: Person, modules: t
     return await people.save(tenant, uow, revision, None)
 
 
-async def _add(tenant: Tenant, uow: UnitOfWork, before: Person, facts: list[Fact], type_: FactType, given: dict[str, Any]) -> list[Fact]:
-    """One more fact of today, after all others of today: what an administrator says now holds now."""
+async def _add(
+    tenant: Tenant, uow: UnitOfWork, before: Person, facts: tuple[Fact, ...], type_: FactType, given: dict[str, Any]
+) -> tuple[Fact, ...]:
+    """Add one more fact of today, after all others of today: what an administrator states holds now."""
     last = max((fact.sequence for fact in facts if fact.effective_date == tenant.today), default=-1)
-    fact = Fact(ids.new_id(), type_, tenant.today, min(last + 1, SEQUENCE_MAX), given)
-    await store.add_facts(uow.connection, tenant.tenant, [(before.user, fact, REST_SOURCE)])
-    return [*facts, fact]
+    fact = Fact(ids.new_id(), type_, tenant.today, min(last + 1, SEQUENCE_MAX), given, REST_SOURCE)
+    await timelines.add_facts(uow.connection, tenant.tenant, before.user, [fact])
+    return (*facts, fact)

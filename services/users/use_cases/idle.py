@@ -15,6 +15,8 @@ class OwnIdleCheck:
 
     async def __call__(self, tenant: str) -> IdleCheck:
         """Raises NotFound, Transient. The topics are checked first: when a message counts as read, its effects are in the database."""
+        # Statements that arrive by REST go from the outbox to a topic that this service reads.
+        sending = await unsent(self._database, tenant) > 0
         at_end = await self._consumer.at_end(tenant)
         async with self._database.unit_of_work(tenant) as uow:
             found = await self._tenants.peek(tenant, uow)
@@ -27,7 +29,7 @@ class OwnIdleCheck:
             "topics": not at_end,
             "reevaluations": reevaluations_open > 0,
             "due": day is not None and day <= found.today,
-            "outbox": await unsent(self._database, tenant) > 0,
+            "outbox": sending or await unsent(self._database, tenant) > 0,
         }
         waiting_for = (name for name, waits in waiting.items() if waits)
         return IdleCheck.of(found.now, waiting_for, due, self._consumer.positions(tenant), day)

@@ -14,11 +14,14 @@ from services.users.domain.module_states import Decided, Seat, is_deactivated, p
 from services.users.domain.person import Cause, Person, Revision, Tenant
 from services.users.domain.required_modules import Note
 from services.users.domain.status import status_of
+from services.users.domain.timelines import Outcome, Statement, with_statement
 from services.users.store import module_states as states_store
 from services.users.store import people as store
+from services.users.store import timelines as timelines_store
+from services.users.store.timelines import Change
 from shared import ids
 from shared.database import UnitOfWork
-from shared.errors import Conflict, Transient
+from shared.errors import Conflict, Poison, Transient
 from shared.schemas.base import Actor
 from shared.schemas.envelope import Envelope
 from shared.schemas.position import DecisionId
@@ -28,35 +31,44 @@ log = structlog.get_logger(__name__)
 
 SEATS_ACTOR = Actor(kind="system", id="seats")
 UNKNOWN_PERSON = Counter("seatpool_users_unknown_person", "Decisions about a person that users does not know")
+STATEMENTS = Counter("seatpool_users_statements", "Statements of sources about people", ["outcome"])
 
 
 @dataclass(frozen=True, slots=True)
-class ReceivedFact:
-    """A fact about a person, its source, and the message that carried it."""
+class Received:
+    """A statement about a person, its source, and the message that carried it."""
 
     source: str
     external_id: str
-    fact: Fact
+    statement: Statement
     cause: Cause
-    envelope: Envelope
+    envelope: Envelope | None
 
 
-async def apply_facts(tenant: Tenant, uow: UnitOfWork, received: Sequence[ReceivedFact]) -> None:
-    """Add facts and apply each to its person, in their order; a fact that is known already changes nothing."""
+async def apply_statements(tenant: Tenant, uow: UnitOfWork, received: Sequence[Received]) -> None:
+    """Apply each statement to the timeline of its person, and the timeline to the person, in their order.
+
+    Raises Poison for a report that has the version of the last one and other content.
+    """
     users = [ids.person_id(tenant.tenant, each.source, each.external_id) for each in received]
     people = await store.lock_many(uow.connection, tenant.tenant, sorted(set(users)), tenant.today)
     known = frozenset(people)
-    facts = await store.facts(uow.connection, tenant.tenant, sorted(known)) if known else {}
-    new_facts: list[tuple[str, Fact, str]] = []
-    changed: dict[str, None] = {}  # in the order of their first fact
+    loaded = await timelines_store.load(uow.connection, tenant.tenant, set(users))
+    timelines = dict(loaded)
+    stated: dict[str, Received] = {}
+    changed: dict[str, None] = {}  # in the order of their first statement
     for user, each in zip(users, received, strict=True):
-        of_person = facts.setdefault(user, [])
-        if any(fact.id == each.fact.id for fact in of_person):
+        timeline, outcome = with_statement(timelines[user], each.source, each.statement)
+        STATEMENTS.labels(outcome.value).inc()
+        if outcome is Outcome.CONFLICT:
+            raise Poison("version", f"version {timeline.version} was reported with other content", rule="version: one content")
+        if outcome in (Outcome.TAKEN, Outcome.UNCHANGED):
+            timelines[user] = timeline
+            stated[user] = each
+        if outcome is not Outcome.TAKEN:
             continue
-        of_person.append(each.fact)
-        new_facts.append((user, each.fact, each.source))
         before = people.get(user) or Person(user, each.source, each.external_id, created_at=tenant.now)
-        revision = rules.revise(before, rules.as_of(before, of_person, tenant), at=tenant.now, cause=each.cause)
+        revision = rules.revise(before, rules.as_of(before, timeline.facts, tenant), at=tenant.now, cause=each.cause)
         people[user] = _published(tenant, uow, revision, each.envelope)
         if revision.changed or user not in known:
             changed[user] = None
@@ -64,7 +76,8 @@ async def apply_facts(tenant: Tenant, uow: UnitOfWork, received: Sequence[Receiv
     if added and await store.add(uow.connection, tenant.tenant, added) != len(added):
         raise Transient("another transaction added one of these people meanwhile")
     await store.save(uow.connection, tenant.tenant, [people[user] for user in changed if user in known])
-    await store.add_facts(uow.connection, tenant.tenant, new_facts)
+    moved = [Change(user, each.source, each.external_id, loaded[user], timelines[user]) for user, each in stated.items()]
+    await timelines_store.save(uow.connection, tenant.tenant, moved)
 
 
 async def add_person(tenant: Tenant, uow: UnitOfWork, unknown: Person, fact: Fact, cause: Cause) -> Person:
@@ -79,7 +92,7 @@ async def add_person(tenant: Tenant, uow: UnitOfWork, unknown: Person, fact: Fac
     added = _published(tenant, uow, revision, None)
     if await store.add(uow.connection, tenant.tenant, [added]) != 1:
         raise exists  # another transaction added the person since the lookup; there was no row to lock
-    await store.add_facts(uow.connection, tenant.tenant, [(added.user, fact, added.source)])
+    await timelines_store.add_facts(uow.connection, tenant.tenant, added.user, [fact])
     return added
 
 

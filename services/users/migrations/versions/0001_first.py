@@ -80,6 +80,7 @@ CREATE TABLE people (
     department text,
     kind text NOT NULL DEFAULT 'employee',
     valid_to date,
+    login_allowed boolean NOT NULL DEFAULT true,
     given_profile text,
     administrator boolean NOT NULL DEFAULT false,
     may_log_in boolean NOT NULL DEFAULT true,
@@ -101,18 +102,34 @@ CREATE TABLE people (
     PRIMARY KEY (tenant_id, user_id)
 ) WITH (fillfactor = 70)"""
 
+# The last report of a source about a person: everything that the source stated. `digest` is that of `report`.
+_REPORTS = """
+CREATE TABLE reports (
+    tenant_id text NOT NULL,
+    source text NOT NULL,
+    external_id text NOT NULL,
+    user_id text NOT NULL,
+    version bigint NOT NULL,
+    digest text NOT NULL,
+    report jsonb NOT NULL,
+    reported_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, source, external_id)
+)"""
+
+# Facts that were stated one by one since the last report, and edits by REST. Facts of one day and sequence hold in order of `arrival`.
 _FACTS = """
 CREATE TABLE facts (
     tenant_id text NOT NULL,
     user_id text NOT NULL,
-    fact_id text NOT NULL,
     source text NOT NULL,
+    fact_id text NOT NULL,
+    arrival bigint GENERATED ALWAYS AS IDENTITY,
     type text NOT NULL CHECK (type IN ('hired', 'changed', 'left')),
     effective_date date NOT NULL,
     sequence bigint NOT NULL,
     given jsonb NOT NULL,
     received_at timestamptz NOT NULL,
-    PRIMARY KEY (tenant_id, user_id, fact_id)
+    PRIMARY KEY (tenant_id, user_id, source, fact_id)
 )"""
 
 # The state of a module of a person, with the id of the decision that it reflects: an older decision changes nothing. Rows of modules that
@@ -157,14 +174,25 @@ CREATE TABLE hr_sources (
 
 def upgrade() -> None:
     tables.create(op)
-    for statement in (_TENANTS, _CLOCKS, _PROFILES, _MAPPING, _PEOPLE, _FACTS, _MODULE_STATES, _REEVALUATIONS, _SOURCES):
+    for statement in (_TENANTS, _CLOCKS, _PROFILES, _MAPPING, _PEOPLE, _REPORTS, _FACTS, _MODULE_STATES, _REEVALUATIONS, _SOURCES):
         op.execute(statement)
+    op.execute("CREATE INDEX reports_user ON reports (tenant_id, user_id)")
     op.execute("CREATE INDEX people_external_id ON people (tenant_id, external_id)")
     op.execute("CREATE INDEX people_reconsider ON people (tenant_id, reconsider_on) WHERE reconsider_on IS NOT NULL")
     op.execute("CREATE UNIQUE INDEX people_arrival ON people (tenant_id, arrival)")
     op.execute("CREATE INDEX person_modules_notable ON person_modules (tenant_id, state) WHERE state NOT IN ('active', 'released')")
     op.execute("CREATE INDEX reevaluations_tenant ON reevaluations (tenant_id, reevaluation_id)")
-    for table in ("tenants", "tenant_clocks", "profiles", "department_mapping", "people", "facts", "person_modules", "reevaluations"):
+    for table in (
+        "tenants",
+        "tenant_clocks",
+        "profiles",
+        "department_mapping",
+        "people",
+        "reports",
+        "facts",
+        "person_modules",
+        "reevaluations",
+    ):
         protect(op, table)
 
 

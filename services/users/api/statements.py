@@ -1,0 +1,46 @@
+"""Read what sources state about people in the body of a request, item by item."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import orjson
+from pydantic import ValidationError
+
+from services.users.api.responses import FieldProblem
+from services.users.domain.timelines import problem_in
+from shared.schemas.base import Payload
+from shared.schemas.faults import first_faults
+from shared.web.input_limits import cut, faults
+
+FIELDS_MAX = 100  # of one item
+ITEMS_AT_ONCE = 50  # the event loop does other work after so many
+
+T = TypeVar("T")
+P = TypeVar("P", bound=Payload)
+
+
+def read_as(model: type[P], content: dict[str, Any], name: str) -> P | list[FieldProblem]:
+    """Return the statement, or everything that is wrong with it."""
+    if len(content) > FIELDS_MAX:
+        return [FieldProblem(field=name, expected=f"at most {FIELDS_MAX} fields")]
+    if unreadable := faults(content, name):
+        return [FieldProblem(field=fault["field"].removeprefix(f"{name}."), expected=fault["expected"]) for fault in unreadable]
+    try:
+        statement = model.model_validate_json(orjson.dumps(content))
+    except ValidationError as error:
+        return [FieldProblem(field=cut(".".join(map(str, e["loc"]))) or name, expected=e["msg"]) for e in first_faults(error)]
+    if problem := problem_in(statement):
+        field, _, expected = problem.partition(": ")
+        return [FieldProblem(field=field, expected=expected)]
+    return statement
+
+
+async def read_each(items: Sequence[dict[str, Any]], read: Callable[[dict[str, Any]], T]) -> list[T]:
+    """Read in slices: a thousand items with ninety unknown fields each take a second."""
+    found: list[T] = []
+    for number, item in enumerate(items, start=1):
+        found.append(read(item))
+        if number % ITEMS_AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return found

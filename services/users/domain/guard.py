@@ -1,0 +1,45 @@
+"""The guard against reports that would end many people by mistake."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from services.users.domain.facts import Fact, Record, fold
+
+PEOPLE_DEFAULT = 5
+PERCENT_DEFAULT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class GuardLimit:
+    """More people than this, and more than this part of the tenant's people, are not ended or blocked without a confirmation."""
+
+    people: int = PEOPLE_DEFAULT
+    percent: int = PERCENT_DEFAULT
+
+    def of(self, employed: int) -> int:
+        return max(self.people, employed * self.percent // 100)
+
+
+def works(record: Record | None, day: date) -> bool:
+    """Return whether the person is employed on that day and not blocked by a statement."""
+    if record is None or not record.employed or not record.login or not record.login_allowed:
+        return False
+    return record.valid_to is None or record.valid_to >= day
+
+
+def ends_or_blocks(before: Iterable[Fact], after: Iterable[Fact], today: date) -> bool:
+    """Return whether there is a day, today or later, on which the person works by the facts before and not by those after."""
+    before, after = tuple(before), tuple(after)
+    return any(works(fold(before, day), day) and not works(fold(after, day), day) for day in _days((*before, *after), today))
+
+
+def _days(facts: Iterable[Fact], today: date) -> list[date]:
+    """Return the days from today on at which anything changes."""
+    days = {today}
+    for fact in facts:
+        days.add(fact.effective_date)
+        valid_to = fact.given.get("valid_to")
+        if valid_to is not None and valid_to < date.max:
+            days.add(valid_to + timedelta(days=1))
+    return sorted(day for day in days if day >= today)
