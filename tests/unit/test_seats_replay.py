@@ -1,12 +1,14 @@
 """Verify, on logs made in memory: what it finds, and that it need not keep a whole log to find it."""
 
 from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from typing import Any
 
 import orjson
 import pytest
 
 from services.seats.engine.frames import Marker, Row
+from services.seats.replay import in_turn
 from services.seats.replay import replay as module
 from services.seats.replay.log_reader import LogReader
 from services.seats.replay.replay import Decisions, Replay, Report
@@ -25,6 +27,10 @@ class Kept(LogReader):
 
     logs: Logs
 
+    async def end_of(self, topic: str, partition: int) -> int:
+        assert topic == self.commands
+        return len(self.logs.commands)
+
     async def records(self, topic: str, partition: int, begin: int, end: int | None = None) -> AsyncGenerator[Any, None]:
         logs = self.logs
         times = logs.times if topic == self.commands else [0] * len(logs.events)
@@ -35,8 +41,8 @@ class Kept(LogReader):
             yield Arrived(partition, offset, times[offset], keys[offset], record.value or b"", record.headers)
 
 
-async def verified(change: Change, monkeypatch: pytest.MonkeyPatch) -> Report:
-    """What is found when the events were changed so; the live table is right."""
+def prepared(change: Change, monkeypatch: pytest.MonkeyPatch) -> tuple[Replay, Decisions]:
+    """A replay of logs whose events were changed so, beside the live table, which is right."""
     logs = simulate(7, 300)[PARTITION]
     decisions = Decisions(PARTITION, PARTITIONS)
     for offset, command in enumerate(logs.commands):
@@ -51,9 +57,14 @@ async def verified(change: Change, monkeypatch: pytest.MonkeyPatch) -> Report:
 
     monkeypatch.setattr(replay, "_log", kept)
     monkeypatch.setattr(replay, "table", table)
+    return replay, decisions
+
+
+async def verified(change: Change, monkeypatch: pytest.MonkeyPatch) -> Report:
     report = Report()
+    replay, decisions = prepared(change, monkeypatch)
     await replay._verify(PARTITION, None, report)
-    assert report.counts["commands"] == len(logs.commands)
+    assert report.counts["commands"] == decisions.decided + 1
     return report
 
 
@@ -127,9 +138,54 @@ async def test_what_was_published_is_what_is_decided_again(change: Change, found
     assert report.clean == (not found)
 
 
+def too_early(*ahead: int) -> Change:
+    """Records about commands that come so much later than the decision in front of them."""
+
+    def insert(events: list[Logged]) -> None:
+        offset = int(events[50].header("ce_id").split("/")[2])
+        for by in reversed(ahead):
+            position = {"partition": PARTITION, "offset": offset + by}
+            forged(partial(dict.update, position=position), ce_id=f"seats.commands.v1/{PARTITION}/{offset + by}/0")(events)
+
+    return insert
+
+
+@pytest.mark.parametrize(
+    ("change", "foreign"),
+    [
+        (forged(lambda body: body.pop("command")), ["disagrees with itself"]),
+        (forged(lambda body: None, ce_source="seatpool/users"), ["disagrees with itself"]),
+        (forged(lambda body: None, ce_id="no-decision"), ["disagrees with itself"]),
+        (too_early(10**6), ["names a command that does not exist"]),
+        (too_early(20), ["came before the decisions about earlier commands"]),
+        (too_early(20, 30, 10, 10**6), [*["came before the decisions about earlier commands"] * 3, "names a command that does not exist"]),
+    ],
+)
+async def test_a_record_that_no_reader_believes_is_reported_as_foreign_and_the_rest_is_verified(
+    change: Change, foreign: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = await verified(change, monkeypatch)
+    assert report.clean, report.differences
+    assert report.counts["foreign"] == len(foreign)
+    for expected in foreign:
+        assert any(f"seats.events.v1/{PARTITION}/" in line and expected in line for line in report.foreign), report.foreign
+    assert report.as_json()["foreign_records"] == report.foreign
+
+
+@pytest.mark.parametrize("change", [nothing, too_early(10**6), too_early(20, 30)])
+async def test_a_decision_about_a_command_that_did_not_exist_yet_stops_no_replay(change: Change, monkeypatch: pytest.MonkeyPatch) -> None:
+    replay, decisions = prepared(change, monkeypatch)
+    tenants = {key.partition("|")[0] for key in decisions.rows}
+    for tenant in tenants:
+        expected = {key: row for key, row in decisions.rows.items() if key.startswith(f"{tenant}|")}
+        assert module.canonical(await replay.state(tenant)) == module.canonical(expected)
+    assert tenants
+
+
 async def test_a_log_of_any_length_is_verified_with_a_few_of_its_decisions_in_mind(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that were published twice very long ago alone are not compared, and counted."""
     monkeypatch.setattr(module, "SEEN_MAX", 5)
+    monkeypatch.setattr(in_turn, "AHEAD_MAX", 2)
     kept: list[int] = []
     first = module._Seen.first
 

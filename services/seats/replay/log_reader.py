@@ -1,6 +1,6 @@
 """Reading the two logs that are kept for ever: a command's decisions after a crash between two parts, `why`, and how far a topic goes."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -86,6 +86,11 @@ class LogReader:
             found = (await consumer.offsets_for_times({tp: timestamp_ms}))[tp]
             return int(found.offset) if found is not None else int((await consumer.end_offsets([tp]))[tp])
 
+    async def end_of(self, topic: str, partition: int) -> int:
+        """The offset that the next record will have."""
+        async with self._reader(topic, partition) as (consumer, tp):
+            return int((await consumer.end_offsets([tp]))[tp])
+
     async def records(self, topic: str, partition: int, begin: int, end: int | None = None) -> AsyncGenerator[Any, None]:
         """Records from `begin` up to `end` (default: where the topic ended when this began)."""
         async with self._reader(topic, partition) as (consumer, tp):
@@ -100,13 +105,17 @@ class LogReader:
                             return
                         yield record
 
-    async def decisions(self, partition: int, begin: int) -> AsyncIterator[tuple[Envelope, LogOrder, dict[str, Any], Any]]:
+    async def decisions(
+        self, partition: int, begin: int, passed_over: Callable[[Any], None] | None = None
+    ) -> AsyncIterator[tuple[Envelope, LogOrder, dict[str, Any], Any]]:
         """(envelope, order, body, record) of each decision. Records that seats never wrote are passed over: nobody else may write there,
         and one that somebody did write must not keep a worker from starting. To readers it is a dead letter."""
         async for record in self.records(self.events, partition, begin):
             found = _decision(record, partition)
             if found is not None:
                 yield *found, record
+            elif passed_over is not None:
+                passed_over(record)
 
     async def read_decisions(self, partition: int, begin: int, offset: int, count: int) -> Sequence[Published]:
         """The `count` decisions about the command at `offset`, in order, each once: a zombie may have published some again.

@@ -6,7 +6,7 @@ shipped, and compares both with the live table, row by row in the canonical form
 
 import hashlib
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,6 +20,7 @@ from services.seats.engine.decider import At, Decided, Published
 from services.seats.engine.engine import removals_last
 from services.seats.engine.frames import ForeignWrite, Marker, Merge, Row
 from services.seats.engine.producer import Record
+from services.seats.replay.in_turn import Found, in_turn
 from services.seats.replay.log_reader import LogOrder, LogReader
 from shared.errors import SeatpoolError
 from shared.schemas import seats_v1, topics
@@ -114,6 +115,12 @@ class Report:
 
     counts: Counter[str] = field(default_factory=Counter)
     differences: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)  # records among the decisions that no reader believes: no difference
+
+    def note_foreign(self, what: str) -> None:
+        self.counts["foreign"] += 1
+        if len(self.foreign) < DIFFERENCES_SHOWN_MAX:
+            self.foreign.append(f"{topics.SEATS_EVENTS.name}/{what}")
 
     def differ(self, kind: str, what: str) -> None:
         self.counts[kind] += 1
@@ -130,7 +137,12 @@ class Report:
         return not self.differences
 
     def as_json(self) -> dict[str, Any]:
-        return {"verified": self.clean, **dict(sorted(self.counts.items())), "differences": self.differences}
+        return {
+            "verified": self.clean,
+            **dict(sorted(self.counts.items())),
+            "differences": self.differences,
+            "foreign_records": self.foreign,
+        }
 
 
 def _text(value: bytes | None) -> str:
@@ -163,11 +175,23 @@ class Replay:
             return merge.rows, merge.marker
         raise AssertionError("a thorough merge takes any log")
 
-    async def _decisions(self, partition: int, last: int | None) -> AsyncIterator[tuple[Envelope, dict[str, Any], Any]]:
-        """Decisions about commands up to `last`."""
-        async for envelope, order, body, record in self._log.decisions(partition, 0):
-            if last is None or order[0] <= last:
-                yield envelope, body, record
+    async def _decisions(self, partition: int, last: int | None, report: Report | None = None) -> AsyncIterator[Found]:
+        """Decisions about commands up to `last` that readers believe. The report is told of the other records."""
+        end = await self._log.end_of(self._log.commands, partition)
+
+        def foreign(why: str) -> Callable[[Any], None]:
+            return lambda record: report.note_foreign(f"{partition}/{record.offset}: {why}") if report is not None else None
+
+        async def of_commands() -> AsyncIterator[Found]:
+            above_the_end = foreign("it names a command that does not exist")
+            async for found in self._log.decisions(partition, 0, foreign("it is no decision of this partition, or disagrees with itself")):
+                if found[1][0] >= end:
+                    above_the_end(found[3])
+                elif last is None or found[1][0] <= last:
+                    yield Found(*found)
+
+        async for found in in_turn(of_commands(), foreign("it came before the decisions about earlier commands")):
+            yield found
 
     async def state(self, tenant: str, *, until: str | None = None) -> dict[str, Row]:
         """A tenant's rows as they were at `until`: a position `<partition>-<offset>`, an instant of the tenant's time, or now."""
@@ -176,7 +200,7 @@ class Replay:
         if last is not None and not [record async for record in self._log.records(self._log.commands, partition, last, last + 1)]:
             raise Unclear(f"{until}: no command has that position yet")
         evolution = Evolution()
-        async for envelope, body, _ in self._decisions(partition, last):
+        async for envelope, _, body, _ in self._decisions(partition, last):
             if envelope.tenant == tenant and (instant is None or envelope.time <= instant):
                 evolution.feed(envelope, body)
         return evolution.rows()
@@ -223,9 +247,9 @@ class Replay:
         evolution, seen = Evolution(), _Seen(report)
         async with aclosing(self._log.records(self._log.commands, partition, 0, last + 1)) as commands:
             again = _Again(Decisions(partition, self._kafka.seats_partitions), commands, report)
-            async for envelope, body, record in self._decisions(partition, last):
+            async for envelope, order, body, record in self._decisions(partition, last, report):
                 report.counts["events"] += 1
-                order, digest = DecisionId.parse(envelope.id).order, _digest(record.headers, record.value)
+                digest = _digest(record.headers, record.value)
                 if seen.first(order, digest, envelope.id):
                     await again.until(order[0])
                     again.compare(order, digest)
