@@ -169,7 +169,7 @@ def _seats_tool(name: str, context: typer.Context) -> None:
 
 @app.command()
 def settings(
-    service: Annotated[str | None, typer.Argument(help="users, seats, invoicing or notifier; default: all services.")] = None,
+    part: Annotated[str | None, typer.Argument(help="users, seats, invoicing, notifier, cli or stack; default: all.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
     """Document every setting: its environment variable, type, default and purpose.
@@ -181,7 +181,7 @@ def settings(
     """
     from cli.settings_page import settings
 
-    settings(service, json)
+    settings(part, json)
 
 
 hr = _group("hr", "Import HR data, and bind HR systems to topics.")

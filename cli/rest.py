@@ -14,6 +14,7 @@ import stamina
 
 from cli.console import CliError, fail
 from cli.names import SERVICES
+from cli.settings import CliSettings
 from shared.settings import KafkaSettings
 from shared.text import CONTROL
 
@@ -36,7 +37,7 @@ class Addresses:
 
 
 def stack_file() -> Path:
-    return Path(os.environ.get("SEATPOOL_STATE_DIR", ".seatpool")) / "stack.json"
+    return CliSettings().state_dir / "stack.json"
 
 
 def read_stack(path: Path | None = None) -> dict[str, Any]:
@@ -52,15 +53,13 @@ def read_stack(path: Path | None = None) -> dict[str, Any]:
 
 
 def addresses(path: Path | None = None) -> Addresses:
-    """SEATPOOL_<SERVICE>_URL, SEATPOOL_TOKEN and SEATPOOL_OPERATOR_SECRET win over the local stack's file."""
-    stack = read_stack(path)
-    urls = {
-        service: os.environ.get(f"SEATPOOL_{service.upper()}_URL") or stack.get("services", {}).get(service, "") for service in SERVICES
-    }
+    """Settings win over the local stack's file."""
+    stack, settings = read_stack(path), CliSettings()
+    urls = {service: getattr(settings, f"{service}_url") or stack.get("services", {}).get(service, "") for service in SERVICES}
     return Addresses(
         urls={service: url.rstrip("/") for service, url in urls.items()},
-        token=os.environ.get("SEATPOOL_TOKEN") or stack.get("token", ""),
-        operator_secret=os.environ.get("SEATPOOL_OPERATOR_SECRET") or stack.get("operator_secret", ""),
+        token=settings.token.get_secret_value() or stack.get("token", ""),
+        operator_secret=settings.operator_secret.get_secret_value() or stack.get("operator_secret", ""),
         parts=stack,
     )
 

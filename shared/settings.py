@@ -126,7 +126,7 @@ class DatabaseSettings(_Settings):
     migration_database_url: SecretStr | None = Field(
         None,
         description="URL of the same database with the role that owns it and its tables (seatpool_<service>_owner), for `migrate` and "
-        "`all`. Default: `database_url`, with a warning.",
+        "`all`. Default: SEATPOOL_DATABASE_URL, with a warning.",
     )
     database_pool_size: int = Field(
         12,

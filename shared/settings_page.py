@@ -1,13 +1,14 @@
 """Every setting of a pydantic settings class as data: name in the environment, type, default, what it is for.
 
 `python -m shared.settings_page services.users.settings:Settings` prints it as JSON, so that `seatpool settings` can document a service
-that it must not import.
+that it must not import. Own code: settings-doc and pydantic-settings-export print Markdown and .env files, but no JSON.
 """
 
 import importlib
 import sys
 from dataclasses import asdict, dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import orjson
@@ -44,12 +45,15 @@ def _page(settings: type[BaseSettings], prefix: str, name: str, field: FieldInfo
     )
 
 
+_WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path"}
+
+
 def type_words(annotation: Any) -> str:
-    """`int`, `json | console`, `text or nothing`: for people who set variables, not for Python."""
+    """`whole number`, `json | console`, `text or nothing`: for people who set variables, not for Python."""
     if annotation is SecretStr:
         return "secret"
-    if annotation is str:
-        return "text"
+    if annotation in _WORDS:
+        return _WORDS[annotation]
     if get_origin(annotation) is Literal:
         return " | ".join(map(str, get_args(annotation)))
     arguments = get_args(annotation)

@@ -13,19 +13,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from deploy.local.process import end_with_make
+from deploy.local.settings import StackSettings, StateSettings
 from deploy.local.stack import SERVICES, LocalStack, Service
 from deploy.local.state import AlreadyRunning
 from deploy.local.supervisor import StartFailed
 from deploy.local.tools import ToolsMissing
 
 
-def state_folder() -> Path:
-    return Path(os.environ.get("SEATPOOL_STATE_DIR", ".seatpool"))
-
-
 def chosen_services() -> list[Service]:
-    """SEATPOOL_LOCAL_SERVICES: names separated by commas, for who runs the others elsewhere (in a debugger, say); all by default."""
-    chosen = os.environ.get("SEATPOOL_LOCAL_SERVICES")
+    chosen = StackSettings.read(os.environ).local_services
     return [service for service in SERVICES if chosen is None or service.name in chosen.split(",")]
 
 
@@ -81,7 +77,7 @@ def main() -> int:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     try:
-        asyncio.run(run(console, state_folder()))
+        asyncio.run(run(console, StateSettings().state_dir))
     except (AlreadyRunning, StartFailed, ToolsMissing, OSError) as error:
         console.print(f"[bold red]The stack did not start.[/] {escape(str(error))}", highlight=False)
         return 1

@@ -1,6 +1,5 @@
 """The broker and PostgreSQL as containers (`BACKEND=docker`, testcontainers), with the images of deploy/compose.yaml."""
 
-import os
 import secrets
 import sys
 from collections.abc import Callable
@@ -8,9 +7,6 @@ from contextlib import closing, suppress
 from typing import Any
 
 from deploy.local import ports
-
-KAFKA_IMAGE = "apache/kafka:4.1.1"
-POSTGRES_IMAGE = "postgres:18"
 
 
 def why_no_engine() -> str | None:
@@ -26,7 +22,7 @@ def why_no_engine() -> str | None:
     return None
 
 
-def start_kafka() -> tuple[str, Callable[[], None]]:
+def start_kafka(image: str) -> tuple[str, Callable[[], None]]:
     """The bootstrap address and the function that ends it. Blocking: call it in a thread."""
     from testcontainers.core.container import DockerContainer
     from testcontainers.core.wait_strategies import LogMessageWaitStrategy
@@ -52,7 +48,7 @@ def start_kafka() -> tuple[str, Callable[[], None]]:
         "KAFKA_BROKER_SESSION_TIMEOUT_MS": "2000",
         "KAFKA_BROKER_HEARTBEAT_INTERVAL_MS": "500",
     }
-    container: Any = DockerContainer(os.environ.get("KAFKA_IMAGE", KAFKA_IMAGE)).with_bind_ports(9092, port)
+    container: Any = DockerContainer(image).with_bind_ports(9092, port)
     for name, value in settings.items():
         container = container.with_env(name, value)
     container.waiting_for(LogMessageWaitStrategy("Kafka Server started").with_startup_timeout(180))
@@ -60,11 +56,10 @@ def start_kafka() -> tuple[str, Callable[[], None]]:
     return f"127.0.0.1:{port}", lambda: _end(container)
 
 
-def start_postgres() -> tuple[str, Callable[[], None]]:
+def start_postgres(image: str) -> tuple[str, Callable[[], None]]:
     """The superuser's URL and the function that ends it. Blocking: call it in a thread."""
     from testcontainers.community.postgres import PostgresContainer
 
-    image = os.environ.get("POSTGRES_IMAGE", POSTGRES_IMAGE)
     container: Any = PostgresContainer(image, username="postgres", password=secrets.token_hex(12), dbname="postgres", driver=None)
     container.with_command("-c max_connections=200")
     _start(container)

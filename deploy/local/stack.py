@@ -24,6 +24,7 @@ from deploy.local.console import Logs
 from deploy.local.kafka import Broker, cluster_id_at
 from deploy.local.ports import Ports
 from deploy.local.postgres import Server
+from deploy.local.settings import StackSettings
 from deploy.local.state import State, note_of
 from deploy.local.supervisor import Part, StartFailed, Supervisor
 
@@ -94,7 +95,8 @@ class LocalStack:
         self._token_task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        docker = self._environment.get("BACKEND") == "docker"
+        self._settings = StackSettings.read(self._environment)
+        docker = self._settings.backend == "docker"
         own = [part for part, variable in VARIABLES.items() if variable not in self._environment]
         tools.check(["docker" if docker and part != "mailbox" else part for part in own])
         self.state.lock()
@@ -186,7 +188,7 @@ class LocalStack:
         self._write()
 
     def _port(self, ports: Ports, name: str) -> int:
-        return ports.get(name, self._number(f"SEATPOOL_PORT_{name.upper()}"))
+        return ports.get(name, self._settings.port(name))
 
     def _number(self, variable: str) -> int | None:
         wanted = self._environment.get(variable)
@@ -202,7 +204,7 @@ class LocalStack:
             self.addresses["kafka_bootstrap"] = external
             return self._waited_for("kafka", external)
         if docker:
-            bootstrap, end = await asyncio.to_thread(containers.start_kafka)
+            bootstrap, end = await asyncio.to_thread(containers.start_kafka, self._settings.kafka_image)
             self._endings.append(end)
             self.taken["kafka"] = f"a container at {bootstrap} (BACKEND=docker); its data is deleted when it stops"
             self.addresses["kafka_bootstrap"] = bootstrap
@@ -218,7 +220,7 @@ class LocalStack:
             self.addresses["postgres_url"] = external
             return Part("postgres", prepare=lambda: _let_in(external))
         if docker:
-            url, end = await asyncio.to_thread(containers.start_postgres)
+            url, end = await asyncio.to_thread(containers.start_postgres, self._settings.postgres_image)
             self._endings.append(end)
             self.taken["postgres"] = f"a container at {url.rpartition('@')[2]} (BACKEND=docker); its data is deleted when it stops"
             self.addresses["postgres_url"] = url
@@ -277,7 +279,7 @@ class LocalStack:
         names = [service.name for service in self.services if service.sql]
         roles = [role for name in names for role in (name, f"{name}_owner")]  # the service's, and the owner of its tables
         passwords = self.state.secrets([f"database_{role}" for role in roles])
-        prefix = self._environment.get("SEATPOOL_DATABASE_PREFIX", "seatpool_")
+        prefix = self._settings.database_prefix
         server = self.addresses["postgres_url"]
 
         def url(name: str, role: str) -> str:

@@ -22,7 +22,9 @@ class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
         400, gt=0, description="The texts of sent e-mails and their notifications are deleted after this time."
     )
     digest_quiet_seconds: float = Field(
-        2.0, ge=0, description="A digest is sent when no notification was added to it for this long, or after digest_longest_seconds."
+        2.0,
+        ge=0,
+        description="A digest is sent when no notification was added to it for this long, or after SEATPOOL_DIGEST_LONGEST_SECONDS.",
     )
     digest_longest_seconds: float = Field(30.0, ge=0, description="A digest is sent at the latest this long after its first notification.")
     unknown_recipient_hours: float = Field(

@@ -13,7 +13,8 @@ class Settings(CommonSettings, KafkaSettings):
         description="Address at which the other workers reach this one; default: http://host:port. Each worker needs its own.",
     )
     seats_lane: Lane = Field(
-        Lane.FAST, description="fast: whole lists of records go past the streams of Faust; agent: an ordinary Faust agent."
+        Lane.FAST,
+        description="fast: the worker takes commands in batches. agent: one by one, from an ordinary Faust agent (slower).",
     )
     seats_round: int = Field(1000, ge=1, description="Maximum number of commands that a worker decides and writes together.")
     seats_frame_rows: int = Field(

@@ -184,14 +184,15 @@ async def test_the_addresses_of_the_environment_are_taken(tmp_path: Path, kafka_
     [
         ({"SEATPOOL_DATABASE_URL": "garbage"}, "SEATPOOL_DATABASE_URL.*invalid DSN"),
         ({"SEATPOOL_DATABASE_URL": "postgresql://nobody:s3cret@127.0.0.1:1/postgres"}, "SEATPOOL_DATABASE_URL.*Connect"),
-        ({"SEATPOOL_DATABASE_URL": ""}, "SEATPOOL_PORT_POSTGRES is 'x'"),
+        ({"SEATPOOL_PORT_POSTGRES": "x"}, "SEATPOOL_PORT_POSTGRES is 'x'"),
+        ({"BACKEND": "podman"}, "BACKEND is 'podman'"),
         ({"SEATPOOL_SEATS_PARTITIONS": "four"}, "SEATPOOL_SEATS_PARTITIONS is 'four'; it must be a number"),
     ],
 )
 async def test_an_address_or_number_that_is_wrong_is_named(
     tmp_path: Path, kafka_bootstrap: str, changed: dict[str, str], said: str
 ) -> None:
-    environment = {"SEATPOOL_KAFKA_BOOTSTRAP": kafka_bootstrap, "SEATPOOL_SMTP_URL": "smtp://127.0.0.1:2525", "SEATPOOL_PORT_POSTGRES": "x"}
+    environment = {"SEATPOOL_KAFKA_BOOTSTRAP": kafka_bootstrap, "SEATPOOL_SMTP_URL": "smtp://127.0.0.1:2525"}
     with pytest.raises(StartFailed, match=said) as refused:
         async with LocalStack(tmp_path, services=(), environment=environment | changed):
             pytest.fail("it started")

@@ -15,6 +15,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +25,7 @@ from pydantic import SecretStr
 from deploy.local import containers, ports, postgres
 from deploy.local.kafka import Broker
 from deploy.local.postgres import Server
+from deploy.local.settings import StackSettings
 from deploy.local.supervisor import Part, Supervisor
 
 START_SECONDS_MAX = 240
@@ -40,7 +42,7 @@ def description() -> str:
         if variable in os.environ:
             where = os.environ[variable].rpartition("@")[2]  # without the password
             parts.append(f"{name} at {where} ({variable})")
-        elif os.environ.get("BACKEND") == "docker":
+        elif StackSettings.read(os.environ).backend == "docker":
             parts.append(f"{name} in a container (BACKEND=docker)")
         else:
             parts.append(f"{name}: {own}, started when a test needs it")
@@ -58,6 +60,7 @@ class Backing:
         self._listening = threading.Event()
         self._supervisors: list[Supervisor] = []
         self._endings: list[Callable[[], None]] = []
+        self._settings = StackSettings.read(os.environ)
         self._once: dict[str, asyncio.Task[Any]] = {}
         self._databases: list[str] = []
         self._numbers = iter(range(1, 1_000_000))
@@ -117,8 +120,8 @@ class Backing:
     async def _make_kafka(self) -> str:
         if external := os.environ.get("SEATPOOL_KAFKA_BOOTSTRAP"):
             return external
-        if os.environ.get("BACKEND") == "docker":
-            return await self._contain(containers.start_kafka)
+        if self._settings.backend == "docker":
+            return await self._contain(partial(containers.start_kafka, self._settings.kafka_image))
         broker = Broker(self._folder / "kafka", ports.pick(), ports.pick())
         await self._supervise(broker.part())
         return broker.bootstrap
@@ -129,8 +132,8 @@ class Backing:
     async def _make_postgres(self) -> str:
         if external := os.environ.get("SEATPOOL_DATABASE_URL"):
             return external
-        if os.environ.get("BACKEND") == "docker":
-            return await self._contain(containers.start_postgres)
+        if self._settings.backend == "docker":
+            return await self._contain(partial(containers.start_postgres, self._settings.postgres_image))
         server = Server(self._folder / "postgres", ports.pick(), durable=False)
         await self._supervise(server.part())
         await postgres.close_to_public(server.url)

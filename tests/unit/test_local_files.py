@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.local import containers
+from deploy.local import settings
 from deploy.local.kafka import ADMIN, MECHANISM, SECURE_PROPERTIES
 from deploy.local.stack import SERVICES, VARIABLES
 from shared import kafka_acls
@@ -89,8 +89,8 @@ def test_compose_starts_with_no_secret_of_its_own() -> None:
 
 
 def test_compose_and_testcontainers_take_the_same_images(compose: dict[str, Any]) -> None:
-    assert compose["services"]["kafka"]["image"] == f"${{KAFKA_IMAGE:-{containers.KAFKA_IMAGE}}}"
-    assert compose["services"]["postgres"]["image"] == f"${{POSTGRES_IMAGE:-{containers.POSTGRES_IMAGE}}}"
+    assert compose["services"]["kafka"]["image"] == f"${{KAFKA_IMAGE:-{settings.KAFKA_IMAGE}}}"
+    assert compose["services"]["postgres"]["image"] == f"${{POSTGRES_IMAGE:-{settings.POSTGRES_IMAGE}}}"
 
 
 def test_compose_applies_the_access_control_lists_that_the_command_prints() -> None:

@@ -1,0 +1,21 @@
+"""Settings of the command line."""
+
+from pydantic import Field, SecretStr
+
+from deploy.local.settings import StateSettings
+
+
+def _url(service: str) -> str:
+    found: str = Field("", description=f"Base address of {service}. Default: that of the running local stack.")
+    return found
+
+
+class CliSettings(StateSettings):
+    users_url: str = _url("users")
+    seats_url: str = _url("seats")
+    invoicing_url: str = _url("invoicing")
+    notifier_url: str = _url("notifier")
+    token: SecretStr = Field(SecretStr(""), description="Access token for the services. Default: that of the running local stack.")
+    operator_secret: SecretStr = Field(
+        SecretStr(""), description="Secret with which `seatpool token` requests tokens. Default: that of the running local stack."
+    )
