@@ -15,7 +15,7 @@ from rich.table import Table
 from deploy.local.process import end_with_make
 from deploy.local.settings import StackSettings, StateSettings
 from deploy.local.stack import SERVICES, LocalStack, Service
-from deploy.local.state import AlreadyRunning
+from deploy.local.state import AlreadyRunning, OldState
 from deploy.local.supervisor import StartFailed
 from deploy.local.tools import ToolsMissing
 
@@ -78,7 +78,7 @@ def main() -> int:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     try:
         asyncio.run(run(console, StateSettings().state_dir))
-    except (AlreadyRunning, StartFailed, ToolsMissing, OSError) as error:
+    except (AlreadyRunning, OldState, StartFailed, ToolsMissing, OSError) as error:
         console.print(f"[bold red]The stack did not start.[/] {escape(str(error))}", highlight=False)
         return 1
     return 0

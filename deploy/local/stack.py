@@ -66,7 +66,7 @@ SERVICES = (
 
 
 class LocalStack:
-    """Use it with `async with`; entering returns when everything is ready, and raises StartFailed, ToolsMissing or AlreadyRunning."""
+    """Use it with `async with`; entering returns when everything is ready. Raises StartFailed, ToolsMissing, AlreadyRunning, OldState."""
 
     def __init__(
         self,

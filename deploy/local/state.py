@@ -1,6 +1,7 @@
 """What a stack keeps in its folder (`.seatpool/`): the lock that says it runs, its secrets, and `stack.json` for tools that attach.
 
 lock            held by the running stack; its content is the supervisor's process id
+format          the format of everything in the folder
 stack.json      addresses of everything that runs; removed at the stop
 secrets.json    passwords and client secrets, made at the first start
 ports.json      ports of last time
@@ -18,6 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
+# Raise it when a later version cannot read what an earlier one has written, other than through migrations.
+FORMAT = 1
+
+
+class OldState(Exception):
+    """Another version wrote what the folder holds, in a format that this version does not read."""
 
 
 class AlreadyRunning(Exception):
@@ -38,7 +46,7 @@ class State:
         return self.folder / "signing-keys"
 
     def lock(self) -> None:
-        """Raises AlreadyRunning. The kernel frees the lock when this process ends, in whatever way."""
+        """Raises AlreadyRunning, OldState. The kernel frees the lock when this process ends."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -53,6 +61,18 @@ class State:
         os.truncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         self._lock_file = descriptor
+        self._check_format()
+
+    def _check_format(self) -> None:
+        path = self.folder / "format"
+        if not path.exists() and not (self.folder / "secrets.json").exists():
+            path.write_text(str(FORMAT))
+        elif not path.exists() or path.read_text() != str(FORMAT):
+            self.unlock()
+            raise OldState(
+                f"Another version of Seatpool wrote the data in {self.folder}, and this version cannot read it. "
+                f"Delete {self.folder.name}/ and start again."
+            )
 
     def unlock(self) -> None:
         if self._lock_file is not None:

@@ -3,9 +3,11 @@
 A service's `env.py` is: `from alembic import context`, `from shared.database.migrate import run_env`, `run_env(context)`.
 """
 
+import ast
 import asyncio
 import getpass
-from collections.abc import Awaitable, Callable
+import hashlib
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -30,7 +32,7 @@ T = TypeVar("T")
 
 
 class UnknownRevision(Exception):
-    """The database was made by another version, whose migrations this version does not have."""
+    """Other migrations than those of this version made the database."""
 
 
 def upgrade(service: str, settings: DatabaseSettings) -> None:
@@ -42,11 +44,8 @@ def upgrade(service: str, settings: DatabaseSettings) -> None:
     url = own if settings.migration_database_url is None else settings.migration_database_url.get_secret_value()
     role = make_url(own).username or getpass.getuser()
     state = asyncio.run(_connected(url, lambda connection: _state(connection, role)))
-    if state.revision is not None and state.revision not in revisions(service):
-        raise UnknownRevision(
-            f"The database of {service} is at revision {state.revision}, which this version does not have: another version made it. "
-            "Delete .seatpool/ (the state of the local stack) or use a new database."
-        )
+    if state.revision is not None:
+        _check_revision(service, state.revision, state.fingerprint)
     if settings.migration_database_url is None and (state.owner or state.revision is None):
         # An owner can switch row-level security off.
         log.warning("service_role_owns_its_tables", role=role, remedy="set SEATPOOL_MIGRATION_DATABASE_URL to the URL of an owner's role")
@@ -58,13 +57,59 @@ def upgrade(service: str, settings: DatabaseSettings) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(_ROOT / service / "migrations"))
-    config.attributes.update(url=url, role=role)
+    config.attributes.update(url=url, role=role, service=service)
     command.upgrade(config, "head")
 
 
 def revisions(service: str) -> set[str]:
-    """Return the revisions of the linear history: its files are named by their revisions, which count up."""
-    return {path.name.partition("_")[0] for path in (_ROOT / service / "migrations" / "versions").glob("[0-9]*_*.py")}
+    return {path.name.partition("_")[0] for path in _files(service)}
+
+
+def fingerprint(service: str, revision: str) -> str:
+    """Return a digest of what the migrations up to a revision do, and one of the tables of messaging, which the first of them creates.
+
+    Comments and layout of the files do not count.
+    """
+    files = [path for path in _files(service) if path.name.partition("_")[0] <= revision]
+    return f"{_digest(files)} {_digest([Path(__file__).with_name('tables.py')])}"
+
+
+def _digest(files: Sequence[Path]) -> str:
+    return hashlib.sha256("".join(word for file in files for word in _words(ast.parse(file.read_text()))).encode()).hexdigest()
+
+
+def _words(tree: ast.Module) -> Iterator[str]:
+    """Return the constants and names of a module, without docstrings: they are the same in every release of Python."""
+    texts = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Constant(value=value) if id(node) not in texts:
+                yield str(value)
+            case ast.Name(id=name) | ast.Attribute(attr=name):
+                yield name
+
+
+def _files(service: str) -> list[Path]:
+    """Return the migrations of the linear history in their order: their names begin with their revisions, which count up."""
+    return sorted((_ROOT / service / "migrations" / "versions").glob("[0-9]*_*.py"))
+
+
+def _check_revision(service: str, revision: str, found: str) -> None:
+    """Raise UnknownRevision if other migrations than those of this version made the database."""
+    known = revisions(service)
+    if revision not in known:
+        problem = f"is at revision {revision}, which this version does not have"
+    else:
+        migrations, tables = fingerprint(service, revision).split()
+        of_migrations, _, of_tables = found.partition(" ")
+        # A later migration can change the tables of messaging, so they are those of this version at its newest revision only.
+        if of_migrations == migrations and (of_tables == tables or revision < max(known)):
+            return
+        problem = f"is at revision {revision}, whose migrations are different in this version"
+    raise UnknownRevision(
+        f"The database of {service} {problem}: another version made it. "
+        "Delete .seatpool/ (the state of the local stack) or use a new database."
+    )
 
 
 def run_env(context: Any) -> None:
@@ -73,7 +118,7 @@ def run_env(context: Any) -> None:
     given = context.config.attributes
 
     async def migrate(connection: AsyncConnection) -> None:
-        await connection.run_sync(_migrate, context, given["role"])
+        await connection.run_sync(_migrate, context, given["role"], given["service"])
         await connection.commit()
 
     asyncio.run(_connected(given["url"], migrate))
@@ -95,12 +140,14 @@ class _State(NamedTuple):
     """`revision` None: an empty database. It changes with the transaction that migrates, so a reader of the newest one has all of it."""
 
     revision: str | None
+    fingerprint: str  # of the migrations that made it
     owner: bool  # is the service's own role the tables' owner, or a member of it?
     granted: bool  # may that role read and write them?
 
 
 _STATE = """
-SELECT pg_has_role($1, relowner, 'USAGE') AS owner, has_table_privilege($1, oid, 'DELETE') AS granted
+SELECT pg_has_role($1, relowner, 'USAGE') AS owner, has_table_privilege($1, oid, 'DELETE') AS granted,
+       coalesce(obj_description(oid, 'pg_class'), '') AS fingerprint
 FROM pg_class WHERE oid = to_regclass('alembic_version')
 """
 
@@ -108,12 +155,12 @@ FROM pg_class WHERE oid = to_regclass('alembic_version')
 async def _state(connection: AsyncConnection, role: str) -> _State:
     table = (await connection.exec_driver_sql(_STATE, (role,))).one_or_none()
     if table is None:
-        return _State(None, owner=False, granted=False)
+        return _State(None, "", owner=False, granted=False)
     revision = (await connection.exec_driver_sql("SELECT version_num FROM alembic_version")).scalar_one_or_none()
-    return _State(revision, table.owner, table.granted)
+    return _State(revision, table.fingerprint, table.owner, table.granted)
 
 
-def _migrate(connection: Connection, context: Any, role: str) -> None:
+def _migrate(connection: Connection, context: Any, role: str, service: str) -> None:
     # Two processes that start at once both migrate: the second waits here and finds nothing left to do. A migration may take longer
     # than any statement of the services.
     connection.execute(text("SET LOCAL lock_timeout = 0"))
@@ -124,6 +171,8 @@ def _migrate(connection: Connection, context: Any, role: str) -> None:
     context.configure(connection=connection, transactional_ddl=True)
     with context.begin_transaction():
         context.run_migrations()
+    made = fingerprint(service, max(revisions(service)))
+    connection.execute(text(f"COMMENT ON TABLE alembic_version IS '{made}'"))
     _grant(connection, role)
 
 

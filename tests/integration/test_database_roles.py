@@ -98,6 +98,12 @@ async def test_a_migration_of_data_reaches_every_tenant_s_rows_and_an_unknown_re
         assert await connection.fetch("SELECT said FROM notes") == [], "without a scope the service sees nothing"
         await connection.execute("SELECT set_config('seatpool.tenant', '*', false)")
         assert [row["said"] for row in await connection.fetch("SELECT said FROM notes")] == ["new", "new"]
+        first = (versions / "0001_first.py").read_text()
+        (versions / "0001_first.py").write_text(f"{first}# a comment\n")
+        await asyncio.to_thread(migrate.upgrade, "notes", settings)
+        (versions / "0001_first.py").write_text(first.replace("said", "written"))
+        with pytest.raises(migrate.UnknownRevision, match=r"notes is at revision 0002, whose migrations .*Delete \.seatpool/"):
+            await asyncio.to_thread(migrate.upgrade, "notes", settings)
         (versions / "0002_of_data.py").unlink()
         with pytest.raises(migrate.UnknownRevision, match=r"notes is at revision 0002, .*Delete \.seatpool/"):
             await asyncio.to_thread(migrate.upgrade, "notes", settings)

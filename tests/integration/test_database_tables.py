@@ -1,5 +1,6 @@
-"""The columns in the code are those that the migrations make."""
+"""The columns in the code are those that the migrations make, and a database that other migrations made is refused."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pkgutil import iter_modules
@@ -7,11 +8,15 @@ from typing import Any
 
 import asyncpg
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import ARRAY, BigInteger, Integer, SmallInteger, TableClause
 from sqlalchemy.dialects.postgresql import dialect
 from sqlalchemy.types import TypeEngine
 
+from shared.database.migrate import UnknownRevision, upgrade
 from shared.database.tables import messaging_metadata
+from shared.settings import DatabaseSettings
+from tests.support.backing import owner_url
 
 DIALECT = dialect()  # type: ignore[no-untyped-call]  # its constructor has no annotations
 COLUMNS = """
@@ -51,3 +56,20 @@ async def test_the_columns_in_the_code_are_those_that_the_migrations_make(make_d
     for name, table in found.items():
         columns = {column.name: type_of(column.type) for column in table.c}
         assert columns == {column: made[name].get(column) for column in columns}, name
+
+
+@pytest.mark.parametrize("service", ["users", "invoicing", "notifier"])
+async def test_a_database_of_an_older_checkout_is_refused_with_the_advice_to_delete_the_state(
+    make_database: Callable[[str], str], service: str
+) -> None:
+    url = make_database(service)
+    settings = DatabaseSettings(database_url=SecretStr(url), migration_database_url=SecretStr(owner_url(url)))
+    await asyncio.to_thread(upgrade, service, settings)
+    connection = await asyncpg.connect(owner_url(url))
+    try:
+        for change in ("COMMENT ON TABLE alembic_version IS NULL", "UPDATE alembic_version SET version_num = '0003'"):
+            await connection.execute(change)
+            with pytest.raises(UnknownRevision, match=rf"The database of {service} .* another version made it\. Delete \.seatpool/"):
+                await asyncio.to_thread(upgrade, service, settings)
+    finally:
+        await connection.close()

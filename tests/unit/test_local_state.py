@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deploy.local.state import AlreadyRunning, State, note_of
+from deploy.local.state import FORMAT, AlreadyRunning, OldState, State, note_of
 
 
 def test_a_second_stack_of_the_same_folder_is_refused(tmp_path: Path) -> None:
@@ -21,6 +21,22 @@ def test_a_second_stack_of_the_same_folder_is_refused(tmp_path: Path) -> None:
     State(tmp_path / "other").lock()
     first.unlock()
     State(tmp_path / "state").lock()
+
+
+def test_the_data_of_another_version_is_refused_with_the_advice_to_delete_it(tmp_path: Path) -> None:
+    older = State(tmp_path / ".seatpool")
+    older.folder.mkdir()
+    older.secrets(["operator"])  # what every version writes at its first start
+    with pytest.raises(OldState, match=r"Delete \.seatpool/ and start again"):
+        older.lock()
+    later = State(tmp_path / "later")
+    later.lock()
+    later.unlock()
+    later.lock()
+    later.unlock()
+    (later.folder / "format").write_text(str(FORMAT + 1))
+    with pytest.raises(OldState, match=r"Delete later/"):
+        later.lock()
 
 
 def test_secrets_stay_the_same_and_are_nobody_elses(tmp_path: Path) -> None:
