@@ -23,9 +23,9 @@ log = structlog.get_logger(__name__)
 
 replace_in_aiokafka()  # before any client is made, also Faust's: bounded codecs, and a batch that cannot be read ends no reader
 
-START_TIMEOUT_S = 120  # how long a broker that is not there yet is waited for at a start
-STOP_TIMEOUT_S = 5
-PARTITIONS_TIMEOUT_S = 30
+START_TIMEOUT_SECONDS = 120  # how long a broker that is not there yet is waited for at a start
+STOP_TIMEOUT_SECONDS = 5
+PARTITIONS_TIMEOUT_SECONDS = 30
 MIN_IN_SYNC = 2
 
 
@@ -52,10 +52,10 @@ def make_reader(kafka: KafkaSettings, *topics: str, **options: Any) -> AIOKafkaC
 
 
 @asynccontextmanager
-async def started(client: Any, timeout_s: float | None = START_TIMEOUT_S) -> AsyncIterator[Any]:
+async def started(client: Any, timeout_seconds: float | None = START_TIMEOUT_SECONDS) -> AsyncIterator[Any]:
     """Start a client, waiting for a broker that is not there yet; stop it at the end of the block. Raises Transient when it stays away."""
     try:
-        async for attempt in stamina.retry_context(on=Transient, attempts=None, timeout=timeout_s):
+        async for attempt in stamina.retry_context(on=Transient, attempts=None, timeout=timeout_seconds):
             with attempt:
                 try:
                     await start(client)
@@ -74,7 +74,7 @@ async def start(client: Any) -> None:
         await asyncio.shield(starting)
     except asyncio.CancelledError:
         with suppress(KafkaError, OSError):
-            async with asyncio.timeout(STOP_TIMEOUT_S):
+            async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
                 await starting
         raise
 
@@ -82,7 +82,7 @@ async def start(client: Any) -> None:
 async def stop(client: Any) -> None:
     """Leave politely, but wait for no broker that is gone: whatever was not acknowledged is sent or read again anyway."""
     try:
-        async with asyncio.timeout(STOP_TIMEOUT_S):
+        async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
             await (client.close() if isinstance(client, AIOKafkaAdminClient) else client.stop())
     except (KafkaError, TimeoutError) as error:
         log.warning("client_stop_failed", error=repr(error))
@@ -116,7 +116,7 @@ def _config(kafka: KafkaSettings, topic: Topic) -> dict[str, str]:
 async def _wait_until_known(admin: AIOKafkaAdminClient, kafka: KafkaSettings, topics: tuple[Topic, ...]) -> None:
     """A topic is created before every broker tells of it."""
     wanted = {kafka.topic_name(topic) for topic in topics}
-    async with asyncio.timeout(PARTITIONS_TIMEOUT_S):
+    async with asyncio.timeout(PARTITIONS_TIMEOUT_SECONDS):
         while True:
             described = await admin.describe_topics(sorted(wanted))
             if wanted <= {t["topic"] for t in described if t["error_code"] == 0 and t["partitions"]}:

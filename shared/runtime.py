@@ -20,7 +20,7 @@ from shared.web.connections import CONNECTIONS_MAX, LimitedProtocol
 log = structlog.get_logger(__name__)
 S = TypeVar("S", bound=CommonSettings)
 
-SHUTDOWN_S = 10  # a request under way at the end is waited for this long
+SHUTDOWN_SECONDS = 10  # a request under way at the end is waited for this long
 
 
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -113,7 +113,7 @@ async def serve(app: ASGIApp, settings: CommonSettings) -> None:
             # By itself uvicorn believes X-Forwarded-For of everybody on this machine.
             proxy_headers=bool(settings.trusted_proxies),
             forwarded_allow_ips=settings.trusted_proxies.split(","),
-            timeout_graceful_shutdown=SHUTDOWN_S,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
             timeout_keep_alive=30,
             h11_max_incomplete_event_size=64 * 1024,
             http=LimitedProtocol,

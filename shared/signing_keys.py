@@ -22,7 +22,7 @@ from shared.errors import Conflict, NotFound
 LEEWAY: Final = timedelta(seconds=5)  # a verifier accepts a token for this long after its end
 SPREAD: Final = timedelta(seconds=3)  # after this every users process has read a change (each reads every 2 s)
 PREVIOUS_MAX: Final = 2
-HORIZON_S: Final = 60  # the end of a key's last token is noted in steps of this size, not for each token
+HORIZON_SECONDS: Final = 60  # the end of a key's last token is noted in steps of this size, not for each token
 
 
 class State(StrEnum):
@@ -129,8 +129,8 @@ class KeyFolder:
                 return None
             if key.tokens_until is not None and key.tokens_until >= until:
                 return key.tokens_until
-            steps = int(until.timestamp()) // HORIZON_S + 2
-            noted = datetime.fromtimestamp(steps * HORIZON_S, until.tzinfo)
+            steps = int(until.timestamp()) // HORIZON_SECONDS + 2
+            noted = datetime.fromtimestamp(steps * HORIZON_SECONDS, until.tzinfo)
             self._write(key.model_copy(update={"tokens_until": noted}))
             return noted
 

@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from shared.database.errors import translated
 from shared.database.unit_of_work import UnitOfWork
 
-CONNECT_TIMEOUT_S = 5
-COMMAND_TIMEOUT_S = 60  # the driver's own, for a server that is there no more; above every timeout of the server
-POOL_TIMEOUT_S = 10
+CONNECT_TIMEOUT_SECONDS = 5
+COMMAND_TIMEOUT_SECONDS = 60  # the driver's own, for a server that is there no more; above every timeout of the server
+POOL_TIMEOUT_SECONDS = 10
 TENANTS_PER_POOL = 3  # a tenant holds this part of the connections at most, however slow its transactions are
 STATEMENT_TIMEOUT = "30s"
 LOCK_TIMEOUT = "10s"  # who waits longer for a row or a key gives up and is retried, instead of filling the pool
@@ -30,12 +30,12 @@ def make_engine(url: str, *, application_name: str, pool_size: int) -> AsyncEngi
         driver_url(url),
         pool_size=pool_size,
         max_overflow=0,
-        pool_timeout=POOL_TIMEOUT_S,
+        pool_timeout=POOL_TIMEOUT_SECONDS,
         hide_parameters=True,  # in the text of errors, which is logged: they are people's data
         pool_pre_ping=True,  # after a restart of the server the first request does not fail
         connect_args={
-            "timeout": CONNECT_TIMEOUT_S,
-            "command_timeout": COMMAND_TIMEOUT_S,
+            "timeout": CONNECT_TIMEOUT_SECONDS,
+            "command_timeout": COMMAND_TIMEOUT_SECONDS,
             "server_settings": {
                 "application_name": application_name,
                 "statement_timeout": STATEMENT_TIMEOUT,
@@ -74,7 +74,7 @@ class Database:
             yield
             return
         share = self._tenants.setdefault(tenant, asyncio.Semaphore(self._share))
-        async with asyncio.timeout(POOL_TIMEOUT_S):
+        async with asyncio.timeout(POOL_TIMEOUT_SECONDS):
             await share.acquire()
         try:
             yield

@@ -27,7 +27,7 @@ from shared.settings import DatabaseSettings
 log = structlog.get_logger(__name__)
 
 _ROOT = Path(__file__).parents[2] / "services"
-START_TIMEOUT_S = 120  # how long a database that is not there yet is waited for
+START_TIMEOUT_SECONDS = 120  # how long a database that is not there yet is waited for
 T = TypeVar("T")
 
 
@@ -127,7 +127,7 @@ def run_env(context: Any) -> None:
 async def _connected(url: str, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
     engine = make_engine(url, application_name="seatpool-migrate", pool_size=1)
     try:
-        async for attempt in stamina.retry_context(on=Transient, attempts=None, timeout=START_TIMEOUT_S):
+        async for attempt in stamina.retry_context(on=Transient, attempts=None, timeout=START_TIMEOUT_SECONDS):
             with attempt, translated():
                 async with engine.connect() as connection:
                     return await work(connection)

@@ -9,7 +9,7 @@ from shared.kafka import Ends
 from shared.schemas.topics import SEATS_COMMANDS
 from shared.settings import KafkaSettings
 
-ASK_AGAIN_S = 1.0  # after a position that turned out to be above the end
+ASK_AGAIN_SECONDS = 1.0  # after a position that turned out to be above the end
 
 
 class CommandEnds:
@@ -34,5 +34,5 @@ class CommandEnds:
         end = max(known, (await self._ends.of([tp]))[tp])
         self._known[partition] = end
         if offset >= end:
-            self._not_before[partition] = self._clock.monotonic() + ASK_AGAIN_S
+            self._not_before[partition] = self._clock.monotonic() + ASK_AGAIN_SECONDS
         return end

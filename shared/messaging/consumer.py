@@ -29,13 +29,13 @@ log = structlog.get_logger(__name__)
 
 BATCH_MAX = 500  # messages in one transaction
 POLL_MS = 1000
-STALL_S = 90  # lag without a sign of life for longer than this ends the process
-WATCH_EVERY_S = 10
-LOOK_EVERY_S = 2  # for topics that came or went
-STOP_GRACE_S = 5  # a batch under way may finish when its partition is taken away or the process ends
+STALL_SECONDS = 90  # lag without a sign of life for longer than this ends the process
+WATCH_EVERY_SECONDS = 10
+LOOK_EVERY_SECONDS = 2  # for topics that came or went
+STOP_GRACE_SECONDS = 5  # a batch under way may finish when its partition is taken away or the process ends
 TRANSACTIONS_MAX = 3  # at once, below the size of the pool, so that REST in the same process finds a connection
-RETRY_MAX_S = 5.0
-WAITING_POLL_S = 1.0  # until what waited behind a resolved dead letter is noticed
+RETRY_SECONDS_MAX = 5.0
+WAITING_POLL_SECONDS = 1.0  # until what waited behind a resolved dead letter is noticed
 
 
 class PositionLost(Exception):
@@ -61,13 +61,13 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         genuine: Collection[type[Payload]] | None = None,
         clock: Clock | None = None,
         batch_max: int = BATCH_MAX,
-        stall_s: float = STALL_S,
+        stall_seconds: float = STALL_SECONDS,
     ) -> None:
         """`more_topics`: those besides `topics` that come and go; asked again and again."""
         self.group = Group(group, topics, handlers, admit, tenant_exists=tenant_exists, genuine=genuine)
         self._database, self._kafka = database, kafka
         self._clock = clock or SystemClock()
-        self._batch_max, self._stall_s = batch_max, stall_s
+        self._batch_max, self._stall_seconds = batch_max, stall_seconds
         self._topics = {kafka.topic_name(topic): topic for topic in topics}  # every one that was ever read
         self._wanted = self._always = frozenset(self._topics)
         self._missing: frozenset[str] = frozenset()
@@ -97,7 +97,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
             max_poll_interval_ms=600_000,
             fetch_max_wait_ms=250,
         )
-        async with started(reader, timeout_s=None):
+        async with started(reader, timeout_seconds=None):
             self._reader = reader
             await self._wait_for_topics(reader)
             await self._subscribe(reader)
@@ -156,7 +156,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
 
     async def _keep_subscribed(self, reader: AIOKafkaConsumer) -> None:
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(LOOK_EVERY_SECONDS)
             await self._subscribe(reader)
 
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
@@ -179,7 +179,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         tasks = [self._pumps.pop(tp) for tp in tps if tp in self._pumps]
         self._stopping.update(tps)
         if tasks:
-            _, late = await asyncio.wait(tasks, timeout=STOP_GRACE_S)
+            _, late = await asyncio.wait(tasks, timeout=STOP_GRACE_SECONDS)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
@@ -192,7 +192,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         """One partition, batch after batch. A fault of the moment here holds up no other partition."""
         while tp not in self._stopping:
             async for attempt in stamina.retry_context(
-                on=(Transient, LostPartition), attempts=None, timeout=None, wait_initial=0.05, wait_max=RETRY_MAX_S, wait_jitter=0.5
+                on=(Transient, LostPartition), attempts=None, timeout=None, wait_initial=0.05, wait_max=RETRY_SECONDS_MAX, wait_jitter=0.5
             ):
                 if tp in self._stopping:
                     return
@@ -292,7 +292,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                     tenants = [tenant for tenant in tenants if await self._process_next(tenant)]
             except Transient as error:
                 log.warning("waiting_messages_delayed", group=self.group.name, error=str(error))
-            await asyncio.sleep(WAITING_POLL_S)
+            await asyncio.sleep(WAITING_POLL_SECONDS)
 
     async def _process_next(self, tenant: str) -> bool:
         async with self._transactions, self._database.unit_of_work(None) as uow:
@@ -304,7 +304,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         """Raises Stalled. Retries of a fault of the moment are a sign of life: they are counted and logged, and a new process would not
         do better."""
         while True:
-            await asyncio.sleep(min(WATCH_EVERY_S, self._stall_s / 4))
+            await asyncio.sleep(min(WATCH_EVERY_SECONDS, self._stall_seconds / 4))
             try:
                 async with self._database.unit_of_work(None) as uow:
                     metrics.DEAD_LETTERS_OPEN.labels(self.group.name).set(await dead_letters.count_open(uow, self.group.name))
@@ -318,7 +318,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                 metrics.LAG.labels(self.group.name, topic, str(tp.partition)).set(lag)
                 metrics.HIDDEN.labels(self.group.name, topic, str(tp.partition)).set(self._hidden(tp))
                 silent = self._clock.monotonic() - self._alive.get(tp, self._clock.monotonic())
-                if lag > 0 and silent > self._stall_s:
+                if lag > 0 and silent > self._stall_seconds:
                     raise Stalled(f"{self.group.name}: {lag} messages wait in {topic}/{tp.partition}, no progress for {silent:.0f} s")
 
     def _hidden(self, tp: TopicPartition) -> int:

@@ -16,7 +16,7 @@ from sqlalchemy.engine import make_url
 
 from shared.clock import Clock, SystemClock
 from shared.database import Database
-from shared.database.engine import COMMAND_TIMEOUT_S, CONNECT_TIMEOUT_S
+from shared.database.engine import COMMAND_TIMEOUT_SECONDS, CONNECT_TIMEOUT_SECONDS
 from shared.database.prune import prune
 from shared.database.unit_of_work import NOTIFY_CHANNEL, SHARDS, lock_number
 from shared.errors import Transient
@@ -28,12 +28,12 @@ from shared.settings import KafkaSettings
 log = structlog.get_logger(__name__)
 
 ROUND_MAX = 2000  # rows of one look
-POLL_S = 1.0  # for rows whose notification was lost with a connection
-LOCK_POLL_S = 1.0
-ACK_TIMEOUT_S = 60
-PRUNE_EVERY_S = 3600
-COUNT_EVERY_S = 10
-RETRY_MAX_S = 5.0
+POLL_SECONDS = 1.0  # for rows whose notification was lost with a connection
+LOCK_POLL_SECONDS = 1.0
+ACK_TIMEOUT_SECONDS = 60
+PRUNE_EVERY_SECONDS = 3600
+COUNT_EVERY_SECONDS = 10
+RETRY_SECONDS_MAX = 5.0
 
 _READ = "SELECT id, topic, key, headers, value FROM outbox WHERE shard >= $1 AND shard < $2 ORDER BY id LIMIT $3"
 _DELETE = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
@@ -57,13 +57,13 @@ class Relay:
         async with asyncio.TaskGroup() as group:
             for number in range(self._ranges):
                 group.create_task(self._keep_range(number), name=f"relay {number}")
-            group.create_task(self._every(PRUNE_EVERY_S, lambda: prune(self._database)), name="prune")
-            group.create_task(self._every(COUNT_EVERY_S, self._count), name="count")
+            group.create_task(self._every(PRUNE_EVERY_SECONDS, lambda: prune(self._database)), name="prune")
+            group.create_task(self._every(COUNT_EVERY_SECONDS, self._count), name="count")
 
     async def _keep_range(self, number: int) -> None:
         while True:
             async for attempt in stamina.retry_context(
-                on=Transient, attempts=None, timeout=None, wait_initial=0.05, wait_max=RETRY_MAX_S, wait_jitter=0.5
+                on=Transient, attempts=None, timeout=None, wait_initial=0.05, wait_max=RETRY_SECONDS_MAX, wait_jitter=0.5
             ):
                 with attempt:
                     await self._serve_range(number)
@@ -78,7 +78,7 @@ class Relay:
             while True:
                 if await connection.fetchval("SELECT pg_try_advisory_lock($1)", lock):
                     break
-                await asyncio.sleep(LOCK_POLL_S)  # the other one tells nobody when it ends
+                await asyncio.sleep(LOCK_POLL_SECONDS)  # the other one tells nobody when it ends
             wake = asyncio.Event()
             await connection.add_listener(NOTIFY_CHANNEL, lambda *_: wake.set())
             log.info("relay_started", range=number, ranges=self._ranges)
@@ -90,7 +90,7 @@ class Relay:
                         sent = await self._send(producer, rows)
                         await connection.execute(_DELETE, sent)
                     else:
-                        await _wait(wake, POLL_S)
+                        await _wait(wake, POLL_SECONDS)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Any]:
@@ -100,8 +100,8 @@ class Relay:
         try:
             connection = await asyncpg.connect(
                 url,
-                timeout=CONNECT_TIMEOUT_S,
-                command_timeout=COMMAND_TIMEOUT_S,
+                timeout=CONNECT_TIMEOUT_SECONDS,
+                command_timeout=COMMAND_TIMEOUT_SECONDS,
                 server_settings={"application_name": f"{self._database.application_name}-relay"},
             )
             yield connection
@@ -144,7 +144,7 @@ class Relay:
                 continue
             ids.append(row["id"])
             counts[topic.name] += 1
-        async with asyncio.timeout(ACK_TIMEOUT_S):
+        async with asyncio.timeout(ACK_TIMEOUT_SECONDS):
             acknowledgements = [await producer.send_batch(batch, name, partition=partition) for (name, partition), batch in batches.items()]
             await asyncio.gather(*acknowledgements)
         for name, count in counts.items():
@@ -166,9 +166,9 @@ class Relay:
             await asyncio.sleep(seconds)
 
 
-async def _wait(event: asyncio.Event, timeout_s: float) -> None:
+async def _wait(event: asyncio.Event, timeout_seconds: float) -> None:
     try:
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(timeout_seconds):
             await event.wait()
     except TimeoutError:
         return

@@ -30,11 +30,11 @@ ISSUER = AUDIENCE = "seatpool"
 OPERATOR = "operator"
 PERSON = "user"
 # A key that is revoked is refused within 10 s: users reads its folder every 2 s, and this service asks users every 5 s.
-FETCH_EVERY_S = 5
-FETCH_TIMEOUT_S = 2
-STALE_S = 8  # more than the two together: the keys are not fetched in the background, so whoever asks waits for them
-REFETCH_MIN_S = 1  # an unknown key id fetches the keys again, but not more often than this, or anybody could make us
-LEEWAY_S = 5
+FETCH_EVERY_SECONDS = 5
+FETCH_TIMEOUT_SECONDS = 2
+STALE_SECONDS = 8  # more than the two together: the keys are not fetched in the background, so whoever asks waits for them
+REFETCH_SECONDS_MIN = 1  # an unknown key id fetches the keys again, but not more often than this, or anybody could make us
+LEEWAY_SECONDS = 5
 VERIFIED_MAX = 10_000  # tokens remembered; about as many callers within the life of a token
 
 
@@ -89,7 +89,7 @@ class Verifier:
     @cached_property
     def _http(self) -> httpx.AsyncClient:
         """One for all fetches: making one reads every certificate that the system trusts."""
-        return httpx.AsyncClient(timeout=FETCH_TIMEOUT_S, transport=self._transport)
+        return httpx.AsyncClient(timeout=FETCH_TIMEOUT_SECONDS, transport=self._transport)
 
     async def verify(self, token: str) -> Principal:
         """Raises Unauthenticated, and Transient when there are no keys to check it with."""
@@ -101,7 +101,7 @@ class Verifier:
             if keys is not self._verified_with:
                 # Other keys: the one that signed a remembered token may be gone.
                 self._verified, self._verified_with, known = {}, keys, None
-            if known is not None and known.expires > self._clock.now().timestamp() - LEEWAY_S:
+            if known is not None and known.expires > self._clock.now().timestamp() - LEEWAY_SECONDS:
                 return known.principal
             decoded = jwt.decode(token, keys, algorithms=ALGORITHMS)
             self._claims().validate(decoded.claims)
@@ -123,7 +123,7 @@ class Verifier:
     def _claims(self) -> jwt.JWTClaimsRegistry:
         return jwt.JWTClaimsRegistry(
             now=int(self._clock.now().timestamp()),
-            leeway=LEEWAY_S,
+            leeway=LEEWAY_SECONDS,
             iss={"essential": True, "value": ISSUER},
             aud={"essential": True, "value": AUDIENCE},
             exp={"essential": True},
@@ -140,7 +140,7 @@ class Verifier:
             while True:
                 async with self._lock:
                     await self._fetch()
-                await asyncio.sleep(FETCH_EVERY_S if self._keys is not None else REFETCH_MIN_S)
+                await asyncio.sleep(FETCH_EVERY_SECONDS if self._keys is not None else REFETCH_SECONDS_MIN)
         finally:
             await self._http.aclose()
 
@@ -159,13 +159,13 @@ class Verifier:
     def _wanted(self, key_id: str | None) -> bool:
         age = self._clock.monotonic() - self._fetched_at
         known = self._keys is not None and any(key.kid == key_id for key in self._keys.keys)
-        return age > STALE_S or (not known and age > REFETCH_MIN_S)
+        return age > STALE_SECONDS or (not known and age > REFETCH_SECONDS_MIN)
 
     async def _fetch(self) -> None:
         """Keys that were fetched once stay in use while users cannot be reached."""
         self._fetched_at = self._clock.monotonic()
         try:
-            async with asyncio.timeout(FETCH_TIMEOUT_S):
+            async with asyncio.timeout(FETCH_TIMEOUT_SECONDS):
                 headers = {"if-none-match": self._etag} if self._etag else {}
                 response = await self._http.get(self._url, headers=headers)
             if response.status_code != httpx.codes.NOT_MODIFIED:

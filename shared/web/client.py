@@ -13,9 +13,9 @@ from shared.observability.tracing import current_correlation, current_traceparen
 from shared.settings import CommonSettings
 from shared.web.auth import OPERATOR
 
-TIMEOUT_S = 10
-RETRY_TIMEOUT_S = 20
-RENEW_BEFORE_S = 30
+TIMEOUT_SECONDS = 10
+RETRY_TIMEOUT_SECONDS = 20
+RENEW_BEFORE_SECONDS = 30
 _OF_THE_MOMENT = (429, 502, 503, 504)
 _SAFE_TO_REPEAT = ("GET", "HEAD", "PUT", "DELETE")
 
@@ -29,7 +29,7 @@ class ServiceClient:
 
     def __init__(self, settings: CommonSettings, *, clock: Clock | None = None, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._settings, self._clock = settings, clock or SystemClock()
-        self._http = httpx.AsyncClient(timeout=TIMEOUT_S, transport=transport)
+        self._http = httpx.AsyncClient(timeout=TIMEOUT_SECONDS, transport=transport)
         self._token, self._token_until = "", float("-inf")
         self._lock = asyncio.Lock()
 
@@ -45,7 +45,7 @@ class ServiceClient:
     async def request(self, method: str, url: str, *, headers: dict[str, str] | None = None, **options: Any) -> httpx.Response:
         headers = {key.lower(): value for key, value in (headers or {}).items()}
         repeatable = method in _SAFE_TO_REPEAT or "idempotency-key" in headers
-        async for attempt in stamina.retry_context(on=Transient, attempts=5 if repeatable else 1, timeout=RETRY_TIMEOUT_S):
+        async for attempt in stamina.retry_context(on=Transient, attempts=5 if repeatable else 1, timeout=RETRY_TIMEOUT_SECONDS):
             with attempt:
                 return await self._once(method, url, headers, options)
         raise AssertionError("a retry context ends with an answer or an exception")
@@ -84,7 +84,7 @@ class ServiceClient:
                     raise Transient(f"no access token for client {self._settings.client_id!r}: users answered {response.status_code}")
                 answer = response.json()
                 self._token = answer["access_token"]
-                self._token_until = self._clock.monotonic() + answer["expires_in"] - RENEW_BEFORE_S
+                self._token_until = self._clock.monotonic() + answer["expires_in"] - RENEW_BEFORE_SECONDS
             return self._token
 
     async def close(self) -> None:

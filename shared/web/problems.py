@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 TYPE_PREFIX = "urn:seatpool:problem:"
 MEDIA_TYPE = "application/problem+json"
-RETRY_AFTER_S = "2"
+RETRY_AFTER_SECONDS = "2"
 ANSWER_MAX = 16 * 1024  # bytes of an answer to faults
 DETAIL_MAX = 1000  # characters
 
@@ -174,7 +174,7 @@ async def _transient(request: Request, error: Exception) -> Response:
         503,
         "unavailable",
         "A service that this request depends on is temporarily unavailable. Please try again.",
-        {"retry-after": RETRY_AFTER_S},
+        {"retry-after": RETRY_AFTER_SECONDS},
     )
 
 

@@ -110,7 +110,7 @@ async def test_two_consumers_of_a_group_apply_each_message_once(rig: Rig) -> Non
 
 async def test_the_lag_of_a_partition_is_told_by_who_reads_it_alone(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever gave it away would tell of its last lag for ever."""
-    monkeypatch.setattr(consumer_module, "WATCH_EVERY_S", 0.05)
+    monkeypatch.setattr(consumer_module, "WATCH_EVERY_SECONDS", 0.05)
 
     def lag() -> float | None:
         labels = {"group": "test", "topic": topics.HR_EVENTS.name, "partition": "0"}

@@ -133,7 +133,7 @@ async def test_a_handler_that_refuses_leaves_nothing_of_its_own_behind(rig: Rig)
 
 
 async def test_what_waits_for_a_person_is_counted_until_it_is_done(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consumer_module, "WATCH_EVERY_S", 0.05)
+    monkeypatch.setattr(consumer_module, "WATCH_EVERY_SECONDS", 0.05)
 
     def waiting() -> float | None:
         return REGISTRY.get_sample_value("seatpool_dead_letters_open", {"group": "test"})

@@ -164,7 +164,7 @@ async def test_a_message_as_large_as_a_topic_takes_is_sent(rig: Rig) -> None:
 
 async def test_what_waits_is_counted_while_there_is_no_broker(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """The alert on it says that the broker is away: it must not need one."""
-    monkeypatch.setattr(relay_module, "COUNT_EVERY_S", 0.05)
+    monkeypatch.setattr(relay_module, "COUNT_EVERY_SECONDS", 0.05)
     metrics.OUTBOX_WAITING.set(0)
     for who_left in ("p1", "p2", "p3"):
         await publish(rig.database, who_left)

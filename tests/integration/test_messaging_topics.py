@@ -73,7 +73,7 @@ async def test_the_watchdog_ends_a_consumer_that_has_messages_and_does_nothing(r
 
     rig.handled.before = hang
     await rig.send(left("p1"))
-    async with rig.running(rig.consumer(stall_s=1.0)) as (task,):
+    async with rig.running(rig.consumer(stall_seconds=1.0)) as (task,):
         with pytest.raises(Stalled, match="1 messages wait"):
             await asyncio.wait_for(asyncio.shield(task), 60)
 

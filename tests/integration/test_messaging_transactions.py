@@ -56,7 +56,7 @@ async def test_an_open_transaction_hides_what_follows_and_a_gauge_says_how_much(
         labels = {"group": "test", "topic": topics.HR_EVENTS.name, "partition": str(PARTITION)}
         return REGISTRY.get_sample_value("seatpool_open_transaction_messages", labels)
 
-    consumer = rig.consumer(stall_s=1.0)
+    consumer = rig.consumer(stall_seconds=1.0)
     async with transactional(rig.kafka) as producer, rig.running(consumer):
         async with transaction(producer):
             await Rig(rig.database, rig.kafka, producer).send(left("open"))

@@ -13,7 +13,7 @@ from tests.support.stack import RunningStack
 from tests.support.wait import wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
-REFUSED_EVERYWHERE_S = 10
+REFUSED_EVERYWHERE_SECONDS = 10
 
 
 def kid_of(token: str) -> str:
@@ -50,7 +50,7 @@ async def test_a_rotation_ends_no_token_and_all_four_services_refuse_a_revoked_k
             refused.extend(status for status in seen if status == 401)
             return new
 
-        new = await wait_until(rotated, seconds=REFUSED_EVERYWHERE_S, what="a token of the new key")
+        new = await wait_until(rotated, seconds=REFUSED_EVERYWHERE_SECONDS, what="a token of the new key")
         assert refused == [], "the old and the new token, from the first one on"
 
         # The current one: the next one replaces it at once, and the services get themselves other tokens.
@@ -59,7 +59,7 @@ async def test_a_rotation_ends_no_token_and_all_four_services_refuse_a_revoked_k
         async def refused_everywhere() -> bool:
             return set((await answers(new)).values()) == {401}
 
-        await wait_until(refused_everywhere, seconds=REFUSED_EVERYWHERE_S, what="the revoked key to be refused everywhere")
+        await wait_until(refused_everywhere, seconds=REFUSED_EVERYWHERE_SECONDS, what="the revoked key to be refused everywhere")
         for token in (old, await stack.token(scope="operator")):
             assert 401 not in (await answers(token)).values()
         listed = seatpool(stack, "keys", "list")

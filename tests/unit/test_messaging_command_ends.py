@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 
 from shared.clock import FixedClock
 from shared.kafka import Ends
-from shared.messaging.command_ends import ASK_AGAIN_S, CommandEnds
+from shared.messaging.command_ends import ASK_AGAIN_SECONDS, CommandEnds
 from shared.settings import KafkaSettings
 
 
@@ -64,7 +64,7 @@ async def test_false_positions_make_a_reader_ask_once_a_second(clock: FixedClock
     ends = ends_of(broker, clock)
     for _ in range(5):
         assert await ends.end_for(0, 2**62) == 10
-    assert (broker.asked, clock.seconds) == (5, 4 * ASK_AGAIN_S)
+    assert (broker.asked, clock.seconds) == (5, 4 * ASK_AGAIN_SECONDS)
     broker.end = 20
     assert await ends.end_for(0, 15) == 20  # a real one, meanwhile: it waits, and is found
 

@@ -9,7 +9,7 @@ import pytest
 
 from services.notifier.domain.notifications import Kind, Stream
 from services.notifier.email import message
-from services.notifier.email.delivery import Server, backoff_s, describe, permanent
+from services.notifier.email.delivery import Server, backoff_seconds, describe, permanent
 from services.notifier.email.message import Unsendable, build, check_headers
 from services.notifier.email.rendering import Links, Names, Recipient, render
 from services.notifier.store.emails import ClaimedEmail
@@ -153,8 +153,8 @@ def test_only_a_5xx_reply_to_an_e_mail_is_permanent() -> None:
 
 
 def test_the_wait_between_attempts_doubles_up_to_15_minutes() -> None:
-    assert [backoff_s(attempt, 0) for attempt in (1, 2, 3, 10, 99)] == [2, 4, 8, 900, 900]
-    assert backoff_s(1, 0.5) == 2.5
+    assert [backoff_seconds(attempt, 0) for attempt in (1, 2, 3, 10, 99)] == [2, 4, 8, 900, 900]
+    assert backoff_seconds(1, 0.5) == 2.5
 
 
 def test_the_address_of_the_mail_server_is_read_and_its_password_is_not_shown() -> None:

@@ -338,7 +338,7 @@ async def test_a_token_of_a_key_that_was_removed_is_refused_after_the_keys_are_f
 async def test_a_key_that_is_not_published_any_more_is_dropped_in_the_background_and_no_access_check_waits_for_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("shared.web.auth.FETCH_EVERY_S", 0.01)
+    monkeypatch.setattr("shared.web.auth.FETCH_EVERY_SECONDS", 0.01)
     users, clock, given = Users(), FixedClock(NOON), token(exp=int(NOON.timestamp()) + 9000)
     users.keys = [KEY, OTHER]
     verifier = Verifier("http://users", clock=clock, transport=users)

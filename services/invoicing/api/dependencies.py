@@ -16,9 +16,9 @@ from shared.errors import NotFound
 from shared.web import Principal, access
 from shared.web.openapi import Responses
 
-WAIT_MAX_S = 10
-TENANT_WAIT_S = 5  # for the event of users about a new tenant
-LOOK_EVERY_S = 0.05
+WAIT_SECONDS_MAX = 10
+TENANT_WAIT_SECONDS = 5  # for the event of users about a new tenant
+LOOK_EVERY_SECONDS = 0.05
 T = TypeVar("T")
 
 TenantId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,99}$")]
@@ -40,7 +40,7 @@ Wired = Annotated[Wiring, Depends(_wiring)]
 def wait_seconds(prefer: str | None) -> float:
     """Return the seconds of `wait` in a Prefer header (RFC 7240), 0 without it."""
     match = re.search(r"(?:^|[,;\s])wait=(\d{1,4})(?:$|[,;\s])", prefer or "")
-    return min(int(match[1]), WAIT_MAX_S) if match else 0
+    return min(int(match[1]), WAIT_SECONDS_MAX) if match else 0
 
 
 def decided_in_time(view: type[BaseModel]) -> Responses:
@@ -54,7 +54,7 @@ async def wait_for(clock: Clock, seconds: float, look: Callable[[], Awaitable[T 
         found = await look()
         if found is not None or clock.monotonic() >= end:
             return found
-        await asyncio.sleep(LOOK_EVERY_S)
+        await asyncio.sleep(LOOK_EVERY_SECONDS)
 
 
 async def wait_for_tenant(wiring: Wiring, tenant: str) -> None:
@@ -65,5 +65,5 @@ async def wait_for_tenant(wiring: Wiring, tenant: str) -> None:
             found = await store.tenants.find(uow.connection, tenant)
         return found if found is not None and found.time_zone is not None else None
 
-    if await wait_for(wiring.clock, TENANT_WAIT_S, look) is None:
+    if await wait_for(wiring.clock, TENANT_WAIT_SECONDS, look) is None:
         raise NotFound("tenant")

@@ -13,7 +13,7 @@ from shared.web import Cursor, Limit, Page, access, decode_cursor, encode_cursor
 from shared.web.rest import LIMIT_DEFAULT
 from shared.web.route import CheckedRoute
 
-PDF_WAIT_S = 5
+PDF_WAIT_SECONDS = 5
 PDF_RESPONSE: dict[int | str, Any] = {200: {"content": {"application/pdf": {}}, "description": "As it was issued."}}
 
 router = APIRouter(
@@ -51,7 +51,7 @@ async def get_pdf(wiring: Wired, tenant: TenantId, invoice: IdPath) -> Response:
             raise NotFound("invoice")
         return found if found.pdf is not None else None
 
-    found = await wait_for(wiring.clock, PDF_WAIT_S, look)
+    found = await wait_for(wiring.clock, PDF_WAIT_SECONDS, look)
     if found is None:
         raise Transient("the PDF is not made yet")
     name = re.sub(r"[^A-Za-z0-9._-]", "_", found.number)

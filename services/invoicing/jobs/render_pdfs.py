@@ -18,7 +18,7 @@ from shared.errors import Transient
 
 log = structlog.get_logger(__name__)
 
-LOOK_EVERY_S = 0.5
+LOOK_EVERY_SECONDS = 0.5
 
 RENDERED = Counter("seatpool_invoice_pdfs_rendered", "PDFs made of issued invoices")
 RENDER_FAILED = Counter("seatpool_invoice_pdfs_failed", "Invoices whose PDF cannot be made")
@@ -38,7 +38,7 @@ class PdfRenderer:
                     pass
             except Transient as error:
                 log.warning("job_temporarily_failed", error=str(error))
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(LOOK_EVERY_SECONDS)
 
     async def render_one(self) -> bool:
         """Render one missing PDF and keep it. Return False if there is none to render."""

@@ -34,10 +34,10 @@ EMAILS = Counter("seatpool_emails", "Attempts to send an e-mail", ["outcome"])
 for _outcome in ("sent", "later", "failed"):
     EMAILS.labels(_outcome)  # from the start: Prometheus sees no increase in a series that begins at 1
 CLAIM_MAX = 40
-MARK_TIMEOUT_S = 120
-STOP_GRACE_S = 5
-BACKOFF_FIRST_S, BACKOFF_MAX_S = 2.0, 900.0  # of one e-mail
-UNAVAILABLE_MAX_S = 15.0  # of the mail server: when it is back, nobody waits long
+MARK_TIMEOUT_SECONDS = 120
+STOP_GRACE_SECONDS = 5
+BACKOFF_FIRST_SECONDS, BACKOFF_SECONDS_MAX = 2.0, 900.0  # of one e-mail
+UNAVAILABLE_SECONDS_MAX = 15.0  # of the mail server: when it is back, nobody waits long
 FetchPdf = Callable[[str, str], Awaitable[bytes]]  # (tenant, invoice) -> PDF; raises Transient
 
 
@@ -63,7 +63,7 @@ class Server:
         user = unquote(parts.username) if parts.username else None
         return cls(parts.hostname, parts.port or (465 if tls else 587 if user else 25), tls, user, unquote(parts.password or "") or None)
 
-    def client(self, timeout_s: float) -> aiosmtplib.SMTP:
+    def client(self, timeout_seconds: float) -> aiosmtplib.SMTP:
         # A password is never sent in the clear: with one, STARTTLS is needed and not merely used when offered.
         start_tls = None if self.tls or self.user is None else True
         return aiosmtplib.SMTP(
@@ -73,13 +73,13 @@ class Server:
             start_tls=False if self.tls else start_tls,
             username=self.user,
             password=self.password,
-            timeout=timeout_s,
+            timeout=timeout_seconds,
         )
 
 
-def backoff_s(attempts: int, jitter: float) -> float:
+def backoff_seconds(attempts: int, jitter: float) -> float:
     """Return 2 s, 4 s, 8 s ... 15 min, each up to a half longer. `jitter` in [0, 1) spreads the retries of many e-mails."""
-    return float(min(BACKOFF_FIRST_S * 2 ** min(attempts - 1, 20), BACKOFF_MAX_S) * (1 + jitter / 2))
+    return float(min(BACKOFF_FIRST_SECONDS * 2 ** min(attempts - 1, 20), BACKOFF_SECONDS_MAX) * (1 + jitter / 2))
 
 
 def permanent(error: Exception) -> bool:
@@ -126,9 +126,11 @@ class Delivery:
             await connection.connect()
         except (aiosmtplib.SMTPException, OSError) as error:
             self.failures += 1
-            wait_s = min(backoff_s(self.failures, random.random()), UNAVAILABLE_MAX_S)  # noqa: S311 - jitter, not a secret
-            self.retry_at = self.clock.monotonic() + wait_s
-            log.warning("mail_server_unavailable", host=server.host, port=server.port, error=repr(error), retry_in_seconds=round(wait_s, 1))
+            wait_seconds = min(backoff_seconds(self.failures, random.random()), UNAVAILABLE_SECONDS_MAX)  # noqa: S311 - jitter, not a secret
+            self.retry_at = self.clock.monotonic() + wait_seconds
+            log.warning(
+                "mail_server_unavailable", host=server.host, port=server.port, error=repr(error), retry_in_seconds=round(wait_seconds, 1)
+            )
             await self._put_back(emails, f"cannot connect to the mail server: {describe(error)}")
             return
         self.failures = 0
@@ -165,7 +167,7 @@ class Delivery:
                 await self._later(email, error)
             return
         # The e-mail is sent. Retry until this is recorded, or it would be sent again.
-        async for attempt in stamina.retry_context(on=Transient, attempts=None, timeout=MARK_TIMEOUT_S):
+        async for attempt in stamina.retry_context(on=Transient, attempts=None, timeout=MARK_TIMEOUT_SECONDS):
             with attempt:
                 async with self.database.unit_of_work(email.tenant_id) as uow:
                     await store.mark_sent(uow.connection, email, self.clock.now())
@@ -176,7 +178,7 @@ class Delivery:
 
     async def _later(self, email: ClaimedEmail, error: Exception) -> None:
         EMAILS.labels("later").inc()
-        wait = timedelta(seconds=backoff_s(email.attempts, random.random()))  # noqa: S311 - jitter, not a secret
+        wait = timedelta(seconds=backoff_seconds(email.attempts, random.random()))  # noqa: S311 - jitter, not a secret
         async with self.database.unit_of_work(email.tenant_id) as uow:
             await store.mark_later(uow.connection, email, self.clock.now() + wait, describe(error))
 
@@ -192,7 +194,7 @@ async def _finish(work: Coroutine[Any, Any, None]) -> None:
     try:
         await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait([task], timeout=STOP_GRACE_S)
+        await asyncio.wait([task], timeout=STOP_GRACE_SECONDS)
         raise
 
 

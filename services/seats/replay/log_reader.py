@@ -66,7 +66,7 @@ class LogReader:
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator["LogReader"]:
-        async with started(make_reader(self._kafka, group_id=None), timeout_s=ANSWER_SECONDS_MAX) as consumer:
+        async with started(make_reader(self._kafka, group_id=None), timeout_seconds=ANSWER_SECONDS_MAX) as consumer:
             yield LogReader(self._kafka, consumer)
 
     @asynccontextmanager

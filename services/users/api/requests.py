@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, StrictBool, create_model
 
-from services.users.sign_in.tokens import TTL_MAX_S
+from services.users.sign_in.tokens import TTL_SECONDS_MAX
 from shared.schemas.base import Id, ModuleName, Text
 from shared.web.rest import Day, Moment
 
@@ -187,4 +187,4 @@ class TokenForm(Body):
     scope: Annotated[str, Field(max_length=500)] | None = Field(
         None, description="The rights, separated by spaces. They are required. A service requests `operator`."
     )
-    ttl_seconds: Annotated[int, Field(ge=1, le=TTL_MAX_S)] | None = None
+    ttl_seconds: Annotated[int, Field(ge=1, le=TTL_SECONDS_MAX)] | None = None

@@ -18,13 +18,13 @@ class Alarm:
         """There may be work. Called before its transaction has committed too, so the timers look again a little later in any case."""
         self._awake.set()
 
-    async def repeat(self, work: Work, every_s: float) -> None:
+    async def repeat(self, work: Work, every_seconds: float) -> None:
         """Run until cancelled. Transient errors are retried."""
         while True:
             async for attempt in stamina.retry_context(on=Transient, attempts=None, timeout=None, wait_initial=0.05, wait_max=5.0):
                 with attempt:
                     await work()
-            await self._wait(every_s)
+            await self._wait(every_seconds)
 
     async def _wait(self, seconds: float) -> None:
         try:

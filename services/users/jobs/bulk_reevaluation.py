@@ -19,7 +19,7 @@ from shared.schemas.seats_v1 import Reason
 log = structlog.get_logger(__name__)
 
 CHUNK = 500  # people in one transaction
-POLL_S = 0.5  # for work whose wake-up came to another process
+POLL_SECONDS = 0.5  # for work whose wake-up came to another process
 
 
 class BulkReevaluation:
@@ -28,7 +28,7 @@ class BulkReevaluation:
 
     async def run(self) -> None:
         """Until cancelled."""
-        await self._alarm.repeat(self._look, POLL_S)
+        await self._alarm.repeat(self._look, POLL_SECONDS)
 
     async def _look(self) -> None:
         while await self.run_chunk(None):

@@ -13,7 +13,7 @@ from shared.database import Database
 from shared.schemas.base import Actor
 
 CHUNK = 500  # people in one transaction
-DUE_EVERY_S = 15  # on real clocks: how late a fact that falls due at midnight may be applied
+DUE_EVERY_SECONDS = 15  # on real clocks: how late a fact that falls due at midnight may be applied
 DUE_ACTOR = Actor(kind="system", id="users")
 
 
@@ -23,7 +23,7 @@ class DuePeople:
 
     async def run(self) -> None:
         """Until cancelled."""
-        await self._alarm.repeat(self._look, DUE_EVERY_S)
+        await self._alarm.repeat(self._look, DUE_EVERY_SECONDS)
 
     async def _look(self) -> None:
         async with self._database.unit_of_work(None) as uow:

@@ -30,9 +30,9 @@ from shared.schemas.users_v1 import ClockReady
 
 log = structlog.get_logger(__name__)
 
-POLL_S = 0.05  # between two looks at a step that has not ended
-IDLE_POLL_S = 0.5  # for an advance that another process has begun
-REPEAT_AFTER_S = 20.0  # all services are idle and the time has not come: the command failed in seats, so it is sent once more
+POLL_SECONDS = 0.05  # between two looks at a step that has not ended
+IDLE_POLL_SECONDS = 0.5  # for an advance that another process has begun
+REPEAT_AFTER_SECONDS = 20.0  # all services are idle and the time has not come: the command failed in seats, so it is sent once more
 ACTOR = Actor(kind="system", id="users")
 
 Probe = Callable[[str], Awaitable[IdleCheck]]
@@ -61,7 +61,7 @@ class Coordinator:
                 for tenant in tenants:
                     if tenant not in self._tasks:
                         self._tasks[tenant] = group.create_task(self._drive(tenant), name=f"clock {tenant}")
-                await self._wait(IDLE_POLL_S)
+                await self._wait(IDLE_POLL_SECONDS)
 
     async def _wait(self, seconds: float) -> None:
         try:
@@ -119,10 +119,10 @@ class Coordinator:
             last = None
             now = self._clock.monotonic()
             stuck_since = (stuck_since or now) if idle else None
-            if stuck_since is not None and now - stuck_since > REPEAT_AFTER_S:
+            if stuck_since is not None and now - stuck_since > REPEAT_AFTER_SECONDS:
                 log.error("clock_answer_missing", tenant=tenant, sent_to=row.sent_to)
                 return None
-            await asyncio.sleep(POLL_S)
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _catch_up(self, tenant: str) -> None:
         """All of this tenant that is due now."""

@@ -8,7 +8,7 @@ from services.users.jobs.alarm import Alarm
 from services.users.store import statistics
 from shared.database import Database
 
-COUNT_EVERY_S = 15
+COUNT_EVERY_SECONDS = 15
 UNANSWERED = timedelta(seconds=60)
 PEOPLE = Gauge("seatpool_users_unanswered_people", "People whose last command has had no answer for a minute")
 
@@ -19,7 +19,7 @@ class UnansweredPeople:
 
     async def run(self) -> None:
         """Until cancelled."""
-        await self._alarm.repeat(self._count, COUNT_EVERY_S)
+        await self._alarm.repeat(self._count, COUNT_EVERY_SECONDS)
 
     async def _count(self) -> None:
         async with self._database.unit_of_work(None) as uow:

@@ -19,7 +19,7 @@ from shared.web.auth import SIGNING_ALGORITHM
 
 log = structlog.get_logger(__name__)
 
-READ_EVERY_S: Final = 2
+READ_EVERY_SECONDS: Final = 2
 ATTEMPTS_MAX: Final = 3
 READ_AT = Gauge("seatpool_users_signing_keys_read_timestamp_seconds", "When this process last read the folder of signing keys")
 
@@ -48,7 +48,7 @@ class SigningKeys:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            await asyncio.sleep(READ_EVERY_S)
+            await asyncio.sleep(READ_EVERY_SECONDS)
             try:
                 await asyncio.to_thread(self.reload)
             except (OSError, ValueError) as error:

@@ -21,8 +21,8 @@ log = structlog.get_logger(__name__)
 
 RIGHTS: Final = ("account:read", "account:buy", "users:read", "users:manage", "log:read", OPERATOR)
 OPERATOR_CLIENT: Final = "operator"
-TTL_MAX_S: Final = 86_400
-WINDOW_S: Final = 60
+TTL_SECONDS_MAX: Final = 86_400
+WINDOW_SECONDS: Final = 60
 PLACES_MAX: Final = 10_000
 REFUSED = Counter("seatpool_users_tokens_refused", "Access tokens not given", ["why"])  # wrong-secret | too-many-attempts
 
@@ -50,7 +50,7 @@ class WrongSecrets:
     def wait_seconds(self, place: tuple[str, str], now: float) -> int:
         """Until the next attempt is looked at; 0: it may come."""
         began, count = self._window(place, now)
-        return math.ceil(began + WINDOW_S - now) if count >= self._most else 0
+        return math.ceil(began + WINDOW_SECONDS - now) if count >= self._most else 0
 
     def add(self, place: tuple[str, str], now: float) -> None:
         began, count = self._window(place, now)
@@ -61,7 +61,7 @@ class WrongSecrets:
 
     def _window(self, place: tuple[str, str], now: float) -> tuple[float, int]:
         began, count = self._counts.get(place, (now, 0))
-        return (began, count) if began <= now < began + WINDOW_S else (now, 0)  # a clock that was set back begins anew as well
+        return (began, count) if began <= now < began + WINDOW_SECONDS else (now, 0)  # a clock that was set back begins anew as well
 
 
 def _rights_of(grant: Grant) -> tuple[str, ...]:
