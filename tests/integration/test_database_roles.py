@@ -52,6 +52,10 @@ async def test_a_service_s_role_reads_and_writes_rows_and_changes_no_table(servi
         tables = {row["tablename"] for row in await own.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
         granted = {row["table_name"]: row["privileges"] for row in await own.fetch(GRANTED)}
         assert granted == dict.fromkeys(tables, "DELETE,INSERT,SELECT,UPDATE")
+        for other in ("postgres", "template1"):
+            for user in (url, owner_url(url)):
+                with pytest.raises(asyncpg.InsufficientPrivilegeError, match=f"permission denied for database .{other}"):
+                    await asyncpg.connect(user, database=other)
         if append_only is not None:  # the owner, who may truncate, is refused by the table itself
             with pytest.raises(asyncpg.PostgresError, match=r"append-only|never changed"):
                 await owner.execute(f"TRUNCATE {append_only} CASCADE")

@@ -199,6 +199,7 @@ async def test_the_action_log_of_a_tenant_waits_behind_a_dead_letter(notifier: N
             letters = (await client.get(path, params=params)).json()["items"]
             behind = next(row for row in letters if row["reason"] == "behind-dead-letter")
             refusal = await client.post(f"{path}/{behind['id']}/retry")
+            assert "support_contact" not in refusal.json(), "the vendor's operator is of no tenant"
             first = next(row for row in letters if row["blocks"] and row["status"] == "open")
             discarded = await client.post(f"{path}/{first['id']}/discard", json={"reason": "test"})
             await wait_until(lambda: _is_logged(notifier, {"state": "flagged"}), what="the entry behind it")
@@ -319,6 +320,9 @@ async def check_rights(wiring: Wiring) -> None:
         assert tuple(answer.status_code for answer in answers) == statuses, token
         named = {answer.json().get("support_contact") for answer in answers if answer.is_error}
         assert named == ({None} if 404 in statuses else {"Support <help@vendor.example>"}), "of the token's tenant, never of the path's"
+    async with rest(wiring, "a|acme|log:read") as client:
+        missing = await client.get("/v1/tenants/acme/emails/none")
+        assert (missing.status_code, missing.json()["support_contact"]) == (404, "Support <help@vendor.example>")
     async with rest(wiring) as client:
         del client.headers["authorization"]
         assert {(await client.get(f"/v1/tenants/acme/{path}")).status_code for path in paths} == {401}

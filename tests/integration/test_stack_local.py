@@ -114,11 +114,14 @@ async def test_data_and_ports_are_there_again_after_a_stop(tmp_path: Path) -> No
     async with LocalStack(tmp_path, services=(), durable=False) as stack:
         connection = await asyncpg.connect(stack.addresses["postgres_url"])
         await connection.execute("create table kept as select 42 as answer")
-        await connection.execute("create role nobody")
+        await postgres.ensure_role(stack.addresses["postgres_url"], "nobody", "secret")  # as each service's
         open_to_all = await connection.fetch(
             "select datname from pg_database where datallowconn and has_database_privilege('nobody', oid, 'CONNECT')"
         )
         assert open_to_all == []
+        for name in ("postgres", "template1"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError, match=f"permission denied for database .{name}"):
+                await asyncpg.connect(stack.addresses["postgres_url"], user="nobody", password="secret", database=name)
         await connection.close()
         first = dict(stack.addresses)
     async with LocalStack(tmp_path, services=(), durable=False) as stack:

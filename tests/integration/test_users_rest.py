@@ -196,6 +196,7 @@ async def test_changes_of_profiles_and_mapping_are_limited_by_the_people_whom_th
     for name in ("ann", "ben"):
         await rest.post(f"/v1/tenants/{tenant}/people", ANN | {"login": name, "department": "Makers"})
     state, context = bench.app.state, bench.app.state.context
+    assert (context.reevaluations_per_day, context.profiles_max) == (200_000, 1_000), "the defaults of the settings"
     noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
     guests, mapping = f"/v1/tenants/{tenant}/profiles/guests", f"/v1/tenants/{tenant}/department-mapping"
     try:

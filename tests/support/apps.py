@@ -31,6 +31,10 @@ async def _ready() -> bool:
     return True
 
 
+async def _support_contact(tenant: str) -> str | None:
+    return f"help@{tenant}.example"
+
+
 def all_apps(keys: KeySet | None = None) -> dict[str, FastAPI]:
     """By service. Their routes refuse whatever is wrong with a request; one that gets further fails."""
     database, given = SimpleNamespace(ready=_ready), keys or KeySet([KEY])
@@ -55,5 +59,6 @@ def all_apps(keys: KeySet | None = None) -> dict[str, FastAPI]:
     }
     for app in apps.values():
         app.state.verifier = Verifier(keys=lambda: given)
-        app.state.support_contact = None  # it is read from the database
+        if app.state.support_contact is not None:  # a service reads it from its database
+            app.state.support_contact = _support_contact
     return apps

@@ -10,11 +10,13 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import orjson
 import pytest
+from joserfc.jwk import KeySet
 
 from services.seats import domain
-from services.seats.api import forecast, pools, seats
+from services.seats.api import forecast, make_app, pools, seats
 from services.seats.api import what_if as what_if_route
 from services.seats.api.dependencies import OwnedTenants
 from services.seats.api.requests import WhatIf, WhatIfCommand
@@ -23,9 +25,12 @@ from services.seats.domain.rows import ACTIVE, PoolRow, Seat, TenantRow, UserRow
 from services.seats.engine.frames import NOTHING
 from services.seats.main import tune_interpreter
 from services.seats.replay import audit_trail
+from services.seats.settings import Settings
 from services.seats.use_cases import what_if
 from shared.clock import SystemClock
 from shared.errors import Refused
+from shared.web import Verifier
+from tests.support.apps import KEY, bearer
 from tests.support.seat_world import START, World
 
 PEOPLE = 100_000
@@ -39,7 +44,7 @@ def live_of(rows: dict[str, domain.Row], offset: int = 0) -> Any:
     return SimpleNamespace(number=0, decider=decider, clock_ms=domain.to_ms(START), rules=1, decided=offset, durable=durable)
 
 
-def owned_tenants(live: Any) -> OwnedTenants:
+def worker_of(live: Any) -> Any:
     lock = asyncio.Lock()
 
     @asynccontextmanager
@@ -47,10 +52,12 @@ def owned_tenants(live: Any) -> OwnedTenants:
         async with lock:
             yield
 
-    worker: Any = SimpleNamespace(
-        settings=SimpleNamespace(seats_partitions=1), ready=True, engine=SimpleNamespace(live={0: live}, between_batches=between_batches)
-    )
-    return OwnedTenants(worker, None)  # type: ignore[arg-type]
+    engine = SimpleNamespace(live={0: live}, between_batches=between_batches)
+    return SimpleNamespace(settings=Settings(seats_partitions=1), ready=True, history=None, engine=engine)
+
+
+def owned_tenants(live: Any) -> OwnedTenants:
+    return OwnedTenants(worker_of(live), None)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -117,6 +124,43 @@ def held() -> Iterator[Held]:
     held = Held()
     yield held
     held.go.set()
+
+
+QUESTIONS = [
+    ("POST", "what-if", {"json": CLOSE.model_dump()}, "Send fewer commands"),
+    ("GET", "forecast", {"params": {"at": f"{START + timedelta(days=9):%FT%TZ}"}}, "Ask for an earlier time"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "sent", "split"), QUESTIONS)
+async def test_rest_refuses_a_question_that_is_too_large_and_one_too_many_with_what_to_do(
+    world: World, held: Held, monkeypatch: pytest.MonkeyPatch, method: str, path: str, sent: dict[str, Any], split: str
+) -> None:
+    assert (what_if.BUDGET, what_if.ANSWER_BYTES_MAX, what_if.WAIT_SECONDS_MAX) == (20_000, 4 * 1024 * 1024, 1)
+    app = make_app(worker_of(live_of(world.rows, world.offset)), None)  # type: ignore[arg-type]
+    app.state.verifier = Verifier(keys=lambda: KeySet([KEY]))
+    headers = {"authorization": bearer("acme", "account:read")}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test", headers=headers) as client:
+
+        async def ask() -> httpx.Response:
+            return await client.request(method, f"/v1/tenants/acme/{path}", **sent)
+
+        assert (await ask()).status_code == 200
+        with monkeypatch.context() as patched:
+            patched.setattr(what_if, "BUDGET", 2)
+            refused = (await ask()).json()
+        assert (refused["status"], refused["type"], refused["changes_max"]) == (413, "urn:seatpool:problem:too-large", 2)
+        assert split in refused["detail"]
+        monkeypatch.setattr(what_if, "WAIT_SECONDS_MAX", 0.05)
+        for name in ("what_if", "forecast"):
+            monkeypatch.setattr(what_if, name, lambda snapshot, budget, **_: held(snapshot, budget))
+        running = asyncio.ensure_future(ask())
+        while not held.budgets:
+            await asyncio.sleep(0.001)
+        busy = await ask()
+        assert (busy.status_code, busy.headers["retry-after"], busy.json()["type"]) == (429, "2", "urn:seatpool:problem:too-many-requests")
+        held.go.set()
+        assert (await running).status_code == 200
 
 
 @pytest.fixture

@@ -5,10 +5,13 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.types import Message
 
+from shared.errors import Conflict, NotFound
+from shared.web import access, refusals
 from shared.web.route import CheckedRoute
 from tests.support.apps import all_apps, bearer
 
@@ -126,6 +129,26 @@ def test_every_document_says_what_bodies_a_route_refuses(service: str) -> None:
                 method,
                 path,
             )
+
+
+@pytest.mark.parametrize("service", APPS)
+async def test_A13_every_service_but_seats_names_the_support_contact_of_the_tokens_tenant(service: str) -> None:
+    """seats keeps no contacts."""
+    app = all_apps()[service]
+
+    @app.get("/v1/tenants/{tenant}/refusals/{status}", dependencies=[Depends(access("account:read"))], responses=refusals(409))
+    async def refuse(tenant: str, status: int) -> None:
+        raise NotFound("thing") if status == 404 else Conflict("conflict", "It is there already.")
+
+    named = {}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        for status, token in ((403, bearer("mine")), (404, bearer("mine", "account:read")), (409, bearer("mine", "account:read"))):
+            for tenant in ("mine", "other"):
+                answer = await client.get(f"/v1/tenants/{tenant}/refusals/{status}", headers={"authorization": token})
+                assert answer.status_code == (status if tenant == "mine" else 404)
+                named[tenant, status] = answer.json().get("support_contact")
+    contact = None if service == "seats" else "help@mine.example"
+    assert named == {("mine", status): contact for status in (403, 404, 409)} | {("other", status): None for status in (403, 404, 409)}
 
 
 async def test_the_form_for_a_token_is_read_to_16_kb() -> None:
