@@ -1,5 +1,8 @@
 """How many requests of one tenant are answered at once, so that no tenant takes a whole process from all others.
 
+Tokens for all tenants belong to the vendor: its product, its operators, and these services. They may ask as often as they like, but a
+script of the vendor must not fill a process with large answers either, so their costly requests are counted as those of one caller.
+
 A request counts from the check of its access, before its body is read, until its answer has been sent, also a streamed one. The counts are
 of one process. Own code: a limiter counts requests in time, and what is needed here is a count of those being answered.
 """
@@ -16,6 +19,7 @@ from shared.web.auth import Principal
 
 REQUESTS_MAX = 10
 COSTLY_MAX = 4
+COSTLY_OF_VENDOR_MAX = 16
 RETRY_AFTER_SECONDS = 1
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -38,18 +42,20 @@ def costly_when(condition: Callable[[Request], bool]) -> Callable[[F], F]:
 
 class TenantLimits:
     def __init__(self) -> None:
-        self._requests: Counter[str] = Counter()
-        self._costly: Counter[str] = Counter()
+        self._requests: Counter[str | None] = Counter()
+        self._costly: Counter[str | None] = Counter()
 
     @contextmanager
-    def place(self, tenant: str, *, costly: bool) -> Iterator[None]:
-        """Raises Refused, with 429, when too many are being answered."""
-        kinds = [("requests", self._requests, REQUESTS_MAX)]
+    def place(self, tenant: str | None, *, costly: bool) -> Iterator[None]:
+        """Hold a place for a request; `tenant` is that of its token. Raises Refused, with 429, when too many are being answered."""
+        kinds = [] if tenant is None else [("requests", self._requests, REQUESTS_MAX)]
         if costly:
-            kinds.append(("requests for large answers (exports, mappings, forecasts)", self._costly, COSTLY_MAX))
+            most = COSTLY_OF_VENDOR_MAX if tenant is None else COSTLY_MAX
+            kinds.append(("requests for large answers (exports, mappings, forecasts)", self._costly, most))
         for what, counts, most in kinds:
             if counts[tenant] >= most:
-                detail = f"A process answers at most {most} {what} of one tenant at a time. Try again in {RETRY_AFTER_SECONDS} second."
+                whose = "with tokens for all tenants" if tenant is None else "of one tenant"
+                detail = f"A process answers at most {most} {what} {whose} at a time. Try again in {RETRY_AFTER_SECONDS} second."
                 raise Refused("too-many-requests", detail, retry_after_seconds=RETRY_AFTER_SECONDS, at_once_max=most)
         for _, counts, _ in kinds:
             counts[tenant] += 1
@@ -65,8 +71,8 @@ class TenantLimits:
 def hold_place(request: Request, endpoint: Callable[..., Any], held: ExitStack) -> None:
     """Hold a place for the caller's tenant until `held` is closed. Call after its access is checked. Raises Refused."""
     principal: Principal | None = getattr(request.state, "principal", None)
-    if principal is None or principal.tenant is None:
-        return  # open to all, or a token for all tenants: the vendor and the services themselves are not limited
+    if principal is None:
+        return  # open to all
     when: Callable[[Request], bool] | None = getattr(endpoint, "costly", None)
     limits: TenantLimits = request.app.state.tenant_limits
     held.enter_context(limits.place(principal.tenant, costly=when is not None and when(request)))

@@ -15,7 +15,7 @@ from shared.settings import CommonSettings
 from shared.web import Verifier, access
 from shared.web.app import create_app
 from shared.web.route import CheckedRoute
-from shared.web.tenant_limits import COSTLY_MAX, REQUESTS_MAX, costly, costly_when
+from shared.web.tenant_limits import COSTLY_MAX, COSTLY_OF_VENDOR_MAX, REQUESTS_MAX, costly, costly_when
 from tests.support.apps import KEY, all_apps, bearer
 from tests.unit.test_web_access import all_routes
 
@@ -108,7 +108,7 @@ async def test_ten_requests_of_one_tenant_are_answered_at_once_and_others_are_no
     assert (refused.json()["type"], refused.json()["at_once_max"]) == ("urn:seatpool:problem:too-many-requests", 10)
     assert await sample.status("list", "other") == 200
     running += await sample.running("plain", REQUESTS_MAX, vendor=True)
-    assert await sample.status("list", vendor=True) == 200, "the vendor's own requests are not limited"
+    assert await sample.status("list", vendor=True) == 200, "the vendor's own requests are not limited, unless they are costly"
     sample.go.set()
     assert {answer.status_code for answer in await asyncio.gather(*running)} == {200}
     assert await sample.status("list") == 200
@@ -120,6 +120,17 @@ async def test_four_costly_requests_are_answered_at_once_until_the_last_byte_of_
     sample.go.set()
     assert {answer.text for answer in await asyncio.gather(*running)} == {"begun, ended"}
     assert await sample.status("list?csv") == 200
+
+
+async def test_tokens_for_all_tenants_have_a_limit_of_their_own_for_costly_requests(sample: Sample) -> None:
+    running = await sample.running("large", COSTLY_OF_VENDOR_MAX, vendor=True)
+    refused = await sample.ask("large", vendor=True)
+    assert (refused.status_code, refused.headers["retry-after"], refused.json()["at_once_max"]) == (429, "1", 16)
+    assert "with tokens for all tenants" in refused.json()["detail"]
+    assert [await sample.status("list?csv", vendor=vendor) for vendor in (True, False)] == [429, 200], "tenants have their own places"
+    sample.go.set()
+    await asyncio.gather(*running)
+    assert await sample.status("list?csv", vendor=True) == 200
 
 
 async def test_a_request_too_many_is_refused_before_its_body_is_read(sample: Sample) -> None:
