@@ -13,6 +13,7 @@ from services.seats.domain.assignment import Outcome
 from services.seats.domain.decide import decide_1
 from services.seats.domain.decision import DecisionBuilder
 from shared.schemas import registry, seats_v1
+from tests.support.seat_rows import person
 from tests.support.seat_world import START, USERS, World, line
 
 DAY_MS = 24 * 60 * 60 * 1000
@@ -305,7 +306,7 @@ def crowd(people: int, licences: int) -> tuple[dict[str, domain.Tenant], int]:
     rows = dict(tenants["acme"].rows())
     for n in range(people):
         seat = domain.Seat("active", (n + 3) << 24)
-        rows[domain.user_key("acme", f"u{n}")] = domain.UserRow(("time",), {"time": seat}, 1, "c", n + 3, n)
+        rows[domain.user_key("acme", f"u{n}")] = person({"time": seat}, created_at=n, offset=n + 3)
     return domain.load(rows.items()), people + 3
 
 

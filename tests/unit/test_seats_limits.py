@@ -22,6 +22,7 @@ from shared.schemas.envelope import Envelope
 from shared.schemas.registry import entry_of
 from tests.chaos.simulate import Arrived
 from tests.support.fake_seats import NAMES, FakeBroker
+from tests.support.seat_rows import person
 from tests.support.seat_world import START, World
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -124,7 +125,7 @@ def test_the_largest_event_that_settles_by_itself_fits_a_record() -> None:
     rows[domain.tenant_key(tenant)] = domain.TenantRow(False, 0, 0, "q" * 100, (scheduled,))
     for user in ("a" * 100, "b" * 100):
         seats = {module: domain.Seat("active", 7) for module in modules}
-        rows[domain.user_key(tenant, user)] = domain.UserRow(tuple(modules), seats, 1, "c", 1, 0)
+        rows[domain.user_key(tenant, user)] = person(seats)
     state = domain.load(rows.items())[tenant]
     decision = domain.decide_tick(state, "i" * 100, 0, 9, domain.to_ms(START + timedelta(hours=1)))
     assert len(decision.events[0].body["reduction_limited"]) == pools.POOLS_MAX

@@ -21,7 +21,7 @@ from services.seats.api import what_if as what_if_route
 from services.seats.api.dependencies import OwnedTenants
 from services.seats.api.requests import WhatIf, WhatIfCommand
 from services.seats.decider import DomainDecider
-from services.seats.domain.rows import ACTIVE, PoolRow, Seat, TenantRow, UserRow
+from services.seats.domain.rows import ACTIVE, PoolRow, Seat, TenantRow
 from services.seats.engine.frames import NOTHING
 from services.seats.main import tune_interpreter
 from services.seats.replay import audit_trail
@@ -31,6 +31,7 @@ from shared.clock import SystemClock
 from shared.errors import Refused
 from shared.web import Verifier
 from tests.support.apps import KEY, bearer
+from tests.support.seat_rows import person
 from tests.support.seat_world import START, World
 
 PEOPLE = 100_000
@@ -265,7 +266,7 @@ def large_company() -> dict[str, domain.Row]:
     both, one = {module: Seat(ACTIVE, 1, 0, None) for module in ("time", "docs")}, {"time": Seat(ACTIVE, 1, 0, None)}
     for number in range(PEOPLE):
         seats = both if number < docs else one
-        rows[domain.user_key("acme", f"person-{number}")] = UserRow(tuple(seats), seats, 1, "c", 1, number)
+        rows[domain.user_key("acme", f"person-{number}")] = person(seats, created_at=number)
     return rows
 
 

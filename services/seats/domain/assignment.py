@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from services.seats.domain.decision import CONSEQUENCE, DecisionBuilder, grace_ms
 from services.seats.domain.due_items import is_last_administrator, newest_active
-from services.seats.domain.instants import INSTANT_MAX, instant, to_ms
-from services.seats.domain.rows import ACTIVE, FLAGGED, HELD, REFUSED, REVOKED, WAITING, Flag, Seat, UserRow, shared_names
+from services.seats.domain.instants import INSTANT_MAX, to_ms
+from services.seats.domain.rows import ACTIVE, FLAGGED, HELD, REFUSED, REVOKED, WAITING, Flag, UserRow, shared_names
 from services.seats.domain.state import Pool
-from services.seats.domain.transitions import remembered, revised, seated, still_out, unseated
+from services.seats.domain.transitions import Answered, GivenUp, Moved, Required, RevisionUsed, Shown, apply, seated, to_body, with_required
 from shared.schemas.seats_v1 import AssignSeats, Need, OverLimit, Reason, ReplaceUser
 
 
@@ -20,15 +20,8 @@ class Outcome(NamedTuple):
     reason: str
     since: int = 0
     deadline: int | None = None
-    seq: int | None = None  # of a flag that goes on
     expand: bool = False
     instead_of_me: str | None = None  # who is flagged for the last administrator
-
-    def seat(self, seq: int) -> Seat:
-        """`seq`: log order of the answer."""
-        if self.seq is None:
-            return Seat(self.state, seq, self.since, self.deadline)
-        return Seat(self.state, self.seq, self.since, self.deadline, again=seq)
 
 
 _NONE: frozenset[str] = frozenset()
@@ -43,24 +36,24 @@ def assign_seats(builder: DecisionBuilder, payload: AssignSeats) -> None:
             return ignore(builder, Reason.DUPLICATE, user, old.revision)
         if payload.revision <= old.revision:
             return ignore(builder, Reason.STALE, user, old.revision)
-    row, released = _with_required(builder, user, old, payload, payload.revision)
+    required = required_of(payload)
+    released = sorted(module for module in old.seats if module not in required.modules) if old is not None else []
+    row = with_required(old, required, payload.revision, released, builder.when())
     if released and payload.leaver:
         _shrink(builder, old, released)
     if old is not None and old.seats:
         tenant.put_user(user, row)
         builder.reallocate(Reason.SEAT_RELEASED)
         row = tenant.users[user]
-    decided = Assignment(builder, user, row, payload)
-    name, reason = decided.answer(payload.reason)
-    fields = decided.apply()
-    body = builder.answer(
-        name, reason, decided.touched(released), user, revision=payload.revision, need=required_json(payload, row), **fields
-    )
-    if released:
-        body["released"] = released
-    if reason != payload.reason:
-        body["asked"] = payload.reason
-    decided.consequences()
+    assignment = Assignment(builder, user, row, payload)
+    name, reason = assignment.answer(payload.reason)
+    change = Answered(user, payload.revision, required, assignment.seats(), tuple(released))
+    assignment.put(change)
+    fields = to_body(change)
+    rest = {"blocked_by": assignment.blocked_by(), "released": fields.pop("released", None)}
+    asked = None if reason == payload.reason else payload.reason
+    builder.answer(name, reason, assignment.touched(released), **fields, **rest, asked=asked)
+    assignment.consequences()
     return None
 
 
@@ -68,48 +61,16 @@ def ignore(builder: DecisionBuilder, reason: str, user: str, last_revision: int)
     builder.answer("command_ignored", reason, (), last_revision=last_revision)["user"] = user
 
 
-def required_json(need: Need, row: UserRow) -> dict[str, Any]:
-    """The Need as evolve and readers need it; defaults are left out."""
-    data: dict[str, Any] = {"modules": row.required, "created_at": instant(row.created_at)}
-    if row.administrator:
-        data["administrator"] = True
-    if row.priority:
-        data["priority"] = row.priority
-    if row.partial:
-        data["partial"] = True
-    if need.reactivate:
-        data["reactivate"] = need.reactivate
-    if need.hold_until is not None:
-        data["hold_until"] = instant(to_ms(need.hold_until))
-    return data
-
-
-def _with_required(builder: DecisionBuilder, user: str, old: UserRow | None, need: Need, revision: int) -> tuple[UserRow, list[str]]:
-    """The person's row with the new need and without what is no longer needed; the modules that were released.
-
-    A memory of a revocation ends when the module is no longer named, or `reactivate` names it.
-    """
-    modules = shared_names(need.modules)
-    created_at = to_ms(need.created_at)
-    if old is None:
-        return UserRow(
-            modules, {}, revision, builder.command, builder.offset, created_at, need.administrator, need.priority, need.partial
-        ), []
-    released = sorted(module for module in old.seats if module not in modules)
-    row = unseated(old, released, builder.offset) if released else old
-    return row._replace(
-        required=modules,
-        revision=revision,
-        command=builder.command,
-        offset=builder.offset,
-        created_at=created_at,
+def required_of(need: Need) -> Required:
+    return Required(
+        modules=shared_names(need.modules),
+        created_at=to_ms(need.created_at),
         administrator=need.administrator,
         priority=need.priority,
         partial=need.partial,
-        revoked=still_out(row.revoked, modules, need.reactivate),
-        flags=remembered(row.flags, builder.at),
-        lost=still_out(row.lost, modules, need.reactivate),
-    ), released
+        reactivate=need.reactivate,
+        hold_until=to_ms(need.hold_until) if need.hold_until is not None else None,
+    )
 
 
 def _shrink(builder: DecisionBuilder, old: UserRow | None, released: list[str]) -> None:
@@ -145,7 +106,7 @@ class Assignment:
     """
 
     def __init__(self, builder: DecisionBuilder, user: str, row: UserRow, need: Need, moved: Sequence[str] = ()) -> None:
-        self.builder, self.user, self.row, self.need = builder, user, row, need
+        self.builder, self.user, self.row, self.moved = builder, user, row, moved
         self.hold = to_ms(need.hold_until) if need.hold_until is not None else None
         self.revoked = {entry.module for entry in row.revoked if entry.module in builder.tenant.pools} if row.revoked else _NONE
         self.new = [module for module in row.required if module not in row.seats and module not in self.revoked]
@@ -241,7 +202,7 @@ class Assignment:
                 return Outcome(ACTIVE, Reason.LAST_ADMINISTRATOR, instead_of_me=other)
             return Outcome(FLAGGED, Reason.LAST_ADMINISTRATOR, builder.at)
         if kept is not None:
-            return Outcome(FLAGGED, Reason.OVER_LIMIT, kept.since, kept.deadline, kept.seq)
+            return Outcome(FLAGGED, Reason.OVER_LIMIT, kept.since, kept.deadline)
         return Outcome(FLAGGED, Reason.OVER_LIMIT, builder.at, builder.at + grace_ms(pool.row))
 
     # -- the answer -----------------------------------------------------------------------------------------------------
@@ -266,57 +227,37 @@ class Assignment:
             return self.outcomes
         return dict.fromkeys(chain(self.outcomes, self.claimed, *others))
 
-    def apply(self) -> dict[str, Any]:
-        """Seats the person as decided, with the log order of the answer; the answer's fields. A hold is taken up by a need without one."""
-        builder, row = self.builder, self.row
-        tenant, seq = builder.tenant, builder.next_seq()
+    def seats(self) -> tuple[Shown, ...]:
+        """Return what the answer shows of each required module. An assignment without a hold claims the person's holds."""
+        row, outcomes, shown = self.row, self.outcomes, []
         if self.hold is None and any(seat.state == HELD for seat in row.seats.values()):
             self.claimed = sorted(module for module, seat in row.seats.items() if seat.state == HELD)
-            for module in self.claimed:
-                row = seated(row, module, Seat(ACTIVE, row.seats[module].seq), builder.offset)
-        free = Seat(ACTIVE, seq)
-        simple = not row.flags and not row.revoked and not row.lost
-        seats = dict(row.seats)
+        for module in row.required:
+            outcome, seat = outcomes.get(module), row.seats.get(module)
+            reason = None if outcome is None else str(outcome.reason)
+            order, again = (seat.seq, seat.again) if seat is not None and module in self.moved else (None, 0)
+            if outcome is not None and outcome.state != REFUSED:
+                shown.append(Shown(module, outcome.state, reason, outcome.since, outcome.deadline))
+            elif seat is None:
+                shown.append(Shown(module, REFUSED, reason) if outcome is not None else Shown(module, REVOKED, str(Reason.REVOKED)))
+            elif module in self.claimed:
+                shown.append(Shown(module, ACTIVE, reason, order=order, again=again))
+            else:
+                shown.append(Shown(module, seat.state, reason, seat.since, seat.deadline, order, again))
+        return tuple(shown)
+
+    def put(self, change: Answered | Moved) -> None:
+        """Apply the answer, with the licences by which it expands pools."""
+        tenant = self.builder.tenant
         for module, outcome in self.outcomes.items():
-            if outcome.state == REFUSED:
-                continue
-            if outcome.expand:
+            if outcome.expand and outcome.state == ACTIVE:
                 pool = tenant.pools[module].row
                 following = pool.next_period + 1 if pool.next_period else 0
                 tenant.put_pool(module, pool._replace(licences=pool.licences + 1, next_period=following))
-            seat = free if outcome.state == ACTIVE else outcome.seat(seq)
-            if simple:
-                seats[module] = seat
-            else:
-                row = seated(row, module, seat, builder.offset)
-        if simple:
-            row = row._replace(seats=seats) if self.outcomes else row
-        if tenant.users.get(self.user) is not row:
-            tenant.put_user(self.user, row)
-        self.row = row
-        return {"modules": self._modules(), "blocked_by": self._blocked()}
+        self.row = apply(self.row, change, self.builder.when())
+        tenant.put_user(self.user, self.row)
 
-    def _modules(self) -> list[dict[str, Any]]:
-        modules = []
-        for module in self.row.required:
-            seat = self.row.seats.get(module)
-            outcome = self.outcomes.get(module)
-            shown: dict[str, Any] = {"module": module}
-            if seat is None:
-                shown["state"] = REVOKED if outcome is None else REFUSED
-                shown["reason"] = str(Reason.REVOKED if outcome is None else outcome.reason)
-            else:
-                shown["state"] = seat.state
-                if seat.deadline is not None:
-                    shown["deadline"] = instant(seat.deadline)
-                if seat.since:
-                    shown["since"] = instant(seat.since)
-                if outcome is not None:
-                    shown["reason"] = str(outcome.reason)
-            modules.append(shown)
-        return modules
-
-    def _blocked(self) -> list[str] | None:
+    def blocked_by(self) -> list[str] | None:
         """Of a queued need: the modules waited for that have no free licence."""
         pools = self.builder.tenant.pools
         waiting = [module for module, seat in self.row.seats.items() if seat.state == WAITING]
@@ -351,60 +292,39 @@ def replace_user(builder: DecisionBuilder, payload: ReplaceUser) -> None:
     refusal = _no_replacement(builder, payload, source, target)
     if refusal is not None or source is None:
         return _refuse_replacement(builder, payload, refusal or Reason.UNKNOWN_USER)
-    moved = sorted(module for module in source.seats if module in payload.to.modules)
-    left = sorted(module for module in source.seats if module not in payload.to.modules)
-    gone = unseated(source, source.seats, builder.offset)
-    flags = remembered(gone.flags, builder.at)
-    tenant.put_user(
-        payload.from_user,
-        gone._replace(required=(), revision=payload.from_revision, command=builder.command, revoked=(), flags=flags, lost=()),
-    )
-    row, released = _with_required(builder, payload.to_user, target, payload.to, payload.to_revision)
+    required = required_of(payload.to)
+    moved = sorted(module for module in source.seats if module in required.modules)
+    left = sorted(module for module in source.seats if module not in required.modules)
+    given_up = GivenUp(payload.from_user, payload.from_revision, tuple(left))
+    builder.put(given_up)
+    released = sorted(module for module in target.seats if module not in required.modules) if target is not None else []
+    row = with_required(target, required, payload.to_revision, released, builder.when())
     for module in moved:
         row = seated(row, module, source.seats[module], builder.offset)
     tenant.put_user(payload.to_user, row)
     builder.reallocate(Reason.SEAT_RELEASED)
-    decided = Assignment(builder, payload.to_user, tenant.users[payload.to_user], payload.to, moved)
-    fields = decided.apply()
-    del fields["blocked_by"]
-    for shown in fields["modules"]:
-        if shown["module"] in moved:
-            seat = decided.row.seats[shown["module"]]
-            shown["order"] = seat.seq
-            if seat.again:
-                shown["again"] = seat.again
-    builder.answer(
-        "seats_moved",
-        Reason.REPLACED,
-        decided.touched(released, moved, left),
-        payload.to_user,
-        from_user=payload.from_user,
-        from_revision=payload.from_revision,
-        revision=payload.to_revision,
-        need=required_json(payload.to, decided.row),
-        moved=moved,
-        released=released,
-        from_released=left,
-        asked=payload.reason,
-        from_prev=_from_prev(builder, payload.from_user),
-        **fields,
-    )
-    decided.consequences()
+    assignment = Assignment(builder, payload.to_user, tenant.users[payload.to_user], payload.to, moved)
+    change = Moved(payload.to_user, payload.to_revision, required, assignment.seats(), tuple(moved), tuple(released))
+    assignment.put(change)
+    fields = to_body(given_up) | to_body(change)
+    order = ("user", "from_user", "from_revision", "revision", "need", "moved", "released", "from_released")  # of the recorded bytes
+    first = {name: fields[name] for name in order}
+    rest = {"asked": payload.reason, "from_prev": _from_prev(builder, payload.from_user), "modules": fields["modules"]}
+    builder.answer("seats_moved", Reason.REPLACED, assignment.touched(released, moved, left), **first, **rest)
+    assignment.consequences()
     return None
 
 
 def _refuse_replacement(builder: DecisionBuilder, payload: ReplaceUser, reason: Reason) -> None:
     """Nothing moves, but both revisions are used up: the same command read again must not succeed later."""
-    tenant = builder.tenant
-    fields = {
-        "from_user": payload.from_user,
-        "from_revision": payload.from_revision,
-        "revision": payload.to_revision,
-        "asked": payload.reason,
-    }
-    builder.answer("replacement_refused", reason, (), payload.to_user, from_prev=_from_prev(builder, payload.from_user), **fields)
-    for user, revision in ((payload.from_user, payload.from_revision), (payload.to_user, payload.to_revision)):
-        tenant.put_user(user, revised(tenant.users.get(user), revision, builder.command, builder.offset, builder.at))
+    source = RevisionUsed(payload.from_user, payload.from_revision)
+    target = RevisionUsed(payload.to_user, payload.to_revision)
+    from_prev = _from_prev(builder, payload.from_user)
+    when = builder.when()
+    first = {"from_prev": from_prev, "from_user": source.user, "from_revision": source.revision}
+    builder.answer("replacement_refused", reason, (), **first, **to_body(target), asked=payload.reason)  # type: ignore[arg-type]
+    for change in (source, target):
+        builder.tenant.put_user(change.user, apply(builder.tenant.users.get(change.user), change, when))
 
 
 def _from_prev(builder: DecisionBuilder, source: str) -> dict[str, int] | None:

@@ -10,6 +10,4 @@ def close(builder: DecisionBuilder, module: str) -> None:
     tenant = builder.tenant
     tenant.put_pool(module, None)
     for user in sorted(user for user, row in tenant.users.items() if module in row.seats):
-        row = tenant.users[user]
-        tenant.put_user(user, row._replace(seats={m: s for m, s in row.seats.items() if m != module}, offset=builder.offset))
-        builder.emit("seat_released", Reason.POOL_CLOSED, (module,), user, module=module)
+        builder.release("seat_released", user, module, Reason.POOL_CLOSED)

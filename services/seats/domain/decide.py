@@ -8,8 +8,9 @@ from services.seats.domain.decision import ANSWER, CONSEQUENCE, DUE_ITEM, PREFIX
 from services.seats.domain.due_items import apply_due_items
 from services.seats.domain.fast_path import grant_at_once
 from services.seats.domain.instants import INSTANT_MAX, instant, to_ms
-from services.seats.domain.rows import Number, TenantRow
+from services.seats.domain.rows import TenantRow
 from services.seats.domain.state import Tenant
+from services.seats.domain.transitions import numbered
 from shared.schemas import seats_v1
 from shared.schemas.seats_v1 import AssignSeats, Clock, Numbered, OpenTenant, Reason
 
@@ -107,18 +108,13 @@ def _open_tenant(tenants: dict[str, Tenant], command: Command, payload: OpenTena
     if wrong is not None:
         return Decision([rejected(command, None, clock_ms, *wrong, rules)], {})
     time = to_ms(payload.at) if test and payload.at is not None else clock_ms
-    tenant = Tenant(command.tenant, TenantRow(test, time, command.partition))
+    tenant = Tenant(command.tenant, TenantRow(test_clock=test, time=time, partition=command.partition))
     tenants[command.tenant] = tenant
     builder = DecisionBuilder(tenant, command.id, command.partition, command.offset, time, rules)
-    tenant.put_tenant(tenant.row._replace(numbers=_with_number(tenant.row.numbers, command, payload.number)))
+    tenant.put_tenant(numbered(tenant.row, command.source, payload.number, command.id))
     body = builder.answer("tenant_opened", Reason.OPENED, (), clock=payload.clock)
     body |= {"source": command.source, "number": payload.number}
     return builder.finish()
-
-
-def _with_number(numbers: tuple[Number, ...], command: Command, number: int) -> tuple[Number, ...]:
-    others = (entry for entry in numbers if entry.source != command.source)
-    return tuple(sorted((*others, Number(command.source, number, command.id))))
 
 
 def _ignored(builder: DecisionBuilder, command: Command, number: int) -> bool:
@@ -134,7 +130,7 @@ def _ignored(builder: DecisionBuilder, command: Command, number: int) -> bool:
 
 def _decide_numbered(builder: DecisionBuilder, command: Command, payload: Numbered) -> None:
     tenant = builder.tenant
-    tenant.put_tenant(tenant.row._replace(numbers=_with_number(tenant.row.numbers, command, payload.number)))
+    tenant.put_tenant(numbered(tenant.row, command.source, payload.number, command.id))
     if isinstance(payload, OpenTenant):
         pools.reject(builder, pools.Wrong(Reason.TENANT_EXISTS, "tenant", command.tenant, "a tenant that is not open yet"))
     else:

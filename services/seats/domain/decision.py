@@ -6,9 +6,9 @@ from heapq import heappop
 from typing import Any, NamedTuple
 
 from services.seats.domain.instants import instant
-from services.seats.domain.rows import ACTIVE, FLAGGED, Changed, PoolRow, Seat, sequence
+from services.seats.domain.rows import Changed, PoolRow, sequence
 from services.seats.domain.state import Pool, QueueEntry, Tenant, Unit, check_invariants, pool_rank, pool_state
-from services.seats.domain.transitions import seated
+from services.seats.domain.transitions import Change, Cleared, Flagged, Granted, Released, When, apply, to_body
 from shared.schemas.base import Payload
 from shared.schemas.policies import duration_ms
 from shared.schemas.seats_v1 import Reason, Role
@@ -109,24 +109,37 @@ class DecisionBuilder:
 
     # -- changes of one person -----------------------------------------------------------------------------------------
 
-    def seat(self, user: str, module: str, seat: Seat) -> None:
-        tenant = self.tenant
-        tenant.put_user(user, seated(tenant.users[user], module, seat, self.offset))
+    def when(self) -> When:
+        """The header of the next event."""
+        return When(self.command, self.offset, self.at, self.next_seq())
+
+    def put(self, change: Change) -> None:
+        """Apply the change that the next event tells of."""
+        self.tenant.put_user(change.user, apply(self.tenant.users.get(change.user), change, self.when()))
 
     def flag(self, user: str, module: str, reason: str) -> None:
-        """Full grace from the tenant's time."""
-        seat = Seat(FLAGGED, self.next_seq(), self.at, self.at + grace_ms(self.tenant.pools[module].row))
-        self.seat(user, module, seat)
-        self.emit("seat_flagged", reason, (module,), user, module=module, deadline=instant(seat.deadline or 0))
+        """Flag the seat with a full grace from the tenant's time."""
+        self.flag_until(user, module, self.at + grace_ms(self.tenant.pools[module].row), reason)
+
+    def flag_until(self, user: str, module: str, deadline: int | None, reason: str) -> None:
+        change = Flagged(user, module, deadline)
+        self.put(change)
+        self.emit("seat_flagged", reason, (module,), **to_body(change))
 
     def clear(self, user: str, module: str, reason: str) -> None:
-        seat = self.tenant.users[user].seats[module]
-        self.seat(user, module, Seat(ACTIVE, seat.seq, again=seat.again))
-        self.emit("seat_flag_cleared", reason, (module,), user, module=module)
+        change = Cleared(user, module)
+        self.put(change)
+        self.emit("seat_flag_cleared", reason, (module,), **to_body(change))
 
     def grant(self, user: str, module: str, reason: str) -> None:
-        self.seat(user, module, Seat(ACTIVE, self.next_seq()))
-        self.emit("seat_granted", reason, (module,), user, module=module)
+        change = Granted(user, module)
+        self.put(change)
+        self.emit("seat_granted", reason, (module,), **to_body(change))
+
+    def release(self, name: str, user: str, module: str, reason: str) -> None:
+        change = Released(user, module, str(reason))
+        self.put(change)
+        self.emit(name, about=(module,), **to_body(change))
 
     # -- what a free licence does ---------------------------------------------------------------------------------------
 

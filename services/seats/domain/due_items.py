@@ -4,9 +4,9 @@ from services.seats.domain.closing import close
 from services.seats.domain.decision import DecisionBuilder
 from services.seats.domain.instants import instant
 from services.seats.domain.reduction import reduce
-from services.seats.domain.rows import ACTIVE, FLAGGED, HELD, Revoked
+from services.seats.domain.rows import ACTIVE, FLAGGED, HELD
 from services.seats.domain.state import GRACE, HOLD, PERIOD, Due, pool_rank
-from services.seats.domain.transitions import lost_with_base, unseated
+from services.seats.domain.transitions import Revoked, period_started, to_body
 from shared.schemas.seats_v1 import Reason, ReduceBelowUse
 
 NO_LIMIT = 1 << 62
@@ -48,8 +48,7 @@ def _end_holds(builder: DecisionBuilder, user: str, at: int, seq: int) -> None:
     """What one command reserved until one instant is free at once."""
     seats = builder.tenant.users[user].seats
     for module in sorted(module for module, seat in seats.items() if seat.state == HELD and (seat.deadline, seat.seq) == (at, seq)):
-        builder.tenant.put_user(user, unseated(builder.tenant.users[user], (module,), builder.offset))
-        builder.emit("hold_expired", Reason.HOLD_EXPIRED, (module,), user, module=module)
+        builder.release("hold_expired", user, module, Reason.HOLD_EXPIRED)
     builder.reallocate(Reason.LICENCE_FREE)
 
 
@@ -87,12 +86,10 @@ def newest_active(builder: DecisionBuilder, module: str, but: str) -> str | None
 def _end_grace(builder: DecisionBuilder, user: str, module: str) -> None:
     tenant = builder.tenant
     row, pool = tenant.users[user], tenant.pools[module]
-    seat = row.seats[module]
     if pool.row.base and is_last_administrator(builder, user, row.administrator):
         other = newest_active(builder, module, user)
         if other is None:
-            builder.seat(user, module, seat._replace(deadline=None))
-            builder.emit("seat_flagged", Reason.LAST_ADMINISTRATOR, (module,), user, module=module)
+            builder.flag_until(user, module, None, Reason.LAST_ADMINISTRATOR)
             return
         builder.clear(user, module, Reason.LAST_ADMINISTRATOR)
         builder.flag(other, module, Reason.LAST_ADMINISTRATOR)
@@ -105,30 +102,20 @@ def revoke(builder: DecisionBuilder, user: str, module: str) -> None:
     tenant = builder.tenant
     row, base = tenant.users[user], tenant.pools[module].row.base
     flagged_at = row.seats[module].since
-    revoked = tuple(entry for entry in row.revoked if entry.module != module)
-    row = unseated(row, (module,), builder.offset)._replace(
-        revoked=tuple(sorted((*revoked, Revoked(module, builder.at, builder.next_seq()))))
-    )
-    tenant.put_user(user, row)
-    builder.emit("seat_revoked", Reason.GRACE_EXPIRED, (module,), user, module=module, base=base, flagged_at=instant(flagged_at))
+    change = Revoked(user, module)
+    builder.put(change)
+    builder.emit("seat_revoked", Reason.GRACE_EXPIRED, (module,), **to_body(change), base=base, flagged_at=instant(flagged_at))
     if base:
-        for other in sorted(row.seats, key=lambda other: tenant.pools[other].rank):
-            _lose(builder, user, other)
+        for other in sorted(tenant.users[user].seats, key=lambda other: tenant.pools[other].rank):
+            builder.release("seat_released", user, other, Reason.BASE_MODULE_REVOKED)
     builder.reallocate(Reason.SEAT_RELEASED)
-
-
-def _lose(builder: DecisionBuilder, user: str, module: str) -> None:
-    """With its base module; what it frees is for the caller to level."""
-    tenant = builder.tenant
-    tenant.put_user(user, lost_with_base(tenant.users[user], module, builder.at, builder.next_seq(), builder.offset))
-    builder.emit("seat_released", Reason.BASE_MODULE_REVOKED, (module,), user, module=module)
 
 
 def start_period(builder: DecisionBuilder) -> None:
     """The next period's numbers come into force; under `block` never below what is in use."""
     tenant = builder.tenant
-    begun, rest = tenant.row.scheduled[0], tenant.row.scheduled[1:]
-    tenant.put_tenant(tenant.row._replace(period=begun.period, scheduled=rest))
+    begun = tenant.row.scheduled[0]
+    tenant.put_tenant(period_started(tenant.row, begun.period))
     limited, closing, licences = [], [], []
     for module in sorted(tenant.pools):
         pool = tenant.pools[module]

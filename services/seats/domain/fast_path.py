@@ -7,11 +7,12 @@ a consequence (something due, a flag, a queue, a mark, the last licence) goes th
 
 from typing import Any
 
-from services.seats.domain.assignment import required_json
+from services.seats.domain.assignment import required_of
 from services.seats.domain.decision import ANSWER, PREFIX, Command, Decision, Event, past_threshold
 from services.seats.domain.instants import instant, to_ms
 from services.seats.domain.rows import ACTIVE, Seat, UserRow, sequence, shared_names
 from services.seats.domain.state import Pool, Tenant, pool_state
+from services.seats.domain.transitions import required_body
 from shared.schemas.seats_v1 import AssignSeats
 
 SEATS_ASSIGNED = PREFIX + "seats_assigned"
@@ -54,7 +55,7 @@ def grant_at_once(tenant: Tenant, command: Command, payload: AssignSeats, at: in
     if old is not None:
         body["prev"] = {"partition": command.partition, "offset": old.offset}
     body["revision"] = payload.revision
-    body["need"] = required_json(payload, row)
+    body["need"] = required_body(required_of(payload))
     body["modules"] = [{"module": module, "state": ACTIVE, "reason": "licence_free"} for module in modules]
     return _new(Decision, ([_new(Event, (SEATS_ASSIGNED, body, 0, user))], changed))
 

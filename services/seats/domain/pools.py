@@ -9,8 +9,9 @@ from services.seats.domain.due_items import apply_due_items
 from services.seats.domain.instants import DAY_MS, INSTANT_MAX, instant, to_ms
 from services.seats.domain.policies import given_in, merged, shown, wrong_policies, wrong_unset
 from services.seats.domain.reduction import reduce, reduction_plan
-from services.seats.domain.rows import OrderRow, PoolRow, Scheduled
+from services.seats.domain.rows import OrderRow, PoolRow
 from services.seats.domain.state import Pool, Tenant, pool_rank
+from services.seats.domain.transitions import period_scheduled
 from shared.schemas.base import format_instant
 from shared.schemas.policies import LICENCES_MAX
 from shared.schemas.seats_v1 import (
@@ -78,7 +79,7 @@ def open_pool(builder: DecisionBuilder, payload: OpenPool) -> None:
     wrong = wrong_policies(payload.policies)
     if wrong is not None:
         return reject(builder, Wrong(*wrong))
-    opened = PoolRow(payload.base, payload.licences, payload.licences, opened=builder.next_seq())
+    opened = PoolRow(base=payload.base, licences=payload.licences, next_period=payload.licences, opened=builder.next_seq())
     row = merged(opened, given_in(payload.policies))
     tenant.put_pool(module, row)
     builder.answer("pool_opened", Reason.OPENED, (module,), module=module, base=payload.base, policies=shown(row))
@@ -301,8 +302,7 @@ def schedule_period(builder: DecisionBuilder, payload: SchedulePeriod) -> None:
         return reject(builder, Wrong(Reason.INVALID_VALUE, "period", payload.period, f"at most {SCHEDULED_MAX} periods scheduled"))
     if any(entry.starts_at == starts_at for entry in others):
         return reject(builder, Wrong(Reason.INVALID_TIME, "starts_at", given, "a time at which no other period begins"))
-    entry = Scheduled(starts_at, payload.period, builder.next_seq())
-    tenant.put_tenant(tenant.row._replace(scheduled=tuple(sorted((*others, entry)))))
+    tenant.put_tenant(period_scheduled(tenant.row, payload.period, starts_at, builder.next_seq()))
     builder.answer("period_scheduled", Reason.SCHEDULED, (), next_period_id=payload.period, starts_at=instant(starts_at))
     return None
 

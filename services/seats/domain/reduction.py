@@ -1,9 +1,8 @@
 """A pool gets fewer licences than its people use."""
 
 from services.seats.domain.decision import DecisionBuilder
-from services.seats.domain.rows import ACTIVE, FLAGGED, HELD, Seat
+from services.seats.domain.rows import ACTIVE, HELD
 from services.seats.domain.state import Pool
-from services.seats.domain.transitions import unseated
 from shared.schemas.seats_v1 import Reason
 
 
@@ -49,10 +48,8 @@ def reduce(builder: DecisionBuilder, module: str, reason: str) -> None:
     pool = builder.tenant.pools[module]
     cancelled, flagged, last = reduction_plan(builder, pool, pool.row.licences)
     for user in cancelled:
-        builder.tenant.put_user(user, unseated(builder.tenant.users[user], (module,), builder.offset))
-        builder.emit("hold_cancelled", reason, (module,), user, module=module)
+        builder.release("hold_cancelled", user, module, reason)
     for user in flagged:
         builder.flag(user, module, reason)
     if last is not None:
-        builder.seat(last, module, Seat(FLAGGED, builder.next_seq(), builder.at, None))
-        builder.emit("seat_flagged", Reason.LAST_ADMINISTRATOR, (module,), last, module=module)
+        builder.flag_until(last, module, None, Reason.LAST_ADMINISTRATOR)

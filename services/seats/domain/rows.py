@@ -46,7 +46,7 @@ class Flag(NamedTuple):
     deadline: int
 
 
-class Revoked(NamedTuple):
+class Revocation(NamedTuple):
     """Remembered until it is reactivated or no longer needed: a grace that ended, or a seat that was released with its base module."""
 
     module: str
@@ -55,7 +55,10 @@ class Revoked(NamedTuple):
 
 
 class UserRow(NamedTuple):
-    """A person in a tenant. `revision` is kept when the last seat goes: a late duplicate would bring a leaver back."""
+    """A person in a tenant. `revision` is kept when the last seat goes: a late duplicate would bring a leaver back.
+
+    No field has a default: to forget one is an error.
+    """
 
     required: tuple[str, ...]
     seats: dict[str, Seat]
@@ -63,12 +66,12 @@ class UserRow(NamedTuple):
     command: str  # id of the last assign_seats or replace_user: tells a duplicate from a stale one
     offset: int  # of the command whose decision touched this person last
     created_at: int
-    administrator: bool = False
-    priority: int = 0
-    partial: bool = False
-    revoked: tuple[Revoked, ...] = ()
-    flags: tuple[Flag, ...] = ()
-    lost: tuple[Revoked, ...] = ()  # released with a base module that was revoked: a purchase restores them with it
+    administrator: bool
+    priority: int
+    partial: bool
+    revoked: tuple[Revocation, ...]
+    flags: tuple[Flag, ...]
+    lost: tuple[Revocation, ...]  # released with a base module that was revoked: a purchase restores them with it
 
 
 class PoolRow(NamedTuple):
