@@ -347,7 +347,7 @@ def unseen() -> list[str]:
 
 @pytest.mark.timeout(max(3600, SEQUENCES))
 @pytest.mark.parametrize("shard", range(SHARDS))
-def test_the_core_does_what_the_naive_model_does(shard: int) -> None:
+def test_the_domain_decides_what_the_reference_model_decides(shard: int) -> None:
     seen.clear()
     examples = max(1, SEQUENCES // SHARDS)
     seed = int(os.environ.get("SEATS_MODEL_SEED", "0")) or random.SystemRandom().randrange(2**32)

@@ -142,5 +142,5 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_every_short_sequence_of_commands(policy: str) -> None:
+def test_every_short_sequence_of_commands_is_decided_as_by_the_reference_model(policy: str) -> None:
     assert explore(POLICIES[policy], DEPTH) == EXPECTED[policy]

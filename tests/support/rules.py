@@ -7,7 +7,7 @@ does not count.
 import ast
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "rules.md"
 CODE = ("services", "shared", "cli", "deploy", "tests")
 WORKS, PARTLY, NOT_YET = "works", "partly", "not yet"
+DECIDED = "## Decided by the engine"
 _ROW = re.compile(r"^\| ([ABEMT]\d+) \| (.+?) \| (\w[\w ]*) \|$", re.MULTILINE)
 _CITED = re.compile(r"(?<![\w.-])[ABEMT][1-9]\d?(?![\w.-]*\d)\b")
 _NOT_ALWAYS_RUN = {"skip", "skipif", "xfail"}
@@ -35,23 +36,39 @@ def rules_of(page: str) -> dict[str, Rule]:
     return {number: Rule(number, text, status) for number, text, status in _ROW.findall(page)}
 
 
+def decisions_of(page: str) -> dict[str, list[str]]:
+    """Return the questions that the engine decides, each with the tests that its row names."""
+    _, found, section = page.partition(f"\n{DECIDED}\n")
+    assert found, f"the page has no section {DECIDED!r}"
+    rows = [line.strip("| ").split(" | ") for line in section.partition("\n## ")[0].splitlines() if line.startswith("| ")]
+    return {cells[0]: re.findall(r"`(test_\w+)`", cells[-1]) for cells in rows if cells[0] != "question"}
+
+
 def _marks(decorators: Iterable[ast.expr]) -> set[str]:
     return {node.attr for decorator in decorators for node in ast.walk(decorator) if isinstance(node, ast.Attribute)}
 
 
-def proofs_in(tree: ast.Module) -> Iterator[tuple[str, str]]:
-    """Yield (rule number, test name) for each test that always runs."""
+def tests_in(tree: ast.Module) -> Iterator[str]:
+    """Yield the name of each test that always runs."""
     module_marks = [node.value for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark"]
     if _marks(module_marks) & _NOT_ALWAYS_RUN:
         return
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-            if _marks(node.decorator_list) & _NOT_ALWAYS_RUN:
-                continue
-            for part in node.name.split("_")[1:]:
-                if not re.fullmatch(r"[ABEMT]\d+", part):
-                    break
-                yield part, node.name
+        if (
+            isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            and node.name.startswith("test_")
+            and not _marks(node.decorator_list) & _NOT_ALWAYS_RUN
+        ):
+            yield node.name
+
+
+def proofs_in(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Yield (rule number, test name) for each test that always runs."""
+    for name in tests_in(tree):
+        for part in name.split("_")[1:]:
+            if not re.fullmatch(r"[ABEMT]\d+", part):
+                break
+            yield part, name
 
 
 def proofs() -> dict[str, list[str]]:
@@ -61,6 +78,17 @@ def proofs() -> dict[str, list[str]]:
         for number, name in proofs_in(ast.parse(path.read_text())):
             found.setdefault(number, []).append(f"{path.relative_to(ROOT).as_posix()}::{name}")
     return found
+
+
+def always_run() -> set[str]:
+    """Return the names of all tests that always run."""
+    return {name for path in (ROOT / "tests").rglob("test_*.py") for name in tests_in(ast.parse(path.read_text()))}
+
+
+def undecided(decisions: Mapping[str, list[str]], tests: Container[str]) -> list[str]:
+    """Return what is wrong with the decisions: rows without a test, and tests that do not exist or do not always run."""
+    found = [f"{question!r} names no test" for question, names in decisions.items() if not names]
+    return found + [f"{name} does not exist or does not always run" for names in decisions.values() for name in names if name not in tests]
 
 
 def cited() -> Iterator[tuple[str, str]]:
@@ -97,11 +125,13 @@ def main() -> int:
         table.add_row(rule.number, rule.status, rule.text, "\n".join(name.rpartition("::")[2] for name in proved.get(rule.number, [])))
     console = Console()
     console.print(table)
-    found = problems(rules, proved, cited())
+    decisions = decisions_of(PAGE.read_text())
+    found = problems(rules, proved, cited()) + undecided(decisions, always_run())
     for line in found:
         console.print(f"[red]{line}[/red]", highlight=False)
     counts = {status: sum(rule.status == status for rule in rules.values()) for status in (WORKS, PARTLY, NOT_YET)}
     console.print(f"{len(rules)} rules: " + ", ".join(f"{count} {status}" for status, count in counts.items()))
+    console.print(f"{len(decisions)} questions decided by the engine, each with a test that shows the answer" if not found else "")
     return 1 if found else 0
 
 

@@ -2,7 +2,20 @@
 
 import ast
 
-from tests.support.rules import NOT_YET, PAGE, WORKS, Rule, cited, problems, proofs, proofs_in, rules_of
+from tests.support.rules import (
+    NOT_YET,
+    PAGE,
+    WORKS,
+    Rule,
+    always_run,
+    cited,
+    decisions_of,
+    problems,
+    proofs,
+    proofs_in,
+    rules_of,
+    undecided,
+)
 
 
 def test_every_working_rule_has_a_test_and_every_cited_rule_exists() -> None:
@@ -39,3 +52,17 @@ def helper_T2(): ...
 """)
     assert list(proofs_in(tree)) == [("T6", "test_T6_A17_moves"), ("A17", "test_T6_A17_moves"), ("T7", "test_T7_waits")]
     assert list(proofs_in(ast.parse("pytestmark = pytest.mark.skipif(True, reason='x')\ndef test_T6_x(): ..."))) == []
+
+
+def test_every_question_that_the_engine_decides_names_a_test_that_exists_and_always_runs() -> None:
+    decisions = decisions_of(PAGE.read_text())
+    assert len(decisions) > 40
+    assert undecided(decisions, always_run()) == []
+
+
+def test_a_decided_question_without_a_test_or_with_one_that_does_not_run_is_found() -> None:
+    table = "| question | answer | test |\n|---|---|---|\n| a | b | |\n| c | d | `test_gone` |\n"
+    page = f"# x\n\n## Decided by the engine\n\n{table}\n## y\n| e | f | g |\n"
+    decisions = decisions_of(page)
+    assert decisions == {"a": [], "c": ["test_gone"]}
+    assert undecided(decisions, {"test_there"}) == ["'a' names no test", "test_gone does not exist or does not always run"]

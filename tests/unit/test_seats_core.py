@@ -48,7 +48,7 @@ def test_an_error_inside_a_decision_leaves_everything_as_it_was() -> None:
     assert world.wait(days=1) == expected
 
 
-def test_an_error_while_a_tenant_is_opened_leaves_none() -> None:
+def test_an_error_while_a_tenant_is_opened_leaves_no_tenant() -> None:
     command = domain.Command("c", USERS, "new", seats_v1.OpenTenant(number=1, clock="real"), 0, 1)
     tenants: dict[str, domain.Tenant] = {}
     with mock.patch.object(DecisionBuilder, "finish", side_effect=ZeroDivisionError), pytest.raises(ZeroDivisionError):
@@ -70,7 +70,7 @@ def test_rows_survive_the_changelog() -> None:
     assert restored.due() == world.tenant.due()
 
 
-def test_the_rules_version_stands_in_every_decision_and_a_new_one_decides_from_its_activation_on() -> None:
+def test_every_decision_names_its_rules_version_and_a_new_version_decides_from_its_activation_on() -> None:
     """Version 2 is made up: nobody is flagged any more."""
 
     def decide_2(tenants: dict[str, domain.Tenant], command: domain.Command, clock_ms: int, rules: int) -> domain.Decision:
@@ -96,7 +96,7 @@ def test_the_rules_version_stands_in_every_decision_and_a_new_one_decides_from_i
         world.tick()
 
 
-def test_what_if_says_what_would_be_decided_and_changes_nothing() -> None:
+def test_what_if_shows_what_would_be_decided_and_changes_nothing() -> None:
     world = company()
     commands = [message(world, "time"), message(world, user="ada", revision=9)]
     answers = what_if(world, *commands)
@@ -144,7 +144,7 @@ def forecast(world: World, until: int) -> domain.Forecast:
     return domain.forecast(world.tenant.rows(), domain.to_ms(world.now), until, domain.Budget(1000), offset=world.offset + 1)
 
 
-def test_forecast_says_what_becomes_of_each_pool_and_who_falls_out_when() -> None:
+def test_a_forecast_shows_each_pool_and_who_is_revoked_when() -> None:
     world = World()
     world.pool("time", 1, base=True)
     world.need("ada", "time")
@@ -167,7 +167,7 @@ def test_forecast_says_what_becomes_of_each_pool_and_who_falls_out_when() -> Non
     assert half["flagged"] == 1
 
 
-def test_a_forecast_comes_after_all_that_has_happened_also_in_log_order() -> None:
+def test_the_events_of_a_forecast_come_after_all_earlier_events_in_log_order() -> None:
     """ben is served when dan's hold ends; of ada and ben, created at one time, the cut then takes him whose seat was decided last."""
     world = World()
     world.pool("time", 2, over_limit="wait")
@@ -182,7 +182,7 @@ def test_a_forecast_comes_after_all_that_has_happened_also_in_log_order() -> Non
     assert [line(event) for event in seen.events if event.user][-1] == "seat_flagged ben time (reduction)"
 
 
-def test_a_forecast_tells_what_ticks_then_do_instant_by_instant() -> None:
+def test_a_forecast_predicts_what_the_ticks_then_decide_at_each_instant() -> None:
     """Pools as they are at each, marks crossed and armed again on the way; and the last command is not taken back with it."""
     world = company()
     world.pool("labs", 2, warn_at="1", reduce_below_use="block")
@@ -210,7 +210,7 @@ def test_a_forecast_tells_what_ticks_then_do_instant_by_instant() -> None:
     assert names >= {"hold_expired", "warning_armed", "period_started", "seat_flagged", "seat_revoked"}
 
 
-def test_a_tick_settles_at_most_its_limit_and_the_next_one_the_rest() -> None:
+def test_a_tick_applies_at_most_its_limit_of_due_items_and_the_next_tick_the_rest() -> None:
     world = World()
     world.pool("time", 1)
     for user in ("ada", "ben", "cid", "dan"):
@@ -221,7 +221,7 @@ def test_a_tick_settles_at_most_its_limit_and_the_next_one_the_rest() -> None:
     assert world.tenant.tick_due() is None
 
 
-def test_event_numbers_go_on_over_the_tenants_of_a_tick() -> None:
+def test_event_numbers_continue_over_the_tenants_of_a_tick() -> None:
     world = World()
     world.pool("time", 1)
     world.need("ada", "time")
@@ -264,7 +264,7 @@ def broken(world: World, key: str, **fields: Any) -> domain.Tenant:
     return domain.load(rows.items())["acme"]
 
 
-def test_the_laws_catch_an_over_full_pool_a_flag_beside_a_free_licence_and_a_forgotten_queue() -> None:
+def test_the_invariants_find_an_overfull_pool_a_flag_beside_a_free_licence_and_a_forgotten_queue() -> None:
     world = company()
     pool = domain.pool_key("acme", "time")
     with pytest.raises(domain.InvariantViolation, match="2 active and 1 held on 1 licences"):
@@ -278,7 +278,7 @@ def test_the_laws_catch_an_over_full_pool_a_flag_beside_a_free_licence_and_a_for
         domain.check_invariants(broken(world, pool, next_period=9), ["time"])
 
 
-def test_the_full_check_catches_a_wrong_count_a_lost_deadline_and_a_seat_without_a_pool() -> None:
+def test_the_full_check_finds_a_wrong_count_a_lost_deadline_and_a_seat_without_a_pool() -> None:
     world = company()
     tenant = domain.load(world.rows.items())["acme"]
     tenant.pools["docs"].waiting += 1
@@ -310,7 +310,7 @@ def crowd(people: int, licences: int) -> tuple[dict[str, domain.Tenant], int]:
     return domain.load(rows.items()), people + 3
 
 
-def test_a_cut_of_twenty_thousand_and_the_purchase_that_clears_them() -> None:
+def test_a_reduction_that_flags_twenty_thousand_people_and_the_purchase_that_clears_them_are_fast() -> None:
     tenants, offset = crowd(30_000, 30_000)
     empty = seats_v1.Expected()
     items = (seats_v1.LicenceCount(module="time", quantity=20_000),)
@@ -325,7 +325,7 @@ def test_a_cut_of_twenty_thousand_and_the_purchase_that_clears_them() -> None:
     domain.check_all(tenants["acme"])
 
 
-def test_deciding_does_not_grow_with_the_pool() -> None:
+def test_the_time_of_a_decision_does_not_grow_with_the_pool() -> None:
     """The count of people multiplied by a hundred costs nothing that grows with it: far less than twice the time."""
 
     def seconds(people: int) -> float:
@@ -355,7 +355,7 @@ def test_deciding_does_not_grow_with_the_pool() -> None:
     assert large < 4 * small, f"{small:.4f} s with 500 people, {large:.4f} s with 50,000"
 
 
-def test_a_person_written_before_the_crash_is_left_alone_whatever_the_decision_did_to_them_on_the_way() -> None:
+def test_a_row_written_before_the_crash_stays_as_it_is() -> None:
     """cid's flag is cleared by a hold's end and set again by the period's cut, in one decision; only cid's row was written."""
     world = company()
     world.next_period(time=2)
@@ -375,7 +375,7 @@ def test_a_person_written_before_the_crash_is_left_alone_whatever_the_decision_d
     assert dict(tenants["acme"].rows()) == world.rows
 
 
-def test_A17_a_successor_nobody_knew_is_served_at_once_when_the_place_taken_over_can_be() -> None:
+def test_A17_an_unknown_target_user_is_served_at_once_if_the_moved_queue_entry_can_be_served() -> None:
     world = World()
     world.pool("time", 1, over_limit="wait")
     world.pool("docs", 2)

@@ -21,7 +21,7 @@ def full(**policies: object) -> World:
     return world
 
 
-def test_T5_over_the_limit_it_is_allowed_and_marked() -> None:
+def test_T5_a_seat_over_the_limit_is_allowed_and_flagged() -> None:
     world = full()
     expected = ["seats_assigned cid: time=flagged/over_limit"]
     assert world.need("cid", "time") == expected
@@ -29,7 +29,7 @@ def test_T5_over_the_limit_it_is_allowed_and_marked() -> None:
     assert world.event("seats_assigned")["modules"][0]["deadline"] == "2013-11-22T09:00:00.000Z"
 
 
-def test_T5_flag_cap_is_the_most_at_once() -> None:
+def test_T5_flag_cap_limits_the_flagged_seats_at_one_time() -> None:
     world = full(flag_cap=1)
     world.need("cid", "time")
     expected = ["seats_refused dan: time=refused/flag_cap"]
@@ -53,7 +53,7 @@ def test_T6_the_grace_is_a_policy_in_exact_seconds(grace: str) -> None:
     assert world.deadline("cid", "time") == timedelta(milliseconds=duration_ms(grace) or 0)
 
 
-def test_T6_whatever_command_comes_first_settles_what_fell_due() -> None:
+def test_T6_the_next_command_of_any_kind_applies_the_due_items_first() -> None:
     world = full()
     world.need("cid", "time")
     world.now += WEEK
@@ -72,7 +72,7 @@ def test_T6_each_flag_has_its_own_deadline() -> None:
     assert world.deadline("dan", "time") == timedelta(days=3)
 
 
-def test_T6_a_repeated_need_does_not_renew_the_grace() -> None:
+def test_T6_a_repeated_assignment_does_not_renew_the_grace() -> None:
     world = full()
     world.need("cid", "time")
     world.wait(days=5)
@@ -92,7 +92,7 @@ def test_T6_a_revoked_seat_is_answered_revoked_until_it_is_reactivated() -> None
     assert world.deadline("cid", "time") == WEEK
 
 
-def test_T6_revoked_elsewhere_the_rest_is_decided_without_it() -> None:
+def test_T6_a_module_revoked_earlier_does_not_affect_the_other_modules() -> None:
     world = World()
     world.pool("time", 1, base=True)
     world.pool("docs", 1)
@@ -114,7 +114,7 @@ def test_T6_the_memory_ends_when_a_command_no_longer_names_the_module() -> None:
     assert world.need("cid", "time") == expected
 
 
-def test_T6_who_gives_a_flagged_seat_up_and_asks_again_keeps_its_deadline() -> None:
+def test_T6_a_flagged_seat_that_is_released_and_assigned_again_keeps_its_deadline() -> None:
     world = full()
     world.need("cid", "time")
     world.wait(days=2)
@@ -183,7 +183,7 @@ def test_T6_thirty_days_after_the_flag_it_is_forgotten() -> None:
     assert world.deadline("cid", "time") == WEEK
 
 
-def test_T6_A17_who_is_replaced_gave_the_flagged_seat_up_and_keeps_its_deadline() -> None:
+def test_T6_A17_the_source_user_of_a_flagged_seat_keeps_its_deadline_when_assigned_again() -> None:
     world = full()
     world.need("cid", "time")
     world.wait(days=6)
@@ -197,7 +197,7 @@ def test_T6_A17_who_is_replaced_gave_the_flagged_seat_up_and_keeps_its_deadline(
 
 
 @pytest.mark.parametrize(("giver", "taker"), [("cid", "eve"), ("eve", "cid")])
-def test_T6_A17_of_a_flag_that_moved_and_its_givers_that_goes_on_the_moved_one_is_older(giver: str, taker: str) -> None:
+def test_T6_A17_a_moved_flag_is_older_than_the_flag_that_its_source_user_gets_back(giver: str, taker: str) -> None:
     world = full()
     world.need(giver, "time")
     world.replace(giver, taker, "time")
@@ -210,7 +210,7 @@ def test_T6_A17_of_a_flag_that_moved_and_its_givers_that_goes_on_the_moved_one_i
 
 
 @pytest.mark.parametrize(("giver", "taker", "last"), [("cid", "eve", "fay"), ("fay", "eve", "cid")])
-def test_T6_A17_a_flag_that_goes_on_and_moves_as_well_is_no_older_than_before(giver: str, taker: str, last: str) -> None:
+def test_T6_A17_a_remembered_flag_that_also_moves_is_no_older_than_before(giver: str, taker: str, last: str) -> None:
     world = full()
     world.need(giver, "time")
     world.replace(giver, taker, "time")
@@ -232,7 +232,7 @@ def test_T6_a_flag_cleared_by_a_licence_is_over() -> None:
     assert world.deadline("cid", "time") == WEEK
 
 
-def test_T6_out_of_a_base_module_a_person_gives_up_all_other_seats() -> None:
+def test_T6_a_person_revoked_in_a_base_module_loses_all_other_seats() -> None:
     world = full()
     world.pool("plan", 1)
     world.need("cid", "time", "docs", "plan")
@@ -248,7 +248,7 @@ def test_T6_out_of_a_base_module_a_person_gives_up_all_other_seats() -> None:
     assert world.seats("plan") == {"dan": "active"}
 
 
-def test_T6_A17_who_is_out_of_a_base_module_takes_nothing_over() -> None:
+def test_T6_A17_a_target_user_who_is_revoked_in_a_base_module_receives_nothing() -> None:
     world = full()
     world.need("cid", "time", "docs")
     world.need("dan", "docs")
@@ -261,7 +261,7 @@ def test_T6_A17_who_is_out_of_a_base_module_takes_nothing_over() -> None:
     assert world.replace("ben", "cid", "time") == ["seats_moved cid: time=active"]  # the seat of that module itself
 
 
-def test_T6_A17_taking_a_seat_over_is_an_explicit_reactivation() -> None:
+def test_T6_A17_a_moved_seat_reactivates_the_target_user_in_its_module() -> None:
     world = full()
     world.pool("plan", 1)
     world.need("ada", "time", "plan")
@@ -273,7 +273,7 @@ def test_T6_A17_taking_a_seat_over_is_an_explicit_reactivation() -> None:
 
 
 @pytest.mark.parametrize("partial", [False, True])
-def test_T6_a_module_without_a_pool_is_unknown_also_to_who_was_revoked_there(partial: bool) -> None:
+def test_T6_a_module_without_a_pool_is_unknown_also_for_a_person_who_was_revoked_in_it(partial: bool) -> None:
     world = full()
     world.need("cid", "time")
     world.wait(days=7)
@@ -285,7 +285,7 @@ def test_T6_a_module_without_a_pool_is_unknown_also_to_who_was_revoked_there(par
     assert world.need("cid", "time")[-1] == "seats_refused cid: time=revoked/revoked", "the revocation is remembered all the same"
 
 
-def test_T6_out_of_another_module_only_that_is_withdrawn() -> None:
+def test_T6_a_person_revoked_in_another_module_loses_only_that_module() -> None:
     world = World()
     world.pool("time", 3, base=True)
     world.pool("docs", 1)
@@ -296,7 +296,7 @@ def test_T6_out_of_another_module_only_that_is_withdrawn() -> None:
     assert world.seats("time") == {"ben": "active"}
 
 
-def test_T6_a_later_flag_has_its_full_grace_also_one_set_by_a_cut() -> None:
+def test_T6_a_later_flag_has_its_full_grace_also_one_set_by_a_reduction() -> None:
     world = full()
     world.need("cid", "time")
     world.need("cid")  # gave a flag up
@@ -310,7 +310,7 @@ def test_T6_a_later_flag_has_its_full_grace_also_one_set_by_a_cut() -> None:
     assert world.deadline("cid", "time") == WEEK
 
 
-def test_a_freed_licence_clears_the_oldest_flag_then_log_order() -> None:
+def test_a_freed_licence_clears_the_oldest_flag_then_the_first_in_log_order() -> None:
     world = full()
     for user in ("cid", "dan", "eve"):
         world.need(user, "time")  # all at one instant
@@ -321,7 +321,7 @@ def test_a_freed_licence_clears_the_oldest_flag_then_log_order() -> None:
     assert world.seats("time") == {"ben": "active", "cid": "active", "dan": "active", "eve": "flagged"}
 
 
-def test_a_kept_flag_is_as_old_as_it_was() -> None:
+def test_a_kept_flag_keeps_its_age() -> None:
     world = full()
     world.need("cid", "time")
     world.wait(hours=1)
@@ -399,7 +399,7 @@ def test_graces_of_one_instant_end_in_the_order_of_the_log_whatever_the_names_of
     assert world.wait(days=7) == expected
 
 
-def test_a_flag_set_while_settling_runs_from_the_settlement() -> None:
+def test_the_grace_of_a_flag_set_by_due_items_begins_when_they_are_applied() -> None:
     world = full()
     world.next_period(time=1)
     world.schedule("2014", START + timedelta(days=1))
@@ -408,7 +408,7 @@ def test_a_flag_set_while_settling_runs_from_the_settlement() -> None:
     assert world.deadline("ben", "time") == WEEK
 
 
-def test_nothing_expires_because_the_clock_stands_or_goes_back() -> None:
+def test_nothing_expires_while_the_clock_stands_or_goes_back() -> None:
     world = full()
     world.need("cid", "time")
     assert world.wait(days=-1) == []
@@ -435,7 +435,9 @@ def test_the_last_administrator_is_not_flagged_the_newest_other_is() -> None:
 
 
 @pytest.mark.parametrize("wanted", [("time", "core"), ("core", "time")])
-def test_who_is_flagged_for_the_last_administrator_follows_the_pools_and_not_the_order_of_the_command(wanted: tuple[str, str]) -> None:
+def test_the_person_flagged_instead_of_the_last_administrator_depends_on_the_pools_and_not_on_the_order_in_the_command(
+    wanted: tuple[str, str],
+) -> None:
     world = World()
     for module, user in (("time", "ben"), ("core", "cid")):
         world.pool(module, 1, base=True)
@@ -446,7 +448,7 @@ def test_who_is_flagged_for_the_last_administrator_follows_the_pools_and_not_the
     assert world.wait(days=7) == revoked
 
 
-def test_the_last_administrator_is_looked_at_again_when_the_flag_falls_due() -> None:
+def test_the_last_administrator_is_determined_again_when_a_flag_falls_due() -> None:
     world = with_administrator()
     world.need("dan", "time", administrator=True)  # takes cid's place
     world.need("ada", "time", administrator=True)  # flagged as anybody: dan is there
@@ -458,7 +460,7 @@ def test_the_last_administrator_is_looked_at_again_when_the_flag_falls_due() -> 
     assert world.deadline("dan", "time") == WEEK
 
 
-def test_the_last_administrator_alone_has_a_flag_without_deadline() -> None:
+def test_the_last_administrator_without_anybody_else_is_flagged_without_a_deadline() -> None:
     world = World()
     world.pool("time", 1, base=True)
     world.need("hal", "time", hold_until=START + timedelta(days=20))
@@ -470,7 +472,7 @@ def test_the_last_administrator_alone_has_a_flag_without_deadline() -> None:
     assert world.wait(days=1) == expected
 
 
-def test_the_last_administrator_whose_grace_ends_with_nobody_to_take_the_flag_keeps_it_without_deadline() -> None:
+def test_the_last_administrator_keeps_the_flag_without_a_deadline_if_nobody_else_can_be_flagged() -> None:
     world = World()
     world.pool("time", 1, base=True)
     world.pool("core", 1, base=True)
@@ -482,7 +484,7 @@ def test_the_last_administrator_whose_grace_ends_with_nobody_to_take_the_flag_ke
     assert world.deadline("ada", "time") is None
 
 
-def test_the_last_administrator_is_passed_over_by_a_cut() -> None:
+def test_the_last_administrator_is_passed_over_by_a_reduction() -> None:
     world = World()
     world.pool("time", 3, base=True)
     world.need("ada", "time", administrator=True, created_at=START)
@@ -502,7 +504,7 @@ def test_the_last_administrator_is_flagged_like_anybody_outside_base_modules() -
     assert world.wait(days=7) == expected
 
 
-def test_of_two_administrators_due_at_one_instant_the_first_goes_the_other_stays() -> None:
+def test_of_two_administrators_due_at_one_instant_the_first_is_revoked_and_the_other_stays() -> None:
     world = with_administrator()
     world.need("dan", "time", administrator=True)
     world.need("ada", "time", administrator=True)
@@ -516,7 +518,7 @@ def test_of_two_administrators_due_at_one_instant_the_first_goes_the_other_stays
     assert world.wait(days=7) == expected
 
 
-def test_the_last_administrator_sits_in_several_base_modules_and_stays_in_each() -> None:
+def test_the_last_administrator_stays_in_each_of_several_base_modules() -> None:
     """ada is flagged in one base module and active in the other: out of the one she would be out of both."""
     world = World()
     for module in ("core", "time"):
@@ -532,7 +534,7 @@ def test_the_last_administrator_sits_in_several_base_modules_and_stays_in_each()
     assert world.seats("core") == {"ada": "active", "dan": "active"}
 
 
-def test_the_last_administrators_flag_without_a_deadline_goes_on_so_whoever_administers_by_then() -> None:
+def test_a_flag_without_a_deadline_stays_so_when_there_is_another_administrator() -> None:
     world = World()
     world.pool("time", 1, base=True)
     world.need("hal", "time", hold_until=START + timedelta(days=50))

@@ -45,7 +45,7 @@ def need(user: str, revision: int, reason: str = "hired", module: str = "time") 
     return seats_v1.AssignSeats(user=user, revision=revision, modules=(module,), created_at=NOON, reason=reason)
 
 
-async def test_a_decision_too_large_for_a_record_is_taken_back_and_answered_and_the_next_command_is_decided() -> None:
+async def test_a_decision_too_large_for_a_record_is_undone_and_answered_and_the_next_command_is_decided() -> None:
     records = arrived(
         (seats_v1.OpenTenant(number=1, clock="real"), 0),
         (seats_v1.OpenPool(number=2, module="time", base=True, licences=1, policies=seats_v1.Policies(grace="PT1S")), 0),
@@ -79,7 +79,7 @@ async def test_a_decision_too_large_for_a_record_is_taken_back_and_answered_and_
     assert canonical(alone.rows) == canonical(engine.live[0].durable.rows)
 
 
-def test_T18_the_people_whom_an_answer_names_are_limited_over_all_its_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_T18_an_answer_names_a_limited_number_of_people_over_all_its_modules(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first ones of those that the cut would take; and how many in all."""
     monkeypatch.setattr(pools, "WOULD_FLAG_SHOWN", 5)
     world = World()
@@ -102,7 +102,7 @@ def test_a_tenant_has_at_most_a_thousand_pools(monkeypatch: pytest.MonkeyPatch) 
     assert world.event("command_rejected")["field"] == "module"
 
 
-def test_a_tenant_has_at_most_a_hundred_periods_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tenant_has_at_most_a_hundred_scheduled_periods(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pools, "SCHEDULED_MAX", 2)
     world = World()
     for days in (1, 2):
@@ -111,7 +111,7 @@ def test_a_tenant_has_at_most_a_hundred_periods_ahead(monkeypatch: pytest.Monkey
     assert world.schedule("p2", START + timedelta(days=3)) == ["period_scheduled (scheduled)"]  # the same one at another time
 
 
-def test_the_largest_event_that_settles_by_itself_fits_a_record() -> None:
+def test_the_largest_event_of_due_items_fits_a_record() -> None:
     """No command that could be answered stands behind it, so it has to: a period that begins for as many pools as there may be."""
     tenant = "t" * 100
     modules = [f"{n:063}" for n in range(pools.POOLS_MAX)]

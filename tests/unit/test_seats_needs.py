@@ -44,7 +44,7 @@ def test_A14_A15_one_seat_per_module_never_two_in_one() -> None:
     assert world.tenant.pools["time"].active == 1
 
 
-def test_A7_M4_E2_a_seat_no_longer_needed_is_released_at_once_whatever_becomes_of_the_rest() -> None:
+def test_A7_M4_E2_a_seat_that_is_no_longer_required_is_released_at_once_also_if_the_rest_is_refused() -> None:
     world = company(time=2, docs=1, plan=1)
     world.need("ada", "docs")
     world.need("ben", "time", "plan")
@@ -54,7 +54,7 @@ def test_A7_M4_E2_a_seat_no_longer_needed_is_released_at_once_whatever_becomes_o
     assert world.event("seats_refused")["asked"] == "changed"
 
 
-def test_A7_a_change_of_profile_first_gives_up_then_asks() -> None:
+def test_A7_a_change_of_profile_first_releases_seats_then_assigns_new_ones() -> None:
     world = company(time=1, docs=1, rest="flag")
     world.need("ada", "docs")
     world.need("ben", "docs")  # flagged
@@ -72,7 +72,7 @@ def test_A19_a_profile_without_modules_takes_no_seat() -> None:
     assert world.seats("time") == {}
 
 
-def test_E3_E4_who_was_deactivated_does_not_count_and_asks_anew() -> None:
+def test_E3_E4_a_deactivated_person_holds_no_licence_and_is_assigned_again_on_return() -> None:
     world = company(time=1)
     world.need("ada", "time")
     world.need("ada")
@@ -88,7 +88,7 @@ def test_A3_E1_reject_refuses_without_a_free_licence_and_shows_the_pool() -> Non
     assert (pool["licences"], pool["active"], pool["available"]) == (1, 1, 0)
 
 
-def test_all_or_nothing_one_that_rejects_refuses_them_all() -> None:
+def test_all_or_nothing_one_module_that_rejects_refuses_them_all() -> None:
     world = company(time=2, docs=1)
     world.need("ada", "docs")
     expected = ["seats_refused ben: time=refused/other_module_refused docs=refused/pool_full"]
@@ -104,7 +104,7 @@ def test_all_or_nothing_a_full_base_module_refuses_the_rest() -> None:
     assert world.need("ben", "time", "docs") == expected
 
 
-def test_all_or_nothing_one_that_waits_makes_all_new_ones_wait() -> None:
+def test_all_or_nothing_one_module_that_waits_makes_all_new_ones_wait() -> None:
     world = company(time=2, docs=1, rest="wait")
     world.need("ada", "docs")
     expected = ["seats_queued ben: time=waiting/pool_full docs=waiting/pool_full"]
@@ -123,7 +123,7 @@ def test_all_or_nothing_reject_comes_before_wait_and_wait_before_flag() -> None:
     assert world.need("cid", "time", "plan", "docs") == expected
 
 
-def test_all_or_nothing_what_is_held_already_stays() -> None:
+def test_all_or_nothing_seats_that_the_person_already_has_stay() -> None:
     world = company(time=1, docs=1)
     world.need("ada", "docs")
     world.need("ben", "time")
@@ -131,7 +131,7 @@ def test_all_or_nothing_what_is_held_already_stays() -> None:
     assert world.seats("time") == {"ben": "active"}
 
 
-def test_partial_each_module_by_itself() -> None:
+def test_partial_decides_each_module_separately() -> None:
     world = company(time=1, docs=1, plan=1)
     world.need("ada", "docs")
     expected = [
@@ -142,7 +142,7 @@ def test_partial_each_module_by_itself() -> None:
     assert world.need("ben", "time", "docs", "plan", partial=True) == expected
 
 
-def test_partial_nothing_without_the_base_module() -> None:
+def test_partial_grants_nothing_without_the_base_module() -> None:
     world = company(docs=1)
     world.pool("time", 1, base=True, over_limit="reject")
     world.need("ada", "time")
@@ -176,7 +176,7 @@ def test_M12_T21_an_expansion_adds_the_same_to_the_next_period() -> None:
     assert world.licences("docs") == (4, 3)
 
 
-def test_M9_a_leavers_active_seat_takes_its_licence_along() -> None:
+def test_M9_a_leavers_active_seat_reduces_the_pool_by_its_licence() -> None:
     world = World()
     world.pool("docs", 2, terminate_reduces_pool=True, reduce_at="now")
     world.need("ada", "docs")
@@ -190,7 +190,7 @@ def test_M9_a_leavers_active_seat_takes_its_licence_along() -> None:
     assert world.licences("docs") == (1, 1)
 
 
-def test_M9_at_the_periods_end_it_lowers_the_next_number_and_only_for_leavers() -> None:
+def test_M9_with_reduce_at_period_end_only_leavers_lower_the_next_periods_number() -> None:
     world = World()
     world.pool("docs", 3, terminate_reduces_pool=True)
     world.need("ada", "docs")
@@ -204,7 +204,7 @@ def test_M9_at_the_periods_end_it_lowers_the_next_number_and_only_for_leavers() 
     assert world.licences("docs") == (3, 1)
 
 
-def test_M9_the_reason_decides_nothing() -> None:
+def test_M9_the_reason_of_the_command_does_not_matter() -> None:
     world = World()
     world.pool("docs", 3, terminate_reduces_pool=True, reduce_at="now")
     for user in ("ada", "ben"):
@@ -213,7 +213,7 @@ def test_M9_the_reason_decides_nothing() -> None:
     assert world.need("ben", reason="a word of another source", leaver=True) == ["pool_reduced docs (terminated)", "seats_assigned ben:"]
 
 
-def test_M9_a_leaver_of_a_pool_with_people_waiting_shrinks_it_before_they_are_served() -> None:
+def test_M9_a_leaver_reduces_the_pool_before_waiting_people_are_served() -> None:
     world = World()
     world.pool("docs", 2, over_limit="wait", terminate_reduces_pool=True, reduce_at="now")
     for user in ("ada", "ben", "cid"):
@@ -234,7 +234,7 @@ def queue() -> World:
     return world
 
 
-def test_queue_by_priority_then_age_then_log_order() -> None:
+def test_the_queue_is_ordered_by_priority_then_age_then_log_order() -> None:
     world = queue()
     world.need("ben", "docs")
     world.need("cid", "docs")
@@ -244,7 +244,7 @@ def test_queue_by_priority_then_age_then_log_order() -> None:
     assert world.buy(docs=3)[:4] == expected
 
 
-def test_queue_age_counts_without_a_break() -> None:
+def test_queue_age_counts_only_an_uninterrupted_wait() -> None:
     world = queue()
     world.need("ben", "docs")
     world.wait(hours=1)
@@ -257,7 +257,7 @@ def test_queue_age_counts_without_a_break() -> None:
     assert world.need("ada") == expected
 
 
-def test_queue_who_waits_for_several_holds_up_nobody() -> None:
+def test_a_person_who_waits_for_several_modules_holds_up_nobody() -> None:
     world = queue()
     world.need("ben", "docs", "plan")
     world.wait(hours=1)
@@ -267,7 +267,7 @@ def test_queue_who_waits_for_several_holds_up_nobody() -> None:
     assert world.seats("docs") == {"ben": "waiting", "cid": "active"}
 
 
-def test_queue_who_is_served_is_first_in_every_queue_or_the_longest_waiting_of_all() -> None:
+def test_the_person_served_is_first_in_every_queue_or_has_waited_longest_of_all() -> None:
     world = queue()
     world.need("ben", "docs")
     world.wait(hours=1)
@@ -279,7 +279,7 @@ def test_queue_who_is_served_is_first_in_every_queue_or_the_longest_waiting_of_a
     assert world.need("ada") == expected
 
 
-def test_queue_of_two_who_are_each_first_somewhere_the_longest_waiting_is_served_whatever_the_modules_names() -> None:
+def test_of_two_people_who_are_each_first_in_one_queue_the_longer_waiting_is_served_independent_of_module_names() -> None:
     world = queue()
     world.need("cid", "plan")
     world.wait(hours=1)
@@ -291,7 +291,7 @@ def test_queue_of_two_who_are_each_first_somewhere_the_longest_waiting_is_served
     assert world.need("ada") == expected
 
 
-def test_queue_two_who_are_each_first_where_they_wait_are_both_served() -> None:
+def test_two_people_who_are_each_first_in_their_queue_are_both_served() -> None:
     world = queue()
     world.need("ben", "plan")
     world.wait(hours=1)
@@ -302,7 +302,7 @@ def test_queue_two_who_are_each_first_where_they_wait_are_both_served() -> None:
 
 @pytest.mark.parametrize("base", ["abc", "zed"])
 @pytest.mark.parametrize("base_first", [True, False])
-def test_queue_who_waits_for_a_base_module_first_keeps_the_place_in_the_other_queues(base: str, base_first: bool) -> None:
+def test_a_person_who_waits_for_a_base_module_keeps_the_position_in_the_other_queues(base: str, base_first: bool) -> None:
     world = World()
     for module in (base, "docs") if base_first else ("docs", base):
         world.pool(module, 1, base=module == base, over_limit="wait")
@@ -315,7 +315,7 @@ def test_queue_who_waits_for_a_base_module_first_keeps_the_place_in_the_other_qu
 
 
 @pytest.mark.parametrize("base", ["abc", "zed"])
-def test_queue_nobody_is_served_past_who_gets_the_base_module_only_after_another(base: str) -> None:
+def test_nobody_overtakes_a_person_who_gets_the_base_module_only_after_another(base: str) -> None:
     world = World()
     for module in (base, "docs"):
         world.pool(module, 1, base=module == base, over_limit="wait")
@@ -342,7 +342,7 @@ def test_holds_of_one_command_expire_together_and_what_they_free_is_served_toget
     assert (world.seats(base), world.seats("docs")) == ({"u1": "active"}, {"u1": "active", "u2": "waiting"})
 
 
-def test_queue_flags_come_first() -> None:
+def test_flags_are_cleared_before_the_queue_is_served() -> None:
     world = queue()
     world.need("ben", "docs")
     world.policy("docs", over_limit="flag")
@@ -352,7 +352,7 @@ def test_queue_flags_come_first() -> None:
     assert world.seats("docs") == {"ada": "active", "ben": "waiting", "cid": "active"}
 
 
-def test_queue_serving_never_flags_or_expands() -> None:
+def test_serving_the_queue_never_flags_or_expands() -> None:
     world = queue()
     world.need("ben", "docs", "plan")
     world.policy("plan", over_limit="expand")
@@ -360,7 +360,7 @@ def test_queue_serving_never_flags_or_expands() -> None:
     assert world.seats("docs") == {"ada": "active", "ben": "waiting"}
 
 
-def test_a_policy_change_is_for_what_comes() -> None:
+def test_a_policy_change_applies_to_later_decisions_only() -> None:
     world = queue()
     world.need("ben", "docs")
     assert world.policy("docs", over_limit="expand", grace="PT1S") == ["policy_changed docs (policy_set)"]
@@ -368,7 +368,7 @@ def test_a_policy_change_is_for_what_comes() -> None:
     assert world.need("ben", "docs", priority=1) == ["seats_queued ben: docs=waiting"]
 
 
-def test_T5_M12_a_cap_can_be_unset_and_what_is_not_given_keeps_its_value() -> None:
+def test_T5_M12_a_cap_can_be_unset_and_a_policy_that_is_not_given_keeps_its_value() -> None:
     world = World()
     world.pool("time", 1, flag_cap=0, warn_at="1", grace="P2D")
     world.need("ada", "time")
@@ -394,7 +394,7 @@ def test_a_policy_change_leaves_the_deadlines() -> None:
 # Holds -----------------------------------------------------------------------------------------------------------------
 
 
-def test_held_reserves_and_taking_it_up_keeps_the_seat() -> None:
+def test_a_hold_reserves_a_licence_and_claiming_it_keeps_the_seat() -> None:
     world = company(time=1)
     expected = ["seats_assigned ada: time=held/licence_free", "pool_at_limit time (limit_reached)"]
     assert world.need("ada", "time", hold_until=START + timedelta(days=2)) == expected
@@ -419,7 +419,7 @@ def test_an_answer_shows_every_pool_that_a_replacement_changed() -> None:
     assert shown == {"time": (1, 0), "docs": (1, 0), "plan": (0, 0), "forms": (1, 0)}
 
 
-def test_held_expires_and_serves_the_next() -> None:
+def test_an_expired_hold_serves_the_next_person() -> None:
     world = company(time=1)
     world.need("ada", "time", hold_until=START + timedelta(days=2))
     world.need("ben", "time")
@@ -429,7 +429,7 @@ def test_held_expires_and_serves_the_next() -> None:
 
 
 @pytest.mark.parametrize("policy", ["flag", "expand", "wait", "reject"])
-def test_held_a_full_pool_refuses_a_hold_whatever_its_policy(policy: str) -> None:
+def test_a_full_pool_refuses_a_hold_with_every_policy(policy: str) -> None:
     world = World()
     world.pool("docs", 1, over_limit=policy)
     world.need("ada", "docs")
@@ -437,7 +437,7 @@ def test_held_a_full_pool_refuses_a_hold_whatever_its_policy(policy: str) -> Non
 
 
 @pytest.mark.parametrize("days", [-1, 1])
-def test_held_a_refused_hold_keeps_the_place_in_the_queue(days: int) -> None:
+def test_a_refused_hold_keeps_the_position_in_the_queue(days: int) -> None:
     world = queue()
     world.need("ben", "docs")
     world.wait(hours=1)
@@ -449,7 +449,7 @@ def test_held_a_refused_hold_keeps_the_place_in_the_queue(days: int) -> None:
 
 
 @pytest.mark.parametrize("days", [-1, 1])
-def test_A17_a_refused_hold_of_who_takes_over_keeps_the_place_in_the_queue(days: int) -> None:
+def test_A17_a_refused_hold_of_the_target_user_keeps_the_position_in_the_queue(days: int) -> None:
     world = queue()
     world.need("ben", "docs")
     world.wait(hours=1)
@@ -463,7 +463,7 @@ def test_A17_a_refused_hold_of_who_takes_over_keeps_the_place_in_the_queue(days:
     assert world.need("ada")[0] == "seat_granted ben docs (seat_released)"
 
 
-def test_held_who_waits_for_several_and_is_refused_a_hold_keeps_all_places() -> None:
+def test_a_person_who_waits_for_several_modules_and_is_refused_a_hold_keeps_all_queue_positions() -> None:
     world = queue()
     world.need("ben", "docs", "plan")
     world.need("ada", "docs")  # plan is free again, docs is not
@@ -472,19 +472,19 @@ def test_held_who_waits_for_several_and_is_refused_a_hold_keeps_all_places() -> 
     assert world.need("ada")[:2] == [f"seat_granted ben {module} (seat_released)" for module in ("docs", "plan")]
 
 
-def test_held_applies_to_newly_granted_modules_only() -> None:
+def test_a_hold_applies_to_newly_granted_modules_only() -> None:
     world = company(time=2, docs=2)
     world.need("ada", "time")
     expected = ["seats_assigned ada: time=active docs=held/licence_free"]
     assert world.need("ada", "time", "docs", hold_until=START + timedelta(days=1)) == expected
 
 
-def test_held_that_would_have_expired_is_refused() -> None:
+def test_a_hold_that_would_have_expired_is_refused() -> None:
     world = company(time=2)
     assert world.need("ada", "time", hold_until=START) == ["seats_refused ada: time=refused/hold_past"]
 
 
-def test_held_a_cut_cancels_the_newest_holds_first() -> None:
+def test_a_reduction_cancels_the_newest_holds_first() -> None:
     world = company(time=4)
     world.need("ada", "time")
     for user in ("hal", "ian", "joe"):
@@ -511,7 +511,7 @@ def test_A17_replacing_a_user_changes_no_pool_and_moves_states_and_deadlines() -
     assert world.event("seats_moved")["from_prev"] == {"partition": 0, "offset": 7}
 
 
-def test_A17_the_chain_of_who_is_replaced_goes_on_behind_what_the_same_command_settled() -> None:
+def test_A17_the_audit_trail_of_the_source_user_continues_before_the_due_items_of_the_same_command() -> None:
     world = company(time=3, docs=1)
     world.policy("docs", over_limit="flag")
     world.need("ada", "docs")
@@ -524,7 +524,7 @@ def test_A17_the_chain_of_who_is_replaced_goes_on_behind_what_the_same_command_s
     ]
 
 
-def test_A17_what_the_successor_needs_besides_is_asked_for_and_the_rest_released() -> None:
+def test_A17_other_required_modules_of_the_target_user_are_assigned_and_the_rest_is_released() -> None:
     world = company(time=1, docs=1, plan=1)
     world.need("ada", "time", "docs")
     world.need("ben", "time")  # flagged
@@ -533,7 +533,7 @@ def test_A17_what_the_successor_needs_besides_is_asked_for_and_the_rest_released
     assert world.seats("time") == {"ben": "active"}
 
 
-def test_A17_a_hold_moves_with_its_end_and_is_taken_up_by_a_need_without_one() -> None:
+def test_A17_a_hold_moves_with_its_end_and_an_assignment_without_a_hold_claims_it() -> None:
     world = company(time=2)
     for user in ("ada", "ben"):
         world.need(user, "time", hold_until=START + timedelta(days=2))
@@ -542,7 +542,7 @@ def test_A17_a_hold_moves_with_its_end_and_is_taken_up_by_a_need_without_one() -
     assert world.replace("ben", "fay", "time") == ["seats_moved fay: time=active"]
 
 
-def test_A17_refused_if_the_successor_holds_one_of_the_modules() -> None:
+def test_A17_a_replacement_is_refused_if_the_target_user_has_one_of_the_seats() -> None:
     world = company(time=2)
     world.need("ada", "time")
     world.need("eve", "time")
@@ -554,7 +554,7 @@ def test_A17_refused_if_the_successor_holds_one_of_the_modules() -> None:
     assert world.again() == ["command_ignored eve (stale)"]
 
 
-def test_A17_refused_if_there_is_nothing_to_take_over() -> None:
+def test_A17_a_replacement_is_refused_if_there_is_nothing_to_move() -> None:
     world = company(time=2)
     world.need("ada", "time")
     world.need("ada")
@@ -575,7 +575,7 @@ def test_the_same_command_again_is_a_duplicate() -> None:
     assert world.rows == before
 
 
-def test_a_revision_not_above_the_last_is_stale_also_when_the_person_holds_nothing() -> None:
+def test_a_revision_not_above_the_last_is_stale_also_for_a_person_without_seats() -> None:
     world = company(time=1)
     world.need("ada", "time", revision=5)
     world.need("ada", revision=7)
@@ -594,7 +594,7 @@ def test_a_number_not_above_the_last_of_its_sender_is_ignored() -> None:
     assert world.again() == ["command_ignored (duplicate)"]
 
 
-def test_everything_before_open_tenant_is_answered_unknown_tenant() -> None:
+def test_every_command_before_open_tenant_is_answered_unknown_tenant() -> None:
     world = World()
     world.tenants.clear()
     world.rows.clear()
@@ -609,7 +609,7 @@ def test_everything_before_open_tenant_is_answered_unknown_tenant() -> None:
     assert (decision.changed, world.tenants) == ({}, {})
 
 
-def test_unknown_fields_of_a_need_are_no_error_and_unknown_modules_are_refused() -> None:
+def test_unknown_fields_of_an_assignment_are_no_error_and_unknown_modules_are_refused() -> None:
     world = company(time=1)
     assert world.need("ada", "time", "nowhere") == ["seats_refused ada: time=refused/other_module_refused nowhere=refused/unknown_module"]
     assert (

@@ -63,7 +63,7 @@ def _with(body: Any, key: Any, value: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", ANSWERED)
-def test_whatever_stands_in_a_field_the_command_is_answered_once(name: str) -> None:
+def test_a_command_with_any_value_in_a_field_is_answered_once(name: str) -> None:
     log = Log()
     for before in ("open_tenant", "open_pool", "assign_seats"):
         log.send(f"seatpool.seats.v1.{before}", json.dumps(SAMPLES[f"seatpool.seats.v1.{before}"]["body"]).encode())

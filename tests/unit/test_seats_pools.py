@@ -57,7 +57,7 @@ def test_B10_buying_creates_nobody() -> None:
     assert world.seats("docs") == {}
 
 
-def test_an_order_is_applied_once_whatever_its_sender_repeats() -> None:
+def test_an_order_is_applied_once_also_if_its_sender_repeats_it() -> None:
     world = company(2)
     world.buy("o-1", docs=1)
     assert world.again() == ["command_ignored (duplicate)"]
@@ -66,7 +66,7 @@ def test_an_order_is_applied_once_whatever_its_sender_repeats() -> None:
     assert world.licences("docs") == (3, 3)
 
 
-def test_an_order_for_several_modules_is_carried_out_whole_or_not() -> None:
+def test_an_order_for_several_modules_is_carried_out_completely_or_not_at_all() -> None:
     world = company(2)
     world.pool("plan", 1)
     assert world.buy(docs=1, plan=1) == ["licences_added (ordered)"]
@@ -74,7 +74,7 @@ def test_an_order_for_several_modules_is_carried_out_whole_or_not() -> None:
     assert (world.licences("docs"), world.licences("plan")) == ((3, 3), (2, 2))
 
 
-def test_a_purchase_restores_who_was_revoked_since_its_approval_before_flags_and_queue() -> None:
+def test_a_purchase_restores_people_revoked_since_its_approval_before_flags_and_queue() -> None:
     world = company(1, "ada", grace="P1D")
     world.need("ben", "docs")
     world.wait(hours=1)
@@ -101,7 +101,7 @@ def test_a_purchase_too_small_for_all_restores_the_oldest_revocation_first() -> 
         assert world.buy(docs=1, approved=START)[:2] == ["licences_added (ordered)", f"seat_granted {user} docs (restored)"]
 
 
-def test_a_purchase_does_not_restore_who_was_revoked_before_it_or_needs_it_no_more() -> None:
+def test_a_purchase_does_not_restore_people_revoked_before_its_approval_or_who_no_longer_require_the_module() -> None:
     world = company(1, "ada", grace="P1D")
     world.need("ben", "docs")
     world.need("cid", "docs")
@@ -113,7 +113,7 @@ def test_a_purchase_does_not_restore_who_was_revoked_before_it_or_needs_it_no_mo
     assert world.buy(docs=1, approved=approved)[:2] == expected
 
 
-def test_a_purchase_settles_first_and_restores_whom_that_revoked() -> None:
+def test_a_purchase_applies_due_items_first_and_restores_the_people_whom_they_revoked() -> None:
     world = company(1, "ada", grace="P1D")
     world.need("ben", "docs")
     world.now += timedelta(days=2)  # no tick came
@@ -121,7 +121,7 @@ def test_a_purchase_settles_first_and_restores_whom_that_revoked() -> None:
     assert world.buy(docs=1, approved=world.now - timedelta(hours=1)) == expected
 
 
-def test_a_purchase_restores_into_an_add_on_only_who_is_not_out_of_a_base_module() -> None:
+def test_a_purchase_restores_an_add_on_only_for_people_who_are_not_revoked_in_a_base_module() -> None:
     world = World()
     world.pool("time", 1, base=True, grace="P2D")
     world.pool("docs", 1, grace="P1D")
@@ -216,7 +216,7 @@ def test_a_purchase_brings_back_a_second_base_module_with_the_first() -> None:
     assert world.buy(approved=before, core=1)[:4] == ["licences_added (ordered)", *restored]
 
 
-def test_a_seat_lost_with_its_base_module_is_asked_for_as_any_other_and_not_answered_as_revoked() -> None:
+def test_a_seat_lost_with_its_base_module_is_assigned_like_any_other_and_not_answered_as_revoked() -> None:
     world = out_of_both("time", "P7D", "P30D")
     world.buy(docs=1)
     assert world.need("ben", "docs") == ["seats_assigned ben: docs=active/licence_free", "pool_at_limit docs (limit_reached)"]
@@ -247,7 +247,7 @@ def test_T17_a_reduction_below_use_flags_the_most_recently_created_with_a_full_g
     assert world.deadline("cid", "docs") == timedelta(days=7)
 
 
-def test_T17_of_those_created_at_one_time_the_seat_decided_last_goes_first() -> None:
+def test_T17_of_people_created_at_one_time_the_seat_decided_last_is_flagged_first() -> None:
     world = company(3)
     for user in ("zoe", "ada", "ben"):
         world.need(user, "docs")
@@ -255,7 +255,7 @@ def test_T17_of_those_created_at_one_time_the_seat_decided_last_goes_first() -> 
     assert world.cut(docs=1)[1] == "seat_flagged ada docs (reduction)"
 
 
-def test_B12_B13_M8_A8_under_block_it_is_refused_naming_how_many_seats_to_free() -> None:
+def test_B12_B13_M8_A8_under_block_a_reduction_below_use_is_refused_with_the_number_of_seats_to_free() -> None:
     world = company(4, "ada", "ben", "cid", reduce_below_use="block")
     assert world.cut(docs=3) == ["reduction_refused docs (below_use)"]
     assert world.event("reduction_refused")["must_free"] == 2
@@ -263,7 +263,7 @@ def test_B12_B13_M8_A8_under_block_it_is_refused_naming_how_many_seats_to_free()
     assert world.cut(docs=1) == ["licences_reduced (ordered)", "pool_at_limit docs (limit_reached)"]
 
 
-def test_M8_a_reduction_at_once_lowers_the_next_number_to_what_is_left() -> None:
+def test_M8_a_reduction_at_once_lowers_the_next_periods_number_to_what_is_left() -> None:
     world = company(4)
     world.cut(docs=1)
     assert world.licences("docs") == (3, 3)
@@ -272,7 +272,7 @@ def test_M8_a_reduction_at_once_lowers_the_next_number_to_what_is_left() -> None
     assert world.licences("docs") == (2, 1)
 
 
-def test_T2_T12_T13_T14_T15_the_next_number_as_often_as_one_likes() -> None:
+def test_T2_T12_T13_T14_T15_the_next_periods_number_can_be_changed_as_often_as_you_like() -> None:
     world = company(4)
     for number in (1, 4, 2, 3):
         assert world.next_period(docs=number) == ["reduction_scheduled (scheduled)"]
@@ -286,7 +286,7 @@ def test_T18_M15_the_confirmation_lists_who_would_be_flagged() -> None:
     assert set(world.seats("docs").values()) == {"active"}
 
 
-def test_T11_T16_B11_B14_it_takes_effect_when_the_period_begins() -> None:
+def test_T11_T16_B11_B14_a_scheduled_reduction_takes_effect_when_the_period_begins() -> None:
     world = company(3, "ada", "ben")
     world.next_period(docs=1)
     world.schedule("2014", START + timedelta(days=16))
@@ -335,7 +335,7 @@ def test_a_period_scheduled_again_begins_at_its_new_time() -> None:
     assert world.schedule("2016", START + timedelta(days=9)) == ["command_rejected (invalid_time)"]
 
 
-def test_periods_that_passed_while_nothing_came_begin_in_order_with_what_fell_due_between_them() -> None:
+def test_periods_that_passed_without_a_command_begin_in_order_with_the_due_items_between_them() -> None:
     world = company(2, "ada", "ben", grace="P3D")
     world.need("cid", "docs")
     world.need("hal", "docs")
@@ -357,7 +357,7 @@ def test_periods_that_passed_while_nothing_came_begin_in_order_with_what_fell_du
 # Closing ---------------------------------------------------------------------------------------------------------------
 
 
-def test_close_pool_now_releases_its_seats_and_serves_who_waited_for_it_besides() -> None:
+def test_close_pool_now_releases_its_seats_and_serves_people_who_also_waited_for_it() -> None:
     world = company(1, "ada")
     world.pool("plan", 2, over_limit="wait")
     world.policy("docs", over_limit="wait")
@@ -372,7 +372,7 @@ def test_close_pool_now_releases_its_seats_and_serves_who_waited_for_it_besides(
     assert world.need("ada", "docs") == ["seats_refused ada: docs=refused/unknown_module"]
 
 
-def test_T2_close_pool_at_the_periods_end_is_a_next_number_of_nothing() -> None:
+def test_T2_close_pool_at_the_periods_end_sets_the_next_periods_number_to_zero() -> None:
     world = company(2, "ada")
     assert world.close("docs", "period_end") == ["pool_close_scheduled docs (scheduled)"]
     assert world.licences("docs") == (2, 0)
@@ -382,7 +382,7 @@ def test_T2_close_pool_at_the_periods_end_is_a_next_number_of_nothing() -> None:
 
 
 @pytest.mark.parametrize("how", ["buy", "next_period"])
-def test_T2_T21_a_pool_that_closes_can_be_kept_after_all(how: str) -> None:
+def test_T2_T21_a_pool_scheduled_to_close_can_be_kept(how: str) -> None:
     world = company(2)
     world.close("docs", "period_end")
     getattr(world, how)(docs=1)
@@ -390,7 +390,7 @@ def test_T2_T21_a_pool_that_closes_can_be_kept_after_all(how: str) -> None:
     assert world.wait(days=1) == ["period_started (period_began)"]
 
 
-def test_a_pool_that_closes_does_not_live_on_by_an_expansion() -> None:
+def test_an_expansion_does_not_keep_a_pool_that_is_scheduled_to_close() -> None:
     world = company(1, "ada", over_limit="expand")
     world.close("docs", "period_end")
     world.need("ben", "docs")
@@ -400,7 +400,7 @@ def test_a_pool_that_closes_does_not_live_on_by_an_expansion() -> None:
 # Marks -----------------------------------------------------------------------------------------------------------------
 
 
-def test_E8_A6_crossing_the_mark_and_reaching_the_limit_are_told_once_per_crossing() -> None:
+def test_E8_A6_crossing_the_threshold_and_reaching_the_limit_are_each_recorded_once() -> None:
     world = company(4, warn_at="75%")
     world.need("ada", "docs")
     world.need("ben", "docs")
@@ -411,7 +411,7 @@ def test_E8_A6_crossing_the_mark_and_reaching_the_limit_are_told_once_per_crossi
     assert world.need("eve", "docs")[1:] == []
 
 
-def test_E8_the_mark_is_armed_again_after_a_licence_above_it_was_free_for_a_day() -> None:
+def test_E8_the_threshold_is_reset_after_a_licence_above_it_was_free_for_a_day() -> None:
     world = company(3, "ada", warn_at="1")
     assert world.need("ben", "docs")[1:] == ["pool_near_limit docs (mark_crossed)"]
     world.need("ben")
@@ -423,7 +423,7 @@ def test_E8_the_mark_is_armed_again_after_a_licence_above_it_was_free_for_a_day(
     assert world.need("ben", "docs")[1:] == ["pool_near_limit docs (mark_crossed)"]
 
 
-def test_E8_another_mark_has_not_been_crossed_yet() -> None:
+def test_E8_a_changed_threshold_counts_as_not_crossed() -> None:
     world = company(4, "ada", "ben", "cid", warn_at="2")
     assert world.policy("docs", warn_at="1") == ["policy_changed docs (policy_set)", "pool_near_limit docs (mark_crossed)"]
     assert world.policy("docs", warn_at="1") == ["policy_changed docs (policy_set)"]
@@ -432,7 +432,7 @@ def test_E8_another_mark_has_not_been_crossed_yet() -> None:
 # Test clocks -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_test_clock_goes_by_clock_advanced_alone() -> None:
+def test_only_clock_advanced_moves_a_test_clock() -> None:
     world = World(test=True)
     world.pool("time", 1, base=True)
     world.need("ada", "time")
@@ -453,7 +453,7 @@ def test_a_real_clock_is_not_advanced() -> None:
 
 
 @pytest.mark.parametrize("number", [0, -1, LICENCES_MAX + 1])
-def test_bad_input_counts(number: int) -> None:
+def test_bad_counts_are_rejected(number: int) -> None:
     world = company(4)
     assert world.pool("plan", number) == ["command_rejected (invalid_count)"]
     assert world.buy(docs=number) == ["command_rejected (invalid_count)"]
@@ -462,7 +462,7 @@ def test_bad_input_counts(number: int) -> None:
     assert world.cut(docs=number) == ["command_rejected (invalid_count)"]
 
 
-def test_bad_input_no_items_or_one_module_twice() -> None:
+def test_bad_input_without_items_or_with_one_module_twice_is_rejected() -> None:
     world = company(4)
     assert world.buy() == ["command_rejected (invalid_count)"]
     items = world.items({"docs": 1}) * 2
@@ -470,7 +470,7 @@ def test_bad_input_no_items_or_one_module_twice() -> None:
     assert world.send(command, INVOICING) == ["command_rejected (invalid_count)"]
 
 
-def test_bad_input_unknown_modules() -> None:
+def test_commands_for_unknown_modules_are_rejected() -> None:
     world = company(4)
     expected = ["command_rejected (unknown_module)"]
     assert world.policy("plan", grace="P1D") == expected
@@ -480,21 +480,21 @@ def test_bad_input_unknown_modules() -> None:
     assert world.next_period(plan=1) == ["reduction_refused plan (unknown_module)"]
 
 
-def test_bad_input_a_next_number_above_the_licences() -> None:
+def test_a_next_periods_number_above_the_licences_is_refused() -> None:
     world = company(4)
     assert world.next_period(docs=5) == ["reduction_refused docs (above_licences)"]
     assert world.next_period(docs=-1) == ["command_rejected (invalid_count)"]
     assert world.cut(docs=5) == ["reduction_refused docs (above_licences)"]
 
 
-def test_bad_input_a_reduction_to_nothing_says_how_to_terminate() -> None:
+def test_a_reduction_to_zero_is_refused_and_says_how_to_terminate() -> None:
     world = company(4)
     assert world.next_period(docs=0) == ["reduction_refused docs (terminate_instead)"]
     assert "close_pool" in world.event("reduction_refused")["instead"]
     assert world.cut(docs=4) == ["reduction_refused docs (terminate_instead)"]
 
 
-def test_bad_input_a_reduction_whose_expectation_no_longer_holds() -> None:
+def test_a_reduction_whose_expectation_no_longer_holds_is_refused() -> None:
     world = company(4)
     expected = world.expected({"docs": 1})
     world.buy(docs=1)
@@ -504,7 +504,7 @@ def test_bad_input_a_reduction_whose_expectation_no_longer_holds() -> None:
 
 
 @pytest.mark.parametrize("grace", ["P1M", "P1Y", "P0D", "PT0S", "PT0.5S", "7 days", "", "P", "PT", "P1DT", "-P1D", "P1.5D", "P99999D"])
-def test_bad_input_graces(grace: str) -> None:
+def test_bad_graces_are_rejected(grace: str) -> None:
     world = company(4)
     assert world.policy("docs", grace=grace) == ["command_rejected (invalid_duration)"]
     assert "months and years" in world.event("command_rejected")["expected"]
@@ -515,7 +515,7 @@ def test_bad_input_graces(grace: str) -> None:
     [{"over_limit": "maybe"}, {"flag_cap": -1}, {"expand_cap": -1}, {"reduce_below_use": "ask"}, {"reduce_at": "later"}]
     + [{"warn_at": mark} for mark in ("0%", "101%", "150%", "0", "some", "-1", "1.5", "")],
 )
-def test_bad_input_policies(policy: dict[str, Any]) -> None:
+def test_bad_policies_are_rejected(policy: dict[str, Any]) -> None:
     world = company(4)
     assert world.policy("docs", **policy) == ["command_rejected (invalid_policy)"]
     assert world.pool("plan", 1, **policy) == ["command_rejected (invalid_policy)"]
@@ -528,14 +528,14 @@ def test_caps_of_zero_are_accepted(policy: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("field", ["grace", "over_limit", "other"])
-def test_bad_input_unset(field: str) -> None:
+def test_policies_that_cannot_be_unset_are_rejected(field: str) -> None:
     world = company(4)
     assert world.policy("docs", field) == ["command_rejected (invalid_policy)"]
     assert world.policy("docs", "flag_cap", flag_cap=1) == ["command_rejected (invalid_policy)"]
     assert world.event("command_rejected")["field"] == "unset"
 
 
-def test_bad_input_dates_and_words() -> None:
+def test_bad_dates_and_words_are_rejected() -> None:
     world = company(4)
     assert world.close("docs", "tomorrow") == ["command_rejected (invalid_value)"]
     far = datetime.fromisoformat("9999-01-01T00:00:00Z")
@@ -549,7 +549,7 @@ def test_bad_input_dates_and_words() -> None:
     [("lunar", START, "invalid_value"), ("test", None, "invalid_time")]
     + [("test", START.replace(year=year), "invalid_time") for year in (1969, 2201)],
 )
-def test_bad_input_clocks(clock: str, at: datetime | None, reason: str) -> None:
+def test_bad_clocks_are_rejected(clock: str, at: datetime | None, reason: str) -> None:
     world = World()
     world.tenants.clear()
 
