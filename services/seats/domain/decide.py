@@ -194,8 +194,9 @@ def rejected(
     for name, text in (("field", field), ("value", value), ("expected", expected)):
         if text is not None:
             body[name] = text[:200]
+    fields = vars(command.payload) if command.payload is not None else {}
     for name in ("user", "order"):
-        known = vars(command.payload).get(name)
+        known = fields.get(name)
         if known is not None:
             body[name] = known
     return Event(PREFIX + "command_rejected", body)
