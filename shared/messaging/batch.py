@@ -202,6 +202,17 @@ class Group:
             await self.admit(envelope, record.topic)
         item.message, item.order = message, id_.order if id_ else None
 
+    def names_command(self, item: Item) -> int | None:
+        """The offset of the command that a decision names, if it matters whether there is such a command: the decision would move the
+        watermark, or block a tenant because it cannot be read."""
+        if item.order is not None:
+            return item.order[0]
+        may_block = self.tenant_exists is not None and item.poison is not None and item.may_block
+        if not may_block or item.record.topic.outbox_fed or item.record.blocked_tenant() is None:
+            return None
+        id_ = item.record.decision_id()
+        return id_.offset if id_ is not None else None
+
     def is_genuine(self, item: Item) -> bool:
         """Did the owner of its topic write this message, can this version read it, and is it of a type that matters here?"""
         return item.message is not None and item.record.topic.source is not None and isinstance(item.message.payload, self._genuine)

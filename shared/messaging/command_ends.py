@@ -13,8 +13,13 @@ ASK_AGAIN_SECONDS = 1.0  # after a position that turned out to be above the end
 
 
 class CommandEnds:
-    """Remembers the greatest end of each partition, as ends only grow. The broker is asked when a position is not below the end known, and
-    after an answer that did not help at most once a second, so that whoever makes positions up causes no flood of questions."""
+    """Remembers the greatest end of each partition, as ends only grow.
+
+    The broker is asked only when a position is not below the greatest end known, and at most once a second after an answer that did not
+    reach the position: whoever makes positions up causes no flood of questions. An answer that did reach it was needed, and the next new
+    decision is about a later command, so after such an answer nobody waits. With a second between any two questions each reader took up to
+    a second longer to show a decision, and a purchase over three services six (measured in `test_invoicing_process.py`).
+    """
 
     def __init__(self, kafka: KafkaSettings, ends: Ends, clock: Clock) -> None:
         self._topic, self._ends, self._clock = kafka.topic_name(SEATS_COMMANDS), ends, clock

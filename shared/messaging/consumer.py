@@ -241,13 +241,14 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                 items[-1].records += 1
             else:
                 items.append(await self.group.read(record))
-        decisions = [(item.order[0], item) for item in items if item.order is not None]
+        decisions = [(offset, item) for item in items if (offset := self.group.names_command(item)) is not None]
         if decisions:
             end = await self._command_ends.end_for(records[0].partition, max(offset for offset, _ in decisions))
             for offset, item in decisions:
                 if offset >= end:
                     detail = f"the id names a command at {offset}, but the commands of this partition end at {end}"
-                    item.refuse(Poison("position", detail, rule="ce_id: of a command that exists"), may_block=False)
+                    refused = item.poison or Poison("position", detail, rule="ce_id: of a command that exists")
+                    item.refuse(refused, may_block=False)
         return items
 
     async def _seek(self, tp: TopicPartition) -> None:

@@ -315,6 +315,17 @@ async def test_an_unreadable_decision_moves_no_watermark_and_blocks_its_tenant(r
     await consumer.close()
 
 
+async def test_an_unreadable_decision_about_a_command_that_does_not_exist_blocks_nobody(rig: Rig) -> None:
+    """Seats cannot have written it."""
+    await fill(rig.producer, rig.kafka, 0, 9)
+    consumer = rig.consumer(topics.SEATS_EVENTS, tenant_exists=rig.tenant_exists)
+    await apply(rig, consumer, decision(10, value=b"{}"), decision(2**62, value=b"\xff"), decision(9))
+    assert await facts(rig.database) == ["seats.commands.v1/0/9/0"]
+    letters = await DeadLetters(rig.database, [consumer]).list()
+    assert [(letter["reason"], letter["blocks"]) for letter in letters] == [("body", False), ("body", False)]
+    await consumer.close()
+
+
 async def test_a_position_that_no_command_has_yet_is_not_believed_after_a_retry_either(rig: Rig) -> None:
     await fill(rig.producer, rig.kafka, 0, 1)
     consumer = rig.consumer(topics.SEATS_EVENTS)
