@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from services.users.consumers.message_tenant import OfTenant, load_tenant, tenant_of
+from services.users.consumers.message_tenant import OfTenant, load_tenant
 from services.users.domain.facts import Fact
 from services.users.domain.person import Cause, source_actor
 from services.users.domain.timelines import problem_in, statement_of
@@ -33,7 +33,7 @@ class HrEvents:
     async def on_statement(self, uow: UnitOfWork, message: Message) -> None:
         payload, envelope = message.payload, message.envelope
         assert isinstance(payload, hr_v1.HrFact | hr_v1.PersonReported | hr_v1.PersonFactWithdrawn)
-        permission = await self._tenants.permission(tenant_of(message), uow, envelope.source)
+        permission = await self._tenants.permission(message.tenant, uow, envelope.source)
         if message.topic != (right := hr_sources.topic_of(permission.topic)):
             detail = f"{envelope.source!r} writes to {right.name}, and not to {message.topic.name}"
             raise Poison("wrong_topic", detail, rule="ce_source: bound to this topic")
@@ -46,7 +46,7 @@ class HrEvents:
         statement = statement_of(payload, envelope.id, envelope.source)
         cause = Cause(source_actor(envelope.source), fact=statement.type if isinstance(statement, Fact) else None)
         received = Received(envelope.source, payload.external_id, statement, cause, envelope)
-        uow.gather(self._apply_statements, OfTenant(tenant_of(message), received))
+        uow.gather(self._apply_statements, OfTenant(message.tenant, received))
 
     async def _apply_statements(self, uow: UnitOfWork, gathered: Sequence[OfTenant[Received]]) -> None:
         """Apply statements of one tenant: they were gathered in its scope."""

@@ -14,21 +14,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class OfTenant(Generic[T]):
-    """What is gathered for the end of the batch, and whose it is."""
+    """An item that is gathered for the end of the batch, and its tenant."""
 
     tenant: str
     item: T
 
 
-def tenant_of(message: Message) -> str:
-    if message.envelope.tenant is None:
-        raise Poison("tenant", "ce_tenantid is missing", rule="ce_tenantid: present")
-    return message.envelope.tenant
-
-
 async def load_tenant(tenants: Tenants, uow: UnitOfWork, message: Message) -> Tenant:
-    """Raises Poison."""
-    tenant = await tenants.load(tenant_of(message), uow)
+    """Return the tenant of the message, its row locked shared. Raises Poison if it is not known."""
+    tenant = await tenants.load(message.tenant, uow)
     if tenant is None:
-        raise Poison("unknown-tenant", f"there is no tenant {message.envelope.tenant!r}", rule="ce_tenantid: a known tenant")
+        raise Poison("unknown-tenant", f"there is no tenant {message.tenant!r}", rule="ce_tenantid: a known tenant")
     return tenant

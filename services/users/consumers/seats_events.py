@@ -1,12 +1,13 @@
 """The decisions of seats."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
 
 import structlog
 from prometheus_client import Counter
 
-from services.users.consumers.message_tenant import OfTenant, load_tenant, tenant_of
+from services.users.consumers.message_tenant import OfTenant, load_tenant
 from services.users.domain import person as rules
 from services.users.domain.module_states import Decided, decided, not_done
 from services.users.domain.person import Cause
@@ -39,19 +40,6 @@ SEAT_CHANGES: Final = (
     seats_v1.HoldExpired,
     seats_v1.HoldCancelled,
 )
-HANDLED: Mapping[Topic, tuple[type[Payload], ...]] = {
-    SEATS_EVENTS: (
-        *ANSWERS,
-        *SEAT_CHANGES,
-        seats_v1.SeatsMoved,
-        seats_v1.TenantOpened,
-        seats_v1.PoolOpened,
-        seats_v1.ClockSettled,
-        seats_v1.CommandIgnored,
-        seats_v1.CommandRejected,
-        seats_v1.CommandFailed,
-    )
-}
 IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
     SEATS_EVENTS: (
         seats_v1.PolicyChanged,
@@ -82,31 +70,18 @@ class SeatsEvents:
         self._tenants, self._wake = tenants, wake
 
     def handlers(self) -> dict[type[Payload], Handler]:
-        return {
-            **dict.fromkeys(ANSWERS, self.on_need_answered),
-            **dict.fromkeys(SEAT_CHANGES, self.on_seat_changed),
-            seats_v1.SeatsMoved: self.on_seats_moved,
-            seats_v1.TenantOpened: self.on_tenant_opened,
-            seats_v1.PoolOpened: self.on_pool_opened,
-            seats_v1.ClockSettled: self.on_clock_settled,
-            seats_v1.CommandIgnored: self.on_command_ignored,
-            seats_v1.CommandRejected: self.on_command_not_done,
-            seats_v1.CommandFailed: self.on_command_not_done,
-        }
+        return {model: partial(handler, self) for model, handler in HANDLERS.items()}
 
-    async def on_need_answered(self, uow: UnitOfWork, message: Message) -> None:
+    async def on_answer(self, uow: UnitOfWork, message: Message[seats_v1.NeedAnswered]) -> None:
         event = message.payload
-        assert isinstance(event, seats_v1.NeedAnswered)
         self._gather(uow, message, event, event.user, decided(event), event.revision, event.need.modules)
 
-    async def on_seat_changed(self, uow: UnitOfWork, message: Message) -> None:
+    async def on_seat_change(self, uow: UnitOfWork, message: Message[seats_v1.SeatEvent]) -> None:
         event = message.payload
-        assert isinstance(event, seats_v1.SeatEvent)
         self._gather(uow, message, event, event.user, decided(event), 0, None)
 
-    async def on_seats_moved(self, uow: UnitOfWork, message: Message) -> None:
+    async def on_seats_moved(self, uow: UnitOfWork, message: Message[seats_v1.SeatsMoved]) -> None:
         event = message.payload
-        assert isinstance(event, seats_v1.SeatsMoved)
         self._gather(uow, message, event, event.from_user, (), event.from_revision, ())
         self._gather(uow, message, event, event.user, decided(event), event.revision, event.need.modules)
 
@@ -122,7 +97,7 @@ class SeatsEvents:
     ) -> None:
         decision_id = DecisionId.parse(message.envelope.id)
         decision = Decision(user, decision_id, decided, event.at, event.reason, message.envelope, revision, required)
-        uow.gather(self._apply_decisions, OfTenant(tenant_of(message), decision))
+        uow.gather(self._apply_decisions, OfTenant(message.tenant, decision))
 
     async def _apply_decisions(self, uow: UnitOfWork, gathered: Sequence[OfTenant[Decision]]) -> None:
         """Apply decisions of one tenant: they were gathered in its scope."""
@@ -131,30 +106,24 @@ class SeatsEvents:
             raise Poison("unknown-tenant", f"there is no tenant {gathered[0].tenant!r}", rule="ce_tenantid: a known tenant")
         await people.apply_decisions(tenant, uow, [each.item for each in gathered])
 
-    async def on_tenant_opened(self, uow: UnitOfWork, message: Message) -> None:
-        event = message.payload
-        assert isinstance(event, seats_v1.TenantOpened)
-        await tenants_store.set_open(uow.connection, tenant_of(message))
+    async def on_tenant_opened(self, uow: UnitOfWork, message: Message[seats_v1.TenantOpened]) -> None:
+        await tenants_store.set_open(uow.connection, message.tenant)
 
-    async def on_pool_opened(self, uow: UnitOfWork, message: Message) -> None:
+    async def on_pool_opened(self, uow: UnitOfWork, message: Message[seats_v1.PoolOpened]) -> None:
         event = message.payload
-        assert isinstance(event, seats_v1.PoolOpened)
         # A tenant that is not here, for example after a restored backup, has no people to evaluate again.
         await load_tenant(self._tenants, uow, message)
         cause = reevaluations.cause_of(SEATS_ACTOR, message.envelope)
-        await reevaluations.add(uow.connection, tenant_of(message), ReevaluationKind.POOL_OPENED, cause, event.module)
+        await reevaluations.add(uow.connection, message.tenant, ReevaluationKind.POOL_OPENED, cause, event.module)
         self._wake()
 
-    async def on_clock_settled(self, uow: UnitOfWork, message: Message) -> None:
-        event = message.payload
-        assert isinstance(event, seats_v1.ClockSettled)
-        await tenants_store.set_time(uow.connection, tenant_of(message), event.at)
+    async def on_clock_settled(self, uow: UnitOfWork, message: Message[seats_v1.ClockSettled]) -> None:
+        await tenants_store.set_time(uow.connection, message.tenant, message.payload.at)
 
-    async def on_command_ignored(self, uow: UnitOfWork, message: Message) -> None:
+    async def on_command_ignored(self, uow: UnitOfWork, message: Message[seats_v1.CommandIgnored]) -> None:
         """Send the required modules again, with a higher revision, if seats has seen a higher one than ours, for example after a restored
         backup of this database."""
         event = message.payload
-        assert isinstance(event, seats_v1.CommandIgnored)
         if event.reason != seats_v1.Reason.STALE or event.user is None or event.last_revision is None:
             return
         tenant = await load_tenant(self._tenants, uow, message)
@@ -166,10 +135,9 @@ class SeatsEvents:
         revision = rules.revise(before, after, at=tenant.now, cause=cause, resend=True, above=event.last_revision)
         await people.save(tenant, uow, revision, message.envelope)
 
-    async def on_command_not_done(self, uow: UnitOfWork, message: Message) -> None:
+    async def on_command_not_done(self, uow: UnitOfWork, message: Message[seats_v1.CommandRejected | seats_v1.CommandFailed]) -> None:
         """The person stays pending, which is counted and raises an alert after a minute; the log and a note with the person say why."""
         event = message.payload
-        assert isinstance(event, seats_v1.CommandRejected | seats_v1.CommandFailed)
         if message.envelope.tenant is None:
             return  # seats found no tenant in the command that it rejected; each command of users names one
         COMMANDS_NOT_DONE.inc()
@@ -179,3 +147,17 @@ class SeatsEvents:
             user = event.user if isinstance(event, seats_v1.CommandRejected) else None
             note = not_done(event, DecisionId.parse(message.envelope.id))
             await people.note_not_done(tenant, uow, event.command, user, note)
+
+
+HANDLERS: Mapping[type[Payload], Callable[[SeatsEvents, UnitOfWork, Message[Any]], Awaitable[None]]] = {
+    **dict.fromkeys(ANSWERS, SeatsEvents.on_answer),
+    **dict.fromkeys(SEAT_CHANGES, SeatsEvents.on_seat_change),
+    seats_v1.SeatsMoved: SeatsEvents.on_seats_moved,
+    seats_v1.TenantOpened: SeatsEvents.on_tenant_opened,
+    seats_v1.PoolOpened: SeatsEvents.on_pool_opened,
+    seats_v1.ClockSettled: SeatsEvents.on_clock_settled,
+    seats_v1.CommandIgnored: SeatsEvents.on_command_ignored,
+    seats_v1.CommandRejected: SeatsEvents.on_command_not_done,
+    seats_v1.CommandFailed: SeatsEvents.on_command_not_done,
+}
+HANDLED: Mapping[Topic, tuple[type[Payload], ...]] = {SEATS_EVENTS: tuple(HANDLERS)}
