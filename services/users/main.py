@@ -11,7 +11,7 @@ ROLES = ("api", "consumer", "relay", "timers", "migrate", "all")
 
 
 async def start(settings: Settings, role: str) -> None:
-    """Until cancelled; `migrate` returns."""
+    """Run the role until cancelled; `migrate` returns."""
     if role in ("migrate", "all"):
         await asyncio.to_thread(upgrade, "users", settings)
         if role == "migrate":

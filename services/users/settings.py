@@ -1,4 +1,4 @@
-"""What users can be told from outside."""
+"""The settings of users."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,6 +48,6 @@ class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
     )
 
     def client_secrets(self) -> Mapping[str, SecretStr]:
-        """Of the clients that exist: one without a secret does not."""
+        """Return the secrets of the clients that exist: a client without a secret does not exist."""
         secrets = {"operator": self.operator_secret} | {name: getattr(self, f"client_secret_{name}") for name in SERVICES}
         return {name: secret for name, secret in secrets.items() if secret.get_secret_value()}

@@ -30,10 +30,10 @@ from shared.web import ServiceClient, create_app
 
 
 class Users:
-    """Every part of one process, each replaceable by a test."""
+    """The parts of one process. A test can replace each of them."""
 
     def __init__(self, settings: Settings, *, clock: Clock | None = None, others: Mapping[str, Probe] | None = None) -> None:
-        """`others`: how the other services are asked whether they are idle; by REST, when not given."""
+        """`others` are the idle checks of the other services; without it, they are requested by REST."""
         self.settings = settings
         self.clock = clock or SystemClock()
         url = settings.database_url.get_secret_value()
@@ -74,7 +74,7 @@ class Users:
         async def ask(tenant: str) -> IdleCheck:
             response = await self.client.get(f"{url}/v1/tenants/{tenant}/idle")
             if response.status_code != 200:
-                # Not there yet, as a service knows a tenant only from the events that it has read; or a fault that its own log tells of.
+                # The service has not read the events about the tenant yet, or it has an error that is in its log.
                 raise Transient(f"idle check: {url} answered {response.status_code}")
             return IdleCheck.model_validate(response.json())
 
@@ -100,7 +100,7 @@ class Users:
         return make_app(self.settings, context, self.dead_letters)
 
     def probes(self) -> FastAPI:
-        """For a process without REST: it needs no signing keys."""
+        """Return the application of a process without REST, which needs no signing keys."""
         return create_app(title="Seatpool users", settings=self.settings, ready=self.database.ready)
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""REST of users. Each resource has a module; none of them holds a rule."""
+"""The REST API of users: one module for each resource. None of them holds a rule."""
 
 from fastapi import FastAPI
 

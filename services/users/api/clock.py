@@ -1,4 +1,4 @@
-"""A tenant's clock."""
+"""The clock of a tenant."""
 
 from fastapi import APIRouter, Depends, Response
 

@@ -1,4 +1,4 @@
-"""What routes work with, and small things that several of them share."""
+"""The dependencies of routes."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -59,5 +59,5 @@ def cause_of(principal: Principal) -> Cause:
 
 
 def now_of(row: StoredTenant, clock: Clock) -> datetime:
-    """The tenant's time."""
+    """Return the tenant's time."""
     return row.at if row.at is not None else clock.now()

@@ -1,4 +1,4 @@
-"""Topics of one source each, for the operator."""
+"""Topics that are bound to one source each. They are for the operator."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Whether all of a tenant is done up to its time."""
+"""The idle check of a tenant."""
 
 from fastapi import APIRouter, Depends
 

@@ -1,4 +1,4 @@
-"""People: whoever came by REST or from HR."""
+"""People, added by REST or by HR systems."""
 
 from collections.abc import Mapping
 from functools import partial

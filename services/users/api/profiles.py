@@ -1,4 +1,4 @@
-"""Profiles (named sets of modules) and which department has which."""
+"""Profiles, which are named sets of modules, and the department mapping."""
 
 from typing import Annotated
 

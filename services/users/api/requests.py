@@ -29,7 +29,7 @@ TenantTime = Annotated[Moment, AfterValidator(_on_a_clock)]
 
 
 class Body(BaseModel):
-    """What callers send: a field that nobody knows is an error that names it."""
+    """A body of a request. An unknown field is an error that names it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 

@@ -1,4 +1,4 @@
-"""What this service counts of a tenant."""
+"""The statistics of a tenant."""
 
 from dataclasses import asdict
 

@@ -1,4 +1,4 @@
-"""Tenants, and the allow-list of upstream sources."""
+"""Tenants, and the allow-list of HR sources."""
 
 from dataclasses import replace
 from functools import partial

@@ -1,4 +1,4 @@
-"""Access tokens and the keys that verify them. Open to all: they are where access begins."""
+"""Access tokens, and the keys that verify them. These routes need no token."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -40,9 +40,9 @@ async def make_token(request: Request, context: InContext) -> Response:
 
 
 def _parse(body: bytes) -> TokenForm:
-    """Raises Refused naming every wrong field, and no field's value: one of them is a secret."""
+    """Return the fields of a token request. Raises Refused, which names every wrong field but no value: one of them is a secret."""
     try:
-        # With blank values: a field that is there and blank would pass for one that was left out, which means more.
+        # Keep blank values: without them, a blank field would count as one that was left out, which can mean more.
         pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=FIELDS_MAX, errors="strict")
         form = dict(pairs)
         if len(form) < len(pairs):
@@ -55,7 +55,7 @@ def _parse(body: bytes) -> TokenForm:
 
 
 def _invalid(expected: Mapping[str, str]) -> Refused:
-    """By field."""
+    """Return the refusal of fields; `expected` says for each what is expected."""
     errors = [{"field": field, "value": None, "expected": words} for field, words in expected.items()]
     detail = f"These fields are not valid: {', '.join(expected)}. For each of them, `errors` says what is expected."
     return Refused("invalid", detail, errors=errors)

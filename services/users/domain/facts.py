@@ -9,7 +9,7 @@ from typing import Any, Final
 from shared.schemas.hr_v1 import HrFact, PersonChanged, PersonHired, PersonLeft
 
 SEQUENCE_MAX: Final = 2**63 - 1  # what a column holds
-REST_SOURCE: Final = "rest"  # of the people and changes that come through this service's own door
+REST_SOURCE: Final = "rest"  # the source of people and changes that REST adds
 
 
 class Kind(StrEnum):

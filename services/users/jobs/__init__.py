@@ -5,4 +5,4 @@ from typing import Protocol
 
 class Job(Protocol):
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""

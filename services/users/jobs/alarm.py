@@ -1,4 +1,4 @@
-"""The clock of the background jobs: each repeats its work at its own interval, and at once when somebody wakes them."""
+"""The alarm of the background jobs: each repeats its work at its own interval, and at once after a call of `wake`."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ class Alarm:
         self._awake = asyncio.Event()
 
     def wake(self) -> None:
-        """There may be work. Called before its transaction has committed too, so the timers look again a little later in any case."""
+        """Let all jobs look for work now. The caller's transaction may not have committed yet, so they look again a little later too."""
         self._awake.set()
 
     async def repeat(self, work: Work, every_seconds: float) -> None:
@@ -32,6 +32,6 @@ class Alarm:
                 await self._awake.wait()
         except TimeoutError:
             return
-        # The waker may not have committed yet; its work is found at the latest at the next look.
+        # The caller of `wake` may not have committed yet; the job finds its work at the next look at the latest.
         await asyncio.sleep(0.02)
         self._awake.clear()

@@ -27,7 +27,7 @@ class BulkReevaluation:
         self._database, self._tenants, self._alarm = database, tenants, alarm
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         await self._alarm.repeat(self._look, POLL_SECONDS)
 
     async def _look(self) -> None:

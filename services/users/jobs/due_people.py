@@ -22,7 +22,7 @@ class DuePeople:
         self._database, self._tenants, self._alarm = database, tenants, alarm
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         await self._alarm.repeat(self._look, DUE_EVERY_SECONDS)
 
     async def _look(self) -> None:

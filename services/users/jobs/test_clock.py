@@ -1,9 +1,9 @@
-"""The coordinator of test clocks (design, section 2): a tenant's time goes on in steps to the next instant at which any service has
-something to do, and a step ends when all four services are idle, twice in a row without change.
+"""The coordinator of test clocks (design, section 2): it advances a tenant's time in steps, each to the next instant at which a service
+has something to do. A step ends when all four services have answered twice in a row, without a change, that they are idle.
 
-Where an advance stands is in the database, so that a killed process resumes: `advancing_to` (where to; null: ready), `step` (compared
-before each change, so that two coordinators never take the same step twice), `sent_to` (the last instant seats was told; null: none of
-this advance) and `ready_sent` (ClockReady is out, and the other services may still have to read it).
+The state of an advance is in the database, so that another process continues after a crash: `advancing_to` (its end; null: the clock is
+ready), `step` (compared before each change, so that two coordinators never take the same step), `sent_to` (the last instant that was sent
+to seats; null: none in this advance) and `ready_sent` (ClockReady is published, and the other services may not have read it yet).
 """
 
 import asyncio
@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 0.05  # between two looks at a step that has not ended
 IDLE_POLL_SECONDS = 0.5  # for an advance that another process has begun
-REPEAT_AFTER_SECONDS = 20.0  # all services are idle and the time has not come: the command failed in seats, so it is sent once more
+REPEAT_AFTER_SECONDS = 20.0  # all services are idle before that time: the command failed in seats, so it is sent again
 ACTOR = Actor(kind="system", id="users")
 
 Probe = Callable[[str], Awaitable[IdleCheck]]
@@ -51,7 +51,7 @@ class Coordinator:
         self._awake.set()
 
     async def run(self) -> None:
-        """Until cancelled: every advance that the database knows of, each by itself."""
+        """Drive every advance in the database, each in a task of its own. Run until cancelled."""
         async with asyncio.TaskGroup() as group:
             while True:
                 async for attempt in stamina.retry_context(on=Transient, attempts=None, timeout=None, wait_initial=0.05, wait_max=5.0):
@@ -82,14 +82,14 @@ class Coordinator:
             del self._tasks[tenant]
 
     async def _step(self, tenant: str) -> bool:
-        """Wait until all services are idle, then take the next step; False when there is none left. Raises Transient."""
+        """Wait until all services are idle, then take the next step; return False if there is none left. Raises Transient."""
         async with self._database.unit_of_work(tenant) as uow:
             row = await store.get(uow.connection, tenant)
         if row is None or row.advancing_to is None:
             return False
         answers = await self._idle(tenant, row)
         if answers is None:
-            assert row.sent_to is not None, "nothing to wait for has come by itself"
+            assert row.sent_to is not None, "the services do not wait for a time that was not sent"
             await self._send(row, row.sent_to)
         elif row.ready_sent:
             await self._finish(row)
@@ -102,8 +102,10 @@ class Coordinator:
         return True
 
     async def _idle(self, tenant: str, row: StoredTenant) -> Sequence[IdleCheck] | None:
-        """All four answers, idle at the time that was sent, and the same in two rounds. None: they are idle and the time does not
-        come. Raises Transient when a service cannot be asked."""
+        """Return the answers of all four services when they are idle at the time that was sent, and the same in two rounds.
+
+        Return None if they are idle and do not reach that time. Raises Transient if a service cannot be asked.
+        """
         last: list[str] | None = None
         stuck_since: float | None = None
         while True:
@@ -125,7 +127,7 @@ class Coordinator:
             await asyncio.sleep(POLL_SECONDS)
 
     async def _catch_up(self, tenant: str) -> None:
-        """All of this tenant that is due now."""
+        """Apply everything of this tenant that is due now."""
         while await self._due_people.run_chunk(tenant) or await self._reevaluation.run_chunk(tenant):
             pass
 
@@ -146,7 +148,7 @@ class Coordinator:
             uow.publish(ClockReady(at=row.advancing_to, actor=ACTOR), source=USERS, tenant=row.tenant_id, time=row.advancing_to)
 
     async def _finish(self, row: StoredTenant) -> None:
-        """Ready only when the others have read it: a client that sees `ready` writes to them next."""
+        """Make the clock ready. The other services have read ClockReady before: a client that sees `ready` writes to them next."""
         async with self._database.unit_of_work(row.tenant_id) as uow:
             current = await store.get(uow.connection, row.tenant_id, Lock.EXCLUSIVE)
             if current is None or not await store.set_step(uow.connection, row.tenant_id, expected=row.step, sent_to=None):

@@ -18,7 +18,7 @@ class UnansweredPeople:
         self._database, self._alarm = database, alarm
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         await self._alarm.repeat(self._count, COUNT_EVERY_SECONDS)
 
     async def _count(self) -> None:

@@ -1,4 +1,4 @@
-"""The signing keys as one users process has them: read again every 2 s, so that a rotation or a revocation needs no restart."""
+"""The signing keys of one users process, read again every 2 s, so that a rotation or a revocation needs no restart."""
 
 import asyncio
 import hashlib
@@ -33,7 +33,7 @@ class SigningKeys:
         self._document, self._etag = b"", ""
 
     def open(self) -> None:
-        """Make the folder with its first keys when it is missing. Raises ValueError, OSError."""
+        """Read the keys; create the folder and its first keys if it is missing. Raises ValueError, OSError."""
         self._folder.open(self._clock.now())
         for file in self._folder.path.glob("*.json"):
             if file.stat().st_mode & 0o077:
@@ -41,12 +41,12 @@ class SigningKeys:
         self.reload()
 
     def reload(self) -> None:
-        """Raises ValueError, OSError; the keys stay as they were then."""
+        """Read the keys again. Raises ValueError, OSError; then the keys stay as they were."""
         self._keys = self._folder.read()
         READ_AT.set(self._clock.now().timestamp())
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         while True:
             await asyncio.sleep(READ_EVERY_SECONDS)
             try:
@@ -55,7 +55,7 @@ class SigningKeys:
                 log.error("signing_keys_not_read", path=str(self._folder.path), error=str(error)[:500])
 
     def public(self) -> KeySet:
-        """The published keys; the same object as long as they are the same."""
+        """Return the published keys; the object stays the same until a key changes."""
         keys = published(self._keys, self._clock.now())
         kids = [key.kid for key in keys]
         if kids != [key.kid for key in self._public.keys]:
@@ -65,12 +65,12 @@ class SigningKeys:
         return self._public
 
     def document(self) -> tuple[bytes, str]:
-        """(the published keys as JSON, its ETag)."""
+        """Return the published keys as JSON, and its ETag."""
         self.public()
         return self._document, self._etag
 
     def sign(self, claims: dict[str, Any], expires: datetime) -> str:
-        """Raises Transient."""
+        """Return a signed token. Raises Transient."""
         for _ in range(ATTEMPTS_MAX):
             key = signing(self._keys, self._clock.now())
             if self._may_sign(key, expires):
@@ -79,7 +79,7 @@ class SigningKeys:
         raise Transient("signing keys: they change faster than they can be read")
 
     def _may_sign(self, key: SigningKey, expires: datetime) -> bool:
-        """Whether the folder knows that a token of this key ends then; False: the key was revoked, and the folder is read again."""
+        """Return whether the folder holds the expiry of tokens of this key; if not, the key was revoked, and the folder is read again."""
         if key.tokens_until is not None and expires <= key.tokens_until:
             return True
         try:

@@ -1,4 +1,4 @@
-"""Access tokens: who gets one, and what is in it."""
+"""Issue access tokens."""
 
 import hmac
 import math
@@ -29,7 +29,7 @@ REFUSED = Counter("seatpool_users_tokens_refused", "Access tokens not given", ["
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a caller asked for, as in the form."""
+    """The fields of a token request."""
 
     client: str
     secret: str
@@ -40,32 +40,35 @@ class Grant:
 
 
 class WrongSecrets:
-    """How often a client's secret was given wrongly from an address, in a minute of its own. By both: who guesses from elsewhere keeps
-    nobody out. What was given rightly does not count. Of very many addresses the one that erred longest ago is forgotten first."""
+    """The number of wrong secrets per client and address in a minute, which begins with the first of them.
+
+    It is counted by both, so that a caller who guesses from another address locks nobody out. Right secrets do not count. If there are very
+    many addresses, the one with the oldest wrong secret is forgotten first.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._counts: dict[tuple[str, str], tuple[float, int]] = {}
 
-    def wait_seconds(self, place: tuple[str, str], now: float) -> int:
-        """Until the next attempt is looked at; 0: it may come."""
-        began, count = self._window(place, now)
+    def wait_seconds(self, caller: tuple[str, str], now: float) -> int:
+        """Return the seconds until the next attempt is allowed; 0 if it is allowed now."""
+        began, count = self._window(caller, now)
         return math.ceil(began + WINDOW_SECONDS - now) if count >= self._most else 0
 
-    def add(self, place: tuple[str, str], now: float) -> None:
-        began, count = self._window(place, now)
-        self._counts.pop(place, None)
+    def add(self, caller: tuple[str, str], now: float) -> None:
+        began, count = self._window(caller, now)
+        self._counts.pop(caller, None)
         if len(self._counts) >= PLACES_MAX:
             del self._counts[next(iter(self._counts))]
-        self._counts[place] = (began, count + 1)
+        self._counts[caller] = (began, count + 1)
 
-    def _window(self, place: tuple[str, str], now: float) -> tuple[float, int]:
-        began, count = self._counts.get(place, (now, 0))
-        return (began, count) if began <= now < began + WINDOW_SECONDS else (now, 0)  # a clock that was set back begins anew as well
+    def _window(self, caller: tuple[str, str], now: float) -> tuple[float, int]:
+        began, count = self._counts.get(caller, (now, 0))
+        return (began, count) if began <= now < began + WINDOW_SECONDS else (now, 0)  # a clock that was set back begins a new window too
 
 
 def _rights_of(grant: Grant) -> tuple[str, ...]:
-    """The rights that the operator's client names. Raises Invalid, Refused("invalid_scope")."""
+    """Return the rights that the operator's client names. Raises Invalid, Refused("invalid_scope")."""
     scope = _named(grant.scope)
     if unknown := [right for right in scope if right not in RIGHTS]:
         raise Invalid("body.scope", " ".join(unknown), f"rights, separated by spaces, out of: {' '.join(RIGHTS)}")
@@ -78,7 +81,7 @@ def _rights_of(grant: Grant) -> tuple[str, ...]:
 
 
 def _rights_of_service(grant: Grant) -> tuple[str, ...]:
-    """A service's token is in its own name, for all tenants. Raises Invalid, Refused("invalid_scope")."""
+    """Return the rights of a service. Its token is in its own name, for all tenants. Raises Invalid, Refused("invalid_scope")."""
     for name, value in (("tenant", grant.tenant), ("subject", grant.subject)):
         if value is not None:
             raise Invalid(f"body.{name}", value, "no value, because the token of a service is for the service itself and for all tenants")
@@ -89,7 +92,7 @@ def _rights_of_service(grant: Grant) -> tuple[str, ...]:
 
 
 def _named(scope: tuple[str, ...] | None) -> tuple[str, ...]:
-    """A missing or blank scope stands for no right, never for all of them. Raises Refused("invalid_scope")."""
+    """Return the rights that the scope names. A missing or blank scope means no right. Raises Refused("invalid_scope")."""
     if not scope:
         found = "missing" if scope is None else "blank"
         raise _invalid_scope(f"`scope` is {found}. Name the rights that you need, separated by spaces, out of: {' '.join(RIGHTS)}.")
@@ -97,7 +100,7 @@ def _named(scope: tuple[str, ...] | None) -> tuple[str, ...]:
 
 
 def _invalid_scope(detail: str) -> Refused:
-    """`error` is the member by which OAuth clients know it (RFC 6749, section 5.2)."""
+    """Return the refusal with the member `error`, which OAuth clients read (RFC 6749, section 5.2)."""
     return Refused("invalid_scope", detail, error="invalid_scope")
 
 
@@ -107,11 +110,11 @@ class TokenIssuer:
         self._wrong = WrongSecrets(wrong_secrets_per_minute)
 
     def issue(self, grant: Grant, now: datetime, address: str = "") -> tuple[str, int]:
-        """(token, seconds that it is valid) for who asks from `address`. Raises Unauthenticated, Invalid, Refused("too-many-requests"),
-        Refused("invalid_scope"), Transient.
+        """Return a token for a caller at `address`, and the number of seconds for which it is valid.
 
-        The operator's client may ask for any tenant, rights and subject; a service may ask for the right `operator` in its own name. No
-        client gets a right that it does not name.
+        The operator's client may request any tenant, rights and subject; a service may request the right `operator` in its own name. No
+        client gets a right that it does not name. Raises Unauthenticated, Invalid, Refused("too-many-requests"), Refused("invalid_scope"),
+        Transient.
         """
         self._authenticate(grant, now.timestamp(), address)
         is_operator = grant.client == OPERATOR_CLIENT
@@ -134,10 +137,10 @@ class TokenIssuer:
         return self._keys.sign(claims, expires), ttl
 
     def _authenticate(self, grant: Grant, now: float, address: str) -> None:
-        """An unknown client costs the same comparison as a known one, so that time tells nothing of either."""
+        """Compare the secret. An unknown client takes the same time as a known one, so that the time reveals nothing."""
         known = self._clients.get(grant.client)
-        place = (grant.client if known is not None else "", address)
-        if wait := self._wrong.wait_seconds(place, now):
+        caller = (grant.client if known is not None else "", address)
+        if wait := self._wrong.wait_seconds(caller, now):
             REFUSED.labels("too-many-attempts").inc()
             raise Refused(
                 "too-many-requests", f"The secret was wrong too many times. Try again in {wait} seconds.", retry_after_seconds=wait
@@ -145,7 +148,7 @@ class TokenIssuer:
         expected = known.get_secret_value() if known is not None else secrets.token_hex(32)
         matches = hmac.compare_digest(expected.encode(), grant.secret.encode())
         if not matches or known is None:
-            self._wrong.add(place, now)
+            self._wrong.add(caller, now)
             REFUSED.labels("wrong-secret").inc()
             log.warning("client_refused", client=grant.client[:100], address=address)
             raise Unauthenticated("invalid-client", "The client is unknown, or its secret is wrong. Check `client_id` and `client_secret`.")

@@ -1,4 +1,4 @@
-"""Changes of people by REST. They are facts too, of this service's own source, so that a later fact from upstream is folded after them."""
+"""Changes of people by REST. Each is a fact of this service's own source, so that a later fact of an HR system is applied after it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ def _check_profile(tenant: Tenant, profile: str | None) -> None:
 
 
 def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """An empty department is none, as in upstream facts."""
+    """Return the fields of the record. An empty department means none, as in facts of HR systems."""
     given = {name: fields[name] for name in RECORD_FIELDS if name in fields}
     if given.get("department") == "":
         given["department"] = None
@@ -39,7 +39,7 @@ def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def create(tenant: Tenant, uow: UnitOfWork, external_id: str, fields: Mapping[str, Any], edit: AccountEdit, cause: Cause) -> Person:
-    """Raises Invalid, and Conflict when there is a person of this external id from REST."""
+    """Add a person. Raises Invalid, and Conflict if REST has added a person with this external id."""
     _check_profile(tenant, edit.profile)
     user = ids.person_id(tenant.tenant, REST_SOURCE, external_id)
     unknown = Person(user, REST_SOURCE, external_id, created_at=tenant.now)
@@ -49,7 +49,7 @@ async def create(tenant: Tenant, uow: UnitOfWork, external_id: str, fields: Mapp
 
 
 async def change(tenant: Tenant, uow: UnitOfWork, before: Person, given: Mapping[str, Any], cause: Cause) -> Person:
-    """Call under the person's lock. Raises Invalid."""
+    """Change the person. Call under the person's lock. Raises Invalid."""
     _check_profile(tenant, given.get("profile"))
     account = replace(before.account, **{_ACCOUNT[name]: value for name, value in given.items() if name in _ACCOUNT})
     facts = (await timelines.load(uow.connection, tenant.tenant, [before.user]))[before.user].facts
@@ -63,8 +63,10 @@ async def change(tenant: Tenant, uow: UnitOfWork, before: Person, given: Mapping
 
 
 async def reactivate(tenant: Tenant, uow: UnitOfWork, before: Person, modules: tuple[str, ...] | None, cause: Cause) -> Person:
-    """The person may log in, a leaver is hired again with what was known of them, and `assign_seats` names the modules whose revocations
-    end (default: all required modules). Call under the person's lock. Raises Invalid, Conflict."""
+    """Let the person log in again, hire a leaver again with the last known data, and send the modules whose revocations end.
+
+    Without `modules`, these are all required modules. Call under the person's lock. Raises Invalid, Conflict.
+    """
     facts = (await timelines.load(uow.connection, tenant.tenant, [before.user]))[before.user].facts
     assert before.record is not None
     if not before.record.employed:

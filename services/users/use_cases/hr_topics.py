@@ -1,4 +1,5 @@
-"""Bind a source to a topic of its own, and take that back. Neither loses or overtakes a record: order holds within one topic only."""
+"""Bind a source to a topic of its own, and unbind it. Since records have an order within one topic only, both wait until the source's
+earlier records are read."""
 
 import asyncio
 
@@ -10,12 +11,12 @@ from shared.messaging import Consumer
 from shared.schemas import topics
 from shared.schemas.topics import HR_EVENTS, Topic
 
-READ_SECONDS_MAX = 5.0  # what is written to the topic already is waited for so long
+READ_SECONDS_MAX = 5.0  # how long to wait until the records in the topic are read
 READ_POLL_SECONDS = 0.1
 
 
 async def bind(database: Database, consumer: Consumer, source: str, name: str) -> None:
-    """Raises Conflict, Transient. The source's row is locked meanwhile, so no fact of it comes by REST."""
+    """Bind the source. Its row is locked meanwhile, so none of its facts arrives by REST. Raises Conflict, Transient."""
     topic = topics.hr_topic(name)
     async with database.unit_of_work(None) as uow:
         found, holder = await store.lock(uow.connection, source), await store.of_topic(uow.connection, name)
@@ -35,7 +36,7 @@ async def bind(database: Database, consumer: Consumer, source: str, name: str) -
 
 
 async def unbind(database: Database, consumer: Consumer, name: str) -> HrSource:
-    """Raises NotFound, Conflict, Transient."""
+    """Unbind the source of the topic. Raises NotFound, Conflict, Transient."""
     async with database.unit_of_work(None) as uow:
         holder = await store.of_topic(uow.connection, name)
         found = None if holder is None else await store.lock(uow.connection, holder.source)
@@ -47,7 +48,7 @@ async def unbind(database: Database, consumer: Consumer, name: str) -> HrSource:
 
 
 async def _until_read(uow: UnitOfWork, consumer: Consumer, source: HrSource, topic: Topic) -> None:
-    """What this source wrote to the topic until now is read; what it writes from now on is for it to hold back."""
+    """Wait until the records that the source has written to the topic are read. The source must not write meanwhile."""
     if await store.unsent(uow.connection, source.source):
         raise Conflict(
             "topic-unread", f"Facts of {source.source} that arrived by REST are not in the topic yet. Try again in a few seconds."

@@ -14,7 +14,10 @@ class OwnIdleCheck:
         self._database, self._tenants, self._consumer = database, tenants, consumer
 
     async def __call__(self, tenant: str) -> IdleCheck:
-        """Raises NotFound, Transient. The topics are checked first: when a message counts as read, its effects are in the database."""
+        """Return the answer of this service. Raises NotFound, Transient.
+
+        The topics are checked first: when a message counts as read, its effects are in the database.
+        """
         # Statements that arrive by REST go from the outbox to a topic that this service reads.
         sending = await unsent(self._database, tenant) > 0
         at_end = await self._consumer.at_end(tenant)
