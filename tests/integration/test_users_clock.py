@@ -1,4 +1,4 @@
-"""Test clocks: an advance goes on in steps to whatever falls due, and survives the end of its process at any moment."""
+"""Test clocks: an advance goes in steps from one due item to the next, and continues after its process was killed at any time."""
 
 import asyncio
 from collections.abc import Callable
@@ -27,7 +27,7 @@ DAY = timedelta(days=1)
 
 @dataclass
 class Other:
-    """Another service: it has something to do at each instant of `due`, and keeps a time of its own."""
+    """A stand-in for another service, which has a due item at each instant of `due`, and stores a time of its own."""
 
     due: list[datetime] = field(default_factory=list)
     time: datetime | None = None
@@ -44,7 +44,7 @@ def settings(make_database: Callable[[str], str], kafka_settings: KafkaSettings,
 
 
 async def opened(bench: Bench, **body: Any) -> tuple[str, Rest]:
-    """A tenant on a test clock that stands at START, opened by the stand-in for seats."""
+    """Return a tenant with a test clock at START, opened by the stand-in for seats."""
     tenant, rest = await bench.open_tenant(**{"clock": "test", "at": format_instant(START)} | body)
     bench.tasks.append(asyncio.create_task(bench.keep_answering(tenant)))
 
@@ -73,7 +73,7 @@ async def steps(bench: Bench, tenant: str) -> list[tuple[int, datetime]]:
     ]
 
 
-async def test_a_week_is_gone_through_in_steps_to_whatever_is_due(settings: Settings) -> None:
+async def test_a_week_advances_in_steps_from_one_due_item_to_the_next(settings: Settings) -> None:
     notifier = Other(due=[START + 3 * DAY, START + timedelta(hours=1), START + 30 * DAY], time=START)
     async with running_bench(settings, others={"notifier": notifier.probe}) as bench:
         tenant, rest = await opened(bench)
@@ -95,7 +95,7 @@ async def test_a_week_is_gone_through_in_steps_to_whatever_is_due(settings: Sett
         assert [(type(event), event.at) for event in told] == [(ClockAdvancing, START), (ClockReady, START + 7 * DAY)]
 
 
-async def test_seven_days_with_something_each_day_take_seconds(settings: Settings) -> None:
+async def test_an_advance_of_seven_days_with_a_due_item_on_each_takes_seconds(settings: Settings) -> None:
     other = Other(due=[START + n * DAY for n in range(1, 8)], time=START)
     async with running_bench(settings, others={"notifier": other.probe}) as bench:
         tenant, rest = await opened(bench)
@@ -116,7 +116,7 @@ async def test_seven_days_with_something_each_day_take_seconds(settings: Setting
         assert seconds < 30
 
 
-async def test_facts_of_the_future_fall_due_at_local_midnight(settings: Settings) -> None:
+async def test_facts_of_later_days_fall_due_at_local_midnight(settings: Settings) -> None:
     async with running_bench(settings) as bench:
         tenant, rest = await opened(bench)
         for who, day in (("tom", date(2026, 3, 5)), ("ann", date(2026, 3, 1)), ("una", date(2026, 3, 20))):
@@ -136,7 +136,7 @@ async def test_facts_of_the_future_fall_due_at_local_midnight(settings: Settings
         assert await bench.person(rest, tenant, "una") is None
 
 
-async def test_meanwhile_writes_are_refused_and_upstream_facts_are_taken_in(settings: Settings) -> None:
+async def test_during_an_advance_changes_are_refused_and_facts_of_hr_systems_are_accepted(settings: Settings) -> None:
     busy = Other(idle=False)
     async with running_bench(settings, others={"invoicing": busy.probe}) as bench:
         tenant, rest = await opened(bench)
@@ -159,7 +159,7 @@ async def test_meanwhile_writes_are_refused_and_upstream_facts_are_taken_in(sett
         await rest.post(f"/v1/tenants/{tenant}/people", person)
 
 
-async def test_an_advance_goes_on_after_the_process_was_killed(settings: Settings) -> None:
+async def test_an_advance_continues_after_the_process_was_killed(settings: Settings) -> None:
     waiting = Other(due=[START + DAY], idle=True, time=START)
     async with running_bench(settings, others={"invoicing": waiting.probe}) as bench:
         tenant, rest = await opened(bench)
@@ -185,7 +185,7 @@ async def test_an_advance_goes_on_after_the_process_was_killed(settings: Setting
         assert len(await bench.events(tenant, ClockReady)) == 1
 
 
-async def test_an_advance_that_makes_no_sense_is_refused(settings: Settings) -> None:
+async def test_an_invalid_advance_is_refused(settings: Settings) -> None:
     busy = Other(idle=False)
     async with running_bench(settings, others={"invoicing": busy.probe}) as bench:
         real, rest = await bench.open_tenant()

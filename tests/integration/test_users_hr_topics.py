@@ -1,4 +1,4 @@
-"""A source that is bound to a topic of its own: read without a restart, accepted from there only, and nothing is lost or overtaken."""
+"""A source that is bound to a topic of its own is read without a restart and accepted from there only; no record is lost or overtaken."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +25,7 @@ def hired(who: str) -> PersonHired:
 
 
 async def new_topic(bench: Bench) -> str:
-    """Its name behind `hr.events.v1.`; it is on the broker."""
+    """Create a topic on the broker; return the part of its name after `hr.events.v1.`."""
     name = f"own-{new_id()[-12:]}"
     await create_topics(bench.users.settings, (topics.hr_topic(name),))
     return name
@@ -49,7 +49,7 @@ async def refused(rest: Rest, method: str, name: str, source: str | None = None)
     return response.status_code, response.json()["type"].rpartition(":")[2]
 
 
-async def test_a_bound_source_is_read_from_its_own_topic_within_ten_seconds_and_accepted_from_nowhere_else(bench: Bench) -> None:
+async def test_a_bound_source_is_read_within_ten_seconds_and_only_from_its_own_topic(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     source, name = bench.source(tenant), await new_topic(bench)
     own = topics.hr_topic(name)
@@ -104,7 +104,7 @@ async def test_a_binding_that_would_mix_two_topics_or_two_sources_is_refused(ben
 
 
 @pytest.mark.asyncio(loop_scope="function")
-async def test_nothing_is_bound_or_unbound_over_records_that_are_not_read_yet(
+async def test_a_source_is_not_bound_or_unbound_while_it_has_unread_records(
     make_database: Callable[[str], str], kafka_settings: KafkaSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = settings_of(make_database("users"), kafka_settings, tmp_path)

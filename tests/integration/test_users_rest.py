@@ -1,4 +1,4 @@
-"""The REST of users: what it answers, what it refuses and which field it names."""
+"""The REST API of users: its answers, and its refusals with the fields that they name."""
 
 import asyncio
 from dataclasses import replace
@@ -29,7 +29,7 @@ def fields(problem: dict[str, Any]) -> list[str]:
 # --------------------------------------------------------------------------------------------------------------- tokens
 
 
-async def test_a_token_is_asked_for_with_a_form(bench: Bench) -> None:
+async def test_a_token_is_requested_with_a_form(bench: Bench) -> None:
     form = {"grant_type": "client_credentials", "client_id": "operator", "client_secret": SECRET, "scope": "operator", "ttl_seconds": "60"}
     answer = (await bench.http.post("/v1/token", data=form)).json()
     assert (answer["token_type"], answer["expires_in"]) == ("Bearer", 60)
@@ -50,7 +50,7 @@ async def test_a_token_is_asked_for_with_a_form(bench: Bench) -> None:
 @pytest.mark.parametrize(
     "body", [b"client_id=\xff", b"client_id=%ff", b"&".join(b"f%d=1" % n for n in range(21)), b"client_id=a&client_id=b"]
 )
-async def test_a_form_that_cannot_be_read_is_told_what_would_be_right(bench: Bench, body: bytes) -> None:
+async def test_the_refusal_of_a_wrong_form_says_what_is_expected(bench: Bench, body: bytes) -> None:
     answer = await bench.http.post("/v1/token", content=body, headers={"content-type": "application/x-www-form-urlencoded"})
     assert (answer.status_code, fields(answer.json())) == (422, ["body"])
     assert answer.json()["errors"][0]["expected"]
@@ -73,9 +73,7 @@ async def test_a_form_that_cannot_be_read_is_told_what_would_be_right(bench: Ben
         ("scope=users:read", (400, [])),
     ],
 )
-async def test_a_blank_field_of_the_token_form_never_stands_for_everything(
-    bench: Bench, blank: str, answered: tuple[int, list[str]]
-) -> None:
+async def test_a_blank_field_of_the_token_form_never_means_everything(bench: Bench, blank: str, answered: tuple[int, list[str]]) -> None:
     body = f"grant_type=client_credentials&client_id=operator&client_secret={SECRET}&{blank}"
     answer = await bench.http.post("/v1/token", content=body, headers={"content-type": "application/x-www-form-urlencoded"})
     problem = answer.json()
@@ -83,12 +81,12 @@ async def test_a_blank_field_of_the_token_form_never_stands_for_everything(
     assert problem["type"] == f"urn:seatpool:problem:{'invalid_scope' if answered[0] == 400 else 'invalid'}"
 
 
-async def test_a_token_is_not_asked_for_with_json(bench: Bench) -> None:
+async def test_a_token_request_with_json_is_refused(bench: Bench) -> None:
     answer = await bench.http.post("/v1/token", json={"grant_type": "client_credentials"})
     assert (answer.status_code, answer.json()["type"]) == (415, "urn:seatpool:problem:media-type-not-supported")
 
 
-async def test_whoever_gives_wrong_secrets_has_to_wait_at_that_address(bench: Bench) -> None:
+async def test_a_client_with_wrong_secrets_must_wait_at_that_address(bench: Bench) -> None:
     form = {"grant_type": "client_credentials", "client_id": "operator", "client_secret": "guess", "scope": "operator"}
     elsewhere = httpx.ASGITransport(bench.app, client=("10.0.0.1", 4000))
     async with httpx.AsyncClient(transport=elsewhere, base_url="http://users") as stranger:
@@ -103,8 +101,8 @@ async def test_whoever_gives_wrong_secrets_has_to_wait_at_that_address(bench: Be
 # ------------------------------------------------------------------------------------------------------- created at once
 
 
-async def test_of_parallel_creations_of_one_resource_one_is_done_and_all_others_are_conflicts(bench: Bench) -> None:
-    """Whatever has a unique name: a person, a tenant; and a profile, which may be put again and again."""
+async def test_one_of_several_parallel_creations_succeeds_and_the_others_are_conflicts(bench: Bench) -> None:
+    """A person and a tenant have unique names; a profile may be put again and again."""
     tenant, rest = await bench.open_tenant()
     person = {"external_id": "E1", "login": "eve", "email": "eve@acme.example"}
     people = await asyncio.gather(*(rest.call("POST", f"/v1/tenants/{tenant}/people", person) for _ in range(12)))
@@ -141,7 +139,7 @@ async def test_a_tenant_is_created_once_under_one_key(bench: Bench) -> None:
     assert (taken.status_code, taken.json()["type"]) == (409, "urn:seatpool:problem:tenant-exists")
 
 
-async def test_a_wrong_tenant_is_refused_naming_every_field(bench: Bench) -> None:
+async def test_the_refusal_of_a_wrong_tenant_names_every_field(bench: Bench) -> None:
     rest = await bench.rest()
     body = {"name": "", "time_zone": "Mars/Base", "contact_email": "no", "support_contact": "s", "clock": "atomic", "colour": "red"}
     refused = await rest.call("POST", "/v1/tenants", body)
@@ -162,7 +160,7 @@ async def test_tenants_are_listed_in_pages(bench: Bench) -> None:
     assert fields((await rest.call("GET", "/v1/tenants?cursor=x")).json()) == ["query.cursor"]
 
 
-async def test_an_edit_needs_the_version_that_was_read(bench: Bench) -> None:
+async def test_a_change_needs_the_version_that_was_read(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     path = f"/v1/tenants/{tenant}"
     read = await rest.call("GET", path)
@@ -175,7 +173,7 @@ async def test_an_edit_needs_the_version_that_was_read(bench: Bench) -> None:
     assert [(change.field, change.old, change.new) for change in event.changes] == [("name", "Acme", "B")]
 
 
-async def test_a_tenant_has_so_many_profiles_and_no_more(bench: Bench) -> None:
+async def test_a_tenant_has_a_maximum_of_profiles(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()  # with three
     state, context = bench.app.state, bench.app.state.context
     path, body = f"/v1/tenants/{tenant}/profiles", {"name": "More", "modules": []}
@@ -191,7 +189,7 @@ async def test_a_tenant_has_so_many_profiles_and_no_more(bench: Bench) -> None:
     assert again["version"] == 2, "what is there can be replaced"
 
 
-async def test_changes_of_profiles_and_mapping_are_limited_by_the_people_whom_they_evaluate_anew_and_by_the_day(bench: Bench) -> None:
+async def test_changes_of_profiles_and_mapping_are_limited_by_the_number_of_re_evaluated_people_per_day(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     for name in ("ann", "ben"):
         await rest.post(f"/v1/tenants/{tenant}/people", ANN | {"login": name, "department": "Makers"})
@@ -207,7 +205,7 @@ async def test_changes_of_profiles_and_mapping_are_limited_by_the_people_whom_th
             refused = await rest.call("PUT", path, body)
             assert (refused.status_code, refused.json()["available_at"]) == (429, "2026-03-02T00:00:00.000Z")
             assert (refused.headers["retry-after"], "2026-03-02T00:00" in refused.json()["detail"]) == (str(12 * 3600), True)
-        await rest.put(mapping, {"Guests": None})  # what changes nothing costs nothing
+        await rest.put(mapping, {"Guests": None})  # a request that changes nothing does not count
         state.context = replace(context, reevaluations_per_day=1, clock=FixedClock(noon + timedelta(days=1)))
         await rest.put(mapping, {})  # the first of a day, however many people there are
         assert (await rest.call("PUT", guests, {"name": "Visitors", "modules": []})).status_code == 429
@@ -218,7 +216,7 @@ async def test_changes_of_profiles_and_mapping_are_limited_by_the_people_whom_th
 # --------------------------------------------------------------------------------------------------------------- people
 
 
-async def test_a_person_is_created_and_asks_for_seats(bench: Bench) -> None:
+async def test_seats_are_requested_for_a_new_person(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     path, body = f"/v1/tenants/{tenant}/people", ANN | {"profile": "planners", "external_id": "7"}
     made = await rest.call("POST", path, body, idempotency_key="p")
@@ -245,7 +243,7 @@ async def test_A19_an_administrator_without_modules_takes_no_seat(bench: Bench) 
     assert (await rest.get(f"/v1/tenants/{tenant}/statistics"))["hired"] == 0
 
 
-async def test_a_wrong_person_is_refused_naming_every_field(bench: Bench) -> None:
+async def test_the_refusal_of_a_wrong_person_names_every_field(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     path = f"/v1/tenants/{tenant}/people"
     body = {"login": "", "email": "x", "kind": "robot", "external_id": "a b", "valid_to": "soon", "extra": 1}
@@ -258,7 +256,7 @@ async def test_a_wrong_person_is_refused_naming_every_field(bench: Bench) -> Non
     assert (await rest.call("POST", "/v1/tenants/nowhere/people", ANN)).status_code == 404
 
 
-async def test_a_person_is_edited_and_the_need_follows(bench: Bench) -> None:
+async def test_the_required_modules_follow_a_change_of_the_person(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     person = await rest.post(f"/v1/tenants/{tenant}/people", ANN | {"department": "Makers"})
     path = f"/v1/tenants/{tenant}/people/{person['user']}"
@@ -285,7 +283,7 @@ async def test_a_person_is_edited_and_the_need_follows(bench: Bench) -> None:
     assert (first.actor.kind, first.actor.id) == ("client", "operator")
 
 
-async def test_E4_a_leaver_is_taken_back_with_a_reactivation(bench: Bench) -> None:
+async def test_E4_a_reactivation_hires_a_leaver_again(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     person = await rest.post(f"/v1/tenants/{tenant}/people", ANN | {"department": "Makers"})
     path = f"/v1/tenants/{tenant}/people/{person['user']}"
@@ -333,7 +331,7 @@ async def test_people_are_listed_in_order_of_arrival_and_filtered(bench: Bench) 
 # ---------------------------------------------------------------------------------------------------- profiles, mapping
 
 
-async def test_profiles_and_the_mapping_are_kept_and_published(bench: Bench) -> None:
+async def test_profiles_and_the_mapping_are_stored_and_published(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     path = f"/v1/tenants/{tenant}"
     again = await rest.call("PUT", f"{path}/profiles/makers", {"name": "makers", "modules": ["documents", "time", "time"]})
@@ -361,7 +359,7 @@ async def test_profiles_and_the_mapping_are_kept_and_published(bench: Bench) -> 
 # ------------------------------------------------------------------------------------------------------------ HR's door
 
 
-async def test_good_hr_events_go_in_and_bad_ones_are_listed(bench: Bench) -> None:
+async def test_valid_hr_events_are_accepted_and_the_others_are_listed(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     day = "2026-03-02"
     events = [
@@ -392,7 +390,7 @@ async def test_good_hr_events_go_in_and_bad_ones_are_listed(bench: Bench) -> Non
     assert (foreign.status_code, fields(foreign.json())) == (422, ["body.source"])
 
 
-async def test_the_allow_list_is_kept_per_source(bench: Bench) -> None:
+async def test_the_allow_list_has_an_entry_for_each_source(bench: Bench) -> None:
     rest = await bench.rest()
     await rest.put("/v1/operator/sources/hr/acme/berlin", {"tenants": ["b", "a", "a"]})
     listed = {item["source"]: item["tenants"] for page in await rest.pages("/v1/operator/sources") for item in page}
@@ -430,7 +428,7 @@ async def test_the_openapi_document_names_every_path(bench: Bench) -> None:
 
 
 async def test_a_process_without_rest_serves_probes_and_metrics(bench: Bench) -> None:
-    """docs/operating.md: every process does; whoever runs the roles apart would see neither lag nor unanswered people else."""
+    """docs/operating.md: every process serves them, so that lag and unanswered people are visible if each role has its process."""
     port = ports.pick()
     alone = asyncio.create_task(
         start(bench.users.settings.model_copy(update={"port": port, "signing_keys_folder": Path("/nobody/has/it")}), "timers")

@@ -1,4 +1,4 @@
-"""Every route of users asks for a token, its right and its tenant; the database is the second fence."""
+"""Every route of users needs a token, its right and its tenant; row-level security is the second check."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ TENANT_TABLES = ("tenants", "tenant_clocks", "profiles", "department_mapping", "
 
 
 def routes(app: FastAPI) -> Iterator[tuple[str, str]]:
-    """From the document, which lists what can be called whatever way it was added; and the probes beside it."""
+    """Return the routes of the OpenAPI document, which lists every route however it was added, and the probes."""
     for path, operations in app.openapi()["paths"].items():
         for method in operations:
             yield method.upper(), path
@@ -27,7 +27,7 @@ def filled(path: str, tenant: str) -> str:
     return path
 
 
-async def test_every_route_asks_for_a_token(bench: Bench) -> None:
+async def test_every_route_needs_a_token(bench: Bench) -> None:
     asked = 0
     for method, path in routes(bench.app):
         answer = await bench.http.request(method, filled(path, "acme"), json={})

@@ -1,4 +1,4 @@
-"""The users service in this process, on the run's broker and PostgreSQL, with a stand-in for seats that answers what a test tells it to."""
+"""The users service in this process, on the broker and PostgreSQL of the test run, with a stand-in for seats that a test controls."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -37,7 +37,7 @@ SOURCE = "hr/test"
 
 @dataclass
 class Rest:
-    """Requests as one caller."""
+    """Send requests as one caller."""
 
     http: httpx.AsyncClient
     token: str
@@ -92,7 +92,7 @@ class Bench:
         return Rest(self.http, _body(response)["access_token"], self.check)
 
     def check(self) -> None:
-        """What ended a part of users ends the test that waits for it."""
+        """Raise the error that ended a part of users, so that a test does not wait for it."""
         for task in self.tasks:
             if task.done():
                 task.result()
@@ -125,7 +125,7 @@ class Bench:
     # ------------------------------------------------------------------------------------------------------- seats, by hand
 
     async def tick(self, tenant: str) -> Position:
-        """A place in the log of commands after all so far, for decisions that no command of users asked for."""
+        """Return a new position at the end of the log of commands, for decisions that no command of users caused."""
         envelope = Envelope(id=ids.new_id(), source="seatpool/seats", type=registry.type_of(seats_v1.Tick), time=self.clock.now())
         topic, kafka = topics.SEATS_COMMANDS, self.users.settings
         partition = partition_of(tenant.encode(), kafka.partitions(topic))
@@ -138,7 +138,7 @@ class Bench:
         await self.wire.decide(model, tenant, place, **{"reason": reason} | fields)
 
     async def answer(self, command: Sent, *seats: ModuleSeat, model: type[Payload] = seats_v1.SeatsAssigned) -> None:
-        """To an `assign_seats`: everything active, or what is given."""
+        """Answer an `assign_seats`: all modules are active, unless `seats` are given."""
         need = command.payload
         assert isinstance(need, seats_v1.AssignSeats)
         assert command.envelope.tenant is not None
@@ -161,7 +161,7 @@ class Bench:
         return found[-1]
 
     async def keep_answering(self, tenant: str) -> None:
-        """A stand-in for the seats worker: opens tenants and pools, advances clocks, grants everything. Until cancelled."""
+        """Stand in for the seats worker until cancelled: open tenants and pools, advance clocks, grant everything."""
         answered = 0
         while True:
             commands = await self.commands(tenant)
@@ -186,8 +186,8 @@ class Bench:
     # ------------------------------------------------------------------------------------------------------------- scenes
 
     async def open_tenant(self, tenant: str | None = None, **body: Any) -> tuple[str, Rest]:
-        """A tenant with profiles `makers` (time, documents), `planners` (planning, time; partial), `guests` (no module) and departments of
-        the same names, open to the upstream source. The stand-in for seats is not at work."""
+        """Create a tenant with the profiles `makers` (time, documents), `planners` (planning, time; partial) and `guests` (no module), with
+        departments of the same names, and with an HR source. The stand-in for seats does not run."""
         tenant = tenant or f"t-{ids.new_id()[-12:]}"
         rest = await self.rest()
         described = {"tenant": tenant, "name": "Acme", "time_zone": "Europe/Copenhagen", "contact_email": "it@acme.example"}
@@ -212,7 +212,7 @@ class Bench:
         return page["items"][0] if page["items"] else None
 
     async def until_person(self, rest: Rest, tenant: str, external_id: str, **wanted: Any) -> dict[str, Any]:
-        """The person, as soon as these fields have these values; `modules` as {module: state}."""
+        """Return the person as soon as these fields have these values; `modules` is {module: state}."""
 
         async def there() -> dict[str, Any] | None:
             await self.topic(topics.USERS_EVENTS)
@@ -263,8 +263,8 @@ async def running_bench(
     clock: FixedClock | None = None,
     others: Mapping[str, Probe] | None = None,
 ) -> AsyncIterator[Bench]:
-    """All parts of users but the server: REST goes straight into the application. `others`: stand-ins for the services whose idle check a
-    test clock waits for."""
+    """Run all parts of users but the server: requests go to the application in process. `others` are stand-ins for the services whose idle
+    checks a test clock waits for."""
     clock = clock or FixedClock(NOON)
     async with AsyncExitStack() as stack:
         users = Users(settings, clock=clock, others=others or {})
@@ -282,7 +282,9 @@ async def running_bench(
 async def bench(
     make_database: Callable[[str], str], make_kafka_settings: Callable[[], KafkaSettings], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Bench]:
-    """One service for all tests of a file, as each works in tenants of its own. Not for all files: between two of them its event loop
-    stands still, and its consumer would be put out of its group."""
+    """Run one service for all tests of a file, since each test has tenants of its own.
+
+    Between two files the event loop stands still, and the consumer would lose its membership of the group, so files do not share it.
+    """
     async with running_bench(settings_of(make_database("users"), make_kafka_settings(), tmp_path_factory.mktemp("users"))) as bench:
         yield bench

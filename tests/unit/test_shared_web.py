@@ -486,7 +486,7 @@ async def test_a_body_made_to_break_the_parser_is_the_callers_fault(client: http
     assert response.headers["content-type"] == "application/problem+json"
 
 
-async def test_an_edit_needs_the_version_that_was_read(client: httpx.AsyncClient) -> None:
+async def test_a_change_needs_the_version_that_was_read(client: httpx.AsyncClient) -> None:
     assert_problem(await client.put("/v1/tenants/acme/edit"), 428, "precondition-required")
     assert_problem(await client.put("/v1/tenants/acme/edit", headers={"if-match": '"2"'}), 412, "precondition-failed")
     response = await client.put("/v1/tenants/acme/edit", headers={"if-match": '"3"'})

@@ -1,4 +1,4 @@
-"""Which events users handles, and which it ignores."""
+"""The events that users handles, and those that it ignores."""
 
 from collections import Counter
 from types import ModuleType

@@ -59,7 +59,7 @@ def test_facts_hold_in_the_order_of_effective_date_then_sequence_then_arrival() 
     assert fold([hired("0"), changed("b", name="b"), changed("a", name="a")], D) == Record(True, "ann", "ann@acme.example", "a")
 
 
-def test_a_fact_of_the_future_waits_for_its_day() -> None:
+def test_a_fact_of_a_later_day_is_applied_on_that_day() -> None:
     facts = [hired(), changed("c", D + timedelta(days=3), department="Makers")]
     before, after = fold(facts, D + timedelta(days=2)), fold(facts, D + timedelta(days=3))
     assert before is not None
@@ -70,13 +70,13 @@ def test_a_fact_of_the_future_waits_for_its_day() -> None:
     assert reconsider_on(facts, after, D + timedelta(days=3)) is None
 
 
-def test_before_the_first_hire_there_is_nobody() -> None:
+def test_facts_before_the_first_hire_describe_nobody() -> None:
     early = [changed("c", D - timedelta(days=1), name="x"), left("l", D - timedelta(days=1))]
     assert fold(early, D) is None
     assert fold([*early, hired()], D) == Record(True, "ann", "ann@acme.example")
 
 
-def test_who_left_can_be_hired_again() -> None:
+def test_a_leaver_can_be_hired_again() -> None:
     facts = [hired("1", name="Ann"), left("2", D + timedelta(days=1)), hired("3", D + timedelta(days=2))]
     gone = fold(facts, D + timedelta(days=1))
     assert gone is not None
@@ -85,14 +85,14 @@ def test_who_left_can_be_hired_again() -> None:
     assert fold(facts, D + timedelta(days=2)) == Record(True, "ann", "ann@acme.example")
 
 
-def test_a_login_that_ends_is_reconsidered_on_the_day_after() -> None:
+def test_a_person_whose_login_ends_is_evaluated_again_on_the_next_day() -> None:
     record = Record(True, valid_to=D)
     assert reconsider_on([], record, D) == D + timedelta(days=1)
     assert reconsider_on([], record, D + timedelta(days=1)) is None
     assert reconsider_on([], Record(True, valid_to=date.max), D) is None
 
 
-def test_only_what_is_given_changes() -> None:
+def test_only_the_given_fields_change() -> None:
     fact = fact_of(PersonChanged(external_id="1", effective_date=D, name="Ann B", department=""), "id")
     assert fact.given == {"name": "Ann B", "department": None}
     hire = fact_of(PersonHired(external_id="1", effective_date=D, login="ann", email="ann@acme.example"), "id")

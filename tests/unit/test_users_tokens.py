@@ -1,4 +1,4 @@
-"""Access tokens: who gets one, and what is in it."""
+"""The issue of access tokens."""
 
 import base64
 import hmac
@@ -54,7 +54,7 @@ async def test_the_operator_gets_every_tenant_by_default(issuer: TokenIssuer, ke
     assert seconds == 900
 
 
-async def test_the_operator_may_ask_for_a_tenant_a_subject_and_rights(issuer: TokenIssuer, keys: SigningKeys) -> None:
+async def test_the_operator_may_request_a_tenant_a_subject_and_rights(issuer: TokenIssuer, keys: SigningKeys) -> None:
     token, _ = issuer.issue(Grant("operator", "op", "acme", "ann", ("account:read", "users:read"), 60), NOW)
     principal = await verifier(keys).verify(token)
     assert (principal.subject, principal.tenant, principal.kind) == ("ann", "acme", "user")
@@ -103,7 +103,7 @@ def test_a_wrong_secret_and_an_unknown_client_are_refused_alike(issuer: TokenIss
     assert refused.value.type == "invalid-client"
 
 
-def test_who_gives_a_wrong_secret_too_often_has_to_wait_and_nobody_else(issuer: TokenIssuer) -> None:
+def test_only_the_caller_with_too_many_wrong_secrets_must_wait(issuer: TokenIssuer) -> None:
     for second in range(10):
         with pytest.raises(Unauthenticated):
             issuer.issue(Grant("operator", "guess"), NOW + timedelta(seconds=second), "10.0.0.1")
@@ -123,7 +123,7 @@ def test_a_right_secret_does_not_count(issuer: TokenIssuer) -> None:
         issuer.issue(AS_OPERATOR, NOW, "10.0.0.1")
 
 
-def test_strangers_fill_no_memory_with_their_wrong_secrets(issuer: TokenIssuer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_secrets_of_many_addresses_use_limited_memory(issuer: TokenIssuer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "PLACES_MAX", 5)
     for number in range(50):
         with pytest.raises(Unauthenticated):
@@ -155,7 +155,7 @@ async def test_tokens_of_another_key_or_algorithm_are_refused(issuer: TokenIssue
 
 
 def _with_hmac(header: dict[str, object], claims: dict[str, object], secret: bytes) -> str:
-    """By hand, as no library makes a token whose secret is a public key."""
+    """Sign by hand, since no library makes a token whose secret is a public key."""
     parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (header, claims)]
     signature = hmac.digest(secret, b".".join(parts), "sha256")
     return b".".join([*parts, base64.urlsafe_b64encode(signature).rstrip(b"=")]).decode()

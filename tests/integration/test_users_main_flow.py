@@ -1,4 +1,5 @@
-"""HR facts in, needs out, decisions in, people shown: on the real broker and database, seats' worker played by the test."""
+"""The main flow of users on the real broker and database: facts of HR systems, commands, decisions, and people in REST. The test stands in
+for the seats worker."""
 
 import asyncio
 from contextlib import suppress
@@ -41,7 +42,7 @@ def changed(who: str, sequence: int = 1, day: date = TODAY, **more: Any) -> Pers
 
 
 async def hire(bench: Bench, tenant: str, who: str, department: str = "Makers") -> str:
-    """Hired and granted everything; returns the user."""
+    """Hire a person, let seats grant everything, and return the user."""
     count = len(await bench.needs(tenant))
     await bench.send(hired(who, department), tenant, source=bench.source(tenant))
     user = (await bench.until_needs(tenant, count + 1))[-1].user
@@ -101,7 +102,7 @@ async def test_a_hire_is_sent_to_seats_and_the_decision_is_shown(bench: Bench) -
     assert figures == {"hired": 1, "active": 1, "flagged": 1, "revoked": 0, "refused": 0, "pending": 0}
 
 
-async def test_A7_moving_and_leaving_are_sent_and_released(bench: Bench) -> None:
+async def test_A7_a_person_who_moves_or_leaves_releases_seats(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     user = await hire(bench, tenant, "ann")
     await bench.send(changed("ann", department="Planners"), tenant, source=bench.source(tenant))
@@ -124,7 +125,7 @@ async def test_A7_moving_and_leaving_are_sent_and_released(bench: Bench) -> None
     assert (figures["hired"], figures["active"], figures["refused"]) == (1, 0, 1)
 
 
-async def test_late_repeated_and_reordered_facts_end_in_the_same_state(bench: Bench) -> None:
+async def test_late_repeated_and_reordered_facts_lead_to_the_same_state(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     source = bench.source(tenant)
     facts = [
@@ -144,7 +145,7 @@ async def test_late_repeated_and_reordered_facts_end_in_the_same_state(bench: Be
     assert await bench.person(rest, tenant, "ann") == before
 
 
-async def test_an_unknown_department_is_shown_with_its_reason_and_served_when_it_is_mapped(bench: Bench) -> None:
+async def test_an_unknown_department_is_shown_with_its_reason_until_it_is_mapped(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     await bench.send(hired("ann", "Alchemy"), tenant, source=bench.source(tenant))
     person = await bench.until_person(rest, tenant, "ann", status="active", profile=None, modules={})
@@ -166,7 +167,7 @@ async def test_a_changed_profile_reaches_everybody_who_has_it(bench: Bench) -> N
     assert {(need.modules, need.revision) for need in needs} == {(("time",), 2)}
 
 
-async def test_a_source_that_is_not_on_the_allow_list_becomes_a_dead_letter_and_the_rest_goes_on(bench: Bench) -> None:
+async def test_a_fact_of_a_source_that_is_not_on_the_allow_list_becomes_a_dead_letter_alone(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     await bench.send(hired("eve"), tenant, source="hr/unknown")
     await bench.send(hired("max", kind="robot"), tenant, source=bench.source(tenant))
@@ -194,7 +195,7 @@ async def test_one_bad_fact_in_a_batch_becomes_a_dead_letter_alone(bench: Bench)
     assert len(await bench.needs(tenant)) == 2
 
 
-async def test_revisions_are_drawn_once_however_many_change_a_person_at_once(bench: Bench) -> None:
+async def test_each_revision_is_drawn_once_when_many_transactions_change_a_person(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     user = await hire(bench, tenant, "ann")
     facts = [changed("ann", n, department="Planners" if n % 2 else "Makers") for n in range(1, 11)]
@@ -239,7 +240,7 @@ async def test_on_a_real_clock_a_fact_falls_due_when_its_day_has_come(bench: Ben
 # ------------------------------------------------------------------------------------------------------------ decisions
 
 
-async def test_only_tenants_with_something_due_are_looked_at(bench: Bench) -> None:
+async def test_only_tenants_with_due_people_are_selected(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     later = TODAY + timedelta(days=3)
     await bench.send(hired("una", effective_date=later), tenant, source=bench.source(tenant))
@@ -257,7 +258,7 @@ async def test_only_tenants_with_something_due_are_looked_at(bench: Bench) -> No
 
 
 async def test_a_rollback_to_a_savepoint_releases_the_tenant_and_it_is_locked_again(bench: Bench) -> None:
-    """Or whoever changes the settings would not wait for what is worked out from the old ones."""
+    """Without the lock, a change of the settings would not wait for what is computed from the old ones."""
     tenant, _ = await bench.open_tenant()
     await bench.until_settled(tenant)  # the re-evaluations after its profiles lock it too
     change = "SELECT 1 FROM tenants WHERE tenant_id = $1 FOR UPDATE NOWAIT"
@@ -272,7 +273,7 @@ async def test_a_rollback_to_a_savepoint_releases_the_tenant_and_it_is_locked_ag
             await bench.execute(change, tenant)
 
 
-async def test_T6_a_base_revocation_deactivates_and_sends_nothing(bench: Bench) -> None:
+async def test_T6_a_revocation_in_a_base_module_deactivates_the_person_without_a_command(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     user = await hire(bench, tenant, "ann")
     at = await bench.tick(tenant)
@@ -290,13 +291,13 @@ async def test_T6_a_base_revocation_deactivates_and_sends_nothing(bench: Bench) 
     assert (figures["active"], figures["revoked"]) == (0, 1)
 
 
-async def test_another_module_revoked_is_withdrawn_and_stays_in_the_need(bench: Bench) -> None:
+async def test_a_revoked_seat_of_another_module_is_withdrawn_and_the_module_is_still_required(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     user = await hire(bench, tenant, "ann")
     at = await bench.tick(tenant)
     await bench.decide(seats.SeatRevoked, tenant, at, "grace_expired", user=user, module="documents", base=False, flagged_at=NOON)
     await bench.until_person(rest, tenant, "ann", status="active", modules={"documents": "withdrawn", "time": "active"})
-    # Asked again without a reactivation, seats answers `revoked`: it stays what it was.
+    # Without a reactivation, seats answers `revoked` again: the state stays.
     await bench.send(changed("ann", 1, department="Planners"), tenant, source=bench.source(tenant))
     await rest.put(f"/v1/tenants/{tenant}/profiles/planners", {"name": "planners", "modules": ["time", "documents"], "partial": True})
     await bench.until_needs(tenant, 2)
@@ -311,7 +312,7 @@ async def test_another_module_revoked_is_withdrawn_and_stays_in_the_need(bench: 
     assert person["modules"][0]["position"]["offset"] == command.offset
 
 
-async def test_E4_a_reactivation_names_the_modules_and_the_answer_activates(bench: Bench) -> None:
+async def test_E4_a_reactivation_names_the_modules_and_the_answer_activates_the_person(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     user = await hire(bench, tenant, "ann")
     at = await bench.tick(tenant)
@@ -337,7 +338,7 @@ async def test_a_restored_seat_ends_the_deactivation(bench: Bench) -> None:
     await bench.until_person(rest, tenant, "ann", status="active", modules={"documents": "active", "time": "active"})
 
 
-async def test_an_older_decision_changes_nothing_but_is_counted(bench: Bench) -> None:
+async def test_an_older_decision_is_counted_and_changes_no_state(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     user = await hire(bench, tenant, "ann")
     await bench.until_person(rest, tenant, "ann", pending=False)
@@ -355,7 +356,7 @@ async def test_an_older_decision_changes_nothing_but_is_counted(bench: Bench) ->
     assert (await rest.get(f"/v1/tenants/{tenant}/statistics"))["revoked"] == 1
 
 
-async def test_a_decision_repeated_by_a_zombie_is_dropped(bench: Bench) -> None:
+async def test_a_decision_that_an_old_worker_repeats_is_ignored(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     user = await hire(bench, tenant, "ann")
     command = await bench.last_need(tenant, user)
@@ -368,7 +369,7 @@ async def test_a_decision_repeated_by_a_zombie_is_dropped(bench: Bench) -> None:
     await bench.until_person(rest, tenant, "ann", modules={"documents": "active", "time": "flagged"})
 
 
-async def test_a_stale_revision_is_said_anew_above_the_one_that_seats_has_seen(bench: Bench) -> None:
+async def test_required_modules_with_a_stale_revision_are_sent_again_with_a_higher_one(bench: Bench) -> None:
     tenant, _ = await bench.open_tenant()
     await bench.send(hired("ann"), tenant, source=bench.source(tenant))
     (need,) = await bench.until_needs(tenant, 1)
@@ -381,13 +382,13 @@ async def test_a_stale_revision_is_said_anew_above_the_one_that_seats_has_seen(b
     assert len(await bench.needs(tenant)) == 2
 
 
-async def test_a_need_that_seats_rejected_or_failed_at_is_noted_with_the_person_until_the_next_decision(bench: Bench) -> None:
+async def test_a_rejected_or_failed_command_is_noted_with_the_person_until_the_next_decision(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     user = await hire(bench, tenant, "ann")
     await bench.until_person(rest, tenant, "ann", pending=False, notes=[])
 
     async def reactivated() -> tuple[str, Position]:
-        """Of the command."""
+        """Reactivate the person; return the id and the position of the command."""
         count = len(await bench.needs(tenant))
         await rest.post(f"/v1/tenants/{tenant}/people/{user}/reactivate")
         await bench.until_needs(tenant, count + 1)
@@ -428,7 +429,7 @@ async def test_a_need_that_seats_rejected_or_failed_at_is_noted_with_the_person_
     assert person["notes"] == [], "an old command is no matter of what is asked for now"
 
 
-async def test_an_opened_pool_is_asked_by_everybody_without_a_seat_of_it(bench: Bench) -> None:
+async def test_when_a_pool_is_opened_seats_are_requested_for_everybody_without_one(bench: Bench) -> None:
     tenant, _ = await bench.open_tenant()
     await hire(bench, tenant, "ann")
     await hire(bench, tenant, "gus", "Planners")
@@ -444,8 +445,8 @@ async def test_an_opened_pool_is_asked_by_everybody_without_a_seat_of_it(bench: 
     assert len(await bench.needs(tenant)) == 4
 
 
-async def test_a_pool_of_a_tenant_unknown_becomes_a_dead_letter_and_stops_nothing(bench: Bench) -> None:
-    """A database that was set back may know of fewer tenants than the log."""
+async def test_the_pool_of_an_unknown_tenant_becomes_a_dead_letter_and_stops_nothing(bench: Bench) -> None:
+    """A database restored from a backup may have fewer tenants than the log."""
     rest = await bench.rest()
     await bench.decide(seats.PoolOpened, "gone", await bench.tick("gone"), module="documents", base=False, policies=seats.Policies())
 
@@ -458,7 +459,7 @@ async def test_a_pool_of_a_tenant_unknown_becomes_a_dead_letter_and_stops_nothin
     await bench.until_settled(tenant)
 
 
-async def test_a_decision_about_somebody_unknown_stops_nothing(bench: Bench) -> None:
+async def test_a_decision_about_an_unknown_person_stops_nothing(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     user = await hire(bench, tenant, "ann")
     at = await bench.tick(tenant)
@@ -471,7 +472,7 @@ async def test_a_decision_about_somebody_unknown_stops_nothing(bench: Bench) -> 
 # ----------------------------------------------------------------------------------------------------------- republish
 
 
-async def test_republishing_tells_everything_once_more(bench: Bench) -> None:
+async def test_tenants_profiles_and_people_are_published_again(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     await hire(bench, tenant, "ann")
     assert await rest.post("/v1/operator/republish", {"tenant": tenant}) == {"tenants": 1}
