@@ -1,15 +1,13 @@
 """The columns in the code are those that the migrations make, and a database that other migrations made is refused."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from importlib import import_module
-from pkgutil import iter_modules
+from collections.abc import Callable
 from typing import Any
 
 import asyncpg
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import ARRAY, BigInteger, Integer, SmallInteger, TableClause
+from sqlalchemy import ARRAY, BigInteger, Integer, SmallInteger
 from sqlalchemy.dialects.postgresql import dialect
 from sqlalchemy.types import TypeEngine
 
@@ -17,20 +15,13 @@ from shared.database.migrate import UnknownRevision, upgrade
 from shared.database.tables import messaging_metadata
 from shared.settings import DatabaseSettings
 from tests.support.backing import owner_url
+from tests.support.tables import tables
 
 DIALECT = dialect()  # type: ignore[no-untyped-call]  # its constructor has no annotations
 COLUMNS = """
 SELECT table_name, column_name, CASE WHEN data_type = 'ARRAY' THEN ltrim(udt_name, '_') || '[]' ELSE data_type END
 FROM information_schema.columns WHERE table_schema = 'public'
 """
-
-
-def tables(service: str) -> Iterator[TableClause]:
-    store = import_module(f"services.{service}.store")
-    for module in iter_modules(store.__path__):
-        for value in vars(import_module(f"{store.__name__}.{module.name}")).values():
-            if isinstance(value, TableClause):
-                yield value
 
 
 def type_of(sql: TypeEngine[Any]) -> str:
