@@ -15,10 +15,10 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --univ
 # If this were set, each of about a hundred processes of a run would compile the code again. `make clean` removes the compiled files.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo run status test test-docker check fmt rules schemas licences lock bench chaos model clean
+.PHONY: help setup demo run status test test-docker check fmt rules schemas licences lock bench chaos model restore-drill clean
 
 help: ## show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## create the virtual environment from the locks, with hashes (other targets do this when it is missing or out of date)
 
@@ -84,6 +84,9 @@ chaos: $(STAMP) ## kill, pause and cut off at random, then compare with the log 
 
 model: $(STAMP) ## compare random histories with the reference model (N=examples)
 	@SEATPOOL_EXAMPLES=$(or $(N),2000) $(BIN)/pytest -q tests/model $(ARGS)
+
+restore-drill: $(STAMP) ## back up the databases of a running stack, go on writing, restore them, and compare the state
+	@$(BIN)/pytest -q -n 0 --durations=3 tests/e2e/test_restore.py $(ARGS)
 
 clean: ## remove the local stack's data, the environment and all caches
 	@rm -rf .seatpool $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

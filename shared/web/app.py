@@ -4,7 +4,6 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from importlib.metadata import version
 
 import structlog
 from fastapi import FastAPI, Request, Response
@@ -20,6 +19,7 @@ from shared.errors import Transient
 from shared.observability import metrics
 from shared.observability.tracing import continued
 from shared.settings import CommonSettings
+from shared.version import VERSION
 from shared.web.auth import Verifier
 from shared.web.connections import ANSWER_PART_BYTES
 from shared.web.input_limits import cut
@@ -52,7 +52,7 @@ def create_app(
     """
     app = FastAPIOffline(  # the page of the documents with its scripts: without it they come from the Internet, or not at all
         title=title,
-        version=version("seatpool"),
+        version=VERSION,
         lifespan=_fetching_keys,
         openapi_url="/openapi.json",
         docs_url="/docs",

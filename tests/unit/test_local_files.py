@@ -3,6 +3,7 @@
 import importlib
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from deploy.local.stack import SERVICES, VARIABLES
 from shared import kafka_acls
 from shared.settings import KafkaSettings
 from shared.settings_page import describe
+from shared.version import VERSION
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "deploy" / "compose.yaml").read_text()
@@ -48,7 +50,7 @@ def test_compose_runs_each_service_of_the_local_stack_in_the_same_role(compose: 
     }
     migrations = {f"{service.name}-migrate": [f"services.{service.name}", "migrate"] for service in SERVICES if service.sql}
     assert {name: services[name]["command"] for name in migrations} == migrations
-    assert set(services) == {service.name for service in SERVICES} | {*VARIABLES, "acls", "topics", *migrations}
+    assert set(services) == {service.name for service in SERVICES} | {*VARIABLES, "acls", "topics", "cli", *migrations}
 
 
 def test_compose_gives_the_owner_s_password_to_the_migrations_only(compose: dict[str, Any]) -> None:
@@ -129,6 +131,14 @@ def test_the_image_gets_what_the_dockerfile_copies() -> None:
     for source in sources:
         assert (ROOT / source).exists(), source
         assert f"!{source}" in ignore, f"{source} is not let in by .dockerignore"
+
+
+def test_services_and_command_start_without_the_metadata_of_the_package() -> None:
+    """As in the image, which contains folders and no package. The version is written twice, so both are compared."""
+    for folder in ("services", "shared", "cli"):
+        for path in (ROOT / folder).rglob("*.py"):
+            assert "importlib.metadata" not in path.read_text(), f"{path} asks for metadata, which the image does not contain"
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == VERSION
 
 
 def test_every_target_of_the_makefile_is_described() -> None:
