@@ -34,7 +34,7 @@ def list_keys() -> None:
 def rotate() -> None:
     now = SystemClock().now()
     promoted = _use(lambda folder: folder.rotate(now))
-    out.print(f"{promoted.kid} is the current key and signs within 5 seconds.")
+    out.print(f"{promoted.kid} is the current key. All users processes sign with it 3 seconds after this rotation.")
     for key in _use(KeyFolder.read):
         if key.state is State.PREVIOUS and key.ends > now:
             out.print(f"{key.kid} is published until its last token has expired: {_shown(key.ends)} UTC.")

@@ -381,7 +381,7 @@ def rotate() -> None:
     """Replace the current signing key by the next one. No token becomes invalid.
 
     The replaced key is published as `previous` until its last token has expired. While two previous keys have valid tokens, another
-    rotation is refused. The users processes see the change within 2 seconds.
+    rotation is refused. All users processes sign with the new key 3 seconds after the rotation.
 
     ```
     seatpool keys rotate

@@ -69,7 +69,7 @@ async def test_databases_restored_from_a_backup_converge_to_the_same_state(stack
         await tenant.send(tenant.people(AFTER, first=BEFORE + 1))
         await tenant.stage.until_idle()
         before = await shown(tenant)
-        assert before["counts"] == dict.fromkeys(("users", "seats", "notifier"), [FLAGGED, 0, REFUSED])
+        assert before["counts"] == {service: [FLAGGED, 0, REFUSED] for service in ("users", "seats", "notifier")}
 
         await restore(stack, tmp_path)
         await tenant.stage.until_idle()
