@@ -9,6 +9,7 @@ from services.users.api.dependencies import Context
 from services.users.consumers import GROUP, hr_events, seats_events
 from services.users.jobs import Job
 from services.users.jobs.alarm import Alarm
+from services.users.jobs.apply_imports import ApplyImports
 from services.users.jobs.bulk_reevaluation import BulkReevaluation
 from services.users.jobs.due_people import DuePeople
 from services.users.jobs.test_clock import Coordinator, Probe
@@ -19,6 +20,7 @@ from services.users.sign_in.tokens import TokenIssuer
 from services.users.store import hr_sources
 from services.users.use_cases.idle import OwnIdleCheck
 from services.users.use_cases.locked_tenants import Tenants
+from services.users.use_cases.seats_questions import SeatsQuestions
 from shared.clock import Clock, SystemClock
 from shared.database import Database
 from shared.errors import Transient
@@ -32,8 +34,15 @@ from shared.web import ServiceClient, create_app
 class Users:
     """The parts of one process. A test can replace each of them."""
 
-    def __init__(self, settings: Settings, *, clock: Clock | None = None, others: Mapping[str, Probe] | None = None) -> None:
-        """`others` are the idle checks of the other services; without it, they are requested by REST."""
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        others: Mapping[str, Probe] | None = None,
+        seats: SeatsQuestions | None = None,
+    ) -> None:
+        """`others` are the idle checks of the other services, and `seats` answers questions; without them, they are requested by REST."""
         self.settings = settings
         self.clock = clock or SystemClock()
         url = settings.database_url.get_secret_value()
@@ -59,7 +68,9 @@ class Users:
         due_people = DuePeople(self.database, self.tenants, self.alarm)
         reevaluation = BulkReevaluation(self.database, self.tenants, self.alarm)
         self.coordinator = Coordinator(self.database, due_people, reevaluation, {"users": self.idle, **others}, self.clock)
-        self.jobs: Sequence[Job] = [reevaluation, due_people, UnansweredPeople(self.database, self.alarm), self.coordinator]
+        self.seats = seats or SeatsQuestions(self.client, settings.seats_url)
+        apply_imports = ApplyImports(self.database, self.tenants, self.alarm)
+        self.jobs: Sequence[Job] = [reevaluation, due_people, apply_imports, UnansweredPeople(self.database, self.alarm), self.coordinator]
         self.dead_letters = DeadLetters(self.database, [self.consumer])
 
     async def _hr_topics(self) -> list[Topic]:
@@ -94,6 +105,7 @@ class Users:
             coordinator=self.coordinator,
             idle=self.idle,
             consumer=self.consumer,
+            seats=self.seats,
             profiles_max=settings.profiles_max,
             reevaluations_per_day=settings.reevaluations_per_day,
         )

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from services.users.jobs.test_clock import Probe
 from services.users.settings import Settings
+from services.users.use_cases.seats_questions import PoolCounts, SeatsQuestions
 from services.users.wiring import Users
 from shared import ids
 from shared.clock import FixedClock
@@ -74,6 +75,20 @@ class Rest:
 def _body(response: httpx.Response) -> Any:
     assert response.is_success, f"{response.request.method} {response.request.url}: {response.status_code} {response.text}"
     return response.json()
+
+
+class AskedSeats(SeatsQuestions):
+    """Seats as an import asks it: two licences of each module, and each command is granted."""
+
+    def __init__(self) -> None:
+        pass
+
+    async def pools(self, tenant: str) -> Mapping[str, PoolCounts] | None:
+        return {module: PoolCounts(licences=2, available=1) for module in ("documents", "planning", "time")}
+
+    async def what_if(self, tenant: str, commands: Sequence[seats_v1.AssignSeats]) -> Sequence[Sequence[Mapping[str, Any]]] | None:
+        answers = [{"revision": 1, "modules": [{"module": module, "state": "active"} for module in each.modules]} for each in commands]
+        return [[{"type": "seats_assigned", "data": data}] for data in answers]
 
 
 @dataclass
@@ -267,7 +282,7 @@ async def running_bench(
     checks a test clock waits for."""
     clock = clock or FixedClock(NOON)
     async with AsyncExitStack() as stack:
-        users = Users(settings, clock=clock, others=others or {})
+        users = Users(settings, clock=clock, others=others or {}, seats=AskedSeats())
         stack.push_async_callback(users.close)
         app = users.app()
         http = await stack.enter_async_context(httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://users", timeout=30))

@@ -6,8 +6,9 @@ from tests.support.apps import all_apps
 
 # A summary says what the request does.
 VERBS = {
-    "Add", "Advance", "Approve", "Bind", "Change", "Check", "Create", "Decide", "Define", "Discard", "Explain", "Forecast", "Get", "Let",
-    "List", "Publish", "Reactivate", "Replace", "Request", "Retry", "Send", "Set", "Show", "Start",
+    "Add", "Advance", "Apply", "Approve", "Bind", "Change", "Check", "Confirm", "Create", "Decide", "Define", "Delete", "Discard",
+    "Explain", "Forecast", "Get", "Let", "List", "Publish", "Reactivate", "Replace", "Request", "Retry", "Send", "Set", "Show", "Start",
+    "Upload",
 }  # fmt: skip
 
 

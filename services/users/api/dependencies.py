@@ -15,6 +15,7 @@ from services.users.store.tenants import StoredTenant
 from services.users.use_cases.bulk_reevaluation import Limits
 from services.users.use_cases.idle import OwnIdleCheck
 from services.users.use_cases.locked_tenants import Tenants
+from services.users.use_cases.seats_questions import SeatsQuestions
 from shared.clock import Clock
 from shared.database import Database
 from shared.messaging import Consumer
@@ -39,6 +40,7 @@ class Context:
     coordinator: Coordinator
     idle: OwnIdleCheck
     consumer: Consumer
+    seats: SeatsQuestions
     profiles_max: int
     reevaluations_per_day: int
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, StrictBool, create_model
 
+from services.users.domain.guard import PEOPLE_DEFAULT, PERCENT_DEFAULT
 from services.users.sign_in.tokens import TTL_SECONDS_MAX
 from shared.schemas.base import Id, ModuleName, Text
 from shared.web.rest import Day, Moment
@@ -15,6 +16,7 @@ PRIORITY_MAX = 1_000_000
 MODULES_MAX = 200
 DEPARTMENTS_MAX = 10_000
 EVENTS_MAX = 1000
+IMPORT_PEOPLE_MAX = 1000  # of one request
 SOURCE_TENANTS_MAX = 10_000
 
 
@@ -156,6 +158,37 @@ class HrEvents(Body):
     events: Annotated[list[dict[str, Any]], Field(max_length=EVENTS_MAX)] = Field(
         description="Each event has `type` (person_hired, person_changed, person_left, person_reported or person_fact_withdrawn), "
         "`external_id` and the data of its type."
+    )
+
+
+class NewImport(Body):
+    source: Annotated[str, Field(min_length=1, max_length=300)] = Field(
+        description="The name of the source on the allow-list, for example hr/acme."
+    )
+    complete: StrictBool = Field(False, description="If true, the import contains all people of the source, so that others are absent.")
+    absent: Literal["list", "leave"] = Field(
+        "list", description="What becomes of absent people of a complete import: `list` only names them, with `leave` they leave today."
+    )
+
+
+class ImportPeople(Body):
+    people: Annotated[list[dict[str, Any]], Field(max_length=IMPORT_PEOPLE_MAX)] = Field(
+        description="Each person has `external_id`, `employment` and `attributes`, as in `person_reported`."
+    )
+
+
+class ApplyImport(Body):
+    confirm: Annotated[int, Field(ge=0, strict=True)] | None = Field(
+        None, description="The number of people whom the import would end or block, if the guard asks for it (`guard` of the check)."
+    )
+
+
+class GuardSetting(Body):
+    people: Annotated[int, Field(ge=0, le=1_000_000, strict=True)] = Field(
+        PEOPLE_DEFAULT, description="So many people can be ended or blocked at once without a confirmation."
+    )
+    percent: Annotated[int, Field(ge=0, le=100, strict=True)] = Field(
+        PERCENT_DEFAULT, description="The same as a part of the employed people of the tenant. The greater number counts."
     )
 
 

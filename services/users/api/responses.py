@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.users.api.requests import TenantFields
 from shared.schemas.base import Instant
@@ -118,3 +118,107 @@ class PublicKeys(BaseModel):
     """A JWK set (RFC 7517)."""
 
     keys: list[dict[str, Any]]
+
+
+class ImportCounts(BaseModel):
+    """Each person of the import is one of new, changed, unchanged and invalid; `leaving` and `absent` count people apart from that."""
+
+    new: int
+    changed: int
+    unchanged: int
+    invalid: int
+    leaving: int = Field(description="People whom the import would end or block, now or on a later day.")
+    absent: int = Field(description="People of the source who are missing from a complete import.")
+
+
+class AbsentPersonView(BaseModel):
+    user: str
+    external_id: str
+
+
+class InvalidPersonView(BaseModel):
+    index: int
+    external_id: str
+    errors: list[FieldProblem]
+
+
+class ImportModuleView(BaseModel):
+    module: str
+    required_before: int = Field(description="People who require the module now.")
+    required: int = Field(description="People who would require the module after the import.")
+    licences: int | None = Field(None, description="Null if there is no pool, or seats did not answer.")
+    available: int | None = None
+
+
+class DecidedModuleView(BaseModel):
+    module: str
+    state: str
+    deadline: str | None = None
+    reason: str | None = None
+
+
+class DecidedPersonView(BaseModel):
+    user: str
+    external_id: str
+    modules: list[DecidedModuleView]
+
+
+class ImportDecisions(BaseModel):
+    """What seats would decide about each person whose required modules change."""
+
+    decided: bool
+    detail: str
+    people: list[DecidedPersonView]
+
+
+class GuardView(BaseModel):
+    would_end: int
+    limit: int
+    needs_confirmation: bool
+
+
+class GuardSettingView(BaseModel):
+    people: int
+    percent: int
+
+
+class ImportReport(BaseModel):
+    counts: ImportCounts
+    absent: list[AbsentPersonView] = Field(description="The first 100 of them; `changes` has all.")
+    invalid: list[InvalidPersonView] = Field(description="The first 100 of them; `changes` has all.")
+    modules: list[ImportModuleView]
+    seats: ImportDecisions
+    guard: GuardView
+
+
+class ImportView(BaseModel):
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    import_: str = Field(alias="import", description="The id of the import.")
+    source: str
+    version: int
+    complete: bool
+    absent: str
+    status: str = Field(description="collecting, checked, applying or applied")
+    people: int = Field(description="The people that were uploaded.")
+    done: int = Field(description="The people that are changed so far.")
+    total: int = Field(description="The people that the import changes, known after the check.")
+    report: ImportReport | None = Field(None, description="The report of the last check.")
+    created_at: Instant
+
+
+class UploadedPeople(BaseModel):
+    accepted: int
+    invalid: list[Rejected]
+
+
+class ImportChange(BaseModel):
+    """What the import changes of one person, or why it does not."""
+
+    external_id: str
+    user: str
+    kind: str = Field(description="new, changed, invalid or absent")
+    ends: bool = Field(description="The import would end or block this person.")
+    before: dict[str, Any] | None = Field(None, description="Status, values and modules now, and what changes on later days (`upcoming`).")
+    after: dict[str, Any] | None = None
+    errors: list[FieldProblem] = []

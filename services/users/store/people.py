@@ -32,7 +32,7 @@ from services.users.domain.person import Person
 from services.users.domain.required_modules import NO_MODULES, Account, Note, RequiredModules
 from services.users.domain.status import Standing, Status, status_of
 from services.users.store.module_states import MODULE_STATES, SEAT_STATES
-from shared.database.row_classes import columns_of, names_of, recordset, table_of
+from shared.database.row_classes import columns_of, many, names_of, recordset, table_of
 from shared.schemas.base import format_instant
 from shared.schemas.position import DecisionId
 
@@ -135,6 +135,7 @@ _NOTES: Final = recordset(NotesRow)
 _SET_NOTES: Final = update(PEOPLE).where(_P.tenant_id == _TENANT, _P.user_id == _NOTES.c.user_id).values(notes=_NOTES.c.notes)
 _LOCK: Final = select(*_COLUMNS).where(_P.tenant_id == _TENANT, _P.user_id == _USERS).order_by(_P.user_id).with_for_update()
 _GET: Final = select(*_COLUMNS).where(_P.tenant_id == _TENANT, _P.user_id == _USER, _IS_KNOWN)
+_GET_MANY: Final = select(*_COLUMNS).where(_P.tenant_id == _TENANT, _P.user_id == _USERS)
 _USER_OF_COMMAND: Final = select(_P.user_id).where(_P.tenant_id == _TENANT, _P.command_id == bindparam("command", type_=Text))
 _NEXT_DAY: Final = select(func.min(_P.reconsider_on)).where(_P.tenant_id == _TENANT, _P.reconsider_on.is_not(None))
 
@@ -300,6 +301,12 @@ async def lock_many(connection: AsyncConnection, tenant_id: str, users: Sequence
 async def get(connection: AsyncConnection, tenant_id: str, user: str, today: date | None) -> Person | None:
     row = (await connection.execute(_GET, {"tenant": tenant_id, "user": user})).one_or_none()
     return None if row is None else _person(PersonRow(*row), today)
+
+
+async def get_many(connection: AsyncConnection, tenant_id: str, users: Sequence[str], today: date) -> dict[str, Person]:
+    """Return these people, also those who are only expected."""
+    found = await many(connection, _GET_MANY, PersonRow, tenant=tenant_id, users=list(users))
+    return {row.user_id: _person(row, today) for row in found}
 
 
 async def page(connection: AsyncConnection, tenant_id: str, chosen: Filter, after: int, limit: int, today: date) -> list[Person]:

@@ -45,10 +45,11 @@ class Received:
     envelope: Envelope | None
 
 
-async def apply_statements(tenant: Tenant, uow: UnitOfWork, received: Sequence[Received]) -> None:
+async def apply_statements(tenant: Tenant, uow: UnitOfWork, received: Sequence[Received], *, together: bool = False) -> None:
     """Apply each statement to the timeline of its person, and the timeline to the person, in their order.
 
-    Raises Poison for a report that has the version of the last one and other content.
+    `together`: what all statements about a person make of the person is one change. Raises Poison for a report that has the version of
+    the last one and other content; with `together`, such a report is only counted.
     """
     users = [ids.person_id(tenant.tenant, each.source, each.external_id) for each in received]
     people = await store.lock_many(uow.connection, tenant.tenant, sorted(set(users)), tenant.today)
@@ -56,22 +57,31 @@ async def apply_statements(tenant: Tenant, uow: UnitOfWork, received: Sequence[R
     loaded = await timelines_store.load(uow.connection, tenant.tenant, set(users))
     timelines = dict(loaded)
     stated: dict[str, Received] = {}
+    waiting: dict[str, Received] = {}
     changed: dict[str, None] = {}  # in the order of their first statement
+
+    def change(user: str, each: Received) -> None:
+        before = people.get(user) or Person(user, each.source, each.external_id, created_at=tenant.now)
+        revision = rules.revise(before, rules.as_of(before, timelines[user].facts, tenant), at=tenant.now, cause=each.cause)
+        people[user] = _published(tenant, uow, revision, each.envelope)
+        if revision.changed or user not in known:
+            changed[user] = None
+
     for user, each in zip(users, received, strict=True):
         timeline, outcome = with_statement(timelines[user], each.source, each.statement)
         STATEMENTS.labels(outcome.value).inc()
-        if outcome is Outcome.CONFLICT:
+        if outcome is Outcome.CONFLICT and not together:
             raise Poison("version", f"version {timeline.version} was reported with other content", rule="version: one content")
         if outcome in (Outcome.TAKEN, Outcome.UNCHANGED):
             timelines[user] = timeline
             stated[user] = each
-        if outcome is not Outcome.TAKEN:
-            continue
-        before = people.get(user) or Person(user, each.source, each.external_id, created_at=tenant.now)
-        revision = rules.revise(before, rules.as_of(before, timeline.facts, tenant), at=tenant.now, cause=each.cause)
-        people[user] = _published(tenant, uow, revision, each.envelope)
-        if revision.changed or user not in known:
-            changed[user] = None
+        if outcome is Outcome.TAKEN:
+            if together:
+                waiting[user] = each
+            else:
+                change(user, each)
+    for user, each in waiting.items():
+        change(user, each)
     added = [people[user] for user in changed if user not in known]
     if added and await store.add(uow.connection, tenant.tenant, added) != len(added):
         raise Transient("another transaction added one of these people meanwhile")

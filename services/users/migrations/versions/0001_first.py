@@ -132,6 +132,54 @@ CREATE TABLE facts (
     PRIMARY KEY (tenant_id, user_id, source, fact_id)
 )"""
 
+# An import is staged, checked as a whole and applied in chunks. `version` is that of its reports, `report` that of the last check.
+_IMPORTS = """
+CREATE TABLE imports (
+    tenant_id text NOT NULL,
+    import_id text NOT NULL,
+    source text NOT NULL,
+    version bigint NOT NULL,
+    complete boolean NOT NULL,
+    absent text NOT NULL CHECK (absent IN ('list', 'leave')),
+    status text NOT NULL CHECK (status IN ('collecting', 'checked', 'applying', 'applied')),
+    actor jsonb NOT NULL,
+    report jsonb,
+    total bigint NOT NULL,
+    done bigint NOT NULL,
+    created_at timestamptz NOT NULL,
+    touched_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, import_id)
+)"""
+
+# `kind` and what follows it are set by the check; `done` says that the person is applied.
+_IMPORT_PEOPLE = """
+CREATE TABLE import_people (
+    tenant_id text NOT NULL,
+    import_id text NOT NULL,
+    position bigint NOT NULL,
+    external_id text NOT NULL,
+    user_id text NOT NULL,
+    digest text NOT NULL,
+    report jsonb,
+    errors jsonb NOT NULL,
+    kind text,
+    ends boolean NOT NULL,
+    releases boolean NOT NULL,
+    change jsonb,
+    done boolean NOT NULL,
+    PRIMARY KEY (tenant_id, import_id, position)
+)"""
+
+# The guard's limit of a source that has its own.
+_GUARD_LIMITS = """
+CREATE TABLE guard_limits (
+    tenant_id text NOT NULL,
+    source text NOT NULL,
+    people integer NOT NULL,
+    percent integer NOT NULL,
+    PRIMARY KEY (tenant_id, source)
+)"""
+
 # The state of a module of a person, with the id of the decision that it reflects: an older decision changes nothing. Rows of modules that
 # are no longer required stay ('released'), or an old decision that is handled again would bring them back.
 _MODULE_STATES = """
@@ -174,8 +222,12 @@ CREATE TABLE hr_sources (
 
 def upgrade() -> None:
     tables.create(op)
-    for statement in (_TENANTS, _CLOCKS, _PROFILES, _MAPPING, _PEOPLE, _REPORTS, _FACTS, _MODULE_STATES, _REEVALUATIONS, _SOURCES):
+    people = (_PEOPLE, _REPORTS, _FACTS, _IMPORTS, _IMPORT_PEOPLE, _GUARD_LIMITS, _MODULE_STATES, _REEVALUATIONS)
+    for statement in (_TENANTS, _CLOCKS, _PROFILES, _MAPPING, *people, _SOURCES):
         op.execute(statement)
+    op.execute("CREATE UNIQUE INDEX imports_running ON imports (tenant_id, source) WHERE status <> 'applied'")
+    op.execute("CREATE INDEX import_people_user ON import_people (tenant_id, import_id, user_id)")
+    op.execute("CREATE INDEX import_people_external_id ON import_people (tenant_id, import_id, external_id)")
     op.execute("CREATE INDEX reports_user ON reports (tenant_id, user_id)")
     op.execute("CREATE INDEX people_external_id ON people (tenant_id, external_id)")
     op.execute("CREATE INDEX people_reconsider ON people (tenant_id, reconsider_on) WHERE reconsider_on IS NOT NULL")
@@ -190,6 +242,9 @@ def upgrade() -> None:
         "people",
         "reports",
         "facts",
+        "imports",
+        "import_people",
+        "guard_limits",
         "person_modules",
         "reevaluations",
     ):

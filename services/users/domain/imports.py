@@ -1,0 +1,105 @@
+"""What an import would make of people, before it changes anybody."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+from services.users.domain.facts import RECORD_FIELDS, Fact, FactType, fold
+from services.users.domain.guard import ends_or_blocks
+from services.users.domain.person import Person, Tenant, as_of
+from services.users.domain.timelines import Outcome, Period, Report, Reported, Statement, Timeline, with_statement
+
+UPCOMING_MAX: Final = 20  # days with changes that a report shows of one person
+
+
+class Kind(StrEnum):
+    """Each person of an import counts once."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    INVALID = "invalid"  # cannot be read, or is in the import twice: not changed
+    ABSENT = "absent"  # the source has the person, and the complete import does not
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a statement would make of one person."""
+
+    kind: Kind
+    person: Person
+    ends: bool  # by the guard's measure
+    releases: bool  # a required module is no longer required
+    change: Mapping[str, Any]  # {before, after}, for the list of changes
+    before: Collection[str] = ()  # required modules
+    after: Collection[str] = ()
+
+
+def expected(tenant: Tenant, before: Person | None, nobody: Person, timeline: Timeline, source: str, statement: Statement) -> Expected:
+    """`nobody`: the person without any fact, for one who is not known yet."""
+    after_timeline, outcome = with_statement(timeline, source, statement)
+    old = before or nobody
+    if outcome is not Outcome.TAKEN:
+        return Expected(Kind.UNCHANGED, old, ends=False, releases=False, change={})
+    new = as_of(old, after_timeline.facts, tenant)
+    required_before, required_after = old.standing.required.modules, new.standing.required.modules
+    return Expected(
+        Kind.NEW if before is None else Kind.CHANGED,
+        new,
+        ends=ends_or_blocks(timeline.facts, after_timeline.facts, tenant.today),
+        releases=not set(required_before) <= set(required_after),
+        change={"before": _shown(old, timeline, tenant.today), "after": _shown(new, after_timeline, tenant.today)},
+        before=required_before,
+        after=required_after,
+    )
+
+
+def absence(timeline: Timeline, source: str, version: int, today: date, fact_id: str) -> Statement:
+    """Return the statement that a person leaves today who is missing from a complete import."""
+    if timeline.version == 0:
+        return Fact(fact_id, FactType.LEFT, today, 0, {}, source)
+    yesterday = today - timedelta(days=1)
+    kept = (
+        Period(each.starts_on, yesterday if each.ends_on is None or each.ends_on >= today else each.ends_on)
+        for each in timeline.report.periods
+        if each.starts_on < today
+    )
+    return Reported(version, Report(tuple(kept), timeline.report.entries))
+
+
+def _shown(person: Person, timeline: Timeline, today: date) -> dict[str, Any] | None:
+    facts = timeline.facts
+    if not facts:
+        return None
+    now = values_on(facts, today)
+    upcoming = []
+    known: Mapping[str, Any] = now
+    for day in sorted({fact.effective_date for fact in facts if fact.effective_date > today})[:UPCOMING_MAX]:
+        values = values_on(facts, day)
+        if changed := {name: value for name, value in values.items() if known.get(name) != value}:
+            upcoming.append({"on": day.isoformat()} | changed)
+        known = values
+    standing = person.standing
+    shown = {"status": standing.status.value, "profile": standing.profile, "modules": list(standing.required.modules)}
+    return {"user": person.user} | shown | now | {"upcoming": upcoming}
+
+
+def values_on(facts: Collection[Fact], day: date) -> dict[str, Any]:
+    """Return the values of that day, as JSON takes them."""
+    record = fold(facts, day)
+    if record is None:
+        return {"employed": False}
+    values = {name: getattr(record, name) for name in RECORD_FIELDS}
+    return {"employed": record.employed} | {name: value.isoformat() if isinstance(value, date) else value for name, value in values.items()}
+
+
+def required_change(changes: Iterable[tuple[Collection[str], Collection[str]]]) -> Mapping[str, int]:
+    """Return by how many the number of people who require each module changes; each item is (modules before, modules after)."""
+    total: Counter[str] = Counter()
+    for before, after in changes:
+        total.update(after)
+        total.subtract(before)
+    return total

@@ -1,0 +1,410 @@
+"""Staged imports: their people, what they would change, and how far they are applied."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Interval,
+    Text,
+    and_,
+    any_,
+    bindparam,
+    case,
+    column,
+    delete,
+    exists,
+    func,
+    null,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.users.domain.guard import GuardLimit
+from services.users.store.people import PEOPLE
+from services.users.store.timelines import FACTS, REPORTS
+from shared.database.row_classes import columns_of, json_rows, many, names_of, one, recordset, table_of
+
+EXPIRES_AFTER: Final = timedelta(hours=1)
+KEPT_FOR: Final = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRow:
+    import_id: str
+    source: str
+    version: int
+    complete: bool
+    absent: str  # list | leave
+    status: str  # collecting | checked | applying | applied
+    actor: Mapping[str, str]
+    report: Mapping[str, Any] | None
+    total: int
+    done: int
+    created_at: datetime
+    touched_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StagedPerson:
+    """`report` is None for a person who cannot be read; `errors` says why. `kind` and `change` are known after the check."""
+
+    position: int
+    external_id: str
+    user_id: str
+    digest: str
+    report: Mapping[str, Any] | None
+    errors: Sequence[Mapping[str, str]]
+    kind: str | None = None
+    ends: bool = False
+    releases: bool = False
+    change: Mapping[str, Any] | None = None
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedPerson:
+    """What the check found out about a staged person."""
+
+    position: int
+    kind: str
+    ends: bool
+    releases: bool
+    change: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    kind: str
+    people: int
+    ends: int
+
+
+@dataclass(frozen=True, slots=True)
+class AbsentPerson:
+    user_id: str
+    external_id: str
+
+
+IMPORTS: Final = table_of("imports", ImportRow, tenant_id=str)
+STAGED: Final = table_of("import_people", StagedPerson, tenant_id=str, import_id=str)
+
+_I: Final = IMPORTS.c
+_S: Final = STAGED.c
+_P: Final = PEOPLE.c
+_R: Final = REPORTS.c
+_F: Final = FACTS.c
+_TENANT: Final = bindparam("tenant", type_=Text)
+_IMPORT: Final = bindparam("of_import", type_=Text)
+_SOURCE: Final = bindparam("of_source", type_=Text)
+_VERSION: Final = bindparam("of_version", type_=BigInteger)
+_LIMIT: Final = bindparam("limit", type_=BigInteger)
+_AFTER: Final = bindparam("after", type_=BigInteger)
+_COLUMNS: Final = columns_of(ImportRow, IMPORTS)
+_OF_IMPORT: Final = and_(_I.tenant_id == _TENANT, _I.import_id == _IMPORT)
+_STAGED_OF_IMPORT: Final = and_(_S.tenant_id == _TENANT, _S.import_id == _IMPORT)
+
+_EXPIRE: Final = delete(IMPORTS).where(
+    _I.tenant_id == _TENANT,
+    _I.source == _SOURCE,
+    _I.status.in_(("collecting", "checked")),
+    _I.touched_at < func.now() - bindparam("expires_after", EXPIRES_AFTER, type_=Interval),
+)
+_FORGET: Final = delete(IMPORTS).where(
+    _I.tenant_id == _TENANT,
+    _I.status == "applied",
+    _I.touched_at < func.now() - bindparam("kept_for", KEPT_FOR, type_=Interval),
+)
+_FORGET_PEOPLE: Final = delete(STAGED).where(
+    _S.tenant_id == _TENANT,
+    ~exists(
+        select(_I.import_id).where(_I.tenant_id == _TENANT, _I.import_id == _S.import_id, (_I.source != _SOURCE) | (_I.status != "applied"))
+    ),
+)
+_RUNNING: Final = select(*_COLUMNS).where(_I.tenant_id == _TENANT, _I.source == _SOURCE, _I.status != "applied")
+_LAST_VERSION: Final = select(
+    func.greatest(
+        select(func.coalesce(func.max(_R.version), 0)).where(_R.tenant_id == _TENANT, _R.source == _SOURCE).scalar_subquery(),
+        select(func.coalesce(func.max(_I.version), 0)).where(_I.tenant_id == _TENANT, _I.source == _SOURCE).scalar_subquery(),
+    )
+)
+_NEW: Final = ("import_id", "source", "version", "complete", "absent", "actor")
+_INSERT: Final = insert(IMPORTS).values(
+    {"tenant_id": _TENANT, "status": "collecting", "total": 0, "done": 0, "created_at": func.now(), "touched_at": func.now()}
+    | {name: bindparam(f"new_{name}", type_=_I[name].type) for name in _NEW}
+)
+_GET: Final = select(*_COLUMNS).where(_OF_IMPORT)
+_LOCK: Final = _GET.with_for_update()
+_SET: Final = (
+    update(IMPORTS)
+    .where(_OF_IMPORT)
+    .values(
+        status=bindparam("new_status", type_=Text),
+        report=bindparam("new_report", type_=_I.report.type),
+        total=bindparam("new_total", type_=BigInteger),
+        done=bindparam("new_done", type_=BigInteger),
+        touched_at=func.now(),
+    )
+)
+_DELETE: Final = delete(IMPORTS).where(_OF_IMPORT)
+_DELETE_STAGED: Final = delete(STAGED).where(_STAGED_OF_IMPORT)
+_DELETE_RANGE: Final = _DELETE_STAGED.where(
+    _S.position >= bindparam("first", type_=BigInteger), _S.position < bindparam("last", type_=BigInteger)
+)
+_GIVEN: Final = recordset(StagedPerson)
+_ADD: Final = insert(STAGED).from_select(
+    ["tenant_id", "import_id", *names_of(StagedPerson)], select(_TENANT, _IMPORT, *columns_of(StagedPerson, _GIVEN))
+)
+_CLEAR_CHECK: Final = (
+    update(STAGED).where(_STAGED_OF_IMPORT).values(kind=case((_S.report.is_(None), "invalid")), ends=False, releases=False, change=null())
+)
+_DELETE_ABSENT: Final = _DELETE_STAGED.where(_S.kind == "absent")
+_TWIN: Final = STAGED.alias("twin")
+_MARK_TWINS: Final = (
+    update(STAGED)
+    .where(
+        _STAGED_OF_IMPORT,
+        _S.report.is_not(None),
+        exists(
+            select(_TWIN.c.position).where(
+                _TWIN.c.tenant_id == _TENANT,
+                _TWIN.c.import_id == _IMPORT,
+                _TWIN.c.external_id == _S.external_id,
+                _TWIN.c.position != _S.position,
+            )
+        ),
+    )
+    .values(kind="invalid", errors=bindparam("twin_errors", type_=_S.errors.type))
+)
+_OWN_REPORT: Final = and_(_R.tenant_id == _TENANT, _R.source == _SOURCE, _R.external_id == _S.external_id)
+_MARK_UNCHANGED: Final = (
+    update(STAGED)
+    .where(
+        _STAGED_OF_IMPORT,
+        _S.kind.is_(None),
+        _OWN_REPORT,
+        _R.digest == _S.digest,
+        ~exists(select(_F.fact_id).where(_F.tenant_id == _TENANT, _F.user_id == _S.user_id, _F.source == _SOURCE)),
+    )
+    .values(kind="unchanged")
+)
+_UNCHECKED: Final = (
+    select(*columns_of(StagedPerson, STAGED)).where(_STAGED_OF_IMPORT, _S.kind.is_(None)).order_by(_S.position).limit(_LIMIT)
+)
+_CHECKED: Final = recordset(CheckedPerson)
+_SAVE_CHECKED: Final = (
+    update(STAGED)
+    .where(_STAGED_OF_IMPORT, _S.position == _CHECKED.c.position)
+    .values({name: _CHECKED.c[name] for name in names_of(CheckedPerson, but=("position",))})
+)
+_ABSENT: Final = (
+    select(_P.user_id, _P.external_id)
+    .where(
+        _P.tenant_id == _TENANT,
+        _P.source == _SOURCE,
+        _P.employed,
+        _P.user_id > bindparam("after_user", type_=Text),
+        ~exists(select(_S.position).where(_STAGED_OF_IMPORT, _S.user_id == _P.user_id).correlate(PEOPLE)),
+    )
+    .order_by(_P.user_id)
+    .limit(_LIMIT)
+)
+_COUNTS: Final = (
+    select(_S.kind, func.count(), func.count().filter(_S.ends)).where(_STAGED_OF_IMPORT, _S.kind.is_not(None)).group_by(_S.kind)
+)
+_SIZE: Final = select(func.count()).where(_STAGED_OF_IMPORT, _S.kind.is_distinct_from("absent"))
+_KINDS: Final = any_(bindparam("kinds", type_=ARRAY(Text)))
+_CHANGES: Final = (
+    select(*columns_of(StagedPerson, STAGED))
+    .where(_STAGED_OF_IMPORT, _S.kind == _KINDS, _S.position > _AFTER)
+    .order_by(_S.position)
+    .limit(_LIMIT)
+)
+# People who give up a module come first: their licences are free for those who are new in it.
+_NEXT: Final = (
+    select(*columns_of(StagedPerson, STAGED))
+    .where(_STAGED_OF_IMPORT, ~_S.done, _S.kind == _KINDS)
+    .order_by(_S.releases.desc(), _S.position)
+    .limit(_LIMIT)
+)
+_SET_DONE: Final = (
+    update(STAGED).where(_STAGED_OF_IMPORT, _S.position == any_(bindparam("positions", type_=ARRAY(BigInteger)))).values(done=True)
+)
+_RAISE_VERSIONS: Final = (
+    update(REPORTS)
+    .where(_STAGED_OF_IMPORT, _S.kind == "unchanged", _OWN_REPORT, _R.version < _VERSION, _R.digest == _S.digest)
+    .values(version=_VERSION, reported_at=func.now())
+)
+_TAKE: Final = (
+    select(_I.tenant_id, *_COLUMNS)
+    .where(_I.status == "applying", bindparam("tenant", type_=Text).is_(None) | (_I.tenant_id == _TENANT))
+    .order_by(_I.touched_at)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+_APPLYING: Final = select(func.count()).where(_I.tenant_id == _TENANT, _I.status == "applying")
+GUARD_LIMITS: Final = table_of("guard_limits", GuardLimit, tenant_id=str, source=str)
+_G: Final = GUARD_LIMITS.c
+_GUARD: Final = select(*columns_of(GuardLimit, GUARD_LIMITS)).where(_G.tenant_id == _TENANT, _G.source == _SOURCE)
+_INSERT_GUARD: Final = insert(GUARD_LIMITS)
+_SAVE_GUARD: Final = _INSERT_GUARD.on_conflict_do_update(
+    index_elements=["tenant_id", "source"], set_={name: _INSERT_GUARD.excluded[name] for name in names_of(GuardLimit)}
+)
+_REQUIRED: Final = func.unnest(_P.required_modules).table_valued(column("module", Text()), name="required").render_derived()
+_REQUIRED_COUNTS: Final = (
+    select(_REQUIRED.c.module, func.count().label("number"))
+    .select_from(PEOPLE.join(_REQUIRED, true()))
+    .where(_P.tenant_id == _TENANT)
+    .group_by(_REQUIRED.c.module)
+)
+_EMPLOYED: Final = select(func.count()).where(_P.tenant_id == _TENANT, _P.employed)
+
+
+async def expire(connection: AsyncConnection, tenant_id: str, source: str) -> None:
+    """Delete imports of the source to which nothing was uploaded for an hour, and what is left of imports that are applied."""
+    given = {"tenant": tenant_id, "of_source": source}
+    await connection.execute(_EXPIRE, given)
+    await connection.execute(_FORGET, given)
+    await connection.execute(_FORGET_PEOPLE, given)
+
+
+async def running(connection: AsyncConnection, tenant_id: str, source: str) -> ImportRow | None:
+    """Return the import of this source that is not applied yet."""
+    return await one(connection, _RUNNING, ImportRow, tenant=tenant_id, of_source=source)
+
+
+async def last_version(connection: AsyncConnection, tenant_id: str, source: str) -> int:
+    """Return the highest version that the source has used."""
+    version: int = (await connection.execute(_LAST_VERSION, {"tenant": tenant_id, "of_source": source})).scalar_one()
+    return version
+
+
+async def add(connection: AsyncConnection, tenant_id: str, row: Mapping[str, Any]) -> None:
+    await connection.execute(_INSERT, {"tenant": tenant_id} | {f"new_{name}": row[name] for name in _NEW})
+
+
+async def get(connection: AsyncConnection, tenant_id: str, import_id: str, *, for_update: bool = False) -> ImportRow | None:
+    return await one(connection, _LOCK if for_update else _GET, ImportRow, tenant=tenant_id, of_import=import_id)
+
+
+async def save(connection: AsyncConnection, tenant_id: str, row: ImportRow) -> None:
+    """Save status, report and progress. Call under the import's lock."""
+    given = {f"new_{name}": getattr(row, name) for name in ("status", "report", "total", "done")}
+    await connection.execute(_SET, {"tenant": tenant_id, "of_import": row.import_id} | given)
+
+
+async def remove(connection: AsyncConnection, tenant_id: str, import_id: str) -> None:
+    await connection.execute(_DELETE_STAGED, {"tenant": tenant_id, "of_import": import_id})
+    await connection.execute(_DELETE, {"tenant": tenant_id, "of_import": import_id})
+
+
+async def put_people(connection: AsyncConnection, tenant_id: str, import_id: str, people: Sequence[StagedPerson]) -> None:
+    """Replace the people at these positions, which follow each other."""
+    given = {"tenant": tenant_id, "of_import": import_id}
+    if people:
+        await connection.execute(_DELETE_RANGE, given | {"first": people[0].position, "last": people[-1].position + 1})
+        await connection.execute(_ADD, given | {"rows": json_rows(people)})
+
+
+async def begin_check(connection: AsyncConnection, tenant_id: str, import_id: str, source: str, twin_errors: Sequence[object]) -> None:
+    """Forget an earlier check, and find the people who are in the import twice and those who are unchanged."""
+    given = {"tenant": tenant_id, "of_import": import_id, "of_source": source}
+    await connection.execute(_DELETE_ABSENT, given)
+    await connection.execute(_CLEAR_CHECK, given)
+    await connection.execute(_MARK_TWINS, given | {"twin_errors": list(twin_errors)})
+    await connection.execute(_MARK_UNCHANGED, given)
+
+
+async def unchecked(connection: AsyncConnection, tenant_id: str, import_id: str, limit: int) -> list[StagedPerson]:
+    return await many(connection, _UNCHECKED, StagedPerson, tenant=tenant_id, of_import=import_id, limit=limit)
+
+
+async def save_checked(connection: AsyncConnection, tenant_id: str, import_id: str, people: Sequence[CheckedPerson]) -> None:
+    if people:
+        await connection.execute(_SAVE_CHECKED, {"tenant": tenant_id, "of_import": import_id, "rows": json_rows(people)})
+
+
+async def add_absent(connection: AsyncConnection, tenant_id: str, import_id: str, people: Sequence[StagedPerson]) -> None:
+    if people:
+        await connection.execute(_ADD, {"tenant": tenant_id, "of_import": import_id, "rows": json_rows(people)})
+
+
+async def absent(
+    connection: AsyncConnection, tenant_id: str, import_id: str, source: str, after_user: str, limit: int
+) -> list[AbsentPerson]:
+    """Return employed people of the source who are not in the import, by id."""
+    given = {"tenant": tenant_id, "of_import": import_id, "of_source": source, "after_user": after_user, "limit": limit}
+    return await many(connection, _ABSENT, AbsentPerson, **given)
+
+
+async def counts(connection: AsyncConnection, tenant_id: str, import_id: str) -> dict[str, Count]:
+    """Return the number of checked people by kind."""
+    found = await many(connection, _COUNTS, Count, tenant=tenant_id, of_import=import_id)
+    return {count.kind: count for count in found}
+
+
+async def size(connection: AsyncConnection, tenant_id: str, import_id: str) -> int:
+    """Return the number of people that were uploaded."""
+    number: int = (await connection.execute(_SIZE, {"tenant": tenant_id, "of_import": import_id})).scalar_one()
+    return number
+
+
+async def page(
+    connection: AsyncConnection, tenant_id: str, import_id: str, kinds: Sequence[str], after: int, limit: int
+) -> list[StagedPerson]:
+    """Return the next people of these kinds, by position."""
+    given = {"tenant": tenant_id, "of_import": import_id, "kinds": list(kinds), "after": after, "limit": limit}
+    return await many(connection, _CHANGES, StagedPerson, **given)
+
+
+async def next_to_apply(
+    connection: AsyncConnection, tenant_id: str, import_id: str, kinds: Sequence[str], limit: int
+) -> list[StagedPerson]:
+    given = {"tenant": tenant_id, "of_import": import_id, "kinds": list(kinds), "limit": limit}
+    return await many(connection, _NEXT, StagedPerson, **given)
+
+
+async def set_done(connection: AsyncConnection, tenant_id: str, import_id: str, positions: Sequence[int]) -> None:
+    await connection.execute(_SET_DONE, {"tenant": tenant_id, "of_import": import_id, "positions": list(positions)})
+
+
+async def raise_versions(connection: AsyncConnection, tenant_id: str, row: ImportRow) -> None:
+    """Give the reports of unchanged people the version of the import."""
+    given = {"tenant": tenant_id, "of_import": row.import_id, "of_source": row.source, "of_version": row.version}
+    await connection.execute(_RAISE_VERSIONS, given)
+
+
+async def take(connection: AsyncConnection, tenant_id: str | None) -> tuple[str, ImportRow] | None:
+    """Return the tenant and its next import to apply, locked: two processes never apply the same people."""
+    found = (await connection.execute(_TAKE, {"tenant": tenant_id})).one_or_none()
+    return None if found is None else (found[0], ImportRow(*found[1:]))
+
+
+async def applying(connection: AsyncConnection, tenant_id: str) -> int:
+    number: int = (await connection.execute(_APPLYING, {"tenant": tenant_id})).scalar_one()
+    return number
+
+
+async def guard_limit(connection: AsyncConnection, tenant_id: str, source: str) -> GuardLimit | None:
+    """Return the guard's limit of this source, if it has its own."""
+    return await one(connection, _GUARD, GuardLimit, tenant=tenant_id, of_source=source)
+
+
+async def save_guard_limit(connection: AsyncConnection, tenant_id: str, source: str, limit: GuardLimit) -> None:
+    await connection.execute(_SAVE_GUARD, {"tenant_id": tenant_id, "source": source} | asdict(limit))
+
+
+async def required_counts(connection: AsyncConnection, tenant_id: str) -> dict[str, int]:
+    """Return the number of people who require each module now."""
+    return {row.module: row.number for row in await connection.execute(_REQUIRED_COUNTS, {"tenant": tenant_id})}
+
+
+async def employed(connection: AsyncConnection, tenant_id: str) -> int:
+    number: int = (await connection.execute(_EMPLOYED, {"tenant": tenant_id})).scalar_one()
+    return number

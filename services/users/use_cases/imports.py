@@ -1,0 +1,273 @@
+"""Staged imports: people are uploaded, checked as a whole, and applied in chunks by a background job."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from services.users.domain import imports as rules
+from services.users.domain.guard import GuardLimit
+from services.users.domain.imports import Expected, Kind
+from services.users.domain.person import Person, Tenant, command_of
+from services.users.domain.required_modules import must_send
+from services.users.domain.timelines import Report, Reported, from_json, to_json
+from services.users.store import hr_sources, timelines
+from services.users.store import imports as store
+from services.users.store import people as people_store
+from services.users.store.imports import CheckedPerson, ImportRow, StagedPerson
+from services.users.use_cases.seats_questions import COMMANDS_MAX, SeatsQuestions
+from shared import ids
+from shared.database import UnitOfWork
+from shared.errors import Conflict, Invalid, NotFound
+from shared.schemas.base import Actor
+from shared.schemas.seats_v1 import Reason
+
+POSITIONS_MAX: Final = 1_000_000  # people of one import; those who are absent have the positions after these
+AT_ONCE: Final = 200  # people in one step of the check; the event loop does other work in between
+NAMED_MAX: Final = 100  # people whom a report names
+APPLIED: Final = (Kind.NEW, Kind.CHANGED, Kind.ABSENT)
+_TWICE: Final = {"field": "external_id", "expected": "a person only once in an import"}
+
+
+@dataclass(frozen=True, slots=True)
+class GivenPerson:
+    """One person of an upload: a report, or what is wrong with it."""
+
+    external_id: str
+    report: Report | None
+    errors: Sequence[Mapping[str, str]] = ()
+
+
+async def begin(tenant: Tenant, uow: UnitOfWork, source: str, *, complete: bool, absent: str, actor: Actor) -> ImportRow:
+    """Raises Invalid for a source that is not allowed, and Conflict while another import of it is running."""
+    permission = await hr_sources.permission(uow.connection, tenant.tenant, source)
+    if not permission.allowed:
+        raise Invalid("body.source", source, "a source on the allow-list for this tenant")
+    await hr_sources.lock(uow.connection, source)  # of two that begin at once, the second one sees the first
+    await store.expire(uow.connection, tenant.tenant, source)
+    running = await store.running(uow.connection, tenant.tenant, source)
+    if running is not None:
+        raise Conflict(
+            "import-running",
+            f"The import {running.import_id} of {source} is still {running.status}. Apply or delete it, or wait until it has expired: "
+            "one hour after its last upload.",
+            running=running.import_id,
+        )
+    version = await store.last_version(uow.connection, tenant.tenant, source) + 1
+    import_id = ids.new_id()
+    row = {"import_id": import_id, "source": source, "version": version, "complete": complete, "absent": absent}
+    await store.add(uow.connection, tenant.tenant, row | {"actor": actor.model_dump()})
+    return await get(tenant.tenant, uow, import_id)
+
+
+async def get(tenant: str, uow: UnitOfWork, import_id: str, *, for_update: bool = False) -> ImportRow:
+    """Raises NotFound."""
+    found = await store.get(uow.connection, tenant, import_id, for_update=for_update)
+    if found is None:
+        raise NotFound("import", "It may have expired, one hour after its last upload. Begin another one.")
+    return found
+
+
+async def put_people(tenant: str, uow: UnitOfWork, import_id: str, first: int, people: Sequence[GivenPerson]) -> None:
+    """Store people at the positions from `first` on. Raises Conflict if the import is being applied."""
+    row = await _open(tenant, uow, import_id)
+    if first + len(people) > POSITIONS_MAX:
+        raise Invalid("path.first", first, f"at most {POSITIONS_MAX} people in one import")
+    staged = [_staged(tenant, row, position, person) for position, person in enumerate(people, start=first)]
+    await store.put_people(uow.connection, tenant, import_id, staged)
+    await store.save(uow.connection, tenant, replace(row, status="collecting", report=None))
+
+
+def _staged(tenant: str, row: ImportRow, position: int, person: GivenPerson) -> StagedPerson:
+    user = ids.person_id(tenant, row.source, person.external_id)
+    report, digest = (None, "") if person.report is None else (to_json(person.report), person.report.digest)
+    return StagedPerson(position, person.external_id, user, digest, report, person.errors)
+
+
+async def discard(tenant: str, uow: UnitOfWork, import_id: str) -> None:
+    """Raises NotFound, and Conflict if the import is being applied."""
+    row = await get(tenant, uow, import_id, for_update=True)
+    if row.status == "applying":
+        raise _being_applied(row)
+    await store.remove(uow.connection, tenant, import_id)
+
+
+async def _open(tenant: str, uow: UnitOfWork, import_id: str) -> ImportRow:
+    row = await get(tenant, uow, import_id, for_update=True)
+    if row.status not in ("collecting", "checked"):
+        raise _being_applied(row)
+    return row
+
+
+def _being_applied(row: ImportRow) -> Conflict:
+    return Conflict("import-applied", f"The import {row.import_id} is {row.status}. Begin another import to change people again.")
+
+
+# ------------------------------------------------------------------------------------------------------------------ the check
+
+
+@dataclass
+class _Found:
+    """What the check of an import collects."""
+
+    modules: list[tuple[Sequence[str], Sequence[str]]] = field(default_factory=list)
+    asking: list[tuple[str, Person, bool]] = field(default_factory=list)  # whose command would change: (external id, person, releases)
+    absent: list[Mapping[str, str]] = field(default_factory=list)
+
+
+async def check(tenant: Tenant, uow: UnitOfWork, import_id: str, seats: SeatsQuestions) -> Mapping[str, Any]:
+    """Return what the import would change, and store it with the import. Changes nobody. Raises Conflict."""
+    row = await _open(tenant.tenant, uow, import_id)
+    await store.begin_check(uow.connection, tenant.tenant, import_id, row.source, [_TWICE])
+    found = _Found()
+    while people := await store.unchecked(uow.connection, tenant.tenant, import_id, AT_ONCE):
+        statements = {person.user_id: Reported(row.version, from_json(person.report or {})) for person in people}
+        await _check_people(tenant, uow, row, people, statements, found)
+    if row.complete:
+        await _check_absent(tenant, uow, row, found)
+    report = await _report(tenant, uow, row, found, seats)
+    changed = sum(report["counts"][kind.value] for kind in (Kind.NEW, Kind.CHANGED))
+    leaving = report["counts"]["absent"] if row.absent == "leave" else 0
+    await store.save(uow.connection, tenant.tenant, replace(row, status="checked", report=report, total=changed + leaving, done=0))
+    return report
+
+
+async def _check_people(
+    tenant: Tenant, uow: UnitOfWork, row: ImportRow, people: Sequence[StagedPerson], statements: Mapping[str, Any], found: _Found
+) -> None:
+    """Save what each statement would make of its person."""
+    users = [person.user_id for person in people]
+    known = await people_store.get_many(uow.connection, tenant.tenant, users, tenant.today)
+    stated = await timelines.load(uow.connection, tenant.tenant, users)
+    checked = []
+    for person in people:
+        user = person.user_id
+        nobody = Person(user, row.source, person.external_id, created_at=tenant.now)
+        result = rules.expected(tenant, known.get(user), nobody, stated[user], row.source, statements[user])
+        kind = Kind.ABSENT.value if person.kind == Kind.ABSENT.value else result.kind.value
+        checked.append(CheckedPerson(person.position, kind, result.ends, result.releases, result.change))
+        _note(found, person.external_id, result)
+    await store.save_checked(uow.connection, tenant.tenant, row.import_id, checked)
+    await asyncio.sleep(0)
+
+
+def _note(found: _Found, external_id: str, result: Expected) -> None:
+    if result.kind is Kind.UNCHANGED:
+        return
+    found.modules.append((tuple(result.before), tuple(result.after)))
+    if must_send(result.person.standing.required, result.person.sent) and len(found.asking) <= COMMANDS_MAX:
+        found.asking.append((external_id, result.person, result.releases))
+
+
+async def _check_absent(tenant: Tenant, uow: UnitOfWork, row: ImportRow, found: _Found) -> None:
+    """List the people of the source who are not in the import; with `absent` = leave, they leave today."""
+    after, position = "", POSITIONS_MAX
+    while people := await store.absent(uow.connection, tenant.tenant, row.import_id, row.source, after, AT_ONCE):
+        after = people[-1].user_id
+        found.absent += [{"user": each.user_id, "external_id": each.external_id} for each in people][: NAMED_MAX - len(found.absent)]
+        staged = [
+            StagedPerson(number, each.external_id, each.user_id, "", None, (), kind=Kind.ABSENT.value)
+            for number, each in enumerate(people, start=position)
+        ]
+        position += len(people)
+        await store.add_absent(uow.connection, tenant.tenant, row.import_id, staged)
+        if row.absent == "leave":
+            stated = await timelines.load(uow.connection, tenant.tenant, [each.user_id for each in people])
+            statements = {
+                user: rules.absence(timeline, row.source, row.version, tenant.today, f"absent-{row.import_id}")
+                for user, timeline in stated.items()
+            }
+            await _check_people(tenant, uow, row, staged, statements, found)
+
+
+async def _report(tenant: Tenant, uow: UnitOfWork, row: ImportRow, found: _Found, seats: SeatsQuestions) -> Mapping[str, Any]:
+    counts = await store.counts(uow.connection, tenant.tenant, row.import_id)
+    people = {kind.value: counts[kind.value].people if kind.value in counts else 0 for kind in Kind}
+    would_end = sum(count.ends for count in counts.values())
+    limit = (await guard_limit(tenant, uow, row.source)).of(await store.employed(uow.connection, tenant.tenant))
+    invalid = await store.page(uow.connection, tenant.tenant, row.import_id, [Kind.INVALID.value], -1, NAMED_MAX)
+    return {
+        "counts": people | {"leaving": would_end},
+        "absent": found.absent,
+        "invalid": [{"index": each.position, "external_id": each.external_id, "errors": list(each.errors)} for each in invalid],
+        "modules": await _modules(tenant, uow, found, seats),
+        "seats": await _decisions(tenant, found, seats),
+        "guard": {"would_end": would_end, "limit": limit, "needs_confirmation": would_end > limit},
+    }
+
+
+async def guard_limit(tenant: Tenant, uow: UnitOfWork, source: str) -> GuardLimit:
+    return await store.guard_limit(uow.connection, tenant.tenant, source) or GuardLimit()
+
+
+async def _modules(tenant: Tenant, uow: UnitOfWork, found: _Found, seats: SeatsQuestions) -> list[Mapping[str, Any]]:
+    """Return for each module how many people require it before and after, and what there is."""
+    required = await store.required_counts(uow.connection, tenant.tenant)
+    change = rules.required_change(found.modules)
+    pools = await seats.pools(tenant.tenant)
+    modules: list[Mapping[str, Any]] = []
+    for module in sorted({*required, *change, *(pools or ())}):
+        before, pool = required.get(module, 0), None if pools is None else pools.get(module)
+        counts = {"licences": None, "available": None} if pool is None else {"licences": pool.licences, "available": pool.available}
+        modules.append({"module": module, "required_before": before, "required": before + change.get(module, 0)} | counts)
+    return modules
+
+
+async def _decisions(tenant: Tenant, found: _Found, seats: SeatsQuestions) -> Mapping[str, Any]:
+    """Return what seats would decide about each person whose modules change, if these are few enough to ask."""
+    if not found.asking:
+        return {"decided": True, "detail": "No person would require other modules.", "people": []}
+    if len(found.asking) > COMMANDS_MAX:
+        detail = f"More than {COMMANDS_MAX} people would require other modules, so it was not decided person by person. See `modules`."
+        return {"decided": False, "detail": detail, "people": []}
+    asking = sorted(found.asking, key=lambda each: not each[2])
+    decisions = await seats.what_if(
+        tenant.tenant, [command_of(replace(person, revision=person.revision + 1), Reason.CHANGED.value, ()) for _, person, _ in asking]
+    )
+    if decisions is None:
+        detail = "seats did not answer, so it was not decided person by person. See `modules`, or check the import again."
+        return {"decided": False, "detail": detail, "people": []}
+    people = [
+        {"user": person.user, "external_id": external_id, "modules": _states(events)}
+        for (external_id, person, _), events in zip(asking, decisions, strict=True)
+    ]
+    return {"decided": True, "detail": "seats decided on a copy of its state.", "people": people}
+
+
+def _states(events: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the states in the answer to one command."""
+    for event in events:
+        if "revision" in event["data"] and "modules" in event["data"]:
+            return [
+                {"module": each["module"], "state": each["state"], "deadline": each.get("deadline"), "reason": each.get("reason")}
+                for each in event["data"]["modules"]
+            ]
+    return []
+
+
+# ------------------------------------------------------------------------------------------------------------------ applying
+
+
+async def apply(tenant: Tenant, uow: UnitOfWork, import_id: str, confirm: int | None) -> ImportRow:
+    """Let the background job apply a checked import. Raises Conflict if it is not checked, or the guard stops it."""
+    row = await get(tenant.tenant, uow, import_id, for_update=True)
+    if row.status in ("applying", "applied"):
+        return row
+    if row.report is None or row.status != "checked":
+        raise Conflict("import-not-checked", "People were uploaded since the last check, or there was none. Check the import first.")
+    guard = row.report["guard"]
+    if guard["needs_confirmation"] and confirm != guard["would_end"]:
+        raise needs_confirmation(guard["would_end"], guard["limit"])
+    row = replace(row, status="applying")
+    await store.save(uow.connection, tenant.tenant, row)
+    return row
+
+
+def needs_confirmation(would_end: int, limit: int) -> Conflict:
+    return Conflict(
+        "import-needs-confirmation",
+        f"This would end or block {would_end} people, and at most {limit} are allowed without a confirmation. Nobody was changed. "
+        f"Check the data, and repeat the request with `confirm` {would_end} if they are right.",
+        would_end=would_end,
+        limit=limit,
+    )

@@ -1,0 +1,60 @@
+"""Questions of users to seats: the pools of a tenant, and what commands would lead to."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+
+from shared.errors import Transient
+from shared.schemas.registry import USERS, type_of
+from shared.schemas.seats_v1 import AssignSeats
+from shared.web import ServiceClient
+
+log = structlog.get_logger(__name__)
+
+COMMANDS_MAX: Final = 100  # of one question (seats' what-if)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolCounts:
+    licences: int
+    available: int
+
+
+class SeatsQuestions:
+    def __init__(self, client: ServiceClient, seats_url: str) -> None:
+        self._client, self._url = client, seats_url
+
+    async def pools(self, tenant: str) -> Mapping[str, PoolCounts] | None:
+        """Return the pools by module; None if seats cannot answer now."""
+        pools: dict[str, PoolCounts] = {}
+        cursor: str | None = None
+        while True:
+            page = await self._ask("GET", f"{self._url}/v1/tenants/{tenant}/pools", params={"cursor": cursor} if cursor else {})
+            if page is None:
+                return None
+            pools |= {each["module"]: PoolCounts(each["licences"], each["available"]) for each in page["items"]}
+            if (cursor := page["next"]) is None:
+                return pools
+
+    async def what_if(self, tenant: str, commands: Sequence[AssignSeats]) -> Sequence[Sequence[Mapping[str, Any]]] | None:
+        """Return the events of each command; None if seats cannot answer now, or the answer would be too large."""
+        assert len(commands) <= COMMANDS_MAX
+        proposed = [
+            {"type": type_of(AssignSeats), "source": USERS, "data": command.model_dump(mode="json", exclude={"revision"})}
+            for command in commands
+        ]
+        answer = await self._ask("POST", f"{self._url}/v1/tenants/{tenant}/what-if", json={"commands": proposed})
+        return None if answer is None else answer["decisions"]
+
+    async def _ask(self, method: str, url: str, **options: Any) -> Any:
+        try:
+            response = await self._client.request(method, url, **options)
+        except Transient as error:
+            log.warning("seats_did_not_answer", error=str(error))
+            return None
+        if response.status_code != 200:
+            log.warning("seats_did_not_answer", status=response.status_code)
+            return None
+        return response.json()

@@ -1,0 +1,202 @@
+"""Staged imports by REST: uploaded in parts, checked as a whole, stopped by the guard, applied in chunks."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import pytest
+
+from services.users.use_cases import people as use_cases
+from shared.errors import Transient
+from shared.schemas.users_v1 import PersonAdded, PersonChanged, PersonLeft
+from tests.support.users import NOON, Bench, Rest
+from tests.support.wait import wait_until
+
+# One service for all tests of this file, as each works in tenants of its own. Its clock stands on 2 March 2026.
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
+TODAY = date(2026, 3, 2)
+assert NOON.date() == TODAY
+Given = dict[str, Any]
+
+
+def person(who: str, end: str | None = None, **values: Any) -> Given:
+    known = {"since": "2020-01-01", "login": who, "email": f"{who}@acme.example", "department": "Guests"} | values
+    return {"external_id": who, "employment": [{"starts_on": "2020-01-01", "ends_on": end}], "attributes": [known]}
+
+
+class Import:
+    """One import of the tenant's source."""
+
+    def __init__(self, bench: Bench, rest: Rest, tenant: str, **more: Any) -> None:
+        self.bench, self.rest, self.imports = bench, rest, f"/v1/tenants/{tenant}/imports"
+        self.body = {"source": bench.source(tenant)} | more
+
+    async def begin(self) -> Given:
+        begun: Given = await self.rest.post(self.imports, self.body)
+        self.path = f"{self.imports}/{begun['import']}"
+        return begun
+
+    async def put(self, people: Sequence[Given], first: int = 0) -> Given:
+        found: Given = await self.rest.put(f"{self.path}/people/{first}", {"people": list(people)})
+        return found
+
+    async def check(self) -> Given:
+        found: Given = await self.rest.post(f"{self.path}/check")
+        return found
+
+    async def changes(self) -> list[Given]:
+        found: list[Given] = (await self.rest.get(f"{self.path}/changes?limit=200"))["items"]
+        return found
+
+    async def apply(self, confirm: int | None = None) -> Given:
+        await self.rest.post(f"{self.path}/apply", {"confirm": confirm})
+        return await self.until_applied()
+
+    async def until_applied(self) -> Given:
+        async def applied() -> Given | None:
+            self.bench.check()
+            row: Given = await self.rest.get(self.path)
+            return row if row["status"] == "applied" else None
+
+        found = await wait_until(applied, seconds=30, what="the import to be applied")
+        assert found is not None
+        return found
+
+
+async def imported(bench: Bench, rest: Rest, tenant: str, people: Sequence[Given], confirm: int | None = None, **more: Any) -> Given:
+    """Everything in a row; returns the report."""
+    given = Import(bench, rest, tenant, **more)
+    await given.begin()
+    assert (await given.put(people))["invalid"] == []
+    report = await given.check()
+    await given.apply(confirm)
+    return report
+
+
+async def statuses(rest: Rest, tenant: str) -> dict[str, str]:
+    items = (await rest.get(f"/v1/tenants/{tenant}/people?limit=200"))["items"]
+    return {each["external_id"]: each["status"] for each in items}
+
+
+async def test_an_import_reports_what_it_changes_before_it_changes_anybody(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    await imported(bench, rest, tenant, [person("ann"), person("bob"), person("cid", department="Makers")])
+    given = Import(bench, rest, tenant)
+    begun = await given.begin()
+    assert (begun["status"], begun["version"], begun["people"]) == ("collecting", 2, 0)
+    people = [
+        person("ann"),
+        person("bob", name="Bob", department="Makers"),
+        person("cid", "2026-02-20", department="Makers"),
+        person("dora"),
+        {"external_id": "eve", "employment": [{"starts_on": "2026-02-01", "ends_on": "2026-01-01"}], "attributes": []},
+        {"external_id": "finn", "employment": [], "attributes": [{"since": "soon"}]},
+        person("twin"),
+        person("twin", name="Other"),
+    ]
+    for _ in range(2):  # the same part again is the same
+        answer = await given.put(people[:6])
+        assert (answer["accepted"], [each["index"] for each in answer["invalid"]]) == (4, [4, 5])
+        assert answer["invalid"][0]["errors"][0]["field"] == "employment.0.ends_on"
+    await given.put(people[6:], first=6)
+    report = await given.check()
+    assert report["counts"] == {"new": 1, "changed": 2, "unchanged": 1, "invalid": 4, "leaving": 1, "absent": 0}
+    assert [each["external_id"] for each in report["invalid"]] == ["eve", "finn", "twin", "twin"]
+    assert report["guard"] == {"would_end": 1, "limit": 5, "needs_confirmation": False}
+    required = {each["module"]: (each["required_before"], each["required"], each["licences"]) for each in report["modules"]}
+    assert required == {"documents": (1, 1, 2), "planning": (0, 0, 2), "time": (1, 1, 2)}
+    decided = {each["external_id"]: [(m["module"], m["state"]) for m in each["modules"]] for each in report["seats"]["people"]}
+    assert (report["seats"]["decided"], decided) == (True, {"cid": [], "bob": [("documents", "active"), ("time", "active")]})
+    changes = {each["external_id"]: each for each in await given.changes()}
+    assert [changes[who]["kind"] for who in ("bob", "cid", "dora", "eve")] == ["changed", "changed", "new", "invalid"]
+    bob = changes["bob"]
+    assert (bob["before"]["name"], bob["after"]["name"], bob["after"]["modules"]) == ("", "Bob", ["documents", "time"])
+    assert (changes["cid"]["ends"], changes["cid"]["after"]["status"], changes["dora"]["before"]) == (True, "left", None)
+    assert await statuses(rest, tenant) == {"ann": "active", "bob": "active", "cid": "active"}
+    applied = await given.apply()
+    assert (applied["people"], applied["total"], applied["done"]) == (8, 3, 3)
+    assert await statuses(rest, tenant) == {"ann": "active", "bob": "active", "cid": "left", "dora": "active"}
+    assert (await rest.call("POST", f"{given.path}/apply")).status_code == 202, "the same request again changes nothing"
+
+
+async def test_one_import_of_a_source_runs_at_a_time_and_an_abandoned_one_expires_after_an_hour(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    first, second = Import(bench, rest, tenant), Import(bench, rest, tenant)
+    await first.begin()
+    refused = await rest.call("POST", second.imports, second.body)
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:seatpool:problem:import-running")
+    assert (await rest.call("POST", f"{first.path}/apply")).json()["type"] == "urn:seatpool:problem:import-not-checked"
+    assert (await rest.call("DELETE", first.path)).status_code == 204
+    assert (await rest.call("GET", first.path)).status_code == 404
+    await second.begin()
+    await second.put([person("ann")])
+    await bench.execute("UPDATE imports SET touched_at = now() - interval '61 minutes' WHERE tenant_id = $1", tenant)
+    await first.begin()
+    assert (await rest.call("GET", second.path)).status_code == 404
+    other = await rest.call("POST", first.imports, {"source": "hr/other"})
+    assert (other.status_code, other.json()["errors"][0]["field"]) == (422, "body.source")
+
+
+@pytest.mark.parametrize(("absent", "expected"), [("list", "active"), ("leave", "left")])
+async def test_people_missing_from_a_complete_import_leave_only_if_it_says_so(bench: Bench, absent: str, expected: str) -> None:
+    tenant, rest = await bench.open_tenant()
+    await imported(bench, rest, tenant, [person("ann"), person("bob")])
+    hire = {"type": "person_hired", "external_id": "cid", "effective_date": "2026-01-01", "login": "cid", "email": "cid@acme.example"}
+    await rest.post(f"/v1/tenants/{tenant}/hr-events", {"source": bench.source(tenant), "events": [hire]})
+    await bench.until_settled(tenant)
+    report = await imported(bench, rest, tenant, [person("ann")], complete=True, absent=absent)
+    assert sorted(each["external_id"] for each in report["absent"]) == ["bob", "cid"]
+    assert (report["counts"]["absent"], report["counts"]["unchanged"]) == (2, 1)
+    assert await statuses(rest, tenant) == {"ann": "active", "bob": expected, "cid": expected}
+    await imported(bench, rest, tenant, [person("ann"), person("bob"), person("cid")], complete=True, absent=absent)
+    assert await statuses(rest, tenant) == {"ann": "active", "bob": "active", "cid": "active"}
+
+
+async def test_the_guard_stops_an_import_that_would_end_many_people_until_their_number_is_confirmed(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    everybody = [f"p{number}" for number in range(300)]
+    await imported(bench, rest, tenant, [person(who) for who in everybody])
+    wrong = Import(bench, rest, tenant)
+    await wrong.begin()
+    await wrong.put([person(who, "2025-12-31") for who in everybody])
+    assert (await wrong.check())["guard"] == {"would_end": 300, "limit": 6, "needs_confirmation": True}
+    for confirm in (None, 299):
+        refused = await rest.call("POST", f"{wrong.path}/apply", {"confirm": confirm})
+        assert (refused.status_code, refused.json()["type"]) == (409, "urn:seatpool:problem:import-needs-confirmation")
+        assert "300" in refused.json()["detail"]
+    assert set((await statuses(rest, tenant)).values()) == {"active"}
+    await wrong.apply(300)
+    assert set((await statuses(rest, tenant)).values()) == {"left"}
+    await imported(bench, rest, tenant, [person(who) for who in everybody])
+    assert set((await statuses(rest, tenant)).values()) == {"active"}
+    await rest.put(f"/v1/tenants/{tenant}/guard/{bench.source(tenant)}", {"people": 300})
+    report = await imported(bench, rest, tenant, [person(who, "2027-12-31") for who in everybody])
+    assert report["guard"] == {"would_end": 300, "limit": 300, "needs_confirmation": False}
+
+
+async def test_an_import_goes_on_where_it_was_interrupted_and_an_unchanged_one_sends_no_event(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant, rest = await bench.open_tenant()
+    everybody = [person(f"p{number:04}") for number in range(1000)]
+    calls = 0
+    apply_statements = use_cases.apply_statements
+
+    async def interrupted(*args: Any, **more: Any) -> None:
+        nonlocal calls
+        calls += 1
+        await apply_statements(*args, **more)
+        if calls == 2:
+            raise Transient("the database went away before the commit")
+
+    monkeypatch.setattr(use_cases, "apply_statements", interrupted)
+    await imported(bench, rest, tenant, everybody)
+    assert calls == 5
+    assert len(await bench.events(tenant, PersonAdded)) == 1000
+    order = await bench.execute("SELECT array_agg(external_id ORDER BY arrival) FROM people WHERE tenant_id = $1", tenant)
+    assert order[0][0] == [each["external_id"] for each in everybody]
+    report = await imported(bench, rest, tenant, everybody, complete=True, absent="leave")
+    assert report["counts"] == {"new": 0, "changed": 0, "unchanged": 1000, "invalid": 0, "leaving": 0, "absent": 0}
+    versions = await bench.execute("SELECT version, count(*) FROM reports WHERE tenant_id = $1 GROUP BY version", tenant)
+    assert [tuple(row) for row in versions] == [(2, 1000)]
+    assert [*await bench.events(tenant, PersonChanged), *await bench.events(tenant, PersonLeft)] == []
