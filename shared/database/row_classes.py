@@ -17,6 +17,7 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     Boolean,
+    ColumnElement,
     Date,
     DateTime,
     Dialect,
@@ -30,7 +31,7 @@ from sqlalchemy import (
     table,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB, dialect
+from sqlalchemy.dialects.postgresql import JSONB, Insert, dialect
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
 
@@ -96,6 +97,12 @@ def recordset(row: type, name: str = "r") -> Subquery:
         f"WITH ORDINALITY AS {name} ({', '.join(quoted.values())}, place)"
     ).bindparams(bindparam("rows", type_=Text()))
     return query.columns(*(column(column_name, sql) for column_name, sql in types.items()), column("place", BigInteger())).subquery(name)
+
+
+def replacing(statement: Insert, row: type, *key: str, where: ColumnElement[bool] | None = None) -> Insert:
+    """Return the insert of rows which replaces the row of the same key, if there is one and `where` holds."""
+    values = {name: statement.excluded[name] for name in names_of(row, but=key)}
+    return statement.on_conflict_do_update(index_elements=key, set_=values, where=where)
 
 
 async def one(connection: AsyncConnection, statement: Executable, row: type[R], **values: Any) -> R | None:

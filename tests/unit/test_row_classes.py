@@ -9,9 +9,10 @@ from typing import Any
 import orjson
 from sqlalchemy import insert, select
 from sqlalchemy.dialects.postgresql import dialect
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 
 from shared.database import UnitOfWork
-from shared.database.row_classes import columns_of, names_of, recordset, table_of
+from shared.database.row_classes import columns_of, names_of, recordset, replacing, table_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,16 @@ def test_the_records_of_one_parameter_have_the_types_of_the_fields_and_their_pla
         "WITH ORDINALITY" in statement
     )
     assert statement.endswith("ORDER BY r.place")
+
+
+def test_a_row_with_the_same_key_is_replaced_where_the_new_one_is_newer() -> None:
+    table = table_of("rows", Row)
+    statement = postgresql_insert(table)
+    replaced = sql(replacing(statement, Row, "name", "day", where=table.c.count < statement.excluded.count))
+    assert replaced.partition(" ON CONFLICT ")[2] == (
+        '(name, day) DO UPDATE SET count = excluded.count, "new" = excluded."new", at = excluded.at, data = excluded.data, '
+        "list = excluded.list, names = excluded.names WHERE rows.count < excluded.count"
+    )
 
 
 async def test_deferred_rows_are_written_by_one_statement_in_their_order_and_without_nul() -> None:

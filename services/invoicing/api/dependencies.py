@@ -5,7 +5,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
-from fastapi import Depends, Header, Path, Request
+from fastapi import Depends, Header, Path, Request, Response
 from pydantic import BaseModel
 
 from services.invoicing import store
@@ -13,7 +13,7 @@ from services.invoicing.store.tenants import Tenant
 from services.invoicing.wiring import Wiring
 from shared.clock import Clock
 from shared.errors import NotFound
-from shared.web import Principal, access
+from shared.web import Principal, access, answer
 from shared.web.openapi import Responses
 
 WAIT_SECONDS_MAX = 10
@@ -55,6 +55,15 @@ async def wait_for(clock: Clock, seconds: float, look: Callable[[], Awaitable[T 
         if found is not None or clock.monotonic() >= end:
             return found
         await asyncio.sleep(LOOK_EVERY_SECONDS)
+
+
+async def answer_in_time(
+    wiring: Wiring, prefer: str | None, response: Response, look: Callable[[], Awaitable[BaseModel | None]]
+) -> Response:
+    """Return the view that `look` finds within the time of the Prefer header, or else `response`."""
+    seconds = wait_seconds(prefer)
+    decided = await wait_for(wiring.clock, seconds, look) if seconds else None
+    return response if decided is None else answer(decided, 200)
 
 
 async def wait_for_tenant(wiring: Wiring, tenant: str) -> None:

@@ -1,4 +1,6 @@
-"""Orders, and what became of them."""
+"""Orders, and how seats decided them."""
+
+from functools import partial
 
 from fastapi import APIRouter, Depends
 
@@ -21,18 +23,16 @@ async def order_view(uow: UnitOfWork, tenant: str, order: str) -> OrderView:
     return OrderView.of(tenant, found, await store.invoices.of_order(uow.connection, tenant, order))
 
 
-async def wait_until_decided(wiring: Wiring, tenant: str, order: str, seconds: float) -> OrderView | None:
-    async def look() -> OrderView | None:
-        async with wiring.database.unit_of_work(tenant) as uow:
-            found = await order_view(uow, tenant, order)
-        return found if found.status != "pending" else None
-
-    return await wait_for(wiring.clock, seconds, look)
+async def decided_order(wiring: Wiring, tenant: str, order: str) -> OrderView | None:
+    """Return the order if seats has decided it."""
+    async with wiring.database.unit_of_work(tenant) as uow:
+        found = await order_view(uow, tenant, order)
+    return found if found.status != "pending" else None
 
 
 @router.get("/{order}", summary="Get an order", dependencies=[Depends(access("account:read"))])
 async def get_order(wiring: Wired, tenant: TenantId, order: IdPath, prefer: Prefer = None) -> OrderView:
-    decided = await wait_until_decided(wiring, tenant, order, wait_seconds(prefer))
+    decided = await wait_for(wiring.clock, wait_seconds(prefer), partial(decided_order, wiring, tenant, order))
     if decided is not None:
         return decided
     async with wiring.database.unit_of_work(tenant) as uow:

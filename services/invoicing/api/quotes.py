@@ -1,10 +1,12 @@
 """Quotes, and their approval."""
 
+from functools import partial
+
 from fastapi import APIRouter, Depends, Request, Response
 
 from services.invoicing import store
-from services.invoicing.api.dependencies import Buyer, IdPath, Prefer, TenantId, Wired, decided_in_time, wait_seconds
-from services.invoicing.api.orders import order_view, wait_until_decided
+from services.invoicing.api.dependencies import Buyer, IdPath, Prefer, TenantId, Wired, answer_in_time, decided_in_time
+from services.invoicing.api.orders import decided_order, order_view
 from services.invoicing.api.requests import QuoteBody
 from services.invoicing.api.responses import OrderView, QuoteView
 from services.invoicing.use_cases.orders import approve_quote
@@ -85,5 +87,4 @@ async def post_approval(
             found = await store.orders.of_quote(uow.connection, tenant, quote)
             assert found is not None
             ordered = found.order
-    decided = await wait_until_decided(wiring, tenant, ordered, wait_seconds(prefer)) if prefer else None
-    return answer(decided, 200) if decided is not None else response
+    return await answer_in_time(wiring, prefer, response, partial(decided_order, wiring, tenant, ordered))

@@ -8,10 +8,9 @@ from services.invoicing.api.dependencies import (
     TenantId,
     TenantOperator,
     Wired,
+    answer_in_time,
     decided_in_time,
-    wait_for,
     wait_for_tenant,
-    wait_seconds,
 )
 from services.invoicing.api.requests import SubscriptionBody
 from services.invoicing.api.responses import ResumedView, SubscriptionView, subscription_view
@@ -70,9 +69,7 @@ async def start_subscription(
             found = await _view(uow, tenant)
         return found if found.status != "pending" else None
 
-    seconds = wait_seconds(prefer)
-    decided = await wait_for(wiring.clock, seconds, look) if seconds else None
-    return answer(decided, 200) if decided is not None else response
+    return await answer_in_time(wiring, prefer, response, look)
 
 
 @router.post(

@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.database.row_classes import columns_of, lock_tables, many, table_of
+from shared.database.row_classes import columns_of, lock_tables, many, replacing, table_of
 from shared.schemas.invoicing_v1 import ModuleDefined, PlanDefined
 
 
@@ -23,10 +23,7 @@ PLANS = table_of("plans", plan=str, version=int, current=bool, payload=str)
 MODULES = table_of("modules", Module)
 
 _MODULES = select(*columns_of(Module, MODULES)).order_by(MODULES.c.module)
-_INSERT_MODULE = insert(MODULES)
-_PUT_MODULE = _INSERT_MODULE.on_conflict_do_update(
-    index_elements=["module"], set_={name: _INSERT_MODULE.excluded[name] for name in ("name", "base", "requires")}
-)
+_PUT_MODULE = replacing(insert(MODULES), Module, "module")
 _MODULE_PAGE = _MODULES.where(MODULES.c.module > bindparam("after")).limit(bindparam("limit"))
 _OF_PLAN = PLANS.c.plan == bindparam("of_plan")
 _PLANS = select(PLANS.c.payload).where(PLANS.c.current).order_by(PLANS.c.plan)

@@ -28,7 +28,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.notifier.domain.pool_numbers import PoolNumbers
-from shared.database.row_classes import columns_of, names_of, recordset, table_of
+from shared.database.row_classes import columns_of, names_of, recordset, replacing, table_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,10 +186,7 @@ _IS_KNOWN = select(exists().where(TENANTS.c.tenant_id == _TENANT))
 _ADD_TENANT = insert(TENANTS).on_conflict_do_nothing()
 _NUMBERS = select(*columns_of(PoolNumbersRow, POOL_NUMBERS)).where(POOL_NUMBERS.c.tenant_id == _TENANT)
 _INSERT_NUMBERS = insert(POOL_NUMBERS)
-_SAVE_NUMBERS = _INSERT_NUMBERS.on_conflict_do_update(
-    index_elements=["tenant_id", "module"],
-    set_={name: _INSERT_NUMBERS.excluded[name] for name in names_of(PoolNumbersRow, but=("tenant_id", "module"))},
-)
+_SAVE_NUMBERS = replacing(_INSERT_NUMBERS, PoolNumbersRow, "tenant_id", "module")
 
 
 async def actions(

@@ -8,7 +8,7 @@ from sqlalchemy import ARRAY, Text, any_, bindparam, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.database.row_classes import columns_of, names_of, table_of
+from shared.database.row_classes import columns_of, names_of, replacing, table_of
 from shared.schemas import invoicing_v1, seats_v1
 
 
@@ -62,19 +62,10 @@ OPEN_POOLS = table_of("open_pools", OpenPoolRow)
 QUOTES = table_of("quotes", QuoteRow)
 
 _TENANT = bindparam("tenant", type_=Text)
-_INSERT_MODULE = insert(MODULES)
-_SAVE_MODULE = _INSERT_MODULE.on_conflict_do_update(index_elements=["module"], set_={"name": _INSERT_MODULE.excluded.name})
+_SAVE_MODULE = replacing(insert(MODULES), ModuleRow, "module")
 _INSERT_PLAN = insert(PLANS)
-_SAVE_PLAN = _INSERT_PLAN.on_conflict_do_update(
-    index_elements=["plan"],
-    set_={name: _INSERT_PLAN.excluded[name] for name in names_of(PlanRow, but=("plan",))},
-    where=PLANS.c.version < _INSERT_PLAN.excluded.version,
-)
-_INSERT_SUBSCRIPTION = insert(SUBSCRIPTIONS)
-_SAVE_SUBSCRIPTION = _INSERT_SUBSCRIPTION.on_conflict_do_update(
-    index_elements=["tenant_id"],
-    set_={name: _INSERT_SUBSCRIPTION.excluded[name] for name in names_of(SubscriptionRow, but=("tenant_id",))},
-)
+_SAVE_PLAN = replacing(_INSERT_PLAN, PlanRow, "plan", where=PLANS.c.version < _INSERT_PLAN.excluded.version)
+_SAVE_SUBSCRIPTION = replacing(insert(SUBSCRIPTIONS), SubscriptionRow, "tenant_id")
 _SAVE_QUOTE = insert(QUOTES).on_conflict_do_nothing()
 _OPEN_POOL = insert(OPEN_POOLS).on_conflict_do_nothing()
 _CLOSE_POOL = delete(OPEN_POOLS).where(OPEN_POOLS.c.tenant_id == _TENANT, OPEN_POOLS.c.module == bindparam("of_module"))

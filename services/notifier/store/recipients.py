@@ -8,7 +8,7 @@ from sqlalchemy import ARRAY, Text, any_, bindparam, func, select
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.database.row_classes import columns_of, names_of, recordset, table_of
+from shared.database.row_classes import columns_of, names_of, recordset, replacing, table_of
 from shared.errors import NotFound
 from shared.schemas import users_v1
 
@@ -53,11 +53,7 @@ PEOPLE = table_of("people", PersonRow)
 
 _OF_TENANT = bindparam("tenant", type_=Text)
 _INSERT_TENANT = insert(TENANTS)
-_SAVE_TENANT = _INSERT_TENANT.on_conflict_do_update(
-    index_elements=["tenant_id"],
-    set_={name: _INSERT_TENANT.excluded[name] for name in names_of(TenantRow, but=("tenant_id",))},
-    where=TENANTS.c.read_to < _INSERT_TENANT.excluded.read_to,
-)
+_SAVE_TENANT = replacing(_INSERT_TENANT, TenantRow, "tenant_id", where=TENANTS.c.read_to < _INSERT_TENANT.excluded.read_to)
 _INSERT_CLOCK = insert(CLOCKS)
 _SAVE_CLOCK = _INSERT_CLOCK.on_conflict_do_update(
     index_elements=["tenant_id"], set_={"at": func.greatest(CLOCKS.c.at, _INSERT_CLOCK.excluded.at)}
@@ -70,11 +66,8 @@ _INSERT_PEOPLE = insert(PEOPLE).from_select(
     .ext(distinct_on(_GIVEN.c.tenant_id, _GIVEN.c.user_id))
     .order_by(_GIVEN.c.tenant_id, _GIVEN.c.user_id, _GIVEN.c.version.desc()),
 )
-SAVE_PERSON = _INSERT_PEOPLE.on_conflict_do_update(
-    index_elements=["tenant_id", "user_id"],
-    set_={name: _INSERT_PEOPLE.excluded[name] for name in names_of(PersonRow, but=("tenant_id", "user_id"))},
-    where=PEOPLE.c.version <= _INSERT_PEOPLE.excluded.version,
-)
+_IS_NEWER = PEOPLE.c.version <= _INSERT_PEOPLE.excluded.version
+SAVE_PERSON = replacing(_INSERT_PEOPLE, PersonRow, "tenant_id", "user_id", where=_IS_NEWER)
 _TENANT = select(*columns_of(TenantRow, TENANTS)).where(TENANTS.c.tenant_id == _OF_TENANT)
 _PERSON = select(*columns_of(PersonRow, PEOPLE)).where(PEOPLE.c.tenant_id == _OF_TENANT, PEOPLE.c.user_id == bindparam("user"))
 _ADMINISTRATORS = (

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.users.domain.module_states import ModuleState, Seat
-from shared.database.row_classes import columns_of, names_of, recordset, table_of
+from shared.database.row_classes import columns_of, names_of, recordset, replacing, table_of
 from shared.schemas.position import DecisionId
 
 SEAT_STATES: Final = (ModuleState.ACTIVE, ModuleState.FLAGGED, ModuleState.HELD, ModuleState.WAITING)
@@ -34,14 +34,11 @@ class ModuleStateRow:
 MODULE_STATES: Final = table_of("person_modules", ModuleStateRow, tenant_id=str)
 
 _TENANT: Final = bindparam("tenant", type_=Text)
-_KEY: Final = ("tenant_id", "user_id", "module")
 _GIVEN: Final = recordset(ModuleStateRow)
 _INSERT: Final = insert(MODULE_STATES).from_select(
     ["tenant_id", *names_of(ModuleStateRow)], select(_TENANT, *columns_of(ModuleStateRow, _GIVEN))
 )
-_SAVE: Final = _INSERT.on_conflict_do_update(
-    index_elements=_KEY, set_={name: _INSERT.excluded[name] for name in names_of(ModuleStateRow, but=_KEY)}
-)
+_SAVE: Final = replacing(_INSERT, ModuleStateRow, "tenant_id", "user_id", "module")
 _LOAD: Final = (
     select(*columns_of(ModuleStateRow, MODULE_STATES))
     .where(MODULE_STATES.c.tenant_id == _TENANT, MODULE_STATES.c.user_id == any_(bindparam("users", type_=ARRAY(Text))))

@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, Text, bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.database.row_classes import columns_of, many, names_of, one, table_of
+from shared.database.row_classes import columns_of, many, one, replacing, table_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,7 @@ _ALL: Final = select(*columns_of(ProfileRow, PROFILES)).where(_OWN).order_by(PRO
 _GET: Final = _ALL.where(PROFILES.c.profile == bindparam("profile", type_=Text))
 _PAGE: Final = _ALL.where(PROFILES.c.profile > bindparam("after", type_=Text)).limit(bindparam("limit", type_=BigInteger))
 _COUNT: Final = select(func.count()).where(_OWN)
-_INSERT: Final = insert(PROFILES)
-_SAVE: Final = _INSERT.on_conflict_do_update(
-    index_elements=["tenant_id", "profile"], set_={name: _INSERT.excluded[name] for name in names_of(ProfileRow, but=("profile",))}
-)
+_SAVE: Final = replacing(insert(PROFILES), ProfileRow, "tenant_id", "profile")
 
 
 async def all_of(connection: AsyncConnection, tenant_id: str) -> list[ProfileRow]:
