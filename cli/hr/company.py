@@ -20,7 +20,7 @@ from pydantic import EmailStr, TypeAdapter, ValidationError
 
 from cli.hr.columns import ColumnMap, FilesUnusable, Layout
 from cli.hr.dates import DateOrder, EndDates, parse_day, parse_end, parse_last_day
-from cli.hr.tables import PERSON, Row, Table, read_table
+from cli.hr.tables import PERSON, Broken, Row, Table, read_table
 from shared.text import CONTROL
 
 EMPLOYEES, DEPARTMENTS, HISTORY = "employees.csv", "departments.csv", "department_history.csv"
@@ -151,11 +151,22 @@ class _Ledger:
         self.unread = 0
         known = frozenset(row.get(PERSON) for table in tables for row in table.rows if PERSON in table.fields) - {""}
         for table in tables:
-            for broken in table.broken:
-                people = broken.people(known)
-                self.held |= people
-                self.unread += broken.rows
-                self.bad.append(BadRow(table.file, broken.line, broken.reason, ", ".join(sorted(people))))
+            self._take_broken(table, known)
+
+    def _take_broken(self, table: Table, known: frozenset[str]) -> None:
+        """Hold back everybody whose row may be broken. What follows on a broken row at once may be the rest of it."""
+        before: Broken | None = None
+        for broken in table.broken:
+            people = broken.people(known)
+            is_rest = before is not None and before.last_line + 1 == broken.line
+            if not people and not is_rest and _has_histories(table):
+                # With a row missing from a history, somebody would leave who has not left.
+                where = f"{table.file}, line {broken.line}"
+                raise FilesUnusable(f"{where}: nobody can say whose row this is ({broken.reason}). Correct it first.")
+            self.held |= people
+            self.unread += broken.rows
+            self.bad.append(BadRow(table.file, broken.line, broken.reason, ", ".join(sorted(people))))
+            before = broken
 
     def report(self, file: str, row: Row, reason: str, person: str = "") -> None:
         self.reported.add((file, row.line))
@@ -176,6 +187,12 @@ class _Ledger:
         bad = tuple(sorted(self.bad, key=lambda row: (row.file, row.line)))
         ordered = tuple(sorted(people, key=lambda person: person.order))
         return Company(name, tuple(departments), ordered, tuple(sorted(self.held)), bad, rows, tuple(str(table) for table in self.tables))
+
+
+def _has_histories(table: Table) -> bool:
+    """Return whether a person may have several rows in this file."""
+    ids = [row.get(PERSON) for row in table.rows]
+    return ("department_id" in table.fields and PERSON in table.fields) or len(set(ids)) < len(ids)
 
 
 # ---------------------------------------------------------------------------------------------------------------------- values
@@ -210,9 +227,14 @@ def _read_id(text: str) -> str:
         raise ValueError("an id expected (the cell is empty)")
     if len(text) > ID_LENGTH_MAX:
         raise ValueError(f"at most {ID_LENGTH_MAX} characters expected (got {len(text)})")
-    if CONTROL.search(text):
-        raise ValueError("an id without line ends and control characters expected")
+    if CONTROL.search(text) or '"' in text:
+        raise ValueError("an id without quotes, line ends and control characters expected")
     return text
+
+
+def _likely_id(text: str) -> str:
+    """Return whom a row is about that cannot be read."""
+    return CONTROL.sub("", text.replace('"', "")).strip()[:ID_LENGTH_MAX]
 
 
 _FLAGS = dict.fromkeys(("1", "true", "yes", "y"), True) | dict.fromkeys(("0", "false", "no", "n"), False)
@@ -281,7 +303,8 @@ def _in_order(spells: Iterable[_Spell], dialect: Dialect, *, has_ends: bool) -> 
             raise _Unreadable(spell.row, f"the end ({spell.last}) is before the start ({spell.first})")
         before = result[-1] if result else None
         if before and (before.last is None or before.last >= spell.first):
-            meets = before.last == spell.first and before.last != spell.last and dialect.end_dates is EndDates.INCLUSIVE
+            meets = before.last == spell.first and dialect.end_dates is EndDates.INCLUSIVE
+            meets = meets and (before.first, before.last) != (spell.first, spell.last)
             follows = not has_ends and before.first < spell.first
             if not meets and not follows:
                 until = f"until {before.last}" if before.last else "without an end"
@@ -322,11 +345,7 @@ def _named(table: Table, ledger: _Ledger, dialect: Dialect) -> dict[str, list[tu
             try:
                 values = _values(row, names, dialect)
             except _Unreadable as error:
-                try:
-                    person = _read_id(row.get(PERSON))
-                except ValueError:
-                    person = ""
-                ledger.report(table.file, row, error.reason, person)
+                ledger.report(table.file, row, error.reason, _likely_id(row.get(PERSON)))
             else:
                 people[row.get(PERSON)].append((row, values))
     return people

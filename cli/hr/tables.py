@@ -43,9 +43,9 @@ class Row:
 class Line:
     """A line of a row that is not well formed."""
 
-    ids: frozenset[str]  # what may be the person's id
+    ids: tuple[str, ...]  # what may be the person's id; the likeliest first, if it is in the first column
     cells: frozenset[str]
-    likely: str  # the id, if a person whom no other row names is meant; "": nobody can say
+    is_whole: bool  # it has as many cells as the header
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +53,24 @@ class Broken:
     """One row, or the rows that an open quote swallowed."""
 
     line: int
+    last_line: int
     rows: int
     reason: str
     lines: tuple[Line, ...]
 
     def people(self, known: AbstractSet[str]) -> set[str]:
-        """Return whose rows these may be. `known`: the ids that the good rows have."""
+        """Return whose rows these may be; none: nobody can say. `known`: the ids that the good rows have."""
+        shapes = {_shape(each) for each in known} | {_shape(each) for line in self.lines if line.is_whole for each in line.ids}
         found: set[str] = set()
         for line in self.lines:
-            found |= (line.ids & known) or (line.cells & known) | {line.likely}
-        return found - {""}
+            alike = {each for each in line.ids if _shape(each) in shapes} if shapes else set(line.ids[:1])
+            found |= (known & set(line.ids)) or (known & line.cells) | (alike if len(alike) == 1 else set())
+        return found
+
+
+def _shape(text: str) -> str:
+    """`EMP/0007` and `EMP/12` have one shape: an id that no good row has looks like the others."""
+    return re.sub(r"[A-Z]+", "A", re.sub(r"[a-z]+", "a", re.sub(r"\d+", "9", text)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +241,8 @@ class _Reading:
             return f"a quote that begins here ends in line {last}, and may have swallowed the rows between"
         if len(cells) != len(self.header):
             return f"the row has {len(cells)} columns, and the header has {len(self.header)}"
+        if self.broken and self.broken[-1].last_line + 1 == self._number(begin) and "".join(self.lines[begin:end]).count('"') % 2:
+            return "this may be the rest of the row above, which cannot be read"
         for name, where in self.where.items():
             if any(_UNREADABLE.search(cells[at]) for at in where):
                 return f"{name}: the bytes are not {self.encoding}. {_HINT}"
@@ -243,15 +253,14 @@ class _Reading:
         if len(cells) == len(self.header) and len(texts) == 1:
             lines = [self._line([cell.strip() for cell in cells])]
         else:  # each line on its own, without regard to quotes
-            lines = [self._line([cell.strip().strip('"').strip() for cell in text.strip("\r\n").split(self.separator)]) for text in texts]
-        self.broken.append(Broken(self._number(begin), len(texts), reason, tuple(lines)))
+            lines = [self._line([cell.replace('"', "").strip() for cell in text.strip("\r\n").split(self.separator)]) for text in texts]
+        self.broken.append(Broken(self._number(begin), self._number(end - 1), len(texts), reason, tuple(lines)))
 
     def _line(self, cells: list[str]) -> Line:
-        """A cell too many or too few moves the id by as many columns, unless it is in the first one."""
+        """A cell too many or too few moves the id by as many columns."""
         if PERSON not in self.where:
-            return Line(frozenset(), frozenset(), "")
+            return Line((), frozenset(), is_whole=False)
         readable = [cell if not _UNREADABLE.search(cell) else "" for cell in cells]
         at, shift = self.where[PERSON][0], len(cells) - len(self.header)
         ids = readable[max(0, at + min(0, shift)) : at + max(0, shift) + 1]
-        likely = ids[0] if ids and (at == 0 or len(ids) == 1) else ""
-        return Line(frozenset(ids) - {""}, frozenset(readable) - {""}, likely)
+        return Line(tuple(filter(None, ids)), frozenset(readable) - {""}, is_whole=shift == 0)

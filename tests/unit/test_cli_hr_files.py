@@ -149,6 +149,8 @@ def test_a_department_that_cannot_be_read_holds_back_its_people(tmp_path: Path, 
         ("2020-03-01", "1,1,2020-01-01,\n", [("2020-03-01", "")]),
         ("2020-01-01", "1,1,2020-01-01,2020-05-31\n1,2,2020-06-01,\n", [("2020-01-01", "")]),  # the day before
         ("2020-01-01", "1,1,2020-01-01,2020-06-01\n1,2,2020-06-01,\n", [("2020-01-01", "")]),  # the day itself
+        ("2020-01-01", "1,1,2020-01-01,2020-06-01\n1,2,2020-06-01,2020-06-01\n", [("2020-01-01", "2020-06-01")]),
+        ("2020-01-01", "1,1,2020-01-01,2020-01-01\n1,2,2020-01-01,\n", [("2020-01-01", "")]),
         ("2020-01-01", "1,1,2020-01-01,2025-06-30\n1,2,2026-10-01,\n", [("2020-01-01", "2025-06-30"), ("2026-10-01", "")]),
         ("2026-10-01", "1,1,2020-01-01,2025-06-30\n1,2,2026-10-01,\n", [("2020-01-01", "2025-06-30"), ("2026-10-01", "")]),
         ("2020-01-01", "1,1,2020-01-01,2999-12-31\n", [("2020-01-01", "")]),
@@ -452,6 +454,7 @@ FORMATS = {DateOrder.ISO: "%Y-%m-%d", DateOrder.DMY: "%d.%m.%Y", DateOrder.MDY: 
 OPEN_ENDS = (date(2900, 1, 1), date(2999, 12, 31), date(9999, 12, 31))
 ENCODED = {"utf-8": None, "utf-8-sig": None, "utf-16": None, "windows-1252": "windows-1252"}
 names = st.text("aäÖßñé ,;\"'/=-0123xyz", max_size=12).map(str.strip)
+ids = names.map(lambda text: text.replace('"', "").strip()).filter(bool)
 days = st.dates(date(1990, 1, 1), date(2089, 12, 31))
 
 
@@ -470,7 +473,7 @@ def histories(draw: st.DrawFn) -> list[tuple[date, date | None, str, str]]:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    people=st.dictionaries(names.filter(bool), histories(), min_size=1, max_size=5),
+    people=st.dictionaries(ids, histories(), min_size=1, max_size=5),
     encoding=st.sampled_from(sorted(ENCODED)),
     separator=st.sampled_from(SEPARATORS),
     line_end=st.sampled_from(["\n", "\r\n"]),
@@ -526,6 +529,42 @@ def merged(given: list[Period]) -> list[Period]:
         else:
             result.append(each)
     return result
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]), damage=st.sampled_from(['"', ",", "\n", "less"]))
+def test_a_typing_error_anywhere_changes_nobody_but_the_person_of_that_row(
+    tmp_path: Path, data: st.DataObject, quoting: Any, damage: str
+) -> None:
+    """Everybody else is as before, or is not changed and something is reported, or the file is refused."""
+    header = data.draw(st.permutations(["employee_id", "start_date", "end_date", "department", "login"]))
+    history = [("2010-01-01", "2012-05-31"), ("2013-01-01", "")]
+    rows = [(f"P{n}", *spell) for n in range(5) for spell in history[: 1 + n % 2]]
+    texts = st.sampled_from(["Lab", "Sales, West", 'R "D"', "", "Line\nend"])
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\n", quoting=quoting)
+    writer.writerow(header)
+    begins = []
+    for key, first, last in (order := data.draw(st.permutations(rows))):
+        begins.append(len(file.getvalue()))
+        cells = {"employee_id": key, "start_date": first, "end_date": last, "department": data.draw(texts), "login": key.lower()}
+        writer.writerow([cells[name] for name in header])
+    whole = file.getvalue()
+    before = by_id(flat(tmp_path, whole))
+    at = data.draw(st.integers(begins[0], len(whole) - 1))
+    damaged = whole[:at] + whole[at + 1 :] if damage == "less" else whole[:at] + damage + whole[at:]
+    # A character between two rows may belong to either.
+    about = {key for (key, *_), begin, end in zip(order, begins, [*begins[1:], len(whole)], strict=True) if begin <= at + 1 and at <= end}
+    try:
+        company = flat(tmp_path, damaged)
+    except FilesUnusable:
+        return
+    after = by_id(company)
+    for key in before.keys() - about:
+        if key in after:
+            assert (after[key].periods, after[key].entries) == (before[key].periods, before[key].entries)
+        else:
+            assert company.bad_rows
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
