@@ -11,7 +11,14 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import IllegalStateError, KafkaConnectionError, KafkaError, TopicAlreadyExistsError
+from aiokafka.errors import (
+    IllegalStateError,
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    KafkaUnavailableError,
+    TopicAlreadyExistsError,
+)
 from aiokafka.partitioner import murmur2
 
 from shared.errors import SeatpoolError, Transient
@@ -27,6 +34,7 @@ START_TIMEOUT_SECONDS = 120  # how long a broker that is not there yet is waited
 STOP_TIMEOUT_SECONDS = 5
 PARTITIONS_TIMEOUT_SECONDS = 30
 MIN_IN_SYNC = 2
+_NO_METADATA = "Unable to get cluster metadata"  # of AIOKafkaClient.fetch_all_metadata, when no broker answers
 
 
 class TopicsDiffer(SeatpoolError):
@@ -146,8 +154,9 @@ async def _check(admin: AIOKafkaAdminClient, kafka: KafkaSettings, topics: tuple
 
 
 def of_the_moment(error: KafkaError) -> bool:
-    """Whether trying again can help."""
-    return bool(error.retriable) or isinstance(error, KafkaConnectionError)
+    """Whether trying again can help. aiokafka marks errors of the broker alone as such, not those of its own client."""
+    no_metadata = type(error) is KafkaError and _NO_METADATA in str(error)
+    return bool(error.retriable) or isinstance(error, KafkaConnectionError | KafkaTimeoutError | KafkaUnavailableError) or no_metadata
 
 
 @contextmanager

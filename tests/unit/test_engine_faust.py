@@ -48,6 +48,7 @@ READ: dict[str, str] = {
     "faust.transport.consumer.Consumer._filter_committable_offsets": "dc5e9baf5d994485",
     "faust.transport.consumer.Consumer.perform_seek": "0e8c130ff4b0afd8",
     "faust.transport.consumer.Consumer.wait_empty": "e4662fe24f094819",
+    "faust.transport.consumer.ThreadDelegateConsumer._getmany": "f9d47aa9010b5ff2",
     "faust.transport.drivers.aiokafka.AIOKafkaConsumerThread._create_worker_consumer": "c2701bfc3e6f6cad",
     "faust.transport.drivers.aiokafka.AIOKafkaConsumerThread._fetch_records": "39a2c6c79fc1455a",
     "faust.transport.drivers.aiokafka.Consumer._new_consumer_thread": "0870ec53dea75083",
@@ -241,16 +242,18 @@ def test_faust_does_not_take_the_fast_lane_for_a_stalled_stream() -> None:
 
 
 class Polling:
-    """A consumer that polls as Faust's does. The test says when a poll ends, and with what."""
+    """In front of a consumer's class: polls as Faust does. The test says when a poll ends, and with what."""
 
-    should_stop, flow_active = False, True
+    should_stop, flow_active, not_waiting_next_records = False, True, asyncio.Event()
 
     def __init__(self) -> None:
-        self.app: Any = SimpleNamespace(consumer_generation_id=1, lane_batch=2, engine=SimpleNamespace(on_records=self.take))
+        engine = SimpleNamespace(on_records=self.take)
+        self.app: Any = SimpleNamespace(consumer_generation_id=1, lane_batch=2, engine=engine, client_only=False)
         self.no_poll, self.deciding = asyncio.Event(), asyncio.Lock()
         self.no_poll.set()
         self.polling, self.ended = asyncio.Event(), asyncio.Event()
         self.can_resume_flow, self._stopped = asyncio.Event(), asyncio.Event()
+        self._thread = SimpleNamespace(getmany=self.poll)
         self.said: list[str] = []
 
     async def take(self, chunks: object) -> None:
@@ -260,6 +263,9 @@ class Polling:
         self.said.append("sought")
         return []
 
+    def _get_active_partitions(self) -> set[TP]:
+        return {TP("commands", 0)}
+
     def _is_changelog_tp(self, tp: TP) -> bool:
         return False
 
@@ -267,30 +273,55 @@ class Polling:
         self.said.append("waits for the flow")
         await event.wait()
 
-    async def _wait_next_records(self, timeout: float) -> tuple[dict[TP, list[Any]], set[TP]]:
+    async def poll(self, active: set[TP], timeout: float) -> dict[TP, list[Any]]:
         self.polling.set()
         await self.ended.wait()
-        return {TP("commands", 0): [SimpleNamespace(offset=4)]}, {TP("commands", 0)}
+        return {TP("commands", 0): [SimpleNamespace(offset=4)]}
+
+
+def polling_consumer(lane: type[SeatsConsumer]) -> Any:
+    return type("Polls", (Polling, lane), {})()
 
 
 async def test_the_seek_of_a_rebalance_waits_for_the_poll_that_began_before_it() -> None:
     """What such a poll takes is dropped: after the seek nobody would fetch it again, and the worker ended at the gap."""
-    polling: Any = Polling()
-    draining = asyncio.create_task(FastLaneConsumer._drain_messages(polling, SimpleNamespace(_stopped=asyncio.Event())))
+    polling = polling_consumer(FastLaneConsumer)
+    draining = asyncio.create_task(polling._drain_messages(SimpleNamespace(_stopped=asyncio.Event())))
     await polling.polling.wait()
     polling.flow_active = False  # a rebalance begins
-    seeking = asyncio.create_task(SeatsConsumer.perform_seek(polling))
+    seeking = asyncio.create_task(polling.perform_seek())
     await asyncio.sleep(0)
     assert polling.said == []
     polling.ended.set()
     await seeking
     assert sorted(polling.said) == ["sought", "waits for the flow"]
-    await SeatsConsumer.perform_seek(polling)  # of another rebalance, while the flow still rests
+    await polling.perform_seek()  # of another rebalance, while the flow still rests
     polling.flow_active = True
     polling.can_resume_flow.set()
     while polling.said[-1] != "decided":
         await asyncio.sleep(0)
     draining.cancel()
+
+
+async def test_the_seek_waits_for_the_poll_of_the_agent_s_lane_too_and_what_it_took_is_dropped() -> None:
+    polling = polling_consumer(SeatsConsumer)
+    taken: list[Any] = []
+
+    async def take() -> None:
+        taken.extend([message async for message in polling.getmany(1.0)])
+
+    taking = asyncio.create_task(take())
+    await polling.polling.wait()
+    polling.flow_active = False  # a rebalance begins
+    polling.log = SimpleNamespace(dev=lambda *_: None)
+    polling.scheduler = SimpleNamespace(iterate=dict.items)
+    seeking = asyncio.create_task(polling.perform_seek())
+    await asyncio.sleep(0)
+    assert polling.said == []
+    polling.ended.set()
+    await asyncio.gather(seeking, taking)
+    assert taken == []
+    assert set(polling.said) == {"sought"}  # Faust seeks again by itself when the flow rests
 
 
 class Told:

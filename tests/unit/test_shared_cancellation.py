@@ -3,6 +3,15 @@
 import asyncio
 
 import pytest
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    KafkaUnavailableError,
+    NodeNotReadyError,
+    UnsupportedCodecError,
+)
 
 from shared.errors import Transient
 from shared.kafka import translated
@@ -22,6 +31,25 @@ async def until_cancelled() -> None:
 async def test_a_request_that_the_client_gave_up_is_an_error_of_the_moment() -> None:
     with pytest.raises(Transient), translated():
         await cancelled_by_a_library()
+
+
+@pytest.mark.parametrize("error", [KafkaTimeoutError("no offsets"), KafkaUnavailableError(), KafkaConnectionError(), NodeNotReadyError()])
+async def test_a_broker_that_does_not_answer_in_time_is_an_error_of_the_moment(error: KafkaError) -> None:
+    """Or a reader would end, and be started again, for each slow answer to a question for an end."""
+    with pytest.raises(Transient), translated():
+        raise error
+
+
+async def test_a_broker_that_gives_no_metadata_is_an_error_of_the_moment() -> None:
+    client = AIOKafkaClient(bootstrap_servers="127.0.0.1:1")
+    with pytest.raises(Transient), translated():
+        await client.fetch_all_metadata()
+
+
+@pytest.mark.parametrize("error", [KafkaError("Unexpected error during data retrieval"), UnsupportedCodecError()])
+async def test_what_another_attempt_does_not_change_stays_what_it_is(error: KafkaError) -> None:
+    with pytest.raises(type(error)), translated():
+        raise error
 
 
 async def test_our_own_end_stays_one() -> None:

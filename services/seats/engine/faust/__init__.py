@@ -3,8 +3,9 @@
 Overridden methods, each for one reason (docs/decisions/faust.md says more):
 
 1. `SeatsThread._fetch_records` gives the client a frozen copy of the set of active partitions; the live set changes while recovery ends.
-2. `SeatsRecovery.on_recovery_completed` waits for the poll under way, seeks, clears the streams' queues and resumes, in that order. Faust
-   resumes first, and with a backlog the records delivered meanwhile are dropped (faust-streaming issue 596; 4 of 9 restarts lost commands).
+2. `SeatsRecovery.on_recovery_completed` waits for the poll under way (`SeatsConsumer._getmany`), seeks, clears the streams' queues and
+   resumes, in that order. Faust resumes first, and with a backlog the records delivered meanwhile are dropped (faust-streaming issue 596; 4
+   of 9 restarts lost commands).
 3. `SeatsConsumer.perform_seek` starts source partitions where the *state* says (W + 1). Committed offsets are a metric: losing them loses
    nothing.
 4. `SeatsAssignor` never makes an assignment from incomplete metadata. Faust logs "Ignoring missing topic" and leaves every member idle for

@@ -87,11 +87,18 @@ class SeatsConsumer(Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.no_poll = asyncio.Event()  # set while no poll of the fast lane is under way
+        self.no_poll = asyncio.Event()  # set while no poll is under way
         self.no_poll.set()
 
     def _new_consumer_thread(self) -> SeatsThread:
         return SeatsThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def _getmany(self, *args: Any, **limits: Any) -> Any:
+        self.no_poll.clear()
+        try:
+            return await super()._getmany(*args, **limits)
+        finally:
+            self.no_poll.set()
 
     async def perform_seek(self) -> None:
         # A poll that began before the rebalance would take records after the seek, which are dropped: the next ones would leave a gap. It
@@ -149,11 +156,7 @@ class FastLaneConsumer(SeatsConsumer):
             if not self.flow_active:
                 await self.wait(cast(Any, self.can_resume_flow))
                 continue
-            self.no_poll.clear()
-            try:
-                records, active = await self._wait_next_records(POLL_SECONDS)
-            finally:
-                self.no_poll.set()
+            records, active = await self._wait_next_records(POLL_SECONDS)
             if not records or active is None or self.should_stop:
                 continue
             # A rebalance waits for this lock (`wait_empty`), so that a partition is not handed over in the middle of a batch.
