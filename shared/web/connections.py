@@ -16,11 +16,13 @@ ANSWER_SECONDS_MAX: Final = 30.0  # for the next part of an answer to be read: A
 ANSWER_PART_BYTES: Final = 64 * 1024
 CHUNKS_MAX: Final = 4_000  # of one body: each costs 10 to 20 µs, and 40,000 fit into what is read from a connection at once
 
+_LENGTHS = {b"content-length", b"transfer-encoding"}  # with both, a proxy may see another request behind this one than h11 does
 _UNANSWERED = (h11.IDLE, h11.SEND_RESPONSE)
 
 
 class _LimitedConnection(h11.Connection):
-    """h11's parser, which reads any number of chunks, also of a body that nobody wants because the access was refused."""
+    """h11's parser with a limit of chunks, of which it reads any number, also of a body that nobody wants because the access was refused.
+    A body whose length is stated in two ways is refused."""
 
     _chunks = 0
     written = 0  # bytes of all answers
@@ -34,6 +36,8 @@ class _LimitedConnection(h11.Connection):
         event = super().next_event()
         if isinstance(event, h11.Request):
             self._chunks = 0
+            if {name for name, _ in event.headers} >= _LENGTHS:
+                raise h11.RemoteProtocolError("a body with a length and in chunks")
         elif isinstance(event, h11.Data) and event.chunk_start:
             self._chunks += 1
             if self._chunks > CHUNKS_MAX:

@@ -230,6 +230,16 @@ async def test_a_body_of_too_many_chunks_is_not_read_to_its_end(service: Service
 
 
 @pytest.mark.usefixtures("no_errors")
+async def test_a_body_whose_length_is_stated_in_two_ways_is_refused_and_nothing_behind_it_is_read(service: Service) -> None:
+    connection = await service.connect()
+    head = post().replace(b"\r\n\r\n", b"\r\ntransfer-encoding: chunked\r\n\r\n")
+    connection.writer.write(head + b"0\r\n\r\n" + post() + BODY)
+    rest = await connection.until_closed()
+    assert rest.startswith(b"HTTP/1.1 400")
+    assert rest.count(b"HTTP/1.1") == 1
+
+
+@pytest.mark.usefixtures("no_errors")
 async def test_each_body_has_as_many_chunks_as_are_allowed(service: Service) -> None:
     connection, head = await service.connect(), f"POST /things HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n{AUTHORIZED}\r\n"
     body = b"1\r\n \r\n" * (connections.CHUNKS_MAX - 1) + b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)

@@ -141,6 +141,13 @@ async def test_any_other_media_type_is_refused_and_the_body_is_not_looked_at(cli
     assert "`Content-Type: application/json`" in response.json()["detail"]
 
 
+@pytest.mark.parametrize("other", ["text/plain", "application/json"])
+async def test_a_body_with_two_media_types_is_refused(client: httpx.AsyncClient, other: str) -> None:
+    headers = [("content-type", "application/json"), ("content-type", other)]
+    assert (await client.post("/things", content=b'{"name": "x"}', headers=headers)).status_code == 415
+    assert (await client.post("/things", content=b'{"name": "x"}', headers=headers[:1])).status_code == 200
+
+
 async def test_64_levels_of_nesting_are_read_by_every_route(client: httpx.AsyncClient) -> None:
     for path in ("/things", "/anything"):
         for begin, end, levels in (("[", "]", 64), ('{"a":', "}", 64), ('[{"]":', "}]", 32)):
