@@ -55,7 +55,7 @@ check: $(STAMP) ## check lint, format, types (strict), layout and the licences o
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m tests.support.licences --check
-	@$(BIN)/pytest -q tests/unit/test_tidy.py
+	@$(BIN)/pytest -q tests/unit/test_tidy.py tests/unit/test_tidy_texts.py
 
 fmt: $(STAMP) ## format the code, and fix what the linter can fix
 	@$(BIN)/ruff check --fix-only --quiet .

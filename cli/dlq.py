@@ -15,6 +15,7 @@ from cli.rest import Rest, addresses
 
 
 def list_dead_letters(tenant: str | None, status: str, service: str | None) -> None:
+    """Print the dead letters of the services as a table."""
     if service is not None and service not in WITH_DEAD_LETTERS:
         fail(
             f"{service} has no dead letters", f"Use one of {', '.join(WITH_DEAD_LETTERS)}; notifier lists the commands that seats rejected."
@@ -64,6 +65,7 @@ async def _ask(services: tuple[str, ...], tenant: str | None, status: str) -> di
 
 
 def show(letter: str) -> None:
+    """Print a dead letter with its headers and its body."""
     service, number = _parsed(letter)
     found: dict[str, Any] = run(_get(service, number))
     value = base64.b64decode(found.pop("value_base64", None) or "")

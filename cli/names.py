@@ -1,4 +1,4 @@
-"""What the list of commands names and their work shares. Imports nothing, as `--help` reads it."""
+"""Names that the list of commands and the commands share. This module imports nothing, because `--help` reads it."""
 
 from pathlib import Path
 

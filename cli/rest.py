@@ -1,4 +1,4 @@
-"""The services' REST doors as the command uses them: addresses, access token, problem+json turned into one line."""
+"""The services' REST endpoints as the command uses them: addresses, access token, and problems as one line."""
 
 import asyncio
 import os
@@ -53,7 +53,7 @@ def read_stack(path: Path | None = None) -> dict[str, Any]:
 
 
 def addresses(path: Path | None = None) -> Addresses:
-    """Settings win over the local stack's file."""
+    """Return the addresses of the settings, or else those of the running local stack."""
     stack, settings = read_stack(path), CliSettings()
     urls = {service: getattr(settings, f"{service}_url") or stack.get("services", {}).get(service, "") for service in SERVICES}
     return Addresses(
@@ -76,7 +76,7 @@ def kafka_environment(stack: Mapping[str, Any]) -> dict[str, str]:
 
 
 def kafka_settings() -> KafkaSettings:
-    """Of the running local stack; variables that are set win."""
+    """Return the settings of the running local stack. Variables that are set take precedence."""
     environment = {**kafka_environment(read_stack()), **os.environ}
     given = {
         name: environment[f"SEATPOOL_{name.upper()}"] for name in KafkaSettings.model_fields if f"SEATPOOL_{name.upper()}" in environment

@@ -36,6 +36,7 @@ class Part:
 
 
 def status() -> None:
+    """Print the parts of the running local stack with their addresses and health. The exit code is 1 if a part is not well."""
     stack = read_stack()
     if not stack:
         fail(f"no stack is running here ({stack_file()} does not exist)", "Start one with `seatpool run` or `make run`.")

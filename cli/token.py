@@ -9,6 +9,7 @@ from cli.rest import TIMEOUT_SECONDS, Addresses, addresses, refusal
 
 
 async def fetch_token(where: Addresses, *, tenant: str | None, rights: str, ttl_seconds: int, subject: str | None = None) -> str:
+    """Request an access token as the client `operator`. Raises CliError."""
     if not where.urls.get("users"):
         raise CliError("the address of users is unknown", "Start a local stack (`seatpool run`) or set SEATPOOL_USERS_URL.")
     if not where.operator_secret:

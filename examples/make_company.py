@@ -1,4 +1,4 @@
-"""Makes the sample company `examples/alpenrose` anew: `python examples/make_company.py`. The same input, the same files, byte for byte.
+"""Make the sample company `examples/alpenrose` again: `python examples/make_company.py`. The same input, the same files, byte for byte.
 
 Everybody in it is invented. The newest people work in Production and Sales, so that who is over the limit of the base module is over no
 other limit, and the figures in alpenrose.toml can be worked out by hand.

@@ -7,7 +7,7 @@
     │   ├── Unauthenticated
     │   ├── Invalid      422: names the field, the value and what would be right
     │   └── Conflict     409
-    ├── Transient    of the moment (database, broker, SMTP): retried with backoff, stops nothing else
+    ├── Transient    a short failure (database, broker, SMTP): retried with backoff, stops nothing else
     └── Poison       a message that cannot be read or breaks a rule: becomes a dead letter with its reason
 Everything else is a bug: it ends the process, and its supervisor restarts it. Only what handling one message raises makes that message a
 dead letter instead, because it would be raised again at every start. The map to HTTP lives in `shared.web.problems` alone.

@@ -11,6 +11,8 @@ from shared.schemas.base import Instant
 
 
 class IdleCheck(BaseModel):
+    """The answer of an idle check."""
+
     model_config = ConfigDict(frozen=True)
 
     time: Instant | None = Field(description="The time of the tenant as this service knows it; null if the service keeps none.")

@@ -75,8 +75,8 @@ async def started(client: Any, timeout_seconds: float | None = START_TIMEOUT_SEC
 
 
 async def start(client: Any) -> None:
-    """Whoever is cancelled meanwhile ends when the start has: given up half way, aiokafka leaves open the connection that it began with,
-    and no `stop` knows of it."""
+    """Start the client. A task that is cancelled meanwhile waits for the end of the start: aiokafka leaves the connection of a start open
+    that was given up half way, and no `stop` closes it."""
     starting = asyncio.ensure_future(client.start())
     try:
         await asyncio.shield(starting)
@@ -161,7 +161,7 @@ def of_the_moment(error: KafkaError) -> bool:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Kafka's errors of the moment as Transient."""
+    """Raise the transient errors of Kafka as Transient."""
     try:
         yield
     except IllegalStateError as error:

@@ -19,7 +19,7 @@ ROLES = (*GROUPS, OPERATOR, HR)
 
 @dataclass(frozen=True, slots=True)
 class Acl:
-    """What one principal may do with resources of one kind. `prefixed`: with all whose names begin so."""
+    """A right: what one principal may do with resources of one kind. `prefixed`: with all resources whose names begin so."""
 
     principal: str
     operations: tuple[str, ...]
@@ -41,7 +41,7 @@ def principal(role: str) -> str:
 
 
 def acls(kafka: KafkaSettings, bound: Iterable[str] = ()) -> list[Acl]:
-    """Of every role, and of the sources that are bound to these topics of their own (`seatpool hr bind`)."""
+    """Return the access-control lists of every role, and of the sources with these topics of their own (`seatpool hr bind`)."""
     own = (f"{kafka.kafka_topic_prefix}{HR_EVENTS.name}.",)
     return [
         *(acl for role in ROLES for acl in _of_role(kafka, role)),

@@ -25,7 +25,7 @@ SHUTDOWN_SECONDS = 10  # a request under way at the end is waited for this long
 
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run until it returns or SIGTERM or SIGINT comes, which cancel it (exit code 0). An exception of any role ends the process with exit
-    code 1 after logging it: its supervisor starts it anew, and nothing goes on half alive. Time zones are those of the package tzdata,
+    code 1 after logging it: its supervisor starts it again, and nothing goes on half alive. Time zones are those of the package tzdata,
     so that a local day is the same on every machine."""
     zoneinfo.reset_tzpath(())
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

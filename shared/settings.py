@@ -33,11 +33,13 @@ class _Settings(BaseSettings):
 
 
 def own_port(number: int) -> Any:
-    """Of one service: where the others look for it when nobody says otherwise (`<service>_url`)."""
+    """Return the field with the default port of one service, at which the defaults of `<service>_url` look for it."""
     return Field(number, ge=0, le=65535, description="Port on which this process listens; 0 chooses a free one.")
 
 
 class CommonSettings(_Settings):
+    """Settings of every service."""
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Lowest level that is logged.")
     log_format: Literal["json", "console"] = Field(
         "json", description="json: one object per line, for programs; console: coloured text, for people."
@@ -69,6 +71,8 @@ class CommonSettings(_Settings):
 
 
 class KafkaSettings(_Settings):
+    """Settings of every process that uses the broker."""
+
     kafka_bootstrap: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, `host:port`, separated by commas.")
     kafka_topic_prefix: str = Field(
         "", description="Prefix of the names of all topics and consumer groups, so that deployments can share a cluster."

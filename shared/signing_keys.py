@@ -62,6 +62,8 @@ def signing(keys: Sequence[SigningKey], now: datetime) -> SigningKey:
 
 
 class KeyFolder:
+    """The folder with the keys that sign access tokens."""
+
     def __init__(self, path: Path) -> None:
         self.path = path
 

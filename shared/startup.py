@@ -1,4 +1,4 @@
-"""What the imports of a process cost beside themselves. Imports nothing, as it comes before all else."""
+"""Imports without garbage collection. This module imports nothing of the project, because it comes before everything else."""
 
 import gc
 from collections.abc import Iterator

@@ -33,7 +33,7 @@ async def save(stage: Stage, snapshots: Sequence[Snapshot], mailbox: str, folder
 
 
 def _empty(folder: Path) -> None:
-    """Of what an earlier demo left; folders in it are somebody else's."""
+    """Remove the files of an earlier demo. Folders in it belong to somebody else and stay."""
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.iterdir():
         if old.is_file():

@@ -44,6 +44,8 @@ class Table(BaseModel):
 
 
 class TenantPlan(Table):
+    """The tenant of the demo, as the plan file names it."""
+
     name: Annotated[str, Field(min_length=1, max_length=200)]
     time_zone: str = "UTC"
     country: Country = "DE"
@@ -126,6 +128,8 @@ class Statistics(Table):
 
 
 class Plan(Table):
+    """A plan file: the tenant, its subscription, people and purchases, and the expected numbers."""
+
     tenant: TenantPlan
     subscription: SubscriptionPlan
     modules: Annotated[Mapping[ModuleName, ModulePlan], Field(min_length=1)]

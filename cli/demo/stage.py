@@ -1,4 +1,4 @@
-"""What the choreography stands on: one tenant of a running deployment, seen and moved through REST only."""
+"""The stage of the demo: one tenant of a running deployment, which it reads and changes through REST only."""
 
 import asyncio
 from collections import Counter, defaultdict
@@ -63,6 +63,8 @@ def instant(text: str) -> datetime:
 
 
 class Stage:
+    """One tenant of a running deployment, and the calls that move it."""
+
     def __init__(self, rest: Rest, tenant: str, audience: Audience) -> None:
         self.rest, self.tenant, self.audience = rest, tenant, audience
         self._clock = SystemClock()
@@ -128,6 +130,7 @@ class Stage:
         return await self.rest.pages(service, self.path(what), **filters)
 
     async def snapshot(self, title: str, day: date) -> Snapshot:
+        """Read the statistics of every service at this time."""
         pools = await self.rest.pages("seats", self.path("pools"))
         states: dict[str, Counter[str]] = defaultdict(Counter)
         by_state: dict[str, list[tuple[str, str]]] = defaultdict(list)

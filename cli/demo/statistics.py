@@ -43,6 +43,7 @@ async def ask_everybody(stage: Stage) -> dict[str, dict[str, Any]]:
 
 
 def close(by_service: Mapping[str, Mapping[str, Any]], last: Snapshot, plan: Plan, delivered_mails: int | None) -> Closing:
+    """Return the statistics, and each difference between services, pools, plan and mailbox."""
     differences: list[str] = []
     values: dict[str, int] = {}
     for name, services in COUNTED_BY.items():

@@ -45,6 +45,8 @@ async def play(where: Addresses, company: Company, plan: Plan, audience: Audienc
 
 
 class Story:
+    """The steps of the demo, in order."""
+
     def __init__(self, where: Addresses, stage: Stage, company: Company, plan: Plan) -> None:
         self.where, self.stage, self.company, self.plan = where, stage, company, plan
         self.rest, self.path, self.audience = stage.rest, stage.path, stage.audience
@@ -53,6 +55,7 @@ class Story:
         self.outcome = Outcome(stage.tenant)
 
     async def become_customer(self) -> None:
+        """Create the price list, the tenant, its profiles and its administrator."""
         plan, tenant = self.plan.tenant, self.stage.tenant
         self.audience.chapter(self.plan.opened_on, f"{plan.name} becomes a customer")
         await self._catalogue()
@@ -85,7 +88,7 @@ class Story:
         self.audience.said("the profiles and the department mapping are set; the administrator takes no seat and may buy")
 
     async def _catalogue(self) -> None:
-        """Of the vendor, not of the tenant: modules and the price list."""
+        """Create the vendor's modules and price list, which belong to no tenant."""
         for name, module in self.plan.modules.items():
             await self.rest.put("invoicing", f"/v1/modules/{name}", {"name": module.title, "base": module.base, "requires": []})
         term = self.plan.subscription.term
@@ -102,6 +105,7 @@ class Story:
         await self.rest.put("users", self.path("department-mapping"), self.plan.mapping(self.company.departments))
 
     async def subscribe(self) -> None:
+        """Send the billing details, subscribe to the modules of the plan, and wait until the subscription is active."""
         plan, subscription = self.plan.tenant, self.plan.subscription
         details = {
             "company": plan.name,

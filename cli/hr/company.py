@@ -72,6 +72,8 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Person:
+    """A person of the company, with all their departments over time."""
+
     external_id: str
     periods: tuple[Period, ...]  # in order of time, with a day or more between two
     entries: tuple[Entry, ...]  # in order of time; each says everything that is known from its day on

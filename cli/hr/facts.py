@@ -20,7 +20,7 @@ def hired_on(company: Company, day: date) -> list[HrFact]:
 
 
 def changes_after(company: Company, day: date, until: date | None = None) -> list[HrFact]:
-    """What happens after that day: hires, moves and leaves, in order of time. The days up to `day` are taken as played by `hired_on`."""
+    """Return the hires, moves and leaves after that day, in order of time. `hired_on` covers the days up to `day`."""
     return [fact for fact in history(company) if day < fact.effective_date and (until is None or fact.effective_date <= until)]
 
 

@@ -75,6 +75,8 @@ def _shape(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Table:
+    """A table of a file: its columns and its rows."""
+
     file: str
     encoding: str
     separator: str

@@ -119,6 +119,7 @@ class Broker:
         return path.read_text()
 
     def part(self, name: str = "kafka") -> Part:
+        """Return the broker as a part of the stack."""
         self.folder.mkdir(parents=True, exist_ok=True)
         return Part(
             name=name,

@@ -141,6 +141,8 @@ def make_app(store: Store) -> FastAPI:
 
 
 def add_json_routes(app: FastAPI, store: Store) -> None:
+    """Add the routes for programs."""
+
     @app.get("/readyz")
     async def ready() -> dict[str, str]:
         return {"status": "ready"}
@@ -186,6 +188,8 @@ def add_json_routes(app: FastAPI, store: Store) -> None:
 
 
 def add_pages(app: FastAPI, store: Store) -> None:
+    """Add the web pages."""
+
     @app.get("/", response_class=HTMLResponse)
     async def index() -> Response:
         rows = "".join(

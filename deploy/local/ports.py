@@ -32,7 +32,7 @@ def pick(taken: frozenset[int] = frozenset()) -> int:
 
 
 class Ports:
-    """The ports of one stack, remembered in a file: whoever was connected before a restart finds its part again."""
+    """The ports of one stack. A file keeps them, so that a client finds its part again after a restart."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

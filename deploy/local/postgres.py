@@ -68,6 +68,7 @@ class Server:
         return self.folder / "data"
 
     def part(self, name: str = "postgres") -> Part:
+        """Return the server as a part of the stack."""
         self.folder.mkdir(parents=True, exist_ok=True)
         settings = SETTINGS if self.durable else SETTINGS | {"fsync": "off", "full_page_writes": "off"}
         options = [text for key, value in settings.items() for text in ("-c", f"{key}={value}")]
@@ -154,7 +155,7 @@ async def ensure_role(server_url: str, role: str, password: str) -> None:
         await connection.execute(
             f"{verb} role {_quoted(role)} login nosuperuser nocreatedb nocreaterole nobypassrls password '{_literal(password)}'"
         )
-        # The owner of a database has to be a role of whoever creates it, unless that is a superuser.
+        # A role that is no superuser can only create databases whose owner is one of its own roles.
         await connection.execute(f"grant {_quoted(role)} to current_user")
     finally:
         await connection.close()

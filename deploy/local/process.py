@@ -26,6 +26,8 @@ def end_with_make() -> None:
 
 
 class Child:
+    """A child process in a process group of its own."""
+
     def __init__(self, process: asyncio.subprocess.Process, on_line: OnLine) -> None:
         self._process = process
         self._reader = asyncio.create_task(_read_lines(process, on_line))

@@ -35,7 +35,7 @@ EXTERNAL_SECONDS_MAX = 20.0  # how long an address from the environment is waite
 TOKEN_SECONDS = 3600
 TOKEN_RENEW_SECONDS = 30.0
 HEALTH_SECONDS_MAX = 2.0
-# Whoever sells has to be told to invoicing; here nobody does.
+# invoicing needs to know the vendor. In a local stack nobody sells, so this example does.
 EXAMPLE_SELLER = {
     "SEATPOOL_SELLER_NAME": "Example Software Ltd",
     "SEATPOOL_SELLER_STREET": "1 Example Street",

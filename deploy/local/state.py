@@ -33,6 +33,8 @@ class AlreadyRunning(Exception):
 
 
 class State:
+    """The folder with the data of one local stack: locks, secrets, process ids and addresses."""
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
         self._lock_file: int | None = None

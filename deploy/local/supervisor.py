@@ -11,8 +11,8 @@ from deploy.local.process import Child
 
 POLL_SECONDS = 0.1
 BACKOFF_FIRST_SECONDS, BACKOFF_LAST_SECONDS = 0.2, 10.0
-STEADY_SECONDS = 20.0  # a part that ran this long starts its backoff anew
-START_ATTEMPTS_MAX = 3  # a part that never became ready is not going to: say so instead of trying for ever
+STEADY_SECONDS = 20.0  # after a part ran this long, its backoff starts again at the beginning
+START_ATTEMPTS_MAX = 3  # a part that never became ready after so many starts will not: report it instead of trying on
 TAIL_LINES = 30
 
 Log = Callable[[str, str], None]  # part, line
@@ -46,7 +46,7 @@ class Part:
 
 
 class _Running:
-    """What the supervisor knows of one part."""
+    """The state of one part."""
 
     def __init__(self, part: Part) -> None:
         self.part = part
@@ -61,6 +61,8 @@ class _Running:
 
 
 class Supervisor:
+    """Starts the parts in the order of their needs, restarts those that end, and stops them in reverse order."""
+
     def __init__(self, parts: Sequence[Part], log: Log, on_change: Callable[[], None] = lambda: None) -> None:
         """`on_change` is called after every start and end of a child. Parts are given in an order in which needs come first."""
         self._running: dict[str, _Running] = {}

@@ -9,6 +9,8 @@ from shared.settings import CommonSettings, DatabaseSettings, KafkaSettings, own
 
 
 class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
+    """Settings of invoicing."""
+
     port: int = own_port(8003)
     seller_name: str = Field(min_length=1, description="Name of the vendor on invoices.")
     seller_street: str = Field(min_length=1, description="Street and number of the vendor.")

@@ -26,6 +26,7 @@ def driver_url(url: str) -> str:
 
 
 def make_engine(url: str, *, application_name: str, pool_size: int) -> AsyncEngine:
+    """Return an engine whose connections have the timeouts and the isolation level of this project."""
     return create_async_engine(
         driver_url(url),
         pool_size=pool_size,
@@ -48,6 +49,8 @@ def make_engine(url: str, *, application_name: str, pool_size: int) -> AsyncEngi
 
 
 class Database:
+    """The connections of one process to its database."""
+
     def __init__(self, url: str, *, application_name: str, pool_size: int = 5) -> None:
         self.url = url
         self.application_name = application_name

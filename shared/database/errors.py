@@ -1,4 +1,4 @@
-"""Which errors of the driver are of the moment (Transient), which are the data's fault, and which are bugs."""
+"""Errors of the driver, sorted: transient ones (Transient), those that the data causes, and bugs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,7 +35,7 @@ def _is_closed(error: exc.DBAPIError) -> bool:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Errors of the moment leave the block as Transient, everything else as it is."""
+    """Raise transient errors of the block as Transient, and every other error as it is."""
     try:
         yield
     except exc.DBAPIError as error:

@@ -1,4 +1,4 @@
-"""What need not be kept: ids of handled messages, answers to creating POSTs, dead letters that are done."""
+"""Delete old rows: ids of handled messages, answers to creating POSTs, and dead letters that are done."""
 
 from shared.database.engine import Database
 

@@ -132,7 +132,7 @@ idempotency_keys = Table(
 
 
 class Operations(Protocol):
-    """What is used of `alembic.op`."""
+    """The part of `alembic.op` that this module uses."""
 
     def get_bind(self) -> Connection: ...
 

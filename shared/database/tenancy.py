@@ -11,7 +11,7 @@ SYSTEM = "*"  # the scope of work for no tenant or for all of them
 
 
 class Operations(Protocol):
-    """What is used of `alembic.op`."""
+    """The part of `alembic.op` that this module uses."""
 
     def execute(self, sqltext: str) -> object: ...
 

@@ -1,4 +1,4 @@
-"""What a consumer group does with a batch of records: handle, skip, drop as repeated, or keep as dead letter. Knows no Kafka client."""
+"""Batches of records: a group handles each record, skips it, drops it as repeated, or keeps it as dead letter. Knows no Kafka client."""
 
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
@@ -97,7 +97,7 @@ class Tally:
 
 @dataclass(slots=True)
 class _Letters:
-    """What is known of a batch's tenants and of the dead letters before it."""
+    """The dead letters that concern a batch: those of its tenants, and those before it."""
 
     blocked: set[str]
     known: set[dead_letters.Identity]
@@ -116,7 +116,7 @@ class _Letters:
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """What a handler or the database refuses, or what either fails at because of the data, leaves the block as Poison."""
+    """Raise as Poison what a handler or the database refuses, and the errors that the data causes."""
     try:
         yield
     except Refused as error:
@@ -246,7 +246,7 @@ class Group:
     async def _not_seen(
         self, uow: UnitOfWork, items: Sequence[Item], watermark: tuple[int, int], tally: Tally
     ) -> tuple[list[Item], tuple[int, int]]:
-        """What is left to handle of the batch, and the watermark after it."""
+        """Return the records that are left to handle, and the watermark after the batch."""
         seen = await inbox.known(uow, self.name, {key for item in items if (key := item.inbox_key) and not item.skipped})
         todo = []
         for item in items:
@@ -328,6 +328,7 @@ class Group:
                 raise
 
     def count(self, topic: Topic, tally: Tally) -> None:
+        """Count and log what a committed batch did."""
         for type_, number in tally.handled.items():
             metrics.HANDLED.labels(self.name, type_).inc(number)
         for why, number in tally.skipped.items():

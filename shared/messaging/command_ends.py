@@ -16,7 +16,7 @@ class CommandEnds:
     """Remembers the greatest end of each partition, as ends only grow.
 
     The broker is asked only when a position is not below the greatest end known, and at most once a second after an answer that did not
-    reach the position: whoever makes positions up causes no flood of questions. An answer that did reach it was needed, and the next new
+    reach the position: invented positions cause no flood of requests. An answer that did reach it was needed, and the next new
     decision is about a later command, so after such an answer nobody waits. With a second between any two questions each reader took up to
     a second longer to show a decision, and a purchase over three services six (measured in `test_invoicing_process.py`).
     """

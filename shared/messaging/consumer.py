@@ -39,7 +39,7 @@ WAITING_POLL_SECONDS = 1.0  # until what waited behind a resolved dead letter is
 
 
 class PositionLost(Exception):
-    """The stored position lies outside the topic: it was cut or created anew, and going on would leave out messages unnoticed."""
+    """The stored position lies outside the topic: it was cut or created again, and going on would miss messages silently."""
 
 
 class Stalled(Exception):
@@ -47,6 +47,8 @@ class Stalled(Exception):
 
 
 class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
+    """Reads the topics of one group, batch by batch, and keeps its position in the transaction of each batch."""
+
     def __init__(
         self,
         *,
@@ -189,7 +191,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                 metrics.HIDDEN.remove(self.group.name, self._topics[tp.topic].name, str(tp.partition))
 
     async def _pump(self, tp: TopicPartition) -> None:
-        """One partition, batch after batch. A fault of the moment here holds up no other partition."""
+        """One partition, batch after batch. A transient error here delays no other partition."""
         while tp not in self._stopping:
             async for attempt in stamina.retry_context(
                 on=(Transient, LostPartition), attempts=None, timeout=None, wait_initial=0.05, wait_max=RETRY_SECONDS_MAX, wait_jitter=0.5
@@ -262,7 +264,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         if not begin <= wanted <= end:
             raise PositionLost(
                 f"{self.group.name} stands at {wanted} of {tp.topic}/{tp.partition}, which holds {begin} to {end}: "
-                "it was cut or created anew; rebuild this service's state, or set the position by hand"
+                "it was cut or created again; rebuild this service's state, or set the position by hand"
             )
         self._reader.seek(tp, wanted)
         self._next[tp] = self._positions[topic.name, tp.partition] = wanted
@@ -284,7 +286,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         return reached
 
     async def _process_waiting(self) -> None:
-        """What waits behind a dead letter that an operator has resolved, one message of each tenant after the other."""
+        """Process the messages that wait behind a dead letter which an operator resolved, one message of each tenant in turn."""
         while True:
             try:
                 async with self._database.unit_of_work(None) as uow:
@@ -302,7 +304,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
     # ------------------------------------------------------------------------------------------------------------ watching
 
     async def _watch(self) -> None:
-        """Raises Stalled. Retries of a fault of the moment are a sign of life: they are counted and logged, and a new process would not
+        """Raises Stalled. Retries after a transient error are a sign of life: they are counted and logged, and a new process would not
         do better."""
         while True:
             await asyncio.sleep(min(WATCH_EVERY_SECONDS, self._stall_seconds / 4))

@@ -71,7 +71,7 @@ class Record:
         return Message(envelope, payload, self.topic, self.partition, self.offset, self.timestamp_ms)
 
     def tenant_of_key(self) -> str | None:
-        """Whose message it is, as far as its key says; of one whose envelope cannot be read nothing else does."""
+        """Return the tenant that the record's key names. It is the only hint at the tenant if the envelope cannot be read."""
         key = (self.key or VENDOR_KEY).decode(errors="replace")
         return key if key != VENDOR_KEY.decode() and _ID.fullmatch(key) else None
 

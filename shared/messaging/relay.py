@@ -94,7 +94,7 @@ class Relay:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Any]:
-        """The driver's own connection, for LISTEN and the session's lock. Everything that can go wrong with it is of the moment."""
+        """The driver's own connection, for LISTEN and the session's lock. All its errors are transient."""
         url = make_url(self._database.url).set(drivername="postgresql").render_as_string(hide_password=False)
         connection = None
         try:
@@ -118,7 +118,7 @@ class Relay:
             await start(producer)
             yield producer
         except KafkaError as error:
-            # Also what the client calls fatal (a sequence out of order after a broker's crash): a new producer begins anew.
+            # Also what the client calls fatal (a sequence out of order after a broker's crash): a new producer has new sequence numbers.
             metrics.SEND_FAILED.inc()
             raise Transient(f"broker: {error!r}") from error
         finally:

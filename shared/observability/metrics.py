@@ -6,7 +6,7 @@ HANDLED = Counter("seatpool_messages_handled", "Messages whose handler ran", ["g
 SKIPPED = Counter("seatpool_messages_skipped", "Messages that were not handled", ["group", "why"])  # unknown-type | not-wanted | repeated
 DEAD_LETTERS = Counter("seatpool_dead_letters_written", "Messages put aside for a person to look at", ["group", "topic", "reason"])
 DEAD_LETTERS_OPEN = Gauge("seatpool_dead_letters_open", "Messages that wait for a person to look at", ["group"])
-RETRIED = Counter("seatpool_batches_retried", "Batches rolled back for an error of the moment", ["group"])
+RETRIED = Counter("seatpool_batches_retried", "Batches rolled back after a transient error", ["group"])
 BATCH_SECONDS = Histogram(
     "seatpool_batch_seconds",
     "Time of one batch's transaction",

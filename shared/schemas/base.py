@@ -1,4 +1,4 @@
-"""What every message body shares: frozen models, and the few value types they are made of.
+"""The basis of every message body: frozen models, and the few value types that they consist of.
 
 Writers forbid unknown fields (a typing error in a writer is found at once), readers ignore them (an older reader lives on when an
 optional field is added): `Payload.model_validate_json(data, extra="ignore")` is the reader's call, made in `registry.parse`.

@@ -1,4 +1,4 @@
-"""What invoicing says (`invoicing.events.v1`, kept for ever): all that an invoice's data is made of, with opaque ids only.
+"""What invoicing says (`invoicing.events.v1`, kept without end): all that an invoice's data is made of, with opaque ids only.
 
 Amounts are integers in the currency's minor unit; exact fractions are (numerator, denominator). Days are local dates of the tenant.
 """

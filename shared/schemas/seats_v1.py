@@ -1,4 +1,4 @@
-"""Commands to seats (`seats.commands.v1`) and its decisions (`seats.events.v1`), both kept for ever: opaque ids only.
+"""Commands to seats (`seats.commands.v1`) and its decisions (`seats.events.v1`), both kept without end: opaque ids only.
 
 Counts are plain integers: a count that makes no sense (0, negative) is for the decision to answer with its reason. Reasons and policies
 are open enums for readers (`str`), closed for writers (the `StrEnum`s below).
@@ -140,7 +140,7 @@ class Reason(StrEnum):
 
 
 class Policies(Payload):
-    """Of a pool (rules.md, Policies). What is not given, or null, keeps its value; at `open_pool`, its default."""
+    """The policies of a pool (docs/rules.md). A policy that is missing or null keeps its value; at `open_pool` it gets its default."""
 
     over_limit: str | None = None  # OverLimit, default flag
     flag_cap: int | None = None  # flagged at most at once; none by default
@@ -348,7 +348,7 @@ class PoolCloseScheduled(SeatsEvent):
 
 
 class NeedAnswered(PersonEvent):
-    """What the command said of the person, so that state can be rebuilt from the decisions alone."""
+    """An answer about a person's modules. It repeats the command, so that state can be rebuilt from the decisions alone."""
 
     revision: int
     need: Need
@@ -459,7 +459,7 @@ class CommandRejected(SeatsEvent):
     expected: str | None = None  # what would be right
 
     def wrong(self) -> str:
-        """For a person. What has no value to show is told in the words of whoever could not read it."""
+        """Return the reason as a sentence for people. Without a value, it has the words of the reader that refused it."""
         field, expected = self.field or "command", self.expected or "a command that makes sense"
         if self.value is None:
             return f"{field}: {expected}"

@@ -152,7 +152,7 @@ class _Edge:
     @staticmethod
     def _note(scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unknown")
-        # Any word passes for a method, and each would be series of its own, kept for ever, for whoever likes to send them.
+        # HTTP accepts any word as a method, and each would become a metric series of its own that is never deleted.
         method = scope["method"] if scope["method"] in _METHODS else "other"
         metrics.REQUEST_SECONDS.labels(method, route, str(status)).observe(seconds)
         if scope["path"] not in _PROBES:

@@ -32,7 +32,7 @@ PERSON = "user"
 # A key that is revoked is refused within 10 s: users reads its folder every 2 s, and this service asks users every 5 s.
 FETCH_EVERY_SECONDS = 5
 FETCH_TIMEOUT_SECONDS = 2
-STALE_SECONDS = 8  # more than the two together: the keys are not fetched in the background, so whoever asks waits for them
+STALE_SECONDS = 8  # more than the two together: the keys are not fetched in the background, so a request waits for them
 REFETCH_SECONDS_MIN = 1  # an unknown key id fetches the keys again, but not more often than this, or anybody could make us
 LEEWAY_SECONDS = 5
 VERIFIED_MAX = 10_000  # tokens remembered; about as many callers within the life of a token

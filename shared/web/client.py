@@ -23,7 +23,7 @@ _SAFE_TO_REPEAT = ("GET", "HEAD", "PUT", "DELETE")
 class ServiceClient:
     """`async with ServiceClient(settings) as client: response = await client.get(f"{settings.users_url}/v1/tenants")`
 
-    Answers come as they are, whatever their status; what is of the moment is tried again (a POST only with an Idempotency-Key) and then
+    Answers come as they are, with any status. A transient error is retried (a POST only with an Idempotency-Key), and then
     raised as Transient.
     """
 

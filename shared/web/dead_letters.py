@@ -24,6 +24,7 @@ class Discard(BaseModel):
 
 
 def dead_letters_router(dead_letters: DeadLetters) -> APIRouter:
+    """Return the routes that list, show, retry and discard dead letters."""
     router = APIRouter(route_class=CheckedRoute, prefix="/v1/operator/dead-letters", tags=["operator"], dependencies=[Depends(_OPERATOR)])
 
     @router.get("", summary="List dead letters, oldest first")

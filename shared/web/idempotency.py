@@ -1,4 +1,4 @@
-"""`Idempotency-Key` on creating POSTs: whoever repeats the request within 24 h gets the first answer, and 422 with another body.
+"""`Idempotency-Key` on creating POSTs: a client that repeats the request within 24 h gets the first answer, and 422 with another body.
 
 A key belongs to the tenant of the path and to the subject of the token.
 """

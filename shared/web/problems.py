@@ -129,7 +129,7 @@ def _cut(fault: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _writable(value: object) -> object:
-    """What was given is shown, and may be what JSON cannot say: an integer of any length, half a surrogate pair."""
+    """Return the value as JSON can hold it. A given value may be an integer of any length, or half a surrogate pair."""
     match value:
         case str():
             return printable(value)
@@ -196,7 +196,7 @@ def _expected(error: Mapping[str, Any]) -> str:
 
 
 def _shown(error: Mapping[str, Any]) -> object:
-    """What was given, cut; of a missing field the whole body would be shown, and of a secret nothing is."""
+    """Return the given value, shortened; None for a missing field, where it would be the whole body, and for a secret."""
     if error["type"] == "missing" or SECRET_NAME.search(".".join(map(str, error["loc"]))):
         return None
     return shown(error.get("input"))

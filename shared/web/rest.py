@@ -67,7 +67,7 @@ def decode_cursor(cursor: str | None, *types: type[str] | type[int]) -> tuple[An
 
 
 def _is_key(key: object, type_: type) -> bool:
-    """Of a cursor that was made up, what the database could not even compare."""
+    """Tell whether the database can compare this key. A cursor may be invented."""
     return type(key) is type_ and (abs(key) < 2**63 if isinstance(key, int) else "\0" not in str(key))
 
 

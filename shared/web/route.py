@@ -51,6 +51,7 @@ class CheckedRoute(APIRoute):
     always send."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler, which checks access, tenant limits and parameters before the body is read."""
         answer = super().get_route_handler()
         checks = access_checks(self.dependant)
         self.body_max = BODY_MAX if checks else OPEN_BODY_MAX

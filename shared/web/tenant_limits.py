@@ -41,6 +41,8 @@ def costly_when(condition: Callable[[Request], bool]) -> Callable[[F], F]:
 
 
 class TenantLimits:
+    """The requests of each tenant that this process is answering."""
+
     def __init__(self) -> None:
         self._requests: Counter[str | None] = Counter()
         self._costly: Counter[str | None] = Counter()

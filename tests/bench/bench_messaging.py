@@ -1,4 +1,4 @@
-"""What the machinery of messaging costs per message: `pytest tests/bench/bench_messaging.py -s`.
+"""Measure the costs of messaging per message: `pytest tests/bench/bench_messaging.py -s`.
 
 One consumer whose handler writes a row and publishes a message, then one relay; each beside a baseline of the same run: the reader without
 any work, and a producer that sends the same bytes.

@@ -1,4 +1,4 @@
-"""What is measured, each in a process of its own: `python -m tests.bench.runners seats|bare|faust COMMANDS [WARM]`. Prints a JSON line."""
+"""Measured programs, each in a process of its own: `python -m tests.bench.runners seats|bare|faust COMMANDS [WARM]`. Prints a JSON line."""
 
 import asyncio
 import os

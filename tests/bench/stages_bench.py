@@ -1,4 +1,4 @@
-"""What each stage of a command costs, without Kafka: CPU microseconds a command, beside a loop that only passes records on.
+"""The costs of each stage of a command, without Kafka, in CPU microseconds a command, beside a loop that only passes records on.
 
 `python -m tests.bench.stages_bench [--commands n]`, part of `make bench`. Each stage is measured over chunks of commands, and of the chunks
 the tenth percentile counts, so that a busy machine says much the same.

@@ -191,7 +191,7 @@ class _Command:
         elif name == "seat_revoked":
             self._revoked(tenant, user, module, event)
         elif name == "seat_released" and body["reason"] == "pool_closed":
-            self._take(tenant, user, module)  # nobody gave it up: a pool of that name opened later begins anew
+            self._take(tenant, user, module)  # nobody gave it up: a pool of that name that is opened later has no memory of it
         elif name in ("seat_released", "hold_expired", "hold_cancelled"):
             self._give_up(tenant, user, module)
 

@@ -42,7 +42,7 @@ class Logs:
 
 
 def learn(known: Known, tenant: str, body: dict[str, object]) -> None:
-    """What a sender sees of a decision."""
+    """Take over what a sender learns from a decision."""
     for pool in body["pools"]:  # type: ignore[attr-defined]
         known.pools[tenant, pool["module"]] = (pool["licences"], pool["next_period"])
     if "period" in body:

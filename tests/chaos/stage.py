@@ -138,7 +138,7 @@ class Act(NamedTuple):
 
 
 def schedule(seed: int, workers: int) -> Iterator[Act]:
-    """What goes wrong, for ever. First of all a worker is killed, and a run of a minute has seen every kind; then by chance, killed and
+    """Disturb the workers until cancelled. First a worker is killed, and a run of a minute has seen every kind; then by chance, killed and
     paused more often than the rest."""
     chance = random.Random(seed)
     actions = [ACTIONS[0], *chance.sample(ACTIONS[1:], len(ACTIONS) - 1)]
@@ -175,7 +175,7 @@ class Stage:
             worker.start()
 
     async def keep(self) -> None:
-        """Starts again what ended, for ever, as a supervisor does."""
+        """Start ended workers again until cancelled, as a supervisor does."""
         while True:
             for worker in self.workers:
                 if worker.process is not None and (code := worker.process.poll()) is not None:
@@ -231,7 +231,7 @@ class Stage:
         await self.broker.until_ready("kafka")
 
     def calm(self) -> None:
-        """No more faults: all start anew without them."""
+        """Stop the faults: every worker starts again without them."""
         for worker in self.workers:
             worker.kill()
             worker.environment = {**worker.environment, "SEATPOOL_SEATS_FAULTS": ""}

@@ -24,7 +24,7 @@ def history(seed: int) -> dict[int, Logs]:
 
 
 def reloaded(decisions: Decisions) -> Decisions:
-    """What a new owner makes of the rows."""
+    """Return the state that a new owner loads from the rows."""
     codec, again = RowCodec(), Decisions(decisions.partition, PARTITIONS)
     again.take_over({key: codec.decode(key, row) for key, row in shuffled(canonical(decisions.rows))}, decisions)
     return again

@@ -1,4 +1,4 @@
-"""What was promised on the topics: a committed message of each type and version is read as it was meant, for ever."""
+"""The promise of the topics: every later version reads a committed message of each type and version as it was meant."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ COMMITTED = samples.committed()
 
 
 def test_each_type_has_its_sample_and_none_is_taken_away() -> None:
-    """A type that is gone still stands in topics that are kept for ever."""
+    """A type that no version writes any more still exists in topics, which are never deleted."""
     assert COMMITTED.keys() == REGISTRY.keys(), "a new type: python -m tests.support.samples"
 
 

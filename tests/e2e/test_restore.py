@@ -46,7 +46,7 @@ async def owners_of_tables(stack: RunningStack, service: str) -> set[str]:
 
 
 async def shown(tenant: Tenant) -> dict[str, Any]:
-    """What the services show of the tenant, without the number and the positions of the decisions: users asks for the same seats again."""
+    """Return the tenant in all services, without number and positions of the decisions: users asks for the same seats again."""
     statistics, people = await tenant.statistics(), await tenant.people_by_id()
     return {
         "counts": {service: [statistics[service][name] for name in COUNTS] for service in ("users", "seats", "notifier")},

@@ -1,4 +1,4 @@
-"""Transactions, migrations and faults of the moment on a real PostgreSQL."""
+"""Transactions, migrations and transient errors on a real PostgreSQL."""
 
 import asyncio
 import sys
@@ -59,7 +59,7 @@ async def test_a_connection_cut_in_the_middle_is_of_the_moment(plain_database: D
     other = Database(plain_database_url, application_name="other")
     with pytest.raises(Transient):
         await _cut_in_the_middle(plain_database, other)
-    assert await plain_database.ready()  # the pool notices and connects anew
+    assert await plain_database.ready()  # the pool notices and connects again
     await other.dispose()
 
 

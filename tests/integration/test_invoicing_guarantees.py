@@ -1,4 +1,4 @@
-"""What holds whatever goes wrong: nothing twice, no gap, no issued invoice changed, nothing of another tenant, all of it rebuildable."""
+"""The guarantees of invoicing in every failure: nothing twice, no gap, no issued invoice changed, everything rebuildable."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

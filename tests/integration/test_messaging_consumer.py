@@ -109,7 +109,7 @@ async def test_two_consumers_of_a_group_apply_each_message_once(rig: Rig) -> Non
 
 
 async def test_the_lag_of_a_partition_is_told_by_who_reads_it_alone(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever gave it away would tell of its last lag for ever."""
+    """Otherwise the old owner would report its last lag without end."""
     monkeypatch.setattr(consumer_module, "WATCH_EVERY_SECONDS", 0.05)
 
     def lag() -> float | None:
@@ -154,7 +154,7 @@ async def test_a_fault_of_the_moment_is_retried_and_holds_up_no_other_partition(
 
 
 async def test_a_position_outside_the_topic_ends_the_consumer(rig: Rig) -> None:
-    """A topic that was cut or created anew: reading on would leave out messages unnoticed."""
+    """The topic was cut or created again: reading on would miss messages silently."""
     async with rig.database.unit_of_work(None) as uow:
         await uow.connection.exec_driver_sql(
             "INSERT INTO consumer_positions (consumer_group, topic, partition, next_offset) VALUES ('test', 'hr.events.v1', 0, 99)"

@@ -537,7 +537,7 @@ async def test_a_message_that_names_two_tenants_or_none_blocks_neither(rig: Rig)
 
 
 async def test_a_repeated_dead_letter_is_kept_once(rig: Rig) -> None:
-    """Of one source and id: a relay or a seats worker that was stopped sends again."""
+    """A relay or a seats worker that was stopped sends a message again, with the same source and id."""
     headers = envelope_of(ready(), message_id="m1").headers()
     for topic in (topics.USERS_EVENTS, topics.SEATS_EVENTS):
         consumer = rig.consumer(topic)

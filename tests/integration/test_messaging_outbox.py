@@ -84,7 +84,7 @@ async def test_what_is_rolled_back_is_not_sent(rig: Rig) -> None:
 
 
 async def test_the_outbox_keeps_commit_order_under_parallel_writers(rig: Rig) -> None:
-    """Each writer counts up in the tenant's row, pauses, publishes the number: whoever committed first has to arrive first.
+    """Each writer counts up in the tenant's row, pauses, publishes the number: the writer that commits first must arrive first.
 
     Ids drawn before the commit would let a slow transaction be overtaken by a reader of "id > last"."""
     seed = random.randrange(2**32)

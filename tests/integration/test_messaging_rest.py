@@ -161,7 +161,7 @@ async def test_of_concurrent_requests_with_one_key_one_executes(client: httpx.As
 
 
 async def test_a_refusal_is_not_kept(client: httpx.AsyncClient) -> None:
-    """It changed nothing; the same request is judged anew."""
+    """It changed nothing, so the same request is decided again."""
     responses = [await client.post(PATH, json={"said": "refused"}, headers={"idempotency-key": "k1"}) for _ in range(2)]
     assert [response.status_code for response in responses] == [409, 409]
     assert "idempotency-replayed" not in responses[1].headers

@@ -38,7 +38,7 @@ class Stand:
     async def ask(
         self, method: str, worker: int, tenant: str, path: str, headers: dict[str, str] | None = None, **options: Any
     ) -> httpx.Response:
-        """Asked again as a client would: a worker that found that it stood still is started anew, and its share moves meanwhile."""
+        """Ask again as a client would: a worker that noticed a pause is started again, and its share moves meanwhile."""
         url = f"{self.workers[worker].url}/v1/tenants/{tenant}/{path}"
         headers = bearer(tenant, "account:read") if headers is None else headers
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.stack
 
 
 async def idle(worker: WorkerProcess) -> dict[str, Any] | None:
-    """What the worker says of the tenant when it has come to the end of the topic."""
+    """Return the worker's idle check of the tenant, once the worker has read to the end of the topic."""
     async with httpx.AsyncClient() as client:
         try:
             answer = await client.get(f"{worker.url}/v1/tenants/acme/idle", headers=bearer(None, "operator"))

@@ -153,7 +153,7 @@ async def test_another_broker_on_the_port_is_not_taken_for_the_own(kafka_bootstr
 async def test_a_service_gets_a_role_that_row_level_security_binds(postgres_url: str) -> None:
     role, password = f"role_{secrets.token_hex(4)}", 'it\'s "quoted"'
     await postgres.ensure_role(postgres_url, role, "another")
-    await postgres.ensure_role(postgres_url, role, password)  # as at a second start: the password is set anew
+    await postgres.ensure_role(postgres_url, role, password)  # as at a second start: the password is set again
     await postgres.ensure_database(postgres_url, role, role)
     try:
         connection = await asyncpg.connect(postgres_url, user=role, password=password, database=role)

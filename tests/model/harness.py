@@ -129,7 +129,7 @@ class Harness:
         Harness.last_log = self.log
 
     def through_json(self, store: Store) -> Store:
-        """What a worker restores from a table of these rows. Rows never change, so each makes the trip once."""
+        """Return the rows that a worker restores from a table of these rows. Rows never change, so each is converted once."""
         for key, row in store.items():
             if id(row) not in self._read_back:
                 self._read_back[id(row)] = (row, domain.from_json(key, orjson.loads(orjson.dumps(domain.to_json(key, row)))))

@@ -644,7 +644,7 @@ class Naive:
         return "flagged", "over_limit"
 
     def seat_new(self, user: str, module: str, state: str, reason: str, here: tuple[int, int], hold: int | None) -> list[tuple[int, Any]]:
-        """What is to be said after the answer: expansions, then flags in the order of the pools."""
+        """Return the consequences after the answer: expansions, then flags in the order of the pools."""
         if state == "refused":
             return []
         pool, kept = self.pools[module], self.people[user]["flags"].get(module)

@@ -65,7 +65,7 @@ def test_adding_then_removing_on_one_day_nets_to_zero(story: Story, quantity: in
 
 @given(story=stories(one_price=True), random=st.randoms(use_true_random=False))
 def test_the_order_of_same_day_changes_does_not_matter(story: Story, random: object) -> None:
-    """Of those that can be reordered: nobody takes away what is not there yet. A day has one price list unless it was changed that day."""
+    """The changes can be reordered: nobody takes away what is not there yet. A day has one price list unless it was changed that day."""
     shuffled = list(story.changes)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     shuffled.sort(key=lambda change: change.day)

@@ -294,7 +294,7 @@ class SeatsModel(RuleBasedStateMachine):
             self.harness.restart()
 
     def question_is_asked(self, draw: Draw) -> None:
-        """Of what if, and of the future."""
+        """Ask a what-if question, and a forecast."""
         harness, commands = self.harness, list[domain.Command]()
         for n in range(draw.choice([1, 2, 3])):
             c = dict(draw.choice(self.sent)[0])

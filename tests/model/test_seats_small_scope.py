@@ -3,7 +3,7 @@
 Two states are one when no later command can tell them apart: log positions count by their order, times by their distance from now. Each
 transition is held against the naive model, the laws, evolve and the changed rows. The numbers of states and transitions are asserted: a
 change
-of a rule changes them, and whoever changes one sees how much moved.
+of a rule changes them, and the author of the change sees how much moved.
 """
 
 import copy

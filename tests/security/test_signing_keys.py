@@ -31,7 +31,7 @@ async def test_a_rotation_ends_no_token_and_all_four_services_refuse_a_revoked_k
     async with httpx.AsyncClient(timeout=10) as http:
 
         async def answers(token: str) -> dict[str, int]:
-            """401, or what the route answers to whoever is let in."""
+            """Return 401, or the route's answer to a caller with access."""
             headers = {"authorization": f"Bearer {token}"}
             urls = {service: f"{stack.addresses['services'][service]}/v1/tenants/nobody/statistics" for service in SERVICES}
             return {service: (await http.get(url, headers=headers)).status_code for service, url in urls.items()}

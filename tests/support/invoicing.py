@@ -44,7 +44,7 @@ def token(tenant: str | None, rights: Sequence[str], subject: str) -> str:
 
 @dataclass
 class Pools:
-    """What the stand-in knows of one tenant."""
+    """One tenant as the stand-in knows it."""
 
     at: datetime
     licences: dict[str, int] = field(default_factory=dict)
@@ -193,7 +193,7 @@ class Bench:
     # ------------------------------------------------------------------------------------------------------------ a tenant
 
     async def make_tenant(self, at: datetime, *, zone: str = "Europe/Copenhagen", clock: str = "test", locale: str = "en") -> str:
-        """What users and seats say of a new tenant."""
+        """Publish a new tenant as users and seats do."""
         tenant = f"t-{ids.new_id()[-12:]}"
         self.pools[tenant] = Pools(at)
         await self.send(self.created(at, zone=zone, clock=clock, locale=locale), tenant)

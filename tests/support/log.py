@@ -51,7 +51,7 @@ async def read_topic(kafka: KafkaSettings, topic: Topic, tenant: str) -> list[Re
 
 @dataclass(frozen=True, slots=True)
 class SeatLog:
-    """What the log says of one tenant's `assign_seats`."""
+    """The answers in the log to one tenant's `assign_seats`."""
 
     needs: int  # distinct command ids
     unanswered: tuple[str, ...]

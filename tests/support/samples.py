@@ -1,4 +1,4 @@
-"""The golden samples: one message of each type and version as it stands in a topic, committed once and for ever.
+"""The golden samples: one message of each type and version as it is stored in a topic. A committed sample never changes.
 
 `python -m tests.support.samples` drafts one for each type that has none, every field filled, for its author to read and mend. What is
 there is never written over: it is what readers and writers were promised.

@@ -1,4 +1,4 @@
-"""What benches of a service in this process have alike: topics read and written as its neighbours would, and parts at work meanwhile."""
+"""The common part of the harnesses of a service in this process: it reads and writes topics as the neighbours would, and runs parts."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence

@@ -325,7 +325,7 @@ async def test_the_seek_waits_for_the_poll_of_the_agent_s_lane_too_and_what_it_t
 
 
 class Told:
-    """What the engine is told of a poll."""
+    """The records of a poll as the engine gets them."""
 
     def __init__(self) -> None:
         self.passed: list[tuple[int, int, int]] = []

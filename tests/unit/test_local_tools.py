@@ -1,4 +1,4 @@
-"""What is missing on this machine is told before anything starts, all of it at once."""
+"""Missing tools of this machine are named before anything starts, all at once."""
 
 import gc
 import importlib.util

@@ -1,4 +1,4 @@
-"""What a consumer group makes of one record, before any database: a message, or a dead letter; never the end of the process."""
+"""A consumer group reads one record, before any database: as a message or a dead letter; it never ends the process."""
 
 from typing import Any, NoReturn
 

@@ -1,5 +1,5 @@
-"""Record batches of any writer: every codec is read and bounded, and what cannot be read comes as its offsets, whoever polls and from
-wherever."""
+"""Record batches of any writer: every codec is read and bounded, and an unreadable batch comes as its offsets, for every reader and from
+every position."""
 
 import gzip
 import hashlib

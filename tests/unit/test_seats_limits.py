@@ -31,7 +31,7 @@ LONG = "x" * (VALUE_BYTES_MAX + 1)  # a reason of the sender, which the decision
 
 
 def arrived(*payloads: tuple[Payload, int]) -> list[Arrived]:
-    """Of one tenant in one partition, each so many seconds after noon."""
+    """Return commands of one tenant in one partition, each so many seconds after noon."""
     made = []
     for offset, (payload, second) in enumerate(payloads):
         entry = entry_of(type(payload))

@@ -282,7 +282,7 @@ async def longest_pause(asked: Any) -> tuple[float, Any]:
 
 @pytest.mark.usefixtures("as_in_a_worker")
 async def test_the_loop_goes_on_while_the_largest_permitted_question_about_100_000_people_runs() -> None:
-    """Of three tries, the best: other work on the machine may stop this process at any time, but hardly each time."""
+    """The best of three attempts counts: other work on the machine may stop this process at any time, but hardly each time."""
     owned = owned_tenants(live_of(large_company()))
     gc.freeze()
     closed = question(("close_pool", {"module": "docs", "at": "now"}))

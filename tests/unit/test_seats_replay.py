@@ -23,7 +23,7 @@ Change = Callable[[list[Logged]], None]
 
 
 class Kept(LogReader):
-    """Of what was simulated, as a broker would give it."""
+    """A log reader of simulated records, as a broker would give them."""
 
     logs: Logs
 

@@ -609,7 +609,7 @@ async def test_a_token_that_was_withdrawn_is_replaced_once() -> None:
 
 
 async def test_a_service_that_gets_no_token_waits_for_one() -> None:
-    """A wrong secret, say: whoever asks goes on when it is mended, and nothing else ends by it."""
+    """For example a wrong secret: the requests succeed when it is corrected, and nothing else ends."""
     refuses = httpx.MockTransport(lambda _: httpx.Response(401, json={"type": "urn:seatpool:problem:invalid-client"}))
     async with ServiceClient(CommonSettings(users_url="http://users", client_id="users"), transport=refuses) as client:
         with pytest.raises(Transient, match="'users': users answered 401"):

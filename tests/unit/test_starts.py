@@ -1,4 +1,4 @@
-"""What the start of a process costs, as far as it can be told without a clock."""
+"""The costs of a process's start, as far as they can be measured without a clock."""
 
 import gc
 import subprocess

@@ -1,4 +1,4 @@
-"""Whose word counts on where a request comes from: that of the proxies that the settings name, and nobody else's."""
+"""The address of a request is taken from the proxies that the settings name, and from nobody else."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""What a body of 1 MiB costs the process that reads it, whatever the body is made of."""
+"""The memory that a process needs to read a body of 1 MiB, for every kind of body."""
 
 import itertools
 import os

@@ -1,4 +1,4 @@
-"""What a connection may hold of a process, over real sockets: time for a request, time until its answer is read, and their number."""
+"""Limits of connections, over real sockets: the time for a request, the time until its answer is read, and their number."""
 
 import asyncio
 import contextlib
@@ -43,7 +43,7 @@ class Connection:
         self.reader, self.writer = reader, writer
 
     async def status(self, *parts: bytes) -> int:
-        """Of the answer to what is sent."""
+        """Return the status of the answer to the parts that are sent."""
         for part in parts:
             self.writer.write(part)
         head = await self.reader.readuntil(b"\r\n\r\n")

@@ -11,6 +11,8 @@ from shared.web.dead_letters import dead_letters_router
 
 
 def make_app(wiring: Wiring, verifier: Verifier | None = None) -> FastAPI:
+    """Return the application with all routes."""
+
     async def support_contact(tenant: str) -> str | None:
         async with wiring.database.unit_of_work(tenant) as uow:
             found = await store.tenants.find(uow.connection, tenant)

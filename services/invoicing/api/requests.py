@@ -78,6 +78,8 @@ TAX_FIELDS = ("tax_category", "tax_rate_percent")
 
 
 class BillingDetailsBody(Body):
+    """The billing details of a tenant: whom the vendor invoices, and with which tax."""
+
     company: Line
     street: Line
     postcode: Annotated[str, StringConstraints(max_length=20, strip_whitespace=True, pattern=_PRINTABLE)] = ""
@@ -134,6 +136,8 @@ class SubscribedModule(Body):
 
 
 class SubscriptionBody(Body):
+    """A subscription to a plan: term, first period, and the modules with their licences and policies."""
+
     plan: Id
     term: Literal["monthly", "annual"]
     period_start: Day = Field(

@@ -48,6 +48,8 @@ class PlanView(BaseModel):
 
 
 class BillingDetailsView(BaseModel):
+    """The billing details that are in force."""
+
     version: str
     company: str
     street: str
@@ -98,6 +100,7 @@ class SubscriptionView(BaseModel):
 def subscription_view(
     found: Subscription, contract: SubscriptionStarted, modules: Sequence[Module], pools: Mapping[str, Pool], plan: PlanDefined
 ) -> SubscriptionView:
+    """Return the subscription as REST shows it."""
     prices = {price.module: price.amount_minor for price in plan.prices if price.term == contract.term}
     shown = []
     for module in modules:
@@ -137,6 +140,8 @@ class ResumedView(BaseModel):
 
 
 class QuoteView(BaseModel):
+    """A quote: what it costs, what it assumes, and until when it is valid."""
+
     quote: str
     currency: str
     lines: tuple[QuoteLine, ...]
@@ -167,6 +172,8 @@ class QuoteView(BaseModel):
 
 
 class OrderView(BaseModel):
+    """An order: an approved quote, and the decision of seats about it."""
+
     order: str
     quote: str
     status: str = Field(description="pending (seats has not decided yet), completed or refused")
@@ -193,6 +200,8 @@ class OrderView(BaseModel):
 
 
 class InvoiceView(BaseModel):
+    """An issued invoice."""
+
     invoice: str
     number: str
     issued_on: date
@@ -216,6 +225,8 @@ class InvoiceView(BaseModel):
 
 
 class ChargeView(BaseModel):
+    """A charge: what one decision of seats costs."""
+
     charge: str
     order: str | None
     decision: str

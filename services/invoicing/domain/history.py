@@ -37,6 +37,8 @@ def decision_key(event_id: str) -> str:
 
 @dataclass(slots=True)
 class History:
+    """The events of one tenant by their keys, and the decisions of seats in the order of their log."""
+
     contract: SubscriptionStarted | None = None
     plans: dict[tuple[str, int], PlanDefined] = field(default_factory=dict)
     details: dict[str, BillingDetailsChanged] = field(default_factory=dict)
@@ -55,6 +57,7 @@ class History:
 
 
 def fold(facts: Iterable[Fact]) -> History:
+    """Return the history that these events make, in any order of invoicing's own."""
     history = History()
     decisions: dict[str, Decision] = {}
     for event_id, event in facts:

@@ -33,7 +33,7 @@ def charged(charge_when: str, day: date, next_invoice: date) -> str:
 
 @dataclass(slots=True)
 class Account:
-    """What the events come to: the ledger of the period in force, and every charge and invoice so far, in order."""
+    """The result of the events: the ledger of the current period, and every charge and invoice so far, in order."""
 
     period: Period | None = None  # none: not active yet
     opening: dict[str, Change] = field(default_factory=dict)  # by module
@@ -224,7 +224,7 @@ class _Reading:
 
 
 def _line(text_key: str, module: str, charges: Sequence[ChargeBooked]) -> InvoiceLine:
-    """Of one charge the line says what the charge says; of several only the sum has a meaning, and the charges are named."""
+    """Return the line of these charges. A line of one charge has its fields; a line of several has only their sum and their names."""
     single = charges[0] if len(charges) == 1 else None
     return InvoiceLine(
         text_key=text_key,

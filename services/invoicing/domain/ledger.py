@@ -91,7 +91,7 @@ def _merged(day: date, added: Iterable[Lot]) -> list[Lot]:
 
 
 def owed_minor(period: Period, changes: Iterable[Change], opening: Change | None = None) -> int:
-    """What the changes of the period come to; the opening itself is invoiced with the period and counts only by what is undone of it."""
+    """Return the net amount of the period's changes. The opening is invoiced with the period; only its reductions count here."""
     total = 0
     for lot in lots(period, changes, opening):
         total += round_half_up(lot.amount(period))

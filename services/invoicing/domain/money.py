@@ -16,7 +16,7 @@ def round_half_up(amount: Fraction) -> int:
 
 
 def share(quantity: int, unit_price_minor: int, days: int, days_of_period: int) -> Fraction:
-    """What `quantity` licences cost for `days` of a period, exactly (B7)."""
+    """Return the exact price of `quantity` licences for `days` of a period (B7)."""
     assert 0 <= days <= days_of_period
     return Fraction(quantity * unit_price_minor * days, days_of_period)
 

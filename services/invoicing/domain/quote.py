@@ -72,6 +72,7 @@ def expected(situation: Situation, modules: Iterable[str]) -> Expected:
 
 
 def price(situation: Situation, items: Sequence[Item], *, quote: str, actor: Actor, valid: timedelta) -> QuoteIssued | Refusal:
+    """Return the quote for these items, or why there is none."""
     contract, plan = situation.contract, situation.plan
     day = local_day(situation.at, contract.time_zone)
     refusal = _refusal(situation, items)

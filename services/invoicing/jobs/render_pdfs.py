@@ -25,6 +25,8 @@ RENDER_FAILED = Counter("seatpool_invoice_pdfs_failed", "Invoices whose PDF cann
 
 
 class PdfRenderer:
+    """Renders the PDFs of issued invoices, one after the other."""
+
     def __init__(self, database: Database) -> None:
         self._database = database
         # This process does not try a failed layout again, so that other invoices do not wait for it. The next process does.

@@ -32,13 +32,13 @@ _LATEST = select(*columns_of(BillingDetails, BILLING_DETAILS)).where(_OWN).order
 _ADD = insert(BILLING_DETAILS).values(number=select(func.coalesce(func.max(BILLING_DETAILS.c.number), 0) + 1).where(_OWN).scalar_subquery())
 
 
-async def find(c: AsyncConnection, tenant_id: str, version: str) -> BillingDetails | None:
-    return await one(c, _VERSION, BillingDetails, tenant=tenant_id, version=version)
+async def find(connection: AsyncConnection, tenant_id: str, version: str) -> BillingDetails | None:
+    return await one(connection, _VERSION, BillingDetails, tenant=tenant_id, version=version)
 
 
-async def in_force(c: AsyncConnection, tenant_id: str) -> BillingDetails | None:
-    return await one(c, _LATEST, BillingDetails, tenant=tenant_id)
+async def in_force(connection: AsyncConnection, tenant_id: str) -> BillingDetails | None:
+    return await one(connection, _LATEST, BillingDetails, tenant=tenant_id)
 
 
-async def add(c: AsyncConnection, tenant_id: str, details: BillingDetails) -> None:
-    await c.execute(_ADD, {"tenant": tenant_id, "tenant_id": tenant_id} | asdict(details))
+async def add(connection: AsyncConnection, tenant_id: str, details: BillingDetails) -> None:
+    await connection.execute(_ADD, {"tenant": tenant_id, "tenant_id": tenant_id} | asdict(details))

@@ -34,44 +34,44 @@ _SUPERSEDE = update(PLANS).where(_OF_PLAN, PLANS.c.current).values(current=False
 _ADD_PLAN = insert(PLANS)
 
 
-async def lock(c: AsyncConnection) -> None:
+async def lock(connection: AsyncConnection) -> None:
     """Let other changes wait until the transaction ends: two at the same time would draw the same version of a plan."""
-    await lock_tables(c, PLANS, MODULES)
+    await lock_tables(connection, PLANS, MODULES)
 
 
-async def modules(c: AsyncConnection) -> dict[str, Module]:
-    return {module.module: module for module in await many(c, _MODULES, Module)}
+async def modules(connection: AsyncConnection) -> dict[str, Module]:
+    return {module.module: module for module in await many(connection, _MODULES, Module)}
 
 
-async def module_page(c: AsyncConnection, after: str, limit: int) -> list[Module]:
+async def module_page(connection: AsyncConnection, after: str, limit: int) -> list[Module]:
     """Return modules in order of their names."""
-    return await many(c, _MODULE_PAGE, Module, after=after, limit=limit)
+    return await many(connection, _MODULE_PAGE, Module, after=after, limit=limit)
 
 
-async def put_module(c: AsyncConnection, event: ModuleDefined) -> None:
-    await c.execute(_PUT_MODULE, {"module": event.module, "name": event.name, "base": event.base, "requires": event.requires})
+async def put_module(connection: AsyncConnection, event: ModuleDefined) -> None:
+    await connection.execute(_PUT_MODULE, {"module": event.module, "name": event.name, "base": event.base, "requires": event.requires})
 
 
-async def plans(c: AsyncConnection) -> Sequence[PlanDefined]:
+async def plans(connection: AsyncConnection) -> Sequence[PlanDefined]:
     """Return the plans in force."""
-    return [PlanDefined.model_validate_json(payload) for payload in (await c.execute(_PLANS)).scalars()]
+    return [PlanDefined.model_validate_json(payload) for payload in (await connection.execute(_PLANS)).scalars()]
 
 
-async def plan_page(c: AsyncConnection, after: str, limit: int) -> Sequence[PlanDefined]:
+async def plan_page(connection: AsyncConnection, after: str, limit: int) -> Sequence[PlanDefined]:
     """Return plans in force, in order of their names."""
-    found = await c.execute(_PLAN_PAGE, {"after": after, "limit": limit})
+    found = await connection.execute(_PLAN_PAGE, {"after": after, "limit": limit})
     return [PlanDefined.model_validate_json(payload) for payload in found.scalars()]
 
 
-async def plan(c: AsyncConnection, name: str) -> PlanDefined | None:
-    found = (await c.execute(_PLAN, {"of_plan": name})).scalar_one_or_none()
+async def plan(connection: AsyncConnection, name: str) -> PlanDefined | None:
+    found = (await connection.execute(_PLAN, {"of_plan": name})).scalar_one_or_none()
     return PlanDefined.model_validate_json(found) if found is not None else None
 
 
-async def versions(c: AsyncConnection, name: str) -> Sequence[PlanDefined]:
-    return [PlanDefined.model_validate_json(payload) for payload in (await c.execute(_VERSIONS, {"of_plan": name})).scalars()]
+async def versions(connection: AsyncConnection, name: str) -> Sequence[PlanDefined]:
+    return [PlanDefined.model_validate_json(payload) for payload in (await connection.execute(_VERSIONS, {"of_plan": name})).scalars()]
 
 
-async def put_plan(c: AsyncConnection, event: PlanDefined) -> None:
-    await c.execute(_SUPERSEDE, {"of_plan": event.plan})
-    await c.execute(_ADD_PLAN, {"plan": event.plan, "version": event.version, "current": True, "payload": event.model_dump_json()})
+async def put_plan(connection: AsyncConnection, event: PlanDefined) -> None:
+    await connection.execute(_SUPERSEDE, {"of_plan": event.plan})
+    await connection.execute(_ADD_PLAN, {"plan": event.plan, "version": event.version, "current": True, "payload": event.model_dump_json()})

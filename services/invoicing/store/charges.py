@@ -37,14 +37,14 @@ _PAGE = (
 )
 
 
-async def ids(c: AsyncConnection, tenant_id: str) -> set[str]:
-    return set((await c.execute(_IDS, {"tenant": tenant_id})).scalars())
+async def ids(connection: AsyncConnection, tenant_id: str) -> set[str]:
+    return set((await connection.execute(_IDS, {"tenant": tenant_id})).scalars())
 
 
-async def add(c: AsyncConnection, tenant_id: str, charge: ChargeBooked) -> None:
+async def add(connection: AsyncConnection, tenant_id: str, charge: ChargeBooked) -> None:
     values = {"tenant_id": tenant_id, "charge": charge.charge, "order": charge.order, "payload": charge.model_dump_json()}
-    await c.execute(_ADD, values)
+    await connection.execute(_ADD, values)
 
 
-async def page(c: AsyncConnection, tenant_id: str, after: int, limit: int) -> list[StoredCharge]:
-    return await many(c, _PAGE, StoredCharge, tenant=tenant_id, after=after, limit=limit)
+async def page(connection: AsyncConnection, tenant_id: str, after: int, limit: int) -> list[StoredCharge]:
+    return await many(connection, _PAGE, StoredCharge, tenant=tenant_id, after=after, limit=limit)

@@ -48,20 +48,20 @@ _COUNT_UNANSWERED = select(func.count()).where(
 )
 
 
-async def add(c: AsyncConnection, tenant_id: str, command: str, kind: str, reference: str) -> None:
-    await c.execute(_ADD, {"tenant_id": tenant_id, "command": command, "kind": kind, "reference": reference})
+async def add(connection: AsyncConnection, tenant_id: str, command: str, kind: str, reference: str) -> None:
+    await connection.execute(_ADD, {"tenant_id": tenant_id, "command": command, "kind": kind, "reference": reference})
 
 
-async def answer(c: AsyncConnection, tenant_id: str, command: str, answer: str) -> Command | None:
+async def answer(connection: AsyncConnection, tenant_id: str, command: str, answer: str) -> Command | None:
     """Return the command if it is ours and had no answer yet."""
-    return await one(c, _ANSWER, Command, tenant=tenant_id, of_command=command, new_answer=answer)
+    return await one(connection, _ANSWER, Command, tenant=tenant_id, of_command=command, new_answer=answer)
 
 
-async def not_done(c: AsyncConnection, tenant_id: str) -> list[Command]:
+async def not_done(connection: AsyncConnection, tenant_id: str) -> list[Command]:
     """Return the subscription's commands that seats rejected or failed at and that were not sent again since."""
-    return await many(c, _NOT_DONE, Command, tenant=tenant_id)
+    return await many(connection, _NOT_DONE, Command, tenant=tenant_id)
 
 
-async def count_unanswered(c: AsyncConnection, seconds: int) -> int:
+async def count_unanswered(connection: AsyncConnection, seconds: int) -> int:
     """Count the commands of all tenants that seats has not answered for so long."""
-    return int((await c.execute(_COUNT_UNANSWERED, {"age": timedelta(seconds=seconds)})).scalar_one())
+    return int((await connection.execute(_COUNT_UNANSWERED, {"age": timedelta(seconds=seconds)})).scalar_one())

@@ -25,11 +25,11 @@ _ADD = insert(FACTS).on_conflict_do_nothing()
 _OF_TENANT = select(*columns_of(StoredFact, FACTS)).where(FACTS.c.tenant_id == bindparam("tenant")).order_by(FACTS.c.place)
 
 
-async def add(c: AsyncConnection, tenant_id: str, event_id: str, event: Payload) -> None:
+async def add(connection: AsyncConnection, tenant_id: str, event_id: str, event: Payload) -> None:
     row = StoredFact(event_id, registry.type_of(type(event)), event.model_dump_json())
-    await c.execute(_ADD, {"tenant_id": tenant_id} | asdict(row))
+    await connection.execute(_ADD, {"tenant_id": tenant_id} | asdict(row))
 
 
-async def of_tenant(c: AsyncConnection, tenant_id: str) -> list[Fact]:
-    found = await many(c, _OF_TENANT, StoredFact, tenant=tenant_id)
+async def of_tenant(connection: AsyncConnection, tenant_id: str) -> list[Fact]:
+    found = await many(connection, _OF_TENANT, StoredFact, tenant=tenant_id)
     return [(fact.id, registry.parse(fact.type, fact.payload.encode())) for fact in found]

@@ -62,36 +62,36 @@ _ADD_CHARGES = insert(INVOICE_CHARGES).from_select(
 _ADD_PDF_TO_MAKE = insert(PDFS_TO_MAKE)
 
 
-async def issued(c: AsyncConnection, tenant_id: str) -> dict[str, InvoiceIssued]:
-    found = [row.event for row in await many(c, _STORED, StoredInvoice, tenant=tenant_id)]
+async def issued(connection: AsyncConnection, tenant_id: str) -> dict[str, InvoiceIssued]:
+    found = [row.event for row in await many(connection, _STORED, StoredInvoice, tenant=tenant_id)]
     return {invoice.invoice: invoice for invoice in found}
 
 
-async def draw_number(c: AsyncConnection, series: str) -> int:
+async def draw_number(connection: AsyncConnection, series: str) -> int:
     """Draw the next number of a series of the vendor.
 
     The row stays locked until the invoice is committed or rolled back with its number. A sequence would leave a gap after a rollback.
     """
-    return int((await c.execute(_DRAW_NUMBER, {"series": series})).scalar_one())
+    return int((await connection.execute(_DRAW_NUMBER, {"series": series})).scalar_one())
 
 
-async def add(c: AsyncConnection, tenant_id: str, invoice: InvoiceIssued, series: str, sequence: int, document: str) -> None:
+async def add(connection: AsyncConnection, tenant_id: str, invoice: InvoiceIssued, series: str, sequence: int, document: str) -> None:
     values = {name: getattr(invoice, name) for name in ("invoice", "number", "currency", "net_minor", "tax_minor", "gross_minor")}
     own = {"tenant_id": tenant_id, "series": series, "sequence": sequence, "payload": invoice.model_dump_json(), "document": document}
-    await c.execute(_ADD, own | values)
+    await connection.execute(_ADD, own | values)
     booked = [charge for line in invoice.lines for charge in line.charges]
-    await c.execute(_ADD_CHARGES, {"tenant": tenant_id, "of_invoice": invoice.invoice, "charges": booked})
-    await c.execute(_ADD_PDF_TO_MAKE, {"tenant_id": tenant_id, "invoice": invoice.invoice})
+    await connection.execute(_ADD_CHARGES, {"tenant": tenant_id, "of_invoice": invoice.invoice, "charges": booked})
+    await connection.execute(_ADD_PDF_TO_MAKE, {"tenant_id": tenant_id, "invoice": invoice.invoice})
 
 
-async def find(c: AsyncConnection, tenant_id: str, invoice_id: str) -> InvoiceIssued | None:
-    found = await one(c, _FIND, StoredInvoice, tenant=tenant_id, invoice=invoice_id)
+async def find(connection: AsyncConnection, tenant_id: str, invoice_id: str) -> InvoiceIssued | None:
+    found = await one(connection, _FIND, StoredInvoice, tenant=tenant_id, invoice=invoice_id)
     return found.event if found else None
 
 
-async def page(c: AsyncConnection, tenant_id: str, after: int, limit: int) -> list[StoredInvoice]:
-    return await many(c, _PAGE, StoredInvoice, tenant=tenant_id, after=after, limit=limit)
+async def page(connection: AsyncConnection, tenant_id: str, after: int, limit: int) -> list[StoredInvoice]:
+    return await many(connection, _PAGE, StoredInvoice, tenant=tenant_id, after=after, limit=limit)
 
 
-async def of_order(c: AsyncConnection, tenant_id: str, order_id: str) -> str | None:
-    return (await c.execute(_OF_ORDER, {"tenant": tenant_id, "order": order_id})).scalar_one_or_none()
+async def of_order(connection: AsyncConnection, tenant_id: str, order_id: str) -> str | None:
+    return (await connection.execute(_OF_ORDER, {"tenant": tenant_id, "order": order_id})).scalar_one_or_none()

@@ -37,7 +37,7 @@ _DECIDE = (
 )
 
 
-async def add(c: AsyncConnection, tenant_id: str, event: QuoteApproved) -> None:
+async def add(connection: AsyncConnection, tenant_id: str, event: QuoteApproved) -> None:
     row = Order(
         order=event.order,
         quote=event.quote,
@@ -48,21 +48,21 @@ async def add(c: AsyncConnection, tenant_id: str, event: QuoteApproved) -> None:
         approved_by=event.actor.model_dump_json(),
         decided_at=None,
     )
-    await c.execute(_ADD, {"tenant_id": tenant_id} | asdict(row))
+    await connection.execute(_ADD, {"tenant_id": tenant_id} | asdict(row))
 
 
-async def find(c: AsyncConnection, tenant_id: str, order_id: str) -> Order | None:
-    return await one(c, _FIND, Order, tenant=tenant_id, order=order_id)
+async def find(connection: AsyncConnection, tenant_id: str, order_id: str) -> Order | None:
+    return await one(connection, _FIND, Order, tenant=tenant_id, order=order_id)
 
 
-async def of_quote(c: AsyncConnection, tenant_id: str, quote_id: str) -> Order | None:
-    return await one(c, _OF_QUOTE, Order, tenant=tenant_id, quote=quote_id)
+async def of_quote(connection: AsyncConnection, tenant_id: str, quote_id: str) -> Order | None:
+    return await one(connection, _OF_QUOTE, Order, tenant=tenant_id, quote=quote_id)
 
 
 async def decide(
-    c: AsyncConnection, tenant_id: str, order_id: str, status: str, reason: str, detail: str, at: datetime
+    connection: AsyncConnection, tenant_id: str, order_id: str, status: str, reason: str, detail: str, at: datetime
 ) -> tuple[str, Actor] | None:
     """Return the quote and who approved it if the order was still pending: the first answer counts."""
     values = {"new_status": status, "new_reason": reason, "new_detail": detail, "at": at}
-    found = await one(c, _DECIDE, Order, tenant=tenant_id, of_order=order_id, **values)
+    found = await one(connection, _DECIDE, Order, tenant=tenant_id, of_order=order_id, **values)
     return (found.quote, Actor.model_validate_json(found.approved_by)) if found else None

@@ -45,15 +45,15 @@ _ADD = insert(INVOICE_PDFS)
 _MADE = delete(PDFS_TO_MAKE).where(PDFS_TO_MAKE.c.tenant_id == bindparam("tenant"), PDFS_TO_MAKE.c.invoice == bindparam("invoice"))
 
 
-async def next_unrendered(c: AsyncConnection, skip: Collection[str]) -> Unrendered | None:
+async def next_unrendered(connection: AsyncConnection, skip: Collection[str]) -> Unrendered | None:
     """Return an invoice of any tenant that has no PDF yet. Its lock, held to the commit, keeps two processes from making the same PDF."""
-    return await one(c, _NEXT_UNRENDERED, Unrendered, skip=list(skip))
+    return await one(connection, _NEXT_UNRENDERED, Unrendered, skip=list(skip))
 
 
-async def find(c: AsyncConnection, tenant_id: str, invoice_id: str) -> Pdf | None:
-    return await one(c, _FIND, Pdf, tenant=tenant_id, invoice=invoice_id)
+async def find(connection: AsyncConnection, tenant_id: str, invoice_id: str) -> Pdf | None:
+    return await one(connection, _FIND, Pdf, tenant=tenant_id, invoice=invoice_id)
 
 
-async def add(c: AsyncConnection, tenant_id: str, invoice: str, pdf: bytes, sha256: str) -> None:
-    await c.execute(_ADD, {"tenant_id": tenant_id, "invoice": invoice, "pdf": pdf, "sha256": sha256})
-    await c.execute(_MADE, {"tenant": tenant_id, "invoice": invoice})
+async def add(connection: AsyncConnection, tenant_id: str, invoice: str, pdf: bytes, sha256: str) -> None:
+    await connection.execute(_ADD, {"tenant_id": tenant_id, "invoice": invoice, "pdf": pdf, "sha256": sha256})
+    await connection.execute(_MADE, {"tenant": tenant_id, "invoice": invoice})

@@ -43,14 +43,14 @@ _NOTE = _INSERT.on_conflict_do_update(
 _REPORTED = select(*columns_of(ReportedPool, POOLS)).where(POOLS.c.tenant_id == bindparam("tenant")).order_by(POOLS.c.module)
 
 
-async def note(c: AsyncConnection, tenant_id: str, reported: Sequence[PoolState], position: tuple[int, int, int]) -> None:
+async def note(connection: AsyncConnection, tenant_id: str, reported: Sequence[PoolState], position: tuple[int, int, int]) -> None:
     """Save the pools as a decision reports them; a pool that reflects a later decision already is left alone."""
     if reported:
         partition, offset, n = position
         rows = orjson.dumps([ReportedPool(pool.module, pool.licences, pool.next_period) for pool in reported]).decode()
-        await c.execute(_NOTE, {"tenant": tenant_id, "rows": rows, "at_partition": partition, "at_offset": offset, "at_n": n})
+        await connection.execute(_NOTE, {"tenant": tenant_id, "rows": rows, "at_partition": partition, "at_offset": offset, "at_n": n})
 
 
-async def reported(c: AsyncConnection, tenant_id: str) -> dict[str, Pool]:
-    found = await many(c, _REPORTED, ReportedPool, tenant=tenant_id)
+async def reported(connection: AsyncConnection, tenant_id: str) -> dict[str, Pool]:
+    found = await many(connection, _REPORTED, ReportedPool, tenant=tenant_id)
     return {pool.module: Pool(pool.licences, pool.next_period) for pool in found}

@@ -24,11 +24,11 @@ _ADD = insert(QUOTES)
 _FIND = select(*columns_of(Quote, QUOTES)).where(QUOTES.c.tenant_id == bindparam("tenant"), QUOTES.c.quote == bindparam("quote"))
 
 
-async def add(c: AsyncConnection, tenant_id: str, event: QuoteIssued, expects: Expected) -> None:
+async def add(connection: AsyncConnection, tenant_id: str, event: QuoteIssued, expects: Expected) -> None:
     row = Quote(event.quote, event.model_dump_json(), expects.model_dump_json())
-    await c.execute(_ADD, {"tenant_id": tenant_id} | asdict(row))
+    await connection.execute(_ADD, {"tenant_id": tenant_id} | asdict(row))
 
 
-async def find(c: AsyncConnection, tenant_id: str, quote_id: str) -> tuple[QuoteIssued, Expected] | None:
-    found = await one(c, _FIND, Quote, tenant=tenant_id, quote=quote_id)
+async def find(connection: AsyncConnection, tenant_id: str, quote_id: str) -> tuple[QuoteIssued, Expected] | None:
+    found = await one(connection, _FIND, Quote, tenant=tenant_id, quote=quote_id)
     return (QuoteIssued.model_validate_json(found.payload), Expected.model_validate_json(found.expected)) if found else None

@@ -52,7 +52,7 @@ _PARTS = {
 _OF_TENANT = select(*(_PARTS[name].label(name) for name in names_of(Statistics)))
 
 
-async def of_tenant(c: AsyncConnection, tenant_id: str) -> Statistics:
-    found = await one(c, _OF_TENANT, Statistics, tenant=tenant_id)
+async def of_tenant(connection: AsyncConnection, tenant_id: str) -> Statistics:
+    found = await one(connection, _OF_TENANT, Statistics, tenant=tenant_id)
     assert found is not None
     return found

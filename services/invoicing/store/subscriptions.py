@@ -59,16 +59,16 @@ _SET_OPENED = update(SUBSCRIPTION_MODULES).where(_OWN_MODULES, SUBSCRIPTION_MODU
 _ANY_CLOSED = select(exists().where(_OWN_MODULES, SUBSCRIPTION_MODULES.c.opened.is_(False)))
 
 
-async def find(c: AsyncConnection, tenant_id: str) -> Subscription | None:
-    return await one(c, _FIND, Subscription, tenant=tenant_id)
+async def find(connection: AsyncConnection, tenant_id: str) -> Subscription | None:
+    return await one(connection, _FIND, Subscription, tenant=tenant_id)
 
 
-async def contract(c: AsyncConnection, tenant_id: str) -> SubscriptionStarted | None:
-    found = await find(c, tenant_id)
+async def contract(connection: AsyncConnection, tenant_id: str) -> SubscriptionStarted | None:
+    found = await find(connection, tenant_id)
     return found.contract if found else None
 
 
-async def add(c: AsyncConnection, tenant_id: str, event: SubscriptionStarted, modules: Sequence[Module]) -> None:
+async def add(connection: AsyncConnection, tenant_id: str, event: SubscriptionStarted, modules: Sequence[Module]) -> None:
     row = Subscription(
         subscription=event.subscription,
         status="pending",
@@ -78,23 +78,23 @@ async def add(c: AsyncConnection, tenant_id: str, event: SubscriptionStarted, mo
         period_end=event.period_end,
         billed_until=event.billed_until,
     )
-    await c.execute(_ADD, {"tenant_id": tenant_id} | asdict(row))
-    await c.execute(_ADD_MODULES, {"tenant": tenant_id, "rows": orjson.dumps(modules).decode()})
+    await connection.execute(_ADD, {"tenant_id": tenant_id} | asdict(row))
+    await connection.execute(_ADD_MODULES, {"tenant": tenant_id, "rows": orjson.dumps(modules).decode()})
 
 
-async def set_status(c: AsyncConnection, tenant_id: str, status: str, reason: str = "") -> None:
-    await c.execute(_SET_STATUS, {"tenant": tenant_id, "new_status": status, "new_reason": reason})
+async def set_status(connection: AsyncConnection, tenant_id: str, status: str, reason: str = "") -> None:
+    await connection.execute(_SET_STATUS, {"tenant": tenant_id, "new_status": status, "new_reason": reason})
 
 
-async def set_period(c: AsyncConnection, tenant_id: str, start: date, end: date) -> None:
-    await c.execute(_SET_PERIOD, {"tenant": tenant_id, "start": start, "end": end})
+async def set_period(connection: AsyncConnection, tenant_id: str, start: date, end: date) -> None:
+    await connection.execute(_SET_PERIOD, {"tenant": tenant_id, "start": start, "end": end})
 
 
-async def modules(c: AsyncConnection, tenant_id: str) -> list[Module]:
-    return await many(c, _MODULES, Module, tenant=tenant_id)
+async def modules(connection: AsyncConnection, tenant_id: str) -> list[Module]:
+    return await many(connection, _MODULES, Module, tenant=tenant_id)
 
 
-async def set_opened(c: AsyncConnection, tenant_id: str, module: str) -> bool:
+async def set_opened(connection: AsyncConnection, tenant_id: str, module: str) -> bool:
     """Mark the module's pool as open; return whether every pool of the subscription is open now."""
-    await c.execute(_SET_OPENED, {"tenant": tenant_id, "of_module": module})
-    return not (await c.execute(_ANY_CLOSED, {"tenant": tenant_id})).scalar_one()
+    await connection.execute(_SET_OPENED, {"tenant": tenant_id, "of_module": module})
+    return not (await connection.execute(_ANY_CLOSED, {"tenant": tenant_id})).scalar_one()

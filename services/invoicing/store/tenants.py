@@ -57,46 +57,46 @@ _DRAW_NUMBER = (
 )
 
 
-async def find(c: AsyncConnection, tenant_id: str, *, lock: bool = False) -> Tenant | None:
+async def find(connection: AsyncConnection, tenant_id: str, *, lock: bool = False) -> Tenant | None:
     """Return the tenant. With `lock`, others who draw a number, start a subscription or approve a quote wait until the transaction ends."""
-    return await one(c, _LOCK if lock else _FIND, Tenant, tenant=tenant_id)
+    return await one(connection, _LOCK if lock else _FIND, Tenant, tenant=tenant_id)
 
 
-async def is_known(c: AsyncConnection, tenant_id: str) -> bool:
+async def is_known(connection: AsyncConnection, tenant_id: str) -> bool:
     """Return whether an event of seats or users about the tenant has been read."""
-    return bool((await c.execute(_EXISTS, {"tenant": tenant_id})).scalar_one())
+    return bool((await connection.execute(_EXISTS, {"tenant": tenant_id})).scalar_one())
 
 
-async def put(c: AsyncConnection, tenant_id: str, state: TenantState) -> None:
+async def put(connection: AsyncConnection, tenant_id: str, state: TenantState) -> None:
     """Save what an event of users says about the tenant. The row exists already if an event of seats was read first."""
     test_time = state.at if state.clock == "test" else None
-    await c.execute(_PUT, {"tenant_id": tenant_id, "test_time": test_time} | common_fields(state, TenantState, Tenant))
+    await connection.execute(_PUT, {"tenant_id": tenant_id, "test_time": test_time} | common_fields(state, TenantState, Tenant))
 
 
-async def note_opened(c: AsyncConnection, tenant_id: str, at: datetime, *, test: bool) -> None:
+async def note_opened(connection: AsyncConnection, tenant_id: str, at: datetime, *, test: bool) -> None:
     """Save that seats knows the tenant."""
-    await c.execute(_NOTE_OPENED, {"tenant_id": tenant_id, "opened": True, "test_time": at if test else None})
+    await connection.execute(_NOTE_OPENED, {"tenant_id": tenant_id, "opened": True, "test_time": at if test else None})
 
 
-async def note_time(c: AsyncConnection, tenant_id: str, at: datetime) -> None:
+async def note_time(connection: AsyncConnection, tenant_id: str, at: datetime) -> None:
     """Save the time of a test clock as seats answered it last; it never goes back."""
-    await c.execute(_NOTE_TIME, {"tenant": tenant_id, "at": at})
+    await connection.execute(_NOTE_TIME, {"tenant": tenant_id, "at": at})
 
 
-async def note_advancing(c: AsyncConnection, tenant_id: str, to: datetime | None) -> None:
-    await c.execute(_NOTE_ADVANCING, {"tenant_id": tenant_id, "advancing_to": to})
+async def note_advancing(connection: AsyncConnection, tenant_id: str, to: datetime | None) -> None:
+    await connection.execute(_NOTE_ADVANCING, {"tenant_id": tenant_id, "advancing_to": to})
 
 
-async def note_period(c: AsyncConnection, tenant_id: str, period: str | None) -> None:
-    await c.execute(_NOTE_PERIOD, {"tenant": tenant_id, "new_period": period})
+async def note_period(connection: AsyncConnection, tenant_id: str, period: str | None) -> None:
+    await connection.execute(_NOTE_PERIOD, {"tenant": tenant_id, "new_period": period})
 
 
-async def draw_number(c: AsyncConnection, tenant_id: str, *, above: int = 0) -> int:
+async def draw_number(connection: AsyncConnection, tenant_id: str, *, above: int = 0) -> int:
     """Draw the number of the next command to seats. The row stays locked until the commit, so commands are sent in their order."""
-    return int((await c.execute(_DRAW_NUMBER, {"tenant": tenant_id, "above": above})).scalar_one())
+    return int((await connection.execute(_DRAW_NUMBER, {"tenant": tenant_id, "above": above})).scalar_one())
 
 
-async def check(c: AsyncConnection, tenant_id: str) -> None:
+async def check(connection: AsyncConnection, tenant_id: str) -> None:
     """Raise NotFound until an event about the tenant has been read: without this check, an unknown tenant would look like an empty one."""
-    if not await is_known(c, tenant_id):
+    if not await is_known(connection, tenant_id):
         raise NotFound("tenant")

@@ -23,6 +23,7 @@ def refuse(refusal: Refusal) -> Conflict:
 
 
 async def situation_of(uow: UnitOfWork, tenant: Tenant, at: datetime) -> Situation:
+    """Load everything that a price depends on."""
     c = uow.connection
     contract, details = await store.subscriptions.contract(c, tenant.tenant_id), await store.billing_details.in_force(c, tenant.tenant_id)
     if contract is None or details is None:

@@ -7,6 +7,7 @@ from shared.schemas.base import format_instant
 
 
 def shown(row: ActionRow) -> dict[str, Any]:
+    """Return the entry as REST and the exports show it."""
     changes = list(row.changes)
     if row.subject is not None:
         changes = [(_field_of(row.subject), row.old, row.new), *changes]

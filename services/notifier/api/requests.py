@@ -1,4 +1,4 @@
-"""What callers of the notifier give in queries."""
+"""The query parameters of the notifier's routes."""
 
 from typing import Annotated
 
@@ -25,4 +25,5 @@ def log_filter(
     since: Annotated[Moment | None, Query(alias="from", description="Start of the time range in the tenant's time (inclusive).")] = None,
     until: Annotated[Moment | None, Query(alias="to", description="End of the time range in the tenant's time (exclusive).")] = None,
 ) -> LogFilter:
+    """Return the filter that the query parameters describe."""
     return LogFilter(user, type, module, actor, since, until)

@@ -46,6 +46,8 @@ class Action(BaseModel):
 
 
 class Email(BaseModel):
+    """An e-mail with its texts and its delivery."""
+
     seq: int
     id: str
     stream: str = Field(description="own: to a person. seats, billing, undelivered: to the administrators.")

@@ -99,6 +99,8 @@ def permanent(error: Exception) -> bool:
 
 @dataclass(slots=True)
 class Delivery:
+    """Claims e-mails that are due, sends them over a few connections to the mail server, and stores the outcome of each."""
+
     database: Database
     settings: Settings
     clock: Clock

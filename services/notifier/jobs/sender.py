@@ -39,6 +39,8 @@ _IS_CONNECTED = select(1)
 
 
 class Sender:
+    """Sends digests that are due and e-mails, until cancelled."""
+
     def __init__(self, database: Database, settings: Settings, clock: Clock, client: ServiceClient) -> None:
         self._database, self._settings, self._clock, self._client = database, settings, clock, client
         self._digests = DigestSender(database, settings, clock)

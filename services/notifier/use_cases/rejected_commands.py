@@ -47,6 +47,8 @@ def rejection(event: Rejection) -> str:
 
 
 class DeadLettersWithRejected(DeadLetters):
+    """The dead letters, and behind them the commands that seats rejected."""
+
     async def list(
         self, tenant: str | None = None, status: str | None = Status.OPEN, *, after: int = 0, limit: int = 100
     ) -> builtins.list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from shared.database import Database
 log = structlog.get_logger(__name__)
 
 CHUNK = 250  # people in one transaction
-POLL_S = 0.5  # for an import that another process was asked to apply
+POLL_SECONDS = 0.5  # for an import that another process was asked to apply
 
 
 class ApplyImports:
@@ -30,7 +30,7 @@ class ApplyImports:
 
     async def run(self) -> None:
         """Until cancelled."""
-        await self._alarm.repeat(self._look, POLL_S)
+        await self._alarm.repeat(self._look, POLL_SECONDS)
 
     async def _look(self) -> None:
         while await self.run_chunk(None):

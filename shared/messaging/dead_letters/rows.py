@@ -141,7 +141,7 @@ _MAKE_READY = update(table).where(table.c.id == _FIRST.scalar_subquery(), _has(S
 async def blocked_tenants(uow: UnitOfWork, group: str, tenants: Collection[str]) -> set[str]:
     """Those whose messages have to wait behind a dead letter.
 
-    Asked again under the tenants' locks: whoever ends a tenant's queue holds the same lock, so no message is put behind a queue that has
+    Asked again under the tenants' locks: the end of a tenant's queue holds the same lock, so no message is put behind a queue that has
     just ended and that nobody would look at again.
     """
     found = await _blocked(uow, group, tenants)
@@ -221,7 +221,7 @@ def storable(text: str) -> str:
 
 
 async def count_open(uow: UnitOfWork, group: str) -> int:
-    """Of all tenants."""
+    """Count the open dead letters of all tenants."""
     return int((await uow.connection.execute(_COUNT_OPEN, {"group": group})).scalar_one())
 
 

@@ -24,7 +24,7 @@ GENUINE = (
 
 
 class DeadLetters:
-    """Of one service: `consumers` are those whose handlers `retry` can run (they need not be running here)."""
+    """The dead letters of one service. `retry` can run the handlers of `consumers`, which need not be running here."""
 
     def __init__(self, database: Database, consumers: Sequence[Consumer]) -> None:
         self._database = database
