@@ -1,4 +1,4 @@
-"""The connection pool of one process, and the transactions it hands out."""
+"""The connection pool of one process, and its transactions."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,16 +12,16 @@ from shared.database.errors import translated
 from shared.database.unit_of_work import UnitOfWork
 
 CONNECT_TIMEOUT_SECONDS = 5
-COMMAND_TIMEOUT_SECONDS = 60  # the driver's own, for a server that is there no more; above every timeout of the server
+COMMAND_TIMEOUT_SECONDS = 60  # of the driver, for a server that no longer answers; above every timeout of the server
 POOL_TIMEOUT_SECONDS = 10
-TENANTS_PER_POOL = 3  # a tenant holds this part of the connections at most, however slow its transactions are
+TENANTS_PER_POOL = 3  # one tenant has at most this part of the connections, so that slow transactions of it do not stop the others
 STATEMENT_TIMEOUT = "30s"
-LOCK_TIMEOUT = "10s"  # who waits longer for a row or a key gives up and is retried, instead of filling the pool
-IDLE_TIMEOUT = "60s"  # a transaction whose process stands still frees its locks
+LOCK_TIMEOUT = "10s"  # a transaction that waits longer for a row or a key fails and is retried, instead of filling the pool
+IDLE_TIMEOUT = "60s"  # a transaction whose process hangs releases its locks
 
 
 def driver_url(url: str) -> str:
-    """`postgresql://…` as SQLAlchemy wants it for asyncpg."""
+    """Return the URL `postgresql://…` in the form that SQLAlchemy needs for asyncpg."""
     return make_url(url).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
 
 
@@ -32,7 +32,7 @@ def make_engine(url: str, *, application_name: str, pool_size: int) -> AsyncEngi
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_SECONDS,
-        hide_parameters=True,  # in the text of errors, which is logged: they are people's data
+        hide_parameters=True,  # parameters are personal data, and the text of errors is logged
         pool_pre_ping=True,  # after a restart of the server the first request does not fail
         connect_args={
             "timeout": CONNECT_TIMEOUT_SECONDS,
@@ -60,9 +60,12 @@ class Database:
 
     @asynccontextmanager
     async def unit_of_work(self, tenant: str | None) -> AsyncIterator[UnitOfWork]:
-        """One transaction in the tenant's scope (None: the system's). Commits at the end of the block, the outbox rows inserted last;
-        rolls back when an exception leaves it. Raises Transient when the database is not there or gave up (lock, deadlock, timeout).
-        Do not open one for a tenant inside another for the same tenant: they wait for each other where the tenant's share is used up."""
+        """Begin a transaction in the tenant's scope (None: the system's).
+
+        It commits at the end of the block, and inserts the rows of the outbox last; an exception that leaves the block rolls it back.
+        Raises Transient if the database cannot be reached, or on a lock timeout, a deadlock or a statement timeout. Do not open a unit of
+        work for a tenant inside another for the same tenant: if the tenant's share of the connections is used up, they wait for each other.
+        """
         with translated():
             async with self._turn(tenant), self.engine.connect() as connection, connection.begin():
                 uow = UnitOfWork(connection)

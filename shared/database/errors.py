@@ -24,12 +24,12 @@ def is_transient(error: exc.DBAPIError) -> bool:
 
 
 def is_of_the_data(error: exc.DBAPIError) -> bool:
-    """The statement was right and the value was not: for a message, a reason to make it a dead letter, not to end the process."""
+    """Return whether a value caused the error, not the statement: a message with such a value becomes a dead letter."""
     return sqlstate(error)[:2] in _OF_THE_DATA or (isinstance(error, exc.DataError) and not sqlstate(error))
 
 
 def _is_closed(error: exc.DBAPIError) -> bool:
-    # asyncpg raises these without a SQLSTATE when the server went away between two statements.
+    # asyncpg raises these without a SQLSTATE when the server stopped between two statements.
     return isinstance(error, exc.InterfaceError | exc.OperationalError) and not sqlstate(error)
 
 

@@ -27,7 +27,7 @@ from shared.settings import DatabaseSettings
 log = structlog.get_logger(__name__)
 
 _ROOT = Path(__file__).parents[2] / "services"
-START_TIMEOUT_SECONDS = 120  # how long a database that is not there yet is waited for
+START_TIMEOUT_SECONDS = 120  # how long to wait for a database that does not answer yet
 T = TypeVar("T")
 
 
@@ -51,7 +51,7 @@ def upgrade(service: str, settings: DatabaseSettings) -> None:
         log.warning("service_role_owns_its_tables", role=role, remedy="set SEATPOOL_MIGRATION_DATABASE_URL to the URL of an owner's role")
     if state.revision == max(revisions(service)) and state.granted:
         return
-    # Here, as nearly every start has nothing to migrate, and alembic with its templates would be a tenth of its CPU.
+    # Imported here: nearly every start has nothing to migrate, and alembic would take a tenth of its CPU.
     from alembic import command
     from alembic.config import Config
 
@@ -113,7 +113,7 @@ def _check_revision(service: str, revision: str, found: str) -> None:
 
 
 def run_env(context: Any) -> None:
-    """`context` is `alembic.context`, which is typed as a module of late-bound functions."""
+    """Run the migrations. `context` is the module `alembic.context`, which binds its functions late."""
 
     given = context.config.attributes
 
@@ -137,7 +137,7 @@ async def _connected(url: str, work: Callable[[AsyncConnection], Awaitable[T]]) 
 
 
 class _State(NamedTuple):
-    """`revision` None: an empty database. It changes with the transaction that migrates, so a reader of the newest one has all of it."""
+    """The state of a database; `revision` is None if it is empty. The revision changes in the transaction that migrates."""
 
     revision: str | None
     fingerprint: str  # of the migrations that made it
@@ -161,12 +161,12 @@ async def _state(connection: AsyncConnection, role: str) -> _State:
 
 
 def _migrate(connection: Connection, context: Any, role: str, service: str) -> None:
-    # Two processes that start at once both migrate: the second waits here and finds nothing left to do. A migration may take longer
-    # than any statement of the services.
+    # If two processes start at once, the second waits here and finds nothing left to do. A migration may take longer than any statement
+    # of the services.
     connection.execute(text("SET LOCAL lock_timeout = 0"))
     connection.execute(text("SET LOCAL statement_timeout = 0"))
     connection.execute(text("SELECT pg_advisory_xact_lock(:k)"), {"k": lock_number("migrate")})
-    # Row-level security is forced, so it holds for the tables' owner as well: a migration of data works for all tenants.
+    # Row-level security is forced, so it applies to the owner of the tables too: a migration of data needs the scope of all tenants.
     connection.execute(text("SELECT set_config(:setting, :scope, true)"), {"setting": SETTING, "scope": SYSTEM})
     context.configure(connection=connection, transactional_ddl=True)
     with context.begin_transaction():
@@ -177,7 +177,7 @@ def _migrate(connection: Connection, context: Any, role: str, service: str) -> N
 
 
 def _grant(connection: Connection, role: str) -> None:
-    """Rows, in the tables of now and of later migrations, and nothing else: no DDL, no TRUNCATE."""
+    """Let the role read and write the rows of all tables, those of later migrations too; it may do nothing else: no DDL, no TRUNCATE."""
     name = connection.dialect.identifier_preparer.quote_identifier(role)
     rows = "SELECT, INSERT, UPDATE, DELETE"
     connection.execute(text(f"GRANT USAGE ON SCHEMA public TO {name}"))

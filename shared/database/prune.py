@@ -1,25 +1,34 @@
-"""Delete old rows: ids of handled messages, answers to creating POSTs, and dead letters that are done."""
+"""Delete old rows: ids of handled messages, answers to creating requests, and dead letters that are done."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy import ColumnElement, Delete, Table, delete, func, literal_column, select
 
 from shared.database.engine import Database
+from shared.database.tables import dead_letters, idempotency_keys, inbox
 
-_AT_ONCE = 10_000  # rows in one transaction, so that nobody waits for the locks of a long one
-
-_PRUNED = {
-    "inbox": "handled_at < now() - interval '30 days'",
-    "idempotency_keys": "created_at < now() - interval '24 hours'",
-    "dead_letters": "status = 'done' AND done_at < now() - interval '90 days'",
+_AT_ONCE: Final = 10_000  # rows of one transaction, so that no other waits long for their locks
+_CTID: Final[ColumnElement[object]] = literal_column("ctid")
+_IS_OLD: Final[Mapping[Table, ColumnElement[bool]]] = {
+    inbox: inbox.c.handled_at < func.now() - timedelta(days=30),
+    idempotency_keys: idempotency_keys.c.created_at < func.now() - timedelta(hours=24),
+    dead_letters: (dead_letters.c.status == "done") & (dead_letters.c.done_at < func.now() - timedelta(days=90)),
+}
+_PRUNE: Final[Mapping[str, Delete]] = {
+    table.name: delete(table).where(_CTID.in_(select(_CTID).select_from(table).where(is_old).limit(_AT_ONCE)))
+    for table, is_old in _IS_OLD.items()
 }
 
 
 async def prune(database: Database) -> dict[str, int]:
-    """Rows deleted, by table."""
-    deleted = {}
-    for table, condition in _PRUNED.items():
-        statement = f"DELETE FROM {table} WHERE ctid IN (SELECT ctid FROM {table} WHERE {condition} LIMIT {_AT_ONCE})"  # noqa: S608
-        deleted[table] = 0
+    """Return the number of deleted rows for each table."""
+    deleted = dict.fromkeys(_PRUNE, 0)
+    for table, statement in _PRUNE.items():
         while True:
             async with database.unit_of_work(None) as uow:
-                count = (await uow.connection.exec_driver_sql(statement)).rowcount
+                count = (await uow.connection.execute(statement)).rowcount
             deleted[table] += count
             if count < _AT_ONCE:
                 break

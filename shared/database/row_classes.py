@@ -85,9 +85,9 @@ def columns_of(row: type, *of: Any) -> list[Any]:
 
 
 def recordset(row: type, name: str = "r") -> Subquery:
-    """Return the rows that the JSON array in the parameter `rows` holds, and the place of each in it (`place`, from 1 on).
+    """Return the rows in the JSON array that is the parameter `rows`, each with its place in the array (`place`, from 1 on).
 
-    Core has no word for `ROWS FROM`, without which PostgreSQL numbers no records of a given type.
+    This is text because Core cannot express `ROWS FROM`, which PostgreSQL needs to number records of a given type.
     """
     types = _columns(row)
     quoted = {column_name: _DIALECT.identifier_preparer.quote(column_name) for column_name in types}

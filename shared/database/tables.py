@@ -1,7 +1,7 @@
 """The tables of messaging and of REST's idempotency keys, the same in each service's database.
 
-They are the machinery's own and are read by no tenant's request, so they carry no row policy: the relay, the consumer and the operator's
-list of dead letters work for all tenants at once.
+No request of a tenant reads them, so they have no row policy: the relay, the consumer and the operator's list of dead letters work for all
+tenants at once.
 """
 
 from typing import Protocol
@@ -31,7 +31,7 @@ def _instant(name: str, *, nullable: bool = False) -> Column[object]:
     return Column(name, DateTime(timezone=True), nullable=nullable, server_default=None if nullable else func.now())
 
 
-# Messages that were committed with the state they tell of, and are not yet acknowledged by the broker.
+# Messages that were committed with their state, and are not yet acknowledged by the broker.
 outbox = Table(
     "outbox",
     messaging_metadata,
@@ -138,7 +138,7 @@ class Operations(Protocol):
 
 
 def create(op: Operations) -> None:
-    """Called by each service's first migration. A later change of these tables is a migration of each service."""
+    """Create the tables. The first migration of each service calls it; a later change of the tables is a migration of each service."""
     messaging_metadata.create_all(op.get_bind(), checkfirst=False)
-    # Rows live for milliseconds: vacuum by number, not by share, or the relay walks over the dead ones.
+    # Rows live for milliseconds: vacuum after a number of rows, not a share of them, or the relay reads over dead ones.
     op.get_bind().exec_driver_sql("ALTER TABLE outbox SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000)")

@@ -1,13 +1,13 @@
-"""Row-level security, the second fence behind `tenant_id` as the first argument of every query.
+"""Row-level security, the second check beside the `tenant_id` of every statement.
 
-`protect` is called by migrations for every table that has a tenant; FORCE makes the policy hold for the table's owner too, and services
+Migrations call `protect` for every table that has a tenant; FORCE makes the policy hold for the table's owner too, and services
 connect as a role that is no superuser, so that nobody is above it. Without a scope nothing is visible.
 """
 
 from typing import Protocol
 
 SETTING = "seatpool.tenant"
-SYSTEM = "*"  # the scope of work for no tenant or for all of them
+SYSTEM = "*"  # the scope of work for no tenant or for all tenants
 
 
 class Operations(Protocol):
@@ -17,7 +17,7 @@ class Operations(Protocol):
 
 
 def protect(op: Operations, table: str, column: str = "tenant_id") -> None:
-    """Only rows of the scope's tenant can be read, changed or written; in the system scope all can."""
+    """Let only rows of the scope's tenant be read, changed or written; in the system's scope, let all."""
     rule = f"{column} = current_setting('{SETTING}', true) OR current_setting('{SETTING}', true) = '{SYSTEM}'"
     op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
     op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")

@@ -1,4 +1,4 @@
-"""One transaction: state, and the messages that tell of it, or neither."""
+"""One transaction, which stores the state and its messages, or neither."""
 
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -21,10 +21,10 @@ from shared.schemas.topics import Topic
 
 NOTIFY_CHANNEL = "seatpool_outbox"
 SHARDS = 64
-_ROWS_AT_ONCE = 1000  # to encode more in one go would keep other requests waiting
+_ROWS_AT_ONCE = 1000  # encoding more at once would delay other requests
 
-# One statement for both: who commits rows of a key after us waits here, so ids of one key are drawn in commit order. Held until the
-# transaction ends; keys come sorted, so that two transactions with the same keys never wait for each other crosswise.
+# One statement for both. Another transaction with rows of the same key waits here until this one ends, so ids of one key are drawn in
+# commit order. The keys are sorted, so that two transactions never wait for each other.
 _LOCK_KEYS = f"SELECT pg_advisory_xact_lock(k), pg_notify('{NOTIFY_CHANNEL}', '') FROM unnest($1::bigint[]) AS k"  # noqa: S608 - a constant
 _INSERT = """
 INSERT INTO outbox (shard, topic, key, tenant, headers, value)
@@ -46,27 +46,27 @@ class _OutboxRow(NamedTuple):
 
 
 def lock_number(*parts: str | bytes) -> int:
-    """A signed 64-bit number for an advisory lock, the same in every process."""
+    """Return a signed 64-bit number for an advisory lock, the same in every process."""
     digest = hashlib.blake2b(b"\0".join(part.encode() if isinstance(part, str) else part for part in parts), digest_size=8)
     return int.from_bytes(digest.digest(), signed=True)
 
 
-Gathered = Callable[["UnitOfWork", Sequence[Any]], Awaitable[None]]
+BatchWork = Callable[["UnitOfWork", Sequence[Any]], Awaitable[None]]
 
 
 class UnitOfWork:
-    """Made by `Database.unit_of_work`. Not for concurrent use: one connection, one statement at a time."""
+    """`Database.unit_of_work` creates it. It is not for concurrent use: it has one connection, with one statement at a time."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self.connection = connection
         self._scope: str | None = None
         self._outbox: list[_OutboxRow] = []
         self._deferred: list[tuple[Executable, object]] = []
-        self._gathered: dict[tuple[str | None, Gathered], list[Any]] = {}
-        self.rollbacks = 0  # to a savepoint: each has released the locks taken since, so what was read under them counts no more
+        self._gathered: dict[tuple[str | None, BatchWork], list[Any]] = {}
+        self.rollbacks = 0  # to a savepoint: each releases the locks taken since, so values read under them are no longer valid
 
     async def scope(self, tenant: str | None) -> None:
-        """Row-level security lets through this tenant's rows from here on; None: everybody's (the system's own work)."""
+        """From here on, show only rows of this tenant; with None, those of all tenants (work of the system)."""
         wanted = SYSTEM if tenant is None else tenant
         if wanted != self._scope:
             await self.connection.exec_driver_sql(_SET_SCOPE, (wanted,))
@@ -84,11 +84,11 @@ class UnitOfWork:
         id: str | None = None,  # noqa: A002 - CloudEvents' own name
         topic: Topic | None = None,
     ) -> Envelope:
-        """The message is sent after the commit, in the order of publishing among those of its key (the tenant).
+        """Send the message after the commit, in the order of publishing among those of its key (the tenant).
 
-        `topic` is another one than the type's own: that of a source which is bound to it (`topics.hr_topic`).
-        `time` is when it happened (the tenant's time), `cause` the message that is being handled: the chain's correlation is taken from
-        it, else from the request. Raises Poison("too-large"): the message that asked for it becomes a dead letter.
+        `topic` replaces the topic of the type, for a source that is bound to a topic of its own (`topics.hr_topic`). `time` is the tenant's
+        time of the event. `cause` is the message that is being handled: it gives the correlation, or else the request does. Raises
+        Poison("too-large"): the message that caused it becomes a dead letter.
         """
         entry = registry.entry_of(type(payload))
         topic = topic or entry.topic
@@ -114,24 +114,25 @@ class UnitOfWork:
         """Write `row`, an instance of a row class, at the end of the transaction, with all others of this `statement` in one round trip.
 
         The statement takes them as a JSON array in the order of deferring (`row_classes.recordset`). Statements run in the order of their
-        first row, in the system's scope, so a row names its tenant itself. An error that a row causes is the batch's, as with `gather`.
+        first row, in the system's scope, so a row names its tenant itself. An error that a row causes fails the batch, as with `gather`.
         """
         self._deferred.append((statement, row))
 
-    def gather(self, work: Gathered, item: object) -> None:
-        """Have `work` done once for all items gathered in this scope, in their order, at the end of the transaction or savepoint: what
-        reads and writes many rows then pays for one round trip each, not for one a message. What it raises is the batch's: a consumer takes
-        the batch again with a savepoint for each message, in which `work` gets that message's items alone.
+    def gather(self, work: BatchWork, item: object) -> None:
+        """Run `work` once for all items gathered in this scope, in their order, at the end of the transaction or savepoint.
+
+        So reading and writing many rows takes one round trip for the batch, not one for each message. An error fails the batch: the
+        consumer then repeats it with a savepoint for each message, in which `work` gets the items of that message only.
         """
         self._gathered.setdefault((self._scope, work), []).append(item)
 
-    async def settle(self) -> None:
-        """Do what was gathered and write what was deferred, now and not at the end: what the data makes fail, fails here."""
+    async def run_pending(self) -> None:
+        """Run the gathered work and write the deferred rows now: an error that the data causes is raised here, not at the end."""
         await self._run_gathered()
         await self._write_deferred()
 
     async def _run_gathered(self) -> None:
-        """What is gathered meanwhile is done too."""
+        """Run the gathered work, and what it gathers itself."""
         while self._gathered:
             gathered, self._gathered = self._gathered, {}
             for (scope, work), items in gathered.items():
@@ -140,14 +141,14 @@ class UnitOfWork:
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
-        """An exception rolls back the block's rows, its collected messages and its scope, and goes on to the caller."""
+        """Roll back the rows, messages and scope of the block if an exception leaves it; the exception reaches the caller."""
         scope, collected, deferred, gathered = self._scope, len(self._outbox), self._deferred, self._gathered
         self._deferred, self._gathered = [], {}
-        # One name for all: an inner savepoint hides the outer one until it ends, and one name is one prepared statement.
+        # All savepoints have one name: an inner one hides the outer one until it ends, and one name is one prepared statement.
         await self.connection.exec_driver_sql("SAVEPOINT s")
         try:
             yield
-            await self.settle()
+            await self.run_pending()
         except Exception:
             await self.connection.exec_driver_sql("ROLLBACK TO SAVEPOINT s")
             await self.connection.exec_driver_sql("RELEASE SAVEPOINT s")
@@ -160,8 +161,8 @@ class UnitOfWork:
         await self.connection.exec_driver_sql("RELEASE SAVEPOINT s")
 
     async def flush(self) -> None:
-        """Do what was gathered, write what was deferred, then insert what was published, last of all, so that keys are locked briefly."""
-        await self.settle()
+        """Run the gathered work, write the deferred rows, and then insert the published messages, so that their keys are locked briefly."""
+        await self.run_pending()
         if not self._outbox:
             return
         locks = sorted({lock_number("outbox", key) for key in {row.key for row in self._outbox}})
@@ -187,7 +188,7 @@ class UnitOfWork:
 
 
 def _without_nul(value: object) -> object:
-    """PostgreSQL's texts hold no NUL."""
+    """Return the value without NUL characters, which PostgreSQL's texts cannot hold."""
     match value:
         case str():
             return value.replace("\0", "")

@@ -235,7 +235,7 @@ class Group:
             await self._handle_or_keep(uow, item, letters, tally, careful=careful)
         try:
             with _refusals():
-                await uow.settle()
+                await uow.run_pending()
         except Poison as error:
             raise HandlerRefused from error
         await uow.scope(None)

@@ -1,4 +1,4 @@
-"""The second fence: whatever a query forgets, it sees the rows of its scope's tenant only."""
+"""Row-level security: a statement without a tenant sees only the rows of its scope's tenant."""
 
 import pytest
 from sqlalchemy.exc import DBAPIError
