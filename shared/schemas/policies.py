@@ -11,7 +11,6 @@ from shared.schemas.seats_v1 import OverLimit, Policies, Reason, ReduceAt, Reduc
 LICENCES_MAX = 1_000_000  # of one pool: a larger number is a typing error, and amounts stay within 63 bits
 POLICY_NAMES = tuple(Policies.model_fields)
 GRACE_MS_MAX = 3660 * 24 * 60 * 60 * 1000  # ten years
-UNSETTABLE = ("flag_cap", "expand_cap", "warn_at")  # the others always have a value
 
 _WORDS: dict[str, type[StrEnum]] = {"over_limit": OverLimit, "reduce_below_use": ReduceBelowUse, "reduce_at": ReduceAt}
 _CAPS = ("flag_cap", "expand_cap")
