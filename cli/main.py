@@ -4,7 +4,6 @@ This page is the list of commands. Each imports its work when it is run: all of 
 shell that completes a word would wait for.
 """
 
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -194,11 +193,16 @@ def import_people(
     ],
     tenant: Annotated[str, typer.Option(help="The tenant of the people.")],
     source: Annotated[str, typer.Option(help="The name of the HR system on the allow-list of sources.")],
-    on: Annotated[
-        datetime | None,
-        typer.Option(
-            formats=["%Y-%m-%d"], help="Hire everybody who is employed on this day, from this day on, instead of sending the whole history."
-        ),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what the import would change, and change nothing.")] = False,
+    complete: Annotated[
+        bool, typer.Option("--complete", help="The files contain everybody whom the source knows; the others are listed.")
+    ] = False,
+    absent: Annotated[
+        Literal["list", "leave"],
+        typer.Option(help="What happens to people who are missing from complete files. leave: they leave."),
+    ] = "list",
+    confirm: Annotated[
+        int | None, typer.Option(min=1, help="The number of people whom the import may end or block, as the stopped import printed it.")
     ] = None,
     encoding: Annotated[
         str | None, typer.Option(help="The encoding of the files, such as windows-1252; default: UTF-8, or UTF-16 with a byte order mark.")
@@ -212,27 +216,40 @@ def import_people(
     end_dates: Annotated[
         Literal["inclusive", "exclusive"], typer.Option(help="Whether an end date is the last day, or the first day after it.")
     ] = "inclusive",
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
-    """Send hires, moves and leaves from CSV files.
+    """Import people from CSV files: what the files say about a person replaces what the source said before.
 
-    The separator (comma, semicolon or tab) is found out. If any row of a person cannot be read, the person is not changed; these rows are
-    listed with file, line and reason, and the exit code is 1. If you send the same files again, only corrected rows change something.
+    Corrections need nothing special: a leaving that is no longer in the files did not happen. If any row of a person cannot be read, the
+    person is not changed, and the row is listed with file, line and reason. People who are missing from the files stay as they are, unless
+    you add `--complete --absent=leave`.
+
+    An import that would end or block more than 5 people or 2 % (whichever is greater) stops before it changes anybody, and prints the
+    command that confirms it.
 
     The fields of one file are employee_id, start_date, end_date, department, login, email, name, job_title, kind, valid_to and
-    may_log_in; only the first two are required.
+    may_log_in. Only the first two are required. The separator (comma, semicolon or tab) is found out.
 
     ```
-    seatpool hr import examples/alpenrose --tenant acme --source hr/acme
-    seatpool hr import examples/alpenrose --tenant acme --source hr/acme --on 2026-03-02
+    seatpool hr import examples/alpenrose --tenant acme --source hr/acme --dry-run
+    seatpool hr import examples/alpenrose --tenant acme --source hr/acme --complete --absent=leave --confirm 12
     seatpool hr import examples/birkwald.csv --tenant acme --source hr/acme --dates dmy --columns examples/birkwald-columns.toml
     seatpool hr import people.csv --tenant acme --source hr/acme --encoding windows-1252 --columns employee_id=Nr,start_date=Entry
     ```
+
+    Exit codes: 0 imported (or the dry run is complete); 1 refused or failed; 2 wrong option; 3 imported, but some rows
+    could not be used; 4 stopped, because more people would end than are allowed without a confirmation.
     """
     from cli.hr.dates import DateOrder, EndDates
-    from cli.hr.importing import import_people, read_files
+    from cli.hr.importing import Wanted, import_people, read_files
 
+    if absent == "leave" and not complete:
+        raise typer.BadParameter("leave needs --complete: only complete files say who is missing.", param_hint="--absent")
+    given = {"--encoding": encoding, "--columns": columns, "--dates": dates, "--end-dates": end_dates}
+    declared = tuple((name, value) for name, value in given.items() if value not in (None, "iso", "inclusive"))
     company = read_files(files, encoding, columns, DateOrder(dates), EndDates(end_dates))
-    import_people(company, tenant, source, on.date() if on else None)
+    wanted = Wanted(files, tenant, source, dry_run, complete, absent, confirm, declared)
+    import_people(company, wanted, as_json=json)
 
 
 @hr.command("bind")

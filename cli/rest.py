@@ -108,9 +108,9 @@ class Rest:
     Raises CliError for a refusal, with its problem's own words.
     """
 
-    def __init__(self, where: Addresses) -> None:
+    def __init__(self, where: Addresses, http: httpx.AsyncClient | None = None) -> None:
         self.where = where
-        self._http = httpx.AsyncClient(timeout=TIMEOUT_SECONDS)
+        self._http = http or httpx.AsyncClient(timeout=TIMEOUT_SECONDS)
 
     async def __aenter__(self) -> Self:
         return self

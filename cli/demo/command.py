@@ -23,7 +23,7 @@ from cli.demo.statistics import Closing, ask_everybody, close
 from cli.demo.story import TOKEN_SECONDS, play
 from cli.hr.columns import FilesUnusable
 from cli.hr.company import Company, read_company
-from cli.hr.importing import show_bad_rows
+from cli.hr.screen import show_bad_rows
 from cli.names import ALL_RIGHTS
 from cli.rest import Addresses, Rest, kafka_environment
 from cli.token import fetch_token

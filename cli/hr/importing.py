@@ -1,62 +1,202 @@
-"""`seatpool hr import`: HR data in CSV files to users."""
+"""`seatpool hr import`: people from files to a staged import of users, which is checked as a whole before it changes anybody."""
 
-from collections.abc import Sequence
-from dataclasses import replace
-from datetime import date
+import asyncio
+import shlex
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Literal
 
+import orjson
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from cli.console import CliError, fail, out, run
+from cli.hr import screen
 from cli.hr.columns import FilesUnusable, read_column_map
-from cli.hr.company import FIELDS, BadRow, Company, Dialect, read_company
+from cli.hr.company import FIELDS, BadRow, Company, Dialect, Person, read_company
 from cli.hr.dates import DateOrder, EndDates
-from cli.hr.facts import Sent, changes_after, hired_on, history, send
+from cli.hr.facts import words
+from cli.hr.reports import in_parts
 from cli.hr.tables import check_encoding
 from cli.rest import Rest, addresses
-from shared.schemas.hr_v1 import HrFact
+from shared.ids import new_id
 
-BAD_ROWS_SHOWN = 200
+ROWS_REPORTED, NEEDS_CONFIRMATION = 3, 4  # exit codes of the command; its help names them
+POLL_SECONDS = 0.3
 
 
-def show_bad_rows(rows: Sequence[BadRow]) -> None:
-    table = Table(title=f"{len(rows)} invalid row{'s' if len(rows) != 1 else ''}, not sent", title_style="bold red", title_justify="left")
-    table.add_column("file")
-    table.add_column("line", justify="right")
-    table.add_column("reason", style="red", overflow="fold")
-    table.add_column("not changed", overflow="fold")
-    for row in rows[:BAD_ROWS_SHOWN]:
-        table.add_row(escape(row.file), str(row.line or ""), escape(row.reason), escape(row.person))
-    out.print(table)
-    if len(rows) > BAD_ROWS_SHOWN:
-        out.print(f"and {len(rows) - BAD_ROWS_SHOWN} more")
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the user asked for."""
+
+    files: Path
+    tenant: str
+    source: str
+    dry_run: bool = False
+    complete: bool = False
+    absent: Literal["list", "leave"] = "list"
+    confirm: int | None = None
+    declared: tuple[tuple[str, str], ...] = ()  # the options that say how the files are to be read, as they were given
+
+    def command(self, confirm: int) -> str:
+        """Return the command that goes on where the guard stopped."""
+        parts = ["seatpool", "hr", "import", str(self.files), "--tenant", self.tenant, "--source", self.source]
+        parts += [part for option in self.declared for part in option]
+        parts += ["--complete"] * self.complete + (["--absent", "leave"] if self.absent == "leave" else [])
+        return shlex.join([*parts, "--confirm", str(confirm)])
+
+
+@dataclass(frozen=True, slots=True)
+class PersonCounts:
+    """Each person of the files counts once."""
+
+    read: int
+    changed: int
+    unchanged: int
+    reported: int
+
+    def check(self) -> None:
+        if self.changed + self.unchanged + self.reported != self.read:
+            raise AssertionError(f"{self.read} people were read, but {self} does not add up")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an import changed, or would change."""
+
+    company: Company
+    bad_rows: tuple[BadRow, ...]  # those of the files, and those that users refused
+    people: PersonCounts
+    report: dict[str, Any]  # the answer to the check
+    changes: tuple[dict[str, Any], ...]  # the first ones, or all for JSON
+    applied: bool
+    notes: tuple[str, ...] = ()
+
+    @property
+    def stopped(self) -> bool:
+        return not self.applied and bool(self.report["guard"]["needs_confirmation"])
+
+    @property
+    def absent(self) -> list[str]:
+        """The first of those who are missing from the files: not those who are there and cannot be read."""
+        return [each["external_id"] for each in self.report["absent"] if each["external_id"] not in self.company.reported]
 
 
 def read_files(path: Path, encoding: str | None, columns: str | None, dates: DateOrder, end_dates: EndDates) -> Company:
     try:
-        return read_company(path, Dialect(check_encoding(encoding), read_column_map(columns, FIELDS), dates, end_dates))
+        with screen.waiting(f"reading {path.name}"):
+            return read_company(path, Dialect(check_encoding(encoding), read_column_map(columns, FIELDS), dates, end_dates))
     except FilesUnusable as error:
         fail(str(error))
 
 
-def import_people(company: Company, tenant: str, source: str, on: date | None) -> None:
-    lacking = [p for p in company.people if not all(e.values.get("login") and e.values.get("email") for e in p.entries)]
-    bad = [*company.bad_rows, *(BadRow(p.file, p.line, "a login and an e-mail address expected", p.external_id) for p in lacking)]
-    company = replace(company, people=tuple(person for person in company.people if person not in lacking))
-    facts = [*hired_on(company, on), *changes_after(company, on)] if on else history(company)
-    sent = run(_import(tenant, source, facts))
-    out.print(f"accepted [green]{sent.accepted}[/] of {len(facts)} events about {len(company.people)} people ({tenant}, from {source})")
-    places = {person.external_id: person for person in company.people}
-    bad += [BadRow(places[each.person].file, places[each.person].line, each.reason, each.person) for each in sent.rejected]
-    if bad:
-        show_bad_rows(bad)
-        raise typer.Exit(1)
+def import_people(company: Company, wanted: Wanted, *, as_json: bool) -> None:
+    """Exits with 0, 3 (rows or people were reported) or 4 (the guard stopped)."""
+    if not company.people:
+        screen.show_bad_rows(company.bad_rows)
+        fail("there is nothing to import", "The files contain no person who can be read.")
+    outcome = run(_import(company, wanted, all_changes=as_json))
+    if as_json:
+        out.file.write(orjson.dumps(screen.as_json(outcome, wanted), option=orjson.OPT_INDENT_2).decode() + "\n")
+    else:
+        screen.show(outcome, wanted)
+    if outcome.stopped:
+        raise typer.Exit(NEEDS_CONFIRMATION)
+    if outcome.bad_rows:
+        raise typer.Exit(ROWS_REPORTED)
 
 
-async def _import(tenant: str, source: str, facts: Sequence[HrFact]) -> Sent:
-    if not facts:
-        raise CliError("there is nothing to send", "The files contain no valid person for that day.")
+async def _import(company: Company, wanted: Wanted, *, all_changes: bool) -> Outcome:
     async with Rest(addresses()) as rest:
-        return await send(rest, tenant, source, facts)
+        return await perform(rest, company, wanted, all_changes=all_changes)
+
+
+async def perform(rest: Rest, company: Company, wanted: Wanted, *, all_changes: bool = False) -> Outcome:
+    """Stage, check and apply. An import that is not applied is deleted. Raises CliError."""
+    staged = await _Staged.open(rest, company, wanted)
+    try:
+        return await staged.perform(all_changes=all_changes)
+    except BaseException:
+        await staged.discard()
+        raise
+
+
+@dataclass
+class _Staged:
+    """The import as users holds it until it is applied or deleted."""
+
+    rest: Rest
+    company: Company
+    wanted: Wanted
+    notes: tuple[str, ...]
+    path: str = ""
+    applied: bool = False
+
+    @classmethod
+    async def open(cls, rest: Rest, company: Company, wanted: Wanted) -> "_Staged":
+        """People who cannot be read must not count as missing, so with any of them nobody leaves for being absent."""
+        notes: tuple[str, ...] = ()
+        if wanted.absent == "leave" and company.bad_rows:
+            notes = ("Some rows cannot be read, so it is not certain who is missing: absent people are listed, and nobody of them leaves.",)
+            wanted = replace(wanted, absent="list")
+        staged = cls(rest, company, wanted, notes)
+        imports = f"/v1/tenants/{wanted.tenant}/imports"
+        body = {"source": wanted.source, "complete": wanted.complete, "absent": wanted.absent}
+        begun = await rest.post("users", imports, body, headers={"Idempotency-Key": new_id()})
+        staged.path = f"{imports}/{begun['import']}"
+        return staged
+
+    async def perform(self, *, all_changes: bool) -> Outcome:
+        invalid = await self._send()
+        with screen.waiting("checking"):
+            report = await self.rest.post("users", f"{self.path}/check")
+            people = self._people(report)
+            if all_changes:
+                changes = await self.rest.pages("users", f"{self.path}/changes")
+            else:
+                changes = (await self.rest.get("users", f"{self.path}/changes", limit=screen.CHANGES_SHOWN))["items"]
+        needs, would_end = report["guard"]["needs_confirmation"], report["guard"]["would_end"]
+        if not self.wanted.dry_run and (not needs or self.wanted.confirm == would_end):
+            await self._apply()
+        else:
+            await self.discard()
+        bad = tuple(sorted((*self.company.bad_rows, *invalid), key=lambda row: (row.file, row.line)))
+        return Outcome(self.company, bad, people, report, tuple(changes), self.applied, self.notes)
+
+    async def _send(self) -> list[BadRow]:
+        """Return those whom users cannot take."""
+        people, invalid = self.company.people, list[BadRow]()
+        with screen.progress("sending", len(people)) as advance:
+            for first, part in in_parts(people):
+                answer = await self.rest.put("users", f"{self.path}/people/{first}", {"people": part})
+                invalid += [_refused(people[first + each["index"]], each["errors"]) for each in answer["invalid"]]
+                advance(len(part))
+        return invalid
+
+    async def _apply(self) -> None:
+        started = await self.rest.post("users", f"{self.path}/apply", {"confirm": self.wanted.confirm})
+        self.applied = True
+        with screen.progress("applying", started["total"]) as advance:
+            done = 0
+            while (state := await self.rest.get("users", self.path))["status"] == "applying":
+                advance(state["done"] - done)
+                done = state["done"]
+                await asyncio.sleep(POLL_SECONDS)
+        if state["status"] != "applied":
+            raise CliError(f"the import stopped with the status {state['status']}", "Import the same files again.")
+
+    async def discard(self) -> None:
+        """Delete what is staged, unless it is being applied: another import of this source can then begin."""
+        if not self.applied:
+            await self.rest.call("DELETE", "users", self.path)
+
+    def _people(self, report: dict[str, Any]) -> PersonCounts:
+        company, counts = self.company, report["counts"]
+        changed = counts["new"] + counts["changed"]
+        reported = len(company.reported) + counts["invalid"]
+        people = PersonCounts(len(company.people) + len(company.reported), changed, counts["unchanged"], reported)
+        people.check()
+        return people
+
+
+def _refused(person: Person, errors: Any) -> BadRow:
+    return BadRow(person.file, person.line, words(errors), person.external_id)

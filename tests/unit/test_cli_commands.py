@@ -1,91 +1,25 @@
 """The command line against a made-up deployment: what it asks for, what it shows, how it fails."""
 
 import asyncio
-import json
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
-import httpx
 import pytest
-from typer.testing import CliRunner, Result
 
 from cli.console import CliError
-from cli.hr.facts import send
-from cli.main import app
 from cli.rest import Rest, addresses
 from shared.kafka import TopicsDiffer
 from shared.schemas.topics import Topic
+from tests.support.deployment import Answer, Deployment, made_up, seatpool
 
-Answer = tuple[int, Any]
 ROOT = Path(__file__).parents[2]
-
-
-def _nothing_here(_: object) -> Answer:
-    return 404, {"detail": "nothing here"}
-
-
-class Deployment:
-    """Answers every service's REST from a table, and keeps what was asked."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, str, Any]] = []
-        self.answers: dict[tuple[str, str], Callable[[Any], Answer]] = {}
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def _answer(self) -> None:
-                length = int(self.headers.get("Content-Length") or 0)
-                text = self.rfile.read(length)
-                body = json.loads(text) if text.startswith((b"{", b"[")) else text.decode()
-                path = self.path.partition("?")[0]
-                outer.asked.append((self.command, path, body))
-                status, answer = outer.answers.get((self.command, path), _nothing_here)(body)
-                content = json.dumps(answer).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(content)))
-                if status == httpx.codes.TOO_MANY_REQUESTS:
-                    self.send_header("Retry-After", str(answer["retry_after_seconds"]))
-                self.end_headers()
-                self.wfile.write(content)
-
-            do_GET = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815 - the names that the base class looks for
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
 
 
 @pytest.fixture
 def deployment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Deployment]:
-    deployment = Deployment()
-    for service in ("USERS", "SEATS", "INVOICING", "NOTIFIER"):
-        monkeypatch.setenv(f"SEATPOOL_{service}_URL", deployment.url)
-    monkeypatch.setenv("SEATPOOL_TOKEN", "a-token")
-    monkeypatch.setenv("SEATPOOL_OPERATOR_SECRET", "a-secret")
-    monkeypatch.setenv("SEATPOOL_STATE_DIR", str(tmp_path / "state"))
-    thread = Thread(target=deployment.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    yield deployment
-    deployment.server.shutdown()
-    deployment.server.server_close()
-    thread.join()
-
-
-def seatpool(*arguments: str) -> Result:
-    return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200"})
-
-
-EVENTS = ("POST", "/v1/tenants/acme/hr-events")
-
-
-def take_all(body: Any) -> Answer:
-    return 202, {"accepted": len(body["events"]), "rejected": []}
+    with made_up(monkeypatch, tmp_path) as deployment:
+        yield deployment
 
 
 def test_a_request_too_many_is_sent_again_unless_the_wait_is_long(deployment: Deployment) -> None:
@@ -101,51 +35,6 @@ def test_a_request_too_many_is_sent_again_unless_the_wait_is_long(deployment: De
     with pytest.raises(CliError, match="answered 429: too many"):
         asyncio.run(ask())
     assert len(deployment.asked) == 3
-
-
-def test_an_import_sends_the_history_in_order_and_in_chunks(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cli.hr.importing.send", partial(send, chunk_events=60))
-    deployment.answers[EVENTS] = take_all
-    result = seatpool("hr", "import", str(ROOT / "examples/alpenrose"), "--tenant", "acme", "--source", "hr/acme")
-    assert result.exit_code == 0, result.output
-    bodies = [body for *_, body in deployment.asked]
-    assert [len(body["events"]) for body in bodies] == [60, 60, 28]
-    assert {body["source"] for body in bodies} == {"hr/acme"}
-    days = [event["effective_date"] for body in bodies for event in body["events"]]
-    assert days == sorted(days)
-
-
-def test_an_import_of_one_day_hires_who_is_employed_by_then(deployment: Deployment) -> None:
-    deployment.answers[EVENTS] = take_all
-    result = seatpool("hr", "import", str(ROOT / "examples/alpenrose"), "--tenant", "acme", "--source", "hr/acme", "--on", "2026-03-02")
-    assert result.exit_code == 0, result.output
-    events = deployment.asked[0][2]["events"]
-    assert [event["effective_date"] for event in events[:122]] == ["2026-03-02"] * 122
-    assert [event["type"] for event in events[122:]].count("person_left") == 3
-
-
-def test_bad_rows_and_rejected_ones_are_listed_and_the_exit_code_is_1(deployment: Deployment, tmp_path: Path) -> None:
-    (tmp_path / "departments.csv").write_text("department_id,name\n1,Sales\n")
-    (tmp_path / "department_history.csv").write_text("employee_id,department_id,start_date,end_date\n")
-    (tmp_path / "employees.csv").write_text(
-        "employee_id,login,email,job_title,hire_date,current\n1,a,nonsense,x,2020-01-01,1\n2,b,b@x.example,x,2020-01-01,1\n"
-    )
-    problem = [{"field": "login", "expected": "another one"}]
-    deployment.answers[EVENTS] = lambda _: (202, {"accepted": 0, "rejected": [{"index": 0, "errors": problem}]})
-    result = seatpool("hr", "import", str(tmp_path), "--tenant", "acme", "--source", "hr/acme")
-    assert result.exit_code == 1
-    lines = [line for line in result.output.splitlines() if "employees.csv" in line]
-    assert len(lines) == 2
-    assert "email" in lines[0]
-    assert "2: login: another one" in lines[1]
-
-
-def test_a_refusal_is_one_line_with_the_problems_own_words(deployment: Deployment) -> None:
-    deployment.answers[EVENTS] = lambda _: (409, {"title": "Conflict", "detail": "The source is not on the allow-list."})
-    result = seatpool("hr", "import", str(ROOT / "examples/alpenrose"), "--tenant", "acme", "--source", "hr/other")
-    assert result.exit_code == 1
-    assert "users answered 409: The source is not on the allow-list." in result.output
-    assert "Traceback" not in result.output
 
 
 def test_the_address_of_a_service_is_printed_for_scripts(deployment: Deployment) -> None:
@@ -347,7 +236,7 @@ def test_a_damaged_file_of_the_stack_is_named(arguments: tuple[str, ...], tmp_pa
 
 def test_what_a_service_says_is_shown_as_it_says_it(deployment: Deployment) -> None:
     """Square brackets are the screen's own markup: as such they would be swallowed, or end the command."""
-    deployment.answers[EVENTS] = lambda _: (422, {"detail": "[bold]one[/] of [/x] expected"})
+    deployment.answers["POST", "/v1/tenants/acme/imports"] = lambda _: (422, {"detail": "[bold]one[/] of [/x] expected"})
     result = seatpool("hr", "import", str(ROOT / "examples/alpenrose"), "--tenant", "acme", "--source", "hr/acme")
     assert result.exit_code == 1
     assert "[bold]one[/] of [/x] expected" in result.output

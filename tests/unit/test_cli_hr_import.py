@@ -1,0 +1,215 @@
+"""`seatpool hr import` against a made-up users service: what it sends, shows and answers, and what it leaves behind."""
+
+import json
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from cli.hr import reports
+from cli.hr.company import Entry, Period, Person, read_company
+from cli.hr.reports import in_parts, report_of
+from shared.schemas.hr_v1 import PersonReported
+from tests.support.deployment import Answer, Deployment, made_up, seatpool
+
+ROOT = Path(__file__).parents[2]
+ALPENROSE = str(ROOT / "examples/alpenrose")
+IMPORTS = "/v1/tenants/acme/imports"
+ONE = f"{IMPORTS}/i1"
+FLAT = "employee_id,start_date,end_date,department,login,email\n"
+
+
+class Users:
+    """A users service that stages imports, counts everybody as new, and applies in two steps."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.deployment = deployment
+        self.people: list[dict[str, Any]] = []
+        self.invalid: list[dict[str, Any]] = []
+        self.guard = {"would_end": 0, "limit": 5, "needs_confirmation": False}
+        self.absent: list[str] = []
+        self.states = iter([{"status": "applying", "done": 1, "total": 2}, {"status": "applied", "done": 2, "total": 2}])
+        answers = deployment.answers
+        answers["POST", IMPORTS] = self._open
+        for first in range(200):
+            answers["PUT", f"{ONE}/people/{first}"] = self._take
+        answers["POST", f"{ONE}/check"] = self._check
+        answers["GET", f"{ONE}/changes"] = lambda _: (200, {"items": self._changes(), "next": None})
+        answers["POST", f"{ONE}/apply"] = lambda _: (202, {"status": "applying", "total": 2})
+        answers["GET", ONE] = lambda _: (200, next(self.states))
+        answers["DELETE", ONE] = lambda _: (204, None)
+
+    def _open(self, _: Any) -> Answer:
+        self.people = []
+        return 201, {"import": "i1", "version": 7, "status": "open"}
+
+    def _take(self, body: Any) -> Answer:
+        self.people += body["people"]
+        return 200, {"invalid": self.invalid}
+
+    def _check(self, _: Any) -> Answer:
+        counts = {"new": len(self.people) - len(self.invalid), "changed": 0, "unchanged": 0, "leaving": 0, "absent": len(self.absent)}
+        modules = [{"module": "base", "required_before": 0, "required": len(self.people), "licences": 3, "available": None}]
+        absent = [{"user": f"u{n}", "external_id": n} for n in self.absent]
+        seats = {"decided": False, "detail": "It was not decided person by person.", "people": []}
+        report = {"counts": counts | {"invalid": len(self.invalid)}, "modules": modules, "guard": self.guard}
+        return 200, report | {"absent": absent, "invalid": [], "seats": seats}
+
+    def _changes(self) -> list[dict[str, Any]]:
+        after = {"user": "u", "status": "active", "modules": ["base"], "department": "Lab", "upcoming": []}
+        return [{"external_id": p["external_id"], "kind": "new", "ends": False, "before": None, "after": after} for p in self.people]
+
+    def asked(self, method: str) -> list[str]:
+        return [path for asked, path, _ in self.deployment.asked if asked == method]
+
+
+@pytest.fixture
+def users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Users]:
+    with made_up(monkeypatch, tmp_path) as deployment:
+        yield Users(deployment)
+
+
+def import_files(*arguments: str, files: str = ALPENROSE) -> Any:
+    return seatpool("hr", "import", files, "--tenant", "acme", "--source", "hr/acme", *arguments)
+
+
+def flat(folder: Path, *rows: str) -> str:
+    path = folder / "people.csv"
+    path.write_text(FLAT + "".join(f"{row}\n" for row in rows))
+    return str(path)
+
+
+def test_an_import_sends_everybody_as_a_timeline_and_is_applied(users: Users) -> None:
+    result = import_files()
+    assert result.exit_code == 0, result.output
+    assert len(users.people) == 127
+    for person in users.people:
+        PersonReported.model_validate_json(orjson.dumps(person | {"version": 7}))
+    assert users.asked("POST") == [IMPORTS, f"{ONE}/check", f"{ONE}/apply"]
+    assert users.asked("DELETE") == []
+    assert "rows:   279 read = 279 used + 0 ignored + 0 reported" in result.output
+    assert "people: 127 in the files = 127 changed + 0 unchanged + 0 reported" in result.output
+    assert "Imported into acme from hr/acme." in result.output
+    assert "employees.csv: utf-8, separated by comma, 127 rows" in result.output
+
+
+def test_a_dry_run_changes_nobody_and_leaves_nothing_behind(users: Users) -> None:
+    result = import_files("--dry-run")
+    assert result.exit_code == 0, result.output
+    assert (users.asked("POST"), users.asked("DELETE")) == ([IMPORTS, f"{ONE}/check"], [ONE])
+    assert "This was a dry run. Nobody was changed." in result.output
+    assert "and 97 more; --json prints all of them" in result.output
+
+
+def test_an_import_in_json_is_one_document(users: Users) -> None:
+    result = import_files("--json", "--complete")
+    document = json.loads(result.stdout)
+    assert (result.exit_code, document["applied"], document["people"]["changed"]) == (0, True, 127)
+    assert len(document["changes"]) == 127
+    assert users.deployment.asked[0][2] == {"source": "hr/acme", "complete": True, "absent": "list"}
+
+
+def test_the_guard_stops_and_prints_the_command_that_goes_on(users: Users) -> None:
+    users.guard = {"would_end": 12, "limit": 5, "needs_confirmation": True}
+    result = import_files("--complete", "--absent=leave", "--dates", "dmy", "--columns", "login=Login", "--confirm", "11")
+    assert result.exit_code == 4, result.output
+    assert (users.asked("POST"), users.asked("DELETE")) == ([IMPORTS, f"{ONE}/check"], [ONE])
+    assert "would end or block 12 people. Without a confirmation, at most 5 may be." in result.output
+    command = f"seatpool hr import {ALPENROSE} --tenant acme --source hr/acme --columns login=Login --dates dmy --complete --absent leave"
+    assert f"  {command} --confirm 12" in result.output.splitlines()
+    users.deployment.asked.clear()
+    assert import_files("--confirm", "12").exit_code == 0
+    assert users.deployment.asked[-3][2] == {"confirm": 12}
+
+
+def test_rows_that_cannot_be_used_and_people_whom_users_refuses_are_listed(users: Users, tmp_path: Path) -> None:
+    users.invalid = [{"index": 0, "errors": [{"field": "login", "expected": "another one"}]}]
+    files = flat(tmp_path, "1,2020-01-01,,Lab,a,nonsense", "2,2020-01-01,,Lab,b,", "3,2020-02-01,,Lab,c,c@x.example")
+    result = import_files(files=files)
+    assert result.exit_code == 3, result.output
+    lines = [line for line in result.output.splitlines() if "people.csv " in line]
+    assert len(lines) == 2
+    assert "email" in lines[0]
+    assert [cell.strip() for cell in lines[1].split("│")[1:-1]] == ["people.csv", "3", "login: another one", "2"]
+    assert "people: 3 in the files = 1 changed + 0 unchanged + 2 reported" in result.output
+
+
+def test_nobody_leaves_for_being_absent_while_a_row_cannot_be_read(users: Users, tmp_path: Path) -> None:
+    files = flat(tmp_path, "1,2020-01-01,,Lab,a,nonsense", "2,2020-01-01,,Lab,b,")
+    users.absent = ["1", "7"]
+    result = import_files("--complete", "--absent=leave", files=files)
+    assert users.deployment.asked[0][2] == {"source": "hr/acme", "complete": True, "absent": "list"}
+    assert "missing from the files; nobody of them is changed (--absent=leave ends them): 7\n" in result.output
+    assert "nobody of them leaves" in result.output
+
+
+def test_absent_people_leave_only_if_the_files_are_complete(users: Users) -> None:
+    result = import_files("--absent=leave")
+    assert (result.exit_code, users.deployment.asked) == (2, [])
+    assert "leave needs --complete" in result.output
+
+
+@pytest.mark.parametrize("refused", ["check", "apply", "changes"])
+def test_an_import_that_is_refused_is_deleted(users: Users, refused: str) -> None:
+    method = "GET" if refused == "changes" else "POST"
+    users.deployment.answers[method, f"{ONE}/{refused}"] = lambda _: (422, {"detail": "something is [wrong]"})
+    result = import_files()
+    assert (result.exit_code, users.asked("DELETE")) == (1, [ONE])
+    assert "users answered 422: something is [wrong]" in result.output
+
+
+def test_a_second_import_meanwhile_is_refused(users: Users) -> None:
+    users.deployment.answers["POST", IMPORTS] = lambda _: (409, {"detail": "Another import of hr/acme is running."})
+    result = import_files()
+    assert (result.exit_code, users.asked("DELETE")) == (1, [])
+    assert "users answered 409: Another import of hr/acme is running." in result.output
+
+
+def test_files_without_a_readable_person_send_nothing(users: Users, tmp_path: Path) -> None:
+    result = import_files(files=flat(tmp_path, "1,0,,Lab,a,"))
+    assert (result.exit_code, users.deployment.asked) == (1, [])
+    assert "'0' is no date" in result.output
+    assert "there is nothing to import" in result.output
+
+
+def test_a_file_that_cannot_be_read_is_one_line(users: Users, tmp_path: Path) -> None:
+    result = import_files(files=str(tmp_path))
+    assert (result.exit_code, users.deployment.asked) == (1, [])
+    assert "employees.csv is missing" in result.output
+
+
+# ------------------------------------------------------------------------------------------------------------------- reports
+
+
+def test_a_report_states_only_what_differs_from_the_row_before() -> None:
+    values = {"login": "a", "email": None, "department": "Lab", "valid_to": None}
+    entries = (
+        Entry(date(2020, 1, 1), values),
+        Entry(date(2021, 1, 1), values),
+        Entry(date(2022, 1, 1), values | {"department": None, "valid_to": date(2026, 1, 31)}),
+        Entry(date(2023, 1, 1), values | {"department": None, "login": None, "email": "a@x.example"}),
+    )
+    periods = (Period(date(2020, 1, 1), date(2020, 6, 30)), Period(date(2021, 1, 1), None))
+    assert report_of(Person("A/7 b", periods, entries, "people.csv", 2)) == {
+        "external_id": "A/7 b",
+        "employment": [{"starts_on": "2020-01-01", "ends_on": "2020-06-30"}, {"starts_on": "2021-01-01", "ends_on": None}],
+        "attributes": [
+            {"since": "2020-01-01", "login": "a", "department": "Lab"},
+            {"since": "2022-01-01", "department": None, "valid_to": "2026-01-31"},
+            {"since": "2023-01-01", "valid_to": None, "login": None, "email": "a@x.example"},
+        ],
+    }
+
+
+@pytest.mark.parametrize(("people", "size"), [(50, 10**6), (1000, 5_000), (1, 1)])
+def test_parts_fit_into_a_request_and_miss_nobody(monkeypatch: pytest.MonkeyPatch, people: int, size: int) -> None:
+    monkeypatch.setattr(reports, "PEOPLE_AT_ONCE", people)
+    monkeypatch.setattr(reports, "BYTES_AT_ONCE", size)
+    company = read_company(ROOT / "examples/alpenrose")
+    parts = list(in_parts(company.people))
+    assert all(len(part) <= people and (len(part) == 1 or len(orjson.dumps(part)) <= size + 2) for _, part in parts)
+    assert [first for first, _ in parts] == [sum(len(part) for _, part in parts[:n]) for n in range(len(parts))]
+    assert [each["external_id"] for _, part in parts for each in part] == [person.external_id for person in company.people]
