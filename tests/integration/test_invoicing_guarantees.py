@@ -157,6 +157,9 @@ async def test_a_decision_that_contradicts_the_history_blocks_the_tenant_and_nob
     assert order["status"] == "completed"
     await wait_until(lambda: _letter_count(bench, tenant, 2), what="the order's answer behind it")
     assert (await bench.statistics(tenant))["invoices"] == 0
+    discard = f"/v1/operator/dead-letters/{message['id']}/discard"
+    assert (await bench.refused("POST", discard, {"reason": "forged"}))["type"] == "genuine"
+    assert (await bench.ok("POST", discard, {"reason": "forged", "genuine": True}))["status"] == "discarded"
 
 
 async def _letter_count(bench: Bench, tenant: str, count: int) -> bool:
