@@ -11,6 +11,8 @@ SERVICES = ("users", "seats", "invoicing", "notifier")
 
 
 class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
+    """Settings of users."""
+
     port: int = own_port(8001)
     signing_keys_folder: Path = Field(
         Path("signing-keys"),

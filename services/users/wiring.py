@@ -92,6 +92,7 @@ class Users:
         return ask
 
     def app(self) -> FastAPI:
+        """Return the application with all routes."""
         settings = self.settings
         self.signing_keys.open()
         issuer = TokenIssuer(self.signing_keys, settings.client_secrets(), settings.token_ttl_seconds, settings.wrong_secrets_per_minute)

@@ -325,7 +325,7 @@ class Harness:
         self._laws()
 
     def _laws(self) -> None:
-        """design.md section 4, Laws, said once more on the naive state."""
+        """Check the invariants of seats once more, on the naive state."""
         naive = self.naive
         for module in naive.pools:
             assert naive.count(module, "active", "held") <= naive.pools[module]["licences"]

@@ -1,5 +1,4 @@
-"""The rules of rules.md and design.md section 4 as a list of seats and loops over it: slow, obvious, and importing nothing of
-services.seats.
+"""The rules of docs/rules.md as a list of seats and loops over it: slow, obvious, and without any import of services.seats.
 
 A command is a dict with its `type` and plain values (times in ms). An event is a dict with `type`, `role`, `reason` and what matters of it.
 """

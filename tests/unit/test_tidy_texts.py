@@ -220,12 +220,12 @@ def texts() -> list[Text]:
 
 
 # Folders whose texts are being rewritten.
-_LATER = ("services/seats/", "services/users/", "tests/model/")
+_LATER = ("services/seats/",)
 NOT_YET: dict[Callable[[Text], Found], tuple[str, ...]] = {
     check_words: _LATER,
     check_docstring_beginnings: _LATER,
     check_public_docstrings: _LATER,
-    check_cited_files: (*_LATER, "cli/hr/"),
+    check_cited_files: (*_LATER, "cli/hr/facts.py"),
 }
 
 

@@ -12,6 +12,8 @@ from shared.web.dead_letters import dead_letters_router
 
 
 def make_app(settings: Settings, context: Context, dead_letters: DeadLetters) -> FastAPI:
+    """Return the application with all routes."""
+
     async def support_contact(tenant: str) -> str | None:
         async with context.database.unit_of_work(tenant) as uow:
             row = await store.get(uow.connection, tenant)

@@ -31,6 +31,8 @@ Operator = Annotated[Principal, Depends(operator())]
 
 @dataclass(frozen=True, slots=True)
 class Context:
+    """The parts of the process that routes use."""
+
     database: Database
     tenants: Tenants
     clock: Clock

@@ -213,7 +213,7 @@ class UploadedPeople(BaseModel):
 
 
 class ImportChange(BaseModel):
-    """What the import changes of one person, or why it does not."""
+    """The change of one person by the import, or the reason why there is none."""
 
     external_id: str
     user: str

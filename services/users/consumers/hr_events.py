@@ -24,6 +24,8 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {HR_EVENTS: ()}
 
 
 class HrEvents:
+    """Handlers of the statements of HR systems."""
+
     def __init__(self, tenants: Tenants) -> None:
         self._tenants = tenants
 
@@ -31,6 +33,7 @@ class HrEvents:
         return dict.fromkeys(HANDLED[HR_EVENTS], self.on_statement)
 
     async def on_statement(self, uow: UnitOfWork, message: Message) -> None:
+        """Apply a statement of a source that may write about this tenant. Raises Poison."""
         payload, envelope = message.payload, message.envelope
         assert isinstance(payload, hr_v1.HrFact | hr_v1.PersonReported | hr_v1.PersonFactWithdrawn)
         permission = await self._tenants.permission(message.tenant, uow, envelope.source)

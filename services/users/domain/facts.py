@@ -44,7 +44,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What the facts up to a day make of a person."""
+    """A person's record on a day, computed from the facts up to that day."""
 
     employed: bool
     login: str = ""

@@ -1,4 +1,4 @@
-"""What an import would make of people, before it changes anybody."""
+"""The check of an import: how it would change people, before it changes anybody."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
@@ -27,7 +27,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a statement would make of one person."""
+    """The expected effect of a statement on one person."""
 
     kind: Kind
     person: Person

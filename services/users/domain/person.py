@@ -133,6 +133,7 @@ def republished(person: Person, at: datetime, actor: Actor) -> PersonState:
 
 
 def command_of(person: Person, reason: str, reactivate: tuple[str, ...]) -> AssignSeats:
+    """Return the command that requests the person's required modules from seats."""
     required = person.standing.required
     return AssignSeats(
         user=person.user,

@@ -184,7 +184,7 @@ def given_from_json(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Outcome(StrEnum):
-    """What became of a statement of a source."""
+    """The outcome of a source's statement."""
 
     TAKEN = "taken"
     UNCHANGED = "unchanged"  # it says what was known already

@@ -11,6 +11,8 @@ Work = Callable[[], Awaitable[None]]
 
 
 class Alarm:
+    """Wakes the background jobs when there may be work for them."""
+
     def __init__(self) -> None:
         self._awake = asyncio.Event()
 

@@ -25,6 +25,8 @@ POLL_SECONDS = 0.5  # for an import that another process was asked to apply
 
 
 class ApplyImports:
+    """Applies confirmed imports, some people in each transaction."""
+
     def __init__(self, database: Database, tenants: Tenants, alarm: Alarm) -> None:
         self._database, self._tenants, self._alarm = database, tenants, alarm
 

@@ -23,6 +23,8 @@ POLL_SECONDS = 0.5  # for work whose wake-up came to another process
 
 
 class BulkReevaluation:
+    """Recomputes the people whom a change of a profile or mapping concerns, some in each transaction."""
+
     def __init__(self, database: Database, tenants: Tenants, alarm: Alarm) -> None:
         self._database, self._tenants, self._alarm = database, tenants, alarm
 

@@ -18,6 +18,8 @@ DUE_ACTOR = Actor(kind="system", id="users")
 
 
 class DuePeople:
+    """Changes people because time has passed, for example at the start of a dated fact."""
+
     def __init__(self, database: Database, tenants: Tenants, alarm: Alarm) -> None:
         self._database, self._tenants, self._alarm = database, tenants, alarm
 

@@ -39,6 +39,8 @@ Probe = Callable[[str], Awaitable[IdleCheck]]
 
 
 class Coordinator:
+    """Advances test clocks step by step, and waits after each step until every service is idle."""
+
     def __init__(
         self, database: Database, due_people: DuePeople, reevaluation: BulkReevaluation, probes: Mapping[str, Probe], clock: Clock
     ) -> None:

@@ -25,6 +25,8 @@ READ_AT = Gauge("seatpool_users_signing_keys_read_timestamp_seconds", "When this
 
 
 class SigningKeys:
+    """The keys of the folder, as this process has read them."""
+
     def __init__(self, folder: KeyFolder, clock: Clock) -> None:
         self._folder, self._clock = folder, clock
         self._keys: Sequence[SigningKey] = ()

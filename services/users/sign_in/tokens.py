@@ -105,6 +105,8 @@ def _invalid_scope(detail: str) -> Refused:
 
 
 class TokenIssuer:
+    """Issues access tokens to the clients that the settings name."""
+
     def __init__(self, keys: SigningKeys, clients: Mapping[str, SecretStr], ttl_seconds: int, wrong_secrets_per_minute: int = 10) -> None:
         self._keys, self._clients, self._ttl = keys, clients, ttl_seconds
         self._wrong = WrongSecrets(wrong_secrets_per_minute)

@@ -36,6 +36,8 @@ def cause_of(actor: Actor, envelope: Envelope | None) -> Cause:
 
 @dataclass(frozen=True, slots=True)
 class Reevaluation:
+    """A bulk re-evaluation that is not finished."""
+
     reevaluation_id: str
     tenant_id: str
     kind: str

@@ -10,6 +10,8 @@ from shared.messaging import Consumer, unsent
 
 
 class OwnIdleCheck:
+    """The idle check of users itself."""
+
     def __init__(self, database: Database, tenants: Tenants, consumer: Consumer) -> None:
         self._database, self._tenants, self._consumer = database, tenants, consumer
 

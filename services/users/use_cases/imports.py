@@ -108,7 +108,7 @@ def _being_applied(row: ImportRow) -> Conflict:
 
 @dataclass
 class _Found:
-    """What the check of an import collects."""
+    """The changes that the check of an import has found so far."""
 
     modules: list[tuple[Sequence[str], Sequence[str]]] = field(default_factory=list)
     asking: list[tuple[str, Person, bool]] = field(default_factory=list)  # whose command would change: (external id, person, releases)

@@ -23,6 +23,8 @@ class PoolCounts:
 
 
 class SeatsQuestions:
+    """Questions to the REST API of seats."""
+
     def __init__(self, client: ServiceClient, seats_url: str) -> None:
         self._client, self._url = client, seats_url
 
