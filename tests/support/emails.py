@@ -1,5 +1,6 @@
 """A notification of every kind, and the e-mails that are made of them."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -67,9 +68,14 @@ def notification(kind: Kind, stream: Stream, user: str | None = "u1", module: st
 
 
 def email(
-    stream: Stream, *notifications: Notification, tenant: TenantRow = TENANT, names: Names = NAMES, recipient: Recipient = BO
+    stream: Stream,
+    *notifications: Notification,
+    tenant: TenantRow = TENANT,
+    names: Names = NAMES,
+    recipient: Recipient = BO,
+    licences_page: str = "",
 ) -> Rendered:
-    return render(stream, tenant, recipient, notifications, names, LINKS, AT)
+    return render(stream, tenant, recipient, notifications, names, replace(LINKS, licences_page=licences_page), AT)
 
 
 EVERY = [

@@ -90,6 +90,7 @@ def test_T6_person_and_administrators_are_notified_when_a_flag_is_cleared_or_a_s
         ("flagged revoked granted", "granted"),
         ("granted flagged revoked", "flagged revoked"),
         ("flagged refused cleared at_limit", "at_limit"),
+        ("refused refused", "refused#2"),
     ],
 )
 def test_an_e_mail_contains_only_what_is_still_valid_of_each_seat(happened: str, valid: str) -> None:

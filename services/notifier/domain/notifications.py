@@ -125,8 +125,8 @@ _RECOVERED = frozenset({Kind.CLEARED, Kind.GRANTED})
 def still_valid(notifications: Sequence[Notification]) -> list[Notification]:
     """Return the notifications of one digest that are still valid; they are given in the order of their events.
 
-    A seat can end and recover within one digest: only what happened last is sent. A flag that was set and cleared between two e-mails was
-    never announced, so neither is its end.
+    A seat can end and recover within one digest: only what happened last is sent. What happened several times is sent once. A flag that
+    was set and cleared between two e-mails was never announced, so neither is its end.
     """
     by_seat: dict[tuple[str, str | None], list[Notification]] = {}
     for notification in notifications:
@@ -140,6 +140,8 @@ def still_valid(notifications: Sequence[Notification]) -> list[Notification]:
         if last.kind is Kind.CLEARED and of_seat[0].kind is Kind.FLAGGED:
             valid_from = len(of_seat)
         outdated |= {notification.key for notification in of_seat[:valid_from]}
+        last_of = {notification.kind: notification.key for notification in of_seat}
+        outdated |= {notification.key for notification in of_seat if notification.key != last_of[notification.kind]}
     return [notification for notification in notifications if notification.key not in outdated]
 
 

@@ -107,7 +107,8 @@ def render(
     text = words.template(f"{name}.txt.j2").render(context)
     subject, _, text = text.lstrip().partition("\n")
     subject = " ".join(subject.removeprefix("Subject:").split())
-    html = words.template(f"{name}.html.j2").render(context | {"subject": subject})
+    heading = subject.removeprefix(f"{tenant.name}: ")
+    html = words.template(f"{name}.html.j2").render(context | {"subject": subject, "heading": heading[:1].upper() + heading[1:]})
     return Rendered(subject=subject, text=_tidy(text), html=html)
 
 
