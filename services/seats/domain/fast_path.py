@@ -9,8 +9,8 @@ from typing import Any
 
 from services.seats.domain.assignment import required_of
 from services.seats.domain.decision import ANSWER, PREFIX, Command, Decision, Event, past_threshold
-from services.seats.domain.instants import instant, to_ms
-from services.seats.domain.rows import ACTIVE, Seat, UserRow, sequence, shared_names
+from services.seats.domain.instants import instant
+from services.seats.domain.rows import ACTIVE, Seat, UserRow, sequence
 from services.seats.domain.state import Pool, Tenant, pool_state
 from services.seats.domain.transitions import required_body
 from shared.schemas.seats_v1 import AssignSeats
@@ -30,16 +30,27 @@ def grant_at_once(tenant: Tenant, command: Command, payload: AssignSeats, at: in
         old.seats or old.revoked or old.flags or old.lost or old.command == command.id or payload.revision <= old.revision
     ):
         return None
-    modules, found = shared_names(payload.modules), []
-    for module in modules:
+    required, pools = required_of(payload), []
+    for module in required.modules:
         pool = tenant.pools.get(module)
         if pool is None or not _without_consequences(pool):
             return None
-        found.append(pool)
-    seat = _new(Seat, (ACTIVE, sequence(offset, 0), 0, None, 0))
-    need = (payload.administrator, payload.priority, False, (), (), ())
-    row = _new(UserRow, (modules, dict.fromkeys(modules, seat), payload.revision, command.id, offset, to_ms(payload.created_at), *need))
-    changed = tenant.seat_new_person(user, old, row, found)
+        pools.append(pool)
+    row = UserRow(
+        required=required.modules,
+        seats=dict.fromkeys(required.modules, Seat(ACTIVE, sequence(offset, 0))),
+        revision=payload.revision,
+        command=command.id,
+        offset=offset,
+        created_at=required.created_at,
+        administrator=required.administrator,
+        priority=required.priority,
+        partial=False,
+        revoked=(),
+        flags=(),
+        lost=(),
+    )
+    changed = tenant.seat_new_person(user, old, row, pools)
     body: dict[str, Any] = {
         "command": command.id,
         "position": {"partition": command.partition, "offset": offset},
@@ -47,7 +58,7 @@ def grant_at_once(tenant: Tenant, command: Command, payload: AssignSeats, at: in
         "at": instant(at),
         "rules": rules,
         "reason": payload.reason,
-        "pools": list(map(pool_state, found)),
+        "pools": list(map(pool_state, pools)),
     }
     if tenant.row.period is not None:
         body["period"] = tenant.row.period
@@ -55,8 +66,8 @@ def grant_at_once(tenant: Tenant, command: Command, payload: AssignSeats, at: in
     if old is not None:
         body["prev"] = {"partition": command.partition, "offset": old.offset}
     body["revision"] = payload.revision
-    body["need"] = required_body(required_of(payload))
-    body["modules"] = [{"module": module, "state": ACTIVE, "reason": "licence_free"} for module in modules]
+    body["need"] = required_body(required)
+    body["modules"] = [{"module": module, "state": ACTIVE, "reason": "licence_free"} for module in required.modules]
     return _new(Decision, ([_new(Event, (SEATS_ASSIGNED, body, 0, user))], changed))
 
 
