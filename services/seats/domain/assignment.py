@@ -25,6 +25,7 @@ class Outcome(NamedTuple):
 
 
 _NONE: frozenset[str] = frozenset()
+_new = tuple.__new__  # a NamedTuple's own constructor takes several times as long
 FREE = Outcome(ACTIVE, Reason.LICENCE_FREE)
 
 
@@ -62,15 +63,10 @@ def ignore(builder: DecisionBuilder, reason: str, user: str, last_revision: int)
 
 
 def required_of(need: Need) -> Required:
-    return Required(
-        modules=shared_names(need.modules),
-        created_at=to_ms(need.created_at),
-        administrator=need.administrator,
-        priority=need.priority,
-        partial=need.partial,
-        reactivate=need.reactivate,
-        hold_until=to_ms(need.hold_until) if need.hold_until is not None else None,
-    )
+    hold = need.hold_until
+    hold_until = to_ms(hold) if hold is not None else None
+    fields = (shared_names(need.modules), to_ms(need.created_at), need.administrator, need.priority, need.partial, need.reactivate)
+    return _new(Required, (*fields, hold_until))
 
 
 def _shrink(builder: DecisionBuilder, old: UserRow | None, released: list[str]) -> None:

@@ -36,20 +36,10 @@ def grant_at_once(tenant: Tenant, command: Command, payload: AssignSeats, at: in
         if pool is None or not _without_consequences(pool):
             return None
         pools.append(pool)
-    row = UserRow(
-        required=required.modules,
-        seats=dict.fromkeys(required.modules, Seat(ACTIVE, sequence(offset, 0))),
-        revision=payload.revision,
-        command=command.id,
-        offset=offset,
-        created_at=required.created_at,
-        administrator=required.administrator,
-        priority=required.priority,
-        partial=False,
-        revoked=(),
-        flags=(),
-        lost=(),
-    )
+    modules, created_at, administrator, priority = required[:4]
+    seats = dict.fromkeys(modules, _new(Seat, (ACTIVE, sequence(offset, 0), 0, None, 0)))
+    # The fields of UserRow in their order. By name, as everywhere else, it would take three times as long.
+    row = _new(UserRow, (modules, seats, payload.revision, command.id, offset, created_at, administrator, priority, False, (), (), ()))
     changed = tenant.seat_new_person(user, old, row, pools)
     body: dict[str, Any] = {
         "command": command.id,
@@ -67,7 +57,7 @@ def grant_at_once(tenant: Tenant, command: Command, payload: AssignSeats, at: in
         body["prev"] = {"partition": command.partition, "offset": old.offset}
     body["revision"] = payload.revision
     body["need"] = required_body(required)
-    body["modules"] = [{"module": module, "state": ACTIVE, "reason": "licence_free"} for module in required.modules]
+    body["modules"] = [{"module": module, "state": ACTIVE, "reason": "licence_free"} for module in modules]
     return _new(Decision, ([_new(Event, (SEATS_ASSIGNED, body, 0, user))], changed))
 
 
