@@ -1,4 +1,4 @@
-"""Between the engine and the domain: calls a decision, and turns what goes wrong inside one into its answer. No rule in here."""
+"""The decider joins the engine and the domain: it calls a decision, and turns an error inside it into its answer. It contains no rule."""
 
 import heapq
 from collections.abc import Mapping, Sequence
@@ -17,14 +17,14 @@ from shared.schemas.seats_v1 import Reason
 
 _log = structlog.get_logger("seats")
 
-TICK_EVENTS_MAX = 10_000  # of one tick; the next one goes on
-_new = tuple.__new__  # a NamedTuple's own constructor takes more than twice as long
-NO_PAYLOAD = seats_v1.Tick()  # of a command that cannot be understood
+TICK_EVENTS_MAX = 10_000  # of one tick; the next tick continues
+_new = tuple.__new__  # the constructor of a NamedTuple takes more than twice as long
+NO_PAYLOAD = seats_v1.Tick()  # for a command that cannot be understood
 BACKOFF_MS_MIN, BACKOFF_MS_MAX = 1_000, 10 * 60 * 1_000
 
 
 class RowCodec:
-    """Rows as canonical JSON: equal rows, equal bytes."""
+    """Encode rows as canonical JSON: equal rows give equal bytes."""
 
     def encode(self, key: str, row: Row) -> bytes:
         return orjson.dumps(domain.to_json(key, row))
@@ -34,20 +34,20 @@ class RowCodec:
 
 
 def error_id(partition: int, offset: int) -> str:
-    """Made from the position, so that a repeated decision is the same bytes; the log has the rest under it."""
+    """Return an id made from the position, so that a repeated decision is the same bytes. The log has the details under this id."""
     return f"error-{Position(partition=partition, offset=offset)}"
 
 
 class DomainDecider:
-    """One partition's tenants."""
+    """The tenants of one partition."""
 
     def __init__(self, partition: int) -> None:
         self._partition = partition
         self.tenants: dict[str, domain.Tenant] = {}
-        self._dues: list[tuple[int, str]] = []  # a heap of (when something falls due, tenant); entries may be out of date
-        self._noted: dict[str, int] = {}  # the newest entry of each tenant in it
-        self.last_offset: dict[str, int] = {}  # of each tenant's last decision since this worker owns it
-        self._again_ms: dict[str, tuple[int, int]] = {}  # tenants whose settling failed -> (not ticked before, wait)
+        self._dues: list[tuple[int, str]] = []  # a heap of (due time, tenant); entries can be outdated
+        self._noted: dict[str, int] = {}  # the valid entry of each tenant
+        self.last_offset: dict[str, int] = {}  # of the last decision about each tenant since this worker owns it
+        self._again_ms: dict[str, tuple[int, int]] = {}  # tenants whose due items failed -> (no tick before, wait)
 
     def load(self, rows: Mapping[str, Row]) -> None:
         self.tenants = domain.load(rows.items())
@@ -78,7 +78,8 @@ class DomainDecider:
         return Decided([(tenant, event) for event in decision.events], decision.changed)
 
     def take_back(self, command: Command, at: At) -> Decided:
-        """Not for ticks: what settles by itself is bounded, by the number of pools (a test says so)."""
+        """Undo the decision just made and answer that it is too large. A tick never needs it: the number of pools limits the size of its
+        events (a test checks it)."""
         head, name = command.head, error_id(at.partition, at.offset)
         assert head.tenant is not None, "a tick's events fit"
         tenant = self.tenants[head.tenant]
@@ -89,7 +90,7 @@ class DomainDecider:
         return Decided([(head.tenant, domain.failed(tenant, decidable, at.clock_ms, name, at.rules, Reason.TOO_LARGE))])
 
     def _tick(self, command: Command, at: At) -> Decided:
-        """Settles tenant by tenant, in order of their oldest due time, then of their ids."""
+        """Apply the due items tenant by tenant, in order of their oldest due time, then of their ids."""
         decided = Decided()
         for _, tenant in self._take_due(at.clock_ms):
             if len(decided.events) < TICK_EVENTS_MAX:
@@ -113,8 +114,8 @@ class DomainDecider:
         decided.rows |= decision.changed
 
     def _due_items_failed(self, tenant: str, tick: str, at: At, decided: Decided) -> None:
-        """Tried at every tick, but said only at 1, 2, 4, … seconds after it fell due: by the log's times alone, so that a repeated
-        decision says it again. How often it is ticked for this tenant is no part of the log, and backs off with it."""
+        """Try again at every tick, but record the failure only 1, 2, 4, … seconds after the due time. These times come from the log
+        alone, so that a repeated decision records the same. How often this tenant is ticked is not in the log, and backs off as well."""
         state, name = self.tenants[tenant], error_id(at.partition, at.offset)
         _log.exception("settle_failed", alert=True, error_id=name, tenant=tenant)
         _, wait = self._again_ms.get(tenant, (0, BACKOFF_MS_MIN // 2))
@@ -126,11 +127,11 @@ class DomainDecider:
             decided.events.append((tenant, event))
 
     def reject(self, rejected: Rejected, at: At) -> Decided:
-        # A record whose envelope cannot be read has no id of its own: its position stands for it.
+        # A record whose envelope cannot be read has no id. Its position replaces it.
         head, tenant = rejected.head, rejected.tenant
         id_ = head.id if head else DecisionId.common(at.partition, at.offset)
         command = domain.Command(id_, head.source if head else "", tenant or "", NO_PAYLOAD, at.partition, at.offset)
-        # In the wrong partition the tenant's state is not here, whatever this partition may hold under that name.
+        # In the wrong partition, this decider does not have the tenant's state.
         state = self.tenants.get(tenant) if tenant and rejected.reason is not Reason.WRONG_PARTITION else None
         reason, field, value, expected = rejected.reason, rejected.field, rejected.value, rejected.expected
         event = domain.rejected(command, state, at.clock_ms, str(reason), field, value, expected, at.rules)
@@ -147,7 +148,7 @@ class DomainDecider:
         return rows
 
     def due(self, clock_ms: int) -> bool:
-        """A tenant whose settling fails is left alone for a while; the others are found behind it."""
+        """Is anything due? A tenant whose due items fail is skipped for a while, so that the others are found behind it."""
         for at, tenant in self._dues if self._again_ms else self._dues[:1]:
             if at <= clock_ms and self._again_ms.get(tenant, (0, 0))[0] <= clock_ms:
                 return True
@@ -175,12 +176,12 @@ class DomainDecider:
 
 
 def as_event(type_: str, body: dict[str, Any], id_: str) -> domain.Event:
-    """A decision from the log, as `domain.evolve` takes it."""
+    """Return a decision from the log in the form that `domain.evolve` takes."""
     return domain.Event(type_, body, DecisionId.parse(id_).n, body.get("user"))
 
 
 def crosses_backoff(due_ms: int, previous_ms: int, clock_ms: int) -> bool:
-    """Does one of due, due + 1 s, due + 2 s, due + 4 s, … (then every 10 minutes) lie in (previous, clock]?"""
+    """Is one of due, due + 1 s, due + 2 s, due + 4 s, … (then every 10 minutes) in (previous, clock]?"""
     if previous_ms < due_ms:
         return clock_ms >= due_ms
     step = BACKOFF_MS_MIN

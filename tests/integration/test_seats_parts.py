@@ -40,7 +40,7 @@ async def hire_all(kafka: KafkaSettings, tenant: str) -> None:
             await future
 
 
-async def test_a_cut_that_flags_more_people_than_a_frame_holds_survives_a_death_between_two_frames(
+async def test_a_reduction_that_flags_more_people_than_a_frame_holds_survives_a_crash_between_two_frames(
     kafka_settings: KafkaSettings, workers: tuple[WorkerProcess, WorkerProcess]
 ) -> None:
     """T17: a reduction below use flags the newest; here 2,900 of them, in three frames."""

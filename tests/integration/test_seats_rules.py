@@ -131,7 +131,7 @@ async def _no_longer_shipped(kafka: KafkaSettings, sender: KafkaSender, monkeypa
         run_activate(["2"])
 
 
-def test_the_tools_say_what_they_did_and_what_they_do_not_understand(
+def test_the_commands_print_what_they_did_and_what_they_do_not_understand(
     kafka_settings: KafkaSettings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: dict[str, Any] = {"KAFKA_BOOTSTRAP": kafka_settings.kafka_bootstrap, "KAFKA_TOPIC_PREFIX": kafka_settings.kafka_topic_prefix}
@@ -157,7 +157,7 @@ def test_the_tools_say_what_they_did_and_what_they_do_not_understand(
         run_verify(["--tenant", "acme"])
 
 
-def test_a_reader_that_has_seen_enough_is_left_alone() -> None:
+def test_a_closed_pipe_ends_the_command_quietly() -> None:
     """`seatpool replay ... | head`"""
     lines = "from services.seats.replay.commands import print_line\nfor _ in range(100_000): print_line('a row')"
     with subprocess.Popen([sys.executable, "-c", lines], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

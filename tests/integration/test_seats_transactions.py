@@ -29,7 +29,7 @@ async def idle(worker: WorkerProcess) -> dict[str, Any] | None:
 
 
 @pytest.mark.parametrize("lane", list(Lane))
-async def test_markers_and_aborted_commands_are_passed_over_by_worker_replay_and_verify(
+async def test_worker_replay_and_verify_skip_markers_and_aborted_commands(
     kafka_settings: KafkaSettings, tmp_path: Path, lane: Lane
 ) -> None:
     with published_keys() as users_url:

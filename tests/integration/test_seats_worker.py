@@ -33,7 +33,7 @@ def make_worker(kafka_settings: KafkaSettings, tmp_path: Path, request: pytest.F
         worker.kill()
 
 
-async def test_every_command_is_answered_once_and_the_table_is_the_replay_also_after_kill_9(
+async def test_every_command_is_answered_once_and_the_table_equals_the_replay_also_after_kill_9(
     kafka_settings: KafkaSettings, make_worker: MakeWorker
 ) -> None:
     worker = make_worker()
@@ -77,7 +77,7 @@ async def test_a_clean_stop_hands_over_at_once(kafka_settings: KafkaSettings, ma
     assert len(worker.logged("owns")) >= 2, "what an operator looks for is there"
 
 
-async def test_poison_on_the_command_topic_is_answered_with_its_position_and_the_rest_goes_on(
+async def test_malformed_records_on_the_command_topic_are_answered_with_their_positions_and_the_next_ones_decided(
     kafka_settings: KafkaSettings, make_worker: MakeWorker
 ) -> None:
     assign = type_of(seats_v1.AssignSeats)
@@ -118,7 +118,7 @@ async def test_poison_on_the_command_topic_is_answered_with_its_position_and_the
     assert (await verified(kafka_settings))["verified"]
 
 
-async def test_two_workers_share_the_partitions_and_one_takes_over_what_the_other_had(
+async def test_two_workers_share_the_partitions_and_one_takes_over_those_of_the_other(
     kafka_settings: KafkaSettings, make_worker: MakeWorker
 ) -> None:
     one, two = make_worker("one"), make_worker("two")
@@ -154,7 +154,7 @@ async def _one_stands_still(kafka: KafkaSettings, commands: Commands, one: Worke
     await wait_until(lambda: one.process is not None and one.process.poll() == Exit.PAUSED, seconds=60, what="its end")
 
 
-async def test_a_tick_settles_what_falls_due_where_no_command_comes(kafka_settings: KafkaSettings, make_worker: MakeWorker) -> None:
+async def test_a_tick_applies_due_items_where_no_command_comes(kafka_settings: KafkaSettings, make_worker: MakeWorker) -> None:
     """T6: revoked at its deadline, also when nobody does anything."""
     async with supervised(make_worker()), commands_to(kafka_settings) as commands:
         await commands.open("acme", licences=1, grace="PT1S")

@@ -51,7 +51,7 @@ ENVELOPES = [
 
 
 @pytest.mark.parametrize("given", ENVELOPES)
-def test_the_head_is_what_the_envelope_says(given: Envelope) -> None:
+def test_the_head_has_the_values_of_the_envelope(given: Envelope) -> None:
     read = Envelope.from_headers(given.headers())
     correlation, traceparent = (None if text is None else text.encode() for text in (read.correlation, read.traceparent))
     assert read_head(given.headers(), 1000) == Head(read.id, read.source, read.type, read.tenant, correlation, traceparent)
@@ -79,7 +79,7 @@ WRONG: list[list[tuple[str, bytes | None]]] = [
 
 
 @pytest.mark.parametrize("headers", WRONG)
-def test_a_wrong_envelope_is_refused_in_the_envelope_s_own_words(headers: list[tuple[str, bytes | None]]) -> None:
+def test_a_wrong_envelope_is_refused_with_the_error_of_the_envelope(headers: list[tuple[str, bytes | None]]) -> None:
     with pytest.raises(Poison) as expected:
         Envelope.from_headers(headers, 1000)
     with pytest.raises(Poison) as found:
@@ -103,7 +103,7 @@ def test_a_tick_belongs_to_no_tenant_and_to_any_partition() -> None:
 
 
 @pytest.mark.parametrize("name", ["id", "source", "correlation", "traceparent"])
-def test_a_header_that_every_decision_would_repeat_has_its_limit(name: str) -> None:
+def test_a_header_that_every_decision_would_repeat_is_limited(name: str) -> None:
     longest = envelope(**{name: "x" * ATTRIBUTE_CHARACTERS_MAX})
     assert getattr(Envelope.from_headers(longest.headers()), name) == "x" * ATTRIBUTE_CHARACTERS_MAX
     assert read_head(longest.headers(), 1000).id == longest.id
@@ -136,7 +136,7 @@ def test_a_header_that_every_decision_would_repeat_has_its_limit(name: str) -> N
         (Raw(envelope().headers(), key=None), Reason.WRONG_PARTITION, "key"),
     ],
 )
-def test_what_cannot_be_understood_names_its_field(raw: Raw, reason: Reason, field: str) -> None:
+def test_a_command_that_cannot_be_understood_is_rejected_with_its_field(raw: Raw, reason: Reason, field: str) -> None:
     rejected = CommandReader(PARTITIONS).read(raw)
     assert isinstance(rejected, Rejected)
     assert (rejected.reason, rejected.field) == (reason, field)
@@ -206,7 +206,7 @@ USUAL_ENOUGH: list[list[tuple[str, bytes | None]]] = [
 
 
 @pytest.mark.parametrize("headers", USUAL_ENOUGH)
-def test_what_the_standards_allow_is_read_and_is_the_same_to_envelope_and_engine(headers: list[tuple[str, bytes | None]]) -> None:
+def test_headers_that_the_standards_allow_are_read_equally_by_envelope_and_engine(headers: list[tuple[str, bytes | None]]) -> None:
     read = Envelope.from_headers(headers, 1_772_366_400_000)
     assert read.time == NOON
     head = read_head(headers, 1_772_366_400_000)
@@ -215,21 +215,21 @@ def test_what_the_standards_allow_is_read_and_is_the_same_to_envelope_and_engine
 
 
 @pytest.mark.parametrize("body", [b"[" * 100_000, b'{"revision":' + b"9" * 500_000 + b"}", b'{"modules":[' + b"1," * 400_000 + b"1]}"])
-def test_a_large_body_of_nonsense_is_answered_at_once(body: bytes) -> None:
+def test_a_large_malformed_body_is_answered_at_once(body: bytes) -> None:
     started = time.process_time()
     rejected = CommandReader(PARTITIONS).read(Raw(envelope().headers(), body))
     assert isinstance(rejected, Rejected)
     assert time.process_time() - started < 0.2
 
 
-def test_a_body_larger_than_the_topic_takes_uncompressed_is_not_even_parsed() -> None:
+def test_a_body_larger_than_the_limit_of_the_topic_is_not_parsed() -> None:
     rejected = CommandReader(PARTITIONS).read(Raw(envelope().headers(), BODY + b" " * BODY_BYTES_MAX))
     assert isinstance(rejected, Rejected)
     assert (rejected.reason, rejected.field) == (Reason.UNREADABLE, "body")
 
 
 @pytest.mark.parametrize("error", [RecursionError, OverflowError, AttributeError, UnicodeError])
-def test_whatever_reading_a_command_raises_becomes_its_answer(error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_while_a_command_is_read_becomes_its_answer(error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(headers: object, timestamp_ms: int) -> NoReturn:
         raise error
 
@@ -239,7 +239,7 @@ def test_whatever_reading_a_command_raises_becomes_its_answer(error: type[Except
     assert (rejected.reason, rejected.field, rejected.tenant) == (Reason.UNREADABLE, "record", None)
 
 
-def test_each_offset_of_a_batch_that_nobody_can_read_is_answered_and_moves_no_clock() -> None:
+def test_each_offset_of_an_unreadable_batch_is_answered_and_moves_no_clock() -> None:
     partition = partition_of(b"acme", PARTITIONS)
     decisions = Decisions(partition, PARTITIONS)
     decisions.feed(Raw(envelope().headers(), offset=0, timestamp=5000))

@@ -1,4 +1,4 @@
-"""The engine over a broker in memory and a tiny domain: what stands in the logs after batches, crashes, foreign writes, long commands."""
+"""The engine with a broker in memory and a tiny domain: the logs after batches, crashes, foreign writes and long commands."""
 
 import asyncio
 import copy
@@ -65,7 +65,7 @@ async def test_a_batch_is_decisions_then_one_frame_and_then_visible() -> None:
     assert [name for name, _ in broker.decisions(0)] == [f"seats.commands.v1/0/{o}/{n}" for o, n in ((0, 0), (1, 0), (1, 1))]
 
 
-async def test_a_restart_goes_on_where_the_state_stands_and_skips_what_was_decided() -> None:
+async def test_a_restart_continues_at_the_durable_state_and_skips_decided_commands() -> None:
     broker = FakeBroker()
     await (await started(broker)).on_records([(0, records({"a": 1}, {"a": 2}))])
     engine = await started(broker)
@@ -124,7 +124,7 @@ class Producer:
         return await self._send(topic, partition, packed)
 
 
-async def test_a_worker_that_is_stopped_writes_the_batch_in_hand_before_its_producer_closes() -> None:
+async def test_a_stopped_worker_writes_its_running_batch_before_its_producer_closes() -> None:
     broker = FakeBroker()
     engine, producer = await started(broker), Producer(broker)
     reading = asyncio.ensure_future(engine.on_records([(0, records({"a": 1}, {"a": 2}))]))
@@ -201,7 +201,7 @@ async def test_a_record_far_ahead_of_our_clock_ends_the_worker_before_it_is_deci
     assert broker.batches == []
 
 
-async def test_the_clock_never_goes_back_also_over_a_restart() -> None:
+async def test_the_clock_never_goes_back_also_not_over_a_restart() -> None:
     broker = FakeBroker()
     engine = await started(broker)
     await engine.on_records([(0, [FakeRecord(0, 0, NOW_MS + 500, {"a": 1}), FakeRecord(0, 1, NOW_MS, {"a": 1})])])
@@ -210,7 +210,7 @@ async def test_the_clock_never_goes_back_also_over_a_restart() -> None:
     assert [body["clock"] for _, body in broker.decisions(0)] == [NOW_MS + 500] * 3
 
 
-async def test_a_broken_law_ends_the_worker_and_writes_nothing() -> None:
+async def test_a_violated_invariant_ends_the_worker_and_writes_nothing() -> None:
     broker = FakeBroker()
     engine = await started(broker)
     with pytest.raises(Ended) as ended:
@@ -219,7 +219,7 @@ async def test_a_broken_law_ends_the_worker_and_writes_nothing() -> None:
     assert broker.batches == []
 
 
-async def test_a_command_that_cannot_be_understood_is_answered_and_the_rest_goes_on() -> None:
+async def test_a_command_that_cannot_be_understood_is_answered_and_the_next_one_is_decided() -> None:
     broker = FakeBroker()
     engine = await started(broker)
     poison = FakeRecord(0, 1, NOW_MS, Rejected(1, NOW_MS, None, None, Reason.UNREADABLE, "envelope"))
@@ -302,7 +302,7 @@ async def test_readers_see_nothing_of_a_command_in_parts_before_it_is_finished()
     assert engine.next_offset(0) == 1
 
 
-async def test_what_a_zombie_overwrote_is_written_again_before_work_starts() -> None:
+async def test_rows_that_an_old_worker_overwrote_are_written_again_before_work_starts() -> None:
     broker = FakeBroker()
     engine = await started(broker)
     await engine.on_records([(0, records({"a": 1, "b": 1}))])
@@ -330,7 +330,7 @@ async def test_waiting_for_a_position_ends_when_it_is_durable() -> None:
 
 
 @pytest.mark.parametrize("decided", [True, False])
-async def test_what_no_worker_wrote_to_the_changelog_ends_one_start_and_is_written_over(decided: bool) -> None:
+async def test_a_record_that_no_worker_wrote_ends_one_start_and_is_overwritten(decided: bool) -> None:
     broker = FakeBroker()
     engine = await started(broker)
     if decided:

@@ -1,4 +1,4 @@
-"""Frames and their merge: what a changelog says, whatever the order in which zombies wrote."""
+"""Frames and their merge: the state in a changelog, independent of the order in which old workers wrote."""
 
 import random
 from collections.abc import Mapping
@@ -69,7 +69,7 @@ def test_rows_and_marker_of_frames_in_order_are_the_state() -> None:
     assert (merge.rows, merge.marker, merge.foreign) == ({"a": 5}, Marker(4, 20, 1), set())
 
 
-def test_a_frame_written_late_by_a_zombie_loses_and_is_named_for_repair() -> None:
+def test_a_frame_written_late_by_an_old_worker_loses_and_is_marked_for_repair() -> None:
     written = [({"a": 9, "c": 9}, Marker(9, 90, 1)), ({"a": 5, "b": 5}, Marker(5, 50, 1))]
     with pytest.raises(ForeignWrite):
         feed(Merge(CODEC, 0), *written)
@@ -79,13 +79,13 @@ def test_a_frame_written_late_by_a_zombie_loses_and_is_named_for_repair() -> Non
     assert merge.foreign == {b"a", b"#w|0"}
 
 
-def test_a_removed_row_stays_removed_when_a_zombie_writes_it_late() -> None:
+def test_a_removed_row_stays_removed_when_an_old_worker_writes_it_late() -> None:
     merge = feed(Merge(CODEC, 0, thorough=True), ({"a": 1}, Marker(1, 0, 1)), ({"a": None}, Marker(2, 0, 1)), ({"a": 1}, Marker(1, 0, 1)))
     assert merge.rows == {}
     assert b"a" in merge.foreign
 
 
-def test_a_repair_ends_what_is_foreign() -> None:
+def test_after_a_repair_nothing_is_foreign() -> None:
     merge = feed(Merge(CODEC, 0, thorough=True), ({"a": 9}, Marker(9, 90, 1)), ({"a": 5}, Marker(5, 50, 1)), ({"a": 9}, Marker(9, 90, 1)))
     assert (merge.rows, merge.foreign) == ({"a": 9}, set())
 
@@ -98,7 +98,7 @@ def test_a_command_in_parts_is_decided_with_its_last_part_only() -> None:
     assert feed(merge, ({"c": 1}, last), begin=4).marker.decided == 8
 
 
-def test_a_zombie_s_part_of_a_finished_command_does_not_make_it_unfinished() -> None:
+def test_an_old_workers_part_of_a_finished_command_does_not_make_it_unfinished() -> None:
     part, finished = Marker(8, 0, 1, 1, 3, 40, 2), Marker(8, 0, 1, 3, 3, 40, 2)
     merge = feed(Merge(CODEC, 0, thorough=True), ({"a": 1}, part), ({"b": 1}, finished), ({"a": 1}, part))
     assert merge.marker == finished
@@ -128,7 +128,7 @@ def test_any_order_of_whole_frames_gives_the_same_state() -> None:
         assert merge.marker.decided == 7
 
 
-def test_parts_keep_order_and_limits_and_nothing_is_one_part() -> None:
+def test_parts_keep_order_and_limits_and_no_rows_are_one_part() -> None:
     rows = encode_rows({f"k{n}": "x" * 100 for n in range(25)}, CODEC)
     cut = list(parts(rows, rows_max=10, bytes_max=100_000))
     assert [len(part) for part in cut] == [10, 10, 5]
@@ -183,7 +183,7 @@ NO_WORKER_S: list[tuple[bytes | None, bytes | None, list[tuple[str, bytes | None
 
 @pytest.mark.parametrize("place", ["before", "between", "behind"])
 @pytest.mark.parametrize(("key", "value", "headers"), NO_WORKER_S)
-def test_what_no_worker_wrote_changes_nothing_and_its_key_is_written_again(
+def test_a_record_that_no_worker_wrote_changes_nothing_and_its_key_is_written_again(
     key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes | None]], place: str
 ) -> None:
     log = Log()
@@ -205,9 +205,7 @@ def test_what_no_worker_wrote_changes_nothing_and_its_key_is_written_again(
 
 
 @pytest.mark.parametrize(("key", "value", "headers"), NO_WORKER_S)
-def test_a_repair_is_the_end_of_it_also_after_compaction(
-    key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes | None]]
-) -> None:
+def test_a_repair_holds_also_after_compaction(key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes | None]]) -> None:
     log = Log(({"a": 1, "b": 1}, Marker(3, 30, 1)), ({"b": 2}, Marker(4, 40, 1))).foreign(key, value, *headers)
     foreign = log.read().foreign
     rows = [(wrong, CODEC.encode("", 1) if wrong == b"a" else None) for wrong in foreign if wrong != b"#w|0"]

@@ -1,4 +1,4 @@
-"""What the engine relies on: all or nothing, replay, rows, rules versions, questions, and laws that can be seen to be broken."""
+"""What the engine relies on: all or nothing, replay, rows, rules versions, what-if, and invariants whose violation is found."""
 
 import time
 from datetime import timedelta
@@ -272,7 +272,7 @@ def test_the_invariants_find_an_overfull_pool_a_flag_beside_a_free_licence_and_a
     with pytest.raises(domain.InvariantViolation, match="flagged while"):
         domain.check_invariants(broken(world, pool, licences=9), ["time"])
     world.need("eve", "docs")
-    with pytest.raises(domain.InvariantViolation, match="somebody waits"):
+    with pytest.raises(domain.InvariantViolation, match="a person waits"):
         domain.check_invariants(broken(world, domain.pool_key("acme", "docs"), licences=9), ["docs"])
     with pytest.raises(domain.InvariantViolation, match="for the next period"):
         domain.check_invariants(broken(world, pool, next_period=9), ["time"])

@@ -1,4 +1,4 @@
-"""The straight way decides what the long way decides, to the byte, and is taken by what is common."""
+"""The fast path decides the same as the general path, to the byte, and ordinary commands take it."""
 
 import importlib
 import random
@@ -67,7 +67,7 @@ def decided(commands: list[tuple[Payload, int]]) -> list[tuple[list[tuple[str, b
 
 
 @pytest.mark.parametrize("seed", range(150))
-def test_both_ways_decide_the_same_bytes(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_paths_decide_the_same_bytes(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     commands, taken = history(seed), Counter[bool]()
 
     def counted(*args: Any) -> domain.Decision | None:
@@ -76,14 +76,14 @@ def test_both_ways_decide_the_same_bytes(seed: int, monkeypatch: pytest.MonkeyPa
         return decision
 
     monkeypatch.setattr(DECIDE, "grant_at_once", counted)
-    straight = decided(commands)
+    fast = decided(commands)
     monkeypatch.setattr(DECIDE, "grant_at_once", lambda *_: None)
-    assert straight == decided(commands)
-    assert taken[False], "some go the long way"
-    assert taken[True] or seed != 0, "and some the straight way"
+    assert fast == decided(commands)
+    assert taken[False], "some commands take the general path"
+    assert taken[True] or seed != 0, "and some the fast path"
 
 
-def test_an_ordinary_hire_goes_the_straight_way_and_the_last_licence_does_not() -> None:
+def test_an_ordinary_hire_takes_the_fast_path_and_the_last_licence_does_not() -> None:
     tenants: dict[str, domain.Tenant] = {}
     opened = [
         seats_v1.OpenTenant(number=1, clock="real"),
@@ -106,6 +106,6 @@ def test_an_ordinary_hire_goes_the_straight_way_and_the_last_licence_does_not() 
 
 
 @pytest.mark.parametrize("ms", [0, 1, 999, 1000, 59_999, 86_399_999, 86_400_000, 951_782_400_000, 1_772_366_400_123, 7_258_118_400_000, -1])
-def test_an_instant_is_written_as_every_message_writes_it(ms: int) -> None:
+def test_an_instant_is_written_as_in_every_message(ms: int) -> None:
     assert domain.instant(ms) == format_instant(START + timedelta(milliseconds=ms - domain.to_ms(START)))
     assert domain.from_instant(domain.instant(ms)) == ms

@@ -1,4 +1,4 @@
-"""Flags, graces, revocations and how they end: T5 T6, the last administrator, the total orders."""
+"""Flags, grace periods and revocations, and how they end: T5 T6, the last administrator, the total orders."""
 
 from datetime import timedelta
 from typing import Any

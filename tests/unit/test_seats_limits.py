@@ -1,4 +1,4 @@
-"""What one event may hold: lists are bounded by the rules, and an event too large all the same costs its command, not the worker."""
+"""The size of events: the rules limit their lists, and an event that is still too large fails its command and not the worker."""
 
 from datetime import UTC, datetime, timedelta
 

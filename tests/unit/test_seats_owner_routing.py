@@ -1,4 +1,4 @@
-"""Who answers for a tenant: the owner from its memory, any other by asking the owner, and nobody while that is changing."""
+"""Requests about a tenant: the owner answers from memory, every other worker asks the owner, and all refuse while the owner changes."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -52,13 +52,13 @@ async def test_the_owner_answers_from_its_memory() -> None:
     assert (await asked(worker(ready=True, owns=True, owner=OWN))).text == "from memory"
 
 
-async def test_any_other_asks_the_owner() -> None:
+async def test_every_other_worker_asks_the_owner() -> None:
     it = worker(ready=True, owns=False, owner=OTHER)
     it.down = False
     assert (await asked(it)).text == "two was asked for /v1/tenants/acme/pools?after=0-1, hop 1"
 
 
-async def test_headers_are_forwarded_as_they_are_and_what_each_worker_says_itself_is_said_once() -> None:
+async def test_headers_are_forwarded_unchanged_and_each_workers_own_headers_appear_once() -> None:
     it = worker(ready=True, owns=False, owner=OTHER)
     it.down = False
     odd = {"x-odd": "\u00e9".encode("latin-1"), "authorization": b"Bearer t", "transfer-encoding": b"chunked"}
@@ -82,7 +82,7 @@ async def test_headers_are_forwarded_as_they_are_and_what_each_worker_says_itsel
         pytest.param(worker(ready=True, owns=False, owner=OTHER), {}, id="the owner cannot be reached"),
     ],
 )
-async def test_while_the_owner_changes_nobody_answers_and_all_say_when_to_ask_again(it: Any, headers: dict[str, str]) -> None:
+async def test_while_the_owner_changes_every_worker_refuses_and_says_when_to_try_again(it: Any, headers: dict[str, str]) -> None:
     it.down = True
     answer = await asked(it, headers)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")

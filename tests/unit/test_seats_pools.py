@@ -1,4 +1,4 @@
-"""Licences, periods, marks, closing: T-, B-, E- and M-rules that seats decides, and input that makes no sense."""
+"""Licences, periods, thresholds and closing: T-, B-, E- and M-rules that seats decides, and malformed input."""
 
 from datetime import datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""Questions to a worker are bounded: what they touch, how many run at once, and how long they keep anything else waiting."""
+"""What-if and forecast are limited: what they touch, how many run at once, and how long they delay anything else."""
 
 import asyncio
 import gc
@@ -83,7 +83,7 @@ async def refusal(asked: Any) -> tuple[str, str]:
     return refused.value.type, refused.value.detail
 
 
-async def test_a_question_beyond_its_budget_or_too_large_an_answer_is_refused_and_says_how_to_split(
+async def test_a_question_beyond_its_budget_or_with_a_too_large_answer_is_refused_with_advice(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     live = live_of(world.rows, world.offset)
@@ -134,7 +134,7 @@ QUESTIONS = [
 
 
 @pytest.mark.parametrize(("method", "path", "sent", "split"), QUESTIONS)
-async def test_rest_refuses_a_question_that_is_too_large_and_one_too_many_with_what_to_do(
+async def test_rest_refuses_a_too_large_question_and_one_too_many_with_advice(
     world: World, held: Held, monkeypatch: pytest.MonkeyPatch, method: str, path: str, sent: dict[str, Any], split: str
 ) -> None:
     assert (what_if.BUDGET, what_if.ANSWER_BYTES_MAX, what_if.WAIT_SECONDS_MAX) == (20_000, 4 * 1024 * 1024, 1)
@@ -176,7 +176,7 @@ def asking(world: World) -> Callable[[str, what_if.Answer], Any]:
     return lambda tenant, answer: asyncio.ensure_future(questions.ask(tenant, settled(), answer, "Ask less."))
 
 
-async def test_one_question_per_tenant_and_two_per_worker_run_and_a_further_one_is_to_be_asked_again(
+async def test_one_question_per_tenant_and_two_per_worker_run_at_once_and_a_further_one_is_refused(
     asking: Any, held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(what_if, "WAIT_SECONDS_MAX", 0.05)
@@ -193,7 +193,7 @@ async def test_one_question_per_tenant_and_two_per_worker_run_and_a_further_one_
     assert await asyncio.gather(*running, *waiting) == [b"{}"] * 4
 
 
-async def test_a_question_whose_asker_went_away_or_that_takes_too_long_is_stopped_and_keeps_its_place_until_then(
+async def test_a_question_that_is_cancelled_or_takes_too_long_is_stopped_and_counts_until_then(
     asking: Any, held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its thread ends at the next change that it makes."""
@@ -281,7 +281,7 @@ async def longest_pause(asked: Any) -> tuple[float, Any]:
 
 
 @pytest.mark.usefixtures("as_in_a_worker")
-async def test_the_loop_goes_on_while_the_largest_permitted_question_about_100_000_people_runs() -> None:
+async def test_the_event_loop_runs_on_while_the_largest_permitted_question_about_100_000_people_runs() -> None:
     """The best of three attempts counts: other work on the machine may stop this process at any time, but hardly each time."""
     owned = owned_tenants(live_of(large_company()))
     gc.freeze()
@@ -298,7 +298,7 @@ async def test_the_loop_goes_on_while_the_largest_permitted_question_about_100_0
         assert min(pauses) <= PAUSE_SECONDS_MAX, pauses
 
 
-async def test_why_ends_in_time_and_says_that_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_why_ends_in_time_and_says_that_the_chain_is_incomplete(monkeypatch: pytest.MonkeyPatch) -> None:
     async def link(_: object, tenant: str, user: str, partition: int, offset: int) -> tuple[audit_trail.Link, int]:
         return audit_trail.Link(partition=partition, offset=offset, command={}, decisions=[]), offset - 1
 

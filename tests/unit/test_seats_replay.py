@@ -131,7 +131,9 @@ def repeated_otherwise(events: list[Logged]) -> None:
         (forged(about_nobody, ce_type="seatpool.seats.v1.seat_flag_cleared"), {"unknown": 1, "unfit": 1}),
     ],
 )
-async def test_what_was_published_is_what_is_decided_again(change: Change, found: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_verify_finds_every_difference_between_published_and_repeated_decisions(
+    change: Change, found: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     report = await verified(change, monkeypatch)
     kinds = ("missing", "unknown", "differing", "conflicting", "not_compared", "unfit")
     assert {kind: report.counts[kind] for kind in kinds if report.counts[kind]} == found, report.differences
@@ -182,7 +184,7 @@ async def test_a_decision_about_a_command_that_did_not_exist_yet_stops_no_replay
     assert tenants
 
 
-async def test_a_log_of_any_length_is_verified_with_a_few_of_its_decisions_in_mind(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_log_of_any_length_is_verified_with_a_few_of_its_decisions_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that were published twice very long ago alone are not compared, and counted."""
     monkeypatch.setattr(module, "SEEN_MAX", 5)
     monkeypatch.setattr(in_turn, "AHEAD_MAX", 2)

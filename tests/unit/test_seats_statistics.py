@@ -1,4 +1,4 @@
-"""Counts over a tenant's whole run: each decision once, also when the first reading takes longer than a caller waits."""
+"""Counts over a tenant's whole life: each decision once, also if the first reading takes longer than a caller waits."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -46,7 +46,7 @@ def log() -> Log:
     return made
 
 
-async def test_each_decision_counts_once_and_a_second_question_reads_what_is_new() -> None:
+async def test_each_decision_counts_once_and_a_second_question_reads_only_new_decisions() -> None:
     made = log()
     made.open.set()
     statistics = Statistics(made)  # type: ignore[arg-type]
@@ -56,14 +56,14 @@ async def test_each_decision_counts_once_and_a_second_question_reads_what_is_new
     assert await statistics.of("other", 0) == {"revoked": 0, "refused": 0, "decisions": 0}
 
 
-async def test_what_a_successor_is_refused_counts_as_well() -> None:
+async def test_modules_refused_to_a_target_user_count_as_well() -> None:
     made = log()
     made.open.set()
     made.add(2, seats_v1.SeatsMoved, user="eve", modules=[{"module": "time", "state": "active"}, {"module": "docs", "state": "refused"}])
     assert (await Statistics(made).of("acme", 0))["refused"] == 2  # type: ignore[arg-type]
 
 
-async def test_who_cannot_wait_is_told_to_ask_again_and_the_reading_goes_on() -> None:
+async def test_a_caller_that_cannot_wait_gets_a_transient_error_and_the_reading_continues() -> None:
     made = log()
     statistics = Statistics(made, seconds_max=0.01)  # type: ignore[arg-type]
     for _ in range(3):

@@ -1,4 +1,5 @@
-"""REST of seats: reads of the owner's own memory. Each answer names the position that it reflects; `?after=` waits for one."""
+"""REST of seats. The owner of a tenant answers from its memory. Each answer names the position that it reflects; `?after=` waits for
+one."""
 
 from fastapi import FastAPI
 

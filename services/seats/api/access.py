@@ -1,4 +1,4 @@
-"""What one person may use."""
+"""The modules that a person may use."""
 
 from fastapi import APIRouter
 

@@ -1,4 +1,4 @@
-"""How the pools will look if no command arrives."""
+"""The forecast of the pools, if no command arrives."""
 
 from functools import partial
 from typing import Any

@@ -1,4 +1,4 @@
-"""Is everything of a tenant processed up to its time?"""
+"""The idle check: is everything of a tenant processed up to its time?"""
 
 from typing import Any
 

@@ -1,4 +1,5 @@
-"""Requests about a tenant go to the worker that owns it: that one answers from its own memory, any other forwards, once."""
+"""Requests about a tenant go to the worker that owns it. The owner answers from its memory; every other worker forwards the request
+once."""
 
 import httpx
 import structlog
@@ -13,10 +14,10 @@ from shared.web.route import Answer, CheckedRoute
 
 _log = structlog.get_logger("seats.routing")
 
-HOP = "x-seatpool-hop"  # set on a forwarded request: it is not forwarded again, or two workers that disagree would pass it for ever
+HOP = "x-seatpool-hop"  # set on a forwarded request, which is not forwarded again: two workers can disagree about the owner
 FORWARD_SECONDS_MAX = 15.0  # longer than `?after=` waits
 RETRY_AFTER_SECONDS = "1"
-# Of one connection, or said by each worker itself.
+# Headers of one connection, and those that each worker adds itself.
 _ASKED_DROPPED = frozenset({b"connection", b"content-length", b"host", b"keep-alive", b"transfer-encoding", b"x-correlation-id"})
 _ANSWERED_DROPPED = frozenset(
     {"cache-control", "connection", "content-length", "date", "keep-alive", "server", "transfer-encoding"}
@@ -25,14 +26,15 @@ _ANSWERED_DROPPED = frozenset(
 
 
 class OwnerRouting:
-    """During a rebalance: 503 with Retry-After, never an answer from a state that may be another worker's by now."""
+    """Forward requests to the owner. During a rebalance the answer is 503 with Retry-After, never one from a state that another worker
+    may own by now."""
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._client = httpx.AsyncClient(timeout=FORWARD_SECONDS_MAX)
 
     async def forwarded(self, request: Request) -> Response | None:
-        """The answer of the tenant's owner; None: this worker is the owner, or nobody is (what is no tenant id)."""
+        """Return the answer of the tenant's owner, or None if this worker is the owner or the path has no valid tenant id."""
         worker = self._worker
         partition = partition_of_tenant(request.path_params["tenant"], worker.settings.seats_partitions)
         if partition is None or (worker.ready and partition in worker.engine.live):
@@ -40,7 +42,7 @@ class OwnerRouting:
         url = worker.owner_url(partition) if worker.ready else None
         if url is None or url.rstrip("/") == worker.advertised_url.rstrip("/") or HOP in request.headers:
             return _unavailable(request, "Another seats worker is taking over this tenant. Please try again.")
-        # As bytes: a header may hold any, and httpx writes ASCII only.
+        # As bytes, because a header can have any, and httpx encodes text as ASCII only.
         headers = [(name, value) for name, value in request.headers.raw if name not in _ASKED_DROPPED]
         headers += [(HOP.encode(), b"1"), (b"x-correlation-id", getattr(request.state, "correlation", "").encode())]
         target = httpx.URL(url.rstrip("/")).copy_with(raw_path=_raw_path(request))
@@ -55,7 +57,7 @@ class OwnerRouting:
 
 
 class OwnerRoute(CheckedRoute):
-    """A route that the tenant's owner answers. Any other worker checks access and passes the request on as it is."""
+    """A route that the tenant's owner answers. Every other worker checks access and forwards the request unchanged."""
 
     async def respond(self, request: Request, answer: Answer) -> Response:
         routing: OwnerRouting = request.app.state.owner_routing

@@ -1,4 +1,4 @@
-"""How far this tenant's commands are decided."""
+"""The position of the last decision about a tenant's partition."""
 
 from fastapi import APIRouter
 

@@ -1,4 +1,4 @@
-"""What REST shows of the state. Times are RFC 3339 in UTC."""
+"""Bodies of responses. Times are RFC 3339 in UTC."""
 
 from bisect import bisect_left
 from itertools import islice
@@ -12,7 +12,7 @@ from shared.schemas.policies import POLICY_NAMES
 from shared.schemas.seats_v1 import PoolState
 from shared.web.rest import PositionView
 
-LOOKED_AT_MAX = 5_000  # people of one page of seats: what runs in one go holds up every decision meanwhile
+LOOKED_AT_MAX = 5_000  # people for one page of seats: the page is made at once and delays every decision meanwhile
 USABLE = ("active", "flagged")
 State = Literal["active", "flagged", "held", "waiting", "revoked"]
 
@@ -110,7 +110,8 @@ def _instant(ms: int | None) -> str | None:
 
 
 def row_of(tenant: str, user: str, live: Live) -> domain.UserRow | None:
-    """Pools and orders lie among the people, under names that no person has (`#tenant`); a path may ask for one."""
+    """Return the person's row. Pools and orders are stored beside people, under names that no person can have (`#tenant`), and a path
+    can ask for one."""
     row = live.durable.rows.get(domain.user_key(tenant, user))
     return row if isinstance(row, domain.UserRow) else None
 
@@ -140,8 +141,8 @@ _sorted_users: dict[str, tuple[domain.Tenant, list[str]]] = {}
 
 
 def _users(tenant: domain.Tenant) -> list[str]:
-    """In order. A person's row stays for the tenant's life, so only those after the known ones are new. To sort a few new ones into the
-    sorted ones costs little; to sort all people of a large tenant would hold up every decision."""
+    """Return the users in order. A person's row stays for the tenant's life, so only those after the known ones are new. Sorting a few
+    new users into the sorted ones is fast; sorting all people of a large tenant would delay every decision."""
     known = _sorted_users.get(tenant.id)
     if known is None or known[0] is not tenant:
         known = _sorted_users[tenant.id] = (tenant, [])
@@ -155,7 +156,7 @@ def _users(tenant: domain.Tenant) -> list[str]:
 def page_of_seats(
     tenant: domain.Tenant, module: str | None, state: str | None, start: tuple[str, str] | None, limit: int
 ) -> tuple[list[SeatView], tuple[str, str] | None]:
-    """Seats after `start` (user, module), and where the next page begins."""
+    """Return the seats after `start` (user, module), and where the next page begins."""
     users = _users(tenant)
     first = 0 if start is None else bisect_left(users, start[0])
     found: list[SeatView] = []
@@ -168,7 +169,7 @@ def page_of_seats(
                     return found, (found[-1].user, found[-1].module)
                 found.append(seat)
         if looked_at == LOOKED_AT_MAX and first + looked_at < len(users):
-            return found, (user, "~")  # after every module: names begin with a letter or a digit
+            return found, (user, "~")  # after every module, because names begin with a letter or a digit
     return found, None
 
 

@@ -1,4 +1,4 @@
-"""What commands would do, decided on a copy."""
+"""What-if: decide commands on a copy."""
 
 from functools import partial
 from typing import Any

@@ -1,4 +1,4 @@
-"""Why a person has these seats."""
+"""The decisions that led to the seats of a person."""
 
 from fastapi import APIRouter
 

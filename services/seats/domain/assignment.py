@@ -1,4 +1,4 @@
-"""`assign_seats` and `replace_user`: what a person needs from now on."""
+"""`assign_seats` and `replace_user`: what a person requires from now on."""
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
@@ -14,14 +14,14 @@ from shared.schemas.seats_v1 import AssignSeats, Need, OverLimit, Reason, Replac
 
 
 class Outcome(NamedTuple):
-    """What a pool says to one newcomer. `state` active, flagged, held, waiting or refused."""
+    """The outcome for one new module: active, flagged, held, waiting or refused."""
 
     state: str
     reason: str
     since: int = 0
     deadline: int | None = None
     expand: bool = False
-    instead_of_me: str | None = None  # who is flagged for the last administrator
+    instead_of_me: str | None = None  # who is flagged instead of the last administrator
 
 
 _NONE: frozenset[str] = frozenset()
@@ -70,7 +70,7 @@ def required_of(need: Need) -> Required:
 
 
 def _shrink(builder: DecisionBuilder, old: UserRow | None, released: list[str]) -> None:
-    """M9: a leaver's active seat takes its licence along, before flags and queue are served; never the last one."""
+    """M9: remove the licence of a leaver's active seat before flags and the queue get it. The last licence stays."""
     tenant = builder.tenant
     for module in released:
         pool = tenant.pools[module]
@@ -91,14 +91,13 @@ def _shrink(builder: DecisionBuilder, old: UserRow | None, released: list[str]) 
 
 
 class Assignment:
-    """One person's need, decided: what each new module gets, and the answer made of it.
+    """The decision on what a person requires: what each new module gets, and the answer.
 
-    All or nothing: any module that rejects refuses them all; else any that waits makes all new ones wait; else they are granted. With
-    `partial`
-    the base modules are decided so first, and if they are granted, each other module by itself.
+    All or nothing: one module that rejects refuses all new ones; otherwise one that waits makes all of them wait; otherwise they are
+    granted. With `partial` the base modules are decided in this way first. If they are granted, each other module is decided separately.
 
-    A hold is asked for where the person waits, too: refused, it leaves the place in the queue as it was. `moved`: modules that
-    `replace_user` has given to the person, as they were.
+    A hold is also tried in modules where the person waits. If it is refused, the person keeps the position in the queue. `moved` are the
+    modules that `replace_user` has moved to the person, with their seats unchanged.
     """
 
     def __init__(self, builder: DecisionBuilder, user: str, row: UserRow, need: Need, moved: Sequence[str] = ()) -> None:
@@ -124,7 +123,7 @@ class Assignment:
         return pool is not None and pool.row.base
 
     def _waiting(self) -> list[str]:
-        """What makes the rest wait. A hold never waits, and is not made to."""
+        """Return the modules that make the new ones wait. A hold never waits, so nothing makes it wait."""
         return [] if self.hold is not None else [module for module, seat in self.row.seats.items() if seat.state == WAITING]
 
     def _refuse_rest(self, modules: list[str], reason: Reason) -> None:
@@ -185,7 +184,7 @@ class Assignment:
         return Outcome(REFUSED, Reason.POOL_FULL)
 
     def _flag_outcome(self, module: str, pool: Pool) -> Outcome:
-        """T6: a flag given up, or run out, not more than 30 days ago goes on with its deadline; it is not renewed."""
+        """T6: a flag that was given up or ran out at most 30 days ago continues with its deadline; it is not renewed."""
         builder = self.builder
         kept: Flag | None = next((flag for flag in self.row.flags if flag.module == module), None)
         if kept is not None and kept.deadline <= builder.at:
@@ -204,7 +203,7 @@ class Assignment:
     # -- the answer -----------------------------------------------------------------------------------------------------
 
     def answer(self, asked: str) -> tuple[str, str]:
-        """(event, reason)"""
+        """Return the name and the reason of the event that answers."""
         if self.row.partial:
             return "seats_assigned", asked
         if self.base_revoked:
@@ -218,7 +217,8 @@ class Assignment:
         return "seats_assigned", asked
 
     def touched(self, *others: list[str]) -> Iterable[str]:
-        """Pools the answer shows: those asked, those in which a hold was taken up, and others whose counts the command changed."""
+        """Return the pools that the answer shows: those of the new modules, those with a claimed hold, and others whose counts the command
+        changed."""
         if not self.claimed and not any(others):
             return self.outcomes
         return dict.fromkeys(chain(self.outcomes, self.claimed, *others))
@@ -254,7 +254,7 @@ class Assignment:
         tenant.put_user(self.user, self.row)
 
     def blocked_by(self) -> list[str] | None:
-        """Of a queued need: the modules waited for that have no free licence."""
+        """Return the modules without a free licence that make the person wait; None if nothing waits."""
         pools = self.builder.tenant.pools
         waiting = [module for module, seat in self.row.seats.items() if seat.state == WAITING]
         if not waiting or self.row.partial or any(o.state == REFUSED for o in self.outcomes.values()) or self.base_revoked:
@@ -270,14 +270,15 @@ class Assignment:
                 builder.emit("pool_expanded", Reason.EXPANDED, (module,), module=module, by=1)
             if outcome.instead_of_me is not None and outcome.state == ACTIVE:
                 instead.append((builder.tenant.pools[module], outcome.instead_of_me))
-        # Their graces end in this order: not that in which the need names its modules, which may be that of names.
+        # Their graces end in this order. The order of the modules in the command does not matter: it may be that of their names.
         for pool, user in sorted(instead, key=lambda flagged: flagged[0].rank):
             builder.flag(user, pool.module, Reason.LAST_ADMINISTRATOR)
 
 
 def replace_user(builder: DecisionBuilder, payload: ReplaceUser) -> None:
-    """A17: one person's seats go to another with their states, deadlines and places; no pool changes. What the other needs besides is asked
-    for as by `assign_seats`; what nobody needs any more is released. Of a flag that moved, its source is remembered as well (T6)."""
+    """A17: move the seats of the source user to the target user, with their states, deadlines and positions in the queues. No pool
+    changes. Other modules that the target user requires are assigned as by `assign_seats`, and modules that nobody requires any more
+    are released. The source user of a flag is remembered with it as well (T6)."""
     tenant = builder.tenant
     source, target = tenant.users.get(payload.from_user), tenant.users.get(payload.to_user)
     for user, row, revision in ((payload.to_user, target, payload.to_revision), (payload.from_user, source, payload.from_revision)):
@@ -303,7 +304,16 @@ def replace_user(builder: DecisionBuilder, payload: ReplaceUser) -> None:
     change = Moved(payload.to_user, payload.to_revision, required, assignment.seats(), tuple(moved), tuple(released))
     assignment.put(change)
     fields = to_body(given_up) | to_body(change)
-    order = ("user", "from_user", "from_revision", "revision", "need", "moved", "released", "from_released")  # of the recorded bytes
+    order = (
+        "user",
+        "from_user",
+        "from_revision",
+        "revision",
+        "need",
+        "moved",
+        "released",
+        "from_released",
+    )  # the order in the recorded bytes
     first = {name: fields[name] for name in order}
     rest = {"asked": payload.reason, "from_prev": _from_prev(builder, payload.from_user), "modules": fields["modules"]}
     builder.answer("seats_moved", Reason.REPLACED, assignment.touched(released, moved, left), **first, **rest)
@@ -312,7 +322,7 @@ def replace_user(builder: DecisionBuilder, payload: ReplaceUser) -> None:
 
 
 def _refuse_replacement(builder: DecisionBuilder, payload: ReplaceUser, reason: Reason) -> None:
-    """Nothing moves, but both revisions are used up: the same command read again must not succeed later."""
+    """Refuse the replacement and use up both revisions, so that the same command cannot succeed later."""
     source = RevisionUsed(payload.from_user, payload.from_revision)
     target = RevisionUsed(payload.to_user, payload.to_revision)
     from_prev = _from_prev(builder, payload.from_user)
@@ -324,13 +334,14 @@ def _refuse_replacement(builder: DecisionBuilder, payload: ReplaceUser, reason: 
 
 
 def _from_prev(builder: DecisionBuilder, source: str) -> dict[str, int] | None:
-    """The source's previous decision: of a command before this one, also if this one settled something of theirs first."""
+    """Return the previous decision about the source user: by a command before this one, also if due items of this one changed the person
+    first."""
     before = builder.tenant.before(source)
     return None if before is None else {"partition": builder.partition, "offset": before.offset}
 
 
 def _no_replacement(builder: DecisionBuilder, payload: ReplaceUser, source: UserRow | None, target: UserRow | None) -> Reason | None:
-    """T6: who is out of a base module, and stays so, takes nothing over."""
+    """Return why the replacement is refused. T6: a target user who is revoked in a required base module receives nothing."""
     if source is None or payload.from_user == payload.to_user:
         return Reason.UNKNOWN_USER
     if not source.seats:

@@ -1,4 +1,4 @@
-"""The door: guards, settlement, the command, its events; all or nothing."""
+"""Decisions on commands and ticks: due items first, then the command. A decision is applied completely or not at all."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ Handler = Callable[[DecisionBuilder, Any], None]
 
 
 class Rules(NamedTuple):
-    """One version of the rules: how a command is decided, and how what fell due is settled."""
+    """One version of the rules: how a command is decided, and how due items are applied."""
 
     decide: Callable[[dict[str, Tenant], Command, int, int], Decision]
     apply_due_items: Callable[[DecisionBuilder, int], int]
@@ -39,7 +39,7 @@ HANDLERS: dict[type, Handler] = {
 
 
 class UnknownRules(Exception):
-    """A rules version that this release does not ship: the worker stops."""
+    """This release does not contain the rules version. The worker stops."""
 
 
 def rules_of(version: int) -> Rules:
@@ -50,10 +50,10 @@ def rules_of(version: int) -> Rules:
 
 
 def decide(tenants: dict[str, Tenant], command: Command, clock_ms: int, rules: int = 1) -> Decision:
-    """The decision on one command, applied to `tenants`. `clock_ms`: the partition's clock.
+    """Decide one command and apply the decision to `tenants`. `clock_ms` is the partition's clock.
 
     Raises UnknownRules, and InvariantViolation if the state is wrong (the worker stops). Any other exception is an error inside the
-    decision; the tenant is then put back as it was.
+    decision; the tenant is then restored as it was.
     """
     version = rules_of(rules)
     tenant = tenants.get(command.tenant)
@@ -70,7 +70,7 @@ def decide(tenants: dict[str, Tenant], command: Command, clock_ms: int, rules: i
 
 
 def decide_1(tenants: dict[str, Tenant], command: Command, clock_ms: int, rules: int = 1) -> Decision:
-    """Rules version 1. Everything that fell due by the tenant's time is settled first; then the command is decided."""
+    """Decide by rules version 1: apply the items due by the tenant's time, then the command."""
     tenant, payload = tenants.get(command.tenant), command.payload
     if tenant is None:
         if isinstance(payload, OpenTenant):
@@ -94,7 +94,7 @@ def decide_1(tenants: dict[str, Tenant], command: Command, clock_ms: int, rules:
         _decide_numbered(builder, command, payload)
     due = tenant.due()
     if due is not None and due <= builder.at:
-        apply_due_items(builder)  # a period scheduled for a time that has come
+        apply_due_items(builder)  # a period that is scheduled for a time in the past
     return builder.finish()
 
 
@@ -118,7 +118,7 @@ def _open_tenant(tenants: dict[str, Tenant], command: Command, payload: OpenTena
 
 
 def _ignored(builder: DecisionBuilder, command: Command, number: int) -> bool:
-    """Any number not above the last of its sender: seen before, or overtaken."""
+    """Ignore a number that is not above the last one of its sender: the command was decided before, or a newer one was."""
     last = next((entry for entry in builder.tenant.row.numbers if entry.source == command.source), None)
     if last is None or number > last.number:
         return False
@@ -142,9 +142,10 @@ def _decide_numbered(builder: DecisionBuilder, command: Command, payload: Number
 def decide_tick(
     tenant: Tenant, tick: str, partition: int, offset: int, clock_ms: int, n: int = 0, limit: int = 10_000, rules: int = 1
 ) -> Decision:
-    """One tenant's part of a tick: at most `limit` things due, the rest with the next tick. `n`: events already made at this offset.
+    """Apply one tenant's due items in a tick: at most `limit`; the next tick applies the rest. `n` is the number of events already made at
+    this offset.
 
-    Nothing on a test clock falls due by a tick. Raises as `decide`.
+    A tick applies nothing on a test clock. Raises the same as `decide`.
     """
     version = rules_of(rules)
     tenant.begin()
@@ -188,7 +189,7 @@ def rejected(
     expected: str | None = None,
     rules: int = 1,
 ) -> Event:
-    """For what cannot be understood. Nothing is settled and no number used up; `command.payload` is not looked at."""
+    """Answer a command that cannot be understood. No due item is applied and no number is used up."""
     at, period = (tenant.now(clock_ms), tenant.row.period) if tenant is not None else (clock_ms, None)
     body = _plain(command.id, command.partition, command.offset, ANSWER, at, rules, reason, period)
     for name, text in (("field", field), ("value", value), ("expected", expected)):
@@ -203,7 +204,7 @@ def rejected(
 
 
 def failed(tenant: Tenant | None, command: Command, clock_ms: int, error_id: str, rules: int = 1, reason: Reason = Reason.ERROR) -> Event:
-    """The answer to a command whose decision raised an error, or cannot be said; the tenant is as it was before it."""
+    """Answer a command whose decision raised an error or does not fit a record. The tenant is as it was before."""
     at, period = (tenant.now(clock_ms), tenant.row.period) if tenant is not None else (clock_ms, None)
     body = _plain(command.id, command.partition, command.offset, ANSWER, at, rules, reason, period)
     body["error_id"] = error_id
@@ -211,7 +212,7 @@ def failed(tenant: Tenant | None, command: Command, clock_ms: int, error_id: str
 
 
 def due_items_failed(tenant: Tenant, tick: str, partition: int, offset: int, clock_ms: int, n: int, error_id: str, rules: int = 1) -> Event:
-    """A tick's settlement of this tenant raised an error; the others go on."""
+    """Record that the due items of this tenant could not be applied. The tick continues with the other tenants."""
     body = _plain(tick, partition, offset, DUE_ITEM, tenant.now(clock_ms), rules, Reason.ERROR, tenant.row.period)
     body["error_id"] = error_id
     return Event(PREFIX + "settle_failed", body, n)

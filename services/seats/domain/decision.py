@@ -1,5 +1,5 @@
-"""One decision in the making: its events, and the rules that follow from any change of a pool (flags cleared, queue served, thresholds
-crossed)."""
+"""A decision under construction: its events, and the rules that follow from every change of a pool (flags cleared, queue served,
+thresholds crossed)."""
 
 from collections.abc import Iterable
 from heapq import heappop
@@ -18,18 +18,18 @@ DUE_ITEM, ANSWER, CONSEQUENCE = str(Role.DUE_ITEM), str(Role.ANSWER), str(Role.C
 
 
 class Command(NamedTuple):
-    """What the engine read: attributes of the envelope, the parsed body, and where it stood."""
+    """A command as the engine read it: attributes of the envelope, the parsed body, and its position."""
 
     id: str
     source: str
     tenant: str
-    payload: Payload | None  # None: not understood, for `rejected` alone
+    payload: Payload | None  # None: it could not be understood; only `rejected` takes it
     partition: int
     offset: int
 
 
 class Event(NamedTuple):
-    """`body` holds JSON values only. `n`: the last part of the event's id. `user`: the envelope's subject."""
+    """An event to publish. `body` holds JSON values only, `n` is the last part of its decision id, and `user` is the envelope's subject."""
 
     type: str
     body: dict[str, Any]
@@ -38,14 +38,15 @@ class Event(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """`changed`: the rows to write; None removes one."""
+    """The events of a decision and the rows that it changed (None: removed)."""
 
     events: list[Event]
     changed: Changed
 
 
 class DecisionBuilder:
-    """`at`: the tenant's time, ms. `role` is that of the events being made. Event numbers begin at `first`."""
+    """The builder collects the events of one decision. `at` is the tenant's time in ms, `role` that of the next events, and event numbers
+    begin at `first`."""
 
     __slots__ = ("at", "at_text", "command", "events", "first", "offset", "partition", "position", "role", "rules", "states", "tenant")
 
@@ -62,22 +63,23 @@ class DecisionBuilder:
 
     @property
     def n(self) -> int:
-        """The number of the next event."""
+        """Return the number of the next event."""
         return self.first + len(self.events)
 
     def next_seq(self) -> int:
-        """Log order of what the next event does."""
+        """Return the log order of the next event."""
         return sequence(self.offset, self.n)
 
     def state_of(self, module: str) -> dict[str, Any]:
-        """Shared by all events of the decision and filled in at its end: they show the pools as they are afterwards."""
+        """Return the state of the pool that all events of the decision share. It is filled in at the end, so that they show the pool as it
+        is afterwards."""
         state = self.states.get(module)
         if state is None:
             state = self.states[module] = {"module": module}
         return state
 
     def emit(self, name: str, reason: str, about: Iterable[str], user: str | None = None, **fields: Any) -> dict[str, Any]:
-        """Appends an event and returns its body. Fields that are None are left out."""
+        """Append an event and return its body. Fields that are None are left out."""
         if self.tenant.budget is not None:
             self.tenant.budget.spend()
         body: dict[str, Any] = {
@@ -101,7 +103,7 @@ class DecisionBuilder:
         return body
 
     def answer(self, name: str, reason: str, about: Iterable[str], user: str | None = None, **fields: Any) -> dict[str, Any]:
-        """The one event that answers the command."""
+        """Append the one event that answers the command."""
         role, self.role = self.role, ANSWER
         body = self.emit(name, reason, about, user, **fields)
         self.role = role
@@ -110,15 +112,15 @@ class DecisionBuilder:
     # -- changes of one person -----------------------------------------------------------------------------------------
 
     def when(self) -> When:
-        """The header of the next event."""
+        """Return the header of the next event."""
         return When(self.command, self.offset, self.at, self.next_seq())
 
     def put(self, change: Change) -> None:
-        """Apply the change that the next event tells of."""
+        """Apply a change that the next event records."""
         self.tenant.put_user(change.user, apply(self.tenant.users.get(change.user), change, self.when()))
 
     def flag(self, user: str, module: str, reason: str) -> None:
-        """Flag the seat with a full grace from the tenant's time."""
+        """Flag the seat with a full grace period from the tenant's time."""
         self.flag_until(user, module, self.at + grace_ms(self.tenant.pools[module].row), reason)
 
     def flag_until(self, user: str, module: str, deadline: int | None, reason: str) -> None:
@@ -144,9 +146,11 @@ class DecisionBuilder:
     # -- what a free licence does ---------------------------------------------------------------------------------------
 
     def reallocate(self, reason: str) -> None:
-        """A free licence goes to the oldest flag (flagged since, then log order, then when it was asked for again: the older of two is
-        the one that moved, the other is its source's), then to the queue. The order of names is that of output alone: no pool's flags bear
-        on another's."""
+        """Give free licences to the oldest flag (flagged since, then log order, then the log order of a renewal), then to the queue.
+
+        Of two flags with the same log order, one moved to a target user and the other went on with its source user; the moved one is
+        older. Modules are in order of their names only for the output: the flags of one pool do not affect another pool.
+        """
         tenant, pools = self.tenant, self.tenant.pools
         for module in sorted(tenant.touched):
             pool = pools.get(module)
@@ -169,8 +173,8 @@ class DecisionBuilder:
                 self.grant(user, pool.module, reason)
 
     def _next_served(self) -> tuple[str, Unit] | None:
-        """Who is first, of those who can be served, in the queue of each module they are to be served together. If the queues contradict
-        each other, each being first somewhere, who has the higher priority, then the longest wait of any of them, then log order."""
+        """Return the person who is first, among those who can be served, in the queue of each module of the unit. If every queue has
+        another first person, the higher priority counts, then the longest wait, then log order."""
         tenant = self.tenant
         firsts: dict[str, tuple[QueueEntry, Unit]] = {}
         open_ = [pool for pool in tenant.pools.values() if pool.units and pool.free > 0]
@@ -189,7 +193,7 @@ class DecisionBuilder:
     # -- thresholds and the end ----------------------------------------------------------------------------------------------
 
     def finish(self) -> Decision:
-        """Emit the thresholds crossed, in the order of the pools' names; the pools written into the events, the invariants checked."""
+        """Emit the thresholds crossed, in order of module names, write the pools into the events, and check the invariants."""
         tenant = self.tenant
         touched, pools = tenant.touched, tenant.pools
         self.role = CONSEQUENCE
@@ -233,7 +237,8 @@ def grace_ms(row: PoolRow) -> int:
 
 
 def past_threshold(pool: Pool, more: int = 0) -> bool:
-    """`90%`: that share of the licences is in use. `5`: that many licences are left. `more`: if so many seats more were active."""
+    """Is the pool past its threshold? `90%` is a share of the licences in use, `5` a number of licences left. `more` assumes so many more
+    active seats."""
     threshold = pool.row.warn_at
     if threshold is None:
         return False

@@ -13,18 +13,18 @@ NO_LIMIT = 1 << 62
 
 
 def apply_due_items(builder: DecisionBuilder, limit: int = NO_LIMIT) -> int:
-    """Everything due by the tenant's time, in order of due time; at one instant hold expiries, then graces, then threshold resets, then
-    the period, then by log position (of the hold, the flag, the pool, the scheduling). Returns how many things it settled, at most `limit`.
+    """Apply what is due by the tenant's time, in order of due time, and return how many items were applied, at most `limit`.
 
-    Names decide nothing: the holds of one person and one command expire together, a person's other modules are revoked before their base
-    modules, and what is still of one place follows the order in which the pools were opened.
+    At one instant holds expire first, then graces end, then thresholds are reset, then the period begins; after that log order counts (of
+    the hold, the flag, the pool, the scheduling). Names do not matter: the holds of one person and one command expire together, a person's
+    other modules are revoked before the base modules, and the rest follows the order in which the pools were opened.
     """
     tenant, count = builder.tenant, 0
     while count < limit:
         due = tenant.due()
         if due is None or due > builder.at:
             return count
-        # Left on the heap: it stops counting with the change, and stays if the decision is taken back.
+        # The entry stays on the heap. The change makes it invalid, and it is still there if the decision is undone.
         _fall_due(builder, tenant.due_heap[0])
         count += 1
     return count
@@ -45,7 +45,7 @@ def _fall_due(builder: DecisionBuilder, entry: Due) -> None:
 
 
 def _end_holds(builder: DecisionBuilder, user: str, at: int, seq: int) -> None:
-    """What one command reserved until one instant is free at once."""
+    """Release what one command reserved until one instant, all of it together."""
     seats = builder.tenant.users[user].seats
     for module in sorted(module for module, seat in seats.items() if seat.state == HELD and (seat.deadline, seat.seq) == (at, seq)):
         builder.release("hold_expired", user, module, Reason.HOLD_EXPIRED)
@@ -53,7 +53,8 @@ def _end_holds(builder: DecisionBuilder, user: str, at: int, seq: int) -> None:
 
 
 def _first_grace(builder: DecisionBuilder, user: str, module: str, at: int) -> str:
-    """Return the module whose grace of this person ends first at that instant: other modules before base modules, which take them along."""
+    """Return the module whose grace of this person ends first at that instant. Other modules come before base modules, which take them
+    along."""
     pools = builder.tenant.pools
     if not pools[module].row.base:
         return module
@@ -66,12 +67,13 @@ def _first_grace(builder: DecisionBuilder, user: str, module: str, at: int) -> s
 
 
 def is_last_administrator(builder: DecisionBuilder, user: str, administrator: bool) -> bool:
-    """Would the tenant be left without an administrator seated (active or flagged) in any base module, if this person were not?"""
+    """Would the tenant have no administrator with an active or flagged seat of a base module, without this person?"""
     return administrator and not (builder.tenant.administrators - {user})
 
 
 def newest_active(builder: DecisionBuilder, module: str, but: str) -> str | None:
-    """The most recently created person active in the pool, of those created at one time the one whose seat was decided last."""
+    """Return the most recently created person who is active in the pool; of those created at one time, the one whose seat was decided
+    last."""
     newest = max(
         (
             (row.created_at, seat.seq, seat.again, user)
@@ -98,7 +100,7 @@ def _end_grace(builder: DecisionBuilder, user: str, module: str) -> None:
 
 
 def revoke(builder: DecisionBuilder, user: str, module: str) -> None:
-    """The grace is over. Out of a base module a person gives up all other seats in the same decision."""
+    """Revoke the seat after its grace. A person who is revoked in a base module loses all other seats in the same decision."""
     tenant = builder.tenant
     row, base = tenant.users[user], tenant.pools[module].row.base
     flagged_at = row.seats[module].since
@@ -112,7 +114,7 @@ def revoke(builder: DecisionBuilder, user: str, module: str) -> None:
 
 
 def start_period(builder: DecisionBuilder) -> None:
-    """The next period's numbers come into force; under `block` never below what is in use."""
+    """Start the next period and apply its numbers of licences; under `block` never below the seats in use."""
     tenant = builder.tenant
     begun = tenant.row.scheduled[0]
     tenant.put_tenant(period_started(tenant.row, begun.period))
@@ -132,7 +134,7 @@ def start_period(builder: DecisionBuilder) -> None:
             tenant.put_pool(module, row._replace(licences=number, next_period=number))
         licences.append({"module": module, "quantity": number})
     reason = Reason.REDUCTION_LIMITED if limited else Reason.PERIOD_BEGAN
-    # Invoiced by these numbers: the pools of an event show the end of the whole decision, an expansion after this one included.
+    # Invoices use these numbers. The pools of an event show the end of the whole decision, including an expansion after this event.
     builder.emit(
         "period_started", reason, sorted(tenant.pools), starts_at=instant(begun.starts_at), licences=licences, reduction_limited=limited
     )

@@ -15,7 +15,7 @@ Body = dict[str, Any]
 
 
 def evolve(tenants: dict[str, Tenant], tenant_id: str, event: Event) -> None:
-    """One event, in order of (command offset, n). Events without an effect on state, and unknown ones, change nothing."""
+    """Apply one event. Events come in order of (command offset, n). Unknown events and those without an effect on rows change nothing."""
     name, body = event.type.removeprefix(PREFIX), event.body
     if name == "tenant_opened":
         row = TenantRow(test_clock=body["clock"] == "test", time=from_instant(body["at"]), partition=body["position"]["partition"])
@@ -31,30 +31,29 @@ def evolve(tenants: dict[str, Tenant], tenant_id: str, event: Event) -> None:
     for change in from_body(name, body):
         when = When(body["command"], offset, from_instant(body["at"]), seq)
         tenant_.put_user(change.user, apply(tenant_.users.get(change.user), change, when))
-    branch = EVENTS_OF_TENANTS.get(name)
-    if branch is not None:
-        branch(tenant_, body, seq)
+    effect = EVENTS_OF_TENANTS.get(name)
+    if effect is not None:
+        effect(tenant_, body, seq)
     _concerning_all(tenant_, body)
 
 
 def _concerning_all(tenant: Tenant, body: Body) -> None:
-    """What any event says besides what its type is for: the pools afterwards, and the number of a command it answers."""
+    """Apply what every event can contain: the pools afterwards, and the number of the command that it answers."""
     _sync_pools(tenant, body["pools"])
     if "number" in body and body["role"] == ANSWER:
         _number(tenant, body)
 
 
 def take_changed(tenant: Tenant) -> Changed:
-    """The rows changed since the last call (or the last decision)."""
+    """Return the rows changed since the last call or the last decision."""
     changed = tenant.changed()
     tenant.begin()
     return changed
 
 
 def complete(tenants: dict[str, Tenant], tenant_id: str, events: Iterable[Event]) -> Changed:
-    """After a crash between two frames of one command: the rows that are still to be written, made from the decisions published before the
-    first frame. `events`: all of that command for this tenant. People whose row bears the command's offset were written before the
-    crash."""
+    """Return the rows that a crash between two frames of one command left unwritten, made from the published decisions of that command for
+    this tenant (`events`). People whose row has the command's offset were written before the crash."""
     tenant = tenants.get(tenant_id)
     written: set[str] = set()
     if tenant is not None:
@@ -68,7 +67,7 @@ def complete(tenants: dict[str, Tenant], tenant_id: str, events: Iterable[Event]
 
 
 def _resume(tenants: dict[str, Tenant], tenant_id: str, event: Event, written: set[str]) -> None:
-    """As `evolve`, but for the people whose rows were written: those are what this event and all after it made of them."""
+    """Apply the event as `evolve` does, but keep the rows that were written before the crash: they include this event and later ones."""
     body, tenant = event.body, tenants.get(tenant_id)
     if tenant is None or not {body.get("user"), body.get("from_user")} & written:
         evolve(tenants, tenant_id, event)
@@ -81,7 +80,7 @@ def _resume(tenants: dict[str, Tenant], tenant_id: str, event: Event, written: s
         _concerning_all(tenant, body)
 
 
-# Branches --------------------------------------------------------------------------------------------------------------
+# Events about tenants and pools --------------------------------------------------------------------------------------
 
 
 def _number(tenant: Tenant, body: Body) -> None:
@@ -110,7 +109,7 @@ def _pool_opened(tenant: Tenant, body: Body, seq: int) -> None:
 
 
 def _policy_changed(tenant: Tenant, body: Body, seq: int) -> None:
-    given = {field: body["policies"].get(field) for field in POLICY_NAMES}  # all of them: what is not there is unset
+    given = {field: body["policies"].get(field) for field in POLICY_NAMES}  # all policies: one that is not there is unset
     tenant.put_pool(body["module"], merged(tenant.pools[body["module"]].row, given))
 
 
@@ -145,7 +144,7 @@ EVENTS_OF_TENANTS: dict[str, Callable[[Tenant, Body, int], None]] = {
     "clock_settled": _clock_settled,
 }
 
-# The pools and the number in these are copied like those of every event; they change nothing else.
+# Their pools and numbers are copied like those of every event. They change nothing else.
 EVENTS_WITHOUT_EFFECT = frozenset(
     {
         "command_failed",

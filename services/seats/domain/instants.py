@@ -7,7 +7,7 @@ from shared.schemas.base import format_instant
 
 DAY_MS = 24 * 60 * 60 * 1000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-INSTANT_MAX = 7_258_118_400_000  # 2200-01-01: later ones are a slip of the sender, and a deadline after them must still be a date
+INSTANT_MAX = 7_258_118_400_000  # 2200-01-01: a later one is an error of the sender, and a deadline after it must still be a date
 
 
 def to_ms(value: datetime) -> int:
@@ -16,7 +16,7 @@ def to_ms(value: datetime) -> int:
 
 
 def instant(ms: int) -> str:
-    """RFC 3339 in UTC with milliseconds, as every message writes an instant (`format_instant`, said once for each second)."""
+    """Return RFC 3339 in UTC with milliseconds, as every message writes an instant. The text up to the second is cached."""
     second, millis = divmod(ms, 1000)
     return _second(second) + _MILLIS[millis]
 

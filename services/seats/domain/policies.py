@@ -1,4 +1,4 @@
-"""A pool's policies: checked, merged, shown (rules.md, Policies)."""
+"""The policies of a pool: checked, merged and shown (docs/rules.md, Policies)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -31,7 +31,7 @@ def given_in(policies: Policies) -> dict[str, Any]:
 
 
 def merged(row: PoolRow, given: dict[str, Any]) -> PoolRow:
-    """What is given counts from now on. Another mark is a mark not yet crossed."""
+    """Return the row with these policies. A changed threshold counts as not crossed."""
     if given.get("warn_at", row.warn_at) != row.warn_at:
         given = {**given, "warned": False, "free_since": None}
     return row._replace(**given)

@@ -1,4 +1,4 @@
-"""The commands of invoicing and of the clock: pools, licences, periods, time."""
+"""The commands of invoicing and of the clock: pools, licences, periods and time."""
 
 from collections.abc import Container
 from typing import Any, NamedTuple
@@ -31,13 +31,13 @@ from shared.schemas.seats_v1 import (
 )
 
 SCHEDULED_MAX = 100
-POOLS_MAX = 1000  # of a tenant: a period that begins names them all in one event, which a record must hold
-WOULD_FLAG_SHOWN = 1000  # people of one answer
+POOLS_MAX = 1000  # of one tenant: the event of a period that begins names them all and must fit a record
+WOULD_FLAG_SHOWN = 1000  # people in one answer
 TERMINATE = "close_pool with at=period_end ends the module; at least one licence stays until then"
 
 
 class Wrong(NamedTuple):
-    """Why a command makes no sense: field, what stood there, what would be right."""
+    """Why a command is rejected: the field, its value, and what is allowed."""
 
     reason: Reason
     field: str
@@ -124,14 +124,14 @@ def close_pool(builder: DecisionBuilder, payload: ClosePool) -> None:
 
 
 def actual(builder: DecisionBuilder, items: tuple[LicenceCount, ...]) -> dict[str, Any]:
-    """What stands in place of `expected`."""
+    """Return the values that are compared with `expected`, as they are."""
     pools = [(item.module, builder.tenant.pools[item.module].row) for item in items if item.module in builder.tenant.pools]
     shown_pools = [{"module": module, "licences": row.licences, "next_period": row.next_period} for module, row in pools]
     return {"period": builder.tenant.row.period, "pools": shown_pools}
 
 
 def still_holds(builder: DecisionBuilder, expected: Expected) -> bool:
-    """The period, and licences and next_period of every pool named. What is not named was not taken for granted."""
+    """Does the period agree, and the licences and the next period's number of every named pool? Pools that are not named do not matter."""
     if expected.period != builder.tenant.row.period:
         return False
     for pool in expected.pools:
@@ -142,7 +142,7 @@ def still_holds(builder: DecisionBuilder, expected: Expected) -> bool:
 
 
 def was_applied(builder: DecisionBuilder, order: str) -> bool:
-    """An order is applied once, also if its sender puts it into another command."""
+    """Was the order applied before? An order is applied once, also if its sender repeats it in another command."""
     if order not in builder.tenant.orders:
         return False
     builder.answer("command_ignored", Reason.DUPLICATE, (), order=order)
@@ -156,7 +156,7 @@ def why_refused(builder: DecisionBuilder, items: tuple[LicenceCount, ...], expec
 
 
 def add_licences(builder: DecisionBuilder, payload: AddLicences) -> None:
-    """The new licences first go to those revoked since the approval, then to flags, then to the queue."""
+    """Add the licences. They first restore people who were revoked since the approval, then clear flags, then serve the queue."""
     tenant, items = builder.tenant, payload.items
     if was_applied(builder, payload.order):
         return None
@@ -189,10 +189,11 @@ def add_licences(builder: DecisionBuilder, payload: AddLicences) -> None:
 
 
 def _restore(builder: DecisionBuilder, bought: Container[str], approved: int) -> None:
-    """Who was revoked since the approval and still needs the module gets it back, the oldest revocation first (then log order).
+    """Restore the seats of people who were revoked since the approval and still require the module, the oldest revocation first, then log
+    order.
 
-    Base modules come before the others, which nobody gets who is still out of a base module. Who gets a base module back also gets what
-    was lost with it or revoked before it, where a licence is free: the licence may have been bought first.
+    Base modules come before the others, and nobody gets another module while revoked in a base module. A person who gets a base module
+    back also gets what was lost with it or revoked before it, where a licence is free: that licence may have been bought first.
     """
     tenant, back = builder.tenant, set[str]()
     out: dict[tuple[bool, Pool], list[tuple[int, int, str]]] = {}
@@ -201,7 +202,7 @@ def _restore(builder: DecisionBuilder, bought: Container[str], approved: int) ->
             for module, at, seq in entries:
                 if module in tenant.pools:
                     pool = tenant.pools[module]
-                    # Of base modules, those that were lost come after those that were revoked.
+                    # Base modules that were lost come after base modules that were revoked.
                     out.setdefault((pool.row.base and entries is row.lost, pool), []).append((at, seq, user))
     for with_base, pool in sorted(out, key=lambda key: (not key[1].row.base, key[0], key[1].row.opened)):
         for at, _, user in sorted(out[with_base, pool]):
@@ -214,14 +215,14 @@ def _restore(builder: DecisionBuilder, bought: Container[str], approved: int) ->
 
 
 def _out_of_base(tenant: Tenant, user: str, but: str) -> bool:
-    """Is the person out of a base module other than that one, or without one that was lost with it?"""
+    """Is the person revoked in a base module other than `but`, or did the person lose one together with it?"""
     row, pools = tenant.users[user], tenant.pools
     entries = row.revoked if pools[but].row.base else (*row.revoked, *row.lost)
     return any(entry.module != but and entry.module in pools and pools[entry.module].row.base for entry in entries)
 
 
 def reduce_licences(builder: DecisionBuilder, payload: ReduceLicences) -> None:
-    """All of it or nothing; then cut pool by pool."""
+    """Reduce all the pools or none of them, then cancel holds and flag people pool by pool."""
     tenant, items = builder.tenant, payload.items
     if was_applied(builder, payload.order):
         return None
@@ -244,7 +245,7 @@ def reduce_licences(builder: DecisionBuilder, payload: ReduceLicences) -> None:
 def _refuse_reduction(
     builder: DecisionBuilder, items: tuple[LicenceCount, ...], expected: Expected, totals: list[tuple[str, int]], order: str | None
 ) -> bool:
-    """Answers with the first thing that stands against the reduction. `totals`: the number wanted for each module."""
+    """Answer with the first reason against the reduction, if there is one. `totals` has the requested number for each module."""
     refused = why_refused(builder, items, expected)
     if refused is not None:
         shown_expected = expected.model_dump(mode="json")
@@ -267,7 +268,8 @@ def _refuse_reduction(
 
 
 def schedule_reduction(builder: DecisionBuilder, payload: ScheduleReduction) -> None:
-    """T2 T12 T18: any number from 1 to the present licences, as often as one likes; the answer names who would be flagged."""
+    """T2 T12 T18: set the next period's number to any number from 1 to the present licences, as often as you like. The answer names who
+    would be flagged."""
     tenant, items = builder.tenant, payload.items
     wrong = wrong_counts(items, 0)
     if wrong is not None:
@@ -291,7 +293,7 @@ def schedule_reduction(builder: DecisionBuilder, payload: ScheduleReduction) -> 
 
 
 def schedule_period(builder: DecisionBuilder, payload: SchedulePeriod) -> None:
-    """A period scheduled again begins at its new time. One that should have begun by now begins in the same decision."""
+    """Schedule a period, or move it to its new time. One that should have begun by now begins in the same decision."""
     tenant, starts_at, given = builder.tenant, to_ms(payload.starts_at), format_instant(payload.starts_at)
     others = tuple(entry for entry in tenant.row.scheduled if entry.period != payload.period)
     if payload.period == tenant.row.period:
@@ -308,7 +310,7 @@ def schedule_period(builder: DecisionBuilder, payload: SchedulePeriod) -> None:
 
 
 def clock_to(builder: DecisionBuilder, payload: ClockAdvanced) -> Wrong | None:
-    """Checked before anything is settled, since the time is what this command says."""
+    """Check the new time before due items are applied, because the command defines the time."""
     tenant, to = builder.tenant, to_ms(payload.to)
     if not tenant.row.test_clock:
         return Wrong(Reason.NOT_A_TEST_CLOCK, "to", str(payload.to), "a tenant opened on a test clock")

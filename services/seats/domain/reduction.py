@@ -1,4 +1,4 @@
-"""A pool gets fewer licences than its people use."""
+"""Reductions: a pool gets fewer licences than its people use."""
 
 from services.seats.domain.decision import DecisionBuilder
 from services.seats.domain.rows import ACTIVE, HELD
@@ -7,8 +7,8 @@ from shared.schemas.seats_v1 import Reason
 
 
 def reduction_order(builder: DecisionBuilder, pool: Pool) -> tuple[list[tuple[int, str]], list[tuple[int, int, int, str]]]:
-    """(holds, active) of a pool in the order in which a cut takes them: the newest hold first; the most recently created person first,
-    of those created at one time the one whose seat was decided last."""
+    """Return (holds, active seats) of a pool in the order in which a reduction takes them: the newest hold first; the most recently
+    created person first, and of those created at one time the one whose seat was decided last."""
     module = pool.module
     holds: list[tuple[int, str]] = []
     active: list[tuple[int, int, int, str]] = []
@@ -26,9 +26,10 @@ def reduction_order(builder: DecisionBuilder, pool: Pool) -> tuple[list[tuple[in
 
 
 def reduction_plan(builder: DecisionBuilder, pool: Pool, licences: int) -> tuple[list[str], list[str], str | None]:
-    """(holds cancelled, people flagged, the last administrator if there is nobody else to flag) when the pool has only `licences`.
+    """Return the holds to cancel, the people to flag, and the last administrator if nobody else can be flagged, if the pool had only
+    `licences`.
 
-    The last administrator of a base module is passed over, unless nobody else is left: that flag has no deadline.
+    The last administrator of a base module is passed over unless nobody else is left. That flag has no deadline.
     """
     over = pool.active + pool.held - licences
     if over <= 0:
@@ -44,7 +45,7 @@ def reduction_plan(builder: DecisionBuilder, pool: Pool, licences: int) -> tuple
 
 
 def reduce(builder: DecisionBuilder, module: str, reason: str) -> None:
-    """Brings active and held down to the licences: holds go first, then the newest are flagged with a full grace."""
+    """Reduce active and held seats to the licences: cancel the newest holds first, then flag the newest people with a full grace."""
     pool = builder.tenant.pools[module]
     cancelled, flagged, last = reduction_plan(builder, pool, pool.row.licences)
     for user in cancelled:

@@ -20,7 +20,8 @@ from services.seats.domain.rows import (
 
 
 def to_json(key: str, row: Row) -> dict[str, Any]:
-    """The canonical form, equal for equal rows: what stands in the changelog, and what `verify` compares. Short names: rows are many."""
+    """Return the canonical form, which is equal for equal rows. The changelog holds it, and `verify` compares it. Names are short because
+    there are many rows."""
     if isinstance(row, UserRow):
         return _user_to_json(row)
     if isinstance(row, TenantRow):
@@ -50,7 +51,7 @@ def _user_to_json(row: UserRow) -> dict[str, Any]:
 
 
 def from_json(key: str, data: dict[str, Any]) -> Row:
-    """Reads `to_json`'s form after a trip through JSON. Names are interned: a million rows share a few modules."""
+    """Read the form of `to_json` after it went through JSON. Names are interned, because a million rows share a few modules."""
     rest = key.partition("|")[2]
     if rest.startswith("#pool|"):
         return PoolRow(**data)

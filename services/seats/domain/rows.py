@@ -1,11 +1,10 @@
-"""The durable rows: all that is kept. Everything else (counts, heaps, queues) is a pure function of them.
+"""The durable rows. Everything else (counts, heaps, queues) is a pure function of them.
 
-The order of `seats` says nothing: a row read back from the changelog has another one than the row that was decided, and no decision may
-tell.
+The order of `seats` has no meaning: a row that is read from the changelog has another order than the row that was decided, and no decision
+may depend on it.
 
-Rows are immutable tuples, so the store and the working state share them and whoever holds one may keep it. `seats` is a dict for speed
-and is
-never changed in place. Times are milliseconds since 1970 UTC.
+Rows are immutable tuples, so the store and the working state share them and can keep them. `seats` is a dict for speed and is never
+changed in place. Times are milliseconds since 1970 UTC.
 """
 
 from collections.abc import Iterable
@@ -19,15 +18,16 @@ EVENTS_BITS = 24  # a decision has at most 16 million events
 
 
 def sequence(offset: int, n: int) -> int:
-    """Log order as one number: the command's offset, then the event within its decision."""
+    """Return the log order as one number: the command's offset, then the event within its decision."""
     return offset << EVENTS_BITS | n
 
 
 class Seat(NamedTuple):
-    """`since`: flagged or waiting since, 0 else. `deadline`: revoked (flagged) or expiring (held) at; None for none.
+    """A seat of one person in one pool. `since` is when it was flagged or queued, or 0. `deadline` is when a flagged seat is revoked or a
+    hold expires, or None.
 
-    `again`: log order at which a remembered flag was asked for again, 0 else. It goes on with the log order of its first time, which the
-    seat may have that `replace_user` moved meanwhile; with `again`, two seats of one pool never have the same place.
+    `again` is the log order at which a remembered flag was assigned again, or 0. Such a flag continues with the log order of its first
+    time. A seat that `replace_user` moved can have the same one; with `again`, the log orders of two seats of one pool are never equal.
     """
 
     state: str
@@ -38,7 +38,7 @@ class Seat(NamedTuple):
 
 
 class Flag(NamedTuple):
-    """A flag that was given up or ran out: asked for again in time, it goes on where it was."""
+    """The memory of a flag that was given up or ran out. If it is assigned again in time, it continues."""
 
     module: str
     since: int
@@ -47,7 +47,8 @@ class Flag(NamedTuple):
 
 
 class Revocation(NamedTuple):
-    """Remembered until it is reactivated or no longer needed: a grace that ended, or a seat that was released with its base module."""
+    """The memory of a seat whose grace ended or that was released with its base module. It lasts until the module is reactivated or no
+    longer required."""
 
     module: str
     at: int
@@ -55,29 +56,30 @@ class Revocation(NamedTuple):
 
 
 class UserRow(NamedTuple):
-    """A person in a tenant. `revision` is kept when the last seat goes: a late duplicate would bring a leaver back.
+    """A person in a tenant. `revision` is kept when the last seat is released, because a late duplicate would otherwise bring a leaver
+    back.
 
-    No field has a default: to forget one is an error.
+    No field has a default: a row cannot be made without one of them.
     """
 
     required: tuple[str, ...]
     seats: dict[str, Seat]
     revision: int
-    command: str  # id of the last assign_seats or replace_user: tells a duplicate from a stale one
-    offset: int  # of the command whose decision touched this person last
+    command: str  # id of the last assign_seats or replace_user: a duplicate has the same one, a stale command another one
+    offset: int  # of the last command that changed this person
     created_at: int
     administrator: bool
     priority: int
     partial: bool
     revoked: tuple[Revocation, ...]
     flags: tuple[Flag, ...]
-    lost: tuple[Revocation, ...]  # released with a base module that was revoked: a purchase restores them with it
+    lost: tuple[Revocation, ...]  # released with a revoked base module; a purchase restores them with it
 
 
 class PoolRow(NamedTuple):
     base: bool
     licences: int
-    next_period: int  # 1..licences; 0: closes when the period ends
+    next_period: int  # 1..licences; 0: the pool closes when the period ends
     over_limit: str = "flag"
     flag_cap: int | None = None
     expand_cap: int | None = None
@@ -86,9 +88,9 @@ class PoolRow(NamedTuple):
     warn_at: str | None = None
     terminate_reduces_pool: bool = False
     reduce_at: str = "period_end"
-    warned: bool = False  # the mark was crossed and is not armed again
-    free_since: int | None = None  # since when a licence above the mark has been free
-    opened: int = 0  # log order of its opening: the order of pools where one is needed, since names decide nothing
+    warned: bool = False  # the threshold was crossed and is not reset
+    free_since: int | None = None  # since when a licence above the threshold has been free
+    opened: int = 0  # log order of its opening, which orders pools; names do not matter
 
 
 class Scheduled(NamedTuple):
@@ -98,7 +100,7 @@ class Scheduled(NamedTuple):
 
 
 class Number(NamedTuple):
-    """The last number of a sender, and the command that bore it."""
+    """The last number of a sender, and the command that had it."""
 
     source: str
     number: int
@@ -107,7 +109,7 @@ class Number(NamedTuple):
 
 class TenantRow(NamedTuple):
     test_clock: bool
-    time: int  # a test clock's; at opening on a real one
+    time: int  # of the test clock; on a real clock when the tenant was opened
     partition: int
     period: str | None = None
     scheduled: tuple[Scheduled, ...] = ()  # in order of time
@@ -115,7 +117,7 @@ class TenantRow(NamedTuple):
 
 
 class OrderRow(NamedTuple):
-    """An order that was applied: it is applied once, whatever its sender repeats."""
+    """An order that was applied. It is applied once, also if its sender repeats it."""
 
     command: str
     offset: int
@@ -147,5 +149,5 @@ def _shared(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def shared_names(names: Iterable[str]) -> tuple[str, ...]:
-    """Each name once, in order; equal needs are one tuple in memory, as there are far fewer profiles than people."""
+    """Return each name once, in order. Equal tuples are shared, because there are far fewer profiles than people."""
     return _shared(tuple(names))

@@ -1,6 +1,6 @@
-"""What would be, by the same rules: on a state of its own that is made from the tenant's rows, so decisions go on beside it.
+"""What-if and forecast: the same rules on a copy that is made from the tenant's rows, so that decisions can continue meanwhile.
 
-One budget holds for the whole question and is checked inside each decision, so no question takes longer than what it may change.
+One budget holds for the whole question and is checked inside each decision, so the time of a question is limited by what it may change.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,8 @@ from services.seats.domain.state import Budget, Tenant, load, pool_state
 
 
 class Forecast(NamedTuple):
-    """`pools`: PoolState bodies at that instant. `events`: what falls due until then, each at its own time, if nothing else changes."""
+    """`pools` are PoolState bodies at that instant. `events` are those of the due items until then, each at its own time, if nothing else
+    changes."""
 
     at: int
     pools: list[dict[str, Any]]
@@ -21,9 +22,10 @@ class Forecast(NamedTuple):
 
 
 def forecast(rows: Iterable[tuple[str, Row]], clock_ms: int, at_ms: int, budget: Budget, *, offset: int, rules: int = 1) -> Forecast:
-    """How the tenant of these rows (`Tenant.rows`) will look at `at_ms` (its present time at the earliest): each instant at which something
-    falls due is a decision of its own, as ticks make them. `offset`: of the next command; what happens comes after all that has happened,
-    also where log order decides. Raises BudgetExceeded.
+    """Return the tenant of these rows (`Tenant.rows`) as it will be at `at_ms`, or at its present time if that is later.
+
+    Each instant with due items is a decision of its own, as in ticks. `offset` is that of the next command, so that these events come
+    after all earlier ones in log order. Raises BudgetExceeded.
     """
     apply_due_items = rules_of(rules).apply_due_items
     tenant = _copy(rows, budget)

@@ -1,8 +1,8 @@
-"""A tenant's working state: its rows, and the counts, heaps and queues derived from them.
+"""The working state of a tenant: its rows, and the counts, heaps and queues that are derived from them.
 
-Every change goes through `put_*`, which keeps what is derived right and the old row in an undo log, so that a decision that fails is
-taken back
-row by row. Heaps are cleaned lazily: an entry counts only while the row still says the same, and a heap that is mostly rubbish is rebuilt.
+Every change goes through a `put_*` method. It updates what is derived, and keeps the old row in an undo log, so that a decision that fails
+can be undone row by row. Heaps are cleaned lazily: an entry counts only while the row still agrees with it, and a heap with mostly
+outdated entries is rebuilt.
 """
 
 from collections.abc import Iterable, Iterator
@@ -29,30 +29,31 @@ from services.seats.domain.rows import (
     user_key,
 )
 
-HOLD, GRACE, THRESHOLD_RESET, PERIOD = 0, 1, 2, 3  # in this order at one instant (design, section 2: time is part of the log)
+HOLD, GRACE, THRESHOLD_RESET, PERIOD = 0, 1, 2, 3  # in this order at one instant
 RUBBISH_MIN = 1000
 THRESHOLD_RESET_MS = DAY_MS
-Due = tuple[int, int, int, int, int, str, str]  # instant, kind, log order, asked again, pool's opening, user (or period), module
-QueueEntry = tuple[int, int, int, str]  # -priority, waiting since, log order (which no two seats of a pool share), user
+Due = tuple[int, int, int, int, int, str, str]  # instant, kind, log order, log order of a renewal, pool's opening, user (or period), module
+QueueEntry = tuple[int, int, int, str]  # -priority, waiting since, log order (unique in a pool), user
 Unit = tuple[str, ...]  # modules served together, sorted
 
 
 class InvariantViolation(Exception):
-    """The state contradicts the laws of design.md section 4: a bug, and every further decision would build on it."""
+    """The state violates an invariant. It is a bug, and every further decision would build on it."""
 
 
 class BudgetExceeded(Exception):
-    """A question about what would be goes beyond its budget."""
+    """A what-if or forecast needs more than its budget."""
 
 
 class Budget:
-    """How many rows a question may still touch and events it may still make, repeated ones included. The live tenant has none."""
+    """A budget limits how many rows a what-if or forecast may touch and how many events it may emit, repeated ones included. The live
+    tenant has none."""
 
     __slots__ = ("left", "limit", "stopped")
 
     def __init__(self, limit: int) -> None:
         self.left = self.limit = limit
-        self.stopped = False  # set by another thread: nobody waits for the answer any more
+        self.stopped = False  # set by another thread when the caller no longer waits for the answer
 
     def spend(self, count: int = 1) -> None:
         self.left -= count
@@ -61,24 +62,24 @@ class Budget:
 
 
 class Pool:
-    """`row` and what is counted from the seats."""
+    """A pool is its row and the counts of its seats."""
 
     __slots__ = ("active", "flag_heap", "flagged", "held", "module", "row", "units", "waiting")
 
     def __init__(self, module: str, row: PoolRow) -> None:
         self.module, self.row = module, row
         self.active = self.flagged = self.held = self.waiting = 0
-        self.flag_heap: list[tuple[int, int, int, str]] = []  # flagged since, log order, asked again, user
-        self.units: set[Unit] = set()  # units somebody waits in, with this module or before it
+        self.flag_heap: list[tuple[int, int, int, str]] = []  # flagged since, log order, log order of a renewal, user
+        self.units: set[Unit] = set()  # units in which somebody waits, with this module or before it
 
     @property
     def free(self) -> int:
-        """Licences nobody sits on; below 0 only while a cut is being carried out."""
+        """Return the licences that nobody has. They are below 0 only while a reduction is carried out."""
         return self.row.licences - self.active - self.held
 
     @property
     def rank(self) -> tuple[bool, int]:
-        """Where the order of pools matters: base modules first, then as they were opened. Never by name."""
+        """Return the sort key of pools: base modules first, then the order in which they were opened. Names do not matter."""
         return not self.row.base, self.row.opened
 
     @property
@@ -100,7 +101,7 @@ pool_rank = attrgetter("rank")
 
 
 class Tenant:
-    """Not thread-safe: one worker owns it, and a decision is one synchronous call."""
+    """The working state of one tenant. It is not thread-safe: one worker owns it, and a decision is one synchronous call."""
 
     __slots__ = (
         *("_new", "_undo", "administrators", "budget", "due_heap", "id", "orders", "pools", "queues", "row", "timed", "touched"),
@@ -114,14 +115,12 @@ class Tenant:
         self.orders: dict[str, OrderRow] = {}
         self.administrators: set[str] = set()  # with an active or flagged seat of a base module
         self.due_heap: list[Due] = []
-        self.timed = 0  # entries of due_heap that count
-        self.queues: dict[
-            Unit, dict[str, list[QueueEntry]]
-        ] = {}  # a heap per module, of the unit or served after it: ages differ by module
+        self.timed = 0  # number of valid entries of due_heap
+        self.queues: dict[Unit, dict[str, list[QueueEntry]]] = {}  # a heap per module of the unit or after it: waits differ by module
         self.touched: dict[str, int] = {}  # pools of this decision -> available before it
-        self._undo: dict[str, Row | None] = {}  # of each row put since `begin`: what it was
-        self._new: dict[str, Row | None] = {}  # and what it is
-        self.budget: Budget | None = None  # of a copy that a question runs on
+        self._undo: dict[str, Row | None] = {}  # each row put since `begin`, as it was
+        self._new: dict[str, Row | None] = {}  # the same rows, as they are
+        self.budget: Budget | None = None  # only on the copy of a what-if or forecast
 
     # -- time ----------------------------------------------------------------------------------------------------------
 
@@ -129,7 +128,7 @@ class Tenant:
         return self.row.time if self.row.test_clock else clock_ms
 
     def due(self) -> int | None:
-        """When the next thing falls due; None when nothing will."""
+        """Return when the next item is due, or None if there is none."""
         heap = self.due_heap
         while heap:
             if self._counts(heap[0]):
@@ -138,7 +137,7 @@ class Tenant:
         return None
 
     def tick_due(self) -> int | None:
-        """As `due`, but ticks leave a test clock alone."""
+        """Return the same, but None for a test clock, which ticks do not move."""
         return None if self.row.test_clock else self.due()
 
     def _counts(self, entry: Due) -> bool:
@@ -175,12 +174,12 @@ class Tenant:
         self.touched = {}
 
     def changed(self) -> Changed:
-        """The rows changed since `begin`, as they are now."""
+        """Return the rows changed since `begin`, as they are now."""
         undo = self._undo
         return {key: row for key, row in self._new.items() if row is not undo[key]}
 
     def before(self, user: str) -> UserRow | None:
-        """The person's row as it was at `begin`."""
+        """Return the person's row as it was at `begin`."""
         key = user_key(self.id, user)
         if key in self._undo:
             row = self._undo[key]
@@ -189,15 +188,15 @@ class Tenant:
         return self.users.get(user)
 
     def rollback(self) -> None:
-        """Puts every row back as it was at `begin`. Seats are counted in pools: closed ones come back first, opened ones go last."""
+        """Restore every row as it was at `begin`. Seats are counted in pools, so closed pools come back first and opened pools go last."""
         old_rows = dict(self._undo)
         for key in sorted(old_rows, key=lambda key: 1 if "|#pool|" not in key else 0 if old_rows[key] is not None else 2):
             self._put(key, old_rows[key])
         self.begin()
 
     def restore(self) -> None:
-        """After an error in the middle of a change, when nothing derived can be trusted: the rows as they were, the rest made anew from
-        them."""
+        """Restore the rows and derive everything else from them again. Use it after an error in the middle of a change, when nothing
+        derived can be trusted."""
         rows = dict(self.rows())
         for key, old in self._undo.items():
             if old is None:
@@ -264,7 +263,7 @@ class Tenant:
             self._push_due((row.free_since + THRESHOLD_RESET_MS, THRESHOLD_RESET, row.opened, 0, 0, "", module))
 
     def put_user(self, user: str, row: UserRow | None) -> None:
-        """Counts, heaps and queues follow; the pools whose seats differ are touched."""
+        """Set the person's row and update counts, heaps and queues. The pools whose seats differ are marked as touched."""
         if self.budget is not None:
             self.budget.spend()
         key = f"{self.id}|{user}"
@@ -275,8 +274,8 @@ class Tenant:
         self._set_user(user, old, row)
 
     def seat_new_person(self, user: str, old: UserRow | None, row: UserRow, pools: Iterable[Pool]) -> Changed:
-        """`put_user` for the first change of a decision, when the old row holds no seat and the new one an active one in each of these
-        pools. The rows changed."""
+        """Do what `put_user` does for the first change of a decision, if the old row has no seat and the new one has an active seat in
+        each of these pools. Return the changed rows."""
         if self.budget is not None:
             self.budget.spend(2)  # the row and the one event
         key = f"{self.id}|{user}"
@@ -315,7 +314,7 @@ class Tenant:
             self.timed -= 1
         pool = self.pools.get(module)
         if pool is None:
-            return  # closed: its seats are taken away one by one after it
+            return  # the pool is closed; its seats are released one by one after it
         if module not in self.touched:
             self.touched[module] = max(0, pool.row.licences - pool.active - pool.held)
         pool.count(seat.state, -1)
@@ -324,7 +323,7 @@ class Tenant:
         state = seat.state
         pool = self.pools.get(module)
         if pool is None:
-            # Only in a table cut off within a command: its decisions, evolved, take this seat away.
+            # This happens only in a table that ends within a command. Its remaining decisions release this seat.
             self.timed += seat.deadline is not None
             return
         if module not in self.touched:
@@ -364,7 +363,8 @@ class Tenant:
     # -- the queue -----------------------------------------------------------------------------------------------------
 
     def units_of(self, row: UserRow) -> list[Unit]:
-        """What of a person's waiting modules is served together: all; with `partial` the base modules first, then each by itself."""
+        """Return the waiting modules of a person in units that are served together: all of them; with `partial` the base modules first,
+        then each module separately."""
         waiting = sorted(module for module, seat in row.seats.items() if seat.state == WAITING)
         if not waiting:
             return []
@@ -374,7 +374,8 @@ class Tenant:
         return [base] if base else [(module,) for module in waiting]
 
     def _enqueue(self, user: str, row: UserRow) -> None:
-        """Into the queue of each module of each unit; who waits for base modules first stands in the queues of the others meanwhile."""
+        """Add the person to the queue of each module of each unit. A person who waits for base modules first keeps a position in the
+        queues of the other modules."""
         units = self.units_of(row)
         for unit in units:
             heaps = self.queues.setdefault(unit, {})
@@ -398,8 +399,8 @@ class Tenant:
         return unit in self.units_of(row)
 
     def first_servable(self, module: str) -> tuple[QueueEntry, Unit] | None:
-        """Who in this pool's queue comes first (higher priority, then longer waiting, then log order) of those for whom every module that
-        they are served together has a free licence: this one among them, or to be served after them."""
+        """Return the first person of this pool's queue (higher priority, then longer wait, then log order) for whom every module of the
+        unit has a free licence. This module is in the unit or is served after it."""
         pool = self.pools[module]
         best: tuple[QueueEntry, Unit] | None = None
         for unit in list(pool.units):
@@ -428,7 +429,7 @@ class PoolCounts(NamedTuple):
 
 
 def pool_state(pool: Pool) -> dict[str, Any]:
-    """The pool as messages show it (PoolState)."""
+    """Return the pool as messages show it (PoolState)."""
     row = pool.row
     state: dict[str, Any] = {
         "module": pool.module,
@@ -448,14 +449,15 @@ def pool_state(pool: Pool) -> dict[str, Any]:
 
 
 def load(rows: Iterable[tuple[str, Row]]) -> dict[str, Tenant]:
-    """All tenants of a table, from its rows in any order. Rows of a tenant without a tenant row are a broken table: KeyError."""
+    """Return all tenants of a table from its rows, which can be in any order. Raises KeyError if a tenant row is missing: the table is
+    broken."""
     tenants: dict[str, Tenant] = {}
     people: list[tuple[str, UserRow]] = []
     others: list[tuple[str, Row]] = []
     for entry in rows:
         key, row = entry
         if isinstance(row, UserRow):
-            people.append(entry)  # type: ignore[arg-type]  # the same one: so many new objects would call the garbage collector
+            people.append(entry)  # type: ignore[arg-type]  # the same tuple: many new objects would start the garbage collector
         elif isinstance(row, TenantRow):
             tenant = key.partition("|")[0]
             tenants[tenant] = Tenant(tenant, row._replace(scheduled=()))
@@ -473,7 +475,7 @@ def load(rows: Iterable[tuple[str, Row]]) -> dict[str, Tenant]:
 
 
 def check_invariants(tenant: Tenant, modules: Iterable[str]) -> None:
-    """design.md section 4, Laws, for these pools. Cheap: counts, and the heads of the queues."""
+    """Check the invariants of these pools. It is cheap: counts, and the heads of the queues."""
     for module in modules:
         pool = tenant.pools.get(module)
         if pool is None:
@@ -484,13 +486,13 @@ def check_invariants(tenant: Tenant, modules: Iterable[str]) -> None:
         if free and pool.flagged:
             raise InvariantViolation(f"{tenant.id}/{module}: {pool.flagged} flagged while {free} licences are free")
         if free and pool.units and tenant.first_servable(module) is not None:
-            raise InvariantViolation(f"{tenant.id}/{module}: somebody waits who could be served")
+            raise InvariantViolation(f"{tenant.id}/{module}: a person waits who could be served")
         if not 0 <= row.next_period <= row.licences or min(pool.active, pool.flagged, pool.held, pool.waiting) < 0:
             raise InvariantViolation(f"{tenant.id}/{module}: {row.next_period} of {row.licences} for the next period, {pool.in_use} in use")
 
 
 def check_all(tenant: Tenant) -> None:
-    """Everything, from scratch: the laws of each pool, and that what is derived is what the rows say. For tests and `verify`."""
+    """Check the invariants of all pools, and that everything derived agrees with the rows. Only tests and `verify` use it."""
     fresh = load(list(tenant.rows()))[tenant.id]
     for user, row in tenant.users.items():
         if not tenant.pools.keys() >= row.seats.keys():

@@ -1,4 +1,5 @@
-"""A record of the command topic -> what is to be decided, or why it cannot be: nothing here raises, because the log goes on."""
+"""Reads a record of the command topic and returns the command to decide, or why it cannot be decided. Nothing here raises, because the
+log continues."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,19 +20,19 @@ from shared.schemas.seats_v1 import Reason
 
 _log = structlog.get_logger("seats.engine")
 
-VALUE_CHARACTERS_MAX = 200  # of a wrong value that an answer repeats
+VALUE_CHARACTERS_MAX = 200  # of a wrong value in an answer
 BODY_BYTES_MAX = topics.SEATS_COMMANDS.max_message_bytes  # a compressed batch may hold more
 UNREAD_HEADERS = ("ce_subject", "ce_causationid")
-# Records without a tenant, to an explicit partition.
+# Records without a tenant, sent to an explicit partition.
 TENANTLESS: tuple[type[Payload], ...] = (seats_v1.Tick, seats_v1.RulesActivated)
 _MODELS = {name: entry.model for name, entry in REGISTRY.items() if entry.topic is topics.SEATS_COMMANDS}
 _SOURCES = {name: entry.sources for name, entry in REGISTRY.items() if entry.topic is topics.SEATS_COMMANDS}
 _tenant_id: TypeAdapter[str] = TypeAdapter(Id)
-_new = tuple.__new__  # a NamedTuple's own constructor takes more than twice as long
+_new = tuple.__new__  # the constructor of a NamedTuple takes more than twice as long
 
 
 class Head(NamedTuple):
-    """What a decision and its answer need of an envelope. What is only copied into the answers stays bytes."""
+    """The parts of an envelope that a decision and its answer need. What is only copied into the answers stays bytes."""
 
     id: str
     source: str
@@ -50,7 +51,7 @@ class Command(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """To be answered `command_rejected`. `tenant` is None when the record does not name one that could be."""
+    """A command to answer with `command_rejected`. `tenant` is None if the record names no possible tenant."""
 
     offset: int
     timestamp_ms: int
@@ -64,7 +65,7 @@ class Rejected:
 
 @lru_cache(maxsize=100_000)  # murmur2 in Python costs more than a decision; a worker meets the same tenants again and again
 def partition_of_tenant(tenant: str, partitions: int) -> int | None:
-    """Kafka's default partitioner. None: not a tenant id."""
+    """Return the partition by Kafka's default partitioner, or None if this is not a tenant id."""
     try:
         _tenant_id.validate_python(tenant)
     except ValidationError:
@@ -73,13 +74,13 @@ def partition_of_tenant(tenant: str, partitions: int) -> int | None:
 
 
 class CommandReader:
-    """Of one deployment: the number of partitions is fixed for life."""
+    """Reads the commands of one deployment, whose number of partitions is fixed."""
 
     def __init__(self, partitions: int) -> None:
         self._partitions = partitions
 
     def read(self, record: Any) -> Command | Rejected:
-        """`record`: an aiokafka ConsumerRecord of the command topic."""
+        """Read an aiokafka ConsumerRecord of the command topic."""
         try:
             return self._read(record)
         except Poison as error:
@@ -87,7 +88,7 @@ class CommandReader:
         except MemoryError:
             raise
         except Exception:
-            # Whatever it was, it would be the same after a restart. The answer does not name it: it is to be the same in every release.
+            # A restart would raise the same error. The answer does not name it, because it must be the same in every release.
             _log.exception("command_unreadable", alert=True, partition=record.partition, offset=record.offset)
             expected = "a command that can be read"
             return Rejected(record.offset, record.timestamp, None, None, Reason.UNREADABLE, field="record", expected=expected)
@@ -123,7 +124,7 @@ class CommandReader:
         if partition is None:
             return _rejected(record, head, None, Reason.UNREADABLE, "ce_tenantid", head.tenant, "a tenant id")
         if record.key != head.tenant.encode() or partition != record.partition:
-            # The tenant's state lies in its own partition: deciding here would decide without it.
+            # The tenant's state is in its own partition; a decision here would lack it.
             key = None if record.key is None else record.key.decode(errors="replace")
             expected = f"the tenant id as the record's key, and so partition {partition}"
             return _rejected(record, head, head.tenant, Reason.WRONG_PARTITION, "key", key, expected)
@@ -136,7 +137,7 @@ def _rejected(record: Any, head: Head, tenant: str | None, reason: Reason, field
 
 
 def _first(error: ValidationError) -> tuple[str, str | None, str]:
-    """Field, value and what would be right, of the first error."""
+    """Return the field, the value and what is allowed, for the first error."""
     details: Sequence[Any] = error.errors(include_url=False, include_context=False)
     first = details[0]
     field = ".".join(map(str, first["loc"])) or "body"
@@ -145,9 +146,10 @@ def _first(error: ValidationError) -> tuple[str, str | None, str]:
 
 
 def read_head(headers: Sequence[tuple[str, bytes | None]], timestamp_ms: int) -> Head:
-    """As `Envelope.from_headers`, which is asked when anything looks unusual, for its exact words. Raises Poison.
+    """Read the envelope as `Envelope.from_headers` does, which takes over for its exact error texts if anything is unusual. Raises
+    Poison.
 
-    Own code because every command passes here: an envelope with its time made and rounded costs a quarter of a decision.
+    Every command passes here, and an envelope with a parsed and rounded time costs a quarter of a decision, so this is own code.
     """
     try:
         found: dict[str, Any] = dict(headers)
@@ -156,12 +158,12 @@ def read_head(headers: Sequence[tuple[str, bytes | None]], timestamp_ms: int) ->
         copied = id_ + source + type_ + (correlation or b"") + (traceparent or b"")
         usual = found["ce_specversion"] == b"1.0" and len(found) == len(headers) and len(copied) <= ATTRIBUTE_CHARACTERS_MAX
         if usual and id_ and source and type_ and copied.isascii() and b"\0" not in copied:
-            at = None if time is None else datetime.fromisoformat(time.decode())  # it decides nothing, but has to be one
+            at = None if time is None else datetime.fromisoformat(time.decode())  # no decision needs it, but it must be an id
             if at is None or (at.tzinfo is not None and 1 < at.year < 9999):
                 tenant_id = None if tenant is None else tenant.decode()
                 return _new(Head, (id_.decode(), source.decode(), type_.decode(), tenant_id, correlation, traceparent))
     except (KeyError, ValueError, TypeError):
-        pass  # missing, without a value, or no time as we write it
+        pass  # missing, without a value, or a time in another form
     envelope = Envelope.from_headers(headers, timestamp_ms)
     copied_bytes = [None if text is None else text.encode() for text in (envelope.correlation, envelope.traceparent)]
     return Head(envelope.id, envelope.source, envelope.type, envelope.tenant, *copied_bytes)

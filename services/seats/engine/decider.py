@@ -1,4 +1,5 @@
-"""What the engine asks of the decisions. The engine knows offsets, frames and workers; what a command means is behind this."""
+"""The interface between the engine and the decisions. The engine knows offsets, frames and workers; the decider knows what a command
+means."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ Event = tuple[str, dict[str, Any], int, str | None]
 
 
 class Published(NamedTuple):
-    """A decision as read back from the log."""
+    """A decision read back from the log."""
 
     envelope: Envelope
     body: dict[str, Any]
@@ -21,24 +22,24 @@ class Published(NamedTuple):
 
 @dataclass(slots=True)
 class Decided:
-    """What one command decided: events with the tenant each belongs to, and the rows it changed (None: removed; never changed later)."""
+    """The decision on one command: events, each with its tenant, and the rows that it changed (None: removed; never changed later)."""
 
     events: list[tuple[str | None, Event]] = field(default_factory=list)
     rows: dict[str, Row | None] = field(default_factory=dict)
 
 
 class At(NamedTuple):
-    """Where and when a command is decided: all that a decision may know besides the state and the command."""
+    """The position and time of a command: everything that a decision may use beside the state and the command."""
 
     partition: int
     offset: int
     clock_ms: int  # the partition's clock at this command
-    previous_ms: int  # and at the one before
+    previous_ms: int  # and at the previous command
     rules: int
 
 
 class Decider(Protocol):
-    """The decisions of one partition. Its state may be ahead of what is durable by one batch."""
+    """The decisions of one partition. Its state can be ahead of the durable state by one batch."""
 
     def load(self, rows: Mapping[str, Row]) -> None:
         """Rebuild everything from durable rows."""
@@ -47,23 +48,23 @@ class Decider(Protocol):
     def knows(self, rules: int) -> bool: ...
 
     def decide(self, command: Command, at: At) -> Decided:
-        """Raises InvariantViolation. Any other error inside a decision is answered `command_failed` within `Decided`."""
+        """Decide a command. Raises InvariantViolation. Any other error inside a decision is answered `command_failed` within `Decided`."""
         ...
 
     def reject(self, rejected: Rejected, at: At) -> Decided: ...
 
     def take_back(self, command: Command, at: At) -> Decided:
-        """The decision just made is larger than a record may be: as if it had not been made, and the answer that says so."""
+        """Undo the decision just made, which does not fit a record, and return the answer that says so."""
         ...
 
     def complete(self, events: Sequence[Published]) -> dict[str, Row | None]:
-        """Evolve over all decisions of one command, of which the loaded rows may hold some already. Returns the rows it changes."""
+        """Evolve over all decisions of one command, of which the loaded rows may contain some already. Return the rows that it changes."""
         ...
 
     def due(self, clock_ms: int) -> bool:
-        """Is there anything for a tick to settle?"""
+        """Is there a due item for a tick to apply?"""
         ...
 
 
 class InvariantViolation(Exception):
-    """The state after a decision is one that must not be. Ends the worker."""
+    """The state after a decision violates an invariant. The worker exits."""

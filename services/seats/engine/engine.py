@@ -1,8 +1,8 @@
-"""The heart of the worker: records of the command topic in, decisions and frames out, each step awaited before the next.
+"""The engine: it takes records of the command topic and writes decisions and frames, each step awaited before the next.
 
-For a batch of commands: decide (in memory, ahead of what is durable) -> send the decisions, await their acknowledgement -> send one
-frame for each partition, await it -> make the rows visible -> go on. A crash anywhere leaves a prefix of that: decisions without a frame
-are decided again, to the same bytes with the same ids; a frame without anybody having seen it is simply there at the next start.
+For a batch of commands: decide (in memory, ahead of the durable state) -> send the decisions and await their acknowledgement -> send one
+frame for each partition and await it -> make the rows visible -> continue. A crash at any point leaves a prefix of that. Decisions
+without a frame are decided again, to the same bytes with the same ids. A frame that nobody has seen is found at the next start.
 """
 
 import asyncio
@@ -28,14 +28,14 @@ from shared.schemas import seats_v1
 
 _log = structlog.get_logger("seats.engine")
 
-# A broker's clock that runs ahead would expire graces at once; a human has to look before anything is decided.
+# A broker's clock that runs ahead would end grace periods at once. An operator must look before anything is decided.
 AHEAD_MS_MAX = 10 * 60 * 1000
 
 YIELD_EVERY = 50  # commands
 
-_new = tuple.__new__  # a NamedTuple's own constructor takes more than twice as long
+_new = tuple.__new__  # the constructor of a NamedTuple takes more than twice as long
 
-# Records of a partition, and from which of them on they are not decided yet.
+# A partition, its records, and the index of the first one that is not decided yet.
 Chunk = tuple[int, Sequence[Any], int]
 
 # (partition, offset of the first decision in the events topic, offset of the command, how many) -> the decisions in order
@@ -44,7 +44,7 @@ ReadDecisions = Callable[[int, int, int, int], Awaitable[Sequence[Published]]]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of one frame, and of one round."""
+    """Limits of one frame and of one round."""
 
     rows_max: int = frames.FRAME_ROWS_MAX
     bytes_max: int = frames.FRAME_BYTES_MAX
@@ -64,13 +64,13 @@ class Live:
 
 
 class Step(NamedTuple):
-    """One decided command of a batch: what its part of a frame needs."""
+    """One decided command of a batch, as its part of a frame needs it."""
 
     offset: int
     clock_ms: int
     rules: int
     rows: Mapping[str, Row | None]
-    first: int  # of its decisions among the batch's
+    first: int  # index of its first decision among those of the batch
     events: int
 
 
@@ -79,12 +79,12 @@ class Batch:
     live: Live
     steps: list[Step] = field(default_factory=list)
     packed: list[BatchBuilder] = field(default_factory=list)  # the decisions
-    decisions: int = 0  # how many they are
+    decisions: int = 0  # their number
     bases: list[tuple[int, int]] = field(default_factory=list)  # of the acknowledged record batches of decisions
     rejected: dict[str, list[int]] = field(default_factory=dict)  # reason -> offsets
 
     def begin_of(self, step: Step) -> int:
-        """Offset in the events topic of the step's first decision."""
+        """Return the offset in the events topic of the step's first decision."""
         index = step.first
         for base, count in self.bases:
             if index < count:
@@ -95,7 +95,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """Names at the broker."""
+    """Topic names at the broker."""
 
     commands: str
     events: str
@@ -137,22 +137,23 @@ class Engine:
         self._passed: dict[int, dict[int, int]] = {}  # by partition: offsets without a command, from -> to; kept in memory only
         self.hidden: dict[int, int] = {}  # by partition: records that an open transaction hides
         self._loop: asyncio.AbstractEventLoop | None = None
-        # Held while state and log differ: by a batch, by a take-over. A reader that needs more than single rows takes it between batches.
+        # Held by a batch or a take-over while state and log differ. A reader of more than single rows takes it between batches.
         self._busy = asyncio.Lock()
 
     # ------------------------------------------------------------------------------------------------------------ state
 
     def next_offset(self, partition: int) -> int:
-        """W + 1 of what is durable: where the source partition starts, and what is committed as a metric."""
+        """Return the offset after the last durable command: where the source partition starts, and what is committed as a metric."""
         live = self.live.get(partition)
         return 0 if live is None else live.durable.marker.decided + 1
 
     def position(self, partition: int) -> int:
-        """Where this worker stands in the command topic: behind what is durable and the offsets without a command after it."""
+        """Return the reading position of this worker in the command topic: after the durable commands and the offsets without a command
+        behind them."""
         return self._next_command(partition, self.next_offset(partition))
 
     def passed_over(self, partition: int, begin: int, end: int) -> None:
-        """There is no command from `begin` up to `end`, says the client, whose thread calls this."""
+        """Note that there is no command from `begin` up to `end`. The client's thread calls this."""
         durable = self.next_offset(partition)
         kept = {first: last for first, last in self._passed.get(partition, {}).items() if last > durable}
         self._passed[partition] = kept | {begin: end}
@@ -166,7 +167,7 @@ class Engine:
         return offset
 
     def _wake(self) -> None:
-        """Who waits for a position may have reached it."""
+        """Wake the callers that wait for a position."""
         self._waking = asyncio.ensure_future(self._notify())
 
     async def _notify(self) -> None:
@@ -175,21 +176,22 @@ class Engine:
 
     @asynccontextmanager
     async def between_batches(self) -> AsyncIterator[None]:
-        """Inside, the deciders' state is what is durable: nothing is decided and not yet acknowledged. To be left quickly."""
+        """Inside, the deciders' state is the durable state: nothing is decided and not yet acknowledged. Leave it quickly."""
         async with self._busy:
             yield
 
     async def wait_for(self, partition: int, offset: int) -> None:
-        """Until the command at this position is decided and durable. The caller sets the time-out."""
+        """Wait until the command at this position is decided and durable. The caller sets the timeout."""
         async with self._visible:
             await self._visible.wait_for(lambda: self.position(partition) > offset)
 
     def release(self) -> None:
-        """The partitions were taken away: whoever reads now gets nothing rather than something old."""
+        """Forget the partitions when they are revoked: a read then gets nothing instead of old data."""
         self.live, self._passed, self.hidden = {}, {}, {}
 
     async def take_over(self, partitions: Mapping[int, Partition]) -> None:
-        """After a restore: repair what a foreign worker overwrote, finish a command that was written in part, rebuild what is derived."""
+        """Take over after a restore: repair what a foreign worker overwrote, complete a command that was written in part, and derive the
+        rest of the state."""
         self._loop = asyncio.get_running_loop()
         async with self._busy:
             live = {}
@@ -214,7 +216,8 @@ class Engine:
         return Live(number, decider, partition, marker.decided, marker.clock_ms, marker.rules)
 
     async def _repair(self, number: int, partition: Partition) -> None:
-        """Before the cleaner makes the wrong record permanent: the log's last record of these keys is an older one, or no worker's."""
+        """Write these keys again before the log cleaner makes wrong records permanent: their last record is an older one, or one that no
+        worker wrote."""
         keys = sorted(partition.foreign - {frames.marker_key(number)})
         _log.warning("repairing", alert=True, partition=number, keys=len(keys), first=[repr(key[:100]) for key in keys[:5]])
         rows: frames.Encoded = []
@@ -226,7 +229,7 @@ class Engine:
         partition.foreign = set()
 
     async def _complete(self, number: int, partition: Partition, decider: Decider) -> None:
-        """A worker ended between two parts of a command: the rest is made from its decisions, before anything else is decided."""
+        """Complete a command whose worker ended between two parts, from its decisions, before anything else is decided."""
         marker = partition.marker
         _log.warning("completing", partition=number, offset=marker.offset, part=marker.part, parts=marker.parts)
         rows = decider.complete(await self._read_decisions(number, marker.begin, marker.offset, marker.events))
@@ -243,7 +246,7 @@ class Engine:
     # ---------------------------------------------------------------------------------------------------------- batches
 
     async def on_records(self, chunks: Sequence[tuple[int, Sequence[Any]]]) -> None:
-        """Records of owned partitions, in order. Shielded: a cancelled caller must not leave memory ahead of the log."""
+        """Decide records of owned partitions, in order. It is shielded: a cancelled caller must not leave memory ahead of the log."""
         await asyncio.shield(asyncio.ensure_future(self._guarded(chunks)))
 
     async def _guarded(self, chunks: Sequence[tuple[int, Sequence[Any]]]) -> None:
@@ -257,8 +260,8 @@ class Engine:
             fail_stop(Exit.DECISION, "a batch could not be decided or written", error=repr(error))
 
     async def _rounds(self, left: list[Chunk]) -> None:
-        """While one round is written the next is decided, in memory; nothing of it is sent before the one before is acknowledged as a
-        whole, so the logs hold what they would hold without this, and a crash loses one round more of what nobody has seen."""
+        """Decide the next round in memory while one round is written. Nothing of it is sent before the previous round is acknowledged as
+        a whole, so the logs are the same as without this, and a crash loses one more round that nobody has seen."""
         writing: asyncio.Future[None] | None = None
         try:
             while left:
@@ -273,7 +276,7 @@ class Engine:
                 writing.cancel()
 
     async def _decide_round(self, left: Sequence[Chunk]) -> tuple[list[Batch], list[Chunk]]:
-        """Decide as much as makes a round, and say what is left of each chunk."""
+        """Decide as much as makes a round, and return what is left of each chunk."""
         batches, rest = [], []
         share = max(1, self._limits.commands_max // len(left))
         for number, records, start in left:
@@ -310,12 +313,12 @@ class Engine:
             if rows >= self._limits.rows_max:
                 return index + 1
             if index % YIELD_EVERY == 0:
-                await asyncio.sleep(0)  # acknowledgements of the round before, probes, access checks
+                await asyncio.sleep(0)  # acknowledgements of the previous round, probes, access checks
         return end
 
     def _check_next(self, live: Live, record: Any, latest_ms: int) -> None:
         if record.offset != self._next_command(live.number, live.decided + 1):
-            # Markers and aborted records of transactions are known; so something was dropped on the way.
+            # Markers and aborted records of transactions are known, so a record was lost on the way.
             why = "the next command is not the one after the last decided"
             fail_stop(Exit.GAP, why, partition=live.number, offset=record.offset, decided=live.decided)
         if record.timestamp > latest_ms:
@@ -381,11 +384,12 @@ class Engine:
             durable.written(rows, marker, durable.end)
 
     def _rows_max(self, steps: Sequence[Step]) -> int:
-        """Only a command by itself is cut into parts; several together fit by bytes, and by rows but for the last of them."""
+        """Return the maximum number of rows. Only a single command is cut into parts; several together fit by bytes, and by rows except
+        for the last of them."""
         return self._limits.rows_max if len(steps) == 1 else sum(len(step.rows) for step in steps)
 
     def _cut(self, steps: Sequence[Step]) -> list[tuple[Sequence[Step], dict[str, Row | None], frames.Encoded]]:
-        """The commands of a batch in as few frames as fit, cut between commands."""
+        """Return the commands of a batch in as few frames as possible, cut between commands."""
         rows: dict[str, Row | None] = {}
         for step in steps:
             rows.update(step.rows)
@@ -408,7 +412,7 @@ class Engine:
             fail_stop(Exit.FAULT, "forced by the chaos run", place=str(Place.IN_FRAME))
         ((base, count),) = await sending
         if base != partition.end:
-            # The race that no check before the send can close: we stood still, and the new owner wrote meanwhile.
+            # No check before the send can close this race: this worker stood still, and the new owner wrote meanwhile.
             why = "another worker wrote to a changelog partition that is ours"
             fail_stop(Exit.FOREIGN_WRITE, why, partition=number, base=base, expected=partition.end)
         partition.end = base + count
@@ -416,6 +420,6 @@ class Engine:
 
 
 def removals_last(rows: Mapping[str, Row | None]) -> dict[str, Row | None]:
-    """So that a state with the first parts of a command only can be loaded: no row in it refers to one that is already removed."""
+    """Put removals last, so that a state with only the first parts of a command can be loaded: no row in it refers to a removed one."""
     kept: dict[str, Row | None] = {key: row for key, row in rows.items() if row is not None}
     return kept | {key: None for key, row in rows.items() if row is None}

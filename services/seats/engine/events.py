@@ -1,4 +1,4 @@
-"""Decisions as records of the events topic. A repeated decision is the same bytes: ids, headers and times come from the log."""
+"""Turns decisions into records of the events topic. A repeated decision is the same bytes: ids, headers and times come from the log."""
 
 from collections.abc import Iterable
 from functools import lru_cache
@@ -19,11 +19,11 @@ VALUE_BYTES_MAX = EVENT_BYTES_MAX - 10_000  # of one event; headers are a few ki
 
 
 class TooLarge(Exception):
-    """An event that no record of the events topic can hold."""
+    """An event does not fit a record of the events topic."""
 
 
 def published(decider: Decider, command: Command | Rejected, decided: Decided, at: At) -> tuple[Decided, list[Record]]:
-    """The decision as records. One that does not fit is taken back and answered: sending it would end this worker, and the next."""
+    """Return the decision as records. One that does not fit is undone and answered: sending it would end this worker, and the next one."""
     partition, offset, clock_ms, head = at.partition, at.offset, at.clock_ms, command.head
     try:
         return decided, records(decided.events, partition=partition, offset=offset, clock_ms=clock_ms, command=head)
@@ -37,7 +37,8 @@ def published(decider: Decider, command: Command | Rejected, decided: Decided, a
 def records(
     decided: Iterable[tuple[str | None, Event]], *, partition: int, offset: int, clock_ms: int, command: Head | None
 ) -> list[Record]:
-    """The same headers in the same order as `Envelope.headers` gives (a test holds both together), made once for each command."""
+    """Return the records, with the same headers in the same order as `Envelope.headers` (a test compares them), made once for each
+    command."""
     tail: list[tuple[str, bytes]] = []
     if command is not None:
         id_ = command.id.encode()

@@ -1,7 +1,7 @@
-"""The end of a worker that must not go on: one structured log line, then `os._exit`.
+"""The exit of a worker that must not continue: one structured log line, then `os._exit`.
 
-Not an exception and not `app.crash()`: both let Faust commit offsets and flush what stands in its buffers on the way out, and an
-`except` somewhere could swallow them. The supervisor starts the worker again, for ever; each exit code names what happened.
+It is neither an exception nor `app.crash()`: both let Faust commit offsets and flush its buffers on the way out, and an `except`
+somewhere could catch them. The supervisor restarts the worker each time. Each exit code names what happened.
 """
 
 import os
@@ -19,10 +19,10 @@ class Exit(IntEnum):
 
     DECISION = 70  # a batch could not be decided or written
     RESTORE = 71  # the state could not be restored
-    METADATA = 73  # the group's leader lacks a topic's metadata; an assignment made from that would leave everybody idle
+    METADATA = 73  # the group's leader lacks the metadata of a topic; its assignment would leave all workers idle
     FOREIGN_WRITE = 74  # another worker wrote to a changelog partition that is ours
     TOPICS = 75  # topics are missing or have the wrong number of partitions
-    RANGE = 76  # a command topic does not hold what the state has decided: re-created or cut
+    RANGE = 76  # a command topic lacks decided commands: it was recreated or truncated
     PAUSED = 77  # the process stood still; another worker may own its partitions by now
     GAP = 78  # the next command is not the one after the last decided
     RULES = 79  # a rules version that this release does not know
@@ -34,7 +34,7 @@ class Exit(IntEnum):
 
 
 def fail_stop(exit_code: Exit, why: str, **details: object) -> NoReturn:
-    """Log and end the process at once. Never returns, never runs a `finally` of a caller."""
+    """Log and end the process at once. It never returns and never runs a `finally` of a caller."""
     _log.critical("fail_stop", alert=True, exit=exit_code.name, exit_code=int(exit_code), why=why, **details)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()

@@ -1,4 +1,4 @@
-"""Forced exits in the worst places, for the chaos run. Without `SEATPOOL_SEATS_FAULTS` nothing of it does anything."""
+"""Forced exits at critical points, for the chaos run. They are off without `SEATPOOL_SEATS_FAULTS`."""
 
 import random
 from enum import StrEnum
@@ -9,12 +9,12 @@ from services.seats.engine.failstop import Exit, fail_stop
 class Place(StrEnum):
     AFTER_DECISIONS = "after_decisions"  # decisions are acknowledged, the frame is not sent
     IN_FRAME = "in_frame"  # the frame is somewhere on its way
-    BETWEEN_PARTS = "between_parts"  # of a command that takes several frames
+    BETWEEN_PARTS = "between_parts"  # within a command that takes several frames
     AFTER_FRAME = "after_frame"  # the frame is acknowledged, nothing is visible yet
 
 
 class Faults:
-    """`text`: `place:probability,…`, each drawn anew at every passage."""
+    """Parse `text`: `place:probability,…`. Each pass draws a new random number."""
 
     def __init__(self, text: str = "") -> None:
         self._chances = {Place(place): float(chance) for place, chance in (part.split(":") for part in text.split(",") if part)}

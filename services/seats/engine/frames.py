@@ -1,16 +1,17 @@
-"""Frames: how the state of a command partition stands in its changelog partition.
+"""Frames: how the state of a command partition is written to its changelog partition.
 
-A frame is one Kafka record batch, which the broker appends as a whole or not at all: the rows of one or more whole commands, then the
-marker `#w|<partition>`. Every record of a frame carries in its header `o` the offset of the last of those commands, so that
+A frame is one Kafka record batch, which the broker appends completely or not at all: the rows of one or more whole commands, then the
+marker `#w|<partition>`. Every record of a frame has the offset of the last of those commands in its header `o`. Therefore
 
-* of two records of a key the one with the greater `o` is the newer, whatever their order in the log (a zombie may write late), and
-* the greatest `o` of the log is exactly what was decided.
+    * of two records of a key the one with the greater `o` is the newer one, independent of their order in the log (a worker that was
+      thought dead may write late), and
+    * the greatest `o` of the log is exactly what was decided.
 
-The marker says how many rows its frame has. So what stands between two frames was written by no worker, whatever it looks like, and
-`Merge` tells it from a row wherever compaction has not been yet.
+The marker says how many rows its frame has. So no worker wrote what is between two frames, and `Merge` can tell it from a row where
+compaction has not been yet.
 
-A command whose rows do not fit one frame is written as consecutive frames with the same `o`; the marker says which part of how many,
-and where in the events topic the command's decisions stand, from which the rest is made after a crash between two parts.
+A command whose rows do not fit one frame is written as consecutive frames with the same `o`. The marker says which part of how many it
+is, and where in the events topic the command's decisions are. A crash between two parts is completed from them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,20 +22,20 @@ import orjson
 
 from services.seats.engine.producer import Record
 
-Row = Any  # of the domain: immutable, shared between its state and the store
+Row = Any  # a row of the domain: immutable, shared between its state and the store
 Rows = Mapping[str, Row | None]  # None: the row is removed
 
 FRAME_ROWS_MAX = 10_000
-# Of a record batch: the changelog takes 8 MiB (`topics.SEATS_CHANGELOG`).
+# Maximum of a record batch: the changelog takes 8 MiB (`topics.SEATS_CHANGELOG`).
 FRAME_BYTES_MAX = 7 * 1024 * 1024
 RECORD_OVERHEAD_BYTES = 40  # what Kafka adds to a record, at most
 MARKER_PREFIX = "#w|"
-KEY_BYTES_MAX = 1_000  # many times the longest row's; a longer one stays in the log, passed over by everybody
+KEY_BYTES_MAX = 1_000  # many times the longest key of a row; a longer one stays in the log, and every reader skips it
 VERSION_DIGITS_MAX = 19
 
 
 class RowCodec(Protocol):
-    """How the domain's rows stand in the changelog. Equal rows give equal bytes."""
+    """The encoding of the domain's rows in the changelog. Equal rows give equal bytes."""
 
     def encode(self, key: str, row: Row) -> bytes: ...
 
@@ -43,15 +44,15 @@ class RowCodec(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """Written last in every frame."""
+    """The last record of every frame."""
 
     offset: int  # of the last command in the frame
     clock_ms: int  # the partition's clock after it
     rules: int
     part: int = 1
     parts: int = 1
-    begin: int = 0  # of a command in parts: offset of its first decision in the events topic
-    events: int = 0  # and how many they are
+    begin: int = 0  # for a command in parts: offset of its first decision in the events topic
+    events: int = 0  # and the number of its decisions
     rows: int = field(default=0, compare=False)  # of its frame
 
     @property
@@ -60,12 +61,13 @@ class Marker:
 
     @property
     def decided(self) -> int:
-        """W: the offset of the last command whose rows are all there."""
+        """Return W: the offset of the last command whose rows are all there."""
         return self.offset if self.finished else self.offset - 1
 
     @property
     def rank(self) -> tuple[int, bool, int]:
-        """Of two markers the greater is the newer. The parts of one command follow one another, also when another worker goes on."""
+        """Return the sort key of markers: the greater one is newer. The parts of one command follow one another, also when another
+        worker continues."""
         return (self.offset, self.finished, self.part)
 
     def encode(self) -> bytes:
@@ -76,7 +78,7 @@ class Marker:
 
     @classmethod
     def decode(cls, value: bytes) -> "Marker":
-        """Raises ValueError for what no worker wrote."""
+        """Read a marker. Raises ValueError for a value that no worker wrote."""
         row = orjson.loads(value)
         if not isinstance(row, dict) or not {"o", "t", "r", "n"} <= row.keys():
             raise ValueError("no marker")
@@ -100,12 +102,12 @@ def encode_rows(rows: Rows, codec: RowCodec) -> Encoded:
 
 
 def encoded_bytes(rows: Encoded) -> int:
-    """Of the frame that these rows make, at most."""
+    """Return the maximum size of the frame with these rows."""
     return sum(len(key) + len(value or b"") for key, value in rows) + RECORD_OVERHEAD_BYTES * (len(rows) + 1)
 
 
 def frame(partition: int, rows: Encoded, marker: Marker) -> list[Record]:
-    """The records of one frame, marker last. The broker's timestamp says nothing here: `o` orders."""
+    """Return the records of one frame, marker last. The broker's timestamp has no meaning here: `o` orders them."""
     headers = [("o", b"%d" % marker.offset)]
     records: list[Record] = [(key, value, headers, None) for key, value in rows]
     records.append((marker_key(partition), replace(marker, rows=len(rows)).encode(), headers, None))
@@ -113,7 +115,7 @@ def frame(partition: int, rows: Encoded, marker: Marker) -> list[Record]:
 
 
 def parts(rows: Encoded, *, rows_max: int, bytes_max: int) -> Iterator[Encoded]:
-    """The rows of one command in parts that fit a frame each, in their order; one part if there are none."""
+    """Yield the rows of one command in parts that each fit a frame, in their order; one part if there are none."""
     part: Encoded = []
     size = 0
     for key, value in rows:
@@ -127,7 +129,7 @@ def parts(rows: Encoded, *, rows_max: int, bytes_max: int) -> Iterator[Encoded]:
 
 
 def version_of(headers: Sequence[tuple[str, bytes | None]]) -> int | None:
-    """`o`. None for a record that no worker wrote."""
+    """Return `o`, or None for a record that no worker wrote."""
     if len(headers) != 1:
         return None
     name, value = headers[0]
@@ -145,23 +147,23 @@ def _is_row_key(key: bytes) -> bool:
 
 
 class ForeignWrite(Exception):
-    """A record that no worker wrote, or that stands behind a newer one. Whoever reads starts again, keeping the `o` of every key."""
+    """A record that no worker wrote, or that comes after a newer one. The reader starts again and keeps the `o` of every key."""
 
 
 class MarkerLost(Exception):
-    """Rows without the marker that was written with them: a foreign write was compacted before anybody repaired it."""
+    """Rows without the marker that was written with them: a foreign write was compacted before a repair."""
 
 
 class Merge:
-    """Changelog records of one partition -> its state.
+    """Merge changelog records of one partition into its state.
 
-    A log that one worker at a time wrote is frames with `o` in order, so the last record of a key wins and nothing needs to be remembered;
-    anything else raises ForeignWrite. `thorough` remembers `o` for every key and copes: of the workers' records the greatest `o` wins, what
-    no worker wrote is passed over, and `foreign` names the keys whose last record is a wrong one. Those have to be written again before
-    the cleaner makes the wrong one permanent.
+    A log that one worker at a time wrote consists of frames with `o` in order, so the last record of a key wins and nothing has to be
+    remembered. Anything else raises ForeignWrite. `thorough` remembers `o` for every key: of the workers' records the greatest `o` wins,
+    records that no worker wrote are skipped, and `foreign` has the keys whose last record is a wrong one. They must be written again
+    before the log cleaner makes the wrong record permanent.
 
-    Records are gathered up to a marker, whose frame is the last ones before it. Compaction takes rows and markers out of frames, and leaves
-    gaps in the offsets where it did: behind one, records are taken as they come, up to the next marker.
+    Records are collected up to a marker, whose frame consists of the last ones before it. Compaction takes rows and markers out of
+    frames and leaves gaps in the offsets: after a gap, records are taken as they come, up to the next marker.
     """
 
     __slots__ = ("_codec", "_gathered", "_marker_key", "_next", "_whole", "foreign", "marker", "rows", "top", "versions")
@@ -178,7 +180,7 @@ class Merge:
         self._gathered: list[tuple[bytes | None, bytes | None, int | None]] = []
 
     def feed(self, offset: int, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]]) -> None:
-        """Raises ForeignWrite, unless thorough; and ValueError for a row of a worker that this release cannot read."""
+        """Take one record. Raises ForeignWrite (unless thorough), and ValueError for a worker's row that this release cannot read."""
         if offset != self._next and self._whole:
             self._whole = False
             self._take_gathered()
@@ -249,7 +251,7 @@ class Merge:
             self.foreign.add(key)
 
     def check(self) -> None:
-        """To be called at the end of the log. Raises ForeignWrite (unless thorough) and MarkerLost."""
+        """Check the end of the log. Raises ForeignWrite (unless thorough) and MarkerLost."""
         gathered, self._gathered = self._gathered, []
         for key, _, _ in gathered:
             self._pass_over(key)

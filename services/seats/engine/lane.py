@@ -1,4 +1,4 @@
-"""The two ways in which commands get from Faust to the engine. This module imports nothing of them, so that settings can name them."""
+"""The two lanes in which commands come from Faust to the engine. This module imports neither, so that settings can name them."""
 
 from enum import StrEnum
 

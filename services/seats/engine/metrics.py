@@ -1,4 +1,4 @@
-"""The engine's counters for Prometheus, read when they are asked for: counting costs a decision nothing."""
+"""The engine's counters for Prometheus. They are read when Prometheus asks, so counting costs a decision nothing."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ _HIDDEN = Gauge("seatpool_seats_open_transaction_messages", "Commands that an op
 
 
 def expose(engine: Engine, ready: Callable[[], bool]) -> None:
-    """Of this process's one engine."""
+    """Expose the counters of the one engine of this process."""
     counters = engine.counters
     _COMMANDS.set_function(lambda: counters.commands)
     _DECISIONS.set_function(lambda: counters.decisions)

@@ -1,4 +1,4 @@
-"""The durable state of one command partition: what its changelog holds and the broker has acknowledged."""
+"""The durable state of one command partition: what its changelog has and the broker has acknowledged."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ from services.seats.engine.frames import NOTHING, Marker, Row, Rows
 
 @dataclass(slots=True)
 class Partition:
-    """`end` is the changelog offset at which our next frame has to land."""
+    """The durable state. `end` is the changelog offset at which the next frame must land."""
 
     rows: dict[str, Row] = field(default_factory=dict)
     marker: Marker = NOTHING

@@ -1,7 +1,7 @@
-"""Finds out that the process stood still (SIGSTOP, swap, a virtual machine moved), before it writes as if nothing had been.
+"""Detects that the process stood still (SIGSTOP, swap, a virtual machine that was moved) before it writes as if nothing had happened.
 
-A worker that stood still longer than the group's session may have lost its partitions without knowing. The race that this narrows:
-between a check and the send the process can still stop, so the single-writer check on the frame's base offset stands behind it.
+A worker that stood still longer than the group's session may have lost its partitions without knowing. A race remains: the process can
+stop between a check and the send. The single-writer check on the frame's base offset covers it.
 """
 
 import threading
@@ -15,7 +15,7 @@ BEAT_SECONDS = 0.1
 
 
 class PauseDetector:
-    """Beats from a thread of its own: honest CPU time on the event loop is no pause, because the interpreter switches threads."""
+    """The detector beats in its own thread: CPU time on the event loop is no pause, because the interpreter switches threads."""
 
     def __init__(self, clock: Clock, *, on_pause: Callable[[float], None] | None = None) -> None:
         self._clock = clock
@@ -32,7 +32,7 @@ class PauseDetector:
         self._stopped.set()
 
     def check(self) -> None:
-        """To be called right before each send: after a pause the sender may run before the beating thread does."""
+        """Call this right before each send: after a pause, the sender may run before the beating thread does."""
         still = self._clock.monotonic() - self._beat
         if still > PAUSE_SECONDS_MAX:
             self._on_pause(still)

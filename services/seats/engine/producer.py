@@ -1,7 +1,7 @@
-"""The engine's own producer: idempotent, every send awaited, whole record batches to explicit partitions.
+"""The engine's producer: idempotent, every send awaited, whole record batches to explicit partitions.
 
-Faust's `topic.send` costs about 100 µs a record and is not awaited before offsets are committed, so neither it nor sinks nor
-attachments are used.
+Faust's `topic.send` costs about 100 µs for each record and is not awaited before offsets are committed, so the engine uses neither it
+nor sinks nor attachments.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ Record = tuple[bytes | None, bytes | None, list[Header], int | None]
 
 
 class BatchTooLarge(Exception):
-    """One record, or one frame, is larger than a record batch may be."""
+    """One record or one frame is larger than a record batch can be."""
 
 
 class Sender(Protocol):
@@ -34,15 +34,15 @@ class Sender(Protocol):
 
 
 def pack(records: Sequence[Record], *, bytes_max: int, atomic: bool) -> list[BatchBuilder]:
-    """Records in as few record batches as fit `bytes_max` each; with `atomic` in exactly one (or BatchTooLarge)."""
+    """Pack records into as few record batches as fit `bytes_max` each; with `atomic` into exactly one (or raise BatchTooLarge)."""
     builders: list[BatchBuilder] = []
     pack_into(builders, records, bytes_max=bytes_max, atomic=atomic)
     return builders
 
 
 def pack_into(builders: list[BatchBuilder], records: Sequence[Record], *, bytes_max: int, atomic: bool = False) -> None:
-    """As `pack`, behind what is packed already. A record that is packed as soon as it is made is still in the processor's cache, and so
-    is the memory that it gives back."""
+    """Pack records as `pack` does, after those that are packed already. A record that is packed as soon as it is made is still in the
+    processor's cache, and so is the memory that it frees."""
     builder = builders[-1] if builders else None
     for key, value, headers, timestamp_ms in records:
         if builder is not None and builder.append(timestamp=timestamp_ms, key=key, value=value, headers=headers) is not None:
@@ -50,7 +50,7 @@ def pack_into(builders: list[BatchBuilder], records: Sequence[Record], *, bytes_
         if builder is not None and atomic:
             raise BatchTooLarge(f"{len(records)} records do not fit a record batch of {bytes_max} bytes")
         builder = BatchBuilder(bytes_max, 0)
-        # A builder takes its first record whatever its size, so the limit is checked here.
+        # A builder accepts a first record of any size, so the limit is checked here.
         builder.append(timestamp=timestamp_ms, key=key, value=value, headers=headers)
         if builder.size() > bytes_max:
             raise BatchTooLarge(f"a record of {len(value or b'')} bytes does not fit a record batch of {bytes_max} bytes")
@@ -69,5 +69,5 @@ class KafkaSender:
 
 
 def make_engine_producer(kafka: KafkaSettings) -> AIOKafkaProducer:
-    """Not started. linger 0: the engine makes its record batches itself."""
+    """Return a producer that is not started. linger is 0, because the engine makes its record batches itself."""
     return make_producer(kafka, max_request_size=REQUEST_BYTES_MAX)

@@ -1,7 +1,7 @@
-"""Bulk restore: the changelog straight into the store, with a plain consumer.
+"""Bulk restore: read the changelog straight into the store, with a plain consumer.
 
-Faust's own recovery hands over record by record (about 280 µs each); this takes whole fetches. A partition that was kept through a
-rebalance has nothing to read, because `end` moved with every acknowledged frame. If something is there, a foreign worker wrote it.
+Faust's own recovery passes one record at a time (about 280 µs each); this takes whole fetches. A partition that was kept through a
+rebalance has nothing to read, because `end` moved with every acknowledged frame. If there is something, a foreign worker wrote it.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ PARTITION_FETCH_BYTES_MAX = 8 * 1024 * 1024  # at least a frame
 
 
 class ChangelogCut(Exception):
-    """The changelog is shorter than what this worker wrote: it was re-created, or a broker lost acknowledged records."""
+    """The changelog is shorter than what this worker wrote: it was recreated, or a broker lost acknowledged records."""
 
 
 class BulkRestore:
@@ -60,7 +60,7 @@ class BulkRestore:
             if partition.end > ends[tp]:
                 raise ChangelogCut(f"{tp} ends at {ends[tp]}, this worker wrote up to {partition.end}")
             if partition.end < ends[tp]:
-                # A kept partition comes here only when somebody else wrote to it: read it anew, and thoroughly.
+                # A kept partition comes here only if somebody else wrote to it: read it again, and thoroughly.
                 unread[tp] = Merge(self._codec, number, thorough=partition.end > 0)
         again = await self._read(consumer, unread, begins, ends)
         if again:

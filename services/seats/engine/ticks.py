@@ -1,4 +1,4 @@
-"""Time for partitions in which no command comes: ticks are records of the log like any other, so a replay sees the same time."""
+"""Ticks bring time to partitions without commands. They are records of the log like any other, so a replay sees the same time."""
 
 import asyncio
 import random
@@ -20,8 +20,8 @@ LOOK_SECONDS = 1.0
 
 
 class Ticker:
-    """Sends a tick to each owned partition in which something is due, again each second until it is settled (the broker's clock may be
-    behind); to the others one now and then, so that the owner of an idle partition notices a foreign write in its changelog."""
+    """Send a tick to each owned partition with due items, again each second until they are applied (the broker's clock may be behind).
+    The other partitions get one now and then, so that the owner of an idle partition notices a foreign write in its changelog."""
 
     def __init__(self, engine: Engine, sender: Sender, topic: str, clock: Clock, *, idle_seconds: float) -> None:
         self._engine, self._sender, self._topic, self._clock, self._idle_seconds = engine, sender, topic, clock, idle_seconds
@@ -41,7 +41,7 @@ class Ticker:
             at = self._clock.monotonic() - self._idle_seconds * random.random()  # noqa: S311 - no secret
             self._sent[live.number] = (offset, at)
         if offset > live.decided:
-            return False  # our last one still waits behind a backlog, whose commands settle what is due as they come
+            return False  # the last tick still waits behind a backlog, whose commands apply the due items
         if live.decider.due(max(live.clock_ms, int(self._clock.now().timestamp() * 1000))):
             return True
         return self._clock.monotonic() - at >= self._idle_seconds

@@ -1,5 +1,5 @@
-"""Ends a worker that should move and does not: a time-out inside Faust's recovery ends the recovery without a word, and nothing is decided
-from then on."""
+"""The watchdog ends a worker that should progress and does not. A timeout inside Faust's recovery ends the recovery silently, and
+nothing is decided after it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -48,7 +48,8 @@ class Watchdog:
         return (self._ready(), self._restored(), self._engine.counters.frames, sorted(self._engine.live))
 
     async def _behind(self) -> dict[int, int]:
-        """Commands that wait, by partition. Asked of the broker: what was fetched last says nothing if fetching stopped."""
+        """Return the number of commands that wait, by partition. It asks the broker, because the last fetch proves nothing if fetching
+        stopped."""
         try:
             ends = await self._ends(list(self._engine.live))
         except (KafkaError, Transient, OSError) as error:

@@ -1,4 +1,4 @@
-"""The chain of decisions and commands behind a person's present state, followed by `prev` through the log."""
+"""The audit trail of a person: the decisions and commands behind the present state, followed by `prev` through the log."""
 
 import asyncio
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from shared.schemas.envelope import Envelope
 
 
 class Link(NamedTuple):
-    """One command and what it decided about the person."""
+    """A command and what it decided about the person."""
 
     partition: int
     offset: int
@@ -37,7 +37,7 @@ async def explain(log: LogReader, tenant: str, user: str, partition: int, offset
 
 
 async def _link(log: LogReader, tenant: str, user: str, partition: int, offset: int) -> tuple[Link, int | None]:
-    """The link at this offset, and the offset of the one before it."""
+    """Return the link at this offset, and the offset of the previous one."""
     command: Any = None
     async for record in log.records(log.commands, partition, offset, offset + 1):
         command = record
@@ -45,7 +45,7 @@ async def _link(log: LogReader, tenant: str, user: str, partition: int, offset: 
         raise NotFound("command at that position")
     decisions: dict[str, dict[str, Any]] = {}
     previous: int | None = None
-    # A decision's record bears the partition's clock at its command, so the broker finds where to begin by time.
+    # The record of a decision has the time of its command, so the broker finds by time where to begin.
     begin = await log.offset_at(log.events, partition, command.timestamp)
     async for envelope, order, body, _ in log.decisions(partition, begin):
         if order[0] == offset:
@@ -59,7 +59,7 @@ async def _link(log: LogReader, tenant: str, user: str, partition: int, offset: 
 
 
 def _command(record: Any) -> dict[str, Any]:
-    # What the engine does not read of a command may be anything.
+    # The engine does not read these headers, so they can have any value.
     headers = [(name, value) for name, value in record.headers if name not in UNREAD_HEADERS]
     envelope = Envelope.from_headers(headers, record.timestamp)
     shown = {"id": envelope.id, "source": envelope.source, "type": envelope.type, "time": format_instant(envelope.time)}

@@ -1,4 +1,4 @@
-"""The command line of `replay`, `verify` and `activate-rules`: what a person or a program reads. Logs go to standard error."""
+"""The command line of `replay`, `verify` and `activate-rules`. Results go to standard output, logs to standard error."""
 
 import argparse
 import asyncio
@@ -57,7 +57,7 @@ def run_verify(arguments: list[str]) -> None:
 
 
 def _nothing(tenant: str) -> str:
-    """A typing error in a tenant's id is not to pass for an account without a fault."""
+    """Return the error text for a tenant without decisions: a typing error in its id must not look like a clean result."""
     return f"{tenant}: nothing was decided"
 
 
@@ -65,7 +65,7 @@ def run_activate(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="seatpool activate-rules", description="Decide by this version of the rules from now on.")
     parser.add_argument("rules", type=int, help="all workers have to run a release that knows it: they stop where they do not")
     rules = parser.parse_args(arguments).rules
-    if rules not in domain.RULES:  # the log is for ever: no worker of this release would come past that record
+    if rules not in domain.RULES:  # the record would stay in the log, and no worker of this release could pass it
         sys.exit(f"this release does not know rules {rules}, only {', '.join(map(str, sorted(domain.RULES)))}")
     offsets = _run(activate(_settings(), rules))
     print_line(orjson.dumps({"rules": rules, "from": {str(p): offset for p, offset in offsets.items()}}).decode())
@@ -75,7 +75,7 @@ def print_line(text: str) -> None:
     try:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader has seen enough (`| head`); what is left in the buffer would raise once more at the end
+    except BrokenPipeError:  # the reader has closed the pipe (`| head`); the rest of the buffer would raise again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 
@@ -85,7 +85,7 @@ def canonical_lines(rows: Mapping[str, Row]) -> list[str]:
 
 
 def shown(tenant: str, rows: Mapping[str, Row]) -> list[str]:
-    """For a person: the tenant, its pools as a table, and who holds what."""
+    """Return lines for a person: the tenant, its pools as a table, and the seats of each person."""
     state = domain.load(rows.items())[tenant]
     clock = f"test clock at {domain.instant(state.row.time)}" if state.row.test_clock else "real clock"
     scheduled = [f"{entry.period} from {domain.instant(entry.starts_at)}" for entry in state.row.scheduled]
@@ -131,5 +131,5 @@ def _settings() -> Settings:
     configure_logging("seats", settings)
     for handler in logging.getLogger().handlers:
         assert isinstance(handler, logging.StreamHandler)
-        handler.setStream(sys.stderr)  # what these roles print is read by programs
+        handler.setStream(sys.stderr)  # programs read what these roles print
     return settings

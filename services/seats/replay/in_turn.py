@@ -1,7 +1,7 @@
-"""Which decisions of a log its readers believe, told when all of it is there.
+"""Find the decisions that readers of the log believe, once all of the log is there.
 
-Readers believe no decision about a command that does not exist yet. Later the command exists, and nothing in the record tells that it came
-too early but the decisions behind it: a worker publishes all decisions about a command before the first about the next one.
+Readers believe no decision about a command that does not exist yet. When the command exists later, only the decisions behind it show
+that the record came too early: a worker publishes all decisions about a command before the first about the next one.
 """
 
 from collections.abc import AsyncIterator, Callable

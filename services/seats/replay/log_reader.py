@@ -1,4 +1,5 @@
-"""Reading the two logs that are kept for ever: a command's decisions after a crash between two parts, `why`, and how far a topic goes."""
+"""Reads the two logs that are kept permanently: the decisions about a command after a crash between two parts, those for `why`, and the
+end of a topic."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -24,7 +25,7 @@ LogOrder = tuple[int, int]  # (offset of the command, number among its decisions
 
 
 def order_of(event_id: str, partition: int) -> LogOrder | None:
-    """None for an id that no decision of this partition has."""
+    """Return the order of a decision id, or None for an id that no decision of this partition has."""
     try:
         found = DecisionId.parse(event_id)
     except ValueError:
@@ -33,7 +34,7 @@ def order_of(event_id: str, partition: int) -> LogOrder | None:
 
 
 def _decision(record: Any, partition: int) -> tuple[Envelope, LogOrder, dict[str, Any]] | None:
-    """None for what readers of the topic would not believe either."""
+    """Return the decision in a record, or None for a record that readers of the topic do not believe either."""
     try:
         envelope = Envelope.from_headers(record.headers)
         order = order_of(envelope.id, partition)
@@ -53,12 +54,12 @@ def _decision(record: Any, partition: int) -> tuple[Envelope, LogOrder, dict[str
 
 
 class DecisionsMissing(Exception):
-    """The events topic does not hold what a marker says was published: it was re-created or cut."""
+    """The events topic lacks decisions that a marker says were published. It was recreated or truncated."""
 
 
 class LogReader:
-    """Each call opens a consumer of its own: they are rare, and a shared one would be seeked by two callers at once. `kept` is for one
-    caller with many short readings, one after the other."""
+    """Each call opens its own consumer: calls are rare, and two callers at once would move a shared one. `kept` serves one caller with
+    many short readings, one after the other."""
 
     def __init__(self, kafka: KafkaSettings, consumer: AIOKafkaConsumer | None = None) -> None:
         self._kafka, self._consumer = kafka, consumer
@@ -81,18 +82,18 @@ class LogReader:
             yield consumer, tp
 
     async def offset_at(self, topic: str, partition: int, timestamp_ms: int) -> int:
-        """Of the first record that is not older than this."""
+        """Return the offset of the first record that is not older than this."""
         async with self._reader(topic, partition) as (consumer, tp):
             found = (await consumer.offsets_for_times({tp: timestamp_ms}))[tp]
             return int(found.offset) if found is not None else int((await consumer.end_offsets([tp]))[tp])
 
     async def end_of(self, topic: str, partition: int) -> int:
-        """The offset that the next record will have."""
+        """Return the offset that the next record will have."""
         async with self._reader(topic, partition) as (consumer, tp):
             return int((await consumer.end_offsets([tp]))[tp])
 
     async def records(self, topic: str, partition: int, begin: int, end: int | None = None) -> AsyncGenerator[Any, None]:
-        """Records from `begin` up to `end` (default: where the topic ended when this began)."""
+        """Yield the records from `begin` up to `end` (default: where the topic ended when this began)."""
         async with self._reader(topic, partition) as (consumer, tp):
             first = int((await consumer.beginning_offsets([tp]))[tp])
             last = int((await consumer.end_offsets([tp]))[tp])
@@ -118,7 +119,8 @@ class LogReader:
                 passed_over(record)
 
     async def read_decisions(self, partition: int, begin: int, offset: int, count: int) -> Sequence[Published]:
-        """The `count` decisions about the command at `offset`, in order, each once: a zombie may have published some again.
+        """Return the `count` decisions about the command at `offset`, in order, each once: a worker that was thought dead may have
+        published some again.
 
         Raises DecisionsMissing.
         """

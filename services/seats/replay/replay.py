@@ -1,7 +1,7 @@
-"""Time travel: the state of any tenant at any position, from the topics alone, and the proof that the live table is exactly that.
+"""Replay: the state of any tenant at any position, from the topics alone, and the proof that the live table equals it.
 
-`replay` evolves over the recorded decisions. `verify` does so for every tenant, decides every command again where its rules are still
-shipped, and compares both with the live table, row by row in the canonical form.
+`replay` evolves over the recorded decisions. `verify` does so for every tenant, decides every command again if its rules are in this
+release, and compares both with the live table, row by row in the canonical form.
 """
 
 import hashlib
@@ -29,12 +29,12 @@ from shared.schemas.position import DecisionId, Position
 from shared.settings import KafkaSettings
 
 DIFFERENCES_SHOWN_MAX = 20
-SEEN_MAX = 500_000  # decisions; some 100 MB
+SEEN_MAX = 500_000  # decisions; about 100 MB
 Canonical = dict[str, bytes]  # row key -> the row's canonical form
 
 
 class Decisions:
-    """Decides the commands of one partition, in order, as a worker would, with no worker, frame or crash anywhere."""
+    """Decide the commands of one partition, in order, as a worker would, but without a worker, frames or crashes."""
 
     def __init__(self, partition: int, partitions: int) -> None:
         self.partition = partition
@@ -44,17 +44,17 @@ class Decisions:
         self.last_changed: Mapping[str, Row | None] = {}  # by the last command
 
     def take_over(self, rows: Mapping[str, Row], before: "Decisions") -> None:
-        """Go on from these rows, at the position where another one stands, as a new owner of the partition does."""
+        """Continue from these rows, at the position of another one, as a new owner of the partition does."""
         self.rows = dict(rows)
         self._decider.load(self.rows)
         self.clock_ms, self.rules, self.decided = before.clock_ms, before.rules, before.decided
 
     def complete(self, events: Sequence[Published]) -> dict[str, Row | None]:
-        """See `Decider.complete`."""
+        """Return the rows that a crash left unwritten, as `Decider.complete` does."""
         return self._decider.complete(events)
 
     def feed(self, record: Any) -> list[Record] | None:
-        """The decisions about one record. None when its rules are no longer shipped: nothing can be said from there on."""
+        """Return the decisions about one record, or None if this release does not contain its rules."""
         previous, self.clock_ms = self.clock_ms, max(self.clock_ms, record.timestamp)
         if not self._decider.knows(self.rules):
             return None
@@ -77,18 +77,18 @@ class Decisions:
 
 
 class Unfit(SeatpoolError):
-    """A decision that can be read and does not follow from those before it: seats never made it, or others are missing."""
+    """A decision is readable and does not follow from those before it: seats never made it, or others are missing."""
 
 
 @dataclass(slots=True)
 class Evolution:
-    """State from recorded decisions alone. Repeated ones change nothing."""
+    """State from recorded decisions alone. Repeated decisions change nothing."""
 
     tenants: dict[str, domain.Tenant] = field(default_factory=dict)
     newest: tuple[int, int] = (-1, -1)
 
     def feed(self, envelope: Envelope, body: dict[str, Any]) -> bool:
-        """False: this decision was seen before. Raises Unfit."""
+        """Apply a decision. Return False if it was seen before. Raises Unfit."""
         order = DecisionId.parse(envelope.id).order
         if order <= self.newest:
             return False
@@ -96,7 +96,7 @@ class Evolution:
         if envelope.tenant is not None:
             try:
                 domain.evolve(self.tenants, envelope.tenant, as_event(envelope.type, body, envelope.id))
-            except Exception as error:  # whatever it says, it is read as far as that goes
+            except Exception as error:  # a decision can raise anything
                 raise Unfit(f"{envelope.id}: {error!r}") from error
         return True
 
@@ -115,7 +115,7 @@ class Report:
 
     counts: Counter[str] = field(default_factory=Counter)
     differences: list[str] = field(default_factory=list)
-    foreign: list[str] = field(default_factory=list)  # records among the decisions that no reader believes: no difference
+    foreign: list[str] = field(default_factory=list)  # records that no reader believes; they are no difference
 
     def note_foreign(self, what: str) -> None:
         self.counts["foreign"] += 1
@@ -150,11 +150,11 @@ def _text(value: bytes | None) -> str:
 
 
 class Unclear(Exception):
-    """A question that names no tenant, position or instant."""
+    """The arguments name no tenant, position or instant."""
 
 
 class Differs(Exception):
-    """The live table is not what the topics say."""
+    """The live table differs from the topics."""
 
 
 class Replay:
@@ -163,7 +163,7 @@ class Replay:
         self._changelog = kafka.topic_name(topics.SEATS_CHANGELOG)
 
     async def table(self, partition: int) -> tuple[dict[str, Row], Marker]:
-        """The live table of one partition, from its changelog: as far as it is decided, and what it says then."""
+        """Return the live table of one partition from its changelog, up to its last complete command, and its marker."""
         for thorough in (False, True):
             merge = Merge(RowCodec(), partition, thorough=thorough)
             try:
@@ -176,7 +176,7 @@ class Replay:
         raise AssertionError("a thorough merge takes any log")
 
     async def _decisions(self, partition: int, last: int | None, report: Report | None = None) -> AsyncIterator[Found]:
-        """Decisions about commands up to `last` that readers believe. The report is told of the other records."""
+        """Yield the decisions about commands up to `last` that readers believe, and note the other records in the report."""
         end = await self._log.end_of(self._log.commands, partition)
 
         def foreign(why: str) -> Callable[[Any], None]:
@@ -194,7 +194,7 @@ class Replay:
             yield found
 
     async def state(self, tenant: str, *, until: str | None = None) -> dict[str, Row]:
-        """A tenant's rows as they were at `until`: a position `<partition>-<offset>`, an instant of the tenant's time, or now."""
+        """Return a tenant's rows as they were at `until`: a position `<partition>-<offset>`, an instant of the tenant's time, or now."""
         partition = _partition_of(tenant, self._kafka.seats_partitions)
         last, instant = _until(until, partition)
         if last is not None and not [record async for record in self._log.records(self._log.commands, partition, last, last + 1)]:
@@ -206,7 +206,7 @@ class Replay:
         return evolution.rows()
 
     async def compare(self, tenant: str) -> int:
-        """The tenant's rows from the decisions and in the live table: how many there are. Raises Differs."""
+        """Compare the tenant's rows from the decisions with the live table, and return how many there are. Raises Differs."""
         partition = _partition_of(tenant, self._kafka.seats_partitions)
         table, marker = await self.table(partition)
         if marker.decided < 0:
@@ -242,8 +242,8 @@ class Replay:
         report.counts["tenants"] += len({key.partition("|")[0] for key in live})
 
     async def _side_by_side(self, partition: int, last: int, report: Report) -> tuple[Evolution, Decisions | None]:
-        """Both logs at once, each decision when its command was decided again: a log for ever fits no memory. None when a version of the
-        rules is not shipped any more."""
+        """Read both logs at once and compare each decision when its command was decided again, because a permanent log does not fit in
+        memory. Return None for the decisions if this release does not contain a version of the rules."""
         evolution, seen = Evolution(), _Seen(report)
         async with aclosing(self._log.records(self._log.commands, partition, 0, last + 1)) as commands:
             again = _Again(Decisions(partition, self._kafka.seats_partitions), commands, report)
@@ -265,14 +265,15 @@ class Replay:
 
 @dataclass(slots=True)
 class _Seen:
-    """Digests of the newest decisions: what is published twice, after a crash or by a worker that was thought dead, comes soon after."""
+    """Digests of the newest decisions. A decision that is published twice, after a crash or by a worker that was thought dead, is
+    repeated soon."""
 
     report: Report
     digests: OrderedDict[LogOrder, bytes] = field(default_factory=OrderedDict)
     forgotten: LogOrder = (-1, -1)
 
     def first(self, order: LogOrder, digest: bytes, event_id: str) -> bool:
-        """False: it was published before, and what the two say is compared, unless that was very long ago (`not_compared`)."""
+        """Return False if the decision was published before, and compare the two, unless the first was very long ago (`not_compared`)."""
         if order <= self.forgotten:
             self.report.counts["not_compared"] += 1
             return False
@@ -289,7 +290,7 @@ class _Seen:
 
 @dataclass(slots=True)
 class _Again:
-    """Every command decided again, as far as it is asked for. `made`: decisions that were not found in the log yet."""
+    """Decide the commands again as far as needed. `made` has the decisions that were not found in the log yet."""
 
     decisions: Decisions
     commands: AsyncIterator[Any]
@@ -340,7 +341,7 @@ def _partition_of(tenant: str, partitions: int) -> int:
 
 
 def _until(text: str | None, partition: int) -> tuple[int | None, datetime | None]:
-    """(last command offset, instant), one of them or neither."""
+    """Return (last command offset, instant): one of them, or neither."""
     if text is None:
         return None, None
     with suppress(ValueError):

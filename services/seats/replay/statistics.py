@@ -1,7 +1,8 @@
-"""Counts over a tenant's whole run, from the decisions in the log: the rows keep only what is true now.
+"""Counts over a tenant's whole life, from the decisions in the log. The rows only have the present state.
 
-Each partition's log is read once and then from where the last reading ended, so a second question costs what was decided since. The first
-one may take longer than a caller waits: the reading goes on without it, in small steps between decisions, and who asks again finds more.
+Each partition's log is read once, and later from where the last reading ended, so that a second question only reads what was decided
+since. The first reading can take longer than a caller waits. It then continues in small steps between decisions, and the caller can ask
+again.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from shared.schemas.envelope import Envelope
 from shared.schemas.registry import type_of
 
 ANSWER_SECONDS_MAX = 5.0
-YIELD_EVERY = 100  # decisions: a fetch holds thousands, and this loop decides commands as well
+YIELD_EVERY = 100  # decisions: a fetch has thousands, and this loop also decides commands
 _REVOKED = type_of(seats_v1.SeatRevoked)
 _ANSWERS = {type_of(model) for model in (seats_v1.SeatsAssigned, seats_v1.SeatsQueued, seats_v1.SeatsRefused, seats_v1.SeatsMoved)}
 
@@ -29,14 +30,14 @@ class _Counts:
 
 @dataclass(slots=True)
 class _Partition:
-    """`newest`: (command offset, n) of the newest decision counted. Repeated decisions are not above it."""
+    """`newest` is the (command offset, n) of the newest decision counted. Repeated decisions are not above it."""
 
     number: int
     read: int = 0
     newest: tuple[int, int] = (-1, -1)
     tenants: dict[str, _Counts] = field(default_factory=dict)
-    reading: asyncio.Task[None] | None = None  # two at once would count the same decisions twice
-    following: asyncio.Task[None] | None = None  # of all who asked since it began: it may not reach what they have seen
+    reading: asyncio.Task[None] | None = None  # two readings at once would count the same decisions twice
+    following: asyncio.Task[None] | None = None  # for all callers since `reading` began, which may not reach what they have seen
 
 
 class Statistics:
@@ -45,7 +46,7 @@ class Statistics:
         self._partitions: dict[int, _Partition] = {}
 
     async def of(self, tenant: str, partition: int) -> dict[str, int]:
-        """Of everything decided before the call. Raises Transient when that is not counted yet."""
+        """Return the counts over everything decided before the call. Raises Transient if they are not ready yet."""
         known = self._partitions.setdefault(partition, _Partition(partition))
         if known.following is None:
             known.following = asyncio.create_task(self._read(known, known.reading))

@@ -1,4 +1,4 @@
-"""Switches the rules version (design, section 2): a `rules_activated` record in each partition, from which on commands are decided so."""
+"""Activate a rules version: a `rules_activated` record in each partition. Commands after it are decided by that version."""
 
 from services.seats.engine.events import SOURCE
 from shared.clock import SystemClock
@@ -11,7 +11,7 @@ from shared.settings import KafkaSettings
 
 
 async def activate(kafka: KafkaSettings, rules: int) -> dict[int, int]:
-    """Returns the offset of the record in each partition. Activated twice, the second one changes nothing."""
+    """Write the record to each partition and return its offsets. A second activation of the same version changes nothing."""
     payload = seats_v1.RulesActivated(rules=rules)
     envelope = Envelope(id=new_id(), source=SOURCE, type=type_of(seats_v1.RulesActivated), time=SystemClock().now())
     topic, value = kafka.topic_name(topics.SEATS_COMMANDS), payload.model_dump_json().encode()

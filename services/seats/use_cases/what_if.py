@@ -1,7 +1,7 @@
-"""Questions about what would be: what-if and forecast. Each runs on a copy of the tenant in a thread, and its size is bounded.
+"""What-if and forecast. Each question runs on a copy of the tenant in a thread, and its size is limited.
 
-The event loop only takes the tenant's rows, a slice at a time. The copy, the decisions and the JSON are made in the thread; `main` sets how
-long a thread may keep the loop waiting.
+The event loop only reads the tenant's rows, a slice at a time. The copy, the decisions and the JSON are made in the thread; `main` sets
+how long a thread can keep the loop waiting.
 """
 
 import asyncio
@@ -21,16 +21,16 @@ from shared.schemas import topics
 from shared.schemas.faults import first_faults
 from shared.schemas.registry import REGISTRY
 
-BUDGET = 20_000  # rows touched and events made
+BUDGET = 20_000  # rows touched and events emitted
 COMMAND_BYTES_MAX = 64 * 1024  # several times what the largest command needs
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
 ANSWER_SECONDS_MAX = 10.0  # a worker that forwards the question waits for 15 seconds
 ROWS_AT_ONCE = 10_000  # about 10 ms
-QUESTIONS_MAX = 2  # per worker: each takes processor time from the decisions, and memory
+QUESTIONS_MAX = 2  # per worker: each takes memory, and processor time from the decisions
 WAIT_SECONDS_MAX = 1.0
 RETRY_AFTER_SECONDS = 2
 COMMANDS_MAX = 100
-NUMBER = 2**53 - 1 - COMMANDS_MAX  # above every number and revision that was given out
+NUMBER = 2**53 - 1 - COMMANDS_MAX  # above every number and revision in use
 
 
 class Snapshot(NamedTuple):
@@ -62,7 +62,7 @@ BetweenBatches = AbstractAsyncContextManager[tuple[Live, domain.Tenant]]
 
 
 class Questions:
-    """Runs at most one question per tenant and two per worker at once. A further one waits for a second and is then refused."""
+    """Run at most one question per tenant and two per worker at once. A further one waits for a second and is then refused."""
 
     def __init__(self) -> None:
         self._tenants: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -128,7 +128,7 @@ async def _snapshot(between_batches: BetweenBatches) -> Snapshot:
 
 
 def forecast(snapshot: Snapshot, budget: domain.Budget, at_ms: int) -> bytes:
-    """Runs in a thread."""
+    """Return the answer in JSON. It runs in a thread."""
     seen = domain.forecast(snapshot.rows, snapshot.clock_ms, at_ms, budget, offset=snapshot.offset, rules=snapshot.rules)
     (events,) = _encoded([seen.events])
     return _bounded(
@@ -137,14 +137,15 @@ def forecast(snapshot: Snapshot, budget: domain.Budget, at_ms: int) -> bytes:
 
 
 def what_if(snapshot: Snapshot, budget: domain.Budget, proposed: Sequence[ProposedCommand]) -> bytes:
-    """Runs in a thread. Raises Invalid naming the command and its field."""
+    """Return the answer in JSON. It runs in a thread. Raises Invalid with the command and its field."""
     commands = _commands(snapshot, proposed)
     decisions = domain.what_if(snapshot.rows, commands, snapshot.clock_ms, budget, rules=snapshot.rules)
     return _bounded({"position": snapshot.position, "decisions": _encoded(decisions)})
 
 
 def _encoded(decisions: Iterable[list[domain.Event]]) -> list[list[orjson.Fragment]]:
-    """Write the events one by one: a large answer in one go would hold the interpreter's lock, and fill memory before it is measured."""
+    """Encode the events one by one. A large answer encoded at once would hold the interpreter's lock, and fill the memory before its
+    size is known."""
     size, encoded = 0, list[list[orjson.Fragment]]()
     for events in decisions:
         encoded.append([])

@@ -1,4 +1,4 @@
-"""Whatever stands in a field of a command: it is decided, answered once, and everything that comes of it can be written and read."""
+"""Malformed values in each field of a command: the command is answered once, and its events and rows can be written and read."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""What people need: A-rules, all or nothing, partial, the queue, holds, replacing, duplicates."""
+"""What people require: A-rules, all or nothing, partial, the queue, holds, replacements, duplicates."""
 
 from datetime import timedelta
 from typing import Any
