@@ -1,4 +1,4 @@
-"""The only place that reads the wall clock. Decisions take their time from the log instead (design: time is part of the log)."""
+"""The only place that reads the wall clock. Decisions take their time from the log instead (docs/architecture.md)."""
 
 import time
 from datetime import UTC, datetime
@@ -9,11 +9,11 @@ from shared.schemas.base import to_milliseconds
 
 class Clock(Protocol):
     def now(self) -> datetime:
-        """UTC, whole milliseconds."""
+        """Return the time in UTC, in whole milliseconds."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds; for durations and timeouts."""
+        """Return seconds for durations and timeouts."""
         ...
 
 
@@ -26,7 +26,7 @@ class SystemClock:
 
 
 class FixedClock:
-    """A clock that stands until it is moved; for tests."""
+    """A clock for tests: it stands still until a test moves it."""
 
     def __init__(self, at: datetime) -> None:
         self.at, self.seconds = to_milliseconds(at), 0.0

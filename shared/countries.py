@@ -1,4 +1,4 @@
-"""Countries of ISO 3166-1 alpha-2, from the list that the time zone database (the package tzdata) brings."""
+"""Countries of ISO 3166-1 alpha-2, from the list of the time zone database (package tzdata)."""
 
 from functools import lru_cache
 from importlib.resources import files

@@ -9,8 +9,8 @@
     │   └── Conflict     409
     ├── Transient    a short failure (database, broker, SMTP): retried with backoff, stops nothing else
     └── Poison       a message that cannot be read or breaks a rule: becomes a dead letter with its reason
-Everything else is a bug: it ends the process, and its supervisor restarts it. Only what handling one message raises makes that message a
-dead letter instead, because it would be raised again at every start. The map to HTTP lives in `shared.web.problems` alone.
+Everything else is a bug: it ends the process, and its supervisor restarts it. But an error while one message is handled makes
+that message a dead letter, because the error would come again at every start. The map to HTTP lives in `shared.web.problems` alone.
 """
 
 
@@ -58,9 +58,9 @@ class Transient(SeatpoolError):
 
 
 class Poison(SeatpoolError):
-    """A message that cannot be processed. `reason` is a stable word for lists and counters, `detail` says what a person needs to mend it.
+    """A message that cannot be processed. `reason` is a stable word for lists and counters, `detail` is for the person who corrects it.
 
-    A detail may quote what the message holds, so it is kept with the dead letter, for operators. Logs show `rule` instead: which field
+    A detail may quote the message, so it is kept with the dead letter, for operators. Logs show `rule` instead: which field
     broke which rule, without values.
     """
 

@@ -1,5 +1,5 @@
-"""Is everything of a tenant done up to its time (design, section 2)? What each service answers at `GET …/idle`: a test clock goes on
-only when all of them say yes, twice in a row with the same fingerprints."""
+"""The idle check, `GET …/idle`: is everything of a tenant processed up to its time? A test clock goes on only when all services
+answer yes, twice in a row with the same fingerprints."""
 
 import hashlib
 from collections.abc import Iterable
@@ -23,7 +23,8 @@ class IdleCheck(BaseModel):
 
     @classmethod
     def of(cls, time: datetime | None, waiting_for: Iterable[str], next_due: datetime | None, *seen: object) -> "IdleCheck":
-        """`seen`: what changes when something of this tenant is done. Nothing of another's: a busy neighbour would hold up its clock."""
+        """Return the answer. `seen`: values that change when something of this tenant is processed. If another tenant changed them, a busy
+        tenant would delay the clocks of the others."""
         waiting = tuple(waiting_for)
         fingerprint = hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
         return cls(time=time, idle=not waiting, waiting_for=waiting, next_due=next_due, fingerprint=fingerprint)

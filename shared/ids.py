@@ -1,4 +1,4 @@
-"""The only place that makes ids: uuid7 for what happens here, uuid5 for what is imported, so that a repeated import repeats its ids."""
+"""The only place that creates ids: uuid7 for new things, uuid5 for imported ones, so that a repeated import repeats its ids."""
 
 import hashlib
 import uuid
@@ -11,12 +11,12 @@ NAMESPACE = uuid.UUID("b3b6c7d2-5a0e-5f0e-9d8c-6f1f5ad1c0de")
 
 
 def new_id() -> str:
-    """A uuid7: unique, and sorted by time of making."""
+    """Return a uuid7: unique, and sorted by its time."""
     return str(uuid_utils.uuid7())
 
 
 def derived_id(*parts: str) -> str:
-    """A uuid5 of the parts: the same parts, the same id. Each part's length is hashed too, so no separator can be forged."""
+    """Return a uuid5 of the parts: equal parts have equal ids. The length of each part is hashed too, so no separator can be forged."""
     return str(uuid.uuid5(NAMESPACE, "".join(f"{len(part)}:{part}" for part in parts)))
 
 
@@ -25,6 +25,6 @@ def person_id(tenant: str, source: str, external_id: str) -> str:
 
 
 def import_id(tenant: str, source: str, external_id: str, type_: str, effective: str, content: Mapping[str, object]) -> str:
-    """The id of an imported fact: a corrected row (another content) gets another id, a repeated one the same."""
+    """Return the id of an imported fact: a corrected row (other content) gets another id, a repeated row the same."""
     digest = hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
     return derived_id("import", tenant, source, external_id, type_, effective, digest)

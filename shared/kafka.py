@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 replace_in_aiokafka()  # before any client is made, also Faust's: bounded codecs, and a batch that cannot be read ends no reader
 
-START_TIMEOUT_SECONDS = 120  # how long a broker that is not there yet is waited for at a start
+START_TIMEOUT_SECONDS = 120  # how long a start waits for a broker
 STOP_TIMEOUT_SECONDS = 5
 PARTITIONS_TIMEOUT_SECONDS = 30
 MIN_IN_SYNC = 2
@@ -38,30 +38,31 @@ _NO_METADATA = "Unable to get cluster metadata"  # of AIOKafkaClient.fetch_all_m
 
 
 class TopicsDiffer(SeatpoolError):
-    """A topic exists with other partitions or settings than the list says; nobody but a person should mend that."""
+    """A topic exists with other partitions or settings than the list says. Only a person should correct that."""
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """Kafka's default: murmur2 of the key, made positive, modulo the number of partitions."""
+    """Return the partition as Kafka's default does: murmur2 of the key, made positive, modulo the number of partitions."""
     return (int(murmur2(key)) & 0x7FFFFFFF) % partitions
 
 
 def make_producer(kafka: KafkaSettings, **options: Any) -> AIOKafkaProducer:
-    """Idempotent, acks=all, murmur2. Not started. After a failed send make a new one: its sequence numbers may have been used."""
+    """Return a producer: idempotent, acks=all, murmur2. It is not started. After a failed send make a new one: its sequence numbers may
+    have been used."""
     options = {"enable_idempotence": True, "acks": "all", "linger_ms": 0, "max_batch_size": 256 * 1024} | options
     return AIOKafkaProducer(**kafka.client_options(), **options)
 
 
 def make_reader(kafka: KafkaSettings, *topics: str, **options: Any) -> AIOKafkaConsumer:
-    """A consumer that never commits, never guesses where to start, and sees no record of a transaction that is open or was aborted; a
-    partition's end is then where the first open transaction begins. Not started."""
+    """Return a consumer that never commits, never guesses where to start, and sees no record of an open or aborted transaction. The end
+    of a partition is then the beginning of its first open transaction. The consumer is not started."""
     options = {"enable_auto_commit": False, "auto_offset_reset": "none", "isolation_level": "read_committed"} | options
     return AIOKafkaConsumer(*topics, **kafka.client_options(), **options)
 
 
 @asynccontextmanager
 async def started(client: Any, timeout_seconds: float | None = START_TIMEOUT_SECONDS) -> AsyncIterator[Any]:
-    """Start a client, waiting for a broker that is not there yet; stop it at the end of the block. Raises Transient when it stays away."""
+    """Start a client, and stop it at the end of the block. Wait for a broker that does not answer yet. Raises Transient."""
     try:
         async for attempt in stamina.retry_context(on=Transient, attempts=None, timeout=timeout_seconds):
             with attempt:
@@ -88,7 +89,7 @@ async def start(client: Any) -> None:
 
 
 async def stop(client: Any) -> None:
-    """Leave politely, but wait for no broker that is gone: whatever was not acknowledged is sent or read again anyway."""
+    """Stop the client, but do not wait for a broker that is gone: what was not acknowledged is sent or read again anyway."""
     try:
         async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
             await (client.close() if isinstance(client, AIOKafkaAdminClient) else client.stop())
@@ -97,12 +98,12 @@ async def stop(client: Any) -> None:
 
 
 async def create_topics(kafka: KafkaSettings, topics: tuple[Topic, ...] = TOPICS) -> list[str]:
-    """Create what is missing and check what is there; returns the names of those created. Raises TopicsDiffer."""
+    """Create missing topics, check the others, and return the names of the created ones. Raises TopicsDiffer."""
     async with started(AIOKafkaAdminClient(**kafka.client_options())) as admin:
         existing = set(await admin.list_topics())
         missing = [topic for topic in topics if kafka.topic_name(topic) not in existing]
         if missing:
-            # Somebody may create the same ones at the same time: then they are checked below like any others.
+            # Another process may create the same topics at the same time: then they are checked below like any others.
             response = await admin.create_topics([_new_topic(kafka, topic) for topic in missing])
             for name, code, *_ in response.topic_errors:
                 if code not in (0, TopicAlreadyExistsError.errno):
@@ -122,14 +123,14 @@ def _config(kafka: KafkaSettings, topic: Topic) -> dict[str, str]:
 
 
 async def _wait_until_known(admin: AIOKafkaAdminClient, kafka: KafkaSettings, topics: tuple[Topic, ...]) -> None:
-    """A topic is created before every broker tells of it."""
+    """Wait until every broker knows the topics: a topic is created before that."""
     wanted = {kafka.topic_name(topic) for topic in topics}
     async with asyncio.timeout(PARTITIONS_TIMEOUT_SECONDS):
         while True:
             described = await admin.describe_topics(sorted(wanted))
             if wanted <= {t["topic"] for t in described if t["error_code"] == 0 and t["partitions"]}:
                 return
-            await asyncio.sleep(0.05)  # the broker tells nobody when it is through
+            await asyncio.sleep(0.05)  # the broker sends no notice when it is done
 
 
 async def _check(admin: AIOKafkaAdminClient, kafka: KafkaSettings, topics: tuple[Topic, ...]) -> None:
@@ -154,7 +155,7 @@ async def _check(admin: AIOKafkaAdminClient, kafka: KafkaSettings, topics: tuple
 
 
 def of_the_moment(error: KafkaError) -> bool:
-    """Whether trying again can help. aiokafka marks errors of the broker alone as such, not those of its own client."""
+    """Tell whether a retry can help. aiokafka marks only errors of the broker as retriable, not those of its own client."""
     no_metadata = type(error) is KafkaError and _NO_METADATA in str(error)
     return bool(error.retriable) or isinstance(error, KafkaConnectionError | KafkaTimeoutError | KafkaUnavailableError) or no_metadata
 
@@ -171,8 +172,8 @@ def translated() -> Iterator[None]:
             raise Transient(f"broker: {error!r}") from error
         raise
     except asyncio.CancelledError as error:
-        # aiokafka cancels the requests that it gives up (Fetcher._proc_offset_requests). Taken for our own end, that would leave a
-        # partition or the whole group unread, and nobody would notice.
+        # aiokafka cancels the requests that it gives up (Fetcher._proc_offset_requests). Taken for our own cancellation, it would leave
+        # a partition or the whole group unread, and nobody would notice.
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
@@ -189,7 +190,7 @@ class Ends:
         self._starting = asyncio.Lock()
 
     async def of(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-        """The offset that the next record of each will have. Raises Transient."""
+        """Return the offset that the next record of each partition will have. Raises Transient."""
         if not partitions:
             return {}
         with translated():
@@ -197,7 +198,7 @@ class Ends:
             return ends
 
     async def knows(self, topic: str) -> bool:
-        """Is there a topic of this name? Raises Transient."""
+        """Tell whether a topic of this name exists. Raises Transient."""
         with translated():
             return topic in await (await self._started()).topics()
 

@@ -1,6 +1,6 @@
-"""Who may do what on the broker, made from the list of topics: `seatpool topics acls` prints it, compose applies it, a test runs with it.
+"""Access-control lists of the broker, made from the list of topics. `seatpool topics acls` prints them, and compose applies them.
 
-Nobody gets a transactional id: an open transaction hides everything behind it from all readers of its partition. An idempotent producer
+Nobody gets a transactional id: an open transaction hides all later records of its partition from all readers. An idempotent producer
 needs none. Read and Write imply Describe.
 """
 
@@ -28,7 +28,7 @@ class Acl:
     prefixed: bool = False
 
     def command(self) -> str:
-        """As Kafka's own tool takes it, with its address and configuration left to the caller."""
+        """Return the command of Kafka's own tool; the caller adds address and configuration."""
         words = ["kafka-acls.sh", '--bootstrap-server "$BOOTSTRAP"', '--command-config "$COMMAND_CONFIG"', "--add"]
         words += [f"--allow-principal {self.principal}", *(f"--operation {operation}" for operation in self.operations)]
         words += [f"--{self.resource} {name}" for name in self.names]

@@ -1,4 +1,4 @@
-"""Amounts for people: minor units and a currency in, a text of the reader's locale out. No float: `Decimal` from integers.
+"""Amounts for people: from minor units and a currency to text in the reader's locale. No floats: `Decimal` from integers.
 
 Minor units are ISO 4217's. CLDR's digits, which babel formats with by default, are those of daily use and differ for some currencies (an
 amount of 1250 IQD minor units is 1.250, not 1250), so they are not used for amounts.
@@ -28,7 +28,7 @@ def is_currency(code: str) -> bool:
 
 
 def minor_units(currency: str) -> int:
-    """Decimal places of an amount: EUR 2, JPY 0, KWD 3."""
+    """Return the number of decimal places of an amount: EUR 2, JPY 0, KWD 3."""
     return _MINOR_UNITS.get(currency, 2)
 
 
@@ -38,7 +38,7 @@ def to_decimal(amount_minor: int, currency: str) -> Decimal:
 
 @lru_cache(maxsize=256)
 def locale_of(name: str) -> Locale:
-    """`da`, `de-DE`, `pt_BR`; English for what is unknown, so that a mail or an invoice never fails on a tenant's setting."""
+    """`da`, `de-DE`, `pt_BR`; English for what is unknown, so that no e-mail or invoice fails because of a tenant's setting."""
     try:
         return Locale.parse(name.replace("-", "_"))
     except (UnknownLocaleError, ValueError):
@@ -46,7 +46,7 @@ def locale_of(name: str) -> Locale:
 
 
 def format_amount(amount_minor: int, currency: str, locale: str) -> str:
-    """With the currency, as the locale writes it: `€31.20`, `31,20 €`, `￥1,200`."""
+    """Return the amount with the currency, as the locale writes it: `€31.20`, `31,20 €`, `￥1,200`."""
     where = locale_of(locale)
     pattern = str(where.currency_formats["standard"].pattern)
     if get_currency_symbol(currency, where)[-1].isalpha():
@@ -55,7 +55,7 @@ def format_amount(amount_minor: int, currency: str, locale: str) -> str:
 
 
 def format_number(amount_minor: int, currency: str, locale: str) -> str:
-    """Without the currency, for columns whose head names it."""
+    """Return the amount without the currency, for columns whose head names it."""
     where = locale_of(locale)
     return _written(to_decimal(amount_minor, currency), str(where.decimal_formats[None].pattern), where, minor_units(currency))
 

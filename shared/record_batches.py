@@ -1,4 +1,4 @@
-"""Record batches of any writer, read so that none of them can end a reader or take its memory.
+"""Read record batches of any writer, so that no batch can end a reader or fill its memory.
 
 aiokafka decompresses without a limit, and raises out of the poll what a batch makes it raise: at every start again, since nobody gets
 past it. Here a batch is decompressed to at most `BATCH_BYTES_MAX`, and each offset of one that cannot be read is delivered as a record
@@ -38,11 +38,11 @@ _WITH_GZIP_HEADER = 16 + zlib.MAX_WBITS
 
 
 class Undecodable(Exception):
-    """A batch that holds too much, or that its codec does not understand."""
+    """A batch that is too large, or that its codec cannot decompress."""
 
 
 class _Decoded(threading.local):
-    """How many bytes this thread has decompressed."""
+    """The number of bytes that this thread has decompressed."""
 
     count = 0
 
@@ -124,8 +124,8 @@ class _Batches:
 
 
 class BatchRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka is untyped
-    """A partition's records of one fetch. In place of a batch that cannot be read come its offsets, one by one; the batches behind it
-    are read as if nothing had been."""
+    """A partition's records of one fetch. The offsets of an unreadable batch are delivered one by one; the batches behind it
+    are read as usual."""
 
     _records_iterator: Iterator[Any] | None
     next_fetch_offset: int

@@ -1,4 +1,4 @@
-"""How a process lives: its event loop, its signals, its end."""
+"""The life of a process: its event loop, its signals, its end."""
 
 import asyncio
 import contextlib
@@ -69,7 +69,7 @@ async def _until_signal(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 async def together(*coroutines: Awaitable[None]) -> None:
-    """All roles of a process, until cancelled. The first that ends, for whatever reason, ends them all: a role does not end by itself."""
+    """Run all roles of a process until cancelled. The first role that ends, for any reason, ends them all: no role ends by itself."""
 
     async def role(coroutine: Awaitable[None]) -> None:
         try:
@@ -94,14 +94,14 @@ async def together(*coroutines: Awaitable[None]) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Signals belong to `run`."""
+    """A server that leaves signals to `run`."""
 
     def capture_signals(self) -> Any:
         return contextlib.nullcontext()
 
 
 async def serve(app: ASGIApp, settings: CommonSettings) -> None:
-    """REST on the settings' address, until cancelled; requests under way are finished."""
+    """Serve REST on the settings' address until cancelled. Requests under way are finished."""
     server = _Server(
         uvicorn.Config(
             app,

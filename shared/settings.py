@@ -17,8 +17,8 @@ S = TypeVar("S", bound=BaseSettings)
 
 
 def load(settings: type[S]) -> S:
-    """From the environment. What is missing or wrong ends the process (exit code 2) and is named all at once, without values: some are
-    secrets."""
+    """Read the settings from the environment. Missing or wrong ones end the process (exit code 2). All are named at once, without
+    values, because some are secrets."""
     try:
         return settings()
     except ValidationError as error:
@@ -61,7 +61,7 @@ class CommonSettings(_Settings):
     @field_validator("trusted_proxies")
     @classmethod
     def _check_networks(cls, given: str) -> str:
-        """uvicorn would take a name or a misprint as it is and trust nobody, and would trust everybody for `*`."""
+        """Check the networks: uvicorn would accept a name or a typing error and trust nobody, and with `*` it would trust everybody."""
         if not given.strip():
             return ""
         try:
@@ -103,7 +103,7 @@ class KafkaSettings(_Settings):
         return topic.partitions or self.seats_partitions
 
     def client_options(self) -> dict[str, Any]:
-        """What every aiokafka client is made with. Metadata is refreshed every 10 s: with the default of 5 minutes a client that has
+        """Return the options of every aiokafka client. Metadata is refreshed every 10 s: with the default of 5 minutes a client that has
         no committed offset can stall that long after a leader moved."""
         options: dict[str, Any] = {
             "bootstrap_servers": self.kafka_bootstrap,

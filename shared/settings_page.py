@@ -1,4 +1,4 @@
-"""Every setting of a pydantic settings class as data: name in the environment, type, default, what it is for.
+"""Every setting of a pydantic settings class as data: environment variable, type, default and purpose.
 
 `python -m shared.settings_page services.users.settings:Settings` prints it as JSON, so that `seatpool settings` can document a service
 that it must not import. Own code: settings-doc and pydantic-settings-export print Markdown and .env files, but no JSON.

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """For the block in which a process imports what it is made of.
+    """Disable the garbage collector for the block in which a process imports its modules.
 
-    Modules, classes and models live as long as the process. Without this the collector looks through all of them again and again while
-    they are made, and at each of its later full rounds, and finds nothing.
+    Modules, classes and models live as long as the process. Without this, the collector scans all of them many times during the imports,
+    and again in each later full round, and finds nothing.
     """
     gc.disable()
     try:

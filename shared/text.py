@@ -1,4 +1,4 @@
-"""Text of other people, made safe for where it is shown."""
+"""Text of other people, made safe for display."""
 
 import re
 
@@ -7,5 +7,5 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-
 
 
 def one_line(text: str) -> str:
-    """Return the text without control characters and line ends: with a line end in a name, one could say what only we say."""
+    """Return the text without control characters and line ends: a name with a line end could imitate our own text."""
     return " ".join(CONTROL.sub(" ", text).split())

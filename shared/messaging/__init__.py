@@ -1,4 +1,4 @@
-"""Messages in and out of a service that keeps its state in PostgreSQL (design, section 5)."""
+"""Incoming and outgoing messages of a service that keeps its state in PostgreSQL."""
 
 from shared.kafka import create_topics, make_producer, partition_of
 from shared.messaging.consumer import Consumer

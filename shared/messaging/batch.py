@@ -37,8 +37,8 @@ class HandlerRefused(Exception):
 class Item:
     """One record on its way through a batch: exactly one of message, poison and skipped is set.
 
-    Or a run of `records` equal ones at consecutive offsets that nobody can tell apart, because none has a readable source and id: what is
-    said of the first is true of each of them, and one megabyte can hold a million.
+    It can also stand for a run of `records` equal ones at consecutive offsets, none of which has a readable source and id. They cannot be
+    told apart, so the result of the first holds for all. One megabyte can hold a million of them.
     """
 
     record: Record
@@ -71,7 +71,7 @@ class Item:
     def inbox_key(self) -> inbox.Key | None:
         if self.envelope is None or not self.record.topic.outbox_fed:
             return None
-        # What another writer says elsewhere in the name of a bound source, which is refused, does not count as its message.
+        # A message that another writer sent to another topic in the name of a bound source is refused, and does not count as the source's.
         topic = self.record.topic
         source = self.envelope.source if topic.like is None else f"{topic.name} {self.envelope.source}"
         return source, self.envelope.id
@@ -79,7 +79,7 @@ class Item:
 
 @dataclass(slots=True)
 class Tally:
-    """What a batch did; counted only after its commit, or a batch that is repeated would count twice."""
+    """The result of a batch. It is counted after the commit, because a repeated batch would count twice."""
 
     handled: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)
@@ -104,7 +104,7 @@ class _Letters:
     exists: dict[str, bool] = field(default_factory=dict)  # tenants that were asked for
 
     def is_repeated(self, record: Record, *, blocks: bool) -> bool:
-        """Is there a dead letter of the same source and id? From now on there is."""
+        """Tell whether there is a dead letter of the same source and id, and remember this one."""
         found = record.identity()
         if found is None:
             return False
@@ -132,14 +132,16 @@ def _refusals() -> Iterator[None]:
 
 
 def _failed(reason: str, error: Exception) -> Poison:
-    """It would be the same after a restart, and at every start from then on. The error's text may quote the message."""
+    """Return the error as Poison: it would come again after every restart. Its text may quote the message."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     return Poison(reason, repr(error), rule=f"{type(error).__name__} at {last.filename}:{last.lineno}")
 
 
 class Group:
-    """`tenant_exists`: given where the order of a tenant's messages is the point (invoices, the action log): what comes behind a dead
-    letter of an existing tenant waits. `genuine`: the types that an operator does not discard by mistake (default: all handled ones).
+    """A consumer group: its topics and handlers.
+
+    `tenant_exists`: given where the order of a tenant's messages matters (invoices, the action log): messages behind a dead letter of an
+    existing tenant wait. `genuine`: the types that an operator does not discard by mistake (default: all handled ones).
     """
 
     def __init__(
@@ -159,7 +161,7 @@ class Group:
         self._genuine = tuple(handlers if genuine is None else genuine)
 
     async def read(self, record: Record) -> Item:
-        """Decode, without any database: what cannot be read is poison, what nobody wants is skipped undecoded."""
+        """Decode a record without the database: an unreadable one is poison, and a type without a handler is skipped undecoded."""
         item = Item(record)
         try:
             item.envelope = envelope = record.envelope()
@@ -203,8 +205,8 @@ class Group:
         item.message, item.order = message, id_.order if id_ else None
 
     def names_command(self, item: Item) -> int | None:
-        """The offset of the command that a decision names, if it matters whether there is such a command: the decision would move the
-        watermark, or block a tenant because it cannot be read."""
+        """Return the offset of the command that a decision names, if the command must exist: the decision would move the watermark, or
+        block a tenant because it cannot be read."""
         if item.order is not None:
             return item.order[0]
         may_block = self.tenant_exists is not None and item.poison is not None and item.may_block
@@ -214,7 +216,7 @@ class Group:
         return id_.offset if id_ is not None else None
 
     def is_genuine(self, item: Item) -> bool:
-        """Did the owner of its topic write this message, can this version read it, and is it of a type that matters here?"""
+        """Tell whether the owner of its topic wrote this message, this version can read it, and its type matters here."""
         return item.message is not None and item.record.topic.source is not None and isinstance(item.message.payload, self._genuine)
 
     async def apply(
@@ -298,7 +300,7 @@ class Group:
             tally.keep(item, poison, blocks=True, status=Status.WAITING if waits else Status.OPEN)
 
     async def _tenant_to_block(self, uow: UnitOfWork, item: Item, letters: _Letters) -> str | None:
-        """The tenant whose later messages wait behind this one."""
+        """Return the tenant whose later messages wait behind this one."""
         if self.tenant_exists is None or not item.may_block:
             return None
         tenant = item.record.blocked_tenant()

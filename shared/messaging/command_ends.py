@@ -1,4 +1,4 @@
-"""How far the partitions of the command topic reach: no decision can be about a command that does not exist."""
+"""The ends of the command topic's partitions: no decision can be about a command that does not exist."""
 
 import asyncio
 
@@ -27,8 +27,8 @@ class CommandEnds:
         self._not_before: dict[int, float] = {}  # when the broker may be asked again
 
     async def end_for(self, partition: int, offset: int) -> int:
-        """Where the partition ends, as far as needed: an end above `offset`, or the end at a time after this was called. A real decision's
-        command was there before the decision was read, so none is taken for a false one. Raises Transient."""
+        """Return the end of the partition as far as needed: an end above `offset`, or the end at a time after this call. The command of a
+        real decision existed before the decision was read, so no real decision is taken for a false one. Raises Transient."""
         known = self._known.get(partition, 0)
         if offset < known:
             return known

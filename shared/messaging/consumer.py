@@ -1,4 +1,4 @@
-"""A consumer group's reader: state, outbox and position in one transaction; Kafka's group is used for sharing out partitions alone."""
+"""The reader of a consumer group: state, outbox and position change in one transaction. Kafka's group only shares out partitions."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
@@ -43,7 +43,7 @@ class PositionLost(Exception):
 
 
 class Stalled(Exception):
-    """There are messages and nothing happens: only a new process helps."""
+    """Messages wait and nothing happens: only a new process helps."""
 
 
 class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
@@ -65,7 +65,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         batch_max: int = BATCH_MAX,
         stall_seconds: float = STALL_SECONDS,
     ) -> None:
-        """`more_topics`: those besides `topics` that come and go; asked again and again."""
+        """`more_topics` returns topics besides `topics` that come and go; it is called regularly."""
         self.group = Group(group, topics, handlers, admit, tenant_exists=tenant_exists, genuine=genuine)
         self._database, self._kafka = database, kafka
         self._clock = clock or SystemClock()
@@ -140,7 +140,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
             self._wanted = self._always | more.keys()
 
     async def _subscribe(self, reader: AIOKafkaConsumer) -> None:
-        """To the topics of now, if they are others than before. One that comes and goes, and is not on the broker, holds up no other."""
+        """Subscribe to the present topics if they have changed. A topic of `more_topics` that is not on the broker delays no other."""
         before = reader.subscription()
         try:
             await self._find_topics()
@@ -191,7 +191,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                 metrics.HIDDEN.remove(self.group.name, self._topics[tp.topic].name, str(tp.partition))
 
     async def _pump(self, tp: TopicPartition) -> None:
-        """One partition, batch after batch. A transient error here delays no other partition."""
+        """Handle one partition, batch after batch. A transient error here delays no other partition."""
         while tp not in self._stopping:
             async for attempt in stamina.retry_context(
                 on=(Transient, LostPartition), attempts=None, timeout=None, wait_initial=0.05, wait_max=RETRY_SECONDS_MAX, wait_jitter=0.5
@@ -206,7 +206,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
 
     @contextmanager
     def _sought_again(self, tp: TopicPartition) -> Iterator[None]:
-        """After any failure the stored position says what was committed, not what we meant to commit."""
+        """Seek again after any failure: the stored position says what was committed, which may differ from what we meant to commit."""
         try:
             yield
         except BaseException:
@@ -270,7 +270,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         self._next[tp] = self._positions[topic.name, tp.partition] = wanted
 
     async def _commit(self, topic: Topic, partition: int, items: list[Item], expected: int, reached: int) -> int:
-        """One transaction; returns the next offset, which is `reached`. `expected` is where we read from: compared under the row's lock."""
+        """Commit a batch and return the next offset, `reached`. `expected` is where we read from; it is compared under the row's lock."""
         with metrics.BATCH_SECONDS.labels(self.group.name).time():
             try:
                 return await self._transaction(topic, partition, items, expected, reached, careful=False)
@@ -325,7 +325,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                     raise Stalled(f"{self.group.name}: {lag} messages wait in {topic}/{tp.partition}, no progress for {silent:.0f} s")
 
     def _hidden(self, tp: TopicPartition) -> int:
-        """Messages behind the beginning of an open transaction, as the last fetch said."""
+        """Return the number of messages behind the beginning of an open transaction, according to the last fetch."""
         reader = self._reader
         if reader is None or tp not in reader.assignment():
             return 0
@@ -337,8 +337,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         return [TopicPartition(name, partition_of(key, self._kafka.partitions(self._topics[name]))) for name in sorted(self._wanted)]
 
     async def at_end(self, tenant: str) -> bool:
-        """Has this group read the tenant's partition of each of its topics to its end? Says so of all processes of the group, from the
-        stored positions, whether this one runs or not. Raises Transient."""
+        """Tell whether this group has read the tenant's partition of each of its topics to the end. The stored positions of all processes
+        of the group count, whether this consumer runs or not. Raises Transient."""
         await self._find_topics()
         # Ends first: what is written in between is the next call's.
         ends = await self._ends.of(self._partitions_of(tenant))
@@ -349,14 +349,14 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         return await self.has_read(ends)
 
     async def has_read(self, ends: Mapping[TopicPartition, int]) -> bool:
-        """Up to these offsets, in any process of the group? Raises Transient."""
+        """Tell whether any process of the group has read up to these offsets. Raises Transient."""
         async with self._database.unit_of_work(None) as uow:
             stored = await positions.read(uow, self.group.name)
         self._positions |= stored
         return all(stored.get((self._topics[tp.topic].name, tp.partition), 0) >= end for tp, end in ends.items())
 
     async def is_readable(self, topic: Topic) -> bool:
-        """Is it on the broker, and the stored position, if there is one, within it? Raises Transient."""
+        """Tell whether the topic is on the broker, with the stored position, if any, within it. Raises Transient."""
         if not await self._ends.knows(self._kafka.topic_name(topic)):
             return False
         ends = await self.ends_of(topic)
@@ -365,16 +365,16 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         return all(stored.get((topic.name, tp.partition), 0) <= end for tp, end in ends.items())
 
     async def ends_of(self, topic: Topic) -> dict[TopicPartition, int]:
-        """Where each partition of the topic ends now. Raises Transient."""
+        """Return the present end of each partition of the topic. Raises Transient."""
         name = self._kafka.topic_name(topic)
         self._topics[name] = topic
         return await self._ends.of([TopicPartition(name, number) for number in range(self._kafka.partitions(topic))])
 
     def positions(self, tenant: str | None = None) -> dict[str, int]:
-        """ "topic/partition" -> next offset, as last committed here or seen by `at_end`; of the tenant's partitions, or of all."""
+        """Return "topic/partition" -> next offset, as last committed here or seen by `at_end`: for the tenant's partitions, or for all."""
         mine = None if tenant is None else {(self._topics[tp.topic].name, tp.partition) for tp in self._partitions_of(tenant)}
         return {f"{topic}/{n}": offset for (topic, n), offset in sorted(self._positions.items()) if mine is None or (topic, n) in mine}
 
     async def close(self) -> None:
-        """Needed only where `at_end` was called without `run`."""
+        """Close the clients. Needed only where `at_end` was called without `run`."""
         await self._ends.close()

@@ -1,4 +1,4 @@
-"""Ids of handled messages, for topics that an outbox feeds: a relay that dies between sending and deleting sends again."""
+"""The inbox: ids of handled messages of topics that an outbox feeds. A relay that dies between sending and deleting sends again."""
 
 from collections.abc import Collection
 

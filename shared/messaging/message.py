@@ -42,13 +42,13 @@ class Message(Generic[P_co]):
 
 
 # Runs in the message's row-level scope; raises Poison (or Refused) to make the message a dead letter, Transient to try the batch again. It
-# may run more than once for a message, each time in a new transaction: whatever it does outside the unit of work has to bear that.
+# may run more than once for a message, each time in a new transaction, so all that it does outside the unit of work must tolerate that.
 Handler = Callable[[UnitOfWork, Message[Any]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What was read, untouched: a dead letter keeps exactly this."""
+    """A record exactly as it was read. A dead letter keeps this."""
 
     topic: Topic
     partition: int
@@ -76,7 +76,7 @@ class Record:
         return key if key != VENDOR_KEY.decode() and _ID.fullmatch(key) else None
 
     def _attribute(self, name: str) -> str | None:
-        """One header as text, however broken the others are; None if it is missing, given twice, or nothing that could be stored."""
+        """Return one header as text, however broken the others are; None if it is missing, given twice, or cannot be stored."""
         match [value for found, value in self.headers if found == f"ce_{name}"]:
             case [bytes(value)] if len(value) <= ATTRIBUTE_CHARACTERS_MAX and b"\0" not in value:
                 with suppress(UnicodeDecodeError):
@@ -84,12 +84,12 @@ class Record:
         return None
 
     def identity(self) -> tuple[str, str] | None:
-        """(source, id), by which a repeated message is known."""
+        """Return (source, id), which identify a repeated message."""
         source, id_ = self._attribute("source"), self._attribute("id")
         return (source, id_) if source and id_ else None
 
     def blocked_tenant(self) -> str | None:
-        """The tenant whose later messages would have to wait if this record cannot be processed.
+        """Return the tenant whose later messages would have to wait if this record cannot be processed.
 
         None unless the headers are single, the source is the topic's owner, and the key (of a decision its id, too) agrees with the
         tenant: everybody else could stop a tenant by naming it.
@@ -103,7 +103,7 @@ class Record:
         return tenant if self.topic.outbox_fed or self.decision_id() else None
 
     def decision_id(self) -> DecisionId | None:
-        """The id of a decision that lies in this record's partition; None for any other id."""
+        """Return the decision id if it belongs to this record's partition; None for any other id."""
         with suppress(ValueError):
             found = DecisionId.parse(self._attribute("id") or "")
             return found if found.partition == self.partition else None

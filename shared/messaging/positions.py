@@ -1,4 +1,4 @@
-"""Where a group reads on: one row per (group, topic, partition), changed in the same transaction as the state."""
+"""Reading positions: one row per (group, topic, partition), changed in the same transaction as the state."""
 
 from dataclasses import dataclass
 
@@ -32,7 +32,7 @@ class LostPartition(Exception):
 
 
 async def lock(uow: UnitOfWork, group: str, topic: Topic, partition: int, expected: int) -> ReadingPosition:
-    """The stored position, locked until the transaction ends. Raises LostPartition when it is not `expected`."""
+    """Lock the stored position until the transaction ends, and return it. Raises LostPartition when it is not `expected`."""
     key = (group, topic.name, partition)
     row = (await uow.connection.exec_driver_sql(_LOCK, key)).one_or_none()
     if row is None:
@@ -48,6 +48,6 @@ async def store(uow: UnitOfWork, group: str, topic: Topic, partition: int, posit
 
 
 async def read(uow: UnitOfWork, group: str) -> dict[tuple[str, int], int]:
-    """(topic, partition) -> next offset, of all that the group ever read."""
+    """Return (topic, partition) -> next offset, for everything that the group has ever read."""
     rows = await uow.connection.exec_driver_sql(_READ, (group,))
     return {(row.topic, row.partition): row.next_offset for row in rows}

@@ -1,4 +1,4 @@
-"""From the outbox to the broker: in order per key, acknowledged before it is deleted."""
+"""The relay sends rows of the outbox to the broker, in order per key, and deletes a row after it is acknowledged."""
 
 import asyncio
 from collections import defaultdict
@@ -40,7 +40,7 @@ _DELETE = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
 
 
 class Relay:
-    """Sends what is committed. `ranges`: how many key ranges the shards are cut into; this process takes those that nobody else has.
+    """Sends committed rows. `ranges`: the number of key ranges; this process takes those that no other process has.
 
     Rows are read as they become visible, by id and never "after the last id": ids are drawn before the commit. For one partition at most
     one batch is under way, and the next is sent when it is acknowledged, so no failure can let a later row overtake an earlier one. After
@@ -69,7 +69,7 @@ class Relay:
                     await self._serve_range(number)
 
     async def _serve_range(self, number: int) -> None:
-        """With one connection and one producer, until one of them fails (Transient)."""
+        """Serve a range with one connection and one producer, until one of them fails (Transient)."""
         low, high = SHARDS * number // self._ranges, SHARDS * (number + 1) // self._ranges
         async with self._connection() as connection:
             # One relay for a range: held by the connection that reads and deletes, so who loses the lock can do neither any more. What it
@@ -78,7 +78,7 @@ class Relay:
             while True:
                 if await connection.fetchval("SELECT pg_try_advisory_lock($1)", lock):
                     break
-                await asyncio.sleep(LOCK_POLL_SECONDS)  # the other one tells nobody when it ends
+                await asyncio.sleep(LOCK_POLL_SECONDS)  # the other relay sends no notice when it ends
             wake = asyncio.Event()
             await connection.add_listener(NOTIFY_CHANNEL, lambda *_: wake.set())
             log.info("relay_started", range=number, ranges=self._ranges)
@@ -125,7 +125,7 @@ class Relay:
             await stop(producer)
 
     async def _send(self, producer: AIOKafkaProducer, rows: list[Any]) -> list[int]:
-        """One batch for each partition, all acknowledged; returns the ids of the rows in them. What did not fit is the next round's."""
+        """Send one batch for each partition, wait until all are acknowledged, and return the ids of their rows. Other rows wait."""
         batches: dict[tuple[str, int], Any] = {}
         full: set[tuple[str, int]] = set()
         ids: list[int] = []
@@ -152,7 +152,7 @@ class Relay:
         return ids
 
     async def _count(self) -> None:
-        """Apart from the rounds: a relay that has no broker looks at no rows, and then it counts most."""
+        """Count waiting rows apart from the rounds: a relay without a broker reads no rows, and then the count matters most."""
         async with self._database.unit_of_work(None) as uow:
             metrics.OUTBOX_WAITING.set((await uow.connection.exec_driver_sql("SELECT count(*) FROM outbox")).scalar_one())
 
@@ -175,7 +175,7 @@ async def _wait(event: asyncio.Event, timeout_seconds: float) -> None:
 
 
 async def unsent(database: Database, tenant: str) -> int:
-    """Outbox rows of this tenant that the broker has not acknowledged."""
+    """Return the number of outbox rows of this tenant that the broker has not acknowledged."""
     async with database.unit_of_work(None) as uow:
         result = await uow.connection.exec_driver_sql("SELECT count(*) FROM outbox WHERE tenant = $1", (tenant,))
         count: int = result.scalar_one()

@@ -12,7 +12,7 @@ from structlog.typing import EventDict
 
 from shared.observability.tracing import add_trace_ids
 
-# The names whose values never reach a log; the tidy test looks for the same ones in calls.
+# Values under these names never reach a log; the tidy test looks for the same names in calls.
 SECRET_NAME = re.compile(r"password|secret|token|authorization|api_?key|credential|private_key|database_url|dsn", re.IGNORECASE)
 REDACTED = "[redacted]"
 # It begins with what is rare: a caller's path of 60,000 letters, tried as a scheme from each of them, takes seconds.
@@ -52,7 +52,7 @@ def _dumps(event: EventDict, **_: object) -> str:
 
 
 def _said_once(_logger: object, _method: str, event: EventDict) -> EventDict:
-    """uvicorn brings its texts a second time, with escape codes in them."""
+    """Drop uvicorn's second copy of a text, which contains escape codes."""
     event.pop("color_message", None)
     return event
 

@@ -1,5 +1,5 @@
-"""Correlation and trace context: taken in from HTTP and messages, passed on to messages. The OpenTelemetry API alone: a deployment that
-wants spans installs its SDK, and without one the ids are passed on all the same."""
+"""Correlation and trace context, from HTTP and messages to messages. It uses only the OpenTelemetry API: a deployment that wants spans
+installs an SDK; without one the ids are passed on too."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ _PROPAGATOR = TraceContextTextMapPropagator()
 
 
 def current_traceparent() -> str | None:
-    """W3C `traceparent` of the span that is being worked in, if there is one."""
+    """Return the W3C `traceparent` of the current span, if there is one."""
     if not trace.get_current_span().get_span_context().is_valid:
         return None
     carrier: dict[str, str] = {}
@@ -28,7 +28,7 @@ def current_correlation() -> str | None:
 
 @contextmanager
 def continued(traceparent: str | None, **ids: str | None) -> Iterator[None]:
-    """Work in the block is part of that trace, and its log lines carry the ids (`tenant=`, `correlation=`, …)."""
+    """Make the block a part of that trace. Its log lines carry the ids (`tenant=`, `correlation=`, …)."""
     bound = structlog.contextvars.bind_contextvars(**{name: value for name, value in ids.items() if value})
     token = None
     if traceparent:

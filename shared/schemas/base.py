@@ -10,11 +10,11 @@ from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, EmailStr, FailFast, PlainSerializer, StringConstraints
 
-# Ids stand in row keys (`tenant|user`), in URLs and in event ids, so they hold none of `|`, `/`, `#` and no white space.
+# Ids are parts of row keys (`tenant|user`), in URLs and in event ids, so they hold none of `|`, `/`, `#` and no white space.
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,99}$")]
 ModuleName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Text = Annotated[str, StringConstraints(max_length=500)]
-# The first wrong item ends the reading: a megabyte of wrong ones would take half a gigabyte to describe.
+# The first wrong item ends the reading: the description of a megabyte of wrong ones would take half a gigabyte.
 T = TypeVar("T")
 Items = Annotated[tuple[T, ...], FailFast()]
 # Somebody without an e-mail address has an empty one.
@@ -24,7 +24,7 @@ Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 
 
 def to_milliseconds(value: datetime) -> datetime:
-    """UTC, cut to whole milliseconds: the resolution of a Kafka record's time, so that every copy of an instant is equal."""
+    """Return the instant in UTC, cut to whole milliseconds. This is the resolution of a Kafka record's time, so all copies are equal."""
     try:
         value = value.astimezone(UTC)
     except OverflowError as error:
@@ -34,12 +34,12 @@ def to_milliseconds(value: datetime) -> datetime:
 
 
 def as_id(text: str) -> str:
-    """What somebody else calls themselves (a token's subject, an upstream source) as an `Id`."""
+    """Return an external name (a token's subject, an upstream source) as an `Id`."""
     return re.sub(r"[^A-Za-z0-9._:@-]", ":", text).lstrip("._:@-")[:100] or "unknown"
 
 
 def format_instant(value: datetime) -> str:
-    """RFC 3339 in UTC with milliseconds: `2013-11-15T09:00:00.000Z`."""
+    """Return the instant as RFC 3339 in UTC with milliseconds: `2013-11-15T09:00:00.000Z`."""
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -53,7 +53,7 @@ class Payload(BaseModel):
 
 
 class Actor(Payload):
-    """Who did it: a person, a service's client, an upstream source, or the rules themselves (`system`)."""
+    """The actor: a person, a service's client, an upstream source, or the rules themselves (`system`)."""
 
     kind: str  # user | client | source | system
     id: Id

@@ -12,8 +12,8 @@ from shared.schemas.base import format_instant, to_milliseconds
 
 JSON_TYPE = ("content-type", b"application/json")
 VERSION = ("ce_specversion", b"1.0")
-VENDOR_KEY = b"vendor"  # key of what belongs to no tenant (the catalogue)
-UNREADABLE = "seatpool-unreadable"  # header of what stands in place of a record that nobody can read
+VENDOR_KEY = b"vendor"  # key of messages without a tenant (the catalogue)
+UNREADABLE = "seatpool-unreadable"  # header of a record that replaces an unreadable one
 ATTRIBUTE_CHARACTERS_MAX = 300  # decisions repeat attributes of their command, and every reader has to be able to read those
 SHOWN_CHARACTERS_MAX = 100  # of a wrong value, in the reason for refusing it
 
@@ -37,7 +37,7 @@ class Envelope:
         return self.tenant.encode() if self.tenant else VENDOR_KEY
 
     def headers(self) -> list[tuple[str, bytes]]:
-        """In a fixed order: a repeated decision has to be the same bytes."""
+        """Return the headers in a fixed order: a repeated decision has to be the same bytes."""
         headers = [
             VERSION,
             ("ce_id", self.id.encode()),
@@ -82,7 +82,7 @@ class Envelope:
 
 
 def unreadable() -> tuple[str, bytes]:
-    """The only header of a record in place of one that nobody can read: to its reader it is a dead letter like any other."""
+    """Return the only header of a record that replaces an unreadable one. Its reader makes it a dead letter like any other."""
     return (UNREADABLE, b"")
 
 
@@ -114,7 +114,7 @@ def _attributes(headers: Collection[tuple[str, bytes | None]]) -> dict[str, str]
 
 
 def _time(text: str | None, timestamp_ms: int | None) -> datetime:
-    """RFC 3339 allows `t` and `z`, and CloudEvents that there is no time at all."""
+    """Return the time. RFC 3339 allows `t` and `z`, and CloudEvents allows that there is no time."""
     try:
         if text is None:
             if timestamp_ms is None or timestamp_ms < 0:

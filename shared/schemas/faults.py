@@ -1,4 +1,4 @@
-"""The faults of a value that a model refused, however many there are."""
+"""The faults of a value that a model refused, for any number of faults."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ COUNTED_MAX = 1000  # pydantic makes an object of a kilobyte of every fault at o
 
 
 def first_faults(error: ValidationError) -> list[dict[str, Any]]:
-    """The first of `error.errors()`; where there are too many to make them, one that says how many."""
+    """Return the first of `error.errors()`; if there are too many, one fault that says how many."""
     if error.error_count() > COUNTED_MAX:
         return [{"type": "missing", "loc": (), "msg": f"Expected a valid value, not {error.error_count()} faults", "input": None}]
     return [dict(fault) for fault in error.errors(include_url=False, include_context=False)[:FAULTS_MAX]]

@@ -1,7 +1,7 @@
 """`make schemas`: a JSON Schema for each message type, committed in `json/`, for those who read or write topics in other languages.
 
-Within v1 only optional fields may be added: `breaks` says what a new schema does to those who know the old one, and generating refuses to
-write over a promise.
+Within v1 only optional fields may be added: `breaks` says what a new schema breaks for readers and writers of the old one, and generating
+refuses to overwrite a schema with a breaking change.
 """
 
 import json
@@ -19,7 +19,7 @@ Schema = dict[str, Any]
 
 
 def schema_of(entry: Entry) -> Schema:
-    """As readers see it: what is not known is ignored, so that an optional field may be added."""
+    """Return the schema for readers: they ignore unknown fields, so that an optional field may be added."""
     schema = entry.model.model_json_schema(mode="validation")
     _open(schema)
     return {"$schema": DIALECT, "$id": f"urn:seatpool:schema:{entry.name}", "x-topic": entry.topic.name} | schema
@@ -49,7 +49,7 @@ def committed() -> dict[str, Schema]:
 
 
 def breaks(old: Schema, new: Schema) -> list[str]:
-    """What the new schema breaks for readers and writers that know the old one; empty: only optional fields were added."""
+    """Return what the new schema breaks for readers and writers that know the old one; empty if only optional fields were added."""
     return list(_breaks(_resolved(old, old), _resolved(new, new), "body"))
 
 
@@ -84,7 +84,7 @@ def _object_breaks(old: Schema, new: Schema, at: str) -> Iterator[str]:
 
 
 def _resolved(part: Any, root: Schema) -> Any:
-    """References replaced by what they name (no message refers to itself)."""
+    """Replace references by what they name (no message refers to itself)."""
     if isinstance(part, list):
         return [_resolved(item, root) for item in part]
     if not isinstance(part, dict):
@@ -107,7 +107,7 @@ def generated() -> dict[str, Schema]:
 
 
 def main() -> int:
-    """Writes what is new. `--unreleased` also writes what breaks a promise: before the first release nobody was promised anything."""
+    """Write new schemas. `--unreleased` also writes breaking changes, which are allowed before the first release."""
     new = generated()
     found = problems(committed(), new)
     if found and "--unreleased" not in sys.argv[1:]:

@@ -1,4 +1,4 @@
-"""What invoicing says (`invoicing.events.v1`, kept without end): all that an invoice's data is made of, with opaque ids only.
+"""Events of invoicing (`invoicing.events.v1`, kept without end): all data of invoices, with opaque ids only.
 
 Amounts are integers in the currency's minor unit; exact fractions are (numerator, denominator). Days are local dates of the tenant.
 """
@@ -40,7 +40,7 @@ class PlanDefined(InvoicingEvent):
 
 
 class BillingDetailsChanged(InvoicingEvent):
-    """The details themselves stay in invoicing's database; here only which version holds and how they are taxed."""
+    """The version of billing details that is in force, and its tax. The details themselves stay in invoicing's database."""
 
     version: Id
     tax_category: str = "S"  # UNCL5305: S standard rate, Z zero, E exempt, AE reverse charge, O outside
@@ -70,8 +70,8 @@ class SubscriptionStarted(InvoicingEvent):
 
 
 class TermsApplied(InvoicingEvent):
-    """Which price list and billing details were in force when a decision of seats was read that nobody had approved a price for:
-    an expansion, the begin of a period."""
+    """The price list and billing details that were in force when a decision without an approved price was read:
+    an expansion, or the begin of a period."""
 
     decision: str  # id of the seats event
     subscription: Id

@@ -1,4 +1,4 @@
-"""type -> model -> topic -> sources: what may travel, where, and who may send it. `make schemas` writes a JSON Schema for each entry."""
+"""The registry of messages: type -> model -> topic -> permitted sources. `make schemas` writes a JSON Schema for each entry."""
 
 import re
 from dataclasses import dataclass
@@ -152,7 +152,7 @@ def type_of(model: type[Payload]) -> str:
 
 
 def parse(type_: str, value: bytes | None) -> Payload:
-    """A reader's view of a message body: unknown fields are ignored.
+    """Parse a message body as a reader: unknown fields are ignored.
 
     Raises KeyError for an unknown type (readers count and skip those) and Poison("body") naming each wrong field.
     """
@@ -168,7 +168,7 @@ def parse(type_: str, value: bytes | None) -> Payload:
 
 
 def broken_rules(error: ValidationError) -> str:
-    """`field: rule` for each error, without a value. A key of a mapping is a value, too, unless it looks like a field."""
+    """Return `field: rule` for each error, without values. A key of a mapping is a value too, unless it looks like a field."""
     return "; ".join(
         f"{'.'.join(map(_field, e['loc'])) or 'body'}: {e['type']}" for e in error.errors(include_url=False, include_input=False)
     )
@@ -179,7 +179,7 @@ def _field(part: str | int) -> str:
 
 
 def describe(error: ValidationError) -> str:
-    """`field: what would be right (got value)` for the first errors."""
+    """Return `field: what is allowed (got value)` for the first errors."""
     parts = []
     for e in first_faults(error):
         field = ".".join(map(str, e["loc"])) or "body"

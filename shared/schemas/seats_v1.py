@@ -12,7 +12,7 @@ from pydantic import Field
 from shared.schemas.base import Id, Instant, Items, ModuleName, Payload
 from shared.schemas.position import Position
 
-# Of what a decision repeats as it stands: a larger one is in no JSON that is written, and would end every worker that comes to it.
+# The range of integers that a decision repeats: JSON writers refuse larger ones, so a larger one would end every worker that reads it.
 INT64_MAX = 2**63 - 1
 Int64 = Annotated[int, Field(ge=-INT64_MAX, le=INT64_MAX)]
 
@@ -57,7 +57,7 @@ class CloseAt(StrEnum):
 
 
 class Role(StrEnum):
-    """What an event is to the command it names."""
+    """The role of an event for the command that it names."""
 
     DUE_ITEM = "settled"  # fell due before the command was decided
     ANSWER = "answer"  # exactly one for each command but ticks and rules_activated
@@ -65,7 +65,7 @@ class Role(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why. Readers take any string: a later version may add one."""
+    """The reason of a decision. Readers accept any string, because a later version may add one."""
 
     # of the sender, copied into the decision
     HIRED = "hired"
@@ -164,7 +164,7 @@ class ExpectedPool(Payload):
 
 
 class Expected(Payload):
-    """What the sender took for granted when it priced the order, as seats last reported it."""
+    """The numbers that the sender assumed when it priced the order, as seats last reported them."""
 
     period: str | None = None
     pools: Items[ExpectedPool] = ()
@@ -174,7 +174,7 @@ class Expected(Payload):
 
 
 class Numbered(Payload):
-    """Drawn by the sender under the tenant's row lock; seats ignores any not above the last of that sender and tenant."""
+    """A numbered command. The sender draws the number under the tenant's row lock; seats ignores a number not above the last."""
 
     number: int = Field(ge=1, le=INT64_MAX)
 
@@ -192,7 +192,7 @@ class OpenPool(Numbered):
 
 
 class SetPolicy(Numbered):
-    """`unset`: policies that the pool is to be without again, of `flag_cap`, `expand_cap` and `warn_at` (null only leaves them alone)."""
+    """Change policies. `unset` removes some of `flag_cap`, `expand_cap` and `warn_at`; null leaves a policy as it is."""
 
     module: ModuleName
     policies: Policies
@@ -205,7 +205,7 @@ class ClosePool(Numbered):
 
 
 class Need(Payload):
-    """What a person needs from now on: all modules, also those already held."""
+    """The modules that a person needs from now on, also those already held."""
 
     modules: Items[ModuleName] = Field(max_length=200)
     created_at: Instant  # of the person: a cut flags the newest first
@@ -260,11 +260,11 @@ class ClockAdvanced(Numbered):
 
 
 class Tick(Payload):
-    """To an explicit partition, without a tenant."""
+    """A tick: it is sent to one partition, without a tenant."""
 
 
 class RulesActivated(Payload):
-    """To each partition, without a tenant, by the operator's CLI. A worker that does not know these rules stops until its release does,
+    """The command line sends it to each partition, without a tenant. A worker that does not know these rules stops until its release does,
     so a number that no release will ever have is refused."""
 
     rules: int = Field(ge=1, le=10_000)
@@ -338,7 +338,7 @@ class PolicyChanged(SeatsEvent):
 
 
 class PoolClosed(SeatsEvent):
-    """The answer, or settled when a period began; each seat it held has its `SeatReleased`."""
+    """A pool was closed, by a command or at the begin of a period. Each of its seats has a `SeatReleased`."""
 
     module: ModuleName
 
@@ -358,7 +358,7 @@ class NeedAnswered(PersonEvent):
 
 
 class SeatsAssigned(NeedAnswered):
-    """All is granted; with `partial` a state for each module, refusals included. A need of nothing is assigned nothing."""
+    """All modules are granted; with `partial`, `modules` has a state for each, also for refused ones."""
 
 
 class SeatsQueued(NeedAnswered):
@@ -366,11 +366,11 @@ class SeatsQueued(NeedAnswered):
 
 
 class SeatsRefused(NeedAnswered):
-    """Nothing new was granted; what was held and is still needed stays. `modules` says which and why."""
+    """Nothing new was granted. Seats that are still needed stay. `modules` says which modules were refused, and why."""
 
 
 class SeatsMoved(PersonEvent):
-    """`user` is who takes over."""
+    """Seats moved. `user` is the target user."""
 
     from_user: Id
     from_revision: int
@@ -385,7 +385,7 @@ class SeatsMoved(PersonEvent):
 
 
 class ReplacementRefused(PersonEvent):
-    """`user` would have taken over. Nothing moved; both revisions are used up."""
+    """A replacement was refused. `user` is the target user. Nothing moved; both revisions are used up."""
 
     from_user: Id
     from_revision: int
@@ -421,7 +421,8 @@ class ReductionRefused(SeatsEvent):
 
 
 class WouldFlag(Payload):
-    """`users`: those whom the cut takes first; of one answer 1,000 at most, the same number for each module. `count`: how many in all."""
+    """The people whom a reduction would flag. `users`: the first of them, at most 1,000 in an answer, equally many for each module.
+    `count`: how many in all."""
 
     module: ModuleName
     users: Items[Id]
@@ -450,7 +451,7 @@ class CommandIgnored(SeatsEvent):
 
 
 class CommandRejected(SeatsEvent):
-    """The command cannot be understood or makes no sense; nothing was changed."""
+    """The command cannot be read or makes no sense; nothing was changed."""
 
     user: Id | None = None
     order: Id | None = None
@@ -486,7 +487,7 @@ class SeatFlagCleared(SeatEvent):
 
 
 class SeatGranted(SeatEvent):
-    """Out of the queue, or restored by a purchase."""
+    """A seat was granted from the queue, or restored by a purchase."""
 
 
 class SeatRevoked(SeatEvent):
@@ -495,7 +496,7 @@ class SeatRevoked(SeatEvent):
 
 
 class SeatReleased(SeatEvent):
-    """With a base module revoked or a pool closed."""
+    """A seat was released, because a base module was revoked or its pool was closed."""
 
 
 class HoldExpired(SeatEvent):
@@ -503,7 +504,7 @@ class HoldExpired(SeatEvent):
 
 
 class HoldCancelled(SeatEvent):
-    """By a cut: holds go first, newest first."""
+    """A hold was cancelled by a reduction: holds go first, newest first."""
 
 
 class PoolNearLimit(SeatsEvent):
@@ -524,7 +525,7 @@ class PoolExpanded(SeatsEvent):
 
 
 class PoolReduced(SeatsEvent):
-    """By a leaver (`terminate_reduces_pool`): `now` the licences, `period_end` the next period's number."""
+    """A leaver reduced the pool (`terminate_reduces_pool`): `now` its licences, `period_end` the next period's number."""
 
     module: ModuleName
     by: int
@@ -532,7 +533,7 @@ class PoolReduced(SeatsEvent):
 
 
 class PeriodStarted(SeatsEvent):
-    """`licences`: of each pool as the period began; `pools` shows what the rest of the decision made of them."""
+    """A period began. `licences` are those of each pool at its begin; `pools` shows them after the whole decision."""
 
     starts_at: Instant
     licences: Items[LicenceCount] = ()

@@ -1,6 +1,6 @@
-"""Every topic, declared once. `seatpool topics create` makes them from this list; nothing is ever created by a broker on its own.
+"""Every topic, declared once. `seatpool topics create` creates them from this list; no broker creates a topic by itself.
 
-Names here are without the deployment's prefix (`KafkaSettings.kafka_topic_prefix`), which is added where a broker is spoken to, so that
+Names here are without the deployment's prefix (`KafkaSettings.kafka_topic_prefix`), which is added where the broker is called, so that
 event ids and positions are the same in every deployment.
 """
 
@@ -42,11 +42,11 @@ class Topic:
             "message.timestamp.type": "LogAppendTime" if self.log_append_time else "CreateTime",
             "max.message.bytes": str(self.max_message_bytes),
             "unclean.leader.election.enable": "false",
-            # As the writer compressed it. Told to unpack batches, a broker runs out of memory over one that holds too much.
+            # As the writer compressed it: a broker that unpacks batches runs out of memory on a batch that is too large.
             "compression.type": "producer",
         }
         if self.cleanup is Cleanup.COMPACT:
-            # A zombie's late row must be repaired by the owner before the cleaner makes it permanent (faust.md, 2.6).
+            # A zombie's late row must be repaired by the owner before the cleaner makes it permanent (docs/decisions/faust.md).
             settings |= {"min.compaction.lag.ms": str(60 * 60 * 1000), "delete.retention.ms": str(DAY_MS)}
             del settings["retention.ms"]
         return settings
@@ -97,7 +97,7 @@ HR_TOPIC_NAME = re.compile(r"[a-z0-9-]{1,60}")
 
 
 def hr_topic(name: str) -> Topic:
-    """The topic of the one source that is bound to it."""
+    """Return the own topic of the source that is bound to it."""
     assert HR_TOPIC_NAME.fullmatch(name), name
     return replace(HR_EVENTS, name=f"{HR_EVENTS.name}.{name}", like=HR_EVENTS.name)
 
@@ -107,7 +107,7 @@ _NAMED = {topic.name: topic for topic in TOPICS}
 
 
 def named(name: str) -> Topic:
-    """The topic of this name. Raises KeyError."""
+    """Return the topic of this name. Raises KeyError."""
     prefix, _, own = name.rpartition(".")
     if prefix == HR_EVENTS.name and HR_TOPIC_NAME.fullmatch(own):
         return hr_topic(own)

@@ -1,4 +1,4 @@
-"""What users says (`users.events.v1`, kept 30 days): tenants, people, profiles. Here, and only here, names and addresses travel."""
+"""Events of users (`users.events.v1`, kept 30 days): tenants, people, profiles. Only this topic contains names and addresses."""
 
 from pydantic import EmailStr
 
@@ -30,7 +30,7 @@ class TenantChanged(TenantState):
 
 
 class TenantRepublished(TenantState):
-    """The present state once more, for a reader that was rebuilt. Sends no mail."""
+    """The present state again, for a reader that was rebuilt. It causes no e-mail."""
 
 
 class PersonState(UsersEvent):
@@ -65,7 +65,7 @@ class PersonLeft(PersonState):
 
 
 class PersonRepublished(PersonState):
-    """The present state once more, for a reader that was rebuilt. Sends no mail."""
+    """The present state again, for a reader that was rebuilt. It causes no e-mail."""
 
 
 class ProfileDefined(UsersEvent):
@@ -81,7 +81,7 @@ class DepartmentMapped(UsersEvent):
 
 
 class ClockAdvancing(UsersEvent):
-    """Writes for this tenant answer 409 from here to `ClockReady`."""
+    """A test clock advances: writes for this tenant are answered with 409 from now to `ClockReady`."""
 
     to: Instant
 

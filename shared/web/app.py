@@ -1,4 +1,4 @@
-"""The FastAPI application as every service makes it."""
+"""The FastAPI application of every service."""
 
 import asyncio
 import re
@@ -45,7 +45,7 @@ def create_app(
     verifier: Verifier | None = None,
     support_contact: SupportContact | None = None,
 ) -> FastAPI:
-    """Problems, probes, metrics, API documents, ids in logs, limits. Routes and their rights are the service's own.
+    """Return an application with problems, probes, metrics, API documents, ids in logs and limits. The service adds its routes and rights.
 
     `ready`: whether this process can do its work now (False or Transient: 503). `verifier` defaults to users' published keys.
     `support_contact`: whom the people of a tenant can ask about a refusal; without it refusals name nobody.
@@ -73,7 +73,7 @@ def create_app(
 
 @asynccontextmanager
 async def _fetching_keys(app: FastAPI) -> AsyncIterator[None]:
-    """While the application is served."""
+    """Fetch the published keys while the application is served."""
     task = asyncio.create_task(app.state.verifier.run())
     try:
         yield
@@ -83,7 +83,7 @@ async def _fetching_keys(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _add_probes(app: FastAPI, ready: Callable[[], Awaitable[bool]]) -> None:
-    """Open to all: they say nothing of any tenant (metrics carry no tenant's name)."""
+    """Add probes and metrics. They are open to all, because they say nothing of any tenant (metrics contain no tenant's name)."""
 
     @app.get("/livez", include_in_schema=False)
     async def livez() -> dict[str, str]:
@@ -103,7 +103,7 @@ def _add_probes(app: FastAPI, ready: Callable[[], Awaitable[bool]]) -> None:
 
 
 class _Edge:
-    """Around everything: ids, access log, and the last answer when something breaks."""
+    """The outermost layer: ids, access log, and the last answer when something breaks."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -40,7 +40,7 @@ VERIFIED_MAX = 10_000  # tokens remembered; about as many callers within the lif
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks. `tenant` None: all tenants (the operator, a service)."""
+    """The caller. `tenant` None: all tenants (the operator, a service)."""
 
     subject: str
     tenant: str | None
@@ -52,7 +52,7 @@ class Principal:
 
 
 class Verified(NamedTuple):
-    """What was found about a token: its key, when it ends (s), and whose it is."""
+    """A verified token: its key, its end (s), and its principal."""
 
     key_id: str | None
     expires: float
@@ -88,11 +88,11 @@ class Verifier:
 
     @cached_property
     def _http(self) -> httpx.AsyncClient:
-        """One for all fetches: making one reads every certificate that the system trusts."""
+        """Return one client for all fetches: each new one would read every certificate that the system trusts."""
         return httpx.AsyncClient(timeout=FETCH_TIMEOUT_SECONDS, transport=self._transport)
 
     async def verify(self, token: str) -> Principal:
-        """Raises Unauthenticated, and Transient when there are no keys to check it with."""
+        """Verify the token. Raises Unauthenticated, and Transient if there are no keys to verify it with."""
         digest = hashlib.sha256(token.encode(errors="surrogatepass")).digest()
         known = self._verified.get(digest)
         try:
@@ -114,7 +114,7 @@ class Verifier:
             raise Unauthenticated("invalid-token", "The access token is not valid or has expired. Request a new one.") from error
 
     def _remember(self, digest: bytes, verified: Verified) -> None:
-        """The oldest goes when there are too many."""
+        """Remember a verified token, and forget the oldest if there are too many."""
         self._verified.pop(digest, None)
         if len(self._verified) >= VERIFIED_MAX:
             del self._verified[next(iter(self._verified))]
@@ -145,7 +145,7 @@ class Verifier:
             await self._http.aclose()
 
     async def _keys_for(self, key_id: str | None) -> KeySet:
-        """Waits for users only where there is no other way: without any key, for an unknown key id, or when `run` does not run."""
+        """Return the keys. Wait for users only without any key, for an unknown key id, or if `run` does not run."""
         if self._given is not None:
             return self._given()
         if self._wanted(key_id):
@@ -162,7 +162,7 @@ class Verifier:
         return age > STALE_SECONDS or (not known and age > REFETCH_SECONDS_MIN)
 
     async def _fetch(self) -> None:
-        """Keys that were fetched once stay in use while users cannot be reached."""
+        """Fetch the keys. Those that were fetched once stay in use while users cannot be reached."""
         self._fetched_at = self._clock.monotonic()
         try:
             async with asyncio.timeout(FETCH_TIMEOUT_SECONDS):
@@ -175,7 +175,7 @@ class Verifier:
             log.warning("keys_not_fetched", url=self._url, error=repr(error))
 
     def _take(self, response: httpx.Response) -> None:
-        """Raises ValueError, TypeError, KeyError, AttributeError, JoseError when it is no set of keys; then nothing is changed."""
+        """Take over the published keys. For anything else it raises ValueError, TypeError, KeyError, AttributeError or JoseError."""
         if response.content != self._document:
             keys = KeySet.import_key_set(response.json())
             if not keys.keys:
@@ -201,7 +201,7 @@ def _principal(claims: Mapping[str, Any]) -> Principal:
 
 
 def actor_of(principal: Principal) -> Actor:
-    """As events name who asked: a person, or a client of whatever kind."""
+    """Return the caller as events name it: a person, or a client of any kind."""
     return Actor(kind=PERSON if principal.kind == PERSON else "client", id=as_id(principal.subject))
 
 

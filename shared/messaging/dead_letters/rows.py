@@ -35,7 +35,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One row, without the record that it keeps."""
+    """A row without the record that it keeps."""
 
     id: int
     consumer_group: str
@@ -61,7 +61,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class NewLetter:
-    """One to be added. `records`: see `group.Item`."""
+    """A dead letter to add. `records`: see `batch.Item`."""
 
     record: Record
     records: int
@@ -139,7 +139,7 @@ _MAKE_READY = update(table).where(table.c.id == _FIRST.scalar_subquery(), _has(S
 
 
 async def blocked_tenants(uow: UnitOfWork, group: str, tenants: Collection[str]) -> set[str]:
-    """Those whose messages have to wait behind a dead letter.
+    """Return the tenants whose messages have to wait behind a dead letter.
 
     Asked again under the tenants' locks: the end of a tenant's queue holds the same lock, so no message is put behind a queue that has
     just ended and that nobody would look at again.
@@ -164,7 +164,7 @@ async def lock_tenants(uow: UnitOfWork, group: str, tenants: Collection[str]) ->
 
 
 async def is_blocked(uow: UnitOfWork, group: str, tenant: str) -> bool:
-    """Locks the tenant first, so that of two dead letters in two transactions the later one waits behind the earlier."""
+    """Tell whether the tenant is blocked. Lock it first: of two dead letters in two transactions, the later waits behind the earlier."""
     await lock_tenants(uow, group, [tenant])
     return bool(await _blocked(uow, group, [tenant]))
 
@@ -186,7 +186,7 @@ async def known(uow: UnitOfWork, group: str, records: Collection[Record]) -> set
 
 
 async def add(uow: UnitOfWork, group: str, letters: Sequence[NewLetter]) -> None:
-    """In their order, with one statement."""
+    """Add dead letters in their order, with one statement."""
     if letters:
         rows = [_row(group, letter) for letter in letters]
         await uow.connection.execute(_ADD, {column.name: [row[column.name] for row in rows] for column in _ADDED})
@@ -226,7 +226,7 @@ async def count_open(uow: UnitOfWork, group: str) -> int:
 
 
 async def count_behind(uow: UnitOfWork, letter: DeadLetter) -> int:
-    """How many messages wait behind this one."""
+    """Return how many messages wait behind this one."""
     if not letter.blocks:
         return 0
     values = {"of_group": letter.consumer_group, "of_tenant": letter.tenant, "letter": letter.id}
@@ -238,18 +238,18 @@ async def ready_tenants(uow: UnitOfWork, group: str) -> Sequence[str]:
 
 
 async def is_ready(uow: UnitOfWork, group: str, tenant: str) -> bool:
-    """Has the consumer still to process what waited?"""
+    """Tell whether the consumer still has to process messages that waited."""
     return bool((await uow.connection.execute(_IS_READY, {"group": group, "tenant": tenant})).scalar_one())
 
 
 async def listed(uow: UnitOfWork, tenant: str | None, status: str | None, *, after: int, limit: int) -> list[DeadLetter]:
-    """Oldest first, from `after` (an id) on; None: of any tenant, of any status."""
+    """Return dead letters, oldest first, from `after` (an id) on. None: of any tenant, of any status."""
     values = {"tenant": tenant, "status": status, "after": after, "limit": limit}
     return [DeadLetter(*row) for row in await uow.connection.execute(_LISTED, values)]
 
 
 async def get(connection: AsyncConnection, letter_id: int, *, lock: bool = False) -> tuple[DeadLetter, Record] | None:
-    """`lock`: two calls about one letter come one after the other."""
+    """Return the dead letter. With `lock`, two calls about one letter run one after the other."""
     row = (await connection.execute(_GET_LOCKED if lock else _GET, {"letter": letter_id})).one_or_none()
     if row is None:
         return None
@@ -260,7 +260,7 @@ async def get(connection: AsyncConnection, letter_id: int, *, lock: bool = False
 
 
 async def first_of(uow: UnitOfWork, group: str, tenant: str) -> int | None:
-    """The id of the one behind which the others of the tenant wait."""
+    """Return the id of the dead letter behind which the tenant's others wait."""
     first: int | None = (await uow.connection.execute(_FIRST, {"of_group": group, "of_tenant": tenant})).scalar_one()
     return first
 

@@ -33,12 +33,12 @@ class DeadLetters:
     async def list(
         self, tenant: str | None = None, status: str | None = Status.OPEN, *, after: int = 0, limit: int = 100
     ) -> list[dict[str, Any]]:
-        """Oldest first, from `after` (an id) on; None: of all tenants, of every status."""
+        """Return dead letters, oldest first, from `after` (an id) on. None: of all tenants, of every status."""
         async with self._database.unit_of_work(None) as uow:
             return [_listed(letter) for letter in await rows.listed(uow, tenant, status, after=after, limit=limit)]
 
     async def show(self, letter_id: int) -> dict[str, Any]:
-        """Everything about one, its original bytes included. Raises NotFound, Transient."""
+        """Return everything about a dead letter, with its original bytes. Raises NotFound, Transient."""
         async with self._database.unit_of_work(None) as uow:
             letter, record = await self._get(uow, letter_id)
             behind = await rows.count_behind(uow, letter)
@@ -83,7 +83,7 @@ class DeadLetters:
 
     @asynccontextmanager
     async def _resolving(self, letter_id: int) -> AsyncIterator[tuple[UnitOfWork, DeadLetter]]:
-        """A transaction in which this letter is open and nobody else can resolve it."""
+        """Open a transaction in which this letter is open and nobody else can resolve it."""
         async with self._database.unit_of_work(None) as uow:
             letter, _ = await self._get(uow, letter_id)
             if letter.blocks and letter.tenant is not None:

@@ -1,4 +1,4 @@
-"""Processing dead letters again: by an operator's retry, or by the consumer for what waited behind one."""
+"""Process dead letters again: at an operator's retry, or in the consumer for messages that waited behind one."""
 
 import structlog
 
