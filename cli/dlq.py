@@ -26,7 +26,7 @@ def list_dead_letters(tenant: str | None, status: str, service: str | None) -> N
     if rows:
         out.print(_table(rows))
     if not failures:
-        out.print(f"{len(rows)} message{'s' if len(rows) != 1 else ''}")
+        out.print(f"{len(rows)} dead letter{'s' if len(rows) != 1 else ''}" if rows else "There is no dead letter.")
         return
     for name, error in failures.items():
         err.print(f"[bold red]seatpool:[/] no answer from {name}: {escape(error.message)}", soft_wrap=True)

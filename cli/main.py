@@ -11,8 +11,6 @@ import typer
 
 from cli.names import ALL_RIGHTS, DEMO_KEPT_IN, SERVICES, WITH_DEAD_LETTERS
 
-ANY_ARGUMENTS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-
 app = typer.Typer(
     name="seatpool",
     no_args_is_help=True,
@@ -125,45 +123,74 @@ def demo(
     demo(hr, plan, keep)
 
 
-@app.command(context_settings=ANY_ARGUMENTS)
-def replay(context: typer.Context) -> None:
-    """Rebuild the seats of a tenant from the topics alone, up to any position or time, and print or compare them.
+@app.command()
+def replay(
+    tenant: Annotated[str, typer.Option(callback=_not_blank, help="The tenant.")],
+    until: Annotated[
+        str | None,
+        typer.Option(
+            help="Stop after this command (partition-offset), or at this instant of the tenant's time; default: the end of the log."
+        ),
+    ] = None,
+    rows: Annotated[bool, typer.Option("--rows", help="Print the rows of the table, one on a line, for programs.")] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Compare with the live table instead. The exit code is 1 if a row differs.")
+    ] = False,
+) -> None:
+    """Rebuild the seats of a tenant from the topics alone, as they are now or were at any time, and print or compare them.
+
+    This command reads topics and writes nothing.
 
     ```
     seatpool replay --tenant acme
-    seatpool replay --help
+    seatpool replay --tenant acme --until 3-1042
+    seatpool replay --tenant acme --until 2026-03-01T12:00:00Z
+    seatpool replay --tenant acme --compare
     ```
     """
-    _seats_tool("replay", context)
+    options = {"--tenant": tenant, "--until": until, "--rows": rows, "--compare": compare}
+    _seats_tool("replay", options)
 
 
-@app.command(context_settings=ANY_ARGUMENTS)
-def verify(context: typer.Context) -> None:
-    """Replay every tenant from the topics alone and compare the result with the live table. The exit code is 0 if nothing differs.
+@app.command()
+def verify(
+    tenant: Annotated[
+        str | None, typer.Option(callback=_not_blank, help="Compare only the rows of this tenant; default: all tenants.")
+    ] = None,
+) -> None:
+    """Decide every command of the log again, and compare the decisions and the live table with the result.
+
+    This command reads topics and writes nothing, and you can run it while the workers run. It prints JSON. The exit code is 0 if nothing
+    differs.
 
     ```
     seatpool verify
-    seatpool verify --help
+    seatpool verify --tenant acme
     ```
     """
-    _seats_tool("verify", context)
+    _seats_tool("verify", {"--tenant": tenant})
 
 
-@app.command("activate-rules", context_settings=ANY_ARGUMENTS)
-def activate_rules(context: typer.Context) -> None:
-    """Let seats decide with another version of the rules from now on. First deploy a release that knows this version to all workers.
+@app.command("activate-rules")
+def activate_rules(
+    rules: Annotated[int, typer.Argument(metavar="VERSION", help="The version of the rules. This release must know it.")],
+) -> None:
+    """Let seats decide with another version of the rules from now on.
+
+    First deploy a release that knows this version to all workers: a worker that does not know it stops.
 
     ```
     seatpool activate-rules 2
     ```
     """
-    _seats_tool("activate-rules", context)
+    _seats_tool("activate-rules", {}, str(rules))
 
 
-def _seats_tool(name: str, context: typer.Context) -> None:
+def _seats_tool(name: str, options: dict[str, str | bool | None], *arguments: str) -> None:
     from cli.replay import seats_tool
 
-    raise typer.Exit(seats_tool(name, context.args))
+    given = [word for option, value in options.items() if value for word in ((option,) if value is True else (option, str(value)))]
+    raise typer.Exit(seats_tool(name, [*arguments, *given]))
 
 
 @app.command()

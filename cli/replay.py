@@ -9,7 +9,6 @@ from cli.rest import kafka_environment, kafka_settings, read_stack, require_brok
 
 
 def seats_tool(name: str, arguments: list[str]) -> int:
-    if "--help" not in arguments:
-        run(require_broker(kafka_settings()))
+    run(require_broker(kafka_settings()))
     environment = {"SEATPOOL_LOG_LEVEL": "WARNING", **kafka_environment(read_stack()), **os.environ}
     return subprocess.run([sys.executable, "-m", "services.seats", name, *arguments], check=False, env=environment).returncode  # noqa: S603 - our own module

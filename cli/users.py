@@ -5,11 +5,11 @@ from cli.rest import Rest, addresses
 
 
 def republish(tenant: str | None) -> None:
-    answer = run(_republish(tenant))
-    out.print(f"users publishes again: {answer}")
+    tenants = run(_republish(tenant))
+    out.print(f"users publishes {tenants} {'tenant' if tenants == 1 else 'tenants'} and their people again.")
 
 
-async def _republish(tenant: str | None) -> str:
+async def _republish(tenant: str | None) -> int:
     async with Rest(addresses()) as rest:
         answer = await rest.post("users", "/v1/operator/republish", {} if tenant is None else {"tenant": tenant})
-    return ", ".join(f"{name} {value}" for name, value in (answer or {}).items()) or "everything that was requested"
+    return int(answer["tenants"])

@@ -1,4 +1,4 @@
-"""The local stack's mail server: takes every mail, keeps it on disk, delivers none, and shows them on a page and as JSON.
+"""The local stack's mail server: accepts every e-mail, keeps it on disk, delivers none, and shows them on a page and as JSON.
 
 usage: python -m deploy.local.mailbox FOLDER SMTP_PORT HTTP_PORT
 """
@@ -23,7 +23,7 @@ from shared.ids import new_id
 
 MESSAGE_BYTES_MAX = 32 * 1024 * 1024
 HOST = "127.0.0.1"
-# Mails are somebody else's HTML: no scripts, nothing fetched, and the page that frames them is no better off.
+# An e-mail is HTML of somebody else: it runs no script and fetches nothing, and the page that frames it can do no more.
 CONTENT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-src 'self'"
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;color:#222}
@@ -52,7 +52,7 @@ class Summary:
 
 
 class Store:
-    """One file a mail. Ids sort by time of arrival; the envelope is kept in headers of the file, so that a file is all there is to know."""
+    """One file for each e-mail. Ids sort by time of arrival. Headers of the file contain the envelope, so nothing else is stored."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -66,7 +66,7 @@ class Store:
         data = head.encode() + content
         part = self._folder / f"{message_id}.part"
         part.write_bytes(data)
-        part.replace(self._path(message_id))  # atomic: a mail answered with 250 is there as a whole
+        part.replace(self._path(message_id))  # atomic: an e-mail answered with 250 is there as a whole
         self._known[message_id] = summarise(message_id, parse(data))
         return message_id
 
@@ -199,7 +199,7 @@ def add_pages(app: FastAPI, store: Store) -> None:
             for summary in store.summaries()
         )
         head = "<tr><th>received</th><th>to</th><th>subject</th><th></th></tr>"
-        return page("Mailbox", f"<table>{head}{rows}</table>" if rows else "<p class=dim>No mail yet.</p>")
+        return page("Mailbox", f"<table>{head}{rows}</table>" if rows else "<p class=dim>No e-mail yet.</p>")
 
     @app.get("/messages/{message_id}", response_class=HTMLResponse)
     async def show(message_id: str) -> Response:
@@ -214,7 +214,7 @@ def add_pages(app: FastAPI, store: Store) -> None:
         )
         text = f"<pre>{html.escape(body(parsed, 'plain') or '')}</pre>"
         frame = f'<iframe sandbox src="/messages/{message_id}/html"></iframe>' if body(parsed, "html") else ""
-        source = f'<p><a href="/">All mails</a> · <a href="/api/messages/{message_id}/raw">source</a></p>'
+        source = f'<p><a href="/">All e-mails</a> · <a href="/api/messages/{message_id}/raw">source</a></p>'
         return page(summary.subject, f"<table>{table}</table><ul>{links}</ul>{frame or text}{text if frame else ''}{source}")
 
     @app.get("/messages/{message_id}/html", response_class=HTMLResponse)

@@ -127,7 +127,7 @@ async def _no_longer_shipped(kafka: KafkaSettings, sender: KafkaSender, monkeypa
     with pytest.raises(SystemExit) as ended:
         await Decides(kafka, sender).run()
     assert ended.value.code is Exit.RULES
-    with pytest.raises(SystemExit, match="does not know rules 2"):
+    with pytest.raises(SystemExit, match="does not know version 2 of the rules"):
         run_activate(["2"])
 
 

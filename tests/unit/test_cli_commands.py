@@ -262,3 +262,32 @@ def test_every_command_teaches_by_example() -> None:
         result = seatpool(*arguments, "--help")
         assert result.exit_code == 0
         assert f"seatpool {' '.join(arguments)}" in result.output.replace("\n", " "), arguments
+
+
+@pytest.mark.parametrize(
+    ("command", "given"),
+    [
+        ("replay --tenant acme", ["--tenant", "acme"]),
+        ("replay --tenant acme --until 3-1042 --rows", ["--tenant", "acme", "--until", "3-1042", "--rows"]),
+        ("replay --compare --tenant acme", ["--tenant", "acme", "--compare"]),
+        ("verify", []),
+        ("verify --tenant acme", ["--tenant", "acme"]),
+        ("activate-rules 2", ["2"]),
+    ],
+)
+def test_the_tools_of_seats_get_the_options_that_were_given(command: str, given: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[tuple[str, list[str]]] = []
+
+    def tool(name: str, arguments: list[str]) -> int:
+        called.append((name, arguments))
+        return 0
+
+    monkeypatch.setattr("cli.replay.seats_tool", tool)
+    assert seatpool(*command.split()).exit_code == 0
+    assert called == [(command.split()[0], given)]
+
+
+@pytest.mark.parametrize("command", ["replay", "replay --tenant=", "verify --tenant=", "activate-rules", "activate-rules newest"])
+def test_a_tool_of_seats_is_not_started_with_wrong_options(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.replay.seats_tool", lambda *_: pytest.fail("the tool was started"))
+    assert seatpool(*command.split()).exit_code == 2

@@ -24,14 +24,14 @@ T = TypeVar("T")
 
 
 def run_replay(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="seatpool replay", description="A tenant's seats, from the topics alone: now, or as they were.")
+    parser = argparse.ArgumentParser(prog="seatpool replay", description="Rebuild the seats of a tenant from the topics alone.")
     parser.add_argument("--tenant", required=True)
-    parser.add_argument("--until", help="<partition>-<offset> of a command, or an instant of the tenant's time (2026-03-01T12:00:00Z)")
-    parser.add_argument("--rows", action="store_true", help="the rows in their canonical form, one on a line, for programs")
-    parser.add_argument("--compare", action="store_true", help="compare with the live table instead; exit code 1 when anything differs")
+    parser.add_argument("--until", help="a command (partition-offset), or an instant of the tenant's time (2026-03-01T12:00:00Z)")
+    parser.add_argument("--rows", action="store_true", help="print the rows of the table, one on a line, for programs")
+    parser.add_argument("--compare", action="store_true", help="compare with the live table instead; exit code 1 if a row differs")
     options = parser.parse_args(arguments)
     if options.compare and options.until is not None:
-        parser.error("the live table is as it is now: --compare goes without --until")
+        parser.error("--compare and --until cannot be used together: the live table has only the present state")
     replay = Replay(_settings())
     if options.compare:
         count = _run(replay.compare(options.tenant)) or sys.exit(_nothing(options.tenant))
@@ -45,9 +45,9 @@ def run_replay(arguments: list[str]) -> None:
 
 
 def run_verify(arguments: list[str]) -> None:
-    text = "Every command decided again and every decision followed, compared with the live table."
+    text = "Decide every command again, and compare the decisions and the live table with the result."
     parser = argparse.ArgumentParser(prog="seatpool verify", description=text)
-    parser.add_argument("--tenant", help="compare the rows of one only; default: all")
+    parser.add_argument("--tenant", help="compare only the rows of this tenant; default: all tenants")
     options = parser.parse_args(arguments)
     report = _run(Replay(_settings()).verify(options.tenant))
     if options.tenant is not None and report.clean and not report.counts["tenants"]:
@@ -62,11 +62,11 @@ def _nothing(tenant: str) -> str:
 
 
 def run_activate(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="seatpool activate-rules", description="Decide by this version of the rules from now on.")
-    parser.add_argument("rules", type=int, help="all workers have to run a release that knows it: they stop where they do not")
+    parser = argparse.ArgumentParser(prog="seatpool activate-rules", description="Decide with this version of the rules from now on.")
+    parser.add_argument("rules", type=int, help="first deploy a release that knows it to all workers: a worker that does not know it stops")
     rules = parser.parse_args(arguments).rules
     if rules not in domain.RULES:  # the record would stay in the log, and no worker of this release could pass it
-        sys.exit(f"this release does not know rules {rules}, only {', '.join(map(str, sorted(domain.RULES)))}")
+        sys.exit(f"This release does not know version {rules} of the rules. It knows: {', '.join(map(str, sorted(domain.RULES)))}.")
     offsets = _run(activate(_settings(), rules))
     print_line(orjson.dumps({"rules": rules, "from": {str(p): offset for p, offset in offsets.items()}}).decode())
 
@@ -88,8 +88,9 @@ def shown(tenant: str, rows: Mapping[str, Row]) -> list[str]:
     """Return lines for a person: the tenant, its pools as a table, and the seats of each person."""
     state = domain.load(rows.items())[tenant]
     clock = f"test clock at {domain.instant(state.row.time)}" if state.row.test_clock else "real clock"
-    scheduled = [f"{entry.period} from {domain.instant(entry.starts_at)}" for entry in state.row.scheduled]
-    lines = [", ".join([f"{tenant}: {clock}", f"period {state.row.period or 'none yet'}", *scheduled]), ""]
+    scheduled = [f"next period {entry.period} from {domain.instant(entry.starts_at)}" for entry in state.row.scheduled]
+    period = f"current period {state.row.period}" if state.row.period else "no current period"
+    lines = [", ".join([f"{tenant}: {clock}", period, *scheduled]), ""]
     names = ("licences", "next_period", "active", "flagged", "held", "waiting", "available")
     wide = max([len("module"), *map(len, state.pools)])
     lines.append("  ".join(["module".ljust(wide), *names, "policies"]))
