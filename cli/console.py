@@ -1,4 +1,4 @@
-"""What every command writes with, and how it fails: one line that says what is wrong and one that says what to do, no traceback."""
+"""Output and errors of every command. An error is one line that says what is wrong and one that says what to do, no traceback."""
 
 import asyncio
 import logging
@@ -36,13 +36,13 @@ def fail(message: str, hint: str = "") -> NoReturn:
 
 
 def quiet() -> None:
-    """What this command has to say it writes itself; the libraries it shares with the services are heard only when something is wrong."""
+    """Silence the libraries that the command shares with the services, except for errors: the command writes its own output."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     stamina.instrumentation.set_on_retry_hooks([])
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Runs a command's coroutine; what went wrong in an expected way becomes a line, everything else stays a traceback (a bug)."""
+    """Run a command's coroutine. An expected error becomes a line; every other one stays a traceback (a bug)."""
     quiet()
     try:
         return asyncio.run(work)

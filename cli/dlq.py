@@ -36,7 +36,7 @@ def list_dead_letters(tenant: str | None, status: str, service: str | None) -> N
 def _table(rows: list[tuple[str, dict[str, Any]]]) -> Table:
     table = Table(title_justify="left")
     for column in ("id", "group", "tenant", "topic/partition/offset", "type", "reason", "status"):
-        # An id is copied into the next command: never folded.
+        # An id is copied into the next command, so it is never folded.
         table.add_column(column, overflow="fold", no_wrap=column == "id", style="red" if column == "reason" else None)
     for service, row in rows:
         where = "/".join(str(row.get(key, "?")) for key in ("topic", "partition", "offset"))
@@ -50,7 +50,7 @@ def _table(rows: list[tuple[str, dict[str, Any]]]) -> Table:
 
 
 async def _ask(services: tuple[str, ...], tenant: str | None, status: str) -> dict[str, list[dict[str, Any]] | CliError]:
-    """One service that is down does not hide the dead letters of the others."""
+    """Ask the services. One that is down does not hide the dead letters of the others."""
     async with Rest(addresses()) as rest:
 
         async def ask(service: str) -> list[dict[str, Any]] | CliError:

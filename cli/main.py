@@ -1,7 +1,7 @@
 """`seatpool`: the operator's and developer's command. It speaks REST and the shared contracts only, and imports no service.
 
-This page is the list of commands. Each imports its work when it is run: all of it together takes half a second, which `--help` and a
-shell that completes a word would wait for.
+This module is the list of commands. Each command imports its code when it runs: all imports together take half a second, for which
+`--help` and the completion of a shell would wait.
 """
 
 from pathlib import Path
@@ -25,7 +25,7 @@ Every command finds a running local stack by itself. To use another deployment, 
 
 
 def _not_blank(value: str | None) -> str | None:
-    """A blank option, such as a shell variable that is not set, is not one that was left out: that would mean all tenants."""
+    """Refuse a blank option, such as a shell variable that is not set. Without the option the command concerns all tenants."""
     if value is not None and not value.strip():
         raise typer.BadParameter("the value is blank. Name a tenant, or leave the option out for all tenants.")
     return value

@@ -1,4 +1,4 @@
-"""`seatpool replay`, `verify` and `activate-rules`: tools of the seats service, as processes, because this command imports no service."""
+"""`seatpool replay`, `verify` and `activate-rules` run tools of seats as processes, because this command imports no service."""
 
 import os
 import subprocess

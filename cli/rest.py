@@ -28,7 +28,7 @@ RETRY_AFTER_SECONDS_MAX = 10  # a 429 that names a longer time is for its reader
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where each service's REST is, and a token for it. `parts` is what else stack.json tells."""
+    """The address of each service's REST, and a token for it. `parts` is the rest of stack.json."""
 
     urls: Mapping[str, str]
     token: str = ""
@@ -41,7 +41,7 @@ def stack_file() -> Path:
 
 
 def read_stack(path: Path | None = None) -> dict[str, Any]:
-    """What `seatpool run` wrote about the running local stack; {} when there is none."""
+    """Return what `seatpool run` wrote about the running local stack; {} if none is running."""
     path = path or stack_file()
     if not path.is_file():
         return {}
@@ -65,7 +65,7 @@ def addresses(path: Path | None = None) -> Addresses:
 
 
 def kafka_environment(stack: Mapping[str, Any]) -> dict[str, str]:
-    """The variables by which a process finds that stack's broker; {} when there is none."""
+    """Return the variables with which a process finds that stack's broker; {} if there is none."""
     if not stack.get("kafka_bootstrap"):
         return {}
     return {
@@ -85,7 +85,7 @@ def kafka_settings() -> KafkaSettings:
 
 
 async def takes_connections(address: str) -> bool:
-    """`host:port`; PostgreSQL's port when it names none."""
+    """Tell whether `host:port` accepts connections. The default is PostgreSQL's port."""
     host, _, given = address.rpartition(":")
     try:
         _, writer = await asyncio.wait_for(asyncio.open_connection(host or "localhost", int(given or 5432)), CONNECT_SECONDS)
@@ -96,7 +96,7 @@ async def takes_connections(address: str) -> bool:
 
 
 async def require_broker(kafka: KafkaSettings) -> None:
-    """Before what would wait for one for minutes, as services do at their start. Raises CliError."""
+    """Check that a broker answers, before a client that would wait for minutes, as services do at their start. Raises CliError."""
     if not any(await asyncio.gather(*(takes_connections(each.strip()) for each in kafka.kafka_bootstrap.split(",")))):
         hint = "Start a stack with `seatpool run`, or name another broker with SEATPOOL_KAFKA_BOOTSTRAP."
         raise CliError(f"no broker answers at {kafka.kafka_bootstrap}", hint)
@@ -122,7 +122,7 @@ class Rest:
         return _body(await self.call("GET", service, path, params={k: v for k, v in params.items() if v is not None}))
 
     async def pages(self, service: str, path: str, **filters: str | None) -> list[dict[str, Any]]:
-        """All of a list that is served in pages."""
+        """Return all items of a list that is served in pages."""
         found: list[dict[str, Any]] = []
         cursor: str | None = None
         while True:
@@ -153,8 +153,8 @@ class Rest:
         raise refusal(service, response)
 
     async def _send(self, method: str, url: str, **arguments: Any) -> httpx.Response:
-        """A service that is starting or lost its database answers 502 to 504 or not at all, and one that is asked too much at once answers
-        429: tried again with backoff.
+        """Send a request, and retry it with backoff when the service answers 502 to 504 or not at all, because it is starting or has no
+        database, or 429, because it has too many requests.
 
         Creating POSTs carry an Idempotency-Key or derived ids, so a repeat is safe.
         """
@@ -182,8 +182,8 @@ def _body(response: httpx.Response) -> Any:
 
 
 def _harmless(value: Any) -> Any:
-    """The same without control characters: what other people wrote (a name, the detail of a dead letter) may hold escape sequences, and
-    a terminal obeys them."""
+    """Return the value without control characters: texts of other people (a name, the detail of a dead letter) may contain escape
+    sequences, which a terminal obeys."""
     match value:
         case str():
             return CONTROL.sub(lambda found: "\N{REPLACEMENT CHARACTER}" * len(found[0]), value)
@@ -196,7 +196,7 @@ def _harmless(value: Any) -> Any:
 
 
 def refusal(service: str, response: httpx.Response) -> CliError:
-    """`title: detail` of the problem, each wrong field by name."""
+    """Return the problem as `title: detail`, with the name of each wrong field."""
     try:
         problem = _harmless(response.json())
     except ValueError:

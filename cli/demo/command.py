@@ -40,7 +40,7 @@ LINE_MAX = 600
 # A day of the story ends when its e-mails are sent: digests are collected as usual, but not for 2 s.
 QUICK = {"SEATPOOL_DIGEST_QUIET_SECONDS": "0.5"}
 LOUD = ('"level":"error"', '"level":"critical"', "FATAL", " ERROR ")  # of the services, of PostgreSQL, of Kafka
-# What stands for somebody's own broker or server: the demo keeps out of the way of what is there.
+# Variables that name a broker or server of the user's own: the demo does not touch what is there.
 EXTERNAL = ("SEATPOOL_KAFKA_BOOTSTRAP", "SEATPOOL_DATABASE_URL")
 
 
@@ -67,7 +67,7 @@ async def _prepare_and_perform(company: Company, plan_file: Path | None, keep: P
 
 
 async def perform(company: Company, plan: Plan, screen: Screen, keep: Path) -> Closing:
-    """The whole demo with a stack of its own, in a folder that goes with it."""
+    """Play the whole demo with a stack of its own, in a temporary folder."""
     from deploy.local.stack import LocalStack
     from deploy.local.supervisor import StartFailed
     from deploy.local.tools import ToolsMissing
@@ -90,7 +90,7 @@ async def perform(company: Company, plan: Plan, screen: Screen, keep: Path) -> C
 
 
 def _own_corner() -> dict[str, str]:
-    """On somebody's own broker or server: topics and databases of a name of their own, so that nothing there is touched."""
+    """Return prefixes of topics and databases for a broker or server of the user's own, so that nothing there is touched."""
     if not any(name in os.environ for name in EXTERNAL):
         return {}
     corner = new_id()[-8:]
@@ -133,7 +133,7 @@ async def _perform_on(stack: "LocalStack", company: Company, plan: Plan, screen:
 
 
 async def _replay_differs(stack: "LocalStack") -> str | None:
-    """Has the seats service's own verifier decide the whole log again and compare with the live table. None: nothing differs."""
+    """Let the verifier of seats decide the whole log again and compare the result with the live table. None: nothing differs."""
     environment = {**os.environ, **kafka_environment(stack.addresses), "SEATPOOL_LOG_LEVEL": "WARNING"}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -162,12 +162,12 @@ def _show_closing(screen: Screen, closing: Closing, saved: dict[str, str]) -> No
 
 
 def _keep_logs(stack: "LocalStack", keep: Path) -> None:
-    """Their folder goes with the stack."""
+    """Copy the logs: their folder is deleted with the stack."""
     shutil.copytree(stack.state.folder / "logs", keep / "logs", dirs_exist_ok=True)
 
 
 def _last_words(stack: "LocalStack", keep: Path) -> str:
-    """What each service logged last that is worse than INFO."""
+    """Return the last log line above INFO of each service."""
     lines: list[str] = []
     for path in sorted((stack.state.folder / "logs").glob("*.log")):
         loud = [line for line in path.read_text(errors="replace").splitlines() if any(word in line for word in LOUD)]

@@ -1,4 +1,4 @@
-"""What a demo leaves behind, since its stack ends with it: invoices, action log, mails, API documents and the story, as files."""
+"""The files that a demo leaves behind, because its stack ends with it: invoices, action log, e-mails, API documents and the story."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from cli.rest import TIMEOUT_SECONDS
 
 
 async def save(stage: Stage, snapshots: Sequence[Snapshot], mailbox: str, folder: Path) -> dict[str, str]:
-    """name -> path, for the closing panel."""
+    """Save the files, and return name -> path for the closing panel."""
     _empty(folder)
     saved: dict[str, str] = {}
     for invoice in await stage.pages("invoicing", "invoices"):
@@ -46,7 +46,7 @@ def _write(path: Path, content: bytes) -> str:
 
 
 async def read_mailbox(url: str) -> list[dict[str, Any]]:
-    """Every mail with its text, the oldest first."""
+    """Return every e-mail with its text, oldest first."""
     async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT_SECONDS) as http:
         summaries = (await http.get("/api/messages")).raise_for_status().json()
         return [(await http.get(f"/api/messages/{mail['id']}")).raise_for_status().json() for mail in reversed(summaries)]

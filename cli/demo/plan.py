@@ -1,6 +1,6 @@
-"""What a demo plays beside the people: a TOML file with the tenant, modules, profiles, dates and purchases.
+"""The plan of a demo: a TOML file with the tenant, modules, profiles, dates and purchases.
 
-`examples/adventure-works.toml` shows every table. Money stands as text ("12.00") or whole numbers, never as a float.
+`examples/adventure-works.toml` shows every table. Money is text ("12.00") or a whole number, never a float.
 """
 
 import tomllib
@@ -116,7 +116,7 @@ class Purchase(Table):
 
 
 class Statistics(Table):
-    """What a run has to end with; what is not given is not compared."""
+    """The expected statistics at the end. Those that are missing are not compared."""
 
     hired: int | None = None
     active: int | None = None
@@ -159,7 +159,7 @@ class Plan(Table):
         return self
 
     def instant(self, day: date) -> datetime:
-        """That day at the plan's local time, in UTC."""
+        """Return that day at the plan's local time, in UTC."""
         return datetime.combine(day, self.dates.at, ZoneInfo(self.tenant.time_zone)).astimezone(UTC)
 
     @property
@@ -167,14 +167,14 @@ class Plan(Table):
         return self.dates.opened_on or self.subscription.starts
 
     def mapping(self, departments: tuple[str, ...]) -> dict[str, str]:
-        """department -> profile. Departments that nothing names are left out: their people get no profile."""
+        """Return department -> profile. Departments that no profile names are left out: their people get no profile."""
         rest = next((name for name, profile in self.profiles.items() if EVERY_OTHER in profile.departments), None)
         named = {department: name for name, profile in self.profiles.items() for department in profile.departments}
         found = {department: named.get(department, rest) for department in departments}
         return {department: profile for department, profile in found.items() if profile is not None}
 
     def days(self, company: Company) -> list[date]:
-        """Every day after the hires on which the plan or the files let something happen, and the last day."""
+        """Return every day after the hires on which the plan or the files have an event, and the last day."""
         days = {purchase.on for purchase in self.purchases} | {self.dates.until}
         days |= {fact.effective_date for fact in changes_after(company, self.dates.hired_on, self.dates.until)}
         return sorted(day for day in days if day > self.dates.hired_on)
@@ -201,7 +201,7 @@ def read_plan(path: Path, company: Company) -> Plan:
 
 
 def plan_without_file(company: Company) -> Plan:
-    """One base module for everybody, licences for 95 % of the people; the day after the last hire, and four weeks."""
+    """Return a plan: one base module for everybody, licences for 95 % of the people, and four weeks from the day after the last hire."""
     if not company.people:
         raise CliError("the folder has no valid person", "See the invalid rows above.")
     hired_on = max(person.periods[-1].first for person in company.people) + timedelta(days=1)

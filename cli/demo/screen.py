@@ -33,7 +33,7 @@ class Screen:
 
     @contextmanager
     def live(self) -> Iterator[None]:
-        """Shows a moving line at the bottom while it is open; on a terminal only, elsewhere it would be noise."""
+        """Show a moving line at the bottom during the block, on a terminal only."""
         columns = (
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -61,7 +61,7 @@ class Screen:
         self._indented(escape(text))
 
     def said_now(self, text: str) -> None:
-        """Outside of a chapter."""
+        """Print a line outside of a chapter."""
         self.console.print(escape(text), style="dim")
 
     def company(self, snapshot: Snapshot) -> None:
@@ -109,7 +109,7 @@ class Screen:
         return table
 
     def _flagged(self, module: str, flags: Sequence[Flag]) -> None:
-        """Those with the same deadline in one line."""
+        """Return people with the same deadline in one line."""
         by_deadline: dict[str, list[str]] = defaultdict(list)
         for flag in flags:
             when = f"until {flag.deadline.astimezone(self.zone):%-d %B %H:%M}" if flag.deadline else "without a deadline"
@@ -127,7 +127,7 @@ class Screen:
             self._indented(f"[bold red]{what}[/]: {module} for [red]{escape(', '.join(keys))}[/]")
 
     def statistics(self, statistics: Mapping[str, Mapping[str, object]]) -> None:
-        """Each service's own, side by side."""
+        """Print the statistics of each service, side by side."""
         names = list(COUNTED_BY)
         table = Table(title="what each service counts", title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2))
         table.add_column("")

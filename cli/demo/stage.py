@@ -15,8 +15,8 @@ from shared.ids import new_id
 from shared.schemas.base import format_instant
 
 POLL_SECONDS = 0.2
-STUCK_SECONDS = 90.0  # nothing that is waited for changed for so long: a stuck stack is to be named, not waited for
-QUIET_ROUNDS = 2  # settled and unchanged this often in a row: one round can fall between a read and what it causes
+STUCK_SECONDS = 90.0  # if nothing changes for so long, the stack is stuck, and the demo says so
+QUIET_ROUNDS = 2  # idle and unchanged this often in a row: one round can fall between a read and its effects
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The company after one step, as seats (pools) and users (people) tell it. Ids are the files'."""
+    """The company after one step, as seats (pools) and users (people) show it. Ids are those of the files."""
 
     title: str
     day: date
@@ -41,18 +41,18 @@ class Snapshot:
     withdrawn: tuple[tuple[str, str], ...]  # module, external id
     deactivated: tuple[str, ...]
     mails: int
-    subjects: Mapping[str, int]  # of the mails sent so far
+    subjects: Mapping[str, int]  # of the e-mails sent so far
 
 
 class Audience(Protocol):
-    """Who watches: the screen, or a test that only collects."""
+    """The audience: the screen, or a test that only collects."""
 
     def chapter(self, day: date, title: str) -> None: ...
 
     def said(self, text: str) -> None: ...
 
     def waiting(self, text: str, done: int = 0, total: int = 0) -> None:
-        """`total` 0: nobody knows how long."""
+        """Show progress. `total` 0: the length is unknown."""
         ...
 
     def company(self, snapshot: Snapshot) -> None: ...
@@ -80,7 +80,7 @@ class Stage:
         return found
 
     async def until(self, what: str, check: Callable[[], Awaitable[tuple[bool, object]]]) -> None:
-        """`check` answers (done, what it saw); as long as that changes there is progress. Raises CliError naming what is stuck."""
+        """Wait until `check` returns (True, …). A change of the second part is progress. Raises CliError, which names what is stuck."""
         last, since = None, self._clock.monotonic()
         while True:
             done, seen = await check()
@@ -93,7 +93,7 @@ class Stage:
             await asyncio.sleep(POLL_SECONDS)
 
     async def until_idle(self) -> None:
-        """Every service has read its topics of this tenant to the end, has nothing due and nothing unsent, twice in a row."""
+        """Wait until every service has read the tenant's topics to the end, with nothing due and nothing unsent, twice in a row."""
         last, quiet = None, 0
 
         async def check() -> tuple[bool, object]:
@@ -109,7 +109,7 @@ class Stage:
         await self.until("all services to be idle", check)
 
     async def advance(self, to: datetime) -> None:
-        """Moves the test clock; the services play what falls due on the way."""
+        """Advance the test clock. The services apply the items that fall due on the way."""
         await self.until_idle()
         clock = await self.rest.get("users", self.path("clock"))
         if instant(clock["now"]) >= to:
@@ -161,7 +161,7 @@ class Stage:
 
 
 def by_number(external_id: str) -> tuple[int, str]:
-    """9 before 10."""
+    """Return a sort key with 9 before 10."""
     return int(external_id) if external_id.isdecimal() else 0, external_id
 
 

@@ -1,4 +1,4 @@
-"""The demo's closing statistics: every service is asked for its own, and any difference has a name."""
+"""The demo's closing statistics: those of every service, and each difference between them by name."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -61,7 +61,7 @@ def close(by_service: Mapping[str, Mapping[str, Any]], last: Snapshot, plan: Pla
 
 
 def _against_pools(last: Snapshot) -> list[str]:
-    """Users' people and seats' pools are two services' views of the same seats."""
+    """Compare the people of users with the pools of seats: both show the same seats."""
     return [
         f"{module}.{state}: seats counts {pool[state]}, users counts {last.states.get(module, {}).get(state, 0)}"
         for module, pool in last.pools.items()

@@ -1,4 +1,4 @@
-"""The choreography: a company's first weeks on a test clock, through the public doors only (REST, and HR facts through the HR door)."""
+"""The story: a company's first weeks on a test clock, through REST only."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -154,7 +154,7 @@ class Story:
         await self._show(day, title)
 
     async def play_deadlines_before(self, end: datetime) -> None:
-        """Stops at each deadline on the way, to show who falls out."""
+        """Stop at each deadline on the way, to show who loses a seat."""
         while deadlines := {flag.deadline for flag in self.outcome.snapshots[-1].flags if flag.deadline and flag.deadline < end}:
             at = min(deadlines)
             day = at.astimezone(ZoneInfo(self.plan.tenant.time_zone)).date()
@@ -167,7 +167,7 @@ class Story:
         return f"the deadline of {len(flags)} flags is reached" if flags else "nothing happens on the last day"
 
     async def _buy(self, items: Mapping[str, int]) -> None:
-        """As the company's administrator, with a token of theirs: quote, approve, wait for the decision of seats."""
+        """Buy as the company's administrator, with their token: request a quote, approve it, wait for the decision of seats."""
         rights = "account:read account:buy"
         token = await fetch_token(
             self.where, tenant=self.stage.tenant, rights=rights, ttl_seconds=TOKEN_SECONDS, subject=self.administrator
@@ -191,7 +191,7 @@ class Story:
         self.audience.said(f"quote: {net} + tax {tax} = {gross} {self.plan.tenant.currency}, approved by the administrator")
 
     async def _send(self, facts: Sequence[HrFact]) -> None:
-        """Sends, shows how many are taken in, and returns when every need is answered and every mail is out."""
+        """Send facts, show the progress, and return when every person is decided and every e-mail is sent."""
         before = (await self.stage.statistics("seats"))["decisions"]
         sending = asyncio.create_task(self._send_until_idle(facts))
         while not sending.done():

@@ -26,7 +26,7 @@ def chosen_services() -> list[Service]:
 
 
 async def run(console: Console, folder: Path) -> None:
-    """Returns after the first SIGINT, SIGTERM or SIGHUP, when everything has ended; a second one ends everything at once."""
+    """Run the stack. Return after the first SIGINT, SIGTERM or SIGHUP, when everything has ended; a second one ends everything at once."""
     stop = asyncio.Event()
     stack = LocalStack(folder, services=chosen_services(), console=console)
 
@@ -70,10 +70,10 @@ def show(console: Console, stack: LocalStack, seconds: float) -> None:
 
 
 def main() -> int:
-    """The exit code: 0 after a stop that was asked for, 1 when the stack could not start."""
+    """Return the exit code: 0 after a requested stop, 1 if the stack did not start."""
     end_with_make()
     console = Console()
-    # What this process itself has to say goes through the labelled logs; what shared code logs in it would stand between them.
+    # The messages of this process go through the labelled logs; logs of shared code would mix with them.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     try:

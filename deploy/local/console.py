@@ -1,4 +1,4 @@
-"""Where the parts' output goes: a file for each, and the terminal with a coloured label."""
+"""The output of the parts: a file for each, and the terminal with a coloured label."""
 
 import re
 from collections.abc import Sequence

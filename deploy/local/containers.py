@@ -10,7 +10,7 @@ from deploy.local import ports
 
 
 def why_no_engine() -> str | None:
-    """None when a container engine answers, else the reason why not, in a sentence for people."""
+    """Return None if a container engine answers, else the reason as a sentence for people."""
     import docker
     from docker.errors import DockerException
 
@@ -23,7 +23,7 @@ def why_no_engine() -> str | None:
 
 
 def start_kafka(image: str) -> tuple[str, Callable[[], None]]:
-    """The bootstrap address and the function that ends it. Blocking: call it in a thread."""
+    """Start a broker; return its bootstrap address and a function that ends it. It blocks: call it in a thread."""
     from testcontainers.core.container import DockerContainer
     from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
@@ -57,7 +57,7 @@ def start_kafka(image: str) -> tuple[str, Callable[[], None]]:
 
 
 def start_postgres(image: str) -> tuple[str, Callable[[], None]]:
-    """The superuser's URL and the function that ends it. Blocking: call it in a thread."""
+    """Start a server; return the superuser's URL and a function that ends it. It blocks: call it in a thread."""
     from testcontainers.community.postgres import PostgresContainer
 
     container: Any = PostgresContainer(image, username="postgres", password=secrets.token_hex(12), dbname="postgres", driver=None)

@@ -1,4 +1,4 @@
-"""The Kafka broker's jars: fetched once from Maven Central by jgo, from a lock of coordinates and hashes, kept in the user's cache folder.
+"""The jars of the Kafka broker. jgo fetches them once from Maven Central into the user's cache folder, by a lock with hashes.
 
 jgo fetches file by file and resolves nothing: its resolver picks another kafka-clients than the broker was built with.
 """
@@ -36,7 +36,7 @@ class Jar:
 
 
 def read_lock(path: Path = LOCK) -> list[Jar]:
-    """One line each: group:artifact:version sha256."""
+    """Return the entries of the lock. Each line is: group:artifact:version sha256."""
     jars = []
     for line in path.read_text().splitlines():
         coordinates, sha256 = line.split()
@@ -46,7 +46,7 @@ def read_lock(path: Path = LOCK) -> list[Jar]:
 
 
 def cache_folder() -> Path:
-    """The user's cache folder by the platform's custom (XDG on Linux), shared by all checkouts."""
+    """Return the user's cache folder (XDG on Linux), which all checkouts share."""
     base = os.environ.get("XDG_CACHE_HOME")
     if not base:
         base = str(Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache"))
@@ -54,7 +54,7 @@ def cache_folder() -> Path:
 
 
 def default_folder(lock: Path = LOCK) -> Path:
-    """Another lock gets another folder, so that two checkouts of different versions do not take turns in replacing each other's jars."""
+    """Return the folder for this lock: checkouts of different versions do not replace each other's jars."""
     return cache_folder() / f"kafka-{hashlib.sha256(lock.read_bytes()).hexdigest()[:12]}"
 
 
@@ -71,7 +71,7 @@ def _right(path: Path, jar: Jar) -> bool:
 
 
 def ensure(folder: Path | None = None, lock: Path = LOCK, fetch: Fetch = fetch_from_central) -> Path:
-    """The folder with all jars of the lock and nothing else on the class path, each checked now. Raises HashMismatch."""
+    """Return the folder with exactly the jars of the lock. Each is checked now. Raises HashMismatch."""
     jars = read_lock(lock)
     folder = folder or default_folder(lock)
     folder.mkdir(parents=True, exist_ok=True)
@@ -99,6 +99,6 @@ def _fetch_one(jar: Jar, folder: Path, scratch: Path, fetch: Fetch) -> None:
 
 
 def missing_count(folder: Path | None = None, lock: Path = LOCK) -> int:
-    """How many jars a start would have to fetch, by name only (cheap)."""
+    """Return how many jars a start would have to fetch, by name only, which is cheap."""
     folder = folder or default_folder(lock)
     return sum(not (folder / jar.file_name).exists() for jar in read_lock(lock))

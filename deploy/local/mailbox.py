@@ -41,7 +41,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What the list shows. `recipients` are the envelope's, so blind copies are among them."""
+    """A row of the list. `recipients` are those of the envelope, so blind copies are among them."""
 
     id: str
     received_at: str
@@ -71,7 +71,7 @@ class Store:
         return message_id
 
     def summaries(self) -> list[Summary]:
-        """The newest first."""
+        """Return the e-mails, newest first."""
         return sorted(self._known.values(), key=lambda summary: summary.id, reverse=True)
 
     def read(self, message_id: str) -> bytes:
@@ -121,7 +121,7 @@ def body(message: EmailMessage, kind: str) -> str | None:
 
 
 class Sink:
-    """aiosmtpd's handler."""
+    """The handler of aiosmtpd."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -149,7 +149,7 @@ def add_json_routes(app: FastAPI, store: Store) -> None:
 
     @app.get("/api/messages")
     async def messages(to: str | None = None, subject: str | None = None) -> list[dict[str, Any]]:
-        """The newest first; `to` is a whole address, `subject` a part of one."""
+        """Return the e-mails, newest first; `to` is a whole address, `subject` a part of one."""
         return [
             asdict(summary)
             for summary in store.summaries()
@@ -182,7 +182,7 @@ def add_json_routes(app: FastAPI, store: Store) -> None:
         if not 0 <= number < len(parts):
             raise HTTPException(404, "no such attachment")
         name = re.sub("[^A-Za-z0-9._-]", "_", summarise(message_id, parsed).attachments[number].name)  # a header holds no other letters
-        # Always a download: an attached HTML page is not to run as a page of this server.
+        # Always a download: an attached HTML page must not run as a page of this server.
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"}
         return Response(payload_of(parts[number]), media_type=parts[number].get_content_type(), headers=headers)
 

@@ -1,4 +1,4 @@
-"""Free ports for the parts of the stack, the same again after a restart when they are still free."""
+"""Free ports for the parts of the stack. After a restart they are the same, if they are still free."""
 
 import json
 import random
@@ -39,7 +39,7 @@ class Ports:
         self._known: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
 
     def get(self, name: str, wanted: int | None = None) -> int:
-        """`wanted`: the port the user set, which must be free; else the one of last time, else any free one."""
+        """Return the port `wanted`, which must be free; without it the port of last time, or any free one."""
         if wanted is not None:
             if not is_free(wanted):
                 raise OSError(f"another process uses port {wanted}, which is set for {name}. Free the port, or set another one")

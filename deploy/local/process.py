@@ -1,4 +1,4 @@
-"""One child process: in a session of its own, dies with its parent, its output goes line by line to one function."""
+"""A child process in a session of its own. It ends with its parent, and one function gets its output line by line."""
 
 import asyncio
 import ctypes
@@ -18,8 +18,8 @@ OnLine = Callable[[str], None]
 
 
 def end_with_make() -> None:
-    """Where `make` runs this process, its end asks this one to end (Linux): of a make that was killed nobody would be left to stop it. Any
-    other parent may go: who starts a stack in the background of a shell may close the shell."""
+    """If `make` runs this process, end with it (Linux): after a killed make nobody would stop this process. It outlives any other parent:
+    a user who starts a stack in the background of a shell may close the shell."""
     with suppress(OSError):  # /proc shows no parent: another system, or another container's
         if Path(f"/proc/{os.getppid()}/comm").read_text().strip() in ("make", "gmake"):
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
@@ -66,7 +66,7 @@ class Child:
         return self._process.returncode is None
 
     async def wait(self) -> int:
-        """The exit code once it ended and the last of its output was passed on; -9 for SIGKILL and so on."""
+        """Wait for the end, and return the exit code after the last output was passed on; -9 for SIGKILL and so on."""
         code = await self._process.wait()
         # A grandchild may hold the pipe open for longer than the child lives: do not wait for it.
         await asyncio.wait({self._reader}, timeout=1)
@@ -74,14 +74,14 @@ class Child:
         return code
 
     def send(self, number: signal.Signals) -> None:
-        """To the whole group. A group that is gone already is what the sender wanted."""
+        """Send a signal to the whole group. It is no error if the group is already gone."""
         try:
             os.killpg(self._process.pid, number)
         except ProcessLookupError:
             return
 
     async def stop(self, number: signal.Signals, grace_seconds: float) -> int:
-        """Asks with `number`, and ends the group by force after the grace. A paused child is woken first, or it could not hear."""
+        """Stop with the signal `number`, and kill the group after the grace. A paused child is resumed first, or it could not react."""
         self.send(number)
         self.send(signal.SIGCONT)
         try:
@@ -93,7 +93,7 @@ class Child:
 
 
 async def _read_lines(process: asyncio.subprocess.Process, on_line: OnLine) -> None:
-    """By chunks, as a line may be longer than any buffer."""
+    """Read lines by chunks, because a line may be longer than any buffer."""
     assert process.stdout is not None
     rest = b""
     while chunk := await process.stdout.read(CHUNK_BYTES):

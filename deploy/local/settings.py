@@ -25,7 +25,7 @@ class StateSettings(BaseSettings):
 
 
 class StackSettings(StateSettings):
-    """What the stack reads for itself."""
+    """Settings that the stack reads for itself."""
 
     local_services: str | None = Field(
         None, description="Names of the services to start, separated by commas, so that you can run the others yourself. Default: all."
@@ -59,12 +59,12 @@ class StackSettings(StateSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what `read` gives, which need not be this process's environment."""
+        """Use only the values that `read` passes: they need not be this process's environment."""
         return (init_settings,)
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Self:
-        """Raises StartFailed, which names the variable and its value."""
+        """Read the settings from these variables. Raises StartFailed, which names the variable and its value."""
         given: dict[str, Any] = {}
         for name, field in cls.model_fields.items():
             alias = field.validation_alias if isinstance(field.validation_alias, str) else None

@@ -1,4 +1,4 @@
-"""The whole local stack: broker, PostgreSQL, mailbox, topics, databases, services; each from here unless the environment says where it is.
+"""The whole local stack: broker, PostgreSQL, mailbox, topics, databases, services. The environment can name others of the first three.
 
 async with LocalStack(Path(".seatpool")) as stack:
     stack.addresses["services"]["users"]
@@ -31,7 +31,7 @@ from deploy.local.supervisor import Part, StartFailed, Supervisor
 HOST = "127.0.0.1"
 ROOT = Path(__file__).parents[2]
 SEATS_PARTITIONS = 4
-EXTERNAL_SECONDS_MAX = 20.0  # how long an address from the environment is waited for
+EXTERNAL_SECONDS_MAX = 20.0  # how long to wait for an address from the environment
 TOKEN_SECONDS = 3600
 TOKEN_RENEW_SECONDS = 30.0
 HEALTH_SECONDS_MAX = 2.0
@@ -79,12 +79,12 @@ class LocalStack:
         extra: Mapping[str, str] | None = None,
         extra_of: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
-        """`console`: where labelled logs go besides files; `environment`: instead of this process's; `extra`: on top, for every service,
-        and `extra_of`: for one of them."""
+        """`console`: gets labelled logs besides the files. `environment` replaces this process's. `extra` is added for every service,
+        `extra_of` for one of them."""
         self.state = State(folder)
         self.services = tuple(services)
         self.addresses: dict[str, Any] = {}
-        self.taken: dict[str, str] = {}  # part -> a sentence on what it was taken from
+        self.taken: dict[str, str] = {}  # part -> a sentence about where it is
         self._environment = {**(os.environ if environment is None else environment), **(extra or {})}
         self._extra_of = extra_of or {}
         self._durable = durable
@@ -126,7 +126,7 @@ class LocalStack:
         return self._supervisor
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
-        """It is started again after a moment."""
+        """Kill a part. It is started again after a moment."""
         self.supervisor.send(name, number)
 
     def pause(self, name: str) -> None:
@@ -136,16 +136,16 @@ class LocalStack:
         self.supervisor.send(name, signal.SIGCONT)
 
     async def down(self, name: str) -> None:
-        """Kills it, and keeps it down until `up`."""
+        """Kill a part, and keep it down until `up`."""
         await self.supervisor.down(name)
 
     async def up(self, name: str) -> None:
-        """Returns when it is ready again."""
+        """Start a part, and return when it is ready again."""
         self.supervisor.up(name)
         await self.supervisor.until_ready(name)
 
     async def token(self, *, scope: str, **form: str) -> str:
-        """An access token of the operator's client; `tenant`, `subject`, `ttl_seconds` narrow it."""
+        """Return an access token of the client `operator`; `tenant`, `subject`, `ttl_seconds` limit it."""
         async with httpx.AsyncClient(timeout=10) as http:
             answer = await http.post(
                 self.addresses["token_endpoint"],
@@ -350,7 +350,7 @@ class LocalStack:
         )
 
     async def _renew_token(self) -> None:
-        """The development token in stack.json never comes near its end, and is soon another one when its key was revoked."""
+        """Renew the development token in stack.json before it expires, and soon after its key was revoked."""
         while True:
             await asyncio.sleep(TOKEN_RENEW_SECONDS)
             with suppress(httpx.HTTPError):  # users is being started again
@@ -358,7 +358,7 @@ class LocalStack:
                 self._write()
 
     def _write(self) -> None:
-        """stack.json; again whenever a process id changed."""
+        """Write stack.json, again after every change of a process id."""
         if self._supervisor is None:
             return
         processes = {name: note_of(pid) for name, pid in self._supervisor.pids().items()}
@@ -375,7 +375,7 @@ class LocalStack:
 
 
 async def _let_in(server_url: str) -> None:
-    """Raises StartFailed with the server's own word."""
+    """Check that the server lets us in. Raises StartFailed with the server's message."""
     try:
         connection = await asyncpg.connect(server_url, timeout=EXTERNAL_SECONDS_MAX)
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -387,9 +387,9 @@ VARIABLES = {"kafka": "SEATPOOL_KAFKA_BOOTSTRAP", "postgres": "SEATPOOL_DATABASE
 
 
 def answers(port: int, path: str = "/readyz") -> Callable[[], Awaitable[bool]]:
-    """A health check: does this address answer 200?
+    """Return a health check: does this address answer 200?
 
-    By hand, as it is asked many times a second while the machine has the start of everything to do; a client of httpx costs more than that.
+    Own code, because it runs many times a second while everything starts, and a client of httpx costs more than that.
     """
 
     async def check() -> bool:
@@ -408,7 +408,7 @@ def answers(port: int, path: str = "/readyz") -> Callable[[], Awaitable[bool]]:
 
 
 async def reachable(bootstrap: str) -> bool:
-    """Any of the brokers. Brokers that ask for credentials are asked for no more than a connection here; the topics step speaks to them."""
+    """Tell whether any broker accepts a connection. Only the topics step sends credentials."""
     if await cluster_id_at(bootstrap) is not None:
         return True
     for address in bootstrap.split(","):

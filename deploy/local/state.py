@@ -1,4 +1,4 @@
-"""What a stack keeps in its folder (`.seatpool/`): the lock that says it runs, its secrets, and `stack.json` for tools that attach.
+"""The folder of a stack (`.seatpool/`): the lock that says that it runs, its secrets, and `stack.json` for tools.
 
 lock            held by the running stack; its content is the supervisor's process id
 format          the format of everything in the folder
@@ -25,7 +25,7 @@ FORMAT = 1
 
 
 class OldState(Exception):
-    """Another version wrote what the folder holds, in a format that this version does not read."""
+    """The folder was written by another version, in a format that this version does not read."""
 
 
 class AlreadyRunning(Exception):
@@ -48,7 +48,7 @@ class State:
         return self.folder / "signing-keys"
 
     def lock(self) -> None:
-        """Raises AlreadyRunning, OldState. The kernel frees the lock when this process ends."""
+        """Lock the folder. The kernel frees the lock when this process ends. Raises AlreadyRunning, OldState."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -82,7 +82,7 @@ class State:
             self._lock_file = None
 
     def secrets(self, names: list[str]) -> dict[str, str]:
-        """One for each name, the same at every start."""
+        """Return a secret for each name, the same at every start."""
         path = self.folder / "secrets.json"
         known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
         for name in names:
@@ -94,7 +94,7 @@ class State:
         write_atomically(self.stack_file, content)
 
     def end_leftovers(self) -> list[str]:
-        """Ends what a killed supervisor left behind, where the kernel did not (macOS). To be called with the lock held, before the start.
+        """End the processes that a killed supervisor left behind, where the kernel did not (macOS). Needs the lock, before the start.
 
         A process id may belong to somebody else by now: its start time has to be the noted one as well.
         """
@@ -114,7 +114,7 @@ class State:
 
 
 def note_of(pid: int) -> dict[str, float]:
-    """What `end_leftovers` knows a process by."""
+    """Return the note by which `end_leftovers` recognises a process."""
     try:
         return {"pid": pid, "started": psutil.Process(pid).create_time()}
     except psutil.NoSuchProcess:
@@ -122,7 +122,7 @@ def note_of(pid: int) -> dict[str, float]:
 
 
 def write_atomically(path: Path, content: dict[str, Any]) -> None:
-    """Readers see the old or the new file, never a part; only this user reads it, as there are secrets in it."""
+    """Replace the file as a whole: readers see the old or the new one. Only this user may read it, because it contains secrets."""
     part = path.with_suffix(".part")
     part.unlink(missing_ok=True)
     part.touch(mode=0o600)

