@@ -6,12 +6,16 @@ from pathlib import Path
 
 import orjson
 import pytest
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from services.seats.engine.failstop import Exit
 from services.seats.engine.lane import Lane
-from shared.schemas import seats_v1
+from services.seats.replay.replay import Replay
+from shared.record_batches import BATCH_BYTES_MAX
+from shared.schemas import seats_v1, topics
 from shared.schemas.envelope import Envelope
 from shared.schemas.registry import type_of
+from shared.schemas.topics import Topic
 from shared.settings import KafkaSettings
 from tests.support.seats import NOON, Commands, WorkerProcess, answered, commands_to, decisions, supervised, tenant_in, verified
 from tests.support.wait import wait_until
@@ -77,6 +81,14 @@ async def test_a_clean_stop_hands_over_at_once(kafka_settings: KafkaSettings, ma
     assert len(worker.logged("owns")) >= 2, "what an operator looks for is there"
 
 
+async def send_unreadable(commands: Commands, topic: Topic, partition: int) -> None:
+    """Send a batch of two records that holds more than any reader unpacks."""
+    builder = BatchBuilder(1 << 30, 4)
+    for value in (bytes(BATCH_BYTES_MAX), b""):
+        builder.append(timestamp=None, key=None, value=value, headers=[])
+    await (await commands.producer.send_batch(builder, commands.kafka.topic_name(topic), partition=partition))
+
+
 async def test_malformed_records_on_the_command_topic_are_answered_with_their_positions_and_the_next_ones_decided(
     kafka_settings: KafkaSettings, make_worker: MakeWorker
 ) -> None:
@@ -107,15 +119,22 @@ async def test_malformed_records_on_the_command_topic_are_answered_with_their_po
         for _, _, key, value, given in poison:
             await commands.raw(key, value, given, partition)
         await commands.raw(b"acme", too_long, headers, partition)
+        await send_unreadable(commands, topics.SEATS_COMMANDS, partition)
         found = await answered(kafka_settings, await commands.assign("acme", "u1", "time"))
+        await send_unreadable(commands, topics.SEATS_EVENTS, partition)
     after = [decision for decision in found if decision.body["position"]["offset"] > first]
-    assert (after[-2].name, after.pop(-2).body["reason"]) == ("command_failed", "too_large")
+    assert (after[-4].name, after.pop(-4).body["reason"]) == ("command_failed", "too_large")
     assert [(d.name, d.body["reason"], d.body.get("field")) for d in after] == [
         *[("command_rejected", reason, field) for reason, field, *_ in poison],
+        *[("command_rejected", "unreadable", "batch")] * 2,
         ("seats_assigned", "hired", None),
     ]
-    assert [d.body["position"]["offset"] for d in after] == [*range(first + 1, first + 11), first + 12]
-    assert (await verified(kafka_settings))["verified"]
+    assert [d.body["position"]["offset"] for d in after] == [*range(first + 1, first + 11), *range(first + 12, first + 15)]
+    report = await verified(kafka_settings)
+    assert (report["verified"], report["foreign"]) == (True, 2), report
+    replay = Replay(kafka_settings)
+    assert await replay.compare("acme") > 0
+    assert "acme|u1" in await replay.state("acme")
 
 
 async def test_two_workers_share_the_partitions_and_one_takes_over_those_of_the_other(

@@ -393,8 +393,12 @@ def test_T2_T21_a_pool_scheduled_to_close_can_be_kept(how: str) -> None:
 def test_an_expansion_does_not_keep_a_pool_that_is_scheduled_to_close() -> None:
     world = company(1, "ada", over_limit="expand")
     world.close("docs", "period_end")
-    world.need("ben", "docs")
+    assert world.need("ben", "docs") == ["seats_assigned ben: docs=active/expanded", "pool_expanded docs (expanded)"]
     assert world.licences("docs") == (2, 0)
+    world.schedule("2014", START + timedelta(days=1))
+    released = [f"seat_released {user} docs (pool_closed)" for user in ("ada", "ben")]
+    assert world.wait(days=1) == ["period_started (period_began)", "pool_closed docs (period_began)", *released]
+    assert world.tenant.pools == {}
 
 
 # Marks -----------------------------------------------------------------------------------------------------------------
