@@ -135,8 +135,8 @@ class Rest:
     async def put(self, service: str, path: str, body: Any) -> Any:
         return _body(await self.call("PUT", service, path, json=body))
 
-    async def post(self, service: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Any:
-        return _body(await self.call("POST", service, path, json=body, headers=headers))
+    async def post(self, service: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, **arguments: Any) -> Any:
+        return _body(await self.call("POST", service, path, json=body, headers=headers, **arguments))
 
     async def call(self, method: str, service: str, path: str, **arguments: Any) -> httpx.Response:
         url = self.where.urls.get(service, "")

@@ -22,6 +22,7 @@ from shared.ids import new_id
 
 ROWS_REPORTED, NEEDS_CONFIRMATION = 3, 4  # exit codes of the command; its help names them
 POLL_SECONDS = 0.3
+CHECK_SECONDS_MAX = 300.0  # of a very large import on a busy machine; a second attempt would only begin again
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +149,7 @@ class _Staged:
     async def perform(self, *, all_changes: bool) -> Outcome:
         invalid = await self._send()
         with screen.waiting("checking"):
-            report = await self.rest.post("users", f"{self.path}/check")
+            report = await self.rest.post("users", f"{self.path}/check", timeout=CHECK_SECONDS_MAX)
             people = self._people(report)
             if all_changes:
                 changes = await self.rest.pages("users", f"{self.path}/changes")

@@ -1,6 +1,8 @@
 """People/s of an import end to end: from the HR event at the door to the decision stored in users; and what each Python process takes.
+Then 10,000 hires in an HR file to the decisions stored in users, and the same file again, which changes nobody and sends nothing.
 
-`python -m tests.bench.import_bench [--people 3000]`, part of `make bench`. A stack of its own, durable as in production (fsync on).
+`python -m tests.bench.import_bench [--people 3000] [--in-file 10000]`, part of `make bench`. A stack of its own, durable as in production
+(fsync on).
 """
 
 import argparse
@@ -9,19 +11,23 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import asyncpg
 import orjson
 import psutil
 
+from cli.hr.company import read_company
+from cli.hr.importing import Wanted, perform
 from shared.clock import SystemClock
-from tests.support.log import seat_log
+from shared.schemas.topics import SEATS_COMMANDS, USERS_EVENTS
+from tests.support.log import read_topic, seat_log
 from tests.support.stack import RunningStack
 from tests.support.tenant import BASE, Tenant, kafka_of, open_rest, open_tenant
 
 PEOPLE = 3_000
+PEOPLE_IN_FILE = 10_000
 OVER_LIMIT_PERCENT = 5
 SECONDS_MAX = 600
 POLL_SECONDS = 0.25
@@ -40,6 +46,16 @@ class ImportFigures:
     resident_mb_max: int
     cores: int
     load_before: float
+
+
+@dataclass(frozen=True, slots=True)
+class FileFigures:
+    people: int
+    read_seconds: float  # the file to people
+    applied_seconds: float  # until the command said that it is imported; with reading
+    stored_seconds: float  # until users had stored the last decision; with reading
+    unchanged_seconds: float  # the whole import of the same file again
+    unchanged_messages: int  # that it published
 
 
 class Watch:
@@ -100,6 +116,49 @@ async def measure(stack: RunningStack, count: int) -> ImportFigures:
     )
 
 
+async def measure_file(stack: RunningStack, count: int, path: Path) -> FileFigures:
+    clock = SystemClock()
+    users = await asyncpg.connect(database_of(stack, "users"))
+    try:
+        async with await open_rest(stack) as rest:
+            tenant = await open_tenant(stack, rest, licences=count, extra_licences=count)
+            write_file(path, count)
+            wanted = Wanted(path, tenant.id, tenant.source)
+            began = clock.monotonic()
+            company = read_company(path)
+            read = clock.monotonic() - began
+            outcome = await perform(rest, company, wanted)
+            applied = clock.monotonic() - began
+            assert (outcome.applied, outcome.people.changed) == (True, count)
+            async with asyncio.timeout(SECONDS_MAX):
+                while await users.fetchval(ANSWERED, tenant.id) < count:
+                    await asyncio.sleep(POLL_SECONDS)
+            stored = clock.monotonic() - began
+            await tenant.stage.until_idle()
+            await check(stack, tenant, count, count)
+            published = await messages(stack, tenant)
+            began = clock.monotonic()
+            outcome = await perform(rest, read_company(path), replace(wanted, complete=True))
+            unchanged = clock.monotonic() - began
+            assert (outcome.applied, outcome.people.unchanged) == (True, count)
+            await tenant.stage.until_idle()
+            more = await messages(stack, tenant) - published
+    finally:
+        await users.close()
+    return FileFigures(count, round(read, 1), round(applied, 1), round(stored, 1), round(unchanged, 1), more)
+
+
+def write_file(path: Path, count: int) -> None:
+    departments = ("Makers", *("Everybody",) * 9)
+    rows = (f"{n},2020-01-{n % 28 + 1:02},,{departments[n % 10]},p{n},p{n}@company.example,Person {n}\n" for n in range(count))
+    path.write_text("employee_id,start_date,end_date,department,login,email,name\n" + "".join(rows))
+
+
+async def messages(stack: RunningStack, tenant: Tenant) -> int:
+    """Those of users about this tenant."""
+    return sum([len(await read_topic(kafka_of(stack), topic, tenant.id)) for topic in (USERS_EVENTS, SEATS_COMMANDS)])
+
+
 def database_of(stack: RunningStack, service: str) -> str:
     """As the superuser, whom row-level security does not hold: a count of every tenant's people is what is wanted."""
     name = stack.addresses["database_urls"][service].rpartition("/")[2].partition("?")[0]
@@ -114,11 +173,12 @@ async def check(stack: RunningStack, tenant: Tenant, count: int, licences: int) 
     assert (pools[BASE]["active"], pools[BASE]["flagged"]) == (licences, count - licences)
 
 
-def run(count: int = PEOPLE) -> ImportFigures:
+def run(count: int = PEOPLE, in_file: int = PEOPLE_IN_FILE) -> tuple[ImportFigures, FileFigures]:
     with tempfile.TemporaryDirectory(prefix="seatpool-bench-", ignore_cleanup_errors=True) as folder:
         stack = RunningStack(Path(folder) / "stack", durable=True).start()
         try:
-            return asyncio.run(measure(stack, count))
+            figures = asyncio.run(measure(stack, count))
+            return figures, asyncio.run(measure_file(stack, in_file, Path(folder) / "people.csv"))
         finally:
             stack.stop()
 
@@ -126,8 +186,10 @@ def run(count: int = PEOPLE) -> ImportFigures:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--people", type=int, default=PEOPLE)
-    figures = run(parser.parse_args().people)
-    sys.stdout.buffer.write(orjson.dumps(asdict(figures), option=orjson.OPT_INDENT_2) + b"\n")
+    parser.add_argument("--in-file", type=int, default=PEOPLE_IN_FILE)
+    given = parser.parse_args()
+    figures, file_figures = run(given.people, given.in_file)
+    sys.stdout.buffer.write(orjson.dumps(asdict(figures) | {"file": asdict(file_figures)}, option=orjson.OPT_INDENT_2) + b"\n")
 
 
 if __name__ == "__main__":

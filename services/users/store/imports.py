@@ -166,20 +166,17 @@ _CLEAR_CHECK: Final = (
 )
 _DELETE_ABSENT: Final = _DELETE_STAGED.where(_S.kind == "absent")
 _TWIN: Final = STAGED.alias("twin")
+# An array, which is made once: as a subquery, before the table has statistics, it is read again for each person (7 s for 3,000).
+_TWICE: Final = (
+    select(_TWIN.c.external_id)
+    .where(_TWIN.c.tenant_id == _TENANT, _TWIN.c.import_id == _IMPORT)
+    .group_by(_TWIN.c.external_id)
+    .having(func.count() > 1)
+    .scalar_subquery()
+)
 _MARK_TWINS: Final = (
     update(STAGED)
-    .where(
-        _STAGED_OF_IMPORT,
-        _S.report.is_not(None),
-        exists(
-            select(_TWIN.c.position).where(
-                _TWIN.c.tenant_id == _TENANT,
-                _TWIN.c.import_id == _IMPORT,
-                _TWIN.c.external_id == _S.external_id,
-                _TWIN.c.position != _S.position,
-            )
-        ),
-    )
+    .where(_STAGED_OF_IMPORT, _S.report.is_not(None), _S.external_id == any_(func.array(_TWICE, type_=ARRAY(Text))))
     .values(kind="invalid", errors=bindparam("twin_errors", type_=_S.errors.type))
 )
 _OWN_REPORT: Final = and_(_R.tenant_id == _TENANT, _R.source == _SOURCE, _R.external_id == _S.external_id)
