@@ -59,6 +59,7 @@ class DomainDecider:
         return rules in domain.RULES
 
     def decide(self, command: Command, at: At) -> Decided:
+        """Decide a command, after the items of its tenant that are due."""
         _, _, head, payload = command
         if type(payload) is seats_v1.Tick:
             return self._tick(command, at)

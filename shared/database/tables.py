@@ -57,7 +57,7 @@ inbox = Table(
     Index("inbox_handled_at", "handled_at"),
 )
 
-# Where a group reads on. `watermark_*`: the last decision seen on a topic that repeats by position (design, section 5).
+# Where a group reads on. `watermark_*`: the last decision seen on a topic that repeats by position.
 consumer_positions = Table(
     "consumer_positions",
     messaging_metadata,

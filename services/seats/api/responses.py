@@ -174,6 +174,7 @@ def page_of_seats(
 
 
 def idle(live: Live, tenant: domain.Tenant, behind: int) -> dict[str, Any]:
+    """Return the idle check of the tenant."""
     now, due = tenant.now(live.clock_ms), tenant.due()
     waiting = []
     if behind > 0:

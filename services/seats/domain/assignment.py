@@ -30,6 +30,7 @@ FREE = Outcome(ACTIVE, Reason.LICENCE_FREE)
 
 
 def assign_seats(builder: DecisionBuilder, payload: AssignSeats) -> None:
+    """Decide `assign_seats`: the person gets the required modules, waits for them, or is refused."""
     tenant, user = builder.tenant, payload.user
     old = tenant.users.get(user)
     if old is not None:

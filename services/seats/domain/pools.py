@@ -69,6 +69,7 @@ def items_json(items: tuple[LicenceCount, ...]) -> list[dict[str, Any]]:
 
 
 def open_pool(builder: DecisionBuilder, payload: OpenPool) -> None:
+    """Decide `open_pool`."""
     tenant, module = builder.tenant, payload.module
     if module in tenant.pools:
         return reject(builder, Wrong(Reason.POOL_EXISTS, "module", module, "a module without a pool; add_licences adds to one"))
@@ -104,6 +105,7 @@ def set_policy(builder: DecisionBuilder, payload: SetPolicy) -> None:
 
 
 def close_pool(builder: DecisionBuilder, payload: ClosePool) -> None:
+    """Decide `close_pool`, now or at the end of the period."""
     tenant, module = builder.tenant, payload.module
     pool = tenant.pools.get(module)
     if pool is None:

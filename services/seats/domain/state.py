@@ -247,6 +247,7 @@ class Tenant:
             self.orders[order] = row
 
     def put_pool(self, module: str, row: PoolRow | None) -> None:
+        """Replace the row of a pool, or remove the pool with None."""
         pool = self.pools.get(module)
         self._remember(pool_key(self.id, module), pool.row if pool is not None else None, row)
         if row is None:

@@ -76,6 +76,8 @@ class Step(NamedTuple):
 
 @dataclass(slots=True)
 class Batch:
+    """The decisions about a round of commands of one partition, before they are written."""
+
     live: Live
     steps: list[Step] = field(default_factory=list)
     packed: list[BatchBuilder] = field(default_factory=list)  # the decisions
@@ -114,6 +116,8 @@ class Counters:
 
 
 class Engine:
+    """Decides the commands of its partitions, and writes decisions and rows. It knows no rule of seats and no Faust."""
+
     def __init__(
         self,
         *,

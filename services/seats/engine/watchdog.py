@@ -18,6 +18,8 @@ LOOKS = 10  # within the time allowed
 
 
 class Watchdog:
+    """Ends a worker whose commands wait while nothing moves."""
+
     def __init__(
         self,
         engine: Engine,

@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 
 def run_replay(arguments: list[str]) -> None:
+    """Run `seatpool replay`: print the rows, or compare them with the live table."""
     parser = argparse.ArgumentParser(prog="seatpool replay", description="Rebuild the seats of a tenant from the topics alone.")
     parser.add_argument("--tenant", required=True)
     parser.add_argument("--until", help="a command (partition-offset), or an instant of the tenant's time (2026-03-01T12:00:00Z)")

@@ -158,6 +158,8 @@ class Differs(Exception):
 
 
 class Replay:
+    """Rebuilds state from the topics, and compares it with the live table."""
+
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka, self._log = kafka, LogReader(kafka)
         self._changelog = kafka.topic_name(topics.SEATS_CHANGELOG)

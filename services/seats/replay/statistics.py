@@ -41,6 +41,8 @@ class _Partition:
 
 
 class Statistics:
+    """Statistics per tenant, counted from the decisions in the log."""
+
     def __init__(self, log: LogReader, *, seconds_max: float = ANSWER_SECONDS_MAX) -> None:
         self._log, self._seconds_max = log, seconds_max
         self._partitions: dict[int, _Partition] = {}

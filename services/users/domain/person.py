@@ -163,7 +163,7 @@ def revise(
     """Return what follows from the change of `before` to `after`.
 
     The required modules are sent if they differ from those sent last, on every explicit reactivation (`reactivate` given) and if they must
-    be sent again (`resend`), always with a new revision, which is higher than `above` too (design, section 5). A revocation in a base
+    be sent again (`resend`), always with a new revision, which is higher than `above` too. A revocation in a base
     module sends nothing: it changes only the status. Call under the person's row lock, so that no revision is drawn twice.
     """
     # Of a person whose start was postponed or cancelled, readers see the last values with the status `expected`.

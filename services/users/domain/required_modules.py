@@ -89,7 +89,7 @@ def required_modules(
 
 
 def must_send(required: RequiredModules, sent: RequiredModules | None) -> bool:
-    """Return whether these differ from those sent last (design, section 5).
+    """Return whether these differ from those sent last.
 
     Nothing is sent about a person who never required a module (A19).
     """

@@ -1,4 +1,4 @@
-"""The coordinator of test clocks (design, section 2): it advances a tenant's time in steps, each to the next instant at which a service
+"""The coordinator of test clocks: it advances a tenant's time in steps, each to the next instant at which a service
 has something to do. A step ends when all four services have answered twice in a row, without a change, that they are idle.
 
 The state of an advance is in the database, so that another process continues after a crash: `advancing_to` (its end; null: the clock is

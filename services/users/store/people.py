@@ -367,7 +367,7 @@ async def lock_without_seat(
     connection: AsyncConnection, tenant_id: str, module: str, arrival: int, limit: int, today: date
 ) -> list[Person]:
     """Return the next people who require `module` and have no seat of it, in order of arrival, locked. A place in the queue is a seat
-    (design section 4)."""
+    ."""
     given = {"tenant": tenant_id, "module": module, "after": arrival, "limit": limit}
     return await _locked(connection, _LOCK_WITHOUT_SEAT, given, today)
 

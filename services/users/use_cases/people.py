@@ -146,7 +146,7 @@ class Decision:
 
 async def apply_decisions(tenant: Tenant, uow: UnitOfWork, decisions: Sequence[Decision]) -> None:
     """Apply decisions in their order. A revocation in a base module deactivates the person, and its end reactivates them; seats has decided
-    it, so no command is sent (design, section 4)."""
+    it, so no command is sent."""
     users = sorted({decision.user for decision in decisions})
     people = await store.lock_many(uow.connection, tenant.tenant, users, tenant.today)
     seats = await states_store.load(uow.connection, tenant.tenant, users)

@@ -36,6 +36,7 @@ class SeatsApp(faust.App):
 def make_app(settings: Settings, advertised_url: str) -> SeatsApp:
     # Each part of Faust says that it starts and stops, and its recovery in detail; what matters of it the engine says itself.
     # Our classes are services of Faust as well, which it logs under their modules.
+    """Return the Faust app with the subclasses of this folder."""
     for name in ("faust", "mode", __package__):
         logging.getLogger(name).setLevel(logging.WARNING)
     app = SeatsApp(

@@ -101,6 +101,7 @@ class SeatsConsumer(Consumer):
             self.no_poll.set()
 
     async def perform_seek(self) -> None:
+        """Seek each partition to the offset after the last decided command."""
         # A poll that began before the rebalance would take records after the seek, which are dropped: the next ones would leave a gap. It
         # ends within its second, and until the flow is resumed none begins.
         await self.no_poll.wait()

@@ -1,4 +1,4 @@
-"""What happens between an assignment of partitions and the first command after it."""
+"""The time between an assignment of partitions and the first command after it."""
 
 import asyncio
 from collections import Counter
@@ -9,6 +9,8 @@ from faust.types import TP
 
 
 class SeatsRecovery(Recovery):
+    """Replaces two steps of Faust's recovery: what it reads (nothing, as the store restores in bulk), and its end (seek first)."""
+
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
         """Seek before the flow of records is resumed."""
         app: Any = self.app
