@@ -173,7 +173,9 @@ def revise(
     # The ETag covers all that the row holds about the person, but not the bookkeeping of messages.
     differs = (before.record, before.account, before.standing) != (after.record, after.account, after.standing)
     if differs:
-        after, shown = (replace(each, version=before.version + 1) for each in (after, shown))
+        same = shown is after
+        after = replace(after, version=before.version + 1)
+        shown = after if same else replace(shown, version=after.version)
     command = None
     if resend or reactivate is not None or must_send(after.standing.required, before.sent):
         after = replace(after, revision=max(before.revision, above) + 1, sent=after.standing.required)
