@@ -12,6 +12,7 @@ from services.users.jobs.alarm import Alarm
 from services.users.jobs.apply_imports import ApplyImports
 from services.users.jobs.bulk_reevaluation import BulkReevaluation
 from services.users.jobs.due_people import DuePeople
+from services.users.jobs.held_statements import HeldStatements
 from services.users.jobs.test_clock import Coordinator, Probe
 from services.users.jobs.unanswered_people import UnansweredPeople
 from services.users.settings import Settings
@@ -70,7 +71,15 @@ class Users:
         self.coordinator = Coordinator(self.database, due_people, reevaluation, {"users": self.idle, **others}, self.clock)
         self.seats = seats or SeatsQuestions(self.client, settings.seats_url)
         apply_imports = ApplyImports(self.database, self.tenants, self.alarm)
-        self.jobs: Sequence[Job] = [reevaluation, due_people, apply_imports, UnansweredPeople(self.database, self.alarm), self.coordinator]
+        held_statements = HeldStatements(self.database, self.tenants, self.alarm)
+        self.jobs: Sequence[Job] = [
+            reevaluation,
+            due_people,
+            apply_imports,
+            held_statements,
+            UnansweredPeople(self.database, self.alarm),
+            self.coordinator,
+        ]
         self.dead_letters = DeadLetters(self.database, [self.consumer])
 
     async def _hr_topics(self) -> list[Topic]:

@@ -55,6 +55,7 @@ _ENTRIES = [
         users_v1.PersonRepublished,
         users_v1.ProfileDefined,
         users_v1.DepartmentMapped,
+        users_v1.ChangesStopped,
         users_v1.ClockAdvancing,
         users_v1.ClockReady,
     ),

@@ -80,6 +80,15 @@ class DepartmentMapped(UsersEvent):
     profile: Id | None
 
 
+class ChangesStopped(UsersEvent):
+    """The guard stopped changes of a source that would end or block many people, before they changed anybody."""
+
+    source: Text
+    would_end: int
+    limit: int
+    import_id: Id | None = None  # null: they came by topic or as HR events, and wait
+
+
 class ClockAdvancing(UsersEvent):
     """A test clock advances: writes for this tenant are answered with 409 from now to `ClockReady`."""
 

@@ -1,14 +1,17 @@
 """Staged imports by REST: uploaded in parts, checked as a whole, stopped by the guard, applied in chunks."""
 
+import secrets
 from collections.abc import Sequence
 from datetime import date
+from random import Random
 from typing import Any
 
 import pytest
 
 from services.users.use_cases import people as use_cases
 from shared.errors import Transient
-from shared.schemas.users_v1 import PersonAdded, PersonChanged, PersonLeft
+from shared.schemas.users_v1 import ChangesStopped, PersonAdded, PersonChanged, PersonLeft
+from tests.support.hr_timelines import a_company_and_its_edit
 from tests.support.users import NOON, Bench, Rest
 from tests.support.wait import wait_until
 
@@ -164,6 +167,12 @@ async def test_the_guard_stops_an_import_that_would_end_many_people_until_their_
         refused = await rest.call("POST", f"{wrong.path}/apply", {"confirm": confirm})
         assert (refused.status_code, refused.json()["type"]) == (409, "urn:seatpool:problem:import-needs-confirmation")
         assert "300" in refused.json()["detail"]
+
+    async def told() -> list[ChangesStopped]:
+        return await bench.events(tenant, ChangesStopped)
+
+    (event,) = await wait_until(told, what="the administrators to be told")
+    assert (event.would_end, event.limit, event.import_id) == (300, 6, wrong.path.rsplit("/", 1)[-1])
     assert set((await statuses(rest, tenant)).values()) == {"active"}
     await wrong.apply(300)
     assert set((await statuses(rest, tenant)).values()) == {"left"}
@@ -200,3 +209,32 @@ async def test_an_import_goes_on_where_it_was_interrupted_and_an_unchanged_one_s
     versions = await bench.execute("SELECT version, count(*) FROM reports WHERE tenant_id = $1 GROUP BY version", tenant)
     assert [tuple(row) for row in versions] == [(2, 1000)]
     assert [*await bench.events(tenant, PersonChanged), *await bench.events(tenant, PersonLeft)] == []
+
+
+async def test_importing_a_company_twice_leaves_everybody_as_the_second_import_alone(bench: Bench) -> None:
+    rng = Random(seed := secrets.randbits(32))
+    print(f"seed {seed}")
+    first, second = a_company_and_its_edit(rng, TODAY, people=1000)
+    (twice, rest), (once, _) = await bench.open_tenant(), await bench.open_tenant()
+    for tenant, company in ((twice, first), (twice, second), (once, second)):
+        people = [each.model_dump(mode="json") for each in company.values()]
+        given = Import(bench, rest, tenant)
+        await given.begin()
+        for begin in range(0, len(people), 500):
+            assert (await given.put(people[begin : begin + 500], begin))["invalid"] == []
+        would_end = (await given.check())["guard"]["would_end"]
+        assert (would_end > 0) is (company is second and tenant == twice)
+        await given.apply(would_end)
+    await bench.until_settled(twice)
+    select = (
+        "SELECT external_id, CASE WHEN status = 'expected' THEN NULL ELSE (status, department, email, login, name, kind, valid_to,"
+        " login_allowed, profile, required_modules)::text END FROM people WHERE tenant_id = $1 AND external_id = ANY($2)"
+    )
+    names = [each.external_id for each in second.values()]
+    found: list[dict[str, str | None]] = []
+    for tenant in (twice, once):
+        rows = await bench.execute(select, tenant, names)
+        found.append(dict.fromkeys(names) | {str(row[0]): row[1] for row in rows})
+    both, alone = found
+    assert both == alone
+    assert len({value for value in alone.values() if value}) > 20, "the companies are not all alike"

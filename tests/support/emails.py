@@ -14,7 +14,7 @@ AT = datetime(2013, 11, 15, 9, 0, 4, tzinfo=UTC)
 DEADLINE = "2013-11-22T09:00:04.000Z"
 TENANT = TenantRow("acme", "Acme Bikes", "Europe/Copenhagen", "en_GB", "real", "office@acme.example", "help@vendor.example", read_to=0)
 BO = Recipient("bo@acme.example", "Bo Berg", "u1")
-LINKS = Links(actions="http://notifier/actions", quotes="http://invoicing/quotes")
+LINKS = Links(actions="http://notifier/actions", quotes="http://invoicing/quotes", held_events="http://users/held-events")
 ACTOR = {"kind": "user", "id": "anna"}
 LINE = {"module": "time", "quantity": 6, "days": 13, "days_of_period": 30, "net_minor": 3120, "recurring_then_minor": 343200}
 INVOICE = {
@@ -47,6 +47,7 @@ DATA: dict[Kind, dict[str, Any]] = {
     Kind.REDUCTION_REFUSED: {"must_free": 4, "reason": "below_use"},
     Kind.BILLING_DETAILS: {"version": "v2", "actor": ACTOR},
     Kind.INVOICE: INVOICE,
+    Kind.CHANGES_STOPPED: {"source": "hr/acme", "would_end": 300, "limit": 6, "import_id": None},
 }
 OF_PEOPLE = (Kind.FLAGGED, Kind.REFUSED, Kind.REVOKED, Kind.WITHDRAWN, Kind.CLEARED, Kind.GRANTED)
 OF_SEATS = (*OF_PEOPLE, Kind.EXPANDED, Kind.NEAR_LIMIT, Kind.AT_LIMIT, Kind.REDUCTION_LIMITED)
@@ -82,5 +83,6 @@ EVERY = [
     *((Stream.OWN, kind) for kind in OF_PEOPLE),
     *((Stream.UNDELIVERED, kind) for kind in OF_PEOPLE),
     *((Stream.SEATS, kind) for kind in OF_SEATS),
-    *((Stream.BILLING, kind) for kind in Kind if kind not in OF_SEATS),
+    *((Stream.BILLING, kind) for kind in Kind if kind not in (*OF_SEATS, Kind.CHANGES_STOPPED)),
+    (Stream.PEOPLE, Kind.CHANGES_STOPPED),
 ]

@@ -180,7 +180,7 @@ def test_a_name_cannot_add_lines_to_an_e_mail(stream: Stream) -> None:
     forged = "Anna\r\nBcc: eve@x.example\n\nYOUR SEAT IS REVOKED\u202e"
     told = "Anna Bcc: eve@x.example YOUR SEAT IS REVOKED"
     names = replace(NAMES, people={"u1": forged}, modules={"time": forged}, administrators=[Recipient("anna@acme.example", forged)])
-    kind = Kind.PURCHASED if stream is Stream.BILLING else Kind.FLAGGED
+    kind = {Stream.BILLING: Kind.PURCHASED, Stream.PEOPLE: Kind.CHANGES_STOPPED}.get(stream, Kind.FLAGGED)
     tenant = replace(TENANT, name=forged, support_contact=forged)
     found = email(stream, notification(kind, stream), tenant=tenant, names=names, recipient=Recipient("anna@acme.example", forged))
     assert told in found.subject or stream is Stream.OWN
@@ -294,3 +294,13 @@ def test_B2_only_plans_with_the_tenants_modules_term_and_currency_are_suggested(
     assert buying_of("small", "monthly", plans, {"core"}) == Buying(False, "Small", ("Large",))
     assert buying_of("large", "monthly", plans, {"core"}) == Buying(True, "Large")
     assert buying_of("unknown", "monthly", plans, {"core"}) == Buying()
+
+
+def test_an_e_mail_about_stopped_changes_says_how_many_people_they_would_end_and_what_to_do() -> None:
+    waiting = email(Stream.PEOPLE, notification(Kind.CHANGES_STOPPED, Stream.PEOPLE, user=None, module=None))
+    assert waiting.subject == "Acme Bikes: changes from hr/acme were stopped"
+    assert "would end or block 300 people. Without a confirmation, at most 6 people can be ended" in waiting.text
+    assert "confirm the number 300: POST http://users/held-events/confirm" in waiting.text
+    imported = email(Stream.PEOPLE, notification(Kind.CHANGES_STOPPED, Stream.PEOPLE, user=None, module=None, import_id="i1"))
+    assert "import them again and confirm the number 300: seatpool hr import … --confirm 300" in imported.text
+    assert "held-events" not in imported.text + imported.html

@@ -22,6 +22,7 @@ BOUNDED = {
     "SourceView.tenants": "a page ends when its sources have 10,000 together",
     "Taken.rejected": "a request has at most 1,000 events",
     "Taken.facts": "a request has at most 1,000 events",
+    "HeldEventsDetail.external_ids": "the first 100",
     "UploadedPeople.invalid": "a request has at most 1,000 people",
     "ImportReport.absent": "the first 100",
     "ImportReport.invalid": "the first 100",

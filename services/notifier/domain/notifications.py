@@ -2,11 +2,12 @@
 
 An event makes notifications. The notifications of one recipient that are due together are a digest, which is sent as one e-mail
 (`email/digests.py`). A person is notified of each thing that happens to a seat of their own. The administrators are notified of all of
-it, in two streams, so that 20 flags of an import are one e-mail with a table, and an invoice does not get lost among them:
+it, in three streams, so that 20 flags of an import are one e-mail with a table, and an invoice does not get lost among them:
 
     person           flagged, refused, revoked, withdrawn, no longer over the limit, granted (from the queue, or after a revocation)
     administrators   seats: the same, and expanded, near and at the limit, a reduction that was limited by use
                      billing: purchases, reductions, refused orders, billing details, invoices (T19)
+                     people: changes of a source that the guard stopped
 
 Where the notifications of one digest contradict each other, the last one counts (`still_valid`). Republished events describe a state
 that is known already, so they make no notifications.
@@ -18,7 +19,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from shared.schemas import invoicing_v1, seats_v1
+from shared.schemas import invoicing_v1, seats_v1, users_v1
 from shared.schemas.base import Payload, format_instant
 from shared.schemas.seats_v1 import PoolState, Reason, SeatsEvent, SeatState
 
@@ -34,6 +35,7 @@ class Stream(StrEnum):
     OWN = "own"  # a person's own seats
     SEATS = "seats"
     BILLING = "billing"
+    PEOPLE = "people"
     UNDELIVERED = "undelivered"  # for a person whose e-mail address did not become known in time
 
 
@@ -55,6 +57,7 @@ class Kind(StrEnum):
     REDUCTION_REFUSED = "reduction_refused"
     BILLING_DETAILS = "billing_details"
     INVOICE = "invoice"
+    CHANGES_STOPPED = "changes_stopped"  # by the guard of users
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,10 @@ def notifications_of(payload: Payload, event_id: str) -> list[Notification]:
             ]
         case invoicing_v1.InvoicingEvent():
             return _invoicing(payload, event_id)
+        case users_v1.ChangesStopped():
+            data = payload.model_dump(mode="json", include={"source", "would_end", "limit", "import_id"})
+            key = f"administrators|{event_id}"
+            return [Notification(key, Audience.ADMINISTRATORS, Stream.PEOPLE, Kind.CHANGES_STOPPED, payload.at, data=data)]
         case _:
             return []
 

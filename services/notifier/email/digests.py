@@ -128,6 +128,7 @@ class DigestSender:
         return Links(
             licences_page=settings.licences_page_url.replace("{tenant}", tenant_id),
             actions=f"{settings.notifier_url}/v1/tenants/{tenant_id}/actions",
+            held_events=f"{settings.users_url}/v1/tenants/{tenant_id}/held-events",
             quotes=f"{settings.invoicing_url}/v1/tenants/{tenant_id}/quotes",
         )
 

@@ -39,7 +39,13 @@ TEMPLATES = Path(__file__).parent / "templates"
 LANGUAGES = frozenset(folder.name for folder in TEMPLATES.iterdir() if folder.is_dir())
 ENGLISH = "en"  # for tenants whose language has no templates
 ROWS_MAX = 200  # of a table in an e-mail; the others are in the action log
-_TEMPLATE = {Stream.OWN: "person", Stream.SEATS: "seats", Stream.BILLING: "billing", Stream.UNDELIVERED: "undelivered"}
+_TEMPLATE = {
+    Stream.OWN: "person",
+    Stream.SEATS: "seats",
+    Stream.BILLING: "billing",
+    Stream.PEOPLE: "people",
+    Stream.UNDELIVERED: "undelivered",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,7 @@ class Links:
     licences_page: str = ""
     actions: str = ""
     quotes: str = ""
+    held_events: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +107,7 @@ def render(
         "causes": lambda notification: _causes(notification, names.pools),
         "pools": _pools(notifications),
         "notifications": _by_kind(notifications),
+        "one_line": one_line,
         "person": lambda user: one_line(names.people.get(user) or user),
         "module": lambda module: one_line(names.modules.get(module) or module),
     }

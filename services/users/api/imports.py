@@ -24,6 +24,7 @@ from services.users.store.imports import ImportRow, StagedPerson
 from services.users.use_cases import imports
 from services.users.use_cases.imports import POSITIONS_MAX, GivenPerson
 from shared.database import UnitOfWork
+from shared.errors import Conflict
 from shared.schemas.base import Id
 from shared.schemas.hr_v1 import PersonTimeline
 from shared.web import Cursor, Limit, Page, actor_of, answer, decode_cursor, encode_cursor, refusals
@@ -155,10 +156,16 @@ async def apply_import(
 ) -> Response:
     """Let a background job change the people of a checked import. `GET` of the import shows the progress. If the import would end or
     block more people than the guard allows, send their number as `confirm`. The same request again changes nothing."""
-    async with context.database.unit_of_work(tenant) as uow:
-        found = await context.tenants.for_write(tenant, uow)
-        row = await imports.apply(found, uow, import_id, body.confirm if body is not None else None)
-        view = await _view(tenant, uow, row)
+    try:
+        async with context.database.unit_of_work(tenant) as uow:
+            found = await context.tenants.for_write(tenant, uow)
+            row = await imports.apply(found, uow, import_id, body.confirm if body is not None else None)
+            view = await _view(tenant, uow, row)
+    except Conflict as refusal:
+        if refusal.type == "import-needs-confirmation":
+            async with context.database.unit_of_work(tenant) as uow:
+                await imports.tell_stopped(await context.tenants.for_write(tenant, uow), uow, import_id)
+        raise
     context.alarm.wake()
     return answer(view, 202, {"location": f"/v1/tenants/{tenant}/imports/{import_id}"})
 

@@ -183,6 +183,14 @@ class ApplyImport(Body):
     )
 
 
+class HeldEvents(Body):
+    source: Annotated[str, Field(min_length=1, max_length=300)] = Field(description="The source whose events wait, for example hr/acme.")
+
+
+class ConfirmHeldEvents(HeldEvents):
+    confirm: Annotated[int, Field(ge=0, strict=True)] = Field(description="The number of people whom the events would end or block.")
+
+
 class GuardSetting(Body):
     people: Annotated[int, Field(ge=0, le=1_000_000, strict=True)] = Field(
         PEOPLE_DEFAULT, description="So many people can be ended or blocked at once without a confirmation."

@@ -222,3 +222,18 @@ class ImportChange(BaseModel):
     before: dict[str, Any] | None = Field(None, description="Status, values and modules now, and what changes on later days (`upcoming`).")
     after: dict[str, Any] | None = None
     errors: list[FieldProblem] = []
+
+
+class HeldEventsView(BaseModel):
+    """HR events of one source that wait."""
+
+    source: str
+    status: str = Field(description="collecting (more may follow), stopped (waiting for a confirmation) or releasing (being applied)")
+    events: int
+    would_end: int = Field(description="People whom the events would end or block. Known when they are stopped.")
+    limit: int = Field(description="So many people can be ended or blocked without a confirmation.")
+    since: Instant
+
+
+class HeldEventsDetail(HeldEventsView):
+    external_ids: list[str] = Field(description="The first 100 people whom the events would end or block.")

@@ -3,18 +3,16 @@
 from collections.abc import Mapping, Sequence
 
 from services.users.consumers.message_tenant import OfTenant, load_tenant
-from services.users.domain.facts import Fact
-from services.users.domain.person import Cause, source_actor
-from services.users.domain.timelines import problem_in, statement_of
+from services.users.domain.timelines import problem_in
 from services.users.store import hr_sources
-from services.users.use_cases import people
+from services.users.use_cases import held_statements
 from services.users.use_cases.locked_tenants import Tenants
-from services.users.use_cases.people import Received
 from shared.database import UnitOfWork
 from shared.errors import Poison
 from shared.messaging import Handler, Message
 from shared.schemas import hr_v1
 from shared.schemas.base import Payload
+from shared.schemas.envelope import Envelope
 from shared.schemas.topics import HR_EVENTS, Topic
 
 HANDLED: Mapping[Topic, tuple[type[Payload], ...]] = {
@@ -46,13 +44,10 @@ class HrEvents:
         if problem := problem_in(payload):
             raise Poison("rule", problem, rule=problem.partition(" (got ")[0])
         await load_tenant(self._tenants, uow, message)
-        statement = statement_of(payload, envelope.id, envelope.source)
-        cause = Cause(source_actor(envelope.source), fact=statement.type if isinstance(statement, Fact) else None)
-        received = Received(envelope.source, payload.external_id, statement, cause, envelope)
-        uow.gather(self._apply_statements, OfTenant(message.tenant, received))
+        uow.gather(self._receive, OfTenant(message.tenant, (envelope, payload)))
 
-    async def _apply_statements(self, uow: UnitOfWork, gathered: Sequence[OfTenant[Received]]) -> None:
-        """Apply statements of one tenant: they were gathered in its scope."""
+    async def _receive(self, uow: UnitOfWork, gathered: Sequence[OfTenant[tuple[Envelope, Payload]]]) -> None:
+        """Receive statements of one tenant: they were gathered in its scope."""
         tenant = await self._tenants.load(gathered[0].tenant, uow)
         assert tenant is not None, "loaded for each message"
-        await people.apply_statements(tenant, uow, [each.item for each in gathered])
+        await held_statements.receive(tenant, uow, [each.item for each in gathered])

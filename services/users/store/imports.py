@@ -87,7 +87,16 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
-class AbsentPerson:
+class StagedKey:
+    position: int
+    user_id: str
+    external_id: str
+    digest: str
+    readable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPerson:
     user_id: str
     external_id: str
 
@@ -162,55 +171,36 @@ _ADD: Final = insert(STAGED).from_select(
     ["tenant_id", "import_id", *names_of(StagedPerson)], select(_TENANT, _IMPORT, *columns_of(StagedPerson, _GIVEN))
 )
 _CLEAR_CHECK: Final = (
-    update(STAGED).where(_STAGED_OF_IMPORT).values(kind=case((_S.report.is_(None), "invalid")), ends=False, releases=False, change=null())
+    update(STAGED)
+    .where(_STAGED_OF_IMPORT, _S.kind.is_not(None) | _S.report.is_(None))
+    .values(kind=case((_S.report.is_(None), "invalid")), ends=False, releases=False, change=null())
 )
 _DELETE_ABSENT: Final = _DELETE_STAGED.where(_S.kind == "absent")
-_TWIN: Final = STAGED.alias("twin")
-# An array, which is made once: as a subquery, before the table has statistics, it is read again for each person (7 s for 3,000).
-_TWICE: Final = (
-    select(_TWIN.c.external_id)
-    .where(_TWIN.c.tenant_id == _TENANT, _TWIN.c.import_id == _IMPORT)
-    .group_by(_TWIN.c.external_id)
-    .having(func.count() > 1)
-    .scalar_subquery()
+# Sets of people are compared in Python: without statistics, which tables that were just filled do not have yet, joins of them take minutes.
+_POSITIONS: Final = any_(bindparam("positions", type_=ARRAY(BigInteger)))
+_KEYS: Final = select(_S.position, _S.user_id, _S.external_id, _S.digest, _S.report.is_not(None)).where(_STAGED_OF_IMPORT)
+_DIGESTS: Final = select(_R.user_id, _R.digest).where(_R.tenant_id == _TENANT, _R.source == _SOURCE)
+_WITH_FACTS: Final = select(_F.user_id).where(_F.tenant_id == _TENANT, _F.source == _SOURCE).distinct()
+_EMPLOYED_OF: Final = (
+    select(_P.user_id, _P.external_id).where(_P.tenant_id == _TENANT, _P.source == _SOURCE, _P.employed).order_by(_P.arrival)
 )
-_MARK_TWINS: Final = (
+_MARK_TWICE: Final = (
     update(STAGED)
-    .where(_STAGED_OF_IMPORT, _S.report.is_not(None), _S.external_id == any_(func.array(_TWICE, type_=ARRAY(Text))))
-    .values(kind="invalid", errors=bindparam("twin_errors", type_=_S.errors.type))
+    .where(_STAGED_OF_IMPORT, _S.position == _POSITIONS)
+    .values(kind="invalid", errors=bindparam("new_errors", type_=_S.errors.type))
 )
-_OWN_REPORT: Final = and_(_R.tenant_id == _TENANT, _R.source == _SOURCE, _R.external_id == _S.external_id)
-_MARK_UNCHANGED: Final = (
-    update(STAGED)
-    .where(
-        _STAGED_OF_IMPORT,
-        _S.kind.is_(None),
-        _OWN_REPORT,
-        _R.digest == _S.digest,
-        ~exists(select(_F.fact_id).where(_F.tenant_id == _TENANT, _F.user_id == _S.user_id, _F.source == _SOURCE)),
-    )
-    .values(kind="unchanged")
-)
+_MARK_UNCHANGED: Final = update(STAGED).where(_STAGED_OF_IMPORT, _S.position == _POSITIONS).values(kind="unchanged")
 _UNCHECKED: Final = (
-    select(*columns_of(StagedPerson, STAGED)).where(_STAGED_OF_IMPORT, _S.kind.is_(None)).order_by(_S.position).limit(_LIMIT)
+    select(*columns_of(StagedPerson, STAGED))
+    .where(_STAGED_OF_IMPORT, _S.kind.is_(None), _S.position > _AFTER)
+    .order_by(_S.position)
+    .limit(_LIMIT)
 )
 _CHECKED: Final = recordset(CheckedPerson)
 _SAVE_CHECKED: Final = (
     update(STAGED)
     .where(_STAGED_OF_IMPORT, _S.position == _CHECKED.c.position)
     .values({name: _CHECKED.c[name] for name in names_of(CheckedPerson, but=("position",))})
-)
-_ABSENT: Final = (
-    select(_P.user_id, _P.external_id)
-    .where(
-        _P.tenant_id == _TENANT,
-        _P.source == _SOURCE,
-        _P.employed,
-        _P.user_id > bindparam("after_user", type_=Text),
-        ~exists(select(_S.position).where(_STAGED_OF_IMPORT, _S.user_id == _P.user_id).correlate(PEOPLE)),
-    )
-    .order_by(_P.user_id)
-    .limit(_LIMIT)
 )
 _COUNTS: Final = (
     select(_S.kind, func.count(), func.count().filter(_S.ends)).where(_STAGED_OF_IMPORT, _S.kind.is_not(None)).group_by(_S.kind)
@@ -233,9 +223,15 @@ _NEXT: Final = (
 _SET_DONE: Final = (
     update(STAGED).where(_STAGED_OF_IMPORT, _S.position == any_(bindparam("positions", type_=ARRAY(BigInteger)))).values(done=True)
 )
+_UNCHANGED: Final = select(_S.external_id).where(_STAGED_OF_IMPORT, _S.kind == "unchanged")
 _RAISE_VERSIONS: Final = (
     update(REPORTS)
-    .where(_STAGED_OF_IMPORT, _S.kind == "unchanged", _OWN_REPORT, _R.version < _VERSION, _R.digest == _S.digest)
+    .where(
+        _R.tenant_id == _TENANT,
+        _R.source == _SOURCE,
+        _R.version < _VERSION,
+        _R.external_id == any_(bindparam("external_ids", type_=ARRAY(Text))),
+    )
     .values(version=_VERSION, reported_at=func.now())
 )
 _TAKE: Final = (
@@ -309,17 +305,38 @@ async def put_people(connection: AsyncConnection, tenant_id: str, import_id: str
         await connection.execute(_ADD, given | {"rows": json_rows(people)})
 
 
-async def begin_check(connection: AsyncConnection, tenant_id: str, import_id: str, source: str, twin_errors: Sequence[object]) -> None:
-    """Forget an earlier check, and find the people who are in the import twice and those who are unchanged."""
-    given = {"tenant": tenant_id, "of_import": import_id, "of_source": source}
-    await connection.execute(_DELETE_ABSENT, given)
-    await connection.execute(_CLEAR_CHECK, given)
-    await connection.execute(_MARK_TWINS, given | {"twin_errors": list(twin_errors)})
-    await connection.execute(_MARK_UNCHANGED, given)
+async def clear_check(connection: AsyncConnection, tenant_id: str, import_id: str) -> None:
+    """Forget an earlier check."""
+    await connection.execute(_DELETE_ABSENT, {"tenant": tenant_id, "of_import": import_id})
+    await connection.execute(_CLEAR_CHECK, {"tenant": tenant_id, "of_import": import_id})
 
 
-async def unchecked(connection: AsyncConnection, tenant_id: str, import_id: str, limit: int) -> list[StagedPerson]:
-    return await many(connection, _UNCHECKED, StagedPerson, tenant=tenant_id, of_import=import_id, limit=limit)
+async def keys(connection: AsyncConnection, tenant_id: str, import_id: str) -> list[StagedKey]:
+    return await many(connection, _KEYS, StagedKey, tenant=tenant_id, of_import=import_id)
+
+
+async def unchanged_digests(connection: AsyncConnection, tenant_id: str, source: str) -> dict[str, str]:
+    """Return the digest of the last report by person; people about whom the source has stated facts since then are left out."""
+    given = {"tenant": tenant_id, "of_source": source}
+    with_facts = set((await connection.execute(_WITH_FACTS, given)).scalars())
+    return {row.user_id: row.digest for row in await connection.execute(_DIGESTS, given) if row.user_id not in with_facts}
+
+
+async def mark_twice(
+    connection: AsyncConnection, tenant_id: str, import_id: str, positions: Sequence[int], errors: Sequence[object]
+) -> None:
+    """Mark people who are in the import twice."""
+    given = {"tenant": tenant_id, "of_import": import_id, "positions": list(positions), "new_errors": list(errors)}
+    await connection.execute(_MARK_TWICE, given)
+
+
+async def mark_unchanged(connection: AsyncConnection, tenant_id: str, import_id: str, positions: Sequence[int]) -> None:
+    await connection.execute(_MARK_UNCHANGED, {"tenant": tenant_id, "of_import": import_id, "positions": list(positions)})
+
+
+async def unchecked(connection: AsyncConnection, tenant_id: str, import_id: str, after: int, limit: int) -> list[StagedPerson]:
+    """Return the next people whom the check has not looked at, by position."""
+    return await many(connection, _UNCHECKED, StagedPerson, tenant=tenant_id, of_import=import_id, after=after, limit=limit)
 
 
 async def save_checked(connection: AsyncConnection, tenant_id: str, import_id: str, people: Sequence[CheckedPerson]) -> None:
@@ -332,12 +349,9 @@ async def add_absent(connection: AsyncConnection, tenant_id: str, import_id: str
         await connection.execute(_ADD, {"tenant": tenant_id, "of_import": import_id, "rows": json_rows(people)})
 
 
-async def absent(
-    connection: AsyncConnection, tenant_id: str, import_id: str, source: str, after_user: str, limit: int
-) -> list[AbsentPerson]:
-    """Return employed people of the source who are not in the import, by id."""
-    given = {"tenant": tenant_id, "of_import": import_id, "of_source": source, "after_user": after_user, "limit": limit}
-    return await many(connection, _ABSENT, AbsentPerson, **given)
+async def employed_of(connection: AsyncConnection, tenant_id: str, source: str) -> list[KnownPerson]:
+    """Return the employed people of the source, in order of arrival."""
+    return await many(connection, _EMPLOYED_OF, KnownPerson, tenant=tenant_id, of_source=source)
 
 
 async def counts(connection: AsyncConnection, tenant_id: str, import_id: str) -> dict[str, Count]:
@@ -373,7 +387,8 @@ async def set_done(connection: AsyncConnection, tenant_id: str, import_id: str, 
 
 async def raise_versions(connection: AsyncConnection, tenant_id: str, row: ImportRow) -> None:
     """Give the reports of unchanged people the version of the import."""
-    given = {"tenant": tenant_id, "of_import": row.import_id, "of_source": row.source, "of_version": row.version}
+    unchanged = list((await connection.execute(_UNCHANGED, {"tenant": tenant_id, "of_import": row.import_id})).scalars())
+    given = {"tenant": tenant_id, "of_source": row.source, "of_version": row.version, "external_ids": unchanged}
     await connection.execute(_RAISE_VERSIONS, given)
 
 

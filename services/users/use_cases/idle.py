@@ -1,7 +1,7 @@
 """Check whether this service has processed everything of a tenant up to the tenant's time."""
 
 from services.users.domain.local_days import local_midnight
-from services.users.store import imports, people, reevaluations
+from services.users.store import held_statements, imports, people, reevaluations
 from services.users.use_cases.locked_tenants import Tenants
 from shared.database import Database
 from shared.errors import NotFound
@@ -29,12 +29,14 @@ class OwnIdleCheck:
                 raise NotFound("tenant")
             reevaluations_open = await reevaluations.count(uow.connection, tenant)
             applying = await imports.applying(uow.connection, tenant)
+            holding = await held_statements.unsettled(uow.connection, tenant)
             day = await people.next_day(uow.connection, tenant)
         due = local_midnight(day, found.zone) if day is not None else None
         waiting = {
             "topics": not at_end,
             "reevaluations": reevaluations_open > 0,
             "imports": applying > 0,
+            "held": holding > 0,
             "due": day is not None and day <= found.today,
             "outbox": sending or await unsent(self._database, tenant) > 0,
         }

@@ -1,20 +1,22 @@
 """Staged imports: people are uploaded, checked as a whole, and applied in chunks by a background job."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from services.users.domain import imports as rules
-from services.users.domain.guard import GuardLimit
 from services.users.domain.imports import Expected, Kind
 from services.users.domain.person import Person, Tenant, command_of
 from services.users.domain.required_modules import must_send
 from services.users.domain.timelines import Report, Reported, from_json, to_json
+from services.users.store import held_statements as held_store
 from services.users.store import hr_sources, timelines
 from services.users.store import imports as store
 from services.users.store import people as people_store
-from services.users.store.imports import CheckedPerson, ImportRow, StagedPerson
+from services.users.store.imports import CheckedPerson, ImportRow, StagedKey, StagedPerson
+from services.users.use_cases import guard
 from services.users.use_cases.seats_questions import COMMANDS_MAX, SeatsQuestions
 from shared import ids
 from shared.database import UnitOfWork
@@ -118,18 +120,32 @@ class _Found:
 async def check(tenant: Tenant, uow: UnitOfWork, import_id: str, seats: SeatsQuestions) -> Mapping[str, Any]:
     """Return what the import would change, and store it with the import. Changes nobody. Raises Conflict."""
     row = await _open(tenant.tenant, uow, import_id)
-    await store.begin_check(uow.connection, tenant.tenant, import_id, row.source, [_TWICE])
-    found = _Found()
-    while people := await store.unchecked(uow.connection, tenant.tenant, import_id, AT_ONCE):
+    await store.clear_check(uow.connection, tenant.tenant, import_id)
+    keys = await store.keys(uow.connection, tenant.tenant, import_id)
+    await _check_keys(tenant, uow, row, keys)
+    found, after = _Found(), -1
+    while people := await store.unchecked(uow.connection, tenant.tenant, import_id, after, AT_ONCE):
+        after = people[-1].position
         statements = {person.user_id: Reported(row.version, from_json(person.report or {})) for person in people}
         await _check_people(tenant, uow, row, people, statements, found)
     if row.complete:
-        await _check_absent(tenant, uow, row, found)
+        await _check_absent(tenant, uow, row, {key.user_id for key in keys}, found)
     report = await _report(tenant, uow, row, found, seats)
     changed = sum(report["counts"][kind.value] for kind in (Kind.NEW, Kind.CHANGED))
     leaving = report["counts"]["absent"] if row.absent == "leave" else 0
     await store.save(uow.connection, tenant.tenant, replace(row, status="checked", report=report, total=changed + leaving, done=0))
     return report
+
+
+async def _check_keys(tenant: Tenant, uow: UnitOfWork, row: ImportRow, keys: Sequence[StagedKey]) -> None:
+    """Find the people who are in the import twice, and those about whom it says what the source has reported already."""
+    readable = [key for key in keys if key.readable]
+    times = Counter(key.external_id for key in readable)
+    twice = [key.position for key in readable if times[key.external_id] > 1]
+    digests = await store.unchanged_digests(uow.connection, tenant.tenant, row.source)
+    unchanged = [key.position for key in readable if times[key.external_id] == 1 and digests.get(key.user_id) == key.digest]
+    await store.mark_twice(uow.connection, tenant.tenant, row.import_id, twice, [_TWICE])
+    await store.mark_unchanged(uow.connection, tenant.tenant, row.import_id, unchanged)
 
 
 async def _check_people(
@@ -159,17 +175,17 @@ def _note(found: _Found, external_id: str, result: Expected) -> None:
         found.asking.append((external_id, result.person, result.releases))
 
 
-async def _check_absent(tenant: Tenant, uow: UnitOfWork, row: ImportRow, found: _Found) -> None:
+async def _check_absent(tenant: Tenant, uow: UnitOfWork, row: ImportRow, present: Collection[str], found: _Found) -> None:
     """List the people of the source who are not in the import; with `absent` = leave, they leave today."""
-    after, position = "", POSITIONS_MAX
-    while people := await store.absent(uow.connection, tenant.tenant, row.import_id, row.source, after, AT_ONCE):
-        after = people[-1].user_id
-        found.absent += [{"user": each.user_id, "external_id": each.external_id} for each in people][: NAMED_MAX - len(found.absent)]
+    known = await store.employed_of(uow.connection, tenant.tenant, row.source)
+    absent = [person for person in known if person.user_id not in present]
+    found.absent = [{"user": each.user_id, "external_id": each.external_id} for each in absent[:NAMED_MAX]]
+    for begin in range(0, len(absent), AT_ONCE):
+        people = absent[begin : begin + AT_ONCE]
         staged = [
-            StagedPerson(number, each.external_id, each.user_id, "", None, (), kind=Kind.ABSENT.value)
-            for number, each in enumerate(people, start=position)
+            StagedPerson(POSITIONS_MAX + begin + number, each.external_id, each.user_id, "", None, (), kind=Kind.ABSENT.value)
+            for number, each in enumerate(people)
         ]
-        position += len(people)
         await store.add_absent(uow.connection, tenant.tenant, row.import_id, staged)
         if row.absent == "leave":
             stated = await timelines.load(uow.connection, tenant.tenant, [each.user_id for each in people])
@@ -184,7 +200,7 @@ async def _report(tenant: Tenant, uow: UnitOfWork, row: ImportRow, found: _Found
     counts = await store.counts(uow.connection, tenant.tenant, row.import_id)
     people = {kind.value: counts[kind.value].people if kind.value in counts else 0 for kind in Kind}
     would_end = sum(count.ends for count in counts.values())
-    limit = (await guard_limit(tenant, uow, row.source)).of(await store.employed(uow.connection, tenant.tenant))
+    limit = await guard.limit_of(tenant, uow, row.source)
     invalid = await store.page(uow.connection, tenant.tenant, row.import_id, [Kind.INVALID.value], -1, NAMED_MAX)
     return {
         "counts": people | {"leaving": would_end},
@@ -194,10 +210,6 @@ async def _report(tenant: Tenant, uow: UnitOfWork, row: ImportRow, found: _Found
         "seats": await _decisions(tenant, found, seats),
         "guard": {"would_end": would_end, "limit": limit, "needs_confirmation": would_end > limit},
     }
-
-
-async def guard_limit(tenant: Tenant, uow: UnitOfWork, source: str) -> GuardLimit:
-    return await store.guard_limit(uow.connection, tenant.tenant, source) or GuardLimit()
 
 
 async def _modules(tenant: Tenant, uow: UnitOfWork, found: _Found, seats: SeatsQuestions) -> list[Mapping[str, Any]]:
@@ -255,19 +267,24 @@ async def apply(tenant: Tenant, uow: UnitOfWork, import_id: str, confirm: int | 
         return row
     if row.report is None or row.status != "checked":
         raise Conflict("import-not-checked", "People were uploaded since the last check, or there was none. Check the import first.")
-    guard = row.report["guard"]
-    if guard["needs_confirmation"] and confirm != guard["would_end"]:
-        raise needs_confirmation(guard["would_end"], guard["limit"])
+    found = row.report["guard"]
+    if found["needs_confirmation"] and confirm != found["would_end"]:
+        raise guard.needs_confirmation(found["would_end"], found["limit"])
+    if (await held_store.lock(uow.connection, tenant.tenant, [row.source])).get(row.source) is not None:
+        raise Conflict(
+            "events-held",
+            f"HR events of {row.source} are waiting, and were sent before this import. Confirm or discard them first (`held-events`).",
+        )
     row = replace(row, status="applying")
     await store.save(uow.connection, tenant.tenant, row)
     return row
 
 
-def needs_confirmation(would_end: int, limit: int) -> Conflict:
-    return Conflict(
-        "import-needs-confirmation",
-        f"This would end or block {would_end} people, and at most {limit} are allowed without a confirmation. Nobody was changed. "
-        f"Check the data, and repeat the request with `confirm` {would_end} if they are right.",
-        would_end=would_end,
-        limit=limit,
-    )
+async def tell_stopped(tenant: Tenant, uow: UnitOfWork, import_id: str) -> None:
+    """Publish, once after each check, that the guard stopped the import."""
+    row = await get(tenant.tenant, uow, import_id, for_update=True)
+    if row.status != "checked" or row.report is None or row.report["guard"].get("told"):
+        return
+    stopped = row.report["guard"]
+    guard.tell(tenant, uow, row.source, stopped["would_end"], stopped["limit"], import_id)
+    await store.save(uow.connection, tenant.tenant, replace(row, report={**row.report, "guard": {**stopped, "told": True}}))

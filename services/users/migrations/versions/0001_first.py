@@ -170,6 +170,33 @@ CREATE TABLE import_people (
     PRIMARY KEY (tenant_id, import_id, position)
 )"""
 
+# Statements of a source wait here while the guard looks at them, and while they wait for a confirmation; see use_cases/held_statements.py.
+_HELD_SOURCES = """
+CREATE TABLE held_sources (
+    tenant_id text NOT NULL,
+    source text NOT NULL,
+    status text NOT NULL CHECK (status IN ('collecting', 'stopped', 'releasing')),
+    would_end bigint NOT NULL,
+    guard_limit bigint NOT NULL,
+    release_to bigint NOT NULL,
+    since timestamptz NOT NULL,
+    last_at timestamptz NOT NULL,
+    evaluated_at timestamptz,
+    PRIMARY KEY (tenant_id, source)
+)"""
+_HELD_STATEMENTS = """
+CREATE TABLE held_statements (
+    tenant_id text NOT NULL,
+    source text NOT NULL,
+    arrival bigint GENERATED ALWAYS AS IDENTITY,
+    user_id text NOT NULL,
+    external_id text NOT NULL,
+    type text NOT NULL,
+    body jsonb NOT NULL,
+    envelope jsonb NOT NULL,
+    PRIMARY KEY (tenant_id, source, arrival)
+)"""
+
 # The guard's limit of a source that has its own.
 _GUARD_LIMITS = """
 CREATE TABLE guard_limits (
@@ -222,7 +249,18 @@ CREATE TABLE hr_sources (
 
 def upgrade() -> None:
     tables.create(op)
-    people = (_PEOPLE, _REPORTS, _FACTS, _IMPORTS, _IMPORT_PEOPLE, _GUARD_LIMITS, _MODULE_STATES, _REEVALUATIONS)
+    people = (
+        _PEOPLE,
+        _REPORTS,
+        _FACTS,
+        _IMPORTS,
+        _IMPORT_PEOPLE,
+        _HELD_SOURCES,
+        _HELD_STATEMENTS,
+        _GUARD_LIMITS,
+        _MODULE_STATES,
+        _REEVALUATIONS,
+    )
     for statement in (_TENANTS, _CLOCKS, _PROFILES, _MAPPING, *people, _SOURCES):
         op.execute(statement)
     op.execute("CREATE UNIQUE INDEX imports_running ON imports (tenant_id, source) WHERE status <> 'applied'")
@@ -244,6 +282,8 @@ def upgrade() -> None:
         "facts",
         "imports",
         "import_people",
+        "held_sources",
+        "held_statements",
         "guard_limits",
         "person_modules",
         "reevaluations",

@@ -1,0 +1,52 @@
+"""Look at the statements of sources that are held: count whom they would end, and apply those that may be applied."""
+
+from datetime import timedelta
+
+import structlog
+
+from services.users.jobs.alarm import Alarm
+from services.users.store import held_statements as store
+from services.users.store.held_statements import RELEASING
+from services.users.use_cases import held_statements
+from services.users.use_cases.locked_tenants import Tenants
+from shared.database import Database
+
+log = structlog.get_logger(__name__)
+
+POLL_SECONDS = 0.5
+QUIET = timedelta(seconds=1)  # so long after the last statement of a source, no more are expected to follow
+LONGEST = timedelta(seconds=30)  # a source that never pauses is looked at after this time
+
+
+class HeldStatements:
+    """Evaluates the statements of sources that are held, and applies those that may be applied."""
+
+    def __init__(self, database: Database, tenants: Tenants, alarm: Alarm) -> None:
+        self._database, self._tenants, self._alarm = database, tenants, alarm
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await self._alarm.repeat(self._look, POLL_SECONDS)
+
+    async def _look(self) -> None:
+        while await self.run_chunk(None):
+            pass
+
+    async def run_chunk(self, tenant: str | None) -> bool:
+        """Look at the statements of one source, or apply the next of them; return False if there is nothing to do."""
+        async with self._database.unit_of_work(tenant) as uow:
+            due = await store.lock_due(uow.connection, tenant, QUIET, LONGEST)
+            if due is None:
+                return False
+            tenant_id, source = due
+            await uow.scope(tenant_id)
+            found = await self._tenants.load(tenant_id, uow)
+            held = await store.get(uow.connection, tenant_id, source)
+            assert found is not None, "held statements belong to a tenant"
+            assert held is not None, "it is locked"
+            if held.status == RELEASING:
+                await held_statements.release(found, uow, held)
+            else:
+                await held_statements.evaluate(found, uow, held)
+                log.info("held_statements_evaluated", tenant=tenant_id, source=source)
+            return True

@@ -1,0 +1,158 @@
+"""The guard of statements that come by topic, and by REST, which goes through the topic.
+
+A statement that would end or block somebody is held for a moment, with all that the source sends after it: only when no more follow is it
+known how many people they would end. If these are more than the guard allows, they wait until somebody confirms or discards them, or until
+the source corrects itself. Held statements about one person are applied together, as one change.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+from prometheus_client import Counter
+
+from services.users.domain.facts import Fact
+from services.users.domain.guard import ends_or_blocks
+from services.users.domain.person import Cause, Tenant, source_actor
+from services.users.domain.timelines import Timeline, statement_of, with_statement
+from services.users.store import held_statements as store
+from services.users.store import timelines
+from services.users.store.held_statements import RELEASING, STOPPED, HeldSource, HeldStatement
+from services.users.use_cases import guard, people
+from services.users.use_cases.people import Received
+from shared import ids
+from shared.database import UnitOfWork
+from shared.errors import NotFound
+from shared.schemas.base import Payload
+from shared.schemas.envelope import Envelope
+from shared.schemas.registry import parse
+
+AT_ONCE: Final = 250  # people in one transaction, or in one step of a count
+NAMED_MAX: Final = 100
+HELD = Counter("seatpool_users_held_statements", "Statements of sources that were held")
+STOPS = Counter("seatpool_users_guard_stops", "Sources that the guard stopped")
+
+
+def received_from(envelope: Envelope, payload: Any) -> Received:
+    """Return the statement of a message of a source."""
+    statement = statement_of(payload, envelope.id, envelope.source)
+    cause = Cause(source_actor(envelope.source), fact=statement.type if isinstance(statement, Fact) else None)
+    return Received(envelope.source, payload.external_id, statement, cause, envelope)
+
+
+async def receive(tenant: Tenant, uow: UnitOfWork, messages: Sequence[tuple[Envelope, Payload]]) -> None:
+    """Apply the statements of messages, and hold those of sources that the guard looks at. Raises Poison."""
+    by_source: dict[str, list[tuple[Envelope, Payload]]] = {}
+    for envelope, payload in messages:
+        by_source.setdefault(envelope.source, []).append((envelope, payload))
+    held = await store.lock(uow.connection, tenant.tenant, list(by_source))
+    for source, given in by_source.items():
+        received = [received_from(envelope, payload) for envelope, payload in given]
+        if source in held or await _would_end(tenant, uow, received):
+            HELD.inc(len(given))
+            await store.add(uow.connection, tenant.tenant, source, [_held(tenant, *each) for each in given])
+        else:
+            await people.apply_statements(tenant, uow, received)
+
+
+def _held(tenant: Tenant, envelope: Envelope, payload: Any) -> HeldStatement:
+    user = ids.person_id(tenant.tenant, envelope.source, payload.external_id)
+    body = orjson.loads(payload.model_dump_json(exclude_unset=True))
+    attributes = {"id": envelope.id, "time": envelope.time.isoformat(), "correlation": envelope.correlation}
+    attributes |= {"causation": envelope.causation, "traceparent": envelope.traceparent}
+    return HeldStatement(envelope.source, user, payload.external_id, envelope.type, body, attributes)
+
+
+def _message(tenant: str, held: HeldStatement) -> Received:
+    kept = held.envelope
+    envelope = Envelope(
+        id=kept["id"] or "",
+        source=held.source,
+        type=held.type,
+        time=datetime.fromisoformat(kept["time"] or ""),
+        tenant=tenant,
+        correlation=kept["correlation"],
+        causation=kept["causation"],
+        traceparent=kept["traceparent"],
+    )
+    return received_from(envelope, parse(held.type, orjson.dumps(held.body)))
+
+
+async def _would_end(tenant: Tenant, uow: UnitOfWork, received: Sequence[Received]) -> list[str]:
+    """Return the external ids of the people whom the statements together would end or block."""
+    by_user: dict[str, list[Received]] = {}
+    for each in received:
+        by_user.setdefault(ids.person_id(tenant.tenant, each.source, each.external_id), []).append(each)
+    before = await timelines.load(uow.connection, tenant.tenant, list(by_user))
+    return [stated[0].external_id for user, stated in by_user.items() if _ends(tenant, before[user], stated)]
+
+
+def _ends(tenant: Tenant, before: Timeline, stated: Sequence[Received]) -> bool:
+    if not before.facts:
+        return False
+    after = before
+    for each in stated:
+        after, _ = with_statement(after, each.source, each.statement)
+    return after is not before and ends_or_blocks(before.facts, after.facts, tenant.today)
+
+
+async def count(tenant: Tenant, uow: UnitOfWork, source: str) -> tuple[int, list[str]]:
+    """Return how many people the held statements of the source would end or block, and the external ids of the first of them."""
+    total, named, after = 0, list[str](), -1
+    while users := await store.next_users(uow.connection, tenant.tenant, source, after, AT_ONCE):
+        after = users[-1][1]
+        held = await store.statements(uow.connection, tenant.tenant, source, [user for user, _ in users])
+        ended = await _would_end(tenant, uow, [_message(tenant.tenant, each) for each in held])
+        total += len(ended)
+        named += ended[: NAMED_MAX - len(named)]
+    return total, named
+
+
+async def evaluate(tenant: Tenant, uow: UnitOfWork, held: HeldSource) -> None:
+    """Release the statements of the source, or stop them. Call under the source's lock."""
+    would_end, _ = await count(tenant, uow, held.source)
+    limit = await guard.limit_of(tenant, uow, held.source)
+    status = STOPPED if would_end > limit else RELEASING
+    await store.save(uow.connection, tenant.tenant, held.source, status, would_end, limit)
+    if status == STOPPED and held.status != STOPPED:
+        STOPS.inc()
+        guard.tell(tenant, uow, held.source, would_end, limit)
+
+
+async def release(tenant: Tenant, uow: UnitOfWork, held: HeldSource) -> None:
+    """Apply the statements about the next people. Statements that came after the decision to release are evaluated when these are done.
+    Call under the source's lock."""
+    source, up_to = held.source, held.release_to
+    users = [user for user, _ in await store.next_users(uow.connection, tenant.tenant, source, -1, AT_ONCE, up_to)]
+    if users:
+        statements = await store.statements(uow.connection, tenant.tenant, source, users, up_to)
+        await people.apply_statements(tenant, uow, [_message(tenant.tenant, each) for each in statements], together=True)
+        await store.remove_statements(uow.connection, tenant.tenant, source, users, up_to)
+    elif await store.count(uow.connection, tenant.tenant, source):
+        await store.collect(uow.connection, tenant.tenant, source)
+    else:
+        await store.remove(uow.connection, tenant.tenant, source)
+
+
+async def confirm(tenant: Tenant, uow: UnitOfWork, source: str, number: int) -> HeldSource:
+    """Let the held statements of the source be applied. Raises NotFound, and Conflict if they would end another number of people."""
+    held = await _locked(tenant, uow, source)
+    would_end, _ = await count(tenant, uow, source)
+    if number != would_end:
+        raise guard.needs_confirmation(would_end, await guard.limit_of(tenant, uow, source))
+    await store.save(uow.connection, tenant.tenant, source, RELEASING, would_end, held.guard_limit)
+    return held
+
+
+async def discard(tenant: Tenant, uow: UnitOfWork, source: str) -> None:
+    """Forget the held statements of the source. Raises NotFound."""
+    await _locked(tenant, uow, source)
+    await store.remove(uow.connection, tenant.tenant, source)
+
+
+async def _locked(tenant: Tenant, uow: UnitOfWork, source: str) -> HeldSource:
+    found: Mapping[str, HeldSource] = await store.lock(uow.connection, tenant.tenant, [source])
+    if source not in found:
+        raise NotFound("held event of this source", "There is nothing to confirm or to discard.")
+    return found[source]

@@ -1,0 +1,129 @@
+"""The guard of HR events that come by REST and by topic: what would end many people waits until somebody confirms it."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from shared.schemas.hr_v1 import PersonReported
+from shared.schemas.users_v1 import ChangesStopped
+from tests.support.users import Bench, Rest
+from tests.support.wait import wait_until
+
+# One service for all tests of this file, as each works in tenants of its own. Its clock stands on 2 March 2026.
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
+PEOPLE = 300
+Event = dict[str, Any]
+
+
+def reports(version: int, end: str | None, department: str = "Guests", people: int = PEOPLE) -> list[Event]:
+    def report(who: str) -> Event:
+        known = {"since": "2020-01-01", "login": who, "email": f"{who}@acme.example", "department": department}
+        return {
+            "external_id": who,
+            "version": version,
+            "employment": [{"starts_on": "2020-01-01", "ends_on": end}],
+            "attributes": [known],
+        }
+
+    return [report(f"p{number}") for number in range(people)]
+
+
+async def send(bench: Bench, entry_point: str, rest: Rest, tenant: str, events: list[Event]) -> None:
+    if entry_point == "rest":
+        body = {"source": bench.source(tenant), "events": [{"type": "person_reported"} | event for event in events]}
+        assert (await rest.post(f"/v1/tenants/{tenant}/hr-events", body))["accepted"] == len(events)
+    else:
+        for event in events:
+            await bench.send(PersonReported.model_validate_json(orjson.dumps(event)), tenant, source=bench.source(tenant))
+
+
+async def statuses(bench: Bench, tenant: str) -> dict[str, int]:
+    rows = await bench.execute("SELECT status, count(*) FROM people WHERE tenant_id = $1 GROUP BY status", tenant)
+    return {row[0]: row[1] for row in rows}
+
+
+async def stopped(bench: Bench, rest: Rest, tenant: str, events: int) -> Event:
+    """The source, as soon as it is stopped with so many events."""
+
+    async def there() -> Event | None:
+        bench.check()
+        held: list[Event] = (await rest.get(f"/v1/tenants/{tenant}/held-events"))["items"]
+        return held[0] if held and (held[0]["status"], held[0]["events"]) == ("stopped", events) else None
+
+    found = await wait_until(there, seconds=30, what="the source to be stopped")
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("entry_point", ["rest", "topic"])
+async def test_events_that_would_end_many_people_wait_until_their_number_is_confirmed(bench: Bench, entry_point: str) -> None:
+    tenant, rest = await bench.open_tenant()
+    await send(bench, entry_point, rest, tenant, reports(1, None))
+    await bench.until_settled(tenant)
+    await send(bench, entry_point, rest, tenant, reports(2, "2025-12-31"))
+    held = await stopped(bench, rest, tenant, PEOPLE)
+    assert (held["source"], held["would_end"], held["limit"]) == (bench.source(tenant), 300, 6)
+    assert await statuses(bench, tenant) == {"active": 300}
+    (told,) = await bench.events(tenant, ChangesStopped)
+    assert (told.source, told.would_end, told.limit, told.import_id) == (bench.source(tenant), 300, 6, None)
+    shown = await rest.get(f"/v1/tenants/{tenant}/held-events/{bench.source(tenant)}")
+    assert (len(shown["external_ids"]), shown["would_end"]) == (100, 300)
+
+    await send(bench, entry_point, rest, tenant, reports(3, "2025-12-31", people=301)[300:])  # a new person, who waits behind them
+    await stopped(bench, rest, tenant, PEOPLE + 1)
+    assert await statuses(bench, tenant) == {"active": 300}
+    # Events that come while others are applied are looked at in their turn.
+    await bench.execute("UPDATE held_sources SET status = 'releasing', release_to = 0 WHERE tenant_id = $1", tenant)
+    await stopped(bench, rest, tenant, PEOPLE + 1)
+    assert await statuses(bench, tenant) == {"active": 300}
+    body = {"source": bench.source(tenant), "confirm": 299}
+    refused = await rest.call("POST", f"/v1/tenants/{tenant}/held-events/confirm", body)
+    assert (refused.status_code, refused.json()["would_end"]) == (409, 300)
+    await rest.post(f"/v1/tenants/{tenant}/held-events/confirm", body | {"confirm": 300})
+    await bench.until_settled(tenant)
+    assert await statuses(bench, tenant) == {"left": 301}
+    assert (await rest.get(f"/v1/tenants/{tenant}/held-events"))["items"] == []
+    await send(bench, entry_point, rest, tenant, reports(4, None))
+    await bench.until_settled(tenant)
+    assert await statuses(bench, tenant) == {"active": 300, "left": 1}
+
+
+async def test_a_source_that_corrects_itself_goes_on_without_a_confirmation_and_nobody_is_ended_in_between(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    await send(bench, "topic", rest, tenant, reports(1, None, "Makers", people=20))
+    await bench.until_settled(tenant)
+    assert len(await bench.needs(tenant)) == 20
+    await send(bench, "topic", rest, tenant, reports(2, "2025-12-31", "Makers", people=20))
+    await stopped(bench, rest, tenant, 20)
+    await send(bench, "topic", rest, tenant, reports(3, None, "Planners", people=20))
+    await bench.until_settled(tenant)
+
+    async def released() -> bool:
+        return not (await rest.get(f"/v1/tenants/{tenant}/held-events"))["items"]
+
+    await wait_until(released, seconds=30, what="the events to be applied")
+    await bench.until_settled(tenant)
+    assert await statuses(bench, tenant) == {"active": 20}
+    needs = await bench.needs(tenant)
+    assert [need.modules for need in needs[20:]] == [("planning", "time")] * 20, "what they were meanwhile was sent to nobody"
+
+
+async def test_a_few_people_are_ended_without_a_confirmation_and_held_events_can_be_discarded(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    await send(bench, "rest", rest, tenant, reports(1, None, people=12))
+    await bench.until_settled(tenant)
+    await send(bench, "rest", rest, tenant, reports(2, "2025-12-31", people=5))
+    await bench.until_settled(tenant)
+    assert await statuses(bench, tenant) == {"active": 7, "left": 5}
+    await send(bench, "rest", rest, tenant, reports(3, "2025-12-31", people=12))
+    await stopped(bench, rest, tenant, 12)
+    given = await rest.post(f"/v1/tenants/{tenant}/imports", {"source": bench.source(tenant)})
+    path = f"/v1/tenants/{tenant}/imports/{given['import']}"
+    await rest.post(f"{path}/check")
+    assert (await rest.call("POST", f"{path}/apply")).json()["type"] == "urn:seatpool:problem:events-held"
+    assert (await rest.call("POST", f"/v1/tenants/{tenant}/held-events/discard", {"source": bench.source(tenant)})).status_code == 204
+    assert (await rest.call("POST", f"/v1/tenants/{tenant}/held-events/discard", {"source": bench.source(tenant)})).status_code == 404
+    await rest.post(f"{path}/apply")
+    await bench.until_settled(tenant)
+    assert await statuses(bench, tenant) == {"active": 7, "left": 5}
