@@ -1,4 +1,4 @@
-"""Fixtures of the whole suite. What they give, and what they take it from, is told in tests/support/backing.py."""
+"""Fixtures of the whole suite. tests/support/backing.py describes what they give, and where it comes from."""
 
 import asyncio
 import itertools
@@ -41,7 +41,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True)
 def own_log_configuration() -> Iterator[None]:
-    """A command run in process configures the logs; the next test reads them as they were."""
+    """Restore the configuration of logs after a test: a command that runs in process changes it."""
     before = structlog.get_config()
     yield
     structlog.configure(**before)
@@ -55,7 +55,7 @@ def statuses_are_documented() -> Iterator[None]:
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that run a whole stack stay together in one process and come first: what else there is fills the other meanwhile."""
+    """Put the tests that run a whole stack first, in one process: the other tests run in the second process meanwhile."""
     for item in items:
         if STACK_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.xdist_group("stack"))
@@ -69,27 +69,27 @@ def pytest_configure_node(node: Any) -> None:
 
 @pytest.fixture(scope="session")
 def ask_backing(request: pytest.FixtureRequest) -> Callable[..., str]:
-    """`ask_backing("kafka")` -> bootstrap, `ask_backing("postgres")` -> the superuser's URL. Starts what is not there yet."""
+    """`ask_backing("kafka")` -> bootstrap, `ask_backing("postgres")` -> the superuser's URL. It starts what is missing."""
     worker = getattr(request.config, "workerinput", None)
     host, port = worker["backing"] if worker else request.config.stash[BACKING].start()
     return lambda operation, **details: backing.ask((host, port), operation, **details)
 
 
 def in_thread(function: Callable[[], T]) -> T:
-    """Fixtures may be used inside a running event loop, where another cannot be run: so in a thread."""
+    """Run the function in a thread: a fixture may be used inside a running event loop, where no other loop can run."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(function).result()
 
 
 @pytest.fixture(scope="session")
 def kafka_bootstrap(ask_backing: Callable[..., str]) -> str:
-    """The run's broker."""
+    """Return the bootstrap address of the run's broker."""
     return ask_backing("kafka")
 
 
 @pytest.fixture(scope="session")
 def postgres_url(ask_backing: Callable[..., str]) -> str:
-    """The run's PostgreSQL, as its superuser."""
+    """Return the URL of the run's PostgreSQL, for its superuser."""
     return ask_backing("postgres")
 
 
@@ -104,7 +104,7 @@ def create_topics(ask_backing: Callable[..., str]) -> KafkaSettings:
 
 @pytest.fixture
 def kafka_settings(ask_backing: Callable[..., str]) -> Iterator[KafkaSettings]:
-    """Topics of this test's own (4 seats partitions), on the run's broker under a prefix of their own."""
+    """Create topics for this test alone (4 seats partitions), on the run's broker with a prefix of their own."""
     settings = create_topics(ask_backing)
     yield settings
     ask_backing("forget_topics", prefix=settings.kafka_topic_prefix)
@@ -112,7 +112,7 @@ def kafka_settings(ask_backing: Callable[..., str]) -> Iterator[KafkaSettings]:
 
 @pytest.fixture(scope="session")
 def make_kafka_settings(ask_backing: Callable[..., str]) -> Iterator[Callable[[], KafkaSettings]]:
-    """Each call gives topics under another prefix; for fixtures of a wider scope, and for tests with two deployments."""
+    """Return a function that creates topics with another prefix, for fixtures of a wider scope and tests with two deployments."""
     made: list[KafkaSettings] = []
 
     def make() -> KafkaSettings:
@@ -139,14 +139,14 @@ def shared_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSt
 
 @pytest.fixture
 async def stack(shared_stack: RunningStack) -> RunningStack:
-    """The whole local stack, one for all tests that ask for it: each works in tenants of its own. Every part is up at the start."""
+    """Return the whole local stack, one for all tests: each test has tenants of its own. Every part is up at the start."""
     await shared_stack.until_ready()
     return shared_stack
 
 
 @pytest.fixture
 def make_stack(tmp_path: Path) -> Iterator[Callable[..., RunningStack]]:
-    """Each call starts another stack, ended with the test; arguments of RunningStack (`services=`, `extra=` environment)."""
+    """Return a function that starts another stack, which ends with the test. Its arguments are those of RunningStack."""
     started: list[RunningStack] = []
     numbers = itertools.count()
 

@@ -1,4 +1,4 @@
-"""The REST applications of all four services in this process, without broker and database: what is decided before either is asked."""
+"""The REST applications of all four services in this process, without broker and database, for what is decided before they are used."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +20,7 @@ KEY = OKPKey.generate_key("Ed25519", {"kid": "k1"}, private=True)
 
 
 def bearer(tenant: str | None, *rights: str) -> str:
-    """An Authorization header that these applications accept."""
+    """Return an Authorization header that these applications accept."""
     now = int(SystemClock().now().timestamp())
     claims: dict[str, Any] = {"iss": "seatpool", "aud": "seatpool", "sub": "ann", "rights": rights, "kind": "user" if tenant else "client"}
     claims |= {"iat": now, "exp": now + 600} | ({"tenant": tenant} if tenant else {})
@@ -36,7 +36,7 @@ async def _support_contact(tenant: str) -> str | None:
 
 
 def all_apps(keys: KeySet | None = None) -> dict[str, FastAPI]:
-    """By service. Their routes refuse whatever is wrong with a request; one that gets further fails."""
+    """Return the applications by service. Their routes refuse wrong requests; a request that gets further fails."""
     database, given = SimpleNamespace(ready=_ready), keys or KeySet([KEY])
     settings: Any = CommonSettings()
     consumer = SimpleNamespace(group=SimpleNamespace(name="group"))

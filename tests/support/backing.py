@@ -1,9 +1,9 @@
 """One broker and one PostgreSQL for a whole run of pytest, also under xdist, started when the first test needs them.
 
-They belong to the controller (the pytest process itself without xdist), as a worker may end before the others. Workers ask the controller
+They belong to the controller (without xdist, pytest itself), because a worker may end before the others. Workers ask the controller
 over a local socket: one JSON object a line, one line back.
 
-Taken, in this order: SEATPOOL_KAFKA_BOOTSTRAP and SEATPOOL_DATABASE_URL; containers with BACKEND=docker; else the local stack's own.
+They are, in this order: SEATPOOL_KAFKA_BOOTSTRAP and SEATPOOL_DATABASE_URL; containers with BACKEND=docker; else the local stack's own.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ Address = tuple[str, int]
 
 
 def description() -> str:
-    """For the header of the run."""
+    """Return a line for the header of the run."""
     parts = []
     for name, variable, own in (
         ("Kafka", "SEATPOOL_KAFKA_BOOTSTRAP", "own broker"),
@@ -50,7 +50,7 @@ def description() -> str:
 
 
 class Backing:
-    """Owned by the controller. A thread with an event loop, as the children's lives are bound to the thread that started them."""
+    """The servers of the run, in a thread with an event loop of the controller: children end with the thread that started them."""
 
     def __init__(self) -> None:
         self.run = f"t{secrets.token_hex(3)}"
@@ -102,14 +102,14 @@ class Backing:
         request = json.loads(await reader.readline())
         try:
             result: dict[str, Any] = {"result": await self._operations[request["operation"]](self, request)}
-        except Exception as error:  # told to the test that asked, which fails with it
+        except Exception as error:  # the test that asked fails with it
             result = {"error": f"{type(error).__name__}: {error}"}
         writer.write(json.dumps(result).encode() + b"\n")
         await writer.drain()
         writer.close()
 
     async def _first(self, key: str, make: Callable[[], Awaitable[str]]) -> str:
-        """Makes what stands under the key once, however many tests ask at the same time."""
+        """Make the value of the key once, even if many tests ask at the same time."""
         if key not in self._once:
             self._once[key] = asyncio.ensure_future(make())
         return await asyncio.shield(self._once[key])
@@ -151,7 +151,7 @@ class Backing:
         await supervisor.start()
 
     async def _database(self, request: dict[str, Any]) -> str:
-        """A new database with the service's tables: a copy of one that was migrated once, which takes a tenth of the time."""
+        """Make a database with the service's tables: a copy of one that was migrated once, which takes a tenth of the time."""
         server, service = await self._postgres({}), request["service"]
         role = f"{self.run}_{service}"
         template = await self._first(f"template {service}", lambda: self._make_template(server, service, role))
@@ -176,7 +176,7 @@ class Backing:
             await postgres.drop_database(server, name)
 
     async def _forget_topics(self, request: dict[str, Any]) -> str:
-        """In the background: a run would otherwise pile up some thousand partitions in the small broker."""
+        """Delete topics in the background: otherwise the small broker would have some thousand partitions at the end of a run."""
         task = asyncio.create_task(delete_topics(await self._kafka({}), request["prefix"]))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
@@ -191,7 +191,7 @@ class Backing:
 
 
 def ask(address: Address, operation: str, **details: str) -> str:
-    """From any process of the run."""
+    """Ask the controller, from any process of the run."""
     with socket.create_connection(address, timeout=START_SECONDS_MAX) as connection:
         connection.sendall(json.dumps({"operation": operation, **details}).encode() + b"\n")
         answer = json.loads(connection.makefile().readline())
@@ -201,7 +201,7 @@ def ask(address: Address, operation: str, **details: str) -> str:
 
 
 def owner_url(url: str) -> str:
-    """The same database as the role that owns it, for a test that looks or changes from outside of the service."""
+    """Return the URL of the same database for the role that owns it, for a test that reads or changes it from outside."""
     parts = urlsplit(url)
     return postgres.database_url(url, parts.path[1:], user=f"{parts.username}_owner", password=parts.password)
 

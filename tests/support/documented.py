@@ -1,4 +1,4 @@
-"""Whatever a test asks of a service in this process, the answer's status is one that the service's OpenAPI document names."""
+"""Check that every answer of a service in this process has a status that its OpenAPI document names."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

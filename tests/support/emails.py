@@ -1,4 +1,4 @@
-"""A notification of every kind, and the e-mails that are made of them."""
+"""A notification of every kind, and the e-mails with them."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

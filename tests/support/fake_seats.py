@@ -1,4 +1,4 @@
-"""A broker in memory and a tiny domain, so that the engine's own promises can be tested without Kafka and without the rules of seats."""
+"""A broker in memory and a tiny domain, to test the guarantees of the engine without Kafka and without the rules of seats."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -76,7 +76,7 @@ class FakeBroker:
 
 
 class Crash(BaseException):
-    """Where a process would have ended."""
+    """The place where a process would have ended."""
 
 
 class Codec:

@@ -1,4 +1,4 @@
-"""The invoicing service in this process, on the run's broker and PostgreSQL, with a stand-in for seats that a test can stop and steer."""
+"""The invoicing service in this process, on the run's broker and PostgreSQL, with a stand-in for seats that a test can stop and control."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -79,7 +79,7 @@ class Bench:
     wire: Wire
     pools: dict[str, Pools] = field(default_factory=dict)
     answering: asyncio.Event = field(default_factory=asyncio.Event)
-    reject: dict[type[Payload], str] = field(default_factory=dict)  # commands the stand-in rejects, with the reason
+    reject: dict[type[Payload], str] = field(default_factory=dict)  # commands that the stand-in rejects, with the reason
     seen: set[str] = field(default_factory=set)
     _answered: int = 0
 
@@ -113,7 +113,7 @@ class Bench:
         return await self.wire.events(topics.INVOICING_EVENTS, tenant, model)
 
     async def commands(self, tenant: str, model: type[P]) -> list[P]:
-        """Each once: a relay that is killed between sending and deleting sends again, the same id."""
+        """Return each command once: a relay that is killed between sending and deleting sends it again with the same id."""
         found = {r.envelope.id: r.payload for r in await self.topic(topics.SEATS_COMMANDS, tenant)}
         return [payload for payload in found.values() if isinstance(payload, model)]
 
@@ -128,7 +128,7 @@ class Bench:
         await self.wire.decide(model, tenant, Position(partition=place[0], offset=place[1]), **shown | fields)
 
     async def keep_answering(self) -> None:
-        """A stand-in for the seats worker, while `answering` is set. Until cancelled."""
+        """Answer like the seats worker while `answering` is set, until cancelled."""
         while True:
             await self.answering.wait()
             found = await self.topic(topics.SEATS_COMMANDS)
@@ -212,7 +212,7 @@ class Bench:
         )
 
     async def open(self, tenant: str, clock: str = "test") -> None:
-        """Users' command; the stand-in answers it."""
+        """Send the command of users; the stand-in answers it."""
         await self.send(seats_v1.OpenTenant(number=1, clock=clock, at=self.pools[tenant].at), tenant)
 
     async def advance_clock(self, tenant: str, to: datetime) -> None:
@@ -256,7 +256,7 @@ class Bench:
         await wait_until(settled, what="invoicing to be settled")
 
     async def subscribed(self, at: datetime, licences: dict[str, int], start: str, **more: Any) -> str:
-        """A tenant with an active subscription."""
+        """Return a tenant with an active subscription."""
         zone = more.pop("zone", "Europe/Copenhagen")
         tenant = await self.make_tenant(at, zone=zone)
         await self.bill(tenant)
@@ -267,7 +267,7 @@ class Bench:
         return tenant
 
     async def buy(self, tenant: str, *items: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """(quote, order as decided)."""
+        """Buy, and return the quote and the decided order."""
         quote = await self.ok("POST", f"/v1/tenants/{tenant}/quotes", {"items": list(items)}, tenant=tenant, rights=["account:buy"])
         path = f"/v1/tenants/{tenant}/quotes/{quote['quote']}/approve"
         order = await self.ok("POST", path, {}, tenant=tenant, rights=["account:buy"], prefer="wait=10")
@@ -303,7 +303,7 @@ def settings_of(url: str, kafka: KafkaSettings, **more: Any) -> Settings:
 
 @asynccontextmanager
 async def running_bench(settings: Settings, clock: FixedClock | None = None, *, address: str | None = None) -> AsyncIterator[Bench]:
-    """All roles of invoicing but the server: REST goes straight into the application. With `address`: they run in a process of theirs."""
+    """Run all roles of invoicing but the server: requests go to the application in process. With `address` they run in another process."""
     clock = clock or TickingClock(NOVEMBER)
     async with AsyncExitStack() as stack:
         database = Database(settings.database_url.get_secret_value(), application_name="invoicing-test", pool_size=8)
@@ -323,7 +323,7 @@ async def running_bench(settings: Settings, clock: FixedClock | None = None, *, 
 
 
 class TickingClock(FixedClock):
-    """Stands, but measures durations: waits with an end come to it."""
+    """A clock that stands still but measures durations, so that waits with an end do end."""
 
     def monotonic(self) -> float:
         return asyncio.get_running_loop().time()

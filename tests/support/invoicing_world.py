@@ -1,4 +1,4 @@
-"""Invoicing's pure core without anything around it: a tenant's events in the order of its logs, as quotes and decisions make them."""
+"""The pure core of invoicing alone: a tenant's events in the order of its logs, made by quotes and decisions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -134,7 +134,7 @@ class World:
         self.terms(self.decide(PoolExpanded, module=module, by=by, pools=self.states(module)))
 
     def go(self, days: float = 0, *, to: datetime | None = None) -> None:
-        """Moves the time; a period that begins on the way is started."""
+        """Move the time. A period that begins on the way is started."""
         target = to or self.at + timedelta(days=days)
         while (begin := start_of_day(self.found.period.end, self.zone)) <= target:  # type: ignore[union-attr]
             self.at, self.period = begin, local_day(begin, self.zone).isoformat()
@@ -167,7 +167,7 @@ class World:
         return quote, expected(self.situation, [line.module for line in quote.lines])
 
     def approve(self, quote: QuoteIssued, expects: Expected) -> Refusal | None:
-        """None: approved and decided by seats."""
+        """Approve the quote. None: it was approved, and seats decided it."""
         refusal = approvable(self.situation, quote, expects)
         if refusal is None:
             order = f"o{quote.quote}"

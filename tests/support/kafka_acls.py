@@ -1,4 +1,4 @@
-"""Applies access-control lists as Kafka's own tool does, whose start takes seconds for each; aiokafka has no call for it."""
+"""Apply access-control lists as Kafka's own tool does. The tool takes seconds for each, and aiokafka has no call for it."""
 
 from collections.abc import Iterable
 from typing import Any, ClassVar
@@ -58,7 +58,7 @@ class _Create(Request[_CreateStruct]):  # type: ignore[misc]  # aiokafka is unty
 
 
 async def apply(options: dict[str, Any], acls: Iterable[Acl]) -> None:
-    """As a superuser."""
+    """Apply the lists as a superuser."""
     admin = AIOKafkaAdminClient(**options)
     await admin.start()
     try:

@@ -1,4 +1,4 @@
-"""The users service's published keys, served by the test, and tokens signed with them: for processes that fetch keys by themselves."""
+"""The published keys of users, served by the test, and tokens signed with them, for processes that fetch keys by themselves."""
 
 import threading
 import time
@@ -15,7 +15,7 @@ KEY = OKPKey.generate_key("Ed25519", {"kid": "test"}, private=True)
 
 @contextmanager
 def published_keys() -> Iterator[str]:
-    """The address to give as `users_url`."""
+    """Yield the address for the setting `users_url`."""
     keys = orjson.dumps(KeySet([KEY]).as_dict(private=False))
 
     class Handler(BaseHTTPRequestHandler):
@@ -39,7 +39,7 @@ def published_keys() -> Iterator[str]:
 
 
 def bearer(tenant: str | None, *rights: str) -> dict[str, str]:
-    """The header with a token. Tenant None: for all tenants, of a client."""
+    """Return a header with a token. Tenant None: for all tenants, of a client."""
     now = int(time.time())
     claims = {"iss": "seatpool", "aud": "seatpool", "sub": "test", "iat": now, "exp": now + 600, "rights": list(rights)}
     claims |= {"kind": "client"} if tenant is None else {"kind": "person", "tenant": tenant}

@@ -1,4 +1,4 @@
-"""Reads whole topics with a plain consumer, and checks a tenant's log: imports nothing of the services."""
+"""Read whole topics with a plain consumer, and check a tenant's log. This module imports nothing of the services."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Record:
 
 
 async def read_topic(kafka: KafkaSettings, topic: Topic, tenant: str) -> list[Record]:
-    """Every record with this tenant's key, in order within its partition, up to the end as it is now."""
+    """Return every record with this tenant's key, in order within its partition, up to the present end."""
     name = kafka.topic_name(topic)
     reader = make_reader(kafka)
     await reader.start()

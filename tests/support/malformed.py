@@ -48,7 +48,7 @@ class Flood:
         )
 
     def batches(self, count: int) -> Iterator[BatchBuilder]:
-        """So many records. One batch in a hundred holds more than a reader unpacks, one a header without a readable name."""
+        """Yield so many records. One batch in a hundred is larger than a reader unpacks, and one has a header without a readable name."""
         while count > 0:
             size = min(count, self._chance.choice((1, 1, 1, 3)))
             draw = self._chance.random()
@@ -96,7 +96,7 @@ def _changed(headers: Headers, name: str, value: bytes | None) -> Headers:
 
 
 class Unnamed(BatchBuilder):  # type: ignore[misc]  # aiokafka is untyped
-    """A batch with a header whose name is no UTF-8, which no client's own builder writes."""
+    """A batch with a header whose name is no UTF-8. No builder of a client writes one."""
 
     _buffer: bytearray | None
 

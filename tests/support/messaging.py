@@ -1,4 +1,4 @@
-"""A small service to test the machinery of messaging with: one table of facts, on the run's broker and PostgreSQL."""
+"""A small service to test messaging with: one table of facts, on the run's broker and PostgreSQL."""
 
 import asyncio
 import secrets
@@ -67,7 +67,7 @@ async def make_tables(url: str) -> None:
 
 @pytest.fixture
 def make_empty_database(postgres_url: str) -> Callable[[], Awaitable[str]]:
-    """Each call gives the URL of a new database, owned by a role that is no superuser."""
+    """Return a function that makes a database whose owner is no superuser, and returns its URL."""
 
     async def make() -> str:
         name = f"messaging_{secrets.token_hex(4)}"
@@ -80,7 +80,7 @@ def make_empty_database(postgres_url: str) -> Callable[[], Awaitable[str]]:
 
 @pytest.fixture
 async def plain_database_url(make_empty_database: Callable[[], Awaitable[str]]) -> str:
-    """With the tables of messaging and `facts`."""
+    """Return the URL of a database with the tables of messaging and `facts`."""
     url = await make_empty_database()
     await make_tables(url)
     return url
@@ -98,7 +98,7 @@ def left(who: str = "p1") -> PersonLeft:
 
 
 def ready(who: str = "p1") -> ClockReady:
-    """An event of users, whose topic has one owner."""
+    """Return an event of users, whose topic has one owner."""
     return ClockReady(at=NOON, actor=Actor(kind="system", id="test"), reason=who)
 
 
@@ -114,7 +114,7 @@ def envelope_of(payload: Payload, tenant: str | None = "acme", *, message_id: st
 
 @dataclass
 class Handled:
-    """What a handler was given, and how it is to behave."""
+    """The messages that a handler got, and how it behaves."""
 
     said: list[str] = field(default_factory=list)
     poison: set[str] = field(default_factory=set)  # external ids that the handler refuses
@@ -159,7 +159,7 @@ async def rows(database: Database, table: str) -> list[Any]:
 
 
 async def fill(producer: AIOKafkaProducer, kafka: KafkaSettings, partition: int, offset: int) -> None:
-    """Make the partition of the command topic reach beyond this offset: readers believe no decision without a command."""
+    """Fill the partition of the command topic up to this offset: readers refuse a decision without a command."""
     name = kafka.topic_name(topics.SEATS_COMMANDS)
     while (await producer.send_and_wait(name, b"filler", partition=partition)).offset < offset:
         pass
@@ -167,7 +167,7 @@ async def fill(producer: AIOKafkaProducer, kafka: KafkaSettings, partition: int,
 
 @dataclass
 class Rig:
-    """One service's worth of messaging."""
+    """The messaging of one service."""
 
     database: Database
     kafka: KafkaSettings
@@ -190,17 +190,17 @@ class Rig:
         return tenant in self.tenants
 
     def in_order(self, **options: Any) -> Consumer:
-        """A consumer that keeps the rest of a tenant waiting behind a dead letter."""
+        """Return a consumer that keeps later messages of a tenant waiting behind a dead letter."""
         return self.consumer(topics.USERS_EVENTS, tenant_exists=self.tenant_exists, **options)
 
     async def send(self, payload: Payload, tenant: str = "acme", *, message_id: str | None = None) -> tuple[int, int]:
-        """As an upstream would; returns (partition, offset)."""
+        """Send as an upstream system does; return (partition, offset)."""
         envelope = envelope_of(payload, tenant, message_id=message_id)
         topic = registry.entry_of(type(payload)).topic
         return await self.send_raw(topic, envelope.key, envelope.headers(), payload.model_dump_json().encode())
 
     async def decide(self, message_id: str, tenant: str = "acme") -> None:
-        """As seats would: the body's position is that of the id, and there is a command."""
+        """Send a decision as seats does: the position of the body is that of the id, and there is a command."""
         id_ = DecisionId.parse(message_id)
         await fill(self.producer, self.kafka, id_.partition, id_.offset)
         await self.send(settled(id_.partition, id_.offset), tenant, message_id=message_id)

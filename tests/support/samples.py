@@ -1,7 +1,7 @@
 """The golden samples: one message of each type and version as it is stored in a topic. A committed sample never changes.
 
-`python -m tests.support.samples` drafts one for each type that has none, every field filled, for its author to read and mend. What is
-there is never written over: it is what readers and writers were promised.
+`python -m tests.support.samples` drafts one for each type that has none, every field filled, for its author to read and correct. It
+never overwrites a sample: samples are the promise to readers and writers.
 """
 
 import itertools
@@ -39,7 +39,7 @@ OF_ACTOR = {"kind": "user", "id": "admin-1"}
 
 
 def value_of(schema: dict[str, Any], root: dict[str, Any], name: str, numbers: Iterator[int]) -> Any:
-    """By the field's name where that says more than its type; each number another, so that none passes for its neighbour."""
+    """Return a value by the field's name where that says more than its type. Numbers differ, so that none passes for another."""
     if "$ref" in schema:
         part = root["$defs"][schema["$ref"].removeprefix("#/$defs/")]
         return OF_ACTOR if name == "actor" else value_of(part, root, name, numbers)

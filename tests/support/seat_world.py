@@ -1,8 +1,8 @@
 """A small company for the unit tests of the seats core: commands in, decisions out as short lines.
 
 A line is `seats_assigned ada: time=flagged/over_limit docs=active/licence_free`, `seat_revoked ada time (grace_expired)` or
-`licences_added (ordered)`; what is already held stands without a reason. Every decision is held against the schemas, the laws, evolve
-and the changed rows.
+`licences_added (ordered)`; a seat that the person has already is shown without a reason. Every decision is compared with the schemas, the
+invariants, evolve and the changed rows.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -28,13 +28,13 @@ def line(event: domain.Event) -> str:
 
 
 def counts(tenant: domain.Tenant | None) -> dict[str, tuple[int, int, int, int]]:
-    """(active, flagged, held, waiting) of each pool."""
+    """Return (active, flagged, held, waiting) of each pool."""
     pools = {} if tenant is None else tenant.pools
     return {module: (pool.active, pool.flagged, pool.held, pool.waiting) for module, pool in pools.items()}
 
 
 def evolve(tenants: dict[str, domain.Tenant], tenant: str, event: domain.Event) -> None:
-    """As a reader of the log does it; the event shows every pool whose counts it changes."""
+    """Evolve as a reader of the log does. The event must show every pool whose counts it changes."""
     before = counts(tenants.get(tenant))
     domain.evolve(tenants, tenant, event)
     changed = {module for module, _ in before.items() ^ counts(tenants.get(tenant)).items()}
@@ -72,7 +72,7 @@ class World:
         return self.keep(domain.decide(self.tenants, self.sent, domain.to_ms(self.now), self.rules))
 
     def again(self) -> list[str]:
-        """The last command once more, at a later place in the log."""
+        """Send the last command again, at a later position of the log."""
         assert self.sent is not None
         assert self.sent.payload is not None
         return self.send(self.sent.payload, self.sent.source, self.sent.id)
@@ -93,7 +93,7 @@ class World:
         return [line(event) for event in decision.events]
 
     def event(self, name: str) -> dict[str, Any]:
-        """The body of the last decision's one event of that name."""
+        """Return the body of the only event of that name in the last decision."""
         (found,) = (event.body for event in self.events if event.type.endswith("." + name))
         return found
 
@@ -150,7 +150,7 @@ class World:
         return self.revisions[user]
 
     def need(self, user: str, *modules: str, revision: int | None = None, reason: str = "changed", **rest: Any) -> list[str]:
-        """What the person needs from now on."""
+        """Send the modules that the person requires from now on."""
         fields: dict[str, Any] = {"created_at": START, **rest, "modules": modules, "reason": reason}
         return self.send(seats_v1.AssignSeats(user=user, revision=revision or self.revision(user), **fields), USERS)
 
@@ -162,7 +162,7 @@ class World:
     # -- time -------------------------------------------------------------------------------------------------------------
 
     def wait(self, **passed: int) -> list[str]:
-        """Time passes, then a tick comes."""
+        """Let time pass, then send a tick."""
         self.now += timedelta(**passed)
         return self.tick()
 
@@ -177,15 +177,15 @@ class World:
     # -- looking ----------------------------------------------------------------------------------------------------------
 
     def seats(self, module: str) -> dict[str, str]:
-        """Who sits how in a pool, in the order of names."""
+        """Return the states of the seats of a pool by person, in the order of names."""
         return {user: row.seats[module].state for user, row in sorted(self.tenant.users.items()) if module in row.seats}
 
     def deadline(self, user: str, module: str) -> timedelta | None:
-        """From now on."""
+        """Return the time from now to the deadline."""
         deadline = self.tenant.users[user].seats[module].deadline
         return None if deadline is None else timedelta(milliseconds=deadline - domain.to_ms(self.now))
 
     def licences(self, module: str) -> tuple[int, int]:
-        """(now, next period)"""
+        """Return the licences (now, next period)."""
         row = self.tenant.pools[module].row
         return row.licences, row.next_period

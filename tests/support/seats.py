@@ -61,7 +61,7 @@ class WorkerProcess:
 
     def start(self) -> None:
         with self.log.open("ab") as log:
-            # `launch` has the child die with this process, whatever becomes of it.
+            # `launch` ends the child with this process, in every case.
             launch = [sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()), str(int(signal.SIGKILL)), "0"]
             command = [*launch, sys.executable, "-m", "services.seats", "worker"]
             self.process = subprocess.Popen(command, cwd=ROOT, env=dict(self.environment), stdout=log, stderr=log)
@@ -76,18 +76,18 @@ class WorkerProcess:
             self.process.wait()
 
     def stop(self) -> int:
-        """SIGTERM; the exit code."""
+        """Send SIGTERM, and return the exit code."""
         assert self.process is not None
         self.process.terminate()
         return self.process.wait(STOP_SECONDS_MAX)
 
     def owns(self, partitions: int) -> bool:
-        """So many, as it said last."""
+        """Tell whether the worker owns so many partitions, according to its last log line."""
         said = self.logged("owns")
         return bool(said) and len(said[-1]["partitions"]) == partitions
 
     def logged(self, event: str) -> list[dict[str, Any]]:
-        """Log lines of this event."""
+        """Return the log lines of this event."""
         if not self.log.exists():
             return []
         written = self.log.read_bytes().rpartition(b"\n")[0]  # the last line may be under way
@@ -97,7 +97,7 @@ class WorkerProcess:
 
 @asynccontextmanager
 async def supervised(*workers: WorkerProcess) -> AsyncIterator[None]:
-    """Started, and started again when they end, as a supervisor does: on a busy machine a worker may find that it stood still."""
+    """Run the workers, and start them again when they end, as a supervisor does: on a busy machine a worker may notice a pause."""
 
     async def keep() -> None:
         while True:
@@ -167,7 +167,7 @@ class Decision:
 
 
 async def decisions(kafka: KafkaSettings, partition: int, until: tuple[int, float] | None = None) -> list[Decision]:
-    """Each decision of a partition once, in order of the commands. `until` (offset of a command, seconds) waits for its answer."""
+    """Return each decision of a partition once, in order of the commands. `until` (offset of a command, seconds) waits for its answer."""
     found: dict[tuple[int, int], Decision] = {}
     tp = TopicPartition(kafka.topic_name(topics.SEATS_EVENTS), partition)
     async with started(make_reader(kafka)) as reader:
@@ -187,18 +187,18 @@ async def decisions(kafka: KafkaSettings, partition: int, until: tuple[int, floa
 
 
 async def answered(kafka: KafkaSettings, position: tuple[int, int], seconds: float = 60.0) -> list[Decision]:
-    """Waits until the command at this position is answered; all decisions of its partition until then."""
+    """Wait until the command at this position is answered, and return all decisions of its partition."""
     partition, offset = position
     return await decisions(kafka, partition, (offset, seconds))
 
 
 def tenant_in(partition: int, partitions: int, name: str = "tenant") -> str:
-    """A tenant id that lies in this partition."""
+    """Return a tenant id of this partition."""
     return next(f"{name}-{n}" for n in range(10_000) if partition_of(f"{name}-{n}".encode(), partitions) == partition)
 
 
 async def verified(kafka: KafkaSettings) -> dict[str, Any]:
-    """`python -m services.seats verify`, as the command line calls it."""
+    """Run `python -m services.seats verify` as the command line does."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

@@ -29,7 +29,7 @@ class RunningStack:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="stack", daemon=True)
         environment = dict(os.environ)
-        # Where the broker or the server is somebody's own, nothing of theirs is touched.
+        # On a broker or server of the user's own, nothing else is touched.
         self._prefix = f"e{secrets.token_hex(3)}"
         if "SEATPOOL_KAFKA_BOOTSTRAP" in environment:
             environment["SEATPOOL_KAFKA_TOPIC_PREFIX"] = f"{self._prefix}."
@@ -55,30 +55,30 @@ class RunningStack:
 
     @property
     def addresses(self) -> dict[str, Any]:
-        """What stack.json holds."""
+        """Return the contents of stack.json."""
         return self._stack.addresses
 
     @property
     def folder(self) -> Path:
-        """Its state folder; SEATPOOL_STATE_DIR for the command `seatpool`."""
+        """Return the state folder: SEATPOOL_STATE_DIR for the command `seatpool`."""
         return self._stack.state.folder
 
     def owns(self, part: str) -> bool:
-        """False for a part that is not a child: an address from the environment, or a container. It cannot be killed."""
+        """Tell whether the part is a child, which a test can kill; an address from the environment or a container is none."""
         return part in self._stack.supervisor.pids()
 
     def pids(self) -> dict[str, int]:
         return self._stack.supervisor.pids()
 
     def starts(self, part: str) -> int:
-        """How often the part was started."""
+        """Return how often the part was started."""
         return self._stack.supervisor.starts(part)
 
     def log(self, part: str) -> str:
         return (self.folder / "logs" / f"{part}.log").read_text()
 
     def kill(self, part: str, number: signal.Signals = signal.SIGKILL) -> None:
-        """It is started again after a moment; `await until_ready()` for that."""
+        """Kill a part. It is started again after a moment; `await until_ready()` for that."""
         self._stack.kill(part, number)
 
     def pause(self, part: str) -> None:
@@ -88,28 +88,28 @@ class RunningStack:
         self._stack.resume(part)
 
     async def down(self, part: str) -> None:
-        """Kills it, and keeps it down until `up`."""
+        """Kill a part, and keep it down until `up`."""
         await self._await(self._stack.down(part))
 
     async def up(self, part: str) -> None:
-        """Returns when it is ready again."""
+        """Start a part, and return when it is ready again."""
         await self._await(self._stack.up(part))
 
     async def until_ready(self) -> None:
-        """Every part is up and ready, whatever a test did to it."""
+        """Wait until every part is up and ready, also after faults."""
         await self._await(self._all_ready())
 
     async def token(self, *, scope: str, **form: str) -> str:
-        """An access token; without `tenant` for all of them, which needs the scope `operator`."""
+        """Return an access token; without `tenant` it is for all tenants and needs the scope `operator`."""
         return await self._await(self._stack.token(scope=scope, **form))
 
     async def http(self, service: str, *, scope: str, **form: str) -> httpx.AsyncClient:
-        """A client of the service's REST with an access token (`scope=`, `tenant=` as for `token`). Use it with `async with`."""
+        """Return a client of the service's REST with an access token (`scope=`, `tenant=` as for `token`). Use it with `async with`."""
         headers = {"Authorization": f"Bearer {await self.token(scope=scope, **form)}"}
         return httpx.AsyncClient(base_url=self.addresses["services"][service], headers=headers, timeout=30)
 
     async def mails(self, **query: str) -> list[dict[str, Any]]:
-        """The mailbox's, the newest first; `to`, `subject` narrow it."""
+        """Return the e-mails of the mailbox, newest first; `to` and `subject` filter them."""
         async with httpx.AsyncClient(base_url=self.addresses["mailbox_url"]) as http:
             return list((await http.get("/api/messages", params=query)).raise_for_status().json())
 

@@ -22,7 +22,7 @@ BASE, ADD_ON = "base", "extra"
 
 
 class Silent:
-    """An audience that looks away."""
+    """An audience that shows nothing."""
 
     def chapter(self, day: date, title: str) -> None: ...
 
@@ -41,7 +41,7 @@ def kafka_of(stack: RunningStack) -> KafkaSettings:
 
 
 def new_tenant_id(kafka: KafkaSettings, like: str | None = None) -> str:
-    """`like`: whose keys fall into the same partitions as that tenant's."""
+    """Return a new tenant id. `like`: it has the same partitions as that tenant."""
     while True:
         tenant = f"t-{new_id()[-12:]}"
         counts = {4, kafka.seats_partitions}
@@ -77,7 +77,7 @@ class Tenant:
         return f"hr/{self.id}"
 
     def people(self, count: int, *, first: int = 1) -> list[HrFact]:
-        """With mail addresses that nobody else has."""
+        """Return people with unique e-mail addresses."""
         return people(count, f"{self.id}.example", first=first)
 
     async def send(self, facts: Sequence[HrFact], *, chunk_events: int = CHUNK_EVENTS) -> Sent:
@@ -93,7 +93,7 @@ class Tenant:
         return {person["external_id"]: person for person in await self.stage.people() if person["modules"]}
 
     async def seats(self) -> dict[tuple[str, str], dict[str, Any]]:
-        """(user, module) -> the seat, from seats' own table."""
+        """Return (user, module) -> seat, from the table of seats."""
         return {
             (seat["user"], module): seat for module in (BASE, ADD_ON) for seat in await self.stage.pages("seats", "seats", module=module)
         }
@@ -106,7 +106,7 @@ async def open_rest(stack: RunningStack) -> Rest:
 async def open_tenant(
     stack: RunningStack, rest: Rest, *, licences: int, extra_licences: int = 1000, tenant: str | None = None, clock: str = "test"
 ) -> Tenant:
-    """A base module for everybody, an add-on that rejects for one in ten. Test clock at `OPENED`."""
+    """Open a tenant with a base module for everybody and an add-on for one in ten, which rejects. Its test clock is at `OPENED`."""
     tenant = tenant or new_tenant_id(kafka_of(stack))
     stage = Stage(rest, tenant, Silent())
     await _catalogue(rest)
@@ -157,7 +157,7 @@ async def _subscribe(rest: Rest, stage: Stage, licences: int, extra_licences: in
 
 
 async def until_decided(tenant: Tenant, at_least: int, seconds: float = 60) -> int:
-    """Returns as soon as seats has decided so many needs: the middle of an import. A service that is away is asked again."""
+    """Return as soon as seats has decided so many people, in the middle of an import. A service that is away is asked again."""
     async with asyncio.timeout(seconds):
         while (decided := await tenant.decided()) < at_least:
             await asyncio.sleep(0.01)

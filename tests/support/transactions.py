@@ -18,7 +18,7 @@ async def transactional(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]
 
 @asynccontextmanager
 async def transaction(producer: AIOKafkaProducer, *, commit: bool = True) -> AsyncIterator[None]:
-    """Committed or aborted at the end of the block; of a block that sends nothing no trace is left."""
+    """Open a transaction that is committed or aborted at the end of the block. A block that sends nothing leaves no trace."""
     await producer.begin_transaction()
     yield
     await (producer.commit_transaction() if commit else producer.abort_transaction())

@@ -38,13 +38,13 @@ class Sent:
 
 @dataclass
 class Wire:
-    """Begin with `opened`."""
+    """The topics of a test. Create it with `opened`."""
 
     kafka: KafkaSettings
     producer: AIOKafkaProducer
     reader: AIOKafkaConsumer
     now: Callable[[], datetime]
-    _read: dict[str, list[Sent]] = field(default_factory=dict)  # topic -> all that was read of it so far
+    _read: dict[str, list[Sent]] = field(default_factory=dict)  # topic -> everything that was read of it so far
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock)  # a test reads, and so does its stand-in for seats
     decided: dict[tuple[int, int], int] = field(default_factory=dict)
 
@@ -63,7 +63,7 @@ class Wire:
             yield cls(kafka, producer, reader, now)
 
     async def topic(self, topic: Topic, tenant: str | None = None) -> list[Sent]:
-        """All of it up to its end as it is now, in order within a partition."""
+        """Return the whole topic up to its present end, in order within a partition."""
         name = self.kafka.topic_name(topic)
         places = [TopicPartition(name, number) for number in range(self.kafka.partitions(topic))]
         async with self._reading:
@@ -90,7 +90,7 @@ class Wire:
         raw: bytes | None = None,
         topic: Topic | None = None,
     ) -> None:
-        """`type_`, `raw`: said wrongly. `topic`: another one than the type's own."""
+        """Send a message. `type_` and `raw` make it wrong; `topic`: another one than that of the type."""
         topic, type_ = topic or registry.entry_of(type(payload)).topic, type_ or registry.type_of(type(payload))
         time = getattr(payload, "at", None) or self.now()
         envelope = Envelope(id=message_id or ids.new_id(), source=source, type=type_, time=time, tenant=tenant)
@@ -101,7 +101,7 @@ class Wire:
         )
 
     async def decide(self, model: type[Payload], tenant: str, place: Position, **fields: Any) -> None:
-        """One event of seats, as its worker would write it after those of the same command."""
+        """Publish an event of seats as its worker would, after those of the same command."""
         n = self.decided.get((place.partition, place.offset), 0)
         self.decided[place.partition, place.offset] = n + 1
         common = {"command": ids.new_id(), "position": place, "role": "answer", "rules": 1, "at": self.now()}
@@ -117,7 +117,7 @@ async def execute(database: Database, statement: str, *parameters: Any) -> Seque
 
 @asynccontextmanager
 async def background(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[list[asyncio.Task[None]]]:
-    """They run during the block; one that fails fails it."""
+    """Run the coroutines during the block. An error of one ends the block."""
     tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     try:
         yield tasks
