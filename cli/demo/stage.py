@@ -124,7 +124,8 @@ class Stage:
         await self.until(f"the test clock to reach {format_instant(to)}", check)
 
     async def people(self) -> list[dict[str, Any]]:
-        return await self.pages("users", "people")
+        """Return all people, also the inactive ones and those who have left."""
+        return await self.pages("users", "people", status="all")
 
     async def pages(self, service: str, what: str, **filters: str) -> list[dict[str, Any]]:
         return await self.rest.pages(service, self.path(what), **filters)

@@ -7,7 +7,7 @@ import json
 import math
 import re
 import reprlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import accumulate, count
 from operator import sub
@@ -114,11 +114,16 @@ def shown(value: object) -> object:
 # ------------------------------------------------------------------------------------------------------------------ requests
 
 
-def check_parameters(request: Request) -> None:
-    """Raise Refused (422) naming the parts of path and query that cannot be stored."""
+def check_parameters(request: Request, known: Collection[str]) -> None:
+    """Raise Refused (422) naming the parts of path and query that cannot be stored, and the parameters of the query that are not `known`: a
+    misspelt filter must not return everything."""
     found = faults(dict(request.path_params), "path")
     for name, value in request.query_params.multi_items():
-        found += faults(value, f"query.{name}")
+        if name in known:
+            found += faults(value, f"query.{name}")
+        else:  # without its value, which may be a secret
+            has = f"this route has only {', '.join(sorted(known))}" if known else "this route has none"
+            found.append({"field": cut(f"query.{name}"), "value": None, "expected": f"a query parameter of this route; {has}"})
         if len(found) >= FAULTS_MAX:
             break
     if found:

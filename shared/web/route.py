@@ -4,11 +4,12 @@ FastAPI reads and parses a body before it asks any dependency, so that anybody c
 before the caller's token, tenant and right are known to be good.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import ExitStack
 from typing import Annotated, Any
 
 from fastapi import Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 from starlette.types import Receive, Scope, Send
@@ -46,6 +47,13 @@ class ReadRequest(Request):
         return self._value
 
 
+def _query_names(dependant: Dependant) -> Iterator[str]:
+    """Yield the names of the query parameters of a route and of its dependencies."""
+    yield from (field.alias for field in dependant.query_params)
+    for each in dependant.dependencies:
+        yield from _query_names(each)
+
+
 class CheckedRoute(APIRoute):
     """The class of every route. A body is JSON. A route without a model of its body takes none, or an empty object, which some clients
     always send."""
@@ -54,6 +62,7 @@ class CheckedRoute(APIRoute):
         """Return the handler, which checks access, tenant limits and parameters before the body is read."""
         answer = super().get_route_handler()
         checks = access_checks(self.dependant)
+        known = frozenset(_query_names(self.dependant))
         self.body_max = BODY_MAX if checks else OPEN_BODY_MAX
         if self.body_field is not None:
             model: Any = Annotated[self.body_field.field_info.annotation, self.body_field.field_info]
@@ -62,7 +71,7 @@ class CheckedRoute(APIRoute):
         async def handle(request: Request) -> Response:
             await check_access(request, checks)
             hold_place(request, self.endpoint, request.scope[HELD])
-            check_parameters(request)
+            check_parameters(request, known)
             return await self.respond(request, answer)
 
         return handle

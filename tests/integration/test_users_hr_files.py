@@ -64,7 +64,7 @@ async def import_files(bench: Bench, tenant: str, files: Path, dialect: Dialect 
 
 
 async def people(bench: Bench, tenant: str) -> dict[str, dict[str, Any]]:
-    pages = await (await bench.rest()).pages(f"/v1/tenants/{tenant}/people")
+    pages = await (await bench.rest()).pages(f"/v1/tenants/{tenant}/people?status=all")
     return {person["external_id"]: person for page in pages for person in page}
 
 

@@ -77,7 +77,7 @@ async def imported(bench: Bench, rest: Rest, tenant: str, people: Sequence[Given
 
 
 async def statuses(rest: Rest, tenant: str) -> dict[str, str]:
-    items = (await rest.get(f"/v1/tenants/{tenant}/people?limit=200"))["items"]
+    items = (await rest.get(f"/v1/tenants/{tenant}/people?limit=200&status=all"))["items"]
     return {each["external_id"]: each["status"] for each in items}
 
 

@@ -325,7 +325,37 @@ async def test_people_are_listed_in_order_of_arrival_and_filtered(bench: Bench) 
     await rest.patch(f"{path}/{user}", {"status": "left"})
     assert await logins("status=left") == ["p1"]
     assert await logins("status=active") == ["p0", "p2", "p3", "p4"]
-    assert fields((await rest.call("GET", f"{path}?limit=0&status=gone")).json()) == ["query.status", "query.limit"]
+    assert fields((await rest.call("GET", f"{path}?limit=0&status=gone")).json()) == ["query.status.0", "query.limit"]
+    assert fields((await rest.call("GET", f"{path}?knd=external")).json()) == ["query.knd"]
+
+
+async def test_M5_the_list_hides_inactive_and_left_people_and_has_filters(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    path = f"/v1/tenants/{tenant}/people"
+    people = [
+        ANN | {"name": "Ann Ångström", "department": "Makers"},
+        ANN | {"login": "bob", "email": "bob@acme.example", "job_title": "100%_Tester", "department": "Makers", "profile": "planners"},
+        ANN | {"login": "con", "kind": "external", "external_id": "X-7", "department": "Planners"},
+        ANN | {"login": "dan"},
+        ANN | {"login": "eve"},
+    ]
+    added = [await rest.post(path, body) for body in people]
+    await rest.patch(f"{path}/{added[3]['user']}", {"may_log_in": False})
+    await rest.patch(f"{path}/{added[4]['user']}", {"status": "left"})
+
+    async def logins(query: str) -> list[str]:
+        return [person["login"] for person in (await rest.get(f"{path}?{query}"))["items"]]
+
+    assert await logins("") == ["ann", "bob", "con"]
+    assert await logins("status=inactive&status=left") == ["dan", "eve"]
+    assert await logins("status=all") == ["ann", "bob", "con", "dan", "eve"]
+    assert await logins("kind=external") == ["con"]
+    assert await logins("department=Makers") == ["ann", "bob"]
+    assert await logins("department=Makers&profile=makers") == ["ann"]
+    assert await logins("source=rest&profile=planners") == ["bob", "con"]
+    assert await logins("source=hr/acme") == []
+    found = {text: await logins(f"text={text}") for text in ("%C3%A5NGSTR%C3%96M", "BOB@acme", "100%25_t", "%25", "x-7", "zoe")}
+    assert list(found.values()) == [["ann"], ["bob"], ["bob"], ["bob"], ["con"], []]
 
 
 # ---------------------------------------------------------------------------------------------------- profiles, mapping

@@ -117,7 +117,7 @@ CASES: Sequence[tuple[str, Event, Event | None, tuple[str, str] | None]] = (
 
 
 async def people(rest: Rest, tenant: str) -> dict[str, dict[str, Any]]:
-    found: list[dict[str, Any]] = (await rest.get(f"/v1/tenants/{tenant}/people?limit=200"))["items"]
+    found: list[dict[str, Any]] = (await rest.get(f"/v1/tenants/{tenant}/people?limit=200&status=all"))["items"]
     return {person["external_id"]: person for person in found}
 
 

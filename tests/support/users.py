@@ -56,7 +56,7 @@ class Rest:
         """Return all pages of a list."""
         found, cursor = [], ""
         while True:
-            page = await self.get(f"{path}?limit={limit}{cursor}")
+            page = await self.get(f"{path}{'&' if '?' in path else '?'}limit={limit}{cursor}")
             found.append(page["items"])
             if page["next"] is None:
                 return found
@@ -223,7 +223,7 @@ class Bench:
         return f"{SOURCE}/{tenant}"
 
     async def person(self, rest: Rest, tenant: str, external_id: str) -> dict[str, Any] | None:
-        page = await rest.get(f"/v1/tenants/{tenant}/people?external_id={external_id}")
+        page = await rest.get(f"/v1/tenants/{tenant}/people?status=all&external_id={external_id}")
         return page["items"][0] if page["items"] else None
 
     async def until_person(self, rest: Rest, tenant: str, external_id: str, **wanted: Any) -> dict[str, Any]:

@@ -30,7 +30,7 @@ async def asked(it: Any, headers: Any = None) -> httpx.Response:
     router = APIRouter(route_class=OwnerRoute)
 
     @router.get("/v1/tenants/{tenant}/pools", response_class=PlainTextResponse)
-    async def from_memory(tenant: str) -> PlainTextResponse:
+    async def from_memory(tenant: str, after: str = "") -> PlainTextResponse:
         return PlainTextResponse("from memory")
 
     def two(request: httpx.Request) -> httpx.Response:

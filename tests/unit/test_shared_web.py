@@ -66,7 +66,7 @@ def make_app() -> FastAPI:
     app = create_app(title="sample", settings=CommonSettings(), ready=ready, verifier=verifier, support_contact=support_contact)
 
     @app.get("/v1/tenants/{tenant}/things")
-    async def things(tenant: str, principal: Annotated[Principal, Depends(access("account:read"))]) -> dict[str, str]:
+    async def things(tenant: str, principal: Annotated[Principal, Depends(access("account:read"))], email: str = "") -> dict[str, str]:
         return {"tenant": tenant, "subject": principal.subject}
 
     @app.post("/v1/tenants/{tenant}/things", dependencies=[Depends(access("account:buy"))])

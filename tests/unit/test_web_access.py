@@ -120,6 +120,22 @@ async def test_a_route_that_needs_no_body_refuses_every_json_but_an_empty_object
 
 
 @pytest.mark.parametrize("service", APPS)
+async def test_every_route_refuses_a_query_parameter_that_its_document_does_not_list(service: str) -> None:
+    refused, listed = {}, {}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(APPS[service]), base_url="http://test") as client:
+        for route in (route for route in routes() if route.service == service):
+            operation = APPS[service].openapi()["paths"][route.path][route.method.lower()]
+            names = sorted(each["name"] for each in operation.get("parameters", []) if each["in"] == "query")
+            listed[route] = f"this route has only {', '.join(names)}" if names else "this route has none"
+            path = re.sub(r"\{(\w+)[^}]*\}", lambda name: "mine" if name[1] == "tenant" else "7", route.path)
+            headers = {"authorization": granted(route)}
+            answer = await client.request(route.method, path, params={"kin": "a secret"}, headers=headers, json={})
+            assert "a secret" not in answer.text
+            refused[route] = [(answer.status_code, each["field"], each["expected"]) for each in answer.json()["errors"]]
+    assert refused == {route: [(422, "query.kin", f"a query parameter of this route; {text}")] for route, text in listed.items()}
+
+
+@pytest.mark.parametrize("service", APPS)
 def test_every_document_says_what_bodies_a_route_refuses(service: str) -> None:
     for path, operations in APPS[service].openapi()["paths"].items():
         for method, operation in operations.items():

@@ -69,7 +69,7 @@ class Sample:
         return StreamingResponse(parts())
 
     @costly_when(lambda request: "csv" in request.query_params)
-    async def listed(self) -> None: ...
+    async def listed(self, csv: str = "", x: str = "") -> None: ...
 
     async def refused(self) -> None:
         raise Conflict("never", "Never.")

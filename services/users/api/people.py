@@ -2,17 +2,18 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.users.api.dependencies import Context, InContext, Manager, TenantId, UserId, cause_of
-from services.users.api.requests import NewPerson, PersonPatch, Reactivation
+from services.users.api.requests import KindName, NewPerson, PersonPatch, Reactivation, StatusName
 from services.users.api.responses import ModuleView, NoteView, PersonView
 from services.users.domain.facts import RECORD_FIELDS, Record
 from services.users.domain.module_states import ModuleState, Seat
 from services.users.domain.person import Person, Tenant
 from services.users.domain.required_modules import Note
+from services.users.domain.status import LISTED, Status
 from services.users.store import module_states
 from services.users.store import people as store
 from services.users.store.people import Filter
@@ -102,14 +103,32 @@ async def create_person(
 async def list_people(
     tenant: TenantId,
     context: InContext,
-    status: Literal["active", "inactive", "deactivated", "left"] | None = None,
+    status: Annotated[
+        list[StatusName] | None,
+        Query(description="Only people with this status (repeatable), or `all`. Default: all but `inactive` and `left`."),
+    ] = None,
     external_id: Annotated[str | None, Query(max_length=100)] = None,
     seat_state: Annotated[ModuleState | None, Query(description="Only people with a module in this state.")] = None,
+    kind: Annotated[KindName | None, Query(description="Only people of this kind.")] = None,
+    department: Annotated[str | None, Query(max_length=500, description="Only people of this department.")] = None,
+    profile: Annotated[str | None, Query(max_length=100, description="Only people with this profile.")] = None,
+    source: Annotated[str | None, Query(max_length=300, description="Only people whom this source reports; `rest` is this API.")] = None,
+    text: Annotated[
+        str | None,
+        Query(
+            min_length=1,
+            max_length=100,
+            description="Only people with this text in their name, login, e-mail address, job title or external id. Case is ignored.",
+        ),
+    ] = None,
     cursor: Cursor = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[PersonView]:
+    """Inactive people and people who have left are in the list only if you ask for them with `status` (M5)."""
     (after,) = decode_cursor(cursor, int) or (0,)
-    chosen = Filter(status, external_id, seat_state.value if seat_state else None)
+    state = seat_state.value if seat_state else None
+    statuses = tuple(Status) if status and "all" in status else status or LISTED
+    chosen = Filter(statuses, external_id, state, source, kind, department, profile, text)
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_read(tenant, uow)
         people = await store.page(uow.connection, tenant, chosen, after, limit, found.today)

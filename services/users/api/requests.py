@@ -99,6 +99,7 @@ class Allowed(Body):
 
 Login = Annotated[str, Field(min_length=1, max_length=500)]
 KindName = Literal["employee", "external", "service"]
+StatusName = Literal["active", "inactive", "deactivated", "left", "all"]
 
 
 class NewPerson(Body):

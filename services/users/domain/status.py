@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from typing import Final
 
 from services.users.domain.facts import FactType, Record
 from services.users.domain.required_modules import NO_MODULES, Account, Note, RequiredModules, Settings, profile_of, required_modules
@@ -15,6 +16,9 @@ class Status(StrEnum):
     INACTIVE = "inactive"  # may not log in
     DEACTIVATED = "deactivated"  # revoked in a base module
     LEFT = "left"
+
+
+LISTED: Final = tuple(status for status in Status if status not in (Status.EXPECTED, Status.INACTIVE, Status.LEFT))  # by default (M5)
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,9 +88,16 @@ class NotesRow:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    status: str | None = None
+    """Which people a list shows: those with one of `statuses` to whom all the rest applies. `text` is part of one of their texts."""
+
+    statuses: Sequence[str]
     external_id: str | None = None
     seat_state: str | None = None
+    source: str | None = None
+    kind: str | None = None
+    department: str | None = None
+    profile: str | None = None
+    text: str | None = None
 
 
 PEOPLE: Final = table_of("people", PersonRow, tenant_id=str, sent_at=datetime)
@@ -140,9 +147,12 @@ _GET_MANY: Final = select(*_COLUMNS).where(_P.tenant_id == _TENANT, _P.user_id =
 _USER_OF_COMMAND: Final = select(_P.user_id).where(_P.tenant_id == _TENANT, _P.command_id == bindparam("command", type_=Text))
 _NEXT_DAY: Final = select(func.min(_P.reconsider_on)).where(_P.tenant_id == _TENANT, _P.reconsider_on.is_not(None))
 
-_STATUS: Final = bindparam("status", type_=Text)
-_EXTERNAL_ID: Final = bindparam("external_id", type_=Text)
+_STATUSES: Final = any_(bindparam("statuses", type_=ARRAY(Text)))
+_EQUALS: Final = {name: bindparam(name, type_=Text) for name in ("external_id", "source", "kind", "department", "profile")}
 _SEAT_STATE: Final = bindparam("seat_state", type_=Text)
+_TEXT: Final = bindparam("text", type_=Text)
+_UNICODE: Final = "pg_c_utf8"  # of PostgreSQL itself: the locale of the database may know the case of ASCII letters only
+_TEXTS: Final = func.lower(func.concat_ws("\n", _P.name, _P.login, _P.email, _P.job_title, _P.external_id).collate(_UNICODE))
 _OF_PERSON: Final = (_M.tenant_id == _TENANT) & (_M.user_id == _P.user_id)
 _REQUIRED: Final = func.unnest(_P.required_modules).table_valued(column("module", Text()), name="required").render_derived()
 _IS_PENDING: Final = exists(
@@ -159,8 +169,9 @@ _PAGE: Final = (
         _P.tenant_id == _TENANT,
         _P.arrival > _AFTER,
         _IS_KNOWN,
-        _STATUS.is_(None) | (_P.status == _STATUS),
-        _EXTERNAL_ID.is_(None) | (_P.external_id == _EXTERNAL_ID),
+        _P.status == _STATUSES,
+        *(value.is_(None) | (_P[name] == value) for name, value in _EQUALS.items()),
+        _TEXT.is_(None) | (func.strpos(_TEXTS, func.lower(_TEXT.collate(_UNICODE))) > 0),
         _SEAT_STATE.is_(None) | case((_SEAT_STATE == "pending", _IS_PENDING), else_=_IS_IN_STATE),
     )
     .order_by(_P.arrival)
