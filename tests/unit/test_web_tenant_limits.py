@@ -23,6 +23,8 @@ COSTLY = {
     ("users", "GET", "/v1/tenants/{tenant}/department-mapping"),
     ("users", "PUT", "/v1/tenants/{tenant}/department-mapping"),
     ("users", "POST", "/v1/tenants/{tenant}/hr-events"),
+    ("users", "PUT", "/v1/tenants/{tenant}/imports/{import}/people/{first}"),
+    ("users", "POST", "/v1/tenants/{tenant}/imports/{import}/check"),
     ("seats", "GET", "/v1/tenants/{tenant}/forecast"),
     ("seats", "POST", "/v1/tenants/{tenant}/what-if"),
     ("notifier", "GET", "/v1/tenants/{tenant}/actions"),
