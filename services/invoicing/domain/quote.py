@@ -122,7 +122,7 @@ def _refusal(situation: Situation, items: Sequence[Item]) -> Refusal | None:
     if day not in period:
         return Refusal(
             "renewal-pending",
-            f"The period from {period.start} to {period.end} has ended and the next one has not started. Try again when it has.",
+            f"The period from {period.start} to {period.end} has ended, and the next one has not started. Try again when it has started.",
             {"period_end": period.end.isoformat()},
         )
     if not plan.allows_extra_licences:
@@ -176,7 +176,9 @@ def _line(situation: Situation, period: Period, item: Item) -> QuoteLine | Refus
         )
     prices = {price.module: price.amount_minor for price in plan.prices if price.term == contract.term}
     if item.module not in prices:
-        return Refusal("module-not-priced", f"The plan {plan.name} has no price for {item.module} with the {contract.term} term.")
+        return Refusal(
+            "module-not-priced", f"The plan {plan.name} has no price for {item.module} with the {contract.term} term. Contact support."
+        )
     unit, day = prices[item.module], local_day(situation.at, contract.time_zone)
     before = situation.account.changes.get(item.module, [])
     net = cost_minor(period, before, Change(day, quantity, unit), situation.account.opening.get(item.module))

@@ -74,4 +74,4 @@ def _after(cursor: str | None) -> tuple[datetime, int] | None:
     try:
         return to_milliseconds(datetime.fromisoformat(keys[0])), keys[1]
     except ValueError as error:
-        raise Invalid("query.cursor", cursor, "the `next` of a page before") from error
+        raise Invalid("query.cursor", cursor, "the `next` of an earlier page") from error

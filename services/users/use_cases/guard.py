@@ -18,8 +18,8 @@ async def limit_of(tenant: Tenant, uow: UnitOfWork, source: str) -> int:
 def needs_confirmation(would_end: int, limit: int) -> Conflict:
     return Conflict(
         "import-needs-confirmation",
-        f"This would end or block {would_end} people, and at most {limit} are allowed without a confirmation. Nobody was changed. "
-        f"Check the data, and repeat the request with `confirm` {would_end} if they are right.",
+        f"This would end or block {would_end} people. More than {limit} need a confirmation. Nobody was changed. "
+        f"Check the data. If they are correct, send the request again with `confirm`: {would_end}.",
         would_end=would_end,
         limit=limit,
     )

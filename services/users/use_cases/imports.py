@@ -66,7 +66,7 @@ async def get(tenant: str, uow: UnitOfWork, import_id: str, *, for_update: bool 
     """Raises NotFound."""
     found = await store.get(uow.connection, tenant, import_id, for_update=for_update)
     if found is None:
-        raise NotFound("import", "It may have expired, one hour after its last upload. Begin another one.")
+        raise NotFound("import", "An import expires one hour after its last upload. Begin another import.")
     return found
 
 
@@ -102,7 +102,7 @@ async def _open(tenant: str, uow: UnitOfWork, import_id: str) -> ImportRow:
 
 
 def _being_applied(row: ImportRow) -> Conflict:
-    return Conflict("import-applied", f"The import {row.import_id} is {row.status}. Begin another import to change people again.")
+    return Conflict("import-applied", f"The import {row.import_id} is {row.status}. To change people again, begin another import.")
 
 
 # ------------------------------------------------------------------------------------------------------------------ the check
@@ -266,14 +266,14 @@ async def apply(tenant: Tenant, uow: UnitOfWork, import_id: str, confirm: int | 
     if row.status in ("applying", "applied"):
         return row
     if row.report is None or row.status != "checked":
-        raise Conflict("import-not-checked", "People were uploaded since the last check, or there was none. Check the import first.")
+        raise Conflict("import-not-checked", "The import was not checked after the last upload. Check it, and then apply it.")
     found = row.report["guard"]
     if found["needs_confirmation"] and confirm != found["would_end"]:
         raise guard.needs_confirmation(found["would_end"], found["limit"])
     if (await held_store.lock(uow.connection, tenant.tenant, [row.source])).get(row.source) is not None:
         raise Conflict(
             "events-held",
-            f"HR events of {row.source} are waiting, and were sent before this import. Confirm or discard them first (`held-events`).",
+            f"HR events of {row.source} were sent before this import and are still held. Confirm or discard them first (`held-events`).",
         )
     row = replace(row, status="applying")
     await store.save(uow.connection, tenant.tenant, row)
