@@ -47,8 +47,11 @@ class Flood:
             self._key,
         )
 
-    def batches(self, count: int) -> Iterator[BatchBuilder]:
-        """Yield so many records. One batch in a hundred is larger than a reader unpacks, and one has a header without a readable name."""
+    def batches(self, count: int) -> Iterator[tuple[BatchBuilder, bool]]:
+        """Yield so many records, and of each batch whether a reader can take it apart.
+
+        One batch in a hundred holds more than a reader unpacks, one a header without a readable name.
+        """
         while count > 0:
             size = min(count, self._chance.choice((1, 1, 1, 3)))
             draw = self._chance.random()
@@ -61,7 +64,7 @@ class Flood:
                     value = bytes(BATCH_BYTES_MAX)
                 builder.append(timestamp=self._chance.choice((None, 0)), key=key, value=value, headers=headers)
             count -= size
-            yield builder
+            yield builder, 0.01 <= draw < 0.99
 
     def _sample(self) -> Parts:
         sample = self._chance.choice(self._samples)
