@@ -154,7 +154,7 @@ async def _check(admin: AIOKafkaAdminClient, kafka: KafkaSettings, topics: tuple
         raise TopicsDiffer("; ".join(differences))
 
 
-def of_the_moment(error: KafkaError) -> bool:
+def is_transient(error: KafkaError) -> bool:
     """Tell whether a retry can help. aiokafka marks only errors of the broker as retriable, not those of its own client."""
     no_metadata = type(error) is KafkaError and _NO_METADATA in str(error)
     return bool(error.retriable) or isinstance(error, KafkaConnectionError | KafkaTimeoutError | KafkaUnavailableError) or no_metadata
@@ -168,7 +168,7 @@ def translated() -> Iterator[None]:
     except IllegalStateError as error:
         raise Transient(f"broker: the partition is being taken away: {error}") from error
     except KafkaError as error:
-        if of_the_moment(error):
+        if is_transient(error):
             raise Transient(f"broker: {error!r}") from error
         raise
     except asyncio.CancelledError as error:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 DAY_MS = 24 * 60 * 60 * 1000
-FOR_EVER = -1
+UNLIMITED = -1
 
 
 class Cleanup(StrEnum):
@@ -26,7 +26,7 @@ class Topic:
     writers: tuple[str, ...]  # roles: the services, `operator` (the command line), `hr` (upstream systems)
     readers: tuple[str, ...]
     source: str | None = None  # the only `ce_source` of its events: its owner's; None: several sources write it
-    retention_ms: int = FOR_EVER
+    retention_ms: int = UNLIMITED
     cleanup: Cleanup = Cleanup.DELETE
     log_append_time: bool = False
     partitions: int | None = None

@@ -16,7 +16,7 @@ from shared.web.auth import OPERATOR
 TIMEOUT_SECONDS = 10
 RETRY_TIMEOUT_SECONDS = 20
 RENEW_BEFORE_SECONDS = 30
-_OF_THE_MOMENT = (429, 502, 503, 504)
+_TRANSIENT_STATUS = (429, 502, 503, 504)
 _SAFE_TO_REPEAT = ("GET", "HEAD", "PUT", "DELETE")
 
 
@@ -65,7 +65,7 @@ class ServiceClient:
             response = await self._http.request(method, url, **options)
         except httpx.TransportError as error:
             raise Transient(f"{method} {url}: {error!r}") from error
-        if response.status_code in _OF_THE_MOMENT:
+        if response.status_code in _TRANSIENT_STATUS:
             raise Transient(f"{method} {url}: {response.status_code}")
         return response
 

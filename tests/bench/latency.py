@@ -18,7 +18,7 @@ from shared.schemas import topics
 from shared.settings import KafkaSettings
 from tests.bench.figures import percentile
 from tests.bench.fill import hire, openings, record
-from tests.bench.runners import BARE_TOPICS, FOR_EVER
+from tests.bench.runners import BARE_TOPICS, WITHOUT_END
 from tests.support.seats import ROOT, WorkerProcess, worker_environment
 from tests.support.wait import wait_until
 
@@ -39,7 +39,7 @@ async def measure(kafka: KafkaSettings, folder: Path) -> dict[str, Any]:
         worker.kill()
     environment = worker_environment(kafka)
     bare = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.bench.runners", "bare", str(FOR_EVER)), cwd=ROOT, env=environment, stderr=subprocess.DEVNULL
+        *(sys.executable, "-m", "tests.bench.runners", "bare", str(WITHOUT_END)), cwd=ROOT, env=environment, stderr=subprocess.DEVNULL
     )
     try:
         await asyncio.sleep(WARM_SECONDS)  # it goes through what is there already

@@ -25,7 +25,7 @@ from shared.schemas import topics
 from tests.bench.figures import Speed
 
 FETCH = {"max_partition_fetch_bytes": 4 * 1024 * 1024, "fetch_max_wait_ms": FETCH_WAIT_MS_MAX}  # as the worker's
-FOR_EVER = 10**9
+WITHOUT_END = 10**9
 WARM = 200  # commands before the clock starts, unless said otherwise
 BARE_TOPICS = ("bare.one", "bare.two")  # where the bare loop writes what the worker writes to events and changelog
 
@@ -68,7 +68,7 @@ async def run_bare(settings: Settings, commands: int, warm: int) -> None:
     ends = await reader.end_offsets([TopicPartition(name, number) for number in range(settings.seats_partitions)])
     # A fetch for empty partitions waits at the broker and holds up the busy one: the baseline is not to suffer from that (nor does the
     # worker: `SeatsThread`). For the latency all are there.
-    partitions = [partition for partition, end in ends.items() if end or commands >= FOR_EVER]
+    partitions = [partition for partition, end in ends.items() if end or commands >= WITHOUT_END]
     reader.assign(partitions)
     for partition in partitions:
         reader.seek(partition, 0)

@@ -53,7 +53,7 @@ def flagged(step: dict[str, Any], module: str) -> list[int]:
 
 
 @pytest.mark.xdist_group("stack")
-def test_T6_T10_adventure_works_ends_with_the_figures_worked_out_by_hand(tmp_path: Path) -> None:
+def test_T6_T10_adventure_works_ends_with_the_numbers_calculated_by_hand(tmp_path: Path) -> None:
     if not ADVENTURE_WORKS.is_dir():
         pytest.skip("the AdventureWorks files are not beside this checkout")
     run = play(tmp_path, "--hr", str(ADVENTURE_WORKS), "--plan", str(ROOT / "examples/adventure-works.toml"))
@@ -88,7 +88,7 @@ def check_the_invoice(folder: Path, net: str, tax: str, gross: str) -> None:
 
 
 @pytest.mark.xdist_group("stack")
-def test_the_sample_company_ends_with_the_figures_worked_out_by_hand(tmp_path: Path) -> None:
+def test_the_sample_company_ends_with_the_numbers_calculated_by_hand(tmp_path: Path) -> None:
     run = play(tmp_path)
     assert run.code == 0, "\n".join(run.lines[-40:])
     wanted = {"hired": "124", "active": "119", "flagged": "0", "revoked": "5", "refused": "2", "invoices": "2", "net": "65.81"}

@@ -51,7 +51,7 @@ async def until_dead_letter(tenant: Tenant, service: str, topic: Topic, place: t
     return found
 
 
-async def test_what_cannot_be_read_becomes_a_dead_letter_on_every_topic_and_the_rest_goes_on(stack: RunningStack) -> None:
+async def test_an_unreadable_message_becomes_a_dead_letter_on_every_topic_and_the_rest_goes_on(stack: RunningStack) -> None:
     """The rest: another tenant of the same partitions, behind the poison."""
     async with await open_rest(stack) as rest:
         poisoned = await open_tenant(stack, rest, licences=10)
@@ -86,7 +86,7 @@ async def test_a_command_that_makes_no_sense_is_answered_and_the_tenant_goes_on(
         assert (await tenant.statistics())["users"]["active"] == 3
 
 
-async def test_a_source_off_the_allow_list_becomes_a_dead_letter_and_is_taken_in_by_a_retry(stack: RunningStack) -> None:
+async def test_an_event_of_a_source_off_the_allow_list_becomes_a_dead_letter_and_a_retry_applies_it(stack: RunningStack) -> None:
     async with await open_rest(stack) as rest:
         tenant = await open_tenant(stack, rest, licences=10)
         body = b'{"external_id":"77","effective_date":"2026-03-02","login":"late","email":"late@x.example","department":"Everybody"}'

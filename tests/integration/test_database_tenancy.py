@@ -46,7 +46,7 @@ async def test_the_scope_ends_with_the_transaction(two_tenants: Database) -> Non
         assert (await connection.exec_driver_sql("SELECT * FROM facts")).all() == []
 
 
-async def test_nobody_writes_into_or_changes_what_is_anothers(two_tenants: Database) -> None:
+async def test_nobody_adds_or_changes_rows_of_another_tenant(two_tenants: Database) -> None:
     with pytest.raises(DBAPIError, match="row-level security"):
         async with two_tenants.unit_of_work("acme") as uow:
             await uow.connection.exec_driver_sql(ADD, ("globex", "forged"))

@@ -48,14 +48,14 @@ async def _violate_in_savepoint(uow: Any) -> None:
         await uow.connection.exec_driver_sql("INSERT INTO facts (tenant_id, said, message_id) VALUES ('acme', NULL, 'm')")
 
 
-async def test_a_server_that_is_away_is_of_the_moment(plain_database_url: str) -> None:
+async def test_a_server_that_is_away_is_a_transient_error(plain_database_url: str) -> None:
     away = Database(make_url(plain_database_url).set(port=1).render_as_string(hide_password=False), application_name="test")
     with pytest.raises(Transient):
         await away.ready()
     await away.dispose()
 
 
-async def test_a_connection_cut_in_the_middle_is_of_the_moment(plain_database: Database, plain_database_url: str) -> None:
+async def test_a_connection_that_is_cut_is_a_transient_error(plain_database: Database, plain_database_url: str) -> None:
     other = Database(plain_database_url, application_name="other")
     with pytest.raises(Transient):
         await _cut_in_the_middle(plain_database, other)
@@ -71,7 +71,7 @@ async def _cut_in_the_middle(database: Database, other: Database) -> None:
         await uow.connection.exec_driver_sql(ADD, ("never",))
 
 
-async def test_a_deadlock_is_of_the_moment_for_one_and_passes_for_the_other(plain_database: Database) -> None:
+async def test_a_deadlock_is_a_transient_error_for_one_and_no_error_for_the_other(plain_database: Database) -> None:
     async with plain_database.unit_of_work("acme") as uow:
         await uow.connection.exec_driver_sql(ADD, ("a",))
         await uow.connection.exec_driver_sql(ADD, ("b",))
@@ -108,7 +108,7 @@ async def test_one_tenants_slow_transactions_leave_connections_to_all_others(pla
 
 
 @pytest.mark.parametrize("said", ["a\0b", None])
-async def test_a_value_that_cannot_be_stored_is_the_datas_fault(plain_database: Database, said: str | None) -> None:
+async def test_a_value_that_cannot_be_stored_is_an_error_of_the_data(plain_database: Database, said: str | None) -> None:
     with pytest.raises(DBAPIError) as caught:
         await _add(plain_database, said)
     assert is_of_the_data(caught.value)
@@ -122,7 +122,7 @@ async def test_a_message_that_its_topic_does_not_take_is_poison_before_it_blocks
     assert await rows(plain_database, "outbox") == []
 
 
-async def test_a_wrong_statement_is_a_bug_and_not_the_datas_fault(plain_database: Database) -> None:
+async def test_a_wrong_statement_is_a_bug_and_no_error_of_the_data(plain_database: Database) -> None:
     with pytest.raises(DBAPIError) as caught:
         await _run(plain_database, "SELECT nothing FROM facts")
     assert not is_of_the_data(caught.value)
@@ -138,7 +138,7 @@ async def _run(database: Database, statement: str, tenant: str = "acme") -> None
         await uow.connection.exec_driver_sql(statement)
 
 
-async def test_pruning_takes_what_is_old_and_nothing_else(plain_database: Database) -> None:
+async def test_pruning_deletes_old_rows_and_nothing_else(plain_database: Database) -> None:
     async with plain_database.unit_of_work(None) as uow:
         add = "INSERT INTO inbox (consumer_group, source, message_id, handled_at) VALUES ('g', 's', $1, now() - $2::text::interval)"
         await uow.connection.exec_driver_sql(add, ("old", "31 days"))

@@ -108,7 +108,7 @@ async def test_two_consumers_of_a_group_apply_each_message_once(rig: Rig) -> Non
     assert sorted(found) == sorted(expected)
 
 
-async def test_the_lag_of_a_partition_is_told_by_who_reads_it_alone(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_the_reader_of_a_partition_reports_its_lag(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise the old owner would report its last lag without end."""
     monkeypatch.setattr(consumer_module, "WATCH_EVERY_SECONDS", 0.05)
 
@@ -121,7 +121,7 @@ async def test_the_lag_of_a_partition_is_told_by_who_reads_it_alone(rig: Rig, mo
     assert lag() is None
 
 
-async def test_of_two_owners_of_one_partition_one_loses_and_applies_nothing_twice(rig: Rig) -> None:
+async def test_one_of_two_owners_of_a_partition_loses_it_and_nothing_is_applied_twice(rig: Rig) -> None:
     """A zombie whose partition was given away is stopped by the position's row, not by Kafka."""
     for number in range(20):
         await rig.send(left(f"p{number}"))
@@ -137,7 +137,7 @@ async def test_of_two_owners_of_one_partition_one_loses_and_applies_nothing_twic
     assert await facts(rig.database) == [f"p{number}" for number in range(60)]
 
 
-async def test_a_fault_of_the_moment_is_retried_and_holds_up_no_other_partition(rig: Rig) -> None:
+async def test_a_transient_error_is_retried_and_delays_no_other_partition(rig: Rig) -> None:
     failures = {"acme": 3}
 
     def fail(message: Any) -> None:
@@ -164,7 +164,7 @@ async def test_a_position_outside_the_topic_ends_the_consumer(rig: Rig) -> None:
             await asyncio.wait_for(asyncio.shield(task), 30)
 
 
-async def test_at_end_says_it_without_running_too(rig: Rig) -> None:
+async def test_at_end_answers_also_without_a_running_consumer(rig: Rig) -> None:
     reader, observer = rig.consumer(), rig.consumer()
     assert await observer.at_end("acme")
     await rig.send(left("p1"))

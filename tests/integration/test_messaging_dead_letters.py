@@ -132,7 +132,7 @@ async def test_a_handler_that_refuses_leaves_nothing_of_its_own_behind(rig: Rig)
     assert (letter.reason, letter.detail) == ("test", "bad is refused")
 
 
-async def test_what_waits_for_a_person_is_counted_until_it_is_done(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_open_dead_letters_are_counted_until_they_are_done(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consumer_module, "WATCH_EVERY_SECONDS", 0.05)
 
     def waiting() -> float | None:
@@ -187,7 +187,7 @@ async def at_once(_uow: UnitOfWork) -> None:
 
 
 @pytest.mark.parametrize("fail", [overflow, no_json, gathered, too_long_for_an_index, at_once])
-async def test_whatever_a_message_makes_its_handling_fail_at_becomes_a_dead_letter_and_can_be_retried(
+async def test_every_error_that_a_message_causes_makes_a_dead_letter_that_can_be_retried(
     rig: Rig, fail: Callable[[UnitOfWork], Awaitable[None]]
 ) -> None:
     """It would fail at every start again: at once, at the end of the message or at the end of the batch."""
@@ -213,7 +213,7 @@ async def test_whatever_a_message_makes_its_handling_fail_at_becomes_a_dead_lett
     assert await facts(rig.database) == ["p1", "p2", "p3", "bad-2"]
 
 
-async def test_what_the_database_will_not_store_becomes_a_dead_letter(rig: Rig) -> None:
+async def test_a_message_that_the_database_cannot_store_becomes_a_dead_letter(rig: Rig) -> None:
     """A NUL in a text is valid JSON, and PostgreSQL refuses it."""
     rig.handled.before = None
 
@@ -455,7 +455,7 @@ async def test_a_discarded_dead_letter_stays_with_who_when_and_why(rig: Rig) -> 
         await dead_letters.retry(letter["id"])
 
 
-async def test_a_genuine_message_is_discarded_only_when_that_is_said(rig: Rig) -> None:
+async def test_a_genuine_message_is_discarded_only_if_the_request_says_genuine(rig: Rig) -> None:
     """One that the owner of its topic wrote and that this version can read, of a type that matters to the group."""
     consumer, other = rig.in_order(), rig.in_order(genuine=())
     other.group.name = "other"

@@ -49,7 +49,7 @@ async def own_stack(tmp_path: Path) -> AsyncIterator[tuple[Supervisor, Rig]]:
 
 
 @pytest.mark.parametrize("gone", ["kafka", "postgres"])
-async def test_what_was_under_way_when_it_went_away_drains_when_it_is_back(own_stack: tuple[Supervisor, Rig], gone: str) -> None:
+async def test_messages_under_way_during_an_outage_are_processed_after_it(own_stack: tuple[Supervisor, Rig], gone: str) -> None:
     supervisor, rig = own_stack
     name = next(part for part in supervisor.names() if gone in part)
     expected = {tenant: [f"{tenant}-{number}" for number in range(120)] for tenant in TENANTS}

@@ -54,7 +54,7 @@ def who(record: Any) -> str:
     return payload.external_id
 
 
-async def test_what_is_committed_arrives_with_its_envelope(rig: Rig) -> None:
+async def test_a_committed_message_arrives_with_its_envelope(rig: Rig) -> None:
     cause = envelope_of(left(), message_id="cause-1")
     async with rig.database.unit_of_work("acme") as uow:
         envelope = uow.publish(left("p1"), source="hr/test", tenant="acme", time=NOON, subject="p1", cause=cause)
@@ -67,7 +67,7 @@ async def test_what_is_committed_arrives_with_its_envelope(rig: Rig) -> None:
     assert await unsent(rig.database, "acme") == 0
 
 
-async def test_what_is_rolled_back_is_not_sent(rig: Rig) -> None:
+async def test_a_message_that_is_rolled_back_is_not_sent(rig: Rig) -> None:
     with suppress(ZeroDivisionError):
         async with rig.database.unit_of_work("acme") as uow:
             uow.publish(left("never"), source="hr/test", tenant="acme", time=NOON)
@@ -152,7 +152,7 @@ async def test_rows_that_do_not_fit_one_batch_follow_in_order(rig: Rig) -> None:
         assert [who(record) for record in await read_all(rig, 3000)] == [f"p{number}" for number in range(3000)]
 
 
-async def test_a_message_as_large_as_a_topic_takes_is_sent(rig: Rig) -> None:
+async def test_a_message_of_the_largest_size_that_a_topic_allows_is_sent(rig: Rig) -> None:
     """It fills a batch of its own, and those around it keep their order."""
     async with rig.database.unit_of_work("acme") as uow:
         for said, size in (("p0", 1), ("p1", 1_000_000), ("p2", 600_000), ("p3", 1)):
@@ -162,7 +162,7 @@ async def test_a_message_as_large_as_a_topic_takes_is_sent(rig: Rig) -> None:
     assert [len(record.value) // 100_000 for record in records] == [0, 10, 6, 0]
 
 
-async def test_what_waits_is_counted_while_there_is_no_broker(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_waiting_rows_are_counted_while_the_broker_is_away(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """The alert on it says that the broker is away: it must not need one."""
     monkeypatch.setattr(relay_module, "COUNT_EVERY_SECONDS", 0.05)
     metrics.OUTBOX_WAITING.set(0)

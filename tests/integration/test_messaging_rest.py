@@ -176,7 +176,7 @@ async def test_after_a_day_the_key_is_free_again(client: httpx.AsyncClient, plai
 
 
 @pytest.mark.parametrize("key", ["", "x" * 201, "with space"])
-async def test_a_key_that_is_none_is_refused(client: httpx.AsyncClient, key: str) -> None:
+async def test_an_invalid_idempotency_key_is_refused(client: httpx.AsyncClient, key: str) -> None:
     response = await client.post(PATH, json={"said": "x"}, headers={"idempotency-key": key})
     assert response.status_code == 422
 

@@ -45,7 +45,7 @@ async def test_a_topic_with_other_partitions_is_named_and_left_alone(kafka_setti
         await create_topics(kafka_settings)
 
 
-async def test_a_topic_that_would_forget_is_named(kafka_settings: KafkaSettings) -> None:
+async def test_a_topic_whose_retention_is_too_short_is_named(kafka_settings: KafkaSettings) -> None:
     name = kafka_settings.topic_name(topics.SEATS_EVENTS)
     async with started(AIOKafkaAdminClient(**kafka_settings.client_options())) as admin:
         await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, {"retention.ms": "1000"})])
@@ -61,7 +61,7 @@ async def test_a_topic_that_would_forget_is_named(kafka_settings: KafkaSettings)
 
 
 @pytest.mark.parametrize(("key", "partition"), [(b"acme", 0), (b"globex", 3), (b"initech", 2), (b"", 1)])
-async def test_keys_go_where_kafkas_default_sends_them(rig: Rig, key: bytes, partition: int) -> None:
+async def test_keys_have_the_partitions_of_kafkas_default(rig: Rig, key: bytes, partition: int) -> None:
     """The producer's own choice beside ours, which `at_end` and the relay count on."""
     sent = await rig.producer.send_and_wait(rig.kafka.topic_name(topics.HR_EVENTS), b"{}", key=key)
     assert (sent.partition, partition_of(key, 4)) == (partition, partition)
@@ -78,7 +78,7 @@ async def test_the_watchdog_ends_a_consumer_that_has_messages_and_does_nothing(r
             await asyncio.wait_for(asyncio.shield(task), 60)
 
 
-async def test_whoever_is_cancelled_while_a_client_starts_leaves_no_connection_open(
+async def test_a_task_that_is_cancelled_while_a_client_starts_leaves_no_connection_open(
     kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connections: list[AIOKafkaConnection] = []

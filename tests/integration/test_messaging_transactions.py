@@ -26,7 +26,7 @@ async def reaches(rig: Rig, consumer: Consumer, offset: int) -> None:
     assert position() == offset
 
 
-async def test_only_what_was_committed_is_handled_and_the_position_goes_behind_every_marker(rig: Rig) -> None:
+async def test_only_committed_messages_are_handled_and_the_position_passes_every_marker(rig: Rig) -> None:
     async with transactional(rig.kafka) as producer:
         writer = Rig(rig.database, rig.kafka, producer)
         async with transaction(producer):

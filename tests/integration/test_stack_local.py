@@ -110,7 +110,7 @@ async def test_two_stacks_run_side_by_side_and_a_second_of_one_folder_is_refused
             pytest.fail("a second stack started in the same folder")
 
 
-async def test_data_and_ports_are_there_again_after_a_stop(tmp_path: Path) -> None:
+async def test_data_and_ports_are_the_same_after_a_stop_and_a_start(tmp_path: Path) -> None:
     async with LocalStack(tmp_path, services=(), durable=False) as stack:
         connection = await asyncpg.connect(stack.addresses["postgres_url"])
         await connection.execute("create table kept as select 42 as answer")
@@ -144,7 +144,7 @@ async def test_a_killed_broker_and_a_killed_server_come_back_with_their_data(mak
     assert await cluster_id_at(stack.addresses["kafka_bootstrap"]) == cluster
 
 
-async def test_another_broker_on_the_port_is_not_taken_for_the_own(kafka_bootstrap: str, tmp_path: Path) -> None:
+async def test_a_foreign_broker_on_the_port_is_not_accepted(kafka_bootstrap: str, tmp_path: Path) -> None:
     other = Broker(tmp_path, int(kafka_bootstrap.rpartition(":")[2]), ports.pick())
     assert await cluster_id_at(kafka_bootstrap) is not None
     assert not await other.is_ready()
@@ -167,7 +167,7 @@ async def test_a_service_gets_a_role_that_row_level_security_binds(postgres_url:
         await postgres.drop_database(postgres_url, role)
 
 
-async def test_the_addresses_of_the_environment_are_taken(tmp_path: Path, kafka_bootstrap: str, postgres_url: str) -> None:
+async def test_the_addresses_of_the_environment_are_used(tmp_path: Path, kafka_bootstrap: str, postgres_url: str) -> None:
     environment = {
         "SEATPOOL_KAFKA_BOOTSTRAP": kafka_bootstrap,
         "SEATPOOL_DATABASE_URL": postgres_url,

@@ -101,7 +101,7 @@ async def test_T22_T23_T24_M1_every_route_of_every_service_needs_its_right(doors
             assert (status == 403) == (needed or vendors), f"{route.key} answered {status} to who has {right}"
 
 
-async def test_T22_M1_what_changes_something_needs_more_than_a_right_to_read(doors: Doors) -> None:
+async def test_T22_M1_every_route_that_changes_something_needs_more_than_a_right_to_read(doors: Doors) -> None:
     assert {route.key for route in doors.guarded() if route.right is None} == ANY_TOKEN
     assert {route.right for route in doors.guarded()} - {None} == RIGHTS
     changing = [route for route in doors.guarded() if route.method != "GET" and route.key not in CHANGES_NOTHING]

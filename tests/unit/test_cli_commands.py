@@ -22,7 +22,7 @@ def deployment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Depl
         yield deployment
 
 
-def test_a_request_too_many_is_sent_again_unless_the_wait_is_long(deployment: Deployment) -> None:
+def test_a_request_above_the_limit_is_sent_again_unless_the_wait_is_long(deployment: Deployment) -> None:
     path, refused = "/v1/tenants/acme/profiles", {"detail": "too many", "retry_after_seconds": 1}
     answers: Iterator[Answer] = iter([(429, refused), (200, {"items": []}), (429, refused | {"retry_after_seconds": 3600})])
     deployment.answers["GET", path] = lambda _: next(answers)
@@ -62,7 +62,7 @@ def test_a_token_without_rights_is_not_asked_for(deployment: Deployment) -> None
 
 @pytest.mark.parametrize("command", [("token",), ("users", "republish"), ("dlq", "list")])
 @pytest.mark.parametrize("blank", ["", " "])
-def test_a_blank_tenant_never_stands_for_all_tenants(deployment: Deployment, command: tuple[str, ...], blank: str) -> None:
+def test_a_blank_tenant_never_means_all_tenants(deployment: Deployment, command: tuple[str, ...], blank: str) -> None:
     result = seatpool(*command, "--tenant", blank)
     assert (result.exit_code, deployment.asked) == (2, [])
     assert "leave the option out for all tenants" in result.output
@@ -85,7 +85,7 @@ def test_a_run_of_equal_records_is_listed_with_its_first_and_last_offset(deploym
     assert "hr.events.v1/2/7-506" in seatpool("dlq", "list").output
 
 
-def test_what_others_wrote_sends_no_escape_sequence_to_the_terminal(deployment: Deployment) -> None:
+def test_texts_of_other_people_send_no_escape_sequence_to_the_terminal(deployment: Deployment) -> None:
     evil = "a\x1b]0;owned\x07\x1b[2J\x9b31m\u202eb"
     row = {"id": 17, "topic": "hr.events.v1", "partition": 2, "offset": 7, "tenant": "acme", "reason": "body", "detail": evil}
     deployment.answers[("GET", "/v1/operator/dead-letters")] = lambda _: (200, {"items": [row], "next": None})
@@ -96,14 +96,16 @@ def test_what_others_wrote_sends_no_escape_sequence_to_the_terminal(deployment: 
         assert not set(output) & set("\x1b\x07\x9b\u202e")
 
 
-def test_a_service_without_dead_letters_is_told_from_those_that_do(deployment: Deployment) -> None:
+def test_a_service_that_keeps_no_dead_letters_is_refused_by_name(deployment: Deployment) -> None:
     result = seatpool("dlq", "list", "--service", "seats")
     assert result.exit_code == 1
     assert "seats has no dead letters" in result.output
     assert "Use one of users, invoicing, notifier" in result.output
 
 
-def test_a_service_that_is_down_does_not_hide_those_of_the_others(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_that_is_down_does_not_hide_the_dead_letters_of_the_others(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     row = {"id": 17, "topic": "hr.events.v1", "partition": 2, "offset": 7, "reason": "body", "detail": "no date"}
     deployment.answers[("GET", "/v1/operator/dead-letters")] = lambda _: (200, {"items": [row], "next": None})
     monkeypatch.setenv("SEATPOOL_INVOICING_URL", "http://127.0.0.1:1")
@@ -124,7 +126,7 @@ def test_the_id_of_a_rejected_command_is_never_folded(deployment: Deployment) ->
     assert f"notifier:{row['id']}" in result.output
 
 
-def test_topics_that_are_not_as_they_should_be_are_named(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_topics_with_wrong_settings_are_named(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     async def differ(*_: object) -> list[str]:
         raise TopicsDiffer("hr.events.v1 has 3 partitions, expected 4")
 
@@ -136,7 +138,7 @@ def test_topics_that_are_not_as_they_should_be_are_named(deployment: Deployment,
 
 
 @pytest.mark.parametrize(("arguments", "name"), [(("hr/acme",), "acme"), (("hr/acme", "--topic", "acme-payroll"), "acme-payroll")])
-def test_a_source_is_bound_to_a_topic_that_is_made_first(
+def test_a_topic_is_created_before_a_source_is_bound_to_it(
     arguments: tuple[str, ...], name: str, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def make(_: object, topics: Sequence[Topic]) -> list[str]:
@@ -159,7 +161,7 @@ def test_a_source_is_bound_to_a_topic_that_is_made_first(
 
 
 @pytest.mark.parametrize("arguments", [("hr/Acme",), ("hr/acme/payroll",), ("hr/acme", "--topic", "x" * 61), ("hr/acme", "--topic", "")])
-def test_a_name_that_no_topic_may_have_is_refused_before_anything_is_made(arguments: tuple[str, ...], deployment: Deployment) -> None:
+def test_a_name_that_no_topic_may_have_is_refused_before_a_topic_is_created(arguments: tuple[str, ...], deployment: Deployment) -> None:
     result = seatpool("hr", "bind", *arguments)
     assert (result.exit_code, deployment.asked) == (1, [])
     assert "cannot be part of the name of a topic" in result.output
@@ -198,7 +200,7 @@ def test_a_dead_letter_is_discarded_with_a_reason(deployment: Deployment, genuin
     assert seatpool("dlq", "discard", "invoicing:17").exit_code == 2  # no reason
 
 
-def test_what_is_no_id_of_a_dead_letter_is_refused(deployment: Deployment) -> None:
+def test_a_text_that_is_no_id_of_a_dead_letter_is_refused(deployment: Deployment) -> None:
     for wrong in ("17", "seats:17", "users:x"):
         result = seatpool("dlq", "retry", wrong)
         assert result.exit_code == 1
@@ -206,7 +208,7 @@ def test_what_is_no_id_of_a_dead_letter_is_refused(deployment: Deployment) -> No
     assert deployment.asked == []
 
 
-def test_without_a_stack_the_reader_is_told_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_stack_the_message_says_how_to_start_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEATPOOL_STATE_DIR", str(tmp_path))
     for name in ("SEATPOOL_USERS_URL", "SEATPOOL_TOKEN", "SEATPOOL_OPERATOR_SECRET"):
         monkeypatch.delenv(name, raising=False)
@@ -218,7 +220,7 @@ def test_without_a_stack_the_reader_is_told_how_to_get_one(tmp_path: Path, monke
 
 
 @pytest.mark.parametrize("arguments", [("verify",), ("replay", "--tenant", "acme"), ("topics", "create")])
-def test_where_no_broker_answers_nothing_waits_for_one(arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_does_not_wait_for_a_broker_that_does_not_answer(arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEATPOOL_KAFKA_BOOTSTRAP", "127.0.0.1:1,127.0.0.1:2")
     result = seatpool(*arguments)
     assert result.exit_code == 1
@@ -234,7 +236,7 @@ def test_a_damaged_file_of_the_stack_is_named(arguments: tuple[str, ...], tmp_pa
     assert "stack.json cannot be read" in result.output
 
 
-def test_what_a_service_says_is_shown_as_it_says_it(deployment: Deployment) -> None:
+def test_the_message_of_a_service_is_shown_unchanged(deployment: Deployment) -> None:
     """Square brackets are the screen's own markup: as such they would be swallowed, or end the command."""
     deployment.answers["POST", "/v1/tenants/acme/imports"] = lambda _: (422, {"detail": "[bold]one[/] of [/x] expected"})
     result = seatpool("hr", "import", str(ROOT / "examples/alpenrose"), "--tenant", "acme", "--source", "hr/acme")
@@ -242,7 +244,7 @@ def test_what_a_service_says_is_shown_as_it_says_it(deployment: Deployment) -> N
     assert "[bold]one[/] of [/x] expected" in result.output
 
 
-def test_every_command_teaches_by_example() -> None:
+def test_the_help_of_every_command_has_an_example() -> None:
     for arguments in (
         ["run"],
         ["status"],

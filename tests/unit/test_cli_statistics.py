@@ -47,7 +47,7 @@ def last(*, users_active: int = 119) -> Snapshot:
     )
 
 
-def test_without_a_difference_there_is_the_line(plan: Plan) -> None:
+def test_the_closing_line_is_printed_if_nothing_differs(plan: Plan) -> None:
     closing = close(services(), last(), plan, delivered_mails=29)
     assert closing.differences == ()
     assert closing.line() == "demo: hired=124 active=119 flagged=0 revoked=5 refused=2 invoices=2 net=65.81 mails=29 decisions=165"
@@ -57,27 +57,27 @@ def differences(closing: Closing) -> str:
     return "\n".join(closing.differences)
 
 
-def test_a_service_that_counts_otherwise_is_named(plan: Plan) -> None:
+def test_a_service_with_another_count_is_named(plan: Plan) -> None:
     closing = close(services(notifier={"revoked": 4}), last(), plan, delivered_mails=29)
     assert differences(closing) == "revoked: users counts 5, seats counts 5, notifier counts 4"
 
 
-def test_a_figure_that_is_not_the_plans_is_named(plan: Plan) -> None:
+def test_a_number_that_differs_from_the_plan_is_named(plan: Plan) -> None:
     closing = close(services(invoicing={"net_minor": 6580}), last(), plan, delivered_mails=29)
     assert differences(closing) == "net: the plan expects 65.81, the result is 65.80"
 
 
-def test_users_people_and_seats_pools_have_to_agree(plan: Plan) -> None:
+def test_the_people_of_users_and_the_pools_of_seats_must_agree(plan: Plan) -> None:
     closing = close(services(), last(users_active=118), plan, delivered_mails=29)
     assert differences(closing) == "projects.active: seats counts 119, users counts 118"
 
 
-def test_mails_that_failed_or_never_arrived_are_differences(plan: Plan) -> None:
+def test_e_mails_that_failed_or_never_arrived_are_differences(plan: Plan) -> None:
     assert "1 could not be sent" in differences(close(services(notifier={"emails_failed": 1}), last(), plan, delivered_mails=29))
     assert "the mailbox contains 28" in differences(close(services(), last(), plan, delivered_mails=28))
 
 
-def test_a_replay_that_differs_is_one(plan: Plan) -> None:
+def test_a_replay_that_differs_is_a_difference(plan: Plan) -> None:
     closing = close(services(), last(), plan, delivered_mails=29).with_difference("replay of the command log: differing")
     assert differences(closing) == "replay of the command log: differing"
 

@@ -26,7 +26,7 @@ OPERATING = (Path(__file__).parents[2] / "docs" / "operating.md").read_text()
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
 @pytest.mark.parametrize("protocol", ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"])
-def test_the_worker_s_consumer_gets_in_as_every_other_client_does(protocol: str, mechanism: str) -> None:
+def test_the_consumer_of_the_worker_authenticates_like_every_other_client(protocol: str, mechanism: str) -> None:
     """Faust takes SASL without a context for SASL_PLAINTEXT, and no credentials for PLAINTEXT."""
     settings = Settings(
         kafka_security_protocol=protocol,

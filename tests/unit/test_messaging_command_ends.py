@@ -49,7 +49,7 @@ async def test_the_broker_is_asked_only_for_a_command_above_the_greatest_end_kno
     assert (broker.asked, clock.seconds) == (2, 0)
 
 
-async def test_a_command_that_came_since_the_last_answer_is_found(clock: FixedClock) -> None:
+async def test_a_command_that_was_written_after_the_last_answer_is_found(clock: FixedClock) -> None:
     """Or a real decision would become a dead letter."""
     broker = Broker()
     ends = ends_of(broker, clock)
@@ -69,7 +69,7 @@ async def test_false_positions_make_a_reader_ask_once_a_second(clock: FixedClock
     assert await ends.end_for(0, 15) == 20  # a real one, meanwhile: it waits, and is found
 
 
-async def test_an_end_that_the_broker_takes_back_is_not_forgotten(clock: FixedClock) -> None:
+async def test_a_known_end_stays_when_the_broker_answers_a_smaller_one(clock: FixedClock) -> None:
     """A new leader may know of less for a moment."""
     broker = Broker()
     ends = ends_of(broker, clock)

@@ -32,7 +32,9 @@ async def read(headers: Headers, *, value: bytes | None = BODY, key: bytes | Non
 
 @pytest.mark.parametrize("name", ["ce_specversion", "ce_id", "ce_source", "ce_type"])
 @pytest.mark.parametrize("values", [(None,), (b"",), (b"\xff",), (b"1.0", b"1.0"), (b"x" * 100_000,), (b"\0",)])
-async def test_an_attribute_without_a_value_or_with_an_odd_one_makes_a_dead_letter(name: str, values: tuple[bytes | None, ...]) -> None:
+async def test_an_attribute_without_a_value_or_with_a_malformed_one_makes_a_dead_letter(
+    name: str, values: tuple[bytes | None, ...]
+) -> None:
     item = await read(headers(name, *values))
     assert item.poison is not None
     assert item.poison.reason == "envelope"
@@ -54,7 +56,7 @@ async def test_a_message_without_a_time_in_a_record_without_one_makes_a_dead_let
     assert item.poison is not None
 
 
-async def test_a_message_without_a_time_has_its_record_s() -> None:
+async def test_a_message_without_a_time_has_the_time_of_its_record() -> None:
     item = await read(headers("ce_time"), time=1_772_366_400_123)
     assert item.message is not None
     assert item.message.envelope.time.isoformat() == "2026-03-01T12:00:00.123000+00:00"
@@ -67,7 +69,7 @@ async def test_a_body_that_is_no_message_makes_a_dead_letter(value: bytes | None
     assert item.poison.reason == "body"
 
 
-async def test_a_body_larger_than_its_topic_takes_uncompressed_makes_a_dead_letter() -> None:
+async def test_a_body_that_is_uncompressed_larger_than_its_topic_allows_makes_a_dead_letter() -> None:
     item = await read(headers(), value=BODY + b" " * topics.HR_EVENTS.max_message_bytes)
     assert item.poison is not None
     assert item.poison.reason == "body"
@@ -81,7 +83,7 @@ def raising(error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("error", [RecursionError, OverflowError, AttributeError, UnicodeError, AssertionError])
-async def test_whatever_reading_raises_makes_a_dead_letter(error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_every_error_of_reading_makes_a_dead_letter(error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
     raising(error, monkeypatch)
     item = await read(headers())
     assert item.poison is not None
@@ -89,7 +91,7 @@ async def test_whatever_reading_raises_makes_a_dead_letter(error: type[Exception
 
 
 @pytest.mark.parametrize("error", [Transient, MemoryError])
-async def test_what_the_next_attempt_may_read_makes_none(error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_transient_error_of_reading_makes_no_dead_letter(error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
     raising(error, monkeypatch)
     with pytest.raises(error):
         await read(headers())

@@ -108,7 +108,7 @@ def resident(name: str) -> int:
 
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("payload", [b"", b"junk", b"\x82SNAPPY\x00\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00\x00"])
-def test_what_no_codec_wrote_is_refused(codec: int, payload: bytes) -> None:
+def test_bytes_that_no_codec_wrote_are_refused(codec: int, payload: bytes) -> None:
     with pytest.raises(REFUSED):
         DECODE[codec](payload)
 
@@ -139,13 +139,13 @@ def test_a_wrong_checksum_is_an_error_and_no_dead_letter() -> None:
         offsets(reader(bytes(damaged)))
 
 
-def test_of_an_aborted_transaction_nothing_is_unpacked() -> None:
+def test_nothing_of_an_aborted_transaction_is_unpacked() -> None:
     aborted = broken(0, 2, transactional=True)
     records = reader(aborted, batch(2, b"next"), aborted=[(PRODUCER, 0)])
     assert offsets(records) == [(2, True)]
 
 
-def test_a_long_batch_that_cannot_be_read_comes_in_several_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_unreadable_batch_is_delivered_in_several_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record_batches, "UNREADABLE_MAX", 2)
     whole, found, begin = (broken(0, 5), batch(5, b"5")), [], 0
     for _ in range(3):
@@ -163,7 +163,7 @@ def test_a_poll_ends_when_it_has_unpacked_enough() -> None:
     assert records.next_fetch_offset == 2
 
 
-def test_an_unreadable_record_says_so_to_every_reader() -> None:
+def test_every_reader_recognises_an_unreadable_record() -> None:
     (record,) = reader(broken(0, 1))
     assert (record.key, record.value, record.timestamp) == (None, None, 0)
     with pytest.raises(Poison) as found:
@@ -171,14 +171,14 @@ def test_an_unreadable_record_says_so_to_every_reader() -> None:
     assert found.value.reason == "batch"
 
 
-def test_aiokafka_uses_what_replaces_its_own() -> None:
+def test_aiokafka_uses_the_replaced_decoders_and_class() -> None:
     assert vars(kafka)["replace_in_aiokafka"] is record_batches.replace_in_aiokafka
     assert fetcher.PartitionRecords is BatchRecords
     for decoder in DECODE.values():
         assert getattr(default_records, decoder.__name__) is decoder
 
 
-def test_what_is_replaced_in_aiokafka_is_what_was_read() -> None:
+def test_the_replaced_code_of_aiokafka_is_that_of_the_pinned_release() -> None:
     """An upgrade shows here what has changed: the decoders, who calls them, and how a fetch goes on after a batch."""
     codecs: Any = aiokafka.codec
     original = BatchRecords.__base__

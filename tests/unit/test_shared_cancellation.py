@@ -28,31 +28,31 @@ async def until_cancelled() -> None:
     await asyncio.get_running_loop().create_future()
 
 
-async def test_a_request_that_the_client_gave_up_is_an_error_of_the_moment() -> None:
+async def test_a_request_that_the_client_gave_up_is_a_transient_error() -> None:
     with pytest.raises(Transient), translated():
         await cancelled_by_a_library()
 
 
 @pytest.mark.parametrize("error", [KafkaTimeoutError("no offsets"), KafkaUnavailableError(), KafkaConnectionError(), NodeNotReadyError()])
-async def test_a_broker_that_does_not_answer_in_time_is_an_error_of_the_moment(error: KafkaError) -> None:
+async def test_a_broker_that_does_not_answer_in_time_is_a_transient_error(error: KafkaError) -> None:
     """Or a reader would end, and be started again, for each slow answer to a question for an end."""
     with pytest.raises(Transient), translated():
         raise error
 
 
-async def test_a_broker_that_gives_no_metadata_is_an_error_of_the_moment() -> None:
+async def test_a_broker_that_gives_no_metadata_is_a_transient_error() -> None:
     client = AIOKafkaClient(bootstrap_servers="127.0.0.1:1")
     with pytest.raises(Transient), translated():
         await client.fetch_all_metadata()
 
 
 @pytest.mark.parametrize("error", [KafkaError("Unexpected error during data retrieval"), UnsupportedCodecError()])
-async def test_what_another_attempt_does_not_change_stays_what_it_is(error: KafkaError) -> None:
+async def test_an_error_that_a_retry_cannot_change_keeps_its_type(error: KafkaError) -> None:
     with pytest.raises(type(error)), translated():
         raise error
 
 
-async def test_our_own_end_stays_one() -> None:
+async def test_a_cancellation_of_our_own_task_stays_a_cancellation() -> None:
     async def role() -> None:
         with translated():
             await until_cancelled()
@@ -69,7 +69,7 @@ async def test_a_role_that_is_cancelled_from_inside_ends_the_process() -> None:
         await together(until_cancelled(), cancelled_by_a_library())
 
 
-async def test_a_process_that_is_told_to_end_ends_quietly() -> None:
+async def test_a_process_that_gets_a_signal_ends_quietly() -> None:
     task = asyncio.create_task(together(until_cancelled(), until_cancelled()))
     await asyncio.sleep(0)
     task.cancel()

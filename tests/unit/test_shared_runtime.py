@@ -94,13 +94,13 @@ def test_a_role_that_just_returns_ends_the_process_too() -> None:
     assert process.returncode == 1
 
 
-def test_a_main_that_is_done_is_no_error() -> None:
+def test_a_main_function_that_returns_is_no_error() -> None:
     process = start("async def main():\n    pass")
     assert lines_of(process) == []
     assert process.returncode == 0
 
 
-def test_lines_carry_service_ids_and_stack_and_no_secret() -> None:
+def test_log_lines_contain_service_ids_and_stack_and_no_secret() -> None:
     process = start(
         """
         import logging
@@ -155,7 +155,7 @@ def test_no_text_of_a_caller_takes_long_to_log(text: str) -> None:
     assert time.process_time() - began < 0.2
 
 
-def test_what_json_cannot_say_is_logged_all_the_same() -> None:
+def test_values_that_json_cannot_express_are_logged_too() -> None:
     process = start("""
         async def main():
             log.info("odd", text="\\ud800", number=2**64, numbers=[float("nan")], texts={"\\udfff": "\\ud800"})
@@ -164,7 +164,7 @@ def test_what_json_cannot_say_is_logged_all_the_same() -> None:
     assert (line["event"], line["text"], line["number"]) == ("odd", "\ud800", 2**64)
 
 
-def test_the_trace_goes_in_and_comes_out_the_same() -> None:
+def test_the_trace_context_is_passed_on_unchanged() -> None:
     assert current_traceparent() is None
     with continued(TRACEPARENT, correlation="c1"):
         assert (current_traceparent(), current_correlation()) == (TRACEPARENT, "c1")

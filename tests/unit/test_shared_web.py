@@ -138,7 +138,7 @@ async def test_without_a_token_nothing_but_probes_and_documents_is_readable(clie
     assert [(await client.get(path)).status_code for path in open_paths] == [200] * 5
 
 
-async def test_the_page_of_the_documents_needs_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:
+async def test_the_page_of_the_api_documents_loads_nothing_from_the_internet(client: httpx.AsyncClient) -> None:
     page = (await client.get("/docs")).text
     addresses = re.findall(r"""(?:src|href)=["']([^"']+)["']""", page)
     assert len(addresses) == 3, "script, style, icon"
@@ -146,7 +146,7 @@ async def test_the_page_of_the_documents_needs_nothing_from_elsewhere(client: ht
     assert {(await client.get(address)).status_code for address in [*addresses, "/openapi.json"]} == {200}
 
 
-async def test_another_tenants_route_is_not_there(client: httpx.AsyncClient) -> None:
+async def test_a_route_of_another_tenant_is_not_found(client: httpx.AsyncClient) -> None:
     assert_problem(await client.get("/v1/tenants/globex/things"), 404, "not-found")
 
 
@@ -257,7 +257,7 @@ class Users(httpx.AsyncBaseTransport):
         return httpx.Response(self.statuses.pop(0) if self.statuses else 200, json={})
 
 
-async def test_keys_are_fetched_once_and_anew_for_an_unknown_key_but_not_at_will() -> None:
+async def test_keys_are_fetched_once_and_again_for_an_unknown_key_but_not_at_will() -> None:
     users, clock = Users(), FixedClock(NOON)
     verifier = Verifier("http://users", clock=clock, transport=users)
     await asyncio.gather(*(verifier.verify(token()) for _ in range(5)))
@@ -272,7 +272,7 @@ async def test_keys_are_fetched_once_and_anew_for_an_unknown_key_but_not_at_will
     assert users.asked == 2
 
 
-async def test_while_users_is_away_the_known_keys_go_on_and_without_any_it_is_of_the_moment() -> None:
+async def test_while_users_is_away_the_known_keys_stay_in_use_and_without_any_the_error_is_transient() -> None:
     users, clock = Users(), FixedClock(NOON)
     users.down = True
     verifier = Verifier("http://users", clock=clock, transport=users)
@@ -307,7 +307,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return looked_at
 
 
-async def test_a_token_is_looked_at_once_and_refused_when_it_has_ended(decoded: list[str]) -> None:
+async def test_a_token_is_verified_once_and_refused_after_it_expired(decoded: list[str]) -> None:
     keys, clock, given = KeySet([KEY]), FixedClock(NOON), token(rights=["account:read"])
     verifier = Verifier(keys=lambda: keys, clock=clock)
     first = await verifier.verify(given)
@@ -321,7 +321,7 @@ async def test_a_token_is_looked_at_once_and_refused_when_it_has_ended(decoded: 
     assert (await verifier.verify(other)).may("account:buy"), "another token is another principal"
 
 
-async def test_a_token_of_a_key_that_was_removed_is_refused_after_the_keys_are_fetched_anew() -> None:
+async def test_a_token_of_a_removed_key_is_refused_after_the_keys_are_fetched_again() -> None:
     users, clock = Users(), FixedClock(NOON)
     users.keys = [KEY, OTHER]
     verifier, given = Verifier("http://users", clock=clock, transport=users), token(exp=int(NOON.timestamp()) + 9000)
@@ -370,7 +370,9 @@ async def test_an_answer_that_is_no_set_of_keys_changes_nothing(answer: bytes) -
     assert answers == []
 
 
-async def test_what_is_remembered_is_bounded_and_nothing_that_was_refused(decoded: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_limited_number_of_verified_tokens_is_remembered_and_no_refused_one(
+    decoded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("shared.web.auth.VERIFIED_MAX", 3)
     keys = KeySet([KEY])
     verifier = Verifier(keys=lambda: keys, clock=CLOCK)
@@ -407,7 +409,7 @@ async def test_each_error_of_the_tree_is_a_problem(client: httpx.AsyncClient, na
     assert "secret" not in json.dumps(problem)
 
 
-def test_the_map_to_http_is_of_the_error_tree() -> None:
+def test_the_map_to_http_contains_the_error_tree() -> None:
     errors = [Refused("x", ""), NotFound("x"), Forbidden("x", ""), Unauthenticated("x", ""), Invalid("f", 1, "e"), Conflict("x", "")]
     assert [status_of(error) for error in errors] == [409, 404, 403, 401, 422, 409]
     assert status_of(Refused("precondition-failed", "")) == 412
@@ -421,7 +423,7 @@ async def test_a_bug_is_logged_under_the_id_that_the_caller_gets(client: httpx.A
     assert isinstance(line["exc_info"], ZeroDivisionError)
 
 
-async def test_wrong_input_names_each_field_with_its_value_and_what_is_right(client: httpx.AsyncClient) -> None:
+async def test_an_answer_to_wrong_input_names_each_field_with_its_value_and_what_is_allowed(client: httpx.AsyncClient) -> None:
     body = {"items": [{"module": "time", "add": 0}, {"add": "many"}]}
     problem = assert_problem(await client.post("/v1/tenants/acme/orders", json=body), 422, "invalid")
     assert [(e["field"], e["value"]) for e in problem["errors"]] == [
@@ -433,17 +435,17 @@ async def test_wrong_input_names_each_field_with_its_value_and_what_is_right(cli
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/v1/tenants/acme/things/"])
-async def test_what_is_not_there_is_a_problem_too(client: httpx.AsyncClient, path: str) -> None:
+async def test_a_path_that_does_not_exist_is_answered_with_a_problem(client: httpx.AsyncClient, path: str) -> None:
     assert_problem(await client.get(path), 404, "not-found")
 
 
-async def test_a_method_that_is_not_there_is_a_problem_too(client: httpx.AsyncClient) -> None:
+async def test_a_method_that_does_not_exist_is_answered_with_a_problem(client: httpx.AsyncClient) -> None:
     response = await client.delete("/v1/tenants/acme/things")
     assert_problem(response, 405, "method-not-allowed")
     assert response.headers["allow"] == "GET, POST, HEAD"
 
 
-async def test_methods_that_somebody_made_up_are_one_series_of_the_metrics(client: httpx.AsyncClient) -> None:
+async def test_invented_methods_are_one_series_of_the_metrics(client: httpx.AsyncClient) -> None:
     for method in ("BREW", "WHEN"):
         assert (await client.request(method, "/v1/tenants/acme/things")).status_code in (404, 405)
     shown = (await client.get("/metrics")).text
@@ -451,7 +453,7 @@ async def test_methods_that_somebody_made_up_are_one_series_of_the_metrics(clien
     assert "BREW" not in shown
 
 
-async def test_the_head_of_what_can_be_read_can_be_asked_for(client: httpx.AsyncClient) -> None:
+async def test_head_is_answered_wherever_get_is(client: httpx.AsyncClient) -> None:
     response = await client.head("/v1/tenants/acme/things")
     assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
     assert (await client.head("/v1/tenants/globex/things")).status_code == 404
@@ -480,7 +482,7 @@ async def test_a_chunked_body_below_the_limit_is_read(client: httpx.AsyncClient)
 
 
 @pytest.mark.parametrize("content", [b"[" * 100_000, b'{"a":' * 100_000, b"{", b"\xff", b'{"items": NaN}', b"1" * 5000])
-async def test_a_body_made_to_break_the_parser_is_the_callers_fault(client: httpx.AsyncClient, content: bytes) -> None:
+async def test_a_body_that_breaks_the_parser_is_refused_as_invalid(client: httpx.AsyncClient, content: bytes) -> None:
     response = await client.post("/v1/tenants/acme/orders", content=content, headers={"content-type": "application/json"})
     assert response.status_code in (400, 422)
     assert response.headers["content-type"] == "application/problem+json"
@@ -530,13 +532,13 @@ async def test_each_request_is_logged_without_its_query(client: httpx.AsyncClien
     assert "ann@example.com" not in str(logs)
 
 
-async def test_what_a_caller_makes_long_is_cut_in_the_log(client: httpx.AsyncClient) -> None:
+async def test_long_values_of_a_caller_are_cut_in_the_log(client: httpx.AsyncClient) -> None:
     with structlog.testing.capture_logs() as logs:
         await client.request("A" * 5_000, "/" + "a" * 60_000)
     assert len(str(logs)) < 1_000
 
 
-def test_a_cursor_comes_back_as_it_went() -> None:
+def test_a_cursor_is_read_as_it_was_written() -> None:
     assert decode_cursor(encode_cursor("ann", 7), str, int) == ("ann", 7)
     assert decode_cursor(None, str) is None
 
@@ -547,7 +549,7 @@ def test_a_forged_cursor_is_refused(cursor: str) -> None:
         decode_cursor(cursor, str)
 
 
-async def test_the_document_tells_of_security_and_problems(client: httpx.AsyncClient) -> None:
+async def test_the_openapi_document_describes_security_and_problems(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     operation = document["paths"]["/v1/tenants/{tenant}/things"]["get"]
     assert operation["security"] == [{"access token": ["account:read"]}]
@@ -563,7 +565,7 @@ async def test_the_document_tells_of_security_and_problems(client: httpx.AsyncCl
     assert "HTTPValidationError" not in document["components"]["schemas"]
 
 
-async def test_readiness_says_why_not() -> None:
+async def test_the_readiness_probe_says_why_a_process_is_not_ready() -> None:
     async def ready() -> bool:
         raise Transient("database: gone")
 
@@ -577,7 +579,7 @@ async def test_readiness_says_why_not() -> None:
 # ---------------------------------------------------------------------------------------------------------- between services
 
 
-async def test_a_service_asks_with_its_own_token_and_makes_a_new_one_in_time() -> None:
+async def test_a_service_sends_its_own_token_and_renews_it_in_time() -> None:
     users, clock = Users(), FixedClock(NOON)
     async with ServiceClient(CommonSettings(users_url="http://users"), clock=clock, transport=users) as client:
         await client.get("http://seats/v1/a")
@@ -587,7 +589,7 @@ async def test_a_service_asks_with_its_own_token_and_makes_a_new_one_in_time() -
     assert [request.headers["authorization"] for request in users.requests] == ["Bearer t1", "Bearer t1", "Bearer t2"]
 
 
-async def test_what_is_of_the_moment_is_tried_again_unless_it_could_be_done_twice() -> None:
+async def test_a_transient_error_is_retried_unless_the_request_could_be_done_twice() -> None:
     users = Users()
     async with ServiceClient(CommonSettings(users_url="http://users"), transport=users) as client:
         users.statuses = [503, 502]
@@ -599,7 +601,7 @@ async def test_what_is_of_the_moment_is_tried_again_unless_it_could_be_done_twic
             await client.post("http://seats/v1/a")
 
 
-async def test_a_token_that_was_withdrawn_is_replaced_once() -> None:
+async def test_a_token_that_is_refused_is_replaced_once() -> None:
     users = Users()
     async with ServiceClient(CommonSettings(users_url="http://users"), transport=users) as client:
         users.statuses = [401]

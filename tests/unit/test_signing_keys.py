@@ -249,7 +249,7 @@ def test_the_command_lists_rotates_and_revokes(tmp_path: Path) -> None:
     assert (unknown.exit_code, "seatpool keys list" in unknown.output) == (1, True)
 
 
-def test_the_command_says_where_the_folder_would_be_named(tmp_path: Path) -> None:
+def test_the_command_says_which_variable_names_the_folder(tmp_path: Path) -> None:
     for env in ({"SEATPOOL_SIGNING_KEYS_FOLDER": ""}, {"SEATPOOL_SIGNING_KEYS_FOLDER": str(tmp_path / "nowhere")}):
         result = seatpool("keys", "list", SEATPOOL_STATE_DIR=str(tmp_path), **env)
         assert result.exit_code == 1

@@ -23,7 +23,7 @@ def test_an_environment_is_compiled_when_it_is_made(recipe: str) -> None:
     assert all("--compile-bytecode" in line for line in installs)
 
 
-def test_the_collector_rests_while_a_process_imports_also_when_that_fails() -> None:
+def test_the_garbage_collector_is_off_during_imports_also_if_they_fail() -> None:
     frozen = gc.get_freeze_count()
 
     def failing_import() -> None:
@@ -46,7 +46,7 @@ def packages(imported: str) -> set[str]:
     return set(done.stdout.split()) - sys.stdlib_module_names
 
 
-def test_the_list_of_commands_loads_no_commands_work() -> None:
+def test_the_list_of_commands_imports_no_code_of_a_command() -> None:
     assert packages("cli.main") - packages("typer") == {"cli"}
 
 

@@ -60,7 +60,7 @@ def _functions(text: Text) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
 
 def check_words(text: Text) -> Found:
     """Old words for which there is a plain one."""
-    for found in WORDS.finditer(text.content):
+    for found in WORDS.finditer(text.content.replace("_", " ")):
         spaces = re.sub(r"\W+", " ", found[0])
         yield text.content.count("\n", 0, found.start()) + 1, f"the word {spaces!r}"
 
@@ -229,6 +229,7 @@ LONG = "    x = 1\n" * DOCSTRING_LINES
 SAMPLES: list[tuple[Callable[[Text], Found], str, str]] = [
     (check_words, "docs/x.md", "The worker starts anew."),
     (check_words, "shared/x.py", "# kept for\n# ever"),
+    (check_words, "tests/x.py", "def test_a_key_is_fetched_anew(): ..."),
     (check_words, "shared/x.py", "'''The caller was\n    told so.'''"),
     (check_docstring_beginnings, "shared/x.py", "def f():\n    'Of the tenant.'"),
     (check_docstring_beginnings, "tests/x.py", "'What is left of it.'"),

@@ -59,6 +59,6 @@ async def test_a_forwarded_address_counts_from_a_trusted_proxy_only(
 
 
 @pytest.mark.parametrize("wrong", ["*", "proxy.example", "10.0.0.1,", "10.0.0.1/8", "10.0.0"])
-def test_what_is_no_address_and_no_network_is_refused_at_the_start(wrong: str) -> None:
+def test_a_text_that_is_no_address_and_no_network_is_refused_at_the_start(wrong: str) -> None:
     with pytest.raises(ValidationError, match="expected addresses or networks"):
         CommonSettings(trusted_proxies=wrong)

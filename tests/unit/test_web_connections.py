@@ -175,7 +175,7 @@ def counted(status: int) -> float:
         pytest.param(post() + BODY + post() + BODY[:-1], b"", id="the body of a second request, sent at once, breaks off"),
     ],
 )
-async def test_a_request_has_its_time_to_arrive_however_it_is_drawn_out(service: Service, begin: bytes, trickle: bytes) -> None:
+async def test_a_request_that_arrives_slowly_is_cut_off_after_its_time(service: Service, begin: bytes, trickle: bytes) -> None:
     errors, connection = counted(500), await service.connect()
     connection.writer.write(begin)
     began = asyncio.get_running_loop().time()

@@ -146,7 +146,7 @@ async def test_a_request_too_many_is_refused_before_its_body_is_read(sample: Sam
     await asyncio.gather(*running)
 
 
-async def test_a_request_that_is_refused_or_fails_gives_its_place_back(sample: Sample) -> None:
+async def test_a_request_that_is_refused_or_fails_no_longer_counts(sample: Sample) -> None:
     for path, status in (("refused", 409), ("broken", 500), ("list?x=%00", 422), ("nothing", 404)):
         assert {await sample.status(path) for _ in range(2 * REQUESTS_MAX)} == {status}
     assert await sample.status("list") == 200
