@@ -111,7 +111,7 @@ async def test_T6_a_person_revoked_in_a_base_module_gets_one_e_mail_for_all_thei
         statistics = await notifier.until_idle(wiring)
     assert subjects(notifier.server.to("p1@acme.example")) == ["Your account at Acme Bikes has been deactivated"]
     assert subjects(notifier.server.to("p2@acme.example")) == ["Your access to documents has ended"]
-    assert subjects(notifier.server.to("office@acme.example")) == ["Acme Bikes: 2 seats revoked"], (
+    assert subjects(notifier.server.to("office@acme.example")) == ["Acme Bikes: 2 seats revoked, 1 withdrawn"], (
         "there is no administrator: the contact address"
     )
     assert statistics.revoked == 2
@@ -223,6 +223,24 @@ async def test_a_notification_waits_until_its_person_is_known(notifier: Notifier
         await wait_until(lambda: notifier.server.to("p1@acme.example"), what="the e-mail that waited")
         await notifier.until_idle(wiring)
         assert ((await notifier.open_work()).waiting, len(notifier.server.to("p1@acme.example"))) == (0, 1)
+
+
+async def test_a_person_without_an_address_is_reached_through_the_administrators_who_are_told_of_stopped_changes(
+    notifier: Notifier,
+) -> None:
+    nameless = person_added("p1", email="", name="")
+    stopped = users_v1.ChangesStopped(
+        at=NOON, actor=nameless.actor, source="hr/acme", would_end=300, limit=6, import_id=None, reason="guard"
+    )
+    async with notifier.running() as wiring:
+        await notifier.send(tenant_created(), person_added("boss", administrator=True), nameless, stopped)
+        await notifier.send(notifier.assigned("p1", flagged()))
+        await notifier.until_idle(wiring)
+    assert {str(email["To"]) for email in notifier.server.emails} == {"Person boss <boss@acme.example>"}
+    found = {str(email["Subject"]): text_of(email) for email in notifier.server.emails}
+    assert "would end or block 300 people" in found["Acme Bikes: changes from hr/acme were stopped"]
+    assert any("for a person whose e-mail address is unknown" in subject for subject in found), "the e-mail of the person is not theirs"
+    assert len(found) == 3
 
 
 async def test_a_notification_goes_to_the_administrator_after_an_hour_of_the_tenants_time(notifier: Notifier) -> None:

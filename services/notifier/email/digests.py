@@ -66,10 +66,12 @@ class DigestSender:
                 # A person who has left no longer has the mailbox, and the administrators are notified anyway.
                 await store.set_state(connection, digest.tenant_id, notifications, "dropped")
                 return
-            receivers = [recipient_of(person)] if person.email else []
+            if not person.email:
+                await store.redirect(connection, digest.tenant_id, notifications)
+                return
+            receivers = [recipient_of(person)]
         else:
-            receivers = []
-        receivers = receivers or list(names.administrators) or [Recipient(tenant.contact_email, tenant.name)]
+            receivers = list(names.administrators) or [Recipient(tenant.contact_email, tenant.name)]
         sent = [each for each in still_valid(notifications) if not is_moot(each, names.pools)]
         if sent:
             await self._queue(connection, digest, tenant, receivers, sent, names)

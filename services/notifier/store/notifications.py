@@ -118,6 +118,11 @@ _OF_DIGEST = (
     .order_by(N.seq)
     .limit(bindparam("most", type_=BigInteger))
 )
+_REDIRECT = (
+    update(TABLE)
+    .where(N.tenant_id == bindparam("tenant"), N.key == any_(bindparam("keys", type_=ARRAY(Text))))
+    .values(audience=Audience.ADMINISTRATORS, stream=Stream.UNDELIVERED)
+)
 _SET_STATE = (
     update(TABLE)
     .where(N.tenant_id == bindparam("tenant"), N.key == any_(bindparam("keys", type_=ARRAY(Text))))
@@ -161,6 +166,11 @@ async def set_state(
 ) -> None:
     values = {"tenant": tenant_id, "keys": [each.key for each in notifications], "new_state": state, "since": waiting_since}
     await connection.execute(_SET_STATE, values)
+
+
+async def redirect(connection: AsyncConnection, tenant_id: str, notifications: Collection[Notification]) -> None:
+    """Have the administrators told in the place of people who have no e-mail address."""
+    await connection.execute(_REDIRECT, {"tenant": tenant_id, "keys": [each.key for each in notifications]})
 
 
 async def delete_old(connection: AsyncConnection, before: datetime) -> None:

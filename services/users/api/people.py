@@ -107,7 +107,7 @@ async def list_people(
         list[StatusName] | None,
         Query(description="Only people with this status (repeatable), or `all`. Default: all but `inactive` and `left`."),
     ] = None,
-    external_id: Annotated[str | None, Query(max_length=100)] = None,
+    external_id: Annotated[str | None, Query(max_length=200)] = None,
     seat_state: Annotated[ModuleState | None, Query(description="Only people with a module in this state.")] = None,
     kind: Annotated[KindName | None, Query(description="Only people of this kind.")] = None,
     department: Annotated[str | None, Query(max_length=500, description="Only people of this department.")] = None,

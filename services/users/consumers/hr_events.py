@@ -31,7 +31,7 @@ class HrEvents:
         return dict.fromkeys(HANDLED[HR_EVENTS], self.on_statement)
 
     async def on_statement(self, uow: UnitOfWork, message: Message) -> None:
-        """Apply a statement of a source that may write about this tenant. Raises Poison."""
+        """Receive a statement of a source that may write about this tenant. Raises Poison."""
         payload, envelope = message.payload, message.envelope
         assert isinstance(payload, hr_v1.HrFact | hr_v1.PersonReported | hr_v1.PersonFactWithdrawn)
         permission = await self._tenants.permission(message.tenant, uow, envelope.source)
