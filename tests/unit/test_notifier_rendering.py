@@ -299,8 +299,8 @@ def test_B2_only_plans_with_the_tenants_modules_term_and_currency_are_suggested(
 def test_an_e_mail_about_stopped_changes_says_how_many_people_they_would_end_and_what_to_do() -> None:
     waiting = email(Stream.PEOPLE, notification(Kind.CHANGES_STOPPED, Stream.PEOPLE, user=None, module=None))
     assert waiting.subject == "Acme Bikes: changes from hr/acme were stopped"
-    assert "would end or block 300 people. Without a confirmation, at most 6 people can be ended" in waiting.text
-    assert "confirm the number 300: POST http://users/held-events/confirm" in waiting.text
+    assert "would end the access of 300 people. Without a confirmation, at most 6 people can lose access at once" in waiting.text
+    assert "confirm the number of people, 300: POST http://users/held-events/confirm" in waiting.text
     imported = email(Stream.PEOPLE, notification(Kind.CHANGES_STOPPED, Stream.PEOPLE, user=None, module=None, import_id="i1"))
-    assert "import them again and confirm the number 300: seatpool hr import … --confirm 300" in imported.text
+    assert "import them again and confirm the number of people, 300: seatpool hr import … --confirm 300" in imported.text
     assert "held-events" not in imported.text + imported.html
