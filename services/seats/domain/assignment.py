@@ -52,9 +52,10 @@ def assign_seats(builder: DecisionBuilder, payload: AssignSeats) -> None:
     change = Answered(user, payload.revision, required, assignment.seats(), tuple(released))
     assignment.put(change)
     fields = to_body(change)
-    rest = {"blocked_by": assignment.blocked_by(), "released": fields.pop("released", None)}
-    asked = None if reason == payload.reason else payload.reason
-    builder.answer(name, reason, assignment.touched(released), **fields, **rest, asked=asked)
+    fields |= {"blocked_by": assignment.blocked_by(), "released": fields.pop("released", None)}
+    if reason != payload.reason:
+        fields["asked"] = payload.reason
+    builder.answer(name, reason, assignment.touched(released), **fields)
     assignment.consequences()
     return None
 
@@ -234,7 +235,7 @@ class Assignment:
             reason = None if outcome is None else str(outcome.reason)
             order, again = (seat.seq, seat.again) if seat is not None and module in self.moved else (None, 0)
             if outcome is not None and outcome.state != REFUSED:
-                shown.append(Shown(module, outcome.state, reason, outcome.since, outcome.deadline))
+                shown.append(_new(Shown, (module, outcome.state, reason, outcome.since, outcome.deadline, None, 0)))
             elif seat is None:
                 shown.append(Shown(module, REFUSED, reason) if outcome is not None else Shown(module, REVOKED, str(Reason.REVOKED)))
             elif module in self.claimed:

@@ -14,6 +14,7 @@ from shared.schemas.policies import duration_ms
 from shared.schemas.seats_v1 import Reason, Role
 
 PREFIX = "seatpool.seats.v1."
+_new = tuple.__new__  # the constructor of a NamedTuple takes several times as long
 DUE_ITEM, ANSWER, CONSEQUENCE = str(Role.DUE_ITEM), str(Role.ANSWER), str(Role.CONSEQUENCE)
 
 
@@ -113,7 +114,7 @@ class DecisionBuilder:
 
     def when(self) -> When:
         """Return the header of the next event."""
-        return When(self.command, self.offset, self.at, self.next_seq())
+        return _new(When, (self.command, self.offset, self.at, self.next_seq()))
 
     def put(self, change: Change) -> None:
         """Apply a change that the next event records."""
