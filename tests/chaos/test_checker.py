@@ -10,7 +10,7 @@ import pytest
 from services.seats.replay.replay import Report
 from tests.chaos.checker import Logged, check_partition
 from tests.chaos.simulate import Logs, simulate
-from tests.support.seat_world import World
+from tests.support.seats_harness import SeatsHarness
 
 SEED, COMMANDS = 11, 3000
 
@@ -173,23 +173,23 @@ def test_a_seat_granted_past_someone_in_the_queue_is_found(served: str, expected
 
 def test_a_place_in_the_queue_that_was_taken_over_is_as_old_as_it_was() -> None:
     """On a test clock whose time stands, the log's order alone tells who waits longer."""
-    world, logs = World(test=True), Logs()
+    harness, logs = SeatsHarness(test=True), Logs()
 
     def log() -> None:
-        logs.commands.append(replace(_command(world.offset), headers=(("ce_id", world.sent.id.encode() if world.sent else b""),)))
-        for event in world.events:
-            made = _event(event.type.rpartition(".")[2], world.offset, event.n)
+        logs.commands.append(replace(_command(harness.offset), headers=(("ce_id", harness.sent.id.encode() if harness.sent else b""),)))
+        for event in harness.events:
+            made = _event(event.type.rpartition(".")[2], harness.offset, event.n)
             logs.events.append(replace(made, value=orjson.dumps(event.body)))
 
     log()
-    world.pool("time", 1, over_limit="wait")
+    harness.pool("time", 1, over_limit="wait")
     log()
     for user in ("u0", "u1", "u2"):
-        world.need(user, "time")
+        harness.assign(user, "time")
         log()
-    world.replace("u1", "u9", "time")
+    harness.replace("u1", "u9", "time")
     log()
-    assert world.need("u0") == ["seat_granted u9 time (seat_released)", "seats_assigned u0:"]
+    assert harness.assign("u0") == ["seat_granted u9 time (seat_released)", "seats_assigned u0:"]
     log()
     assert found({0: logs}) == {}
 

@@ -1,5 +1,5 @@
-"""Runs one command on the real core, on a replica fed by its events alone, on a store fed by its rows alone, and on the naive model, and
-wants the same of all four. Also what turns the model's plain commands into messages, and messages into the model's plain events."""
+"""Run one command on the real domain, on a replica fed by its events alone, on a store fed by its rows alone, and on the reference model,
+and compare all four. Also translate the model's plain commands into messages, and messages into the model's plain events."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -12,9 +12,9 @@ import orjson
 from services.seats import domain
 from services.seats.domain.decision import DecisionBuilder
 from shared.schemas import registry, seats_v1, topics
-from tests.model.naive import Command, Event, Naive
+from tests.model.reference_model import Command, Event, ReferenceModel
 from tests.model.renaming import Renamed
-from tests.support.seat_world import evolve
+from tests.support.seats_harness import evolve
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TENANT = "acme"
@@ -75,7 +75,7 @@ def payload(c: Command) -> Any:
 
 
 def plain(event: domain.Event) -> Event:
-    """The event as the naive model says it."""
+    """The event as the reference model says it."""
     body = event.body
     seen: Event = {"type": event.type.rpartition(".")[2], "role": body["role"], "reason": body["reason"]}
     seen |= {field: body[field] for field in SHOWN if field in body}
@@ -108,7 +108,7 @@ class Harness:
     def __init__(self, seen: Counter[tuple[str, str]]) -> None:
         self.log: list[Action] = []
         self.seen = seen
-        self.naive = Naive()
+        self.reference = ReferenceModel()
         self.live: Live = {}
         self.replica: Live = {}
         self.store: Store = {}
@@ -161,7 +161,7 @@ class Harness:
                 return domain.decide(live, again, self.clock)
 
             other.same(decision, decide_again)
-        expected = self.naive.decide(c, command, source, self.offset, self.clock)
+        expected = self.reference.decide(c, command, source, self.offset, self.clock)
         return self._compare(decision, expected, crash_after)
 
     def tick(self, limit: int, crash_after: float | None = None, fail_at: int = 0, to: int = 0) -> list[Event]:
@@ -181,7 +181,7 @@ class Harness:
             self._same(decision, decide(twin))
         for other in self.renamed:
             other.same(decision, decide)
-        return self._compare(decision, self.naive.tick(self.offset, self.clock, limit), crash_after)
+        return self._compare(decision, self.reference.tick(self.offset, self.clock, limit), crash_after)
 
     def _fail(self, at_event: int, decide: Callable[[], domain.Decision]) -> None:
         """An error in the middle of a decision leaves everything as it was."""
@@ -308,26 +308,26 @@ class Harness:
         domain.check_all(tenants[TENANT])
 
     def _same_state(self, tenant: domain.Tenant) -> None:
-        naive = self.naive
-        assert sorted(tenant.pools) == sorted(naive.pools)
+        reference = self.reference
+        assert sorted(tenant.pools) == sorted(reference.pools)
         for module, pool in tenant.pools.items():
-            theirs = naive.pools[module]
-            counted = tuple(naive.count(module, state) for state in ("active", "flagged", "held", "waiting"))
+            theirs = reference.pools[module]
+            counted = tuple(reference.count(module, state) for state in ("active", "flagged", "held", "waiting"))
             assert (pool.active, pool.flagged, pool.held, pool.waiting) == counted, module
             row = pool.row
             assert (row.licences, row.next_period, row.warned, row.free_since) == tuple(
                 theirs[field] for field in ("licences", "next", "warned", "free_since")
             )
         mine = {(u, m, s.state, s.since, s.deadline) for u, row in tenant.users.items() for m, s in row.seats.items()}
-        assert mine == {(s["user"], s["module"], s["state"], s["since"], s["deadline"]) for s in naive.seats}
-        due = naive.due()
+        assert mine == {(s["user"], s["module"], s["state"], s["since"], s["deadline"]) for s in reference.seats}
+        due = reference.due()
         assert tenant.due() == (due[0][0] if due else None)
         self._laws()
 
     def _laws(self) -> None:
-        """Check the invariants of seats once more, on the naive state."""
-        naive = self.naive
-        for module in naive.pools:
-            assert naive.count(module, "active", "held") <= naive.pools[module]["licences"]
-            assert not (naive.free(module) > 0 and naive.count(module, "flagged"))
-        assert naive.servable() == []
+        """Check the invariants of seats once more, on the reference state."""
+        reference = self.reference
+        for module in reference.pools:
+            assert reference.count(module, "active", "held") <= reference.pools[module]["licences"]
+            assert not (reference.free(module) > 0 and reference.count(module, "flagged"))
+        assert reference.servable() == []

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from services.seats import domain
-from tests.model.naive import Command
+from tests.model.reference_model import Command
 
 # Lists of an event in the order of names, which decides nothing.
 BY_NAME = ("pools", "released", "from_released", "moved", "blocked_by", "licences", "reduction_limited")

@@ -1,4 +1,4 @@
-"""The seats core against a naive model: random commands of every kind, with duplicates, crashes and errors at any step.
+"""The seats core against a reference model: random commands of every kind, with duplicates, crashes and errors at any step.
 
 SEATPOOL_EXAMPLES sets the number of sequences (`make model N=...`); a failure names its seed and the shortest sequence of commands that
 fails.
@@ -19,7 +19,7 @@ from services.seats import domain
 from shared.schemas import registry, topics
 from shared.schemas.seats_v1 import OverLimit, Reason, ReduceBelowUse, SeatState
 from tests.model.harness import TENANT, Action, Harness, payload
-from tests.model.naive import DAY, Command
+from tests.model.reference_model import DAY, Command
 from tests.model.renaming import reversing
 
 SEQUENCES = int(os.environ.get("SEATPOOL_EXAMPLES", "2000"))
@@ -125,8 +125,8 @@ class SeatsModel(RuleBasedStateMachine):
         return max(1, self.revisions[user])
 
     def now(self) -> int:
-        naive = self.harness.naive
-        return naive.time if naive.test else self.harness.clock
+        reference = self.harness.reference
+        return reference.time if reference.test else self.harness.clock
 
     @initialize(seed=SEEDS)
     def open(self, seed: int) -> None:
@@ -154,14 +154,14 @@ class SeatsModel(RuleBasedStateMachine):
 
     def instant(self, draw: Draw) -> int:
         """Some time ahead; often one at which something else falls due as well."""
-        due = [entry[0] for entry in self.harness.naive.due() if entry[0] > self.now()]
+        due = [entry[0] for entry in self.harness.reference.due() if entry[0] > self.now()]
         ahead: int = draw.choice([self.now() + draw.choice([1000, HOUR, DAY, 9 * DAY]), *due[:3]])
         return ahead
 
     # -- people ---------------------------------------------------------------------------------------------------------
 
     def need(self, draw: Draw) -> Command:
-        wanted, now = draw.modules(sorted(self.harness.naive.pools)), self.now()
+        wanted, now = draw.modules(sorted(self.harness.reference.pools)), self.now()
         return {
             "modules": wanted,
             "created_at": now - draw.choice([0, 0, 1, 2]) * DAY,
@@ -191,7 +191,7 @@ class SeatsModel(RuleBasedStateMachine):
         self.send({**c, "modules": [], "hold_until": None}, USERS_SOURCE, draw.crash(), draw.fail())
 
     def someone_takes_over(self, draw: Draw) -> None:
-        seated = sorted({s["user"] for s in self.harness.naive.seats}) or USERS
+        seated = sorted({s["user"] for s in self.harness.reference.seats}) or USERS
         giver, taker = draw.often(draw.choice(seated), draw.choice(USERS)), draw.choice(USERS)
         c: Command = {"type": "replace_user", "from_user": giver, "from_revision": self.revision(giver, draw.often(1, 0)), "to_user": taker}
         c |= {"to_revision": self.revision(taker, 1), "to": self.need(draw), "reason": "changed"}
@@ -205,7 +205,7 @@ class SeatsModel(RuleBasedStateMachine):
         return {**c, "policies": draw.policies("over_limit", "reduce_below_use") | draw.often(self.theme, {})}
 
     def pool_is_opened(self, draw: Draw) -> None:
-        closed = [module for module in MODULES if module not in self.harness.naive.pools]
+        closed = [module for module in MODULES if module not in self.harness.reference.pools]
         self.send(self.pool(draw.choice(closed or MODULES), draw), crash=draw.crash())
 
     def policy_is_set(self, draw: Draw) -> None:
@@ -221,17 +221,17 @@ class SeatsModel(RuleBasedStateMachine):
 
     def ordered(self, draw: Draw, quantities: list[int], least: int = 1) -> Command:
         """`least`: of pools with so many licences, as far as there are any."""
-        naive = self.harness.naive
-        large = [module for module in sorted(naive.pools) if naive.pools[module]["licences"] >= least]
+        reference = self.harness.reference
+        large = [module for module in sorted(reference.pools) if reference.pools[module]["licences"] >= least]
         if least > 1 and draw.random() < 0.5:
-            large = [module for module in large if naive.count(module, "held")] or large  # a cut takes holds first, which are few
-        known = draw.often(large, sorted(naive.pools)) or sorted(naive.pools) or MODULES
+            large = [module for module in large if reference.count(module, "held")] or large  # a cut takes holds first, which are few
+        known = draw.often(large, sorted(reference.pools)) or sorted(reference.pools) or MODULES
         chosen = draw.sample(known, min(len(known), draw.choice([1, 1, 2])))
         if draw.random() < 0.05:
             chosen.append(UNOPENED)
         items = [(module, draw.choice(quantities)) for module in chosen]
-        pools = [(m, naive.pools[m]["licences"], naive.pools[m]["next"]) for m in chosen if m in naive.pools]
-        period = draw.often(naive.period, naive.period, "P0")
+        pools = [(m, reference.pools[m]["licences"], reference.pools[m]["next"]) for m in chosen if m in reference.pools]
+        period = draw.often(reference.period, reference.period, "P0")
         if draw.random() < 0.03:
             pools = [(m, n + 1, following) for m, n, following in pools]
         return {"items": items, "expected": (period, pools)}
@@ -258,7 +258,7 @@ class SeatsModel(RuleBasedStateMachine):
     def time_passes(self, draw: Draw) -> None:
         """By a tick, or on a test clock by a command; now and then the wrong one of both, or a clock set back."""
         by, wrong = draw.choice([0, 1, 1000, HOUR, DAY, 2 * DAY, 7 * DAY, 31 * DAY]), draw.random() < 0.1
-        if self.harness.naive.test is not wrong:
+        if self.harness.reference.test is not wrong:
             to = self.now() + (-by if draw.random() < 0.1 else by)
             self.send({"type": "clock_advanced", "number": 1, "to": to}, USERS_SOURCE, draw.crash(), draw.fail())
         else:
@@ -270,7 +270,7 @@ class SeatsModel(RuleBasedStateMachine):
         if due is None:
             return
         for at in (max(self.now(), due - 1), max(self.now(), due)):
-            if self.harness.naive.test:
+            if self.harness.reference.test:
                 self.send({"type": "clock_advanced", "number": 1, "to": at}, USERS_SOURCE, draw.crash())
             else:
                 self.harness.tick(1000, draw.crash(), to=at)

@@ -1,9 +1,8 @@
 """Every sequence of up to seven commands out of twelve, over two people and one licence, for each policy: by distinct states.
 
-Two states are one when no later command can tell them apart: log positions count by their order, times by their distance from now. Each
-transition is held against the naive model, the laws, evolve and the changed rows. The numbers of states and transitions are asserted: a
-change
-of a rule changes them, and the author of the change sees how much moved.
+Two states are the same if no later command can distinguish them: log positions count by their order, times by their distance from now.
+Each transition is compared with the reference model, the invariants, evolve and the changed rows. The numbers of states and transitions
+are asserted: a change of a rule changes them, and the author of the change sees how much moved.
 """
 
 import copy
@@ -15,7 +14,7 @@ import pytest
 
 from services.seats import domain
 from tests.model.harness import TENANT, Harness
-from tests.model.naive import DAY, Command
+from tests.model.reference_model import DAY, Command
 
 DEPTH = 7
 GRACE = 4 * DAY
@@ -42,7 +41,7 @@ def need(user: str, modules: list[str], **rest: object) -> Callable[[Harness], C
 
 def ordered(type_: str, **rest: object) -> Callable[[Harness], Command]:
     def command(harness: Harness) -> Command:
-        pool = harness.naive.pools["time"]
+        pool = harness.reference.pools["time"]
         expected = (None, [("time", pool["licences"], pool["next"])])
         order = {} if type_ == "schedule_reduction" else {"order": f"o{harness.offset}"}
         numbered = {"type": type_, "number": harness.offset + 10, **order}
@@ -84,7 +83,7 @@ def opened(policies: dict[str, object]) -> Harness:
 
 def fork(harness: Harness) -> Harness:
     other = Harness(Counter())
-    other.naive, other.store = copy.deepcopy(harness.naive), dict(harness.store)
+    other.reference, other.store = copy.deepcopy(harness.reference), dict(harness.store)
     other.live, other.replica = domain.load(other.store.items()), domain.load(other.store.items())
     other.offset, other.clock = harness.offset, harness.clock
     return other

@@ -19,7 +19,7 @@ from shared.schemas.registry import REGISTRY, type_of
 from shared.schemas.topics import INVOICING_EVENTS, SEATS_EVENTS, USERS_EVENTS
 from tests.chaos.simulate import simulate
 from tests.support.notifier import NOON, active, flagged, invoice_issued, person_added, pool_of, refused
-from tests.support.seat_world import World
+from tests.support.seats_harness import SeatsHarness
 
 POSITION = Position(partition=1, offset=7)
 
@@ -36,9 +36,9 @@ def entries(payload: Payload, known: dict[str, PoolNumbers] | None = None) -> li
     return entries_of(payload, Envelope(id="e1", source="seatpool/x", type=type_of(type(payload)), time=NOON, tenant="acme"), pools)
 
 
-def changed_numbers(world: World, known: dict[str, PoolNumbers]) -> list[tuple[Any, ...]]:
+def changed_numbers(harness: SeatsHarness, known: dict[str, PoolNumbers]) -> list[tuple[Any, ...]]:
     """Return the entries of the last decision that change numbers of a pool: type, module, (field, from, to) ..."""
-    made = [entry for event in world.events for entry in entries(registry.parse(event.type, orjson.dumps(event.body)), known)]
+    made = [entry for event in harness.events for entry in entries(registry.parse(event.type, orjson.dumps(event.body)), known)]
     return [(entry.type, entry.module, *(each for each in entry.changes if each[0] != "policies")) for entry in made if entry.changes]
 
 
@@ -88,28 +88,28 @@ def test_T20_the_entry_of_a_consequence_has_the_state_after_it(kind: type[seats_
 
 
 def test_T20_M13_every_entry_that_changes_a_number_has_from_and_to() -> None:
-    world, known = World(), dict[str, PoolNumbers]()
-    world.pool("docs", 5, over_limit="expand", expand_cap=9)
-    assert changed_numbers(world, known) == [("pool_opened", "docs", ("licences", "0", "5"), ("next_period", "0", "5"))]
+    harness, known = SeatsHarness(), dict[str, PoolNumbers]()
+    harness.pool("docs", 5, over_limit="expand", expand_cap=9)
+    assert changed_numbers(harness, known) == [("pool_opened", "docs", ("licences", "0", "5"), ("next_period", "0", "5"))]
     steps: list[tuple[Callable[[], object], list[tuple[Any, ...]]]] = [
-        (lambda: world.next_period(docs=3), [("reduction_scheduled", "docs", ("next_period", "5", "3"))]),
-        (lambda: world.buy(docs=2), [("licences_added", "docs", ("licences", "5", "7"), ("next_period", "3", "7"))]),
-        (lambda: world.next_period(docs=6), [("reduction_scheduled", "docs", ("next_period", "7", "6"))]),
-        (lambda: world.cut(docs=2), [("licences_reduced", "docs", ("licences", "7", "5"), ("next_period", "6", "5"))]),
-        (lambda: [world.need(f"u{n}", "docs") for n in range(5)], []),
-        (lambda: world.need("u5", "docs"), [("pool_expanded", "docs", ("licences", "5", "6"), ("next_period", "5", "6"))]),
-        (lambda: world.next_period(docs=4), [("reduction_scheduled", "docs", ("next_period", "6", "4"))]),
-        (lambda: world.schedule("p2", world.now + timedelta(days=1)), []),
-        (lambda: world.wait(days=2), [("period_started", "docs", ("licences", "6", "4"))]),
-        (lambda: world.schedule("p3", world.now + timedelta(days=1)), []),
-        (lambda: world.wait(days=2), [("period_started", "docs", ("licences", "4", "4"))]),
-        (lambda: world.close("docs", "period_end"), [("pool_close_scheduled", "docs", ("next_period", "4", "0"))]),
-        (lambda: world.close("docs"), [("pool_closed", "docs", ("licences", "4", "0"))]),
-        (lambda: world.pool("docs", 2), [("pool_opened", "docs", ("licences", "0", "2"), ("next_period", "0", "2"))]),
+        (lambda: harness.next_period(docs=3), [("reduction_scheduled", "docs", ("next_period", "5", "3"))]),
+        (lambda: harness.buy(docs=2), [("licences_added", "docs", ("licences", "5", "7"), ("next_period", "3", "7"))]),
+        (lambda: harness.next_period(docs=6), [("reduction_scheduled", "docs", ("next_period", "7", "6"))]),
+        (lambda: harness.reduce(docs=2), [("licences_reduced", "docs", ("licences", "7", "5"), ("next_period", "6", "5"))]),
+        (lambda: [harness.assign(f"u{n}", "docs") for n in range(5)], []),
+        (lambda: harness.assign("u5", "docs"), [("pool_expanded", "docs", ("licences", "5", "6"), ("next_period", "5", "6"))]),
+        (lambda: harness.next_period(docs=4), [("reduction_scheduled", "docs", ("next_period", "6", "4"))]),
+        (lambda: harness.schedule("p2", harness.now + timedelta(days=1)), []),
+        (lambda: harness.wait(days=2), [("period_started", "docs", ("licences", "6", "4"))]),
+        (lambda: harness.schedule("p3", harness.now + timedelta(days=1)), []),
+        (lambda: harness.wait(days=2), [("period_started", "docs", ("licences", "4", "4"))]),
+        (lambda: harness.close("docs", "period_end"), [("pool_close_scheduled", "docs", ("next_period", "4", "0"))]),
+        (lambda: harness.close("docs"), [("pool_closed", "docs", ("licences", "4", "0"))]),
+        (lambda: harness.pool("docs", 2), [("pool_opened", "docs", ("licences", "0", "2"), ("next_period", "0", "2"))]),
     ]
     for step, expected in steps:
         step()
-        assert changed_numbers(world, known) == expected
+        assert changed_numbers(harness, known) == expected
 
 
 def test_M13_two_changes_of_one_pool_in_one_decision_have_numbers_of_their_own() -> None:
@@ -131,11 +131,11 @@ def test_M9_M13_a_leaver_who_lowers_the_next_period_has_from_and_to() -> None:
 
 
 def test_M13_a_change_of_policies_has_from_and_to() -> None:
-    world, known = World(), dict[str, PoolNumbers]()
-    world.pool("docs", 5)
-    changed_numbers(world, known)
-    world.policy("docs", flag_cap=3)
-    (entry,) = [entry for event in world.events for entry in entries(registry.parse(event.type, orjson.dumps(event.body)), known)]
+    harness, known = SeatsHarness(), dict[str, PoolNumbers]()
+    harness.pool("docs", 5)
+    changed_numbers(harness, known)
+    harness.policy("docs", flag_cap=3)
+    (entry,) = [entry for event in harness.events for entry in entries(registry.parse(event.type, orjson.dumps(event.body)), known)]
     ((field, old, new),) = entry.changes
     assert (field, "flag_cap=3" in new, new.replace("flag_cap=3, ", "")) == ("policies", True, old)
 

@@ -14,7 +14,7 @@ from services.notifier.email.rendering import LANGUAGES, ROWS_MAX, TEMPLATES, Na
 from shared.schemas import registry
 from shared.schemas.invoicing_v1 import UnitPrice
 from tests.support.emails import DATA, EVERY, NAMES, OF_PEOPLE, TENANT, email, notification
-from tests.support.seat_world import World
+from tests.support.seats_harness import SeatsHarness
 
 
 def test_every_kind_of_notification_is_in_an_e_mail() -> None:
@@ -189,11 +189,11 @@ def test_a_name_cannot_add_lines_to_an_e_mail(stream: Stream) -> None:
         assert not any(line.startswith(("Bcc", "YOUR")) for line in form.splitlines())
 
 
-def refused_in(world: World, user: str, *modules: str, **rest: Any) -> list[Notification]:
+def refused_in(harness: SeatsHarness, user: str, *modules: str, **rest: Any) -> list[Notification]:
     """The notifications of the real decision on what the person needs."""
-    world.need(user, *modules, **rest)
+    harness.assign(user, *modules, **rest)
     return [
-        each for event in world.events for each in notifications_of(registry.parse(event.type, orjson.dumps(event.body)), f"e{event.n}")
+        each for event in harness.events for each in notifications_of(registry.parse(event.type, orjson.dumps(event.body)), f"e{event.n}")
     ]
 
 
@@ -227,14 +227,14 @@ WHY = {
 @pytest.mark.parametrize("case", WHY)
 @pytest.mark.parametrize("stream", [Stream.OWN, Stream.SEATS])
 def test_a_refusal_names_the_module_that_caused_it(case: str, stream: Stream) -> None:
-    world = World()
-    world.pool("core", 5, base=True)
-    world.pool("full", 1, base=True, over_limit="reject")
-    world.pool("docs", 5)
-    world.pool("plan", 1, over_limit="reject")
-    world.need("first", "plan", "full")
+    harness = SeatsHarness()
+    harness.pool("core", 5, base=True)
+    harness.pool("full", 1, base=True, over_limit="reject")
+    harness.pool("docs", 5)
+    harness.pool("plan", 1, over_limit="reject")
+    harness.assign("first", "plan", "full")
     modules, expected = WHY[case]
-    notifications = refused_in(world, "u1", *modules)
+    notifications = refused_in(harness, "u1", *modules)
     told = words_of(notifications, stream, ALLOWED, {"core": True, "full": True, "docs": False, "plan": False})
     for module, words in expected.items():
         assert told.count(words) >= 2, (module, words, told)
@@ -260,24 +260,24 @@ def test_B2_a_refused_order_does_not_suggest_a_new_quote_if_the_plan_allows_no_e
 
 
 def test_an_e_mail_does_not_suggest_licences_of_a_module_outside_the_subscription() -> None:
-    world = World()
-    world.pool("core", 5, base=True)
-    told = words_of(refused_in(world, "u1", "core", "docs", partial=True), Stream.SEATS, ALLOWED, {"core": True})
+    harness = SeatsHarness()
+    harness.pool("core", 5, base=True)
+    told = words_of(refused_in(harness, "u1", "core", "docs", partial=True), Stream.SEATS, ALLOWED, {"core": True})
     assert "the subscription does not include Documents" in told
     assert told.count("To add a module to the subscription, contact support.") == 2
     assert not re.search(r"\b(buy|quote)", told, re.IGNORECASE)
 
 
 def test_a_refusal_before_the_subscription_starts_makes_no_e_mail() -> None:
-    world = World()
-    notifications = refused_in(world, "u1", "core", "docs")
+    harness = SeatsHarness()
+    notifications = refused_in(harness, "u1", "core", "docs")
     assert [each.kind for each in notifications] == [Kind.REFUSED] * 4
     assert [is_moot(each, set()) for each in notifications] == [True] * 4, "no pool is open"
     assert [is_moot(each, {"core", "docs"}) for each in notifications] == [True] * 4, "both have opened: the decision is made again"
     assert [is_moot(each, {"core"}) for each in notifications] == [True, True, False, False], "documents is missing in the subscription"
-    world.pool("core", 1, base=True, over_limit="reject")
-    world.need("first", "core")
-    assert not any(is_moot(each, {"core"}) for each in refused_in(world, "u2", "core"))
+    harness.pool("core", 1, base=True, over_limit="reject")
+    harness.assign("first", "core")
+    assert not any(is_moot(each, {"core"}) for each in refused_in(harness, "u2", "core"))
 
 
 def test_B2_only_plans_with_the_tenants_modules_term_and_currency_are_suggested() -> None:

@@ -12,7 +12,7 @@ from services.seats.domain.policies import UNSETTABLE
 from services.seats.domain.rows import PoolRow
 from shared.schemas.policies import LICENCES_MAX, POLICY_NAMES
 from shared.schemas.seats_v1 import OpenPool, OverLimit, ReduceAt, ReduceBelowUse
-from tests.support.seat_world import INVOICING, World
+from tests.support.seats_harness import INVOICING, SeatsHarness
 
 AROUND_LIMITS = (-1, 0, 1, LICENCES_MAX, LICENCES_MAX + 1, 10_000_000, 2**63)
 counts = st.sampled_from(AROUND_LIMITS) | st.integers(-2, 2 * LICENCES_MAX)
@@ -50,13 +50,13 @@ def rest_accepts(licences: int, policies: dict[str, Any]) -> bool:
 
 
 def seats_accepts(licences: int, policies: dict[str, Any]) -> bool:
-    world = World()
-    body = {"number": world.number(INVOICING), "module": "plan", "base": False, "licences": licences, "policies": policies}
+    harness = SeatsHarness()
+    body = {"number": harness.number(INVOICING), "module": "plan", "base": False, "licences": licences, "policies": policies}
     try:
         command = OpenPool.model_validate(body)
     except ValidationError:
         return False
-    return world.send(command)[0].startswith("pool_opened")
+    return harness.send(command)[0].startswith("pool_opened")
 
 
 @settings(max_examples=400, deadline=None)
@@ -74,9 +74,9 @@ def test_rest_accepts_exactly_the_numbers_of_licences_that_seats_accepts(licence
 
 @pytest.mark.parametrize("total", [2, LICENCES_MAX, LICENCES_MAX + 1, 10_000_000])
 def test_rest_and_seats_allow_the_same_total_of_a_pool(total: int) -> None:
-    world = World()
-    world.pool("plan", 1)
-    bought = world.buy(plan=total - 1) == ["licences_added (ordered)"]
+    harness = SeatsHarness()
+    harness.pool("plan", 1)
+    bought = harness.buy(plan=total - 1) == ["licences_added (ordered)"]
     try:
         QuoteItem(module="plan", total=total)
     except ValidationError:

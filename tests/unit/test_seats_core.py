@@ -13,39 +13,39 @@ from services.seats.domain.assignment import Outcome
 from services.seats.domain.decide import decide_1
 from services.seats.domain.decision import DecisionBuilder
 from shared.schemas import registry, seats_v1
-from tests.support.seat_rows import person
-from tests.support.seat_world import START, USERS, World, line
+from tests.support.seats_harness import START, USERS, SeatsHarness, line
+from tests.support.seats_rows import person
 
 DAY_MS = 24 * 60 * 60 * 1000
 
 
-def company() -> World:
-    world = World()
-    world.pool("time", 3, base=True)
-    world.pool("docs", 3, over_limit="wait", warn_at="50%")
-    world.need("ada", "time", "docs")
-    world.need("ben", "time", "docs")
-    world.need("dan", "time", hold_until=START + timedelta(days=1))
-    world.need("cid", "time", "docs")
-    return world
+def company() -> SeatsHarness:
+    harness = SeatsHarness()
+    harness.pool("time", 3, base=True)
+    harness.pool("docs", 3, over_limit="wait", warn_at="50%")
+    harness.assign("ada", "time", "docs")
+    harness.assign("ben", "time", "docs")
+    harness.assign("dan", "time", hold_until=START + timedelta(days=1))
+    harness.assign("cid", "time", "docs")
+    return harness
 
 
-def message(world: World, *modules: str, user: str = "zoe", revision: int = 1) -> domain.Command:
+def message(harness: SeatsHarness, *modules: str, user: str = "zoe", revision: int = 1) -> domain.Command:
     payload = seats_v1.AssignSeats(user=user, revision=revision, modules=modules, created_at=START, reason="hired")
-    return domain.Command("what", USERS, "acme", payload, 0, world.offset + 1)
+    return domain.Command("what", USERS, "acme", payload, 0, harness.offset + 1)
 
 
 def test_an_error_inside_a_decision_leaves_everything_as_it_was() -> None:
-    world = company()
+    harness = company()
     with mock.patch.object(DecisionBuilder, "finish", side_effect=ZeroDivisionError), pytest.raises(ZeroDivisionError):
-        domain.decide(world.tenants, message(world, user="ada", revision=9), domain.to_ms(world.now))
-    assert dict(world.tenant.rows()) == world.rows
-    domain.check_all(world.tenant)
+        domain.decide(harness.tenants, message(harness, user="ada", revision=9), domain.to_ms(harness.now))
+    assert dict(harness.tenant.rows()) == harness.rows
+    domain.check_all(harness.tenant)
     with mock.patch.object(DecisionBuilder, "reallocate", side_effect=ZeroDivisionError), pytest.raises(ZeroDivisionError):
-        domain.decide_tick(world.tenant, "t", 0, 99, domain.to_ms(world.now) + 9 * DAY_MS)
-    assert dict(world.tenant.rows()) == world.rows
+        domain.decide_tick(harness.tenant, "t", 0, 99, domain.to_ms(harness.now) + 9 * DAY_MS)
+    assert dict(harness.tenant.rows()) == harness.rows
     expected = ["hold_expired dan time (hold_expired)", "seat_flag_cleared cid time (licence_free)"]
-    assert world.wait(days=1) == expected
+    assert harness.wait(days=1) == expected
 
 
 def test_an_error_while_a_tenant_is_opened_leaves_no_tenant() -> None:
@@ -57,17 +57,17 @@ def test_an_error_while_a_tenant_is_opened_leaves_no_tenant() -> None:
 
 
 def test_rows_survive_the_changelog() -> None:
-    world = company()
-    world.need("ben")
-    world.schedule("2014", START + timedelta(days=3))
-    world.buy(docs=1)
-    world.wait(days=8)
-    stored = {key: orjson.dumps(domain.to_json(key, row)) for key, row in world.rows.items()}
+    harness = company()
+    harness.assign("ben")
+    harness.schedule("2014", START + timedelta(days=3))
+    harness.buy(docs=1)
+    harness.wait(days=8)
+    stored = {key: orjson.dumps(domain.to_json(key, row)) for key, row in harness.rows.items()}
     read = {key: domain.from_json(key, orjson.loads(value)) for key, value in stored.items()}
-    assert read == world.rows
+    assert read == harness.rows
     restored = domain.load(read.items())["acme"]
     domain.check_all(restored)
-    assert restored.due() == world.tenant.due()
+    assert restored.due() == harness.tenant.due()
 
 
 def test_every_decision_names_its_rules_version_and_a_new_version_decides_from_its_activation_on() -> None:
@@ -79,81 +79,81 @@ def test_every_decision_names_its_rules_version_and_a_new_version_decides_from_i
 
     refuse = Outcome("refused", seats_v1.Reason.POOL_FULL)
     two = domain.Rules(decide_2, domain.RULES[1].apply_due_items)
-    world = World()
-    world.pool("time", 1)
-    world.need("ada", "time")
+    harness = SeatsHarness()
+    harness.pool("time", 1)
+    harness.assign("ada", "time")
     with mock.patch.dict(domain.RULES, {2: two}):
-        assert world.need("ben", "time") == ["seats_assigned ben: time=flagged/over_limit"]
-        assert world.events[0].body["rules"] == 1
-        world.rules = 2
-        assert world.need("cid", "time") == ["seats_refused cid: time=refused/pool_full"]
-        assert world.events[0].body["rules"] == 2
-        assert world.wait(days=7) == ["seat_revoked ben time (grace_expired)"]
-        assert world.events[0].body["rules"] == 2
+        assert harness.assign("ben", "time") == ["seats_assigned ben: time=flagged/over_limit"]
+        assert harness.events[0].body["rules"] == 1
+        harness.rules = 2
+        assert harness.assign("cid", "time") == ["seats_refused cid: time=refused/pool_full"]
+        assert harness.events[0].body["rules"] == 2
+        assert harness.wait(days=7) == ["seat_revoked ben time (grace_expired)"]
+        assert harness.events[0].body["rules"] == 2
     with pytest.raises(domain.UnknownRules):
-        world.need("dan", "time")
+        harness.assign("dan", "time")
     with pytest.raises(domain.UnknownRules):
-        world.tick()
+        harness.tick()
 
 
 def test_what_if_shows_what_would_be_decided_and_changes_nothing() -> None:
-    world = company()
-    commands = [message(world, "time"), message(world, user="ada", revision=9)]
-    answers = what_if(world, *commands)
+    harness = company()
+    commands = [message(harness, "time"), message(harness, user="ada", revision=9)]
+    answers = what_if(harness, *commands)
     assert [line(event) for event in answers[0]] == ["seats_assigned zoe: time=flagged/over_limit"]
     assert "seat_flag_cleared cid time (seat_released)" in [line(event) for event in answers[1]]
-    assert dict(world.tenant.rows()) == world.rows
-    domain.check_all(world.tenant)
+    assert dict(harness.tenant.rows()) == harness.rows
+    domain.check_all(harness.tenant)
 
 
-def what_if(world: World, *commands: domain.Command, budget: int = 1000) -> list[list[domain.Event]]:
-    return domain.what_if(world.tenant.rows(), commands, domain.to_ms(world.now), domain.Budget(budget))
+def what_if(harness: SeatsHarness, *commands: domain.Command, budget: int = 1000) -> list[list[domain.Event]]:
+    return domain.what_if(harness.tenant.rows(), commands, domain.to_ms(harness.now), domain.Budget(budget))
 
 
 def test_what_if_can_open_and_close_pools() -> None:
-    world = company()
+    harness = company()
     close = domain.Command("w1", "invoicing", "acme", seats_v1.ClosePool(number=99, module="time", at="now"), 0, 98)
     pool = domain.Command("w2", "invoicing", "acme", seats_v1.OpenPool(number=100, module="time", base=False, licences=9), 0, 99)
-    answers = what_if(world, close, pool, message(world, "time"))
+    answers = what_if(harness, close, pool, message(harness, "time"))
     assert line(answers[2][0]) == "seats_assigned zoe: time=active/licence_free"
-    assert dict(world.tenant.rows()) == world.rows
+    assert dict(harness.tenant.rows()) == harness.rows
 
 
 def test_the_budget_of_a_question_counts_every_row_and_event_and_is_checked_inside_a_decision() -> None:
     """eve is changed by each command: a row and an event each time. A pool that closes stops at the change that is one too many."""
-    world = company()
-    world.pool("labs", 9)
+    harness = company()
+    harness.pool("labs", 9)
     turns = enumerate([("labs",), ()] * 10, start=1)
-    again = [message(world, *modules, user="eve", revision=n)._replace(id=f"w{n}") for n, modules in turns]
-    rows, clock = world.tenant.rows(), domain.to_ms(world.now)
+    again = [message(harness, *modules, user="eve", revision=n)._replace(id=f"w{n}") for n, modules in turns]
+    rows, clock = harness.tenant.rows(), domain.to_ms(harness.now)
     budget = domain.Budget(1000)
     domain.what_if(rows, again, clock, budget)
     spent = budget.limit - budget.left
     assert spent >= 2 * len(again)
-    what_if(world, *again, budget=spent)
+    what_if(harness, *again, budget=spent)
     with pytest.raises(domain.BudgetExceeded, match=f"more than {spent - 1} changes"):
-        what_if(world, *again, budget=spent - 1)
+        what_if(harness, *again, budget=spent - 1)
     small = domain.Budget(3)
     close = domain.Command("w", "invoicing", "acme", seats_v1.ClosePool(number=99, module="time", at="now"), 0, 98)
     with pytest.raises(domain.BudgetExceeded):
-        domain.what_if(world.tenant.rows(), [close], clock, small)
+        domain.what_if(harness.tenant.rows(), [close], clock, small)
     assert small.left == -1
 
 
-def forecast(world: World, until: int) -> domain.Forecast:
-    return domain.forecast(world.tenant.rows(), domain.to_ms(world.now), until, domain.Budget(1000), offset=world.offset + 1)
+def forecast(harness: SeatsHarness, until: int) -> domain.Forecast:
+    return domain.forecast(harness.tenant.rows(), domain.to_ms(harness.now), until, domain.Budget(1000), offset=harness.offset + 1)
 
 
 def test_a_forecast_shows_each_pool_and_who_is_revoked_when() -> None:
-    world = World()
-    world.pool("time", 1, base=True)
-    world.need("ada", "time")
-    world.need("ben", "time")
-    world.wait(days=1)
-    world.need("cid", "time")
-    world.schedule("2014", START + timedelta(days=7, hours=1))
-    now = domain.to_ms(world.now)
-    seen = forecast(world, now + 8 * DAY_MS)
+    harness = SeatsHarness()
+    harness.pool("time", 1, base=True)
+    harness.assign("ada", "time")
+    harness.assign("ben", "time")
+    harness.wait(days=1)
+    harness.assign("cid", "time")
+    harness.schedule("2014", START + timedelta(days=7, hours=1))
+    now = domain.to_ms(harness.now)
+    seen = forecast(harness, now + 8 * DAY_MS)
     told = [(event.body["at"], line(event)) for event in seen.events]
     assert told == [
         ("2013-11-22T09:00:00.000Z", "seat_revoked ben time (grace_expired)"),
@@ -161,134 +161,134 @@ def test_a_forecast_shows_each_pool_and_who_is_revoked_when() -> None:
         ("2013-11-23T09:00:00.000Z", "seat_revoked cid time (grace_expired)"),
     ]
     assert [(pool["active"], pool["flagged"]) for pool in seen.pools] == [(1, 0)]
-    assert dict(world.tenant.rows()) == world.rows
-    domain.check_all(world.tenant)
-    (half,) = forecast(world, now + 6 * DAY_MS).pools
+    assert dict(harness.tenant.rows()) == harness.rows
+    domain.check_all(harness.tenant)
+    (half,) = forecast(harness, now + 6 * DAY_MS).pools
     assert half["flagged"] == 1
 
 
 def test_the_events_of_a_forecast_come_after_all_earlier_events_in_log_order() -> None:
     """ben is served when dan's hold ends; of ada and ben, created at one time, the cut then takes him whose seat was decided last."""
-    world = World()
-    world.pool("time", 2, over_limit="wait")
-    world.need("ada", "time")
-    world.need("dan", "time", hold_until=START + timedelta(days=1))
-    world.need("ben", "time")
-    world.next_period(time=1)
-    world.schedule("2014", START + timedelta(days=2))
-    now = domain.to_ms(world.now)
-    seen = forecast(world, now + 3 * DAY_MS)
-    assert [line(event) for event in seen.events][:4] == world.wait(days=1) + world.wait(days=1)[:2]
+    harness = SeatsHarness()
+    harness.pool("time", 2, over_limit="wait")
+    harness.assign("ada", "time")
+    harness.assign("dan", "time", hold_until=START + timedelta(days=1))
+    harness.assign("ben", "time")
+    harness.next_period(time=1)
+    harness.schedule("2014", START + timedelta(days=2))
+    now = domain.to_ms(harness.now)
+    seen = forecast(harness, now + 3 * DAY_MS)
+    assert [line(event) for event in seen.events][:4] == harness.wait(days=1) + harness.wait(days=1)[:2]
     assert [line(event) for event in seen.events if event.user][-1] == "seat_flagged ben time (reduction)"
 
 
 def test_a_forecast_predicts_what_the_ticks_then_decide_at_each_instant() -> None:
     """Pools as they are at each, marks crossed and armed again on the way; and the last command is not taken back with it."""
-    world = company()
-    world.pool("labs", 2, warn_at="1", reduce_below_use="block")
-    world.need("eva", "labs", hold_until=START + timedelta(days=2))
-    world.next_period(time=1, docs=2, labs=1)
-    world.schedule("2014", START + timedelta(days=4))
-    now = domain.to_ms(world.now)
+    harness = company()
+    harness.pool("labs", 2, warn_at="1", reduce_below_use="block")
+    harness.assign("eva", "labs", hold_until=START + timedelta(days=2))
+    harness.next_period(time=1, docs=2, labs=1)
+    harness.schedule("2014", START + timedelta(days=4))
+    now = domain.to_ms(harness.now)
     until = now + 20 * DAY_MS
-    assert forecast(world, now + 1).events == []
-    assert dict(world.tenant.rows()) == world.rows
-    seen = forecast(world, until)
-    assert dict(world.tenant.rows()) == world.rows
+    assert forecast(harness, now + 1).events == []
+    assert dict(harness.tenant.rows()) == harness.rows
+    seen = forecast(harness, until)
+    assert dict(harness.tenant.rows()) == harness.rows
     happened: list[domain.Event] = []
-    while (due := world.tenant.due()) is not None and due <= until:
-        world.now = START + timedelta(milliseconds=due - domain.to_ms(START))
-        world.tick()
-        happened += world.events
+    while (due := harness.tenant.due()) is not None and due <= until:
+        harness.now = START + timedelta(milliseconds=due - domain.to_ms(START))
+        harness.tick()
+        happened += harness.events
 
     def told(events: list[domain.Event]) -> list[tuple[str, str, object]]:
         return [(line(event), event.body["at"], event.body["pools"]) for event in events]
 
     assert told(seen.events) == told(happened)
-    assert seen.pools == [domain.pool_state(world.tenant.pools[module]) for module in ("docs", "labs", "time")]
+    assert seen.pools == [domain.pool_state(harness.tenant.pools[module]) for module in ("docs", "labs", "time")]
     names = {event.type.rpartition(".")[2] for event in happened}
     assert names >= {"hold_expired", "warning_armed", "period_started", "seat_flagged", "seat_revoked"}
 
 
 def test_a_tick_applies_at_most_its_limit_of_due_items_and_the_next_tick_the_rest() -> None:
-    world = World()
-    world.pool("time", 1)
+    harness = SeatsHarness()
+    harness.pool("time", 1)
     for user in ("ada", "ben", "cid", "dan"):
-        world.need(user, "time")
-    world.now += timedelta(days=7)
-    assert world.tick(limit=2) == ["seat_revoked ben time (grace_expired)", "seat_revoked cid time (grace_expired)"]
-    assert world.tick(limit=2) == ["seat_revoked dan time (grace_expired)"]
-    assert world.tenant.tick_due() is None
+        harness.assign(user, "time")
+    harness.now += timedelta(days=7)
+    assert harness.tick(limit=2) == ["seat_revoked ben time (grace_expired)", "seat_revoked cid time (grace_expired)"]
+    assert harness.tick(limit=2) == ["seat_revoked dan time (grace_expired)"]
+    assert harness.tenant.tick_due() is None
 
 
 def test_event_numbers_continue_over_the_tenants_of_a_tick() -> None:
-    world = World()
-    world.pool("time", 1)
-    world.need("ada", "time")
-    world.need("ben", "time")
-    decision = domain.decide_tick(world.tenant, "t", 0, 50, domain.to_ms(world.now) + 8 * DAY_MS, n=7)
+    harness = SeatsHarness()
+    harness.pool("time", 1)
+    harness.assign("ada", "time")
+    harness.assign("ben", "time")
+    decision = domain.decide_tick(harness.tenant, "t", 0, 50, domain.to_ms(harness.now) + 8 * DAY_MS, n=7)
     assert [event.n for event in decision.events] == [7]
 
 
 def test_the_engines_own_answers_fit_their_schemas() -> None:
-    world = company()
+    harness = company()
     command = domain.Command("c", USERS, "acme", None, 3, 8)
     events = [
-        domain.failed(world.tenant, command, 0, "3-8"),
-        domain.due_items_failed(world.tenant, "t", 3, 8, 0, 5, "3-8"),
+        domain.failed(harness.tenant, command, 0, "3-8"),
+        domain.due_items_failed(harness.tenant, "t", 3, 8, 0, 5, "3-8"),
         domain.rejected(command, None, 0, seats_v1.Reason.UNREADABLE, "modules", "x" * 500, "a list"),
     ]
     for event in events:
         registry.REGISTRY[event.type].model.model_validate_json(orjson.dumps(event.body))
-        domain.evolve(world.replica, "acme", domain.Event(event.type, orjson.loads(orjson.dumps(event.body)), event.n))
-    assert dict(world.replica["acme"].rows()) == world.rows
+        domain.evolve(harness.replica, "acme", domain.Event(event.type, orjson.loads(orjson.dumps(event.body)), event.n))
+    assert dict(harness.replica["acme"].rows()) == harness.rows
     assert events[1].n == 5
     assert len(events[2].body["value"]) == 200
 
 
 def test_unknown_events_and_fields_change_nothing_in_a_replay() -> None:
-    world = company()
-    body = {**world.events[0].body, "later": 1, "pools": []}
-    domain.evolve(world.replica, "acme", domain.Event("seatpool.seats.v1.of_a_later_version", body, 0))
+    harness = company()
+    body = {**harness.events[0].body, "later": 1, "pools": []}
+    domain.evolve(harness.replica, "acme", domain.Event("seatpool.seats.v1.of_a_later_version", body, 0))
     domain.evolve({}, "acme", domain.Event("seatpool.seats.v1.seat_granted", body, 0))
-    assert dict(world.replica["acme"].rows()) == world.rows
+    assert dict(harness.replica["acme"].rows()) == harness.rows
 
 
 # Laws ------------------------------------------------------------------------------------------------------------------
 
 
-def broken(world: World, key: str, **fields: Any) -> domain.Tenant:
+def broken(harness: SeatsHarness, key: str, **fields: Any) -> domain.Tenant:
     """The tenant as a table with one wrong row would have it."""
-    rows = dict(world.rows)
+    rows = dict(harness.rows)
     rows[key] = rows[key]._replace(**fields)
     return domain.load(rows.items())["acme"]
 
 
 def test_the_invariants_find_an_overfull_pool_a_flag_beside_a_free_licence_and_a_forgotten_queue() -> None:
-    world = company()
+    harness = company()
     pool = domain.pool_key("acme", "time")
     with pytest.raises(domain.InvariantViolation, match="2 active and 1 held on 1 licences"):
-        domain.check_invariants(broken(world, pool, licences=1, next_period=1), ["time"])
+        domain.check_invariants(broken(harness, pool, licences=1, next_period=1), ["time"])
     with pytest.raises(domain.InvariantViolation, match="flagged while"):
-        domain.check_invariants(broken(world, pool, licences=9), ["time"])
-    world.need("eve", "docs")
+        domain.check_invariants(broken(harness, pool, licences=9), ["time"])
+    harness.assign("eve", "docs")
     with pytest.raises(domain.InvariantViolation, match="a person waits"):
-        domain.check_invariants(broken(world, domain.pool_key("acme", "docs"), licences=9), ["docs"])
+        domain.check_invariants(broken(harness, domain.pool_key("acme", "docs"), licences=9), ["docs"])
     with pytest.raises(domain.InvariantViolation, match="for the next period"):
-        domain.check_invariants(broken(world, pool, next_period=9), ["time"])
+        domain.check_invariants(broken(harness, pool, next_period=9), ["time"])
 
 
 def test_the_full_check_finds_a_wrong_count_a_lost_deadline_and_a_seat_without_a_pool() -> None:
-    world = company()
-    tenant = domain.load(world.rows.items())["acme"]
+    harness = company()
+    tenant = domain.load(harness.rows.items())["acme"]
     tenant.pools["docs"].waiting += 1
     with pytest.raises(domain.InvariantViolation, match="counted"):
         domain.check_all(tenant)
-    tenant = domain.load(world.rows.items())["acme"]
+    tenant = domain.load(harness.rows.items())["acme"]
     tenant.administrators.add("ada")
     with pytest.raises(domain.InvariantViolation, match="administrators"):
         domain.check_all(tenant)
-    rows = {key: row for key, row in world.rows.items() if key != domain.pool_key("acme", "docs")}
+    rows = {key: row for key, row in harness.rows.items() if key != domain.pool_key("acme", "docs")}
     with pytest.raises(domain.InvariantViolation, match="without a pool"):
         domain.check_all(domain.load(rows.items())["acme"])
 
@@ -357,29 +357,29 @@ def test_the_time_of_a_decision_does_not_grow_with_the_pool() -> None:
 
 def test_a_row_written_before_the_crash_stays_as_it_is() -> None:
     """cid's flag is cleared by a hold's end and set again by the period's cut, in one decision; only cid's row was written."""
-    world = company()
-    world.next_period(time=2)
-    world.schedule("2014", START + timedelta(days=1))
-    before = dict(world.rows)
+    harness = company()
+    harness.next_period(time=2)
+    harness.schedule("2014", START + timedelta(days=1))
+    before = dict(harness.rows)
     expected = [
         "hold_expired dan time (hold_expired)",
         "seat_flag_cleared cid time (licence_free)",
         "period_started (period_began)",
         "seat_flagged cid time (reduction)",
     ]
-    assert world.wait(days=1) == expected
+    assert harness.wait(days=1) == expected
     key = domain.user_key("acme", "cid")
-    tenants = domain.load({**before, key: world.rows[key]}.items())
-    rest = domain.complete(tenants, "acme", world.events)
+    tenants = domain.load({**before, key: harness.rows[key]}.items())
+    rest = domain.complete(tenants, "acme", harness.events)
     assert key not in rest
-    assert dict(tenants["acme"].rows()) == world.rows
+    assert dict(tenants["acme"].rows()) == harness.rows
 
 
 def test_A17_an_unknown_target_user_is_served_at_once_if_the_moved_queue_entry_can_be_served() -> None:
-    world = World()
-    world.pool("time", 1, over_limit="wait")
-    world.pool("docs", 2)
-    world.need("ada", "time")
-    world.need("dan", "time", "docs")  # waits for both
+    harness = SeatsHarness()
+    harness.pool("time", 1, over_limit="wait")
+    harness.pool("docs", 2)
+    harness.assign("ada", "time")
+    harness.assign("dan", "time", "docs")  # waits for both
     expected = ["seat_granted eve docs (seat_released)", "seats_moved eve: docs=active"]
-    assert world.replace("dan", "eve", "docs") == expected
+    assert harness.replace("dan", "eve", "docs") == expected

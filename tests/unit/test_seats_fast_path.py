@@ -14,7 +14,7 @@ from services.seats.decider import RowCodec
 from services.seats.domain.fast_path import grant_at_once
 from shared.schemas import seats_v1
 from shared.schemas.base import Payload, format_instant
-from tests.support.seat_world import START
+from tests.support.seats_harness import START
 
 # The package exports a function of the same name, which hides this module.
 DECIDE = importlib.import_module("services.seats.domain.decide")

@@ -22,8 +22,8 @@ from shared.schemas.envelope import Envelope
 from shared.schemas.registry import entry_of
 from tests.chaos.simulate import Arrived
 from tests.support.fake_seats import NAMES, FakeBroker
-from tests.support.seat_rows import person
-from tests.support.seat_world import START, World
+from tests.support.seats_harness import START, SeatsHarness
+from tests.support.seats_rows import person
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NOON_MS = domain.to_ms(NOON)
@@ -82,13 +82,13 @@ async def test_a_decision_too_large_for_a_record_is_undone_and_answered_and_the_
 def test_T18_an_answer_names_a_limited_number_of_people_over_all_its_modules(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first ones of those that the cut would take; and how many in all."""
     monkeypatch.setattr(pools, "WOULD_FLAG_SHOWN", 5)
-    world = World()
+    harness = SeatsHarness()
     for module in ("docs", "plan"):
-        world.pool(module, 4)
+        harness.pool(module, 4)
     for user in ("ada", "ben", "cid", "dan"):
-        world.need(user, "docs", "plan")
-    world.next_period(docs=1, plan=3)
-    assert world.event("reduction_scheduled")["would_flag"] == [
+        harness.assign(user, "docs", "plan")
+    harness.next_period(docs=1, plan=3)
+    assert harness.event("reduction_scheduled")["would_flag"] == [
         {"module": "docs", "users": ["dan", "cid"], "count": 3},
         {"module": "plan", "users": ["dan"], "count": 1},
     ]
@@ -96,19 +96,19 @@ def test_T18_an_answer_names_a_limited_number_of_people_over_all_its_modules(mon
 
 def test_a_tenant_has_at_most_a_thousand_pools(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pools, "POOLS_MAX", 1)
-    world = World()
-    world.pool("docs", 1)
-    assert world.pool("plan", 1) == ["command_rejected (invalid_count)"]
-    assert world.event("command_rejected")["field"] == "module"
+    harness = SeatsHarness()
+    harness.pool("docs", 1)
+    assert harness.pool("plan", 1) == ["command_rejected (invalid_count)"]
+    assert harness.event("command_rejected")["field"] == "module"
 
 
 def test_a_tenant_has_at_most_a_hundred_scheduled_periods(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pools, "SCHEDULED_MAX", 2)
-    world = World()
+    harness = SeatsHarness()
     for days in (1, 2):
-        assert world.schedule(f"p{days}", START + timedelta(days=days)) == ["period_scheduled (scheduled)"]
-    assert world.schedule("p3", START + timedelta(days=3)) == ["command_rejected (invalid_value)"]
-    assert world.schedule("p2", START + timedelta(days=3)) == ["period_scheduled (scheduled)"]  # the same one at another time
+        assert harness.schedule(f"p{days}", START + timedelta(days=days)) == ["period_scheduled (scheduled)"]
+    assert harness.schedule("p3", START + timedelta(days=3)) == ["command_rejected (invalid_value)"]
+    assert harness.schedule("p2", START + timedelta(days=3)) == ["period_scheduled (scheduled)"]  # the same one at another time
 
 
 def test_the_largest_event_of_due_items_fits_a_record() -> None:

@@ -8,160 +8,160 @@ import pytest
 from services.seats import domain
 from shared.schemas import seats_v1
 from shared.schemas.policies import LICENCES_MAX
-from tests.support.seat_world import INVOICING, START, World
+from tests.support.seats_harness import INVOICING, START, SeatsHarness
 
 
-def company(licences: int = 2, *people: str, **policies: Any) -> World:
+def company(licences: int = 2, *people: str, **policies: Any) -> SeatsHarness:
     """`docs` with these people, each created a day after the one before."""
-    world = World()
-    world.pool("docs", licences, **policies)
+    harness = SeatsHarness()
+    harness.pool("docs", licences, **policies)
     for index, user in enumerate(people):
-        world.need(user, "docs", created_at=START - timedelta(days=100 - index))
-    return world
+        harness.assign(user, "docs", created_at=START - timedelta(days=100 - index))
+    return harness
 
 
 # Buying ----------------------------------------------------------------------------------------------------------------
 
 
 def test_T8_B5_an_order_that_still_fits_is_carried_out() -> None:
-    world = company(2)
-    assert world.buy(docs=3) == ["licences_added (ordered)"]
-    assert world.licences("docs") == (5, 5)
+    harness = company(2)
+    assert harness.buy(docs=3) == ["licences_added (ordered)"]
+    assert harness.licences("docs") == (5, 5)
 
 
 @pytest.mark.parametrize("field", ["period", "licences", "next_period"])
 def test_T8_an_order_that_no_longer_fits_is_refused_not_repriced(field: str) -> None:
-    world = company(5)
-    expected = world.expected({"docs": 1}, "2012" if field == "period" else None)
+    harness = company(5)
+    expected = harness.expected({"docs": 1}, "2012" if field == "period" else None)
     if field == "licences":
-        world.cut(docs=1)
+        harness.reduce(docs=1)
     if field == "next_period":
-        world.next_period(docs=3)
-    before = world.licences("docs")
-    assert world.buy(docs=1, expected=expected) == ["order_refused (expected_differs)"]
-    refused = world.event("order_refused")
+        harness.next_period(docs=3)
+    before = harness.licences("docs")
+    assert harness.buy(docs=1, expected=expected) == ["order_refused (expected_differs)"]
+    refused = harness.event("order_refused")
     assert refused["actual"]["pools"] == [{"module": "docs", "licences": before[0], "next_period": before[1]}]
-    assert world.licences("docs") == before
+    assert harness.licences("docs") == before
 
 
 def test_T21_buying_sets_the_next_number_to_the_new_total() -> None:
-    world = company(5)
-    world.next_period(docs=2)
-    world.buy(docs=1)
-    assert world.licences("docs") == (6, 6)
+    harness = company(5)
+    harness.next_period(docs=2)
+    harness.buy(docs=1)
+    assert harness.licences("docs") == (6, 6)
 
 
 def test_B10_buying_creates_nobody() -> None:
-    world = company(2)
-    world.buy(docs=3)
-    assert world.seats("docs") == {}
+    harness = company(2)
+    harness.buy(docs=3)
+    assert harness.seats("docs") == {}
 
 
 def test_an_order_is_applied_once_also_if_its_sender_repeats_it() -> None:
-    world = company(2)
-    world.buy("o-1", docs=1)
-    assert world.again() == ["command_ignored (duplicate)"]
-    assert world.buy("o-1", docs=1) == ["command_ignored (duplicate)"]
-    assert world.event("command_ignored")["order"] == "o-1"
-    assert world.licences("docs") == (3, 3)
+    harness = company(2)
+    harness.buy("o-1", docs=1)
+    assert harness.repeat() == ["command_ignored (duplicate)"]
+    assert harness.buy("o-1", docs=1) == ["command_ignored (duplicate)"]
+    assert harness.event("command_ignored")["order"] == "o-1"
+    assert harness.licences("docs") == (3, 3)
 
 
 def test_an_order_for_several_modules_is_carried_out_completely_or_not_at_all() -> None:
-    world = company(2)
-    world.pool("plan", 1)
-    assert world.buy(docs=1, plan=1) == ["licences_added (ordered)"]
-    assert world.buy(docs=1, nowhere=1) == ["order_refused (unknown_module)"]
-    assert (world.licences("docs"), world.licences("plan")) == ((3, 3), (2, 2))
+    harness = company(2)
+    harness.pool("plan", 1)
+    assert harness.buy(docs=1, plan=1) == ["licences_added (ordered)"]
+    assert harness.buy(docs=1, nowhere=1) == ["order_refused (unknown_module)"]
+    assert (harness.licences("docs"), harness.licences("plan")) == ((3, 3), (2, 2))
 
 
 def test_a_purchase_restores_people_revoked_since_its_approval_before_flags_and_queue() -> None:
-    world = company(1, "ada", grace="P1D")
-    world.need("ben", "docs")
-    world.wait(hours=1)
-    world.need("cid", "docs")
-    world.wait(hours=23, minutes=30)  # ben is revoked
-    approved = world.now - timedelta(minutes=30)
-    world.need("dan", "docs")  # flagged
-    world.policy("docs", over_limit="wait")
-    world.need("eve", "docs")  # waits
-    world.wait(hours=1)  # cid is revoked
+    harness = company(1, "ada", grace="P1D")
+    harness.assign("ben", "docs")
+    harness.wait(hours=1)
+    harness.assign("cid", "docs")
+    harness.wait(hours=23, minutes=30)  # ben is revoked
+    approved = harness.now - timedelta(minutes=30)
+    harness.assign("dan", "docs")  # flagged
+    harness.policy("docs", over_limit="wait")
+    harness.assign("eve", "docs")  # waits
+    harness.wait(hours=1)  # cid is revoked
     expected = ["licences_added (ordered)", "seat_granted ben docs (restored)", "seat_granted cid docs (restored)"]
-    assert world.buy(docs=2, approved=approved) == expected
+    assert harness.buy(docs=2, approved=approved) == expected
     expected = ["licences_added (ordered)", "seat_flag_cleared dan docs (licence_bought)", "seat_granted eve docs (licence_bought)"]
-    assert world.buy(docs=2)[:3] == expected
+    assert harness.buy(docs=2)[:3] == expected
 
 
 def test_a_purchase_too_small_for_all_restores_the_oldest_revocation_first() -> None:
-    world = company(1, "ada", grace="P1D")
+    harness = company(1, "ada", grace="P1D")
     for user in ("zoe", "ben", "cid"):
-        world.need(user, "docs")
-        world.wait(hours=1)
-    world.wait(days=2)
+        harness.assign(user, "docs")
+        harness.wait(hours=1)
+    harness.wait(days=2)
     for user in ("zoe", "ben", "cid"):
-        assert world.buy(docs=1, approved=START)[:2] == ["licences_added (ordered)", f"seat_granted {user} docs (restored)"]
+        assert harness.buy(docs=1, approved=START)[:2] == ["licences_added (ordered)", f"seat_granted {user} docs (restored)"]
 
 
 def test_a_purchase_does_not_restore_people_revoked_before_its_approval_or_who_no_longer_require_the_module() -> None:
-    world = company(1, "ada", grace="P1D")
-    world.need("ben", "docs")
-    world.need("cid", "docs")
-    world.wait(days=1)
-    world.need("cid")
-    approved = world.now
-    assert world.buy(docs=1, approved=approved + timedelta(milliseconds=1)) == ["licences_added (ordered)"]
+    harness = company(1, "ada", grace="P1D")
+    harness.assign("ben", "docs")
+    harness.assign("cid", "docs")
+    harness.wait(days=1)
+    harness.assign("cid")
+    approved = harness.now
+    assert harness.buy(docs=1, approved=approved + timedelta(milliseconds=1)) == ["licences_added (ordered)"]
     expected = ["licences_added (ordered)", "seat_granted ben docs (restored)"]
-    assert world.buy(docs=1, approved=approved)[:2] == expected
+    assert harness.buy(docs=1, approved=approved)[:2] == expected
 
 
 def test_a_purchase_applies_due_items_first_and_restores_the_people_whom_they_revoked() -> None:
-    world = company(1, "ada", grace="P1D")
-    world.need("ben", "docs")
-    world.now += timedelta(days=2)  # no tick came
+    harness = company(1, "ada", grace="P1D")
+    harness.assign("ben", "docs")
+    harness.now += timedelta(days=2)  # no tick came
     expected = ["seat_revoked ben docs (grace_expired)", "licences_added (ordered)", "seat_granted ben docs (restored)"]
-    assert world.buy(docs=1, approved=world.now - timedelta(hours=1)) == expected
+    assert harness.buy(docs=1, approved=harness.now - timedelta(hours=1)) == expected
 
 
 def test_a_purchase_restores_an_add_on_only_for_people_who_are_not_revoked_in_a_base_module() -> None:
-    world = World()
-    world.pool("time", 1, base=True, grace="P2D")
-    world.pool("docs", 1, grace="P1D")
-    world.need("ada", "time", "docs")
-    world.need("ben", "time", "docs")
-    world.wait(days=2)
-    assert world.buy(docs=1, approved=START) == ["licences_added (ordered)"]
+    harness = SeatsHarness()
+    harness.pool("time", 1, base=True, grace="P2D")
+    harness.pool("docs", 1, grace="P1D")
+    harness.assign("ada", "time", "docs")
+    harness.assign("ben", "time", "docs")
+    harness.wait(days=2)
+    assert harness.buy(docs=1, approved=START) == ["licences_added (ordered)"]
     expected = ["licences_added (ordered)", "seat_granted ben time (restored)", "seat_granted ben docs (restored)"]
-    world.need("cid")
-    assert world.buy(docs=1, time=1, approved=START)[:3] == expected
+    harness.assign("cid")
+    assert harness.buy(docs=1, time=1, approved=START)[:3] == expected
 
 
 BASES = pytest.mark.parametrize("base", ["abc", "zed"])
 ORDERS = pytest.mark.parametrize("order", ["base first", "other first", "together"])
 
 
-def out_of_both(base: str, base_grace: str = "P7D", docs_grace: str = "P7D") -> World:
+def out_of_both(base: str, base_grace: str = "P7D", docs_grace: str = "P7D") -> SeatsHarness:
     """ada has both modules; ben, who was flagged in both a day ago, is out of both a day after the longer grace."""
-    world = World()
-    world.pool("docs", 1, grace=docs_grace)
-    world.pool(base, 1, base=True, grace=base_grace)
-    world.need("ada", base, "docs")
-    world.need("ben", base, "docs")
-    world.wait(days=8)
-    assert world.seats(base) == world.seats("docs") == {"ada": "active"}
-    return world
+    harness = SeatsHarness()
+    harness.pool("docs", 1, grace=docs_grace)
+    harness.pool(base, 1, base=True, grace=base_grace)
+    harness.assign("ada", base, "docs")
+    harness.assign("ben", base, "docs")
+    harness.wait(days=8)
+    assert harness.seats(base) == harness.seats("docs") == {"ada": "active"}
+    return harness
 
 
-def bought(world: World, base: str, order: str, base_days: int = 1, docs_days: int = 1) -> None:
+def bought(harness: SeatsHarness, base: str, order: str, base_days: int = 1, docs_days: int = 1) -> None:
     """A licence of each, approved so many days after the start."""
     base_licence: dict[str, Any] = {base: 1}
     base_at, docs_at = START + timedelta(days=base_days), START + timedelta(days=docs_days)
     if order == "together":
-        world.buy(approved=base_at, **base_licence, docs=1)
+        harness.buy(approved=base_at, **base_licence, docs=1)
     elif order == "base first":
-        world.buy(approved=base_at, **base_licence)
-        world.buy(approved=docs_at, docs=1)
+        harness.buy(approved=base_at, **base_licence)
+        harness.buy(approved=docs_at, docs=1)
     else:
-        world.buy(approved=docs_at, docs=1)
-        world.buy(approved=base_at, **base_licence)
+        harness.buy(approved=docs_at, docs=1)
+        harness.buy(approved=base_at, **base_licence)
 
 
 @BASES
@@ -171,177 +171,177 @@ def test_a_purchase_restores_all_that_was_lost_whichever_module_is_bought_first(
     base: str, order: str, base_grace: str, docs_grace: str
 ) -> None:
     """Both graces end at one instant; docs is released with the base module; docs is revoked before it."""
-    world = out_of_both(base, base_grace, docs_grace)
-    bought(world, base, order)
-    assert world.seats(base) == world.seats("docs") == {"ada": "active", "ben": "active"}
-    assert world.need("ben", base, "docs") == [f"seats_assigned ben: {base}=active docs=active"]
+    harness = out_of_both(base, base_grace, docs_grace)
+    bought(harness, base, order)
+    assert harness.seats(base) == harness.seats("docs") == {"ada": "active", "ben": "active"}
+    assert harness.assign("ben", base, "docs") == [f"seats_assigned ben: {base}=active docs=active"]
 
 
 @BASES
 def test_a_purchase_restores_an_add_on_that_was_revoked_and_bought_before_its_base_module_was_revoked(base: str) -> None:
-    world = out_of_both(base, "P7D", "P3D")
-    bought(world, base, "other first", base_days=5, docs_days=2)
-    assert world.seats(base) == world.seats("docs") == {"ada": "active", "ben": "active"}
+    harness = out_of_both(base, "P7D", "P3D")
+    bought(harness, base, "other first", base_days=5, docs_days=2)
+    assert harness.seats(base) == harness.seats("docs") == {"ada": "active", "ben": "active"}
 
 
 @BASES
 def test_a_purchase_gives_bought_add_ons_to_the_oldest_revocation_first_also_when_its_base_module_comes_back_with_it(base: str) -> None:
-    world = World()
-    world.pool("docs", 1, grace="P3D")
-    world.pool(base, 3, base=True)
+    harness = SeatsHarness()
+    harness.pool("docs", 1, grace="P3D")
+    harness.pool(base, 3, base=True)
     for user in ("ada", "cid", "ann"):
-        world.need(user, base, *(("docs",) if user == "ada" else ()))
-    world.need("cid", base, "docs")  # out of docs after three days
-    world.wait(days=1)
-    world.need("ben", base, "docs")  # out of docs a day later, and of the base module in the end
-    world.wait(days=8)
-    assert world.seats("docs") == {"ada": "active"}
-    bought(world, base, "together")
-    assert world.seats(base) == dict.fromkeys(("ada", "ann", "ben", "cid"), "active")
-    assert world.seats("docs") == {"ada": "active", "cid": "active"}
+        harness.assign(user, base, *(("docs",) if user == "ada" else ()))
+    harness.assign("cid", base, "docs")  # out of docs after three days
+    harness.wait(days=1)
+    harness.assign("ben", base, "docs")  # out of docs a day later, and of the base module in the end
+    harness.wait(days=8)
+    assert harness.seats("docs") == {"ada": "active"}
+    bought(harness, base, "together")
+    assert harness.seats(base) == dict.fromkeys(("ada", "ann", "ben", "cid"), "active")
+    assert harness.seats("docs") == {"ada": "active", "cid": "active"}
 
 
 def test_a_purchase_brings_back_a_second_base_module_with_the_first() -> None:
-    world = World()
+    harness = SeatsHarness()
     for module in ("docs", "time", "core"):
-        world.pool(module, 1, base=module != "docs", grace="P7D" if module == "core" else "P9D")
-    world.need("ada", "time", "core", "docs")
-    world.need("ben", "time", "core", "docs")
-    world.wait(days=7)
-    assert world.seats("time") == {"ada": "active"}
+        harness.pool(module, 1, base=module != "docs", grace="P7D" if module == "core" else "P9D")
+    harness.assign("ada", "time", "core", "docs")
+    harness.assign("ben", "time", "core", "docs")
+    harness.wait(days=7)
+    assert harness.seats("time") == {"ada": "active"}
     before = START
-    assert world.buy(approved=before, docs=1)[0] == "licences_added (ordered)"
-    assert world.buy(approved=before, time=1) == ["licences_added (ordered)"]  # still out of core
+    assert harness.buy(approved=before, docs=1)[0] == "licences_added (ordered)"
+    assert harness.buy(approved=before, time=1) == ["licences_added (ordered)"]  # still out of core
     restored = [f"seat_granted ben {module} (restored)" for module in ("core", "time", "docs")]
-    assert world.buy(approved=before, core=1)[:4] == ["licences_added (ordered)", *restored]
+    assert harness.buy(approved=before, core=1)[:4] == ["licences_added (ordered)", *restored]
 
 
 def test_a_seat_lost_with_its_base_module_is_assigned_like_any_other_and_not_answered_as_revoked() -> None:
-    world = out_of_both("time", "P7D", "P30D")
-    world.buy(docs=1)
-    assert world.need("ben", "docs") == ["seats_assigned ben: docs=active/licence_free", "pool_at_limit docs (limit_reached)"]
-    world.need("ben", "time", "docs")
-    assert world.seats("docs") == {"ada": "active", "ben": "active"}
+    harness = out_of_both("time", "P7D", "P30D")
+    harness.buy(docs=1)
+    assert harness.assign("ben", "docs") == ["seats_assigned ben: docs=active/licence_free", "pool_at_limit docs (limit_reached)"]
+    harness.assign("ben", "time", "docs")
+    assert harness.seats("docs") == {"ada": "active", "ben": "active"}
 
 
 def test_a_seat_lost_with_its_base_module_and_no_longer_required_is_not_restored() -> None:
-    world = out_of_both("time", "P7D", "P30D")
-    world.need("ben", "time")
-    world.need("ben", "time", "docs")
-    bought(world, "time", "together")
-    assert (world.seats("time"), world.seats("docs")) == ({"ada": "active", "ben": "active"}, {"ada": "active"})
+    harness = out_of_both("time", "P7D", "P30D")
+    harness.assign("ben", "time")
+    harness.assign("ben", "time", "docs")
+    bought(harness, "time", "together")
+    assert (harness.seats("time"), harness.seats("docs")) == ({"ada": "active", "ben": "active"}, {"ada": "active"})
 
 
 # Reducing --------------------------------------------------------------------------------------------------------------
 
 
 def test_T17_a_reduction_below_use_flags_the_most_recently_created_with_a_full_grace() -> None:
-    world = company(4, "ada", "ben", "cid")
+    harness = company(4, "ada", "ben", "cid")
     expected = [
         "licences_reduced (ordered)",
         "seat_flagged cid docs (reduction)",
         "seat_flagged ben docs (reduction)",
         "pool_at_limit docs (limit_reached)",
     ]
-    assert world.cut(docs=3) == expected
-    assert world.deadline("cid", "docs") == timedelta(days=7)
+    assert harness.reduce(docs=3) == expected
+    assert harness.deadline("cid", "docs") == timedelta(days=7)
 
 
 def test_T17_of_people_created_at_one_time_the_seat_decided_last_is_flagged_first() -> None:
-    world = company(3)
+    harness = company(3)
     for user in ("zoe", "ada", "ben"):
-        world.need(user, "docs")
-    assert world.cut(docs=1)[1] == "seat_flagged ben docs (reduction)"
-    assert world.cut(docs=1)[1] == "seat_flagged ada docs (reduction)"
+        harness.assign(user, "docs")
+    assert harness.reduce(docs=1)[1] == "seat_flagged ben docs (reduction)"
+    assert harness.reduce(docs=1)[1] == "seat_flagged ada docs (reduction)"
 
 
 def test_B12_B13_M8_A8_under_block_a_reduction_below_use_is_refused_with_the_number_of_seats_to_free() -> None:
-    world = company(4, "ada", "ben", "cid", reduce_below_use="block")
-    assert world.cut(docs=3) == ["reduction_refused docs (below_use)"]
-    assert world.event("reduction_refused")["must_free"] == 2
-    assert world.next_period(docs=1) == ["reduction_refused docs (below_use)"]
-    assert world.cut(docs=1) == ["licences_reduced (ordered)", "pool_at_limit docs (limit_reached)"]
+    harness = company(4, "ada", "ben", "cid", reduce_below_use="block")
+    assert harness.reduce(docs=3) == ["reduction_refused docs (below_use)"]
+    assert harness.event("reduction_refused")["must_free"] == 2
+    assert harness.next_period(docs=1) == ["reduction_refused docs (below_use)"]
+    assert harness.reduce(docs=1) == ["licences_reduced (ordered)", "pool_at_limit docs (limit_reached)"]
 
 
 def test_M8_a_reduction_at_once_lowers_the_next_periods_number_to_what_is_left() -> None:
-    world = company(4)
-    world.cut(docs=1)
-    assert world.licences("docs") == (3, 3)
-    world.next_period(docs=1)
-    world.cut(docs=1)
-    assert world.licences("docs") == (2, 1)
+    harness = company(4)
+    harness.reduce(docs=1)
+    assert harness.licences("docs") == (3, 3)
+    harness.next_period(docs=1)
+    harness.reduce(docs=1)
+    assert harness.licences("docs") == (2, 1)
 
 
 def test_T2_T12_T13_T14_T15_the_next_periods_number_can_be_changed_as_often_as_you_like() -> None:
-    world = company(4)
+    harness = company(4)
     for number in (1, 4, 2, 3):
-        assert world.next_period(docs=number) == ["reduction_scheduled (scheduled)"]
-        assert world.licences("docs") == (4, number)
+        assert harness.next_period(docs=number) == ["reduction_scheduled (scheduled)"]
+        assert harness.licences("docs") == (4, number)
 
 
 def test_T18_M15_the_confirmation_lists_who_would_be_flagged() -> None:
-    world = company(4, "ada", "ben", "cid", "dan")
-    world.next_period(docs=2)
-    assert world.event("reduction_scheduled")["would_flag"] == [{"module": "docs", "users": ["dan", "cid"], "count": 2}]
-    assert set(world.seats("docs").values()) == {"active"}
+    harness = company(4, "ada", "ben", "cid", "dan")
+    harness.next_period(docs=2)
+    assert harness.event("reduction_scheduled")["would_flag"] == [{"module": "docs", "users": ["dan", "cid"], "count": 2}]
+    assert set(harness.seats("docs").values()) == {"active"}
 
 
 def test_T11_T16_B11_B14_a_scheduled_reduction_takes_effect_when_the_period_begins() -> None:
-    world = company(3, "ada", "ben")
-    world.next_period(docs=1)
-    world.schedule("2014", START + timedelta(days=16))
-    assert world.wait(days=16, milliseconds=-1) == []
+    harness = company(3, "ada", "ben")
+    harness.next_period(docs=1)
+    harness.schedule("2014", START + timedelta(days=16))
+    assert harness.wait(days=16, milliseconds=-1) == []
     expected = ["period_started (period_began)", "seat_flagged ben docs (reduction)", "pool_at_limit docs (limit_reached)"]
-    assert world.wait(milliseconds=1) == expected
-    assert world.event("period_started")["period"] == "2014"
-    assert world.event("period_started")["pools"][0]["licences"] == 1
-    assert world.licences("docs") == (1, 1)
+    assert harness.wait(milliseconds=1) == expected
+    assert harness.event("period_started")["period"] == "2014"
+    assert harness.event("period_started")["pools"][0]["licences"] == 1
+    assert harness.licences("docs") == (1, 1)
 
 
 def test_B12_under_block_use_that_grew_before_the_period_limits_the_reduction() -> None:
-    world = company(5, "ada", reduce_below_use="block")
-    world.next_period(docs=2)
+    harness = company(5, "ada", reduce_below_use="block")
+    harness.next_period(docs=2)
     for user in ("ben", "cid", "dan"):
-        world.need(user, "docs")
-    world.schedule("2014", START + timedelta(days=1))
-    assert world.wait(days=1) == ["period_started (reduction_limited)", "pool_at_limit docs (limit_reached)"]
-    assert world.event("period_started")["reduction_limited"] == ["docs"]
-    assert world.licences("docs") == (4, 4)
+        harness.assign(user, "docs")
+    harness.schedule("2014", START + timedelta(days=1))
+    assert harness.wait(days=1) == ["period_started (reduction_limited)", "pool_at_limit docs (limit_reached)"]
+    assert harness.event("period_started")["reduction_limited"] == ["docs"]
+    assert harness.licences("docs") == (4, 4)
 
 
 def test_B12_under_block_flags_stay_flags_when_the_period_begins() -> None:
-    world = company(2, "ada", "ben", "cid", grace="P9D")
-    world.policy("docs", reduce_below_use="block")
-    world.schedule("2014", START + timedelta(days=1))
-    assert world.wait(days=1) == ["period_started (period_began)"]
-    assert world.seats("docs") == {"ada": "active", "ben": "active", "cid": "flagged"}
+    harness = company(2, "ada", "ben", "cid", grace="P9D")
+    harness.policy("docs", reduce_below_use="block")
+    harness.schedule("2014", START + timedelta(days=1))
+    assert harness.wait(days=1) == ["period_started (period_began)"]
+    assert harness.seats("docs") == {"ada": "active", "ben": "active", "cid": "flagged"}
 
 
 def test_a_period_that_should_have_begun_begins_in_the_same_decision() -> None:
-    world = company(2)
+    harness = company(2)
     expected = ["period_scheduled (scheduled)", "period_started (period_began)"]
-    assert world.schedule("2013-11", START - timedelta(days=14)) == expected
-    assert world.buy(docs=1, expected=world.expected({"docs": 1}, None)) == ["order_refused (expected_differs)"]
+    assert harness.schedule("2013-11", START - timedelta(days=14)) == expected
+    assert harness.buy(docs=1, expected=harness.expected({"docs": 1}, None)) == ["order_refused (expected_differs)"]
 
 
 def test_a_period_scheduled_again_begins_at_its_new_time() -> None:
-    world = company(2)
-    world.schedule("2014", START + timedelta(days=1))
-    world.schedule("2014", START + timedelta(days=2))
-    assert world.wait(days=1) == []
-    assert world.wait(days=1) == ["period_started (period_began)"]
-    assert world.schedule("2014", START) == ["command_rejected (invalid_value)"]
-    world.schedule("2015", START + timedelta(days=9))
-    assert world.schedule("2016", START + timedelta(days=9)) == ["command_rejected (invalid_time)"]
+    harness = company(2)
+    harness.schedule("2014", START + timedelta(days=1))
+    harness.schedule("2014", START + timedelta(days=2))
+    assert harness.wait(days=1) == []
+    assert harness.wait(days=1) == ["period_started (period_began)"]
+    assert harness.schedule("2014", START) == ["command_rejected (invalid_value)"]
+    harness.schedule("2015", START + timedelta(days=9))
+    assert harness.schedule("2016", START + timedelta(days=9)) == ["command_rejected (invalid_time)"]
 
 
 def test_periods_that_passed_without_a_command_begin_in_order_with_the_due_items_between_them() -> None:
-    world = company(2, "ada", "ben", grace="P3D")
-    world.need("cid", "docs")
-    world.need("hal", "docs")
-    world.next_period(docs=1)
-    world.schedule("2015", START + timedelta(days=4))
-    world.schedule("2014", START + timedelta(days=1))
+    harness = company(2, "ada", "ben", grace="P3D")
+    harness.assign("cid", "docs")
+    harness.assign("hal", "docs")
+    harness.next_period(docs=1)
+    harness.schedule("2015", START + timedelta(days=4))
+    harness.schedule("2014", START + timedelta(days=1))
     expected = [
         "period_started (period_began)",
         "seat_flagged ben docs (reduction)",
@@ -349,108 +349,108 @@ def test_periods_that_passed_without_a_command_begin_in_order_with_the_due_items
         "seat_revoked hal docs (grace_expired)",
         "period_started (period_began)",
     ]
-    assert world.wait(days=30) == expected
-    assert world.tenant.row.period == "2015"
-    assert world.deadline("ben", "docs") == timedelta(days=3)
+    assert harness.wait(days=30) == expected
+    assert harness.tenant.row.period == "2015"
+    assert harness.deadline("ben", "docs") == timedelta(days=3)
 
 
 # Closing ---------------------------------------------------------------------------------------------------------------
 
 
 def test_close_pool_now_releases_its_seats_and_serves_people_who_also_waited_for_it() -> None:
-    world = company(1, "ada")
-    world.pool("plan", 2, over_limit="wait")
-    world.policy("docs", over_limit="wait")
-    world.need("ben", "docs", "plan")
+    harness = company(1, "ada")
+    harness.pool("plan", 2, over_limit="wait")
+    harness.policy("docs", over_limit="wait")
+    harness.assign("ben", "docs", "plan")
     expected = [
         "pool_closed docs (pool_closed)",
         "seat_released ada docs (pool_closed)",
         "seat_released ben docs (pool_closed)",
         "seat_granted ben plan (seat_released)",
     ]
-    assert world.close("docs") == expected
-    assert world.need("ada", "docs") == ["seats_refused ada: docs=refused/unknown_module"]
+    assert harness.close("docs") == expected
+    assert harness.assign("ada", "docs") == ["seats_refused ada: docs=refused/unknown_module"]
 
 
 def test_T2_close_pool_at_the_periods_end_sets_the_next_periods_number_to_zero() -> None:
-    world = company(2, "ada")
-    assert world.close("docs", "period_end") == ["pool_close_scheduled docs (scheduled)"]
-    assert world.licences("docs") == (2, 0)
-    world.schedule("2014", START + timedelta(days=1))
+    harness = company(2, "ada")
+    assert harness.close("docs", "period_end") == ["pool_close_scheduled docs (scheduled)"]
+    assert harness.licences("docs") == (2, 0)
+    harness.schedule("2014", START + timedelta(days=1))
     expected = ["period_started (period_began)", "pool_closed docs (period_began)", "seat_released ada docs (pool_closed)"]
-    assert world.wait(days=1) == expected
+    assert harness.wait(days=1) == expected
 
 
 @pytest.mark.parametrize("how", ["buy", "next_period"])
 def test_T2_T21_a_pool_scheduled_to_close_can_be_kept(how: str) -> None:
-    world = company(2)
-    world.close("docs", "period_end")
-    getattr(world, how)(docs=1)
-    world.schedule("2014", START + timedelta(days=1))
-    assert world.wait(days=1) == ["period_started (period_began)"]
+    harness = company(2)
+    harness.close("docs", "period_end")
+    getattr(harness, how)(docs=1)
+    harness.schedule("2014", START + timedelta(days=1))
+    assert harness.wait(days=1) == ["period_started (period_began)"]
 
 
 def test_an_expansion_does_not_keep_a_pool_that_is_scheduled_to_close() -> None:
-    world = company(1, "ada", over_limit="expand")
-    world.close("docs", "period_end")
-    assert world.need("ben", "docs") == ["seats_assigned ben: docs=active/expanded", "pool_expanded docs (expanded)"]
-    assert world.licences("docs") == (2, 0)
-    world.schedule("2014", START + timedelta(days=1))
+    harness = company(1, "ada", over_limit="expand")
+    harness.close("docs", "period_end")
+    assert harness.assign("ben", "docs") == ["seats_assigned ben: docs=active/expanded", "pool_expanded docs (expanded)"]
+    assert harness.licences("docs") == (2, 0)
+    harness.schedule("2014", START + timedelta(days=1))
     released = [f"seat_released {user} docs (pool_closed)" for user in ("ada", "ben")]
-    assert world.wait(days=1) == ["period_started (period_began)", "pool_closed docs (period_began)", *released]
-    assert world.tenant.pools == {}
+    assert harness.wait(days=1) == ["period_started (period_began)", "pool_closed docs (period_began)", *released]
+    assert harness.tenant.pools == {}
 
 
-# Marks -----------------------------------------------------------------------------------------------------------------
+# Thresholds -----------------------------------------------------------------------------------------------------------------
 
 
 def test_E8_A6_crossing_the_threshold_and_reaching_the_limit_are_each_recorded_once() -> None:
-    world = company(4, warn_at="75%")
-    world.need("ada", "docs")
-    world.need("ben", "docs")
-    assert world.need("cid", "docs")[1:] == ["pool_near_limit docs (mark_crossed)"]
-    assert world.need("dan", "docs")[1:] == ["pool_at_limit docs (limit_reached)"]
-    world.need("dan")
-    assert world.need("dan", "docs")[1:] == ["pool_at_limit docs (limit_reached)"]  # the limit was left and reached again
-    assert world.need("eve", "docs")[1:] == []
+    harness = company(4, warn_at="75%")
+    harness.assign("ada", "docs")
+    harness.assign("ben", "docs")
+    assert harness.assign("cid", "docs")[1:] == ["pool_near_limit docs (mark_crossed)"]
+    assert harness.assign("dan", "docs")[1:] == ["pool_at_limit docs (limit_reached)"]
+    harness.assign("dan")
+    assert harness.assign("dan", "docs")[1:] == ["pool_at_limit docs (limit_reached)"]  # the limit was left and reached again
+    assert harness.assign("eve", "docs")[1:] == []
 
 
 def test_E8_the_threshold_is_reset_after_a_licence_above_it_was_free_for_a_day() -> None:
-    world = company(3, "ada", warn_at="1")
-    assert world.need("ben", "docs")[1:] == ["pool_near_limit docs (mark_crossed)"]
-    world.need("ben")
-    world.wait(hours=23)
-    assert world.need("ben", "docs")[1:] == []  # not long enough
-    world.need("ben")
-    assert world.wait(hours=24, milliseconds=-1) == []
-    assert world.wait(milliseconds=1) == ["warning_armed docs (free_for_a_day)"]
-    assert world.need("ben", "docs")[1:] == ["pool_near_limit docs (mark_crossed)"]
+    harness = company(3, "ada", warn_at="1")
+    assert harness.assign("ben", "docs")[1:] == ["pool_near_limit docs (mark_crossed)"]
+    harness.assign("ben")
+    harness.wait(hours=23)
+    assert harness.assign("ben", "docs")[1:] == []  # not long enough
+    harness.assign("ben")
+    assert harness.wait(hours=24, milliseconds=-1) == []
+    assert harness.wait(milliseconds=1) == ["warning_armed docs (free_for_a_day)"]
+    assert harness.assign("ben", "docs")[1:] == ["pool_near_limit docs (mark_crossed)"]
 
 
 def test_E8_a_changed_threshold_counts_as_not_crossed() -> None:
-    world = company(4, "ada", "ben", "cid", warn_at="2")
-    assert world.policy("docs", warn_at="1") == ["policy_changed docs (policy_set)", "pool_near_limit docs (mark_crossed)"]
-    assert world.policy("docs", warn_at="1") == ["policy_changed docs (policy_set)"]
+    harness = company(4, "ada", "ben", "cid", warn_at="2")
+    assert harness.policy("docs", warn_at="1") == ["policy_changed docs (policy_set)", "pool_near_limit docs (mark_crossed)"]
+    assert harness.policy("docs", warn_at="1") == ["policy_changed docs (policy_set)"]
 
 
 # Test clocks -----------------------------------------------------------------------------------------------------------
 
 
 def test_only_clock_advanced_moves_a_test_clock() -> None:
-    world = World(test=True)
-    world.pool("time", 1, base=True)
-    world.need("ada", "time")
-    world.need("ben", "time")
-    assert world.wait(days=30) == []
-    assert world.tenant.tick_due() is None
+    harness = SeatsHarness(test=True)
+    harness.pool("time", 1, base=True)
+    harness.assign("ada", "time")
+    harness.assign("ben", "time")
+    assert harness.wait(days=30) == []
+    assert harness.tenant.tick_due() is None
     expected = ["seat_revoked ben time (grace_expired)", "clock_settled (clock_advanced)"]
-    assert world.clock(START + timedelta(days=7)) == expected
-    assert world.event("clock_settled")["at"] == "2013-11-22T09:00:00.000Z"
-    assert world.clock(START) == ["command_rejected (invalid_time)"]
+    assert harness.clock(START + timedelta(days=7)) == expected
+    assert harness.event("clock_settled")["at"] == "2013-11-22T09:00:00.000Z"
+    assert harness.clock(START) == ["command_rejected (invalid_time)"]
 
 
 def test_a_real_clock_is_not_advanced() -> None:
-    assert World().clock(START + timedelta(days=1)) == ["command_rejected (not_a_test_clock)"]
+    assert SeatsHarness().clock(START + timedelta(days=1)) == ["command_rejected (not_a_test_clock)"]
 
 
 # Input that makes no sense ---------------------------------------------------------------------------------------------
@@ -458,60 +458,60 @@ def test_a_real_clock_is_not_advanced() -> None:
 
 @pytest.mark.parametrize("number", [0, -1, LICENCES_MAX + 1])
 def test_bad_counts_are_rejected(number: int) -> None:
-    world = company(4)
-    assert world.pool("plan", number) == ["command_rejected (invalid_count)"]
-    assert world.buy(docs=number) == ["command_rejected (invalid_count)"]
-    assert world.event("command_rejected")["field"] == "items.0.quantity"
-    assert world.event("command_rejected")["order"] == "o3"
-    assert world.cut(docs=number) == ["command_rejected (invalid_count)"]
+    harness = company(4)
+    assert harness.pool("plan", number) == ["command_rejected (invalid_count)"]
+    assert harness.buy(docs=number) == ["command_rejected (invalid_count)"]
+    assert harness.event("command_rejected")["field"] == "items.0.quantity"
+    assert harness.event("command_rejected")["order"] == "o3"
+    assert harness.reduce(docs=number) == ["command_rejected (invalid_count)"]
 
 
 def test_bad_input_without_items_or_with_one_module_twice_is_rejected() -> None:
-    world = company(4)
-    assert world.buy() == ["command_rejected (invalid_count)"]
-    items = world.items({"docs": 1}) * 2
-    command = seats_v1.AddLicences(number=9, order="o", items=items, expected=world.expected({}), approved_at=START)
-    assert world.send(command, INVOICING) == ["command_rejected (invalid_count)"]
+    harness = company(4)
+    assert harness.buy() == ["command_rejected (invalid_count)"]
+    items = harness.items({"docs": 1}) * 2
+    command = seats_v1.AddLicences(number=9, order="o", items=items, expected=harness.expected({}), approved_at=START)
+    assert harness.send(command, INVOICING) == ["command_rejected (invalid_count)"]
 
 
 def test_commands_for_unknown_modules_are_rejected() -> None:
-    world = company(4)
+    harness = company(4)
     expected = ["command_rejected (unknown_module)"]
-    assert world.policy("plan", grace="P1D") == expected
-    assert world.close("plan") == expected
-    assert world.buy(plan=1) == ["order_refused (unknown_module)"]
-    assert world.cut(plan=1) == ["reduction_refused plan (unknown_module)"]
-    assert world.next_period(plan=1) == ["reduction_refused plan (unknown_module)"]
+    assert harness.policy("plan", grace="P1D") == expected
+    assert harness.close("plan") == expected
+    assert harness.buy(plan=1) == ["order_refused (unknown_module)"]
+    assert harness.reduce(plan=1) == ["reduction_refused plan (unknown_module)"]
+    assert harness.next_period(plan=1) == ["reduction_refused plan (unknown_module)"]
 
 
 def test_a_next_periods_number_above_the_licences_is_refused() -> None:
-    world = company(4)
-    assert world.next_period(docs=5) == ["reduction_refused docs (above_licences)"]
-    assert world.next_period(docs=-1) == ["command_rejected (invalid_count)"]
-    assert world.cut(docs=5) == ["reduction_refused docs (above_licences)"]
+    harness = company(4)
+    assert harness.next_period(docs=5) == ["reduction_refused docs (above_licences)"]
+    assert harness.next_period(docs=-1) == ["command_rejected (invalid_count)"]
+    assert harness.reduce(docs=5) == ["reduction_refused docs (above_licences)"]
 
 
 def test_a_reduction_to_zero_is_refused_and_says_how_to_terminate() -> None:
-    world = company(4)
-    assert world.next_period(docs=0) == ["reduction_refused docs (terminate_instead)"]
-    assert "close_pool" in world.event("reduction_refused")["instead"]
-    assert world.cut(docs=4) == ["reduction_refused docs (terminate_instead)"]
+    harness = company(4)
+    assert harness.next_period(docs=0) == ["reduction_refused docs (terminate_instead)"]
+    assert "close_pool" in harness.event("reduction_refused")["instead"]
+    assert harness.reduce(docs=4) == ["reduction_refused docs (terminate_instead)"]
 
 
 def test_a_reduction_whose_expectation_no_longer_holds_is_refused() -> None:
-    world = company(4)
-    expected = world.expected({"docs": 1})
-    world.buy(docs=1)
-    assert world.cut(docs=1, expected=expected) == ["reduction_refused (expected_differs)"]
-    assert world.event("reduction_refused")["actual"]["pools"][0]["licences"] == 5
-    assert world.next_period(docs=1, expected=expected) == ["reduction_refused (expected_differs)"]
+    harness = company(4)
+    expected = harness.expected({"docs": 1})
+    harness.buy(docs=1)
+    assert harness.reduce(docs=1, expected=expected) == ["reduction_refused (expected_differs)"]
+    assert harness.event("reduction_refused")["actual"]["pools"][0]["licences"] == 5
+    assert harness.next_period(docs=1, expected=expected) == ["reduction_refused (expected_differs)"]
 
 
 @pytest.mark.parametrize("grace", ["P1M", "P1Y", "P0D", "PT0S", "PT0.5S", "7 days", "", "P", "PT", "P1DT", "-P1D", "P1.5D", "P99999D"])
 def test_bad_graces_are_rejected(grace: str) -> None:
-    world = company(4)
-    assert world.policy("docs", grace=grace) == ["command_rejected (invalid_duration)"]
-    assert "months and years" in world.event("command_rejected")["expected"]
+    harness = company(4)
+    assert harness.policy("docs", grace=grace) == ["command_rejected (invalid_duration)"]
+    assert "months and years" in harness.event("command_rejected")["expected"]
 
 
 @pytest.mark.parametrize(
@@ -520,10 +520,10 @@ def test_bad_graces_are_rejected(grace: str) -> None:
     + [{"warn_at": mark} for mark in ("0%", "101%", "150%", "0", "some", "-1", "1.5", "")],
 )
 def test_bad_policies_are_rejected(policy: dict[str, Any]) -> None:
-    world = company(4)
-    assert world.policy("docs", **policy) == ["command_rejected (invalid_policy)"]
-    assert world.pool("plan", 1, **policy) == ["command_rejected (invalid_policy)"]
-    assert world.event("command_rejected")["field"] == f"policies.{next(iter(policy))}"
+    harness = company(4)
+    assert harness.policy("docs", **policy) == ["command_rejected (invalid_policy)"]
+    assert harness.pool("plan", 1, **policy) == ["command_rejected (invalid_policy)"]
+    assert harness.event("command_rejected")["field"] == f"policies.{next(iter(policy))}"
 
 
 @pytest.mark.parametrize("policy", [{"flag_cap": 0}, {"expand_cap": 0}])
@@ -533,19 +533,19 @@ def test_caps_of_zero_are_accepted(policy: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("field", ["grace", "over_limit", "other"])
 def test_policies_that_cannot_be_unset_are_rejected(field: str) -> None:
-    world = company(4)
-    assert world.policy("docs", field) == ["command_rejected (invalid_policy)"]
-    assert world.policy("docs", "flag_cap", flag_cap=1) == ["command_rejected (invalid_policy)"]
-    assert world.event("command_rejected")["field"] == "unset"
+    harness = company(4)
+    assert harness.policy("docs", field) == ["command_rejected (invalid_policy)"]
+    assert harness.policy("docs", "flag_cap", flag_cap=1) == ["command_rejected (invalid_policy)"]
+    assert harness.event("command_rejected")["field"] == "unset"
 
 
 def test_bad_dates_and_words_are_rejected() -> None:
-    world = company(4)
-    assert world.close("docs", "tomorrow") == ["command_rejected (invalid_value)"]
+    harness = company(4)
+    assert harness.close("docs", "tomorrow") == ["command_rejected (invalid_value)"]
     far = datetime.fromisoformat("9999-01-01T00:00:00Z")
-    assert world.schedule("2014", far) == ["command_rejected (invalid_time)"]
-    assert world.event("command_rejected")["value"] == "9999-01-01T00:00:00.000Z"
-    assert world.need("ada", "docs", hold_until=far) == ["seats_refused ada: docs=refused/hold_past"]
+    assert harness.schedule("2014", far) == ["command_rejected (invalid_time)"]
+    assert harness.event("command_rejected")["value"] == "9999-01-01T00:00:00.000Z"
+    assert harness.assign("ada", "docs", hold_until=far) == ["seats_refused ada: docs=refused/hold_past"]
 
 
 @pytest.mark.parametrize(
@@ -554,16 +554,16 @@ def test_bad_dates_and_words_are_rejected() -> None:
     + [("test", START.replace(year=year), "invalid_time") for year in (1969, 2201)],
 )
 def test_bad_clocks_are_rejected(clock: str, at: datetime | None, reason: str) -> None:
-    world = World()
-    world.tenants.clear()
+    harness = SeatsHarness()
+    harness.tenants.clear()
 
     message = domain.Command("c", INVOICING, "acme", seats_v1.OpenTenant(number=1, clock=clock, at=at), 0, 1)
-    (event,) = domain.decide(world.tenants, message, 0).events
+    (event,) = domain.decide(harness.tenants, message, 0).events
     assert (event.type, event.body["reason"]) == ("seatpool.seats.v1.command_rejected", reason)
-    assert world.tenants == {}
+    assert harness.tenants == {}
 
 
 def test_a_pool_or_tenant_that_exists_is_not_opened_again() -> None:
-    world = company(4)
-    assert world.pool("docs", 1) == ["command_rejected (pool_exists)"]
-    assert world.send(seats_v1.OpenTenant(number=99, clock="real"), INVOICING) == ["command_rejected (tenant_exists)"]
+    harness = company(4)
+    assert harness.pool("docs", 1) == ["command_rejected (pool_exists)"]
+    assert harness.send(seats_v1.OpenTenant(number=99, clock="real"), INVOICING) == ["command_rejected (tenant_exists)"]

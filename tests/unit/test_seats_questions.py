@@ -31,8 +31,8 @@ from shared.clock import SystemClock
 from shared.errors import Refused
 from shared.web import Verifier
 from tests.support.apps import KEY, bearer
-from tests.support.seat_rows import person
-from tests.support.seat_world import START, World
+from tests.support.seats_harness import START, SeatsHarness
+from tests.support.seats_rows import person
 
 PEOPLE = 100_000
 PROBE_SECONDS, PAUSE_SECONDS_MAX = 0.010, 0.100
@@ -62,12 +62,12 @@ def owned_tenants(live: Any) -> OwnedTenants:
 
 
 @pytest.fixture
-def world() -> World:
-    world = World()
-    world.pool("time", 1)
+def harness() -> SeatsHarness:
+    harness = SeatsHarness()
+    harness.pool("time", 1)
     for user in ("ada", "ben", "cid"):
-        world.need(user, "time")
-    return world
+        harness.assign(user, "time")
+    return harness
 
 
 def question(*commands: tuple[str, dict[str, Any]]) -> WhatIf:
@@ -84,9 +84,9 @@ async def refusal(asked: Any) -> tuple[str, str]:
 
 
 async def test_a_question_beyond_its_budget_or_with_a_too_large_answer_is_refused_with_advice(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    harness: SeatsHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    live = live_of(world.rows, world.offset)
+    live = live_of(harness.rows, harness.offset)
     owned, later = owned_tenants(live), START + timedelta(days=9)
     seen = orjson.loads((await forecast.forecast(owned, "acme", later)).body)
     assert [event["data"]["user"] for event in seen["events"]] == ["ben", "cid"]
@@ -103,7 +103,7 @@ async def test_a_question_beyond_its_budget_or_with_a_too_large_answer_is_refuse
                 assert type_ == "too-large"
                 assert why_ in detail
                 assert split in detail
-    assert dict(live.decider.tenants["acme"].rows()) == world.rows
+    assert dict(live.decider.tenants["acme"].rows()) == harness.rows
 
 
 class Held:
@@ -135,10 +135,10 @@ QUESTIONS = [
 
 @pytest.mark.parametrize(("method", "path", "sent", "split"), QUESTIONS)
 async def test_rest_refuses_a_too_large_question_and_one_too_many_with_advice(
-    world: World, held: Held, monkeypatch: pytest.MonkeyPatch, method: str, path: str, sent: dict[str, Any], split: str
+    harness: SeatsHarness, held: Held, monkeypatch: pytest.MonkeyPatch, method: str, path: str, sent: dict[str, Any], split: str
 ) -> None:
     assert (what_if.BUDGET, what_if.ANSWER_BYTES_MAX, what_if.WAIT_SECONDS_MAX) == (20_000, 4 * 1024 * 1024, 1)
-    app = make_app(worker_of(live_of(world.rows, world.offset)), None)  # type: ignore[arg-type]
+    app = make_app(worker_of(live_of(harness.rows, harness.offset)), None)  # type: ignore[arg-type]
     app.state.verifier = Verifier(keys=lambda: KeySet([KEY]))
     headers = {"authorization": bearer("acme", "account:read")}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test", headers=headers) as client:
@@ -165,9 +165,9 @@ async def test_rest_refuses_a_too_large_question_and_one_too_many_with_advice(
 
 
 @pytest.fixture
-def asking(world: World) -> Callable[[str, what_if.Answer], Any]:
+def asking(harness: SeatsHarness) -> Callable[[str, what_if.Answer], Any]:
     """Asks for tenants that all look alike."""
-    live, questions = live_of(world.rows), what_if.Questions()
+    live, questions = live_of(harness.rows), what_if.Questions()
 
     @asynccontextmanager
     async def settled() -> AsyncIterator[tuple[Any, domain.Tenant]]:
@@ -213,9 +213,11 @@ async def test_a_question_that_is_cancelled_or_takes_too_long_is_stopped_and_cou
     assert await asking("acme", held) == b"{}"
 
 
-async def test_no_decision_comes_between_the_slices_of_rows_that_a_question_reads(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_decision_comes_between_the_slices_of_rows_that_a_question_reads(
+    harness: SeatsHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(what_if, "ROWS_AT_ONCE", 1)
-    live = live_of(world.rows, world.offset)
+    live = live_of(harness.rows, harness.offset)
     owned = owned_tenants(live)
     asked = asyncio.ensure_future(what_if_route.decide_on_a_copy(owned, "acme", CLOSE))
     await asyncio.sleep(0)
@@ -225,8 +227,8 @@ async def test_no_decision_comes_between_the_slices_of_rows_that_a_question_read
     assert [event["data"].get("user") for event in decided] == [None, "ada", "ben", "cid"]
 
 
-async def test_pages_of_seats_show_new_people_in_the_order_of_their_ids(world: World) -> None:
-    live = live_of(world.rows)
+async def test_pages_of_seats_show_new_people_in_the_order_of_their_ids(harness: SeatsHarness) -> None:
+    live = live_of(harness.rows)
     owned, state = owned_tenants(live), live.decider.tenants["acme"]
     assert [seat.user for seat in (await seats.list_seats(owned, "acme")).items] == ["ada", "ben", "cid"]
     for user in ("bob", "abe"):
@@ -234,10 +236,10 @@ async def test_pages_of_seats_show_new_people_in_the_order_of_their_ids(world: W
     assert [seat.user for seat in (await seats.list_seats(owned, "acme")).items] == ["abe", "ada", "ben", "bob", "cid"]
 
 
-async def test_pools_come_in_pages_in_the_order_of_their_modules(world: World) -> None:
+async def test_pools_come_in_pages_in_the_order_of_their_modules(harness: SeatsHarness) -> None:
     for module in ("plan", "docs"):
-        world.pool(module, 1)
-    owned = owned_tenants(live_of(world.rows))
+        harness.pool(module, 1)
+    owned = owned_tenants(live_of(harness.rows))
     one = await pools.list_pools(owned, "acme", limit=2)
     two = await pools.list_pools(owned, "acme", limit=2, cursor=one.next)
     assert [[pool.module for pool in page.items] for page in (one, two)] == [["docs", "plan"], ["time"]]

@@ -245,7 +245,7 @@ def test_no_check_finds_what_is_fine(check: Callable[[Source], Found], path: str
     assert not list(check(Source(path, ast.parse(text))))
 
 
-@pytest.mark.parametrize("path", ["tests/model/naive.py", "tests/chaos/checker.py"])
+@pytest.mark.parametrize("path", ["tests/model/reference_model.py", "tests/chaos/checker.py"])
 def test_what_judges_the_seats_service_does_not_lean_on_it(path: str) -> None:
     assert [module for _, module in imported(Source.read(ROOT / path)) if module.split(".")[0] in ("services", "shared", "cli")] == []
 

@@ -22,7 +22,7 @@ DEFAULTS = {
 }
 
 
-class Naive:
+class ReferenceModel:
     """One tenant, from before it is opened."""
 
     def __init__(self) -> None:

@@ -42,7 +42,7 @@ def evolve(tenants: dict[str, domain.Tenant], tenant: str, event: domain.Event) 
     assert changed <= shown, f"{event.type} changes {sorted(changed)} and shows {sorted(shown)}"
 
 
-class World:
+class SeatsHarness:
     """One tenant, `acme`, on a real clock that stands until `wait` moves it (or on a test clock)."""
 
     def __init__(self, *, test: bool = False, rules: int = 1) -> None:
@@ -71,7 +71,7 @@ class World:
         self.sent = domain.Command(command or f"c{self.commands}", source, "acme", payload, 0, self.offset)
         return self.keep(domain.decide(self.tenants, self.sent, domain.to_ms(self.now), self.rules))
 
-    def again(self) -> list[str]:
+    def repeat(self) -> list[str]:
         """Send the last command again, at a later position of the log."""
         assert self.sent is not None
         assert self.sent.payload is not None
@@ -131,7 +131,7 @@ class World:
             )
         )
 
-    def cut(self, order: str = "", *, expected: Any = None, **items: int) -> list[str]:
+    def reduce(self, order: str = "", *, expected: Any = None, **items: int) -> list[str]:
         number = self.number(INVOICING)
         fields: dict[str, Any] = {"number": number, "order": order or f"o{number}", "items": self.items(items)}
         return self.send(seats_v1.ReduceLicences(**fields, expected=expected or self.expected(items)))
@@ -149,15 +149,15 @@ class World:
         self.revisions[user] = self.revisions.get(user, 0) + 1
         return self.revisions[user]
 
-    def need(self, user: str, *modules: str, revision: int | None = None, reason: str = "changed", **rest: Any) -> list[str]:
+    def assign(self, user: str, *modules: str, revision: int | None = None, reason: str = "changed", **rest: Any) -> list[str]:
         """Send the modules that the person requires from now on."""
         fields: dict[str, Any] = {"created_at": START, **rest, "modules": modules, "reason": reason}
         return self.send(seats_v1.AssignSeats(user=user, revision=revision or self.revision(user), **fields), USERS)
 
-    def replace(self, giver: str, taker: str, *modules: str, **rest: Any) -> list[str]:
+    def replace(self, source_user: str, target_user: str, *modules: str, **rest: Any) -> list[str]:
         need = seats_v1.Need(modules=modules, **{"created_at": START, **rest})
-        revisions = {"from_revision": self.revision(giver), "to_revision": self.revision(taker)}
-        return self.send(seats_v1.ReplaceUser(from_user=giver, to_user=taker, to=need, reason="changed", **revisions), USERS)
+        revisions = {"from_revision": self.revision(source_user), "to_revision": self.revision(target_user)}
+        return self.send(seats_v1.ReplaceUser(from_user=source_user, to_user=target_user, to=need, reason="changed", **revisions), USERS)
 
     # -- time -------------------------------------------------------------------------------------------------------------
 
