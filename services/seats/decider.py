@@ -118,7 +118,7 @@ class DomainDecider:
         """Try again at every tick, but record the failure only 1, 2, 4, … seconds after the due time. These times come from the log
         alone, so that a repeated decision records the same. How often this tenant is ticked is not in the log, and backs off as well."""
         state, name = self.tenants[tenant], error_id(at.partition, at.offset)
-        _log.exception("settle_failed", alert=True, error_id=name, tenant=tenant)
+        _log.exception("due_items_failed", alert=True, error_id=name, tenant=tenant)
         _, wait = self._again_ms.get(tenant, (0, BACKOFF_MS_MIN // 2))
         wait = min(2 * wait, BACKOFF_MS_MAX)
         self._again_ms[tenant] = (at.clock_ms + wait, wait)

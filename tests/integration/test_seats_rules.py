@@ -141,7 +141,7 @@ def test_the_commands_print_what_they_did_and_what_they_do_not_understand(
     assert capsys.readouterr().out == '{"rules":1,"from":{"0":0,"1":0,"2":0,"3":0}}\n'
     for arguments, said in (
         ([], "acme: nothing was decided"),
-        (["--until", "3-7"], "3-7: this tenant lies in partition 0"),
+        (["--until", "3-7"], "3-7: this tenant is in partition 0"),
         (["--until", "yesterday"], "yesterday: an instant with an offset"),
         (["--until", "2026-03-01T12:00:00"], "an instant with an offset"),
         (["--until", "0-\u00b2"], "0-\u00b2: an instant with an offset"),

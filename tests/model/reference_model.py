@@ -699,38 +699,38 @@ class ReferenceModel:
         self.answer(type_, reason, user=user, modules=modules, released=sorted(released), blocked_by=blocked)
 
     def replace_user(self, c: Command) -> None:
-        giver, taker = c["from_user"], c["to_user"]
-        if self.overtaken(taker, c["to_revision"]) or self.overtaken(giver, c["from_revision"]):
+        source, target = c["from_user"], c["to_user"]
+        if self.overtaken(target, c["to_revision"]) or self.overtaken(source, c["from_revision"]):
             return
-        held = [s["module"] for s in self.of(giver)]
+        held = [s["module"] for s in self.of(source)]
         wrong = None
-        if giver not in self.people or giver == taker:
+        if source not in self.people or source == target:
             wrong = "unknown_user"
         elif not held:
             wrong = "nothing_to_replace"
-        elif any(self.seat(taker, m) and m in held for m in c["to"]["modules"]):
+        elif any(self.seat(target, m) and m in held for m in c["to"]["modules"]):
             wrong = "already_seated"
         elif any(
             self.is_base(m) and m in c["to"]["modules"] and m not in c["to"]["reactivate"] and m not in held
-            for m in self.people.get(taker, {"revoked": {}})["revoked"]
+            for m in self.people.get(target, {"revoked": {}})["revoked"]
         ):
             wrong = "revoked"
         if wrong:
-            self.answer("replacement_refused", wrong, user=taker)
-            for user, revision in ((giver, c["from_revision"]), (taker, c["to_revision"])):
+            self.answer("replacement_refused", wrong, user=target)
+            for user, revision in ((source, c["from_revision"]), (target, c["to_revision"])):
                 self.known(user).update(revision=revision, command=self.command)
             return
-        moved = {s["module"]: s for s in self.of(giver) if s["module"] in c["to"]["modules"]}
+        moved = {s["module"]: s for s in self.of(source) if s["module"] in c["to"]["modules"]}
         for module in held:
-            self.take(giver, module)
-        self.people[giver] |= {"need": [], "revision": c["from_revision"], "command": self.command, "revoked": {}, "lost": {}}
-        self.forget(self.people[giver])
-        released = self.adopt(taker, c["to"], c["to_revision"])
+            self.take(source, module)
+        self.people[source] |= {"need": [], "revision": c["from_revision"], "command": self.command, "revoked": {}, "lost": {}}
+        self.forget(self.people[source])
+        released = self.adopt(target, c["to"], c["to_revision"])
         for module, s in moved.items():
-            self.put(taker, module, s["state"], s["order"], s["since"], s["deadline"], s["again"])
+            self.put(target, module, s["state"], s["order"], s["since"], s["deadline"], s["again"])
         self.level("seat_released")
-        got, after = self.get_new(taker, c["to"], moved)
-        modules = self.shown(taker, got)
-        self.answer("seats_moved", "replaced", user=taker, modules=modules, moved=sorted(moved), released=sorted(released))
+        got, after = self.get_new(target, c["to"], moved)
+        modules = self.shown(target, got)
+        self.answer("seats_moved", "replaced", user=target, modules=modules, moved=sorted(moved), released=sorted(released))
         for event in after:
             event()

@@ -192,9 +192,14 @@ class SeatsModel(RuleBasedStateMachine):
 
     def someone_takes_over(self, draw: Draw) -> None:
         seated = sorted({s["user"] for s in self.harness.reference.seats}) or USERS
-        giver, taker = draw.often(draw.choice(seated), draw.choice(USERS)), draw.choice(USERS)
-        c: Command = {"type": "replace_user", "from_user": giver, "from_revision": self.revision(giver, draw.often(1, 0)), "to_user": taker}
-        c |= {"to_revision": self.revision(taker, 1), "to": self.need(draw), "reason": "changed"}
+        source, target = draw.often(draw.choice(seated), draw.choice(USERS)), draw.choice(USERS)
+        c: Command = {
+            "type": "replace_user",
+            "from_user": source,
+            "from_revision": self.revision(source, draw.often(1, 0)),
+            "to_user": target,
+        }
+        c |= {"to_revision": self.revision(target, 1), "to": self.need(draw), "reason": "changed"}
         self.send(c, USERS_SOURCE, draw.crash(), draw.fail())
 
     # -- pools ----------------------------------------------------------------------------------------------------------

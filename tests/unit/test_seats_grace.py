@@ -196,27 +196,27 @@ def test_T6_A17_the_source_user_of_a_flagged_seat_keeps_its_deadline_when_assign
     assert harness.deadline("cid", "time") == timedelta(days=1)
 
 
-@pytest.mark.parametrize(("giver", "taker"), [("cid", "eve"), ("eve", "cid")])
-def test_T6_A17_a_moved_flag_is_older_than_the_flag_that_its_source_user_gets_back(giver: str, taker: str) -> None:
+@pytest.mark.parametrize(("source", "target"), [("cid", "eve"), ("eve", "cid")])
+def test_T6_A17_a_moved_flag_is_older_than_the_flag_that_its_source_user_gets_back(source: str, target: str) -> None:
     harness = full()
-    harness.assign(giver, "time")
-    harness.replace(giver, taker, "time")
-    harness.assign(giver, "time")
-    assert harness.deadline(giver, "time") == harness.deadline(taker, "time") == WEEK
-    assert harness.buy(time=1)[1] == f"seat_flag_cleared {taker} time (licence_bought)"
-    assert harness.buy(time=1)[1] == f"seat_flag_cleared {giver} time (licence_bought)"
-    flagged = [f"seat_flagged {user} time (reduction)" for user in (giver, taker)]  # the newest first
+    harness.assign(source, "time")
+    harness.replace(source, target, "time")
+    harness.assign(source, "time")
+    assert harness.deadline(source, "time") == harness.deadline(target, "time") == WEEK
+    assert harness.buy(time=1)[1] == f"seat_flag_cleared {target} time (licence_bought)"
+    assert harness.buy(time=1)[1] == f"seat_flag_cleared {source} time (licence_bought)"
+    flagged = [f"seat_flagged {user} time (reduction)" for user in (source, target)]  # the newest first
     assert harness.reduce(time=2)[:3] == ["licences_reduced (ordered)", *flagged]
 
 
-@pytest.mark.parametrize(("giver", "taker", "last"), [("cid", "eve", "fay"), ("fay", "eve", "cid")])
-def test_T6_A17_a_remembered_flag_that_also_moves_is_no_older_than_before(giver: str, taker: str, last: str) -> None:
+@pytest.mark.parametrize(("source", "target", "last"), [("cid", "eve", "fay"), ("fay", "eve", "cid")])
+def test_T6_A17_a_remembered_flag_that_also_moves_is_no_older_than_before(source: str, target: str, last: str) -> None:
     harness = full()
-    harness.assign(giver, "time")
-    harness.replace(giver, taker, "time")
-    harness.assign(giver, "time")
-    harness.replace(giver, last, "time")
-    revoked = [f"seat_revoked {user} time (grace_expired)" for user in (taker, last)]
+    harness.assign(source, "time")
+    harness.replace(source, target, "time")
+    harness.assign(source, "time")
+    harness.replace(source, last, "time")
+    revoked = [f"seat_revoked {user} time (grace_expired)" for user in (target, last)]
     assert harness.wait(days=7) == revoked
 
 

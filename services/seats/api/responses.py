@@ -180,7 +180,7 @@ def idle(live: Live, tenant: domain.Tenant, behind: int) -> dict[str, Any]:
     if behind > 0:
         waiting.append(f"{behind} commands")
     if due is not None and due <= now:
-        waiting.append("settling what is due")
+        waiting.append("due items")
     last = live.decider.last_offset.get(tenant.id, -1)  # type: ignore[attr-defined]
     return {
         "time": domain.instant(now),

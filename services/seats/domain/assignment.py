@@ -204,10 +204,10 @@ class Assignment:
 
     # -- the answer -----------------------------------------------------------------------------------------------------
 
-    def answer(self, asked: str) -> tuple[str, str]:
+    def answer(self, requested: str) -> tuple[str, str]:
         """Return the name and the reason of the event that answers."""
         if self.row.partial:
-            return "seats_assigned", asked
+            return "seats_assigned", requested
         if self.base_revoked:
             return "seats_refused", Reason.REVOKED
         refused = [o.reason for o in self.outcomes.values() if o.state == REFUSED]
@@ -215,8 +215,8 @@ class Assignment:
             own = [reason for reason in refused if reason not in (Reason.BASE_MODULE_REFUSED, Reason.OTHER_MODULE_REFUSED)]
             return "seats_refused", own[0]
         if any(seat.state == WAITING for seat in self.row.seats.values()) or any(o.state == WAITING for o in self.outcomes.values()):
-            return "seats_queued", asked
-        return "seats_assigned", asked
+            return "seats_queued", requested
+        return "seats_assigned", requested
 
     def touched(self, *others: list[str]) -> Iterable[str]:
         """Return the pools that the answer shows: those of the new modules, those with a claimed hold, and others whose counts the command

@@ -70,7 +70,7 @@ class Pool:
         self.module, self.row = module, row
         self.active = self.flagged = self.held = self.waiting = 0
         self.flag_heap: list[tuple[int, int, int, str]] = []  # flagged since, log order, log order of a renewal, user
-        self.units: set[Unit] = set()  # units in which somebody waits, with this module or before it
+        self.units: set[Unit] = set()  # units in which people wait, with this module or before it
 
     @property
     def free(self) -> int:

@@ -111,14 +111,14 @@ def shown(tenant: str, rows: Mapping[str, Row]) -> list[str]:
 
 
 def _person(row: domain.UserRow) -> str:
-    said = []
+    seats = []
     for module in sorted(row.seats):
         seat = row.seats[module]
         since = f" since {domain.instant(seat.since)}" if seat.since else ""
         until = f" until {domain.instant(seat.deadline)}" if seat.deadline is not None else ""
-        said.append(f"{module} {seat.state}{since}{until}")
-    said += [f"{entry.module} revoked at {domain.instant(entry.at)}" for entry in row.revoked]
-    return "; ".join(said) or "nothing"
+        seats.append(f"{module} {seat.state}{since}{until}")
+    seats += [f"{entry.module} revoked at {domain.instant(entry.at)}" for entry in row.revoked]
+    return "; ".join(seats) or "nothing"
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

@@ -349,7 +349,7 @@ def _until(text: str | None, partition: int) -> tuple[int | None, datetime | Non
     with suppress(ValueError):
         position = Position.parse(text)
         if position.partition != partition:
-            raise Unclear(f"{text}: this tenant lies in partition {partition}")
+            raise Unclear(f"{text}: this tenant is in partition {partition}")
         return position.offset, None
     try:
         instant = datetime.fromisoformat(text)
