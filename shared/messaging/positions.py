@@ -2,23 +2,37 @@
 
 from dataclasses import dataclass
 
+from sqlalchemy import bindparam, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
 from shared.database import UnitOfWork
+from shared.database.tables import consumer_positions as table
 from shared.schemas.topics import Topic
 
+_OWN = (
+    table.c.consumer_group == bindparam("of_group"),
+    table.c.topic == bindparam("of_topic"),
+    table.c.partition == bindparam("of_partition"),
+)
 # The row lock closes the race of two owners of one partition (a rebalance that one of them has not noticed): the second waits here, and
 # then finds another position than the one it read from.
-_LOCK = """
-SELECT next_offset, watermark_offset, watermark_n FROM consumer_positions
-WHERE consumer_group = $1 AND topic = $2 AND partition = $3 FOR UPDATE
-"""
-_FIRST = """
-INSERT INTO consumer_positions (consumer_group, topic, partition, next_offset) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
-"""
-_STORE = """
-UPDATE consumer_positions SET next_offset = $4, watermark_offset = $5, watermark_n = $6, updated_at = now()
-WHERE consumer_group = $1 AND topic = $2 AND partition = $3
-"""
-_READ = "SELECT topic, partition, next_offset FROM consumer_positions WHERE consumer_group = $1"
+_LOCK = select(table.c.next_offset, table.c.watermark_offset, table.c.watermark_n).where(*_OWN).with_for_update()
+_FIRST = (
+    insert(table)
+    .values(
+        consumer_group=bindparam("of_group"),
+        topic=bindparam("of_topic"),
+        partition=bindparam("of_partition"),
+        next_offset=bindparam("next"),
+    )
+    .on_conflict_do_nothing()
+)
+_STORE = (
+    update(table)
+    .where(*_OWN)
+    .values(next_offset=bindparam("next"), watermark_offset=bindparam("offset"), watermark_n=bindparam("n"), updated_at=func.now())
+)
+_READ = select(table.c.topic, table.c.partition, table.c.next_offset).where(table.c.consumer_group == bindparam("of_group"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +47,23 @@ class LostPartition(Exception):
 
 async def lock(uow: UnitOfWork, group: str, topic: Topic, partition: int, expected: int) -> ReadingPosition:
     """Lock the stored position until the transaction ends, and return it. Raises LostPartition when it is not `expected`."""
-    key = (group, topic.name, partition)
-    row = (await uow.connection.exec_driver_sql(_LOCK, key)).one_or_none()
+    key = {"of_group": group, "of_topic": topic.name, "of_partition": partition}
+    row = (await uow.connection.execute(_LOCK, key)).one_or_none()
     if row is None:
-        await uow.connection.exec_driver_sql(_FIRST, (*key, expected))
-        row = (await uow.connection.exec_driver_sql(_LOCK, key)).one()
+        await uow.connection.execute(_FIRST, key | {"next": expected})
+        row = (await uow.connection.execute(_LOCK, key)).one()
     if row.next_offset != expected:
         raise LostPartition(f"{topic.name}/{partition} of {group} is at {row.next_offset}, not at {expected}")
     return ReadingPosition(row.next_offset, (row.watermark_offset, row.watermark_n))
 
 
 async def store(uow: UnitOfWork, group: str, topic: Topic, partition: int, position: ReadingPosition) -> None:
-    await uow.connection.exec_driver_sql(_STORE, (group, topic.name, partition, position.next_offset, *position.watermark))
+    key = {"of_group": group, "of_topic": topic.name, "of_partition": partition}
+    offset, n = position.watermark
+    await uow.connection.execute(_STORE, key | {"next": position.next_offset, "offset": offset, "n": n})
 
 
 async def read(uow: UnitOfWork, group: str) -> dict[tuple[str, int], int]:
     """Return (topic, partition) -> next offset, for everything that the group has ever read."""
-    rows = await uow.connection.exec_driver_sql(_READ, (group,))
+    rows = await uow.connection.execute(_READ, {"of_group": group})
     return {(row.topic, row.partition): row.next_offset for row in rows}

@@ -12,12 +12,14 @@ import stamina
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.engine import make_url
 
 from shared.clock import Clock, SystemClock
 from shared.database import Database
 from shared.database.engine import COMMAND_TIMEOUT_SECONDS, CONNECT_TIMEOUT_SECONDS
 from shared.database.prune import prune
+from shared.database.tables import outbox
 from shared.database.unit_of_work import NOTIFY_CHANNEL, SHARDS, lock_number
 from shared.errors import Transient
 from shared.kafka import make_producer, partition_of, start, stop
@@ -35,6 +37,9 @@ PRUNE_EVERY_SECONDS = 3600
 COUNT_EVERY_SECONDS = 10
 RETRY_SECONDS_MAX = 5.0
 
+_COUNT = select(func.count()).select_from(outbox)
+_COUNT_OF_TENANT = _COUNT.where(outbox.c.tenant == bindparam("of_tenant"))
+# As text: the relay reads and deletes on the driver's own connection, which holds its lock.
 _READ = "SELECT id, topic, key, headers, value FROM outbox WHERE shard >= $1 AND shard < $2 ORDER BY id LIMIT $3"
 _DELETE = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
 
@@ -154,7 +159,7 @@ class Relay:
     async def _count(self) -> None:
         """Count waiting rows apart from the rounds: a relay without a broker reads no rows, and then the count matters most."""
         async with self._database.unit_of_work(None) as uow:
-            metrics.OUTBOX_WAITING.set((await uow.connection.exec_driver_sql("SELECT count(*) FROM outbox")).scalar_one())
+            metrics.OUTBOX_WAITING.set((await uow.connection.execute(_COUNT)).scalar_one())
 
     @staticmethod
     async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
@@ -177,6 +182,4 @@ async def _wait(event: asyncio.Event, timeout_seconds: float) -> None:
 async def unsent(database: Database, tenant: str) -> int:
     """Return the number of outbox rows of this tenant that the broker has not acknowledged."""
     async with database.unit_of_work(None) as uow:
-        result = await uow.connection.exec_driver_sql("SELECT count(*) FROM outbox WHERE tenant = $1", (tenant,))
-        count: int = result.scalar_one()
-        return count
+        return (await uow.connection.execute(_COUNT_OF_TENANT, {"of_tenant": tenant})).scalar_one()

@@ -5,13 +5,17 @@ A key belongs to the tenant of the path and to the subject of the token.
 
 import hashlib
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from typing import Annotated
 
 import orjson
 from fastapi import Header, Request, Response
-from sqlalchemy import Row
+from sqlalchemy import Integer, bindparam, cast, extract, func, select
+from sqlalchemy.dialects.postgresql import insert
 
 from shared.database import UnitOfWork
+from shared.database.tables import idempotency_keys as table
 from shared.database.unit_of_work import lock_number
 from shared.errors import Refused
 from shared.web.auth import Principal
@@ -20,25 +24,39 @@ KEPT_HOURS = 24
 ANSWER_MAX = 16 * 1024  # bytes of an answer that is kept
 KEYS_MAX = 1000  # new keys of one tenant in an hour
 NO_TENANT = "-"
+_HOUR = timedelta(hours=1)
 _KEPT_HEADERS = ("location", "etag", "content-type")
 
 # Two requests with one key at the same time: the second waits here until the first has committed, and then finds its answer. A lock and
 # not the row itself, because the row comes with the answer.
 _LOCK = "SELECT pg_advisory_xact_lock($1)"
-_FIND = f"""
-SELECT digest, status, headers, body FROM idempotency_keys
-WHERE tenant = $1 AND subject = $2 AND key = $3 AND created_at > now() - interval '{KEPT_HOURS} hours'
-"""  # noqa: S608 - a constant
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    digest: bytes
+    status: int
+    headers: bytes
+    body: bytes | None
+
+
+_OWN = (table.c.tenant == bindparam("of_tenant"), table.c.subject == bindparam("of_subject"), table.c.key == bindparam("of_key"))
+_FIND = select(*(table.c[field.name] for field in fields(KeptAnswer))).where(
+    *_OWN, table.c.created_at > func.now() - timedelta(hours=KEPT_HOURS)
+)
 # Seconds until the oldest of the last thousand keys is an hour old; no row: there were fewer.
-_WAIT = f"""
-SELECT ceil(extract(epoch FROM created_at + interval '1 hour' - now()))::int FROM idempotency_keys
-WHERE tenant = $1 AND created_at > now() - interval '1 hour' ORDER BY created_at DESC OFFSET {KEYS_MAX - 1} LIMIT 1
-"""  # noqa: S608 - a constant
-_KEEP = """
-INSERT INTO idempotency_keys (tenant, subject, key, digest, status, headers, body) VALUES ($1, $2, $3, $4, $5, $6, $7)
-ON CONFLICT (tenant, subject, key) DO UPDATE
-SET digest = excluded.digest, status = excluded.status, headers = excluded.headers, body = excluded.body, created_at = now()
-"""
+_WAIT = (
+    select(cast(func.ceil(extract("epoch", table.c.created_at + _HOUR - func.now())), Integer))
+    .where(table.c.tenant == bindparam("of_tenant"), table.c.created_at > func.now() - _HOUR)
+    .order_by(table.c.created_at.desc())
+    .offset(KEYS_MAX - 1)
+    .limit(1)
+)
+_NEW = insert(table).values({column.name: bindparam(f"new_{column.name}") for column in table.c if column.name != "created_at"})
+_KEEP = _NEW.on_conflict_do_update(
+    index_elements=list(table.primary_key),
+    set_={name: _NEW.excluded[name] for name in ("digest", "status", "headers", "body")} | {"created_at": func.now()},
+)
 
 IdempotencyKey = Annotated[
     str | None,
@@ -70,17 +88,18 @@ async def idempotent(uow: UnitOfWork, request: Request, principal: Principal, ke
         return await act()
     c = uow.connection
     digest = hashlib.sha256(b"\0".join((request.method.encode(), request.url.path.encode(), await request.body()))).digest()
-    name = request.path_params.get("tenant", NO_TENANT), principal.subject, key
-    await c.exec_driver_sql(_LOCK, (lock_number("idempotency", *name),))
-    found = (await c.exec_driver_sql(_FIND, name)).one_or_none()
+    tenant, subject = request.path_params.get("tenant", NO_TENANT), principal.subject
+    await c.exec_driver_sql(_LOCK, (lock_number("idempotency", tenant, subject, key),))
+    found = (await c.execute(_FIND, {"of_tenant": tenant, "of_subject": subject, "of_key": key})).one_or_none()
     if found is not None:
-        if bytes(found.digest) != digest:
+        kept_answer = KeptAnswer(*found)
+        if bytes(kept_answer.digest) != digest:
             raise Refused(
                 "idempotency-key-reused",
                 "This Idempotency-Key was already used for a different request. Use a new key for each new request.",
             )
-        return await _again(found, read)
-    wait = (await c.exec_driver_sql(_WAIT, name[:1])).scalar_one_or_none()
+        return await _again(kept_answer, read)
+    wait = (await c.execute(_WAIT, {"of_tenant": tenant})).scalar_one_or_none()
     if wait is not None:
         wait = max(wait, 1)
         detail = (
@@ -92,11 +111,13 @@ async def idempotent(uow: UnitOfWork, request: Request, principal: Principal, ke
     is_kept = len(body) <= ANSWER_MAX
     kept = _KEPT_HEADERS if is_kept else ("location",)
     headers = {name: response.headers[name] for name in kept if name in response.headers}
-    await c.exec_driver_sql(_KEEP, (*name, digest, response.status_code, orjson.dumps(headers), body if is_kept else None))
+    row = {"tenant": tenant, "subject": subject, "key": key, "digest": digest, "status": response.status_code}
+    row |= {"headers": orjson.dumps(headers), "body": body if is_kept else None}
+    await c.execute(_KEEP, {f"new_{name}": value for name, value in row.items()})
     return response
 
 
-async def _again(found: Row[Any], read: Read) -> Response:
+async def _again(found: KeptAnswer, read: Read) -> Response:
     headers = orjson.loads(found.headers) | {"idempotency-replayed": "true"}
     if found.body is not None:
         return Response(found.body, found.status, headers=headers)
