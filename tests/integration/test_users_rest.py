@@ -294,7 +294,7 @@ async def test_E4_a_reactivation_hires_a_leaver_again(bench: Bench) -> None:
     assert (back.status_code, back.json()["status"], back.json()["department"]) == (202, "active", "Makers")
     need = (await bench.until_needs(tenant, 3))[2]
     assert (need.modules, need.reactivate, need.reason) == (("documents", "time"), ("time",), "reactivated")
-    guest = await rest.post(f"/v1/tenants/{tenant}/people", ANN | {"profile": "guests"})
+    guest = await rest.post(f"/v1/tenants/{tenant}/people", ANN | {"login": "guest", "profile": "guests"})
     idle = await rest.call("POST", f"/v1/tenants/{tenant}/people/{guest['user']}/reactivate")
     assert (idle.status_code, idle.json()["type"]) == (409, "urn:seatpool:problem:nothing-to-reactivate")
 
@@ -327,6 +327,65 @@ async def test_people_are_listed_in_order_of_arrival_and_filtered(bench: Bench) 
     assert await logins("status=active") == ["p0", "p2", "p3", "p4"]
     assert fields((await rest.call("GET", f"{path}?limit=0&status=gone")).json()) == ["query.status.0", "query.limit"]
     assert fields((await rest.call("GET", f"{path}?knd=external")).json()) == ["query.knd"]
+
+
+async def test_a_login_belongs_to_one_employed_person_however_it_is_written(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    path = f"/v1/tenants/{tenant}/people"
+    ann = await rest.post(path, ANN | {"login": "Ann.Ångström"})
+    bob = await rest.post(path, ANN | {"login": "bob"})
+    for login in ("ann.ångström", "ANN.A\u030aNGSTRO\u0308M", "\uff21nn.Ångström"):
+        posted = await rest.call("POST", path, ANN | {"login": login})
+        patched = await rest.call("PATCH", f"{path}/{bob['user']}", {"login": login}, if_match="*")
+        for answer in (posted, patched):
+            found = answer.status_code, answer.json()["type"], answer.json()["user"]
+            assert found == (409, "urn:seatpool:problem:login-in-use", ann["user"]), login
+            assert repr(login) in answer.json()["detail"]
+    assert (await rest.patch(f"{path}/{ann['user']}", {"login": "ann.ångström"}))["login"] == "ann.ångström", "one's own"
+    await rest.patch(f"{path}/{ann['user']}", {"status": "left"})
+    con = await rest.post(path, ANN | {"login": "ann.ångström"})
+    returning = await rest.call("POST", f"{path}/{ann['user']}/reactivate")
+    assert (returning.status_code, returning.json()["user"]) == (409, con["user"]), "the login was given to somebody else since"
+    assert len(await bench.events(tenant, PersonAdded)) == 3
+
+
+async def test_a_login_that_is_given_in_parallel_goes_to_one_person(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    path = f"/v1/tenants/{tenant}/people"
+    others = [await rest.post(path, ANN | {"login": f"p{number}"}) for number in range(6)]
+    answers = await asyncio.gather(
+        *(rest.call("POST", path, ANN | {"login": login}) for login in ("eve", "EVE", "Eve", "eVe", "evE", "EVe")),
+        *(rest.call("PATCH", f"{path}/{other['user']}", {"login": "eve"}, if_match="*") for other in others),
+    )
+    assert sorted(answer.status_code for answer in answers)[1:] == [409] * 11
+    assert {answer.json()["type"] for answer in answers if answer.is_error} == {"urn:seatpool:problem:login-in-use"}
+    logins = [person["login"].lower() for person in (await rest.get(f"{path}?status=all"))["items"]]
+    assert logins.count("eve") == 1
+
+
+async def test_A7_a_login_is_withdrawn_with_null_and_given_again(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    path = f"/v1/tenants/{tenant}/people"
+    ann = await rest.post(path, ANN | {"department": "Makers"})
+    await bench.until_needs(tenant, 1)
+    without = await rest.patch(f"{path}/{ann['user']}", {"login": None})
+    assert (without["login"], without["status"], without["may_log_in"]) == (None, "inactive", False)
+    assert [need.modules for need in await bench.until_needs(tenant, 2)] == [("documents", "time"), ()]
+    nameless = await rest.post(path, {"email": "x@acme.example", "department": "Makers"})
+    assert (nameless["login"], nameless["modules"]) == (None, [])
+    again = await rest.patch(f"{path}/{ann['user']}", {"login": "ann"})
+    assert (again["login"], again["status"]) == ("ann", "active")
+    assert [need.modules for need in await bench.until_needs(tenant, 3)][2:] == [("documents", "time")]
+
+
+async def test_a_person_is_added_with_a_blocked_login(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    path = f"/v1/tenants/{tenant}/people"
+    blocked = await rest.post(path, ANN | {"department": "Makers", "may_log_in": False})
+    assert (blocked["status"], blocked["may_log_in"], blocked["modules"]) == ("inactive", False, [])
+    allowed = await rest.patch(f"{path}/{blocked['user']}", {"may_log_in": True})
+    assert (allowed["status"], allowed["may_log_in"], len(allowed["modules"])) == ("active", True, 2)
+    assert len(await bench.until_needs(tenant, 1)) == 1
 
 
 async def test_M5_the_list_hides_inactive_and_left_people_and_has_filters(bench: Bench) -> None:

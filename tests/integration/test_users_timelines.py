@@ -218,5 +218,5 @@ async def test_HR_can_block_a_login_and_a_person_without_login_requires_nothing(
     await send(bench, "rest", rest, tenant, blocked, nameless)
     await bench.until_settled(tenant)
     found = await people(rest, tenant)
-    assert (found["ann"]["status"], found["ann"]["may_log_in"], found["bob"]["login"]) == ("inactive", False, "")
+    assert (found["ann"]["status"], found["ann"]["may_log_in"], found["bob"]["login"]) == ("inactive", False, None)
     assert await bench.needs(tenant) == []

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.users.domain.facts import Fact, FactType, Record
+from services.users.domain.logins import claimed_login, login_key
 from services.users.domain.module_states import Decided, ModuleState, Seat, decided, is_deactivated, not_done, project
 from services.users.domain.person import Cause, Person, Tenant, as_of, revise, source_actor, with_standing
 from services.users.domain.required_modules import NO_MODULES, Account, Note, Profile, RequiredModules, Settings, must_send
@@ -57,6 +58,25 @@ def test_A7_a_person_requires_the_modules_of_the_profile_while_all_conditions_ho
 )
 def test_A7_M4_E2_a_person_requires_no_modules_when_one_condition_no_longer_holds(record: Record, account: Account) -> None:
     assert required(record, account) == NO_MODULES
+
+
+def test_A7_a_person_without_a_login_is_inactive() -> None:
+    found = standing(replace(ANN, login=""), Account(), SETTINGS, D)
+    assert (found.status, found.may_log_in) == (Status.INACTIVE, False)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("Ann", "aNN"), ("Stra\u00dfe", "STRASSE"), ("\u00e5", "A\u030a"), ("\uff21nn", "ann"), ("\ufb01nn", "finn"), (" ann ", "ann")],
+)
+def test_logins_that_people_read_as_one_are_one(one: str, other: str) -> None:
+    assert login_key(one) == login_key(other) != login_key(f"{other}a")
+
+
+def test_a_login_is_claimed_by_who_is_employed_with_it_and_was_not() -> None:
+    left = replace(ANN, employed=False)
+    assert claimed_login(None, ANN) == claimed_login(left, ANN) == claimed_login(replace(ANN, login="eve"), ANN) == "ann"
+    assert claimed_login(ANN, replace(ANN, login="ANN")) is claimed_login(ANN, left) is claimed_login(ANN, replace(ANN, login="")) is None
 
 
 @pytest.mark.parametrize("kind", ["external", "service"])

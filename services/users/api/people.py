@@ -55,7 +55,7 @@ def _view(person: Person, rows: Mapping[str, Seat]) -> PersonView:
         user=person.user,
         external_id=person.external_id,
         source=person.source,
-        login=record.login,
+        login=record.login or None,
         email=record.email,
         name=record.name,
         job_title=record.job_title,
@@ -92,7 +92,9 @@ async def create_person(
             found = await context.tenants.for_write(tenant, uow)
             fields = body.model_dump(include={*RECORD_FIELDS})
             external_id = body.external_id or ids.new_id()
-            accounts = edit_person.AccountEdit(profile=body.profile, administrator=body.administrator, priority=body.priority)
+            accounts = edit_person.AccountEdit(
+                profile=body.profile, administrator=body.administrator, priority=body.priority, may_log_in=body.may_log_in
+            )
             person = await edit_person.create(found, uow, external_id, fields, accounts, cause_of(principal))
             return await _answer(found, uow, person, 201)
 
@@ -147,10 +149,10 @@ async def show_person(tenant: TenantId, user: UserId, context: InContext) -> Res
 async def change_person(
     tenant: TenantId, user: UserId, body: PersonPatch, context: InContext, principal: Manager, if_match: IfMatch = None
 ) -> Response:
-    """If the person then requires no modules (`may_log_in` is false, `status` is `left`, or another kind), the seats are released at
-    once. A later fact of the HR system about the same field replaces the value that you set here."""
+    """If the person then requires no modules (`login` is null, `may_log_in` is false, `status` is `left`, or another kind), the seats are
+    released at once. A later fact of the HR system about the same field replaces the value that you set here."""
     given = body.model_dump(exclude_unset=True)
-    nullable = {"department", "valid_to", "profile"}
+    nullable = {"login", "department", "valid_to", "profile"}
     given = {name: value for name, value in given.items() if value is not None or name in nullable}
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_write(tenant, uow)

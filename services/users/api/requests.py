@@ -103,7 +103,9 @@ StatusName = Literal["active", "inactive", "deactivated", "left", "all"]
 
 
 class NewPerson(Body):
-    login: Login
+    login: Login | None = Field(
+        None, description="Unique among employed people. The case of letters is ignored. A person without a login takes no seat."
+    )
     email: EmailStr
     name: Text = ""
     job_title: Text = ""
@@ -116,10 +118,11 @@ class NewPerson(Body):
         0, description="People with a higher priority leave the queue first."
     )
     valid_to: Day | None = Field(None, description="The last day, in the time zone of the tenant, on which the person may log in.")
+    may_log_in: StrictBool = Field(True, description="If false, the login is blocked and the person takes no seat.")
 
 
 class PersonPatch(Body):
-    """Only the fields that are sent change; null removes department, profile or valid_to."""
+    """Only the fields that are sent change; null removes login, department, profile or valid_to."""
 
     login: Login | None = None
     email: EmailStr | None = None

@@ -42,7 +42,7 @@ class PersonView(BaseModel):
     user: str
     external_id: str
     source: str
-    login: str
+    login: str | None
     email: str
     name: str
     job_title: str

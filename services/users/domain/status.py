@@ -13,7 +13,7 @@ from shared.schemas.seats_v1 import Reason
 class Status(StrEnum):
     EXPECTED = "expected"  # there are only facts of later days, or no hire yet; shown nowhere
     ACTIVE = "active"
-    INACTIVE = "inactive"  # may not log in
+    INACTIVE = "inactive"  # may not log in, or has no login
     DEACTIVATED = "deactivated"  # revoked in a base module
     LEFT = "left"
 
@@ -31,9 +31,10 @@ class Standing:
 
 
 def status_of(record: Record, account: Account, today: date) -> tuple[Status, bool]:
-    """Return the status, and whether the person may log in. After `valid_to` a person is inactive; that alone frees no seat (A20)."""
+    """Return the status, and whether the person may log in. After `valid_to` a person is inactive; that alone frees no seat (A20).
+    Without a login, nobody can log in (A7)."""
     login_expired = record.valid_to is not None and record.valid_to < today
-    allowed = account.may_log_in and record.login_allowed and not login_expired
+    allowed = bool(record.login) and account.may_log_in and record.login_allowed and not login_expired
     may_log_in = record.employed and allowed and not account.deactivated
     if not record.employed:
         return Status.LEFT, may_log_in

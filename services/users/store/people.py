@@ -28,11 +28,13 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.users.domain.facts import Record
+from services.users.domain.logins import login_key
 from services.users.domain.person import Person
 from services.users.domain.required_modules import NO_MODULES, Account, Note, RequiredModules
 from services.users.domain.status import Standing, Status, status_of
 from services.users.store.module_states import MODULE_STATES, SEAT_STATES
 from shared.database.row_classes import columns_of, json_rows, many, names_of, recordset, table_of
+from shared.database.unit_of_work import lock_number
 from shared.fields import common_names, field_names
 from shared.schemas.base import format_instant
 from shared.schemas.position import DecisionId
@@ -49,6 +51,7 @@ class PersonRow:
     created_at: datetime
     employed: bool
     login: str
+    login_key: str
     email: str
     name: str
     job_title: str
@@ -145,6 +148,13 @@ _LOCK: Final = select(*_COLUMNS).where(_P.tenant_id == _TENANT, _P.user_id == _U
 _GET: Final = select(*_COLUMNS).where(_P.tenant_id == _TENANT, _P.user_id == _USER, _IS_KNOWN)
 _GET_MANY: Final = select(*_COLUMNS).where(_P.tenant_id == _TENANT, _P.user_id == _USERS)
 _USER_OF_COMMAND: Final = select(_P.user_id).where(_P.tenant_id == _TENANT, _P.command_id == bindparam("command", type_=Text))
+_HOLDER: Final = (
+    select(_P.user_id)
+    .where(_P.tenant_id == _TENANT, _P.login_key == bindparam("login_key", type_=Text), _P.employed, _P.user_id != _USER)
+    .order_by(_P.user_id)
+    .limit(1)
+)
+_LOCK_LOGIN: Final = select(func.pg_advisory_xact_lock(bindparam("number", type_=BigInteger)))
 _NEXT_DAY: Final = select(func.min(_P.reconsider_on)).where(_P.tenant_id == _TENANT, _P.reconsider_on.is_not(None))
 
 _STATUSES: Final = any_(bindparam("statuses", type_=ARRAY(Text)))
@@ -260,6 +270,7 @@ def _row(person: Person) -> dict[str, Any]:
     standing = person.standing
     row: dict[str, Any] = {
         "user_id": person.user,
+        "login_key": login_key(person.record.login) if person.record is not None else "",
         "profile": standing.profile,
         "status": standing.status,
         "notes": [_note_to_json(note) for note in person.notes],
@@ -346,6 +357,18 @@ async def set_notes(connection: AsyncConnection, tenant_id: str, people: Sequenc
     if people:
         rows = [NotesRow(person.user, [_note_to_json(note) for note in person.notes]) for person in people]
         await connection.execute(_SET_NOTES, {"tenant": tenant_id, "rows": json_rows(rows)})
+
+
+async def lock_login(connection: AsyncConnection, tenant_id: str, key: str, user: str) -> str | None:
+    """Return another employed person whose login has this key (domain/logins).
+
+    Until the transaction ends, another one that asks about this login waits here. If the person exists, lock the row first: all
+    transactions take the two locks in this order.
+    """
+    await connection.execute(_LOCK_LOGIN, {"number": lock_number("login", tenant_id, key)})
+    found = await connection.execute(_HOLDER, {"tenant": tenant_id, "login_key": key, "user": user})
+    holder: str | None = found.scalar_one_or_none()
+    return holder
 
 
 async def user_of_command(connection: AsyncConnection, tenant_id: str, command: str) -> str | None:

@@ -23,6 +23,7 @@ class AccountEdit:
     profile: str | None = None
     administrator: bool = False
     priority: int = 0
+    may_log_in: bool = True
 
 
 def _check_profile(tenant: Tenant, profile: str | None) -> None:
@@ -31,25 +32,33 @@ def _check_profile(tenant: Tenant, profile: str | None) -> None:
 
 
 def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of the record. An empty department means none, as in facts of HR systems."""
+    """Return the fields of the record. An empty department means none, as in facts of HR systems, and an empty login means none."""
     given = {name: fields[name] for name in RECORD_FIELDS if name in fields}
+    if "login" in given:
+        given["login"] = given["login"] or ""
     if given.get("department") == "":
         given["department"] = None
     return given
 
 
 async def create(tenant: Tenant, uow: UnitOfWork, external_id: str, fields: Mapping[str, Any], edit: AccountEdit, cause: Cause) -> Person:
-    """Add a person. Raises Invalid, and Conflict if REST has added a person with this external id."""
+    """Add a person. Raises Invalid, and Conflict if REST has added a person with this external id, or the login is in use."""
     _check_profile(tenant, edit.profile)
     user = ids.person_id(tenant.tenant, REST_SOURCE, external_id)
     unknown = Person(user, REST_SOURCE, external_id, created_at=tenant.now)
-    account = replace(unknown.account, given_profile=edit.profile, administrator=edit.administrator, priority=edit.priority)
+    account = replace(
+        unknown.account,
+        given_profile=edit.profile,
+        administrator=edit.administrator,
+        priority=edit.priority,
+        may_log_in=edit.may_log_in,
+    )
     fact = Fact(ids.new_id(), FactType.HIRED, tenant.today, 0, _given(fields), REST_SOURCE)
     return await people.add_person(tenant, uow, replace(unknown, account=account), fact, replace(cause, fact=FactType.HIRED))
 
 
 async def change(tenant: Tenant, uow: UnitOfWork, before: Person, given: Mapping[str, Any], cause: Cause) -> Person:
-    """Change the person. Call under the person's lock. Raises Invalid."""
+    """Change the person. Call under the person's lock. Raises Invalid, and Conflict if the login is in use."""
     _check_profile(tenant, given.get("profile"))
     account = replace(before.account, **{_ACCOUNT[name]: value for name, value in given.items() if name in _ACCOUNT})
     facts = (await timelines.load(uow.connection, tenant.tenant, [before.user]))[before.user].facts
@@ -59,6 +68,7 @@ async def change(tenant: Tenant, uow: UnitOfWork, before: Person, given: Mapping
     if given.get("status") == "left":
         facts = await _add(tenant, uow, before, facts, FactType.LEFT, {})
     after = rules.as_of(replace(before, account=account), facts, tenant)
+    await people.check_login(tenant, uow, before, after)
     return await people.save(tenant, uow, rules.revise(before, after, at=tenant.now, cause=replace(cause, fact=FactType.CHANGED)), None)
 
 
@@ -73,6 +83,7 @@ async def reactivate(tenant: Tenant, uow: UnitOfWork, before: Person, modules: t
         given = {name: getattr(before.record, name) for name in RECORD_FIELDS}
         facts = await _add(tenant, uow, before, facts, FactType.HIRED, given)
     after = rules.as_of(replace(before, account=replace(before.account, may_log_in=True)), facts, tenant)
+    await people.check_login(tenant, uow, before, after)
     required = after.standing.required.modules
     if modules is not None and (not_required := sorted(set(modules) - set(required))):
         raise Invalid("body.modules", not_required, "modules that the person requires: " + (", ".join(required) or "none"))

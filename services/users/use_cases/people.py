@@ -10,6 +10,7 @@ from prometheus_client import Counter
 
 from services.users.domain import person as rules
 from services.users.domain.facts import Fact
+from services.users.domain.logins import claimed_login
 from services.users.domain.module_states import Decided, Seat, is_deactivated, project
 from services.users.domain.person import Cause, Person, Revision, Tenant
 from services.users.domain.required_modules import Note
@@ -98,12 +99,27 @@ async def add_person(tenant: Tenant, uow: UnitOfWork, unknown: Person, fact: Fac
     )
     if await store.lock(uow.connection, tenant.tenant, unknown.user, tenant.today) is not None:
         raise exists
-    revision = rules.revise(unknown, rules.as_of(unknown, [fact], tenant), at=tenant.now, cause=cause)
+    after = rules.as_of(unknown, [fact], tenant)
+    await check_login(tenant, uow, unknown, after)
+    revision = rules.revise(unknown, after, at=tenant.now, cause=cause)
     added = _published(tenant, uow, revision, None)
     if await store.add(uow.connection, tenant.tenant, [added]) != 1:
         raise exists  # another transaction added the person since the lookup; there was no row to lock
     await timelines_store.add_facts(uow.connection, tenant.tenant, added.user, [fact])
     return added
+
+
+async def check_login(tenant: Tenant, uow: UnitOfWork, before: Person, after: Person) -> None:
+    """Raise Conflict if a change by REST gives the person a login that another employed person has. Call under the person's lock."""
+    key = claimed_login(before.record, after.record)
+    holder = await store.lock_login(uow.connection, tenant.tenant, key, after.user) if key is not None else None
+    if holder is not None and after.record is not None:
+        raise Conflict(
+            "login-in-use",
+            f"The employed person {holder} has the login {after.record.login!r}. Choose another login, or first change the login of that "
+            "person or end the employment.",
+            user=holder,
+        )
 
 
 async def save(tenant: Tenant, uow: UnitOfWork, revision: Revision, envelope: Envelope | None) -> Person:

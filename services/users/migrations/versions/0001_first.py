@@ -65,6 +65,7 @@ CREATE TABLE department_mapping (
 # `required_modules` are those that the person requires now, `sent` is the content of the last `assign_seats`, `revision` the last one drawn
 # (under this row's lock), `answered` the last one that seats answered. `reconsider_on` is the next local day on which the person changes
 # because time passes. `arrival` is the order in which people are listed, and in which many at once request seats.
+# `login_key` is the login as it is compared (domain/logins).
 _PEOPLE = """
 CREATE TABLE people (
     tenant_id text NOT NULL,
@@ -74,6 +75,7 @@ CREATE TABLE people (
     external_id text NOT NULL,
     employed boolean NOT NULL DEFAULT false,
     login text NOT NULL DEFAULT '',
+    login_key text NOT NULL DEFAULT '',
     email text NOT NULL DEFAULT '',
     name text NOT NULL DEFAULT '',
     job_title text NOT NULL DEFAULT '',
@@ -268,6 +270,7 @@ def upgrade() -> None:
     op.execute("CREATE INDEX import_people_external_id ON import_people (tenant_id, import_id, external_id)")
     op.execute("CREATE INDEX reports_user ON reports (tenant_id, user_id)")
     op.execute("CREATE INDEX people_external_id ON people (tenant_id, external_id)")
+    op.execute("CREATE INDEX people_login ON people (tenant_id, login_key) WHERE employed")
     op.execute("CREATE INDEX people_reconsider ON people (tenant_id, reconsider_on) WHERE reconsider_on IS NOT NULL")
     op.execute("CREATE UNIQUE INDEX people_arrival ON people (tenant_id, arrival)")
     op.execute("CREATE INDEX person_modules_notable ON person_modules (tenant_id, state) WHERE state NOT IN ('active', 'released')")
