@@ -178,7 +178,10 @@ async def test_the_guard_stops_an_import_that_would_end_many_people_until_their_
     assert set((await statuses(rest, tenant)).values()) == {"left"}
     await imported(bench, rest, tenant, [person(who) for who in everybody])
     assert set((await statuses(rest, tenant)).values()) == {"active"}
-    await rest.put(f"/v1/tenants/{tenant}/guard/{bench.source(tenant)}", {"people": 300})
+    guard = f"/v1/tenants/{tenant}/guard/{bench.source(tenant)}"
+    assert await rest.get(guard) == {"people": 5, "percent": 2}
+    await rest.put(guard, {"people": 300})
+    assert await rest.get(guard) == {"people": 300, "percent": 2}
     report = await imported(bench, rest, tenant, [person(who, "2027-12-31") for who in everybody])
     assert report["guard"] == {"would_end": 300, "limit": 300, "needs_confirmation": False}
 

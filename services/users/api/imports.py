@@ -178,6 +178,14 @@ async def delete_import(tenant: TenantId, import_id: ImportId, context: InContex
     return Response(status_code=204)
 
 
+@router.get("/guard/{source:path}", summary="Get how many people a source can end or block at once without a confirmation")
+async def show_guard(tenant: TenantId, source: Source, context: InContext, principal: Manager) -> GuardSettingView:
+    async with context.database.unit_of_work(tenant) as uow:
+        await context.tenants.for_read(tenant, uow)
+        limit = await store.guard_limit(uow.connection, tenant, source) or GuardLimit()
+    return GuardSettingView(people=limit.people, percent=limit.percent)
+
+
 @router.put("/guard/{source:path}", summary="Set how many people a source can end or block at once without a confirmation")
 async def set_guard(tenant: TenantId, source: Source, body: GuardSetting, context: InContext, principal: Manager) -> GuardSettingView:
     async with context.database.unit_of_work(tenant) as uow:
