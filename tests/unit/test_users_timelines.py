@@ -1,8 +1,9 @@
 """The timeline of a source about a person: corrections, withdrawals, versions, and imports that follow each other."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, timedelta
 from random import Random
+from time import process_time
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.users.domain.facts import Fact, FactType, Record, fold
-from services.users.domain.guard import GuardLimit, ends_or_blocks
+from services.users.domain.guard import GuardLimit, ends_or_blocks, works
 from services.users.domain.required_modules import Account, Profile, Settings
 from services.users.domain.status import standing
 from services.users.domain.timelines import (
@@ -31,6 +32,7 @@ from shared.schemas.hr_v1 import DatedAttributes, EmploymentPeriod, PersonTimeli
 from tests.support.hr_timelines import a_company_and_its_edit, a_day, a_timeline
 
 TODAY = date(2026, 11, 27)
+SEEDS = st.integers(0, 2**64).map(Random)  # values drawn one by one by Hypothesis take thirty times as long
 HIRED = date(2026, 1, 5)
 HR = "hr/acme"
 SETTINGS = Settings(
@@ -279,6 +281,28 @@ def test_the_guard_counts_a_person_who_works_on_a_day_before_and_no_longer_after
     assert ends_or_blocks(before.facts, later.facts, TODAY) is counts
 
 
+def test_the_guard_reads_a_long_timeline_in_linear_time() -> None:
+    """The event loop stands still meanwhile, for all tenants. Four thousand facts took 17 s when each day was computed from all facts."""
+    changes = [Fact(str(number), FactType.CHANGED, TODAY + timedelta(number), 0, {"name": str(number)}, HR) for number in range(4000)]
+    facts = [Fact("hire", FactType.HIRED, HIRED, 0, ANN, HR), *changes]
+    begin = process_time()
+    assert not ends_or_blocks(facts, facts, TODAY)
+    assert process_time() - begin < 1
+
+
+@settings(max_examples=100, deadline=None)
+@given(SEEDS)
+def test_the_guard_compares_the_person_of_each_day(seed: Random) -> None:
+    before, later = (report_of(a_timeline(seed, TODAY)).facts for _ in range(2))
+    days = [TODAY + timedelta(number) for number in range(-1, 900)]
+
+    def works_on(facts: Collection[Fact], on: date) -> bool:
+        return works(fold(facts, on), on)
+
+    ended = any(works_on(before, on) and not works_on(later, on) for on in days if on >= TODAY)
+    assert ends_or_blocks(before, later, TODAY) is ended
+
+
 def test_the_guard_stops_at_more_than_five_people_or_two_percent() -> None:
     assert [GuardLimit().of(employed) for employed in (0, 10, 299, 300, 1000)] == [5, 5, 5, 6, 20]
     assert GuardLimit(people=0, percent=10).of(50) == 5
@@ -291,9 +315,6 @@ def states(timeline: Timeline) -> list[Any]:
     """Status, values and required modules on each day on which anything changes, and today."""
     days = sorted({TODAY, *(fact.effective_date for fact in timeline.facts)})
     return [(on, fold(timeline.facts, on), standing(fold(timeline.facts, on), Account(), SETTINGS, on)) for on in days]
-
-
-SEEDS = st.integers(0, 2**64).map(Random)  # values drawn one by one by Hypothesis take thirty times as long
 
 
 @settings(max_examples=2000, deadline=None)

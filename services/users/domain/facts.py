@@ -1,6 +1,6 @@
 """Facts about a person, and the person that they make as of a day."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date, timedelta
 from enum import StrEnum
@@ -111,20 +111,29 @@ def fold(facts: Iterable[Fact], today: date) -> Record | None:
     None if nobody has been employed by then: a change or a leaving before that describes no person. A hire on the day on which an employed
     person leaves is a transfer, whichever of the two came first.
     """
+    return next(fold_by_day((fact for fact in facts if fact.effective_date <= today), (today,)))
+
+
+def fold_by_day(facts: Iterable[Fact], days: Iterable[date]) -> Iterator[Record | None]:
+    """Yield the person as of each of these days, which ascend, as `fold` does. Each fact is read once, however many days there are."""
     values: dict[str, Any] = {}
     employed = known = False
     transfer: tuple[date, int] | None = None
-    for fact in sorted((fact for fact in facts if fact.effective_date <= today), key=lambda fact: fact.order):
-        match fact.type:
-            case FactType.HIRED | FactType.EMPLOYED:
-                transfer = fact.order if employed else None
-                values = dict(fact.given) if fact.type is FactType.HIRED else {**values, **fact.given}
-                employed = known = True
-            case FactType.LEFT:
-                employed = employed and transfer == fact.order
-            case FactType.CHANGED:
-                values |= fact.given
-    return Record(employed, **values) if known else None
+    left = iter(sorted(facts, key=lambda fact: fact.order))
+    fact = next(left, None)
+    for day in days:
+        while fact is not None and fact.effective_date <= day:
+            match fact.type:
+                case FactType.HIRED | FactType.EMPLOYED:
+                    transfer = fact.order if employed else None
+                    values = dict(fact.given) if fact.type is FactType.HIRED else {**values, **fact.given}
+                    employed = known = True
+                case FactType.LEFT:
+                    employed = employed and transfer == fact.order
+                case FactType.CHANGED:
+                    values |= fact.given
+            fact = next(left, None)
+        yield Record(employed, **values) if known else None
 
 
 def reconsider_on(facts: Iterable[Fact], record: Record | None, today: date) -> date | None:

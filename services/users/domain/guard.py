@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from services.users.domain.facts import Fact, Record, fold
+from services.users.domain.facts import Fact, Record, fold_by_day
 
 PEOPLE_DEFAULT = 5
 PERCENT_DEFAULT = 2
@@ -31,7 +31,9 @@ def works(record: Record | None, day: date) -> bool:
 def ends_or_blocks(before: Iterable[Fact], after: Iterable[Fact], today: date) -> bool:
     """Return whether there is a day, today or later, on which the person works by the facts before and not by those after."""
     before, after = tuple(before), tuple(after)
-    return any(works(fold(before, day), day) and not works(fold(after, day), day) for day in _days((*before, *after), today))
+    days = _days((*before, *after), today)
+    records = zip(days, fold_by_day(before, days), fold_by_day(after, days), strict=True)
+    return any(works(old, day) and not works(new, day) for day, old, new in records)
 
 
 def _days(facts: Iterable[Fact], today: date) -> list[date]:
