@@ -238,7 +238,7 @@ async def test_a_person_without_an_address_is_reached_through_the_administrators
         await notifier.until_idle(wiring)
     assert {str(email["To"]) for email in notifier.server.emails} == {"Person boss <boss@acme.example>"}
     found = {str(email["Subject"]): text_of(email) for email in notifier.server.emails}
-    assert "would end or block 300 people" in found["Acme Bikes: changes from hr/acme were stopped"]
+    assert "would end the access of 300 people" in found["Acme Bikes: changes from hr/acme were stopped"]
     assert any("for a person whose e-mail address is unknown" in subject for subject in found), "the e-mail of the person is not theirs"
     assert len(found) == 3
 
