@@ -38,5 +38,6 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         users_v1.PersonRepublished,
         users_v1.ProfileDefined,
         users_v1.DepartmentMapped,
+        users_v1.ChangesStopped,
     )
 }
