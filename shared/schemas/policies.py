@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from shared.schemas.seats_v1 import OverLimit, Policies, Reason, ReduceAt, ReduceBelowUse
 
-LICENCES_MAX = 1_000_000  # of one pool: a larger number is a typing error, and amounts stay within 63 bits
+LICENCES_MAX = 10_000_000  # of one pool; with the largest price of a licence, amounts stay within 63 bits
 POLICY_NAMES = tuple(Policies.model_fields)
 GRACE_MS_MAX = 3660 * 24 * 60 * 60 * 1000  # ten years
 

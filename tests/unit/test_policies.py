@@ -14,7 +14,7 @@ from shared.schemas.policies import LICENCES_MAX, POLICY_NAMES
 from shared.schemas.seats_v1 import OpenPool, OverLimit, ReduceAt, ReduceBelowUse
 from tests.support.seats_harness import INVOICING, SeatsHarness
 
-AROUND_LIMITS = (-1, 0, 1, LICENCES_MAX, LICENCES_MAX + 1, 10_000_000, 2**63)
+AROUND_LIMITS = (-1, 0, 1, LICENCES_MAX, LICENCES_MAX + 1, 10 * LICENCES_MAX, 2**63)
 counts = st.sampled_from(AROUND_LIMITS) | st.integers(-2, 2 * LICENCES_MAX)
 digits = st.integers(0, 4000).map(str) | st.sampled_from(["", "٣", "1.5", "-1", "0000001"])
 graces = st.builds("P{}{}".format, digits, st.sampled_from("YMWDHS")) | st.builds(
@@ -72,7 +72,7 @@ def test_rest_accepts_exactly_the_numbers_of_licences_that_seats_accepts(licence
     assert rest_accepts(licences, {}) == seats_accepts(licences, {})
 
 
-@pytest.mark.parametrize("total", [2, LICENCES_MAX, LICENCES_MAX + 1, 10_000_000])
+@pytest.mark.parametrize("total", [2, LICENCES_MAX, LICENCES_MAX + 1, 10 * LICENCES_MAX])
 def test_rest_and_seats_allow_the_same_total_of_a_pool(total: int) -> None:
     harness = SeatsHarness()
     harness.pool("plan", 1)

@@ -19,6 +19,7 @@ from shared.clock import FixedClock
 from shared.schemas import seats_v1
 from shared.schemas.base import Payload
 from shared.schemas.envelope import Envelope
+from shared.schemas.policies import LICENCES_MAX
 from shared.schemas.registry import entry_of
 from tests.chaos.simulate import Arrived
 from tests.support.fake_seats import NAMES, FakeBroker
@@ -115,7 +116,7 @@ def test_the_largest_event_of_due_items_fits_a_record() -> None:
     """No command that could be answered stands behind it, so it has to: a period that begins for as many pools as there may be."""
     tenant = "t" * 100
     modules = [f"{n:063}" for n in range(pools.POOLS_MAX)]
-    licences = 1_000_000
+    licences = LICENCES_MAX
     policies = {"reduce_below_use": "block", "warn_at": "0", "warned": True, "free_since": domain.to_ms(START)}
     rows: dict[str, domain.Row] = {
         domain.pool_key(tenant, module): domain.PoolRow(True, licences, 1, **policies)  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from shared.schemas.invoicing_v1 import BillingDetailsChanged, PlanDefined, Quot
 from shared.schemas.policies import LICENCES_MAX
 from shared.schemas.seats_v1 import Expected, ExpectedPool
 
-PRICE_MINOR_MAX = 10_000_000_000  # with LICENCES_MAX, it keeps amounts within 63 bits
+PRICE_MINOR_MAX = 1_000_000_000  # with LICENCES_MAX, it keeps amounts within 63 bits
 
 
 @dataclass(frozen=True, slots=True)
