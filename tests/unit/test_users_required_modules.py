@@ -73,6 +73,14 @@ def test_logins_that_people_read_as_one_are_one(one: str, other: str) -> None:
     assert login_key(one) == login_key(other) != login_key(f"{other}a")
 
 
+@pytest.mark.parametrize("letter", ["a", "\ufdfa", "\u3316", "\U00020000"])
+def test_the_key_of_the_longest_login_fits_an_index(letter: str) -> None:
+    """An HR event with such a login ended users at every start while the guard held it."""
+    longest = letter * 500
+    assert len(login_key(longest).encode()) <= 1000
+    assert login_key(longest) == login_key(f" {longest} ") != login_key(longest[1:])
+
+
 def test_a_login_is_claimed_by_who_is_employed_with_it_and_was_not() -> None:
     left = replace(ANN, employed=False)
     assert claimed_login(None, ANN) == claimed_login(left, ANN) == claimed_login(replace(ANN, login="eve"), ANN) == "ann"

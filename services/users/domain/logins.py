@@ -1,13 +1,22 @@
 """Logins, compared as people read them."""
 
+import hashlib
 import unicodedata
+from typing import Final
 
 from services.users.domain.facts import Record
 
+KEY_BYTES_MAX: Final = 1000  # an index of PostgreSQL takes at most 2704 bytes
+
 
 def login_key(login: str) -> str:
-    """Return the same text for logins that differ only in case, in width or in how Unicode writes a letter."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", login).casefold()).strip()
+    """Return the same text for logins that differ only in case, in width or in how Unicode writes a letter.
+
+    Unicode writes some letters as up to eighteen. A key that an index may not take is a digest instead.
+    """
+    key = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", login).casefold()).strip()
+    content = key.encode()
+    return key if len(content) <= KEY_BYTES_MAX else hashlib.blake2b(content).hexdigest()
 
 
 def claimed_login(before: Record | None, after: Record | None) -> str | None:
