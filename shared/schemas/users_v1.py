@@ -46,7 +46,8 @@ class PersonState(UsersEvent):
     profile: Id | None = None
     kind: str  # employee | external | service
     administrator: bool
-    # active | inactive (may not log in) | deactivated (revoked in a base module) | left | expected (the start was postponed or cancelled)
+    # active | over_limit (a seat is flagged) | waiting | refused | not_subscribed | deactivated (revoked in a base module) | inactive (may
+    # not log in) | left | expected (the start was postponed or cancelled); an open enum
     status: str
     modules: Items[ModuleName]  # the need
     version: int  # rises with each change of this person; readers drop what is older

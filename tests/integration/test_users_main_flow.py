@@ -104,6 +104,8 @@ async def test_a_hire_is_sent_to_seats_and_the_decision_is_shown(bench: Bench) -
 
 async def test_A7_a_person_who_moves_or_leaves_releases_seats(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
+    await bench.decide(seats.PoolOpened, tenant, await bench.tick(tenant), module="planning", base=False, policies=seats.Policies())
+    await bench.until_settled(tenant)
     user = await hire(bench, tenant, "ann")
     await bench.send(changed("ann", department="Planners"), tenant, source=bench.source(tenant))
     moved = (await bench.until_needs(tenant, 2))[1]
@@ -219,6 +221,8 @@ async def test_on_a_real_clock_a_fact_falls_due_when_its_day_has_come(bench: Ben
     tomorrow = TODAY + timedelta(days=1)
     await bench.send(hired("tom", effective_date=tomorrow), tenant, source=bench.source(tenant))
     await bench.send(hired("val", valid_to=TODAY), tenant, source=bench.source(tenant))
+    (need,) = await bench.until_needs(tenant, 1)
+    await bench.answer(await bench.last_need(tenant, need.user))
     await bench.until_person(rest, tenant, "val", status="active", may_log_in=True)
     await bench.until_settled(tenant)
     assert await bench.person(rest, tenant, "tom") is None
@@ -325,6 +329,44 @@ async def test_E4_a_reactivation_names_the_modules_and_the_answer_activates_the_
     await bench.answer(await bench.last_need(tenant, user))
     await bench.until_person(rest, tenant, "ann", status="active", may_log_in=True, modules={"documents": "active", "time": "active"})
     assert [event.status for event in await bench.events(tenant, Changed)] == ["deactivated", "active"]
+
+
+async def test_E3_the_status_says_who_is_refused_waits_or_is_over_the_limit_and_who_may_log_in(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    at = await bench.tick(tenant)
+    for module, base in (("time", True), ("documents", False), ("planning", False)):
+        await bench.decide(seats.PoolOpened, tenant, at, module=module, base=base, policies=seats.Policies())
+    await bench.until_settled(tenant)
+    path = f"/v1/tenants/{tenant}/people"
+    asked = await rest.post(path, {"external_id": "ann", "login": "ann", "email": "ann@acme.example", "department": "Makers"})
+    assert (asked["status"], asked["pending"], asked["may_log_in"]) == ("active", True, False), "no seat yet"
+    user = asked["user"]
+
+    async def answered(who: str, state: str, add_on: str, module: str = "documents") -> None:
+        seats_ = ModuleSeat(module="time", state=state), ModuleSeat(module=module, state=add_on)
+        model = seats.SeatsRefused if state == "refused" else seats.SeatsAssigned
+        await bench.answer(await bench.last_need(tenant, who), *seats_, model=model)
+
+    async def in_list(status: str) -> list[str]:
+        return [each["login"] for each in (await rest.get(f"{path}?status={status}"))["items"]]
+
+    await answered(user, "refused", "refused")
+    await bench.until_person(rest, tenant, "ann", status="refused", may_log_in=False, pending=False)
+    for count, (state, status) in enumerate((("waiting", "waiting"), ("flagged", "over_limit")), start=1):
+        await rest.post(f"{path}/{user}/reactivate")
+        await bench.until_needs(tenant, count + 1)
+        await answered(user, state, state)
+        await bench.until_person(rest, tenant, "ann", status=status, may_log_in=state == "flagged", pending=False)
+    for module in ("time", "documents"):
+        await bench.decide(seats.SeatFlagCleared, tenant, await bench.tick(tenant), user=user, module=module)
+    await bench.until_person(rest, tenant, "ann", status="active", may_log_in=True)
+    assert [event.status for event in await bench.events(tenant, Changed)] == ["refused", "waiting", "over_limit", "active"]
+    assert await in_list("refused") == []
+    await rest.post(path, {"external_id": "bob", "login": "bob", "email": "bob@acme.example", "department": "Planners"})
+    bob = (await bench.until_needs(tenant, 4))[-1].user
+    await answered(bob, "active", "refused", "planning")
+    await bench.until_person(rest, tenant, "bob", status="active", may_log_in=True, pending=False)
+    assert (await rest.get(f"/v1/tenants/{tenant}/statistics"))["active"] == 2
 
 
 async def test_a_restored_seat_ends_the_deactivation(bench: Bench) -> None:

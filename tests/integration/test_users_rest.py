@@ -384,7 +384,7 @@ async def test_a_person_is_added_with_a_blocked_login(bench: Bench) -> None:
     blocked = await rest.post(path, ANN | {"department": "Makers", "may_log_in": False})
     assert (blocked["status"], blocked["may_log_in"], blocked["modules"]) == ("inactive", False, [])
     allowed = await rest.patch(f"{path}/{blocked['user']}", {"may_log_in": True})
-    assert (allowed["status"], allowed["may_log_in"], len(allowed["modules"])) == ("active", True, 2)
+    assert (allowed["status"], allowed["pending"], len(allowed["modules"])) == ("active", True, 2)
     assert len(await bench.until_needs(tenant, 1)) == 1
 
 

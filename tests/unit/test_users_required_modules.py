@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from services.users.domain.facts import Fact, FactType, Record
 from services.users.domain.logins import claimed_login, login_key
-from services.users.domain.module_states import Decided, ModuleState, Seat, decided, is_deactivated, not_done, project
+from services.users.domain.module_states import Decided, ModuleState, Seat, base_modules_are_usable, decided, not_done, project, seat_status
 from services.users.domain.person import Cause, Person, Tenant, as_of, revise, source_actor, with_standing
-from services.users.domain.required_modules import NO_MODULES, Account, Note, Profile, RequiredModules, Settings, must_send
-from services.users.domain.status import Standing, Status, standing
+from services.users.domain.required_modules import NO_MODULES, Account, Note, Profile, RequiredModules, SeatStatus, Settings, must_send
+from services.users.domain.status import Standing, Status, standing, status_of
 from shared.schemas import seats_v1 as seats
 from shared.schemas.base import Actor, Change
 from shared.schemas.position import DecisionId, Position
@@ -116,7 +116,7 @@ def test_an_unknown_department_gives_no_profile_and_a_note_with_the_reason() -> 
 
 
 def test_a_revocation_in_a_base_module_deactivates_a_person_who_still_requires_the_modules() -> None:
-    found = standing(ANN, Account(deactivated=True), SETTINGS, D)
+    found = standing(ANN, Account(seat_status=SeatStatus.DEACTIVATED), SETTINGS, D)
     assert (found.status, found.may_log_in, found.required) == (Status.DEACTIVATED, False, FULL)
 
 
@@ -223,7 +223,7 @@ def test_required_modules_that_are_sent_again_get_a_higher_revision_than_seats_h
 
 
 def test_a_deactivation_is_published_without_a_command() -> None:
-    deactivated = with_standing(replace(person(), account=Account(deactivated=True)), TENANT)
+    deactivated = with_standing(replace(person(), account=Account(seat_status=SeatStatus.DEACTIVATED)), TENANT)
     found = revise(person(), deactivated, at=NOW, cause=replace(CAUSE, reason="grace_expired"))
     assert found.command is None
     assert found.event is not None
@@ -348,8 +348,54 @@ def test_a_withdrawn_module_that_is_answered_revoked_stays_withdrawn() -> None:
     answered = [Decided("a", ModuleState.REVOKED, None, "revoked", revoked=True)]
     assert project({"a": seat(ModuleState.WITHDRAWN)}, DecisionId(0, 11, 0), answered, ("a",))["a"].state is ModuleState.WITHDRAWN
     assert project({"a": seat(ModuleState.REVOKED)}, DecisionId(0, 11, 0), answered, ("a",))["a"].state is ModuleState.REVOKED
-    assert is_deactivated({"a": seat(ModuleState.REVOKED)})
-    assert not is_deactivated({"a": seat(ModuleState.WITHDRAWN)})
+    assert seat_status({"a": seat(ModuleState.REVOKED)}, ()) is SeatStatus.DEACTIVATED
+    assert seat_status({"a": seat(ModuleState.WITHDRAWN)}, ()) is SeatStatus.GRANTED
+
+
+_S = ModuleState
+
+
+@pytest.mark.parametrize(
+    ("base", "other_base", "add_on", "status", "usable"),
+    [
+        (_S.ACTIVE, _S.ACTIVE, _S.ACTIVE, Status.ACTIVE, True),
+        (_S.ACTIVE, _S.FLAGGED, _S.ACTIVE, Status.OVER_LIMIT, True),
+        (_S.ACTIVE, _S.ACTIVE, _S.FLAGGED, Status.OVER_LIMIT, True),
+        (_S.ACTIVE, _S.ACTIVE, _S.REFUSED, Status.ACTIVE, True),
+        (_S.ACTIVE, _S.ACTIVE, _S.WITHDRAWN, Status.ACTIVE, True),
+        (_S.ACTIVE, _S.REFUSED, _S.ACTIVE, Status.REFUSED, False),
+        (_S.FLAGGED, _S.REFUSED, _S.REFUSED, Status.REFUSED, False),
+        (_S.WAITING, _S.WAITING, _S.WAITING, Status.WAITING, False),
+        (_S.ACTIVE, _S.ACTIVE, _S.WAITING, Status.ACTIVE, True),
+        (_S.REVOKED, _S.WITHDRAWN, _S.WITHDRAWN, Status.DEACTIVATED, False),
+        (None, _S.ACTIVE, _S.ACTIVE, Status.ACTIVE, False),  # not answered yet
+        (_S.RELEASED, _S.RELEASED, _S.REFUSED, Status.REFUSED, False),  # requires the add-on only
+    ],
+)
+def test_the_status_follows_from_the_decisions_about_base_modules(
+    base: ModuleState | None, other_base: ModuleState, add_on: ModuleState, status: Status, usable: bool
+) -> None:
+    rows = {"base": base, "other": other_base, "add-on": add_on}
+    seats_ = {module: seat(state) for module, state in rows.items() if state is not None}
+    required = [module for module, state in rows.items() if state is not ModuleState.RELEASED]
+    found = seat_status(seats_, ("add-on",))
+    by_status, may_log_in = status_of(ANN, Account(seat_status=found), D, requires_modules=True)
+    assert (by_status, may_log_in and base_modules_are_usable(required, seats_, ("add-on",))) == (status, usable)
+
+
+def test_a_refusal_for_want_of_a_pool_is_not_subscribed() -> None:
+    refused = replace(seat(ModuleState.REFUSED), reason="unknown_module")
+    assert seat_status({"a": refused, "b": seat(ModuleState.REFUSED)}, ()) is SeatStatus.NOT_SUBSCRIBED
+    assert base_modules_are_usable((), {}, ()), "who requires nothing may log in"
+
+
+@pytest.mark.parametrize("found", SeatStatus)
+def test_E3_a_blocked_or_left_person_has_no_status_by_seats(found: SeatStatus) -> None:
+    account = Account(seat_status=found)
+    assert status_of(replace(ANN, employed=False), account, D, requires_modules=True) == (Status.LEFT, False)
+    blocked = Status.DEACTIVATED if found is SeatStatus.DEACTIVATED else Status.INACTIVE
+    assert status_of(replace(ANN, login_allowed=False), account, D, requires_modules=True) == (blocked, False)
+    assert status_of(ANN, account, D, requires_modules=False) == (Status.ACTIVE, True), "A19: no seat is required"
 
 
 @given(st.permutations(range(6)))

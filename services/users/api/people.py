@@ -1,6 +1,6 @@
 """People, added by REST or by HR systems."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Annotated
 
@@ -10,11 +10,11 @@ from services.users.api.dependencies import Context, InContext, Manager, TenantI
 from services.users.api.requests import KindName, NewPerson, PersonPatch, Reactivation, StatusName
 from services.users.api.responses import ModuleView, NoteView, PersonView
 from services.users.domain.facts import RECORD_FIELDS, Record
-from services.users.domain.module_states import ModuleState, Seat
+from services.users.domain.module_states import ModuleState, Seat, base_modules_are_usable
 from services.users.domain.person import Person, Tenant
 from services.users.domain.required_modules import Note
 from services.users.domain.status import LISTED, Status
-from services.users.store import module_states
+from services.users.store import module_states, pools
 from services.users.store import people as store
 from services.users.store.people import Filter
 from services.users.use_cases import edit_person
@@ -49,7 +49,7 @@ def _note(note: Note) -> NoteView:
     return NoteView(type=note.type, detail=note.detail, reason=note.reason, position=position)
 
 
-def _view(person: Person, rows: Mapping[str, Seat]) -> PersonView:
+def _view(person: Person, rows: Mapping[str, Seat], add_ons: Collection[str]) -> PersonView:
     record, standing = person.record or Record(employed=False), person.standing
     return PersonView(
         user=person.user,
@@ -66,7 +66,7 @@ def _view(person: Person, rows: Mapping[str, Seat]) -> PersonView:
         priority=person.account.priority,
         valid_to=record.valid_to,
         status=standing.status.value,
-        may_log_in=standing.may_log_in,
+        may_log_in=standing.may_log_in and base_modules_are_usable(standing.required.modules, rows, add_ons),
         modules=_modules(person, rows),
         pending=person.answered < person.revision,
         notes=[_note(note) for note in person.notes],
@@ -78,7 +78,8 @@ def _view(person: Person, rows: Mapping[str, Seat]) -> PersonView:
 async def _answer(tenant: Tenant, uow: UnitOfWork, person: Person, status: int = 200) -> Response:
     rows = await module_states.load(uow.connection, tenant.tenant, [person.user])
     location = {"location": f"/v1/tenants/{tenant.tenant}/people/{person.user}"} if status in (201, 202) else {}
-    return answer(_view(person, rows[person.user]), status, {"etag": etag(person.version)} | location)
+    add_ons = await pools.add_ons(uow.connection, tenant.tenant)
+    return answer(_view(person, rows[person.user], add_ons), status, {"etag": etag(person.version)} | location)
 
 
 @router.post("", status_code=201, response_model=PersonView, responses=refusals(409), summary="Add a person")
@@ -135,8 +136,9 @@ async def list_people(
         found = await context.tenants.for_read(tenant, uow)
         people = await store.page(uow.connection, tenant, chosen, after, limit, found.today)
         rows = await module_states.load(uow.connection, tenant, [person.user for person in people])
+        add_ons = await pools.add_ons(uow.connection, tenant)
     more = encode_cursor(people[-1].arrival) if len(people) == limit else None
-    return Page(items=[_view(person, rows[person.user]) for person in people], next=more)
+    return Page(items=[_view(person, rows[person.user], add_ons) for person in people], next=more)
 
 
 @router.get("/{user}", dependencies=[Depends(access("users:read"))], response_model=PersonView, summary="Get a person")

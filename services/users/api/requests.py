@@ -99,7 +99,7 @@ class Allowed(Body):
 
 Login = Annotated[str, Field(min_length=1, max_length=500)]
 KindName = Literal["employee", "external", "service"]
-StatusName = Literal["active", "inactive", "deactivated", "left", "all"]
+StatusName = Literal["active", "over_limit", "waiting", "refused", "not_subscribed", "deactivated", "inactive", "left", "all"]
 
 
 class NewPerson(Body):

@@ -52,8 +52,12 @@ class PersonView(BaseModel):
     administrator: bool
     priority: int
     valid_to: date | None
-    status: str = Field(description="active, inactive (may not log in), deactivated (a base module was revoked) or left")
-    may_log_in: bool
+    status: str = Field(
+        description="active, over_limit (a seat is flagged), waiting (in the queue for a base module), refused (no seat in a base module), "
+        "not_subscribed (a required module has no pool), deactivated (a base module was revoked), inactive (the login is blocked or "
+        "missing) or left"
+    )
+    may_log_in: bool = Field(description="True if the login is allowed and the person has a usable seat in each required base module.")
     modules: list[ModuleView]
     pending: bool = Field(description="True while seats has not answered the last command.")
     notes: list[NoteView]

@@ -12,7 +12,7 @@ from services.users.domain import person as rules
 from services.users.domain.module_states import Decided, decided, not_done
 from services.users.domain.person import Cause
 from services.users.store import people as people_store
-from services.users.store import reevaluations
+from services.users.store import pools, reevaluations
 from services.users.store import tenants as tenants_store
 from services.users.store.reevaluations import ReevaluationKind
 from services.users.use_cases import people
@@ -113,6 +113,7 @@ class SeatsEvents:
         event = message.payload
         # A tenant that is not here, for example after a restored backup, has no people to evaluate again.
         await load_tenant(self._tenants, uow, message)
+        await pools.save(uow.connection, message.tenant, event.module, base=event.base)
         cause = reevaluations.cause_of(SEATS_ACTOR, message.envelope)
         await reevaluations.add(uow.connection, message.tenant, ReevaluationKind.POOL_OPENED, cause, event.module)
         self._wake()

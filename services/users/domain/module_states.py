@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from services.users.domain.required_modules import Note
+from services.users.domain.required_modules import Note, SeatStatus
 from shared.schemas import seats_v1 as seats
 from shared.schemas.position import DecisionId
 from shared.schemas.seats_v1 import Reason, SeatState
@@ -130,5 +130,24 @@ def project(
     return changed
 
 
-def is_deactivated(seats_: Mapping[str, Seat]) -> bool:
-    return any(seat.state is ModuleState.REVOKED for seat in seats_.values())
+def seat_status(seats_: Mapping[str, Seat], add_ons: Collection[str]) -> SeatStatus:
+    """Return what the states of the required modules mean for the person. Add-ons decide only if the person requires no base module.
+    A module of which no pool is known counts as a base module."""
+    found = {module: seat for module, seat in seats_.items() if seat.state is not ModuleState.RELEASED}
+    base = [seat for module, seat in found.items() if module not in add_ons] or list(found.values())
+    states = {seat.state for seat in base}
+    if any(seat.state is ModuleState.REVOKED for seat in found.values()):
+        return SeatStatus.DEACTIVATED
+    if ModuleState.REFUSED in states:
+        unknown = any(seat.state is ModuleState.REFUSED and seat.reason == Reason.UNKNOWN_MODULE for seat in found.values())
+        return SeatStatus.NOT_SUBSCRIBED if unknown else SeatStatus.REFUSED
+    if ModuleState.WAITING in states:
+        return SeatStatus.WAITING
+    flagged = any(seat.state is ModuleState.FLAGGED for seat in found.values())
+    return SeatStatus.OVER_LIMIT if flagged else SeatStatus.GRANTED
+
+
+def base_modules_are_usable(required: Collection[str], seats_: Mapping[str, Seat], add_ons: Collection[str]) -> bool:
+    """Return whether the person has a usable seat in each required base module; without one, in each required module."""
+    base = [module for module in required if module not in add_ons] or required
+    return all(module in seats_ and seats_[module].state in (ModuleState.ACTIVE, ModuleState.FLAGGED) for module in base)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Final
 
 from services.users.domain.facts import Kind, Record
@@ -24,6 +25,17 @@ class Settings:
     release_on_expiry: bool = False
 
 
+class SeatStatus(StrEnum):
+    """This is what the decisions of seats about the required modules mean for the person as a whole."""
+
+    GRANTED = "granted"  # or not decided yet
+    OVER_LIMIT = "over_limit"
+    WAITING = "waiting"
+    REFUSED = "refused"
+    NOT_SUBSCRIBED = "not_subscribed"
+    DEACTIVATED = "deactivated"
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """The data of a person that is not part of the facts."""
@@ -33,7 +45,7 @@ class Account:
     may_log_in: bool = True
     priority: int = 0
     hold_until: datetime | None = None
-    deactivated: bool = False  # revoked in a base module
+    seat_status: SeatStatus = SeatStatus.GRANTED
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,16 @@ from enum import StrEnum
 from typing import Final
 
 from services.users.domain.facts import FactType, Record
-from services.users.domain.required_modules import NO_MODULES, Account, Note, RequiredModules, Settings, profile_of, required_modules
+from services.users.domain.required_modules import (
+    NO_MODULES,
+    Account,
+    Note,
+    RequiredModules,
+    SeatStatus,
+    Settings,
+    profile_of,
+    required_modules,
+)
 from shared.schemas.seats_v1 import Reason
 
 
@@ -14,6 +23,10 @@ class Status(StrEnum):
     EXPECTED = "expected"  # there are only facts of later days, or no hire yet; shown nowhere
     ACTIVE = "active"
     INACTIVE = "inactive"  # may not log in, or has no login
+    OVER_LIMIT = "over_limit"  # a seat is flagged
+    WAITING = "waiting"  # in the queue for a base module
+    REFUSED = "refused"  # no seat in a base module
+    NOT_SUBSCRIBED = "not_subscribed"  # refused, because a required module has no pool
     DEACTIVATED = "deactivated"  # revoked in a base module
     LEFT = "left"
 
@@ -30,17 +43,28 @@ class Standing:
     notes: tuple[Note, ...] = ()
 
 
-def status_of(record: Record, account: Account, today: date) -> tuple[Status, bool]:
+_BY_SEATS: Final = {
+    SeatStatus.GRANTED: Status.ACTIVE,
+    SeatStatus.OVER_LIMIT: Status.OVER_LIMIT,
+    SeatStatus.WAITING: Status.WAITING,
+    SeatStatus.REFUSED: Status.REFUSED,
+    SeatStatus.NOT_SUBSCRIBED: Status.NOT_SUBSCRIBED,
+    SeatStatus.DEACTIVATED: Status.DEACTIVATED,
+}
+USABLE: Final = (Status.ACTIVE, Status.OVER_LIMIT)
+
+
+def status_of(record: Record, account: Account, today: date, *, requires_modules: bool) -> tuple[Status, bool]:
     """Return the status, and whether the person may log in. After `valid_to` a person is inactive; that alone frees no seat (A20).
     Without a login, nobody can log in (A7)."""
     login_expired = record.valid_to is not None and record.valid_to < today
     allowed = bool(record.login) and account.may_log_in and record.login_allowed and not login_expired
-    may_log_in = record.employed and allowed and not account.deactivated
     if not record.employed:
-        return Status.LEFT, may_log_in
-    if account.deactivated:
-        return Status.DEACTIVATED, may_log_in
-    return (Status.ACTIVE if may_log_in else Status.INACTIVE), may_log_in
+        return Status.LEFT, False
+    by_seats = _BY_SEATS[SeatStatus(account.seat_status)] if requires_modules else Status.ACTIVE
+    if not allowed and by_seats is not Status.DEACTIVATED:
+        return Status.INACTIVE, False
+    return by_seats, allowed and by_seats in USABLE
 
 
 def standing(record: Record | None, account: Account, settings: Settings, today: date) -> Standing:
@@ -52,7 +76,7 @@ def standing(record: Record | None, account: Account, settings: Settings, today:
     if name is not None and profile is None:
         notes = (*notes, Note("unknown_profile", f"Profile {name!r} is not defined, so this person takes no seat."))
     required = required_modules(record, account, profile, login_expired=login_expired, release_on_expiry=settings.release_on_expiry)
-    status, may_log_in = status_of(record, account, today)
+    status, may_log_in = status_of(record, account, today, requires_modules=required != NO_MODULES)
     return Standing(status, may_log_in, name, required, notes)
 
 

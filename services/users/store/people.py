@@ -64,7 +64,7 @@ class PersonRow:
     may_log_in: bool
     priority: int
     hold_until: datetime | None
-    deactivated: bool
+    seat_status: str
     profile: str | None
     status: str
     notes: Sequence[Mapping[str, Any]]
@@ -293,7 +293,7 @@ def _person(row: PersonRow, today: date | None) -> Person:
     # Required modules are sent in the transaction that stores them, so those sent last are those required, if there are any.
     required = sent if row.required_modules and sent is not None else NO_MODULES
     is_known = status is not Status.EXPECTED
-    _, may_log_in = status_of(record, account, today or date.min)
+    _, may_log_in = status_of(record, account, today or date.min, requires_modules=required != NO_MODULES)
     return Person(
         user=row.user_id,
         record=record if is_known else None,

@@ -29,7 +29,7 @@ _M: Final = MODULE_STATES.c
 _TENANT: Final = bindparam("tenant", type_=Text)
 _IS_PENDING: Final = _P.answered < _P.revision
 _COUNT: Final = func.count()
-_PEOPLE: Final = select(_COUNT, _COUNT.filter(_P.status == literal_column("'active'")), _COUNT.filter(_IS_PENDING)).where(
+_PEOPLE: Final = select(_COUNT, _COUNT.filter(_P.status.in_(("active", "over_limit"))), _COUNT.filter(_IS_PENDING)).where(
     _P.tenant_id == _TENANT, _P.status != literal_column("'expected'"), not_(_P.administrator & (_P.revision == 0))
 )
 _MODULES: Final = select(

@@ -11,13 +11,14 @@ from prometheus_client import Counter
 from services.users.domain import person as rules
 from services.users.domain.facts import Fact
 from services.users.domain.logins import claimed_login
-from services.users.domain.module_states import Decided, Seat, is_deactivated, project
+from services.users.domain.module_states import Decided, Seat, project, seat_status
 from services.users.domain.person import Cause, Person, Revision, Tenant
-from services.users.domain.required_modules import Note
+from services.users.domain.required_modules import NO_MODULES, Note, SeatStatus
 from services.users.domain.status import status_of
 from services.users.domain.timelines import Outcome, Statement, with_statement
 from services.users.store import module_states as states_store
 from services.users.store import people as store
+from services.users.store import pools
 from services.users.store import timelines as timelines_store
 from services.users.store.timelines import Change
 from shared import ids
@@ -166,6 +167,7 @@ async def apply_decisions(tenant: Tenant, uow: UnitOfWork, decisions: Sequence[D
     users = sorted({decision.user for decision in decisions})
     people = await store.lock_many(uow.connection, tenant.tenant, users, tenant.today)
     seats = await states_store.load(uow.connection, tenant.tenant, users)
+    add_ons = await pools.add_ons(uow.connection, tenant.tenant)
     changed: dict[tuple[str, str], Seat] = {}
     answered: dict[str, int] = {}
     revised: dict[str, Person] = {}
@@ -187,7 +189,7 @@ async def apply_decisions(tenant: Tenant, uow: UnitOfWork, decisions: Sequence[D
         if decision.required is not None and _is_overtaken(before.not_done, decision.decision_id):
             before = people[decision.user] = replace(before, not_done=None)
             noted.add(decision.user)
-        after = _with_deactivation(before, is_deactivated(mine), tenant)
+        after = _with_seat_status(before, seat_status(mine, add_ons), tenant)
         if after is not before:
             cause = Cause(SEATS_ACTOR, decision.reason)
             revision = rules.revise(before, after, at=decision.at, cause=cause)
@@ -211,9 +213,10 @@ async def note_not_done(tenant: Tenant, uow: UnitOfWork, command: str, user: str
         await store.set_notes(uow.connection, tenant.tenant, [replace(person, not_done=note)])
 
 
-def _with_deactivation(person: Person, deactivated: bool, tenant: Tenant) -> Person:
-    if deactivated == person.account.deactivated or person.record is None:
+def _with_seat_status(person: Person, found: SeatStatus, tenant: Tenant) -> Person:
+    if found == person.account.seat_status or person.record is None:
         return person
-    account = replace(person.account, deactivated=deactivated)
-    status, may_log_in = status_of(person.record, account, tenant.today)
+    account = replace(person.account, seat_status=found)
+    requires = person.standing.required != NO_MODULES
+    status, may_log_in = status_of(person.record, account, tenant.today, requires_modules=requires)
     return replace(person, account=account, standing=replace(person.standing, status=status, may_log_in=may_log_in))

@@ -88,9 +88,9 @@ CREATE TABLE people (
     may_log_in boolean NOT NULL DEFAULT true,
     priority integer NOT NULL DEFAULT 0,
     hold_until timestamptz,
-    deactivated boolean NOT NULL DEFAULT false,
+    seat_status text NOT NULL DEFAULT 'granted',
     profile text,
-    status text NOT NULL DEFAULT 'expected' CHECK (status IN ('expected', 'active', 'inactive', 'deactivated', 'left')),
+    status text NOT NULL DEFAULT 'expected',
     notes jsonb NOT NULL DEFAULT '[]',
     required_modules text[] NOT NULL DEFAULT '{}',
     reconsider_on date,
@@ -103,6 +103,15 @@ CREATE TABLE people (
     command_id text,
     PRIMARY KEY (tenant_id, user_id)
 ) WITH (fillfactor = 70)"""
+
+# Which modules are base modules: seats says so when it opens their pools.
+_POOLS = """
+CREATE TABLE pools (
+    tenant_id text NOT NULL,
+    module text NOT NULL,
+    base boolean NOT NULL,
+    PRIMARY KEY (tenant_id, module)
+)"""
 
 # The last report of a source about a person: everything that the source stated. `digest` is that of `report`.
 _REPORTS = """
@@ -263,7 +272,7 @@ def upgrade() -> None:
         _MODULE_STATES,
         _REEVALUATIONS,
     )
-    for statement in (_TENANTS, _CLOCKS, _PROFILES, _MAPPING, *people, _SOURCES):
+    for statement in (_TENANTS, _CLOCKS, _PROFILES, _MAPPING, _POOLS, *people, _SOURCES):
         op.execute(statement)
     op.execute("CREATE UNIQUE INDEX imports_running ON imports (tenant_id, source) WHERE status <> 'applied'")
     op.execute("CREATE INDEX import_people_user ON import_people (tenant_id, import_id, user_id)")
@@ -279,6 +288,7 @@ def upgrade() -> None:
         "tenants",
         "tenant_clocks",
         "profiles",
+        "pools",
         "department_mapping",
         "people",
         "reports",
