@@ -4,7 +4,7 @@ licence free and another one after it.
 It decides the same as the general path, to the byte (tests/unit/test_seats_fast_path.py, and the model tests take both). Every command
 that could have a consequence (a due item, a flag, a queue, a threshold, the last licence) takes the general path.
 
-It saves 47 % of the worker's CPU time for each command on the hot pool: 31 µs instead of 58 µs, the median of seven pairs by turns with
+It saves 43 % of the worker's CPU time for each command on the hot pool: 32 µs instead of 57 µs, the median of seven pairs by turns with
 the runner of tests/bench/seats_bench.py.
 """
 
