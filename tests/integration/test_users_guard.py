@@ -127,3 +127,21 @@ async def test_a_few_people_are_ended_without_a_confirmation_and_held_events_can
     await rest.post(f"{path}/apply")
     await bench.until_settled(tenant)
     assert await statuses(bench, tenant) == {"active": 7, "left": 5}
+
+
+async def test_held_events_that_cannot_be_applied_stop_their_source_only(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    await send(bench, "topic", rest, tenant, reports(1, None, people=12))
+    await bench.until_settled(tenant)
+    await send(bench, "topic", rest, tenant, reports(2, "2025-12-31", people=12))
+    await stopped(bench, rest, tenant, 12)
+    await bench.execute("UPDATE held_statements SET body = '{}' WHERE tenant_id = $1", tenant)
+    await bench.execute("UPDATE held_sources SET status = 'releasing', release_to = 9e15 WHERE tenant_id = $1", tenant)
+    await stopped(bench, rest, tenant, 12)
+    assert await statuses(bench, tenant) == {"active": 12}
+    other, others = await bench.open_tenant()
+    await send(bench, "topic", others, other, reports(1, None, people=2))
+    await send(bench, "topic", others, other, reports(2, "2025-12-31", people=2))
+    await bench.until_settled(other)
+    assert await statuses(bench, other) == {"left": 2}
+    assert (await rest.call("POST", f"/v1/tenants/{tenant}/held-events/discard", {"source": bench.source(tenant)})).status_code == 204

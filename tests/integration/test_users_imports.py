@@ -6,10 +6,12 @@ from datetime import date
 from random import Random
 from typing import Any
 
+import orjson
 import pytest
 
 from services.users.use_cases import people as use_cases
 from shared.errors import Transient
+from shared.schemas.hr_v1 import PersonReported
 from shared.schemas.users_v1 import ChangesStopped, PersonAdded, PersonChanged, PersonLeft
 from tests.support.hr_timelines import a_company_and_its_edit
 from tests.support.users import NOON, Bench, Rest
@@ -138,6 +140,15 @@ async def test_one_import_of_a_source_runs_at_a_time_and_an_abandoned_one_expire
     assert (await rest.call("GET", second.path)).status_code == 404
     other = await rest.call("POST", first.imports, {"source": "hr/other"})
     assert (other.status_code, other.json()["errors"][0]["field"]) == (422, "body.source")
+
+
+async def test_a_source_that_has_used_the_highest_version_cannot_begin_an_import(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    report = PersonReported.model_validate_json(orjson.dumps(person("ann") | {"version": 2**63 - 1}))
+    await bench.send(report, tenant, source=bench.source(tenant))
+    await bench.until_settled(tenant)
+    refused = await rest.call("POST", f"/v1/tenants/{tenant}/imports", {"source": bench.source(tenant)})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "body.source")
 
 
 @pytest.mark.parametrize(("absent", "expected"), [("list", "active"), ("leave", "left")])

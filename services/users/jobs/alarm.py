@@ -4,8 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import stamina
+import structlog
 
 from shared.errors import Transient
+
+log = structlog.get_logger(__name__)
 
 Work = Callable[[], Awaitable[None]]
 
@@ -21,9 +24,9 @@ class Alarm:
         self._awake.set()
 
     async def repeat(self, work: Work, every_seconds: float) -> None:
-        """Run until cancelled. Transient errors are retried."""
+        """Run until cancelled. Errors are retried, and logged if they are not transient."""
         while True:
-            async for attempt in stamina.retry_context(on=Transient, attempts=None, timeout=None, wait_initial=0.05, wait_max=5.0):
+            async for attempt in stamina.retry_context(on=_is_retried, attempts=None, timeout=None, wait_initial=0.05, wait_max=5.0):
                 with attempt:
                     await work()
             await self._wait(every_seconds)
@@ -37,3 +40,11 @@ class Alarm:
         # The caller of `wake` may not have committed yet; the job finds its work at the next look at the latest.
         await asyncio.sleep(0.02)
         self._awake.clear()
+
+
+def _is_retried(error: Exception) -> bool:
+    """Return whether to repeat the work. What one row causes would come again after every restart, so it must not end the process, which
+    also gives out the access tokens of all services."""
+    if not isinstance(error, Transient | MemoryError):
+        log.error("job_failed", exc_info=error)
+    return not isinstance(error, MemoryError)

@@ -135,6 +135,13 @@ async def release(tenant: Tenant, uow: UnitOfWork, held: HeldSource) -> None:
         await store.remove(uow.connection, tenant.tenant, source)
 
 
+async def stop(uow: UnitOfWork, tenant_id: str, source: str) -> None:
+    """Let the statements of the source wait for somebody, because they cannot be looked at or applied."""
+    held = (await store.lock(uow.connection, tenant_id, [source])).get(source)
+    if held is not None:
+        await store.save(uow.connection, tenant_id, source, STOPPED, held.would_end, held.guard_limit)
+
+
 async def confirm(tenant: Tenant, uow: UnitOfWork, source: str, number: int) -> HeldSource:
     """Let the held statements of the source be applied. Raises NotFound, and Conflict if they would end another number of people."""
     held = await _locked(tenant, uow, source)

@@ -22,6 +22,7 @@ from shared import ids
 from shared.database import UnitOfWork
 from shared.errors import Conflict, Invalid, NotFound
 from shared.schemas.base import Actor
+from shared.schemas.hr_v1 import VERSION_MAX
 from shared.schemas.seats_v1 import Reason
 
 POSITIONS_MAX: Final = 1_000_000  # people of one import; those who are absent have the positions after these
@@ -41,7 +42,7 @@ class GivenPerson:
 
 
 async def begin(tenant: Tenant, uow: UnitOfWork, source: str, *, complete: bool, absent: str, actor: Actor) -> ImportRow:
-    """Raises Invalid for a source that is not allowed, and Conflict while another import of it is running."""
+    """Raises Invalid for a source that is not allowed or has used the highest version, and Conflict while another import is running."""
     permission = await hr_sources.permission(uow.connection, tenant.tenant, source)
     if not permission.allowed:
         raise Invalid("body.source", source, "a source on the allow-list for this tenant")
@@ -56,6 +57,8 @@ async def begin(tenant: Tenant, uow: UnitOfWork, source: str, *, complete: bool,
             running=running.import_id,
         )
     version = await store.last_version(uow.connection, tenant.tenant, source) + 1
+    if version > VERSION_MAX:
+        raise Invalid("body.source", source, f"a source that has not used the highest version, {VERSION_MAX}; import from another source")
     import_id = ids.new_id()
     row = {"import_id": import_id, "source": source, "version": version, "complete": complete, "absent": absent}
     await store.add(uow.connection, tenant.tenant, row | {"actor": actor.model_dump()})
