@@ -229,7 +229,7 @@ def import_people(
         typer.Option(help="What happens to people who are missing from complete files. leave: they leave."),
     ] = "list",
     confirm: Annotated[
-        int | None, typer.Option(min=1, help="The number of people whom the import may end or block, as the stopped import printed it.")
+        int | None, typer.Option(min=1, help="The number of people who may lose access, as the stopped import printed it.")
     ] = None,
     encoding: Annotated[
         str | None, typer.Option(help="The encoding of the files, such as windows-1252; default: UTF-8, or UTF-16 with a byte order mark.")
@@ -251,11 +251,11 @@ def import_people(
     person is not changed, and the row is listed with file, line and reason. People who are missing from the files stay as they are, unless
     you add `--complete --absent=leave`.
 
-    An import that would end or block more than 5 people or 2 % (whichever is greater) stops before it changes anybody, and prints the
-    command that confirms it.
+    An import that would end the access of more than 5 people or 2 % (the greater number counts) stops before it changes anybody, and
+    prints the command that confirms it.
 
     The fields of one file are employee_id, start_date, end_date, department, login, email, name, job_title, kind, valid_to and
-    may_log_in. Only the first two are required. The separator (comma, semicolon or tab) is found out.
+    may_log_in. Only the first two are required. The separator (comma, semicolon or tab) is detected.
 
     ```
     seatpool hr import examples/alpenrose --tenant acme --source hr/acme --dry-run
@@ -265,7 +265,7 @@ def import_people(
     ```
 
     Exit codes: 0 imported (or the dry run is complete); 1 refused or failed; 2 wrong option; 3 imported, but some rows
-    could not be used; 4 stopped, because more people would end than are allowed without a confirmation.
+    could not be used; 4 stopped, because more people would lose access than are allowed without a confirmation.
     """
     from cli.hr.dates import DateOrder, EndDates
     from cli.hr.importing import Wanted, import_people, read_files

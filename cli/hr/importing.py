@@ -137,7 +137,7 @@ class _Staged:
         """People who cannot be read must not count as missing, so with any of them nobody leaves for being absent."""
         notes: tuple[str, ...] = ()
         if wanted.absent == "leave" and company.bad_rows:
-            notes = ("Some rows cannot be read, so it is not certain who is missing: absent people are listed, and nobody of them leaves.",)
+            notes = ("Some rows cannot be read, so it is not certain who is missing: absent people are listed, and none of them leaves.",)
             wanted = replace(wanted, absent="list")
         staged = cls(rest, company, wanted, notes)
         imports = f"/v1/tenants/{wanted.tenant}/imports"

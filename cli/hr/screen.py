@@ -70,7 +70,7 @@ def show(outcome: "Outcome", wanted: "Wanted") -> None:
     ignored = " (" + ", ".join(f"{number} {why}" for why, number in rows.ignored.items()) + ")" if rows.ignored else ""
     out.print(f"rows:   {rows.read} read = {rows.used} used + {sum(rows.ignored.values())} ignored{ignored} + {rows.reported} reported")
     sums = f"{people.read} in the files = {people.changed} changed + {people.unchanged} unchanged + {people.reported} reported"
-    out.print(f"people: {sums} ({counts['new']} new, {counts['leaving']} ended or blocked)")
+    out.print(f"people: {sums} ({counts['new']} new, {counts['leaving']} lose access)")
     if counts["absent"]:
         _show_absent(outcome, wanted)
     for note in outcome.notes:
@@ -80,7 +80,7 @@ def show(outcome: "Outcome", wanted: "Wanted") -> None:
 
 def _show_absent(outcome: "Outcome", wanted: "Wanted") -> None:
     names = ", ".join(outcome.absent[:ABSENT_SHOWN]) + (", ..." if len(outcome.absent) > ABSENT_SHOWN else "")
-    what = "they leave" if wanted.absent == "leave" and not outcome.notes else "nobody of them is changed (--absent=leave ends them)"
+    what = "they leave" if wanted.absent == "leave" and not outcome.notes else "none of them is changed (with --absent=leave, they leave)"
     out.print(escape(f"absent: people of {wanted.source} who are missing from the files; {what}: {names}"), soft_wrap=True)
 
 
@@ -94,8 +94,8 @@ def _show_end(outcome: "Outcome", wanted: "Wanted") -> None:
     if outcome.stopped:
         would_end, limit = guard["would_end"], guard["limit"]
         people = _count(would_end, "person", "people")
-        said = f"This import would end or block {people}. Without a confirmation, at most {limit} may be."
-        out.print(f"[bold red]{said}[/] Nobody was changed. If it is right, run:", soft_wrap=True)
+        said = f"This import would end the access of {people}. Without a confirmation, at most {limit} can lose access."
+        out.print(f"[bold red]{said}[/] Nobody was changed. If the files are right, run:", soft_wrap=True)
         out.print(f"  {escape(wanted.command(would_end))}", soft_wrap=True)
 
 

@@ -1,4 +1,4 @@
-"""One CSV file: bytes to rows. Encoding and separator are found out or declared; a row that cannot be read says on which line it begins.
+"""One CSV file: bytes to rows. Encoding and separator are detected or declared; a row that cannot be read says on which line it begins.
 
 A quote that was opened by mistake swallows the rows after it. The reader keeps what each of those lines may have been, so that nobody
 whose row is among them is changed.

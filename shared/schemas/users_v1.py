@@ -82,7 +82,7 @@ class DepartmentMapped(UsersEvent):
 
 
 class ChangesStopped(UsersEvent):
-    """The guard stopped changes of a source that would end or block many people, before they changed anybody."""
+    """The guard stopped changes of a source that would end the access of many people, before they changed anybody."""
 
     source: Text
     would_end: int

@@ -117,7 +117,7 @@ def test_the_guard_stops_and_prints_the_command_that_goes_on(users: Users) -> No
     result = import_files("--complete", "--absent=leave", "--dates", "dmy", "--columns", "login=Login", "--confirm", "11")
     assert result.exit_code == 4, result.output
     assert (users.asked("POST"), users.asked("DELETE")) == ([IMPORTS, f"{ONE}/check"], [ONE])
-    assert "would end or block 12 people. Without a confirmation, at most 5 may be." in result.output
+    assert "would end the access of 12 people. Without a confirmation, at most 5 can lose access." in result.output
     command = f"seatpool hr import {ALPENROSE} --tenant acme --source hr/acme --columns login=Login --dates dmy --complete --absent leave"
     assert f"  {command} --confirm 12" in result.output.splitlines()
     users.deployment.asked.clear()
@@ -142,8 +142,8 @@ def test_nobody_leaves_for_being_absent_while_a_row_cannot_be_read(users: Users,
     users.absent = ["1", "7"]
     result = import_files("--complete", "--absent=leave", files=files)
     assert users.deployment.asked[0][2] == {"source": "hr/acme", "complete": True, "absent": "list"}
-    assert "missing from the files; nobody of them is changed (--absent=leave ends them): 7\n" in result.output
-    assert "nobody of them leaves" in result.output
+    assert "missing from the files; none of them is changed (with --absent=leave, they leave): 7\n" in result.output
+    assert "none of them leaves" in result.output
 
 
 def test_absent_people_leave_only_if_the_files_are_complete(users: Users) -> None:

@@ -49,7 +49,7 @@ async def list_held_events(
     "/confirm", status_code=202, response_model=HeldEventsView, responses=refusals(404, 409), summary="Confirm HR events that wait"
 )
 async def confirm_held_events(tenant: TenantId, body: ConfirmHeldEvents, context: InContext, principal: Manager) -> Response:
-    """Let the events be applied. `confirm` must be the number of people whom they would end or block now."""
+    """Let the events be applied. `confirm` must be the number of people who would lose access now."""
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_write(tenant, uow)
         view = await _view(tenant, uow, await held_statements.confirm(found, uow, body.source, body.confirm))

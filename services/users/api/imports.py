@@ -154,8 +154,8 @@ def _change(person: StagedPerson) -> ImportChange:
 async def apply_import(
     tenant: TenantId, import_id: ImportId, context: InContext, principal: Manager, body: ApplyImport | None = None
 ) -> Response:
-    """Let a background job change the people of a checked import. `GET` of the import shows the progress. If the import would end or
-    block more people than the guard allows, send their number as `confirm`. The same request again changes nothing."""
+    """Let a background job change the people of a checked import. `GET` of the import shows the progress. If more people
+    would lose access than the guard allows, send their number as `confirm`. The same request again changes nothing."""
     try:
         async with context.database.unit_of_work(tenant) as uow:
             found = await context.tenants.for_write(tenant, uow)
@@ -178,7 +178,7 @@ async def delete_import(tenant: TenantId, import_id: ImportId, context: InContex
     return Response(status_code=204)
 
 
-@router.get("/guard/{source:path}", summary="Get how many people a source can end or block at once without a confirmation")
+@router.get("/guard/{source:path}", summary="Get how many people of a source can lose access at once without a confirmation")
 async def show_guard(tenant: TenantId, source: Source, context: InContext, principal: Manager) -> GuardSettingView:
     async with context.database.unit_of_work(tenant) as uow:
         await context.tenants.for_read(tenant, uow)
@@ -186,7 +186,7 @@ async def show_guard(tenant: TenantId, source: Source, context: InContext, princ
     return GuardSettingView(people=limit.people, percent=limit.percent)
 
 
-@router.put("/guard/{source:path}", summary="Set how many people a source can end or block at once without a confirmation")
+@router.put("/guard/{source:path}", summary="Set how many people of a source can lose access at once without a confirmation")
 async def set_guard(tenant: TenantId, source: Source, body: GuardSetting, context: InContext, principal: Manager) -> GuardSettingView:
     async with context.database.unit_of_work(tenant) as uow:
         await context.tenants.for_write(tenant, uow)

@@ -183,7 +183,7 @@ class ImportPeople(Body):
 
 class ApplyImport(Body):
     confirm: Annotated[int, Field(ge=0, strict=True)] | None = Field(
-        None, description="The number of people whom the import would end or block, if the guard asks for it (`guard` of the check)."
+        None, description="The number of people who would lose access, if the guard asks for it (`guard` of the check)."
     )
 
 
@@ -192,12 +192,12 @@ class HeldEvents(Body):
 
 
 class ConfirmHeldEvents(HeldEvents):
-    confirm: Annotated[int, Field(ge=0, strict=True)] = Field(description="The number of people whom the events would end or block.")
+    confirm: Annotated[int, Field(ge=0, strict=True)] = Field(description="The number of people who would lose access.")
 
 
 class GuardSetting(Body):
     people: Annotated[int, Field(ge=0, le=1_000_000, strict=True)] = Field(
-        PEOPLE_DEFAULT, description="So many people can be ended or blocked at once without a confirmation."
+        PEOPLE_DEFAULT, description="So many people can lose access at once without a confirmation."
     )
     percent: Annotated[int, Field(ge=0, le=100, strict=True)] = Field(
         PERCENT_DEFAULT, description="The same as a part of the employed people of the tenant. The greater number counts."

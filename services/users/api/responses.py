@@ -131,7 +131,7 @@ class ImportCounts(BaseModel):
     changed: int
     unchanged: int
     invalid: int
-    leaving: int = Field(description="People whom the import would end or block, now or on a later day.")
+    leaving: int = Field(description="People who would lose access, now or on a later day.")
     absent: int = Field(description="People of the source who are missing from a complete import.")
 
 
@@ -222,7 +222,7 @@ class ImportChange(BaseModel):
     external_id: str
     user: str
     kind: str = Field(description="new, changed, invalid or absent")
-    ends: bool = Field(description="The import would end or block this person.")
+    ends: bool = Field(description="The person would lose access.")
     before: dict[str, Any] | None = Field(None, description="Status, values and modules now, and what changes on later days (`upcoming`).")
     after: dict[str, Any] | None = None
     errors: list[FieldProblem] = []
@@ -234,10 +234,10 @@ class HeldEventsView(BaseModel):
     source: str
     status: str = Field(description="collecting (more may follow), stopped (waiting for a confirmation) or releasing (being applied)")
     events: int
-    would_end: int = Field(description="People whom the events would end or block. Known when they are stopped.")
-    limit: int = Field(description="So many people can be ended or blocked without a confirmation.")
+    would_end: int = Field(description="People who would lose access. Known when the events are stopped.")
+    limit: int = Field(description="So many people can lose access at once without a confirmation.")
     since: Instant
 
 
 class HeldEventsDetail(HeldEventsView):
-    external_ids: list[str] = Field(description="The first 100 people whom the events would end or block.")
+    external_ids: list[str] = Field(description="The first 100 people who would lose access.")

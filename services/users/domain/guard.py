@@ -1,4 +1,4 @@
-"""The guard against reports that would end many people by mistake."""
+"""The guard against reports that would end the access of many people by mistake."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ PERCENT_DEFAULT = 2
 
 @dataclass(frozen=True, slots=True)
 class GuardLimit:
-    """More people than this, and more than this part of the tenant's people, are not ended or blocked without a confirmation."""
+    """If more people than this, and more than this part of the tenant's people, would lose access, a confirmation is needed."""
 
     people: int = PEOPLE_DEFAULT
     percent: int = PERCENT_DEFAULT

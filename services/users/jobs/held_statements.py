@@ -1,4 +1,4 @@
-"""Look at the statements of sources that are held: count whom they would end, and apply those that may be applied."""
+"""Look at the statements of sources that are held: count who would lose access, and apply those that may be applied."""
 
 from datetime import timedelta
 

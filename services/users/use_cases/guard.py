@@ -1,4 +1,4 @@
-"""The guard against reports that would end many people by mistake: its limit, its refusal, and who is told."""
+"""The guard against reports that would end the access of many people by mistake: its limit, its refusal, and who is told."""
 
 from services.users.domain.guard import GuardLimit
 from services.users.domain.person import Tenant, source_actor
@@ -10,7 +10,7 @@ from shared.schemas.users_v1 import ChangesStopped
 
 
 async def limit_of(tenant: Tenant, uow: UnitOfWork, source: str) -> int:
-    """Return how many people the source can end or block at once without a confirmation."""
+    """Return how many people can lose access at once without a confirmation."""
     limit = await store.guard_limit(uow.connection, tenant.tenant, source) or GuardLimit()
     return limit.of(await store.employed(uow.connection, tenant.tenant))
 
@@ -18,8 +18,8 @@ async def limit_of(tenant: Tenant, uow: UnitOfWork, source: str) -> int:
 def needs_confirmation(would_end: int, limit: int) -> Conflict:
     return Conflict(
         "import-needs-confirmation",
-        f"This would end or block {would_end} people. More than {limit} need a confirmation. Nobody was changed. "
-        f"Check the data. If they are correct, send the request again with `confirm`: {would_end}.",
+        f"This would end the access of {would_end} people. Without a confirmation, at most {limit} can lose access at once. "
+        f"Nobody was changed. Check the data. If they are correct, send the request again with `confirm`: {would_end}.",
         would_end=would_end,
         limit=limit,
     )

@@ -1,8 +1,8 @@
 """The guard of statements that come by topic, and by REST, which goes through the topic.
 
-A statement that would end or block somebody is held for a moment, with all that the source sends after it: only when no more follow is it
-known how many people they would end. If these are more than the guard allows, they wait until somebody confirms or discards them, or until
-the source corrects itself. Held statements about one person are applied together, as one change.
+A statement that would end somebody's access is held for a moment, with all that the source sends after it: only when no more follow is it
+known how many people would lose access. If they are more than the guard allows, the statements wait until somebody confirms or discards
+them, or until the source corrects itself. Held statements about one person are applied together, as one change.
 """
 
 from collections.abc import Mapping, Sequence
@@ -80,7 +80,7 @@ def _message(tenant: str, held: HeldStatement) -> Received:
 
 
 async def _would_end(tenant: Tenant, uow: UnitOfWork, received: Sequence[Received]) -> list[str]:
-    """Return the external ids of the people whom the statements together would end or block."""
+    """Return the external ids of the people who would lose access by the statements together."""
     by_user: dict[str, list[Received]] = {}
     for each in received:
         by_user.setdefault(ids.person_id(tenant.tenant, each.source, each.external_id), []).append(each)
@@ -98,7 +98,7 @@ def _ends(tenant: Tenant, before: Timeline, stated: Sequence[Received]) -> bool:
 
 
 async def count(tenant: Tenant, uow: UnitOfWork, source: str) -> tuple[int, list[str]]:
-    """Return how many people the held statements of the source would end or block, and the external ids of the first of them."""
+    """Return how many people would lose access by the held statements of the source, and the external ids of the first of them."""
     total, named, after = 0, list[str](), -1
     while users := await store.next_users(uow.connection, tenant.tenant, source, after, AT_ONCE):
         after = users[-1][1]
@@ -143,7 +143,7 @@ async def stop(uow: UnitOfWork, tenant_id: str, source: str) -> None:
 
 
 async def confirm(tenant: Tenant, uow: UnitOfWork, source: str, number: int) -> HeldSource:
-    """Let the held statements of the source be applied. Raises NotFound, and Conflict if they would end another number of people."""
+    """Let the held statements of the source be applied. Raises NotFound, and Conflict if another number of people would lose access."""
     held = await _locked(tenant, uow, source)
     would_end, _ = await count(tenant, uow, source)
     if number != would_end:
