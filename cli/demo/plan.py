@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, BeforeValidator, ConfigDict, EmailStr, Field, ValidationError, field_validator, model_validator
 
 from cli.console import CliError
+from cli.demo.happenings import changes_after
 from cli.hr.company import Company
-from cli.hr.facts import changes_after
 from shared.countries import Country
 from shared.schemas.base import Currency, Id, ModuleName
 from shared.schemas.seats_v1 import Policies
@@ -176,7 +176,7 @@ class Plan(Table):
     def days(self, company: Company) -> list[date]:
         """Return every day after the hires on which the plan or the files have an event, and the last day."""
         days = {purchase.on for purchase in self.purchases} | {self.dates.until}
-        days |= {fact.effective_date for fact in changes_after(company, self.dates.hired_on, self.dates.until)}
+        days |= {each.day for each in changes_after(company, self.dates.hired_on, self.dates.until)}
         return sorted(day for day in days if day > self.dates.hired_on)
 
 

@@ -8,16 +8,17 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from cli.console import CliError
+from cli.demo.happenings import Happening, Kind, changes_after, hired_on, reported_on
 from cli.demo.plan import Plan, money_words
 from cli.demo.stage import Audience, Snapshot, Stage
 from cli.hr.company import Company
-from cli.hr.facts import changes_after, hired_on, send
+from cli.hr.facts import send
 from cli.names import ALL_RIGHTS
 from cli.rest import Addresses, Rest
 from cli.token import fetch_token
 from shared.ids import new_id
 from shared.schemas.base import format_instant
-from shared.schemas.hr_v1 import HrFact, PersonChanged, PersonHired, PersonLeft
+from shared.schemas.hr_v1 import PersonReported
 
 TOKEN_SECONDS = 3600  # longer than any demo
 ADMINISTRATOR_PROFILE = "licence-administrator"
@@ -135,22 +136,22 @@ class Story:
 
     async def hire(self) -> None:
         day = self.plan.dates.hired_on
-        facts = hired_on(self.company, day)
+        hires = hired_on(self.company, day)
         await self.stage.advance(self.plan.instant(day))
-        self.audience.chapter(day, f"{len(facts)} people are hired, in order of hire date")
-        await self._send(facts)
+        self.audience.chapter(day, f"{len(hires)} people are hired, in order of hire date")
+        await self._send(day, hires)
         await self._show(day, "after the import")
 
     async def play_day(self, day: date) -> None:
         purchases = [purchase.add for purchase in self.plan.purchases if purchase.on == day]
-        facts = [fact for fact in changes_after(self.company, self.plan.dates.hired_on, day) if fact.effective_date == day]
-        title = "; ".join([*map(purchase_words, purchases), *map(self._fact_words, facts)]) or self._quiet_day(self.plan.instant(day))
+        happenings = [each for each in changes_after(self.company, self.plan.dates.hired_on, day) if each.day == day]
+        title = "; ".join([*map(purchase_words, purchases), *map(happening_words, happenings)]) or self._quiet_day(self.plan.instant(day))
         await self.stage.advance(self.plan.instant(day))
         self.audience.chapter(day, title)
         for purchase in purchases:
             await self._buy(purchase)
-        if facts:
-            await self._send(facts)
+        if happenings:
+            await self._send(day, happenings)
         await self._show(day, title)
 
     async def play_deadlines_before(self, end: datetime) -> None:
@@ -190,18 +191,20 @@ class Story:
         net, tax, gross = (money_words(quote[f"{part}_minor"]) for part in ("net", "tax", "gross"))
         self.audience.said(f"quote: {net} + tax {tax} = {gross} {self.plan.tenant.currency}, approved by the administrator")
 
-    async def _send(self, facts: Sequence[HrFact]) -> None:
-        """Send facts, show the progress, and return when every person is decided and every e-mail is sent."""
+    async def _send(self, day: date, happenings: Sequence[Happening]) -> None:
+        """Report to whom something happens, show the progress, and return when everybody is decided and every e-mail is sent."""
         before = (await self.stage.statistics("seats"))["decisions"]
-        sending = asyncio.create_task(self._send_until_idle(facts))
+        people = {each.person.external_id: each.person for each in happenings}
+        reports = [reported_on(person, self.plan.dates.hired_on, day) for person in people.values()]
+        sending = asyncio.create_task(self._send_until_idle(reports))
         while not sending.done():
             done = (await self.stage.statistics("seats"))["decisions"] - before
-            self.audience.waiting("decided", min(done, len(facts)), len(facts))
+            self.audience.waiting("decided", min(done, len(reports)), len(reports))
             await asyncio.wait({sending}, timeout=0.3)
         await sending
 
-    async def _send_until_idle(self, facts: Sequence[HrFact]) -> None:
-        sent = await send(self.rest, self.stage.tenant, self.source, facts)
+    async def _send_until_idle(self, reports: Sequence[PersonReported]) -> None:
+        sent = await send(self.rest, self.stage.tenant, self.source, reports)
         if sent.rejected:
             raise CliError(f"users rejected {len(sent.rejected)} HR events, the first one because of: {sent.rejected[0].reason}")
         await self.stage.until_idle()
@@ -212,18 +215,16 @@ class Story:
         self.outcome.snapshots.append(snapshot)
         self.audience.company(snapshot)
 
-    def _fact_words(self, fact: HrFact) -> str:
-        person = next(person for person in self.company.people if person.external_id == fact.external_id)
-        login = person.values_on(fact.effective_date)["login"]
-        match fact:
-            case PersonHired():
-                return f"{login} is hired ({fact.department or 'no department'})"
-            case PersonChanged():
-                return f"{login} moves to {fact.department}"
-            case PersonLeft():
-                return f"{login} leaves"
-            case _:
-                raise TypeError(f"no words for {type(fact).__name__}")
+
+def happening_words(happening: Happening) -> str:
+    login = happening.person.values_on(happening.day).get("login") or happening.person.external_id
+    match happening.kind:
+        case Kind.HIRED:
+            return f"{login} is hired ({happening.department or 'no department'})"
+        case Kind.MOVED:
+            return f"{login} moves to {happening.department or 'no department'}"
+        case Kind.LEFT:
+            return f"{login} leaves"
 
 
 def purchase_words(items: Mapping[str, int]) -> str:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -12,12 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cli.demo.happenings import Kind, changes_after, hired_on, history, reported_on
 from cli.hr.columns import FilesUnusable, read_column_map
 from cli.hr.company import FIELDS, Company, Dialect, Entry, Period, read_company
 from cli.hr.dates import DateOrder, EndDates
-from cli.hr.facts import changes_after, event_json, hired_on, history
 from cli.hr.tables import check_encoding
-from shared.schemas.hr_v1 import PersonChanged, PersonHired, PersonLeft
 
 DEPARTMENTS = "department_id,name,group\n1,Engineering,R\n2,Sales,S\n"
 EMPLOYEES = "employee_id,login,email,job_title,hire_date,current\n"
@@ -59,7 +58,7 @@ def columns(given: str) -> Mapping[str, tuple[str, ...]]:
 # ------------------------------------------------------------------------------------------------------------------ three files
 
 
-def test_a_history_becomes_facts_in_order_of_time(tmp_path: Path) -> None:
+def test_a_history_is_told_in_order_of_time(tmp_path: Path) -> None:
     company = read_company(
         folder(
             tmp_path,
@@ -68,26 +67,29 @@ def test_a_history_becomes_facts_in_order_of_time(tmp_path: Path) -> None:
         )
     )
     assert company.bad_rows == ()
-    assert [(type(fact), fact.external_id, fact.effective_date) for fact in history(company)] == [
-        (PersonHired, "3", date(2019, 1, 1)),
-        (PersonHired, "9", date(2020, 5, 1)),  # of one day by id, as a number
-        (PersonHired, "10", date(2020, 5, 1)),
-        (PersonLeft, "3", date(2021, 1, 1)),  # the day after the last one
-        (PersonChanged, "10", date(2021, 7, 1)),
+    assert [(each.kind, each.person.external_id, each.day) for each in history(company)] == [
+        (Kind.HIRED, "3", date(2019, 1, 1)),
+        (Kind.HIRED, "9", date(2020, 5, 1)),  # of one day by id, as a number
+        (Kind.HIRED, "10", date(2020, 5, 1)),
+        (Kind.LEFT, "3", date(2021, 1, 1)),  # the day after the last one
+        (Kind.MOVED, "10", date(2021, 7, 1)),
     ]
-    assert [fact.external_id for fact in hired_on(company, date(2021, 1, 1))] == ["9", "10"]
-    assert [fact.external_id for fact in changes_after(company, date(2021, 1, 1))] == ["10"]
+    assert [each.person.external_id for each in hired_on(company, date(2021, 1, 1))] == ["9", "10"]
+    assert [each.person.external_id for each in changes_after(company, date(2021, 1, 1))] == ["10"]
 
 
-def test_a_change_says_only_what_changes(tmp_path: Path) -> None:
-    company = read_company(folder(tmp_path, "1,a,a@x.example,Dev,2020-05-01,1\n", "1,1,2020-05-01,2021-06-30\n1,2,2021-07-01,\n"))
-    assert event_json(history(company)[1]) == {
-        "type": "person_changed",
-        "external_id": "1",
-        "effective_date": "2021-07-01",
-        "sequence": 1,
-        "department": "Sales",
-    }
+def test_a_report_of_a_day_says_nothing_of_what_comes_later(tmp_path: Path) -> None:
+    path = folder(tmp_path, "1,a,a@x.example,Dev,2020-05-01,0\n", "1,1,2020-05-01,2021-06-30\n1,2,2021-07-01,2021-12-31\n")
+    (person,) = read_company(path).people
+    begins = date(2021, 1, 1)
+
+    def reported(day: date) -> tuple[list[tuple[date, date | None]], list[tuple[date, str | None]]]:
+        report = reported_on(person, begins, day)
+        return [(p.starts_on, p.ends_on) for p in report.employment], [(each.since, each.department) for each in report.attributes]
+
+    assert reported(begins) == ([(begins, None)], [(begins, "Engineering")])
+    assert reported(date(2021, 12, 31)) == ([(begins, None)], [(begins, "Engineering"), (date(2021, 7, 1), "Sales")])
+    assert reported(date(2022, 1, 1))[0] == [(begins, date(2021, 12, 31))]
 
 
 BAD_ROWS = [
@@ -186,7 +188,7 @@ def test_the_sample_company_is_whole_and_moves() -> None:
     assert len(company.people) >= 100
     assert company.rows.used == company.rows.read
     later = changes_after(company, date(2026, 3, 2))
-    assert {type(fact) for fact in later} == {PersonHired, PersonChanged, PersonLeft}
+    assert {each.kind for each in later} == set(Kind)
 
 
 # ----------------------------------------------------------------------------------------------------- shapes of real exports
@@ -277,22 +279,7 @@ def test_empty_and_repeated_rows_are_ignored_and_counted(tmp_path: Path) -> None
 def test_a_rehire_in_one_file_is_two_times_of_employment(tmp_path: Path) -> None:
     company = flat(tmp_path, FLAT + "1,2026-10-01,,Sales,a,\n1,2020-01-01,2025-06-30,Lab,a,\n")
     assert periods(company) == [("2020-01-01", "2025-06-30"), ("2026-10-01", "")]
-    assert [fact.effective_date.isoformat() for fact in history_of(company)] == ["2020-01-01", "2025-07-01", "2026-10-01"]
-
-
-def history_of(company: Company) -> Sequence[Any]:
-    full = by_id(company)["1"]
-    entries = tuple(Entry(each.since, {**each.values, "email": "a@x.example"}) for each in full.entries)
-    person = type(full)(full.external_id, full.periods, entries, full.file, full.line)
-    return history(Company("x", (), (person,), (), (), company.rows, ()))
-
-
-def test_the_sample_file_is_read_with_its_column_map() -> None:
-    examples = ALPENROSE.parent
-    company = read_company(examples / "birkwald.csv", Dialect(None, columns(str(examples / "birkwald-columns.toml")), DateOrder.DMY))
-    assert (company.bad_rows, len(company.people), company.rows.used) == ((), 8, 10)
-    assert periods(company, "B/0006") == [("2017-03-01", "2022-09-30"), ("2025-05-01", "")]
-    assert by_id(company)["B/0004"].values_on(date(2026, 1, 1))["job_title"] == "Maschinenführer; Schicht B"
+    assert [str(each.day) for each in history(company)] == ["2020-01-01", "2025-07-01", "2026-10-01"]
 
 
 # ----------------------------------------------------------------------------------------------------------- swallowed rows
