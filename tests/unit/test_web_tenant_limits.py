@@ -24,6 +24,8 @@ COSTLY = {
     ("users", "PUT", "/v1/tenants/{tenant}/department-mapping"),
     ("users", "POST", "/v1/tenants/{tenant}/hr-events"),
     ("users", "PUT", "/v1/tenants/{tenant}/imports/{import}/people/{first}"),
+    ("users", "GET", "/v1/tenants/{tenant}/held-events/{source:path}"),
+    ("users", "POST", "/v1/tenants/{tenant}/held-events/confirm"),
     ("users", "POST", "/v1/tenants/{tenant}/imports/{import}/check"),
     ("seats", "GET", "/v1/tenants/{tenant}/forecast"),
     ("seats", "POST", "/v1/tenants/{tenant}/what-if"),

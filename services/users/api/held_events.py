@@ -15,6 +15,7 @@ from shared.errors import NotFound
 from shared.web import Cursor, Limit, Page, answer, decode_cursor, encode_cursor, refusals
 from shared.web.rest import LIMIT_DEFAULT
 from shared.web.route import CheckedRoute
+from shared.web.tenant_limits import costly
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/held-events", tags=["people"])
 
@@ -48,6 +49,7 @@ async def list_held_events(
 @router.post(
     "/confirm", status_code=202, response_model=HeldEventsView, responses=refusals(404, 409), summary="Confirm HR events that wait"
 )
+@costly
 async def confirm_held_events(tenant: TenantId, body: ConfirmHeldEvents, context: InContext, principal: Manager) -> Response:
     """Let the events be applied. `confirm` must be the number of people who would lose access now."""
     async with context.database.unit_of_work(tenant) as uow:
@@ -67,6 +69,7 @@ async def discard_held_events(tenant: TenantId, body: HeldEvents, context: InCon
 
 
 @router.get("/{source:path}", responses=refusals(404), summary="Get the HR events of a source that wait")
+@costly
 async def show_held_events(tenant: TenantId, source: Source, context: InContext, principal: Manager) -> HeldEventsDetail:
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_read(tenant, uow)
