@@ -1,11 +1,12 @@
 """The guard of HR events that come by REST and by topic: what would end many people waits until somebody confirms it."""
 
+from datetime import date
 from typing import Any
 
 import orjson
 import pytest
 
-from shared.schemas.hr_v1 import PersonReported
+from shared.schemas.hr_v1 import PersonLeft, PersonReported
 from shared.schemas.users_v1 import ChangesStopped
 from tests.support.users import Bench, Rest
 from tests.support.wait import wait_until
@@ -145,3 +146,14 @@ async def test_held_events_that_cannot_be_applied_stop_their_source_only(bench: 
     await bench.until_settled(other)
     assert await statuses(bench, other) == {"left": 2}
     assert (await rest.call("POST", f"/v1/tenants/{tenant}/held-events/discard", {"source": bench.source(tenant)})).status_code == 204
+
+
+async def test_an_event_that_is_applied_when_it_is_not_held_is_applied_when_it_is(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    await send(bench, "topic", rest, tenant, reports(1, None, people=2))
+    await bench.until_settled(tenant)
+    for who in ("p0", "p1"):
+        left = PersonLeft(external_id=who, effective_date=date(2026, 1, 1), reason="moved\0away")
+        await bench.send(left, tenant, source=bench.source(tenant))
+    await bench.until_settled(tenant)
+    assert await statuses(bench, tenant) == {"left": 2}

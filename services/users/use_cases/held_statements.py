@@ -58,7 +58,8 @@ async def receive(tenant: Tenant, uow: UnitOfWork, messages: Sequence[tuple[Enve
 
 def _held(tenant: Tenant, envelope: Envelope, payload: Any) -> HeldStatement:
     user = ids.person_id(tenant.tenant, envelope.source, payload.external_id)
-    body = orjson.loads(payload.model_dump_json(exclude_unset=True))
+    # Nothing reads the reason of a leaving, and it may contain a NUL, which PostgreSQL cannot hold.
+    body = orjson.loads(payload.model_dump_json(exclude_unset=True, exclude={"reason"}))
     attributes = {"id": envelope.id, "time": envelope.time.isoformat(), "correlation": envelope.correlation}
     attributes |= {"causation": envelope.causation, "traceparent": envelope.traceparent}
     return HeldStatement(envelope.source, user, payload.external_id, envelope.type, body, attributes)
