@@ -109,6 +109,10 @@ def test_every_link_and_every_path_of_a_document_exists(name: str) -> None:
     assert missing == []
 
 
+def test_the_drawing_of_the_readme_says_e_mail_as_the_pages_do() -> None:
+    assert re.findall(r"(?<![\w-])mails?\b", (ROOT / "docs" / "parts.svg").read_text()) == []
+
+
 def test_the_example_test_of_contributing_exists() -> None:
     (name,) = re.findall(r"`(test_[A-Z]\d+_\w+)`", PAGES["CONTRIBUTING.md"])
     assert any(f"def {name}(" in path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
