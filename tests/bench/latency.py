@@ -16,9 +16,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from shared.kafka import create_topics, make_producer, make_reader, started
 from shared.schemas import topics
 from shared.settings import KafkaSettings
-from tests.bench.figures import percentile
 from tests.bench.fill import hire, openings, record
 from tests.bench.runners import BARE_TOPICS, WITHOUT_END
+from tests.bench.speed import percentile
 from tests.support.seats import ROOT, WorkerProcess, worker_environment
 from tests.support.wait import wait_until
 

@@ -21,8 +21,8 @@ import httpx
 import orjson
 
 from shared.clock import SystemClock
-from tests.bench.figures import percentile
 from tests.bench.import_bench import database_of
+from tests.bench.speed import percentile
 from tests.support.seats import ROOT
 from tests.support.stack import RunningStack
 from tests.support.tenant import BASE, Tenant, open_rest, open_tenant

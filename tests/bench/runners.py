@@ -22,7 +22,7 @@ from services.seats.wiring import make_worker
 from shared.kafka import make_producer, make_reader
 from shared.observability.logs import configure_logging
 from shared.schemas import topics
-from tests.bench.figures import Speed
+from tests.bench.speed import Speed
 
 FETCH = {"max_partition_fetch_bytes": 4 * 1024 * 1024, "fetch_max_wait_ms": FETCH_WAIT_MS_MAX}  # as the worker's
 WITHOUT_END = 10**9

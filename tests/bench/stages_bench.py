@@ -24,8 +24,8 @@ from services.seats.engine.commands import CommandReader
 from services.seats.engine.decider import At
 from services.seats.engine.producer import Record, pack, pack_into
 from services.seats.main import tune_interpreter
-from tests.bench.figures import percentile
 from tests.bench.fill import NOW, hire, openings, record
+from tests.bench.speed import percentile
 
 CHUNK = 500
 MODULES = ("time",)

@@ -241,25 +241,25 @@ class _Command:
         if goes_on and kept[1] != seat.deadline and _instant(event.body["at"]) - _instant(kept[0]) <= REMEMBERED:
             self._findings.add("grace_renewed", f"{self._where}: {user}/{module} had until {kept[1]}, now {seat.deadline}")
 
-    def _moved(self, tenant: _Tenant, giver: str, taker: str, event: _Event) -> None:
-        given = tenant.people[giver]
+    def _moved(self, tenant: _Tenant, source: str, target: str, event: _Event) -> None:
+        given = tenant.people[source]
         moved = {module: given.seats[module] for module in event.body["moved"]}
-        places = {module: place for module in moved if (place := tenant.waiting[module].get(giver)) is not None}
+        places = {module: place for module in moved if (place := tenant.waiting[module].get(source)) is not None}
         for module in event.body.get("from_released", ()):
-            self._give_up(tenant, giver, module)
+            self._give_up(tenant, source, module)
         for module in moved:
-            self._give_up(tenant, giver, module)
-            tenant.people[taker].flags.pop(module, None)
+            self._give_up(tenant, source, module)
+            tenant.people[target].flags.pop(module, None)
         for module, seat in moved.items():
             shown = next(entry for entry in event.body["modules"] if entry["module"] == module)
             if seat.state == "flagged" and shown["state"] == "flagged" and shown.get("deadline") != seat.deadline:
                 self._findings.add(
                     "grace_renewed", f"{self._where}: {module} moved with {shown.get('deadline')}, had until {seat.deadline}"
                 )
-            self._put(tenant, taker, module, seat, event)
+            self._put(tenant, target, module, seat, event)
             if module in places:
-                tenant.waiting[module][taker] = places[module]  # a place in the queue moves as it is
-        self._answered(tenant, taker, event)
+                tenant.waiting[module][target] = places[module]  # a position in the queue moves as it is
+        self._answered(tenant, target, event)
 
     def _put(self, tenant: _Tenant, user: str, module: str, seat: _Seat, event: _Event) -> None:
         old = tenant.people[user].seats.get(module)

@@ -173,13 +173,13 @@ class Load:
         return self._sent(tenant, payload, USERS)
 
     def _replace(self, tenant: _Tenant) -> Sent:
-        giver, taker = self._user(tenant), self._user(tenant)
+        source, target = self._user(tenant), self._user(tenant)
         payload = seats.ReplaceUser(
-            from_user=giver,
-            from_revision=self._revision(tenant, giver),
-            to_user=taker,
-            to_revision=self._revision(tenant, taker),
-            to=seats.Need(**self._need(tenant, taker) | {"hold_until": None}),
+            from_user=source,
+            from_revision=self._revision(tenant, source),
+            to_user=target,
+            to_revision=self._revision(tenant, target),
+            to=seats.Need(**self._need(tenant, target) | {"hold_until": None}),
             reason="changed",
         )
         return self._sent(tenant, payload, USERS)
