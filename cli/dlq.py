@@ -29,7 +29,7 @@ def list_dead_letters(tenant: str | None, status: str, service: str | None) -> N
         out.print(f"{len(rows)} dead letter{'s' if len(rows) != 1 else ''}" if rows else "There is no dead letter.")
         return
     for name, error in failures.items():
-        err.print(f"[bold red]seatpool:[/] no answer from {name}: {escape(error.message)}", soft_wrap=True)
+        err.print(f"[bold red]seatpool:[/] could not list the dead letters of {name}: {escape(error.message)}", soft_wrap=True)
     raise typer.Exit(1)
 
 
