@@ -21,11 +21,11 @@ T = TypeVar("T")
 
 
 class CliError(Exception):
-    """`hint` is what the reader can do about it."""
+    """`hint` is what the reader can do about it. `problem` is the type of a refusal, as services name it."""
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", problem: str = "") -> None:
         super().__init__(message)
-        self.message, self.hint = message, hint
+        self.message, self.hint, self.problem = message, hint, problem
 
 
 def fail(message: str, hint: str = "") -> NoReturn:

@@ -213,4 +213,4 @@ def refusal(service: str, response: httpx.Response) -> CliError:
         if response.status_code == httpx.codes.UNAUTHORIZED
         else ""
     )
-    return CliError(f"{service} answered {response.status_code}: {text}", hint)
+    return CliError(f"{service} answered {response.status_code}: {text}", hint, str(problem.get("type", "")).rpartition(":")[2])

@@ -155,10 +155,7 @@ class _Staged:
                 changes = await self.rest.pages("users", f"{self.path}/changes")
             else:
                 changes = (await self.rest.get("users", f"{self.path}/changes", limit=screen.CHANGES_SHOWN))["items"]
-        needs, would_end = report["guard"]["needs_confirmation"], report["guard"]["would_end"]
-        if not self.wanted.dry_run and (not needs or self.wanted.confirm == would_end):
-            await self._apply()
-        else:
+        if self.wanted.dry_run or not await self._apply():
             await self.discard()
         bad = tuple(sorted((*self.company.bad_rows, *invalid), key=lambda row: (row.file, row.line)))
         return Outcome(self.company, bad, people, report, tuple(changes), self.applied, self.notes)
@@ -173,8 +170,14 @@ class _Staged:
                 advance(len(part))
         return invalid
 
-    async def _apply(self) -> None:
-        started = await self.rest.post("users", f"{self.path}/apply", {"confirm": self.wanted.confirm})
+    async def _apply(self) -> bool:
+        """Return False if the guard refuses the import. The administrators then get an e-mail, since nobody may watch the command."""
+        try:
+            started = await self.rest.post("users", f"{self.path}/apply", {"confirm": self.wanted.confirm})
+        except CliError as refused:
+            if refused.problem == "import-needs-confirmation":
+                return False
+            raise
         self.applied = True
         with screen.progress("applying", started["total"]) as advance:
             done = 0
@@ -184,6 +187,7 @@ class _Staged:
                 await asyncio.sleep(POLL_SECONDS)
         if state["status"] != "applied":
             raise CliError(f"the import stopped with the status {state['status']}", "Import the same files again.")
+        return True
 
     async def discard(self) -> None:
         """Delete what is staged, unless it is being applied: another import of this source can then begin."""

@@ -38,7 +38,7 @@ class Users:
             answers["PUT", f"{ONE}/people/{first}"] = self._take
         answers["POST", f"{ONE}/check"] = self._check
         answers["GET", f"{ONE}/changes"] = lambda _: (200, {"items": self._changes(), "next": None})
-        answers["POST", f"{ONE}/apply"] = lambda _: (202, {"status": "applying", "total": 2})
+        answers["POST", f"{ONE}/apply"] = self._apply
         answers["GET", ONE] = lambda _: (200, next(self.states))
         answers["DELETE", ONE] = lambda _: (204, None)
 
@@ -57,6 +57,11 @@ class Users:
         seats = {"decided": False, "detail": "It was not decided person by person.", "people": []}
         report = {"counts": counts | {"invalid": len(self.invalid)}, "modules": modules, "guard": self.guard}
         return 200, report | {"absent": absent, "invalid": [], "seats": seats}
+
+    def _apply(self, body: Any) -> Answer:
+        if self.guard["needs_confirmation"] and body["confirm"] != self.guard["would_end"]:
+            return 409, {"type": "urn:seatpool:problem:import-needs-confirmation", "detail": "This would end the access of 12 people."}
+        return 202, {"status": "applying", "total": 2}
 
     def _changes(self) -> list[dict[str, Any]]:
         after = {"user": "u", "status": "active", "modules": ["base"], "department": "Lab", "upcoming": []}
@@ -116,7 +121,8 @@ def test_the_guard_stops_and_prints_the_command_that_goes_on(users: Users) -> No
     users.guard = {"would_end": 12, "limit": 5, "needs_confirmation": True}
     result = import_files("--complete", "--absent=leave", "--dates", "dmy", "--columns", "login=Login", "--confirm", "11")
     assert result.exit_code == 4, result.output
-    assert (users.asked("POST"), users.asked("DELETE")) == ([IMPORTS, f"{ONE}/check"], [ONE])
+    assert users.asked("POST") == [IMPORTS, f"{ONE}/check", f"{ONE}/apply"], "users refuses it, and so the administrators get the e-mail"
+    assert users.asked("DELETE") == [ONE]
     assert "would end the access of 12 people. Without a confirmation, at most 5 can lose access." in result.output
     command = f"seatpool hr import {ALPENROSE} --tenant acme --source hr/acme --columns login=Login --dates dmy --complete --absent leave"
     assert f"  {command} --confirm 12" in result.output.splitlines()
