@@ -95,6 +95,7 @@ def _show_end(outcome: "Outcome", wanted: "Wanted") -> None:
         would_end, limit = guard["would_end"], guard["limit"]
         people = _count(would_end, "person", "people")
         said = f"This import would end the access of {people}. Without a confirmation, at most {limit} can lose access."
+        said += f" You confirmed {wanted.confirm}, not {would_end}." if wanted.confirm not in (None, would_end) else ""
         out.print(f"[bold red]{said}[/] Nobody was changed. If the files are right, run:", soft_wrap=True)
         out.print(f"  {escape(wanted.command(would_end))}", soft_wrap=True)
 

@@ -452,7 +452,7 @@ async def test_a_rejected_or_failed_command_is_noted_with_the_person_until_the_n
     await bench.decide(seats.CommandRejected, tenant, place, "invalid_time", command=first, user=user, **wrong)
     note = await noted("command_rejected")
     assert (note["reason"], note["position"]) == ("invalid_time", {"partition": place.partition, "offset": place.offset})
-    assert note["detail"] == "Seats rejected what was asked for: created_at is '9999', expected a time before the command."
+    assert note["detail"] == "Seats rejected the request: created_at is '9999', expected a time before the command."
 
     second, place = await reactivated()
     await bench.decide(seats.CommandFailed, tenant, place, "error", command=second, error_id="e-1")

@@ -124,6 +124,7 @@ def test_the_guard_stops_and_prints_the_command_that_goes_on(users: Users) -> No
     assert users.asked("POST") == [IMPORTS, f"{ONE}/check", f"{ONE}/apply"], "users refuses it, and so the administrators get the e-mail"
     assert users.asked("DELETE") == [ONE]
     assert "would end the access of 12 people. Without a confirmation, at most 5 can lose access." in result.output
+    assert "You confirmed 11, not 12." in result.output
     command = f"seatpool hr import {ALPENROSE} --tenant acme --source hr/acme --columns login=Login --dates dmy --complete --absent leave"
     assert f"  {command} --confirm 12" in result.output.splitlines()
     users.deployment.asked.clear()

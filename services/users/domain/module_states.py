@@ -85,9 +85,9 @@ def not_done(event: seats.CommandRejected | seats.CommandFailed, decision_id: De
     """Return a note that says why the command that was sent last has no decision, for the administrator who sees the person as pending."""
     match event:
         case seats.CommandRejected():
-            return Note("command_rejected", f"Seats rejected what was asked for: {event.wrong()}.", event.reason, decision_id)
+            return Note("command_rejected", f"Seats rejected the request: {event.wrong()}.", event.reason, decision_id)
         case seats.CommandFailed():
-            detail = f"Seats met an error at what was asked for; its log has the rest under {event.error_id}."
+            detail = f"An error occurred in seats at this request. The log of seats has the details under {event.error_id}."
             return Note("command_failed", detail, event.reason, decision_id)
 
 
