@@ -227,6 +227,29 @@ async def test_no_decision_comes_between_the_slices_of_rows_that_a_question_read
     assert [event["data"].get("user") for event in decided] == [None, "ada", "ben", "cid"]
 
 
+async def test_the_loop_does_other_work_after_each_ten_thousand_rows_that_a_question_reads() -> None:
+    read, seen = 0, [0]
+
+    def rows() -> Iterator[tuple[str, domain.Row]]:
+        nonlocal read
+        for number in range(25_000):
+            read += 1
+            yield f"acme|u{number}", person({})
+
+    async def look() -> None:
+        while read < 25_000:
+            seen.append(read)
+            await asyncio.sleep(0)
+
+    live: Any = live_of({})
+    state: Any = SimpleNamespace(id="acme", rows=rows)
+    looking = asyncio.ensure_future(look())
+    taken = await what_if._snapshot(nullcontext((live, state)))
+    await looking
+    assert len(taken.rows) == 25_000
+    assert set(seen) == {0, 10_000, 20_000}
+
+
 async def test_pages_of_seats_show_new_people_in_the_order_of_their_ids(harness: SeatsHarness) -> None:
     live = live_of(harness.rows)
     owned, state = owned_tenants(live), live.decider.tenants["acme"]
