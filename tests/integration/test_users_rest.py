@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -413,8 +414,9 @@ async def test_M5_the_list_hides_inactive_and_left_people_and_has_filters(bench:
     assert await logins("department=Makers&profile=makers") == ["ann"]
     assert await logins("source=rest&profile=planners") == ["bob", "con"]
     assert await logins("source=hr/acme") == []
-    found = {text: await logins(f"text={text}") for text in ("%C3%A5NGSTR%C3%96M", "BOB@acme", "100%25_t", "%25", "x-7", "zoe")}
-    assert list(found.values()) == [["ann"], ["bob"], ["bob"], ["bob"], ["con"], []]
+    decomposed = quote("a\u030angstro\u0308m")  # the accents are characters of their own
+    texts = ("%C3%A5NGSTR%C3%96M", decomposed, "BOB@acme", "100%25_t", "%25", "x-7", "zoe")
+    assert [await logins(f"text={text}") for text in texts] == [["ann"], ["ann"], ["bob"], ["bob"], ["bob"], ["con"], []]
 
 
 # ---------------------------------------------------------------------------------------------------- profiles, mapping

@@ -162,7 +162,14 @@ _EQUALS: Final = {name: bindparam(name, type_=Text) for name in ("external_id", 
 _SEAT_STATE: Final = bindparam("seat_state", type_=Text)
 _TEXT: Final = bindparam("text", type_=Text)
 _UNICODE: Final = "pg_c_utf8"  # of PostgreSQL itself: the locale of the database may know the case of ASCII letters only
-_TEXTS: Final = func.lower(func.concat_ws("\n", _P.name, _P.login, _P.email, _P.job_title, _P.external_id).collate(_UNICODE))
+
+
+def _comparable(text: Any) -> Any:
+    """Return a text in lower case and with composed characters: an accent can be written as a character of its own."""
+    return func.lower(func.normalize(text).collate(_UNICODE))
+
+
+_TEXTS: Final = _comparable(func.concat_ws("\n", _P.name, _P.login, _P.email, _P.job_title, _P.external_id))
 _OF_PERSON: Final = (_M.tenant_id == _TENANT) & (_M.user_id == _P.user_id)
 _REQUIRED: Final = func.unnest(_P.required_modules).table_valued(column("module", Text()), name="required").render_derived()
 _IS_PENDING: Final = exists(
@@ -181,7 +188,7 @@ _PAGE: Final = (
         _IS_KNOWN,
         _P.status == _STATUSES,
         *(value.is_(None) | (_P[name] == value) for name, value in _EQUALS.items()),
-        _TEXT.is_(None) | (func.strpos(_TEXTS, func.lower(_TEXT.collate(_UNICODE))) > 0),
+        _TEXT.is_(None) | (func.strpos(_TEXTS, _comparable(_TEXT)) > 0),
         _SEAT_STATE.is_(None) | case((_SEAT_STATE == "pending", _IS_PENDING), else_=_IS_IN_STATE),
     )
     .order_by(_P.arrival)
