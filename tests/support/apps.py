@@ -20,10 +20,10 @@ KEY = OKPKey.generate_key("Ed25519", {"kid": "k1"}, private=True)
 
 
 def bearer(tenant: str | None, *rights: str) -> str:
-    """Return an Authorization header that these applications accept."""
+    """Return an Authorization header that these applications accept for a day: tests that make one at import may run much later."""
     now = int(SystemClock().now().timestamp())
     claims: dict[str, Any] = {"iss": "seatpool", "aud": "seatpool", "sub": "ann", "rights": rights, "kind": "user" if tenant else "client"}
-    claims |= {"iat": now, "exp": now + 600} | ({"tenant": tenant} if tenant else {})
+    claims |= {"iat": now, "exp": now + 86_400} | ({"tenant": tenant} if tenant else {})
     return "Bearer " + jwt.encode({"alg": "Ed25519", "kid": "k1"}, claims, KEY, algorithms=["Ed25519"])
 
 
