@@ -8,7 +8,7 @@ from sqlalchemy import ARRAY, Text, any_, bindparam, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.database.row_classes import columns_of, names_of, replacing, table_of
+from shared.database.row_classes import columns_of, many, names_of, one, replacing, table_of
 from shared.schemas import invoicing_v1, seats_v1
 
 
@@ -108,16 +108,15 @@ async def module_names(connection: AsyncConnection) -> dict[str, str]:
 
 
 async def plans(connection: AsyncConnection) -> Sequence[PlanRow]:
-    return [PlanRow(*row) for row in await connection.execute(_PLANS)]
+    return await many(connection, _PLANS, PlanRow)
 
 
 async def subscription(connection: AsyncConnection, tenant_id: str) -> SubscriptionRow | None:
-    row = (await connection.execute(_SUBSCRIPTION, {"tenant": tenant_id})).one_or_none()
-    return SubscriptionRow(*row) if row else None
+    return await one(connection, _SUBSCRIPTION, SubscriptionRow, tenant=tenant_id)
 
 
 async def open_pools(connection: AsyncConnection, tenant_id: str) -> Sequence[OpenPoolRow]:
-    return [OpenPoolRow(*row) for row in await connection.execute(_POOLS, {"tenant": tenant_id})]
+    return await many(connection, _POOLS, OpenPoolRow, tenant=tenant_id)
 
 
 async def quotes(connection: AsyncConnection, tenant_id: str, ids: Collection[str]) -> dict[str, QuoteRow]:

@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, DateTime, Text, bindparam, literal_column, se
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.database.row_classes import columns_of, table_of
+from shared.database.row_classes import columns_of, many, one, table_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ async def delete_texts(connection: AsyncConnection, before: datetime) -> None:
 
 
 async def claim(connection: AsyncConnection, now: datetime, most: int) -> Sequence[ClaimedEmail]:
-    return [ClaimedEmail(*row) for row in await connection.execute(_CLAIM, {"now": now, "most": most})]
+    return await many(connection, _CLAIM, ClaimedEmail, now=now, most=most)
 
 
 async def mark_sent(connection: AsyncConnection, email: ClaimedEmail, now: datetime) -> None:
@@ -160,10 +160,9 @@ async def emails(
 ) -> Sequence[ListedEmail]:
     """Return a page of e-mails, newest first."""
     values = {"tenant": tenant_id, "of_state": state, "user": user, "before": before, "limit": limit}
-    return [ListedEmail(*row) for row in await connection.execute(_LISTED, values)]
+    return await many(connection, _LISTED, ListedEmail, **values)
 
 
 async def email(connection: AsyncConnection, tenant_id: str, email_id: str) -> ShownEmail | None:
     """Return one e-mail with its text."""
-    row = (await connection.execute(_SHOWN, {"tenant": tenant_id, "of_email": email_id})).one_or_none()
-    return ShownEmail(*row) if row else None
+    return await one(connection, _SHOWN, ShownEmail, tenant=tenant_id, of_email=email_id)

@@ -8,7 +8,7 @@ from sqlalchemy import ARRAY, Text, any_, bindparam, func, select
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.database.row_classes import columns_of, names_of, recordset, replacing, table_of
+from shared.database.row_classes import columns_of, many, names_of, one, recordset, replacing, table_of
 from shared.errors import NotFound
 from shared.schemas import users_v1
 
@@ -99,19 +99,17 @@ async def save_clock(connection: AsyncConnection, tenant_id: str, clock: str, at
 
 
 async def tenant(connection: AsyncConnection, tenant_id: str) -> TenantRow | None:
-    row = (await connection.execute(_TENANT, {"tenant": tenant_id})).one_or_none()
-    return TenantRow(*row) if row else None
+    return await one(connection, _TENANT, TenantRow, tenant=tenant_id)
 
 
 async def person(connection: AsyncConnection, tenant_id: str, user_id: str | None) -> PersonRow | None:
     """Return None for a person who is not known yet."""
-    row = (await connection.execute(_PERSON, {"tenant": tenant_id, "user": user_id})).one_or_none()
-    return PersonRow(*row) if row else None
+    return await one(connection, _PERSON, PersonRow, tenant=tenant_id, user=user_id)
 
 
 async def administrators(connection: AsyncConnection, tenant_id: str) -> Sequence[PersonRow]:
     """Return the administrators who have not left and have an e-mail address."""
-    return [PersonRow(*row) for row in await connection.execute(_ADMINISTRATORS, {"tenant": tenant_id})]
+    return await many(connection, _ADMINISTRATORS, PersonRow, tenant=tenant_id)
 
 
 async def names(connection: AsyncConnection, tenant_id: str, users: Collection[str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from shared.errors import Transient
 log = structlog.get_logger(__name__)
 
 Work = Callable[[], Awaitable[None]]
+Chunk = Callable[[str | None], Awaitable[bool]]
 
 
 class Alarm:
@@ -30,6 +31,15 @@ class Alarm:
                 with attempt:
                     await work()
             await self._wait(every_seconds)
+
+    async def repeat_chunks(self, run_chunk: Chunk, every_seconds: float) -> None:
+        """Run until cancelled. Each look does one chunk after the other, of any tenant, until `run_chunk` returns False."""
+
+        async def look() -> None:
+            while await run_chunk(None):
+                pass
+
+        await self.repeat(look, every_seconds)
 
     async def _wait(self, seconds: float) -> None:
         try:

@@ -31,12 +31,8 @@ class ApplyImports:
         self._database, self._tenants, self._alarm = database, tenants, alarm
 
     async def run(self) -> None:
-        """Until cancelled."""
-        await self._alarm.repeat(self._look, POLL_SECONDS)
-
-    async def _look(self) -> None:
-        while await self.run_chunk(None):
-            pass
+        """Run until cancelled."""
+        await self._alarm.repeat_chunks(self.run_chunk, POLL_SECONDS)
 
     async def run_chunk(self, tenant: str | None) -> bool:
         """Apply the next people of the oldest import; return False if there is none that no other process applies."""

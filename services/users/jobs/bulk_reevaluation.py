@@ -30,11 +30,7 @@ class BulkReevaluation:
 
     async def run(self) -> None:
         """Run until cancelled."""
-        await self._alarm.repeat(self._look, POLL_SECONDS)
-
-    async def _look(self) -> None:
-        while await self.run_chunk(None):
-            pass
+        await self._alarm.repeat_chunks(self.run_chunk, POLL_SECONDS)
 
     async def run_chunk(self, tenant: str | None) -> bool:
         """Do the next chunk of the oldest re-evaluation; return False if there is none that no other process works on."""

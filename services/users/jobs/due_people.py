@@ -30,9 +30,17 @@ class DuePeople:
     async def _look(self) -> None:
         async with self._database.unit_of_work(None) as uow:
             tenants = await tenants_store.with_due_people(uow.connection, self._tenants.clock.now())
+        errors: list[Exception] = []
         for tenant in tenants:
-            while await self.run_chunk(tenant):
-                pass
+            try:
+                while await self.run_chunk(tenant):
+                    pass
+            except MemoryError:
+                raise
+            except Exception as error:  # of this tenant: the people of the others are changed all the same
+                errors.append(error)
+        if errors:
+            raise errors[0] if len(errors) == 1 else ExceptionGroup("people of several tenants could not be changed", errors)
 
     async def run_chunk(self, tenant: str) -> bool:
         """Change the next people because time has passed; return False if there is nobody to change."""

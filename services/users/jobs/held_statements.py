@@ -26,12 +26,8 @@ class HeldStatements:
         self._database, self._tenants, self._alarm = database, tenants, alarm
 
     async def run(self) -> None:
-        """Until cancelled."""
-        await self._alarm.repeat(self._look, POLL_SECONDS)
-
-    async def _look(self) -> None:
-        while await self.run_chunk(None):
-            pass
+        """Run until cancelled."""
+        await self._alarm.repeat_chunks(self.run_chunk, POLL_SECONDS)
 
     async def run_chunk(self, tenant: str | None) -> bool:
         """Look at the statements of one source, or apply the next of them; return False if there is nothing to do."""

@@ -70,7 +70,7 @@ class StagedPerson:
 
 @dataclass(frozen=True, slots=True)
 class CheckedPerson:
-    """What the check found out about a staged person."""
+    """A staged person after the check: what applying the import would change."""
 
     position: int
     kind: str

@@ -102,7 +102,7 @@ class Worker:
         return {tp.partition: end for tp, end in ends.items()}
 
     async def run(self) -> None:
-        """Until cancelled. An error of a part ends the process."""
+        """Run until cancelled. An error of a part ends the process."""
         self.pause.start()
         async with started(self._producer):  # also when the broker is not there yet
             try:
