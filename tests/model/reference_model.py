@@ -604,6 +604,10 @@ class ReferenceModel:
             for s in self.of(user):
                 if s["state"] == "held":
                     self.put(user, s["module"], "active", s["order"])
+        else:
+            for s in self.of(user):
+                if s["state"] == "held" and s["module"] not in moved:
+                    s["deadline"] = max(s["deadline"], need["hold_until"])
         here = self.here()
         for module, (state, reason) in got.items():
             after += self.seat_new(user, module, state, reason, here, need["hold_until"])

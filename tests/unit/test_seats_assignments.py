@@ -433,6 +433,38 @@ def test_an_expired_hold_serves_the_next_person() -> None:
     assert harness.wait(milliseconds=1) == expected
 
 
+def test_a_hold_that_is_requested_again_lasts_until_the_later_end_and_keeps_its_log_order() -> None:
+    harness = company(time=2)
+    harness.assign("ada", "time", hold_until=START + timedelta(days=2))
+    harness.assign("ben", "time", hold_until=START + timedelta(days=2))
+    harness.wait(days=1)
+    assert harness.assign("ada", "time", hold_until=START + timedelta(days=8)) == ["seats_assigned ada: time=held"]
+    assert harness.event("seats_assigned")["modules"][0]["deadline"] == "2013-11-23T09:00:00.000Z"
+    assert harness.assign("ada", "time", hold_until=START + timedelta(days=3)) == ["seats_assigned ada: time=held"]
+    assert harness.event("seats_assigned")["modules"][0]["deadline"] == "2013-11-23T09:00:00.000Z"
+    assert harness.wait(days=1) == ["hold_expired ben time (hold_expired)"]
+    assert harness.wait(days=6, milliseconds=-1) == []
+    assert harness.wait(milliseconds=1) == ["hold_expired ada time (hold_expired)"]
+
+
+def test_a_renewed_hold_is_cancelled_after_a_newer_one() -> None:
+    harness = company(time=2)
+    harness.assign("ada", "time", hold_until=START + timedelta(days=2))
+    harness.assign("ben", "time", hold_until=START + timedelta(days=2))
+    harness.assign("ada", "time", hold_until=START + timedelta(days=8))
+    assert harness.reduce(time=1) == ["licences_reduced (ordered)", "hold_cancelled ben time (reduction)"]
+
+
+def test_a_hold_is_renewed_also_when_the_rest_of_the_assignment_is_refused() -> None:
+    harness = company(time=1)
+    harness.pool("docs", 1, over_limit="reject")
+    harness.assign("ben", "docs")
+    harness.assign("ada", "time", hold_until=START + timedelta(days=2))
+    expected = ["seats_refused ada: time=held docs=refused/pool_full"]
+    assert harness.assign("ada", "time", "docs", hold_until=START + timedelta(days=8)) == expected
+    assert harness.wait(days=3) == []
+
+
 @pytest.mark.parametrize("policy", ["flag", "expand", "wait", "reject"])
 def test_a_full_pool_refuses_a_hold_with_every_policy(policy: str) -> None:
     harness = SeatsHarness()

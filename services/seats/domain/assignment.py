@@ -7,7 +7,7 @@ from typing import NamedTuple
 from services.seats.domain.decision import CONSEQUENCE, DecisionBuilder, grace_ms
 from services.seats.domain.due_items import is_last_administrator, newest_active
 from services.seats.domain.instants import INSTANT_MAX, to_ms
-from services.seats.domain.rows import ACTIVE, FLAGGED, HELD, REFUSED, REVOKED, WAITING, Flag, UserRow, shared_names
+from services.seats.domain.rows import ACTIVE, FLAGGED, HELD, REFUSED, REVOKED, WAITING, Flag, Seat, UserRow, shared_names
 from services.seats.domain.state import Pool
 from services.seats.domain.transitions import Answered, GivenUp, Moved, Required, RevisionUsed, Shown, apply, seated, to_body, with_required
 from shared.schemas.seats_v1 import AssignSeats, Need, OverLimit, Reason, ReplaceUser
@@ -225,7 +225,8 @@ class Assignment:
         return dict.fromkeys(chain(self.outcomes, self.claimed, *others))
 
     def seats(self) -> tuple[Shown, ...]:
-        """Return what the answer shows of each required module. An assignment without a hold claims the person's holds."""
+        """Return what the answer shows of each required module. An assignment without a hold claims the person's holds, and one with a
+        later hold renews them."""
         row, outcomes, shown = self.row, self.outcomes, []
         if self.hold is None and any(seat.state == HELD for seat in row.seats.values()):
             self.claimed = sorted(module for module, seat in row.seats.items() if seat.state == HELD)
@@ -239,9 +240,17 @@ class Assignment:
                 shown.append(Shown(module, REFUSED, reason) if outcome is not None else Shown(module, REVOKED, str(Reason.REVOKED)))
             elif module in self.claimed:
                 shown.append(Shown(module, ACTIVE, reason, order=order, again=again))
+            elif self._renews(module, seat):
+                shown.append(Shown(module, HELD, reason, seat.since, self.hold, seat.seq, seat.again))
             else:
                 shown.append(Shown(module, seat.state, reason, seat.since, seat.deadline, order, again))
         return tuple(shown)
+
+    def _renews(self, module: str, seat: Seat) -> bool:
+        """Tell whether the command renews the hold: it never ends one earlier. A hold that `replace_user` moves keeps its end."""
+        if self.hold is None or seat.state != HELD or seat.deadline is None or module in self.moved:
+            return False
+        return seat.deadline < self.hold <= INSTANT_MAX
 
     def put(self, change: Answered | Moved) -> None:
         """Apply the answer, with the licences by which it expands pools."""
