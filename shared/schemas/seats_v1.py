@@ -214,6 +214,7 @@ class Need(Payload):
     reactivate: Items[ModuleName] = Field(default=(), max_length=200)
     hold_until: Instant | None = None
     partial: bool = False
+    suspended: bool = False  # the login has ended (`valid_to`): the seats stay and count, and no access check allows the person
 
 
 class AssignSeats(Need):

@@ -149,6 +149,7 @@ class Load:
             "reactivate": modules[:1] if chance.random() < 0.1 else (),
             "hold_until": hold + timedelta(seconds=chance.choice([-1, 2, 60])) if chance.random() < 0.07 else None,
             "partial": chance.random() < 0.3,
+            "suspended": chance.random() < 0.1,
         }
 
     def _user(self, tenant: _Tenant) -> str:

@@ -233,10 +233,13 @@ async def test_on_a_real_clock_a_fact_falls_due_when_its_day_has_come(bench: Ben
         rest = await bench.rest()
         tom = await bench.until_person(rest, tenant, "tom", status="active")
         assert tom["created_at"] == "2026-03-02T23:00:00.000Z"
-        # A21: the ended login blocks, and frees nothing.
+        # A20, A21: the ended login blocks, and frees nothing.
         await bench.until_person(rest, tenant, "val", status="inactive", may_log_in=False)
         await bench.until_settled(tenant)
-        assert len(await bench.needs(tenant)) == 2
+        assert len(await bench.needs(tenant)) == 3
+        suspended = (await bench.last_need(tenant, need.user)).payload
+        assert isinstance(suspended, seats.AssignSeats)
+        assert (suspended.modules, suspended.suspended) == (("documents", "time"), True)
     finally:
         bench.clock.at = before
 

@@ -41,7 +41,7 @@ def policies(plain: dict[str, Any]) -> seats_v1.Policies:
 
 def need(c: Command) -> dict[str, Any]:
     hold = c["hold_until"]
-    same = {k: c[k] for k in ("administrator", "priority", "partial")}
+    same = {k: c[k] for k in ("administrator", "priority", "partial", "suspended")}
     return {
         **same,
         "modules": tuple(c["modules"]),
@@ -320,6 +320,8 @@ class Harness:
             )
         mine = {(u, m, s.state, s.since, s.deadline) for u, row in tenant.users.items() for m, s in row.seats.items()}
         assert mine == {(s["user"], s["module"], s["state"], s["since"], s["deadline"]) for s in reference.seats}
+        suspended = {u for u, row in tenant.users.items() if row.suspended}
+        assert suspended == {u for u, person in reference.people.items() if person["suspended"]}
         due = reference.due()
         assert tenant.due() == (due[0][0] if due else None)
         self._laws()

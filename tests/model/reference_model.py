@@ -522,7 +522,8 @@ class ReferenceModel:
     # -- people ----------------------------------------------------------------------------------------------------------
 
     def known(self, user: str) -> dict[str, Any]:
-        nobody = {"need": [], "revision": 0, "command": "", "created_at": self.now, "administrator": False, "priority": 0, "partial": False}
+        nobody = {"need": [], "revision": 0, "command": "", "created_at": self.now}
+        nobody |= {"administrator": False, "priority": 0, "partial": False, "suspended": False}
         return self.people.setdefault(user, {**nobody, "revoked": {}, "flags": {}, "lost": {}})
 
     def overtaken(self, user: str, revision: int) -> bool:
@@ -537,7 +538,7 @@ class ReferenceModel:
         """Takes over the new need and gives up what it no longer names; returns that."""
         person = self.known(user)
         person |= {"need": list(dict.fromkeys(need["modules"])), "revision": revision, "command": self.command}
-        person |= {field: need[field] for field in ("created_at", "administrator", "priority", "partial")}
+        person |= {field: need[field] for field in ("created_at", "administrator", "priority", "partial", "suspended")}
         released = [s["module"] for s in self.of(user) if s["module"] not in person["need"]]
         for module in released:
             self.take(user, module)
@@ -727,7 +728,8 @@ class ReferenceModel:
         moved = {s["module"]: s for s in self.of(source) if s["module"] in c["to"]["modules"]}
         for module in held:
             self.take(source, module)
-        self.people[source] |= {"need": [], "revision": c["from_revision"], "command": self.command, "revoked": {}, "lost": {}}
+        self.people[source] |= {"need": [], "revision": c["from_revision"], "command": self.command, "suspended": False}
+        self.people[source] |= {"revoked": {}, "lost": {}}
         self.forget(self.people[source])
         released = self.adopt(target, c["to"], c["to_revision"])
         for module, s in moved.items():

@@ -170,6 +170,7 @@ class SeatsModel(RuleBasedStateMachine):
             "reactivate": draw.choice([[], [], wanted, ["base"]]),
             "hold_until": draw.often(None, None, self.instant(draw), now - draw.choice([0, HOUR])),
             "partial": draw.random() < 0.3,
+            "suspended": draw.random() < 0.2,
         }
 
     def assign(self, draw: Draw, user: str, step: int, reason: str = "changed", crash: float | None = None, fail: int = 0) -> None:

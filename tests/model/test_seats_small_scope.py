@@ -33,6 +33,7 @@ POLICIES: dict[str, dict[str, object]] = {
 def need(user: str, modules: list[str], **rest: object) -> Callable[[Harness], Command]:
     def command(harness: Harness) -> Command:
         fields = {"created_at": 0, "administrator": user == "ada", "priority": 0, "reactivate": [], "hold_until": None, "partial": False}
+        fields["suspended"] = False
         base = {"type": "assign_seats", "user": user, "revision": harness.offset + 10, "reason": "changed", "leaver": not modules}
         return {**base, "modules": modules, **fields, **{k: v(harness) if callable(v) else v for k, v in rest.items()}}
 

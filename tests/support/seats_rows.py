@@ -15,6 +15,7 @@ def person(seats: dict[str, Seat], *, created_at: int = 0, offset: int = 1) -> U
         administrator=False,
         priority=0,
         partial=False,
+        suspended=False,
         revoked=(),
         flags=(),
         lost=(),

@@ -1,13 +1,16 @@
 """What people require: A-rules, all or nothing, partial, the queue, holds, replacements, duplicates."""
 
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from services.seats import domain
+from services.seats.api import responses
+from services.seats.engine.frames import NOTHING
 from shared.schemas import seats_v1
-from tests.support.seats_harness import START, USERS, SeatsHarness
+from tests.support.seats_harness import START, USERS, SeatsHarness, counts
 
 
 def company(*, rest: str = "reject", **licences: int) -> SeatsHarness:
@@ -78,6 +81,27 @@ def test_E3_E4_a_deactivated_person_holds_no_licence_and_is_assigned_again_on_re
     harness.assign("ada")
     harness.assign("ben", "time")
     assert harness.assign("ada", "time", reason="reactivated") == ["seats_assigned ada: time=flagged/over_limit"]
+
+
+@pytest.mark.parametrize("licences", [5, 1], ids=["fast path", "general path"])
+def test_A20_a_person_whose_login_has_ended_keeps_the_seat_and_has_no_access(licences: int) -> None:
+    harness = company(time=licences)
+
+    def access() -> tuple[bool, str | None, str | None]:
+        row = harness.tenant.users["ada"]
+        live: Any = SimpleNamespace(number=0, durable=SimpleNamespace(marker=NOTHING))
+        answer = responses.access("ada", "time", row, live)
+        assert responses.person("ada", row, live).suspended is row.suspended
+        return answer.allowed, answer.state, answer.reason
+
+    harness.assign("ada", "time", suspended=True)
+    assert access() == (False, "active", "login_blocked")
+    assert counts(harness.tenant)["time"] == (1, 0, 0, 0), "the seat counts"
+    harness.assign("ada", "time")
+    assert access() == (True, "active", None)
+    harness.assign("ada", "time", suspended=True)
+    harness.replace("ada", "eve", "time")
+    assert access() == (False, None, None), "nothing is left of a source user"
 
 
 def test_A3_E1_reject_refuses_without_a_free_licence_and_shows_the_pool() -> None:

@@ -45,6 +45,7 @@ def history(seed: int) -> list[tuple[Payload, int]]:
             "administrator": draw.random() < 0.2,
             "priority": draw.choice([0, 0, 3]),
             "partial": draw.random() < 0.2,
+            "suspended": draw.random() < 0.2,
             "hold_until": START + timedelta(minutes=90) if draw.random() < 0.1 else None,
         }
         needed |= {"reason": draw.choice(["hired", "left"]), "leaver": draw.random() < 0.5}

@@ -48,6 +48,7 @@ required = st.builds(
     administrator=st.booleans(),
     priority=st.integers(-5, 5),
     partial=st.booleans(),
+    suspended=st.booleans(),
     reactivate=modules,
     hold_until=st.none() | instants,
 )
@@ -145,6 +146,7 @@ def test_a_row_with_a_value_in_every_field_is_the_same_after_a_trip_through_the_
         administrator=True,
         priority=9,
         partial=True,
+        suspended=True,
         revoked=(Revocation("docs", 10, 11),),
         flags=(Flag("plan", 12, 13, 14),),
         lost=(Revocation("labs", 15, 16),),

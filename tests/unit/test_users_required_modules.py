@@ -102,9 +102,22 @@ def test_A19_a_profile_without_modules_keeps_the_login_and_takes_no_seat() -> No
 def test_A20_A21_an_ended_login_blocks_the_person_and_frees_the_seat_only_if_the_tenant_has_chosen_so() -> None:
     ended = replace(ANN, valid_to=D - timedelta(days=1))
     found = standing(ended, Account(), SETTINGS, D)
-    assert (found.status, found.may_log_in, found.required) == (Status.INACTIVE, False, FULL)
+    assert (found.status, found.may_log_in, found.required) == (Status.INACTIVE, False, replace(FULL, suspended=True))
     assert required(ended, settings=replace(SETTINGS, release_on_expiry=True)) == NO_MODULES
     assert standing(replace(ANN, valid_to=D), Account(), SETTINGS, D).status is Status.ACTIVE
+
+
+def test_A20_seats_is_told_on_the_day_after_valid_to_that_the_login_has_ended_and_when_it_is_extended() -> None:
+    ann = person(replace(ANN, valid_to=D))
+    later = replace(TENANT, now=NOW + timedelta(days=1))
+    ended = revise(ann, with_standing(ann, later), at=later.now, cause=Cause(CAUSE.actor))
+    assert ended.command is not None
+    assert (ended.command.modules, ended.command.suspended, ended.command.leaver) == (("documents", "time"), True, False)
+    assert ended.person.standing.status is Status.INACTIVE
+    extended = with_standing(replace(ended.person, record=replace(ANN, valid_to=D + timedelta(days=9))), later)
+    again = revise(ended.person, extended, at=later.now, cause=Cause(CAUSE.actor))
+    assert again.command is not None
+    assert (again.command.modules, again.command.suspended) == (("documents", "time"), False)
 
 
 def test_an_unknown_department_gives_no_profile_and_a_note_with_the_reason() -> None:

@@ -14,6 +14,7 @@ from shared.web.rest import PositionView
 
 LOOKED_AT_MAX = 5_000  # people for one page of seats: the page is made at once and delays every decision meanwhile
 USABLE = ("active", "flagged")
+LOGIN_BLOCKED = "login_blocked"
 State = Literal["active", "flagged", "held", "waiting", "revoked"]
 
 
@@ -59,6 +60,7 @@ class Person(Answer):
     administrator: bool
     priority: int
     partial: bool
+    suspended: bool = Field(description="True if the login has ended (`valid_to`): the seats stay and count, without access.")
     modules: list[SeatView]
     decided_at: int = Field(description="The offset of the last command that changed this person.")
 
@@ -69,6 +71,7 @@ class Access(Answer):
     allowed: bool
     state: str | None
     deadline: str | None = None
+    reason: str | None = Field(None, description="`login_blocked`: the login has ended (`valid_to`), while the seat stays and counts.")
 
 
 class Link(BaseModel):
@@ -125,6 +128,7 @@ def person(user: str, row: domain.UserRow, live: Live) -> Person:
         administrator=row.administrator,
         priority=row.priority,
         partial=row.partial,
+        suspended=row.suspended,
         modules=seats_of(user, row),
         decided_at=row.offset,
     )
@@ -134,7 +138,10 @@ def access(user: str, module: str, row: domain.UserRow | None, live: Live) -> Ac
     seat = None if row is None else row.seats.get(module)
     state = None if seat is None else seat.state
     deadline = None if seat is None else _instant(seat.deadline)
-    return Access(position=position(live), user=user, module=module, allowed=state in USABLE, state=state, deadline=deadline)
+    blocked = row is not None and row.suspended
+    allowed = state in USABLE and not blocked
+    reason = LOGIN_BLOCKED if blocked else None
+    return Access(position=position(live), user=user, module=module, allowed=allowed, state=state, deadline=deadline, reason=reason)
 
 
 _sorted_users: dict[str, tuple[domain.Tenant, list[str]]] = {}

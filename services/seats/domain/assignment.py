@@ -67,7 +67,8 @@ def ignore(builder: DecisionBuilder, reason: str, user: str, last_revision: int)
 def required_of(need: Need) -> Required:
     modules, created_at, hold = shared_names(need.modules), to_ms(need.created_at), need.hold_until
     hold_until = None if hold is None else to_ms(hold)
-    return _new(Required, (modules, created_at, need.administrator, need.priority, need.partial, need.reactivate, hold_until))
+    rest = (need.reactivate, hold_until, need.suspended)
+    return _new(Required, (modules, created_at, need.administrator, need.priority, need.partial, *rest))
 
 
 def _shrink(builder: DecisionBuilder, old: UserRow | None, released: list[str]) -> None:

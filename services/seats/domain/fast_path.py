@@ -43,7 +43,9 @@ def grant_at_once(tenant: Tenant, command: Command, payload: AssignSeats, at: in
     modules, created_at, administrator, priority = required[:4]
     seats = dict.fromkeys(modules, _new(Seat, (ACTIVE, sequence(offset, 0), 0, None, 0)))
     # All fields of UserRow in their order. By name, as everywhere else, it would take three times as long.
-    row = _new(UserRow, (modules, seats, payload.revision, command.id, offset, created_at, administrator, priority, False, (), (), ()))
+    suspended = payload.suspended
+    fields = (modules, seats, payload.revision, command.id, offset, created_at, administrator, priority, False, (), (), (), suspended)
+    row = _new(UserRow, fields)
     changed = tenant.seat_new_person(user, old, row, pools)
     body: dict[str, Any] = {
         "command": command.id,

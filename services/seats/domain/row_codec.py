@@ -31,7 +31,7 @@ def to_json(key: str, row: Row) -> dict[str, Any]:
 
 
 def _user_to_json(row: UserRow) -> dict[str, Any]:
-    required, seats, revision, command, offset, created_at, administrator, priority, partial, revoked, flags, lost = row
+    required, seats, revision, command, offset, created_at, administrator, priority, partial, revoked, flags, lost, suspended = row
     modules = sorted(seats) if len(seats) > 1 else seats
     shown = {module: [*(seat if (seat := seats[module]).again else seat[:4])] for module in modules}
     data = {"n": required, "s": shown, "r": revision, "c": command, "o": offset, "t": created_at}
@@ -47,6 +47,8 @@ def _user_to_json(row: UserRow) -> dict[str, Any]:
         data["f"] = [[*entry] for entry in flags]
     if lost:
         data["l"] = [[*entry] for entry in lost]
+    if suspended:
+        data["b"] = True
     return data
 
 
@@ -78,4 +80,5 @@ def _user_from_json(data: dict[str, Any]) -> UserRow:
         revoked=tuple(Revocation(*entry) for entry in get("v", ())),
         flags=tuple(Flag(*entry) for entry in get("f", ())),
         lost=tuple(Revocation(*entry) for entry in get("l", ())),
+        suspended=get("b", False),
     )

@@ -74,6 +74,7 @@ class UserRow(NamedTuple):
     revoked: tuple[Revocation, ...]
     flags: tuple[Flag, ...]
     lost: tuple[Revocation, ...]  # released with a revoked base module; a purchase restores them with it
+    suspended: bool  # the login has ended: the seats stay and count, and the person has no access
 
 
 class PoolRow(NamedTuple):

@@ -81,6 +81,7 @@ class Required(NamedTuple):
     partial: bool
     reactivate: tuple[str, ...]
     hold_until: int | None
+    suspended: bool
 
 
 class Shown(NamedTuple):
@@ -172,6 +173,7 @@ def _unknown(when: When) -> UserRow:
         revoked=(),
         flags=(),
         lost=(),
+        suspended=False,
     )
 
 
@@ -260,13 +262,14 @@ def with_required(row: UserRow | None, required: Required, revision: int, releas
         revoked=_still_revoked(row.revoked, modules, reactivate),
         flags=_still_remembered(row.flags, when.at),
         lost=_still_revoked(row.lost, modules, reactivate),
+        suspended=required.suspended,
     )
 
 
 def _given_up(row: UserRow, change: GivenUp, when: When) -> UserRow:
     left = _unseated(row, row.seats, when.offset)
     flags = _still_remembered(left.flags, when.at)
-    return left._replace(required=(), revision=change.revision, command=when.command, revoked=(), flags=flags, lost=())
+    return left._replace(required=(), revision=change.revision, command=when.command, revoked=(), flags=flags, lost=(), suspended=False)
 
 
 def _revision_used(row: UserRow, change: RevisionUsed, when: When) -> UserRow:
@@ -367,6 +370,8 @@ def required_body(required: Required) -> Body:
         body["reactivate"] = required.reactivate
     if required.hold_until is not None:
         body["hold_until"] = instant(required.hold_until)
+    if required.suspended:
+        body["suspended"] = True
     return body
 
 
@@ -465,6 +470,7 @@ def _read_required(need: Body) -> Required:
         partial=need.get("partial", False),
         reactivate=tuple(need.get("reactivate", ())),
         hold_until=_time(need.get("hold_until")),
+        suspended=need.get("suspended", False),
     )
 
 

@@ -144,6 +144,7 @@ def command_of(person: Person, reason: str, reactivate: tuple[str, ...]) -> Assi
         priority=required.priority,
         partial=required.partial,
         hold_until=required.hold_until,
+        suspended=required.suspended,
         reactivate=reactivate,
         reason=reason,
         leaver=person.standing.status is Status.LEFT,

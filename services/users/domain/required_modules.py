@@ -57,6 +57,7 @@ class RequiredModules:
     priority: int = 0
     partial: bool = False
     hold_until: datetime | None = None
+    suspended: bool = False
 
 
 NO_MODULES: Final = RequiredModules()
@@ -89,7 +90,7 @@ def required_modules(
     """Return the modules that a person requires (A7, M4, E2): those of the profile, if the person has a login, may log in and has not left.
 
     External and service people require none (M6), nor does a profile without modules (A19). After `valid_to`, the person still requires
-    them, unless the tenant has set `release_on_expiry` (A20, A21).
+    them and is `suspended`, unless the tenant has set `release_on_expiry` (A20, A21).
 
     A revocation changes nothing here: the person still requires the module, and seats answers `revoked` until a reactivation names it.
     """
@@ -97,7 +98,7 @@ def required_modules(
     if not record.employed or not record.login or blocked or record.kind != Kind.EMPLOYEE or profile is None or not profile.modules:
         return NO_MODULES
     modules = tuple(sorted(set(profile.modules)))
-    return RequiredModules(modules, account.administrator, account.priority, profile.partial, account.hold_until)
+    return RequiredModules(modules, account.administrator, account.priority, profile.partial, account.hold_until, login_expired)
 
 
 def must_send(required: RequiredModules, sent: RequiredModules | None) -> bool:
