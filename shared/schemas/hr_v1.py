@@ -69,6 +69,7 @@ class DatedAttributes(Payload):
     kind: str | None = None  # employee (default) | external | service
     valid_to: date | None = None
     may_log_in: bool | None = None  # default: true
+    employee_number: Text | None = None  # by which an identity system knows the person of an HR system
 
     @model_serializer(mode="wrap")
     def _only_stated(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:

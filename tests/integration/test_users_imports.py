@@ -220,7 +220,7 @@ async def test_an_import_goes_on_where_it_was_interrupted_and_an_unchanged_one_s
     assert order[0][0] == [each["external_id"] for each in everybody]
     report = await imported(bench, rest, tenant, everybody, complete=True, absent="leave")
     assert report["counts"] == {"new": 0, "changed": 0, "unchanged": 1000, "invalid": 0, "leaving": 0, "absent": 0}
-    versions = await bench.execute("SELECT version, count(*) FROM reports WHERE tenant_id = $1 GROUP BY version", tenant)
+    versions = await bench.execute("SELECT version, count(*) FROM timelines WHERE tenant_id = $1 GROUP BY version", tenant)
     assert [tuple(row) for row in versions] == [(2, 1000)]
     assert [*await bench.events(tenant, PersonChanged), *await bench.events(tenant, PersonLeft)] == []
 

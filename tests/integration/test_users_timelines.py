@@ -151,7 +151,7 @@ async def test_everybody_has_the_email_address_of_the_second_report_and_an_equal
         await send(bench, entry_point, rest, tenant, *reports(version, domain))
         await bench.until_settled(tenant)
     rows = await bench.execute("SELECT count(*) FROM people WHERE tenant_id = $1 AND email LIKE '%@b.example'", tenant)
-    versions = await bench.execute("SELECT DISTINCT version FROM reports WHERE tenant_id = $1", tenant)
+    versions = await bench.execute("SELECT DISTINCT version FROM timelines WHERE tenant_id = $1", tenant)
     assert (rows[0][0], [row[0] for row in versions]) == (200, [3])
     assert len(await bench.events(tenant, PersonAdded)) == len(await bench.events(tenant, PersonChanged)) == 200
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.users.domain.facts import Fact, FactType, Record, fact_of, fold, problem_of, reconsider_on
+from services.users.domain.facts import Fact, FactType, Record, fact_of, fold, next_change, problem_of
 from services.users.domain.local_days import local_midnight, local_today
 from shared.schemas.hr_v1 import PersonChanged, PersonHired, PersonLeft
 
@@ -66,8 +66,8 @@ def test_a_fact_of_a_later_day_is_applied_on_that_day() -> None:
     assert before.department is None
     assert after is not None
     assert after.department == "Makers"
-    assert reconsider_on(facts, before, D) == D + timedelta(days=3)
-    assert reconsider_on(facts, after, D + timedelta(days=3)) is None
+    assert next_change(facts, before, D) == D + timedelta(days=3)
+    assert next_change(facts, after, D + timedelta(days=3)) is None
 
 
 def test_facts_before_the_first_hire_describe_nobody() -> None:
@@ -87,9 +87,9 @@ def test_a_leaver_can_be_hired_again() -> None:
 
 def test_a_person_whose_login_ends_is_evaluated_again_on_the_next_day() -> None:
     record = Record(True, valid_to=D)
-    assert reconsider_on([], record, D) == D + timedelta(days=1)
-    assert reconsider_on([], record, D + timedelta(days=1)) is None
-    assert reconsider_on([], Record(True, valid_to=date.max), D) is None
+    assert next_change([], record, D) == D + timedelta(days=1)
+    assert next_change([], record, D + timedelta(days=1)) is None
+    assert next_change([], Record(True, valid_to=date.max), D) is None
 
 
 def test_only_the_given_fields_change() -> None:

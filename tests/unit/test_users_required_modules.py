@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from services.users.domain.facts import Fact, FactType, Record
 from services.users.domain.logins import claimed_login, login_key
+from services.users.domain.merging import Part, Stated
 from services.users.domain.module_states import Decided, ModuleState, Seat, base_modules_are_usable, decided, not_done, project, seat_status
 from services.users.domain.person import Cause, Person, Tenant, as_of, revise, source_actor, with_standing
 from services.users.domain.required_modules import NO_MODULES, Account, Note, Profile, RequiredModules, SeatStatus, Settings, must_send
+from services.users.domain.sources import SourceKind
 from services.users.domain.status import Standing, Status, standing, status_of
 from shared.schemas import seats_v1 as seats
 from shared.schemas.base import Actor, Change
@@ -147,8 +149,13 @@ def new() -> Person:
     return Person("u1", "hr/acme", "1", NOW)
 
 
+def hired(day: date) -> Stated:
+    fact = Fact("f", FactType.HIRED, day, 0, {"login": "ann", "email": "ann@acme.example", "department": "Makers"})
+    return Stated((Part("hr/acme", SourceKind.HR, (fact,)),))
+
+
 def test_a_hire_is_published_and_sent_with_the_first_revision() -> None:
-    after = as_of(new(), [Fact("f", FactType.HIRED, D, 0, {"login": "ann", "email": "ann@acme.example", "department": "Makers"})], TENANT)
+    after = as_of(new(), hired(D), TENANT)
     found = revise(new(), after, at=NOW, cause=CAUSE)
     assert isinstance(found.event, PersonAdded)
     assert found.event.version == 1
@@ -157,12 +164,12 @@ def test_a_hire_is_published_and_sent_with_the_first_revision() -> None:
 
 
 def test_a_person_hired_for_a_later_day_is_published_on_that_day() -> None:
-    fact = Fact("f", FactType.HIRED, D + timedelta(days=3), 0, {"login": "ann", "email": "ann@acme.example", "department": "Makers"})
-    expected = as_of(new(), [fact], TENANT)
+    found_on_start = hired(D + timedelta(days=3))
+    expected = as_of(new(), found_on_start, TENANT)
     found = revise(new(), expected, at=NOW, cause=CAUSE)
     assert (found.event, found.command, found.person.standing.status) == (None, None, Status.EXPECTED)
     later = replace(TENANT, now=NOW + timedelta(days=3))
-    added = revise(found.person, as_of(found.person, [fact], later), at=later.now, cause=CAUSE)
+    added = revise(found.person, as_of(found.person, found_on_start, later), at=later.now, cause=CAUSE)
     assert added.command is not None
     assert (added.command.created_at, added.command.reason) == (later.now, "hired")
 

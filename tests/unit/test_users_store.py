@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from services.users.domain.facts import Record
+from services.users.domain.merging import Employment, Overrides
 from services.users.domain.person import Person, Tenant, with_standing
 from services.users.domain.required_modules import Account, Note, Profile, Settings
 from services.users.store.people import PersonRow, _person, _row
@@ -18,9 +19,10 @@ TENANT = Tenant("acme", ZoneInfo("UTC"), NOW, Settings({"makers": Profile(("time
 def test_a_person_is_read_as_it_was_stored() -> None:
     record = Record(True, "ann", "ann@acme.example", "Ann", "Smith", "Makers", valid_to=date(2026, 12, 31))
     account = Account(administrator=True, priority=3, hold_until=NOW + timedelta(days=1))
+    back = Overrides({"valid_to": date(2026, 12, 31)}, Employment(True, TENANT.today, date(2026, 2, 1)))
     known = with_standing(Person("u1", "hr/acme", "1", NOW, record, account, version=4, revision=3, answered=2, command_id="c"), TENANT)
     failed = Note("command_failed", "…", "fault", DecisionId(1, 20, 3))
-    person = replace(known, sent=known.standing.required, not_done=failed, reconsider_on=date(2027, 1, 1), arrival=7)
+    person = replace(known, sent=known.standing.required, not_done=failed, reconsider_on=date(2027, 1, 1), arrival=7, overrides=back)
     row = _row(person)
     assert set(row) == set(names_of(PersonRow)), "a field without a value would be stored as null"
     assert _person(PersonRow(**row), TENANT.today) == person

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from services.users.domain.facts import Fact, FactType, Record, fold
 from services.users.domain.guard import GuardLimit, ends_or_blocks, works
+from services.users.domain.merging import Part, Stated
 from services.users.domain.required_modules import Account, Profile, Settings
+from services.users.domain.sources import SourceKind
 from services.users.domain.status import standing
 from services.users.domain.timelines import (
     Outcome,
@@ -257,6 +259,10 @@ def test_a_report_that_breaks_a_rule_names_the_field(wrong: dict[str, Any], said
 # ------------------------------------------------------------------------------------------------------------------ the guard
 
 
+def alone(facts: Collection[Fact]) -> Stated:
+    return Stated((Part(HR, SourceKind.HR, tuple(facts)),))
+
+
 @pytest.mark.parametrize(
     ("before", "later", "counts"),
     [
@@ -278,7 +284,7 @@ def test_a_report_that_breaks_a_rule_names_the_field(wrong: dict[str, Any], said
     ],
 )
 def test_the_guard_counts_a_person_who_works_on_a_day_before_and_no_longer_after(before: Report, later: Report, counts: bool) -> None:
-    assert ends_or_blocks(before.facts, later.facts, TODAY) is counts
+    assert ends_or_blocks(alone(before.facts), alone(later.facts), TODAY) is counts
 
 
 def test_the_guard_reads_a_long_timeline_in_linear_time() -> None:
@@ -286,7 +292,7 @@ def test_the_guard_reads_a_long_timeline_in_linear_time() -> None:
     changes = [Fact(str(number), FactType.CHANGED, TODAY + timedelta(number), 0, {"name": str(number)}, HR) for number in range(4000)]
     facts = [Fact("hire", FactType.HIRED, HIRED, 0, ANN, HR), *changes]
     begin = process_time()
-    assert not ends_or_blocks(facts, facts, TODAY)
+    assert not ends_or_blocks(alone(facts), alone(facts), TODAY)
     assert process_time() - begin < 1
 
 
@@ -300,7 +306,7 @@ def test_the_guard_compares_the_person_of_each_day(seed: Random) -> None:
         return works(fold(facts, on), on)
 
     ended = any(works_on(before, on) and not works_on(later, on) for on in days if on >= TODAY)
-    assert ends_or_blocks(before, later, TODAY) is ended
+    assert ends_or_blocks(alone(before), alone(later), TODAY) is ended
 
 
 def test_the_guard_stops_at_more_than_five_people_or_two_percent() -> None:

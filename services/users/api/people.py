@@ -152,7 +152,7 @@ async def change_person(
     tenant: TenantId, user: UserId, body: PersonPatch, context: InContext, principal: Manager, if_match: IfMatch = None
 ) -> Response:
     """If the person then requires no modules (`login` is null, `may_log_in` is false, `status` is `left`, or another kind), the seats are
-    released at once. A later fact of the HR system about the same field replaces the value that you set here."""
+    released at once. If a source reports the person, what you set is an override: it goes before what sources state."""
     given = body.model_dump(exclude_unset=True)
     nullable = {"login", "department", "valid_to", "profile"}
     given = {name: value for name, value in given.items() if value is not None or name in nullable}

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, StrictBool, create_model
 
-from services.users.domain.guard import PEOPLE_DEFAULT, PERCENT_DEFAULT
+from services.users.domain.sources import PEOPLE_DEFAULT, PERCENT_DEFAULT
 from services.users.sign_in.tokens import TTL_SECONDS_MAX
 from shared.schemas.base import Id, ModuleName, Text
 from shared.web.rest import Day, Moment

@@ -56,6 +56,7 @@ class Record:
     kind: str = Kind.EMPLOYEE
     valid_to: date | None = None  # last day on which the login works
     login_allowed: bool = True
+    employee_number: str = ""  # in the HR system, as another source knows it
 
 
 RECORD_FIELDS: Final = tuple(f.name for f in fields(Record) if f.name != "employed")
@@ -136,7 +137,7 @@ def fold_by_day(facts: Iterable[Fact], days: Iterable[date]) -> Iterator[Record 
         yield Record(employed, **values) if known else None
 
 
-def reconsider_on(facts: Iterable[Fact], record: Record | None, today: date) -> date | None:
+def next_change(facts: Iterable[Fact], record: Record | None, today: date) -> date | None:
     """Return the next local day on which time alone can change this person: a fact becomes effective, or the login ends."""
     days = [fact.effective_date for fact in facts if fact.effective_date > today]
     if record is not None and record.valid_to is not None and record.valid_to >= today and record.valid_to < date.max:

@@ -4,10 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from services.users.domain.facts import Fact, Record, fold_by_day
-
-PEOPLE_DEFAULT = 5
-PERCENT_DEFAULT = 2
+from services.users.domain.facts import Fact, Record
+from services.users.domain.merging import Stated, merged_by_day
+from services.users.domain.sources import PEOPLE_DEFAULT, PERCENT_DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +27,10 @@ def works(record: Record | None, day: date) -> bool:
     return record.valid_to is None or record.valid_to >= day
 
 
-def ends_or_blocks(before: Iterable[Fact], after: Iterable[Fact], today: date) -> bool:
-    """Return whether there is a day, today or later, on which the person works by the facts before and not by those after."""
-    before, after = tuple(before), tuple(after)
-    days = _days((*before, *after), today)
-    records = zip(days, fold_by_day(before, days), fold_by_day(after, days), strict=True)
+def ends_or_blocks(before: Stated, after: Stated, today: date) -> bool:
+    """Return whether there is a day, today or later, on which the person works by what was stated before and not by what is stated now."""
+    days = _days((*before.facts, *after.facts), today)
+    records = zip(days, merged_by_day(before, days), merged_by_day(after, days), strict=True)
     return any(works(old, day) and not works(new, day) for day, old, new in records)
 
 

@@ -9,7 +9,10 @@ from typing import Any, Final
 
 from services.users.domain.facts import RECORD_FIELDS, Fact, FactType, fold
 from services.users.domain.guard import ends_or_blocks
+from services.users.domain.known_people import KnownPeople
+from services.users.domain.merging import Stated, merged
 from services.users.domain.person import Person, Tenant, as_of
+from services.users.domain.sources import Key
 from services.users.domain.timelines import Outcome, Period, Report, Reported, Statement, Timeline, with_statement
 
 UPCOMING_MAX: Final = 20  # days with changes that a report shows of one person
@@ -38,20 +41,24 @@ class Expected:
     after: Collection[str] = ()
 
 
-def expected(tenant: Tenant, before: Person | None, nobody: Person, timeline: Timeline, source: str, statement: Statement) -> Expected:
-    """`nobody`: the person without any fact, for one who is not known yet."""
-    after_timeline, outcome = with_statement(timeline, source, statement)
-    old = before or nobody
+def expected(tenant: Tenant, known: KnownPeople, key: Key, statement: Statement) -> Expected:
+    """Return what the statement would make of the person of the timeline."""
+    timeline = known.timeline(key)
+    after_timeline, outcome = with_statement(timeline, key.source, statement)
+    user = known.users[key]
+    before = known.people.get(user)
+    old = before or Person(user, *key, created_at=tenant.now)
     if outcome is not Outcome.TAKEN:
         return Expected(Kind.UNCHANGED, old, ends=False, releases=False, change={})
-    new = as_of(old, after_timeline.facts, tenant)
+    stated_before, stated_after = known.stated(user), known.stated_with(key, after_timeline)
+    new = as_of(old, stated_after, tenant)
     required_before, required_after = old.standing.required.modules, new.standing.required.modules
     return Expected(
         Kind.NEW if before is None else Kind.CHANGED,
         new,
-        ends=ends_or_blocks(timeline.facts, after_timeline.facts, tenant.today),
+        ends=ends_or_blocks(stated_before, stated_after, tenant.today),
         releases=not set(required_before) <= set(required_after),
-        change={"before": _shown(old, timeline, tenant.today), "after": _shown(new, after_timeline, tenant.today)},
+        change={"before": _shown(old, stated_before, tenant.today), "after": _shown(new, stated_after, tenant.today)},
         before=required_before,
         after=required_after,
     )
@@ -70,15 +77,20 @@ def absence(timeline: Timeline, source: str, version: int, today: date, fact_id:
     return Reported(version, Report(tuple(kept), timeline.report.entries))
 
 
-def _shown(person: Person, timeline: Timeline, today: date) -> dict[str, Any] | None:
-    facts = timeline.facts
-    if not facts:
+def employs(timeline: Timeline, today: date) -> bool:
+    """Return whether the source of the timeline employs the person."""
+    record = fold(timeline.facts, today)
+    return record is not None and record.employed
+
+
+def _shown(person: Person, of: Stated, today: date) -> dict[str, Any] | None:
+    if not of.parts:
         return None
-    now = values_on(facts, today)
+    now = values_on(of, today)
     upcoming = []
     known: Mapping[str, Any] = now
-    for day in sorted({fact.effective_date for fact in facts if fact.effective_date > today})[:UPCOMING_MAX]:
-        values = values_on(facts, day)
+    for day in sorted({fact.effective_date for fact in of.facts if fact.effective_date > today})[:UPCOMING_MAX]:
+        values = values_on(of, day)
         if changed := {name: value for name, value in values.items() if known.get(name) != value}:
             upcoming.append({"on": day.isoformat()} | changed)
         known = values
@@ -87,9 +99,9 @@ def _shown(person: Person, timeline: Timeline, today: date) -> dict[str, Any] | 
     return {"user": person.user} | shown | now | {"upcoming": upcoming}
 
 
-def values_on(facts: Collection[Fact], day: date) -> dict[str, Any]:
+def values_on(of: Stated, day: date) -> dict[str, Any]:
     """Return the values of that day, as JSON takes them."""
-    record = fold(facts, day)
+    record = merged(of, day)
     if record is None:
         return {"employed": False}
     values = {name: getattr(record, name) for name in RECORD_FIELDS}

@@ -1,13 +1,13 @@
 """A person, and the messages to publish when the person changes. Pure: state in, state and messages out."""
 
-from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from services.users.domain.facts import Fact, FactType, Record, fold, reconsider_on
+from services.users.domain.facts import FactType, Record
 from services.users.domain.local_days import local_today
+from services.users.domain.merging import NO_OVERRIDES, Overrides, Stated, merged, reconsider_on
 from services.users.domain.required_modules import NO_MODULES, Account, Note, RequiredModules, Settings, must_send
 from services.users.domain.status import Standing, Status, reason_of, standing
 from shared.schemas.base import Actor, Change, as_id
@@ -56,6 +56,7 @@ class Person:
     command_id: str | None = None
     not_done: Note | None = None
     arrival: int = 0
+    overrides: Overrides = NO_OVERRIDES
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -85,13 +86,13 @@ def source_actor(source: str) -> Actor:
     return Actor(kind="source", id=as_id(source))
 
 
-def as_of(person: Person, facts: Collection[Fact], tenant: Tenant) -> Person:
-    """Return the person as the facts describe the person today."""
-    record = fold(facts, tenant.today)
+def as_of(person: Person, of: Stated, tenant: Tenant) -> Person:
+    """Return the person as everything that is stated describes the person today."""
+    record = merged(of, tenant.today)
     # A person is created on the day of the hire, however long before the fact arrived.
     created_at = tenant.now if person.record is None else person.created_at
-    day = reconsider_on(facts, record, tenant.today)
-    return with_standing(replace(person, record=record, created_at=created_at, reconsider_on=day), tenant)
+    day = reconsider_on(of, record, tenant.today)
+    return with_standing(replace(person, record=record, created_at=created_at, reconsider_on=day, overrides=of.overrides), tenant)
 
 
 def with_standing(person: Person, tenant: Tenant) -> Person:
@@ -114,6 +115,10 @@ def _visible(person: Person) -> dict[str, Any]:
         "status": str(standing.status),
         "modules": ",".join(standing.required.modules),
     }
+
+
+def _shown(person: Person) -> tuple[object, ...]:
+    return (person.record, person.account, person.standing, person.overrides)
 
 
 def changes(before: Person, after: Person) -> tuple[Change, ...]:
@@ -172,7 +177,7 @@ def revise(
     moved = changes(before, shown) if shown.record is not None else ()
     reason = cause.reason or reason_of(before.standing.status, after.standing.status, cause.fact)
     # The ETag covers all that the row holds about the person, but not the bookkeeping of messages.
-    differs = (before.record, before.account, before.standing) != (after.record, after.account, after.standing)
+    differs = _shown(before) != _shown(after)
     if differs:
         same = shown is after
         after = replace(after, version=before.version + 1)

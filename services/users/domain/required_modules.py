@@ -1,6 +1,6 @@
 """Which modules a person requires."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -40,7 +40,8 @@ class SeatStatus(StrEnum):
 class Account:
     """The data of a person that is not part of the facts."""
 
-    given_profile: str | None = None  # by REST; goes before the department's
+    given_profile: str | None = None  # by REST; goes before those of groups, and these before the department's
+    group_profiles: tuple[str, ...] = ()  # of the mapped groups of identity systems, sorted
     administrator: bool = False
     may_log_in: bool = True
     priority: int = 0
@@ -61,6 +62,8 @@ class RequiredModules:
 
 
 NO_MODULES: Final = RequiredModules()
+PROFILES_SEPARATOR: Final = ":"  # between the profiles of several groups, in the text that names them
+NAMES_MAX: Final = 100  # characters of that text, as of an id
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +76,36 @@ class Note:
     decision_id: DecisionId | None = None
 
 
-def profile_of(record: Record, account: Account, settings: Settings) -> tuple[str | None, tuple[Note, ...]]:
+def profile_of(record: Record, account: Account, settings: Settings) -> tuple[str | None, Profile | None, tuple[Note, ...]]:
+    """Return the names of the profiles, what they require together, and what to show with the person.
+
+    A person of several groups requires the modules of all their profiles, all or none, unless each of these profiles is partial.
+    """
     if account.given_profile is not None:
-        return account.given_profile, ()
-    if record.department is None:
-        return None, ()
-    if record.department not in settings.departments:
+        names: tuple[str, ...] = (account.given_profile,)
+    elif account.group_profiles:
+        names = account.group_profiles
+    elif record.department is None:
+        return None, None, ()
+    elif record.department not in settings.departments:
         detail = f"Department {record.department!r} is not in the department mapping, so this person has no profile and takes no seat."
-        return None, (Note("unknown_department", detail),)
-    return settings.departments[record.department], ()
+        return None, None, (Note("unknown_department", detail),)
+    elif (mapped := settings.departments[record.department]) is None:
+        return None, None, ()
+    else:
+        names = (mapped,)
+    known = [settings.profiles[name] for name in names if name in settings.profiles]
+    unknown = [name for name in names if name not in settings.profiles]
+    seat = "" if known else ", so this person takes no seat"
+    notes = tuple(Note("unknown_profile", f"Profile {name!r} is not defined{seat}.") for name in unknown)
+    return PROFILES_SEPARATOR.join(names)[:NAMES_MAX], _union(known), notes
+
+
+def _union(profiles: Sequence[Profile]) -> Profile | None:
+    if len(profiles) < 2:
+        return next(iter(profiles), None)
+    modules = sorted({module for profile in profiles for module in profile.modules})
+    return Profile(tuple(modules), partial=all(profile.partial for profile in profiles))
 
 
 def required_modules(

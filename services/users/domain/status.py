@@ -71,10 +71,7 @@ def standing(record: Record | None, account: Account, settings: Settings, today:
     if record is None:
         return Standing(Status.EXPECTED, may_log_in=False, profile=None, required=NO_MODULES)
     login_expired = record.valid_to is not None and record.valid_to < today
-    name, notes = profile_of(record, account, settings)
-    profile = settings.profiles.get(name) if name is not None else None
-    if name is not None and profile is None:
-        notes = (*notes, Note("unknown_profile", f"Profile {name!r} is not defined, so this person takes no seat."))
+    name, profile, notes = profile_of(record, account, settings)
     required = required_modules(record, account, profile, login_expired=login_expired, release_on_expiry=settings.release_on_expiry)
     status, may_log_in = status_of(record, account, today, requires_modules=required != NO_MODULES)
     return Standing(status, may_log_in, name, required, notes)

@@ -6,13 +6,14 @@ import structlog
 
 from services.users.domain import imports as rules
 from services.users.domain.imports import Kind
+from services.users.domain.known_people import KnownPeople
 from services.users.domain.person import Cause, Tenant, source_actor
-from services.users.domain.timelines import Reported, Statement, Timeline, from_json
+from services.users.domain.sources import Key
+from services.users.domain.timelines import Reported, Statement, from_json
 from services.users.jobs.alarm import Alarm
 from services.users.store import imports as store
-from services.users.store import timelines
 from services.users.store.imports import ImportRow, StagedPerson
-from services.users.use_cases import people
+from services.users.use_cases import known_people, people
 from services.users.use_cases.imports import APPLIED
 from services.users.use_cases.locked_tenants import Tenants
 from services.users.use_cases.people import Received
@@ -51,18 +52,19 @@ class ApplyImports:
                 await store.save(uow.connection, tenant_id, replace(row, status="applied"))
                 log.info("import_applied", tenant=tenant_id, source=row.source, version=row.version, people=row.done)
                 return True
-            absent = [person.user_id for person in staged if person.kind == Kind.ABSENT]
-            stated = await timelines.load(uow.connection, tenant_id, absent)
-            received = [_received(found, row, person, stated.get(person.user_id)) for person in staged]
+            absent = [Key(row.source, person.external_id) for person in staged if person.kind == Kind.ABSENT]
+            known = await known_people.load(found, uow, absent) if absent else None
+            received = [_received(found, row, person, known) for person in staged]
             await people.apply_statements(found, uow, received, together=True)
             await store.set_done(uow.connection, tenant_id, row.import_id, [person.position for person in staged])
             await store.save(uow.connection, tenant_id, replace(row, done=row.done + len(staged)))
             return True
 
 
-def _received(tenant: Tenant, row: ImportRow, person: StagedPerson, timeline: Timeline | None) -> Received:
+def _received(tenant: Tenant, row: ImportRow, person: StagedPerson, absent: KnownPeople | None) -> Received:
     if person.report is None:
-        assert timeline is not None, "a person without a report is absent"
+        assert absent is not None, "a person without a report is absent"
+        timeline = absent.timeline(Key(row.source, person.external_id))
         statement: Statement = rules.absence(timeline, row.source, row.version, tenant.today, f"absent-{row.import_id}")
     else:
         statement = Reported(row.version, from_json(person.report))

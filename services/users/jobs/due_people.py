@@ -1,13 +1,12 @@
 """Change people because time passes: a fact falls due, or a login ends. Each chunk of people is one transaction."""
 
 from services.users.domain import person as rules
-from services.users.domain.facts import Fact
+from services.users.domain.merging import Stated
 from services.users.domain.person import Cause, Person, Revision, Tenant
 from services.users.jobs.alarm import Alarm
 from services.users.store import people as people_store
 from services.users.store import tenants as tenants_store
-from services.users.store import timelines
-from services.users.use_cases import people
+from services.users.use_cases import known_people, people
 from services.users.use_cases.locked_tenants import Tenants
 from shared.database import Database
 from shared.schemas.base import Actor
@@ -49,12 +48,12 @@ class DuePeople:
             if found is None:
                 return False
             due = await people_store.lock_due(uow.connection, tenant, found.today, CHUNK)
-            found_timelines = await timelines.load(uow.connection, tenant, [person.user for person in due])
-            await people.save_all(found, uow, [_after_time(found, before, found_timelines[before.user].facts) for before in due], None)
+            known = await known_people.of_users(found, uow, due)
+            await people.save_all(found, uow, [_after_time(found, before, known.stated(before.user)) for before in due], None)
             return bool(due)
 
 
-def _after_time(tenant: Tenant, before: Person, facts: tuple[Fact, ...]) -> Revision:
-    after = rules.as_of(before, facts, tenant)
-    newest = max((fact for fact in facts if fact.effective_date <= tenant.today), key=lambda fact: fact.order, default=None)
+def _after_time(tenant: Tenant, before: Person, of: Stated) -> Revision:
+    after = rules.as_of(before, of, tenant)
+    newest = max((fact for fact in of.facts if fact.effective_date <= tenant.today), key=lambda fact: fact.order, default=None)
     return rules.revise(before, after, at=tenant.now, cause=Cause(DUE_ACTOR, fact=newest.type if newest else None))

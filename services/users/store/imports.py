@@ -28,7 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.users.domain.guard import GuardLimit
 from services.users.store.people import PEOPLE
-from services.users.store.timelines import FACTS, REPORTS
+from services.users.store.timelines import FACTS, TIMELINES
 from shared.database.row_classes import columns_of, json_rows, many, names_of, one, recordset, table_of
 
 EXPIRES_AFTER: Final = timedelta(hours=1)
@@ -73,6 +73,7 @@ class CheckedPerson:
     """A staged person after the check: what applying the import would change."""
 
     position: int
+    user_id: str
     kind: str
     ends: bool
     releases: bool
@@ -89,7 +90,6 @@ class Count:
 @dataclass(frozen=True, slots=True)
 class StagedKey:
     position: int
-    user_id: str
     external_id: str
     digest: str
     readable: bool
@@ -107,7 +107,7 @@ STAGED: Final = table_of("import_people", StagedPerson, tenant_id=str, import_id
 _I: Final = IMPORTS.c
 _S: Final = STAGED.c
 _P: Final = PEOPLE.c
-_R: Final = REPORTS.c
+_R: Final = TIMELINES.c
 _F: Final = FACTS.c
 _TENANT: Final = bindparam("tenant", type_=Text)
 _IMPORT: Final = bindparam("of_import", type_=Text)
@@ -178,11 +178,14 @@ _CLEAR_CHECK: Final = (
 _DELETE_ABSENT: Final = _DELETE_STAGED.where(_S.kind == "absent")
 # Sets of people are compared in Python: without statistics, which tables that were just filled do not have yet, joins of them take minutes.
 _POSITIONS: Final = any_(bindparam("positions", type_=ARRAY(BigInteger)))
-_KEYS: Final = select(_S.position, _S.user_id, _S.external_id, _S.digest, _S.report.is_not(None)).where(_STAGED_OF_IMPORT)
-_DIGESTS: Final = select(_R.user_id, _R.digest).where(_R.tenant_id == _TENANT, _R.source == _SOURCE)
-_WITH_FACTS: Final = select(_F.user_id).where(_F.tenant_id == _TENANT, _F.source == _SOURCE).distinct()
+_KEYS: Final = select(_S.position, _S.external_id, _S.digest, _S.report.is_not(None)).where(_STAGED_OF_IMPORT)
+_DIGESTS: Final = select(_R.external_id, _R.digest).where(_R.tenant_id == _TENANT, _R.source == _SOURCE, _R.version > 0)
+_WITH_FACTS: Final = select(_F.external_id).where(_F.tenant_id == _TENANT, _F.source == _SOURCE).distinct()
 _EMPLOYED_OF: Final = (
-    select(_P.user_id, _P.external_id).where(_P.tenant_id == _TENANT, _P.source == _SOURCE, _P.employed).order_by(_P.arrival)
+    select(_R.user_id, _R.external_id)
+    .select_from(PEOPLE.join(TIMELINES, (_R.tenant_id == _P.tenant_id) & (_R.user_id == _P.user_id)))
+    .where(_P.tenant_id == _TENANT, _R.source == _SOURCE, _P.employed)
+    .order_by(_P.arrival, _R.external_id)
 )
 _MARK_TWICE: Final = (
     update(STAGED)
@@ -225,7 +228,7 @@ _SET_DONE: Final = (
 )
 _UNCHANGED: Final = select(_S.external_id).where(_STAGED_OF_IMPORT, _S.kind == "unchanged")
 _RAISE_VERSIONS: Final = (
-    update(REPORTS)
+    update(TIMELINES)
     .where(
         _R.tenant_id == _TENANT,
         _R.source == _SOURCE,
@@ -316,10 +319,10 @@ async def keys(connection: AsyncConnection, tenant_id: str, import_id: str) -> l
 
 
 async def unchanged_digests(connection: AsyncConnection, tenant_id: str, source: str) -> dict[str, str]:
-    """Return the digest of the last report by person; people about whom the source has stated facts since then are left out."""
+    """Return the digest of the last report by external id; people about whom the source has stated facts since then are left out."""
     given = {"tenant": tenant_id, "of_source": source}
     with_facts = set((await connection.execute(_WITH_FACTS, given)).scalars())
-    return {row.user_id: row.digest for row in await connection.execute(_DIGESTS, given) if row.user_id not in with_facts}
+    return {row.external_id: row.digest for row in await connection.execute(_DIGESTS, given) if row.external_id not in with_facts}
 
 
 async def mark_twice(
@@ -350,7 +353,7 @@ async def add_absent(connection: AsyncConnection, tenant_id: str, import_id: str
 
 
 async def employed_of(connection: AsyncConnection, tenant_id: str, source: str) -> list[KnownPerson]:
-    """Return the employed people of the source, in order of arrival."""
+    """Return the employed people of whom the source has a timeline, in order of arrival."""
     return await many(connection, _EMPLOYED_OF, KnownPerson, tenant=tenant_id, of_source=source)
 
 

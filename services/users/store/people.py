@@ -29,10 +29,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.users.domain.facts import Record
 from services.users.domain.logins import login_key
+from services.users.domain.merging import NO_OVERRIDES, Employment, Overrides
 from services.users.domain.person import Person
 from services.users.domain.required_modules import NO_MODULES, Account, Note, RequiredModules
 from services.users.domain.status import Standing, Status, status_of
+from services.users.domain.timelines import given_from_json, given_to_json
 from services.users.store.module_states import MODULE_STATES, SEAT_STATES
+from services.users.store.timelines import TIMELINES
 from shared.database.row_classes import columns_of, json_rows, many, names_of, recordset, table_of
 from shared.database.unit_of_work import lock_number
 from shared.fields import common_names, field_names
@@ -59,7 +62,9 @@ class PersonRow:
     kind: str
     valid_to: date | None
     login_allowed: bool
+    employee_number: str
     given_profile: str | None
+    group_profiles: tuple[str, ...]
     administrator: bool
     may_log_in: bool
     priority: int
@@ -75,6 +80,7 @@ class PersonRow:
     answered: int
     sent: Mapping[str, Any] | None
     command_id: str | None
+    overrides: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,7 @@ PEOPLE: Final = table_of("people", PersonRow, tenant_id=str, sent_at=datetime)
 
 _P: Final = PEOPLE.c
 _M: Final = MODULE_STATES.c
+_T: Final = TIMELINES.c
 _TENANT: Final = bindparam("tenant", type_=Text)
 _USER: Final = bindparam("user", type_=Text)
 _USERS: Final = any_(bindparam("users", type_=ARRAY(Text)))
@@ -158,7 +165,20 @@ _LOCK_LOGIN: Final = select(func.pg_advisory_xact_lock(bindparam("number", type_
 _NEXT_DAY: Final = select(func.min(_P.reconsider_on)).where(_P.tenant_id == _TENANT, _P.reconsider_on.is_not(None))
 
 _STATUSES: Final = any_(bindparam("statuses", type_=ARRAY(Text)))
-_EQUALS: Final = {name: bindparam(name, type_=Text) for name in ("external_id", "source", "kind", "department", "profile")}
+_EQUALS: Final = {name: bindparam(name, type_=Text) for name in ("kind", "department", "profile")}
+_EXTERNAL_ID: Final = bindparam("external_id", type_=Text)
+_SOURCE: Final = bindparam("source", type_=Text)
+# A person has a timeline of that source, with that external id.
+_IS_REPORTED: Final = (_EXTERNAL_ID.is_(None) & _SOURCE.is_(None)) | exists(
+    select(_T.user_id)
+    .where(
+        _T.tenant_id == _TENANT,
+        _T.user_id == _P.user_id,
+        _EXTERNAL_ID.is_(None) | (_T.external_id == _EXTERNAL_ID),
+        _SOURCE.is_(None) | (_T.source == _SOURCE),
+    )
+    .correlate(PEOPLE)
+)
 _SEAT_STATE: Final = bindparam("seat_state", type_=Text)
 _TEXT: Final = bindparam("text", type_=Text)
 _UNICODE: Final = "pg_c_utf8"  # of PostgreSQL itself: the locale of the database may know the case of ASCII letters only
@@ -188,6 +208,7 @@ _PAGE: Final = (
         _IS_KNOWN,
         _P.status == _STATUSES,
         *(value.is_(None) | (_P[name] == value) for name, value in _EQUALS.items()),
+        _IS_REPORTED,
         _TEXT.is_(None) | (func.strpos(_TEXTS, _comparable(_TEXT)) > 0),
         _SEAT_STATE.is_(None) | case((_SEAT_STATE == "pending", _IS_PENDING), else_=_IS_IN_STATE),
     )
@@ -235,7 +256,7 @@ _LOCK_WITHOUT_SEAT: Final = _lock_chosen(
 # An import reads and writes each person several times: values are read by `attrgetter`, and written as mappings, which orjson dumps faster.
 _RECORD: Final = field_names(Record)
 _ACCOUNT: Final = field_names(Account)
-_PERSON: Final = tuple(name for name in common_names(Person, PersonRow) if name != "sent")
+_PERSON: Final = tuple(name for name in common_names(Person, PersonRow) if name not in ("sent", "overrides"))
 _SENT: Final = field_names(RequiredModules)
 _RECORD_OF: Final = attrgetter(*_RECORD)
 _ACCOUNT_OF: Final = attrgetter(*_ACCOUNT)
@@ -272,6 +293,28 @@ def _note_from_json(content: Mapping[str, Any]) -> Note:
     return Note(content["type"], content["detail"], content.get("reason"), None if decision_id is None else DecisionId.parse(decision_id))
 
 
+def _overrides_to_json(overrides: Overrides) -> dict[str, Any]:
+    if overrides is NO_OVERRIDES:
+        return {}
+    employment = overrides.employment
+    if employment is None:
+        return {"values": given_to_json(overrides.values)} if overrides.values else {}
+    end = employment.sources_end
+    days = {"since": employment.since.isoformat(), "sources_end": end.isoformat() if end is not None else None}
+    return {"values": given_to_json(overrides.values), "employment": {"employed": employment.employed} | days}
+
+
+def _overrides_from_json(content: Mapping[str, Any]) -> Overrides:
+    if not content:
+        return NO_OVERRIDES
+    employment, found = content.get("employment"), None
+    if employment is not None:
+        end = employment["sources_end"]
+        since, sources_end = date.fromisoformat(employment["since"]), date.fromisoformat(end) if end is not None else None
+        found = Employment(employment["employed"], since, sources_end)
+    return Overrides(given_from_json(content["values"]), found)
+
+
 def _row(person: Person) -> dict[str, Any]:
     """Return the fields of `PersonRow`."""
     standing = person.standing
@@ -283,6 +326,7 @@ def _row(person: Person) -> dict[str, Any]:
         "notes": [_note_to_json(note) for note in person.notes],
         "required_modules": standing.required.modules,
         "sent": _sent_to_json(person.sent),
+        "overrides": _overrides_to_json(person.overrides),
     }
     row.update(zip(_PERSON, _PERSON_OF(person), strict=True))
     row.update(zip(_RECORD, _RECORD_OF(person.record or _NO_RECORD), strict=True))
@@ -307,6 +351,7 @@ def _person(row: PersonRow, today: date | None) -> Person:
         account=account,
         standing=Standing(status, may_log_in and is_known, row.profile, required, notes),
         sent=sent,
+        overrides=_overrides_from_json(row.overrides),
         not_done=next((note for note in found if note.decision_id is not None), None),
         **dict(zip(_PERSON, _PERSON_OF(row), strict=True)),
     )

@@ -1,6 +1,6 @@
 """What is stated about people: the last report of a source, and single facts in order of arrival."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
@@ -10,14 +10,28 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.users.domain.facts import Fact, FactType
-from services.users.domain.timelines import Timeline, from_json, given_from_json, to_json
+from services.users.domain.sources import Key
+from services.users.domain.timelines import NO_REPORT, Timeline, from_json, given_from_json, to_json
 from shared.database.row_classes import columns_of, json_rows, many, names_of, recordset, table_of
 
 
 @dataclass(frozen=True, slots=True)
-class FactRow:
-    user_id: str
+class TimelineRow:
+    """A timeline of a source, the person to whom it belongs, and the last report. `version` is 0 until there is one."""
+
     source: str
+    external_id: str
+    user_id: str
+    version: int
+    digest: str
+    report: Mapping[str, Any]
+    created_at: datetime  # when the source first stated anything, in the tenant's time
+
+
+@dataclass(frozen=True, slots=True)
+class FactRow:
+    source: str
+    external_id: str
     fact_id: str
     type: str
     effective_date: date
@@ -27,40 +41,30 @@ class FactRow:
 
 @dataclass(frozen=True, slots=True)
 class FactKey:
-    user_id: str
     source: str
+    external_id: str
     fact_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class ReportRow:
-    """The last report of the source about one person; `user_id` is the person that it belongs to."""
-
-    user_id: str
-    source: str
-    external_id: str
-    version: int
-    digest: str
-    report: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
 class Change:
-    """The timeline of one person before and after statements of a source."""
+    """A timeline before and after statements of its source. `before` is None for one that is not stored yet."""
 
+    key: Key
     user: str
-    source: str
-    external_id: str
-    before: Timeline
+    before: Timeline | None
     after: Timeline
 
 
 FACTS: Final = table_of("facts", FactRow, tenant_id=str, arrival=int, received_at=datetime)
-REPORTS: Final = table_of("reports", ReportRow, tenant_id=str, reported_at=datetime)
+TIMELINES: Final = table_of("timelines", TimelineRow, tenant_id=str, reported_at=datetime)
 
+_T: Final = TIMELINES.c
 _F: Final = FACTS.c
 _TENANT: Final = bindparam("tenant", type_=Text)
 _USERS: Final = any_(bindparam("users", type_=ARRAY(Text)))
+_SOURCE: Final = bindparam("source", type_=Text)
+_EXTERNAL_IDS: Final = any_(bindparam("external_ids", type_=ARRAY(Text)))
 _GIVEN_FACTS: Final = recordset(FactRow)
 _INSERT_FACTS: Final = insert(FACTS).from_select(
     ["tenant_id", *names_of(FactRow), "received_at"],
@@ -68,38 +72,54 @@ _INSERT_FACTS: Final = insert(FACTS).from_select(
 )
 _GIVEN_KEYS: Final = recordset(FactKey)
 _DELETE_FACTS: Final = delete(FACTS).where(_F.tenant_id == _TENANT, *(_F[name] == _GIVEN_KEYS.c[name] for name in names_of(FactKey)))
-_LOAD_FACTS: Final = select(*columns_of(FactRow, FACTS)).where(_F.tenant_id == _TENANT, _F.user_id == _USERS).order_by(_F.arrival)
-_GIVEN_REPORTS: Final = recordset(ReportRow)
-_REPORT_KEY: Final = ("tenant_id", "source", "external_id")
-_INSERT_REPORTS: Final = insert(REPORTS).from_select(
-    ["tenant_id", *names_of(ReportRow), "reported_at"], select(_TENANT, *columns_of(ReportRow, _GIVEN_REPORTS), func.now())
+_OF_TIMELINE: Final = (_F.tenant_id == _T.tenant_id) & (_F.source == _T.source) & (_F.external_id == _T.external_id)
+_LOAD_FACTS: Final = (
+    select(*columns_of(FactRow, FACTS))
+    .select_from(TIMELINES.join(FACTS, _OF_TIMELINE))
+    .where(_T.tenant_id == _TENANT, _T.user_id == _USERS)
+    .order_by(_F.arrival)
 )
-_SAVE_REPORTS: Final = _INSERT_REPORTS.on_conflict_do_update(
-    index_elements=_REPORT_KEY,
-    set_={name: _INSERT_REPORTS.excluded[name] for name in (*names_of(ReportRow, but=_REPORT_KEY), "reported_at")},
+_GIVEN: Final = recordset(TimelineRow)
+_KEY: Final = ("tenant_id", "source", "external_id")
+_INSERT: Final = insert(TIMELINES).from_select(
+    ["tenant_id", *names_of(TimelineRow), "reported_at"], select(_TENANT, *columns_of(TimelineRow, _GIVEN), func.now())
 )
-_LOAD_REPORTS: Final = select(*columns_of(ReportRow, REPORTS)).where(REPORTS.c.tenant_id == _TENANT, REPORTS.c.user_id == _USERS)
-
-_R: Final = REPORTS.c
-_VERSIONS: Final = select(_R.external_id, _R.version, _R.digest).where(
-    _R.tenant_id == _TENANT,
-    _R.source == bindparam("source", type_=Text),
-    _R.external_id == any_(bindparam("external_ids", type_=ARRAY(Text))),
+_SAVE: Final = _INSERT.on_conflict_do_update(
+    index_elements=_KEY,
+    set_={name: _INSERT.excluded[name] for name in ("version", "digest", "report", "reported_at")},
 )
+_LOAD: Final = select(*columns_of(TimelineRow, TIMELINES)).where(_T.tenant_id == _TENANT, _T.user_id == _USERS)
+_OF_SOURCE: Final = (_T.tenant_id == _TENANT) & (_T.source == _SOURCE)
+_OWNERS: Final = select(_T.external_id, _T.user_id).where(_OF_SOURCE, _T.external_id == _EXTERNAL_IDS)
+_VERSIONS: Final = select(_T.external_id, _T.version, _T.digest).where(_OF_SOURCE, _T.external_id == _EXTERNAL_IDS, _T.version > 0)
 
 
-async def load(connection: AsyncConnection, tenant_id: str, users: Collection[str]) -> dict[str, Timeline]:
-    """Return the timeline of each of these people. To change them, call under the people's locks."""
+async def owners(connection: AsyncConnection, tenant_id: str, keys: Iterable[Key]) -> dict[Key, str]:
+    """Return the person of each of these timelines that exist."""
+    by_source: dict[str, list[str]] = {}
+    for key in keys:
+        by_source.setdefault(key.source, []).append(key.external_id)
+    found: dict[Key, str] = {}
+    for source, external_ids in by_source.items():
+        rows = await connection.execute(_OWNERS, {"tenant": tenant_id, "source": source, "external_ids": external_ids})
+        found |= {Key(source, row.external_id): row.user_id for row in rows}
+    return found
+
+
+async def load(connection: AsyncConnection, tenant_id: str, users: Collection[str]) -> dict[str, dict[Key, Timeline]]:
+    """Return the timelines of each of these people. To change them, call under the people's locks."""
+    found: dict[str, dict[Key, Timeline]] = {user: {} for user in users}
     if not users:
-        return {}
-    singles: dict[str, list[Fact]] = {user: [] for user in users}
+        return found
+    singles: dict[Key, list[Fact]] = {}
     for row in await many(connection, _LOAD_FACTS, FactRow, tenant=tenant_id, users=list(users)):
         fact = Fact(row.fact_id, FactType(row.type), row.effective_date, row.sequence, given_from_json(row.given), row.source)
-        singles[row.user_id].append(fact)
-    timelines = {user: Timeline(singles=tuple(facts)) for user, facts in singles.items()}
-    for report in await many(connection, _LOAD_REPORTS, ReportRow, tenant=tenant_id, users=list(users)):
-        timelines[report.user_id] = Timeline(report.version, from_json(report.report), tuple(singles[report.user_id]))
-    return timelines
+        singles.setdefault(Key(row.source, row.external_id), []).append(fact)
+    for timeline in await many(connection, _LOAD, TimelineRow, tenant=tenant_id, users=list(users)):
+        key = Key(timeline.source, timeline.external_id)
+        report = from_json(timeline.report) if timeline.version else NO_REPORT
+        found[timeline.user_id][key] = Timeline(timeline.version, report, tuple(singles.get(key, ())))
+    return found
 
 
 async def versions(connection: AsyncConnection, tenant_id: str, source: str, external_ids: Sequence[str]) -> dict[str, tuple[int, str]]:
@@ -108,32 +128,33 @@ async def versions(connection: AsyncConnection, tenant_id: str, source: str, ext
     return {row.external_id: (row.version, row.digest) for row in await connection.execute(_VERSIONS, given)}
 
 
-async def save(connection: AsyncConnection, tenant_id: str, changes: Sequence[Change]) -> None:
+async def save(connection: AsyncConnection, tenant_id: str, changes: Sequence[Change], now: datetime) -> None:
     """Save what differs. Call under the people's locks."""
     removed: list[FactKey] = []
     added: list[FactRow] = []
-    reports: list[ReportRow] = []
+    rows: list[TimelineRow] = []
     for change in changes:
-        gone, new = _difference(change.before.singles, change.after.singles)
-        removed += [FactKey(change.user, fact.source, fact.id) for fact in gone]
-        added += [_row(change.user, fact) for fact in new]
-        if change.after.version != change.before.version:
-            report = change.after.report
-            reports.append(ReportRow(change.user, change.source, change.external_id, change.after.version, report.digest, to_json(report)))
-    for statement, rows in ((_DELETE_FACTS, removed), (_INSERT_FACTS, added), (_SAVE_REPORTS, reports)):
-        if rows:
-            await connection.execute(statement, {"tenant": tenant_id, "rows": json_rows(rows)})
+        before, after, key = change.before or Timeline(), change.after, change.key
+        gone, new = _difference(before.singles, after.singles)
+        removed += [FactKey(*key, fact.id) for fact in gone]
+        added += [_row(key, fact) for fact in new]
+        if change.before is None or after.version != before.version:
+            digest, report = (after.report.digest, to_json(after.report)) if after.version else ("", {})
+            rows.append(TimelineRow(*key, change.user, after.version, digest, report, now))
+    for statement, given in ((_DELETE_FACTS, removed), (_INSERT_FACTS, added), (_SAVE, rows)):
+        if given:
+            await connection.execute(statement, {"tenant": tenant_id, "rows": json_rows(given)})
 
 
-async def add_facts(connection: AsyncConnection, tenant_id: str, user: str, facts: Sequence[Fact]) -> None:
-    """Add facts that no timeline has. Call under the person's lock."""
-    rows = [_row(user, fact) for fact in facts]
+async def add_facts(connection: AsyncConnection, tenant_id: str, key: Key, facts: Sequence[Fact]) -> None:
+    """Add facts that the timeline does not have. Call under the person's lock."""
+    rows = [_row(key, fact) for fact in facts]
     if rows:
         await connection.execute(_INSERT_FACTS, {"tenant": tenant_id, "rows": json_rows(rows)})
 
 
-def _row(user: str, fact: Fact) -> FactRow:
-    return FactRow(user, fact.source, fact.id, fact.type, fact.effective_date, fact.sequence, fact.given)
+def _row(key: Key, fact: Fact) -> FactRow:
+    return FactRow(*key, fact.id, fact.type, fact.effective_date, fact.sequence, fact.given)
 
 
 def _difference(before: Sequence[Fact], after: Sequence[Fact]) -> tuple[list[Fact], Sequence[Fact]]:

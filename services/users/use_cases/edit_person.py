@@ -1,15 +1,19 @@
-"""Changes of people by REST. Each is a fact of this service's own source, so that a later fact of an HR system is applied after it."""
+"""Changes of people by REST: facts of people whom only REST knows, and overrides of what other sources state."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Any, Final, Self
 
 from services.users.domain import person as rules
-from services.users.domain.facts import RECORD_FIELDS, REST_SOURCE, SEQUENCE_MAX, Fact, FactType
+from services.users.domain.facts import RECORD_FIELDS, REST_SOURCE, SEQUENCE_MAX, Fact, FactType, Record
+from services.users.domain.known_people import KnownPeople
+from services.users.domain.merging import Employment, Stated, merged, sources_end
 from services.users.domain.person import Cause, Person, Tenant
 from services.users.domain.required_modules import NO_MODULES
+from services.users.domain.sources import Key
 from services.users.store import timelines
-from services.users.use_cases import people
+from services.users.use_cases import known_people, people
 from shared import ids
 from shared.database import UnitOfWork
 from shared.errors import Conflict, Invalid
@@ -61,14 +65,14 @@ async def change(tenant: Tenant, uow: UnitOfWork, before: Person, given: Mapping
     """Change the person. Call under the person's lock. Raises Invalid, and Conflict if the login is in use."""
     _check_profile(tenant, given.get("profile"))
     account = replace(before.account, **{_ACCOUNT[name]: value for name, value in given.items() if name in _ACCOUNT})
-    facts = (await timelines.load(uow.connection, tenant.tenant, [before.user]))[before.user].facts
-    record = _given(given)
-    if record:
-        facts = await _add(tenant, uow, before, facts, FactType.CHANGED, record)
+    edit = await Edit.begin(tenant, uow, before)
+    if record := _given(given):
+        edit.set_values(record)
     if given.get("status") == "left":
-        facts = await _add(tenant, uow, before, facts, FactType.LEFT, {})
-    after = rules.as_of(replace(before, account=account), facts, tenant)
+        edit.set_employed(False)
+    after = rules.as_of(replace(before, account=account), edit.stated, tenant)
     await people.check_login(tenant, uow, before, after)
+    await edit.save(uow)
     return await people.save(tenant, uow, rules.revise(before, after, at=tenant.now, cause=replace(cause, fact=FactType.CHANGED)), None)
 
 
@@ -77,12 +81,11 @@ async def reactivate(tenant: Tenant, uow: UnitOfWork, before: Person, modules: t
 
     Without `modules`, these are all required modules. Call under the person's lock. Raises Invalid, Conflict.
     """
-    facts = (await timelines.load(uow.connection, tenant.tenant, [before.user]))[before.user].facts
+    edit = await Edit.begin(tenant, uow, before)
     assert before.record is not None
     if not before.record.employed:
-        given = {name: getattr(before.record, name) for name in RECORD_FIELDS}
-        facts = await _add(tenant, uow, before, facts, FactType.HIRED, given)
-    after = rules.as_of(replace(before, account=replace(before.account, may_log_in=True)), facts, tenant)
+        edit.set_employed(True)
+    after = rules.as_of(replace(before, account=replace(before.account, may_log_in=True)), edit.stated, tenant)
     await people.check_login(tenant, uow, before, after)
     required = after.standing.required.modules
     if modules is not None and (not_required := sorted(set(modules) - set(required))):
@@ -92,14 +95,65 @@ async def reactivate(tenant: Tenant, uow: UnitOfWork, before: Person, modules: t
     wanted = tuple(sorted(set(modules))) if modules is not None else required
     cause = replace(cause, reason=Reason.REACTIVATED.value)
     revision = rules.revise(before, after, at=tenant.now, cause=cause, reactivate=wanted if required else None)
+    await edit.save(uow)
     return await people.save(tenant, uow, revision, None)
 
 
-async def _add(
-    tenant: Tenant, uow: UnitOfWork, before: Person, facts: tuple[Fact, ...], type_: FactType, given: dict[str, Any]
-) -> tuple[Fact, ...]:
-    """Add one more fact of today, after all others of today: what an administrator states holds now."""
-    last = max((fact.sequence for fact in facts if fact.effective_date == tenant.today), default=-1)
-    fact = Fact(ids.new_id(), type_, tenant.today, min(last + 1, SEQUENCE_MAX), given, REST_SOURCE)
-    await timelines.add_facts(uow.connection, tenant.tenant, before.user, [fact])
-    return (*facts, fact)
+@dataclass
+class Edit:
+    """An edit of a person: facts, if only REST knows the person, and else overrides of what other sources state."""
+
+    tenant: Tenant
+    before: Person
+    known: KnownPeople
+    stated: Stated
+    facts: list[Fact] = field(default_factory=list)
+
+    @classmethod
+    async def begin(cls, tenant: Tenant, uow: UnitOfWork, before: Person) -> Self:
+        known = await known_people.of_users(tenant, uow, [before])
+        return cls(tenant, before, known, known.stated(before.user))
+
+    @property
+    def _own(self) -> Key | None:
+        """Return the timeline of REST, if only REST knows the person."""
+        keys = list(self.known.timelines[self.before.user])
+        return keys[0] if [key.source for key in keys] == [REST_SOURCE] else None
+
+    def set_values(self, values: Mapping[str, Any]) -> None:
+        if self._own is not None:
+            self._add(FactType.CHANGED, values)
+        else:
+            overrides = self.stated.overrides
+            self.stated = replace(self.stated, overrides=replace(overrides, values={**overrides.values, **values}))
+
+    def set_employed(self, employed: bool, since: date | None = None) -> None:
+        """Let the person be employed, or not, from that day on; default: today."""
+        since = since or self.tenant.today
+        if self._own is not None:
+            record = self.before.record or Record(employed=False)
+            given = {name: getattr(record, name) for name in RECORD_FIELDS} if employed else {}
+            self._add(FactType.HIRED if employed else FactType.LEFT, given, since)
+            return
+        overrides = replace(self.stated.overrides, employment=None)
+        by_sources = merged(replace(self.stated, overrides=overrides), since)
+        if by_sources is None or by_sources.employed is not employed:
+            overrides = replace(overrides, employment=Employment(employed, since, sources_end(self.stated.parts)))
+        self.stated = replace(self.stated, overrides=overrides)
+
+    def _add(self, type_: FactType, given: Mapping[str, Any], since: date | None = None) -> None:
+        """Add one more fact, after all others of its day: what an administrator states holds now."""
+        assert self._own is not None
+        day = since or self.tenant.today
+        timelines = self.known.timelines[self.before.user]
+        timeline = timelines[self._own]
+        last = max((fact.sequence for fact in timeline.facts if fact.effective_date == day), default=-1)
+        fact = Fact(ids.new_id(), type_, day, min(last + 1, SEQUENCE_MAX), given, REST_SOURCE)
+        timelines[self._own] = replace(timeline, singles=(*timeline.singles, fact))
+        self.facts.append(fact)
+        self.stated = self.known.stated(self.before.user)
+
+    async def save(self, uow: UnitOfWork) -> None:
+        """Store the facts. Call under the person's lock; the overrides are stored with the person."""
+        if self._own is not None:
+            await timelines.add_facts(uow.connection, self.tenant.tenant, self._own, self.facts)

@@ -14,12 +14,13 @@ from prometheus_client import Counter
 
 from services.users.domain.facts import Fact
 from services.users.domain.guard import ends_or_blocks
+from services.users.domain.known_people import KnownPeople
 from services.users.domain.person import Cause, Tenant, source_actor
-from services.users.domain.timelines import Timeline, statement_of, with_statement
+from services.users.domain.sources import Key
+from services.users.domain.timelines import statement_of, with_statement
 from services.users.store import held_statements as store
-from services.users.store import timelines
 from services.users.store.held_statements import RELEASING, STOPPED, HeldSource, HeldStatement
-from services.users.use_cases import guard, people
+from services.users.use_cases import guard, known_people, people
 from services.users.use_cases.people import Received
 from shared import ids
 from shared.database import UnitOfWork
@@ -82,20 +83,21 @@ def _message(tenant: str, held: HeldStatement) -> Received:
 
 async def _would_end(tenant: Tenant, uow: UnitOfWork, received: Sequence[Received]) -> list[str]:
     """Return the external ids of the people who would lose access by the statements together."""
-    by_user: dict[str, list[Received]] = {}
+    by_key: dict[Key, list[Received]] = {}
     for each in received:
-        by_user.setdefault(ids.person_id(tenant.tenant, each.source, each.external_id), []).append(each)
-    before = await timelines.load(uow.connection, tenant.tenant, list(by_user))
-    return [stated[0].external_id for user, stated in by_user.items() if _ends(tenant, before[user], stated)]
+        by_key.setdefault(Key(each.source, each.external_id), []).append(each)
+    known = await known_people.load(tenant, uow, by_key)
+    return [key.external_id for key, stated in by_key.items() if _ends(tenant, known, key, stated)]
 
 
-def _ends(tenant: Tenant, before: Timeline, stated: Sequence[Received]) -> bool:
+def _ends(tenant: Tenant, known: KnownPeople, key: Key, received: Sequence[Received]) -> bool:
+    before = known.timeline(key)
     if not before.facts:
         return False
     after = before
-    for each in stated:
+    for each in received:
         after, _ = with_statement(after, each.source, each.statement)
-    return after is not before and ends_or_blocks(before.facts, after.facts, tenant.today)
+    return after is not before and ends_or_blocks(known.stated(known.users[key]), known.stated_with(key, after), tenant.today)
 
 
 async def count(tenant: Tenant, uow: UnitOfWork, source: str) -> tuple[int, list[str]]:

@@ -10,13 +10,13 @@ from services.users.domain import imports as rules
 from services.users.domain.imports import Expected, Kind
 from services.users.domain.person import Person, Tenant, command_of
 from services.users.domain.required_modules import must_send
-from services.users.domain.timelines import Report, Reported, from_json, to_json
+from services.users.domain.sources import Key
+from services.users.domain.timelines import Report, Reported, Statement, from_json, to_json
 from services.users.store import held_statements as held_store
-from services.users.store import hr_sources, timelines
+from services.users.store import hr_sources
 from services.users.store import imports as store
-from services.users.store import people as people_store
 from services.users.store.imports import CheckedPerson, ImportRow, StagedKey, StagedPerson
-from services.users.use_cases import guard
+from services.users.use_cases import guard, known_people
 from services.users.use_cases.seats_questions import COMMANDS_MAX, SeatsQuestions
 from shared import ids
 from shared.database import UnitOfWork
@@ -129,10 +129,10 @@ async def check(tenant: Tenant, uow: UnitOfWork, import_id: str, seats: SeatsQue
     found, after = _Found(), -1
     while people := await store.unchecked(uow.connection, tenant.tenant, import_id, after, AT_ONCE):
         after = people[-1].position
-        statements = {person.user_id: Reported(row.version, from_json(person.report or {})) for person in people}
+        statements = {person.external_id: Reported(row.version, from_json(person.report or {})) for person in people}
         await _check_people(tenant, uow, row, people, statements, found)
     if row.complete:
-        await _check_absent(tenant, uow, row, {key.user_id for key in keys}, found)
+        await _check_absent(tenant, uow, row, {key.external_id for key in keys}, found)
     report = await _report(tenant, uow, row, found, seats)
     changed = sum(report["counts"][kind.value] for kind in (Kind.NEW, Kind.CHANGED))
     leaving = report["counts"]["absent"] if row.absent == "leave" else 0
@@ -146,25 +146,21 @@ async def _check_keys(tenant: Tenant, uow: UnitOfWork, row: ImportRow, keys: Seq
     times = Counter(key.external_id for key in readable)
     twice = [key.position for key in readable if times[key.external_id] > 1]
     digests = await store.unchanged_digests(uow.connection, tenant.tenant, row.source)
-    unchanged = [key.position for key in readable if times[key.external_id] == 1 and digests.get(key.user_id) == key.digest]
+    unchanged = [key.position for key in readable if times[key.external_id] == 1 and digests.get(key.external_id) == key.digest]
     await store.mark_twice(uow.connection, tenant.tenant, row.import_id, twice, [_TWICE])
     await store.mark_unchanged(uow.connection, tenant.tenant, row.import_id, unchanged)
 
 
 async def _check_people(
-    tenant: Tenant, uow: UnitOfWork, row: ImportRow, people: Sequence[StagedPerson], statements: Mapping[str, Any], found: _Found
+    tenant: Tenant, uow: UnitOfWork, row: ImportRow, people: Sequence[StagedPerson], statements: Mapping[str, Statement], found: _Found
 ) -> None:
     """Save what each statement would make of its person."""
-    users = [person.user_id for person in people]
-    known = await people_store.get_many(uow.connection, tenant.tenant, users, tenant.today)
-    stated = await timelines.load(uow.connection, tenant.tenant, users)
+    known = await known_people.load(tenant, uow, [Key(row.source, person.external_id) for person in people])
     checked = []
     for person in people:
-        user = person.user_id
-        nobody = Person(user, row.source, person.external_id, created_at=tenant.now)
-        result = rules.expected(tenant, known.get(user), nobody, stated[user], row.source, statements[user])
+        result = rules.expected(tenant, known, Key(row.source, person.external_id), statements[person.external_id])
         kind = Kind.ABSENT.value if person.kind == Kind.ABSENT.value else result.kind.value
-        checked.append(CheckedPerson(person.position, kind, result.ends, result.releases, result.change))
+        checked.append(CheckedPerson(person.position, result.person.user, kind, result.ends, result.releases, result.change))
         _note(found, person.external_id, result)
     await store.save_checked(uow.connection, tenant.tenant, row.import_id, checked)
     await asyncio.sleep(0)
@@ -179,24 +175,28 @@ def _note(found: _Found, external_id: str, result: Expected) -> None:
 
 
 async def _check_absent(tenant: Tenant, uow: UnitOfWork, row: ImportRow, present: Collection[str], found: _Found) -> None:
-    """List the people of the source who are not in the import; with `absent` = leave, they leave today."""
-    known = await store.employed_of(uow.connection, tenant.tenant, row.source)
-    absent = [person for person in known if person.user_id not in present]
-    found.absent = [{"user": each.user_id, "external_id": each.external_id} for each in absent[:NAMED_MAX]]
-    for begin in range(0, len(absent), AT_ONCE):
-        people = absent[begin : begin + AT_ONCE]
-        staged = [
-            StagedPerson(POSITIONS_MAX + begin + number, each.external_id, each.user_id, "", None, (), kind=Kind.ABSENT.value)
+    """List the people whom the source employs and who are not in the import; with `absent` = leave, they leave today."""
+    employed = await store.employed_of(uow.connection, tenant.tenant, row.source)
+    missing = [person for person in employed if person.external_id not in present]
+    position = POSITIONS_MAX
+    for begin in range(0, len(missing), AT_ONCE):
+        people = missing[begin : begin + AT_ONCE]
+        known = await known_people.load(tenant, uow, [Key(row.source, each.external_id) for each in people])
+        absent = {
+            each.external_id: StagedPerson(position + number, each.external_id, each.user_id, "", None, (), kind=Kind.ABSENT.value)
             for number, each in enumerate(people)
-        ]
-        await store.add_absent(uow.connection, tenant.tenant, row.import_id, staged)
+            if rules.employs(known.timeline(Key(row.source, each.external_id)), tenant.today)
+        }
+        position += len(people)
+        named = [{"user": each.user_id, "external_id": each.external_id} for each in absent.values()]
+        found.absent += named[: NAMED_MAX - len(found.absent)]
+        await store.add_absent(uow.connection, tenant.tenant, row.import_id, list(absent.values()))
         if row.absent == "leave":
-            stated = await timelines.load(uow.connection, tenant.tenant, [each.user_id for each in people])
+            fact_id = f"absent-{row.import_id}"
             statements = {
-                user: rules.absence(timeline, row.source, row.version, tenant.today, f"absent-{row.import_id}")
-                for user, timeline in stated.items()
+                who: rules.absence(known.timeline(Key(row.source, who)), row.source, row.version, tenant.today, fact_id) for who in absent
             }
-            await _check_people(tenant, uow, row, staged, statements, found)
+            await _check_people(tenant, uow, row, list(absent.values()), statements, found)
 
 
 async def _report(tenant: Tenant, uow: UnitOfWork, row: ImportRow, found: _Found, seats: SeatsQuestions) -> Mapping[str, Any]:

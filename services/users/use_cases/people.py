@@ -14,14 +14,15 @@ from services.users.domain.logins import claimed_login
 from services.users.domain.module_states import Decided, Seat, project, seat_status
 from services.users.domain.person import Cause, Person, Revision, Tenant
 from services.users.domain.required_modules import NO_MODULES, Note, SeatStatus
+from services.users.domain.sources import Key
 from services.users.domain.status import status_of
-from services.users.domain.timelines import Outcome, Statement, with_statement
+from services.users.domain.timelines import Outcome, Statement, Timeline, with_statement
 from services.users.store import module_states as states_store
 from services.users.store import people as store
 from services.users.store import pools
 from services.users.store import timelines as timelines_store
 from services.users.store.timelines import Change
-from shared import ids
+from services.users.use_cases import known_people
 from shared.database import UnitOfWork
 from shared.errors import Conflict, Poison, Transient
 from shared.schemas.base import Actor
@@ -48,35 +49,36 @@ class Received:
 
 
 async def apply_statements(tenant: Tenant, uow: UnitOfWork, received: Sequence[Received], *, together: bool = False) -> None:
-    """Apply each statement to the timeline of its person, and the timeline to the person, in their order.
+    """Apply each statement to its timeline, and the timelines to their people, in their order.
 
     `together`: what all statements about a person make of the person is one change. Raises Poison for a report that has the version of
     the last one and other content; with `together`, such a report is only counted.
     """
-    users = [ids.person_id(tenant.tenant, each.source, each.external_id) for each in received]
-    people = await store.lock_many(uow.connection, tenant.tenant, sorted(set(users)), tenant.today)
-    known = frozenset(people)
-    loaded = await timelines_store.load(uow.connection, tenant.tenant, set(users))
-    timelines = dict(loaded)
-    stated: dict[str, Received] = {}
+    keys = dict.fromkeys(Key(each.source, each.external_id) for each in received)
+    known = await known_people.load(tenant, uow, keys, lock=True)
+    loaded = {key: known.timelines[user].get(key) for key, user in known.users.items()}
+    stored = frozenset(known.people)
+    stated: dict[Key, None] = {}
     waiting: dict[str, Received] = {}
     changed: dict[str, None] = {}  # in the order of their first statement
 
     def change(user: str, each: Received) -> None:
-        before = people.get(user) or Person(user, each.source, each.external_id, created_at=tenant.now)
-        revision = rules.revise(before, rules.as_of(before, timelines[user].facts, tenant), at=tenant.now, cause=each.cause)
-        people[user] = _published(tenant, uow, revision, each.envelope)
-        if revision.changed or user not in known:
+        before = known.people.get(user) or Person(user, each.source, each.external_id, created_at=tenant.now)
+        revision = rules.revise(before, rules.as_of(before, known.stated(user), tenant), at=tenant.now, cause=each.cause)
+        known.people[user] = _published(tenant, uow, revision, each.envelope)
+        if revision.changed or user not in stored:
             changed[user] = None
 
-    for user, each in zip(users, received, strict=True):
-        timeline, outcome = with_statement(timelines[user], each.source, each.statement)
+    for each in received:
+        key = Key(each.source, each.external_id)
+        user = known.users[key]
+        timeline, outcome = with_statement(known.timeline(key), each.source, each.statement)
         STATEMENTS.labels(outcome.value).inc()
         if outcome is Outcome.CONFLICT and not together:
             raise Poison("version", f"version {timeline.version} was reported with other content", rule="version: one content")
         if outcome in (Outcome.TAKEN, Outcome.UNCHANGED):
-            timelines[user] = timeline
-            stated[user] = each
+            known.timelines[user][key] = timeline
+            stated[key] = None
         if outcome is Outcome.TAKEN:
             if together:
                 waiting[user] = each
@@ -84,12 +86,12 @@ async def apply_statements(tenant: Tenant, uow: UnitOfWork, received: Sequence[R
                 change(user, each)
     for user, each in waiting.items():
         change(user, each)
-    added = [people[user] for user in changed if user not in known]
+    added = [known.people[user] for user in changed if user not in stored]
     if added and await store.add(uow.connection, tenant.tenant, added) != len(added):
         raise Transient("another transaction added one of these people meanwhile")
-    await store.save(uow.connection, tenant.tenant, [people[user] for user in changed if user in known])
-    moved = [Change(user, each.source, each.external_id, loaded[user], timelines[user]) for user, each in stated.items()]
-    await timelines_store.save(uow.connection, tenant.tenant, moved)
+    await store.save(uow.connection, tenant.tenant, [known.people[user] for user in changed if user in stored])
+    moved = [Change(key, known.users[key], loaded[key], known.timeline(key)) for key in stated]
+    await timelines_store.save(uow.connection, tenant.tenant, moved, tenant.now)
 
 
 async def add_person(tenant: Tenant, uow: UnitOfWork, unknown: Person, fact: Fact, cause: Cause) -> Person:
@@ -98,15 +100,19 @@ async def add_person(tenant: Tenant, uow: UnitOfWork, unknown: Person, fact: Fac
         "person-exists",
         f"A person with the external id {unknown.external_id} already exists. Change that person, or use another external id.",
     )
-    if await store.lock(uow.connection, tenant.tenant, unknown.user, tenant.today) is not None:
+    key = Key(unknown.source, unknown.external_id)
+    known = await known_people.load(tenant, uow, [key], lock=True)
+    if known.people or known.timelines[known.users[key]]:
         raise exists
-    after = rules.as_of(unknown, [fact], tenant)
+    timeline = Timeline(singles=(fact,))
+    known.timelines[unknown.user][key] = timeline
+    after = rules.as_of(unknown, known.stated(unknown.user), tenant)
     await check_login(tenant, uow, unknown, after)
     revision = rules.revise(unknown, after, at=tenant.now, cause=cause)
     added = _published(tenant, uow, revision, None)
     if await store.add(uow.connection, tenant.tenant, [added]) != 1:
         raise exists  # another transaction added the person since the lookup; there was no row to lock
-    await timelines_store.add_facts(uow.connection, tenant.tenant, added.user, [fact])
+    await timelines_store.save(uow.connection, tenant.tenant, [Change(key, added.user, None, timeline)], tenant.now)
     return added
 
 

@@ -83,7 +83,9 @@ CREATE TABLE people (
     kind text NOT NULL DEFAULT 'employee',
     valid_to date,
     login_allowed boolean NOT NULL DEFAULT true,
+    employee_number text NOT NULL DEFAULT '',
     given_profile text,
+    group_profiles text[] NOT NULL DEFAULT '{}',
     administrator boolean NOT NULL DEFAULT false,
     may_log_in boolean NOT NULL DEFAULT true,
     priority integer NOT NULL DEFAULT 0,
@@ -101,6 +103,7 @@ CREATE TABLE people (
     sent jsonb,
     sent_at timestamptz,
     command_id text,
+    overrides jsonb NOT NULL DEFAULT '{}',
     PRIMARY KEY (tenant_id, user_id)
 ) WITH (fillfactor = 70)"""
 
@@ -113,9 +116,25 @@ CREATE TABLE pools (
     PRIMARY KEY (tenant_id, module)
 )"""
 
-# The last report of a source about a person: everything that the source stated. `digest` is that of `report`.
-_REPORTS = """
-CREATE TABLE reports (
+# The sources of a tenant. People are described by the source of the lowest `position` first, and of equal ones by the first `arrival`.
+_SOURCES_OF_TENANT = """
+CREATE TABLE sources (
+    tenant_id text NOT NULL,
+    source text NOT NULL,
+    arrival bigint GENERATED ALWAYS AS IDENTITY,
+    kind text NOT NULL CHECK (kind IN ('hr', 'scim', 'rest')),
+    position bigint NOT NULL,
+    match_by text[] NOT NULL,
+    duplicates text NOT NULL CHECK (duplicates IN ('hold', 'allow')),
+    guard_people bigint NOT NULL,
+    guard_percent bigint NOT NULL,
+    PRIMARY KEY (tenant_id, source)
+)"""
+
+# A timeline is all that one source states about one person: the last report (`version` 0: there is none), and facts. `digest` is that of
+# `report`. A person has one or several timelines.
+_TIMELINES = """
+CREATE TABLE timelines (
     tenant_id text NOT NULL,
     source text NOT NULL,
     external_id text NOT NULL,
@@ -123,16 +142,17 @@ CREATE TABLE reports (
     version bigint NOT NULL,
     digest text NOT NULL,
     report jsonb NOT NULL,
+    created_at timestamptz NOT NULL,
     reported_at timestamptz NOT NULL,
     PRIMARY KEY (tenant_id, source, external_id)
 )"""
 
-# Facts that were stated one by one since the last report, and edits by REST. Facts of one day and sequence hold in order of `arrival`.
+# Facts of a timeline that were stated one by one since its last report. Facts of one day and sequence hold in order of `arrival`.
 _FACTS = """
 CREATE TABLE facts (
     tenant_id text NOT NULL,
-    user_id text NOT NULL,
     source text NOT NULL,
+    external_id text NOT NULL,
     fact_id text NOT NULL,
     arrival bigint GENERATED ALWAYS AS IDENTITY,
     type text NOT NULL CHECK (type IN ('hired', 'changed', 'left')),
@@ -140,7 +160,7 @@ CREATE TABLE facts (
     sequence bigint NOT NULL,
     given jsonb NOT NULL,
     received_at timestamptz NOT NULL,
-    PRIMARY KEY (tenant_id, user_id, source, fact_id)
+    PRIMARY KEY (tenant_id, source, external_id, fact_id)
 )"""
 
 # An import is staged, checked as a whole and applied in chunks. `version` is that of its reports, `report` that of the last check.
@@ -262,7 +282,8 @@ def upgrade() -> None:
     tables.create(op)
     people = (
         _PEOPLE,
-        _REPORTS,
+        _SOURCES_OF_TENANT,
+        _TIMELINES,
         _FACTS,
         _IMPORTS,
         _IMPORT_PEOPLE,
@@ -275,10 +296,9 @@ def upgrade() -> None:
     for statement in (_TENANTS, _CLOCKS, _PROFILES, _MAPPING, _POOLS, *people, _SOURCES):
         op.execute(statement)
     op.execute("CREATE UNIQUE INDEX imports_running ON imports (tenant_id, source) WHERE status <> 'applied'")
-    op.execute("CREATE INDEX import_people_user ON import_people (tenant_id, import_id, user_id)")
     op.execute("CREATE INDEX import_people_external_id ON import_people (tenant_id, import_id, external_id)")
-    op.execute("CREATE INDEX reports_user ON reports (tenant_id, user_id)")
-    op.execute("CREATE INDEX people_external_id ON people (tenant_id, external_id)")
+    op.execute("CREATE INDEX timelines_user ON timelines (tenant_id, user_id)")
+    op.execute("CREATE INDEX timelines_external_id ON timelines (tenant_id, external_id)")
     op.execute("CREATE INDEX people_login ON people (tenant_id, login_key) WHERE employed")
     op.execute("CREATE INDEX people_reconsider ON people (tenant_id, reconsider_on) WHERE reconsider_on IS NOT NULL")
     op.execute("CREATE UNIQUE INDEX people_arrival ON people (tenant_id, arrival)")
@@ -291,7 +311,8 @@ def upgrade() -> None:
         "pools",
         "department_mapping",
         "people",
-        "reports",
+        "sources",
+        "timelines",
         "facts",
         "imports",
         "import_people",

@@ -1,0 +1,145 @@
+"""The person that several timelines make together: each is folded alone, and then merged by the order of their sources."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Any, Final
+
+from services.users.domain.facts import RECORD_FIELDS, Fact, FactType, Record, fold_by_day, next_change
+from services.users.domain.sources import Key, SourceKind, Sources, source_of
+from services.users.domain.timelines import Timeline
+
+_DEFAULTS: Final = Record(employed=False)
+_MERGED: Final = tuple(name for name in RECORD_FIELDS if name != "login_allowed")
+_DECIDING: Final = (SourceKind.HR, SourceKind.REST, SourceKind.SCIM)  # the first kind of source that knows a person decides on employment
+_EMPLOYMENT: Final = (FactType.HIRED, FactType.EMPLOYED, FactType.LEFT)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The facts of one timeline of a person, and the source that states them."""
+
+    source: str
+    kind: str
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Employment:
+    """An administrator's statement that the person is employed, or is not, from a day on. It goes before those of the sources until the
+    sources state another end than `sources_end`."""
+
+    employed: bool
+    since: date
+    sources_end: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What administrators have set for a person whom other sources report: it goes before what these state."""
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    employment: Employment | None = None
+
+
+NO_OVERRIDES: Final = Overrides()
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """All that is stated about a person: timelines in the order of their sources, and overrides."""
+
+    parts: tuple[Part, ...]
+    overrides: Overrides = NO_OVERRIDES
+
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        return self.parts[0].facts if len(self.parts) == 1 else tuple(fact for part in self.parts for fact in part.facts)
+
+
+def stated(timelines: Mapping[Key, Timeline], sources: Sources, overrides: Overrides = NO_OVERRIDES) -> Stated:
+    """Return what the timelines state, in the order of their sources; overrides that have ended are left out."""
+    found = [(source_of(sources, key.source), key, timeline.facts) for key, timeline in timelines.items()]
+    if len(found) > 1:
+        found.sort(key=lambda each: (each[0].position, each[0].arrival, each[1]))
+    parts = tuple(Part(key.source, source.kind, facts) for source, key, facts in found if facts)
+    return Stated(parts, overrides if overrides is NO_OVERRIDES else without_ended(overrides, parts))
+
+
+def without_ended(overrides: Overrides, parts: Sequence[Part]) -> Overrides:
+    """Return the overrides that still hold: one of employment ends when the sources state another end than before."""
+    employment = overrides.employment
+    if employment is None:
+        return overrides
+    end = sources_end(parts)
+    # Somebody who was made a leaver stays one until the sources say so too; then nothing is left to override.
+    has_ended = end != employment.sources_end if employment.employed else end is not None and end <= employment.since
+    return replace(overrides, employment=None) if has_ended else overrides
+
+
+def sources_end(parts: Sequence[Part]) -> date | None:
+    """Return the day from which on the sources that decide on employment no longer employ the person; None: there is no such day."""
+    ends = []
+    for part in _deciding(parts):
+        last = max((fact for fact in part.facts if fact.type in _EMPLOYMENT), key=lambda fact: fact.order, default=None)
+        if last is not None and last.type is not FactType.LEFT:
+            return None
+        if last is not None:
+            ends.append(last.effective_date)
+    return max(ends, default=None)
+
+
+def _deciding(parts: Sequence[Part]) -> list[Part]:
+    for kind in _DECIDING:
+        if found := [part for part in parts if part.kind == kind]:
+            return found
+    return []
+
+
+def merged(of: Stated, today: date) -> Record | None:
+    """Return the person as of `today`; None if nobody has been employed by then."""
+    return next(merged_by_day(of, (today,)))
+
+
+def merged_by_day(of: Stated, days: Sequence[date]) -> Iterator[Record | None]:
+    """Yield the person as of each of these days, which ascend."""
+    folded = [fold_by_day(part.facts, days) for part in of.parts]
+    if len(folded) == 1 and of.overrides is NO_OVERRIDES:
+        yield from folded[0]
+        return
+    kind = next((part.kind for part in _deciding(of.parts)), None)
+    deciding = [number for number, part in enumerate(of.parts) if part.kind == kind]
+    for day in days:
+        records = [next(each) for each in folded]
+        yield _overridden(_merged(records, deciding), of.overrides, day)
+
+
+def _merged(records: Sequence[Record | None], deciding: Iterable[int]) -> Record | None:
+    known = [record for number in deciding if (record := records[number]) is not None]
+    if not known:
+        return None
+    employed = any(record.employed for record in known)
+    # A source that has ended the person states nothing about somebody whom another one employs.
+    stating = [record for record in records if record is not None and (record.employed or not employed)]
+    values = {
+        name: next((value for record in stating if (value := getattr(record, name)) != getattr(_DEFAULTS, name)), getattr(_DEFAULTS, name))
+        for name in _MERGED
+    }
+    return Record(employed, **values, login_allowed=all(record.login_allowed for record in stating))
+
+
+def _overridden(record: Record | None, overrides: Overrides, day: date) -> Record | None:
+    if record is None or overrides is NO_OVERRIDES:
+        return record
+    employment = overrides.employment
+    employed = employment.employed if employment is not None and employment.since <= day else record.employed
+    return replace(record, employed=employed, **overrides.values)
+
+
+def reconsider_on(of: Stated, record: Record | None, today: date) -> date | None:
+    """Return the next local day on which time alone can change this person: a fact or an override becomes effective, or the login ends."""
+    employment = of.overrides.employment
+    found = next_change(of.facts, record, today)
+    if employment is None or employment.since <= today:
+        return found
+    return employment.since if found is None else min(found, employment.since)

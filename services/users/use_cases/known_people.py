@@ -1,0 +1,36 @@
+"""Load the people whom statements of sources concern, with all that is stated about them."""
+
+from collections.abc import Collection
+
+from services.users.domain.known_people import KnownPeople
+from services.users.domain.person import Person, Tenant
+from services.users.domain.sources import Key, source_of
+from services.users.store import people as people_store
+from services.users.store import sources as sources_store
+from services.users.store import timelines as store
+from shared import ids
+from shared.database import UnitOfWork
+
+
+async def load(tenant: Tenant, uow: UnitOfWork, keys: Collection[Key], *, lock: bool = False) -> KnownPeople:
+    """Return what is stored about the people of these timelines. With `lock`, the people are locked, and new sources are added."""
+    sources = await sources_store.all_of(uow.connection, tenant.tenant)
+    if lock and (new := [name for name in dict.fromkeys(key.source for key in keys) if name not in sources]):
+        await sources_store.add(uow.connection, tenant.tenant, [source_of({}, name) for name in new])
+        sources = await sources_store.all_of(uow.connection, tenant.tenant)
+    found = await store.owners(uow.connection, tenant.tenant, keys)
+    users = {key: found.get(key) or ids.person_id(tenant.tenant, *key) for key in keys}
+    everybody = set(users.values())
+    if lock:
+        people = await people_store.lock_many(uow.connection, tenant.tenant, sorted(everybody), tenant.today)
+    else:
+        people = await people_store.get_many(uow.connection, tenant.tenant, sorted(everybody), tenant.today)
+    return KnownPeople(sources, users, people, await store.load(uow.connection, tenant.tenant, everybody))
+
+
+async def of_users(tenant: Tenant, uow: UnitOfWork, people: Collection[Person]) -> KnownPeople:
+    """Return what is stated about these people. To change them, call under their locks."""
+    timelines = await store.load(uow.connection, tenant.tenant, [person.user for person in people])
+    sources = await sources_store.all_of(uow.connection, tenant.tenant)
+    users = {key: user for user, found in timelines.items() for key in found}
+    return KnownPeople(sources, users, {person.user: person for person in people}, timelines)
