@@ -88,6 +88,7 @@ class ChangesStopped(UsersEvent):
     would_end: int
     limit: int
     import_id: Id | None = None  # null: they came by topic or as HR events, and wait
+    ended: int = 0  # people whose access the source has ended within the hour before; they count as well
 
 
 class ClockAdvancing(UsersEvent):

@@ -130,6 +130,36 @@ async def test_a_few_people_are_ended_without_a_confirmation_and_held_events_can
     assert await statuses(bench, tenant) == {"active": 7, "left": 5}
 
 
+async def test_leavings_that_come_one_by_one_count_together_for_an_hour(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    source = bench.source(tenant)
+    await rest.put(f"/v1/tenants/{tenant}/guard/{source}", {"people": 1, "percent": 0})
+    await send(bench, "topic", rest, tenant, reports(1, None, people=5))
+
+    async def leaves(number: int) -> None:
+        await send(bench, "topic", rest, tenant, reports(2, "2025-12-31", people=5)[number : number + 1])
+
+    await leaves(0)
+    await bench.until_settled(tenant)
+    assert await statuses(bench, tenant) == {"active": 4, "left": 1}
+    await leaves(1)
+    held = await stopped(bench, rest, tenant, 1)
+    assert (held["would_end"], held["ended_before"], held["limit"]) == (1, 1, 1)
+    (told,) = await bench.events(tenant, ChangesStopped)
+    assert (told.would_end, told.ended, told.limit) == (1, 1, 1)
+    await leaves(2)
+    await stopped(bench, rest, tenant, 2)
+    await rest.post(f"/v1/tenants/{tenant}/held-events/confirm", {"source": source, "confirm": 2})
+    await bench.until_settled(tenant)
+    assert await statuses(bench, tenant) == {"active": 2, "left": 3}
+    await leaves(3)  # the confirmed ones do not count
+    await bench.until_settled(tenant)
+    await bench.execute("UPDATE guard_endings SET ended_at = ended_at - interval '1 hour' WHERE tenant_id = $1", tenant)
+    await leaves(4)
+    await bench.until_settled(tenant)
+    assert await statuses(bench, tenant) == {"left": 5}
+
+
 async def test_held_events_that_cannot_be_applied_stop_their_source_only(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     await send(bench, "topic", rest, tenant, reports(1, None, people=12))

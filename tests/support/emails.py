@@ -47,7 +47,7 @@ DATA: dict[Kind, dict[str, Any]] = {
     Kind.REDUCTION_REFUSED: {"must_free": 4, "reason": "below_use"},
     Kind.BILLING_DETAILS: {"version": "v2", "actor": ACTOR},
     Kind.INVOICE: INVOICE,
-    Kind.CHANGES_STOPPED: {"source": "hr/acme", "would_end": 300, "limit": 6, "import_id": None},
+    Kind.CHANGES_STOPPED: {"source": "hr/acme", "would_end": 300, "limit": 6, "import_id": None, "ended": 0},
 }
 OF_PEOPLE = (Kind.FLAGGED, Kind.REFUSED, Kind.REVOKED, Kind.WITHDRAWN, Kind.CLEARED, Kind.GRANTED)
 OF_SEATS = (*OF_PEOPLE, Kind.EXPANDED, Kind.NEAR_LIMIT, Kind.AT_LIMIT, Kind.REDUCTION_LIMITED)

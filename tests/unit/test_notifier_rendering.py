@@ -299,12 +299,18 @@ def test_B2_only_plans_with_the_tenants_modules_term_and_currency_are_suggested(
 def test_an_e_mail_about_stopped_changes_says_how_many_people_they_would_end_and_what_to_do() -> None:
     waiting = email(Stream.PEOPLE, notification(Kind.CHANGES_STOPPED, Stream.PEOPLE, user=None, module=None))
     assert waiting.subject == "Acme Bikes: changes from hr/acme were stopped"
-    assert "would end the access of 300 people. Without a confirmation, at most 6 people can lose access at once" in waiting.text
+    assert (
+        "would end the access of 300 people. Without a confirmation, at most 6 people can lose access within an hour. Nobody was changed."
+        in waiting.text
+    )
     assert 'confirm the number of people, 300: POST http://users/held-events/confirm {"confirm": 300, "source": "hr/acme"}' in waiting.text
     assert 'POST http://users/held-events/discard {"source": "hr/acme"}' in waiting.text
     assert 'POST http://users/held-events/confirm {"confirm": 300, "source": "hr/acme"}</code>' in waiting.html
     odd = notification(Kind.CHANGES_STOPPED, Stream.PEOPLE, user=None, module=None, source='hr/"a\n<b>')
     assert r'discard {"source": "hr/\"a\n\u003cb\u003e"}' in email(Stream.PEOPLE, odd).text, "the body is JSON for any name of a source"
+    slow = email(Stream.PEOPLE, notification(Kind.CHANGES_STOPPED, Stream.PEOPLE, user=None, module=None, would_end=1, ended=6))
+    assert "would end the access of 1 person, after 6 people within the hour before. Without a confirmation, at most" in slow.text
+    assert "within an hour. These changes were not applied." in slow.text
     imported = email(Stream.PEOPLE, notification(Kind.CHANGES_STOPPED, Stream.PEOPLE, user=None, module=None, import_id="i1"))
     assert "import them again and confirm the number of people, 300: seatpool hr import … --confirm 300" in imported.text
     assert "held-events" not in imported.text + imported.html

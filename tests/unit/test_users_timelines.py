@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.users.domain.facts import Fact, FactType, Record, fold
-from services.users.domain.guard import GuardLimit, ends_or_blocks, works
+from services.users.domain.guard import Endings, GuardLimit, ends_or_blocks, works
 from services.users.domain.merging import Part, Stated
 from services.users.domain.required_modules import Account, Profile, Settings
 from services.users.domain.sources import SourceKind
@@ -312,6 +312,20 @@ def test_the_guard_compares_the_person_of_each_day(seed: Random) -> None:
 def test_the_guard_stops_at_more_than_five_people_or_two_percent() -> None:
     assert [GuardLimit().of(employed) for employed in (0, 10, 299, 300, 1000)] == [5, 5, 5, 6, 20]
     assert GuardLimit(people=0, percent=10).of(50) == 5
+
+
+@pytest.mark.parametrize(
+    ("ended", "would_end", "stops"),
+    [
+        ("", "abcde", False),
+        ("", "abcdef", True),
+        ("abcde", "f", True),  # one by one, it is the sixth
+        ("abcde", "e", False),  # somebody who came back meanwhile
+        ("abcdef", "", False),
+    ],
+)
+def test_the_guard_counts_those_who_would_lose_access_with_those_of_the_last_hour(ended: str, would_end: str, stops: bool) -> None:
+    assert Endings(frozenset(ended), frozenset(would_end), GuardLimit().of(10)).need_confirmation is stops
 
 
 # -------------------------------------------------------------------------------------------------------- the rule of imports

@@ -201,7 +201,7 @@ def _users(payload: users_v1.UsersEvent, name: str) -> Entry:
         case users_v1.DepartmentMapped():
             return Entry(name, changes=changes or (("profile", None, payload.profile),), details={"department": payload.department})
         case users_v1.ChangesStopped():
-            details = payload.model_dump(mode="json", include={"source", "would_end", "limit", "import_id"}, exclude_none=True)
+            details = payload.model_dump(mode="json", include={"source", "would_end", "limit", "import_id", "ended"}, exclude_none=True)
             return Entry(name, details=details)
         case users_v1.ClockAdvancing():
             return Entry(name, changes=(("clock", format_instant(payload.at), format_instant(payload.to)),))

@@ -118,7 +118,7 @@ def notifications_of(payload: Payload, event_id: str) -> list[Notification]:
         case invoicing_v1.InvoicingEvent():
             return _invoicing(payload, event_id)
         case users_v1.ChangesStopped():
-            data = payload.model_dump(mode="json", include={"source", "would_end", "limit", "import_id"})
+            data = payload.model_dump(mode="json", include={"source", "would_end", "limit", "import_id", "ended"})
             key = f"administrators|{event_id}"
             return [Notification(key, Audience.ADMINISTRATORS, Stream.PEOPLE, Kind.CHANGES_STOPPED, payload.at, data=data)]
         case _:

@@ -1,6 +1,6 @@
 """HR events that the guard holds: look at them, confirm or discard them."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Response
 
@@ -19,6 +19,7 @@ from shared.web.tenant_limits import costly
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/held-events", tags=["people"])
 
+NAMED_MAX: Final = 100
 Source = Annotated[str, Path(max_length=300, description="The name of the source, for example hr/acme.")]
 
 
@@ -28,6 +29,7 @@ async def _view(tenant: str, uow: UnitOfWork, held: HeldSource) -> HeldEventsVie
         status=held.status,
         events=await store.count(uow.connection, tenant, held.source),
         would_end=held.would_end,
+        ended_before=held.ended_before,
         limit=held.guard_limit,
         since=held.since,
     )
@@ -76,6 +78,6 @@ async def show_held_events(tenant: TenantId, source: Source, context: InContext,
         held = await store.get(uow.connection, tenant, source)
         if held is None:
             raise NotFound("held event of this source", "Nothing of this source waits.")
-        would_end, external_ids = await held_statements.count(found, uow, source)
+        would_end = await held_statements.would_end(found, uow, source)
         view = await _view(tenant, uow, held)
-    return HeldEventsDetail(**view.model_dump() | {"would_end": would_end}, external_ids=external_ids)
+    return HeldEventsDetail(**view.model_dump() | {"would_end": len(would_end)}, external_ids=would_end[:NAMED_MAX])

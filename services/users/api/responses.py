@@ -235,7 +235,8 @@ class HeldEventsView(BaseModel):
     status: str = Field(description="collecting (more may follow), stopped (waiting for a confirmation) or releasing (being applied)")
     events: int
     would_end: int = Field(description="People who would lose access. Known when the events are stopped.")
-    limit: int = Field(description="So many people can lose access at once without a confirmation.")
+    ended_before: int = Field(description="People whose access the source ended within the hour before. They count as well.")
+    limit: int = Field(description="So many people can lose access within an hour without a confirmation.")
     since: Instant
 
 

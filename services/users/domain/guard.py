@@ -3,10 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Final
 
 from services.users.domain.facts import Fact, Record
 from services.users.domain.merging import Stated, merged_by_day
 from services.users.domain.sources import PEOPLE_DEFAULT, PERCENT_DEFAULT
+
+WINDOW: Final = timedelta(hours=1)  # of the tenant's time: what a source ends within it counts together, however slowly it comes
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,19 @@ class GuardLimit:
 
     def of(self, employed: int) -> int:
         return max(self.people, employed * self.percent // 100)
+
+
+@dataclass(frozen=True, slots=True)
+class Endings:
+    """The people whose access a source has ended within the window, those whose access it would end now, and how many both may be."""
+
+    ended: frozenset[str]  # external ids, without a confirmation
+    would_end: frozenset[str]
+    limit: int
+
+    @property
+    def need_confirmation(self) -> bool:
+        return bool(self.would_end) and len(self.ended | self.would_end) > self.limit
 
 
 def works(record: Record | None, day: date) -> bool:

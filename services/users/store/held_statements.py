@@ -1,7 +1,7 @@
 """Statements of sources that wait: until no more follow, until somebody confirms them, or until those before them are applied."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -16,8 +16,17 @@ ALL: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
+class GuardNumbers:
+    """What the guard has counted: people who would lose access, those who lost it within the hour before, and its limit for both."""
+
+    would_end: int
+    ended_before: int
+    guard_limit: int
+
+
+@dataclass(frozen=True, slots=True)
 class HeldSource:
-    """A source whose statements about people of the tenant wait. `would_end` and `guard_limit` are known while it is stopped.
+    """A source whose statements about people of the tenant wait. The numbers of the guard are known while it is stopped.
 
     While it is released, the statements up to `release_to` are applied. Those that came since then are evaluated afterwards.
     """
@@ -25,11 +34,16 @@ class HeldSource:
     source: str
     status: str
     would_end: int
+    ended_before: int
     guard_limit: int
     release_to: int
     since: datetime
     last_at: datetime  # of the last statement
     evaluated_at: datetime | None
+
+    @property
+    def numbers(self) -> GuardNumbers:
+        return GuardNumbers(self.would_end, self.ended_before, self.guard_limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +88,7 @@ _TOUCH: Final = (
         source=_SOURCE,
         status=COLLECTING,
         would_end=0,
+        ended_before=0,
         guard_limit=0,
         release_to=0,
         since=_NOW,
@@ -87,8 +102,7 @@ _SET: Final = (
     .where(_OF_SOURCE)
     .values(
         status=bindparam("new_status", type_=Text),
-        would_end=bindparam("new_would_end", type_=BigInteger),
-        guard_limit=bindparam("new_guard_limit", type_=BigInteger),
+        **{name: bindparam(f"new_{name}", type_=BigInteger) for name in names_of(GuardNumbers)},
         release_to=select(func.coalesce(func.max(_H.arrival), 0)).where(_HELD_OF_SOURCE).scalar_subquery(),
         evaluated_at=_NOW,
     )
@@ -156,9 +170,9 @@ async def add(connection: AsyncConnection, tenant_id: str, source: str, statemen
     await connection.execute(_ADD, {"tenant": tenant_id, "rows": json_rows(statements)})
 
 
-async def save(connection: AsyncConnection, tenant_id: str, source: str, status: str, would_end: int, guard_limit: int) -> None:
+async def save(connection: AsyncConnection, tenant_id: str, source: str, status: str, numbers: GuardNumbers) -> None:
     """Save what is known about all statements that the source has sent. Call under the source's lock."""
-    given = {"new_status": status, "new_would_end": would_end, "new_guard_limit": guard_limit}
+    given = {"new_status": status} | {f"new_{name}": number for name, number in asdict(numbers).items()}
     await connection.execute(_SET, {"tenant": tenant_id, "of_source": source} | given)
 
 

@@ -2,10 +2,12 @@
 
 A statement that would end somebody's access is held for a moment, with all that the source sends after it: only when no more follow is it
 known how many people would lose access. If they are more than the guard allows, the statements wait until somebody confirms or discards
-them, or until the source corrects itself. Held statements about one person are applied together, as one change.
+them, or until the source corrects itself. People whose access the source has ended within the last hour count as well, so it does not
+matter how slowly the statements come. Held statements about one person are applied together, as one change.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -19,7 +21,7 @@ from services.users.domain.person import Cause, Tenant, source_actor
 from services.users.domain.sources import Key
 from services.users.domain.timelines import statement_of, with_statement
 from services.users.store import held_statements as store
-from services.users.store.held_statements import RELEASING, STOPPED, HeldSource, HeldStatement
+from services.users.store.held_statements import RELEASING, STOPPED, GuardNumbers, HeldSource, HeldStatement
 from services.users.use_cases import guard, known_people, people
 from services.users.use_cases.people import Received
 from shared import ids
@@ -30,7 +32,6 @@ from shared.schemas.envelope import Envelope
 from shared.schemas.registry import parse
 
 AT_ONCE: Final = 250  # people in one transaction, or in one step of a count
-NAMED_MAX: Final = 100
 HELD = Counter("seatpool_users_held_statements", "Statements of sources that were held")
 STOPS = Counter("seatpool_users_guard_stops", "Sources that the guard stopped")
 
@@ -100,27 +101,29 @@ def _ends(tenant: Tenant, known: KnownPeople, key: Key, received: Sequence[Recei
     return after is not before and ends_or_blocks(known.stated(known.users[key]), known.stated_with(key, after), tenant.today)
 
 
-async def count(tenant: Tenant, uow: UnitOfWork, source: str) -> tuple[int, list[str]]:
-    """Return how many people would lose access by the held statements of the source, and the external ids of the first of them."""
-    total, named, after = 0, list[str](), -1
+async def would_end(tenant: Tenant, uow: UnitOfWork, source: str) -> list[str]:
+    """Return the external ids of the people who would lose access by the held statements of the source."""
+    found, after = list[str](), -1
     while users := await store.next_users(uow.connection, tenant.tenant, source, after, AT_ONCE):
         after = users[-1][1]
         held = await store.statements(uow.connection, tenant.tenant, source, [user for user, _ in users])
-        ended = await _would_end(tenant, uow, [_message(tenant.tenant, each) for each in held])
-        total += len(ended)
-        named += ended[: NAMED_MAX - len(named)]
-    return total, named
+        found += await _would_end(tenant, uow, [_message(tenant.tenant, each) for each in held])
+    return found
 
 
 async def evaluate(tenant: Tenant, uow: UnitOfWork, held: HeldSource) -> None:
     """Release the statements of the source, or stop them. Call under the source's lock."""
-    would_end, _ = await count(tenant, uow, held.source)
-    limit = await guard.limit_of(tenant, uow, held.source)
-    status = STOPPED if would_end > limit else RELEASING
-    await store.save(uow.connection, tenant.tenant, held.source, status, would_end, limit)
-    if status == STOPPED and held.status != STOPPED:
+    source = held.source
+    endings = await guard.count_with_last_hour(tenant, uow, source, await would_end(tenant, uow, source))
+    numbers = GuardNumbers(len(endings.would_end), len(endings.ended), endings.limit)
+    if not endings.need_confirmation:
+        await store.save(uow.connection, tenant.tenant, source, RELEASING, numbers)
+        await guard.record(tenant, uow, source, endings)
+        return
+    await store.save(uow.connection, tenant.tenant, source, STOPPED, numbers)
+    if held.status != STOPPED:
         STOPS.inc()
-        guard.tell(tenant, uow, held.source, would_end, limit)
+        guard.tell(tenant, uow, source, numbers.would_end, numbers.guard_limit, ended=numbers.ended_before)
 
 
 async def release(tenant: Tenant, uow: UnitOfWork, held: HeldSource) -> None:
@@ -142,16 +145,17 @@ async def stop(uow: UnitOfWork, tenant_id: str, source: str) -> None:
     """Let the statements of the source wait for somebody, because they cannot be looked at or applied."""
     held = (await store.lock(uow.connection, tenant_id, [source])).get(source)
     if held is not None:
-        await store.save(uow.connection, tenant_id, source, STOPPED, held.would_end, held.guard_limit)
+        await store.save(uow.connection, tenant_id, source, STOPPED, held.numbers)
 
 
 async def confirm(tenant: Tenant, uow: UnitOfWork, source: str, number: int) -> HeldSource:
     """Let the held statements of the source be applied. Raises NotFound, and Conflict if another number of people would lose access."""
     held = await _locked(tenant, uow, source)
-    would_end, _ = await count(tenant, uow, source)
-    if number != would_end:
-        raise guard.needs_confirmation(would_end, await guard.limit_of(tenant, uow, source))
-    await store.save(uow.connection, tenant.tenant, source, RELEASING, would_end, held.guard_limit)
+    endings = await guard.count_with_last_hour(tenant, uow, source, await would_end(tenant, uow, source))
+    if number != len(endings.would_end):
+        raise guard.needs_confirmation(len(endings.would_end), endings.limit)
+    await store.save(uow.connection, tenant.tenant, source, RELEASING, replace(held.numbers, would_end=number))
+    await guard.begin_again(tenant, uow, source)
     return held
 
 

@@ -289,5 +289,5 @@ async def tell_stopped(tenant: Tenant, uow: UnitOfWork, import_id: str) -> None:
     if row.status != "checked" or row.report is None or row.report["guard"].get("told"):
         return
     stopped = row.report["guard"]
-    guard.tell(tenant, uow, row.source, stopped["would_end"], stopped["limit"], import_id)
+    guard.tell(tenant, uow, row.source, stopped["would_end"], stopped["limit"], import_id=import_id)
     await store.save(uow.connection, tenant.tenant, replace(row, report={**row.report, "guard": {**stopped, "told": True}}))

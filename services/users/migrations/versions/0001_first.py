@@ -208,6 +208,7 @@ CREATE TABLE held_sources (
     source text NOT NULL,
     status text NOT NULL CHECK (status IN ('collecting', 'stopped', 'releasing')),
     would_end bigint NOT NULL,
+    ended_before bigint NOT NULL,
     guard_limit bigint NOT NULL,
     release_to bigint NOT NULL,
     since timestamptz NOT NULL,
@@ -236,6 +237,16 @@ CREATE TABLE guard_limits (
     people integer NOT NULL,
     percent integer NOT NULL,
     PRIMARY KEY (tenant_id, source)
+)"""
+
+# The people whose access a source has ended within the last hour of the tenant's time; see use_cases/guard.py.
+_GUARD_ENDINGS = """
+CREATE TABLE guard_endings (
+    tenant_id text NOT NULL,
+    source text NOT NULL,
+    external_id text NOT NULL,
+    ended_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, source, external_id)
 )"""
 
 # The state of a module of a person, with the id of the decision that it reflects: an older decision changes nothing. Rows of modules that
@@ -290,6 +301,7 @@ def upgrade() -> None:
         _HELD_SOURCES,
         _HELD_STATEMENTS,
         _GUARD_LIMITS,
+        _GUARD_ENDINGS,
         _MODULE_STATES,
         _REEVALUATIONS,
     )
@@ -319,6 +331,7 @@ def upgrade() -> None:
         "held_sources",
         "held_statements",
         "guard_limits",
+        "guard_endings",
         "person_modules",
         "reevaluations",
     ):
