@@ -36,6 +36,21 @@ async def test_a_job_ends_when_the_memory_does() -> None:
         await Alarm().repeat(work, every_seconds=60)
 
 
+async def test_a_job_ends_when_it_is_cancelled_during_its_work() -> None:
+    begun = asyncio.Event()
+
+    async def work() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    job = asyncio.create_task(Alarm().repeat(work, every_seconds=60))
+    await begun.wait()
+    job.cancel()
+    done, _ = await asyncio.wait([job], timeout=5)
+    assert done, "a process that is stopped would wait for its job"
+    assert job.cancelled()
+
+
 async def test_people_of_one_tenant_who_cannot_be_changed_keep_no_other_tenant_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[str] = []
 

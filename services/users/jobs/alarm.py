@@ -52,9 +52,11 @@ class Alarm:
         self._awake.clear()
 
 
-def _is_retried(error: Exception) -> bool:
+def _is_retried(error: BaseException) -> bool:
     """Return whether to repeat the work. What one row causes would come again after every restart, so it must not end the process, which
-    also gives out the access tokens of all services."""
-    if not isinstance(error, Transient | MemoryError):
+    also gives out the access tokens of all services. A cancelled job ends: stamina asks about that as about any error."""
+    if not isinstance(error, Exception) or isinstance(error, MemoryError):
+        return False
+    if not isinstance(error, Transient):
         log.error("job_failed", exc_info=error)
-    return not isinstance(error, MemoryError)
+    return True
