@@ -111,6 +111,7 @@ _ENTRIES = [
         seats_v1.SeatGranted,
         seats_v1.SeatRevoked,
         seats_v1.SeatReleased,
+        seats_v1.SeatsReleased,
         seats_v1.HoldExpired,
         seats_v1.HoldCancelled,
         seats_v1.PoolNearLimit,

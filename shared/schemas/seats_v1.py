@@ -204,6 +204,14 @@ class ClosePool(Numbered):
     at: str  # CloseAt
 
 
+class DatedRelease(Payload):
+    """From the instant `at` on, the person requires only `modules`: none for a leaver. It never adds a module."""
+
+    at: Instant
+    modules: Items[ModuleName] = Field(default=(), max_length=200)
+    leaver: bool = False  # as in `assign_seats`: see the policy `terminate_reduces_pool`
+
+
 class Need(Payload):
     """The modules that a person needs from now on, also those already held."""
 
@@ -215,6 +223,7 @@ class Need(Payload):
     hold_until: Instant | None = None
     partial: bool = False
     suspended: bool = False  # the login has ended (`valid_to`): the seats stay and count, and no access check allows the person
+    release: DatedRelease | None = None  # it replaces the release of the command before; none removes it
 
 
 class AssignSeats(Need):
@@ -498,6 +507,14 @@ class SeatRevoked(SeatEvent):
 
 class SeatReleased(SeatEvent):
     """A seat was released, because a base module was revoked or its pool was closed."""
+
+
+class SeatsReleased(PersonEvent):
+    """A dated release fell due: the person now requires only the modules in `required`, and gave up the seats in `released`."""
+
+    required: Items[ModuleName]
+    released: Items[ModuleName] = ()
+    leaver: bool = False
 
 
 class HoldExpired(SeatEvent):

@@ -192,6 +192,8 @@ class _Command:
             self._revoked(tenant, user, module, event)
         elif name == "seat_released" and body["reason"] == "pool_closed":
             self._take(tenant, user, module)  # nobody gave it up: a pool of that name that is opened later has no memory of it
+        elif name == "seats_released":
+            self._released_as_dated(tenant, user, event)
         elif name in ("seat_released", "hold_expired", "hold_cancelled"):
             self._give_up(tenant, user, module)
 
@@ -230,6 +232,16 @@ class _Command:
             if seat.state in ("active", "flagged"):
                 person.flags.pop(module, None)
             self._put(tenant, user, module, seat, event)
+
+    def _released_as_dated(self, tenant: _Tenant, user: str, event: _Event) -> None:
+        """It was set by the last command about this person, and it is not early. Each falls due once."""
+        person, body = tenant.people[user], event.body
+        release = person.need.get("release")
+        if release is None or release["at"] > body["at"]:
+            self._findings.add("bound_broken", f"{self._where}: {user} is released at {body['at']}, the release was {release}")
+        for module in body["released"]:
+            self._give_up(tenant, user, module)
+        person.need = {field: value for field, value in person.need.items() if field != "release"} | {"modules": body["required"]}
 
     def _check_grace(self, person: _Person, user: str, module: str, seat: _Seat, event: _Event) -> None:
         """Not renewed: a flag that goes on, also after it was given up, keeps its deadline."""

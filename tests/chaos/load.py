@@ -150,7 +150,14 @@ class Load:
             "hold_until": hold + timedelta(seconds=chance.choice([-1, 2, 60])) if chance.random() < 0.07 else None,
             "partial": chance.random() < 0.3,
             "suspended": chance.random() < 0.1,
+            "release": self._release(hold, modules) if chance.random() < 0.15 else None,
         }
+
+    def _release(self, now: datetime, modules: tuple[str, ...]) -> seats.DatedRelease:
+        chance = self._random
+        kept = modules[: chance.choice([0, 0, 1])]
+        at = (now + timedelta(seconds=chance.choice([-1, 1, 3, 30]))).replace(microsecond=0)
+        return seats.DatedRelease(at=at, modules=kept, leaver=not kept and chance.random() < 0.7)
 
     def _user(self, tenant: _Tenant) -> str:
         return f"u{self._random.randrange(tenant.people)}"

@@ -41,6 +41,7 @@ def policies(plain: dict[str, Any]) -> seats_v1.Policies:
 
 def need(c: Command) -> dict[str, Any]:
     hold = c["hold_until"]
+    release = c.get("release")
     same = {k: c[k] for k in ("administrator", "priority", "partial", "suspended")}
     return {
         **same,
@@ -48,6 +49,9 @@ def need(c: Command) -> dict[str, Any]:
         "created_at": at(c["created_at"]),
         "reactivate": tuple(c["reactivate"]),
         "hold_until": None if hold is None else at(hold),
+        "release": None
+        if release is None
+        else seats_v1.DatedRelease(**release | {"at": at(release["at"]), "modules": tuple(release["modules"])}),
     }
 
 
@@ -80,6 +84,8 @@ def plain(event: domain.Event) -> Event:
     seen: Event = {"type": event.type.rpartition(".")[2], "role": body["role"], "reason": body["reason"]}
     seen |= {field: body[field] for field in SHOWN if field in body}
     seen |= {field: ms(body[field]) for field in INSTANTS if body.get(field) is not None}
+    if "required" in body:
+        seen["required"] = [*body["required"]]
     for field in ("released", "moved"):
         if field in body:
             seen[field] = sorted(body[field])
@@ -322,6 +328,10 @@ class Harness:
         assert mine == {(s["user"], s["module"], s["state"], s["since"], s["deadline"]) for s in reference.seats}
         suspended = {u for u, row in tenant.users.items() if row.suspended}
         assert suspended == {u for u, person in reference.people.items() if person["suspended"]}
+        dated = {
+            u: row.release._asdict() | {"modules": [*row.release.modules]} for u, row in tenant.users.items() if row.release is not None
+        }
+        assert dated == {u: person["release"] for u, person in reference.people.items() if person["release"] is not None}
         due = reference.due()
         assert tenant.due() == (due[0][0] if due else None)
         self._laws()

@@ -184,17 +184,20 @@ class ReferenceModel:
         """(instant, kind, log order, asked again, pool's opening, user, module) of everything that will fall due, in order."""
         opened = {module: n for n, module in enumerate(self.pools)}
         found: list[tuple[Any, ...]] = []
+        for user, person in self.people.items():
+            if person["release"] is not None:
+                found.append((person["release"]["at"], 0, (person["release"]["offset"], 0), (0, 0), 0, user, ""))
         for s in self.seats:
             if s["deadline"] is not None:
-                kind = 0 if s["state"] == "held" else 1
+                kind = 1 if s["state"] == "held" else 2
                 found.append((s["deadline"], kind, s["order"], s["again"], opened[s["module"]], s["user"], s["module"]))
         for module, pool in self.pools.items():
             if pool["free_since"] is not None:
-                found.append((pool["free_since"] + DAY, 2, (0, 0), (0, 0), opened[module], "", module))
-        found += [(at, 3, order, (0, 0), 0, period, "") for at, period, order in self.scheduled]
+                found.append((pool["free_since"] + DAY, 3, (0, 0), (0, 0), opened[module], "", module))
+        found += [(at, 4, order, (0, 0), 0, period, "") for at, period, order in self.scheduled]
         found.sort()
-        if found and found[0][1] == 1 and self.is_base(found[0][6]):
-            of_this_person = [d for d in found if (d[0], d[1], d[5]) == (found[0][0], 1, found[0][5]) and not self.is_base(d[6])]
+        if found and found[0][1] == 2 and self.is_base(found[0][6]):
+            of_this_person = [d for d in found if (d[0], d[1], d[5]) == (found[0][0], 2, found[0][5]) and not self.is_base(d[6])]
             found = of_this_person[:1] + found
         return found
 
@@ -203,17 +206,39 @@ class ReferenceModel:
             limit -= 1
             at, kind, order, _, _, user, module = due[0]
             if kind == 0:
-                for held in sorted(d[6] for d in due if (d[0], d[1], d[2], d[5]) == (at, 0, order, user)):
+                self.release(user)
+            elif kind == 1:
+                for held in sorted(d[6] for d in due if (d[0], d[1], d[2], d[5]) == (at, 1, order, user)):
                     self.take(user, held)
                     self.say("hold_expired", "hold_expired", user=user, module=held)
                 self.level("licence_free")
-            elif kind == 1:
-                self.end_grace(user, module)
             elif kind == 2:
+                self.end_grace(user, module)
+            elif kind == 3:
                 self.pools[module] |= {"warned": False, "free_since": None}
                 self.say("warning_armed", "free_for_a_day", module=module)
             else:
                 self.start_period()
+
+    def release(self, user: str) -> None:
+        """A dated release: only some of the required modules are required from now on."""
+        person = self.people[user]
+        release = person["release"]
+        was_active = [s["module"] for s in self.of(user) if s["state"] == "active"]
+        needed = [m for m in person["need"] if m in release["modules"]]
+        released = sorted(s["module"] for s in self.of(user) if s["module"] not in needed)
+        for module in released:
+            self.take(user, module)
+        if release["leaver"]:
+            self.shrink(released, was_active)
+        person |= {"need": needed, "release": None}
+        for memory in (person["revoked"], person["lost"]):
+            for module in [m for m in memory if m not in needed]:
+                del memory[module]
+        self.forget(person)
+        reason = "left" if release["leaver"] else "changed"
+        self.say("seats_released", reason, user=user, required=needed, released=released)
+        self.level("seat_released")
 
     def end_grace(self, user: str, module: str) -> None:
         seat = self.seat(user, module)
@@ -524,7 +549,7 @@ class ReferenceModel:
     def known(self, user: str) -> dict[str, Any]:
         nobody = {"need": [], "revision": 0, "command": "", "created_at": self.now}
         nobody |= {"administrator": False, "priority": 0, "partial": False, "suspended": False}
-        return self.people.setdefault(user, {**nobody, "revoked": {}, "flags": {}, "lost": {}})
+        return self.people.setdefault(user, {**nobody, "revoked": {}, "flags": {}, "lost": {}, "release": None})
 
     def overtaken(self, user: str, revision: int) -> bool:
         person = self.people.get(user)
@@ -534,10 +559,19 @@ class ReferenceModel:
         self.answer("command_ignored", reason, user=user, last_revision=person["revision"])
         return True
 
+    def still_needed(self, need: dict[str, Any]) -> list[str]:
+        """The modules named, or those that a dated release leaves whose time has come."""
+        release, modules = need.get("release"), list(dict.fromkeys(need["modules"]))
+        if release is None or release["at"] > self.now:
+            return modules
+        return [module for module in modules if module in release["modules"]]
+
     def adopt(self, user: str, need: dict[str, Any], revision: int) -> list[str]:
         """Takes over the new need and gives up what it no longer names; returns that."""
-        person = self.known(user)
-        person |= {"need": list(dict.fromkeys(need["modules"])), "revision": revision, "command": self.command}
+        person, release = self.known(user), need.get("release")
+        person |= {"need": self.still_needed(need), "revision": revision, "command": self.command, "release": None}
+        if release is not None and release["at"] > self.now:
+            person["release"] = {**release, "offset": self.offset}
         person |= {field: need[field] for field in ("created_at", "administrator", "priority", "partial", "suspended")}
         released = [s["module"] for s in self.of(user) if s["module"] not in person["need"]]
         for module in released:
@@ -560,9 +594,20 @@ class ReferenceModel:
             return
         was_active = [s["module"] for s in self.of(user) if s["state"] == "active"]
         released = self.adopt(user, c, c["revision"])
-        for module in sorted(released):
+        release = c.get("release")
+        if c.get("leaver") or (release is not None and release["leaver"] and release["at"] <= self.now):
+            self.shrink(sorted(released), was_active)
+        self.level("seat_released")
+        got, after = self.get_new(user, c)
+        self.answer_need(user, c, got, released)
+        for event in after:
+            event()
+
+    def shrink(self, released: list[str], was_active: list[str]) -> None:
+        """A leaver's active seats take their licences along, where the policy says so."""
+        for module in released:
             pool = self.pools[module]
-            if not c.get("leaver") or not pool["terminate_reduces_pool"] or module not in was_active:
+            if not pool["terminate_reduces_pool"] or module not in was_active:
                 continue
             if pool["reduce_at"] == "now" and pool["licences"] > 1:
                 pool["licences"] -= 1
@@ -572,11 +617,6 @@ class ReferenceModel:
             else:
                 continue
             self.say("pool_reduced", "terminated", module=module, by=1, reduce_at=pool["reduce_at"])
-        self.level("seat_released")
-        got, after = self.get_new(user, c)
-        self.answer_need(user, c, got, released)
-        for event in after:
-            event()
 
     def get_new(self, user: str, need: dict[str, Any], moved: Iterable[str] = ()) -> tuple[dict[str, tuple[str, str]], list[Any]]:
         """Seats the person where that is possible. ({new module: (state, reason)}, what is to be said after the answer)"""
@@ -725,11 +765,11 @@ class ReferenceModel:
             for user, revision in ((source, c["from_revision"]), (target, c["to_revision"])):
                 self.known(user).update(revision=revision, command=self.command)
             return
-        moved = {s["module"]: s for s in self.of(source) if s["module"] in c["to"]["modules"]}
+        moved = {s["module"]: s for s in self.of(source) if s["module"] in self.still_needed(c["to"])}
         for module in held:
             self.take(source, module)
         self.people[source] |= {"need": [], "revision": c["from_revision"], "command": self.command, "suspended": False}
-        self.people[source] |= {"revoked": {}, "lost": {}}
+        self.people[source] |= {"revoked": {}, "lost": {}, "release": None}
         self.forget(self.people[source])
         released = self.adopt(target, c["to"], c["to_revision"])
         for module, s in moved.items():

@@ -7,6 +7,7 @@ fails.
 import os
 import random
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -171,7 +172,14 @@ class SeatsModel(RuleBasedStateMachine):
             "hold_until": draw.often(None, None, self.instant(draw), now - draw.choice([0, HOUR])),
             "partial": draw.random() < 0.3,
             "suspended": draw.random() < 0.2,
+            "release": draw.often(None, self.release(draw), self.release(draw, wanted)),
         }
+
+    def release(self, draw: Draw, modules: Sequence[str] = ()) -> dict[str, Any]:
+        """A dated release of all modules or of some; now and then one that is late."""
+        at = draw.often(self.instant(draw), self.now() - draw.choice([0, HOUR]))
+        kept = draw.sample([*dict.fromkeys(modules)], draw.randint(0, len(set(modules))))
+        return {"at": at, "modules": kept, "leaver": draw.random() < 0.5}
 
     def assign(self, draw: Draw, user: str, step: int, reason: str = "changed", crash: float | None = None, fail: int = 0) -> None:
         c: Command = {"type": "assign_seats", "user": user, "revision": self.revision(user, step), "reason": reason, **self.need(draw)}
@@ -190,6 +198,11 @@ class SeatsModel(RuleBasedStateMachine):
         c: Command = {"type": "assign_seats", "user": user, "revision": self.revision(user, 1), **self.need(draw)}
         c |= {"reason": draw.often("left", "changed"), "leaver": draw.often(True, False)}
         self.send({**c, "modules": [], "hold_until": None}, USERS_SOURCE, draw.crash(), draw.fail())
+
+    def someone_will_leave(self, draw: Draw) -> None:
+        user = draw.choice(USERS)
+        c: Command = {"type": "assign_seats", "user": user, "revision": self.revision(user, 1), "reason": "changed", **self.need(draw)}
+        self.send({**c, "release": self.release(draw, c["modules"])}, USERS_SOURCE, draw.crash(), draw.fail())
 
     def someone_takes_over(self, draw: Draw) -> None:
         seated = sorted({s["user"] for s in self.harness.reference.seats}) or USERS
@@ -315,6 +328,7 @@ WEIGHTS = {
     "someone_needs": 40,
     "someone_is_invited": 10,
     "someone_leaves": 8,
+    "someone_will_leave": 8,
     "someone_takes_over": 5,
     "pool_is_opened": 3,
     "policy_is_set": 6,

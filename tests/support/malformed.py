@@ -37,7 +37,7 @@ class Flood:
 
     def __init__(self, topic: Topic, seed: int) -> None:
         self._chance = random.Random(f"{topic.name} {seed}")
-        self._samples = [sample for name, sample in samples.committed().items() if REGISTRY[name].topic == topic]
+        self._samples = [sample for name, sample in samples.committed().items() if REGISTRY[samples.type_of(name)].topic == topic]
         self._kinds: tuple[Callable[[Parts], Parts], ...] = (
             self._time,
             self._attribute,

@@ -1,7 +1,8 @@
 """The golden samples: one message of each type and version as it is stored in a topic. A committed sample never changes.
 
 `python -m tests.support.samples` drafts one for each type that has none, every field filled, for its author to read and correct. It
-never overwrites a sample: samples are the promise to readers and writers.
+never overwrites a sample: samples are the promise to readers and writers. Content that is added to a type later gets a sample of its own,
+`<type>+<field>.json`.
 """
 
 import itertools
@@ -75,6 +76,11 @@ def draft(entry: Entry) -> dict[str, Any]:
         traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     )
     return {"headers": {header: value.decode() for header, value in envelope.headers()}, "body": body}
+
+
+def type_of(name: str) -> str:
+    """Return the type of a sample. `<type>+release` is a sample of that type with content that was added later."""
+    return name.partition("+")[0]
 
 
 def path_of(name: str) -> Path:

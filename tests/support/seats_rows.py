@@ -19,4 +19,5 @@ def person(seats: dict[str, Seat], *, created_at: int = 0, offset: int = 1) -> U
         revoked=(),
         flags=(),
         lost=(),
+        release=None,
     )

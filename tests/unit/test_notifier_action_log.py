@@ -58,6 +58,15 @@ def test_T20_an_answer_makes_one_entry_for_each_seat_and_releases_come_first() -
     assert {entry.subject for entry in found if entry.module == "time"} == {"seat:u1:time"}
 
 
+def test_T20_a_dated_release_makes_an_entry_for_each_seat_that_it_releases() -> None:
+    event = seats_v1.SeatsReleased(**decision(user="u1", role="settled", required=("time",), released=("archive", "documents")))
+    assert [(entry.type, entry.subject, entry.new) for entry in entries(event)] == [
+        ("seat_released", "seat:u1:archive", "none"),
+        ("seat_released", "seat:u1:documents", "none"),
+    ]
+    assert actor_of(event) == RULES
+
+
 def test_A17_a_replacement_makes_entries_for_both_people() -> None:
     need = seats_v1.Need(modules=("time",), created_at=NOON)
     fields = {"from_revision": 2, "revision": 1, "need": need, "moved": ("time",), "from_released": ("archive",)}

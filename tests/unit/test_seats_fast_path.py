@@ -25,6 +25,11 @@ OVER_LIMITS = ["flag", "flag", "reject", "expand", "wait"]
 MINUTE_MS = 60_000
 
 
+def released(draw: random.Random) -> seats_v1.DatedRelease:
+    at = START + timedelta(minutes=draw.choice([-1, 1, 30, 90]))
+    return seats_v1.DatedRelease(at=at, modules=tuple(draw.sample(MODULES, draw.randint(0, 2))), leaver=draw.random() < 0.5)
+
+
 def history(seed: int) -> list[tuple[Payload, int]]:
     """Commands of one tenant, each so many ms after the one before."""
     draw = random.Random(seed)
@@ -47,6 +52,7 @@ def history(seed: int) -> list[tuple[Payload, int]]:
             "partial": draw.random() < 0.2,
             "suspended": draw.random() < 0.2,
             "hold_until": START + timedelta(minutes=90) if draw.random() < 0.1 else None,
+            "release": released(draw) if draw.random() < 0.2 else None,
         }
         needed |= {"reason": draw.choice(["hired", "left"]), "leaver": draw.random() < 0.5}
         assign = seats_v1.AssignSeats(user=user, revision=max(1, revisions[user]), **needed)
@@ -93,8 +99,9 @@ def test_an_ordinary_hire_takes_the_fast_path_and_the_last_licence_does_not() ->
     for offset, payload in enumerate(opened):
         domain.decide(tenants, domain.Command(f"c{offset}", "seatpool/test", "acme", payload, 0, offset), 0)
     tenant, ways = tenants["acme"], []
-    for offset, user in enumerate(["ada", "ben", "cid"], start=2):
-        hire = seats_v1.AssignSeats(user=user, revision=1, reason="hired", modules=("time",), created_at=START)
+    leaves = seats_v1.DatedRelease(at=START, leaver=True)
+    for offset, (user, dated) in enumerate([("ada", None), ("ben", leaves), ("cid", None)], start=2):
+        hire = seats_v1.AssignSeats(user=user, revision=1, reason="hired", modules=("time",), created_at=START, release=dated)
         tenant.begin()
         before = dict(tenant.rows())
         decision = grant_at_once(tenant, domain.Command(f"c{offset}", "seatpool/test", "acme", hire, 0, offset), hire, 0, 1)

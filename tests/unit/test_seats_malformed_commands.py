@@ -16,7 +16,7 @@ from shared.schemas.topics import SEATS_COMMANDS
 from tests.support import samples
 
 PARTITION = partition_of(b"acme", 4)
-SAMPLES = {name: sample for name, sample in samples.committed().items() if REGISTRY[name].topic is SEATS_COMMANDS}
+SAMPLES = {name: sample for name, sample in samples.committed().items() if REGISTRY[samples.type_of(name)].topic is SEATS_COMMANDS}
 ANSWERED = sorted(name for name in SAMPLES if not name.endswith((".tick", ".rules_activated")))
 NUMBERS = [0, -1, 2**31, 2**63 - 1, -(2**63) + 1, 2**63, -(2**63), 2**70, 10**4299, 1.5, 1e308]
 TEXTS = ["", "\0", "a\nb", "a|b", "#tenant", "\u2603", "x" * 101, "P1M", "P1Y", "1772323200", "2026-02-30T00:00:00Z", "2026-03-01"]
@@ -31,7 +31,7 @@ class Log:
         self.decisions, self.offset = Decisions(PARTITION, 4), 0
 
     def send(self, name: str, value: bytes) -> list[dict[str, Any]]:
-        said = SAMPLES[name]["headers"] | {"ce_id": f"c{self.offset}", "ce_source": REGISTRY[name].sources[0]}
+        said = SAMPLES[name]["headers"] | {"ce_id": f"c{self.offset}", "ce_source": REGISTRY[samples.type_of(name)].sources[0]}
         headers = [(header, text.encode()) for header, text in said.items()]
         record = {"partition": PARTITION, "offset": self.offset, "timestamp": 1_772_323_200_000 + self.offset, "key": b"acme"}
         made = self.decisions.feed(SimpleNamespace(headers=headers, value=value, **record))

@@ -10,17 +10,19 @@ from hypothesis import strategies as st
 
 from services.seats.decider import RowCodec
 from services.seats.domain.instants import INSTANT_MAX
-from services.seats.domain.rows import Flag, Revocation, Seat, UserRow, shared_names
+from services.seats.domain.rows import Flag, Release, Revocation, Seat, UserRow, shared_names
 from services.seats.domain.transitions import (
     EVENTS_OF_PEOPLE,
     Answered,
     Change,
     Cleared,
+    Dated,
     Flagged,
     GivenUp,
     Granted,
     Moved,
     Released,
+    ReleasedAsDated,
     Required,
     RevisionUsed,
     Revoked,
@@ -41,6 +43,7 @@ names = st.text("abcxyz-", min_size=1, max_size=8)
 modules = st.lists(names, max_size=4, unique=True).map(tuple)
 instants = st.integers(-INSTANT_MAX, INSTANT_MAX)
 numbers = st.integers(0, 2**53)
+dated = st.builds(Dated, at=instants, modules=modules.map(shared_names), leaver=st.booleans())
 required = st.builds(
     Required,
     modules=modules.map(shared_names),
@@ -51,6 +54,7 @@ required = st.builds(
     suspended=st.booleans(),
     reactivate=modules,
     hold_until=st.none() | instants,
+    release=st.none() | dated,
 )
 shown = st.builds(
     Shown,
@@ -72,6 +76,9 @@ KINDS: dict[type, st.SearchStrategy[tuple[Change, ...]]] = {
     Cleared: st.builds(Cleared, **one_module).map(lambda change: (change,)),
     Revoked: st.builds(Revoked, **one_module).map(lambda change: (change,)),
     Released: st.builds(Released, **one_module, reason=st.sampled_from([str(each) for each in RELEASES])).map(lambda change: (change,)),
+    ReleasedAsDated: st.builds(ReleasedAsDated, user=names, required=modules.map(shared_names), released=modules, leaver=st.booleans()).map(
+        lambda change: (change,)
+    ),
     Answered: st.builds(Answered, **answer).map(lambda change: (change,)),
     Moved: st.tuples(st.builds(GivenUp, user=names, revision=numbers, released=modules), st.builds(Moved, **answer, moved=modules)),
     RevisionUsed: st.tuples(*[st.builds(RevisionUsed, user=names, revision=numbers)] * 2),
@@ -82,6 +89,7 @@ EVENTS = {
     Cleared: ["seat_flag_cleared"],
     Revoked: ["seat_revoked"],
     Released: ["seat_released", "hold_expired", "hold_cancelled"],
+    ReleasedAsDated: ["seats_released"],
     Answered: ["seats_assigned", "seats_queued", "seats_refused"],
     Moved: ["seats_moved"],
     RevisionUsed: ["replacement_refused"],
@@ -150,6 +158,7 @@ def test_a_row_with_a_value_in_every_field_is_the_same_after_a_trip_through_the_
         revoked=(Revocation("docs", 10, 11),),
         flags=(Flag("plan", 12, 13, 14),),
         lost=(Revocation("labs", 15, 16),),
+        release=Release(17, ("time",), True, 18),
     )
     assert all(row), "a field without a value would not be tested"
     codec = RowCodec()

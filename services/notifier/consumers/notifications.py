@@ -125,6 +125,7 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         seats_v1.OrderRefused,  # and of invoicing's `order_refused`
         seats_v1.PeriodScheduled,
         seats_v1.CommandIgnored,
+        seats_v1.SeatsReleased,
         seats_v1.HoldExpired,
         seats_v1.HoldCancelled,
         seats_v1.WarningArmed,

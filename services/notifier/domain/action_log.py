@@ -96,6 +96,9 @@ def _seats(payload: seats_v1.SeatsEvent, name: str, pools: Changed) -> Iterator[
     match payload:
         case seats_v1.NeedAnswered() | seats_v1.SeatsMoved():
             yield from _answer(payload, name)
+        case seats_v1.SeatsReleased():
+            for module in payload.released:
+                yield _seat("seat_released", payload.user, module, "none", {"dated": True})
         case seats_v1.SeatEvent():
             new, details = _STATE_AFTER.get(type(payload), name), {}
             if isinstance(payload, seats_v1.SeatFlagged):

@@ -53,6 +53,12 @@ class Seats(Answer):
     next: str | None = Field(None, description="The `cursor` of the next page; null on the last page.")
 
 
+class ReleaseView(BaseModel):
+    at: str
+    modules: list[str] = Field(description="The modules that are still required then.")
+    leaver: bool
+
+
 class Person(Answer):
     user: str
     revision: int
@@ -62,6 +68,7 @@ class Person(Answer):
     partial: bool
     suspended: bool = Field(description="True if the login has ended (`valid_to`): the seats stay and count, without access.")
     modules: list[SeatView]
+    release: ReleaseView | None = Field(None, description="From when on the person will require fewer modules, as far as users knows.")
     decided_at: int = Field(description="The offset of the last command that changed this person.")
 
 
@@ -130,8 +137,14 @@ def person(user: str, row: domain.UserRow, live: Live) -> Person:
         partial=row.partial,
         suspended=row.suspended,
         modules=seats_of(user, row),
+        release=_release_of(row),
         decided_at=row.offset,
     )
+
+
+def _release_of(row: domain.UserRow) -> ReleaseView | None:
+    dated = row.release
+    return None if dated is None else ReleaseView(at=domain.instant(dated.at), modules=list(dated.modules), leaver=dated.leaver)
 
 
 def access(user: str, module: str, row: domain.UserRow | None, live: Live) -> Access:

@@ -7,9 +7,22 @@ from typing import NamedTuple
 from services.seats.domain.decision import CONSEQUENCE, DecisionBuilder, grace_ms
 from services.seats.domain.due_items import is_last_administrator, newest_active
 from services.seats.domain.instants import INSTANT_MAX, to_ms
+from services.seats.domain.reduction import reduce_for_leaver
 from services.seats.domain.rows import ACTIVE, FLAGGED, HELD, REFUSED, REVOKED, WAITING, Flag, Seat, UserRow, shared_names
 from services.seats.domain.state import Pool
-from services.seats.domain.transitions import Answered, GivenUp, Moved, Required, RevisionUsed, Shown, apply, seated, to_body, with_required
+from services.seats.domain.transitions import (
+    Answered,
+    Dated,
+    GivenUp,
+    Moved,
+    Required,
+    RevisionUsed,
+    Shown,
+    apply,
+    seated,
+    to_body,
+    with_required,
+)
 from shared.schemas.seats_v1 import AssignSeats, Need, OverLimit, Reason, ReplaceUser
 
 
@@ -38,11 +51,11 @@ def assign_seats(builder: DecisionBuilder, payload: AssignSeats) -> None:
             return ignore(builder, Reason.DUPLICATE, user, old.revision)
         if payload.revision <= old.revision:
             return ignore(builder, Reason.STALE, user, old.revision)
-    required = required_of(payload)
+    required = required_of(payload, builder.at)
     released = sorted(module for module in old.seats if module not in required.modules) if old is not None else []
     row = with_required(old, required, payload.revision, released, builder.when())
-    if released and payload.leaver:
-        _shrink(builder, old, released)
+    if old is not None and released and _is_leaver(payload, builder.at):
+        reduce_for_leaver(builder, old, released)
     if old is not None and old.seats:
         tenant.put_user(user, row)
         builder.reallocate(Reason.SEAT_RELEASED)
@@ -64,32 +77,21 @@ def ignore(builder: DecisionBuilder, reason: str, user: str, last_revision: int)
     builder.answer("command_ignored", reason, (), last_revision=last_revision)["user"] = user
 
 
-def required_of(need: Need) -> Required:
-    modules, created_at, hold = shared_names(need.modules), to_ms(need.created_at), need.hold_until
+def required_of(need: Need, at: int) -> Required:
+    """Return what the person requires at `at`. A dated release whose time has come holds at once."""
+    modules, created_at, hold, release = shared_names(need.modules), to_ms(need.created_at), need.hold_until, None
+    if need.release is not None:
+        release = Dated(to_ms(need.release.at), shared_names(need.release.modules), need.release.leaver)
+        if release.at <= at:
+            modules, release = shared_names(module for module in modules if module in release.modules), None
     hold_until = None if hold is None else to_ms(hold)
-    rest = (need.reactivate, hold_until, need.suspended)
+    rest = (need.reactivate, hold_until, need.suspended, release)
     return _new(Required, (modules, created_at, need.administrator, need.priority, need.partial, *rest))
 
 
-def _shrink(builder: DecisionBuilder, old: UserRow | None, released: list[str]) -> None:
-    """M9: remove the licence of a leaver's active seat before flags and the queue get it. The last licence stays."""
-    tenant = builder.tenant
-    for module in released:
-        pool = tenant.pools[module]
-        row = pool.row
-        if not row.terminate_reduces_pool or old is None or old.seats[module].state != ACTIVE:
-            continue
-        if row.reduce_at == "now":
-            if row.licences <= 1:
-                continue
-            licences = row.licences - 1
-            changed = row._replace(licences=licences, next_period=min(row.next_period, licences))
-        else:
-            if row.next_period <= 1:
-                continue
-            changed = row._replace(next_period=row.next_period - 1)
-        tenant.put_pool(module, changed)
-        builder.emit("pool_reduced", Reason.TERMINATED, (module,), module=module, by=1, reduce_at=row.reduce_at)
+def _is_leaver(payload: AssignSeats, at: int) -> bool:
+    release = payload.release
+    return payload.leaver or (release is not None and release.leaver and to_ms(release.at) <= at)
 
 
 class Assignment:
@@ -300,7 +302,7 @@ def replace_user(builder: DecisionBuilder, payload: ReplaceUser) -> None:
     refusal = _no_replacement(builder, payload, source, target)
     if refusal is not None or source is None:
         return _refuse_replacement(builder, payload, refusal or Reason.UNKNOWN_USER)
-    required = required_of(payload.to)
+    required = required_of(payload.to, builder.at)
     moved = sorted(module for module in source.seats if module in required.modules)
     left = sorted(module for module in source.seats if module not in required.modules)
     given_up = GivenUp(payload.from_user, payload.from_revision, tuple(left))

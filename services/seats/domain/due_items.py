@@ -1,12 +1,12 @@
-"""Due items: graces, holds, threshold resets and periods whose time has come."""
+"""Due items: dated releases, graces, holds, threshold resets and periods whose time has come."""
 
 from services.seats.domain.closing import close
 from services.seats.domain.decision import DecisionBuilder
 from services.seats.domain.instants import instant
-from services.seats.domain.reduction import reduce
-from services.seats.domain.rows import ACTIVE, FLAGGED, HELD
-from services.seats.domain.state import GRACE, HOLD, PERIOD, Due, pool_rank
-from services.seats.domain.transitions import Revoked, period_started, to_body
+from services.seats.domain.reduction import reduce, reduce_for_leaver
+from services.seats.domain.rows import ACTIVE, FLAGGED, HELD, shared_names
+from services.seats.domain.state import GRACE, HOLD, PERIOD, RELEASE, Due, pool_rank
+from services.seats.domain.transitions import ReleasedAsDated, Revoked, period_started, to_body
 from shared.schemas.seats_v1 import Reason, ReduceBelowUse
 
 NO_LIMIT = 1 << 62
@@ -15,9 +15,10 @@ NO_LIMIT = 1 << 62
 def apply_due_items(builder: DecisionBuilder, limit: int = NO_LIMIT) -> int:
     """Apply what is due by the tenant's time, in order of due time, and return how many items were applied, at most `limit`.
 
-    At one instant holds expire first, then graces end, then thresholds are reset, then the period begins; after that log order counts (of
-    the hold, the flag, the pool, the scheduling). Names do not matter: the holds of one person and one command expire together, a person's
-    other modules are revoked before the base modules, and the rest follows the order in which the pools were opened.
+    At one instant dated releases come first, then holds expire, then graces end, then thresholds are reset, then the period begins; after
+    that log order counts (of the release, the hold, the flag, the pool, the scheduling). Names do not matter: the holds of one person and
+    one command expire together, a person's other modules are revoked before the base modules, and the rest follows the order in which the
+    pools were opened.
     """
     tenant, count = builder.tenant, 0
     while count < limit:
@@ -33,7 +34,9 @@ def apply_due_items(builder: DecisionBuilder, limit: int = NO_LIMIT) -> int:
 def _fall_due(builder: DecisionBuilder, entry: Due) -> None:
     at, kind, seq, _, _, user, module = entry
     tenant = builder.tenant
-    if kind == HOLD:
+    if kind == RELEASE:
+        _release_as_dated(builder, user)
+    elif kind == HOLD:
         _end_holds(builder, user, at, seq)
     elif kind == GRACE:
         _end_grace(builder, user, _first_grace(builder, user, module, at))
@@ -42,6 +45,22 @@ def _fall_due(builder: DecisionBuilder, entry: Due) -> None:
     else:
         tenant.put_pool(module, tenant.pools[module].row._replace(warned=False, free_since=None))
         builder.emit("warning_armed", Reason.THRESHOLD_RESET, (module,), module=module)
+
+
+def _release_as_dated(builder: DecisionBuilder, user: str) -> None:
+    """Release what the person no longer requires from this instant on. A leaver reduces pools as with `assign_seats` (M9); the command
+    that follows on the day finds no seat, so it does not reduce them again."""
+    row = builder.tenant.users[user]
+    release = row.release
+    assert release is not None
+    required = shared_names(module for module in row.required if module in release.modules)
+    released = sorted(module for module in row.seats if module not in required)
+    if release.leaver:
+        reduce_for_leaver(builder, row, released)
+    change = ReleasedAsDated(user, required, tuple(released), release.leaver)
+    builder.put(change)
+    builder.emit("seats_released", Reason.LEFT if release.leaver else Reason.CHANGED, released, **to_body(change))
+    builder.reallocate(Reason.SEAT_RELEASED)
 
 
 def _end_holds(builder: DecisionBuilder, user: str, at: int, seq: int) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from services.seats.domain.assignment import required_of
 from services.seats.domain.decision import ANSWER, PREFIX, Command, Decision, Event, past_threshold
 from services.seats.domain.instants import instant
-from services.seats.domain.rows import ACTIVE, Seat, UserRow, sequence
+from services.seats.domain.rows import ACTIVE, Release, Seat, UserRow, sequence
 from services.seats.domain.state import Pool, Tenant, pool_state
 from services.seats.domain.transitions import required_body
 from shared.schemas.seats_v1 import AssignSeats
@@ -34,7 +34,7 @@ def grant_at_once(tenant: Tenant, command: Command, payload: AssignSeats, at: in
         old.seats or old.revoked or old.flags or old.lost or old.command == command.id or payload.revision <= old.revision
     ):
         return None
-    required, pools = required_of(payload), []
+    required, pools = required_of(payload, at), []
     for module in required.modules:
         pool = tenant.pools.get(module)
         if pool is None or not _without_consequences(pool):
@@ -43,8 +43,8 @@ def grant_at_once(tenant: Tenant, command: Command, payload: AssignSeats, at: in
     modules, created_at, administrator, priority = required[:4]
     seats = dict.fromkeys(modules, _new(Seat, (ACTIVE, sequence(offset, 0), 0, None, 0)))
     # All fields of UserRow in their order. By name, as everywhere else, it would take three times as long.
-    suspended = payload.suspended
-    fields = (modules, seats, payload.revision, command.id, offset, created_at, administrator, priority, False, (), (), (), suspended)
+    memories = ((), (), (), payload.suspended, None if required.release is None else Release(*required.release, offset))
+    fields = (modules, seats, payload.revision, command.id, offset, created_at, administrator, priority, False, *memories)
     row = _new(UserRow, fields)
     changed = tenant.seat_new_person(user, old, row, pools)
     body: dict[str, Any] = {

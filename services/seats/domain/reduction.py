@@ -1,7 +1,9 @@
 """Reductions: a pool gets fewer licences than its people use."""
 
+from collections.abc import Iterable
+
 from services.seats.domain.decision import DecisionBuilder
-from services.seats.domain.rows import ACTIVE, HELD
+from services.seats.domain.rows import ACTIVE, HELD, UserRow
 from services.seats.domain.state import Pool
 from shared.schemas.seats_v1 import Reason
 
@@ -54,3 +56,24 @@ def reduce(builder: DecisionBuilder, module: str, reason: str) -> None:
         builder.flag(user, module, reason)
     if last is not None:
         builder.flag_until(last, module, None, Reason.LAST_ADMINISTRATOR)
+
+
+def reduce_for_leaver(builder: DecisionBuilder, row: UserRow, released: Iterable[str]) -> None:
+    """M9: remove the licence of a leaver's active seat before flags and the queue get it. The last licence stays. `row` is the leaver's,
+    with the seats that are released."""
+    tenant = builder.tenant
+    for module in released:
+        pool = tenant.pools[module].row
+        if not pool.terminate_reduces_pool or row.seats[module].state != ACTIVE:
+            continue
+        if pool.reduce_at == "now":
+            if pool.licences <= 1:
+                continue
+            licences = pool.licences - 1
+            changed = pool._replace(licences=licences, next_period=min(pool.next_period, licences))
+        else:
+            if pool.next_period <= 1:
+                continue
+            changed = pool._replace(next_period=pool.next_period - 1)
+        tenant.put_pool(module, changed)
+        builder.emit("pool_reduced", Reason.TERMINATED, (module,), module=module, by=1, reduce_at=pool.reduce_at)

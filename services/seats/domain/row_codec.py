@@ -9,6 +9,7 @@ from services.seats.domain.rows import (
     Number,
     OrderRow,
     PoolRow,
+    Release,
     Revocation,
     Row,
     Scheduled,
@@ -31,7 +32,8 @@ def to_json(key: str, row: Row) -> dict[str, Any]:
 
 
 def _user_to_json(row: UserRow) -> dict[str, Any]:
-    required, seats, revision, command, offset, created_at, administrator, priority, partial, revoked, flags, lost, suspended = row
+    required, seats, revision, command, offset, created_at, administrator, priority, partial = row[:9]
+    revoked, flags, lost, suspended, release = row[9:]
     modules = sorted(seats) if len(seats) > 1 else seats
     shown = {module: [*(seat if (seat := seats[module]).again else seat[:4])] for module in modules}
     data = {"n": required, "s": shown, "r": revision, "c": command, "o": offset, "t": created_at}
@@ -49,6 +51,8 @@ def _user_to_json(row: UserRow) -> dict[str, Any]:
         data["l"] = [[*entry] for entry in lost]
     if suspended:
         data["b"] = True
+    if release is not None:
+        data["d"] = [*release]
     return data
 
 
@@ -67,6 +71,7 @@ def from_json(key: str, data: dict[str, Any]) -> Row:
 
 def _user_from_json(data: dict[str, Any]) -> UserRow:
     get = data.get
+    dated = get("d")
     return UserRow(
         required=shared_names(data["n"]),
         seats={intern(module): Seat(STATES[seat[0]], *seat[1:]) for module, seat in data["s"].items()},
@@ -81,4 +86,5 @@ def _user_from_json(data: dict[str, Any]) -> UserRow:
         flags=tuple(Flag(*entry) for entry in get("f", ())),
         lost=tuple(Revocation(*entry) for entry in get("l", ())),
         suspended=get("b", False),
+        release=None if dated is None else Release(dated[0], shared_names(dated[1]), *dated[2:]),
     )

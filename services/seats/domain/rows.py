@@ -55,6 +55,15 @@ class Revocation(NamedTuple):
     seq: int
 
 
+class Release(NamedTuple):
+    """A dated release: from `at` on, the person requires only `modules`. `offset` is that of the command that set it."""
+
+    at: int
+    modules: tuple[str, ...]
+    leaver: bool
+    offset: int
+
+
 class UserRow(NamedTuple):
     """A person in a tenant. `revision` is kept when the last seat is released, because a late duplicate would otherwise bring a leaver
     back.
@@ -75,6 +84,7 @@ class UserRow(NamedTuple):
     flags: tuple[Flag, ...]
     lost: tuple[Revocation, ...]  # released with a revoked base module; a purchase restores them with it
     suspended: bool  # the login has ended: the seats stay and count, and the person has no access
+    release: Release | None
 
 
 class PoolRow(NamedTuple):

@@ -19,6 +19,7 @@ from services.seats.domain.rows import (
     Changed,
     OrderRow,
     PoolRow,
+    Release,
     Row,
     Seat,
     TenantRow,
@@ -29,7 +30,7 @@ from services.seats.domain.rows import (
     user_key,
 )
 
-HOLD, GRACE, THRESHOLD_RESET, PERIOD = 0, 1, 2, 3  # in this order at one instant
+RELEASE, HOLD, GRACE, THRESHOLD_RESET, PERIOD = 0, 1, 2, 3, 4  # in this order at one instant
 RUBBISH_MIN = 1000
 THRESHOLD_RESET_MS = DAY_MS
 Due = tuple[int, int, int, int, int, str, str]  # instant, kind, log order, log order of a renewal, pool's opening, user (or period), module
@@ -148,6 +149,8 @@ class Tenant:
             pool = self.pools.get(module)
             return pool is not None and pool.row.free_since is not None and pool.row.free_since + THRESHOLD_RESET_MS == at
         row = self.users.get(user)
+        if kind == RELEASE:
+            return row is not None and row.release is not None and (row.release.at, row.release.offset) == (at, seq)
         seat = row.seats.get(module) if row is not None else None
         return seat is not None and (seat.deadline, seat.seq, seat.again) == (at, seq, again) and (seat.state == FLAGGED) == (kind == GRACE)
 
@@ -286,6 +289,8 @@ class Tenant:
             pool.active += 1
         if row.administrator:
             self._administers(user, row)
+        if row.release is not None or (old is not None and old.release is not None):
+            self._set_release(user, old.release if old is not None else None, row.release)
         return {key: row}
 
     def _set_user(self, user: str, old: UserRow | None, row: UserRow | None) -> None:
@@ -307,8 +312,16 @@ class Tenant:
                     self._enter(user, module, seat)
         if (row is not None and row.administrator) or (old is not None and old.administrator):
             self._administers(user, row)
+        release, former = row.release if row is not None else None, old.release if old is not None else None
+        if release is not former:
+            self._set_release(user, former, release)
         if row is not None and (waited or (old is not None and old[7:9] != row[7:9])):  # priority, partial
             self._enqueue(user, row)
+
+    def _set_release(self, user: str, former: Release | None, release: Release | None) -> None:
+        self.timed += (release is not None) - (former is not None)
+        if release is not None:
+            self._push_due((release.at, RELEASE, release.offset, 0, 0, user, ""))
 
     def _leave(self, module: str, seat: Seat) -> None:
         if seat.deadline is not None:

@@ -16,6 +16,7 @@ from services.seats.domain.rows import (
     STATES,
     Flag,
     Number,
+    Release,
     Revocation,
     Scheduled,
     Seat,
@@ -71,6 +72,23 @@ class Released(NamedTuple):
     reason: str
 
 
+class ReleasedAsDated(NamedTuple):
+    """A dated release that fell due: the person requires only `required`, and gives up the seats in `released`."""
+
+    user: str
+    required: tuple[str, ...]
+    released: tuple[str, ...]
+    leaver: bool
+
+
+class Dated(NamedTuple):
+    """A release as a command states it."""
+
+    at: int
+    modules: tuple[str, ...]
+    leaver: bool
+
+
 class Required(NamedTuple):
     """What a person requires from now on."""
 
@@ -82,6 +100,7 @@ class Required(NamedTuple):
     reactivate: tuple[str, ...]
     hold_until: int | None
     suspended: bool
+    release: Dated | None
 
 
 class Shown(NamedTuple):
@@ -130,7 +149,7 @@ class RevisionUsed(NamedTuple):
     revision: int
 
 
-Change = Granted | Flagged | Cleared | Revoked | Released | Answered | GivenUp | Moved | RevisionUsed
+Change = Granted | Flagged | Cleared | Revoked | Released | ReleasedAsDated | Answered | GivenUp | Moved | RevisionUsed
 
 
 _OF_UNKNOWN_PEOPLE = (Answered, Moved, RevisionUsed, Granted)  # a target user may be granted a seat before the answer shows it
@@ -174,6 +193,7 @@ def _unknown(when: When) -> UserRow:
         flags=(),
         lost=(),
         suspended=False,
+        release=None,
     )
 
 
@@ -208,6 +228,12 @@ def _released(row: UserRow, change: Released, when: When) -> UserRow:
         return left
     others = (entry for entry in row.lost if entry.module != module)
     return left._replace(lost=tuple(sorted((*others, Revocation(module, when.at, when.seq)))))
+
+
+def _released_as_dated(row: UserRow, change: ReleasedAsDated, when: When) -> UserRow:
+    left, modules = _unseated(row, change.released, when.offset), change.required
+    revoked, lost = _still_revoked(row.revoked, modules, ()), _still_revoked(row.lost, modules, ())
+    return left._replace(required=modules, revoked=revoked, flags=_still_remembered(left.flags, when.at), lost=lost, release=None)
 
 
 def _answered(row: UserRow, change: Answered | Moved, when: When) -> UserRow:
@@ -248,7 +274,7 @@ def with_required(row: UserRow | None, required: Required, revision: int, releas
     row = row if row is not None else _unknown(when)
     if released:
         row = _unseated(row, [module for module in released if module in row.seats], when.offset)
-    modules, reactivate = required.modules, required.reactivate
+    modules, reactivate, dated = required.modules, required.reactivate, required.release
     return UserRow(
         required=modules,
         seats=row.seats,
@@ -263,13 +289,15 @@ def with_required(row: UserRow | None, required: Required, revision: int, releas
         flags=_still_remembered(row.flags, when.at),
         lost=_still_revoked(row.lost, modules, reactivate),
         suspended=required.suspended,
+        release=None if dated is None else _new(Release, (*dated, when.offset)),
     )
 
 
 def _given_up(row: UserRow, change: GivenUp, when: When) -> UserRow:
     left = _unseated(row, row.seats, when.offset)
     flags = _still_remembered(left.flags, when.at)
-    return left._replace(required=(), revision=change.revision, command=when.command, revoked=(), flags=flags, lost=(), suspended=False)
+    left = left._replace(required=(), revision=change.revision, command=when.command, revoked=(), flags=flags, lost=())
+    return left._replace(suspended=False, release=None)
 
 
 def _revision_used(row: UserRow, change: RevisionUsed, when: When) -> UserRow:
@@ -313,6 +341,7 @@ _APPLY: dict[type, Callable[[UserRow, Any, When], UserRow]] = {
     Cleared: _cleared,
     Revoked: _revoked,
     Released: _released,
+    ReleasedAsDated: _released_as_dated,
     Answered: _answered,
     GivenUp: _given_up,
     Moved: _answered,
@@ -357,6 +386,11 @@ def _released_body(change: Released) -> Body:
     return {"user": change.user, "reason": change.reason, "module": change.module}
 
 
+def _released_as_dated_body(change: ReleasedAsDated) -> Body:
+    body: Body = {"user": change.user, "required": change.required, "released": list(change.released)}
+    return body | {"leaver": True} if change.leaver else body
+
+
 def required_body(required: Required) -> Body:
     """Leave defaults out."""
     body: Body = {"modules": required.modules, "created_at": instant(required.created_at)}
@@ -372,7 +406,14 @@ def required_body(required: Required) -> Body:
         body["hold_until"] = instant(required.hold_until)
     if required.suspended:
         body["suspended"] = True
+    if required.release is not None:
+        body["release"] = _dated_body(required.release)
     return body
+
+
+def _dated_body(release: Dated) -> Body:
+    body: Body = {"at": instant(release.at), "modules": release.modules}
+    return body | {"leaver": True} if release.leaver else body
 
 
 def _shown_body(shown: Shown) -> Body:
@@ -418,6 +459,7 @@ _TO_BODY: dict[type, Callable[[Any], Body]] = {
     Cleared: _module_body,
     Revoked: _module_body,
     Released: _released_body,
+    ReleasedAsDated: _released_as_dated_body,
     Answered: _answered_body,
     GivenUp: _given_up_body,
     Moved: _moved_body,
@@ -443,6 +485,11 @@ def _read_revoked(body: Body) -> tuple[Change, ...]:
 
 def _read_released(body: Body) -> tuple[Change, ...]:
     return (Released(body["user"], intern(body["module"]), body["reason"]),)
+
+
+def _read_released_as_dated(body: Body) -> tuple[Change, ...]:
+    leaver = body.get("leaver", False)
+    return (ReleasedAsDated(body["user"], shared_names(body["required"]), tuple(body.get("released", ())), leaver),)
 
 
 def _read_answered(body: Body) -> tuple[Change, ...]:
@@ -471,7 +518,12 @@ def _read_required(need: Body) -> Required:
         reactivate=tuple(need.get("reactivate", ())),
         hold_until=_time(need.get("hold_until")),
         suspended=need.get("suspended", False),
+        release=_read_dated(need["release"]) if "release" in need else None,
     )
+
+
+def _read_dated(release: Body) -> Dated:
+    return Dated(from_instant(release["at"]), shared_names(release["modules"]), release.get("leaver", False))
 
 
 def _read_shown(shown: Body) -> Shown:
@@ -496,6 +548,7 @@ EVENTS_OF_PEOPLE: dict[str, Callable[[Body], tuple[Change, ...]]] = {
     "seat_flag_cleared": _read_cleared,
     "seat_revoked": _read_revoked,
     "seat_released": _read_released,
+    "seats_released": _read_released_as_dated,
     "hold_expired": _read_released,
     "hold_cancelled": _read_released,
     "seats_assigned": _read_answered,

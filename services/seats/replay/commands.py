@@ -118,6 +118,8 @@ def _person(row: domain.UserRow) -> str:
         until = f" until {domain.instant(seat.deadline)}" if seat.deadline is not None else ""
         seats.append(f"{module} {seat.state}{since}{until}")
     seats += [f"{entry.module} revoked at {domain.instant(entry.at)}" for entry in row.revoked]
+    if row.release is not None:
+        seats.append(f"from {domain.instant(row.release.at)} only {', '.join(row.release.modules) or 'nothing'}")
     return "; ".join(seats) or "nothing"
 
 

@@ -80,6 +80,10 @@ class SeatsEvents:
         event = message.payload
         self._gather(uow, message, event, event.user, decided(event), 0, None)
 
+    async def on_seats_released(self, uow: UnitOfWork, message: Message[seats_v1.SeatsReleased]) -> None:
+        event = message.payload
+        self._gather(uow, message, event, event.user, (), 0, event.required)
+
     async def on_seats_moved(self, uow: UnitOfWork, message: Message[seats_v1.SeatsMoved]) -> None:
         event = message.payload
         self._gather(uow, message, event, event.from_user, (), event.from_revision, ())
@@ -154,6 +158,7 @@ HANDLERS: Mapping[type[Payload], Callable[[SeatsEvents, UnitOfWork, Message[Any]
     **dict.fromkeys(ANSWERS, SeatsEvents.on_answer),
     **dict.fromkeys(SEAT_CHANGES, SeatsEvents.on_seat_change),
     seats_v1.SeatsMoved: SeatsEvents.on_seats_moved,
+    seats_v1.SeatsReleased: SeatsEvents.on_seats_released,
     seats_v1.TenantOpened: SeatsEvents.on_tenant_opened,
     seats_v1.PoolOpened: SeatsEvents.on_pool_opened,
     seats_v1.ClockSettled: SeatsEvents.on_clock_settled,

@@ -155,7 +155,7 @@ def _published(tenant: Tenant, uow: UnitOfWork, revision: Revision, envelope: En
 @dataclass(frozen=True, slots=True)
 class Decision:
     """An event of seats about one person. `required` lists all modules that the person requires, if the event does; `revision` is the one
-    that it answers, or 0."""
+    that it answers, or 0 if it answers none."""
 
     user: str
     decision_id: DecisionId
@@ -192,7 +192,7 @@ async def apply_decisions(tenant: Tenant, uow: UnitOfWork, decisions: Sequence[D
         if decision.revision > before.answered:
             before = people[decision.user] = replace(before, answered=decision.revision)
             answered[decision.user] = decision.revision
-        if decision.required is not None and _is_overtaken(before.not_done, decision.decision_id):
+        if decision.revision and _is_overtaken(before.not_done, decision.decision_id):
             before = people[decision.user] = replace(before, not_done=None)
             noted.add(decision.user)
         after = _with_seat_status(before, seat_status(mine, add_ons), tenant)

@@ -1,0 +1,174 @@
+"""Dated releases: from an instant on, a person requires fewer modules."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shared.schemas.seats_v1 import DatedRelease
+from tests.support.seats_harness import START, SeatsHarness
+
+DAY = timedelta(days=1)
+
+
+def release(at: datetime = START + DAY, *modules: str, leaver: bool = False) -> dict[str, Any]:
+    return {"release": DatedRelease(at=at, modules=modules, leaver=leaver)}
+
+
+def opened(licences: int, *, test: bool = False, **policies: Any) -> SeatsHarness:
+    harness = SeatsHarness(test=test)
+    harness.pool("time", licences, base=True, **policies)
+    harness.pool("docs", licences)
+    return harness
+
+
+def test_M9_a_leaving_after_the_last_day_of_a_period_counts_for_the_period_that_ends() -> None:
+    harness = opened(4)
+    harness.schedule("april", START + DAY)
+    for user in ("ada", "ben", "cid"):
+        harness.assign(user, "time")
+    harness.assign("dan", "time", **release(leaver=True))
+    harness.next_period(time=3)
+    assert harness.wait(days=1) == ["seats_released dan (left)", "period_started (period_began)"]
+    assert harness.licences("time") == (3, 3)
+    assert harness.seats("time") == dict.fromkeys(("ada", "ben", "cid"), "active"), "nobody is flagged"
+    assert harness.event("seats_released")["released"] == ["time"]
+    assert harness.assign("dan", reason="left", leaver=True) == ["seats_assigned dan:"]
+
+
+def test_a_dated_release_falls_due_at_its_instant_and_not_before() -> None:
+    harness = opened(1)
+    harness.assign("ada", "time", **release())
+    harness.now = START + DAY - timedelta(milliseconds=1)
+    assert harness.tick() == []
+    harness.now = START + DAY
+    assert harness.tick() == ["seats_released ada (changed)"]
+    assert harness.seats("time") == {}
+    assert harness.wait(days=9) == [], "it fell due once"
+
+
+def test_a_move_releases_only_the_modules_that_are_no_longer_required() -> None:
+    harness = opened(1, over_limit="flag")
+    harness.assign("ada", "time", "docs", **release(START + DAY, "time", "labs"))
+    harness.assign("ben", "docs")
+    assert harness.seats("docs") == {"ada": "active", "ben": "flagged"}
+    assert harness.wait(days=1) == ["seats_released ada (changed)", "seat_flag_cleared ben docs (seat_released)"]
+    assert harness.event("seats_released")["required"] == ("time",), "a release never adds a module"
+    assert harness.seats("time") == {"ada": "active"}
+
+
+def test_each_command_replaces_the_dated_release_and_one_without_it_removes_it() -> None:
+    harness = opened(2)
+    harness.assign("ada", "time", **release())
+    harness.assign("ada", "time", **release(START + 3 * DAY))
+    assert harness.wait(days=1) == []
+    harness.assign("ada", "time")
+    assert harness.wait(days=9) == []
+    assert harness.seats("time") == {"ada": "active"}
+
+
+def test_T17_a_dated_release_goes_before_a_hold_a_grace_and_the_period_of_the_same_instant() -> None:
+    harness = opened(2, over_limit="flag", grace="P1D")
+    harness.schedule("april", START + DAY)
+    harness.assign("hal", "time", hold_until=START + DAY)
+    harness.assign("ada", "time", **release(leaver=True))
+    harness.assign("ben", "time")
+    assert harness.deadline("ben", "time") == DAY
+    assert harness.wait(days=1) == [
+        "seats_released ada (left)",
+        "seat_flag_cleared ben time (seat_released)",
+        "hold_expired hal time (hold_expired)",
+        "period_started (period_began)",
+    ]
+
+
+def test_of_two_dated_releases_of_one_instant_the_one_set_first_is_applied_first() -> None:
+    harness = opened(3)
+    harness.assign("ben", "time", **release())
+    harness.assign("ada", "time", **release())
+    assert harness.wait(days=1) == ["seats_released ben (changed)", "seats_released ada (changed)"]
+
+
+@pytest.mark.parametrize("reduce_at", ["now", "period_end"])
+def test_M9_a_dated_release_of_a_leaver_reduces_the_pool_once(reduce_at: str) -> None:
+    harness = opened(3, terminate_reduces_pool=True, reduce_at=reduce_at)
+    harness.assign("ada", "time", "docs", **release(leaver=True))
+    assert harness.wait(days=1) == ["pool_reduced time (terminated)", "seats_released ada (left)"]
+    after = (2, 2) if reduce_at == "now" else (3, 2)
+    assert harness.licences("time") == after
+    assert harness.licences("docs") == (3, 3), "without the policy nothing is reduced"
+    assert harness.assign("ada", reason="left", leaver=True) == ["seats_assigned ada:"]
+    assert harness.licences("time") == after, "the command of the day does not reduce the pool again"
+
+
+def test_M9_the_command_of_the_day_reduces_the_pool_where_the_dated_release_has_not() -> None:
+    harness = opened(3, terminate_reduces_pool=True, reduce_at="now")
+    harness.assign("ada", "time", **release(leaver=True))
+    assert harness.assign("ada", leaver=True) == ["pool_reduced time (terminated)", "seats_assigned ada:"]
+    assert harness.wait(days=2) == []
+    assert harness.licences("time") == (2, 2)
+
+
+def test_M9_a_dated_release_by_a_move_reduces_no_pool() -> None:
+    harness = opened(3, terminate_reduces_pool=True, reduce_at="now")
+    harness.assign("ada", "time", **release())
+    assert harness.wait(days=1) == ["seats_released ada (changed)"]
+    assert harness.licences("time") == (3, 3)
+
+
+def test_a_command_that_comes_after_its_dated_release_grants_only_what_the_person_still_requires() -> None:
+    harness = opened(2, over_limit="expand", terminate_reduces_pool=True, reduce_at="now")
+    assert harness.assign("ada", "time", "docs", **release(START, "time")) == ["seats_assigned ada: time=active/licence_free"]
+    assert harness.assign("ada", "time", "docs", **release(START, leaver=True)) == ["pool_reduced time (terminated)", "seats_assigned ada:"]
+    assert harness.wait(days=9) == []
+
+
+def test_T6_a_person_who_is_revoked_or_waits_when_the_release_falls_due_no_longer_requires_the_module() -> None:
+    harness = opened(1, over_limit="flag", grace="PT1H")
+    harness.policy("docs", over_limit="wait")
+    harness.assign("ada", "time", "docs")
+    harness.assign("ben", "time", **release())
+    harness.assign("cid", "docs", **release())
+    assert harness.wait(hours=1) == ["seat_revoked ben time (grace_expired)"]
+    harness.now = START + DAY
+    assert harness.tick() == ["seats_released ben (changed)", "seats_released cid (changed)"]
+    assert harness.buy(approved=START, time=1, docs=1) == ["licences_added (ordered)"], "nobody is restored or served"
+
+
+def test_T6_a_flag_that_a_dated_release_gives_up_is_remembered() -> None:
+    harness = opened(1, over_limit="flag")
+    harness.assign("ada", "time")
+    harness.assign("ben", "time", **release())
+    harness.wait(days=1)
+    harness.assign("ben", "time")
+    assert harness.deadline("ben", "time") == 6 * DAY
+
+
+def test_A17_a_replacement_ends_the_dated_release_of_the_source_user_and_takes_that_of_the_target() -> None:
+    harness = opened(1, terminate_reduces_pool=True, reduce_at="now")
+    harness.assign("ada", "time", **release(leaver=True))
+    assert harness.replace("ada", "ben", "time", **release(START + 2 * DAY)) == ["seats_moved ben: time=active"]
+    assert harness.wait(days=1) == []
+    assert harness.wait(days=1) == ["seats_released ben (changed)"]
+
+
+def test_a_dated_release_moves_with_a_test_clock_in_time_order() -> None:
+    harness = opened(1, over_limit="flag", grace="P2D", test=True)
+    harness.assign("ada", "time", **release())
+    harness.assign("ben", "time")
+    assert harness.tick() == []
+    assert harness.clock(START + 30 * DAY) == [
+        "seats_released ada (changed)",
+        "seat_flag_cleared ben time (seat_released)",
+        "clock_settled (clock_advanced)",
+    ]
+
+
+def test_a_duplicate_or_stale_command_leaves_the_dated_release() -> None:
+    harness = opened(1)
+    harness.assign("ada", "time", **release())
+    harness.repeat()
+    assert harness.assign("ada", "time", revision=1) == ["command_ignored ada (stale)"]
+    assert harness.wait(days=1) == ["seats_released ada (changed)"]
+    assert harness.assign("ada", "time", revision=1) == ["command_ignored ada (stale)"], "an old command does not bring it back"
+    assert harness.assign("ada", "time")[0] == "seats_assigned ada: time=active/licence_free"
