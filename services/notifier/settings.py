@@ -32,6 +32,11 @@ class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
         ge=0,
         description="How long (in the tenant's time) a notification waits for the person's e-mail address before administrators get it.",
     )
+    invitation_page_url: str = Field(
+        "",
+        description="URL of the page where an invitation is accepted; `{token}` is replaced. If it is empty, e-mails name the REST "
+        "address.",
+    )
     licences_page_url: str = Field(
         "",
         description="URL of the page where licences are bought; `{tenant}` is replaced. If it is empty, e-mails name the REST address.",

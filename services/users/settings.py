@@ -24,7 +24,8 @@ class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
         10,
         ge=1,
         le=1_000_000,
-        description="Number of wrong secrets of a client from one address in a minute, after which the client must wait.",
+        description="Number of wrong secrets of a client, or of wrong tokens of invitations, from one address in a minute, after which the "
+        "caller must wait.",
     )
     reevaluations_per_day: int = Field(
         200_000,

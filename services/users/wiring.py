@@ -11,13 +11,14 @@ from services.users.jobs import Job
 from services.users.jobs.alarm import Alarm
 from services.users.jobs.apply_imports import ApplyImports
 from services.users.jobs.bulk_reevaluation import BulkReevaluation
+from services.users.jobs.due_instants import DueInstants
 from services.users.jobs.due_people import DuePeople
 from services.users.jobs.held_statements import HeldStatements
 from services.users.jobs.test_clock import Coordinator, Probe
 from services.users.jobs.unanswered_people import UnansweredPeople
 from services.users.settings import Settings
 from services.users.sign_in.keys import SigningKeys
-from services.users.sign_in.tokens import TokenIssuer
+from services.users.sign_in.tokens import TokenIssuer, WrongSecrets
 from services.users.store import hr_sources
 from services.users.use_cases.idle import OwnIdleCheck
 from services.users.use_cases.locked_tenants import Tenants
@@ -67,14 +68,16 @@ class Users:
         self.signing_keys = SigningKeys(KeyFolder(settings.signing_keys_folder), self.clock)
         others = self._probes() if others is None else others
         due_people = DuePeople(self.database, self.tenants, self.alarm)
+        due_instants = DueInstants(self.database, self.tenants, self.alarm)
         reevaluation = BulkReevaluation(self.database, self.tenants, self.alarm)
-        self.coordinator = Coordinator(self.database, due_people, reevaluation, {"users": self.idle, **others}, self.clock)
+        self.coordinator = Coordinator(self.database, due_people, due_instants, reevaluation, {"users": self.idle, **others}, self.clock)
         self.seats = seats or SeatsQuestions(self.client, settings.seats_url)
         apply_imports = ApplyImports(self.database, self.tenants, self.alarm)
         held_statements = HeldStatements(self.database, self.tenants, self.alarm)
         self.jobs: Sequence[Job] = [
             reevaluation,
             due_people,
+            due_instants,
             apply_imports,
             held_statements,
             UnansweredPeople(self.database, self.alarm),
@@ -116,6 +119,7 @@ class Users:
             idle=self.idle,
             consumer=self.consumer,
             seats=self.seats,
+            wrong_invitations=WrongSecrets(settings.wrong_secrets_per_minute),
             profiles_max=settings.profiles_max,
             reevaluations_per_day=settings.reevaluations_per_day,
         )

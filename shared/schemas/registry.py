@@ -56,6 +56,8 @@ _ENTRIES = [
         users_v1.ProfileDefined,
         users_v1.DepartmentMapped,
         users_v1.ChangesStopped,
+        users_v1.PersonInvited,
+        users_v1.InvitationExpired,
         users_v1.ClockAdvancing,
         users_v1.ClockReady,
     ),

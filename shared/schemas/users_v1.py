@@ -46,6 +46,7 @@ class PersonState(UsersEvent):
     profile: Id | None = None
     kind: str  # employee | external | service
     administrator: bool
+    # invited (has not accepted the invitation) |
     # active | over_limit (a seat is flagged) | waiting | refused | not_subscribed | deactivated (revoked in a base module) | inactive (may
     # not log in) | left | expected (the start was postponed or cancelled); an open enum
     status: str
@@ -67,6 +68,21 @@ class PersonLeft(PersonState):
 
 class PersonRepublished(PersonState):
     """The present state again, for a reader that was rebuilt. It causes no e-mail."""
+
+
+class PersonInvited(UsersEvent):
+    """The person is to get an e-mail with a link that accepts the invitation. The token in the link is not part of any event."""
+
+    user: Id
+    expires_at: Instant
+    reserved: bool  # licences are reserved until then
+
+
+class InvitationExpired(UsersEvent):
+    """The person did not accept the invitation in time. What was reserved is free again."""
+
+    user: Id
+    expires_at: Instant
 
 
 class ProfileDefined(UsersEvent):

@@ -186,6 +186,37 @@ async def test_a_permanently_refused_e_mail_fails_and_a_temporarily_refused_one_
     assert sent[0].attempts == 2
 
 
+async def test_an_invited_person_gets_a_link_whose_token_is_stored_nowhere(notifier: Notifier) -> None:
+    """An invitation that is over when its e-mail is to be sent is not sent. A reservation that was refused concerns the administrators."""
+
+    def invited(user: str, days: int = 7) -> users_v1.PersonInvited:
+        expires_at = NOON + timedelta(days=days)
+        return users_v1.PersonInvited(at=NOON, actor=person_added(user).actor, user=user, expires_at=expires_at, reserved=True)
+
+    need = seats_v1.Need(modules=("planning",), created_at=NOON, hold_until=NOON + timedelta(days=7))
+    full = notifier.assigned("p2", refused(), need=need)
+    async with notifier.running() as wiring:
+        await notifier.send(tenant_created(), person_added("boss", administrator=True))
+        await notifier.send(*(person_added(user, status="invited") for user in ("p1", "p2", "closed")))
+        await notifier.send(invited("p1"), invited("p1"), invited("p1", days=9), invited("closed"), full)
+        expired = users_v1.InvitationExpired(at=NOON, actor=person_added("p1").actor, user="closed", expires_at=NOON)
+        await notifier.send(expired)
+        await notifier.until_idle(wiring)
+        async with notifier.database.unit_of_work("acme") as uow:
+            listed = await store.emails(uow.connection, "acme", state=None, user=None, before=None, limit=10)
+            stored = [await store.email(uow.connection, "acme", each.email_id) for each in listed]
+    (link,) = notifier.server.to("p1@acme.example")
+    assert str(link["Subject"]) == "Acme Bikes: you are invited"
+    assert "secret-of-p1" in text_of(link)
+    assert "Sunday, 24 November 2013" in text_of(link), "the latest invitation counts"
+    assert not any("secret-of" in each.body_text + each.body_html for each in stored if each is not None)
+    assert {each.user_id: each.state for each in listed} == {"p1": "sent", "closed": "failed", "boss": "sent"}
+    assert subjects(notifier.server.to("boss@acme.example")) == [
+        "Acme Bikes: 1 seat refused",
+        "Acme Bikes: the invitation of Person closed expired",
+    ]
+
+
 async def test_an_e_mail_has_a_maximum_of_notifications_and_the_others_make_the_next(
     notifier: Notifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ from tests.support.stack import RunningStack
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
 RIGHTS = {"account:read", "account:buy", "users:read", "users:manage", "log:read", "operator"}
-OPEN = {("users", "POST", "/v1/token"), ("users", "GET", "/.well-known/jwks.json")}
+OPEN = {("users", "POST", "/v1/token"), ("users", "POST", "/v1/invitations/accept"), ("users", "GET", "/.well-known/jwks.json")}
 ANY_TOKEN = {("invoicing", "GET", "/v1/modules"), ("invoicing", "GET", "/v1/plans")}  # A10: every token may read the price list
 READING = {"account:read", "users:read", "log:read"}
 CHANGES_NOTHING = {("seats", "POST", "/v1/tenants/{tenant}/what-if")}

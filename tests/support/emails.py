@@ -14,7 +14,13 @@ AT = datetime(2013, 11, 15, 9, 0, 4, tzinfo=UTC)
 DEADLINE = "2013-11-22T09:00:04.000Z"
 TENANT = TenantRow("acme", "Acme Bikes", "Europe/Copenhagen", "en_GB", "real", "office@acme.example", "help@vendor.example", read_to=0)
 BO = Recipient("bo@acme.example", "Bo Berg", "u1")
-LINKS = Links(actions="http://notifier/actions", quotes="http://invoicing/quotes", held_events="http://users/held-events")
+LINKS = Links(
+    actions="http://notifier/actions",
+    quotes="http://invoicing/quotes",
+    held_events="http://users/held-events",
+    people="http://users/people",
+    accept="http://users/accept",
+)
 ACTOR = {"kind": "user", "id": "anna"}
 LINE = {"module": "time", "quantity": 6, "days": 13, "days_of_period": 30, "net_minor": 3120, "recurring_then_minor": 343200}
 INVOICE = {
@@ -47,10 +53,13 @@ DATA: dict[Kind, dict[str, Any]] = {
     Kind.REDUCTION_REFUSED: {"must_free": 4, "reason": "below_use"},
     Kind.BILLING_DETAILS: {"version": "v2", "actor": ACTOR},
     Kind.INVOICE: INVOICE,
+    Kind.INVITED: {"expires_at": DEADLINE, "reserved": True},
+    Kind.INVITATION_EXPIRED: {"expires_at": DEADLINE},
     Kind.CHANGES_STOPPED: {"source": "hr/acme", "would_end": 300, "limit": 6, "import_id": None, "ended": 0},
 }
 OF_PEOPLE = (Kind.FLAGGED, Kind.REFUSED, Kind.REVOKED, Kind.WITHDRAWN, Kind.CLEARED, Kind.GRANTED)
 OF_SEATS = (*OF_PEOPLE, Kind.EXPANDED, Kind.NEAR_LIMIT, Kind.AT_LIMIT, Kind.REDUCTION_LIMITED)
+OF_ADMINISTRATION = (Kind.CHANGES_STOPPED, Kind.INVITATION_EXPIRED)
 NAMES = Names(
     people={"u1": "Bo Berg"},
     modules={"time": "Time Registration"},
@@ -64,7 +73,7 @@ NAMES = Names(
 def notification(kind: Kind, stream: Stream, user: str | None = "u1", module: str | None = "time", **more: Any) -> Notification:
     pool = {"module": module, "licences": 280, "next_period": 280, "active": 280, "flagged": 10, "held": 0, "waiting": 0, "available": 0}
     data = {"reason": "over_limit", "pool": pool if module else None} | DATA[kind] | more
-    audience = Audience.PERSON if stream is Stream.OWN else Audience.ADMINISTRATORS
+    audience = Audience.PERSON if stream in (Stream.OWN, Stream.INVITATION) else Audience.ADMINISTRATORS
     return Notification(f"{kind}", audience, stream, kind, AT, user, module, data)
 
 
@@ -83,6 +92,7 @@ EVERY = [
     *((Stream.OWN, kind) for kind in OF_PEOPLE),
     *((Stream.UNDELIVERED, kind) for kind in OF_PEOPLE),
     *((Stream.SEATS, kind) for kind in OF_SEATS),
-    *((Stream.BILLING, kind) for kind in Kind if kind not in (*OF_SEATS, Kind.CHANGES_STOPPED)),
-    (Stream.PEOPLE, Kind.CHANGES_STOPPED),
+    *((Stream.BILLING, kind) for kind in Kind if kind not in (*OF_SEATS, *OF_ADMINISTRATION, Kind.INVITED)),
+    *((Stream.PEOPLE, kind) for kind in OF_ADMINISTRATION),
+    (Stream.INVITATION, Kind.INVITED),
 ]

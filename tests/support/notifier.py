@@ -78,6 +78,10 @@ def other_services(answers: dict[str, int] | None = None) -> httpx.MockTransport
         last = request.url.path.rsplit("/", 1)[-1]
         if last == "token":
             return httpx.Response(200, json={"access_token": "t", "token_type": "Bearer", "expires_in": 600})
+        if last == "invitation-token" and request.url.path.split("/")[-2] != "closed":
+            return httpx.Response(201, json={"token": f"secret-of-{request.url.path.split('/')[-2]}", "expires_at": "2013-11-22T09:00:00Z"})
+        if last == "invitation-token":
+            return httpx.Response(409, json={})
         status = (answers or {}).get(last, 202 if last == "republish" else 200)
         return httpx.Response(status, content=PDF if last == "pdf" else b"{}")
 

@@ -17,7 +17,7 @@ from shared.errors import Transient
 from tests.support.emails import EVERY, NAMES, TENANT, notification
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
-EMAIL = ClaimedEmail("acme", "m-1", "bo@acme.example", "Bo Ångström", "Überblick", "Grüße\n", "<p>Grüße</p>", [], 1, AT)
+EMAIL = ClaimedEmail("acme", "m-1", "bo@acme.example", "Bo Ångström", "Überblick", "Grüße\n", "<p>Grüße</p>", [], None, 1, AT)
 SENDER = "Seatpool <seatpool@vendor.example>"
 DATE = "Sun, 01 Mar 2026 00:00:00 +0000"
 

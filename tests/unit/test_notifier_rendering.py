@@ -180,7 +180,7 @@ def test_a_name_cannot_add_lines_to_an_e_mail(stream: Stream) -> None:
     forged = "Anna\r\nBcc: eve@x.example\n\nYOUR SEAT IS REVOKED\u202e"
     told = "Anna Bcc: eve@x.example YOUR SEAT IS REVOKED"
     names = replace(NAMES, people={"u1": forged}, modules={"time": forged}, administrators=[Recipient("anna@acme.example", forged)])
-    kind = {Stream.BILLING: Kind.PURCHASED, Stream.PEOPLE: Kind.CHANGES_STOPPED}.get(stream, Kind.FLAGGED)
+    kind = {Stream.BILLING: Kind.PURCHASED, Stream.PEOPLE: Kind.CHANGES_STOPPED, Stream.INVITATION: Kind.INVITED}.get(stream, Kind.FLAGGED)
     tenant = replace(TENANT, name=forged, support_contact=forged)
     found = email(stream, notification(kind, stream), tenant=tenant, names=names, recipient=Recipient("anna@acme.example", forged))
     assert told in found.subject or stream is Stream.OWN

@@ -6,9 +6,9 @@ from tests.support.apps import all_apps
 
 # A summary says what the request does.
 VERBS = {
-    "Add", "Advance", "Apply", "Approve", "Bind", "Change", "Check", "Confirm", "Create", "Decide", "Define", "Delete", "Discard",
-    "Explain", "Forecast", "Get", "Let", "List", "Publish", "Reactivate", "Replace", "Request", "Retry", "Send", "Set", "Show", "Start",
-    "Upload",
+    "Accept", "Add", "Advance", "Apply", "Approve", "Bind", "Change", "Check", "Confirm", "Create", "Decide", "Define", "Delete",
+    "Discard", "Explain", "Forecast", "Get", "Invite", "Let", "List", "Make", "Publish", "Reactivate", "Replace", "Request", "Retry",
+    "Send", "Set", "Show", "Start", "Upload",
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from shared.web.route import CheckedRoute
 from tests.support.apps import all_apps, bearer
 
 APPS = all_apps()
-OPEN = {("users", "POST", "/v1/token"), ("users", "GET", "/.well-known/jwks.json")}
+OPEN = {("users", "POST", "/v1/token"), ("users", "POST", "/v1/invitations/accept"), ("users", "GET", "/.well-known/jwks.json")}
 ANY_TOKEN = {("invoicing", "GET", "/v1/modules"), ("invoicing", "GET", "/v1/plans")}
 EVERY_RIGHT = ("account:read", "account:buy", "users:read", "users:manage", "log:read", "operator")
 

@@ -39,5 +39,7 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         users_v1.ProfileDefined,
         users_v1.DepartmentMapped,
         users_v1.ChangesStopped,
+        users_v1.PersonInvited,
+        users_v1.InvitationExpired,
     )
 }

@@ -7,7 +7,9 @@ it, in three streams, so that 20 flags of an import are one e-mail with a table,
     person           flagged, refused, revoked, withdrawn, no longer over the limit, granted (from the queue, or after a revocation)
     administrators   seats: the same, and expanded, near and at the limit, a reduction that was limited by use
                      billing: purchases, reductions, refused orders, billing details, invoices (T19)
-                     people: changes of a source that the guard stopped
+                     people: changes of a source that the guard stopped, invitations that expired
+
+An invitation is an e-mail of its own to the person, with a link.
 
 Where the notifications of one digest contradict each other, the last one counts (`still_valid`). Republished events describe a state
 that is known already, so they make no notifications.
@@ -36,6 +38,7 @@ class Stream(StrEnum):
     SEATS = "seats"
     BILLING = "billing"
     PEOPLE = "people"
+    INVITATION = "invitation"
     UNDELIVERED = "undelivered"  # for a person whose e-mail address did not become known in time
 
 
@@ -58,6 +61,8 @@ class Kind(StrEnum):
     BILLING_DETAILS = "billing_details"
     INVOICE = "invoice"
     CHANGES_STOPPED = "changes_stopped"  # by the guard of users
+    INVITED = "invited"
+    INVITATION_EXPIRED = "invitation_expired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +122,26 @@ def notifications_of(payload: Payload, event_id: str) -> list[Notification]:
             ]
         case invoicing_v1.InvoicingEvent():
             return _invoicing(payload, event_id)
+        case users_v1.UsersEvent():
+            return _users(payload, event_id)
+        case _:
+            return []
+
+
+def _users(payload: users_v1.UsersEvent, event_id: str) -> list[Notification]:
+    key = f"administrators|{event_id}"
+    match payload:
         case users_v1.ChangesStopped():
             data = payload.model_dump(mode="json", include={"source", "would_end", "limit", "import_id", "ended"})
-            key = f"administrators|{event_id}"
             return [Notification(key, Audience.ADMINISTRATORS, Stream.PEOPLE, Kind.CHANGES_STOPPED, payload.at, data=data)]
+        case users_v1.PersonInvited():
+            # The end identifies the invitation: it can be published several times.
+            key = f"person|invited|{payload.user}|{format_instant(payload.expires_at)}"
+            data = payload.model_dump(mode="json", include={"expires_at", "reserved"})
+            return [Notification(key, Audience.PERSON, Stream.INVITATION, Kind.INVITED, payload.at, payload.user, data=data)]
+        case users_v1.InvitationExpired():
+            data = payload.model_dump(mode="json", include={"expires_at"})
+            return [Notification(key, Audience.ADMINISTRATORS, Stream.PEOPLE, Kind.INVITATION_EXPIRED, payload.at, payload.user, data=data)]
         case _:
             return []
 
@@ -139,7 +160,7 @@ def still_valid(notifications: Sequence[Notification]) -> list[Notification]:
     for notification in notifications:
         if notification.user is not None and notification.kind in _ENDINGS | _RECOVERED:
             by_seat.setdefault((notification.user, notification.module), []).append(notification)
-    outdated: set[str] = set()
+    outdated = {notification.key for notification in [each for each in notifications if each.kind is Kind.INVITED][:-1]}
     for of_seat in by_seat.values():
         last = of_seat[-1]
         opposite = _ENDINGS if last.kind in _RECOVERED else _RECOVERED
@@ -227,7 +248,8 @@ def _seat(payload: seats_v1.SeatEvent, kind: Kind, key: str, deadline: datetime 
 
 
 def _answered(payload: seats_v1.NeedAnswered | seats_v1.SeatsMoved, event_id: str) -> list[Notification]:
-    """Return notifications of each module that is over the limit or refused. A granted module needs none."""
+    """Return notifications of each module that is over the limit or refused. A granted module needs none. That no licence could be reserved
+    for an invitation concerns the administrators only: the person has not been invited."""
     found: list[Notification] = []
     because_of = [
         {"module": seat.module, "reason": seat.reason or payload.reason}
@@ -243,7 +265,8 @@ def _answered(payload: seats_v1.NeedAnswered | seats_v1.SeatsMoved, event_id: st
         elif seat.state == SeatState.REFUSED:
             if seat.reason in _BECAUSE_OF_ANOTHER:
                 data["because_of"] = because_of
-            found += _both(f"{event_id}|{seat.module}", Kind.REFUSED, payload.at, payload.user, seat.module, data)
+            both = _both(f"{event_id}|{seat.module}", Kind.REFUSED, payload.at, payload.user, seat.module, data)
+            found += both if payload.need.hold_until is None else both[1:]
     return found
 
 

@@ -9,7 +9,7 @@ import asyncio
 import random
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -21,6 +21,7 @@ import structlog
 from prometheus_client import Counter
 
 from services.notifier.email.message import Unsendable, build
+from services.notifier.email.rendering import MARKER
 from services.notifier.settings import Settings
 from services.notifier.store import emails as store
 from services.notifier.store.emails import ClaimedEmail
@@ -38,6 +39,7 @@ MARK_TIMEOUT_SECONDS = 120
 STOP_GRACE_SECONDS = 5
 BACKOFF_FIRST_SECONDS, BACKOFF_SECONDS_MAX = 2.0, 900.0  # of one e-mail
 UNAVAILABLE_SECONDS_MAX = 15.0  # of the mail server: when it is back, nobody waits long
+FetchToken = Callable[[str, str], Awaitable[str | None]]  # (tenant, invited person) -> token; raises Transient
 FetchPdf = Callable[[str, str], Awaitable[bytes]]  # (tenant, invoice) -> PDF; raises Transient
 
 
@@ -105,6 +107,7 @@ class Delivery:
     settings: Settings
     clock: Clock
     fetch_pdf: FetchPdf
+    fetch_token: FetchToken
     failures: int = 0  # to connect, one after another
     retry_at: float = 0.0  # monotonic
 
@@ -156,7 +159,7 @@ class Delivery:
                 for invoice in email.invoices
             ]
             date = format_datetime(self.clock.now())
-            finished = build(email, self.settings.email_from, date, attachments)
+            finished = build(await self._with_token(email), self.settings.email_from, date, attachments)
             options = ["SMTPUTF8"] if finished.utf8 else []
             await connection.sendmail(finished.sender, [finished.recipient], finished.content, mail_options=options)
         except (aiosmtplib.SMTPException, OSError, Transient, Unsendable) as error:
@@ -174,6 +177,16 @@ class Delivery:
                 async with self.database.unit_of_work(email.tenant_id) as uow:
                     await store.mark_sent(uow.connection, email, self.clock.now())
         EMAILS.labels("sent").inc()
+
+    async def _with_token(self, email: ClaimedEmail) -> ClaimedEmail:
+        """Return the e-mail with the token of its invitation, which is stored nowhere. Raises Unsendable if the invitation is over."""
+        if email.invitation is None:
+            return email
+        token = await self.fetch_token(email.tenant_id, email.invitation)
+        if token is None:
+            raise Unsendable("the invitation was accepted or has expired before this e-mail was sent")
+        body_text, body_html = (body.replace(MARKER, token) for body in (email.body_text, email.body_html))
+        return replace(email, body_text=body_text, body_html=body_html)
 
     def _too_old(self, email: ClaimedEmail) -> bool:
         return self.clock.now() - email.queued_at > timedelta(hours=self.settings.email_give_up_hours)

@@ -13,8 +13,8 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.notifier.domain.buying import Buying, Plan, buying_of
-from services.notifier.domain.notifications import Audience, Kind, Notification, is_moot, still_valid
-from services.notifier.email.rendering import Links, Names, Recipient, Rendered, render
+from services.notifier.domain.notifications import Audience, Kind, Notification, Stream, is_moot, still_valid
+from services.notifier.email.rendering import MARKER, Links, Names, Recipient, Rendered, render
 from services.notifier.settings import Settings
 from services.notifier.store import catalogue, emails, recipients
 from services.notifier.store import notifications as store
@@ -105,6 +105,7 @@ class DigestSender:
                 body_text=rendered.text,
                 body_html=rendered.html,
                 invoices=invoices,
+                invitation=recipient.user if digest.stream is Stream.INVITATION else None,
                 notifications=len(notifications),
                 at=digest.now,
                 state="failed" if error else "queued",
@@ -131,6 +132,9 @@ class DigestSender:
             licences_page=settings.licences_page_url.replace("{tenant}", tenant_id),
             actions=f"{settings.notifier_url}/v1/tenants/{tenant_id}/actions",
             held_events=f"{settings.users_url}/v1/tenants/{tenant_id}/held-events",
+            people=f"{settings.users_url}/v1/tenants/{tenant_id}/people",
+            accept_page=settings.invitation_page_url.replace("{token}", MARKER),
+            accept=f"{settings.users_url}/v1/invitations/accept",
             quotes=f"{settings.invoicing_url}/v1/tenants/{tenant_id}/quotes",
         )
 

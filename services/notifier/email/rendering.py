@@ -38,12 +38,14 @@ from shared.text import one_line
 TEMPLATES = Path(__file__).parent / "templates"
 LANGUAGES = frozenset(folder.name for folder in TEMPLATES.iterdir() if folder.is_dir())
 ENGLISH = "en"  # for tenants whose language has no templates
+MARKER = "_token_of_the_invitation_"  # the e-mail is stored with it, and sent with the token in its place
 ROWS_MAX = 200  # of a table in an e-mail; the others are in the action log
 _TEMPLATE = {
     Stream.OWN: "person",
     Stream.SEATS: "seats",
     Stream.BILLING: "billing",
     Stream.PEOPLE: "people",
+    Stream.INVITATION: "invitation",
     Stream.UNDELIVERED: "undelivered",
 }
 
@@ -75,6 +77,9 @@ class Links:
     actions: str = ""
     quotes: str = ""
     held_events: str = ""
+    people: str = ""
+    accept_page: str = ""  # with MARKER
+    accept: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,7 @@ def render(
         "pools": _pools(notifications),
         "notifications": _by_kind(notifications),
         "one_line": one_line,
+        "token": MARKER,
         "person": lambda user: one_line(names.people.get(user) or user),
         "module": lambda module: one_line(names.modules.get(module) or module),
     }

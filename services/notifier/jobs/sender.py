@@ -44,7 +44,7 @@ class Sender:
     def __init__(self, database: Database, settings: Settings, clock: Clock, client: ServiceClient) -> None:
         self._database, self._settings, self._clock, self._client = database, settings, clock, client
         self._digests = DigestSender(database, settings, clock)
-        self._delivery = Delivery(database, settings, clock, self.fetch_pdf)
+        self._delivery = Delivery(database, settings, clock, self.fetch_pdf, self.fetch_invitation_token)
 
     async def run(self) -> None:
         """Run until cancelled. Transient errors are retried."""
@@ -64,6 +64,16 @@ class Sender:
         if response.status_code != 200:
             raise Transient(f"invoicing answered the request for the PDF of invoice {invoice} with status {response.status_code}")
         return response.content
+
+    async def fetch_invitation_token(self, tenant: str, user: str) -> str | None:
+        """Return a new token for the invitation of this person; None if it is over. Raises Transient."""
+        response = await self._client.post(f"{self._settings.users_url}/v1/tenants/{tenant}/people/{user}/invitation-token", json={})
+        if response.status_code in (404, 409):
+            return None
+        if response.status_code != 201:
+            raise Transient(f"users answered the request for the token of an invitation with status {response.status_code}")
+        token: str = response.json()["token"]
+        return token
 
     async def _ask_to_republish(self) -> None:
         """Before the first e-mail of a new database, ask users to publish tenants and people again: its topic keeps 30 days."""

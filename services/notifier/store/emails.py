@@ -24,6 +24,7 @@ class NewEmail:
     body_text: str
     body_html: str
     invoices: Sequence[Mapping[str, str]]  # whose PDFs are attached when it is sent
+    invitation: str | None  # the person whose token replaces the marker in the texts when it is sent
     notifications: int
     at: datetime  # the tenant's time
     state: str  # queued, or failed: an e-mail that cannot be rendered is kept to be seen
@@ -44,6 +45,7 @@ class ClaimedEmail:
     body_text: str
     body_html: str
     invoices: Sequence[Mapping[str, str]]
+    invitation: str | None
     attempts: int  # this one included
     queued_at: datetime
 

@@ -2,7 +2,21 @@
 
 from fastapi import FastAPI
 
-from services.users.api import clock, held_events, hr, hr_topics, idle, imports, people, profiles, republish, statistics, tenants, token
+from services.users.api import (
+    clock,
+    held_events,
+    hr,
+    hr_topics,
+    idle,
+    imports,
+    invitations,
+    people,
+    profiles,
+    republish,
+    statistics,
+    tenants,
+    token,
+)
 from services.users.api.dependencies import Context
 from services.users.settings import Settings
 from services.users.store import tenants as store
@@ -27,7 +41,7 @@ def make_app(settings: Settings, context: Context, dead_letters: DeadLetters) ->
         support_contact=support_contact,
     )
     app.state.context = context
-    for module in (token, tenants, profiles, people, hr, held_events, imports, hr_topics, clock, statistics, idle, republish):
+    for module in (token, tenants, profiles, people, invitations, hr, held_events, imports, hr_topics, clock, statistics, idle, republish):
         app.include_router(module.router)
     app.include_router(dead_letters_router(dead_letters))
     return app

@@ -10,7 +10,7 @@ from services.users.domain.person import Cause
 from services.users.jobs.alarm import Alarm
 from services.users.jobs.test_clock import Coordinator
 from services.users.sign_in.keys import SigningKeys
-from services.users.sign_in.tokens import TokenIssuer
+from services.users.sign_in.tokens import TokenIssuer, WrongSecrets
 from services.users.store.tenants import StoredTenant
 from services.users.use_cases.bulk_reevaluation import Limits
 from services.users.use_cases.idle import OwnIdleCheck
@@ -43,6 +43,7 @@ class Context:
     idle: OwnIdleCheck
     consumer: Consumer
     seats: SeatsQuestions
+    wrong_invitations: WrongSecrets
     profiles_max: int
     reevaluations_per_day: int
 

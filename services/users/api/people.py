@@ -1,15 +1,17 @@
 """People, added by REST or by HR systems."""
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.users.api.dependencies import Context, InContext, Manager, TenantId, UserId, cause_of
-from services.users.api.requests import KindName, NewPerson, PersonPatch, Reactivation, StatusName
-from services.users.api.responses import ModuleView, NoteView, PersonView
+from services.users.api.requests import InvitationBody, KindName, NewPerson, PersonPatch, Reactivation, StatusName
+from services.users.api.responses import InvitationView, ModuleView, NoteView, PersonView
 from services.users.domain.facts import RECORD_FIELDS, Record
+from services.users.domain.invitations import InvitationTerms, shown_state
 from services.users.domain.module_states import ModuleState, Seat, base_modules_are_usable
 from services.users.domain.person import Person, Tenant
 from services.users.domain.required_modules import Note
@@ -17,7 +19,7 @@ from services.users.domain.status import LISTED, Status
 from services.users.store import module_states, pools
 from services.users.store import people as store
 from services.users.store.people import Filter
-from services.users.use_cases import edit_person
+from services.users.use_cases import edit_person, invitations
 from shared import ids
 from shared.database import UnitOfWork
 from shared.errors import NotFound
@@ -49,7 +51,18 @@ def _note(note: Note) -> NoteView:
     return NoteView(type=note.type, detail=note.detail, reason=note.reason, position=position)
 
 
-def _view(person: Person, rows: Mapping[str, Seat], add_ons: Collection[str]) -> PersonView:
+def _invitation(person: Person, now: datetime) -> InvitationView | None:
+    state, until = shown_state(person, now), person.account.invited_until
+    if state is None or until is None:
+        return None
+    return InvitationView(state=state.value, expires_at=until, reserved=person.account.hold_until is not None)
+
+
+def _terms(body: InvitationBody | None) -> InvitationTerms | None:
+    return None if body is None else InvitationTerms(body.days, body.reserve)
+
+
+def _view(person: Person, rows: Mapping[str, Seat], add_ons: Collection[str], now: datetime) -> PersonView:
     record, standing = person.record or Record(employed=False), person.standing
     return PersonView(
         user=person.user,
@@ -68,6 +81,7 @@ def _view(person: Person, rows: Mapping[str, Seat], add_ons: Collection[str]) ->
         status=standing.status.value,
         may_log_in=standing.may_log_in and base_modules_are_usable(standing.required.modules, rows, add_ons),
         modules=_modules(person, rows),
+        invitation=_invitation(person, now),
         pending=person.answered < person.revision,
         notes=[_note(note) for note in person.notes],
         created_at=person.created_at,
@@ -79,7 +93,7 @@ async def _answer(tenant: Tenant, uow: UnitOfWork, person: Person, status: int =
     rows = await module_states.load(uow.connection, tenant.tenant, [person.user])
     location = {"location": f"/v1/tenants/{tenant.tenant}/people/{person.user}"} if status in (201, 202) else {}
     add_ons = await pools.add_ons(uow.connection, tenant.tenant)
-    return answer(_view(person, rows[person.user], add_ons), status, {"etag": etag(person.version)} | location)
+    return answer(_view(person, rows[person.user], add_ons, tenant.now), status, {"etag": etag(person.version)} | location)
 
 
 @router.post("", status_code=201, response_model=PersonView, responses=refusals(409), summary="Add a person")
@@ -94,9 +108,13 @@ async def create_person(
             fields = body.model_dump(include={*RECORD_FIELDS})
             external_id = body.external_id or ids.new_id()
             accounts = edit_person.AccountEdit(
-                profile=body.profile, administrator=body.administrator, priority=body.priority, may_log_in=body.may_log_in
+                profile=body.profile,
+                administrator=body.administrator,
+                priority=body.priority,
+                may_log_in=body.may_log_in,
+                invitation=_terms(body.invitation),
             )
-            person = await edit_person.create(found, uow, external_id, fields, accounts, cause_of(principal))
+            person = await edit_person.create(found, uow, context.seats, external_id, fields, accounts, cause_of(principal))
             return await _answer(found, uow, person, 201)
 
         return await idempotent(uow, request, principal, key, create, partial(_shown, context, tenant, uow))
@@ -138,7 +156,7 @@ async def list_people(
         rows = await module_states.load(uow.connection, tenant, [person.user for person in people])
         add_ons = await pools.add_ons(uow.connection, tenant)
     more = encode_cursor(people[-1].arrival) if len(people) == limit else None
-    return Page(items=[_view(person, rows[person.user], add_ons) for person in people], next=more)
+    return Page(items=[_view(person, rows[person.user], add_ons, found.now) for person in people], next=more)
 
 
 @router.get("/{user}", dependencies=[Depends(access("users:read"))], response_model=PersonView, summary="Get a person")
@@ -186,6 +204,33 @@ async def reactivate_person(
             return await _answer(found, uow, person, 202)
 
         return await idempotent(uow, request, principal, key, reactivate, partial(_shown, context, tenant, uow))
+
+
+@router.post(
+    "/{user}/invite", status_code=202, response_model=PersonView, responses=refusals(409), summary="Invite a person, or do so again"
+)
+async def invite_person(
+    tenant: TenantId,
+    user: UserId,
+    request: Request,
+    context: InContext,
+    principal: Manager,
+    body: InvitationBody | None = None,
+    key: IdempotencyKey = None,
+) -> Response:
+    """The person gets an e-mail with a link that accepts the invitation. Invite the person again to send a new link: earlier links are then
+    void, and the reservation of the licences is renewed."""
+    async with context.database.unit_of_work(tenant) as uow:
+
+        async def invite() -> Response:
+            found = await context.tenants.for_write(tenant, uow)
+            before = await _locked(found, uow, user)
+            terms = _terms(body or InvitationBody())
+            assert terms is not None
+            person = await invitations.invite(found, uow, context.seats, before, terms, cause_of(principal))
+            return await _answer(found, uow, person, 202)
+
+        return await idempotent(uow, request, principal, key, invite, partial(_shown, context, tenant, uow))
 
 
 async def _shown(context: Context, tenant: str, uow: UnitOfWork, user: str) -> Response:

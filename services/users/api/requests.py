@@ -99,7 +99,27 @@ class Allowed(Body):
 
 Login = Annotated[str, Field(min_length=1, max_length=500)]
 KindName = Literal["employee", "external", "service"]
-StatusName = Literal["active", "over_limit", "waiting", "refused", "not_subscribed", "deactivated", "inactive", "left", "all"]
+StatusName = Literal["invited", "active", "over_limit", "waiting", "refused", "not_subscribed", "deactivated", "inactive", "left", "all"]
+
+
+INVITATION_DAYS_MAX = 90
+
+
+class InvitationBody(Body):
+    """An invitation by e-mail."""
+
+    days: Annotated[int, Field(ge=1, le=INVITATION_DAYS_MAX, strict=True)] = Field(
+        7, description="The days until the invitation, its link and its reservation end."
+    )
+    reserve: StrictBool = Field(
+        True,
+        description="If true, a licence of each required module is reserved until the invitation ends; a full pool refuses the invitation. "
+        "If false, the licences are requested when the invitation is accepted.",
+    )
+
+
+class AcceptInvitation(Body):
+    token: Annotated[str, Field(min_length=1, max_length=200, description="The token of the link in the e-mail.")]
 
 
 class NewPerson(Body):
@@ -119,6 +139,9 @@ class NewPerson(Body):
     )
     valid_to: Day | None = Field(None, description="The last day, in the time zone of the tenant, on which the person may log in.")
     may_log_in: StrictBool = Field(True, description="If false, the login is blocked and the person takes no seat.")
+    invitation: InvitationBody | None = Field(
+        None, description="Invite the person by e-mail. The status is `invited` until the person accepts."
+    )
 
 
 class PersonPatch(Body):

@@ -38,6 +38,25 @@ class NoteView(BaseModel):
     position: PositionView | None = Field(None, description="The position of that command in seats.commands.v1.")
 
 
+class InvitationView(BaseModel):
+    state: str = Field(
+        description="requested (seats has not reserved the licences yet), sent, refused (nothing could be reserved, so no e-mail was "
+        "sent) or expired"
+    )
+    expires_at: Instant
+    reserved: bool = Field(description="Licences are reserved until the invitation ends.")
+
+
+class InvitationToken(BaseModel):
+    token: str
+    expires_at: Instant
+
+
+class AcceptedInvitation(BaseModel):
+    tenant: str
+    user: str
+
+
 class PersonView(BaseModel):
     user: str
     external_id: str
@@ -53,12 +72,14 @@ class PersonView(BaseModel):
     priority: int
     valid_to: date | None
     status: str = Field(
-        description="active, over_limit (a seat is flagged), waiting (in the queue for a base module), refused (no seat in a base module), "
+        description="invited (has not accepted the invitation), "
+        "active, over_limit (a seat is flagged), waiting (in the queue for a base module), refused (no seat in a base module), "
         "not_subscribed (a required module has no pool), deactivated (a base module was revoked), inactive (the login is blocked or "
         "missing) or left"
     )
     may_log_in: bool = Field(description="True if the login is allowed and the person has a usable seat in each required base module.")
     modules: list[ModuleView]
+    invitation: InvitationView | None = Field(None, description="Null if the person was not invited, or has accepted.")
     pending: bool = Field(description="True while seats has not answered the last command.")
     notes: list[NoteView]
     created_at: Instant

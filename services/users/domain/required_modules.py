@@ -36,9 +36,17 @@ class SeatStatus(StrEnum):
     DEACTIVATED = "deactivated"
 
 
+class Invitation(StrEnum):
+    """Whether the person still has to accept an invitation."""
+
+    NONE = "none"  # never invited, or accepted
+    OPEN = "open"
+    EXPIRED = "expired"
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The data of a person that is not part of the facts."""
+    """The data of a person that is not part of the facts. `hold_until` is `invited_until` while an invitation reserves licences."""
 
     given_profile: str | None = None  # by REST; goes before those of groups, and these before the department's
     group_profiles: tuple[str, ...] = ()  # of the mapped groups of identity systems, sorted
@@ -47,6 +55,8 @@ class Account:
     priority: int = 0
     hold_until: datetime | None = None
     seat_status: SeatStatus = SeatStatus.GRANTED
+    invitation: str = Invitation.NONE
+    invited_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +126,12 @@ def required_modules(
     External and service people require none (M6), nor does a profile without modules (A19). After `valid_to`, the person still requires
     them and is `suspended`, unless the tenant has set `release_on_expiry` (A20, A21).
 
+    A person who has not accepted an invitation requires them only while the invitation reserves licences.
+
     A revocation changes nothing here: the person still requires the module, and seats answers `revoked` until a reactivation names it.
     """
     blocked = not account.may_log_in or not record.login_allowed or (login_expired and release_on_expiry)
+    blocked = blocked or (account.invitation != Invitation.NONE and account.hold_until is None)
     if not record.employed or not record.login or blocked or record.kind != Kind.EMPLOYEE or profile is None or not profile.modules:
         return NO_MODULES
     modules = tuple(sorted(set(profile.modules)))

@@ -9,6 +9,7 @@ from services.users.domain.facts import FactType, Record
 from services.users.domain.required_modules import (
     NO_MODULES,
     Account,
+    Invitation,
     Note,
     RequiredModules,
     SeatStatus,
@@ -21,6 +22,7 @@ from shared.schemas.seats_v1 import Reason
 
 class Status(StrEnum):
     EXPECTED = "expected"  # there are only facts of later days, or no hire yet; shown nowhere
+    INVITED = "invited"  # has not accepted the invitation
     ACTIVE = "active"
     INACTIVE = "inactive"  # may not log in, or has no login
     OVER_LIMIT = "over_limit"  # a seat is flagged
@@ -64,6 +66,8 @@ def status_of(record: Record, account: Account, today: date, *, requires_modules
     by_seats = _BY_SEATS[SeatStatus(account.seat_status)] if requires_modules else Status.ACTIVE
     if not allowed and by_seats is not Status.DEACTIVATED:
         return Status.INACTIVE, False
+    if account.invitation != Invitation.NONE and by_seats in (*USABLE, Status.WAITING):
+        return Status.INVITED, False
     return by_seats, allowed and by_seats in USABLE
 
 

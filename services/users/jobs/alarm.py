@@ -1,7 +1,7 @@
 """The alarm of the background jobs: each repeats its work at its own interval, and at once after a call of `wake`."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 import stamina
 import structlog
@@ -50,6 +50,21 @@ class Alarm:
         # The caller of `wake` may not have committed yet; the job finds its work at the next look at the latest.
         await asyncio.sleep(0.02)
         self._awake.clear()
+
+
+async def chunks_of_each(tenants: Iterable[str], run_chunk: Callable[[str], Awaitable[bool]]) -> None:
+    """Do all chunks of each tenant. An error of one tenant is raised after those of the others are done."""
+    errors: list[Exception] = []
+    for tenant in tenants:
+        try:
+            while await run_chunk(tenant):
+                pass
+        except MemoryError:
+            raise
+        except Exception as error:
+            errors.append(error)
+    if errors:
+        raise errors[0] if len(errors) == 1 else ExceptionGroup("the work for several tenants could not be done", errors)
 
 
 def _is_retried(error: BaseException) -> bool:

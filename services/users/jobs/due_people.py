@@ -3,7 +3,7 @@
 from services.users.domain import person as rules
 from services.users.domain.merging import Stated
 from services.users.domain.person import Cause, Person, Revision, Tenant
-from services.users.jobs.alarm import Alarm
+from services.users.jobs.alarm import Alarm, chunks_of_each
 from services.users.store import people as people_store
 from services.users.store import tenants as tenants_store
 from services.users.use_cases import known_people, people
@@ -29,17 +29,7 @@ class DuePeople:
     async def _look(self) -> None:
         async with self._database.unit_of_work(None) as uow:
             tenants = await tenants_store.with_due_people(uow.connection, self._tenants.clock.now())
-        errors: list[Exception] = []
-        for tenant in tenants:
-            try:
-                while await self.run_chunk(tenant):
-                    pass
-            except MemoryError:
-                raise
-            except Exception as error:  # of this tenant: the people of the others are changed all the same
-                errors.append(error)
-        if errors:
-            raise errors[0] if len(errors) == 1 else ExceptionGroup("people of several tenants could not be changed", errors)
+        await chunks_of_each(tenants, self.run_chunk)
 
     async def run_chunk(self, tenant: str) -> bool:
         """Change the next people because time has passed; return False if there is nobody to change."""

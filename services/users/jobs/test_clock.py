@@ -16,6 +16,7 @@ import structlog
 
 from services.users.domain.test_clock import has_come, next_instant
 from services.users.jobs.bulk_reevaluation import BulkReevaluation
+from services.users.jobs.due_instants import DueInstants
 from services.users.jobs.due_people import DuePeople
 from services.users.store import tenants as store
 from services.users.store.tenants import Lock, StoredTenant
@@ -42,10 +43,16 @@ class Coordinator:
     """Advances test clocks step by step, and waits after each step until every service is idle."""
 
     def __init__(
-        self, database: Database, due_people: DuePeople, reevaluation: BulkReevaluation, probes: Mapping[str, Probe], clock: Clock
+        self,
+        database: Database,
+        due_people: DuePeople,
+        due_instants: DueInstants,
+        reevaluation: BulkReevaluation,
+        probes: Mapping[str, Probe],
+        clock: Clock,
     ) -> None:
         self._database, self._probes, self._clock = database, probes, clock
-        self._due_people, self._reevaluation = due_people, reevaluation
+        self._due = (due_people.run_chunk, due_instants.run_chunk, reevaluation.run_chunk)
         self._awake = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -130,7 +137,7 @@ class Coordinator:
 
     async def _catch_up(self, tenant: str) -> None:
         """Apply everything of this tenant that is due now."""
-        while await self._due_people.run_chunk(tenant) or await self._reevaluation.run_chunk(tenant):
+        while [run_chunk for run_chunk in self._due if await run_chunk(tenant)]:
             pass
 
     async def _send(self, row: StoredTenant, instant: datetime) -> None:

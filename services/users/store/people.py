@@ -11,6 +11,7 @@ from sqlalchemy import (
     CTE,
     BigInteger,
     Date,
+    DateTime,
     Select,
     Text,
     any_,
@@ -70,6 +71,8 @@ class PersonRow:
     priority: int
     hold_until: datetime | None
     seat_status: str
+    invitation: str
+    invited_until: datetime | None
     profile: str | None
     status: str
     notes: Sequence[Mapping[str, Any]]
@@ -162,6 +165,7 @@ _HOLDER: Final = (
     .limit(1)
 )
 _LOCK_LOGIN: Final = select(func.pg_advisory_xact_lock(bindparam("number", type_=BigInteger)))
+_NEXT_INVITATION: Final = select(func.min(_P.invited_until)).where(_P.tenant_id == _TENANT, _P.invitation == literal_column("'open'"))
 _NEXT_DAY: Final = select(func.min(_P.reconsider_on)).where(_P.tenant_id == _TENANT, _P.reconsider_on.is_not(None))
 
 _STATUSES: Final = any_(bindparam("statuses", type_=ARRAY(Text)))
@@ -232,6 +236,16 @@ def _lock_chosen(chosen: Select[Any]) -> Select[Any]:
 _LOCK_DUE: Final = _lock_chosen(
     select(_P.user_id, func.row_number().over(order_by=[_P.reconsider_on, _P.arrival]).label("position"))
     .where(_P.tenant_id == _TENANT, _P.reconsider_on <= _TODAY)
+    .order_by("position")
+    .limit(_LIMIT)
+)
+_LOCK_INVITED: Final = _lock_chosen(
+    select(_P.user_id, func.row_number().over(order_by=[_P.invited_until, _P.arrival]).label("position"))
+    .where(
+        _P.tenant_id == _TENANT,
+        _P.invitation == literal_column("'open'"),
+        _P.invited_until <= bindparam("now", type_=DateTime(timezone=True)),
+    )
     .order_by("position")
     .limit(_LIMIT)
 )
@@ -444,6 +458,11 @@ async def lock_due(connection: AsyncConnection, tenant_id: str, today: date, lim
     return await _locked(connection, _LOCK_DUE, {"tenant": tenant_id, "today": today, "limit": limit}, None)
 
 
+async def lock_invited(connection: AsyncConnection, tenant_id: str, now: datetime, limit: int, today: date) -> list[Person]:
+    """Return the people whose invitation ends by `now`, locked. The earliest end comes first."""
+    return await _locked(connection, _LOCK_INVITED, {"tenant": tenant_id, "now": now, "limit": limit}, today)
+
+
 async def lock_after(connection: AsyncConnection, tenant_id: str, arrival: int, limit: int, today: date) -> list[Person]:
     """Return the next people who were ever hired, in order of arrival, locked."""
     return await _locked(connection, _LOCK_AFTER, {"tenant": tenant_id, "after": arrival, "limit": limit}, today)
@@ -456,6 +475,12 @@ async def lock_without_seat(
     ."""
     given = {"tenant": tenant_id, "module": module, "after": arrival, "limit": limit}
     return await _locked(connection, _LOCK_WITHOUT_SEAT, given, today)
+
+
+async def next_invitation(connection: AsyncConnection, tenant_id: str) -> datetime | None:
+    """Return the first instant at which an open invitation ends."""
+    at: datetime | None = (await connection.execute(_NEXT_INVITATION, {"tenant": tenant_id})).scalar_one()
+    return at
 
 
 async def next_day(connection: AsyncConnection, tenant_id: str) -> date | None:

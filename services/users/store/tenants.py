@@ -6,7 +6,22 @@ from datetime import date, datetime, timedelta
 from enum import Enum, auto
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Boolean, Date, DateTime, Select, Text, bindparam, cast, exists, func, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Date,
+    DateTime,
+    Select,
+    Text,
+    bindparam,
+    cast,
+    exists,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -89,6 +104,21 @@ _WITH_DUE_PEOPLE: Final = (
     )
     .order_by(CLOCKS.c.tenant_id)
 )
+_WITH_DUE_INSTANTS: Final = (
+    select(CLOCKS.c.tenant_id)
+    .where(
+        exists(
+            select(PEOPLE.c.user_id)
+            .where(
+                PEOPLE.c.tenant_id == CLOCKS.c.tenant_id,
+                PEOPLE.c.invitation == literal_column("'open'"),
+                PEOPLE.c.invited_until <= _TENANT_TIME,
+            )
+            .correlate(CLOCKS)
+        )
+    )
+    .order_by(CLOCKS.c.tenant_id)
+)
 _ADVANCING: Final = select(TENANTS.c.tenant_id).where(TENANTS.c.advancing_to.is_not(None)).order_by(TENANTS.c.tenant_id)
 
 _OWN_CLOCK: Final = CLOCKS.c.tenant_id == _TENANT
@@ -137,6 +167,11 @@ async def with_due_people(connection: AsyncConnection, now: datetime) -> list[st
     """Return the tenants with people who change on a day that has begun somewhere on Earth, by the tenant's own time; `now` is that of the
     real clocks. The caller checks whether the day has begun in the tenant's zone."""
     return list((await connection.execute(_WITH_DUE_PEOPLE, {"now": now})).scalars())
+
+
+async def with_due_instants(connection: AsyncConnection, now: datetime) -> list[str]:
+    """Return the tenants with something that is due by their own time; `now` is that of the real clocks."""
+    return list((await connection.execute(_WITH_DUE_INSTANTS, {"now": now})).scalars())
 
 
 async def advancing(connection: AsyncConnection) -> list[str]:

@@ -3,17 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 from typing import Any, Final, Self
 
 from services.users.domain import person as rules
 from services.users.domain.facts import RECORD_FIELDS, REST_SOURCE, SEQUENCE_MAX, Fact, FactType, Record
+from services.users.domain.invitations import InvitationTerms
 from services.users.domain.known_people import KnownPeople
 from services.users.domain.merging import Employment, Stated, merged, sources_end
 from services.users.domain.person import Cause, Person, Tenant
 from services.users.domain.required_modules import NO_MODULES
 from services.users.domain.sources import Key
 from services.users.store import timelines
-from services.users.use_cases import known_people, people
+from services.users.use_cases import invitations, known_people, people
+from services.users.use_cases.seats_questions import SeatsQuestions
 from shared import ids
 from shared.database import UnitOfWork
 from shared.errors import Conflict, Invalid
@@ -28,6 +31,7 @@ class AccountEdit:
     administrator: bool = False
     priority: int = 0
     may_log_in: bool = True
+    invitation: InvitationTerms | None = None
 
 
 def _check_profile(tenant: Tenant, profile: str | None) -> None:
@@ -45,8 +49,17 @@ def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-async def create(tenant: Tenant, uow: UnitOfWork, external_id: str, fields: Mapping[str, Any], edit: AccountEdit, cause: Cause) -> Person:
-    """Add a person. Raises Invalid, and Conflict if REST has added a person with this external id, or the login is in use."""
+async def create(
+    tenant: Tenant,
+    uow: UnitOfWork,
+    seats: SeatsQuestions,
+    external_id: str,
+    fields: Mapping[str, Any],
+    edit: AccountEdit,
+    cause: Cause,
+) -> Person:
+    """Add a person. Raises Invalid, and Conflict if REST has added a person with this external id, the login is in use, or no licence is
+    free for an invitation."""
     _check_profile(tenant, edit.profile)
     user = ids.person_id(tenant.tenant, REST_SOURCE, external_id)
     unknown = Person(user, REST_SOURCE, external_id, created_at=tenant.now)
@@ -58,7 +71,13 @@ async def create(tenant: Tenant, uow: UnitOfWork, external_id: str, fields: Mapp
         may_log_in=edit.may_log_in,
     )
     fact = Fact(ids.new_id(), FactType.HIRED, tenant.today, 0, _given(fields), REST_SOURCE)
-    return await people.add_person(tenant, uow, replace(unknown, account=account), fact, replace(cause, fact=FactType.HIRED))
+    cause = replace(cause, fact=FactType.HIRED)
+    if edit.invitation is None:
+        return await people.add_person(tenant, uow, replace(unknown, account=account), fact, cause)
+    unknown = replace(unknown, account=edit.invitation.invited(account, tenant.now))
+    person = await people.add_person(tenant, uow, unknown, fact, cause, check=partial(invitations.check, tenant, seats))
+    invitations.publish_unless_reserving(tenant, uow, person, cause.actor)
+    return person
 
 
 async def change(tenant: Tenant, uow: UnitOfWork, before: Person, given: Mapping[str, Any], cause: Cause) -> Person:

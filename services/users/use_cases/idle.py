@@ -31,14 +31,16 @@ class OwnIdleCheck:
             applying = await imports.applying(uow.connection, tenant)
             holding = await held_statements.unsettled(uow.connection, tenant)
             day = await people.next_day(uow.connection, tenant)
-        due = local_midnight(day, found.zone) if day is not None else None
+            instant = await people.next_invitation(uow.connection, tenant)
+        midnight = local_midnight(day, found.zone) if day is not None else None
+        due = min((each for each in (midnight, instant) if each is not None), default=None)
         waiting = {
             "topics": not at_end,
             "reevaluations": reevaluations_open > 0,
             "imports": applying > 0,
             "held": holding > 0,
-            "due": day is not None and day <= found.today,
+            "due": (day is not None and day <= found.today) or (instant is not None and instant <= found.now),
             "outbox": sending or await unsent(self._database, tenant) > 0,
         }
         waiting_for = (name for name, waits in waiting.items() if waits)
-        return IdleCheck.of(found.now, waiting_for, due, self._consumer.positions(tenant), day)
+        return IdleCheck.of(found.now, waiting_for, due, self._consumer.positions(tenant), day, instant)

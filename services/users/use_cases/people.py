@@ -1,6 +1,6 @@
 """Changes of people from every entry point: the row, the event and the command in one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -10,6 +10,7 @@ from prometheus_client import Counter
 
 from services.users.domain import person as rules
 from services.users.domain.facts import Fact
+from services.users.domain.invitations import invited_event, is_reserved
 from services.users.domain.logins import claimed_login
 from services.users.domain.module_states import Decided, Seat, project, seat_status
 from services.users.domain.person import Cause, Person, Revision, Tenant
@@ -94,8 +95,13 @@ async def apply_statements(tenant: Tenant, uow: UnitOfWork, received: Sequence[R
     await timelines_store.save(uow.connection, tenant.tenant, moved, tenant.now)
 
 
-async def add_person(tenant: Tenant, uow: UnitOfWork, unknown: Person, fact: Fact, cause: Cause) -> Person:
-    """Add a person with a first fact. `unknown` has ids and account, but no record yet. Raises Conflict if the person exists."""
+async def add_person(
+    tenant: Tenant, uow: UnitOfWork, unknown: Person, fact: Fact, cause: Cause, check: Callable[[Person], Awaitable[None]] | None = None
+) -> Person:
+    """Add a person with a first fact. `unknown` has ids and account, but no record yet. Raises Conflict if the person exists.
+
+    `check` raises a refusal if the person must not be added.
+    """
     exists = Conflict(
         "person-exists",
         f"A person with the external id {unknown.external_id} already exists. Change that person, or use another external id.",
@@ -108,6 +114,8 @@ async def add_person(tenant: Tenant, uow: UnitOfWork, unknown: Person, fact: Fac
     known.timelines[unknown.user][key] = timeline
     after = rules.as_of(unknown, known.stated(unknown.user), tenant)
     await check_login(tenant, uow, unknown, after)
+    if check is not None:
+        await check(after)
     revision = rules.revise(unknown, after, at=tenant.now, cause=cause)
     added = _published(tenant, uow, revision, None)
     if await store.add(uow.connection, tenant.tenant, [added]) != 1:
@@ -200,6 +208,9 @@ async def apply_decisions(tenant: Tenant, uow: UnitOfWork, decisions: Sequence[D
             cause = Cause(SEATS_ACTOR, decision.reason)
             revision = rules.revise(before, after, at=decision.at, cause=cause)
             people[decision.user] = revised[decision.user] = _published(tenant, uow, revision, decision.envelope)
+        if decision.required is not None and is_reserved(people[decision.user], mine):
+            invited = invited_event(people[decision.user], decision.at, SEATS_ACTOR)
+            uow.publish(invited, source=USERS, tenant=tenant.tenant, time=tenant.now, subject=decision.user, cause=decision.envelope)
     await states_store.save(uow.connection, tenant.tenant, changed)
     await store.set_answered(uow.connection, tenant.tenant, answered)
     await store.save(uow.connection, tenant.tenant, list(revised.values()))

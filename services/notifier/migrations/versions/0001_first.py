@@ -103,6 +103,7 @@ CREATE TABLE emails (
     body_text text NOT NULL,
     body_html text NOT NULL,
     invoices jsonb NOT NULL,  -- [{"invoice": ..., "number": ...}]
+    invitation text,
     notifications bigint NOT NULL,
     at timestamptz NOT NULL,
     state text NOT NULL CHECK (state IN ('queued', 'sending', 'sent', 'failed')),

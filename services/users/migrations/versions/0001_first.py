@@ -91,6 +91,8 @@ CREATE TABLE people (
     priority integer NOT NULL DEFAULT 0,
     hold_until timestamptz,
     seat_status text NOT NULL DEFAULT 'granted',
+    invitation text NOT NULL DEFAULT 'none',
+    invited_until timestamptz,
     profile text,
     status text NOT NULL DEFAULT 'expected',
     notes jsonb NOT NULL DEFAULT '[]',
@@ -106,6 +108,16 @@ CREATE TABLE people (
     overrides jsonb NOT NULL DEFAULT '{}',
     PRIMARY KEY (tenant_id, user_id)
 ) WITH (fillfactor = 70)"""
+
+# The links that were sent to invited people. Only hashes of the tokens are kept. A new invitation, or its acceptance, deletes them.
+_INVITATION_TOKENS = """
+CREATE TABLE invitation_tokens (
+    tenant_id text NOT NULL,
+    user_id text NOT NULL,
+    token_hash bytea NOT NULL,
+    created_at timestamptz NOT NULL,
+    PRIMARY KEY (token_hash)
+)"""
 
 # Which modules are base modules: seats says so when it opens their pools.
 _POOLS = """
@@ -295,6 +307,7 @@ def upgrade() -> None:
         _PEOPLE,
         _SOURCES_OF_TENANT,
         _TIMELINES,
+        _INVITATION_TOKENS,
         _FACTS,
         _IMPORTS,
         _IMPORT_PEOPLE,
@@ -313,6 +326,8 @@ def upgrade() -> None:
     op.execute("CREATE INDEX timelines_external_id ON timelines (tenant_id, external_id)")
     op.execute("CREATE INDEX people_login ON people (tenant_id, login_key) WHERE employed")
     op.execute("CREATE INDEX people_reconsider ON people (tenant_id, reconsider_on) WHERE reconsider_on IS NOT NULL")
+    op.execute("CREATE INDEX people_invited ON people (tenant_id, invited_until) WHERE invitation = 'open'")
+    op.execute("CREATE INDEX invitation_tokens_user ON invitation_tokens (tenant_id, user_id)")
     op.execute("CREATE UNIQUE INDEX people_arrival ON people (tenant_id, arrival)")
     op.execute("CREATE INDEX person_modules_notable ON person_modules (tenant_id, state) WHERE state NOT IN ('active', 'released')")
     op.execute("CREATE INDEX reevaluations_tenant ON reevaluations (tenant_id, reevaluation_id)")
@@ -325,6 +340,7 @@ def upgrade() -> None:
         "people",
         "sources",
         "timelines",
+        "invitation_tokens",
         "facts",
         "imports",
         "import_people",

@@ -1,0 +1,172 @@
+"""Invite people, and let them accept.
+
+An invitation reserves the required licences until it ends (a hold of seats), unless it is sent without a reservation. A full pool refuses a
+reservation whatever its policy. The e-mail with the link follows when seats has reserved the licences. Accepting claims them; without a
+reservation, it requests them, and the policies of the pools decide.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from services.users.domain import invitations as domain
+from services.users.domain import person as rules
+from services.users.domain.invitations import InvitationTerms
+from services.users.domain.person import Cause, Person, Tenant, command_of
+from services.users.domain.required_modules import NO_MODULES
+from services.users.domain.status import Status
+from services.users.store import invitation_tokens as tokens
+from services.users.store import people as people_store
+from services.users.use_cases import people
+from services.users.use_cases.locked_tenants import Tenants
+from services.users.use_cases.seats_questions import SeatsQuestions
+from shared.database import UnitOfWork
+from shared.errors import Conflict, Invalid, NotFound
+from shared.schemas.base import Actor
+from shared.schemas.registry import USERS
+from shared.schemas.seats_v1 import Reason, SeatState
+from shared.schemas.users_v1 import InvitationExpired
+
+_INVITABLE = (Status.INVITED, Status.REFUSED, Status.NOT_SUBSCRIBED)
+_SYSTEM = Actor(kind="system", id="users")
+
+
+async def check(tenant: Tenant, seats: SeatsQuestions, invited: Person) -> None:
+    """Raise Invalid if the invitation cannot reach the person, and Conflict if seats would refuse to reserve the licences (A6).
+
+    If seats does not answer, its log decides.
+    """
+    record = invited.record
+    if record is None or not record.email:
+        raise Invalid("body.email", None, "an e-mail address, because the invitation is sent to it")
+    if not record.login:
+        raise Invalid("body.login", None, "a login, because a person without one takes no seat")
+    if invited.standing.required.hold_until is None:
+        return
+    command = command_of(replace(invited, revision=invited.revision + 1), "invited", ())
+    for events in await seats.what_if(tenant.tenant, [command]) or ():
+        for answer in (event["data"] for event in events if "need" in event["data"]):
+            refused = {each["module"]: each.get("reason") for each in answer["modules"] if each["state"] == SeatState.REFUSED}
+            if refused:
+                raise _refused(tenant, refused, {pool["module"]: pool for pool in answer.get("pools", ())})
+
+
+def _refused(tenant: Tenant, refused: Mapping[str, str | None], pools: Mapping[str, Mapping[str, Any]]) -> Conflict:
+    """Return the refusal of a reservation, with the limit and the use of each full pool, and how to buy (A6)."""
+    full = [pools[module] for module, reason in refused.items() if reason == Reason.POOL_FULL and module in pools]
+    shown = [
+        {"module": pool["module"], "licences": pool["licences"], "in_use": pool["active"] + pool["flagged"] + pool["held"]} for pool in full
+    ]
+    named = "; ".join(f"{each['module']} has {each['licences']} licences, and {each['in_use']} seats are in use" for each in shown)
+    why = f"no licence is free: {named}" if shown else f"these modules cannot be reserved: {', '.join(sorted(refused))}"
+    return Conflict(
+        "invitation-refused",
+        f"The person was not invited, because {why}. Buy licences, deactivate people who no longer need access, or invite the person "
+        "without a reservation (`reserve`: false).",
+        modules=[{"module": module, "reason": reason} for module, reason in sorted(refused.items())],
+        pools=shown,
+        how_to_buy=f"POST /v1/tenants/{tenant.tenant}/quotes",
+    )
+
+
+def with_invitation(tenant: Tenant, before: Person, terms: InvitationTerms) -> Person:
+    """Return the person as invited now."""
+    return rules.with_standing(replace(before, account=terms.invited(before.account, tenant.now)), tenant)
+
+
+async def invite(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, before: Person, terms: InvitationTerms, cause: Cause) -> Person:
+    """Invite a person, or send the invitation again: earlier links are void, and the reservation is renewed.
+
+    Call under the person's lock. Raises Conflict, Invalid.
+    """
+    status = before.standing.status
+    if status not in _INVITABLE:
+        raise Conflict(
+            "not-invitable",
+            f"The status of this person is {status}. Only people who were invited or refused can be invited. To let a person who is "
+            "deactivated, inactive or has left use the modules again, reactivate the person.",
+            person_status=str(status),
+        )
+    after = with_invitation(tenant, before, terms)
+    await check(tenant, seats, after)
+    await tokens.delete_of(uow.connection, tenant.tenant, before.user)
+    person = await people.save(tenant, uow, rules.revise(before, after, at=tenant.now, cause=replace(cause, reason="invited")), None)
+    publish_unless_reserving(tenant, uow, person, cause.actor)
+    return person
+
+
+def publish_unless_reserving(tenant: Tenant, uow: UnitOfWork, person: Person, actor: Actor) -> None:
+    """Publish an invitation that waits for no answer of seats. The others are published with the answer (`people.apply_decisions`)."""
+    if person.standing.required == NO_MODULES:
+        event = domain.invited_event(person, tenant.now, actor)
+        uow.publish(event, source=USERS, tenant=tenant.tenant, time=tenant.now, subject=person.user)
+
+
+async def new_token(tenant: Tenant, uow: UnitOfWork, user: str) -> tuple[str, datetime]:
+    """Return a new token that accepts the person's invitation, and its end. Only its hash is stored. Raises NotFound, Conflict."""
+    person = await people_store.lock(uow.connection, tenant.tenant, user, tenant.today)
+    if person is None:
+        raise NotFound("person")
+    until = person.account.invited_until
+    if until is None or not domain.is_open(person.account, tenant.now):
+        raise Conflict("invitation-closed", "The person has no open invitation: it was accepted, or it has expired.")
+    token = secrets.token_urlsafe(32)
+    await tokens.add(uow.connection, tenant.tenant, user, _hash(token), tenant.now)
+    return token, until
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+async def accept(tenants: Tenants, uow: UnitOfWork, token: str) -> tuple[str, str] | None:
+    """Accept the invitation of this token, once; return its tenant and person. None: there is no such invitation, whatever the reason.
+
+    Call in the scope of the system, and roll back if the answer is None. Raises Conflict while the tenant's test clock is advancing.
+    """
+    found = await tokens.find(uow.connection, _hash(token))
+    if found is None:
+        return None
+    await uow.scope(found.tenant_id)
+    tenant = await tenants.for_write(found.tenant_id, uow)
+    before = await people_store.lock(uow.connection, tenant.tenant, found.user_id, tenant.today)
+    # Under the person's lock, the token may be gone: another request was first.
+    if before is None or await tokens.delete_of(uow.connection, tenant.tenant, before.user) == 0:
+        return None
+    person = await _claim(tenant, uow, before)
+    return None if person is None else (tenant.tenant, person.user)
+
+
+async def claim_invitation(tenant: Tenant, uow: UnitOfWork, user: str) -> bool:
+    """Accept the open invitation of a person who signs in, if there is one; return whether there was."""
+    before = await people_store.lock(uow.connection, tenant.tenant, user, tenant.today)
+    if before is None or await _claim(tenant, uow, before) is None:
+        return False
+    await tokens.delete_of(uow.connection, tenant.tenant, user)
+    return True
+
+
+async def _claim(tenant: Tenant, uow: UnitOfWork, before: Person) -> Person | None:
+    """Claim what the invitation reserves; without a reservation, request it. None: the invitation is over, or the login is blocked."""
+    if not domain.is_open(before.account, tenant.now) or before.standing.status not in _INVITABLE:
+        return None
+    after = rules.with_standing(replace(before, account=domain.accepted(before.account)), tenant)
+    cause = Cause(Actor(kind="user", id=before.user), "invitation_accepted")
+    return await people.save(tenant, uow, rules.revise(before, after, at=tenant.now, cause=cause), None)
+
+
+async def expire(tenant: Tenant, uow: UnitOfWork, limit: int) -> int:
+    """End invitations whose time has come; return how many. Their people stay invited, and can be invited again."""
+    ended = await people_store.lock_invited(uow.connection, tenant.tenant, tenant.now, limit, tenant.today)
+    cause = Cause(_SYSTEM, "invitation_expired")
+    for before in ended:
+        assert before.account.invited_until is not None
+        after = rules.with_standing(replace(before, account=domain.expired(before.account)), tenant)
+        await people.save(tenant, uow, rules.revise(before, after, at=tenant.now, cause=cause), None)
+        await tokens.delete_of(uow.connection, tenant.tenant, before.user)
+        event = InvitationExpired(at=tenant.now, actor=_SYSTEM, user=before.user, expires_at=before.account.invited_until)
+        uow.publish(event, source=USERS, tenant=tenant.tenant, time=tenant.now, subject=before.user)
+    return len(ended)

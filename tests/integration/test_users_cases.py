@@ -1,0 +1,184 @@
+"""Invitations, replacements, reminders, erasure and hand-over, on the real service with a stand-in for seats."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shared.schemas import seats_v1 as seats
+from shared.schemas.base import format_instant
+from shared.schemas.users_v1 import InvitationExpired, PersonInvited
+from tests.support.users import NOON, AskedSeats, Bench, Rest
+from tests.support.wait import wait_until
+
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
+
+ANN = {"login": "ann", "email": "ann@acme.example", "name": "Ann", "department": "Makers"}
+POOL = {"module": "time", "licences": 2, "active": 1, "flagged": 0, "held": 1}
+
+
+async def invited(bench: Bench, tenant: str, rest: Rest, **invitation: Any) -> dict[str, Any]:
+    added: dict[str, Any] = await rest.post(f"/v1/tenants/{tenant}/people", ANN | {"invitation": invitation})
+    return added
+
+
+async def person(rest: Rest, tenant: str, user: str) -> dict[str, Any]:
+    found: dict[str, Any] = await rest.get(f"/v1/tenants/{tenant}/people/{user}")
+    return found
+
+
+async def held(bench: Bench, tenant: str, user: str) -> seats.AssignSeats:
+    """Answer the last request of the person with holds."""
+    command = await bench.last_need(tenant, user)
+    need = command.payload
+    assert isinstance(need, seats.AssignSeats)
+    modules = [seats.ModuleSeat(module=module, state="held", deadline=need.hold_until) for module in need.modules]
+    await bench.answer(command, *modules)
+    return need
+
+
+async def token_of(rest: Rest, tenant: str, user: str) -> str:
+    token: str = (await rest.post(f"/v1/tenants/{tenant}/people/{user}/invitation-token", {}))["token"]
+    return token
+
+
+async def accept(bench: Bench, token: str) -> int:
+    return (await bench.http.post("/v1/invitations/accept", json={"token": token})).status_code
+
+
+async def in_state(rest: Rest, tenant: str, user: str, state: str | None) -> dict[str, Any]:
+    async def there() -> dict[str, Any] | None:
+        found = await person(rest, tenant, user)
+        shown = found["invitation"]["state"] if found["invitation"] else None
+        return found if shown == state and not found["pending"] else None
+
+    return await wait_until(there, what=f"the invitation to be {state}")
+
+
+async def test_an_invitation_reserves_the_licences_and_is_sent_when_they_are_reserved(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    added = await invited(bench, tenant, rest, days=3)
+    assert (added["status"], added["may_log_in"], added["invitation"]["state"]) == ("invited", False, "requested")
+    (need,) = await bench.until_needs(tenant, 1)
+    assert (need.hold_until, need.modules) == (NOON + timedelta(days=3), ("documents", "time"))
+    assert await bench.events(tenant, PersonInvited) == []
+    await held(bench, tenant, added["user"])
+    found = await in_state(rest, tenant, added["user"], "sent")
+    assert [module["state"] for module in found["modules"]] == ["held", "held"]
+    (sent,) = await bench.events(tenant, PersonInvited)
+    assert (sent.user, sent.expires_at, sent.reserved) == (added["user"], NOON + timedelta(days=3), True)
+    listed = await rest.get(f"/v1/tenants/{tenant}/people?status=invited")
+    assert [each["user"] for each in listed["items"]] == [added["user"]]
+
+
+async def test_a_link_claims_the_reservation_once_under_parallel_requests(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    user = (await invited(bench, tenant, rest))["user"]
+    await bench.until_needs(tenant, 1)
+    await held(bench, tenant, user)
+    await in_state(rest, tenant, user, "sent")
+    first, second = await token_of(rest, tenant, user), await token_of(rest, tenant, user)
+    assert sorted(await asyncio.gather(*(accept(bench, first) for _ in range(6)))) == [200] + [404] * 5
+    assert await accept(bench, second) == 404, "the first that is used ends the others"
+    claim = (await bench.until_needs(tenant, 2))[-1]
+    assert (claim.hold_until, claim.modules, claim.reason) == (None, ("documents", "time"), "invitation_accepted")
+    await bench.answer(await bench.last_need(tenant, user))
+    found = await in_state(rest, tenant, user, None)
+    assert (found["status"], found["may_log_in"]) == ("active", True)
+    assert (await rest.call("POST", f"/v1/tenants/{tenant}/people/{user}/invite", {})).json()["type"].endswith("not-invitable")
+
+
+async def test_a_wrong_token_reveals_nothing_and_many_of_them_must_wait(bench: Bench) -> None:
+    bench.app.state.context.wrong_invitations._counts.clear()
+    answers = [await bench.http.post("/v1/invitations/accept", json={"token": f"guess-{n}"}) for n in range(11)]
+    assert [answer.status_code for answer in answers] == [404] * 10 + [429]
+    assert "guess" not in "".join(answer.text for answer in answers)
+    bench.app.state.context.wrong_invitations._counts.clear()
+
+
+async def test_an_invitation_that_is_sent_again_renews_link_and_reservation(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    user = (await invited(bench, tenant, rest, days=1))["user"]
+    await bench.until_needs(tenant, 1)
+    await held(bench, tenant, user)
+    await in_state(rest, tenant, user, "sent")
+    old = await token_of(rest, tenant, user)
+    again = await rest.post(f"/v1/tenants/{tenant}/people/{user}/invite", {"days": 5})
+    assert again["invitation"]["expires_at"] == format_instant(NOON + timedelta(days=5))
+    assert (await bench.until_needs(tenant, 2))[-1].hold_until == NOON + timedelta(days=5)
+    assert await accept(bench, old) == 404
+    await held(bench, tenant, user)
+    await in_state(rest, tenant, user, "sent")
+    assert await accept(bench, await token_of(rest, tenant, user)) == 200
+
+
+async def test_A6_an_invitation_on_a_full_pool_is_refused_with_the_limit_and_how_to_buy(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant, rest = await bench.open_tenant()
+
+    async def refuse(_: object, tenant: str, commands: Sequence[seats.AssignSeats]) -> Sequence[Sequence[Mapping[str, Any]]]:
+        modules = [{"module": module, "state": "refused", "reason": "pool_full"} for module in commands[0].modules]
+        return [[{"type": "seats_refused", "data": {"need": {}, "modules": modules, "pools": [POOL]}}]]
+
+    monkeypatch.setattr(AskedSeats, "what_if", refuse)
+    answer = await rest.call("POST", f"/v1/tenants/{tenant}/people", ANN | {"invitation": {}})
+    problem = answer.json()
+    assert (answer.status_code, problem["type"]) == (409, "urn:seatpool:problem:invitation-refused")
+    assert problem["pools"] == [{"module": "time", "licences": 2, "in_use": 2}]
+    assert problem["how_to_buy"] == f"POST /v1/tenants/{tenant}/quotes"
+    assert (await rest.get(f"/v1/tenants/{tenant}/people"))["items"] == []
+    without = await invited(bench, tenant, rest, reserve=False)
+    assert (without["status"], without["invitation"]["state"], without["modules"]) == ("invited", "sent", [])
+    assert await bench.needs(tenant) == []
+    assert await accept(bench, await token_of(rest, tenant, without["user"])) == 200
+    (need,) = await bench.until_needs(tenant, 1)
+    assert need.hold_until is None, "the policies of the pools decide"
+
+
+async def test_a_reservation_that_seats_refuses_after_all_sends_no_link_and_can_be_asked_for_again(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    user = (await invited(bench, tenant, rest))["user"]
+    await bench.until_needs(tenant, 1)
+    refused = [seats.ModuleSeat(module=module, state="refused", reason="pool_full") for module in ("documents", "time")]
+    await bench.answer(await bench.last_need(tenant, user), *refused, model=seats.SeatsRefused)
+    found = await in_state(rest, tenant, user, "refused")
+    assert found["status"] == "refused"
+    assert await bench.events(tenant, PersonInvited) == []
+    again = await rest.post(f"/v1/tenants/{tenant}/people/{user}/invite", {"days": 3})
+    assert again["invitation"]["state"] == "requested"
+
+
+@pytest.mark.parametrize("wrong", [{"email": None}, {"login": None}])
+async def test_an_invitation_needs_an_address_and_a_login(bench: Bench, wrong: dict[str, None]) -> None:
+    tenant, rest = await bench.open_tenant()
+    answer = await rest.call("POST", f"/v1/tenants/{tenant}/people", ANN | wrong | {"invitation": {}})
+    assert (answer.status_code, [error["field"] for error in answer.json()["errors"]]) == (422, [f"body.{next(iter(wrong))}"])
+
+
+async def test_an_expired_invitation_is_shown_frees_what_it_reserved_and_can_be_sent_again(bench: Bench) -> None:
+    start = NOON
+    tenant, rest = await bench.open_tenant(clock="test", at=format_instant(start))
+    async with bench.answering(tenant):
+        await wait_until(lambda: _is_open(rest, tenant), what="the tenant to open")
+        user = (await invited(bench, tenant, rest, days=2, reserve=False))["user"]
+        token = await token_of(rest, tenant, user)
+        await rest.post(f"/v1/tenants/{tenant}/clock", {"to": format_instant(start + timedelta(days=3))})
+        await wait_until(lambda: _is_ready(rest, tenant), what="the clock to be ready")
+    found = await in_state(rest, tenant, user, "expired")
+    assert found["status"] == "invited"
+    (expired,) = await bench.events(tenant, InvitationExpired)
+    assert (expired.user, expired.at) == (user, start + timedelta(days=2))
+    assert await accept(bench, token) == 404
+    again = await rest.post(f"/v1/tenants/{tenant}/people/{user}/invite", {"reserve": False})
+    assert again["invitation"]["state"] == "sent"
+
+
+async def _is_open(rest: Rest, tenant: str) -> bool:
+    return bool((await rest.get(f"/v1/tenants/{tenant}"))["status"] == "open")
+
+
+async def _is_ready(rest: Rest, tenant: str) -> bool:
+    return bool((await rest.get(f"/v1/tenants/{tenant}/clock"))["state"] == "ready")
