@@ -51,6 +51,10 @@ class PersonState(UsersEvent):
     # not log in) | left | expected (the start was postponed or cancelled); an open enum
     status: str
     modules: Items[ModuleName]  # the need
+    roles: Items[Text] = ()
+    rights: Items[Text] = ()  # of the roles
+    departments: tuple[Text, ...] | None = None  # those whose people this person sees; null: all
+    may_sign_in: bool = False  # to the console
     version: int  # rises with each change of this person; readers drop what is older
 
 
@@ -90,6 +94,18 @@ class ProfileDefined(UsersEvent):
     name: Text
     modules: Items[ModuleName]
     partial: bool
+
+
+class RoleDefined(UsersEvent):
+    """A role of the tenant's own was added or changed."""
+
+    role: Id
+    name: Text
+    rights: Items[Text]
+
+
+class RoleDeleted(UsersEvent):
+    role: Id
 
 
 class DepartmentMapped(UsersEvent):

@@ -20,6 +20,7 @@ from prometheus_client import Gauge
 from shared.clock import Clock, SystemClock
 from shared.errors import Forbidden, NotFound, Transient, Unauthenticated
 from shared.schemas.base import Actor, as_id
+from shared.schemas.rights import OPERATOR
 
 log = structlog.get_logger(__name__)
 KEYS_FETCHED_AT = Gauge("seatpool_verification_keys_fetched_timestamp_seconds", "When users last answered with the keys, or the start")
@@ -27,7 +28,6 @@ KEYS_FETCHED_AT = Gauge("seatpool_verification_keys_fetched_timestamp_seconds", 
 SIGNING_ALGORITHM = "Ed25519"  # RFC 9864; `EdDSA` is its older name
 ALGORITHMS = [SIGNING_ALGORITHM, "EdDSA"]  # nothing else: neither `none` nor a symmetric one, whatever a token's header says
 ISSUER = AUDIENCE = "seatpool"
-OPERATOR = "operator"
 PERSON = "user"
 # A key that is revoked is refused within 10 s: users reads its folder every 2 s, and this service asks users every 5 s.
 FETCH_EVERY_SECONDS = 5
@@ -40,12 +40,14 @@ VERIFIED_MAX = 10_000  # tokens remembered; about as many callers within the lif
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The caller. `tenant` None: all tenants (the operator, a service)."""
+    """The caller. `tenant` None: all tenants (the operator, a service). `departments`: only the people of these are visible to the caller,
+    beside the caller; None: all people."""
 
     subject: str
     tenant: str | None
     rights: frozenset[str]
     kind: str
+    departments: frozenset[str] | None = None
 
     def may(self, right: str) -> bool:
         return OPERATOR in self.rights or right in self.rights
@@ -195,9 +197,12 @@ def _principal(claims: Mapping[str, Any]) -> Principal:
         raise ValueError("rights is not a list of names")
     if tenant is not None and not isinstance(tenant, str):
         raise ValueError("tenant is not a text")
+    departments = claims.get("departments")
+    if departments is not None and not (isinstance(departments, list) and all(isinstance(each, str) for each in departments)):
+        raise ValueError("departments is not a list of names")
     if tenant is None and kind == PERSON:
         raise ValueError("a person's token names no tenant")
-    return Principal(str(claims["sub"]), tenant, frozenset(rights), str(kind))
+    return Principal(str(claims["sub"]), tenant, frozenset(rights), str(kind), None if departments is None else frozenset(departments))
 
 
 def actor_of(principal: Principal) -> Actor:

@@ -10,8 +10,8 @@ import stamina
 from shared.clock import Clock, SystemClock
 from shared.errors import Transient
 from shared.observability.tracing import current_correlation, current_traceparent
+from shared.schemas.rights import OPERATOR
 from shared.settings import CommonSettings
-from shared.web.auth import OPERATOR
 
 TIMEOUT_SECONDS = 10
 RETRY_TIMEOUT_SECONDS = 20

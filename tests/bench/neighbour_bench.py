@@ -31,7 +31,7 @@ GOAL_MS = 250
 PEOPLE, LOG_ENTRIES, DEPARTMENTS = 1_000, 32_000, 10_000
 ALONE_SECONDS, BESIDE_SECONDS = 10.0, 30.0
 PAUSE_SECONDS = 0.01  # of the tenant that is measured, between two requests to one service
-RIGHTS = "account:read users:read users:manage log:read"
+RIGHTS = "account:read users:read users:manage log:read settings:manage"
 PARALLEL = {"people": 14, "log as CSV": 10, "departments": 8, "what-if": 8}
 SERVICE_OF = {"people": "users", "departments": "users", "log as CSV": "notifier", "what-if": "seats"}
 

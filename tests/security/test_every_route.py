@@ -11,11 +11,12 @@ import pytest
 import pytest_asyncio
 
 from cli.names import SERVICES
+from shared.schemas import rights
 from tests.support.stack import RunningStack
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
-RIGHTS = {"account:read", "account:buy", "users:read", "users:manage", "log:read", "operator"}
+RIGHTS = set(rights.RIGHTS)
 OPEN = {("users", "POST", "/v1/token"), ("users", "POST", "/v1/invitations/accept"), ("users", "GET", "/.well-known/jwks.json")}
 ANY_TOKEN = {("invoicing", "GET", "/v1/modules"), ("invoicing", "GET", "/v1/plans")}  # A10: every token may read the price list
 READING = {"account:read", "users:read", "log:read"}
@@ -70,9 +71,9 @@ async def doors(stack: RunningStack) -> AsyncIterator[Doors]:
             document = (await http.get(f"{stack.addresses['services'][service]}/openapi.json")).json()
             for path, operations in document["paths"].items():
                 for method, operation in operations.items():
-                    rights = [right for scheme in operation.get("security", []) for names in scheme.values() for right in names]
-                    assert len(rights) < 2, path
-                    routes.append(Route(service, method.upper(), path, rights[0] if rights else None, operation))
+                    named = [right for scheme in operation.get("security", []) for names in scheme.values() for right in names]
+                    assert len(named) < 2, path
+                    routes.append(Route(service, method.upper(), path, named[0] if named else None, operation))
         yield Doors(stack, http, routes)
 
 

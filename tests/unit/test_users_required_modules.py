@@ -41,7 +41,7 @@ def required(record: Record = ANN, account: Account | None = None, settings: Set
 
 def test_A7_a_person_requires_the_modules_of_the_profile_while_all_conditions_hold() -> None:
     assert required() == FULL
-    assert required(account=Account(given_profile="planners", administrator=True, priority=3)) == RequiredModules(
+    assert required(account=Account(given_profile="planners", roles=("owner",), priority=3)) == RequiredModules(
         ("planning", "time"), True, 3, True
     )
 
@@ -187,7 +187,7 @@ def test_no_command_is_sent_when_nothing_that_seats_knows_has_changed() -> None:
     "account",
     [
         Account(given_profile="planners"),
-        Account(administrator=True),
+        Account(roles=("owner",)),
         Account(priority=1),
         Account(hold_until=NOW + timedelta(days=1)),
         Account(may_log_in=False),

@@ -8,17 +8,26 @@ from services.users.domain.facts import Record
 from services.users.domain.merging import Employment, Overrides
 from services.users.domain.person import Person, Tenant, with_standing
 from services.users.domain.required_modules import Account, Note, Profile, Settings
+from services.users.domain.roles import Role
 from services.users.store.people import PersonRow, _person, _row
 from shared.database.row_classes import names_of
 from shared.schemas.position import DecisionId
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
-TENANT = Tenant("acme", ZoneInfo("UTC"), NOW, Settings({"makers": Profile(("time", "documents"))}, {"Makers": "makers"}), 1)
+TENANT = Tenant(
+    "acme",
+    ZoneInfo("UTC"),
+    NOW,
+    Settings({"makers": Profile(("time", "documents"))}, {"Makers": "makers"}, roles={"buyers": Role("Buyers", ("account:buy",))}),
+    1,
+)
 
 
 def test_a_person_is_read_as_it_was_stored() -> None:
     record = Record(True, "ann", "ann@acme.example", "Ann", "Smith", "Makers", valid_to=date(2026, 12, 31))
-    account = Account(administrator=True, priority=3, hold_until=NOW + timedelta(days=1))
+    account = Account(
+        roles=("buyers",), group_roles=("reader",), departments=("Makers", "Sales"), priority=3, hold_until=NOW + timedelta(days=1)
+    )
     back = Overrides({"valid_to": date(2026, 12, 31)}, Employment(True, TENANT.today, date(2026, 2, 1)))
     known = with_standing(Person("u1", "hr/acme", "1", NOW, record, account, version=4, revision=3, answered=2, command_id="c"), TENANT)
     failed = Note("command_failed", "…", "fault", DecisionId(1, 20, 3))

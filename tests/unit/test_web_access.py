@@ -11,6 +11,7 @@ from fastapi import Depends, FastAPI
 from starlette.types import Message
 
 from shared.errors import Conflict, NotFound
+from shared.schemas.rights import RIGHTS as EVERY_RIGHT
 from shared.web import access, refusals
 from shared.web.route import CheckedRoute
 from tests.support.apps import all_apps, bearer
@@ -18,7 +19,6 @@ from tests.support.apps import all_apps, bearer
 APPS = all_apps()
 OPEN = {("users", "POST", "/v1/token"), ("users", "POST", "/v1/invitations/accept"), ("users", "GET", "/.well-known/jwks.json")}
 ANY_TOKEN = {("invoicing", "GET", "/v1/modules"), ("invoicing", "GET", "/v1/plans")}
-EVERY_RIGHT = ("account:read", "account:buy", "users:read", "users:manage", "log:read", "operator")
 
 
 class Route(NamedTuple):

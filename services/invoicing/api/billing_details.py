@@ -8,8 +8,8 @@ from services.invoicing.api.requests import TAX_FIELDS, BillingDetailsBody
 from services.invoicing.api.responses import BillingDetailsView
 from services.invoicing.use_cases.billing_details import change_billing_details
 from shared.errors import Forbidden, NotFound
+from shared.schemas.rights import OPERATOR
 from shared.web import access, actor_of, refusals
-from shared.web.auth import OPERATOR
 from shared.web.route import CheckedRoute
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/billing-details", tags=["account"])

@@ -116,7 +116,14 @@ NOTIFIED: Mapping[Topic, tuple[type[Payload], ...]] = {
 }
 HANDLED: Mapping[Topic, tuple[type[Payload], ...]] = {topic: (*HANDLERS[topic], *NOTIFIED[topic]) for topic in HANDLERS}
 IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
-    USERS_EVENTS: (users_v1.ProfileDefined, users_v1.DepartmentMapped, users_v1.ClockAdvancing, users_v1.ClockReady),
+    USERS_EVENTS: (
+        users_v1.ProfileDefined,
+        users_v1.DepartmentMapped,
+        users_v1.RoleDefined,
+        users_v1.RoleDeleted,
+        users_v1.ClockAdvancing,
+        users_v1.ClockReady,
+    ),
     SEATS_EVENTS: (
         seats_v1.PolicyChanged,
         seats_v1.PoolCloseScheduled,

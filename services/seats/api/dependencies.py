@@ -18,7 +18,8 @@ from services.seats.replay.statistics import Statistics
 from services.seats.use_cases.what_if import Questions
 from shared.errors import Invalid, NotFound, Refused, Transient
 from shared.schemas.position import Position
-from shared.web.auth import OPERATOR, access
+from shared.schemas.rights import OPERATOR
+from shared.web.auth import access
 
 AFTER_SECONDS_MAX = 10.0
 READ, OPERATE = Depends(access("account:read")), Depends(access(OPERATOR))

@@ -13,6 +13,7 @@ from services.users.api import (
     people,
     profiles,
     republish,
+    roles,
     statistics,
     tenants,
     token,
@@ -41,7 +42,8 @@ def make_app(settings: Settings, context: Context, dead_letters: DeadLetters) ->
         support_contact=support_contact,
     )
     app.state.context = context
-    for module in (token, tenants, profiles, people, invitations, hr, held_events, imports, hr_topics, clock, statistics, idle, republish):
+    people_routers = (people, invitations, hr, held_events, imports, hr_topics)
+    for module in (token, tenants, profiles, roles, *people_routers, clock, statistics, idle, republish):
         app.include_router(module.router)
     app.include_router(dead_letters_router(dead_letters))
     return app

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 
-from services.users.api.dependencies import InContext, Manager, TenantId
+from services.users.api.dependencies import InContext, Manager, SettingsManager, TenantId
 from services.users.api.requests import ApplyImport, GuardSetting, ImportPeople, NewImport
 from services.users.api.responses import (
     FieldProblem,
@@ -187,7 +187,9 @@ async def show_guard(tenant: TenantId, source: Source, context: InContext, princ
 
 
 @router.put("/guard/{source:path}", summary="Set how many people of a source can lose access at once without a confirmation")
-async def set_guard(tenant: TenantId, source: Source, body: GuardSetting, context: InContext, principal: Manager) -> GuardSettingView:
+async def set_guard(
+    tenant: TenantId, source: Source, body: GuardSetting, context: InContext, principal: SettingsManager
+) -> GuardSettingView:
     async with context.database.unit_of_work(tenant) as uow:
         await context.tenants.for_write(tenant, uow)
         await store.save_guard_limit(uow.connection, tenant, source, GuardLimit(body.people, body.percent))

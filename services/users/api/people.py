@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from services.users.api.dependencies import Context, InContext, Manager, TenantId, UserId, cause_of
+from services.users.api.dependencies import Context, InContext, Manager, TenantId, UserId, cause_of, locked_person
 from services.users.api.requests import InvitationBody, KindName, NewPerson, PersonPatch, Reactivation, StatusName
 from services.users.api.responses import InvitationView, ModuleView, NoteView, PersonView
 from services.users.domain.facts import RECORD_FIELDS, Record
@@ -15,6 +15,7 @@ from services.users.domain.invitations import InvitationTerms, shown_state
 from services.users.domain.module_states import ModuleState, Seat, base_modules_are_usable
 from services.users.domain.person import Person, Tenant
 from services.users.domain.required_modules import Note
+from services.users.domain.roles import is_administrator
 from services.users.domain.status import LISTED, Status
 from services.users.store import module_states, pools
 from services.users.store import people as store
@@ -75,7 +76,8 @@ def _view(person: Person, rows: Mapping[str, Seat], add_ons: Collection[str], no
         department=record.department,
         profile=standing.profile,
         kind=record.kind,
-        administrator=person.account.administrator,
+        administrator=is_administrator(standing.rights),
+        roles=list(person.account.all_roles),
         priority=person.account.priority,
         valid_to=record.valid_to,
         status=standing.status.value,
@@ -142,6 +144,7 @@ async def list_people(
             description="Only people with this text in their name, login, e-mail address, job title or external id. Case is ignored.",
         ),
     ] = None,
+    role: Annotated[str | None, Query(max_length=100, description="Only people who hold this role.")] = None,
     cursor: Cursor = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[PersonView]:
@@ -149,7 +152,7 @@ async def list_people(
     (after,) = decode_cursor(cursor, int) or (0,)
     state = seat_state.value if seat_state else None
     statuses = tuple(Status) if status and "all" in status else status or LISTED
-    chosen = Filter(statuses, external_id, state, source, kind, department, profile, text)
+    chosen = Filter(statuses, external_id, state, source, kind, department, profile, text, role)
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_read(tenant, uow)
         people = await store.page(uow.connection, tenant, chosen, after, limit, found.today)
@@ -176,7 +179,7 @@ async def change_person(
     given = {name: value for name, value in given.items() if value is not None or name in nullable}
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_write(tenant, uow)
-        before = await _locked(found, uow, user)
+        before = await locked_person(found, uow, user)
         check_if_match(if_match, before.version)
         person = await edit_person.change(found, uow, before, given, cause_of(principal))
         return await _answer(found, uow, person)
@@ -199,7 +202,7 @@ async def reactivate_person(
 
         async def reactivate() -> Response:
             found = await context.tenants.for_write(tenant, uow)
-            before = await _locked(found, uow, user)
+            before = await locked_person(found, uow, user)
             person = await edit_person.reactivate(found, uow, before, modules, cause_of(principal))
             return await _answer(found, uow, person, 202)
 
@@ -224,7 +227,7 @@ async def invite_person(
 
         async def invite() -> Response:
             found = await context.tenants.for_write(tenant, uow)
-            before = await _locked(found, uow, user)
+            before = await locked_person(found, uow, user)
             terms = _terms(body or InvitationBody())
             assert terms is not None
             person = await invitations.invite(found, uow, context.seats, before, terms, cause_of(principal))
@@ -239,10 +242,3 @@ async def _shown(context: Context, tenant: str, uow: UnitOfWork, user: str) -> R
     if person is None:
         raise NotFound("person")
     return await _answer(found, uow, person)
-
-
-async def _locked(tenant: Tenant, uow: UnitOfWork, user: str) -> Person:
-    person = await store.lock(uow.connection, tenant.tenant, user, tenant.today)
-    if person is None or person.record is None:
-        raise NotFound("person")
-    return person

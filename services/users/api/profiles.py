@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Response
 from pydantic import Field
 
-from services.users.api.dependencies import InContext, Manager, TenantId, now_of
+from services.users.api.dependencies import InContext, SettingsManager, TenantId, now_of
 from services.users.api.requests import DEPARTMENTS_MAX, Department, ProfileBody
 from services.users.api.responses import ProfileView
 from services.users.store import departments as departments_store
@@ -41,7 +41,12 @@ def _view(row: ProfileRow) -> ProfileView:
 
 @router.put("/profiles/{profile}", response_model=ProfileView, responses=refusals(409, 412), summary="Define or replace a profile")
 async def put_profile(
-    tenant: TenantId, profile: Annotated[Id, Path()], body: ProfileBody, context: InContext, principal: Manager, if_match: IfMatch = None
+    tenant: TenantId,
+    profile: Annotated[Id, Path()],
+    body: ProfileBody,
+    context: InContext,
+    principal: SettingsManager,
+    if_match: IfMatch = None,
 ) -> Response:
     """All people with this profile are evaluated again soon after. If you send `If-Match`, it is checked."""
     wanted = ProfileRow(profile, body.name, tuple(sorted(set(body.modules))), body.partial, 0)
@@ -79,7 +84,7 @@ async def put_mapping(
     tenant: TenantId,
     body: Annotated[dict[Department, Id | None], Field(max_length=DEPARTMENTS_MAX)],
     context: InContext,
-    principal: Manager,
+    principal: SettingsManager,
 ) -> Response:
     async with context.database.unit_of_work(tenant) as uow:
         row = await tenants.lock(tenant, uow)

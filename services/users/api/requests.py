@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, Str
 from services.users.domain.sources import PEOPLE_DEFAULT, PERCENT_DEFAULT
 from services.users.sign_in.tokens import TTL_SECONDS_MAX
 from shared.schemas.base import Id, ModuleName, Text
+from shared.schemas.rights import TENANT_RIGHTS
 from shared.web.rest import Day, Moment
 
 PRIORITY_MAX = 1_000_000
@@ -18,6 +19,9 @@ DEPARTMENTS_MAX = 10_000
 EVENTS_MAX = 1000
 IMPORT_PEOPLE_MAX = 1000  # of one request
 SOURCE_TENANTS_MAX = 10_000
+ROLES_OF_PERSON_MAX = 20
+VIEWSET_MAX = 100
+VIEWSET_CHARACTERS_MAX = 3000
 
 
 def _on_a_clock(value: datetime) -> datetime:
@@ -133,7 +137,9 @@ class NewPerson(Body):
     department: Text | None = None
     profile: Id | None = Field(None, description="The profile of this person, instead of that of the department.")
     kind: KindName = Field("employee", description="People of the kinds external and service take no seat.")
-    administrator: StrictBool = False
+    administrator: StrictBool = Field(
+        False, description="True gives the roles licence-manager and people-manager. It needs the right roles:manage."
+    )
     priority: Annotated[int, Field(ge=-PRIORITY_MAX, le=PRIORITY_MAX, strict=True)] = Field(
         0, description="People with a higher priority leave the queue first."
     )
@@ -154,7 +160,11 @@ class PersonPatch(Body):
     department: Text | None = None
     profile: Id | None = None
     kind: KindName | None = None
-    administrator: StrictBool | None = None
+    administrator: StrictBool | None = Field(
+        None,
+        description="True gives the roles licence-manager and people-manager to a person without the rights account:buy and users:manage. "
+        "False takes away each role with one of these rights. A change needs the right roles:manage.",
+    )
     priority: Annotated[int, Field(ge=-PRIORITY_MAX, le=PRIORITY_MAX, strict=True)] | None = None
     valid_to: Day | None = None
     may_log_in: StrictBool | None = None
@@ -176,6 +186,41 @@ class ProfileBody(Body):
 
 
 Department = Annotated[Text, Field(min_length=1)]
+RightName = Literal["account:read", "account:buy", "users:read", "users:manage", "log:read", "settings:manage", "roles:manage"]
+RoleRights = Annotated[list[RightName], Field(min_length=1, max_length=len(TENANT_RIGHTS))]
+
+
+class NewRole(Body):
+    role: Id | None = Field(None, description="The id of the role; default: users creates one.")
+    name: Name
+    rights: RoleRights
+
+
+class RolePatch(Body):
+    """Only the fields that are sent change."""
+
+    name: Name | None = None
+    rights: RoleRights | None = None
+
+
+def _fits_a_token(departments: list[str]) -> list[str]:
+    if sum(map(len, departments)) > VIEWSET_CHARACTERS_MAX:
+        raise ValueError(f"expected names with at most {VIEWSET_CHARACTERS_MAX} characters together, because access tokens carry them")
+    return departments
+
+
+Viewset = Annotated[list[Department], Field(max_length=VIEWSET_MAX), AfterValidator(_fits_a_token)]
+
+
+class PersonRoles(Body):
+    roles: Annotated[list[Id], Field(max_length=ROLES_OF_PERSON_MAX)] = Field(
+        description="The ids of all roles that the person shall have. The list may be empty."
+    )
+    viewset: Literal["own"] | Viewset | None = Field(
+        None,
+        description="The departments whose people this person sees, or `own` for the department in which the person is now; null: all "
+        "people. An owner has none.",
+    )
 
 
 class HrEvents(Body):

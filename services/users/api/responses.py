@@ -1,7 +1,7 @@
 """The bodies of responses."""
 
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -68,7 +68,8 @@ class PersonView(BaseModel):
     department: str | None
     profile: str | None
     kind: str
-    administrator: bool
+    administrator: bool = Field(description="True if the roles have the right account:buy or users:manage.")
+    roles: list[str]
     priority: int
     valid_to: date | None
     status: str = Field(
@@ -83,6 +84,27 @@ class PersonView(BaseModel):
     pending: bool = Field(description="True while seats has not answered the last command.")
     notes: list[NoteView]
     created_at: Instant
+    version: int
+
+
+class RoleView(BaseModel):
+    role: str
+    name: str
+    rights: list[str]
+    built_in: bool
+    version: int
+
+
+class PersonRolesView(BaseModel):
+    user: str
+    roles: list[str] = Field(description="The roles that were given by REST.")
+    group_roles: list[str] = Field(description="The roles of the groups in which a source reports the person.")
+    rights: list[str] = Field(description="The rights of all these roles.")
+    viewset: Literal["own"] | list[str] | None = Field(
+        description="The departments whose people this person sees, or `own` for the present department; null: all people."
+    )
+    unknown_departments: list[str] = Field(description="Departments of the viewset that no longer exist.")
+    may_sign_in: bool = Field(description="True if the person has a right, is employed, and is not blocked.")
     version: int
 
 

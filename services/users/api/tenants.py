@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 
-from services.users.api.dependencies import Context, InContext, Operator, TenantId, TenantOperator, now_of
+from services.users.api.dependencies import Context, InContext, Operator, SettingsManager, TenantId, now_of
 from services.users.api.requests import SOURCE_TENANTS_MAX, Allowed, NewTenant, TenantPatch
 from services.users.api.responses import AllowedView, SourceView, TenantView
 from services.users.store import hr_sources
@@ -15,9 +15,10 @@ from services.users.store.tenants import StoredTenant, TenantRow
 from services.users.use_cases import tenants as use_cases
 from shared import ids
 from shared.database import UnitOfWork
-from shared.errors import Conflict, Invalid, NotFound
+from shared.errors import Conflict, Forbidden, Invalid, NotFound
 from shared.fields import common_fields
 from shared.schemas.base import Text
+from shared.schemas.rights import OPERATOR
 from shared.web import (
     Cursor,
     IfMatch,
@@ -38,6 +39,8 @@ from shared.web.rest import LIMIT_DEFAULT
 from shared.web.route import CheckedRoute
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1", tags=["tenants"])
+
+OPERATORS_FIELDS = ("time_zone", "support_contact")
 
 
 def _view(row: StoredTenant, context: Context) -> TenantView:
@@ -95,12 +98,17 @@ async def _shown(context: Context, uow: UnitOfWork, tenant: str) -> Response:
 
 @router.patch("/tenants/{tenant}", response_model=TenantView, responses=refusals(409, 412, 428), summary="Change a tenant (If-Match)")
 async def change_tenant(
-    tenant: TenantId, body: TenantPatch, context: InContext, principal: TenantOperator, if_match: IfMatch = None
+    tenant: TenantId, body: TenantPatch, context: InContext, principal: SettingsManager, if_match: IfMatch = None
 ) -> Response:
+    """Only the vendor changes `support_contact`, which is the vendor's own, and `time_zone`, by which the days of invoices are counted."""
+    sent = body.model_dump(exclude_unset=True)
+    if not principal.may(OPERATOR) and (names := [name for name in OPERATORS_FIELDS if name in sent]):
+        detail = f"Only a token with the right {OPERATOR} may change {', '.join(names)}. Ask your support contact to change it."
+        raise Forbidden("no-right", detail, right=OPERATOR, field=f"body.{names[0]}")
     async with context.database.unit_of_work(tenant) as uow:
         before = await use_cases.lock(tenant, uow)
         check_if_match(if_match, before.version)
-        after = replace(before, **{name: value for name, value in body.model_dump(exclude_unset=True).items() if value is not None})
+        after = replace(before, **{name: value for name, value in sent.items() if value is not None})
         after = await use_cases.change_tenant(uow, before, after, actor_of(principal), now_of(before, context.clock))
     context.alarm.wake()
     return answer(_view(after, context), headers={"etag": etag(after.version)})

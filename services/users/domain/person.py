@@ -9,6 +9,7 @@ from services.users.domain.facts import FactType, Record
 from services.users.domain.local_days import local_today
 from services.users.domain.merging import NO_OVERRIDES, Overrides, Stated, merged, reconsider_on
 from services.users.domain.required_modules import NO_MODULES, Account, Note, RequiredModules, Settings, must_send
+from services.users.domain.roles import Authority, departments_of, is_administrator
 from services.users.domain.status import Standing, Status, reason_of, standing
 from shared.schemas.base import Actor, Change, as_id
 from shared.schemas.seats_v1 import AssignSeats
@@ -62,6 +63,15 @@ class Person:
     def notes(self) -> tuple[Note, ...]:
         return self.standing.notes if self.not_done is None else (*self.standing.notes, self.not_done)
 
+    @property
+    def department(self) -> str | None:
+        return None if self.record is None else self.record.department
+
+    @property
+    def departments(self) -> frozenset[str] | None:
+        """Return the departments whose people this person sees; None: all people."""
+        return departments_of(self.account.departments, self.account.own_department, self.department)
+
 
 @dataclass(frozen=True, slots=True)
 class Cause:
@@ -70,6 +80,7 @@ class Cause:
     actor: Actor
     reason: str | None = None
     fact: FactType | None = None
+    authority: Authority | None = None  # of the sender of a request; None: no request
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +122,13 @@ def _visible(person: Person) -> dict[str, Any]:
         "department": record.department,
         "profile": standing.profile,
         "kind": record.kind,
-        "administrator": person.account.administrator,
+        "administrator": is_administrator(standing.rights),
         "status": str(standing.status),
         "modules": ",".join(standing.required.modules),
+        "roles": ",".join(person.account.all_roles) or None,
+        "rights": ",".join(standing.rights) or None,
+        "departments": None if person.departments is None else ",".join(sorted(person.departments)),
+        "may_sign_in": standing.may_sign_in if standing.rights else None,
     }
 
 
@@ -130,7 +145,14 @@ def changes(before: Person, after: Person) -> tuple[Change, ...]:
 def event_of(model: type[PersonState], person: Person, at: datetime, actor: Actor, reason: str, changed: tuple[Change, ...]) -> PersonState:
     assert person.record is not None, "nothing is published about a person who is only expected"
     shown = _visible(person) | {"user": person.user, "external_id": person.external_id, "version": person.version}
-    return model(at=at, actor=actor, reason=reason, changes=changed, **shown | {"modules": person.standing.required.modules})
+    typed = {
+        "modules": person.standing.required.modules,
+        "roles": person.account.all_roles,
+        "rights": person.standing.rights,
+        "departments": None if person.departments is None else tuple(sorted(person.departments)),
+        "may_sign_in": person.standing.may_sign_in,
+    }
+    return model(at=at, actor=actor, reason=reason, changes=changed, **shown | typed)
 
 
 def republished(person: Person, at: datetime, actor: Actor) -> PersonState:

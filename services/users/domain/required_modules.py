@@ -1,12 +1,13 @@
 """Which modules a person requires."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
 from services.users.domain.facts import Kind, Record
+from services.users.domain.roles import Roles
 from shared.schemas.position import DecisionId
 
 
@@ -18,11 +19,12 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings of a tenant that decide which modules its people require."""
+    """The settings of a tenant that decide which modules its people require, and which rights they have."""
 
     profiles: Mapping[str, Profile]
     departments: Mapping[str, str | None]
     release_on_expiry: bool = False
+    roles: Roles = field(default_factory=dict)
 
 
 class SeatStatus(StrEnum):
@@ -50,13 +52,20 @@ class Account:
 
     given_profile: str | None = None  # by REST; goes before those of groups, and these before the department's
     group_profiles: tuple[str, ...] = ()  # of the mapped groups of identity systems, sorted
-    administrator: bool = False
+    roles: tuple[str, ...] = ()  # given by REST
+    group_roles: tuple[str, ...] = ()  # of the groups that sources report
+    own_department: bool = False  # the viewset is the person's present department
+    departments: tuple[str, ...] | None = None  # the viewset is this list; None: there is none
     may_log_in: bool = True
     priority: int = 0
     hold_until: datetime | None = None
     seat_status: SeatStatus = SeatStatus.GRANTED
     invitation: str = Invitation.NONE
     invited_until: datetime | None = None
+
+    @property
+    def all_roles(self) -> tuple[str, ...]:
+        return tuple(sorted({*self.roles, *self.group_roles}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +128,13 @@ def _union(profiles: Sequence[Profile]) -> Profile | None:
 
 
 def required_modules(
-    record: Record, account: Account, profile: Profile | None, *, login_expired: bool, release_on_expiry: bool
+    record: Record,
+    account: Account,
+    profile: Profile | None,
+    *,
+    login_expired: bool,
+    release_on_expiry: bool,
+    administrator: bool = False,
 ) -> RequiredModules:
     """Return the modules that a person requires (A7, M4, E2): those of the profile, if the person has a login, may log in and has not left.
 
@@ -135,7 +150,7 @@ def required_modules(
     if not record.employed or not record.login or blocked or record.kind != Kind.EMPLOYEE or profile is None or not profile.modules:
         return NO_MODULES
     modules = tuple(sorted(set(profile.modules)))
-    return RequiredModules(modules, account.administrator, account.priority, profile.partial, account.hold_until, login_expired)
+    return RequiredModules(modules, administrator, account.priority, profile.partial, account.hold_until, login_expired)
 
 
 def must_send(required: RequiredModules, sent: RequiredModules | None) -> bool:

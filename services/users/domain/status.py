@@ -1,5 +1,6 @@
 """The status of a person: whether they work here, may log in, and with which profile and modules."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -17,6 +18,7 @@ from services.users.domain.required_modules import (
     profile_of,
     required_modules,
 )
+from services.users.domain.roles import is_administrator, rights_of_roles
 from shared.schemas.seats_v1 import Reason
 
 
@@ -43,6 +45,8 @@ class Standing:
     profile: str | None
     required: RequiredModules
     notes: tuple[Note, ...] = ()
+    rights: tuple[str, ...] = ()
+    may_sign_in: bool = False  # to the console, whatever seats decided
 
 
 _BY_SEATS: Final = {
@@ -71,14 +75,30 @@ def status_of(record: Record, account: Account, today: date, *, requires_modules
     return by_seats, allowed and by_seats in USABLE
 
 
+def may_sign_in(record: Record, account: Account, rights: Collection[str], today: date) -> bool:
+    """Return whether the person may sign in to the console: a holder of any right who is employed and not blocked, with or without a
+    seat."""
+    expired = record.valid_to is not None and record.valid_to < today
+    return bool(rights) and record.employed and account.may_log_in and record.login_allowed and not expired
+
+
 def standing(record: Record | None, account: Account, settings: Settings, today: date) -> Standing:
+    """Return what follows for the person today from what sources state and what REST has set."""
     if record is None:
         return Standing(Status.EXPECTED, may_log_in=False, profile=None, required=NO_MODULES)
+    rights = rights_of_roles(account.all_roles, settings.roles)
     login_expired = record.valid_to is not None and record.valid_to < today
     name, profile, notes = profile_of(record, account, settings)
-    required = required_modules(record, account, profile, login_expired=login_expired, release_on_expiry=settings.release_on_expiry)
+    required = required_modules(
+        record,
+        account,
+        profile,
+        login_expired=login_expired,
+        release_on_expiry=settings.release_on_expiry,
+        administrator=is_administrator(rights),
+    )
     status, may_log_in = status_of(record, account, today, requires_modules=required != NO_MODULES)
-    return Standing(status, may_log_in, name, required, notes)
+    return Standing(status, may_log_in, name, required, notes, rights, may_sign_in(record, account, rights, today))
 
 
 def reason_of(before: Status, after: Status, fact: FactType | None) -> Reason:

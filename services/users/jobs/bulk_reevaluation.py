@@ -59,6 +59,9 @@ class BulkReevaluation:
         if work.kind == ReevaluationKind.POOL_OPENED:
             assert work.module is not None
             return await people_store.lock_without_seat(uow.connection, tenant.tenant, work.module, work.after_arrival, CHUNK, tenant.today)
+        if work.kind == ReevaluationKind.ROLE_CHANGED:
+            assert work.module is not None
+            return await people_store.lock_with_role(uow.connection, tenant.tenant, work.module, work.after_arrival, CHUNK, tenant.today)
         if work.kind == ReevaluationKind.REPUBLISH and work.after_arrival == 0:
             await republish_tenant(tenant, uow, work.actor)
         return await people_store.lock_after(uow.connection, tenant.tenant, work.after_arrival, CHUNK, tenant.today)

@@ -3,7 +3,7 @@
 import hmac
 import math
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -13,15 +13,17 @@ from prometheus_client import Counter
 from pydantic import SecretStr
 
 from services.users.sign_in.keys import SigningKeys
+from services.users.use_cases.rights import Granted
 from shared import ids
 from shared.errors import Invalid, Refused, Unauthenticated
-from shared.web.auth import AUDIENCE, ISSUER, OPERATOR, PERSON
+from shared.schemas.rights import OPERATOR, RIGHTS
+from shared.web.auth import AUDIENCE, ISSUER, PERSON
 
 log = structlog.get_logger(__name__)
 
-RIGHTS: Final = ("account:read", "account:buy", "users:read", "users:manage", "log:read", OPERATOR)
 OPERATOR_CLIENT: Final = "operator"
 TTL_SECONDS_MAX: Final = 86_400
+PERSON_TTL_SECONDS: Final = 300  # of the token of a person who has signed in
 WINDOW_SECONDS: Final = 60
 PLACES_MAX: Final = 10_000
 REFUSED = Counter("seatpool_users_tokens_refused", "Access tokens not given", ["why"])  # wrong-secret | too-many-attempts
@@ -124,19 +126,32 @@ class TokenIssuer:
         ttl = self._ttl if grant.ttl_seconds is None else grant.ttl_seconds
         kind = "service" if not is_operator else PERSON if grant.subject is not None and grant.tenant is not None else "client"
         expires = now + timedelta(seconds=ttl)
-        claims: dict[str, Any] = {
+        claims = self._claims(grant.subject or grant.client, kind, rights, now, expires)
+        if grant.tenant is not None:
+            claims["tenant"] = grant.tenant
+        return self._keys.sign(claims, expires), ttl
+
+    def issue_to_person(self, tenant: str, user: str, granted: Granted, now: datetime) -> tuple[str, int]:
+        """Return a token for a person who has signed in, and the number of seconds for which it is valid. It is short, because a token
+        cannot be revoked: what a person loses is lost when it ends."""
+        expires = now + timedelta(seconds=PERSON_TTL_SECONDS)
+        claims = self._claims(user, PERSON, [right for right in RIGHTS if right in granted.rights], now, expires) | {"tenant": tenant}
+        if granted.departments is not None:
+            claims["departments"] = sorted(granted.departments)
+        return self._keys.sign(claims, expires), PERSON_TTL_SECONDS
+
+    @staticmethod
+    def _claims(subject: str, kind: str, rights: Sequence[str], now: datetime, expires: datetime) -> dict[str, Any]:
+        return {
             "iss": ISSUER,
             "aud": AUDIENCE,
-            "sub": grant.subject or grant.client,
+            "sub": subject,
             "rights": list(rights),
             "kind": kind,
             "iat": int(now.timestamp()),
             "exp": int(expires.timestamp()),
             "jti": ids.new_id(),
         }
-        if grant.tenant is not None:
-            claims["tenant"] = grant.tenant
-        return self._keys.sign(claims, expires), ttl
 
     def _authenticate(self, grant: Grant, now: float, address: str) -> None:
         """Compare the secret. An unknown client takes the same time as a known one, so that the time reveals nothing."""

@@ -33,7 +33,7 @@ from services.users.domain.logins import login_key
 from services.users.domain.merging import NO_OVERRIDES, Employment, Overrides
 from services.users.domain.person import Person
 from services.users.domain.required_modules import NO_MODULES, Account, Note, RequiredModules
-from services.users.domain.status import Standing, Status, status_of
+from services.users.domain.status import Standing, Status, may_sign_in, status_of
 from services.users.domain.timelines import given_from_json, given_to_json
 from services.users.store.module_states import MODULE_STATES, SEAT_STATES
 from services.users.store.timelines import TIMELINES
@@ -66,7 +66,11 @@ class PersonRow:
     employee_number: str
     given_profile: str | None
     group_profiles: tuple[str, ...]
-    administrator: bool
+    roles: tuple[str, ...]
+    group_roles: tuple[str, ...]
+    own_department: bool
+    departments: tuple[str, ...] | None
+    rights: tuple[str, ...]
     may_log_in: bool
     priority: int
     hold_until: datetime | None
@@ -110,6 +114,7 @@ class Filter:
     department: str | None = None
     profile: str | None = None
     text: str | None = None
+    role: str | None = None
 
 
 PEOPLE: Final = table_of("people", PersonRow, tenant_id=str, sent_at=datetime)
@@ -196,6 +201,11 @@ def _comparable(text: Any) -> Any:
 _TEXTS: Final = _comparable(func.concat_ws("\n", _P.name, _P.login, _P.email, _P.job_title, _P.external_id))
 _OF_PERSON: Final = (_M.tenant_id == _TENANT) & (_M.user_id == _P.user_id)
 _REQUIRED: Final = func.unnest(_P.required_modules).table_valued(column("module", Text()), name="required").render_derived()
+_ROLE: Final = bindparam("role", type_=Text)
+# The first condition is that of the index of people with roles.
+_HAS_ROLE: Final = (func.cardinality(_P.roles) + func.cardinality(_P.group_roles) > 0) & (
+    (any_(_P.roles) == _ROLE) | (any_(_P.group_roles) == _ROLE)
+)
 _IS_PENDING: Final = exists(
     select(_REQUIRED.c.module)
     .where(
@@ -214,6 +224,7 @@ _PAGE: Final = (
         *(value.is_(None) | (_P[name] == value) for name, value in _EQUALS.items()),
         _IS_REPORTED,
         _TEXT.is_(None) | (func.strpos(_TEXTS, _comparable(_TEXT)) > 0),
+        _ROLE.is_(None) | _HAS_ROLE,
         _SEAT_STATE.is_(None) | case((_SEAT_STATE == "pending", _IS_PENDING), else_=_IS_IN_STATE),
     )
     .order_by(_P.arrival)
@@ -264,6 +275,18 @@ _LOCK_WITHOUT_SEAT: Final = _lock_chosen(
         any_(_P.required_modules) == _MODULE,
         ~exists(select(_M.module).where(_OF_PERSON, _M.module == _MODULE, _M.state.in_(SEAT_STATES)).correlate(PEOPLE)),
     )
+    .order_by(_P.arrival)
+    .limit(_LIMIT)
+)
+_KNOWN_DEPARTMENTS: Final = (
+    select(_P.department)
+    .where(_P.tenant_id == _TENANT, _P.employed, _P.department == any_(bindparam("departments", type_=ARRAY(Text))))
+    .distinct()
+)
+_COUNT_WITH_ROLE: Final = select(func.count()).where(_P.tenant_id == _TENANT, _HAS_ROLE)
+_LOCK_WITH_ROLE: Final = _lock_chosen(
+    select(_P.user_id, _P.arrival.label("position"))
+    .where(_P.tenant_id == _TENANT, _P.arrival > _AFTER, _IS_KNOWN, _HAS_ROLE)
     .order_by(_P.arrival)
     .limit(_LIMIT)
 )
@@ -339,6 +362,7 @@ def _row(person: Person) -> dict[str, Any]:
         "status": standing.status,
         "notes": [_note_to_json(note) for note in person.notes],
         "required_modules": standing.required.modules,
+        "rights": standing.rights,
         "sent": _sent_to_json(person.sent),
         "overrides": _overrides_to_json(person.overrides),
     }
@@ -358,12 +382,14 @@ def _person(row: PersonRow, today: date | None) -> Person:
     # Required modules are sent in the transaction that stores them, so those sent last are those required, if there are any.
     required = sent if row.required_modules and sent is not None else NO_MODULES
     is_known = status is not Status.EXPECTED
-    _, may_log_in = status_of(record, account, today or date.min, requires_modules=required != NO_MODULES)
+    day = today or date.min
+    _, may_log_in = status_of(record, account, day, requires_modules=required != NO_MODULES)
+    signs_in = is_known and may_sign_in(record, account, row.rights, day)
     return Person(
         user=row.user_id,
         record=record if is_known else None,
         account=account,
-        standing=Standing(status, may_log_in and is_known, row.profile, required, notes),
+        standing=Standing(status, may_log_in and is_known, row.profile, required, notes, row.rights, signs_in),
         sent=sent,
         overrides=_overrides_from_json(row.overrides),
         not_done=next((note for note in found if note.decision_id is not None), None),
@@ -481,6 +507,24 @@ async def next_invitation(connection: AsyncConnection, tenant_id: str) -> dateti
     """Return the first instant at which an open invitation ends."""
     at: datetime | None = (await connection.execute(_NEXT_INVITATION, {"tenant": tenant_id})).scalar_one()
     return at
+
+
+async def lock_with_role(connection: AsyncConnection, tenant_id: str, role: str, arrival: int, limit: int, today: date) -> list[Person]:
+    """Return the next people who hold the role, in order of arrival, locked."""
+    return await _locked(connection, _LOCK_WITH_ROLE, {"tenant": tenant_id, "role": role, "after": arrival, "limit": limit}, today)
+
+
+async def count_with_role(connection: AsyncConnection, tenant_id: str, role: str) -> int:
+    """Return how many people hold the role, whether or not they are employed."""
+    return int((await connection.execute(_COUNT_WITH_ROLE, {"tenant": tenant_id, "role": role})).scalar_one())
+
+
+async def unknown_departments(connection: AsyncConnection, tenant_id: str, departments: Sequence[str]) -> list[str]:
+    """Return those of the departments in which nobody is employed."""
+    if not departments:
+        return []
+    found = set((await connection.execute(_KNOWN_DEPARTMENTS, {"tenant": tenant_id, "departments": list(departments)})).scalars())
+    return [department for department in departments if department not in found]
 
 
 async def next_day(connection: AsyncConnection, tenant_id: str) -> date | None:

@@ -20,6 +20,7 @@ from shared.schemas.envelope import Envelope
 class ReevaluationKind(StrEnum):
     SETTINGS = "settings"  # compute the required modules of all people again
     POOL_OPENED = "pool_opened"  # send the required modules of people who require the module and have no seat of it again
+    ROLE_CHANGED = "role_changed"  # compute the rights of people with this role again
     REPUBLISH = "republish"  # publish all people again, for a reader that was rebuilt
 
 
@@ -41,7 +42,7 @@ class Reevaluation:
     reevaluation_id: str
     tenant_id: str
     kind: str
-    module: str | None
+    module: str | None  # or the role
     after_arrival: int  # of the last person done
     cause: Cause
     created_at: datetime

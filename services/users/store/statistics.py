@@ -30,7 +30,7 @@ _TENANT: Final = bindparam("tenant", type_=Text)
 _IS_PENDING: Final = _P.answered < _P.revision
 _COUNT: Final = func.count()
 _PEOPLE: Final = select(_COUNT, _COUNT.filter(_P.status.in_(("active", "over_limit"))), _COUNT.filter(_IS_PENDING)).where(
-    _P.tenant_id == _TENANT, _P.status != literal_column("'expected'"), not_(_P.administrator & (_P.revision == 0))
+    _P.tenant_id == _TENANT, _P.status != literal_column("'expected'"), not_((func.cardinality(_P.rights) > 0) & (_P.revision == 0))
 )
 _MODULES: Final = select(
     _COUNT.filter(_M.state == literal_column("'flagged'")), _COUNT.filter(_M.revoked), _COUNT.filter(_M.refused)
@@ -39,7 +39,7 @@ _UNANSWERED: Final = select(_COUNT).select_from(PEOPLE).where(_IS_PENDING, _P.se
 
 
 async def statistics(connection: AsyncConnection, tenant_id: str) -> Statistics:
-    """An administrator who never required a seat (A19) has an account with the vendor, and is not one of the people counted here."""
+    """A holder of rights who never required a seat (A19) has an account with the vendor, and is not one of the people counted here."""
     people = (await connection.execute(_PEOPLE, {"tenant": tenant_id})).one()
     modules = (await connection.execute(_MODULES, {"tenant": tenant_id})).one()
     return Statistics(*people, *modules)

@@ -13,16 +13,17 @@ from services.users.domain.known_people import KnownPeople
 from services.users.domain.merging import Employment, Stated, merged, sources_end
 from services.users.domain.person import Cause, Person, Tenant
 from services.users.domain.required_modules import NO_MODULES
+from services.users.domain.roles import with_shorthand
 from services.users.domain.sources import Key
 from services.users.store import timelines
-from services.users.use_cases import invitations, known_people, people
+from services.users.use_cases import invitations, known_people, people, rights
 from services.users.use_cases.seats_questions import SeatsQuestions
 from shared import ids
 from shared.database import UnitOfWork
 from shared.errors import Conflict, Invalid
 from shared.schemas.seats_v1 import Reason
 
-_ACCOUNT: Final = {"profile": "given_profile", "administrator": "administrator", "priority": "priority", "may_log_in": "may_log_in"}
+_ACCOUNT: Final = {"profile": "given_profile", "priority": "priority", "may_log_in": "may_log_in"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +67,16 @@ async def create(
     account = replace(
         unknown.account,
         given_profile=edit.profile,
-        administrator=edit.administrator,
+        roles=with_shorthand((), edit.administrator, tenant.settings.roles),
         priority=edit.priority,
         may_log_in=edit.may_log_in,
     )
+    given = replace(unknown, account=account)
+    rights.check_change(tenant, unknown, given, cause)
     fact = Fact(ids.new_id(), FactType.HIRED, tenant.today, 0, _given(fields), REST_SOURCE)
     cause = replace(cause, fact=FactType.HIRED)
     if edit.invitation is None:
-        return await people.add_person(tenant, uow, replace(unknown, account=account), fact, cause)
+        return await people.add_person(tenant, uow, given, fact, cause)
     unknown = replace(unknown, account=edit.invitation.invited(account, tenant.now))
     person = await people.add_person(tenant, uow, unknown, fact, cause, check=partial(invitations.check, tenant, seats))
     invitations.publish_unless_reserving(tenant, uow, person, cause.actor)
@@ -84,12 +87,15 @@ async def change(tenant: Tenant, uow: UnitOfWork, before: Person, given: Mapping
     """Change the person. Call under the person's lock. Raises Invalid, and Conflict if the login is in use."""
     _check_profile(tenant, given.get("profile"))
     account = replace(before.account, **{_ACCOUNT[name]: value for name, value in given.items() if name in _ACCOUNT})
+    if "administrator" in given:
+        account = replace(account, roles=with_shorthand(account.roles, given["administrator"], tenant.settings.roles))
     edit = await Edit.begin(tenant, uow, before)
     if record := _given(given):
         edit.set_values(record)
     if given.get("status") == "left":
         edit.set_employed(False)
     after = rules.as_of(replace(before, account=account), edit.stated, tenant)
+    rights.check_change(tenant, before, after, cause)
     await people.check_login(tenant, uow, before, after)
     await edit.save(uow)
     return await people.save(tenant, uow, rules.revise(before, after, at=tenant.now, cause=replace(cause, fact=FactType.CHANGED)), None)

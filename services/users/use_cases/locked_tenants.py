@@ -1,13 +1,16 @@
 """The tenants that a transaction works with, each read and locked once."""
 
+from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
 from services.users.domain.person import Tenant
 from services.users.domain.required_modules import Profile, Settings
-from services.users.store import departments, hr_sources, profiles
+from services.users.domain.roles import Role, Roles
+from services.users.store import departments, hr_sources, profiles, roles
 from services.users.store import tenants as store
 from services.users.store.hr_sources import Permission
+from services.users.store.roles import RoleRow
 from services.users.store.tenants import Lock, StoredTenant
 from shared.clock import Clock
 from shared.database import UnitOfWork
@@ -106,4 +109,9 @@ class Tenants:
 async def _load_settings(uow: UnitOfWork, row: StoredTenant) -> Settings:
     found = await profiles.all_of(uow.connection, row.tenant_id)
     mapping = await departments.mapping(uow.connection, row.tenant_id)
-    return Settings({each.profile: Profile(each.modules, each.partial) for each in found}, mapping, row.release_on_expiry)
+    own = own_roles(await roles.all_of(uow.connection, row.tenant_id))
+    return Settings({each.profile: Profile(each.modules, each.partial) for each in found}, mapping, row.release_on_expiry, own)
+
+
+def own_roles(rows: Sequence[RoleRow]) -> Roles:
+    return {row.role: Role(row.name, row.rights) for row in rows}

@@ -62,9 +62,21 @@ CREATE TABLE department_mapping (
     PRIMARY KEY (tenant_id, department)
 )"""
 
+# Roles of the tenant's own; the built-in ones are in domain/roles.
+_ROLES = """
+CREATE TABLE roles (
+    tenant_id text NOT NULL,
+    role text NOT NULL,
+    name text NOT NULL,
+    rights text[] NOT NULL,
+    version integer NOT NULL,
+    PRIMARY KEY (tenant_id, role)
+)"""
+
 # `required_modules` are those that the person requires now, `sent` is the content of the last `assign_seats`, `revision` the last one drawn
 # (under this row's lock), `answered` the last one that seats answered. `reconsider_on` is the next local day on which the person changes
-# because time passes. `arrival` is the order in which people are listed, and in which many at once request seats.
+# because time passes. `roles` were given by REST, `group_roles` by groups of sources; `rights` are those of both; `own_department` or
+# `departments` is the viewset. `arrival` is the order in which people are listed, and in which many at once request seats.
 # `login_key` is the login as it is compared (domain/logins).
 _PEOPLE = """
 CREATE TABLE people (
@@ -86,7 +98,11 @@ CREATE TABLE people (
     employee_number text NOT NULL DEFAULT '',
     given_profile text,
     group_profiles text[] NOT NULL DEFAULT '{}',
-    administrator boolean NOT NULL DEFAULT false,
+    roles text[] NOT NULL DEFAULT '{}',
+    group_roles text[] NOT NULL DEFAULT '{}',
+    own_department boolean NOT NULL DEFAULT false,
+    departments text[],
+    rights text[] NOT NULL DEFAULT '{}',
     may_log_in boolean NOT NULL DEFAULT true,
     priority integer NOT NULL DEFAULT 0,
     hold_until timestamptz,
@@ -285,7 +301,7 @@ _REEVALUATIONS = """
 CREATE TABLE reevaluations (
     reevaluation_id text PRIMARY KEY,
     tenant_id text NOT NULL,
-    kind text NOT NULL CHECK (kind IN ('settings', 'pool_opened', 'republish')),
+    kind text NOT NULL CHECK (kind IN ('settings', 'pool_opened', 'role_changed', 'republish')),
     module text,
     after_arrival bigint NOT NULL DEFAULT 0,
     cause jsonb NOT NULL,
@@ -304,6 +320,7 @@ CREATE TABLE hr_sources (
 def upgrade() -> None:
     tables.create(op)
     people = (
+        _ROLES,
         _PEOPLE,
         _SOURCES_OF_TENANT,
         _TIMELINES,
@@ -328,6 +345,7 @@ def upgrade() -> None:
     op.execute("CREATE INDEX people_reconsider ON people (tenant_id, reconsider_on) WHERE reconsider_on IS NOT NULL")
     op.execute("CREATE INDEX people_invited ON people (tenant_id, invited_until) WHERE invitation = 'open'")
     op.execute("CREATE INDEX invitation_tokens_user ON invitation_tokens (tenant_id, user_id)")
+    op.execute("CREATE INDEX people_roles ON people (tenant_id, arrival) WHERE cardinality(roles) + cardinality(group_roles) > 0")
     op.execute("CREATE UNIQUE INDEX people_arrival ON people (tenant_id, arrival)")
     op.execute("CREATE INDEX person_modules_notable ON person_modules (tenant_id, state) WHERE state NOT IN ('active', 'released')")
     op.execute("CREATE INDEX reevaluations_tenant ON reevaluations (tenant_id, reevaluation_id)")
@@ -335,6 +353,7 @@ def upgrade() -> None:
         "tenants",
         "tenant_clocks",
         "profiles",
+        "roles",
         "pools",
         "department_mapping",
         "people",

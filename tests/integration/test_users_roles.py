@@ -1,0 +1,115 @@
+"""Roles by REST: they are defined, given, changed and deleted."""
+
+from typing import Any
+
+import pytest
+
+from services.users.use_cases.rights import rights_of
+from services.users.use_cases.roles import ROLES_MAX
+from shared.schemas.users_v1 import PersonChanged, RoleDefined, RoleDeleted
+from tests.support.users import Bench, Rest
+
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
+ANN = {"login": "ann", "email": "ann@acme.example", "department": "Makers"}
+TOO_LONG = ["x" * 500] * 7
+AUDITOR = {"role": "auditor", "name": "Auditor", "rights": ["log:read", "account:read"]}
+
+
+async def refusal(rest: Rest, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, str]:
+    answer = await rest.call(method, path, body, **headers)
+    return answer.status_code, answer.json()["type"].rpartition(":")[2]
+
+
+async def test_T24_a_role_is_defined_given_changed_and_deleted(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    base = f"/v1/tenants/{tenant}"
+    made = await rest.post(f"{base}/roles", AUDITOR, idempotency_key="r")
+    assert made == {"role": "auditor", "name": "Auditor", "rights": ["account:read", "log:read"], "built_in": False, "version": 1}
+    pages = await rest.pages(f"{base}/roles", limit=2)
+    assert [[role["role"] for role in page] for page in pages] == [["auditor", "licence-manager"], ["owner", "people-manager"], ["reader"]]
+    person = await rest.post(f"{base}/people", ANN)
+    path = f"{base}/people/{person['user']}"
+    assert await refusal(rest, "PUT", f"{path}/roles", {"roles": ["auditor"]}) == (428, "precondition-required")
+    given = await rest.call("PUT", f"{path}/roles", {"roles": ["auditor"], "viewset": ["Makers", "Gone"]}, if_match='"1"')
+    assert given.json()["unknown_departments"] == ["Gone"]
+    assert (await rest.get(f"{path}/roles")) == given.json()
+    assert [each["user"] for each in (await rest.get(f"{base}/people?role=auditor"))["items"]] == [person["user"]]
+    assert (await rest.get(f"{base}/people?role=owner"))["items"] == []
+    assert await refusal(rest, "DELETE", f"{base}/roles/auditor", if_match='"1"') == (409, "role-in-use")
+    changed = await rest.patch(f"{base}/roles/auditor", {"rights": ["users:manage"]})
+    assert (changed["rights"], changed["version"]) == (["users:manage"], 2)
+    async with bench.users.database.unit_of_work(tenant) as uow:
+        granted = await rights_of(uow.connection, tenant, person["user"], bench.clock.now())
+    assert (granted.rights, granted.departments, granted.may_sign_in) == (frozenset({"users:manage"}), frozenset({"Makers", "Gone"}), True)
+    await bench.until_settled(tenant)
+    assert (await rest.get(path))["administrator"], "the holder was evaluated again"
+    event = (await bench.events(tenant, PersonChanged))[-1]
+    assert (event.rights, event.departments, event.administrator) == (("users:manage",), ("Gone", "Makers"), True)
+    await rest.call("PUT", f"{path}/roles", {"roles": []}, if_match="*")
+    assert (await rest.call("DELETE", f"{base}/roles/auditor", if_match='"2"')).status_code == 204
+    assert await refusal(rest, "GET", f"{base}/roles/auditor") == (404, "not-found")
+    defined, again = await bench.events(tenant, RoleDefined)
+    assert [(change.field, change.old, change.new) for change in again.changes] == [("rights", "account:read, log:read", "users:manage")]
+    assert defined.rights == ("account:read", "log:read")
+    assert len(await bench.events(tenant, RoleDeleted)) == 1
+
+
+async def test_T24_wrong_roles_are_refused_by_field(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    base = f"/v1/tenants/{tenant}"
+    for body in ({"name": "x", "rights": []}, {"name": "x", "rights": ["operator"]}, {"name": "", "rights": ["log:read"]}):
+        assert await refusal(rest, "POST", f"{base}/roles", body) == (422, "invalid")
+    assert await refusal(rest, "POST", f"{base}/roles", AUDITOR | {"role": "owner"}) == (409, "role-exists")
+    assert await refusal(rest, "PATCH", f"{base}/roles/owner", {"name": "x"}, if_match="*") == (409, "role-built-in")
+    person = await rest.post(f"{base}/people", ANN)
+    path = f"{base}/people/{person['user']}/roles"
+    wrong: tuple[dict[str, Any], ...] = (
+        {"roles": ["king"]},
+        {"roles": ["owner"], "viewset": "own"},
+        {"roles": [], "viewset": ["x" * 500] * 7},
+        {"viewset": None},
+    )
+    for body in wrong:
+        assert await refusal(rest, "PUT", path, body, if_match="*") == (422, "invalid"), body
+    await bench.execute(
+        "INSERT INTO roles SELECT $1, 'r' || n, 'x', '{log:read}', 1 FROM generate_series(1, $2::int) AS n", tenant, ROLES_MAX
+    )
+    assert await refusal(rest, "POST", f"{base}/roles", AUDITOR) == (409, "too-many-roles")
+
+
+async def test_T24_nobody_gives_more_than_they_have(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    base = f"/v1/tenants/{tenant}"
+    manager = await bench.rest(tenant, "users:read users:manage", "mia")
+    chief = await bench.rest(tenant, "users:read users:manage roles:manage", "carl")
+    assert await refusal(manager, "POST", f"{base}/people", ANN | {"administrator": True}) == (403, "no-right")
+    assert await refusal(chief, "POST", f"{base}/people", ANN | {"administrator": True}) == (403, "wider-than-own")
+    assert await refusal(chief, "POST", f"{base}/roles", AUDITOR) == (403, "wider-than-own")
+    person = await manager.post(f"{base}/people", ANN)
+    path = f"{base}/people/{person['user']}"
+    assert await refusal(manager, "PUT", f"{path}/roles", {"roles": []}, if_match="*") == (403, "no-right")
+    assert await refusal(chief, "PUT", f"{path}/roles", {"roles": ["owner"]}, if_match="*") == (403, "wider-than-own")
+    owner = await rest.call("PUT", f"{path}/roles", {"roles": ["owner"]}, if_match="*")
+    assert owner.json()["rights"][-1] == "roles:manage"
+    assert await refusal(manager, "PATCH", path, {"email": "eve@evil.example"}, if_match="*") == (403, "wider-than-own")
+    assert await refusal(manager, "PATCH", path, {"administrator": False}, if_match="*") == (403, "no-right")
+    named = await manager.patch(path, {"name": "Ann B", "administrator": True})
+    assert (named["name"], named["roles"]) == ("Ann B", ["owner"]), "what is so already needs no right"
+
+
+async def test_T23_settings_of_the_tenant_need_their_own_right(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    base = f"/v1/tenants/{tenant}"
+    manager = await bench.rest(tenant, "users:read users:manage account:read", "mia")
+    setter = await bench.rest(tenant, "settings:manage", "sue")
+    for method, path, body in (
+        ("PUT", "/profiles/makers", {"name": "makers", "modules": ["time"]}),
+        ("PUT", "/department-mapping", {"Makers": "makers"}),
+        ("PUT", f"/guard/{bench.source(tenant)}", {"people": 7, "percent": 3}),
+        ("PATCH", "", {"release_on_expiry": True}),
+    ):
+        assert await refusal(manager, method, base + path, body, if_match="*") == (403, "no-right")
+        assert (await setter.call(method, base + path, body, if_match="*")).status_code == 200, path
+    for field, value in (("time_zone", "Europe/Berlin"), ("support_contact", "x")):
+        assert await refusal(setter, "PATCH", base, {field: value}, if_match="*") == (403, "no-right")
+        assert (await rest.call("PATCH", base, {field: value}, if_match="*")).status_code == 200
