@@ -12,6 +12,7 @@ from shared.schemas.base import format_instant
 from shared.schemas.users_v1 import InvitationExpired, PersonInvited
 from tests.support.users import NOON, AskedSeats, Bench, Rest
 from tests.support.wait import wait_until
+from tests.support.wire import Sent
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
@@ -174,6 +175,95 @@ async def test_an_expired_invitation_is_shown_frees_what_it_reserved_and_can_be_
     assert await accept(bench, token) == 404
     again = await rest.post(f"/v1/tenants/{tenant}/people/{user}/invite", {"reserve": False})
     assert again["invitation"]["state"] == "sent"
+
+
+# Replacing a person ----------------------------------------------------------------------------------------------------
+
+BEN = {"login": "ben", "email": "ben@acme.example", "name": "Ben", "department": "Makers", "may_log_in": False}
+
+
+async def ann_and_ben(bench: Bench) -> tuple[str, Rest, str, str]:
+    """Ann has her seats, and Ben may not log in yet."""
+    tenant, rest = await bench.open_tenant()
+    ann, ben = [(await rest.post(f"/v1/tenants/{tenant}/people", each))["user"] for each in (ANN, BEN)]
+    await bench.until_needs(tenant, 1)
+    await bench.answer(await bench.last_need(tenant, ann))
+
+    async def is_answered() -> bool:
+        return not (await person(rest, tenant, ann))["pending"]
+
+    await wait_until(is_answered, what="the first answer")
+    return tenant, rest, ann, ben
+
+
+async def replacement(bench: Bench, tenant: str) -> Sent:
+    async def sent() -> Sent | None:
+        return next((each for each in await bench.commands(tenant) if isinstance(each.payload, seats.ReplaceUser)), None)
+
+    return await wait_until(sent, what="the command replace_user")
+
+
+async def test_A17_replacing_a_person_sends_one_command_and_moves_the_seats(bench: Bench) -> None:
+    tenant, rest, ann, ben = await ann_and_ben(bench)
+    both = await rest.post(f"/v1/tenants/{tenant}/people/{ann}/replace", {"to": ben})
+    assert (both["replaced"]["status"], both["replacement"]["status"], both["replacement"]["pending"]) == ("left", "active", True)
+    command = await replacement(bench, tenant)
+    assert isinstance(command.payload, seats.ReplaceUser)
+    assert (command.payload.from_user, command.payload.to_user, command.payload.to.modules) == (ann, ben, ("documents", "time"))
+    assert (command.payload.from_revision, command.payload.to_revision) == (2, 1)
+    moved = tuple(seats.ModuleSeat(module=module, state="active", order=1) for module in ("documents", "time"))
+    fields: dict[str, Any] = {
+        "user": ben,
+        "from_user": ann,
+        "from_revision": 2,
+        "revision": 1,
+        "need": command.payload.to,
+        "modules": moved,
+    }
+    await bench.decide(seats.SeatsMoved, tenant, command.position, **fields, moved=("documents", "time"), command=command.envelope.id)
+
+    async def is_moved() -> bool:
+        found = [await person(rest, tenant, user) for user in (ann, ben)]
+        return not any(each["pending"] for each in found) and found[0]["modules"] == [] and found[1]["may_log_in"]
+
+    await wait_until(is_moved, what="the seats to move")
+    assert len(await bench.commands(tenant)) == 3, "tenant, the first request, the replacement"
+
+
+async def test_A17_a_replacement_that_seats_refuses_after_all_lets_both_people_ask_for_themselves(bench: Bench) -> None:
+    tenant, rest, ann, ben = await ann_and_ben(bench)
+    await rest.post(f"/v1/tenants/{tenant}/people/{ann}/replace", {"to": ben, "afterwards": "blocked"})
+    command = await replacement(bench, tenant)
+    refused: dict[str, Any] = {"user": ben, "from_user": ann, "from_revision": 2, "revision": 1, "reason": "already_seated"}
+    await bench.decide(seats.ReplacementRefused, tenant, command.position, **refused, command=command.envelope.id)
+    needs = await bench.until_needs(tenant, 3)
+    assert [(each.user, each.revision, each.modules, each.leaver) for each in needs[1:]] == [
+        (ann, 3, (), False),
+        (ben, 2, ("documents", "time"), False),
+    ]
+    assert (await person(rest, tenant, ann))["status"] == "inactive"
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"), [("already_seated", "already has a seat"), ("nothing_to_replace", "has no seat"), ("revoked", "was deactivated")]
+)
+async def test_A17_a_replacement_that_seats_would_refuse_changes_nobody_and_says_why(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, reason: str, words: str
+) -> None:
+    tenant, rest, ann, ben = await ann_and_ben(bench)
+
+    async def refuse(*_: object) -> Sequence[Sequence[Mapping[str, Any]]]:
+        return [[{"type": "replacement_refused", "data": {"reason": reason}}]]
+
+    monkeypatch.setattr(AskedSeats, "what_if", refuse)
+    answer = await rest.call("POST", f"/v1/tenants/{tenant}/people/{ann}/replace", {"to": ben})
+    assert (answer.status_code, answer.json()["reason"]) == (409, reason)
+    assert words in answer.json()["detail"]
+    assert [(await person(rest, tenant, user))["status"] for user in (ann, ben)] == ["active", "inactive"]
+    same = await rest.call("POST", f"/v1/tenants/{tenant}/people/{ann}/replace", {"to": ann})
+    assert same.status_code == 409
+    missing = await rest.call("POST", f"/v1/tenants/{tenant}/people/{ann}/replace", {"to": "nobody"})
+    assert missing.status_code == 404
 
 
 async def _is_open(rest: Rest, tenant: str) -> bool:

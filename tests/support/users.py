@@ -86,8 +86,11 @@ class AskedSeats(SeatsQuestions):
     async def pools(self, tenant: str) -> Mapping[str, PoolCounts] | None:
         return {module: PoolCounts(licences=2, available=1) for module in ("documents", "planning", "time")}
 
-    async def what_if(self, tenant: str, commands: Sequence[seats_v1.AssignSeats]) -> Sequence[Sequence[Mapping[str, Any]]] | None:
-        answers = [{"revision": 1, "modules": [{"module": module, "state": "active"} for module in each.modules]} for each in commands]
+    async def what_if(
+        self, tenant: str, commands: Sequence[seats_v1.AssignSeats | seats_v1.ReplaceUser]
+    ) -> Sequence[Sequence[Mapping[str, Any]]] | None:
+        required = [each.to.modules if isinstance(each, seats_v1.ReplaceUser) else each.modules for each in commands]
+        answers = [{"revision": 1, "modules": [{"module": module, "state": "active"} for module in modules]} for modules in required]
         return [[{"type": "seats_assigned", "data": data}] for data in answers]
 
 

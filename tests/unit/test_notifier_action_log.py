@@ -47,6 +47,12 @@ def answer(*seats: seats_v1.ModuleSeat, released: tuple[str, ...] = (), user: st
     return seats_v1.SeatsAssigned(**decision(user=user, revision=1, need=need, modules=seats, released=released))
 
 
+def test_A17_a_refused_replacement_names_both_people_in_the_log() -> None:
+    refusal = seats_v1.ReplacementRefused(**decision(user="ben", from_user="ann", from_revision=2, revision=1, reason="already_seated"))
+    (entry,) = entries(refusal)
+    assert (entry.type, entry.user, entry.details) == ("replacement_refused", "ben", {"from_user": "ann"})
+
+
 def test_T20_an_answer_makes_one_entry_for_each_seat_and_releases_come_first() -> None:
     found = entries(answer(active(), flagged("documents"), refused(), released=("archive",)))
     assert [(entry.type, entry.module, entry.new, entry.only_if_changed) for entry in found] == [

@@ -108,6 +108,8 @@ def _seats(payload: seats_v1.SeatsEvent, name: str, pools: Changed) -> Iterator[
             yield Entry(name, details=payload.model_dump(mode="json", include={"field", "value", "expected"}))
         case seats_v1.CommandFailed() | seats_v1.SettleFailed():
             yield Entry(name, details={"error_id": payload.error_id})
+        case seats_v1.ReplacementRefused():
+            yield Entry(name, user=payload.user, details={"from_user": payload.from_user})
         case seats_v1.TenantOpened():
             yield Entry(name, "tenant", new="open", details={"clock": payload.clock})
         case seats_v1.PeriodScheduled():

@@ -8,8 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.users.api.dependencies import Context, InContext, Manager, TenantId, UserId, cause_of, locked_person
-from services.users.api.requests import InvitationBody, KindName, NewPerson, PersonPatch, Reactivation, StatusName
-from services.users.api.responses import InvitationView, ModuleView, NoteView, PersonView
+from services.users.api.requests import InvitationBody, KindName, NewPerson, PersonPatch, Reactivation, Replacement, StatusName
+from services.users.api.responses import InvitationView, ModuleView, NoteView, PersonView, ReplacementView
 from services.users.domain.facts import RECORD_FIELDS, Record
 from services.users.domain.invitations import InvitationTerms, shown_state
 from services.users.domain.module_states import ModuleState, Seat, base_modules_are_usable
@@ -20,7 +20,8 @@ from services.users.domain.status import LISTED, Status
 from services.users.store import module_states, pools
 from services.users.store import people as store
 from services.users.store.people import Filter
-from services.users.use_cases import edit_person, invitations
+from services.users.use_cases import edit_person, invitations, replace_person
+from services.users.use_cases.replace_person import Afterwards
 from shared import ids
 from shared.database import UnitOfWork
 from shared.errors import NotFound
@@ -234,6 +235,29 @@ async def invite_person(
             return await _answer(found, uow, person, 202)
 
         return await idempotent(uow, request, principal, key, invite, partial(_shown, context, tenant, uow))
+
+
+@router.post(
+    "/{user}/replace", status_code=202, response_model=ReplacementView, responses=refusals(409), summary="Replace a person by another"
+)
+async def replace_person_by(
+    tenant: TenantId, user: UserId, body: Replacement, request: Request, context: InContext, principal: Manager, key: IdempotencyKey = None
+) -> Response:
+    """The other person gets the seats with their states and deadlines, and no pool changes (A17). The other person must have no seat of
+    these modules yet: if a person is added for this purpose, add the person with `may_log_in` false."""
+    async with context.database.unit_of_work(tenant) as uow:
+
+        async def act() -> Response:
+            found = await context.tenants.for_write(tenant, uow)
+            after = Afterwards(body.afterwards)
+            both = await replace_person.replace_person(found, uow, context.seats, user, body.to, after, cause_of(principal))
+            rows = await module_states.load(uow.connection, tenant, [person.user for person in both])
+            add_ons = await pools.add_ons(uow.connection, tenant)
+            replaced, replacement = (_view(person, rows[person.user], add_ons, found.now) for person in both)
+            location = {"location": f"/v1/tenants/{tenant}/people/{user}"}
+            return answer(ReplacementView(replaced=replaced, replacement=replacement), 202, location)
+
+        return await idempotent(uow, request, principal, key, act, partial(_shown, context, tenant, uow))
 
 
 async def _shown(context: Context, tenant: str, uow: UnitOfWork, user: str) -> Response:

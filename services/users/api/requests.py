@@ -171,6 +171,13 @@ class PersonPatch(Body):
     status: Literal["left"] | None = Field(None, description="`left` if the person has left the company.")
 
 
+class Replacement(Body):
+    to: Id = Field(description="The id of the person who gets the seats. The login of this person is allowed, if it was blocked.")
+    afterwards: Literal["left", "blocked"] = Field(
+        "left", description="What becomes of the person who is replaced: `left` (has left the company) or `blocked` (may not log in)."
+    )
+
+
 class Reactivation(Body):
     modules: Annotated[list[ModuleName], Field(max_length=200)] | None = Field(
         None, description="The modules to reactivate; default: all that the person requires."

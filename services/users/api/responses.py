@@ -108,6 +108,11 @@ class PersonRolesView(BaseModel):
     version: int
 
 
+class ReplacementView(BaseModel):
+    replaced: PersonView
+    replacement: PersonView
+
+
 class ProfileView(BaseModel):
     profile: str
     name: str

@@ -15,7 +15,7 @@ from services.users.store import people as people_store
 from services.users.store import pools, reevaluations
 from services.users.store import tenants as tenants_store
 from services.users.store.reevaluations import ReevaluationKind
-from services.users.use_cases import people
+from services.users.use_cases import people, replace_person
 from services.users.use_cases.locked_tenants import Tenants
 from services.users.use_cases.people import SEATS_ACTOR, Decision
 from shared.database import UnitOfWork
@@ -45,7 +45,6 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         seats_v1.PolicyChanged,
         seats_v1.PoolClosed,
         seats_v1.PoolCloseScheduled,
-        seats_v1.ReplacementRefused,
         seats_v1.LicencesAdded,
         seats_v1.OrderRefused,
         seats_v1.LicencesReduced,
@@ -127,18 +126,25 @@ class SeatsEvents:
 
     async def on_command_ignored(self, uow: UnitOfWork, message: Message[seats_v1.CommandIgnored]) -> None:
         """Send the required modules again, with a higher revision, if seats has seen a higher one than ours, for example after a restored
-        backup of this database."""
+        backup of this database. Of a replacement that was ignored, both people send theirs."""
         event = message.payload
         if event.reason != seats_v1.Reason.STALE or event.user is None or event.last_revision is None:
             return
         tenant = await load_tenant(self._tenants, uow, message)
-        before = await people_store.lock(uow.connection, tenant.tenant, event.user, tenant.today)
-        if before is None or before.record is None or before.revision > event.last_revision:
-            return  # a later command was sent already
+        users = {event.user, *await people_store.users_of_command(uow.connection, tenant.tenant, event.command)}
+        found = await people_store.lock_many(uow.connection, tenant.tenant, sorted(users), tenant.today)
         cause = Cause(SEATS_ACTOR, seats_v1.Reason.CHANGED.value)
-        after = rules.with_standing(before, tenant)
-        revision = rules.revise(before, after, at=tenant.now, cause=cause, resend=True, above=event.last_revision)
-        await people.save(tenant, uow, revision, message.envelope)
+        for before in found.values():
+            above = event.last_revision if before.user == event.user else 0
+            is_last = before.command_id == event.command or (before.user == event.user and before.revision <= above)
+            if before.record is not None and is_last:  # else, a later command was sent already
+                after = rules.with_standing(before, tenant)
+                revision = rules.revise(before, after, at=tenant.now, cause=cause, resend=True, above=above)
+                await people.save(tenant, uow, revision, message.envelope)
+
+    async def on_replacement_refused(self, uow: UnitOfWork, message: Message[seats_v1.ReplacementRefused]) -> None:
+        tenant = await load_tenant(self._tenants, uow, message)
+        await replace_person.on_refused(tenant, uow, message.payload, message.envelope)
 
     async def on_command_not_done(self, uow: UnitOfWork, message: Message[seats_v1.CommandRejected | seats_v1.CommandFailed]) -> None:
         """The person stays pending, which is counted and raises an alert after a minute; the log and a note with the person say why."""
@@ -149,15 +155,14 @@ class SeatsEvents:
         log.error("command_not_done", command=event.command, reason=event.reason, position=message.envelope.id)
         tenant = await self._tenants.peek(message.envelope.tenant, uow)
         if tenant is not None:
-            user = event.user if isinstance(event, seats_v1.CommandRejected) else None
-            note = not_done(event, DecisionId.parse(message.envelope.id))
-            await people.note_not_done(tenant, uow, event.command, user, note)
+            await people.note_not_done(tenant, uow, event.command, not_done(event, DecisionId.parse(message.envelope.id)))
 
 
 HANDLERS: Mapping[type[Payload], Callable[[SeatsEvents, UnitOfWork, Message[Any]], Awaitable[None]]] = {
     **dict.fromkeys(ANSWERS, SeatsEvents.on_answer),
     **dict.fromkeys(SEAT_CHANGES, SeatsEvents.on_seat_change),
     seats_v1.SeatsMoved: SeatsEvents.on_seats_moved,
+    seats_v1.ReplacementRefused: SeatsEvents.on_replacement_refused,
     seats_v1.SeatsReleased: SeatsEvents.on_seats_released,
     seats_v1.TenantOpened: SeatsEvents.on_tenant_opened,
     seats_v1.PoolOpened: SeatsEvents.on_pool_opened,

@@ -162,7 +162,7 @@ _SET_NOTES: Final = update(PEOPLE).where(_P.tenant_id == _TENANT, _P.user_id == 
 _LOCK: Final = select(*_COLUMNS).where(_P.tenant_id == _TENANT, _P.user_id == _USERS).order_by(_P.user_id).with_for_update()
 _GET: Final = select(*_COLUMNS).where(_P.tenant_id == _TENANT, _P.user_id == _USER, _IS_KNOWN)
 _GET_MANY: Final = select(*_COLUMNS).where(_P.tenant_id == _TENANT, _P.user_id == _USERS)
-_USER_OF_COMMAND: Final = select(_P.user_id).where(_P.tenant_id == _TENANT, _P.command_id == bindparam("command", type_=Text))
+_USERS_OF_COMMAND: Final = select(_P.user_id).where(_P.tenant_id == _TENANT, _P.command_id == bindparam("command", type_=Text))
 _HOLDER: Final = (
     select(_P.user_id)
     .where(_P.tenant_id == _TENANT, _P.login_key == bindparam("login_key", type_=Text), _P.employed, _P.user_id != _USER)
@@ -463,13 +463,13 @@ async def lock_login(connection: AsyncConnection, tenant_id: str, key: str, user
     return holder
 
 
-async def user_of_command(connection: AsyncConnection, tenant_id: str, command: str) -> str | None:
-    """Return the person whose last command this is.
+async def users_of_command(connection: AsyncConnection, tenant_id: str, command: str) -> list[str]:
+    """Return the people whose last command this is: one person, or the two of a replacement.
 
     The statement reads all people of the tenant. It is used for commands that could not be read or decided, which are rare, while an index
     would be written with every command.
     """
-    return (await connection.execute(_USER_OF_COMMAND, {"tenant": tenant_id, "command": command})).scalar_one_or_none()
+    return list((await connection.execute(_USERS_OF_COMMAND, {"tenant": tenant_id, "command": command})).scalars())
 
 
 async def _locked(connection: AsyncConnection, statement: Select[Any], given: Mapping[str, Any], today: date | None) -> list[Person]:

@@ -221,13 +221,12 @@ def _is_overtaken(note: Note | None, decision_id: DecisionId) -> bool:
     return note is not None and note.decision_id is not None and note.decision_id < decision_id
 
 
-async def note_not_done(tenant: Tenant, uow: UnitOfWork, command: str, user: str | None, note: Note) -> None:
-    """Store with the person that the last command was not decided. `user` is None if seats could not read the command. An older command, or
-    one that was answered meanwhile, changes nothing."""
-    user = user or await store.user_of_command(uow.connection, tenant.tenant, command)
-    person = await store.lock(uow.connection, tenant.tenant, user, tenant.today) if user is not None else None
-    if person is not None and person.command_id == command and person.answered < person.revision:
-        await store.set_notes(uow.connection, tenant.tenant, [replace(person, not_done=note)])
+async def note_not_done(tenant: Tenant, uow: UnitOfWork, command: str, note: Note) -> None:
+    """Store with its people that the last command was not decided. An older command, or one answered meanwhile, changes nothing."""
+    users = await store.users_of_command(uow.connection, tenant.tenant, command)
+    found = await store.lock_many(uow.connection, tenant.tenant, sorted(users), tenant.today)
+    waiting = [person for person in found.values() if person.command_id == command and person.answered < person.revision]
+    await store.set_notes(uow.connection, tenant.tenant, [replace(person, not_done=note) for person in waiting])
 
 
 def _with_seat_status(person: Person, found: SeatStatus, tenant: Tenant) -> Person:

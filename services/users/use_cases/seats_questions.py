@@ -8,11 +8,12 @@ import structlog
 
 from shared.errors import Transient
 from shared.schemas.registry import USERS, type_of
-from shared.schemas.seats_v1 import AssignSeats
+from shared.schemas.seats_v1 import AssignSeats, ReplaceUser
 from shared.web import ServiceClient
 
 log = structlog.get_logger(__name__)
 
+_REVISIONS: Final = {"revision", "from_revision", "to_revision"}  # seats draws them itself
 COMMANDS_MAX: Final = 100  # of one question (seats' what-if)
 
 
@@ -40,11 +41,11 @@ class SeatsQuestions:
             if (cursor := page["next"]) is None:
                 return pools
 
-    async def what_if(self, tenant: str, commands: Sequence[AssignSeats]) -> Sequence[Sequence[Mapping[str, Any]]] | None:
+    async def what_if(self, tenant: str, commands: Sequence[AssignSeats | ReplaceUser]) -> Sequence[Sequence[Mapping[str, Any]]] | None:
         """Return the events of each command; None if seats cannot answer now, or the answer would be too large."""
         assert len(commands) <= COMMANDS_MAX
         proposed = [
-            {"type": type_of(AssignSeats), "source": USERS, "data": command.model_dump(mode="json", exclude={"revision"})}
+            {"type": type_of(type(command)), "source": USERS, "data": command.model_dump(mode="json", exclude=_REVISIONS)}
             for command in commands
         ]
         answer = await self._ask("POST", f"{self._url}/v1/tenants/{tenant}/what-if", json={"commands": proposed})

@@ -1,0 +1,84 @@
+"""Cases of people on the whole stack: an invitation with its e-mail, and a replacement."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.stack import RunningStack
+from tests.support.tenant import BASE, Tenant, open_rest, open_tenant
+from tests.support.wait import wait_until
+
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
+
+
+@dataclass(frozen=True, slots=True)
+class Cases:
+    stack: RunningStack
+    tenant: Tenant
+    http: httpx.AsyncClient
+
+    def fields(self, name: str, **more: Any) -> dict[str, Any]:
+        return {"login": name, "email": f"{name}@{self.tenant.id}.example", "name": name.title(), "profile": "everybody"} | more
+
+    async def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
+        return await self.http.request(method, f"/v1/tenants/{self.tenant.id}/people{path}", json=body)
+
+    async def person(self, user: str) -> dict[str, Any]:
+        found: dict[str, Any] = (await self.call("GET", f"/{user}")).json()
+        return found
+
+    async def pool(self) -> tuple[int, int, int]:
+        """Return the licences of the base module, and its active and held seats."""
+        (pool,) = [each for each in await self.tenant.stage.pages("seats", "pools") if each["module"] == BASE]
+        return pool["licences"], pool["active"], pool["held"]
+
+    async def mail(self, name: str, subject: str) -> str:
+        """Return the text of the only e-mail to that person with that subject."""
+        to = f"{name}@{self.tenant.id}.example"
+
+        async def there() -> list[dict[str, Any]]:
+            return await self.stack.mails(to=to, subject=subject)
+
+        (found,) = await wait_until(there, what=f"the e-mail {subject!r} to {to}")
+        async with httpx.AsyncClient(base_url=self.stack.addresses["mailbox_url"]) as mailbox:
+            text: str = (await mailbox.get(f"/api/messages/{found['id']}")).json()["text"]
+        return text
+
+
+async def test_A6_A17_a_person_is_invited_accepts_by_the_link_of_the_e_mail_and_is_replaced_without_a_change_of_the_pool(
+    stack: RunningStack,
+) -> None:
+    async with await open_rest(stack) as rest, await stack.http("users", scope="operator") as http:
+        tenant = await open_tenant(stack, rest, licences=1)
+        cases = Cases(stack, tenant, http)
+        ann = (await cases.call("POST", "", cases.fields("ann", invitation={"days": 3}))).json()["user"]
+        await tenant.stage.until_idle()
+        assert (await cases.person(ann))["status"] == "invited"
+        assert await cases.pool() == (1, 0, 1)
+        full = await cases.call("POST", "", cases.fields("ben", invitation={}))
+        assert (full.status_code, full.json()["pools"]) == (409, [{"module": BASE, "licences": 1, "in_use": 1}])
+
+        text = await cases.mail("ann", "you are invited")
+        found = re.search(r'"token": "([^"]+)"', text)
+        assert found is not None, text
+        async with httpx.AsyncClient(base_url=stack.addresses["services"]["users"]) as stranger:
+            accepted = await stranger.post("/v1/invitations/accept", json={"token": found[1]})
+        assert (accepted.status_code, accepted.json()) == (200, {"tenant": tenant.id, "user": ann})
+        await tenant.stage.until_idle()
+        assert ((await cases.person(ann))["status"], await cases.pool()) == ("active", (1, 1, 0))
+
+        ben = (await cases.call("POST", "", cases.fields("ben", may_log_in=False))).json()["user"]
+        replaced = await cases.call("POST", f"/{ann}/replace", {"to": ben})
+        assert replaced.status_code == 202, replaced.text
+        await tenant.stage.until_idle()
+        people = [await cases.person(user) for user in (ann, ben)]
+        assert [(each["status"], each["pending"], [m["state"] for m in each["modules"]]) for each in people] == [
+            ("left", False, []),
+            ("active", False, ["active"]),
+        ]
+        assert await cases.pool() == (1, 1, 0)
+        again = await cases.call("POST", f"/{ann}/replace", {"to": ben})
+        assert (again.status_code, again.json()["reason"]) == (409, "nothing_to_replace")
