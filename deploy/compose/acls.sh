@@ -1,4 +1,4 @@
-kafka-acls.sh --bootstrap-server "$BOOTSTRAP" --command-config "$COMMAND_CONFIG" --add --allow-principal User:seatpool-users --operation Read --topic hr.events.v1 --topic seats.events.v1
+kafka-acls.sh --bootstrap-server "$BOOTSTRAP" --command-config "$COMMAND_CONFIG" --add --allow-principal User:seatpool-users --operation Read --topic hr.events.v1 --topic seats.events.v1 --topic invoicing.events.v1
 kafka-acls.sh --bootstrap-server "$BOOTSTRAP" --command-config "$COMMAND_CONFIG" --add --allow-principal User:seatpool-users --operation Write --topic hr.events.v1 --topic users.events.v1 --topic seats.commands.v1
 kafka-acls.sh --bootstrap-server "$BOOTSTRAP" --command-config "$COMMAND_CONFIG" --add --allow-principal User:seatpool-users --operation Read --group users
 kafka-acls.sh --bootstrap-server "$BOOTSTRAP" --command-config "$COMMAND_CONFIG" --add --allow-principal User:seatpool-seats --operation Read --topic seats.commands.v1 --topic seats.events.v1 --topic seats-rows-changelog

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 
 from services.users.api import make_app
 from services.users.api.dependencies import Context
-from services.users.consumers import GROUP, hr_events, seats_events
+from services.users.consumers import GROUP, hr_events, invoicing_events, seats_events
 from services.users.jobs import Job
 from services.users.jobs.alarm import Alarm
 from services.users.jobs.apply_imports import ApplyImports
@@ -55,11 +55,12 @@ class Users:
             group=GROUP,
             database=self.database,
             kafka=settings,
-            topics=(*hr_events.HANDLED, *seats_events.HANDLED),
+            topics=(*hr_events.HANDLED, *seats_events.HANDLED, *invoicing_events.HANDLED),
             more_topics=self._hr_topics,
             handlers={
                 **hr_events.HrEvents(self.tenants).handlers(),
                 **seats_events.SeatsEvents(self.tenants, self.alarm.wake).handlers(),
+                **invoicing_events.InvoicingEvents(self.tenants, self.alarm.wake).handlers(),
             },
         )
         self.relay = Relay(database=self.database, kafka=settings)

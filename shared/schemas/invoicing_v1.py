@@ -69,6 +69,13 @@ class SubscriptionStarted(InvoicingEvent):
     test: bool = False  # the tenant is on a test clock: its invoices have a number series of their own and are no tax documents
 
 
+class SubscriptionActivated(InvoicingEvent):
+    """All pools of a new subscription are open: its modules can be used from now on."""
+
+    subscription: Id
+    decision: Text  # id of the seats event that opened the last of them
+
+
 class TermsApplied(InvoicingEvent):
     """The price list and billing details that were in force when a decision without an approved price was read:
     an expansion, or the begin of a period."""

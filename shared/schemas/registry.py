@@ -134,6 +134,7 @@ _ENTRIES = [
         invoicing_v1.PlanDefined,
         invoicing_v1.BillingDetailsChanged,
         invoicing_v1.SubscriptionStarted,
+        invoicing_v1.SubscriptionActivated,
         invoicing_v1.TermsApplied,
         invoicing_v1.QuoteIssued,
         invoicing_v1.QuoteApproved,

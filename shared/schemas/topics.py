@@ -80,7 +80,12 @@ SEATS_EVENTS = Topic(
     outbox_fed=False,
 )
 INVOICING_EVENTS = Topic(
-    "invoicing.events.v1", owner="invoicing", writers=("invoicing",), readers=("notifier",), source="seatpool/invoicing", partitions=4
+    "invoicing.events.v1",
+    owner="invoicing",
+    writers=("invoicing",),
+    readers=("users", "notifier"),
+    source="seatpool/invoicing",
+    partitions=4,
 )
 # Faust's name for the changelog of table `rows` of app `seats`. A frame is one record batch, 8 MB at most.
 SEATS_CHANGELOG = Topic(

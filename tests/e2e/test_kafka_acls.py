@@ -47,7 +47,7 @@ HR, OWN, USERS, COMMANDS = "hr.events.v1", "hr.events.v1.acme", "users.events.v1
 SEATS, INVOICING, CHANGELOG = "seats.events.v1", "invoicing.events.v1", "seats-rows-changelog"
 # What a role may read, write, and only look at.
 RIGHTS: dict[str, tuple[set[str], set[str], set[str]]] = {
-    "users": ({HR, OWN, SEATS}, {HR, OWN, USERS, COMMANDS}, set()),
+    "users": ({HR, OWN, SEATS, INVOICING}, {HR, OWN, USERS, COMMANDS}, set()),
     "seats": ({COMMANDS, SEATS, CHANGELOG}, {COMMANDS, SEATS, CHANGELOG}, set()),
     "invoicing": ({USERS, SEATS}, {COMMANDS, INVOICING}, set()),
     "notifier": ({USERS, SEATS, INVOICING}, set(), {COMMANDS}),

@@ -18,7 +18,7 @@ READERS = {
     HR_EVENTS: {"users"},
     USERS_EVENTS: {"invoicing", "notifier"},
     SEATS_EVENTS: {"users", "invoicing", "notifier"},
-    INVOICING_EVENTS: {"notifier"},
+    INVOICING_EVENTS: {"users", "notifier"},
     SEATS_COMMANDS: {"notifier"},  # seats answers; the notifier lists what it rejected
 }
 

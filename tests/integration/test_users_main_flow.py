@@ -11,8 +11,10 @@ import pytest
 from services.users.store import tenants
 from shared.errors import Poison, Transient
 from shared.schemas import seats_v1 as seats
+from shared.schemas.base import Actor, Payload
 from shared.schemas.hr_v1 import PersonChanged, PersonHired, PersonLeft
-from shared.schemas.position import Position
+from shared.schemas.invoicing_v1 import ModuleDefined, SubscriptionActivated
+from shared.schemas.position import DecisionId, Position
 from shared.schemas.seats_v1 import ModuleSeat
 from shared.schemas.users_v1 import PersonAdded, PersonRepublished, TenantCreated, TenantRepublished
 from shared.schemas.users_v1 import PersonChanged as Changed
@@ -24,6 +26,7 @@ from tests.support.wait import wait_until
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 TODAY = date(2026, 3, 2)
 DEADLINE = NOON + timedelta(days=7)
+MAKERS = ("documents", "time")
 
 
 def hired(who: str, department: str | None = "Makers", **more: Any) -> PersonHired:
@@ -488,6 +491,78 @@ async def test_when_a_pool_is_opened_seats_are_requested_for_everybody_without_o
     assert (again.user, again.revision, again.reason, again.modules) == (refused, 2, "pool_opened", ("documents", "time"))
     await bench.until_settled(tenant)
     assert len(await bench.needs(tenant)) == 4
+
+
+async def test_people_added_before_the_subscription_request_their_seats_once_when_all_pools_are_open_the_oldest_first(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant(subscribed=())
+    source = bench.source(tenant)
+    for name in ("new", "old"):
+        await bench.send(hired(name), tenant, source=source)
+    for name in ("new", "old"):
+        await bench.until_person(
+            rest, tenant, name, status="not_subscribed", may_log_in=False, pending=False, modules=dict.fromkeys(MAKERS, "not_subscribed")
+        )
+    await bench.execute("UPDATE people SET created_at = created_at - interval '1 day' WHERE tenant_id = $1 AND external_id = 'old'", tenant)
+    assert (await rest.get(f"/v1/tenants/{tenant}/people?seat_state=not_subscribed&limit=1"))["items"][0]["external_id"] == "new"
+
+    async def decide(model: type[Payload], **pool: Any) -> Position:
+        at = await bench.tick(tenant)
+        await bench.decide(model, tenant, at, **pool)
+        await bench.until_settled(tenant)
+        return at
+
+    async def open_pool(module: str) -> Position:
+        return await decide(seats.PoolOpened, module=module, base=module == "time", policies=seats.Policies())
+
+    await open_pool("time")
+    last = await open_pool("documents")
+    assert await bench.needs(tenant) == [], "the subscription is not active yet"
+    decision = str(DecisionId(last.partition, last.offset, 0))
+    activated = SubscriptionActivated(at=NOON, actor=Actor(kind="system", id="invoicing"), subscription="s1", decision=decision)
+    for _ in range(2):
+        await bench.send(activated, tenant, source="seatpool/invoicing")
+        await bench.until_settled(tenant)
+    old, new = [await bench.person(rest, tenant, name) for name in ("old", "new")]
+    assert old is not None
+    assert new is not None
+    needs = await bench.needs(tenant)
+    assert [(need.user, need.modules, need.reason) for need in needs] == [(each["user"], MAKERS, "pool_opened") for each in (old, new)]
+    for need in needs:
+        await bench.answer(await bench.last_need(tenant, need.user))
+    await bench.until_person(rest, tenant, "new", status="active", may_log_in=True)
+    # A pool of a running subscription: when it closes, its module is not required any more, and when it opens, it is again.
+    await decide(seats.PoolClosed, module="documents")
+    await bench.until_person(rest, tenant, "new", modules={"documents": "not_subscribed", "time": "active"}, status="active")
+    assert [(need.modules, need.reason) for need in (await bench.until_needs(tenant, 4))[2:]] == [(("time",), "pool_closed")] * 2
+    await open_pool("documents")
+    assert [need.modules for need in (await bench.until_needs(tenant, 6))[4:]] == [MAKERS] * 2
+
+
+async def test_a_profile_has_the_modules_that_its_modules_require_and_one_that_is_not_subscribed_is_warned_about(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    maps, flow = f"maps-{tenant}", f"flow-{tenant}"  # of the vendor's catalogue, which all tests share
+    defined = ModuleDefined(at=NOON, actor=Actor(kind="person", id="op"), module=flow, name="Flow", base=False, requires=(maps,))
+    await bench.wire.send(defined, None, source="seatpool/invoicing")
+    path = f"/v1/tenants/{tenant}/profiles/flows"
+
+    async def refused() -> dict[str, Any] | None:
+        response = await rest.call("PUT", path, {"name": "Flows", "modules": ["time", flow]})
+        return response.json() if response.status_code == 422 else None
+
+    problem = await wait_until(refused, what="the refusal of a module without the one that it requires")
+    (wrong,) = problem["errors"]
+    assert (wrong["field"], maps in wrong["expected"]) == ("body.modules", True)
+    stored = await rest.put(path, {"name": "Flows", "modules": ["time", maps, flow]})
+    assert ["not subscribed" in warning for warning in stored["warnings"]] == [True, True], "two of three modules"
+    await rest.post(f"/v1/tenants/{tenant}/people", {"external_id": "flo", "login": "flo", "email": "f@acme.example", "profile": "flows"})
+    await bench.subscribe(tenant, "time", flow)
+    await rest.post(f"/v1/tenants/{tenant}/people", {"external_id": "max", "login": "max", "email": "m@acme.example", "profile": "flows"})
+    person = await bench.person(rest, tenant, "max")
+    assert person is not None
+    assert [(each["module"], each["reason"]) for each in person["modules"] if each["state"] == "not_subscribed"] == [
+        (flow, "required_module_missing"),
+        (maps, "no_pool"),
+    ]
 
 
 async def test_the_pool_of_an_unknown_tenant_becomes_a_dead_letter_and_stops_nothing(bench: Bench) -> None:

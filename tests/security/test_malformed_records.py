@@ -35,7 +35,7 @@ GROUPS: dict[Topic, dict[str, int]] = {
     USERS_EVENTS: {"invoicing": 1, "notifier": 2},
     SEATS_COMMANDS: {"notifier": 1},
     SEATS_EVENTS: {"users": 1, "invoicing": 1, "notifier": 2},
-    INVOICING_EVENTS: {"notifier": 2},
+    INVOICING_EVENTS: {"users": 1, "notifier": 2},
 }
 ACTOR = Actor(kind="client", id="operator")
 MALFORMED, FOREIGN, VALID = 1_000, 20, 10

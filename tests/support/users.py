@@ -16,15 +16,18 @@ from pydantic import SecretStr
 
 from services.users.jobs.test_clock import Probe
 from services.users.settings import Settings
+from services.users.store import reevaluations
+from services.users.store.reevaluations import cause_of
+from services.users.use_cases import subscription
 from services.users.use_cases.seats_questions import PoolCounts, SeatsQuestions
 from services.users.wiring import Users
 from shared import ids
 from shared.clock import FixedClock
 from shared.kafka import partition_of
 from shared.schemas import registry, seats_v1, topics
-from shared.schemas.base import Payload
+from shared.schemas.base import Actor, Payload
 from shared.schemas.envelope import Envelope
-from shared.schemas.position import Position
+from shared.schemas.position import DecisionId, Position
 from shared.schemas.seats_v1 import ModuleSeat, Need
 from shared.schemas.topics import Topic
 from shared.settings import KafkaSettings
@@ -203,13 +206,17 @@ class Bench:
 
     # ------------------------------------------------------------------------------------------------------------- scenes
 
-    async def open_tenant(self, tenant: str | None = None, **body: Any) -> tuple[str, Rest]:
+    async def open_tenant(
+        self, tenant: str | None = None, subscribed: Sequence[str] = ("time", "documents", "planning"), **body: Any
+    ) -> tuple[str, Rest]:
         """Create a tenant with the profiles `makers` (time, documents), `planners` (planning, time; partial) and `guests` (no module), with
         departments of the same names, and with an HR source. The stand-in for seats does not run."""
         tenant = tenant or f"t-{ids.new_id()[-12:]}"
         rest = await self.rest()
         described = {"tenant": tenant, "name": "Acme", "time_zone": "Europe/Copenhagen", "contact_email": "it@acme.example"}
         await rest.post("/v1/tenants", described | {"support_contact": "support@vendor.example"} | body)
+        if subscribed:
+            await self.subscribe(tenant, *subscribed)
         await rest.put(f"/v1/operator/sources/{SOURCE}/{tenant}", {"tenants": [tenant]})
         for name, modules, partial in (
             ("makers", ["time", "documents"], False),
@@ -221,6 +228,20 @@ class Bench:
             f"/v1/tenants/{tenant}/department-mapping", {"Makers": "makers", "Planners": "planners", "Guests": "guests", "None": None}
         )
         return tenant, rest
+
+    async def subscribe(self, tenant: str, *modules: str) -> None:
+        """Let these modules be subscribed, without the messages about it; `time` is a base module."""
+        cause = cause_of(Actor(kind="system", id="test"), None)
+        async with self.users.database.unit_of_work(tenant) as uow:
+            found = await self.users.tenants.for_read(tenant, uow)
+            partition = partition_of(tenant.encode(), self.users.settings.partitions(topics.SEATS_COMMANDS))
+            before_all = [DecisionId(partition, 0, n) for n in range(len(modules))]
+            for module, decision_id in zip(modules, before_all, strict=True):
+                await subscription.pool_opened(found, uow, module, module == "time", decision_id, cause)
+            await subscription.activated(found, uow, before_all[-1], cause)
+            await subscription.apply(tenant, uow)
+            while (work := await reevaluations.lock_next(uow.connection, tenant)) is not None:
+                await reevaluations.finish(uow.connection, tenant, work.reevaluation_id)
 
     def source(self, tenant: str) -> str:
         return f"{SOURCE}/{tenant}"

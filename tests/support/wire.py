@@ -82,7 +82,7 @@ class Wire:
     async def send(
         self,
         payload: Payload,
-        tenant: str,
+        tenant: str | None,
         *,
         source: str,
         message_id: str | None = None,
@@ -90,7 +90,7 @@ class Wire:
         raw: bytes | None = None,
         topic: Topic | None = None,
     ) -> None:
-        """Send a message. `type_` and `raw` make it wrong; `topic`: another one than that of the type."""
+        """Send a message; `tenant` None: one of the catalogue. `type_` and `raw` make it wrong; `topic`: another one than the type's."""
         topic, type_ = topic or registry.entry_of(type(payload)).topic, type_ or registry.type_of(type(payload))
         time = getattr(payload, "at", None) or self.now()
         envelope = Envelope(id=message_id or ids.new_id(), source=source, type=type_, time=time, tenant=tenant)

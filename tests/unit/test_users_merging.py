@@ -154,7 +154,8 @@ def test_a_later_fact_of_any_source_is_a_day_on_which_the_person_changes() -> No
 
 def test_a_person_of_several_groups_requires_the_modules_of_all_their_profiles() -> None:
     one, two = Profile(("time", "documents")), Profile(("time", "planning"), partial=True)
-    settings = Settings({"one": one, "two": two, "three": replace(one, partial=True)}, {"Makers": "two"})
+    subscribed = {"time": (), "documents": (), "planning": ()}
+    settings = Settings({"one": one, "two": two, "three": replace(one, partial=True)}, {"Makers": "two"}, subscribed=subscribed)
     record = Record(True, "ann", department="Makers")
 
     def required(**account: Any) -> tuple[str | None, tuple[str, ...], bool]:

@@ -17,7 +17,8 @@ from services.users.domain.module_states import Decided, ModuleState, Seat, base
 from services.users.domain.person import Cause, Person, Tenant, as_of, revise, source_actor, with_standing
 from services.users.domain.required_modules import NO_MODULES, Account, Note, Profile, RequiredModules, SeatStatus, Settings, must_send
 from services.users.domain.sources import SourceKind
-from services.users.domain.status import Standing, Status, standing, status_of
+from services.users.domain.status import LISTED, Standing, Status, standing, status_of
+from services.users.domain.subscription import Pool, Subscription, subscribed_modules
 from shared.schemas import seats_v1 as seats
 from shared.schemas.base import Actor, Change
 from shared.schemas.position import DecisionId, Position
@@ -28,7 +29,9 @@ NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SETTINGS = Settings(
     profiles={"makers": Profile(("time", "documents")), "planners": Profile(("planning", "time"), partial=True), "guests": Profile(())},
     departments={"Makers": "makers", "Guests": "guests", "None": None},
+    subscribed={"time": (), "documents": (), "planning": ("time",)},
 )
+ALL = ("documents", "planning", "time")
 ANN = Record(True, "ann", "ann@acme.example", department="Makers")
 FULL = RequiredModules(("documents", "time"))
 TENANT = Tenant("acme", ZoneInfo("UTC"), NOW, SETTINGS, 1)
@@ -133,6 +136,81 @@ def test_an_unknown_department_gives_no_profile_and_a_note_with_the_reason() -> 
 def test_a_revocation_in_a_base_module_deactivates_a_person_who_still_requires_the_modules() -> None:
     found = standing(ANN, Account(seat_status=SeatStatus.DEACTIVATED), SETTINGS, D)
     assert (found.status, found.may_log_in, found.required) == (Status.DEACTIVATED, False, FULL)
+
+
+def subscribed_to(**requires: tuple[str, ...]) -> Settings:
+    return replace(SETTINGS, subscribed=requires)
+
+
+def test_with_a_module_that_is_not_subscribed_the_base_module_is_required_and_the_other_is_not_subscribed() -> None:
+    found = standing(ANN, Account(), subscribed_to(time=()), D)
+    assert (found.required.modules, found.not_subscribed) == (("time",), ("documents",))
+    assert (found.status, found.may_log_in) == (Status.ACTIVE, True), "by the decision of seats about the base module"
+
+
+def test_M5_a_person_without_any_subscribed_module_is_listed_as_not_subscribed_and_may_not_log_in() -> None:
+    found = standing(ANN, Account(), subscribed_to(), D)
+    assert (found.status, found.may_log_in, found.required) == (Status.NOT_SUBSCRIBED, False, NO_MODULES)
+    assert found.status in LISTED
+    assert not must_send(found.required, None), "and seats is not told"
+    blocked = standing(ANN, Account(may_log_in=False), subscribed_to(), D)
+    assert (blocked.status, blocked.not_subscribed) == (Status.INACTIVE, ()), "who qualifies for no seat lacks none"
+
+
+def test_an_add_on_is_not_requested_without_the_modules_that_it_requires() -> None:
+    def found(**requires: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        each = standing(ANN, Account(given_profile="all"), replace(subscribed_to(**requires), profiles={"all": Profile(ALL)}), D)
+        return each.required.modules, each.not_subscribed
+
+    assert found(time=(), documents=("time",), planning=("documents",)) == (("documents", "planning", "time"), ())
+    assert found(time=(), planning=("documents",)) == (("time",), ("documents", "planning"))
+    assert found(documents=("time",), planning=("documents",)) == ((), ("documents", "planning", "time")), "through another add-on"
+    assert found(time=(), documents=("maps",)) == (("time",), ("documents", "planning")), "of which the profile lacks one"
+
+
+# The history of a subscription, one letter for each message: pools are opened (a, b, c) and closed (A, B, C), and the subscription is
+# activated (!) by the decision before. Seats and invoicing publish in this order, each to a topic of its own.
+DECISIONS = {"a": 1, "b": 2, "!": 2, "c": 3, "B": 4, "A": 5, "C": 6, "d": 7, "e": 8, "?": 8}
+
+
+def subscribed_after(messages: str) -> str:
+    found, pools = Subscription(), dict[str, Pool]()
+    for message in messages:
+        decision_id = DecisionId(0, DECISIONS[message], 0)
+        if message in "!?":
+            found = found.with_activation(decision_id)
+            continue
+        module, opens = message.lower(), message.islower()
+        others = any(pool.open for name, pool in pools.items() if name != module)
+        found = found.with_pool(decision_id, opens=opens, others_are_open=others)
+        pools[module] = Pool(module, True, opens, decision_id)
+    return "".join(sorted(subscribed_modules(found, pools.values(), {})))
+
+
+@pytest.mark.parametrize(
+    ("messages", "subscribed"),
+    [
+        ("a", ""),  # the first pool of two
+        ("ab", ""),  # a crash between the last pool and the activation
+        ("ab!", "ab"),
+        ("!ab", "ab"),  # invoicing's topic is read first
+        ("a!", ""),  # and seats' topic is not read to the end yet
+        ("ab!c", "abc"),  # a pool that is added to a running subscription
+        ("abc!", "abc"),  # as a rebuilt users may read it
+        ("!abc", "abc"),
+        ("ab!cB", "ac"),
+        ("ab!cBAC", ""),
+        ("ab!cBACd", ""),  # the first pool of the next subscription
+        ("ab!cBACde", ""),
+        ("ab!cBACde?", "de"),
+        ("!?abcBACde", "de"),
+        ("abcBACde!?", "de"),
+    ],
+)
+def test_pools_count_from_the_activation_of_their_subscription_on_in_whatever_order_both_topics_are_read(
+    messages: str, subscribed: str
+) -> None:
+    assert subscribed_after(messages) == subscribed
 
 
 # ------------------------------------------------------------------------------------------------------------- messages

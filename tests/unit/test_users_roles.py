@@ -18,7 +18,8 @@ from shared.schemas.rights import TENANT_RIGHTS
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 OWN = {"auditor": Role("Auditor", ("log:read", "account:read")), "chief": Role("Chief", ("users:manage", "roles:manage"))}
-TENANT = Tenant("acme", ZoneInfo("UTC"), NOW, Settings({"makers": Profile(("time",))}, {"Makers": "makers"}, roles=OWN), 1)
+SETTINGS = Settings({"makers": Profile(("time",))}, {"Makers": "makers"}, roles=OWN, subscribed={"time": ()})
+TENANT = Tenant("acme", ZoneInfo("UTC"), NOW, SETTINGS, 1)
 ANN = Record(True, "ann", "ann@acme.example", department="Makers")
 OWNERS = Authority(frozenset(TENANT_RIGHTS))
 

@@ -14,13 +14,13 @@ from shared.database.row_classes import names_of
 from shared.schemas.position import DecisionId
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
-TENANT = Tenant(
-    "acme",
-    ZoneInfo("UTC"),
-    NOW,
-    Settings({"makers": Profile(("time", "documents"))}, {"Makers": "makers"}, roles={"buyers": Role("Buyers", ("account:buy",))}),
-    1,
+SETTINGS = Settings(
+    {"makers": Profile(("time", "documents", "plans"))},
+    {"Makers": "makers"},
+    roles={"buyers": Role("Buyers", ("account:buy",))},
+    subscribed={"time": (), "documents": ()},
 )
+TENANT = Tenant("acme", ZoneInfo("UTC"), NOW, SETTINGS, 1)
 
 
 def test_a_person_is_read_as_it_was_stored() -> None:

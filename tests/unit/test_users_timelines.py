@@ -40,6 +40,7 @@ HR = "hr/acme"
 SETTINGS = Settings(
     {"makers": Profile(("time", "documents")), "planners": Profile(("time", "planning"), partial=True), "guests": Profile(())},
     {"Makers": "makers", "Planners": "planners", "Guests": "guests"},
+    subscribed={"time": (), "documents": (), "planning": ()},
 )
 ANN: dict[str, Any] = {"login": "ann", "email": "ann@acme.example", "name": "Ann", "department": "Makers"}
 

@@ -14,6 +14,7 @@ from services.invoicing.settings import Settings
 from services.invoicing.use_cases.issue_invoices import apply_terms, book_and_issue
 from services.invoicing.use_cases.orders import complete_order, refuse_order
 from services.invoicing.use_cases.seats_commands import open_pools, schedule_period, send_again
+from services.invoicing.use_cases.subscriptions import activate
 from shared.database import UnitOfWork
 from shared.messaging import Handler, Message
 from shared.schemas import seats_v1
@@ -67,7 +68,7 @@ async def on_pool_opened(settings: Settings, uow: UnitOfWork, message: Message[s
         return
     await store.facts.add(uow.connection, tenant, message.envelope.id, event)
     if await store.subscriptions.set_opened(uow.connection, tenant, event.module):
-        await store.subscriptions.set_status(uow.connection, tenant, "active")
+        await activate(uow, tenant, contract, event.at, message.envelope)
         await book_and_issue(uow, tenant, settings, message.envelope)
         period = Period(contract.period_start, contract.period_end)
         await schedule_period(uow, tenant, contract, period, event.at, cause=message.envelope)

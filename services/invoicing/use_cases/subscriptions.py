@@ -1,13 +1,14 @@
 """The subscription of a tenant: how it starts, and how it is resumed after seats rejected a command."""
 
-from datetime import date
+from datetime import date, datetime
 
 from services.invoicing import store
 from services.invoicing.api.requests import SubscriptionBody
 from services.invoicing.domain.calendar import Period, Term, local_day, period_at
+from services.invoicing.domain.invoices import SYSTEM
 from services.invoicing.settings import Settings
 from services.invoicing.use_cases.locked_tenants import lock_tenant
-from services.invoicing.use_cases.publishing import publish_fact
+from services.invoicing.use_cases.publishing import publish, publish_fact
 from services.invoicing.use_cases.seats_commands import open_pools, send_again
 from shared import ids
 from shared.clock import Clock
@@ -15,7 +16,8 @@ from shared.database import UnitOfWork
 from shared.errors import Conflict, Invalid
 from shared.schemas import seats_v1
 from shared.schemas.base import Actor, Change
-from shared.schemas.invoicing_v1 import PlanDefined, SubscriptionModule, SubscriptionStarted
+from shared.schemas.envelope import Envelope
+from shared.schemas.invoicing_v1 import PlanDefined, SubscriptionActivated, SubscriptionModule, SubscriptionStarted
 
 
 async def start_subscription(
@@ -72,6 +74,16 @@ async def start_subscription(
     await publish_fact(uow, tenant_id, event, subject=event.subscription)
     if tenant.opened:
         await open_pools(uow, tenant_id, at)
+
+
+async def activate(uow: UnitOfWork, tenant_id: str, contract: SubscriptionStarted, at: datetime, cause: Envelope) -> None:
+    """Let the subscription be active, because seats has opened its last pool (`cause`)."""
+    found = await store.subscriptions.find(uow.connection, tenant_id)
+    if found is not None and found.status == "active":
+        return
+    await store.subscriptions.set_status(uow.connection, tenant_id, "active")
+    event = SubscriptionActivated(at=at, actor=SYSTEM, subscription=contract.subscription, decision=cause.id)
+    publish(uow, tenant_id, event, cause=cause, subject=contract.subscription)
 
 
 async def resume(uow: UnitOfWork, tenant_id: str, *, clock: Clock) -> list[str]:

@@ -138,7 +138,12 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         seats_v1.WarningArmed,
         seats_v1.PoolReduced,
     ),
-    INVOICING_EVENTS: (invoicing_v1.TermsApplied, invoicing_v1.QuoteApproved, invoicing_v1.ChargeBooked),
+    INVOICING_EVENTS: (
+        invoicing_v1.SubscriptionActivated,
+        invoicing_v1.TermsApplied,
+        invoicing_v1.QuoteApproved,
+        invoicing_v1.ChargeBooked,
+    ),
 }
 
 

@@ -33,13 +33,18 @@ from shared.web.route import CheckedRoute
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/people", tags=["people"])
 
 
-def _modules(person: Person, rows: Mapping[str, Seat]) -> list[ModuleView]:
-    """Return the required modules and their states; a module that is no longer required is shown until it is released."""
+def _modules(person: Person, rows: Mapping[str, Seat], subscribed: Collection[str]) -> list[ModuleView]:
+    """Return the required modules and their states, and the profile's other modules. A module that is no longer required is shown until it
+    is released."""
     found = {module: seat for module, seat in rows.items() if seat.state is not ModuleState.RELEASED}
+    others = person.standing.not_subscribed
     views = []
-    for module in sorted({*person.standing.required.modules, *found}):
+    for module in sorted({*person.standing.required.modules, *others, *found}):
         row = found.get(module)
-        if row is None:
+        if module in others:
+            reason = "required_module_missing" if module in subscribed else "no_pool"
+            views.append(ModuleView(module=module, state=ModuleState.NOT_SUBSCRIBED.value, reason=reason))
+        elif row is None:
             views.append(ModuleView(module=module, state=ModuleState.PENDING.value))
         else:
             position = PositionView(partition=row.decision_id.partition, offset=row.decision_id.offset)
@@ -64,7 +69,7 @@ def _terms(body: InvitationBody | None) -> InvitationTerms | None:
     return None if body is None else InvitationTerms(body.days, body.reserve)
 
 
-def _view(person: Person, rows: Mapping[str, Seat], add_ons: Collection[str], now: datetime) -> PersonView:
+def _view(person: Person, rows: Mapping[str, Seat], add_ons: Collection[str], tenant: Tenant) -> PersonView:
     record, standing = person.record or Record(employed=False), person.standing
     return PersonView(
         user=person.user,
@@ -83,8 +88,8 @@ def _view(person: Person, rows: Mapping[str, Seat], add_ons: Collection[str], no
         valid_to=record.valid_to,
         status=standing.status.value,
         may_log_in=standing.may_log_in and base_modules_are_usable(standing.required.modules, rows, add_ons),
-        modules=_modules(person, rows),
-        invitation=_invitation(person, now),
+        modules=_modules(person, rows, tenant.settings.subscribed),
+        invitation=_invitation(person, tenant.now),
         pending=person.answered < person.revision,
         notes=[_note(note) for note in person.notes],
         created_at=person.created_at,
@@ -96,7 +101,7 @@ async def _answer(tenant: Tenant, uow: UnitOfWork, person: Person, status: int =
     rows = await module_states.load(uow.connection, tenant.tenant, [person.user])
     location = {"location": f"/v1/tenants/{tenant.tenant}/people/{person.user}"} if status in (201, 202) else {}
     add_ons = await pools.add_ons(uow.connection, tenant.tenant)
-    return answer(_view(person, rows[person.user], add_ons, tenant.now), status, {"etag": etag(person.version)} | location)
+    return answer(_view(person, rows[person.user], add_ons, tenant), status, {"etag": etag(person.version)} | location)
 
 
 @router.post("", status_code=201, response_model=PersonView, responses=refusals(409), summary="Add a person")
@@ -160,7 +165,7 @@ async def list_people(
         rows = await module_states.load(uow.connection, tenant, [person.user for person in people])
         add_ons = await pools.add_ons(uow.connection, tenant)
     more = encode_cursor(people[-1].arrival) if len(people) == limit else None
-    return Page(items=[_view(person, rows[person.user], add_ons, found.now) for person in people], next=more)
+    return Page(items=[_view(person, rows[person.user], add_ons, found) for person in people], next=more)
 
 
 @router.get("/{user}", dependencies=[Depends(access("users:read"))], response_model=PersonView, summary="Get a person")
@@ -253,7 +258,7 @@ async def replace_person_by(
             both = await replace_person.replace_person(found, uow, context.seats, user, body.to, after, cause_of(principal))
             rows = await module_states.load(uow.connection, tenant, [person.user for person in both])
             add_ons = await pools.add_ons(uow.connection, tenant)
-            replaced, replacement = (_view(person, rows[person.user], add_ons, found.now) for person in both)
+            replaced, replacement = (_view(person, rows[person.user], add_ons, found) for person in both)
             location = {"location": f"/v1/tenants/{tenant}/people/{user}"}
             return answer(ReplacementView(replaced=replaced, replacement=replacement), 202, location)
 

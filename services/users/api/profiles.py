@@ -1,5 +1,6 @@
 """Profiles, which are named sets of modules, and the department mapping."""
 
+from collections.abc import Collection
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Response
@@ -35,8 +36,15 @@ from shared.web.tenant_limits import costly
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}", tags=["profiles"])
 
 
-def _view(row: ProfileRow) -> ProfileView:
-    return ProfileView(profile=row.profile, name=row.name, modules=list(row.modules), partial=row.partial, version=row.version)
+def _view(row: ProfileRow, subscribed: Collection[str]) -> ProfileView:
+    warnings = [
+        f"The module {module} is not subscribed. People with this profile get it when its pool opens."
+        for module in row.modules
+        if module not in subscribed
+    ]
+    return ProfileView(
+        profile=row.profile, name=row.name, modules=list(row.modules), partial=row.partial, version=row.version, warnings=warnings
+    )
 
 
 @router.put("/profiles/{profile}", response_model=ProfileView, responses=refusals(409, 412), summary="Define or replace a profile")
@@ -48,7 +56,8 @@ async def put_profile(
     principal: SettingsManager,
     if_match: IfMatch = None,
 ) -> Response:
-    """All people with this profile are evaluated again soon after. If you send `If-Match`, it is checked."""
+    """All people with this profile are evaluated again soon after. If you send `If-Match`, it is checked. A module that requires another
+    one is accepted only together with it; a module that is not subscribed is accepted, with a warning."""
     wanted = ProfileRow(profile, body.name, tuple(sorted(set(body.modules))), body.partial, 0)
     async with context.database.unit_of_work(tenant) as uow:
         row = await tenants.lock(tenant, uow)
@@ -58,16 +67,18 @@ async def put_profile(
         at = now_of(row, context.clock)
         stored = await profiles.put_profile(tenant, uow, row, wanted, actor_of(principal), at, context.limits())
     context.alarm.wake()
-    return answer(_view(stored), headers={"etag": etag(stored.version)})
+    return answer(_view(stored, row.subscribed), headers={"etag": etag(stored.version)})
 
 
 @router.get("/profiles", dependencies=[Depends(access("users:read"))], summary="List the profiles, in order of their ids")
 async def list_profiles(tenant: TenantId, context: InContext, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT) -> Page[ProfileView]:
     (after,) = decode_cursor(cursor, str) or ("",)
     async with context.database.unit_of_work(tenant) as uow:
-        await context.tenants.for_read(tenant, uow)
+        found = await context.tenants.for_read(tenant, uow)
         rows = await store.page(uow.connection, tenant, after, limit)
-    return Page(items=[_view(row) for row in rows], next=encode_cursor(rows[-1].profile) if len(rows) == limit else None)
+    return Page(
+        items=[_view(row, found.settings.subscribed) for row in rows], next=encode_cursor(rows[-1].profile) if len(rows) == limit else None
+    )
 
 
 Mapping = dict[str, str | None]

@@ -22,7 +22,8 @@ class TenantView(TenantFields):
 class ModuleView(BaseModel):
     module: str
     state: str = Field(
-        description="pending, active, flagged, held, waiting, refused, revoked (a base module) or withdrawn (another module)"
+        description="pending, active, flagged, held, waiting, refused, revoked (a base module), withdrawn (another module) or "
+        "not_subscribed (of the profile, and not requested: it has no open pool, or a module that it requires is missing)"
     )
     deadline: Instant | None = Field(None, description="When a flagged seat is revoked, or a hold expires.")
     reason: str | None = None
@@ -75,8 +76,8 @@ class PersonView(BaseModel):
     status: str = Field(
         description="invited (has not accepted the invitation), "
         "active, over_limit (a seat is flagged), waiting (in the queue for a base module), refused (no seat in a base module), "
-        "not_subscribed (a required module has no pool), deactivated (a base module was revoked), inactive (the login is blocked or "
-        "missing) or left"
+        "not_subscribed (no module of the profile is subscribed), deactivated (a base module was revoked), inactive (the login is blocked "
+        "or missing) or left"
     )
     may_log_in: bool = Field(description="True if the login is allowed and the person has a usable seat in each required base module.")
     modules: list[ModuleView]
@@ -119,6 +120,7 @@ class ProfileView(BaseModel):
     modules: list[str]
     partial: bool
     version: int
+    warnings: list[str] = Field(description="What keeps people with this profile from getting a module.")
 
 
 class FieldProblem(BaseModel):

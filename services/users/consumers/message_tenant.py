@@ -22,7 +22,15 @@ class OfTenant(Generic[T]):
 
 async def load_tenant(tenants: Tenants, uow: UnitOfWork, message: Message) -> Tenant:
     """Return the tenant of the message, its row locked shared. Raises Poison if it is not known."""
-    tenant = await tenants.load(message.tenant, uow)
+    return _known(message, await tenants.load(message.tenant, uow))
+
+
+async def peek_tenant(tenants: Tenants, uow: UnitOfWork, message: Message) -> Tenant:
+    """Return the tenant of the message without a lock. Raises Poison if it is not known, for example after a restored backup."""
+    return _known(message, await tenants.peek(message.tenant, uow))
+
+
+def _known(message: Message, tenant: Tenant | None) -> Tenant:
     if tenant is None:
         raise Poison("unknown-tenant", f"there is no tenant {message.tenant!r}", rule="ce_tenantid: a known tenant")
     return tenant

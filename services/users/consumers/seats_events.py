@@ -7,15 +7,14 @@ from typing import Any, Final
 import structlog
 from prometheus_client import Counter
 
-from services.users.consumers.message_tenant import OfTenant, load_tenant
+from services.users.consumers.message_tenant import OfTenant, load_tenant, peek_tenant
 from services.users.domain import person as rules
 from services.users.domain.module_states import Decided, decided, not_done
 from services.users.domain.person import Cause
 from services.users.store import people as people_store
-from services.users.store import pools, reevaluations
+from services.users.store import reevaluations
 from services.users.store import tenants as tenants_store
-from services.users.store.reevaluations import ReevaluationKind
-from services.users.use_cases import people, replace_person
+from services.users.use_cases import people, replace_person, subscription
 from services.users.use_cases.locked_tenants import Tenants
 from services.users.use_cases.people import SEATS_ACTOR, Decision
 from shared.database import UnitOfWork
@@ -43,7 +42,6 @@ SEAT_CHANGES: Final = (
 IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
     SEATS_EVENTS: (
         seats_v1.PolicyChanged,
-        seats_v1.PoolClosed,
         seats_v1.PoolCloseScheduled,
         seats_v1.LicencesAdded,
         seats_v1.OrderRefused,
@@ -114,11 +112,15 @@ class SeatsEvents:
 
     async def on_pool_opened(self, uow: UnitOfWork, message: Message[seats_v1.PoolOpened]) -> None:
         event = message.payload
-        # A tenant that is not here, for example after a restored backup, has no people to evaluate again.
-        await load_tenant(self._tenants, uow, message)
-        await pools.save(uow.connection, message.tenant, event.module, base=event.base)
+        tenant = await peek_tenant(self._tenants, uow, message)
         cause = reevaluations.cause_of(SEATS_ACTOR, message.envelope)
-        await reevaluations.add(uow.connection, message.tenant, ReevaluationKind.POOL_OPENED, cause, event.module)
+        await subscription.pool_opened(tenant, uow, event.module, event.base, DecisionId.parse(message.envelope.id), cause)
+        self._wake()
+
+    async def on_pool_closed(self, uow: UnitOfWork, message: Message[seats_v1.PoolClosed]) -> None:
+        tenant = await peek_tenant(self._tenants, uow, message)
+        cause = reevaluations.cause_of(SEATS_ACTOR, message.envelope)
+        await subscription.pool_closed(tenant, uow, message.payload.module, DecisionId.parse(message.envelope.id), cause)
         self._wake()
 
     async def on_clock_settled(self, uow: UnitOfWork, message: Message[seats_v1.ClockSettled]) -> None:
@@ -166,6 +168,7 @@ HANDLERS: Mapping[type[Payload], Callable[[SeatsEvents, UnitOfWork, Message[Any]
     seats_v1.SeatsReleased: SeatsEvents.on_seats_released,
     seats_v1.TenantOpened: SeatsEvents.on_tenant_opened,
     seats_v1.PoolOpened: SeatsEvents.on_pool_opened,
+    seats_v1.PoolClosed: SeatsEvents.on_pool_closed,
     seats_v1.ClockSettled: SeatsEvents.on_clock_settled,
     seats_v1.CommandIgnored: SeatsEvents.on_command_ignored,
     seats_v1.CommandRejected: SeatsEvents.on_command_not_done,

@@ -37,7 +37,7 @@ class Expected:
     ends: bool  # by the guard's measure
     releases: bool  # a required module is no longer required
     change: Mapping[str, Any]  # {before, after}, for the list of changes
-    before: Collection[str] = ()  # required modules
+    before: Collection[str] = ()  # required modules, and those that will be required when they are subscribed
     after: Collection[str] = ()
 
 
@@ -53,14 +53,15 @@ def expected(tenant: Tenant, known: KnownPeople, key: Key, statement: Statement)
     stated_before, stated_after = known.stated(user), known.stated_with(key, after_timeline)
     new = as_of(old, stated_after, tenant)
     required_before, required_after = old.standing.required.modules, new.standing.required.modules
+    wanted_before, wanted_after = (*required_before, *old.standing.not_subscribed), (*required_after, *new.standing.not_subscribed)
     return Expected(
         Kind.NEW if before is None else Kind.CHANGED,
         new,
         ends=ends_or_blocks(stated_before, stated_after, tenant.today),
         releases=not set(required_before) <= set(required_after),
         change={"before": _shown(old, stated_before, tenant.today), "after": _shown(new, stated_after, tenant.today)},
-        before=required_before,
-        after=required_after,
+        before=wanted_before,
+        after=wanted_after,
     )
 
 

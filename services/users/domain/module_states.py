@@ -24,6 +24,7 @@ class ModuleState(StrEnum):
     WITHDRAWN = "withdrawn"  # any other module; the person still requires it
     PENDING = "pending"  # requested, not answered yet
     RELEASED = "released"  # no longer required; kept for its decision id, shown nowhere
+    NOT_SUBSCRIBED = "not_subscribed"  # of the profile, and not requested; never stored
 
 
 @dataclass(frozen=True, slots=True)

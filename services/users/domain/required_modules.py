@@ -1,6 +1,6 @@
 """Which modules a person requires."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -8,6 +8,7 @@ from typing import Final
 
 from services.users.domain.facts import Kind, Record
 from services.users.domain.roles import Roles
+from services.users.domain.subscription import requested
 from shared.schemas.position import DecisionId
 
 
@@ -25,6 +26,7 @@ class Settings:
     departments: Mapping[str, str | None]
     release_on_expiry: bool = False
     roles: Roles = field(default_factory=dict)
+    subscribed: Mapping[str, Collection[str]] = field(default_factory=dict)  # each with the modules that it requires
 
 
 class SeatStatus(StrEnum):
@@ -131,12 +133,13 @@ def required_modules(
     record: Record,
     account: Account,
     profile: Profile | None,
+    settings: Settings,
     *,
     login_expired: bool,
-    release_on_expiry: bool,
     administrator: bool = False,
-) -> RequiredModules:
+) -> tuple[RequiredModules, tuple[str, ...]]:
     """Return the modules that a person requires (A7, M4, E2): those of the profile, if the person has a login, may log in and has not left.
+    Of these, only those are required that are subscribed; the others are returned beside them.
 
     External and service people require none (M6), nor does a profile without modules (A19). After `valid_to`, the person still requires
     them and is `suspended`, unless the tenant has set `release_on_expiry` (A20, A21).
@@ -145,12 +148,15 @@ def required_modules(
 
     A revocation changes nothing here: the person still requires the module, and seats answers `revoked` until a reactivation names it.
     """
-    blocked = not account.may_log_in or not record.login_allowed or (login_expired and release_on_expiry)
+    blocked = not account.may_log_in or not record.login_allowed or (login_expired and settings.release_on_expiry)
     blocked = blocked or (account.invitation != Invitation.NONE and account.hold_until is None)
     if not record.employed or not record.login or blocked or record.kind != Kind.EMPLOYEE or profile is None or not profile.modules:
-        return NO_MODULES
-    modules = tuple(sorted(set(profile.modules)))
-    return RequiredModules(modules, administrator, account.priority, profile.partial, account.hold_until, login_expired)
+        return NO_MODULES, ()
+    modules = requested(profile.modules, settings.subscribed)
+    others = tuple(sorted(set(profile.modules) - set(modules)))
+    if not modules:
+        return NO_MODULES, others
+    return RequiredModules(modules, administrator, account.priority, profile.partial, account.hold_until, login_expired), others
 
 
 def must_send(required: RequiredModules, sent: RequiredModules | None) -> bool:

@@ -30,7 +30,7 @@ class Status(StrEnum):
     OVER_LIMIT = "over_limit"  # a seat is flagged
     WAITING = "waiting"  # in the queue for a base module
     REFUSED = "refused"  # no seat in a base module
-    NOT_SUBSCRIBED = "not_subscribed"  # refused, because a required module has no pool
+    NOT_SUBSCRIBED = "not_subscribed"  # the profile has modules, and none of them is subscribed
     DEACTIVATED = "deactivated"  # revoked in a base module
     LEFT = "left"
 
@@ -47,6 +47,7 @@ class Standing:
     notes: tuple[Note, ...] = ()
     rights: tuple[str, ...] = ()
     may_sign_in: bool = False  # to the console, whatever seats decided
+    not_subscribed: tuple[str, ...] = ()  # the other modules of the profile
 
 
 _BY_SEATS: Final = {
@@ -60,14 +61,14 @@ _BY_SEATS: Final = {
 USABLE: Final = (Status.ACTIVE, Status.OVER_LIMIT)
 
 
-def status_of(record: Record, account: Account, today: date, *, requires_modules: bool) -> tuple[Status, bool]:
+def status_of(record: Record, account: Account, today: date, *, requires_modules: bool, lacks_modules: bool = False) -> tuple[Status, bool]:
     """Return the status, and whether the person may log in. After `valid_to` a person is inactive; that alone frees no seat (A20).
-    Without a login, nobody can log in (A7)."""
+    Without a login, nobody can log in (A7). `lacks_modules`: modules of the profile are not subscribed."""
     login_expired = record.valid_to is not None and record.valid_to < today
     allowed = bool(record.login) and account.may_log_in and record.login_allowed and not login_expired
     if not record.employed:
         return Status.LEFT, False
-    by_seats = _BY_SEATS[SeatStatus(account.seat_status)] if requires_modules else Status.ACTIVE
+    by_seats = _BY_SEATS[SeatStatus(account.seat_status)] if requires_modules else Status.NOT_SUBSCRIBED if lacks_modules else Status.ACTIVE
     if not allowed and by_seats is not Status.DEACTIVATED:
         return Status.INACTIVE, False
     if account.invitation != Invitation.NONE and by_seats in (*USABLE, Status.WAITING):
@@ -89,16 +90,10 @@ def standing(record: Record | None, account: Account, settings: Settings, today:
     rights = rights_of_roles(account.all_roles, settings.roles)
     login_expired = record.valid_to is not None and record.valid_to < today
     name, profile, notes = profile_of(record, account, settings)
-    required = required_modules(
-        record,
-        account,
-        profile,
-        login_expired=login_expired,
-        release_on_expiry=settings.release_on_expiry,
-        administrator=is_administrator(rights),
-    )
-    status, may_log_in = status_of(record, account, today, requires_modules=required != NO_MODULES)
-    return Standing(status, may_log_in, name, required, notes, rights, may_sign_in(record, account, rights, today))
+    administrator = is_administrator(rights)
+    required, others = required_modules(record, account, profile, settings, login_expired=login_expired, administrator=administrator)
+    status, may_log_in = status_of(record, account, today, requires_modules=required != NO_MODULES, lacks_modules=bool(others))
+    return Standing(status, may_log_in, name, required, notes, rights, may_sign_in(record, account, rights, today), others)
 
 
 def reason_of(before: Status, after: Status, fact: FactType | None) -> Reason:

@@ -1,15 +1,20 @@
 """Re-evaluate many people. Each chunk of people is one transaction."""
 
+from collections.abc import Mapping, Sequence
+from typing import Final
+
 import structlog
 
 from services.users.domain import person as rules
 from services.users.domain.facts import FactType
+from services.users.domain.module_states import Seat
 from services.users.domain.person import Cause, Person, Revision, Tenant
 from services.users.jobs.alarm import Alarm
+from services.users.store import module_states, reevaluations
 from services.users.store import people as people_store
-from services.users.store import reevaluations
+from services.users.store.module_states import SEAT_STATES
 from services.users.store.reevaluations import Reevaluation, ReevaluationKind
-from services.users.use_cases import people
+from services.users.use_cases import people, subscription
 from services.users.use_cases.locked_tenants import Tenants
 from services.users.use_cases.republish import republish_tenant
 from shared.database import Database, UnitOfWork
@@ -39,38 +44,57 @@ class BulkReevaluation:
             if work is None:
                 return False
             await uow.scope(work.tenant_id)
+            if not work.begun:
+                await subscription.apply(work.tenant_id, uow)
+                await reevaluations.advance(uow.connection, work.tenant_id, work.reevaluation_id, work.after_created, work.after_arrival)
+                return True
             found = await self._tenants.load(work.tenant_id, uow)
             assert found is not None, "a re-evaluation belongs to a tenant"
+            if work.kind == ReevaluationKind.REPUBLISH and work.after_arrival == 0:
+                await republish_tenant(found, uow, work.actor)
             chunk = await self._chunk(found, uow, work)
             if work.kind == ReevaluationKind.REPUBLISH:
                 for person in chunk:
                     event = rules.republished(person, found.now, work.actor)
                     uow.publish(event, source=USERS, tenant=found.tenant, time=found.now, subject=person.user)
             else:
-                await people.save_all(found, uow, [_reevaluated(found, work, before) for before in chunk], work.envelope)
+                await self._reevaluate(found, uow, work, chunk)
             if len(chunk) < CHUNK:
                 await reevaluations.finish(uow.connection, work.tenant_id, work.reevaluation_id)
                 log.info("reevaluation_done", tenant=work.tenant_id, kind=work.kind, module=work.module)
             else:
-                await reevaluations.advance(uow.connection, work.tenant_id, work.reevaluation_id, chunk[-1].arrival)
+                last = chunk[-1]
+                await reevaluations.advance(uow.connection, work.tenant_id, work.reevaluation_id, last.created_at, last.arrival)
             return True
 
     async def _chunk(self, tenant: Tenant, uow: UnitOfWork, work: Reevaluation) -> list[Person]:
-        if work.kind == ReevaluationKind.POOL_OPENED:
-            assert work.module is not None
-            return await people_store.lock_without_seat(uow.connection, tenant.tenant, work.module, work.after_arrival, CHUNK, tenant.today)
+        after = work.after_created, work.after_arrival
         if work.kind == ReevaluationKind.ROLE_CHANGED:
             assert work.module is not None
-            return await people_store.lock_with_role(uow.connection, tenant.tenant, work.module, work.after_arrival, CHUNK, tenant.today)
-        if work.kind == ReevaluationKind.REPUBLISH and work.after_arrival == 0:
-            await republish_tenant(tenant, uow, work.actor)
-        return await people_store.lock_after(uow.connection, tenant.tenant, work.after_arrival, CHUNK, tenant.today)
+            return await people_store.lock_with_role(uow.connection, tenant.tenant, work.module, *after, CHUNK, tenant.today)
+        return await people_store.lock_after(uow.connection, tenant.tenant, *after, CHUNK, tenant.today)
+
+    async def _reevaluate(self, tenant: Tenant, uow: UnitOfWork, work: Reevaluation, chunk: Sequence[Person]) -> None:
+        seats: Mapping[str, Mapping[str, Seat]] = {}
+        if work.kind == ReevaluationKind.POOL_OPENED:
+            seats = await module_states.load(uow.connection, tenant.tenant, [person.user for person in chunk])
+        revisions = [_reevaluated(tenant, work, before, seats.get(before.user, {})) for before in chunk]
+        await people.save_all(tenant, uow, revisions, work.envelope)
 
 
-def _reevaluated(tenant: Tenant, work: Reevaluation, before: Person) -> Revision:
-    opened = work.kind == ReevaluationKind.POOL_OPENED
+_REASONS: Final = {
+    ReevaluationKind.POOL_OPENED: Reason.POOL_OPENED.value,
+    ReevaluationKind.POOL_CLOSED: Reason.POOL_CLOSED.value,
+}
+
+
+def _reevaluated(tenant: Tenant, work: Reevaluation, before: Person, seats: Mapping[str, Seat]) -> Revision:
+    """If a pool was closed and opened again before anybody was evaluated, the required modules are the same, and the seats are gone."""
+    kind = ReevaluationKind(work.kind)
     after = rules.with_standing(before, tenant)
-    # Since the pool was opened, the person may have stopped requiring the module: then that change has sent a command already.
-    resend = opened and work.module in after.standing.required.modules
-    cause = Cause(work.actor, Reason.POOL_OPENED.value if opened else None, FactType.CHANGED)
+    resend = kind is ReevaluationKind.POOL_OPENED and any(
+        work.module in (None, module) and (module not in seats or seats[module].state not in SEAT_STATES)
+        for module in after.standing.required.modules
+    )
+    cause = Cause(work.actor, _REASONS.get(kind), FactType.CHANGED)
     return rules.revise(before, after, at=tenant.now, cause=cause, resend=resend)

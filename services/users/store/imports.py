@@ -252,7 +252,9 @@ _INSERT_GUARD: Final = insert(GUARD_LIMITS)
 _SAVE_GUARD: Final = _INSERT_GUARD.on_conflict_do_update(
     index_elements=["tenant_id", "source"], set_={name: _INSERT_GUARD.excluded[name] for name in names_of(GuardLimit)}
 )
-_REQUIRED: Final = func.unnest(_P.required_modules).table_valued(column("module", Text()), name="required").render_derived()
+_REQUIRED: Final = (
+    func.unnest(_P.required_modules.op("||")(_P.not_subscribed)).table_valued(column("module", Text()), name="required").render_derived()
+)
 _REQUIRED_COUNTS: Final = (
     select(_REQUIRED.c.module, func.count().label("number"))
     .select_from(PEOPLE.join(_REQUIRED, true()))
@@ -416,7 +418,7 @@ async def save_guard_limit(connection: AsyncConnection, tenant_id: str, source: 
 
 
 async def required_counts(connection: AsyncConnection, tenant_id: str) -> dict[str, int]:
-    """Return the number of people who require each module now."""
+    """Return the number of people who require each module now, or will when it is subscribed."""
     return {row.module: row.number for row in await connection.execute(_REQUIRED_COUNTS, {"tenant": tenant_id})}
 
 

@@ -23,6 +23,7 @@ from sqlalchemy import (
     literal_column,
     null,
     select,
+    tuple_,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
@@ -35,7 +36,7 @@ from services.users.domain.person import Person
 from services.users.domain.required_modules import NO_MODULES, Account, Note, RequiredModules
 from services.users.domain.status import Standing, Status, may_sign_in, status_of
 from services.users.domain.timelines import given_from_json, given_to_json
-from services.users.store.module_states import MODULE_STATES, SEAT_STATES
+from services.users.store.module_states import MODULE_STATES
 from services.users.store.timelines import TIMELINES
 from shared.database.row_classes import columns_of, json_rows, many, names_of, recordset, table_of
 from shared.database.unit_of_work import lock_number
@@ -81,6 +82,7 @@ class PersonRow:
     status: str
     notes: Sequence[Mapping[str, Any]]
     required_modules: tuple[str, ...]
+    not_subscribed: tuple[str, ...]
     reconsider_on: date | None
     version: int
     revision: int
@@ -225,7 +227,12 @@ _PAGE: Final = (
         _IS_REPORTED,
         _TEXT.is_(None) | (func.strpos(_TEXTS, _comparable(_TEXT)) > 0),
         _ROLE.is_(None) | _HAS_ROLE,
-        _SEAT_STATE.is_(None) | case((_SEAT_STATE == "pending", _IS_PENDING), else_=_IS_IN_STATE),
+        _SEAT_STATE.is_(None)
+        | case(
+            (_SEAT_STATE == "pending", _IS_PENDING),
+            (_SEAT_STATE == "not_subscribed", func.cardinality(_P.not_subscribed) > 0),
+            else_=_IS_IN_STATE,
+        ),
     )
     .order_by(_P.arrival)
     .limit(_LIMIT)
@@ -260,36 +267,21 @@ _LOCK_INVITED: Final = _lock_chosen(
     .order_by("position")
     .limit(_LIMIT)
 )
-_LOCK_AFTER: Final = _lock_chosen(
-    select(_P.user_id, _P.arrival.label("position"))
-    .where(_P.tenant_id == _TENANT, _P.arrival > _AFTER, _IS_KNOWN)
-    .order_by(_P.arrival)
+_AFTER_CREATED: Final = bindparam("after_created", type_=DateTime(timezone=True))
+_NEXT_CREATED: Final = (
+    select(_P.user_id, func.row_number().over(order_by=[_P.created_at, _P.arrival]).label("position"))
+    .where(_P.tenant_id == _TENANT, tuple_(_P.created_at, _P.arrival) > tuple_(_AFTER_CREATED, _AFTER), _IS_KNOWN)
+    .order_by(_P.created_at, _P.arrival)
     .limit(_LIMIT)
 )
-_MODULE: Final = bindparam("module", type_=Text)
-_LOCK_WITHOUT_SEAT: Final = _lock_chosen(
-    select(_P.user_id, _P.arrival.label("position"))
-    .where(
-        _P.tenant_id == _TENANT,
-        _P.arrival > _AFTER,
-        any_(_P.required_modules) == _MODULE,
-        ~exists(select(_M.module).where(_OF_PERSON, _M.module == _MODULE, _M.state.in_(SEAT_STATES)).correlate(PEOPLE)),
-    )
-    .order_by(_P.arrival)
-    .limit(_LIMIT)
-)
+_LOCK_AFTER: Final = _lock_chosen(_NEXT_CREATED)
 _KNOWN_DEPARTMENTS: Final = (
     select(_P.department)
     .where(_P.tenant_id == _TENANT, _P.employed, _P.department == any_(bindparam("departments", type_=ARRAY(Text))))
     .distinct()
 )
 _COUNT_WITH_ROLE: Final = select(func.count()).where(_P.tenant_id == _TENANT, _HAS_ROLE)
-_LOCK_WITH_ROLE: Final = _lock_chosen(
-    select(_P.user_id, _P.arrival.label("position"))
-    .where(_P.tenant_id == _TENANT, _P.arrival > _AFTER, _IS_KNOWN, _HAS_ROLE)
-    .order_by(_P.arrival)
-    .limit(_LIMIT)
-)
+_LOCK_WITH_ROLE: Final = _lock_chosen(_NEXT_CREATED.where(_HAS_ROLE))
 # An import reads and writes each person several times: values are read by `attrgetter`, and written as mappings, which orjson dumps faster.
 _RECORD: Final = field_names(Record)
 _ACCOUNT: Final = field_names(Account)
@@ -363,6 +355,7 @@ def _row(person: Person) -> dict[str, Any]:
         "notes": [_note_to_json(note) for note in person.notes],
         "required_modules": standing.required.modules,
         "rights": standing.rights,
+        "not_subscribed": standing.not_subscribed,
         "sent": _sent_to_json(person.sent),
         "overrides": _overrides_to_json(person.overrides),
     }
@@ -382,14 +375,14 @@ def _person(row: PersonRow, today: date | None) -> Person:
     # Required modules are sent in the transaction that stores them, so those sent last are those required, if there are any.
     required = sent if row.required_modules and sent is not None else NO_MODULES
     is_known = status is not Status.EXPECTED
-    day = today or date.min
-    _, may_log_in = status_of(record, account, day, requires_modules=required != NO_MODULES)
+    day, lacks = today or date.min, bool(row.not_subscribed)
+    _, may_log_in = status_of(record, account, day, requires_modules=required != NO_MODULES, lacks_modules=lacks)
     signs_in = is_known and may_sign_in(record, account, row.rights, day)
     return Person(
         user=row.user_id,
         record=record if is_known else None,
         account=account,
-        standing=Standing(status, may_log_in and is_known, row.profile, required, notes, row.rights, signs_in),
+        standing=Standing(status, may_log_in and is_known, row.profile, required, notes, row.rights, signs_in, row.not_subscribed),
         sent=sent,
         overrides=_overrides_from_json(row.overrides),
         not_done=next((note for note in found if note.decision_id is not None), None),
@@ -489,18 +482,12 @@ async def lock_invited(connection: AsyncConnection, tenant_id: str, now: datetim
     return await _locked(connection, _LOCK_INVITED, {"tenant": tenant_id, "now": now, "limit": limit}, today)
 
 
-async def lock_after(connection: AsyncConnection, tenant_id: str, arrival: int, limit: int, today: date) -> list[Person]:
-    """Return the next people who were ever hired, in order of arrival, locked."""
-    return await _locked(connection, _LOCK_AFTER, {"tenant": tenant_id, "after": arrival, "limit": limit}, today)
-
-
-async def lock_without_seat(
-    connection: AsyncConnection, tenant_id: str, module: str, arrival: int, limit: int, today: date
+async def lock_after(
+    connection: AsyncConnection, tenant_id: str, created_at: datetime, arrival: int, limit: int, today: date
 ) -> list[Person]:
-    """Return the next people who require `module` and have no seat of it, in order of arrival, locked. A place in the queue is a seat
-    ."""
-    given = {"tenant": tenant_id, "module": module, "after": arrival, "limit": limit}
-    return await _locked(connection, _LOCK_WITHOUT_SEAT, given, today)
+    """Return the next people who were ever hired, the oldest one first, locked; those of one time are in order of arrival."""
+    given = {"tenant": tenant_id, "after_created": created_at, "after": arrival, "limit": limit}
+    return await _locked(connection, _LOCK_AFTER, given, today)
 
 
 async def next_invitation(connection: AsyncConnection, tenant_id: str) -> datetime | None:
@@ -509,9 +496,12 @@ async def next_invitation(connection: AsyncConnection, tenant_id: str) -> dateti
     return at
 
 
-async def lock_with_role(connection: AsyncConnection, tenant_id: str, role: str, arrival: int, limit: int, today: date) -> list[Person]:
-    """Return the next people who hold the role, in order of arrival, locked."""
-    return await _locked(connection, _LOCK_WITH_ROLE, {"tenant": tenant_id, "role": role, "after": arrival, "limit": limit}, today)
+async def lock_with_role(
+    connection: AsyncConnection, tenant_id: str, role: str, created_at: datetime, arrival: int, limit: int, today: date
+) -> list[Person]:
+    """Return the next people who hold the role, in the order of `lock_after`, locked."""
+    given = {"tenant": tenant_id, "role": role, "after_created": created_at, "after": arrival, "limit": limit}
+    return await _locked(connection, _LOCK_WITH_ROLE, given, today)
 
 
 async def count_with_role(connection: AsyncConnection, tenant_id: str, role: str) -> int:

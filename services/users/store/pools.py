@@ -1,32 +1,106 @@
-"""The pools of a tenant, as seats opened them: which modules are base modules."""
+"""The pools of a tenant, as seats opened and closed them, and the activation of the subscription."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Final
 
-from sqlalchemy import Text, bindparam, not_, select
+from sqlalchemy import Text, bindparam, not_, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.database.row_classes import replacing, table_of
+from services.users.domain.subscription import Pool, Subscription
+from shared.database.row_classes import columns_of, many, replacing, table_of
+from shared.schemas.position import DecisionId
 
 
 @dataclass(frozen=True, slots=True)
 class PoolRow:
+    """A pool, and the decision that it reflects."""
+
     module: str
     base: bool
+    open: bool
+    partition: int
+    record_offset: int
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionRow:
+    """`Subscription`, with decision ids as text."""
+
+    since: str | None
+    seen: str | None
+    activated: str | None
 
 
 POOLS: Final = table_of("pools", PoolRow, tenant_id=str)
+SUBSCRIPTIONS: Final = table_of("subscriptions", SubscriptionRow, tenant_id=str)
 
-_SAVE: Final = replacing(insert(POOLS), PoolRow, "tenant_id", "module")
-_ADD_ONS: Final = select(POOLS.c.module).where(POOLS.c.tenant_id == bindparam("tenant", type_=Text), not_(POOLS.c.base))
+_TENANT: Final = bindparam("tenant", type_=Text)
+_OWN: Final = POOLS.c.tenant_id == _TENANT
+_INSERT: Final = insert(POOLS)
+_SAVE: Final = replacing(
+    _INSERT,
+    PoolRow,
+    "tenant_id",
+    "module",
+    where=tuple_(POOLS.c.record_offset, POOLS.c.n) < tuple_(_INSERT.excluded.record_offset, _INSERT.excluded.n),
+)
+_ALL: Final = select(*columns_of(PoolRow, POOLS)).where(_OWN).order_by(POOLS.c.module)
+_ADD_ONS: Final = select(POOLS.c.module).where(_OWN, not_(POOLS.c.base))
+_TENANTS_OF: Final = select(POOLS.c.tenant_id).where(POOLS.c.module == bindparam("of_module", type_=Text)).order_by(POOLS.c.tenant_id)
+
+_BEGIN: Final = insert(SUBSCRIPTIONS)
+# The update of an existing row locks it, and changes nothing.
+_LOCK: Final = _BEGIN.on_conflict_do_update(index_elements=["tenant_id"], set_={"tenant_id": _BEGIN.excluded.tenant_id}).returning(
+    *columns_of(SubscriptionRow, SUBSCRIPTIONS)
+)
+_GET: Final = select(*columns_of(SubscriptionRow, SUBSCRIPTIONS)).where(SUBSCRIPTIONS.c.tenant_id == _TENANT)
+_SAVE_SUBSCRIPTION: Final = replacing(insert(SUBSCRIPTIONS), SubscriptionRow, "tenant_id")
 
 
-async def save(connection: AsyncConnection, tenant_id: str, module: str, *, base: bool) -> None:
-    """Save that a pool was opened."""
-    await connection.execute(_SAVE, {"tenant_id": tenant_id, "module": module, "base": base})
+async def save(connection: AsyncConnection, tenant_id: str, pool: Pool) -> bool:
+    """Save a pool as a decision made it; return False, and change nothing, if a later decision about it is known."""
+    at = pool.decision_id
+    row = PoolRow(pool.module, pool.base, pool.open, at.partition, at.offset, at.n)
+    return (await connection.execute(_SAVE, {"tenant_id": tenant_id} | asdict(row))).rowcount == 1
+
+
+async def all_of(connection: AsyncConnection, tenant_id: str) -> list[Pool]:
+    """Return the pools, also those that were closed."""
+    rows = await many(connection, _ALL, PoolRow, tenant=tenant_id)
+    return [Pool(row.module, row.base, row.open, DecisionId(row.partition, row.record_offset, row.n)) for row in rows]
 
 
 async def add_ons(connection: AsyncConnection, tenant_id: str) -> frozenset[str]:
     """Return the modules that are known not to be base modules."""
     return frozenset((await connection.execute(_ADD_ONS, {"tenant": tenant_id})).scalars())
+
+
+async def tenants_of(connection: AsyncConnection, module: str) -> Sequence[str]:
+    """Return the tenants that have or had a pool of the module. Call in the scope of no tenant."""
+    return list((await connection.execute(_TENANTS_OF, {"of_module": module})).scalars())
+
+
+async def lock_subscription(connection: AsyncConnection, tenant_id: str) -> Subscription:
+    """Return the subscription, locked: of two transactions that read the two topics, the second one sees what the first one wrote."""
+    found = await connection.execute(_LOCK, {"tenant_id": tenant_id})
+    return _subscription(SubscriptionRow(*found.one()))
+
+
+async def subscription(connection: AsyncConnection, tenant_id: str) -> Subscription:
+    (row,) = await many(connection, _GET, SubscriptionRow, tenant=tenant_id) or [SubscriptionRow(None, None, None)]
+    return _subscription(row)
+
+
+async def save_subscription(connection: AsyncConnection, tenant_id: str, subscription: Subscription) -> None:
+    """Save the subscription. Call under its lock."""
+    since, seen, activated = (None if id_ is None else str(id_) for id_ in (subscription.since, subscription.seen, subscription.activated))
+    row = SubscriptionRow(since, seen, activated)
+    await connection.execute(_SAVE_SUBSCRIPTION, {"tenant_id": tenant_id} | asdict(row))
+
+
+def _subscription(row: SubscriptionRow) -> Subscription:
+    since, seen, activated = (None if text is None else DecisionId.parse(text) for text in (row.since, row.seen, row.activated))
+    return Subscription(since, seen, activated)

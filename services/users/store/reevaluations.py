@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import BigInteger, Date, Text, bindparam, case, delete, exists, func, insert, select, update
+from sqlalchemy import BigInteger, Date, DateTime, Text, bindparam, case, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.users.store.people import PEOPLE
@@ -19,12 +19,15 @@ from shared.schemas.envelope import Envelope
 
 class ReevaluationKind(StrEnum):
     SETTINGS = "settings"  # compute the required modules of all people again
-    POOL_OPENED = "pool_opened"  # send the required modules of people who require the module and have no seat of it again
+    POOL_OPENED = "pool_opened"  # the same, and send the modules of people again who have no seat of an opened module
+    POOL_CLOSED = "pool_closed"
+    CATALOGUE = "catalogue"  # another module is required by a module
     ROLE_CHANGED = "role_changed"  # compute the rights of people with this role again
     REPUBLISH = "republish"  # publish all people again, for a reader that was rebuilt
 
 
 Cause = Mapping[str, str | None]
+BEFORE_ALL: Final = datetime(1, 1, 1, tzinfo=UTC)  # nobody was created earlier
 
 
 def cause_of(actor: Actor, envelope: Envelope | None) -> Cause:
@@ -43,7 +46,9 @@ class Reevaluation:
     tenant_id: str
     kind: str
     module: str | None  # or the role
-    after_arrival: int  # of the last person done
+    begun: bool  # or the subscribed modules have to be computed first
+    after_created: datetime  # of the last person done
+    after_arrival: int
     cause: Cause
     created_at: datetime
 
@@ -86,7 +91,15 @@ _LOCK_NEXT: Final = (
     .with_for_update(skip_locked=True)
 )
 _OWN: Final = (_R.tenant_id == _TENANT) & (_R.reevaluation_id == bindparam("of_id", type_=Text))
-_ADVANCE: Final = update(REEVALUATIONS).where(_OWN).values(after_arrival=bindparam("new_after", type_=BigInteger))
+_ADVANCE: Final = (
+    update(REEVALUATIONS)
+    .where(_OWN)
+    .values(
+        begun=True,
+        after_created=bindparam("new_created", type_=DateTime(timezone=True)),
+        after_arrival=bindparam("new_arrival", type_=BigInteger),
+    )
+)
 _FINISH: Final = delete(REEVALUATIONS).where(_OWN)
 _COUNT: Final = select(func.count()).where(_R.tenant_id == _TENANT)
 
@@ -113,10 +126,9 @@ async def add_many(
     connection: AsyncConnection, tenant_ids: Sequence[str], kind: ReevaluationKind, cause: Cause, module: str | None = None
 ) -> None:
     """Add one re-evaluation for each of these tenants."""
-    rows = [
-        {"reevaluation_id": ids.new_id(), "tenant_id": tenant_id, "kind": kind, "module": module, "after_arrival": 0, "cause": cause}
-        for tenant_id in tenant_ids
-    ]
+    begun = kind not in (ReevaluationKind.POOL_OPENED, ReevaluationKind.POOL_CLOSED, ReevaluationKind.CATALOGUE)
+    same: dict[str, Any] = {"kind": kind, "module": module, "begun": begun, "after_created": BEFORE_ALL, "after_arrival": 0, "cause": cause}
+    rows = [{"reevaluation_id": ids.new_id(), "tenant_id": tenant_id} | same for tenant_id in tenant_ids]
     await connection.execute(_ADD, {"rows": json_rows(rows)})
 
 
@@ -135,9 +147,10 @@ async def lock_next(connection: AsyncConnection, tenant_id: str | None = None) -
     return await one(connection, _LOCK_NEXT, Reevaluation, tenant=tenant_id)
 
 
-async def advance(connection: AsyncConnection, tenant_id: str, reevaluation_id: str, after_arrival: int) -> None:
+async def advance(connection: AsyncConnection, tenant_id: str, reevaluation_id: str, created_at: datetime, arrival: int) -> None:
     """Save the last person done."""
-    await connection.execute(_ADVANCE, {"tenant": tenant_id, "of_id": reevaluation_id, "new_after": after_arrival})
+    given = {"tenant": tenant_id, "of_id": reevaluation_id, "new_created": created_at, "new_arrival": arrival}
+    await connection.execute(_ADVANCE, given)
 
 
 async def finish(connection: AsyncConnection, tenant_id: str, reevaluation_id: str) -> None:

@@ -1,7 +1,7 @@
 """Tenants and their clocks."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import Enum, auto
 from typing import Any, Final
@@ -45,6 +45,7 @@ class TenantRow:
     version: int
     advancing_to: datetime | None
     created_at: datetime
+    subscribed: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

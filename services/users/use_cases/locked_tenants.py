@@ -110,7 +110,9 @@ async def _load_settings(uow: UnitOfWork, row: StoredTenant) -> Settings:
     found = await profiles.all_of(uow.connection, row.tenant_id)
     mapping = await departments.mapping(uow.connection, row.tenant_id)
     own = own_roles(await roles.all_of(uow.connection, row.tenant_id))
-    return Settings({each.profile: Profile(each.modules, each.partial) for each in found}, mapping, row.release_on_expiry, own)
+    subscribed = {module: tuple(requires) for module, requires in row.subscribed.items()}
+    by_name = {each.profile: Profile(each.modules, each.partial) for each in found}
+    return Settings(by_name, mapping, row.release_on_expiry, own, subscribed)
 
 
 def own_roles(rows: Sequence[RoleRow]) -> Roles:

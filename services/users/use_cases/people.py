@@ -233,6 +233,7 @@ def _with_seat_status(person: Person, found: SeatStatus, tenant: Tenant) -> Pers
     if found == person.account.seat_status or person.record is None:
         return person
     account = replace(person.account, seat_status=found)
-    requires = person.standing.required != NO_MODULES
-    status, may_log_in = status_of(person.record, account, tenant.today, requires_modules=requires)
-    return replace(person, account=account, standing=replace(person.standing, status=status, may_log_in=may_log_in))
+    standing = person.standing
+    requires, lacks = standing.required != NO_MODULES, bool(standing.not_subscribed)
+    status, may_log_in = status_of(person.record, account, tenant.today, requires_modules=requires, lacks_modules=lacks)
+    return replace(person, account=account, standing=replace(standing, status=status, may_log_in=may_log_in))

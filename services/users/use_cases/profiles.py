@@ -1,16 +1,18 @@
 """Define a profile. Each change is followed by a re-evaluation of all people."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from services.users.store import catalogue
 from services.users.store import profiles as store
 from services.users.store.profiles import ProfileRow
 from services.users.store.tenants import StoredTenant
 from services.users.use_cases import bulk_reevaluation
 from services.users.use_cases.bulk_reevaluation import Limits
 from shared.database import UnitOfWork
-from shared.errors import Conflict
+from shared.errors import Conflict, Invalid
 from shared.fields import common_fields
 from shared.schemas.base import Actor
 from shared.schemas.registry import USERS
@@ -21,11 +23,18 @@ def profile_event(profile: ProfileRow, at: datetime, actor: Actor, **more: Any) 
     return ProfileDefined(at=at, actor=actor, **common_fields(profile, ProfileRow, ProfileDefined), **more)
 
 
+def _check_requires(modules: Collection[str], requires: Mapping[str, Collection[str]]) -> None:
+    for module in modules:
+        if lacking := sorted(set(requires.get(module, ())) - set(modules)):
+            raise Invalid("body.modules", module, f"this module only together with the modules that it requires: {', '.join(lacking)}")
+
+
 async def put_profile(
     tenant: str, uow: UnitOfWork, row: StoredTenant, profile: ProfileRow, actor: Actor, at: datetime, limits: Limits
 ) -> ProfileRow:
-    """Define a profile or replace it; the same definition again changes nothing. Call under `lock`. Raises Conflict above the number of
-    profiles, and Refused above the limit of the day."""
+    """Define a profile or replace it; the same definition again changes nothing. Call under `lock`. Raises Invalid without a module that
+    another one requires, Conflict above the number of profiles, and Refused above the limit of the day."""
+    _check_requires(profile.modules, await catalogue.requires(uow.connection))
     known = await store.get(uow.connection, tenant, profile.profile)
     if known is None and await store.count(uow.connection, tenant) >= limits.profiles:
         detail = f"The tenant already has {limits.profiles} profiles, which is the limit. Replace a profile that you no longer need."

@@ -10,6 +10,7 @@ down_revision = None
 
 # `config_version` rises with each change of a setting that decides which modules people require. A transaction that computes required
 # modules locks the row shared; one that changes the configuration, or starts or ends an advance of the clock, locks it exclusively.
+# `subscribed` are the subscribed modules, each with the modules that it requires.
 # `reevaluations` is the number of people evaluated again, because profiles or the mapping changed, on the day `reevaluations_on`.
 _TENANTS = """
 CREATE TABLE tenants (
@@ -25,6 +26,7 @@ CREATE TABLE tenants (
     version integer NOT NULL DEFAULT 1,
     advancing_to timestamptz,
     created_at timestamptz NOT NULL,
+    subscribed jsonb NOT NULL DEFAULT '{}',
     reevaluations_on date,
     reevaluations bigint NOT NULL DEFAULT 0,
     CHECK (advancing_to IS NULL OR clock = 'test')
@@ -73,7 +75,8 @@ CREATE TABLE roles (
     PRIMARY KEY (tenant_id, role)
 )"""
 
-# `required_modules` are those that the person requires now, `sent` is the content of the last `assign_seats`, `revision` the last one drawn
+# `required_modules` are those that the person requires now, `not_subscribed` the other modules of the profile, `sent` is the content of the
+# last `assign_seats`, `revision` the last one drawn
 # (under this row's lock), `answered` the last one that seats answered. `reconsider_on` is the next local day on which the person changes
 # because time passes. `roles` were given by REST, `group_roles` by groups of sources; `rights` are those of both; `own_department` or
 # `departments` is the viewset. `arrival` is the order in which people are listed, and in which many at once request seats.
@@ -113,6 +116,7 @@ CREATE TABLE people (
     status text NOT NULL DEFAULT 'expected',
     notes jsonb NOT NULL DEFAULT '[]',
     required_modules text[] NOT NULL DEFAULT '{}',
+    not_subscribed text[] NOT NULL DEFAULT '{}',
     reconsider_on date,
     created_at timestamptz NOT NULL,
     version integer NOT NULL DEFAULT 0,
@@ -135,13 +139,33 @@ CREATE TABLE invitation_tokens (
     PRIMARY KEY (token_hash)
 )"""
 
-# Which modules are base modules: seats says so when it opens their pools.
+# The pools as seats opened and closed them, each with the decision that it reflects: an older decision changes nothing.
 _POOLS = """
 CREATE TABLE pools (
     tenant_id text NOT NULL,
     module text NOT NULL,
     base boolean NOT NULL,
+    open boolean NOT NULL,
+    partition integer NOT NULL,
+    record_offset bigint NOT NULL,
+    n integer NOT NULL,
     PRIMARY KEY (tenant_id, module)
+)"""
+
+# Decision ids, from which it follows whether the pools count as open (domain/subscription).
+_SUBSCRIPTIONS = """
+CREATE TABLE subscriptions (
+    tenant_id text PRIMARY KEY,
+    since text,
+    seen text,
+    activated text
+)"""
+
+# The vendor's catalogue, as invoicing publishes it: which modules each module requires.
+_CATALOGUE = """
+CREATE TABLE catalogue_modules (
+    module text PRIMARY KEY,
+    requires text[] NOT NULL
 )"""
 
 # The sources of a tenant. People are described by the source of the lowest `position` first, and of equal ones by the first `arrival`.
@@ -295,15 +319,19 @@ CREATE TABLE person_modules (
     PRIMARY KEY (tenant_id, user_id, module)
 ) WITH (fillfactor = 70)"""
 
-# Bulk re-evaluations, which follow a change of a profile, of the mapping or of a tenant, and the opening of a pool. A background job does
-# them in chunks by arrival, each in a transaction of its own, so that it resumes after a crash and no request waits for 100,000 row locks.
+# Bulk re-evaluations, which follow a change of a profile, of the mapping, of a tenant or of the subscribed modules. A background job does
+# them in chunks, each in a transaction of its own, so that it resumes after a crash and no request waits for 100,000 row locks. The oldest
+# person comes first; the chunk begins after the person with `after_created` and `after_arrival`. If it has not `begun`, the subscribed
+# modules are computed first.
 _REEVALUATIONS = """
 CREATE TABLE reevaluations (
     reevaluation_id text PRIMARY KEY,
     tenant_id text NOT NULL,
-    kind text NOT NULL CHECK (kind IN ('settings', 'pool_opened', 'role_changed', 'republish')),
+    kind text NOT NULL CHECK (kind IN ('settings', 'pool_opened', 'pool_closed', 'catalogue', 'role_changed', 'republish')),
     module text,
-    after_arrival bigint NOT NULL DEFAULT 0,
+    begun boolean NOT NULL,
+    after_created timestamptz NOT NULL,
+    after_arrival bigint NOT NULL,
     cause jsonb NOT NULL,
     created_at timestamptz NOT NULL
 )"""
@@ -335,7 +363,7 @@ def upgrade() -> None:
         _MODULE_STATES,
         _REEVALUATIONS,
     )
-    for statement in (_TENANTS, _CLOCKS, _PROFILES, _MAPPING, _POOLS, *people, _SOURCES):
+    for statement in (_TENANTS, _CLOCKS, _PROFILES, _MAPPING, _POOLS, _SUBSCRIPTIONS, _CATALOGUE, *people, _SOURCES):
         op.execute(statement)
     op.execute("CREATE UNIQUE INDEX imports_running ON imports (tenant_id, source) WHERE status <> 'applied'")
     op.execute("CREATE INDEX import_people_external_id ON import_people (tenant_id, import_id, external_id)")
@@ -347,6 +375,7 @@ def upgrade() -> None:
     op.execute("CREATE INDEX invitation_tokens_user ON invitation_tokens (tenant_id, user_id)")
     op.execute("CREATE INDEX people_roles ON people (tenant_id, arrival) WHERE cardinality(roles) + cardinality(group_roles) > 0")
     op.execute("CREATE UNIQUE INDEX people_arrival ON people (tenant_id, arrival)")
+    op.execute("CREATE INDEX people_created ON people (tenant_id, created_at, arrival)")
     op.execute("CREATE INDEX person_modules_notable ON person_modules (tenant_id, state) WHERE state NOT IN ('active', 'released')")
     op.execute("CREATE INDEX reevaluations_tenant ON reevaluations (tenant_id, reevaluation_id)")
     for table in (
@@ -355,6 +384,7 @@ def upgrade() -> None:
         "profiles",
         "roles",
         "pools",
+        "subscriptions",
         "department_mapping",
         "people",
         "sources",

@@ -1,0 +1,53 @@
+"""The catalogue and the subscriptions of invoicing: which modules a module requires, and when a tenant's modules can be used."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from services.users.consumers.message_tenant import peek_tenant
+from services.users.store import reevaluations
+from services.users.use_cases import subscription
+from services.users.use_cases.locked_tenants import Tenants
+from shared.database import UnitOfWork
+from shared.messaging import Handler, Message
+from shared.schemas import invoicing_v1
+from shared.schemas.base import Actor, Payload
+from shared.schemas.position import DecisionId
+from shared.schemas.topics import INVOICING_EVENTS, Topic
+
+ACTOR: Final = Actor(kind="system", id="invoicing")
+HANDLED: Mapping[Topic, tuple[type[Payload], ...]] = {INVOICING_EVENTS: (invoicing_v1.ModuleDefined, invoicing_v1.SubscriptionActivated)}
+IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
+    INVOICING_EVENTS: (
+        invoicing_v1.PlanDefined,
+        invoicing_v1.BillingDetailsChanged,
+        invoicing_v1.SubscriptionStarted,
+        invoicing_v1.TermsApplied,
+        invoicing_v1.QuoteIssued,
+        invoicing_v1.QuoteApproved,
+        invoicing_v1.OrderCompleted,
+        invoicing_v1.OrderRefused,
+        invoicing_v1.ChargeBooked,
+        invoicing_v1.InvoiceIssued,
+    )
+}
+
+
+class InvoicingEvents:
+    """`wake` is called when there is work for a background job (a bulk re-evaluation)."""
+
+    def __init__(self, tenants: Tenants, wake: Callable[[], None]) -> None:
+        self._tenants, self._wake = tenants, wake
+
+    def handlers(self) -> dict[type[Payload], Handler]:
+        return {invoicing_v1.ModuleDefined: self.on_module_defined, invoicing_v1.SubscriptionActivated: self.on_activated}
+
+    async def on_module_defined(self, uow: UnitOfWork, message: Message[invoicing_v1.ModuleDefined]) -> None:
+        cause = reevaluations.cause_of(ACTOR, message.envelope)
+        await subscription.module_defined(uow, message.payload.module, tuple(sorted(message.payload.requires)), cause)
+        self._wake()
+
+    async def on_activated(self, uow: UnitOfWork, message: Message[invoicing_v1.SubscriptionActivated]) -> None:
+        tenant = await peek_tenant(self._tenants, uow, message)
+        cause = reevaluations.cause_of(ACTOR, message.envelope)
+        await subscription.activated(tenant, uow, DecisionId.parse(message.payload.decision), cause)
+        self._wake()
