@@ -14,7 +14,7 @@ from services.users.domain.person import Cause
 from services.users.store import people as people_store
 from services.users.store import reevaluations
 from services.users.store import tenants as tenants_store
-from services.users.use_cases import people, replace_person, subscription
+from services.users.use_cases import known_people, people, replace_person, subscription
 from services.users.use_cases.locked_tenants import Tenants
 from services.users.use_cases.people import SEATS_ACTOR, Decision
 from shared.database import UnitOfWork
@@ -140,7 +140,7 @@ class SeatsEvents:
             above = event.last_revision if before.user == event.user else 0
             is_last = before.command_id == event.command or (before.user == event.user and before.revision <= above)
             if before.record is not None and is_last:  # else, a later command was sent already
-                after = rules.with_standing(before, tenant)
+                (after,) = await known_people.as_of_today(tenant, uow, [before])
                 revision = rules.revise(before, after, at=tenant.now, cause=cause, resend=True, above=above)
                 await people.save(tenant, uow, revision, message.envelope)
 

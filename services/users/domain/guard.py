@@ -1,12 +1,11 @@
 """The guard against reports that would end the access of many people by mistake."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
-from services.users.domain.facts import Fact, Record
-from services.users.domain.merging import Stated, merged_by_day
+from services.users.domain.facts import Record
+from services.users.domain.merging import Stated, days_ahead, merged_by_day
 from services.users.domain.sources import PEOPLE_DEFAULT, PERCENT_DEFAULT
 
 WINDOW: Final = timedelta(hours=1)  # of the tenant's time: what a source ends within it counts together, however slowly it comes
@@ -45,17 +44,6 @@ def works(record: Record | None, day: date) -> bool:
 
 def ends_or_blocks(before: Stated, after: Stated, today: date) -> bool:
     """Return whether there is a day, today or later, on which the person works by what was stated before and not by what is stated now."""
-    days = _days((*before.facts, *after.facts), today)
+    days = sorted({today, *days_ahead(before, today), *days_ahead(after, today)})
     records = zip(days, merged_by_day(before, days), merged_by_day(after, days), strict=True)
     return any(works(old, day) and not works(new, day) for day, old, new in records)
-
-
-def _days(facts: Iterable[Fact], today: date) -> list[date]:
-    """Return the days from today on at which anything changes."""
-    days = {today}
-    for fact in facts:
-        days.add(fact.effective_date)
-        valid_to = fact.given.get("valid_to")
-        if valid_to is not None and valid_to < date.max:
-            days.add(valid_to + timedelta(days=1))
-    return sorted(day for day in days if day >= today)

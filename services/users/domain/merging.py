@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final
 
 from services.users.domain.facts import RECORD_FIELDS, Fact, FactType, Record, fold_by_day, next_change
@@ -134,6 +134,16 @@ def _overridden(record: Record | None, overrides: Overrides, day: date) -> Recor
     employment = overrides.employment
     employed = employment.employed if employment is not None and employment.since <= day else record.employed
     return replace(record, employed=employed, **overrides.values)
+
+
+def days_ahead(of: Stated, today: date) -> list[date]:
+    """Return the days after today on which what is stated can change the person, in order."""
+    days = {fact.effective_date for fact in of.facts}
+    ends = {fact.given.get("valid_to") for fact in of.facts} | {of.overrides.values.get("valid_to")}
+    days |= {end + timedelta(days=1) for end in ends if end is not None and end < date.max}
+    if of.overrides.employment is not None:
+        days.add(of.overrides.employment.since)
+    return sorted(day for day in days if day > today)
 
 
 def reconsider_on(of: Stated, record: Record | None, today: date) -> date | None:

@@ -6,13 +6,13 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from services.users.domain.facts import FactType, Record
-from services.users.domain.local_days import local_today
-from services.users.domain.merging import NO_OVERRIDES, Overrides, Stated, merged, reconsider_on
-from services.users.domain.required_modules import NO_MODULES, Account, Note, RequiredModules, Settings, must_send
+from services.users.domain.local_days import local_midnight, local_today
+from services.users.domain.merging import NO_OVERRIDES, Overrides, Stated, days_ahead, merged, merged_by_day, reconsider_on
+from services.users.domain.required_modules import NO_MODULES, Account, Note, Release, RequiredModules, Settings, must_send
 from services.users.domain.roles import Authority, departments_of, is_administrator
 from services.users.domain.status import Standing, Status, reason_of, standing
 from shared.schemas.base import Actor, Change, as_id
-from shared.schemas.seats_v1 import AssignSeats
+from shared.schemas.seats_v1 import AssignSeats, DatedRelease
 from shared.schemas.users_v1 import PersonAdded, PersonChanged, PersonLeft, PersonRepublished, PersonState
 
 NOBODY: Final = Standing(Status.EXPECTED, may_log_in=False, profile=None, required=NO_MODULES)
@@ -103,11 +103,30 @@ def as_of(person: Person, of: Stated, tenant: Tenant) -> Person:
     # A person is created on the day of the hire, however long before the fact arrived.
     created_at = tenant.now if person.record is None else person.created_at
     day = reconsider_on(of, record, tenant.today)
-    return with_standing(replace(person, record=record, created_at=created_at, reconsider_on=day, overrides=of.overrides), tenant)
+    after = with_standing(replace(person, record=record, created_at=created_at, reconsider_on=day, overrides=of.overrides), tenant)
+    release = next_release(after, of, tenant) if day is not None else None
+    if release is None:
+        return after
+    return replace(after, standing=replace(after.standing, required=replace(after.standing.required, release=release)))
+
+
+def next_release(person: Person, of: Stated, tenant: Tenant) -> Release | None:
+    """Return when the person will no longer require all modules that are required now, as far as anybody has stated; None: never."""
+    required = person.standing.required.modules
+    if not required:
+        return None
+    days = days_ahead(of, tenant.today)
+    for day, record in zip(days, merged_by_day(of, days), strict=True):
+        then = standing(record, person.account, tenant.settings, day)
+        kept = tuple(module for module in required if module in then.required.modules)
+        if kept != required:
+            return Release(local_midnight(day, tenant.zone), kept, leaver=then.status is Status.LEFT)
+    return None
 
 
 def with_standing(person: Person, tenant: Tenant) -> Person:
-    """Return the person with status, profile and required modules computed again."""
+    """Return the person with status, profile and required modules computed again, of somebody whom no known future day will change.
+    Use cases call `known_people.as_of_today`, which knows the others."""
     return replace(person, standing=standing(person.record, person.account, tenant.settings, tenant.today))
 
 
@@ -161,7 +180,7 @@ def republished(person: Person, at: datetime, actor: Actor) -> PersonState:
 
 def command_of(person: Person, reason: str, reactivate: tuple[str, ...]) -> AssignSeats:
     """Return the command that requests the person's required modules from seats."""
-    required = person.standing.required
+    required, release = person.standing.required, person.standing.required.release
     return AssignSeats(
         user=person.user,
         revision=person.revision,
@@ -172,6 +191,7 @@ def command_of(person: Person, reason: str, reactivate: tuple[str, ...]) -> Assi
         partial=required.partial,
         hold_until=required.hold_until,
         suspended=required.suspended,
+        release=None if release is None else DatedRelease(at=release.at, modules=release.modules, leaver=release.leaver),
         reactivate=reactivate,
         reason=reason,
         leaver=person.standing.status is Status.LEFT,

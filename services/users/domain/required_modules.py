@@ -71,6 +71,15 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class Release:
+    """From the instant `at` on, the person requires only `modules` of those required now: none after a leaving (`leaver`)."""
+
+    at: datetime
+    modules: tuple[str, ...]
+    leaver: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RequiredModules:
     """The content of `assign_seats` but for the person and the revision. Without modules, all other fields have their defaults."""
 
@@ -80,6 +89,7 @@ class RequiredModules:
     partial: bool = False
     hold_until: datetime | None = None
     suspended: bool = False
+    release: Release | None = None
 
 
 NO_MODULES: Final = RequiredModules()

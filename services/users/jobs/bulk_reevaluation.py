@@ -14,7 +14,7 @@ from services.users.store import module_states, reevaluations
 from services.users.store import people as people_store
 from services.users.store.module_states import SEAT_STATES
 from services.users.store.reevaluations import Reevaluation, ReevaluationKind
-from services.users.use_cases import people, subscription
+from services.users.use_cases import known_people, people, subscription
 from services.users.use_cases.locked_tenants import Tenants
 from services.users.use_cases.republish import republish_tenant
 from shared.database import Database, UnitOfWork
@@ -78,7 +78,8 @@ class BulkReevaluation:
         seats: Mapping[str, Mapping[str, Seat]] = {}
         if work.kind == ReevaluationKind.POOL_OPENED:
             seats = await module_states.load(uow.connection, tenant.tenant, [person.user for person in chunk])
-        revisions = [_reevaluated(tenant, work, before, seats.get(before.user, {})) for before in chunk]
+        people_after = zip(chunk, await known_people.as_of_today(tenant, uow, chunk), strict=True)
+        revisions = [_reevaluated(tenant, work, before, after, seats.get(before.user, {})) for before, after in people_after]
         await people.save_all(tenant, uow, revisions, work.envelope)
 
 
@@ -88,10 +89,9 @@ _REASONS: Final = {
 }
 
 
-def _reevaluated(tenant: Tenant, work: Reevaluation, before: Person, seats: Mapping[str, Seat]) -> Revision:
+def _reevaluated(tenant: Tenant, work: Reevaluation, before: Person, after: Person, seats: Mapping[str, Seat]) -> Revision:
     """If a pool was closed and opened again before anybody was evaluated, the required modules are the same, and the seats are gone."""
     kind = ReevaluationKind(work.kind)
-    after = rules.with_standing(before, tenant)
     resend = kind is ReevaluationKind.POOL_OPENED and any(
         work.module in (None, module) and (module not in seats or seats[module].state not in SEAT_STATES)
         for module in after.standing.required.modules

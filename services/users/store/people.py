@@ -33,7 +33,7 @@ from services.users.domain.facts import Record
 from services.users.domain.logins import login_key
 from services.users.domain.merging import NO_OVERRIDES, Employment, Overrides
 from services.users.domain.person import Person
-from services.users.domain.required_modules import NO_MODULES, Account, Note, RequiredModules
+from services.users.domain.required_modules import NO_MODULES, Account, Note, Release, RequiredModules
 from services.users.domain.status import Standing, Status, may_sign_in, status_of
 from services.users.domain.timelines import given_from_json, given_to_json
 from services.users.store.module_states import MODULE_STATES
@@ -299,6 +299,9 @@ def _sent_to_json(required: RequiredModules | None) -> dict[str, Any] | None:
         return None
     content = dict(zip(_SENT, _SENT_OF(required), strict=True))
     content["hold_until"] = format_instant(required.hold_until) if required.hold_until else None
+    if required.release is not None:
+        release = required.release
+        content["release"] = {"at": format_instant(release.at), "modules": release.modules, "leaver": release.leaver}
     return content
 
 
@@ -306,7 +309,10 @@ def _sent_from_json(content: Mapping[str, Any] | None) -> RequiredModules | None
     if content is None:
         return None
     hold_until = datetime.fromisoformat(content["hold_until"]) if content["hold_until"] else None
-    return RequiredModules(**{**content, "modules": tuple(content["modules"]), "hold_until": hold_until})
+    release = content.get("release")
+    if release is not None:
+        release = Release(datetime.fromisoformat(release["at"]), tuple(release["modules"]), release["leaver"])
+    return RequiredModules(**{**content, "modules": tuple(content["modules"]), "hold_until": hold_until, "release": release})
 
 
 def _note_to_json(note: Note) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from services.users.domain.required_modules import NO_MODULES
 from services.users.domain.status import Status
 from services.users.store import invitation_tokens as tokens
 from services.users.store import people as people_store
-from services.users.use_cases import people
+from services.users.use_cases import known_people, people
 from services.users.use_cases.locked_tenants import Tenants
 from services.users.use_cases.seats_questions import SeatsQuestions
 from shared.database import UnitOfWork
@@ -72,11 +72,6 @@ def _refused(tenant: Tenant, refused: Mapping[str, str | None], pools: Mapping[s
     )
 
 
-def with_invitation(tenant: Tenant, before: Person, terms: InvitationTerms) -> Person:
-    """Return the person as invited now."""
-    return rules.with_standing(replace(before, account=terms.invited(before.account, tenant.now)), tenant)
-
-
 async def invite(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, before: Person, terms: InvitationTerms, cause: Cause) -> Person:
     """Invite a person, or send the invitation again: earlier links are void, and the reservation is renewed.
 
@@ -90,7 +85,8 @@ async def invite(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, before:
             "deactivated, inactive or has left use the modules again, reactivate the person.",
             person_status=str(status),
         )
-    after = with_invitation(tenant, before, terms)
+    invited = replace(before, account=terms.invited(before.account, tenant.now))
+    (after,) = await known_people.as_of_today(tenant, uow, [invited])
     await check(tenant, seats, after)
     await tokens.delete_of(uow.connection, tenant.tenant, before.user)
     person = await people.save(tenant, uow, rules.revise(before, after, at=tenant.now, cause=replace(cause, reason="invited")), None)
@@ -153,7 +149,7 @@ async def _claim(tenant: Tenant, uow: UnitOfWork, before: Person) -> Person | No
     """Claim what the invitation reserves; without a reservation, request it. None: the invitation is over, or the login is blocked."""
     if not domain.is_open(before.account, tenant.now) or before.standing.status not in _INVITABLE:
         return None
-    after = rules.with_standing(replace(before, account=domain.accepted(before.account)), tenant)
+    (after,) = await known_people.as_of_today(tenant, uow, [replace(before, account=domain.accepted(before.account))])
     cause = Cause(Actor(kind="user", id=before.user), "invitation_accepted")
     return await people.save(tenant, uow, rules.revise(before, after, at=tenant.now, cause=cause), None)
 
@@ -162,9 +158,9 @@ async def expire(tenant: Tenant, uow: UnitOfWork, limit: int) -> int:
     """End invitations whose time has come; return how many. Their people stay invited, and can be invited again."""
     ended = await people_store.lock_invited(uow.connection, tenant.tenant, tenant.now, limit, tenant.today)
     cause = Cause(_SYSTEM, "invitation_expired")
-    for before in ended:
+    expired = await known_people.as_of_today(tenant, uow, [replace(each, account=domain.expired(each.account)) for each in ended])
+    for before, after in zip(ended, expired, strict=True):
         assert before.account.invited_until is not None
-        after = rules.with_standing(replace(before, account=domain.expired(before.account)), tenant)
         await people.save(tenant, uow, rules.revise(before, after, at=tenant.now, cause=cause), None)
         await tokens.delete_of(uow.connection, tenant.tenant, before.user)
         event = InvitationExpired(at=tenant.now, actor=_SYSTEM, user=before.user, expires_at=before.account.invited_until)

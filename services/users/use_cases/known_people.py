@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from services.users.domain.known_people import KnownPeople
-from services.users.domain.person import Person, Tenant
+from services.users.domain.person import Person, Tenant, as_of, with_standing
 from services.users.domain.sources import Key, source_of
 from services.users.store import people as people_store
 from services.users.store import sources as sources_store
@@ -26,6 +26,18 @@ async def load(tenant: Tenant, uow: UnitOfWork, keys: Collection[Key], *, lock: 
     else:
         people = await people_store.get_many(uow.connection, tenant.tenant, sorted(everybody), tenant.today)
     return KnownPeople(sources, users, people, await store.load(uow.connection, tenant.tenant, everybody))
+
+
+async def as_of_today(tenant: Tenant, uow: UnitOfWork, people: Collection[Person]) -> list[Person]:
+    """Return the people by the present settings of the tenant. Call under their locks.
+
+    Facts matter only for those whom a known future day will change: what they will give up then depends on the settings as well.
+    """
+    known = await of_users(tenant, uow, [person for person in people if person.reconsider_on is not None])
+    return [
+        as_of(person, known.stated(person.user), tenant) if person.user in known.people else with_standing(person, tenant)
+        for person in people
+    ]
 
 
 async def of_users(tenant: Tenant, uow: UnitOfWork, people: Collection[Person]) -> KnownPeople:

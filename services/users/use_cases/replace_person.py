@@ -9,7 +9,7 @@ from services.users.domain import person as rules
 from services.users.domain.person import Cause, Person, Revision, Tenant
 from services.users.domain.required_modules import NO_MODULES, Invitation
 from services.users.store import people as store
-from services.users.use_cases import people
+from services.users.use_cases import known_people, people
 from services.users.use_cases.edit_person import Edit
 from services.users.use_cases.people import SEATS_ACTOR
 from services.users.use_cases.seats_questions import SeatsQuestions
@@ -51,7 +51,7 @@ async def replace_person(
     if source == to:
         raise _refused(f"{source} cannot be replaced by the same person", Reason.UNKNOWN_USER)
     gone, edit = await _gone(tenant, uow, old, afterwards)
-    taken = rules.with_standing(replace(new, account=replace(new.account, may_log_in=True)), tenant)
+    (taken,) = await known_people.as_of_today(tenant, uow, [replace(new, account=replace(new.account, may_log_in=True))])
     _check(tenant, old, taken)
     command_id = ids.new_id()
     cause = replace(cause, reason=Reason.REPLACED.value)
@@ -80,7 +80,7 @@ async def _gone(tenant: Tenant, uow: UnitOfWork, old: Person, afterwards: Afterw
     if afterwards is Afterwards.LEFT:
         edit.set_employed(False)
         return rules.as_of(old, edit.stated, tenant), edit
-    return rules.with_standing(replace(old, account=replace(old.account, may_log_in=False)), tenant), edit
+    return rules.as_of(replace(old, account=replace(old.account, may_log_in=False)), edit.stated, tenant), edit
 
 
 def _check(tenant: Tenant, old: Person, taken: Person) -> None:
@@ -124,7 +124,8 @@ async def on_refused(tenant: Tenant, uow: UnitOfWork, event: ReplacementRefused,
     for user, revision in revisions.items():
         before = found.get(user)
         if before is not None and before.record is not None and before.revision <= revision:
-            again = rules.revise(before, rules.with_standing(before, tenant), at=tenant.now, cause=cause, resend=True, above=revision)
+            (after,) = await known_people.as_of_today(tenant, uow, [before])
+            again = rules.revise(before, after, at=tenant.now, cause=cause, resend=True, above=revision)
             assert again.command is not None
             resent.append(replace(again, command=again.command.model_copy(update={"leaver": False})))
     await people.save_all(tenant, uow, resent, envelope)

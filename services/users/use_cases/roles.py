@@ -14,7 +14,7 @@ from services.users.store import tenants as tenants_store
 from services.users.store.reevaluations import ReevaluationKind
 from services.users.store.roles import RoleRow
 from services.users.store.tenants import StoredTenant
-from services.users.use_cases import people, rights
+from services.users.use_cases import known_people, people, rights
 from shared.database import UnitOfWork
 from shared.errors import Conflict, Forbidden, Invalid, NotFound
 from shared.schemas.base import Change
@@ -86,7 +86,7 @@ async def give_roles(
     if OWNER in roles and (own_department or departments is not None):
         raise Invalid("body.viewset", "own" if own_department else list(departments or ()), "null, because an owner sees all people")
     account = replace(before.account, roles=roles, own_department=own_department, departments=departments)
-    after = rules.with_standing(replace(before, account=account), tenant)
+    (after,) = await known_people.as_of_today(tenant, uow, [replace(before, account=account)])
     rights.check_change(tenant, before, after, cause)
     return await people.save(tenant, uow, rules.revise(before, after, at=tenant.now, cause=cause), None)
 
