@@ -42,12 +42,14 @@ run: $(STAMP) ## start the local stack, until Ctrl-C (its data is kept in .seatp
 status: $(STAMP) ## show the parts of the running stack, their addresses and their health
 	@$(BIN)/seatpool status
 
-# Two processes share the test files. Tests marked xdist_group("stack") start whole stacks, so one process runs all of them.
+# Three processes share the test files, because most tests of the integration wait. tests/conftest.py says which tests share a process.
+PYTEST_PARALLEL := -n 3 --dist loadgroup --no-loadscope-reorder
+
 test: $(STAMP) ## run all tests, on a real broker and a real PostgreSQL (ARGS=… for pytest, e.g. ARGS="-k T6")
-	@$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/pytest $(PYTEST_PARALLEL) $(ARGS)
 
 test-docker: $(STAMP) ## run the tests that need the broker or PostgreSQL in containers (skipped, with the reason, without a container engine)
-	@if reason=$$($(BIN)/python -m deploy.local.containers 2>&1); then BACKEND=docker $(BIN)/pytest -n 2 --dist loadgroup tests/integration $(ARGS); \
+	@if reason=$$($(BIN)/python -m deploy.local.containers 2>&1); then BACKEND=docker $(BIN)/pytest $(PYTEST_PARALLEL) tests/integration $(ARGS); \
 	 else echo "test-docker skipped: $$reason"; fi
 
 check: $(STAMP) ## check lint, format, types (strict), layout and the licences of the dependencies

@@ -18,7 +18,9 @@ from tests.support.stack import RunningStack
 
 BACKING = pytest.StashKey[backing.Backing]()
 SEATS_PARTITIONS = 4
-STACK_FIXTURES = {"stack", "make_stack"}
+# The process of pytest in which a test runs: the tests of one group run one after the other. These groups take the longest and begin first.
+STACK, OWN_STACK = "stack", "own stack"
+GROUPS_OF_FIXTURES = {"stack": STACK, "make_stack": OWN_STACK}
 T = TypeVar("T")
 
 
@@ -55,11 +57,36 @@ def statuses_are_documented() -> Iterator[None]:
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests that run a whole stack first, in one process: the other tests run in the second process meanwhile."""
+    """Let one process run the tests of the shared stack, another one those that start stacks of their own, and any process each file whose
+    tests share a service: otherwise each process would start it."""
     for item in items:
-        if STACK_FIXTURES & set(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.xdist_group("stack"))
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+        if group := _group_of(item):
+            item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=_place_of)
+
+
+def _group_of(item: pytest.Item) -> str | None:
+    for fixture in getattr(item, "fixturenames", ()):
+        if fixture in GROUPS_OF_FIXTURES:
+            return GROUPS_OF_FIXTURES[fixture]
+    asyncio_mark = item.get_closest_marker("asyncio")
+    shares = asyncio_mark is not None and asyncio_mark.kwargs.get("loop_scope") == "module"
+    return item.nodeid.partition("::")[0] if shares else None
+
+
+def _place_of(item: pytest.Item) -> int:
+    mark = item.get_closest_marker("xdist_group")
+    order = (STACK, OWN_STACK)
+    return len(order) + 1 if mark is None else order.index(mark.args[0]) if mark.args[0] in order else len(order)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse to run with releases in which pytest-xdist does not see the groups: each process would start a stack of its own."""
+    is_grouped = getattr(session.config.option, "loadgroup", False)
+    if is_grouped and any(item.get_closest_marker("xdist_group") and "@" not in item.nodeid for item in session.items):
+        raise pytest.UsageError(
+            "these releases of pytest and pytest-xdist do not group tests by the mark xdist_group: use those of the lock"
+        )
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -52,7 +52,7 @@ def flagged(step: dict[str, Any], module: str) -> list[int]:
     return [int(flag["external_id"]) for flag in step["flags"] if flag["module"] == module]
 
 
-@pytest.mark.xdist_group("stack")
+@pytest.mark.xdist_group("own stack")
 def test_T6_T10_adventure_works_ends_with_the_numbers_calculated_by_hand(tmp_path: Path) -> None:
     if not ADVENTURE_WORKS.is_dir():
         pytest.skip("the AdventureWorks files are not beside this checkout")
@@ -87,7 +87,7 @@ def check_the_invoice(folder: Path, net: str, tax: str, gross: str) -> None:
         assert amount in text, text
 
 
-@pytest.mark.xdist_group("stack")
+@pytest.mark.xdist_group("own stack")
 def test_the_sample_company_ends_with_the_numbers_calculated_by_hand(tmp_path: Path) -> None:
     run = play(tmp_path)
     assert run.code == 0, "\n".join(run.lines[-40:])

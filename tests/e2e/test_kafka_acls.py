@@ -37,7 +37,7 @@ from tests.support.tenant import OPENED, Tenant, open_rest, open_tenant
 pytestmark = [
     pytest.mark.stack,
     pytest.mark.slow,
-    pytest.mark.xdist_group("stack"),
+    pytest.mark.xdist_group("own stack"),
     pytest.mark.skipif(
         bool({"BACKEND", "SEATPOOL_KAFKA_BOOTSTRAP", "SEATPOOL_DATABASE_URL"} & set(os.environ)), reason="on a broker of its own"
     ),
