@@ -142,6 +142,54 @@ async def test_one_import_of_a_source_runs_at_a_time_and_an_abandoned_one_expire
     assert (other.status_code, other.json()["errors"][0]["field"]) == (422, "body.source")
 
 
+async def test_an_import_that_cannot_be_applied_fails_with_the_reason_and_the_next_ones_are_applied(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    given = Import(bench, rest, tenant)
+    await given.begin()
+    await given.put([person("ann")])
+    await given.check()
+    await bench.execute("UPDATE import_people SET report = '{}' WHERE tenant_id = $1", tenant)
+    await rest.post(f"{given.path}/apply")
+
+    async def failed() -> Given | None:
+        row: Given = await rest.get(given.path)
+        return row if row["status"] == "failed" else None
+
+    row = await wait_until(failed, seconds=30, what="the import to fail")
+    assert row is not None
+    assert row["failure"].startswith("An internal error (KeyError) stopped the import after 0 of 1 people.")
+    assert (await rest.call("POST", f"{given.path}/apply")).json()["type"] == "urn:seatpool:problem:import-applied"
+    other, others = await bench.open_tenant()
+    await imported(bench, others, other, [person("ann")])
+    await imported(bench, rest, tenant, [person("ann")])
+    assert await statuses(rest, tenant) == await statuses(others, other) == {"ann": "active"}
+
+
+async def test_a_fact_that_arrives_while_an_import_is_staged_holds_after_it(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    await imported(bench, rest, tenant, [person("ann"), person("bob"), person("cid")])
+    given = Import(bench, rest, tenant, complete=True, absent="leave")
+    await given.begin()
+    await given.put([person("ann", name="Ann"), person("bob")])
+
+    async def sent(*events: Given) -> None:
+        await rest.post(f"/v1/tenants/{tenant}/hr-events", {"source": bench.source(tenant), "events": events})
+        await bench.until_settled(tenant)
+
+    leave = {"type": "person_left", "effective_date": "2026-03-01"}
+    hire = {"type": "person_hired", "external_id": "dora", "effective_date": "2026-01-01", "login": "dora", "email": "d@acme.example"}
+    await sent(leave | {"external_id": "ann"}, hire)
+    assert [each["external_id"] for each in (await given.check())["absent"]] == ["cid"]
+    await sent(
+        leave | {"external_id": "bob"}, {"type": "person_changed", "external_id": "cid", "effective_date": "2026-03-01", "name": "Cid"}
+    )
+    await given.apply()
+    assert await statuses(rest, tenant) == {"ann": "left", "bob": "left", "cid": "active", "dora": "active"}
+    ann = await bench.person(rest, tenant, "ann")
+    assert ann is not None
+    assert ann["name"] == "Ann", "the report is applied as well"
+
+
 async def test_a_source_that_has_used_the_highest_version_cannot_begin_an_import(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     report = PersonReported.model_validate_json(orjson.dumps(person("ann") | {"version": 2**63 - 1}))

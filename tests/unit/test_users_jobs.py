@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.users.jobs.alarm import Alarm
-from services.users.jobs.due_people import DuePeople
-from services.users.store import tenants as tenants_store
+from services.users.jobs.alarm import Alarm, work_in_turn
 from shared.errors import Transient
 
 
@@ -51,27 +49,49 @@ async def test_a_job_ends_when_it_is_cancelled_during_its_work() -> None:
     assert job.cancelled()
 
 
-async def test_people_of_one_tenant_who_cannot_be_changed_keep_no_other_tenant_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    looked: list[str] = []
+class Work:
+    """Chunks of work by tenant: an error is raised each time, and a number is how many chunks are left."""
 
-    async def due(*_: object) -> list[str]:
-        return ["acme", "globex"]
+    def __init__(self, **chunks: int | Exception) -> None:
+        self.chunks: dict[str, int | Exception] = chunks
+        self.done: list[str] = []
 
-    async def run_chunk(tenant: str) -> bool:
-        looked.append(tenant)
-        if tenant == "acme":
-            raise ValueError("a row")
-        return False
+    async def tenants(self, _connection: object) -> list[str]:
+        return [tenant for tenant, left in self.chunks.items() if left != 0]
+
+    async def run_chunk(self, tenant: str) -> bool:
+        left = self.chunks[tenant]
+        self.done.append(tenant)
+        if isinstance(left, Exception):
+            raise left
+        self.chunks[tenant] = left - 1
+        return True
 
     @asynccontextmanager
-    async def unit_of_work(_: object) -> Any:
+    async def unit_of_work(self, _: object) -> Any:
         yield SimpleNamespace(connection=None)
 
-    monkeypatch.setattr(tenants_store, "with_due_people", due)
-    tenants: Any = SimpleNamespace(clock=SimpleNamespace(now=lambda: None))
-    database: Any = SimpleNamespace(unit_of_work=unit_of_work)
-    job = DuePeople(database, tenants, Alarm())
-    monkeypatch.setattr(job, "run_chunk", run_chunk)
+    async def look(self) -> None:
+        database: Any = self
+        await work_in_turn(database, self.tenants, self.run_chunk)
+
+
+async def test_work_of_one_tenant_that_fails_keeps_no_other_tenant_waiting() -> None:
+    work = Work(acme=ValueError("a row"), globex=2, initech=Transient("a lock"), umbrella=1)
     with pytest.raises(ValueError, match="a row"):
-        await job._look()
-    assert looked == ["acme", "globex"]
+        await work.look()
+    assert work.done == ["acme", "globex", "initech", "umbrella", "globex"], "in turn, and those that fail once in each look"
+    with pytest.raises(ValueError, match="a row"):
+        await work.look()
+    work.chunks["acme"] = 0
+    with pytest.raises(Transient, match="a lock"):
+        await work.look()
+    work.chunks = {"acme": ValueError("one"), "globex": ValueError("two")}
+    with pytest.raises(ExceptionGroup) as several:
+        await work.look()
+    assert len(several.value.exceptions) == 2
+
+
+async def test_work_that_fails_for_lack_of_memory_ends_the_job() -> None:
+    with pytest.raises(MemoryError):
+        await Work(acme=MemoryError(), globex=1).look()

@@ -1,6 +1,7 @@
 """The timeline of a source about a person: corrections, withdrawals, versions, and imports that follow each other."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import date, timedelta
 from random import Random
 from time import process_time
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from services.users.domain.facts import Fact, FactType, Record, fold
 from services.users.domain.guard import Endings, GuardLimit, ends_or_blocks, works
+from services.users.domain.imports import is_absent
 from services.users.domain.merging import Part, Stated
 from services.users.domain.required_modules import Account, Profile, Settings
 from services.users.domain.sources import SourceKind
@@ -19,6 +21,7 @@ from services.users.domain.status import standing
 from services.users.domain.timelines import (
     Outcome,
     Report,
+    Reported,
     Timeline,
     from_json,
     given_from_json,
@@ -64,7 +67,7 @@ def report(*periods: tuple[str, str | None], attributes: Mapping[str, Mapping[st
 def after(*reports: Report) -> Timeline:
     timeline = Timeline()
     for version, each in enumerate(reports, start=1):
-        timeline, outcome = with_report(timeline, HR, version, each)
+        timeline, outcome = with_report(timeline, HR, Reported(version, each))
         assert outcome in (Outcome.TAKEN, Outcome.UNCHANGED)
     return timeline
 
@@ -155,7 +158,7 @@ def test_reports_that_say_the_same_are_equal() -> None:
 
 
 def test_an_equal_timeline_changes_nothing_but_the_version() -> None:
-    timeline, outcome = with_report(after(EMPLOYED), HR, 7, report(("2026-01-05", None)))
+    timeline, outcome = with_report(after(EMPLOYED), HR, Reported(7, report(("2026-01-05", None))))
     assert (timeline, outcome) == (Timeline(7, EMPLOYED), Outcome.UNCHANGED)
 
 
@@ -167,7 +170,7 @@ def test_a_version_that_is_not_above_the_last_one_is_ignored_and_with_other_cont
     version: int, content: Report, expected: Outcome
 ) -> None:
     before = after(ENDED, EMPLOYED)
-    timeline, outcome = with_report(before, HR, version, content)
+    timeline, outcome = with_report(before, HR, Reported(version, content))
     assert outcome is expected
     assert (timeline == before) == (expected is not Outcome.TAKEN)
 
@@ -227,11 +230,24 @@ def test_a_withdrawn_fact_was_never_stated() -> None:
 
 def test_a_report_replaces_the_facts_of_its_source_and_no_edits_by_rest() -> None:
     leave, edit = single("1", FactType.LEFT, "2026-11-20"), single("2", FactType.CHANGED, "2026-11-21", source="rest", name="Edited")
-    timeline, outcome = with_report(stated(after(EMPLOYED), leave, edit), HR, 2, EMPLOYED)
+    timeline, outcome = with_report(stated(after(EMPLOYED), leave, edit), HR, Reported(2, EMPLOYED))
     assert (timeline, outcome) == (Timeline(2, EMPLOYED, (edit,)), Outcome.TAKEN)
     record = fold(timeline.facts, TODAY)
     assert record is not None
     assert (record.employed, record.name) == (True, "Edited")
+
+
+def test_an_import_does_not_replace_the_facts_that_arrived_since_it_began() -> None:
+    before, later = single("1", FactType.CHANGED, "2026-11-01", name="Old"), single("2", FactType.LEFT, "2026-11-20")
+    known = stated(after(EMPLOYED), replace(before, arrival=7), replace(later, arrival=8))
+    timeline, _ = with_report(known, HR, Reported(2, EMPLOYED, begun_at=7))
+    assert timeline == Timeline(2, EMPLOYED, (later,))
+    record = fold(timeline.facts, TODAY)
+    assert record is not None
+    assert not record.employed, "it holds after the report"
+    assert not is_absent(known, HR, 7, TODAY)
+    hired = stated(Timeline(), replace(single("3", FactType.HIRED, "2026-11-01", **ANN), arrival=8))
+    assert (is_absent(hired, HR, 7, TODAY), is_absent(hired, HR, 8, TODAY)) == (False, True)
 
 
 def test_a_fact_after_a_report_is_added_to_it() -> None:

@@ -53,6 +53,7 @@ async def _view(tenant: str, uow: UnitOfWork, row: ImportRow) -> ImportView:
         people=await store.size(uow.connection, tenant, row.import_id),
         done=row.done,
         total=row.total,
+        failure=row.failure,
         report=None if row.report is None else ImportReport.model_validate(row.report),
         created_at=row.created_at,
     )

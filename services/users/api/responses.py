@@ -253,10 +253,11 @@ class ImportView(BaseModel):
     version: int
     complete: bool
     absent: str
-    status: str = Field(description="collecting, checked, applying or applied")
+    status: str = Field(description="collecting, checked, applying, applied or failed")
     people: int = Field(description="The people that were uploaded.")
     done: int = Field(description="The people that are changed so far.")
     total: int = Field(description="The people that the import changes, known after the check.")
+    failure: str | None = Field(None, description="Why the import is failed, and what to do.")
     report: ImportReport | None = Field(None, description="The report of the last check.")
     created_at: Instant
 

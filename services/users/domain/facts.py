@@ -36,6 +36,7 @@ class Fact:
     sequence: int
     given: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
+    arrival: int = field(default=0, compare=False)  # its number in order of arrival; 0 until it is stored
 
     @property
     def order(self) -> tuple[date, int]:

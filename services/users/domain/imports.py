@@ -13,7 +13,7 @@ from services.users.domain.known_people import KnownPeople
 from services.users.domain.merging import Stated, merged
 from services.users.domain.person import Person, Tenant, as_of
 from services.users.domain.sources import Key
-from services.users.domain.timelines import Outcome, Period, Report, Reported, Statement, Timeline, with_statement
+from services.users.domain.timelines import Outcome, Period, Report, Reported, Statement, Timeline, has_newer, with_statement
 
 UPCOMING_MAX: Final = 20  # days with changes that a report shows of one person
 
@@ -65,7 +65,7 @@ def expected(tenant: Tenant, known: KnownPeople, key: Key, statement: Statement)
     )
 
 
-def absence(timeline: Timeline, source: str, version: int, today: date, fact_id: str) -> Statement:
+def absence(timeline: Timeline, source: str, version: int, begun_at: int, today: date, fact_id: str) -> Statement:
     """Return the statement that a person leaves today who is missing from a complete import."""
     if timeline.version == 0:
         return Fact(fact_id, FactType.LEFT, today, 0, {}, source)
@@ -75,13 +75,14 @@ def absence(timeline: Timeline, source: str, version: int, today: date, fact_id:
         for each in timeline.report.periods
         if each.starts_on < today
     )
-    return Reported(version, Report(tuple(kept), timeline.report.entries))
+    return Reported(version, Report(tuple(kept), timeline.report.entries), begun_at)
 
 
-def employs(timeline: Timeline, today: date) -> bool:
-    """Return whether the source of the timeline employs the person."""
+def is_absent(timeline: Timeline, source: str, begun_at: int, today: date) -> bool:
+    """Return whether a person who is missing from a complete import counts as absent: the source employs the person, and has stated
+    nothing about the person since the import began."""
     record = fold(timeline.facts, today)
-    return record is not None and record.employed
+    return record is not None and record.employed and not has_newer(timeline, source, begun_at)
 
 
 def _shown(person: Person, of: Stated, today: date) -> dict[str, Any] | None:

@@ -105,10 +105,14 @@ def _given(entry: DatedAttributes) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """The statement of `person_reported`."""
+    """The statement of `person_reported`, or of an import.
+
+    `begun_at`: the import began after the fact with this arrival, so the facts that arrived since then are newer than the report.
+    """
 
     version: int
     report: Report
+    begun_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,21 +213,31 @@ class Timeline:
 def with_statement(timeline: Timeline, source: str, statement: Statement) -> tuple[Timeline, Outcome]:
     match statement:
         case Reported():
-            return with_report(timeline, source, statement.version, statement.report)
+            return with_report(timeline, source, statement)
         case Withdrawn():
             return without_fact(timeline, source, statement.fact)
         case Fact():
             return with_fact(timeline, statement)
 
 
-def with_report(timeline: Timeline, source: str, version: int, report: Report) -> tuple[Timeline, Outcome]:
+def with_report(timeline: Timeline, source: str, reported: Reported) -> tuple[Timeline, Outcome]:
     """Return the timeline after `person_reported`: it replaces all that this source has stated before, and nothing else."""
+    version, report = reported.version, reported.report
     if version <= timeline.version:
         conflict = version == timeline.version and report != timeline.report
         return timeline, Outcome.CONFLICT if conflict else Outcome.STALE
-    others = tuple(fact for fact in timeline.singles if fact.source != source)
+    others = tuple(fact for fact in timeline.singles if fact.source != source or _is_newer(fact, reported.begun_at))
     unchanged = report == timeline.report and others == timeline.singles
     return Timeline(version, report, others), Outcome.UNCHANGED if unchanged else Outcome.TAKEN
+
+
+def has_newer(timeline: Timeline, source: str, begun_at: int) -> bool:
+    """Return whether the source has stated a fact since the import began."""
+    return any(fact.source == source and _is_newer(fact, begun_at) for fact in timeline.singles)
+
+
+def _is_newer(fact: Fact, begun_at: int | None) -> bool:
+    return begun_at is not None and fact.arrival > begun_at
 
 
 def with_fact(timeline: Timeline, fact: Fact) -> tuple[Timeline, Outcome]:

@@ -13,11 +13,12 @@ from services.users.domain.timelines import Reported, Statement, from_json
 from services.users.jobs.alarm import Alarm
 from services.users.store import imports as store
 from services.users.store.imports import ImportRow, StagedPerson
-from services.users.use_cases import known_people, people
+from services.users.use_cases import imports, known_people, people
 from services.users.use_cases.imports import APPLIED
 from services.users.use_cases.locked_tenants import Tenants
 from services.users.use_cases.people import Received
-from shared.database import Database
+from shared.database import Database, UnitOfWork
+from shared.errors import Transient
 
 log = structlog.get_logger(__name__)
 
@@ -33,39 +34,54 @@ class ApplyImports:
 
     async def run(self) -> None:
         """Run until cancelled."""
-        await self._alarm.repeat_chunks(self.run_chunk, POLL_SECONDS)
+        await self._alarm.repeat_for_tenants(self._database, store.with_applying, self.run_chunk, POLL_SECONDS)
 
-    async def run_chunk(self, tenant: str | None) -> bool:
-        """Apply the next people of the oldest import; return False if there is none that no other process applies."""
-        async with self._database.unit_of_work(tenant) as uow:
-            taken = await store.take(uow.connection, tenant)
-            if taken is None:
-                return False
-            tenant_id, row = taken
-            await uow.scope(tenant_id)
-            found = await self._tenants.load(tenant_id, uow)
-            assert found is not None, "an import belongs to a tenant"
-            kinds = [kind.value for kind in APPLIED if kind is not Kind.ABSENT or row.absent == "leave"]
-            staged = await store.next_to_apply(uow.connection, tenant_id, row.import_id, kinds, CHUNK)
-            if not staged:
-                await store.raise_versions(uow.connection, tenant_id, row)
-                await store.save(uow.connection, tenant_id, replace(row, status="applied"))
-                log.info("import_applied", tenant=tenant_id, source=row.source, version=row.version, people=row.done)
-                return True
-            absent = [Key(row.source, person.external_id) for person in staged if person.kind == Kind.ABSENT]
-            known = await known_people.load(found, uow, absent) if absent else None
-            received = [_received(found, row, person, known) for person in staged]
-            await people.apply_statements(found, uow, received, together=True)
-            await store.set_done(uow.connection, tenant_id, row.import_id, [person.position for person in staged])
-            await store.save(uow.connection, tenant_id, replace(row, done=row.done + len(staged)))
-            return True
+    async def run_chunk(self, tenant: str) -> bool:
+        """Apply the next people of the tenant's oldest import; return False if there is none that no other process applies.
+
+        An error that is not transient ends the import: it would come again, and the source could not be imported any more.
+        """
+        row: ImportRow | None = None
+        try:
+            async with self._database.unit_of_work(tenant) as uow:
+                row = await store.take(uow.connection, tenant)
+                if row is not None:
+                    await self._apply_chunk(tenant, uow, row)
+        except (Transient, MemoryError):
+            raise
+        except Exception as error:
+            if row is None:
+                raise
+            log.exception("import_failed", tenant=tenant, source=row.source, import_id=row.import_id)
+            async with self._database.unit_of_work(tenant) as uow:
+                await imports.fail(tenant, uow, row.import_id, type(error).__name__)
+        return row is not None
+
+    async def _apply_chunk(self, tenant: str, uow: UnitOfWork, row: ImportRow) -> None:
+        found = await self._tenants.load(tenant, uow)
+        assert found is not None, "an import belongs to a tenant"
+        kinds = [kind.value for kind in APPLIED if kind is not Kind.ABSENT or row.absent == "leave"]
+        staged = await store.next_to_apply(uow.connection, tenant, row.import_id, kinds, CHUNK)
+        if not staged:
+            await store.raise_versions(uow.connection, tenant, row)
+            await store.save(uow.connection, tenant, replace(row, status="applied"))
+            log.info("import_applied", tenant=tenant, source=row.source, version=row.version, people=row.done)
+            return
+        absent = [Key(row.source, person.external_id) for person in staged if person.kind == Kind.ABSENT]
+        known = await known_people.load(found, uow, absent) if absent else None
+        received = [each for person in staged if (each := _received(found, row, person, known)) is not None]
+        await people.apply_statements(found, uow, received, together=True)
+        await store.set_done(uow.connection, tenant, row.import_id, [person.position for person in staged])
+        await store.save(uow.connection, tenant, replace(row, done=row.done + len(staged)))
 
 
-def _received(tenant: Tenant, row: ImportRow, person: StagedPerson, absent: KnownPeople | None) -> Received:
+def _received(tenant: Tenant, row: ImportRow, person: StagedPerson, absent: KnownPeople | None) -> Received | None:
     if person.report is None:
         assert absent is not None, "a person without a report is absent"
         timeline = absent.timeline(Key(row.source, person.external_id))
-        statement: Statement = rules.absence(timeline, row.source, row.version, tenant.today, f"absent-{row.import_id}")
+        if not rules.is_absent(timeline, row.source, row.begun_at, tenant.today):
+            return None
+        statement: Statement = rules.absence(timeline, row.source, row.version, row.begun_at, tenant.today, f"absent-{row.import_id}")
     else:
-        statement = Reported(row.version, from_json(person.report))
+        statement = Reported(row.version, from_json(person.report), row.begun_at)
     return Received(row.source, person.external_id, statement, Cause(source_actor(row.source)), None)

@@ -35,20 +35,19 @@ class BulkReevaluation:
 
     async def run(self) -> None:
         """Run until cancelled."""
-        await self._alarm.repeat_chunks(self.run_chunk, POLL_SECONDS)
+        await self._alarm.repeat_for_tenants(self._database, reevaluations.with_work, self.run_chunk, POLL_SECONDS)
 
-    async def run_chunk(self, tenant: str | None) -> bool:
-        """Do the next chunk of the oldest re-evaluation; return False if there is none that no other process works on."""
+    async def run_chunk(self, tenant: str) -> bool:
+        """Do the next chunk of the tenant's oldest re-evaluation; return False if there is none that no other process works on."""
         async with self._database.unit_of_work(tenant) as uow:
             work = await reevaluations.lock_next(uow.connection, tenant)
             if work is None:
                 return False
-            await uow.scope(work.tenant_id)
             if not work.begun:
-                await subscription.apply(work.tenant_id, uow)
-                await reevaluations.advance(uow.connection, work.tenant_id, work.reevaluation_id, work.after_created, work.after_arrival)
+                await subscription.apply(tenant, uow)
+                await reevaluations.advance(uow.connection, tenant, work.reevaluation_id, work.after_created, work.after_arrival)
                 return True
-            found = await self._tenants.load(work.tenant_id, uow)
+            found = await self._tenants.load(tenant, uow)
             assert found is not None, "a re-evaluation belongs to a tenant"
             if work.kind == ReevaluationKind.REPUBLISH and work.after_arrival == 0:
                 await republish_tenant(found, uow, work.actor)
@@ -60,11 +59,11 @@ class BulkReevaluation:
             else:
                 await self._reevaluate(found, uow, work, chunk)
             if len(chunk) < CHUNK:
-                await reevaluations.finish(uow.connection, work.tenant_id, work.reevaluation_id)
-                log.info("reevaluation_done", tenant=work.tenant_id, kind=work.kind, module=work.module)
+                await reevaluations.finish(uow.connection, tenant, work.reevaluation_id)
+                log.info("reevaluation_done", tenant=tenant, kind=work.kind, module=work.module)
             else:
                 last = chunk[-1]
-                await reevaluations.advance(uow.connection, work.tenant_id, work.reevaluation_id, last.created_at, last.arrival)
+                await reevaluations.advance(uow.connection, tenant, work.reevaluation_id, last.created_at, last.arrival)
             return True
 
     async def _chunk(self, tenant: Tenant, uow: UnitOfWork, work: Reevaluation) -> list[Person]:

@@ -1,6 +1,10 @@
 """Do what is due at an instant, and not at the start of a day: invitations end. Each chunk of people is one transaction."""
 
-from services.users.jobs.alarm import Alarm, chunks_of_each
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.users.jobs.alarm import Alarm
 from services.users.store import tenants as tenants_store
 from services.users.use_cases import invitations
 from services.users.use_cases.locked_tenants import Tenants
@@ -18,12 +22,10 @@ class DueInstants:
 
     async def run(self) -> None:
         """Run until cancelled."""
-        await self._alarm.repeat(self._look, LOOK_EVERY_SECONDS)
+        await self._alarm.repeat_for_tenants(self._database, self._with_work, self.run_chunk, LOOK_EVERY_SECONDS)
 
-    async def _look(self) -> None:
-        async with self._database.unit_of_work(None) as uow:
-            tenants = await tenants_store.with_due_instants(uow.connection, self._tenants.clock.now())
-        await chunks_of_each(tenants, self.run_chunk)
+    async def _with_work(self, connection: AsyncConnection) -> Sequence[str]:
+        return await tenants_store.with_due_instants(connection, self._tenants.clock.now())
 
     async def run_chunk(self, tenant: str) -> bool:
         """Do what is due first; return False if nothing is due."""

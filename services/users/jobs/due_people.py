@@ -1,9 +1,13 @@
 """Change people because time passes: a fact falls due, or a login ends. Each chunk of people is one transaction."""
 
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from services.users.domain import person as rules
 from services.users.domain.merging import Stated
 from services.users.domain.person import Cause, Person, Revision, Tenant
-from services.users.jobs.alarm import Alarm, chunks_of_each
+from services.users.jobs.alarm import Alarm
 from services.users.store import people as people_store
 from services.users.store import tenants as tenants_store
 from services.users.use_cases import known_people, people
@@ -24,12 +28,10 @@ class DuePeople:
 
     async def run(self) -> None:
         """Run until cancelled."""
-        await self._alarm.repeat(self._look, DUE_EVERY_SECONDS)
+        await self._alarm.repeat_for_tenants(self._database, self._with_work, self.run_chunk, DUE_EVERY_SECONDS)
 
-    async def _look(self) -> None:
-        async with self._database.unit_of_work(None) as uow:
-            tenants = await tenants_store.with_due_people(uow.connection, self._tenants.clock.now())
-        await chunks_of_each(tenants, self.run_chunk)
+    async def _with_work(self, connection: AsyncConnection) -> Sequence[str]:
+        return await tenants_store.with_due_people(connection, self._tenants.clock.now())
 
     async def run_chunk(self, tenant: str) -> bool:
         """Change the next people because time has passed; return False if there is nobody to change."""

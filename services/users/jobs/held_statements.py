@@ -1,8 +1,10 @@
 """Look at the statements of sources that are held: count who would lose access, and apply those that may be applied."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.users.jobs.alarm import Alarm
 from services.users.store import held_statements as store
@@ -27,30 +29,32 @@ class HeldStatements:
 
     async def run(self) -> None:
         """Run until cancelled."""
-        await self._alarm.repeat_chunks(self.run_chunk, POLL_SECONDS)
+        await self._alarm.repeat_for_tenants(self._database, self._with_work, self.run_chunk, POLL_SECONDS)
 
-    async def run_chunk(self, tenant: str | None) -> bool:
+    async def _with_work(self, connection: AsyncConnection) -> Sequence[str]:
+        return await store.with_due(connection, QUIET, LONGEST)
+
+    async def run_chunk(self, tenant: str) -> bool:
         """Look at the statements of one source, or apply the next of them; return False if there is nothing to do."""
-        due: tuple[str, str] | None = None
+        source: str | None = None
         try:
             async with self._database.unit_of_work(tenant) as uow:
-                due = await store.lock_due(uow.connection, tenant, QUIET, LONGEST)
-                if due is None:
+                source = await store.lock_due(uow.connection, tenant, QUIET, LONGEST)
+                if source is None:
                     return False
-                await self._look_at(*due, uow)
+                await self._look_at(tenant, source, uow)
         except (Transient, MemoryError):
             raise
         except Exception:
-            if due is None:
+            if source is None:
                 raise
-            # It would come again, and nobody would look at any other source.
-            log.exception("held_statements_failed", tenant=due[0], source=due[1])
-            async with self._database.unit_of_work(due[0]) as uow:
-                await held_statements.stop(uow, *due)
+            # It would come again, and nobody would look at the tenant's other sources.
+            log.exception("held_statements_failed", tenant=tenant, source=source)
+            async with self._database.unit_of_work(tenant) as uow:
+                await held_statements.stop(uow, tenant, source)
         return True
 
     async def _look_at(self, tenant_id: str, source: str, uow: UnitOfWork) -> None:
-        await uow.scope(tenant_id)
         found = await self._tenants.load(tenant_id, uow)
         held = await store.get(uow.connection, tenant_id, source)
         assert found is not None, "held statements belong to a tenant"

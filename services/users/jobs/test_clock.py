@@ -15,6 +15,7 @@ import stamina
 import structlog
 
 from services.users.domain.test_clock import has_come, next_instant
+from services.users.jobs.alarm import is_retried
 from services.users.jobs.bulk_reevaluation import BulkReevaluation
 from services.users.jobs.due_instants import DueInstants
 from services.users.jobs.due_people import DuePeople
@@ -83,7 +84,7 @@ class Coordinator:
     async def _drive(self, tenant: str) -> None:
         try:
             while True:
-                async for attempt in stamina.retry_context(on=Transient, attempts=None, timeout=None, wait_initial=0.1, wait_max=2.0):
+                async for attempt in stamina.retry_context(on=is_retried, attempts=None, timeout=None, wait_initial=0.1, wait_max=2.0):
                     with attempt:
                         if not await self._step(tenant):
                             return

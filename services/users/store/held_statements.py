@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, BigInteger, Interval, Text, and_, any_, bindparam, delete, func, select, update
+from sqlalchemy import ARRAY, BigInteger, Interval, Text, and_, any_, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -131,23 +131,18 @@ _STATEMENTS: Final = (
 _DELETE: Final = delete(HELD).where(_HELD_OF_SOURCE, _H.user_id == _USERS, _H.arrival <= _UP_TO)
 _COUNT: Final = select(func.count()).where(_HELD_OF_SOURCE)
 # Those that are to be looked at: no statement followed for a while, or one did since the last look, or they are released.
-_DUE: Final = (
-    select(_S.tenant_id, _S.source)
-    .where(
-        bindparam("tenant", type_=Text).is_(None) | (_S.tenant_id == _TENANT),
-        (_S.status == RELEASING)
-        | (
-            (_S.evaluated_at.is_(None) | (_S.last_at > _S.evaluated_at))
-            & (
-                (_S.last_at < _NOW - bindparam("quiet", type_=Interval))
-                | ((_S.status == COLLECTING) & (_S.since < _NOW - bindparam("longest", type_=Interval)))
-            )
+_IS_DUE: Final = or_(
+    _S.status == RELEASING,
+    and_(
+        _S.evaluated_at.is_(None) | (_S.last_at > _S.evaluated_at),
+        or_(
+            _S.last_at < _NOW - bindparam("quiet", type_=Interval),
+            and_(_S.status == COLLECTING, _S.since < _NOW - bindparam("longest", type_=Interval)),
         ),
-    )
-    .order_by(_S.since)
-    .limit(1)
-    .with_for_update(skip_locked=True)
+    ),
 )
+_WITH_DUE: Final = select(_S.tenant_id).where(_IS_DUE).group_by(_S.tenant_id).order_by(func.min(_S.since))
+_LOCK_DUE: Final = select(_S.source).where(_S.tenant_id == _TENANT, _IS_DUE).order_by(_S.since).limit(1).with_for_update(skip_locked=True)
 _UNSETTLED: Final = select(func.count()).where(_S.tenant_id == _TENANT, _S.status != STOPPED)
 
 
@@ -211,10 +206,15 @@ async def count(connection: AsyncConnection, tenant_id: str, source: str) -> int
     return number
 
 
-async def lock_due(connection: AsyncConnection, tenant_id: str | None, quiet: timedelta, longest: timedelta) -> tuple[str, str] | None:
-    """Return tenant and source of the next statements to look at, locked; None if there are none that no other process looks at."""
-    row = (await connection.execute(_DUE, {"tenant": tenant_id, "quiet": quiet, "longest": longest})).one_or_none()
-    return None if row is None else (row.tenant_id, row.source)
+async def with_due(connection: AsyncConnection, quiet: timedelta, longest: timedelta) -> list[str]:
+    """Return the tenants with statements to look at, those that wait longest first."""
+    return list((await connection.execute(_WITH_DUE, {"quiet": quiet, "longest": longest})).scalars())
+
+
+async def lock_due(connection: AsyncConnection, tenant_id: str, quiet: timedelta, longest: timedelta) -> str | None:
+    """Return the source of the next statements to look at, locked; None if there are none that no other process looks at."""
+    found = await connection.execute(_LOCK_DUE, {"tenant": tenant_id, "quiet": quiet, "longest": longest})
+    return found.scalar_one_or_none()
 
 
 async def unsettled(connection: AsyncConnection, tenant_id: str) -> int:

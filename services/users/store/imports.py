@@ -42,11 +42,13 @@ class ImportRow:
     version: int
     complete: bool
     absent: str  # list | leave
-    status: str  # collecting | checked | applying | applied
+    begun_at: int  # the arrival of the last fact of the source when the import began
+    status: str  # collecting | checked | applying | applied | failed
     actor: Mapping[str, str]
     report: Mapping[str, Any] | None
     total: int
     done: int
+    failure: str | None  # why it is failed
     created_at: datetime
     touched_at: datetime
 
@@ -119,6 +121,7 @@ _COLUMNS: Final = columns_of(ImportRow, IMPORTS)
 _OF_IMPORT: Final = and_(_I.tenant_id == _TENANT, _I.import_id == _IMPORT)
 _STAGED_OF_IMPORT: Final = and_(_S.tenant_id == _TENANT, _S.import_id == _IMPORT)
 
+_ENDED: Final = ("applied", "failed")
 _EXPIRE: Final = delete(IMPORTS).where(
     _I.tenant_id == _TENANT,
     _I.source == _SOURCE,
@@ -127,25 +130,34 @@ _EXPIRE: Final = delete(IMPORTS).where(
 )
 _FORGET: Final = delete(IMPORTS).where(
     _I.tenant_id == _TENANT,
-    _I.status == "applied",
+    _I.status.in_(_ENDED),
     _I.touched_at < func.now() - bindparam("kept_for", KEPT_FOR, type_=Interval),
 )
 _FORGET_PEOPLE: Final = delete(STAGED).where(
     _S.tenant_id == _TENANT,
     ~exists(
-        select(_I.import_id).where(_I.tenant_id == _TENANT, _I.import_id == _S.import_id, (_I.source != _SOURCE) | (_I.status != "applied"))
+        select(_I.import_id).where(_I.tenant_id == _TENANT, _I.import_id == _S.import_id, (_I.source != _SOURCE) | _I.status.not_in(_ENDED))
     ),
 )
-_RUNNING: Final = select(*_COLUMNS).where(_I.tenant_id == _TENANT, _I.source == _SOURCE, _I.status != "applied")
+_RUNNING: Final = select(*_COLUMNS).where(_I.tenant_id == _TENANT, _I.source == _SOURCE, _I.status.not_in(_ENDED))
 _LAST_VERSION: Final = select(
     func.greatest(
         select(func.coalesce(func.max(_R.version), 0)).where(_R.tenant_id == _TENANT, _R.source == _SOURCE).scalar_subquery(),
         select(func.coalesce(func.max(_I.version), 0)).where(_I.tenant_id == _TENANT, _I.source == _SOURCE).scalar_subquery(),
     )
 )
+_LAST_ARRIVAL: Final = select(func.coalesce(func.max(_F.arrival), 0)).where(_F.tenant_id == _TENANT, _F.source == _SOURCE).scalar_subquery()
 _NEW: Final = ("import_id", "source", "version", "complete", "absent", "actor")
 _INSERT: Final = insert(IMPORTS).values(
-    {"tenant_id": _TENANT, "status": "collecting", "total": 0, "done": 0, "created_at": func.now(), "touched_at": func.now()}
+    {
+        "tenant_id": _TENANT,
+        "begun_at": _LAST_ARRIVAL,
+        "status": "collecting",
+        "total": 0,
+        "done": 0,
+        "created_at": func.now(),
+        "touched_at": func.now(),
+    }
     | {name: bindparam(f"new_{name}", type_=_I[name].type) for name in _NEW}
 )
 _GET: Final = select(*_COLUMNS).where(_OF_IMPORT)
@@ -158,6 +170,7 @@ _SET: Final = (
         report=bindparam("new_report", type_=_I.report.type),
         total=bindparam("new_total", type_=BigInteger),
         done=bindparam("new_done", type_=BigInteger),
+        failure=bindparam("new_failure", type_=Text),
         touched_at=func.now(),
     )
 )
@@ -237,9 +250,10 @@ _RAISE_VERSIONS: Final = (
     )
     .values(version=_VERSION, reported_at=func.now())
 )
+_WITH_APPLYING: Final = select(_I.tenant_id).where(_I.status == "applying").group_by(_I.tenant_id).order_by(func.min(_I.touched_at))
 _TAKE: Final = (
-    select(_I.tenant_id, *_COLUMNS)
-    .where(_I.status == "applying", bindparam("tenant", type_=Text).is_(None) | (_I.tenant_id == _TENANT))
+    select(*_COLUMNS)
+    .where(_I.status == "applying", _I.tenant_id == _TENANT)
     .order_by(_I.touched_at)
     .limit(1)
     .with_for_update(skip_locked=True)
@@ -273,7 +287,7 @@ async def expire(connection: AsyncConnection, tenant_id: str, source: str) -> No
 
 
 async def running(connection: AsyncConnection, tenant_id: str, source: str) -> ImportRow | None:
-    """Return the import of this source that is not applied yet."""
+    """Return the import of this source that has not ended."""
     return await one(connection, _RUNNING, ImportRow, tenant=tenant_id, of_source=source)
 
 
@@ -284,7 +298,7 @@ async def last_version(connection: AsyncConnection, tenant_id: str, source: str)
 
 
 async def add(connection: AsyncConnection, tenant_id: str, row: Mapping[str, Any]) -> None:
-    await connection.execute(_INSERT, {"tenant": tenant_id} | {f"new_{name}": row[name] for name in _NEW})
+    await connection.execute(_INSERT, {"tenant": tenant_id, "of_source": row["source"]} | {f"new_{name}": row[name] for name in _NEW})
 
 
 async def get(connection: AsyncConnection, tenant_id: str, import_id: str, *, for_update: bool = False) -> ImportRow | None:
@@ -292,8 +306,8 @@ async def get(connection: AsyncConnection, tenant_id: str, import_id: str, *, fo
 
 
 async def save(connection: AsyncConnection, tenant_id: str, row: ImportRow) -> None:
-    """Save status, report and progress. Call under the import's lock."""
-    given = {f"new_{name}": getattr(row, name) for name in ("status", "report", "total", "done")}
+    """Save status, report, progress and failure. Call under the import's lock."""
+    given = {f"new_{name}": getattr(row, name) for name in ("status", "report", "total", "done", "failure")}
     await connection.execute(_SET, {"tenant": tenant_id, "of_import": row.import_id} | given)
 
 
@@ -397,10 +411,14 @@ async def raise_versions(connection: AsyncConnection, tenant_id: str, row: Impor
     await connection.execute(_RAISE_VERSIONS, given)
 
 
-async def take(connection: AsyncConnection, tenant_id: str | None) -> tuple[str, ImportRow] | None:
-    """Return the tenant and its next import to apply, locked: two processes never apply the same people."""
-    found = (await connection.execute(_TAKE, {"tenant": tenant_id})).one_or_none()
-    return None if found is None else (found[0], ImportRow(*found[1:]))
+async def with_applying(connection: AsyncConnection) -> list[str]:
+    """Return the tenants with an import to apply, those that wait longest first."""
+    return list((await connection.execute(_WITH_APPLYING)).scalars())
+
+
+async def take(connection: AsyncConnection, tenant_id: str) -> ImportRow | None:
+    """Return the tenant's next import to apply, locked: two processes never apply the same people."""
+    return await one(connection, _TAKE, ImportRow, tenant=tenant_id)
 
 
 async def applying(connection: AsyncConnection, tenant_id: str) -> int:

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Date, DateTime, Text, bindparam, case, delete, exists, func, insert, select, update
+from sqlalchemy import BigInteger, Date, DateTime, Text, bindparam, case, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.users.store.people import PEOPLE
@@ -75,19 +75,11 @@ _ADD: Final = insert(REEVALUATIONS).from_select(
     names_of(Reevaluation),
     select(*(_GIVEN.c[name] for name in names_of(Reevaluation, but=("created_at",))), func.now()),
 )
-_OLDER: Final = REEVALUATIONS.alias("older")
+_WITH_WORK: Final = select(_R.tenant_id).group_by(_R.tenant_id).order_by(func.min(_R.reevaluation_id))
+_OLDEST: Final = select(func.min(_R.reevaluation_id)).where(_R.tenant_id == _TENANT).scalar_subquery()
 _LOCK_NEXT: Final = (
     select(*columns_of(Reevaluation, REEVALUATIONS))
-    .where(
-        _TENANT.is_(None) | (_R.tenant_id == _TENANT),
-        ~exists(
-            select(_OLDER.c.tenant_id)
-            .where(_OLDER.c.tenant_id == _R.tenant_id, _OLDER.c.reevaluation_id < _R.reevaluation_id)
-            .correlate(REEVALUATIONS)
-        ),
-    )
-    .order_by(_R.reevaluation_id)
-    .limit(1)
+    .where(_R.tenant_id == _TENANT, _R.reevaluation_id == _OLDEST)
     .with_for_update(skip_locked=True)
 )
 _OWN: Final = (_R.tenant_id == _TENANT) & (_R.reevaluation_id == bindparam("of_id", type_=Text))
@@ -141,9 +133,13 @@ async def spend(connection: AsyncConnection, tenant_id: str, day: date, most: in
     return (await connection.execute(_SPEND, {"tenant": tenant_id, "day": day, "most": most})).rowcount == 1
 
 
-async def lock_next(connection: AsyncConnection, tenant_id: str | None = None) -> Reevaluation | None:
-    """Return the oldest re-evaluation that no other process works on, locked. Of each tenant it is the oldest one, since a later one may
-    depend on what the earlier one stores."""
+async def with_work(connection: AsyncConnection) -> list[str]:
+    """Return the tenants with a re-evaluation that is not finished, the oldest first."""
+    return list((await connection.execute(_WITH_WORK)).scalars())
+
+
+async def lock_next(connection: AsyncConnection, tenant_id: str) -> Reevaluation | None:
+    """Return the tenant's oldest re-evaluation, locked, unless another process works on it: a later one may depend on what it stores."""
     return await one(connection, _LOCK_NEXT, Reevaluation, tenant=tenant_id)
 
 

@@ -40,6 +40,11 @@ class FactRow:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredFact(FactRow):
+    arrival: int
+
+
+@dataclass(frozen=True, slots=True)
 class FactKey:
     source: str
     external_id: str
@@ -56,7 +61,7 @@ class Change:
     after: Timeline
 
 
-FACTS: Final = table_of("facts", FactRow, tenant_id=str, arrival=int, received_at=datetime)
+FACTS: Final = table_of("facts", StoredFact, tenant_id=str, received_at=datetime)
 TIMELINES: Final = table_of("timelines", TimelineRow, tenant_id=str, reported_at=datetime)
 
 _T: Final = TIMELINES.c
@@ -74,7 +79,7 @@ _GIVEN_KEYS: Final = recordset(FactKey)
 _DELETE_FACTS: Final = delete(FACTS).where(_F.tenant_id == _TENANT, *(_F[name] == _GIVEN_KEYS.c[name] for name in names_of(FactKey)))
 _OF_TIMELINE: Final = (_F.tenant_id == _T.tenant_id) & (_F.source == _T.source) & (_F.external_id == _T.external_id)
 _LOAD_FACTS: Final = (
-    select(*columns_of(FactRow, FACTS))
+    select(*columns_of(StoredFact, FACTS))
     .select_from(TIMELINES.join(FACTS, _OF_TIMELINE))
     .where(_T.tenant_id == _TENANT, _T.user_id == _USERS)
     .order_by(_F.arrival)
@@ -112,8 +117,9 @@ async def load(connection: AsyncConnection, tenant_id: str, users: Collection[st
     if not users:
         return found
     singles: dict[Key, list[Fact]] = {}
-    for row in await many(connection, _LOAD_FACTS, FactRow, tenant=tenant_id, users=list(users)):
-        fact = Fact(row.fact_id, FactType(row.type), row.effective_date, row.sequence, given_from_json(row.given), row.source)
+    for row in await many(connection, _LOAD_FACTS, StoredFact, tenant=tenant_id, users=list(users)):
+        given = given_from_json(row.given)
+        fact = Fact(row.fact_id, FactType(row.type), row.effective_date, row.sequence, given, row.source, row.arrival)
         singles.setdefault(Key(row.source, row.external_id), []).append(fact)
     for timeline in await many(connection, _LOAD, TimelineRow, tenant=tenant_id, users=list(users)):
         key = Key(timeline.source, timeline.external_id)

@@ -93,18 +93,18 @@ async def discard(tenant: str, uow: UnitOfWork, import_id: str) -> None:
     """Raises NotFound, and Conflict if the import is being applied."""
     row = await get(tenant, uow, import_id, for_update=True)
     if row.status == "applying":
-        raise _being_applied(row)
+        raise _cannot_change(row)
     await store.remove(uow.connection, tenant, import_id)
 
 
 async def _open(tenant: str, uow: UnitOfWork, import_id: str) -> ImportRow:
     row = await get(tenant, uow, import_id, for_update=True)
     if row.status not in ("collecting", "checked"):
-        raise _being_applied(row)
+        raise _cannot_change(row)
     return row
 
 
-def _being_applied(row: ImportRow) -> Conflict:
+def _cannot_change(row: ImportRow) -> Conflict:
     return Conflict("import-applied", f"The import {row.import_id} is {row.status}. To change people again, begin another import.")
 
 
@@ -129,7 +129,7 @@ async def check(tenant: Tenant, uow: UnitOfWork, import_id: str, seats: SeatsQue
     found, after = _Found(), -1
     while people := await store.unchecked(uow.connection, tenant.tenant, import_id, after, AT_ONCE):
         after = people[-1].position
-        statements = {person.external_id: Reported(row.version, from_json(person.report or {})) for person in people}
+        statements = {person.external_id: Reported(row.version, from_json(person.report or {}), row.begun_at) for person in people}
         await _check_people(tenant, uow, row, people, statements, found)
     if row.complete:
         await _check_absent(tenant, uow, row, {key.external_id for key in keys}, found)
@@ -185,7 +185,7 @@ async def _check_absent(tenant: Tenant, uow: UnitOfWork, row: ImportRow, present
         absent = {
             each.external_id: StagedPerson(position + number, each.external_id, each.user_id, "", None, (), kind=Kind.ABSENT.value)
             for number, each in enumerate(people)
-            if rules.employs(known.timeline(Key(row.source, each.external_id)), tenant.today)
+            if rules.is_absent(known.timeline(Key(row.source, each.external_id)), row.source, row.begun_at, tenant.today)
         }
         position += len(people)
         named = [{"user": each.user_id, "external_id": each.external_id} for each in absent.values()]
@@ -193,8 +193,10 @@ async def _check_absent(tenant: Tenant, uow: UnitOfWork, row: ImportRow, present
         await store.add_absent(uow.connection, tenant.tenant, row.import_id, list(absent.values()))
         if row.absent == "leave":
             fact_id = f"absent-{row.import_id}"
+            timelines = {who: known.timeline(Key(row.source, who)) for who in absent}
             statements = {
-                who: rules.absence(known.timeline(Key(row.source, who)), row.source, row.version, tenant.today, fact_id) for who in absent
+                who: rules.absence(timeline, row.source, row.version, row.begun_at, tenant.today, fact_id)
+                for who, timeline in timelines.items()
             }
             await _check_people(tenant, uow, row, list(absent.values()), statements, found)
 
@@ -268,6 +270,8 @@ async def apply(tenant: Tenant, uow: UnitOfWork, import_id: str, confirm: int | 
     row = await get(tenant.tenant, uow, import_id, for_update=True)
     if row.status in ("applying", "applied"):
         return row
+    if row.status == "failed":
+        raise _cannot_change(row)
     if row.report is None or row.status != "checked":
         raise Conflict("import-not-checked", "The import was not checked after the last upload. Check it, and then apply it.")
     found = row.report["guard"]
@@ -281,6 +285,16 @@ async def apply(tenant: Tenant, uow: UnitOfWork, import_id: str, confirm: int | 
     row = replace(row, status="applying")
     await store.save(uow.connection, tenant.tenant, row)
     return row
+
+
+async def fail(tenant: str, uow: UnitOfWork, import_id: str, error: str) -> None:
+    """End an import that cannot be applied. The people whom it has changed stay changed."""
+    row = await get(tenant, uow, import_id, for_update=True)
+    failure = (
+        f"An internal error ({error}) stopped the import after {row.done} of {row.total} people. They stay changed, and nobody else was "
+        f"changed. Import the same data again. If that fails as well, give the operator the id of this import, {row.import_id}."
+    )
+    await store.save(uow.connection, tenant, replace(row, status="failed", failure=failure))
 
 
 async def tell_stopped(tenant: Tenant, uow: UnitOfWork, import_id: str) -> None:

@@ -215,7 +215,8 @@ CREATE TABLE facts (
     PRIMARY KEY (tenant_id, source, external_id, fact_id)
 )"""
 
-# An import is staged, checked as a whole and applied in chunks. `version` is that of its reports, `report` that of the last check.
+# An import is staged, checked as a whole and applied in chunks. `version` is that of its reports, `report` that of the last check;
+# `begun_at` tells the facts that arrived since its beginning, which its reports do not replace.
 _IMPORTS = """
 CREATE TABLE imports (
     tenant_id text NOT NULL,
@@ -224,11 +225,13 @@ CREATE TABLE imports (
     version bigint NOT NULL,
     complete boolean NOT NULL,
     absent text NOT NULL CHECK (absent IN ('list', 'leave')),
-    status text NOT NULL CHECK (status IN ('collecting', 'checked', 'applying', 'applied')),
+    begun_at bigint NOT NULL,
+    status text NOT NULL CHECK (status IN ('collecting', 'checked', 'applying', 'applied', 'failed')),
     actor jsonb NOT NULL,
     report jsonb,
     total bigint NOT NULL,
     done bigint NOT NULL,
+    failure text,
     created_at timestamptz NOT NULL,
     touched_at timestamptz NOT NULL,
     PRIMARY KEY (tenant_id, import_id)
@@ -365,7 +368,7 @@ def upgrade() -> None:
     )
     for statement in (_TENANTS, _CLOCKS, _PROFILES, _MAPPING, _POOLS, _SUBSCRIPTIONS, _CATALOGUE, *people, _SOURCES):
         op.execute(statement)
-    op.execute("CREATE UNIQUE INDEX imports_running ON imports (tenant_id, source) WHERE status <> 'applied'")
+    op.execute("CREATE UNIQUE INDEX imports_running ON imports (tenant_id, source) WHERE status NOT IN ('applied', 'failed')")
     op.execute("CREATE INDEX import_people_external_id ON import_people (tenant_id, import_id, external_id)")
     op.execute("CREATE INDEX timelines_user ON timelines (tenant_id, user_id)")
     op.execute("CREATE INDEX timelines_external_id ON timelines (tenant_id, external_id)")
