@@ -57,6 +57,8 @@ _ENTRIES = [
         users_v1.DepartmentMapped,
         users_v1.RoleDefined,
         users_v1.RoleDeleted,
+        users_v1.ApiClientChanged,
+        users_v1.ApiClientRevoked,
         users_v1.ChangesStopped,
         users_v1.PersonInvited,
         users_v1.InvitationExpired,

@@ -108,6 +108,20 @@ class RoleDeleted(UsersEvent):
     role: Id
 
 
+class ApiClientChanged(UsersEvent):
+    """An API client was added (`added`), changed, or has other secrets."""
+
+    client: Id
+    name: Text
+    rights: Items[Text]
+    added: bool
+
+
+class ApiClientRevoked(UsersEvent):
+    client: Id
+    name: Text
+
+
 class DepartmentMapped(UsersEvent):
     department: Text
     profile: Id | None

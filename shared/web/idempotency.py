@@ -75,12 +75,14 @@ Act = Callable[[], Awaitable[Response]]
 Read = Callable[[str], Awaitable[Response]]
 
 
-async def idempotent(uow: UnitOfWork, request: Request, principal: Principal, key: str | None, act: Act, read: Read) -> Response:
+async def idempotent(
+    uow: UnitOfWork, request: Request, principal: Principal, key: str | None, act: Act, read: Read, *, keep_body: bool = True
+) -> Response:
     """Run `act` within the unit of work and keep its answer in the same transaction. Refusals (exceptions) changed nothing and are
     not kept.
 
     An answer above 16 kB is not kept: a repeated request then gets the first status and `Location` with what `read` answers. `read` takes
-    the last part of that `Location`, which is the id of what was created.
+    the last part of that `Location`, which is the id of what was created. With `keep_body` false, no answer is kept: it has a secret.
 
     Raises Refused: "idempotency-key-reused" for another request under the same key, "too-many-requests".
     """
@@ -108,7 +110,7 @@ async def idempotent(uow: UnitOfWork, request: Request, principal: Principal, ke
         raise Refused("too-many-requests", detail, retry_after_seconds=wait)
     response = await act()
     body = bytes(response.body)
-    is_kept = len(body) <= ANSWER_MAX
+    is_kept = keep_body and len(body) <= ANSWER_MAX
     kept = _KEPT_HEADERS if is_kept else ("location",)
     headers = {name: response.headers[name] for name in kept if name in response.headers}
     row = {"tenant": tenant, "subject": subject, "key": key, "digest": digest, "status": response.status_code}

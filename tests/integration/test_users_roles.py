@@ -6,7 +6,7 @@ import pytest
 
 from services.users.use_cases.rights import rights_of
 from services.users.use_cases.roles import ROLES_MAX
-from shared.schemas.users_v1 import PersonChanged, RoleDefined, RoleDeleted
+from shared.schemas.users_v1 import ApiClientChanged, ApiClientRevoked, PersonChanged, RoleDefined, RoleDeleted
 from tests.support.users import Bench, Rest
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
@@ -113,3 +113,60 @@ async def test_T23_settings_of_the_tenant_need_their_own_right(bench: Bench) -> 
     for field, value in (("time_zone", "Europe/Berlin"), ("support_contact", "x")):
         assert await refusal(setter, "PATCH", base, {field: value}, if_match="*") == (403, "no-right")
         assert (await rest.call("PATCH", base, {field: value}, if_match="*")).status_code == 200
+
+
+async def test_an_api_client_gets_tokens_with_a_secret_that_is_shown_once_and_can_be_replaced(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    base = f"/v1/tenants/{tenant}/clients"
+    body = {"name": "Payroll export", "rights": ["users:read", "account:read"]}
+    made = await rest.post(base, body, idempotency_key="c")
+    client, first = made["client"], made["secret"]
+    again = await rest.post(base, body, idempotency_key="c")
+    assert again["client"] == client
+    assert "secret" not in again
+    stored = [*await bench.execute("SELECT * FROM api_clients"), *await bench.execute("SELECT * FROM idempotency_keys")]
+    assert client in str(stored)
+    assert first not in str(stored), "only a hash is stored"
+
+    async def token(secret: str, **more: str) -> tuple[int, Any]:
+        form = {"grant_type": "client_credentials", "client_id": client, "client_secret": secret, "scope": "users:read", **more}
+        answer = await bench.http.post("/v1/token", data=form)
+        return answer.status_code, answer.json().get("access_token") or answer.json()["type"].rpartition(":")[2]
+
+    status, access = await token(first, ttl_seconds="86400")
+    assert status == 200
+    program = Rest(bench.http, access, bench.check)
+    assert (await program.get(f"/v1/tenants/{tenant}/people"))["items"] == []
+    assert (await program.call("GET", f"/v1/tenants/{tenant}")).status_code == 403, "this right was not requested"
+    assert (await program.call("GET", "/v1/tenants/other/people")).status_code == 404
+    assert [await token(first, scope="users:manage"), await token(first, subject="ann"), await token(first, tenant="other")] == [
+        (400, "invalid_scope"),
+        (422, "invalid"),
+        (422, "invalid"),
+    ]
+    second = await rest.post(f"{base}/{client}/secrets")
+    assert await refusal(rest, "POST", f"{base}/{client}/secrets") == (409, "too-many-secrets")
+    assert [(await token(first))[0], (await token(second["secret"]))[0]] == [200, 200]
+    secrets = (await rest.get(f"{base}/{client}"))["secrets"]
+    assert (await rest.call("DELETE", f"{base}/{client}/secrets/{secrets[0]['secret_id']}")).status_code == 204
+    assert [await token(first), (await token(second["secret"]))[0]] == [(401, "invalid-client"), 200]
+    changed = await rest.patch(f"{base}/{client}", {"rights": ["log:read"]})
+    assert (changed["rights"], await token(second["secret"])) == (["log:read"], (400, "invalid_scope"))
+    assert (await rest.call("DELETE", f"{base}/{client}")).status_code == 204
+    assert await token(second["secret"], scope="log:read") == (401, "invalid-client")
+    assert await refusal(rest, "GET", f"{base}/{client}") == (404, "not-found")
+    changes = [",".join(change.field for change in event.changes) for event in await bench.events(tenant, ApiClientChanged)]
+    assert changes == ["name,rights,secrets", "secrets", "secrets", "rights"]
+    assert len(await bench.events(tenant, ApiClientRevoked)) == 1
+
+
+async def test_an_api_client_has_no_more_rights_than_its_maker(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    base = f"/v1/tenants/{tenant}/clients"
+    chief = await bench.rest(tenant, "users:read roles:manage", "carl")
+    client = await rest.post(base, {"name": "x", "rights": ["account:buy"]})
+    assert await refusal(chief, "POST", base, {"name": "x", "rights": ["account:buy"]}) == (403, "wider-than-own")
+    assert await refusal(chief, "POST", f"{base}/{client['client']}/secrets") == (403, "wider-than-own"), "its holder could buy"
+    assert await refusal(chief, "PATCH", f"{base}/{client['client']}", {"rights": ["users:read"]}, if_match="*") == (403, "wider-than-own")
+    assert (await chief.post(base, {"name": "x", "rights": ["users:read"]}))["rights"] == ["users:read"]
+    assert [[each["name"] for each in page] for page in await rest.pages(base, limit=1)] == [["x"], ["x"], []]

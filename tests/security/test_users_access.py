@@ -11,7 +11,7 @@ from tests.support.tables import tables
 from tests.support.users import Bench
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
-OPEN = {"/livez", "/readyz", "/metrics", "/v1/token", "/.well-known/jwks.json"}
+OPEN = {"/livez", "/readyz", "/metrics", "/v1/token", "/v1/invitations/accept", "/.well-known/jwks.json"}
 TENANT_TABLES = {table.name for table in tables("users") if "tenant_id" in table.c}
 
 

@@ -293,3 +293,21 @@ def test_the_tools_of_seats_get_the_options_that_were_given(command: str, given:
 def test_a_tool_of_seats_is_not_started_with_wrong_options(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cli.replay.seats_tool", lambda *_: pytest.fail("the tool was started"))
     assert seatpool(*command.split()).exit_code == 2
+
+
+def test_the_secret_of_an_api_client_is_printed_when_it_is_made(deployment: Deployment) -> None:
+    path = "/v1/tenants/acme/clients"
+    client = {"client": "c-1", "name": "Payroll", "rights": ["users:read"], "secrets": [{"secret_id": "s-1", "created_at": "2026-03-02T"}]}
+    deployment.answers["POST", path] = lambda _: (201, client | {"secret": "a-new-secret"})
+    deployment.answers["GET", path] = lambda _: (200, {"items": [client], "next": None})
+    deployment.answers["POST", f"{path}/c-1/secrets"] = lambda _: (201, {"secret_id": "s-2", "secret": "another"})
+    deployment.answers["DELETE", f"{path}/c-1/secrets/s-1"] = lambda _: (200, {})
+    deployment.answers["DELETE", f"{path}/c-1"] = lambda _: (200, {})
+    added = seatpool("clients", "add", "Payroll", "--tenant", "acme", "--rights", "users:read")
+    assert "client_secret: a-new-secret" in added.output
+    assert deployment.asked[-1][2] == {"name": "Payroll", "rights": ["users:read"]}
+    assert "s-1" in seatpool("clients", "list", "--tenant", "acme").output
+    assert "another" in seatpool("clients", "add-secret", "c-1", "--tenant", "acme").output
+    assert seatpool("clients", "remove-secret", "c-1", "s-1", "--tenant", "acme").exit_code == 0
+    assert seatpool("clients", "revoke", "c-1", "--tenant", "acme").exit_code == 0
+    assert '"secrets"' in seatpool("clients", "list", "--tenant", "acme", "--json").output

@@ -207,6 +207,8 @@ def _users(payload: users_v1.UsersEvent, name: str) -> Entry:
             return Entry(name, changes=changes or (("profile", None, payload.profile),), details={"department": payload.department})
         case users_v1.RoleDefined() | users_v1.RoleDeleted():
             return Entry(name, changes=changes, details={"role": payload.role})
+        case users_v1.ApiClientChanged() | users_v1.ApiClientRevoked():
+            return Entry(name, changes=changes, details={"client": payload.client, "name": payload.name})
         case users_v1.ChangesStopped():
             details = payload.model_dump(mode="json", include={"source", "would_end", "limit", "import_id", "ended"}, exclude_none=True)
             return Entry(name, details=details)

@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from services.users.api import (
+    api_clients,
     clock,
     held_events,
     hr,
@@ -43,7 +44,7 @@ def make_app(settings: Settings, context: Context, dead_letters: DeadLetters) ->
     )
     app.state.context = context
     people_routers = (people, invitations, hr, held_events, imports, hr_topics)
-    for module in (token, tenants, profiles, roles, *people_routers, clock, statistics, idle, republish):
+    for module in (token, tenants, profiles, roles, api_clients, *people_routers, clock, statistics, idle, republish):
         app.include_router(module.router)
     app.include_router(dead_letters_router(dead_letters))
     return app

@@ -210,6 +210,18 @@ class RolePatch(Body):
     rights: RoleRights | None = None
 
 
+class NewApiClient(Body):
+    name: Name = Field(description="What the client is for. Lists and the action log show it.")
+    rights: RoleRights
+
+
+class ApiClientPatch(Body):
+    """Only the fields that are sent change."""
+
+    name: Name | None = None
+    rights: RoleRights | None = None
+
+
 def _fits_a_token(departments: list[str]) -> list[str]:
     if sum(map(len, departments)) > VIEWSET_CHARACTERS_MAX:
         raise ValueError(f"expected names with at most {VIEWSET_CHARACTERS_MAX} characters together, because access tokens carry them")
@@ -301,7 +313,8 @@ class TokenForm(Body):
     client_secret: Annotated[str, Field(min_length=1, max_length=500)]
     tenant: Id | None = Field(
         None,
-        description="The only tenant for which the token is valid. Without it, the token is for all tenants, with the scope `operator`.",
+        description="The only tenant for which the token is valid. Without it, the token is for all tenants, with the scope `operator`. "
+        "The token of an API client is always for the client's own tenant.",
     )
     subject: Id | None = Field(None, description="The name of the caller; default: the name of the client.")
     scope: Annotated[str, Field(max_length=500)] | None = Field(

@@ -114,6 +114,29 @@ class ReplacementView(BaseModel):
     replacement: PersonView
 
 
+class SecretView(BaseModel):
+    secret_id: str
+    created_at: Instant
+
+
+class ApiClientView(BaseModel):
+    client: str = Field(description="The `client_id` of token requests.")
+    name: str
+    rights: list[str]
+    secrets: list[SecretView]
+    created_at: Instant
+    version: int
+
+
+class NewApiClientView(ApiClientView):
+    secret: str | None = Field(None, description="The `client_secret` of token requests. It is shown only once.")
+
+
+class NewSecretView(BaseModel):
+    secret_id: str
+    secret: str
+
+
 class ProfileView(BaseModel):
     profile: str
     name: str

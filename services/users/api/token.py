@@ -7,10 +7,12 @@ from urllib.parse import parse_qsl
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import ValidationError
 
-from services.users.api.dependencies import InContext
+from services.users.api.dependencies import Context, InContext
 from services.users.api.requests import TokenForm
 from services.users.api.responses import PublicKeys, Token
 from services.users.sign_in.tokens import Grant
+from services.users.store import api_clients
+from services.users.store.api_clients import KnownClient
 from shared.errors import Refused
 from shared.web import answer, refusals
 from shared.web.route import FORM, FormRoute
@@ -35,8 +37,15 @@ async def make_token(request: Request, context: InContext) -> Response:
     scope = tuple(form.scope.split()) if form.scope is not None else None
     grant = Grant(form.client_id, form.client_secret, form.tenant, form.subject, scope, form.ttl_seconds)
     address = request.client.host if request.client is not None else ""
-    token, seconds = context.issuer.issue(grant, context.clock.now(), address)
+    token, seconds = context.issuer.issue(grant, context.clock.now(), address, await _api_client(form.client_id, context))
     return answer(Token(access_token=token, expires_in=seconds))
+
+
+async def _api_client(client_id: str, context: Context) -> KnownClient | None:
+    if context.issuer.knows(client_id):
+        return None  # it is in the settings
+    async with context.database.unit_of_work(None) as uow:
+        return await api_clients.find(uow.connection, client_id)
 
 
 def _parse(body: bytes) -> TokenForm:

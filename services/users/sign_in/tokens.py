@@ -12,7 +12,9 @@ import structlog
 from prometheus_client import Counter
 from pydantic import SecretStr
 
+from services.users.sign_in import opaque
 from services.users.sign_in.keys import SigningKeys
+from services.users.store.api_clients import KnownClient
 from services.users.use_cases.rights import Granted
 from shared import ids
 from shared.errors import Invalid, Refused, Unauthenticated
@@ -23,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 OPERATOR_CLIENT: Final = "operator"
 TTL_SECONDS_MAX: Final = 86_400
-PERSON_TTL_SECONDS: Final = 300  # of the token of a person who has signed in
+REVOCABLE_TTL_SECONDS: Final = 300  # of the token of a person or an API client, who can lose their rights
 WINDOW_SECONDS: Final = 60
 PLACES_MAX: Final = 10_000
 REFUSED = Counter("seatpool_users_tokens_refused", "Access tokens not given", ["why"])  # wrong-secret | too-many-attempts
@@ -113,14 +115,20 @@ class TokenIssuer:
         self._keys, self._clients, self._ttl = keys, clients, ttl_seconds
         self._wrong = WrongSecrets(wrong_secrets_per_minute)
 
-    def issue(self, grant: Grant, now: datetime, address: str = "") -> tuple[str, int]:
+    def knows(self, client: str) -> bool:
+        """Tell whether the settings name this client."""
+        return client in self._clients
+
+    def issue(self, grant: Grant, now: datetime, address: str = "", api_client: KnownClient | None = None) -> tuple[str, int]:
         """Return a token for a caller at `address`, and the number of seconds for which it is valid.
 
-        The operator's client may request any tenant, rights and subject; a service may request the right `operator` in its own name. No
-        client gets a right that it does not name. Raises Unauthenticated, Invalid, Refused("too-many-requests"), Refused("invalid_scope"),
-        Transient.
+        The operator's client may request any tenant, rights and subject; a service may request the right `operator` in its own name; an
+        API client, which is in no settings, requests some of its rights. No client gets a right that it does not name. Raises
+        Unauthenticated, Invalid, Refused("too-many-requests"), Refused("invalid_scope"), Transient.
         """
-        self._authenticate(grant, now.timestamp(), address)
+        self._authenticate(grant, now.timestamp(), address, api_client)
+        if api_client is not None:
+            return self._issue_to_api_client(grant, api_client, now)
         is_operator = grant.client == OPERATOR_CLIENT
         rights = _rights_of(grant) if is_operator else _rights_of_service(grant)
         ttl = self._ttl if grant.ttl_seconds is None else grant.ttl_seconds
@@ -131,14 +139,27 @@ class TokenIssuer:
             claims["tenant"] = grant.tenant
         return self._keys.sign(claims, expires), ttl
 
+    def _issue_to_api_client(self, grant: Grant, client: KnownClient, now: datetime) -> tuple[str, int]:
+        if grant.subject is not None:
+            raise Invalid("body.subject", grant.subject, "no value, because the token of an API client is for the client itself")
+        if grant.tenant not in (None, client.tenant_id):
+            raise Invalid("body.tenant", grant.tenant, "the tenant of the API client, or no value")
+        rights = _named(grant.scope)
+        if missing := [right for right in rights if right not in client.rights]:
+            raise _invalid_scope(f"The client does not have these rights: {', '.join(missing)}. It has {', '.join(client.rights)}.")
+        seconds = min(grant.ttl_seconds or REVOCABLE_TTL_SECONDS, REVOCABLE_TTL_SECONDS)
+        expires = now + timedelta(seconds=seconds)
+        claims = self._claims(client.client, "client", rights, now, expires) | {"tenant": client.tenant_id}
+        return self._keys.sign(claims, expires), seconds
+
     def issue_to_person(self, tenant: str, user: str, granted: Granted, now: datetime) -> tuple[str, int]:
         """Return a token for a person who has signed in, and the number of seconds for which it is valid. It is short, because a token
         cannot be revoked: what a person loses is lost when it ends."""
-        expires = now + timedelta(seconds=PERSON_TTL_SECONDS)
+        expires = now + timedelta(seconds=REVOCABLE_TTL_SECONDS)
         claims = self._claims(user, PERSON, [right for right in RIGHTS if right in granted.rights], now, expires) | {"tenant": tenant}
         if granted.departments is not None:
             claims["departments"] = sorted(granted.departments)
-        return self._keys.sign(claims, expires), PERSON_TTL_SECONDS
+        return self._keys.sign(claims, expires), REVOCABLE_TTL_SECONDS
 
     @staticmethod
     def _claims(subject: str, kind: str, rights: Sequence[str], now: datetime, expires: datetime) -> dict[str, Any]:
@@ -153,18 +174,23 @@ class TokenIssuer:
             "jti": ids.new_id(),
         }
 
-    def _authenticate(self, grant: Grant, now: float, address: str) -> None:
+    def _authenticate(self, grant: Grant, now: float, address: str, api_client: KnownClient | None) -> None:
         """Compare the secret. An unknown client takes the same time as a known one, so that the time reveals nothing."""
         known = self._clients.get(grant.client)
-        caller = (grant.client if known is not None else "", address)
+        caller = (grant.client if known is not None or api_client is not None else "", address)
         if wait := self._wrong.wait_seconds(caller, now):
             REFUSED.labels("too-many-attempts").inc()
             raise Refused(
                 "too-many-requests", f"The secret was wrong too many times. Try again in {wait} seconds.", retry_after_seconds=wait
             )
-        expected = known.get_secret_value() if known is not None else secrets.token_hex(32)
-        matches = hmac.compare_digest(expected.encode(), grant.secret.encode())
-        if not matches or known is None:
+        if api_client is not None:
+            # The hash is fast and has no salt: it protects a secret of 256 random bits, which nobody can guess, unlike a password.
+            given = opaque.hash_of(grant.secret).hex()
+            matches = any(hmac.compare_digest(each["hash"], given) for each in api_client.secrets)
+        else:
+            expected = known.get_secret_value() if known is not None else secrets.token_hex(32)
+            matches = hmac.compare_digest(expected.encode(), grant.secret.encode()) and known is not None
+        if not matches:
             self._wrong.add(caller, now)
             REFUSED.labels("wrong-secret").inc()
             log.warning("client_refused", client=grant.client[:100], address=address)

@@ -69,6 +69,12 @@ def check_change(tenant: Tenant, before: Person, after: Person, cause: Cause) ->
         check_covered(authority, before.standing.rights, "The person whose login or e-mail address you change has")
 
 
+def check_sees_everybody(authority: Authority) -> None:
+    """Raise Forbidden if the sender of a request has a viewset: roles and API clients concern people outside it too."""
+    if authority.departments is not None:
+        raise Forbidden("wider-than-own", "Only people without a viewset may make this change. Ask an owner for it.")
+
+
 def check_covered(authority: Authority, rights: tuple[str, ...], subject: str) -> None:
     """Raise Forbidden if the sender of a request lacks some of the rights."""
     if missing := [right for right in rights if right not in authority.rights]:

@@ -16,7 +16,7 @@ from services.users.store.roles import RoleRow
 from services.users.store.tenants import StoredTenant
 from services.users.use_cases import known_people, people, rights
 from shared.database import UnitOfWork
-from shared.errors import Conflict, Forbidden, Invalid, NotFound
+from shared.errors import Conflict, Invalid, NotFound
 from shared.schemas.base import Change
 from shared.schemas.registry import USERS
 from shared.schemas.users_v1 import RoleDefined, RoleDeleted
@@ -95,8 +95,7 @@ def _check_definer(cause: Cause, changed: tuple[str, ...]) -> None:
     """Raise Forbidden unless the sender may change what a role allows: a role can be held by people whom a viewset hides."""
     if cause.authority is None:
         return
-    if cause.authority.departments is not None:
-        raise Forbidden("wider-than-own", "Only people without a viewset may define roles. Ask an owner for this change.")
+    rights.check_sees_everybody(cause.authority)
     rights.check_covered(cause.authority, changed, "The change is about")
 
 

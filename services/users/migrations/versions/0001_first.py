@@ -75,6 +75,18 @@ CREATE TABLE roles (
     PRIMARY KEY (tenant_id, role)
 )"""
 
+# API clients of tenants. `secrets` has the hashes of at most two secrets.
+_API_CLIENTS = """
+CREATE TABLE api_clients (
+    tenant_id text NOT NULL,
+    client text PRIMARY KEY,
+    name text NOT NULL,
+    rights text[] NOT NULL,
+    secrets jsonb NOT NULL,
+    created_at timestamptz NOT NULL,
+    version integer NOT NULL
+)"""
+
 # `required_modules` are those that the person requires now, `not_subscribed` the other modules of the profile, `sent` is the content of the
 # last `assign_seats`, `revision` the last one drawn
 # (under this row's lock), `answered` the last one that seats answered. `reconsider_on` is the next local day on which the person changes
@@ -352,6 +364,7 @@ def upgrade() -> None:
     tables.create(op)
     people = (
         _ROLES,
+        _API_CLIENTS,
         _PEOPLE,
         _SOURCES_OF_TENANT,
         _TIMELINES,
@@ -376,6 +389,7 @@ def upgrade() -> None:
     op.execute("CREATE INDEX people_reconsider ON people (tenant_id, reconsider_on) WHERE reconsider_on IS NOT NULL")
     op.execute("CREATE INDEX people_invited ON people (tenant_id, invited_until) WHERE invitation = 'open'")
     op.execute("CREATE INDEX invitation_tokens_user ON invitation_tokens (tenant_id, user_id)")
+    op.execute("CREATE INDEX api_clients_tenant ON api_clients (tenant_id, client)")
     op.execute("CREATE INDEX people_roles ON people (tenant_id, arrival) WHERE cardinality(roles) + cardinality(group_roles) > 0")
     op.execute("CREATE UNIQUE INDEX people_arrival ON people (tenant_id, arrival)")
     op.execute("CREATE INDEX people_created ON people (tenant_id, created_at, arrival)")
@@ -386,6 +400,7 @@ def upgrade() -> None:
         "tenant_clocks",
         "profiles",
         "roles",
+        "api_clients",
         "pools",
         "subscriptions",
         "department_mapping",
