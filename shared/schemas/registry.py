@@ -62,6 +62,7 @@ _ENTRIES = [
         users_v1.ChangesStopped,
         users_v1.PersonInvited,
         users_v1.InvitationExpired,
+        users_v1.GraceEnding,
         users_v1.ClockAdvancing,
         users_v1.ClockReady,
     ),

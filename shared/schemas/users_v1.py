@@ -89,6 +89,14 @@ class InvitationExpired(UsersEvent):
     expires_at: Instant
 
 
+class GraceEnding(UsersEvent):
+    """A reminder: the person's seat is over the limit and is revoked at the deadline, unless a licence is free by then."""
+
+    user: Id
+    module: ModuleName
+    deadline: Instant
+
+
 class ProfileDefined(UsersEvent):
     profile: Id
     name: Text

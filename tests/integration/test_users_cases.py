@@ -9,7 +9,7 @@ import pytest
 
 from shared.schemas import seats_v1 as seats
 from shared.schemas.base import format_instant
-from shared.schemas.users_v1 import InvitationExpired, PersonInvited
+from shared.schemas.users_v1 import GraceEnding, InvitationExpired, PersonInvited
 from tests.support.users import NOON, AskedSeats, Bench, Rest
 from tests.support.wait import wait_until
 from tests.support.wire import Sent
@@ -264,6 +264,37 @@ async def test_A17_a_replacement_that_seats_would_refuse_changes_nobody_and_says
     assert same.status_code == 409
     missing = await rest.call("POST", f"/v1/tenants/{tenant}/people/{ann}/replace", {"to": "nobody"})
     assert missing.status_code == 404
+
+
+# Reminders -------------------------------------------------------------------------------------------------------------
+
+
+async def test_T6_a_grace_is_announced_three_days_and_one_day_before_its_end_once_and_only_while_it_lasts(bench: Bench) -> None:
+    start = NOON
+    tenant, rest = await bench.open_tenant(clock="test", at=format_instant(start))
+    async with bench.answering(tenant):
+        await wait_until(lambda: _is_open(rest, tenant), what="the tenant to open")
+    ann, ben = [(await rest.post(f"/v1/tenants/{tenant}/people", each))["user"] for each in (ANN, BEN | {"may_log_in": True})]
+    await bench.until_needs(tenant, 2)
+    week, short = start + timedelta(days=7), start + timedelta(days=2)
+    flags = [
+        seats.ModuleSeat(module=module, state="flagged", deadline=deadline, since=start)
+        for module, deadline in (("documents", short), ("time", week))
+    ]
+    for user in (ann, ben):
+        await bench.answer(await bench.last_need(tenant, user), *flags)
+    for module in ("documents", "time"):
+        await bench.decide(seats.SeatFlagCleared, tenant, await bench.tick(tenant), user=ben, module=module, role="settled")
+    async with bench.answering(tenant):
+        for days in (5, 8):  # the second advance repeats none
+            await rest.post(f"/v1/tenants/{tenant}/clock", {"to": format_instant(start + timedelta(days=days))})
+            await wait_until(lambda: _is_ready(rest, tenant), what="the clock to be ready")
+    reminders = [(each.user, each.module, each.at - start, each.deadline) for each in await bench.events(tenant, GraceEnding)]
+    assert reminders == [
+        (ann, "documents", timedelta(days=1), short),
+        (ann, "time", timedelta(days=4), week),
+        (ann, "time", timedelta(days=6), week),
+    ]
 
 
 async def _is_open(rest: Rest, tenant: str) -> bool:

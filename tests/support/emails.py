@@ -37,6 +37,7 @@ INVOICE = {
 }
 DATA: dict[Kind, dict[str, Any]] = {
     Kind.FLAGGED: {"deadline": DEADLINE},
+    Kind.GRACE_ENDING: {"deadline": DEADLINE},
     Kind.REFUSED: {"reason": "pool_full"},
     Kind.REVOKED: {"base": True, "reason": "grace_expired"},
     Kind.WITHDRAWN: {"reason": "base_module_revoked"},
@@ -57,7 +58,7 @@ DATA: dict[Kind, dict[str, Any]] = {
     Kind.INVITATION_EXPIRED: {"expires_at": DEADLINE},
     Kind.CHANGES_STOPPED: {"source": "hr/acme", "would_end": 300, "limit": 6, "import_id": None, "ended": 0},
 }
-OF_PEOPLE = (Kind.FLAGGED, Kind.REFUSED, Kind.REVOKED, Kind.WITHDRAWN, Kind.CLEARED, Kind.GRANTED)
+OF_PEOPLE = (Kind.FLAGGED, Kind.GRACE_ENDING, Kind.REFUSED, Kind.REVOKED, Kind.WITHDRAWN, Kind.CLEARED, Kind.GRANTED)
 OF_SEATS = (*OF_PEOPLE, Kind.EXPANDED, Kind.NEAR_LIMIT, Kind.AT_LIMIT, Kind.REDUCTION_LIMITED)
 OF_ADMINISTRATION = (Kind.CHANGES_STOPPED, Kind.INVITATION_EXPIRED)
 NAMES = Names(

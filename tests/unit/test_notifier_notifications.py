@@ -91,6 +91,12 @@ def test_T6_person_and_administrators_are_notified_when_a_flag_is_cleared_or_a_s
         ("granted flagged revoked", "flagged revoked"),
         ("flagged refused cleared at_limit", "at_limit"),
         ("refused refused", "refused#2"),
+        ("grace_ending", "grace_ending"),
+        ("grace_ending grace_ending", "grace_ending#2"),
+        ("flagged grace_ending", "flagged"),
+        ("grace_ending cleared", "cleared"),
+        ("cleared grace_ending", "cleared"),
+        ("grace_ending revoked", "revoked"),
     ],
 )
 def test_an_e_mail_contains_only_what_is_still_valid_of_each_seat(happened: str, valid: str) -> None:
@@ -103,6 +109,13 @@ def test_an_e_mail_contains_only_what_is_still_valid_of_each_seat(happened: str,
     notifications = [notification(kind, kinds[: place + 1].count(kind)) for place, kind in enumerate(kinds)]
     other = notification("flagged", 1, "documents")
     assert [one.key for one in still_valid([other, *notifications])] == ["documents flagged", *(f"time {key}" for key in valid.split())]
+
+
+def test_T6_person_and_administrators_are_reminded_before_a_grace_ends() -> None:
+    event = users_v1.GraceEnding(at=NOON, actor=ANNA, user="u1", module="time", deadline=NOON)
+    assert notified(event) == {
+        (*who, Kind.GRACE_ENDING, "u1", "time") for who in ((Audience.PERSON, Stream.OWN), (Audience.ADMINISTRATORS, Stream.SEATS))
+    }
 
 
 def test_A6_E8_the_administrators_are_notified_of_a_reached_limit_with_the_numbers_of_the_pool() -> None:

@@ -165,6 +165,22 @@ def test_T19_the_confirmation_of_a_purchase_states_the_price_now_and_for_each_pe
         assert text in rendered.text
 
 
+def test_the_confirmation_of_a_purchase_names_the_people_who_are_still_deactivated_and_how_to_bring_them_back() -> None:
+    names = replace(NAMES, deactivated=[f"Person {number}" for number in range(250)])
+    rendered = email(Stream.BILLING, notification(Kind.PURCHASED, Stream.BILLING, module=None), names=names)
+    for form in (rendered.text, rendered.html):
+        assert all(text in form for text in ("Person 0", "Person 199", "50 more", "http://users/people/reactivate-refused?include=revoked"))
+        assert "Person 200" not in form
+    assert "deactivated" not in email(Stream.BILLING, notification(Kind.PURCHASED, Stream.BILLING, module=None)).text
+
+
+def test_T6_a_reminder_states_when_the_access_ends() -> None:
+    for stream, subject in ((Stream.OWN, "Reminder: your access"), (Stream.SEATS, "1 seat about to be revoked")):
+        rendered = email(stream, notification(Kind.GRACE_ENDING, stream))
+        assert subject in rendered.subject
+        assert "22 November 2013, 10:00" in rendered.text or "22 Nov 2013, 10:00" in rendered.text
+
+
 def test_a_purchase_is_confirmed_without_amounts_if_its_quote_is_unknown() -> None:
     rendered = email(Stream.BILLING, notification(Kind.PURCHASED, Stream.BILLING, module=None), names=replace(NAMES, quotes={}))
     assert "+6" in rendered.text

@@ -45,5 +45,6 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         users_v1.ChangesStopped,
         users_v1.PersonInvited,
         users_v1.InvitationExpired,
+        users_v1.GraceEnding,
     )
 }

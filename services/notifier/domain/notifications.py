@@ -4,7 +4,8 @@ An event makes notifications. The notifications of one recipient that are due to
 (`email/digests.py`). A person is notified of each thing that happens to a seat of their own. The administrators are notified of all of
 it, in three streams, so that 20 flags of an import are one e-mail with a table, and an invoice does not get lost among them:
 
-    person           flagged, refused, revoked, withdrawn, no longer over the limit, granted (from the queue, or after a revocation)
+    person           flagged, reminded of the end of the grace, refused, revoked, withdrawn, no longer over the limit, granted (from the
+                     queue, or after a revocation)
     administrators   seats: the same, and expanded, near and at the limit, a reduction that was limited by use
                      billing: purchases, reductions, refused orders, billing details, invoices (T19)
                      people: changes of a source that the guard stopped, invitations that expired
@@ -44,6 +45,7 @@ class Stream(StrEnum):
 
 class Kind(StrEnum):
     FLAGGED = "flagged"
+    GRACE_ENDING = "grace_ending"  # a reminder
     REFUSED = "refused"
     REVOKED = "revoked"
     WITHDRAWN = "withdrawn"  # released with a revoked base module or a closed pool
@@ -134,6 +136,9 @@ def _users(payload: users_v1.UsersEvent, event_id: str) -> list[Notification]:
         case users_v1.ChangesStopped():
             data = payload.model_dump(mode="json", include={"source", "would_end", "limit", "import_id", "ended"})
             return [Notification(key, Audience.ADMINISTRATORS, Stream.PEOPLE, Kind.CHANGES_STOPPED, payload.at, data=data)]
+        case users_v1.GraceEnding():
+            data = {"deadline": format_instant(payload.deadline)}
+            return _both(event_id, Kind.GRACE_ENDING, payload.at, payload.user, payload.module, data)
         case users_v1.PersonInvited():
             # The end identifies the invitation: it can be published several times.
             key = f"person|invited|{payload.user}|{format_instant(payload.expires_at)}"
@@ -146,7 +151,7 @@ def _users(payload: users_v1.UsersEvent, event_id: str) -> list[Notification]:
             return []
 
 
-_ENDINGS = frozenset({Kind.FLAGGED, Kind.REFUSED, Kind.REVOKED, Kind.WITHDRAWN})
+_ENDINGS = frozenset({Kind.FLAGGED, Kind.GRACE_ENDING, Kind.REFUSED, Kind.REVOKED, Kind.WITHDRAWN})
 _RECOVERED = frozenset({Kind.CLEARED, Kind.GRANTED})
 
 
@@ -162,6 +167,10 @@ def still_valid(notifications: Sequence[Notification]) -> list[Notification]:
             by_seat.setdefault((notification.user, notification.module), []).append(notification)
     outdated = {notification.key for notification in [each for each in notifications if each.kind is Kind.INVITED][:-1]}
     for of_seat in by_seat.values():
+        # A reminder says nothing beside another notification of the same seat, which says the same or is later.
+        if others := [notification for notification in of_seat if notification.kind is not Kind.GRACE_ENDING]:
+            outdated |= {notification.key for notification in of_seat if notification.kind is Kind.GRACE_ENDING}
+            of_seat = others
         last = of_seat[-1]
         opposite = _ENDINGS if last.kind in _RECOVERED else _RECOVERED
         valid_from = 1 + max((place for place, notification in enumerate(of_seat) if notification.kind in opposite), default=-1)
@@ -213,7 +222,7 @@ def licence_helps(notification: Notification) -> bool:
         case Kind.WITHDRAWN:
             return bool(notification.data["reason"] != Reason.POOL_CLOSED)
         case _:
-            return notification.kind in (Kind.FLAGGED, Kind.REVOKED, Kind.NEAR_LIMIT, Kind.AT_LIMIT)
+            return notification.kind in (Kind.FLAGGED, Kind.GRACE_ENDING, Kind.REVOKED, Kind.NEAR_LIMIT, Kind.AT_LIMIT)
 
 
 def _pool_of(pools: Iterable[PoolState], module: str | None) -> dict[str, Any] | None:

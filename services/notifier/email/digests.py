@@ -152,6 +152,9 @@ async def names_for(connection: AsyncConnection, tenant_id: str, notifications: 
         administrators=[recipient_of(row) for row in await recipients.administrators(connection, tenant_id)],
         quotes=await catalogue.quotes(connection, tenant_id, quotes),
         buying=await _buying(connection, tenant_id, list(pools)),
+        deactivated=await recipients.deactivated(connection, tenant_id)
+        if any(each.kind is Kind.PURCHASED for each in notifications)
+        else (),
         pools=pools,
     )
 

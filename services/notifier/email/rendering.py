@@ -66,6 +66,7 @@ class Names:
     administrators: Sequence[Recipient] = ()
     quotes: Mapping[str, QuoteRow] = field(default_factory=dict)
     buying: Buying = field(default_factory=Buying)
+    deactivated: Sequence[str] = ()  # people, for the e-mail of a purchase
     pools: Mapping[str, bool] = field(default_factory=dict)  # module that has an open pool -> is it a base module
 
 
@@ -106,6 +107,7 @@ def render(
         "counts": Counter(str(notification.kind) for notification in notifications),
         "administrators": [replace(each, name=one_line(each.name)) for each in names.administrators],
         "quotes": names.quotes,
+        "deactivated": [one_line(each) for each in names.deactivated],
         "buying": names.buying,
         "licences_help": any(licence_helps(notification) for notification in notifications),
         "module_missing": any(is_module_missing(notification) for notification in notifications),

@@ -13,6 +13,8 @@ from shared.errors import NotFound
 from shared.schemas import users_v1
 
 LEFT = "left"  # status of a person who was terminated
+DEACTIVATED = "deactivated"  # status of a person who was revoked in a base module
+NAMED_MAX = 10_000  # people who are read for one e-mail; it shows fewer
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +77,16 @@ _ADMINISTRATORS = (
     .where(PEOPLE.c.tenant_id == _OF_TENANT, PEOPLE.c.administrator, PEOPLE.c.status != LEFT, PEOPLE.c.email != "")
     .order_by(PEOPLE.c.name, PEOPLE.c.user_id)
 )
-_NAMES = select(
-    PEOPLE.c.user_id, func.coalesce(func.nullif(PEOPLE.c.name, ""), func.nullif(PEOPLE.c.email, ""), PEOPLE.c.user_id).label("shown")
-).where(PEOPLE.c.tenant_id == _OF_TENANT, PEOPLE.c.user_id == any_(bindparam("users", type_=ARRAY(Text))))
+_SHOWN = func.coalesce(func.nullif(PEOPLE.c.name, ""), func.nullif(PEOPLE.c.email, ""), PEOPLE.c.user_id).label("shown")
+_NAMES = select(PEOPLE.c.user_id, _SHOWN).where(
+    PEOPLE.c.tenant_id == _OF_TENANT, PEOPLE.c.user_id == any_(bindparam("users", type_=ARRAY(Text)))
+)
+_DEACTIVATED = (
+    select(_SHOWN)
+    .where(PEOPLE.c.tenant_id == _OF_TENANT, PEOPLE.c.status == DEACTIVATED)
+    .order_by("shown", PEOPLE.c.user_id)
+    .limit(NAMED_MAX)
+)
 _ONE = select(_OF_TENANT.label("tenant_id")).subquery("one")
 _TIME = select(func.coalesce(TENANTS.c.clock, CLOCKS.c.clock), CLOCKS.c.at).select_from(
     _ONE.outerjoin(TENANTS, TENANTS.c.tenant_id == _ONE.c.tenant_id).outerjoin(CLOCKS, CLOCKS.c.tenant_id == _ONE.c.tenant_id)
@@ -117,6 +126,11 @@ async def names(connection: AsyncConnection, tenant_id: str, users: Collection[s
     if not users:
         return {}
     return {row.user_id: row.shown for row in await connection.execute(_NAMES, {"tenant": tenant_id, "users": list(users)})}
+
+
+async def deactivated(connection: AsyncConnection, tenant_id: str) -> Sequence[str]:
+    """Return the names of the people who are deactivated, as `names` does."""
+    return list((await connection.execute(_DEACTIVATED, {"tenant": tenant_id})).scalars())
 
 
 async def time_of(connection: AsyncConnection, tenant_id: str) -> tuple[str, datetime | None]:

@@ -94,7 +94,8 @@ def not_done(event: seats.CommandRejected | seats.CommandFailed, decision_id: De
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """The state of one module of a person as of the decision `decision_id`. `revoked` and `refused` say whether it ever was."""
+    """The state of one module of a person as of the decision `decision_id`. `revoked` and `refused` say whether it ever was. `remind_at` is
+    the time of the next reminder that a grace ends (domain/reminders)."""
 
     state: ModuleState
     deadline: datetime | None
@@ -102,6 +103,7 @@ class Seat:
     revoked: bool
     refused: bool
     decision_id: DecisionId
+    remind_at: datetime | None = None
 
 
 def project(

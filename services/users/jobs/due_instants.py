@@ -1,4 +1,5 @@
-"""Do what is due at an instant, and not at the start of a day: invitations end. Each chunk of people is one transaction."""
+"""Do what is due at an instant, and not at the start of a day: invitations end, and people are reminded of the end of a grace. Each chunk
+of people is one transaction."""
 
 from collections.abc import Sequence
 
@@ -6,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.users.jobs.alarm import Alarm
 from services.users.store import tenants as tenants_store
-from services.users.use_cases import invitations
+from services.users.use_cases import invitations, reminders
 from services.users.use_cases.locked_tenants import Tenants
 from shared.database import Database
 
@@ -15,7 +16,7 @@ LOOK_EVERY_SECONDS = 5
 
 
 class DueInstants:
-    """Ends invitations whose time has come, by the time of their tenant."""
+    """Does what is due at an instant, by the time of each tenant."""
 
     def __init__(self, database: Database, tenants: Tenants, alarm: Alarm) -> None:
         self._database, self._tenants, self._alarm = database, tenants, alarm
@@ -31,4 +32,4 @@ class DueInstants:
         """Do what is due first; return False if nothing is due."""
         async with self._database.unit_of_work(tenant) as uow:
             found = await self._tenants.load(tenant, uow)
-            return found is not None and await invitations.expire(found, uow, CHUNK) > 0
+            return found is not None and (await invitations.expire(found, uow, CHUNK) or await reminders.remind(found, uow, CHUNK)) > 0

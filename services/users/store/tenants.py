@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.users.store.module_states import MODULE_STATES
 from services.users.store.people import PEOPLE
 from shared.database.row_classes import columns_of, many, names_of, one, table_of
 
@@ -115,6 +116,11 @@ _WITH_DUE_INSTANTS: Final = (
                 PEOPLE.c.invitation == literal_column("'open'"),
                 PEOPLE.c.invited_until <= _TENANT_TIME,
             )
+            .correlate(CLOCKS)
+        )
+        | exists(
+            select(MODULE_STATES.c.user_id)
+            .where(MODULE_STATES.c.tenant_id == CLOCKS.c.tenant_id, MODULE_STATES.c.remind_at <= _TENANT_TIME)
             .correlate(CLOCKS)
         )
     )

@@ -1,7 +1,7 @@
 """Check whether this service has processed everything of a tenant up to the tenant's time."""
 
 from services.users.domain.local_days import local_midnight
-from services.users.store import held_statements, imports, people, reevaluations
+from services.users.store import held_statements, imports, module_states, people, reevaluations
 from services.users.use_cases.locked_tenants import Tenants
 from shared.database import Database
 from shared.errors import NotFound
@@ -31,7 +31,8 @@ class OwnIdleCheck:
             applying = await imports.applying(uow.connection, tenant)
             holding = await held_statements.unsettled(uow.connection, tenant)
             day = await people.next_day(uow.connection, tenant)
-            instant = await people.next_invitation(uow.connection, tenant)
+            instants = (await people.next_invitation(uow.connection, tenant), await module_states.next_reminder(uow.connection, tenant))
+        instant = min((each for each in instants if each is not None), default=None)
         midnight = local_midnight(day, found.zone) if day is not None else None
         due = min((each for each in (midnight, instant) if each is not None), default=None)
         waiting = {

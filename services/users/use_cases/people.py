@@ -14,6 +14,7 @@ from services.users.domain.invitations import invited_event, is_reserved
 from services.users.domain.logins import claimed_login
 from services.users.domain.module_states import Decided, Seat, project, seat_status
 from services.users.domain.person import Cause, Person, Revision, Tenant
+from services.users.domain.reminders import with_reminder
 from services.users.domain.required_modules import NO_MODULES, Note, SeatStatus
 from services.users.domain.sources import Key
 from services.users.domain.status import status_of
@@ -195,6 +196,7 @@ async def apply_decisions(tenant: Tenant, uow: UnitOfWork, decisions: Sequence[D
             continue
         mine = seats[decision.user]
         moved = project(mine, decision.decision_id, decision.decided, decision.required)
+        moved = {module: with_reminder(seat, mine.get(module), decision.at) for module, seat in moved.items()}
         mine |= moved
         changed |= {(decision.user, module): seat for module, seat in moved.items()}
         if decision.revision > before.answered:

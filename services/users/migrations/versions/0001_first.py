@@ -331,6 +331,7 @@ CREATE TABLE person_modules (
     partition integer NOT NULL,
     record_offset bigint NOT NULL,
     n integer NOT NULL,
+    remind_at timestamptz,
     PRIMARY KEY (tenant_id, user_id, module)
 ) WITH (fillfactor = 70)"""
 
@@ -394,6 +395,7 @@ def upgrade() -> None:
     op.execute("CREATE UNIQUE INDEX people_arrival ON people (tenant_id, arrival)")
     op.execute("CREATE INDEX people_created ON people (tenant_id, created_at, arrival)")
     op.execute("CREATE INDEX person_modules_notable ON person_modules (tenant_id, state) WHERE state NOT IN ('active', 'released')")
+    op.execute("CREATE INDEX person_modules_remind ON person_modules (tenant_id, remind_at) WHERE remind_at IS NOT NULL")
     op.execute("CREATE INDEX reevaluations_tenant ON reevaluations (tenant_id, reevaluation_id)")
     for table in (
         "tenants",
