@@ -138,11 +138,11 @@ def test_an_end_that_an_administrator_has_set_for_a_later_day_holds_from_that_da
 def test_the_guard_counts_people_and_not_timelines() -> None:
     hr, okta = reported(EMPLOYED), reported(EMPLOYED, login="ann")
     before = of({"hr/one": hr, "okta": okta})
-    assert ends_or_blocks(before, of({"hr/one": reported(ENDED), "okta": okta}), TODAY)
-    assert not ends_or_blocks(before, of({"hr/one": reported(EMPLOYED, login="a"), "okta": reported(ENDED)}), TODAY)
+    assert ends_or_blocks(before, of({"hr/one": reported(ENDED), "okta": okta}), TENANT, Account())
+    assert not ends_or_blocks(before, of({"hr/one": reported(EMPLOYED, login="a"), "okta": reported(ENDED)}), TENANT, Account())
     two = {"hr/one": reported(EMPLOYED, login="ann"), "hr/two": reported(EMPLOYED)}
-    assert ends_or_blocks(of(two), of(two | {"hr/one": reported(ENDED, login="ann")}), TODAY), "the login is gone"
-    assert not ends_or_blocks(of(two), of(two | {"hr/two": reported(ENDED)}), TODAY)
+    assert ends_or_blocks(of(two), of(two | {"hr/one": reported(ENDED, login="ann")}), TENANT, Account()), "the login is gone"
+    assert not ends_or_blocks(of(two), of(two | {"hr/two": reported(ENDED)}), TENANT, Account())
 
 
 def test_a_later_fact_of_any_source_is_a_day_on_which_the_person_changes() -> None:

@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from random import Random
 from time import process_time
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +16,8 @@ from services.users.domain.facts import Fact, FactType, Record, fold
 from services.users.domain.guard import Endings, GuardLimit, ends_or_blocks, works
 from services.users.domain.imports import is_absent
 from services.users.domain.merging import Part, Stated
-from services.users.domain.required_modules import Account, Profile, Settings
+from services.users.domain.person import Tenant
+from services.users.domain.required_modules import NO_MODULES, Account, Profile, Settings
 from services.users.domain.sources import SourceKind
 from services.users.domain.status import standing
 from services.users.domain.timelines import (
@@ -45,6 +47,7 @@ SETTINGS = Settings(
     {"Makers": "makers", "Planners": "planners", "Guests": "guests"},
     subscribed={"time": (), "documents": (), "planning": ()},
 )
+TENANT = Tenant("acme", ZoneInfo("UTC"), datetime(2026, 11, 27, 12, tzinfo=UTC), SETTINGS, 1)
 ANN: dict[str, Any] = {"login": "ann", "email": "ann@acme.example", "name": "Ann", "department": "Makers"}
 
 
@@ -298,10 +301,15 @@ def alone(facts: Collection[Fact]) -> Stated:
         (ENDED, report(("2026-01-05", "2026-11-20"), ("2026-11-25", "2026-12-31")), False),
         (report(), report(("2026-01-05", "2026-12-31")), False),
         (EMPLOYED, report(("2026-01-05", None), attributes={"2026-01-05": ANN | {"department": "Planners"}}), False),
+        (EMPLOYED, report(("2026-01-05", None), attributes={"2026-01-05": ANN | {"department": "Guests"}}), True),
+        (EMPLOYED, report(("2026-01-05", None), attributes={"2026-01-05": ANN, "2026-12-01": {"department": None}}), True),
+        (EMPLOYED, report(("2026-01-05", None), attributes={"2026-01-05": ANN, "2026-12-01": {"department": "Mispelt"}}), True),
+        (EMPLOYED, report(("2026-01-05", None), attributes={"2026-01-05": ANN, "2026-12-01": {"kind": "external"}}), True),
+        (report(attributes={"2026-01-05": ANN | {"department": "Guests"}}), report(), False),
     ],
 )
 def test_the_guard_counts_a_person_who_works_on_a_day_before_and_no_longer_after(before: Report, later: Report, counts: bool) -> None:
-    assert ends_or_blocks(alone(before.facts), alone(later.facts), TODAY) is counts
+    assert ends_or_blocks(alone(before.facts), alone(later.facts), TENANT, Account()) is counts
 
 
 def test_the_guard_reads_a_long_timeline_in_linear_time() -> None:
@@ -309,7 +317,7 @@ def test_the_guard_reads_a_long_timeline_in_linear_time() -> None:
     changes = [Fact(str(number), FactType.CHANGED, TODAY + timedelta(number), 0, {"name": str(number)}, HR) for number in range(4000)]
     facts = [Fact("hire", FactType.HIRED, HIRED, 0, ANN, HR), *changes]
     begin = process_time()
-    assert not ends_or_blocks(alone(facts), alone(facts), TODAY)
+    assert not ends_or_blocks(alone(facts), alone(facts), TENANT, Account())
     assert process_time() - begin < 1
 
 
@@ -319,11 +327,13 @@ def test_the_guard_compares_the_person_of_each_day(seed: Random) -> None:
     before, later = (report_of(a_timeline(seed, TODAY)).facts for _ in range(2))
     days = [TODAY + timedelta(number) for number in range(-1, 900)]
 
-    def works_on(facts: Collection[Fact], on: date) -> bool:
-        return works(fold(facts, on), on)
+    def has(facts: Collection[Fact], on: date) -> tuple[bool, bool]:
+        record = fold(facts, on)
+        return works(record, on), standing(record, Account(), SETTINGS, on).required != NO_MODULES
 
-    ended = any(works_on(before, on) and not works_on(later, on) for on in days if on >= TODAY)
-    assert ends_or_blocks(alone(before), alone(later), TODAY) is ended
+    found = [zip(has(before, on), has(later, on), strict=True) for on in days if on >= TODAY]
+    ended = any(old and not new for each in found for old, new in each)
+    assert ends_or_blocks(alone(before), alone(later), TENANT, Account()) is ended
 
 
 def test_the_guard_stops_at_more_than_five_people_or_two_percent() -> None:

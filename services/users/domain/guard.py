@@ -6,7 +6,10 @@ from typing import Final
 
 from services.users.domain.facts import Record
 from services.users.domain.merging import Stated, days_ahead, merged_by_day
+from services.users.domain.person import Tenant
+from services.users.domain.required_modules import NO_MODULES, Account
 from services.users.domain.sources import PEOPLE_DEFAULT, PERCENT_DEFAULT
+from services.users.domain.status import standing
 
 WINDOW: Final = timedelta(hours=1)  # of the tenant's time: what a source ends within it counts together, however slowly it comes
 
@@ -42,8 +45,16 @@ def works(record: Record | None, day: date) -> bool:
     return record.valid_to is None or record.valid_to >= day
 
 
-def ends_or_blocks(before: Stated, after: Stated, today: date) -> bool:
-    """Return whether there is a day, today or later, on which the person works by what was stated before and not by what is stated now."""
-    days = sorted({today, *days_ahead(before, today), *days_ahead(after, today)})
+def ends_or_blocks(before: Stated, after: Stated, tenant: Tenant, account: Account) -> bool:
+    """Return whether there is a day, today or later, on which the person works by what was stated before and not by what is stated now, or
+    requires modules before and none now, for example by a move into a department without a profile."""
+    days = sorted({tenant.today, *days_ahead(before, tenant.today), *days_ahead(after, tenant.today)})
+
+    def requires(record: Record | None, day: date) -> bool:
+        return standing(record, account, tenant.settings, day).required != NO_MODULES
+
     records = zip(days, merged_by_day(before, days), merged_by_day(after, days), strict=True)
-    return any(works(old, day) and not works(new, day) for day, old, new in records)
+    return any(
+        (works(old, day) and not works(new, day)) or (old != new and requires(old, day) and not requires(new, day))
+        for day, old, new in records
+    )

@@ -57,7 +57,7 @@ def expected(tenant: Tenant, known: KnownPeople, key: Key, statement: Statement)
     return Expected(
         Kind.NEW if before is None else Kind.CHANGED,
         new,
-        ends=ends_or_blocks(stated_before, stated_after, tenant.today),
+        ends=ends_or_blocks(stated_before, stated_after, tenant, old.account),
         releases=not set(required_before) <= set(required_after),
         change={"before": _shown(old, stated_before, tenant.today), "after": _shown(new, stated_after, tenant.today)},
         before=wanted_before,

@@ -18,6 +18,7 @@ from services.users.domain.facts import Fact
 from services.users.domain.guard import ends_or_blocks
 from services.users.domain.known_people import KnownPeople
 from services.users.domain.person import Cause, Tenant, source_actor
+from services.users.domain.required_modules import Account
 from services.users.domain.sources import Key
 from services.users.domain.timelines import statement_of, with_statement
 from services.users.store import held_statements as store
@@ -98,7 +99,10 @@ def _ends(tenant: Tenant, known: KnownPeople, key: Key, received: Sequence[Recei
     after = before
     for each in received:
         after, _ = with_statement(after, each.source, each.statement)
-    return after is not before and ends_or_blocks(known.stated(known.users[key]), known.stated_with(key, after), tenant.today)
+    user = known.users[key]
+    person = known.people.get(user)
+    account = Account() if person is None else person.account
+    return after is not before and ends_or_blocks(known.stated(user), known.stated_with(key, after), tenant, account)
 
 
 async def would_end(tenant: Tenant, uow: UnitOfWork, source: str) -> list[str]:
