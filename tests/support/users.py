@@ -230,18 +230,7 @@ class Bench:
         return tenant, rest
 
     async def subscribe(self, tenant: str, *modules: str) -> None:
-        """Let these modules be subscribed, without the messages about it; `time` is a base module."""
-        cause = cause_of(Actor(kind="system", id="test"), None)
-        async with self.users.database.unit_of_work(tenant) as uow:
-            found = await self.users.tenants.for_read(tenant, uow)
-            partition = partition_of(tenant.encode(), self.users.settings.partitions(topics.SEATS_COMMANDS))
-            before_all = [DecisionId(partition, 0, n) for n in range(len(modules))]
-            for module, decision_id in zip(modules, before_all, strict=True):
-                await subscription.pool_opened(found, uow, module, module == "time", decision_id, cause)
-            await subscription.activated(found, uow, before_all[-1], cause)
-            await subscription.apply(tenant, uow)
-            while (work := await reevaluations.lock_next(uow.connection, tenant)) is not None:
-                await reevaluations.finish(uow.connection, tenant, work.reevaluation_id)
+        await subscribe(self.users, tenant, *modules)
 
     def source(self, tenant: str) -> str:
         return f"{SOURCE}/{tenant}"
@@ -278,6 +267,21 @@ class Bench:
 
 def states(person: dict[str, Any]) -> dict[str, str]:
     return {module["module"]: module["state"] for module in person["modules"]}
+
+
+async def subscribe(users: Users, tenant: str, *modules: str) -> None:
+    """Let these modules be subscribed, without the messages about it; `time` is a base module."""
+    cause = cause_of(Actor(kind="system", id="test"), None)
+    async with users.database.unit_of_work(tenant) as uow:
+        found = await users.tenants.for_read(tenant, uow)
+        partition = partition_of(tenant.encode(), users.settings.partitions(topics.SEATS_COMMANDS))
+        before_all = [DecisionId(partition, 0, n) for n in range(len(modules))]
+        for module, decision_id in zip(modules, before_all, strict=True):
+            await subscription.pool_opened(found, uow, module, module == "time", decision_id, cause)
+        await subscription.activated(found, uow, before_all[-1], cause)
+        await subscription.apply(tenant, uow)
+        while (work := await reevaluations.lock_next(uow.connection, tenant)) is not None:
+            await reevaluations.finish(uow.connection, tenant, work.reevaluation_id)
 
 
 def settings_of(url: str, kafka: KafkaSettings, folder: Path, **more: Any) -> Settings:

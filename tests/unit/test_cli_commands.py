@@ -311,3 +311,18 @@ def test_the_secret_of_an_api_client_is_printed_when_it_is_made(deployment: Depl
     assert seatpool("clients", "remove-secret", "c-1", "s-1", "--tenant", "acme").exit_code == 0
     assert seatpool("clients", "revoke", "c-1", "--tenant", "acme").exit_code == 0
     assert '"secrets"' in seatpool("clients", "list", "--tenant", "acme", "--json").output
+
+
+def test_a_scim_token_is_issued_for_a_connection_that_is_added_if_it_is_new(deployment: Deployment) -> None:
+    path = "/v1/tenants/acme/scim-connections"
+    known: list[dict[str, Any]] = []
+    deployment.answers["GET", path] = lambda _: (200, {"items": known})
+    deployment.answers["PUT", f"{path}/okta"] = lambda _: (200, {})
+    issued = {"token": "t1", "secret": "spscim_abc", "expires_at": "2027-03-02T12:00:00Z"}
+    deployment.answers["POST", f"{path}/okta/tokens"] = lambda _: (201, issued)
+    assert seatpool("scim", "token", "--tenant", "acme", "--source", "okta").output.strip() == "spscim_abc"
+    known.append({"connection": "okta", "on_full": "create", "deactivation": "suspends", "tokens": [issued]})
+    assert seatpool("scim", "token", "--tenant", "acme", "--source", "okta", "--json").exit_code == 0
+    assert [method for method, *_ in deployment.asked].count("PUT") == 1
+    assert "t1" in seatpool("scim", "list", "--tenant", "acme").output
+    assert "no valid token t2" in seatpool("scim", "revoke", "t2", "--tenant", "acme", "--source", "okta").output

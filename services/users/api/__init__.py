@@ -15,11 +15,13 @@ from services.users.api import (
     profiles,
     republish,
     roles,
+    scim_connections,
     statistics,
     tenants,
     token,
 )
 from services.users.api.dependencies import Context
+from services.users.scim.routes import make_router
 from services.users.settings import Settings
 from services.users.store import tenants as store
 from shared.messaging import DeadLetters
@@ -44,7 +46,8 @@ def make_app(settings: Settings, context: Context, dead_letters: DeadLetters) ->
     )
     app.state.context = context
     people_routers = (people, invitations, hr, held_events, imports, hr_topics)
-    for module in (token, tenants, profiles, roles, api_clients, *people_routers, clock, statistics, idle, republish):
+    for module in (token, tenants, profiles, roles, api_clients, scim_connections, *people_routers, clock, statistics, idle, republish):
         app.include_router(module.router)
+    app.include_router(make_router())
     app.include_router(dead_letters_router(dead_letters))
     return app

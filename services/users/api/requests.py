@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, StrictBool, create_model
 
+from services.users.domain.scim_connections import DAYS_DEFAULT, DAYS_MAX
 from services.users.domain.sources import PEOPLE_DEFAULT, PERCENT_DEFAULT
 from services.users.sign_in.tokens import TTL_SECONDS_MAX
 from shared.schemas.base import Id, ModuleName, Text
@@ -288,6 +289,27 @@ class GuardSetting(Body):
     )
     percent: Annotated[int, Field(ge=0, le=100, strict=True)] = Field(
         PERCENT_DEFAULT, description="The same as a part of the employed people of the tenant. The greater number counts."
+    )
+
+
+UserType = Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class ScimConnectionBody(Body):
+    on_full: Literal["create", "refuse"] = Field(
+        "create", description="What happens to a new user for whom no licence is free: create the user without a licence, or refuse it."
+    )
+    deactivation: Literal["suspends", "leaves"] = Field(
+        "suspends", description="What `active: false` means: the login is blocked, or the person has left."
+    )
+    user_types: Annotated[dict[UserType, KindName], Field(max_length=100)] = Field(
+        {}, description="The kind of the people with this `userType`; default: employee."
+    )
+
+
+class NewScimToken(Body):
+    expires_in_days: Annotated[int, Field(ge=1, le=DAYS_MAX, strict=True)] = Field(
+        DAYS_DEFAULT, description="How long the token is valid. E-mails 30 and 7 days before its end remind the administrators."
     )
 
 

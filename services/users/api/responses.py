@@ -146,6 +146,26 @@ class ProfileView(BaseModel):
     warnings: list[str] = Field(description="What keeps people with this profile from getting a module.")
 
 
+class ScimTokenView(BaseModel):
+    token: str = Field(description="The id of the token.")
+    created_at: Instant
+    expires_at: Instant
+
+
+class NewScimTokenView(ScimTokenView):
+    secret: str = Field(description="The token itself. It is shown only once.")
+
+
+class ScimConnectionView(BaseModel):
+    connection: str
+    source: str = Field(description="The source of the people whom the connection reports.")
+    on_full: str
+    deactivation: str
+    user_types: dict[str, str]
+    tokens: list[ScimTokenView] = Field(description="The valid tokens, without their texts.")
+    version: int
+
+
 class FieldProblem(BaseModel):
     field: str
     expected: str

@@ -195,12 +195,12 @@ _TEXT: Final = bindparam("text", type_=Text)
 _UNICODE: Final = "pg_c_utf8"  # of PostgreSQL itself: the locale of the database may know the case of ASCII letters only
 
 
-def _comparable(text: Any) -> Any:
+def comparable(text: Any) -> Any:
     """Return a text in lower case and with composed characters: an accent can be written as a character of its own."""
     return func.lower(func.normalize(text).collate(_UNICODE))
 
 
-_TEXTS: Final = _comparable(func.concat_ws("\n", _P.name, _P.login, _P.email, _P.job_title, _P.external_id))
+_TEXTS: Final = comparable(func.concat_ws("\n", _P.name, _P.login, _P.email, _P.job_title, _P.external_id))
 _OF_PERSON: Final = (_M.tenant_id == _TENANT) & (_M.user_id == _P.user_id)
 _REQUIRED: Final = func.unnest(_P.required_modules).table_valued(column("module", Text()), name="required").render_derived()
 _ROLE: Final = bindparam("role", type_=Text)
@@ -225,7 +225,7 @@ _PAGE: Final = (
         _P.status == _STATUSES,
         *(value.is_(None) | (_P[name] == value) for name, value in _EQUALS.items()),
         _IS_REPORTED,
-        _TEXT.is_(None) | (func.strpos(_TEXTS, _comparable(_TEXT)) > 0),
+        _TEXT.is_(None) | (func.strpos(_TEXTS, comparable(_TEXT)) > 0),
         _ROLE.is_(None) | _HAS_ROLE,
         _SEAT_STATE.is_(None)
         | case(

@@ -360,6 +360,82 @@ CREATE TABLE hr_sources (
     topic text UNIQUE
 )"""
 
+# A SCIM connection makes statements as the source scim/<connection>.
+_SCIM_CONNECTIONS = """
+CREATE TABLE scim_connections (
+    tenant_id text NOT NULL,
+    connection text NOT NULL,
+    on_full text NOT NULL CHECK (on_full IN ('create', 'refuse')),
+    deactivation text NOT NULL CHECK (deactivation IN ('suspends', 'leaves')),
+    user_types jsonb NOT NULL,
+    version integer NOT NULL,
+    created_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, connection)
+)"""
+# `warned` is the number of days before the end of which the last warning was sent; 0: none.
+_SCIM_TOKENS = """
+CREATE TABLE scim_tokens (
+    token_hash text PRIMARY KEY,
+    tenant_id text NOT NULL,
+    token_id text NOT NULL,
+    connection text NOT NULL,
+    created_at timestamptz NOT NULL,
+    expires_at timestamptz NOT NULL,
+    warned integer NOT NULL
+)"""
+
+# A resource is a timeline of its connection: its external id there is `resource_id`. `document` is what the client sent, `user_name_key`
+# the name as logins are compared, `emails` the addresses in lower case. Of a deleted one only the id is kept, as no id is given twice.
+_SCIM_USERS = """
+CREATE TABLE scim_users (
+    tenant_id text NOT NULL,
+    connection text NOT NULL,
+    resource_id text NOT NULL,
+    user_name_key text NOT NULL,
+    external_id text,
+    emails text[] NOT NULL,
+    active boolean NOT NULL,
+    document jsonb NOT NULL,
+    version bigint NOT NULL,
+    created_at timestamptz NOT NULL,
+    modified_at timestamptz NOT NULL,
+    deleted_at timestamptz,
+    PRIMARY KEY (tenant_id, connection, resource_id)
+)"""
+# `members` is their number. People in a group with a profile or a role get it.
+_SCIM_GROUPS = """
+CREATE TABLE scim_groups (
+    tenant_id text NOT NULL,
+    connection text NOT NULL,
+    group_id text NOT NULL,
+    display_name text NOT NULL,
+    external_id text,
+    members bigint NOT NULL,
+    profile text,
+    role text,
+    version bigint NOT NULL,
+    created_at timestamptz NOT NULL,
+    modified_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, connection, group_id)
+)"""
+_SCIM_MEMBERS = """
+CREATE TABLE scim_members (
+    tenant_id text NOT NULL,
+    connection text NOT NULL,
+    group_id text NOT NULL,
+    resource_id text NOT NULL,
+    PRIMARY KEY (tenant_id, connection, group_id, resource_id)
+)"""
+
+_SCIM_INDEXES = (
+    "CREATE INDEX scim_tokens_connection ON scim_tokens (tenant_id, connection)",
+    "CREATE UNIQUE INDEX scim_users_name ON scim_users (tenant_id, connection, user_name_key) WHERE deleted_at IS NULL",
+    "CREATE INDEX scim_users_external_id ON scim_users (tenant_id, connection, external_id)",
+    "CREATE INDEX scim_users_emails ON scim_users USING gin (emails)",
+    "CREATE INDEX people_email ON people (tenant_id, lower(email)) WHERE employed",
+    "CREATE INDEX scim_members_member ON scim_members (tenant_id, connection, resource_id)",
+)
+
 
 def upgrade() -> None:
     tables.create(op)
@@ -380,7 +456,8 @@ def upgrade() -> None:
         _MODULE_STATES,
         _REEVALUATIONS,
     )
-    for statement in (_TENANTS, _CLOCKS, _PROFILES, _MAPPING, _POOLS, _SUBSCRIPTIONS, _CATALOGUE, *people, _SOURCES):
+    scim = (_SCIM_CONNECTIONS, _SCIM_TOKENS, _SCIM_USERS, _SCIM_GROUPS, _SCIM_MEMBERS)
+    for statement in (_TENANTS, _CLOCKS, _PROFILES, _MAPPING, _POOLS, _SUBSCRIPTIONS, _CATALOGUE, *people, *scim, _SOURCES):
         op.execute(statement)
     op.execute("CREATE UNIQUE INDEX imports_running ON imports (tenant_id, source) WHERE status NOT IN ('applied', 'failed')")
     op.execute("CREATE INDEX import_people_external_id ON import_people (tenant_id, import_id, external_id)")
@@ -397,6 +474,8 @@ def upgrade() -> None:
     op.execute("CREATE INDEX person_modules_notable ON person_modules (tenant_id, state) WHERE state NOT IN ('active', 'released')")
     op.execute("CREATE INDEX person_modules_remind ON person_modules (tenant_id, remind_at) WHERE remind_at IS NOT NULL")
     op.execute("CREATE INDEX reevaluations_tenant ON reevaluations (tenant_id, reevaluation_id)")
+    for index in _SCIM_INDEXES:
+        op.execute(index)
     for table in (
         "tenants",
         "tenant_clocks",
@@ -419,6 +498,11 @@ def upgrade() -> None:
         "guard_endings",
         "person_modules",
         "reevaluations",
+        "scim_connections",
+        "scim_tokens",
+        "scim_users",
+        "scim_groups",
+        "scim_members",
     ):
         protect(op, table)
 

@@ -1,0 +1,63 @@
+"""`seatpool scim …`: SCIM connections of a tenant and their tokens."""
+
+from typing import Any
+
+import orjson
+import typer
+from rich.table import Table
+
+from cli.console import CliError, out, run
+from cli.rest import Rest, addresses
+
+
+def token(tenant: str, source: str, days: int, as_json: bool) -> None:
+    issued = run(_issue(tenant, source, days))
+    typer.echo(orjson.dumps(issued).decode() if as_json else issued["secret"])
+
+
+def list_connections(tenant: str, as_json: bool) -> None:
+    found = run(_list(tenant))
+    if as_json:
+        typer.echo(orjson.dumps(found).decode())
+        return
+    table = Table()
+    for column in ("connection", "without a licence", "active: false", "token", "valid until (UTC)"):
+        table.add_column(column, no_wrap=column == "token")
+    for connection in found:
+        settings = connection["connection"], connection["on_full"], connection["deactivation"]
+        for each in connection["tokens"] or [{"token": "-", "expires_at": "-"}]:
+            table.add_row(*settings, each["token"], each["expires_at"][:16].replace("T", " "))
+    out.print(table)
+
+
+def revoke(tenant: str, source: str, token_id: str) -> None:
+    run(_revoke(tenant, source, token_id))
+    out.print(f"The token {token_id} is no longer valid.")
+
+
+async def _issue(tenant: str, source: str, days: int) -> dict[str, Any]:
+    """Issue a token. A connection that does not exist is added with its default settings."""
+    path = f"/v1/tenants/{tenant}/scim-connections/{source}"
+    async with Rest(addresses()) as rest:
+        known = await _list_with(rest, tenant)
+        if source not in {each["connection"] for each in known}:
+            await rest.put("users", path, {})
+        issued: dict[str, Any] = await rest.post("users", f"{path}/tokens", {"expires_in_days": days})
+        return issued | {"base_url": f"{rest.where.urls['users']}/scim/v2"}
+
+
+async def _list(tenant: str) -> list[dict[str, Any]]:
+    async with Rest(addresses()) as rest:
+        return await _list_with(rest, tenant)
+
+
+async def _list_with(rest: Rest, tenant: str) -> list[dict[str, Any]]:
+    return await rest.pages("users", f"/v1/tenants/{tenant}/scim-connections")
+
+
+async def _revoke(tenant: str, source: str, token_id: str) -> None:
+    async with Rest(addresses()) as rest:
+        found = {each["connection"]: each["tokens"] for each in await _list_with(rest, tenant)}
+        if token_id not in {each["token"] for each in found.get(source, [])}:
+            raise CliError(f"{source} has no valid token {token_id}", f"List them: seatpool scim list --tenant {tenant}")
+        await rest.call("DELETE", "users", f"/v1/tenants/{tenant}/scim-connections/{source}/tokens/{token_id}")

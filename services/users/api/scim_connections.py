@@ -1,0 +1,107 @@
+"""SCIM connections of a tenant, and their tokens."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Response
+
+from services.users.api.dependencies import InContext, TenantId
+from services.users.api.requests import NewScimToken, ScimConnectionBody
+from services.users.api.responses import NewScimTokenView, ScimConnectionView, ScimTokenView
+from services.users.domain.scim_connections import ScimConnection, ScimToken
+from services.users.domain.sources import SourceKind, new_source
+from services.users.store import scim_connections as store
+from services.users.store import sources
+from services.users.use_cases import scim_connections
+from shared.database import UnitOfWork
+from shared.errors import NotFound
+from shared.schemas.base import Id
+from shared.web import Cursor, IfMatch, Limit, Page, access, answer, check_if_match, decode_cursor, encode_cursor, etag, refusals
+from shared.web.rest import LIMIT_DEFAULT
+from shared.web.route import CheckedRoute
+
+router = APIRouter(
+    route_class=CheckedRoute,
+    prefix="/v1/tenants/{tenant}/scim-connections",
+    tags=["scim"],
+    dependencies=[Depends(access("roles:manage"))],
+)
+
+Name = Annotated[Id, Path(description="The name of the connection, for example okta. Its source is scim/<name>.")]
+TokenId = Annotated[Id, Path(description="The id of the token.")]
+
+
+def _token(token: ScimToken) -> ScimTokenView:
+    return ScimTokenView(token=token.token_id, created_at=token.created_at, expires_at=token.expires_at)
+
+
+async def _view(context: InContext, tenant: str, uow: UnitOfWork, found: ScimConnection) -> ScimConnectionView:
+    tokens = await store.tokens(uow.connection, tenant, found.connection, context.clock.now())
+    return ScimConnectionView(
+        connection=found.connection,
+        source=found.source,
+        on_full=found.on_full,
+        deactivation=found.deactivation,
+        user_types=found.user_types,
+        tokens=[_token(token) for token in tokens],
+        version=found.version,
+    )
+
+
+@router.put("/{connection}", response_model=ScimConnectionView, responses=refusals(412), summary="Add or change a SCIM connection")
+async def put_connection(
+    tenant: TenantId, connection: Name, body: ScimConnectionBody, context: InContext, if_match: IfMatch = None
+) -> Response:
+    """A connection has no token at first. If you send `If-Match`, it is checked."""
+    async with context.database.unit_of_work(tenant) as uow:
+        await context.tenants.for_read(tenant, uow)
+        if if_match is not None:
+            known = await store.get(uow.connection, tenant, connection)
+            check_if_match(if_match, known.version if known else 0)
+        wanted = ScimConnection(connection, body.on_full, body.deactivation, dict(body.user_types))
+        version = await store.save(uow.connection, tenant, wanted, context.clock.now())
+        await sources.add(uow.connection, tenant, [new_source(wanted.source, SourceKind.SCIM)])
+        view = await _view(context, tenant, uow, await scim_connections.require(tenant, uow, connection))
+    return answer(view, headers={"etag": etag(version)})
+
+
+@router.get("", summary="List the SCIM connections, in order of their names")
+async def list_connections(
+    tenant: TenantId, context: InContext, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT
+) -> Page[ScimConnectionView]:
+    (after,) = decode_cursor(cursor, str) or ("",)
+    async with context.database.unit_of_work(tenant) as uow:
+        await context.tenants.for_read(tenant, uow)
+        found = await store.page(uow.connection, tenant, after, limit)
+        views = [await _view(context, tenant, uow, each) for each in found]
+    return Page(items=views, next=encode_cursor(found[-1].connection) if len(found) == limit else None)
+
+
+@router.get("/{connection}", response_model=ScimConnectionView, summary="Get a SCIM connection")
+async def show_connection(tenant: TenantId, connection: Name, context: InContext) -> Response:
+    async with context.database.unit_of_work(tenant) as uow:
+        found = await scim_connections.require(tenant, uow, connection)
+        return answer(await _view(context, tenant, uow, found), headers={"etag": etag(found.version)})
+
+
+@router.post(
+    "/{connection}/tokens",
+    status_code=201,
+    response_model=NewScimTokenView,
+    responses=refusals(409),
+    summary="Create a token of a SCIM connection",
+)
+async def issue_token(tenant: TenantId, connection: Name, body: NewScimToken, context: InContext) -> Response:
+    """The answer is the only time that the token is shown. Two tokens can be valid at a time, so that a client can change over."""
+    async with context.database.unit_of_work(tenant) as uow:
+        now = context.clock.now()
+        token, text = await scim_connections.issue_token(tenant, uow, connection, body.expires_in_days, now)
+    return answer(NewScimTokenView(**_token(token).model_dump(), secret=text), 201)
+
+
+@router.delete("/{connection}/tokens/{token}", status_code=204, summary="Delete a token of a SCIM connection")
+async def revoke_token(tenant: TenantId, connection: Name, token: TokenId, context: InContext) -> Response:
+    """Requests with the token are refused at once."""
+    async with context.database.unit_of_work(tenant) as uow:
+        if not await store.remove_token(uow.connection, tenant, connection, token):
+            raise NotFound("token of this connection")
+    return Response(status_code=204)

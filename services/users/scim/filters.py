@@ -1,0 +1,231 @@
+"""Filters of users as conditions of SQL. What has no condition here is evaluated by the library, on a limited number of users."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from scim2_models import ScimFilter
+from scim2_models.path import (
+    AttributeBinding,
+    CompareOperator,
+    Comparison,
+    FilterNode,
+    FilterVisitor,
+    LogicalExpr,
+    LogicalOperator,
+    Not,
+    Present,
+    ValuePath,
+    coerce_value,
+)
+from sqlalchemy import Boolean, ColumnElement, Text, and_, case, cast, column, exists, false, func, literal, not_, null, or_, select, true
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from services.users.scim.models import ENTERPRISE, SEATS, USER
+from services.users.store.people import comparable
+from services.users.store.scim_users import P, S
+
+Bool = ColumnElement[bool]
+
+_HAS_RESOURCE: Final = S.resource_id.is_not(None)
+# What a connection sees of people about whom it has stated nothing. The attributes that are not here are missing then.
+_OF_PERSON: Final = {
+    ("displayName",): P.name,
+    ("title",): P.job_title,
+    ("active",): literal("true"),
+    (ENTERPRISE, "department"): P.department,
+}
+_EMAIL_OF_PERSON: Final = case(
+    (P.email != "", func.jsonb_build_array(func.jsonb_build_object("value", P.email, "type", "work", "primary", True))), else_=null()
+)
+_INDEXED: Final = {"userName", "externalId", "emails", "emails.value", "id"}  # equal values are found by an index
+_NOT_STORED: Final = ("groups", "id", "meta", "schemas")
+
+
+class Untranslatable(Exception):
+    """The filter, or this part of it, has no condition of SQL."""
+
+
+def condition_of(scim_filter: ScimFilter[Any]) -> Bool:
+    """Return the filter as a condition on the columns P and S. Raises Untranslatable."""
+    return _Conditions(scim_filter).visit(scim_filter.ast)
+
+
+def indexed_equality(scim_filter: ScimFilter[Any]) -> tuple[str, str] | None:
+    """Return an attribute and its value, as it is compared, which every user who matches must have, if an index finds these users."""
+    terms: Sequence[FilterNode] = (scim_filter.ast,)
+    if isinstance(scim_filter.ast, LogicalExpr) and scim_filter.ast.op is LogicalOperator.and_:
+        terms = scim_filter.ast.terms
+    for term in terms:
+        if isinstance(term, Comparison) and term.op is CompareOperator.eq and isinstance(term.value, str):
+            binding = scim_filter.resolve_comparison(term.attr_path, strict=False)
+            name = _name(binding) if binding is not None else ""
+            if binding is not None and name in _INDEXED:
+                return ("emails.value" if name == "emails" else name), binding.comparable(term.value)
+    return None
+
+
+def _name(binding: AttributeBinding) -> str:
+    return binding.urn.removeprefix(f"{USER}:")
+
+
+def _path(binding: AttributeBinding) -> tuple[str, ...]:
+    """Return the path of the attribute in a document."""
+    if binding.urn.startswith(f"{ENTERPRISE}:"):
+        return (ENTERPRISE, *binding.urn.removeprefix(f"{ENTERPRISE}:").split("."))
+    if binding.urn.startswith(f"{SEATS}:") or _name(binding).partition(".")[0] in _NOT_STORED:
+        raise Untranslatable
+    return tuple(_name(binding).split("."))
+
+
+def _in_document(path: tuple[str, ...]) -> ColumnElement[Any]:
+    return S.document.op("#>")(cast(list(path), ARRAY(Text)))
+
+
+def _text(path: tuple[str, ...]) -> ColumnElement[Any]:
+    """Return the text of an attribute with one value."""
+    match path:
+        case ("externalId",):
+            return S.external_id
+        case _:
+            stored = S.document.op("#>>", return_type=Text())(cast(list(path), ARRAY(Text)))
+            return case((_HAS_RESOURCE, stored), else_=_OF_PERSON.get(path, null()))
+
+
+def _compare(value: ColumnElement[Any], op: CompareOperator, expected: Any) -> Bool:
+    """Return the comparison; a missing value differs from all values, and is in no order."""
+    if expected is None:
+        return value.is_(None) if op is CompareOperator.eq else value.is_not(None) if op is CompareOperator.ne else false()
+    if op is CompareOperator.ne:
+        return value.is_distinct_from(expected)
+    ordered = cast(value, Text).collate("C") if isinstance(expected, str) else value
+    conditions: dict[CompareOperator, Callable[[], Any]] = {
+        CompareOperator.eq: lambda: value == expected,
+        CompareOperator.co: lambda: func.strpos(value, expected) > 0,
+        CompareOperator.sw: lambda: func.starts_with(value, expected),
+        CompareOperator.ew: lambda: func.right(value, func.length(cast(expected, Text))) == expected,
+        CompareOperator.gt: lambda: ordered > expected,
+        CompareOperator.ge: lambda: ordered >= expected,
+        CompareOperator.lt: lambda: ordered < expected,
+        CompareOperator.le: lambda: ordered <= expected,
+    }
+    return func.coalesce(conditions[op](), false())
+
+
+def _compare_text(text: ColumnElement[Any], binding: AttributeBinding, op: CompareOperator, expected: Any) -> Bool:
+    """Return the comparison of a text of the database, both sides in the form in which texts are compared."""
+    if isinstance(expected, bool):
+        return _compare(text, op, str(expected).lower())
+    if not isinstance(expected, str | None):
+        raise Untranslatable
+    prepared = text if binding.case_exact or expected is None else comparable(text)
+    return _compare(prepared, op, binding.comparable(expected))
+
+
+class _Conditions(FilterVisitor[Bool]):
+    """Conditions on users."""
+
+    def __init__(self, scim_filter: ScimFilter[Any]) -> None:
+        self._filter = scim_filter
+
+    def visit_not(self, node: Not) -> Bool:
+        return not_(self.visit(node.expr))
+
+    def visit_logical_expr(self, node: LogicalExpr) -> Bool:
+        terms = [self.visit(term) for term in node.terms]
+        return and_(*terms) if node.op is LogicalOperator.and_ else or_(*terms)
+
+    def visit_comparison(self, node: Comparison) -> Bool:
+        binding = self._filter.resolve_comparison(node.attr_path, strict=False)
+        if binding is None:
+            return false()
+        expected = coerce_value(binding, node.value, node.op)
+        match _name(binding):
+            case "userName":
+                key = case((_HAS_RESOURCE, S.user_name_key), else_=P.login_key)
+                return _compare(key, node.op, binding.comparable(expected))
+            case "active":
+                return _compare(case((_HAS_RESOURCE, cast(_text(("active",)), Boolean)), else_=true()), node.op, expected)
+            case "meta.created" | "meta.lastModified" as name if isinstance(expected, datetime | None):
+                return _compare(_instant(name), node.op, expected)
+        path = _path(binding)
+        if not binding.is_multivalued:
+            return _compare_text(_text(path), binding, node.op, expected)
+        # A filter on several values matches if any of them does; `ne`, if none of them is equal.
+        op = CompareOperator.eq if node.op is CompareOperator.ne else node.op
+        found = _any(path[:-1], lambda entry: _compare_text(entry(path[-1]), binding, op, expected))
+        return not_(found) if node.op is CompareOperator.ne else found
+
+    def visit_present(self, node: Present) -> Bool:
+        binding = self._filter.resolve(node.attr_path, strict=False)
+        if binding is None:
+            return false()
+        if _name(binding) in ("userName", "meta", "meta.created", "meta.lastModified"):
+            return true()
+        path = _path(binding)
+        if binding.is_multivalued:
+            head, sub = (path[:-1], path[-1]) if binding.sub_field_name else (path, None)
+            return _any(head, lambda entry: _is_filled(entry(sub)) if sub else _has_any(entry(None)))
+        if binding.sub_field_name is None and binding.field_type is not None and hasattr(binding.field_type, "model_fields"):
+            return _has_any(_in_document(path))
+        return _is_filled(_text(path))
+
+    def visit_value_path(self, node: ValuePath) -> Bool:
+        binding = self._filter.resolve(node.attr_path, strict=False)
+        if binding is None:
+            return false()
+        path, entries = _path(binding), ScimFilter[binding.field_type]  # type: ignore[name-defined]
+        return _any(path, lambda entry: _OfEntry(entries(node.val_filter), entry).visit(node.val_filter))
+
+
+class _OfEntry(_Conditions):
+    """Conditions on one entry of an attribute with several values."""
+
+    def __init__(self, scim_filter: ScimFilter[Any], entry: Any) -> None:
+        super().__init__(scim_filter)
+        self._entry = entry
+
+    def visit_comparison(self, node: Comparison) -> Bool:
+        binding = self._filter.resolve_comparison(node.attr_path, strict=False)
+        if binding is None:
+            return false()
+        expected = coerce_value(binding, node.value, node.op)
+        return _compare_text(self._entry(_name_in_entry(binding)), binding, node.op, expected)
+
+    def visit_present(self, node: Present) -> Bool:
+        binding = self._filter.resolve(node.attr_path, strict=False)
+        return false() if binding is None else _is_filled(self._entry(_name_in_entry(binding)))
+
+    def visit_value_path(self, node: ValuePath) -> Bool:
+        raise Untranslatable
+
+
+def _name_in_entry(binding: AttributeBinding) -> str:
+    """Return the name of an attribute of an entry, as documents spell it."""
+    return binding.urn.rpartition(":")[2].rpartition(".")[2]
+
+
+def _instant(name: str) -> ColumnElement[datetime]:
+    column_of = S.created_at if name == "meta.created" else S.modified_at
+    return func.coalesce(column_of, P.created_at)
+
+
+def _is_filled(text: ColumnElement[Any]) -> Bool:
+    return func.coalesce(text, "") != ""
+
+
+def _has_any(entry: ColumnElement[Any]) -> Bool:
+    """Return whether an object has a value that is not empty."""
+    values = func.jsonb_each_text(entry).table_valued(column("key", Text()), column("value", Text()), name="filled").render_derived()
+    return exists(select(literal(1)).select_from(values).where(values.c.value != ""))
+
+
+def _any(path: tuple[str, ...], condition: Any) -> Bool:
+    """Return whether an entry of the list fulfils the condition. It is given a function from the name of an attribute to its text."""
+    entries = _in_document(path) if path != ("emails",) else case((_HAS_RESOURCE, _in_document(path)), else_=_EMAIL_OF_PERSON)
+    each = func.jsonb_array_elements(entries).table_valued(column("entry", JSONB()), name="entries").render_derived()
+
+    def text_of(name: str | None) -> ColumnElement[Any]:
+        return each.c.entry if name is None else each.c.entry.op("->>", return_type=Text())(name)
+
+    return exists(select(literal(1)).select_from(each).where(condition(text_of)))

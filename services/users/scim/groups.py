@@ -1,0 +1,272 @@
+"""Groups of SCIM. Members are changed by themselves, and never read all at once: there may be 100,000."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC
+from typing import Any, Final
+
+from scim2_models import (
+    InvalidFilterException,
+    InvalidPathException,
+    InvalidValueException,
+    NotFoundException,
+    PatchOp,
+    PatchOperation,
+    PayloadTooLargeException,
+    PreconditionFailedException,
+    Resource,
+    ScimFilter,
+    SearchRequest,
+)
+from scim2_models.path import CompareOperator, Comparison, FilterNode, LogicalExpr, LogicalOperator, ValuePath
+from sqlalchemy import ColumnElement, and_, or_
+
+from services.users.domain.person import Tenant
+from services.users.domain.scim_connections import ScimConnection
+from services.users.scim.models import GROUP, PROVIDER
+from services.users.scim.statements import TEXT_MAX
+from services.users.store import scim_groups as store
+from services.users.store.people import comparable
+from services.users.store.scim_groups import G, GroupRow
+from services.users.store.scim_users import View
+from shared import ids
+from shared.database import UnitOfWork
+
+MEMBERS_MAX: Final = 100_000
+MODEL: Final[Any] = PROVIDER.model_for("Group")
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """The groups of one connection, within one transaction."""
+
+    tenant: Tenant
+    uow: UnitOfWork
+    connection: ScimConnection
+
+    @property
+    def _view(self) -> View:
+        return View(self.tenant.tenant, self.connection.connection, self.connection.source)
+
+    async def row(self, group_id: str, *, lock: bool = False) -> GroupRow:
+        """Return the group. Raises NotFoundException."""
+        found = await store.get(self.uow.connection, self._view, group_id, lock=lock)
+        if found is None:
+            raise NotFoundException(detail=f"There is no group {group_id!r}")
+        return found
+
+    async def members_json(self, group_id: str) -> str:
+        return await store.members_json(self.uow.connection, self._view, group_id)
+
+    async def search(self, request: SearchRequest[Any]) -> tuple[int, list[GroupRow]]:
+        """Return the number of groups that match, and a page of them. Raises InvalidFilterException."""
+        chosen = [] if request.filter is None else [_condition(ScimFilter[MODEL](request.filter))]
+        total = await store.count(self.uow.connection, self._view, chosen)
+        limit = total if request.count is None else request.count
+        rows = await store.page(self.uow.connection, self._view, chosen, (request.start_index or 1) - 1, limit) if limit else []
+        return total, rows
+
+    async def create(self, resource: Resource[Any], members: Collection[str]) -> GroupRow:
+        """Add a group. Raises InvalidValueException, PayloadTooLargeException."""
+        name, external_id = _sent(resource)
+        row = GroupRow(ids.new_id(), name, external_id, 0, None, None, 1, self.tenant.now, self.tenant.now)
+        await store.add(self.uow.connection, self._view, row)
+        if members:
+            row = replace(row, members=await self._add(row, members))
+            await store.save(self.uow.connection, self._view, row)
+        return row
+
+    async def replace(self, before: GroupRow, resource: Resource[Any], members: Collection[str] | None) -> GroupRow:
+        """Replace a locked group. Without `members`, they stay as they are. Raises InvalidValueException, PayloadTooLargeException."""
+        name, external_id = _sent(resource)
+        after = replace(before, display_name=name, external_id=external_id)
+        if members is not None:
+            removed = await store.remove_others(self.uow.connection, self._view, before.group_id, members)
+            after = replace(after, members=after.members - len(removed))
+            after = replace(after, members=after.members + await self._add(after, members))
+        return await self._saved(before, after)
+
+    async def patch(self, before: GroupRow, patch: "PatchOp[Any]") -> GroupRow:
+        """Apply a PATCH to a locked group. Raises InvalidPathException, InvalidValueException, PayloadTooLargeException."""
+        after, count, touched = before, before.members, False
+        for operation in patch.operations or ():
+            rest, members = _split(operation)
+            if members is not None:
+                count += await self._change_members(replace(before, members=count), members)
+                touched = True
+            if rest is not None:
+                resource = MODEL(display_name=after.display_name, external_id=after.external_id)
+                PatchOp[MODEL](operations=[rest]).patch(resource)
+                name, external_id = _sent(resource)
+                after = replace(after, display_name=name, external_id=external_id)
+        return await self._saved(before, replace(after, members=count), changed=touched and count != before.members)
+
+    async def delete(self, row: GroupRow) -> None:
+        """Delete a locked group."""
+        await store.remove(self.uow.connection, self._view, row.group_id)
+
+    async def _change_members(self, row: GroupRow, change: "MemberChange") -> int:
+        """Change members; return how many more there are."""
+        match change.op:
+            case "add":
+                return await self._add(row, change.ids)
+            case "remove" if change.ids is not None:
+                return -len(await store.remove_members(self.uow.connection, self._view, row.group_id, change.ids))
+            case _:
+                given = change.ids or ()
+                removed = await store.remove_others(self.uow.connection, self._view, row.group_id, given)
+                left = replace(row, members=row.members - len(removed))
+                return await self._add(left, given) - len(removed)
+
+    async def _add(self, row: GroupRow, members: Collection[str] | None) -> int:
+        """Add members; return how many are new. An id that no user has stays without effect."""
+        if not members:
+            return 0
+        if len(members) > MEMBERS_MAX:
+            raise _too_many()
+        added = await store.add_members(self.uow.connection, self._view, row.group_id, members)
+        if row.members + len(added) > MEMBERS_MAX:
+            raise _too_many()
+        return len(added)
+
+    async def _saved(self, before: GroupRow, after: GroupRow, *, changed: bool = False) -> GroupRow:
+        if after == before and not changed:
+            return before
+        after = replace(after, version=before.version + 1, modified_at=self.tenant.now)
+        await store.save(self.uow.connection, self._view, after)
+        return after
+
+
+@dataclass(frozen=True, slots=True)
+class MemberChange:
+    """A change of members: `add`, `remove` (without ids: all) or `replace`."""
+
+    op: str
+    ids: Sequence[str] | None
+
+
+def _too_many() -> PayloadTooLargeException:
+    return PayloadTooLargeException(detail=f"A group can have at most {MEMBERS_MAX} members")
+
+
+def _sent(resource: Resource[Any]) -> tuple[str, str | None]:
+    name, external_id = resource.display_name, resource.external_id  # type: ignore[attr-defined]
+    if not (name or "").strip() or len(name) > TEXT_MAX:
+        raise InvalidValueException(detail=f"displayName: a text of 1 to {TEXT_MAX} characters expected")
+    if external_id is not None and len(external_id) > TEXT_MAX:
+        raise InvalidValueException(detail=f"externalId: a text of at most {TEXT_MAX} characters expected")
+    return name, external_id
+
+
+def member_ids(members: Iterable[Any] | None) -> list[str]:
+    """Return the ids in a list of members. Raises InvalidValueException."""
+    found: dict[str, None] = {}
+    for each in [] if members is None else members if isinstance(members, list) else [members]:
+        value = each.get("value") if isinstance(each, dict) else getattr(each, "value", each)
+        if not isinstance(value, str) or not value or len(value) > TEXT_MAX:
+            raise InvalidValueException(detail="members: each has the id of a user as `value`")
+        found[value] = None
+    return list(found)
+
+
+def _split(operation: PatchOperation[Any]) -> tuple[PatchOperation[Any] | None, MemberChange | None]:
+    """Return what an operation does to the group itself, and what it does to its members."""
+    path, op = operation.path, str(operation.op)
+    if path is None or not str(path).strip():
+        value = operation.value
+        if not isinstance(value, dict):
+            raise InvalidValueException(detail="value: an object expected, as the operation has no path")
+        named = {name.lower(): name for name in value}
+        members = named.get("members") or named.get(f"{GROUP}:members".lower())
+        rest = {name: each for name, each in value.items() if name != members}
+        change = None if members is None else MemberChange(op, member_ids(value[members]))
+        return (operation.model_copy(update={"value": rest}) if rest else None), change
+    text = str(path)
+    head = text.removeprefix(f"{GROUP}:").partition("[")[0].strip().lower()
+    if head == "members":
+        ids_ = _selected(path) if "[" in text else None
+        if ids_ is None and operation.value is not None:
+            ids_ = member_ids(operation.value)
+        if ids_ is None and op != "remove":
+            raise InvalidValueException(detail="value: a list of members expected")
+        if "[" in text and op != "remove":
+            raise InvalidPathException(detail="Members can be selected to be removed only", path=text)
+        return None, MemberChange(op, ids_)
+    if head.startswith("members."):
+        raise InvalidPathException(detail="A member has no attribute that can be changed", path=text)
+    return operation, None
+
+
+def _selected(path: Any) -> list[str]:
+    """Return the ids in `members[value eq "…"]`. Raises InvalidFilterException."""
+    node = path.ast
+    if not isinstance(node, ValuePath) or node.sub_attr is not None:
+        raise InvalidPathException(detail='Members are selected with members[value eq "…"]', path=str(path))
+    return list(_ids_of(node.val_filter))
+
+
+def _ids_of(node: FilterNode) -> Iterable[str]:
+    match node:
+        case Comparison() if node.attr_path.attr.lower() == "value" and node.op is CompareOperator.eq and isinstance(node.value, str):
+            yield node.value
+        case LogicalExpr() if node.op is LogicalOperator.or_:
+            for term in node.terms:
+                yield from _ids_of(term)
+        case _:
+            raise InvalidFilterException(detail='Members are selected with value eq "…" only')
+
+
+def _condition(scim_filter: ScimFilter[Any]) -> ColumnElement[bool]:
+    return _condition_of(scim_filter, scim_filter.ast)
+
+
+def _condition_of(scim_filter: ScimFilter[Any], node: FilterNode) -> ColumnElement[bool]:
+    """Return the filter as a condition on the columns G. Raises InvalidFilterException."""
+    match node:
+        case LogicalExpr():
+            terms = [_condition_of(scim_filter, term) for term in node.terms]
+            return and_(*terms) if node.op is LogicalOperator.and_ else or_(*terms)
+        case Comparison() if isinstance(node.value, str) and node.op in (CompareOperator.eq, CompareOperator.co, CompareOperator.sw):
+            binding = scim_filter.resolve_comparison(node.attr_path)
+            name = binding.urn.rpartition(":")[2] if binding is not None else ""
+            if binding is not None and name in ("members.value", "members") and node.op is CompareOperator.eq:
+                return store.has_member(node.value)
+            columns: dict[str, ColumnElement[Any]] = {
+                "displayName": comparable(G.display_name),
+                "externalId": G.external_id,
+                "id": G.group_id,
+            }
+            if binding is not None and name in columns:
+                column, value = columns[name], binding.comparable(node.value)
+                found: dict[CompareOperator, ColumnElement[bool]] = {
+                    CompareOperator.eq: column == value,
+                    CompareOperator.co: column.contains(value, autoescape=True),
+                    CompareOperator.sw: column.startswith(value, autoescape=True),
+                }
+                return found[node.op]
+    raise InvalidFilterException(
+        detail="Groups are filtered by displayName, externalId or id (eq, co, sw) or members (eq), combined with and, or."
+    )
+
+
+def document(row: GroupRow) -> dict[str, Any]:
+    """Return the group as SCIM shows it, without its members."""
+    shown: dict[str, Any] = {"schemas": [GROUP], "id": row.group_id, "displayName": row.display_name}
+    if row.external_id is not None:
+        shown["externalId"] = row.external_id
+    shown["meta"] = {
+        "resourceType": "Group",
+        "created": row.created_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "lastModified": row.modified_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "version": version_of(row),
+    }
+    return shown
+
+
+def version_of(row: GroupRow) -> str:
+    return f'W/"{row.version}"'
+
+
+def check_version(row: GroupRow, expected: str | None) -> None:
+    if expected is not None and version_of(row) != expected:
+        raise PreconditionFailedException

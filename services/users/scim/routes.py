@@ -1,0 +1,200 @@
+"""The routes of SCIM 2.0. They pass the checks of all other routes, with the token of a connection, and refuse as RFC 7644 says."""
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final, NamedTuple
+
+import orjson
+import structlog
+from fastapi import APIRouter, Request, Response
+from pydantic import TypeAdapter
+from scim2_models import Error, InvalidSyntaxException, InvalidValueException, SCIMException
+from scim2_server.requests import ScimRequest
+from scim2_server.responses import SCIM_MEDIA_TYPE, ScimResponse
+from scim2_server.routing import ROUTES
+from scim2_server.service import SEARCH_REQUEST_PARAMETERS
+
+from services.users.api.dependencies import Context, InContext
+from services.users.domain.scim_connections import ScimConnection, token_hash
+from services.users.scim.anchors import Anchors
+from services.users.scim.groups import member_ids
+from services.users.scim.service import SERVICE, Handler
+from services.users.scim.storage import Storage
+from services.users.store import scim_connections as connections
+from shared.errors import Refused, Transient, Unauthenticated
+from shared.web import Principal
+from shared.web.input_limits import BODY_MAX, faults, parse_body, read_body
+from shared.web.problems import RETRY_AFTER_SECONDS, status_of
+from shared.web.route import HELD, Answer, CheckedRoute, ReadRequest
+from shared.web.tenant_limits import costly_when, hold_place
+
+PREFIX: Final = "/scim/v2"
+GROUP_BODY_MAX: Final = 8 * 1024 * 1024  # a group with 100,000 members
+_ANY: Final[TypeAdapter[Any]] = TypeAdapter(Any)
+_READING: Final = frozenset({"GET", "HEAD"})
+# An operation of a PATCH that has no path: clients repeat these attributes, which nobody can change.
+_REPEATED: Final = frozenset({"id", "schemas", "meta"})
+
+_ANCHORS: Final = Anchors()
+
+log = structlog.get_logger(__name__)
+
+
+class Caller(NamedTuple):
+    tenant: str
+    connection: ScimConnection
+
+
+async def authenticate(request: Request) -> Caller:
+    """Return the connection of the token. Raises Unauthenticated."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Unauthenticated("no-token", "The request has no token. Send that of the SCIM connection in `Authorization: Bearer <token>`.")
+    context: Context = request.app.state.context
+    async with context.database.unit_of_work(None) as uow:
+        found = await connections.authenticated(uow.connection, token_hash(token.strip()), context.clock.now())
+    if found is None:
+        raise Unauthenticated("invalid-token", "The token is unknown, revoked or has expired. Issue another one: `seatpool scim token`.")
+    connection = ScimConnection(found.connection, found.on_full, found.deactivation, dict(found.user_types), found.version)
+    request.state.principal = Principal(connection.source, found.tenant_id, frozenset(), "scim")
+    structlog.contextvars.bind_contextvars(tenant=found.tenant_id, subject=connection.source)
+    return Caller(found.tenant_id, connection)
+
+
+class ScimRoute(CheckedRoute):
+    """The class of the routes of SCIM."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler, which checks the token, the limits of the tenant and the parameters before the body is read."""
+        super().get_route_handler()
+        answer: Answer = super(CheckedRoute, self).get_route_handler()
+        self.body_max = GROUP_BODY_MAX if self.path.startswith(f"{PREFIX}/Groups") else BODY_MAX
+
+        async def handle(request: Request) -> Response:
+            try:
+                request.state.scim = await authenticate(request)
+                hold_place(request, self.endpoint, request.scope[HELD])
+                _check_parameters(request)
+                return await self.respond(request, answer)
+            except SCIMException as error:
+                return _answer(SERVICE.error_response(error))
+            except Refused as error:
+                return _refused(error)
+            except Transient as error:
+                log.warning("request_temporarily_failed", error=str(error))
+                detail = "A service that this request depends on is temporarily unavailable. Try again."
+                return _error(503, detail, {"retry-after": RETRY_AFTER_SECONDS})
+
+        return handle
+
+    async def with_body(self, request: Request) -> Request:
+        """Read and parse the body."""
+        SERVICE.ensure_json(request.headers.get("content-type"))
+        content = await read_body(request, self.body_max)
+        return ReadRequest(request, content, _parsed(content) if content else None)
+
+
+def _parsed(content: bytes) -> Any:
+    """Parse a body. Raises InvalidSyntaxException."""
+    try:
+        return parse_body(content, _ANY)
+    except Refused as error:
+        errors = error.extra.get("errors") or [{"field": "body", "expected": "JSON"}]
+        first = errors[0] if isinstance(errors, list) else {}
+        raise InvalidSyntaxException(detail=f"{first.get('field')}: expected {first.get('expected')}") from error
+
+
+def _check_parameters(request: Request) -> None:
+    """Raise InvalidValueException for what cannot be stored. Unknown parameters are ignored: Entra adds some to every address."""
+    known = {name: value for name, value in request.query_params.multi_items() if name in SEARCH_REQUEST_PARAMETERS}
+    found = faults(dict(request.path_params), "path") + faults(known, "query")
+    if found:
+        raise InvalidValueException(detail=f"{found[0]['field']}: expected {found[0]['expected']}")
+
+
+def _answer(response: ScimResponse) -> Response:
+    headers = {name.lower(): value for name, value in response.headers.items() if name.lower() != "content-type"}
+    body = b"" if response.body is None else orjson.dumps(response.body)
+    return Response(body, int(response.status), headers=headers, media_type=SCIM_MEDIA_TYPE if body else None)
+
+
+def _error(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    body = orjson.dumps(Error(status=status, detail=detail).model_dump())
+    return Response(body, status, headers=dict(headers or {}), media_type=SCIM_MEDIA_TYPE)
+
+
+def _refused(error: Refused) -> Response:
+    status = status_of(error)
+    headers = {"www-authenticate": 'Bearer realm="SCIM"'} if status == 401 else {}
+    if "retry_after_seconds" in error.extra:
+        headers["retry-after"] = str(error.extra["retry_after_seconds"])
+    return _error(status, error.detail, headers)
+
+
+def _is_costly(request: Request) -> bool:
+    return "/Groups" in request.url.path or request.url.path.endswith("/Bulk")
+
+
+@costly_when(_is_costly)
+async def serve(request: Request, context: InContext) -> Response:
+    """Serve a request in one transaction."""
+    caller: Caller = request.state.scim
+    path = request.url.path.removeprefix(PREFIX).removesuffix(".scim")
+    content, members = await _prepared(request, path)
+    scim_request = ScimRequest(
+        method=request.method,
+        base_url=f"{str(request.base_url).rstrip('/')}{PREFIX}",
+        path=path,
+        query=dict(request.query_params),
+        headers=request.headers,
+        body=content,
+    )
+    async with context.database.unit_of_work(caller.tenant) as uow:
+        is_read = request.method in _READING or path.endswith("/.search")
+        tenant = await (context.tenants.for_read(caller.tenant, uow) if is_read else context.tenants.for_write(caller.tenant, uow))
+        storage = Storage(tenant, uow, caller.connection, members, anchors=_ANCHORS, clock=context.clock, whole_groups=False)
+        response = await Handler(storage).handle(scim_request)
+    return _answer(response)
+
+
+async def _prepared(request: Request, path: str) -> tuple[bytes, list[str] | None]:
+    """Return the body as the library reads it, and the members of a group, which it does not read."""
+    content = await request.body()
+    value = await request.json() if content else None
+    if not isinstance(value, dict):
+        return content, None
+    if request.method == "PATCH":
+        return _without_repeated(value, content), None
+    if not path.startswith("/Groups") or request.method not in ("POST", "PUT") or path.endswith("/.search"):
+        return content, None
+    named = next((name for name in value if name.lower() == "members"), None)
+    if named is None:
+        return content, None
+    members = value.pop(named)
+    return orjson.dumps(value), member_ids(members)
+
+
+def _without_repeated(value: dict[str, Any], content: bytes) -> bytes:
+    operations = next((each for name, each in value.items() if name.lower() == "operations"), None)
+    changed = False
+    for operation in operations if isinstance(operations, list) else ():
+        given = operation.get("value") if isinstance(operation, dict) and not operation.get("path") else None
+        if isinstance(given, dict):
+            repeated = [name for name in given if name.lower() in _REPEATED]
+            changed = changed or bool(repeated)
+            for name in repeated:
+                del given[name]
+    return orjson.dumps(value) if changed else content
+
+
+def make_router() -> APIRouter:
+    """Return the routes. Their own document is at /Schemas, /ResourceTypes and /ServiceProviderConfig."""
+    router = APIRouter(route_class=ScimRoute, prefix=PREFIX, include_in_schema=False)
+    paths: dict[str, set[str]] = {}
+    for route in ROUTES:
+        for endpoint in ("Users", "Groups") if "{endpoint}" in route.pattern else ("",):
+            paths.setdefault(route.pattern.replace("{endpoint}", endpoint), set()).add(route.method)
+    for path, methods in paths.items():
+        router.add_api_route(path, serve, methods=sorted(methods))
+    # What the library does not know is refused by it, with the same checks as everything else.
+    router.add_api_route("/{rest:path}", serve, methods=["DELETE", "GET", "PATCH", "POST", "PUT"])
+    return router

@@ -1,0 +1,175 @@
+"""The protocol of `scim2-server` with what differs here: it reads no members of groups, and lists users without building models."""
+
+from http import HTTPStatus
+from typing import Any, cast
+
+import orjson
+from scim2_models import (
+    Context,
+    InvalidPathException,
+    ListResponse,
+    NotImplementedException,
+    PatchOp,
+    Path,
+    Resource,
+    ResourceType,
+    ResponseParameters,
+    SCIMException,
+    SearchRequest,
+)
+from scim2_models import User as AnyUser
+from scim2_models.resources.enterprise_user import EnterpriseUser as AnyEnterpriseUser
+from scim2_server.conditions import Conditions
+from scim2_server.handler import AsyncScimHandler
+from scim2_server.requests import ScimRequest
+from scim2_server.responses import ScimResponse
+from scim2_server.routing import Operation
+from scim2_server.service import ScimService
+
+from services.users.scim.groups import document
+from services.users.scim.models import PROVIDER
+from services.users.scim.storage import Storage
+
+_SCHEMAS = {str(model.__schema__).lower() for model in PROVIDER.models}
+_LIST = str(ListResponse.__schema__)
+_KNOWN_BY_RFC: Any = AnyUser[AnyEnterpriseUser]
+
+
+class Service(ScimService):
+    """The protocol without input and output."""
+
+    def publish(self, base_url: str, resource: Resource[Any]) -> Resource[Any]:
+        """Set the addresses. The resource was made for this answer, so it is not copied."""
+        assert resource.meta is not None
+        assert resource.id is not None
+        resource.meta.location = self.resource_location(base_url, self.get_resource_type_of(resource), resource.id)
+        self._publish_references(base_url, resource)
+        return resource
+
+    def read_patch(self, resource_type: ResourceType, body: bytes, content_type: str | None) -> "PatchOp[Any]":
+        """Read a PATCH. Attributes that RFC 7643 knows and this service does not store are ignored, and others refused."""
+        patch = super().read_patch(resource_type, body, content_type)
+        known: list[Any] = [Path[self.get_model(resource_type)]]  # type: ignore[misc]
+        if resource_type.id == "User":
+            known.append(Path[_KNOWN_BY_RFC])
+        for operation in patch.operations or ():
+            path = operation.path
+            if path is not None and str(path).strip() and not any(_resolves(each, str(path)) for each in known):
+                raise InvalidPathException(detail=f"The resource has no attribute {str(path)!r}", path=str(path))
+        return patch
+
+    def patch_response(self, base_url: str, resource: Resource[Any], response_parameters: ResponseParameters[Any]) -> ScimResponse:
+        """Return the changed user, as some clients expect. A group may have many members, so it is returned only if it is asked for."""
+        if resource.meta is not None and resource.meta.resource_type == "User":
+            return self.resource_response(self.publish(base_url, resource), Context.RESOURCE_REPLACEMENT_RESPONSE, response_parameters)
+        return super().patch_response(base_url, resource, response_parameters)
+
+    def bulk_failure(self, outcome: dict[str, Any], exception: Exception) -> dict[str, Any]:
+        """Let an error that is no refusal end the whole request, so that it is logged and nothing of it is stored."""
+        if not isinstance(exception, SCIMException):
+            raise exception
+        return super().bulk_failure(outcome, exception)
+
+
+def _resolves(path_class: Any, path: str) -> bool:
+    if path.lower() in _SCHEMAS:
+        return True
+    try:
+        return path_class(path).resolve() is not None
+    except SCIMException:
+        return False
+
+
+SERVICE = Service(PROVIDER)
+
+
+class Handler(AsyncScimHandler):
+    """Serve requests on the storage of one connection."""
+
+    storage: Storage
+
+    def __init__(self, storage: Storage) -> None:
+        super().__init__(SERVICE, storage)
+
+    async def query(self, request: ScimRequest) -> ScimResponse:
+        """Return a resource. The members of a group come from the database as JSON."""
+        with self.service.provider:
+            target = self.service.route(request, Operation.query)
+            resource_type = self.service.resource_type_at(cast(str, target.endpoint))
+            parameters = self.service.read_response_parameters(resource_type, request.query)
+            if resource_type.id != "Group" or parameters.attributes:
+                return await super().query(request)
+            row = await self.storage.groups.row(cast(str, target.resource_id))
+            shown = document(row)
+            if not self.service.read_conditions(request).check(shown["meta"]["version"], "GET"):
+                return ScimResponse(HTTPStatus.NOT_MODIFIED, None, {"ETag": shown["meta"]["version"]})
+            excluded = {str(path).rpartition(":")[2].lower() for path in parameters.excluded_attributes or ()}
+            if excluded - {"members"}:
+                return await super().query(request)
+            if not excluded:
+                shown["members"] = orjson.Fragment(await self.storage.groups.members_json(row.group_id))
+            _locate(shown, request.base_url, "Groups")
+            return ScimResponse(HTTPStatus.OK, shown, {"ETag": shown["meta"]["version"], "Content-Location": shown["meta"]["location"]})
+
+    async def search(self, request: ScimRequest) -> ScimResponse:
+        with self.service.provider:
+            target = self.service.route(request, Operation.search)
+            types = self._searched(target.endpoint)
+            search_request, _ = self.service.read_search_query(types, request.query)
+            return await self._found(request, types, search_request)
+
+    async def search_with_body(self, request: ScimRequest) -> ScimResponse:
+        with self.service.provider:
+            target = self.service.route(request, Operation.search_with_body)
+            types = self._searched(target.endpoint)
+            search_request, _ = self.service.read_search_body(types, request.body, request.header("Content-Type"))
+            return await self._found(request, types, search_request)
+
+    def _searched(self, endpoint: str | None) -> list[ResourceType]:
+        if endpoint is None:
+            raise NotImplementedException(detail="A search at the root is not supported. Search /Users or /Groups.")
+        return self.service.searched_types(endpoint)
+
+    async def _found(self, request: ScimRequest, types: list[ResourceType], search_request: SearchRequest[Any]) -> ScimResponse:
+        excluded = {str(path).lower() for path in search_request.excluded_attributes or ()}
+        is_group = types[0].id == "Group"
+        if search_request.attributes or excluded - ({"members"} if is_group else set()):
+            page = await self.storage.search(types, search_request)
+            return self.service.search_response(request.base_url, types, page, search_request)
+        if is_group:
+            total, rows = await self.storage.groups.search(search_request)
+            found = [document(row) for row in rows]
+            if not excluded:
+                for shown in found:
+                    shown["members"] = orjson.Fragment(await self.storage.groups.members_json(shown["id"]))
+        else:
+            total, found = await self.storage.users.search(search_request)
+        for shown in found:
+            _locate(shown, request.base_url, "Groups" if is_group else "Users")
+        body = {"schemas": [_LIST], "totalResults": total, "startIndex": search_request.start_index, "itemsPerPage": len(found)}
+        return ScimResponse(HTTPStatus.OK, body | {"Resources": found})
+
+    async def replace_resource(
+        self, resource_type: ResourceType, current: Resource[Any], replacement: Resource[Any], conditions: Conditions
+    ) -> Resource[Any]:
+        if resource_type.id != "Group":
+            return await super().replace_resource(resource_type, current, replacement, conditions)
+        self.service.check_preconditions(current, "PUT", conditions)
+        row = await self.storage.groups.row(str(current.id), lock=True)
+        return self.storage.group(await self.storage.groups.replace(row, replacement, self.storage.members_of(replacement)))
+
+    async def patch_resource(
+        self, resource_type: ResourceType, resource_id: str, patch_op: "PatchOp[Any]", conditions: Conditions
+    ) -> Resource[Any]:
+        if resource_type.id != "Group":
+            return await super().patch_resource(resource_type, resource_id, patch_op, conditions)
+        row = await self.storage.groups.row(resource_id, lock=True)
+        self.service.check_preconditions(self.storage.group(row), "PATCH", conditions)
+        return self.storage.group(await self.storage.groups.patch(row, patch_op))
+
+
+def _locate(shown: dict[str, Any], base_url: str, endpoint: str) -> None:
+    """Set the addresses in a document."""
+    shown["meta"]["location"] = f"{base_url}/{endpoint}/{shown['id']}"
+    for group in shown.get("groups", ()):
+        group["$ref"] = f"{base_url}/{group['$ref']}"

@@ -1,0 +1,274 @@
+"""Users of SCIM: a resource is a timeline of its connection about one person."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from scim2_models import (
+    InvalidValueException,
+    NotFoundException,
+    PreconditionFailedException,
+    Resource,
+    ScimFilter,
+    SearchRequest,
+    TooManyException,
+    UniquenessException,
+)
+
+from services.users.domain.local_days import local_today
+from services.users.domain.logins import login_key
+from services.users.domain.module_states import ModuleState, Seat
+from services.users.domain.person import Cause, Tenant, source_actor
+from services.users.domain.scim_connections import Deactivation, ScimConnection
+from services.users.domain.sources import Key
+from services.users.domain.timelines import Report, Reported, Timeline
+from services.users.scim.anchors import Anchors, List
+from services.users.scim.filters import Untranslatable, condition_of, indexed_equality
+from services.users.scim.models import ENTERPRISE, PROVIDER, SEATS, USER
+from services.users.scim.statements import ended_report, problem_in, report_of
+from services.users.store import module_states, scim_groups, timelines
+from services.users.store import people as people_store
+from services.users.store import scim_users as store
+from services.users.store.scim_users import ScimUserRow, Seen, View
+from services.users.store.timelines import Change
+from services.users.use_cases import people
+from services.users.use_cases.people import Received
+from shared import ids
+from shared.database import UnitOfWork
+from shared.schemas.base import format_instant
+from shared.schemas.seats_v1 import Reason
+
+EVALUATED_MAX: Final = 1000  # users on whom a filter is evaluated that the database cannot evaluate
+MODEL: Final[Any] = PROVIDER.model_for("User")
+_OWN: Final = frozenset({"id", "meta", "groups", "schemas", SEATS})  # what this service adds to a document
+
+
+@dataclass(frozen=True, slots=True)
+class Users:
+    """The users of one connection, within one transaction."""
+
+    tenant: Tenant
+    uow: UnitOfWork
+    connection: ScimConnection
+    anchors: Anchors
+    monotonic: Callable[[], float]
+
+    @property
+    def _view(self) -> View:
+        return View(self.tenant.tenant, self.connection.connection, self.connection.source)
+
+    # ---------------------------------------------------------------------------------------------------------------- reading
+
+    async def get(self, resource_id: str) -> dict[str, Any]:
+        """Return the user as a document. Raises NotFoundException."""
+        (document,) = await self.documents([await self._seen(resource_id)])
+        return document
+
+    async def _seen(self, resource_id: str) -> Seen:
+        seen = await store.by_id(self.uow.connection, self._view, resource_id)
+        if seen is None:
+            raise NotFoundException(detail=f"There is no user {resource_id!r}")
+        return seen
+
+    async def search(self, request: SearchRequest[Any]) -> tuple[int, list[dict[str, Any]]]:
+        """Return the number of users who match and the documents of a page. Raises InvalidFilterException, TooManyException."""
+        chosen, users, rest = [], None, None
+        if request.filter is not None:
+            bound = ScimFilter[MODEL](request.filter)
+            equality = indexed_equality(bound)
+            users = None if equality is None else await store.by_equality(self.uow.connection, self._view, *equality)
+            try:
+                chosen = [condition_of(bound)]
+            except Untranslatable:
+                rest = bound
+        begin = request.start_index or 1
+        if rest is not None:
+            found = await self._evaluated(rest, users)
+            end = len(found) if request.count is None else begin - 1 + request.count
+            return len(found), found[begin - 1 : end]
+        of, now = List(self.tenant.tenant, self.connection.connection, str(request.filter or "")), self.monotonic()
+        anchor = self.anchors.find(of, begin, now)
+        skip, after = (begin - 1, -1) if anchor is None else (0, anchor)
+        left = 0 if users == [] else await store.count(self.uow.connection, self._view, chosen, users, after)
+        total = left if anchor is None else begin - 1 + left
+        limit = left if request.count is None else request.count
+        if skip >= left or not limit:
+            return total, []
+        seen = await store.page(self.uow.connection, self._view, chosen, users, after, skip, limit)
+        if seen:
+            self.anchors.add(of, begin + len(seen), seen[-1].arrival, now)
+        return total, await self.documents(seen)
+
+    async def _evaluated(self, scim_filter: ScimFilter[Any], users: Sequence[str] | None) -> list[dict[str, Any]]:
+        seen = await store.page(self.uow.connection, self._view, (), users, -1, 0, EVALUATED_MAX + 1)
+        if len(seen) > EVALUATED_MAX:
+            raise TooManyException(
+                detail=f"This filter can be evaluated on at most {EVALUATED_MAX} users. Filter by userName, externalId or emails.value."
+            )
+        return [document for document in await self.documents(seen) if scim_filter.match(MODEL.model_validate(document))]
+
+    async def documents(self, seen: Sequence[Seen]) -> list[dict[str, Any]]:
+        """Return users as SCIM shows them."""
+        tenant = self.tenant.tenant
+        states = await module_states.load(self.uow.connection, tenant, [each.user_id for each in seen])
+        groups = await scim_groups.of_members(self.uow.connection, self._view, [each.id for each in seen])
+        return [_document(each, states[each.user_id], groups.get(each.id, ())) for each in seen]
+
+    # --------------------------------------------------------------------------------------------------------------- changing
+
+    async def create(self, resource: Resource[Any]) -> dict[str, Any]:
+        """Add a user. Raises UniquenessException if the name is in use, InvalidValueException."""
+        document = _sent(resource)
+        await self._check_name(document["userName"], None)
+        row = _row(ids.new_id(), document, 1, self.tenant.now, self.tenant.now)
+        await store.add(self.uow.connection, self._view, row)
+        await self._state(row, await self._report(row))
+        return await self.get(row.resource_id)
+
+    async def start(self, resource_id: str) -> dict[str, Any]:
+        """Return the user for a change, locked. If only other sources know the person, the timeline of the connection starts here."""
+        if await store.lock(self.uow.connection, self._view, resource_id) is None:
+            seen = await self._seen(resource_id)
+            await people_store.lock(self.uow.connection, self.tenant.tenant, seen.user_id, self.tenant.today)
+            seen = await self._seen(resource_id)  # another request may have started it meanwhile
+            if seen.resource_id is None:
+                await self._link(seen)
+        return await self.get(resource_id)
+
+    async def update(self, resource: Resource[Any], expected_version: str | None) -> dict[str, Any]:
+        """Replace the user. Raises NotFoundException, PreconditionFailedException, UniquenessException, InvalidValueException."""
+        resource_id = str(resource.id)
+        current = await self.start(resource_id)
+        if expected_version is not None and current["meta"]["version"] != expected_version:
+            raise PreconditionFailedException
+        before = await store.lock(self.uow.connection, self._view, resource_id)
+        assert before is not None, "it was started"
+        document = _sent(resource)
+        if login_key(document["userName"]) != before.user_name_key:
+            await self._check_name(document["userName"], resource_id)
+        after = _row(resource_id, document, before.version + 1, before.created_at, self.tenant.now)
+        await store.save(self.uow.connection, self._view, after)
+        reason = Reason.REACTIVATED if after.active and not before.active else None
+        await self._state(after, await self._report(after), reason)
+        return await self.get(resource_id)
+
+    async def delete(self, resource_id: str, expected_version: str | None) -> None:
+        """Delete the user: the connection no longer states anything about the person. Raises as `update` does."""
+        current = await self.start(resource_id)
+        if expected_version is not None and current["meta"]["version"] != expected_version:
+            raise PreconditionFailedException
+        row = await store.lock(self.uow.connection, self._view, resource_id)
+        assert row is not None, "it was started"
+        row = replace(row, version=row.version + 1)
+        await scim_groups.leave_all(self.uow.connection, self._view, resource_id)
+        report = ended_report(row.document, self._since(row), self.connection.user_types, self.tenant.today)
+        await self._state(row, report)
+        await store.delete(self.uow.connection, self._view, resource_id, self.tenant.now)
+
+    async def _check_name(self, user_name: str, resource_id: str | None) -> None:
+        """Raise UniquenessException if another employed person of the tenant, or another resource, has the name.
+
+        Until the transaction ends, another one that asks about this name waits here.
+        """
+        key = login_key(user_name)
+        user = "" if resource_id is None else await store.person_of(self.uow.connection, self._view, resource_id) or ""
+        holder = await people_store.lock_login(self.uow.connection, self.tenant.tenant, key, user)
+        other = await store.holder(self.uow.connection, self._view, key)
+        if holder is not None or (other is not None and other != resource_id):
+            raise UniquenessException(
+                detail=f"The userName {user_name!r} is in use. Find its user with the filter userName eq, and change that user."
+            )
+
+    async def _report(self, row: ScimUserRow) -> Report:
+        user_types, since = self.connection.user_types, self._since(row)
+        ends = not row.active and self.connection.deactivation == Deactivation.LEAVES
+        # Of whom another source decides, only the login is blocked: the end of a connection alone would change nothing.
+        if ends and not await store.is_known_to_others(self.uow.connection, self._view, row.resource_id):
+            return ended_report(row.document, since, user_types, self.tenant.today)
+        return report_of(row.document, since, user_types, active=row.active)
+
+    def _since(self, row: ScimUserRow) -> Any:
+        return local_today(row.created_at, self.tenant.zone)
+
+    async def _state(self, row: ScimUserRow, report: Report, reason: str | None = None) -> None:
+        """State what the resource says about its person."""
+        cause = Cause(source_actor(self.connection.source), reason)
+        received = Received(self.connection.source, row.resource_id, Reported(row.version, report), cause, None)
+        await people.apply_statements(self.tenant, self.uow, [received])
+
+    async def _link(self, seen: Seen) -> None:
+        """Start a timeline about a person whom other sources know. What it states first is what the connection sees."""
+        row = _row(seen.id, _of_person(seen), 1, self.tenant.now, self.tenant.now)
+        await store.add(self.uow.connection, self._view, row)
+        empty = Change(Key(self.connection.source, row.resource_id), seen.user_id, None, Timeline())
+        await timelines.save(self.uow.connection, self.tenant.tenant, [empty], self.tenant.now)
+        await self._state(row, await self._report(row))
+
+
+def _sent(resource: Resource[Any]) -> dict[str, Any]:
+    """Return what a client sent. Raises InvalidValueException."""
+    document = {name: value for name, value in resource.model_dump().items() if name not in _OWN}
+    if (problem := problem_in(document)) is not None:
+        raise InvalidValueException(detail=problem)
+    if not (document.get("userName") or "").strip() or not login_key(document["userName"]):
+        raise InvalidValueException(detail="userName: a text that is not empty expected")
+    return document
+
+
+def _row(resource_id: str, document: dict[str, Any], version: int, created_at: datetime, modified_at: datetime) -> ScimUserRow:
+    emails = tuple(each["value"].lower() for each in document.get("emails") or () if each.get("value"))
+    active = document.get("active") is not False
+    key, external_id = login_key(document["userName"]), document.get("externalId")
+    return ScimUserRow(resource_id, key, external_id, emails, active, document, version, created_at, modified_at)
+
+
+def _document(seen: Seen, states: Mapping[str, Seat], groups: Sequence[scim_groups.Membership]) -> dict[str, Any]:
+    document = dict(seen.document) if seen.document is not None else _of_person(seen)
+    own = {"schemas": [USER, *((ENTERPRISE,) if ENTERPRISE in document else ()), SEATS], "id": seen.id}
+    document = own | document
+    if groups:
+        document["groups"] = [{"value": each.group_id, "$ref": f"Groups/{each.group_id}", "display": each.display_name} for each in groups]
+    document[SEATS] = {"status": seen.status, "modules": _modules(seen, states)}
+    if not document[SEATS]["modules"]:
+        del document[SEATS]["modules"]
+    document["meta"] = {
+        "resourceType": "User",
+        "created": _shown(seen.created_at or seen.person_created_at),
+        "lastModified": _shown(seen.modified_at or seen.person_created_at),
+        "version": f'W/"{seen.version or 0}.{seen.person_version}"',
+    }
+    return document
+
+
+def _of_person(seen: Seen) -> dict[str, Any]:
+    """Return the document of a person about whom the connection has stated nothing."""
+    document: dict[str, Any] = {"userName": seen.login, "active": True}
+    if seen.name:
+        document["displayName"] = seen.name
+    if seen.job_title:
+        document["title"] = seen.job_title
+    if seen.email:
+        document["emails"] = [{"value": seen.email, "type": "work", "primary": True}]
+    if seen.department:
+        document[ENTERPRISE] = {"department": seen.department}
+    return document
+
+
+def _modules(seen: Seen, states: Mapping[str, Seat]) -> list[dict[str, Any]]:
+    """Return the required modules, and others until they are released."""
+    found = {module: seat for module, seat in states.items() if seat.state is not ModuleState.RELEASED}
+    shown = []
+    for module in sorted({*seen.required_modules, *found}):
+        seat = found.get(module)
+        each = {"value": module, "state": (seat.state if seat is not None else ModuleState.PENDING).value}
+        if seat is not None and seat.reason:
+            each["reason"] = seat.reason
+        if seat is not None and seat.deadline is not None:
+            each["deadline"] = format_instant(seat.deadline)
+        shown.append(each)
+    return shown
+
+
+def _shown(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,169 @@
+"""SCIM groups and their members. No statement here reads all members of a group into this process."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import ARRAY, ColumnElement, Executable, Text, any_, bindparam, cast, delete, exists, func, select
+from sqlalchemy import update as sql_update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.users.store.scim_users import View
+from shared.database.row_classes import columns_of, many, names_of, one, table_of
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRow:
+    """A group; `members` is their number. People in a group with a `profile` or a `role` get it."""
+
+    group_id: str
+    display_name: str
+    external_id: str | None
+    members: int
+    profile: str | None
+    role: str | None
+    version: int
+    created_at: datetime
+    modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    resource_id: str
+    group_id: str
+    display_name: str
+
+
+GROUPS: Final = table_of("scim_groups", GroupRow, tenant_id=str, connection=str)
+MEMBERS: Final = table_of("scim_members", tenant_id=str, connection=str, group_id=str, resource_id=str)
+
+G: Final = GROUPS.c
+_M: Final = MEMBERS.c
+_TENANT: Final = bindparam("tenant", type_=Text)
+_CONNECTION: Final = bindparam("of_connection", type_=Text)
+_GROUP: Final = bindparam("of_group", type_=Text)
+_IDS: Final = bindparam("ids", type_=ARRAY(Text))
+_OWN: Final = (G.tenant_id == _TENANT) & (G.connection == _CONNECTION)
+_OF_GROUP: Final = (_M.tenant_id == _TENANT) & (_M.connection == _CONNECTION) & (_M.group_id == _GROUP)
+_LIST: Final = select(*columns_of(GroupRow, GROUPS)).where(_OWN)
+_GET: Final = _LIST.where(G.group_id == _GROUP)
+_LOCK: Final = _GET.with_for_update()
+_INSERT: Final = insert(GROUPS)
+_SAVED: Final = names_of(GroupRow, but=("group_id", "created_at"))
+_SAVE: Final = (
+    sql_update(GROUPS).where(_OWN, G.group_id == _GROUP).values({name: bindparam(f"new_{name}", type_=G[name].type) for name in _SAVED})
+)
+_DELETE: Final = delete(GROUPS).where(_OWN, G.group_id == _GROUP)
+_DELETE_MEMBERS: Final = delete(MEMBERS).where(_OF_GROUP)
+_GIVEN: Final = func.unnest(_IDS).column_valued("given")
+_ADD_MEMBERS: Final = (
+    insert(MEMBERS)
+    .from_select(
+        ["tenant_id", "connection", "group_id", "resource_id"],
+        select(cast(_TENANT, Text), cast(_CONNECTION, Text), cast(_GROUP, Text), _GIVEN).distinct(),
+    )
+    .on_conflict_do_nothing()
+    .returning(_M.resource_id)
+)
+_REMOVE_MEMBERS: Final = delete(MEMBERS).where(_OF_GROUP, _M.resource_id == any_(_IDS)).returning(_M.resource_id)
+_REMOVE_OTHERS: Final = delete(MEMBERS).where(_OF_GROUP, _M.resource_id.not_in(select(func.unnest(_IDS)))).returning(_M.resource_id)
+_OF_MEMBERS: Final = (
+    select(_M.resource_id, G.group_id, G.display_name)
+    .select_from(MEMBERS.join(GROUPS, (G.tenant_id == _M.tenant_id) & (G.connection == _M.connection) & (G.group_id == _M.group_id)))
+    .where(_M.tenant_id == _TENANT, _M.connection == _CONNECTION, _M.resource_id == any_(_IDS))
+    .order_by(G.group_id)
+)
+_LEAVE_ALL: Final = (
+    delete(MEMBERS)
+    .where(_M.tenant_id == _TENANT, _M.connection == _CONNECTION, _M.resource_id == bindparam("of_member", type_=Text))
+    .returning(_M.group_id)
+)
+_COUNT_LESS: Final = sql_update(GROUPS).where(_OWN, G.group_id == any_(_IDS)).values(members=G.members - 1, version=G.version + 1)
+_MEMBER: Final = func.json_build_object("value", _M.resource_id)
+_MEMBERS_JSON: Final = select(func.coalesce(cast(func.json_agg(_MEMBER), Text), "[]")).where(_OF_GROUP)
+
+
+def _given(view: View, **values: Any) -> dict[str, Any]:
+    return {"tenant": view.tenant, "of_connection": view.connection} | values
+
+
+async def get(connection: AsyncConnection, view: View, group_id: str, *, lock: bool = False) -> GroupRow | None:
+    """Return the group. With `lock`, another request that changes it waits here."""
+    return await one(connection, _LOCK if lock else _GET, GroupRow, **_given(view, of_group=group_id))
+
+
+async def page(connection: AsyncConnection, view: View, chosen: Sequence[ColumnElement[bool]], skip: int, limit: int) -> list[GroupRow]:
+    """Return groups in order of creation. `chosen` are conditions on the columns G."""
+    statement = _LIST.where(*chosen).order_by(G.created_at, G.group_id).offset(skip).limit(limit)
+    return await many(connection, statement, GroupRow, **_given(view))
+
+
+async def count(connection: AsyncConnection, view: View, chosen: Sequence[ColumnElement[bool]]) -> int:
+    statement = select(func.count()).select_from(GROUPS).where(_OWN, *chosen)
+    return int((await connection.execute(statement, _given(view))).scalar_one())
+
+
+def has_member(resource_id: str) -> ColumnElement[bool]:
+    """Return the condition that a group has the member."""
+    return exists(
+        select(_M.resource_id).where(
+            _M.tenant_id == G.tenant_id, _M.connection == G.connection, _M.group_id == G.group_id, _M.resource_id == resource_id
+        )
+    )
+
+
+async def add(connection: AsyncConnection, view: View, row: GroupRow) -> None:
+    await connection.execute(_INSERT, asdict(row) | {"tenant_id": view.tenant, "connection": view.connection})
+
+
+async def save(connection: AsyncConnection, view: View, row: GroupRow) -> None:
+    """Save a changed group. Call under its lock."""
+    values = {f"new_{name}": getattr(row, name) for name in _SAVED}
+    await connection.execute(_SAVE, _given(view, of_group=row.group_id) | values)
+
+
+async def remove(connection: AsyncConnection, view: View, group_id: str) -> None:
+    """Remove the group with its members. Call under its lock."""
+    for statement in (_DELETE_MEMBERS, _DELETE):
+        await connection.execute(statement, _given(view, of_group=group_id))
+
+
+async def add_members(connection: AsyncConnection, view: View, group_id: str, ids: Collection[str]) -> list[str]:
+    """Add members; return those who were none. Call under the group's lock."""
+    return await _ids(connection, _ADD_MEMBERS, view, of_group=group_id, ids=list(ids))
+
+
+async def remove_members(connection: AsyncConnection, view: View, group_id: str, ids: Collection[str]) -> list[str]:
+    """Remove members; return those who were some. Call under the group's lock."""
+    return await _ids(connection, _REMOVE_MEMBERS, view, of_group=group_id, ids=list(ids))
+
+
+async def remove_others(connection: AsyncConnection, view: View, group_id: str, ids: Collection[str]) -> list[str]:
+    """Remove all other members; return them. Call under the group's lock."""
+    return await _ids(connection, _REMOVE_OTHERS, view, of_group=group_id, ids=list(ids))
+
+
+async def leave_all(connection: AsyncConnection, view: View, resource_id: str) -> None:
+    """Remove somebody from all groups."""
+    groups = await _ids(connection, _LEAVE_ALL, view, of_member=resource_id)
+    if groups:
+        await connection.execute(_COUNT_LESS, _given(view, ids=groups))
+
+
+async def of_members(connection: AsyncConnection, view: View, ids: Sequence[str]) -> dict[str, list[Membership]]:
+    """Return the groups of each of these users."""
+    found: dict[str, list[Membership]] = {}
+    for each in await many(connection, _OF_MEMBERS, Membership, **_given(view, ids=list(ids))):
+        found.setdefault(each.resource_id, []).append(each)
+    return found
+
+
+async def members_json(connection: AsyncConnection, view: View, group_id: str) -> str:
+    """Return the members as a JSON array, which the database builds: there may be 100,000."""
+    return str((await connection.execute(_MEMBERS_JSON, _given(view, of_group=group_id))).scalar_one())
+
+
+async def _ids(connection: AsyncConnection, statement: Executable, view: View, **values: Any) -> list[str]:
+    return list((await connection.execute(statement, _given(view, **values))).scalars())

@@ -1,0 +1,287 @@
+"""SCIM users: the resources of a connection, and the people whom it can see although only other sources know them."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    CompoundSelect,
+    DateTime,
+    Select,
+    Text,
+    any_,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    select,
+    union,
+)
+from sqlalchemy import update as sql_update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.users.domain.scim_connections import SOURCE_PREFIX
+from services.users.store.people import PEOPLE
+from services.users.store.timelines import TIMELINES
+from shared.database.row_classes import columns_of, many, names_of, one, table_of
+
+
+@dataclass(frozen=True, slots=True)
+class ScimUserRow:
+    """A resource: `document` is what the client sent, without what this service adds."""
+
+    resource_id: str
+    user_name_key: str
+    external_id: str | None
+    emails: tuple[str, ...]  # as they are compared
+    active: bool
+    document: Mapping[str, Any]
+    version: int
+    created_at: datetime
+    modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A person as a connection sees them. The columns of the resource are null if the connection has stated nothing about the person."""
+
+    user_id: str
+    arrival: int
+    status: str
+    login: str
+    email: str
+    name: str
+    job_title: str
+    department: str | None
+    required_modules: tuple[str, ...]
+    person_version: int
+    person_created_at: datetime
+    deleted: int  # resources about this person that the connection had and deleted
+    resource_id: str | None
+    external_id: str | None
+    active: bool | None
+    document: Mapping[str, Any] | None
+    version: int | None
+    created_at: datetime | None
+    modified_at: datetime | None
+
+    @property
+    def id(self) -> str:
+        """Return the id of the resource. A person without one has the id that the resource will have; no id is given twice."""
+        if self.resource_id is not None:
+            return self.resource_id
+        return f"{self.user_id}.{self.deleted}" if self.deleted else self.user_id
+
+
+SCIM_USERS: Final = table_of("scim_users", ScimUserRow, tenant_id=str, connection=str, deleted_at=datetime)
+
+P: Final = PEOPLE.c
+S: Final = SCIM_USERS.c
+_T: Final = TIMELINES.c
+TENANT: Final = bindparam("tenant", type_=Text)
+_SOURCE: Final = bindparam("of_source", type_=Text)
+_CONNECTION: Final = bindparam("of_connection", type_=Text)
+_ID: Final = bindparam("of_id", type_=Text)
+_KEY: Final = bindparam("of_key", type_=Text)
+_USERS: Final = bindparam("users", type_=ARRAY(Text))
+_OWN: Final = (S.tenant_id == TENANT) & (S.connection == _CONNECTION)
+_IS_LIVE: Final = S.deleted_at.is_(None)
+_OF_RESOURCE: Final = (_T.tenant_id == S.tenant_id) & (_T.source == _SOURCE) & (_T.external_id == S.resource_id)
+
+_GONE: Final = SCIM_USERS.alias("gone")
+_GONE_OF: Final = TIMELINES.alias("gone_of")
+_DELETED: Final = (
+    select(func.count())
+    .select_from(_GONE_OF.join(_GONE, (_GONE.c.tenant_id == _GONE_OF.c.tenant_id) & (_GONE.c.resource_id == _GONE_OF.c.external_id)))
+    .where(
+        _GONE_OF.c.tenant_id == P.tenant_id,
+        _GONE_OF.c.user_id == P.user_id,
+        _GONE_OF.c.source == _SOURCE,
+        _GONE.c.connection == _CONNECTION,
+        _GONE.c.deleted_at.is_not(None),
+    )
+    .correlate(PEOPLE)
+    .scalar_subquery()
+)
+_SEEN: Final = PEOPLE.outerjoin(
+    TIMELINES.join(
+        SCIM_USERS, (S.tenant_id == _T.tenant_id) & (S.connection == _CONNECTION) & (S.resource_id == _T.external_id) & _IS_LIVE
+    ),
+    (_T.tenant_id == P.tenant_id) & (_T.user_id == P.user_id) & (_T.source == _SOURCE),
+)
+_WITH_LOGIN: Final = P.employed & (P.login_key != literal_column("''"))
+_IS_SEEN: Final = _WITH_LOGIN | S.resource_id.is_not(None)
+_RENAMED: Final = {
+    "person_version": P.version,
+    "person_created_at": P.created_at,
+    "deleted": _DELETED,
+    "external_id": S.external_id,
+    "version": S.version,
+    "created_at": S.created_at,
+}
+_SHOWN: Final = [(_RENAMED[name] if name in _RENAMED else P[name] if name in P else S[name]).label(name) for name in names_of(Seen)]
+_LIST: Final = select(*_SHOWN).select_from(_SEEN).where(P.tenant_id == TENANT, _IS_SEEN)
+_ONE_OF: Final = P.user_id == any_(_USERS)
+_AFTER: Final = P.arrival > bindparam("after", type_=BigInteger)
+_OFFSET: Final = bindparam("skip", type_=BigInteger)
+_LIMIT: Final = bindparam("limit", type_=BigInteger)
+_ORDERED: Final = _LIST.order_by(P.arrival, S.resource_id)
+
+_COUNT_PEOPLE: Final = select(func.count()).select_from(PEOPLE).where(P.tenant_id == TENANT, _WITH_LOGIN, _AFTER)
+_COUNT_OTHERS: Final = (
+    select(func.count())
+    .select_from(PEOPLE.join(TIMELINES, (_T.tenant_id == P.tenant_id) & (_T.user_id == P.user_id)).join(SCIM_USERS, _OF_RESOURCE))
+    .where(P.tenant_id == TENANT, ~_WITH_LOGIN, _AFTER, _T.source == _SOURCE, _OWN, _IS_LIVE)
+)
+
+_GET: Final = select(*columns_of(ScimUserRow, SCIM_USERS)).where(_OWN, S.resource_id == _ID, _IS_LIVE)
+_LOCK: Final = _GET.with_for_update()
+_OF_KEY: Final = select(S.resource_id).where(_OWN, S.user_name_key == _KEY, _IS_LIVE)
+_PERSON_OF: Final = select(_T.user_id).where(_T.tenant_id == TENANT, _T.source == _SOURCE, _T.external_id == _ID)
+_OTHER: Final = TIMELINES.alias("other")
+_KNOWN_TO_OTHERS: Final = select(
+    exists(
+        select(_OTHER.c.user_id)
+        .join(TIMELINES, (_T.tenant_id == _OTHER.c.tenant_id) & (_T.user_id == _OTHER.c.user_id))
+        .where(_T.tenant_id == TENANT, _T.source == _SOURCE, _T.external_id == _ID, ~_OTHER.c.source.startswith(SOURCE_PREFIX))
+    )
+)
+_INSERT: Final = insert(SCIM_USERS)
+_SAVE: Final = (
+    sql_update(SCIM_USERS)
+    .where(_OWN, S.resource_id == _ID)
+    .values({name: bindparam(f"new_{name}", type_=S[name].type) for name in names_of(ScimUserRow, but=("resource_id", "created_at"))})
+)
+_DELETE: Final = (
+    sql_update(SCIM_USERS)
+    .where(_OWN, S.resource_id == _ID)
+    .values(deleted_at=bindparam("at", type_=DateTime(timezone=True)), document={}, external_id=None, emails=[], user_name_key="")
+)
+_RESOURCES: Final = select(_T.user_id).select_from(SCIM_USERS.join(TIMELINES, _OF_RESOURCE)).where(_OWN, _IS_LIVE)
+_BY_USER_NAME: Final = union(
+    select(P.user_id).where(P.tenant_id == TENANT, P.login_key == _KEY, P.employed), _RESOURCES.where(S.user_name_key == _KEY)
+)
+_BY_EXTERNAL_ID: Final = _RESOURCES.where(S.external_id == _KEY)
+_BY_EMAIL: Final = union(
+    select(P.user_id).where(P.tenant_id == TENANT, func.lower(P.email) == _KEY, P.employed),
+    _RESOURCES.where(S.emails.op("@>")(bindparam("keys", type_=ARRAY(Text)))),
+)
+_BY_ID: Final = union(
+    _RESOURCES.where(S.resource_id == _ID), select(P.user_id).where(P.tenant_id == TENANT, P.user_id == bindparam("of_user", type_=Text))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A connection, which sees the people of its tenant in its own way."""
+
+    tenant: str
+    connection: str
+    source: str
+
+    @property
+    def given(self) -> dict[str, Any]:
+        return {"tenant": self.tenant, "of_connection": self.connection, "of_source": self.source}
+
+
+def _user_of(resource_id: str) -> str:
+    """Return the id of the person in an id of somebody without a resource (`Seen.id`)."""
+    return resource_id.partition(".")[0]
+
+
+async def page(
+    connection: AsyncConnection,
+    view: View,
+    chosen: Sequence[ColumnElement[bool]],
+    users: Collection[str] | None,
+    after: int,
+    skip: int,
+    limit: int,
+) -> list[Seen]:
+    """Return people in order of arrival. `chosen` are conditions on the columns P and S; `users`, if given, are the only ones looked at."""
+    statement = _ORDERED.where(_AFTER, *chosen).offset(_OFFSET).limit(_LIMIT)
+    given = view.given | {"after": after, "skip": skip, "limit": limit}
+    if users is not None:
+        statement, given = statement.where(_ONE_OF), given | {"users": list(users)}
+    return await many(connection, statement, Seen, **given)
+
+
+async def count(
+    connection: AsyncConnection, view: View, chosen: Sequence[ColumnElement[bool]], users: Collection[str] | None, after: int
+) -> int:
+    """Return how many people follow after the arrival `after`, chosen as for `page`."""
+    everybody = view.given | {"after": after}
+    if not chosen and users is None:
+        found = [await connection.execute(statement, everybody) for statement in (_COUNT_PEOPLE, _COUNT_OTHERS)]
+        return sum(int(each.scalar_one()) for each in found)
+    listed = _LIST.where(_AFTER, *chosen) if users is None else _LIST.where(_AFTER, _ONE_OF, *chosen)
+    statement = select(func.count()).select_from(listed.with_only_columns(P.user_id).subquery())
+    given = everybody if users is None else everybody | {"users": list(users)}
+    return int((await connection.execute(statement, given)).scalar_one())
+
+
+async def by_id(connection: AsyncConnection, view: View, resource_id: str) -> Seen | None:
+    """Return the user with this id, as a resource or as a person without one."""
+    given = view.given | {"of_id": resource_id, "of_user": _user_of(resource_id)}
+    users = list((await connection.execute(_BY_ID, given)).scalars())
+    found = await page(connection, view, (), users, -1, 0, len(users)) if users else []
+    return next((each for each in found if each.id == resource_id), None)
+
+
+async def by_equality(connection: AsyncConnection, view: View, name: str, value: str) -> list[str]:
+    """Return the people of whom the attribute may have this value. An index answers."""
+    statements: dict[str, Select[Any] | CompoundSelect[Any]] = {
+        "userName": _BY_USER_NAME,
+        "externalId": _BY_EXTERNAL_ID,
+        "emails.value": _BY_EMAIL,
+        "id": _BY_ID,
+    }
+    given = view.given | {"of_key": value, "keys": [value], "of_id": value, "of_user": _user_of(value)}
+    statement = statements[name]
+    wanted = statement.compile().params
+    return list((await connection.execute(statement, {key: given[key] for key in wanted})).scalars())
+
+
+async def lock(connection: AsyncConnection, view: View, resource_id: str) -> ScimUserRow | None:
+    """Return the resource, locked: another request that changes it waits here."""
+    return await one(connection, _LOCK, ScimUserRow, tenant=view.tenant, of_connection=view.connection, of_id=resource_id)
+
+
+async def holder(connection: AsyncConnection, view: View, user_name_key: str) -> str | None:
+    """Return the resource with this name."""
+    given = {"tenant": view.tenant, "of_connection": view.connection, "of_key": user_name_key}
+    found: str | None = (await connection.execute(_OF_KEY, given)).scalars().first()
+    return found
+
+
+async def person_of(connection: AsyncConnection, view: View, resource_id: str) -> str | None:
+    """Return the person whom the resource is about."""
+    given = {"tenant": view.tenant, "of_source": view.source, "of_id": resource_id}
+    found: str | None = (await connection.execute(_PERSON_OF, given)).scalar_one_or_none()
+    return found
+
+
+async def is_known_to_others(connection: AsyncConnection, view: View, resource_id: str) -> bool:
+    """Return whether a source that is no SCIM connection describes the person of the resource."""
+    given = {"tenant": view.tenant, "of_source": view.source, "of_id": resource_id}
+    return bool((await connection.execute(_KNOWN_TO_OTHERS, given)).scalar_one())
+
+
+async def add(connection: AsyncConnection, view: View, row: ScimUserRow) -> None:
+    await connection.execute(_INSERT, asdict(row) | {"tenant_id": view.tenant, "connection": view.connection})
+
+
+async def save(connection: AsyncConnection, view: View, row: ScimUserRow) -> None:
+    """Save a changed resource. Call under its lock."""
+    given = {f"new_{name}": value for name, value in asdict(row).items() if name not in ("resource_id", "created_at")}
+    await connection.execute(_SAVE, given | {"tenant": view.tenant, "of_connection": view.connection, "of_id": row.resource_id})
+
+
+async def delete(connection: AsyncConnection, view: View, resource_id: str, at: datetime) -> None:
+    """Delete the resource, and keep only that its id was given. Call under its lock."""
+    await connection.execute(_DELETE, {"tenant": view.tenant, "of_connection": view.connection, "of_id": resource_id, "at": at})

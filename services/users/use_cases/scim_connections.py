@@ -1,0 +1,34 @@
+"""SCIM connections: their settings and tokens."""
+
+import secrets
+from datetime import datetime, timedelta
+
+from services.users.domain.scim_connections import KEY_START, TOKENS_MAX, ScimConnection, ScimToken, token_hash
+from services.users.store import scim_connections as store
+from shared import ids
+from shared.database import UnitOfWork
+from shared.errors import Conflict, NotFound
+
+
+async def require(tenant: str, uow: UnitOfWork, connection: str) -> ScimConnection:
+    """Return the connection. Raises NotFound."""
+    found = await store.get(uow.connection, tenant, connection)
+    if found is None:
+        raise NotFound("SCIM connection", "Check its name, or add it first.")
+    return found
+
+
+async def issue_token(tenant: str, uow: UnitOfWork, connection: str, days: int, now: datetime) -> tuple[ScimToken, str]:
+    """Add a token, and return it with its text, which is not stored. Raises NotFound, and Conflict if there are enough valid ones."""
+    await require(tenant, uow, connection)
+    await store.lock(uow.connection, tenant, connection)
+    valid = await store.tokens(uow.connection, tenant, connection, now)
+    if len(valid) >= TOKENS_MAX:
+        raise Conflict(
+            "too-many-tokens",
+            f"The connection {connection} has {TOKENS_MAX} valid tokens, which is the limit. Revoke the one that no client uses any more.",
+        )
+    text = KEY_START + secrets.token_urlsafe(32)
+    token = ScimToken(ids.new_id(), connection, now, now + timedelta(days=days))
+    await store.add_token(uow.connection, tenant, token, token_hash(text))
+    return token, text

@@ -1,0 +1,447 @@
+"""SCIM 2.0 as identity providers use it, on the real application of users, with PostgreSQL and without a broker."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from scim2_client import BaseSyncSCIMClient
+from scim2_client.engines.asgi import ASGISCIMClient
+from scim2_tester import Status, check_server
+
+from services.users.scim.routes import make_router
+from tests.support.scim import ENTERPRISE, GROUP, PATCH, SEATS, USER, Client, ScimBench, scim
+from tests.support.users import NOON
+
+__all__ = ["scim"]
+
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
+
+
+class FromThread(BaseSyncSCIMClient):
+    """A client for the checks of scim2-tester, which are synchronous: they run in a thread, and the application in the loop."""
+
+    def __init__(self, bench: ScimBench, client: Client) -> None:
+        super().__init__()
+        headers = {"authorization": f"Bearer {client.token}"}
+        self._asgi = ASGISCIMClient(bench.app, "http://users/scim/v2", headers)
+        self._loop = asyncio.get_running_loop()
+
+    def request(self, method: str, url: str, **kwargs: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(self._asgi.request(method, url, **kwargs), self._loop).result(60)
+
+    def _stays_under_base_url(self, endpoint: str) -> bool:
+        return self._asgi._stays_under_base_url(endpoint)
+
+    def _parse_json(self, response: Any) -> Any:
+        return response.json()
+
+
+# Each with its reason. A search of several resource types is answered 501, as RFC 7644 allows. All attributes of the extension Seats are
+# read-only, so no request changes them; the checks look for that in attributes, but not in extensions.
+EXPECTED = {
+    ("SKIPPED", "search_with_attributes", "searching several resource types at once is not supported"),
+    ("ERROR", "check_add_attribute", "2.0:Seats"),
+    ("ERROR", "check_remove_attribute", "2.0:Seats"),
+    ("ERROR", "check_replace_attribute", "2.0:Seats"),
+}
+
+
+async def test_all_checks_of_scim2_tester_succeed(scim: ScimBench) -> None:
+    results = await asyncio.to_thread(check_server, FromThread(scim, await scim.client()))
+    others = [each for each in results if each.status is not Status.SUCCESS]
+    unexpected = [
+        f"{each.status.name} {each.title} {each.resource_type}: {each.reason}"
+        for each in others
+        if not any(each.status.name == status and each.title == title and text in str(each.reason) for status, title, text in EXPECTED)
+    ]
+    assert unexpected == []
+    assert len(results) - len(others) > 100
+
+
+# --------------------------------------------------------------------------------------------------- as identity providers do it
+
+
+async def test_okta_finds_nobody_creates_deactivates_reactivates_and_renames_a_user(scim: ScimBench) -> None:
+    client = await scim.client()
+    assert (await client.found('userName eq "ann@acme.example"', startIndex="1", count="100"))["totalResults"] == 0
+    okta = {
+        "name": {"givenName": "Ann", "familyName": "Ash"},
+        "emails": [{"primary": True, "value": "ann@acme.example", "type": "work"}],
+        "displayName": "Ann Ash",
+        "locale": "en-US",
+        "externalId": "00ujl29u0le5T6Aj10h7",
+        "groups": [],
+        "password": "1mz050nq",
+        "active": True,
+    }
+    made = await client.create("ann@acme.example", **okta)
+    assert (made["active"], made["externalId"], made["meta"]["resourceType"]) == (True, okta["externalId"], "User")
+    assert "password" not in made
+    assert made["meta"]["location"] == f"http://users/scim/v2/Users/{made['id']}"
+    again = await client.call("POST", "/Users", {"schemas": [USER], "userName": "ANN@acme.example"} | okta)
+    assert (again.status_code, again.json()["scimType"]) == (409, "uniqueness")
+    found = await client.found('userName eq "Ann@Acme.example"')
+    assert [each["id"] for each in found["Resources"]] == [made["id"]]
+    path = f"/Users/{made['id']}"
+    blocked = await client.patch(path, {"op": "replace", "value": {"active": False}})
+    assert (blocked["active"], blocked[SEATS]["status"]) == (False, "inactive")
+    back = await client.patch(path, {"op": "replace", "value": {"active": True}})
+    assert (back["active"], back[SEATS]["status"]) == (True, "active")
+    renamed = {name: value for name, value in back.items() if name != "meta"} | {"userName": "ann.berg@acme.example"}
+    put = await client.call("PUT", path, renamed)
+    assert (put.status_code, put.json()["userName"], put.json()["id"]) == (200, "ann.berg@acme.example", made["id"])
+    assert (await client.found('userName eq "ann@acme.example"'))["totalResults"] == 0
+    assert (await client.call("GET", "/Users/010101001010101011001010101011")).status_code == 404
+    assert (await client.get("/Users?count=1&startIndex=1"))["itemsPerPage"] == 1
+
+
+async def test_entra_creates_with_its_own_spelling_and_soft_deletes_and_undeletes(scim: ScimBench) -> None:
+    client = await scim.client()
+    assert (await client.found('externalId eq "bo"'))["Resources"] == []
+    made = await client.create(
+        "bo@acme.example",
+        schemas=[USER, ENTERPRISE],
+        externalId="bo",
+        active=True,
+        emails=[{"primary": True, "type": "work", "value": "bo@acme.example"}],
+        roles=[],
+        **{ENTERPRISE: {"employeeNumber": "17", "department": "Makers", "manager": "99"}},
+    )
+    path = f"/Users/{made['id']}"
+    assert made[ENTERPRISE] == {"employeeNumber": "17", "department": "Makers", "manager": {"value": "99"}}
+    changed = await client.patch(
+        path,
+        {"op": "Replace", "path": 'emails[type eq "work"].value', "value": "bo.new@acme.example"},
+        {"op": "Add", "path": "name.familyName", "value": "Berg"},
+        {"op": "Add", "path": 'phoneNumbers[type eq "mobile"].value', "value": "555"},
+        {"op": "Replace", "path": f"{ENTERPRISE}:department", "value": "Sales"},
+        {"op": "Remove", "path": "displayName"},
+    )
+    assert changed["emails"] == [{"primary": True, "type": "work", "value": "bo.new@acme.example"}]
+    assert (changed["name"]["familyName"], changed[ENTERPRISE]["department"]) == ("Berg", "Sales")
+    assert changed["phoneNumbers"] == [{"type": "mobile", "value": "555"}]
+    body = {"schemas": [PATCH], "operations": [{"op": "Replace", "path": "active", "value": "False"}]}
+    assert (await client.call("PATCH", path, body)).json()["active"] is False
+    assert (await client.get(path))["active"] is False, "a soft-deleted user is there"
+    undeleted = await client.patch(path, {"op": "Replace", "path": "active", "value": "True"})
+    assert (undeleted["active"], undeleted[SEATS]["status"]) == (True, "active")
+    assert (await client.call("DELETE", path)).status_code == 204
+    for method in ("GET", "DELETE", "PATCH"):
+        body = {"schemas": [PATCH], "Operations": [{"op": "replace", "path": "active", "value": True}]}
+        assert (await client.call(method, path, body if method == "PATCH" else None)).status_code == 404, (
+            "a deleted id is never there again"
+        )
+    assert (await client.create("bo@acme.example"))["id"] != made["id"]
+
+
+async def test_ten_parallel_creates_of_one_user_make_one(scim: ScimBench) -> None:
+    client = await scim.client()
+    body = {"schemas": [USER], "userName": "kim", "externalId": "kim"}
+    answers = await asyncio.gather(*(client.call("POST", "/Users", body) for _ in range(10)))
+    assert sorted(answer.status_code for answer in answers) == [201] + [409] * 9
+    assert (await client.get("/Users"))["totalResults"] == 1
+
+
+async def test_a_user_without_a_licence_is_created_and_the_extension_says_why(scim: ScimBench) -> None:
+    client = await scim.client()
+    made = await client.create("lee", **{ENTERPRISE: {"department": "Makers"}})
+    assert made[SEATS] == {
+        "status": "active",
+        "modules": [{"value": "documents", "state": "pending"}, {"value": "time", "state": "pending"}],
+    }
+    ((user, modules),) = await scim.needs(client.tenant)
+    assert modules == ["documents", "time"]
+    await scim.decide(client.tenant, user, documents="refused", time="refused")
+    shown = await client.get(f"/Users/{made['id']}")
+    assert (shown[SEATS]["status"], [each["state"] for each in shown[SEATS]["modules"]]) == ("refused", ["refused", "refused"])
+    assert shown["meta"]["version"] != made["meta"]["version"]
+
+
+async def test_put_active_true_on_a_revoked_person_is_no_reactivation(scim: ScimBench) -> None:
+    client = await scim.client()
+    made = await client.create("mo", active=True, **{ENTERPRISE: {"department": "Makers"}})
+    ((user, _),) = await scim.needs(client.tenant)
+    await scim.decide(client.tenant, user, documents="revoked", time="revoked")
+    for _ in range(10):
+        put = await client.call("PUT", f"/Users/{made['id']}", made)
+        assert (put.status_code, put.json()["active"], put.json()[SEATS]["status"]) == (200, True, "deactivated")
+    assert len(await scim.needs(client.tenant)) == 1
+    for active in (False, True):
+        await client.patch(f"/Users/{made['id']}", {"op": "replace", "path": "active", "value": active})
+    assert [modules for _, modules in await scim.needs(client.tenant)][1:] == [[], ["documents", "time"]]
+
+
+# ------------------------------------------------------------------------------------------------------------ beside an HR system
+
+
+async def test_a_connection_finds_the_employed_people_of_other_sources_and_starts_its_timeline_with_the_first_change(
+    scim: ScimBench,
+) -> None:
+    client = await scim.client()
+    await scim.hr(client.tenant, "7", 1, login="nia", email="nia@acme.example", name="Nia", department="Makers")
+    await scim.hr(client.tenant, "8", 1, name="No Login")
+    await scim.hr(client.tenant, "9", 1, ends_on="2021-01-01", login="gone")
+    listed = await client.get("/Users")
+    assert [each["userName"] for each in listed["Resources"]] == ["nia"]
+    assert (await client.call("POST", "/Users", {"schemas": [USER], "userName": "NIA"})).status_code == 409
+    (found,) = (await client.found('userName eq "NIA"'))["Resources"]
+    assert (found["active"], found["displayName"], found["emails"][0]["value"]) == (True, "Nia", "nia@acme.example")
+    assert (await client.found('emails.value eq "NIA@acme.example"'))["totalResults"] == 1
+    assert (await client.found('displayName co "ni"'))["totalResults"] == 1
+    put = await client.call("PUT", f"/Users/{found['id']}", found | {"externalId": "x7"})
+    assert (put.status_code, put.json()["id"], put.json()["externalId"]) == (200, found["id"], "x7")
+    assert (await client.get("/Users"))["totalResults"] == 1
+    assert len(await scim.needs(client.tenant)) == 1, "one person, one request for seats"
+    assert (await client.found('externalId eq "x7"'))["Resources"][0]["id"] == found["id"]
+
+
+async def test_active_false_blocks_whom_hr_employs_and_active_true_brings_nobody_back_whom_hr_has_ended(scim: ScimBench) -> None:
+    client = await scim.client()
+    person = {"login": "ole", "department": "Makers"}
+    await scim.hr(client.tenant, "1", 1, **person)
+    (found,) = (await client.found('userName eq "ole"'))["Resources"]
+    path = f"/Users/{found['id']}"
+
+    async def patched(active: bool) -> Any:
+        return await client.patch(path, {"op": "replace", "path": "active", "value": active})
+
+    assert (await patched(False))[SEATS]["status"] == "inactive"
+    await scim.hr(client.tenant, "1", 2, **person)
+    assert (await client.get(path))[SEATS]["status"] == "inactive", "HR reports again unchanged"
+    assert (await patched(True))[SEATS]["status"] == "active"
+    assert [modules for _, modules in await scim.needs(client.tenant)] == [["documents", "time"], [], ["documents", "time"]]
+    await scim.hr(client.tenant, "1", 3, ends_on="2026-03-01", **person)
+    assert (await client.get(path))[SEATS]["status"] == "left"
+    await patched(False)
+    back = await patched(True)
+    assert (back["active"], back[SEATS]["status"]) == (True, "left")
+    assert [modules for _, modules in await scim.needs(client.tenant)][3:] == [[]]
+
+
+async def test_delete_ends_whom_only_the_connection_knows_and_keeps_whom_hr_employs(scim: ScimBench) -> None:
+    client = await scim.client()
+    await scim.hr(client.tenant, "1", 1, login="pia", department="Makers")
+    (pia,) = (await client.found('userName eq "pia"'))["Resources"]
+    await client.patch(f"/Users/{pia['id']}", {"op": "replace", "path": "title", "value": "Boss"})
+    assert (await client.call("DELETE", f"/Users/{pia['id']}")).status_code == 204
+    assert (await client.call("GET", f"/Users/{pia['id']}")).status_code == 404
+    (again,) = (await client.found('userName eq "pia"'))["Resources"]
+    assert (again["id"] != pia["id"], again[SEATS]["status"], "title" in again) == (True, "active", False)
+    assert (await client.get(f"/Users/{again['id']}"))["userName"] == "pia"
+    quin = await client.create("quin", **{ENTERPRISE: {"department": "Makers"}})
+    assert (await client.call("DELETE", f"/Users/{quin['id']}")).status_code == 204
+    last = (await scim.commands(client.tenant))[-1]
+    assert (last["modules"], last["leaver"]) == ([], True)
+    assert (await client.get("/Users"))["totalResults"] == 1
+
+
+async def test_deactivation_can_mean_that_people_leave_whom_no_other_source_employs(scim: ScimBench) -> None:
+    client = await scim.client(deactivation="leaves", user_types={"Contractor": "external"})
+    await scim.hr(client.tenant, "1", 1, login="rob", department="Makers")
+    (rob,) = (await client.found('userName eq "rob"'))["Resources"]
+    sue = await client.create("sue", **{ENTERPRISE: {"department": "Makers"}})
+    guest = await client.create("tom", userType="Contractor", **{ENTERPRISE: {"department": "Makers"}})
+    assert "modules" not in guest[SEATS]
+    off = {"op": "replace", "path": "active", "value": False}
+    assert (await client.patch(f"/Users/{rob['id']}", off))[SEATS]["status"] == "inactive"
+    assert (await client.patch(f"/Users/{sue['id']}", off))[SEATS]["status"] == "left"
+    leavers = [each["leaver"] for each in await scim.commands(client.tenant) if each.get("modules") == []]
+    assert leavers == [False, True]
+    on = await client.patch(f"/Users/{sue['id']}", off | {"value": True})
+    assert (on["active"], on[SEATS]["status"]) == (True, "active")
+
+
+# ---------------------------------------------------------------------------------------------------------------------- groups
+
+
+async def test_members_of_a_group_are_added_and_removed_in_both_spellings_and_in_pages(scim: ScimBench) -> None:
+    client = await scim.client()
+    ids = [(await client.create(f"m{number}"))["id"] for number in range(6)]
+    group = await client.create_group("Makers", *ids[:2])
+    path = f"/Groups/{group['id']}"
+
+    async def members() -> set[str]:
+        return {each["value"] for each in (await client.get(path)).get("members", ())}
+
+    assert await members() == set(ids[:2])
+    await client.patch(path, {"op": "Add", "path": "members", "value": [{"value": each} for each in ids[1:4]]})
+    await client.patch(path, {"op": "add", "value": {"members": [{"value": ids[4]}]}})
+    assert await members() == set(ids[:5])
+    await client.patch(path, {"op": "Remove", "path": "members", "value": [{"value": ids[0]}]})
+    await client.patch(path, {"op": "remove", "path": f'members[value eq "{ids[1]}"]'})
+    assert await members() == set(ids[2:5])
+    await client.patch(path, {"op": "replace", "value": {"id": group["id"], "displayName": "Planners", "members": [{"value": ids[5]}]}})
+    assert (await members(), (await client.get(path))["displayName"]) == ({ids[5]}, "Planners")
+    shown = await client.get(f"{path}?excludedAttributes=members")
+    assert ("members" in shown, shown["displayName"]) == (False, "Planners")
+    assert "members" not in (await client.found('displayName eq "planners"', "Groups", excludedAttributes="members"))["Resources"][0]
+    assert (await client.found(f'id eq "{group["id"]}" and members eq "{ids[5]}"', "Groups"))["totalResults"] == 1
+    assert (await client.found(f'members.value eq "{ids[0]}"', "Groups"))["totalResults"] == 0
+    assert (await client.get(f"/Users/{ids[5]}"))["groups"][0]["display"] == "Planners"
+    body = {"schemas": [GROUP], "displayName": "All", "members": [{"value": each} for each in ids]}
+    assert (await client.call("PUT", path, body)).status_code == 200
+    assert await members() == set(ids)
+    assert (await client.call("DELETE", f"/Users/{ids[0]}")).status_code == 204
+    assert await members() == set(ids[1:])
+    await client.patch(path, {"op": "remove", "path": "members"})
+    assert await members() == set()
+    assert (await client.call("DELETE", path)).status_code == 204
+    assert (await client.call("GET", path)).status_code == 404
+
+
+async def test_a_group_with_fifty_thousand_members_changes_without_reading_them_and_has_at_most_a_hundred_thousand(scim: ScimBench) -> None:
+    client = await scim.client()
+    group = await client.create_group("Everybody")
+    path, fill = f"/Groups/{group['id']}", "SELECT $1, 'okta', $2, 'm' || n FROM generate_series(1, 50000) n"
+    async with scim.users.database.unit_of_work(None) as uow:
+        await uow.connection.exec_driver_sql(f"INSERT INTO scim_members {fill}", (client.tenant, group["id"]))
+        await uow.connection.exec_driver_sql("UPDATE scim_groups SET members = 50000 WHERE tenant_id = $1", (client.tenant,))
+    added = [{"value": f"m{number}"} for number in range(49_951, 50_051)]
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await client.patch(path, {"op": "add", "path": "members", "value": added})
+    assert loop.time() - began < 2
+    rows = await scim.execute("SELECT members FROM scim_groups WHERE tenant_id = $1", client.tenant)
+    assert rows[0][0] == 50_050
+    assert len((await client.get(path))["members"]) == 50_050
+    more = {"schemas": [PATCH], "Operations": [{"op": "add", "path": "members", "value": [{"value": f"n{n}"} for n in range(49_951)]}]}
+    refused = await client.call("PATCH", path, more)
+    assert (refused.status_code, refused.headers["content-type"]) == (413, "application/scim+json")
+    assert (await scim.execute("SELECT count(*) FROM scim_members WHERE tenant_id = $1", client.tenant))[0][0] == 50_050
+
+
+# ---------------------------------------------------------------------------------------------------------- lists, bulk, refusals
+
+
+async def test_a_client_pages_through_all_users_while_others_are_added_and_deleted(scim: ScimBench) -> None:
+    client = await scim.client()
+    kept = [(await client.create(f"kept{number}"))["id"] for number in range(30)]
+    gone = [(await client.create(f"gone{number}"))["id"] for number in range(10)]
+    kept += [(await client.create(f"late{number}"))["id"] for number in range(30)]
+    seen: list[str] = []
+    while True:
+        page = await client.get(f"/Users?startIndex={len(seen) + 1}&count=10")
+        seen += [each["id"] for each in page["Resources"]]
+        if len(seen) >= page["totalResults"] or not page["Resources"]:
+            break
+        if len(seen) == 40:
+            for each in gone:
+                await client.call("DELETE", f"/Users/{each}")
+        await client.create(f"new{len(seen)}")
+    assert sorted(set(seen) & set(kept)) == sorted(kept)
+
+
+async def test_bulk_creates_a_group_of_new_users_and_tells_what_failed(scim: ScimBench) -> None:
+    client = await scim.client()
+    await client.create("taken")
+    operations: list[Any] = [
+        {"method": "POST", "path": "/Users", "bulkId": "a", "data": {"schemas": [USER], "userName": "una"}},
+        {"method": "POST", "path": "/Users", "bulkId": "b", "data": {"schemas": [USER], "userName": "taken"}},
+        {
+            "method": "POST",
+            "path": "/Groups",
+            "bulkId": "g",
+            "data": {"schemas": [GROUP], "displayName": "G", "members": [{"value": "bulkId:a"}]},
+        },
+    ]
+    body = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": operations}
+    answer = await client.call("POST", "/Bulk", body)
+    assert [each["status"] for each in answer.json()["Operations"]] == ["201", "409", "201"]
+    (una,) = (await client.found('userName eq "una"'))["Resources"]
+    assert una["groups"][0]["display"] == "G"
+
+
+async def test_what_is_wrong_is_refused_as_scim_says(scim: ScimBench) -> None:
+    client = await scim.client()
+    made = await client.create("vic")
+    path, big = f"/Users/{made['id']}", "x" * 1000
+
+    def patch(**operation: Any) -> Any:
+        return {"schemas": [PATCH], "Operations": [operation]}
+
+    cases: list[tuple[str, str, Any, int, str | None]] = [
+        ("GET", "/Users?filter=userName", None, 400, "invalidFilter"),
+        ("GET", "/Users?filter=userName eq", None, 400, "invalidFilter"),
+        ("GET", '/Users?filter=nothing eq "x"', None, 400, "invalidFilter"),
+        ("GET", "/Users?filter=(((", None, 400, "invalidFilter"),
+        ("GET", '/Users?filter=active gt "x"', None, 400, "invalidFilter"),
+        ("GET", "/Users?count=x", None, 400, "invalidValue"),
+        ("GET", '/Groups?filter=meta.created gt "2020-01-01T00:00:00Z"', None, 400, "invalidFilter"),
+        ("GET", '/Users?filter=userName eq "%00"', None, 400, None),
+        ("GET", "/Users?sortBy=userName", None, 501, None),
+        ("GET", "/Me", None, 501, None),
+        ("GET", "/Nothing", None, 404, None),
+        ("DELETE", "/Users", None, 405, None),
+        ("POST", "/Users", {"schemas": [USER]}, 400, "invalidValue"),
+        ("POST", "/Users", {"schemas": [USER], "userName": " "}, 400, "invalidValue"),
+        ("POST", "/Users", {"schemas": [USER], "userName": big}, 400, "invalidValue"),
+        ("POST", "/Users", {"schemas": [USER], "userName": "w", "emails": "a@b.example"}, 400, None),
+        ("POST", "/Users", {"schemas": [USER], "userName": "a\0b"}, 400, None),
+        ("POST", "/Users", [], 400, None),
+        ("POST", "/Users", None, 400, None),
+        ("PATCH", path, patch(op="replace", path="nothing", value=1), 400, "invalidPath"),
+        ("PATCH", path, patch(op="replace", path="emails[", value=1), 400, "invalidPath"),
+        ("PATCH", path, patch(op="replace", path="active", value="maybe"), 400, "invalidValue"),
+        ("PATCH", path, patch(op="replace", path="id", value="1"), 400, "mutability"),
+        ("PATCH", path, patch(op="remove"), 400, "noTarget"),
+        ("PATCH", path, patch(op="swap", path="active", value=True), 400, None),
+        ("PATCH", path, patch(op="remove", path="userName"), 400, None),
+        ("PATCH", path, {"schemas": [PATCH], "Operations": []}, 400, None),
+        ("POST", "/Groups", {"schemas": [GROUP], "displayName": "g", "members": [{"value": 1}]}, 400, "invalidValue"),
+        ("POST", "/Users", {"userName": "x" * 10_000_000}, 413, None),
+        ("POST", "/Groups", {"displayName": "x" * 10_000_000}, 413, None),
+        ("POST", "/Bulk", {"x": "x" * 10_000_000}, 413, None),
+    ]
+    for method, url, body, status, scim_type in cases:
+        answer = await client.call(method, url, body)
+        shown = f"{method} {url} {str(body)[:100]}: {answer.text[:300]}"
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/scim+json"), shown
+        assert answer.json()["status"] == str(status)
+        assert scim_type is None or answer.json()["scimType"] == scim_type, shown
+    assert (await client.call("POST", "/Users", {}, content_type="text/plain")).status_code == 415
+    stale = await client.call("PUT", path, made | {"displayName": "V"}, if_match='W/"0.0"')
+    assert stale.status_code == 412
+    assert (await client.call("GET", path, None, if_none_match=made["meta"]["version"])).status_code == 304
+
+
+async def test_every_route_of_scim_asks_for_the_token_of_a_connection_before_it_reads_the_body(scim: ScimBench) -> None:
+    tenant, rest = await scim.open_tenant()
+    client = await scim.connect(rest, tenant)
+    routes: list[Any] = list(make_router().routes)
+    assert len(routes) > 15
+    operator = rest.token
+    for route in routes:
+        for method in route.methods:
+            path = route.path.replace("{resource_id}", "1").replace("{rest:path}", "x")
+            for authorization in ("", "Bearer x.y.z", "Basic YTpi", f"Bearer {operator}", f"Bearer {client.token}x"):
+                answer = await scim.http.request(method, path, content=b"{" * 10, headers={"authorization": authorization})
+                assert answer.status_code == 401, f"{method} {path} with {authorization[:12]}"
+                assert answer.headers["content-type"] == "application/scim+json"
+    for right in ("users:manage", "account:read"):
+        refused = await scim.http.get("/v1/tenants", headers={"authorization": f"Bearer {client.token}"})
+        assert refused.status_code == 401, f"a SCIM token is none of REST, whatever the right {right}"
+
+
+async def test_a_connection_has_two_tokens_at_a_time_and_a_revoked_or_expired_one_is_refused_at_once(scim: ScimBench) -> None:
+    tenant, rest = await scim.open_tenant()
+    first = await scim.connect(rest, tenant)
+    path = f"/v1/tenants/{tenant}/scim-connections/okta"
+    second = await rest.post(f"{path}/tokens", {"expires_in_days": 1})
+    assert (await rest.call("POST", f"{path}/tokens", {})).json()["type"] == "urn:seatpool:problem:too-many-tokens"
+    stored = await scim.execute("SELECT token_hash FROM scim_tokens WHERE tenant_id = $1", tenant)
+    assert not {row[0] for row in stored} & {first.token, second["secret"]}
+    shown = await rest.get(path)
+    assert [token["token"] for token in shown["tokens"]][1] == second["token"]
+    assert "secret" not in str(shown)
+    changed = Client(scim.http, second["secret"], tenant)
+    assert (await first.get("/Users"))["totalResults"] == (await changed.get("/Users"))["totalResults"] == 0
+    assert (await rest.call("DELETE", f"{path}/tokens/{shown['tokens'][0]['token']}")).status_code == 204
+    assert (await first.call("GET", "/Users")).status_code == 401
+    scim.clock.at = NOON + timedelta(days=1)
+    assert (await changed.call("GET", "/Users")).status_code == 401
+    scim.clock.at = NOON
+    other, others_rest = await scim.open_tenant()
+    stranger = await scim.connect(others_rest, other)
+    made = await changed.create("wes")
+    assert (await stranger.call("GET", f"/Users/{made['id']}")).status_code == 404
