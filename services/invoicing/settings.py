@@ -31,6 +31,10 @@ class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
         max_length=20,
         description="Prefix of the invoice numbers of tenants with a test clock. They have a number series of their own.",
     )
+    credit_note_prefix: str = Field("CN-", max_length=20, description="Prefix of the numbers of credit notes.")
+    test_credit_note_prefix: str = Field(
+        "TEST-CN-", max_length=20, description="Prefix of the numbers of credit notes of tenants with a test clock."
+    )
     quote_valid_seconds: int = Field(86_400, ge=60, description="How long a quote is valid, at most until the end of its local day.")
 
     @property

@@ -64,6 +64,8 @@ class SubscriptionStarted(InvoicingEvent):
     charge_when: str  # threshold | now | next_invoice
     billing_details: Id
     modules: Items[SubscriptionModule]
+    credit_when: str = "threshold"  # threshold | next_invoice | now
+    zero_invoices: bool = False  # also issue documents whose lines are all zero
     time_zone: str = "UTC"  # IANA; the local days of this subscription, so that they can be rebuilt without the tenant's record
     payment_days: int = Field(default=14, ge=0)  # from the day of an invoice to the day it is due
     test: bool = False  # the tenant is on a test clock: its invoices have a number series of their own and are no tax documents
@@ -87,6 +89,19 @@ class TermsApplied(InvoicingEvent):
     billing_details: Id
 
 
+class DayCharged(InvoicingEvent):
+    """The end of a local day on which licences changed: what is not charged yet of these changes is charged.
+
+    `at` is the end of the day. `after` is the last decision of seats that counts.
+    A later decision about the same day counts for the next end.
+    """
+
+    day: date
+    after: str  # id of the seats event
+    subscription: Id
+    billing_details: Id
+
+
 class QuoteLine(Payload):
     module: ModuleName
     quantity: int  # licences to add
@@ -105,6 +120,24 @@ class TaxLine(Payload):
     tax_minor: int
 
 
+class Amounts(Payload):
+    net_minor: int
+    tax_minor: int
+    gross_minor: int
+
+
+class NextPeriod(Payload):
+    """The price of the whole subscription for the next period, before and after an order.
+
+    `after` is `before` with what the order adds, and with what it brings back because it cancels scheduled reductions (T21).
+    """
+
+    before: Amounts
+    after: Amounts
+    added_net_minor: int
+    cancelled_reduction_net_minor: int
+
+
 class QuoteIssued(InvoicingEvent):
     quote: Id
     subscription: Id
@@ -120,6 +153,8 @@ class QuoteIssued(InvoicingEvent):
     expires_at: Instant
     plan: Id | None = None
     billing_details: Id | None = None  # that the taxes were computed with
+    credit_net_minor: int = 0  # the credits that the amounts above are already less by
+    next_period: NextPeriod | None = None
 
 
 class QuoteApproved(InvoicingEvent):
@@ -141,11 +176,11 @@ class OrderRefused(InvoicingEvent):
 
 
 class ChargeBooked(InvoicingEvent):
-    """A line of the ledger of changes, traceable to the decision that caused it."""
+    """A line of the ledger of changes, traceable to the decisions that caused it. A credit has a negative amount."""
 
     charge: Id
     order: Id | None = None
-    decision: str  # id of the seats event
+    decision: str  # id of the seats event, of the last one if there are several
     currency: Currency
     module: ModuleName
     quantity: int
@@ -154,10 +189,19 @@ class ChargeBooked(InvoicingEvent):
     days: int
     days_of_period: int
     net_minor: int
+    tax_category: str | None = None
+    tax_rate_percent: str | None = None
+    decisions: Items[str] = ()  # all decisions that a charge of a day sums up
+    undoes: Items[str] = ()  # a credit: the decisions of which it takes charges back; `opening-<day>`: the licences at the period's start
 
 
 class InvoiceLine(Payload):
-    text_key: str  # proration | recurring | adjustment (the sum of several charges: unit price and days are 0)
+    """A line of a document.
+
+    A line of several charges, or of a part of a charge, has only their sum: unit price and days are 0.
+    """
+
+    text_key: str  # proration | recurring | adjustment | credit
     module: ModuleName
     quantity: int
     unit_price_minor: int
@@ -167,9 +211,13 @@ class InvoiceLine(Payload):
     days_of_period: int
     net_minor: int
     charges: Items[Id]
+    tax_category: str | None = None
+    tax_rate_percent: str | None = None
 
 
 class InvoiceIssued(InvoicingEvent):
+    """An invoice or a credit note. The amounts of a credit note are positive; its lines that charge something are negative."""
+
     invoice: Id
     number: str
     issued_on: date
@@ -185,3 +233,5 @@ class InvoiceIssued(InvoicingEvent):
     gross_minor: int
     decision: str | None = None  # id of the seats event that called for it
     test: bool = False  # as the subscription says
+    kind: str = "invoice"  # invoice | credit_note
+    corrects: Items[Id] = ()  # the invoices that a credit note takes charges back of

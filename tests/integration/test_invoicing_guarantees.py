@@ -2,24 +2,31 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from prometheus_client import REGISTRY
+from pypdf import PdfReader
 from sqlalchemy.exc import DBAPIError
 
 from services.invoicing import store
-from services.invoicing.domain.invoices import rebuild
+from services.invoicing.domain.account import rebuild
+from services.invoicing.jobs.end_days import end_days_of_all
 from services.invoicing.jobs.unanswered_commands import count_unanswered
+from services.invoicing.use_cases.idle import check_idle
 from services.invoicing.use_cases.issue_invoices import book_and_issue
 from shared import ids
+from shared.clock import FixedClock
 from shared.schemas import invoicing_v1, seats_v1, topics, users_v1
+from shared.schemas.base import Payload
 from shared.schemas.invoicing_v1 import InvoiceIssued
 from shared.schemas.rights import TENANT_RIGHTS
 from shared.settings import KafkaSettings
-from tests.support.invoicing import DETAILS, NOVEMBER, ROOT, Bench, running_bench, settings_of
+from tests.support.invoicing import A_DAY, DETAILS, NOVEMBER, ROOT, Bench, running_bench, settings_of
 from tests.support.wait import wait_until
 from tests.support.wire import Sent
 
@@ -141,6 +148,61 @@ async def test_what_was_issued_can_be_rebuilt_from_the_topics_byte_for_byte(benc
     issued = [read.value for read in said if isinstance(read.payload, InvoiceIssued)]
     assert [invoice.model_dump_json().encode() for invoice in rebuilt] == issued
     assert [invoice.reason for invoice in rebuilt] == ["first_period", "renewal", "renewal"]
+
+
+async def change_pool(bench: Bench, tenant: str, model: type[Payload], by: int, at: datetime) -> None:
+    """Publish that seats changed the pool of `time` without an order."""
+    pools = bench.pools[tenant]
+    pools.licences["time"] += by
+    last = (await bench.topic(topics.SEATS_COMMANDS, tenant))[-1]
+    fields = {"reduce_at": "now"} if model is seats_v1.PoolReduced else {}
+    place = (last.partition, last.offset)
+    await bench.decide(model, tenant, place, "other", "changed", module="time", by=abs(by), at=at, pools=pools.states("time"), **fields)
+
+
+async def test_M12_the_changes_of_a_day_are_one_document_that_can_be_rebuilt(bench: Bench) -> None:
+    """A test clock: seats' answers end the days."""
+    tenant = await subscribed(bench, credit_when="now")
+    await change_pool(bench, tenant, seats_v1.PoolExpanded, 3, NOVEMBER)
+    await change_pool(bench, tenant, seats_v1.PoolReduced, -1, NOVEMBER)
+    await change_pool(bench, tenant, seats_v1.PoolReduced, -4, NOVEMBER + A_DAY)
+    await bench.until_settled(tenant)
+    assert [(each.kind, each.net_minor) for each in await bench.events(tenant, InvoiceIssued)] == [("invoice", 1280)]
+    await bench.advance_clock(tenant, NOVEMBER + 2 * A_DAY)
+    issued = await bench.events(tenant, InvoiceIssued)
+    assert [(each.kind, each.number[:5], each.net_minor) for each in issued[1:]] == [("credit_note", "TEST-", 2400)]
+    assert issued[1].corrects == (issued[0].invoice,)
+    shown = await bench.ok("GET", f"/v1/tenants/{tenant}/invoices/{issued[1].invoice}")
+    assert (shown["kind"], shown["corrects"], shown["issued_on"]) == ("credit_note", [issued[0].invoice], "2013-11-16")
+    pdf = (await bench.call("GET", shown["pdf_url"])).content
+    text = " ".join(page.extract_text() for page in PdfReader(BytesIO(pdf)).pages)
+    assert "Credit note" in text
+    assert f"Corrects {issued[0].number}" in text
+    found = await bench.statistics(tenant)
+    assert (found["invoices"], found["credit_notes"], found["net_minor"]) == (1, 1, 1280 - 2400)
+    decided = await bench.topic(topics.SEATS_EVENTS, tenant)
+    said = [read for read in await bench.topic(topics.INVOICING_EVENTS) if read.envelope.tenant in (tenant, None)]
+    rebuilt = rebuild((read.envelope.id, read.payload) for read in [*decided, *said])
+    assert [invoice.model_dump_json() for invoice in rebuilt] == [invoice.model_dump_json() for invoice in issued]
+
+
+async def test_a_day_on_a_real_clock_is_charged_once_by_any_number_of_workers(bench: Bench) -> None:
+    tenant = await bench.make_tenant(NOVEMBER, clock="real")
+    await bench.bill(tenant)
+    await bench.open(tenant, clock="real")
+    await bench.subscribe(tenant, {"time": 10}, "2013-11-01", billed_until="2013-12-01")
+    await bench.until_active(tenant)
+    await change_pool(bench, tenant, seats_v1.PoolExpanded, 3, NOVEMBER)
+    await bench.until_settled(tenant)
+    await end_days_of_all(bench.wiring)  # the day has not ended yet
+    assert await bench.events(tenant, InvoiceIssued) == []
+    tomorrow = replace(bench.wiring, clock=FixedClock(NOVEMBER + A_DAY))
+    idle = await check_idle(bench.wiring.database, bench.wiring.consumer, tomorrow.clock, tenant)
+    assert "day" in idle.waiting_for
+    await asyncio.gather(*(end_days_of_all(tomorrow) for _ in range(5)))
+    await bench.until_settled(tenant)
+    (invoice,) = await bench.events(tenant, InvoiceIssued)
+    assert (invoice.net_minor, invoice.issued_on, invoice.test) == (1920, NOVEMBER.date(), False)
 
 
 async def test_a_decision_that_contradicts_the_history_blocks_the_tenant_and_nobody_else(bench: Bench) -> None:

@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from services.invoicing.domain.calendar import Term, local_day, period_at, start_of_day
+from services.invoicing.domain.account import Account, account
+from services.invoicing.domain.calendar import Term, add_days, local_day, period_at, start_of_day
 from services.invoicing.domain.history import Fact
-from services.invoicing.domain.invoices import Account, account
 from services.invoicing.domain.quote import Item, Pool, Refusal, Situation, approvable, expected, price
 from shared.schemas.base import Actor, Payload
 from shared.schemas.invoicing_v1 import (
     BillingDetailsChanged,
+    DayCharged,
     InvoiceIssued,
     PlanDefined,
     QuoteApproved,
@@ -30,6 +31,7 @@ from shared.schemas.seats_v1 import (
     Policies,
     PoolExpanded,
     PoolOpened,
+    PoolReduced,
     PoolState,
 )
 
@@ -46,6 +48,8 @@ class World:
     start: date = date(2013, 11, 1)
     at: datetime = datetime(2013, 11, 1, 8, tzinfo=UTC)
     charge_when: str = "now"
+    credit_when: str = "threshold"
+    zero_invoices: bool = False
     licences: dict[str, int] = field(default_factory=lambda: {"time": 280})
     prices: dict[str, int] = field(default_factory=lambda: {"time": 1200, "documents": 2000})
     tax: tuple[str, str] = ("S", "25")
@@ -76,6 +80,8 @@ class World:
             period_end=period.end,
             billed_until=period.end if self.billed else period.start,
             charge_when=self.charge_when,
+            credit_when=self.credit_when,
+            zero_invoices=self.zero_invoices,
             billing_details=self.version,
             modules=tuple(SubscriptionModule(module=module, licences=count) for module, count in sorted(self.licences.items())),
             time_zone=self.zone,
@@ -110,7 +116,16 @@ class World:
 
     # -- what seats decides ---------------------------------------------------------------------------------------------
 
+    def end_days(self) -> None:
+        """Charge the days that have ended, as the service does before it counts a decision."""
+        before = local_day(self.at, self.zone)
+        while (day := (found := self.found).day_to_charge(before)) is not None:
+            end = start_of_day(add_days(day, 1), self.zone)
+            fields: dict[str, Any] = {"day": day, "after": found.last_decision, "subscription": "sub", "billing_details": self.version}
+            self.say(DayCharged(at=end, actor=ROOT, **fields))
+
     def decide(self, model: type[Payload], **fields: Any) -> str:
+        self.end_days()
         event_id = f"seats.commands.v1/2/{self.offset}/0"
         common = {"command": f"c{self.offset}", "position": Position(partition=2, offset=self.offset), "role": "answer", "rules": 1}
         self.facts.append((event_id, model(**common | {"at": self.at, "reason": "test", "period": self.period} | fields)))
@@ -133,6 +148,11 @@ class World:
         self.next_period[module] += by
         self.terms(self.decide(PoolExpanded, module=module, by=by, pools=self.states(module)))
 
+    def reduce(self, module: str, by: int) -> None:
+        self.licences[module] -= by
+        self.next_period[module] = min(self.next_period[module], self.licences[module])
+        self.decide(PoolReduced, module=module, by=by, reduce_at="now", pools=self.states(module))
+
     def go(self, days: float = 0, *, to: datetime | None = None) -> None:
         """Move the time. A period that begins on the way is started."""
         target = to or self.at + timedelta(days=days)
@@ -143,6 +163,7 @@ class World:
             licences = tuple(LicenceCount(module=m, quantity=n) for m, n in sorted(self.licences.items()))
             self.terms(self.decide(PeriodStarted, starts_at=begin, licences=licences, pools=self.states()))
         self.at = target
+        self.end_days()
 
     # -- buying -----------------------------------------------------------------------------------------------------------
 

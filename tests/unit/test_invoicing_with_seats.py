@@ -5,8 +5,8 @@ from typing import Any
 
 import orjson
 
+from services.invoicing.domain.account import Account, account
 from services.invoicing.domain.calendar import local_day, start_of_day
-from services.invoicing.domain.invoices import Account, account
 from services.seats.domain import Command, decide
 from shared.schemas import registry
 from shared.schemas.base import Payload
@@ -93,6 +93,8 @@ def test_an_expansion_in_the_decision_that_begins_the_period_is_charged_once() -
     assert kinds.index("PeriodStarted") < kinds.index("PoolExpanded")
     began = next(event for event in events if isinstance(event, PeriodStarted))
     assert ([pool.licences for pool in began.pools], [item.quantity for item in began.licences]) == ([2], [1])
+    seats.at = datetime(2013, 12, 3, tzinfo=UTC)
+    seats.end_days()
     (renewal, expansion) = lines(account(seats.facts))
     assert renewal == [("recurring", "time", 1, 1200)]
     assert [(key, module, quantity) for key, module, quantity, _ in expansion] == [("proration", "time", 1)]

@@ -65,5 +65,5 @@ async def list_charges(wiring: Wired, tenant: TenantId, cursor: Cursor = None, l
     async with wiring.database.unit_of_work(tenant) as uow:
         await store.tenants.check(uow.connection, tenant)
         found = await store.charges.page(uow.connection, tenant, after, limit)
-    items = [ChargeView.of(charge.event, charge.invoice) for charge in found]
+    items = [ChargeView.of(charge.event, tuple(charge.invoices)) for charge in found]
     return Page(items=items, next=encode_cursor(found[-1].place) if len(found) == limit else None)

@@ -149,6 +149,8 @@ class SubscriptionBody(Body):
         None, description="The first day that is not invoiced yet: the end of the first period if it is already invoiced."
     )
     charge_when: Literal["threshold", "now", "next_invoice"] = "threshold"
+    credit_when: Literal["threshold", "next_invoice", "now"] = "threshold"
+    zero_invoices: bool = Field(False, description="Also issue documents whose lines are all zero.")
     modules: list[SubscribedModule] = Field(min_length=1, max_length=100)
 
     @model_validator(mode="after")

@@ -18,6 +18,7 @@ from shared.schemas.invoicing_v1 import (
     ChargeBooked,
     InvoiceIssued,
     InvoiceLine,
+    NextPeriod,
     PlanDefined,
     QuoteIssued,
     QuoteLine,
@@ -93,6 +94,8 @@ class SubscriptionView(BaseModel):
     billed_until: date
     next_invoice_on: date
     charge_when: str
+    credit_when: str
+    zero_invoices: bool
     next_period_net_minor: int | None = Field(description="The price of the next period with the present price list.")
     modules: list[SubscribedModuleView]
 
@@ -128,6 +131,8 @@ def subscription_view(
         billed_until=found.billed_until,
         next_invoice_on=found.period_end,
         charge_when=contract.charge_when,
+        credit_when=contract.credit_when,
+        zero_invoices=contract.zero_invoices,
         next_period_net_minor=sum(costs) if len(costs) == len(shown) else None,
         modules=shown,
     )
@@ -150,6 +155,10 @@ class QuoteView(BaseModel):
     tax_minor: int
     gross_minor: int
     gross: str = Field(description="The amount in the format of the tenant's locale.")
+    credit_net_minor: int = Field(description="Credits that wait and are already deducted from the amounts above.")
+    next_period: NextPeriod | None = Field(
+        description="The price of the whole subscription for the next period, before and after the order."
+    )
     charge: str = Field(description="now (invoiced when the order is completed) or next_invoice (on the invoice of the next period)")
     priced_for: date
     plan_version: int
@@ -200,9 +209,11 @@ class OrderView(BaseModel):
 
 
 class InvoiceView(BaseModel):
-    """An issued invoice."""
+    """An issued invoice or credit note. The amounts of a credit note are positive: they are given back."""
 
     invoice: str
+    kind: str = Field(description="invoice or credit_note")
+    corrects: tuple[str, ...] = Field(description="The invoices that a credit note corrects.")
     number: str
     issued_on: date
     due_on: date
@@ -239,16 +250,22 @@ class ChargeView(BaseModel):
     day: date
     days: int
     days_of_period: int
-    net_minor: int
-    invoice: str | None = Field(description="The invoice with this charge; null: the charge waits for the next invoice.")
+    net_minor: int = Field(description="A credit is negative.")
+    decisions: tuple[str, ...] = Field(description="All decisions that the charge sums up.")
+    invoices: tuple[str, ...] = Field(
+        description="The documents with this charge. None: it waits for the next document, or a credit of the same day covers it."
+    )
 
     @classmethod
-    def of(cls, event: ChargeBooked, invoice: str | None) -> "ChargeView":
-        return cls(**{name: getattr(event, name) for name in cls.model_fields if name != "invoice"}, invoice=invoice)
+    def of(cls, event: ChargeBooked, invoices: tuple[str, ...]) -> "ChargeView":
+        return cls(**{name: getattr(event, name) for name in cls.model_fields if name != "invoices"}, invoices=invoices)
 
 
 class StatisticsView(BaseModel):
+    """Sums are those of the invoices less those of the credit notes."""
+
     invoices: int
+    credit_notes: int
     net_minor: int
     tax_minor: int
     gross_minor: int

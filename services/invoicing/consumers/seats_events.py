@@ -9,9 +9,9 @@ from prometheus_client import Counter
 
 from services.invoicing import store
 from services.invoicing.domain.calendar import Period, Term, local_day, period_at
-from services.invoicing.domain.history import decision_order
+from services.invoicing.domain.history import DECISIONS, decision_order
 from services.invoicing.settings import Settings
-from services.invoicing.use_cases.issue_invoices import apply_terms, book_and_issue
+from services.invoicing.use_cases.issue_invoices import apply_terms, book_and_issue, end_days
 from services.invoicing.use_cases.orders import complete_order, refuse_order
 from services.invoicing.use_cases.seats_commands import open_pools, schedule_period, send_again
 from services.invoicing.use_cases.subscriptions import activate
@@ -49,12 +49,32 @@ async def on_tenant_opened(uow: UnitOfWork, message: Message[seats_v1.TenantOpen
         await open_pools(uow, tenant, event.at, cause=message.envelope)
 
 
-async def on_clock_settled(uow: UnitOfWork, message: Message[seats_v1.ClockSettled]) -> None:
+async def on_clock_settled(settings: Settings, uow: UnitOfWork, message: Message[seats_v1.ClockSettled]) -> None:
+    """Note the time of the test clock, and charge the day that has ended by it."""
     await store.tenants.note_time(uow.connection, message.tenant, message.payload.at)
+    await _end_days(settings, uow, message)
+
+
+async def _end_days(settings: Settings, uow: UnitOfWork, message: Message[seats_v1.SeatsEvent]) -> None:
+    """Charge the days before that of the decision, before the decision itself counts."""
+    contract = await store.subscriptions.contract(uow.connection, message.tenant)
+    if contract is not None:
+        before = local_day(message.payload.at, contract.time_zone)
+        await end_days(uow, message.tenant, settings, before, message.envelope)
 
 
 async def on_pools(uow: UnitOfWork, message: Message[seats_v1.SeatsEvent]) -> None:
     await _project(uow, message)
+
+
+async def on_reduced(settings: Settings, uow: UnitOfWork, message: Message[seats_v1.SeatsEvent]) -> None:
+    """Count licences that are gone. The end of the local day credits them."""
+    await _project(uow, message)
+    await _answered(uow, message)
+    if await store.subscriptions.find(uow.connection, message.tenant) is not None:
+        await _end_days(settings, uow, message)
+        await store.facts.add(uow.connection, message.tenant, message.envelope.id, message.payload)
+        await book_and_issue(uow, message.tenant, settings, message.envelope)
 
 
 async def on_pool_opened(settings: Settings, uow: UnitOfWork, message: Message[seats_v1.PoolOpened]) -> None:
@@ -81,6 +101,7 @@ async def on_licences_added(settings: Settings, uow: UnitOfWork, message: Messag
     """Book the charge of an approved order. If it is charged `now`, issue its invoice in this transaction."""
     await _project(uow, message)
     await _answered(uow, message)
+    await _end_days(settings, uow, message)
     if await complete_order(uow, message.tenant, message.payload, message.envelope):
         await book_and_issue(uow, message.tenant, settings, message.envelope)
 
@@ -98,6 +119,7 @@ async def on_order_refused(uow: UnitOfWork, message: Message[seats_v1.OrderRefus
 
 async def on_pool_expanded(settings: Settings, uow: UnitOfWork, message: Message[seats_v1.PoolExpanded]) -> None:
     await _project(uow, message)
+    await _end_days(settings, uow, message)
     if await apply_terms(uow, message.tenant, message.payload, message.envelope) is not None:
         await book_and_issue(uow, message.tenant, settings, message.envelope)
 
@@ -107,6 +129,7 @@ async def on_period_started(settings: Settings, uow: UnitOfWork, message: Messag
     event, tenant = message.payload, message.tenant
     await _project(uow, message)
     await store.tenants.note_period(uow.connection, tenant, event.period)
+    await _end_days(settings, uow, message)
     contract = await apply_terms(uow, tenant, event, message.envelope)
     if contract is None:
         return
@@ -167,25 +190,12 @@ async def _not_done(uow: UnitOfWork, message: Message[seats_v1.SeatsEvent], deta
             pass  # counted and logged: the next period begins only after an operator has removed the cause and resumed the subscription
 
 
-# These events and those that have their own handler are all that change a pool's licences, now or in the next period.
-PROJECTED: tuple[type[seats_v1.SeatsEvent], ...] = (
-    seats_v1.PoolClosed,
-    seats_v1.PoolCloseScheduled,
-    seats_v1.LicencesReduced,
-    seats_v1.ReductionScheduled,
-    seats_v1.PoolReduced,
-)
+# These events change only the next period's number.
+PROJECTED: tuple[type[seats_v1.SeatsEvent], ...] = (seats_v1.PoolCloseScheduled, seats_v1.ReductionScheduled)
 # Decisions that change licences or money.
-LEDGER: tuple[type[seats_v1.SeatsEvent], ...] = (
-    seats_v1.PoolOpened,
-    seats_v1.LicencesAdded,
-    seats_v1.PoolExpanded,
-    seats_v1.PeriodStarted,
-    *PROJECTED,
-)
+LEDGER: tuple[type[seats_v1.SeatsEvent], ...] = (*DECISIONS, *PROJECTED)
 HANDLERS: Mapping[type[Payload], Handler] = {
     seats_v1.TenantOpened: on_tenant_opened,
-    seats_v1.ClockSettled: on_clock_settled,
     seats_v1.OrderRefused: on_order_refused,
     seats_v1.PeriodScheduled: on_answered,
     seats_v1.CommandIgnored: on_command_ignored,
@@ -199,6 +209,10 @@ ISSUING: Mapping[type[Payload], Callable[[Settings, UnitOfWork, Message[Any]], A
     seats_v1.LicencesAdded: on_licences_added,
     seats_v1.PoolExpanded: on_pool_expanded,
     seats_v1.PeriodStarted: on_period_started,
+    seats_v1.LicencesReduced: on_reduced,
+    seats_v1.PoolReduced: on_reduced,
+    seats_v1.PoolClosed: on_reduced,
+    seats_v1.ClockSettled: on_clock_settled,
 }
 HANDLED: Mapping[Topic, tuple[type[Payload], ...]] = {SEATS_EVENTS: (*HANDLERS, *ISSUING)}
 # These events change neither the licences of a pool nor the period, and answer no command of invoicing.

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from services.invoicing.documents.translations import TEXTS
+from services.invoicing.documents.translations import CREDIT_NOTE_TEXTS, TEXTS
+from services.invoicing.domain.account import CREDIT_NOTE
 from shared.countries import NORTHERN_IRELAND
 from shared.money import format_amount, format_count, format_day, format_number, format_percent, format_short_day, locale_of
 from shared.schemas.invoicing_v1 import ChargeBooked, InvoiceIssued, InvoiceLine
@@ -83,14 +84,19 @@ def document(
     locale: str,
     modules: Mapping[str, str],
     charges: Sequence[ChargeBooked],
+    corrected: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return the JSON for the template. `modules` has the names by id, `charges` those that the invoice's lines name."""
+    """Return the JSON for the template.
+
+    `modules` has the names by id, `charges` those that the invoice's lines name, `corrected` the numbers of the invoices that it corrects.
+    """
     language = locale_of(locale).language
     language, locale = (language, locale) if language in TEXTS else ("en", "en")
     texts = TEXTS[language]
+    if invoice.kind == CREDIT_NOTE:
+        texts = texts | {name: texts[instead] for name, instead in CREDIT_NOTE_TEXTS.items()}
     writer = _Writer(invoice, locale, texts, modules, {charge.charge: charge for charge in charges})
     categories = list(dict.fromkeys(tax.category for tax in invoice.taxes))
-    due = format_day(invoice.due_on, locale)
     return {
         "language": language,
         "number": invoice.number,
@@ -104,7 +110,7 @@ def document(
             "name": buyer.name,
             "lines": [*buyer.address(locale), *([f"{texts['vat_id']}: {buyer.vat_id}"] if buyer.vat_id else [])],
         },
-        "facts": _facts(writer),
+        "facts": _facts(writer, corrected),
         "notice": texts["test"] if invoice.test else "",
         "lines": [writer.line(line) for line in invoice.lines],
         "taxes": [
@@ -116,18 +122,13 @@ def document(
             }
             for tax in invoice.taxes
         ],
-        "tax_notes": [texts[f"note_{category}"] for category in categories if f"note_{category}" in texts],
+        "tax_notes": _notes(texts, categories, corrected),
         "totals": {
             "net": writer.amount(invoice.net_minor),
             "tax": writer.amount(invoice.tax_minor),
             "gross": writer.amount(invoice.gross_minor),
         },
-        "payment": [
-            texts["payment_terms"].format(
-                gross=writer.amount(invoice.gross_minor), due=due, days=(invoice.due_on - invoice.issued_on).days, number=invoice.number
-            ),
-            *([texts["account"].format(account=seller.account)] if seller.account else []),
-        ],
+        "payment": _payment(writer, seller),
         "issued_on": invoice.issued_on.isoformat(),
     }
 
@@ -136,12 +137,31 @@ def _contact(seller: Party, texts: Mapping[str, str]) -> list[str]:
     return [seller.email, f"{texts['vat_id']}: {seller.vat_id}" if seller.vat_id else "", seller.registration]
 
 
-def _facts(writer: _Writer) -> list[tuple[str, str]]:
+def _notes(texts: Mapping[str, str], categories: Sequence[str], corrected: Sequence[str]) -> list[str]:
+    notes = [texts[f"note_{category}"] for category in categories if f"note_{category}" in texts]
+    return [texts["corrects"].format(numbers=", ".join(corrected)), *notes] if corrected else notes
+
+
+def _payment(writer: _Writer, seller: Party) -> list[str]:
+    """Return the terms of payment. Nobody pays a credit note, nor an invoice that credits cover."""
+    invoice, texts = writer.invoice, writer.texts
+    gross, due = writer.amount(invoice.gross_minor), format_day(invoice.due_on, writer.locale)
+    if invoice.kind == CREDIT_NOTE:
+        return [texts["credit_terms"].format(gross=gross)]
+    if invoice.gross_minor == 0:
+        return [texts["settled"]]
+    days = (invoice.due_on - invoice.issued_on).days
+    terms = texts["payment_terms"].format(gross=gross, due=due, days=days, number=invoice.number)
+    return [terms, texts["account"].format(account=seller.account)] if seller.account else [terms]
+
+
+def _facts(writer: _Writer, corrected: Sequence[str]) -> list[tuple[str, str]]:
     invoice, texts = writer.invoice, writer.texts
     first, last = min(line.from_day for line in invoice.lines), max(line.to_day for line in invoice.lines)
+    due = [(texts["due_on"], format_day(invoice.due_on, writer.locale))] if invoice.kind != CREDIT_NOTE and invoice.gross_minor else []
     return [
         (texts["number"], invoice.number),
         (texts["issued_on"], format_day(invoice.issued_on, writer.locale)),
-        (texts["due_on"], format_day(invoice.due_on, writer.locale)),
+        *due,
         (texts["supplied"], writer.days(first, last)),
     ]

@@ -6,10 +6,12 @@ order of the event ids. Reading both topics from the start therefore gives the s
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final, get_args
 
 from shared.schemas.base import Payload
 from shared.schemas.invoicing_v1 import (
     BillingDetailsChanged,
+    DayCharged,
     InvoiceIssued,
     PlanDefined,
     QuoteApproved,
@@ -18,10 +20,11 @@ from shared.schemas.invoicing_v1 import (
     TermsApplied,
 )
 from shared.schemas.position import DecisionId
-from shared.schemas.seats_v1 import LicencesAdded, PeriodStarted, PoolExpanded, PoolOpened
+from shared.schemas.seats_v1 import LicencesAdded, LicencesReduced, PeriodStarted, PoolClosed, PoolExpanded, PoolOpened, PoolReduced
 
 Fact = tuple[str, Payload]  # the message's id and body
-Decision = PoolOpened | LicencesAdded | PoolExpanded | PeriodStarted
+Decision = PoolOpened | LicencesAdded | PoolExpanded | LicencesReduced | PoolReduced | PoolClosed | PeriodStarted
+DECISIONS: Final = get_args(Decision)  # every decision that changes the licences of a pool
 
 
 def decision_order(event_id: str) -> tuple[int, int, int]:
@@ -46,6 +49,7 @@ class History:
     approvals: dict[str, QuoteApproved] = field(default_factory=dict)  # by order
     terms: dict[str, TermsApplied] = field(default_factory=dict)  # by decision
     decisions: list[tuple[str, Decision]] = field(default_factory=list)
+    days: dict[str, DayCharged] = field(default_factory=dict)  # by the last decision that counts
     issued: dict[str, InvoiceIssued] = field(default_factory=dict)  # by invoice
 
     def price_minor(self, plan: str, version: int, module: str, term: str) -> int:
@@ -74,9 +78,11 @@ def fold(facts: Iterable[Fact]) -> History:
                 history.approvals[event.order] = event
             case TermsApplied():
                 history.terms[event.decision] = event
+            case DayCharged():
+                history.days[event.after] = event
             case InvoiceIssued():
                 history.issued[event.invoice] = event
-            case PoolOpened() | LicencesAdded() | PoolExpanded() | PeriodStarted():
+            case _ if isinstance(event, DECISIONS):
                 decisions[event_id] = event
             case _:
                 pass  # everything else says nothing about money

@@ -1,38 +1,52 @@
-"""The licences of one module in one period as lots, and what a change of them costs.
+"""The licences of one module in one period, and what they cost.
 
-What is owed is a function of all changes of the period; what a change costs is the difference it makes to that. From this follow the money
-laws: adding then removing on one day nets to zero (only the day's end counts), the order of same-day changes does not matter (as long as
-they have one price), a credit undoes the most recently charged licences first and is never more than what was charged for them.
+What a module costs in a period is a function of all its changes; a line is the rounded cost with a change, minus everything that was
+charged before it. So the parts of a period sum to its exact price, rounded half up once. The value of a day is the number of licences at
+its end. A credit undoes the most recently charged licences first, at their own price and tax.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from fractions import Fraction
 from itertools import groupby
 
 from services.invoicing.domain.calendar import Period
-from services.invoicing.domain.money import round_half_up, share
+from services.invoicing.domain.money import Tax, round_half_up, share
+
+NO_TAX = Tax("", "0")
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """The price of a licence for a whole period, and its tax."""
+
+    unit_price_minor: int
+    tax: Tax = NO_TAX
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Licences added (positive, at a price for a whole period) or taken away (negative; the price is that of what is undone)."""
+    """Licences that are added at a rate (positive), or taken away (negative; they have the rate of what they undo).
+
+    `charge` names the charge that the change belongs to.
+    """
 
     day: date
     quantity: int
-    unit_price_minor: int = 0
+    rate: Rate = Rate(0)
+    charge: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Lot:
-    """Licences that began on one day at one price, and the days since which some of them are gone again."""
+    """Licences that began on one day at one rate, and the days since which some of them are gone again."""
 
     day: date
-    unit_price_minor: int
+    rate: Rate
     quantity: int
+    charge: str = ""
     removed: tuple[tuple[date, int], ...] = ()
-    opening: bool = False  # there from the period's start, invoiced with it
 
     @property
     def left(self) -> int:
@@ -40,28 +54,28 @@ class Lot:
 
     def amount(self, period: Period) -> Fraction:
         def cost(quantity: int, until: date) -> Fraction:
-            return share(quantity, self.unit_price_minor, (until - self.day).days, period.days)
+            return share(quantity, self.rate.unit_price_minor, (until - self.day).days, period.days)
 
         return cost(self.left, period.end) + sum((cost(quantity, day) for day, quantity in self.removed), Fraction(0))
 
 
 def lots(period: Period, changes: Iterable[Change], opening: Change | None = None) -> list[Lot]:
-    """The changes in the order of the log, netted day by day: a day's value is the count at its end."""
+    """Return the licences that the changes make. They are netted day by day, those of one day in the order of the log."""
     result: list[Lot] = []
     if opening is not None:
-        result.append(Lot(period.start, opening.unit_price_minor, opening.quantity, opening=True))
+        result.append(Lot(period.start, opening.rate, opening.quantity, opening.charge))
     for day, of_day in groupby(sorted(changes, key=lambda change: change.day), key=lambda change: change.day):
         assert day in period, f"{day} is not in {period}"
         todays = list(of_day)
-        added = [Lot(day, change.unit_price_minor, change.quantity) for change in todays if change.quantity > 0]
+        added = [Lot(day, change.rate, change.quantity, change.charge) for change in todays if change.quantity > 0]
         gone = -sum(change.quantity for change in todays if change.quantity < 0)
         added, gone = _cancel(added, gone)
-        result = [*_remove(result, gone, day), *_merged(day, added)]
+        result = [*_remove(result, gone, day), *added]
     return result
 
 
 def _cancel(added: list[Lot], gone: int) -> tuple[list[Lot], int]:
-    """Takes what is gone from what was added on the same day, the last first."""
+    """Take what is gone from what was added on the same day, the last first."""
     kept: list[Lot] = []
     for lot in reversed(added):
         taken = min(lot.quantity, gone)
@@ -72,7 +86,7 @@ def _cancel(added: list[Lot], gone: int) -> tuple[list[Lot], int]:
 
 
 def _remove(held: Sequence[Lot], gone: int, day: date) -> list[Lot]:
-    """Ends licences of earlier lots on `day`, the most recently charged first."""
+    """End licences of earlier lots on `day`, the most recently charged first."""
     result: list[Lot] = []
     for lot in reversed(held):
         taken = min(lot.left, gone)
@@ -82,24 +96,106 @@ def _remove(held: Sequence[Lot], gone: int, day: date) -> list[Lot]:
     return result[::-1]
 
 
-def _merged(day: date, added: Iterable[Lot]) -> list[Lot]:
-    """One lot for a day and price, so that one by one or all at once rounds to the same sum."""
-    by_price: dict[int, int] = {}
-    for lot in added:
-        by_price[lot.unit_price_minor] = by_price.get(lot.unit_price_minor, 0) + lot.quantity
-    return [Lot(day, price, quantity) for price, quantity in by_price.items()]
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """The licences of one rate: their exact price, and their number at the end."""
+
+    amount: Fraction = Fraction(0)
+    quantity: int = 0
 
 
-def owed_minor(period: Period, changes: Iterable[Change], opening: Change | None = None) -> int:
-    """Return the net amount of the period's changes. The opening is invoiced with the period; only its reductions count here."""
-    total = 0
-    for lot in lots(period, changes, opening):
-        total += round_half_up(lot.amount(period))
-        if lot.opening:
-            total -= lot.quantity * lot.unit_price_minor
-    return total
+@dataclass(frozen=True, slots=True)
+class State:
+    """The exact price of a module in a period, by rate, and by the charge that the licences belong to."""
+
+    by_rate: Mapping[Rate, Cost]
+    by_charge: Mapping[str, Fraction]
+
+    @property
+    def total(self) -> Fraction:
+        return sum((cost.amount for cost in self.by_rate.values()), Fraction(0))
 
 
-def cost_minor(period: Period, before: Sequence[Change], change: Change, opening: Change | None = None) -> int:
-    """What one more change costs; negative: a credit."""
-    return owed_minor(period, [*before, change], opening) - owed_minor(period, before, opening)
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One line of a booking: the licences of one rate that are charged, or credited if `net_minor` is negative.
+
+    `undoes` names the charges of which a credit takes something back.
+    """
+
+    rate: Rate
+    quantity: int
+    net_minor: int
+    undoes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class ModuleLedger:
+    """One module in one period: its changes in the order of the log, and what was charged for them."""
+
+    period: Period
+    opening: Change | None = None
+    changes: list[Change] = field(default_factory=list)
+    booked_minor: int = field(init=False)  # the sum of all lines
+    booked: State = field(init=False)  # the state that they were computed from
+
+    def __post_init__(self) -> None:
+        """The opening is a line of its own, which the invoice of the period has."""
+        self.booked = self.state()
+        self.booked_minor = round_half_up(self.booked.total)
+
+    def state(self, *more: Change) -> State:
+        by_rate: dict[Rate, Cost] = {}
+        by_charge: dict[str, Fraction] = {}
+        for lot in lots(self.period, [*self.changes, *more], self.opening):
+            amount, before = lot.amount(self.period), by_rate.get(lot.rate, Cost())
+            by_rate[lot.rate] = Cost(before.amount + amount, before.quantity + lot.left)
+            by_charge[lot.charge] = by_charge.get(lot.charge, Fraction(0)) + amount
+        return State(by_rate, by_charge)
+
+    def cost_minor(self, change: Change) -> int:
+        """Return what one more change costs; negative: a credit."""
+        return round_half_up(self.state(change).total) - round_half_up(self.state().total)
+
+    def buy(self, change: Change, net_minor: int) -> None:
+        """Add a change whose amount was approved before. Changes that are open stay open."""
+        before = self.state()
+        self.changes.append(change)
+        self.booked = _sum(self.booked, _difference(self.state(), before))
+        self.booked_minor += net_minor
+
+    def open_minor(self) -> int:
+        """Return what the changes cost that are not charged yet; negative: a credit."""
+        return round_half_up(self.state().total) - self.booked_minor
+
+    def book(self) -> list[Part]:
+        """Charge all that is open: a part for each rate. Licences that came and went cost nothing and are no part."""
+        now = self.state()
+        moved = _difference(now, self.booked)
+        changed = [rate for rate, cost in moved.by_rate.items() if cost != Cost()] or list(moved.by_rate)[-1:]
+        undone = tuple(charge for charge, amount in moved.by_charge.items() if amount < 0)
+        open_minor, parts, reached, sum_of_parts = self.open_minor(), [], Fraction(0), 0
+        for rate in changed:
+            cost = moved.by_rate[rate]
+            reached += cost.amount
+            net_minor = (open_minor if rate == changed[-1] else round_half_up(reached)) - sum_of_parts
+            sum_of_parts += net_minor
+            if net_minor or cost.quantity:
+                parts.append(Part(rate, cost.quantity, net_minor, undone if net_minor < 0 else ()))
+        self.booked_minor += open_minor
+        self.booked = now
+        return parts
+
+
+def _difference(after: State, before: State) -> State:
+    return _sum(after, before, sign=-1)
+
+
+def _sum(one: State, other: State, sign: int = 1) -> State:
+    by_rate, by_charge = dict(one.by_rate), dict(one.by_charge)
+    for rate, cost in other.by_rate.items():
+        mine = by_rate.get(rate, Cost())
+        by_rate[rate] = Cost(mine.amount + sign * cost.amount, mine.quantity + sign * cost.quantity)
+    for charge, amount in other.by_charge.items():
+        by_charge[charge] = by_charge.get(charge, Fraction(0)) + sign * amount
+    return State(by_rate, by_charge)

@@ -7,12 +7,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from services.invoicing.domain.account import NOW, Account, due_when
 from services.invoicing.domain.calendar import Period, add_days, local_day, start_of_day
-from services.invoicing.domain.invoices import Account, charged
-from services.invoicing.domain.ledger import Change, cost_minor
-from services.invoicing.domain.money import Tax, tax_lines
+from services.invoicing.domain.ledger import Change, ModuleLedger, Rate
+from services.invoicing.domain.money import Tax, round_half_up, tax_lines
 from shared.schemas.base import Actor
-from shared.schemas.invoicing_v1 import BillingDetailsChanged, PlanDefined, QuoteIssued, QuoteLine, SubscriptionStarted
+from shared.schemas.invoicing_v1 import (
+    Amounts,
+    BillingDetailsChanged,
+    NextPeriod,
+    PlanDefined,
+    QuoteIssued,
+    QuoteLine,
+    SubscriptionStarted,
+)
 from shared.schemas.policies import LICENCES_MAX
 from shared.schemas.seats_v1 import Expected, ExpectedPool
 
@@ -87,9 +95,13 @@ def price(situation: Situation, items: Sequence[Item], *, quote: str, actor: Act
             return line
         lines.append(line)
     details = situation.details
-    net_minor = sum(line.net_minor for line in lines)
-    taxes = tax_lines((Tax(details.tax_category, details.tax_rate_percent), line.net_minor) for line in lines)
-    tax_minor = sum(tax.tax_minor for tax in taxes)
+    tax, charge = Tax(details.tax_category, details.tax_rate_percent), due_when(contract.charge_when, day, period.end)
+    price_minor = sum(line.net_minor for line in lines)
+    # Nobody pays while the vendor owes: what is charged now uses up the credits that wait.
+    credit_minor = min(price_minor, situation.account.credits_minor(tax)) if charge == NOW else 0
+    net_minor = price_minor - credit_minor
+    taxes = tax_lines([(tax, net_minor)])
+    tax_minor = sum(each.tax_minor for each in taxes)
     # Priced for one local day: at its end the number of remaining days changes, and with it the amount.
     expires_at = min(situation.at + valid, start_of_day(add_days(day, 1), contract.time_zone))
     return QuoteIssued(
@@ -103,13 +115,38 @@ def price(situation: Situation, items: Sequence[Item], *, quote: str, actor: Act
         net_minor=net_minor,
         tax_minor=tax_minor,
         gross_minor=net_minor + tax_minor,
-        charge=charged(contract.charge_when, day, period.end),
+        charge=charge,
         priced_for=day,
         plan=plan.plan,
         plan_version=plan.version,
         expires_at=expires_at,
         billing_details=details.version,
+        credit_net_minor=credit_minor,
+        next_period=_next_period(situation, lines, tax),
     )
+
+
+def _next_period(situation: Situation, lines: Sequence[QuoteLine], tax: Tax) -> NextPeriod | None:
+    """Return the price of the whole subscription before and after (B5, B9, T21). None: the price list lacks one of its modules."""
+    prices = {price.module: price.amount_minor for price in situation.plan.prices if price.term == situation.contract.term}
+    numbers = {module: pool.next_period for module, pool in situation.pools.items() if pool.next_period}
+    if not numbers.keys() <= prices.keys():
+        return None
+    before = sum(number * prices[module] for module, number in numbers.items())
+    added = sum(line.quantity * prices[line.module] for line in lines)
+    pools = {line.module: situation.pools[line.module] for line in lines}
+    cancelled = sum((pool.licences - pool.next_period) * prices[module] for module, pool in pools.items())
+    return NextPeriod(
+        before=_amounts(before, tax),
+        after=_amounts(before + added + cancelled, tax),
+        added_net_minor=added,
+        cancelled_reduction_net_minor=cancelled,
+    )
+
+
+def _amounts(net_minor: int, tax: Tax) -> Amounts:
+    tax_minor = round_half_up(net_minor * tax.rate)
+    return Amounts(net_minor=net_minor, tax_minor=tax_minor, gross_minor=net_minor + tax_minor)
 
 
 def _refusal(situation: Situation, items: Sequence[Item]) -> Refusal | None:
@@ -180,8 +217,8 @@ def _line(situation: Situation, period: Period, item: Item) -> QuoteLine | Refus
             "module-not-priced", f"The plan {plan.name} has no price for {item.module} with the {contract.term} term. Contact support."
         )
     unit, day = prices[item.module], local_day(situation.at, contract.time_zone)
-    before = situation.account.changes.get(item.module, [])
-    net = cost_minor(period, before, Change(day, quantity, unit), situation.account.opening.get(item.module))
+    ledger = situation.account.ledgers.get(item.module) or ModuleLedger(period)
+    net = ledger.cost_minor(Change(day, quantity, Rate(unit)))
     return QuoteLine(
         module=item.module,
         quantity=quantity,

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import and_, bindparam, insert, select
+from sqlalchemy import and_, bindparam, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.database.row_classes import columns_of, many, table_of
+from shared.database.row_classes import many, table_of
 from shared.schemas.invoicing_v1 import ChargeBooked
 
 
@@ -13,7 +13,7 @@ from shared.schemas.invoicing_v1 import ChargeBooked
 class StoredCharge:
     place: int
     payload: str
-    invoice: str | None
+    invoices: tuple[str, ...]
 
     @property
     def event(self) -> ChargeBooked:
@@ -28,9 +28,9 @@ ON_INVOICE = and_(INVOICE_CHARGES.c.tenant_id == CHARGES.c.tenant_id, INVOICE_CH
 _OWN = CHARGES.c.tenant_id == bindparam("tenant")
 _IDS = select(CHARGES.c.charge).where(_OWN)
 _ADD = insert(CHARGES)
+_INVOICES = func.array(select(INVOICE_CHARGES.c.invoice).where(ON_INVOICE).order_by(INVOICE_CHARGES.c.invoice).scalar_subquery())
 _PAGE = (
-    select(*columns_of(StoredCharge, CHARGES, INVOICE_CHARGES))
-    .select_from(CHARGES.outerjoin(INVOICE_CHARGES, ON_INVOICE))
+    select(CHARGES.c.place, CHARGES.c.payload, _INVOICES.label("invoices"))
     .where(_OWN, CHARGES.c.place > bindparam("after"))
     .order_by(CHARGES.c.place)
     .limit(bindparam("limit"))

@@ -27,6 +27,7 @@ INVOICES = table_of(
     StoredInvoice,
     tenant_id=str,
     invoice=str,
+    kind=str,
     series=str,
     sequence=int,
     number=str,
@@ -76,10 +77,10 @@ async def draw_number(connection: AsyncConnection, series: str) -> int:
 
 
 async def add(connection: AsyncConnection, tenant_id: str, invoice: InvoiceIssued, series: str, sequence: int, document: str) -> None:
-    values = {name: getattr(invoice, name) for name in ("invoice", "number", "currency", "net_minor", "tax_minor", "gross_minor")}
+    values = {name: getattr(invoice, name) for name in ("invoice", "kind", "number", "currency", "net_minor", "tax_minor", "gross_minor")}
     own = {"tenant_id": tenant_id, "series": series, "sequence": sequence, "payload": invoice.model_dump_json(), "document": document}
     await connection.execute(_ADD, own | values)
-    booked = [charge for line in invoice.lines for charge in line.charges]
+    booked = list(dict.fromkeys(charge for line in invoice.lines for charge in line.charges))
     await connection.execute(_ADD_CHARGES, {"tenant": tenant_id, "of_invoice": invoice.invoice, "charges": booked})
     await connection.execute(_ADD_PDF_TO_MAKE, {"tenant_id": tenant_id, "invoice": invoice.invoice})
 

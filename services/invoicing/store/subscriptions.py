@@ -8,6 +8,7 @@ import orjson
 from sqlalchemy import Date, Text, bindparam, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.invoicing.store.tenants import TENANTS
 from shared.database.row_classes import columns_of, many, names_of, one, recordset, table_of
 from shared.schemas.invoicing_v1 import SubscriptionStarted
 
@@ -21,6 +22,7 @@ class Subscription:
     period_start: date
     period_end: date
     billed_until: date
+    open_day: date | None = None  # the first local day with changes that are not charged yet
 
     @property
     def contract(self) -> SubscriptionStarted:
@@ -57,6 +59,32 @@ _SET_PERIOD = (
 _MODULES = select(*columns_of(Module, SUBSCRIPTION_MODULES)).where(_OWN_MODULES).order_by(SUBSCRIPTION_MODULES.c.module)
 _SET_OPENED = update(SUBSCRIPTION_MODULES).where(_OWN_MODULES, SUBSCRIPTION_MODULES.c.module == bindparam("of_module")).values(opened=True)
 _ANY_CLOSED = select(exists().where(_OWN_MODULES, SUBSCRIPTION_MODULES.c.opened.is_(False)))
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDay:
+    tenant_id: str
+    time_zone: str
+    open_day: date
+
+
+_SET_OPEN_DAY = update(SUBSCRIPTIONS).where(_OWN).values(open_day=bindparam("day", type_=Date))
+# Of a tenant with a test clock, the answers of seats end the days.
+_OPEN_DAYS = (
+    select(SUBSCRIPTIONS.c.tenant_id, TENANTS.c.time_zone, SUBSCRIPTIONS.c.open_day)
+    .join(TENANTS, TENANTS.c.tenant_id == SUBSCRIPTIONS.c.tenant_id)
+    .where(SUBSCRIPTIONS.c.open_day.is_not(None), TENANTS.c.clock == "real")
+    .order_by(SUBSCRIPTIONS.c.open_day, SUBSCRIPTIONS.c.tenant_id)
+)
+
+
+async def open_days(connection: AsyncConnection) -> list[OpenDay]:
+    """Return the open days of all tenants with a real clock, the oldest first."""
+    return await many(connection, _OPEN_DAYS, OpenDay)
+
+
+async def set_open_day(connection: AsyncConnection, tenant_id: str, day: date | None) -> None:
+    await connection.execute(_SET_OPEN_DAY, {"tenant": tenant_id, "day": day})
 
 
 async def find(connection: AsyncConnection, tenant_id: str) -> Subscription | None:

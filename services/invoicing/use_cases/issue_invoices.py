@@ -4,20 +4,22 @@ Everything here runs in the caller's transaction, with the tenant's row locked, 
 """
 
 from collections.abc import Callable
+from datetime import date
 
 import orjson
 
 from services.invoicing import store
 from services.invoicing.documents.document import Party, document
+from services.invoicing.domain.account import CREDIT_NOTE, NO_NUMBER, SYSTEM, Account, account, missing
+from services.invoicing.domain.calendar import add_days, start_of_day
 from services.invoicing.domain.history import Fact
-from services.invoicing.domain.invoices import NO_NUMBER, SYSTEM, Account, account, missing
 from services.invoicing.settings import Settings
 from services.invoicing.use_cases.publishing import publish, publish_fact
 from shared.database import UnitOfWork
 from shared.errors import Poison
 from shared.schemas import seats_v1
 from shared.schemas.envelope import Envelope
-from shared.schemas.invoicing_v1 import InvoiceIssued, SubscriptionStarted, TermsApplied
+from shared.schemas.invoicing_v1 import DayCharged, InvoiceIssued, SubscriptionStarted, TermsApplied
 
 NUMBER_DIGITS = 6
 
@@ -55,13 +57,38 @@ async def book_and_issue(uow: UnitOfWork, tenant: str, settings: Settings, cause
     for charge in charges:
         await store.charges.add(uow.connection, tenant, charge)
         publish(uow, tenant, charge, cause=cause, subject=charge.charge)
+    await store.subscriptions.set_open_day(uow.connection, tenant, found.open_day)
     return [await _issue(uow, tenant, settings, found, draft, cause) for draft in drafts]
+
+
+async def end_days(uow: UnitOfWork, tenant: str, settings: Settings, before: date, cause: Envelope | None) -> None:
+    """Charge the changes of each local day that has ended before this day. A second call does nothing."""
+    await store.tenants.find(uow.connection, tenant, lock=True)
+    found = await store.subscriptions.find(uow.connection, tenant)
+    if found is None or found.open_day is None or found.open_day >= before:
+        return
+    contract, known = found.contract, await read_account(uow, tenant)
+    day = known.day_to_charge(before)
+    details = await store.billing_details.in_force(uow.connection, tenant)
+    if day is None:
+        return  # the day belongs to a period that has not begun yet
+    assert details is not None
+    event = DayCharged(
+        at=start_of_day(add_days(day, 1), contract.time_zone),
+        actor=SYSTEM,
+        day=day,
+        after=known.last_decision,
+        subscription=contract.subscription,
+        billing_details=details.version,
+    )
+    await publish_fact(uow, tenant, event, cause=cause)
+    await book_and_issue(uow, tenant, settings, cause)
 
 
 async def _issue(
     uow: UnitOfWork, tenant: str, settings: Settings, found: Account, draft: InvoiceIssued, cause: Envelope | None
 ) -> InvoiceIssued:
-    series, prefix = ("test", settings.test_invoice_prefix) if draft.test else ("real", settings.invoice_prefix)
+    series, prefix = _series(draft, settings)
     text = await _document(uow, tenant, settings, found, draft)
     # The number is drawn last: from here to the commit every other invoice of the vendor waits.
     sequence = await store.invoices.draw_number(uow.connection, series)
@@ -70,6 +97,13 @@ async def _issue(
     await store.invoices.add(uow.connection, tenant, invoice, series, sequence, content)
     publish(uow, tenant, invoice, cause=cause, subject=invoice.invoice)
     return invoice
+
+
+def _series(draft: InvoiceIssued, settings: Settings) -> tuple[str, str]:
+    """Return the number series of a document, and the prefix of its numbers."""
+    if draft.kind == CREDIT_NOTE:
+        return ("test-credit", settings.test_credit_note_prefix) if draft.test else ("credit", settings.credit_note_prefix)
+    return ("test", settings.test_invoice_prefix) if draft.test else ("real", settings.invoice_prefix)
 
 
 async def _document(
@@ -88,8 +122,12 @@ async def _document(
         vat_id=details.vat_id,
         email=details.email,
     )
+    issued = await store.invoices.issued(uow.connection, tenant) if draft.corrects else {}
+    corrected = [issued[name].number for name in draft.corrects]
     names = {module: fields.name for module, fields in (await store.catalogue.modules(uow.connection)).items()}
-    return lambda invoice: document(invoice, seller=settings.seller, buyer=buyer, locale=about.locale, modules=names, charges=found.charges)
+    return lambda invoice: document(
+        invoice, seller=settings.seller, buyer=buyer, locale=about.locale, modules=names, charges=found.charges, corrected=corrected
+    )
 
 
 async def apply_terms(uow: UnitOfWork, tenant: str, event: seats_v1.SeatsEvent, cause: Envelope) -> SubscriptionStarted | None:

@@ -4,8 +4,8 @@ from datetime import date, datetime
 
 from services.invoicing import store
 from services.invoicing.api.requests import SubscriptionBody
+from services.invoicing.domain.account import SYSTEM
 from services.invoicing.domain.calendar import Period, Term, local_day, period_at
-from services.invoicing.domain.invoices import SYSTEM
 from services.invoicing.settings import Settings
 from services.invoicing.use_cases.locked_tenants import lock_tenant
 from services.invoicing.use_cases.publishing import publish, publish_fact
@@ -56,6 +56,8 @@ async def start_subscription(
         period_end=period.end,
         billed_until=body.billed_until or period.start,
         charge_when=body.charge_when,
+        credit_when=body.credit_when,
+        zero_invoices=body.zero_invoices,
         billing_details=details.version,
         modules=tuple(
             SubscriptionModule(module=module.module, licences=module.licences)

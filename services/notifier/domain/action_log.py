@@ -236,7 +236,7 @@ def _invoicing(payload: invoicing_v1.InvoicingEvent, name: str) -> Iterator[Entr
             yield Entry(name, module=payload.module, changes=changes, details=details)
         case invoicing_v1.InvoiceIssued():
             details = payload.model_dump(
-                mode="json", include={"invoice", "number", "orders", "currency", "net_minor", "tax_minor", "gross_minor"}
+                mode="json", include={"invoice", "kind", "number", "orders", "currency", "net_minor", "tax_minor", "gross_minor"}
             )
             yield Entry(name, changes=changes, details=details)
         case _:

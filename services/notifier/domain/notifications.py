@@ -319,6 +319,7 @@ def _invoicing(payload: invoicing_v1.InvoicingEvent, event_id: str) -> list[Noti
             kind = Kind.INVOICE
             fields = {
                 "invoice",
+                "kind",
                 "number",
                 "issued_on",
                 "due_on",

@@ -53,6 +53,7 @@ class QuoteRow:
     tax_minor: int
     gross_minor: int
     charge: str
+    credit_net_minor: int = 0
 
 
 MODULES = table_of("modules", ModuleRow)

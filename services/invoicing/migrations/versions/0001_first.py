@@ -44,8 +44,10 @@ CREATE TABLE subscriptions (
     tenant_id text PRIMARY KEY, subscription text NOT NULL, status text NOT NULL, reason text NOT NULL DEFAULT '',
     payload text NOT NULL,                     -- SubscriptionStarted
     period_start date NOT NULL, period_end date NOT NULL, billed_until date NOT NULL,
+    open_day date,                             -- the first local day with changes that are not charged yet
     created_at timestamptz NOT NULL DEFAULT now()
 );
+CREATE INDEX subscriptions_open_day ON subscriptions (open_day) WHERE open_day IS NOT NULL;
 CREATE TABLE subscription_modules (
     tenant_id text NOT NULL, module text NOT NULL, base boolean NOT NULL, licences integer NOT NULL, policies text NOT NULL,
     opened boolean NOT NULL DEFAULT false,
@@ -89,6 +91,7 @@ CREATE TABLE charges (
 );
 CREATE TABLE invoices (
     tenant_id text NOT NULL, invoice text NOT NULL, place bigint GENERATED ALWAYS AS IDENTITY,
+    kind text NOT NULL CHECK (kind IN ('invoice', 'credit_note')),
     series text NOT NULL, sequence bigint NOT NULL, number text NOT NULL UNIQUE,
     currency text NOT NULL, net_minor bigint NOT NULL, tax_minor bigint NOT NULL, gross_minor bigint NOT NULL,
     payload text NOT NULL, document text NOT NULL,
@@ -96,10 +99,10 @@ CREATE TABLE invoices (
     PRIMARY KEY (tenant_id, invoice),          -- named after the decision that calls for it: it cannot be issued twice
     UNIQUE (series, sequence)
 );
--- A charge stands on one invoice.
+-- A charge is on one document; a credit that several charges use up is on several.
 CREATE TABLE invoice_charges (
     tenant_id text NOT NULL, charge text NOT NULL, invoice text NOT NULL,
-    PRIMARY KEY (tenant_id, charge),
+    PRIMARY KEY (tenant_id, charge, invoice),
     FOREIGN KEY (tenant_id, charge) REFERENCES charges, FOREIGN KEY (tenant_id, invoice) REFERENCES invoices
 );
 CREATE TABLE invoice_pdfs (

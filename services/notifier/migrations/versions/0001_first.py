@@ -65,6 +65,7 @@ CREATE TABLE quotes (
     tax_minor bigint NOT NULL,
     gross_minor bigint NOT NULL,
     charge text NOT NULL,
+    credit_net_minor bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (tenant_id, quote)
 );
 """

@@ -1,0 +1,418 @@
+"""Every charge and every document that the events of a tenant call for.
+
+`account` takes all events and returns what should exist; `missing` is what of it does not exist yet, so running it again is a no-op;
+`rebuild` gives the documents' data once more from the two topics, byte for byte.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from itertools import groupby
+from typing import Final, assert_never
+
+from services.invoicing.domain.calendar import Period, Term, add_days, local_day, period_at
+from services.invoicing.domain.history import Decision, Fact, History, decision_key, fold
+from services.invoicing.domain.invoices import is_needed, line_of, tax_of, taxes_of, turned
+from services.invoicing.domain.ledger import Change, ModuleLedger, Part, Rate
+from services.invoicing.domain.money import Tax
+from shared.schemas.base import Actor
+from shared.schemas.invoicing_v1 import ChargeBooked, DayCharged, InvoiceIssued, InvoiceLine, QuoteLine, SubscriptionStarted
+from shared.schemas.seats_v1 import LicencesAdded, LicencesReduced, PeriodStarted, PoolClosed, PoolExpanded, PoolOpened, PoolReduced
+
+SYSTEM: Final = Actor(kind="system", id="invoicing")
+NO_NUMBER: Final = ""  # drawn when the document is issued
+INVOICE: Final = "invoice"
+CREDIT_NOTE: Final = "credit_note"
+NOW: Final = "now"
+# More days than this to the next invoice: charged and credited at once (B8: exactly 30 counts as not more than 30).
+THRESHOLD_DAYS: Final = 30
+
+
+def due_when(policy: str, day: date, next_invoice: date) -> str:
+    """Return when a change of `day` is charged or credited under the policy: `now` or `next_invoice` (B8, T10, M14)."""
+    if policy == "threshold":
+        return NOW if (next_invoice - day).days > THRESHOLD_DAYS else "next_invoice"
+    assert policy in (NOW, "next_invoice"), policy
+    return policy
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A charge or credit that is on no document yet, and what is left of its amount."""
+
+    charge: ChargeBooked
+    left_minor: int
+
+
+@dataclass(slots=True)
+class Account:
+    """The result of the events: the ledgers of the current period, and every charge and document so far, in order."""
+
+    period: Period | None = None  # none: not active yet
+    ledgers: dict[str, ModuleLedger] = field(default_factory=dict)  # by module
+    licences: dict[str, int] = field(default_factory=dict)
+    waiting: list[Waiting] = field(default_factory=list)  # for the next document
+    of_day: list[Waiting] = field(default_factory=list)  # credits of the open day that a purchase could use
+    open_day: date | None = None  # the first day with changes that are not charged yet
+    charges: list[ChargeBooked] = field(default_factory=list)
+    invoices: list[InvoiceIssued] = field(default_factory=list)  # and credit notes, without numbers
+    last_decision: str = ""  # that was read
+
+    def day_to_charge(self, before: date) -> date | None:
+        """Return the open day if it has ended before this day. Changes after the period's end wait for the next period to begin."""
+        day = self.open_day
+        return day if day is not None and day < before and self.period is not None and day < self.period.end else None
+
+    def credits_minor(self, tax: Tax) -> int:
+        """Return the credits of a tax that a charge of this moment can use up, as a positive amount."""
+        waiting = -sum(each.left_minor for each in (*self.of_day, *self.waiting) if each.left_minor < 0 and tax_of(each.charge) == tax)
+        parts = [part for ledger in self.ledgers.values() if ledger.open_minor() < 0 for part in copy(ledger).book()]
+        return waiting - sum(part.net_minor for part in parts if part.net_minor < 0 and part.rate.tax == tax)
+
+
+def account(facts: Iterable[Fact]) -> Account:
+    """Compute all that should exist. Raises KeyError or AssertionError if the events contradict each other (they become a dead letter)."""
+    history = fold(facts)
+    return _Reading(history, history.contract).account if history.contract else Account()
+
+
+def missing(found: Account, charges: Collection[str], invoices: Collection[str]) -> tuple[list[ChargeBooked], list[InvoiceIssued]]:
+    """Return what should exist and does not: the charges, and the documents still without a number, each in order."""
+    return (
+        [charge for charge in found.charges if charge.charge not in charges],
+        [invoice for invoice in found.invoices if invoice.invoice not in invoices],
+    )
+
+
+def rebuild(facts: Iterable[Fact]) -> list[InvoiceIssued]:
+    """Compute the data of one tenant's documents from the events. The numbers come from the issued ones: a series has all tenants."""
+    known = list(facts)
+    numbers = {invoice: issued.number for invoice, issued in fold(known).issued.items()}
+    return [invoice.model_copy(update={"number": numbers[invoice.invoice]}) for invoice in account(known).invoices]
+
+
+class _Reading:
+    """One pass over what seats decided."""
+
+    def __init__(self, history: History, contract: SubscriptionStarted) -> None:
+        self.history, self.contract, self.account = history, contract, Account()
+        self.later: list[tuple[str, str, Change]] = []  # (decision, module, change) of days after the period, before the next one began
+        self.decided: dict[str, list[str]] = {}  # by module: the decisions of the open day
+        self.documents: dict[str, list[str]] = {}  # by decision: the documents with its charges
+        opened: set[str] = set()
+        for event_id, event in history.decisions:
+            self.account.last_decision = event_id
+            if isinstance(event, PoolOpened):
+                opened.add(event.module)
+                self.account.licences |= {pool.module: pool.licences for pool in event.pools if pool.module == event.module}
+                if self.account.period is None and opened.issuperset(module.module for module in contract.modules):
+                    self._begin(event_id, event)
+            else:
+                self._decided(event_id, event)
+            if (day := history.days.get(event_id)) is not None:
+                self._end_day(event_id, day)
+
+    def _decided(self, event_id: str, event: Decision) -> None:
+        match event:
+            case LicencesAdded():
+                self._buy(event_id, event)
+            case PoolExpanded():
+                terms = self.history.terms[event_id]
+                price = self.history.price_minor(terms.plan, terms.plan_version, event.module, self.contract.term)
+                self._change(event_id, event.at, event.module, event.by, Rate(price, self._tax(terms.billing_details)))
+            case LicencesReduced():
+                for item in event.items:
+                    self._change(event_id, event.at, item.module, -item.quantity)
+            case PoolReduced():
+                if event.reduce_at == "now":
+                    self._change(event_id, event.at, event.module, -event.by)
+            case PoolClosed():
+                self._change(event_id, event.at, event.module, -self.account.licences.get(event.module, 0))
+            case PeriodStarted():
+                self._renew(event_id, event)
+            case PoolOpened():
+                pass
+            case _:
+                assert_never(event)
+
+    # ------------------------------------------------------------------------------------------------------------ periods
+
+    def _begin(self, event_id: str, event: PoolOpened) -> None:
+        """The last pool is open: the first period is invoiced unless it counts as billed."""
+        contract = self.contract
+        period = Period(contract.period_start, contract.period_end)
+        lines = self._open_period(period, self.account.licences, contract.plan_version, contract.billing_details)
+        if contract.billed_until == contract.period_start:
+            self._issue(decision_key(event_id), event_id, event.at, contract.actor, "first_period", contract.billing_details, lines)
+
+    def _renew(self, event_id: str, event: PeriodStarted) -> None:
+        """T11 T16: one invoice for all licences of the new period; M14: with what changed since the last one summed per module."""
+        terms = self.history.terms[event_id]
+        start = local_day(event.starts_at, self.contract.time_zone)
+        self.account.licences = {item.module: item.quantity for item in event.licences}
+        # A period that was scheduled late begins after changes of its own days: those are charged apart, from their day on.
+        later = [(decision, module, change) for decision, module, change in self.later if change.day > start]
+        at_start = dict(self.account.licences)
+        for _, module, change in later:
+            at_start[module] = at_start.get(module, 0) - change.quantity
+        period = period_at(self.contract.period_start, Term(self.contract.term), start)
+        lines = self._open_period(period, at_start, terms.plan_version, terms.billing_details)
+        self.later, self.account.open_day = [], None
+        for decision, module, change in later:
+            self._place(decision, module, change)
+        for (module, *_), group in groupby(sorted(self.account.waiting, key=_line_key), key=_line_key):
+            waiting = list(group)
+            left = sum(each.left_minor for each in waiting)
+            lines.append(line_of("adjustment", module, [each.charge for each in waiting], left))
+        self.account.waiting = []
+        self._issue(decision_key(event_id), event_id, event.at, SYSTEM, "renewal", terms.billing_details, lines)
+
+    def _open_period(self, period: Period, at_start: Mapping[str, int], plan_version: int, details: str) -> list[InvoiceLine]:
+        """Start the ledgers of a period with the licences at its start; return the line of the whole period for each module."""
+        self.account.period, self.account.ledgers, lines = period, {}, []
+        tax = self._tax(details)
+        for module, licences in sorted(at_start.items()):
+            if licences == 0:
+                continue
+            price = self.history.price_minor(self.contract.plan, plan_version, module, self.contract.term)
+            self.account.ledgers[module] = ModuleLedger(period, Change(period.start, licences, Rate(price, tax), _opening(period.start)))
+            lines.append(
+                InvoiceLine(
+                    text_key="recurring",
+                    module=module,
+                    quantity=licences,
+                    unit_price_minor=price,
+                    from_day=period.start,
+                    to_day=period.end,
+                    days=period.days,
+                    days_of_period=period.days,
+                    net_minor=licences * price,
+                    charges=(),
+                    tax_category=tax.category,
+                    tax_rate_percent=tax.rate_percent,
+                )
+            )
+        return lines
+
+    # ------------------------------------------------------------------------------------------------------------ changes
+
+    def _change(self, event_id: str, at: datetime, module: str, quantity: int, rate: Rate = Rate(0)) -> None:  # noqa: B008 - frozen
+        """Count a change that is charged at the end of its local day."""
+        self._count(module, quantity)
+        if self.account.period is not None and quantity:
+            change = Change(local_day(at, self.contract.time_zone), quantity, rate, event_id)
+            self._place(event_id, module, change)
+
+    def _place(self, event_id: str, module: str, change: Change) -> None:
+        account = self.account
+        assert account.period is not None
+        if change.day >= account.period.end:
+            # The day belongs to a period that has not begun; at its first instant it is only part of the opening.
+            self.later.append((event_id, module, change))
+        else:
+            account.ledgers.setdefault(module, ModuleLedger(account.period)).changes.append(change)
+            self.decided.setdefault(module, []).append(event_id)
+        if change.day != account.period.end:
+            account.open_day = change.day if account.open_day is None else min(account.open_day, change.day)
+
+    def _count(self, module: str, quantity: int) -> None:
+        """Not read from the event's pools: those show the end of the whole decision, later changes in it included."""
+        self.account.licences[module] = self.account.licences.get(module, 0) + quantity
+
+    def _buy(self, event_id: str, event: LicencesAdded) -> None:
+        """A purchase: charged as approved, whatever midnight or price change came before the decision."""
+        account, approval = self.account, self.history.approvals[event.order]
+        quote = self.history.quotes[approval.quote]
+        bought = {item.module: item.quantity for item in event.items}
+        assert bought == {line.module: line.quantity for line in quote.lines}, f"order {event.order} was decided with other items"
+        assert account.period is not None, "a purchase before the subscription was active"
+        if quote.charge == NOW:
+            self._book_credits(event_id, event.at, approval.approved_on)
+        details = approval.billing_details or self.contract.billing_details
+        charges = []
+        for line in quote.lines:
+            self._count(line.module, line.quantity)
+            rate = Rate(line.unit_price_minor, self._tax(quote.billing_details or details))
+            ledger = account.ledgers.setdefault(line.module, ModuleLedger(account.period))
+            ledger.buy(Change(approval.approved_on, line.quantity, rate, event_id), line.net_minor)
+            charges.append(self._bought(event_id, event, line, rate, approval.actor, approval.approved_on))
+        account.charges += charges
+        if quote.charge != NOW:
+            account.waiting += [Waiting(charge, charge.net_minor) for charge in charges]
+            return
+        lines = [line_of("proration", charge.module, [charge]) for charge in charges]
+        first = charges[0]
+        lines += self._use_credits(lines)
+        self._issue(decision_key(event_id), event_id, first.at, first.actor, first.reason, details, lines)
+
+    def _bought(self, event_id: str, event: LicencesAdded, line: QuoteLine, rate: Rate, actor: Actor, day: date) -> ChargeBooked:
+        return ChargeBooked(
+            at=event.at,
+            actor=actor,
+            reason="licences_bought",
+            charge=f"chg-{decision_key(event_id)}-{line.module}",
+            order=event.order,
+            decision=event_id,
+            currency=self.contract.currency,
+            module=line.module,
+            quantity=line.quantity,
+            unit_price_minor=line.unit_price_minor,
+            day=day,
+            days=line.days,
+            days_of_period=line.days_of_period,
+            net_minor=line.net_minor,
+            tax_category=rate.tax.category,
+            tax_rate_percent=rate.tax.rate_percent,
+            decisions=(event_id,),
+        )
+
+    # ----------------------------------------------------------------------------------------------------- the end of a day
+
+    def _end_day(self, event_id: str, event: DayCharged) -> None:
+        """Charge and credit the day's changes: one document for the tenant, with a line for each module and rate."""
+        account, key = self.account, f"{decision_key(event_id)}-day"
+        assert account.period is not None
+        booked = [charge for module in sorted(account.ledgers) for charge in self._book(key, event_id, event.at, event.day, module)]
+        waiting = [*account.of_day, *(Waiting(charge, charge.net_minor) for charge in booked)]
+        account.of_day, account.open_day, self.decided = [], None, {}
+        contract, end = self.contract, account.period.end
+        charged, credited = due_when(contract.charge_when, event.day, end), due_when(contract.credit_when, event.day, end)
+        now = [each for each in waiting if (credited if each.left_minor < 0 else charged) == NOW]
+        account.waiting += [each for each in waiting if each not in now]
+        lines = [
+            line_of("credit" if each.left_minor < 0 else "proration", each.charge.module, [each.charge], each.left_minor) for each in now
+        ]
+        lines += self._use_credits(lines)
+        self._issue(key, event_id, event.at, SYSTEM, "day_charged", event.billing_details, lines, event.day)
+
+    def _book_credits(self, event_id: str, at: datetime, day: date) -> None:
+        """Book what the open day owes to the tenant, so that a charge of this moment can use it."""
+        for module in sorted(self.account.ledgers):
+            if self.account.ledgers[module].open_minor() < 0:
+                booked = self._book(f"{decision_key(event_id)}-credit", event_id, at, day, module)
+                self.account.of_day += [Waiting(charge, charge.net_minor) for charge in booked]
+
+    def _book(self, key: str, event_id: str, at: datetime, day: date, module: str) -> list[ChargeBooked]:
+        assert self.account.period is not None
+        decisions = self.decided.pop(module, [])
+        parts = self.account.ledgers[module].book()
+        charges = [self._part(f"chg-{key}-{module}-{n}", event_id, at, day, module, part, decisions) for n, part in enumerate(parts)]
+        self.account.charges += charges
+        return charges
+
+    def _part(self, charge: str, event_id: str, at: datetime, day: date, module: str, part: Part, decisions: Sequence[str]) -> ChargeBooked:
+        period = self.account.period
+        assert period is not None
+        return ChargeBooked(
+            at=at,
+            actor=SYSTEM,
+            reason="expanded" if part.net_minor >= 0 else "reduced",
+            charge=charge,
+            decision=event_id,
+            currency=self.contract.currency,
+            module=module,
+            quantity=part.quantity,
+            unit_price_minor=part.rate.unit_price_minor,
+            day=day,
+            days=period.remaining(day),
+            days_of_period=period.days,
+            net_minor=part.net_minor,
+            tax_category=part.rate.tax.category,
+            tax_rate_percent=part.rate.tax.rate_percent,
+            decisions=tuple(decisions),
+            undoes=part.undoes,
+        )
+
+    def _use_credits(self, lines: Sequence[InvoiceLine]) -> list[InvoiceLine]:
+        """Return lines that use up credits, the oldest first, as far as these lines charge something: nobody pays while the vendor owes."""
+        due: dict[Tax, int] = {}
+        for line in lines:
+            due[tax_of(line)] = due.get(tax_of(line), 0) + line.net_minor
+        used = []
+
+        def use(waiting: Iterable[Waiting]) -> list[Waiting]:
+            kept = []
+            for each in waiting:
+                tax = tax_of(each.charge)
+                taken = min(-each.left_minor, due.get(tax, 0)) if each.left_minor < 0 else 0
+                if taken > 0:
+                    due[tax] -= taken
+                    used.append(line_of("credit", each.charge.module, [each.charge], -taken))
+                if taken <= 0 or each.left_minor != -taken:
+                    kept.append(replace(each, left_minor=each.left_minor + max(taken, 0)))
+            return kept
+
+        self.account.waiting, self.account.of_day = use(self.account.waiting), use(self.account.of_day)
+        return used
+
+    # ---------------------------------------------------------------------------------------------------------- documents
+
+    def _tax(self, details: str) -> Tax:
+        version = self.history.details[details]
+        return Tax(version.tax_category, version.tax_rate_percent)
+
+    def _issue(
+        self,
+        key: str,
+        event_id: str,
+        at: datetime,
+        actor: Actor,
+        reason: str,
+        details: str,
+        lines: Sequence[InvoiceLine],
+        issued_on: date | None = None,
+    ) -> None:
+        contract, account = self.contract, self.account
+        if not is_needed(lines, zero_invoices=contract.zero_invoices):
+            return
+        is_credit = sum(line.net_minor for line in lines) < 0
+        charges = {charge.charge: charge for charge in account.charges}
+        on_lines = [charges[name] for line in lines for name in line.charges]
+        undone = [decision for charge in on_lines for decision in charge.undoes]
+        name = f"inv-{key}"
+        corrects = dict.fromkeys(document for decision in undone for document in self.documents.get(decision, ()) if document != name)
+        for decision in [
+            *(_opening(line.from_day) for line in lines if not line.charges),
+            *(each for charge in on_lines for each in charge.decisions),
+        ]:
+            self.documents.setdefault(decision, []).append(name)
+        lines = [turned(line) for line in lines] if is_credit else lines
+        taxes = taxes_of(lines)
+        net_minor, tax_minor = sum(line.net_minor for line in lines), sum(tax.tax_minor for tax in taxes)
+        issued_on = issued_on or local_day(at, contract.time_zone)
+        account.invoices.append(
+            InvoiceIssued(
+                at=at,
+                actor=actor,
+                reason=reason,
+                invoice=name,
+                number=NO_NUMBER,
+                issued_on=issued_on,
+                due_on=add_days(issued_on, contract.payment_days),
+                subscription=contract.subscription,
+                orders=tuple(dict.fromkeys(charge.order for charge in on_lines if charge.order)),
+                currency=contract.currency,
+                billing_details=details,
+                lines=tuple(lines),
+                taxes=taxes,
+                net_minor=net_minor,
+                tax_minor=tax_minor,
+                gross_minor=net_minor + tax_minor,
+                decision=event_id,
+                test=contract.test,
+                kind=CREDIT_NOTE if is_credit else INVOICE,
+                corrects=tuple(corrects) if is_credit else (),
+            )
+        )
+
+
+def _opening(start: date) -> str:
+    """Return what a credit names if it undoes licences of the period's start, which are on the invoice of the period."""
+    return f"opening-{start}"
+
+
+def _line_key(waiting: Waiting) -> tuple[str, str, str]:
+    """Return what the charges of one adjustment line have in common."""
+    tax = tax_of(waiting.charge)
+    return waiting.charge.module, tax.category, tax.rate_percent

@@ -1,0 +1,40 @@
+"""Charge the changes of each local day when the day has ended. Any number of processes can run this job: each day is charged once."""
+
+import asyncio
+
+import structlog
+
+from services.invoicing import store
+from services.invoicing.domain.calendar import local_day
+from services.invoicing.use_cases.issue_invoices import end_days
+from services.invoicing.wiring import Wiring
+from shared.errors import Poison, Transient
+
+log = structlog.get_logger(__name__)
+
+LOOK_EVERY_SECONDS = 5  # how late a day may be charged
+
+
+async def end_days_of_all(wiring: Wiring) -> None:
+    """Charge the days that have ended. A tenant whose history cannot be computed keeps nobody else waiting."""
+    async with wiring.database.unit_of_work(None) as uow:
+        found = await store.subscriptions.open_days(uow.connection)
+    for each in found:
+        today = local_day(wiring.clock.now(), each.time_zone)
+        if each.open_day >= today:
+            continue
+        try:
+            async with wiring.database.unit_of_work(each.tenant_id) as uow:
+                await end_days(uow, each.tenant_id, wiring.settings, today, None)
+        except Poison as error:
+            log.error("day_not_charged", tenant=each.tenant_id, day=each.open_day.isoformat(), error=str(error))
+
+
+async def keep_ending_days(wiring: Wiring) -> None:
+    """Look again and again until cancelled. After a transient error, try again."""
+    while True:
+        try:
+            await end_days_of_all(wiring)
+        except Transient as error:
+            log.warning("job_temporarily_failed", error=str(error))
+        await asyncio.sleep(LOOK_EVERY_SECONDS)

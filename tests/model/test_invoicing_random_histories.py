@@ -1,0 +1,199 @@
+"""Random histories of a subscription: what is charged is what a deliberately naive calculation gives, day by day and licence by licence."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
+from random import Random
+
+import pytest
+
+from services.invoicing.domain.account import CREDIT_NOTE, Account
+from services.invoicing.domain.calendar import Term, local_day, period_at
+from services.invoicing.domain.money import round_half_up
+from services.invoicing.domain.quote import Item
+from shared.schemas.invoicing_v1 import InvoiceIssued, PlanDefined, QuoteApproved, QuoteIssued, TermsApplied
+from shared.schemas.seats_v1 import LicencesAdded, PeriodStarted, PoolExpanded, PoolOpened, PoolReduced
+from tests.support.invoicing_world import World
+
+CHANGES = 45
+MODULES = ("documents", "time")
+
+
+def history(seed: int) -> World:
+    random = Random(seed)
+    world = World(
+        licences=dict(zip(MODULES, (random.randint(1, 12), random.randint(1, 12)), strict=True)),
+        prices={"time": random.randint(0, 5000), "documents": random.randint(0, 5000)},
+        term=random.choice(["monthly", "monthly", "annual"]),
+        charge_when=random.choice(["now", "next_invoice", "threshold"]),
+        credit_when=random.choice(["now", "next_invoice", "threshold"]),
+        zero_invoices=random.random() < 0.3,
+        billed=random.random() < 0.5,
+        start=date(2013, 1, random.randint(1, 31)),
+        at=datetime(2013, 1, 31, 13, tzinfo=UTC),
+        zone=random.choice(["Europe/Copenhagen", "America/Sao_Paulo", "Pacific/Apia", "Asia/Kathmandu"]),
+    )
+    for _ in range(CHANGES):
+        module = random.choice(MODULES)
+        match random.choice(["go", "wait", "buy", "midnight", "expand", "reduce", "reduce", "next", "price", "tax"]):
+            case "go":
+                world.go(days=random.randint(1, 25))
+            case "wait":
+                world.go(to=world.at + timedelta(minutes=random.randint(1, 300)))
+            case "buy":
+                world.buy(**{name: random.randint(1, 5) for name in random.sample(MODULES, random.randint(1, 2))})
+            case "midnight":
+                buy_at_midnight(world, module, random.randint(1, 5))
+            case "expand":
+                world.expand(module, random.randint(1, 4))
+            case "reduce" if world.licences[module] > 1:
+                world.reduce(module, random.randint(1, world.licences[module] - 1))
+            case "next":
+                world.next_period[module] = random.randint(1, world.licences[module])
+            case "price":
+                world.define_plan(**{module: random.randint(0, 5000)})
+            case "tax":
+                world.change_details(rate=random.choice(["25", "19", "8.1"]))
+    world.go(days=400 if world.term == "annual" else 40)
+    return world
+
+
+def buy_at_midnight(world: World, module: str, add: int) -> None:
+    """An order that is approved on one day and decided on the next one, within the period."""
+    day = local_day(world.at, world.zone)
+    period = world.found.period
+    assert period is not None
+    if (period.end - day).days <= 1:
+        return
+    quote, expects = world.quote(Item(module, add=add))
+    decide = world.add
+    world.add = lambda order, bought: None  # type: ignore[method-assign]
+    assert world.approve(quote, expects) is None
+    world.go(days=1)
+    world.add = decide  # type: ignore[method-assign]
+    world.add(f"o{quote.quote}", {module: add})
+
+
+def naive(world: World) -> dict[tuple[str, date], Fraction]:
+    """Return the exact price of each module and period: for each day and licence in force at its end, the licence's price ÷ days."""
+    prices: dict[int, dict[str, int]] = {}
+    approved: dict[str, tuple[date, dict[str, int]]] = {}
+    quotes: dict[str, dict[str, int]] = {}
+    versions: dict[str, int] = {}
+    version = 0
+    for _, event in world.facts:
+        match event:
+            case PlanDefined():
+                version = event.version
+                prices[version] = {price.module: price.amount_minor for price in event.prices}
+            case QuoteIssued():
+                quotes[event.quote] = {line.module: line.unit_price_minor for line in event.lines}
+            case QuoteApproved():
+                approved[event.order] = (event.approved_on, quotes[event.quote])
+            case TermsApplied():
+                versions[event.decision] = event.plan_version
+            case _:
+                pass
+    changes: dict[str, dict[date, list[int]]] = {module: defaultdict(list) for module in MODULES}  # prices of added ones, -1 for one gone
+    openings: dict[date, dict[str, list[int]]] = {}
+    opened: dict[str, list[int]] = {}
+    for event_id, event in world.facts:
+        day = local_day(event.at, world.zone) if hasattr(event, "at") else date.min
+        match event:
+            case PoolOpened():
+                opened[event.module] = [prices[1][event.module]] * event.pools[0].licences
+                openings[world.contract.period_start] = opened
+            case LicencesAdded():
+                on, unit = approved[event.order]
+                for item in event.items:
+                    changes[item.module][on] += [unit[item.module]] * item.quantity
+            case PoolExpanded():
+                changes[event.module][day] += [prices[versions[event_id]][event.module]] * event.by
+            case PoolReduced():
+                changes[event.module][day] += [-1] * event.by
+            case PeriodStarted():
+                listed = prices[versions[event_id]]
+                openings[day] = {item.module: [listed[item.module]] * item.quantity for item in event.licences}
+            case _:
+                pass
+    return dict(_sums(world, changes, openings))
+
+
+def _sums(
+    world: World, changes: dict[str, dict[date, list[int]]], openings: dict[date, dict[str, list[int]]]
+) -> Iterator[tuple[tuple[str, date], Fraction]]:
+    for start, at_start in openings.items():
+        period = period_at(world.contract.period_start, Term(world.contract.term), start)
+        for module in MODULES:
+            licences, total = list(at_start.get(module, [])), Fraction(0)
+            for offset in range(period.days):
+                today: list[int] = []
+                gone = 0
+                for each in changes[module][period.start + timedelta(days=offset)]:
+                    if each >= 0:
+                        today.append(each)
+                    else:
+                        gone += 1
+                both = licences + today  # the last that came go first
+                licences = both[: len(both) - gone]
+                total += Fraction(sum(licences), period.days)
+            yield (module, period.start), total
+
+
+def charged(world: World, found: Account) -> dict[tuple[str, date], int]:
+    """Return what was charged, the openings included, whether it is on a document, waits, or was covered on its day."""
+    sums: dict[tuple[str, date], int] = defaultdict(int)
+    term, anchor = Term(world.contract.term), world.contract.period_start
+    for charge in found.charges:
+        sums[charge.module, period_at(anchor, term, charge.day).start] += charge.net_minor
+    for event_id, event in world.facts:
+        if isinstance(event, PeriodStarted):
+            start = local_day(event.starts_at, world.zone)
+            terms = next(each for _, each in world.facts if isinstance(each, TermsApplied) and each.decision == event_id)
+            listed = next(each for _, each in world.facts if isinstance(each, PlanDefined) and each.version == terms.plan_version)
+            unit = {price.module: price.amount_minor for price in listed.prices}
+            for item in event.licences:
+                sums[item.module, start] += item.quantity * unit[item.module]
+    first = {module.module: module.licences for module in world.contract.modules}
+    listed = next(each for _, each in world.facts if isinstance(each, PlanDefined) and each.version == 1)
+    for price in listed.prices:
+        sums[price.module, anchor] += first[price.module] * price.amount_minor
+    return sums
+
+
+def signed_minor(document: InvoiceIssued, amount: int) -> int:
+    return -amount if document.kind == CREDIT_NOTE else amount
+
+
+def check_documents(found: Account) -> None:
+    """Every document adds up, and no charge or credit is on documents with more than its amount."""
+    amounts = {charge.charge: charge.net_minor for charge in found.charges}
+    on_documents: dict[str, int] = defaultdict(int)
+    issued: set[str] = set()
+    for document in found.invoices:
+        assert document.net_minor >= 0
+        assert document.net_minor == sum(line.net_minor for line in document.lines)
+        for tax in document.taxes:
+            taxed = [line for line in document.lines if (line.tax_category, line.tax_rate_percent) == (tax.category, tax.rate_percent)]
+            basis = sum(line.net_minor for line in taxed)
+            assert (tax.basis_minor, tax.tax_minor) == (basis, round_half_up(basis * Fraction(tax.rate_percent) / 100))
+        assert set(document.corrects) <= issued
+        issued.add(document.invoice)
+        for line in document.lines:
+            if len(line.charges) == 1:
+                on_documents[line.charges[0]] += signed_minor(document, line.net_minor)
+    for charge, amount in on_documents.items():
+        assert min(0, amounts[charge]) <= amount <= max(0, amounts[charge])
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_charges_of_each_module_and_period_sum_to_the_naive_amount_rounded_once(seed: int) -> None:
+    """Invariants 1 to 6 and 9 of the rules."""
+    print(f"seed {seed}: pytest -k 'naive_amount and {seed}'")
+    world = history(seed)
+    found = world.found
+    assert found.open_day is None
+    expected = {key: round_half_up(amount) for key, amount in naive(world).items()}
+    assert {key: amount for key, amount in charged(world, found).items() if amount} == {k: v for k, v in expected.items() if v}
+    check_documents(found)
