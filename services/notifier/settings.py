@@ -37,6 +37,9 @@ class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
         description="URL of the page where an invitation is accepted; `{token}` is replaced. If it is empty, e-mails name the REST "
         "address.",
     )
+    operator_email: str = Field(
+        "", description="The e-mail address of the vendor's operators. It gets what only they can mend; if it is empty, nobody does."
+    )
     licences_page_url: str = Field(
         "",
         description="URL of the page where licences are bought; `{tenant}` is replaced. If it is empty, e-mails name the REST address.",

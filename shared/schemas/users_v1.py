@@ -116,6 +116,12 @@ class RoleDeleted(UsersEvent):
     role: Id
 
 
+class LastOwnerLost(UsersEvent):
+    """A source ended the access of the last owner who could sign in. The operator appoints another one."""
+
+    user: Id
+
+
 class ApiClientChanged(UsersEvent):
     """An API client was added (`added`), changed, or has other secrets."""
 

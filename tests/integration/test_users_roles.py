@@ -1,12 +1,21 @@
 """Roles by REST: they are defined, given, changed and deleted."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from services.users.use_cases.rights import rights_of
 from services.users.use_cases.roles import ROLES_MAX
-from shared.schemas.users_v1 import ApiClientChanged, ApiClientRevoked, PersonChanged, RoleDefined, RoleDeleted
+from shared.schemas.users_v1 import (
+    ApiClientChanged,
+    ApiClientRevoked,
+    LastOwnerLost,
+    PersonChanged,
+    PersonInvited,
+    RoleDefined,
+    RoleDeleted,
+)
 from tests.support.users import Bench, Rest
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
@@ -170,3 +179,49 @@ async def test_an_api_client_has_no_more_rights_than_its_maker(bench: Bench) -> 
     assert await refusal(chief, "PATCH", f"{base}/{client['client']}", {"rights": ["users:read"]}, if_match="*") == (403, "wider-than-own")
     assert (await chief.post(base, {"name": "x", "rights": ["users:read"]}))["rights"] == ["users:read"]
     assert [[each["name"] for each in page] for page in await rest.pages(base, limit=1)] == [["x"], ["x"], []]
+
+
+async def test_a_request_cannot_take_away_the_last_owner(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    base = f"/v1/tenants/{tenant}/people"
+    first, second = [(await rest.post(base, ANN | {"login": name, "email": f"{name}@acme.example"}))["user"] for name in ("ann", "bob")]
+    await rest.call("PUT", f"{base}/{first}/roles", {"roles": ["owner"]}, if_match="*")
+    changes: list[tuple[str, str, dict[str, Any]]] = [
+        ("PUT", f"{base}/{first}/roles", {"roles": ["reader"]}),
+        ("PATCH", f"{base}/{first}", {"status": "left"}),
+        ("PATCH", f"{base}/{first}", {"may_log_in": False}),
+        ("PATCH", f"{base}/{first}", {"valid_to": "2026-03-01"}),
+        ("PATCH", f"{base}/{first}", {"administrator": False}),
+    ]
+    for method, path, body in changes:
+        assert await refusal(rest, method, path, body, if_match="*") == (409, "last-owner"), body
+    assert (await rest.get(f"{base}/{first}"))["roles"] == ["owner"]
+    await rest.call("PUT", f"{base}/{second}/roles", {"roles": ["owner"]}, if_match="*")
+    both = [rest.call("PATCH", f"{base}/{user}", {"may_log_in": False}, if_match="*") for user in (first, second)]
+    assert sorted(answer.status_code for answer in await asyncio.gather(*both)) == [200, 409], "two owners cannot end each other at once"
+    assert await bench.events(tenant, LastOwnerLost) == []
+
+
+async def test_the_loss_of_the_last_owner_is_done_and_reported_when_a_source_reports_it(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    hired = {"type": "person_hired", "external_id": "1", "effective_date": "2026-01-01", "login": "ann", "email": "ann@acme.example"}
+    events = {"source": bench.source(tenant), "events": [hired | {"name": "Ann", "job_title": "", "department": "Makers"}]}
+    await rest.post(f"/v1/tenants/{tenant}/hr-events", events)
+    person = await bench.until_person(rest, tenant, "1")
+    path = f"/v1/tenants/{tenant}/people/{person['user']}"
+    await rest.call("PUT", f"{path}/roles", {"roles": ["owner"]}, if_match="*")
+    left = {"type": "person_left", "external_id": "1", "effective_date": "2026-03-01"}
+    await rest.post(f"/v1/tenants/{tenant}/hr-events", events | {"events": [left]})
+    await bench.until_person(rest, tenant, "1", status="left")
+    (told,) = await bench.events(tenant, LastOwnerLost)
+    assert (told.user, told.actor.kind) == (person["user"], "source")
+
+
+async def test_a_tenant_is_created_with_its_first_owner_who_is_invited(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant(owner={"name": "Ann Lund", "email": "ann@acme.example"})
+    (owner,) = (await rest.get(f"/v1/tenants/{tenant}/people?role=owner"))["items"]
+    assert (owner["name"], owner["status"], owner["modules"], owner["roles"]) == ("Ann Lund", "invited", [], ["owner"])
+    (invited,) = await bench.events(tenant, PersonInvited)
+    assert (invited.user, invited.reserved) == (owner["user"], False)
+    async with bench.users.database.unit_of_work(tenant) as uow:
+        assert (await rights_of(uow.connection, tenant, owner["user"], bench.clock.now())).may_sign_in

@@ -57,6 +57,7 @@ DATA: dict[Kind, dict[str, Any]] = {
     Kind.INVITED: {"expires_at": DEADLINE, "reserved": True},
     Kind.INVITATION_EXPIRED: {"expires_at": DEADLINE},
     Kind.CHANGES_STOPPED: {"source": "hr/acme", "would_end": 300, "limit": 6, "import_id": None, "ended": 0},
+    Kind.LAST_OWNER_LOST: {},
 }
 OF_PEOPLE = (Kind.FLAGGED, Kind.GRACE_ENDING, Kind.REFUSED, Kind.REVOKED, Kind.WITHDRAWN, Kind.CLEARED, Kind.GRANTED)
 OF_SEATS = (*OF_PEOPLE, Kind.EXPANDED, Kind.NEAR_LIMIT, Kind.AT_LIMIT, Kind.REDUCTION_LIMITED)
@@ -90,10 +91,11 @@ def email(
 
 
 EVERY = [
+    (Stream.OWNERS, Kind.LAST_OWNER_LOST),
     *((Stream.OWN, kind) for kind in OF_PEOPLE),
     *((Stream.UNDELIVERED, kind) for kind in OF_PEOPLE),
     *((Stream.SEATS, kind) for kind in OF_SEATS),
-    *((Stream.BILLING, kind) for kind in Kind if kind not in (*OF_SEATS, *OF_ADMINISTRATION, Kind.INVITED)),
+    *((Stream.BILLING, kind) for kind in Kind if kind not in (*OF_SEATS, *OF_ADMINISTRATION, Kind.INVITED, Kind.LAST_OWNER_LOST)),
     *((Stream.PEOPLE, kind) for kind in OF_ADMINISTRATION),
     (Stream.INVITATION, Kind.INVITED),
 ]

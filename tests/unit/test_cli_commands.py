@@ -326,3 +326,20 @@ def test_a_scim_token_is_issued_for_a_connection_that_is_added_if_it_is_new(depl
     assert [method for method, *_ in deployment.asked].count("PUT") == 1
     assert "t1" in seatpool("scim", "list", "--tenant", "acme").output
     assert "no valid token t2" in seatpool("scim", "revoke", "t2", "--tenant", "acme", "--source", "okta").output
+
+
+def test_an_owner_is_appointed_by_e_mail_address(deployment: Deployment) -> None:
+    people = "/v1/tenants/acme/people"
+    ann = {"user": "u-1", "name": "Ann", "email": "Ann@acme.example", "login": "ann", "status": "active"}
+    deployment.answers["GET", people] = lambda _: (200, {"items": [ann, ann | {"email": "joann@acme.example"}], "next": None})
+    deployment.answers["GET", f"{people}/u-1/roles"] = lambda _: (200, {"roles": ["reader"]})
+    deployment.answers["PUT", f"{people}/u-1/roles"] = lambda _: (200, {})
+    assert "u-1" in seatpool("owners", "add", "ann@acme.example", "--tenant", "acme").output
+    assert deployment.asked[-1][2] == {"roles": ["owner", "reader"]}
+    assert "Ann@acme.example" in seatpool("owners", "list", "--tenant", "acme").output
+    deployment.answers["GET", people] = lambda _: (200, {"items": [], "next": None})
+    deployment.answers["POST", people] = lambda _: (201, {"user": "u-1"})
+    assert "added and invited" in seatpool("owners", "add", "ann@acme.example", "--tenant", "acme", "--name", "Ann").output
+    assert ("POST", people) in [(method, path) for method, path, _ in deployment.asked]
+    deployment.answers["GET", people] = lambda _: (200, {"items": [ann, ann | {"user": "u-2"}], "next": None})
+    assert seatpool("owners", "add", "ann@acme.example", "--tenant", "acme").exit_code == 1

@@ -196,7 +196,12 @@ def test_a_name_cannot_add_lines_to_an_e_mail(stream: Stream) -> None:
     forged = "Anna\r\nBcc: eve@x.example\n\nYOUR SEAT IS REVOKED\u202e"
     told = "Anna Bcc: eve@x.example YOUR SEAT IS REVOKED"
     names = replace(NAMES, people={"u1": forged}, modules={"time": forged}, administrators=[Recipient("anna@acme.example", forged)])
-    kind = {Stream.BILLING: Kind.PURCHASED, Stream.PEOPLE: Kind.CHANGES_STOPPED, Stream.INVITATION: Kind.INVITED}.get(stream, Kind.FLAGGED)
+    kind = {
+        Stream.BILLING: Kind.PURCHASED,
+        Stream.PEOPLE: Kind.CHANGES_STOPPED,
+        Stream.INVITATION: Kind.INVITED,
+        Stream.OWNERS: Kind.LAST_OWNER_LOST,
+    }.get(stream, Kind.FLAGGED)
     tenant = replace(TENANT, name=forged, support_contact=forged)
     found = email(stream, notification(kind, stream), tenant=tenant, names=names, recipient=Recipient("anna@acme.example", forged))
     assert told in found.subject or stream is Stream.OWN
@@ -330,3 +335,10 @@ def test_an_e_mail_about_stopped_changes_says_how_many_people_they_would_end_and
     imported = email(Stream.PEOPLE, notification(Kind.CHANGES_STOPPED, Stream.PEOPLE, user=None, module=None, import_id="i1"))
     assert "import them again and confirm the number of people, 300: seatpool hr import … --confirm 300" in imported.text
     assert "held-events" not in imported.text + imported.html
+
+
+def test_the_e_mail_about_the_last_owner_says_how_to_appoint_another() -> None:
+    lost = email(Stream.OWNERS, notification(Kind.LAST_OWNER_LOST, Stream.OWNERS))
+    assert lost.subject == "Acme Bikes: the last owner can no longer sign in"
+    assert "Bo Berg was the last owner of Acme Bikes who could sign in." in lost.text
+    assert "seatpool owners add <e-mail address> --tenant acme" in lost.text

@@ -40,6 +40,7 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         users_v1.DepartmentMapped,
         users_v1.RoleDefined,
         users_v1.RoleDeleted,
+        users_v1.LastOwnerLost,
         users_v1.ApiClientChanged,
         users_v1.ApiClientRevoked,
         users_v1.ChangesStopped,

@@ -88,7 +88,13 @@ HANDLERS: Mapping[Topic, Mapping[type[Payload], Handler]] = {
 }
 # The types that `notifications_of` makes notifications of.
 NOTIFIED: Mapping[Topic, tuple[type[Payload], ...]] = {
-    USERS_EVENTS: (users_v1.ChangesStopped, users_v1.PersonInvited, users_v1.InvitationExpired, users_v1.GraceEnding),
+    USERS_EVENTS: (
+        users_v1.ChangesStopped,
+        users_v1.LastOwnerLost,
+        users_v1.PersonInvited,
+        users_v1.InvitationExpired,
+        users_v1.GraceEnding,
+    ),
     SEATS_EVENTS: (
         seats_v1.SeatsAssigned,
         seats_v1.SeatsQueued,

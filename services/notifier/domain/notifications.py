@@ -10,6 +10,8 @@ it, in three streams, so that 20 flags of an import are one e-mail with a table,
                      billing: purchases, reductions, refused orders, billing details, invoices (T19)
                      people: changes of a source that the guard stopped, invitations that expired
 
+    contact          the last owner can no longer sign in (also to the vendor's operators)
+
 An invitation is an e-mail of its own to the person, with a link.
 
 Where the notifications of one digest contradict each other, the last one counts (`still_valid`). Republished events describe a state
@@ -30,6 +32,7 @@ from shared.schemas.seats_v1 import PoolState, Reason, SeatsEvent, SeatState
 class Audience(StrEnum):
     PERSON = "person"
     ADMINISTRATORS = "administrators"
+    CONTACT = "contact"  # the contact address of the tenant, and the vendor's operators
 
 
 class Stream(StrEnum):
@@ -40,6 +43,7 @@ class Stream(StrEnum):
     BILLING = "billing"
     PEOPLE = "people"
     INVITATION = "invitation"
+    OWNERS = "owners"
     UNDELIVERED = "undelivered"  # for a person whose e-mail address did not become known in time
 
 
@@ -62,6 +66,7 @@ class Kind(StrEnum):
     REDUCTION_REFUSED = "reduction_refused"
     BILLING_DETAILS = "billing_details"
     INVOICE = "invoice"
+    LAST_OWNER_LOST = "last_owner_lost"
     CHANGES_STOPPED = "changes_stopped"  # by the guard of users
     INVITED = "invited"
     INVITATION_EXPIRED = "invitation_expired"
@@ -139,6 +144,8 @@ def _users(payload: users_v1.UsersEvent, event_id: str) -> list[Notification]:
         case users_v1.GraceEnding():
             data = {"deadline": format_instant(payload.deadline)}
             return _both(event_id, Kind.GRACE_ENDING, payload.at, payload.user, payload.module, data)
+        case users_v1.LastOwnerLost():
+            return [Notification(key, Audience.CONTACT, Stream.OWNERS, Kind.LAST_OWNER_LOST, payload.at, payload.user)]
         case users_v1.PersonInvited():
             # The end identifies the invitation: it can be published several times.
             key = f"person|invited|{payload.user}|{format_instant(payload.expires_at)}"

@@ -70,6 +70,9 @@ class DigestSender:
                 await store.redirect(connection, digest.tenant_id, notifications)
                 return
             receivers = [recipient_of(person)]
+        elif digest.audience is Audience.CONTACT:
+            vendor = [Recipient(self.settings.operator_email, "")] if self.settings.operator_email else []
+            receivers = [Recipient(tenant.contact_email, tenant.name), *vendor]
         else:
             receivers = list(names.administrators) or [Recipient(tenant.contact_email, tenant.name)]
         sent = [each for each in still_valid(notifications) if not is_moot(each, names.pools)]

@@ -46,6 +46,7 @@ _TEMPLATE = {
     Stream.BILLING: "billing",
     Stream.PEOPLE: "people",
     Stream.INVITATION: "invitation",
+    Stream.OWNERS: "owners",
     Stream.UNDELIVERED: "undelivered",
 }
 

@@ -85,10 +85,17 @@ class TenantFields(BaseModel):
     )
 
 
+class FirstOwner(Body):
+    name: Name
+    email: EmailStr
+    login: Annotated[str, Field(min_length=1, max_length=500)] | None = Field(None, description="Default: the e-mail address.")
+
+
 class NewTenant(Body, TenantFields):
     tenant: Id | None = Field(None, description="The id of the tenant; default: users creates one.")
     clock: Literal["real", "test"] = "real"
     at: TenantTime | None = Field(None, description="The start time of a test clock; default: now.")
+    owner: FirstOwner | None = Field(None, description="The first owner, who gets an invitation by e-mail and takes no seat.")
 
 
 @optional_fields

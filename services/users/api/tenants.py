@@ -6,12 +6,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 
-from services.users.api.dependencies import Context, InContext, Operator, SettingsManager, TenantId, now_of
-from services.users.api.requests import SOURCE_TENANTS_MAX, Allowed, NewTenant, TenantPatch
+from services.users.api.dependencies import Context, InContext, Operator, SettingsManager, TenantId, cause_of, now_of
+from services.users.api.requests import SOURCE_TENANTS_MAX, Allowed, FirstOwner, NewTenant, TenantPatch
 from services.users.api.responses import AllowedView, SourceView, TenantView
+from services.users.domain.invitations import InvitationTerms
+from services.users.domain.person import Cause
+from services.users.domain.roles import OWNER
 from services.users.store import hr_sources
 from services.users.store import tenants as store
 from services.users.store.tenants import StoredTenant, TenantRow
+from services.users.use_cases import edit_person
 from services.users.use_cases import tenants as use_cases
 from shared import ids
 from shared.database import UnitOfWork
@@ -40,6 +44,7 @@ from shared.web.route import CheckedRoute
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1", tags=["tenants"])
 
+OWNER_INVITATION_DAYS = 30
 OPERATORS_FIELDS = ("time_zone", "support_contact")
 
 
@@ -68,9 +73,18 @@ async def create_tenant(body: NewTenant, request: Request, context: InContext, p
         async def create() -> Response:
             if not await use_cases.create_tenant(uow, row, actor_of(principal), now_of(row, context.clock)):
                 raise Conflict("tenant-exists", f"A tenant with the id {tenant} already exists. Choose another id.")
+            if body.owner is not None:
+                await _add_owner(context, uow, tenant, body.owner, cause_of(principal))
             return answer(_view(row, context), 201, {"location": f"/v1/tenants/{tenant}", "etag": etag(row.version)})
 
         return await idempotent(uow, request, principal, key, create, partial(_shown, context, uow))
+
+
+async def _add_owner(context: Context, uow: UnitOfWork, tenant: str, owner: FirstOwner, cause: Cause) -> None:
+    found = await context.tenants.for_write(tenant, uow)
+    fields = {"name": owner.name, "email": owner.email, "login": owner.login or owner.email}
+    edit = edit_person.AccountEdit(roles=(OWNER,), invitation=InvitationTerms(OWNER_INVITATION_DAYS, reserve=False))
+    await edit_person.create(found, uow, context.seats, ids.new_id(), fields, edit, cause)
 
 
 @router.get(

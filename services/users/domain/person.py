@@ -9,7 +9,7 @@ from services.users.domain.facts import FactType, Record
 from services.users.domain.local_days import local_midnight, local_today
 from services.users.domain.merging import NO_OVERRIDES, Overrides, Stated, days_ahead, merged, merged_by_day, reconsider_on
 from services.users.domain.required_modules import NO_MODULES, Account, Note, Release, RequiredModules, Settings, must_send
-from services.users.domain.roles import Authority, departments_of, is_administrator
+from services.users.domain.roles import OWNER, Authority, departments_of, is_administrator
 from services.users.domain.status import Standing, Status, reason_of, standing
 from shared.schemas.base import Actor, Change, as_id
 from shared.schemas.seats_v1 import AssignSeats, DatedRelease
@@ -91,6 +91,12 @@ class Revision:
     event: PersonState | None = None
     command: AssignSeats | None = None
     changed: bool = False
+    lost_owner: bool = False  # the person was an owner who can sign in, and no longer is
+    requested: bool = False  # by a request
+
+
+def _is_owner(person: Person) -> bool:
+    return OWNER in person.account.all_roles and person.standing.may_sign_in
 
 
 def source_actor(source: str) -> Actor:
@@ -237,4 +243,13 @@ def revise(
         else:
             model = PersonChanged
         event = event_of(model, shown, at, cause.actor, reason, moved)
-    return Revision(after, event, command, changed=differs or command is not None or before.reconsider_on != after.reconsider_on)
+    lost_owner = _is_owner(before) and not _is_owner(after)
+    requested = cause.authority is not None
+    return Revision(
+        after,
+        event,
+        command,
+        lost_owner=lost_owner,
+        requested=requested,
+        changed=differs or command is not None or before.reconsider_on != after.reconsider_on,
+    )

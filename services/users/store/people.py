@@ -34,6 +34,7 @@ from services.users.domain.logins import login_key
 from services.users.domain.merging import NO_OVERRIDES, Employment, Overrides
 from services.users.domain.person import Person
 from services.users.domain.required_modules import NO_MODULES, Account, Note, Release, RequiredModules
+from services.users.domain.roles import OWNER
 from services.users.domain.status import Standing, Status, may_sign_in, status_of
 from services.users.domain.timelines import given_from_json, given_to_json
 from services.users.store.module_states import MODULE_STATES
@@ -171,7 +172,7 @@ _HOLDER: Final = (
     .order_by(_P.user_id)
     .limit(1)
 )
-_LOCK_LOGIN: Final = select(func.pg_advisory_xact_lock(bindparam("number", type_=BigInteger)))
+_ADVISORY_LOCK: Final = select(func.pg_advisory_xact_lock(bindparam("number", type_=BigInteger)))
 _NEXT_INVITATION: Final = select(func.min(_P.invited_until)).where(_P.tenant_id == _TENANT, _P.invitation == literal_column("'open'"))
 _NEXT_DAY: Final = select(func.min(_P.reconsider_on)).where(_P.tenant_id == _TENANT, _P.reconsider_on.is_not(None))
 
@@ -279,6 +280,18 @@ _KNOWN_DEPARTMENTS: Final = (
     select(_P.department)
     .where(_P.tenant_id == _TENANT, _P.employed, _P.department == any_(bindparam("departments", type_=ARRAY(Text))))
     .distinct()
+)
+_HAS_OWNER: Final = select(
+    exists(
+        select(_P.user_id).where(
+            _P.tenant_id == _TENANT,
+            _HAS_ROLE,
+            _P.employed,
+            _P.may_log_in,
+            _P.login_allowed,
+            _P.valid_to.is_(None) | (_P.valid_to >= _TODAY),
+        )
+    )
 )
 _COUNT_WITH_ROLE: Final = select(func.count()).where(_P.tenant_id == _TENANT, _HAS_ROLE)
 _LOCK_WITH_ROLE: Final = _lock_chosen(_NEXT_CREATED.where(_HAS_ROLE))
@@ -456,7 +469,7 @@ async def lock_login(connection: AsyncConnection, tenant_id: str, key: str, user
     Until the transaction ends, another one that asks about this login waits here. If the person exists, lock the row first: all
     transactions take the two locks in this order.
     """
-    await connection.execute(_LOCK_LOGIN, {"number": lock_number("login", tenant_id, key)})
+    await connection.execute(_ADVISORY_LOCK, {"number": lock_number("login", tenant_id, key)})
     found = await connection.execute(_HOLDER, {"tenant": tenant_id, "login_key": key, "user": user})
     holder: str | None = found.scalar_one_or_none()
     return holder
@@ -513,6 +526,13 @@ async def lock_with_role(
 async def count_with_role(connection: AsyncConnection, tenant_id: str, role: str) -> int:
     """Return how many people hold the role, whether or not they are employed."""
     return int((await connection.execute(_COUNT_WITH_ROLE, {"tenant": tenant_id, "role": role})).scalar_one())
+
+
+async def has_owner(connection: AsyncConnection, tenant_id: str, today: date) -> bool:
+    """Tell whether an owner of the tenant can sign in. Until this transaction ends, another one that asks waits here: two owners who end
+    each other's access at once do not both succeed."""
+    await connection.execute(_ADVISORY_LOCK, {"number": lock_number("owners", tenant_id)})
+    return bool((await connection.execute(_HAS_OWNER, {"tenant": tenant_id, "role": OWNER, "today": today})).scalar_one())
 
 
 async def unknown_departments(connection: AsyncConnection, tenant_id: str, departments: Sequence[str]) -> list[str]:

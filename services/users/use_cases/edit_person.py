@@ -30,6 +30,7 @@ _ACCOUNT: Final = {"profile": "given_profile", "priority": "priority", "may_log_
 class AccountEdit:
     profile: str | None = None
     administrator: bool = False
+    roles: tuple[str, ...] = ()
     priority: int = 0
     may_log_in: bool = True
     invitation: InvitationTerms | None = None
@@ -67,7 +68,7 @@ async def create(
     account = replace(
         unknown.account,
         given_profile=edit.profile,
-        roles=with_shorthand((), edit.administrator, tenant.settings.roles),
+        roles=with_shorthand(edit.roles, True, tenant.settings.roles) if edit.administrator else edit.roles,
         priority=edit.priority,
         may_log_in=edit.may_log_in,
     )

@@ -24,7 +24,7 @@ from services.users.store import people as store
 from services.users.store import pools
 from services.users.store import timelines as timelines_store
 from services.users.store.timelines import Change
-from services.users.use_cases import known_people
+from services.users.use_cases import known_people, owners
 from shared.database import UnitOfWork
 from shared.errors import Conflict, Poison, Transient
 from shared.schemas.base import Actor
@@ -63,11 +63,13 @@ async def apply_statements(tenant: Tenant, uow: UnitOfWork, received: Sequence[R
     stated: dict[Key, None] = {}
     waiting: dict[str, Received] = {}
     changed: dict[str, None] = {}  # in the order of their first statement
+    revisions: list[Revision] = []
 
     def change(user: str, each: Received) -> None:
         before = known.people.get(user) or Person(user, each.source, each.external_id, created_at=tenant.now)
         revision = rules.revise(before, rules.as_of(before, known.stated(user), tenant), at=tenant.now, cause=each.cause)
         known.people[user] = _published(tenant, uow, revision, each.envelope)
+        revisions.append(revision)
         if revision.changed or user not in stored:
             changed[user] = None
 
@@ -94,6 +96,7 @@ async def apply_statements(tenant: Tenant, uow: UnitOfWork, received: Sequence[R
     await store.save(uow.connection, tenant.tenant, [known.people[user] for user in changed if user in stored])
     moved = [Change(key, known.users[key], loaded[key], known.timeline(key)) for key in stated]
     await timelines_store.save(uow.connection, tenant.tenant, moved, tenant.now)
+    await owners.check(tenant, uow, revisions)
 
 
 async def add_person(
@@ -149,6 +152,7 @@ async def save_all(tenant: Tenant, uow: UnitOfWork, revisions: Sequence[Revision
     people = [_published(tenant, uow, revision, envelope) for revision in revisions]
     changed = [person for person, revision in zip(people, revisions, strict=True) if revision.changed]
     await store.save(uow.connection, tenant.tenant, changed)
+    await owners.check(tenant, uow, revisions)
     return people
 
 
