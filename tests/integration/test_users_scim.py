@@ -445,3 +445,39 @@ async def test_a_connection_has_two_tokens_at_a_time_and_a_revoked_or_expired_on
     stranger = await scim.connect(others_rest, other)
     made = await changed.create("wes")
     assert (await stranger.call("GET", f"/Users/{made['id']}")).status_code == 404
+
+
+async def test_a_connection_that_would_end_many_people_within_an_hour_is_stopped_until_their_number_is_confirmed(scim: ScimBench) -> None:
+    tenant, rest = await scim.open_tenant()
+    client = await scim.connect(rest, tenant)
+    people = [(await client.create(f"p{number}"))["id"] for number in range(12)]
+
+    async def block(user: str) -> int:
+        operation = {"op": "replace", "path": "active", "value": False}
+        answer = await client.call("PATCH", f"/Users/{user}", {"schemas": [PATCH], "Operations": [operation]})
+        assert answer.status_code == 200 or answer.headers["retry-after"] == "300"
+        return answer.status_code
+
+    async def told() -> list[Any]:
+        statement = (
+            "SELECT convert_from(value, 'UTF8') FROM outbox WHERE tenant = $1 AND convert_from(headers, 'UTF8') LIKE '%changes_stopped%'"
+        )
+        return await scim.messages(tenant, statement)
+
+    assert [await block(user) for user in people] == [200] * 5 + [503] * 7
+    assert (await client.call("DELETE", f"/Users/{people[11]}")).status_code == 503
+    assert await block(people[11]) == 503
+    assert (await client.get(f"/Users/{people[5]}"))[SEATS]["status"] == "active", "nobody was changed"
+    assert await client.create("new"), "others go on"
+    assert [(each["source"], each["ended"], each["limit"]) for each in await told()] == [("scim/okta", 5, 5)]
+    path = f"/v1/tenants/{tenant}/scim-connections/okta"
+    assert (await rest.get(path))["would_end"] == 7
+    assert (await rest.call("POST", f"{path}/confirm", {"confirm": 6})).json()["would_end"] == 7
+    assert (await rest.call("POST", f"{path}/confirm", {"confirm": 7})).status_code == 204
+    assert [await block(user) for user in people[5:]] == [200] * 7
+    scim.clock.at = NOON + timedelta(hours=2)
+    more = [(await client.create(f"q{number}"))["id"] for number in range(6)]
+    assert [await block(user) for user in more] == [200] * 5 + [503]
+    scim.clock.at = NOON + timedelta(hours=4)
+    assert await block(more[5]) == 200
+    scim.clock.at = NOON

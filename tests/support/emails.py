@@ -18,6 +18,7 @@ LINKS = Links(
     actions="http://notifier/actions",
     quotes="http://invoicing/quotes",
     held_events="http://users/held-events",
+    scim_connections="http://users/scim-connections",
     people="http://users/people",
     accept="http://users/accept",
 )

@@ -335,6 +335,10 @@ def test_an_e_mail_about_stopped_changes_says_how_many_people_they_would_end_and
     imported = email(Stream.PEOPLE, notification(Kind.CHANGES_STOPPED, Stream.PEOPLE, user=None, module=None, import_id="i1"))
     assert "import them again and confirm the number of people, 300: seatpool hr import … --confirm 300" in imported.text
     assert "held-events" not in imported.text + imported.html
+    of_scim = email(Stream.PEOPLE, notification(Kind.CHANGES_STOPPED, Stream.PEOPLE, user=None, module=None, source="scim/okta"))
+    for form in (of_scim.text, of_scim.html.replace("&lt;", "<").replace("&gt;", ">").replace("&#34;", '"')):
+        assert 'POST http://users/scim-connections/okta/confirm {"confirm": <number>}' in form
+        assert "held-events" not in form
 
 
 def test_the_e_mail_about_the_last_owner_says_how_to_appoint_another() -> None:

@@ -135,6 +135,7 @@ class DigestSender:
             licences_page=settings.licences_page_url.replace("{tenant}", tenant_id),
             actions=f"{settings.notifier_url}/v1/tenants/{tenant_id}/actions",
             held_events=f"{settings.users_url}/v1/tenants/{tenant_id}/held-events",
+            scim_connections=f"{settings.users_url}/v1/tenants/{tenant_id}/scim-connections",
             people=f"{settings.users_url}/v1/tenants/{tenant_id}/people",
             accept_page=settings.invitation_page_url.replace("{token}", MARKER),
             accept=f"{settings.users_url}/v1/invitations/accept",

@@ -79,6 +79,7 @@ class Links:
     actions: str = ""
     quotes: str = ""
     held_events: str = ""
+    scim_connections: str = ""
     people: str = ""
     accept_page: str = ""  # with MARKER
     accept: str = ""

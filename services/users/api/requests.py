@@ -320,6 +320,10 @@ class NewScimToken(Body):
     )
 
 
+class ConfirmStopped(Body):
+    confirm: Annotated[int, Field(ge=1, strict=True)] = Field(description="The number of people who would lose access.")
+
+
 class BindTopic(Body):
     source: Annotated[str, Field(min_length=1, max_length=300)] = Field(
         description="The `ce_source` of the events of the source, for example hr/acme."

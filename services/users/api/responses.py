@@ -163,6 +163,7 @@ class ScimConnectionView(BaseModel):
     deactivation: str
     user_types: dict[str, str]
     tokens: list[ScimTokenView] = Field(description="The valid tokens, without their texts.")
+    would_end: int = Field(description="The number of people who would lose access by requests that the guard has stopped.")
     version: int
 
 

@@ -2,29 +2,24 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import APIRouter, Path, Response
 
-from services.users.api.dependencies import InContext, TenantId
-from services.users.api.requests import NewScimToken, ScimConnectionBody
+from services.users.api.dependencies import InContext, Manager, RolesManager, TenantId
+from services.users.api.requests import ConfirmStopped, NewScimToken, ScimConnectionBody
 from services.users.api.responses import NewScimTokenView, ScimConnectionView, ScimTokenView
 from services.users.domain.scim_connections import ScimConnection, ScimToken
 from services.users.domain.sources import SourceKind, new_source
 from services.users.store import scim_connections as store
-from services.users.store import sources
-from services.users.use_cases import scim_connections
+from services.users.store import scim_stopped, sources
+from services.users.use_cases import scim_connections, scim_guard
 from shared.database import UnitOfWork
 from shared.errors import NotFound
 from shared.schemas.base import Id
-from shared.web import Cursor, IfMatch, Limit, Page, access, answer, check_if_match, decode_cursor, encode_cursor, etag, refusals
+from shared.web import Cursor, IfMatch, Limit, Page, answer, check_if_match, decode_cursor, encode_cursor, etag, refusals
 from shared.web.rest import LIMIT_DEFAULT
 from shared.web.route import CheckedRoute
 
-router = APIRouter(
-    route_class=CheckedRoute,
-    prefix="/v1/tenants/{tenant}/scim-connections",
-    tags=["scim"],
-    dependencies=[Depends(access("roles:manage"))],
-)
+router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/scim-connections", tags=["scim"])
 
 Name = Annotated[Id, Path(description="The name of the connection, for example okta. Its source is scim/<name>.")]
 TokenId = Annotated[Id, Path(description="The id of the token.")]
@@ -43,13 +38,14 @@ async def _view(context: InContext, tenant: str, uow: UnitOfWork, found: ScimCon
         deactivation=found.deactivation,
         user_types=found.user_types,
         tokens=[_token(token) for token in tokens],
+        would_end=await scim_stopped.count(uow.connection, tenant, found.connection),
         version=found.version,
     )
 
 
 @router.put("/{connection}", response_model=ScimConnectionView, responses=refusals(412), summary="Add or change a SCIM connection")
 async def put_connection(
-    tenant: TenantId, connection: Name, body: ScimConnectionBody, context: InContext, if_match: IfMatch = None
+    tenant: TenantId, connection: Name, body: ScimConnectionBody, context: InContext, principal: RolesManager, if_match: IfMatch = None
 ) -> Response:
     """A connection has no token at first. If you send `If-Match`, it is checked."""
     async with context.database.unit_of_work(tenant) as uow:
@@ -66,7 +62,7 @@ async def put_connection(
 
 @router.get("", summary="List the SCIM connections, in order of their names")
 async def list_connections(
-    tenant: TenantId, context: InContext, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT
+    tenant: TenantId, context: InContext, principal: RolesManager, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT
 ) -> Page[ScimConnectionView]:
     (after,) = decode_cursor(cursor, str) or ("",)
     async with context.database.unit_of_work(tenant) as uow:
@@ -77,7 +73,7 @@ async def list_connections(
 
 
 @router.get("/{connection}", response_model=ScimConnectionView, summary="Get a SCIM connection")
-async def show_connection(tenant: TenantId, connection: Name, context: InContext) -> Response:
+async def show_connection(tenant: TenantId, connection: Name, context: InContext, principal: RolesManager) -> Response:
     async with context.database.unit_of_work(tenant) as uow:
         found = await scim_connections.require(tenant, uow, connection)
         return answer(await _view(context, tenant, uow, found), headers={"etag": etag(found.version)})
@@ -90,7 +86,7 @@ async def show_connection(tenant: TenantId, connection: Name, context: InContext
     responses=refusals(409),
     summary="Create a token of a SCIM connection",
 )
-async def issue_token(tenant: TenantId, connection: Name, body: NewScimToken, context: InContext) -> Response:
+async def issue_token(tenant: TenantId, connection: Name, body: NewScimToken, context: InContext, principal: RolesManager) -> Response:
     """The answer is the only time that the token is shown. Two tokens can be valid at a time, so that a client can change over."""
     async with context.database.unit_of_work(tenant) as uow:
         now = context.clock.now()
@@ -99,9 +95,19 @@ async def issue_token(tenant: TenantId, connection: Name, body: NewScimToken, co
 
 
 @router.delete("/{connection}/tokens/{token}", status_code=204, summary="Delete a token of a SCIM connection")
-async def revoke_token(tenant: TenantId, connection: Name, token: TokenId, context: InContext) -> Response:
+async def revoke_token(tenant: TenantId, connection: Name, token: TokenId, context: InContext, principal: RolesManager) -> Response:
     """Requests with the token are refused at once."""
     async with context.database.unit_of_work(tenant) as uow:
         if not await store.remove_token(uow.connection, tenant, connection, token):
             raise NotFound("token of this connection")
+    return Response(status_code=204)
+
+
+@router.post("/{connection}/confirm", status_code=204, responses=refusals(409), summary="Confirm requests that the guard stopped")
+async def confirm_stopped(tenant: TenantId, connection: Name, body: ConfirmStopped, context: InContext, principal: Manager) -> Response:
+    """The identity provider repeats its requests, and they are then applied. `confirm` must be the number of people who would lose
+    access (`would_end` of the connection)."""
+    async with context.database.unit_of_work(tenant) as uow:
+        found = await context.tenants.for_write(tenant, uow)
+        await scim_guard.confirm(found, uow, await scim_connections.require(tenant, uow, connection), body.confirm)
     return Response(status_code=204)

@@ -20,6 +20,8 @@ from services.users.scim.groups import member_ids
 from services.users.scim.service import SERVICE, Handler
 from services.users.scim.storage import Storage
 from services.users.store import scim_connections as connections
+from services.users.use_cases import scim_guard
+from services.users.use_cases.scim_guard import Stopped
 from shared.errors import Refused, Transient, Unauthenticated
 from shared.web import Principal
 from shared.web.input_limits import BODY_MAX, faults, parse_body, read_body
@@ -28,6 +30,7 @@ from shared.web.route import HELD, Answer, CheckedRoute, ReadRequest
 from shared.web.tenant_limits import costly_when, hold_place
 
 PREFIX: Final = "/scim/v2"
+STOPPED_SECONDS: Final = 300  # after which a client may repeat a request that the guard stopped
 GROUP_BODY_MAX: Final = 8 * 1024 * 1024  # a group with 100,000 members
 _ANY: Final[TypeAdapter[Any]] = TypeAdapter(Any)
 _READING: Final = frozenset({"GET", "HEAD"})
@@ -148,11 +151,20 @@ async def serve(request: Request, context: InContext) -> Response:
         headers=request.headers,
         body=content,
     )
-    async with context.database.unit_of_work(caller.tenant) as uow:
-        is_read = request.method in _READING or path.endswith("/.search")
-        tenant = await (context.tenants.for_read(caller.tenant, uow) if is_read else context.tenants.for_write(caller.tenant, uow))
-        storage = Storage(tenant, uow, caller.connection, members, anchors=_ANCHORS, clock=context.clock, whole_groups=False)
-        response = await Handler(storage).handle(scim_request)
+    is_read = request.method in _READING or path.endswith("/.search")
+    try:
+        async with context.database.unit_of_work(caller.tenant) as uow:
+            tenant = await (context.tenants.for_read(caller.tenant, uow) if is_read else context.tenants.for_write(caller.tenant, uow))
+            storage = Storage(tenant, uow, caller.connection, members, anchors=_ANCHORS, clock=context.clock, whole_groups=False)
+            response = await Handler(storage).handle(scim_request)
+    except Stopped as stopped:
+        async with context.database.unit_of_work(caller.tenant) as uow:
+            await scim_guard.stop(await context.tenants.for_write(caller.tenant, uow), uow, stopped)
+        detail = (
+            f"This would end the access of more than {stopped.limit} people within an hour. Nobody was changed. The administrators of the "
+            "tenant have to confirm it. Repeat the request later."
+        )
+        return _error(503, detail, {"retry-after": str(STOPPED_SECONDS)})
     return _answer(response)
 
 

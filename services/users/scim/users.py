@@ -32,7 +32,7 @@ from services.users.store import people as people_store
 from services.users.store import scim_users as store
 from services.users.store.scim_users import ScimUserRow, Seen, View
 from services.users.store.timelines import Change
-from services.users.use_cases import people
+from services.users.use_cases import people, scim_guard
 from services.users.use_cases.people import Received
 from shared import ids
 from shared.database import UnitOfWork
@@ -195,6 +195,7 @@ class Users:
         """State what the resource says about its person."""
         cause = Cause(source_actor(self.connection.source), reason)
         received = Received(self.connection.source, row.resource_id, Reported(row.version, report), cause, None)
+        await scim_guard.check(self.tenant, self.uow, self.connection, received)
         await people.apply_statements(self.tenant, self.uow, [received])
 
     async def _link(self, seen: Seen) -> None:

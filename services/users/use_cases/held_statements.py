@@ -52,7 +52,7 @@ async def receive(tenant: Tenant, uow: UnitOfWork, messages: Sequence[tuple[Enve
     held = await store.lock(uow.connection, tenant.tenant, list(by_source))
     for source, given in by_source.items():
         received = [received_from(envelope, payload) for envelope, payload in given]
-        if source in held or await _would_end(tenant, uow, received):
+        if source in held or await ended_by(tenant, uow, received):
             HELD.inc(len(given))
             await store.add(uow.connection, tenant.tenant, source, [_held(tenant, *each) for each in given])
         else:
@@ -83,7 +83,7 @@ def _message(tenant: str, held: HeldStatement) -> Received:
     return received_from(envelope, parse(held.type, orjson.dumps(held.body)))
 
 
-async def _would_end(tenant: Tenant, uow: UnitOfWork, received: Sequence[Received]) -> list[str]:
+async def ended_by(tenant: Tenant, uow: UnitOfWork, received: Sequence[Received]) -> list[str]:
     """Return the external ids of the people who would lose access by the statements together."""
     by_key: dict[Key, list[Received]] = {}
     for each in received:
@@ -111,7 +111,7 @@ async def would_end(tenant: Tenant, uow: UnitOfWork, source: str) -> list[str]:
     while users := await store.next_users(uow.connection, tenant.tenant, source, after, AT_ONCE):
         after = users[-1][1]
         held = await store.statements(uow.connection, tenant.tenant, source, [user for user, _ in users])
-        found += await _would_end(tenant, uow, [_message(tenant.tenant, each) for each in held])
+        found += await ended_by(tenant, uow, [_message(tenant.tenant, each) for each in held])
     return found
 
 

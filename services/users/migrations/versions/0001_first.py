@@ -427,6 +427,16 @@ CREATE TABLE scim_members (
     PRIMARY KEY (tenant_id, connection, group_id, resource_id)
 )"""
 
+# The users whose access a connection would have ended when the guard stopped it.
+_SCIM_STOPPED = """
+CREATE TABLE scim_stopped (
+    tenant_id text NOT NULL,
+    connection text NOT NULL,
+    resource_id text NOT NULL,
+    at timestamptz NOT NULL,
+    confirmed boolean NOT NULL,
+    PRIMARY KEY (tenant_id, connection, resource_id)
+)"""
 _SCIM_INDEXES = (
     "CREATE INDEX scim_tokens_connection ON scim_tokens (tenant_id, connection)",
     "CREATE UNIQUE INDEX scim_users_name ON scim_users (tenant_id, connection, user_name_key) WHERE deleted_at IS NULL",
@@ -456,7 +466,7 @@ def upgrade() -> None:
         _MODULE_STATES,
         _REEVALUATIONS,
     )
-    scim = (_SCIM_CONNECTIONS, _SCIM_TOKENS, _SCIM_USERS, _SCIM_GROUPS, _SCIM_MEMBERS)
+    scim = (_SCIM_CONNECTIONS, _SCIM_TOKENS, _SCIM_USERS, _SCIM_GROUPS, _SCIM_MEMBERS, _SCIM_STOPPED)
     for statement in (_TENANTS, _CLOCKS, _PROFILES, _MAPPING, _POOLS, _SUBSCRIPTIONS, _CATALOGUE, *people, *scim, _SOURCES):
         op.execute(statement)
     op.execute("CREATE UNIQUE INDEX imports_running ON imports (tenant_id, source) WHERE status NOT IN ('applied', 'failed')")
@@ -503,6 +513,7 @@ def upgrade() -> None:
         "scim_users",
         "scim_groups",
         "scim_members",
+        "scim_stopped",
     ):
         protect(op, table)
 
