@@ -12,7 +12,7 @@ from shared.schemas.base import Payload
 from shared.schemas.hr_v1 import PersonChanged as Changed
 from shared.schemas.hr_v1 import PersonFactWithdrawn, PersonHired, PersonLeft, PersonReported
 from shared.schemas.users_v1 import PersonAdded, PersonChanged
-from tests.support.users import Bench, Rest
+from tests.support.users import AskedSeats, Bench, Rest
 
 # One service for all tests of this file, as each works in tenants of its own. Its clock stands on 2 March 2026.
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
@@ -220,3 +220,42 @@ async def test_HR_can_block_a_login_and_a_person_without_login_requires_nothing(
     found = await people(rest, tenant)
     assert (found["ann"]["status"], found["ann"]["may_log_in"], found["bob"]["login"]) == ("inactive", False, None)
     assert await bench.needs(tenant) == []
+
+
+async def test_M9_A17_a_person_is_terminated_after_a_last_working_day_and_taken_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    tenant, rest = await bench.open_tenant()
+    await send(bench, "rest", rest, tenant, report("ann", 1, ("2020-01-01", None)))
+    ann = await bench.until_person(rest, tenant, "ann", status="active")
+    path = f"/v1/tenants/{tenant}/people/{ann['user']}"
+    await bench.until_needs(tenant, 1)
+    await bench.answer(await bench.last_need(tenant, ann["user"]))
+    await bench.until_person(rest, tenant, "ann", pending=False)
+    asked: list[Any] = []
+
+    async def what_if(_: object, __: str, commands: Any) -> Any:
+        asked.extend(commands)
+        pools = [{"module": module, "available": 1} for module in ("documents", "time")]
+        return [[{"type": "seatpool.seats.v1.seats_assigned", "data": {"released": ["documents", "time"], "pools": pools}}]]
+
+    monkeypatch.setattr(AskedSeats, "what_if", what_if)
+    later = await rest.post(f"{path}/terminate", {"last_day": "2026-03-31"})
+    assert (later["person"]["status"], later["last_day"]) == ("active", "2026-03-31")
+    assert later["reduction"] == {"items": [{"module": "documents", "quantity": 1}, {"module": "time", "quantity": 1}]}
+    assert {each["state"] for each in later["licences"]} == {"free"}
+    (leaver,) = asked
+    assert (leaver.modules, leaver.leaver) == ((), True)
+    past = await rest.post(f"{path}/terminate", {"last_day": "2026-02-27"})
+    assert past["person"]["status"] == "left", "the day is replaced"
+    for wrong in ("2019-12-31", "2999-12-31", "2026-02-30", None):
+        assert (await rest.call("POST", f"{path}/terminate", {"last_day": wrong})).status_code == 422
+    back = await rest.call("DELETE", f"{path}/terminate")
+    assert (back.status_code, back.json()["status"]) == (202, "active")
+    again = await rest.call("DELETE", f"{path}/terminate")
+    assert (again.status_code, again.json()["type"]) == (409, "urn:seatpool:problem:nothing-to-take-back")
+    needs = await bench.until_needs(tenant, 4)
+    assert [(need.modules, need.leaver, need.release is not None) for need in needs] == [
+        (("documents", "time"), False, False),
+        (("documents", "time"), False, True),
+        ((), True, False),
+        (("documents", "time"), False, False),
+    ]

@@ -8,8 +8,27 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.users.api.dependencies import Context, InContext, Manager, TenantId, UserId, cause_of, locked_person
-from services.users.api.requests import InvitationBody, KindName, NewPerson, PersonPatch, Reactivation, Replacement, StatusName
-from services.users.api.responses import InvitationView, ModuleView, NoteView, PersonView, ReplacementView
+from services.users.api.requests import (
+    InvitationBody,
+    KindName,
+    NewPerson,
+    PersonPatch,
+    Reactivation,
+    Replacement,
+    StatusName,
+    TerminationBody,
+)
+from services.users.api.responses import (
+    InvitationView,
+    LicenceOfLeaver,
+    ModuleView,
+    NoteView,
+    PersonView,
+    ReadyReduction,
+    ReductionItem,
+    ReplacementView,
+    TerminationView,
+)
 from services.users.domain.facts import RECORD_FIELDS, Record
 from services.users.domain.invitations import InvitationTerms, shown_state
 from services.users.domain.module_states import ModuleState, Seat, base_modules_are_usable
@@ -20,8 +39,9 @@ from services.users.domain.status import LISTED, Status
 from services.users.store import module_states, pools
 from services.users.store import people as store
 from services.users.store.people import Filter
-from services.users.use_cases import edit_person, invitations, replace_person
+from services.users.use_cases import edit_person, invitations, replace_person, terminate_person
 from services.users.use_cases.replace_person import Afterwards
+from services.users.use_cases.terminate_person import Licence, Termination
 from shared import ids
 from shared.database import UnitOfWork
 from shared.errors import NotFound
@@ -263,6 +283,54 @@ async def replace_person_by(
             return answer(ReplacementView(replaced=replaced, replacement=replacement), 202, location)
 
         return await idempotent(uow, request, principal, key, act, partial(_shown, context, tenant, uow))
+
+
+@router.post("/{user}/terminate", status_code=202, response_model=TerminationView, summary="Terminate a person after a last working day")
+async def terminate_person_after(
+    tenant: TenantId,
+    user: UserId,
+    body: TerminationBody,
+    request: Request,
+    context: InContext,
+    principal: Manager,
+    key: IdempotencyKey = None,
+) -> Response:
+    """The person keeps the seats until the end of the last working day; a day in the past releases them at once. The answer says for each
+    module whether its licence becomes free, and has the body of a reduction by these licences (A17). With the policy
+    `terminate_reduces_pool`, the modules are reduced without a request (M9). Terminate the person again to change the day."""
+    async with context.database.unit_of_work(tenant) as uow:
+
+        async def terminate() -> Response:
+            found = await context.tenants.for_write(tenant, uow)
+            before = await locked_person(found, uow, user)
+            done = await terminate_person.terminate(found, uow, context.seats, before, body.last_day, cause_of(principal))
+            return await _termination(found, uow, done)
+
+        return await idempotent(uow, request, principal, key, terminate, partial(_shown, context, tenant, uow))
+
+
+@router.delete("/{user}/terminate", status_code=202, response_model=PersonView, responses=refusals(409), summary="Withdraw a termination")
+async def take_termination_back(tenant: TenantId, user: UserId, context: InContext, principal: Manager) -> Response:
+    """This works for a termination by this API only. Before the last working day has passed, nothing changes for the person. After it, the
+    person is employed as if there had been no termination, and seats is asked for the seats again."""
+    async with context.database.unit_of_work(tenant) as uow:
+        found = await context.tenants.for_write(tenant, uow)
+        before = await locked_person(found, uow, user)
+        return await _answer(found, uow, await terminate_person.take_back(found, uow, before, cause_of(principal)), 202)
+
+
+async def _termination(tenant: Tenant, uow: UnitOfWork, done: Termination) -> Response:
+    rows = await module_states.load(uow.connection, tenant.tenant, [done.person.user])
+    person = _view(done.person, rows[done.person.user], await pools.add_ons(uow.connection, tenant.tenant), tenant)
+    licences = done.licences
+    free = [module for module, state in (licences or {}).items() if state is Licence.FREE]
+    view = TerminationView(
+        person=person,
+        last_day=done.last_day,
+        licences=None if licences is None else [LicenceOfLeaver(module=module, state=state) for module, state in licences.items()],
+        reduction=ReadyReduction(items=[ReductionItem(module=module, quantity=1) for module in free]) if free else None,
+    )
+    return answer(view, 202, {"etag": etag(done.person.version), "location": f"/v1/tenants/{tenant.tenant}/people/{done.person.user}"})
 
 
 async def _shown(context: Context, tenant: str, uow: UnitOfWork, user: str) -> Response:

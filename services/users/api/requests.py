@@ -186,6 +186,12 @@ class Replacement(Body):
     )
 
 
+class TerminationBody(Body):
+    last_day: Day = Field(
+        description="The last working day, in the time zone of the tenant, in the past or in the future. The person leaves after this day."
+    )
+
+
 class Reactivation(Body):
     modules: Annotated[list[ModuleName], Field(max_length=200)] | None = Field(
         None, description="The modules to reactivate; default: all that the person requires."

@@ -109,6 +109,34 @@ class PersonRolesView(BaseModel):
     version: int
 
 
+class LicenceOfLeaver(BaseModel):
+    module: str
+    state: str = Field(
+        description="free (you can reduce the module by one licence), given_up (`terminate_reduces_pool` reduces the module) or "
+        "reallocated (a person who is over the limit or waits gets the licence)"
+    )
+
+
+class ReductionItem(BaseModel):
+    module: str
+    quantity: int
+
+
+class ReadyReduction(BaseModel):
+    items: list[ReductionItem]
+
+
+class TerminationView(BaseModel):
+    person: PersonView
+    last_day: date
+    licences: list[LicenceOfLeaver] | None = Field(
+        description="What becomes of the licences of the person after the last day, as seats would decide now; null if it did not answer."
+    )
+    reduction: ReadyReduction | None = Field(
+        description="The body of a reduction by one licence of each module whose licence is free; null if there is none."
+    )
+
+
 class ReplacementView(BaseModel):
     replaced: PersonView
     replacement: PersonView

@@ -152,13 +152,6 @@ async def save(connection: AsyncConnection, tenant_id: str, changes: Sequence[Ch
             await connection.execute(statement, {"tenant": tenant_id, "rows": json_rows(given)})
 
 
-async def add_facts(connection: AsyncConnection, tenant_id: str, key: Key, facts: Sequence[Fact]) -> None:
-    """Add facts that the timeline does not have. Call under the person's lock."""
-    rows = [_row(key, fact) for fact in facts]
-    if rows:
-        await connection.execute(_INSERT_FACTS, {"tenant": tenant_id, "rows": json_rows(rows)})
-
-
 def _row(key: Key, fact: Fact) -> FactRow:
     return FactRow(*key, fact.id, fact.type, fact.effective_date, fact.sequence, fact.given)
 

@@ -1,7 +1,7 @@
 """Changes of people by REST: facts of people whom only REST knows, and overrides of what other sources state."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from typing import Any, Final, Self
@@ -15,7 +15,9 @@ from services.users.domain.person import Cause, Person, Tenant
 from services.users.domain.required_modules import NO_MODULES
 from services.users.domain.roles import with_shorthand
 from services.users.domain.sources import Key
+from services.users.domain.timelines import Timeline
 from services.users.store import timelines
+from services.users.store.timelines import Change
 from services.users.use_cases import invitations, known_people, people, rights
 from services.users.use_cases.seats_questions import SeatsQuestions
 from shared import ids
@@ -133,12 +135,12 @@ class Edit:
     before: Person
     known: KnownPeople
     stated: Stated
-    facts: list[Fact] = field(default_factory=list)
+    stored: Mapping[Key, Timeline]
 
     @classmethod
     async def begin(cls, tenant: Tenant, uow: UnitOfWork, before: Person) -> Self:
         known = await known_people.of_users(tenant, uow, [before])
-        return cls(tenant, before, known, known.stated(before.user))
+        return cls(tenant, before, known, known.stated(before.user), dict(known.timelines[before.user]))
 
     @property
     def _own(self) -> Key | None:
@@ -167,6 +169,22 @@ class Edit:
             overrides = replace(overrides, employment=Employment(employed, since, sources_end(self.stated.parts)))
         self.stated = replace(self.stated, overrides=overrides)
 
+    def take_leaving_back(self) -> bool:
+        """Remove the leaving that REST has stated, if REST has stated no employment after it. Return whether there was one."""
+        if self._own is not None:
+            timelines = self.known.timelines[self.before.user]
+            timeline = timelines[self._own]
+            hired = max((fact.order for fact in timeline.facts if fact.type in (FactType.HIRED, FactType.EMPLOYED)), default=None)
+            kept = tuple(fact for fact in timeline.singles if fact.type is not FactType.LEFT or (hired is not None and fact.order < hired))
+            timelines[self._own] = replace(timeline, singles=kept)
+            self.stated = self.known.stated(self.before.user)
+            return kept != timeline.singles
+        employment = self.stated.overrides.employment
+        if employment is None or employment.employed:
+            return False
+        self.stated = replace(self.stated, overrides=replace(self.stated.overrides, employment=None))
+        return True
+
     def _add(self, type_: FactType, given: Mapping[str, Any], since: date | None = None) -> None:
         """Add one more fact, after all others of its day: what an administrator states holds now."""
         assert self._own is not None
@@ -176,10 +194,11 @@ class Edit:
         last = max((fact.sequence for fact in timeline.facts if fact.effective_date == day), default=-1)
         fact = Fact(ids.new_id(), type_, day, min(last + 1, SEQUENCE_MAX), given, REST_SOURCE)
         timelines[self._own] = replace(timeline, singles=(*timeline.singles, fact))
-        self.facts.append(fact)
         self.stated = self.known.stated(self.before.user)
 
     async def save(self, uow: UnitOfWork) -> None:
         """Store the facts. Call under the person's lock; the overrides are stored with the person."""
         if self._own is not None:
-            await timelines.add_facts(uow.connection, self.tenant.tenant, self._own, self.facts)
+            after = self.known.timelines[self.before.user][self._own]
+            change = Change(self._own, self.before.user, self.stored[self._own], after)
+            await timelines.save(uow.connection, self.tenant.tenant, [change], self.tenant.now)
