@@ -395,7 +395,12 @@ LetterId = Annotated[str, typer.Argument(metavar="ID", help="The id that `seatpo
 @dlq.command("list")
 def list_dead_letters(
     tenant: Annotated[str | None, typer.Option(callback=_not_blank, help="Only the dead letters of this tenant.")] = None,
-    status: Annotated[str, typer.Option(help="open, waiting (behind an open one), ready, done, discarded or all.")] = "open",
+    status: Annotated[
+        str,
+        typer.Option(
+            help="open, waiting (behind an open one), ready (will be processed next: the one before it is done), done, discarded or all."
+        ),
+    ] = "open",
     service: Annotated[str | None, typer.Option(help=f"Only the dead letters of this service: {', '.join(WITH_DEAD_LETTERS)}.")] = None,
 ) -> None:
     """List the dead letters of every service with their reasons, and the commands that seats rejected.

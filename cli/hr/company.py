@@ -181,7 +181,7 @@ class _Ledger:
         ignored = Counter(self.ignored.values())
         for table in self.tables:
             keys = {(table.file, row.line) for row in table.rows}
-            ignored["of a person who is reported"] += len(keys - self.reported - self.used - self.ignored.keys())
+            ignored["because another row of the person is reported"] += len(keys - self.reported - self.used - self.ignored.keys())
             ignored["empty"] += table.blank
         read = sum(table.rows_read for table in self.tables)
         rows = RowCounts(read, len(self.used), {why: n for why, n in ignored.items() if n}, len(self.reported) + self.unread)

@@ -146,7 +146,7 @@ def _show_modules(modules: Sequence[Mapping[str, Any]]) -> None:
         return
     table = Table(title="seats", title_justify="left")
     table.add_column("module")
-    for column in ("required now", "required then", "licences", "available now"):
+    for column in ("required now", "required after the import", "licences", "available now"):
         table.add_column(column, justify="right")
     for each in modules:
         is_short = each["licences"] is not None and each["required"] > each["licences"]

@@ -1,6 +1,8 @@
-"""The faults of a value that a model refused, for any number of faults."""
+"""The faults of a value that a model refused, for any number of faults, and in words for readers who do not know pydantic."""
 
-from typing import Any
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -11,5 +13,55 @@ COUNTED_MAX = 1000  # pydantic makes an object of a kilobyte of every fault at o
 def first_faults(error: ValidationError) -> list[dict[str, Any]]:
     """Return the first of `error.errors()`; if there are too many, one fault that says how many."""
     if error.error_count() > COUNTED_MAX:
-        return [{"type": "missing", "loc": (), "msg": f"Expected a valid value, not {error.error_count()} faults", "input": None}]
+        return [{"type": "missing", "loc": (), "msg": f"a valid value, not {error.error_count()} faults", "input": None}]
     return [dict(fault) for fault in error.errors(include_url=False, include_context=False)[:FAULTS_MAX]]
+
+
+_DATE, _INSTANT = "a date, for example 2026-03-01", "an instant with a time zone, for example 2026-03-01T12:00:00Z"
+_BY_TYPE: Final[Mapping[str, str]] = {
+    "missing": "a value: the field is required",
+    "extra_forbidden": "no field with this name",
+    "string_type": "a text",
+    "string_unicode": "a text in UTF-8",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+    "date_type": _DATE,
+    "date_parsing": _DATE,
+    "date_from_datetime_parsing": _DATE,
+    "date_from_datetime_inexact": _DATE,
+    "datetime_type": _INSTANT,
+    "datetime_parsing": _INSTANT,
+    "datetime_from_date_parsing": _INSTANT,
+    "timezone_aware": _INSTANT,
+    "json_invalid": "valid JSON",
+}
+# Other texts of pydantic, which have a number or the allowed values in them.
+_REWORDED: Final[Sequence[tuple[re.Pattern[str], str]]] = (
+    (re.compile(r"(?:Value error|Assertion failed), (.+)", re.DOTALL), r"\1"),
+    (re.compile(r"String should have at (most|least) (\d+) (characters?)"), r"a text of at \1 \2 \3"),
+    (re.compile(r"String should match pattern '(.+)'", re.DOTALL), r"a text that matches the pattern \1"),
+    (re.compile(r"\w+ should have at (most|least) (\d+) (items?) after validation.*"), r"at \1 \2 \3"),
+    (re.compile(r"Input should be ((?:greater|less) than .+)"), r"a number \1"),
+    (re.compile(r"Input should be (.+)", re.DOTALL), r"\1"),
+)
+
+
+def expected_by(fault: Mapping[str, Any]) -> str:
+    """Return what is expected instead of the value of a fault, as a noun that completes "Expected: …"."""
+    if fault["type"] in _BY_TYPE and not (fault["type"] == "missing" and not fault["loc"]):
+        return _BY_TYPE[fault["type"]]
+    text = str(fault["msg"])
+    for pattern, words in _REWORDED:
+        if pattern.fullmatch(text):
+            return pattern.sub(words, text)
+    return text

@@ -18,6 +18,7 @@ from starlette.routing import Match
 from shared import ids
 from shared.errors import Conflict, Forbidden, Invalid, NotFound, Refused, Transient, Unauthenticated
 from shared.observability.logs import SECRET_NAME
+from shared.schemas.faults import expected_by
 from shared.web.input_limits import FAULTS_MAX, SHOWN_MAX, cut, printable, shown
 
 log = structlog.get_logger(__name__)
@@ -180,7 +181,7 @@ async def _transient(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    errors = [{"field": _field(e), "value": _shown(e), "expected": _expected(e)} for e in error.errors()[:FAULTS_MAX]]
+    errors = [{"field": _field(e), "value": _shown(e), "expected": expected_by(e)} for e in error.errors()[:FAULTS_MAX]]
     fields = ", ".join(str(e["field"]) for e in errors[:5])
     return problem(
         request, 422, "invalid", f"These fields are not valid: {fields}. For each of them, `errors` says what is expected.", errors=errors
@@ -189,10 +190,6 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 def _field(error: Mapping[str, Any]) -> str:
     return cut(".".join(cut(str(part)) for part in error["loc"]))
-
-
-def _expected(error: Mapping[str, Any]) -> str:
-    return str(error["msg"]).removeprefix("Value error, ")
 
 
 def _shown(error: Mapping[str, Any]) -> object:

@@ -17,8 +17,8 @@ from shared.schemas import topics
 from shared.schemas.topics import Topic
 from shared.settings import KafkaSettings
 from tests.chaos.checker import Findings, Logged, check_partition
+from tests.chaos.harness import ChaosHarness, Sending, follow, make_topics, own_broker, real_load
 from tests.chaos.load import Known
-from tests.chaos.stage import Sending, Stage, follow, make_topics, own_broker, real_load
 
 DRAIN_SECONDS_MAX = 180.0
 VERDICT = ("unanswered", "conflicting", "missing", "unknown", "differing", "state_differs", "bound_broken", "grace_renewed", "passed_over")
@@ -34,37 +34,37 @@ async def run(
         async with own_broker(folder) as (broker, bootstrap):
             kafka = KafkaSettings(kafka_bootstrap=bootstrap, kafka_topic_prefix="chaos.", seats_partitions=partitions)
             await make_topics(kafka)
-            stage = Stage(kafka, folder, broker, seed)
+            harness = ChaosHarness(kafka, folder, broker, seed)
             began = time.monotonic()
-            sent, drained = await _play(stage, seconds, rate, workers, settings)
+            sent, drained = await _play(harness, seconds, rate, workers, settings)
             report = await _judge(kafka, Counter(unsettled=0 if drained else 1))
             elapsed = round(time.monotonic() - began, 1)
     finally:
         if keep is None:
             shutil.rmtree(folder, ignore_errors=True)
     ok = not any(report[law] for law in VERDICT) and drained
-    kills = sum(stage.counts.values()) + stage.exits[99]
+    kills = sum(harness.counts.values()) + harness.exits[99]
     said = {"ok": ok, "seed": seed, "seconds": elapsed, "sent": sent, "kills": kills, "drained": drained}
-    return said | {"faults": dict(stage.counts), "exits": {str(code): n for code, n in sorted(stage.exits.items())}, **report}
+    return said | {"faults": dict(harness.counts), "exits": {str(code): n for code, n in sorted(harness.exits.items())}, **report}
 
 
-async def _play(stage: Stage, seconds: float, rate: float, workers: int, settings: dict[str, object]) -> tuple[int, bool]:
+async def _play(harness: ChaosHarness, seconds: float, rate: float, workers: int, settings: dict[str, object]) -> tuple[int, bool]:
     known = Known()
-    sending = Sending(stage.kafka, real_load(stage.seed, known, stage.kafka), rate)
-    stage.set_up(workers, **settings)
-    helpers = [asyncio.create_task(stage.keep()), asyncio.create_task(follow(stage.kafka, known))]
+    sending = Sending(harness.kafka, real_load(harness.seed, known, harness.kafka), rate)
+    harness.set_up(workers, **settings)
+    helpers = [asyncio.create_task(harness.keep()), asyncio.create_task(follow(harness.kafka, known))]
     load = asyncio.create_task(sending.run())
     try:
-        await stage.play(seconds)
+        await harness.play(seconds)
         sending.stopping = True
         await load
-        stage.calm()
-        return sending.sent, await _drained(stage.kafka)
+        harness.calm()
+        return sending.sent, await _drained(harness.kafka)
     finally:
         for task in (*helpers, load):
             task.cancel()
         await asyncio.gather(*helpers, load, return_exceptions=True)
-        stage.stop()
+        harness.stop()
 
 
 async def _drained(kafka: KafkaSettings) -> bool:

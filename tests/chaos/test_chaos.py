@@ -4,8 +4,8 @@ from itertools import islice
 
 import pytest
 
+from tests.chaos.harness import ACTIONS, SESSION_SECONDS, schedule
 from tests.chaos.run import VERDICT, run
-from tests.chaos.stage import ACTIONS, SESSION_SECONDS, schedule
 
 SECONDS, RATE, SEED = 20.0, 100.0, 5
 

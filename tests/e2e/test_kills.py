@@ -10,13 +10,14 @@ import pytest
 from cli.console import CliError
 from tests.support.log import seat_log
 from tests.support.stack import RunningStack
-from tests.support.tenant import ADD_ON, BASE, Tenant, kafka_of, open_rest, open_tenant, until_decided
+from tests.support.tenant import ADD_ON, BASE, DAY, Tenant, kafka_of, open_rest, open_tenant, until_decided
 from tests.support.wait import wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
 PEOPLE, LICENCES, EXTRA_LICENCES = 150, 120, 10
 FLAGGED, REFUSED = PEOPLE - LICENCES, PEOPLE // 10 - EXTRA_LICENCES
 CHUNK_EVENTS = 3
+STAGED = 2_000  # people of the staged import: eight transactions
 OUTAGE_SECONDS = 20.0
 MAIL_CONNECTIONS = 2  # the notifier's default
 
@@ -104,6 +105,51 @@ async def test_a_kill_in_the_middle_of_an_import_loses_and_doubles_nothing(stack
         assert stack.starts(part) > starts, "nothing was killed"
         await check_mails(stack, tenant, doubled_max=MAIL_CONNECTIONS if part in ("notifier", "postgres") else 0)
         await check_nothing_lost_nothing_doubled(stack, tenant)
+
+
+async def test_a_kill_while_a_staged_import_is_applied_changes_nobody_twice_and_leaves_nobody_out(stack: RunningStack) -> None:
+    if not stack.owns("users"):
+        pytest.skip("users is somebody else's here")
+    async with await open_rest(stack) as rest:
+        tenant = await open_tenant(stack, rest, licences=STAGED - 100)
+        imports = f"/v1/tenants/{tenant.id}/imports"
+        begun = await rest.post("users", imports, {"source": tenant.source})
+        path = f"{imports}/{begun['import']}"
+        known = {"since": DAY.isoformat(), "department": "Everybody"}
+        for first in range(0, STAGED, 1_000):
+            people = [
+                {
+                    "external_id": f"{number:05}",
+                    "employment": [{"starts_on": DAY.isoformat()}],
+                    "attributes": [known | {"login": f"p{number}"}],
+                }
+                for number in range(first, first + 1_000)
+            ]
+            assert (await rest.put("users", f"{path}/people/{first}", {"people": people}))["accepted"] == 1_000
+        await rest.post("users", f"{path}/check")
+        await rest.post("users", f"{path}/apply")
+
+        async def is_in_the_middle() -> bool:
+            row = await rest.get("users", path)
+            assert row["status"] == "applying", "the import is over before its middle: make it longer"
+            return bool(0 < row["done"] < row["total"])
+
+        async def is_applied() -> bool:
+            return bool((await rest.get("users", path))["status"] == "applied")
+
+        starts = stack.starts("users")
+        await wait_until(is_in_the_middle, what="the middle of the import")
+        stack.kill("users")
+        await stack.until_ready()
+        await wait_until(is_applied, seconds=90, what="the import to be applied")
+        await tenant.stage.until_idle()
+        assert stack.starts("users") > starts, "nothing was killed"
+        log = await seat_log(kafka_of(stack), tenant.id)
+        assert (log.unanswered, log.answered_twice, log.conflicting, log.needs) == ((), (), (), STAGED)
+        shown = await tenant.people_by_id()
+        flagged = sorted(number for number, person in shown.items() if state(person, BASE) == "flagged")
+        assert (len(shown), flagged) == (STAGED, [f"{number:05}" for number in range(STAGED - 100, STAGED)])
+        await check_users_shows_what_seats_holds(tenant)
 
 
 @pytest.mark.parametrize("part", ["kafka", "postgres"])

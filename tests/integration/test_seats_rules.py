@@ -140,20 +140,20 @@ def test_the_commands_print_what_they_did_and_what_they_do_not_understand(
     run_activate(["1"])
     assert capsys.readouterr().out == '{"rules":1,"from":{"0":0,"1":0,"2":0,"3":0}}\n'
     for arguments, said in (
-        ([], "acme: nothing was decided"),
+        ([], "decided nothing for acme"),
         (["--until", "3-7"], "3-7: this tenant is in partition 0"),
-        (["--until", "yesterday"], "yesterday: an instant with an offset"),
-        (["--until", "2026-03-01T12:00:00"], "an instant with an offset"),
-        (["--until", "0-\u00b2"], "0-\u00b2: an instant with an offset"),
+        (["--until", "yesterday"], "yesterday is neither an instant with an offset"),
+        (["--until", "2026-03-01T12:00:00"], "neither an instant with an offset"),
+        (["--until", "0-\u00b2"], "0-\u00b2 is neither an instant with an offset"),
         (["--until", "0-7"], "0-7: no command has that position yet"),
-        (["--until", "2026-03-01T12:00:00Z"], "acme: nothing was decided until 2026-03-01T12:00:00Z"),
-        (["--compare"], "acme: nothing was decided"),
+        (["--until", "2026-03-01T12:00:00Z"], "decided nothing for acme until 2026-03-01T12:00:00Z"),
+        (["--compare"], "decided nothing for acme"),
     ):
         with pytest.raises(SystemExit, match=said):
             run_replay(["--tenant", "acme", *arguments])
     with pytest.raises(SystemExit, match="not a tenant id"):
         run_replay(["--tenant", "a|b"])
-    with pytest.raises(SystemExit, match="acme: nothing was decided"):
+    with pytest.raises(SystemExit, match="decided nothing for acme"):
         run_verify(["--tenant", "acme"])
 
 

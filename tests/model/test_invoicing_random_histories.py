@@ -14,15 +14,15 @@ from services.invoicing.domain.money import round_half_up
 from services.invoicing.domain.quote import Item
 from shared.schemas.invoicing_v1 import InvoiceIssued, PlanDefined, QuoteApproved, QuoteIssued, TermsApplied
 from shared.schemas.seats_v1 import LicencesAdded, PeriodStarted, PoolExpanded, PoolOpened, PoolReduced
-from tests.support.invoicing_world import World
+from tests.support.invoicing_harness import InvoicingHarness
 
 CHANGES = 45
 MODULES = ("documents", "time")
 
 
-def history(seed: int) -> World:
+def history(seed: int) -> InvoicingHarness:
     random = Random(seed)
-    world = World(
+    harness = InvoicingHarness(
         licences=dict(zip(MODULES, (random.randint(1, 12), random.randint(1, 12)), strict=True)),
         prices={"time": random.randint(0, 5000), "documents": random.randint(0, 5000)},
         term=random.choice(["monthly", "monthly", "annual"]),
@@ -38,51 +38,51 @@ def history(seed: int) -> World:
         module = random.choice(MODULES)
         match random.choice(["go", "wait", "buy", "midnight", "expand", "reduce", "reduce", "next", "price", "tax"]):
             case "go":
-                world.go(days=random.randint(1, 25))
+                harness.go(days=random.randint(1, 25))
             case "wait":
-                world.go(to=world.at + timedelta(minutes=random.randint(1, 300)))
+                harness.go(to=harness.at + timedelta(minutes=random.randint(1, 300)))
             case "buy":
-                world.buy(**{name: random.randint(1, 5) for name in random.sample(MODULES, random.randint(1, 2))})
+                harness.buy(**{name: random.randint(1, 5) for name in random.sample(MODULES, random.randint(1, 2))})
             case "midnight":
-                buy_at_midnight(world, module, random.randint(1, 5))
+                buy_at_midnight(harness, module, random.randint(1, 5))
             case "expand":
-                world.expand(module, random.randint(1, 4))
-            case "reduce" if world.licences[module] > 1:
-                world.reduce(module, random.randint(1, world.licences[module] - 1))
+                harness.expand(module, random.randint(1, 4))
+            case "reduce" if harness.licences[module] > 1:
+                harness.reduce(module, random.randint(1, harness.licences[module] - 1))
             case "next":
-                world.next_period[module] = random.randint(1, world.licences[module])
+                harness.next_period[module] = random.randint(1, harness.licences[module])
             case "price":
-                world.define_plan(**{module: random.randint(0, 5000)})
+                harness.define_plan(**{module: random.randint(0, 5000)})
             case "tax":
-                world.change_details(rate=random.choice(["25", "19", "8.1"]))
-    world.go(days=400 if world.term == "annual" else 40)
-    return world
+                harness.change_details(rate=random.choice(["25", "19", "8.1"]))
+    harness.go(days=400 if harness.term == "annual" else 40)
+    return harness
 
 
-def buy_at_midnight(world: World, module: str, add: int) -> None:
+def buy_at_midnight(harness: InvoicingHarness, module: str, add: int) -> None:
     """An order that is approved on one day and decided on the next one, within the period."""
-    day = local_day(world.at, world.zone)
-    period = world.found.period
+    day = local_day(harness.at, harness.zone)
+    period = harness.found.period
     assert period is not None
     if (period.end - day).days <= 1:
         return
-    quote, expects = world.quote(Item(module, add=add))
-    decide = world.add
-    world.add = lambda order, bought: None  # type: ignore[method-assign]
-    assert world.approve(quote, expects) is None
-    world.go(days=1)
-    world.add = decide  # type: ignore[method-assign]
-    world.add(f"o{quote.quote}", {module: add})
+    quote, expects = harness.quote(Item(module, add=add))
+    decide = harness.add
+    harness.add = lambda order, bought: None  # type: ignore[method-assign]
+    assert harness.approve(quote, expects) is None
+    harness.go(days=1)
+    harness.add = decide  # type: ignore[method-assign]
+    harness.add(f"o{quote.quote}", {module: add})
 
 
-def naive(world: World) -> dict[tuple[str, date], Fraction]:
+def naive(harness: InvoicingHarness) -> dict[tuple[str, date], Fraction]:
     """Return the exact price of each module and period: for each day and licence in force at its end, the licence's price ÷ days."""
     prices: dict[int, dict[str, int]] = {}
     approved: dict[str, tuple[date, dict[str, int]]] = {}
     quotes: dict[str, dict[str, int]] = {}
     versions: dict[str, int] = {}
     version = 0
-    for _, event in world.facts:
+    for _, event in harness.facts:
         match event:
             case PlanDefined():
                 version = event.version
@@ -98,12 +98,12 @@ def naive(world: World) -> dict[tuple[str, date], Fraction]:
     changes: dict[str, dict[date, list[int]]] = {module: defaultdict(list) for module in MODULES}  # prices of added ones, -1 for one gone
     openings: dict[date, dict[str, list[int]]] = {}
     opened: dict[str, list[int]] = {}
-    for event_id, event in world.facts:
-        day = local_day(event.at, world.zone) if hasattr(event, "at") else date.min
+    for event_id, event in harness.facts:
+        day = local_day(event.at, harness.zone) if hasattr(event, "at") else date.min
         match event:
             case PoolOpened():
                 opened[event.module] = [prices[1][event.module]] * event.pools[0].licences
-                openings[world.contract.period_start] = opened
+                openings[harness.contract.period_start] = opened
             case LicencesAdded():
                 on, unit = approved[event.order]
                 for item in event.items:
@@ -117,14 +117,14 @@ def naive(world: World) -> dict[tuple[str, date], Fraction]:
                 openings[day] = {item.module: [listed[item.module]] * item.quantity for item in event.licences}
             case _:
                 pass
-    return dict(_sums(world, changes, openings))
+    return dict(_sums(harness, changes, openings))
 
 
 def _sums(
-    world: World, changes: dict[str, dict[date, list[int]]], openings: dict[date, dict[str, list[int]]]
+    harness: InvoicingHarness, changes: dict[str, dict[date, list[int]]], openings: dict[date, dict[str, list[int]]]
 ) -> Iterator[tuple[tuple[str, date], Fraction]]:
     for start, at_start in openings.items():
-        period = period_at(world.contract.period_start, Term(world.contract.term), start)
+        period = period_at(harness.contract.period_start, Term(harness.contract.term), start)
         for module in MODULES:
             licences, total = list(at_start.get(module, [])), Fraction(0)
             for offset in range(period.days):
@@ -141,22 +141,22 @@ def _sums(
             yield (module, period.start), total
 
 
-def charged(world: World, found: Account) -> dict[tuple[str, date], int]:
+def charged(harness: InvoicingHarness, found: Account) -> dict[tuple[str, date], int]:
     """Return what was charged, the openings included, whether it is on a document, waits, or was covered on its day."""
     sums: dict[tuple[str, date], int] = defaultdict(int)
-    term, anchor = Term(world.contract.term), world.contract.period_start
+    term, anchor = Term(harness.contract.term), harness.contract.period_start
     for charge in found.charges:
         sums[charge.module, period_at(anchor, term, charge.day).start] += charge.net_minor
-    for event_id, event in world.facts:
+    for event_id, event in harness.facts:
         if isinstance(event, PeriodStarted):
-            start = local_day(event.starts_at, world.zone)
-            terms = next(each for _, each in world.facts if isinstance(each, TermsApplied) and each.decision == event_id)
-            listed = next(each for _, each in world.facts if isinstance(each, PlanDefined) and each.version == terms.plan_version)
+            start = local_day(event.starts_at, harness.zone)
+            terms = next(each for _, each in harness.facts if isinstance(each, TermsApplied) and each.decision == event_id)
+            listed = next(each for _, each in harness.facts if isinstance(each, PlanDefined) and each.version == terms.plan_version)
             unit = {price.module: price.amount_minor for price in listed.prices}
             for item in event.licences:
                 sums[item.module, start] += item.quantity * unit[item.module]
-    first = {module.module: module.licences for module in world.contract.modules}
-    listed = next(each for _, each in world.facts if isinstance(each, PlanDefined) and each.version == 1)
+    first = {module.module: module.licences for module in harness.contract.modules}
+    listed = next(each for _, each in harness.facts if isinstance(each, PlanDefined) and each.version == 1)
     for price in listed.prices:
         sums[price.module, anchor] += first[price.module] * price.amount_minor
     return sums
@@ -191,9 +191,9 @@ def check_documents(found: Account) -> None:
 def test_the_charges_of_each_module_and_period_sum_to_the_naive_amount_rounded_once(seed: int) -> None:
     """Invariants 1 to 6 and 9 of the rules."""
     print(f"seed {seed}: pytest -k 'naive_amount and {seed}'")
-    world = history(seed)
-    found = world.found
+    harness = history(seed)
+    found = harness.found
     assert found.open_day is None
-    expected = {key: round_half_up(amount) for key, amount in naive(world).items()}
-    assert {key: amount for key, amount in charged(world, found).items() if amount} == {k: v for k, v in expected.items() if v}
+    expected = {key: round_half_up(amount) for key, amount in naive(harness).items()}
+    assert {key: amount for key, amount in charged(harness, found).items() if amount} == {k: v for k, v in expected.items() if v}
     check_documents(found)

@@ -133,7 +133,7 @@ def test_one_bad_row_of_a_history_holds_back_the_whole_history(tmp_path: Path) -
     assert (list(by_id(company)), company.reported) == (["2"], ("1",))
     assert [(row.line, row.person) for row in company.bad_rows] == [(3, "1")]
     assert (company.rows.read, company.rows.used, company.rows.reported) == (7, 4, 1)
-    assert company.rows.ignored == {"of a person who is reported": 2}
+    assert company.rows.ignored == {"because another row of the person is reported": 2}
 
 
 @pytest.mark.parametrize("department", ["2,Sales,S\n2,Marketing,S\n", "2,,S\n", '2,"Sales,S\n', ""])
@@ -319,7 +319,7 @@ def test_somebody_with_another_row_is_held_back_if_one_may_be_swallowed(tmp_path
     text = FLAT + '2,2020-01-01,,"Lab,p2,\n1,2026-01-01,,Lab,p1,\n3,2020-01-01,,Lab",p3,\n1,2020-01-01,2025-06-30,Lab,p1,\n'
     company = flat(tmp_path, text)
     assert (company.people, company.reported) == ((), ("1", "2", "3"))
-    assert company.rows.ignored == {"of a person who is reported": 1}
+    assert company.rows.ignored == {"because another row of the person is reported": 1}
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,14 @@ import pytest
 
 from services.invoicing.domain.quote import Item
 from shared.schemas.invoicing_v1 import Amounts, InvoiceIssued, NextPeriod, QuoteIssued
-from tests.support.invoicing_world import World
+from tests.support.invoicing_harness import InvoicingHarness
 
 
-def march(**more: Any) -> World:
+def march(**more: Any) -> InvoicingHarness:
     """A subscription with a licence of time, on the second day of its period."""
     at = datetime(2026, 3, 2, 8, tzinfo=UTC)
     given: dict[str, Any] = {"licences": {"time": 1}, "currency": "DKK", "start": date(2026, 3, 1), "at": at}
-    return World(**given | more)
+    return InvoicingHarness(**given | more)
 
 
 def amounts(documents: list[InvoiceIssued]) -> list[tuple[str, int, int, int]]:
@@ -25,86 +25,86 @@ def lines(document: InvoiceIssued) -> list[tuple[str, str, int, int]]:
     return [(line.text_key, line.module, line.quantity, line.net_minor) for line in document.lines]
 
 
-def offer(world: World, *items: Item) -> QuoteIssued:
-    found = world.offer(*items)
+def offer(harness: InvoicingHarness, *items: Item) -> QuoteIssued:
+    found = harness.offer(*items)
     assert isinstance(found, QuoteIssued), found
     return found
 
 
 def test_a_licence_that_is_bought_given_up_and_bought_again_on_one_day_costs_once() -> None:
-    world = march()
-    world.buy(time=1)
-    world.reduce("time", 1)  # a person leaves, with immediate effect
-    quote = offer(world, Item("time", add=1))
+    harness = march()
+    harness.buy(time=1)
+    harness.reduce("time", 1)  # a person leaves, with immediate effect
+    quote = offer(harness, Item("time", add=1))
     assert (quote.lines[0].net_minor, quote.credit_net_minor, quote.net_minor, quote.gross_minor) == (1161, 1161, 0, 0)
-    world.buy(time=1)
-    world.go(days=3)
-    assert amounts(world.invoices) == [("invoice", 1161, 290, 1451)]
-    assert world.found.waiting == []
+    harness.buy(time=1)
+    harness.go(days=3)
+    assert amounts(harness.invoices) == [("invoice", 1161, 290, 1451)]
+    assert harness.found.waiting == []
 
 
 def test_a_licence_given_up_from_the_next_day_on_counts_for_its_last_day() -> None:
-    world = march(credit_when="now")
-    world.buy(time=1)
-    world.buy(time=1)
-    world.go(to=datetime(2026, 3, 2, 23, tzinfo=UTC))  # midnight in Copenhagen: the person's last working day has ended
-    world.reduce("time", 1)
-    world.go(days=1)
-    assert [charge.net_minor for charge in world.found.charges] == [1161, 1162, -1123]
-    assert sum(charge.net_minor for charge in world.found.charges) == 1200
-    assert amounts(world.invoices)[-1] == ("credit_note", 1123, 281, 1404)
+    harness = march(credit_when="now")
+    harness.buy(time=1)
+    harness.buy(time=1)
+    harness.go(to=datetime(2026, 3, 2, 23, tzinfo=UTC))  # midnight in Copenhagen: the person's last working day has ended
+    harness.reduce("time", 1)
+    harness.go(days=1)
+    assert [charge.net_minor for charge in harness.found.charges] == [1161, 1162, -1123]
+    assert sum(charge.net_minor for charge in harness.found.charges) == 1200
+    assert amounts(harness.invoices)[-1] == ("credit_note", 1123, 281, 1404)
 
 
 def test_M14_an_expansion_less_a_leaver_of_the_same_day_is_one_adjustment() -> None:
-    world = march(licences={"time": 2}, charge_when="next_invoice")
-    world.expand("time", 2)
-    world.reduce("time", 1)
-    world.go(to=datetime(2026, 4, 1, tzinfo=UTC))
-    (renewal,) = world.invoices
+    harness = march(licences={"time": 2}, charge_when="next_invoice")
+    harness.expand("time", 2)
+    harness.reduce("time", 1)
+    harness.go(to=datetime(2026, 4, 1, tzinfo=UTC))
+    (renewal,) = harness.invoices
     assert lines(renewal) == [("recurring", "time", 3, 3600), ("adjustment", "time", 1, 1161)]
     assert renewal.net_minor == 4761
 
 
 def test_an_expansion_that_is_given_back_on_its_day_costs_nothing() -> None:
-    world = march()
-    world.expand("time", 3)
-    world.reduce("time", 3)
-    world.go(days=1)
-    assert (world.found.charges, world.invoices) == ([], [])
+    harness = march()
+    harness.expand("time", 3)
+    harness.reduce("time", 3)
+    harness.go(days=1)
+    assert (harness.found.charges, harness.invoices) == ([], [])
 
 
 def test_M12_the_changes_of_a_day_are_one_document_with_a_line_for_each_module() -> None:
-    world = march(licences={"time": 1, "documents": 1})
+    harness = march(licences={"time": 1, "documents": 1})
     for _ in range(300):
-        world.expand("time", 1)
-        world.expand("documents", 1)
-    world.go(days=1)
-    (invoice,) = world.invoices
+        harness.expand("time", 1)
+        harness.expand("documents", 1)
+    harness.go(days=1)
+    (invoice,) = harness.invoices
     assert lines(invoice) == [("proration", "documents", 300, 580_645), ("proration", "time", 300, 348_387)]
     assert (invoice.reason, invoice.issued_on) == ("day_charged", date(2026, 3, 2))
-    charges = {charge.module: charge for charge in world.found.charges}
+    charges = {charge.module: charge for charge in harness.found.charges}
     assert len(charges["time"].decisions) == 300
 
 
 def test_M12_expansions_at_two_prices_of_one_day_are_two_lines() -> None:
-    world = march()
-    world.expand("time", 1)
-    world.define_plan(time=2400)
-    world.expand("time", 1)
-    world.go(days=1)
-    (invoice,) = world.invoices
+    harness = march()
+    harness.expand("time", 1)
+    harness.define_plan(time=2400)
+    harness.expand("time", 1)
+    harness.go(days=1)
+    (invoice,) = harness.invoices
     assert [(line.unit_price_minor, line.quantity) for line in invoice.lines] == [(1200, 1), (2400, 1)]
     assert invoice.net_minor == (3600 * 30 * 2 + 31) // 62  # rounded once
 
 
 @pytest.mark.parametrize(("credit_when", "kinds"), [("now", ["invoice", "credit_note"]), ("next_invoice", ["invoice", "invoice"])])
 def test_B8_a_credit_is_a_credit_note_at_once_or_less_on_the_next_invoice(credit_when: str, kinds: list[str]) -> None:
-    world = march(credit_when=credit_when)
-    world.buy(time=4)
-    world.go(days=7)
-    world.reduce("time", 2)
-    world.go(to=datetime(2026, 4, 1, 12, tzinfo=UTC))
-    found = world.invoices
+    harness = march(credit_when=credit_when)
+    harness.buy(time=4)
+    harness.go(days=7)
+    harness.reduce("time", 2)
+    harness.go(to=datetime(2026, 4, 1, 12, tzinfo=UTC))
+    found = harness.invoices
     assert [each.kind for each in found[:2]] == kinds
     bought = found[0]
     if credit_when == "now":
@@ -115,68 +115,68 @@ def test_B8_a_credit_is_a_credit_note_at_once_or_less_on_the_next_invoice(credit
 
 
 def test_a_credit_above_the_renewal_makes_a_credit_note_with_positive_amounts() -> None:
-    world = march(licences={"time": 100}, credit_when="next_invoice", billed=False)
-    world.reduce("time", 99)
-    world.go(to=datetime(2026, 4, 1, 12, tzinfo=UTC))
-    first, renewal = world.invoices
+    harness = march(licences={"time": 100}, credit_when="next_invoice", billed=False)
+    harness.reduce("time", 99)
+    harness.go(to=datetime(2026, 4, 1, 12, tzinfo=UTC))
+    first, renewal = harness.invoices
     assert (renewal.kind, renewal.corrects) == ("credit_note", (first.invoice,))
     assert lines(renewal) == [("recurring", "time", -1, -1200), ("adjustment", "time", 99, 114_968)]
     assert (renewal.net_minor, renewal.tax_minor) == (113_768, 28_442)
 
 
 def test_a_waiting_credit_is_used_up_by_the_next_charge_before_either_becomes_a_document() -> None:
-    world = march(licences={"time": 5, "documents": 1}, credit_when="next_invoice")
-    world.reduce("time", 4)  # 46.45 of credit
-    world.go(days=1)
-    assert world.invoices == []
-    quote = offer(world, Item("documents", add=1))  # 18.71
+    harness = march(licences={"time": 5, "documents": 1}, credit_when="next_invoice")
+    harness.reduce("time", 4)  # 46.45 of credit
+    harness.go(days=1)
+    assert harness.invoices == []
+    quote = offer(harness, Item("documents", add=1))  # 18.71
     assert (quote.credit_net_minor, quote.net_minor) == (1871, 0)
-    world.buy(documents=1)
-    (settled,) = world.invoices
+    harness.buy(documents=1)
+    (settled,) = harness.invoices
     assert (settled.net_minor, lines(settled)) == (0, [("proration", "documents", 1, 1871), ("credit", "time", 0, -1871)])
-    world.go(to=datetime(2026, 4, 1, tzinfo=UTC))
-    assert lines(world.invoices[-1])[-1] == ("adjustment", "time", 0, -(4645 - 1871))
+    harness.go(to=datetime(2026, 4, 1, tzinfo=UTC))
+    assert lines(harness.invoices[-1])[-1] == ("adjustment", "time", 0, -(4645 - 1871))
 
 
 def test_a_credit_of_another_tax_rate_is_not_used_up() -> None:
-    world = march(licences={"time": 5}, credit_when="next_invoice")
-    world.reduce("time", 4)
-    world.go(days=1)
-    world.change_details(rate="19")
-    quote = offer(world, Item("time", add=1))
+    harness = march(licences={"time": 5}, credit_when="next_invoice")
+    harness.reduce("time", 4)
+    harness.go(days=1)
+    harness.change_details(rate="19")
+    quote = offer(harness, Item("time", add=1))
     assert quote.credit_net_minor == 0
-    world.buy(time=1)
-    assert [(line.net_minor, line.tax_rate_percent) for line in world.invoices[-1].lines] == [(1122, "19")]
-    world.go(to=datetime(2026, 4, 1, tzinfo=UTC))
-    assert [(tax.rate_percent, tax.basis_minor) for tax in world.invoices[-1].taxes] == [("19", -2400), ("25", 4645)]
-    assert world.invoices[-1].kind == "credit_note"
+    harness.buy(time=1)
+    assert [(line.net_minor, line.tax_rate_percent) for line in harness.invoices[-1].lines] == [(1122, "19")]
+    harness.go(to=datetime(2026, 4, 1, tzinfo=UTC))
+    assert [(tax.rate_percent, tax.basis_minor) for tax in harness.invoices[-1].taxes] == [("19", -2400), ("25", 4645)]
+    assert harness.invoices[-1].kind == "credit_note"
 
 
 def test_a_module_at_price_0_makes_no_document() -> None:
-    world = march(prices={"time": 0, "documents": 0}, billed=False)
-    world.buy(time=1)
-    world.go(to=datetime(2026, 5, 1, 12, tzinfo=UTC))
-    assert world.invoices == []
-    assert [charge.net_minor for charge in world.found.charges] == [0]
+    harness = march(prices={"time": 0, "documents": 0}, billed=False)
+    harness.buy(time=1)
+    harness.go(to=datetime(2026, 5, 1, 12, tzinfo=UTC))
+    assert harness.invoices == []
+    assert [charge.net_minor for charge in harness.found.charges] == [0]
 
 
 def test_zero_invoices_are_issued_if_the_subscription_wants_them() -> None:
-    world = march(prices={"time": 0, "documents": 0}, billed=False, zero_invoices=True)
-    world.buy(time=1)
-    world.go(to=datetime(2026, 4, 1, 12, tzinfo=UTC))
-    assert amounts(world.invoices) == [("invoice", 0, 0, 0)] * 3
+    harness = march(prices={"time": 0, "documents": 0}, billed=False, zero_invoices=True)
+    harness.buy(time=1)
+    harness.go(to=datetime(2026, 4, 1, 12, tzinfo=UTC))
+    assert amounts(harness.invoices) == [("invoice", 0, 0, 0)] * 3
 
 
 def test_B5_T21_a_quote_shows_the_whole_next_period_and_what_it_cancels() -> None:
-    world = march(licences={"time": 3, "documents": 1}, prices={"time": 1200, "documents": 1200})
-    assert offer(world, Item("time", add=1)).next_period == NextPeriod(
+    harness = march(licences={"time": 3, "documents": 1}, prices={"time": 1200, "documents": 1200})
+    assert offer(harness, Item("time", add=1)).next_period == NextPeriod(
         before=Amounts(net_minor=4800, tax_minor=1200, gross_minor=6000),
         after=Amounts(net_minor=6000, tax_minor=1500, gross_minor=7500),
         added_net_minor=1200,
         cancelled_reduction_net_minor=0,
     )
-    world.next_period["time"] = 2
-    found = offer(world, Item("time", add=1)).next_period
+    harness.next_period["time"] = 2
+    found = offer(harness, Item("time", add=1)).next_period
     assert found is not None
     assert (found.before.net_minor, found.after.net_minor) == (3600, 6000)
     assert (found.added_net_minor, found.cancelled_reduction_net_minor) == (1200, 1200)
@@ -184,30 +184,30 @@ def test_B5_T21_a_quote_shows_the_whole_next_period_and_what_it_cancels() -> Non
 
 def test_a_change_at_the_first_instant_of_a_period_is_part_of_its_opening() -> None:
     """A last working day on 31 March: the licence is given up at midnight, before the period begins."""
-    world = march(licences={"time": 4}, billed=False)
-    world.go(to=datetime(2026, 3, 31, 21, 59, tzinfo=UTC))
-    world.at = datetime(2026, 3, 31, 22, tzinfo=UTC)
-    world.reduce("time", 1)
-    world.go(to=datetime(2026, 4, 1, 12, tzinfo=UTC))
-    assert lines(world.invoices[-1]) == [("recurring", "time", 3, 3600)]
-    assert sum(charge.net_minor for charge in world.found.charges) == 0
+    harness = march(licences={"time": 4}, billed=False)
+    harness.go(to=datetime(2026, 3, 31, 21, 59, tzinfo=UTC))
+    harness.at = datetime(2026, 3, 31, 22, tzinfo=UTC)
+    harness.reduce("time", 1)
+    harness.go(to=datetime(2026, 4, 1, 12, tzinfo=UTC))
+    assert lines(harness.invoices[-1]) == [("recurring", "time", 3, 3600)]
+    assert sum(charge.net_minor for charge in harness.found.charges) == 0
 
 
 def test_changes_before_a_period_that_begins_late_are_charged_from_their_day() -> None:
     """seats learns of the period three days after its start."""
-    world = march(licences={"time": 2})
-    world.at = datetime(2026, 4, 3, 8, tzinfo=UTC)
-    world.expand("time", 1)
-    world.go(to=datetime(2026, 4, 4, 8, tzinfo=UTC))  # the period of April begins at its own instant, in the log after the expansion
-    assert [lines(each) for each in world.invoices] == [[("recurring", "time", 2, 2400)], [("proration", "time", 1, 1120)]]
+    harness = march(licences={"time": 2})
+    harness.at = datetime(2026, 4, 3, 8, tzinfo=UTC)
+    harness.expand("time", 1)
+    harness.go(to=datetime(2026, 4, 4, 8, tzinfo=UTC))  # the period of April begins at its own instant, in the log after the expansion
+    assert [lines(each) for each in harness.invoices] == [[("recurring", "time", 2, 2400)], [("proration", "time", 1, 1120)]]
 
 
 def test_a_decision_that_arrives_after_its_day_was_charged_is_charged_with_the_next_end() -> None:
-    world = march()
-    world.expand("time", 1)
-    world.go(days=1)
-    world.at = datetime(2026, 3, 2, 20, tzinfo=UTC)  # seats decided it on the day before; invoicing reads it now
-    world.expand("time", 1)
-    world.go(to=datetime(2026, 3, 3, 20, tzinfo=UTC))
-    assert [invoice.net_minor for invoice in world.invoices] == [1161, 1162]
-    assert [charge.day for charge in world.found.charges] == [date(2026, 3, 2)] * 2
+    harness = march()
+    harness.expand("time", 1)
+    harness.go(days=1)
+    harness.at = datetime(2026, 3, 2, 20, tzinfo=UTC)  # seats decided it on the day before; invoicing reads it now
+    harness.expand("time", 1)
+    harness.go(to=datetime(2026, 3, 3, 20, tzinfo=UTC))
+    assert [invoice.net_minor for invoice in harness.invoices] == [1161, 1162]
+    assert [charge.day for charge in harness.found.charges] == [date(2026, 3, 2)] * 2

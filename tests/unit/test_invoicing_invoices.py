@@ -9,15 +9,15 @@ from services.invoicing.domain.account import CREDIT_NOTE, NO_NUMBER, account, m
 from services.invoicing.domain.history import decision_key
 from services.invoicing.domain.quote import Item
 from shared.schemas.invoicing_v1 import InvoiceIssued
-from tests.support.invoicing_world import ANN, World
+from tests.support.invoicing_harness import ANN, InvoicingHarness
 
 
 def test_T10_an_order_charged_now_is_an_invoice_at_its_decision() -> None:
-    world = World()
-    world.go(to=datetime(2013, 11, 18, 9, tzinfo=UTC))
-    world.buy(time=6)
-    (invoice,) = world.invoices
-    (charge,) = world.found.charges
+    harness = InvoicingHarness()
+    harness.go(to=datetime(2013, 11, 18, 9, tzinfo=UTC))
+    harness.buy(time=6)
+    (invoice,) = harness.invoices
+    (charge,) = harness.found.charges
     assert (invoice.net_minor, invoice.tax_minor, invoice.gross_minor) == (3120, 780, 3900)
     assert (invoice.issued_on, invoice.due_on, invoice.actor) == (date(2013, 11, 18), date(2013, 12, 2), ANN)
     assert (charge.order, charge.day, charge.decision) == ("oq1", date(2013, 11, 18), invoice.decision)
@@ -26,35 +26,35 @@ def test_T10_an_order_charged_now_is_an_invoice_at_its_decision() -> None:
 
 
 def test_the_first_period_is_invoiced_when_the_last_pool_is_open() -> None:
-    world = World(licences={"time": 2, "documents": 1}, billed=False)
-    (invoice,) = world.invoices
+    harness = InvoicingHarness(licences={"time": 2, "documents": 1}, billed=False)
+    (invoice,) = harness.invoices
     assert [(line.module, line.net_minor, line.days) for line in invoice.lines] == [("documents", 2000, 30), ("time", 2400, 30)]
-    assert account(world.facts[:-1]).invoices == []
+    assert account(harness.facts[:-1]).invoices == []
 
 
 def test_T8_once_approved_the_amount_stands_whatever_midnight_comes_before_the_decision() -> None:
-    world = World()
-    quote, expects = world.quote(Item("time", add=6))
-    decide = world.add
-    world.add = lambda order, bought: None  # type: ignore[method-assign]  # seats is slow
-    assert world.approve(quote, expects) is None
-    world.define_plan(time=9999)
-    world.go(days=3)
+    harness = InvoicingHarness()
+    quote, expects = harness.quote(Item("time", add=6))
+    decide = harness.add
+    harness.add = lambda order, bought: None  # type: ignore[method-assign]  # seats is slow
+    assert harness.approve(quote, expects) is None
+    harness.define_plan(time=9999)
+    harness.go(days=3)
     decide("oq1", {"time": 6})
-    (invoice,) = world.invoices
+    (invoice,) = harness.invoices
     assert invoice.net_minor == quote.net_minor == 6 * 1200
     assert (invoice.lines[0].from_day, invoice.issued_on) == (date(2013, 11, 1), date(2013, 11, 4))
 
 
 def test_T11_T16_M14_the_renewal_sums_waiting_charges_by_module() -> None:
-    world = World(licences={"time": 10, "documents": 2}, charge_when="next_invoice")
-    world.go(days=14)  # the 15th: 16 days are left
-    world.buy(time=2)
-    world.go(days=5)
-    world.buy(time=3, documents=1)
-    assert world.invoices == []
-    world.go(to=datetime(2013, 12, 1, tzinfo=UTC))
-    (invoice,) = world.invoices
+    harness = InvoicingHarness(licences={"time": 10, "documents": 2}, charge_when="next_invoice")
+    harness.go(days=14)  # the 15th: 16 days are left
+    harness.buy(time=2)
+    harness.go(days=5)
+    harness.buy(time=3, documents=1)
+    assert harness.invoices == []
+    harness.go(to=datetime(2013, 12, 1, tzinfo=UTC))
+    (invoice,) = harness.invoices
     assert [(line.text_key, line.module, line.quantity, line.net_minor, line.days) for line in invoice.lines] == [
         ("recurring", "documents", 3, 6000, 31),
         ("recurring", "time", 15, 18000, 31),
@@ -63,47 +63,47 @@ def test_T11_T16_M14_the_renewal_sums_waiting_charges_by_module() -> None:
     ]
     assert [len(line.charges) for line in invoice.lines] == [0, 0, 1, 2]
     assert invoice.orders == ("oq1", "oq2") or set(invoice.orders) == {"oq1", "oq2"}
-    assert world.found.waiting == []
-    world.go(to=datetime(2014, 1, 15, tzinfo=UTC))
-    assert [invoice.issued_on for invoice in world.invoices] == [date(2013, 12, 1), date(2014, 1, 1)]
-    assert all(line.text_key == "recurring" for line in world.invoices[1].lines)
+    assert harness.found.waiting == []
+    harness.go(to=datetime(2014, 1, 15, tzinfo=UTC))
+    assert [invoice.issued_on for invoice in harness.invoices] == [date(2013, 12, 1), date(2014, 1, 1)]
+    assert all(line.text_key == "recurring" for line in harness.invoices[1].lines)
 
 
 def test_T11_T16_a_reduction_takes_effect_before_the_renewal_is_invoiced() -> None:
-    world = World(licences={"time": 10, "documents": 2})
-    world.next_period |= {"time": 7, "documents": 0}  # 0: the pool closes
-    world.go(to=datetime(2013, 12, 1, tzinfo=UTC))
-    (invoice,) = world.invoices
+    harness = InvoicingHarness(licences={"time": 10, "documents": 2})
+    harness.next_period |= {"time": 7, "documents": 0}  # 0: the pool closes
+    harness.go(to=datetime(2013, 12, 1, tzinfo=UTC))
+    (invoice,) = harness.invoices
     assert [(line.module, line.quantity) for line in invoice.lines] == [("time", 7)]
 
 
 def test_M12_an_expansion_takes_the_price_in_force_at_the_decision() -> None:
-    world = World()
-    world.define_plan(time=1500)
-    world.go(to=datetime(2013, 11, 18, 9, tzinfo=UTC))
-    world.expand("time", 2)
-    assert world.invoices == []  # the day is charged when it has ended
-    world.go(days=1)
-    (invoice,) = world.invoices
+    harness = InvoicingHarness()
+    harness.define_plan(time=1500)
+    harness.go(to=datetime(2013, 11, 18, 9, tzinfo=UTC))
+    harness.expand("time", 2)
+    assert harness.invoices == []  # the day is charged when it has ended
+    harness.go(days=1)
+    (invoice,) = harness.invoices
     assert (invoice.reason, invoice.net_minor, invoice.orders) == ("day_charged", 2 * 650, ())
     assert invoice.issued_on == date(2013, 11, 18)
 
 
 def test_a_renewal_is_invoiced_by_its_own_licences_not_by_later_changes_in_the_same_decision() -> None:
     """The pools of an event show the end of the decision; an expansion in it has its own charge."""
-    world = World(licences={"time": 10})
-    world.go(to=datetime(2013, 11, 30, 22, tzinfo=UTC))
-    began = world.facts.copy()
-    world.go(to=datetime(2013, 11, 30, 23, tzinfo=UTC))
-    event_id, event = next(fact for fact in world.facts[len(began) :] if fact[0].startswith("seats"))
+    harness = InvoicingHarness(licences={"time": 10})
+    harness.go(to=datetime(2013, 11, 30, 22, tzinfo=UTC))
+    began = harness.facts.copy()
+    harness.go(to=datetime(2013, 11, 30, 23, tzinfo=UTC))
+    event_id, event = next(fact for fact in harness.facts[len(began) :] if fact[0].startswith("seats"))
     states = tuple(pool.model_copy(update={"licences": 12}) for pool in event.pools)  # type: ignore[attr-defined]
-    world.facts[world.facts.index((event_id, event))] = (event_id, event.model_copy(update={"pools": states}))
-    assert [(line.module, line.quantity) for line in world.invoices[0].lines] == [("time", 10)]
+    harness.facts[harness.facts.index((event_id, event))] = (event_id, event.model_copy(update={"pools": states}))
+    assert [(line.module, line.quantity) for line in harness.invoices[0].lines] == [("time", 10)]
 
 
-def story(seed: int) -> World:
+def story(seed: int) -> InvoicingHarness:
     random = Random(seed)
-    world = World(
+    harness = InvoicingHarness(
         licences={"time": 10, "documents": 3},
         charge_when=random.choice(["now", "next_invoice", "threshold"]),
         credit_when=random.choice(["now", "next_invoice", "threshold"]),
@@ -112,46 +112,46 @@ def story(seed: int) -> World:
         at=datetime(2013, 1, 31, 8, tzinfo=UTC),
         zone=random.choice(["Europe/Copenhagen", "America/Sao_Paulo", "Pacific/Apia", "Asia/Kathmandu"]),
     )
-    world.go(to=world.at + timedelta(hours=12))
+    harness.go(to=harness.at + timedelta(hours=12))
     for _ in range(random.randint(3, 25)):
         match random.randint(0, 5):
             case 0:
-                world.go(days=random.randint(1, 40) / 2)
+                harness.go(days=random.randint(1, 40) / 2)
             case 1:
-                world.buy(**{module: random.randint(1, 5) for module in random.sample(["time", "documents"], random.randint(1, 2))})
+                harness.buy(**{module: random.randint(1, 5) for module in random.sample(["time", "documents"], random.randint(1, 2))})
             case 2:
-                world.expand(random.choice(["time", "documents"]), random.randint(1, 3))
+                harness.expand(random.choice(["time", "documents"]), random.randint(1, 3))
             case 3:
-                world.define_plan(time=random.randint(0, 5000))
+                harness.define_plan(time=random.randint(0, 5000))
             case 4:
-                world.change_details(rate=random.choice(["25", "19", "8.1"]))
+                harness.change_details(rate=random.choice(["25", "19", "8.1"]))
             case 5:
-                module = random.choice(sorted(world.licences))
-                world.reduce(module, random.randint(0, world.licences[module] - 1))
-    return world
+                module = random.choice(sorted(harness.licences))
+                harness.reduce(module, random.randint(0, harness.licences[module] - 1))
+    return harness
 
 
 def signed_minor(invoice: InvoiceIssued) -> int:
     return -invoice.net_minor if invoice.kind == CREDIT_NOTE else invoice.net_minor
 
 
-def issued(world: World) -> World:
+def issued(harness: InvoicingHarness) -> InvoicingHarness:
     """With what was issued among the events, numbered."""
-    for number, invoice in enumerate(world.invoices, 1):
-        world.say(invoice.model_copy(update={"number": f"INV-{number:06}"}))
-    return world
+    for number, invoice in enumerate(harness.invoices, 1):
+        harness.say(invoice.model_copy(update={"number": f"INV-{number:06}"}))
+    return harness
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_rebuilding_from_the_events_gives_the_same_invoices_byte_for_byte(seed: int) -> None:
     """Whatever order two topics are read in: each keeps its own, and where they interleave is open."""
     print(f"seed {seed}: pytest -k 'byte_for_byte and {seed}'")
-    world = issued(story(seed))
-    expected = [event.model_dump_json() for _, event in world.facts if event.__class__.__name__ == "InvoiceIssued"]
-    assert expected or not world.invoices
-    said = [fact for fact in world.facts if not fact[0].startswith("seats")]
-    decided = [fact for fact in world.facts if fact[0].startswith("seats")]
-    for facts in (world.facts, said + decided, decided + said, said + decided[::-1]):
+    harness = issued(story(seed))
+    expected = [event.model_dump_json() for _, event in harness.facts if event.__class__.__name__ == "InvoiceIssued"]
+    assert expected or not harness.invoices
+    said = [fact for fact in harness.facts if not fact[0].startswith("seats")]
+    decided = [fact for fact in harness.facts if fact[0].startswith("seats")]
+    for facts in (harness.facts, said + decided, decided + said, said + decided[::-1]):
         assert [invoice.model_dump_json() for invoice in rebuild(facts)] == expected
 
 

@@ -12,7 +12,7 @@ from services.invoicing.documents.document import Party, document
 from services.invoicing.documents.pdf import render
 from services.invoicing.documents.translations import TEXTS
 from shared.schemas.invoicing_v1 import ChargeBooked, InvoiceIssued, InvoiceLine, TaxLine
-from tests.support.invoicing_world import ANN
+from tests.support.invoicing_harness import ANN
 
 AT = datetime(2013, 11, 18, 9, tzinfo=UTC)
 SELLER = Party("Example Software Ltd", "1 Example Street", "D02 AF30", "Dublin", "IE", "IE6388047V", "billing@example.com", "IE29 AIBK")

@@ -8,7 +8,7 @@ import pytest
 from services.invoicing.domain.quote import Item, Refusal
 from shared.schemas.invoicing_v1 import PlanDefined, QuoteIssued, UnitPrice
 from shared.schemas.policies import LICENCES_MAX
-from tests.support.invoicing_world import ROOT, World
+from tests.support.invoicing_harness import ROOT, InvoicingHarness
 
 
 def refused(offer: QuoteIssued | Refusal | None) -> Refusal:
@@ -17,9 +17,9 @@ def refused(offer: QuoteIssued | Refusal | None) -> Refusal:
 
 
 def test_T8_T10_B7_B9_the_demo_s_quote_has_the_expected_amounts() -> None:
-    world = World()
-    world.go(to=datetime(2013, 11, 18, 9, tzinfo=UTC))
-    quote, expects = world.quote(Item("time", add=6))
+    harness = InvoicingHarness()
+    harness.go(to=datetime(2013, 11, 18, 9, tzinfo=UTC))
+    quote, expects = harness.quote(Item("time", add=6))
     (line,) = quote.lines
     assert (line.days, line.days_of_period, line.net_minor, line.unit_price_minor) == (13, 30, 3120, 1200)
     assert (line.recurring_now_minor, line.recurring_then_minor) == (280 * 1200, 286 * 1200)  # B9: previous plus additional
@@ -30,8 +30,8 @@ def test_T8_T10_B7_B9_the_demo_s_quote_has_the_expected_amounts() -> None:
 
 
 def test_B1_B3_B4_T4_T7_M10_M11_a_quote_takes_a_number_to_add_or_a_new_total() -> None:
-    world = World()
-    by_total, by_number = world.offer(Item("time", total=286)), world.offer(Item("time", add=6))
+    harness = InvoicingHarness()
+    by_total, by_number = harness.offer(Item("time", total=286)), harness.offer(Item("time", add=6))
     assert isinstance(by_total, QuoteIssued)
     assert isinstance(by_number, QuoteIssued)
     assert by_total.lines == by_number.lines
@@ -39,15 +39,15 @@ def test_B1_B3_B4_T4_T7_M10_M11_a_quote_takes_a_number_to_add_or_a_new_total() -
 
 @pytest.mark.parametrize("total", [280, 279, 0])
 def test_a_total_that_is_not_above_the_present_one_is_refused(total: int) -> None:
-    refusal = refused(World().offer(Item("time", total=total)))
+    refusal = refused(InvoicingHarness().offer(Item("time", total=total)))
     assert refusal.type == "total-not-above-present"
     assert refusal.extra == {"module": "time", "licences": 280, "total": total}
 
 
 def test_T10_the_unit_price_depends_on_the_term() -> None:
-    world = World(term="annual", start=date(2013, 1, 1), at=datetime(2013, 1, 1, 8, tzinfo=UTC))
-    world.go(to=datetime(2013, 12, 31, 8, tzinfo=UTC))
-    quote, _ = world.quote(Item("time", add=365))
+    harness = InvoicingHarness(term="annual", start=date(2013, 1, 1), at=datetime(2013, 1, 1, 8, tzinfo=UTC))
+    harness.go(to=datetime(2013, 12, 31, 8, tzinfo=UTC))
+    quote, _ = harness.quote(Item("time", add=365))
     assert (quote.lines[0].unit_price_minor, quote.lines[0].days, quote.net_minor) == (12_000, 1, 12_000)
 
 
@@ -57,20 +57,20 @@ def test_T10_the_unit_price_depends_on_the_term() -> None:
 )
 def test_B8_exactly_thirty_days_to_the_next_invoice_is_not_more_than_thirty(day: date, charge: str) -> None:
     """December has 31 days: on the 1st the next invoice is 31 days away, on the 2nd 30."""
-    world = World(start=date(2013, 12, 1), at=datetime(2013, 12, 1, 8, tzinfo=UTC), charge_when="threshold")
-    world.go(to=datetime(day.year, day.month, day.day, 8, tzinfo=UTC))
-    assert world.quote(Item("time", add=1))[0].charge == charge
+    harness = InvoicingHarness(start=date(2013, 12, 1), at=datetime(2013, 12, 1, 8, tzinfo=UTC), charge_when="threshold")
+    harness.go(to=datetime(day.year, day.month, day.day, 8, tzinfo=UTC))
+    assert harness.quote(Item("time", add=1))[0].charge == charge
 
 
 def test_A2_B2_a_plan_without_extra_licences_names_those_that_allow_them() -> None:
-    world = World(extra=False)
+    harness = InvoicingHarness(extra=False)
     prices = (UnitPrice(module="time", term="monthly", amount_minor=1500),)
-    common: dict[str, Any] = {"at": world.at, "actor": ROOT, "currency": "EUR", "version": 1, "prices": prices}
+    common: dict[str, Any] = {"at": harness.at, "actor": ROOT, "currency": "EUR", "version": 1, "prices": prices}
     bigger = PlanDefined(plan="bigger", name="Bigger", allows_extra_licences=True, **common)
     other = PlanDefined(plan="other", name="Other", allows_extra_licences=True, **common | {"currency": "USD"})
-    situation = world.situation
+    situation = harness.situation
     situation = type(situation)(
-        **{name: getattr(situation, name) for name in situation.__slots__} | {"plans": [world.plans[-1], bigger, other]}
+        **{name: getattr(situation, name) for name in situation.__slots__} | {"plans": [harness.plans[-1], bigger, other]}
     )
     from services.invoicing.domain.quote import price
 
@@ -80,71 +80,71 @@ def test_A2_B2_a_plan_without_extra_licences_names_those_that_allow_them() -> No
 
 
 def test_a_refusal_names_what_cannot_be_quoted() -> None:
-    world = World()
-    assert refused(world.offer(Item("documents", add=1))).type == "module-not-subscribed"
-    assert refused(world.offer(Item("time", add=1), Item("time", add=2))).type == "module-repeated"
-    assert refused(world.offer(Item("time", add=LICENCES_MAX))).type == "too-many-licences"
+    harness = InvoicingHarness()
+    assert refused(harness.offer(Item("documents", add=1))).type == "module-not-subscribed"
+    assert refused(harness.offer(Item("time", add=1), Item("time", add=2))).type == "module-repeated"
+    assert refused(harness.offer(Item("time", add=LICENCES_MAX))).type == "too-many-licences"
 
 
 def test_T8_a_quote_is_priced_for_one_local_day() -> None:
-    world = World()
-    quote, expects = world.quote(Item("time", add=6))
-    world.go(to=datetime(2013, 11, 1, 22, 59, tzinfo=UTC))
-    assert world.situation.at < quote.expires_at
-    world.go(to=datetime(2013, 11, 1, 23, 0, tzinfo=UTC))
-    refusal = refused(world.approve(quote, expects))
+    harness = InvoicingHarness()
+    quote, expects = harness.quote(Item("time", add=6))
+    harness.go(to=datetime(2013, 11, 1, 22, 59, tzinfo=UTC))
+    assert harness.situation.at < quote.expires_at
+    harness.go(to=datetime(2013, 11, 1, 23, 0, tzinfo=UTC))
+    refusal = refused(harness.approve(quote, expects))
     assert refusal.type == "quote-expired"
     assert "new quote" in refusal.detail
 
 
 def test_a_quote_expires_before_its_day_ends_if_it_is_valid_for_less() -> None:
-    offer = World().offer(Item("time", add=6), valid=timedelta(minutes=10))
+    offer = InvoicingHarness().offer(Item("time", add=6), valid=timedelta(minutes=10))
     assert isinstance(offer, QuoteIssued)
     assert offer.expires_at - offer.at == timedelta(minutes=10)
 
 
 def test_T8_a_price_change_needs_a_new_quote() -> None:
-    world = World()
-    quote, expects = world.quote(Item("time", add=6))
-    world.define_plan(time=1300)
-    assert refused(world.approve(quote, expects)).type == "price-list-changed"
-    again, expects = world.quote(Item("time", add=6))
+    harness = InvoicingHarness()
+    quote, expects = harness.quote(Item("time", add=6))
+    harness.define_plan(time=1300)
+    assert refused(harness.approve(quote, expects)).type == "price-list-changed"
+    again, expects = harness.quote(Item("time", add=6))
     assert again.net_minor == 6 * 1300
-    assert world.approve(again, expects) is None
+    assert harness.approve(again, expects) is None
 
 
 def test_T8_a_quote_that_no_longer_fits_is_refused_not_repriced() -> None:
-    world = World(licences={"time": 280, "documents": 5})
-    first, expected_first = world.quote(Item("time", add=6))
-    other, expected_other = world.quote(Item("documents", add=1))
-    second, expected_second = world.quote(Item("time", add=6))
-    assert world.approve(first, expected_first) is None
-    refusal = refused(world.approve(second, expected_second))
+    harness = InvoicingHarness(licences={"time": 280, "documents": 5})
+    first, expected_first = harness.quote(Item("time", add=6))
+    other, expected_other = harness.quote(Item("documents", add=1))
+    second, expected_second = harness.quote(Item("time", add=6))
+    assert harness.approve(first, expected_first) is None
+    refusal = refused(harness.approve(second, expected_second))
     assert refusal.type == "quote-outdated"
     assert refusal.extra["actual"]["pools"] == [{"module": "time", "licences": 286, "next_period": 286}]  # type: ignore[index]
-    assert world.approve(other, expected_other) is None  # another module's licences are no business of it
+    assert harness.approve(other, expected_other) is None  # another module's licences are no business of it
 
 
 def test_new_billing_details_with_the_same_tax_keep_a_quote_valid() -> None:
-    world = World()
-    quote, expects = world.quote(Item("time", add=6))
-    world.change_details()
-    assert world.approve(quote, expects) is None
-    assert world.invoices[-1].billing_details == "d2"
-    quote, expects = world.quote(Item("time", add=6))
-    world.change_details(rate="24")
-    assert refused(world.approve(quote, expects)).type == "tax-changed"
+    harness = InvoicingHarness()
+    quote, expects = harness.quote(Item("time", add=6))
+    harness.change_details()
+    assert harness.approve(quote, expects) is None
+    assert harness.invoices[-1].billing_details == "d2"
+    quote, expects = harness.quote(Item("time", add=6))
+    harness.change_details(rate="24")
+    assert refused(harness.approve(quote, expects)).type == "tax-changed"
 
 
 def test_a_quote_counts_what_was_bought_the_same_day() -> None:
     """One by one costs what all at once would: the second of two 0.5 rounds up, the first one's half is not rounded twice."""
-    world = World(prices={"time": 15, "documents": 1})
-    world.go(to=datetime(2013, 11, 30, 9, tzinfo=UTC))
-    assert [world.buy(time=1).net_minor for _ in range(4)] == [1, 0, 1, 0]
+    harness = InvoicingHarness(prices={"time": 15, "documents": 1})
+    harness.go(to=datetime(2013, 11, 30, 9, tzinfo=UTC))
+    assert [harness.buy(time=1).net_minor for _ in range(4)] == [1, 0, 1, 0]
 
 
 def test_currencies_without_minor_units_round_to_whole_ones() -> None:
-    world = World(currency="JPY", prices={"time": 1000, "documents": 1}, tax=("S", "10"))
-    world.go(to=datetime(2013, 11, 21, 9, tzinfo=UTC))
-    quote = world.buy(time=1)
+    harness = InvoicingHarness(currency="JPY", prices={"time": 1000, "documents": 1}, tax=("S", "10"))
+    harness.go(to=datetime(2013, 11, 21, 9, tzinfo=UTC))
+    quote = harness.buy(time=1)
     assert (quote.net_minor, quote.tax_minor) == (333, 33)

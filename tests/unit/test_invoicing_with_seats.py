@@ -25,13 +25,13 @@ from shared.schemas.seats_v1 import (
     SchedulePeriod,
     ScheduleReduction,
 )
-from tests.support.invoicing_world import ROOT, World
+from tests.support.invoicing_harness import ROOT, InvoicingHarness
 
 START = datetime(2013, 11, 1, 8, tzinfo=UTC)
 
 
-class Seats(World):
-    """The world of the other tests, with seats' own decisions in place of made-up ones."""
+class Seats(InvoicingHarness):
+    """The harness of the other tests, with seats' own decisions in place of made-up ones."""
 
     def __post_init__(self) -> None:
         self.tenants: dict[str, Any] = {}

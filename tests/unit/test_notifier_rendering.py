@@ -161,7 +161,7 @@ def test_the_administrators_read_of_cleared_flags_in_the_same_e_mail() -> None:
 def test_T19_the_confirmation_of_a_purchase_states_the_price_now_and_for_each_period() -> None:
     rendered = email(Stream.BILLING, notification(Kind.PURCHASED, Stream.BILLING, module=None))
     assert rendered.subject == "Acme Bikes: 6 licences of Time Registration bought"
-    for text in ("13 of 30 days", "€31.20", "€3,432.00", "total €39.00", "The invoice is issued now."):
+    for text in ("13 of the 30 days of this period", "€31.20", "€3,432.00", "total €39.00", "The invoice is issued now."):
         assert text in rendered.text
 
 

@@ -431,7 +431,7 @@ async def test_an_answer_to_wrong_input_names_each_field_with_its_value_and_what
         ("body.items.1.module", None),
         ("body.items.1.add", "many"),
     ]
-    assert problem["errors"][0]["expected"] == "Input should be greater than or equal to 1"
+    assert problem["errors"][0]["expected"] == "a number greater than or equal to 1"
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/v1/tenants/acme/things/"])

@@ -36,11 +36,11 @@ def run_replay(arguments: list[str]) -> None:
     replay = Replay(_settings())
     if options.compare:
         count = _run(replay.compare(options.tenant)) or sys.exit(_nothing(options.tenant))
-        print_line(f"{options.tenant}: {count} rows, equal to the live table")
+        print_line(f"{options.tenant}: {count} rows are equal to the live table")
         return
     rows = _run(replay.state(options.tenant, until=options.until))
     if not rows:
-        sys.exit(_nothing(options.tenant) + ("" if options.until is None else f" until {options.until}"))
+        sys.exit(_nothing(options.tenant, options.until))
     for line in canonical_lines(rows) if options.rows else shown(options.tenant, rows):
         print_line(line)
 
@@ -57,9 +57,9 @@ def run_verify(arguments: list[str]) -> None:
     sys.exit(0 if report.clean else 1)
 
 
-def _nothing(tenant: str) -> str:
+def _nothing(tenant: str, until: str | None = None) -> str:
     """Return the error text for a tenant without decisions: a typing error in its id must not look like a clean result."""
-    return f"{tenant}: nothing was decided"
+    return f"Seats has decided nothing for {tenant}{'' if until is None else f' until {until}'}. Check the tenant's id."
 
 
 def run_activate(arguments: list[str]) -> None:

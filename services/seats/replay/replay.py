@@ -356,5 +356,5 @@ def _until(text: str | None, partition: int) -> tuple[int | None, datetime | Non
     except ValueError:
         instant = None
     if instant is None or instant.tzinfo is None:
-        raise Unclear(f"{text}: an instant with an offset from UTC, or a position <partition>-<offset> of a command, expected")
+        raise Unclear(f"{text} is neither an instant with an offset from UTC nor the position <partition>-<offset> of a command")
     return None, instant

@@ -18,7 +18,7 @@ from services.seats import domain
 from services.seats.engine.engine import Live
 from shared.errors import Invalid, Refused
 from shared.schemas import topics
-from shared.schemas.faults import first_faults
+from shared.schemas.faults import expected_by, first_faults
 from shared.schemas.registry import REGISTRY
 
 BUDGET = 20_000  # rows touched and events emitted
@@ -188,7 +188,7 @@ def _commands(snapshot: Snapshot, proposed: Sequence[ProposedCommand]) -> list[d
         except ValidationError as error:
             first = first_faults(error)[0]
             field = ".".join(map(str, ("body.commands", index, "data", *first["loc"])))
-            raise Invalid(field, None if first["type"] == "missing" else first["input"], first["msg"]) from None
+            raise Invalid(field, None if first["type"] == "missing" else first["input"], expected_by(first)) from None
         offset = snapshot.offset + index
         made.append(domain.Command(f"what-if-{index}", given.source, snapshot.tenant, payload, snapshot.partition, offset))
     return made

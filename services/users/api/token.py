@@ -14,6 +14,7 @@ from services.users.sign_in.tokens import Grant
 from services.users.store import api_clients
 from services.users.store.api_clients import KnownClient
 from shared.errors import Refused
+from shared.schemas.faults import expected_by
 from shared.web import answer, refusals
 from shared.web.route import FORM, FormRoute
 
@@ -58,7 +59,7 @@ def _parse(body: bytes) -> TokenForm:
             raise _invalid({"body": "each field at most once"})
         return TokenForm.model_validate(form)
     except ValidationError as error:
-        raise _invalid({".".join(map(str, ("body", *e["loc"]))): e["msg"] for e in error.errors()}) from None
+        raise _invalid({".".join(map(str, ("body", *e["loc"]))): expected_by(e) for e in error.errors()}) from None
     except ValueError:
         raise _invalid({"body": f"a form of UTF-8 text with at most {FIELDS_MAX} fields"}) from None
 

@@ -1,4 +1,4 @@
-"""The stage: a broker that may be killed, workers that are killed, stopped and paused, and the load."""
+"""The harness: a broker that may be killed, workers that are killed, stopped and paused, and the load."""
 
 import asyncio
 import random
@@ -150,7 +150,7 @@ def schedule(seed: int, workers: int) -> Iterator[Act]:
 
 
 @dataclass(slots=True)
-class Stage:
+class ChaosHarness:
     kafka: KafkaSettings
     folder: Path
     broker: Supervisor

@@ -40,7 +40,7 @@ ROOT = Actor(kind="client", id="operator")
 
 
 @dataclass
-class World:
+class InvoicingHarness:
     """One tenant. `at` is its time; move it with `go`."""
 
     zone: str = "Europe/Copenhagen"
