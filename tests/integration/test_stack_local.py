@@ -26,9 +26,12 @@ from deploy.local.supervisor import StartFailed
 from tests.support.stack import RunningStack
 from tests.support.wait import wait_until
 
-pytestmark = pytest.mark.skipif(
-    bool({"BACKEND", "SEATPOOL_KAFKA_BOOTSTRAP", "SEATPOOL_DATABASE_URL"} & set(os.environ)), reason="about the stack's own parts"
-)
+pytestmark = [
+    pytest.mark.xdist_group("own stack"),
+    pytest.mark.skipif(
+        bool({"BACKEND", "SEATPOOL_KAFKA_BOOTSTRAP", "SEATPOOL_DATABASE_URL"} & set(os.environ)), reason="about the stack's own parts"
+    ),
+]
 MakeStack = Callable[..., RunningStack]
 
 
@@ -50,7 +53,7 @@ async def running(state: Path) -> dict[str, int]:
         noted: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"ready": False}
         return {name: int(note["pid"]) for name, note in noted["processes"].items()} if noted["ready"] else {}
 
-    return await wait_until(found, seconds=60, what="the stack runs")
+    return await wait_until(found, seconds=120, what="the stack runs")
 
 
 def gone(pid: int) -> bool:

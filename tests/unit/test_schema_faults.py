@@ -1,4 +1,4 @@
-"""What is expected of a value is told in the words of the project, not in those of pydantic."""
+"""Faults say what is expected of a value in the words of the project, not in those of pydantic."""
 
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
