@@ -20,7 +20,7 @@ class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
     seller_tax_rate_percent: Rate = Field(
         description="Standard VAT rate of the vendor in percent, for example 25, for tenants whose tax the operator has not set."
     )
-    seller_vat_id: str | None = Field(None, description="VAT ID of the vendor.")
+    seller_vat_id: str | None = Field(None, description="VAT ID of the vendor. Without it, no tenant can have the tax category S or AE.")
     seller_email: str = Field(min_length=3, description="E-mail address for questions about invoices.")
     seller_account: str = Field("", description="Bank account for payments, printed on invoices.")
     seller_registration: str = Field("", description="Other details that the invoices of the vendor must name (register, managers).")

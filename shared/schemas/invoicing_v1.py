@@ -53,6 +53,8 @@ class SubscriptionModule(Payload):
 
 
 class SubscriptionStarted(InvoicingEvent):
+    """The contract: plan, term, first period, and the licences of each module at its start."""
+
     subscription: Id
     plan: Id
     plan_version: int
@@ -66,9 +68,14 @@ class SubscriptionStarted(InvoicingEvent):
     modules: Items[SubscriptionModule]
     credit_when: str = "threshold"  # threshold | next_invoice | now
     zero_invoices: bool = False  # also issue documents whose lines are all zero
+    anchor: date | None = None  # the day from which the starts of the periods are counted; None: `period_start`
     time_zone: str = "UTC"  # IANA; the local days of this subscription, so that they can be rebuilt without the tenant's record
     payment_days: int = Field(default=14, ge=0)  # from the day of an invoice to the day it is due
     test: bool = False  # the tenant is on a test clock: its invoices have a number series of their own and are no tax documents
+
+    @property
+    def anchored_on(self) -> date:
+        return self.anchor or self.period_start
 
 
 class SubscriptionActivated(InvoicingEvent):

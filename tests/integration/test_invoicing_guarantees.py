@@ -31,6 +31,7 @@ from tests.support.wait import wait_until
 from tests.support.wire import Sent
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
+EXPAND = {"over_limit": "expand", "expand_cap": 20}
 BUY: dict[str, Any] = {"rights": ["account:buy"]}
 
 
@@ -452,14 +453,32 @@ async def test_a_customer_cannot_exempt_itself_from_tax(bench: Bench) -> None:
         ({"modules": [{"module": "nothing", "licences": 1}]}, "body.modules.0.module"),
         ({"modules": [{"module": "time", "licences": 0}]}, "body.modules.0.licences"),
         ({"modules": [{"module": "time", "licences": 1, "policies": {"grace": "P1M"}}]}, "body.modules.0.policies"),
+        ({"modules": [{"module": "time", "licences": 1, "policies": {"over_limit": "expand"}}]}, "body.modules.0.policies"),
+        ({"modules": [{"module": "time", "licences": 1, "policies": EXPAND}], "plan": "fixed"}, "body.modules.0.policies.over_limit"),
+        ({"billing_day": 32}, "body.billing_day"),
+        ({"billing_day": 5}, "body.billing_day"),
     ],
 )
 async def test_a_wrong_subscription_names_the_field(bench: Bench, change: dict[str, Any], field: str) -> None:
     tenant = await bench.make_tenant(NOVEMBER)
     await bench.bill(tenant)
+    await bench.price("fixed", {"time": 1200}, extra=False)
     body = {"plan": "standard", "term": "monthly", "period_start": "2013-11-01", "modules": [{"module": "time", "licences": 1}]} | change
     problem = await bench.refused("POST", f"/v1/tenants/{tenant}/subscription", body, 422)
     assert any(error["field"].startswith(field) for error in problem["errors"]), problem
+
+
+async def test_T11_a_subscription_that_is_taken_over_in_a_short_month_keeps_its_day(bench: Bench) -> None:
+    at = datetime(2014, 3, 5, 8, tzinfo=UTC)
+    tenant = await bench.subscribed(at, {"time": 1}, "2014-02-28", billing_day=31, billed_until="2014-03-31")
+    assert (await bench.ok("GET", f"/v1/tenants/{tenant}/subscription"))["period"] == {"start": "2014-02-28", "end": "2014-03-31"}
+    await bench.advance_clock(tenant, datetime(2014, 4, 1, tzinfo=UTC))
+    await bench.advance_clock(tenant, datetime(2014, 5, 1, tzinfo=UTC))
+    issued = await bench.events(tenant, InvoiceIssued)
+    assert [(str(each.lines[0].from_day), str(each.lines[0].to_day)) for each in issued] == [
+        ("2014-03-31", "2014-04-30"),
+        ("2014-04-30", "2014-05-31"),
+    ]
 
 
 async def test_a_price_is_changed_by_a_new_version_and_never_taken_away(bench: Bench) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.invoicing.domain.calendar import Period, Term, boundary, local_day, period_at, start_of_day
+from services.invoicing.domain.calendar import Period, Term, anchor_of, boundary, local_day, period_at, start_of_day
 
 DAYS = st.dates(date(1990, 1, 1), date(2100, 12, 31))
 TERMS = st.sampled_from(Term)
@@ -24,6 +24,35 @@ TERMS = st.sampled_from(Term)
 )
 def test_the_anchor_day_is_kept(term: Term, anchor: date, expected: list[date]) -> None:
     assert [boundary(anchor, term, count) for count in range(len(expected))] == expected
+
+
+@pytest.mark.parametrize(
+    ("start", "term", "billing_day", "starts"),
+    [
+        (date(2026, 2, 28), Term.MONTHLY, 31, [date(2026, 2, 28), date(2026, 3, 31), date(2026, 4, 30)]),
+        (date(2026, 2, 28), Term.MONTHLY, 29, [date(2026, 2, 28), date(2026, 3, 29), date(2026, 4, 29)]),
+        (date(2026, 2, 28), Term.MONTHLY, None, [date(2026, 2, 28), date(2026, 3, 28), date(2026, 4, 28)]),
+        (date(2026, 2, 28), Term.ANNUAL, 29, [date(2026, 2, 28), date(2027, 2, 28), date(2028, 2, 29)]),
+        (date(2026, 4, 30), Term.MONTHLY, 30, [date(2026, 4, 30), date(2026, 5, 30), date(2026, 6, 30)]),
+    ],
+)
+def test_a_contract_that_is_taken_over_in_a_short_month_keeps_its_day(
+    start: date, term: Term, billing_day: int | None, starts: list[date]
+) -> None:
+    anchor = anchor_of(start, term, billing_day)
+    assert anchor is not None
+    found = [period_at(anchor, term, start)]
+    while len(found) < len(starts):
+        found.append(period_at(anchor, term, found[-1].end))
+    assert [period.start for period in found] == starts
+
+
+@pytest.mark.parametrize(
+    ("start", "term", "billing_day"),
+    [(date(2026, 2, 27), Term.MONTHLY, 31), (date(2026, 4, 30), Term.MONTHLY, 29), (date(2026, 4, 30), Term.ANNUAL, 31)],
+)
+def test_a_billing_day_on_which_no_period_can_have_begun_is_refused(start: date, term: Term, billing_day: int) -> None:
+    assert anchor_of(start, term, billing_day) is None
 
 
 @given(anchor=DAYS, term=TERMS, day=DAYS)

@@ -8,13 +8,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, Str
 from stdnum import get_cc_module
 from stdnum.eu import vat as eu_vat
 from stdnum.exceptions import ValidationError as NumberError
+from stdnum.gb import vat as gb_vat
 
 from services.invoicing.domain.quote import PRICE_MINOR_MAX
-from shared.countries import Country
+from shared.countries import NORTHERN_IRELAND, Country
 from shared.money import is_currency
 from shared.schemas.base import Id, ModuleName
 from shared.schemas.policies import LICENCES_MAX, wrong_policy
-from shared.schemas.seats_v1 import Policies
+from shared.schemas.seats_v1 import OverLimit, Policies
 from shared.web.rest import Day
 
 
@@ -106,15 +107,19 @@ class BillingDetailsBody(Body):
 
 
 def checked_vat_id(number: str, country: str) -> str:
-    """In compact form with the country's prefix where it is one of the EU's. ValueError: the check digits or the form are wrong.
+    """Return the VAT ID in compact form, with its prefix for the EU and the United Kingdom. ValueError: it is wrong.
 
-    Countries that python-stdnum has no rule for are taken as given: no rule is no reason to refuse a customer.
+    A number of Northern Ireland keeps its prefix XI. A number of a country that python-stdnum has no rule for stays as it is: no rule is no
+    reason to refuse a customer.
     """
     prefix = {"GR": "EL"}.get(country, country)
     try:
         if prefix.lower() in eu_vat.MEMBER_STATES or country == "GR":
             bare = "".join(character for character in number.upper() if character.isalnum())
             return str(eu_vat.validate(bare if bare.startswith(prefix) else prefix + bare))
+        if country == "GB":
+            kept = NORTHERN_IRELAND if number.strip().upper().startswith(NORTHERN_IRELAND) else "GB"
+            return kept + str(gb_vat.validate(number))
         rule = get_cc_module(country, "vat")
         return str(rule.validate(number)) if rule is not None else " ".join(number.split())
     except NumberError as error:
@@ -122,10 +127,12 @@ def checked_vat_id(number: str, country: str) -> str:
 
 
 def _policies(given: Policies) -> Policies:
-    """Refuse a subscription whose pools seats would refuse."""
+    """Refuse a subscription whose pools seats would refuse, and one that could grow without a limit."""
     wrong = wrong_policy(given)
     if wrong is not None:
         raise ValueError(f"{wrong.field}: expected {wrong.expected}")
+    if given.over_limit == OverLimit.EXPAND and given.expand_cap is None:
+        raise ValueError("expand_cap: expected the largest number of licences, because over_limit is expand and each expansion is charged")
     return given
 
 
@@ -144,6 +151,14 @@ class SubscriptionBody(Body):
         ge=date(1970, 1, 1),
         lt=date(3000, 1, 1),
         description="The first day of the first period, in the time zone of the tenant. Later periods start on the same day of the month.",
+    )
+    billing_day: int | None = Field(
+        None,
+        ge=1,
+        le=31,
+        strict=True,
+        description="The day of the month on which periods start, if it is not the day of `period_start`. Give 31 for a contract from the "
+        "31st that is taken over with a period from 28 February. A month that does not have the day uses its last day.",
     )
     billed_until: Day | None = Field(
         None, description="The first day that is not invoiced yet: the end of the first period if it is already invoiced."

@@ -133,7 +133,7 @@ async def on_period_started(settings: Settings, uow: UnitOfWork, message: Messag
     contract = await apply_terms(uow, tenant, event, message.envelope)
     if contract is None:
         return
-    period = period_at(contract.period_start, Term(contract.term), local_day(event.starts_at, contract.time_zone))
+    period = period_at(contract.anchored_on, Term(contract.term), local_day(event.starts_at, contract.time_zone))
     await store.subscriptions.set_period(uow.connection, tenant, period.start, period.end)
     await book_and_issue(uow, tenant, settings, message.envelope)
     await schedule_period(uow, tenant, contract, period, event.at, cause=message.envelope)

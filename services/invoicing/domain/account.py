@@ -156,7 +156,7 @@ class _Reading:
         at_start = dict(self.account.licences)
         for _, module, change in later:
             at_start[module] = at_start.get(module, 0) - change.quantity
-        period = period_at(self.contract.period_start, Term(self.contract.term), start)
+        period = period_at(self.contract.anchored_on, Term(self.contract.term), start)
         lines = self._open_period(period, at_start, terms.plan_version, terms.billing_details)
         self.later, self.account.open_day = [], None
         for decision, module, change in later:

@@ -61,6 +61,24 @@ def period_at(anchor: date, term: Term, day: date) -> Period:
     return period
 
 
+def anchor_of(start: date, term: Term, billing_day: int | None) -> date | None:
+    """Return the latest day from which a period begins on `start` and others on the billing day of their month; None: there is none.
+
+    A contract from the 31st has a period from 28 February. Counted from 28 February, all later periods would begin on the 28th.
+    """
+    if billing_day is None:
+        return start
+    for back in range(12 * 8):  # within eight years there is a 29 February
+        months = start.year * 12 + start.month - 1 - back * MONTHS[term]
+        year, month = divmod(months, 12)
+        if year < date.min.year:
+            return None
+        if calendar.monthrange(year, month + 1)[1] >= billing_day:
+            anchor = date(year, month + 1, billing_day)
+            return anchor if boundary(anchor, term, back) == start else None
+    return None
+
+
 def local_day(at: datetime, zone: str) -> date:
     return at.astimezone(ZoneInfo(zone)).date()
 

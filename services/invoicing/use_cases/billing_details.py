@@ -24,7 +24,7 @@ async def change_billing_details(
     before = await store.billing_details.in_force(uow.connection, tenant_id)
     taxed_before = Tax(before.tax_category, before.tax_rate_percent) if before else None
     tax = tax_in_force(body.tax_category, body.tax_rate_percent, taxed_before, settings.seller_tax_rate_percent)
-    wrong = wrong_tax(tax, body.vat_id)
+    wrong = wrong_tax(tax, body.vat_id, body.country, settings.seller_vat_id)
     if wrong is not None:
         raise Invalid(f"body.{wrong.field}", wrong.value, wrong.expected)
     fields = body.model_dump() | {"tax_category": tax.category, "tax_rate_percent": tax.rate_percent}

@@ -108,5 +108,5 @@ async def send_again(
             assert contract is not None
             period = Period(contract.period_start, contract.period_end)
             while period.end.isoformat() < reference:
-                period = period_at(contract.period_start, Term(contract.term), period.end)
+                period = period_at(contract.anchored_on, Term(contract.term), period.end)
             await schedule_period(uow, tenant, contract, period, at, above=above, cause=cause)

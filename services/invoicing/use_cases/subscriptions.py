@@ -5,7 +5,7 @@ from datetime import date, datetime
 from services.invoicing import store
 from services.invoicing.api.requests import SubscriptionBody
 from services.invoicing.domain.account import SYSTEM
-from services.invoicing.domain.calendar import Period, Term, local_day, period_at
+from services.invoicing.domain.calendar import Period, Term, anchor_of, local_day, period_at
 from services.invoicing.settings import Settings
 from services.invoicing.use_cases.locked_tenants import lock_tenant
 from services.invoicing.use_cases.publishing import publish, publish_fact
@@ -43,7 +43,8 @@ async def start_subscription(
         )
     known = await store.catalogue.modules(uow.connection)
     _check_modules(body, plan, known)
-    period = _first_period(body, local_day(at, tenant.time_zone))
+    anchor = _anchor(body)
+    period = _first_period(body, anchor, local_day(at, tenant.time_zone))
     event = SubscriptionStarted(
         at=at,
         actor=actor,
@@ -58,6 +59,7 @@ async def start_subscription(
         charge_when=body.charge_when,
         credit_when=body.credit_when,
         zero_invoices=body.zero_invoices,
+        anchor=anchor if anchor != period.start else None,
         billing_details=details.version,
         modules=tuple(
             SubscriptionModule(module=module.module, licences=module.licences)
@@ -113,14 +115,25 @@ def _check_modules(body: SubscriptionBody, plan: PlanDefined, known: dict[str, s
                 field, module.module, f"a module with a price for the {body.term} term in the plan {plan.plan}: {', '.join(sorted(priced))}"
             )
         lacking = sorted(set(known[module.module].requires) - ordered)
+        if module.policies.over_limit == seats_v1.OverLimit.EXPAND and not plan.allows_extra_licences:
+            expected = f"another policy than expand, because the plan {plan.plan} allows no extra licences"
+            raise Invalid(f"{field.removesuffix('.module')}.policies.over_limit", "expand", expected)
         if lacking:
             raise Invalid(field, module.module, f"this module only together with the modules that it requires: {', '.join(lacking)}")
     if not any(known[name].base for name in ordered):
         raise Invalid("body.modules", sorted(ordered), "modules with at least one base module among them")
 
 
-def _first_period(body: SubscriptionBody, today: date) -> Period:
-    period = period_at(body.period_start, Term(body.term), body.period_start)
+def _anchor(body: SubscriptionBody) -> date:
+    anchor = anchor_of(body.period_start, Term(body.term), body.billing_day)
+    if anchor is None:
+        expected = f"the day of period_start, {body.period_start}, or a later one if that is the last day of its month"
+        raise Invalid("body.billing_day", body.billing_day, expected)
+    return anchor
+
+
+def _first_period(body: SubscriptionBody, anchor: date, today: date) -> Period:
+    period = period_at(anchor, Term(body.term), body.period_start)
     if today not in period:
         raise Invalid("body.period_start", body.period_start.isoformat(), f"the start of a {body.term} period that contains today, {today}")
     if body.billed_until not in (None, period.start, period.end):
