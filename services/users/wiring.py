@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from fastapi import FastAPI
 
 from services.users.api import make_app
-from services.users.api.dependencies import Context
+from services.users.api.dependencies import Context, SignIn, SignInLimits
 from services.users.consumers import GROUP, hr_events, invoicing_events, seats_events
 from services.users.jobs import Job
 from services.users.jobs.alarm import Alarm
@@ -14,15 +14,19 @@ from services.users.jobs.bulk_reevaluation import BulkReevaluation
 from services.users.jobs.due_instants import DueInstants
 from services.users.jobs.due_people import DuePeople
 from services.users.jobs.held_statements import HeldStatements
+from services.users.jobs.sign_in_links import SignInLinks
 from services.users.jobs.test_clock import Coordinator, Probe
 from services.users.jobs.unanswered_people import UnansweredPeople
 from services.users.settings import Settings
+from services.users.sign_in.guarded_http import GuardedHttp
+from services.users.sign_in.identity_providers import IdentityProviders
 from services.users.sign_in.keys import SigningKeys
 from services.users.sign_in.tokens import TokenIssuer, WrongSecrets
 from services.users.store import hr_sources
 from services.users.use_cases.idle import OwnIdleCheck
 from services.users.use_cases.locked_tenants import Tenants
 from services.users.use_cases.seats_questions import SeatsQuestions
+from services.users.use_cases.sign_in_links import LinkSettings
 from shared.clock import Clock, SystemClock
 from shared.database import Database
 from shared.errors import Transient
@@ -66,6 +70,7 @@ class Users:
         self.relay = Relay(database=self.database, kafka=settings)
         self.idle = OwnIdleCheck(self.database, self.tenants, self.consumer)
         self.client = ServiceClient(settings)
+        self.guarded_http = GuardedHttp(settings.provider_networks())
         self.signing_keys = SigningKeys(KeyFolder(settings.signing_keys_folder), self.clock)
         others = self._probes() if others is None else others
         due_people = DuePeople(self.database, self.tenants, self.alarm)
@@ -75,12 +80,14 @@ class Users:
         self.seats = seats or SeatsQuestions(self.client, settings.seats_url)
         apply_imports = ApplyImports(self.database, self.tenants, self.alarm)
         held_statements = HeldStatements(self.database, self.tenants, self.alarm)
+        links = LinkSettings(settings.link_page_url(), settings.client_secret_notifier.get_secret_value())
         self.jobs: Sequence[Job] = [
             reevaluation,
             due_people,
             due_instants,
             apply_imports,
             held_statements,
+            SignInLinks(self.database, self.alarm, self.clock, links),
             UnansweredPeople(self.database, self.alarm),
             self.coordinator,
         ]
@@ -121,10 +128,22 @@ class Users:
             consumer=self.consumer,
             seats=self.seats,
             wrong_invitations=WrongSecrets(settings.wrong_secrets_per_minute),
+            sign_in=self._sign_in(),
             profiles_max=settings.profiles_max,
             reevaluations_per_day=settings.reevaluations_per_day,
         )
         return make_app(self.settings, context, self.dead_letters)
+
+    def _sign_in(self) -> SignIn:
+        settings = self.settings
+        return SignIn(
+            limits=SignInLimits(),
+            providers=IdentityProviders(self.guarded_http, self.clock),
+            link_page_url=settings.link_page_url(),
+            redirect_urls=settings.redirect_urls(),
+            secrets_keys=settings.secrets_keys(),
+            allows_local=any(network.is_loopback for network in settings.provider_networks()),
+        )
 
     def probes(self) -> FastAPI:
         """Return the application of a process without REST, which needs no signing keys."""
@@ -132,5 +151,6 @@ class Users:
 
     async def close(self) -> None:
         await self.client.close()
+        await self.guarded_http.close()
         await self.consumer.close()
         await self.database.dispose()

@@ -151,6 +151,30 @@ class ChangesStopped(UsersEvent):
     ended: int = 0  # people whose access the source has ended within the hour before; they count as well
 
 
+class SignInLinkRequested(UsersEvent):
+    """Somebody requested a sign-in link for the e-mail address of a person who may sign in. Only notifier can unseal the link."""
+
+    user: Id
+    email: EmailStr
+    sealed_link: str
+    expires_at: Instant  # real time
+
+
+class IdentityProviderChanged(UsersEvent):
+    """The identity provider with which the people of the tenant sign in."""
+
+    what: str  # entered (not in use before a test sign-in) | effective | removed; an open enum
+    issuer: Text
+
+
+class EmergencyLinkUsed(UsersEvent):
+    """An owner signed in by an e-mail link, although the tenant requires its identity provider. All owners get an e-mail."""
+
+    user: Id
+    name: Text
+    owners: Items[EmailStr]
+
+
 class ClockAdvancing(UsersEvent):
     """A test clock advances: writes for this tenant are answered with 409 from now to `ClockReady`."""
 

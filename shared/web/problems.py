@@ -40,6 +40,8 @@ _STATUS_BY_TYPE = {
     "idempotency-key-reused": 422,
     "invalid": 422,
     "invalid_scope": 400,
+    "invalid_grant": 400,
+    "identity-provider-failed": 503,
     "too-many-requests": 429,
     "position-not-reached": 504,
 }

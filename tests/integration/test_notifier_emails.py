@@ -14,7 +14,10 @@ from services.notifier.store import notifications
 from services.notifier.store.emails import ListedEmail
 from shared.clock import SystemClock
 from shared.schemas import seats_v1, users_v1
+from shared.schemas.base import to_milliseconds
+from shared.sealed import SIGN_IN_LINK, seal
 from tests.support.notifier import (
+    ANNA,
     NOON,
     PDF,
     Notifier,
@@ -396,3 +399,28 @@ async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port:
         target.close()
 
     await asyncio.gather(copy(reader, onward_writer), copy(onward_reader, writer))
+
+
+async def test_a_sign_in_link_is_sent_at_once_and_only_the_e_mail_has_it(notifier: Notifier) -> None:
+    link = "https://console.example/sign-in/link?secret=s3cret&x=1"
+    now = SystemClock().now()
+
+    def requested(secret: str, email: str = "p1@acme.example", minutes: int = 15) -> users_v1.SignInLinkRequested:
+        until, sealed = to_milliseconds(now + timedelta(minutes=minutes)), seal(link, secret, SIGN_IN_LINK)
+        return users_v1.SignInLinkRequested(at=NOON, actor=ANNA, user="p1", email=email, sealed_link=sealed, expires_at=until)
+
+    own = notifier.settings.client_secret.get_secret_value()
+    async with notifier.running() as wiring:
+        await notifier.send(tenant_created(), person_added("p1"))
+        await notifier.send(requested(own), requested(own, minutes=0), requested("another secret", "p2@acme.example"))
+        await notifier.until_idle(wiring)
+        async with wiring.database.unit_of_work("acme") as uow:
+            rows = (await uow.connection.exec_driver_sql("SELECT * FROM emails ORDER BY recipient")).all()
+    (email,) = notifier.server.to("p1@acme.example")
+    assert link in text_of(email)
+    body = email.get_body(("html",))
+    assert body is not None
+    assert "secret=s3cret&amp;x=1" in body.get_content()
+    assert notifier.server.to("p2@acme.example") == []
+    assert [(row.recipient, row.state) for row in rows] == [("p1@acme.example", "sent"), ("p2@acme.example", "failed")]
+    assert "s3cret" not in str([tuple(row) for row in rows])

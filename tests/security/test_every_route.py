@@ -17,7 +17,17 @@ from tests.support.stack import RunningStack
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
 RIGHTS = set(rights.RIGHTS)
-OPEN = {("users", "POST", "/v1/token"), ("users", "POST", "/v1/invitations/accept"), ("users", "GET", "/.well-known/jwks.json")}
+OPEN = {
+    ("users", "POST", "/v1/token"),
+    ("users", "POST", "/v1/token/revoke"),
+    ("users", "POST", "/v1/invitations/accept"),
+    ("users", "POST", "/v1/sign-in/links"),
+    ("users", "POST", "/v1/sign-in/links/use"),
+    ("users", "POST", "/v1/sign-in/links/choose"),
+    ("users", "POST", "/v1/sign-in/identity-provider"),
+    ("users", "POST", "/v1/sign-in/identity-provider/complete"),
+    ("users", "GET", "/.well-known/jwks.json"),
+}
 ANY_TOKEN = {("invoicing", "GET", "/v1/modules"), ("invoicing", "GET", "/v1/plans")}  # A10: every token may read the price list
 READING = {"account:read", "users:read", "log:read"}
 CHANGES_NOTHING = {("seats", "POST", "/v1/tenants/{tenant}/what-if")}

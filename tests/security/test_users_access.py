@@ -11,7 +11,9 @@ from tests.support.tables import tables
 from tests.support.users import Bench
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
-OPEN = {"/livez", "/readyz", "/metrics", "/v1/token", "/v1/invitations/accept", "/.well-known/jwks.json"}
+SIGN_IN = {"links", "links/use", "links/choose", "identity-provider", "identity-provider/complete"}
+OPEN = {"/livez", "/readyz", "/metrics", "/v1/token", "/v1/token/revoke", "/v1/invitations/accept", "/.well-known/jwks.json"}
+OPEN |= {f"/v1/sign-in/{last}" for last in SIGN_IN}
 TENANT_TABLES = {table.name for table in tables("users") if "tenant_id" in table.c}
 
 
@@ -23,7 +25,7 @@ def routes(app: FastAPI) -> Iterator[tuple[str, str]]:
 
 
 def filled(path: str, tenant: str) -> str:
-    values = {"tenant": tenant, "user": "u", "profile": "p", "source": "hr/x", "source:path": "hr/x", "letter": "1"}
+    values = {"tenant": tenant, "user": "u", "session": "s", "profile": "p", "source": "hr/x", "source:path": "hr/x", "letter": "1"}
     for name, value in values.items():
         path = path.replace("{" + name + "}", value)
     return path

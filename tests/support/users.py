@@ -36,6 +36,8 @@ from tests.support.wire import P, Sent, Wire, background, execute
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SECRET = "an-operator-secret"
+REDIRECT_URL = "https://console.example/signed-in"
+NOTIFIER_SECRET = "notifier-secret"
 SOURCE = "hr/test"
 
 
@@ -292,6 +294,10 @@ def settings_of(url: str, kafka: KafkaSettings, folder: Path, **more: Any) -> Se
         signing_keys_folder=folder / "signing-keys",
         operator_secret=SecretStr(SECRET),
         client_secret_users=SecretStr("users-secret"),
+        client_secret_notifier=SecretStr(NOTIFIER_SECRET),
+        sign_in_redirect_urls=REDIRECT_URL,
+        secrets_key=SecretStr("a-key-of-32-characters-or-more-000"),
+        identity_provider_networks="127.0.0.0/8",
         client_id="users",
         client_secret=SecretStr("users-secret"),
         **more,

@@ -50,7 +50,7 @@ class Email(BaseModel):
 
     seq: int
     id: str
-    stream: str = Field(description="own: to a person. seats, billing, people, undelivered: to the administrators.")
+    stream: str = Field(description="own, sign_in: to a person. seats, billing, people, undelivered: to the administrators.")
     user: str | None = Field(description="The recipient, if it is a known person.")
     to: str
     subject: str

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from services.notifier.domain.notifications import notifications_of
+from services.notifier.email import sign_in_emails
 from services.notifier.store import catalogue, notifications, recipients
 from services.notifier.use_cases import rejected_commands
 from services.notifier.use_cases.rejected_commands import Rejection
@@ -58,6 +59,27 @@ async def on_pool_closed(uow: UnitOfWork, message: Message[seats_v1.PoolClosed])
 
 async def on_rejection(uow: UnitOfWork, message: Message[Rejection]) -> None:
     rejected_commands.record(uow, message.envelope, message.payload)
+
+
+def on_sign_in_link(clock: Clock) -> Handler:
+    """Queue the e-mail at once, beside the digests: the person waits for it. A link that has expired is not sent."""
+
+    async def handle(uow: UnitOfWork, message: Message[users_v1.SignInLinkRequested]) -> None:
+        now = clock.now()
+        if message.payload.expires_at > now:
+            await sign_in_emails.queue_link(uow.connection, message.tenant, message.payload, message.envelope.id, now)
+
+    return handle
+
+
+def on_emergency_link(clock: Clock, first_start: datetime) -> Handler:
+    """Queue an e-mail to each owner at once. A rebuilt notifier sends nothing old."""
+
+    async def handle(uow: UnitOfWork, message: Message[users_v1.EmergencyLinkUsed]) -> None:
+        if message.timestamp_ms >= round(first_start.timestamp() * 1000):
+            await sign_in_emails.queue_emergency(uow.connection, message.tenant, message.payload, message.envelope.id, clock.now())
+
+    return handle
 
 
 HANDLERS: Mapping[Topic, Mapping[type[Payload], Handler]] = {
@@ -120,11 +142,16 @@ NOTIFIED: Mapping[Topic, tuple[type[Payload], ...]] = {
         invoicing_v1.InvoiceIssued,
     ),
 }
-HANDLED: Mapping[Topic, tuple[type[Payload], ...]] = {topic: (*HANDLERS[topic], *NOTIFIED[topic]) for topic in HANDLERS}
+# E-mails that are not part of a digest.
+AT_ONCE: Mapping[Topic, tuple[type[Payload], ...]] = {USERS_EVENTS: (users_v1.SignInLinkRequested, users_v1.EmergencyLinkUsed)}
+HANDLED: Mapping[Topic, tuple[type[Payload], ...]] = {
+    topic: (*HANDLERS[topic], *NOTIFIED[topic], *AT_ONCE.get(topic, ())) for topic in HANDLERS
+}
 IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
     USERS_EVENTS: (
         users_v1.ProfileDefined,
         users_v1.DepartmentMapped,
+        users_v1.IdentityProviderChanged,
         users_v1.RoleDefined,
         users_v1.RoleDeleted,
         users_v1.ApiClientChanged,
@@ -168,4 +195,6 @@ def handlers(clock: Clock, first_start: datetime) -> dict[type[Payload], Handler
             uow.defer(notifications.SAVE_NOTIFICATION, notifications.notification_row(tenant, each, clock.now()))
 
     found = {model: handler for of_topic in HANDLERS.values() for model, handler in of_topic.items()}
+    found[users_v1.SignInLinkRequested] = on_sign_in_link(clock)
+    found[users_v1.EmergencyLinkUsed] = on_emergency_link(clock, first_start)
     return found | {model: on_notified for models in NOTIFIED.values() for model in models}

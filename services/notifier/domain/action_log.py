@@ -214,6 +214,12 @@ def _users(payload: users_v1.UsersEvent, name: str) -> Entry:
         case users_v1.ChangesStopped():
             details = payload.model_dump(mode="json", include={"source", "would_end", "limit", "import_id", "ended"}, exclude_none=True)
             return Entry(name, details=details)
+        case users_v1.SignInLinkRequested():
+            return Entry(name, user=payload.user, details={"expires_at": format_instant(payload.expires_at)})
+        case users_v1.IdentityProviderChanged():
+            return Entry(name, details={"what": payload.what, "issuer": payload.issuer})
+        case users_v1.EmergencyLinkUsed():
+            return Entry(name, user=payload.user)
         case users_v1.ClockAdvancing():
             return Entry(name, changes=(("clock", format_instant(payload.at), format_instant(payload.to)),))
         case _:

@@ -28,6 +28,7 @@ from services.notifier.store.emails import ClaimedEmail
 from shared.clock import Clock
 from shared.database import Database
 from shared.errors import Transient
+from shared.sealed import SIGN_IN_LINK, unseal
 
 log = structlog.get_logger(__name__)
 
@@ -159,7 +160,7 @@ class Delivery:
                 for invoice in email.invoices
             ]
             date = format_datetime(self.clock.now())
-            finished = build(await self._with_token(email), self.settings.email_from, date, attachments)
+            finished = build(await self._with_token(email), self.settings.email_from, date, attachments, self._link(email))
             options = ["SMTPUTF8"] if finished.utf8 else []
             await connection.sendmail(finished.sender, [finished.recipient], finished.content, mail_options=options)
         except (aiosmtplib.SMTPException, OSError, Transient, Unsendable) as error:
@@ -187,6 +188,15 @@ class Delivery:
             raise Unsendable("the invitation was accepted or has expired before this e-mail was sent")
         body_text, body_html = (body.replace(MARKER, token) for body in (email.body_text, email.body_html))
         return replace(email, body_text=body_text, body_html=body_html)
+
+    def _link(self, email: ClaimedEmail) -> str | None:
+        """Return the link that users sealed for this service. Raises Unsendable if it cannot be opened."""
+        if email.sealed_link is None:
+            return None
+        link = unseal(email.sealed_link, [self.settings.client_secret.get_secret_value()], SIGN_IN_LINK)
+        if link is None:
+            raise Unsendable("the link in it was sealed with another secret than SEATPOOL_CLIENT_SECRET")
+        return link
 
     def _too_old(self, email: ClaimedEmail) -> bool:
         return self.clock.now() - email.queued_at > timedelta(hours=self.settings.email_give_up_hours)

@@ -8,6 +8,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP as WIRE
 from email.utils import parseaddr
+from html import escape
 
 from services.notifier.store.emails import ClaimedEmail
 from shared.text import one_line
@@ -19,6 +20,7 @@ HEADERS = (
 )  # fmt: skip
 PART_HEADERS = frozenset(("Content-Type", "Content-Transfer-Encoding", "Content-Disposition", "MIME-Version"))
 
+LINK_PLACEHOLDER = "[the link is only in the e-mail that was sent]"
 Attachment = tuple[str, bytes]  # (file name, PDF)
 
 
@@ -60,8 +62,8 @@ def mailbox_of(name: str, address: str) -> Address:
     return Address(display_name=name, username=local, domain=domain)
 
 
-def build(email: ClaimedEmail, sender: str, date: str, attachments: Sequence[Attachment] = ()) -> Finished:
-    """Return the e-mail as multipart/alternative (text, HTML), within multipart/mixed when there are PDFs.
+def build(email: ClaimedEmail, sender: str, date: str, attachments: Sequence[Attachment] = (), link: str | None = None) -> Finished:
+    """Return the e-mail as multipart/alternative (text, HTML), within multipart/mixed when there are PDFs. `link` replaces its placeholder.
 
     Raises Unsendable for an invalid address, and for an e-mail with a header that is not set here: no defect of the library that writes
     them, known or not, lets a name or a subject become a header or a body.
@@ -69,7 +71,7 @@ def build(email: ClaimedEmail, sender: str, date: str, attachments: Sequence[Att
     name, address = parseaddr(header_text(sender))
     utf8 = not (email.recipient.isascii() and address.isascii())
     try:
-        message = _message(email, mailbox_of(name, address), date, attachments, utf8)
+        message = _message(email, mailbox_of(name, address), date, attachments, utf8, link)
         content = message.as_bytes()
     except Exception as error:  # what the library cannot write delays no other e-mail
         raise Unsendable(f"cannot write the e-mail to {email.recipient[:100]!r}: {error}") from error
@@ -77,7 +79,9 @@ def build(email: ClaimedEmail, sender: str, date: str, attachments: Sequence[Att
     return Finished(address, email.recipient, content, utf8)
 
 
-def _message(email: ClaimedEmail, sender: Address, date: str, attachments: Sequence[Attachment], utf8: bool) -> EmailMessage:
+def _message(
+    email: ClaimedEmail, sender: Address, date: str, attachments: Sequence[Attachment], utf8: bool, link: str | None
+) -> EmailMessage:
     domain = sender.domain or "localhost"
     message = EmailMessage(policy=WIRE.clone(cte_type="7bit", utf8=utf8))
     message["From"] = sender
@@ -88,8 +92,11 @@ def _message(email: ClaimedEmail, sender: Address, date: str, attachments: Seque
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers to this
     message["X-Auto-Response-Suppress"] = "All"
     message["List-Id"] = f"<{re.sub('[^A-Za-z0-9-]', '-', email.tenant_id)}.seatpool.{domain}>"
-    message.set_content(email.body_text, charset="utf-8")
-    message.add_alternative(email.body_html, subtype="html", charset="utf-8")
+    text, html = email.body_text, email.body_html
+    if link is not None:
+        text, html = text.replace(LINK_PLACEHOLDER, link), html.replace(LINK_PLACEHOLDER, escape(link))
+    message.set_content(text, charset="utf-8")
+    message.add_alternative(html, subtype="html", charset="utf-8")
     for filename, pdf in attachments:
         message.add_attachment(pdf, maintype="application", subtype="pdf", filename=filename)
     return message

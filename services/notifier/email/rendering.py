@@ -121,12 +121,22 @@ def render(
         "person": lambda user: one_line(names.people.get(user) or user),
         "module": lambda module: one_line(names.modules.get(module) or module),
     }
-    name = _TEMPLATE[stream]
+    return _rendered(words, _TEMPLATE[stream], tenant, context)
+
+
+def render_alone(template: str, tenant: TenantRow, **values: Any) -> Rendered:
+    """Render an e-mail that is no digest, from the template of this name."""
+    words = Words.of(tenant.locale, tenant.time_zone)
+    tenant = replace(tenant, name=one_line(tenant.name), support_contact=one_line(tenant.support_contact))
+    return _rendered(words, template, tenant, {"language": words.language, "tenant": tenant, "one_line": one_line, **values})
+
+
+def _rendered(words: "Words", name: str, tenant: TenantRow, context: Mapping[str, Any]) -> Rendered:
     text = words.template(f"{name}.txt.j2").render(context)
     subject, _, text = text.lstrip().partition("\n")
     subject = " ".join(subject.removeprefix("Subject:").split())
     heading = subject.removeprefix(f"{tenant.name}: ")
-    html = words.template(f"{name}.html.j2").render(context | {"subject": subject, "heading": heading[:1].upper() + heading[1:]})
+    html = words.template(f"{name}.html.j2").render({**context, "subject": subject, "heading": heading[:1].upper() + heading[1:]})
     return Rendered(subject=subject, text=_tidy(text), html=html)
 
 

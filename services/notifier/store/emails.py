@@ -31,6 +31,7 @@ class NewEmail:
     error: str | None
     next_attempt_at: datetime
     queued_at: datetime
+    sealed_link: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class ClaimedEmail:
     invitation: str | None
     attempts: int  # this one included
     queued_at: datetime
+    sealed_link: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ _REQUEUE = update(TABLE).where(E.state == literal_column("'sending'")).values(st
 _DELETE_TEXTS = (
     update(TABLE)
     .where(E.state.in_(["sent", "failed"]), E.queued_at < bindparam("queued_before", type_=DateTime(timezone=True)), E.body_html != "")
-    .values(body_text="", body_html="")
+    .values(body_text="", body_html="", sealed_link=None)
 )
 # Committed before the first byte goes to the mail server: an e-mail that is found in this state at a start may have been sent.
 _DUE = (
@@ -99,7 +101,7 @@ _CLAIM = (
     .returning(*columns_of(ClaimedEmail, TABLE))
 )
 _ONE = update(TABLE).where(E.tenant_id == _TENANT, E.email_id == bindparam("of_email"))
-_SENT = _ONE.values(state="sent", sent_at=bindparam("now"), error=None)
+_SENT = _ONE.values(state="sent", sent_at=bindparam("now"), error=None, sealed_link=None)
 _LATER = _ONE.values(state="queued", next_attempt_at=bindparam("next"), error=bindparam("why"))
 _UNTRIED = _ONE.values(state="queued", attempts=E.attempts - 1, error=bindparam("why"))
 _FAILED = _ONE.values(state="failed", error=bindparam("why"))

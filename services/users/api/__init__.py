@@ -8,6 +8,7 @@ from services.users.api import (
     held_events,
     hr,
     hr_topics,
+    identity_provider,
     idle,
     imports,
     invitations,
@@ -16,6 +17,9 @@ from services.users.api import (
     republish,
     roles,
     scim_connections,
+    sessions,
+    sign_in_links,
+    sign_in_pages,
     statistics,
     tenants,
     token,
@@ -46,8 +50,10 @@ def make_app(settings: Settings, context: Context, dead_letters: DeadLetters) ->
     )
     app.state.context = context
     people_routers = (people, invitations, hr, held_events, imports, hr_topics)
-    for module in (token, tenants, profiles, roles, api_clients, scim_connections, *people_routers, clock, statistics, idle, republish):
+    sign_in_routers = (token, api_clients, sessions, sign_in_links, sign_in_pages, identity_provider)
+    for module in (*sign_in_routers, tenants, profiles, roles, scim_connections, *people_routers, clock, statistics, idle, republish):
         app.include_router(module.router)
+    app.include_router(sessions.forms)
     app.include_router(make_router())
     app.include_router(dead_letters_router(dead_letters))
     return app

@@ -1,16 +1,21 @@
 """The dependencies of routes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
+from services.users.domain.logins import login_key
 from services.users.domain.person import Cause, Person, Tenant
 from services.users.domain.roles import Authority
 from services.users.jobs.alarm import Alarm
 from services.users.jobs.test_clock import Coordinator
+from services.users.sign_in.identity_providers import IdentityProviders
 from services.users.sign_in.keys import SigningKeys
+from services.users.sign_in.opaque import hash_of
+from services.users.sign_in.rate_limits import RateLimit, network_of
 from services.users.sign_in.tokens import TokenIssuer, WrongSecrets
 from services.users.store import people
 from services.users.store.tenants import StoredTenant
@@ -29,11 +34,54 @@ from shared.web.auth import PERSON
 
 TenantId = Annotated[Id, Path(description="The id of the tenant.")]
 UserId = Annotated[Id, Path(description="The id of the person.")]
+SessionId = Annotated[Id, Path(description="The `session_id` of a session.")]
 Manager = Annotated[Principal, Depends(access("users:manage"))]
 SettingsManager = Annotated[Principal, Depends(access("settings:manage"))]
 RolesManager = Annotated[Principal, Depends(access("roles:manage"))]
 TenantOperator = Annotated[Principal, Depends(access("operator"))]
 Operator = Annotated[Principal, Depends(operator())]
+
+
+class SignInLimits:
+    """How often somebody may try to sign in. Known and unknown e-mail addresses are counted alike."""
+
+    def __init__(self) -> None:
+        self._by_address = RateLimit(60, 60)
+        self._wrong_by_address = RateLimit(60, 60)
+        self._links_by_address = RateLimit(20, 900)
+        self._links_by_account = RateLimit(5, 900)
+
+    def attempt(self, request: Request, now: datetime) -> None:
+        """Count an attempt to sign in. Raises Refused("too-many-requests")."""
+        self._by_address.take(_network(request), now.timestamp())
+
+    def check_wrong(self, request: Request, now: datetime) -> None:
+        """Raise Refused("too-many-requests") if too many ID tokens from there were wrong."""
+        self._wrong_by_address.check(_network(request), now.timestamp())
+
+    def count_wrong(self, request: Request, now: datetime) -> None:
+        self._wrong_by_address.count(_network(request), now.timestamp())
+
+    def link(self, request: Request, email: str, now: datetime) -> None:
+        """Count a request for a link. Raises Refused("too-many-requests")."""
+        self._links_by_address.take(_network(request), now.timestamp())
+        self._links_by_account.take(hash_of(login_key(email)).hex(), now.timestamp())
+
+
+def _network(request: Request) -> str:
+    return network_of(request.client.host if request.client is not None else "")
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """The parts that sign-in uses."""
+
+    limits: SignInLimits
+    providers: IdentityProviders
+    link_page_url: str
+    redirect_urls: frozenset[str]
+    secrets_keys: Sequence[str]
+    allows_local: bool  # an identity provider on this machine, by plain http
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +99,7 @@ class Context:
     consumer: Consumer
     seats: SeatsQuestions
     wrong_invitations: WrongSecrets
+    sign_in: SignIn
     profiles_max: int
     reevaluations_per_day: int
 

@@ -2,39 +2,53 @@
 
 from collections.abc import Mapping
 from typing import Annotated
-from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Header, Request, Response
-from pydantic import ValidationError
 
 from services.users.api.dependencies import Context, InContext
-from services.users.api.requests import TokenForm
+from services.users.api.forms import check_form, form_document, parse_form
+from services.users.api.identity_provider import provider_failed
+from services.users.api.requests import ID_TOKEN_TYPE, TOKEN_EXCHANGE, IdTokenExchangeForm, TokenExchangeForm, TokenForm
 from services.users.api.responses import PublicKeys, Token
+from services.users.sign_in.guarded_http import RequestFailed
+from services.users.sign_in.identity_providers import TokenRefused
 from services.users.sign_in.tokens import Grant
 from services.users.store import api_clients
+from services.users.store import identity_providers as store
 from services.users.store.api_clients import KnownClient
-from shared.errors import Refused
-from shared.schemas.faults import expected_by
+from services.users.store.identity_providers import EFFECTIVE
+from services.users.use_cases import identity_providers, sessions
+from shared.errors import NotFound
 from shared.web import answer, refusals
-from shared.web.route import FORM, FormRoute
+from shared.web.route import FormRoute
 
 router = APIRouter(route_class=FormRoute, tags=["access"])
 
-FIELDS_MAX = 20
+ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a word of RFC 8693
 
 
-_FORM = {"requestBody": {"required": True, "content": {FORM: {"schema": TokenForm.model_json_schema()}}}}
+def _form_of(fields: Mapping[str, str]) -> type[TokenForm | TokenExchangeForm | IdTokenExchangeForm]:
+    if fields.get("grant_type") != TOKEN_EXCHANGE:
+        return TokenForm
+    return IdTokenExchangeForm if fields.get("subject_token_type") == ID_TOKEN_TYPE else TokenExchangeForm
 
 
 @router.post(
     "/v1/token",
     response_model=Token,
-    openapi_extra=_FORM,
-    responses=refusals(401, 429),
+    openapi_extra=form_document(TokenForm, TokenExchangeForm, IdTokenExchangeForm),
+    responses=refusals(400, 401, 403, 404, 409, 429, 503),
     summary="Request an access token",
 )
 async def make_token(request: Request, context: InContext) -> Response:
-    form = _parse(await request.body())
+    """A client gets a token with its secret (`client_credentials`). A person's session, or an ID token of the tenant's identity
+    provider, is exchanged for a token of at most five minutes (RFC 8693); its rights are those that the person has now."""
+    fields = parse_form(await request.body())
+    form = check_form(fields, _form_of(fields))
+    if isinstance(form, TokenExchangeForm):
+        return await _exchange(form, context)
+    if isinstance(form, IdTokenExchangeForm):
+        return await _exchange_id_token(form, request, context)
     scope = tuple(form.scope.split()) if form.scope is not None else None
     grant = Grant(form.client_id, form.client_secret, form.tenant, form.subject, scope, form.ttl_seconds)
     address = request.client.host if request.client is not None else ""
@@ -49,26 +63,36 @@ async def _api_client(client_id: str, context: Context) -> KnownClient | None:
         return await api_clients.find(uow.connection, client_id)
 
 
-def _parse(body: bytes) -> TokenForm:
-    """Return the fields of a token request. Raises Refused, which names every wrong field but no value: one of them is a secret."""
+async def _exchange(form: TokenExchangeForm, context: Context) -> Response:
+    now = context.clock.now()
+    async with context.database.unit_of_work(None) as uow:
+        session, granted = await sessions.rights(uow, form.subject_token, now)
+    token, seconds = context.issuer.issue_to_person(session.tenant_id, session.user_id, granted, now)
+    return answer(Token(access_token=token, expires_in=seconds, issued_token_type=ACCESS_TOKEN_TYPE))
+
+
+async def _exchange_id_token(form: IdTokenExchangeForm, request: Request, context: Context) -> Response:
+    """The first exchange binds the identity to its person, as the first sign-in does."""
+    now = context.clock.now()
+    context.sign_in.limits.check_wrong(request, now)
+    async with context.database.unit_of_work(form.tenant) as uow:
+        provider = await store.get(uow.connection, form.tenant, EFFECTIVE)
+    if provider is None:
+        raise NotFound("identity provider of this tenant", "Check `tenant`.")
     try:
-        # Keep blank values: without them, a blank field would count as one that was left out, which can mean more.
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=FIELDS_MAX, errors="strict")
-        form = dict(pairs)
-        if len(form) < len(pairs):
-            raise _invalid({"body": "each field at most once"})
-        return TokenForm.model_validate(form)
-    except ValidationError as error:
-        raise _invalid({".".join(map(str, ("body", *e["loc"]))): expected_by(e) for e in error.errors()}) from None
-    except ValueError:
-        raise _invalid({"body": f"a form of UTF-8 text with at most {FIELDS_MAX} fields"}) from None
-
-
-def _invalid(expected: Mapping[str, str]) -> Refused:
-    """Return the refusal of fields; `expected` says for each what is expected."""
-    errors = [{"field": field, "value": None, "expected": words} for field, words in expected.items()]
-    detail = f"These fields are not valid: {', '.join(expected)}. For each of them, `errors` says what is expected."
-    return Refused("invalid", detail, errors=errors)
+        claims = await context.sign_in.providers.claims(
+            identity_providers.client_of(provider, context.sign_in.secrets_keys), form.subject_token, None
+        )
+        async with context.database.unit_of_work(form.tenant) as uow:
+            tenant = await context.tenants.for_write(form.tenant, uow)
+            user, granted = await identity_providers.exchange(tenant, uow, provider, claims, now)
+    except RequestFailed as error:
+        raise provider_failed(error) from error
+    except TokenRefused as error:
+        context.sign_in.limits.count_wrong(request, now)
+        raise identity_providers.token_refused(error, form.tenant) from error
+    token, seconds = context.issuer.issue_to_person(form.tenant, user, granted, now)
+    return answer(Token(access_token=token, expires_in=seconds, issued_token_type=ACCESS_TOKEN_TYPE))
 
 
 @router.get(

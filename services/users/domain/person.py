@@ -93,6 +93,7 @@ class Revision:
     changed: bool = False
     lost_owner: bool = False  # the person was an owner who can sign in, and no longer is
     requested: bool = False  # by a request
+    ends_sessions: bool = False  # the person may no longer sign in, or has lost a role
 
 
 def _is_owner(person: Person) -> bool:
@@ -243,13 +244,18 @@ def revise(
         else:
             model = PersonChanged
         event = event_of(model, shown, at, cause.actor, reason, moved)
-    lost_owner = _is_owner(before) and not _is_owner(after)
-    requested = cause.authority is not None
     return Revision(
         after,
         event,
         command,
-        lost_owner=lost_owner,
-        requested=requested,
+        lost_owner=_is_owner(before) and not _is_owner(after),
+        requested=cause.authority is not None,
+        ends_sessions=differs and _ends_sessions(before, after),
         changed=differs or command is not None or before.reconsider_on != after.reconsider_on,
     )
+
+
+def _ends_sessions(before: Person, after: Person) -> bool:
+    """Return whether the person may no longer sign in, or has lost a role. Only holders of a role have sessions."""
+    held = before.account.all_roles
+    return bool(held) and (not after.standing.may_sign_in or not set(held) <= set(after.account.all_roles))

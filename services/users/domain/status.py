@@ -79,8 +79,13 @@ def status_of(record: Record, account: Account, today: date, *, requires_modules
 def may_sign_in(record: Record, account: Account, rights: Collection[str], today: date) -> bool:
     """Return whether the person may sign in to the console: a holder of any right who is employed and not blocked, with or without a
     seat."""
+    return bool(rights) and is_here(record, account, today)
+
+
+def is_here(record: Record, account: Account, today: date) -> bool:
+    """Return whether the person is employed and not blocked."""
     expired = record.valid_to is not None and record.valid_to < today
-    return bool(rights) and record.employed and account.may_log_in and record.login_allowed and not expired
+    return record.employed and account.may_log_in and record.login_allowed and not expired
 
 
 def standing(record: Record | None, account: Account, settings: Settings, today: date) -> Standing:

@@ -201,6 +201,22 @@ def comparable(text: Any) -> Any:
     return func.lower(func.normalize(text).collate(_UNICODE))
 
 
+_HAS_EMAIL: Final = _P.employed & (_P.email != literal_column("''")) & (func.lower(_P.email) == func.lower(bindparam("email", type_=Text)))
+# The condition on roles is that of the index of people with roles.
+_WITH_EMAIL_AND_ROLE: Final = (
+    select(_P.tenant_id, _P.user_id)
+    .where(func.cardinality(_P.roles) + func.cardinality(_P.group_roles) > 0, _HAS_EMAIL)
+    .order_by(_P.tenant_id, _P.arrival)
+    .limit(_LIMIT)
+)
+_WITH_EMAIL: Final = select(_P.user_id).where(_P.tenant_id == _TENANT, _HAS_EMAIL).order_by(_P.arrival).limit(_LIMIT)
+_EMAILS_WITH_ROLE: Final = select(_P.email).where(
+    _P.tenant_id == _TENANT,
+    func.cardinality(_P.roles) + func.cardinality(_P.group_roles) > 0,
+    (any_(_P.roles) == bindparam("role", type_=Text)) | (any_(_P.group_roles) == bindparam("role", type_=Text)),
+    _P.employed,
+    _P.email != literal_column("''"),
+)
 _TEXTS: Final = comparable(func.concat_ws("\n", _P.name, _P.login, _P.email, _P.job_title, _P.external_id))
 _OF_PERSON: Final = (_M.tenant_id == _TENANT) & (_M.user_id == _P.user_id)
 _REQUIRED: Final = func.unnest(_P.required_modules).table_valued(column("module", Text()), name="required").render_derived()
@@ -541,6 +557,22 @@ async def unknown_departments(connection: AsyncConnection, tenant_id: str, depar
         return []
     found = set((await connection.execute(_KNOWN_DEPARTMENTS, {"tenant": tenant_id, "departments": list(departments)})).scalars())
     return [department for department in departments if department not in found]
+
+
+async def with_email_and_role(connection: AsyncConnection, email: str, limit: int) -> list[tuple[str, str]]:
+    """Return tenant and id of the employed people of all tenants who have this e-mail address and hold a role. Call in the system's
+    scope."""
+    return [(row.tenant_id, row.user_id) for row in await connection.execute(_WITH_EMAIL_AND_ROLE, {"email": email, "limit": limit})]
+
+
+async def emails_with_role(connection: AsyncConnection, tenant_id: str, role: str) -> list[str]:
+    """Return the e-mail addresses of the employed people who hold the role."""
+    return sorted(set((await connection.execute(_EMAILS_WITH_ROLE, {"tenant": tenant_id, "role": role})).scalars()))
+
+
+async def with_email(connection: AsyncConnection, tenant_id: str, email: str, limit: int) -> list[str]:
+    """Return the employed people who have this e-mail address."""
+    return list((await connection.execute(_WITH_EMAIL, {"tenant": tenant_id, "email": email, "limit": limit})).scalars())
 
 
 async def next_day(connection: AsyncConnection, tenant_id: str) -> date | None:

@@ -24,7 +24,7 @@ from services.users.store import people as store
 from services.users.store import pools
 from services.users.store import timelines as timelines_store
 from services.users.store.timelines import Change
-from services.users.use_cases import known_people, owners
+from services.users.use_cases import known_people, owners, sessions
 from shared.database import UnitOfWork
 from shared.errors import Conflict, Poison, Transient
 from shared.schemas.base import Actor
@@ -157,11 +157,14 @@ async def save_all(tenant: Tenant, uow: UnitOfWork, revisions: Sequence[Revision
 
 
 def _published(tenant: Tenant, uow: UnitOfWork, revision: Revision, envelope: Envelope | None) -> Person:
-    """Publish the event and the command, if there are any; return the person with the id of the command."""
+    """Publish the event and the command, if there are any; return the person with the id of the command. The sessions of a person who left,
+    is blocked or has lost a role end in this transaction."""
     person = revision.person
     publish = partial(uow.publish, source=USERS, tenant=tenant.tenant, time=tenant.now, subject=person.user, cause=envelope)
     if revision.event is not None:
         publish(revision.event)
+    if revision.ends_sessions:
+        uow.gather(sessions.end_gathered, (tenant.tenant, person.user))
     return person if revision.command is None else replace(person, command_id=publish(revision.command).id)
 
 

@@ -103,6 +103,7 @@ CREATE TABLE emails (
     subject text NOT NULL,
     body_text text NOT NULL,
     body_html text NOT NULL,
+    sealed_link text,  -- a link that the texts name as a placeholder: nobody can use it who reads them here
     invoices jsonb NOT NULL,  -- [{"invoice": ..., "number": ...}]
     invitation text,
     notifications bigint NOT NULL,

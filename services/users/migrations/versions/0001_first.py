@@ -445,6 +445,80 @@ _SCIM_INDEXES = (
     "CREATE INDEX people_email ON people (tenant_id, lower(email)) WHERE employed",
     "CREATE INDEX scim_members_member ON scim_members (tenant_id, connection, resource_id)",
 )
+# Sessions of people at the console. Only a hash of a session's secret is stored; a session that ended is deleted.
+_SESSIONS = """
+CREATE TABLE sessions (
+    tenant_id text NOT NULL,
+    session_id text NOT NULL,
+    user_id text NOT NULL,
+    secret_hash bytea NOT NULL UNIQUE,
+    method text NOT NULL,
+    created_at timestamptz NOT NULL,
+    expires_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, session_id)
+)"""
+
+# A link is for an e-mail address, and the people who have it can be of several tenants, so these two tables have no tenant. Only hashes are
+# stored of the secret of a link and of the ticket that its use gives. Links are deleted soon after they expire.
+_SIGN_IN_REQUESTS = """
+CREATE TABLE sign_in_requests (
+    request_id text PRIMARY KEY,
+    email text NOT NULL,
+    requested_at timestamptz NOT NULL
+)"""
+_SIGN_IN_LINKS = """
+CREATE TABLE sign_in_links (
+    link_id text PRIMARY KEY,
+    secret_hash bytea NOT NULL UNIQUE,
+    email_key text NOT NULL,
+    people jsonb NOT NULL,
+    expires_at timestamptz NOT NULL,
+    ticket_hash bytea UNIQUE,
+    ticket_expires_at timestamptz
+)"""
+
+# The identity provider of a tenant: `draft` until the person who entered it has signed in with it, then `effective`. The secret of Seatpool
+# at the provider is sealed (shared/sealed).
+_IDENTITY_PROVIDERS = """
+CREATE TABLE identity_providers (
+    tenant_id text NOT NULL,
+    state text NOT NULL CHECK (state IN ('draft', 'effective')),
+    issuer text NOT NULL,
+    client_id text NOT NULL,
+    sealed_secret text,
+    match_claims text[] NOT NULL,
+    trust_email boolean NOT NULL,
+    required boolean NOT NULL,
+    emergency_links boolean NOT NULL,
+    entered_by text NOT NULL,
+    version text NOT NULL,
+    entered_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, state)
+)"""
+
+# A person at an identity provider, from the first sign-in on. Neither a login nor an e-mail address moves it to another person.
+_IDENTITIES = """
+CREATE TABLE identities (
+    tenant_id text NOT NULL,
+    issuer text NOT NULL,
+    subject text NOT NULL,
+    user_id text NOT NULL,
+    bound_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, issuer, subject),
+    UNIQUE (tenant_id, user_id, issuer)
+)"""
+
+# Sign-ins that have begun. `flow_hash` is that of the secret which only the browser has; nonce and PKCE verifier are derived from it.
+_SIGN_IN_FLOWS = """
+CREATE TABLE sign_in_flows (
+    tenant_id text NOT NULL,
+    state_hash bytea PRIMARY KEY,
+    flow_hash bytea NOT NULL,
+    provider_state text NOT NULL,
+    provider_version text NOT NULL,
+    redirect_uri text NOT NULL,
+    expires_at timestamptz NOT NULL
+)"""
 
 
 def upgrade() -> None:
@@ -467,7 +541,9 @@ def upgrade() -> None:
         _REEVALUATIONS,
     )
     scim = (_SCIM_CONNECTIONS, _SCIM_TOKENS, _SCIM_USERS, _SCIM_GROUPS, _SCIM_MEMBERS, _SCIM_STOPPED)
-    for statement in (_TENANTS, _CLOCKS, _PROFILES, _MAPPING, _POOLS, _SUBSCRIPTIONS, _CATALOGUE, *people, *scim, _SOURCES):
+    sign_in = (_SESSIONS, _SIGN_IN_REQUESTS, _SIGN_IN_LINKS, _IDENTITY_PROVIDERS, _IDENTITIES, _SIGN_IN_FLOWS)
+    settings = (_PROFILES, _MAPPING, _POOLS, _SUBSCRIPTIONS, _CATALOGUE)
+    for statement in (_TENANTS, _CLOCKS, *settings, *people, *scim, _SOURCES, *sign_in):
         op.execute(statement)
     op.execute("CREATE UNIQUE INDEX imports_running ON imports (tenant_id, source) WHERE status NOT IN ('applied', 'failed')")
     op.execute("CREATE INDEX import_people_external_id ON import_people (tenant_id, import_id, external_id)")
@@ -483,6 +559,9 @@ def upgrade() -> None:
     op.execute("CREATE INDEX people_created ON people (tenant_id, created_at, arrival)")
     op.execute("CREATE INDEX person_modules_notable ON person_modules (tenant_id, state) WHERE state NOT IN ('active', 'released')")
     op.execute("CREATE INDEX person_modules_remind ON person_modules (tenant_id, remind_at) WHERE remind_at IS NOT NULL")
+    op.execute("CREATE INDEX sessions_user ON sessions (tenant_id, user_id)")
+    op.execute("CREATE INDEX sign_in_flows_tenant ON sign_in_flows (tenant_id, expires_at)")
+    op.execute("CREATE INDEX sign_in_links_email_key ON sign_in_links (email_key)")
     op.execute("CREATE INDEX reevaluations_tenant ON reevaluations (tenant_id, reevaluation_id)")
     for index in _SCIM_INDEXES:
         op.execute(index)
@@ -514,6 +593,10 @@ def upgrade() -> None:
         "scim_groups",
         "scim_members",
         "scim_stopped",
+        "sessions",
+        "identity_providers",
+        "identities",
+        "sign_in_flows",
     ):
         protect(op, table)
 

@@ -1,0 +1,110 @@
+"""HTTP requests to addresses that customers entered: only https, only public addresses, no redirects, small answers, in a short time."""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Any, Final
+
+import httpx
+import orjson
+
+Network = IPv4Network | IPv6Network
+
+ANSWER_BYTES_MAX: Final = 256 * 1024
+CONNECT_SECONDS: Final = 3
+TOTAL_SECONDS: Final = 8  # of one request, whatever it waits for
+AT_ONCE: Final = 20
+
+
+class RequestFailed(Exception):
+    """The other side cannot be reached, is too slow, or its answer cannot be used. The text is for administrators."""
+
+
+class GuardedHttp:
+    """`networks` are those that are allowed although they are not public. Plain http is allowed to loopback addresses of these only."""
+
+    def __init__(self, networks: Sequence[Network] = (), transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._networks = networks
+        self._is_replaced = transport is not None  # by a test: no name is resolved
+        # Each connection is used once. It is to an address, and two names can have one address: a connection made for one of them must not
+        # carry requests to the other.
+        limits = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=0)
+        self._client = httpx.AsyncClient(
+            transport=transport,
+            timeout=httpx.Timeout(TOTAL_SECONDS, connect=CONNECT_SECONDS),
+            limits=limits,
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    async def get(self, url: str) -> dict[str, Any]:
+        """Return the JSON object at the address. Raises RequestFailed."""
+        return await self._json("GET", url, {}, None)
+
+    async def post(self, url: str, headers: Mapping[str, str], body: str) -> dict[str, Any]:
+        """Send a form and return the JSON object of the answer. Raises RequestFailed."""
+        return await self._json("POST", url, headers, body)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def _json(self, method: str, url: str, headers: Mapping[str, str], body: str | None) -> dict[str, Any]:
+        host = httpx.URL(url).host
+        try:
+            async with asyncio.timeout(TOTAL_SECONDS):
+                content = await self._content(method, url, headers, body)
+            value = orjson.loads(content)
+        except TimeoutError as error:
+            raise RequestFailed(f"{host} did not answer within {TOTAL_SECONDS} seconds") from error
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            raise RequestFailed(f"{host} cannot be reached ({type(error).__name__})") from error
+        except ValueError as error:
+            raise RequestFailed(f"{host} did not answer with JSON") from error
+        if not isinstance(value, dict):
+            raise RequestFailed(f"{host} did not answer with a JSON object")
+        return value
+
+    async def _content(self, method: str, url: str, headers: Mapping[str, str], body: str | None) -> bytes:
+        request = await self._request(method, httpx.URL(url), {"accept": "application/json", **headers}, body)
+        content = bytearray()
+        response = await self._client.send(request, stream=True)
+        try:
+            if response.status_code != httpx.codes.OK:
+                raise RequestFailed(f"{request.headers['host']} answered with status {response.status_code}")
+            async for part in response.aiter_bytes():
+                content += part
+                if len(content) > ANSWER_BYTES_MAX:
+                    raise RequestFailed(f"the answer of {request.headers['host']} has more than {ANSWER_BYTES_MAX} bytes")
+        finally:
+            await response.aclose()
+        return bytes(content)
+
+    async def _request(self, method: str, url: httpx.URL, headers: Mapping[str, str], body: str | None) -> httpx.Request:
+        """Return a request to an address that was checked: a name that is resolved twice can have another address the second time."""
+        request = self._client.build_request(method, url, headers=headers, content=body)
+        if self._is_replaced:
+            return request
+        address = await self._address(url)
+        if url.scheme != "https" and not (url.scheme == "http" and address.is_loopback and self._is_listed(address)):
+            raise RequestFailed(f"{url.host} is not asked, because its address does not begin with https://")
+        request.url = url.copy_with(host=str(address))
+        request.extensions["sni_hostname"] = url.host  # the certificate is checked for the name
+        return request
+
+    async def _address(self, url: httpx.URL) -> IPv4Address | IPv6Address:
+        found = await asyncio.get_running_loop().getaddrinfo(url.host, url.port or 443, type=socket.SOCK_STREAM)
+        addresses = [ipaddress.ip_address(each[4][0]) for each in found]
+        if wrong := [each for each in addresses if not (self._is_listed(each) or is_public(each))]:
+            raise RequestFailed(f"{url.host} is not asked, because {wrong[0]} is not a public address")
+        return addresses[0]
+
+    def _is_listed(self, address: IPv4Address | IPv6Address) -> bool:
+        return any(address in network for network in self._networks)
+
+
+def is_public(address: IPv4Address | IPv6Address) -> bool:
+    """Return whether the address belongs to the Internet: not to this machine, a private network, or a service of a cloud provider."""
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return is_public(mapped) if mapped is not None else address.is_global and not address.is_multicast

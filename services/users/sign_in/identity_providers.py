@@ -1,0 +1,208 @@
+"""Ask identity providers (OpenID Connect): discovery, the authorization code flow with PKCE, and ID tokens.
+
+authlib has the rules of OAuth 2.0 and OpenID Connect, and joserfc checks signatures. authlib's own HTTP client is not used: the addresses
+come from customers, so requests go through `GuardedHttp`.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+from urllib.parse import urlencode, urlsplit
+
+from authlib.oauth2.auth import ClientAuth
+from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
+from authlib.oidc.core import CodeIDToken
+from joserfc import jws, jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from services.users.sign_in.guarded_http import GuardedHttp, RequestFailed
+from shared.clock import Clock
+
+SCOPE: Final = "openid profile email"
+ALGORITHMS: Final = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
+LEEWAY_SECONDS: Final = 60
+CACHED_MAX: Final = 1000  # providers whose metadata and keys are kept in memory
+FRESH_SECONDS: Final = 3600
+REFETCH_SECONDS_MIN: Final = 30  # an unknown key fetches the keys again, but not more often than this
+FAILED_SECONDS: Final = 5  # so long nobody asks a provider again that did not answer
+TOKEN_BYTES_MAX: Final = 16_000
+
+V = TypeVar("V")
+
+
+class TokenRefused(Exception):
+    """The ID token is not valid for this tenant. The text says why; it holds no value of the token but its algorithm."""
+
+
+class Metadata(BaseModel):
+    """The part of the discovery document that is used (OpenID Connect Discovery 1.0, section 3)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    issuer: str
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+    token_endpoint_auth_methods_supported: list[str] | None = None
+
+    def endpoints(self) -> tuple[str, ...]:
+        return self.authorization_endpoint, self.token_endpoint, self.jwks_uri
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """The registration of Seatpool at the provider of one tenant."""
+
+    issuer: str
+    client_id: str
+    client_secret: str | None
+
+
+@dataclass(slots=True)
+class _Entry(Generic[V]):
+    value: V | None = None
+    fetched_at: float = float("-inf")
+    failed_at: float = float("-inf")
+    failure: str = ""
+
+
+class _Cache(Generic[V]):
+    """Values by address. Many requests at once fetch a value once; a failure counts for a few seconds; the oldest entry goes first."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._entries: OrderedDict[str, _Entry[V]] = OrderedDict()
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def get(self, url: str, fetch: Any, max_age_seconds: float = FRESH_SECONDS) -> V:
+        """Return the value, at most so old. While the provider does not answer, an older value is used."""
+        entry = self._entries.get(url)
+        if entry is not None and entry.value is not None and self._age(entry.fetched_at) < max_age_seconds:
+            return entry.value
+        async with self._locks.setdefault(url, asyncio.Lock()):
+            try:
+                return await self._fetched(url, fetch, max_age_seconds)
+            finally:
+                self._locks.pop(url, None)
+
+    async def _fetched(self, url: str, fetch: Any, max_age_seconds: float) -> V:
+        entry: _Entry[V] = self._entries.setdefault(url, _Entry())
+        self._entries.move_to_end(url)
+        if len(self._entries) > CACHED_MAX:
+            self._entries.popitem(last=False)
+        if entry.value is not None and self._age(entry.fetched_at) < max_age_seconds:
+            return entry.value
+        if self._age(entry.failed_at) >= FAILED_SECONDS:
+            try:
+                entry.value = await fetch(url)
+                entry.fetched_at = self._clock.monotonic()
+            except RequestFailed as error:
+                entry.failed_at, entry.failure = self._clock.monotonic(), str(error)
+        if entry.value is None:
+            raise RequestFailed(entry.failure)
+        return entry.value
+
+    def _age(self, at: float) -> float:
+        return self._clock.monotonic() - at
+
+
+class IdentityProviders:
+    """Raises RequestFailed when a provider does not answer as it should."""
+
+    def __init__(self, http: GuardedHttp, clock: Clock) -> None:
+        self._http, self._clock = http, clock
+        self._metadata: _Cache[Metadata] = _Cache(clock)
+        self._keys: _Cache[KeySet] = _Cache(clock)
+
+    async def authorization_url(self, client: Client, *, redirect_uri: str, state: str, nonce: str, verifier: str) -> str:
+        """Return the address to which the browser goes to sign in."""
+        metadata = await self._metadata_of(client.issuer)
+        challenge = {"code_challenge": create_s256_code_challenge(verifier), "code_challenge_method": "S256"}
+        url = prepare_grant_uri(
+            metadata.authorization_endpoint,
+            client_id=client.client_id,
+            response_type="code",
+            redirect_uri=redirect_uri,
+            scope=SCOPE,
+            state=state,
+            nonce=nonce,
+            **challenge,
+        )
+        return str(url)
+
+    async def id_token(self, client: Client, *, code: str, redirect_uri: str, verifier: str) -> str:
+        """Exchange the code for an ID token. Raises TokenRefused too."""
+        metadata = await self._metadata_of(client.issuer)
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri, "code_verifier": verifier}
+        auth = ClientAuth(client.client_id, client.client_secret, _auth_method(metadata, client))
+        headers = {"content-type": "application/x-www-form-urlencoded"}
+        url, headers, body = auth.prepare("POST", metadata.token_endpoint, headers, urlencode(form))
+        answer = await self._http.post(url, headers, body)
+        token = answer.get("id_token")
+        if not isinstance(token, str):
+            raise TokenRefused("the identity provider gave no ID token")
+        return token
+
+    async def claims(self, client: Client, token: str, nonce: str | None) -> Mapping[str, Any]:
+        """Return the claims of an ID token that is valid for this client. Raises TokenRefused too."""
+        if len(token) > TOKEN_BYTES_MAX:
+            raise TokenRefused("the ID token is too long")
+        try:
+            header = jws.extract_compact(token.encode()).headers()
+            decoded = jwt.decode(token, await self._keys_for(client, header.get("kid")), algorithms=ALGORITHMS)
+            expected: dict[str, Any] = {
+                "iss": {"essential": True, "value": client.issuer},
+                "aud": {"essential": True, "value": client.client_id},
+                "sub": {"essential": True},
+            }
+            claims = CodeIDToken(decoded.claims, decoded.header, expected, {"client_id": client.client_id, "nonce": nonce})
+            claims.validate(now=int(self._clock.now().timestamp()), leeway=LEEWAY_SECONDS)
+        except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
+            claim = getattr(error, "claim", None)
+            raise TokenRefused(f"the ID token is not valid ({claim or type(error).__name__})") from error
+        subject = claims["sub"]
+        if not isinstance(subject, str) or not 0 < len(subject) <= 255:
+            raise TokenRefused("the ID token has no valid `sub`")
+        return dict(claims)
+
+    async def _metadata_of(self, issuer: str) -> Metadata:
+        found = await self._metadata.get(f"{issuer.rstrip('/')}/.well-known/openid-configuration", self._fetch_metadata)
+        if found.issuer != issuer:
+            raise RequestFailed(f"the discovery document of {urlsplit(issuer).hostname} names another issuer")
+        if issuer.startswith("https://") and not all(url.startswith("https://") for url in found.endpoints()):
+            raise RequestFailed(f"the discovery document of {urlsplit(issuer).hostname} names an address without https")
+        return found
+
+    async def _fetch_metadata(self, url: str) -> Metadata:
+        host = urlsplit(url).hostname
+        try:
+            return Metadata.model_validate(await self._http.get(url))
+        except ValidationError as error:
+            fields = ", ".join(sorted({str(each["loc"][0]) for each in error.errors()}))
+            raise RequestFailed(f"the discovery document of {host} is not valid: {fields}") from error
+
+    async def _keys_for(self, client: Client, key_id: str | None) -> KeySet:
+        metadata = await self._metadata_of(client.issuer)
+        keys = await self._keys.get(metadata.jwks_uri, self._fetch_keys)
+        if key_id is not None and all(key.kid != key_id for key in keys.keys):
+            keys = await self._keys.get(metadata.jwks_uri, self._fetch_keys, REFETCH_SECONDS_MIN)
+        return keys
+
+    async def _fetch_keys(self, url: str) -> KeySet:
+        try:
+            return KeySet.import_key_set(await self._http.get(url))  # type: ignore[arg-type]
+        except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise RequestFailed(f"the keys of {urlsplit(url).hostname} cannot be read") from error
+
+
+def _auth_method(metadata: Metadata, client: Client) -> str:
+    """Return how the client shows its secret. Without a list, the provider has to accept the first (OpenID Connect Discovery 1.0)."""
+    if client.client_secret is None:
+        return "none"
+    offered = metadata.token_endpoint_auth_methods_supported or ["client_secret_basic"]
+    return "client_secret_basic" if "client_secret_basic" in offered or "client_secret_post" not in offered else "client_secret_post"
