@@ -143,6 +143,28 @@ async def test_sessions_end_at_once_when_the_person_leaves_or_is_blocked(bench: 
     assert (await exchange(bench, kept.secret)).status_code == 200
 
 
+async def test_T24_sessions_end_when_a_role_is_taken_away_and_an_added_role_counts_at_the_next_token(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    user = await administrator(rest, tenant)
+    path = f"/v1/tenants/{tenant}/people/{user}/roles"
+    session = await signed_in(bench, tenant, user)
+
+    async def rights() -> frozenset[str]:
+        token = (await exchange(bench, session.secret)).json()["access_token"]
+        return frozenset((await bench.app.state.verifier.verify(token)).rights)
+
+    assert "roles:manage" not in await rights()
+    await rest.call("PUT", path, {"roles": ["licence-manager", "people-manager", "owner"]}, if_match="*")
+    assert "roles:manage" in await rights()
+    await rest.call("PUT", path, {"roles": ["people-manager", "owner"]}, if_match="*")
+    assert (await exchange(bench, session.secret)).status_code == 400, "a role was taken away"
+    again = await signed_in(bench, tenant, user)
+    await rest.call("PUT", path, {"roles": []}, if_match="*")
+    assert (await exchange(bench, again.secret)).status_code == 400
+    with pytest.raises(Forbidden):
+        await signed_in(bench, tenant, user)
+
+
 async def test_sessions_end_when_an_hr_system_ends_the_person(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     source = bench.source(tenant)
@@ -155,6 +177,15 @@ async def test_sessions_end_when_an_hr_system_ends_the_person(bench: Bench) -> N
     await bench.send(hr_v1.PersonLeft(external_id="7", effective_date=day, sequence=1), tenant, source=source)
     await bench.until_person(rest, tenant, "7", status="left")
     assert (await exchange(bench, session.secret)).status_code == 400
+    assert await bench.execute("SELECT 1 FROM sessions WHERE tenant_id = $1", tenant) == []
+
+
+async def test_no_session_survives_that_begins_while_the_person_leaves(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    for number in range(5):
+        user = await administrator(rest, tenant, f"p{number}")
+        leaving = rest.patch(f"/v1/tenants/{tenant}/people/{user}", {"status": "left"})
+        await asyncio.gather(leaving, *(signed_in(bench, tenant, user) for _ in range(3)), return_exceptions=True)
     assert await bench.execute("SELECT 1 FROM sessions WHERE tenant_id = $1", tenant) == []
 
 
@@ -592,6 +623,23 @@ async def test_sign_in_creates_nobody_and_lets_in_nobody_without_a_role(signing:
     assert await signing.operator.get(path) == before
     bound = await signing.bench.execute("SELECT subject FROM identities WHERE tenant_id = $1", signing.tenant)
     assert [row.subject for row in bound] == ["sub-ann"], "who may not sign in is not bound"
+
+
+async def test_the_first_sign_in_accepts_an_open_invitation(signing: Signing) -> None:
+    await signing.configure()
+    invited = {"invitation": {"reserve": False}, "profile": "guests"}
+    user = await administrator(signing.operator, signing.tenant, "ina", **invited)
+    path = f"/v1/tenants/{signing.tenant}/people/{user}"
+    assert (await signing.operator.get(path))["status"] == "invited"
+    await signing.account("ina", preferred_username="ina")
+    assert (await signing.sign_in("ina")).json()["user"] == user
+    assert (await signing.operator.get(path))["status"] == "active"
+
+
+async def test_only_a_person_enters_an_identity_provider(signing: Signing) -> None:
+    body = {"issuer": signing.issuer, "client_id": "seatpool"}
+    refused = await signing.operator.call("PUT", signing.path(), body)
+    assert (refused.status_code, refused.json()["type"]) == (403, "urn:seatpool:problem:no-right")
 
 
 async def test_a_tenant_that_requires_its_identity_provider_is_offered_by_link_to_owners_only(signing: Signing) -> None:

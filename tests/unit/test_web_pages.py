@@ -43,6 +43,11 @@ BOUNDED = {
     "users GET /v1/tenants/{tenant}/department-mapping": "a mapping has at most 10,000 departments, and is set and read as one",
     "users PUT /v1/tenants/{tenant}/department-mapping": "a mapping has at most 10,000 departments, and is set and read as one",
     "ProfileView.warnings": MODULES,
+    "ChargeView.decisions": "those of one charge",
+    "ChargeView.invoices": "those of one charge",
+    "InvoiceView.corrects": "a credit note corrects the invoices of one period",
+    "ScimConnectionView.tokens": "a connection has few tokens",
+    "ScimConnectionView.user_types": "a request has a limited number",
     "RoleView.rights": RIGHTS,
     "ApiClientView.rights": RIGHTS,
     "ApiClientView.secrets": "a client has at most two",
@@ -57,6 +62,8 @@ BOUNDED = {
     "PersonRolesView.viewset": "a request has at most 1,000 departments",
     "PersonRolesView.unknown_departments": "some of those of the viewset",
     "ReleaseView.modules": MODULES,
+    "ReadyReduction.items": MODULES,
+    "TerminationView.licences": MODULES,
     "PersonView.notes": "one of each kind",
     "Person.modules": MODULES,
     "Person.need": MODULES,
@@ -131,7 +138,7 @@ def test_every_list_of_items_is_served_in_pages_of_at_most_200() -> None:
     paged = {
         route: {each["name"]: each["schema"] for each in operation.get("parameters", [])}
         for route, operation, place in answers()
-        if place.endswith(".items")
+        if place.endswith(".items") and place not in BOUNDED
     }
     assert len(paged) >= 14
     assert {route for route, parameters in paged.items() if "cursor" not in parameters} == set()

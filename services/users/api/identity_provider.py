@@ -22,9 +22,10 @@ from services.users.store import identity_providers as store
 from services.users.store.identity_providers import DRAFT, EFFECTIVE, ProviderRow
 from services.users.use_cases import identity_providers as use_cases
 from services.users.use_cases.identity_providers import Flow
-from shared.errors import Invalid, NotFound, Refused
+from shared.errors import Forbidden, Invalid, NotFound, Refused
 from shared.fields import common_fields
 from shared.web import access, actor_of, answer, refusals
+from shared.web.auth import PERSON
 from shared.web.route import CheckedRoute
 
 router = APIRouter(route_class=CheckedRoute, tags=["sign-in"])
@@ -47,10 +48,13 @@ async def show_provider(tenant: TenantId, context: InContext) -> IdentityProvide
     return IdentityProviderViews(draft=_view(draft), effective=_view(effective))
 
 
-@router.put(_TENANT, response_model=IdentityProviderView, responses=refusals(409), summary="Set the identity provider of a tenant")
+@router.put(_TENANT, response_model=IdentityProviderView, responses=refusals(403, 409), summary="Set the identity provider of a tenant")
 async def put_provider(tenant: TenantId, body: IdentityProviderBody, context: InContext, principal: RolesManager) -> Response:
     """The configuration is a draft until you have signed in with it once (`…/test`). Until then the present one, if any, stays in use. The
     client secret is stored encrypted, and no answer contains it."""
+    if principal.kind != PERSON:
+        detail = "Only a person can enter an identity provider, because that person has to sign in with it before it is used."
+        raise Forbidden("no-right", f"{detail} Send the request with the access token of a person.")
     _check_issuer(body.issuer, context)
     now = context.clock.now()
     secret = body.client_secret.get_secret_value() if body.client_secret is not None else None

@@ -4,6 +4,8 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any, Final
 
@@ -16,6 +18,7 @@ ANSWER_BYTES_MAX: Final = 256 * 1024
 CONNECT_SECONDS: Final = 3
 TOTAL_SECONDS: Final = 8  # of one request, whatever it waits for
 AT_ONCE: Final = 20
+RESOLVERS: Final = 4
 
 
 class RequestFailed(Exception):
@@ -28,6 +31,8 @@ class GuardedHttp:
     def __init__(self, networks: Sequence[Network] = (), transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._networks = networks
         self._is_replaced = transport is not None  # by a test: no name is resolved
+        # Names that are slow to resolve must not keep the threads busy that other work of this process uses.
+        self._resolver = ThreadPoolExecutor(RESOLVERS, "resolve")
         # Each connection is used once. It is to an address, and two names can have one address: a connection made for one of them must not
         # carry requests to the other.
         limits = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=0)
@@ -49,6 +54,7 @@ class GuardedHttp:
 
     async def close(self) -> None:
         await self._client.aclose()
+        self._resolver.shutdown(wait=False, cancel_futures=True)
 
     async def _json(self, method: str, url: str, headers: Mapping[str, str], body: str | None) -> dict[str, Any]:
         host = httpx.URL(url).host
@@ -94,7 +100,8 @@ class GuardedHttp:
         return request
 
     async def _address(self, url: httpx.URL) -> IPv4Address | IPv6Address:
-        found = await asyncio.get_running_loop().getaddrinfo(url.host, url.port or 443, type=socket.SOCK_STREAM)
+        resolve = partial(socket.getaddrinfo, url.host, url.port or 443, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(self._resolver, resolve)
         addresses = [ipaddress.ip_address(each[4][0]) for each in found]
         if wrong := [each for each in addresses if not (self._is_listed(each) or is_public(each))]:
             raise RequestFailed(f"{url.host} is not asked, because {wrong[0]} is not a public address")

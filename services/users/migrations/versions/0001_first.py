@@ -520,6 +520,40 @@ CREATE TABLE sign_in_flows (
     expires_at timestamptz NOT NULL
 )"""
 
+_OF_A_TENANT = (
+    "tenants",
+    "tenant_clocks",
+    "profiles",
+    "roles",
+    "api_clients",
+    "pools",
+    "subscriptions",
+    "department_mapping",
+    "people",
+    "sources",
+    "timelines",
+    "invitation_tokens",
+    "facts",
+    "imports",
+    "import_people",
+    "held_sources",
+    "held_statements",
+    "guard_limits",
+    "guard_endings",
+    "person_modules",
+    "reevaluations",
+    "scim_connections",
+    "scim_tokens",
+    "scim_users",
+    "scim_groups",
+    "scim_members",
+    "scim_stopped",
+    "sessions",
+    "identity_providers",
+    "identities",
+    "sign_in_flows",
+)
+
 
 def upgrade() -> None:
     tables.create(op)
@@ -565,39 +599,7 @@ def upgrade() -> None:
     op.execute("CREATE INDEX reevaluations_tenant ON reevaluations (tenant_id, reevaluation_id)")
     for index in _SCIM_INDEXES:
         op.execute(index)
-    for table in (
-        "tenants",
-        "tenant_clocks",
-        "profiles",
-        "roles",
-        "api_clients",
-        "pools",
-        "subscriptions",
-        "department_mapping",
-        "people",
-        "sources",
-        "timelines",
-        "invitation_tokens",
-        "facts",
-        "imports",
-        "import_people",
-        "held_sources",
-        "held_statements",
-        "guard_limits",
-        "guard_endings",
-        "person_modules",
-        "reevaluations",
-        "scim_connections",
-        "scim_tokens",
-        "scim_users",
-        "scim_groups",
-        "scim_members",
-        "scim_stopped",
-        "sessions",
-        "identity_providers",
-        "identities",
-        "sign_in_flows",
-    ):
+    for table in _OF_A_TENANT:
         protect(op, table)
 
 
