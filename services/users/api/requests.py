@@ -326,6 +326,13 @@ class NewScimToken(Body):
     )
 
 
+class GroupMapping(Body):
+    profile: Id | None = Field(
+        None, description="The profile that the members get. In several groups, a person gets the modules of all their profiles."
+    )
+    role: Id | None = Field(None, description="The role that the members get, beside those that they have. It cannot be `owner`.")
+
+
 class ConfirmStopped(Body):
     confirm: Annotated[int, Field(ge=1, strict=True)] = Field(description="The number of people who would lose access.")
 

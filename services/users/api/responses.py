@@ -195,6 +195,14 @@ class ScimConnectionView(BaseModel):
     version: int
 
 
+class ScimGroupView(BaseModel):
+    group: str = Field(description="The id of the group.")
+    name: str
+    members: int = Field(description="The number of members.")
+    profile: str | None = Field(description="The profile that the members get.")
+    role: str | None = Field(description="The role that the members get.")
+
+
 class FieldProblem(BaseModel):
     field: str
     expected: str

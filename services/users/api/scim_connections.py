@@ -4,24 +4,30 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
-from services.users.api.dependencies import InContext, Manager, RolesManager, TenantId
-from services.users.api.requests import ConfirmStopped, NewScimToken, ScimConnectionBody
-from services.users.api.responses import NewScimTokenView, ScimConnectionView, ScimTokenView
+from services.users.api.dependencies import InContext, Manager, RolesManager, TenantId, authority_of
+from services.users.api.requests import ConfirmStopped, GroupMapping, NewScimToken, ScimConnectionBody
+from services.users.api.responses import NewScimTokenView, ScimConnectionView, ScimGroupView, ScimTokenView
+from services.users.domain.person import Cause
+from services.users.domain.roles import rights_of_roles
 from services.users.domain.scim_connections import ScimConnection, ScimToken
 from services.users.domain.sources import SourceKind, new_source
 from services.users.store import scim_connections as store
+from services.users.store import scim_groups as groups_store
 from services.users.store import scim_stopped, sources
-from services.users.use_cases import scim_connections, scim_guard
+from services.users.store.scim_groups import GroupRow
+from services.users.store.scim_users import View
+from services.users.use_cases import rights, scim_connections, scim_groups, scim_guard
 from shared.database import UnitOfWork
 from shared.errors import NotFound
 from shared.schemas.base import Id
-from shared.web import Cursor, IfMatch, Limit, Page, answer, check_if_match, decode_cursor, encode_cursor, etag, refusals
+from shared.web import Cursor, IfMatch, Limit, Page, actor_of, answer, check_if_match, decode_cursor, encode_cursor, etag, refusals
 from shared.web.rest import LIMIT_DEFAULT
 from shared.web.route import CheckedRoute
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/scim-connections", tags=["scim"])
 
 Name = Annotated[Id, Path(description="The name of the connection, for example okta. Its source is scim/<name>.")]
+Group = Annotated[Id, Path(description="The id of the group.")]
 TokenId = Annotated[Id, Path(description="The id of the token.")]
 
 
@@ -101,6 +107,42 @@ async def revoke_token(tenant: TenantId, connection: Name, token: TokenId, conte
         if not await store.remove_token(uow.connection, tenant, connection, token):
             raise NotFound("token of this connection")
     return Response(status_code=204)
+
+
+def _group(row: GroupRow) -> ScimGroupView:
+    return ScimGroupView(group=row.group_id, name=row.display_name, members=row.members, profile=row.profile, role=row.role)
+
+
+@router.get("/{connection}/groups", summary="List the groups of a SCIM connection, in order of their ids")
+async def list_groups(
+    tenant: TenantId, connection: Name, context: InContext, principal: RolesManager, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT
+) -> Page[ScimGroupView]:
+    (after,) = decode_cursor(cursor, str) or ("",)
+    async with context.database.unit_of_work(tenant) as uow:
+        found = await scim_connections.require(tenant, uow, connection)
+        rows = await groups_store.after(uow.connection, View(tenant, connection, found.source), after, limit)
+    return Page(items=[_group(row) for row in rows], next=encode_cursor(rows[-1].group_id) if len(rows) == limit else None)
+
+
+@router.put("/{connection}/groups/{group}", response_model=ScimGroupView, summary="Set what the members of a SCIM group get")
+async def put_group(
+    tenant: TenantId, connection: Name, group: Group, body: GroupMapping, context: InContext, principal: RolesManager
+) -> Response:
+    """The members are evaluated again, those of a large group soon after."""
+    authority = authority_of(principal)
+    async with context.database.unit_of_work(tenant) as uow:
+        found = await context.tenants.for_write(tenant, uow)
+        view = View(tenant, connection, (await scim_connections.require(tenant, uow, connection)).source)
+        row = await groups_store.get(uow.connection, view, group, lock=True)
+        if row is None:
+            raise NotFound("group of this connection")
+        rights.check_sees_everybody(authority)
+        moved = {role for role in (row.role, body.role) if role is not None}
+        rights.check_covered(authority, rights_of_roles(moved, found.settings.roles), "The role that the group gives has")
+        cause = Cause(actor_of(principal))
+        row = await scim_groups.put_mapping(found, uow, view, row, body.profile, body.role, cause)
+    context.alarm.wake()
+    return answer(_group(row))
 
 
 @router.post("/{connection}/confirm", status_code=204, responses=refusals(409), summary="Confirm requests that the guard stopped")

@@ -14,7 +14,7 @@ from services.users.store import module_states, reevaluations
 from services.users.store import people as people_store
 from services.users.store.module_states import SEAT_STATES
 from services.users.store.reevaluations import Reevaluation, ReevaluationKind
-from services.users.use_cases import known_people, people, subscription
+from services.users.use_cases import known_people, people, scim_groups, subscription
 from services.users.use_cases.locked_tenants import Tenants
 from services.users.use_cases.republish import republish_tenant
 from shared.database import Database, UnitOfWork
@@ -77,7 +77,8 @@ class BulkReevaluation:
         seats: Mapping[str, Mapping[str, Seat]] = {}
         if work.kind == ReevaluationKind.POOL_OPENED:
             seats = await module_states.load(uow.connection, tenant.tenant, [person.user for person in chunk])
-        people_after = zip(chunk, await known_people.as_of_today(tenant, uow, chunk), strict=True)
+        now = await scim_groups.with_groups(tenant, uow, chunk) if work.kind == ReevaluationKind.GROUPS else chunk
+        people_after = zip(chunk, await known_people.as_of_today(tenant, uow, now), strict=True)
         revisions = [_reevaluated(tenant, work, before, after, seats.get(before.user, {})) for before, after in people_after]
         await people.save_all(tenant, uow, revisions, work.envelope)
 

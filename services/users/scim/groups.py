@@ -21,7 +21,7 @@ from scim2_models import (
 from scim2_models.path import CompareOperator, Comparison, FilterNode, LogicalExpr, LogicalOperator, ValuePath
 from sqlalchemy import ColumnElement, and_, or_
 
-from services.users.domain.person import Tenant
+from services.users.domain.person import Cause, Tenant, source_actor
 from services.users.domain.scim_connections import ScimConnection
 from services.users.scim.models import GROUP, PROVIDER
 from services.users.scim.statements import TEXT_MAX
@@ -29,6 +29,8 @@ from services.users.store import scim_groups as store
 from services.users.store.people import comparable
 from services.users.store.scim_groups import G, GroupRow
 from services.users.store.scim_users import View
+from services.users.use_cases import scim_groups as memberships
+from services.users.use_cases.scim_groups import AT_ONCE_MAX
 from shared import ids
 from shared.database import UnitOfWork
 
@@ -82,6 +84,7 @@ class Groups:
         after = replace(before, display_name=name, external_id=external_id)
         if members is not None:
             removed = await store.remove_others(self.uow.connection, self._view, before.group_id, members)
+            await self._changed(before, removed)
             after = replace(after, members=after.members - len(removed))
             after = replace(after, members=after.members + await self._add(after, members))
         return await self._saved(before, after)
@@ -103,7 +106,9 @@ class Groups:
 
     async def delete(self, row: GroupRow) -> None:
         """Delete a locked group."""
+        members = await store.member_ids(self.uow.connection, self._view, row.group_id, AT_ONCE_MAX + 1) if _is_mapped(row) else []
         await store.remove(self.uow.connection, self._view, row.group_id)
+        await self._changed(row, members)
 
     async def _change_members(self, row: GroupRow, change: "MemberChange") -> int:
         """Change members; return how many more there are."""
@@ -111,10 +116,13 @@ class Groups:
             case "add":
                 return await self._add(row, change.ids)
             case "remove" if change.ids is not None:
-                return -len(await store.remove_members(self.uow.connection, self._view, row.group_id, change.ids))
+                removed = await store.remove_members(self.uow.connection, self._view, row.group_id, change.ids)
+                await self._changed(row, removed)
+                return -len(removed)
             case _:
                 given = change.ids or ()
                 removed = await store.remove_others(self.uow.connection, self._view, row.group_id, given)
+                await self._changed(row, removed)
                 left = replace(row, members=row.members - len(removed))
                 return await self._add(left, given) - len(removed)
 
@@ -127,7 +135,14 @@ class Groups:
         added = await store.add_members(self.uow.connection, self._view, row.group_id, members)
         if row.members + len(added) > MEMBERS_MAX:
             raise _too_many()
+        await self._changed(row, added)
         return len(added)
+
+    async def _changed(self, row: GroupRow, members: Collection[str]) -> None:
+        """Give these people what their groups give them now."""
+        if members and _is_mapped(row):
+            cause = Cause(source_actor(self.connection.source))
+            await memberships.members_changed(self.tenant, self.uow, self._view, members, cause)
 
     async def _saved(self, before: GroupRow, after: GroupRow, *, changed: bool = False) -> GroupRow:
         if after == before and not changed:
@@ -143,6 +158,10 @@ class MemberChange:
 
     op: str
     ids: Sequence[str] | None
+
+
+def _is_mapped(row: GroupRow) -> bool:
+    return row.profile is not None or row.role is not None
 
 
 def _too_many() -> PayloadTooLargeException:

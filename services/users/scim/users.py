@@ -33,6 +33,7 @@ from services.users.store import scim_users as store
 from services.users.store.scim_users import ScimUserRow, Seen, View
 from services.users.store.timelines import Change
 from services.users.use_cases import people, scim_guard
+from services.users.use_cases import scim_groups as memberships
 from services.users.use_cases.people import Received
 from shared import ids
 from shared.database import UnitOfWork
@@ -161,10 +162,12 @@ class Users:
         row = await store.lock(self.uow.connection, self._view, resource_id)
         assert row is not None, "it was started"
         row = replace(row, version=row.version + 1)
-        await scim_groups.leave_all(self.uow.connection, self._view, resource_id)
+        was_in_groups = await scim_groups.leave_all(self.uow.connection, self._view, resource_id)
         report = ended_report(row.document, self._since(row), self.connection.user_types, self.tenant.today)
         await self._state(row, report)
         await store.delete(self.uow.connection, self._view, resource_id, self.tenant.now)
+        if was_in_groups:
+            await memberships.members_changed(self.tenant, self.uow, self._view, [resource_id], Cause(source_actor(self.connection.source)))
 
     async def _check_name(self, user_name: str, resource_id: str | None) -> None:
         """Raise UniquenessException if another employed person of the tenant, or another resource, has the name.

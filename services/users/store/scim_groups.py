@@ -5,12 +5,15 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, ColumnElement, Executable, Text, any_, bindparam, cast, delete, exists, func, select
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Executable, Text, any_, bindparam, cast, delete, exists, func, select, union
 from sqlalchemy import update as sql_update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.users.domain.scim_connections import SOURCE_PREFIX
+from services.users.store.people import PEOPLE
 from services.users.store.scim_users import View
+from services.users.store.timelines import TIMELINES
 from shared.database.row_classes import columns_of, many, names_of, one, table_of
 
 
@@ -36,11 +39,21 @@ class Membership:
     display_name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """What groups give to a person."""
+
+    profiles: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+
+
 GROUPS: Final = table_of("scim_groups", GroupRow, tenant_id=str, connection=str)
 MEMBERS: Final = table_of("scim_members", tenant_id=str, connection=str, group_id=str, resource_id=str)
 
 G: Final = GROUPS.c
 _M: Final = MEMBERS.c
+_P: Final = PEOPLE.c
+_T: Final = TIMELINES.c
 _TENANT: Final = bindparam("tenant", type_=Text)
 _CONNECTION: Final = bindparam("of_connection", type_=Text)
 _GROUP: Final = bindparam("of_group", type_=Text)
@@ -81,6 +94,28 @@ _LEAVE_ALL: Final = (
     .returning(_M.group_id)
 )
 _COUNT_LESS: Final = sql_update(GROUPS).where(_OWN, G.group_id == any_(_IDS)).values(members=G.members - 1, version=G.version + 1)
+_USERS: Final = bindparam("users", type_=ARRAY(Text))
+_OF_GROUP_ROW: Final = (G.tenant_id == _M.tenant_id) & (G.connection == _M.connection) & (G.group_id == _M.group_id)
+_IS_MAPPED: Final = G.profile.is_not(None) | G.role.is_not(None)
+_MAPPED: Final = union(
+    select(_T.user_id, G.profile, G.role)
+    .select_from(
+        TIMELINES.join(
+            MEMBERS,
+            (_M.tenant_id == _T.tenant_id) & (_M.resource_id == _T.external_id) & (_T.source == SOURCE_PREFIX + _M.connection),
+        ).join(GROUPS, _OF_GROUP_ROW)
+    )
+    .where(_T.tenant_id == _TENANT, _T.user_id == any_(_USERS), _IS_MAPPED),
+    # Somebody about whom the connection has stated nothing: the resource will have the id of the person.
+    select(_M.resource_id, G.profile, G.role)
+    .select_from(MEMBERS.join(GROUPS, _OF_GROUP_ROW))
+    .where(_M.tenant_id == _TENANT, _M.resource_id == any_(_USERS), _IS_MAPPED),
+)
+_PEOPLE_OF: Final = union(
+    select(_T.user_id).where(_T.tenant_id == _TENANT, _T.source == bindparam("of_source", type_=Text), _T.external_id == any_(_IDS)),
+    select(_P.user_id).where(_P.tenant_id == _TENANT, _P.user_id == any_(_IDS)),
+)
+_MEMBER_IDS: Final = select(_M.resource_id).where(_OF_GROUP).limit(bindparam("limit", type_=BigInteger))
 _MEMBER: Final = func.json_build_object("value", _M.resource_id)
 _MEMBERS_JSON: Final = select(func.coalesce(cast(func.json_agg(_MEMBER), Text), "[]")).where(_OF_GROUP)
 
@@ -97,6 +132,12 @@ async def get(connection: AsyncConnection, view: View, group_id: str, *, lock: b
 async def page(connection: AsyncConnection, view: View, chosen: Sequence[ColumnElement[bool]], skip: int, limit: int) -> list[GroupRow]:
     """Return groups in order of creation. `chosen` are conditions on the columns G."""
     statement = _LIST.where(*chosen).order_by(G.created_at, G.group_id).offset(skip).limit(limit)
+    return await many(connection, statement, GroupRow, **_given(view))
+
+
+async def after(connection: AsyncConnection, view: View, group_id: str, limit: int) -> list[GroupRow]:
+    """Return the next groups in order of their ids."""
+    statement = _LIST.where(G.group_id > group_id).order_by(G.group_id).limit(limit)
     return await many(connection, statement, GroupRow, **_given(view))
 
 
@@ -145,11 +186,12 @@ async def remove_others(connection: AsyncConnection, view: View, group_id: str, 
     return await _ids(connection, _REMOVE_OTHERS, view, of_group=group_id, ids=list(ids))
 
 
-async def leave_all(connection: AsyncConnection, view: View, resource_id: str) -> None:
-    """Remove somebody from all groups."""
+async def leave_all(connection: AsyncConnection, view: View, resource_id: str) -> bool:
+    """Remove somebody from all groups; return False if there were none."""
     groups = await _ids(connection, _LEAVE_ALL, view, of_member=resource_id)
     if groups:
         await connection.execute(_COUNT_LESS, _given(view, ids=groups))
+    return bool(groups)
 
 
 async def of_members(connection: AsyncConnection, view: View, ids: Sequence[str]) -> dict[str, list[Membership]]:
@@ -158,6 +200,29 @@ async def of_members(connection: AsyncConnection, view: View, ids: Sequence[str]
     for each in await many(connection, _OF_MEMBERS, Membership, **_given(view, ids=list(ids))):
         found.setdefault(each.resource_id, []).append(each)
     return found
+
+
+async def mapped_to(connection: AsyncConnection, tenant_id: str, users: Collection[str]) -> dict[str, Mapped]:
+    """Return the profiles and roles that groups of all connections give to each of these people."""
+    found = list(await connection.execute(_MAPPED, {"tenant": tenant_id, "users": list(users)}))
+    return {
+        user: Mapped(
+            tuple(sorted({row.profile for row in found if row.user_id == user and row.profile is not None})),
+            tuple(sorted({row.role for row in found if row.user_id == user and row.role is not None})),
+        )
+        for user in {row.user_id for row in found}
+    }
+
+
+async def people_of(connection: AsyncConnection, view: View, ids: Collection[str]) -> list[str]:
+    """Return the people of these members, in order of their ids."""
+    given = {"tenant": view.tenant, "of_source": view.source, "ids": list(ids)}
+    return sorted((await connection.execute(_PEOPLE_OF, given)).scalars())
+
+
+async def member_ids(connection: AsyncConnection, view: View, group_id: str, limit: int) -> list[str]:
+    """Return members of a group, at most `limit`."""
+    return await _ids(connection, _MEMBER_IDS, view, of_group=group_id, limit=limit)
 
 
 async def members_json(connection: AsyncConnection, view: View, group_id: str) -> str:

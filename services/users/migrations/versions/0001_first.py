@@ -343,7 +343,7 @@ _REEVALUATIONS = """
 CREATE TABLE reevaluations (
     reevaluation_id text PRIMARY KEY,
     tenant_id text NOT NULL,
-    kind text NOT NULL CHECK (kind IN ('settings', 'pool_opened', 'pool_closed', 'catalogue', 'role_changed', 'republish')),
+    kind text NOT NULL CHECK (kind IN ('settings', 'pool_opened', 'pool_closed', 'catalogue', 'role_changed', 'groups', 'republish')),
     module text,
     begun boolean NOT NULL,
     after_created timestamptz NOT NULL,

@@ -1,0 +1,63 @@
+"""Give people the profiles and roles of their SCIM groups."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Final
+
+from services.users.domain import person as rules
+from services.users.domain.facts import FactType
+from services.users.domain.person import Cause, Person, Tenant
+from services.users.domain.roles import BUILT_IN, OWNER
+from services.users.store import people as people_store
+from services.users.store import reevaluations
+from services.users.store import scim_groups as store
+from services.users.store.reevaluations import ReevaluationKind
+from services.users.store.scim_groups import GroupRow, Mapped
+from services.users.store.scim_users import View
+from services.users.use_cases import known_people, people
+from shared.database import UnitOfWork
+from shared.errors import Invalid
+
+AT_ONCE_MAX: Final = 500  # people who are changed in the transaction of a request; more are changed in the background
+
+
+async def with_groups(tenant: Tenant, uow: UnitOfWork, found: Sequence[Person]) -> list[Person]:
+    """Return the people with the profiles and roles of their present groups. Call under their locks."""
+    mapped = await store.mapped_to(uow.connection, tenant.tenant, [person.user for person in found])
+    return [_with(person, mapped.get(person.user, Mapped())) for person in found]
+
+
+def _with(person: Person, mapped: Mapped) -> Person:
+    if (person.account.group_profiles, person.account.group_roles) == (mapped.profiles, mapped.roles):
+        return person
+    return replace(person, account=replace(person.account, group_profiles=mapped.profiles, group_roles=mapped.roles))
+
+
+async def members_changed(tenant: Tenant, uow: UnitOfWork, view: View, members: Collection[str], cause: Cause) -> None:
+    """Give people what their groups give them, after these were added to a group with a profile or a role, or removed from it."""
+    if len(members) > AT_ONCE_MAX:
+        await reevaluations.add(uow.connection, tenant.tenant, ReevaluationKind.GROUPS, reevaluations.cause_of(cause.actor, None))
+        return
+    users = await store.people_of(uow.connection, view, members)
+    locked = await people_store.lock_many(uow.connection, tenant.tenant, users, tenant.today)
+    before = [person for person in locked.values() if person.record is not None]
+    after = await known_people.as_of_today(tenant, uow, await with_groups(tenant, uow, before))
+    cause = replace(cause, fact=FactType.CHANGED)
+    revisions = [rules.revise(old, new, at=tenant.now, cause=cause) for old, new in zip(before, after, strict=True) if old != new]
+    await people.save_all(tenant, uow, revisions, None)
+
+
+async def put_mapping(
+    tenant: Tenant, uow: UnitOfWork, view: View, before: GroupRow, profile: str | None, role: str | None, cause: Cause
+) -> GroupRow:
+    """Let a locked group give its members a profile and a role. Raises Invalid."""
+    if profile is not None and profile not in tenant.settings.profiles:
+        raise Invalid("body.profile", profile, "a profile of this tenant, or null")
+    if role is not None and (role == OWNER or (role not in BUILT_IN and role not in tenant.settings.roles)):
+        raise Invalid("body.role", role, "the id of a role other than owner, or null (`GET …/roles` lists them)")
+    after = replace(before, profile=profile, role=role)
+    if after != before:
+        await store.save(uow.connection, view, after)
+        members = await store.member_ids(uow.connection, view, before.group_id, AT_ONCE_MAX + 1)
+        await members_changed(tenant, uow, view, members, cause)
+    return after
