@@ -8,6 +8,7 @@ the history. Every row counts once as used, ignored or reported, every person on
 """
 
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -224,13 +225,18 @@ def _read_text(text: str) -> str | None:
     return text or None
 
 
+_ROUNDED = re.compile(r"[0-9]([.,][0-9]+)?E\+?[0-9]+")
+
+
 def _read_id(text: str) -> str:
     if not text:
         raise ValueError("an id expected (the cell is empty)")
     if len(text) > ID_LENGTH_MAX:
         raise ValueError(f"at most {ID_LENGTH_MAX} characters expected (got {len(text)})")
-    if CONTROL.search(text) or '"' in text:
-        raise ValueError("an id without quotes, line ends and control characters expected")
+    if CONTROL.search(text) or '"' in text or any(unicodedata.category(each) == "Cf" for each in text):
+        raise ValueError("an id without quotes, line ends, control characters and invisible characters expected")
+    if _ROUNDED.fullmatch(text):
+        raise ValueError(f"a spreadsheet has rounded this number; format the column as text and export it again (got {text!r})")
     return text
 
 
@@ -239,7 +245,9 @@ def _likely_id(text: str) -> str:
     return CONTROL.sub("", text.replace('"', "")).strip()[:ID_LENGTH_MAX]
 
 
-_FLAGS = dict.fromkeys(("1", "true", "yes", "y"), True) | dict.fromkeys(("0", "false", "no", "n"), False)
+# English, German and Danish, as the product is; spreadsheets write TRUE as WAHR and SAND.
+_YES, _NO = ("1", "true", "yes", "y", "ja", "j", "wahr", "sand"), ("0", "false", "no", "n", "nein", "nej", "falsch", "falsk")
+_FLAGS = dict.fromkeys(_YES, True) | dict.fromkeys(_NO, False)
 
 
 def _read_flag(text: str) -> bool | None:

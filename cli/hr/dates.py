@@ -1,5 +1,6 @@
 """Dates as HR systems write them. Only ISO dates are read unless another order is declared: 03/02/2026 is two different days."""
 
+import calendar
 import re
 from datetime import date, timedelta
 from enum import StrEnum
@@ -31,6 +32,14 @@ _DECLARED = {
     DateOrder.YMD: re.compile(r"(?P<year>[0-9]{4})([./-])(?P<month>[0-9]{1,2})\2(?P<day>[0-9]{1,2})"),
 }
 _MIDNIGHT = re.compile(r"[T ](00:00(:00(\.0+)?)?|0?0:00(:00)?|12:00(:00)? ?AM)$")  # a spreadsheet adds it to a day
+_ZONE = re.compile(r"(?<=\d)(Z|[+-]\d{2}:?\d{2})$")  # Workday adds it to a day, others to midnight: the day is meant as it is written
+_WITH_ZONE = re.compile(r"(\d{4}-\d{2}-\d{2})([T ][0-9:.]+)?(Z|[+-]\d{2}:?\d{2})")
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_NAMED = {
+    DateOrder.DMY: re.compile(r"(?P<day>[0-9]{1,2})[ .-]+(?P<month>[A-Za-z]{3,9})[ .,-]+(?P<year>[0-9]{4})"),
+    DateOrder.MDY: re.compile(r"(?P<month>[A-Za-z]{3,9})[ .-]+(?P<day>[0-9]{1,2})[ .,-]+(?P<year>[0-9]{4})"),
+}
+_DAY_NUMBER = re.compile(r"[34][0-9]{4}")
 _ZERO = re.compile(r"[0./ :T-]*0[0./ :T-]*")
 _EXAMPLES = {
     DateOrder.ISO: "2026-03-31 (--dates declares another order)",
@@ -65,13 +74,18 @@ def parse_end(text: str, order: DateOrder) -> date | None:
 def _parse(text: str, order: DateOrder) -> date:
     if _ZERO.fullmatch(text):
         raise ValueError(f"{text!r} is no date; leave the cell empty where there is none")
-    bare = _MIDNIGHT.sub("", text)
+    if not text:
+        raise ValueError("a date expected (the cell is empty)")
+    bare = _MIDNIGHT.sub("", _ZONE.sub("", text) if _WITH_ZONE.fullmatch(text) else text)
     if found := _ISO.fullmatch(bare):
         year, month, day = found[1], found[3], found[4]
     elif order in _DECLARED and (found := _DECLARED[order].fullmatch(bare)):
         year, month, day = found["year"], found["month"], found["day"]
+    elif order in _NAMED and (found := _NAMED[order].fullmatch(bare)) and (number := _month(found["month"])):
+        year, month, day = found["year"], str(number), found["day"]
     else:
-        raise ValueError(f"a date such as {_EXAMPLES[order]} expected (got {text[:60]!r})")
+        hint = "; a spreadsheet shows this day number as a date when the column has a date format" if _DAY_NUMBER.fullmatch(text) else ""
+        raise ValueError(f"a date such as {_EXAMPLES[order]} expected (got {text[:60]!r}){hint}")
     try:
         result = date(int(year), int(month), int(day))
     except ValueError as error:
@@ -79,3 +93,9 @@ def _parse(text: str, order: DateOrder) -> date:
     if result.year < YEAR_MIN:
         raise ValueError(f"a date in or after {YEAR_MIN} expected (got {text!r})")
     return result
+
+
+def _month(name: str) -> int | None:
+    """Return the number of an English month by its name or by the first three letters of it."""
+    found = [number for number in range(1, 13) if name.casefold() in (_MONTHS[number - 1], calendar.month_name[number].casefold())]
+    return found[0] if found else 9 if name.casefold() == "sept" else None

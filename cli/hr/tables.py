@@ -23,6 +23,8 @@ ENCODINGS = (
     "iso-8859-1", "iso-8859-2", "iso-8859-15", "mac-roman",
 )  # fmt: skip
 UTF_8 = "utf-8"
+UNUSED_SHOWN = 12
+WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx and .xls
 PERSON = "employee_id"
 _UNREADABLE = re.compile("[\udc80-\udcff]")  # how bytes that are not of the encoding are kept
 _HINT = "Save the file as UTF-8, or declare its encoding, for example --encoding windows-1252."
@@ -84,13 +86,22 @@ class Table:
     rows: tuple[Row, ...]
     broken: tuple[Broken, ...]
     blank: int
+    unused: tuple[str, ...]  # names of columns
 
     @property
     def rows_read(self) -> int:
         return len(self.rows) + sum(each.rows for each in self.broken) + self.blank
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.encoding}, separated by {SEPARATORS.get(self.separator, repr(self.separator))}, {self.rows_read} rows"
+        return (
+            f"{self.file}: {self.encoding}, separated by {SEPARATORS.get(self.separator, repr(self.separator))}, {self.rows_read} rows"
+            + self._unused()
+        )
+
+    def _unused(self) -> str:
+        """Return the columns without a field: somebody may have expected that they are read."""
+        more = f" and {len(self.unused) - UNUSED_SHOWN} more" if len(self.unused) > UNUSED_SHOWN else ""
+        return f"; not used: {', '.join(self.unused[:UNUSED_SHOWN])}{more}" if self.unused else ""
 
 
 def check_encoding(given: str | None) -> str | None:
@@ -124,6 +135,8 @@ def _decode(path: Path, declared: str | None) -> tuple[str, str]:
     if path.stat().st_size > FILE_BYTES_MAX:
         raise FilesUnusable(f"{path.name} is larger than {FILE_BYTES_MAX // 1024 // 1024} MB. Split it.")
     content = path.read_bytes()
+    if content.startswith(WORKBOOKS):
+        raise FilesUnusable(f"{path.name} is a workbook of a spreadsheet, not a CSV file. Save it as CSV (UTF-8).")
     marked = next(((mark, name) for mark, name in MARKS if content.startswith(mark)), None)
     mark, encoding = marked or (b"", declared or UTF_8)
     content = content.removeprefix(mark)
@@ -181,10 +194,12 @@ class _Reading:
     rows: list[Row] = field(default_factory=list)
     broken: list[Broken] = field(default_factory=list)
     blank: int = 0
+    surplus: int = 0  # columns without a name at the end of each row: some systems end each row with a separator
 
     def table(self) -> Table:
         csv.field_size_limit(FILE_BYTES_MAX)  # an open quote may swallow the rest of the file; it is named by where it begins
         self.header: list[str] = []
+        self.surplus = self._surplus()
         for begin, end, cells, problem in self._records():
             if not any(cell.strip() for cell in cells) and problem is None:
                 self.blank += bool(self.header)
@@ -198,7 +213,23 @@ class _Reading:
         if not self.header:
             raise FilesUnusable(f"{self.file} is empty; a header with {', '.join(self.layout.required)} is expected")
         found = frozenset(self.where)
-        return Table(self.file, self.encoding, self.separator, found, tuple(self.rows), tuple(self.broken), self.blank)
+        used = {at for where in self.where.values() for at in where}
+        unused = tuple(name for at, name in enumerate(self.header) if name and at not in used)
+        return Table(self.file, self.encoding, self.separator, found, tuple(self.rows), tuple(self.broken), self.blank, unused)
+
+    def _surplus(self) -> int:
+        """Return how many empty cells each row has after those of the header; 0 if it is not the same number in all of them."""
+        sizes, header = set[int](), 0
+        for _, _, cells, problem in self._records():
+            if problem or not any(cell.strip() for cell in cells):
+                continue
+            if not header:
+                header = len(cells)
+            elif len(cells) > header and not any(cell.strip() for cell in cells[header:]):
+                sizes.add(len(cells) - header)
+            else:
+                return 0
+        return sizes.pop() if len(sizes) == 1 else 0
 
     def _number(self, index: int) -> int:
         return index + self.first_line
@@ -220,7 +251,8 @@ class _Reading:
     def _take_header(self, cells: list[str], problem: str | None) -> None:
         if problem:
             raise FilesUnusable(f"{self.file}: the header is not valid CSV: {problem}")
-        self.header = [" ".join(cell.split()) for cell in cells]
+        self.header = [*(" ".join(cell.split()) for cell in cells), *[""] * self.surplus]
+        self.named = max((at for at, name in enumerate(self.header, start=1) if name), default=0)  # those after them may be left out
         reads = f"the header reads: {self.separator.join(self.header)[:500]}".encode("utf-8", "replace").decode()
         if any(map(_UNREADABLE.search, cells)):
             raise FilesUnusable(f"{self.file}: the header is not {self.encoding} ({reads}). {_HINT}")
@@ -229,7 +261,10 @@ class _Reading:
         self.where = locate(self.header, self.layout, self.columns)
         if missing := [name for name in self.layout.required if name not in self.where]:
             named = (f"{name} ({'+'.join(self.columns[name])})" if name in self.columns else name for name in missing)
-            raise FilesUnusable(f"{self.file} has no column {', '.join(named)} ({reads}). --columns says which column is which.")
+            raise FilesUnusable(
+                f"{self.file} has no column {', '.join(named)} ({reads}). --columns says which column is which."
+                + (" The columns must be separated by commas, semicolons or tabs." if len(self.header) == 1 else "")
+            )
 
     def _problem(self, begin: int, end: int, cells: list[str], syntax: str | None) -> str | None:
         last = self._number(end - 1)
@@ -241,7 +276,7 @@ class _Reading:
         inside = max((cell.count(self.separator) for cell in cells if "\n" in cell or "\r" in cell), default=-1)
         if inside >= 0 and (len(cells) != len(self.header) or inside >= max(1, len(self.header) - 1)):
             return f"a quote that begins here ends in line {last}, and may have swallowed the rows between"
-        if len(cells) != len(self.header):
+        if len(cells) not in (self.named, len(self.header)):
             return f"the row has {len(cells)} columns, and the header has {len(self.header)}"
         if self.broken and self.broken[-1].last_line + 1 == self._number(begin) and "".join(self.lines[begin:end]).count('"') % 2:
             return "this may be the rest of the row above, which cannot be read"

@@ -1,5 +1,6 @@
 """People/s of an import end to end: from the HR event at the door to the decision stored in users; and what each Python process takes.
-Then 10,000 hires in an HR file to the decisions stored in users, and the same file again, which changes nobody and sends nothing.
+Then 10,000 hires in an HR file to the decisions stored in users, the same file again, which changes nobody and sends nothing, and 10,000
+hires that an HR system writes to its topic.
 
 `python -m tests.bench.import_bench [--people 3000] [--in-file 10000]`, part of `make bench`. A stack of its own, durable as in production
 (fsync on).
@@ -21,7 +22,11 @@ import psutil
 from cli.hr.company import read_company
 from cli.hr.importing import Wanted, perform
 from shared.clock import SystemClock
-from shared.schemas.topics import SEATS_COMMANDS, USERS_EVENTS
+from shared.ids import new_id
+from shared.kafka import make_producer, partition_of, started
+from shared.schemas.envelope import Envelope
+from shared.schemas.registry import type_of
+from shared.schemas.topics import HR_EVENTS, SEATS_COMMANDS, USERS_EVENTS
 from tests.support.log import read_topic, seat_log
 from tests.support.stack import RunningStack
 from tests.support.tenant import BASE, Tenant, kafka_of, open_rest, open_tenant
@@ -56,6 +61,14 @@ class FileFigures:
     stored_seconds: float  # until users had stored the last decision; with reading
     unchanged_seconds: float  # the whole import of the same file again
     unchanged_messages: int  # that it published
+
+
+@dataclass(frozen=True, slots=True)
+class TopicFigures:
+    people: int
+    written_seconds: float  # until the broker had the last event
+    stored_seconds: float  # until users had stored the last decision
+    load_before: float
 
 
 class Watch:
@@ -148,6 +161,31 @@ async def measure_file(stack: RunningStack, count: int, path: Path) -> FileFigur
     return FileFigures(count, round(read, 1), round(applied, 1), round(stored, 1), round(unchanged, 1), more)
 
 
+async def measure_topic(stack: RunningStack, count: int) -> TopicFigures:
+    clock, load, kafka = SystemClock(), os.getloadavg()[0], kafka_of(stack)
+    users = await asyncpg.connect(database_of(stack, "users"))
+    try:
+        async with await open_rest(stack) as rest, started(make_producer(kafka)) as producer:
+            tenant = await open_tenant(stack, rest, licences=count, extra_licences=count)
+            topic, partition = kafka.topic_name(HR_EVENTS), partition_of(tenant.id.encode(), kafka.partitions(HR_EVENTS))
+            began = clock.monotonic()
+            for fact in tenant.people(count):
+                envelope = Envelope(new_id(), tenant.source, type_of(type(fact)), clock.now(), tenant=tenant.id)
+                value, headers = fact.model_dump_json().encode(), envelope.headers()
+                await producer.send(topic, value, key=envelope.key, headers=headers, partition=partition)
+            await producer.flush()
+            written = clock.monotonic() - began
+            async with asyncio.timeout(SECONDS_MAX):
+                while await users.fetchval(ANSWERED, tenant.id) < count:
+                    await asyncio.sleep(POLL_SECONDS)
+            stored = clock.monotonic() - began
+            await tenant.stage.until_idle()
+            await check(stack, tenant, count, count)
+    finally:
+        await users.close()
+    return TopicFigures(count, round(written, 1), round(stored, 1), round(load, 2))
+
+
 def write_file(path: Path, count: int) -> None:
     departments = ("Makers", *("Everybody",) * 9)
     rows = (f"{n},2020-01-{n % 28 + 1:02},,{departments[n % 10]},p{n},p{n}@company.example,Person {n}\n" for n in range(count))
@@ -173,12 +211,13 @@ async def check(stack: RunningStack, tenant: Tenant, count: int, licences: int) 
     assert (pools[BASE]["active"], pools[BASE]["flagged"]) == (licences, count - licences)
 
 
-def run(count: int = PEOPLE, in_file: int = PEOPLE_IN_FILE) -> tuple[ImportFigures, FileFigures]:
+def run(count: int = PEOPLE, in_file: int = PEOPLE_IN_FILE) -> tuple[ImportFigures, FileFigures, TopicFigures]:
     with tempfile.TemporaryDirectory(prefix="seatpool-bench-", ignore_cleanup_errors=True) as folder:
         stack = RunningStack(Path(folder) / "stack", durable=True).start()
         try:
             figures = asyncio.run(measure(stack, count))
-            return figures, asyncio.run(measure_file(stack, in_file, Path(folder) / "people.csv"))
+            file_figures = asyncio.run(measure_file(stack, in_file, Path(folder) / "people.csv"))
+            return figures, file_figures, asyncio.run(measure_topic(stack, in_file))
         finally:
             stack.stop()
 
@@ -188,8 +227,9 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=PEOPLE)
     parser.add_argument("--in-file", type=int, default=PEOPLE_IN_FILE)
     given = parser.parse_args()
-    figures, file_figures = run(given.people, given.in_file)
-    sys.stdout.buffer.write(orjson.dumps(asdict(figures) | {"file": asdict(file_figures)}, option=orjson.OPT_INDENT_2) + b"\n")
+    figures, file_figures, topic_figures = run(given.people, given.in_file)
+    found = asdict(figures) | {"file": asdict(file_figures), "topic": asdict(topic_figures)}
+    sys.stdout.buffer.write(orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n")
 
 
 if __name__ == "__main__":
