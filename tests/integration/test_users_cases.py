@@ -129,7 +129,7 @@ async def test_A6_an_invitation_on_a_full_pool_is_refused_with_the_limit_and_how
     problem = answer.json()
     assert (answer.status_code, problem["type"]) == (409, "urn:seatpool:problem:invitation-refused")
     assert problem["pools"] == [{"module": "time", "licences": 2, "in_use": 2}]
-    assert problem["how_to_buy"] == f"POST /v1/tenants/{tenant}/quotes"
+    assert f"POST /v1/tenants/{tenant}/quotes" in problem["how_to_buy"]
     assert (await rest.get(f"/v1/tenants/{tenant}/people"))["items"] == []
     without = await invited(bench, tenant, rest, reserve=False)
     assert (without["status"], without["invitation"]["state"], without["modules"]) == ("invited", "sent", [])

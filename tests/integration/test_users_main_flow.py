@@ -13,7 +13,7 @@ from shared.errors import Poison, Transient
 from shared.schemas import seats_v1 as seats
 from shared.schemas.base import Actor, Payload
 from shared.schemas.hr_v1 import PersonChanged, PersonHired, PersonLeft
-from shared.schemas.invoicing_v1 import ModuleDefined, SubscriptionActivated
+from shared.schemas.invoicing_v1 import ModuleDefined, PlanDefined, SubscriptionActivated, SubscriptionStarted, UnitPrice
 from shared.schemas.position import DecisionId, Position
 from shared.schemas.seats_v1 import ModuleSeat
 from shared.schemas.users_v1 import PersonAdded, PersonRepublished, TenantCreated, TenantRepublished
@@ -97,6 +97,8 @@ async def test_a_hire_is_sent_to_seats_and_the_decision_is_shown(bench: Bench) -
         "deadline": "2026-03-09T12:00:00.000Z",
         "reason": "over_limit",
         "position": {"partition": command.partition, "offset": command.offset},
+        "pool": None,
+        "warning": None,
     }
     (added,) = await bench.events(tenant, PersonAdded)
     assert (added.login, added.status, added.modules, added.version) == ("ann", "active", ("documents", "time"), 1)
@@ -536,6 +538,52 @@ async def test_people_added_before_the_subscription_request_their_seats_once_whe
     assert [(need.modules, need.reason) for need in (await bench.until_needs(tenant, 4))[2:]] == [(("time",), "pool_closed")] * 2
     await open_pool("documents")
     assert [need.modules for need in (await bench.until_needs(tenant, 6))[4:]] == [MAKERS] * 2
+
+
+async def test_A6_B2_E7_a_refused_module_shows_limit_use_and_how_to_buy_in_every_answer_and_the_list_says_how_many_can_be_added(
+    bench: Bench,
+) -> None:
+    tenant, rest = await bench.open_tenant()
+    path = f"/v1/tenants/{tenant}/people"
+    ann = {"external_id": "ann", "login": "ann", "email": "ann@acme.example", "department": "Makers"}
+    adding = asyncio.create_task(rest.post(path, ann, prefer="wait=10"))
+    (need,) = await bench.until_needs(tenant, 1)
+    counts: dict[str, Any] = {"licences": 60, "next_period": 60, "active": 50, "flagged": 3, "held": 10, "waiting": 2, "available": 0}
+    pools = [seats.PoolState(module=module, **counts) for module in MAKERS]
+    refused = [ModuleSeat(module="documents", state="refused", reason="pool_full"), ModuleSeat(module="time", state="refused")]
+    command = await bench.last_need(tenant, need.user)
+    await bench.answer(command, *refused, model=seats.SeatsRefused, pools=tuple(pools))
+    added = await adding
+    assert (added["status"], added["pending"]) == ("refused", False), "the answer waited for the decision"
+    listed = await rest.get(f"{path}?status=refused")
+    for person in (added, await rest.get(f"{path}/{need.user}"), listed["items"][0]):
+        module = person["modules"][0]
+        assert (module["pool"]["licences"], module["pool"]["in_use"], module["pool"]["available"]) == (60, 63, 0)
+        assert "documents has 60 licences, and 63 seats are in use." in module["warning"]
+        assert f"POST /v1/tenants/{tenant}/quotes" in module["warning"]
+    bought = seats.PoolState(module="time", **counts | {"licences": 70, "available": 10})
+    more: dict[str, Any] = {"order": "o1", "pools": (bought,), "items": (), "approved_at": NOON}
+    await bench.decide(seats.LicencesAdded, tenant, await bench.tick(tenant), **more)
+    common: dict[str, Any] = {"at": NOON, "actor": Actor(kind="system", id="invoicing"), "plan": f"small-{tenant}", "currency": "EUR"}
+    small, large = f"Small {tenant}", f"Large {tenant}"
+    prices = tuple(UnitPrice(module=module, term="monthly", amount_minor=100) for module in ("documents", "planning", "time"))
+    plan = PlanDefined(**common, name=small, prices=prices, allows_extra_licences=False, version=1)
+    for each in (plan, plan.model_copy(update={"plan": f"large-{tenant}", "name": large, "allows_extra_licences": True})):
+        await bench.send(each, None, source="seatpool/invoicing")
+    dates = dict.fromkeys(("period_start", "billed_until"), TODAY) | {"period_end": TODAY + timedelta(days=30)}
+    contract = {"subscription": "s1", "plan_version": 1, "term": "monthly", "charge_when": "now", "billing_details": "b1", "modules": ()}
+    await bench.send(SubscriptionStarted(**common | contract | dates), tenant, source="seatpool/invoicing")
+
+    async def upgrade() -> str | None:
+        warning: str = (await rest.get(f"{path}/{need.user}"))["modules"][1]["warning"]
+        return warning if large in warning else None
+
+    warning = await wait_until(upgrade, what="the advice to upgrade the plan")
+    assert f"The plan {small} does not allow extra licences. These plans do: {large}." in warning
+    assert "quotes" not in warning
+    await bench.until_settled(tenant)
+    left = {pool["module"]: pool["available"] for pool in (await rest.get(path))["pools"]}
+    assert left == {"documents": 0, "planning": 0, "time": 10}
 
 
 async def test_a_profile_has_the_modules_that_its_modules_require_and_one_that_is_not_subscribed_is_warned_about(bench: Bench) -> None:

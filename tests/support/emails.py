@@ -4,11 +4,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from services.notifier.domain.buying import Buying
 from services.notifier.domain.notifications import Audience, Kind, Notification, Stream
 from services.notifier.email.rendering import Links, Names, Recipient, Rendered, render
 from services.notifier.store.catalogue import QuoteRow
 from services.notifier.store.recipients import TenantRow
+from shared.buying import Buying
 
 AT = datetime(2013, 11, 15, 9, 0, 4, tzinfo=UTC)
 DEADLINE = "2013-11-22T09:00:04.000Z"

@@ -142,7 +142,7 @@ class Bench:
     async def events(self, tenant: str, model: type[P]) -> list[P]:
         return await self.wire.events(topics.USERS_EVENTS, tenant, model)
 
-    async def send(self, payload: Payload, tenant: str, *, source: str = SOURCE, **wrong: Any) -> None:
+    async def send(self, payload: Payload, tenant: str | None, *, source: str = SOURCE, **wrong: Any) -> None:
         await self.wire.send(payload, tenant, source=source, **wrong)
 
     # ------------------------------------------------------------------------------------------------------- seats, by hand
@@ -160,7 +160,7 @@ class Bench:
     async def decide(self, model: type[Payload], tenant: str, place: Position, reason: str = "test", **fields: Any) -> None:
         await self.wire.decide(model, tenant, place, **{"reason": reason} | fields)
 
-    async def answer(self, command: Sent, *seats: ModuleSeat, model: type[Payload] = seats_v1.SeatsAssigned) -> None:
+    async def answer(self, command: Sent, *seats: ModuleSeat, model: type[Payload] = seats_v1.SeatsAssigned, **more: Any) -> None:
         """Answer an `assign_seats`: all modules are active, unless `seats` are given."""
         need = command.payload
         assert isinstance(need, seats_v1.AssignSeats)
@@ -177,6 +177,7 @@ class Bench:
             need=said,
             modules=tuple(modules),
             command=command.envelope.id,
+            **more,
         )
 
     async def last_need(self, tenant: str, user: str) -> Sent:

@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 import pytest
 
-from services.notifier.domain.buying import Buying, Plan, buying_of
 from services.notifier.domain.notifications import Kind, Notification, Stream, is_moot, notifications_of
 from services.notifier.email.rendering import LANGUAGES, ROWS_MAX, TEMPLATES, Names, Recipient, table
+from shared.buying import Buying, Plan, buying_of
 from shared.schemas import registry
 from shared.schemas.invoicing_v1 import UnitPrice
 from tests.support.emails import DATA, EVERY, NAMES, OF_PEOPLE, TENANT, email, notification

@@ -54,6 +54,7 @@ BOUNDED = {
     "NewApiClientView.rights": RIGHTS,
     "NewApiClientView.secrets": "a client has at most two",
     # Of one person.
+    "PeoplePage.pools": "one of each module of the subscription",
     "PersonView.modules": MODULES,
     "PersonView.roles": ROLES,
     "PersonRolesView.roles": ROLES,
@@ -104,7 +105,7 @@ BOUNDED = {
         "POST /v1/operator/dead-letters/{letter}/discard",
     )
 }  # fmt: skip
-PAGED_MODELS = {"Pools.items", "Seats.items"}
+PAGED_MODELS = {"PeoplePage.items", "Pools.items", "Seats.items"}
 
 
 def lists(schema: dict[str, Any], models: dict[str, Any], place: str, seen: frozenset[str] = frozenset()) -> Iterator[str]:

@@ -6,10 +6,11 @@ from typing import Any
 from fastapi import APIRouter, Depends, Response
 
 from services.invoicing import store
-from services.invoicing.api.dependencies import IdPath, TenantId, Wired, wait_for
+from services.invoicing.api.dependencies import IdPath, TenantId, Wired
 from services.invoicing.api.responses import ChargeView, InvoiceView
 from shared.errors import NotFound, Transient
 from shared.web import Cursor, Limit, Page, access, decode_cursor, encode_cursor
+from shared.web.prefer import wait_for
 from shared.web.rest import LIMIT_DEFAULT
 from shared.web.route import CheckedRoute
 

@@ -5,12 +5,13 @@ from functools import partial
 from fastapi import APIRouter, Depends
 
 from services.invoicing import store
-from services.invoicing.api.dependencies import IdPath, Prefer, TenantId, Wired, wait_for, wait_seconds
+from services.invoicing.api.dependencies import IdPath, TenantId, Wired
 from services.invoicing.api.responses import OrderView
 from services.invoicing.wiring import Wiring
 from shared.database import UnitOfWork
 from shared.errors import NotFound
 from shared.web import access
+from shared.web.prefer import Prefer, wait_for, wait_seconds
 from shared.web.route import CheckedRoute
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/orders", tags=["purchases"])

@@ -5,7 +5,7 @@ from functools import partial
 from fastapi import APIRouter, Depends, Request, Response
 
 from services.invoicing import store
-from services.invoicing.api.dependencies import Buyer, IdPath, Prefer, TenantId, Wired, answer_in_time, decided_in_time
+from services.invoicing.api.dependencies import Buyer, IdPath, TenantId, Wired, answer_in_time, decided_in_time
 from services.invoicing.api.orders import decided_order, order_view
 from services.invoicing.api.requests import QuoteBody
 from services.invoicing.api.responses import OrderView, QuoteView
@@ -15,6 +15,7 @@ from shared.database import UnitOfWork
 from shared.errors import NotFound
 from shared.web import access, actor_of, answer, refusals
 from shared.web.idempotency import IdempotencyKey, idempotent
+from shared.web.prefer import Prefer
 from shared.web.route import CheckedRoute
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/quotes", tags=["purchases"])

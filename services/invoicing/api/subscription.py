@@ -4,7 +4,6 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from services.invoicing import store
 from services.invoicing.api.dependencies import (
-    Prefer,
     TenantId,
     TenantOperator,
     Wired,
@@ -19,6 +18,7 @@ from shared.database import UnitOfWork
 from shared.errors import NotFound
 from shared.web import access, actor_of, answer, refusals
 from shared.web.idempotency import IdempotencyKey, idempotent
+from shared.web.prefer import Prefer
 from shared.web.route import CheckedRoute
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/subscription", tags=["account"])

@@ -12,7 +12,6 @@ from datetime import timedelta
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.notifier.domain.buying import Buying, Plan, buying_of
 from services.notifier.domain.notifications import Audience, Kind, Notification, Stream, is_moot, still_valid
 from services.notifier.email.rendering import MARKER, Links, Names, Recipient, Rendered, render
 from services.notifier.settings import Settings
@@ -22,6 +21,7 @@ from services.notifier.store.emails import NewEmail
 from services.notifier.store.notifications import Digest
 from services.notifier.store.recipients import PersonRow, TenantRow
 from shared import ids
+from shared.buying import Buying, Plan, buying_of
 from shared.clock import Clock
 from shared.database import Database
 from shared.schemas.invoicing_v1 import UnitPrice

@@ -19,7 +19,6 @@ from babel.dates import format_date, format_skeleton, format_time
 from babel.numbers import format_decimal
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from services.notifier.domain.buying import Buying
 from services.notifier.domain.notifications import (
     Kind,
     Notification,
@@ -31,6 +30,7 @@ from services.notifier.domain.notifications import (
 )
 from services.notifier.store.catalogue import QuoteRow
 from services.notifier.store.recipients import TenantRow
+from shared.buying import Buying
 from shared.money import format_amount, locale_of
 from shared.schemas.seats_v1 import Reason
 from shared.text import one_line

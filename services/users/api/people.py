@@ -1,6 +1,7 @@
 """People, added by REST or by HR systems."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Annotated
@@ -23,7 +24,9 @@ from services.users.api.responses import (
     LicenceOfLeaver,
     ModuleView,
     NoteView,
+    PeoplePage,
     PersonView,
+    PoolView,
     ReadyReduction,
     ReductionItem,
     ReplacementView,
@@ -39,25 +42,64 @@ from services.users.domain.status import LISTED, Status
 from services.users.store import module_states, pools
 from services.users.store import people as store
 from services.users.store.people import Filter
-from services.users.use_cases import edit_person, invitations, replace_person, terminate_person
+from services.users.store.pools import CountsRow
+from services.users.use_cases import edit_person, invitations, licences, replace_person, terminate_person
+from services.users.use_cases.licences import Licences
 from services.users.use_cases.replace_person import Afterwards
 from services.users.use_cases.terminate_person import Licence, Termination
 from shared import ids
 from shared.database import UnitOfWork
 from shared.errors import NotFound
-from shared.web import Cursor, IfMatch, Limit, Page, access, answer, check_if_match, decode_cursor, encode_cursor, etag, refusals
+from shared.web import Cursor, IfMatch, Limit, access, answer, check_if_match, decode_cursor, encode_cursor, etag, refusals
 from shared.web.idempotency import IdempotencyKey, idempotent
+from shared.web.prefer import Prefer, wait_for, wait_seconds
 from shared.web.rest import LIMIT_DEFAULT, PositionView
 from shared.web.route import CheckedRoute
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/people", tags=["people"])
 
 
-def _modules(person: Person, rows: Mapping[str, Seat], subscribed: Collection[str]) -> list[ModuleView]:
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The data that views of people show beside the people themselves."""
+
+    tenant: Tenant
+    rows: Mapping[str, Mapping[str, Seat]]
+    add_ons: Collection[str]
+    licences: Licences
+
+
+async def _shown_with(tenant: Tenant, uow: UnitOfWork, people: Sequence[Person]) -> Shown:
+    rows = await module_states.load(uow.connection, tenant.tenant, [person.user for person in people])
+    return Shown(tenant, rows, await pools.add_ons(uow.connection, tenant.tenant), await licences.load(tenant, uow))
+
+
+def _pool(pool: CountsRow) -> PoolView:
+    return PoolView(
+        module=pool.module,
+        licences=pool.licences,
+        in_use=pool.in_use,
+        flagged=pool.flagged,
+        waiting=pool.waiting,
+        available=pool.available,
+    )
+
+
+def _module(row: Seat, module: str, shown: Shown) -> ModuleView:
+    position = PositionView(partition=row.decision_id.partition, offset=row.decision_id.offset)
+    view = ModuleView(module=module, state=row.state.value, deadline=row.deadline, reason=row.reason, position=position)
+    pool = shown.licences.pools.get(module)
+    if row.state is not ModuleState.REFUSED or pool is None:
+        return view
+    warning = licences.warning(shown.tenant.tenant, shown.licences, module)
+    return view.model_copy(update={"pool": _pool(pool), "warning": warning})
+
+
+def _modules(person: Person, shown: Shown) -> list[ModuleView]:
     """Return the required modules and their states, and the profile's other modules. A module that is no longer required is shown until it
     is released."""
-    found = {module: seat for module, seat in rows.items() if seat.state is not ModuleState.RELEASED}
-    others = person.standing.not_subscribed
+    found = {module: seat for module, seat in shown.rows[person.user].items() if seat.state is not ModuleState.RELEASED}
+    others, subscribed = person.standing.not_subscribed, shown.tenant.settings.subscribed
     views = []
     for module in sorted({*person.standing.required.modules, *others, *found}):
         row = found.get(module)
@@ -67,8 +109,7 @@ def _modules(person: Person, rows: Mapping[str, Seat], subscribed: Collection[st
         elif row is None:
             views.append(ModuleView(module=module, state=ModuleState.PENDING.value))
         else:
-            position = PositionView(partition=row.decision_id.partition, offset=row.decision_id.offset)
-            views.append(ModuleView(module=module, state=row.state.value, deadline=row.deadline, reason=row.reason, position=position))
+            views.append(_module(row, module, shown))
     return views
 
 
@@ -89,8 +130,9 @@ def _terms(body: InvitationBody | None) -> InvitationTerms | None:
     return None if body is None else InvitationTerms(body.days, body.reserve)
 
 
-def _view(person: Person, rows: Mapping[str, Seat], add_ons: Collection[str], tenant: Tenant) -> PersonView:
+def _view(person: Person, shown: Shown) -> PersonView:
     record, standing = person.record or Record(employed=False), person.standing
+    rows, add_ons, tenant = shown.rows[person.user], shown.add_ons, shown.tenant
     return PersonView(
         user=person.user,
         external_id=person.external_id,
@@ -108,7 +150,7 @@ def _view(person: Person, rows: Mapping[str, Seat], add_ons: Collection[str], te
         valid_to=record.valid_to,
         status=standing.status.value,
         may_log_in=standing.may_log_in and base_modules_are_usable(standing.required.modules, rows, add_ons),
-        modules=_modules(person, rows, tenant.settings.subscribed),
+        modules=_modules(person, shown),
         invitation=_invitation(person, tenant.now),
         pending=person.answered < person.revision,
         notes=[_note(note) for note in person.notes],
@@ -118,17 +160,23 @@ def _view(person: Person, rows: Mapping[str, Seat], add_ons: Collection[str], te
 
 
 async def _answer(tenant: Tenant, uow: UnitOfWork, person: Person, status: int = 200) -> Response:
-    rows = await module_states.load(uow.connection, tenant.tenant, [person.user])
     location = {"location": f"/v1/tenants/{tenant.tenant}/people/{person.user}"} if status in (201, 202) else {}
-    add_ons = await pools.add_ons(uow.connection, tenant.tenant)
-    return answer(_view(person, rows[person.user], add_ons, tenant), status, {"etag": etag(person.version)} | location)
+    view = _view(person, await _shown_with(tenant, uow, [person]))
+    return answer(view, status, {"etag": etag(person.version)} | location)
 
 
 @router.post("", status_code=201, response_model=PersonView, responses=refusals(409), summary="Add a person")
 async def create_person(
-    tenant: TenantId, body: NewPerson, request: Request, context: InContext, principal: Manager, key: IdempotencyKey = None
+    tenant: TenantId,
+    body: NewPerson,
+    request: Request,
+    context: InContext,
+    principal: Manager,
+    key: IdempotencyKey = None,
+    prefer: Prefer = None,
 ) -> Response:
-    """If the person requires modules, seats is asked at once. `modules` shows its answer soon after."""
+    """If the person requires modules, seats is asked at once. `modules` shows its decision soon after; with `Prefer: wait`, the answer to
+    this request shows it."""
     async with context.database.unit_of_work(tenant) as uow:
 
         async def create() -> Response:
@@ -145,7 +193,26 @@ async def create_person(
             person = await edit_person.create(found, uow, context.seats, external_id, fields, accounts, cause_of(principal))
             return await _answer(found, uow, person, 201)
 
-        return await idempotent(uow, request, principal, key, create, partial(_shown, context, tenant, uow))
+        response = await idempotent(uow, request, principal, key, create, partial(_shown, context, tenant, uow))
+    return await _decided(context, tenant, prefer, response)
+
+
+async def _decided(context: Context, tenant: str, prefer: str | None, response: Response) -> Response:
+    """Return the answer that shows what seats decided about the person, if it does within the time of the Prefer header."""
+    seconds = wait_seconds(prefer)
+    if not seconds or response.status_code >= 400:
+        return response
+    user = response.headers["location"].rpartition("/")[2]
+
+    async def look() -> Response | None:
+        async with context.database.unit_of_work(tenant) as uow:
+            found = await context.tenants.for_read(tenant, uow)
+            person = await store.get(uow.connection, tenant, user, found.today)
+            if person is None or person.answered < person.revision:
+                return None
+            return await _answer(found, uow, person, response.status_code)
+
+    return await wait_for(context.clock, seconds, look) or response
 
 
 @router.get("", dependencies=[Depends(access("users:read"))], summary="List people, in order of creation")
@@ -173,8 +240,9 @@ async def list_people(
     role: Annotated[str | None, Query(max_length=100, description="Only people who hold this role.")] = None,
     cursor: Cursor = None,
     limit: Limit = LIMIT_DEFAULT,
-) -> Page[PersonView]:
-    """Inactive people and people who have left are in the list only if you ask for them with `status` (M5)."""
+) -> PeoplePage:
+    """Inactive people and people who have left are in the list only if you ask for them with `status` (M5). `pools` says how many people
+    can still be added (E7)."""
     (after,) = decode_cursor(cursor, int) or (0,)
     state = seat_state.value if seat_state else None
     statuses = tuple(Status) if status and "all" in status else status or LISTED
@@ -182,10 +250,10 @@ async def list_people(
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_read(tenant, uow)
         people = await store.page(uow.connection, tenant, chosen, after, limit, found.today)
-        rows = await module_states.load(uow.connection, tenant, [person.user for person in people])
-        add_ons = await pools.add_ons(uow.connection, tenant)
+        shown = await _shown_with(found, uow, people)
     more = encode_cursor(people[-1].arrival) if len(people) == limit else None
-    return Page(items=[_view(person, rows[person.user], add_ons, found) for person in people], next=more)
+    counts = [_pool(pool) for pool in shown.licences.pools.values()]
+    return PeoplePage(items=[_view(person, shown) for person in people], next=more, pools=counts)
 
 
 @router.get("/{user}", dependencies=[Depends(access("users:read"))], response_model=PersonView, summary="Get a person")
@@ -276,9 +344,8 @@ async def replace_person_by(
             found = await context.tenants.for_write(tenant, uow)
             after = Afterwards(body.afterwards)
             both = await replace_person.replace_person(found, uow, context.seats, user, body.to, after, cause_of(principal))
-            rows = await module_states.load(uow.connection, tenant, [person.user for person in both])
-            add_ons = await pools.add_ons(uow.connection, tenant)
-            replaced, replacement = (_view(person, rows[person.user], add_ons, found) for person in both)
+            shown = await _shown_with(found, uow, both)
+            replaced, replacement = (_view(person, shown) for person in both)
             location = {"location": f"/v1/tenants/{tenant}/people/{user}"}
             return answer(ReplacementView(replaced=replaced, replacement=replacement), 202, location)
 
@@ -320,8 +387,7 @@ async def take_termination_back(tenant: TenantId, user: UserId, context: InConte
 
 
 async def _termination(tenant: Tenant, uow: UnitOfWork, done: Termination) -> Response:
-    rows = await module_states.load(uow.connection, tenant.tenant, [done.person.user])
-    person = _view(done.person, rows[done.person.user], await pools.add_ons(uow.connection, tenant.tenant), tenant)
+    person = _view(done.person, await _shown_with(tenant, uow, [done.person]))
     licences = done.licences
     free = [module for module, state in (licences or {}).items() if state is Licence.FREE]
     view = TerminationView(

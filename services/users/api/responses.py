@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.users.api.requests import TenantFields
 from shared.schemas.base import Instant
-from shared.web.rest import PositionView
+from shared.web.rest import Page, PositionView
 
 
 class TenantView(TenantFields):
@@ -17,6 +17,17 @@ class TenantView(TenantFields):
     status: str = Field(description="open, or opening while seats has not answered")
     created_at: Instant
     version: int
+
+
+class PoolView(BaseModel):
+    """A pool as seats last reported it."""
+
+    module: str
+    licences: int
+    in_use: int = Field(description="Active, flagged and reserved seats.")
+    flagged: int
+    waiting: int
+    available: int = Field(description="So many people can still be added within the licences.")
 
 
 class ModuleView(BaseModel):
@@ -30,6 +41,8 @@ class ModuleView(BaseModel):
     position: PositionView | None = Field(
         None, description="The position in seats.commands.v1 of the last decision that this state reflects."
     )
+    pool: PoolView | None = Field(None, description="Of a refused module.")
+    warning: str | None = Field(None, description="Of a refused module: its limit and use, and how to get more licences.")
 
 
 class NoteView(BaseModel):
@@ -140,6 +153,10 @@ class TerminationView(BaseModel):
 class ReplacementView(BaseModel):
     replaced: PersonView
     replacement: PersonView
+
+
+class PeoplePage(Page[PersonView]):
+    pools: list[PoolView] = Field(description="How many people can still be added, for each module with an open pool.")
 
 
 class SecretView(BaseModel):

@@ -1,10 +1,11 @@
-"""The catalogue and the subscriptions of invoicing: which modules a module requires, and when a tenant's modules can be used."""
+"""The catalogue and the subscriptions of invoicing: which modules a module requires, what a plan allows, and when a tenant's modules can be
+used."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from services.users.consumers.message_tenant import peek_tenant
-from services.users.store import reevaluations
+from services.users.store import catalogue, pools, reevaluations
 from services.users.use_cases import subscription
 from services.users.use_cases.locked_tenants import Tenants
 from shared.database import UnitOfWork
@@ -15,12 +16,17 @@ from shared.schemas.position import DecisionId
 from shared.schemas.topics import INVOICING_EVENTS, Topic
 
 ACTOR: Final = Actor(kind="system", id="invoicing")
-HANDLED: Mapping[Topic, tuple[type[Payload], ...]] = {INVOICING_EVENTS: (invoicing_v1.ModuleDefined, invoicing_v1.SubscriptionActivated)}
+HANDLED: Mapping[Topic, tuple[type[Payload], ...]] = {
+    INVOICING_EVENTS: (
+        invoicing_v1.ModuleDefined,
+        invoicing_v1.PlanDefined,
+        invoicing_v1.SubscriptionStarted,
+        invoicing_v1.SubscriptionActivated,
+    )
+}
 IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
     INVOICING_EVENTS: (
-        invoicing_v1.PlanDefined,
         invoicing_v1.BillingDetailsChanged,
-        invoicing_v1.SubscriptionStarted,
         invoicing_v1.TermsApplied,
         invoicing_v1.QuoteIssued,
         invoicing_v1.QuoteApproved,
@@ -40,12 +46,23 @@ class InvoicingEvents:
         self._tenants, self._wake = tenants, wake
 
     def handlers(self) -> dict[type[Payload], Handler]:
-        return {invoicing_v1.ModuleDefined: self.on_module_defined, invoicing_v1.SubscriptionActivated: self.on_activated}
+        return {
+            invoicing_v1.ModuleDefined: self.on_module_defined,
+            invoicing_v1.PlanDefined: self.on_plan_defined,
+            invoicing_v1.SubscriptionStarted: self.on_started,
+            invoicing_v1.SubscriptionActivated: self.on_activated,
+        }
 
     async def on_module_defined(self, uow: UnitOfWork, message: Message[invoicing_v1.ModuleDefined]) -> None:
         cause = reevaluations.cause_of(ACTOR, message.envelope)
         await subscription.module_defined(uow, message.payload.module, tuple(sorted(message.payload.requires)), cause)
         self._wake()
+
+    async def on_plan_defined(self, uow: UnitOfWork, message: Message[invoicing_v1.PlanDefined]) -> None:
+        await catalogue.save_plan(uow.connection, message.payload)
+
+    async def on_started(self, uow: UnitOfWork, message: Message[invoicing_v1.SubscriptionStarted]) -> None:
+        await pools.save_terms(uow.connection, message.tenant, message.payload.plan, message.payload.term)
 
     async def on_activated(self, uow: UnitOfWork, message: Message[invoicing_v1.SubscriptionActivated]) -> None:
         tenant = await peek_tenant(self._tenants, uow, message)

@@ -12,8 +12,9 @@ from services.users.domain import person as rules
 from services.users.domain.module_states import Decided, decided, not_done
 from services.users.domain.person import Cause
 from services.users.store import people as people_store
-from services.users.store import reevaluations
+from services.users.store import pools, reevaluations
 from services.users.store import tenants as tenants_store
+from services.users.store.pools import CountsRow
 from services.users.use_cases import known_people, people, replace_person, subscription
 from services.users.use_cases.locked_tenants import Tenants
 from services.users.use_cases.people import SEATS_ACTOR, Decision
@@ -39,22 +40,25 @@ SEAT_CHANGES: Final = (
     seats_v1.HoldExpired,
     seats_v1.HoldCancelled,
 )
+# Of these, only the counts of the pools matter here.
+COUNTS: Final = (
+    seats_v1.LicencesAdded,
+    seats_v1.LicencesReduced,
+    seats_v1.PoolExpanded,
+    seats_v1.PoolReduced,
+    seats_v1.PeriodStarted,
+)
 IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
     SEATS_EVENTS: (
         seats_v1.PolicyChanged,
         seats_v1.PoolCloseScheduled,
-        seats_v1.LicencesAdded,
         seats_v1.OrderRefused,
-        seats_v1.LicencesReduced,
         seats_v1.ReductionRefused,
         seats_v1.ReductionScheduled,
         seats_v1.PeriodScheduled,
         seats_v1.PoolNearLimit,
         seats_v1.PoolAtLimit,
         seats_v1.WarningArmed,
-        seats_v1.PoolExpanded,
-        seats_v1.PoolReduced,
-        seats_v1.PeriodStarted,
         seats_v1.SettleFailed,
     )
 }
@@ -99,6 +103,25 @@ class SeatsEvents:
         decision_id = DecisionId.parse(message.envelope.id)
         decision = Decision(user, decision_id, decided, event.at, event.reason, message.envelope, revision, required)
         uow.gather(self._apply_decisions, OfTenant(message.tenant, decision))
+        self._gather_counts(uow, message, event)
+
+    def _gather_counts(self, uow: UnitOfWork, message: Message, event: seats_v1.SeatsEvent) -> None:
+        if event.pools:
+            uow.gather(self._note_counts, OfTenant(message.tenant, (DecisionId.parse(message.envelope.id), event.pools)))
+
+    async def _note_counts(self, uow: UnitOfWork, gathered: Sequence[OfTenant[tuple[DecisionId, Sequence[seats_v1.PoolState]]]]) -> None:
+        """Save the counts after the last of these decisions, which are of one tenant and in their order."""
+        last = {
+            pool.module: CountsRow(
+                pool.module, pool.licences, pool.active, pool.flagged, pool.held, pool.waiting, pool.available, at.offset, at.n
+            )
+            for at, pools_ in (each.item for each in gathered)
+            for pool in pools_
+        }
+        await pools.note_counts(uow.connection, gathered[0].tenant, list(last.values()))
+
+    async def on_counts(self, uow: UnitOfWork, message: Message[seats_v1.SeatsEvent]) -> None:
+        self._gather_counts(uow, message, message.payload)
 
     async def _apply_decisions(self, uow: UnitOfWork, gathered: Sequence[OfTenant[Decision]]) -> None:
         """Apply decisions of one tenant: they were gathered in its scope."""
@@ -115,6 +138,7 @@ class SeatsEvents:
         tenant = await peek_tenant(self._tenants, uow, message)
         cause = reevaluations.cause_of(SEATS_ACTOR, message.envelope)
         await subscription.pool_opened(tenant, uow, event.module, event.base, DecisionId.parse(message.envelope.id), cause)
+        self._gather_counts(uow, message, event)
         self._wake()
 
     async def on_pool_closed(self, uow: UnitOfWork, message: Message[seats_v1.PoolClosed]) -> None:
@@ -163,6 +187,7 @@ class SeatsEvents:
 HANDLERS: Mapping[type[Payload], Callable[[SeatsEvents, UnitOfWork, Message[Any]], Awaitable[None]]] = {
     **dict.fromkeys(ANSWERS, SeatsEvents.on_answer),
     **dict.fromkeys(SEAT_CHANGES, SeatsEvents.on_seat_change),
+    **dict.fromkeys(COUNTS, SeatsEvents.on_counts),
     seats_v1.SeatsMoved: SeatsEvents.on_seats_moved,
     seats_v1.ReplacementRefused: SeatsEvents.on_replacement_refused,
     seats_v1.SeatsReleased: SeatsEvents.on_seats_released,

@@ -1,14 +1,16 @@
-"""The modules of the vendor's catalogue, and the modules that each requires. It belongs to no tenant."""
+"""The vendor's catalogue: the modules that each module requires, and the plans. It belongs to no tenant."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.database.row_classes import columns_of, many, replacing, table_of
+from shared.buying import Plan
+from shared.database.row_classes import columns_of, many, names_of, replacing, table_of
+from shared.schemas.invoicing_v1 import PlanDefined, UnitPrice
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +19,24 @@ class ModuleRow:
     requires: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class PlanRow:
+    plan: str
+    version: int
+    name: str
+    currency: str
+    allows_extra_licences: bool
+    prices: Sequence[Mapping[str, Any]]
+
+
 MODULES: Final = table_of("catalogue_modules", ModuleRow)
 
 _ALL: Final = select(*columns_of(ModuleRow, MODULES))
 _SAVE: Final = replacing(insert(MODULES), ModuleRow, "module")
+PLANS: Final = table_of("catalogue_plans", PlanRow)
+_ALL_PLANS: Final = select(*columns_of(PlanRow, PLANS)).order_by(PLANS.c.plan)
+_INSERT_PLAN: Final = insert(PLANS)
+_SAVE_PLAN: Final = replacing(_INSERT_PLAN, PlanRow, "plan", where=PLANS.c.version < _INSERT_PLAN.excluded.version)
 
 
 async def requires(connection: AsyncConnection) -> Mapping[str, tuple[str, ...]]:
@@ -30,3 +46,14 @@ async def requires(connection: AsyncConnection) -> Mapping[str, tuple[str, ...]]
 
 async def save(connection: AsyncConnection, module: str, requires: tuple[str, ...]) -> None:
     await connection.execute(_SAVE, {"module": module, "requires": requires})
+
+
+async def save_plan(connection: AsyncConnection, plan: PlanDefined) -> None:
+    await connection.execute(_SAVE_PLAN, plan.model_dump(mode="json", include=set(names_of(PlanRow))))
+
+
+async def plans(connection: AsyncConnection) -> Sequence[Plan]:
+    return [
+        Plan(row.plan, row.name, row.currency, row.allows_extra_licences, [UnitPrice.model_validate(price) for price in row.prices])
+        for row in await many(connection, _ALL_PLANS, PlanRow)
+    ]

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from sqlalchemy import Text, bindparam, not_, select, tuple_
+from sqlalchemy import Text, bindparam, not_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.users.domain.subscription import Pool, Subscription
-from shared.database.row_classes import columns_of, many, replacing, table_of
+from shared.database.row_classes import columns_of, json_rows, many, names_of, recordset, replacing, table_of
 from shared.schemas.position import DecisionId
 
 
@@ -26,6 +26,25 @@ class PoolRow:
 
 
 @dataclass(frozen=True, slots=True)
+class CountsRow:
+    """The counts of a pool after the decision at (`counted_offset`, `counted_n`)."""
+
+    module: str
+    licences: int
+    active: int
+    flagged: int
+    held: int
+    waiting: int
+    available: int
+    counted_offset: int
+    counted_n: int
+
+    @property
+    def in_use(self) -> int:
+        return self.active + self.flagged + self.held
+
+
+@dataclass(frozen=True, slots=True)
 class SubscriptionRow:
     """`Subscription`, with decision ids as text."""
 
@@ -34,8 +53,8 @@ class SubscriptionRow:
     activated: str | None
 
 
-POOLS: Final = table_of("pools", PoolRow, tenant_id=str)
-SUBSCRIPTIONS: Final = table_of("subscriptions", SubscriptionRow, tenant_id=str)
+POOLS: Final = table_of("pools", PoolRow, CountsRow, tenant_id=str)
+SUBSCRIPTIONS: Final = table_of("subscriptions", SubscriptionRow, tenant_id=str, plan=str, term=str)
 
 _TENANT: Final = bindparam("tenant", type_=Text)
 _OWN: Final = POOLS.c.tenant_id == _TENANT
@@ -51,6 +70,18 @@ _ALL: Final = select(*columns_of(PoolRow, POOLS)).where(_OWN).order_by(POOLS.c.m
 _ADD_ONS: Final = select(POOLS.c.module).where(_OWN, not_(POOLS.c.base))
 _TENANTS_OF: Final = select(POOLS.c.tenant_id).where(POOLS.c.module == bindparam("of_module", type_=Text)).order_by(POOLS.c.tenant_id)
 
+_GIVEN: Final = recordset(CountsRow)
+_NOTE_COUNTS: Final = (
+    update(POOLS)
+    .where(
+        _OWN,
+        POOLS.c.module == _GIVEN.c.module,
+        tuple_(POOLS.c.counted_offset, POOLS.c.counted_n) < tuple_(_GIVEN.c.counted_offset, _GIVEN.c.counted_n),
+    )
+    .values({name: _GIVEN.c[name] for name in names_of(CountsRow, but=("module",))})
+)
+_COUNTS: Final = select(*columns_of(CountsRow, POOLS)).where(_OWN, POOLS.c.open).order_by(POOLS.c.module)
+
 _BEGIN: Final = insert(SUBSCRIPTIONS)
 # The update of an existing row locks it, and changes nothing.
 _LOCK: Final = _BEGIN.on_conflict_do_update(index_elements=["tenant_id"], set_={"tenant_id": _BEGIN.excluded.tenant_id}).returning(
@@ -58,6 +89,10 @@ _LOCK: Final = _BEGIN.on_conflict_do_update(index_elements=["tenant_id"], set_={
 )
 _GET: Final = select(*columns_of(SubscriptionRow, SUBSCRIPTIONS)).where(SUBSCRIPTIONS.c.tenant_id == _TENANT)
 _SAVE_SUBSCRIPTION: Final = replacing(insert(SUBSCRIPTIONS), SubscriptionRow, "tenant_id")
+_TERMS: Final = select(SUBSCRIPTIONS.c.plan, SUBSCRIPTIONS.c.term).where(SUBSCRIPTIONS.c.tenant_id == _TENANT)
+_SAVE_TERMS: Final = _BEGIN.on_conflict_do_update(
+    index_elements=["tenant_id"], set_={"plan": _BEGIN.excluded.plan, "term": _BEGIN.excluded.term}
+)
 
 
 async def save(connection: AsyncConnection, tenant_id: str, pool: Pool) -> bool:
@@ -76,6 +111,28 @@ async def all_of(connection: AsyncConnection, tenant_id: str) -> list[Pool]:
 async def add_ons(connection: AsyncConnection, tenant_id: str) -> frozenset[str]:
     """Return the modules that are known not to be base modules."""
     return frozenset((await connection.execute(_ADD_ONS, {"tenant": tenant_id})).scalars())
+
+
+async def note_counts(connection: AsyncConnection, tenant_id: str, counts: Sequence[CountsRow]) -> None:
+    """Save the counts of pools; those of an older decision change nothing."""
+    if counts:
+        await connection.execute(_NOTE_COUNTS, {"tenant": tenant_id, "rows": json_rows(counts)})
+
+
+async def counts(connection: AsyncConnection, tenant_id: str) -> dict[str, CountsRow]:
+    """Return the counts of the open pools by module, as seats last reported them."""
+    return {row.module: row for row in await many(connection, _COUNTS, CountsRow, tenant=tenant_id)}
+
+
+async def save_terms(connection: AsyncConnection, tenant_id: str, plan: str, term: str) -> None:
+    """Save the plan and the term of the tenant's contract."""
+    await connection.execute(_SAVE_TERMS, {"tenant_id": tenant_id, "plan": plan, "term": term})
+
+
+async def terms(connection: AsyncConnection, tenant_id: str) -> tuple[str, str] | None:
+    """Return the plan and the term of the tenant's contract, if it is known."""
+    found = (await connection.execute(_TERMS, {"tenant": tenant_id})).one_or_none()
+    return None if found is None or found.plan is None else (found.plan, found.term)
 
 
 async def tenants_of(connection: AsyncConnection, module: str) -> Sequence[str]:

@@ -81,7 +81,7 @@ async def create(
     if edit.invitation is None:
         return await people.add_person(tenant, uow, given, fact, cause)
     unknown = replace(unknown, account=edit.invitation.invited(account, tenant.now))
-    person = await people.add_person(tenant, uow, unknown, fact, cause, check=partial(invitations.check, tenant, seats))
+    person = await people.add_person(tenant, uow, unknown, fact, cause, check=partial(invitations.check, tenant, uow, seats))
     invitations.publish_unless_reserving(tenant, uow, person, cause.actor)
     return person
 

@@ -20,7 +20,7 @@ from services.users.domain.required_modules import NO_MODULES
 from services.users.domain.status import Status
 from services.users.store import invitation_tokens as tokens
 from services.users.store import people as people_store
-from services.users.use_cases import known_people, people
+from services.users.use_cases import known_people, licences, people
 from services.users.use_cases.locked_tenants import Tenants
 from services.users.use_cases.seats_questions import SeatsQuestions
 from shared.database import UnitOfWork
@@ -34,7 +34,7 @@ _INVITABLE = (Status.INVITED, Status.REFUSED, Status.NOT_SUBSCRIBED)
 _SYSTEM = Actor(kind="system", id="users")
 
 
-async def check(tenant: Tenant, seats: SeatsQuestions, invited: Person) -> None:
+async def check(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, invited: Person) -> None:
     """Raise Invalid if the invitation cannot reach the person, and Conflict if seats would refuse to reserve the licences (A6).
 
     If seats does not answer, its log decides.
@@ -51,10 +51,11 @@ async def check(tenant: Tenant, seats: SeatsQuestions, invited: Person) -> None:
         for answer in (event["data"] for event in events if "need" in event["data"]):
             refused = {each["module"]: each.get("reason") for each in answer["modules"] if each["state"] == SeatState.REFUSED}
             if refused:
-                raise _refused(tenant, refused, {pool["module"]: pool for pool in answer.get("pools", ())})
+                buy = licences.how_to_buy(tenant.tenant, (await licences.load(tenant, uow)).buying)
+                raise _refused(refused, {pool["module"]: pool for pool in answer.get("pools", ())}, buy)
 
 
-def _refused(tenant: Tenant, refused: Mapping[str, str | None], pools: Mapping[str, Mapping[str, Any]]) -> Conflict:
+def _refused(refused: Mapping[str, str | None], pools: Mapping[str, Mapping[str, Any]], how_to_buy: str) -> Conflict:
     """Return the refusal of a reservation, with the limit and the use of each full pool, and how to buy (A6)."""
     full = [pools[module] for module, reason in refused.items() if reason == Reason.POOL_FULL and module in pools]
     shown = [
@@ -64,11 +65,11 @@ def _refused(tenant: Tenant, refused: Mapping[str, str | None], pools: Mapping[s
     why = f"no licence is free: {named}" if shown else f"these modules cannot be reserved: {', '.join(sorted(refused))}"
     return Conflict(
         "invitation-refused",
-        f"The person was not invited, because {why}. Buy licences, deactivate people who no longer need access, or invite the person "
-        "without a reservation (`reserve`: false).",
+        f"The person was not invited, because {why}. Deactivate people who no longer need access, or invite the person without a "
+        f"reservation (`reserve`: false). {how_to_buy}",
         modules=[{"module": module, "reason": reason} for module, reason in sorted(refused.items())],
         pools=shown,
-        how_to_buy=f"POST /v1/tenants/{tenant.tenant}/quotes",
+        how_to_buy=how_to_buy,
     )
 
 
@@ -87,7 +88,7 @@ async def invite(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, before:
         )
     invited = replace(before, account=terms.invited(before.account, tenant.now))
     (after,) = await known_people.as_of_today(tenant, uow, [invited])
-    await check(tenant, seats, after)
+    await check(tenant, uow, seats, after)
     await tokens.delete_of(uow.connection, tenant.tenant, before.user)
     person = await people.save(tenant, uow, rules.revise(before, after, at=tenant.now, cause=replace(cause, reason="invited")), None)
     publish_unless_reserving(tenant, uow, person, cause.actor)

@@ -151,7 +151,7 @@ CREATE TABLE invitation_tokens (
     PRIMARY KEY (token_hash)
 )"""
 
-# The pools as seats opened and closed them, each with the decision that it reflects: an older decision changes nothing.
+# The pools as seats opened and closed them, and their counts, each with the decision that it reflects: an older one changes nothing.
 _POOLS = """
 CREATE TABLE pools (
     tenant_id text NOT NULL,
@@ -161,16 +161,26 @@ CREATE TABLE pools (
     partition integer NOT NULL,
     record_offset bigint NOT NULL,
     n integer NOT NULL,
+    licences bigint NOT NULL DEFAULT 0,
+    active bigint NOT NULL DEFAULT 0,
+    flagged bigint NOT NULL DEFAULT 0,
+    held bigint NOT NULL DEFAULT 0,
+    waiting bigint NOT NULL DEFAULT 0,
+    available bigint NOT NULL DEFAULT 0,
+    counted_offset bigint NOT NULL DEFAULT -1,
+    counted_n bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (tenant_id, module)
 )"""
 
-# Decision ids, from which it follows whether the pools count as open (domain/subscription).
+# Decision ids, from which it follows whether the pools count as open (domain/subscription), and the contract's plan and term.
 _SUBSCRIPTIONS = """
 CREATE TABLE subscriptions (
     tenant_id text PRIMARY KEY,
     since text,
     seen text,
-    activated text
+    activated text,
+    plan text,
+    term text
 )"""
 
 # The vendor's catalogue, as invoicing publishes it: which modules each module requires.
@@ -178,6 +188,15 @@ _CATALOGUE = """
 CREATE TABLE catalogue_modules (
     module text PRIMARY KEY,
     requires text[] NOT NULL
+)"""
+_PLANS = """
+CREATE TABLE catalogue_plans (
+    plan text PRIMARY KEY,
+    version bigint NOT NULL,
+    name text NOT NULL,
+    currency text NOT NULL,
+    allows_extra_licences boolean NOT NULL,
+    prices jsonb NOT NULL
 )"""
 
 # The sources of a tenant. People are described by the source of the lowest `position` first, and of equal ones by the first `arrival`.
@@ -576,7 +595,7 @@ def upgrade() -> None:
     )
     scim = (_SCIM_CONNECTIONS, _SCIM_TOKENS, _SCIM_USERS, _SCIM_GROUPS, _SCIM_MEMBERS, _SCIM_STOPPED)
     sign_in = (_SESSIONS, _SIGN_IN_REQUESTS, _SIGN_IN_LINKS, _IDENTITY_PROVIDERS, _IDENTITIES, _SIGN_IN_FLOWS)
-    settings = (_PROFILES, _MAPPING, _POOLS, _SUBSCRIPTIONS, _CATALOGUE)
+    settings = (_PROFILES, _MAPPING, _POOLS, _SUBSCRIPTIONS, _CATALOGUE, _PLANS)
     for statement in (_TENANTS, _CLOCKS, *settings, *people, *scim, _SOURCES, *sign_in):
         op.execute(statement)
     op.execute("CREATE UNIQUE INDEX imports_running ON imports (tenant_id, source) WHERE status NOT IN ('applied', 'failed')")

@@ -1,0 +1,49 @@
+"""What a tenant has and can buy: the counts of its pools, and what helps a person who was refused (A6)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from services.users.domain.person import Tenant
+from services.users.store import catalogue, pools
+from services.users.store.pools import CountsRow
+from shared.buying import Buying, buying_of
+from shared.database import UnitOfWork
+
+
+@dataclass(frozen=True, slots=True)
+class Licences:
+    """The pools by module as seats last reported them, and whether the tenant's plan allows extra licences."""
+
+    pools: Mapping[str, CountsRow]
+    buying: Buying
+
+
+async def load(tenant: Tenant, uow: UnitOfWork) -> Licences:
+    counts = await pools.counts(uow.connection, tenant.tenant)
+    terms = await pools.terms(uow.connection, tenant.tenant)
+    if terms is None:
+        return Licences(counts, Buying())
+    plan, term = terms
+    return Licences(counts, buying_of(plan, term, await catalogue.plans(uow.connection), list(counts)))
+
+
+def how_to_buy(tenant: str, buying: Buying) -> str:
+    """Return how to get more licences (E10), or that the plan has to be upgraded first (B2)."""
+    if buying.allowed is not False:
+        return (
+            f"To buy licences, request a quote and approve it: POST /v1/tenants/{tenant}/quotes (invoicing). You are charged only after "
+            "you approve it."
+        )
+    others = f" These plans do: {', '.join(buying.others)}." if buying.others else ""
+    return f"The plan {buying.plan} does not allow extra licences.{others} To change the plan, contact support."
+
+
+def warning(tenant: str, licences: Licences, module: str) -> str | None:
+    """Return the warning of a refusal: the pool, its limit and use, and what helps (A6)."""
+    pool = licences.pools.get(module)
+    if pool is None:
+        return None
+    limit = "1 licence" if pool.licences == 1 else f"{pool.licences} licences"
+    used = "1 seat is in use" if pool.in_use == 1 else f"{pool.in_use} seats are in use"
+    help_ = how_to_buy(tenant, licences.buying)
+    return f"{module} has {limit}, and {used}. Deactivate people who no longer need access. {help_}"
