@@ -67,6 +67,8 @@ _ENTRIES = [
         users_v1.SignInLinkRequested,
         users_v1.IdentityProviderChanged,
         users_v1.EmergencyLinkUsed,
+        users_v1.PersonLinked,
+        users_v1.PersonSeparated,
         users_v1.ClockAdvancing,
         users_v1.ClockReady,
     ),

@@ -89,6 +89,24 @@ class InvitationExpired(UsersEvent):
     expires_at: Instant
 
 
+class PersonLinked(UsersEvent):
+    """A timeline of a source belongs to this person from now on."""
+
+    user: Id
+    source: Text
+    external_id: ExternalId
+    by: str = ""  # login | employee_number | email | administrator: how the person was recognised; an open enum
+
+
+class PersonSeparated(UsersEvent):
+    """A timeline of a source was taken from one person: it describes a person of its own from now on."""
+
+    user: Id
+    source: Text
+    external_id: ExternalId
+    from_user: Id
+
+
 class GraceEnding(UsersEvent):
     """A reminder: the person's seat is over the limit and is revoked at the deadline, unless a licence is free by then."""
 

@@ -27,10 +27,13 @@ def a_period(rng: Random, today: date) -> EmploymentPeriod:
     return EmploymentPeriod(starts_on=start, ends_on=rng.choice((None, max(start, a_day(rng, today)))))
 
 
-def some_attributes(rng: Random, today: date) -> DatedAttributes:
+def some_attributes(rng: Random, today: date, who: str) -> DatedAttributes:
+    """Logins are the person's own: who has one that two people use depends on who had it first."""
     values = {name: rng.choice(values) for name, values in _VALUES.items() if rng.random() < 0.4}
     if values.get("valid_to") is not None:
         values["valid_to"] = today + timedelta(days=values["valid_to"])
+    if values.get("login"):
+        values["login"] += f"-{who}"
     return DatedAttributes(since=a_day(rng, today), **values)
 
 
@@ -38,13 +41,13 @@ def a_timeline(rng: Random, today: date, who: str = "17") -> PersonTimeline:
     return PersonTimeline(
         external_id=who,
         employment=tuple(a_period(rng, today) for _ in range(rng.randint(0, 3))),
-        attributes=tuple(some_attributes(rng, today) for _ in range(rng.randint(1, 5))),
+        attributes=tuple(some_attributes(rng, today, who) for _ in range(rng.randint(1, 5))),
     )
 
 
 def an_edit(rng: Random, before: PersonTimeline, today: date) -> PersonTimeline:
     """The person with periods and entries dropped, added and changed."""
-    other = a_timeline(rng, today)
+    other = a_timeline(rng, today, before.external_id)
     return PersonTimeline(
         external_id=before.external_id,
         employment=(*(each for each in before.employment if rng.random() < 0.7), *other.employment[: rng.randint(0, 2)]),

@@ -10,7 +10,7 @@ import pytest
 
 from services.users.domain.facts import Fact, FactType, Record
 from services.users.domain.guard import ends_or_blocks
-from services.users.domain.merging import NO_OVERRIDES, Employment, Overrides, Stated, merged, stated
+from services.users.domain.merging import NO_OVERRIDES, Employment, Overrides, Stated, stated
 from services.users.domain.person import Person, Tenant, as_of
 from services.users.domain.required_modules import Account, Profile, Settings
 from services.users.domain.sources import Key, Source, SourceKind, Sources, new_source
@@ -43,7 +43,7 @@ ENDED = ("2026-01-05", "2026-11-20")
 def who(
     timelines: Mapping[str, Timeline], overrides: Overrides = NO_OVERRIDES, known: Sources = SOURCES, on: date = TODAY
 ) -> Record | None:
-    return merged(of(timelines, overrides, known), on)
+    return of(timelines, overrides, known).on(on)
 
 
 def of(timelines: Mapping[str, Timeline], overrides: Overrides = NO_OVERRIDES, known: Sources = SOURCES) -> Stated:
@@ -112,7 +112,7 @@ def test_a_leaver_who_was_taken_back_stays_until_the_source_states_another_end()
     for period, employed, kept in ((ENDED, True, True), (("2026-01-05", "2026-11-19"), False, False), (EMPLOYED, True, False)):
         found = of({"hr/one": reported(period)}, back)
         assert (found.overrides.employment is not None) is kept
-        record = merged(found, TODAY)
+        record = found.on(TODAY)
         assert record is not None
         assert record.employed is employed
 
@@ -122,7 +122,7 @@ def test_somebody_made_a_leaver_by_REST_stays_one_until_the_source_says_so_too()
     for end in (None, "2027-03-31"):
         found = of({"hr/one": reported(("2026-01-05", end))}, gone)
         assert found.overrides == gone
-        assert (merged(found, TODAY) or Record(True)).employed is False
+        assert (found.on(TODAY) or Record(True)).employed is False
     assert of({"hr/one": reported(ENDED)}, gone).overrides.employment is None
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from services.users.domain.conflicts import Conflict
 from services.users.domain.facts import Record
 from services.users.domain.merging import Employment, Overrides
 from services.users.domain.person import Person, Tenant, with_standing
@@ -32,6 +33,7 @@ def test_a_person_is_read_as_it_was_stored() -> None:
     known = with_standing(Person("u1", "hr/acme", "1", NOW, record, account, version=4, revision=3, answered=2, command_id="c"), TENANT)
     failed = Note("command_failed", "…", "fault", DecisionId(1, 20, 3))
     person = replace(known, sent=known.standing.required, not_done=failed, reconsider_on=date(2027, 1, 1), arrival=7, overrides=back)
+    person = replace(person, conflict=Conflict("privileged", "email", ("u2", "u3")), separated=("u4",))
     row = _row(person)
     assert set(row) == set(names_of(PersonRow)), "a field without a value would be stored as null"
     assert _person(PersonRow(**row), TENANT.today) == person

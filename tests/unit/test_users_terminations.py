@@ -10,7 +10,6 @@ import pytest
 from services.seats import domain
 from services.users.domain.facts import Fact, FactType
 from services.users.domain.known_people import KnownPeople
-from services.users.domain.merging import merged
 from services.users.domain.person import Person, Tenant, as_of
 from services.users.domain.required_modules import Settings
 from services.users.domain.sources import Key, SourceKind, new_source
@@ -37,7 +36,7 @@ def edit(timelines: dict[Key, Timeline]) -> Edit:
 
 
 def employed(made: Edit, day: date) -> bool:
-    record = merged(made.stated, day)
+    record = made.stated.on(day)
     assert record is not None
     return record.employed
 

@@ -47,5 +47,7 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         users_v1.PersonInvited,
         users_v1.InvitationExpired,
         users_v1.GraceEnding,
+        users_v1.PersonLinked,
+        users_v1.PersonSeparated,
     )
 }

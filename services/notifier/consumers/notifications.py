@@ -156,6 +156,8 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         users_v1.RoleDeleted,
         users_v1.ApiClientChanged,
         users_v1.ApiClientRevoked,
+        users_v1.PersonLinked,
+        users_v1.PersonSeparated,
         users_v1.ClockAdvancing,
         users_v1.ClockReady,
     ),

@@ -220,6 +220,11 @@ def _users(payload: users_v1.UsersEvent, name: str) -> Entry:
             return Entry(name, details={"what": payload.what, "issuer": payload.issuer})
         case users_v1.EmergencyLinkUsed():
             return Entry(name, user=payload.user)
+        case users_v1.PersonLinked():
+            return Entry(name, user=payload.user, details={"source": payload.source, "external_id": payload.external_id, "by": payload.by})
+        case users_v1.PersonSeparated():
+            details = {"source": payload.source, "external_id": payload.external_id, "from_user": payload.from_user}
+            return Entry(name, user=payload.user, details=details)
         case users_v1.ClockAdvancing():
             return Entry(name, changes=(("clock", format_instant(payload.at), format_instant(payload.to)),))
         case _:

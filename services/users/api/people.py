@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
@@ -20,6 +20,7 @@ from services.users.api.requests import (
     TerminationBody,
 )
 from services.users.api.responses import (
+    ConflictView,
     InvitationView,
     LicenceOfLeaver,
     ModuleView,
@@ -31,6 +32,7 @@ from services.users.api.responses import (
     ReductionItem,
     ReplacementView,
     TerminationView,
+    TimelineView,
 )
 from services.users.domain.facts import RECORD_FIELDS, Record
 from services.users.domain.invitations import InvitationTerms, shown_state
@@ -38,8 +40,9 @@ from services.users.domain.module_states import ModuleState, Seat, base_modules_
 from services.users.domain.person import Person, Tenant
 from services.users.domain.required_modules import Note
 from services.users.domain.roles import is_administrator
+from services.users.domain.sources import Key
 from services.users.domain.status import LISTED, Status
-from services.users.store import module_states, pools
+from services.users.store import module_states, pools, timelines
 from services.users.store import people as store
 from services.users.store.people import Filter
 from services.users.store.pools import CountsRow
@@ -67,11 +70,20 @@ class Shown:
     rows: Mapping[str, Mapping[str, Seat]]
     add_ons: Collection[str]
     licences: Licences
+    timelines: Mapping[str, Sequence[Key]]
+    in_conflict: Mapping[str, Sequence[str]]
 
 
 async def _shown_with(tenant: Tenant, uow: UnitOfWork, people: Sequence[Person]) -> Shown:
-    rows = await module_states.load(uow.connection, tenant.tenant, [person.user for person in people])
-    return Shown(tenant, rows, await pools.add_ons(uow.connection, tenant.tenant), await licences.load(tenant, uow))
+    users = [person.user for person in people]
+    return Shown(
+        tenant,
+        await module_states.load(uow.connection, tenant.tenant, users),
+        await pools.add_ons(uow.connection, tenant.tenant),
+        await licences.load(tenant, uow),
+        await timelines.keys_of(uow.connection, tenant.tenant, users),
+        await store.conflicts_of(uow.connection, tenant.tenant, users),
+    )
 
 
 def _pool(pool: CountsRow) -> PoolView:
@@ -130,13 +142,23 @@ def _terms(body: InvitationBody | None) -> InvitationTerms | None:
     return None if body is None else InvitationTerms(body.days, body.reserve)
 
 
+def _overrides(person: Person) -> dict[str, Any]:
+    employment = person.overrides.employment
+    values = {name: None if value == "" else value for name, value in person.overrides.values.items()}
+    return values | ({} if employment is None else {"employed": employment.employed})
+
+
 def _view(person: Person, shown: Shown) -> PersonView:
     record, standing = person.record or Record(employed=False), person.standing
-    rows, add_ons, tenant = shown.rows[person.user], shown.add_ons, shown.tenant
+    rows, add_ons, tenant, conflict = shown.rows[person.user], shown.add_ons, shown.tenant, person.conflict
     return PersonView(
         user=person.user,
         external_id=person.external_id,
         source=person.source,
+        timelines=[TimelineView(source=key.source, external_id=key.external_id) for key in shown.timelines.get(person.user, ())],
+        conflict=None if conflict is None else ConflictView(reason=conflict.reason, by=conflict.by, people=list(conflict.people)),
+        in_conflict=list(shown.in_conflict.get(person.user, ())),
+        overrides=_overrides(person),
         login=record.login or None,
         email=record.email,
         name=record.name,

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar, cast
 from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, SecretStr, StrictBool, create_model
 
 from services.users.domain.scim_connections import DAYS_DEFAULT, DAYS_MAX
-from services.users.domain.sources import PEOPLE_DEFAULT, PERCENT_DEFAULT
+from services.users.domain.sources import PEOPLE_DEFAULT, PERCENT_DEFAULT, Duplicates, MatchBy
 from services.users.sign_in.tokens import TTL_SECONDS_MAX
 from shared.schemas.base import Id, ModuleName, Text
 from shared.schemas.rights import TENANT_RIGHTS
@@ -111,7 +111,9 @@ class Allowed(Body):
 
 Login = Annotated[str, Field(min_length=1, max_length=500)]
 KindName = Literal["employee", "external", "service"]
-StatusName = Literal["invited", "active", "over_limit", "waiting", "refused", "not_subscribed", "deactivated", "inactive", "left", "all"]
+StatusName = Literal[
+    "invited", "active", "over_limit", "waiting", "refused", "not_subscribed", "deactivated", "conflict", "inactive", "left", "all"
+]
 
 
 INVITATION_DAYS_MAX = 90
@@ -195,6 +197,39 @@ class TerminationBody(Body):
 class Reactivation(Body):
     modules: Annotated[list[ModuleName], Field(max_length=200)] | None = Field(
         None, description="The modules to reactivate; default: all that the person requires."
+    )
+
+
+class LinkPeople(Body):
+    to: Id = Field(description="The person who stays, with roles, seats and account.")
+
+
+class SeparatePerson(Body):
+    """Without a source, the person is separated from the people of the conflict."""
+
+    source: Annotated[str, Field(min_length=1, max_length=300)] | None = None
+    external_id: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
+        None, description="The id in the source; what it states belongs to a person of its own then."
+    )
+
+
+class SourceSettings(Body):
+    position: Annotated[int, Field(ge=0, le=1000, strict=True)] | None = Field(
+        None, description="Sources with a lower position go first. Default: 10 for HR systems, 20 for identity systems, 30 for REST."
+    )
+    match_by: Annotated[list[MatchBy], Field(max_length=3)] = Field(
+        list(MatchBy),
+        description="What new people are recognised by whom another source knows, in this order. An empty list switches matching off.",
+    )
+    duplicates: Duplicates = Field(
+        Duplicates.HOLD,
+        description="`hold`: if many new people match nobody, they take no seats until somebody confirms them. `allow`: they take seats.",
+    )
+    guard_people: Annotated[int, Field(ge=0, le=1_000_000, strict=True)] = Field(
+        PEOPLE_DEFAULT, description="So many people can lose access at once without a confirmation."
+    )
+    guard_percent: Annotated[int, Field(ge=0, le=100, strict=True)] = Field(
+        PERCENT_DEFAULT, description="The same as a part of the employed people of the tenant. The greater number counts."
     )
 
 

@@ -71,10 +71,30 @@ class AcceptedInvitation(BaseModel):
     user: str
 
 
+class ConflictView(BaseModel):
+    """The reason why a person takes no seat until somebody decides (`link`, `separate`, another login) or the cause ends."""
+
+    reason: str = Field(
+        description="login_in_use, several_people (more than one person is found), same_source (the person found is known to this "
+        "source by another id), privileged (found by e-mail address only, and may manage people or purchases) or possible_duplicate"
+    )
+    by: str = Field(description="What the people were found by: login, employee_number or email.")
+    people: list[str] = Field(description="The people who may be meant.")
+
+
+class TimelineView(BaseModel):
+    source: str
+    external_id: str
+
+
 class PersonView(BaseModel):
     user: str
-    external_id: str
+    external_id: str = Field(description="The id in the source that stated the person first.")
     source: str
+    timelines: list[TimelineView] = Field(description="The sources that state anything about the person, in their order.")
+    conflict: ConflictView | None = None
+    in_conflict: list[str] = Field(description="People in conflict who may be this person.")
+    overrides: dict[str, Any] = Field(description="What an administrator has set instead of what the sources state, by field.")
     login: str | None
     email: str
     name: str
@@ -87,7 +107,7 @@ class PersonView(BaseModel):
     priority: int
     valid_to: date | None
     status: str = Field(
-        description="invited (has not accepted the invitation), "
+        description="invited (has not accepted the invitation), conflict (may be somebody whom the tenant has already), "
         "active, over_limit (a seat is flagged), waiting (in the queue for a base module), refused (no seat in a base module), "
         "not_subscribed (no module of the profile is subscribed), deactivated (a base module was revoked), inactive (the login is blocked "
         "or missing) or left"
@@ -180,6 +200,16 @@ class NewApiClientView(ApiClientView):
 class NewSecretView(BaseModel):
     secret_id: str
     secret: str
+
+
+class TenantSourceView(BaseModel):
+    source: str
+    kind: str = Field(description="hr, scim (an identity system) or rest")
+    position: int
+    match_by: list[str]
+    duplicates: str
+    guard_people: int
+    guard_percent: int
 
 
 class ProfileView(BaseModel):

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any, Final
@@ -10,10 +10,11 @@ from typing import Any, Final
 from services.users.domain.facts import RECORD_FIELDS, Fact, FactType, fold
 from services.users.domain.guard import ends_or_blocks
 from services.users.domain.known_people import KnownPeople
-from services.users.domain.merging import Stated, merged
+from services.users.domain.matching import Matched
+from services.users.domain.merging import Stated
 from services.users.domain.person import Person, Tenant, as_of
 from services.users.domain.sources import Key
-from services.users.domain.timelines import Outcome, Period, Report, Reported, Statement, Timeline, has_newer, with_statement
+from services.users.domain.timelines import Period, Report, Reported, Statement, Timeline, has_newer
 
 UPCOMING_MAX: Final = 20  # days with changes that a report shows of one person
 
@@ -41,21 +42,21 @@ class Expected:
     after: Collection[str] = ()
 
 
-def expected(tenant: Tenant, known: KnownPeople, key: Key, statement: Statement) -> Expected:
-    """Return what the statement would make of the person of the timeline."""
-    timeline = known.timeline(key)
-    after_timeline, outcome = with_statement(timeline, key.source, statement)
-    user = known.users[key]
-    before = known.people.get(user)
-    old = before or Person(user, *key, created_at=tenant.now)
-    if outcome is not Outcome.TAKEN:
+def expected(tenant: Tenant, before: KnownPeople, after: KnownPeople, matched: Matched, key: Key) -> Expected:
+    """Return what the statements make of the person of the timeline: `before` has the people without them, and `after` has their
+    timelines."""
+    user, outcome = after.users[key], after.timeline(key)
+    known = after.people.get(user)
+    old = known or Person(user, *key, created_at=tenant.now)
+    if outcome == before.timeline(key) and key not in matched.links:
         return Expected(Kind.UNCHANGED, old, ends=False, releases=False, change={})
-    stated_before, stated_after = known.stated(user), known.stated_with(key, after_timeline)
-    new = as_of(old, stated_after, tenant)
+    stated_before = before.stated(user) if user in before.timelines else after.stated_without(user, key)
+    stated_after = after.stated(user)
+    new = as_of(replace(old, conflict=matched.conflicts.get(user, old.conflict)), stated_after, tenant)
     required_before, required_after = old.standing.required.modules, new.standing.required.modules
     wanted_before, wanted_after = (*required_before, *old.standing.not_subscribed), (*required_after, *new.standing.not_subscribed)
     return Expected(
-        Kind.NEW if before is None else Kind.CHANGED,
+        Kind.NEW if known is None else Kind.CHANGED,
         new,
         ends=ends_or_blocks(stated_before, stated_after, tenant, old.account),
         releases=not set(required_before) <= set(required_after),
@@ -103,7 +104,7 @@ def _shown(person: Person, of: Stated, today: date) -> dict[str, Any] | None:
 
 def values_on(of: Stated, day: date) -> dict[str, Any]:
     """Return the values of that day, as JSON takes them."""
-    record = merged(of, day)
+    record = of.on(day)
     if record is None:
         return {"employed": False}
     values = {name: getattr(record, name) for name in RECORD_FIELDS}

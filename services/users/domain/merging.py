@@ -45,16 +45,23 @@ class Overrides:
 NO_OVERRIDES: Final = Overrides()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Stated:
     """All that is stated about a person: timelines in the order of their sources, and overrides."""
 
     parts: tuple[Part, ...]
     overrides: Overrides = NO_OVERRIDES
+    _records: dict[date, Record | None] = field(init=False, default_factory=dict, repr=False, compare=False)
 
     @property
     def facts(self) -> tuple[Fact, ...]:
         return self.parts[0].facts if len(self.parts) == 1 else tuple(fact for part in self.parts for fact in part.facts)
+
+    def on(self, day: date) -> Record | None:
+        """Return the person as of the day; None if nobody has been employed by then. A day is computed once."""
+        if day not in self._records:
+            self._records[day] = next(merged_by_day(self, (day,)))
+        return self._records[day]
 
 
 def stated(timelines: Mapping[Key, Timeline], sources: Sources, overrides: Overrides = NO_OVERRIDES) -> Stated:
@@ -94,11 +101,6 @@ def _deciding(parts: Sequence[Part]) -> list[Part]:
         if found := [part for part in parts if part.kind == kind]:
             return found
     return []
-
-
-def merged(of: Stated, today: date) -> Record | None:
-    """Return the person as of `today`; None if nobody has been employed by then."""
-    return next(merged_by_day(of, (today,)))
 
 
 def merged_by_day(of: Stated, days: Sequence[date]) -> Iterator[Record | None]:

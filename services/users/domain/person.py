@@ -5,9 +5,10 @@ from datetime import date, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from services.users.domain.conflicts import Conflict
 from services.users.domain.facts import FactType, Record
 from services.users.domain.local_days import local_midnight, local_today
-from services.users.domain.merging import NO_OVERRIDES, Overrides, Stated, days_ahead, merged, merged_by_day, reconsider_on
+from services.users.domain.merging import NO_OVERRIDES, Overrides, Stated, days_ahead, merged_by_day, reconsider_on
 from services.users.domain.required_modules import NO_MODULES, Account, Note, Release, RequiredModules, Settings, must_send
 from services.users.domain.roles import OWNER, Authority, departments_of, is_administrator
 from services.users.domain.status import Standing, Status, reason_of, standing
@@ -58,6 +59,8 @@ class Person:
     not_done: Note | None = None
     arrival: int = 0
     overrides: Overrides = NO_OVERRIDES
+    conflict: Conflict | None = None
+    separated: tuple[str, ...] = ()  # people who are others, as an administrator has decided
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -106,7 +109,7 @@ def source_actor(source: str) -> Actor:
 
 def as_of(person: Person, of: Stated, tenant: Tenant) -> Person:
     """Return the person as everything that is stated describes the person today."""
-    record = merged(of, tenant.today)
+    record = of.on(tenant.today)
     # A person is created on the day of the hire, however long before the fact arrived.
     created_at = tenant.now if person.record is None else person.created_at
     day = reconsider_on(of, record, tenant.today)
@@ -134,7 +137,10 @@ def next_release(person: Person, of: Stated, tenant: Tenant) -> Release | None:
 def with_standing(person: Person, tenant: Tenant) -> Person:
     """Return the person with status, profile and required modules computed again, of somebody whom no known future day will change.
     Use cases call `known_people.as_of_today`, which knows the others."""
-    return replace(person, standing=standing(person.record, person.account, tenant.settings, tenant.today))
+    found = standing(person.record, person.account, tenant.settings, tenant.today)
+    if person.conflict is not None and found.status not in (Status.EXPECTED, Status.LEFT):
+        found = replace(found, status=Status.CONFLICT, may_log_in=False, required=NO_MODULES, not_subscribed=())
+    return replace(person, standing=found)
 
 
 def _visible(person: Person) -> dict[str, Any]:
@@ -159,7 +165,7 @@ def _visible(person: Person) -> dict[str, Any]:
 
 
 def _shown(person: Person) -> tuple[object, ...]:
-    return (person.record, person.account, person.standing, person.overrides)
+    return (person.record, person.account, person.standing, person.overrides, person.conflict)
 
 
 def changes(before: Person, after: Person) -> tuple[Change, ...]:

@@ -33,6 +33,7 @@ class Status(StrEnum):
     NOT_SUBSCRIBED = "not_subscribed"  # the profile has modules, and none of them is subscribed
     DEACTIVATED = "deactivated"  # revoked in a base module
     LEFT = "left"
+    CONFLICT = "conflict"  # may be somebody whom the tenant has already
 
 
 LISTED: Final = tuple(status for status in Status if status not in (Status.EXPECTED, Status.INACTIVE, Status.LEFT))  # by default (M5)

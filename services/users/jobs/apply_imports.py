@@ -1,12 +1,16 @@
 """Apply imports. Each chunk of people is one transaction, so a process that ends in between loses nothing."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 
 import structlog
 
 from services.users.domain import imports as rules
+from services.users.domain.facts import fold
 from services.users.domain.imports import Kind
 from services.users.domain.known_people import KnownPeople
+from services.users.domain.logins import login_key
 from services.users.domain.person import Cause, Tenant, source_actor
 from services.users.domain.sources import Key
 from services.users.domain.timelines import Reported, Statement, from_json
@@ -23,6 +27,7 @@ from shared.errors import Transient
 log = structlog.get_logger(__name__)
 
 CHUNK = 250  # people in one transaction
+TOGETHER_MAX = 5000  # of whom some take over a login of others; above that, a conflict ends with the next transactions
 POLL_SECONDS = 0.5  # for an import that another process was asked to apply
 
 
@@ -67,12 +72,32 @@ class ApplyImports:
             await store.save(uow.connection, tenant, replace(row, status="applied"))
             log.info("import_applied", tenant=tenant, source=row.source, version=row.version, people=row.done)
             return
+        staged = await self._with_holders(found, uow, row, kinds, staged)
         absent = [Key(row.source, person.external_id) for person in staged if person.kind == Kind.ABSENT]
         known = await known_people.load(found, uow, absent) if absent else None
         received = [each for person in staged if (each := _received(found, row, person, known)) is not None]
         await people.apply_statements(found, uow, received, together=True)
         await store.set_done(uow.connection, tenant, row.import_id, [person.position for person in staged])
         await store.save(uow.connection, tenant, replace(row, done=row.done + len(staged)))
+
+    async def _with_holders(
+        self, tenant: Tenant, uow: UnitOfWork, row: ImportRow, kinds: Sequence[str], staged: list[StagedPerson]
+    ) -> list[StagedPerson]:
+        """Return the people with those of the import who have a login that one of them is given: they may give it up, so they are applied
+        together."""
+        added, looked_at = staged, {person.external_id for person in staged}
+        while added and len(staged) <= TOGETHER_MAX:
+            claimed = [key for person in added if (key := _login_of(person, tenant.today))]
+            holders = await store.holders(uow.connection, tenant.tenant, row.source, claimed) - looked_at
+            looked_at |= holders
+            added = await store.to_apply(uow.connection, tenant.tenant, row.import_id, kinds, sorted(holders)) if holders else []
+            staged = [*staged, *added]
+        return staged
+
+
+def _login_of(person: StagedPerson, today: date) -> str | None:
+    record = fold(from_json(person.report).facts, today) if person.report is not None else None
+    return login_key(record.login) if record is not None and record.employed else None
 
 
 def _received(tenant: Tenant, row: ImportRow, person: StagedPerson, absent: KnownPeople | None) -> Received | None:

@@ -176,7 +176,8 @@ class Users:
         """
         key = login_key(user_name)
         user = "" if resource_id is None else await store.person_of(self.uow.connection, self._view, resource_id) or ""
-        holder = await people_store.lock_login(self.uow.connection, self.tenant.tenant, key, user)
+        await people_store.lock_claims(self.uow.connection, self.tenant.tenant)
+        holder = await people_store.login_holder(self.uow.connection, self.tenant.tenant, key, user)
         other = await store.holder(self.uow.connection, self._view, key)
         if holder is not None or (other is not None and other != resource_id):
             raise UniquenessException(

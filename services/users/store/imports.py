@@ -236,6 +236,16 @@ _NEXT: Final = (
     .order_by(_S.releases.desc(), _S.position)
     .limit(_LIMIT)
 )
+_HOLDERS: Final = (
+    select(_R.external_id)
+    .select_from(PEOPLE.join(TIMELINES, (_R.tenant_id == _P.tenant_id) & (_R.user_id == _P.user_id)))
+    .where(_P.tenant_id == _TENANT, _P.employed, _P.login_key == any_(bindparam("logins", type_=ARRAY(Text))), _R.source == _SOURCE)
+)
+_NEXT_OF: Final = (
+    select(*columns_of(StagedPerson, STAGED))
+    .where(_STAGED_OF_IMPORT, ~_S.done, _S.kind == _KINDS, _S.external_id == any_(bindparam("external_ids", type_=ARRAY(Text))))
+    .order_by(_S.position)
+)
 _SET_DONE: Final = (
     update(STAGED).where(_STAGED_OF_IMPORT, _S.position == any_(bindparam("positions", type_=ARRAY(BigInteger)))).values(done=True)
 )
@@ -398,6 +408,20 @@ async def next_to_apply(
 ) -> list[StagedPerson]:
     given = {"tenant": tenant_id, "of_import": import_id, "kinds": list(kinds), "limit": limit}
     return await many(connection, _NEXT, StagedPerson, **given)
+
+
+async def holders(connection: AsyncConnection, tenant_id: str, source: str, logins: Sequence[str]) -> set[str]:
+    """Return the external ids, in the source, of the employed people who have one of these logins now."""
+    found = await connection.execute(_HOLDERS, {"tenant": tenant_id, "of_source": source, "logins": list(logins)})
+    return set(found.scalars())
+
+
+async def to_apply(
+    connection: AsyncConnection, tenant_id: str, import_id: str, kinds: Sequence[str], external_ids: Sequence[str]
+) -> list[StagedPerson]:
+    """Return those of these people whom the import changes and who are not applied yet."""
+    given = {"tenant": tenant_id, "of_import": import_id, "kinds": list(kinds), "external_ids": list(external_ids)}
+    return await many(connection, _NEXT_OF, StagedPerson, **given)
 
 
 async def set_done(connection: AsyncConnection, tenant_id: str, import_id: str, positions: Sequence[int]) -> None:

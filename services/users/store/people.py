@@ -24,11 +24,13 @@ from sqlalchemy import (
     null,
     select,
     tuple_,
+    union,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.users.domain.conflicts import Conflict
 from services.users.domain.facts import Record
 from services.users.domain.logins import login_key
 from services.users.domain.merging import NO_OVERRIDES, Employment, Overrides
@@ -91,6 +93,10 @@ class PersonRow:
     sent: Mapping[str, Any] | None
     command_id: str | None
     overrides: Mapping[str, Any]
+    conflict: Mapping[str, Any] | None
+    conflict_people: tuple[str, ...]
+    separated: tuple[str, ...]
+    email_key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +154,7 @@ _INSERT: Final = (
     .on_conflict_do_nothing(index_elements=["tenant_id", "user_id"])
 )
 # Only the projection writes `answered`, so that a change in another transaction does not set it back.
-_CHANGED: Final = names_of(PersonRow, but=("arrival", "user_id", "source", "external_id", "answered"))
+_CHANGED: Final = names_of(PersonRow, but=("arrival", "user_id", "answered"))
 _UPDATE: Final = (
     update(PEOPLE)
     .where(_P.tenant_id == _TENANT, _P.user_id == _GIVEN.c.user_id)
@@ -169,27 +175,44 @@ _USERS_OF_COMMAND: Final = select(_P.user_id).where(_P.tenant_id == _TENANT, _P.
 _HOLDER: Final = (
     select(_P.user_id)
     .where(_P.tenant_id == _TENANT, _P.login_key == bindparam("login_key", type_=Text), _P.employed, _P.user_id != _USER)
-    .order_by(_P.user_id)
+    .order_by(_P.conflict.is_not(None), _P.user_id)
     .limit(1)
 )
 _ADVISORY_LOCK: Final = select(func.pg_advisory_xact_lock(bindparam("number", type_=BigInteger)))
 _NEXT_INVITATION: Final = select(func.min(_P.invited_until)).where(_P.tenant_id == _TENANT, _P.invitation == literal_column("'open'"))
+_ARE_MEANT: Final = (_P.tenant_id == _TENANT) & _P.employed & _P.conflict.is_(None)
+_HR_IDS: Final = any_(bindparam("hr_ids", type_=ARRAY(Text)))
+# Each part uses an index of its own; a disjunction would read all people.
+_WITH_MARKS: Final = union(
+    select(_P.user_id).where(_ARE_MEANT, _P.login_key == any_(bindparam("logins", type_=ARRAY(Text)))),
+    select(_P.user_id).where(_ARE_MEANT, _P.email_key == any_(bindparam("emails", type_=ARRAY(Text)))),
+    select(_P.user_id).where(_ARE_MEANT, _P.employee_number != "", _P.employee_number == any_(bindparam("numbers", type_=ARRAY(Text)))),
+    select(_P.user_id)
+    .select_from(TIMELINES.join(PEOPLE, (_T.tenant_id == _P.tenant_id) & (_T.user_id == _P.user_id)))
+    .where(_ARE_MEANT, _T.external_id == _HR_IDS, _T.source == any_(bindparam("hr_sources", type_=ARRAY(Text)))),
+)
+_IN_CONFLICT_WITH: Final = select(_P.user_id, _P.conflict_people).where(
+    _P.tenant_id == _TENANT, _P.conflict.is_not(None), _P.conflict_people.op("&&")(bindparam("users", type_=ARRAY(Text)))
+)
 _NEXT_DAY: Final = select(func.min(_P.reconsider_on)).where(_P.tenant_id == _TENANT, _P.reconsider_on.is_not(None))
 
 _STATUSES: Final = any_(bindparam("statuses", type_=ARRAY(Text)))
 _EQUALS: Final = {name: bindparam(name, type_=Text) for name in ("kind", "department", "profile")}
 _EXTERNAL_ID: Final = bindparam("external_id", type_=Text)
 _SOURCE: Final = bindparam("source", type_=Text)
-# A person has a timeline of that source, with that external id.
-_IS_REPORTED: Final = (_EXTERNAL_ID.is_(None) & _SOURCE.is_(None)) | exists(
-    select(_T.user_id)
-    .where(
-        _T.tenant_id == _TENANT,
-        _T.user_id == _P.user_id,
-        _EXTERNAL_ID.is_(None) | (_T.external_id == _EXTERNAL_ID),
-        _SOURCE.is_(None) | (_T.source == _SOURCE),
+_IS_REPORTED: Final = _SOURCE.is_(None) | exists(
+    select(_T.user_id).where(_T.tenant_id == _TENANT, _T.user_id == _P.user_id, _T.source == _SOURCE).correlate(PEOPLE)
+)
+# An array, so that the index of people by their ids is used: few people have one external id.
+_HAS_EXTERNAL_ID: Final = _EXTERNAL_ID.is_(None) | (
+    _P.user_id
+    == any_(
+        func.array(
+            select(_T.user_id)
+            .where(_T.tenant_id == _TENANT, _T.external_id == _EXTERNAL_ID, _SOURCE.is_(None) | (_T.source == _SOURCE))
+            .scalar_subquery()
+        )
     )
-    .correlate(PEOPLE)
 )
 _SEAT_STATE: Final = bindparam("seat_state", type_=Text)
 _TEXT: Final = bindparam("text", type_=Text)
@@ -242,6 +265,7 @@ _PAGE: Final = (
         _P.status == _STATUSES,
         *(value.is_(None) | (_P[name] == value) for name, value in _EQUALS.items()),
         _IS_REPORTED,
+        _HAS_EXTERNAL_ID,
         _TEXT.is_(None) | (func.strpos(_TEXTS, comparable(_TEXT)) > 0),
         _ROLE.is_(None) | _HAS_ROLE,
         _SEAT_STATE.is_(None)
@@ -314,7 +338,7 @@ _LOCK_WITH_ROLE: Final = _lock_chosen(_NEXT_CREATED.where(_HAS_ROLE))
 # An import reads and writes each person several times: values are read by `attrgetter`, and written as mappings, which orjson dumps faster.
 _RECORD: Final = field_names(Record)
 _ACCOUNT: Final = field_names(Account)
-_PERSON: Final = tuple(name for name in common_names(Person, PersonRow) if name not in ("sent", "overrides"))
+_PERSON: Final = tuple(name for name in common_names(Person, PersonRow) if name not in ("sent", "overrides", "conflict"))
 _SENT: Final = field_names(RequiredModules)
 _RECORD_OF: Final = attrgetter(*_RECORD)
 _ACCOUNT_OF: Final = attrgetter(*_ACCOUNT)
@@ -393,6 +417,9 @@ def _row(person: Person) -> dict[str, Any]:
         "not_subscribed": standing.not_subscribed,
         "sent": _sent_to_json(person.sent),
         "overrides": _overrides_to_json(person.overrides),
+        "conflict": None if person.conflict is None else {"reason": person.conflict.reason, "by": person.conflict.by},
+        "conflict_people": () if person.conflict is None else person.conflict.people,
+        "email_key": login_key(person.record.email) if person.record is not None else "",
     }
     row.update(zip(_PERSON, _PERSON_OF(person), strict=True))
     row.update(zip(_RECORD, _RECORD_OF(person.record or _NO_RECORD), strict=True))
@@ -412,14 +439,16 @@ def _person(row: PersonRow, today: date | None) -> Person:
     is_known = status is not Status.EXPECTED
     day, lacks = today or date.min, bool(row.not_subscribed)
     _, may_log_in = status_of(record, account, day, requires_modules=required != NO_MODULES, lacks_modules=lacks)
+    may_log_in = may_log_in and is_known and status is not Status.CONFLICT
     signs_in = is_known and may_sign_in(record, account, row.rights, day)
     return Person(
         user=row.user_id,
         record=record if is_known else None,
         account=account,
-        standing=Standing(status, may_log_in and is_known, row.profile, required, notes, row.rights, signs_in, row.not_subscribed),
+        standing=Standing(status, may_log_in, row.profile, required, notes, row.rights, signs_in, row.not_subscribed),
         sent=sent,
         overrides=_overrides_from_json(row.overrides),
+        conflict=None if row.conflict is None else Conflict(row.conflict["reason"], row.conflict["by"], row.conflict_people),
         not_done=next((note for note in found if note.decision_id is not None), None),
         **dict(zip(_PERSON, _PERSON_OF(row), strict=True)),
     )
@@ -479,16 +508,48 @@ async def set_notes(connection: AsyncConnection, tenant_id: str, people: Sequenc
         await connection.execute(_SET_NOTES, {"tenant": tenant_id, "rows": json_rows(rows)})
 
 
-async def lock_login(connection: AsyncConnection, tenant_id: str, key: str, user: str) -> str | None:
-    """Return another employed person whose login has this key (domain/logins).
-
-    Until the transaction ends, another one that asks about this login waits here. If the person exists, lock the row first: all
-    transactions take the two locks in this order.
-    """
-    await connection.execute(_ADVISORY_LOCK, {"number": lock_number("login", tenant_id, key)})
+async def login_holder(connection: AsyncConnection, tenant_id: str, key: str, user: str) -> str | None:
+    """Return another employed person whose login has this key (domain/logins); one in conflict only if there is no other. To give somebody
+    the login, call under the claims' lock."""
     found = await connection.execute(_HOLDER, {"tenant": tenant_id, "login_key": key, "user": user})
     holder: str | None = found.scalar_one_or_none()
     return holder
+
+
+async def lock_claims(connection: AsyncConnection, tenant_id: str) -> None:
+    """Let other transactions that give people of the tenant a login wait until this one ends. Lock the rows of people before."""
+    await connection.execute(_ADVISORY_LOCK, {"number": lock_number("claims", tenant_id)})
+
+
+async def with_marks(
+    connection: AsyncConnection,
+    tenant_id: str,
+    logins: Sequence[str],
+    emails: Sequence[str],
+    numbers: Sequence[str],
+    hr_ids: Sequence[str],
+    hr_sources: Sequence[str],
+) -> list[str]:
+    """Return the employed people, but for those in conflict, who have one of these logins, e-mail addresses or employee numbers, or one of
+    these external ids in one of the HR systems."""
+    given = {"logins": logins, "emails": emails, "numbers": numbers, "hr_ids": hr_ids, "hr_sources": hr_sources}
+    found = await connection.execute(_WITH_MARKS, {"tenant": tenant_id} | {name: list(values) for name, values in given.items()})
+    return list(found.scalars())
+
+
+async def in_conflict_with(connection: AsyncConnection, tenant_id: str, users: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the people who are in conflict with one of these, each with all people who are meant."""
+    found = await connection.execute(_IN_CONFLICT_WITH, {"tenant": tenant_id, "users": list(users)})
+    return {row.user_id: row.conflict_people for row in found}
+
+
+async def conflicts_of(connection: AsyncConnection, tenant_id: str, users: Sequence[str]) -> dict[str, list[str]]:
+    """Return, for each of these people, those in conflict who may be that person."""
+    found: dict[str, list[str]] = {}
+    for user, people in (await in_conflict_with(connection, tenant_id, users)).items():
+        for person in people:
+            found.setdefault(person, []).append(user)
+    return found
 
 
 async def users_of_command(connection: AsyncConnection, tenant_id: str, command: str) -> list[str]:

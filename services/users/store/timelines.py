@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.users.domain.facts import Fact, FactType
 from services.users.domain.sources import Key
 from services.users.domain.timelines import NO_REPORT, Timeline, from_json, given_from_json, to_json
+from services.users.store.sources import SOURCES
 from shared.database.row_classes import columns_of, json_rows, many, names_of, recordset, table_of
 
 
@@ -59,6 +60,7 @@ class Change:
     user: str
     before: Timeline | None
     after: Timeline
+    moved: bool = False  # it belongs to another person than before
 
 
 FACTS: Final = table_of("facts", StoredFact, tenant_id=str, received_at=datetime)
@@ -91,11 +93,18 @@ _INSERT: Final = insert(TIMELINES).from_select(
 )
 _SAVE: Final = _INSERT.on_conflict_do_update(
     index_elements=_KEY,
-    set_={name: _INSERT.excluded[name] for name in ("version", "digest", "report", "reported_at")},
+    set_={name: _INSERT.excluded[name] for name in ("user_id", "version", "digest", "report", "reported_at")},
 )
 _LOAD: Final = select(*columns_of(TimelineRow, TIMELINES)).where(_T.tenant_id == _TENANT, _T.user_id == _USERS)
 _OF_SOURCE: Final = (_T.tenant_id == _TENANT) & (_T.source == _SOURCE)
 _OWNERS: Final = select(_T.external_id, _T.user_id).where(_OF_SOURCE, _T.external_id == _EXTERNAL_IDS)
+_KEYS_OF: Final = (
+    select(_T.user_id, _T.source, _T.external_id)
+    .select_from(TIMELINES.join(SOURCES, (SOURCES.c.tenant_id == _T.tenant_id) & (SOURCES.c.source == _T.source)))
+    .where(_T.tenant_id == _TENANT, _T.user_id == _USERS)
+    .order_by(SOURCES.c.position, SOURCES.c.arrival, _T.external_id)
+)
+_CREATED_AT: Final = select(_T.created_at).where(_OF_SOURCE, _T.external_id == bindparam("external_id", type_=Text))
 _VERSIONS: Final = select(_T.external_id, _T.version, _T.digest).where(_OF_SOURCE, _T.external_id == _EXTERNAL_IDS, _T.version > 0)
 
 
@@ -108,6 +117,22 @@ async def owners(connection: AsyncConnection, tenant_id: str, keys: Iterable[Key
     for source, external_ids in by_source.items():
         rows = await connection.execute(_OWNERS, {"tenant": tenant_id, "source": source, "external_ids": external_ids})
         found |= {Key(source, row.external_id): row.user_id for row in rows}
+    return found
+
+
+async def keys_of(connection: AsyncConnection, tenant_id: str, users: Sequence[str]) -> dict[str, list[Key]]:
+    """Return the sources of each of these people, with their external ids."""
+    found: dict[str, list[Key]] = {}
+    for row in await connection.execute(_KEYS_OF, {"tenant": tenant_id, "users": list(users)}):
+        found.setdefault(row.user_id, []).append(Key(row.source, row.external_id))
+    return found
+
+
+async def created_at(connection: AsyncConnection, tenant_id: str, key: Key) -> datetime:
+    """Return when the source first stated anything in the timeline."""
+    found: datetime = (
+        await connection.execute(_CREATED_AT, {"tenant": tenant_id, "source": key.source, "external_id": key.external_id})
+    ).scalar_one()
     return found
 
 
@@ -144,7 +169,7 @@ async def save(connection: AsyncConnection, tenant_id: str, changes: Sequence[Ch
         gone, new = _difference(before.singles, after.singles)
         removed += [FactKey(*key, fact.id) for fact in gone]
         added += [_row(key, fact) for fact in new]
-        if change.before is None or after.version != before.version:
+        if change.before is None or change.moved or after.version != before.version:
             digest, report = (after.report.digest, to_json(after.report)) if after.version else ("", {})
             rows.append(TimelineRow(*key, change.user, after.version, digest, report, now))
     for statement, given in ((_DELETE_FACTS, removed), (_INSERT_FACTS, added), (_SAVE, rows)):

@@ -1,7 +1,7 @@
 """Changes of people by REST: facts of people whom only REST knows, and overrides of what other sources state."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
 from typing import Any, Final, Self
@@ -10,15 +10,16 @@ from services.users.domain import person as rules
 from services.users.domain.facts import RECORD_FIELDS, REST_SOURCE, SEQUENCE_MAX, Fact, FactType, Record
 from services.users.domain.invitations import InvitationTerms
 from services.users.domain.known_people import KnownPeople
-from services.users.domain.merging import Employment, Stated, merged, sources_end
-from services.users.domain.person import Cause, Person, Tenant
-from services.users.domain.required_modules import NO_MODULES
+from services.users.domain.matching import Matched
+from services.users.domain.merging import Employment, Stated, sources_end, stated
+from services.users.domain.person import Cause, Person, Revision, Tenant
+from services.users.domain.required_modules import NO_MODULES, Account
 from services.users.domain.roles import with_shorthand
 from services.users.domain.sources import Key
 from services.users.domain.timelines import Timeline
 from services.users.store import timelines
 from services.users.store.timelines import Change
-from services.users.use_cases import invitations, known_people, people, rights
+from services.users.use_cases import invitations, known_people, matching, people, rights
 from services.users.use_cases.seats_questions import SeatsQuestions
 from shared import ids
 from shared.database import UnitOfWork
@@ -97,11 +98,9 @@ async def change(tenant: Tenant, uow: UnitOfWork, before: Person, given: Mapping
         edit.set_values(record)
     if given.get("status") == "left":
         edit.set_employed(False)
-    after = rules.as_of(replace(before, account=account), edit.stated, tenant)
+    after = await edit.after(uow, account)
     rights.check_change(tenant, before, after, cause)
-    await people.check_login(tenant, uow, before, after)
-    await edit.save(uow)
-    return await people.save(tenant, uow, rules.revise(before, after, at=tenant.now, cause=replace(cause, fact=FactType.CHANGED)), None)
+    return await edit.save(uow, rules.revise(before, after, at=tenant.now, cause=replace(cause, fact=FactType.CHANGED)))
 
 
 async def reactivate(tenant: Tenant, uow: UnitOfWork, before: Person, modules: tuple[str, ...] | None, cause: Cause) -> Person:
@@ -113,8 +112,7 @@ async def reactivate(tenant: Tenant, uow: UnitOfWork, before: Person, modules: t
     assert before.record is not None
     if not before.record.employed:
         edit.set_employed(True)
-    after = rules.as_of(replace(before, account=replace(before.account, may_log_in=True)), edit.stated, tenant)
-    await people.check_login(tenant, uow, before, after)
+    after = await edit.after(uow, replace(before.account, may_log_in=True))
     required = after.standing.required.modules
     if modules is not None and (not_required := sorted(set(modules) - set(required))):
         raise Invalid("body.modules", not_required, "modules that the person requires: " + (", ".join(required) or "none"))
@@ -123,8 +121,7 @@ async def reactivate(tenant: Tenant, uow: UnitOfWork, before: Person, modules: t
     wanted = tuple(sorted(set(modules))) if modules is not None else required
     cause = replace(cause, reason=Reason.REACTIVATED.value)
     revision = rules.revise(before, after, at=tenant.now, cause=cause, reactivate=wanted if required else None)
-    await edit.save(uow)
-    return await people.save(tenant, uow, revision, None)
+    return await edit.save(uow, revision)
 
 
 @dataclass
@@ -136,6 +133,7 @@ class Edit:
     known: KnownPeople
     stated: Stated
     stored: Mapping[Key, Timeline]
+    matched: Matched = field(default_factory=Matched)
 
     @classmethod
     async def begin(cls, tenant: Tenant, uow: UnitOfWork, before: Person) -> Self:
@@ -164,7 +162,7 @@ class Edit:
             self._add(FactType.HIRED if employed else FactType.LEFT, given, since)
             return
         overrides = replace(self.stated.overrides, employment=None)
-        by_sources = merged(replace(self.stated, overrides=overrides), since)
+        by_sources = stated(self.known.timelines[self.before.user], self.known.sources, overrides).on(since)
         if by_sources is None or by_sources.employed is not employed:
             overrides = replace(overrides, employment=Employment(employed, since, sources_end(self.stated.parts)))
         self.stated = replace(self.stated, overrides=overrides)
@@ -172,11 +170,10 @@ class Edit:
     def take_leaving_back(self) -> bool:
         """Remove the leaving that REST has stated, if REST has stated no employment after it. Return whether there was one."""
         if self._own is not None:
-            timelines = self.known.timelines[self.before.user]
-            timeline = timelines[self._own]
+            timeline = self.known.timeline(self._own)
             hired = max((fact.order for fact in timeline.facts if fact.type in (FactType.HIRED, FactType.EMPLOYED)), default=None)
             kept = tuple(fact for fact in timeline.singles if fact.type is not FactType.LEFT or (hired is not None and fact.order < hired))
-            timelines[self._own] = replace(timeline, singles=kept)
+            self.known.put(self._own, replace(timeline, singles=kept))
             self.stated = self.known.stated(self.before.user)
             return kept != timeline.singles
         employment = self.stated.overrides.employment
@@ -189,16 +186,39 @@ class Edit:
         """Add one more fact, after all others of its day: what an administrator states holds now."""
         assert self._own is not None
         day = since or self.tenant.today
-        timelines = self.known.timelines[self.before.user]
-        timeline = timelines[self._own]
+        timeline = self.known.timeline(self._own)
         last = max((fact.sequence for fact in timeline.facts if fact.effective_date == day), default=-1)
         fact = Fact(ids.new_id(), type_, day, min(last + 1, SEQUENCE_MAX), given, REST_SOURCE)
-        timelines[self._own] = replace(timeline, singles=(*timeline.singles, fact))
+        self.known.put(self._own, replace(timeline, singles=(*timeline.singles, fact)))
         self.stated = self.known.stated(self.before.user)
 
-    async def save(self, uow: UnitOfWork) -> None:
-        """Store the facts. Call under the person's lock; the overrides are stored with the person."""
+    async def after(self, uow: UnitOfWork, account: Account) -> Person:
+        """Return the person after the edit. Raises Conflict if somebody else has the login."""
+        edited = replace(self.before, account=account)
+        await people.check_login(self.tenant, uow, self.before, rules.as_of(edited, self.stated, self.tenant))
+        self.known.edit(replace(self.before, overrides=self.stated.overrides))
+        self.matched = await matching.match(self.tenant, uow, self.known, edited=self.before.user)
+        conflict = self.matched.conflicts.get(self.before.user, self.before.conflict)
+        return rules.as_of(replace(edited, conflict=conflict), self.stated, self.tenant)
+
+    async def save(self, uow: UnitOfWork, revision: Revision) -> Person:
+        """Store and publish the revision, and the facts. Call under the person's lock; the overrides are stored with the person."""
+        change = await self._change(uow)
+        person = change.revision(revision)
+        await change.save()
+        return person
+
+    async def save_others(self, uow: UnitOfWork) -> None:
+        """Store the facts, and the people whose conflict ends; the caller stores the person."""
+        change = await self._change(uow)
+        change.skip(self.before.user)
+        await change.save()
+
+    async def _change(self, uow: UnitOfWork) -> people.Changing:
         if self._own is not None:
-            after = self.known.timelines[self.before.user][self._own]
-            change = Change(self._own, self.before.user, self.stored[self._own], after)
-            await timelines.save(uow.connection, self.tenant.tenant, [change], self.tenant.now)
+            after = self.known.timeline(self._own)
+            edited = Change(self._own, self.before.user, self.stored[self._own], after)
+            await timelines.save(uow.connection, self.tenant.tenant, [edited], self.tenant.now)
+        change = people.Changing(self.tenant, uow, self.known, self.matched)
+        change.publish_links()
+        return change

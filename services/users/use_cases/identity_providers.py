@@ -226,7 +226,7 @@ async def _matching(uow: UnitOfWork, provider: ProviderRow, claims: Mapping[str,
                 continue
             found = await people_store.with_email(uow.connection, provider.tenant_id, value, 2)
         else:
-            holder = await people_store.lock_login(uow.connection, provider.tenant_id, login_key(value), "")
+            holder = await people_store.login_holder(uow.connection, provider.tenant_id, login_key(value), "")
             found = [] if holder is None else [holder]
         if len(found) > 1:
             raise identity_refused("several people have this e-mail address")

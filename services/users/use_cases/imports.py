@@ -11,12 +11,12 @@ from services.users.domain.imports import Expected, Kind
 from services.users.domain.person import Person, Tenant, command_of
 from services.users.domain.required_modules import must_send
 from services.users.domain.sources import Key
-from services.users.domain.timelines import Report, Reported, Statement, from_json, to_json
+from services.users.domain.timelines import Outcome, Report, Reported, Statement, from_json, to_json, with_statement
 from services.users.store import held_statements as held_store
 from services.users.store import hr_sources
 from services.users.store import imports as store
 from services.users.store.imports import CheckedPerson, ImportRow, StagedKey, StagedPerson
-from services.users.use_cases import guard, known_people
+from services.users.use_cases import guard, known_people, matching
 from services.users.use_cases.seats_questions import COMMANDS_MAX, SeatsQuestions
 from shared import ids
 from shared.database import UnitOfWork
@@ -155,10 +155,18 @@ async def _check_people(
     tenant: Tenant, uow: UnitOfWork, row: ImportRow, people: Sequence[StagedPerson], statements: Mapping[str, Statement], found: _Found
 ) -> None:
     """Save what each statement would make of its person."""
-    known = await known_people.load(tenant, uow, [Key(row.source, person.external_id) for person in people])
+    keys = [Key(row.source, person.external_id) for person in people]
+    before = await known_people.load(tenant, uow, keys)
+    after = before.copy()
+    for key in keys:
+        timeline, outcome = with_statement(before.timeline(key), row.source, statements[key.external_id])
+        if outcome is Outcome.TAKEN:
+            after.put(key, timeline)
+    new = [key for key in keys if key not in before.timelines[before.users[key]]]
+    matched = await matching.match(tenant, uow, after, new, lock=False)
     checked = []
-    for person in people:
-        result = rules.expected(tenant, known, Key(row.source, person.external_id), statements[person.external_id])
+    for person, key in zip(people, keys, strict=True):
+        result = rules.expected(tenant, before, after, matched, key)
         kind = Kind.ABSENT.value if person.kind == Kind.ABSENT.value else result.kind.value
         checked.append(CheckedPerson(person.position, result.person.user, kind, result.ends, result.releases, result.change))
         _note(found, person.external_id, result)

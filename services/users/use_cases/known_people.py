@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from services.users.domain.known_people import KnownPeople
 from services.users.domain.person import Person, Tenant, as_of, with_standing
-from services.users.domain.sources import Key, source_of
+from services.users.domain.sources import Key, Sources, source_of
 from services.users.store import people as people_store
 from services.users.store import sources as sources_store
 from services.users.store import timelines as store
@@ -25,7 +25,9 @@ async def load(tenant: Tenant, uow: UnitOfWork, keys: Collection[Key], *, lock: 
         people = await people_store.lock_many(uow.connection, tenant.tenant, sorted(everybody), tenant.today)
     else:
         people = await people_store.get_many(uow.connection, tenant.tenant, sorted(everybody), tenant.today)
-    return KnownPeople(sources, users, people, await store.load(uow.connection, tenant.tenant, everybody))
+    timelines = await store.load(uow.connection, tenant.tenant, everybody)
+    users |= {key: user for user, found_of in timelines.items() for key in found_of}
+    return KnownPeople(sources, users, people, timelines)
 
 
 async def as_of_today(tenant: Tenant, uow: UnitOfWork, people: Collection[Person]) -> list[Person]:
@@ -40,9 +42,9 @@ async def as_of_today(tenant: Tenant, uow: UnitOfWork, people: Collection[Person
     ]
 
 
-async def of_users(tenant: Tenant, uow: UnitOfWork, people: Collection[Person]) -> KnownPeople:
+async def of_users(tenant: Tenant, uow: UnitOfWork, people: Collection[Person], sources: Sources | None = None) -> KnownPeople:
     """Return what is stated about these people. To change them, call under their locks."""
     timelines = await store.load(uow.connection, tenant.tenant, [person.user for person in people])
-    sources = await sources_store.all_of(uow.connection, tenant.tenant)
+    sources = await sources_store.all_of(uow.connection, tenant.tenant) if sources is None else sources
     users = {key: user for user, found in timelines.items() for key in found}
     return KnownPeople(sources, users, {person.user: person for person in people}, timelines)

@@ -9,32 +9,38 @@ import structlog
 from prometheus_client import Counter
 
 from services.users.domain import person as rules
-from services.users.domain.facts import Fact
+from services.users.domain.conflicts import Conflict
+from services.users.domain.facts import Fact, FactType
 from services.users.domain.invitations import invited_event, is_reserved
+from services.users.domain.known_people import KnownPeople
 from services.users.domain.logins import claimed_login
+from services.users.domain.matching import Matched
 from services.users.domain.module_states import Decided, Seat, project, seat_status
 from services.users.domain.person import Cause, Person, Revision, Tenant
 from services.users.domain.reminders import with_reminder
 from services.users.domain.required_modules import NO_MODULES, Note, SeatStatus
 from services.users.domain.sources import Key
-from services.users.domain.status import status_of
+from services.users.domain.status import Status, status_of
 from services.users.domain.timelines import Outcome, Statement, Timeline, with_statement
 from services.users.store import module_states as states_store
 from services.users.store import people as store
 from services.users.store import pools
 from services.users.store import timelines as timelines_store
 from services.users.store.timelines import Change
-from services.users.use_cases import known_people, owners, sessions
+from services.users.use_cases import known_people, matching, owners, sessions
 from shared.database import UnitOfWork
-from shared.errors import Conflict, Poison, Transient
+from shared.errors import Conflict as Refusal
+from shared.errors import Poison, Transient
 from shared.schemas.base import Actor
 from shared.schemas.envelope import Envelope
 from shared.schemas.position import DecisionId
 from shared.schemas.registry import USERS
+from shared.schemas.users_v1 import PersonLinked
 
 log = structlog.get_logger(__name__)
 
 SEATS_ACTOR = Actor(kind="system", id="seats")
+CONFLICT_CAUSE = Cause(Actor(kind="system", id="users"), fact=FactType.CHANGED)
 UNKNOWN_PERSON = Counter("seatpool_users_unknown_person", "Decisions about a person that users does not know")
 STATEMENTS = Counter("seatpool_users_statements", "Statements of sources about people", ["outcome"])
 
@@ -50,53 +56,124 @@ class Received:
     envelope: Envelope | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A statement that was taken, and its timeline after it."""
+
+    key: Key
+    timeline: Timeline
+    received: Received
+
+
 async def apply_statements(tenant: Tenant, uow: UnitOfWork, received: Sequence[Received], *, together: bool = False) -> None:
     """Apply each statement to its timeline, and the timelines to their people, in their order.
 
-    `together`: what all statements about a person make of the person is one change. Raises Poison for a report that has the version of
-    the last one and other content; with `together`, such a report is only counted.
+    Logins are compared when all statements hold, so two people who swap theirs are in no conflict. `together`: what all statements about a
+    person make of the person is one change. Raises Poison for a report that has the version of the last one and other content; with
+    `together`, such a report is only counted.
     """
     keys = dict.fromkeys(Key(each.source, each.external_id) for each in received)
     known = await known_people.load(tenant, uow, keys, lock=True)
-    loaded = {key: known.timelines[user].get(key) for key, user in known.users.items()}
-    stored = frozenset(known.people)
-    stated: dict[Key, None] = {}
-    waiting: dict[str, Received] = {}
-    changed: dict[str, None] = {}  # in the order of their first statement
-    revisions: list[Revision] = []
+    loaded = {key: known.timelines[known.users[key]].get(key) for key in keys}
+    steps, stated = _steps(known, received, together=together)
+    matched = await matching.match(tenant, uow, known, [key for key in stated if loaded[key] is None])
+    change = Changing(tenant, uow, known, matched)
+    change.publish_links()
+    if together:
+        for user, step in {known.users[step.key]: step for step in steps}.items():
+            change.person(user, step.received)
+    else:
+        for key, before in loaded.items():
+            known.put(key, before)
+        for step in steps:
+            known.put(step.key, step.timeline)
+            change.person(known.users[step.key], step.received)
+        for key, timeline in stated.items():
+            known.put(key, timeline)
+    await change.save(
+        [Change(key, known.users[key], loaded[key], timeline, moved=key in matched.links) for key, timeline in stated.items()]
+    )
 
-    def change(user: str, each: Received) -> None:
-        before = known.people.get(user) or Person(user, each.source, each.external_id, created_at=tenant.now)
-        revision = rules.revise(before, rules.as_of(before, known.stated(user), tenant), at=tenant.now, cause=each.cause)
-        known.people[user] = _published(tenant, uow, revision, each.envelope)
-        revisions.append(revision)
-        if revision.changed or user not in stored:
-            changed[user] = None
 
+def _steps(known: KnownPeople, received: Sequence[Received], *, together: bool) -> tuple[list[_Step], dict[Key, Timeline]]:
+    """Apply each statement to its timeline. Return those that were taken, and the timelines after all that say something."""
+    steps: list[_Step] = []
+    stated: dict[Key, Timeline] = {}
     for each in received:
         key = Key(each.source, each.external_id)
-        user = known.users[key]
         timeline, outcome = with_statement(known.timeline(key), each.source, each.statement)
         STATEMENTS.labels(outcome.value).inc()
         if outcome is Outcome.CONFLICT and not together:
             raise Poison("version", f"version {timeline.version} was reported with other content", rule="version: one content")
         if outcome in (Outcome.TAKEN, Outcome.UNCHANGED):
-            known.timelines[user][key] = timeline
-            stated[key] = None
+            known.put(key, timeline)
+            stated[key] = timeline
         if outcome is Outcome.TAKEN:
-            if together:
-                waiting[user] = each
-            else:
-                change(user, each)
-    for user, each in waiting.items():
-        change(user, each)
-    added = [known.people[user] for user in changed if user not in stored]
-    if added and await store.add(uow.connection, tenant.tenant, added) != len(added):
-        raise Transient("another transaction added one of these people meanwhile")
-    await store.save(uow.connection, tenant.tenant, [known.people[user] for user in changed if user in stored])
-    moved = [Change(key, known.users[key], loaded[key], known.timeline(key)) for key in stated]
-    await timelines_store.save(uow.connection, tenant.tenant, moved, tenant.now)
-    await owners.check(tenant, uow, revisions)
+            steps.append(_Step(key, timeline, each))
+    return steps, stated
+
+
+class Changing:
+    """Changes of people that one transaction stores, and of those whose conflict begins or ends by them. Call under the people's locks."""
+
+    def __init__(self, tenant: Tenant, uow: UnitOfWork, known: KnownPeople, matched: Matched, *, new: frozenset[str] = frozenset()) -> None:
+        """`new` are people of `known` who are not stored yet."""
+        self._tenant, self._uow, self._known, self._matched = tenant, uow, known, matched
+        self._stored = frozenset(known.people) - new
+        self._changed: dict[str, None] = {}  # in the order of their first statement
+        self._done: set[str] = set()
+        self._moved: list[Change] = []
+        self._revisions: list[Revision] = []
+
+    def publish_links(self) -> None:
+        """Publish which timelines belong to people whom other sources know."""
+        at = self._tenant.now
+        for key, link in self._matched.links.items():
+            event = PersonLinked(
+                at=at, actor=rules.source_actor(key.source), user=link.user, source=key.source, external_id=key.external_id, by=link.by
+            )
+            self._uow.publish(event, source=USERS, tenant=self._tenant.tenant, time=at, subject=link.user)
+            timeline = self._known.timeline(key)
+            self._moved.append(Change(key, link.user, timeline, timeline, moved=True))
+
+    def conflict_of(self, before: Person) -> Conflict | None:
+        return self._matched.conflicts.get(before.user, before.conflict)
+
+    def person(self, user: str, each: Received) -> None:
+        """Let the person be what is stated now."""
+        before = self._known.people.get(user) or Person(user, each.source, each.external_id, created_at=self._tenant.now)
+        after = rules.as_of(replace(before, conflict=self.conflict_of(before)), self._known.stated(user), self._tenant)
+        self.revision(rules.revise(before, after, at=self._tenant.now, cause=each.cause), each.envelope)
+
+    def skip(self, user: str) -> None:
+        """Leave it to the caller to store this person."""
+        self._done.add(user)
+
+    def revision(self, revision: Revision, envelope: Envelope | None = None) -> Person:
+        user = revision.person.user
+        self._done.add(user)
+        self._revisions.append(revision)
+        person = self._known.people[user] = _published(self._tenant, self._uow, revision, envelope)
+        if revision.changed or user not in self._stored:
+            self._changed[user] = None
+        return person
+
+    async def save(self, timelines: Sequence[Change] = ()) -> None:
+        """Store the people and the timelines, and with them the people whom nothing was stated about and whose conflict began or ended."""
+        for user, conflict in self._matched.conflicts.items():
+            before = self._known.people.get(user)
+            if before is not None and user not in self._done and (before.conflict != conflict or not self._known.timelines[user]):
+                after = rules.as_of(replace(before, conflict=conflict), self._known.stated(user), self._tenant)
+                self.revision(rules.revise(before, after, at=self._tenant.now, cause=CONFLICT_CAUSE))
+        connection, tenant = self._uow.connection, self._tenant.tenant
+        added = [self._known.people[user] for user in self._changed if user not in self._stored]
+        if added and await store.add(connection, tenant, added) != len(added):
+            raise Transient("another transaction added one of these people meanwhile")
+        await store.save(connection, tenant, [self._known.people[user] for user in self._changed if user in self._stored])
+        stated = {change.key for change in timelines}
+        moved = [change for change in self._moved if change.key not in stated]
+        await timelines_store.save(connection, tenant, [*timelines, *moved], self._tenant.now)
+        await owners.check(self._tenant, self._uow, self._revisions)
 
 
 async def add_person(
@@ -106,7 +183,7 @@ async def add_person(
 
     `check` raises a refusal if the person must not be added.
     """
-    exists = Conflict(
+    exists = Refusal(
         "person-exists",
         f"A person with the external id {unknown.external_id} already exists. Change that person, or use another external id.",
     )
@@ -115,7 +192,7 @@ async def add_person(
     if known.people or known.timelines[known.users[key]]:
         raise exists
     timeline = Timeline(singles=(fact,))
-    known.timelines[unknown.user][key] = timeline
+    known.put(key, timeline)
     after = rules.as_of(unknown, known.stated(unknown.user), tenant)
     await check_login(tenant, uow, unknown, after)
     if check is not None:
@@ -131,9 +208,12 @@ async def add_person(
 async def check_login(tenant: Tenant, uow: UnitOfWork, before: Person, after: Person) -> None:
     """Raise Conflict if a change by REST gives the person a login that another employed person has. Call under the person's lock."""
     key = claimed_login(before.record, after.record)
-    holder = await store.lock_login(uow.connection, tenant.tenant, key, after.user) if key is not None else None
+    if key is None:
+        return
+    await store.lock_claims(uow.connection, tenant.tenant)
+    holder = await store.login_holder(uow.connection, tenant.tenant, key, after.user)
     if holder is not None and after.record is not None:
-        raise Conflict(
+        raise Refusal(
             "login-in-use",
             f"The employed person {holder} has the login {after.record.login!r}. Choose another login, or first change the login of that "
             "person or end the employment.",
@@ -242,6 +322,8 @@ def _with_seat_status(person: Person, found: SeatStatus, tenant: Tenant) -> Pers
     if found == person.account.seat_status or person.record is None:
         return person
     account = replace(person.account, seat_status=found)
+    if person.standing.status is Status.CONFLICT:
+        return replace(person, account=account)
     standing = person.standing
     requires, lacks = standing.required != NO_MODULES, bool(standing.not_subscribed)
     status, may_log_in = status_of(person.record, account, tenant.today, requires_modules=requires, lacks_modules=lacks)

@@ -69,7 +69,7 @@ async def replace_person(
         reason=Reason.REPLACED.value,
     )
     await _ask(tenant, seats, command)
-    await edit.save(uow)
+    await edit.save_others(uow)
     gone, taken = await people.save_all(tenant, uow, [from_, to_], None)
     uow.publish(command, source=USERS, tenant=tenant.tenant, time=tenant.now, subject=to, id=command_id)
     return gone, taken
@@ -79,8 +79,8 @@ async def _gone(tenant: Tenant, uow: UnitOfWork, old: Person, afterwards: Afterw
     edit = await Edit.begin(tenant, uow, old)
     if afterwards is Afterwards.LEFT:
         edit.set_employed(False)
-        return rules.as_of(old, edit.stated, tenant), edit
-    return rules.as_of(replace(old, account=replace(old.account, may_log_in=False)), edit.stated, tenant), edit
+        return await edit.after(uow, old.account), edit
+    return await edit.after(uow, replace(old.account, may_log_in=False)), edit
 
 
 def _check(tenant: Tenant, old: Person, taken: Person) -> None:

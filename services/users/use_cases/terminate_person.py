@@ -8,12 +8,12 @@ from typing import Any
 
 from services.users.domain import person as rules
 from services.users.domain.facts import FactType
-from services.users.domain.merging import days_ahead, merged, merged_by_day
+from services.users.domain.merging import days_ahead, merged_by_day
 from services.users.domain.module_states import ModuleState
 from services.users.domain.person import Cause, Person, Tenant
 from services.users.domain.timelines import OPEN_FROM
 from services.users.store import module_states
-from services.users.use_cases import people, rights
+from services.users.use_cases import rights
 from services.users.use_cases.edit_person import Edit
 from services.users.use_cases.seats_questions import SeatsQuestions
 from shared.database import UnitOfWork
@@ -45,7 +45,7 @@ async def terminate(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, befo
     """
     edit = await Edit.begin(tenant, uow, before)
     edit.take_leaving_back()
-    employed = merged(edit.stated, last_day)
+    employed = edit.stated.on(last_day)
     if last_day >= OPEN_FROM or employed is None or not employed.employed:
         raise Invalid("body.last_day", last_day.isoformat(), f"a day before {OPEN_FROM} on which the person is employed")
     since = last_day + timedelta(days=1)
@@ -53,12 +53,11 @@ async def terminate(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, befo
     days = [since, *days_ahead(edit.stated, since)]
     if any(record is not None and record.employed for record in merged_by_day(edit.stated, days)):
         raise Invalid("body.last_day", last_day.isoformat(), "a day of the last employment of the person")
-    after = rules.as_of(before, edit.stated, tenant)
+    after = await edit.after(uow, before.account)
     rights.check_change(tenant, before, after, cause)
     licences = await _licences(tenant, uow, seats, before)
     revision = rules.revise(before, after, at=tenant.now, cause=replace(cause, fact=FactType.LEFT))
-    await edit.save(uow)
-    return Termination(await people.save(tenant, uow, revision, None), last_day, licences)
+    return Termination(await edit.save(uow, revision), last_day, licences)
 
 
 async def take_back(tenant: Tenant, uow: UnitOfWork, before: Person, cause: Cause) -> Person:
@@ -70,12 +69,10 @@ async def take_back(tenant: Tenant, uow: UnitOfWork, before: Person, cause: Caus
             "This API has not terminated the person. If an HR system has, correct the leaving there; to let the person use the modules "
             "again meanwhile, reactivate the person.",
         )
-    after = rules.as_of(before, edit.stated, tenant)
+    after = await edit.after(uow, before.account)
     rights.check_change(tenant, before, after, cause)
-    await people.check_login(tenant, uow, before, after)
     revision = rules.revise(before, after, at=tenant.now, cause=replace(cause, fact=FactType.CHANGED))
-    await edit.save(uow)
-    return await people.save(tenant, uow, revision, None)
+    return await edit.save(uow, revision)
 
 
 async def _licences(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, before: Person) -> Mapping[str, Licence] | None:

@@ -93,6 +93,9 @@ CREATE TABLE api_clients (
 # because time passes. `roles` were given by REST, `group_roles` by groups of sources; `rights` are those of both; `own_department` or
 # `departments` is the viewset. `arrival` is the order in which people are listed, and in which many at once request seats.
 # `login_key` is the login as it is compared (domain/logins).
+# because time passes. `arrival` is the order in which people are listed, and in which many at once request seats.
+# `login_key` and `email_key` are the login and the e-mail address as they are compared (domain/logins). `conflict` says why the person may
+# be one of `conflict_people`; `separated` are people who are not meant, as an administrator has decided.
 _PEOPLE = """
 CREATE TABLE people (
     tenant_id text NOT NULL,
@@ -138,6 +141,10 @@ CREATE TABLE people (
     sent_at timestamptz,
     command_id text,
     overrides jsonb NOT NULL DEFAULT '{}',
+    conflict jsonb,
+    conflict_people text[] NOT NULL DEFAULT '{}',
+    separated text[] NOT NULL DEFAULT '{}',
+    email_key text NOT NULL DEFAULT '',
     PRIMARY KEY (tenant_id, user_id)
 ) WITH (fillfactor = 70)"""
 
@@ -603,6 +610,9 @@ def upgrade() -> None:
     op.execute("CREATE INDEX timelines_user ON timelines (tenant_id, user_id)")
     op.execute("CREATE INDEX timelines_external_id ON timelines (tenant_id, external_id)")
     op.execute("CREATE INDEX people_login ON people (tenant_id, login_key) WHERE employed")
+    op.execute("CREATE INDEX people_email_key ON people (tenant_id, email_key) WHERE employed")
+    op.execute("CREATE INDEX people_employee_number ON people (tenant_id, employee_number) WHERE employed AND employee_number <> ''")
+    op.execute("CREATE INDEX people_conflict ON people USING gin (conflict_people) WHERE conflict IS NOT NULL")
     op.execute("CREATE INDEX people_reconsider ON people (tenant_id, reconsider_on) WHERE reconsider_on IS NOT NULL")
     op.execute("CREATE INDEX people_invited ON people (tenant_id, invited_until) WHERE invitation = 'open'")
     op.execute("CREATE INDEX invitation_tokens_user ON invitation_tokens (tenant_id, user_id)")

@@ -1,0 +1,68 @@
+"""Link two people who are one human, and separate people who are two."""
+
+from functools import partial
+
+from fastapi import APIRouter, Request, Response
+
+from services.users.api.dependencies import InContext, Manager, TenantId, UserId, cause_of
+from services.users.api.people import _answer, _shown
+from services.users.api.requests import LinkPeople, SeparatePerson
+from services.users.api.responses import PersonView
+from services.users.domain.sources import Key
+from services.users.use_cases import link_people as use_cases
+from shared.errors import Invalid
+from shared.web import refusals
+from shared.web.idempotency import IdempotencyKey, idempotent
+from shared.web.route import CheckedRoute
+
+router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/people", tags=["people"])
+
+
+@router.post("/{user}/link", response_model=PersonView, responses=refusals(404, 409), summary="Link two people who are one human")
+async def link_people(
+    tenant: TenantId,
+    user: UserId,
+    body: LinkPeople,
+    request: Request,
+    context: InContext,
+    principal: Manager,
+    key: IdempotencyKey = None,
+) -> Response:
+    """Everything that sources state about `user` belongs to the person `to`, who is answered. `user` gives up all seats and is no longer
+    listed."""
+    async with context.database.unit_of_work(tenant) as uow:
+
+        async def link() -> Response:
+            found = await context.tenants.for_write(tenant, uow)
+            return await _answer(found, uow, await use_cases.link(found, uow, user, body.to, cause_of(principal)))
+
+        return await idempotent(uow, request, principal, key, link, partial(_shown, context, tenant, uow))
+
+
+@router.post("/{user}/separate", response_model=PersonView, responses=refusals(404, 409), summary="Separate a person from another one")
+async def separate_person(
+    tenant: TenantId,
+    user: UserId,
+    request: Request,
+    context: InContext,
+    principal: Manager,
+    body: SeparatePerson | None = None,
+    key: IdempotencyKey = None,
+) -> Response:
+    """End the conflict of a person who is somebody else than the people found. With `source` and `external_id`, make a person of their own
+    of the one whom the source describes, who is answered."""
+    body = body or SeparatePerson()
+    source, external_id = body.source, body.external_id
+    if (source is None) != (external_id is None):
+        raise Invalid("body", body.model_dump(), "`source` and `external_id`, or none of them")
+    async with context.database.unit_of_work(tenant) as uow:
+
+        async def separate() -> Response:
+            found = await context.tenants.for_write(tenant, uow)
+            if source is None or external_id is None:
+                person = await use_cases.separate(found, uow, user, cause_of(principal))
+            else:
+                person = await use_cases.take_out(found, uow, user, Key(source, external_id), cause_of(principal))
+            return await _answer(found, uow, person)
+
+        return await idempotent(uow, request, principal, key, separate, partial(_shown, context, tenant, uow))

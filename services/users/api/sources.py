@@ -1,0 +1,72 @@
+"""The sources of a tenant: which goes first, how new people are recognised, and how many may lose access at once."""
+
+from dataclasses import replace
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+
+from services.users.api.dependencies import InContext, Manager, TenantId
+from services.users.api.requests import SourceSettings
+from services.users.api.responses import TenantSourceView
+from services.users.domain.facts import REST_SOURCE
+from services.users.domain.sources import POSITIONS, Source, source_of
+from services.users.store import hr_sources
+from services.users.store import sources as store
+from shared.database import UnitOfWork
+from shared.errors import NotFound
+from shared.fields import common_fields
+from shared.web import Page, refusals
+from shared.web.route import CheckedRoute
+
+router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/sources", tags=["people"])
+
+SourceName = Annotated[str, Path(min_length=1, max_length=300, description="The name of the source, for example hr/acme, or `rest`.")]
+
+
+def _view(source: Source) -> TenantSourceView:
+    found = common_fields(source, Source, TenantSourceView) | {"match_by": list(source.match_by)}
+    return TenantSourceView(**found)
+
+
+@router.get("", summary="List the sources of a tenant, those that go first before the others")
+async def list_tenant_sources(tenant: TenantId, context: InContext, principal: Manager) -> Page[TenantSourceView]:
+    """A source is listed when it has stated something, or has settings. A tenant has few of them, so there is one page."""
+    async with context.database.unit_of_work(tenant) as uow:
+        await context.tenants.for_read(tenant, uow)
+        found = await store.all_of(uow.connection, tenant)
+    return Page(items=[_view(source) for source in found.values()], next=None)
+
+
+@router.get("/{source:path}", responses=refusals(404), summary="Get a source of a tenant")
+async def show_tenant_source(tenant: TenantId, source: SourceName, context: InContext, principal: Manager) -> TenantSourceView:
+    async with context.database.unit_of_work(tenant) as uow:
+        await context.tenants.for_read(tenant, uow)
+        return _view(await _found(tenant, uow, source))
+
+
+@router.put("/{source:path}", responses=refusals(404), summary="Set how a source of a tenant is used")
+async def put_tenant_source(
+    tenant: TenantId, source: SourceName, body: SourceSettings, context: InContext, principal: Manager
+) -> TenantSourceView:
+    """The request replaces all settings of the source. People are described by the new order when they change next."""
+    async with context.database.unit_of_work(tenant) as uow:
+        await context.tenants.for_write(tenant, uow)
+        before = await _found(tenant, uow, source)
+        after = replace(
+            before,
+            position=POSITIONS[before.kind] if body.position is None else body.position,
+            match_by=tuple(body.match_by),
+            duplicates=body.duplicates,
+            guard_people=body.guard_people,
+            guard_percent=body.guard_percent,
+        )
+        await store.save(uow.connection, tenant, after)
+    return _view(after)
+
+
+async def _found(tenant: str, uow: UnitOfWork, source: str) -> Source:
+    """Return a source that has stated something, that has settings, or that may send events. Raises NotFound."""
+    known = await store.all_of(uow.connection, tenant)
+    if source not in known and source != REST_SOURCE and not (await hr_sources.permission(uow.connection, tenant, source)).allowed:
+        raise NotFound("source")
+    return source_of(known, source)

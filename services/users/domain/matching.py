@@ -1,0 +1,260 @@
+"""One human, one person: which person a new timeline belongs to, and who may not use a login because somebody else has it."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Final
+
+from services.users.domain.conflicts import Conflict, ConflictReason
+from services.users.domain.facts import FactType, Record
+from services.users.domain.known_people import KnownPeople
+from services.users.domain.logins import login_key
+from services.users.domain.merging import Stated, stated
+from services.users.domain.person import Person
+from services.users.domain.sources import Key, MatchBy, Source, SourceKind, Sources, source_of
+
+HR_ID: Final = "hr_id"  # an external id of an HR system
+NUMBER: Final = "number"  # the employee number that an identity system states
+_AT_FIRST: Final = (ConflictReason.SEVERAL_PEOPLE, ConflictReason.SAME_SOURCE, ConflictReason.PRIVILEGED)  # of a first report
+
+PRIVILEGES: Final = frozenset({"account:buy", "users:manage", "settings:manage", "roles:manage"})
+
+Mark = tuple[str, str]  # what somebody can be found by, and its value in the form in which values are compared
+
+
+def marks_of(record: Record, keys: Iterable[Key], sources: Sources) -> list[Mark]:
+    """Return what an employed person can be found by."""
+    values = [(MatchBy.LOGIN, login_key(record.login)), (MatchBy.EMAIL, login_key(record.email)), (NUMBER, record.employee_number)]
+    hr_ids = [(HR_ID, key.external_id) for key in keys if source_of(sources, key.source).kind == SourceKind.HR]
+    return [mark for mark in (*values, *hr_ids) if mark[1]]
+
+
+def wanted_of(record: Record, key: Key, source: Source) -> dict[str, Mark]:
+    """Return the marks by which the source wants its new timelines matched, in its order."""
+    found: dict[str, Mark] = {}
+    for method in source.match_by:
+        mark: Mark
+        match method:
+            case MatchBy.LOGIN:
+                mark = (MatchBy.LOGIN, login_key(record.login))
+            case MatchBy.EMAIL:
+                mark = (MatchBy.EMAIL, login_key(record.email))
+            case _ if source.kind == SourceKind.HR:
+                mark = (NUMBER, key.external_id)
+            case _:
+                mark = (HR_ID, record.employee_number)
+        if mark[1]:
+            found[method] = mark
+    return found
+
+
+class People:
+    """The employed people who are in no conflict, by their marks."""
+
+    def __init__(self) -> None:
+        self._found: dict[Mark, dict[str, None]] = {}
+        self._marks: dict[str, list[Mark]] = {}
+
+    def put(self, user: str, marks: list[Mark]) -> None:
+        self.remove(user)
+        self._marks[user] = marks
+        for mark in marks:
+            self._found.setdefault(mark, {})[user] = None
+
+    def remove(self, user: str) -> None:
+        for mark in self._marks.pop(user, ()):
+            self._found[mark].pop(user, None)
+
+    def find(self, mark: Mark, but: Collection[str] = ()) -> list[str]:
+        return [user for user in self._found.get(mark, ()) if user not in but]
+
+    def holder(self, record: Record, user: str) -> str | None:
+        """Return another person who has the login of the record."""
+        key = login_key(record.login)
+        return next(iter(self.find((MatchBy.LOGIN, key), (user,))), None) if key else None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The person to whom a timeline belongs, and what it was recognised by."""
+
+    user: str
+    by: str
+
+
+@dataclass
+class Matched:
+    """The result: timelines that belong to another person than a new one, and the conflict, if any, of everybody looked at."""
+
+    links: dict[Key, Link] = field(default_factory=dict)
+    conflicts: dict[str, Conflict | None] = field(default_factory=dict)
+    new: list[str] = field(default_factory=list)  # of first reports that match nobody
+
+
+class Matching:
+    """Compares people as they are after all statements of a batch: of two who swap their logins, neither is in conflict.
+
+    `known` has the timelines after the statements, and the people before them: those stated about, everybody with one of the marks that
+    are looked for, and those whose conflict may have ended.
+    """
+
+    def __init__(self, known: KnownPeople, today: date, privileged: Collection[str], edited: str | None = None) -> None:
+        """`edited`: somebody whom an administrator edits now, and who stays the same person."""
+        self._known, self._today, self._privileged, self._edited = known, today, privileged, edited
+        self._people = People()
+        self.matched = Matched()
+
+    def run(self, first: Sequence[Key]) -> Matched:
+        """`first`: timelines about which a source states something for the first time, in their order."""
+        new = {self._known.users[key] for key in first}
+        people = sorted(self._known.people.values(), key=lambda person: person.arrival)
+        claiming: list[tuple[Person, Record]] = []
+        for person in people:
+            record = self._record(person.user)
+            if person.user in new or record is None or not record.employed:
+                self.matched.conflicts[person.user] = None
+            elif person.conflict is not None or _claims_login(person, record):
+                claiming.append((person, record))
+            else:
+                self._settle(person.user, record)
+        for person, record in claiming:
+            self._look_again(person, record)
+        for key in first:
+            self._match_first(key)
+        return self.matched
+
+    def _record(self, user: str) -> Record | None:
+        return self._known.stated(user).on(self._today)
+
+    def _settle(self, user: str, record: Record, by_hand: Conflict | None = None) -> None:
+        """Note whether the person may use the login."""
+        holder = self._people.holder(record, user)
+        conflict = by_hand if holder is None else Conflict(ConflictReason.LOGIN_IN_USE, MatchBy.LOGIN, (holder,))
+        self.matched.conflicts[user] = conflict
+        if conflict is None:
+            self._people.put(user, marks_of(record, self._known.timelines[user], self._known.sources))
+
+    def _look_again(self, person: Person, record: Record) -> None:
+        """End the conflict of the person if its cause has ended. Match somebody whose employment begins only now."""
+        keys, conflict = list(self._known.timelines[person.user]), person.conflict
+        begins = person.record is None if conflict is None else conflict.reason in _AT_FIRST
+        if begins and len(keys) == 1:
+            self._match(keys[0], record, person)
+        else:
+            is_duplicate = conflict is not None and conflict.reason == ConflictReason.POSSIBLE_DUPLICATE
+            self._settle(person.user, record, conflict if is_duplicate else None)
+
+    def _match_first(self, key: Key) -> None:
+        user = self._known.users[key]
+        record = self._record(user)
+        if record is not None and record.employed:
+            self._match(key, record, self._known.people.get(user))
+            return
+        self.matched.conflicts[user] = None
+        later = first_employed(self._known.stated(user), self._today)
+        if later is None:
+            return
+        # Somebody who starts on a later day may be known to an identity system already. Nobody whom an HR system knows is meant: that
+        # person may have the login until then.
+        found, by = self._find(key, later, ())
+        if len(found) == 1 and self._obstacle(key, found[0], by) is None and not self._is_known_to_hr(found[0]):
+            self._link(key, found[0], by)
+
+    def _is_known_to_hr(self, user: str) -> bool:
+        return any(source_of(self._known.sources, key.source).kind == SourceKind.HR for key in self._known.timelines[user])
+
+    def _find(self, key: Key, record: Record, but: Collection[str]) -> tuple[list[str], str]:
+        """Return the people whom the first method of the source that finds anybody finds, and that method."""
+        source = source_of(self._known.sources, key.source)
+        for method, mark in wanted_of(record, key, source).items():
+            found = self._people.find(mark, but)
+            if method == MatchBy.EMAIL and source.kind == SourceKind.HR:
+                # People share addresses, and an HR system tells its own people apart.
+                found = [user for user in found if not self._has_timeline_of(user, key.source)]
+            if found:
+                return found, method
+        return [], ""
+
+    def _has_timeline_of(self, user: str, source: str) -> bool:
+        return any(key.source == source for key in self._known.timelines[user])
+
+    def _match(self, key: Key, record: Record, person: Person | None) -> None:
+        user = self._known.users[key] if person is None else person.user
+        separated = () if person is None else person.separated
+        found, by = self._find(key, record, (user, *separated))
+        if not found:
+            self._settle(user, record)
+            if person is None or person.conflict is None:
+                self.matched.new.append(user)
+            return
+        reason = ConflictReason.SEVERAL_PEOPLE if len(found) > 1 else self._obstacle(key, found[0], by)
+        if reason is None:
+            holder = self._people.holder(self._linked(key, found[0]), found[0])
+            if holder is None and person is not None and user == self._edited:
+                return
+            if holder is None:
+                self._link(key, found[0], by)
+                if person is not None:
+                    self.matched.conflicts[user] = None
+                return
+            reason, found = ConflictReason.SEVERAL_PEOPLE, [found[0], holder]
+        self.matched.conflicts[user] = Conflict(reason, by, tuple(found))
+
+    def _obstacle(self, key: Key, user: str, by: str) -> ConflictReason | None:
+        """Return why the timeline cannot belong to the person."""
+        if self._has_timeline_of(user, key.source):
+            return ConflictReason.SAME_SOURCE
+        if by == MatchBy.EMAIL and user in self._privileged:
+            return ConflictReason.PRIVILEGED
+        return None
+
+    def _linked(self, key: Key, user: str) -> Record:
+        """Return the person with the timeline."""
+        known = self._known
+        person = known.people.get(user)
+        timelines = {**known.timelines[user], key: known.timeline(key)}
+        both = stated(timelines, known.sources) if person is None else stated(timelines, known.sources, person.overrides)
+        return both.on(self._today) or Record(employed=False)
+
+    def _link(self, key: Key, user: str, by: str) -> None:
+        record = self._linked(key, user)
+        self._known.move(key, user)
+        self.matched.links[key] = Link(user, by)
+        if record.employed:
+            self._people.put(user, marks_of(record, self._known.timelines[user], self._known.sources))
+        else:
+            self._people.remove(user)
+
+
+def is_privileged(person: Person) -> bool:
+    """Return whether the person may manage people, settings, roles or purchases."""
+    return not PRIVILEGES.isdisjoint(person.standing.rights)
+
+
+def _claims_login(person: Person, record: Record) -> bool:
+    before = person.record
+    return before is None or not before.employed or login_key(before.login) != login_key(record.login)
+
+
+def first_employed(of: Stated, today: date) -> Record | None:
+    """Return the person on the first later day of employment."""
+    days = sorted({fact.effective_date for fact in of.facts if fact.effective_date > today and fact.type is not FactType.LEFT})
+    for day in days:
+        record = of.on(day)
+        if record is not None and record.employed:
+            return record
+    return None
+
+
+def wanted_marks(known: KnownPeople, keys: Iterable[Key], today: date) -> set[Mark]:
+    """Return the marks of the people to whom these timelines could belong, and of those whose login they claim."""
+    found: set[Mark] = set()
+    for key in keys:
+        of = known.stated(known.users[key])
+        record = of.on(today)
+        if record is None or not record.employed:
+            record = first_employed(of, today)
+        if record is not None:
+            found |= set(wanted_of(record, key, source_of(known.sources, key.source)).values())
+            found |= {mark for mark in ((str(MatchBy.LOGIN), login_key(record.login)),) if mark[1]}
+    return found

@@ -1,0 +1,154 @@
+"""One human, one person, on the real database: two HR systems about the same people, conflicts, and what administrators decide."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shared.schemas.users_v1 import PersonLinked, PersonSeparated
+from tests.support.users import NOON, Bench, Rest
+
+# One service for all tests of this file, as each works in tenants of its own. Its clock stands on 2 March 2026.
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
+Given = dict[str, Any]
+
+
+class Company:
+    """A tenant with two HR systems, whose reports come by REST."""
+
+    def __init__(self, bench: Bench, tenant: str, rest: Rest) -> None:
+        self.bench, self.tenant, self.rest, self.version = bench, tenant, rest, 0
+        self.first, self.second = bench.source(tenant), f"hr/second/{tenant}"
+        self.people = f"/v1/tenants/{tenant}/people"
+
+    @classmethod
+    async def open(cls, bench: Bench, **settings: Any) -> "Company":
+        tenant, rest = await bench.open_tenant()
+        company = cls(bench, tenant, rest)
+        await rest.put(f"/v1/operator/sources/{company.second}", {"tenants": [tenant]})
+        for source in (company.first, company.second):
+            await rest.put(f"/v1/tenants/{tenant}/sources/{source}", {"match_by": ["login", "email"]} | settings)
+        return company
+
+    async def report(self, source: str, people: dict[str, Given]) -> None:
+        """By external id: the values, and `ends_on`."""
+        self.version += 1
+        events = []
+        for who, values in people.items():
+            known = {"since": "2020-01-01", "department": "Makers"} | {name: value for name, value in values.items() if name != "ends_on"}
+            employment = [{"starts_on": "2020-01-01", "ends_on": values.get("ends_on")}]
+            events.append(
+                {"type": "person_reported", "external_id": who, "version": self.version, "employment": employment, "attributes": [known]}
+            )
+        answer = await self.rest.post(f"/v1/tenants/{self.tenant}/hr-events", {"source": source, "events": events})
+        assert answer["rejected"] == []
+        await self.bench.until_settled(self.tenant)
+
+    async def everybody(self) -> dict[str, Given]:
+        """Return the people by their first external id."""
+        return {each["external_id"]: each for each in (await self.rest.get(f"{self.people}?limit=200&status=all"))["items"]}
+
+    async def seats(self) -> int:
+        await self.bench.until_settled(self.tenant)
+        required = {need.user: need.modules for need in await self.bench.needs(self.tenant)}
+        return sum(bool(modules) for modules in required.values())
+
+
+def person(who: str, **values: Any) -> Given:
+    return {"login": who, "email": f"{who}@acme.example"} | values
+
+
+async def test_two_sources_about_the_same_people_take_one_seat_each(bench: Bench) -> None:
+    company = await Company.open(bench)
+    everybody = [f"p{number}" for number in range(30)]
+    await company.report(company.first, {f"a{who}": person(who) for who in everybody})
+    await company.report(company.second, {f"b{who}": person(who.upper(), name=who) for who in everybody})
+    found = await company.everybody()
+    assert (len(found), await company.seats()) == (30, 30)
+    assert found["ap7"]["timelines"] == [
+        {"source": company.first, "external_id": "ap7"},
+        {"source": company.second, "external_id": "bp7"},
+    ]
+    assert (found["ap7"]["login"], found["ap7"]["name"]) == ("p7", "p7")
+    links = await bench.events(company.tenant, PersonLinked)
+    expected = {(found[f"a{who}"]["user"], f"b{who}", "login") for who in everybody}
+    assert {(link.user, link.external_id, link.by) for link in links} == expected
+    listed = (await company.rest.get(f"{company.people}?source={company.second}&external_id=bp7"))["items"]
+    assert [each["external_id"] for each in listed] == ["ap7"]
+    await company.report(company.first, {"ap0": person("p0", ends_on="2026-02-01"), "ap1": person("p2"), "ap2": person("p1")})
+    found = await company.everybody()
+    assert found["ap0"]["status"] == "active", "the other HR system employs them"
+    assert (found["ap1"]["login"], found["ap2"]["login"], found["ap1"]["conflict"]) == ("p2", "p1", None)
+    order = (await company.rest.get(f"/v1/tenants/{company.tenant}/sources"))["items"]
+    assert [each["source"] for each in order] == [company.first, company.second]
+
+
+async def test_a_conflict_is_shown_with_both_people_and_ends_by_itself_or_by_an_administrator(bench: Bench) -> None:
+    company = await Company.open(bench)
+    office = {"email": "office@acme.example"}
+    await company.report(company.first, {"1": person("ann", **office), "2": person("bob", **office), "3": person("cid")})
+    await company.report(company.first, {"4": person("cid")})
+    await company.report(company.second, {"5": person("front"), "6": person("desk", **office)})
+    found = await company.everybody()
+    users = {who: each["user"] for who, each in found.items()}
+    assert [found[who]["status"] for who in "123456"] == ["active", "active", "active", "conflict", "active", "conflict"]
+    assert found["4"]["conflict"] == {"reason": "same_source", "by": "login", "people": [users["3"]]}
+    assert found["6"]["conflict"]["reason"] == "several_people"
+    assert (found["3"]["in_conflict"], found["1"]["in_conflict"], found["5"]["in_conflict"]) == ([users["4"]], [users["6"]], [])
+    assert [each["external_id"] for each in (await company.rest.get(f"{company.people}?status=conflict"))["items"]] == ["4", "6"]
+    assert await company.seats() == 4
+    refused = await company.rest.call("POST", f"{company.people}/{users['4']}/separate")
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:seatpool:problem:login-in-use")
+    await company.report(company.first, {"3": person("cid", ends_on="2026-02-01")})
+    assert (await company.everybody())["4"]["status"] == "active"
+    separated = await company.rest.post(f"{company.people}/{users['6']}/separate")
+    assert (separated["status"], separated["conflict"]) == ("active", None)
+    assert (await company.rest.call("POST", f"{company.people}/{users['6']}/separate")).json()["type"] == "urn:seatpool:problem:no-conflict"
+    assert await company.seats() == 5
+
+
+async def test_an_administrator_links_two_people_and_separates_them_again(bench: Bench) -> None:
+    company = await Company.open(bench, match_by=[])
+    await company.report(company.first, {"1": person("ann")})
+    bench.clock.at = NOON + timedelta(minutes=1)
+    await company.report(company.second, {"2": person("ann.smith", name="Ann Smith"), "3": person("ann")})
+    found = await company.everybody()
+    users = {who: each["user"] for who, each in found.items()}
+    assert found["3"]["conflict"]["reason"] == "login_in_use"
+    missing = await company.rest.call("POST", f"{company.people}/{users['2']}/link", {"to": users["2"]})
+    assert missing.status_code == 422
+    kept = await company.rest.post(f"{company.people}/{users['1']}/link", {"to": users["2"]})
+    assert ([each["external_id"] for each in kept["timelines"]], kept["created_at"]) == (["1", "2"], found["1"]["created_at"])
+    assert (kept["login"], kept["name"]) == ("ann", "Ann Smith")
+    await bench.until_settled(company.tenant)
+    assert (await bench.needs(company.tenant))[-1].created_at.isoformat() == "2026-03-02T12:00:00+00:00"
+    assert (set(await company.everybody()), await company.seats()) == ({"2", "3"}, 1)
+    linked = await company.rest.post(f"{company.people}/{users['3']}/link", {"to": users["2"]})
+    assert (linked["conflict"], len(linked["timelines"])) == (None, 3)
+    only = {"source": company.first, "external_id": "1"}
+    apart = await company.rest.post(f"{company.people}/{users['2']}/separate", only)
+    assert (apart["user"], apart["login"], apart["conflict"]) == (users["1"], "ann", None), "the id of before"
+    again = await company.rest.call("POST", f"{company.people}/{users['1']}/separate", only)
+    assert again.json()["type"] == "urn:seatpool:problem:only-source"
+    assert [event.from_user for event in await bench.events(company.tenant, PersonSeparated)] == [users["2"]]
+    bench.clock.at = NOON
+
+
+async def test_an_edit_of_somebody_whom_a_source_reports_is_an_override(bench: Bench) -> None:
+    company = await Company.open(bench)
+    await company.report(company.first, {"1": person("ann")})
+    path = f"{company.people}/{(await company.everybody())['1']['user']}"
+    edited = await company.rest.patch(path, {"email": "boss@acme.example", "department": None})
+    assert (edited["email"], edited["overrides"]) == ("boss@acme.example", {"email": "boss@acme.example", "department": None})
+    await company.report(company.first, {"1": person("ann", name="Ann")})
+    found = (await company.everybody())["1"]
+    assert (found["email"], found["department"], found["name"]) == ("boss@acme.example", None, "Ann")
+    gone = await company.rest.patch(path, {"status": "left"})
+    assert (gone["status"], gone["overrides"]["employed"]) == ("left", False)
+    back = await company.rest.post(f"{path}/reactivate")
+    assert (back["status"], "employed" in back["overrides"]) == ("active", False), "nothing is left to override"
+    await company.report(company.first, {"1": person("ann", ends_on="2026-02-01")})
+    back = await company.rest.post(f"{path}/reactivate")
+    assert (back["status"], back["overrides"]["employed"]) == ("active", True)
+    await company.report(company.first, {"1": person("ann", ends_on="2026-02-02")})
+    assert (await company.everybody())["1"]["status"] == "left", "the source states another end"

@@ -1,0 +1,292 @@
+"""One human, one person: HR systems and identity systems that report the same people, in every order, with every kind of login."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from services.users.domain.conflicts import Conflict, ConflictReason
+from services.users.domain.known_people import KnownPeople
+from services.users.domain.matching import Matched, Matching, is_privileged
+from services.users.domain.merging import Overrides
+from services.users.domain.person import Person, Tenant, as_of, with_standing
+from services.users.domain.required_modules import NO_MODULES, Account, Profile, Settings
+from services.users.domain.sources import Key, MatchBy, Source, SourceKind, new_source
+from services.users.domain.status import Status
+from services.users.domain.timelines import Entry, Period, Report, Timeline
+
+TODAY = date(2026, 11, 27)
+HIRED = date(2026, 1, 5)
+HR, OKTA = "hr/acme", "okta"
+PEOPLE = 500
+SETTINGS = Settings({"makers": Profile(("time",))}, {"Makers": "makers"}, subscribed={"time": ()})
+
+
+class Company:
+    """What users stores about a tenant, without a database."""
+
+    def __init__(self, *more: Source) -> None:
+        self.sources = {
+            HR: replace(new_source(HR, SourceKind.HR), arrival=1),
+            OKTA: replace(new_source(OKTA, SourceKind.SCIM), arrival=2),
+            **{each.source: each for each in more},
+        }
+        self.today = TODAY
+        self.people: dict[str, Person] = {}
+        self.timelines: dict[Key, tuple[str, Timeline]] = {}
+
+    @property
+    def tenant(self) -> Tenant:
+        return Tenant("acme", ZoneInfo("UTC"), datetime.combine(self.today, datetime.min.time(), UTC), SETTINGS, 1)
+
+    def report(self, source: str, people: Mapping[str, Mapping[str, Any]]) -> Matched:
+        """One import or batch: by external id, the values; `since` and `until` are the days of employment, `until` the last one."""
+        known = self._known(Key(source, who) for who in people)
+        first = [key for key in known.users if key not in self.timelines]
+        for who, values in people.items():
+            attributes = {name: value for name, value in values.items() if name not in ("since", "until")}
+            period = Period(values.get("since", HIRED), values.get("until"))
+            entries = (Entry(HIRED, {"department": "Makers"} | attributes),)
+            known.put(Key(source, who), Timeline(known.timeline(Key(source, who)).version + 1, Report((period,), entries)))
+        return self._apply(known, first)
+
+    def edit(self, user: str, **values: Any) -> Matched:
+        known = self._known()
+        known.edit(replace(self.people[user], overrides=Overrides(values)))
+        return self._apply(known, [], user)
+
+    def promote(self, user: str) -> None:
+        person = self.people[user]
+        self.people[user] = with_standing(replace(person, account=Account(roles=("owner",))), self.tenant)
+
+    def next_day(self) -> None:
+        self.today += timedelta(days=1)
+        self._apply(self._known(), [])
+
+    def _known(self, keys: Iterable[Key] = ()) -> KnownPeople:
+        known = KnownPeople(self.sources, {}, dict(self.people), {user: {} for user in self.people})
+        for key, (user, timeline) in self.timelines.items():
+            known.users[key] = user
+            known.timelines[user][key] = timeline
+        for key in keys:
+            user = known.users.setdefault(key, f"{key.source} {key.external_id}")
+            known.timelines.setdefault(user, {})
+        return known
+
+    def _apply(self, known: KnownPeople, first: list[Key], edited: str | None = None) -> Matched:
+        privileged = {user for user, person in known.people.items() if is_privileged(person)}
+        matched = Matching(known, self.today, privileged, edited).run(first)
+        for key, user in known.users.items():
+            self.timelines[key] = (user, known.timelines[user][key])
+        for user in dict.fromkeys((*known.people, *known.users.values())):
+            before = known.people.get(user)
+            if before is None:
+                before = Person(user, *next(iter(known.timelines[user])), self.tenant.now, arrival=len(self.people) + 1)
+            conflict = matched.conflicts.get(user, before.conflict)
+            self.people[user] = as_of(replace(before, conflict=conflict), known.stated(user), self.tenant)
+        return matched
+
+    @property
+    def seats(self) -> int:
+        return sum(person.standing.required != NO_MODULES for person in self.people.values())
+
+    def of(self, source: str, who: str) -> Person:
+        return self.people[self.timelines[Key(source, who)][0]]
+
+    def conflict(self, source: str, who: str) -> Conflict | None:
+        person = self.of(source, who)
+        assert (person.standing.status is Status.CONFLICT) is (person.conflict is not None)
+        return person.conflict
+
+
+def hr(number: int, **more: Any) -> dict[str, Any]:
+    return {"name": f"Person {number}", "email": f"p{number}@acme.example"} | more
+
+
+def okta(number: int, **more: Any) -> dict[str, Any]:
+    return {"login": f"p{number}@acme.example", "email": f"p{number}@acme.example"} | more
+
+
+def everybody(prefix: str, one: Any, **more: Any) -> dict[str, dict[str, Any]]:
+    return {f"{prefix}{number}": one(number, **more) for number in range(PEOPLE)}
+
+
+def check_linked(company: Company, seats: int = PEOPLE) -> None:
+    assert (company.seats, len(company.people)) == (seats, seats)
+    assert all(company.of(HR, str(number)) is company.of(OKTA, f"o{number}") for number in range(PEOPLE))
+
+
+def test_HR_without_logins_and_then_an_identity_system_are_500_people() -> None:
+    company = Company()
+    company.report(HR, everybody("", hr))
+    assert company.seats == 0, "without a login nobody requires a seat (A7)"
+    company.report(OKTA, everybody("o", okta))
+    check_linked(company)
+
+
+def test_short_logins_of_HR_and_addresses_as_user_names_are_500_people() -> None:
+    company = Company()
+    company.report(HR, {str(number): hr(number, login=f"p{number}") for number in range(PEOPLE)})
+    company.report(OKTA, everybody("o", okta))
+    check_linked(company)
+    assert company.of(HR, "7").record is not None
+    assert getattr(company.of(HR, "7").record, "login", None) == "p7", "HR goes first"
+
+
+def test_an_identity_system_that_comes_first_makes_the_same_500_people() -> None:
+    company = Company()
+    company.report(OKTA, everybody("o", okta))
+    assert company.seats == PEOPLE
+    company.report(HR, {str(number): hr(number, login=f"p{number}") for number in range(PEOPLE)})
+    check_linked(company)
+
+
+def test_people_are_recognised_by_their_employee_number_in_either_order() -> None:
+    for first in (HR, OKTA):
+        company = Company()
+        reports = {
+            HR: {str(number): {"login": f"p{number}"} for number in range(PEOPLE)},
+            OKTA: {f"o{number}": {"login": f"{number}@acme.example", "employee_number": str(number)} for number in range(PEOPLE)},
+        }
+        company.report(first, reports.pop(first))
+        ((source, people),) = reports.items()
+        matched = company.report(source, people)
+        assert {link.by for link in matched.links.values()} == {MatchBy.EMPLOYEE_NUMBER}
+        check_linked(company)
+
+
+@pytest.mark.parametrize("source", [HR, OKTA])
+def test_two_people_who_swap_their_logins_in_one_report_are_in_no_conflict(source: str) -> None:
+    company = Company()
+    company.report(source, {"1": okta(1), "2": okta(2), "3": okta(3)})
+    seats = company.seats
+    company.report(source, {"1": okta(2), "2": okta(1)})
+    company.report(source, {"1": okta(2), "2": okta(3), "3": okta(1)})
+    assert (company.seats, [company.conflict(source, who) for who in "123"]) == (seats, [None] * 3)
+
+
+def test_a_login_that_is_in_use_is_a_conflict_of_the_person_who_claims_it_and_ends_with_its_cause() -> None:
+    company = Company()
+    company.report(HR, {"1": okta(1), "2": okta(2)})
+    holder = company.of(HR, "1").user
+    company.report(HR, {"2": okta(1)})
+    assert company.conflict(HR, "2") == Conflict(ConflictReason.LOGIN_IN_USE, MatchBy.LOGIN, (holder,))
+    assert (company.seats, company.conflict(HR, "1")) == (1, None)
+    company.report(HR, {"1": okta(7)})
+    assert (company.seats, company.conflict(HR, "2")) == (2, None)
+    company.report(HR, {"1": okta(1)})
+    assert company.conflict(HR, "1") is not None, "now the other one has it"
+    company.edit(company.of(HR, "1").user, login="somebody")
+    assert (company.seats, company.conflict(HR, "1")) == (2, None)
+
+
+def test_one_login_under_three_ids_of_one_source_is_one_seat() -> None:
+    company = Company()
+    company.report(HR, {"1": okta(1), "2": okta(1), "3": okta(1) | {"login": " P1@ACME.example"}})
+    assert company.seats == 1
+    assert [(company.conflict(HR, who) or Conflict("")).reason for who in "123"] == ["", "same_source", "same_source"]
+
+
+def test_one_login_in_three_sources_is_one_person() -> None:
+    company = Company(replace(new_source("entra", SourceKind.SCIM), arrival=3))
+    for source in (OKTA, HR, "entra"):
+        company.report(source, {"1": okta(1)})
+    assert (company.seats, len(company.people)) == (1, 1)
+
+
+def test_more_than_one_person_of_an_address_is_a_conflict_and_ends_when_nobody_is_meant() -> None:
+    company = Company()
+    shared = {"email": "office@acme.example"}
+    company.report(HR, {"1": {"login": "a"} | shared, "2": {"login": "b"} | shared})
+    assert company.seats == 2, "an HR system tells its own people apart"
+    company.report(OKTA, {"o": {"login": "office"} | shared})
+    assert company.conflict(OKTA, "o") == Conflict("several_people", "email", (company.of(HR, "1").user, company.of(HR, "2").user))
+    company.report(HR, {"1": {"login": "a", "email": "a@acme.example"}, "2": {"login": "b", "email": "b@acme.example"}})
+    assert (company.seats, company.conflict(OKTA, "o")) == (3, None)
+
+
+def test_somebody_who_may_manage_people_is_not_taken_over_by_an_address() -> None:
+    company = Company()
+    company.report(HR, {"1": hr(1, login="p1")})
+    boss = company.of(HR, "1").user
+    company.promote(boss)
+    company.report(OKTA, {"o1": okta(1)})
+    assert company.conflict(OKTA, "o1") == Conflict("privileged", "email", (boss,))
+    other = Company()
+    other.report(HR, {"1": hr(1, login="p1@acme.example")})
+    boss = other.of(HR, "1").user
+    other.promote(boss)
+    other.report(OKTA, {"o1": okta(1)})
+    assert other.of(OKTA, "o1").user == boss, "the login is the same"
+
+
+@pytest.mark.parametrize("sources", [(HR, OKTA), (OKTA, HR)])
+@pytest.mark.parametrize("days_before", [0, 1])
+def test_a_login_that_is_given_to_a_new_hire_belongs_to_the_new_person_when_the_old_one_has_left(
+    days_before: int, sources: tuple[str, str]
+) -> None:
+    """`days_before`: the new hire starts on the last day of the holder, or on the day after."""
+    company = Company()
+    company.report(HR, {"1": okta(1), "2": okta(2)})
+    company.report(OKTA, {"o1": okta(1), "o2": okta(2)})
+    holder = company.of(HR, "1").user
+    company.promote(holder)
+    start = TODAY + timedelta(days=1 - days_before)
+    reports = {HR: {"1": okta(1, until=TODAY), "3": okta(1, since=start)}, OKTA: {"o3": okta(1)}}
+    for source in sources:
+        company.report(source, reports[source])
+    assert company.seats == 2
+    company.next_day()
+    newcomer = company.of(HR, "3")
+    assert company.seats == 2
+    assert (newcomer.user != holder, newcomer.account, newcomer.conflict) == (True, Account(), None), "nobody inherits a role"
+    assert company.of(OKTA, "o3").user == newcomer.user
+    assert (company.people[holder].standing.status, company.people[holder].account.roles) == (Status.LEFT, ("owner",))
+
+
+def test_a_new_hire_of_an_identity_system_alone_never_becomes_the_leaver_of_that_login() -> None:
+    company = Company()
+    company.report(HR, {"1": okta(1, until=TODAY - timedelta(days=1))})
+    company.report(OKTA, {"o9": okta(1)})
+    assert company.of(OKTA, "o9").user != company.of(HR, "1").user
+    assert company.seats == 1
+
+
+def test_a_person_who_starts_later_is_linked_to_the_account_that_was_prepared() -> None:
+    company = Company()
+    company.report(OKTA, {"o1": okta(1)})
+    company.report(HR, {"1": okta(1, since=TODAY + timedelta(days=3))})
+    assert company.of(HR, "1") is company.of(OKTA, "o1")
+    assert company.seats == 0, "HR decides when the employment begins"
+
+
+def test_a_source_can_switch_matching_off_but_no_login_is_used_twice() -> None:
+    company = Company(replace(new_source("entra", SourceKind.SCIM), match_by=(), arrival=3))
+    company.report(HR, {"1": okta(1), "2": hr(2, login="p2")})
+    company.report("entra", {"e1": okta(1), "e2": okta(2)})
+    assert (company.conflict("entra", "e1") or Conflict("")).reason == ConflictReason.LOGIN_IN_USE
+    assert (company.seats, company.of("entra", "e2").user == company.of(HR, "2").user) == (3, False)
+
+
+def test_a_later_change_of_login_moves_no_timeline_to_another_person() -> None:
+    company = Company()
+    company.report(HR, {"1": hr(1), "2": hr(2)})
+    company.report(OKTA, {"o1": okta(1), "o2": okta(2)})
+    company.report(OKTA, {"o1": okta(9)})
+    assert company.of(OKTA, "o1") is company.of(HR, "1")
+    company.report(OKTA, {"o1": okta(2), "o2": okta(1)})
+    assert company.of(OKTA, "o1") is company.of(HR, "1")
+    assert company.seats == 2
+
+
+def test_people_who_are_separated_are_not_compared_again_but_by_their_login() -> None:
+    company = Company()
+    company.report(HR, {"1": {"login": "a", "email": "office@acme.example"}, "2": {"login": "b", "email": "office@acme.example"}})
+    company.report(OKTA, {"o": {"login": "office", "email": "office@acme.example"}})
+    third = company.of(OKTA, "o")
+    company.people[third.user] = replace(third, separated=third.conflict.people if third.conflict else ())
+    company.next_day()
+    assert (company.seats, company.conflict(OKTA, "o")) == (3, None)
