@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from services.users.jobs.alarm import Alarm, work_in_turn
+from services.users.jobs.test_clock import Coordinator
 from shared.errors import Transient
 
 
@@ -47,6 +48,23 @@ async def test_a_job_ends_when_it_is_cancelled_during_its_work() -> None:
     done, _ = await asyncio.wait([job], timeout=5)
     assert done, "a process that is stopped would wait for its job"
     assert job.cancelled()
+
+
+async def test_an_error_in_the_advance_of_one_test_clock_does_not_end_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = [ValueError("a row of one tenant"), Transient("seats is away")]
+
+    async def step(_: str) -> bool:
+        if errors:
+            raise errors.pop(0)
+        return False
+
+    nothing: Any = None
+    parts: Any = SimpleNamespace(run_chunk=None)
+    coordinator = Coordinator(nothing, parts, parts, parts, {}, nothing)
+    monkeypatch.setattr(coordinator, "_step", step)
+    coordinator._tasks["acme"] = nothing
+    await asyncio.wait_for(coordinator._drive("acme"), timeout=10)
+    assert errors == []
 
 
 class Work:

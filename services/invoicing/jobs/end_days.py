@@ -26,8 +26,11 @@ async def end_days_of_all(wiring: Wiring) -> None:
         try:
             async with wiring.database.unit_of_work(each.tenant_id) as uow:
                 await end_days(uow, each.tenant_id, wiring.settings, today, None)
-        except Poison as error:
-            log.error("day_not_charged", tenant=each.tenant_id, day=each.open_day.isoformat(), error=str(error))
+        except MemoryError:
+            raise
+        except Exception as error:  # of this tenant: it is tried again at the next look
+            bug = None if isinstance(error, Poison | Transient) else error
+            log.error("day_not_charged", tenant=each.tenant_id, day=each.open_day.isoformat(), error=str(error), exc_info=bug)
 
 
 async def keep_ending_days(wiring: Wiring) -> None:

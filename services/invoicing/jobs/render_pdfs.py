@@ -8,7 +8,6 @@ import hashlib
 
 import orjson
 import structlog
-import typst
 from prometheus_client import Counter
 
 from services.invoicing import store
@@ -51,7 +50,9 @@ class PdfRenderer:
             tenant, invoice = found.tenant_id, found.invoice
             try:
                 pdf = await render_aside(orjson.loads(found.document))
-            except (typst.TypstError, KeyError) as error:
+            except MemoryError:
+                raise
+            except Exception as error:  # of this document: it must not end the process again and again
                 self._failed.add(invoice)
                 RENDER_FAILED.inc()
                 log.exception("invoice_not_rendered", tenant=tenant, invoice=invoice, error=str(error))

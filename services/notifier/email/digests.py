@@ -6,7 +6,7 @@ transaction, so a crash neither sends one twice nor loses one.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import structlog
@@ -24,10 +24,12 @@ from shared import ids
 from shared.buying import Buying, Plan, buying_of
 from shared.clock import Clock
 from shared.database import Database
+from shared.errors import Transient
 from shared.schemas.invoicing_v1 import UnitPrice
 
 log = structlog.get_logger(__name__)
 
+RETRY_SECONDS = 60.0  # until a digest is tried again that could not be made into an e-mail
 DIGESTS_MAX = 50  # in one round: rendering takes CPU, and other roles of this process wait meanwhile
 
 
@@ -38,6 +40,7 @@ class DigestSender:
     database: Database
     settings: Settings
     clock: Clock
+    _retry_at: dict[object, float] = field(default_factory=dict)  # monotonic, of the digests that failed
 
     async def run_once(self) -> int:
         """Make e-mails of the digests that are due now, and return how many digests these were. Raises Transient."""
@@ -46,10 +49,24 @@ class DigestSender:
         async with self.database.unit_of_work(None) as uow:
             await store.wake_waiting(uow.connection, now, timedelta(hours=self.settings.unknown_recipient_hours))
             digests = await store.due_digests(uow.connection, now, quiet, longest, DIGESTS_MAX)
-        for digest in digests:
+        return sum([await self._try(digest) for digest in digests])
+
+    async def _try(self, digest: Digest) -> bool:
+        """Send one digest, and return whether it was sent. One that fails is tried again after a while, and delays no other."""
+        key = (digest.tenant_id, digest.audience, digest.stream, digest.user_id)
+        if self.clock.monotonic() < self._retry_at.get(key, 0):
+            return False
+        try:
             async with self.database.unit_of_work(digest.tenant_id) as uow:
                 await self._send(uow.connection, digest)
-        return len(digests)
+        except (Transient, MemoryError):
+            raise
+        except Exception:
+            log.exception("digest_not_sent", tenant=digest.tenant_id, stream=digest.stream)
+            self._retry_at[key] = self.clock.monotonic() + RETRY_SECONDS
+            return False
+        self._retry_at.pop(key, None)
+        return True
 
     async def _send(self, connection: AsyncConnection, digest: Digest) -> None:
         notifications = await store.notifications_of(connection, digest)

@@ -1,0 +1,73 @@
+"""A digest that cannot be made into an e-mail delays no other."""
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from services.notifier.domain.notifications import Audience, Stream
+from services.notifier.email.digests import RETRY_SECONDS, DigestSender
+from services.notifier.store import notifications as store
+from services.notifier.store.notifications import Digest
+from shared.errors import Transient
+
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+@asynccontextmanager
+async def unit_of_work(_: object) -> Any:
+    yield SimpleNamespace(connection=None)
+
+
+@dataclass
+class Clock:
+    seconds: float = 1000.0
+
+    def now(self) -> datetime:
+        return NOW
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+def sender_of(monkeypatch: pytest.MonkeyPatch, clock: Clock, sent: list[str], errors: dict[str, Exception]) -> DigestSender:
+    digests = [Digest(tenant, Audience.ADMINISTRATORS, Stream.BILLING, None, NOW) for tenant in ("acme", "globex")]
+
+    async def nothing(*_: object) -> None: ...
+
+    async def due(*_: object) -> list[Digest]:
+        return digests
+
+    async def send(_self: DigestSender, _connection: object, digest: Digest) -> None:
+        sent.append(digest.tenant_id)
+        if error := errors.get(digest.tenant_id):
+            raise error
+
+    monkeypatch.setattr(store, "wake_waiting", nothing)
+    monkeypatch.setattr(store, "due_digests", due)
+    monkeypatch.setattr(DigestSender, "_send", send)
+    database: Any = SimpleNamespace(unit_of_work=unit_of_work)
+    settings: Any = SimpleNamespace(digest_quiet_seconds=1, digest_longest_seconds=1, unknown_recipient_hours=1)
+    given: Any = clock
+    return DigestSender(database, settings, given)
+
+
+async def test_a_digest_that_cannot_be_sent_delays_no_other_and_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent, clock = list[str](), Clock()
+    errors: dict[str, Exception] = {"acme": KeyError("plan")}
+    sender = sender_of(monkeypatch, clock, sent, errors)
+    assert await sender.run_once() == 1
+    assert await sender.run_once() == 1
+    assert sent == ["acme", "globex", "globex"]
+    errors.clear()
+    clock.seconds += RETRY_SECONDS
+    assert await sender.run_once() == 2
+
+
+async def test_a_transient_error_of_a_digest_is_left_to_the_loop_of_the_sender(monkeypatch: pytest.MonkeyPatch) -> None:
+    sender = sender_of(monkeypatch, Clock(), [], {"acme": Transient("the database is away")})
+    with pytest.raises(Transient):
+        await sender.run_once()
