@@ -55,6 +55,7 @@ class PersonState(UsersEvent):
     rights: Items[Text] = ()  # of the roles
     departments: tuple[Text, ...] | None = None  # those whose people this person sees; null: all
     may_sign_in: bool = False  # to the console
+    digests: bool = True  # the person wants e-mails that are no deadlines
     version: int  # rises with each change of this person; readers drop what is older
 
 

@@ -20,7 +20,7 @@ from prometheus_client import Gauge
 from shared.clock import Clock, SystemClock
 from shared.errors import Forbidden, NotFound, Transient, Unauthenticated
 from shared.schemas.base import Actor, as_id
-from shared.schemas.rights import OPERATOR
+from shared.schemas.rights import ABOUT_PEOPLE, OPERATOR
 
 log = structlog.get_logger(__name__)
 KEYS_FETCHED_AT = Gauge("seatpool_verification_keys_fetched_timestamp_seconds", "When users last answered with the keys, or the start")
@@ -51,6 +51,10 @@ class Principal:
 
     def may(self, right: str) -> bool:
         return OPERATOR in self.rights or right in self.rights
+
+    def sees(self, user: str, department: str | None) -> bool:
+        """Tell whether the caller's viewset has this person. Callers always see themselves."""
+        return self.departments is None or department in self.departments or (self.kind == PERSON and user == self.subject)
 
 
 class Verified(NamedTuple):
@@ -232,9 +236,14 @@ async def authenticated(request: Request, credentials: Annotated[HTTPAuthorizati
     return principal
 
 
-def access(right: str) -> AccessCheck:
+def access(right: str, *, with_viewset: bool | None = None) -> AccessCheck:
     """For routes with a path parameter `tenant`. 401 without a token, 404 when the token is of another tenant (whether that tenant exists
-    is none of the caller's business), 403 without the right; the operator has every right."""
+    is none of the caller's business), 403 without the right; the operator has every right.
+
+    `with_viewset`: a token with a viewset may use the route, because the route applies the viewset, or names nobody. By default this holds
+    for the rights that do not concern people; a route that forgets to say so is refused to such a token (403).
+    """
+    allowed = right not in ABOUT_PEOPLE if with_viewset is None else with_viewset
 
     async def dependency(request: Request, principal: Annotated[Principal, Security(authenticated, scopes=[right])]) -> Principal:
         tenant = request.path_params["tenant"]
@@ -244,6 +253,12 @@ def access(right: str) -> AccessCheck:
         if not principal.may(right):
             detail = f"This request needs the right {right}, which your access token does not have. Request a token with this right."
             raise Forbidden("no-right", detail, right=right)
+        if principal.departments is not None and not allowed:
+            raise Forbidden(
+                "viewset",
+                "This request concerns people of all departments, and your role shows you only some. `GET …/people` of users has the same "
+                "data about the people whom you see. For this request, ask somebody without a viewset.",
+            )
         return principal
 
     _CHECKS.add(dependency)

@@ -50,8 +50,9 @@ class Tokens:
     async def verify(self, token: str) -> Any:
         from shared.web import Principal
 
-        subject, tenant, rights = token.split("|")
-        return Principal(subject, None if tenant == "*" else tenant, frozenset(rights.split(",")), "user")
+        subject, tenant, rights, *departments = token.split("|")
+        view = frozenset(departments[0].split(",")) if departments else None
+        return Principal(subject, None if tenant == "*" else tenant, frozenset(rights.split(",")), "user", view)
 
 
 @asynccontextmanager
@@ -348,3 +349,27 @@ async def test_row_level_security_hides_the_rows_of_other_tenants(notifier: Noti
     for table in tables:
         async with notifier.database.unit_of_work("other") as uow:
             assert (await uow.connection.exec_driver_sql(f"SELECT count(*) FROM {table}")).scalar_one() == 0, table
+
+
+async def test_E9_a_viewset_hides_entries_and_e_mails_about_other_people(notifier: Notifier) -> None:
+    people = [person_added("boss", administrator=True), person_added("p1", department="Makers"), person_added("p2", department="Sales")]
+    async with notifier.running() as wiring:
+        await notifier.send(tenant_created(), *people)
+        await notifier.send(notifier.assigned("p1", flagged()), notifier.assigned("p2", flagged()))
+        await notifier.until_idle(wiring)
+        async with rest(wiring, "p3|acme|log:read|Makers") as limited, rest(wiring, "p2|acme|log:read|") as own, rest(wiring) as operator:
+
+            async def seen(client: httpx.AsyncClient) -> tuple[set[str | None], set[str]]:
+                log = (await client.get("/v1/tenants/acme/actions")).json()["items"]
+                exported = (await client.get("/v1/tenants/acme/actions?format=jsonl")).text.splitlines()
+                assert len(exported) == len(log)
+                emails = (await client.get("/v1/tenants/acme/emails")).json()["items"]
+                return {entry["user"] for entry in log}, {each["to"].partition("@")[0] for each in emails}
+
+            assert await seen(limited) == ({None, "p1"}, {"p1"})
+            assert await seen(own) == ({None, "p2"}, {"p2"}), "readers see themselves"
+            everybody = {"boss", "p1", "p2"}
+            assert await seen(operator) == ({None, *everybody}, everybody)
+            for each in (await operator.get("/v1/tenants/acme/emails")).json()["items"]:
+                status = (await limited.get(f"/v1/tenants/acme/emails/{each['id']}")).status_code
+                assert status == (200 if each["user"] == "p1" else 404)

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from services.users.use_cases.rights import rights_of
+from services.users.use_cases.rights import Granted, rights_of
 from services.users.use_cases.roles import ROLES_MAX
+from shared.schemas.rights import TENANT_RIGHTS
 from shared.schemas.users_v1 import (
     ApiClientChanged,
     ApiClientRevoked,
@@ -225,3 +226,45 @@ async def test_a_tenant_is_created_with_its_first_owner_who_is_invited(bench: Be
     assert (invited.user, invited.reserved) == (owner["user"], False)
     async with bench.users.database.unit_of_work(tenant) as uow:
         assert (await rights_of(uow.connection, tenant, owner["user"], bench.clock.now())).may_sign_in
+
+
+async def test_E9_a_viewset_hides_people_but_not_their_number(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    base = f"/v1/tenants/{tenant}/people"
+    users: dict[str, str] = {}
+    for name, department in (("ann", "Makers"), ("bob", "Guests"), ("cid", "Makers"), ("dan", None)):
+        body = {"login": name, "email": f"{name}@acme.example", "department": department, "name": name}
+        users[name] = (await rest.post(base, body))["user"]
+    chief = Granted(frozenset(TENANT_RIGHTS), (), frozenset({"Makers"}), may_sign_in=True)
+    token, _ = bench.app.state.context.issuer.issue_to_person(tenant, users["bob"], chief, bench.clock.now())
+    limited = Rest(bench.http, token, bench.check)
+    pages = await limited.call("GET", f"{base}?limit=2")
+    assert ([each["name"] for each in pages.json()["items"]], pages.json()["hidden"]) == (["ann", "bob"], 1), "one sees oneself"
+    assert (await limited.get(f"{base}?text=dan"))["hidden"] == 1, "the number does not depend on what is searched"
+    assert (await rest.get(base))["hidden"] is None
+    hidden: tuple[tuple[str, str, Any], ...] = (
+        ("GET", "", None),
+        ("GET", "/why", None),
+        ("GET", "/roles", None),
+        ("PATCH", "", {"name": "x"}),
+        ("PUT", "/roles", {"roles": []}),
+        ("POST", "/reactivate", {}),
+        ("POST", "/invite", {}),
+        ("POST", "/replace", {"to": users["ann"]}),
+    )
+    for method, path, content in hidden:
+        assert await refusal(limited, method, f"{base}/{users['dan']}{path}", content, if_match="*") == (404, "not-found"), path
+    assert await refusal(limited, "POST", f"{base}/{users['ann']}/replace", {"to": users["dan"]}) == (404, "not-found")
+    assert (await limited.get(f"{base}/{users['ann']}/why"))["user"] == users["ann"]
+    new = {"login": "eve", "email": "eve@acme.example"}
+    assert await refusal(limited, "POST", base, new) == (403, "wider-than-own")
+    assert await refusal(limited, "POST", base, new | {"department": "Guests"}) == (403, "wider-than-own")
+    assert (await limited.post(base, new | {"department": "Makers"}))["department"] == "Makers"
+    for user in ("ann", "bob"):
+        assert await refusal(limited, "PATCH", f"{base}/{users[user]}", {"department": "Planners"}, if_match="*") == (403, "wider-than-own")
+    assert (await limited.patch(f"{base}/{users['bob']}", {"department": "Makers"}))["department"] == "Makers"
+    roles = f"{base}/{users['ann']}/roles"
+    assert await refusal(limited, "PUT", roles, {"roles": ["reader"]}, if_match="*") == (403, "wider-than-own")
+    assert (await limited.call("PUT", roles, {"roles": ["reader"], "viewset": ["Makers"]}, if_match="*")).status_code == 200
+    for method, path in (("POST", "roles"), ("POST", "clients"), ("GET", "imports/x/changes"), ("GET", "held-events")):
+        assert await refusal(limited, method, f"/v1/tenants/{tenant}/{path}", {}) == (403, "viewset"), path

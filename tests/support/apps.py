@@ -1,5 +1,6 @@
 """The REST applications of all four services in this process, without broker and database, for what is decided before they are used."""
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,11 +20,12 @@ from shared.web import Verifier
 KEY = OKPKey.generate_key("Ed25519", {"kid": "k1"}, private=True)
 
 
-def bearer(tenant: str | None, *rights: str) -> str:
+def bearer(tenant: str | None, *rights: str, departments: Sequence[str] | None = None) -> str:
     """Return an Authorization header that these applications accept for a day: tests that make one at import may run much later."""
     now = int(SystemClock().now().timestamp())
     claims: dict[str, Any] = {"iss": "seatpool", "aud": "seatpool", "sub": "ann", "rights": rights, "kind": "user" if tenant else "client"}
     claims |= {"iat": now, "exp": now + 86_400} | ({"tenant": tenant} if tenant else {})
+    claims |= {} if departments is None else {"departments": list(departments)}
     return "Bearer " + jwt.encode({"alg": "Ed25519", "kid": "k1"}, claims, KEY, algorithms=["Ed25519"])
 
 

@@ -91,6 +91,9 @@ class AskedSeats(SeatsQuestions):
     async def pools(self, tenant: str) -> Mapping[str, PoolCounts] | None:
         return {module: PoolCounts(licences=2, available=1) for module in ("documents", "planning", "time")}
 
+    async def why(self, tenant: str, user: str, limit: int) -> Mapping[str, Any] | None:
+        return {"user": user, "chain": [], "complete": True}
+
     async def what_if(
         self, tenant: str, commands: Sequence[seats_v1.AssignSeats | seats_v1.ReplaceUser]
     ) -> Sequence[Sequence[Mapping[str, Any]]] | None:

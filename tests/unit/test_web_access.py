@@ -11,6 +11,7 @@ from fastapi import Depends, FastAPI
 from starlette.types import Message
 
 from shared.errors import Conflict, NotFound
+from shared.schemas.rights import ABOUT_PEOPLE, TENANT_RIGHTS
 from shared.schemas.rights import RIGHTS as EVERY_RIGHT
 from shared.web import access, refusals
 from shared.web.route import CheckedRoute
@@ -187,3 +188,35 @@ def test_every_route_in_a_document_is_of_the_class_that_checks_access_first(serv
     found = [route for route in all_routes(APPS[service]) if getattr(route, "include_in_schema", False)]
     assert len(found) >= 7
     assert [route.path for route in found if not isinstance(route, CheckedRoute)] == []
+
+
+# These routes apply the viewset of a token, or name nobody. All other routes about people are refused to a token with a viewset.
+PERSON = "/v1/tenants/{tenant}/people/{user}"
+WITH_VIEWSET = {
+    ("notifier", "GET", "/v1/tenants/{tenant}/actions"),
+    ("notifier", "GET", "/v1/tenants/{tenant}/emails"),
+    ("notifier", "GET", "/v1/tenants/{tenant}/emails/{email}"),
+    ("users", "GET", "/v1/tenants/{tenant}/department-mapping"),
+    ("users", "GET", "/v1/tenants/{tenant}/profiles"),
+    ("users", "GET", "/v1/tenants/{tenant}/roles"),
+    ("users", "GET", "/v1/tenants/{tenant}/roles/{role}"),
+    *(("users", method, "/v1/tenants/{tenant}/people") for method in ("GET", "POST")),
+    *(("users", method, PERSON) for method in ("GET", "PATCH")),
+    *(("users", method, f"{PERSON}/roles") for method in ("GET", "PUT")),
+    ("users", "GET", f"{PERSON}/why"),
+    *(("users", "POST", f"{PERSON}/{last}") for last in ("reactivate", "invite", "replace", "terminate")),
+    ("users", "DELETE", f"{PERSON}/terminate"),
+}
+SEATS_ABOUT_PEOPLE = {"/seats", "/why/{user}", "/forecast", "/what-if", "/access/{user}", "/access/{user}/{module}"}
+
+
+async def test_E9_a_route_about_people_applies_a_viewset_or_is_refused_to_a_token_with_one() -> None:
+    token = bearer("mine", *TENANT_RIGHTS, departments=["Makers"])
+    for route in ROUTES:
+        operation = APPS[route.service].openapi()["paths"][route.path][route.method.lower()]
+        rights = {right for scheme in operation.get("security", ()) for named in scheme.values() for right in named}
+        about_people = bool(rights & ABOUT_PEOPLE) or route.path.removeprefix("/v1/tenants/{tenant}") in SEATS_ABOUT_PEOPLE
+        if "{tenant}" in route.path and "operator" not in rights:
+            status, _ = await asked(route, token, b"{}")
+            assert (status == 403) == (about_people and route not in WITH_VIEWSET), route
+    assert {(route.service, route.method, route.path) for route in ROUTES} >= WITH_VIEWSET

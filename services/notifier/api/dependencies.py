@@ -5,8 +5,10 @@ from typing import Annotated
 from fastapi import Depends, Path, Query, Request
 
 from services.notifier.wiring import Wiring
+from shared.web import Principal, access
 
 TenantId = Annotated[str, Path(max_length=100, description="The tenant's id.")]
+LogReader = Annotated[Principal, Depends(access("log:read", with_viewset=True))]
 Name = Annotated[str | None, Query(max_length=100)]
 
 

@@ -4,12 +4,13 @@ from typing import Annotated
 
 from fastapi import Query
 
-from services.notifier.api.dependencies import Name
+from services.notifier.api.dependencies import LogReader, Name
 from services.notifier.store.action_log import LogFilter
 from shared.web.rest import Moment
 
 
 def log_filter(
+    principal: LogReader,
     user: Name = None,
     type: Annotated[  # noqa: A002 - the contract's own name
         str | None, Query(max_length=100, description="Type of the entry, for example seat_flagged, person_added or licences_added.")
@@ -26,4 +27,5 @@ def log_filter(
     until: Annotated[Moment | None, Query(alias="to", description="End of the time range in the tenant's time (exclusive).")] = None,
 ) -> LogFilter:
     """Return the filter that the query parameters describe."""
-    return LogFilter(user, type, module, actor, since, until)
+    view = None if principal.departments is None else tuple(principal.departments)
+    return LogFilter(user, type, module, actor, since, until, view, principal.subject if view is not None else None)

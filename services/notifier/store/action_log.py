@@ -28,6 +28,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.notifier.domain.pool_numbers import PoolNumbers
+from services.notifier.store.recipients import visible_to_reader
 from shared.database.row_classes import columns_of, names_of, recordset, replacing, table_of
 
 
@@ -84,6 +85,8 @@ class LogFilter:
     actor: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    departments: tuple[str, ...] | None = None  # the viewset of the reader: nobody else's entries are shown
+    reader: str | None = None
 
 
 TABLE = table_of("actions", ActionRow, tenant_id=str)
@@ -155,11 +158,12 @@ def _page(given: tuple[str, ...], *, after: bool, oldest_first: bool) -> Select[
         == bindparam("actor", type_=Text),
         "since": a.c.at >= bindparam("since"),
         "until": a.c.at < bindparam("until"),
+        "departments": visible_to_reader(a.c.tenant_id, a.c.user_id),
     }
     order = (a.c.at, a.c.seq) if oldest_first else (a.c.at.desc(), a.c.seq.desc())
     page = (
         select(*columns_of(ActionRow, a), a.c.tenant_id)
-        .where(a.c.tenant_id == _TENANT, *(conditions[name] for name in given))
+        .where(a.c.tenant_id == _TENANT, *(conditions[name] for name in given if name in conditions))
         .order_by(*order)
     )
     if after:

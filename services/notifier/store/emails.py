@@ -5,10 +5,11 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Text, bindparam, literal_column, select, tuple_, update
+from sqlalchemy import ARRAY, BigInteger, DateTime, Text, bindparam, literal_column, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.notifier.store.recipients import View, visible_to_reader
 from shared.database.row_classes import columns_of, many, one, table_of
 
 
@@ -105,6 +106,11 @@ _SENT = _ONE.values(state="sent", sent_at=bindparam("now"), error=None, sealed_l
 _LATER = _ONE.values(state="queued", next_attempt_at=bindparam("next"), error=bindparam("why"))
 _UNTRIED = _ONE.values(state="queued", attempts=E.attempts - 1, error=bindparam("why"))
 _FAILED = _ONE.values(state="failed", error=bindparam("why"))
+# E-mails to administrators name many people. A reader with a viewset sees only those to visible people about their own seats, and the own
+# ones, whose text was made for the reader.
+_DEPARTMENTS = bindparam("departments", type_=ARRAY(Text))
+_OWN = (E.user_id == bindparam("reader", type_=Text)) | E.stream.in_([literal_column("'own'"), literal_column("'invitation'")])
+_SEEN = _DEPARTMENTS.is_(None) | (E.user_id.is_not(None) & _OWN & visible_to_reader(E.tenant_id, E.user_id))
 _LISTED = (
     select(*columns_of(ListedEmail, TABLE))
     .where(
@@ -112,11 +118,12 @@ _LISTED = (
         _STATE.is_(None) | (E.state == _STATE),
         _USER.is_(None) | (E.user_id == _USER),
         _BEFORE.is_(None) | (E.seq < _BEFORE),
+        _SEEN,
     )
     .order_by(E.seq.desc())
     .limit(bindparam("limit", type_=BigInteger))
 )
-_SHOWN = select(*columns_of(ShownEmail, TABLE)).where(E.tenant_id == _TENANT, E.email_id == bindparam("of_email"))
+_SHOWN = select(*columns_of(ShownEmail, TABLE)).where(E.tenant_id == _TENANT, E.email_id == bindparam("of_email"), _SEEN)
 
 
 async def queue(connection: AsyncConnection, email: NewEmail) -> None:
@@ -160,13 +167,24 @@ def _which(email: ClaimedEmail) -> dict[str, Any]:
 
 
 async def emails(
-    connection: AsyncConnection, tenant_id: str, *, state: str | None, user: str | None, before: int | None, limit: int
+    connection: AsyncConnection,
+    tenant_id: str,
+    *,
+    state: str | None,
+    user: str | None,
+    before: int | None,
+    limit: int,
+    view: View | None = None,
 ) -> Sequence[ListedEmail]:
     """Return a page of e-mails, newest first."""
-    values = {"tenant": tenant_id, "of_state": state, "user": user, "before": before, "limit": limit}
+    values = {"tenant": tenant_id, "of_state": state, "user": user, "before": before, "limit": limit} | _seen(view)
     return await many(connection, _LISTED, ListedEmail, **values)
 
 
-async def email(connection: AsyncConnection, tenant_id: str, email_id: str) -> ShownEmail | None:
+def _seen(view: View | None) -> dict[str, Any]:
+    return {"departments": view.departments if view else None, "reader": view.reader if view else None}
+
+
+async def email(connection: AsyncConnection, tenant_id: str, email_id: str, view: View | None = None) -> ShownEmail | None:
     """Return one e-mail with its text."""
-    return await one(connection, _SHOWN, ShownEmail, tenant=tenant_id, of_email=email_id)
+    return await one(connection, _SHOWN, ShownEmail, tenant=tenant_id, of_email=email_id, **_seen(view))

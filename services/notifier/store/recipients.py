@@ -4,15 +4,16 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import ARRAY, Text, any_, bindparam, func, select
+from sqlalchemy import ARRAY, ColumnElement, Text, any_, bindparam, false, func, select
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.database.row_classes import columns_of, many, names_of, one, recordset, replacing, table_of
 from shared.errors import NotFound
 from shared.schemas import users_v1
+from shared.schemas.rights import ACCOUNT_BUY, USERS_MANAGE
 
-LEFT = "left"  # status of a person who was terminated
+LEFT, INACTIVE = "left", "inactive"  # statuses of people who were terminated, or may not log in
 DEACTIVATED = "deactivated"  # status of a person who was revoked in a base module
 NAMED_MAX = 10_000  # people who are read for one e-mail; it shows fewer
 
@@ -44,9 +45,21 @@ class PersonRow:
     user_id: str
     email: str
     name: str
-    administrator: bool
+    rights: tuple[str, ...]
+    departments: tuple[str, ...] | None  # those whose people this person sees; None: all
+    department: str | None
+    may_sign_in: bool
+    digests: bool
     status: str
     version: int
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The people whom a reader with a viewset sees: those of the departments, and the reader."""
+
+    departments: tuple[str, ...]
+    reader: str
 
 
 TENANTS = table_of("tenants", TenantRow)
@@ -74,7 +87,7 @@ _TENANT = select(*columns_of(TenantRow, TENANTS)).where(TENANTS.c.tenant_id == _
 _PERSON = select(*columns_of(PersonRow, PEOPLE)).where(PEOPLE.c.tenant_id == _OF_TENANT, PEOPLE.c.user_id == bindparam("user"))
 _ADMINISTRATORS = (
     select(*columns_of(PersonRow, PEOPLE))
-    .where(PEOPLE.c.tenant_id == _OF_TENANT, PEOPLE.c.administrator, PEOPLE.c.status != LEFT, PEOPLE.c.email != "")
+    .where(PEOPLE.c.tenant_id == _OF_TENANT, func.cardinality(PEOPLE.c.rights) > 0, PEOPLE.c.status != LEFT, PEOPLE.c.email != "")
     .order_by(PEOPLE.c.name, PEOPLE.c.user_id)
 )
 _SHOWN = func.coalesce(func.nullif(PEOPLE.c.name, ""), func.nullif(PEOPLE.c.email, ""), PEOPLE.c.user_id).label("shown")
@@ -93,8 +106,29 @@ _TIME = select(func.coalesce(TENANTS.c.clock, CLOCKS.c.clock), CLOCKS.c.at).sele
 )
 
 
+def visible_to_reader(tenant_id: ColumnElement[str], user_id: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return the condition that a row concerns nobody, the reader, or a person whom the reader's viewset has (`departments`, `reader`)."""
+    department = select(PEOPLE.c.department).where(PEOPLE.c.tenant_id == tenant_id, PEOPLE.c.user_id == user_id).scalar_subquery()
+    seen = func.coalesce(department == any_(bindparam("departments", type_=ARRAY(Text))), false())
+    return user_id.is_(None) | (user_id == bindparam("reader", type_=Text)) | seen
+
+
 def person_row(tenant_id: str, person: users_v1.PersonState) -> PersonRow:
-    return PersonRow(tenant_id, person.user, person.email, person.name, person.administrator, person.status, person.version)
+    """An event from before there were roles tells only that somebody is an administrator."""
+    is_old = person.administrator and not person.rights
+    return PersonRow(
+        tenant_id=tenant_id,
+        user_id=person.user,
+        email=person.email,
+        name=person.name,
+        rights=(ACCOUNT_BUY, USERS_MANAGE) if is_old else person.rights,
+        departments=person.departments,
+        department=person.department,
+        may_sign_in=person.may_sign_in or (is_old and person.status not in (LEFT, INACTIVE)),
+        digests=person.digests,
+        status=person.status,
+        version=person.version,
+    )
 
 
 async def save_tenant(connection: AsyncConnection, tenant_id: str, state: users_v1.TenantState, read_to: int) -> None:
@@ -117,7 +151,7 @@ async def person(connection: AsyncConnection, tenant_id: str, user_id: str | Non
 
 
 async def administrators(connection: AsyncConnection, tenant_id: str) -> Sequence[PersonRow]:
-    """Return the administrators who have not left and have an e-mail address."""
+    """Return the people with rights who have not left and have an e-mail address."""
     return await many(connection, _ADMINISTRATORS, PersonRow, tenant=tenant_id)
 
 

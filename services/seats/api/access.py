@@ -3,13 +3,13 @@
 from fastapi import APIRouter
 
 from services.seats.api import responses
-from services.seats.api.dependencies import READ, After, Owned
+from services.seats.api.dependencies import READ_PEOPLE, After, Owned
 from services.seats.api.owner_routing import OwnerRoute
 from shared.errors import NotFound
 from shared.web.openapi import refusals
 
 router = APIRouter(
-    route_class=OwnerRoute, prefix="/v1/tenants/{tenant}/access", tags=["seats"], dependencies=[READ], responses=refusals(504)
+    route_class=OwnerRoute, prefix="/v1/tenants/{tenant}/access", tags=["seats"], dependencies=[READ_PEOPLE], responses=refusals(504)
 )
 
 

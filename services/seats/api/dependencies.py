@@ -23,6 +23,7 @@ from shared.web.auth import access
 
 AFTER_SECONDS_MAX = 10.0
 READ, OPERATE = Depends(access("account:read")), Depends(access(OPERATOR))
+READ_PEOPLE = Depends(access("account:read", with_viewset=False))  # seats knows no departments; users offers the same with a viewset
 
 After = Annotated[
     str | None,

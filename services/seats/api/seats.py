@@ -3,12 +3,14 @@
 from fastapi import APIRouter
 
 from services.seats.api import responses
-from services.seats.api.dependencies import READ, After, Owned
+from services.seats.api.dependencies import READ_PEOPLE, After, Owned
 from services.seats.api.owner_routing import OwnerRoute
 from shared.web.openapi import refusals
 from shared.web.rest import Cursor, Limit, decode_cursor, encode_cursor
 
-router = APIRouter(route_class=OwnerRoute, prefix="/v1/tenants/{tenant}", tags=["seats"], dependencies=[READ], responses=refusals(504))
+router = APIRouter(
+    route_class=OwnerRoute, prefix="/v1/tenants/{tenant}", tags=["seats"], dependencies=[READ_PEOPLE], responses=refusals(504)
+)
 
 
 @router.get("/seats", summary="List seats")

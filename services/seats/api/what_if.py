@@ -5,14 +5,14 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from services.seats.api.dependencies import READ, After, Owned
+from services.seats.api.dependencies import READ_PEOPLE, After, Owned
 from services.seats.api.owner_routing import OwnerRoute
 from services.seats.api.requests import WhatIf
 from services.seats.use_cases import what_if
 from shared.web.openapi import refusals
 from shared.web.tenant_limits import costly
 
-router = APIRouter(route_class=OwnerRoute, prefix="/v1/tenants/{tenant}", tags=["seats"], dependencies=[READ])
+router = APIRouter(route_class=OwnerRoute, prefix="/v1/tenants/{tenant}", tags=["seats"], dependencies=[READ_PEOPLE])
 
 SPLIT = "Send fewer commands in one request. If there is only one command, ask about a smaller change."
 

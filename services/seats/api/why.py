@@ -3,14 +3,16 @@
 from fastapi import APIRouter
 
 from services.seats.api import responses
-from services.seats.api.dependencies import READ, After, Owned
+from services.seats.api.dependencies import READ_PEOPLE, After, Owned
 from services.seats.api.owner_routing import OwnerRoute
 from services.seats.replay import audit_trail
 from shared.errors import NotFound
 from shared.web.openapi import refusals
 from shared.web.rest import Limit
 
-router = APIRouter(route_class=OwnerRoute, prefix="/v1/tenants/{tenant}", tags=["seats"], dependencies=[READ], responses=refusals(504))
+router = APIRouter(
+    route_class=OwnerRoute, prefix="/v1/tenants/{tenant}", tags=["seats"], dependencies=[READ_PEOPLE], responses=refusals(504)
+)
 
 
 @router.get("/why/{user}", summary="Explain the seats of a person")

@@ -35,9 +35,13 @@ from shared.web.auth import PERSON
 TenantId = Annotated[Id, Path(description="The id of the tenant.")]
 UserId = Annotated[Id, Path(description="The id of the person.")]
 SessionId = Annotated[Id, Path(description="The `session_id` of a session.")]
+# A token with a viewset may use the routes of the first two, which apply it (`locked_person`, `rights.check_change`).
+Reader = Annotated[Principal, Depends(access("users:read", with_viewset=True))]
+PersonManager = Annotated[Principal, Depends(access("users:manage", with_viewset=True))]
 Manager = Annotated[Principal, Depends(access("users:manage"))]
 SettingsManager = Annotated[Principal, Depends(access("settings:manage"))]
 RolesManager = Annotated[Principal, Depends(access("roles:manage"))]
+PersonRolesManager = Annotated[Principal, Depends(access("roles:manage", with_viewset=True))]
 TenantOperator = Annotated[Principal, Depends(access("operator"))]
 Operator = Annotated[Principal, Depends(operator())]
 
@@ -125,10 +129,15 @@ def authority_of(principal: Principal) -> Authority:
     return Authority(rights, principal.departments, principal.subject if principal.kind == PERSON else None)
 
 
-async def locked_person(tenant: Tenant, uow: UnitOfWork, user: str) -> Person:
-    """Return the person, locked for a change. Raises NotFound."""
+async def locked_person(tenant: Tenant, uow: UnitOfWork, user: str, principal: Principal) -> Person:
+    """Return the person, locked for a change. Raises NotFound, also for a person whom the caller does not see."""
     person = await people.lock(uow.connection, tenant.tenant, user, tenant.today)
-    if person is None or person.record is None:
+    return visible(person, principal)
+
+
+def visible(person: Person | None, principal: Principal) -> Person:
+    """Return the person. Raises NotFound for nobody, and alike for a person whom the caller does not see."""
+    if person is None or person.record is None or not principal.sees(person.user, person.department):
         raise NotFound("person")
     return person
 

@@ -36,7 +36,7 @@ async def link_people(
             found = await context.tenants.for_write(tenant, uow)
             return await _answer(found, uow, await use_cases.link(found, uow, user, body.to, cause_of(principal)))
 
-        return await idempotent(uow, request, principal, key, link, partial(_shown, context, tenant, uow))
+        return await idempotent(uow, request, principal, key, link, partial(_shown, context, principal, tenant, uow))
 
 
 @router.post("/{user}/separate", response_model=PersonView, responses=refusals(404, 409), summary="Separate a person from another one")
@@ -65,4 +65,4 @@ async def separate_person(
                 person = await use_cases.take_out(found, uow, user, Key(source, external_id), cause_of(principal))
             return await _answer(found, uow, person)
 
-        return await idempotent(uow, request, principal, key, separate, partial(_shown, context, tenant, uow))
+        return await idempotent(uow, request, principal, key, separate, partial(_shown, context, principal, tenant, uow))

@@ -6,9 +6,19 @@ from datetime import datetime
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
-from services.users.api.dependencies import Context, InContext, Manager, TenantId, UserId, cause_of, locked_person
+from services.users.api.dependencies import (
+    Context,
+    InContext,
+    PersonManager,
+    Reader,
+    TenantId,
+    UserId,
+    cause_of,
+    locked_person,
+    visible,
+)
 from services.users.api.requests import (
     InvitationBody,
     KindName,
@@ -44,7 +54,7 @@ from services.users.domain.sources import Key
 from services.users.domain.status import LISTED, Status
 from services.users.store import module_states, pools, timelines
 from services.users.store import people as store
-from services.users.store.people import Filter
+from services.users.store.people import Filter, View
 from services.users.store.pools import CountsRow
 from services.users.use_cases import edit_person, invitations, licences, replace_person, terminate_person
 from services.users.use_cases.licences import Licences
@@ -53,7 +63,7 @@ from services.users.use_cases.terminate_person import Licence, Termination
 from shared import ids
 from shared.database import UnitOfWork
 from shared.errors import NotFound
-from shared.web import Cursor, IfMatch, Limit, access, answer, check_if_match, decode_cursor, encode_cursor, etag, refusals
+from shared.web import Cursor, IfMatch, Limit, Principal, answer, check_if_match, decode_cursor, encode_cursor, etag, refusals
 from shared.web.idempotency import IdempotencyKey, idempotent
 from shared.web.prefer import Prefer, wait_for, wait_seconds
 from shared.web.rest import LIMIT_DEFAULT, PositionView
@@ -193,7 +203,7 @@ async def create_person(
     body: NewPerson,
     request: Request,
     context: InContext,
-    principal: Manager,
+    principal: PersonManager,
     key: IdempotencyKey = None,
     prefer: Prefer = None,
 ) -> Response:
@@ -215,7 +225,7 @@ async def create_person(
             person = await edit_person.create(found, uow, context.seats, external_id, fields, accounts, cause_of(principal))
             return await _answer(found, uow, person, 201)
 
-        response = await idempotent(uow, request, principal, key, create, partial(_shown, context, tenant, uow))
+        response = await idempotent(uow, request, principal, key, create, partial(_shown, context, principal, tenant, uow))
     return await _decided(context, tenant, prefer, response)
 
 
@@ -237,10 +247,11 @@ async def _decided(context: Context, tenant: str, prefer: str | None, response: 
     return await wait_for(context.clock, seconds, look) or response
 
 
-@router.get("", dependencies=[Depends(access("users:read"))], summary="List people, in order of creation")
+@router.get("", summary="List people, in order of creation")
 async def list_people(
     tenant: TenantId,
     context: InContext,
+    principal: Reader,
     status: Annotated[
         list[StatusName] | None,
         Query(description="Only people with this status (repeatable), or `all`. Default: all but `inactive` and `left`."),
@@ -268,25 +279,40 @@ async def list_people(
     (after,) = decode_cursor(cursor, int) or (0,)
     state = seat_state.value if seat_state else None
     statuses = tuple(Status) if status and "all" in status else status or LISTED
-    chosen = Filter(statuses, external_id, state, source, kind, department, profile, text, role)
+    view = None if principal.departments is None else View(tuple(principal.departments), principal.subject)
+    chosen = Filter(statuses, external_id, state, source, kind, department, profile, text, role, view)
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_read(tenant, uow)
         people = await store.page(uow.connection, tenant, chosen, after, limit, found.today)
         shown = await _shown_with(found, uow, people)
+        hidden = await store.count_hidden(uow.connection, tenant, statuses, view) if view is not None and cursor is None else None
     more = encode_cursor(people[-1].arrival) if len(people) == limit else None
     counts = [_pool(pool) for pool in shown.licences.pools.values()]
-    return PeoplePage(items=[_view(person, shown) for person in people], next=more, pools=counts)
+    return PeoplePage(items=[_view(person, shown) for person in people], next=more, pools=counts, hidden=hidden)
 
 
-@router.get("/{user}", dependencies=[Depends(access("users:read"))], response_model=PersonView, summary="Get a person")
-async def show_person(tenant: TenantId, user: UserId, context: InContext) -> Response:
+@router.get("/{user}", response_model=PersonView, summary="Get a person")
+async def show_person(tenant: TenantId, user: UserId, context: InContext, principal: Reader) -> Response:
     async with context.database.unit_of_work(tenant) as uow:
-        return await _shown(context, tenant, uow, user)
+        return await _shown(context, principal, tenant, uow, user)
+
+
+@router.get("/{user}/why", response_model=dict[str, Any], summary="Explain the seats of a person")
+async def explain_seats(tenant: TenantId, user: UserId, context: InContext, principal: Reader, limit: Limit = LIMIT_DEFAULT) -> Response:
+    """The decisions of seats that led to the present state of this person, newest first: `GET …/why/{user}` of seats, also for readers
+    with a viewset."""
+    async with context.database.unit_of_work(tenant) as uow:
+        found = await context.tenants.for_read(tenant, uow)
+        visible(await store.get(uow.connection, tenant, user, found.today), principal)
+    chain = await context.seats.why(tenant, user, limit)
+    if chain is None:
+        raise NotFound("decision about this person", "The person never required a module, or seats has not decided yet.")
+    return answer(chain)
 
 
 @router.patch("/{user}", response_model=PersonView, responses=refusals(409, 412, 428), summary="Change a person (If-Match)")
 async def change_person(
-    tenant: TenantId, user: UserId, body: PersonPatch, context: InContext, principal: Manager, if_match: IfMatch = None
+    tenant: TenantId, user: UserId, body: PersonPatch, context: InContext, principal: PersonManager, if_match: IfMatch = None
 ) -> Response:
     """If the person then requires no modules (`login` is null, `may_log_in` is false, `status` is `left`, or another kind), the seats are
     released at once. If a source reports the person, what you set is an override: it goes before what sources state."""
@@ -295,7 +321,7 @@ async def change_person(
     given = {name: value for name, value in given.items() if value is not None or name in nullable}
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_write(tenant, uow)
-        before = await locked_person(found, uow, user)
+        before = await locked_person(found, uow, user, principal)
         check_if_match(if_match, before.version)
         person = await edit_person.change(found, uow, before, given, cause_of(principal))
         return await _answer(found, uow, person)
@@ -307,7 +333,7 @@ async def reactivate_person(
     user: UserId,
     request: Request,
     context: InContext,
-    principal: Manager,
+    principal: PersonManager,
     body: Reactivation | None = None,
     key: IdempotencyKey = None,
 ) -> Response:
@@ -318,11 +344,11 @@ async def reactivate_person(
 
         async def reactivate() -> Response:
             found = await context.tenants.for_write(tenant, uow)
-            before = await locked_person(found, uow, user)
+            before = await locked_person(found, uow, user, principal)
             person = await edit_person.reactivate(found, uow, before, modules, cause_of(principal))
             return await _answer(found, uow, person, 202)
 
-        return await idempotent(uow, request, principal, key, reactivate, partial(_shown, context, tenant, uow))
+        return await idempotent(uow, request, principal, key, reactivate, partial(_shown, context, principal, tenant, uow))
 
 
 @router.post(
@@ -333,7 +359,7 @@ async def invite_person(
     user: UserId,
     request: Request,
     context: InContext,
-    principal: Manager,
+    principal: PersonManager,
     body: InvitationBody | None = None,
     key: IdempotencyKey = None,
 ) -> Response:
@@ -343,20 +369,26 @@ async def invite_person(
 
         async def invite() -> Response:
             found = await context.tenants.for_write(tenant, uow)
-            before = await locked_person(found, uow, user)
+            before = await locked_person(found, uow, user, principal)
             terms = _terms(body or InvitationBody())
             assert terms is not None
             person = await invitations.invite(found, uow, context.seats, before, terms, cause_of(principal))
             return await _answer(found, uow, person, 202)
 
-        return await idempotent(uow, request, principal, key, invite, partial(_shown, context, tenant, uow))
+        return await idempotent(uow, request, principal, key, invite, partial(_shown, context, principal, tenant, uow))
 
 
 @router.post(
     "/{user}/replace", status_code=202, response_model=ReplacementView, responses=refusals(409), summary="Replace a person by another"
 )
 async def replace_person_by(
-    tenant: TenantId, user: UserId, body: Replacement, request: Request, context: InContext, principal: Manager, key: IdempotencyKey = None
+    tenant: TenantId,
+    user: UserId,
+    body: Replacement,
+    request: Request,
+    context: InContext,
+    principal: PersonManager,
+    key: IdempotencyKey = None,
 ) -> Response:
     """The other person gets the seats with their states and deadlines, and no pool changes (A17). The other person must have no seat of
     these modules yet: if a person is added for this purpose, add the person with `may_log_in` false."""
@@ -365,13 +397,15 @@ async def replace_person_by(
         async def act() -> Response:
             found = await context.tenants.for_write(tenant, uow)
             after = Afterwards(body.afterwards)
+            for each in sorted({user, body.to}):
+                await locked_person(found, uow, each, principal)
             both = await replace_person.replace_person(found, uow, context.seats, user, body.to, after, cause_of(principal))
             shown = await _shown_with(found, uow, both)
             replaced, replacement = (_view(person, shown) for person in both)
             location = {"location": f"/v1/tenants/{tenant}/people/{user}"}
             return answer(ReplacementView(replaced=replaced, replacement=replacement), 202, location)
 
-        return await idempotent(uow, request, principal, key, act, partial(_shown, context, tenant, uow))
+        return await idempotent(uow, request, principal, key, act, partial(_shown, context, principal, tenant, uow))
 
 
 @router.post("/{user}/terminate", status_code=202, response_model=TerminationView, summary="Terminate a person after a last working day")
@@ -381,7 +415,7 @@ async def terminate_person_after(
     body: TerminationBody,
     request: Request,
     context: InContext,
-    principal: Manager,
+    principal: PersonManager,
     key: IdempotencyKey = None,
 ) -> Response:
     """The person keeps the seats until the end of the last working day; a day in the past releases them at once. The answer says for each
@@ -391,20 +425,20 @@ async def terminate_person_after(
 
         async def terminate() -> Response:
             found = await context.tenants.for_write(tenant, uow)
-            before = await locked_person(found, uow, user)
+            before = await locked_person(found, uow, user, principal)
             done = await terminate_person.terminate(found, uow, context.seats, before, body.last_day, cause_of(principal))
             return await _termination(found, uow, done)
 
-        return await idempotent(uow, request, principal, key, terminate, partial(_shown, context, tenant, uow))
+        return await idempotent(uow, request, principal, key, terminate, partial(_shown, context, principal, tenant, uow))
 
 
 @router.delete("/{user}/terminate", status_code=202, response_model=PersonView, responses=refusals(409), summary="Withdraw a termination")
-async def take_termination_back(tenant: TenantId, user: UserId, context: InContext, principal: Manager) -> Response:
+async def take_termination_back(tenant: TenantId, user: UserId, context: InContext, principal: PersonManager) -> Response:
     """This works for a termination by this API only. Before the last working day has passed, nothing changes for the person. After it, the
     person is employed as if there had been no termination, and seats is asked for the seats again."""
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_write(tenant, uow)
-        before = await locked_person(found, uow, user)
+        before = await locked_person(found, uow, user, principal)
         return await _answer(found, uow, await terminate_person.take_back(found, uow, before, cause_of(principal)), 202)
 
 
@@ -421,9 +455,7 @@ async def _termination(tenant: Tenant, uow: UnitOfWork, done: Termination) -> Re
     return answer(view, 202, {"etag": etag(done.person.version), "location": f"/v1/tenants/{tenant.tenant}/people/{done.person.user}"})
 
 
-async def _shown(context: Context, tenant: str, uow: UnitOfWork, user: str) -> Response:
+async def _shown(context: Context, principal: Principal, tenant: str, uow: UnitOfWork, user: str) -> Response:
     found = await context.tenants.for_read(tenant, uow)
     person = await store.get(uow.connection, tenant, user, found.today)
-    if person is None:
-        raise NotFound("person")
-    return await _answer(found, uow, person)
+    return await _answer(found, uow, visible(person, principal))

@@ -70,7 +70,9 @@ async def put_profile(
     return answer(_view(stored, row.subscribed), headers={"etag": etag(stored.version)})
 
 
-@router.get("/profiles", dependencies=[Depends(access("users:read"))], summary="List the profiles, in order of their ids")
+@router.get(
+    "/profiles", dependencies=[Depends(access("users:read", with_viewset=True))], summary="List the profiles, in order of their ids"
+)
 async def list_profiles(tenant: TenantId, context: InContext, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT) -> Page[ProfileView]:
     (after,) = decode_cursor(cursor, str) or ("",)
     async with context.database.unit_of_work(tenant) as uow:
@@ -111,7 +113,7 @@ async def put_mapping(
 @router.get(
     "/department-mapping",
     response_model=Mapping,
-    dependencies=[Depends(access("users:read"))],
+    dependencies=[Depends(access("users:read", with_viewset=True))],
     summary="Get the department mapping",
 )
 @costly

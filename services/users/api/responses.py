@@ -177,6 +177,9 @@ class ReplacementView(BaseModel):
 
 class PeoplePage(Page[PersonView]):
     pools: list[PoolView] = Field(description="How many people can still be added, for each module with an open pool.")
+    hidden: int | None = Field(
+        None, description="The number of people with these statuses whom your viewset hides, on the first page; null without a viewset."
+    )
 
 
 class SecretView(BaseModel):

@@ -5,7 +5,19 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 
-from services.users.api.dependencies import Context, InContext, RolesManager, TenantId, UserId, cause_of, locked_person, now_of
+from services.users.api.dependencies import (
+    Context,
+    InContext,
+    PersonRolesManager,
+    Reader,
+    RolesManager,
+    TenantId,
+    UserId,
+    cause_of,
+    locked_person,
+    now_of,
+    visible,
+)
 from services.users.api.requests import NewRole, PersonRoles, RolePatch
 from services.users.api.responses import PersonRolesView, RoleView
 from services.users.domain.person import Person
@@ -32,7 +44,7 @@ def _view(row: RoleRow) -> RoleView:
     return RoleView(role=row.role, name=row.name, rights=list(row.rights), built_in=row.role in BUILT_IN, version=row.version)
 
 
-@router.get("/roles", dependencies=[Depends(access("users:read"))], summary="List the roles, in order of their ids")
+@router.get("/roles", dependencies=[Depends(access("users:read", with_viewset=True))], summary="List the roles, in order of their ids")
 async def list_roles(tenant: TenantId, context: InContext, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT) -> Page[RoleView]:
     """Four roles are built in: owner, licence-manager, people-manager and reader."""
     (after,) = decode_cursor(cursor, str) or ("",)
@@ -60,7 +72,7 @@ async def create_role(
         return await idempotent(uow, request, principal, key, create, partial(_shown, context, tenant, uow))
 
 
-@router.get("/roles/{role}", dependencies=[Depends(access("users:read"))], response_model=RoleView, summary="Get a role")
+@router.get("/roles/{role}", dependencies=[Depends(access("users:read", with_viewset=True))], response_model=RoleView, summary="Get a role")
 async def show_role(tenant: TenantId, role: RoleId, context: InContext) -> Response:
     async with context.database.unit_of_work(tenant) as uow:
         return await _shown(context, tenant, uow, role)
@@ -103,17 +115,14 @@ async def delete_role(tenant: TenantId, role: RoleId, context: InContext, princi
 
 @router.get(
     "/people/{user}/roles",
-    dependencies=[Depends(access("users:read"))],
     response_model=PersonRolesView,
     summary="Get the roles and the viewset of a person",
 )
-async def show_person_roles(tenant: TenantId, user: UserId, context: InContext) -> Response:
+async def show_person_roles(tenant: TenantId, user: UserId, context: InContext, principal: Reader) -> Response:
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_read(tenant, uow)
         person = await people_store.get(uow.connection, tenant, user, found.today)
-        if person is None:
-            raise NotFound("person")
-        return await _person_roles(tenant, uow, person)
+        return await _person_roles(tenant, uow, visible(person, principal))
 
 
 @router.put(
@@ -123,7 +132,7 @@ async def show_person_roles(tenant: TenantId, user: UserId, context: InContext) 
     summary="Set the roles and the viewset of a person (If-Match)",
 )
 async def put_person_roles(
-    tenant: TenantId, user: UserId, body: PersonRoles, context: InContext, principal: RolesManager, if_match: IfMatch = None
+    tenant: TenantId, user: UserId, body: PersonRoles, context: InContext, principal: PersonRolesManager, if_match: IfMatch = None
 ) -> Response:
     """You can only give and take roles whose rights you have yourself, and no viewset wider than your own. `If-Match` is the ETag of the
     person. Rights that are added are in the person's next token, thus after at most 5 minutes."""
@@ -131,7 +140,7 @@ async def put_person_roles(
     departments = tuple(sorted(set(body.viewset))) if isinstance(body.viewset, list) else None
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_write(tenant, uow)
-        before = await locked_person(found, uow, user)
+        before = await locked_person(found, uow, user, principal)
         check_if_match(if_match, before.version)
         given = tuple(sorted(set(body.roles)))
         person = await roles.give_roles(found, uow, before, given, own_department=own, departments=departments, cause=cause_of(principal))

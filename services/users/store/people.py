@@ -1,7 +1,7 @@
 """People."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from operator import attrgetter
 from typing import Any, Final
@@ -112,6 +112,14 @@ class NotesRow:
 
 
 @dataclass(frozen=True, slots=True)
+class View:
+    """The people whom a reader with a viewset sees: those of the departments, and the reader."""
+
+    departments: tuple[str, ...]
+    reader: str
+
+
+@dataclass(frozen=True, slots=True)
 class Filter:
     """Which people a list shows: those with one of `statuses` to whom all the rest applies. `text` is part of one of their texts."""
 
@@ -124,6 +132,7 @@ class Filter:
     profile: str | None = None
     text: str | None = None
     role: str | None = None
+    view: View | None = None
 
 
 PEOPLE: Final = table_of("people", PersonRow, tenant_id=str, sent_at=datetime)
@@ -248,6 +257,11 @@ _ROLE: Final = bindparam("role", type_=Text)
 _HAS_ROLE: Final = (func.cardinality(_P.roles) + func.cardinality(_P.group_roles) > 0) & (
     (any_(_P.roles) == _ROLE) | (any_(_P.group_roles) == _ROLE)
 )
+_DEPARTMENTS: Final = bindparam("departments", type_=ARRAY(Text))
+_IS_VISIBLE: Final = func.coalesce(_P.department == any_(_DEPARTMENTS), literal_column("false")) | (
+    _P.user_id == bindparam("reader", type_=Text)
+)
+_COUNT_HIDDEN: Final = select(func.count()).where(_P.tenant_id == _TENANT, _IS_KNOWN, _P.status == _STATUSES, ~_IS_VISIBLE)
 _IS_PENDING: Final = exists(
     select(_REQUIRED.c.module)
     .where(
@@ -268,6 +282,7 @@ _PAGE: Final = (
         _HAS_EXTERNAL_ID,
         _TEXT.is_(None) | (func.strpos(_TEXTS, comparable(_TEXT)) > 0),
         _ROLE.is_(None) | _HAS_ROLE,
+        _DEPARTMENTS.is_(None) | _IS_VISIBLE,
         _SEAT_STATE.is_(None)
         | case(
             (_SEAT_STATE == "pending", _IS_PENDING),
@@ -484,8 +499,17 @@ async def get_many(connection: AsyncConnection, tenant_id: str, users: Sequence[
 
 async def page(connection: AsyncConnection, tenant_id: str, chosen: Filter, after: int, limit: int, today: date) -> list[Person]:
     """Return the next people in order of arrival."""
-    given = {"tenant": tenant_id, "after": after, "limit": limit} | asdict(chosen)
+    view = chosen.view
+    given = {"tenant": tenant_id, "after": after, "limit": limit} | asdict(replace(chosen, view=None))
+    given |= {"departments": view.departments if view else None, "reader": view.reader if view else None}
     return [_person(PersonRow(*row), today) for row in await connection.execute(_PAGE, given)]
+
+
+async def count_hidden(connection: AsyncConnection, tenant_id: str, statuses: Sequence[str], view: View) -> int:
+    """Return how many people with these statuses the reader does not see. Other filters do not count: the number would tell whether a
+    hidden person has a certain name or address."""
+    given = {"tenant": tenant_id, "statuses": statuses, "departments": view.departments, "reader": view.reader}
+    return int((await connection.execute(_COUNT_HIDDEN, given)).scalar_one())
 
 
 async def save(connection: AsyncConnection, tenant_id: str, people: Sequence[Person]) -> None:

@@ -75,12 +75,12 @@ async def create(
         priority=edit.priority,
         may_log_in=edit.may_log_in,
     )
-    given = replace(unknown, account=account)
+    given = replace(unknown, account=account, record=Record(employed=False, department=_given(fields).get("department")))
     rights.check_change(tenant, unknown, given, cause)
     fact = Fact(ids.new_id(), FactType.HIRED, tenant.today, 0, _given(fields), REST_SOURCE)
     cause = replace(cause, fact=FactType.HIRED)
     if edit.invitation is None:
-        return await people.add_person(tenant, uow, given, fact, cause)
+        return await people.add_person(tenant, uow, replace(unknown, account=account), fact, cause)
     unknown = replace(unknown, account=edit.invitation.invited(account, tenant.now))
     person = await people.add_person(tenant, uow, unknown, fact, cause, check=partial(invitations.check, tenant, uow, seats))
     invitations.publish_unless_reserving(tenant, uow, person, cause.actor)

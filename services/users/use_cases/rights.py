@@ -65,6 +65,9 @@ def check_change(tenant: Tenant, before: Person, after: Person, cause: Cause) ->
         check_covered(authority, rights_of_roles(moved, tenant.settings.roles), "The roles that you give or take have")
         _check_viewset(authority, after)
     old, new = before.record, after.record
+    if new is not None and (old is None or old.department != new.department) and not authority.sees(new.department):
+        detail = "You see only the people of some departments, so you can add or move people only within these. Choose one of them."
+        raise Forbidden("wider-than-own", detail, departments=sorted(authority.departments or ()))
     if old is not None and new is not None and (old.login, old.email) != (new.login, new.email):
         check_covered(authority, before.standing.rights, "The person whose login or e-mail address you change has")
 

@@ -51,6 +51,16 @@ class SeatsQuestions:
         answer = await self._ask("POST", f"{self._url}/v1/tenants/{tenant}/what-if", json={"commands": proposed})
         return None if answer is None else answer["decisions"]
 
+    async def why(self, tenant: str, user: str, limit: int) -> Mapping[str, Any] | None:
+        """Return the decisions that led to the seats of the person; None if there is none. Raises Transient."""
+        response = await self._client.get(f"{self._url}/v1/tenants/{tenant}/why/{user}", params={"limit": limit})
+        if response.status_code == 404:
+            return None
+        if response.status_code != 200:
+            raise Transient(f"why: seats answered {response.status_code}")
+        found: Mapping[str, Any] = response.json()
+        return found
+
     async def _ask(self, method: str, url: str, **options: Any) -> Any:
         try:
             response = await self._client.request(method, url, **options)

@@ -32,13 +32,17 @@ CREATE TABLE people (
     user_id text NOT NULL,
     email text NOT NULL,
     name text NOT NULL,
-    administrator boolean NOT NULL,
+    rights text[] NOT NULL,
+    departments text[],  -- those whose people this person sees; null: all
+    department text,
+    may_sign_in boolean NOT NULL,
+    digests boolean NOT NULL,
     status text NOT NULL,
     version bigint NOT NULL,
     PRIMARY KEY (tenant_id, user_id)
 );
 
-CREATE INDEX people_administrators ON people (tenant_id) WHERE administrator;
+CREATE INDEX people_rights ON people (tenant_id) WHERE cardinality(rights) > 0;
 """
 
 CATALOGUE = """
