@@ -401,7 +401,7 @@ async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port:
     await asyncio.gather(copy(reader, onward_writer), copy(onward_reader, writer))
 
 
-async def test_a_sign_in_link_is_sent_at_once_and_only_the_e_mail_has_it(notifier: Notifier) -> None:
+async def test_e_mails_about_signing_in_are_sent_at_once_and_a_link_is_only_in_its_e_mail(notifier: Notifier) -> None:
     link = "https://console.example/sign-in/link?secret=s3cret&x=1"
     now = SystemClock().now()
 
@@ -413,6 +413,8 @@ async def test_a_sign_in_link_is_sent_at_once_and_only_the_e_mail_has_it(notifie
     async with notifier.running() as wiring:
         await notifier.send(tenant_created(), person_added("p1"))
         await notifier.send(requested(own), requested(own, minutes=0), requested("another secret", "p2@acme.example"))
+        owners = ("ann@acme.example", "olga@acme.example")
+        await notifier.send(users_v1.EmergencyLinkUsed(at=NOON, actor=ANNA, user="p1", name="Ann", owners=owners))
         await notifier.until_idle(wiring)
         async with wiring.database.unit_of_work("acme") as uow:
             rows = (await uow.connection.exec_driver_sql("SELECT * FROM emails ORDER BY recipient")).all()
@@ -422,5 +424,8 @@ async def test_a_sign_in_link_is_sent_at_once_and_only_the_e_mail_has_it(notifie
     assert body is not None
     assert "secret=s3cret&amp;x=1" in body.get_content()
     assert notifier.server.to("p2@acme.example") == []
-    assert [(row.recipient, row.state) for row in rows] == [("p1@acme.example", "sent"), ("p2@acme.example", "failed")]
+    assert subjects(notifier.server.to("olga@acme.example")) == ["Acme Bikes: Ann signed in by an emergency link"]
+    states = {row.recipient: row.state for row in rows}
+    assert states == {"p1@acme.example": "sent", "p2@acme.example": "failed"} | dict.fromkeys(owners, "sent")
+    assert len(rows) == len(states)
     assert "s3cret" not in str([tuple(row) for row in rows])

@@ -9,11 +9,12 @@ import orjson
 import pytest
 
 from services.notifier.domain.notifications import Kind, Notification, Stream, is_moot, notifications_of
-from services.notifier.email.rendering import LANGUAGES, ROWS_MAX, TEMPLATES, Names, Recipient, table
+from services.notifier.email.message import LINK_PLACEHOLDER
+from services.notifier.email.rendering import LANGUAGES, ROWS_MAX, TEMPLATES, Names, Recipient, render_alone, table
 from shared.buying import Buying, Plan, buying_of
 from shared.schemas import registry
 from shared.schemas.invoicing_v1 import UnitPrice
-from tests.support.emails import DATA, EVERY, NAMES, OF_PEOPLE, TENANT, email, notification
+from tests.support.emails import AT, DATA, EVERY, NAMES, OF_PEOPLE, TENANT, email, notification
 from tests.support.seats_harness import SeatsHarness
 
 
@@ -346,3 +347,23 @@ def test_the_e_mail_about_the_last_owner_says_how_to_appoint_another() -> None:
     assert lost.subject == "Acme Bikes: the last owner can no longer sign in"
     assert "Bo Berg was the last owner of Acme Bikes who could sign in." in lost.text
     assert "seatpool owners add <e-mail address> --tenant acme" in lost.text
+
+
+SIGN_IN: dict[str, dict[str, Any]] = {
+    "sign_in": {"link": LINK_PLACEHOLDER, "expires_at": AT},
+    "emergency_link": {"name": "Ann <b>Lund</b>\nBcc: x@evil.example", "signed_in_at": AT},
+}
+
+
+@pytest.mark.parametrize("locale", ["en_GB", "da", "xx"])
+@pytest.mark.parametrize("template", SIGN_IN)
+def test_A13_e_mails_about_signing_in_say_when_and_whom_to_ask(template: str, locale: str) -> None:
+    rendered = render_alone(template, replace(TENANT, locale=locale), **SIGN_IN[template])
+    assert rendered.subject.startswith("Acme Bikes: ")
+    assert "\n" not in rendered.subject
+    for form in (rendered.text, rendered.html):
+        assert "help@vendor.example" in form
+        assert "(Europe/Copenhagen)" in form
+        assert not [left_over for left_over in ("{{", "{%", "None", "Undefined") if left_over in form]
+    assert "<b>Lund" not in rendered.html
+    assert (LINK_PLACEHOLDER in rendered.text, LINK_PLACEHOLDER in rendered.html) == (template == "sign_in",) * 2
