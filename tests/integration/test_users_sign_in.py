@@ -588,6 +588,19 @@ async def test_a_login_that_moves_to_another_person_does_not_move_the_binding(si
     assert (await signing.sign_in("sub-new")).status_code == 403, "nobody has that login now"
 
 
+async def test_the_account_of_a_person_who_is_linked_to_another_is_bound_again(signing: Signing) -> None:
+    await signing.configure()
+    people = f"/v1/tenants/{signing.tenant}/people"
+    bob = await owner(signing.operator, signing.tenant, "bob")
+    lea = await owner(signing.operator, signing.tenant, "lea")
+    await signing.account("sub-bob", preferred_username="bob")
+    session = (await signing.sign_in("sub-bob")).json()
+    await signing.operator.post(f"{people}/{bob}/link", {"to": lea})
+    assert (await exchange(signing.bench, session["secret"])).status_code == 400
+    await signing.operator.patch(f"{people}/{lea}", {"login": "bob"})
+    assert (await signing.sign_in("sub-bob")).json()["user"] == lea
+
+
 async def test_email_counts_only_if_the_provider_has_verified_it_or_its_directory_is_trusted(signing: Signing) -> None:
     await signing.configure()
     eve = await owner(signing.operator, signing.tenant, "eve")
