@@ -4,14 +4,17 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 from scim2_client import BaseSyncSCIMClient
 from scim2_client.engines.asgi import ASGISCIMClient
 from scim2_tester import Status, check_server
 
+from services.users.scim import on_full
 from services.users.scim.routes import make_router
 from tests.support.scim import ENTERPRISE, GROUP, PATCH, SEATS, USER, Client, ScimBench, scim
 from tests.support.users import NOON
+from tests.support.wait import wait_until
 
 __all__ = ["scim"]
 
@@ -527,3 +530,57 @@ async def test_the_members_of_a_mapped_group_get_its_profile_and_its_role(scim: 
     assert (await modules(user), await groups_of("zoe")) == (["documents"], [])
     await rest.put(f"{groups}/{writers['id']}", {})
     assert (await modules(user), await modules(yan)) == (["documents", "time"], []), "the department decides again"
+
+
+async def test_a_connection_that_refuses_users_without_a_licence_waits_for_the_decision(
+    scim: ScimBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = await scim.client(on_full="refuse")
+    body = {"schemas": [USER, ENTERPRISE], "userName": "abe", "active": True, ENTERPRISE: {"department": "Makers"}}
+
+    async def create(*states: str) -> httpx.Response:
+        """Create the user while seats decides with these states."""
+        sending = asyncio.create_task(client.call("POST", "/Users", body))
+        if states:
+            await wait_until(lambda: has_more(len(known)), what="the request for seats")
+            last = (await scim.commands(client.tenant))[-1]
+            await scim.decide(client.tenant, last["user"], last["revision"], documents=states[0], time=states[0])
+        return await sending
+
+    async def has_more(count: int) -> bool:
+        return len(await scim.needs(client.tenant)) > count
+
+    known: list[Any] = []
+    for state, status in (("refused", 403), ("waiting", 403), (None, 503)):
+        monkeypatch.setattr(scim.seats, "state", state)
+        answer = await create()
+        assert (answer.status_code, await scim.needs(client.tenant)) == (status, []), "nothing was created"
+        assert state != "refused" or "documents (pool_full), time (pool_full)" in answer.json()["detail"]
+    monkeypatch.setattr(scim.seats, "state", "active")
+    assert (await client.get("/Users"))["totalResults"] == 0
+    lost = await create("refused")  # somebody else took the licence between the question and the command
+    assert (lost.status_code, (await client.get("/Users"))["totalResults"]) == (403, 0)
+    known = await scim.needs(client.tenant)
+    assert [modules for _, modules in known] == [["documents", "time"], []]
+    monkeypatch.setattr(on_full, "WAIT_SECONDS", 0)
+    late = await create()
+    assert (late.status_code, "retry-after" in late.headers) == (503, True)
+    last = (await scim.commands(client.tenant))[-1]
+    await scim.decide(client.tenant, last["user"], last["revision"], documents="flagged", time="active")
+    again = await create()
+    assert (again.status_code, again.json()[SEATS]["status"]) == (201, "over_limit")
+    assert len(await scim.needs(client.tenant)) == 3, "the repetition continued the same attempt"
+    assert (await create()).status_code == 409
+    assert (await client.call("POST", "/Bulk", {})).status_code == 501
+
+
+async def test_nobody_is_reactivated_without_a_licence_by_a_connection_that_refuses_it(
+    scim: ScimBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = await scim.client(on_full="refuse")
+    made = await client.create("bea", active=False, **{ENTERPRISE: {"department": "Makers"}})
+    on = {"schemas": [PATCH], "Operations": [{"op": "replace", "path": "active", "value": True}]}
+    monkeypatch.setattr(scim.seats, "state", "refused")
+    assert (await client.call("PATCH", f"/Users/{made['id']}", on)).status_code == 403
+    assert (await client.get(f"/Users/{made['id']}"))["active"] is False
+    assert await scim.needs(client.tenant) == []

@@ -17,6 +17,7 @@ from services.users.use_cases.people import Decision, Received, apply_decisions,
 from services.users.wiring import Users
 from shared import ids
 from shared.clock import FixedClock
+from shared.schemas import seats_v1
 from shared.schemas.envelope import Envelope
 from shared.schemas.hr_v1 import PersonReported
 from shared.schemas.position import DecisionId
@@ -72,12 +73,31 @@ def _body(response: httpx.Response) -> Body:
     return found
 
 
+class WhatIf(AskedSeats):
+    """Seats as it is asked what would happen: everything is granted unless `state` says otherwise; with None, seats does not answer."""
+
+    state: str | None = "active"
+
+    async def what_if(
+        self, tenant: str, commands: Sequence[seats_v1.AssignSeats | seats_v1.ReplaceUser]
+    ) -> Sequence[Sequence[Mapping[str, Any]]] | None:
+        if self.state is None:
+            return None
+        modules = [
+            [{"module": module, "state": self.state, "reason": "pool_full"} for module in each.modules]
+            for each in commands
+            if isinstance(each, seats_v1.AssignSeats)
+        ]
+        return [[{"type": "seats_assigned", "data": {"modules": each}}] for each in modules]
+
+
 @dataclass
 class ScimBench:
     users: Users
     app: FastAPI
     http: httpx.AsyncClient
     clock: FixedClock
+    seats: "WhatIf"
     decisions: int = 0
 
     async def rest(self) -> Rest:
@@ -120,12 +140,12 @@ class ScimBench:
         async with self.users.database.unit_of_work(tenant) as uow:
             await apply_statements(await self.users.tenants.for_write(tenant, uow), uow, [received])
 
-    async def decide(self, tenant: str, user: str, **states: str) -> None:
-        """Let seats decide about all modules of a person: `time="active"`."""
+    async def decide(self, tenant: str, user: str, revision: int = 0, **states: str) -> None:
+        """Let seats decide about all modules of a person: `time="active"`. `revision` is the one that it answers."""
         self.decisions += 1
         decided = [Decided(module, ModuleState(state), revoked=state == "revoked") for module, state in states.items()]
         message = Envelope(id=ids.new_id(), source="seatpool/seats", type="seatpool.seats.v1.seats_assigned", time=NOON, tenant=tenant)
-        decision = Decision(user, DecisionId(0, self.decisions, 0), decided, NOON, "test", message, 0, tuple(states))
+        decision = Decision(user, DecisionId(0, self.decisions, 0), decided, NOON, "test", message, revision, tuple(states))
         async with self.users.database.unit_of_work(tenant) as uow:
             await apply_decisions(await self.users.tenants.for_write(tenant, uow), uow, [decision])
 
@@ -150,9 +170,9 @@ class ScimBench:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def scim(make_database: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ScimBench]:
     settings = settings_of(make_database("users"), KafkaSettings(), tmp_path_factory.mktemp("users"))
-    clock = FixedClock(NOON)
-    users = Users(settings, clock=clock, others={}, seats=AskedSeats())
+    clock, seats = FixedClock(NOON), WhatIf()
+    users = Users(settings, clock=clock, others={}, seats=seats)
     app = users.app()
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://users", timeout=30) as http:
-        yield ScimBench(users, app, http, clock)
+        yield ScimBench(users, app, http, clock, seats)
     await users.close()

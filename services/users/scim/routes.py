@@ -1,22 +1,23 @@
 """The routes of SCIM 2.0. They pass the checks of all other routes, with the token of a connection, and refuse as RFC 7644 says."""
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final, NamedTuple
 
 import orjson
 import structlog
 from fastapi import APIRouter, Request, Response
 from pydantic import TypeAdapter
-from scim2_models import Error, InvalidSyntaxException, InvalidValueException, SCIMException
+from scim2_models import Error, InvalidSyntaxException, InvalidValueException, NotImplementedException, SCIMException
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import SCIM_MEDIA_TYPE, ScimResponse
 from scim2_server.routing import ROUTES
 from scim2_server.service import SEARCH_REQUEST_PARAMETERS
 
 from services.users.api.dependencies import Context, InContext
-from services.users.domain.scim_connections import ScimConnection, token_hash
+from services.users.domain.scim_connections import OnFull, ScimConnection, token_hash
 from services.users.scim.anchors import Anchors
 from services.users.scim.groups import member_ids
+from services.users.scim.on_full import Refusing
 from services.users.scim.service import SERVICE, Handler
 from services.users.scim.storage import Storage
 from services.users.store import scim_connections as connections
@@ -139,7 +140,7 @@ def _is_costly(request: Request) -> bool:
 
 @costly_when(_is_costly)
 async def serve(request: Request, context: InContext) -> Response:
-    """Serve a request in one transaction."""
+    """Serve a request in one transaction, or in several if the connection refuses users without a licence."""
     caller: Caller = request.state.scim
     path = request.url.path.removeprefix(PREFIX).removesuffix(".scim")
     content, members = await _prepared(request, path)
@@ -152,11 +153,23 @@ async def serve(request: Request, context: InContext) -> Response:
         body=content,
     )
     is_read = request.method in _READING or path.endswith("/.search")
-    try:
+
+    async def run(work: Callable[[Storage], Awaitable[Any]]) -> Any:
         async with context.database.unit_of_work(caller.tenant) as uow:
             tenant = await (context.tenants.for_read(caller.tenant, uow) if is_read else context.tenants.for_write(caller.tenant, uow))
-            storage = Storage(tenant, uow, caller.connection, members, anchors=_ANCHORS, clock=context.clock, whole_groups=False)
-            response = await Handler(storage).handle(scim_request)
+            options: Any = {"anchors": _ANCHORS, "clock": context.clock, "whole_groups": False, "is_bulk": path == "/Bulk"}
+            return await work(Storage(tenant, uow, caller.connection, members, **options))
+
+    async def handle(storage: Storage) -> ScimResponse:
+        return await Handler(storage).handle(scim_request)
+
+    try:
+        if caller.connection.on_full == OnFull.REFUSE and not is_read:
+            if path == "/Bulk":
+                raise NotImplementedException(detail="A connection that refuses users without a licence does not support bulk requests.")
+            response = await Refusing(run, context.seats, context.clock, caller.tenant).serve(handle)
+        else:
+            response = await run(handle)
     except Stopped as stopped:
         async with context.database.unit_of_work(caller.tenant) as uow:
             await scim_guard.stop(await context.tenants.for_write(caller.tenant, uow), uow, stopped)

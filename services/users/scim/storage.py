@@ -45,15 +45,20 @@ class Storage(AsyncScimStorage):
         anchors: Anchors | None = None,
         clock: Clock = _CLOCK,
         whole_groups: bool = True,
+        is_bulk: bool = True,
     ) -> None:
         self.users = Users(tenant, uow, connection, anchors or Anchors(), clock.monotonic)
         self.groups = Groups(tenant, uow, connection)
         self._uow, self._given_members, self._whole_groups = uow, given_members, whole_groups
+        self._is_bulk = is_bulk
 
     @asynccontextmanager
     async def operation(self) -> AsyncIterator[None]:
-        """Undo what the block has done if it fails: the other operations of a bulk request stay."""
+        """Undo what the block has done if it fails, so that the other operations of a bulk request stay. Another request has only one."""
         try:
+            if not self._is_bulk:
+                yield
+                return
             async with self._uow.savepoint():
                 yield
         except Refused as error:

@@ -1,7 +1,7 @@
 """Users of SCIM: a resource is a timeline of its connection about one person."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -19,8 +19,8 @@ from scim2_models import (
 from services.users.domain.local_days import local_today
 from services.users.domain.logins import login_key
 from services.users.domain.module_states import ModuleState, Seat
-from services.users.domain.person import Cause, Tenant, source_actor
-from services.users.domain.scim_connections import Deactivation, ScimConnection
+from services.users.domain.person import Cause, Tenant, command_of, source_actor
+from services.users.domain.scim_connections import Deactivation, OnFull, ScimConnection
 from services.users.domain.sources import Key
 from services.users.domain.timelines import Report, Reported, Timeline
 from services.users.scim.anchors import Anchors, List
@@ -38,11 +38,23 @@ from services.users.use_cases.people import Received
 from shared import ids
 from shared.database import UnitOfWork
 from shared.schemas.base import format_instant
-from shared.schemas.seats_v1 import Reason
+from shared.schemas.seats_v1 import AssignSeats, Reason
 
+ALL: Final = 2**62
 EVALUATED_MAX: Final = 1000  # users on whom a filter is evaluated that the database cannot evaluate
 MODEL: Final[Any] = PROVIDER.model_for("User")
 _OWN: Final = frozenset({"id", "meta", "groups", "schemas", SEATS})  # what this service adds to a document
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request for seats that a new user or a reactivation has caused. `is_repeated`: an earlier request has caused it, and the client
+    repeats that."""
+
+    resource_id: str
+    command: AssignSeats
+    is_new: bool
+    is_repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +66,7 @@ class Users:
     connection: ScimConnection
     anchors: Anchors
     monotonic: Callable[[], float]
+    asked: list[Asked] = field(default_factory=list)
 
     @property
     def _view(self) -> View:
@@ -91,18 +104,23 @@ class Users:
         of, now = List(self.tenant.tenant, self.connection.connection, str(request.filter or "")), self.monotonic()
         anchor = self.anchors.find(of, begin, now)
         skip, after = (begin - 1, -1) if anchor is None else (0, anchor)
-        left = 0 if users == [] else await store.count(self.uow.connection, self._view, chosen, users, after)
-        total = left if anchor is None else begin - 1 + left
-        limit = left if request.count is None else request.count
-        if skip >= left or not limit:
-            return total, []
-        seen = await store.page(self.uow.connection, self._view, chosen, users, after, skip, limit)
+        limit = ALL if request.count is None else request.count
+        if users == []:
+            return 0, []
+        if chosen or users is not None:
+            seen, left = await store.page(self.uow.connection, self._view, chosen, users, after, skip, limit)
+            if left is None and skip:
+                _, left = await store.page(self.uow.connection, self._view, chosen, users, after, 0, 1)
+        else:
+            seen = await store.page_of_all(self.uow.connection, self._view, after, skip, limit)
+            left = await store.count_of_all(self.uow.connection, self._view, after)
         if seen:
             self.anchors.add(of, begin + len(seen), seen[-1].arrival, now)
-        return total, await self.documents(seen)
+        total = left or 0
+        return (total if anchor is None else begin - 1 + total), await self.documents(seen)
 
     async def _evaluated(self, scim_filter: ScimFilter[Any], users: Sequence[str] | None) -> list[dict[str, Any]]:
-        seen = await store.page(self.uow.connection, self._view, (), users, -1, 0, EVALUATED_MAX + 1)
+        seen, _ = await store.page(self.uow.connection, self._view, (), users, -1, 0, EVALUATED_MAX + 1)
         if len(seen) > EVALUATED_MAX:
             raise TooManyException(
                 detail=f"This filter can be evaluated on at most {EVALUATED_MAX} users. Filter by userName, externalId or emails.value."
@@ -121,11 +139,43 @@ class Users:
     async def create(self, resource: Resource[Any]) -> dict[str, Any]:
         """Add a user. Raises UniquenessException if the name is in use, InvalidValueException."""
         document = _sent(resource)
+        refuses = self.connection.on_full == OnFull.REFUSE
+        if refuses and (attempt := await store.attempt(self.uow.connection, self._view, login_key(document["userName"]))) is not None:
+            await self._note_asked(attempt, is_new=True, is_repeated=True)
+            return await self.get(attempt)
         await self._check_name(document["userName"], None)
-        row = _row(ids.new_id(), document, 1, self.tenant.now, self.tenant.now)
+        row = replace(_row(ids.new_id(), document, 1, self.tenant.now, self.tenant.now), attempt=refuses)
         await store.add(self.uow.connection, self._view, row)
-        await self._state(row, await self._report(row))
+        await self._apply(row, await self._report(row))
+        if refuses:
+            await self._note_asked(row.resource_id, is_new=True)
+            if not self.asked:
+                await store.save(self.uow.connection, self._view, replace(row, attempt=False))
         return await self.get(row.resource_id)
+
+    async def _note_asked(self, resource_id: str, *, is_new: bool, is_repeated: bool = False) -> None:
+        """Note that seats is asked for the modules of the person, if it is."""
+        user = await store.person_of(self.uow.connection, self._view, resource_id)
+        person = await people_store.get(self.uow.connection, self.tenant.tenant, user or "", self.tenant.today)
+        if person is not None and person.standing.required.modules:
+            self.asked.append(Asked(resource_id, command_of(person, Reason.HIRED.value, ()), is_new, is_repeated))
+
+    async def end_attempt(self, asked: Asked, *, take_back: bool) -> None:
+        """End the attempt of a connection that refuses users without a licence: keep the change, or take it back."""
+        row = await store.lock(self.uow.connection, self._view, asked.resource_id)
+        if row is None:
+            return
+        if not take_back:
+            await store.save(self.uow.connection, self._view, replace(row, attempt=False))
+        elif asked.is_new:
+            report = ended_report(row.document, self._since(row), self.connection.user_types, self.tenant.today)
+            await self._apply(replace(row, version=row.version + 1), report)
+            await store.delete(self.uow.connection, self._view, row.resource_id, self.tenant.now)
+        else:
+            document = dict(row.document) | {"active": False}
+            back = _row(row.resource_id, document, row.version + 1, row.created_at, row.modified_at)
+            await store.save(self.uow.connection, self._view, back)
+            await self._apply(back, await self._report(back))
 
     async def start(self, resource_id: str) -> dict[str, Any]:
         """Return the user for a change, locked. If only other sources know the person, the timeline of the connection starts here."""
@@ -151,7 +201,9 @@ class Users:
         after = _row(resource_id, document, before.version + 1, before.created_at, self.tenant.now)
         await store.save(self.uow.connection, self._view, after)
         reason = Reason.REACTIVATED if after.active and not before.active else None
-        await self._state(after, await self._report(after), reason)
+        await self._apply(after, await self._report(after), reason, guarded=before.active and not after.active)
+        if reason is not None and self.connection.on_full == OnFull.REFUSE:
+            await self._note_asked(resource_id, is_new=False)
         return await self.get(resource_id)
 
     async def delete(self, resource_id: str, expected_version: str | None) -> None:
@@ -164,7 +216,7 @@ class Users:
         row = replace(row, version=row.version + 1)
         was_in_groups = await scim_groups.leave_all(self.uow.connection, self._view, resource_id)
         report = ended_report(row.document, self._since(row), self.connection.user_types, self.tenant.today)
-        await self._state(row, report)
+        await self._apply(row, report, guarded=True)
         await store.delete(self.uow.connection, self._view, resource_id, self.tenant.now)
         if was_in_groups:
             await memberships.members_changed(self.tenant, self.uow, self._view, [resource_id], Cause(source_actor(self.connection.source)))
@@ -195,11 +247,12 @@ class Users:
     def _since(self, row: ScimUserRow) -> Any:
         return local_today(row.created_at, self.tenant.zone)
 
-    async def _state(self, row: ScimUserRow, report: Report, reason: str | None = None) -> None:
-        """State what the resource says about its person."""
+    async def _apply(self, row: ScimUserRow, report: Report, reason: str | None = None, *, guarded: bool = False) -> None:
+        """State what the resource says about its person. Raises Stopped if it is `guarded` and ends the access of too many."""
         cause = Cause(source_actor(self.connection.source), reason)
         received = Received(self.connection.source, row.resource_id, Reported(row.version, report), cause, None)
-        await scim_guard.check(self.tenant, self.uow, self.connection, received)
+        if guarded:
+            await scim_guard.check(self.tenant, self.uow, self.connection, received)
         await people.apply_statements(self.tenant, self.uow, [received])
 
     async def _link(self, seen: Seen) -> None:
@@ -208,7 +261,7 @@ class Users:
         await store.add(self.uow.connection, self._view, row)
         empty = Change(Key(self.connection.source, row.resource_id), seen.user_id, None, Timeline())
         await timelines.save(self.uow.connection, self.tenant.tenant, [empty], self.tenant.now)
-        await self._state(row, await self._report(row))
+        await self._apply(row, await self._report(row))
 
 
 def _sent(resource: Resource[Any]) -> dict[str, Any]:

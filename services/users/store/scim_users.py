@@ -28,7 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.users.domain.scim_connections import SOURCE_PREFIX
 from services.users.store.people import PEOPLE
 from services.users.store.timelines import TIMELINES
-from shared.database.row_classes import columns_of, many, names_of, one, table_of
+from shared.database.row_classes import columns_of, names_of, one, table_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ class ScimUserRow:
     version: int
     created_at: datetime
     modified_at: datetime
+    attempt: bool = False  # the connection refuses users without a licence, and seats has not decided yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +131,13 @@ _ONE_OF: Final = P.user_id == any_(_USERS)
 _AFTER: Final = P.arrival > bindparam("after", type_=BigInteger)
 _OFFSET: Final = bindparam("skip", type_=BigInteger)
 _LIMIT: Final = bindparam("limit", type_=BigInteger)
-_ORDERED: Final = _LIST.order_by(P.arrival, S.resource_id)
+_ORDER: Final = (P.arrival, S.resource_id)
+# The people of a page are chosen first, and what is shown of them is read afterwards.
+_CHOOSE: Final = select(P.user_id).select_from(_SEEN).where(P.tenant_id == TENANT, _IS_SEEN, _AFTER).order_by(*_ORDER)
+_TOTAL: Final = func.count().over().label("total")
 
-_COUNT_PEOPLE: Final = select(func.count()).select_from(PEOPLE).where(P.tenant_id == TENANT, _WITH_LOGIN, _AFTER)
+_COUNT_ALL: Final = select(func.count()).select_from(PEOPLE).where(P.tenant_id == TENANT, _WITH_LOGIN)
+_COUNT_PEOPLE: Final = _COUNT_ALL.where(_AFTER)
 _COUNT_OTHERS: Final = (
     select(func.count())
     .select_from(PEOPLE.join(TIMELINES, (_T.tenant_id == P.tenant_id) & (_T.user_id == P.user_id)).join(SCIM_USERS, _OF_RESOURCE))
@@ -142,6 +147,7 @@ _COUNT_OTHERS: Final = (
 _GET: Final = select(*columns_of(ScimUserRow, SCIM_USERS)).where(_OWN, S.resource_id == _ID, _IS_LIVE)
 _LOCK: Final = _GET.with_for_update()
 _OF_KEY: Final = select(S.resource_id).where(_OWN, S.user_name_key == _KEY, _IS_LIVE)
+_ATTEMPT: Final = _OF_KEY.where(S.attempt)
 _PERSON_OF: Final = select(_T.user_id).where(_T.tenant_id == TENANT, _T.source == _SOURCE, _T.external_id == _ID)
 _OTHER: Final = TIMELINES.alias("other")
 _KNOWN_TO_OTHERS: Final = select(
@@ -202,34 +208,45 @@ async def page(
     after: int,
     skip: int,
     limit: int,
-) -> list[Seen]:
-    """Return people in order of arrival. `chosen` are conditions on the columns P and S; `users`, if given, are the only ones looked at."""
-    statement = _ORDERED.where(_AFTER, *chosen).offset(_OFFSET).limit(_LIMIT)
-    given = view.given | {"after": after, "skip": skip, "limit": limit}
+) -> tuple[list[Seen], int | None]:
+    """Return people in order of arrival, and how many there are after `after`; None: it is not known, as the page is empty.
+
+    `chosen` are conditions on the columns P and S; `users`, if given, are the only ones looked at.
+    """
+    choose = _CHOOSE.add_columns(_TOTAL).where(*chosen).offset(_OFFSET).limit(_LIMIT)
+    return await _read(connection, view, choose, {"after": after, "skip": skip, "limit": limit}, users)
+
+
+async def page_of_all(connection: AsyncConnection, view: View, after: int, skip: int, limit: int) -> list[Seen]:
+    """Return people in order of arrival, without counting them."""
+    choose = _CHOOSE.add_columns(literal_column("0").label("total")).offset(_OFFSET).limit(_LIMIT)
+    return (await _read(connection, view, choose, {"after": after, "skip": skip, "limit": limit}, None))[0]
+
+
+async def _read(
+    connection: AsyncConnection, view: View, choose: Select[Any], given: dict[str, Any], users: Collection[str] | None
+) -> tuple[list[Seen], int | None]:
     if users is not None:
-        statement, given = statement.where(_ONE_OF), given | {"users": list(users)}
-    return await many(connection, statement, Seen, **given)
+        choose, given = choose.where(_ONE_OF), given | {"users": list(users)}
+    found = choose.cte("chosen").prefix_with("MATERIALIZED")
+    statement = _LIST.where(P.user_id.in_(select(found.c.user_id))).order_by(*_ORDER)
+    statement = statement.add_columns(select(func.max(found.c.total)).scalar_subquery())
+    rows = list(await connection.execute(statement, view.given | given))
+    return [Seen(*row[:-1]) for row in rows], int(rows[0][-1]) if rows else None
 
 
-async def count(
-    connection: AsyncConnection, view: View, chosen: Sequence[ColumnElement[bool]], users: Collection[str] | None, after: int
-) -> int:
-    """Return how many people follow after the arrival `after`, chosen as for `page`."""
-    everybody = view.given | {"after": after}
-    if not chosen and users is None:
-        found = [await connection.execute(statement, everybody) for statement in (_COUNT_PEOPLE, _COUNT_OTHERS)]
-        return sum(int(each.scalar_one()) for each in found)
-    listed = _LIST.where(_AFTER, *chosen) if users is None else _LIST.where(_AFTER, _ONE_OF, *chosen)
-    statement = select(func.count()).select_from(listed.with_only_columns(P.user_id).subquery())
-    given = everybody if users is None else everybody | {"users": list(users)}
-    return int((await connection.execute(statement, given)).scalar_one())
+async def count_of_all(connection: AsyncConnection, view: View, after: int) -> int:
+    """Return how many people follow after the arrival `after`."""
+    given = view.given | {"after": after}
+    found = [await connection.execute(_COUNT_PEOPLE if after >= 0 else _COUNT_ALL, given), await connection.execute(_COUNT_OTHERS, given)]
+    return sum(int(each.scalar_one()) for each in found)
 
 
 async def by_id(connection: AsyncConnection, view: View, resource_id: str) -> Seen | None:
     """Return the user with this id, as a resource or as a person without one."""
     given = view.given | {"of_id": resource_id, "of_user": _user_of(resource_id)}
     users = list((await connection.execute(_BY_ID, given)).scalars())
-    found = await page(connection, view, (), users, -1, 0, len(users)) if users else []
+    found = (await page(connection, view, (), users, -1, 0, len(users) + 1))[0] if users else []
     return next((each for each in found if each.id == resource_id), None)
 
 
@@ -256,6 +273,13 @@ async def holder(connection: AsyncConnection, view: View, user_name_key: str) ->
     """Return the resource with this name."""
     given = {"tenant": view.tenant, "of_connection": view.connection, "of_key": user_name_key}
     found: str | None = (await connection.execute(_OF_KEY, given)).scalars().first()
+    return found
+
+
+async def attempt(connection: AsyncConnection, view: View, user_name_key: str) -> str | None:
+    """Return the resource with this name about which seats has not decided yet."""
+    given = {"tenant": view.tenant, "of_connection": view.connection, "of_key": user_name_key}
+    found: str | None = (await connection.execute(_ATTEMPT, given)).scalars().first()
     return found
 
 

@@ -411,7 +411,8 @@ CREATE TABLE scim_tokens (
 )"""
 
 # A resource is a timeline of its connection: its external id there is `resource_id`. `document` is what the client sent, `user_name_key`
-# the name as logins are compared, `emails` the addresses in lower case. Of a deleted one only the id is kept, as no id is given twice.
+# the name as logins are compared, `emails` the addresses in lower case. `attempt`: seats has not decided yet, and the connection refuses
+# users without a licence. Of a deleted one only the id is kept, as no id is given twice.
 _SCIM_USERS = """
 CREATE TABLE scim_users (
     tenant_id text NOT NULL,
@@ -425,6 +426,7 @@ CREATE TABLE scim_users (
     version bigint NOT NULL,
     created_at timestamptz NOT NULL,
     modified_at timestamptz NOT NULL,
+    attempt boolean NOT NULL,
     deleted_at timestamptz,
     PRIMARY KEY (tenant_id, connection, resource_id)
 )"""
@@ -468,6 +470,7 @@ _SCIM_INDEXES = (
     "CREATE UNIQUE INDEX scim_users_name ON scim_users (tenant_id, connection, user_name_key) WHERE deleted_at IS NULL",
     "CREATE INDEX scim_users_external_id ON scim_users (tenant_id, connection, external_id)",
     "CREATE INDEX scim_users_emails ON scim_users USING gin (emails)",
+    "CREATE INDEX people_without_login ON people (tenant_id, arrival) WHERE NOT employed OR login_key = ''",
     "CREATE INDEX people_email ON people (tenant_id, lower(email)) WHERE employed",
     "CREATE INDEX scim_members_member ON scim_members (tenant_id, connection, resource_id)",
 )
