@@ -14,6 +14,7 @@ from services.users.jobs.bulk_reevaluation import BulkReevaluation
 from services.users.jobs.due_instants import DueInstants
 from services.users.jobs.due_people import DuePeople
 from services.users.jobs.held_statements import HeldStatements
+from services.users.jobs.retention import Retention
 from services.users.jobs.sign_in_links import SignInLinks
 from services.users.jobs.test_clock import Coordinator, Probe
 from services.users.jobs.unanswered_people import UnansweredPeople
@@ -75,8 +76,11 @@ class Users:
         others = self._probes() if others is None else others
         due_people = DuePeople(self.database, self.tenants, self.alarm)
         due_instants = DueInstants(self.database, self.tenants, self.alarm)
+        retention = Retention(self.database, self.tenants, self.alarm)
         reevaluation = BulkReevaluation(self.database, self.tenants, self.alarm)
-        self.coordinator = Coordinator(self.database, due_people, due_instants, reevaluation, {"users": self.idle, **others}, self.clock)
+        self.coordinator = Coordinator(
+            self.database, due_people, due_instants, retention, reevaluation, {"users": self.idle, **others}, self.clock
+        )
         self.seats = seats or SeatsQuestions(self.client, settings.seats_url)
         apply_imports = ApplyImports(self.database, self.tenants, self.alarm)
         held_statements = HeldStatements(self.database, self.tenants, self.alarm)
@@ -85,6 +89,7 @@ class Users:
             reevaluation,
             due_people,
             due_instants,
+            retention,
             apply_imports,
             held_statements,
             SignInLinks(self.database, self.alarm, self.clock, links),

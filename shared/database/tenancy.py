@@ -7,6 +7,7 @@ connect as a role that is no superuser, so that nobody is above it. Without a sc
 from typing import Protocol
 
 SETTING = "seatpool.tenant"
+ERASING = "seatpool.erasing"  # the person who is erased from an append-only table in this transaction
 SYSTEM = "*"  # the scope of work for no tenant or for all tenants
 
 

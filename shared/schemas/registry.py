@@ -62,6 +62,7 @@ _ENTRIES = [
         users_v1.ApiClientRevoked,
         users_v1.ChangesStopped,
         users_v1.PersonInvited,
+        users_v1.PersonErased,
         users_v1.InvitationExpired,
         users_v1.GraceEnding,
         users_v1.SignInLinkRequested,

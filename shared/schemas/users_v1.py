@@ -19,6 +19,7 @@ class TenantState(UsersEvent):
     clock: str  # real | test
     contact_email: EmailStr  # of the tenant's administration: gets what no person can get
     support_contact: Text  # of the vendor; every refusal names it (A13)
+    erase_after_months: int = 0  # personal data of leavers; 0: they are kept
 
 
 class TenantCreated(TenantState):
@@ -73,6 +74,12 @@ class PersonLeft(PersonState):
 
 class PersonRepublished(PersonState):
     """The present state again, for a reader that was rebuilt. It causes no e-mail."""
+
+
+class PersonErased(UsersEvent):
+    """The personal data of a person who has left were erased. Readers erase what they hold. The id stays: logs refer to it."""
+
+    user: Id
 
 
 class PersonInvited(UsersEvent):

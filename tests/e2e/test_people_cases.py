@@ -2,14 +2,18 @@
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 
+from shared.database import Database
 from tests.support.stack import RunningStack
 from tests.support.tenant import BASE, Tenant, open_rest, open_tenant
+from tests.support.traces import traces
 from tests.support.wait import wait_until
+from tests.support.wire import execute
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
@@ -21,7 +25,14 @@ class Cases:
     http: httpx.AsyncClient
 
     def fields(self, name: str, **more: Any) -> dict[str, Any]:
-        return {"login": name, "email": f"{name}@{self.tenant.id}.example", "name": name.title(), "profile": "everybody"} | more
+        email = f"{name}@{self.tenant.id}.example"
+        return {"login": self.login(name), "email": email, "name": self.name(name), "profile": "everybody"} | more
+
+    def login(self, name: str) -> str:
+        return f"{name}.{self.tenant.id}"
+
+    def name(self, name: str) -> str:
+        return f"{name.title()} O'Neill-{self.tenant.id}"
 
     async def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
         return await self.http.request(method, f"/v1/tenants/{self.tenant.id}/people{path}", json=body)
@@ -82,3 +93,30 @@ async def test_A6_A17_a_person_is_invited_accepts_by_the_link_of_the_e_mail_and_
         assert await cases.pool() == (1, 1, 0)
         again = await cases.call("POST", f"/{ann}/replace", {"to": ben})
         assert (again.status_code, again.json()["reason"]) == (409, "nothing_to_replace")
+
+        words = [f"ann@{tenant.id}.example", cases.login("ann"), cases.name("ann")]
+        assert {service for service, _ in await found_in(stack, words)} == {"users", "notifier"}
+        erased = await cases.call("POST", f"/{ann}/erase")
+        assert erased.status_code == 200, erased.text
+        await tenant.stage.until_idle()
+        await wait_until(partial(is_gone, stack, words), what="the person to be erased everywhere")
+        log = (await rest.get("notifier", tenant.stage.path("actions"), user=ann))["items"]
+        assert {"person_added", "seat_granted", "person_erased"} <= {entry["type"] for entry in log}, "the log keeps the id"
+        emails = (await rest.get("notifier", tenant.stage.path("emails"), user=ann))["items"]
+        assert [email["state"] for email in emails] == ["sent"], "it is still known that an e-mail was sent"
+
+
+async def found_in(stack: RunningStack, words: list[str]) -> list[tuple[str, tuple[str, str]]]:
+    """Return where the databases of all services contain one of the words."""
+    found = []
+    for service, url in stack.addresses["database_urls"].items():
+        database = Database(url, application_name="test", pool_size=1)
+        try:
+            found += [(service, trace) for trace in await traces(partial(execute, database), words)]
+        finally:
+            await database.dispose()
+    return found
+
+
+async def is_gone(stack: RunningStack, words: list[str]) -> bool:
+    return not await found_in(stack, words)

@@ -5,6 +5,8 @@ import socket
 from collections.abc import Sequence
 from datetime import timedelta
 from email.message import EmailMessage
+from functools import partial
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -14,7 +16,7 @@ from services.notifier.store import notifications
 from services.notifier.store.emails import ListedEmail
 from shared.clock import SystemClock
 from shared.schemas import seats_v1, users_v1
-from shared.schemas.base import to_milliseconds
+from shared.schemas.base import Actor, Change, to_milliseconds
 from shared.sealed import SIGN_IN_LINK, seal
 from tests.support.notifier import (
     ANNA,
@@ -32,7 +34,9 @@ from tests.support.notifier import (
     subscribed,
     tenant_created,
 )
+from tests.support.traces import traces
 from tests.support.wait import wait_until
+from tests.support.wire import execute
 
 __all__ = ["mail_server", "notifier"]
 pytestmark = pytest.mark.stack
@@ -218,6 +222,41 @@ async def test_an_invited_person_gets_a_link_whose_token_is_stored_nowhere(notif
         "Acme Bikes: 1 seat refused",
         "Acme Bikes: the invitation of Person closed expired",
     ]
+
+
+async def test_an_erased_person_is_in_no_table_and_e_mails_about_others_keep_their_texts(notifier: Notifier) -> None:
+    """The old name is erased as well, also from e-mails to administrators and from the log. A longer name that begins alike stays."""
+    zoe: dict[str, Any] = {"name": "Zoë O'Hara", "email": "zoe@acme.example"}
+    renamed = Change(field="name", old="Zoë Quill", new=zoe["name"])
+    async with notifier.running() as wiring:
+        await notifier.send(tenant_created(), person_added("boss", administrator=True))
+        await notifier.send(person_added("p1", **zoe | {"name": "Zoë Quill"}), person_added("p2", name="Zoë O'Haraway"))
+        await notifier.send(notifier.assigned("p1", flagged()))
+        await notifier.until_idle(wiring)
+        await notifier.send(person_added("p1", kind=users_v1.PersonChanged, version=2, changes=(renamed,), **zoe))
+        linked: dict[str, Any] = {"source": "hr/acme", "external_id": "zoe-4711", "by": "login"}
+        await notifier.send(users_v1.PersonLinked(at=NOON, actor=renamed_by(), user="p1", **linked))
+        await notifier.send(notifier.assigned("p1", flagged("documents")))
+        await notifier.until_idle(wiring)
+        await notifier.send(notifier.assigned("p2", flagged("documents")))
+        await notifier.until_idle(wiring)
+        words = [zoe["email"], "zoe-4711", "Zoë Quill", "O'Hara", "O&#39;Hara"]
+        assert {word for _, word in await traces(partial(execute, notifier.database), words)} == set(words)
+        await notifier.send(users_v1.PersonErased(at=NOON, actor=renamed_by(), user="p1"))
+        await notifier.until_idle(wiring)
+        found = await traces(partial(execute, notifier.database), [zoe["email"], "zoe-4711", "Zoë Quill", "O'Hara\"", "O&#39;Hara<"])
+        async with notifier.database.unit_of_work("acme") as uow:
+            listed = await store.emails(uow.connection, "acme", state=None, user=None, before=None, limit=10)
+            kept = [each for each in listed if each.subject]
+            stored = [await store.email(uow.connection, "acme", each.email_id) for each in kept]
+    assert found == []
+    assert len(listed) == 6
+    assert all("O'Haraway" in each.body_text for each in stored if each is not None)
+    assert {each.user_id for each in kept} == {"p2", "boss"}
+
+
+def renamed_by() -> Actor:
+    return Actor(kind="user", id="boss")
 
 
 async def test_an_e_mail_has_a_maximum_of_notifications_and_the_others_make_the_next(

@@ -1,15 +1,18 @@
 """Invitations, replacements, reminders, erasure and hand-over, on the real service with a stand-in for seats."""
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from shared.schemas import seats_v1 as seats
 from shared.schemas.base import format_instant
-from shared.schemas.users_v1 import GraceEnding, InvitationExpired, PersonInvited
+from shared.schemas.hr_v1 import PersonChanged
+from shared.schemas.users_v1 import GraceEnding, InvitationExpired, PersonErased, PersonInvited
+from tests.support.traces import traces
 from tests.support.users import NOON, AskedSeats, Bench, Rest
 from tests.support.wait import wait_until
 from tests.support.wire import Sent
@@ -295,6 +298,112 @@ async def test_T6_a_grace_is_announced_three_days_and_one_day_before_its_end_onc
         (ann, "time", timedelta(days=4), week),
         (ann, "time", timedelta(days=6), week),
     ]
+
+
+# Erasure ---------------------------------------------------------------------------------------------------------------
+
+ZOE = ("zoe-4711", "zoe.quill", "zoe@quill.example", "Zoë Quill")  # external id, login, e-mail address, name
+
+
+def reported(ends_on: str | None, name: str = ZOE[3]) -> dict[str, Any]:
+    values = {"since": "2020-01-01", "login": ZOE[1], "email": ZOE[2], "name": name, "department": "Guests"}
+    return {"external_id": ZOE[0], "employment": [{"starts_on": "2020-01-01", "ends_on": ends_on}], "attributes": [values]}
+
+
+async def imported(bench: Bench, rest: Rest, tenant: str, *people: dict[str, Any]) -> dict[str, Any]:
+    """Import people; return the report of the check."""
+    begun = await rest.post(f"/v1/tenants/{tenant}/imports", {"source": bench.source(tenant)})
+    path = f"/v1/tenants/{tenant}/imports/{begun['import']}"
+    await rest.put(f"{path}/people/0", {"people": list(people)})
+    report: dict[str, Any] = await rest.post(f"{path}/check")
+    await rest.post(f"{path}/apply", {"confirm": report["guard"]["would_end"]})
+
+    async def is_applied() -> bool:
+        return bool((await rest.get(path))["status"] == "applied")
+
+    await wait_until(is_applied, what="the import to be applied")
+    return report
+
+
+async def zoe_left(bench: Bench) -> tuple[str, Rest, str]:
+    """Zoë came by an import, changed her e-mail address and left; a message about her is a dead letter."""
+    tenant, rest = await bench.open_tenant()
+    await imported(bench, rest, tenant, reported(None) | {"attributes": [reported(None)["attributes"][0] | {"email": f"old-{ZOE[2]}"}]})
+    await imported(bench, rest, tenant, reported("2026-01-31"))
+    (zoe,) = (await rest.get(f"/v1/tenants/{tenant}/people?status=left"))["items"]
+    broken = f'{{"external_id": "{ZOE[0]}", "email": "{ZOE[2]}", "effective_date": "never"}}'.encode()
+    await bench.send(PersonChanged(external_id=ZOE[0], effective_date=NOON.date()), tenant, source=bench.source(tenant), raw=broken)
+
+    async def is_dead() -> bool:
+        return bool((await rest.get(f"/v1/operator/dead-letters?tenant={tenant}"))["items"])
+
+    await wait_until(is_dead, what="the dead letter")
+    return tenant, rest, zoe["user"]
+
+
+async def test_after_an_erasure_no_table_holds_the_person_and_a_repeated_import_brings_nothing_back(bench: Bench) -> None:
+    tenant, rest, user = await zoe_left(bench)
+    exported = await rest.get(f"/v1/tenants/{tenant}/people/{user}/data")
+    assert {word for word in ZOE if word in json.dumps(exported["data"], ensure_ascii=False)} == set(ZOE)
+    assert await traces(bench.execute, ZOE), "the search finds what is there"
+    erased = await rest.post(f"/v1/tenants/{tenant}/people/{user}/erase", {})
+    assert (erased["status"], erased["name"], erased["login"], erased["external_id"]) == ("left", "", None, user)
+    assert await rest.post(f"/v1/tenants/{tenant}/people/{user}/erase", {}) == erased, "a second erasure changes nothing"
+    await wait_until(lambda: _is_sent(bench, tenant), what="the outbox to be empty")
+    assert await traces(bench.execute, ZOE) == []
+    assert [event.user for event in await bench.events(tenant, PersonErased)] == [user]
+    assert (await rest.call("PATCH", f"/v1/tenants/{tenant}/people/{user}", {"name": "Z"}, if_match="*")).status_code == 409
+
+    report = await imported(bench, rest, tenant, reported("2026-01-31", name="Zoe Quill-Again"))
+    assert (report["counts"]["unchanged"], report["counts"]["new"]) == (1, 0)
+    await wait_until(lambda: _is_sent(bench, tenant), what="the outbox to be empty")
+    assert await traces(bench.execute, [*ZOE, "Quill-Again"]) == []
+
+
+async def test_a_person_who_is_hired_again_after_an_erasure_is_a_new_statement(bench: Bench) -> None:
+    tenant, rest, user = await zoe_left(bench)
+    await rest.post(f"/v1/tenants/{tenant}/people/{user}/erase", {})
+    await imported(bench, rest, tenant, reported(None))
+    found = await person(rest, tenant, user)
+    assert (found["status"], found["name"], found["external_id"], found["erased_at"]) == ("active", ZOE[3], ZOE[0], None)
+
+
+async def test_only_leavers_are_erased_and_only_their_own_messages(bench: Bench) -> None:
+    tenant, rest, user = await zoe_left(bench)
+    ann = (await rest.post(f"/v1/tenants/{tenant}/people", ANN))["user"]
+    answer = await rest.call("POST", f"/v1/tenants/{tenant}/people/{ann}/erase", {})
+    assert (answer.status_code, answer.json()["type"]) == (409, "urn:seatpool:problem:person-not-left")
+    other = b'{"external_id": "zoe-47110", "email": "other@acme.example", "effective_date": "never"}'
+    await bench.send(PersonChanged(external_id="x", effective_date=NOON.date()), tenant, source=bench.source(tenant), raw=other)
+
+    async def are_dead() -> bool:
+        return len((await rest.get(f"/v1/operator/dead-letters?tenant={tenant}"))["items"]) == 2
+
+    await wait_until(are_dead, what="both dead letters")
+    await rest.post(f"/v1/tenants/{tenant}/people/{user}/erase", {})
+    (left,) = (await rest.get(f"/v1/operator/dead-letters?tenant={tenant}"))["items"]
+    assert "effective_date" in left["detail"]
+    assert (await person(rest, tenant, ann))["name"] == "Ann"
+
+
+async def test_leavers_are_erased_when_the_retention_of_their_tenant_ends(bench: Bench) -> None:
+    start = NOON
+    tenant, rest = await bench.open_tenant(clock="test", at=format_instant(start), erase_after_months=2)
+    async with bench.answering(tenant):
+        await wait_until(lambda: _is_open(rest, tenant), what="the tenant to open")
+        await imported(bench, rest, tenant, reported(None))
+        await imported(bench, rest, tenant, reported("2026-03-01"))
+        (zoe,) = (await rest.get(f"/v1/tenants/{tenant}/people?status=left"))["items"]
+        for day, name in ((1, ZOE[3]), (3, "")):
+            await rest.post(f"/v1/tenants/{tenant}/clock", {"to": format_instant(datetime(2026, 5, day, 12, tzinfo=UTC))})
+            await wait_until(lambda: _is_ready(rest, tenant), what="the clock to be ready")
+            assert (await person(rest, tenant, zoe["user"]))["name"] == name
+    (event,) = await bench.events(tenant, PersonErased)
+    assert event.at == datetime(2026, 5, 1, 22, tzinfo=UTC), "midnight in Copenhagen, two months after 2 March"
+
+
+async def _is_sent(bench: Bench, tenant: str) -> bool:
+    return not await bench.execute("SELECT 1 FROM outbox WHERE tenant = $1", tenant)
 
 
 async def _is_open(rest: Rest, tenant: str) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import httpx
@@ -13,8 +14,10 @@ from scim2_tester import Status, check_server
 from services.users.scim import on_full
 from services.users.scim.routes import make_router
 from tests.support.scim import ENTERPRISE, GROUP, PATCH, SEATS, USER, Client, ScimBench, scim
+from tests.support.traces import traces
 from tests.support.users import NOON
 from tests.support.wait import wait_until
+from tests.support.wire import execute
 
 __all__ = ["scim"]
 
@@ -99,6 +102,25 @@ async def test_okta_finds_nobody_creates_deactivates_reactivates_and_renames_a_u
     assert (await client.found('userName eq "ann@acme.example"'))["totalResults"] == 0
     assert (await client.call("GET", "/Users/010101001010101011001010101011")).status_code == 404
     assert (await client.get("/Users?count=1&startIndex=1"))["itemsPerPage"] == 1
+
+
+async def test_the_resource_of_a_person_whose_data_are_erased_is_gone(scim: ScimBench) -> None:
+    """The outbox is not searched: without a broker, it is never sent."""
+    words = ["zoe.quill", "zoe@quill.example", "Zoë Quill", "ext-zoe-4711"]
+    tenant, rest = await scim.open_tenant()
+    client = await scim.connect(rest, tenant)
+    await scim.hr(tenant, "zoe-4711", 1, login=words[0], email=words[1], name=words[2])
+    (found,) = (await client.found(f'userName eq "{words[0]}"'))["Resources"]
+    path = f"/Users/{found['id']}"
+    await client.patch(path, {"op": "replace", "value": {"externalId": words[3], "displayName": words[2]}})
+    await scim.hr(tenant, "zoe-4711", 2, "2026-01-31", login=words[0], email=words[1], name=words[2])
+    (person,) = (await rest.get(f"/v1/tenants/{tenant}/people?status=left"))["items"]
+    exported = await rest.get(f"/v1/tenants/{tenant}/people/{person['user']}/data")
+    assert exported["data"]["scim_users"][0]["external_id"] == words[3]
+    await rest.post(f"/v1/tenants/{tenant}/people/{person['user']}/erase", {})
+    left = await traces(partial(execute, scim.users.database), [*words, "zoe-4711"])
+    assert [trace for trace in left if trace[0] != "outbox"] == []
+    assert (await client.call("GET", path)).status_code == 404
 
 
 async def test_entra_creates_with_its_own_spelling_and_soft_deletes_and_undeletes(scim: ScimBench) -> None:

@@ -60,7 +60,7 @@ async def test_an_error_in_the_advance_of_one_test_clock_does_not_end_users(monk
 
     nothing: Any = None
     parts: Any = SimpleNamespace(run_chunk=None)
-    coordinator = Coordinator(nothing, parts, parts, parts, {}, nothing)
+    coordinator = Coordinator(nothing, parts, parts, parts, parts, {}, nothing)
     monkeypatch.setattr(coordinator, "_step", step)
     coordinator._tasks["acme"] = nothing
     await asyncio.wait_for(coordinator._drive("acme"), timeout=10)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from services.invoicing import store
 from shared.database import UnitOfWork
 from shared.messaging import Handler, Message
+from shared.messaging.erasure import erase_kept
 from shared.schemas import users_v1
 from shared.schemas.base import Payload
 from shared.schemas.topics import USERS_EVENTS, Topic
@@ -22,12 +23,18 @@ async def on_clock_ready(uow: UnitOfWork, message: Message[users_v1.ClockReady])
     await store.tenants.note_advancing(uow.connection, message.tenant, None)
 
 
+async def on_person_erased(uow: UnitOfWork, message: Message[users_v1.PersonErased]) -> None:
+    """Invoicing stores nothing about people, but a message about one can be a dead letter."""
+    await erase_kept(uow, message.tenant, [message.payload.user])
+
+
 HANDLERS: Mapping[type[Payload], Handler] = {
     users_v1.TenantCreated: on_tenant,
     users_v1.TenantChanged: on_tenant,
     users_v1.TenantRepublished: on_tenant,
     users_v1.ClockAdvancing: on_clock_advancing,
     users_v1.ClockReady: on_clock_ready,
+    users_v1.PersonErased: on_person_erased,
 }
 HANDLED: Mapping[Topic, tuple[type[Payload], ...]] = {USERS_EVENTS: tuple(HANDLERS)}
 IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {

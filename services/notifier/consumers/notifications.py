@@ -7,6 +7,7 @@ from services.notifier.domain.notifications import notifications_of
 from services.notifier.email import sign_in_emails
 from services.notifier.store import catalogue, notifications, recipients
 from services.notifier.use_cases import rejected_commands
+from services.notifier.use_cases.erase_person import erase_person
 from services.notifier.use_cases.rejected_commands import Rejection
 from shared.clock import Clock
 from shared.database import UnitOfWork
@@ -91,6 +92,7 @@ HANDLERS: Mapping[Topic, Mapping[type[Payload], Handler]] = {
         users_v1.PersonChanged: on_person,
         users_v1.PersonLeft: on_person,
         users_v1.PersonRepublished: on_person,
+        users_v1.PersonErased: erase_person,
     },
     SEATS_EVENTS: {
         seats_v1.TenantOpened: on_clock,

@@ -194,6 +194,15 @@ def _changes(changes: tuple[Change, ...]) -> tuple[tuple[str, Scalar, Scalar], .
     return tuple((change.field, change.old, change.new) for change in changes)
 
 
+_OF_A_PERSON = (
+    users_v1.LastOwnerLost,
+    users_v1.EmergencyLinkUsed,
+    users_v1.PersonErased,
+    users_v1.PersonInvited,
+    users_v1.InvitationExpired,
+)
+
+
 def _users(payload: users_v1.UsersEvent, name: str) -> Entry:
     changes = _changes(payload.changes)
     match payload:
@@ -205,12 +214,12 @@ def _users(payload: users_v1.UsersEvent, name: str) -> Entry:
             return Entry(name, changes=changes or (("modules", None, ", ".join(payload.modules)),), details={"profile": payload.profile})
         case users_v1.DepartmentMapped():
             return Entry(name, changes=changes or (("profile", None, payload.profile),), details={"department": payload.department})
-        case users_v1.LastOwnerLost():
-            return Entry(name, user=payload.user, changes=changes)
         case users_v1.RoleDefined() | users_v1.RoleDeleted():
             return Entry(name, changes=changes, details={"role": payload.role})
         case users_v1.ApiClientChanged() | users_v1.ApiClientRevoked():
             return Entry(name, changes=changes, details={"client": payload.client, "name": payload.name})
+        case users_v1.GraceEnding():
+            return Entry(name, user=payload.user, module=payload.module)
         case users_v1.ChangesStopped():
             details = payload.model_dump(mode="json", include={"source", "would_end", "limit", "import_id", "ended"}, exclude_none=True)
             return Entry(name, details=details)
@@ -218,8 +227,6 @@ def _users(payload: users_v1.UsersEvent, name: str) -> Entry:
             return Entry(name, user=payload.user, details={"expires_at": format_instant(payload.expires_at)})
         case users_v1.IdentityProviderChanged():
             return Entry(name, details={"what": payload.what, "issuer": payload.issuer})
-        case users_v1.EmergencyLinkUsed():
-            return Entry(name, user=payload.user)
         case users_v1.PersonLinked():
             return Entry(name, user=payload.user, details={"source": payload.source, "external_id": payload.external_id, "by": payload.by})
         case users_v1.PersonSeparated():
@@ -228,7 +235,7 @@ def _users(payload: users_v1.UsersEvent, name: str) -> Entry:
         case users_v1.ClockAdvancing():
             return Entry(name, changes=(("clock", format_instant(payload.at), format_instant(payload.to)),))
         case _:
-            return Entry(name, changes=changes)
+            return Entry(name, user=payload.user if isinstance(payload, _OF_A_PERSON) else None, changes=changes)
 
 
 def _invoicing(payload: invoicing_v1.InvoicingEvent, name: str) -> Iterator[Entry]:

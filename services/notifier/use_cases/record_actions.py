@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from services.notifier.domain.action_log import Entry, actor_of, entries_of
 from services.notifier.domain.pool_numbers import CHANGES_POOLS, Changed, pools_changed
 from services.notifier.store import action_log as store
+from services.notifier.store import erasures
 from services.notifier.store.action_log import NewAction
 from shared.database import UnitOfWork
 from shared.messaging import Message
@@ -21,6 +22,9 @@ async def record_event(uow: UnitOfWork, message: Message[Event]) -> None:
     if isinstance(payload, users_v1.TenantState | seats_v1.TenantOpened):
         await store.add_tenant(uow.connection, tenant_id)
     pools = await _changed_pools(uow, tenant_id, message)
+    if isinstance(payload, users_v1.PersonErased):
+        await uow.run_pending()  # entries of this batch about the person
+        await erasures.erase_from_log(uow.connection, tenant_id, payload.user)
     for action in _actions(tenant_id, message, entries_of(payload, message.envelope, pools)):
         uow.defer(store.APPEND, action)
 

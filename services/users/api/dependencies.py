@@ -25,7 +25,7 @@ from services.users.use_cases.locked_tenants import Tenants
 from services.users.use_cases.seats_questions import SeatsQuestions
 from shared.clock import Clock
 from shared.database import Database, UnitOfWork
-from shared.errors import NotFound
+from shared.errors import Conflict, NotFound
 from shared.messaging import Consumer
 from shared.schemas.base import Id
 from shared.schemas.rights import OPERATOR, TENANT_RIGHTS
@@ -130,9 +130,12 @@ def authority_of(principal: Principal) -> Authority:
 
 
 async def locked_person(tenant: Tenant, uow: UnitOfWork, user: str, principal: Principal) -> Person:
-    """Return the person, locked for a change. Raises NotFound, also for a person whom the caller does not see."""
-    person = await people.lock(uow.connection, tenant.tenant, user, tenant.today)
-    return visible(person, principal)
+    """Return the person, locked for a change. Raises NotFound, also for a person whom the caller does not see, and Conflict for one whose
+    data were erased."""
+    person = visible(await people.lock(uow.connection, tenant.tenant, user, tenant.today), principal)
+    if person.erased_at is not None:
+        raise Conflict("person-erased", "The data of this person were erased, so the person cannot be changed. Add a new person.")
+    return person
 
 
 def visible(person: Person | None, principal: Principal) -> Person:

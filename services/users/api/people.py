@@ -36,6 +36,7 @@ from services.users.api.responses import (
     ModuleView,
     NoteView,
     PeoplePage,
+    PersonDataView,
     PersonView,
     PoolView,
     ReadyReduction,
@@ -52,11 +53,11 @@ from services.users.domain.required_modules import Note
 from services.users.domain.roles import is_administrator
 from services.users.domain.sources import Key
 from services.users.domain.status import LISTED, Status
-from services.users.store import module_states, pools, timelines
+from services.users.store import module_states, personal_data, pools, timelines
 from services.users.store import people as store
 from services.users.store.people import Filter, View
 from services.users.store.pools import CountsRow
-from services.users.use_cases import edit_person, invitations, licences, replace_person, terminate_person
+from services.users.use_cases import edit_person, erasure, invitations, licences, replace_person, terminate_person
 from services.users.use_cases.licences import Licences
 from services.users.use_cases.replace_person import Afterwards
 from services.users.use_cases.terminate_person import Licence, Termination
@@ -68,6 +69,7 @@ from shared.web.idempotency import IdempotencyKey, idempotent
 from shared.web.prefer import Prefer, wait_for, wait_seconds
 from shared.web.rest import LIMIT_DEFAULT, PositionView
 from shared.web.route import CheckedRoute
+from shared.web.tenant_limits import costly
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/people", tags=["people"])
 
@@ -187,6 +189,7 @@ def _view(person: Person, shown: Shown) -> PersonView:
         pending=person.answered < person.revision,
         notes=[_note(note) for note in person.notes],
         created_at=person.created_at,
+        erased_at=person.erased_at,
         version=person.version,
     )
 
@@ -453,6 +456,34 @@ async def _termination(tenant: Tenant, uow: UnitOfWork, done: Termination) -> Re
         reduction=ReadyReduction(items=[ReductionItem(module=module, quantity=1) for module in free]) if free else None,
     )
     return answer(view, 202, {"etag": etag(done.person.version), "location": f"/v1/tenants/{tenant.tenant}/people/{done.person.user}"})
+
+
+@router.post("/{user}/erase", response_model=PersonView, responses=refusals(409), summary="Erase the data of a person who has left")
+async def erase_person(tenant: TenantId, user: UserId, context: InContext, principal: PersonManager) -> Response:
+    """Name, login, e-mail address, job title, department and external ids are deleted in all services. The id of the person, the seats in
+    the log, and documents stay. This cannot be undone."""
+    async with context.database.unit_of_work(tenant) as uow:
+        found = await context.tenants.for_write(tenant, uow)
+        before = visible(await store.lock(uow.connection, tenant, user, found.today), principal)
+        return await _answer(found, uow, await erasure.erase(found, uow, before, cause_of(principal)))
+
+
+@router.get("/{user}/data", response_model=PersonDataView, summary="Export what is stored about a person")
+@costly
+async def export_person(tenant: TenantId, user: UserId, context: InContext, principal: PersonManager) -> Response:
+    """Everything that users stores about the person, by table. `elsewhere` says where the other services list what they store."""
+    async with context.database.unit_of_work(tenant) as uow:
+        found = await context.tenants.for_read(tenant, uow)
+        person = visible(await store.get(uow.connection, tenant, user, found.today), principal)
+        data = await personal_data.rows_of(uow.connection, tenant, user)
+        view = _view(person, await _shown_with(found, uow, [person]))
+    return answer(PersonDataView(person=view, data=data, elsewhere=_elsewhere(tenant, user)))
+
+
+def _elsewhere(tenant: str, user: str) -> dict[str, str]:
+    """Return the addresses of the other services."""
+    path = f"/v1/tenants/{tenant}"
+    return {"e-mails (notifier)": f"GET {path}/emails?user={user}", "action log (notifier)": f"GET {path}/actions?user={user}"}
 
 
 async def _shown(context: Context, principal: Principal, tenant: str, uow: UnitOfWork, user: str) -> Response:

@@ -83,6 +83,9 @@ class TenantFields(BaseModel):
     release_on_expiry: StrictBool = Field(
         False, description="If true, the seats of a person are released when the login ends (`valid_to`)."
     )
+    erase_after_months: Annotated[int, Field(ge=0, le=1200, strict=True)] = Field(
+        0, description="The months after which the personal data of people who have left are erased; 0: they are kept."
+    )
 
 
 class FirstOwner(Body):

@@ -118,6 +118,7 @@ class PersonView(BaseModel):
     pending: bool = Field(description="True while seats has not answered the last command.")
     notes: list[NoteView]
     created_at: Instant
+    erased_at: Instant | None = Field(None, description="When the personal data of the person were erased.")
     version: int
 
 
@@ -168,6 +169,14 @@ class TerminationView(BaseModel):
     reduction: ReadyReduction | None = Field(
         description="The body of a reduction by one licence of each module whose licence is free; null if there is none."
     )
+
+
+class PersonDataView(BaseModel):
+    person: PersonView
+    data: dict[str, list[dict[str, Any]]] = Field(
+        description="The rows about the person, by table of users. Hashes of secrets are left out."
+    )
+    elsewhere: dict[str, str] = Field(description="Where other services list what they store about the person.")
 
 
 class ReplacementView(BaseModel):

@@ -61,6 +61,8 @@ class Person:
     overrides: Overrides = NO_OVERRIDES
     conflict: Conflict | None = None
     separated: tuple[str, ...] = ()  # people who are others, as an administrator has decided
+    left_on: date | None = None  # the day from which on the person counts as one who has left
+    erased_at: datetime | None = None
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -114,6 +116,10 @@ def as_of(person: Person, of: Stated, tenant: Tenant) -> Person:
     created_at = tenant.now if person.record is None else person.created_at
     day = reconsider_on(of, record, tenant.today)
     after = with_standing(replace(person, record=record, created_at=created_at, reconsider_on=day, overrides=of.overrides), tenant)
+    if after.standing.status is Status.LEFT:
+        after = replace(after, left_on=person.left_on or tenant.today)
+    elif record is not None:
+        after = replace(after, left_on=None, erased_at=None)
     release = next_release(after, of, tenant) if day is not None else None
     if release is None:
         return after

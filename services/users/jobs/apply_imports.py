@@ -15,6 +15,7 @@ from services.users.domain.person import Cause, Tenant, source_actor
 from services.users.domain.sources import Key
 from services.users.domain.timelines import Reported, Statement, from_json
 from services.users.jobs.alarm import Alarm
+from services.users.store import erasures
 from services.users.store import imports as store
 from services.users.store.imports import ImportRow, StagedPerson
 from services.users.use_cases import imports, known_people, people
@@ -69,6 +70,7 @@ class ApplyImports:
         staged = await store.next_to_apply(uow.connection, tenant, row.import_id, kinds, CHUNK)
         if not staged:
             await store.raise_versions(uow.connection, tenant, row)
+            await erasures.empty_import(uow.connection, tenant, row.import_id, row.source)
             await store.save(uow.connection, tenant, replace(row, status="applied"))
             log.info("import_applied", tenant=tenant, source=row.source, version=row.version, people=row.done)
             return

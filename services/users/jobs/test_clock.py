@@ -19,6 +19,7 @@ from services.users.jobs.alarm import is_retried
 from services.users.jobs.bulk_reevaluation import BulkReevaluation
 from services.users.jobs.due_instants import DueInstants
 from services.users.jobs.due_people import DuePeople
+from services.users.jobs.retention import Retention
 from services.users.store import tenants as store
 from services.users.store.tenants import Lock, StoredTenant
 from shared.clock import Clock
@@ -48,12 +49,13 @@ class Coordinator:
         database: Database,
         due_people: DuePeople,
         due_instants: DueInstants,
+        retention: Retention,
         reevaluation: BulkReevaluation,
         probes: Mapping[str, Probe],
         clock: Clock,
     ) -> None:
         self._database, self._probes, self._clock = database, probes, clock
-        self._due = (due_people.run_chunk, due_instants.run_chunk, reevaluation.run_chunk)
+        self._due = (due_people.run_chunk, due_instants.run_chunk, retention.run_chunk, reevaluation.run_chunk)
         self._awake = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
 

@@ -260,6 +260,15 @@ _RAISE_VERSIONS: Final = (
     )
     .values(version=_VERSION, reported_at=func.now())
 )
+_UNFINISHED: Final = select(
+    exists(
+        select(_I.import_id).where(
+            _I.tenant_id == _TENANT,
+            _I.status.not_in(_ENDED),
+            (_I.status == "applying") | (_I.touched_at >= func.now() - bindparam("expires_after", EXPIRES_AFTER, type_=Interval)),
+        )
+    )
+)
 _WITH_APPLYING: Final = select(_I.tenant_id).where(_I.status == "applying").group_by(_I.tenant_id).order_by(func.min(_I.touched_at))
 _TAKE: Final = (
     select(*_COLUMNS)
@@ -443,6 +452,11 @@ async def with_applying(connection: AsyncConnection) -> list[str]:
 async def take(connection: AsyncConnection, tenant_id: str) -> ImportRow | None:
     """Return the tenant's next import to apply, locked: two processes never apply the same people."""
     return await one(connection, _TAKE, ImportRow, tenant=tenant_id)
+
+
+async def unfinished(connection: AsyncConnection, tenant_id: str) -> bool:
+    """Return whether the tenant has an import that is neither ended nor expired."""
+    return bool((await connection.execute(_UNFINISHED, {"tenant": tenant_id})).scalar_one())
 
 
 async def applying(connection: AsyncConnection, tenant_id: str) -> int:

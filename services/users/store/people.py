@@ -97,6 +97,8 @@ class PersonRow:
     conflict_people: tuple[str, ...]
     separated: tuple[str, ...]
     email_key: str
+    left_on: date | None
+    erased_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ class TenantRow:
     advancing_to: datetime | None
     created_at: datetime
     subscribed: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    erase_after_months: int = 0  # 0: never
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,7 @@ _WITH_DUE_INSTANTS: Final = (
     )
     .order_by(CLOCKS.c.tenant_id)
 )
+_WITH_RETENTION: Final = select(TENANTS.c.tenant_id).where(TENANTS.c.erase_after_months > 0).order_by(TENANTS.c.tenant_id)
 _ADVANCING: Final = select(TENANTS.c.tenant_id).where(TENANTS.c.advancing_to.is_not(None)).order_by(TENANTS.c.tenant_id)
 
 _OWN_CLOCK: Final = CLOCKS.c.tenant_id == _TENANT
@@ -174,6 +176,11 @@ async def with_due_people(connection: AsyncConnection, now: datetime) -> list[st
     """Return the tenants with people who change on a day that has begun somewhere on Earth, by the tenant's own time; `now` is that of the
     real clocks. The caller checks whether the day has begun in the tenant's zone."""
     return list((await connection.execute(_WITH_DUE_PEOPLE, {"now": now})).scalars())
+
+
+async def with_retention(connection: AsyncConnection) -> list[str]:
+    """Return the tenants whose leavers are erased after some time."""
+    return list((await connection.execute(_WITH_RETENTION)).scalars())
 
 
 async def with_due_instants(connection: AsyncConnection, now: datetime) -> list[str]:

@@ -1,9 +1,11 @@
 """Check whether this service has processed everything of a tenant up to the tenant's time."""
 
+from datetime import date
+
 from services.users.domain.local_days import local_midnight
-from services.users.store import held_statements, imports, module_states, people, reevaluations
+from services.users.store import erasures, held_statements, imports, module_states, people, reevaluations, tenants
 from services.users.use_cases.locked_tenants import Tenants
-from shared.database import Database
+from shared.database import Database, UnitOfWork
 from shared.errors import NotFound
 from shared.idle import IdleCheck
 from shared.messaging import Consumer, unsent
@@ -31,8 +33,10 @@ class OwnIdleCheck:
             applying = await imports.applying(uow.connection, tenant)
             holding = await held_statements.unsettled(uow.connection, tenant)
             day = await people.next_day(uow.connection, tenant)
+            erase_on = await self._erase_on(uow, tenant)
             instants = (await people.next_invitation(uow.connection, tenant), await module_states.next_reminder(uow.connection, tenant))
         instant = min((each for each in instants if each is not None), default=None)
+        day = min((each for each in (day, erase_on) if each is not None), default=None)
         midnight = local_midnight(day, found.zone) if day is not None else None
         due = min((each for each in (midnight, instant) if each is not None), default=None)
         waiting = {
@@ -45,3 +49,10 @@ class OwnIdleCheck:
         }
         waiting_for = (name for name, waits in waiting.items() if waits)
         return IdleCheck.of(found.now, waiting_for, due, self._consumer.positions(tenant), day, instant)
+
+    async def _erase_on(self, uow: UnitOfWork, tenant: str) -> date | None:
+        """Return the day on which the next leaver is erased; None while an import keeps them waiting (jobs/retention)."""
+        row = await tenants.get(uow.connection, tenant)
+        if row is None or row.erase_after_months == 0 or await imports.unfinished(uow.connection, tenant):
+            return None
+        return await erasures.next_day(uow.connection, tenant, row.erase_after_months)

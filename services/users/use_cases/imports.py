@@ -16,7 +16,7 @@ from services.users.store import held_statements as held_store
 from services.users.store import hr_sources
 from services.users.store import imports as store
 from services.users.store.imports import CheckedPerson, ImportRow, StagedKey, StagedPerson
-from services.users.use_cases import guard, known_people, matching
+from services.users.use_cases import erased_timelines, guard, known_people, matching
 from services.users.use_cases.seats_questions import COMMANDS_MAX, SeatsQuestions
 from shared import ids
 from shared.database import UnitOfWork
@@ -155,6 +155,9 @@ async def _check_people(
     tenant: Tenant, uow: UnitOfWork, row: ImportRow, people: Sequence[StagedPerson], statements: Mapping[str, Statement], found: _Found
 ) -> None:
     """Save what each statement would make of its person."""
+    of_erased = await erased_timelines.repeated(tenant, uow, {Key(row.source, who): each for who, each in statements.items()})
+    repeated = [person for person in people if Key(row.source, person.external_id) in of_erased]
+    people = [person for person in people if person not in repeated]
     keys = [Key(row.source, person.external_id) for person in people]
     before = await known_people.load(tenant, uow, keys)
     after = before.copy()
@@ -164,7 +167,7 @@ async def _check_people(
             after.put(key, timeline)
     new = [key for key in keys if key not in before.timelines[before.users[key]]]
     matched = await matching.match(tenant, uow, after, new, lock=False)
-    checked = []
+    checked = [CheckedPerson(each.position, each.user_id, Kind.UNCHANGED.value, ends=False, releases=False, change={}) for each in repeated]
     for person, key in zip(people, keys, strict=True):
         result = rules.expected(tenant, before, after, matched, key)
         kind = Kind.ABSENT.value if person.kind == Kind.ABSENT.value else result.kind.value

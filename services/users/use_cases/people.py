@@ -28,6 +28,7 @@ from services.users.store import pools
 from services.users.store import timelines as timelines_store
 from services.users.store.timelines import Change
 from services.users.use_cases import known_people, matching, owners, sessions
+from services.users.use_cases.erased_timelines import without_erased
 from shared.database import UnitOfWork
 from shared.errors import Conflict as Refusal
 from shared.errors import Poison, Transient
@@ -72,6 +73,7 @@ async def apply_statements(tenant: Tenant, uow: UnitOfWork, received: Sequence[R
     person make of the person is one change. Raises Poison for a report that has the version of the last one and other content; with
     `together`, such a report is only counted.
     """
+    received = await without_erased(tenant, uow, received)
     keys = dict.fromkeys(Key(each.source, each.external_id) for each in received)
     known = await known_people.load(tenant, uow, keys, lock=True)
     loaded = {key: known.timelines[known.users[key]].get(key) for key in keys}

@@ -22,6 +22,7 @@ CREATE TABLE tenants (
     contact_email text NOT NULL,
     support_contact text NOT NULL,
     release_on_expiry boolean NOT NULL DEFAULT false,
+    erase_after_months integer NOT NULL DEFAULT 0,
     config_version bigint NOT NULL DEFAULT 1,
     version integer NOT NULL DEFAULT 1,
     advancing_to timestamptz,
@@ -145,8 +146,20 @@ CREATE TABLE people (
     conflict_people text[] NOT NULL DEFAULT '{}',
     separated text[] NOT NULL DEFAULT '{}',
     email_key text NOT NULL DEFAULT '',
+    left_on date,
+    erased_at timestamptz,
     PRIMARY KEY (tenant_id, user_id)
 ) WITH (fillfactor = 70)"""
+
+# Timelines of people whose data were erased: what their sources repeat about them does not bring the data back. Only hashes are kept.
+_ERASED_TIMELINES = """
+CREATE TABLE erased_timelines (
+    tenant_id text NOT NULL,
+    key_hash bytea NOT NULL,
+    user_id text NOT NULL,
+    left_on date NOT NULL,
+    PRIMARY KEY (tenant_id, key_hash)
+)"""
 
 # The links that were sent to invited people. Only hashes of the tokens are kept. A new invitation, or its acceptance, deletes them.
 _INVITATION_TOKENS = """
@@ -562,6 +575,7 @@ _OF_A_TENANT = (
     "sources",
     "timelines",
     "invitation_tokens",
+    "erased_timelines",
     "facts",
     "imports",
     "import_people",
@@ -593,6 +607,7 @@ def upgrade() -> None:
         _SOURCES_OF_TENANT,
         _TIMELINES,
         _INVITATION_TOKENS,
+        _ERASED_TIMELINES,
         _FACTS,
         _IMPORTS,
         _IMPORT_PEOPLE,
@@ -617,6 +632,7 @@ def upgrade() -> None:
     op.execute("CREATE INDEX people_employee_number ON people (tenant_id, employee_number) WHERE employed AND employee_number <> ''")
     op.execute("CREATE INDEX people_conflict ON people USING gin (conflict_people) WHERE conflict IS NOT NULL")
     op.execute("CREATE INDEX people_reconsider ON people (tenant_id, reconsider_on) WHERE reconsider_on IS NOT NULL")
+    op.execute("CREATE INDEX people_leavers ON people (tenant_id, left_on) WHERE left_on IS NOT NULL AND erased_at IS NULL")
     op.execute("CREATE INDEX people_invited ON people (tenant_id, invited_until) WHERE invitation = 'open'")
     op.execute("CREATE INDEX invitation_tokens_user ON invitation_tokens (tenant_id, user_id)")
     op.execute("CREATE INDEX api_clients_tenant ON api_clients (tenant_id, client)")

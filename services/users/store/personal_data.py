@@ -1,0 +1,62 @@
+"""All rows about a person, for an export."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sqlalchemy import Select, TableClause, Text, bindparam, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.users.domain.scim_connections import SOURCE_PREFIX
+from services.users.store.held_statements import HELD
+from services.users.store.identity_providers import IDENTITIES
+from services.users.store.imports import STAGED
+from services.users.store.invitation_tokens import TOKENS
+from services.users.store.module_states import MODULE_STATES
+from services.users.store.people import PEOPLE
+from services.users.store.scim_users import SCIM_USERS
+from services.users.store.sessions import SESSIONS
+from services.users.store.timelines import FACTS, TIMELINES
+
+OF_PERSON: Final = (PEOPLE, TIMELINES, MODULE_STATES, HELD, STAGED, TOKENS, IDENTITIES, SESSIONS)  # with a column user_id
+SECRET: Final = frozenset({"token_hash", "secret_hash"})
+
+_TENANT: Final = bindparam("tenant", type_=Text)
+_USER: Final = bindparam("user", type_=Text)
+
+
+def _rows(table: TableClause) -> Select[Any]:
+    return select(func.to_jsonb(table.table_valued())).where(table.c.tenant_id == _TENANT, table.c.user_id == _USER)
+
+
+_OF_TIMELINE: Final = (TIMELINES.c.tenant_id == _TENANT) & (TIMELINES.c.user_id == _USER)
+_SELECTS: Final[Mapping[str, Select[Any]]] = {table.name: _rows(table) for table in OF_PERSON} | {
+    "facts": select(func.to_jsonb(FACTS.table_valued()))
+    .select_from(
+        FACTS.join(
+            TIMELINES,
+            (TIMELINES.c.tenant_id == FACTS.c.tenant_id)
+            & (TIMELINES.c.source == FACTS.c.source)
+            & (TIMELINES.c.external_id == FACTS.c.external_id),
+        )
+    )
+    .where(_OF_TIMELINE),
+    "scim_users": select(func.to_jsonb(SCIM_USERS.table_valued()))
+    .select_from(
+        SCIM_USERS.join(
+            TIMELINES,
+            (TIMELINES.c.tenant_id == SCIM_USERS.c.tenant_id)
+            & (TIMELINES.c.source == SOURCE_PREFIX + SCIM_USERS.c.connection)
+            & (TIMELINES.c.external_id == SCIM_USERS.c.resource_id),
+        )
+    )
+    .where(_OF_TIMELINE),
+}
+
+
+async def rows_of(connection: AsyncConnection, tenant_id: str, user: str) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows about the person by table, without secrets."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name, statement in _SELECTS.items():
+        rows = (await connection.execute(statement, {"tenant": tenant_id, "user": user})).scalars()
+        found[name] = [{column: value for column, value in row.items() if column not in SECRET} for row in rows]
+    return found

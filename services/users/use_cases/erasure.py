@@ -1,0 +1,87 @@
+"""Erase the personal data of people who have left, and export what is known about a person.
+
+The person's id stays: the log refers to it. Login, name, e-mail address and external ids are deleted here and, by the event, in the other
+services. Of each erased timeline a hash is kept, so that a source that repeats what it said about the leaver does not bring the data back
+(`erased_timelines`).
+"""
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from services.users.domain.facts import Record
+from services.users.domain.merging import NO_OVERRIDES
+from services.users.domain.person import Cause, Person, Tenant, with_standing
+from services.users.domain.required_modules import Account
+from services.users.domain.scim_connections import SOURCE_PREFIX
+from services.users.domain.sources import Key
+from services.users.domain.status import Status
+from services.users.domain.timelines import Timeline
+from services.users.store import erasures as store
+from services.users.store import imports, scim_groups, scim_users
+from services.users.store import people as people_store
+from services.users.store.scim_users import View
+from services.users.use_cases import known_people
+from shared.database import UnitOfWork
+from shared.errors import Conflict
+from shared.messaging.erasure import erase_kept
+from shared.schemas.base import Actor
+from shared.schemas.registry import USERS
+from shared.schemas.users_v1 import PersonErased
+
+RETENTION_ACTOR = Actor(kind="system", id="users")
+IDENTIFYING = ("login", "email")  # of the record
+
+
+async def erase(tenant: Tenant, uow: UnitOfWork, before: Person, cause: Cause) -> Person:
+    """Erase the data of a person who has left; nothing happens if they are erased already. Call under the person's lock.
+
+    Raises Conflict if the person has not left, or while an import of the tenant is not finished.
+    """
+    if before.erased_at is not None:
+        return before
+    if before.standing.status is not Status.LEFT or before.left_on is None:
+        raise Conflict("person-not-left", "Only the data of people who have left can be erased. End the employment first.")
+    known = await known_people.of_users(tenant, uow, [before])
+    timelines = known.timelines[before.user]
+    keys = {*timelines, Key(before.source, before.external_id)}
+    if await imports.unfinished(uow.connection, tenant.tenant):
+        raise Conflict("import-running", "An import of this tenant is not finished. Wait until it has ended or expired, and try again.")
+    await erase_kept(uow, tenant.tenant, _identifiers(before, keys, timelines.values()))
+    after = replace(
+        before,
+        record=Record(employed=False),
+        account=Account(),
+        overrides=NO_OVERRIDES,
+        conflict=None,
+        separated=(),
+        reconsider_on=None,
+        not_done=None,
+        version=before.version + 1,
+        erased_at=tenant.now,
+    )
+    after = with_standing(after, tenant)
+    await people_store.save(uow.connection, tenant.tenant, [after])
+    await store.erase(uow.connection, tenant.tenant, before.user, keys, before.left_on)
+    for view, resource_id in _resources(tenant.tenant, keys):
+        await scim_groups.leave_all(uow.connection, view, resource_id)
+        await scim_users.delete(uow.connection, view, resource_id, tenant.now)
+    event = PersonErased(at=tenant.now, actor=cause.actor, reason=cause.reason or "", user=before.user)
+    uow.publish(event, source=USERS, tenant=tenant.tenant, time=tenant.now, subject=before.user)
+    return replace(after, source="rest", external_id=before.user)
+
+
+def _resources(tenant: str, keys: Collection[Key]) -> list[tuple[View, str]]:
+    """Return the SCIM resources of the person: each is a timeline of its connection."""
+    of_scim = [key for key in keys if key.source.startswith(SOURCE_PREFIX)]
+    return [(View(tenant, key.source.removeprefix(SOURCE_PREFIX), key.source), key.external_id) for key in of_scim]
+
+
+def _identifiers(person: Person, keys: Collection[Key], timelines: Collection[Timeline]) -> set[str]:
+    """Return the texts that identify the person, also those of the past."""
+    found = {person.user, *(key.external_id for key in keys)}
+    for timeline in timelines:
+        for fact in timeline.facts:
+            found |= {str(fact.given[name]) for name in IDENTIFYING if fact.given.get(name)}
+    if person.record is not None:
+        found |= {value for name in IDENTIFYING if (value := getattr(person.record, name))}
+    return found | {str(value) for name, value in person.overrides.values.items() if name in IDENTIFYING and value}
