@@ -10,8 +10,8 @@ import pytest
 
 from shared.schemas import seats_v1 as seats
 from shared.schemas.base import format_instant
-from shared.schemas.hr_v1 import PersonChanged
-from shared.schemas.users_v1 import GraceEnding, InvitationExpired, PersonErased, PersonInvited
+from shared.schemas.hr_v1 import PersonChanged as HrPersonChanged
+from shared.schemas.users_v1 import GraceEnding, InvitationExpired, PersonChanged, PersonErased, PersonInvited
 from tests.support.traces import traces
 from tests.support.users import NOON, AskedSeats, Bench, Rest
 from tests.support.wait import wait_until
@@ -180,6 +180,17 @@ async def test_an_expired_invitation_is_shown_frees_what_it_reserved_and_can_be_
     assert again["invitation"]["state"] == "sent"
 
 
+async def test_a_person_without_an_e_mail_address_is_added_and_an_address_is_removed_with_null(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    without = await rest.post(f"/v1/tenants/{tenant}/people", {"login": "ann", "department": "Makers"})
+    assert (without["email"], without["status"]) == ("", "active")
+    assert len(await bench.until_needs(tenant, 1)) == 1, "the person takes seats all the same"
+    path = f"/v1/tenants/{tenant}/people/{without['user']}"
+    assert (await rest.patch(path, {"email": "ann@acme.example"}))["email"] == "ann@acme.example"
+    assert (await rest.patch(path, {"email": None}))["email"] == ""
+    assert [event.email for event in await bench.events(tenant, PersonChanged)] == ["ann@acme.example", ""]
+
+
 # Replacing a person ----------------------------------------------------------------------------------------------------
 
 BEN = {"login": "ben", "email": "ben@acme.example", "name": "Ben", "department": "Makers", "may_log_in": False}
@@ -332,7 +343,7 @@ async def zoe_left(bench: Bench) -> tuple[str, Rest, str]:
     await imported(bench, rest, tenant, reported("2026-01-31"))
     (zoe,) = (await rest.get(f"/v1/tenants/{tenant}/people?status=left"))["items"]
     broken = f'{{"external_id": "{ZOE[0]}", "email": "{ZOE[2]}", "effective_date": "never"}}'.encode()
-    await bench.send(PersonChanged(external_id=ZOE[0], effective_date=NOON.date()), tenant, source=bench.source(tenant), raw=broken)
+    await bench.send(HrPersonChanged(external_id=ZOE[0], effective_date=NOON.date()), tenant, source=bench.source(tenant), raw=broken)
 
     async def is_dead() -> bool:
         return bool((await rest.get(f"/v1/operator/dead-letters?tenant={tenant}"))["items"])
@@ -374,7 +385,7 @@ async def test_only_leavers_are_erased_and_only_their_own_messages(bench: Bench)
     answer = await rest.call("POST", f"/v1/tenants/{tenant}/people/{ann}/erase", {})
     assert (answer.status_code, answer.json()["type"]) == (409, "urn:seatpool:problem:person-not-left")
     other = b'{"external_id": "zoe-47110", "email": "other@acme.example", "effective_date": "never"}'
-    await bench.send(PersonChanged(external_id="x", effective_date=NOON.date()), tenant, source=bench.source(tenant), raw=other)
+    await bench.send(HrPersonChanged(external_id="x", effective_date=NOON.date()), tenant, source=bench.source(tenant), raw=other)
 
     async def are_dead() -> bool:
         return len((await rest.get(f"/v1/operator/dead-letters?tenant={tenant}"))["items"]) == 2

@@ -320,7 +320,7 @@ async def change_person(
     """If the person then requires no modules (`login` is null, `may_log_in` is false, `status` is `left`, or another kind), the seats are
     released at once. If a source reports the person, what you set is an override: it goes before what sources state."""
     given = body.model_dump(exclude_unset=True)
-    nullable = {"login", "department", "valid_to", "profile"}
+    nullable = {"login", "email", "department", "valid_to", "profile"}
     given = {name: value for name, value in given.items() if value is not None or name in nullable}
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_write(tenant, uow)

@@ -143,7 +143,9 @@ class NewPerson(Body):
     login: Login | None = Field(
         None, description="Unique among employed people. The case of letters is ignored. A person without a login takes no seat."
     )
-    email: EmailStr
+    email: EmailStr | None = Field(
+        None, description="Notifications for a person without an e-mail address go to the administrators. Such a person cannot be invited."
+    )
     name: Text = ""
     job_title: Text = ""
     external_id: Id | None = Field(None, description="Your own id of this person; default: users creates one.")
@@ -164,7 +166,7 @@ class NewPerson(Body):
 
 
 class PersonPatch(Body):
-    """Only the fields that are sent change; null removes login, department, profile or valid_to."""
+    """Only the fields that are sent change; null removes login, email, department, profile or valid_to."""
 
     login: Login | None = None
     email: EmailStr | None = None

@@ -45,10 +45,10 @@ def _check_profile(tenant: Tenant, profile: str | None) -> None:
 
 
 def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of the record. An empty department means none, as in facts of HR systems, and an empty login means none."""
+    """Return the fields of the record. An empty department means none, as in facts of HR systems; so does an empty login or
+    e-mail address."""
     given = {name: fields[name] for name in RECORD_FIELDS if name in fields}
-    if "login" in given:
-        given["login"] = given["login"] or ""
+    given |= {name: given[name] or "" for name in ("login", "email") if name in given}
     if given.get("department") == "":
         given["department"] = None
     return given
