@@ -61,6 +61,7 @@ class FileFigures:
     stored_seconds: float  # until users had stored the last decision; with reading
     unchanged_seconds: float  # the whole import of the same file again
     unchanged_messages: int  # that it published
+    users_cpu_seconds: float  # of users, until the last decision was stored: it hardly depends on the load
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class TopicFigures:
     people: int
     written_seconds: float  # until the broker had the last event
     stored_seconds: float  # until users had stored the last decision
+    users_cpu_seconds: float
     load_before: float
 
 
@@ -137,7 +139,7 @@ async def measure_file(stack: RunningStack, count: int, path: Path) -> FileFigur
             tenant = await open_tenant(stack, rest, licences=count, extra_licences=count)
             write_file(path, count)
             wanted = Wanted(path, tenant.id, tenant.source)
-            began = clock.monotonic()
+            began, cpu = clock.monotonic(), cpu_of_users(stack)
             company = read_company(path)
             read = clock.monotonic() - began
             outcome = await perform(rest, company, wanted)
@@ -146,7 +148,7 @@ async def measure_file(stack: RunningStack, count: int, path: Path) -> FileFigur
             async with asyncio.timeout(SECONDS_MAX):
                 while await users.fetchval(ANSWERED, tenant.id) < count:
                     await asyncio.sleep(POLL_SECONDS)
-            stored = clock.monotonic() - began
+            stored, cpu = clock.monotonic() - began, cpu_of_users(stack) - cpu
             await tenant.stage.until_idle()
             await check(stack, tenant, count, count)
             published = await messages(stack, tenant)
@@ -158,7 +160,7 @@ async def measure_file(stack: RunningStack, count: int, path: Path) -> FileFigur
             more = await messages(stack, tenant) - published
     finally:
         await users.close()
-    return FileFigures(count, round(read, 1), round(applied, 1), round(stored, 1), round(unchanged, 1), more)
+    return FileFigures(count, round(read, 1), round(applied, 1), round(stored, 1), round(unchanged, 1), more, round(cpu, 1))
 
 
 async def measure_topic(stack: RunningStack, count: int) -> TopicFigures:
@@ -168,7 +170,7 @@ async def measure_topic(stack: RunningStack, count: int) -> TopicFigures:
         async with await open_rest(stack) as rest, started(make_producer(kafka)) as producer:
             tenant = await open_tenant(stack, rest, licences=count, extra_licences=count)
             topic, partition = kafka.topic_name(HR_EVENTS), partition_of(tenant.id.encode(), kafka.partitions(HR_EVENTS))
-            began = clock.monotonic()
+            began, cpu = clock.monotonic(), cpu_of_users(stack)
             for fact in tenant.people(count):
                 envelope = Envelope(new_id(), tenant.source, type_of(type(fact)), clock.now(), tenant=tenant.id)
                 value, headers = fact.model_dump_json().encode(), envelope.headers()
@@ -178,12 +180,17 @@ async def measure_topic(stack: RunningStack, count: int) -> TopicFigures:
             async with asyncio.timeout(SECONDS_MAX):
                 while await users.fetchval(ANSWERED, tenant.id) < count:
                     await asyncio.sleep(POLL_SECONDS)
-            stored = clock.monotonic() - began
+            stored, cpu = clock.monotonic() - began, cpu_of_users(stack) - cpu
             await tenant.stage.until_idle()
             await check(stack, tenant, count, count)
     finally:
         await users.close()
-    return TopicFigures(count, round(written, 1), round(stored, 1), round(load, 2))
+    return TopicFigures(count, round(written, 1), round(stored, 1), round(cpu, 1), round(load, 2))
+
+
+def cpu_of_users(stack: RunningStack) -> float:
+    times = psutil.Process(stack.pids()["users"]).cpu_times()
+    return times.user + times.system
 
 
 def write_file(path: Path, count: int) -> None:
