@@ -186,7 +186,7 @@ class _Staged:
                 done = state["done"]
                 await asyncio.sleep(POLL_SECONDS)
         if state["status"] != "applied":
-            raise CliError(state.get("failure") or f"the import stopped with the status {state['status']}", "Import the same files again.")
+            raise CliError(f"the import stopped with the status {state['status']}", state.get("failure") or "Import the same files again.")
         return True
 
     async def discard(self) -> None:

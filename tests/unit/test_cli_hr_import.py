@@ -1,6 +1,7 @@
 """`seatpool hr import` against a made-up users service: what it sends, shows and answers, and what it leaves behind."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -107,6 +108,16 @@ def test_a_dry_run_changes_nobody_and_leaves_nothing_behind(users: Users) -> Non
     assert (users.asked("POST"), users.asked("DELETE")) == ([IMPORTS, f"{ONE}/check"], [ONE])
     assert "This was a dry run. Nobody was changed." in result.output
     assert "and 97 more; --json prints all of them" in result.output
+    assert "It was not decided person by person." in result.output
+    (modules,) = [line for line in result.output.splitlines() if line.strip("│ ").startswith("base")]
+    assert re.findall(r"[\w-]+", modules) == ["base", "0", "127", "3", "-"], "required now and then, licences, available"
+
+
+def test_an_import_that_fails_says_why(users: Users) -> None:
+    failure = "An internal error (KeyError) stopped the import after 1 of 2 people."
+    users.states = iter([{"status": "failed", "done": 1, "total": 2, "failure": failure}])
+    result = import_files()
+    assert (result.exit_code, failure in " ".join(result.output.split())) == (1, True)
 
 
 def test_an_import_in_json_is_one_document(users: Users) -> None:
