@@ -9,12 +9,14 @@ from services.invoicing.jobs.end_days import keep_ending_days
 from services.invoicing.jobs.render_pdfs import PdfRenderer
 from services.invoicing.jobs.unanswered_commands import keep_counting
 from services.invoicing.settings import Settings
+from services.invoicing.use_cases.seats_questions import SeatsQuestions
 from services.invoicing.wiring import make_wiring
 from shared.clock import SystemClock
 from shared.database import Database
 from shared.database.migrate import upgrade
 from shared.messaging import Relay
 from shared.runtime import serve, together
+from shared.web import ServiceClient
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +31,8 @@ async def start(settings: Settings, role: str) -> None:
         if role == "migrate":
             return
     database = Database(url, application_name=f"invoicing-{role}", pool_size=settings.database_pool_size)
-    wiring = make_wiring(settings, SystemClock(), database)
+    client = ServiceClient(settings)
+    wiring = make_wiring(settings, SystemClock(), database, SeatsQuestions(client, settings.seats_url))
     try:
         log.info("invoicing_started", role=role)
         running = [serve(make_app(wiring), settings)]  # each process serves probes and metrics
@@ -39,5 +42,6 @@ async def start(settings: Settings, role: str) -> None:
             running.append(Relay(database=database, kafka=settings).run())
         await together(*running)
     finally:
+        await client.close()
         await wiring.consumer.close()  # the idle check uses it in processes that do not run it
         await database.dispose()

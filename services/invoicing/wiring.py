@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from services.invoicing import store
 from services.invoicing.consumers import GROUP, seats_events, users_events
 from services.invoicing.settings import Settings
+from services.invoicing.use_cases.seats_questions import Forecasts
 from shared.clock import Clock
 from shared.database import Database
 from shared.messaging import Consumer
@@ -16,9 +17,10 @@ class Wiring:
     clock: Clock
     database: Database
     consumer: Consumer
+    seats: Forecasts
 
 
-def make_wiring(settings: Settings, clock: Clock, database: Database) -> Wiring:
+def make_wiring(settings: Settings, clock: Clock, database: Database, seats: Forecasts) -> Wiring:
     # After a dead letter the tenant's later messages wait: an amount computed from an incomplete history would be wrong.
     consumer = Consumer(
         group=GROUP,
@@ -30,4 +32,4 @@ def make_wiring(settings: Settings, clock: Clock, database: Database) -> Wiring:
         genuine=seats_events.LEDGER,
         clock=clock,
     )
-    return Wiring(settings, clock, database, consumer)
+    return Wiring(settings, clock, database, consumer, seats)

@@ -182,6 +182,22 @@ class OrderRefused(InvoicingEvent):
     quote: Id
 
 
+class ReductionItem(Payload):
+    module: ModuleName
+    before: int = Field(ge=0)  # licences, or the next period's number
+    total: int = Field(ge=0)
+
+
+class ReductionOrdered(InvoicingEvent):
+    """Somebody approved that modules have fewer licences: `now`, or from the next period on (`period_end`)."""
+
+    reduction: Id
+    subscription: Id
+    takes_effect: str  # now | period_end
+    items: Items[ReductionItem]
+    approved_on: date
+
+
 class ChargeBooked(InvoicingEvent):
     """A line of the ledger of changes, traceable to the decisions that caused it. A credit has a negative amount."""
 

@@ -151,6 +151,7 @@ _ENTRIES = [
         invoicing_v1.OrderCompleted,
         invoicing_v1.OrderRefused,
         invoicing_v1.DayCharged,
+        invoicing_v1.ReductionOrdered,
         invoicing_v1.ChargeBooked,
         invoicing_v1.InvoiceIssued,
     ),

@@ -17,6 +17,7 @@ from services.invoicing.api.app import make_app
 from services.invoicing.jobs.render_pdfs import PdfRenderer
 from services.invoicing.settings import Settings
 from services.invoicing.use_cases.idle import check_idle
+from services.invoicing.use_cases.seats_questions import Forecast
 from services.invoicing.wiring import Wiring, make_wiring
 from shared import ids
 from shared.clock import FixedClock
@@ -72,11 +73,21 @@ class Pools:
         return Expected(period=self.period, pools=pools)
 
 
+class Foreseen:
+    """The stand-in for seats' what-if: `forecast` is its answer, None if seats cannot answer."""
+
+    forecast: Forecast | None = Forecast()
+
+    async def what_if(self, tenant: str, command: Payload) -> Forecast | None:
+        return self.forecast
+
+
 @dataclass
 class Bench:
     wiring: Wiring
     http: httpx.AsyncClient
     wire: Wire
+    foreseen: "Foreseen"
     pools: dict[str, Pools] = field(default_factory=dict)
     answering: asyncio.Event = field(default_factory=asyncio.Event)
     reject: dict[type[Payload], str] = field(default_factory=dict)  # commands that the stand-in rejects, with the reason
@@ -169,6 +180,22 @@ class Bench:
                     pools.next_period[item.module] = pools.licences[item.module]
                 fields = {"order": command.order, "items": command.items, "approved_at": command.approved_at}
                 await decide(seats_v1.LicencesAdded, tenant, place, read.envelope.id, "ordered", pools=pools.states(*modules), **fields)
+            case seats_v1.ScheduleReduction():
+                for item in command.items:
+                    pools.next_period[item.module] = item.quantity
+                would_flag = self.foreseen.forecast.would_flag if self.foreseen.forecast else ()
+                fields = {"items": command.items, "would_flag": tuple(would_flag), "pools": pools.states()}
+                await decide(seats_v1.ReductionScheduled, tenant, place, read.envelope.id, "scheduled", **fields)
+            case seats_v1.ReduceLicences():
+                for item in command.items:
+                    pools.licences[item.module] -= item.quantity
+                    pools.next_period[item.module] = min(pools.next_period[item.module], pools.licences[item.module])
+                fields = {"order": command.order, "items": command.items, "pools": pools.states()}
+                await decide(seats_v1.LicencesReduced, tenant, place, read.envelope.id, "ordered", **fields)
+            case seats_v1.ClosePool():
+                pools.next_period[command.module] = 0
+                states = pools.states(command.module)
+                await decide(seats_v1.PoolCloseScheduled, tenant, place, read.envelope.id, "scheduled", module=command.module, pools=states)
             case seats_v1.SchedulePeriod():
                 pools.scheduled.append((command.starts_at, command.period))
                 fields = {"next_period_id": command.period, "starts_at": command.starts_at}
@@ -308,13 +335,14 @@ async def running_bench(settings: Settings, clock: FixedClock | None = None, *, 
     async with AsyncExitStack() as stack:
         database = Database(settings.database_url.get_secret_value(), application_name="invoicing-test", pool_size=8)
         stack.push_async_callback(database.dispose)
-        wiring = make_wiring(settings, clock, database)
+        foreseen = Foreseen()
+        wiring = make_wiring(settings, clock, database, foreseen)
         stack.push_async_callback(wiring.consumer.close)
         transport = None if address else httpx.ASGITransport(make_app(wiring, Verifier(keys=lambda: KeySet([KEY]))))
         http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url=address or "http://invoicing", timeout=30))
         read = (topics.SEATS_COMMANDS, topics.INVOICING_EVENTS, topics.SEATS_EVENTS)
         wire = await stack.enter_async_context(Wire.opened(settings, clock.now, *read))
-        bench = Bench(wiring, http, wire)
+        bench = Bench(wiring, http, wire, foreseen)
         bench.answering.set()
         here = [wiring.consumer.run, Relay(database=database, kafka=settings).run, PdfRenderer(database).run]
         parts = [] if address else [run() for run in here]

@@ -50,6 +50,7 @@ OF_NO_MONEY = {
     seats_v1.TenantOpened,
     seats_v1.ClockSettled,
     seats_v1.OrderRefused,
+    seats_v1.ReductionRefused,
     seats_v1.PeriodScheduled,
     seats_v1.CommandIgnored,
     seats_v1.CommandRejected,
@@ -61,7 +62,7 @@ async def test_a_decision_that_changes_licences_or_money_is_genuine_to_invoicing
     """So an operator cannot discard it by mistake. Asked of the group that the service really has, with one message of each type."""
     seller = {name.removeprefix("SEATPOOL_").lower(): value for name, value in EXAMPLE_SELLER.items()}
     settings = Settings.model_validate({**seller, "database_url": SecretStr("postgresql://127.0.0.1:1/none")})
-    group = make_wiring(settings, SystemClock(), cast("Any", None)).consumer.group
+    group = make_wiring(settings, SystemClock(), cast("Any", None), cast("Any", None)).consumer.group
     genuine = set()
     for topic, module in ((SEATS_EVENTS, seats_events), (USERS_EVENTS, users_events)):
         for model in module.HANDLED[topic]:

@@ -37,11 +37,17 @@ def test_B1_B3_B4_T4_T7_M10_M11_a_quote_takes_a_number_to_add_or_a_new_total() -
     assert by_total.lines == by_number.lines
 
 
-@pytest.mark.parametrize("total", [280, 279, 0])
-def test_a_total_that_is_not_above_the_present_one_is_refused(total: int) -> None:
-    refusal = refused(InvoicingHarness().offer(Item("time", total=total)))
+def test_a_total_that_is_the_present_one_is_refused() -> None:
+    refusal = refused(InvoicingHarness().offer(Item("time", total=280)))
     assert refusal.type == "total-not-above-present"
-    assert refusal.extra == {"module": "time", "licences": 280, "total": total}
+    assert refusal.extra == {"module": "time", "licences": 280, "total": 280}
+
+
+@pytest.mark.parametrize("total", [279, 0])
+def test_M10_a_total_below_the_present_one_leads_to_the_reduction(total: int) -> None:
+    refusal = refused(InvoicingHarness().offer(Item("time", total=total)))
+    assert refusal.type == "use-a-reduction"
+    assert refusal.extra["body"] == {"items": [{"module": "time", "total": total}]}
 
 
 def test_T10_the_unit_price_depends_on_the_term() -> None:

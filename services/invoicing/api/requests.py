@@ -192,3 +192,14 @@ class QuoteItem(Body):
 
 class QuoteBody(Body):
     items: list[QuoteItem] = Field(min_length=1, max_length=100)
+
+
+class ReductionTotal(Body):
+    module: ModuleName
+    total: Annotated[int, Field(ge=0, le=LICENCES_MAX, strict=True)] = Field(
+        description="The number of licences to have. 0 closes the pool of a module that is not the last base module."
+    )
+
+
+class ReductionBody(Body):
+    items: list[ReductionTotal] = Field(min_length=1, max_length=100)

@@ -13,6 +13,8 @@ from services.invoicing.domain.history import DECISIONS, decision_order
 from services.invoicing.settings import Settings
 from services.invoicing.use_cases.issue_invoices import apply_terms, book_and_issue, end_days
 from services.invoicing.use_cases.orders import complete_order, refuse_order
+from services.invoicing.use_cases.reductions import KINDS as REDUCTION_KINDS
+from services.invoicing.use_cases.reductions import note_answer, send_reduction_again
 from services.invoicing.use_cases.seats_commands import open_pools, schedule_period, send_again
 from services.invoicing.use_cases.subscriptions import activate
 from shared.database import UnitOfWork
@@ -63,14 +65,31 @@ async def _end_days(settings: Settings, uow: UnitOfWork, message: Message[seats_
         await end_days(uow, message.tenant, settings, before, message.envelope)
 
 
-async def on_pools(uow: UnitOfWork, message: Message[seats_v1.SeatsEvent]) -> None:
+async def _reduction_answered(uow: UnitOfWork, message: Message[seats_v1.SeatsEvent]) -> None:
+    """Save the answer to a command of a reduction."""
+    answered = await _answered(uow, message)
+    if answered is None or answered[0] not in REDUCTION_KINDS:
+        return
+    match message.payload:
+        case seats_v1.ReductionRefused() as refused:
+            detail = refused.model_dump(mode="json", include={"module", "must_free", "expected", "actual"}, exclude_none=True)
+            await note_answer(uow, message.tenant, answered[1], refused.at, refused.reason, detail)
+        case seats_v1.ReductionScheduled() as scheduled:
+            detail = {"would_flag": [each.model_dump() for each in scheduled.would_flag]}
+            await note_answer(uow, message.tenant, answered[1], scheduled.at, None, detail)
+        case done:
+            await note_answer(uow, message.tenant, answered[1], done.at, None, {})
+
+
+async def on_reduction_answered(uow: UnitOfWork, message: Message[seats_v1.SeatsEvent]) -> None:
     await _project(uow, message)
+    await _reduction_answered(uow, message)
 
 
 async def on_reduced(settings: Settings, uow: UnitOfWork, message: Message[seats_v1.SeatsEvent]) -> None:
     """Count licences that are gone. The end of the local day credits them."""
     await _project(uow, message)
-    await _answered(uow, message)
+    await _reduction_answered(uow, message)
     if await store.subscriptions.find(uow.connection, message.tenant) is not None:
         await _end_days(settings, uow, message)
         await store.facts.add(uow.connection, message.tenant, message.envelope.id, message.payload)
@@ -153,7 +172,9 @@ async def on_command_ignored(uow: UnitOfWork, message: Message[seats_v1.CommandI
     if event.reason != seats_v1.Reason.STALE:
         return  # a repeated command: it has been answered
     answered = await _answered(uow, message)
-    if answered is not None:
+    if answered is not None and answered[0] in REDUCTION_KINDS:
+        await send_reduction_again(uow, message.tenant, *answered, event.at, above=event.last_number or 0, cause=message.envelope)
+    elif answered is not None:
         await send_again(uow, message.tenant, *answered, event.at, above=event.last_number or 0, cause=message.envelope)
 
 
@@ -184,6 +205,8 @@ async def _not_done(uow: UnitOfWork, message: Message[seats_v1.SeatsEvent], deta
     match kind:
         case "add_licences":
             await refuse_order(uow, message.tenant, reference, event.reason, event.at, detail, message.envelope)
+        case kind if kind in REDUCTION_KINDS:
+            await note_answer(uow, message.tenant, reference, event.at, event.reason, detail)
         case "open_pool":
             await store.subscriptions.set_status(uow.connection, message.tenant, "failed", f"{reference}: {event.reason}")
         case _:
@@ -201,7 +224,8 @@ HANDLERS: Mapping[type[Payload], Handler] = {
     seats_v1.CommandIgnored: on_command_ignored,
     seats_v1.CommandRejected: on_command_rejected,
     seats_v1.CommandFailed: on_command_failed,
-    **dict.fromkeys(PROJECTED, on_pools),
+    seats_v1.ReductionRefused: on_reduction_answered,
+    **dict.fromkeys(PROJECTED, on_reduction_answered),
 }
 # These handlers issue invoices and need the settings for them.
 ISSUING: Mapping[type[Payload], Callable[[Settings, UnitOfWork, Message[Any]], Awaitable[None]]] = {
@@ -224,7 +248,6 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         seats_v1.SeatsRefused,
         seats_v1.SeatsMoved,
         seats_v1.ReplacementRefused,
-        seats_v1.ReductionRefused,
         seats_v1.SeatFlagged,
         seats_v1.SeatFlagCleared,
         seats_v1.SeatGranted,

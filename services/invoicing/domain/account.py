@@ -122,8 +122,9 @@ class _Reading:
                 price = self.history.price_minor(terms.plan, terms.plan_version, event.module, self.contract.term)
                 self._change(event_id, event.at, event.module, event.by, Rate(price, self._tax(terms.billing_details)))
             case LicencesReduced():
+                ordered = self.history.reductions.get(event.order)
                 for item in event.items:
-                    self._change(event_id, event.at, item.module, -item.quantity)
+                    self._change(event_id, event.at, item.module, -item.quantity, day=ordered.approved_on if ordered else None)
             case PoolReduced():
                 if event.reduce_at == "now":
                     self._change(event_id, event.at, event.module, -event.by)
@@ -197,11 +198,20 @@ class _Reading:
 
     # ------------------------------------------------------------------------------------------------------------ changes
 
-    def _change(self, event_id: str, at: datetime, module: str, quantity: int, rate: Rate = Rate(0)) -> None:  # noqa: B008 - frozen
-        """Count a change that is charged at the end of its local day."""
+    def _change(
+        self,
+        event_id: str,
+        at: datetime,
+        module: str,
+        quantity: int,
+        rate: Rate = Rate(0),  # noqa: B008 - frozen
+        *,
+        day: date | None = None,
+    ) -> None:
+        """Count a change that is charged at the end of its local day: that of its approval, or else that of the decision."""
         self._count(module, quantity)
         if self.account.period is not None and quantity:
-            change = Change(local_day(at, self.contract.time_zone), quantity, rate, event_id)
+            change = Change(day or local_day(at, self.contract.time_zone), quantity, rate, event_id)
             self._place(event_id, module, change)
 
     def _place(self, event_id: str, module: str, change: Change) -> None:

@@ -16,6 +16,7 @@ from shared.schemas.invoicing_v1 import (
     PlanDefined,
     QuoteApproved,
     QuoteIssued,
+    ReductionOrdered,
     SubscriptionStarted,
     TermsApplied,
 )
@@ -49,6 +50,7 @@ class History:
     approvals: dict[str, QuoteApproved] = field(default_factory=dict)  # by order
     terms: dict[str, TermsApplied] = field(default_factory=dict)  # by decision
     decisions: list[tuple[str, Decision]] = field(default_factory=list)
+    reductions: dict[str, ReductionOrdered] = field(default_factory=dict)
     days: dict[str, DayCharged] = field(default_factory=dict)  # by the last decision that counts
     issued: dict[str, InvoiceIssued] = field(default_factory=dict)  # by invoice
 
@@ -78,6 +80,8 @@ def fold(facts: Iterable[Fact]) -> History:
                 history.approvals[event.order] = event
             case TermsApplied():
                 history.terms[event.decision] = event
+            case ReductionOrdered():
+                history.reductions[event.reduction] = event
             case DayCharged():
                 history.days[event.after] = event
             case InvoiceIssued():

@@ -137,21 +137,27 @@ def _next_period(situation: Situation, lines: Sequence[QuoteLine], tax: Tax) -> 
     pools = {line.module: situation.pools[line.module] for line in lines}
     cancelled = sum((pool.licences - pool.next_period) * prices[module] for module, pool in pools.items())
     return NextPeriod(
-        before=_amounts(before, tax),
-        after=_amounts(before + added + cancelled, tax),
+        before=amounts(before, tax),
+        after=amounts(before + added + cancelled, tax),
         added_net_minor=added,
         cancelled_reduction_net_minor=cancelled,
     )
 
 
-def _amounts(net_minor: int, tax: Tax) -> Amounts:
+def amounts(net_minor: int, tax: Tax) -> Amounts:
     tax_minor = round_half_up(net_minor * tax.rate)
     return Amounts(net_minor=net_minor, tax_minor=tax_minor, gross_minor=net_minor + tax_minor)
 
 
 def _refusal(situation: Situation, items: Sequence[Item]) -> Refusal | None:
-    contract, plan, period = situation.contract, situation.plan, situation.account.period
-    day = local_day(situation.at, contract.time_zone)
+    found = not_priced_now(situation, [item.module for item in items])
+    return found if found is not None else _upgrade(situation) if not situation.plan.allows_extra_licences else None
+
+
+def not_priced_now(situation: Situation, modules: Sequence[str]) -> Refusal | None:
+    """Return why no number of licences of these modules can be changed now; None if it can."""
+    period = situation.account.period
+    day = local_day(situation.at, situation.contract.time_zone)
     if period is None:
         return Refusal(
             "subscription-pending", "seats has not opened all pools of the subscription yet. Try again when its status is `active`."
@@ -162,12 +168,9 @@ def _refusal(situation: Situation, items: Sequence[Item]) -> Refusal | None:
             f"The period from {period.start} to {period.end} has ended, and the next one has not started. Try again when it has started.",
             {"period_end": period.end.isoformat()},
         )
-    if not plan.allows_extra_licences:
-        return _upgrade(situation)
-    modules = [item.module for item in items]
     repeated = sorted({module for module in modules if modules.count(module) > 1})
     if repeated:
-        return Refusal("module-repeated", f"A quote can have each module only once. These modules are repeated: {', '.join(repeated)}.")
+        return Refusal("module-repeated", f"Name each module only once. These modules are repeated: {', '.join(repeated)}.")
     unknown = sorted(set(modules) - set(situation.pools))
     if unknown:
         return Refusal(
@@ -199,11 +202,17 @@ def _line(situation: Situation, period: Period, item: Item) -> QuoteLine | Refus
     pool, contract, plan = situation.pools[item.module], situation.contract, situation.plan
     assert (item.add is None) != (item.total is None)
     quantity = item.add if item.add is not None else (item.total or 0) - pool.licences
-    if quantity <= 0 and item.total is not None:
+    if quantity < 0 and item.total is not None:
+        return Refusal(
+            "use-a-reduction",
+            f"The subscription has {pool.licences} licences of {item.module}, so a total of {item.total} is a reduction. Order it with "
+            "POST …/reductions and this `body`.",
+            {"module": item.module, "licences": pool.licences, "body": {"items": [{"module": item.module, "total": item.total}]}},
+        )
+    if quantity == 0 and item.total is not None:
         return Refusal(
             "total-not-above-present",
-            f"The subscription already has {pool.licences} licences of {item.module}, so a total of {item.total} would add none. "
-            "A quote only adds licences. To have fewer from the next period on, order a reduction.",
+            f"The subscription already has {pool.licences} licences of {item.module}, so a total of {item.total} would add none.",
             {"module": item.module, "licences": pool.licences, "total": item.total},
         )
     assert quantity > 0, "add is at least 1"

@@ -33,6 +33,7 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         invoicing_v1.OrderCompleted,
         invoicing_v1.OrderRefused,
         invoicing_v1.DayCharged,
+        invoicing_v1.ReductionOrdered,
         invoicing_v1.ChargeBooked,
         invoicing_v1.InvoiceIssued,
     )

@@ -80,6 +80,16 @@ CREATE TABLE orders (
     UNIQUE (tenant_id, quote)                  -- a quote is approved once
 );
 CREATE INDEX orders_pending ON orders (tenant_id, created_at) WHERE status = 'pending';
+-- Reductions from their offer to the answers of seats; `commands_left` counts the commands that are not answered yet.
+CREATE TABLE reductions (
+    tenant_id text NOT NULL, reduction text NOT NULL, place bigint GENERATED ALWAYS AS IDENTITY,
+    status text NOT NULL CHECK (status IN ('offered', 'pending', 'completed', 'refused')),
+    offer text NOT NULL, expected text NOT NULL, priced_for date NOT NULL, expires_at timestamptz NOT NULL,
+    reason text NOT NULL DEFAULT '', detail text NOT NULL DEFAULT '{}', commands_left integer NOT NULL DEFAULT 0,
+    approved_at timestamptz, decided_at timestamptz, created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, reduction)
+);
+CREATE UNIQUE INDEX reductions_place ON reductions (tenant_id, place);
 -- The events that money is made of, as sent and as read: all that the account is computed from.
 CREATE TABLE facts (
     tenant_id text NOT NULL, place bigint GENERATED ALWAYS AS IDENTITY, id text NOT NULL, type text NOT NULL, payload text NOT NULL,
@@ -128,6 +138,7 @@ PROTECTED = (
     "commands",
     "quotes",
     "orders",
+    "reductions",
     "facts",
     "charges",
     "invoices",

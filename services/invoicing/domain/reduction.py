@@ -1,0 +1,113 @@
+"""What fewer licences save, or why there can be no such reduction (T12 T13 T14 B11 B14 M8 M10 M11)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from services.invoicing.domain.account import due_when
+from services.invoicing.domain.calendar import local_day
+from services.invoicing.domain.ledger import Change
+from services.invoicing.domain.money import Tax
+from services.invoicing.domain.quote import Refusal, Situation, amounts, not_priced_now
+from shared.schemas.invoicing_v1 import Amounts, ReductionItem
+
+NOW: Final = "now"
+PERIOD_END: Final = "period_end"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The number of licences that a module is to have."""
+
+    module: str
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class SubscribedModule:
+    base: bool
+    reduce_at: str  # the pool's policy
+
+
+@dataclass(frozen=True, slots=True)
+class Reduction:
+    """A reduction that can be ordered. The credit is a positive amount; `credit` says when it is given."""
+
+    items: Sequence[ReductionItem]
+    takes_effect: str
+    before: Amounts | None  # the price of the next period
+    after: Amounts | None
+    credit_net_minor: int
+    credit: str
+
+
+def reduction_of(situation: Situation, modules: Mapping[str, SubscribedModule], wanted: Sequence[Wanted]) -> Reduction | Refusal:
+    """Return what the reduction changes, or why there is none."""
+    refusal = not_priced_now(situation, [each.module for each in wanted]) or _refusal(situation, modules, wanted)
+    if refusal is not None:
+        return refusal
+    takes_effect = modules[wanted[0].module].reduce_at
+    items = [
+        ReductionItem(module=each.module, before=_before(situation, takes_effect, each.module), total=each.total)
+        for each in sorted(wanted, key=lambda each: each.module)
+    ]
+    numbers = {module: pool.next_period for module, pool in situation.pools.items()}
+    reduced = {item.module: min(item.total, numbers[item.module]) if takes_effect == NOW else item.total for item in items}
+    contract, period = situation.contract, situation.account.period
+    assert period is not None
+    day = local_day(situation.at, contract.time_zone)
+    saved = 0
+    if takes_effect == NOW:
+        for item in items:
+            ledger = situation.account.ledgers.get(item.module)
+            saved -= ledger.cost_minor(Change(day, item.total - item.before)) if ledger is not None else 0
+    return Reduction(
+        items,
+        takes_effect,
+        before=_next_period(situation, numbers),
+        after=_next_period(situation, numbers | reduced),
+        credit_net_minor=saved,
+        credit=due_when(contract.credit_when, day, period.end),
+    )
+
+
+def _before(situation: Situation, takes_effect: str, module: str) -> int:
+    pool = situation.pools[module]
+    return pool.licences if takes_effect == NOW else pool.next_period
+
+
+def _refusal(situation: Situation, modules: Mapping[str, SubscribedModule], wanted: Sequence[Wanted]) -> Refusal | None:
+    if len({modules[each.module].reduce_at for each in wanted}) > 1:
+        return Refusal(
+            "different-reduce-at",
+            "Some of these modules are reduced at once and others at the end of the period. Order a reduction for each of the two.",
+            {"reduce_at": {each.module: modules[each.module].reduce_at for each in wanted}},
+        )
+    for each in wanted:
+        pool, takes_effect = situation.pools[each.module], modules[each.module].reduce_at
+        if each.total > pool.licences or (takes_effect == NOW and each.total == pool.licences):
+            return Refusal(
+                "total-not-below-present",
+                f"The subscription has {pool.licences} licences of {each.module}, so a total of {each.total} is no reduction. "
+                "To have more licences, request a quote (POST …/quotes).",
+                {"module": each.module, "licences": pool.licences, "total": each.total},
+            )
+    gone = {each.module for each in wanted if each.total == 0}
+    left = [name for name, module in modules.items() if module.base and name not in gone and situation.pools[name].next_period > 0]
+    if any(modules[name].base for name in gone) and not left:
+        return Refusal(
+            "last-base-module",
+            "People need a base module, so the last one cannot be reduced to 0. To end the whole subscription, contact support.",
+            {"modules": sorted(gone)},
+        )
+    return None
+
+
+def _next_period(situation: Situation, numbers: Mapping[str, int]) -> Amounts | None:
+    """Return the price of the next period with these numbers; None if the price list lacks one of the modules."""
+    prices = {price.module: price.amount_minor for price in situation.plan.prices if price.term == situation.contract.term}
+    in_use = {module: number for module, number in numbers.items() if number}
+    if not in_use.keys() <= prices.keys():
+        return None
+    tax = Tax(situation.details.tax_category, situation.details.tax_rate_percent)
+    return amounts(sum(number * prices[module] for module, number in in_use.items()), tax)

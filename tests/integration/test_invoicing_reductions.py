@@ -1,0 +1,170 @@
+"""Customers reduce their licences by REST: the offer, its approval, seats' answer, and the money."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from services.invoicing.use_cases.seats_questions import Forecast
+from shared.schemas import invoicing_v1, seats_v1
+from shared.schemas.invoicing_v1 import InvoiceIssued
+from shared.schemas.seats_v1 import Reason, ReductionRefused, WouldFlag
+from shared.settings import KafkaSettings
+from tests.support.invoicing import A_DAY, NOVEMBER, Bench, running_bench, settings_of
+
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
+BUY: dict[str, Any] = {"rights": ["account:buy"]}
+DECEMBER = datetime(2013, 12, 1, tzinfo=UTC)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def bench(make_database: Callable[[str], str], make_kafka_settings: Callable[[], KafkaSettings]) -> AsyncIterator[Bench]:
+    async with running_bench(settings_of(make_database("invoicing"), make_kafka_settings())) as bench:
+        await bench.catalogue(time=1200, documents=2000)
+        yield bench
+
+
+async def subscribed(bench: Bench, *, at_once: bool = False) -> str:
+    policies = {"reduce_at": "now"} if at_once else {}
+    modules = [{"module": module, "licences": count, "policies": policies} for module, count in (("time", 10), ("documents", 4))]
+    return await bench.subscribed(NOVEMBER, {}, "2013-11-01", billed_until="2013-12-01", credit_when="now", modules=modules)
+
+
+def total(**numbers: int) -> dict[str, Any]:
+    return {"items": [{"module": module, "total": number} for module, number in numbers.items()]}
+
+
+async def approved(bench: Bench, tenant: str, **numbers: int) -> dict[str, Any]:
+    offer = await bench.ok("POST", f"/v1/tenants/{tenant}/reductions", total(**numbers), tenant=tenant, **BUY)
+    return dict(await bench.ok("POST", offer["approve_url"], {}, tenant=tenant, **BUY, prefer="wait=10"))
+
+
+async def test_T12_T16_T18_B11_B14_M15_an_approved_reduction_takes_effect_with_the_next_period(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    bench.foreseen.forecast = Forecast([WouldFlag(module="time", users=("ann", "bob"), count=2)])
+    offer = await bench.ok("POST", f"/v1/tenants/{tenant}/reductions", total(time=6), tenant=tenant, **BUY)
+    assert (offer["status"], offer["takes_effect"], offer["items"]) == (
+        "offered",
+        "period_end",
+        [{"module": "time", "before": 10, "total": 6}],
+    )
+    assert (offer["next_period_before"]["net_minor"], offer["next_period_after"]["net_minor"]) == (20_000, 15_200)
+    assert offer["would_flag"] == [{"module": "time", "users": ["ann", "bob"], "count": 2}]
+    assert await bench.commands(tenant, seats_v1.ScheduleReduction) == [], "nothing before the approval"
+    done = await bench.ok("POST", offer["approve_url"], {}, tenant=tenant, **BUY, prefer="wait=10")
+    assert (done["status"], done["would_flag"]) == ("completed", offer["would_flag"])
+    bench.foreseen.forecast = Forecast()
+    (ordered,) = await bench.events(tenant, invoicing_v1.ReductionOrdered)
+    assert [(change.field, change.old, change.new) for change in ordered.changes] == [("time.next_period", 10, 6)]
+    assert (ordered.actor.id, str(ordered.approved_on)) == ("ann", "2013-11-15")
+    await bench.advance_clock(tenant, DECEMBER)
+    (renewal,) = await bench.events(tenant, InvoiceIssued)
+    assert [(line.module, line.quantity) for line in renewal.lines] == [("documents", 4), ("time", 6)]
+
+
+async def test_T13_T21_the_next_period_s_number_can_be_set_as_often_as_one_likes(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    for number in (7, 1, 10, 9):
+        done = await bench.ok("PUT", f"/v1/tenants/{tenant}/next-period", total(time=number), tenant=tenant, **BUY, prefer="wait=10")
+        assert (done["status"], done["items"][0]["total"]) == ("completed", number)
+    shown = await bench.ok("GET", f"/v1/tenants/{tenant}/subscription")
+    assert {module["module"]: module["next_period"] for module in shown["modules"]} == {"documents": 4, "time": 9}
+    listed = await bench.ok("GET", f"/v1/tenants/{tenant}/reductions", tenant=tenant, rights=["account:read"])
+    assert [each["items"][0]["before"] for each in listed["items"]] == [10, 7, 1, 10]
+
+
+async def test_M8_a_reduction_at_once_is_credited_from_the_day_of_its_approval(bench: Bench) -> None:
+    tenant = await subscribed(bench, at_once=True)
+    offer = await bench.ok("POST", f"/v1/tenants/{tenant}/reductions", total(time=6), tenant=tenant, **BUY)
+    assert (offer["takes_effect"], offer["credit_net_minor"], offer["credit"]) == ("now", 2560, "now")
+    bench.pools[tenant].at = NOVEMBER + A_DAY  # seats decides it on the next day
+    done = await bench.ok("POST", offer["approve_url"], {}, tenant=tenant, **BUY, prefer="wait=10")
+    assert done["status"] == "completed"
+    await bench.advance_clock(tenant, NOVEMBER + 2 * A_DAY)
+    (note,) = await bench.events(tenant, InvoiceIssued)
+    assert (note.kind, note.net_minor, str(note.lines[0].from_day)) == ("credit_note", 2560, "2013-11-15")
+
+
+async def test_T14_zero_closes_the_pool_of_a_module_that_is_not_the_last_base_module(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    done = await approved(bench, tenant, documents=0, time=8)
+    assert done["status"] == "completed"
+    assert [(command.module, command.at) for command in await bench.commands(tenant, seats_v1.ClosePool)] == [("documents", "period_end")]
+    assert len(await bench.commands(tenant, seats_v1.ScheduleReduction)) == 1
+    await bench.advance_clock(tenant, DECEMBER)
+    (renewal,) = await bench.events(tenant, InvoiceIssued)
+    assert [(line.module, line.quantity) for line in renewal.lines] == [("time", 8)]
+
+
+async def test_T14_a_reduction_that_cannot_be_is_refused(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    refused: list[tuple[dict[str, int], str]] = [
+        ({"time": 11}, "total-not-below-present"),
+        ({"time": 0}, "last-base-module"),
+        ({"absent": 1}, "module-not-subscribed"),
+    ]
+    for numbers, type_ in refused:
+        for method, path in (("POST", "reductions"), ("PUT", "next-period")):
+            problem = await bench.refused(method, f"/v1/tenants/{tenant}/{path}", total(**numbers), tenant=tenant, **BUY)
+            assert problem["type"] == type_
+    assert (await bench.ok("GET", f"/v1/tenants/{tenant}/reductions"))["items"] == []
+
+
+async def test_wrong_items_of_a_reduction_name_the_field(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    wrong: list[list[dict[str, Any]]] = [[], [{"module": "time", "total": -1}], [{"module": "time", "total": 1.5}], [{"module": "time"}]]
+    for items in wrong:
+        problem = await bench.refused("POST", f"/v1/tenants/{tenant}/reductions", {"items": items}, 422, tenant=tenant, **BUY)
+        assert problem["errors"][0]["field"].startswith("body.items")
+
+
+async def test_B12_B13_A8_a_reduction_below_use_says_how_many_seats_to_free(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    common = {"command": "x", "position": {"partition": 0, "offset": 0}, "role": "answer", "rules": 1, "at": NOVEMBER}
+    refused = ReductionRefused.model_validate(common | {"reason": Reason.BELOW_USE, "module": "time", "must_free": 3})
+    bench.foreseen.forecast = Forecast(refused=refused)
+    problem = await bench.refused("POST", f"/v1/tenants/{tenant}/reductions", total(time=2), tenant=tenant, **BUY)
+    bench.foreseen.forecast = Forecast()
+    assert (problem["type"], problem["must_free"], problem["module"]) == ("reduction-below-use", 3, "time")
+    assert "First free 3 seats" in problem["detail"]
+
+
+async def test_an_offer_that_no_longer_fits_is_refused_and_a_second_approval_changes_nothing(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    first = await bench.ok("POST", f"/v1/tenants/{tenant}/reductions", total(time=6), tenant=tenant, **BUY)
+    second = await bench.ok("POST", f"/v1/tenants/{tenant}/reductions", total(time=5), tenant=tenant, **BUY)
+    for _ in range(2):
+        done = await bench.ok("POST", first["approve_url"], {}, tenant=tenant, **BUY, prefer="wait=10")
+        assert done["status"] == "completed"
+    assert len(await bench.commands(tenant, seats_v1.ScheduleReduction)) == 1
+    problem = await bench.refused("POST", second["approve_url"], {}, tenant=tenant, **BUY)
+    assert problem["type"] == "quote-outdated"
+    late = await bench.ok("POST", f"/v1/tenants/{tenant}/reductions", total(time=5), tenant=tenant, **BUY)
+    await bench.advance_clock(tenant, NOVEMBER + A_DAY)
+    assert (await bench.refused("POST", late["approve_url"], {}, tenant=tenant, **BUY))["type"] == "quote-expired"
+
+
+async def test_M10_a_quote_with_a_total_below_the_present_number_leads_to_the_reduction(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    problem = await bench.refused("POST", f"/v1/tenants/{tenant}/quotes", total(time=6), tenant=tenant, **BUY)
+    assert problem["type"] == "use-a-reduction"
+    offer = await bench.ok("POST", f"/v1/tenants/{tenant}/reductions", problem["body"], tenant=tenant, **BUY)
+    assert offer["items"] == [{"module": "time", "before": 10, "total": 6}]
+
+
+async def test_an_offer_without_an_answer_of_seats_says_that_nobody_was_named(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    bench.foreseen.forecast = None
+    offer = await bench.ok("POST", f"/v1/tenants/{tenant}/reductions", total(time=6), tenant=tenant, **BUY)
+    bench.foreseen.forecast = Forecast()
+    assert offer["would_flag"] is None
+
+
+async def test_a_reduction_that_seats_cannot_understand_is_refused_with_the_reason(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    bench.reject[seats_v1.ScheduleReduction] = "unknown_module"
+    done = await approved(bench, tenant, time=6)
+    del bench.reject[seats_v1.ScheduleReduction]
+    assert (done["status"], done["reason"]) == ("refused", "unknown_module")
