@@ -8,7 +8,7 @@ from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from html import unescape
 from itertools import count
 from typing import Any
@@ -20,9 +20,10 @@ import pytest_asyncio
 
 from deploy.local.stack import answers
 from services.users.sign_in.opaque import hash_of
-from services.users.use_cases import sessions
+from services.users.use_cases import sessions, sign_in_links
 from services.users.use_cases.sessions import Method, NewSession
 from shared.clock import SystemClock
+from shared.database import UnitOfWork
 from shared.errors import Forbidden
 from shared.schemas import hr_v1, users_v1
 from shared.sealed import SIGN_IN_LINK, unseal
@@ -309,6 +310,22 @@ async def test_a_link_expires_after_fifteen_minutes_and_its_ticket_after_five(be
         assert (await choose(client, ticket, tenant, user)).status_code == 409
         monkeypatch.setattr(bench.clock, "now", lambda: now + timedelta(minutes=15))
         assert (await use(client, late)).status_code == 409
+
+
+async def test_a_request_that_fails_keeps_no_other_waiting(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    tenant, rest = await bench.open_tenant()
+    await administrator(rest, tenant)
+    choices = sign_in_links._choices
+
+    async def failing(uow: UnitOfWork, found: Any, email_key: str, now: datetime) -> Any:
+        if email_key.startswith("bad@"):
+            await uow.connection.exec_driver_sql("SELECT 1/0")
+        return await choices(uow, found, email_key, now)
+
+    monkeypatch.setattr(sign_in_links, "_choices", failing)
+    async with browser(bench) as client:
+        assert (await client.post("/v1/sign-in/links", json={"email": f"bad@{tenant}.example"})).status_code == 202
+        assert await requested_link(bench, client, tenant, f"ann@{tenant}.example")
 
 
 async def test_a_person_of_two_tenants_chooses_one_of_them(bench: Bench) -> None:

@@ -204,8 +204,11 @@ WITH_VIEWSET = {
     *(("users", method, PERSON) for method in ("GET", "PATCH")),
     *(("users", method, f"{PERSON}/roles") for method in ("GET", "PUT")),
     ("users", "GET", f"{PERSON}/why"),
-    *(("users", "POST", f"{PERSON}/{last}") for last in ("reactivate", "invite", "replace", "terminate")),
+    *(("users", "POST", f"{PERSON}/{last}") for last in ("reactivate", "invite", "replace", "terminate", "erase")),
+    ("users", "GET", f"{PERSON}/data"),
     ("users", "DELETE", f"{PERSON}/terminate"),
+    *(("users", method, f"{PERSON}/sessions") for method in ("GET", "DELETE")),
+    ("users", "DELETE", f"{PERSON}/sessions/{{session}}"),
 }
 SEATS_ABOUT_PEOPLE = {"/seats", "/why/{user}", "/forecast", "/what-if", "/access/{user}", "/access/{user}/{module}"}
 

@@ -1,8 +1,8 @@
 """Sessions of people: list them, end them, sign out."""
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 
-from services.users.api.dependencies import InContext, SessionId, TenantId, UserId
+from services.users.api.dependencies import InContext, PersonManager, SessionId, TenantId, UserId, visible
 from services.users.api.forms import check_form, form_document, parse_form
 from services.users.api.requests import RevocationForm
 from services.users.api.responses import SessionList, SessionView
@@ -12,7 +12,7 @@ from services.users.store import sessions as store
 from services.users.store.sessions import SessionRow
 from shared.database import UnitOfWork
 from shared.errors import NotFound
-from shared.web import access
+from shared.web import Principal
 from shared.web.route import CheckedRoute, FormRoute
 
 router = APIRouter(route_class=CheckedRoute, tags=["sessions"])
@@ -26,37 +26,36 @@ def session_view(row: SessionRow) -> SessionView:
 _PEOPLE = "/v1/tenants/{tenant}/people/{user}/sessions"
 
 
-@router.get(_PEOPLE, dependencies=[Depends(access("users:manage"))], summary="List the sessions of a person")
-async def list_sessions(tenant: TenantId, user: UserId, context: InContext) -> SessionList:
+@router.get(_PEOPLE, summary="List the sessions of a person")
+async def list_sessions(tenant: TenantId, user: UserId, context: InContext, principal: PersonManager) -> SessionList:
     """The newest session comes first. A person has at most 20."""
     async with context.database.unit_of_work(tenant) as uow:
-        await _check_person(uow, tenant, user)
+        await _check_person(uow, tenant, user, principal)
         rows = await store.of_person(uow.connection, tenant, user, context.clock.now())
     return SessionList(sessions=[session_view(row) for row in rows])
 
 
-@router.delete(_PEOPLE, dependencies=[Depends(access("users:manage"))], status_code=204, summary="End all sessions of a person")
-async def end_sessions(tenant: TenantId, user: UserId, context: InContext) -> Response:
+@router.delete(_PEOPLE, status_code=204, summary="End all sessions of a person")
+async def end_sessions(tenant: TenantId, user: UserId, context: InContext, principal: PersonManager) -> Response:
     """Access tokens that were made with these sessions are valid for at most five more minutes."""
     async with context.database.unit_of_work(tenant) as uow:
-        await _check_person(uow, tenant, user)
+        await _check_person(uow, tenant, user, principal)
         await store.end_of(uow.connection, tenant, [user])
     return Response(status_code=204)
 
 
-@router.delete(
-    _PEOPLE + "/{session}", dependencies=[Depends(access("users:manage"))], status_code=204, summary="End one session of a person"
-)
-async def end_session(tenant: TenantId, user: UserId, session: SessionId, context: InContext) -> Response:
+@router.delete(_PEOPLE + "/{session}", status_code=204, summary="End one session of a person")
+async def end_session(tenant: TenantId, user: UserId, session: SessionId, context: InContext, principal: PersonManager) -> Response:
     async with context.database.unit_of_work(tenant) as uow:
+        await _check_person(uow, tenant, user, principal)
         if not await store.end(uow.connection, tenant, user, session):
             raise NotFound("session")
     return Response(status_code=204)
 
 
-async def _check_person(uow: UnitOfWork, tenant: str, user: str) -> None:
-    if await people_store.get(uow.connection, tenant, user, None) is None:
-        raise NotFound("person")
+async def _check_person(uow: UnitOfWork, tenant: str, user: str, principal: Principal) -> None:
+    """Raise NotFound for nobody, and alike for a person whom the caller does not see."""
+    visible(await people_store.get(uow.connection, tenant, user, None), principal)
 
 
 @forms.post("/v1/token/revoke", openapi_extra=form_document(RevocationForm), summary="End the session that the form names")

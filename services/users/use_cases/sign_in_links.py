@@ -30,7 +30,7 @@ from services.users.use_cases.rights import Granted, rights_of
 from services.users.use_cases.sessions import Method, NewSession
 from shared import ids
 from shared.database import UnitOfWork
-from shared.errors import Refused
+from shared.errors import Refused, Transient
 from shared.schemas.base import Actor, to_milliseconds
 from shared.schemas.registry import USERS
 from shared.schemas.users_v1 import EmergencyLinkUsed, SignInLinkRequested
@@ -45,7 +45,7 @@ CHOICES_MAX: Final = 100
 AT_ONCE: Final = 20
 ACTOR: Final = Actor(kind="system", id="users")
 LINKS = Counter("seatpool_users_sign_in_links", "Sign-in links by what happened", ["what"])
-for _what in ("requested", "sent", "nobody", "too_many", "used", "refused"):
+for _what in ("requested", "sent", "nobody", "too_many", "used", "refused", "failed"):
     LINKS.labels(_what)  # from the start: Prometheus sees no increase in a series that begins at 1
 
 
@@ -86,10 +86,22 @@ async def make_links(uow: UnitOfWork, settings: LinkSettings, now: datetime) -> 
     requests = await store.take_requests(uow.connection, AT_ONCE)
     for each in requests:
         if now - each.requested_at < timedelta(minutes=LINK_MINUTES):
-            await _make_link(uow, settings, each, now)
+            await _try(uow, settings, each, now)
     await uow.scope(None)
     await store.delete_old(uow.connection, now)
     return len(requests) == AT_ONCE
+
+
+async def _try(uow: UnitOfWork, settings: LinkSettings, each: RequestRow, now: datetime) -> None:
+    """Make a link. A request that fails is dropped, so that it keeps no other waiting; the person can request another link."""
+    try:
+        async with uow.savepoint():
+            await _make_link(uow, settings, each, now)
+    except (Transient, MemoryError):
+        raise
+    except Exception as error:
+        LINKS.labels("failed").inc()
+        log.error("sign_in_link_failed", exc_info=error)
 
 
 async def _make_link(uow: UnitOfWork, settings: LinkSettings, each: RequestRow, now: datetime) -> None:
