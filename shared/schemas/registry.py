@@ -61,6 +61,7 @@ _ENTRIES = [
         users_v1.ApiClientChanged,
         users_v1.ApiClientRevoked,
         users_v1.ChangesStopped,
+        users_v1.LicencesFree,
         users_v1.PersonInvited,
         users_v1.PersonErased,
         users_v1.InvitationExpired,

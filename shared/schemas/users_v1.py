@@ -167,6 +167,14 @@ class DepartmentMapped(UsersEvent):
     profile: Id | None
 
 
+class LicencesFree(UsersEvent):
+    """Licences of a module became available while people are refused in it. They do not get them by themselves."""
+
+    module: ModuleName
+    available: int
+    refused: int  # people
+
+
 class ChangesStopped(UsersEvent):
     """The guard stopped changes of a source that would end the access of many people, before they changed anybody."""
 

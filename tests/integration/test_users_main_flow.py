@@ -16,7 +16,7 @@ from shared.schemas.hr_v1 import PersonChanged, PersonHired, PersonLeft
 from shared.schemas.invoicing_v1 import ModuleDefined, PlanDefined, SubscriptionActivated, SubscriptionStarted, UnitPrice
 from shared.schemas.position import DecisionId, Position
 from shared.schemas.seats_v1 import ModuleSeat
-from shared.schemas.users_v1 import PersonAdded, PersonRepublished, TenantCreated, TenantRepublished
+from shared.schemas.users_v1 import LicencesFree, PersonAdded, PersonRepublished, TenantCreated, TenantRepublished
 from shared.schemas.users_v1 import PersonChanged as Changed
 from shared.schemas.users_v1 import PersonLeft as Left
 from tests.support.users import NOON, Bench, states
@@ -584,6 +584,54 @@ async def test_A6_B2_E7_a_refused_module_shows_limit_use_and_how_to_buy_in_every
     await bench.until_settled(tenant)
     left = {pool["module"]: pool["available"] for pool in (await rest.get(path))["pools"]}
     assert left == {"documents": 0, "planning": 0, "time": 10}
+
+
+async def test_E3_refused_people_are_requested_again_in_the_order_of_their_refusals_when_licences_are_free(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    path, source = f"/v1/tenants/{tenant}/people", bench.source(tenant)
+    names = ("ann", "bob", "cyd", "dan")
+    for name in names:
+        await bench.send(hired(name), tenant, source=source)
+    users = {(await bench.until_person(rest, tenant, name))["user"]: name for name in names}
+    await bench.until_needs(tenant, 4)
+    commands = {users[sent.payload.user]: sent for sent in await bench.commands(tenant) if isinstance(sent.payload, seats.AssignSeats)}
+    full: dict[str, Any] = {"licences": 1, "next_period": 1, "active": 1, "flagged": 0, "held": 0, "waiting": 0, "available": 0}
+    pool = seats.PoolState(module="time", **full)
+    refused = [ModuleSeat(module=module, state="refused", reason="pool_full") for module in MAKERS]
+    for name in ("ann", "bob", "cyd"):
+        await bench.answer(commands[name], *refused, model=seats.SeatsRefused, pools=(pool,))
+    await bench.answer(commands["dan"])
+    # Bob is refused once more, after Cyd; Dan is revoked.
+    (bob,) = [user for user, name in users.items() if name == "bob"]
+    (dan,) = [user for user, name in users.items() if name == "dan"]
+    await rest.post(f"{path}/{bob}/reactivate")
+    await bench.until_needs(tenant, 5)
+    await bench.answer(await bench.last_need(tenant, bob), *refused, model=seats.SeatsRefused, pools=(pool,))
+    at = await bench.tick(tenant)
+    await bench.decide(seats.SeatRevoked, tenant, at, "grace_expired", user=dan, module="time", base=True, flagged_at=NOON, pools=(pool,))
+    await bench.until_person(rest, tenant, "dan", status="deactivated")
+    await bench.until_settled(tenant)
+    assert await bench.events(tenant, LicencesFree) == []
+    free = pool.model_copy(update={"licences": 3, "available": 2})
+    for _ in range(2):
+        added: dict[str, Any] = {"order": "o1", "pools": (free,), "items": (), "approved_at": NOON}
+        await bench.decide(seats.LicencesAdded, tenant, await bench.tick(tenant), **added)
+    await bench.until_settled(tenant)
+    assert [(each.module, each.available, each.refused) for each in await bench.events(tenant, LicencesFree)] == [("time", 2, 3)]
+
+    async def requested(query: str, count: int) -> list[str]:
+        before = len(await bench.needs(tenant))
+        response = await rest.call("POST", f"{path}/reactivate-refused{query}")
+        assert (response.status_code, response.json()["total"]) == (202, count)
+        await bench.until_settled(tenant)
+        progress = await rest.get(response.headers["location"])
+        assert (progress["status"], progress["done"], progress["total"]) == ("finished", count, count)
+        needs = (await bench.needs(tenant))[before:]
+        assert all(need.reactivate == need.modules == MAKERS and need.reason == "reactivated" for need in needs)
+        return [users[need.user] for need in needs]
+
+    assert await requested("", 3) == ["ann", "cyd", "bob"]
+    assert await requested("?include=revoked", 4) == ["ann", "cyd", "bob", "dan"]
 
 
 async def test_a_profile_has_the_modules_that_its_modules_require_and_one_that_is_not_subscribed_is_warned_about(bench: Bench) -> None:

@@ -57,12 +57,13 @@ DATA: dict[Kind, dict[str, Any]] = {
     Kind.INVOICE: INVOICE,
     Kind.INVITED: {"expires_at": DEADLINE, "reserved": True},
     Kind.INVITATION_EXPIRED: {"expires_at": DEADLINE},
+    Kind.LICENCES_FREE: {"available": 3, "refused": 60},
     Kind.CHANGES_STOPPED: {"source": "hr/acme", "would_end": 300, "limit": 6, "import_id": None, "ended": 0},
     Kind.LAST_OWNER_LOST: {},
 }
 OF_PEOPLE = (Kind.FLAGGED, Kind.GRACE_ENDING, Kind.REFUSED, Kind.REVOKED, Kind.WITHDRAWN, Kind.CLEARED, Kind.GRANTED)
 OF_SEATS = (*OF_PEOPLE, Kind.EXPANDED, Kind.NEAR_LIMIT, Kind.AT_LIMIT, Kind.REDUCTION_LIMITED)
-OF_ADMINISTRATION = (Kind.CHANGES_STOPPED, Kind.INVITATION_EXPIRED)
+OF_ADMINISTRATION = (Kind.CHANGES_STOPPED, Kind.INVITATION_EXPIRED, Kind.LICENCES_FREE)
 NAMES = Names(
     people={"u1": "Bo Berg"},
     modules={"time": "Time Registration"},

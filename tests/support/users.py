@@ -287,7 +287,7 @@ async def subscribe(users: Users, tenant: str, *modules: str) -> None:
         await subscription.activated(found, uow, before_all[-1], cause)
         await subscription.apply(tenant, uow)
         while (work := await reevaluations.lock_next(uow.connection, tenant)) is not None:
-            await reevaluations.finish(uow.connection, tenant, work.reevaluation_id)
+            await reevaluations.finish(uow.connection, tenant, work.reevaluation_id, 0)
 
 
 def settings_of(url: str, kafka: KafkaSettings, folder: Path, **more: Any) -> Settings:

@@ -8,13 +8,15 @@ from typing import Any
 import orjson
 import pytest
 
-from services.notifier.domain.notifications import Kind, Notification, Stream, is_moot, notifications_of
+from services.notifier.domain.notifications import Kind, Notification, Stream, is_moot, notifications_of, still_valid
 from services.notifier.email.message import LINK_PLACEHOLDER
 from services.notifier.email.rendering import LANGUAGES, ROWS_MAX, TEMPLATES, Names, Recipient, render_alone, table
 from shared.buying import Buying, Plan, buying_of
-from shared.schemas import registry
+from shared.schemas import registry, users_v1
+from shared.schemas.base import Actor
 from shared.schemas.invoicing_v1 import UnitPrice
 from tests.support.emails import AT, DATA, EVERY, NAMES, OF_PEOPLE, TENANT, email, notification
+from tests.support.messaging import NOON
 from tests.support.seats_harness import SeatsHarness
 
 
@@ -367,3 +369,18 @@ def test_A13_e_mails_about_signing_in_say_when_and_whom_to_ask(template: str, lo
         assert not [left_over for left_over in ("{{", "{%", "None", "Undefined") if left_over in form]
     assert "<b>Lund" not in rendered.html
     assert (LINK_PLACEHOLDER in rendered.text, LINK_PLACEHOLDER in rendered.html) == (template == "sign_in",) * 2
+
+
+def test_licences_that_are_free_several_times_beside_refused_people_are_told_once_in_a_digest() -> None:
+    def free(available: int, module: str = "time") -> Notification:
+        event = users_v1.LicencesFree(at=NOON, actor=Actor(kind="system", id="users"), module=module, available=available, refused=60)
+        (found,) = notifications_of(event, f"e{available}{module}")
+        return found
+
+    valid = still_valid([free(1), free(2), free(5, "documents"), free(3)])
+    assert [(each.module, each.data["available"]) for each in valid] == [("documents", 5), ("time", 3)]
+    found = email(Stream.PEOPLE, *valid)
+    assert "licences are available for people who were refused" in found.subject
+    assert re.search(r"Time Registration +3 +60", found.text)
+    assert "/people/reactivate-refused" in found.text
+    assert "/people/reactivate-refused" in found.html

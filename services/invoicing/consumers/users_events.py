@@ -56,7 +56,11 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         users_v1.ChangesStopped,
         users_v1.PersonInvited,
         users_v1.InvitationExpired,
+        users_v1.LicencesFree,
         users_v1.GraceEnding,
+        users_v1.SignInLinkRequested,
+        users_v1.IdentityProviderChanged,
+        users_v1.EmergencyLinkUsed,
         users_v1.PersonLinked,
         users_v1.PersonSeparated,
     )

@@ -117,6 +117,7 @@ NOTIFIED: Mapping[Topic, tuple[type[Payload], ...]] = {
         users_v1.LastOwnerLost,
         users_v1.PersonInvited,
         users_v1.InvitationExpired,
+        users_v1.LicencesFree,
         users_v1.GraceEnding,
     ),
     SEATS_EVENTS: (

@@ -220,9 +220,10 @@ def _users(payload: users_v1.UsersEvent, name: str) -> Entry:
             return Entry(name, changes=changes, details={"client": payload.client, "name": payload.name})
         case users_v1.GraceEnding():
             return Entry(name, user=payload.user, module=payload.module)
-        case users_v1.ChangesStopped():
-            details = payload.model_dump(mode="json", include={"source", "would_end", "limit", "import_id", "ended"}, exclude_none=True)
-            return Entry(name, details=details)
+        case users_v1.ChangesStopped() | users_v1.LicencesFree():
+            excluded = {"at", "actor", "reason", "changes", "module"}
+            details = payload.model_dump(mode="json", exclude=excluded, exclude_none=True)
+            return Entry(name, module=getattr(payload, "module", None), details=details)
         case users_v1.SignInLinkRequested():
             return Entry(name, user=payload.user, details={"expires_at": format_instant(payload.expires_at)})
         case users_v1.IdentityProviderChanged():

@@ -8,7 +8,8 @@ it, in three streams, so that 20 flags of an import are one e-mail with a table,
                      queue, or after a revocation)
     administrators   seats: the same, and expanded, near and at the limit, a reduction that was limited by use
                      billing: purchases, reductions, refused orders, billing details, invoices (T19)
-                     people: changes of a source that the guard stopped, invitations that expired
+                     people: changes of a source that the guard stopped, invitations that expired, licences that are free while people
+                     are refused
 
     contact          the last owner can no longer sign in (also to the vendor's operators)
 
@@ -68,6 +69,7 @@ class Kind(StrEnum):
     INVOICE = "invoice"
     LAST_OWNER_LOST = "last_owner_lost"
     CHANGES_STOPPED = "changes_stopped"  # by the guard of users
+    LICENCES_FREE = "licences_free"  # while people are refused
     INVITED = "invited"
     INVITATION_EXPIRED = "invitation_expired"
 
@@ -141,6 +143,10 @@ def _users(payload: users_v1.UsersEvent, event_id: str) -> list[Notification]:
         case users_v1.ChangesStopped():
             data = payload.model_dump(mode="json", include={"source", "would_end", "limit", "import_id", "ended"})
             return [Notification(key, Audience.ADMINISTRATORS, Stream.PEOPLE, Kind.CHANGES_STOPPED, payload.at, data=data)]
+        case users_v1.LicencesFree():
+            data = payload.model_dump(mode="json", include={"available", "refused"})
+            module = payload.module
+            return [Notification(key, Audience.ADMINISTRATORS, Stream.PEOPLE, Kind.LICENCES_FREE, payload.at, module=module, data=data)]
         case users_v1.GraceEnding():
             data = {"deadline": format_instant(payload.deadline)}
             return _both(event_id, Kind.GRACE_ENDING, payload.at, payload.user, payload.module, data)
@@ -173,6 +179,9 @@ def still_valid(notifications: Sequence[Notification]) -> list[Notification]:
         if notification.user is not None and notification.kind in _ENDINGS | _RECOVERED:
             by_seat.setdefault((notification.user, notification.module), []).append(notification)
     outdated = {notification.key for notification in [each for each in notifications if each.kind is Kind.INVITED][:-1]}
+    free = [notification for notification in notifications if notification.kind is Kind.LICENCES_FREE]
+    last_free = {notification.module: notification.key for notification in free}
+    outdated |= {notification.key for notification in free if notification.key != last_free[notification.module]}
     for of_seat in by_seat.values():
         # A reminder says nothing beside another notification of the same seat, which says the same or is later.
         if others := [notification for notification in of_seat if notification.kind is not Kind.GRACE_ENDING]:

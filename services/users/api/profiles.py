@@ -1,12 +1,13 @@
 """Profiles, which are named sets of modules, and the department mapping."""
 
 from collections.abc import Collection
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Response
 from pydantic import Field
 
 from services.users.api.dependencies import InContext, SettingsManager, TenantId, now_of
+from services.users.api.reevaluations import location
 from services.users.api.requests import DEPARTMENTS_MAX, Department, ProfileBody
 from services.users.api.responses import ProfileView
 from services.users.store import departments as departments_store
@@ -47,7 +48,21 @@ def _view(row: ProfileRow, subscribed: Collection[str]) -> ProfileView:
     )
 
 
-@router.put("/profiles/{profile}", response_model=ProfileView, responses=refusals(409, 412), summary="Define or replace a profile")
+def _accepted(tenant: str, reevaluation: str | None) -> tuple[int, dict[str, str]]:
+    """Return the status and the headers of a change that is followed by a re-evaluation of people."""
+    return (200, {}) if reevaluation is None else (202, {"location": location(tenant, reevaluation)})
+
+
+def _changed(model: Any) -> dict[int | str, dict[str, Any]]:
+    return {202: {"model": model, "description": "Changed. `Location` is the path of the progress of people who are evaluated again."}}
+
+
+@router.put(
+    "/profiles/{profile}",
+    response_model=ProfileView,
+    responses={**refusals(409, 412), **_changed(ProfileView)},
+    summary="Define or replace a profile",
+)
 async def put_profile(
     tenant: TenantId,
     profile: Annotated[Id, Path()],
@@ -56,8 +71,9 @@ async def put_profile(
     principal: SettingsManager,
     if_match: IfMatch = None,
 ) -> Response:
-    """All people with this profile are evaluated again soon after. If you send `If-Match`, it is checked. A module that requires another
-    one is accepted only together with it; a module that is not subscribed is accepted, with a warning."""
+    """All people with this profile are evaluated again soon after; `Location` names the path of the progress. If you send `If-Match`, it is
+    checked. A module that requires another one is accepted only together with it; a module that is not subscribed is accepted, with a
+    warning."""
     wanted = ProfileRow(profile, body.name, tuple(sorted(set(body.modules))), body.partial, 0)
     async with context.database.unit_of_work(tenant) as uow:
         row = await tenants.lock(tenant, uow)
@@ -65,9 +81,10 @@ async def put_profile(
             known = await store.get(uow.connection, tenant, profile)
             check_if_match(if_match, known.version if known else 0)
         at = now_of(row, context.clock)
-        stored = await profiles.put_profile(tenant, uow, row, wanted, actor_of(principal), at, context.limits())
+        stored, reevaluation = await profiles.put_profile(tenant, uow, row, wanted, actor_of(principal), at, context.limits())
     context.alarm.wake()
-    return answer(_view(stored, row.subscribed), headers={"etag": etag(stored.version)})
+    status, headers = _accepted(tenant, reevaluation)
+    return answer(_view(stored, row.subscribed), status, {"etag": etag(stored.version)} | headers)
 
 
 @router.get(
@@ -89,7 +106,7 @@ Mapping = dict[str, str | None]
 @router.put(
     "/department-mapping",
     response_model=Mapping,
-    responses=refusals(409),
+    responses={**refusals(409), **_changed(Mapping)},
     summary="Replace the department mapping",
 )
 @costly
@@ -105,9 +122,10 @@ async def put_mapping(
         for department, profile in body.items():
             if profile is not None and profile not in known:
                 raise Invalid(f"body.{department}", profile, "a profile of this tenant, or null")
-        await departments.put_mapping(tenant, uow, row, body, actor_of(principal), now_of(row, context.clock), context.limits())
+        at = now_of(row, context.clock)
+        reevaluation = await departments.put_mapping(tenant, uow, row, body, actor_of(principal), at, context.limits())
     context.alarm.wake()
-    return answer(body)
+    return answer(body, *_accepted(tenant, reevaluation))
 
 
 @router.get(

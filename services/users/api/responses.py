@@ -184,6 +184,18 @@ class ReplacementView(BaseModel):
     replacement: PersonView
 
 
+class ProgressView(BaseModel):
+    """The progress of a background job that evaluates people again."""
+
+    reevaluation: str
+    kind: str
+    status: str = Field(description="running or finished")
+    done: int
+    total: int = Field(description="People; 0 before they are counted.")
+    created_at: Instant
+    finished_at: Instant | None = None
+
+
 class PeoplePage(Page[PersonView]):
     pools: list[PoolView] = Field(description="How many people can still be added, for each module with an open pool.")
     hidden: int | None = Field(

@@ -15,7 +15,7 @@ from services.users.store import people as people_store
 from services.users.store import pools, reevaluations
 from services.users.store import tenants as tenants_store
 from services.users.store.pools import CountsRow
-from services.users.use_cases import known_people, people, replace_person, subscription
+from services.users.use_cases import known_people, people, refused_people, replace_person, subscription
 from services.users.use_cases.locked_tenants import Tenants
 from services.users.use_cases.people import SEATS_ACTOR, Decision
 from shared.database import UnitOfWork
@@ -118,7 +118,11 @@ class SeatsEvents:
             for at, pools_ in (each.item for each in gathered)
             for pool in pools_
         }
+        tenant = await self._tenants.peek(gathered[0].tenant, uow)
+        before = await pools.counts(uow.connection, gathered[0].tenant)
         await pools.note_counts(uow.connection, gathered[0].tenant, list(last.values()))
+        if tenant is not None:
+            await refused_people.tell_of_free_licences(tenant, uow, before, last)
 
     async def on_counts(self, uow: UnitOfWork, message: Message[seats_v1.SeatsEvent]) -> None:
         self._gather_counts(uow, message, message.payload)

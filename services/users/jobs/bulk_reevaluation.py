@@ -14,7 +14,7 @@ from services.users.store import module_states, reevaluations
 from services.users.store import people as people_store
 from services.users.store.module_states import SEAT_STATES
 from services.users.store.reevaluations import Reevaluation, ReevaluationKind
-from services.users.use_cases import known_people, people, scim_groups, subscription
+from services.users.use_cases import known_people, people, refused_people, scim_groups, subscription
 from services.users.use_cases.locked_tenants import Tenants
 from services.users.use_cases.republish import republish_tenant
 from shared.database import Database, UnitOfWork
@@ -51,6 +51,11 @@ class BulkReevaluation:
             assert found is not None, "a re-evaluation belongs to a tenant"
             if work.kind == ReevaluationKind.REPUBLISH and work.after_arrival == 0:
                 await republish_tenant(found, uow, work.actor)
+            if work.kind == ReevaluationKind.REFUSED:
+                await self._reactivate(found, uow, work)
+                return True
+            if work.total == 0:
+                await reevaluations.count_people(uow.connection, tenant, work.reevaluation_id)
             chunk = await self._chunk(found, uow, work)
             if work.kind == ReevaluationKind.REPUBLISH:
                 for person in chunk:
@@ -59,12 +64,30 @@ class BulkReevaluation:
             else:
                 await self._reevaluate(found, uow, work, chunk)
             if len(chunk) < CHUNK:
-                await reevaluations.finish(uow.connection, tenant, work.reevaluation_id)
+                await reevaluations.finish(uow.connection, tenant, work.reevaluation_id, len(chunk))
                 log.info("reevaluation_done", tenant=tenant, kind=work.kind, module=work.module)
             else:
                 last = chunk[-1]
-                await reevaluations.advance(uow.connection, tenant, work.reevaluation_id, last.created_at, last.arrival)
+                await reevaluations.advance(uow.connection, tenant, work.reevaluation_id, last.created_at, last.arrival, len(chunk))
             return True
+
+    async def _reactivate(self, tenant: Tenant, uow: UnitOfWork, work: Reevaluation) -> None:
+        """Request the seats of the next refused people again."""
+        statuses = refused_people.statuses(include_revoked=work.module is not None)
+        places, chunk = await people_store.lock_refused(
+            uow.connection, tenant.tenant, statuses, work.after_arrival, work.until, CHUNK, tenant.today
+        )
+        cause = Cause(work.actor, Reason.REACTIVATED.value, FactType.CHANGED)
+        after = await known_people.as_of_today(tenant, uow, chunk)
+        revisions = [
+            rules.revise(before, each, at=tenant.now, cause=cause, reactivate=each.standing.required.modules or None)
+            for before, each in zip(chunk, after, strict=True)
+        ]
+        await people.save_all(tenant, uow, revisions, work.envelope)
+        if len(chunk) < CHUNK:
+            await reevaluations.finish(uow.connection, tenant.tenant, work.reevaluation_id, len(chunk))
+        else:
+            await reevaluations.advance(uow.connection, tenant.tenant, work.reevaluation_id, work.after_created, places[-1], len(chunk))
 
     async def _chunk(self, tenant: Tenant, uow: UnitOfWork, work: Reevaluation) -> list[Person]:
         after = work.after_created, work.after_arrival

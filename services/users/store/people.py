@@ -45,7 +45,7 @@ from shared.database.row_classes import columns_of, json_rows, many, names_of, r
 from shared.database.unit_of_work import lock_number
 from shared.fields import common_names, field_names
 from shared.schemas.base import format_instant
-from shared.schemas.position import DecisionId
+from shared.schemas.position import N_MAX, DecisionId
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,6 +352,20 @@ _HAS_OWNER: Final = select(
 )
 _COUNT_WITH_ROLE: Final = select(func.count()).where(_P.tenant_id == _TENANT, _HAS_ROLE)
 _LOCK_WITH_ROLE: Final = _lock_chosen(_NEXT_CREATED.where(_HAS_ROLE))
+# A person who was refused has the place of the last decision about it in the log: offset and n as one number.
+_PLACES_OF_ONE_OFFSET: Final = N_MAX + 1
+_PLACE: Final = func.max(_M.record_offset * _PLACES_OF_ONE_OFFSET + _M.n)
+_REFUSED: Final = (
+    select(_M.user_id, _PLACE.label("position"))
+    .select_from(MODULE_STATES.join(PEOPLE, (_P.tenant_id == _M.tenant_id) & (_P.user_id == _M.user_id)))
+    .where(_M.tenant_id == _TENANT, _M.state.in_(("refused", "revoked")), _P.status == _STATUSES)
+    .group_by(_M.user_id)
+)
+_UNTIL: Final = bindparam("until", type_=BigInteger)
+_LOCK_REFUSED: Final = _lock_chosen(_REFUSED.having((_PLACE > _AFTER) & (_UNTIL >= _PLACE)).order_by(_PLACE).limit(_LIMIT))
+_OF_REFUSED: Final = _REFUSED.subquery("refused")
+_COUNT_REFUSED: Final = select(func.count(), func.coalesce(func.max(_OF_REFUSED.c.position), 0)).select_from(_OF_REFUSED)
+_COUNT_REFUSED_IN: Final = select(func.count(_REFUSED.where(_M.module == bindparam("module", type_=Text)).subquery("r").c.user_id))
 # An import reads and writes each person several times: values are read by `attrgetter`, and written as mappings, which orjson dumps faster.
 _RECORD: Final = field_names(Record)
 _ACCOUNT: Final = field_names(Account)
@@ -610,6 +624,27 @@ async def lock_after(
     """Return the next people who were ever hired, the oldest one first, locked; those of one time are in order of arrival."""
     given = {"tenant": tenant_id, "after_created": created_at, "after": arrival, "limit": limit}
     return await _locked(connection, _LOCK_AFTER, given, today)
+
+
+async def lock_refused(
+    connection: AsyncConnection, tenant_id: str, statuses: Sequence[str], after: int, until: int, limit: int, today: date
+) -> tuple[list[int], list[Person]]:
+    """Return the next people of these statuses who were refused or revoked, in the order of these decisions, locked, with their places."""
+    given = {"tenant": tenant_id, "statuses": list(statuses), "after": after, "until": until, "limit": limit}
+    found = sorted(await connection.execute(_LOCK_REFUSED, given), key=lambda row: row.position)
+    return [row.position for row in found], [_person(PersonRow(*row[1:]), today) for row in found]
+
+
+async def count_refused(connection: AsyncConnection, tenant_id: str, statuses: Sequence[str]) -> tuple[int, int]:
+    """Return how many people `lock_refused` finds, and the place of the last one."""
+    people, last = (await connection.execute(_COUNT_REFUSED, {"tenant": tenant_id, "statuses": list(statuses)})).one()
+    return people, last
+
+
+async def count_refused_in(connection: AsyncConnection, tenant_id: str, module: str) -> int:
+    """Return how many people are refused whose refusals include this module."""
+    given = {"tenant": tenant_id, "statuses": ["refused"], "module": module}
+    return int((await connection.execute(_COUNT_REFUSED_IN, given)).scalar_one())
 
 
 async def next_invitation(connection: AsyncConnection, tenant_id: str) -> datetime | None:

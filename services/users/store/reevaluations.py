@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Date, DateTime, Text, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import BigInteger, Date, DateTime, Text, bindparam, case, delete, func, insert, literal_column, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.users.store.people import PEOPLE
@@ -24,10 +24,12 @@ class ReevaluationKind(StrEnum):
     CATALOGUE = "catalogue"  # another module is required by a module
     ROLE_CHANGED = "role_changed"  # compute the rights of people with this role again
     GROUPS = "groups"  # give people the profiles and roles of their groups
+    REFUSED = "refused"  # request the seats of refused people again, the oldest refusal first
     REPUBLISH = "republish"  # publish all people again, for a reader that was rebuilt
 
 
 Cause = Mapping[str, str | None]
+KEPT: Final = timedelta(days=7)  # after its end, so that its progress can be read
 BEFORE_ALL: Final = datetime(1, 1, 1, tzinfo=UTC)  # nobody was created earlier
 
 
@@ -50,8 +52,12 @@ class Reevaluation:
     begun: bool  # or the subscribed modules have to be computed first
     after_created: datetime  # of the last person done
     after_arrival: int
+    until: int
+    total: int  # people; 0: not counted yet
+    done: int
     cause: Cause
     created_at: datetime
+    finished_at: datetime | None = None
 
     @property
     def actor(self) -> Actor:
@@ -73,11 +79,12 @@ _R: Final = REEVALUATIONS.c
 _TENANT: Final = bindparam("tenant", type_=Text)
 _GIVEN: Final = recordset(Reevaluation)
 _ADD: Final = insert(REEVALUATIONS).from_select(
-    names_of(Reevaluation),
+    [*names_of(Reevaluation, but=("created_at",)), "created_at"],
     select(*(_GIVEN.c[name] for name in names_of(Reevaluation, but=("created_at",))), func.now()),
 )
-_WITH_WORK: Final = select(_R.tenant_id).group_by(_R.tenant_id).order_by(func.min(_R.reevaluation_id))
-_OLDEST: Final = select(func.min(_R.reevaluation_id)).where(_R.tenant_id == _TENANT).scalar_subquery()
+_OPEN: Final = _R.finished_at.is_(None)
+_WITH_WORK: Final = select(_R.tenant_id).where(_OPEN).group_by(_R.tenant_id).order_by(func.min(_R.reevaluation_id))
+_OLDEST: Final = select(func.min(_R.reevaluation_id)).where(_R.tenant_id == _TENANT, _OPEN).scalar_subquery()
 _LOCK_NEXT: Final = (
     select(*columns_of(Reevaluation, REEVALUATIONS))
     .where(_R.tenant_id == _TENANT, _R.reevaluation_id == _OLDEST)
@@ -91,10 +98,15 @@ _ADVANCE: Final = (
         begun=True,
         after_created=bindparam("new_created", type_=DateTime(timezone=True)),
         after_arrival=bindparam("new_arrival", type_=BigInteger),
+        done=_R.done + bindparam("more", type_=BigInteger),
     )
 )
-_FINISH: Final = delete(REEVALUATIONS).where(_OWN)
-_COUNT: Final = select(func.count()).where(_R.tenant_id == _TENANT)
+_FINISH: Final = update(REEVALUATIONS).where(_OWN).values(done=_R.done + bindparam("more", type_=BigInteger), finished_at=func.now())
+_FORGET: Final = delete(REEVALUATIONS).where(_R.tenant_id == _TENANT, _R.finished_at < func.now() - KEPT)
+_COUNT: Final = select(func.count()).where(_R.tenant_id == _TENANT, _OPEN)
+_GET: Final = select(*columns_of(Reevaluation, REEVALUATIONS)).where(_OWN)
+_ALL_PEOPLE: Final = select(func.count()).where(PEOPLE.c.tenant_id == _TENANT, PEOPLE.c.status != literal_column("'expected'"))
+_SET_TOTAL: Final = update(REEVALUATIONS).where(_OWN).values(total=_ALL_PEOPLE.scalar_subquery())
 
 _DAY: Final = bindparam("day", type_=Date)
 _PEOPLE: Final = select(_TENANT.label("tenant_id"), func.count().label("people")).where(PEOPLE.c.tenant_id == _TENANT).subquery("counted")
@@ -111,18 +123,38 @@ _SPEND: Final = (
 )
 
 
-async def add(connection: AsyncConnection, tenant_id: str, kind: ReevaluationKind, cause: Cause, module: str | None = None) -> None:
-    await add_many(connection, [tenant_id], kind, cause, module)
+async def add(
+    connection: AsyncConnection,
+    tenant_id: str,
+    kind: ReevaluationKind,
+    cause: Cause,
+    module: str | None = None,
+    *,
+    until: int = 0,
+    total: int = 0,
+) -> str:
+    """Add a re-evaluation; return its id."""
+    (added,) = await add_many(connection, [tenant_id], kind, cause, module, until=until, total=total)
+    return added
 
 
 async def add_many(
-    connection: AsyncConnection, tenant_ids: Sequence[str], kind: ReevaluationKind, cause: Cause, module: str | None = None
-) -> None:
-    """Add one re-evaluation for each of these tenants."""
+    connection: AsyncConnection,
+    tenant_ids: Sequence[str],
+    kind: ReevaluationKind,
+    cause: Cause,
+    module: str | None = None,
+    *,
+    until: int = 0,
+    total: int = 0,
+) -> Sequence[str]:
+    """Add one re-evaluation for each of these tenants; return their ids."""
     begun = kind not in (ReevaluationKind.POOL_OPENED, ReevaluationKind.POOL_CLOSED, ReevaluationKind.CATALOGUE)
     same: dict[str, Any] = {"kind": kind, "module": module, "begun": begun, "after_created": BEFORE_ALL, "after_arrival": 0, "cause": cause}
+    same |= {"until": until, "total": total, "done": 0, "finished_at": None}
     rows = [{"reevaluation_id": ids.new_id(), "tenant_id": tenant_id} | same for tenant_id in tenant_ids]
     await connection.execute(_ADD, {"rows": json_rows(rows)})
+    return [str(row["reevaluation_id"]) for row in rows]
 
 
 async def spend(connection: AsyncConnection, tenant_id: str, day: date, most: int) -> bool:
@@ -144,15 +176,27 @@ async def lock_next(connection: AsyncConnection, tenant_id: str) -> Reevaluation
     return await one(connection, _LOCK_NEXT, Reevaluation, tenant=tenant_id)
 
 
-async def advance(connection: AsyncConnection, tenant_id: str, reevaluation_id: str, created_at: datetime, arrival: int) -> None:
-    """Save the last person done."""
-    given = {"tenant": tenant_id, "of_id": reevaluation_id, "new_created": created_at, "new_arrival": arrival}
+async def advance(
+    connection: AsyncConnection, tenant_id: str, reevaluation_id: str, created_at: datetime, arrival: int, more: int = 0
+) -> None:
+    """Save the last person done, after `more` people."""
+    given = {"tenant": tenant_id, "of_id": reevaluation_id, "new_created": created_at, "new_arrival": arrival, "more": more}
     await connection.execute(_ADVANCE, given)
 
 
-async def finish(connection: AsyncConnection, tenant_id: str, reevaluation_id: str) -> None:
-    """Delete a re-evaluation of which all people are done."""
-    await connection.execute(_FINISH, {"tenant": tenant_id, "of_id": reevaluation_id})
+async def count_people(connection: AsyncConnection, tenant_id: str, reevaluation_id: str) -> None:
+    """Save how many people there are, of whom all are evaluated."""
+    await connection.execute(_SET_TOTAL, {"tenant": tenant_id, "of_id": reevaluation_id})
+
+
+async def finish(connection: AsyncConnection, tenant_id: str, reevaluation_id: str, more: int) -> None:
+    """Save that all people are done, the last `more` of them now. What was finished a week ago is deleted."""
+    await connection.execute(_FINISH, {"tenant": tenant_id, "of_id": reevaluation_id, "more": more})
+    await connection.execute(_FORGET, {"tenant": tenant_id})
+
+
+async def get(connection: AsyncConnection, tenant_id: str, reevaluation_id: str) -> Reevaluation | None:
+    return await one(connection, _GET, Reevaluation, tenant=tenant_id, of_id=reevaluation_id)
 
 
 async def count(connection: AsyncConnection, tenant_id: str) -> int:

@@ -22,8 +22,11 @@ class Limits:
     now: datetime
 
 
-async def request(tenant: str, uow: UnitOfWork, row: StoredTenant, actor: Actor, limits: Limits) -> None:
-    """Request the re-evaluation of all people. Each may be published with all modules of the profile, so the day has a limit."""
+async def request(tenant: str, uow: UnitOfWork, row: StoredTenant, actor: Actor, limits: Limits) -> str:
+    """Request the re-evaluation of all people; return its id.
+
+    Each may be published with all modules of the profile, so the day has a limit.
+    """
     if not await reevaluations.spend(uow.connection, tenant, limits.now.date(), limits.reevaluations_per_day):
         midnight = (limits.now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
         raise Refused(
@@ -35,4 +38,4 @@ async def request(tenant: str, uow: UnitOfWork, row: StoredTenant, actor: Actor,
             available_at=format_instant(midnight),
         )
     await store.save(uow.connection, replace(row, config_version=row.config_version + 1))
-    await reevaluations.add(uow.connection, tenant, ReevaluationKind.SETTINGS, reevaluations.cause_of(actor, None))
+    return await reevaluations.add(uow.connection, tenant, ReevaluationKind.SETTINGS, reevaluations.cause_of(actor, None))

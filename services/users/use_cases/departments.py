@@ -18,13 +18,16 @@ EVENTS_AT_ONCE = 100  # events of one change of the mapping, after which other r
 
 async def put_mapping(
     tenant: str, uow: UnitOfWork, row: StoredTenant, departments: Mapping[str, str | None], actor: Actor, at: datetime, limits: Limits
-) -> None:
-    """Replace the whole mapping; the same mapping again changes nothing. Call under `lock`. Raises Refused above the limit of the day."""
+) -> str | None:
+    """Replace the whole mapping; return the id of the re-evaluation. The same mapping again changes nothing.
+
+    Call under `lock`. Raises Refused above the limit of the day.
+    """
     before = await store.mapping(uow.connection, tenant)
     if before == departments:
-        return
+        return None
     await store.replace(uow.connection, tenant, departments)
-    await bulk_reevaluation.request(tenant, uow, row, actor, limits)
+    reevaluation = await bulk_reevaluation.request(tenant, uow, row, actor, limits)
     for number, department in enumerate(sorted({*before, *departments})):
         if number % EVENTS_AT_ONCE == 0:
             await asyncio.sleep(0)
@@ -33,3 +36,4 @@ async def put_mapping(
             changes = (Change(field="profile", old=old, new=new),)
             event = DepartmentMapped(at=at, actor=actor, changes=changes, department=department, profile=new)
             uow.publish(event, source=USERS, tenant=tenant, time=at)
+    return reevaluation

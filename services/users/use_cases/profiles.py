@@ -31,18 +31,21 @@ def _check_requires(modules: Collection[str], requires: Mapping[str, Collection[
 
 async def put_profile(
     tenant: str, uow: UnitOfWork, row: StoredTenant, profile: ProfileRow, actor: Actor, at: datetime, limits: Limits
-) -> ProfileRow:
-    """Define a profile or replace it; the same definition again changes nothing. Call under `lock`. Raises Invalid without a module that
-    another one requires, Conflict above the number of profiles, and Refused above the limit of the day."""
+) -> tuple[ProfileRow, str | None]:
+    """Define a profile or replace it; return it with the id of the re-evaluation. The same definition again changes nothing.
+
+    Call under `lock`. Raises Invalid without a module that another one requires, Conflict above the number of profiles, and Refused above
+    the limit of the day.
+    """
     _check_requires(profile.modules, await catalogue.requires(uow.connection))
     known = await store.get(uow.connection, tenant, profile.profile)
     if known is None and await store.count(uow.connection, tenant) >= limits.profiles:
         detail = f"The tenant already has {limits.profiles} profiles, which is the limit. Replace a profile that you no longer need."
         raise Conflict("too-many-profiles", detail, profiles_max=limits.profiles)
     if known is not None and replace(profile, version=known.version) == known:
-        return known
+        return known, None
     profile = replace(profile, version=known.version + 1 if known else 1)
     await store.save(uow.connection, tenant, profile)
-    await bulk_reevaluation.request(tenant, uow, row, actor, limits)
+    reevaluation = await bulk_reevaluation.request(tenant, uow, row, actor, limits)
     uow.publish(profile_event(profile, at, actor), source=USERS, tenant=tenant, time=at, subject=profile.profile)
-    return profile
+    return profile, reevaluation

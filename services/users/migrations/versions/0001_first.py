@@ -377,18 +377,25 @@ CREATE TABLE person_modules (
 # Bulk re-evaluations, which follow a change of a profile, of the mapping, of a tenant or of the subscribed modules. A background job does
 # them in chunks, each in a transaction of its own, so that it resumes after a crash and no request waits for 100,000 row locks. The oldest
 # person comes first; the chunk begins after the person with `after_created` and `after_arrival`. If it has not `begun`, the subscribed
-# modules are computed first.
+# modules are computed first. `until` is the last one by position in the log, for people in order of their refusals. Finished ones stay a
+# week.
 _REEVALUATIONS = """
 CREATE TABLE reevaluations (
     reevaluation_id text PRIMARY KEY,
     tenant_id text NOT NULL,
-    kind text NOT NULL CHECK (kind IN ('settings', 'pool_opened', 'pool_closed', 'catalogue', 'role_changed', 'groups', 'republish')),
+    kind text NOT NULL CHECK (
+        kind IN ('settings', 'pool_opened', 'pool_closed', 'catalogue', 'role_changed', 'groups', 'refused', 'republish')
+    ),
     module text,
     begun boolean NOT NULL,
     after_created timestamptz NOT NULL,
     after_arrival bigint NOT NULL,
+    until bigint NOT NULL,
+    total bigint NOT NULL,
+    done bigint NOT NULL,
     cause jsonb NOT NULL,
-    created_at timestamptz NOT NULL
+    created_at timestamptz NOT NULL,
+    finished_at timestamptz
 )"""
 
 # `topic` is the part after `hr.events.v1.` of the name of the bound topic; a source without it uses the shared topic.
@@ -644,7 +651,7 @@ def upgrade() -> None:
     op.execute("CREATE INDEX sessions_user ON sessions (tenant_id, user_id)")
     op.execute("CREATE INDEX sign_in_flows_tenant ON sign_in_flows (tenant_id, expires_at)")
     op.execute("CREATE INDEX sign_in_links_email_key ON sign_in_links (email_key)")
-    op.execute("CREATE INDEX reevaluations_tenant ON reevaluations (tenant_id, reevaluation_id)")
+    op.execute("CREATE INDEX reevaluations_tenant ON reevaluations (tenant_id, reevaluation_id) WHERE finished_at IS NULL")
     for index in _SCIM_INDEXES:
         op.execute(index)
     for table in _OF_A_TENANT:
