@@ -606,3 +606,67 @@ async def test_nobody_is_reactivated_without_a_licence_by_a_connection_that_refu
     assert (await client.call("PATCH", f"/Users/{made['id']}", on)).status_code == 403
     assert (await client.get(f"/Users/{made['id']}"))["active"] is False
     assert await scim.needs(client.tenant) == []
+
+
+@pytest.mark.parametrize("case", ["HR without logins", "HR with short logins", "SCIM first"])
+async def test_SCIM_and_HR_about_the_same_people_are_one_person_each(scim: ScimBench, case: str) -> None:
+    people = 12
+    tenant, rest = await scim.open_tenant()
+    client = await scim.connect(rest, tenant)
+
+    async def by_hr() -> None:
+        login = {"HR with short logins": "p{}", "HR without logins": ""}.get(case, "p{}@acme.example")
+        for number in range(people):
+            values = {"login": login.format(number), "email": f"p{number}@acme.example", "department": "Makers"}
+            await scim.hr(tenant, f"{number}", 1, **{name: value for name, value in values.items() if value})
+
+    async def by_scim() -> None:
+        for number in range(people):
+            email = f"p{number}@acme.example"
+            found = (await client.found(f'userName eq "{email}"'))["Resources"]
+            more = {"emails": [{"value": email, "primary": True}], ENTERPRISE: {"employeeNumber": f"{number}", "department": "Makers"}}
+            if found:
+                put = await client.call("PUT", f"/Users/{found[0]['id']}", {"schemas": [USER, ENTERPRISE], "userName": email} | more)
+                assert put.status_code == 200
+            else:
+                await client.create(email, **more)
+
+    for source in (by_scim, by_hr) if case == "SCIM first" else (by_hr, by_scim):
+        await source()
+    asked = {user for user, modules in await scim.needs(tenant) if modules}
+    listed = await client.get("/Users?count=200")
+    assert (len(asked), listed["totalResults"]) == (people, people)
+    assert {each["userName"] for each in listed["Resources"]} == {f"p{number}@acme.example" for number in range(people)}
+    found = (await rest.get(f"/v1/tenants/{tenant}/people?status=all&limit=200"))["items"]
+    assert (len(found), {each["status"] for each in found}) == (people, {"active"})
+
+
+async def test_a_login_that_is_given_to_a_new_hire_moves_no_resource_to_another_person(scim: ScimBench) -> None:
+    client = await scim.client()
+    old = await client.create("kai", externalId="k1", **{ENTERPRISE: {"department": "Makers"}})
+    early = await client.call("POST", "/Users", {"schemas": [USER], "userName": "kai", "externalId": "k2"})
+    assert early.status_code == 409, "a day before the holder left"
+    await client.patch(f"/Users/{old['id']}", {"op": "replace", "value": {"userName": "kai.old", "active": False}})
+    new = await client.create("kai", externalId="k2", **{ENTERPRISE: {"department": "Makers"}})
+    assert new["id"] != old["id"]
+    users = [user for user, modules in await scim.needs(client.tenant) if modules]
+    assert len(users) == len(set(users)) == 2, "another person, who inherits nothing"
+    assert (await client.get(f"/Users/{old['id']}"))["userName"] == "kai.old"
+
+
+async def test_what_groups_give_follows_a_resource_that_is_linked_to_another_person_and_taken_out_again(scim: ScimBench) -> None:
+    tenant, rest = await scim.open_tenant()
+    client = await scim.connect(rest, tenant)
+    await rest.put(f"/v1/tenants/{tenant}/profiles/timers", {"name": "timers", "modules": ["time"]})
+    await scim.hr(tenant, "1", 1, login="liv")
+    other = await client.create("liv.other")
+    group = await client.create_group("Timers", other["id"])
+    await rest.put(f"/v1/tenants/{tenant}/scim-connections/okta/groups/{group['id']}", {"profile": "timers"})
+    found = {each["login"]: each["user"] for each in (await rest.get(f"/v1/tenants/{tenant}/people"))["items"]}
+    people = f"/v1/tenants/{tenant}/people"
+    linked = await rest.post(f"{people}/{found['liv.other']}/link", {"to": found["liv"]})
+    assert [each["module"] for each in linked["modules"]] == ["time"]
+    assert (await client.get(f"/Users/{other['id']}"))["userName"] == "liv.other", "the id of the resource stays"
+    apart = await rest.post(f"{people}/{found['liv']}/separate", {"source": "scim/okta", "external_id": other["id"]})
+    assert [each["module"] for each in apart["modules"]] == ["time"]
+    assert (await rest.get(f"{people}/{found['liv']}"))["profile"] is None

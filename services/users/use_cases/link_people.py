@@ -10,7 +10,7 @@ from services.users.store import identity_providers
 from services.users.store import people as store
 from services.users.store import timelines as timelines_store
 from services.users.store.timelines import Change
-from services.users.use_cases import known_people, matching, people, rights
+from services.users.use_cases import known_people, matching, people, rights, scim_groups
 from shared import ids
 from shared.database import UnitOfWork
 from shared.errors import Conflict, Invalid, NotFound
@@ -52,7 +52,7 @@ async def link(tenant: Tenant, uow: UnitOfWork, user: str, to: str, cause: Cause
     await change.save([Change(key, to, known.timeline(key), known.timeline(key), moved=True) for key in moved])
     # The accounts with which the first one signed in are bound again at the next sign-in, to whom their claims name then.
     await identity_providers.unbind(uow.connection, tenant.tenant, user)
-    return person
+    return (await scim_groups.people_changed(tenant, uow, (user, to), cause)).get(to, person)
 
 
 async def separate(tenant: Tenant, uow: UnitOfWork, user: str, cause: Cause) -> Person:
@@ -119,4 +119,4 @@ async def take_out(tenant: Tenant, uow: UnitOfWork, user: str, key: Key, cause: 
     event = PersonSeparated(at=tenant.now, actor=cause.actor, user=new, source=key.source, external_id=key.external_id, from_user=user)
     uow.publish(event, source=USERS, tenant=tenant.tenant, time=tenant.now, subject=new)
     await change.save([Change(key, new, known.timeline(key), known.timeline(key), moved=True)])
-    return person
+    return (await scim_groups.people_changed(tenant, uow, (user, new), cause)).get(new, person)

@@ -38,13 +38,17 @@ async def members_changed(tenant: Tenant, uow: UnitOfWork, view: View, members: 
     if len(members) > AT_ONCE_MAX:
         await reevaluations.add(uow.connection, tenant.tenant, ReevaluationKind.GROUPS, reevaluations.cause_of(cause.actor, None))
         return
-    users = await store.people_of(uow.connection, view, members)
-    locked = await people_store.lock_many(uow.connection, tenant.tenant, users, tenant.today)
+    await people_changed(tenant, uow, await store.people_of(uow.connection, view, members), cause)
+
+
+async def people_changed(tenant: Tenant, uow: UnitOfWork, users: Collection[str], cause: Cause) -> dict[str, Person]:
+    """Give these people what their groups give them; return those who change."""
+    locked = await people_store.lock_many(uow.connection, tenant.tenant, sorted(users), tenant.today)
     before = [person for person in locked.values() if person.record is not None]
     after = await known_people.as_of_today(tenant, uow, await with_groups(tenant, uow, before))
     cause = replace(cause, fact=FactType.CHANGED)
     revisions = [rules.revise(old, new, at=tenant.now, cause=cause) for old, new in zip(before, after, strict=True) if old != new]
-    await people.save_all(tenant, uow, revisions, None)
+    return {person.user: person for person in await people.save_all(tenant, uow, revisions, None)}
 
 
 async def put_mapping(
