@@ -135,9 +135,9 @@ class _Staged:
     @classmethod
     async def open(cls, rest: Rest, company: Company, wanted: Wanted) -> "_Staged":
         """People who cannot be read must not count as missing, so with any of them nobody leaves for being absent."""
-        notes: tuple[str, ...] = ()
+        notes = _about_logins(company)
         if wanted.absent == "leave" and company.bad_rows:
-            notes = ("Some rows cannot be read, so it is not certain who is missing: absent people are listed, and none of them leaves.",)
+            notes += ("Some rows cannot be read, so it is not certain who is missing: absent people are listed, and none of them leaves.",)
             wanted = replace(wanted, absent="list")
         staged = cls(rest, company, wanted, notes)
         imports = f"/v1/tenants/{wanted.tenant}/imports"
@@ -201,6 +201,18 @@ class _Staged:
         people = PersonCounts(len(company.people) + len(company.reported), changed, counts["unchanged"], reported)
         people.check()
         return people
+
+
+def _about_logins(company: Company) -> tuple[str, ...]:
+    """Say that people without a login get no seats: many HR systems export none, and nothing else would tell why."""
+    without = [person for person in company.people if not any(entry.values.get("login") for entry in person.entries)]
+    if not without:
+        return ()
+    if not any("login" in entry.values for person in company.people for entry in person.entries):
+        told = "The files have no column for the field login. People without a login require no modules, so they get no seats."
+        return (f"{told} If another column holds what people log in with, map it, for example --columns login=Email,…",)
+    count = "1 person has" if len(without) == 1 else f"{len(without)} people have"
+    return (f"{count} no login in the files. People without a login require no modules, so they get no seats.",)
 
 
 def _refused(person: Person, errors: Any) -> BadRow:

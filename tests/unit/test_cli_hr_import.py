@@ -113,6 +113,21 @@ def test_a_dry_run_changes_nobody_and_leaves_nothing_behind(users: Users) -> Non
     assert re.findall(r"[\w-]+", modules) == ["base", "0", "127", "3", "-"], "required now and then, licences, available"
 
 
+@pytest.mark.parametrize(
+    ("content", "note"),
+    [
+        ("employee_id,start_date\n1,2020-01-01\n", "The files have no column for the field login."),
+        ("employee_id,start_date,login\n1,2020-01-01,\n2,2020-01-01,bo\n", "1 person has no login in the files."),
+        ("employee_id,start_date,login\n1,2020-01-01,ann\n", None),
+    ],
+)
+def test_people_without_a_login_are_counted_since_they_get_no_seats(users: Users, tmp_path: Path, content: str, note: str | None) -> None:
+    (tmp_path / "some.csv").write_text(content)
+    output = " ".join(import_files(files=str(tmp_path / "some.csv")).output.split())
+    assert ("People without a login require no modules, so they get no seats." in output) is (note is not None)
+    assert note is None or note in output
+
+
 def test_an_import_that_fails_says_why(users: Users) -> None:
     failure = "An internal error (KeyError) stopped the import after 1 of 2 people."
     users.states = iter([{"status": "failed", "done": 1, "total": 2, "failure": failure}])
