@@ -22,7 +22,8 @@ from services.users.settings import Settings
 from services.users.sign_in.guarded_http import GuardedHttp
 from services.users.sign_in.identity_providers import IdentityProviders
 from services.users.sign_in.keys import SigningKeys
-from services.users.sign_in.tokens import TokenIssuer, WrongSecrets
+from services.users.sign_in.rate_limits import RateLimit
+from services.users.sign_in.tokens import TokenIssuer
 from services.users.store import hr_sources
 from services.users.use_cases.idle import OwnIdleCheck
 from services.users.use_cases.locked_tenants import Tenants
@@ -132,7 +133,7 @@ class Users:
             idle=self.idle,
             consumer=self.consumer,
             seats=self.seats,
-            wrong_invitations=WrongSecrets(settings.wrong_secrets_per_minute),
+            wrong_invitations=RateLimit(settings.wrong_secrets_per_minute),
             sign_in=self._sign_in(),
             profiles_max=settings.profiles_max,
             reevaluations_per_day=settings.reevaluations_per_day,

@@ -12,7 +12,7 @@ import pytest
 from joserfc.jwk import OKPKey
 from pydantic import SecretStr
 
-from services.users.sign_in import tokens
+from services.users.sign_in import rate_limits
 from services.users.sign_in.keys import SigningKeys
 from services.users.sign_in.tokens import Grant, TokenIssuer
 from shared.clock import FixedClock
@@ -124,7 +124,7 @@ def test_a_right_secret_does_not_count(issuer: TokenIssuer) -> None:
 
 
 def test_wrong_secrets_of_many_addresses_use_limited_memory(issuer: TokenIssuer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokens, "PLACES_MAX", 5)
+    monkeypatch.setattr(rate_limits, "CALLERS_MAX", 5)
     for number in range(50):
         with pytest.raises(Unauthenticated):
             issuer.issue(Grant(f"made-up-{number}", "x"), NOW, f"10.0.0.{number}")

@@ -16,7 +16,7 @@ from services.users.sign_in.identity_providers import IdentityProviders
 from services.users.sign_in.keys import SigningKeys
 from services.users.sign_in.opaque import hash_of
 from services.users.sign_in.rate_limits import RateLimit, network_of
-from services.users.sign_in.tokens import TokenIssuer, WrongSecrets
+from services.users.sign_in.tokens import TokenIssuer
 from services.users.store import people
 from services.users.store.tenants import StoredTenant
 from services.users.use_cases.bulk_reevaluation import Limits
@@ -102,7 +102,7 @@ class Context:
     idle: OwnIdleCheck
     consumer: Consumer
     seats: SeatsQuestions
-    wrong_invitations: WrongSecrets
+    wrong_invitations: RateLimit
     sign_in: SignIn
     profiles_max: int
     reevaluations_per_day: int

@@ -49,7 +49,7 @@ async def accept_invitation(body: AcceptInvitation, request: Request, context: I
     async with context.database.unit_of_work(None) as uow:
         accepted = await invitations.accept(context.tenants, uow, body.token)
         if accepted is None:
-            context.wrong_invitations.add(caller, now)
+            context.wrong_invitations.count(caller, now)
             raise NotFound("invitation with this token", "It was accepted already, has expired, or was replaced. Ask for a new invitation.")
     tenant, user = accepted
     return answer(AcceptedInvitation(tenant=tenant, user=user))

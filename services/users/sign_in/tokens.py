@@ -1,7 +1,6 @@
 """Issue access tokens."""
 
 import hmac
-import math
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pydantic import SecretStr
 
 from services.users.sign_in import opaque
 from services.users.sign_in.keys import SigningKeys
+from services.users.sign_in.rate_limits import RateLimit
 from services.users.store.api_clients import KnownClient
 from services.users.use_cases.rights import Granted
 from shared import ids
@@ -26,8 +26,6 @@ log = structlog.get_logger(__name__)
 OPERATOR_CLIENT: Final = "operator"
 TTL_SECONDS_MAX: Final = 86_400
 REVOCABLE_TTL_SECONDS: Final = 300  # of the token of a person or an API client, who can lose their rights
-WINDOW_SECONDS: Final = 60
-PLACES_MAX: Final = 10_000
 REFUSED = Counter("seatpool_users_tokens_refused", "Access tokens not given", ["why"])  # wrong-secret | too-many-attempts
 
 
@@ -41,34 +39,6 @@ class Grant:
     subject: str | None = None
     scope: tuple[str, ...] | None = None
     ttl_seconds: int | None = None
-
-
-class WrongSecrets:
-    """The number of wrong secrets per client and address in a minute, which begins with the first of them.
-
-    It is counted by both, so that a caller who guesses from another address locks nobody out. Right secrets do not count. If there are very
-    many addresses, the one with the oldest wrong secret is forgotten first.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._counts: dict[tuple[str, str], tuple[float, int]] = {}
-
-    def wait_seconds(self, caller: tuple[str, str], now: float) -> int:
-        """Return the seconds until the next attempt is allowed; 0 if it is allowed now."""
-        began, count = self._window(caller, now)
-        return math.ceil(began + WINDOW_SECONDS - now) if count >= self._most else 0
-
-    def add(self, caller: tuple[str, str], now: float) -> None:
-        began, count = self._window(caller, now)
-        self._counts.pop(caller, None)
-        if len(self._counts) >= PLACES_MAX:
-            del self._counts[next(iter(self._counts))]
-        self._counts[caller] = (began, count + 1)
-
-    def _window(self, caller: tuple[str, str], now: float) -> tuple[float, int]:
-        began, count = self._counts.get(caller, (now, 0))
-        return (began, count) if began <= now < began + WINDOW_SECONDS else (now, 0)  # a clock that was set back begins a new window too
 
 
 def _rights_of(grant: Grant) -> tuple[str, ...]:
@@ -113,7 +83,7 @@ class TokenIssuer:
 
     def __init__(self, keys: SigningKeys, clients: Mapping[str, SecretStr], ttl_seconds: int, wrong_secrets_per_minute: int = 10) -> None:
         self._keys, self._clients, self._ttl = keys, clients, ttl_seconds
-        self._wrong = WrongSecrets(wrong_secrets_per_minute)
+        self._wrong = RateLimit(wrong_secrets_per_minute)
 
     def knows(self, client: str) -> bool:
         """Tell whether the settings name this client."""
@@ -191,7 +161,7 @@ class TokenIssuer:
             expected = known.get_secret_value() if known is not None else secrets.token_hex(32)
             matches = hmac.compare_digest(expected.encode(), grant.secret.encode()) and known is not None
         if not matches:
-            self._wrong.add(caller, now)
+            self._wrong.count(caller, now)
             REFUSED.labels("wrong-secret").inc()
             log.warning("client_refused", client=grant.client[:100], address=address)
             raise Unauthenticated("invalid-client", "The client is unknown, or its secret is wrong. Check `client_id` and `client_secret`.")
