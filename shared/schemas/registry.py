@@ -134,6 +134,8 @@ _ENTRIES = [
         seats_v1.WarningArmed,
         seats_v1.PoolExpanded,
         seats_v1.PoolReduced,
+        seats_v1.PoolRestored,
+        seats_v1.ReductionKept,
         seats_v1.PeriodStarted,
         seats_v1.SettleFailed,
     ),

@@ -84,6 +84,7 @@ class Reason(StrEnum):
     EXPANDED = "expanded"
     REPLACED = "replaced"
     TERMINATED = "terminated"
+    LEAVING_WITHDRAWN = "leaving_withdrawn"
     PERIOD_BEGAN = "period_began"
     THRESHOLD_CROSSED = "mark_crossed"
     LIMIT_REACHED = "limit_reached"
@@ -212,6 +213,14 @@ class DatedRelease(Payload):
     leaver: bool = False  # as in `assign_seats`: see the policy `terminate_reduces_pool`
 
 
+class LeaverReduction(Payload):
+    """What a leaver reduced in one pool (`pool_reduced`): its licences, the next period's number, or both."""
+
+    module: ModuleName
+    licences: int
+    next_period: int
+
+
 class Need(Payload):
     """The modules that a person needs from now on, also those already held."""
 
@@ -231,6 +240,8 @@ class AssignSeats(Need):
     revision: int = Field(ge=1, le=INT64_MAX)
     reason: str  # decides nothing
     leaver: bool = False  # the person's employment ended: see the policy `terminate_reduces_pool`
+    reversible: bool = False  # of a leaver: remember what the leaving reduces, so that `leaving_withdrawn` can take it back
+    leaving_withdrawn: bool = False  # the leaving that an earlier command stated was a mistake: take back what it reduced
 
 
 class ReplaceUser(Payload):
@@ -364,6 +375,7 @@ class NeedAnswered(PersonEvent):
     need: Need
     modules: Items[ModuleSeat]
     released: Items[ModuleName] = ()
+    reduced: Items[LeaverReduction] = ()  # what is remembered of a leaver
     asked: str | None = None  # why, in the sender's words; `reason` is why it was decided so
 
 
@@ -514,6 +526,7 @@ class SeatsReleased(PersonEvent):
 
     required: Items[ModuleName]
     released: Items[ModuleName] = ()
+    reduced: Items[LeaverReduction] = ()
     leaver: bool = False
 
 
@@ -544,6 +557,22 @@ class PoolExpanded(SeatsEvent):
 
 class PoolReduced(SeatsEvent):
     """A leaver reduced the pool (`terminate_reduces_pool`): `now` its licences, `period_end` the next period's number."""
+
+    module: ModuleName
+    by: int
+    reduce_at: str
+
+
+class PoolRestored(SeatsEvent):
+    """A leaving that reduced the pool was taken back, and the reduction with it: `now` the licences, `period_end` the next number."""
+
+    module: ModuleName
+    by: int
+    reduce_at: str
+
+
+class ReductionKept(PersonEvent):
+    """A leaving that reduced the pool was taken back, but the numbers of the pool were set since: the reduction stays."""
 
     module: ModuleName
     by: int

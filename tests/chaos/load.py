@@ -170,13 +170,17 @@ class Load:
 
     def _assign(self, tenant: _Tenant) -> Sent:
         user = self._user(tenant)
-        fields = self._need(tenant, user)
-        return self._sent(tenant, seats.AssignSeats(user=user, revision=self._revision(tenant, user), reason="changed", **fields), USERS)
+        fields, back = self._need(tenant, user), self._random.random() < 0.2
+        return self._sent(
+            tenant,
+            seats.AssignSeats(user=user, revision=self._revision(tenant, user), reason="changed", **fields, leaving_withdrawn=back),
+            USERS,
+        )
 
     def _leave(self, tenant: _Tenant) -> Sent:
         user = self._user(tenant)
         payload = seats.AssignSeats(
-            user=user, revision=self._revision(tenant, user), created_at=START, modules=(), leaver=True, reason="changed"
+            user=user, revision=self._revision(tenant, user), created_at=START, modules=(), leaver=True, reversible=True, reason="changed"
         )
         return self._sent(tenant, payload, USERS)
 

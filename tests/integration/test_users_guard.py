@@ -8,6 +8,7 @@ import pytest
 
 from shared.schemas.hr_v1 import PersonLeft, PersonReported
 from shared.schemas.users_v1 import ChangesStopped
+from tests.support.decided_seats import DecidedSeats
 from tests.support.users import Bench, Rest
 from tests.support.wait import wait_until
 
@@ -60,9 +61,12 @@ async def stopped(bench: Bench, rest: Rest, tenant: str, events: int) -> Event:
 @pytest.mark.parametrize("entry_point", ["rest", "topic"])
 async def test_events_that_would_end_many_people_wait_until_their_number_is_confirmed(bench: Bench, entry_point: str) -> None:
     tenant, rest = await bench.open_tenant()
-    await send(bench, entry_point, rest, tenant, reports(1, None))
+    seats = DecidedSeats("time", "documents", licences=PEOPLE, terminate_reduces_pool=True, reduce_at="now")
+    everybody = dict.fromkeys(("time", "documents"), (PEOPLE, {"active": PEOPLE}))
+    await send(bench, entry_point, rest, tenant, reports(1, None, "Makers"))
     await bench.until_settled(tenant)
-    await send(bench, entry_point, rest, tenant, reports(2, "2025-12-31"))
+    assert await seats.take(bench, tenant) == everybody
+    await send(bench, entry_point, rest, tenant, reports(2, "2025-12-31", "Makers"))
     held = await stopped(bench, rest, tenant, PEOPLE)
     assert (held["source"], held["would_end"], held["limit"]) == (bench.source(tenant), 300, 6)
     assert await statuses(bench, tenant) == {"active": 300}
@@ -71,23 +75,28 @@ async def test_events_that_would_end_many_people_wait_until_their_number_is_conf
     shown = await rest.get(f"/v1/tenants/{tenant}/held-events/{bench.source(tenant)}")
     assert (len(shown["external_ids"]), shown["would_end"]) == (100, 300)
 
-    await send(bench, entry_point, rest, tenant, reports(3, "2025-12-31", people=301)[300:])  # a new person, who waits behind them
+    await send(
+        bench, entry_point, rest, tenant, reports(3, "2025-12-31", "Makers", people=301)[300:]
+    )  # a new person, who waits behind them
     await stopped(bench, rest, tenant, PEOPLE + 1)
     assert await statuses(bench, tenant) == {"active": 300}
     # Events that come while others are applied are looked at in their turn.
     await bench.execute("UPDATE held_sources SET status = 'releasing', release_to = 0 WHERE tenant_id = $1", tenant)
     await stopped(bench, rest, tenant, PEOPLE + 1)
     assert await statuses(bench, tenant) == {"active": 300}
+    assert await seats.take(bench, tenant) == everybody
     body = {"source": bench.source(tenant), "confirm": 299}
     refused = await rest.call("POST", f"/v1/tenants/{tenant}/held-events/confirm", body)
     assert (refused.status_code, refused.json()["would_end"]) == (409, 300)
     await rest.post(f"/v1/tenants/{tenant}/held-events/confirm", body | {"confirm": 300})
     await bench.until_settled(tenant)
     assert await statuses(bench, tenant) == {"left": 301}
+    assert await seats.take(bench, tenant) == dict.fromkeys(("time", "documents"), (1, {})), "M9, and the last licence stays"
     assert (await rest.get(f"/v1/tenants/{tenant}/held-events"))["items"] == []
-    await send(bench, entry_point, rest, tenant, reports(4, None))
+    await send(bench, entry_point, rest, tenant, reports(4, None, "Makers"))
     await bench.until_settled(tenant)
     assert await statuses(bench, tenant) == {"active": 300, "left": 1}
+    assert await seats.take(bench, tenant) == everybody, "the people are back, and so are the licences"
 
 
 async def test_a_source_that_corrects_itself_goes_on_without_a_confirmation_and_nobody_is_ended_in_between(bench: Bench) -> None:

@@ -11,6 +11,7 @@ from cli.hr.company import Dialect, read_company
 from cli.hr.importing import Outcome, Wanted, perform
 from cli.rest import Addresses, Rest
 from shared.schemas.users_v1 import PersonChanged, PersonLeft
+from tests.support.decided_seats import DecidedSeats
 from tests.support.users import NOON, Bench
 
 # One service for all tests of this file, as each works in tenants of its own. Its clock stands on 2 March 2026.
@@ -130,3 +131,27 @@ async def test_the_guard_stops_a_file_whose_end_dates_are_in_another_column_and_
     assert await statuses() == {"left"}
     assert (await import_files(bench, tenant, path, right)).people.changed == 300
     assert await statuses() == {"active"}
+
+
+async def test_M9_a_wrong_end_date_column_changes_nobody_and_after_the_right_file_the_licences_are_back(
+    bench: Bench, tmp_path: Path
+) -> None:
+    tenant, _ = await bench.open_tenant()
+    seats = DecidedSeats("time", "documents", licences=300, terminate_reduces_pool=True, reduce_at="now")
+    everybody = dict.fromkeys(("time", "documents"), (300, {"active": 300}))
+    file = tmp_path / "people.csv"
+    lines = [f"p{number},2020-01-01,,2025-12-31,Makers" for number in range(300)]
+    file.write_text("\n".join(["employee_id,start_date,end_date,last_review,department", *lines, ""]))
+    right = Dialect(columns={"login": ("employee_id",)})
+    wrong = Dialect(columns={"login": ("employee_id",), "end_date": ("last_review",)})
+    await import_files(bench, tenant, file, right)
+    assert await seats.take(bench, tenant) == everybody
+    stopped = await import_files(bench, tenant, file, wrong)
+    assert (stopped.applied, stopped.report["guard"]["would_end"]) == (False, 300)
+    assert await seats.take(bench, tenant) == everybody, "nobody is changed"
+    assert (await import_files(bench, tenant, file, wrong, confirm=300)).applied
+    assert {person["status"] for person in (await people(bench, tenant)).values()} == {"left"}
+    assert await seats.take(bench, tenant) == dict.fromkeys(("time", "documents"), (1, {}))
+    await import_files(bench, tenant, file, right)
+    assert {person["status"] for person in (await people(bench, tenant)).values()} == {"active"}
+    assert await seats.take(bench, tenant) == everybody

@@ -321,8 +321,8 @@ class Harness:
             counted = tuple(reference.count(module, state) for state in ("active", "flagged", "held", "waiting"))
             assert (pool.active, pool.flagged, pool.held, pool.waiting) == counted, module
             row = pool.row
-            assert (row.licences, row.next_period, row.warned, row.free_since) == tuple(
-                theirs[field] for field in ("licences", "next", "warned", "free_since")
+            assert (row.licences, row.next_period, row.warned, row.free_since, row.numbered) == tuple(
+                theirs[field] for field in ("licences", "next", "warned", "free_since", "numbered")
             )
         mine = {(u, m, s.state, s.since, s.deadline) for u, row in tenant.users.items() for m, s in row.seats.items()}
         assert mine == {(s["user"], s["module"], s["state"], s["since"], s["deadline"]) for s in reference.seats}
@@ -332,6 +332,8 @@ class Harness:
             u: row.release._asdict() | {"modules": [*row.release.modules]} for u, row in tenant.users.items() if row.release is not None
         }
         assert dated == {u: person["release"] for u, person in reference.people.items() if person["release"] is not None}
+        reduced = {u: [tuple(entry) for entry in row.reduced] for u, row in tenant.users.items() if row.reduced}
+        assert reduced == {u: person["reduced"] for u, person in reference.people.items() if person["reduced"]}
         due = reference.due()
         assert tenant.due() == (due[0][0] if due else None)
         self._laws()

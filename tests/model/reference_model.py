@@ -230,7 +230,7 @@ class ReferenceModel:
         for module in released:
             self.take(user, module)
         if release["leaver"]:
-            self.shrink(released, was_active)
+            person["reduced"] = self.shrink(released, was_active) or person["reduced"]
         person |= {"need": needed, "release": None}
         for memory in (person["revoked"], person["lost"]):
             for module in [m for m in memory if m not in needed]:
@@ -310,7 +310,7 @@ class ReferenceModel:
         self.say("period_started", "reduction_limited" if limited else "period_began", starts_at=at, reduction_limited=limited)
         for pool in self.pools.values():
             if pool["next"]:
-                pool["licences"] = pool["next"]
+                pool |= {"licences": pool["next"], "numbered": self.offset}
         for module in sorted(m for m, pool in self.pools.items() if not pool["next"]):
             self.say("pool_closed", "period_began", module=module)
             self.drop_pool(module)
@@ -392,7 +392,7 @@ class ReferenceModel:
             self.reject("invalid_count", "licences")
         elif not self.bad_policy(c["policies"]):
             pool = {**DEFAULTS, **c["policies"], "base": c["base"], "licences": c["licences"], "next": c["licences"]}
-            self.pools[c["module"]] = {**pool, "warned": False, "free_since": None}
+            self.pools[c["module"]] = {**pool, "warned": False, "free_since": None, "numbered": self.offset}
             self.answer("pool_opened", "opened", module=c["module"], base=c["base"])
 
     def bad_policy(self, policies: dict[str, Any]) -> bool:
@@ -424,7 +424,7 @@ class ReferenceModel:
         if module not in self.pools:
             self.reject("unknown_module", "module")
         elif c["at"] == "period_end":
-            self.pools[module]["next"] = 0
+            self.pools[module] |= {"next": 0, "numbered": self.offset}
             self.answer("pool_close_scheduled", "scheduled", module=module)
         elif c["at"] == "now":
             self.answer("pool_closed", "pool_closed", module=module)
@@ -451,7 +451,7 @@ class ReferenceModel:
         self.orders.add(c["order"])
         for module, n in c["items"]:
             self.pools[module]["licences"] += n
-            self.pools[module]["next"] = self.pools[module]["licences"]
+            self.pools[module] |= {"next": self.pools[module]["licences"], "numbered": self.offset}
         self.answer("licences_added", "ordered", order=c["order"])
         back: list[str] = []
         base, rest = [m for m in self.ranked() if self.is_base(m)], [m for m in self.ranked() if not self.is_base(m)]
@@ -505,7 +505,7 @@ class ReferenceModel:
         self.orders.add(c["order"])
         for module, total in totals:
             self.pools[module]["licences"] = total
-            self.pools[module]["next"] = min(total, self.pools[module]["next"])
+            self.pools[module] |= {"next": min(total, self.pools[module]["next"]), "numbered": self.offset}
         self.answer("licences_reduced", "ordered", order=c["order"])
         for module in [m for m in self.ranked() if m in dict(totals)]:
             self.cut(module)
@@ -518,7 +518,7 @@ class ReferenceModel:
             return None
         would = []
         for module, n in c["items"]:
-            self.pools[module]["next"] = n
+            self.pools[module] |= {"next": n, "numbered": self.offset}
             _, flagged, spared = self.would_lose(module, n)
             if flagged or spared:
                 would.append((module, [*flagged, *spared]))
@@ -549,7 +549,7 @@ class ReferenceModel:
     def known(self, user: str) -> dict[str, Any]:
         nobody = {"need": [], "revision": 0, "command": "", "created_at": self.now}
         nobody |= {"administrator": False, "priority": 0, "partial": False, "suspended": False}
-        return self.people.setdefault(user, {**nobody, "revoked": {}, "flags": {}, "lost": {}, "release": None})
+        return self.people.setdefault(user, {**nobody, "revoked": {}, "flags": {}, "lost": {}, "release": None, "reduced": []})
 
     def overtaken(self, user: str, revision: int) -> bool:
         person = self.people.get(user)
@@ -573,6 +573,7 @@ class ReferenceModel:
         if release is not None and release["at"] > self.now:
             person["release"] = {**release, "offset": self.offset}
         person |= {field: need[field] for field in ("created_at", "administrator", "priority", "partial", "suspended")}
+        person["reduced"] = [] if person["need"] else person["reduced"]
         released = [s["module"] for s in self.of(user) if s["module"] not in person["need"]]
         for module in released:
             self.take(user, module)
@@ -593,22 +594,45 @@ class ReferenceModel:
         if self.overtaken(user, c["revision"]):
             return
         was_active = [s["module"] for s in self.of(user) if s["state"] == "active"]
+        memory = list(self.known(user)["reduced"])
         released = self.adopt(user, c, c["revision"])
         release = c.get("release")
         if c.get("leaver") or (release is not None and release["leaver"] and release["at"] <= self.now):
-            self.shrink(sorted(released), was_active)
+            reduced = self.shrink(sorted(released), was_active)
+            if c.get("reversible") and reduced:
+                self.people[user]["reduced"] = reduced
         self.level("seat_released")
+        back = bool(c.get("leaving_withdrawn") and self.people[user]["need"]) and self.restore_reduced(user, memory)
         got, after = self.get_new(user, c)
         self.answer_need(user, c, got, released)
         for event in after:
             event()
+        if back:
+            self.level("licence_free")
 
-    def shrink(self, released: list[str], was_active: list[str]) -> None:
+    def restore_reduced(self, user: str, memory: list[tuple[str, int, int, int]]) -> bool:
+        more = False
+        for module, licences, following, offset in memory:
+            if module not in self.pools:
+                continue
+            pool, at = self.pools[module], "now" if licences else "period_end"
+            if pool["numbered"] >= offset:
+                self.say("reduction_kept", "leaving_withdrawn", user=user, module=module, by=1, reduce_at=at)
+                continue
+            pool["licences"] += licences
+            pool["next"] = min(pool["next"] + following, pool["licences"])
+            self.say("pool_restored", "leaving_withdrawn", module=module, by=1, reduce_at=at)
+            more = more or licences > 0
+        return more
+
+    def shrink(self, released: list[str], was_active: list[str]) -> list[tuple[str, int, int, int]]:
         """A leaver's active seats take their licences along, where the policy says so."""
+        reduced = []
         for module in released:
             pool = self.pools[module]
             if not pool["terminate_reduces_pool"] or module not in was_active:
                 continue
+            before = pool["licences"], pool["next"]
             if pool["reduce_at"] == "now" and pool["licences"] > 1:
                 pool["licences"] -= 1
                 pool["next"] = min(pool["next"], pool["licences"])
@@ -617,6 +641,8 @@ class ReferenceModel:
             else:
                 continue
             self.say("pool_reduced", "terminated", module=module, by=1, reduce_at=pool["reduce_at"])
+            reduced.append((module, before[0] - pool["licences"], before[1] - pool["next"], self.offset))
+        return reduced
 
     def get_new(self, user: str, need: dict[str, Any], moved: Iterable[str] = ()) -> tuple[dict[str, tuple[str, str]], list[Any]]:
         """Seats the person where that is possible. ({new module: (state, reason)}, what is to be said after the answer)"""

@@ -9,7 +9,7 @@ from services.seats import domain
 from tests.model.reference_model import Command
 
 # Lists of an event in the order of names, which decides nothing.
-BY_NAME = ("pools", "released", "from_released", "moved", "blocked_by", "licences", "reduction_limited", "required")
+BY_NAME = ("pools", "released", "from_released", "moved", "blocked_by", "licences", "reduction_limited", "required", "reduced")
 Shown = tuple[list[bytes], list[bytes]]  # events without their numbers, and rows, each in the order of its bytes
 
 
@@ -51,7 +51,7 @@ class Renamed:
         for key, row in decision.changed.items():
             data = None if row is None else domain.to_json(key, row)
             if isinstance(row, domain.UserRow) and data is not None:
-                data |= {field: sorted(renamed(data[field])) for field in ("v", "f", "l") if field in data}
+                data |= {field: sorted(renamed(data[field])) for field in ("v", "f", "l", "m") if field in data}
                 if "d" in data:
                     data["d"] = renamed(data["d"])
                 data |= {"n": renamed(data["n"]), "s": {renamed(module): seat for module, seat in data["s"].items()}}

@@ -183,7 +183,7 @@ class SeatsModel(RuleBasedStateMachine):
 
     def assign(self, draw: Draw, user: str, step: int, reason: str = "changed", crash: float | None = None, fail: int = 0) -> None:
         c: Command = {"type": "assign_seats", "user": user, "revision": self.revision(user, step), "reason": reason, **self.need(draw)}
-        self.send(c, USERS_SOURCE, crash, fail)
+        self.send({**c, "leaving_withdrawn": draw.random() < 0.3}, USERS_SOURCE, crash, fail)
 
     def someone_needs(self, draw: Draw) -> None:
         self.assign(draw, draw.choice(USERS), draw.often(1, 3, 0, -1), draw.often("changed", "hired"), draw.crash(), draw.fail())
@@ -196,7 +196,7 @@ class SeatsModel(RuleBasedStateMachine):
     def someone_leaves(self, draw: Draw) -> None:
         user = draw.choice(USERS)
         c: Command = {"type": "assign_seats", "user": user, "revision": self.revision(user, 1), **self.need(draw)}
-        c |= {"reason": draw.often("left", "changed"), "leaver": draw.often(True, False)}
+        c |= {"reason": draw.often("left", "changed"), "leaver": draw.often(True, False), "reversible": draw.often(True, False)}
         self.send({**c, "modules": [], "hold_until": None}, USERS_SOURCE, draw.crash(), draw.fail())
 
     def someone_will_leave(self, draw: Draw) -> None:

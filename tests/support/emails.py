@@ -48,6 +48,7 @@ DATA: dict[Kind, dict[str, Any]] = {
     Kind.NEAR_LIMIT: {},
     Kind.AT_LIMIT: {},
     Kind.REDUCTION_LIMITED: {},
+    Kind.REDUCTION_KEPT: {"by": 1},
     Kind.PURCHASED: {"order": "o1", "quote": "q1", "lines": [LINE], "actor": ACTOR},
     Kind.ORDER_REFUSED: {"order": "o1", "quote": "q1", "reason": "expected_differs", "actor": ACTOR},
     Kind.REDUCED: {"quantity": 3},
@@ -62,7 +63,7 @@ DATA: dict[Kind, dict[str, Any]] = {
     Kind.LAST_OWNER_LOST: {},
 }
 OF_PEOPLE = (Kind.FLAGGED, Kind.GRACE_ENDING, Kind.REFUSED, Kind.REVOKED, Kind.WITHDRAWN, Kind.CLEARED, Kind.GRANTED)
-OF_SEATS = (*OF_PEOPLE, Kind.EXPANDED, Kind.NEAR_LIMIT, Kind.AT_LIMIT, Kind.REDUCTION_LIMITED)
+OF_SEATS = (*OF_PEOPLE, Kind.EXPANDED, Kind.NEAR_LIMIT, Kind.AT_LIMIT, Kind.REDUCTION_LIMITED, Kind.REDUCTION_KEPT)
 OF_ADMINISTRATION = (Kind.CHANGES_STOPPED, Kind.INVITATION_EXPIRED, Kind.LICENCES_FREE)
 NAMES = Names(
     people={"u1": "Bo Berg"},

@@ -32,6 +32,7 @@ from shared.schemas.seats_v1 import (
     PoolExpanded,
     PoolOpened,
     PoolReduced,
+    PoolRestored,
     PoolState,
 )
 
@@ -152,6 +153,14 @@ class InvoicingHarness:
         self.licences[module] -= by
         self.next_period[module] = min(self.next_period[module], self.licences[module])
         self.decide(PoolReduced, module=module, by=by, reduce_at="now", pools=self.states(module))
+
+    def restore(self, module: str, reduce_at: str = "now") -> None:
+        """Take a leaving back that reduced the module."""
+        self.licences[module] += reduce_at == "now"
+        self.next_period[module] += 1
+        decision = self.decide(PoolRestored, module=module, by=1, reduce_at=reduce_at, pools=self.states(module))
+        if reduce_at == "now":
+            self.terms(decision)
 
     def go(self, days: float = 0, *, to: datetime | None = None) -> None:
         """Move the time. A period that begins on the way is started."""

@@ -20,4 +20,5 @@ def person(seats: dict[str, Seat], *, created_at: int = 0, offset: int = 1) -> U
         flags=(),
         lost=(),
         release=None,
+        reduced=(),
     )

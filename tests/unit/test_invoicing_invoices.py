@@ -89,6 +89,25 @@ def test_M12_an_expansion_takes_the_price_in_force_at_the_decision() -> None:
     assert invoice.issued_on == date(2013, 11, 18)
 
 
+def test_M9_a_leaving_that_is_taken_back_costs_what_no_leaving_costs_but_for_the_days_between() -> None:
+    def billed(days: int | None, reduce_at: str = "now") -> int:
+        """Return the amount of the rest of the period and the renewal, with a leaving that is taken back after so many days."""
+        harness = InvoicingHarness(licences={"time": 10})
+        harness.go(days=1)
+        if days is not None:
+            if reduce_at == "now":
+                harness.reduce("time", 1)
+            else:
+                harness.next_period["time"] = 9
+            harness.go(days=days)
+            harness.restore("time", reduce_at)
+        harness.go(days=40)
+        return sum(map(signed_minor, harness.invoices))
+
+    assert billed(0) == billed(None) == billed(5, "period_end")
+    assert billed(None) - billed(5) == 5 * 40, "a licence costs 12.00 in a month of 30 days"
+
+
 def test_a_renewal_is_invoiced_by_its_own_licences_not_by_later_changes_in_the_same_decision() -> None:
     """The pools of an event show the end of the decision; an expansion in it has its own charge."""
     harness = InvoicingHarness(licences={"time": 10})

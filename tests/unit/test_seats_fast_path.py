@@ -35,8 +35,9 @@ def history(seed: int) -> list[tuple[Payload, int]]:
     draw = random.Random(seed)
     numbers = iter(range(1, 10_000))
     made: list[tuple[Payload, int]] = [(seats_v1.OpenTenant(number=next(numbers), clock="real"), 0)]
+    leaving: dict[str, Any] = {"terminate_reduces_pool": draw.random() < 0.5, "reduce_at": draw.choice(["now", "period_end"])}
     for place, module in enumerate(MODULES):
-        policies = seats_v1.Policies(warn_at=draw.choice(MARKS), over_limit=draw.choice(OVER_LIMITS), grace="PT1H")
+        policies = seats_v1.Policies(warn_at=draw.choice(MARKS), over_limit=draw.choice(OVER_LIMITS), grace="PT1H", **leaving)
         licences = draw.randint(1, 8)
         made.append((seats_v1.OpenPool(number=next(numbers), module=module, base=place == 0, licences=licences, policies=policies), 0))
     made.append((seats_v1.SchedulePeriod(number=next(numbers), period="p1", starts_at=START + timedelta(minutes=20)), 0))
@@ -55,6 +56,7 @@ def history(seed: int) -> list[tuple[Payload, int]]:
             "release": released(draw) if draw.random() < 0.2 else None,
         }
         needed |= {"reason": draw.choice(["hired", "left"]), "leaver": draw.random() < 0.5}
+        needed |= {"reversible": draw.random() < 0.5, "leaving_withdrawn": draw.random() < 0.3}
         assign = seats_v1.AssignSeats(user=user, revision=max(1, revisions[user]), **needed)
         made.append((assign, draw.choice([0, 1, MINUTE_MS, 30 * MINUTE_MS])))
     return made

@@ -172,3 +172,110 @@ def test_a_duplicate_or_stale_command_leaves_the_dated_release() -> None:
     assert harness.wait(days=1) == ["seats_released ada (changed)"]
     assert harness.assign("ada", "time", revision=1) == ["command_ignored ada (stale)"], "an old command does not bring it back"
     assert harness.assign("ada", "time")[0] == "seats_assigned ada: time=active/licence_free"
+
+
+# A leaving that is taken back -----------------------------------------------------------------------------------------
+
+
+def left(harness: SeatsHarness, user: str) -> list[str]:
+    return harness.assign(user, reason="left", leaver=True, reversible=True)
+
+
+@pytest.mark.parametrize("reduce_at", ["now", "period_end"])
+@pytest.mark.parametrize("dated", [False, True], ids=["on the day", "dated"])
+def test_M9_a_leaving_that_is_taken_back_gives_the_licences_back(reduce_at: str, dated: bool) -> None:
+    harness = opened(3, terminate_reduces_pool=True, reduce_at=reduce_at)
+    people = ["ada", "ben", "cid"]
+    for user in people:
+        harness.assign(user, "time", **release(leaver=True) if dated else {})
+    if dated:
+        harness.wait(days=1)
+    for user in people:
+        left(harness, user)
+    assert harness.licences("time") == ((1, 1) if reduce_at == "now" else (3, 1)), "the last licence stays"
+    for user in people:
+        assert f"seats_assigned {user}: time=active/licence_free" in harness.assign(user, "time", leaving_withdrawn=True)
+    assert harness.licences("time") == (3, 3)
+    assert harness.seats("time") == dict.fromkeys(people, "active")
+    again = harness.assign("ada", "time", leaving_withdrawn=True)
+    assert again == ["seats_assigned ada: time=active"], "it is taken back once"
+
+
+def test_M9_a_licence_that_comes_back_goes_to_the_person_who_comes_back() -> None:
+    harness = opened(2, over_limit="flag", terminate_reduces_pool=True, reduce_at="now")
+    harness.assign("ada", "time")
+    harness.assign("ben", "time")
+    left(harness, "ada")
+    harness.assign("cid", "time")
+    assert harness.seats("time") == {"ben": "active", "cid": "flagged"}
+    assert harness.assign("ada", "time", leaving_withdrawn=True)[:2] == [
+        "pool_restored time (leaving_withdrawn)",
+        "seats_assigned ada: time=active/licence_free",
+    ]
+    assert harness.seats("time") == {"ada": "active", "ben": "active", "cid": "flagged"}
+
+
+def test_M9_a_licence_that_comes_back_and_is_not_taken_is_reallocated() -> None:
+    harness = opened(2, over_limit="flag", terminate_reduces_pool=True, reduce_at="now")
+    harness.pool("plan", 1, over_limit="reject")
+    harness.assign("ada", "time")
+    left(harness, "ada")
+    harness.assign("ben", "time", "plan")
+    harness.assign("cid", "time")
+    refused = harness.assign("ada", "time", "plan", leaving_withdrawn=True)
+    assert refused[1] == "seats_refused ada: time=refused/other_module_refused plan=refused/pool_full"
+    assert "seat_flag_cleared cid time (licence_free)" in refused
+
+
+@pytest.mark.parametrize("since", ["bought", "reduced", "scheduled", "closing", "period"])
+def test_M9_a_reduction_stays_if_the_numbers_were_set_since(since: str) -> None:
+    harness = opened(4, terminate_reduces_pool=True, reduce_at="now")
+    harness.assign("ada", "time")
+    left(harness, "ada")
+    match since:
+        case "bought":
+            harness.buy(time=1)
+        case "reduced":
+            harness.reduce(time=1)
+        case "scheduled":
+            harness.next_period(time=2)
+        case "closing":
+            harness.close("time", "period_end")
+        case "period":
+            harness.schedule("april", START + DAY)
+            harness.wait(days=1)
+    before = harness.licences("time")
+    assert harness.assign("ada", "time", leaving_withdrawn=True)[0] == "reduction_kept ada time (leaving_withdrawn)"
+    assert harness.licences("time") == before
+
+
+def test_M9_an_expansion_or_another_leaver_does_not_keep_a_reduction() -> None:
+    harness = opened(2, over_limit="expand", terminate_reduces_pool=True, reduce_at="now")
+    for user in ("ada", "ben"):
+        harness.assign(user, "time")
+    left(harness, "ada")
+    harness.assign("cid", "time")
+    left(harness, "cid")
+    assert harness.licences("time") == (1, 1)
+    assert harness.assign("ada", "time", leaving_withdrawn=True)[0] == "pool_restored time (leaving_withdrawn)"
+    assert harness.licences("time") == (2, 2)
+
+
+def test_M9_only_a_leaving_that_is_taken_back_gives_licences_back() -> None:
+    harness = opened(2, over_limit="reject", terminate_reduces_pool=True, reduce_at="now")
+    for user in ("ada", "ben"):
+        harness.assign(user, "time")
+    left(harness, "ada")
+    assert harness.assign("ada", "time") == ["seats_refused ada: time=refused/pool_full"], "hired again, under the policy of the pool"
+    assert harness.assign("ada", "time", leaving_withdrawn=True) == ["seats_refused ada: time=refused/pool_full"]
+    harness.close("time")
+    harness.assign("ada", "docs", leaving_withdrawn=True)
+    assert harness.licences("docs") == (2, 2)
+
+
+def test_a_leaver_of_an_earlier_release_of_users_is_decided_to_the_byte_as_before() -> None:
+    harness = opened(3, terminate_reduces_pool=True, reduce_at="now")
+    harness.assign("ada", "time")
+    harness.assign("ada", leaver=True)
+    assert "reduced" not in harness.event("seats_assigned")
+    assert harness.assign("ada", "time", leaving_withdrawn=True) == ["seats_assigned ada: time=active/licence_free"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from services.seats.decider import RowCodec
 from services.seats.domain.instants import INSTANT_MAX
-from services.seats.domain.rows import Flag, Release, Revocation, Seat, UserRow, shared_names
+from services.seats.domain.rows import Flag, Reduced, Release, Revocation, Seat, UserRow, shared_names
 from services.seats.domain.transitions import (
     EVENTS_OF_PEOPLE,
     Answered,
@@ -20,6 +20,7 @@ from services.seats.domain.transitions import (
     Flagged,
     GivenUp,
     Granted,
+    LeaverReduction,
     Moved,
     Released,
     ReleasedAsDated,
@@ -69,6 +70,9 @@ shown = st.builds(
 seats = st.lists(shown, max_size=4).map(tuple)
 one_module = {"user": names, "module": names}
 answer = {"user": names, "revision": numbers, "required": required, "seats": seats, "released": modules}
+reduced = st.lists(st.builds(LeaverReduction, module=names, licences=st.integers(0, 1), next_period=st.integers(0, 1)), max_size=2).map(
+    tuple
+)
 RELEASES = [Reason.HOLD_EXPIRED, Reason.REDUCTION, Reason.BASE_MODULE_REVOKED, Reason.POOL_CLOSED]
 KINDS: dict[type, st.SearchStrategy[tuple[Change, ...]]] = {
     Granted: st.builds(Granted, **one_module).map(lambda change: (change,)),
@@ -76,10 +80,10 @@ KINDS: dict[type, st.SearchStrategy[tuple[Change, ...]]] = {
     Cleared: st.builds(Cleared, **one_module).map(lambda change: (change,)),
     Revoked: st.builds(Revoked, **one_module).map(lambda change: (change,)),
     Released: st.builds(Released, **one_module, reason=st.sampled_from([str(each) for each in RELEASES])).map(lambda change: (change,)),
-    ReleasedAsDated: st.builds(ReleasedAsDated, user=names, required=modules.map(shared_names), released=modules, leaver=st.booleans()).map(
-        lambda change: (change,)
-    ),
-    Answered: st.builds(Answered, **answer).map(lambda change: (change,)),
+    ReleasedAsDated: st.builds(
+        ReleasedAsDated, user=names, required=modules.map(shared_names), released=modules, leaver=st.booleans(), reduced=reduced
+    ).map(lambda change: (change,)),
+    Answered: st.builds(Answered, **answer, reduced=reduced).map(lambda change: (change,)),
     Moved: st.tuples(st.builds(GivenUp, user=names, revision=numbers, released=modules), st.builds(Moved, **answer, moved=modules)),
     RevisionUsed: st.tuples(*[st.builds(RevisionUsed, user=names, revision=numbers)] * 2),
 }
@@ -159,6 +163,7 @@ def test_a_row_with_a_value_in_every_field_is_the_same_after_a_trip_through_the_
         flags=(Flag("plan", 12, 13, 14),),
         lost=(Revocation("labs", 15, 16),),
         release=Release(17, ("time",), True, 18),
+        reduced=(Reduced("docs", 1, 1, 19),),
     )
     assert all(row), "a field without a value would not be tested"
     codec = RowCodec()

@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.users.domain.merging import NO_OVERRIDES, Employment, Overrides, Stated, days_ahead, stated
-from services.users.domain.person import Cause, Person, Revision, Tenant, as_of, revise
+from services.users.domain.merging import NO_OVERRIDES, Employment, Overrides, Stated, days_ahead, stated, takes_leaving_back
+from services.users.domain.person import Cause, Person, Revision, Tenant, as_of, is_leaver, revise
 from services.users.domain.required_modules import Account, Profile, Release, Settings
 from services.users.domain.sources import Key, SourceKind, new_source
 from services.users.domain.timelines import Entry, Period, Report, Timeline
@@ -133,3 +133,56 @@ def test_T17_M9_a_reduction_for_the_day_after_somebodys_last_day_flags_nobody() 
     assert seats.tick() == ["seats_released p0 (left)", "period_started (period_began)"]
     assert seats.licences("time") == (3, 3)
     assert seats.seats("time") == dict.fromkeys(("p1", "p2", "p3"), "active")
+
+
+TODAY = date(2026, 3, 2)
+GONE = of((HIRED, date(2026, 2, 20)))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (GONE, of((HIRED, None)), True),
+        (GONE, of((HIRED, date(2026, 3, 31))), True),
+        (GONE, of((HIRED, date(2026, 2, 25))), False),
+        (GONE, of((HIRED, date(2026, 2, 20)), (date(2026, 3, 1), None)), False),
+        (GONE, of((HIRED, date(2026, 2, 25)), (date(2026, 3, 1), None)), False),
+        (
+            of((HIRED, date(2026, 1, 20)), (date(2026, 2, 1), date(2026, 2, 20))),
+            of((HIRED, date(2026, 1, 20)), (date(2026, 2, 1), None)),
+            True,
+        ),
+        (of((HIRED, date(2026, 3, 1))), of((HIRED, None)), True),
+        (LEAVES, of((HIRED, None)), False),
+        (of((HIRED, None)), of((HIRED, None)), False),
+    ],
+    ids=[
+        "end gone",
+        "end later",
+        "left later",
+        "hired again",
+        "hired later",
+        "second end gone",
+        "left today",
+        "leaves later",
+        "never left",
+    ],
+)
+def test_M9_a_leaving_is_taken_back_if_the_person_was_employed_on_all_days_since(before: Stated, after: Stated, expected: bool) -> None:
+    assert takes_leaving_back(before, after, TODAY) is expected
+
+
+def test_M9_the_command_of_a_leaver_can_be_taken_back_and_the_one_that_takes_it_back_says_so() -> None:
+    hired = revised(NEW, of((HIRED, None))).person
+    assert not is_leaver(hired)
+    left = revised(hired, GONE)
+    assert left.command is not None
+    assert (left.command.leaver, left.command.reversible) == (True, True)
+    assert is_leaver(left.person)
+    told = revised(hired, LEAVES)
+    assert told.command is not None
+    assert (told.command.leaver, told.command.reversible) == (False, True)
+    assert is_leaver(told.person), "its release may have been applied before users changes the person"
+    back = revise(left.person, as_of(left.person, of((HIRED, None)), TENANT), at=NOON, cause=CAUSE, leaving_withdrawn=True).command
+    assert back is not None
+    assert back.leaving_withdrawn

@@ -136,7 +136,15 @@ async def on_order_refused(uow: UnitOfWork, message: Message[seats_v1.OrderRefus
 # ------------------------------------------------------------------------------------------------------- periods, expansions
 
 
-async def on_pool_expanded(settings: Settings, uow: UnitOfWork, message: Message[seats_v1.PoolExpanded]) -> None:
+async def on_pool_restored(settings: Settings, uow: UnitOfWork, message: Message[seats_v1.PoolRestored]) -> None:
+    """Charge the licence that came back; a reduction for the next period has no charge before that period."""
+    if message.payload.reduce_at == seats_v1.ReduceAt.NOW:
+        await on_pool_expanded(settings, uow, message)
+    else:
+        await _project(uow, message)
+
+
+async def on_pool_expanded(settings: Settings, uow: UnitOfWork, message: Message[seats_v1.PoolExpanded | seats_v1.PoolRestored]) -> None:
     await _project(uow, message)
     await _end_days(settings, uow, message)
     if await apply_terms(uow, message.tenant, message.payload, message.envelope) is not None:
@@ -232,6 +240,7 @@ ISSUING: Mapping[type[Payload], Callable[[Settings, UnitOfWork, Message[Any]], A
     seats_v1.PoolOpened: on_pool_opened,
     seats_v1.LicencesAdded: on_licences_added,
     seats_v1.PoolExpanded: on_pool_expanded,
+    seats_v1.PoolRestored: on_pool_restored,
     seats_v1.PeriodStarted: on_period_started,
     seats_v1.LicencesReduced: on_reduced,
     seats_v1.PoolReduced: on_reduced,
@@ -254,6 +263,7 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         seats_v1.SeatRevoked,
         seats_v1.SeatReleased,
         seats_v1.SeatsReleased,
+        seats_v1.ReductionKept,
         seats_v1.HoldExpired,
         seats_v1.HoldCancelled,
         seats_v1.PoolNearLimit,

@@ -18,7 +18,16 @@ from services.invoicing.domain.ledger import Change, ModuleLedger, Part, Rate
 from services.invoicing.domain.money import Tax
 from shared.schemas.base import Actor
 from shared.schemas.invoicing_v1 import ChargeBooked, DayCharged, InvoiceIssued, InvoiceLine, QuoteLine, SubscriptionStarted
-from shared.schemas.seats_v1 import LicencesAdded, LicencesReduced, PeriodStarted, PoolClosed, PoolExpanded, PoolOpened, PoolReduced
+from shared.schemas.seats_v1 import (
+    LicencesAdded,
+    LicencesReduced,
+    PeriodStarted,
+    PoolClosed,
+    PoolExpanded,
+    PoolOpened,
+    PoolReduced,
+    PoolRestored,
+)
 
 SYSTEM: Final = Actor(kind="system", id="invoicing")
 NO_NUMBER: Final = ""  # drawn when the document is issued
@@ -117,7 +126,9 @@ class _Reading:
         match event:
             case LicencesAdded():
                 self._buy(event_id, event)
-            case PoolExpanded():
+            case PoolRestored() if event.reduce_at != "now":
+                pass  # the number of the next period, which its invoice reads
+            case PoolExpanded() | PoolRestored():
                 terms = self.history.terms[event_id]
                 price = self.history.price_minor(terms.plan, terms.plan_version, event.module, self.contract.term)
                 self._change(event_id, event.at, event.module, event.by, Rate(price, self._tax(terms.billing_details)))

@@ -21,10 +21,19 @@ from shared.schemas.invoicing_v1 import (
     TermsApplied,
 )
 from shared.schemas.position import DecisionId
-from shared.schemas.seats_v1 import LicencesAdded, LicencesReduced, PeriodStarted, PoolClosed, PoolExpanded, PoolOpened, PoolReduced
+from shared.schemas.seats_v1 import (
+    LicencesAdded,
+    LicencesReduced,
+    PeriodStarted,
+    PoolClosed,
+    PoolExpanded,
+    PoolOpened,
+    PoolReduced,
+    PoolRestored,
+)
 
 Fact = tuple[str, Payload]  # the message's id and body
-Decision = PoolOpened | LicencesAdded | PoolExpanded | LicencesReduced | PoolReduced | PoolClosed | PeriodStarted
+Decision = PoolOpened | LicencesAdded | PoolExpanded | LicencesReduced | PoolReduced | PoolRestored | PoolClosed | PeriodStarted
 DECISIONS: Final = get_args(Decision)  # every decision that changes the licences of a pool
 
 

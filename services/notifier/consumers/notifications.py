@@ -135,6 +135,7 @@ NOTIFIED: Mapping[Topic, tuple[type[Payload], ...]] = {
         seats_v1.PoolExpanded,
         seats_v1.PeriodStarted,
         seats_v1.LicencesReduced,
+        seats_v1.ReductionKept,
         seats_v1.ReductionScheduled,
         seats_v1.ReductionRefused,
     ),
@@ -177,6 +178,7 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         seats_v1.HoldCancelled,
         seats_v1.WarningArmed,
         seats_v1.PoolReduced,
+        seats_v1.PoolRestored,
     ),
     INVOICING_EVENTS: (
         invoicing_v1.SubscriptionActivated,

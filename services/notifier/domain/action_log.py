@@ -161,7 +161,7 @@ def _pool_entries(payload: seats_v1.SeatsEvent, name: str, changed: Changed) -> 
             details = {"order": payload.order}
         case seats_v1.PoolExpanded():
             details = {"by": payload.by}
-        case seats_v1.PoolReduced():
+        case seats_v1.PoolReduced() | seats_v1.PoolRestored():
             details = {"by": payload.by, "reduce_at": payload.reduce_at}
         case seats_v1.PeriodStarted():
             details = {"reduction_limited": list(payload.reduction_limited)}

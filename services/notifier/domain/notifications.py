@@ -60,6 +60,7 @@ class Kind(StrEnum):
     NEAR_LIMIT = "near_limit"
     AT_LIMIT = "at_limit"
     REDUCTION_LIMITED = "reduction_limited"
+    REDUCTION_KEPT = "reduction_kept"  # although the leaving that reduced the module was taken back
     PURCHASED = "purchased"
     ORDER_REFUSED = "order_refused"
     REDUCED = "reduced"
@@ -110,6 +111,8 @@ def notifications_of(payload: Payload, event_id: str) -> list[Notification]:
                 _for_administrators(payload, f"{event_id}|{module}", Stream.SEATS, Kind.REDUCTION_LIMITED, module)
                 for module in payload.reduction_limited
             ]
+        case seats_v1.ReductionKept():
+            return [_for_administrators(payload, event_id, Stream.SEATS, Kind.REDUCTION_KEPT, payload.module, by=payload.by)]
         case seats_v1.LicencesReduced():
             return [
                 _for_administrators(payload, f"{event_id}|{item.module}", Stream.BILLING, Kind.REDUCED, item.module, quantity=item.quantity)

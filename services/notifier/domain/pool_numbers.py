@@ -23,6 +23,7 @@ CHANGES_POOLS = (
     seats_v1.LicencesReduced,
     seats_v1.PoolExpanded,
     seats_v1.PoolReduced,
+    seats_v1.PoolRestored,
     seats_v1.ReductionScheduled,
     seats_v1.PoolCloseScheduled,
     seats_v1.PoolClosed,
@@ -73,6 +74,11 @@ def _changed(payload: seats_v1.SeatsEvent, module: str, known: PoolNumbers | Non
         case seats_v1.PoolReduced():
             before = known or now._replace(next_period=now.next_period + payload.by if now.next_period is not None else None)
             return before, before._replace(next_period=before.next_period - payload.by if before.next_period is not None else None)
+        case seats_v1.PoolRestored() if payload.reduce_at == "now":
+            return _moved(known, now, payload.by, now.next_period)
+        case seats_v1.PoolRestored():
+            before = known or now._replace(next_period=now.next_period - payload.by if now.next_period is not None else None)
+            return before, before._replace(next_period=before.next_period + payload.by if before.next_period is not None else None)
         case seats_v1.PoolCloseScheduled():
             before = known or now._replace(next_period=None)
             return before, before._replace(next_period=0)

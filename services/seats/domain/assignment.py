@@ -7,7 +7,7 @@ from typing import NamedTuple
 from services.seats.domain.decision import CONSEQUENCE, DecisionBuilder, grace_ms
 from services.seats.domain.due_items import is_last_administrator, newest_active
 from services.seats.domain.instants import INSTANT_MAX, to_ms
-from services.seats.domain.reduction import reduce_for_leaver
+from services.seats.domain.reduction import reduce_for_leaver, take_reductions_back
 from services.seats.domain.rows import ACTIVE, FLAGGED, HELD, REFUSED, REVOKED, WAITING, Flag, Seat, UserRow, shared_names
 from services.seats.domain.state import Pool
 from services.seats.domain.transitions import (
@@ -54,22 +54,26 @@ def assign_seats(builder: DecisionBuilder, payload: AssignSeats) -> None:
     required = required_of(payload, builder.at)
     released = sorted(module for module in old.seats if module not in required.modules) if old is not None else []
     row = with_required(old, required, payload.revision, released, builder.when())
-    if old is not None and released and _is_leaver(payload, builder.at):
-        reduce_for_leaver(builder, old, released)
+    reduced = reduce_for_leaver(builder, old, released) if old is not None and released and _is_leaver(payload, builder.at) else ()
     if old is not None and old.seats:
         tenant.put_user(user, row)
         builder.reallocate(Reason.SEAT_RELEASED)
         row = tenant.users[user]
+    restored = False
+    if old is not None and required.modules and payload.leaving_withdrawn:
+        restored = take_reductions_back(builder, user, old.reduced)
     assignment = Assignment(builder, user, row, payload)
     name, reason = assignment.answer(payload.reason)
-    change = Answered(user, payload.revision, required, assignment.seats(), tuple(released))
+    change = Answered(user, payload.revision, required, assignment.seats(), tuple(released), reduced if payload.reversible else ())
     assignment.put(change)
     fields = to_body(change)
-    fields |= {"blocked_by": assignment.blocked_by(), "released": fields.pop("released", None)}
+    fields |= {"blocked_by": assignment.blocked_by(), "released": fields.pop("released", None), "reduced": fields.pop("reduced", None)}
     if reason != payload.reason:
         fields["asked"] = payload.reason
     builder.answer(name, reason, assignment.touched(released), **fields)
     assignment.consequences()
+    if restored:
+        builder.reallocate(Reason.LICENCE_FREE)  # what the person did not take
     return None
 
 

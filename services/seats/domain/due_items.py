@@ -55,9 +55,8 @@ def _release_as_dated(builder: DecisionBuilder, user: str) -> None:
     assert release is not None
     required = shared_names(module for module in row.required if module in release.modules)
     released = sorted(module for module in row.seats if module not in required)
-    if release.leaver:
-        reduce_for_leaver(builder, row, released)
-    change = ReleasedAsDated(user, required, tuple(released), release.leaver)
+    reduced = reduce_for_leaver(builder, row, released) if release.leaver else ()
+    change = ReleasedAsDated(user, required, tuple(released), release.leaver, reduced)
     builder.put(change)
     builder.emit("seats_released", Reason.LEFT if release.leaver else Reason.CHANGED, released, **to_body(change))
     builder.reallocate(Reason.SEAT_RELEASED)
@@ -149,8 +148,7 @@ def start_period(builder: DecisionBuilder) -> None:
             number = max(number, min(pool.in_use, row.licences))
             if number > row.next_period:
                 limited.append(module)
-        if number != row.licences or number != row.next_period:
-            tenant.put_pool(module, row._replace(licences=number, next_period=number))
+        tenant.put_pool(module, row._replace(licences=number, next_period=number, numbered=builder.offset))
         licences.append({"module": module, "quantity": number})
     reason = Reason.REDUCTION_LIMITED if limited else Reason.PERIOD_BEGAN
     # Invoices use these numbers. The pools of an event show the end of the whole decision, including an expansion after this event.

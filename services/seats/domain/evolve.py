@@ -6,7 +6,7 @@ from typing import Any
 from services.seats.domain.decision import ANSWER, PREFIX, Event
 from services.seats.domain.instants import from_instant
 from services.seats.domain.policies import merged
-from services.seats.domain.rows import Changed, OrderRow, PoolRow, TenantRow, sequence
+from services.seats.domain.rows import EVENTS_BITS, Changed, OrderRow, PoolRow, TenantRow, sequence
 from services.seats.domain.state import Tenant
 from services.seats.domain.transitions import When, apply, from_body, numbered, period_scheduled, period_started
 from shared.schemas.policies import POLICY_NAMES
@@ -105,7 +105,9 @@ def _sync_pools(tenant: Tenant, states: list[Body]) -> None:
 
 def _pool_opened(tenant: Tenant, body: Body, seq: int) -> None:
     given = {field: value for field in POLICY_NAMES if (value := body["policies"].get(field)) is not None}
-    tenant.put_pool(body["module"], merged(PoolRow(base=body["base"], licences=0, next_period=0, opened=seq), given))
+    tenant.put_pool(
+        body["module"], merged(PoolRow(base=body["base"], licences=0, next_period=0, numbered=seq >> EVENTS_BITS, opened=seq), given)
+    )
 
 
 def _policy_changed(tenant: Tenant, body: Body, seq: int) -> None:
@@ -117,7 +119,22 @@ def _pool_closed(tenant: Tenant, body: Body, seq: int) -> None:
     tenant.put_pool(body["module"], None)
 
 
+def _set_numbers(tenant: Tenant, modules: Iterable[str], seq: int) -> None:
+    """Note that the numbers were set, which `pools` of the event show."""
+    for module in modules:
+        tenant.put_pool(module, tenant.pools[module].row._replace(numbered=seq >> EVENTS_BITS))
+
+
+def _reduction_scheduled(tenant: Tenant, body: Body, seq: int) -> None:
+    _set_numbers(tenant, [item["module"] for item in body["items"]], seq)
+
+
+def _pool_close_scheduled(tenant: Tenant, body: Body, seq: int) -> None:
+    _set_numbers(tenant, [body["module"]], seq)
+
+
 def _ordered(tenant: Tenant, body: Body, seq: int) -> None:
+    _reduction_scheduled(tenant, body, seq)
     tenant.put_order(body["order"], OrderRow(body["command"], body["position"]["offset"]))
 
 
@@ -127,6 +144,7 @@ def _period_scheduled(tenant: Tenant, body: Body, seq: int) -> None:
 
 def _period_started(tenant: Tenant, body: Body, seq: int) -> None:
     tenant.put_tenant(period_started(tenant.row, body["period"]))
+    _set_numbers(tenant, [item["module"] for item in body["licences"]], seq)
 
 
 def _clock_settled(tenant: Tenant, body: Body, seq: int) -> None:
@@ -139,6 +157,8 @@ EVENTS_OF_TENANTS: dict[str, Callable[[Tenant, Body, int], None]] = {
     "pool_closed": _pool_closed,
     "licences_added": _ordered,
     "licences_reduced": _ordered,
+    "reduction_scheduled": _reduction_scheduled,
+    "pool_close_scheduled": _pool_close_scheduled,
     "period_scheduled": _period_scheduled,
     "period_started": _period_started,
     "clock_settled": _clock_settled,
@@ -152,12 +172,12 @@ EVENTS_WITHOUT_EFFECT = frozenset(
         "command_rejected",
         "order_refused",
         "pool_at_limit",
-        "pool_close_scheduled",
         "pool_expanded",
         "pool_near_limit",
         "pool_reduced",
+        "pool_restored",
+        "reduction_kept",
         "reduction_refused",
-        "reduction_scheduled",
         "settle_failed",
         "warning_armed",
     }

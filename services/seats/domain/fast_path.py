@@ -31,7 +31,7 @@ def grant_at_once(tenant: Tenant, command: Command, payload: AssignSeats, at: in
         return None
     old = tenant.users.get(user)
     if old is not None and (
-        old.seats or old.revoked or old.flags or old.lost or old.command == command.id or payload.revision <= old.revision
+        old.seats or old.revoked or old.flags or old.lost or old.reduced or old.command == command.id or payload.revision <= old.revision
     ):
         return None
     required, pools = required_of(payload, at), []
@@ -43,7 +43,7 @@ def grant_at_once(tenant: Tenant, command: Command, payload: AssignSeats, at: in
     modules, created_at, administrator, priority = required[:4]
     seats = dict.fromkeys(modules, _new(Seat, (ACTIVE, sequence(offset, 0), 0, None, 0)))
     # All fields of UserRow in their order. By name, as everywhere else, it would take three times as long.
-    memories = ((), (), (), payload.suspended, None if required.release is None else Release(*required.release, offset))
+    memories = ((), (), (), payload.suspended, None if required.release is None else Release(*required.release, offset), ())
     fields = (modules, seats, payload.revision, command.id, offset, created_at, administrator, priority, False, *memories)
     row = _new(UserRow, fields)
     changed = tenant.seat_new_person(user, old, row, pools)

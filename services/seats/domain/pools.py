@@ -80,7 +80,9 @@ def open_pool(builder: DecisionBuilder, payload: OpenPool) -> None:
     wrong = wrong_policies(payload.policies)
     if wrong is not None:
         return reject(builder, Wrong(*wrong))
-    opened = PoolRow(base=payload.base, licences=payload.licences, next_period=payload.licences, opened=builder.next_seq())
+    opened = PoolRow(
+        base=payload.base, licences=payload.licences, next_period=payload.licences, numbered=builder.offset, opened=builder.next_seq()
+    )
     row = merged(opened, given_in(payload.policies))
     tenant.put_pool(module, row)
     builder.answer("pool_opened", Reason.OPENED, (module,), module=module, base=payload.base, policies=shown(row))
@@ -111,7 +113,7 @@ def close_pool(builder: DecisionBuilder, payload: ClosePool) -> None:
     if pool is None:
         return reject(builder, unknown_module(module))
     if payload.at == CloseAt.PERIOD_END:
-        tenant.put_pool(module, pool.row._replace(next_period=0))
+        tenant.put_pool(module, pool.row._replace(next_period=0, numbered=builder.offset))
         builder.answer("pool_close_scheduled", Reason.SCHEDULED, (module,), module=module)
     elif payload.at == CloseAt.NOW:
         builder.answer("pool_closed", Reason.POOL_CLOSED, (module,), module=module)
@@ -180,7 +182,7 @@ def add_licences(builder: DecisionBuilder, payload: AddLicences) -> None:
     for item in items:
         row = tenant.pools[item.module].row
         total = row.licences + item.quantity
-        tenant.put_pool(item.module, row._replace(licences=total, next_period=total))
+        tenant.put_pool(item.module, row._replace(licences=total, next_period=total, numbered=builder.offset))
     tenant.put_order(payload.order, OrderRow(builder.command, builder.offset))
     approved = to_ms(payload.approved_at)
     fields: dict[str, Any] = {"order": payload.order, "items": items_json(items), "approved_at": instant(approved)}
@@ -236,7 +238,7 @@ def reduce_licences(builder: DecisionBuilder, payload: ReduceLicences) -> None:
         return None
     for module, licences in totals:
         row = tenant.pools[module].row
-        tenant.put_pool(module, row._replace(licences=licences, next_period=min(row.next_period, licences)))
+        tenant.put_pool(module, row._replace(licences=licences, next_period=min(row.next_period, licences), numbered=builder.offset))
     tenant.put_order(payload.order, OrderRow(builder.command, builder.offset))
     builder.answer("licences_reduced", Reason.ORDERED, [module for module, _ in totals], order=payload.order, items=items_json(items))
     for pool in sorted((tenant.pools[module] for module, _ in totals), key=pool_rank):
@@ -281,7 +283,7 @@ def schedule_reduction(builder: DecisionBuilder, payload: ScheduleReduction) -> 
     would_flag, shown_each = [], WOULD_FLAG_SHOWN // len(items)
     for item in items:
         pool = tenant.pools[item.module]
-        tenant.put_pool(item.module, pool.row._replace(next_period=item.quantity))
+        tenant.put_pool(item.module, pool.row._replace(next_period=item.quantity, numbered=builder.offset))
         _, flagged, last = reduction_plan(builder, pool, item.quantity)
         users = flagged if last is None else [*flagged, last]
         if users:

@@ -1,11 +1,13 @@
 """Reductions: a pool gets fewer licences than its people use."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from services.seats.domain.decision import DecisionBuilder
-from services.seats.domain.rows import ACTIVE, HELD, UserRow
+from services.seats.domain.rows import ACTIVE, HELD, Reduced, UserRow
 from services.seats.domain.state import Pool
-from shared.schemas.seats_v1 import Reason
+from services.seats.domain.transitions import LeaverReduction
+from shared.schemas.seats_v1 import Reason, ReduceAt
 
 
 def reduction_order(builder: DecisionBuilder, pool: Pool) -> tuple[list[tuple[int, str]], list[tuple[int, int, int, str]]]:
@@ -58,10 +60,10 @@ def reduce(builder: DecisionBuilder, module: str, reason: str) -> None:
         builder.flag_until(last, module, None, Reason.LAST_ADMINISTRATOR)
 
 
-def reduce_for_leaver(builder: DecisionBuilder, row: UserRow, released: Iterable[str]) -> None:
+def reduce_for_leaver(builder: DecisionBuilder, row: UserRow, released: Iterable[str]) -> tuple[LeaverReduction, ...]:
     """M9: remove the licence of a leaver's active seat before flags and the queue get it. The last licence stays. `row` is the leaver's,
-    with the seats that are released."""
-    tenant = builder.tenant
+    with the seats that are released. Return what was reduced."""
+    tenant, reduced = builder.tenant, list[LeaverReduction]()
     for module in released:
         pool = tenant.pools[module].row
         if not pool.terminate_reduces_pool or row.seats[module].state != ACTIVE:
@@ -77,3 +79,24 @@ def reduce_for_leaver(builder: DecisionBuilder, row: UserRow, released: Iterable
             changed = pool._replace(next_period=pool.next_period - 1)
         tenant.put_pool(module, changed)
         builder.emit("pool_reduced", Reason.TERMINATED, (module,), module=module, by=1, reduce_at=pool.reduce_at)
+        reduced.append(LeaverReduction(module, pool.licences - changed.licences, pool.next_period - changed.next_period))
+    return tuple(reduced)
+
+
+def take_reductions_back(builder: DecisionBuilder, user: str, reduced: Iterable[Reduced]) -> bool:
+    """M9: give the pools back what a leaving reduced that is taken back. Where a purchase, a reduction, a closing or a new period has set
+    the numbers since, they stay. Return whether a pool has more licences now."""
+    tenant, more = builder.tenant, False
+    for module, licences, next_period, offset in reduced:
+        pool = tenant.pools.get(module)
+        if pool is None:
+            continue
+        about: dict[str, Any] = {"module": module, "by": 1, "reduce_at": str(ReduceAt.NOW if licences else ReduceAt.PERIOD_END)}
+        if pool.row.numbered >= offset:
+            builder.emit("reduction_kept", Reason.LEAVING_WITHDRAWN, (module,), user, **about)
+            continue
+        row, total = pool.row, pool.row.licences + licences
+        tenant.put_pool(module, row._replace(licences=total, next_period=min(row.next_period + next_period, total)))
+        builder.emit("pool_restored", Reason.LEAVING_WITHDRAWN, (module,), **about)
+        more |= licences > 0
+    return more

@@ -9,6 +9,7 @@ from services.seats.domain.rows import (
     Number,
     OrderRow,
     PoolRow,
+    Reduced,
     Release,
     Revocation,
     Row,
@@ -33,7 +34,7 @@ def to_json(key: str, row: Row) -> dict[str, Any]:
 
 def _user_to_json(row: UserRow) -> dict[str, Any]:
     required, seats, revision, command, offset, created_at, administrator, priority, partial = row[:9]
-    revoked, flags, lost, suspended, release = row[9:]
+    revoked, flags, lost, suspended, release, reduced = row[9:]
     modules = sorted(seats) if len(seats) > 1 else seats
     shown = {module: [*(seat if (seat := seats[module]).again else seat[:4])] for module in modules}
     data = {"n": required, "s": shown, "r": revision, "c": command, "o": offset, "t": created_at}
@@ -53,6 +54,8 @@ def _user_to_json(row: UserRow) -> dict[str, Any]:
         data["b"] = True
     if release is not None:
         data["d"] = [*release]
+    if reduced:
+        data["m"] = [[*entry] for entry in reduced]
     return data
 
 
@@ -87,4 +90,5 @@ def _user_from_json(data: dict[str, Any]) -> UserRow:
         lost=tuple(Revocation(*entry) for entry in get("l", ())),
         suspended=get("b", False),
         release=None if dated is None else Release(dated[0], shared_names(dated[1]), *dated[2:]),
+        reduced=tuple(Reduced(*entry) for entry in get("m", ())),
     )

@@ -64,6 +64,16 @@ class Release(NamedTuple):
     offset: int
 
 
+class Reduced(NamedTuple):
+    """The memory of what a leaver reduced in a pool: its licences, the next period's number, or both. It lasts until the person requires
+    modules again."""
+
+    module: str
+    licences: int
+    next_period: int
+    offset: int
+
+
 class UserRow(NamedTuple):
     """A person in a tenant. `revision` is kept when the last seat is released, because a late duplicate would otherwise bring a leaver
     back.
@@ -85,6 +95,7 @@ class UserRow(NamedTuple):
     lost: tuple[Revocation, ...]  # released with a revoked base module; a purchase restores them with it
     suspended: bool  # the login has ended: the seats stay and count, and the person has no access
     release: Release | None
+    reduced: tuple[Reduced, ...]
 
 
 class PoolRow(NamedTuple):
@@ -101,6 +112,7 @@ class PoolRow(NamedTuple):
     reduce_at: str = "period_end"
     warned: bool = False  # the threshold was crossed and is not reset
     free_since: int | None = None  # since when a licence above the threshold has been free
+    numbered: int = 0  # offset of the last command or period that set the numbers; leavers and expansions only change them
     opened: int = 0  # log order of its opening, which orders pools; names do not matter
 
 

@@ -16,6 +16,7 @@ from services.seats.domain.rows import (
     STATES,
     Flag,
     Number,
+    Reduced,
     Release,
     Revocation,
     Scheduled,
@@ -72,6 +73,14 @@ class Released(NamedTuple):
     reason: str
 
 
+class LeaverReduction(NamedTuple):
+    """What a leaver reduced in one pool, as an event states it."""
+
+    module: str
+    licences: int
+    next_period: int
+
+
 class ReleasedAsDated(NamedTuple):
     """A dated release that fell due: the person requires only `required`, and gives up the seats in `released`."""
 
@@ -79,6 +88,7 @@ class ReleasedAsDated(NamedTuple):
     required: tuple[str, ...]
     released: tuple[str, ...]
     leaver: bool
+    reduced: tuple[LeaverReduction, ...]
 
 
 class Dated(NamedTuple):
@@ -116,13 +126,14 @@ class Shown(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """The answer to `assign_seats`: the person has exactly the seats that it shows."""
+    """The answer to `assign_seats`: the person has exactly the seats that it shows. `reduced`: what is remembered of a leaver."""
 
     user: str
     revision: int
     required: Required
     seats: tuple[Shown, ...]
     released: tuple[str, ...]
+    reduced: tuple[LeaverReduction, ...] = ()
 
 
 class GivenUp(NamedTuple):
@@ -194,6 +205,7 @@ def _unknown(when: When) -> UserRow:
         lost=(),
         suspended=False,
         release=None,
+        reduced=(),
     )
 
 
@@ -233,12 +245,20 @@ def _released(row: UserRow, change: Released, when: When) -> UserRow:
 def _released_as_dated(row: UserRow, change: ReleasedAsDated, when: When) -> UserRow:
     left, modules = _unseated(row, change.released, when.offset), change.required
     revoked, lost = _still_revoked(row.revoked, modules, ()), _still_revoked(row.lost, modules, ())
-    return left._replace(required=modules, revoked=revoked, flags=_still_remembered(left.flags, when.at), lost=lost, release=None)
+    row = left._replace(required=modules, revoked=revoked, flags=_still_remembered(left.flags, when.at), lost=lost, release=None)
+    return _reducing(row, change.reduced, when)
+
+
+def _reducing(row: UserRow, reduced: Iterable[LeaverReduction], when: When) -> UserRow:
+    entries = tuple(Reduced(*each, when.offset) for each in reduced)
+    return row._replace(reduced=entries) if entries else row
 
 
 def _answered(row: UserRow, change: Answered | Moved, when: When) -> UserRow:
     if row.command != when.command:  # `decide` has applied this part before it decided the seats
         row = with_required(row, change.required, change.revision, change.released, when)
+    if isinstance(change, Answered) and change.reduced:
+        row = _reducing(row, change.reduced, when)
     seats: dict[str, Seat] = {}
     new: list[str] = []
     for shown in change.seats:
@@ -290,6 +310,7 @@ def with_required(row: UserRow | None, required: Required, revision: int, releas
         lost=_still_revoked(row.lost, modules, reactivate),
         suspended=required.suspended,
         release=None if dated is None else _new(Release, (*dated, when.offset)),
+        reduced=() if modules else row.reduced,
     )
 
 
@@ -388,7 +409,11 @@ def _released_body(change: Released) -> Body:
 
 def _released_as_dated_body(change: ReleasedAsDated) -> Body:
     body: Body = {"user": change.user, "required": change.required, "released": list(change.released)}
-    return body | {"leaver": True} if change.leaver else body
+    if change.leaver:
+        body["leaver"] = True
+    if change.reduced:
+        body["reduced"] = [each._asdict() for each in change.reduced]
+    return body
 
 
 def required_body(required: Required) -> Body:
@@ -437,6 +462,8 @@ def _answered_body(change: Answered) -> Body:
     body["modules"] = list(map(_shown_body, change.seats))
     if change.released:
         body["released"] = list(change.released)
+    if change.reduced:
+        body["reduced"] = [each._asdict() for each in change.reduced]
     return body
 
 
@@ -489,12 +516,17 @@ def _read_released(body: Body) -> tuple[Change, ...]:
 
 def _read_released_as_dated(body: Body) -> tuple[Change, ...]:
     leaver = body.get("leaver", False)
-    return (ReleasedAsDated(body["user"], shared_names(body["required"]), tuple(body.get("released", ())), leaver),)
+    return (ReleasedAsDated(body["user"], shared_names(body["required"]), tuple(body.get("released", ())), leaver, _read_reduced(body)),)
+
+
+def _read_reduced(body: Body) -> tuple[LeaverReduction, ...]:
+    return tuple(LeaverReduction(intern(each["module"]), each["licences"], each["next_period"]) for each in body.get("reduced", ()))
 
 
 def _read_answered(body: Body) -> tuple[Change, ...]:
     required, seats = _read_required(body["need"]), tuple(map(_read_shown, body["modules"]))
-    return (Answered(body["user"], body["revision"], required, seats, tuple(body.get("released", ()))),)
+    released, reduced = tuple(body.get("released", ())), _read_reduced(body)
+    return (Answered(body["user"], body["revision"], required, seats, released, reduced),)
 
 
 def _read_moved(body: Body) -> tuple[Change, ...]:

@@ -46,6 +46,7 @@ COUNTS: Final = (
     seats_v1.LicencesReduced,
     seats_v1.PoolExpanded,
     seats_v1.PoolReduced,
+    seats_v1.PoolRestored,
     seats_v1.PeriodStarted,
 )
 IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
@@ -59,6 +60,7 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         seats_v1.PoolNearLimit,
         seats_v1.PoolAtLimit,
         seats_v1.WarningArmed,
+        seats_v1.ReductionKept,
         seats_v1.SettleFailed,
     )
 }

@@ -138,14 +138,32 @@ def _overridden(record: Record | None, overrides: Overrides, day: date) -> Recor
     return replace(record, employed=employed, **overrides.values)
 
 
+def takes_leaving_back(before: Stated, after: Stated, today: date) -> bool:
+    """Return whether the person has left by what was stated before, and by what is stated now was employed on all days since: the leaving
+    was a mistake. Somebody who was hired again later has left all the same."""
+    days = sorted({today, *(day for day in (*_days(before), *_days(after)) if day <= today)})
+    left_on: date | None = None
+    for day, record in zip(days, merged_by_day(before, days), strict=True):
+        employed = record is not None and record.employed
+        left_on = None if employed or record is None else left_on or day
+    if left_on is None:
+        return False
+    since = [day for day in days if day >= left_on]
+    return all(record is not None and record.employed for record in merged_by_day(after, since))
+
+
 def days_ahead(of: Stated, today: date) -> list[date]:
     """Return the days after today on which what is stated can change the person, in order."""
+    return sorted(day for day in _days(of) if day > today)
+
+
+def _days(of: Stated) -> set[date]:
     days = {fact.effective_date for fact in of.facts}
     ends = {fact.given.get("valid_to") for fact in of.facts} | {of.overrides.values.get("valid_to")}
     days |= {end + timedelta(days=1) for end in ends if end is not None and end < date.max}
     if of.overrides.employment is not None:
         days.add(of.overrides.employment.since)
-    return sorted(day for day in days if day > today)
+    return days
 
 
 def reconsider_on(of: Stated, record: Record | None, today: date) -> date | None:

@@ -197,7 +197,13 @@ def republished(person: Person, at: datetime, actor: Actor) -> PersonState:
     return event_of(PersonRepublished, person, at, actor, "republished", ())
 
 
-def command_of(person: Person, reason: str, reactivate: tuple[str, ...]) -> AssignSeats:
+def is_leaver(person: Person) -> bool:
+    """Return whether seats may have released the person's seats because the person has left."""
+    release = person.sent.release if person.sent is not None else None
+    return person.standing.status is Status.LEFT or (release is not None and release.leaver)
+
+
+def command_of(person: Person, reason: str, reactivate: tuple[str, ...], *, leaving_withdrawn: bool = False) -> AssignSeats:
     """Return the command that requests the person's required modules from seats."""
     required, release = person.standing.required, person.standing.required.release
     return AssignSeats(
@@ -214,6 +220,8 @@ def command_of(person: Person, reason: str, reactivate: tuple[str, ...]) -> Assi
         reactivate=reactivate,
         reason=reason,
         leaver=person.standing.status is Status.LEFT,
+        reversible=person.standing.status is Status.LEFT or (release is not None and release.leaver),
+        leaving_withdrawn=leaving_withdrawn,
     )
 
 
@@ -226,6 +234,7 @@ def revise(
     reactivate: tuple[str, ...] | None = None,
     resend: bool = False,
     above: int = 0,
+    leaving_withdrawn: bool = False,
 ) -> Revision:
     """Return what follows from the change of `before` to `after`.
 
@@ -246,7 +255,7 @@ def revise(
     command = None
     if resend or reactivate is not None or must_send(after.standing.required, before.sent):
         after = replace(after, revision=max(before.revision, above) + 1, sent=after.standing.required)
-        command = command_of(after, reason, reactivate or ())
+        command = command_of(after, reason, reactivate or (), leaving_withdrawn=leaving_withdrawn)
     event = None
     if moved:
         if before.record is None:

@@ -11,7 +11,7 @@ from services.users.domain.facts import RECORD_FIELDS, REST_SOURCE, SEQUENCE_MAX
 from services.users.domain.invitations import InvitationTerms
 from services.users.domain.known_people import KnownPeople
 from services.users.domain.matching import Matched
-from services.users.domain.merging import Employment, Stated, sources_end, stated
+from services.users.domain.merging import Employment, Stated, sources_end, stated, takes_leaving_back
 from services.users.domain.person import Cause, Person, Revision, Tenant
 from services.users.domain.required_modules import NO_MODULES, Account
 from services.users.domain.roles import with_shorthand
@@ -110,6 +110,7 @@ async def reactivate(tenant: Tenant, uow: UnitOfWork, before: Person, modules: t
     """
     edit = await Edit.begin(tenant, uow, before)
     assert before.record is not None
+    before_edit = edit.stated
     if not before.record.employed:
         edit.set_employed(True)
     after = await edit.after(uow, replace(before.account, may_log_in=True))
@@ -120,7 +121,8 @@ async def reactivate(tenant: Tenant, uow: UnitOfWork, before: Person, modules: t
         raise Conflict("nothing-to-reactivate", "There is nothing to reactivate: the person may already log in and requires no module.")
     wanted = tuple(sorted(set(modules))) if modules is not None else required
     cause = replace(cause, reason=Reason.REACTIVATED.value)
-    revision = rules.revise(before, after, at=tenant.now, cause=cause, reactivate=wanted if required else None)
+    back = takes_leaving_back(before_edit, edit.stated, tenant.today)  # of somebody who left today
+    revision = rules.revise(before, after, at=tenant.now, cause=cause, reactivate=wanted if required else None, leaving_withdrawn=back)
     return await edit.save(uow, revision)
 
 

@@ -1,6 +1,6 @@
 """Changes of people from every entry point: the row, the event and the command in one transaction."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -15,6 +15,7 @@ from services.users.domain.invitations import invited_event, is_reserved
 from services.users.domain.known_people import KnownPeople
 from services.users.domain.logins import claimed_login
 from services.users.domain.matching import Matched
+from services.users.domain.merging import Stated, takes_leaving_back
 from services.users.domain.module_states import Decided, Seat, project, seat_status
 from services.users.domain.person import Cause, Person, Revision, Tenant
 from services.users.domain.reminders import with_reminder
@@ -77,9 +78,10 @@ async def apply_statements(tenant: Tenant, uow: UnitOfWork, received: Sequence[R
     keys = dict.fromkeys(Key(each.source, each.external_id) for each in received)
     known = await known_people.load(tenant, uow, keys, lock=True)
     loaded = {key: known.timelines[known.users[key]].get(key) for key in keys}
+    leavers = {user: known.stated(user) for user, person in known.people.items() if rules.is_leaver(person)}
     steps, stated = _steps(known, received, together=together)
     matched = await matching.match(tenant, uow, known, [key for key in stated if loaded[key] is None])
-    change = Changing(tenant, uow, known, matched)
+    change = Changing(tenant, uow, known, matched, leavers=leavers)
     change.publish_links()
     if together:
         for user, step in {known.users[step.key]: step for step in steps}.items():
@@ -118,14 +120,24 @@ def _steps(known: KnownPeople, received: Sequence[Received], *, together: bool) 
 class Changing:
     """Changes of people that one transaction stores, and of those whose conflict begins or ends by them. Call under the people's locks."""
 
-    def __init__(self, tenant: Tenant, uow: UnitOfWork, known: KnownPeople, matched: Matched, *, new: frozenset[str] = frozenset()) -> None:
-        """`new` are people of `known` who are not stored yet."""
+    def __init__(
+        self,
+        tenant: Tenant,
+        uow: UnitOfWork,
+        known: KnownPeople,
+        matched: Matched,
+        *,
+        new: frozenset[str] = frozenset(),
+        leavers: Mapping[str, Stated] | None = None,
+    ) -> None:
+        """`new` are people of `known` who are not stored yet, `leavers` people who have left, with what was stated about them."""
         self._tenant, self._uow, self._known, self._matched = tenant, uow, known, matched
         self._stored = frozenset(known.people) - new
         self._changed: dict[str, None] = {}  # in the order of their first statement
         self._done: set[str] = set()
         self._moved: list[Change] = []
         self._revisions: list[Revision] = []
+        self._leavers = dict(leavers or {})
 
     def publish_links(self) -> None:
         """Publish which timelines belong to people whom other sources know."""
@@ -144,8 +156,12 @@ class Changing:
     def person(self, user: str, each: Received) -> None:
         """Let the person be what is stated now."""
         before = self._known.people.get(user) or Person(user, each.source, each.external_id, created_at=self._tenant.now)
-        after = rules.as_of(replace(before, conflict=self.conflict_of(before)), self._known.stated(user), self._tenant)
-        self.revision(rules.revise(before, after, at=self._tenant.now, cause=each.cause), each.envelope)
+        now = self._known.stated(user)
+        back = user in self._leavers and takes_leaving_back(self._leavers[user], now, self._tenant.today)
+        if back:
+            del self._leavers[user]
+        after = rules.as_of(replace(before, conflict=self.conflict_of(before)), now, self._tenant)
+        self.revision(rules.revise(before, after, at=self._tenant.now, cause=each.cause, leaving_withdrawn=back), each.envelope)
 
     def skip(self, user: str) -> None:
         """Leave it to the caller to store this person."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from services.users.domain import person as rules
 from services.users.domain.facts import FactType
-from services.users.domain.merging import days_ahead, merged_by_day
+from services.users.domain.merging import days_ahead, merged_by_day, takes_leaving_back
 from services.users.domain.module_states import ModuleState
 from services.users.domain.person import Cause, Person, Tenant
 from services.users.domain.timelines import OPEN_FROM
@@ -63,6 +63,7 @@ async def terminate(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, befo
 async def take_back(tenant: Tenant, uow: UnitOfWork, before: Person, cause: Cause) -> Person:
     """Take back the termination by REST, before or after its day. Call under the person's lock. Raises Conflict."""
     edit = await Edit.begin(tenant, uow, before)
+    stated = edit.stated
     if not edit.take_leaving_back():
         raise Conflict(
             "nothing-to-take-back",
@@ -71,7 +72,8 @@ async def take_back(tenant: Tenant, uow: UnitOfWork, before: Person, cause: Caus
         )
     after = await edit.after(uow, before.account)
     rights.check_change(tenant, before, after, cause)
-    revision = rules.revise(before, after, at=tenant.now, cause=replace(cause, fact=FactType.CHANGED))
+    back = takes_leaving_back(stated, edit.stated, tenant.today)
+    revision = rules.revise(before, after, at=tenant.now, cause=replace(cause, fact=FactType.CHANGED), leaving_withdrawn=back)
     return await edit.save(uow, revision)
 
 
