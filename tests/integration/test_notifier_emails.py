@@ -17,6 +17,7 @@ from services.notifier.store.emails import ListedEmail
 from shared.clock import SystemClock
 from shared.schemas import seats_v1, users_v1
 from shared.schemas.base import Actor, Change, to_milliseconds
+from shared.schemas.rights import ACCOUNT_BUY, USERS_MANAGE
 from shared.sealed import SIGN_IN_LINK, seal
 from tests.support.notifier import (
     ANNA,
@@ -468,3 +469,27 @@ async def test_e_mails_about_signing_in_are_sent_at_once_and_a_link_is_only_in_i
     assert states == {"p1@acme.example": "sent", "p2@acme.example": "failed"} | dict.fromkeys(owners, "sent")
     assert len(rows) == len(states)
     assert "s3cret" not in str([tuple(row) for row in rows])
+
+
+async def test_E9_each_e_mail_goes_to_the_holders_of_its_right_and_hides_people_whom_they_do_not_see(notifier: Notifier) -> None:
+    both = (ACCOUNT_BUY, USERS_MANAGE)
+    people = [
+        person_added("buyer", rights=(ACCOUNT_BUY,), may_sign_in=True),
+        person_added("manager", rights=(USERS_MANAGE,), may_sign_in=True, departments=("Makers",)),
+        person_added("ended", rights=both, administrator=True, status="inactive"),
+        person_added("p1", department="Makers", name="Pia"),
+        person_added("p2", department="Sales", name="Quentin"),
+    ]
+    lost = users_v1.LastOwnerLost(at=NOON, actor=people[0].actor, user="ended")
+    async with notifier.running() as wiring:
+        await notifier.send(tenant_created(), *people, *subscribed())
+        await notifier.send(notifier.assigned("p1", refused()), notifier.assigned("p2", refused()), lost)
+        await notifier.until_idle(wiring)
+    assert notifier.server.to("buyer@acme.example") == [], "refusals concern those who manage people"
+    (limited,), (ended,) = notifier.server.to("manager@acme.example"), notifier.server.to("ended@acme.example")
+    assert "Pia" in text_of(limited)
+    assert "a person whom you do not see" in text_of(limited)
+    assert "Quentin" not in limited.as_string()
+    assert "Quentin" in text_of(ended)
+    (office,) = notifier.server.to("office@acme.example")
+    assert office["Subject"] == "Acme Bikes: the last owner can no longer sign in", "somebody who can sign in gets the refusals"

@@ -268,3 +268,13 @@ async def test_E9_a_viewset_hides_people_but_not_their_number(bench: Bench) -> N
     assert (await limited.call("PUT", roles, {"roles": ["reader"], "viewset": ["Makers"]}, if_match="*")).status_code == 200
     for method, path in (("POST", "roles"), ("POST", "clients"), ("GET", "imports/x/changes"), ("GET", "held-events")):
         assert await refusal(limited, method, f"/v1/tenants/{tenant}/{path}", {}) == (403, "viewset"), path
+
+
+async def test_people_switch_digests_off_for_themselves(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    user = (await rest.post(f"/v1/tenants/{tenant}/people", ANN))["user"]
+    path = f"/v1/tenants/{tenant}/people/{user}/digests"
+    other, own = await bench.rest(tenant, "users:read", "bob"), await bench.rest(tenant, "users:read", user)
+    assert await refusal(other, "PUT", path, {"digests": False}) == (403, "no-right")
+    assert await own.put(path, {"digests": False}) == {"digests": False}
+    assert [event.digests for event in await bench.events(tenant, PersonChanged)] == [False]

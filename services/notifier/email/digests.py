@@ -1,19 +1,20 @@
 """Digests that are due become e-mails. One process at a time does this (`jobs/sender.py`).
 
-A person receives what happens to their own seats, all that is due at once in one e-mail. The administrators (people with that right who
-have not left, else the tenant's contact address) each receive the same e-mail. Notifications and their e-mail change state in one
+A person receives what happens to their own seats, all that is due at once in one e-mail. Of what concerns the administrators,
+each receives what belongs to their rights (`domain/receivers.py`). Notifications and their e-mail change state in one
 transaction, so a crash neither sends one twice nor loses one.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.notifier.domain.notifications import Audience, Kind, Notification, Stream, is_moot, still_valid
-from services.notifier.email.rendering import MARKER, Links, Names, Recipient, Rendered, render
+from services.notifier.domain.receivers import shares_of
+from services.notifier.email.rendering import HIDDEN, MARKER, Links, Names, Recipient, Rendered, render
 from services.notifier.settings import Settings
 from services.notifier.store import catalogue, emails, recipients
 from services.notifier.store import notifications as store
@@ -74,6 +75,7 @@ class DigestSender:
         if not notifications or tenant is None:
             return
         names = await names_for(connection, digest.tenant_id, notifications)
+        receivers: list[Recipient] | None = None  # None: the holders of rights, each with a share of the notifications
         if digest.audience is Audience.PERSON:
             person = await recipients.person(connection, digest.tenant_id, digest.user_id)
             if person is None:
@@ -90,14 +92,25 @@ class DigestSender:
         elif digest.audience is Audience.CONTACT:
             vendor = [Recipient(self.settings.operator_email, "")] if self.settings.operator_email else []
             receivers = [Recipient(tenant.contact_email, tenant.name), *vendor]
-        else:
-            receivers = list(names.administrators) or [Recipient(tenant.contact_email, tenant.name)]
         sent = [each for each in still_valid(notifications) if not is_moot(each, names.pools)]
-        if sent:
+        if receivers is None:
+            await self._share(connection, digest, tenant, sent, names)
+        elif sent:
             await self._queue(connection, digest, tenant, receivers, sent, names)
         if len(sent) < len(notifications):
             await store.set_state(connection, digest.tenant_id, notifications, "dropped")
         await store.set_state(connection, digest.tenant_id, sent, "emailed")
+
+    async def _share(
+        self, connection: AsyncConnection, digest: Digest, tenant: TenantRow, sent: Sequence[Notification], names: Names
+    ) -> None:
+        """Queue for each holder of a right what concerns this right, without the names of people whom the holder does not see."""
+        holders = await recipients.holders(connection, digest.tenant_id)
+        departments = await recipients.departments(connection, digest.tenant_id, names.people)
+        for share in shares_of(sent, holders):
+            receivers = [recipient_of(holders[place]) for place in share.holders] or [Recipient(tenant.contact_email, tenant.name)]
+            shown = names if share.departments is None else _masked(names, departments, share.departments)
+            await self._queue(connection, digest, tenant, receivers, share.notifications, shown)
 
     async def _queue(
         self,
@@ -158,6 +171,10 @@ class DigestSender:
             accept=f"{settings.users_url}/v1/invitations/accept",
             quotes=f"{settings.invoicing_url}/v1/tenants/{tenant_id}/quotes",
         )
+
+
+def _masked(names: Names, departments: Mapping[str, str | None], visible: Collection[str]) -> Names:
+    return replace(names, people={user: name if departments.get(user) in visible else HIDDEN for user, name in names.people.items()})
 
 
 async def names_for(connection: AsyncConnection, tenant_id: str, notifications: Sequence[Notification]) -> Names:

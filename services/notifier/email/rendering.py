@@ -39,6 +39,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 LANGUAGES = frozenset(folder.name for folder in TEMPLATES.iterdir() if folder.is_dir())
 ENGLISH = "en"  # for tenants whose language has no templates
 MARKER = "_token_of_the_invitation_"  # the e-mail is stored with it, and sent with the token in its place
+HIDDEN = "a person whom you do not see"  # for a reader with a viewset
 ROWS_MAX = 200  # of a table in an e-mail; the others are in the action log
 _TEMPLATE = {
     Stream.OWN: "person",

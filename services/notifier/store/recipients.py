@@ -85,7 +85,7 @@ _IS_NEWER = PEOPLE.c.version <= _INSERT_PEOPLE.excluded.version
 SAVE_PERSON = replacing(_INSERT_PEOPLE, PersonRow, "tenant_id", "user_id", where=_IS_NEWER)
 _TENANT = select(*columns_of(TenantRow, TENANTS)).where(TENANTS.c.tenant_id == _OF_TENANT)
 _PERSON = select(*columns_of(PersonRow, PEOPLE)).where(PEOPLE.c.tenant_id == _OF_TENANT, PEOPLE.c.user_id == bindparam("user"))
-_ADMINISTRATORS = (
+_HOLDERS = (
     select(*columns_of(PersonRow, PEOPLE))
     .where(PEOPLE.c.tenant_id == _OF_TENANT, func.cardinality(PEOPLE.c.rights) > 0, PEOPLE.c.status != LEFT, PEOPLE.c.email != "")
     .order_by(PEOPLE.c.name, PEOPLE.c.user_id)
@@ -99,6 +99,9 @@ _DEACTIVATED = (
     .where(PEOPLE.c.tenant_id == _OF_TENANT, PEOPLE.c.status == DEACTIVATED)
     .order_by("shown", PEOPLE.c.user_id)
     .limit(NAMED_MAX)
+)
+_DEPARTMENTS = select(PEOPLE.c.user_id, PEOPLE.c.department).where(
+    PEOPLE.c.tenant_id == _OF_TENANT, PEOPLE.c.user_id == any_(bindparam("users", type_=ARRAY(Text)))
 )
 _ONE = select(_OF_TENANT.label("tenant_id")).subquery("one")
 _TIME = select(func.coalesce(TENANTS.c.clock, CLOCKS.c.clock), CLOCKS.c.at).select_from(
@@ -150,9 +153,23 @@ async def person(connection: AsyncConnection, tenant_id: str, user_id: str | Non
     return await one(connection, _PERSON, PersonRow, tenant=tenant_id, user=user_id)
 
 
-async def administrators(connection: AsyncConnection, tenant_id: str) -> Sequence[PersonRow]:
+async def holders(connection: AsyncConnection, tenant_id: str) -> Sequence[PersonRow]:
     """Return the people with rights who have not left and have an e-mail address."""
-    return await many(connection, _ADMINISTRATORS, PersonRow, tenant=tenant_id)
+    return await many(connection, _HOLDERS, PersonRow, tenant=tenant_id)
+
+
+async def administrators(connection: AsyncConnection, tenant_id: str) -> Sequence[PersonRow]:
+    """Return those whom other people can ask: who may buy or manage people, and can sign in, if there are any."""
+    found = [row for row in await holders(connection, tenant_id) if not {ACCOUNT_BUY, USERS_MANAGE}.isdisjoint(row.rights)]
+    return [row for row in found if row.may_sign_in] or found
+
+
+async def departments(connection: AsyncConnection, tenant_id: str, users: Collection[str]) -> dict[str, str | None]:
+    """Return the departments of these people, as far as they are known."""
+    if not users:
+        return {}
+    found = await connection.execute(_DEPARTMENTS, {"tenant": tenant_id, "users": list(users)})
+    return {row.user_id: row.department for row in found}
 
 
 async def names(connection: AsyncConnection, tenant_id: str, users: Collection[str]) -> dict[str, str]:

@@ -251,6 +251,10 @@ RightName = Literal["account:read", "account:buy", "users:read", "users:manage",
 RoleRights = Annotated[list[RightName], Field(min_length=1, max_length=len(TENANT_RIGHTS))]
 
 
+class DigestsBody(Body):
+    digests: StrictBool = Field(description="False: the person gets only e-mails about deadlines, and those about own seats.")
+
+
 class NewRole(Body):
     role: Id | None = Field(None, description="The id of the role; default: users creates one.")
     name: Name

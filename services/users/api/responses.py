@@ -122,6 +122,10 @@ class PersonView(BaseModel):
     version: int
 
 
+class Digests(BaseModel):
+    digests: bool
+
+
 class RoleView(BaseModel):
     role: str
     name: str

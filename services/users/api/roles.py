@@ -18,8 +18,8 @@ from services.users.api.dependencies import (
     now_of,
     visible,
 )
-from services.users.api.requests import NewRole, PersonRoles, RolePatch
-from services.users.api.responses import PersonRolesView, RoleView
+from services.users.api.requests import DigestsBody, NewRole, PersonRoles, RolePatch
+from services.users.api.responses import Digests, PersonRolesView, RoleView
 from services.users.domain.person import Person
 from services.users.domain.roles import BUILT_IN, in_order
 from services.users.store import people as people_store
@@ -28,8 +28,9 @@ from services.users.store.roles import RoleRow
 from services.users.use_cases import roles, tenants
 from shared import ids
 from shared.database import UnitOfWork
-from shared.errors import NotFound
+from shared.errors import Forbidden, NotFound
 from shared.schemas.base import Id
+from shared.schemas.rights import USERS_MANAGE
 from shared.web import Cursor, IfMatch, Limit, Page, access, answer, check_if_match, decode_cursor, encode_cursor, etag, refusals
 from shared.web.idempotency import IdempotencyKey, idempotent
 from shared.web.rest import LIMIT_DEFAULT
@@ -145,6 +146,19 @@ async def put_person_roles(
         given = tuple(sorted(set(body.roles)))
         person = await roles.give_roles(found, uow, before, given, own_department=own, departments=departments, cause=cause_of(principal))
         return await _person_roles(tenant, uow, person)
+
+
+@router.put("/people/{user}/digests", responses=refusals(409), summary="Set whether a person gets digests by e-mail")
+async def put_digests(tenant: TenantId, user: UserId, body: DigestsBody, context: InContext, principal: Reader) -> Digests:
+    """People set this for themselves; for others it needs the right users:manage."""
+    if principal.subject != user and not principal.may(USERS_MANAGE):
+        detail = f"To change this for another person you need the right {USERS_MANAGE}. Send the request about yourself."
+        raise Forbidden("no-right", detail, right=USERS_MANAGE)
+    async with context.database.unit_of_work(tenant) as uow:
+        found = await context.tenants.for_write(tenant, uow)
+        before = await locked_person(found, uow, user, principal)
+        await roles.set_digests(found, uow, before, body.digests, cause_of(principal))
+    return Digests(digests=body.digests)
 
 
 async def _person_roles(tenant: str, uow: UnitOfWork, person: Person) -> Response:

@@ -167,6 +167,7 @@ def _visible(person: Person) -> dict[str, Any]:
         "rights": ",".join(standing.rights) or None,
         "departments": None if person.departments is None else ",".join(sorted(person.departments)),
         "may_sign_in": standing.may_sign_in if standing.rights else None,
+        "digests": None if person.account.digests else False,
     }
 
 
@@ -189,6 +190,7 @@ def event_of(model: type[PersonState], person: Person, at: datetime, actor: Acto
         "rights": person.standing.rights,
         "departments": None if person.departments is None else tuple(sorted(person.departments)),
         "may_sign_in": person.standing.may_sign_in,
+        "digests": person.account.digests,
     }
     return model(at=at, actor=actor, reason=reason, changes=changed, **shown | typed)
 

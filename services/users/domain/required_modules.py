@@ -58,6 +58,7 @@ class Account:
     group_roles: tuple[str, ...] = ()  # of the groups that sources report
     own_department: bool = False  # the viewset is the person's present department
     departments: tuple[str, ...] | None = None  # the viewset is this list; None: there is none
+    digests: bool = True  # the person wants e-mails that are no deadlines
     may_log_in: bool = True
     priority: int = 0
     hold_until: datetime | None = None

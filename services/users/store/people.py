@@ -74,6 +74,7 @@ class PersonRow:
     group_roles: tuple[str, ...]
     own_department: bool
     departments: tuple[str, ...] | None
+    digests: bool
     rights: tuple[str, ...]
     may_log_in: bool
     priority: int

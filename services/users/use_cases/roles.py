@@ -91,6 +91,12 @@ async def give_roles(
     return await people.save(tenant, uow, rules.revise(before, after, at=tenant.now, cause=cause), None)
 
 
+async def set_digests(tenant: Tenant, uow: UnitOfWork, before: Person, digests: bool, cause: Cause) -> None:
+    """Set whether the person gets digests by e-mail. Call under the person's lock."""
+    after = replace(before, account=replace(before.account, digests=digests))
+    await people.save(tenant, uow, rules.revise(before, after, at=tenant.now, cause=cause), None)
+
+
 def _check_definer(cause: Cause, changed: tuple[str, ...]) -> None:
     """Raise Forbidden unless the sender may change what a role allows: a role can be held by people whom a viewset hides."""
     if cause.authority is None:

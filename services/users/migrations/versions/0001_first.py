@@ -121,6 +121,7 @@ CREATE TABLE people (
     group_roles text[] NOT NULL DEFAULT '{}',
     own_department boolean NOT NULL DEFAULT false,
     departments text[],
+    digests boolean NOT NULL DEFAULT true,
     rights text[] NOT NULL DEFAULT '{}',
     may_log_in boolean NOT NULL DEFAULT true,
     priority integer NOT NULL DEFAULT 0,
