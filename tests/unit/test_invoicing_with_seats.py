@@ -4,9 +4,11 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import orjson
+import pytest
 
 from services.invoicing.domain.account import Account, account
 from services.invoicing.domain.calendar import local_day, start_of_day
+from services.invoicing.use_cases.seats_questions import forecast_of
 from services.seats.domain import Command, decide
 from shared.schemas import registry
 from shared.schemas.base import Payload
@@ -22,8 +24,10 @@ from shared.schemas.seats_v1 import (
     PeriodStarted,
     Policies,
     PoolExpanded,
+    ReduceLicences,
     SchedulePeriod,
     ScheduleReduction,
+    SetPolicy,
 )
 from tests.support.invoicing_harness import ROOT, InvoicingHarness
 
@@ -98,3 +102,32 @@ def test_an_expansion_in_the_decision_that_begins_the_period_is_charged_once() -
     (renewal, expansion) = lines(account(seats.facts))
     assert renewal == [("recurring", "time", 1, 1200)]
     assert [(key, module, quantity) for key, module, quantity, _ in expansion] == [("proration", "time", 1)]
+
+
+@pytest.mark.parametrize("reduce_at", ["period_end", "now"])
+def test_T18_the_forecast_of_a_reduction_names_whom_seats_would_flag(reduce_at: str) -> None:
+    """The events are those that seats' what-if shows."""
+    seats = Seats(licences={"time": 3})
+    for user in ("ann", "bob", "cy"):
+        seats.hire(user)
+    expected = Expected(period=None, pools=(ExpectedPool(module="time", licences=3, next_period=3),))
+    one = (LicenceCount(module="time", quantity=1),)
+    if reduce_at == "now":
+        events = seats.send(ReduceLicences, order="r1", items=(LicenceCount(module="time", quantity=2),), expected=expected)
+    else:
+        events = seats.send(ScheduleReduction, items=one, expected=expected)
+    shown = [{"type": registry.type_of(type(event)), "data": event.model_dump(mode="json")} for event in events]
+    (found,) = forecast_of(shown).would_flag
+    assert (found.module, found.count, set(found.users)) == ("time", 2, {"bob", "cy"})
+
+
+def test_B13_the_forecast_of_a_refused_reduction_has_the_refusal() -> None:
+    seats = Seats(licences={"time": 3})
+    seats.send(SetPolicy, module="time", policies=Policies(reduce_below_use="block"))
+    for user in ("ann", "bob", "cy"):
+        seats.hire(user)
+    expected = Expected(period=None, pools=(ExpectedPool(module="time", licences=3, next_period=3),))
+    events = seats.send(ScheduleReduction, items=(LicenceCount(module="time", quantity=1),), expected=expected)
+    refused = forecast_of([{"type": registry.type_of(type(event)), "data": event.model_dump(mode="json")} for event in events]).refused
+    assert refused is not None
+    assert (refused.module, refused.must_free) == ("time", 2)

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import orjson
 import structlog
 
 from shared.errors import Transient
+from shared.schemas import registry
 from shared.schemas.base import Payload
 from shared.schemas.registry import INVOICING, type_of
 from shared.schemas.seats_v1 import ReductionRefused, ReductionScheduled, SeatFlagged, WouldFlag
@@ -52,14 +54,16 @@ class SeatsQuestions:
 
 
 def forecast_of(events: Sequence[dict[str, Any]]) -> Forecast:
+    """Return what the events of one decision say, each as REST shows it: its type and its data."""
     flagged: dict[str, list[str]] = defaultdict(list)
     for event in events:
-        data = event["data"]
-        match event["type"]:
-            case name if name == type_of(ReductionRefused):
-                return Forecast(refused=ReductionRefused.model_validate(data))
-            case name if name == type_of(ReductionScheduled):
-                return Forecast(ReductionScheduled.model_validate(data).would_flag)
-            case name if name == type_of(SeatFlagged):
-                flagged[data["module"]].append(data["user"])
+        match registry.parse(event["type"], orjson.dumps(event["data"])):
+            case ReductionRefused() as refused:
+                return Forecast(refused=refused)
+            case ReductionScheduled(would_flag=would_flag):
+                return Forecast(would_flag)
+            case SeatFlagged(module=module, user=user):
+                flagged[module].append(user)
+            case _:
+                pass
     return Forecast([WouldFlag(module=module, users=tuple(users[:NAMED_MAX]), count=len(users)) for module, users in flagged.items()])
