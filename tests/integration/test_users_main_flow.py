@@ -2,19 +2,21 @@
 for the seats worker."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from services.users.store import tenants
+from services.users.store import catalogue, pools, tenants
 from shared.errors import Poison, Transient
 from shared.schemas import seats_v1 as seats
 from shared.schemas.base import Actor, Payload
 from shared.schemas.hr_v1 import PersonChanged, PersonHired, PersonLeft
 from shared.schemas.invoicing_v1 import ModuleDefined, PlanDefined, SubscriptionActivated, SubscriptionStarted, UnitPrice
 from shared.schemas.position import DecisionId, Position
+from shared.schemas.registry import type_of
 from shared.schemas.seats_v1 import ModuleSeat
 from shared.schemas.users_v1 import LicencesFree, PersonAdded, PersonRepublished, TenantCreated, TenantRepublished
 from shared.schemas.users_v1 import PersonChanged as Changed
@@ -632,6 +634,44 @@ async def test_E3_refused_people_are_requested_again_in_the_order_of_their_refus
 
     assert await requested("", 3) == ["ann", "cyd", "bob"]
     assert await requested("?include=revoked", 4) == ["ann", "cyd", "bob", "dan"]
+
+
+async def test_M12_a_dry_run_of_adding_a_person_answers_with_the_decision_and_the_cost_and_changes_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant, rest = await bench.open_tenant()
+    path = f"/v1/tenants/{tenant}/people"
+    ann = {"external_id": "ann", "login": "ann", "email": "ann@acme.example", "department": "Makers"}
+    plan = f"plan-{tenant}"
+    async with bench.users.database.unit_of_work(tenant) as uow:
+        prices = (UnitPrice(module="time", term="monthly", amount_minor=1250), UnitPrice(module="time", term="annual", amount_minor=1))
+        common: dict[str, Any] = {
+            "at": NOON,
+            "actor": Actor(kind="system", id="invoicing"),
+            "currency": "EUR",
+            "allows_extra_licences": True,
+        }
+        await catalogue.save_plan(uow.connection, PlanDefined(**common, plan=plan, name="Plan", version=1, prices=prices))
+        await pools.save_terms(uow.connection, tenant, plan, "monthly")
+    asked: list[seats.AssignSeats] = []
+
+    async def what_if(_: str, commands: Sequence[seats.AssignSeats]) -> Any:
+        asked.extend(commands)
+        modules = [{"module": "documents", "state": "refused", "reason": "pool_full"}, {"module": "time", "state": "active"}]
+        expanded = {"type": type_of(seats.PoolExpanded), "data": {"module": "time", "by": 2}}
+        return [[{"type": type_of(seats.SeatsAssigned), "data": {"revision": 1, "modules": modules}}, expanded]]
+
+    monkeypatch.setattr(bench.users.seats, "what_if", what_if)
+    seen = await rest.post(f"{path}?dry_run=true", ann)
+    assert [need.modules for need in asked] == [MAKERS]
+    assert (seen["decided"], seen["expansions"]) == (True, [{"module": "time", "licences": 2}])
+    assert seen["cost"] == {"currency": "EUR", "term": "monthly", "net_minor": 2500}
+    assert "documents has 0 licences" in seen["modules"][0]["warning"]
+    assert await bench.person(rest, tenant, "ann") is None
+    assert (await bench.needs(tenant), await bench.events(tenant, PersonAdded)) == ([], [])
+    assert (await rest.call("POST", path, ann)).status_code == 201
+    again = await rest.call("POST", f"{path}?dry_run=true", ann)
+    assert again.json()["type"].endswith("person-exists"), "a dry run is refused as the request would be"
 
 
 async def test_a_profile_has_the_modules_that_its_modules_require_and_one_that_is_not_subscribed_is_warned_about(bench: Bench) -> None:

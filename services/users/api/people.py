@@ -1,7 +1,8 @@
 """People, added by REST or by HR systems."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
 from typing import Annotated, Any
@@ -31,6 +32,8 @@ from services.users.api.requests import (
 )
 from services.users.api.responses import (
     ConflictView,
+    CostView,
+    ExpansionView,
     InvitationView,
     LicenceOfLeaver,
     ModuleView,
@@ -39,6 +42,8 @@ from services.users.api.responses import (
     PersonDataView,
     PersonView,
     PoolView,
+    PreviewedModule,
+    PreviewView,
     ReadyReduction,
     ReductionItem,
     ReplacementView,
@@ -57,7 +62,7 @@ from services.users.store import module_states, personal_data, pools, timelines
 from services.users.store import people as store
 from services.users.store.people import Filter, View
 from services.users.store.pools import CountsRow
-from services.users.use_cases import edit_person, erasure, invitations, licences, replace_person, terminate_person
+from services.users.use_cases import edit_person, erasure, invitations, licences, preview_person, replace_person, terminate_person
 from services.users.use_cases.licences import Licences
 from services.users.use_cases.replace_person import Afterwards
 from services.users.use_cases.terminate_person import Licence, Termination
@@ -66,6 +71,7 @@ from shared.database import UnitOfWork
 from shared.errors import NotFound
 from shared.web import Cursor, IfMatch, Limit, Principal, answer, check_if_match, decode_cursor, encode_cursor, etag, refusals
 from shared.web.idempotency import IdempotencyKey, idempotent
+from shared.web.openapi import Responses
 from shared.web.prefer import Prefer, wait_for, wait_seconds
 from shared.web.rest import LIMIT_DEFAULT, PositionView
 from shared.web.route import CheckedRoute
@@ -200,7 +206,10 @@ async def _answer(tenant: Tenant, uow: UnitOfWork, person: Person, status: int =
     return answer(view, status, {"etag": etag(person.version)} | location)
 
 
-@router.post("", status_code=201, response_model=PersonView, responses=refusals(409), summary="Add a person")
+_PREVIEWED: Responses = {200: {"model": PreviewView, "description": "The answer to `dry_run`."}}
+
+
+@router.post("", status_code=201, response_model=PersonView, responses=refusals(409) | _PREVIEWED, summary="Add a person")
 async def create_person(
     tenant: TenantId,
     body: NewPerson,
@@ -209,27 +218,57 @@ async def create_person(
     principal: PersonManager,
     key: IdempotencyKey = None,
     prefer: Prefer = None,
+    dry_run: Annotated[bool, Query(description="Change nothing, and answer what seats would decide, and the cost.")] = False,
 ) -> Response:
     """If the person requires modules, seats is asked at once. `modules` shows its decision soon after; with `Prefer: wait`, the answer to
     this request shows it."""
+
+    async def add(found: Tenant, uow: UnitOfWork) -> Person:
+        fields = body.model_dump(include={*RECORD_FIELDS})
+        external_id = body.external_id or ids.new_id()
+        accounts = edit_person.AccountEdit(
+            profile=body.profile,
+            administrator=body.administrator,
+            priority=body.priority,
+            may_log_in=body.may_log_in,
+            invitation=_terms(body.invitation),
+        )
+        return await edit_person.create(found, uow, context.seats, external_id, fields, accounts, cause_of(principal))
+
+    if dry_run:
+        return await _previewed(context, tenant, add)
     async with context.database.unit_of_work(tenant) as uow:
 
         async def create() -> Response:
             found = await context.tenants.for_write(tenant, uow)
-            fields = body.model_dump(include={*RECORD_FIELDS})
-            external_id = body.external_id or ids.new_id()
-            accounts = edit_person.AccountEdit(
-                profile=body.profile,
-                administrator=body.administrator,
-                priority=body.priority,
-                may_log_in=body.may_log_in,
-                invitation=_terms(body.invitation),
-            )
-            person = await edit_person.create(found, uow, context.seats, external_id, fields, accounts, cause_of(principal))
-            return await _answer(found, uow, person, 201)
+            return await _answer(found, uow, await add(found, uow), 201)
 
         response = await idempotent(uow, request, principal, key, create, partial(_shown, context, principal, tenant, uow))
     return await _decided(context, tenant, prefer, response)
+
+
+class _NothingChangedError(Exception):
+    """Rolls back the transaction in which a person was added for a preview."""
+
+
+async def _previewed(context: Context, tenant: str, add: Callable[[Tenant, UnitOfWork], Awaitable[Person]]) -> Response:
+    with suppress(_NothingChangedError):
+        async with context.database.unit_of_work(tenant) as uow:
+            found = await context.tenants.for_write(tenant, uow)
+            person = await add(found, uow)
+            raise _NothingChangedError
+    async with context.database.unit_of_work(tenant) as uow:
+        shown = await preview_person.preview(found, uow, context.seats, person)
+    expansions = [ExpansionView(module=module, licences=more) for module, more in shown.added.items()]
+    view = PreviewView(
+        decided=shown.decided,
+        status=person.standing.status.value,
+        modules=[PreviewedModule(**each) for each in shown.modules],
+        not_subscribed=list(person.standing.not_subscribed),
+        expansions=expansions,
+        cost=None if shown.cost is None else CostView(**asdict(shown.cost)),
+    )
+    return answer(view)
 
 
 async def _decided(context: Context, tenant: str, prefer: str | None, response: Response) -> Response:

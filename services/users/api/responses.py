@@ -517,3 +517,29 @@ class HeldEventsView(BaseModel):
 
 class HeldEventsDetail(HeldEventsView):
     external_ids: list[str] = Field(description="The first 100 people who would lose access.")
+
+
+class PreviewedModule(DecidedModuleView):
+    warning: str | None = Field(None, description="Of a refused module: its limit and use, and how to get more licences.")
+
+
+class ExpansionView(BaseModel):
+    module: str
+    licences: int = Field(description="By so many licences the pool would expand according to its over-limit policy.")
+
+
+class CostView(BaseModel):
+    currency: str
+    term: str
+    net_minor: int = Field(description="The price of these licences for a whole period, without tax.")
+
+
+class PreviewView(BaseModel):
+    """What adding the person would lead to. Nothing was changed."""
+
+    decided: bool = Field(description="False if seats did not answer: its decision may differ from what is shown.")
+    status: str
+    modules: list[PreviewedModule]
+    not_subscribed: list[str] = Field(description="The other modules of the profile.")
+    expansions: list[ExpansionView]
+    cost: CostView | None = Field(None, description="Null if no licence would be added, or its price is not known.")

@@ -15,7 +15,8 @@ from services.users.store import sources as store
 from shared.database import UnitOfWork
 from shared.errors import NotFound
 from shared.fields import common_fields
-from shared.web import Page, refusals
+from shared.web import Cursor, Limit, Page, decode_cursor, encode_cursor, refusals
+from shared.web.rest import LIMIT_DEFAULT
 from shared.web.route import CheckedRoute
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/sources", tags=["people"])
@@ -29,12 +30,16 @@ def _view(source: Source) -> TenantSourceView:
 
 
 @router.get("", summary="List the sources of a tenant, those that go first before the others")
-async def list_tenant_sources(tenant: TenantId, context: InContext, principal: Manager) -> Page[TenantSourceView]:
-    """A source is listed when it has stated something, or has settings. A tenant has few of them, so there is one page."""
+async def list_tenant_sources(
+    tenant: TenantId, context: InContext, principal: Manager, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT
+) -> Page[TenantSourceView]:
+    """A source is listed when it has stated something, or has settings."""
+    (begin,) = decode_cursor(cursor, int) or (0,)
     async with context.database.unit_of_work(tenant) as uow:
         await context.tenants.for_read(tenant, uow)
-        found = await store.all_of(uow.connection, tenant)
-    return Page(items=[_view(source) for source in found.values()], next=None)
+        found = list((await store.all_of(uow.connection, tenant)).values())
+    end = begin + limit
+    return Page(items=[_view(source) for source in found[begin:end]], next=encode_cursor(end) if end < len(found) else None)
 
 
 @router.get("/{source:path}", responses=refusals(404), summary="Get a source of a tenant")

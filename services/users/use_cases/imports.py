@@ -17,7 +17,7 @@ from services.users.store import hr_sources
 from services.users.store import imports as store
 from services.users.store.imports import CheckedPerson, ImportRow, StagedKey, StagedPerson
 from services.users.use_cases import erased_timelines, guard, known_people, matching
-from services.users.use_cases.seats_questions import COMMANDS_MAX, SeatsQuestions
+from services.users.use_cases.seats_questions import COMMANDS_MAX, SeatsQuestions, states_in
 from shared import ids
 from shared.database import UnitOfWork
 from shared.errors import Conflict, Invalid, NotFound
@@ -256,21 +256,10 @@ async def _decisions(tenant: Tenant, found: _Found, seats: SeatsQuestions) -> Ma
         detail = "seats did not answer, so it was not decided person by person. See `modules`, or check the import again."
         return {"decided": False, "detail": detail, "people": []}
     people = [
-        {"user": person.user, "external_id": external_id, "modules": _states(events)}
+        {"user": person.user, "external_id": external_id, "modules": states_in(events)}
         for (external_id, person, _), events in zip(asking, decisions, strict=True)
     ]
     return {"decided": True, "detail": "seats decided on a copy of its state.", "people": people}
-
-
-def _states(events: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the states in the answer to one command."""
-    for event in events:
-        if "revision" in event["data"] and "modules" in event["data"]:
-            return [
-                {"module": each["module"], "state": each["state"], "deadline": each.get("deadline"), "reason": each.get("reason")}
-                for each in event["data"]["modules"]
-            ]
-    return []
 
 
 # ------------------------------------------------------------------------------------------------------------------ applying

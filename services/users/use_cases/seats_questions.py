@@ -71,3 +71,14 @@ class SeatsQuestions:
             log.warning("seats_did_not_answer", status=response.status_code)
             return None
         return response.json()
+
+
+def states_in(events: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the states in the answer to one command."""
+    for event in events:
+        if "revision" in event["data"] and "modules" in event["data"]:
+            return [
+                {"module": each["module"], "state": each["state"], "deadline": each.get("deadline"), "reason": each.get("reason")}
+                for each in event["data"]["modules"]
+            ]
+    return []

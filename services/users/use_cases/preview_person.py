@@ -1,0 +1,63 @@
+"""What adding a person would lead to: the decision of seats, and the cost of the licences that it would add."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.users.domain.person import Person, Tenant, command_of
+from services.users.domain.required_modules import NO_MODULES
+from services.users.store import catalogue, pools
+from services.users.use_cases import licences
+from services.users.use_cases.seats_questions import SeatsQuestions, states_in
+from shared.database import UnitOfWork
+from shared.schemas.registry import type_of
+from shared.schemas.seats_v1 import PoolExpanded, Reason, SeatState
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """The price of added licences for a whole period, without tax."""
+
+    currency: str
+    term: str
+    net_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """`decided`: seats has answered. `added` are the licences by which pools would expand."""
+
+    decided: bool
+    modules: Sequence[Mapping[str, Any]] = ()
+    added: Mapping[str, int] = field(default_factory=dict)
+    cost: Cost | None = None
+
+
+async def preview(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, added: Person) -> Preview:
+    """Return what seats would decide about a person who was added, in a transaction that is rolled back."""
+    if added.standing.required == NO_MODULES:
+        return Preview(decided=True)
+    answer = await seats.what_if(tenant.tenant, [command_of(added, Reason.HIRED.value, ())])
+    if answer is None:
+        return Preview(decided=False)
+    (events,) = answer
+    known = await licences.load(tenant, uow)
+    modules = [
+        {**each, "warning": licences.warning(tenant.tenant, known, each["module"]) if each["state"] == SeatState.REFUSED else None}
+        for each in states_in(events)
+    ]
+    expansions = [event["data"] for event in events if event["type"] == type_of(PoolExpanded)]
+    more = {each["module"]: each["by"] for each in expansions}
+    return Preview(True, modules, more, await _cost(tenant, uow, more))
+
+
+async def _cost(tenant: Tenant, uow: UnitOfWork, more: Mapping[str, int]) -> Cost | None:
+    terms = await pools.terms(uow.connection, tenant.tenant)
+    if not more or terms is None:
+        return None
+    name, term = terms
+    plan = next((each for each in await catalogue.plans(uow.connection) if each.plan == name), None)
+    prices = {price.module: price.amount_minor for price in plan.prices if price.term == term} if plan is not None else {}
+    if plan is None or not set(more) <= set(prices):
+        return None
+    return Cost(plan.currency, term, sum(prices[module] * number for module, number in more.items()))
