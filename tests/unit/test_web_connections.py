@@ -205,7 +205,7 @@ async def test_without_a_token_the_answer_comes_at_once_and_the_unsent_body_is_n
 
 
 @pytest.mark.usefixtures("no_errors")
-@pytest.mark.parametrize(("authorized", "answered"), [("", 401), (AUTHORIZED, 400)])
+@pytest.mark.parametrize(("authorized", "answered"), [("", 401), (AUTHORIZED, 400)], ids=["no token", "token"])
 async def test_a_body_that_breaks_the_protocol_is_answered_once(service: Service, authorized: str, answered: int) -> None:
     connection = await service.connect()
     connection.writer.write(f"POST /things HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n{authorized}\r\n".encode())
@@ -218,7 +218,7 @@ async def test_a_body_that_breaks_the_protocol_is_answered_once(service: Service
 
 
 @pytest.mark.usefixtures("no_errors")
-@pytest.mark.parametrize(("authorized", "answered"), [("", 401), (AUTHORIZED, 400)])
+@pytest.mark.parametrize(("authorized", "answered"), [("", 401), (AUTHORIZED, 400)], ids=["no token", "token"])
 async def test_a_body_of_too_many_chunks_is_not_read_to_its_end(service: Service, authorized: str, answered: int) -> None:
     connection, head = await service.connect(), "POST /things HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n"
     connection.writer.write(f"{head}{authorized}\r\n".encode())
