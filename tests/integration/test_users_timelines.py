@@ -234,13 +234,13 @@ async def test_M9_A17_a_person_is_terminated_after_a_last_working_day_and_taken_
 
     async def what_if(_: object, __: str, commands: Any) -> Any:
         asked.extend(commands)
-        pools = [{"module": module, "available": 1} for module in ("documents", "time")]
+        pools = [{"module": module, "available": 1, "next_period": 3} for module in ("documents", "time")]
         return [[{"type": "seatpool.seats.v1.seats_assigned", "data": {"released": ["documents", "time"], "pools": pools}}]]
 
     monkeypatch.setattr(AskedSeats, "what_if", what_if)
     later = await rest.post(f"{path}/terminate", {"last_day": "2026-03-31"})
     assert (later["person"]["status"], later["last_day"]) == ("active", "2026-03-31")
-    assert later["reduction"] == {"items": [{"module": "documents", "quantity": 1}, {"module": "time", "quantity": 1}]}
+    assert later["reduction"] == {"items": [{"module": "documents", "total": 2}, {"module": "time", "total": 2}]}
     assert {each["state"] for each in later["licences"]} == {"free"}
     (leaver,) = asked
     assert (leaver.modules, leaver.leaver) == ((), True)

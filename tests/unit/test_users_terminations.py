@@ -15,7 +15,7 @@ from services.users.domain.required_modules import Settings
 from services.users.domain.sources import Key, SourceKind, new_source
 from services.users.domain.timelines import Period, Report, Timeline
 from services.users.use_cases.edit_person import Edit
-from services.users.use_cases.terminate_person import Licence, licences_after
+from services.users.use_cases.terminate_person import Licence, Termination, licences_after
 from shared.schemas.seats_v1 import AssignSeats
 from tests.support.seats_harness import START, SeatsHarness
 
@@ -75,7 +75,9 @@ def test_A17_M9_the_answer_to_a_termination_tells_which_licences_become_free() -
     harness.assign("ada", "time", "docs", "plan")
     harness.assign("ben", "time", "plan")
     assert harness.seats("plan") == {"ada": "active", "ben": "flagged"}
-    expected = {"docs": Licence.GIVEN_UP, "plan": Licence.REALLOCATED, "time": Licence.FREE}
-    assert leaver(harness, {"time", "docs", "plan"}) == expected
-    assert leaver(harness, {"time"}) == {"time": Licence.FREE}, "a flagged seat has no licence"
+    expected = {"docs": (Licence.GIVEN_UP, 1), "plan": (Licence.REALLOCATED, 1), "time": (Licence.FREE, 2)}
+    found = leaver(harness, {"time", "docs", "plan"})
+    assert {module: (each.state, each.next_period) for module, each in found.items()} == expected
+    assert list(leaver(harness, {"time"})) == ["time"], "a flagged seat has no licence"
     assert leaver(harness, {"labs"}) == {}, "seats has released no such seat"
+    assert Termination(Person("ada", "rest", "17", START), TODAY, found).reduction == {"time": 1}

@@ -45,7 +45,7 @@ from services.users.api.responses import (
     PreviewedModule,
     PreviewView,
     ReadyReduction,
-    ReductionItem,
+    ReductionTotalView,
     ReplacementView,
     TerminationView,
     TimelineView,
@@ -65,7 +65,7 @@ from services.users.store.pools import CountsRow
 from services.users.use_cases import edit_person, erasure, invitations, licences, preview_person, replace_person, terminate_person
 from services.users.use_cases.licences import Licences
 from services.users.use_cases.replace_person import Afterwards
-from services.users.use_cases.terminate_person import Licence, Termination
+from services.users.use_cases.terminate_person import Termination
 from shared import ids
 from shared.database import UnitOfWork
 from shared.errors import NotFound
@@ -487,12 +487,12 @@ async def take_termination_back(tenant: TenantId, user: UserId, context: InConte
 async def _termination(tenant: Tenant, uow: UnitOfWork, done: Termination) -> Response:
     person = _view(done.person, await _shown_with(tenant, uow, [done.person]))
     licences = done.licences
-    free = [module for module, state in (licences or {}).items() if state is Licence.FREE]
+    items = [ReductionTotalView(module=module, total=total) for module, total in done.reduction.items()]
     view = TerminationView(
         person=person,
         last_day=done.last_day,
-        licences=None if licences is None else [LicenceOfLeaver(module=module, state=state) for module, state in licences.items()],
-        reduction=ReadyReduction(items=[ReductionItem(module=module, quantity=1) for module in free]) if free else None,
+        licences=None if licences is None else [LicenceOfLeaver(module=module, state=each.state) for module, each in licences.items()],
+        reduction=ReadyReduction(items=items) if items else None,
     )
     return answer(view, 202, {"etag": etag(done.person.version), "location": f"/v1/tenants/{tenant.tenant}/people/{done.person.user}"})
 

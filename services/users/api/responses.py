@@ -155,13 +155,13 @@ class LicenceOfLeaver(BaseModel):
     )
 
 
-class ReductionItem(BaseModel):
+class ReductionTotalView(BaseModel):
     module: str
-    quantity: int
+    total: int
 
 
 class ReadyReduction(BaseModel):
-    items: list[ReductionItem]
+    items: list[ReductionTotalView]
 
 
 class TerminationView(BaseModel):
@@ -171,7 +171,7 @@ class TerminationView(BaseModel):
         description="What becomes of the licences of the person after the last day, as seats would decide now; null if it did not answer."
     )
     reduction: ReadyReduction | None = Field(
-        description="The body of a reduction by one licence of each module whose licence is free; null if there is none."
+        description="The body of `POST …/reductions` (invoicing) that gives up each free licence; null if there is none."
     )
 
 

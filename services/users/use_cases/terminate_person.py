@@ -30,12 +30,26 @@ class Licence(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class LeaverLicence:
+    """`next_period` is the number of licences of the module for the next period, after the person has left."""
+
+    state: Licence
+    next_period: int
+
+
+@dataclass(frozen=True, slots=True)
 class Termination:
     """`licences` by module; None: seats did not answer."""
 
     person: Person
     last_day: date
-    licences: Mapping[str, Licence] | None
+    licences: Mapping[str, LeaverLicence] | None
+
+    @property
+    def reduction(self) -> Mapping[str, int]:
+        """Return the totals of a reduction by each licence that becomes free. The last licence of a module stays."""
+        licences = self.licences or {}
+        return {name: each.next_period - 1 for name, each in licences.items() if each.state is Licence.FREE and each.next_period > 1}
 
 
 async def terminate(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, before: Person, last_day: date, cause: Cause) -> Termination:
@@ -77,7 +91,7 @@ async def take_back(tenant: Tenant, uow: UnitOfWork, before: Person, cause: Caus
     return await edit.save(uow, revision)
 
 
-async def _licences(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, before: Person) -> Mapping[str, Licence] | None:
+async def _licences(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, before: Person) -> Mapping[str, LeaverLicence] | None:
     """Return what would become of the person's licences if the person left now."""
     states = (await module_states.load(uow.connection, tenant.tenant, [before.user]))[before.user]
     licensed = {module for module, seat in states.items() if seat.state in (ModuleState.ACTIVE, ModuleState.HELD)}
@@ -95,13 +109,14 @@ async def _licences(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, befo
     return None if decisions is None else licences_after(decisions[0], licensed)
 
 
-def licences_after(events: Sequence[Mapping[str, Any]], licensed: set[str]) -> Mapping[str, Licence]:
+def licences_after(events: Sequence[Mapping[str, Any]], licensed: set[str]) -> Mapping[str, LeaverLicence]:
     """Return what the decision about a leaver makes of these licences."""
-    found: dict[str, Licence] = {}
+    found: dict[str, LeaverLicence] = {}
     pools = {pool["module"]: pool for event in events for pool in event["data"].get("pools", ())}
     given_up = {event["data"]["module"] for event in events if event["type"].endswith(".pool_reduced")}
     for event in events:
         for module in licensed.intersection(event["data"].get("released", ())):
-            free = pools.get(module, {}).get("available", 0) > 0
-            found[module] = Licence.GIVEN_UP if module in given_up else Licence.FREE if free else Licence.REALLOCATED
+            pool = pools[module]
+            state = Licence.GIVEN_UP if module in given_up else Licence.FREE if pool["available"] > 0 else Licence.REALLOCATED
+            found[module] = LeaverLicence(state, pool["next_period"])
     return dict(sorted(found.items()))
