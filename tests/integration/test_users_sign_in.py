@@ -20,6 +20,7 @@ import pytest_asyncio
 
 from deploy.local.stack import answers
 from services.users.sign_in.opaque import hash_of
+from services.users.sign_in.tokens import REVOCABLE_TTL_SECONDS
 from services.users.use_cases import sessions, sign_in_links
 from services.users.use_cases.sessions import Method, NewSession
 from shared.clock import SystemClock
@@ -59,7 +60,7 @@ async def test_a_session_is_exchanged_for_a_token_of_five_minutes_with_the_right
     user = await administrator(rest, tenant)
     session = await signed_in(bench, tenant, user)
     answer = (await exchange(bench, session.secret)).json()
-    assert (answer["expires_in"], answer["token_type"]) == (300, "Bearer")
+    assert (answer["expires_in"], answer["token_type"]) == (REVOCABLE_TTL_SECONDS, "Bearer")
     assert answer["issued_token_type"] == "urn:ietf:params:oauth:token-type:access_token"
     principal = await bench.app.state.verifier.verify(answer["access_token"])
     assert (principal.subject, principal.tenant, principal.kind, AUDIENCE) == (user, tenant, "user", "seatpool")
@@ -736,7 +737,9 @@ async def test_an_id_token_of_the_tenants_provider_is_exchanged_for_an_access_to
     token = await id_token("eve")
     answer = (await exchanged(token)).json()
     principal = await verify(answer["access_token"])
-    assert (principal.subject, principal.rights, answer["expires_in"]) == (eve, frozenset(), 300), "the product learns who it is"
+    assert (principal.subject, principal.rights, answer["expires_in"]) == (eve, frozenset(), REVOCABLE_TTL_SECONDS), (
+        "the product learns who it is"
+    )
     other, _ = await signing.bench.open_tenant()
     assert (await exchanged(token, other)).status_code == 404, "that tenant has no identity provider"
     assert (await exchanged(await id_token("eve", "another-client"))).status_code == 403

@@ -9,10 +9,13 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+from joserfc import jwt
+from joserfc.jwk import OKPKey
 
 from cli.names import SERVICES
 from shared.schemas import rights
 from tests.support.stack import RunningStack
+from tests.support.wait import wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
@@ -94,6 +97,23 @@ async def test_every_route_of_every_service_asks_for_a_token(doors: Doors) -> No
     assert {key: status for key, status in answers.items() if status != 401} == {}
     assert {route.service for route in doors.guarded()} == set(SERVICES)
     assert len(answers) > 3 * 50
+
+
+async def test_no_route_of_every_service_accepts_an_expired_or_forged_token(doors: Doors) -> None:
+    """tests/unit/test_web_access.py has the other faults of a token; these two need the keys that users really publishes."""
+    fleeting = {"authorization": f"Bearer {await doors.stack.token(scope='operator', ttl_seconds='1')}"}
+    published = (await doors.http.get(f"{doors.stack.addresses['services']['users']}/.well-known/jwks.json")).json()["keys"]
+    own = OKPKey.generate_key("Ed25519", {"kid": published[-1]["kid"]}, private=True)
+    claims = {"iss": "seatpool", "aud": "seatpool", "sub": "x", "rights": ["operator"], "kind": "client", "iat": 1, "exp": 9_999_999_999}
+    forged = jwt.encode({"alg": "Ed25519", "kid": published[-1]["kid"]}, claims, own, algorithms=["Ed25519"])
+    assert {route.key for route in doors.guarded() if await doors.ask(route, {"authorization": f"Bearer {forged}"}) != 401} == set()
+    first = next(doors.guarded())
+
+    async def expired() -> bool:
+        return await doors.ask(first, fleeting) == 401
+
+    await wait_until(expired, what="the end of the token")
+    assert {route.key for route in doors.guarded() if await doors.ask(route, fleeting) != 401} == set()
 
 
 async def test_every_tenant_route_of_every_service_is_hidden_from_another_tenant(doors: Doors) -> None:

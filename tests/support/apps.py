@@ -20,6 +20,13 @@ from shared.web import Verifier
 KEY = OKPKey.generate_key("Ed25519", {"kid": "k1"}, private=True)
 
 
+def forged(key: OKPKey = KEY, **changed: Any) -> str:
+    """Return an Authorization header for every tenant and right, but for what is `changed`; `key` signs it under the known key id."""
+    now = int(SystemClock().now().timestamp())
+    claims = {"iss": "seatpool", "aud": "seatpool", "sub": "ann", "rights": ["operator"], "kind": "client", "iat": now, "exp": now + 600}
+    return "Bearer " + jwt.encode({"alg": "Ed25519", "kid": "k1"}, claims | changed, key, algorithms=["Ed25519"])
+
+
 def bearer(tenant: str | None, *rights: str, departments: Sequence[str] | None = None) -> str:
     """Return an Authorization header that these applications accept for a day: tests that make one at import may run much later."""
     now = int(SystemClock().now().timestamp())

@@ -12,9 +12,11 @@ import pytest
 from joserfc.jwk import OKPKey
 from pydantic import SecretStr
 
-from services.users.sign_in import rate_limits
+from services.users.sign_in import opaque, rate_limits
 from services.users.sign_in.keys import SigningKeys
 from services.users.sign_in.tokens import Grant, TokenIssuer
+from services.users.store.api_clients import KnownClient
+from services.users.use_cases.rights import Granted
 from shared.clock import FixedClock
 from shared.errors import Invalid, Refused, Unauthenticated
 from shared.signing_keys import KeyFolder
@@ -159,3 +161,27 @@ def _with_hmac(header: dict[str, object], claims: dict[str, object], secret: byt
     parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (header, claims)]
     signature = hmac.digest(secret, b".".join(parts), "sha256")
     return b".".join([*parts, base64.urlsafe_b64encode(signature).rstrip(b"=")]).decode()
+
+
+async def test_T22_the_token_of_a_person_or_api_client_ends_five_minutes_after_it_was_made(issuer: TokenIssuer, keys: SigningKeys) -> None:
+    """Sessions, roles and API clients can be revoked; a token cannot."""
+    granted = Granted(frozenset({"users:read"}), ("reader",), frozenset({"Makers"}), may_sign_in=True)
+    secret = {"id": "s", "hash": opaque.hash_of("secret").hex(), "created_at": ""}
+    client = KnownClient("c1", "Payroll", ("users:read",), [secret], NOW, 1, "acme")
+    of_person, _ = issuer.issue_to_person("acme", "u1", granted, NOW)
+    of_client, _ = issuer.issue(Grant("c1", "secret", scope=("users:read",), ttl_seconds=86_400), NOW, "", client)
+    for token, departments in ((of_person, frozenset({"Makers"})), (of_client, None)):
+        principal = await verifier(keys, NOW + timedelta(seconds=290)).verify(token)
+        assert (principal.tenant, principal.rights, principal.departments) == ("acme", frozenset({"users:read"}), departments)
+        with pytest.raises(Unauthenticated):
+            await verifier(keys, NOW + timedelta(minutes=5, seconds=1)).verify(token)
+
+
+def test_who_guesses_the_secret_of_an_api_client_must_wait(issuer: TokenIssuer) -> None:
+    client = KnownClient("c1", "Payroll", ("users:read",), [], NOW, 1, "acme")
+    for _ in range(10):
+        with pytest.raises(Unauthenticated):
+            issuer.issue(Grant("c1", "guess", scope=("users:read",)), NOW, "10.0.0.1", client)
+    with pytest.raises(Refused) as refused:
+        issuer.issue(Grant("c1", "guess", scope=("users:read",)), NOW, "10.0.0.1", client)
+    assert refused.value.type == "too-many-requests"

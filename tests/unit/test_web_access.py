@@ -1,6 +1,7 @@
 """Every route of every service decides who may call it before it reads the first byte of a body."""
 
 import asyncio
+import base64
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -8,6 +9,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 from fastapi import Depends, FastAPI
+from joserfc.jwk import OKPKey
 from starlette.types import Message
 
 from shared.errors import Conflict, NotFound
@@ -15,7 +17,7 @@ from shared.schemas.rights import ABOUT_PEOPLE, TENANT_RIGHTS
 from shared.schemas.rights import RIGHTS as EVERY_RIGHT
 from shared.web import access, refusals
 from shared.web.route import CheckedRoute
-from tests.support.apps import all_apps, bearer
+from tests.support.apps import KEY, all_apps, bearer, forged
 
 APPS = all_apps()
 SIGN_IN = ("links", "links/use", "links/choose", "identity-provider", "identity-provider/complete")
@@ -223,3 +225,22 @@ async def test_E9_a_route_about_people_applies_a_viewset_or_is_refused_to_a_toke
             status, _ = await asked(route, token, b"{}")
             assert (status == 403) == (about_people and route not in WITH_VIEWSET), route
     assert {(route.service, route.method, route.path) for route in ROUTES} >= WITH_VIEWSET
+
+
+async def test_T22_T23_no_route_accepts_a_token_that_is_expired_forged_or_of_another_issuer() -> None:
+    public, body = KEY.as_dict(private=False)["x"], bearer(None, "operator").rpartition(".")[0]
+    bad = {
+        "expired": forged(iat=1, exp=2),
+        "forged": forged(OKPKey.generate_key("Ed25519", {"kid": "k1"}, private=True)),
+        "changed": forged().replace(".", ".e30", 1),
+        "without a signature": f"{body}.",
+        "signed with the public key": body + "." + base64.urlsafe_b64encode(str(public).encode()).decode().rstrip("="),
+        "other issuer": forged(iss="https://login.example.com/acme"),
+        "other audience": forged(aud="another product"),
+        "a person of no tenant": forged(kind="user"),
+        "rights that are no list": forged(rights="operator"),
+        "a viewset that is no list": forged(departments="Makers"),
+    }
+    accepted = {(route, name) for route in ROUTES for name, token in bad.items() if (await asked(route, token)) != (401, 0)}
+    assert accepted == set()
+    assert [route for route in ROUTES if (await asked(route, forged(), b"{}"))[0] == 401] == [], "the same token without a fault"

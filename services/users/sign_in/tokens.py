@@ -19,13 +19,14 @@ from services.users.use_cases.rights import Granted
 from shared import ids
 from shared.errors import Invalid, Refused, Unauthenticated
 from shared.schemas.rights import OPERATOR, RIGHTS
-from shared.web.auth import AUDIENCE, ISSUER, PERSON
+from shared.web.auth import AUDIENCE, ISSUER, LEEWAY_SECONDS, PERSON
 
 log = structlog.get_logger(__name__)
 
 OPERATOR_CLIENT: Final = "operator"
 TTL_SECONDS_MAX: Final = 86_400
-REVOCABLE_TTL_SECONDS: Final = 300  # of the token of a person or an API client, who can lose their rights
+# Of the token of a person or an API client, who can lose their rights: with the leeway, it is refused 5 minutes after it was made.
+REVOCABLE_TTL_SECONDS: Final = 300 - LEEWAY_SECONDS
 REFUSED = Counter("seatpool_users_tokens_refused", "Access tokens not given", ["why"])  # wrong-secret | too-many-attempts
 
 
