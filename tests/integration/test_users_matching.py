@@ -143,6 +143,14 @@ async def test_an_edit_of_somebody_whom_a_source_reports_is_an_override(bench: B
     await company.report(company.first, {"1": person("ann", name="Ann")})
     found = (await company.everybody())["1"]
     assert (found["email"], found["department"], found["name"]) == ("boss@acme.example", None, "Ann")
+    shown = (await company.rest.get(path))["values"]
+    hidden = [{"source": company.first, "value": "ann@acme.example"}]
+    assert shown["email"] == {"value": "boss@acme.example", "source": "override", "hides": hidden}
+    assert shown["login"] == {"value": "ann", "source": company.first, "hides": []}
+    removed = await company.rest.call("DELETE", f"{path}/overrides/email")
+    assert (removed.json()["email"], removed.json()["overrides"]) == ("ann@acme.example", {"department": None})
+    assert (await company.rest.call("DELETE", f"{path}/overrides/email")).status_code == 404
+    assert (await company.rest.call("DELETE", f"{path}/overrides/department")).json()["department"] == "Makers"
     gone = await company.rest.patch(path, {"status": "left"})
     assert (gone["status"], gone["overrides"]["employed"]) == ("left", False)
     back = await company.rest.post(f"{path}/reactivate")

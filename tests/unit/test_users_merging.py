@@ -10,7 +10,7 @@ import pytest
 
 from services.users.domain.facts import Fact, FactType, Record
 from services.users.domain.guard import ends_or_blocks
-from services.users.domain.merging import NO_OVERRIDES, Employment, Overrides, Stated, stated
+from services.users.domain.merging import NO_OVERRIDES, OVERRIDE, Employment, Origin, Overrides, Stated, origins, stated
 from services.users.domain.person import Person, Tenant, as_of
 from services.users.domain.required_modules import Account, Profile, Settings
 from services.users.domain.sources import Key, Source, SourceKind, Sources, new_source
@@ -150,6 +150,19 @@ def test_a_later_fact_of_any_source_is_a_day_on_which_the_person_changes() -> No
     moved = Fact("2", FactType.CHANGED, TODAY + timedelta(days=3), 0, {"department": "Makers"}, "hr/two")
     timelines = {"hr/one": Timeline(singles=(hired,)), "hr/two": Timeline(singles=(replace(hired, source="hr/two"), moved))}
     assert as_of(Person("u", "hr/one", "17", TENANT.now), of(timelines), TENANT).reconsider_on == moved.effective_date
+
+
+def test_the_origin_of_each_value_is_its_source_and_what_it_hides() -> None:
+    hr, okta = reported(EMPLOYED, name="Ann", login="ann"), reported(EMPLOYED, name="Ann Smith", login="ann", department="Makers")
+    found = origins(of({"hr/one": hr, "okta": okta}, Overrides({"department": None})), TODAY)
+    assert found == {
+        "name": Origin("Ann", "hr/one", (("okta", "Ann Smith"),)),
+        "login": Origin("ann", "hr/one", ()),
+        "department": Origin(None, OVERRIDE, (("okta", "Makers"),)),
+        "employed": Origin(True, "hr/one", ()),
+    }
+    gone = origins(of({"hr/one": hr, "hr/two": reported(ENDED, name="A.")}, Overrides(employment=Employment(False, TODAY))), TODAY)
+    assert (gone["employed"], gone["name"].source) == (Origin(False, OVERRIDE, (("hr/one", True),)), "hr/one")
 
 
 def test_a_person_of_several_groups_requires_the_modules_of_all_their_profiles() -> None:

@@ -1,21 +1,32 @@
-"""Link two people who are one human, and separate people who are two."""
+"""Link two people who are one human, separate people who are two, and remove overrides."""
 
 from functools import partial
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
-from services.users.api.dependencies import InContext, Manager, TenantId, UserId, cause_of
+from services.users.api.dependencies import InContext, Manager, TenantId, UserId, cause_of, locked_person, visible
 from services.users.api.people import _answer, _shown
 from services.users.api.requests import LinkPeople, SeparatePerson
 from services.users.api.responses import PersonView
+from services.users.domain.person import Tenant
 from services.users.domain.sources import Key
+from services.users.store import people as store
+from services.users.use_cases import edit_person
 from services.users.use_cases import link_people as use_cases
+from shared.database import UnitOfWork
 from shared.errors import Invalid
-from shared.web import refusals
+from shared.web import Principal, refusals
 from shared.web.idempotency import IdempotencyKey, idempotent
 from shared.web.route import CheckedRoute
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/people", tags=["people"])
+
+
+async def _check_visible(tenant: Tenant, uow: UnitOfWork, principal: Principal, *users: str) -> None:
+    """Raise NotFound if the sender does not see one of these people."""
+    for user in users:
+        visible(await store.get(uow.connection, tenant.tenant, user, tenant.today), principal)
 
 
 @router.post("/{user}/link", response_model=PersonView, responses=refusals(404, 409), summary="Link two people who are one human")
@@ -34,6 +45,7 @@ async def link_people(
 
         async def link() -> Response:
             found = await context.tenants.for_write(tenant, uow)
+            await _check_visible(found, uow, principal, user, body.to)
             return await _answer(found, uow, await use_cases.link(found, uow, user, body.to, cause_of(principal)))
 
         return await idempotent(uow, request, principal, key, link, partial(_shown, context, principal, tenant, uow))
@@ -59,6 +71,7 @@ async def separate_person(
 
         async def separate() -> Response:
             found = await context.tenants.for_write(tenant, uow)
+            await _check_visible(found, uow, principal, user)
             if source is None or external_id is None:
                 person = await use_cases.separate(found, uow, user, cause_of(principal))
             else:
@@ -66,3 +79,18 @@ async def separate_person(
             return await _answer(found, uow, person)
 
         return await idempotent(uow, request, principal, key, separate, partial(_shown, context, principal, tenant, uow))
+
+
+@router.delete("/{user}/overrides/{field}", response_model=PersonView, responses=refusals(404, 409), summary="Delete an override")
+async def delete_override(
+    tenant: TenantId,
+    user: UserId,
+    field: Annotated[str, Path(max_length=50, description="The field that an administrator has set; `employed` for the employment.")],
+    context: InContext,
+    principal: Manager,
+) -> Response:
+    """From now on, the value is that of the sources again."""
+    async with context.database.unit_of_work(tenant) as uow:
+        found = await context.tenants.for_write(tenant, uow)
+        before = await locked_person(found, uow, user, principal)
+        return await _answer(found, uow, await edit_person.remove_override(found, uow, before, field, cause_of(principal)))

@@ -38,6 +38,7 @@ from services.users.api.responses import (
     LicenceOfLeaver,
     ModuleView,
     NoteView,
+    OtherValue,
     PeoplePage,
     PersonDataView,
     PersonView,
@@ -49,9 +50,11 @@ from services.users.api.responses import (
     ReplacementView,
     TerminationView,
     TimelineView,
+    ValueView,
 )
 from services.users.domain.facts import RECORD_FIELDS, Record
 from services.users.domain.invitations import InvitationTerms, shown_state
+from services.users.domain.merging import origins
 from services.users.domain.module_states import ModuleState, Seat, base_modules_are_usable
 from services.users.domain.person import Person, Tenant
 from services.users.domain.required_modules import Note
@@ -62,7 +65,16 @@ from services.users.store import module_states, personal_data, pools, timelines
 from services.users.store import people as store
 from services.users.store.people import Filter, View
 from services.users.store.pools import CountsRow
-from services.users.use_cases import edit_person, erasure, invitations, licences, preview_person, replace_person, terminate_person
+from services.users.use_cases import (
+    edit_person,
+    erasure,
+    invitations,
+    known_people,
+    licences,
+    preview_person,
+    replace_person,
+    terminate_person,
+)
 from services.users.use_cases.licences import Licences
 from services.users.use_cases.replace_person import Afterwards
 from services.users.use_cases.terminate_person import Termination
@@ -336,7 +348,19 @@ async def list_people(
 @router.get("/{user}", response_model=PersonView, summary="Get a person")
 async def show_person(tenant: TenantId, user: UserId, context: InContext, principal: Reader) -> Response:
     async with context.database.unit_of_work(tenant) as uow:
-        return await _shown(context, principal, tenant, uow, user)
+        found = await context.tenants.for_read(tenant, uow)
+        person = visible(await store.get(uow.connection, tenant, user, found.today), principal)
+        known = await known_people.of_users(found, uow, [person])
+        values = {
+            name: ValueView(
+                value=origin.value,
+                source=origin.source,
+                hides=[OtherValue(source=source, value=value) for source, value in origin.hides],
+            )
+            for name, origin in origins(known.stated(user), found.today).items()
+        }
+        view = _view(person, await _shown_with(found, uow, [person])).model_copy(update={"values": values})
+        return answer(view, headers={"etag": etag(person.version)})
 
 
 @router.get("/{user}/why", response_model=dict[str, Any], summary="Explain the seats of a person")

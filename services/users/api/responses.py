@@ -82,6 +82,17 @@ class ConflictView(BaseModel):
     people: list[str] = Field(description="The people who may be meant.")
 
 
+class OtherValue(BaseModel):
+    source: str
+    value: Any
+
+
+class ValueView(BaseModel):
+    value: Any
+    source: str = Field(description="The source that states the value, or `override` if an administrator has set it.")
+    hides: list[OtherValue] = Field(description="Other values, which other sources state.")
+
+
 class TimelineView(BaseModel):
     source: str
     external_id: str
@@ -95,6 +106,9 @@ class PersonView(BaseModel):
     conflict: ConflictView | None = None
     in_conflict: list[str] = Field(description="People in conflict who may be this person.")
     overrides: dict[str, Any] = Field(description="What an administrator has set instead of what the sources state, by field.")
+    values: dict[str, ValueView] | None = Field(
+        None, description="For each field that anybody states, where its value comes from. Only in the answer about one person."
+    )
     login: str | None
     email: str
     name: str

@@ -43,6 +43,7 @@ class Overrides:
 
 
 NO_OVERRIDES: Final = Overrides()
+OVERRIDE: Final = "override"  # instead of the name of a source
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,46 @@ def merged_by_day(of: Stated, days: Sequence[date]) -> Iterator[Record | None]:
     for day in days:
         records = [next(each) for each in folded]
         yield _overridden(_merged(records, deciding), of.overrides, day)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The value of a field, the source that states it, and other values that it hides, with their sources."""
+
+    value: Any
+    source: str
+    hides: tuple[tuple[str, Any], ...]
+
+
+def origins(of: Stated, today: date) -> dict[str, Origin]:
+    """Return for each field that anybody states where its value comes from; `employed` is one of them."""
+    found: dict[str, Origin] = {}
+    record = of.on(today)
+    alone = [(part.source, next(fold_by_day(part.facts, (today,)))) for part in of.parts]
+    employed = any(each is not None and each.employed for _, each in alone)
+    stating = [(source, each) for source, each in alone if each is not None and (each.employed or not employed)]
+    for name in RECORD_FIELDS:
+        stated_by = [(source, value) for source, each in stating if (value := getattr(each, name)) != getattr(_DEFAULTS, name)]
+        _add_origin(found, name, record, stated_by, overridden=name in of.overrides.values)
+    deciding = {part.source for part in _deciding(of.parts)}
+    decided = [(source, each.employed) for source, each in alone if each is not None and source in deciding]
+    decided.sort(key=lambda each: not each[1])  # one source that employs the person is enough
+    _add_origin(found, "employed", record, decided, overridden=_employment_holds(of.overrides, today))
+    return found
+
+
+def _add_origin(
+    found: dict[str, Origin], name: str, record: Record | None, stated_by: Sequence[tuple[str, Any]], *, overridden: bool
+) -> None:
+    if record is None or not (stated_by or overridden):
+        return
+    value = getattr(record, name)
+    source = OVERRIDE if overridden else stated_by[0][0]
+    found[name] = Origin(value, source, tuple((by, other) for by, other in stated_by if other != value))
+
+
+def _employment_holds(overrides: Overrides, today: date) -> bool:
+    return overrides.employment is not None and overrides.employment.since <= today
 
 
 def _merged(records: Sequence[Record | None], deciding: Iterable[int]) -> Record | None:

@@ -23,9 +23,10 @@ from services.users.use_cases import invitations, known_people, matching, people
 from services.users.use_cases.seats_questions import SeatsQuestions
 from shared import ids
 from shared.database import UnitOfWork
-from shared.errors import Conflict, Invalid
+from shared.errors import Conflict, Invalid, NotFound
 from shared.schemas.seats_v1 import Reason
 
+EMPLOYED: Final = "employed"  # the override of the employment
 _ACCOUNT: Final = {"profile": "given_profile", "priority": "priority", "may_log_in": "may_log_in"}
 
 
@@ -126,6 +127,16 @@ async def reactivate(tenant: Tenant, uow: UnitOfWork, before: Person, modules: t
     return await edit.save(uow, revision)
 
 
+async def remove_override(tenant: Tenant, uow: UnitOfWork, before: Person, name: str, cause: Cause) -> Person:
+    """Let the sources state a value again that an administrator has set. Call under the person's lock. Raises NotFound, Conflict."""
+    edit = await Edit.begin(tenant, uow, before)
+    if not edit.remove_override(name):
+        raise NotFound("override", "The fields that are overridden are in `overrides` of the person.")
+    after = await edit.after(uow, before.account)
+    rights.check_change(tenant, before, after, cause)
+    return await edit.save(uow, rules.revise(before, after, at=tenant.now, cause=replace(cause, fact=FactType.CHANGED)))
+
+
 @dataclass
 class Edit:
     """An edit of a person: facts, if only REST knows the person, and else overrides of what other sources state."""
@@ -168,6 +179,16 @@ class Edit:
         if by_sources is None or by_sources.employed is not employed:
             overrides = replace(overrides, employment=Employment(employed, since, sources_end(self.stated.parts)))
         self.stated = replace(self.stated, overrides=overrides)
+
+    def remove_override(self, name: str) -> bool:
+        """Remove what an administrator has set; return whether there was anything."""
+        before = self.stated.overrides
+        if name == EMPLOYED:
+            after = replace(before, employment=None)
+        else:
+            after = replace(before, values={field: value for field, value in before.values.items() if field != name})
+        self.stated = stated(self.known.timelines[self.before.user], self.known.sources, after)
+        return after != before
 
     def take_leaving_back(self) -> bool:
         """Remove the leaving that REST has stated, if REST has stated no employment after it. Return whether there was one."""
