@@ -69,6 +69,8 @@ _ENTRIES = [
         users_v1.SignInLinkRequested,
         users_v1.IdentityProviderChanged,
         users_v1.EmergencyLinkUsed,
+        users_v1.ConflictFound,
+        users_v1.PossibleDuplicates,
         users_v1.PersonLinked,
         users_v1.PersonSeparated,
         users_v1.ClockAdvancing,

@@ -123,6 +123,25 @@ class GraceEnding(UsersEvent):
     deadline: Instant
 
 
+class ConflictFound(UsersEvent):
+    """A person may be somebody whom the tenant has already: the person takes no seat until somebody decides or the cause ends."""
+
+    user: Id
+    # login_in_use | several_people | same_source | privileged; an open enum
+    conflict: str
+    by: str = ""  # login | employee_number | email
+    people: Items[Id] = ()  # those who may be meant
+
+
+class PossibleDuplicates(UsersEvent):
+    """A source adds many people whom no other source knows, while another source has as many: they take no seats until it is confirmed."""
+
+    source: Text
+    people: int
+    other_source: Text
+    other_people: int
+
+
 class ProfileDefined(UsersEvent):
     profile: Id
     name: Text

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from shared.schemas.users_v1 import PersonLinked, PersonSeparated
+from shared.schemas.users_v1 import PersonLinked, PersonSeparated, PossibleDuplicates
 from tests.support.users import NOON, Bench, Rest
+from tests.support.wait import wait_until
 
 # One service for all tests of this file, as each works in tenants of its own. Its clock stands on 2 March 2026.
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
@@ -160,3 +161,26 @@ async def test_an_edit_of_somebody_whom_a_source_reports_is_an_override(bench: B
     assert (back["status"], back["overrides"]["employed"]) == ("active", True)
     await company.report(company.first, {"1": person("ann", ends_on="2026-02-02")})
     assert (await company.everybody())["1"]["status"] == "left", "the source states another end"
+
+
+async def test_many_new_people_without_a_match_take_no_seats_until_somebody_confirms_them(bench: Bench) -> None:
+    company = await Company.open(bench)
+    await company.report(company.first, {f"a{number}": person(f"a{number}") for number in range(12)})
+    await company.report(company.second, {f"b{number}": person(f"b{number}") for number in range(3)})
+    await company.report(company.second, {f"c{number}": person(f"c{number}") for number in range(4)})
+    found = await company.everybody()
+    assert [found[who]["status"] for who in ("a0", "b0", "c0", "c3")] == ["active", "active", "conflict", "conflict"]
+    assert found["c0"]["conflict"] == {"reason": "possible_duplicate", "by": "", "people": []}
+    (told,) = await bench.events(company.tenant, PossibleDuplicates)
+    assert (told.source, told.people, told.other_source, told.other_people) == (company.second, 7, company.first, 12)
+    assert await company.seats() == 15
+    confirm = f"/v1/tenants/{company.tenant}/possible-duplicates/confirm"
+    assert (await company.rest.post(confirm, {"source": company.second}))["duplicates_held"] is False
+
+    async def confirmed() -> bool:
+        return await company.seats() == 19
+
+    await wait_until(confirmed, seconds=30, what="the people to take seats")
+    assert {each["status"] for each in (await company.everybody()).values()} == {"active"}
+    refused = await company.rest.call("POST", confirm, {"source": company.second})
+    assert refused.json()["type"] == "urn:seatpool:problem:nothing-held"

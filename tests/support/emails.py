@@ -20,6 +20,7 @@ LINKS = Links(
     held_events="http://users/held-events",
     scim_connections="http://users/scim-connections",
     people="http://users/people",
+    possible_duplicates="http://users/possible-duplicates",
     accept="http://users/accept",
 )
 ACTOR = {"kind": "user", "id": "anna"}
@@ -60,11 +61,19 @@ DATA: dict[Kind, dict[str, Any]] = {
     Kind.INVITATION_EXPIRED: {"expires_at": DEADLINE},
     Kind.LICENCES_FREE: {"available": 3, "refused": 60},
     Kind.CHANGES_STOPPED: {"source": "hr/acme", "would_end": 300, "limit": 6, "import_id": None, "ended": 0},
+    Kind.CONFLICT_FOUND: {"conflict": "login_in_use", "by": "login", "may_be": ["u1"]},
+    Kind.POSSIBLE_DUPLICATES: {"source": "scim/okta", "people": 500, "other_source": "hr/acme", "other_people": 501},
     Kind.LAST_OWNER_LOST: {},
 }
 OF_PEOPLE = (Kind.FLAGGED, Kind.GRACE_ENDING, Kind.REFUSED, Kind.REVOKED, Kind.WITHDRAWN, Kind.CLEARED, Kind.GRANTED)
 OF_SEATS = (*OF_PEOPLE, Kind.EXPANDED, Kind.NEAR_LIMIT, Kind.AT_LIMIT, Kind.REDUCTION_LIMITED, Kind.REDUCTION_KEPT)
-OF_ADMINISTRATION = (Kind.CHANGES_STOPPED, Kind.INVITATION_EXPIRED, Kind.LICENCES_FREE)
+OF_ADMINISTRATION = (
+    Kind.CHANGES_STOPPED,
+    Kind.INVITATION_EXPIRED,
+    Kind.LICENCES_FREE,
+    Kind.CONFLICT_FOUND,
+    Kind.POSSIBLE_DUPLICATES,
+)
 NAMES = Names(
     people={"u1": "Bo Berg"},
     modules={"time": "Time Registration"},

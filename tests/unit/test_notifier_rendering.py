@@ -344,6 +344,26 @@ def test_an_e_mail_about_stopped_changes_says_how_many_people_they_would_end_and
         assert "held-events" not in form
 
 
+def test_the_e_mail_about_conflicts_names_both_people_and_says_what_to_do() -> None:
+    conflict = notification(Kind.CONFLICT_FOUND, Stream.PEOPLE, module=None, conflict="login_in_use", by="login", may_be=["u1", "u9"])
+    found = email(Stream.PEOPLE, conflict)
+    assert found.subject == "Acme Bikes: 1 person in conflict"
+    for form in (found.text, found.html):
+        assert "the login is in use" in form
+        assert "u9" in form
+        assert "http://users/people/" in form
+        assert "/separate" in form
+
+
+def test_the_e_mail_about_possible_duplicates_says_how_to_confirm_them() -> None:
+    numbers = {"source": "scim/okta", "people": 500, "other_source": "hr/acme", "other_people": 501}
+    found = email(Stream.PEOPLE, notification(Kind.POSSIBLE_DUPLICATES, Stream.PEOPLE, user=None, module=None, **numbers))
+    assert found.subject == "Acme Bikes: possible duplicates from scim/okta"
+    for form in (found.text, found.html):
+        assert "scim/okta has added 500 people whom no other source knows, while 501 people of hr/acme are not known to it" in form
+        assert 'POST http://users/possible-duplicates/confirm {"source": "scim/okta"}' in form
+
+
 def test_the_e_mail_about_the_last_owner_says_how_to_appoint_another() -> None:
     lost = email(Stream.OWNERS, notification(Kind.LAST_OWNER_LOST, Stream.OWNERS))
     assert lost.subject == "Acme Bikes: the last owner can no longer sign in"

@@ -14,7 +14,7 @@ from services.users.domain.matching import Matched, Matching, is_privileged
 from services.users.domain.merging import Overrides
 from services.users.domain.person import Person, Tenant, as_of, with_standing
 from services.users.domain.required_modules import NO_MODULES, Account, Profile, Settings
-from services.users.domain.sources import Key, MatchBy, Source, SourceKind, new_source
+from services.users.domain.sources import Duplicates, Key, MatchBy, Source, SourceKind, may_be_duplicates, new_source
 from services.users.domain.status import Status
 from services.users.domain.timelines import Entry, Period, Report, Timeline
 
@@ -290,3 +290,23 @@ def test_people_who_are_separated_are_not_compared_again_but_by_their_login() ->
     company.people[third.user] = replace(third, separated=third.conflict.people if third.conflict else ())
     company.next_day()
     assert (company.seats, company.conflict(OKTA, "o")) == (3, None)
+
+
+@pytest.mark.parametrize(
+    ("unmatched", "confirmed", "employed", "other"),
+    [
+        ({OKTA: 6, HR: 6}, 0, 100, HR),
+        ({OKTA: 5, HR: 50}, 0, 100, None),  # so few may be a coincidence
+        ({OKTA: 20, HR: 500}, 0, 1000, None),  # 2 %
+        ({OKTA: 21, HR: 500}, 0, 1000, HR),
+        ({OKTA: 6, HR: 5}, 0, 100, None),  # there are not as many without a match
+        ({OKTA: 506, HR: 500}, 500, 1000, None),
+        ({OKTA: 521, HR: 500}, 500, 1000, HR),
+    ],
+)
+def test_new_people_may_be_duplicates_if_as_many_of_another_source_have_no_match(
+    unmatched: dict[str, int], confirmed: int, employed: int, other: str | None
+) -> None:
+    source = replace(new_source(OKTA, SourceKind.SCIM), duplicates_confirmed=confirmed)
+    assert may_be_duplicates(source, unmatched, employed) == other
+    assert may_be_duplicates(replace(source, duplicates=Duplicates.ALLOW), unmatched, employed) is None

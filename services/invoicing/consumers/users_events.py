@@ -61,6 +61,8 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         users_v1.SignInLinkRequested,
         users_v1.IdentityProviderChanged,
         users_v1.EmergencyLinkUsed,
+        users_v1.ConflictFound,
+        users_v1.PossibleDuplicates,
         users_v1.PersonLinked,
         users_v1.PersonSeparated,
     )

@@ -114,6 +114,8 @@ HANDLERS: Mapping[Topic, Mapping[type[Payload], Handler]] = {
 NOTIFIED: Mapping[Topic, tuple[type[Payload], ...]] = {
     USERS_EVENTS: (
         users_v1.ChangesStopped,
+        users_v1.ConflictFound,
+        users_v1.PossibleDuplicates,
         users_v1.LastOwnerLost,
         users_v1.PersonInvited,
         users_v1.InvitationExpired,

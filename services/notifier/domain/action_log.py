@@ -228,11 +228,10 @@ def _users(payload: users_v1.UsersEvent, name: str) -> Entry:
             return Entry(name, user=payload.user, details={"expires_at": format_instant(payload.expires_at)})
         case users_v1.IdentityProviderChanged():
             return Entry(name, details={"what": payload.what, "issuer": payload.issuer})
-        case users_v1.PersonLinked():
-            return Entry(name, user=payload.user, details={"source": payload.source, "external_id": payload.external_id, "by": payload.by})
-        case users_v1.PersonSeparated():
-            details = {"source": payload.source, "external_id": payload.external_id, "from_user": payload.from_user}
-            return Entry(name, user=payload.user, details=details)
+        case users_v1.ConflictFound() | users_v1.PossibleDuplicates() | users_v1.PersonLinked() | users_v1.PersonSeparated():
+            # External ids are personal data, which are erased, and the log stays.
+            details = payload.model_dump(mode="json", exclude={"at", "actor", "reason", "changes", "user", "external_id"})
+            return Entry(name, user=getattr(payload, "user", None), details=details)
         case users_v1.ClockAdvancing():
             return Entry(name, changes=(("clock", format_instant(payload.at), format_instant(payload.to)),))
         case _:

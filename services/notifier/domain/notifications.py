@@ -71,6 +71,8 @@ class Kind(StrEnum):
     LAST_OWNER_LOST = "last_owner_lost"
     CHANGES_STOPPED = "changes_stopped"  # by the guard of users
     LICENCES_FREE = "licences_free"  # while people are refused
+    CONFLICT_FOUND = "conflict_found"
+    POSSIBLE_DUPLICATES = "possible_duplicates"
     INVITED = "invited"
     INVITATION_EXPIRED = "invitation_expired"
 
@@ -150,6 +152,12 @@ def _users(payload: users_v1.UsersEvent, event_id: str) -> list[Notification]:
             data = payload.model_dump(mode="json", include={"available", "refused"})
             module = payload.module
             return [Notification(key, Audience.ADMINISTRATORS, Stream.PEOPLE, Kind.LICENCES_FREE, payload.at, module=module, data=data)]
+        case users_v1.ConflictFound():
+            data = {"conflict": payload.conflict, "by": payload.by, "may_be": list(payload.people)}
+            return [Notification(key, Audience.ADMINISTRATORS, Stream.PEOPLE, Kind.CONFLICT_FOUND, payload.at, payload.user, data=data)]
+        case users_v1.PossibleDuplicates():
+            data = payload.model_dump(mode="json", include={"source", "people", "other_source", "other_people"})
+            return [Notification(key, Audience.ADMINISTRATORS, Stream.PEOPLE, Kind.POSSIBLE_DUPLICATES, payload.at, data=data)]
         case users_v1.GraceEnding():
             data = {"deadline": format_instant(payload.deadline)}
             return _both(event_id, Kind.GRACE_ENDING, payload.at, payload.user, payload.module, data)

@@ -167,6 +167,7 @@ class DigestSender:
             held_events=f"{settings.users_url}/v1/tenants/{tenant_id}/held-events",
             scim_connections=f"{settings.users_url}/v1/tenants/{tenant_id}/scim-connections",
             people=f"{settings.users_url}/v1/tenants/{tenant_id}/people",
+            possible_duplicates=f"{settings.users_url}/v1/tenants/{tenant_id}/possible-duplicates",
             accept_page=settings.invitation_page_url.replace("{token}", MARKER),
             accept=f"{settings.users_url}/v1/invitations/accept",
             quotes=f"{settings.invoicing_url}/v1/tenants/{tenant_id}/quotes",
@@ -180,7 +181,7 @@ def _masked(names: Names, departments: Mapping[str, str | None], visible: Collec
 async def names_for(connection: AsyncConnection, tenant_id: str, notifications: Sequence[Notification]) -> Names:
     """Return the names behind the ids in these notifications, the administrators, and what can be bought."""
     users = {each.user for each in notifications if each.user}
-    users |= {user for each in notifications for user in each.data.get("would_flag", ())}
+    users |= {user for each in notifications for name in ("would_flag", "may_be") for user in each.data.get(name, ())}
     users |= {each.data["actor"]["id"] for each in notifications if "actor" in each.data}
     quotes = {each.data["quote"] for each in notifications if each.data.get("quote")}
     pools = {row.module: row.base for row in await catalogue.open_pools(connection, tenant_id)}

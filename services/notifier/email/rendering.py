@@ -82,6 +82,7 @@ class Links:
     held_events: str = ""
     scim_connections: str = ""
     people: str = ""
+    possible_duplicates: str = ""
     accept_page: str = ""  # with MARKER
     accept: str = ""
 

@@ -218,6 +218,12 @@ class SeparatePerson(Body):
     )
 
 
+class PossibleDuplicatesBody(Body):
+    source: Annotated[str, Field(min_length=1, max_length=300)] = Field(
+        description="The source whose new people wait, for example hr/acme."
+    )
+
+
 class SourceSettings(Body):
     position: Annotated[int, Field(ge=0, le=1000, strict=True)] | None = Field(
         None, description="Sources with a lower position go first. Default: 10 for HR systems, 20 for identity systems, 30 for REST."

@@ -252,6 +252,7 @@ class TenantSourceView(BaseModel):
     duplicates: str
     guard_people: int
     guard_percent: int
+    duplicates_held: bool = Field(description="New people of the source who match nobody take no seats until somebody confirms them.")
 
 
 class ProfileView(BaseModel):

@@ -3,23 +3,24 @@
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Response
 
-from services.users.api.dependencies import InContext, Manager, TenantId
-from services.users.api.requests import SourceSettings
+from services.users.api.dependencies import InContext, Manager, SettingsManager, TenantId
+from services.users.api.requests import PossibleDuplicatesBody, SourceSettings
 from services.users.api.responses import TenantSourceView
 from services.users.domain.facts import REST_SOURCE
 from services.users.domain.sources import POSITIONS, Source, source_of
 from services.users.store import hr_sources
 from services.users.store import sources as store
+from services.users.use_cases import duplicates
 from shared.database import UnitOfWork
 from shared.errors import NotFound
 from shared.fields import common_fields
-from shared.web import Cursor, Limit, Page, decode_cursor, encode_cursor, refusals
+from shared.web import Cursor, Limit, Page, answer, decode_cursor, encode_cursor, refusals
 from shared.web.rest import LIMIT_DEFAULT
 from shared.web.route import CheckedRoute
 
-router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/sources", tags=["people"])
+router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}", tags=["people"])
 
 SourceName = Annotated[str, Path(min_length=1, max_length=300, description="The name of the source, for example hr/acme, or `rest`.")]
 
@@ -29,7 +30,7 @@ def _view(source: Source) -> TenantSourceView:
     return TenantSourceView(**found)
 
 
-@router.get("", summary="List the sources of a tenant, those that go first before the others")
+@router.get("/sources", summary="List the sources of a tenant, those that go first before the others")
 async def list_tenant_sources(
     tenant: TenantId, context: InContext, principal: Manager, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT
 ) -> Page[TenantSourceView]:
@@ -42,16 +43,16 @@ async def list_tenant_sources(
     return Page(items=[_view(source) for source in found[begin:end]], next=encode_cursor(end) if end < len(found) else None)
 
 
-@router.get("/{source:path}", responses=refusals(404), summary="Get a source of a tenant")
+@router.get("/sources/{source:path}", responses=refusals(404), summary="Get a source of a tenant")
 async def show_tenant_source(tenant: TenantId, source: SourceName, context: InContext, principal: Manager) -> TenantSourceView:
     async with context.database.unit_of_work(tenant) as uow:
         await context.tenants.for_read(tenant, uow)
         return _view(await _found(tenant, uow, source))
 
 
-@router.put("/{source:path}", responses=refusals(404), summary="Set how a source of a tenant is used")
+@router.put("/sources/{source:path}", responses=refusals(404), summary="Set how a source of a tenant is used")
 async def put_tenant_source(
-    tenant: TenantId, source: SourceName, body: SourceSettings, context: InContext, principal: Manager
+    tenant: TenantId, source: SourceName, body: SourceSettings, context: InContext, principal: SettingsManager
 ) -> TenantSourceView:
     """The request replaces all settings of the source. People are described by the new order when they change next."""
     async with context.database.unit_of_work(tenant) as uow:
@@ -75,3 +76,19 @@ async def _found(tenant: str, uow: UnitOfWork, source: str) -> Source:
     if source not in known and source != REST_SOURCE and not (await hr_sources.permission(uow.connection, tenant, source)).allowed:
         raise NotFound("source")
     return source_of(known, source)
+
+
+@router.post(
+    "/possible-duplicates/confirm",
+    status_code=202,
+    response_model=TenantSourceView,
+    responses=refusals(404, 409),
+    summary="Confirm people who may be duplicates",
+)
+async def confirm_possible_duplicates(tenant: TenantId, body: PossibleDuplicatesBody, context: InContext, principal: Manager) -> Response:
+    """Let the new people of a source take seats who match nobody. A background job does it."""
+    async with context.database.unit_of_work(tenant) as uow:
+        found = await context.tenants.for_write(tenant, uow)
+        source = await duplicates.confirm(found, uow, body.source)
+    context.alarm.wake()
+    return answer(_view(source), 202)

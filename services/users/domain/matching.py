@@ -141,8 +141,11 @@ class Matching:
         if begins and len(keys) == 1:
             self._match(keys[0], record, person)
         else:
-            is_duplicate = conflict is not None and conflict.reason == ConflictReason.POSSIBLE_DUPLICATE
+            is_duplicate = conflict is not None and conflict.reason == ConflictReason.POSSIBLE_DUPLICATE and self._is_held(keys)
             self._settle(person.user, record, conflict if is_duplicate else None)
+
+    def _is_held(self, keys: Sequence[Key]) -> bool:
+        return any(source_of(self._known.sources, key.source).duplicates_held for key in keys)
 
     def _match_first(self, key: Key) -> None:
         user = self._known.users[key]

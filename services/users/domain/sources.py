@@ -46,10 +46,24 @@ class Source:
     duplicates: str = Duplicates.HOLD
     guard_people: int = PEOPLE_DEFAULT
     guard_percent: int = PERCENT_DEFAULT
+    duplicates_held: bool = False  # its new people who match nobody wait for a confirmation
+    duplicates_confirmed: int = 0  # so many people without a match were there at the last confirmation
     arrival: int = 0  # drawn when it is created
 
 
 Sources = Mapping[str, Source]
+
+
+def may_be_duplicates(source: Source, unmatched: Mapping[str, int], employed: int) -> str | None:
+    """Return another source that has as many people without a match as this one, if this one has too many for a coincidence.
+
+    `unmatched`: by source, the employed people whom no other source knows.
+    """
+    found = unmatched.get(source.source, 0) - source.duplicates_confirmed
+    if source.duplicates != Duplicates.HOLD or found <= max(PEOPLE_DEFAULT, employed * PERCENT_DEFAULT // 100):
+        return None
+    others = {name: number for name, number in unmatched.items() if name != source.source and number >= found}
+    return max(others, key=lambda name: others[name], default=None)
 
 
 class Key(NamedTuple):

@@ -203,6 +203,11 @@ _WITH_MARKS: Final = union(
     .select_from(TIMELINES.join(PEOPLE, (_T.tenant_id == _P.tenant_id) & (_T.user_id == _P.user_id)))
     .where(_ARE_MEANT, _T.external_id == _HR_IDS, _T.source == any_(bindparam("hr_sources", type_=ARRAY(Text)))),
 )
+_RECONSIDER: Final = (
+    update(PEOPLE)
+    .where(_P.tenant_id == _TENANT, _P.conflict.is_not(None), _P.conflict["reason"].as_string() == bindparam("reason", type_=Text))
+    .values(reconsider_on=_TODAY)
+)
 _IN_CONFLICT_WITH: Final = select(_P.user_id, _P.conflict_people).where(
     _P.tenant_id == _TENANT, _P.conflict.is_not(None), _P.conflict_people.op("&&")(bindparam("users", type_=ARRAY(Text)))
 )
@@ -582,6 +587,11 @@ async def in_conflict_with(connection: AsyncConnection, tenant_id: str, users: S
     """Return the people who are in conflict with one of these, each with all people who are meant."""
     found = await connection.execute(_IN_CONFLICT_WITH, {"tenant": tenant_id, "users": list(users)})
     return {row.user_id: row.conflict_people for row in found}
+
+
+async def reconsider_duplicates(connection: AsyncConnection, tenant_id: str, reason: str, today: date) -> None:
+    """Let the background job look at the people who are in conflict for this reason."""
+    await connection.execute(_RECONSIDER, {"tenant": tenant_id, "reason": reason, "today": today})
 
 
 async def conflicts_of(connection: AsyncConnection, tenant_id: str, users: Sequence[str]) -> dict[str, list[str]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, Text, any_, bindparam, delete, func, select
+from sqlalchemy import ARRAY, Text, any_, bindparam, column, delete, func, select, table
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -98,6 +98,16 @@ _SAVE: Final = _INSERT.on_conflict_do_update(
 _LOAD: Final = select(*columns_of(TimelineRow, TIMELINES)).where(_T.tenant_id == _TENANT, _T.user_id == _USERS)
 _OF_SOURCE: Final = (_T.tenant_id == _TENANT) & (_T.source == _SOURCE)
 _OWNERS: Final = select(_T.external_id, _T.user_id).where(_OF_SOURCE, _T.external_id == _EXTERNAL_IDS)
+_EMPLOYED: Final = table("people", column("tenant_id"), column("user_id"), column("employed"))
+_ONE_SOURCE: Final = (
+    select(func.min(_T.source).label("source"))
+    .select_from(TIMELINES.join(_EMPLOYED, (_EMPLOYED.c.tenant_id == _T.tenant_id) & (_EMPLOYED.c.user_id == _T.user_id)))
+    .where(_T.tenant_id == _TENANT, _EMPLOYED.c.employed)
+    .group_by(_T.user_id)
+    .having(func.min(_T.source) == func.max(_T.source))
+    .subquery("one_source")
+)
+_ALONE: Final = select(_ONE_SOURCE.c.source, func.count().label("number")).group_by(_ONE_SOURCE.c.source)
 _KEYS_OF: Final = (
     select(_T.user_id, _T.source, _T.external_id)
     .select_from(TIMELINES.join(SOURCES, (SOURCES.c.tenant_id == _T.tenant_id) & (SOURCES.c.source == _T.source)))
@@ -126,6 +136,11 @@ async def keys_of(connection: AsyncConnection, tenant_id: str, users: Sequence[s
     for row in await connection.execute(_KEYS_OF, {"tenant": tenant_id, "users": list(users)}):
         found.setdefault(row.user_id, []).append(Key(row.source, row.external_id))
     return found
+
+
+async def alone(connection: AsyncConnection, tenant_id: str) -> dict[str, int]:
+    """Return for each source the number of employed people whom no other source knows."""
+    return {row.source: row.number for row in await connection.execute(_ALONE, {"tenant": tenant_id})}
 
 
 async def created_at(connection: AsyncConnection, tenant_id: str, key: Key) -> datetime:

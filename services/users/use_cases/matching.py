@@ -8,7 +8,7 @@ from services.users.domain.matching import HR_ID, NUMBER, Mark, Matched, Matchin
 from services.users.domain.person import Person, Tenant
 from services.users.domain.sources import Key, MatchBy, SourceKind
 from services.users.store import people as store
-from services.users.use_cases import known_people
+from services.users.use_cases import duplicates, known_people
 from shared.database import UnitOfWork
 
 
@@ -37,7 +37,10 @@ async def match(
             marks.add((MatchBy.LOGIN, login_key(record.login)))
     await _add(tenant, uow, known, await _with(tenant, uow, known, marks), lock=lock)
     privileged = {user for user, person in known.people.items() if is_privileged(person)}
-    return Matching(known, tenant.today, privileged, edited).run(first)
+    matched = Matching(known, tenant.today, privileged, edited).run(first)
+    if matched.new:
+        await duplicates.hold(tenant, uow, known, matched, lock=lock)
+    return matched
 
 
 def _changes(tenant: Tenant, known: KnownPeople, person: Person) -> bool:

@@ -9,7 +9,7 @@ import structlog
 from prometheus_client import Counter
 
 from services.users.domain import person as rules
-from services.users.domain.conflicts import Conflict
+from services.users.domain.conflicts import Conflict, ConflictReason
 from services.users.domain.facts import Fact, FactType
 from services.users.domain.invitations import invited_event, is_reserved
 from services.users.domain.known_people import KnownPeople
@@ -37,7 +37,7 @@ from shared.schemas.base import Actor
 from shared.schemas.envelope import Envelope
 from shared.schemas.position import DecisionId
 from shared.schemas.registry import USERS
-from shared.schemas.users_v1 import PersonLinked
+from shared.schemas.users_v1 import ConflictFound, PersonLinked
 
 log = structlog.get_logger(__name__)
 
@@ -171,10 +171,26 @@ class Changing:
         user = revision.person.user
         self._done.add(user)
         self._revisions.append(revision)
+        self._tell_conflict(revision.person)
         person = self._known.people[user] = _published(self._tenant, self._uow, revision, envelope)
         if revision.changed or user not in self._stored:
             self._changed[user] = None
         return person
+
+    def _tell_conflict(self, person: Person) -> None:
+        """Publish that a conflict has begun. Possible duplicates are told of once for all."""
+        before, conflict = self._known.people.get(person.user), person.conflict
+        if conflict is None or conflict.reason == ConflictReason.POSSIBLE_DUPLICATE or (before is not None and before.conflict is not None):
+            return
+        event = ConflictFound(
+            at=self._tenant.now,
+            actor=rules.source_actor(person.source),
+            user=person.user,
+            conflict=conflict.reason,
+            by=conflict.by,
+            people=conflict.people,
+        )
+        self._uow.publish(event, source=USERS, tenant=self._tenant.tenant, time=self._tenant.now, subject=person.user)
 
     async def save(self, timelines: Sequence[Change] = ()) -> None:
         """Store the people and the timelines, and with them the people whom nothing was stated about and whose conflict began or ended."""

@@ -232,6 +232,8 @@ CREATE TABLE sources (
     duplicates text NOT NULL CHECK (duplicates IN ('hold', 'allow')),
     guard_people bigint NOT NULL,
     guard_percent bigint NOT NULL,
+    duplicates_held boolean NOT NULL,
+    duplicates_confirmed bigint NOT NULL,
     PRIMARY KEY (tenant_id, source)
 )"""
 
