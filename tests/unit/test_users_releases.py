@@ -2,18 +2,24 @@
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from services.users.domain.local_days import local_midnight
 from services.users.domain.merging import NO_OVERRIDES, Employment, Overrides, Stated, days_ahead, stated, takes_leaving_back
 from services.users.domain.person import Cause, Person, Revision, Tenant, as_of, is_leaver, revise
 from services.users.domain.required_modules import Account, Profile, Release, Settings
 from services.users.domain.sources import Key, SourceKind, new_source
-from services.users.domain.timelines import Entry, Period, Report, Timeline
+from services.users.domain.timelines import Entry, Period, Report, Timeline, report_of
 from shared.schemas.base import Actor
+from shared.schemas.hr_v1 import DatedAttributes, EmploymentPeriod, PersonTimeline
 from shared.schemas.seats_v1 import DatedRelease
+from tests.support.hr_timelines import a_timeline
 from tests.support.seats_harness import SeatsHarness
 
 HIRED = date(2026, 1, 5)
@@ -133,6 +139,31 @@ def test_T17_M9_a_reduction_for_the_day_after_somebodys_last_day_flags_nobody() 
     assert seats.tick() == ["seats_released p0 (left)", "period_started (period_began)"]
     assert seats.licences("time") == (3, 3)
     assert seats.seats("time") == dict.fromkeys(("p1", "p2", "p3"), "active")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**64).map(Random))
+def test_until_the_release_nobody_gives_a_module_up_and_then_what_it_says(seed: Random) -> None:
+    """Each day is computed alone, from everything that is stated."""
+    drawn = a_timeline(seed, TODAY)
+    known = DatedAttributes(since=HIRED, login="ann", department="Makers")
+    employment = seed.choice((drawn.employment, (EmploymentPeriod(starts_on=HIRED),)))
+    payload = PersonTimeline(external_id="17", employment=employment, attributes=(known, *drawn.attributes[:2]))
+    timeline = Timeline(1, report_of(payload))
+    stated_ = stated({Key("hr", "17"): timeline}, {"hr": new_source("hr", SourceKind.HR)})
+
+    def on(day: date) -> tuple[str, ...]:
+        then = replace(TENANT, now=datetime(day.year, day.month, day.day, 12, tzinfo=UTC))
+        return as_of(NEW, stated_, then).standing.required.modules
+
+    found, today = release(stated_), on(TODAY)
+    for day in (TODAY + timedelta(days=number) for number in range(1, 400)):
+        kept = tuple(module for module in today if module in on(day))
+        if found is not None and local_midnight(day, COPENHAGEN) == found.at:
+            assert kept == found.modules != today
+            return
+        assert kept == today
+    assert found is None or found.at > local_midnight(day, COPENHAGEN)
 
 
 TODAY = date(2026, 3, 2)
