@@ -66,6 +66,7 @@ _ENTRIES = [
         users_v1.PersonErased,
         users_v1.InvitationExpired,
         users_v1.GraceEnding,
+        users_v1.HandOverDue,
         users_v1.SignInLinkRequested,
         users_v1.IdentityProviderChanged,
         users_v1.EmergencyLinkUsed,

@@ -115,6 +115,22 @@ class PersonSeparated(UsersEvent):
     from_user: Id
 
 
+class OwnedItems(Payload):
+    """Items of one kind that a person owns in the vendor's product."""
+
+    kind: Text
+    count: int
+    labels: Items[Text] = ()
+
+
+class HandOverDue(UsersEvent):
+    """Somebody who left or was deactivated owns items that another person has to take over (A22)."""
+
+    user: Id
+    heir: Id | None = None  # none is named yet
+    items: Items[OwnedItems]
+
+
 class GraceEnding(UsersEvent):
     """A reminder: the person's seat is over the limit and is revoked at the deadline, unless a licence is free by then."""
 

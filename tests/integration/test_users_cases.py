@@ -11,7 +11,7 @@ import pytest
 from shared.schemas import seats_v1 as seats
 from shared.schemas.base import format_instant
 from shared.schemas.hr_v1 import PersonChanged as HrPersonChanged
-from shared.schemas.users_v1 import GraceEnding, InvitationExpired, PersonChanged, PersonErased, PersonInvited
+from shared.schemas.users_v1 import GraceEnding, HandOverDue, InvitationExpired, PersonChanged, PersonErased, PersonInvited
 from tests.support.traces import traces
 from tests.support.users import NOON, AskedSeats, Bench, Rest
 from tests.support.wait import wait_until
@@ -309,6 +309,35 @@ async def test_T6_a_grace_is_announced_three_days_and_one_day_before_its_end_onc
         (ann, "time", timedelta(days=4), week),
         (ann, "time", timedelta(days=6), week),
     ]
+
+
+# Hand-over -------------------------------------------------------------------------------------------------------------
+
+
+async def test_A22_a_deactivation_reports_what_has_to_be_handed_over_and_to_whom(bench: Bench) -> None:
+    tenant, rest, ann, ben = await ann_and_ben(bench)
+    await rest.patch(f"/v1/tenants/{tenant}/people/{ben}", {"may_log_in": True})
+    path = f"/v1/tenants/{tenant}/people/{ann}"
+    await rest.put(f"{path}/owned-items/projects", {"count": 3, "labels": ["Bridge"]})
+    await rest.put(f"{path}/owned-items/reports", {"count": 1})
+    await rest.put(f"{path}/owned-items/reports", {"count": 0})
+    for wrong, status in ((ann, 422), ("nobody", 404)):
+        assert (await rest.call("PUT", f"{path}/heir", {"heir": wrong})).status_code == status
+    owned = await rest.put(f"{path}/heir", {"heir": ben})
+    assert (
+        owned == {"heir": ben, "items": [{"kind": "projects", "count": 3, "labels": ["Bridge"]}]} == await rest.get(f"{path}/owned-items")
+    )
+    assert (await rest.get(path))["hand_over"] is None, "a person who works here keeps everything"
+    blocked = await rest.patch(path, {"may_log_in": False})
+    assert blocked["hand_over"] == owned
+    left = await rest.patch(path, {"status": "left"})
+    assert left["hand_over"] == owned
+
+    async def reported() -> list[HandOverDue]:
+        return await bench.events(tenant, HandOverDue)
+
+    (due,) = await wait_until(reported, what="the report of the hand-over")
+    assert (due.user, due.heir, [(item.kind, item.count) for item in due.items]) == (ann, ben, [("projects", 3)])
 
 
 # Erasure ---------------------------------------------------------------------------------------------------------------

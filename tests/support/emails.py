@@ -60,6 +60,7 @@ DATA: dict[Kind, dict[str, Any]] = {
     Kind.INVITED: {"expires_at": DEADLINE, "reserved": True},
     Kind.INVITATION_EXPIRED: {"expires_at": DEADLINE},
     Kind.LICENCES_FREE: {"available": 3, "refused": 60},
+    Kind.HAND_OVER: {"heir": None, "items": [{"kind": "projects", "count": 3, "labels": ["Bridge"]}]},
     Kind.CHANGES_STOPPED: {"source": "hr/acme", "would_end": 300, "limit": 6, "import_id": None, "ended": 0},
     Kind.CONFLICT_FOUND: {"conflict": "login_in_use", "by": "login", "may_be": ["u1"]},
     Kind.POSSIBLE_DUPLICATES: {"source": "scim/okta", "people": 500, "other_source": "hr/acme", "other_people": 501},
@@ -73,6 +74,7 @@ OF_ADMINISTRATION = (
     Kind.LICENCES_FREE,
     Kind.CONFLICT_FOUND,
     Kind.POSSIBLE_DUPLICATES,
+    Kind.HAND_OVER,
 )
 NAMES = Names(
     people={"u1": "Bo Berg"},

@@ -208,6 +208,8 @@ WITH_VIEWSET = {
     ("users", "PUT", f"{PERSON}/digests"),
     *(("users", "GET", f"{PERSON}/{last}") for last in ("why", "data")),
     *(("users", "POST", f"{PERSON}/{last}") for last in ("reactivate", "invite", "replace", "terminate", "erase")),
+    ("users", "GET", f"{PERSON}/owned-items"),
+    *(("users", "PUT", f"{PERSON}/{last}") for last in ("owned-items/{kind}", "heir")),
     ("users", "DELETE", f"{PERSON}/terminate"),
     *(("users", method, f"{PERSON}/sessions") for method in ("GET", "DELETE")),
     ("users", "DELETE", f"{PERSON}/sessions/{{session}}"),

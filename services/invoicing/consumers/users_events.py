@@ -63,6 +63,7 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         users_v1.EmergencyLinkUsed,
         users_v1.ConflictFound,
         users_v1.PossibleDuplicates,
+        users_v1.HandOverDue,
         users_v1.PersonLinked,
         users_v1.PersonSeparated,
     )

@@ -121,6 +121,7 @@ NOTIFIED: Mapping[Topic, tuple[type[Payload], ...]] = {
         users_v1.InvitationExpired,
         users_v1.LicencesFree,
         users_v1.GraceEnding,
+        users_v1.HandOverDue,
     ),
     SEATS_EVENTS: (
         seats_v1.SeatsAssigned,

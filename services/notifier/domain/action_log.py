@@ -200,6 +200,7 @@ _OF_A_PERSON = (
     users_v1.PersonErased,
     users_v1.PersonInvited,
     users_v1.InvitationExpired,
+    users_v1.HandOverDue,
 )
 
 

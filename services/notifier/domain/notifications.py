@@ -75,6 +75,7 @@ class Kind(StrEnum):
     POSSIBLE_DUPLICATES = "possible_duplicates"
     INVITED = "invited"
     INVITATION_EXPIRED = "invitation_expired"
+    HAND_OVER = "hand_over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,9 @@ def _users(payload: users_v1.UsersEvent, event_id: str) -> list[Notification]:
             return _both(event_id, Kind.GRACE_ENDING, payload.at, payload.user, payload.module, data)
         case users_v1.LastOwnerLost():
             return [Notification(key, Audience.CONTACT, Stream.OWNERS, Kind.LAST_OWNER_LOST, payload.at, payload.user)]
+        case users_v1.HandOverDue():
+            data = payload.model_dump(mode="json", include={"heir", "items"})
+            return [Notification(key, Audience.ADMINISTRATORS, Stream.PEOPLE, Kind.HAND_OVER, payload.at, payload.user, data=data)]
         case users_v1.PersonInvited():
             # The end identifies the invitation: it can be published several times.
             key = f"person|invited|{payload.user}|{format_instant(payload.expires_at)}"

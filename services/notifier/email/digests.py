@@ -182,6 +182,7 @@ async def names_for(connection: AsyncConnection, tenant_id: str, notifications: 
     """Return the names behind the ids in these notifications, the administrators, and what can be bought."""
     users = {each.user for each in notifications if each.user}
     users |= {user for each in notifications for name in ("would_flag", "may_be") for user in each.data.get(name, ())}
+    users |= {each.data["heir"] for each in notifications if each.data.get("heir")}
     users |= {each.data["actor"]["id"] for each in notifications if "actor" in each.data}
     quotes = {each.data["quote"] for each in notifications if each.data.get("quote")}
     pools = {row.module: row.base for row in await catalogue.open_pools(connection, tenant_id)}

@@ -34,11 +34,13 @@ from services.users.api.responses import (
     ConflictView,
     CostView,
     ExpansionView,
+    HandOverView,
     InvitationView,
     LicenceOfLeaver,
     ModuleView,
     NoteView,
     OtherValue,
+    OwnedItemsView,
     PeoplePage,
     PersonDataView,
     PersonView,
@@ -61,8 +63,9 @@ from services.users.domain.required_modules import Note
 from services.users.domain.roles import is_administrator
 from services.users.domain.sources import Key
 from services.users.domain.status import LISTED, Status
-from services.users.store import module_states, personal_data, pools, timelines
+from services.users.store import module_states, owned_items, personal_data, pools, timelines
 from services.users.store import people as store
+from services.users.store.owned_items import OwnedItemsRow
 from services.users.store.people import Filter, View
 from services.users.store.pools import CountsRow
 from services.users.use_cases import (
@@ -75,6 +78,7 @@ from services.users.use_cases import (
     replace_person,
     terminate_person,
 )
+from services.users.use_cases.hand_over import ENDED
 from services.users.use_cases.licences import Licences
 from services.users.use_cases.replace_person import Afterwards
 from services.users.use_cases.terminate_person import Termination
@@ -102,6 +106,8 @@ class Shown:
     licences: Licences
     timelines: Mapping[str, Sequence[Key]]
     in_conflict: Mapping[str, Sequence[str]]
+    owned: Mapping[str, Sequence[OwnedItemsRow]]
+    heirs: Mapping[str, str]
 
 
 async def _shown_with(tenant: Tenant, uow: UnitOfWork, people: Sequence[Person]) -> Shown:
@@ -113,7 +119,17 @@ async def _shown_with(tenant: Tenant, uow: UnitOfWork, people: Sequence[Person])
         await licences.load(tenant, uow),
         await timelines.keys_of(uow.connection, tenant.tenant, users),
         await store.conflicts_of(uow.connection, tenant.tenant, users),
+        await owned_items.of_users(uow.connection, tenant.tenant, users),
+        await owned_items.heirs(uow.connection, tenant.tenant, users),
     )
+
+
+def _hand_over(person: Person, shown: Shown) -> HandOverView | None:
+    owned = shown.owned.get(person.user, ())
+    if not owned or person.standing.status not in ENDED:
+        return None
+    items = [OwnedItemsView(kind=each.kind, count=each.count, labels=list(each.labels)) for each in owned]
+    return HandOverView(heir=shown.heirs.get(person.user), items=items)
 
 
 def _pool(pool: CountsRow) -> PoolView:
@@ -204,6 +220,7 @@ def _view(person: Person, shown: Shown) -> PersonView:
         may_log_in=standing.may_log_in and base_modules_are_usable(standing.required.modules, rows, add_ons),
         modules=_modules(person, shown),
         invitation=_invitation(person, tenant.now),
+        hand_over=_hand_over(person, shown),
         pending=person.answered < person.revision,
         notes=[_note(note) for note in person.notes],
         created_at=person.created_at,

@@ -135,6 +135,17 @@ class InvitationBody(Body):
     )
 
 
+class OwnedItemsBody(Body):
+    count: Annotated[int, Field(ge=0, le=10_000_000, strict=True)] = Field(description="How many items of this kind; 0: none.")
+    labels: Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=20)] = Field(
+        [], description="The names of some of them, for the people who hand over."
+    )
+
+
+class HeirBody(Body):
+    heir: Id | None = Field(description="The id of the person who takes over; null: nobody yet.")
+
+
 class AcceptInvitation(Body):
     token: Annotated[str, Field(min_length=1, max_length=200, description="The token of the link in the e-mail.")]
 

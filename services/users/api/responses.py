@@ -98,6 +98,19 @@ class TimelineView(BaseModel):
     external_id: str
 
 
+class OwnedItemsView(BaseModel):
+    kind: str
+    count: int
+    labels: list[str]
+
+
+class HandOverView(BaseModel):
+    """What a person owns in the vendor's product, and who takes it over."""
+
+    heir: str | None = Field(description="The id of the person who takes over; null: nobody is named.")
+    items: list[OwnedItemsView]
+
+
 class PersonView(BaseModel):
     user: str
     external_id: str = Field(description="The id in the source that stated the person first.")
@@ -129,6 +142,9 @@ class PersonView(BaseModel):
     may_log_in: bool = Field(description="True if the login is allowed and the person has a usable seat in each required base module.")
     modules: list[ModuleView]
     invitation: InvitationView | None = Field(None, description="Null if the person was not invited, or has accepted.")
+    hand_over: HandOverView | None = Field(
+        None, description="What somebody who has left, is inactive or deactivated still owns, and who takes it over; null: nothing."
+    )
     pending: bool = Field(description="True while seats has not answered the last command.")
     notes: list[NoteView]
     created_at: Instant

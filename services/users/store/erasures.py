@@ -33,6 +33,7 @@ from services.users.store.held_statements import HELD
 from services.users.store.identity_providers import IDENTITIES
 from services.users.store.imports import IMPORTS, STAGED
 from services.users.store.invitation_tokens import TOKENS
+from services.users.store.owned_items import HEIRS, ITEMS
 from services.users.store.people import PEOPLE
 from services.users.store.sessions import SESSIONS
 from services.users.store.timelines import FACTS, TIMELINES
@@ -64,8 +65,8 @@ _DELETE_FACTS: Final = delete(FACTS).where(FACTS.c.tenant_id == _TENANT, FACTS.c
 _DELETE_TIMELINES: Final = delete(TIMELINES).where(TIMELINES.c.tenant_id == _TENANT, TIMELINES.c.user_id == _USER)
 _H: Final = HELD.c
 _DELETE_HELD: Final = delete(HELD).where(_H.tenant_id == _TENANT, _H.source == _SOURCE, _H.external_id == _EXTERNAL_ID)
-_DELETE_SIGN_IN: Final = tuple(
-    delete(table).where(table.c.tenant_id == _TENANT, table.c.user_id == _USER) for table in (IDENTITIES, SESSIONS, TOKENS)
+_DELETE_OF_PERSON: Final = tuple(
+    delete(table).where(table.c.tenant_id == _TENANT, table.c.user_id == _USER) for table in (IDENTITIES, SESSIONS, TOKENS, ITEMS, HEIRS)
 )
 _OF_PERSON: Final = and_(
     _S.tenant_id == _TENANT, or_(_S.user_id == _USER, _S.external_id == any_(bindparam("external_ids", type_=ARRAY(Text))))
@@ -121,7 +122,7 @@ async def erase(connection: AsyncConnection, tenant_id: str, user: str, keys: Co
         row = {"tenant_id": tenant_id, "key_hash": key_hash(key), "user_id": user, "left_on": left_on}
         await connection.execute(_REMEMBER, row)
     await connection.execute(_DELETE_TIMELINES, own)
-    for statement in _DELETE_SIGN_IN:
+    for statement in _DELETE_OF_PERSON:
         await connection.execute(statement, own)
     await connection.execute(_EMPTY_STAGED, own | {"external_ids": [key.external_id for key in keys]})
     await connection.execute(_HIDE_IDS, own)

@@ -12,12 +12,13 @@ from services.users.store.identity_providers import IDENTITIES
 from services.users.store.imports import STAGED
 from services.users.store.invitation_tokens import TOKENS
 from services.users.store.module_states import MODULE_STATES
+from services.users.store.owned_items import HEIRS, ITEMS
 from services.users.store.people import PEOPLE
 from services.users.store.scim_users import SCIM_USERS
 from services.users.store.sessions import SESSIONS
 from services.users.store.timelines import FACTS, TIMELINES
 
-OF_PERSON: Final = (PEOPLE, TIMELINES, MODULE_STATES, HELD, STAGED, TOKENS, IDENTITIES, SESSIONS)  # with a column user_id
+OF_PERSON: Final = (PEOPLE, TIMELINES, MODULE_STATES, HELD, STAGED, TOKENS, IDENTITIES, SESSIONS, ITEMS, HEIRS)  # with a column user_id
 SECRET: Final = frozenset({"token_hash", "secret_hash"})
 
 _TENANT: Final = bindparam("tenant", type_=Text)

@@ -28,7 +28,7 @@ from services.users.store import people as store
 from services.users.store import pools
 from services.users.store import timelines as timelines_store
 from services.users.store.timelines import Change
-from services.users.use_cases import known_people, matching, owners, sessions
+from services.users.use_cases import hand_over, known_people, matching, owners, sessions
 from services.users.use_cases.erased_timelines import without_erased
 from shared.database import UnitOfWork
 from shared.errors import Conflict as Refusal
@@ -277,6 +277,8 @@ def _published(tenant: Tenant, uow: UnitOfWork, revision: Revision, envelope: En
     publish = partial(uow.publish, source=USERS, tenant=tenant.tenant, time=tenant.now, subject=person.user, cause=envelope)
     if revision.event is not None:
         publish(revision.event)
+        if hand_over.is_end(revision.event):
+            uow.gather(hand_over.report_gathered, hand_over.Ended(tenant.tenant, revision.event))
     if revision.ends_sessions:
         uow.gather(sessions.end_gathered, (tenant.tenant, person.user))
     return person if revision.command is None else replace(person, command_id=publish(revision.command).id)

@@ -162,6 +162,24 @@ CREATE TABLE erased_timelines (
     PRIMARY KEY (tenant_id, key_hash)
 )"""
 
+# What people own in the vendor's product, as it states, and who takes it over.
+_OWNED_ITEMS = """
+CREATE TABLE owned_items (
+    tenant_id text NOT NULL,
+    user_id text NOT NULL,
+    kind text NOT NULL,
+    count integer NOT NULL CHECK (count > 0),
+    labels text[] NOT NULL,
+    PRIMARY KEY (tenant_id, user_id, kind)
+)"""
+_HEIRS = """
+CREATE TABLE heirs (
+    tenant_id text NOT NULL,
+    user_id text NOT NULL,
+    heir text NOT NULL,
+    PRIMARY KEY (tenant_id, user_id)
+)"""
+
 # The links that were sent to invited people. Only hashes of the tokens are kept. A new invitation, or its acceptance, deletes them.
 _INVITATION_TOKENS = """
 CREATE TABLE invitation_tokens (
@@ -585,6 +603,8 @@ _OF_A_TENANT = (
     "sources",
     "timelines",
     "invitation_tokens",
+    "owned_items",
+    "heirs",
     "erased_timelines",
     "facts",
     "imports",
@@ -617,6 +637,8 @@ def upgrade() -> None:
         _SOURCES_OF_TENANT,
         _TIMELINES,
         _INVITATION_TOKENS,
+        _OWNED_ITEMS,
+        _HEIRS,
         _ERASED_TIMELINES,
         _FACTS,
         _IMPORTS,
