@@ -16,6 +16,7 @@ from services.seats.engine.faust import app as seats
 from services.seats.settings import Settings
 from services.users import consumers as users
 from services.users.consumers import hr_events
+from services.users.consumers import invoicing_events as users_invoicing_events
 from services.users.consumers import seats_events as users_seats_events
 from shared import kafka_acls
 from shared.schemas.topics import HR_EVENTS, SEATS_COMMANDS, TOPICS, hr_topic
@@ -45,7 +46,7 @@ def test_the_consumer_of_the_worker_authenticates_like_every_other_client(protoc
 
 def test_a_service_may_read_the_topics_and_groups_that_it_reads_and_no_others() -> None:
     read = {
-        "users": (*hr_events.HANDLED, *users_seats_events.HANDLED),
+        "users": (*hr_events.HANDLED, *users_seats_events.HANDLED, *users_invoicing_events.HANDLED),
         "invoicing": (*seats_events.HANDLED, *users_events.HANDLED),
         "notifier": notifications.HANDLED,
     }

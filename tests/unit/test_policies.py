@@ -61,10 +61,12 @@ def seats_accepts(licences: int, policies: dict[str, Any]) -> bool:
 
 @settings(max_examples=400, deadline=None)
 @given(st.data())
-def test_rest_accepts_exactly_the_policies_that_seats_accepts(data: st.DataObject) -> None:
+def test_M12_rest_accepts_exactly_the_policies_that_seats_accepts_but_expand_only_with_a_cap(data: st.DataObject) -> None:
+    """An expansion is charged, so a subscription cannot grow without a limit."""
     names = data.draw(st.sets(st.sampled_from(POLICY_NAMES), min_size=1, max_size=2))
     policies = {name: data.draw(st.none() | POLICIES[name]) for name in sorted(names)}
-    assert rest_accepts(1, policies) == seats_accepts(1, policies), policies
+    is_unlimited = policies.get("over_limit") == "expand" and policies.get("expand_cap") is None
+    assert rest_accepts(1, policies) == (seats_accepts(1, policies) and not is_unlimited), policies
 
 
 @pytest.mark.parametrize("licences", AROUND_LIMITS)
