@@ -586,6 +586,25 @@ def add_owner(
     add(tenant, email, name)
 
 
+operator = _group("operator", "Read a tenant as the vendor.")
+
+
+@operator.command("open")
+def open_tenant(
+    tenant: OfTenant,
+    reason: Annotated[str, typer.Option(callback=_not_blank, help="Why you open the tenant. The tenant's action log shows it.")],
+) -> None:
+    """Print an access token that reads one tenant for 30 minutes, and changes nothing.
+
+    ```
+    seatpool operator open --tenant acme --reason "ticket 4711"
+    ```
+    """
+    from cli.operator import open_tenant
+
+    open_tenant(tenant, reason)
+
+
 keys = _group("keys", "Manage the keys that sign access tokens, in the folder `SEATPOOL_SIGNING_KEYS_FOLDER` of users.")
 
 

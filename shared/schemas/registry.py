@@ -57,6 +57,7 @@ _ENTRIES = [
         users_v1.DepartmentMapped,
         users_v1.RoleDefined,
         users_v1.RoleDeleted,
+        users_v1.TenantOpenedByOperator,
         users_v1.LastOwnerLost,
         users_v1.ApiClientChanged,
         users_v1.ApiClientRevoked,

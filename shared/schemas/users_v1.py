@@ -183,6 +183,12 @@ class LastOwnerLost(UsersEvent):
     user: Id
 
 
+class TenantOpenedByOperator(UsersEvent):
+    """Somebody of the vendor got a token that reads this tenant; `reason` says why."""
+
+    until: Instant
+
+
 class ApiClientChanged(UsersEvent):
     """An API client was added (`added`), changed, or has other secrets."""
 

@@ -1,6 +1,7 @@
 """Roles by REST: they are defined, given, changed and deleted."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from shared.schemas.users_v1 import (
     PersonInvited,
     RoleDefined,
     RoleDeleted,
+    TenantOpenedByOperator,
 )
 from tests.support.users import Bench, Rest
 
@@ -278,3 +280,16 @@ async def test_people_switch_digests_off_for_themselves(bench: Bench) -> None:
     assert await refusal(other, "PUT", path, {"digests": False}) == (403, "no-right")
     assert await own.put(path, {"digests": False}) == {"digests": False}
     assert [event.digests for event in await bench.events(tenant, PersonChanged)] == [False]
+
+
+async def test_the_vendor_opens_a_tenant_to_read_it_and_the_tenant_can_see_that(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    opened = await rest.post(f"/v1/tenants/{tenant}/operator-access", {"reason": "ticket 4711"})
+    assert opened["expires_in"] == 1800
+    reader = Rest(bench.http, opened["access_token"], bench.check)
+    assert (await reader.get(f"/v1/tenants/{tenant}/people"))["items"] == []
+    assert await refusal(reader, "POST", f"/v1/tenants/{tenant}/people", ANN) == (403, "no-right")
+    assert await refusal(reader, "GET", "/v1/tenants") == (403, "no-right")
+    assert await refusal(reader, "POST", f"/v1/tenants/{tenant}/operator-access", {"reason": "more"}) == (403, "no-right")
+    (event,) = await bench.events(tenant, TenantOpenedByOperator)
+    assert (event.actor.id, event.reason, event.until) == ("operator", "ticket 4711", bench.clock.now() + timedelta(minutes=30))

@@ -343,3 +343,9 @@ def test_an_owner_is_appointed_by_e_mail_address(deployment: Deployment) -> None
     assert ("POST", people) in [(method, path) for method, path, _ in deployment.asked]
     deployment.answers["GET", people] = lambda _: (200, {"items": [ann, ann | {"user": "u-2"}], "next": None})
     assert seatpool("owners", "add", "ann@acme.example", "--tenant", "acme").exit_code == 1
+
+
+def test_the_vendor_opens_a_tenant_with_a_reason(deployment: Deployment) -> None:
+    deployment.answers["POST", "/v1/tenants/acme/operator-access"] = lambda _: (201, {"access_token": "abc.def", "expires_in": 1800})
+    assert seatpool("operator", "open", "--tenant", "acme", "--reason", "ticket 4711").output.strip() == "abc.def"
+    assert deployment.asked[-1][2] == {"reason": "ticket 4711"}

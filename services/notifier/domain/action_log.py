@@ -215,6 +215,8 @@ def _users(payload: users_v1.UsersEvent, name: str) -> Entry:
             return Entry(name, changes=changes or (("modules", None, ", ".join(payload.modules)),), details={"profile": payload.profile})
         case users_v1.DepartmentMapped():
             return Entry(name, changes=changes or (("profile", None, payload.profile),), details={"department": payload.department})
+        case users_v1.TenantOpenedByOperator():
+            return Entry(name, changes=changes, details={"until": format_instant(payload.until)})
         case users_v1.RoleDefined() | users_v1.RoleDeleted():
             return Entry(name, changes=changes, details={"role": payload.role})
         case users_v1.ApiClientChanged() | users_v1.ApiClientRevoked():

@@ -272,6 +272,10 @@ class DigestsBody(Body):
     digests: StrictBool = Field(description="False: the person gets only e-mails about deadlines, and those about own seats.")
 
 
+class OperatorAccess(Body):
+    reason: Name = Field(description="Why the tenant is opened. The tenant's action log shows it.")
+
+
 class NewRole(Body):
     role: Id | None = Field(None, description="The id of the role; default: users creates one.")
     name: Name

@@ -6,12 +6,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 
-from services.users.api.dependencies import Context, InContext, Operator, SettingsManager, TenantId, cause_of, now_of
-from services.users.api.requests import SOURCE_TENANTS_MAX, Allowed, FirstOwner, NewTenant, TenantPatch
-from services.users.api.responses import AllowedView, SourceView, TenantView
+from services.users.api.dependencies import Context, InContext, Operator, SettingsManager, TenantId, TenantOperator, cause_of, now_of
+from services.users.api.requests import SOURCE_TENANTS_MAX, Allowed, FirstOwner, NewTenant, OperatorAccess, TenantPatch
+from services.users.api.responses import AllowedView, SourceView, TenantView, Token
 from services.users.domain.invitations import InvitationTerms
 from services.users.domain.person import Cause
 from services.users.domain.roles import OWNER
+from services.users.sign_in.tokens import OPERATOR_TTL_SECONDS
 from services.users.store import hr_sources
 from services.users.store import tenants as store
 from services.users.store.tenants import StoredTenant, TenantRow
@@ -22,7 +23,9 @@ from shared.database import UnitOfWork
 from shared.errors import Conflict, Forbidden, Invalid, NotFound
 from shared.fields import common_fields
 from shared.schemas.base import Text
+from shared.schemas.registry import USERS
 from shared.schemas.rights import OPERATOR
+from shared.schemas.users_v1 import TenantOpenedByOperator
 from shared.web import (
     Cursor,
     IfMatch,
@@ -95,6 +98,19 @@ async def list_tenants(context: InContext, cursor: Cursor = None, limit: Limit =
     async with context.database.unit_of_work(None) as uow:
         rows = await store.page(uow.connection, None, after, limit)
     return Page(items=[_view(row, context) for row in rows], next=encode_cursor(rows[-1].tenant_id) if len(rows) == limit else None)
+
+
+@router.post("/tenants/{tenant}/operator-access", status_code=201, response_model=Token, summary="Open a tenant to read it")
+async def open_tenant(tenant: TenantId, body: OperatorAccess, context: InContext, principal: TenantOperator) -> Response:
+    """The token reads the account, the people and the log of this tenant for 30 minutes, and changes nothing. The tenant's action log says
+    who opened the tenant, and why."""
+    now = context.clock.now()
+    async with context.database.unit_of_work(tenant) as uow:
+        found = await context.tenants.for_read(tenant, uow)
+        token, until = context.issuer.issue_to_operator(tenant, principal.subject, now)
+        event = TenantOpenedByOperator(at=found.now, actor=actor_of(principal), reason=body.reason, until=until)
+        uow.publish(event, source=USERS, tenant=tenant, time=found.now)
+    return answer(Token(access_token=token, expires_in=OPERATOR_TTL_SECONDS), 201)
 
 
 @router.get("/tenants/{tenant}", dependencies=[Depends(access("account:read"))], response_model=TenantView, summary="Get a tenant")

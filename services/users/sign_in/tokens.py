@@ -18,13 +18,15 @@ from services.users.store.api_clients import KnownClient
 from services.users.use_cases.rights import Granted
 from shared import ids
 from shared.errors import Invalid, Refused, Unauthenticated
-from shared.schemas.rights import OPERATOR, RIGHTS
+from shared.schemas.rights import ACCOUNT_READ, LOG_READ, OPERATOR, RIGHTS, USERS_READ
 from shared.web.auth import AUDIENCE, ISSUER, LEEWAY_SECONDS, PERSON
 
 log = structlog.get_logger(__name__)
 
 OPERATOR_CLIENT: Final = "operator"
 TTL_SECONDS_MAX: Final = 86_400
+OPERATOR_TTL_SECONDS: Final = 1800  # of the token with which the vendor reads one tenant
+OPERATOR_READS: Final = (ACCOUNT_READ, USERS_READ, LOG_READ)
 # Of the token of a person or an API client, who can lose their rights: with the leeway, it is refused 5 minutes after it was made.
 REVOCABLE_TTL_SECONDS: Final = 300 - LEEWAY_SECONDS
 REFUSED = Counter("seatpool_users_tokens_refused", "Access tokens not given", ["why"])  # wrong-secret | too-many-attempts
@@ -122,6 +124,12 @@ class TokenIssuer:
         expires = now + timedelta(seconds=seconds)
         claims = self._claims(client.client, "client", rights, now, expires) | {"tenant": client.tenant_id}
         return self._keys.sign(claims, expires), seconds
+
+    def issue_to_operator(self, tenant: str, subject: str, now: datetime) -> tuple[str, datetime]:
+        """Return a token with which the vendor reads one tenant, and its end."""
+        expires = now + timedelta(seconds=OPERATOR_TTL_SECONDS)
+        claims = self._claims(subject, "client", OPERATOR_READS, now, expires) | {"tenant": tenant}
+        return self._keys.sign(claims, expires), expires
 
     def issue_to_person(self, tenant: str, user: str, granted: Granted, now: datetime) -> tuple[str, int]:
         """Return a token for a person who has signed in, and the number of seconds for which it is valid. It is short, because a token
