@@ -241,6 +241,8 @@ async def test_the_guard_stops_an_import_that_would_end_many_people_until_their_
     assert await rest.get(guard) == {"people": 5, "percent": 2}
     await rest.put(guard, {"people": 300})
     assert await rest.get(guard) == {"people": 300, "percent": 2}
+    settings = await rest.get(f"/v1/tenants/{tenant}/sources/{bench.source(tenant)}")
+    assert (settings["guard_people"], settings["kind"]) == (300, "hr"), "the guard is a setting of the source"
     report = await imported(bench, rest, tenant, [person(who, "2027-12-31") for who in everybody])
     assert report["guard"] == {"would_end": 300, "limit": 300, "needs_confirmation": False}
 

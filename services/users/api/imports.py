@@ -1,5 +1,6 @@
 """Staged imports: upload people, check them as a whole, look at what would change, apply it."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
@@ -16,10 +17,11 @@ from services.users.api.responses import (
     UploadedPeople,
 )
 from services.users.api.statements import read_as, read_each
-from services.users.domain.guard import GuardLimit
 from services.users.domain.imports import Kind
+from services.users.domain.sources import source_of
 from services.users.domain.timelines import report_of
 from services.users.store import imports as store
+from services.users.store import sources
 from services.users.store.imports import ImportRow, StagedPerson
 from services.users.use_cases import imports
 from services.users.use_cases.imports import POSITIONS_MAX, GivenPerson
@@ -183,8 +185,8 @@ async def delete_import(tenant: TenantId, import_id: ImportId, context: InContex
 async def show_guard(tenant: TenantId, source: Source, context: InContext, principal: Manager) -> GuardSettingView:
     async with context.database.unit_of_work(tenant) as uow:
         await context.tenants.for_read(tenant, uow)
-        limit = await store.guard_limit(uow.connection, tenant, source) or GuardLimit()
-    return GuardSettingView(people=limit.people, percent=limit.percent)
+        settings = source_of(await sources.all_of(uow.connection, tenant), source)
+    return GuardSettingView(people=settings.guard_people, percent=settings.guard_percent)
 
 
 @router.put("/guard/{source:path}", summary="Set how many people of a source can lose access at once without a confirmation")
@@ -193,5 +195,6 @@ async def set_guard(
 ) -> GuardSettingView:
     async with context.database.unit_of_work(tenant) as uow:
         await context.tenants.for_write(tenant, uow)
-        await store.save_guard_limit(uow.connection, tenant, source, GuardLimit(body.people, body.percent))
+        settings = source_of(await sources.all_of(uow.connection, tenant), source)
+        await sources.save(uow.connection, tenant, replace(settings, guard_people=body.people, guard_percent=body.percent))
     return GuardSettingView(people=body.people, percent=body.percent)

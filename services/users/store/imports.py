@@ -1,7 +1,7 @@
 """Staged imports: their people, what they would change, and how far they are applied."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -26,7 +26,6 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.users.domain.guard import GuardLimit
 from services.users.store.people import PEOPLE
 from services.users.store.timelines import FACTS, TIMELINES
 from shared.database.row_classes import columns_of, json_rows, many, names_of, one, recordset, table_of
@@ -278,13 +277,6 @@ _TAKE: Final = (
     .with_for_update(skip_locked=True)
 )
 _APPLYING: Final = select(func.count()).where(_I.tenant_id == _TENANT, _I.status == "applying")
-GUARD_LIMITS: Final = table_of("guard_limits", GuardLimit, tenant_id=str, source=str)
-_G: Final = GUARD_LIMITS.c
-_GUARD: Final = select(*columns_of(GuardLimit, GUARD_LIMITS)).where(_G.tenant_id == _TENANT, _G.source == _SOURCE)
-_INSERT_GUARD: Final = insert(GUARD_LIMITS)
-_SAVE_GUARD: Final = _INSERT_GUARD.on_conflict_do_update(
-    index_elements=["tenant_id", "source"], set_={name: _INSERT_GUARD.excluded[name] for name in names_of(GuardLimit)}
-)
 _REQUIRED: Final = (
     func.unnest(_P.required_modules.op("||")(_P.not_subscribed)).table_valued(column("module", Text()), name="required").render_derived()
 )
@@ -462,15 +454,6 @@ async def unfinished(connection: AsyncConnection, tenant_id: str) -> bool:
 async def applying(connection: AsyncConnection, tenant_id: str) -> int:
     number: int = (await connection.execute(_APPLYING, {"tenant": tenant_id})).scalar_one()
     return number
-
-
-async def guard_limit(connection: AsyncConnection, tenant_id: str, source: str) -> GuardLimit | None:
-    """Return the guard's limit of this source, if it has its own."""
-    return await one(connection, _GUARD, GuardLimit, tenant=tenant_id, of_source=source)
-
-
-async def save_guard_limit(connection: AsyncConnection, tenant_id: str, source: str, limit: GuardLimit) -> None:
-    await connection.execute(_SAVE_GUARD, {"tenant_id": tenant_id, "source": source} | asdict(limit))
 
 
 async def required_counts(connection: AsyncConnection, tenant_id: str) -> dict[str, int]:

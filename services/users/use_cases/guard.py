@@ -8,7 +8,8 @@ from collections.abc import Iterable
 
 from services.users.domain.guard import WINDOW, Endings, GuardLimit
 from services.users.domain.person import Tenant, source_actor
-from services.users.store import guard_endings
+from services.users.domain.sources import source_of
+from services.users.store import guard_endings, sources
 from services.users.store import imports as store
 from shared.database import UnitOfWork
 from shared.errors import Conflict
@@ -18,7 +19,8 @@ from shared.schemas.users_v1 import ChangesStopped
 
 async def limit_of(tenant: Tenant, uow: UnitOfWork, source: str, ended: int = 0) -> int:
     """Return how many people can lose access without a confirmation; `ended` of them have lost it already."""
-    limit = await store.guard_limit(uow.connection, tenant.tenant, source) or GuardLimit()
+    settings = source_of(await sources.all_of(uow.connection, tenant.tenant), source)
+    limit = GuardLimit(settings.guard_people, settings.guard_percent)
     return limit.of(await store.employed(uow.connection, tenant.tenant) + ended)
 
 

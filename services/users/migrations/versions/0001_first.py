@@ -356,16 +356,6 @@ CREATE TABLE held_statements (
     PRIMARY KEY (tenant_id, source, arrival)
 )"""
 
-# The guard's limit of a source that has its own.
-_GUARD_LIMITS = """
-CREATE TABLE guard_limits (
-    tenant_id text NOT NULL,
-    source text NOT NULL,
-    people integer NOT NULL,
-    percent integer NOT NULL,
-    PRIMARY KEY (tenant_id, source)
-)"""
-
 # The people whose access a source has ended within the last hour of the tenant's time; see use_cases/guard.py.
 _GUARD_ENDINGS = """
 CREATE TABLE guard_endings (
@@ -611,7 +601,6 @@ _OF_A_TENANT = (
     "import_people",
     "held_sources",
     "held_statements",
-    "guard_limits",
     "guard_endings",
     "person_modules",
     "reevaluations",
@@ -645,7 +634,6 @@ def upgrade() -> None:
         _IMPORT_PEOPLE,
         _HELD_SOURCES,
         _HELD_STATEMENTS,
-        _GUARD_LIMITS,
         _GUARD_ENDINGS,
         _MODULE_STATES,
         _REEVALUATIONS,
