@@ -241,7 +241,7 @@ async def test_an_erased_person_is_in_no_table_and_e_mails_about_others_keep_the
         await notifier.until_idle(wiring)
         await notifier.send(notifier.assigned("p2", flagged("documents")))
         await notifier.until_idle(wiring)
-        words = [zoe["email"], "zoe-4711", "Zoë Quill", "O'Hara", "O&#39;Hara"]
+        words = [zoe["email"], "Zoë Quill", "O'Hara", "O&#39;Hara"]
         assert {word for _, word in await traces(partial(execute, notifier.database), words)} == set(words)
         await notifier.send(users_v1.PersonErased(at=NOON, actor=renamed_by(), user="p1"))
         await notifier.until_idle(wiring)
