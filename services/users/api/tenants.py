@@ -100,7 +100,7 @@ async def list_tenants(context: InContext, cursor: Cursor = None, limit: Limit =
     return Page(items=[_view(row, context) for row in rows], next=encode_cursor(rows[-1].tenant_id) if len(rows) == limit else None)
 
 
-@router.post("/tenants/{tenant}/operator-access", status_code=201, response_model=Token, summary="Open a tenant to read it")
+@router.post("/tenants/{tenant}/operator-access", status_code=201, response_model=Token, summary="Request a token that reads a tenant")
 async def open_tenant(tenant: TenantId, body: OperatorAccess, context: InContext, principal: TenantOperator) -> Response:
     """The token reads the account, the people and the log of this tenant for 30 minutes, and changes nothing. The tenant's action log says
     who opened the tenant, and why."""
