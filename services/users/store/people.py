@@ -138,7 +138,7 @@ class Filter:
     view: View | None = None
 
 
-PEOPLE: Final = table_of("people", PersonRow, tenant_id=str, sent_at=datetime)
+PEOPLE: Final = table_of("people", PersonRow, tenant_id=str, sent_at=datetime, texts=str)
 
 _P: Final = PEOPLE.c
 _M: Final = MODULE_STATES.c
@@ -257,7 +257,6 @@ _EMAILS_WITH_ROLE: Final = select(_P.email).where(
     _P.employed,
     _P.email != literal_column("''"),
 )
-_TEXTS: Final = comparable(func.concat_ws("\n", _P.name, _P.login, _P.email, _P.job_title, _P.external_id))
 _OF_PERSON: Final = (_M.tenant_id == _TENANT) & (_M.user_id == _P.user_id)
 _REQUIRED: Final = func.unnest(_P.required_modules).table_valued(column("module", Text()), name="required").render_derived()
 _ROLE: Final = bindparam("role", type_=Text)
@@ -288,7 +287,7 @@ _PAGE: Final = (
         *(value.is_(None) | (_P[name] == value) for name, value in _EQUALS.items()),
         _IS_REPORTED,
         _HAS_EXTERNAL_ID,
-        _TEXT.is_(None) | (func.strpos(_TEXTS, comparable(_TEXT)) > 0),
+        _TEXT.is_(None) | (func.strpos(_P.texts, comparable(_TEXT).collate("C")) > 0),
         _ROLE.is_(None) | _HAS_ROLE,
         _DEPARTMENTS.is_(None) | _IS_VISIBLE,
         _SEAT_STATE.is_(None)

@@ -93,7 +93,8 @@ CREATE TABLE api_clients (
 # (under this row's lock), `answered` the last one that seats answered. `reconsider_on` is the next local day on which the person changes
 # because time passes. `roles` were given by REST, `group_roles` by groups of sources; `rights` are those of both; `own_department` or
 # `departments` is the viewset. `arrival` is the order in which people are listed, and in which many at once request seats.
-# `login_key` is the login as it is compared (domain/logins).
+# `login_key` is the login as it is compared (domain/logins). `texts` is what a list is searched for, in the form in which it is compared: a
+# search computes nothing for each person.
 # because time passes. `arrival` is the order in which people are listed, and in which many at once request seats.
 # `login_key` and `email_key` are the login and the e-mail address as they are compared (domain/logins). `conflict` says why the person may
 # be one of `conflict_people`; `separated` are people who are not meant, as an administrator has decided.
@@ -149,6 +150,11 @@ CREATE TABLE people (
     email_key text NOT NULL DEFAULT '',
     left_on date,
     erased_at timestamptz,
+    texts text COLLATE "C" GENERATED ALWAYS AS (
+        lower(
+            normalize(name || chr(10) || login || chr(10) || email || chr(10) || job_title || chr(10) || external_id) COLLATE "pg_c_utf8"
+        )
+    ) STORED,
     PRIMARY KEY (tenant_id, user_id)
 ) WITH (fillfactor = 70)"""
 
