@@ -15,6 +15,7 @@ from services.users.jobs.due_instants import DueInstants
 from services.users.jobs.due_people import DuePeople
 from services.users.jobs.held_statements import HeldStatements
 from services.users.jobs.retention import Retention
+from services.users.jobs.scim_tokens import ScimTokens
 from services.users.jobs.sign_in_links import SignInLinks
 from services.users.jobs.test_clock import Coordinator, Probe
 from services.users.jobs.unanswered_people import UnansweredPeople
@@ -94,6 +95,7 @@ class Users:
             apply_imports,
             held_statements,
             SignInLinks(self.database, self.alarm, self.clock, links),
+            ScimTokens(self.database, self.alarm, self.clock),
             UnansweredPeople(self.database, self.alarm),
             self.coordinator,
         ]

@@ -59,6 +59,7 @@ _ENTRIES = [
         users_v1.RoleDeleted,
         users_v1.TenantOpenedByOperator,
         users_v1.LastOwnerLost,
+        users_v1.ScimTokenEnding,
         users_v1.ApiClientChanged,
         users_v1.ApiClientRevoked,
         users_v1.ChangesStopped,

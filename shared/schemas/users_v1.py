@@ -189,6 +189,15 @@ class TenantOpenedByOperator(UsersEvent):
     until: Instant
 
 
+class ScimTokenEnding(UsersEvent):
+    """A reminder: a token of a SCIM connection ends in `days` days."""
+
+    connection: Id
+    token: Id
+    expires_at: Instant
+    days: int
+
+
 class ApiClientChanged(UsersEvent):
     """An API client was added (`added`), changed, or has other secrets."""
 

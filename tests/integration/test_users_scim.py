@@ -11,6 +11,7 @@ from scim2_client import BaseSyncSCIMClient
 from scim2_client.engines.asgi import ASGISCIMClient
 from scim2_tester import Status, check_server
 
+from services.users.jobs.scim_tokens import ScimTokens
 from services.users.scim import on_full
 from services.users.scim.routes import make_router
 from tests.support.scim import ENTERPRISE, GROUP, PATCH, SEATS, USER, Client, ScimBench, scim
@@ -670,3 +671,26 @@ async def test_what_groups_give_follows_a_resource_that_is_linked_to_another_per
     apart = await rest.post(f"{people}/{found['liv']}/separate", {"source": "scim/okta", "external_id": other["id"]})
     assert [each["module"] for each in apart["modules"]] == ["time"]
     assert (await rest.get(f"{people}/{found['liv']}"))["profile"] is None
+
+
+async def test_the_administrators_are_reminded_thirty_and_seven_days_before_a_token_ends(scim: ScimBench) -> None:
+    tenant, rest = await scim.open_tenant()
+    await scim.connect(rest, tenant)
+    job = ScimTokens(scim.users.database, scim.users.alarm, scim.clock)
+
+    async def reminded() -> list[int]:
+        """Return the reminders so far, after two looks of the job."""
+        await job.look()
+        await job.look()
+        statement = (
+            "SELECT convert_from(value, 'UTF8') FROM outbox WHERE tenant = $1 AND convert_from(headers, 'UTF8') LIKE '%token_ending%'"
+        )
+        return [each["days"] for each in await scim.messages(tenant, statement)]
+
+    ends = NOON + timedelta(days=365)
+    found = []
+    for before in (timedelta(days=31), timedelta(days=30), timedelta(days=8), timedelta(days=7), timedelta(days=1), -timedelta(days=1)):
+        scim.clock.at = ends - before
+        found.append(await reminded())
+    scim.clock.at = NOON
+    assert found == [[], [30], [30], [30, 7], [30, 7], [30, 7]]

@@ -64,6 +64,7 @@ DATA: dict[Kind, dict[str, Any]] = {
     Kind.CHANGES_STOPPED: {"source": "hr/acme", "would_end": 300, "limit": 6, "import_id": None, "ended": 0},
     Kind.CONFLICT_FOUND: {"conflict": "login_in_use", "by": "login", "may_be": ["u1"]},
     Kind.POSSIBLE_DUPLICATES: {"source": "scim/okta", "people": 500, "other_source": "hr/acme", "other_people": 501},
+    Kind.SCIM_ACCESS_ENDING: {"connection": "okta", "token": "t1", "expires_at": DEADLINE},
     Kind.LAST_OWNER_LOST: {},
 }
 OF_PEOPLE = (Kind.FLAGGED, Kind.GRACE_ENDING, Kind.REFUSED, Kind.REVOKED, Kind.WITHDRAWN, Kind.CLEARED, Kind.GRANTED)
@@ -75,6 +76,7 @@ OF_ADMINISTRATION = (
     Kind.CONFLICT_FOUND,
     Kind.POSSIBLE_DUPLICATES,
     Kind.HAND_OVER,
+    Kind.SCIM_ACCESS_ENDING,
 )
 NAMES = Names(
     people={"u1": "Bo Berg"},

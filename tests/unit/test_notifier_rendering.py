@@ -364,6 +364,14 @@ def test_the_e_mail_about_possible_duplicates_says_how_to_confirm_them() -> None
         assert 'POST http://users/possible-duplicates/confirm {"source": "scim/okta"}' in form
 
 
+def test_the_e_mail_about_a_scim_token_says_what_stops_and_how_to_renew_it() -> None:
+    ending = email(Stream.PEOPLE, notification(Kind.SCIM_ACCESS_ENDING, Stream.PEOPLE, user=None, module=None))
+    assert ending.subject == "Acme Bikes: the token of the SCIM connection okta ends"
+    for form in (ending.text, ending.html.replace("&#34;", '"')):
+        assert "people who leave keep theirs" in form
+        assert "POST http://users/scim-connections/okta/tokens" in form
+
+
 def test_the_e_mail_about_the_last_owner_says_how_to_appoint_another() -> None:
     lost = email(Stream.OWNERS, notification(Kind.LAST_OWNER_LOST, Stream.OWNERS))
     assert lost.subject == "Acme Bikes: the last owner can no longer sign in"

@@ -49,6 +49,7 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         users_v1.RoleDeleted,
         users_v1.TenantOpenedByOperator,
         users_v1.LastOwnerLost,
+        users_v1.ScimTokenEnding,
         users_v1.ApiClientChanged,
         users_v1.ApiClientRevoked,
         users_v1.EmergencyLinkUsed,

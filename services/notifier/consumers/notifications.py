@@ -117,6 +117,7 @@ NOTIFIED: Mapping[Topic, tuple[type[Payload], ...]] = {
         users_v1.ConflictFound,
         users_v1.PossibleDuplicates,
         users_v1.LastOwnerLost,
+        users_v1.ScimTokenEnding,
         users_v1.PersonInvited,
         users_v1.InvitationExpired,
         users_v1.LicencesFree,

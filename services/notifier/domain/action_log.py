@@ -223,7 +223,7 @@ def _users(payload: users_v1.UsersEvent, name: str) -> Entry:
             return Entry(name, changes=changes, details={"client": payload.client, "name": payload.name})
         case users_v1.GraceEnding():
             return Entry(name, user=payload.user, module=payload.module)
-        case users_v1.ChangesStopped() | users_v1.LicencesFree():
+        case users_v1.ChangesStopped() | users_v1.LicencesFree() | users_v1.ScimTokenEnding():
             excluded = {"at", "actor", "reason", "changes", "module"}
             details = payload.model_dump(mode="json", exclude=excluded, exclude_none=True)
             return Entry(name, module=getattr(payload, "module", None), details=details)

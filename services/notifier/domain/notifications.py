@@ -68,6 +68,7 @@ class Kind(StrEnum):
     REDUCTION_REFUSED = "reduction_refused"
     BILLING_DETAILS = "billing_details"
     INVOICE = "invoice"
+    SCIM_ACCESS_ENDING = "scim_access_ending"
     LAST_OWNER_LOST = "last_owner_lost"
     CHANGES_STOPPED = "changes_stopped"  # by the guard of users
     LICENCES_FREE = "licences_free"  # while people are refused
@@ -162,6 +163,9 @@ def _users(payload: users_v1.UsersEvent, event_id: str) -> list[Notification]:
         case users_v1.GraceEnding():
             data = {"deadline": format_instant(payload.deadline)}
             return _both(event_id, Kind.GRACE_ENDING, payload.at, payload.user, payload.module, data)
+        case users_v1.ScimTokenEnding():
+            data = payload.model_dump(mode="json", include={"connection", "token", "expires_at"})
+            return [Notification(key, Audience.ADMINISTRATORS, Stream.PEOPLE, Kind.SCIM_ACCESS_ENDING, payload.at, data=data)]
         case users_v1.LastOwnerLost():
             return [Notification(key, Audience.CONTACT, Stream.OWNERS, Kind.LAST_OWNER_LOST, payload.at, payload.user)]
         case users_v1.HandOverDue():
