@@ -32,6 +32,7 @@ class Users:
         self.invalid: list[dict[str, Any]] = []
         self.guard = {"would_end": 0, "limit": 5, "needs_confirmation": False}
         self.absent: list[str] = []
+        self.cost: dict[str, Any] = {}
         self.states = iter([{"status": "applying", "done": 1, "total": 2}, {"status": "applied", "done": 2, "total": 2}])
         answers = deployment.answers
         answers["POST", IMPORTS] = self._open
@@ -55,7 +56,7 @@ class Users:
         counts = {"new": len(self.people) - len(self.invalid), "changed": 0, "unchanged": 0, "leaving": 0, "absent": len(self.absent)}
         modules = [{"module": "base", "required_before": 0, "required": len(self.people), "licences": 3, "available": None}]
         absent = [{"user": f"u{n}", "external_id": n} for n in self.absent]
-        seats = {"decided": False, "detail": "It was not decided person by person.", "people": []}
+        seats = {"decided": False, "detail": "It was not decided person by person.", "people": []} | self.cost
         report = {"counts": counts | {"invalid": len(self.invalid)}, "modules": modules, "guard": self.guard}
         return 200, report | {"absent": absent, "invalid": [], "seats": seats}
 
@@ -126,6 +127,15 @@ def test_people_without_a_login_are_counted_since_they_get_no_seats(users: Users
     output = " ".join(import_files(files=str(tmp_path / "some.csv")).output.split())
     assert ("People without a login require no modules, so they get no seats." in output) is (note is not None)
     assert note is None or note in output
+
+
+def test_a_dry_run_says_which_licences_would_be_added_and_what_they_cost(users: Users) -> None:
+    users.cost = {
+        "expansions": [{"module": "base", "licences": 3}],
+        "cost": {"currency": "EUR", "term": "monthly", "net_minor": 3600},
+    }
+    output = " ".join(import_files("--dry-run").output.split())
+    assert "according to the over-limit policy, and charged: 3 of base: 36.00 EUR net for a whole period (monthly)." in output
 
 
 def test_an_import_that_fails_says_why(users: Users) -> None:

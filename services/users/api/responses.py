@@ -472,12 +472,25 @@ class DecidedPersonView(BaseModel):
     modules: list[DecidedModuleView]
 
 
+class ExpansionView(BaseModel):
+    module: str
+    licences: int = Field(description="By so many licences the pool would expand according to its over-limit policy.")
+
+
+class CostView(BaseModel):
+    currency: str
+    term: str
+    net_minor: int = Field(description="The price of these licences for a whole period, without tax.")
+
+
 class ImportDecisions(BaseModel):
     """What seats would decide about each person whose required modules change."""
 
     decided: bool
     detail: str
     people: list[DecidedPersonView]
+    expansions: list[ExpansionView] = Field([], description="Known if `decided`.")
+    cost: CostView | None = Field(None, description="Null if no licence would be added, or its price is not known.")
 
 
 class GuardView(BaseModel):
@@ -552,17 +565,6 @@ class HeldEventsDetail(HeldEventsView):
 
 class PreviewedModule(DecidedModuleView):
     warning: str | None = Field(None, description="Of a refused module: its limit and use, and how to get more licences.")
-
-
-class ExpansionView(BaseModel):
-    module: str
-    licences: int = Field(description="By so many licences the pool would expand according to its over-limit policy.")
-
-
-class CostView(BaseModel):
-    currency: str
-    term: str
-    net_minor: int = Field(description="The price of these licences for a whole period, without tax.")
 
 
 class PreviewView(BaseModel):

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from services.users.domain import imports as rules
@@ -17,6 +17,7 @@ from services.users.store import hr_sources
 from services.users.store import imports as store
 from services.users.store.imports import CheckedPerson, ImportRow, StagedKey, StagedPerson
 from services.users.use_cases import erased_timelines, guard, known_people, matching
+from services.users.use_cases.preview_person import cost_of, expansions_in
 from services.users.use_cases.seats_questions import COMMANDS_MAX, SeatsQuestions, states_in
 from shared import ids
 from shared.database import UnitOfWork
@@ -223,7 +224,7 @@ async def _report(tenant: Tenant, uow: UnitOfWork, row: ImportRow, found: _Found
         "absent": found.absent,
         "invalid": [{"index": each.position, "external_id": each.external_id, "errors": list(each.errors)} for each in invalid],
         "modules": await _modules(tenant, uow, found, seats),
-        "seats": await _decisions(tenant, found, seats),
+        "seats": await _decisions(tenant, uow, found, seats),
         "guard": {"would_end": would_end, "limit": limit, "needs_confirmation": would_end > limit},
     }
 
@@ -241,7 +242,7 @@ async def _modules(tenant: Tenant, uow: UnitOfWork, found: _Found, seats: SeatsQ
     return modules
 
 
-async def _decisions(tenant: Tenant, found: _Found, seats: SeatsQuestions) -> Mapping[str, Any]:
+async def _decisions(tenant: Tenant, uow: UnitOfWork, found: _Found, seats: SeatsQuestions) -> Mapping[str, Any]:
     """Return what seats would decide about each person whose modules change, if these are few enough to ask."""
     if not found.asking:
         return {"decided": True, "detail": "No person would require other modules.", "people": []}
@@ -259,7 +260,15 @@ async def _decisions(tenant: Tenant, found: _Found, seats: SeatsQuestions) -> Ma
         {"user": person.user, "external_id": external_id, "modules": states_in(events)}
         for (external_id, person, _), events in zip(asking, decisions, strict=True)
     ]
-    return {"decided": True, "detail": "seats decided on a copy of its state.", "people": people}
+    more = expansions_in(event for events in decisions for event in events)
+    cost = await cost_of(tenant, uow, more)
+    return {
+        "decided": True,
+        "detail": "seats decided on a copy of its state.",
+        "people": people,
+        "expansions": [{"module": module, "licences": number} for module, number in more.items()],
+        "cost": None if cost is None else asdict(cost),
+    }
 
 
 # ------------------------------------------------------------------------------------------------------------------ applying

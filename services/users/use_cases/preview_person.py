@@ -1,6 +1,7 @@
 """What adding a person would lead to: the decision of seats, and the cost of the licences that it would add."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,12 +47,21 @@ async def preview(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, added:
         {**each, "warning": licences.warning(tenant.tenant, known, each["module"]) if each["state"] == SeatState.REFUSED else None}
         for each in states_in(events)
     ]
-    expansions = [event["data"] for event in events if event["type"] == type_of(PoolExpanded)]
-    more = {each["module"]: each["by"] for each in expansions}
-    return Preview(True, modules, more, await _cost(tenant, uow, more))
+    more = expansions_in(events)
+    return Preview(True, modules, more, await cost_of(tenant, uow, more))
 
 
-async def _cost(tenant: Tenant, uow: UnitOfWork, more: Mapping[str, int]) -> Cost | None:
+def expansions_in(events: Iterable[Mapping[str, Any]]) -> Mapping[str, int]:
+    """Return by how many licences each pool expands by these events."""
+    more: Counter[str] = Counter()
+    for event in events:
+        if event["type"] == type_of(PoolExpanded):
+            more[event["data"]["module"]] += event["data"]["by"]
+    return more
+
+
+async def cost_of(tenant: Tenant, uow: UnitOfWork, more: Mapping[str, int]) -> Cost | None:
+    """Return the price of so many more licences; None if there are none, or a price is not known."""
     terms = await pools.terms(uow.connection, tenant.tenant)
     if not more or terms is None:
         return None
