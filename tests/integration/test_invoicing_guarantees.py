@@ -323,7 +323,7 @@ async def test_A13_every_refusal_names_the_support_contact_and_the_way_on(bench:
     tenant = await subscribed(bench)
     asked = ("POST", f"/v1/tenants/{tenant}/quotes", {"items": [{"module": "time", "total": 4}]})
     problem = await bench.refused(*asked, tenant=tenant, **BUY)
-    assert (problem["type"], problem["licences"], problem["support_contact"]) == ("total-not-above-present", 10, "help@vendor.example")
+    assert (problem["type"], problem["licences"], problem["support_contact"]) == ("use-a-reduction", 10, "help@vendor.example")
     assert "support_contact" not in await bench.refused(*asked), "the operator is of no tenant"
     for path, status, contact in (("quotes/none", 403, True), ("orders/none", 403, True), ("billing-details", 404, False)):
         of = tenant if contact else "another"
