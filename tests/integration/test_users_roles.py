@@ -184,6 +184,26 @@ async def test_an_api_client_has_no_more_rights_than_its_maker(bench: Bench) -> 
     assert [[each["name"] for each in page] for page in await rest.pages(base, limit=1)] == [["x"], ["x"], []]
 
 
+async def test_nobody_gets_the_access_of_a_person_with_more_rights_by_linking_and_separating(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    base, source = f"/v1/tenants/{tenant}/people", bench.source(tenant)
+    hired = {"type": "person_hired", "external_id": "1", "effective_date": "2026-01-01", "login": "ann", "email": "ann@acme.example"}
+    await rest.post(
+        f"/v1/tenants/{tenant}/hr-events", {"source": source, "events": [hired | {"name": "", "job_title": "", "department": ""}]}
+    )
+    owner = (await bench.until_person(rest, tenant, "1"))["user"]
+    await rest.call("PUT", f"{base}/{owner}/roles", {"roles": ["owner"]}, if_match="*")
+    manager = await bench.rest(tenant, "users:read users:manage account:read log:read", "carl")
+    eve = (await manager.post(base, {"login": "eve", "email": "eve@acme.example"}))["user"]
+    apart = {"source": source, "external_id": "1"}
+    assert await refusal(manager, "POST", f"{base}/{eve}/link", {"to": owner}) == (403, "wider-than-own")
+    assert await refusal(manager, "POST", f"{base}/{owner}/link", {"to": eve}) == (403, "wider-than-own"), "the owner would be nobody"
+    await rest.post(f"{base}/{eve}/link", {"to": owner})
+    assert await refusal(manager, "POST", f"{base}/{owner}/separate", apart) == (403, "wider-than-own"), "Eve's e-mail address would stay"
+    assert (await rest.get(f"{base}/{owner}"))["email"] == "ann@acme.example"
+    await rest.post(f"{base}/{owner}/separate", apart)
+
+
 async def test_a_request_cannot_take_away_the_last_owner(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     base = f"/v1/tenants/{tenant}/people"

@@ -11,7 +11,7 @@ from services.users.domain.person import Cause, Person, Tenant, with_standing
 from services.users.domain.required_modules import Account, Profile, Settings
 from services.users.domain.roles import BUILT_IN, OWNER, Authority, Role, departments_of, rights_of_roles, with_shorthand
 from services.users.domain.status import Status
-from services.users.use_cases.rights import check_change
+from services.users.use_cases.rights import check_change, check_same_human
 from shared.errors import Forbidden
 from shared.schemas.base import Actor
 from shared.schemas.rights import TENANT_RIGHTS
@@ -97,6 +97,23 @@ def test_T24_a_change_of_roles_needs_the_right_for_it_and_every_right_that_is_gi
     assert allowed(person(OWNER), person(OWNER, "auditor"), chief) is None
     assert allowed(person(OWNER), person(), OWNERS) is None
     assert allowed(person("reader"), person("reader", departments=("Makers",)), chief) == "wider-than-own", "a viewset is part of a role"
+
+
+def test_T24_roles_of_groups_are_given_and_taken_as_those_of_people_are() -> None:
+    chief = Authority(frozenset({"users:manage", "roles:manage", "log:read", "account:read"}))
+    manager = Authority(frozenset({"users:manage", "log:read", "account:read"}))
+    assert allowed(person(), person(group_roles=("auditor",)), manager) == "no-right"
+    assert allowed(person(), person(group_roles=("auditor",)), chief) is None
+    assert allowed(person(), person(group_roles=("licence-manager",)), chief) == "wider-than-own"
+    assert allowed(person("auditor"), person("auditor", group_roles=("auditor",)), manager) == "no-right", "it stays without the other"
+
+
+def test_nobody_decides_whether_people_with_more_rights_are_one_human() -> None:
+    manager = Cause(Actor(kind="user", id="u2"), authority=Authority(frozenset(BUILT_IN["people-manager"].rights)))
+    with pytest.raises(Forbidden):
+        check_same_human((person(), person(OWNER)), manager)
+    check_same_human((person(), person("reader")), manager)
+    check_same_human((person(), person(OWNER)), replace(manager, authority=None))
 
 
 def test_E9_nobody_gives_a_viewset_that_is_wider_than_their_own() -> None:

@@ -22,7 +22,7 @@ BY_HAND = "administrator"
 
 async def link(tenant: Tenant, uow: UnitOfWork, user: str, to: str, cause: Cause) -> Person:
     """Let everything that is stated about the person `user` belong to the person `to`, who keeps roles, seats and account. The first one is
-    nobody then. Raises NotFound, Invalid."""
+    nobody then. Raises NotFound, Invalid, Forbidden."""
     if user == to:
         raise Invalid("body.to", to, "another person")
     found = await store.lock_many(uow.connection, tenant.tenant, sorted((user, to)), tenant.today)
@@ -31,6 +31,7 @@ async def link(tenant: Tenant, uow: UnitOfWork, user: str, to: str, cause: Cause
         raise NotFound("person")
     if kept is None or kept.record is None:
         raise Invalid("body.to", to, "a person of this tenant")
+    rights.check_same_human((gone, kept), cause)
     known = await known_people.of_users(tenant, uow, [gone, kept])
     moved = list(known.timelines[user])
     for key in moved:
@@ -42,7 +43,6 @@ async def link(tenant: Tenant, uow: UnitOfWork, user: str, to: str, cause: Cause
     conflict = matched.conflicts.get(to, kept.conflict)
     both = replace(kept, conflict=conflict, created_at=min(gone.created_at, kept.created_at))
     after = rules.as_of(both, known.stated(to), tenant)
-    rights.check_change(tenant, kept, after, cause)
     # The tenant's newest person is flagged first (T17), so seats must know the day of the older one.
     resend = after.created_at != kept.created_at and bool(after.standing.required.modules)
     person = change.revision(rules.revise(kept, after, at=tenant.now, cause=cause, resend=resend))
@@ -52,14 +52,17 @@ async def link(tenant: Tenant, uow: UnitOfWork, user: str, to: str, cause: Cause
     await change.save([Change(key, to, known.timeline(key), known.timeline(key), moved=True) for key in moved])
     # The accounts with which the first one signed in are bound again at the next sign-in, to whom their claims name then.
     await identity_providers.unbind(uow.connection, tenant.tenant, user)
-    return (await scim_groups.people_changed(tenant, uow, (user, to), cause)).get(to, person)
+    linked = (await scim_groups.people_changed(tenant, uow, (user, to), cause)).get(to, person)
+    rights.check_change(tenant, kept, linked, cause)  # also of the roles that SCIM groups give
+    return linked
 
 
 async def separate(tenant: Tenant, uow: UnitOfWork, user: str, cause: Cause) -> Person:
-    """End the conflict of the person, who is somebody else than those found. Raises NotFound, Conflict."""
+    """End the conflict of the person, who is somebody else than those found. Raises NotFound, Conflict, Forbidden."""
     before = await store.lock(uow.connection, tenant.tenant, user, tenant.today)
     if before is None or before.record is None:
         raise NotFound("person")
+    rights.check_same_human((before,), cause)
     conflict = before.conflict
     if conflict is None:
         raise Conflict(
@@ -90,12 +93,16 @@ def _in_use(holder: str) -> Conflict:
 
 
 async def take_out(tenant: Tenant, uow: UnitOfWork, user: str, key: Key, cause: Cause) -> Person:
-    """Make a person of their own of the one whom a source describes in one of the timelines of `user`. Raises NotFound, Conflict."""
+    """Make a person of their own of the one whom a source describes in one of the timelines of `user`.
+
+    Raises NotFound, Conflict, Forbidden.
+    """
     own = ids.person_id(tenant.tenant, *key)
     found = await store.lock_many(uow.connection, tenant.tenant, sorted({user, own}), tenant.today)
     before = found.get(user)
     if before is None or before.record is None:
         raise NotFound("person")
+    rights.check_same_human((before,), cause)
     known = await known_people.of_users(tenant, uow, list(found.values()))
     if known.users.get(key) != user:
         raise NotFound("external id of this person")

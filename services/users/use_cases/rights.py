@@ -1,5 +1,6 @@
 """What people may do, and who may give it to whom."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -59,7 +60,7 @@ def check_change(tenant: Tenant, before: Person, after: Person, cause: Cause) ->
         if not authority.covers([ROLES_MANAGE]):
             detail = f"A change of roles needs the right {ROLES_MANAGE}. Ask an owner to change them."
             raise Forbidden("no-right", detail, right=ROLES_MANAGE)
-        moved = set(before.account.roles) ^ set(after.account.roles)
+        moved = (set(before.account.roles) ^ set(after.account.roles)) | (set(before.account.all_roles) ^ set(after.account.all_roles))
         if _viewset(before.account) != _viewset(after.account):
             moved = {*before.account.all_roles, *after.account.all_roles}
         check_covered(authority, rights_of_roles(moved, tenant.settings.roles), "The roles that you give or take have")
@@ -70,6 +71,16 @@ def check_change(tenant: Tenant, before: Person, after: Person, cause: Cause) ->
         raise Forbidden("wider-than-own", detail, departments=sorted(authority.departments or ()))
     if old is not None and new is not None and (old.login, old.email) != (new.login, new.email):
         check_covered(authority, before.standing.rights, "The person whose login or e-mail address you change has")
+
+
+def check_same_human(people: Iterable[Person], cause: Cause) -> None:
+    """Raise Forbidden if the sender of a request lacks some of the rights of these people, so may not decide whether they are one human.
+
+    It decides which sources describe a person, and thus with which login and e-mail address the person signs in from then on.
+    """
+    if cause.authority is not None:
+        for person in people:
+            check_covered(cause.authority, person.standing.rights, "A person whom you link or separate has")
 
 
 def check_sees_everybody(authority: Authority) -> None:
@@ -93,7 +104,7 @@ def _check_viewset(authority: Authority, after: Person) -> None:
 
 
 def _roles(account: Account) -> tuple[object, ...]:
-    return (account.roles, _viewset(account))
+    return (account.roles, account.group_roles, _viewset(account))
 
 
 def _viewset(account: Account) -> tuple[object, ...]:
