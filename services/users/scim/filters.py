@@ -1,10 +1,10 @@
 """Filters of users as conditions of SQL. What has no condition here is evaluated by the library, on a limited number of users."""
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
-from scim2_models import ScimFilter
+from scim2_models import InvalidFilterException, ScimFilter
 from scim2_models.path import (
     AttributeBinding,
     CompareOperator,
@@ -24,6 +24,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from services.users.scim.models import ENTERPRISE, SEATS, USER
 from services.users.store.people import comparable
 from services.users.store.scim_users import P, S
+from shared.web.input_limits import faults
 
 Bool = ColumnElement[bool]
 
@@ -44,6 +45,25 @@ _NOT_STORED: Final = ("groups", "id", "meta", "schemas")
 
 class Untranslatable(Exception):
     """The filter, or this part of it, has no condition of SQL."""
+
+
+def check_values(node: FilterNode) -> None:
+    """Raise InvalidFilterException for a text that cannot be stored, which no attribute can have."""
+    if found := faults(list(_values(node)), "filter"):
+        raise InvalidFilterException(detail=f"filter: a value is not allowed; expected {found[0]['expected']}")
+
+
+def _values(node: FilterNode) -> Iterable[Any]:
+    match node:
+        case Comparison():
+            yield node.value
+        case LogicalExpr():
+            for term in node.terms:
+                yield from _values(term)
+        case Not():
+            yield from _values(node.expr)
+        case ValuePath():
+            yield from _values(node.val_filter)
 
 
 def condition_of(scim_filter: ScimFilter[Any]) -> Bool:
@@ -141,13 +161,15 @@ class _Conditions(FilterVisitor[Bool]):
             return false()
         expected = coerce_value(binding, node.value, node.op)
         match _name(binding):
-            case "userName":
+            case "userName" if isinstance(expected, str | None):
                 key = case((_HAS_RESOURCE, S.user_name_key), else_=P.login_key)
                 return _compare(key, node.op, binding.comparable(expected))
-            case "active":
+            case "active" if isinstance(expected, bool | None):
                 return _compare(case((_HAS_RESOURCE, cast(_text(("active",)), Boolean)), else_=true()), node.op, expected)
             case "meta.created" | "meta.lastModified" as name if isinstance(expected, datetime | None):
-                return _compare(_instant(name), node.op, expected)
+                return _compare(_instant(name), node.op, _in_utc(expected))
+            case "userName" | "active" | "meta.created" | "meta.lastModified" as name:
+                raise InvalidFilterException(detail=f"The value {expected!r} cannot be compared with {name}")
         path = _path(binding)
         if not binding.is_multivalued:
             return _compare_text(_text(path), binding, node.op, expected)
@@ -174,6 +196,8 @@ class _Conditions(FilterVisitor[Bool]):
         binding = self._filter.resolve(node.attr_path, strict=False)
         if binding is None:
             return false()
+        if not binding.is_multivalued:
+            raise InvalidFilterException(detail=f"{_name(binding)} has no list of values, so none can be selected in brackets")
         path, entries = _path(binding), ScimFilter[binding.field_type]  # type: ignore[name-defined]
         return _any(path, lambda entry: _OfEntry(entries(node.val_filter), entry).visit(node.val_filter))
 
@@ -203,6 +227,14 @@ class _OfEntry(_Conditions):
 def _name_in_entry(binding: AttributeBinding) -> str:
     """Return the name of an attribute of an entry, as documents spell it."""
     return binding.urn.rpartition(":")[2].rpartition(".")[2]
+
+
+def _in_utc(instant: datetime | None) -> datetime | None:
+    """Raise InvalidFilterException for an instant that is in no year of UTC."""
+    try:
+        return None if instant is None else instant.astimezone(UTC)
+    except OverflowError as error:
+        raise InvalidFilterException(detail=f"The time {instant} is before the year 1 or after the year 9999") from error
 
 
 def _instant(name: str) -> ColumnElement[datetime]:

@@ -23,6 +23,7 @@ from sqlalchemy import ColumnElement, and_, or_
 
 from services.users.domain.person import Cause, Tenant, source_actor
 from services.users.domain.scim_connections import ScimConnection
+from services.users.scim.filters import check_values
 from services.users.scim.models import GROUP, PROVIDER
 from services.users.scim.statements import TEXT_MAX
 from services.users.store import scim_groups as store
@@ -221,6 +222,7 @@ def _selected(path: Any) -> list[str]:
     node = path.ast
     if not isinstance(node, ValuePath) or node.sub_attr is not None:
         raise InvalidPathException(detail='Members are selected with members[value eq "…"]', path=str(path))
+    check_values(node)
     return list(_ids_of(node.val_filter))
 
 
@@ -236,6 +238,7 @@ def _ids_of(node: FilterNode) -> Iterable[str]:
 
 
 def _condition(scim_filter: ScimFilter[Any]) -> ColumnElement[bool]:
+    check_values(scim_filter.ast)
     return _condition_of(scim_filter, scim_filter.ast)
 
 

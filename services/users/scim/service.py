@@ -1,12 +1,13 @@
 """The protocol of `scim2-server` with what differs here: it reads no members of groups, and lists users without building models."""
 
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import orjson
 from scim2_models import (
     Context,
     InvalidPathException,
+    InvalidValueException,
     ListResponse,
     NotImplementedException,
     PatchOp,
@@ -30,6 +31,7 @@ from services.users.scim.groups import document
 from services.users.scim.models import PROVIDER
 from services.users.scim.storage import Storage
 
+START_MAX: Final = 2**31 - 1  # of a page; no list is as long
 _SCHEMAS = {str(model.__schema__).lower() for model in PROVIDER.models}
 _LIST = str(ListResponse.__schema__)
 _KNOWN_BY_RFC: Any = AnyUser[AnyEnterpriseUser]
@@ -131,6 +133,8 @@ class Handler(AsyncScimHandler):
         return self.service.searched_types(endpoint)
 
     async def _found(self, request: ScimRequest, types: list[ResourceType], search_request: SearchRequest[Any]) -> ScimResponse:
+        if (search_request.start_index or 1) > START_MAX:
+            raise InvalidValueException(detail=f"startIndex: a number up to {START_MAX} expected")
         excluded = {str(path).lower() for path in search_request.excluded_attributes or ()}
         is_group = types[0].id == "Group"
         if search_request.attributes or excluded - ({"members"} if is_group else set()):

@@ -4,12 +4,16 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any, Final
 
+from pydantic import TypeAdapter, ValidationError
+
 from services.users.domain.facts import Kind
 from services.users.domain.timelines import Entry, Period, Report
 from services.users.scim.models import ENTERPRISE
+from shared.schemas.base import OptionalEmail
 
 TEXT_MAX: Final = 500
 ENTRIES_MAX: Final = 50  # of an attribute with several values
+_EMAIL: Final[TypeAdapter[str]] = TypeAdapter(OptionalEmail)
 
 
 def report_of(document: Mapping[str, Any], since: date, user_types: Mapping[str, str], *, active: bool) -> Report:
@@ -51,6 +55,19 @@ def name_of(document: Mapping[str, Any]) -> str:
     name = document.get("name") or {}
     parts = " ".join(part for part in (name.get("givenName"), name.get("familyName")) if part)
     return str(document.get("displayName") or name.get("formatted") or parts)
+
+
+def problem_of(document: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with a user that a client sent: something too long, or an e-mail address or a name that no person can have."""
+    if (problem := problem_in(document)) is not None:
+        return problem
+    if len(name_of(document)) > TEXT_MAX:
+        return f"name: givenName and familyName with at most {TEXT_MAX} characters together expected"
+    try:
+        _EMAIL.validate_python(email_of(document))
+    except ValidationError:
+        return f"emails.value: an e-mail address expected, instead of {email_of(document)!r}"
+    return None
 
 
 def problem_in(document: Any, path: str = "") -> str | None:

@@ -24,9 +24,9 @@ from services.users.domain.scim_connections import Deactivation, OnFull, ScimCon
 from services.users.domain.sources import Key
 from services.users.domain.timelines import Report, Reported, Timeline
 from services.users.scim.anchors import Anchors, List
-from services.users.scim.filters import Untranslatable, condition_of, indexed_equality
+from services.users.scim.filters import Untranslatable, check_values, condition_of, indexed_equality
 from services.users.scim.models import ENTERPRISE, PROVIDER, SEATS, USER
-from services.users.scim.statements import ended_report, problem_in, report_of
+from services.users.scim.statements import ended_report, problem_of, report_of
 from services.users.store import module_states, scim_groups, timelines
 from services.users.store import people as people_store
 from services.users.store import scim_users as store
@@ -90,6 +90,7 @@ class Users:
         chosen, users, rest = [], None, None
         if request.filter is not None:
             bound = ScimFilter[MODEL](request.filter)
+            check_values(bound.ast)
             equality = indexed_equality(bound)
             users = None if equality is None else await store.by_equality(self.uow.connection, self._view, *equality)
             try:
@@ -267,7 +268,7 @@ class Users:
 def _sent(resource: Resource[Any]) -> dict[str, Any]:
     """Return what a client sent. Raises InvalidValueException."""
     document = {name: value for name, value in resource.model_dump().items() if name not in _OWN}
-    if (problem := problem_in(document)) is not None:
+    if (problem := problem_of(document)) is not None:
         raise InvalidValueException(detail=problem)
     if not (document.get("userName") or "").strip() or not login_key(document["userName"]):
         raise InvalidValueException(detail="userName: a text that is not empty expected")
