@@ -12,6 +12,7 @@ import pytest
 from joserfc.jwk import OKPKey
 from pydantic import SecretStr
 
+from services.users.api.forms import parse_form
 from services.users.sign_in import opaque, rate_limits
 from services.users.sign_in.keys import SigningKeys
 from services.users.sign_in.tokens import Grant, TokenIssuer
@@ -185,3 +186,10 @@ def test_who_guesses_the_secret_of_an_api_client_must_wait(issuer: TokenIssuer) 
     with pytest.raises(Refused) as refused:
         issuer.issue(Grant("c1", "guess", scope=("users:read",)), NOW, "10.0.0.1", client)
     assert refused.value.type == "too-many-requests"
+
+
+def test_a_form_with_a_text_that_cannot_be_stored_is_refused_by_field() -> None:
+    with pytest.raises(Refused) as refused:
+        parse_form(b"grant_type=client_credentials&client_id=%00&client_secret=x")
+    expected = [{"field": "body.client_id", "value": None, "expected": "a text of Unicode characters without NUL"}]
+    assert (refused.value.type, refused.value.extra["errors"]) == ("invalid", expected)

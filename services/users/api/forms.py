@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from shared.errors import Refused
 from shared.schemas.faults import expected_by
+from shared.web.input_limits import faults
 from shared.web.route import FORM
 
 F = TypeVar("F", bound=BaseModel)
@@ -31,6 +32,8 @@ def parse_form(body: bytes) -> Mapping[str, str]:
     form = dict(pairs)
     if len(form) < len(pairs):
         raise _invalid({"body": "each field at most once"})
+    if found := faults(form, "body"):
+        raise _invalid({fault["field"]: fault["expected"] for fault in found})
     return form
 
 
