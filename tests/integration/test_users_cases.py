@@ -389,6 +389,10 @@ async def test_after_an_erasure_no_table_holds_the_person_and_a_repeated_import_
     erased = await rest.post(f"/v1/tenants/{tenant}/people/{user}/erase", {})
     assert (erased["status"], erased["name"], erased["login"], erased["external_id"]) == ("left", "", None, user)
     assert await rest.post(f"/v1/tenants/{tenant}/people/{user}/erase", {}) == erased, "a second erasure changes nothing"
+    other = (await rest.post(f"/v1/tenants/{tenant}/people", {"login": "other"}))["user"]
+    for gone, kept in ((user, other), (other, user)):
+        linked = await rest.call("POST", f"/v1/tenants/{tenant}/people/{gone}/link", {"to": kept})
+        assert linked.json()["type"] == "urn:seatpool:problem:person-erased"
     await wait_until(lambda: _is_sent(bench, tenant), what="the outbox to be empty")
     assert await traces(bench.execute, ZOE) == []
     assert [event.user for event in await bench.events(tenant, PersonErased)] == [user]

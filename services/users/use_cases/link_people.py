@@ -22,7 +22,7 @@ BY_HAND = "administrator"
 
 async def link(tenant: Tenant, uow: UnitOfWork, user: str, to: str, cause: Cause) -> Person:
     """Let everything that is stated about the person `user` belong to the person `to`, who keeps roles, seats and account. The first one is
-    nobody then. Raises NotFound, Invalid, Forbidden."""
+    nobody then. Raises NotFound, Invalid, Forbidden, and Conflict for somebody whose data were erased."""
     if user == to:
         raise Invalid("body.to", to, "another person")
     found = await store.lock_many(uow.connection, tenant.tenant, sorted((user, to)), tenant.today)
@@ -31,6 +31,8 @@ async def link(tenant: Tenant, uow: UnitOfWork, user: str, to: str, cause: Cause
         raise NotFound("person")
     if kept is None or kept.record is None:
         raise Invalid("body.to", to, "a person of this tenant")
+    if gone.erased_at is not None or kept.erased_at is not None:
+        raise Conflict("person-erased", "The data of one of the two people were erased, so they cannot be linked.")
     rights.check_same_human((gone, kept), cause)
     known = await known_people.of_users(tenant, uow, [gone, kept])
     moved = list(known.timelines[user])
