@@ -309,3 +309,11 @@ def test_what_is_sealed_opens_only_with_its_key_and_for_its_purpose() -> None:
         None
     ] * 4
     assert unseal(sealed[:-2] + "AA", ["key"], "one") is None
+
+
+@pytest.mark.parametrize("url", ["https://login.example:port", "https://xn--", "https://xn--a"])
+async def test_an_address_that_cannot_be_read_is_a_failure_of_the_provider(url: str) -> None:
+    http = GuardedHttp()
+    with pytest.raises(RequestFailed, match="is no address"):
+        await http.get(f"{url}/.well-known/openid-configuration")
+    await http.close()

@@ -57,7 +57,10 @@ class GuardedHttp:
         self._resolver.shutdown(wait=False, cancel_futures=True)
 
     async def _json(self, method: str, url: str, headers: Mapping[str, str], body: str | None) -> dict[str, Any]:
-        host = httpx.URL(url).host
+        try:
+            host = httpx.URL(url).host
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise RequestFailed(f"{url[:100]} is no address of a server") from error
         try:
             async with asyncio.timeout(TOTAL_SECONDS):
                 content = await self._content(method, url, headers, body)
