@@ -402,6 +402,7 @@ async def test_what_is_wrong_is_refused_as_scim_says(scim: ScimBench) -> None:
         ("GET", r'/Groups?filter=displayName eq "\u0000"', None, 400, "invalidFilter"),
         ("GET", '/Users?filter=meta.created lt "0001-01-01T00:00:00%2B23:59"', None, 400, "invalidFilter"),
         ("GET", '/Users?filter=name[familyName eq "x"]', None, 400, "invalidFilter"),
+        ("GET", '/Users?filter=addresses eq "x"', None, 400, "invalidFilter"),
         ("GET", "/Users?startIndex=99999999999999999999", None, 400, "invalidValue"),
         ("GET", "/Groups?startIndex=99999999999999999999", None, 400, "invalidValue"),
         ("GET", "/Users?count=x", None, 400, "invalidValue"),

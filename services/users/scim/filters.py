@@ -173,6 +173,8 @@ class _Conditions(FilterVisitor[Bool]):
         path = _path(binding)
         if not binding.is_multivalued:
             return _compare_text(_text(path), binding, node.op, expected)
+        if len(path) == 1:
+            raise InvalidFilterException(detail=f"{_name(binding)} has no `value` to compare. Name one of its attributes.")
         # A filter on several values matches if any of them does; `ne`, if none of them is equal.
         op = CompareOperator.eq if node.op is CompareOperator.ne else node.op
         found = _any(path[:-1], lambda entry: _compare_text(entry(path[-1]), binding, op, expected))
