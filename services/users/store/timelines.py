@@ -98,7 +98,7 @@ _SAVE: Final = _INSERT.on_conflict_do_update(
 _LOAD: Final = select(*columns_of(TimelineRow, TIMELINES)).where(_T.tenant_id == _TENANT, _T.user_id == _USERS)
 _OF_SOURCE: Final = (_T.tenant_id == _TENANT) & (_T.source == _SOURCE)
 _OWNERS: Final = select(_T.external_id, _T.user_id).where(_OF_SOURCE, _T.external_id == _EXTERNAL_IDS)
-_EMPLOYED: Final = table("people", column("tenant_id"), column("user_id"), column("employed"))
+_EMPLOYED: Final = table("people", column("tenant_id"), column("user_id"), column("employed")).alias("people")
 _ONE_SOURCE: Final = (
     select(func.min(_T.source).label("source"))
     .select_from(TIMELINES.join(_EMPLOYED, (_EMPLOYED.c.tenant_id == _T.tenant_id) & (_EMPLOYED.c.user_id == _T.user_id)))
