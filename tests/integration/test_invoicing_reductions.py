@@ -52,6 +52,8 @@ async def test_T12_T16_T18_B11_B14_M15_an_approved_reduction_takes_effect_with_t
     )
     assert (offer["next_period_before"]["net_minor"], offer["next_period_after"]["net_minor"]) == (20_000, 15_200)
     assert offer["would_flag"] == [{"module": "time", "users": ["ann", "bob"], "count": 2}]
+    narrow = await bench.ok("GET", offer["status_url"], tenant=tenant, rights=["account:read"], departments=["Sales"])
+    assert narrow["would_flag"] == [{"module": "time", "users": [], "count": 2}], "E9: a caller with a viewset gets the number"
     assert await bench.commands(tenant, seats_v1.ScheduleReduction) == [], "nothing before the approval"
     done = await bench.ok("POST", offer["approve_url"], {}, tenant=tenant, **BUY, prefer="wait=10")
     assert (done["status"], done["would_flag"]) == ("completed", offer["would_flag"])

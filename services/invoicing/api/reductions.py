@@ -2,17 +2,17 @@
 
 from functools import partial
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from services.invoicing import store
-from services.invoicing.api.dependencies import Buyer, IdPath, TenantId, Wired, answer_in_time, decided_in_time
+from services.invoicing.api.dependencies import Buyer, IdPath, Reader, TenantId, Wired, answer_in_time, decided_in_time
 from services.invoicing.api.requests import ReductionBody
 from services.invoicing.api.responses import ReductionView
 from services.invoicing.use_cases.reductions import approve_reduction, forecast, offer_reduction
 from services.invoicing.wiring import Wiring
 from shared.database import UnitOfWork
 from shared.errors import NotFound
-from shared.web import Cursor, Limit, Page, access, actor_of, answer, decode_cursor, encode_cursor, refusals
+from shared.web import Cursor, Limit, Page, Principal, actor_of, answer, decode_cursor, encode_cursor, refusals
 from shared.web.idempotency import IdempotencyKey, idempotent
 from shared.web.prefer import Prefer, wait_for, wait_seconds
 from shared.web.rest import LIMIT_DEFAULT
@@ -21,17 +21,17 @@ from shared.web.route import CheckedRoute
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}", tags=["purchases"])
 
 
-async def _view(uow: UnitOfWork, tenant: str, reduction: str) -> ReductionView:
+async def _view(uow: UnitOfWork, tenant: str, reduction: str, principal: Principal) -> ReductionView:
     found = await store.reductions.find(uow.connection, tenant, reduction)
     if found is None:
         raise NotFound("reduction")
-    return ReductionView.of(tenant, found)
+    return ReductionView.of(tenant, found, named=principal.departments is None)
 
 
-async def _decided(wiring: Wiring, tenant: str, reduction: str) -> ReductionView | None:
+async def _decided(wiring: Wiring, tenant: str, reduction: str, principal: Principal) -> ReductionView | None:
     """Return the reduction if seats has decided it."""
     async with wiring.database.unit_of_work(tenant) as uow:
-        found = await _view(uow, tenant, reduction)
+        found = await _view(uow, tenant, reduction, principal)
     return found if found.status in ("completed", "refused") else None
 
 
@@ -46,11 +46,11 @@ async def post_reduction(
 
     async def act() -> Response:
         made = await offer_reduction(uow, tenant, body, flagged, settings=wiring.settings, clock=wiring.clock)
-        shown = await _view(uow, tenant, made)
+        shown = await _view(uow, tenant, made, principal)
         return answer(shown, 201, {"location": shown.status_url})
 
     async def read(made: str) -> Response:
-        return answer(await _view(uow, tenant, made))
+        return answer(await _view(uow, tenant, made, principal))
 
     async with wiring.database.unit_of_work(tenant) as uow:
         return await idempotent(uow, request, principal, key, act, read)
@@ -70,28 +70,30 @@ async def put_next_period(wiring: Wired, tenant: TenantId, body: ReductionBody, 
     async with wiring.database.unit_of_work(tenant) as uow:
         made = await offer_reduction(uow, tenant, body, flagged, settings=wiring.settings, clock=wiring.clock)
         await approve_reduction(uow, tenant, made, actor_of(principal), clock=wiring.clock)
-        shown = await _view(uow, tenant, made)
+        shown = await _view(uow, tenant, made, principal)
     response = answer(shown, 202, {"location": shown.status_url})
-    return await answer_in_time(wiring, prefer, response, partial(_decided, wiring, tenant, made))
+    return await answer_in_time(wiring, prefer, response, partial(_decided, wiring, tenant, made, principal))
 
 
-@router.get("/reductions", summary="List the reductions, oldest first", dependencies=[Depends(access("account:read"))])
-async def list_reductions(wiring: Wired, tenant: TenantId, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT) -> Page[ReductionView]:
+@router.get("/reductions", summary="List the reductions, oldest first")
+async def list_reductions(
+    wiring: Wired, tenant: TenantId, principal: Reader, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT
+) -> Page[ReductionView]:
     (after,) = decode_cursor(cursor, int) or (0,)
     async with wiring.database.unit_of_work(tenant) as uow:
         await store.tenants.check(uow.connection, tenant)
         found = await store.reductions.page(uow.connection, tenant, after, limit)
-    items = [ReductionView.of(tenant, each) for each in found]
+    items = [ReductionView.of(tenant, each, named=principal.departments is None) for each in found]
     return Page(items=items, next=encode_cursor(found[-1].place) if len(found) == limit else None)
 
 
-@router.get("/reductions/{reduction}", summary="Get a reduction", dependencies=[Depends(access("account:read"))])
-async def get_reduction(wiring: Wired, tenant: TenantId, reduction: IdPath, prefer: Prefer = None) -> ReductionView:
-    decided = await wait_for(wiring.clock, wait_seconds(prefer), partial(_decided, wiring, tenant, reduction))
+@router.get("/reductions/{reduction}", summary="Get a reduction")
+async def get_reduction(wiring: Wired, tenant: TenantId, reduction: IdPath, principal: Reader, prefer: Prefer = None) -> ReductionView:
+    decided = await wait_for(wiring.clock, wait_seconds(prefer), partial(_decided, wiring, tenant, reduction, principal))
     if decided is not None:
         return decided
     async with wiring.database.unit_of_work(tenant) as uow:
-        return await _view(uow, tenant, reduction)
+        return await _view(uow, tenant, reduction, principal)
 
 
 @router.post(
@@ -114,12 +116,12 @@ async def post_approval(
 
     async def act() -> Response:
         await approve_reduction(uow, tenant, reduction, actor_of(principal), clock=wiring.clock)
-        shown = await _view(uow, tenant, reduction)
+        shown = await _view(uow, tenant, reduction, principal)
         return answer(shown, 202, {"location": shown.status_url})
 
     async def read(_: str) -> Response:
-        return answer(await _view(uow, tenant, reduction))
+        return answer(await _view(uow, tenant, reduction, principal))
 
     async with wiring.database.unit_of_work(tenant) as uow:
         response = await idempotent(uow, request, principal, key, act, read)
-    return await answer_in_time(wiring, prefer, response, partial(_decided, wiring, tenant, reduction))
+    return await answer_in_time(wiring, prefer, response, partial(_decided, wiring, tenant, reduction, principal))

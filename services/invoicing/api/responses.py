@@ -239,16 +239,15 @@ class ReductionView(BaseModel):
     status_url: str
 
     @classmethod
-    def of(cls, tenant: str, found: StoredReduction) -> "ReductionView":
+    def of(cls, tenant: str, found: StoredReduction, *, named: bool) -> "ReductionView":
+        """`named`: the people who would be flagged are named. A caller who sees only some departments gets their number alone."""
         terms, detail = found.terms, orjson.loads(found.detail)
         url = f"/v1/tenants/{tenant}/reductions/{found.reduction}"
         shown = {name: getattr(found, name) for name in ("reduction", "status", "reason", "expires_at", "approved_at", "decided_at")}
-        own = {
-            "would_flag": detail.pop("would_flag", terms["would_flag"]),
-            "detail": detail,
-            "approve_url": f"{url}/approve",
-            "status_url": url,
-        }
+        flagged = detail.pop("would_flag", terms["would_flag"])
+        if flagged is not None and not named:
+            flagged = [each | {"users": []} for each in flagged]
+        own = {"would_flag": flagged, "detail": detail, "approve_url": f"{url}/approve", "status_url": url}
         return cls.model_validate_json(orjson.dumps(terms | shown | own))
 
 
