@@ -121,7 +121,7 @@ async def test_T23_settings_of_the_tenant_need_their_own_right(bench: Bench) -> 
         ("PATCH", "", {"release_on_expiry": True}),
     ):
         assert await refusal(manager, method, base + path, body, if_match="*") == (403, "no-right")
-        assert (await setter.call(method, base + path, body, if_match="*")).status_code == 200, path
+        assert (await setter.call(method, base + path, body, if_match="*")).status_code in (200, 202), path
     for field, value in (("time_zone", "Europe/Berlin"), ("support_contact", "x")):
         assert await refusal(setter, "PATCH", base, {field: value}, if_match="*") == (403, "no-right")
         assert (await rest.call("PATCH", base, {field: value}, if_match="*")).status_code == 200
