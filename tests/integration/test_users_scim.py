@@ -699,7 +699,7 @@ async def test_the_administrators_are_reminded_thirty_and_seven_days_before_a_to
         statement = (
             "SELECT convert_from(value, 'UTF8') FROM outbox WHERE tenant = $1 AND convert_from(headers, 'UTF8') LIKE '%token_ending%'"
         )
-        return [each["days"] for each in await scim.messages(tenant, statement)]
+        return sorted((each["days"] for each in await scim.messages(tenant, statement)), reverse=True)
 
     ends = NOON + timedelta(days=365)
     found = []
