@@ -19,6 +19,7 @@ import orjson
 
 from shared.clock import SystemClock
 from tests.bench.import_bench import ANSWERED, POLL_SECONDS, SECONDS_MAX, database_of
+from tests.bench.scim_bench import latency
 from tests.support.stack import RunningStack
 from tests.support.tenant import ADD_ON, BASE, Tenant, open_rest, open_tenant
 
@@ -70,17 +71,6 @@ async def kill_users(stack: RunningStack, tenant: Tenant, people: int) -> None:
     stack.kill("users")
 
 
-async def latency(http: httpx.AsyncClient, url: str, headers: Mapping[str, str], **parameters: str) -> dict[str, float]:
-    clock, taken = SystemClock(), []
-    for _ in range(TIMES + 5):
-        began = clock.monotonic()
-        answer = await http.get(url, params=parameters, headers=headers)
-        taken.append((clock.monotonic() - began) * 1000)
-        assert answer.status_code == 200, answer.text
-    found = sorted(taken[5:])
-    return {"p50": round(found[len(found) // 2], 1), "p99": round(found[len(found) * 99 // 100], 1)}
-
-
 async def measure(stack: RunningStack, people: int, listed: int) -> PeopleFigures:
     load, clock = os.getloadavg()[0], SystemClock()
     database = await asyncpg.connect(database_of(stack, "users"))
@@ -108,7 +98,7 @@ async def measure(stack: RunningStack, people: int, listed: int) -> PeopleFigure
                 "text of one person": {"text": f"number {listed // 3}"},
                 "text of nobody": {"text": "no such person"},
             }
-            found = {what: await latency(http, url, headers, **parameters) for what, parameters in asked.items()}
+            found = {what: await latency(http, url, headers, TIMES, **parameters) for what, parameters in asked.items()}
     finally:
         await database.close()
     return PeopleFigures(

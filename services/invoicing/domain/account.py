@@ -14,7 +14,7 @@ from typing import Final, assert_never
 from services.invoicing.domain.calendar import Period, Term, add_days, local_day, period_at
 from services.invoicing.domain.history import Decision, Fact, History, decision_key, fold
 from services.invoicing.domain.invoices import is_needed, line_of, tax_of, taxes_of, turned
-from services.invoicing.domain.ledger import Change, ModuleLedger, Part, Rate
+from services.invoicing.domain.ledger import NO_RATE, Change, ModuleLedger, Part, Rate
 from services.invoicing.domain.money import Tax
 from shared.schemas.base import Actor
 from shared.schemas.invoicing_v1 import ChargeBooked, DayCharged, InvoiceIssued, InvoiceLine, QuoteLine, SubscriptionStarted
@@ -215,7 +215,7 @@ class _Reading:
         at: datetime,
         module: str,
         quantity: int,
-        rate: Rate = Rate(0),  # noqa: B008 - frozen
+        rate: Rate = NO_RATE,
         *,
         day: date | None = None,
     ) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from fractions import Fraction
 from itertools import groupby
+from typing import Final
 
 from services.invoicing.domain.calendar import Period
 from services.invoicing.domain.money import Tax, round_half_up, share
@@ -25,6 +26,9 @@ class Rate:
     tax: Tax = NO_TAX
 
 
+NO_RATE: Final = Rate(0)  # of licences that are taken away
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """Licences that are added at a rate (positive), or taken away (negative; they have the rate of what they undo).
@@ -34,7 +38,7 @@ class Change:
 
     day: date
     quantity: int
-    rate: Rate = Rate(0)
+    rate: Rate = NO_RATE
     charge: str = ""
 
 
