@@ -437,6 +437,9 @@ async def test_a_customer_cannot_exempt_itself_from_tax(bench: Bench) -> None:
     assert (await bench.ok("PUT", path, own | {"tax_category": "AE"}))["tax_rate_percent"] == "0", "the operator"
     moved = await bench.ok("PUT", path, own | {"street": "Vesterbrogade 2"}, tenant=tenant, **BUY)
     assert (moved["street"], moved["tax_category"], moved["tax_rate_percent"]) == ("Vesterbrogade 2", "AE", "0"), "the buyer keeps it"
+    version = await bench.ok("GET", f"{path}/{moved['version']}", tenant=tenant, rights=["account:read"])
+    assert (version["street"], version["before"]["street"]) == ("Vesterbrogade 2", "Vesterbrogade 1"), "A12: before and after"
+    assert (await bench.ok("GET", f"{path}/{first['version']}"))["before"] is None
     problem = await bench.refused("PUT", path, own | {"vat_id": None}, 422, tenant=tenant, **BUY)
     assert problem["errors"][0]["field"] == "body.vat_id"
     events = await bench.events(tenant, invoicing_v1.BillingDetailsChanged)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from services.notifier.domain.notifications import Audience, Kind, Notification, Stream
+from services.notifier.email.billed import FieldChange
 from services.notifier.email.rendering import Links, Names, Recipient, Rendered, render
 from services.notifier.store.catalogue import QuoteRow
 from services.notifier.store.recipients import TenantRow
@@ -78,11 +79,13 @@ OF_ADMINISTRATION = (
     Kind.HAND_OVER,
     Kind.SCIM_ACCESS_ENDING,
 )
+ALONE = (Kind.INVITED, Kind.LAST_OWNER_LOST, Kind.INVOICE, Kind.BILLING_DETAILS)  # not with others in an e-mail
 NAMES = Names(
     people={"u1": "Bo Berg"},
     modules={"time": "Time Registration"},
     administrators=[Recipient("anna@acme.example", "Anna")],
     buying=Buying(True, "Standard"),
+    changes={"v2": (FieldChange("email", "old@acme.example", "new@acme.example"), FieldChange("vat_id", None, "DK12345674"))},
     pools={"time": True, "documents": False},
     quotes={"q1": QuoteRow("acme", "q1", "EUR", net_minor=3120, tax_minor=780, gross_minor=3900, charge="now")},
 )
@@ -92,6 +95,7 @@ def notification(kind: Kind, stream: Stream, user: str | None = "u1", module: st
     pool = {"module": module, "licences": 280, "next_period": 280, "active": 280, "flagged": 10, "held": 0, "waiting": 0, "available": 0}
     data = {"reason": "over_limit", "pool": pool if module else None} | DATA[kind] | more
     audience = Audience.PERSON if stream in (Stream.OWN, Stream.INVITATION) else Audience.ADMINISTRATORS
+    audience = Audience.BILLED if stream in (Stream.INVOICES, Stream.BILLING_DETAILS) else audience
     return Notification(f"{kind}", audience, stream, kind, AT, user, module, data)
 
 
@@ -111,7 +115,9 @@ EVERY = [
     *((Stream.OWN, kind) for kind in OF_PEOPLE),
     *((Stream.UNDELIVERED, kind) for kind in OF_PEOPLE),
     *((Stream.SEATS, kind) for kind in OF_SEATS),
-    *((Stream.BILLING, kind) for kind in Kind if kind not in (*OF_SEATS, *OF_ADMINISTRATION, Kind.INVITED, Kind.LAST_OWNER_LOST)),
+    *((Stream.BILLING, kind) for kind in Kind if kind not in (*OF_SEATS, *OF_ADMINISTRATION, *ALONE)),
     *((Stream.PEOPLE, kind) for kind in OF_ADMINISTRATION),
     (Stream.INVITATION, Kind.INVITED),
+    (Stream.INVOICES, Kind.INVOICE),
+    (Stream.BILLING_DETAILS, Kind.BILLING_DETAILS),
 ]

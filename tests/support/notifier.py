@@ -38,6 +38,19 @@ NOON = datetime(2013, 11, 15, 12, tzinfo=UTC)
 ANNA = Actor(kind="user", id="anna")
 QUIET_SECONDS = 0.6
 PDF = b"%PDF-1.7 an invoice"
+BILLED: dict[str, Any] = {
+    "company": "Acme",
+    "street": "Main Street 1",
+    "postcode": "1000",
+    "city": "Copenhagen",
+    "country": "DK",
+    "vat_id": None,
+    "organisation_number": None,
+    "email": "billing@acme.example",
+    "copy_to_administrators": True,
+    "tax_category": "S",
+    "tax_rate_percent": "25",
+}
 
 
 class MailServer:
@@ -82,6 +95,8 @@ def other_services(answers: dict[str, int] | None = None) -> httpx.MockTransport
             return httpx.Response(201, json={"token": f"secret-of-{request.url.path.split('/')[-2]}", "expires_at": "2013-11-22T09:00:00Z"})
         if last == "invitation-token":
             return httpx.Response(409, json={})
+        if "billing-details" in request.url.path:
+            return httpx.Response(200, json=BILLED | ({"before": None} if last != "billing-details" else {}))
         status = (answers or {}).get(last, 202 if last == "republish" else 200)
         return httpx.Response(status, content=PDF if last == "pdf" else b"{}")
 

@@ -138,7 +138,7 @@ def test_T18_a_scheduled_reduction_names_who_would_be_flagged() -> None:
     assert time.stream is Stream.BILLING
 
 
-def test_T19_A12_purchases_reductions_and_changed_billing_details_are_confirmed_to_the_administrators() -> None:
+def test_T19_A12_purchases_reductions_and_changed_billing_details_are_confirmed() -> None:
     who: dict[str, Any] = {"at": NOON, "actor": ANNA}
     items = (seats_v1.LicenceCount(module="time", quantity=3),)
     by_now = seats_v1.LicencesReduced(**DECISION, order="o1", items=items)
@@ -151,13 +151,13 @@ def test_T19_A12_purchases_reductions_and_changed_billing_details_are_confirmed_
         seats_v1.LicencesReduced: {(*billing, Kind.REDUCED, None, "time")},
         seats_v1.ReductionScheduled: {(*billing, Kind.REDUCTION_SCHEDULED, None, "time")},
         invoicing_v1.OrderCompleted: {(*billing, Kind.PURCHASED, None, None)},
-        invoicing_v1.BillingDetailsChanged: {(*billing, Kind.BILLING_DETAILS, None, None)},
+        invoicing_v1.BillingDetailsChanged: {(Audience.BILLED, Stream.BILLING_DETAILS, Kind.BILLING_DETAILS, None, None)},
     }
 
 
-def test_T19_the_administrators_are_notified_of_an_invoice() -> None:
+def test_T19_an_invoice_is_sent_to_the_invoice_address() -> None:
     (notification,) = notifications_of(invoice_issued(), "i")
-    assert (notification.audience, notification.stream, notification.kind) == (Audience.ADMINISTRATORS, Stream.BILLING, Kind.INVOICE)
+    assert (notification.audience, notification.stream, notification.kind) == (Audience.BILLED, Stream.INVOICES, Kind.INVOICE)
 
 
 @pytest.mark.parametrize("payload", [tenant_created(), person_added("p1"), person_added("p1", kind=users_v1.PersonRepublished)], ids=type)

@@ -20,8 +20,8 @@ FLAGGED = notification(Kind.FLAGGED, Stream.SEATS)
 REFUSED = notification(Kind.REFUSED, Stream.SEATS)
 REVOKED = notification(Kind.REVOKED, Stream.SEATS)
 STOPPED = notification(Kind.CHANGES_STOPPED, Stream.PEOPLE)
-INVOICE = notification(Kind.INVOICE, Stream.BILLING)
-ALL = [FLAGGED, REFUSED, REVOKED, STOPPED, INVOICE]
+PURCHASED = notification(Kind.PURCHASED, Stream.BILLING)
+ALL = [FLAGGED, REFUSED, REVOKED, STOPPED, PURCHASED]
 BUYER, MANAGER, READER = Person((ACCOUNT_BUY,)), Person((USERS_MANAGE,)), Person((LOG_READ,))
 OWNER = Person((ACCOUNT_BUY, USERS_MANAGE))
 
@@ -31,7 +31,7 @@ def found(*holders: Person) -> list[tuple[tuple[int, ...], list[Kind]]]:
 
 
 def test_each_right_gets_its_own_notifications_and_who_has_both_gets_one_e_mail() -> None:
-    of_buyers, of_managers = [Kind.FLAGGED, Kind.REVOKED, Kind.INVOICE], [Kind.REFUSED, Kind.REVOKED, Kind.CHANGES_STOPPED]
+    of_buyers, of_managers = [Kind.FLAGGED, Kind.REVOKED, Kind.PURCHASED], [Kind.REFUSED, Kind.REVOKED, Kind.CHANGES_STOPPED]
     assert found(BUYER, MANAGER, BUYER, READER) == [((0, 2), of_buyers), ((1,), of_managers)]
     assert found(OWNER, OWNER) == [((0, 1), [each.kind for each in ALL])]
 
@@ -41,7 +41,7 @@ def test_the_contact_address_gets_what_nobody_who_can_sign_in_gets() -> None:
     everything = [each.kind for each in ALL]
     assert found() == [((), everything)]
     assert found(ended) == [((0,), everything), ((), everything)], "an administrator whose login has ended is not the only recipient"
-    assert found(ended, MANAGER)[-1] == ((), [Kind.FLAGGED, Kind.INVOICE])
+    assert found(ended, MANAGER)[-1] == ((), [Kind.FLAGGED, Kind.PURCHASED])
 
 
 def test_a_person_can_switch_off_digests_but_not_deadlines() -> None:

@@ -201,6 +201,8 @@ def test_a_name_cannot_add_lines_to_an_e_mail(stream: Stream) -> None:
     names = replace(NAMES, people={"u1": forged}, modules={"time": forged}, administrators=[Recipient("anna@acme.example", forged)])
     kind = {
         Stream.BILLING: Kind.PURCHASED,
+        Stream.INVOICES: Kind.INVOICE,
+        Stream.BILLING_DETAILS: Kind.BILLING_DETAILS,
         Stream.PEOPLE: Kind.CHANGES_STOPPED,
         Stream.INVITATION: Kind.INVITED,
         Stream.OWNERS: Kind.LAST_OWNER_LOST,

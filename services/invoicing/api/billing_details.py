@@ -3,9 +3,9 @@
 from fastapi import APIRouter, Depends
 
 from services.invoicing import store
-from services.invoicing.api.dependencies import Buyer, TenantId, Wired, wait_for_tenant
+from services.invoicing.api.dependencies import Buyer, IdPath, TenantId, Wired, wait_for_tenant
 from services.invoicing.api.requests import TAX_FIELDS, BillingDetailsBody
-from services.invoicing.api.responses import BillingDetailsView
+from services.invoicing.api.responses import BillingDetailsVersionView, BillingDetailsView
 from services.invoicing.use_cases.billing_details import change_billing_details
 from shared.errors import Forbidden, NotFound
 from shared.schemas.rights import OPERATOR
@@ -17,7 +17,7 @@ router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/billin
 
 @router.put("", responses=refusals(409), summary="Set the billing details")
 async def put_billing_details(wiring: Wired, tenant: TenantId, body: BillingDetailsBody, principal: Buyer) -> BillingDetailsView:
-    """The buyer sets company, address, recipient and VAT ID. Only the vendor's operator sets how the tenant is taxed."""
+    """The buyer sets company, address, invoice e-mail address and numbers. Only the vendor's operator sets how the tenant is taxed."""
     forbidden = next((name for name in TAX_FIELDS if name in body.model_fields_set and not principal.may(OPERATOR)), None)
     if forbidden is not None:
         detail = f"Only a token with the right {OPERATOR} may set body.{forbidden}. Leave it out; then your tax stays as it is."
@@ -37,3 +37,15 @@ async def get_billing_details(wiring: Wired, tenant: TenantId) -> BillingDetails
     if found is None:
         raise NotFound("billing details")
     return BillingDetailsView.of(found)
+
+
+@router.get("/{version}", summary="Get a version of the billing details", dependencies=[Depends(access("account:read"))])
+async def get_version(wiring: Wired, tenant: TenantId, version: IdPath) -> BillingDetailsVersionView:
+    """Each document names the version that it was made with. Each change makes a version."""
+    async with wiring.database.unit_of_work(tenant) as uow:
+        found = await store.billing_details.find(uow.connection, tenant, version)
+        before = await store.billing_details.before(uow.connection, tenant, version)
+    if found is None:
+        raise NotFound("version of the billing details")
+    of_before = BillingDetailsView.of(before) if before else None
+    return BillingDetailsVersionView(**BillingDetailsView.of(found).model_dump(), before=of_before)

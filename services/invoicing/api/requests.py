@@ -87,7 +87,13 @@ class BillingDetailsBody(Body):
     city: Line
     country: Country
     vat_id: Annotated[str, StringConstraints(min_length=1, max_length=30, strip_whitespace=True, pattern=_PRINTABLE)] | None = None
-    email: EmailStr
+    organisation_number: (
+        Annotated[str, StringConstraints(min_length=1, max_length=50, strip_whitespace=True, pattern=_PRINTABLE)] | None
+    ) = Field(None, description="The number of the company in its national register. It is printed on documents, beside the VAT ID.")
+    email: EmailStr = Field(description="The invoice e-mail address: invoices, credit notes and reminders are sent to it.")
+    copy_to_administrators: StrictBool = Field(
+        True, description="Whether the administrators with the right account:buy get a copy of these e-mails."
+    )
     tax_category: Literal["S", "Z", "E", "AE", "O"] | None = Field(
         None,
         description="UNCL5305: S standard rate, Z zero rate, E exempt, AE reverse charge, O outside the scope of VAT. "

@@ -62,14 +62,22 @@ class BillingDetailsView(BaseModel):
     city: str
     country: str
     vat_id: str | None
-    email: str
+    organisation_number: str | None
+    email: str = Field(description="The invoice e-mail address.")
+    copy_to_administrators: bool
     tax_category: str
     tax_rate_percent: str
     changed_at: Instant
 
     @classmethod
     def of(cls, found: BillingDetails) -> "BillingDetailsView":
-        return cls(**{name: getattr(found, name) for name in cls.model_fields})
+        return cls(**{name: getattr(found, name) for name in BillingDetailsView.model_fields})
+
+
+class BillingDetailsVersionView(BillingDetailsView):
+    """A version of the billing details, and the one that it replaced."""
+
+    before: BillingDetailsView | None = Field(description="null for the first version.")
 
 
 class PeriodView(BaseModel):

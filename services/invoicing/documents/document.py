@@ -23,6 +23,7 @@ class Party:
     city: str
     country: str
     vat_id: str | None = None
+    organisation_number: str | None = None  # in the register of its country
     email: str = ""
     account: str = ""  # for payments
     registration: str = ""  # register, managers: what else the seller has to name
@@ -108,7 +109,7 @@ def document(
         },
         "buyer": {
             "name": buyer.name,
-            "lines": [*buyer.address(locale), *([f"{texts['vat_id']}: {buyer.vat_id}"] if buyer.vat_id else [])],
+            "lines": [*buyer.address(locale), *_numbers(buyer, texts)],
         },
         "facts": _facts(writer, corrected),
         "notice": texts["test"] if invoice.test else "",
@@ -135,6 +136,11 @@ def document(
 
 def _contact(seller: Party, texts: Mapping[str, str]) -> list[str]:
     return [seller.email, f"{texts['vat_id']}: {seller.vat_id}" if seller.vat_id else "", seller.registration]
+
+
+def _numbers(buyer: Party, texts: Mapping[str, str]) -> list[str]:
+    numbers = (("vat_id", buyer.vat_id), ("organisation_number", buyer.organisation_number))
+    return [f"{texts[name]}: {number}" for name, number in numbers if number]
 
 
 def _notes(texts: Mapping[str, str], categories: Sequence[str], corrected: Sequence[str]) -> list[str]:

@@ -18,7 +18,9 @@ class BillingDetails:
     city: str
     country: str
     vat_id: str | None
-    email: str
+    organisation_number: str | None
+    email: str  # where invoices, credit notes and reminders are sent
+    copy_to_administrators: bool  # of the same e-mails
     tax_category: str
     tax_rate_percent: str
     changed_at: datetime
@@ -29,11 +31,26 @@ BILLING_DETAILS = table_of("billing_details", BillingDetails, tenant_id=str, num
 _OWN = BILLING_DETAILS.c.tenant_id == bindparam("tenant")
 _VERSION = select(*columns_of(BillingDetails, BILLING_DETAILS)).where(_OWN, BILLING_DETAILS.c.version == bindparam("version"))
 _LATEST = select(*columns_of(BillingDetails, BILLING_DETAILS)).where(_OWN).order_by(BILLING_DETAILS.c.number.desc()).limit(1)
+_BEFORE = (
+    select(*columns_of(BillingDetails, BILLING_DETAILS))
+    .where(
+        _OWN,
+        BILLING_DETAILS.c.number
+        < select(BILLING_DETAILS.c.number).where(_OWN, BILLING_DETAILS.c.version == bindparam("version")).scalar_subquery(),
+    )
+    .order_by(BILLING_DETAILS.c.number.desc())
+    .limit(1)
+)
 _ADD = insert(BILLING_DETAILS).values(number=select(func.coalesce(func.max(BILLING_DETAILS.c.number), 0) + 1).where(_OWN).scalar_subquery())
 
 
 async def find(connection: AsyncConnection, tenant_id: str, version: str) -> BillingDetails | None:
     return await one(connection, _VERSION, BillingDetails, tenant=tenant_id, version=version)
+
+
+async def before(connection: AsyncConnection, tenant_id: str, version: str) -> BillingDetails | None:
+    """Return the version that this one replaced; None for the first."""
+    return await one(connection, _BEFORE, BillingDetails, tenant=tenant_id, version=version)
 
 
 async def in_force(connection: AsyncConnection, tenant_id: str) -> BillingDetails | None:

@@ -120,6 +120,7 @@ async def _document(
         city=details.city,
         country=details.country,
         vat_id=details.vat_id,
+        organisation_number=details.organisation_number,
         email=details.email,
     )
     issued = await store.invoices.issued(uow.connection, tenant) if draft.corrects else {}

@@ -50,7 +50,10 @@ class Email(BaseModel):
 
     seq: int
     id: str
-    stream: str = Field(description="own, sign_in: to a person. seats, billing, people, undelivered: to the administrators.")
+    stream: str = Field(
+        description="own, sign_in: to a person. seats, billing, people, undelivered: to the administrators. "
+        "invoices, billing_details: to the invoice e-mail address and to administrators."
+    )
     user: str | None = Field(description="The recipient, if it is a known person.")
     to: str
     subject: str

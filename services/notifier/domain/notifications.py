@@ -7,9 +7,12 @@ it, in three streams, so that 20 flags of an import are one e-mail with a table,
     person           flagged, reminded of the end of the grace, refused, revoked, withdrawn, no longer over the limit, granted (from the
                      queue, or after a revocation)
     administrators   seats: the same, and expanded, near and at the limit, a reduction that was limited by use
-                     billing: purchases, reductions, refused orders, billing details, invoices (T19)
+                     billing: purchases, reductions, refused orders (T19)
                      people: changes of a source that the guard stopped, invitations that expired, licences that are free while people
                      are refused
+
+    billed           invoices and credit notes: to the invoice e-mail address, with a copy to the administrators unless the billing details
+                     say no. Changed billing details (A12): to the old and the new address, and to the administrators
 
     contact          the last owner can no longer sign in (also to the vendor's operators)
 
@@ -33,6 +36,7 @@ from shared.schemas.seats_v1 import PoolState, Reason, SeatsEvent, SeatState
 class Audience(StrEnum):
     PERSON = "person"
     ADMINISTRATORS = "administrators"
+    BILLED = "billed"  # the invoice e-mail address, and the administrators who may buy
     CONTACT = "contact"  # the contact address of the tenant, and the vendor's operators
 
 
@@ -42,6 +46,8 @@ class Stream(StrEnum):
     OWN = "own"  # a person's own seats
     SEATS = "seats"
     BILLING = "billing"
+    INVOICES = "invoices"
+    BILLING_DETAILS = "billing_details"
     PEOPLE = "people"
     INVITATION = "invitation"
     OWNERS = "owners"
@@ -343,15 +349,17 @@ def _reduction_scheduled(payload: seats_v1.ReductionScheduled, event_id: str) ->
 
 
 def _invoicing(payload: invoicing_v1.InvoicingEvent, event_id: str) -> list[Notification]:
+    audience, stream = Audience.ADMINISTRATORS, Stream.BILLING
     match payload:
         case invoicing_v1.OrderCompleted():
             kind, fields = Kind.PURCHASED, {"order", "quote", "lines"}
         case invoicing_v1.OrderRefused():
             kind, fields = Kind.ORDER_REFUSED, {"order", "quote"}
         case invoicing_v1.BillingDetailsChanged():
+            audience, stream = Audience.BILLED, Stream.BILLING_DETAILS
             kind, fields = Kind.BILLING_DETAILS, {"version"}
         case invoicing_v1.InvoiceIssued():
-            kind = Kind.INVOICE
+            audience, stream, kind = Audience.BILLED, Stream.INVOICES, Kind.INVOICE
             fields = {
                 "invoice",
                 "kind",
@@ -370,5 +378,5 @@ def _invoicing(payload: invoicing_v1.InvoicingEvent, event_id: str) -> list[Noti
             return []
     data = payload.model_dump(mode="json", include=fields) | {"reason": payload.reason, "actor": payload.actor.model_dump()}
     return [
-        Notification(f"administrators|{event_id}", Audience.ADMINISTRATORS, Stream.BILLING, kind, payload.at, data=data),
+        Notification(f"{audience}|{event_id}", audience, stream, kind, payload.at, data=data),
     ]

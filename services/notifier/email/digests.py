@@ -14,6 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.notifier.domain.notifications import Audience, Kind, Notification, Stream, is_moot, still_valid
 from services.notifier.domain.receivers import shares_of
+from services.notifier.email import billed
+from services.notifier.email.billed import Billed, DetailsUnavailable, FetchDetails
 from services.notifier.email.rendering import HIDDEN, MARKER, Links, Names, Recipient, Rendered, render
 from services.notifier.settings import Settings
 from services.notifier.store import catalogue, emails, recipients
@@ -30,6 +32,7 @@ from shared.schemas.invoicing_v1 import UnitPrice
 
 log = structlog.get_logger(__name__)
 
+INVOICING_RETRY_SECONDS = 10.0  # while invoicing does not say where e-mails about money go
 RETRY_SECONDS = 60.0  # until a digest is tried again that could not be made into an e-mail
 DIGESTS_MAX = 50  # in one round: rendering takes CPU, and other roles of this process wait meanwhile
 
@@ -41,6 +44,7 @@ class DigestSender:
     database: Database
     settings: Settings
     clock: Clock
+    fetch_details: FetchDetails
     _retry_at: dict[object, float] = field(default_factory=dict)  # monotonic, of the digests that failed
 
     async def run_once(self) -> int:
@@ -55,13 +59,19 @@ class DigestSender:
     async def _try(self, digest: Digest) -> bool:
         """Send one digest, and return whether it was sent. One that fails is tried again after a while, and delays no other."""
         key = (digest.tenant_id, digest.audience, digest.stream, digest.user_id)
-        if self.clock.monotonic() < self._retry_at.get(key, 0):
+        wait_for = Audience.BILLED if digest.audience is Audience.BILLED else key
+        if self.clock.monotonic() < max(self._retry_at.get(key, 0), self._retry_at.get(wait_for, 0)):
             return False
         try:
+            found = await self._billed(digest)
             async with self.database.unit_of_work(digest.tenant_id) as uow:
-                await self._send(uow.connection, digest)
+                await self._send(uow.connection, digest, found)
         except (Transient, MemoryError):
             raise
+        except DetailsUnavailable as error:
+            log.warning("billing_details_unavailable", tenant=digest.tenant_id, error=str(error))
+            self._retry_at[Audience.BILLED] = self.clock.monotonic() + INVOICING_RETRY_SECONDS
+            return False
         except Exception:
             log.exception("digest_not_sent", tenant=digest.tenant_id, stream=digest.stream)
             self._retry_at[key] = self.clock.monotonic() + RETRY_SECONDS
@@ -69,12 +79,20 @@ class DigestSender:
         self._retry_at.pop(key, None)
         return True
 
-    async def _send(self, connection: AsyncConnection, digest: Digest) -> None:
+    async def _billed(self, digest: Digest) -> Billed:
+        """Ask invoicing for the receivers of a digest about money; outside of the transaction, which must not wait for another service."""
+        if digest.audience is not Audience.BILLED:
+            return Billed()
+        async with self.database.unit_of_work(digest.tenant_id) as uow:
+            notifications = await store.notifications_of(uow.connection, digest)
+        return await billed.fetch(digest.tenant_id, notifications, self.fetch_details)
+
+    async def _send(self, connection: AsyncConnection, digest: Digest, found: Billed) -> None:
         notifications = await store.notifications_of(connection, digest)
         tenant = await recipients.tenant(connection, digest.tenant_id)
         if not notifications or tenant is None:
             return
-        names = await names_for(connection, digest.tenant_id, notifications)
+        names = replace(await names_for(connection, digest.tenant_id, notifications), changes=found.changes or {})
         receivers: list[Recipient] | None = None  # None: the holders of rights, each with a share of the notifications
         if digest.audience is Audience.PERSON:
             person = await recipients.person(connection, digest.tenant_id, digest.user_id)
@@ -92,6 +110,9 @@ class DigestSender:
         elif digest.audience is Audience.CONTACT:
             vendor = [Recipient(self.settings.operator_email, "")] if self.settings.operator_email else []
             receivers = [Recipient(tenant.contact_email, tenant.name), *vendor]
+        elif digest.audience is Audience.BILLED:
+            receivers = billed.receivers(found, await recipients.holders(connection, digest.tenant_id))
+            receivers = receivers or [Recipient(tenant.contact_email, tenant.name)]
         sent = [each for each in still_valid(notifications) if not is_moot(each, names.pools)]
         if receivers is None:
             await self._share(connection, digest, tenant, sent, names)

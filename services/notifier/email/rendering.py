@@ -45,6 +45,8 @@ _TEMPLATE = {
     Stream.OWN: "person",
     Stream.SEATS: "seats",
     Stream.BILLING: "billing",
+    Stream.INVOICES: "invoices",
+    Stream.BILLING_DETAILS: "billing_details",
     Stream.PEOPLE: "people",
     Stream.INVITATION: "invitation",
     Stream.OWNERS: "owners",
@@ -69,6 +71,7 @@ class Names:
     quotes: Mapping[str, QuoteRow] = field(default_factory=dict)
     buying: Buying = field(default_factory=Buying)
     deactivated: Sequence[str] = ()  # people, for the e-mail of a purchase
+    changes: Mapping[str, Sequence[Any]] = field(default_factory=dict)  # version of the billing details -> its changed fields
     pools: Mapping[str, bool] = field(default_factory=dict)  # module that has an open pool -> is it a base module
 
 
@@ -111,6 +114,7 @@ def render(
         "counts": Counter(str(notification.kind) for notification in notifications),
         "administrators": [replace(each, name=one_line(each.name)) for each in names.administrators],
         "quotes": names.quotes,
+        "changes": names.changes,
         "deactivated": [one_line(each) for each in names.deactivated],
         "buying": names.buying,
         "licences_help": any(licence_helps(notification) for notification in notifications),

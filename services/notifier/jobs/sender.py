@@ -5,9 +5,10 @@ the lock knows that no other has an e-mail in hand.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 import stamina
 import structlog
@@ -29,6 +30,7 @@ from shared.web.client import ServiceClient
 log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 0.25
+DETAILS_TIMEOUT_SECONDS = 5.0  # other digests wait meanwhile
 DELETE_EVERY_SECONDS = 3600.0
 TRY_LOCK_EVERY_SECONDS = 1.0
 RETRY_MAX_SECONDS = 10.0
@@ -43,7 +45,7 @@ class Sender:
 
     def __init__(self, database: Database, settings: Settings, clock: Clock, client: ServiceClient) -> None:
         self._database, self._settings, self._clock, self._client = database, settings, clock, client
-        self._digests = DigestSender(database, settings, clock)
+        self._digests = DigestSender(database, settings, clock, self.fetch_details)
         self._delivery = Delivery(database, settings, clock, self.fetch_pdf, self.fetch_invitation_token)
 
     async def run(self) -> None:
@@ -64,6 +66,21 @@ class Sender:
         if response.status_code != 200:
             raise Transient(f"invoicing answered the request for the PDF of invoice {invoice} with status {response.status_code}")
         return response.content
+
+    async def fetch_details(self, tenant: str, version: str | None) -> Mapping[str, Any] | None:
+        """Return a version of the tenant's billing details, or those in force; None if there are none. Raises Transient."""
+        url = f"{self._settings.invoicing_url}/v1/tenants/{tenant}/billing-details" + (f"/{version}" if version else "")
+        try:
+            async with asyncio.timeout(DETAILS_TIMEOUT_SECONDS):
+                response = await self._client.get(url)
+        except TimeoutError as error:
+            raise Transient("invoicing did not answer the request for billing details in time") from error
+        if response.status_code == 404:
+            return None
+        if response.status_code != 200:
+            raise Transient(f"invoicing answered the request for billing details with status {response.status_code}")
+        found: Mapping[str, Any] = response.json()
+        return found
 
     async def fetch_invitation_token(self, tenant: str, user: str) -> str | None:
         """Return a new token for the invitation of this person; None if it is over. Raises Transient."""

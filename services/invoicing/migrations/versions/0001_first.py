@@ -36,7 +36,8 @@ CREATE TABLE tenants (
 CREATE TABLE billing_details (
     tenant_id text NOT NULL, version text NOT NULL, number integer NOT NULL,
     company text NOT NULL, street text NOT NULL, postcode text NOT NULL, city text NOT NULL, country text NOT NULL,
-    vat_id text, email text NOT NULL, tax_category text NOT NULL, tax_rate_percent text NOT NULL,
+    vat_id text, organisation_number text, email text NOT NULL, copy_to_administrators boolean NOT NULL,
+    tax_category text NOT NULL, tax_rate_percent text NOT NULL,
     changed_at timestamptz NOT NULL,
     PRIMARY KEY (tenant_id, version), UNIQUE (tenant_id, number)
 );

@@ -1,0 +1,84 @@
+"""Who gets the e-mails about money (A12): invoicing is asked when they are due."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from services.notifier.domain.notifications import Kind, Notification, Stream
+from services.notifier.email.billed import DetailsUnavailable, FieldChange, fetch, receivers
+from services.notifier.store.recipients import PersonRow
+from shared.errors import Transient
+from shared.schemas.rights import ACCOUNT_BUY, USERS_MANAGE
+from tests.support.emails import email, notification
+
+OLD: dict[str, Any] = {
+    "company": "Acme",
+    "street": "Main Street 1",
+    "postcode": "1000",
+    "city": "Copenhagen",
+    "country": "DK",
+    "vat_id": None,
+    "organisation_number": None,
+    "email": "old@acme.example",
+    "copy_to_administrators": True,
+    "tax_category": "S",
+    "tax_rate_percent": "25",
+}
+NEW = OLD | {"email": "new@acme.example", "vat_id": "DK12345674"}
+
+
+def asks(answers: Mapping[str | None, Any]) -> Any:
+    async def ask(_tenant: str, version: str | None) -> Any:
+        return answers[version]
+
+    return ask
+
+
+def holder(name: str, *rights: str, **fields: Any) -> PersonRow:
+    given: dict[str, Any] = {
+        "departments": None,
+        "department": None,
+        "may_sign_in": True,
+        "digests": True,
+        "status": "active",
+        "version": 1,
+    }
+    return PersonRow("acme", name, f"{name}@acme.example", name, rights, **(given | fields))
+
+
+BUYER, QUIET, MANAGER = holder("bo", ACCOUNT_BUY), holder("cy", ACCOUNT_BUY, digests=False), holder("di", USERS_MANAGE)
+ENDED = holder("ed", ACCOUNT_BUY, may_sign_in=False)
+INVOICE: list[Notification] = [notification(Kind.INVOICE, Stream.INVOICES)]
+CHANGE: list[Notification] = [notification(Kind.BILLING_DETAILS, Stream.BILLING_DETAILS)]
+
+
+@pytest.mark.parametrize("copies", [True, False])
+async def test_A12_an_invoice_goes_to_the_address_in_force_with_a_copy_to_buyers_by_setting(copies: bool) -> None:
+    billed = await fetch("acme", INVOICE, asks({None: NEW | {"copy_to_administrators": copies}}))
+    found = [each.email for each in receivers(billed, [BUYER, QUIET, MANAGER, ENDED])]
+    assert found == ["new@acme.example", *(["bo@acme.example"] if copies else [])]
+
+
+async def test_A12_a_change_names_each_field_before_and_after_to_the_old_and_the_new_address() -> None:
+    billed = await fetch("acme", CHANGE, asks({"v2": NEW | {"before": OLD}}))
+    assert [each.email for each in receivers(billed, [BUYER])] == ["old@acme.example", "new@acme.example", "bo@acme.example"]
+    changed = (FieldChange("vat_id", None, "DK12345674"), FieldChange("email", "old@acme.example", "new@acme.example"))
+    assert billed.changes == {"v2": changed}
+    for form in (rendered := email(Stream.BILLING_DETAILS, *CHANGE)).text, rendered.html:
+        for text in ("Invoice e-mail address", "old@acme.example", "new@acme.example", "VAT ID", "DK12345674"):
+            assert text in form
+
+
+async def test_A12_the_first_billing_details_are_confirmed_to_their_address() -> None:
+    billed = await fetch("acme", CHANGE, asks({"v2": NEW | {"before": None}}))
+    assert [each.email for each in billed.addresses] == ["new@acme.example"]
+    assert FieldChange("company", None, "Acme") in (billed.changes or {})["v2"]
+
+
+async def test_details_that_invoicing_does_not_give_make_the_e_mail_wait() -> None:
+    async def down(_tenant: str, _version: str | None) -> None:
+        raise Transient("no answer")
+
+    with pytest.raises(DetailsUnavailable):
+        await fetch("acme", INVOICE, down)
