@@ -31,6 +31,14 @@ def wrong_policy(policies: Policies) -> WrongPolicy | None:
     return next(_wrong(policies), None)
 
 
+def wrong_expand(over_limit: str | None, expand_cap: int | None) -> WrongPolicy | None:
+    """Return what is wrong if a pool had these two policies: each expansion is charged, so somebody has to set their limit (M12)."""
+    if over_limit != OverLimit.EXPAND or expand_cap is not None:
+        return None
+    expected = "the largest number of licences, because over_limit is expand and each expansion is charged"
+    return WrongPolicy(Reason.INVALID_POLICY, "expand_cap", "none", expected)
+
+
 def _wrong(policies: Policies) -> Iterator[WrongPolicy]:
     for field, words in _WORDS.items():
         word = getattr(policies, field)

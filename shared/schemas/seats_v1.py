@@ -122,6 +122,7 @@ class Reason(StrEnum):
     EXPECTED_DIFFERS = "expected_differs"
     BELOW_USE = "below_use"
     TERMINATE_INSTEAD = "terminate_instead"
+    LAST_BASE_MODULE = "last_base_module"  # its pool closes only with the whole subscription
     REDUCTION_LIMITED = "reduction_limited"
     ABOVE_LICENCES = "above_licences"
     # rejected: the command makes no sense
@@ -201,8 +202,11 @@ class SetPolicy(Numbered):
 
 
 class ClosePool(Numbered):
+    """Close a pool. `ending`: the whole subscription ends; without it, the last base pool is not closed."""
+
     module: ModuleName
     at: str  # CloseAt
+    ending: bool = False
 
 
 class DatedRelease(Payload):
@@ -307,6 +311,8 @@ class PoolState(Payload):
     available: int  # max(0, licences - active - held)
     warned: bool = False  # the mark `warn_at` was crossed and is not armed again
     free_since: Instant | None = None  # since when a licence above that mark has been free
+    # Only while the pool is to close with the whole subscription: the next period's number that taking the ending back restores.
+    former_next_period: int | None = None
 
 
 class SeatsEvent(Payload):

@@ -126,10 +126,11 @@ class Load:
 
     def _policies(self) -> Policies:
         chance = self._random
+        over_limit = chance.choice(["flag", "flag", "reject", "expand", "wait"])
         return Policies(
-            over_limit=chance.choice(["flag", "flag", "reject", "expand", "wait"]),
+            over_limit=over_limit,
             flag_cap=chance.choice([None, None, 2, 10]),
-            expand_cap=chance.choice([None, 30, 60]),
+            expand_cap=chance.choice([None if chance.random() < 0.1 or over_limit != "expand" else 20, 30, 60]),
             grace=chance.choice(["PT1S", "PT3S", "PT8S", "P7D"]),
             reduce_below_use=chance.choice(["flag_newest", "flag_newest", "block"]),
             warn_at=chance.choice([None, "90%", "3"]),
@@ -232,8 +233,10 @@ class Load:
         return self._numbered(tenant, seats.SetPolicy, module=self._random.choice(MODULES), policies=policies, unset=chosen)
 
     def _close(self, tenant: _Tenant) -> Sent:
-        module, at = self._random.choice(MODULES[1:]), self._random.choice(["now", "period_end"])
-        return self._numbered(tenant, seats.ClosePool, module=module, at=at)
+        at, ending = self._random.choice(["now", "period_end"]), self._random.random() < 0.4
+        # The base module is closed only at the end of a period: without it, nearly every later command would be refused.
+        module = self._random.choice(MODULES if at == "period_end" else MODULES[1:])
+        return self._numbered(tenant, seats.ClosePool, module=module, at=at, ending=ending)
 
     def _open(self, tenant: _Tenant) -> Sent:
         return self._pool(tenant, self._random.choice(MODULES))

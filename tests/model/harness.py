@@ -321,9 +321,10 @@ class Harness:
             counted = tuple(reference.count(module, state) for state in ("active", "flagged", "held", "waiting"))
             assert (pool.active, pool.flagged, pool.held, pool.waiting) == counted, module
             row = pool.row
-            assert (row.licences, row.next_period, row.warned, row.free_since, row.numbered) == tuple(
-                theirs[field] for field in ("licences", "next", "warned", "free_since", "numbered")
+            assert (row.licences, row.next_period, row.warned, row.free_since, row.numbered, row.former_next) == tuple(
+                theirs[field] for field in ("licences", "next", "warned", "free_since", "numbered", "former")
             )
+        assert [entry.period for entry in tenant.row.scheduled] == [period for _, period, _ in reference.scheduled]
         mine = {(u, m, s.state, s.since, s.deadline) for u, row in tenant.users.items() for m, s in row.seats.items()}
         assert mine == {(s["user"], s["module"], s["state"], s["since"], s["deadline"]) for s in reference.seats}
         suspended = {u for u, row in tenant.users.items() if row.suspended}

@@ -297,6 +297,8 @@ class ReferenceModel:
         del self.pools[module]
         for user in holders:
             self.say("seat_released", "pool_closed", user=user, module=module)
+        if not self.pools:
+            self.scheduled = []
 
     def start_period(self) -> None:
         at, period, _ = self.scheduled.pop(0)
@@ -392,8 +394,15 @@ class ReferenceModel:
             self.reject("invalid_count", "licences")
         elif not self.bad_policy(c["policies"]):
             pool = {**DEFAULTS, **c["policies"], "base": c["base"], "licences": c["licences"], "next": c["licences"]}
-            self.pools[c["module"]] = {**pool, "warned": False, "free_since": None, "numbered": self.offset}
-            self.answer("pool_opened", "opened", module=c["module"], base=c["base"])
+            if not self.expands_without_end(pool):
+                self.pools[c["module"]] = {**pool, "warned": False, "free_since": None, "numbered": self.offset, "former": None}
+                self.answer("pool_opened", "opened", module=c["module"], base=c["base"])
+
+    def expands_without_end(self, pool: dict[str, Any]) -> bool:
+        if pool["over_limit"] == "expand" and pool["expand_cap"] is None:
+            self.reject("invalid_policy", "policies.expand_cap")
+            return True
+        return False
 
     def bad_policy(self, policies: dict[str, Any]) -> bool:
         """The test's generator sends a bad value as the string "bad", and a grace that is none as None."""
@@ -410,7 +419,7 @@ class ReferenceModel:
             pass
         elif any(field not in ("flag_cap", "expand_cap", "warn_at") or field in c["policies"] for field in c["unset"]):
             self.reject("invalid_policy", "unset")
-        else:
+        elif not self.expands_without_end(self.pools[c["module"]] | c["policies"] | dict.fromkeys(c["unset"])):
             pool = self.pools[c["module"]]
             if ("warn_at" in c["policies"] or "warn_at" in c["unset"]) and c["policies"].get("warn_at") != pool["warn_at"]:
                 pool |= {"warned": False, "free_since": None}
@@ -423,15 +432,22 @@ class ReferenceModel:
         module = c["module"]
         if module not in self.pools:
             self.reject("unknown_module", "module")
+        elif c["at"] not in ("now", "period_end"):
+            self.reject("invalid_value", "at")
+        elif self.is_base(module) and not c["ending"] and all(m == module or p["next"] == 0 for m, p in self.pools.items() if p["base"]):
+            self.answer("reduction_refused", "last_base_module", module=module)
         elif c["at"] == "period_end":
-            self.pools[module] |= {"next": 0, "numbered": self.offset}
+            pool = self.pools[module]
+            if not c["ending"]:
+                pool["former"] = None
+            elif pool["former"] is None:
+                pool["former"] = pool["next"]
+            pool |= {"next": 0, "numbered": self.offset}
             self.answer("pool_close_scheduled", "scheduled", module=module)
-        elif c["at"] == "now":
+        else:
             self.answer("pool_closed", "pool_closed", module=module)
             self.drop_pool(module)
             self.level("seat_released")
-        else:
-            self.reject("invalid_value", "at")
 
     def expected_fails(self, c: Command) -> str | None:
         if any(module not in self.pools for module, _ in c["items"]):
@@ -451,7 +467,8 @@ class ReferenceModel:
         self.orders.add(c["order"])
         for module, n in c["items"]:
             self.pools[module]["licences"] += n
-            self.pools[module] |= {"next": self.pools[module]["licences"], "numbered": self.offset}
+            ends = self.pools[module]["former"] is not None
+            self.pools[module] |= {"next": 0 if ends else self.pools[module]["licences"], "numbered": self.offset}
         self.answer("licences_added", "ordered", order=c["order"])
         back: list[str] = []
         base, rest = [m for m in self.ranked() if self.is_base(m)], [m for m in self.ranked() if not self.is_base(m)]
@@ -488,7 +505,7 @@ class ReferenceModel:
             if total < 0 or total > pool["licences"]:
                 self.answer("reduction_refused", "above_licences", module=module, order=c.get("order"))
                 return True
-            if pool["reduce_below_use"] == "block" and total < self.in_use(module) and total < pool["licences"]:
+            if pool["reduce_below_use"] == "block" and pool["former"] is None and total < self.in_use(module) and total < pool["licences"]:
                 must_free = self.in_use(module) - total
                 self.answer("reduction_refused", "below_use", module=module, order=c.get("order"), must_free=must_free)
                 return True
@@ -518,7 +535,7 @@ class ReferenceModel:
             return None
         would = []
         for module, n in c["items"]:
-            self.pools[module] |= {"next": n, "numbered": self.offset}
+            self.pools[module] |= {"next": n, "numbered": self.offset, "former": None}
             _, flagged, spared = self.would_lose(module, n)
             if flagged or spared:
                 would.append((module, [*flagged, *spared]))
@@ -701,7 +718,7 @@ class ReferenceModel:
         if pool["over_limit"] == "wait":
             return "waiting", "pool_full"
         if pool["over_limit"] == "expand":
-            fits = pool["expand_cap"] is None or pool["licences"] < pool["expand_cap"]
+            fits = pool["licences"] < pool["expand_cap"]
             return ("active", "expanded") if fits else ("refused", "expand_cap")
         if pool["over_limit"] == "reject":
             return "refused", "pool_full"

@@ -84,6 +84,8 @@ class Draw(random.Random):
         if self.random() < 0.08:
             field = self.choice(list(BAD))
             policies[field] = BAD[field]
+        if policies.get("over_limit") == "expand" and "expand_cap" not in policies and self.random() < 0.9:
+            policies["expand_cap"] = self.choice(GOOD["expand_cap"])
         return policies
 
     def modules(self, pools: list[str]) -> list[str]:
@@ -137,7 +139,7 @@ class SeatsModel(RuleBasedStateMachine):
             self.harness.rename(reversing(*MODULES, UNOPENED), reversing(*USERS))
             seen[("renamed", "all")] += 1
         if draw.random() < 0.1:
-            self.send({"type": "close_pool", "number": 1, "module": "base", "at": "now"})
+            self.send({"type": "close_pool", "number": 1, "module": "base", "at": "now", "ending": False})
             self.numbers.clear()
         kind = draw.choice(["test", "real", "real"])
         self.send({"type": "open_tenant", "number": 1, "clock": kind, "at": clock - DAY}, USERS_SOURCE)
@@ -235,8 +237,13 @@ class SeatsModel(RuleBasedStateMachine):
         self.send(c, crash=draw.crash())
 
     def pool_is_closed(self, draw: Draw) -> None:
+        """Mostly one of several; now and then all of them, because the subscription ends."""
         when = draw.choice(["period_end", "period_end", "now", "later"])
-        self.send({"type": "close_pool", "number": 1, "module": draw.choice(MODULES), "at": when}, crash=draw.crash(), fail=draw.fail())
+        ending = draw.random() < 0.5
+        modules = sorted(self.harness.reference.pools) if ending and draw.random() < 0.5 else [draw.choice(MODULES)]
+        for module in modules:
+            c = {"type": "close_pool", "number": 1, "module": module, "at": when, "ending": ending}
+            self.send(c, crash=draw.crash(), fail=draw.fail())
 
     def ordered(self, draw: Draw, quantities: list[int], least: int = 1) -> Command:
         """`least`: of pools with so many licences, as far as there are any."""
@@ -332,7 +339,7 @@ WEIGHTS = {
     "someone_takes_over": 5,
     "pool_is_opened": 3,
     "policy_is_set": 6,
-    "pool_is_closed": 2,
+    "pool_is_closed": 3,
     "licences_are_bought": 6,
     "licences_are_cut": 5,
     "reduction_is_scheduled": 5,

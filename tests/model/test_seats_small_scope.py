@@ -16,7 +16,7 @@ from services.seats import domain
 from tests.model.harness import TENANT, Harness
 from tests.model.reference_model import DAY, Command
 
-DEPTH = 7
+DEPTH, ENDING_DEPTH = 7, 5
 GRACE = 4 * DAY
 State = tuple[Any, ...]
 POLICIES: dict[str, dict[str, object]] = {
@@ -43,8 +43,8 @@ def need(user: str, modules: list[str], **rest: object) -> Callable[[Harness], C
 
 def ordered(type_: str, **rest: object) -> Callable[[Harness], Command]:
     def command(harness: Harness) -> Command:
-        pool = harness.reference.pools["time"]
-        expected = (None, [("time", pool["licences"], pool["next"])])
+        pool = harness.reference.pools.get("time", {"licences": 0, "next": 0})
+        expected = (harness.reference.period, [("time", pool["licences"], pool["next"])])
         order = {} if type_ == "schedule_reduction" else {"order": f"o{harness.offset}"}
         numbered = {"type": type_, "number": harness.offset + 10, **order}
         return {**numbered, "items": [("time", 1)], "expected": expected, **({"approved_at": harness.clock} if rest else {})}
@@ -74,6 +74,29 @@ ALPHABET: dict[str, Callable[[Harness], Command] | int] = {
     "one is cut": ordered("reduce_licences"),
     "half a grace passes": GRACE // 2,
     "a month passes": 31 * DAY,
+}
+
+
+def closed(*, ending: bool) -> Callable[[Harness], Command]:
+    def command(harness: Harness) -> Command:
+        return {"type": "close_pool", "number": harness.offset + 10, "module": "time", "at": "period_end", "ending": ending}
+
+    return command
+
+
+def period(harness: Harness) -> Command:
+    """It begins in half a grace."""
+    named = {"number": harness.offset + 10, "period": f"p{harness.offset}"}
+    return {"type": "schedule_period", **named, "starts_at": harness.clock + GRACE // 2}
+
+
+ENDING: dict[str, Callable[[Harness], Command] | int] = {
+    **{name: ALPHABET[name] for name in ("ada needs it", "ada gives it up", "ben needs it, urgently", "one is bought", "one is cut")},
+    "the subscription is to end": closed(ending=True),
+    "the pool is to close by itself": closed(ending=False),
+    "one licence in the next period": ordered("schedule_reduction"),
+    "a period is scheduled": period,
+    "half a grace passes": GRACE // 2,
 }
 
 
@@ -107,22 +130,26 @@ def state(harness: Harness) -> State:
         flags = [(f.since - now, rank[f.seq, 0], f.deadline - now) for f in row.flags if now - f.since <= 30 * DAY]
         revoked = [(r.at - now if r.at == now else -1, rank[r.seq, 0]) for r in row.revoked]
         release = row.release and (row.release.at - now, row.release.modules, row.release.leaver)
-        reduced = [(each.licences, each.next_period, each.offset > tenant.pools["time"].row.numbered) for each in row.reduced]
+        reduced = [
+            (each.licences, each.next_period, each.offset > tenant.pools["time"].row.numbered) for each in row.reduced if tenant.pools
+        ]
         people.append(
             (user, row.required, release, tuple(reduced), row.administrator, row.priority, tuple(seats), tuple(flags), tuple(revoked))
         )
-    pool = tenant.pools["time"].row
-    return pool.licences, pool.next_period, tuple(people)
+    scheduled = [entry.starts_at - now for entry in tenant.row.scheduled]
+    pool = tenant.pools["time"].row if tenant.pools else None
+    numbers = (pool.licences, pool.next_period, pool.former_next) if pool is not None else None
+    return numbers, tuple(scheduled), tenant.row.period is None, tuple(people)
 
 
-def explore(policies: dict[str, object], depth: int) -> tuple[int, int, int]:
+def explore(policies: dict[str, object], depth: int, alphabet: dict[str, Callable[[Harness], Command] | int]) -> tuple[int, int, int]:
     """(states, transitions, events of all transitions)"""
     start = opened(policies)
     seen, front, transitions, events = {state(start)}, [start], 0, 0
     for _ in range(depth):
         following = []
         for harness in front:
-            for action in ALPHABET.values():
+            for action in alphabet.values():
                 after = fork(harness)
                 if isinstance(action, int):
                     events += len(after.tick(1000, to=after.clock + action))
@@ -148,6 +175,13 @@ EXPECTED = {
 }
 
 
+EXPECTED_OF_ENDING = (311, 1680, 1752)
+
+
 @pytest.mark.parametrize("policy", POLICIES)
 def test_every_short_sequence_of_commands_is_decided_as_by_the_reference_model(policy: str) -> None:
-    assert explore(POLICIES[policy], DEPTH) == EXPECTED[policy]
+    assert explore(POLICIES[policy], DEPTH, ALPHABET) == EXPECTED[policy]
+
+
+def test_every_short_sequence_around_the_end_of_a_subscription_is_decided_as_by_the_reference_model() -> None:
+    assert explore(POLICIES["expand"], ENDING_DEPTH, ENDING) == EXPECTED_OF_ENDING

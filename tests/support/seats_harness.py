@@ -107,8 +107,8 @@ class SeatsHarness:
         given = seats_v1.Policies(**policies)
         return self.send(seats_v1.SetPolicy(number=self.number(INVOICING), module=module, policies=given, unset=unset))
 
-    def close(self, module: str, at: str = "now") -> list[str]:
-        return self.send(seats_v1.ClosePool(number=self.number(INVOICING), module=module, at=at))
+    def close(self, module: str, at: str = "now", *, ending: bool = False) -> list[str]:
+        return self.send(seats_v1.ClosePool(number=self.number(INVOICING), module=module, at=at, ending=ending))
 
     def expected(self, items: dict[str, int], period: str | None = "as it is") -> seats_v1.Expected:
         pools = [(m, self.tenant.pools[m].row) for m in items if m in self.tenant.pools]

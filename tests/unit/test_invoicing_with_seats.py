@@ -44,7 +44,7 @@ class Seats(InvoicingHarness):
         self.facts = [fact for fact in self.facts if not fact[0].startswith("seats")]
         self.send(OpenTenant, source="users", clock="test", at=self.at)
         for module, count in sorted(self.licences.items()):
-            self.send(OpenPool, module=module, base=module == "time", licences=count, policies=Policies(over_limit="expand"))
+            self.send(OpenPool, module=module, base=module == "time", licences=count, policies=Policies(over_limit="expand", expand_cap=99))
         self.schedule(self.contract.period_end)
 
     def schedule(self, begin: date) -> None:

@@ -192,7 +192,7 @@ def test_M12_expand_grows_by_what_is_needed_up_to_its_cap() -> None:
 
 def test_M12_T21_an_expansion_adds_the_same_to_the_next_period() -> None:
     harness = SeatsHarness()
-    harness.pool("docs", 3, over_limit="expand")
+    harness.pool("docs", 3, over_limit="expand", expand_cap=9)
     for user in ("ada", "ben", "cid"):
         harness.assign(user, "docs")
     harness.next_period(docs=2)
@@ -382,7 +382,7 @@ def test_flags_are_cleared_before_the_queue_is_served() -> None:
 def test_serving_the_queue_never_flags_or_expands() -> None:
     harness = queue()
     harness.assign("ben", "docs", "plan")
-    harness.policy("plan", over_limit="expand")
+    harness.policy("plan", over_limit="expand", expand_cap=9)
     assert harness.buy(docs=1) == ["licences_added (ordered)"]
     assert harness.seats("docs") == {"ada": "active", "ben": "waiting"}
 
@@ -390,7 +390,7 @@ def test_serving_the_queue_never_flags_or_expands() -> None:
 def test_a_policy_change_applies_to_later_decisions_only() -> None:
     harness = queue()
     harness.assign("ben", "docs")
-    assert harness.policy("docs", over_limit="expand", grace="PT1S") == ["policy_changed docs (policy_set)"]
+    assert harness.policy("docs", over_limit="expand", expand_cap=9, grace="PT1S") == ["policy_changed docs (policy_set)"]
     assert harness.seats("docs") == {"ada": "active", "ben": "waiting"}
     assert harness.assign("ben", "docs", priority=1) == ["seats_queued ben: docs=waiting"]
 
@@ -406,7 +406,7 @@ def test_T5_M12_a_cap_can_be_unset_and_a_policy_that_is_not_given_keeps_its_valu
     assert harness.assign("ben", "time") == ["seats_assigned ben: time=flagged/over_limit"]
     harness.policy("time", over_limit="expand", expand_cap=1)
     assert harness.assign("cid", "time") == ["seats_refused cid: time=refused/expand_cap"]
-    harness.policy("time", "expand_cap", "warn_at")
+    harness.policy("time", "warn_at", expand_cap=2)
     assert harness.assign("cid", "time")[0] == "seats_assigned cid: time=active/expanded"
 
 
@@ -492,7 +492,7 @@ def test_a_hold_is_renewed_also_when_the_rest_of_the_assignment_is_refused() -> 
 @pytest.mark.parametrize("policy", ["flag", "expand", "wait", "reject"])
 def test_a_full_pool_refuses_a_hold_with_every_policy(policy: str) -> None:
     harness = SeatsHarness()
-    harness.pool("docs", 1, over_limit=policy)
+    harness.pool("docs", 1, over_limit=policy, expand_cap=9)
     harness.assign("ada", "docs")
     assert harness.assign("ben", "docs", hold_until=START + timedelta(days=1)) == ["seats_refused ben: docs=refused/pool_full"]
 

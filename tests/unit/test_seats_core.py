@@ -112,7 +112,7 @@ def what_if(harness: SeatsHarness, *commands: domain.Command, budget: int = 1000
 
 def test_what_if_can_open_and_close_pools() -> None:
     harness = company()
-    close = domain.Command("w1", "invoicing", "acme", seats_v1.ClosePool(number=99, module="time", at="now"), 0, 98)
+    close = domain.Command("w1", "invoicing", "acme", seats_v1.ClosePool(number=99, module="time", at="now", ending=True), 0, 98)
     pool = domain.Command("w2", "invoicing", "acme", seats_v1.OpenPool(number=100, module="time", base=False, licences=9), 0, 99)
     answers = what_if(harness, close, pool, message(harness, "time"))
     assert line(answers[2][0]) == "seats_assigned zoe: time=active/licence_free"
@@ -134,7 +134,7 @@ def test_the_budget_of_a_question_counts_every_row_and_event_and_is_checked_insi
     with pytest.raises(domain.BudgetExceeded, match=f"more than {spent - 1} changes"):
         what_if(harness, *again, budget=spent - 1)
     small = domain.Budget(3)
-    close = domain.Command("w", "invoicing", "acme", seats_v1.ClosePool(number=99, module="time", at="now"), 0, 98)
+    close = domain.Command("w", "invoicing", "acme", seats_v1.ClosePool(number=99, module="time", at="now", ending=True), 0, 98)
     with pytest.raises(domain.BudgetExceeded):
         domain.what_if(harness.tenant.rows(), [close], clock, small)
     assert small.left == -1

@@ -162,7 +162,7 @@ def test_T6_a_pool_opened_again_knows_of_revocations_but_not_of_flags_that_its_e
     harness.wait(days=1)
     harness.assign("cid", "time")
     harness.assign("hal", "docs", hold_until=START + timedelta(days=9))
-    harness.close("time")
+    harness.close("time", ending=True)
     harness.close("docs")
     harness.pool("time", 1, grace="P1D")
     harness.pool("docs", 1)
@@ -277,7 +277,7 @@ def test_T6_a_module_without_a_pool_is_unknown_also_for_a_person_who_was_revoked
     harness = full()
     harness.assign("cid", "time")
     harness.wait(days=7)
-    harness.close("time")
+    harness.close("time", ending=True)
     docs = "active/licence_free" if partial else "refused/other_module_refused"
     answer = "seats_assigned" if partial else "seats_refused"
     assert harness.assign("cid", "time", "docs", partial=partial) == [f"{answer} cid: time=refused/unknown_module docs={docs}"]

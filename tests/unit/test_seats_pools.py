@@ -391,7 +391,7 @@ def test_T2_T21_a_pool_scheduled_to_close_can_be_kept(how: str) -> None:
 
 
 def test_an_expansion_does_not_keep_a_pool_that_is_scheduled_to_close() -> None:
-    harness = company(1, "ada", over_limit="expand")
+    harness = company(1, "ada", over_limit="expand", expand_cap=9)
     harness.close("docs", "period_end")
     assert harness.assign("ben", "docs") == ["seats_assigned ben: docs=active/expanded", "pool_expanded docs (expanded)"]
     assert harness.licences("docs") == (2, 0)

@@ -117,7 +117,7 @@ def test_M9_a_dated_release_by_a_move_reduces_no_pool() -> None:
 
 
 def test_a_command_that_comes_after_its_dated_release_grants_only_what_the_person_still_requires() -> None:
-    harness = opened(2, over_limit="expand", terminate_reduces_pool=True, reduce_at="now")
+    harness = opened(2, over_limit="expand", expand_cap=9, terminate_reduces_pool=True, reduce_at="now")
     assert harness.assign("ada", "time", "docs", **release(START, "time")) == ["seats_assigned ada: time=active/licence_free"]
     assert harness.assign("ada", "time", "docs", **release(START, leaver=True)) == ["pool_reduced time (terminated)", "seats_assigned ada:"]
     assert harness.wait(days=9) == []
@@ -240,7 +240,7 @@ def test_M9_a_reduction_stays_if_the_numbers_were_set_since(since: str) -> None:
         case "scheduled":
             harness.next_period(time=2)
         case "closing":
-            harness.close("time", "period_end")
+            harness.close("time", "period_end", ending=True)
         case "period":
             harness.schedule("april", START + DAY)
             harness.wait(days=1)
@@ -250,7 +250,7 @@ def test_M9_a_reduction_stays_if_the_numbers_were_set_since(since: str) -> None:
 
 
 def test_M9_an_expansion_or_another_leaver_does_not_keep_a_reduction() -> None:
-    harness = opened(2, over_limit="expand", terminate_reduces_pool=True, reduce_at="now")
+    harness = opened(2, over_limit="expand", expand_cap=9, terminate_reduces_pool=True, reduce_at="now")
     for user in ("ada", "ben"):
         harness.assign(user, "time")
     left(harness, "ada")

@@ -14,8 +14,8 @@ from services.invoicing.domain.quote import PRICE_MINOR_MAX
 from shared.countries import NORTHERN_IRELAND, Country
 from shared.money import is_currency
 from shared.schemas.base import Id, ModuleName
-from shared.schemas.policies import LICENCES_MAX, wrong_policy
-from shared.schemas.seats_v1 import OverLimit, Policies
+from shared.schemas.policies import LICENCES_MAX, wrong_expand, wrong_policy
+from shared.schemas.seats_v1 import Policies
 from shared.web.rest import Day
 
 
@@ -134,11 +134,9 @@ def checked_vat_id(number: str, country: str) -> str:
 
 def _policies(given: Policies) -> Policies:
     """Refuse a subscription whose pools seats would refuse, and one that could grow without a limit."""
-    wrong = wrong_policy(given)
+    wrong = wrong_policy(given) or wrong_expand(given.over_limit, given.expand_cap)
     if wrong is not None:
         raise ValueError(f"{wrong.field}: expected {wrong.expected}")
-    if given.over_limit == OverLimit.EXPAND and given.expand_cap is None:
-        raise ValueError("expand_cap: expected the largest number of licences, because over_limit is expand and each expansion is charged")
     return given
 
 

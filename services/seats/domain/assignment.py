@@ -186,7 +186,7 @@ class Assignment:
             return Outcome(WAITING, Reason.POOL_FULL, builder.at)
         if policy == OverLimit.EXPAND:
             cap = pool.row.expand_cap
-            if cap is None or pool.row.licences < cap:
+            if cap is not None and pool.row.licences < cap:
                 return Outcome(ACTIVE, Reason.EXPANDED, expand=True)
             return Outcome(REFUSED, Reason.EXPAND_CAP)
         return Outcome(REFUSED, Reason.POOL_FULL)

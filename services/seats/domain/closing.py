@@ -1,6 +1,7 @@
 """Closing of pools."""
 
 from services.seats.domain.decision import DecisionBuilder
+from services.seats.domain.state import Tenant
 from shared.schemas.seats_v1 import Reason
 
 
@@ -10,3 +11,10 @@ def close(builder: DecisionBuilder, module: str) -> None:
     tenant.put_pool(module, None)
     for user in sorted(user for user, row in tenant.users.items() if module in row.seats):
         builder.release("seat_released", user, module, Reason.POOL_CLOSED)
+    forget_periods(tenant)
+
+
+def forget_periods(tenant: Tenant) -> None:
+    """Without a pool no scheduled period begins: one of a subscription that has ended would apply the numbers of a later subscription."""
+    if not tenant.pools and tenant.row.scheduled:
+        tenant.put_tenant(tenant.row._replace(scheduled=()))

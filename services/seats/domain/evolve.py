@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from services.seats.domain.closing import forget_periods
 from services.seats.domain.decision import ANSWER, PREFIX, Event
 from services.seats.domain.instants import from_instant
 from services.seats.domain.policies import merged
@@ -98,6 +99,7 @@ def _sync_pools(tenant: Tenant, states: list[Body]) -> None:
             next_period=state["next_period"],
             warned=state.get("warned", False),
             free_since=None if free_since is None else from_instant(free_since),
+            former_next=state.get("former_next_period"),
         )
         if row != pool.row:
             tenant.put_pool(pool.module, row)
@@ -117,6 +119,7 @@ def _policy_changed(tenant: Tenant, body: Body, seq: int) -> None:
 
 def _pool_closed(tenant: Tenant, body: Body, seq: int) -> None:
     tenant.put_pool(body["module"], None)
+    forget_periods(tenant)
 
 
 def _set_numbers(tenant: Tenant, modules: Iterable[str], seq: int) -> None:

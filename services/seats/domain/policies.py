@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from services.seats.domain.rows import PoolRow
-from shared.schemas.policies import POLICY_NAMES, wrong_policy
+from shared.schemas.policies import POLICY_NAMES, wrong_expand, wrong_policy
 from shared.schemas.seats_v1 import Policies, Reason
 
 UNSETTABLE = tuple(name for name in POLICY_NAMES if PoolRow._field_defaults[name] is None)  # the others always have a value
@@ -13,6 +13,12 @@ UNSETTABLE = tuple(name for name in POLICY_NAMES if PoolRow._field_defaults[name
 def wrong_policies(policies: Policies) -> tuple[Reason, str, str, str] | None:
     """Return (reason, field, value, what is allowed) of the first policy whose value is not allowed."""
     wrong = wrong_policy(policies)
+    return None if wrong is None else (wrong.reason, f"policies.{wrong.field}", wrong.value, wrong.expected)
+
+
+def wrong_together(row: PoolRow) -> tuple[Reason, str, str, str] | None:
+    """Return the same of policies that a pool cannot have together."""
+    wrong = wrong_expand(row.over_limit, row.expand_cap)
     return None if wrong is None else (wrong.reason, f"policies.{wrong.field}", wrong.value, wrong.expected)
 
 

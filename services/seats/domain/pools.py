@@ -1,13 +1,13 @@
 """The commands of invoicing and of the clock: pools, licences, periods and time."""
 
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from typing import Any, NamedTuple
 
 from services.seats.domain.closing import close
 from services.seats.domain.decision import DUE_ITEM, DecisionBuilder
 from services.seats.domain.due_items import apply_due_items
 from services.seats.domain.instants import DAY_MS, INSTANT_MAX, instant, to_ms
-from services.seats.domain.policies import given_in, merged, shown, wrong_policies, wrong_unset
+from services.seats.domain.policies import given_in, merged, shown, wrong_policies, wrong_together, wrong_unset
 from services.seats.domain.reduction import reduce, reduction_plan
 from services.seats.domain.rows import OrderRow, PoolRow
 from services.seats.domain.state import Pool, Tenant, pool_rank
@@ -34,6 +34,7 @@ SCHEDULED_MAX = 100
 POOLS_MAX = 1000  # of one tenant: the event of a period that begins names them all and must fit a record
 WOULD_FLAG_SHOWN = 1000  # people in one answer
 TERMINATE = "close_pool with at=period_end ends the module; at least one licence stays until then"
+END = "end the whole subscription: close_pool of each of its pools with ending=true"
 
 
 class Wrong(NamedTuple):
@@ -84,6 +85,9 @@ def open_pool(builder: DecisionBuilder, payload: OpenPool) -> None:
         base=payload.base, licences=payload.licences, next_period=payload.licences, numbered=builder.offset, opened=builder.next_seq()
     )
     row = merged(opened, given_in(payload.policies))
+    wrong = wrong_together(row)
+    if wrong is not None:
+        return reject(builder, Wrong(*wrong))
     tenant.put_pool(module, row)
     builder.answer("pool_opened", Reason.OPENED, (module,), module=module, base=payload.base, policies=shown(row))
     return None
@@ -101,27 +105,38 @@ def set_policy(builder: DecisionBuilder, payload: SetPolicy) -> None:
     if wrong is not None:
         return reject(builder, Wrong(*wrong))
     row = merged(pool.row, given_in(payload.policies) | dict.fromkeys(payload.unset))
+    wrong = wrong_together(row)
+    if wrong is not None:
+        return reject(builder, Wrong(*wrong))
     builder.tenant.put_pool(payload.module, row)
     builder.answer("policy_changed", Reason.POLICY_SET, (payload.module,), module=payload.module, policies=shown(row))
     return None
 
 
 def close_pool(builder: DecisionBuilder, payload: ClosePool) -> None:
-    """Decide `close_pool`, now or at the end of the period."""
+    """Decide `close_pool`, now or at the end of the period. With `ending`, the pool remembers the next period's number of before."""
     tenant, module = builder.tenant, payload.module
     pool = tenant.pools.get(module)
     if pool is None:
         return reject(builder, unknown_module(module))
-    if payload.at == CloseAt.PERIOD_END:
-        tenant.put_pool(module, pool.row._replace(next_period=0, numbered=builder.offset))
+    if payload.at not in (CloseAt.PERIOD_END, CloseAt.NOW):
+        return reject(builder, Wrong(Reason.INVALID_VALUE, "at", payload.at, "now or period_end"))
+    if pool.row.base and not payload.ending and not any(other.row.base and other.row.next_period for other in _others(tenant, module)):
+        builder.answer("reduction_refused", Reason.LAST_BASE_MODULE, (module,), module=module, instead=END)
+    elif payload.at == CloseAt.PERIOD_END:
+        row = pool.row
+        former = None if not payload.ending else row.next_period if row.former_next is None else row.former_next
+        tenant.put_pool(module, row._replace(next_period=0, numbered=builder.offset, former_next=former))
         builder.answer("pool_close_scheduled", Reason.SCHEDULED, (module,), module=module)
-    elif payload.at == CloseAt.NOW:
+    else:
         builder.answer("pool_closed", Reason.POOL_CLOSED, (module,), module=module)
         close(builder, module)
         builder.reallocate(Reason.SEAT_RELEASED)
-    else:
-        reject(builder, Wrong(Reason.INVALID_VALUE, "at", payload.at, "now or period_end"))
     return None
+
+
+def _others(tenant: Tenant, module: str) -> Iterator[Pool]:
+    return (pool for pool in tenant.pools.values() if pool.module != module)
 
 
 # Licences --------------------------------------------------------------------------------------------------------------
@@ -182,7 +197,8 @@ def add_licences(builder: DecisionBuilder, payload: AddLicences) -> None:
     for item in items:
         row = tenant.pools[item.module].row
         total = row.licences + item.quantity
-        tenant.put_pool(item.module, row._replace(licences=total, next_period=total, numbered=builder.offset))
+        following = 0 if row.ending else total  # T21, but a subscription that ends goes on ending
+        tenant.put_pool(item.module, row._replace(licences=total, next_period=following, numbered=builder.offset))
     tenant.put_order(payload.order, OrderRow(builder.command, builder.offset))
     approved = to_ms(payload.approved_at)
     fields: dict[str, Any] = {"order": payload.order, "items": items_json(items), "approved_at": instant(approved)}
@@ -264,7 +280,8 @@ def _refuse_reduction(
         if not 0 < number <= pool.row.licences:
             builder.answer("reduction_refused", Reason.ABOVE_LICENCES, (module,), order=order, module=module)
             return True
-        if pool.row.reduce_below_use == ReduceBelowUse.BLOCK and number < min(pool.in_use, pool.row.licences):
+        # An ending that is taken back restores a number that was allowed once; under `block` the period begins with those in use.
+        if pool.row.reduce_below_use == ReduceBelowUse.BLOCK and not pool.row.ending and number < min(pool.in_use, pool.row.licences):
             must_free = pool.in_use - number
             builder.answer("reduction_refused", Reason.BELOW_USE, (module,), order=order, module=module, must_free=must_free)
             return True
@@ -273,7 +290,7 @@ def _refuse_reduction(
 
 def schedule_reduction(builder: DecisionBuilder, payload: ScheduleReduction) -> None:
     """T2 T12 T18: set the next period's number to any number from 1 to the present licences, as often as you like. The answer names who
-    would be flagged."""
+    would be flagged. It also takes back that a pool closes."""
     tenant, items = builder.tenant, payload.items
     wrong = wrong_counts(items, 0)
     if wrong is not None:
@@ -283,7 +300,7 @@ def schedule_reduction(builder: DecisionBuilder, payload: ScheduleReduction) -> 
     would_flag, shown_each = [], WOULD_FLAG_SHOWN // len(items)
     for item in items:
         pool = tenant.pools[item.module]
-        tenant.put_pool(item.module, pool.row._replace(next_period=item.quantity, numbered=builder.offset))
+        tenant.put_pool(item.module, pool.row._replace(next_period=item.quantity, numbered=builder.offset, former_next=None))
         _, flagged, last = reduction_plan(builder, pool, item.quantity)
         users = flagged if last is None else [*flagged, last]
         if users:

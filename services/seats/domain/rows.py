@@ -99,6 +99,8 @@ class UserRow(NamedTuple):
 
 
 class PoolRow(NamedTuple):
+    """A pool of a tenant: the licences of one module, its policies, and the state of its threshold."""
+
     base: bool
     licences: int
     next_period: int  # 1..licences; 0: the pool closes when the period ends
@@ -114,6 +116,12 @@ class PoolRow(NamedTuple):
     free_since: int | None = None  # since when a licence above the threshold has been free
     numbered: int = 0  # offset of the last command or period that set the numbers; leavers and expansions only change them
     opened: int = 0  # log order of its opening, which orders pools; names do not matter
+    former_next: int | None = None  # while the pool is to close with the whole subscription: the number that comes back if it does not end
+
+    @property
+    def ending(self) -> bool:
+        """Return whether the pool is to close with the whole subscription."""
+        return self.former_next is not None
 
 
 class Scheduled(NamedTuple):

@@ -459,6 +459,8 @@ def pool_state(pool: Pool) -> dict[str, Any]:
         state["warned"] = True
         if row.free_since is not None:
             state["free_since"] = instant(row.free_since)
+    if row.former_next is not None:
+        state["former_next_period"] = row.former_next
     return state
 
 
@@ -501,6 +503,8 @@ def check_invariants(tenant: Tenant, modules: Iterable[str]) -> None:
             raise InvariantViolation(f"{tenant.id}/{module}: {pool.flagged} flagged while {free} licences are free")
         if free and pool.units and tenant.first_servable(module) is not None:
             raise InvariantViolation(f"{tenant.id}/{module}: a person waits who could be served")
+        if row.ending and row.next_period:
+            raise InvariantViolation(f"{tenant.id}/{module}: it ends with the subscription, and has {row.next_period} for the next period")
         if not 0 <= row.next_period <= row.licences or min(pool.active, pool.flagged, pool.held, pool.waiting) < 0:
             raise InvariantViolation(f"{tenant.id}/{module}: {row.next_period} of {row.licences} for the next period, {pool.in_use} in use")
 

@@ -100,10 +100,11 @@ def shown(tenant: str, rows: Mapping[str, Row]) -> list[str]:
         seen = domain.pool_state(pool)
         counts = [str(seen[name]).rjust(len(name)) for name in names]
         base = ["base"] if pool.row.base else []
+        ends = ["ends with the subscription"] if pool.row.ending else []
         defaults = domain.PoolRow._field_defaults
         given = {name: value for name, value in policies_of(pool.row).items() if name == "over_limit" or value != defaults[name]}
         policies = [f"{name}={value}" for name, value in given.items()]
-        lines.append("  ".join([module.ljust(wide), *counts, " ".join([*base, *policies])]))
+        lines.append("  ".join([module.ljust(wide), *counts, " ".join([*base, *ends, *policies])]))
     lines.append("")
     wide = max(map(len, state.users), default=0)
     lines += [f"{user.ljust(wide)}  {_person(state.users[user])}" for user in sorted(state.users)]
