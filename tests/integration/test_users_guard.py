@@ -88,7 +88,8 @@ async def test_events_that_would_end_many_people_wait_until_their_number_is_conf
     body = {"source": bench.source(tenant), "confirm": 299}
     refused = await rest.call("POST", f"/v1/tenants/{tenant}/held-events/confirm", body)
     assert (refused.status_code, refused.json()["would_end"]) == (409, 300)
-    await rest.post(f"/v1/tenants/{tenant}/held-events/confirm", body | {"confirm": 300})
+    confirmed = await rest.post(f"/v1/tenants/{tenant}/held-events/confirm", body | {"confirm": 300})
+    assert confirmed["status"] == "releasing"
     await bench.until_settled(tenant)
     assert await statuses(bench, tenant) == {"left": 301}
     assert await seats.take(bench, tenant) == dict.fromkeys(("time", "documents"), (1, {})), "M9, and the last licence stays"
@@ -117,6 +118,29 @@ async def test_a_source_that_corrects_itself_goes_on_without_a_confirmation_and_
     assert await statuses(bench, tenant) == {"active": 20}
     needs = await bench.needs(tenant)
     assert [need.modules for need in needs[20:]] == [("planning", "time")] * 20, "what they were meanwhile was sent to nobody"
+
+
+async def test_events_that_give_many_people_one_login_wait_and_events_in_which_logins_are_swapped_do_not(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    first = reports(1, None, "Makers", people=20)
+    await send(bench, "topic", rest, tenant, first)
+    await bench.until_settled(tenant)
+
+    def with_logins(version: int, logins: list[str]) -> list[Event]:
+        pairs = zip(first, logins, strict=True)
+        return [event | {"version": version, "attributes": [event["attributes"][0] | {"login": login}]} for event, login in pairs]
+
+    await send(bench, "topic", rest, tenant, with_logins(2, ["p0"] * 20)[1:])
+    assert (await stopped(bench, rest, tenant, 19))["would_end"] == 19
+    assert await statuses(bench, tenant) == {"active": 20}
+    await send(bench, "topic", rest, tenant, with_logins(3, [f"p{19 - number}" for number in range(20)]))
+
+    async def applied() -> bool:
+        bench.check()
+        return not (await rest.get(f"/v1/tenants/{tenant}/held-events"))["items"]
+
+    await wait_until(applied, what="the swapped logins to be applied")
+    assert await statuses(bench, tenant) == {"active": 20}
 
 
 async def test_a_few_people_are_ended_without_a_confirmation_and_held_events_can_be_discarded(bench: Bench) -> None:

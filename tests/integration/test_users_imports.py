@@ -247,6 +247,27 @@ async def test_the_guard_stops_an_import_that_would_end_many_people_until_their_
     assert report["guard"] == {"would_end": 300, "limit": 300, "needs_confirmation": False}
 
 
+async def test_the_guard_stops_an_import_that_gives_many_people_one_login_but_not_one_in_which_all_logins_move(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    everybody = [f"p{number}" for number in range(300)]
+    await imported(bench, rest, tenant, [person(who, department="Makers") for who in everybody])
+    wrong = Import(bench, rest, tenant)
+    await wrong.begin()
+    await wrong.put([person(who, department="Makers", login="Makers") for who in everybody])
+    guard = (await wrong.check())["guard"]
+    assert guard["would_end"] > 290, "all but one of each step of the check would be in conflict, and in conflict nobody has a seat"
+    refused = await rest.call("POST", f"{wrong.path}/apply", {"confirm": None})
+    assert refused.json()["type"] == "urn:seatpool:problem:import-needs-confirmation"
+    await rest.call("DELETE", wrong.path)
+    moved = [
+        person(who, department="Makers", login=following) for who, following in zip(everybody, everybody[1:] + everybody[:1], strict=True)
+    ]
+    report = await imported(bench, rest, tenant, moved)
+    assert (report["guard"]["would_end"], report["counts"]["changed"]) == (0, 300)
+    assert {each["module"]: each["required"] for each in report["modules"]} == {"documents": 300, "planning": 0, "time": 300}
+    assert set((await statuses(rest, tenant)).values()) == {"active"}
+
+
 async def test_an_import_goes_on_where_it_was_interrupted_and_an_unchanged_one_sends_no_event(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

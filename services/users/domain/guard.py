@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
+from services.users.domain.conflicts import Conflict
 from services.users.domain.facts import Record
 from services.users.domain.merging import Stated, days_ahead, merged_by_day
-from services.users.domain.person import Tenant
+from services.users.domain.person import Person, Tenant
 from services.users.domain.required_modules import NO_MODULES, Account
 from services.users.domain.sources import PEOPLE_DEFAULT, PERCENT_DEFAULT
 from services.users.domain.status import standing
@@ -58,3 +59,8 @@ def ends_or_blocks(before: Stated, after: Stated, tenant: Tenant, account: Accou
         (works(old, day) and not works(new, day)) or (old != new and requires(old, day) and not requires(new, day))
         for day, old, new in records
     )
+
+
+def begins_conflict(old: Person, conflict: Conflict | None, today: date) -> bool:
+    """Return whether a conflict begins that takes the seats of somebody who works: a person in conflict requires no module."""
+    return conflict is not None and old.conflict is None and works(old.record, today)

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from services.users.domain.facts import RECORD_FIELDS, Fact, FactType, fold
-from services.users.domain.guard import ends_or_blocks
+from services.users.domain.guard import begins_conflict, ends_or_blocks
 from services.users.domain.known_people import KnownPeople
 from services.users.domain.matching import Matched
 from services.users.domain.merging import Stated
@@ -58,7 +58,7 @@ def expected(tenant: Tenant, before: KnownPeople, after: KnownPeople, matched: M
     return Expected(
         Kind.NEW if known is None else Kind.CHANGED,
         new,
-        ends=ends_or_blocks(stated_before, stated_after, tenant, old.account),
+        ends=ends_or_blocks(stated_before, stated_after, tenant, old.account) or begins_conflict(old, new.conflict, tenant.today),
         releases=not set(required_before) <= set(required_after),
         change={"before": _shown(old, stated_before, tenant.today), "after": _shown(new, stated_after, tenant.today)},
         before=wanted_before,

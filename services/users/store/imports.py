@@ -245,6 +245,12 @@ _NEXT_OF: Final = (
     .where(_STAGED_OF_IMPORT, ~_S.done, _S.kind == _KINDS, _S.external_id == any_(bindparam("external_ids", type_=ARRAY(Text))))
     .order_by(_S.position)
 )
+_REPORTS: Final = select(_S.external_id, _S.report).where(
+    _STAGED_OF_IMPORT,
+    _S.report.is_not(None),
+    _S.kind.is_distinct_from("invalid"),
+    _S.external_id == any_(bindparam("external_ids", type_=ARRAY(Text))),
+)
 _SET_DONE: Final = (
     update(STAGED).where(_STAGED_OF_IMPORT, _S.position == any_(bindparam("positions", type_=ARRAY(BigInteger)))).values(done=True)
 )
@@ -415,6 +421,12 @@ async def holders(connection: AsyncConnection, tenant_id: str, source: str, logi
     """Return the external ids, in the source, of the employed people who have one of these logins now."""
     found = await connection.execute(_HOLDERS, {"tenant": tenant_id, "of_source": source, "logins": list(logins)})
     return set(found.scalars())
+
+
+async def reports(connection: AsyncConnection, tenant_id: str, import_id: str, external_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    """Return what the import reports about those of these people whom it can change."""
+    found = await connection.execute(_REPORTS, {"tenant": tenant_id, "of_import": import_id, "external_ids": list(external_ids)})
+    return {row.external_id: row.report for row in found}
 
 
 async def to_apply(

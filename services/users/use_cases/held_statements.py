@@ -14,16 +14,18 @@ from typing import Any, Final
 import orjson
 from prometheus_client import Counter
 
+from services.users.domain.conflicts import Conflict
 from services.users.domain.facts import Fact
-from services.users.domain.guard import ends_or_blocks
+from services.users.domain.guard import begins_conflict, ends_or_blocks
 from services.users.domain.known_people import KnownPeople
+from services.users.domain.logins import claimed_login
 from services.users.domain.person import Cause, Tenant, source_actor
 from services.users.domain.required_modules import Account
 from services.users.domain.sources import Key
-from services.users.domain.timelines import statement_of, with_statement
+from services.users.domain.timelines import Timeline, statement_of, with_statement
 from services.users.store import held_statements as store
 from services.users.store.held_statements import RELEASING, STOPPED, GuardNumbers, HeldSource, HeldStatement
-from services.users.use_cases import guard, known_people, people
+from services.users.use_cases import guard, known_people, matching, people
 from services.users.use_cases.people import Received
 from shared import ids
 from shared.database import UnitOfWork
@@ -89,20 +91,35 @@ async def ended_by(tenant: Tenant, uow: UnitOfWork, received: Sequence[Received]
     for each in received:
         by_key.setdefault(Key(each.source, each.external_id), []).append(each)
     known = await known_people.load(tenant, uow, by_key)
-    return [key.external_id for key, stated in by_key.items() if _ends(tenant, known, key, stated)]
+    after = known.copy()
+    for key, stated in by_key.items():
+        after.put(key, _with_statements(known.timeline(key), stated))
+    conflicts = await _conflicts(tenant, uow, known, after)
+    return [key.external_id for key in by_key if _ends(tenant, known, after, key, conflicts)]
 
 
-def _ends(tenant: Tenant, known: KnownPeople, key: Key, received: Sequence[Received]) -> bool:
-    before = known.timeline(key)
-    if not before.facts:
-        return False
-    after = before
+def _with_statements(timeline: Timeline, received: Sequence[Received]) -> Timeline:
     for each in received:
-        after, _ = with_statement(after, each.source, each.statement)
+        timeline, _ = with_statement(timeline, each.source, each.statement)
+    return timeline
+
+
+async def _conflicts(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, after: KnownPeople) -> Mapping[str, Conflict | None]:
+    """Return the conflicts of people who get another login, which somebody else may have."""
+    if not any(claimed_login(person.record, after.stated(user).on(tenant.today)) for user, person in known.people.items()):
+        return {}
+    return (await matching.match(tenant, uow, after, lock=False)).conflicts
+
+
+def _ends(tenant: Tenant, known: KnownPeople, after: KnownPeople, key: Key, conflicts: Mapping[str, Conflict | None]) -> bool:
+    if not known.timeline(key).facts or after.timeline(key) is known.timeline(key):
+        return False
     user = known.users[key]
     person = known.people.get(user)
+    if person is not None and begins_conflict(person, conflicts.get(user), tenant.today):
+        return True
     account = Account() if person is None else person.account
-    return after is not before and ends_or_blocks(known.stated(user), known.stated_with(key, after), tenant, account)
+    return ends_or_blocks(known.stated(user), known.stated_with(key, after.timeline(key)), tenant, account)
 
 
 async def would_end(tenant: Tenant, uow: UnitOfWork, source: str) -> list[str]:
@@ -160,7 +177,7 @@ async def confirm(tenant: Tenant, uow: UnitOfWork, source: str, number: int) -> 
         raise guard.needs_confirmation(len(endings.would_end), endings.limit)
     await store.save(uow.connection, tenant.tenant, source, RELEASING, replace(held.numbers, would_end=number))
     await guard.begin_again(tenant, uow, source)
-    return held
+    return replace(held, status=RELEASING, would_end=number)
 
 
 async def discard(tenant: Tenant, uow: UnitOfWork, source: str) -> None:

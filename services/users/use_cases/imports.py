@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from services.users.domain import imports as rules
 from services.users.domain.imports import Expected, Kind
+from services.users.domain.known_people import KnownPeople
+from services.users.domain.logins import claimed_login
 from services.users.domain.person import Person, Tenant, command_of
 from services.users.domain.required_modules import must_send
 from services.users.domain.sources import Key
@@ -166,6 +168,7 @@ async def _check_people(
         timeline, outcome = with_statement(before.timeline(key), row.source, statements[key.external_id])
         if outcome is Outcome.TAKEN:
             after.put(key, timeline)
+    await _add_holders(tenant, uow, row, before, after)
     new = [key for key in keys if key not in before.timelines[before.users[key]]]
     matched = await matching.match(tenant, uow, after, new, lock=False)
     checked = [CheckedPerson(each.position, each.user_id, Kind.UNCHANGED.value, ends=False, releases=False, change={}) for each in repeated]
@@ -176,6 +179,24 @@ async def _check_people(
         _note(found, person.external_id, result)
     await store.save_checked(uow.connection, tenant.tenant, row.import_id, checked)
     await asyncio.sleep(0)
+
+
+async def _add_holders(tenant: Tenant, uow: UnitOfWork, row: ImportRow, before: KnownPeople, after: KnownPeople) -> None:
+    """Add what the import reports about others who have a login that somebody is given: they may give it up, in another step."""
+    changes = [(before.people.get(user), after.stated(user).on(tenant.today)) for user in after.timelines]
+    claimed = [login for person, record in changes if (login := claimed_login(person.record if person else None, record))]
+    if not claimed:
+        return
+    here = {key.external_id for key in before.users if key.source == row.source}
+    holders = await store.holders(uow.connection, tenant.tenant, row.source, claimed) - here
+    if not holders:
+        return
+    reports = await store.reports(uow.connection, tenant.tenant, row.import_id, sorted(holders))
+    others = await known_people.load(tenant, uow, [Key(row.source, who) for who in reports])
+    for who, report in reports.items():
+        key = Key(row.source, who)
+        others.put(key, with_statement(others.timeline(key), row.source, Reported(row.version, from_json(report), row.begun_at))[0])
+    after.add(others)
 
 
 def _note(found: _Found, external_id: str, result: Expected) -> None:
