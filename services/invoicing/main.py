@@ -5,6 +5,7 @@ import asyncio
 import structlog
 
 from services.invoicing.api.app import make_app
+from services.invoicing.jobs.due_actions import DueActions
 from services.invoicing.jobs.end_days import keep_ending_days
 from services.invoicing.jobs.render_pdfs import PdfRenderer
 from services.invoicing.jobs.unanswered_commands import keep_counting
@@ -38,6 +39,7 @@ async def start(settings: Settings, role: str) -> None:
         running = [serve(make_app(wiring), settings)]  # each process serves probes and metrics
         if role in ("consumer", "all"):
             running += [wiring.consumer.run(), PdfRenderer(database).run(), keep_counting(database), keep_ending_days(wiring)]
+            running.append(DueActions(wiring).run())
         if role in ("relay", "all"):
             running.append(Relay(database=database, kafka=settings).run())
         await together(*running)

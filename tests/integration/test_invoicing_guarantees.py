@@ -15,12 +15,15 @@ from sqlalchemy.exc import DBAPIError
 
 from services.invoicing import store
 from services.invoicing.domain.account import rebuild
+from services.invoicing.jobs.due_actions import DueActions
 from services.invoicing.jobs.end_days import end_days_of_all
 from services.invoicing.jobs.unanswered_commands import count_unanswered
+from services.invoicing.store.due_actions import DueAction
 from services.invoicing.use_cases.idle import check_idle
 from services.invoicing.use_cases.issue_invoices import book_and_issue
 from shared import ids
 from shared.clock import FixedClock
+from shared.database import UnitOfWork
 from shared.schemas import invoicing_v1, seats_v1, topics, users_v1
 from shared.schemas.base import Payload
 from shared.schemas.invoicing_v1 import InvoiceIssued
@@ -204,6 +207,33 @@ async def test_a_day_on_a_real_clock_is_charged_once_by_any_number_of_workers(be
     await bench.until_settled(tenant)
     (invoice,) = await bench.events(tenant, InvoiceIssued)
     assert (invoice.net_minor, invoice.issued_on, invoice.test) == (1920, NOVEMBER.date(), False)
+
+
+async def test_a_due_action_is_done_once_by_any_number_of_workers_at_the_tenant_s_own_time(bench: Bench) -> None:
+    """An action that fails is still due. On a test clock it waits for that clock."""
+    real, test = await bench.make_tenant(NOVEMBER, clock="real"), await bench.make_tenant(NOVEMBER)
+    database, done, fails = bench.wiring.database, list[str](), [True]
+
+    async def handle(_wiring: object, uow: UnitOfWork, action: DueAction) -> None:
+        await store.due_actions.set_due(uow.connection, action.tenant_id, "next", action.reference, NOVEMBER + 99 * A_DAY)
+        if fails[0]:
+            raise ValueError("a bug")
+        done.append(action.tenant_id)
+
+    for tenant in (real, test):
+        async with database.unit_of_work(tenant) as uow:
+            await store.due_actions.set_due(uow.connection, tenant, "mine", "1", NOVEMBER + A_DAY)
+    tomorrow = replace(bench.wiring, clock=FixedClock(NOVEMBER + A_DAY))
+    handlers = {"mine": handle, "next": handle}
+    assert await DueActions(tomorrow, handlers).run_once() == 0
+    idle = await check_idle(database, bench.wiring.consumer, tomorrow.clock, real)
+    assert ("actions" in idle.waiting_for, idle.next_due) == (True, NOVEMBER + A_DAY), "what failed is rolled back and still due"
+    fails[0] = False
+    await asyncio.gather(*(DueActions(tomorrow, handlers).run_once() for _ in range(5)))
+    assert done == [real]
+    of_test = await check_idle(database, bench.wiring.consumer, tomorrow.clock, test)
+    assert ("actions" in of_test.waiting_for, of_test.next_due) == (False, NOVEMBER + A_DAY)
+    assert (await check_idle(database, bench.wiring.consumer, tomorrow.clock, real)).next_due == NOVEMBER + 99 * A_DAY
 
 
 async def test_a_decision_that_contradicts_the_history_blocks_the_tenant_and_nobody_else(bench: Bench) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from services.invoicing.jobs import end_days, render_pdfs
-from services.invoicing.store import pdfs, subscriptions
+from services.invoicing.jobs.due_actions import RETRY_SECONDS, DueActions
+from services.invoicing.store import due_actions, pdfs, subscriptions
+from services.invoicing.store.due_actions import DueAction
 from shared.errors import Poison, Transient
 
 
@@ -62,3 +64,31 @@ async def test_an_invoice_whose_pdf_cannot_be_made_does_not_end_the_job(monkeypa
     renderer = render_pdfs.PdfRenderer(DATABASE)
     assert [await renderer.render_one() for _ in range(3)] == [True, True, False]
     assert made == ["good"]
+
+
+async def test_a_due_action_that_fails_keeps_no_other_waiting_and_is_tried_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, errors, done = datetime(2026, 3, 2, 12, tzinfo=UTC), {"acme": ValueError("a bug"), "globex": Transient("a lock")}, list[str]()
+    left = [DueAction(tenant, "reminder", "1", now) for tenant in ("acme", "globex", "initech")]
+
+    async def due(*_: object) -> list[DueAction]:
+        return [each for each in left if each.tenant_id not in done]
+
+    async def take(*_: object) -> bool:
+        return True
+
+    async def handle(_wiring: object, _uow: object, action: DueAction) -> None:
+        if error := errors.get(action.tenant_id):
+            raise error
+        done.append(action.tenant_id)
+
+    monkeypatch.setattr(due_actions, "due", due)
+    monkeypatch.setattr(due_actions, "take", take)
+    clock = SimpleNamespace(now=lambda: now, seconds=0.0)
+    clock.monotonic = lambda: clock.seconds
+    wiring: Any = SimpleNamespace(database=DATABASE, clock=clock)
+    job = DueActions(wiring, {"reminder": handle})
+    assert (await job.run_once(), done) == (1, ["initech"])
+    errors.clear()
+    assert await job.run_once() == 0, "not at once: a bug would be logged without end"
+    clock.seconds += RETRY_SECONDS
+    assert (await job.run_once(), done) == (2, ["initech", "acme", "globex"])

@@ -61,6 +61,12 @@ CREATE TABLE pools (
     partition integer NOT NULL, command_offset bigint NOT NULL, n integer NOT NULL,
     PRIMARY KEY (tenant_id, module)
 );
+-- What has to be done at an instant of the tenant's time.
+CREATE TABLE due_actions (
+    tenant_id text NOT NULL, kind text NOT NULL, reference text NOT NULL, due_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, kind, reference)
+);
+CREATE INDEX due_actions_due ON due_actions (due_at);
 -- What was sent to seats and how it was answered.
 CREATE TABLE commands (
     tenant_id text NOT NULL, command text NOT NULL, kind text NOT NULL, reference text NOT NULL,
@@ -136,6 +142,7 @@ PROTECTED = (
     "subscriptions",
     "subscription_modules",
     "pools",
+    "due_actions",
     "commands",
     "quotes",
     "orders",
