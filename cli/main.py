@@ -586,6 +586,127 @@ def add_owner(
     add(tenant, email, name)
 
 
+payments = _group("payments", "Record what customers paid.")
+InvoiceId = Annotated[str, typer.Option(callback=_not_blank, help="The id that `seatpool invoices list` shows.")]
+
+
+@payments.command("record")
+def record_payment(
+    amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="The amount in the currency of the document, for example 150.00.")],
+    tenant: OfTenant,
+    invoice: InvoiceId,
+    on: Annotated[str, typer.Option(help="The day of the payment, for example 2026-03-31.")],
+    reference: Annotated[str, typer.Option(help="How to find the payment again, for example the reference of the bank.")] = "",
+    json: AsJson = False,
+) -> None:
+    """Record a payment of an invoice, or a payout of a credit note. It can be a part of what is open, and not more.
+
+    ```
+    seatpool payments record 150.00 --tenant acme --invoice inv-2-1042-0 --on 2026-03-31 --reference "statement 17"
+    ```
+    """
+    from cli.payments import record
+
+    record(tenant, invoice, amount, on, reference, json)
+
+
+@payments.command("list")
+def list_payments(
+    tenant: OfTenant,
+    invoice: Annotated[str | None, typer.Option(callback=_not_blank, help="Only payments of this document.")] = None,
+    json: AsJson = False,
+) -> None:
+    """List the payments of a tenant, also those that were taken back.
+
+    ```
+    seatpool payments list --tenant acme
+    ```
+    """
+    from cli.payments import list_payments
+
+    list_payments(tenant, invoice, json)
+
+
+@payments.command("take-back")
+def take_back_payment(
+    payment: Annotated[str, typer.Argument(metavar="PAYMENT", help="The id that `seatpool payments list` shows.")],
+    tenant: OfTenant,
+    reason: Annotated[str, typer.Option(callback=_not_blank, help="Why the payment no longer counts. It is stored with the payment.")],
+) -> None:
+    """Take back a payment that was recorded by mistake. What it paid is open again.
+
+    ```
+    seatpool payments take-back 01938f2e-… --tenant acme --reason "booked on the wrong invoice"
+    ```
+    """
+    from cli.payments import take_back
+
+    take_back(tenant, payment, reason)
+
+
+invoices = _group("invoices", "List documents, and what customers owe.")
+
+
+@invoices.command("list")
+def list_invoices(
+    tenant: OfTenant,
+    state: Annotated[
+        Literal["open", "part_paid", "paid", "overdue"] | None, typer.Option(help="Only documents in this state; default: all.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """List the invoices and credit notes of a tenant, with what is open of each.
+
+    ```
+    seatpool invoices list --tenant acme --state overdue
+    ```
+    """
+    from cli.payments import list_invoices
+
+    list_invoices(tenant, state, json)
+
+
+@invoices.command("overdue")
+def overdue_invoices(json: AsJson = False) -> None:
+    """List the overdue invoices of all tenants, the longest overdue first.
+
+    ```
+    seatpool invoices overdue
+    ```
+    """
+    from cli.payments import overdue
+
+    overdue(json)
+
+
+@invoices.command("balance")
+def invoices_balance(tenant: OfTenant, json: AsJson = False) -> None:
+    """Show what a tenant owes: open invoices, credits, and the balance of both.
+
+    ```
+    seatpool invoices balance --tenant acme
+    ```
+    """
+    from cli.payments import balance
+
+    balance(tenant, json)
+
+
+@invoices.command("keep")
+def keep_credit(
+    credit_note: Annotated[str, typer.Argument(metavar="CREDIT_NOTE", help="The id that `seatpool invoices list` shows.")], tenant: OfTenant
+) -> None:
+    """Keep the rest of a credit note for later invoices. To pay it out instead, use `seatpool payments record`.
+
+    ```
+    seatpool invoices keep inv-2-1042-0-day --tenant acme
+    ```
+    """
+    from cli.payments import keep
+
+    keep(tenant, credit_note)
+
+
 operator = _group("operator", "Read a tenant as the vendor.")
 
 

@@ -1,6 +1,8 @@
 """Settings of invoicing: who sells (to be given: no invoice goes out in another name), and how invoices are numbered and paid."""
 
-from pydantic import Field
+from itertools import pairwise
+
+from pydantic import Field, field_validator
 
 from services.invoicing.api.requests import Rate
 from services.invoicing.documents.document import Party
@@ -25,6 +27,10 @@ class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
     seller_account: str = Field("", description="Bank account for payments, printed on invoices.")
     seller_registration: str = Field("", description="Other details that the invoices of the vendor must name (register, managers).")
     payment_days: int = Field(14, ge=0, le=365, description="Number of days from the date of an invoice to its due date.")
+    reminder_days: str = Field(
+        "3,14,28",
+        description="Days after the due date of an invoice on which the customer is reminded of it, separated by commas.",
+    )
     invoice_prefix: str = Field("INV-", max_length=20, description="Prefix of invoice numbers.")
     test_invoice_prefix: str = Field(
         "TEST-",
@@ -36,6 +42,19 @@ class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
         "TEST-CN-", max_length=20, description="Prefix of the numbers of credit notes of tenants with a test clock."
     )
     quote_valid_seconds: int = Field(86_400, ge=60, description="How long a quote is valid, at most until the end of its local day.")
+
+    @field_validator("reminder_days")
+    @classmethod
+    def _rising(cls, value: str) -> str:
+        days = [int(day) if day.strip().isascii() and day.strip().isdigit() else 0 for day in value.split(",")]
+        if not 1 <= len(days) <= 10 or days[0] < 1 or days[-1] > 3650 or any(a >= b for a, b in pairwise(days)):
+            raise ValueError("expected 1 to 10 rising numbers of days, separated by commas, such as 3,14,28")
+        return value
+
+    @property
+    def reminder_schedule(self) -> tuple[int, ...]:
+        """Return the days of `reminder_days`."""
+        return tuple(int(day) for day in self.reminder_days.split(","))
 
     @property
     def seller(self) -> Party:

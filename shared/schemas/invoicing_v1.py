@@ -258,3 +258,41 @@ class InvoiceIssued(InvoicingEvent):
     test: bool = False  # as the subscription says
     kind: str = "invoice"  # invoice | credit_note
     corrects: Items[Id] = ()  # the invoices that a credit note takes charges back of
+
+
+class PaymentRecorded(InvoicingEvent):
+    """Money that was received for an invoice, or that the vendor paid out for a credit note. Its reference is not published."""
+
+    payment: Id
+    invoice: Id  # or the credit note
+    direction: str  # received | paid_out
+    amount_minor: int = Field(ge=1)
+    currency: Currency
+    paid_on: date
+
+
+class PaymentTakenBack(InvoicingEvent):
+    """A payment that was recorded by mistake no longer counts."""
+
+    payment: Id
+    invoice: Id
+    direction: str  # received | paid_out
+    amount_minor: int = Field(ge=1)
+    currency: Currency
+
+
+class CreditSetOff(InvoicingEvent):
+    """A part of a credit note pays a part of an invoice."""
+
+    credit_note: Id
+    invoice: Id
+    amount_minor: int = Field(ge=1)
+    currency: Currency
+
+
+class CreditKept(InvoicingEvent):
+    """The rest of a credit note is kept for later invoices, and is not paid out."""
+
+    credit_note: Id
+    amount_minor: int = Field(ge=1)
+    currency: Currency

@@ -162,6 +162,10 @@ _ENTRIES = [
         invoicing_v1.ReductionOrdered,
         invoicing_v1.ChargeBooked,
         invoicing_v1.InvoiceIssued,
+        invoicing_v1.PaymentRecorded,
+        invoicing_v1.PaymentTakenBack,
+        invoicing_v1.CreditSetOff,
+        invoicing_v1.CreditKept,
     ),
 ]
 

@@ -3,7 +3,18 @@
 from fastapi import FastAPI
 
 from services.invoicing import store
-from services.invoicing.api import billing_details, catalogue, idle, invoices, orders, quotes, reductions, statistics, subscription
+from services.invoicing.api import (
+    billing_details,
+    catalogue,
+    idle,
+    invoices,
+    orders,
+    payments,
+    quotes,
+    reductions,
+    statistics,
+    subscription,
+)
 from services.invoicing.wiring import Wiring
 from shared.messaging import DeadLetters
 from shared.web import Verifier, create_app
@@ -26,7 +37,7 @@ def make_app(wiring: Wiring, verifier: Verifier | None = None) -> FastAPI:
         support_contact=support_contact,
     )
     app.state.wiring = wiring
-    for module in (catalogue, billing_details, subscription, quotes, orders, reductions, invoices, statistics, idle):
+    for module in (catalogue, billing_details, subscription, quotes, orders, reductions, invoices, payments, statistics, idle):
         app.include_router(module.router)
     app.include_router(dead_letters_router(DeadLetters(wiring.database, [wiring.consumer])))
     return app

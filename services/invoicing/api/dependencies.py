@@ -1,14 +1,19 @@
 """Dependencies, parameters and waits that several routes share."""
 
 from collections.abc import Awaitable, Callable
+from datetime import date
 from typing import Annotated
 
 from fastapi import Depends, Path, Request, Response
 from pydantic import BaseModel
 
 from services.invoicing import store
+from services.invoicing.domain.calendar import local_day
 from services.invoicing.store.tenants import Tenant
+from services.invoicing.use_cases.locked_tenants import time_of
 from services.invoicing.wiring import Wiring
+from shared.clock import Clock
+from shared.database import UnitOfWork
 from shared.errors import NotFound
 from shared.web import Principal, access, answer
 from shared.web.openapi import Responses
@@ -54,3 +59,11 @@ async def wait_for_tenant(wiring: Wiring, tenant: str) -> None:
 
     if await wait_for(wiring.clock, TENANT_WAIT_SECONDS, look) is None:
         raise NotFound("tenant")
+
+
+async def today_of(uow: UnitOfWork, tenant: str, clock: Clock) -> date:
+    """Return the tenant's local day. Raises NotFound."""
+    found = await store.tenants.find(uow.connection, tenant)
+    if found is None:
+        raise NotFound("tenant")
+    return local_day(time_of(found, clock), found.time_zone or "UTC")

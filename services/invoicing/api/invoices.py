@@ -1,12 +1,12 @@
 """The invoices of a tenant, and the charges on them."""
 
 import re
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Query, Response
 
 from services.invoicing import store
-from services.invoicing.api.dependencies import IdPath, TenantId, Wired
+from services.invoicing.api.dependencies import IdPath, TenantId, Wired, today_of
 from services.invoicing.api.responses import ChargeView, InvoiceView
 from shared.errors import NotFound, Transient
 from shared.web import Cursor, Limit, Page, access, decode_cursor, encode_cursor
@@ -17,28 +17,35 @@ from shared.web.route import CheckedRoute
 PDF_WAIT_SECONDS = 5
 PDF_RESPONSE: dict[int | str, Any] = {200: {"content": {"application/pdf": {}}, "description": "As it was issued."}}
 
+State = Annotated[
+    Literal["open", "part_paid", "paid", "overdue"] | None,
+    Query(description="Only documents of which something is open, a part is paid, nothing is open, or which are overdue."),
+]
+
 router = APIRouter(
     route_class=CheckedRoute, prefix="/v1/tenants/{tenant}", tags=["invoices"], dependencies=[Depends(access("account:read"))]
 )
 
 
-@router.get("/invoices", summary="List the invoices, oldest first")
-async def list_invoices(wiring: Wired, tenant: TenantId, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT) -> Page[InvoiceView]:
+@router.get("/invoices", summary="List the invoices and credit notes, oldest first")
+async def list_invoices(
+    wiring: Wired, tenant: TenantId, state: State = None, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT
+) -> Page[InvoiceView]:
     (after,) = decode_cursor(cursor, int) or (0,)
     async with wiring.database.unit_of_work(tenant) as uow:
-        await store.tenants.check(uow.connection, tenant)
-        found = await store.invoices.page(uow.connection, tenant, after, limit)
-    items = [InvoiceView.of(tenant, invoice.event) for invoice in found]
+        today = await today_of(uow, tenant, wiring.clock)
+        found = await store.receivables.page(uow.connection, tenant, after, limit, state, today)
+    items = [InvoiceView.of(tenant, invoice, today) for invoice in found]
     return Page(items=items, next=encode_cursor(found[-1].place) if len(found) == limit else None)
 
 
 @router.get("/invoices/{invoice}", summary="Get the data of an invoice")
 async def get_invoice(wiring: Wired, tenant: TenantId, invoice: IdPath) -> InvoiceView:
     async with wiring.database.unit_of_work(tenant) as uow:
-        found = await store.invoices.find(uow.connection, tenant, invoice)
-    if found is None:
-        raise NotFound("invoice")
-    return InvoiceView.of(tenant, found)
+        found = await store.receivables.listed(uow.connection, tenant, invoice)
+        if found is None:
+            raise NotFound("invoice")
+        return InvoiceView.of(tenant, found, await today_of(uow, tenant, wiring.clock))
 
 
 @router.get("/invoices/{invoice}/pdf", summary="Get an invoice as PDF/A", response_class=Response, responses=PDF_RESPONSE)

@@ -10,6 +10,7 @@ from stdnum.eu import vat as eu_vat
 from stdnum.exceptions import ValidationError as NumberError
 from stdnum.gb import vat as gb_vat
 
+from services.invoicing.domain.balance import AMOUNT_MINOR_MAX
 from services.invoicing.domain.quote import PRICE_MINOR_MAX
 from shared.countries import NORTHERN_IRELAND, Country
 from shared.money import is_currency
@@ -207,3 +208,21 @@ class ReductionTotal(Body):
 
 class ReductionBody(Body):
     items: list[ReductionTotal] = Field(min_length=1, max_length=100)
+
+
+class PaymentBody(Body):
+    """A payment that the vendor received for an invoice, or a payout of a credit note."""
+
+    invoice: Id = Field(description="The invoice that was paid, or the credit note that was paid out.")
+    amount_minor: int = Field(
+        ge=1, le=AMOUNT_MINOR_MAX, strict=True, description="In minor units of the currency. At most what is open of the document."
+    )
+    currency: Currency
+    paid_on: Day = Field(description="The day of the payment, not later than today in the tenant's time zone.")
+    reference: Annotated[str, StringConstraints(max_length=200, strip_whitespace=True, pattern=_PRINTABLE)] = Field(
+        "", description="How to find the payment again, for example the reference of the bank. It is stored in invoicing only."
+    )
+
+
+class TakeBackBody(Body):
+    reason: Line = Field(description="Why the payment no longer counts, for example `booked on the wrong invoice`.")

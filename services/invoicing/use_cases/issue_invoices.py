@@ -14,6 +14,7 @@ from services.invoicing.domain.account import CREDIT_NOTE, NO_NUMBER, SYSTEM, Ac
 from services.invoicing.domain.calendar import add_days, start_of_day
 from services.invoicing.domain.history import Fact
 from services.invoicing.settings import Settings
+from services.invoicing.use_cases.balance import note_issued
 from services.invoicing.use_cases.publishing import publish, publish_fact
 from shared.database import UnitOfWork
 from shared.errors import Poison
@@ -96,6 +97,7 @@ async def _issue(
     content = orjson.dumps(text(invoice)).decode()
     await store.invoices.add(uow.connection, tenant, invoice, series, sequence, content)
     publish(uow, tenant, invoice, cause=cause, subject=invoice.invoice)
+    await note_issued(uow, tenant, settings, invoice, cause)
     return invoice
 
 

@@ -192,6 +192,10 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         invoicing_v1.DayCharged,
         invoicing_v1.ReductionOrdered,
         invoicing_v1.ChargeBooked,
+        invoicing_v1.PaymentRecorded,
+        invoicing_v1.PaymentTakenBack,
+        invoicing_v1.CreditSetOff,
+        invoicing_v1.CreditKept,
     ),
 }
 

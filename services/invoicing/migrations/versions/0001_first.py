@@ -134,6 +134,35 @@ CREATE TABLE pdfs_to_make (
     PRIMARY KEY (tenant_id, invoice),
     FOREIGN KEY (tenant_id, invoice) REFERENCES invoices
 );
+-- What is open of each document, as payments and set-offs leave it.
+CREATE TABLE receivables (
+    tenant_id text NOT NULL, invoice text NOT NULL, place bigint GENERATED ALWAYS AS IDENTITY,
+    kind text NOT NULL, number text NOT NULL, currency text NOT NULL, issued_on date NOT NULL, due_on date NOT NULL,
+    gross_minor bigint NOT NULL, open_minor bigint NOT NULL CHECK (open_minor BETWEEN 0 AND gross_minor),
+    corrects text[] NOT NULL, kept boolean NOT NULL DEFAULT false,
+    reminders integer NOT NULL DEFAULT 0, remind_on date,
+    PRIMARY KEY (tenant_id, invoice),
+    FOREIGN KEY (tenant_id, invoice) REFERENCES invoices
+);
+CREATE INDEX receivables_open ON receivables (tenant_id, place) WHERE open_minor > 0;
+CREATE INDEX receivables_due ON receivables (due_on, tenant_id, invoice) WHERE open_minor > 0 AND kind = 'invoice';
+CREATE INDEX receivables_remind ON receivables (remind_on) WHERE open_minor > 0 AND kind = 'invoice' AND remind_on IS NOT NULL;
+CREATE TABLE payments (
+    tenant_id text NOT NULL, payment text NOT NULL, place bigint GENERATED ALWAYS AS IDENTITY,
+    invoice text NOT NULL, direction text NOT NULL CHECK (direction IN ('received', 'paid_out')),
+    amount_minor bigint NOT NULL CHECK (amount_minor > 0), currency text NOT NULL, paid_on date NOT NULL, reference text NOT NULL,
+    recorded_at timestamptz NOT NULL, recorded_by text NOT NULL,
+    taken_back_at timestamptz, taken_back_by text, taken_back_because text,
+    PRIMARY KEY (tenant_id, payment),
+    FOREIGN KEY (tenant_id, invoice) REFERENCES receivables
+);
+CREATE UNIQUE INDEX payments_place ON payments (tenant_id, place);
+CREATE TABLE set_offs (
+    tenant_id text NOT NULL, place bigint GENERATED ALWAYS AS IDENTITY, credit_note text NOT NULL, invoice text NOT NULL,
+    amount_minor bigint NOT NULL CHECK (amount_minor > 0), at timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, place),
+    FOREIGN KEY (tenant_id, invoice) REFERENCES receivables, FOREIGN KEY (tenant_id, credit_note) REFERENCES receivables
+);
 """
 
 PROTECTED = (
@@ -153,6 +182,9 @@ PROTECTED = (
     "invoice_charges",
     "invoice_pdfs",
     "pdfs_to_make",
+    "receivables",
+    "payments",
+    "set_offs",
 )
 
 # The service has no statement that changes these tables; this trigger also stops everybody else.

@@ -1,0 +1,138 @@
+"""The vendor's operator records payments by REST; credit notes are set off; the balance and the lists follow."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from services.invoicing.domain.balance import balance_of
+from services.invoicing.store import receivables
+from shared import ids
+from shared.schemas import invoicing_v1, topics
+from shared.settings import KafkaSettings
+from tests.support.invoicing import A_DAY, NOVEMBER, Bench, running_bench, settings_of
+
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
+READ: dict[str, Any] = {"rights": ["account:read"]}
+BUY: dict[str, Any] = {"rights": ["account:buy"]}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def bench(make_database: Callable[[str], str], make_kafka_settings: Callable[[], KafkaSettings]) -> AsyncIterator[Bench]:
+    async with running_bench(settings_of(make_database("invoicing"), make_kafka_settings())) as bench:
+        await bench.catalogue(time=1200)
+        yield bench
+
+
+async def invoiced(bench: Bench, licences: int = 10) -> tuple[str, dict[str, Any]]:
+    """Return a tenant whose first period is invoiced with 150.00, and the invoice."""
+    modules = [{"module": "time", "licences": licences, "policies": {"reduce_at": "now"}}]
+    tenant = await bench.subscribed(NOVEMBER, {}, "2013-11-01", credit_when="now", modules=modules)
+    return tenant, (await bench.ok("GET", f"/v1/tenants/{tenant}/invoices"))["items"][0]
+
+
+def payment(invoice: dict[str, Any], amount_minor: int, **more: Any) -> dict[str, Any]:
+    return {"invoice": invoice["invoice"], "amount_minor": amount_minor, "currency": "EUR", "paid_on": "2013-11-15"} | more
+
+
+async def numbers(bench: Bench, tenant: str, state: str) -> list[str]:
+    found = await bench.ok("GET", f"/v1/tenants/{tenant}/invoices?state={state}", tenant=tenant, **READ)
+    return [each["number"] for each in found["items"]]
+
+
+async def test_part_payments_settle_an_invoice_and_a_wrong_one_is_taken_back(bench: Bench) -> None:
+    tenant, invoice = await invoiced(bench)
+    path = f"/v1/tenants/{tenant}/payments"
+    assert (invoice["gross_minor"], invoice["open_minor"], invoice["state"]) == (15_000, 15_000, "open")
+    key = ids.new_id()
+    made = [await bench.ok("POST", path, payment(invoice, 5_000, reference="Bank 17"), idempotency_key=key) for _ in range(2)]
+    assert made[0] == made[1]
+    assert (made[0]["direction"], made[0]["reference"], made[0]["recorded_by"]["id"]) == ("received", "Bank 17", "operator")
+    assert [await numbers(bench, tenant, state) for state in ("open", "part_paid", "paid")] == [[invoice["number"]]] * 2 + [[]]
+    rest = await bench.ok("POST", path, payment(invoice, 10_000))
+    assert await numbers(bench, tenant, "paid") == [invoice["number"]]
+    problem = await bench.refused("POST", path, payment(invoice, 1), 422)
+    assert (problem["errors"][0]["field"], "nothing is open" in problem["detail"]) == ("body.amount_minor", True)
+    for _ in range(2):
+        back = await bench.ok("POST", f"{path}/{rest['payment']}/take-back", {"reason": "another customer's money"})
+        assert back["taken_back_because"] == "another customer's money"
+    balance = await bench.ok("GET", f"/v1/tenants/{tenant}/balance", tenant=tenant, **READ)
+    assert (balance["open_minor"], balance["balance_minor"], balance["balance"]) == (10_000, 10_000, "€100.00")
+    listed = await bench.ok("GET", f"{path}?invoice={invoice['invoice']}", tenant=tenant, **READ)
+    assert [(each["amount_minor"], each["taken_back_at"] is None) for each in listed["items"]] == [(5_000, True), (10_000, False)]
+    recorded = await bench.events(tenant, invoicing_v1.PaymentRecorded)
+    assert [(each.amount_minor, each.actor.id) for each in recorded] == [(5_000, "operator"), (10_000, "operator")]
+    assert len(await bench.events(tenant, invoicing_v1.PaymentTakenBack)) == 1
+
+
+async def test_a_payment_that_cannot_be_is_refused_by_field_and_books_nothing(bench: Bench) -> None:
+    tenant, invoice = await invoiced(bench)
+    path = f"/v1/tenants/{tenant}/payments"
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"amount_minor": 15_001}, "amount_minor"),
+        ({"amount_minor": 0}, "amount_minor"),
+        ({"amount_minor": -1}, "amount_minor"),
+        ({"amount_minor": 10**30}, "amount_minor"),
+        ({"amount_minor": 12.5}, "amount_minor"),
+        ({"currency": "DKK"}, "currency"),
+        ({"currency": "ABC"}, "currency"),
+        ({"paid_on": "2013-11-16"}, "paid_on"),
+        ({"paid_on": "2013-02-30"}, "paid_on"),
+        ({"invoice": "inv-of-another-tenant"}, "invoice"),
+    ]
+    for change, field in wrong:
+        problem = await bench.refused("POST", path, payment(invoice, 100) | change, 422)
+        assert problem["errors"][0]["field"] == f"body.{field}", change
+    assert (await bench.call("POST", path, payment(invoice, 100), tenant=tenant, rights=["account:buy"])).status_code == 403
+    assert (await bench.ok("GET", path))["items"] == []
+    assert (await bench.refused("POST", f"{path}/absent/take-back", {"reason": "x"}, 404))["type"] == "not-found"
+
+
+async def test_a_credit_note_is_set_off_and_its_rest_is_paid_out_or_kept(bench: Bench) -> None:
+    tenant, invoice = await invoiced(bench)
+    path = f"/v1/tenants/{tenant}"
+    await bench.ok("POST", f"{path}/payments", payment(invoice, 14_000))
+    offer = await bench.ok("POST", f"{path}/reductions", {"items": [{"module": "time", "total": 4}]}, tenant=tenant, **BUY)
+    await bench.ok("POST", offer["approve_url"], {}, tenant=tenant, **BUY, prefer="wait=10")
+    await bench.advance_clock(tenant, NOVEMBER + A_DAY)
+    credit = (await bench.ok("GET", f"{path}/invoices"))["items"][1]
+    assert (credit["kind"], credit["gross_minor"], credit["open_minor"]) == ("credit_note", 4_800, 3_800)
+    (off,) = await bench.events(tenant, invoicing_v1.CreditSetOff)
+    assert (off.credit_note, off.invoice, off.amount_minor) == (credit["invoice"], invoice["invoice"], 1_000)
+    balance = await bench.ok("GET", f"{path}/balance")
+    assert (balance["open_minor"], balance["credit_minor"], balance["balance_minor"]) == (0, 3_800, -3_800)
+    out = await bench.ok("POST", f"{path}/payments", payment(credit, 800))
+    assert out["direction"] == "paid_out"
+    assert (await bench.refused("POST", f"{path}/invoices/{invoice['invoice']}/keep", {}))["type"] == "not-a-credit-note"
+    for _ in range(2):
+        kept = await bench.ok("POST", f"{path}/invoices/{credit['invoice']}/keep", {})
+        assert (kept["state"], kept["open_minor"]) == ("kept", 3_000)
+    await bench.advance_clock(tenant, datetime(2013, 12, 1, 8, tzinfo=UTC))
+    renewal = (await bench.ok("GET", f"{path}/invoices"))["items"][2]
+    assert (renewal["gross_minor"], renewal["open_minor"], renewal["state"]) == (6_000, 3_000, "part_paid")
+    # The stored numbers are the fold of the events.
+    events = [read.payload for read in await bench.topic(topics.INVOICING_EVENTS, tenant)]
+    folded = {name: each.open_minor for name, each in balance_of(events).documents.items()}
+    async with bench.wiring.database.unit_of_work(tenant) as uow:
+        stored = await receivables.page(uow.connection, tenant, 0, 100)
+    assert folded == {each.invoice: each.open_minor for each in stored}
+
+
+async def test_an_overdue_invoice_is_in_the_list_of_the_operator(bench: Bench) -> None:
+    tenant, invoice = await invoiced(bench)
+    other, _ = await invoiced(bench)
+    await bench.advance_clock(tenant, datetime(2013, 11, 29, 22, 59, tzinfo=UTC))
+    assert await numbers(bench, tenant, "overdue") == []
+    await bench.advance_clock(tenant, datetime(2013, 11, 29, 23, tzinfo=UTC))  # midnight in Copenhagen
+    assert await numbers(bench, tenant, "overdue") == [invoice["number"]]
+    first = await bench.ok("GET", "/v1/overdue-invoices?limit=1")
+    items = first["items"]
+    while first["next"]:
+        first = await bench.ok("GET", f"/v1/overdue-invoices?limit=1&cursor={first['next']}")
+        items += first["items"]
+    assert {each["tenant"]: each["days_overdue"] for each in items}.get(tenant) == 1
+    assert other not in {each["tenant"] for each in items}
+    assert (await bench.call("GET", "/v1/overdue-invoices", tenant=tenant, **READ)).status_code == 403
+    assert (await bench.refused("GET", "/v1/overdue-invoices?cursor=W10", status=422))["errors"][0]["field"] == "query.cursor"
