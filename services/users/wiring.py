@@ -19,6 +19,8 @@ from services.users.jobs.scim_tokens import ScimTokens
 from services.users.jobs.sign_in_links import SignInLinks
 from services.users.jobs.test_clock import Coordinator, Probe
 from services.users.jobs.unanswered_people import UnansweredPeople
+from services.users.scim.callers import Callers
+from services.users.scim.creations import Creations
 from services.users.settings import Settings
 from services.users.sign_in.guarded_http import GuardedHttp
 from services.users.sign_in.identity_providers import IdentityProviders
@@ -137,6 +139,8 @@ class Users:
             seats=self.seats,
             wrong_invitations=RateLimit(settings.wrong_secrets_per_minute),
             sign_in=self._sign_in(),
+            scim_callers=Callers(self.database, self.clock),
+            scim_creations=Creations(),
             profiles_max=settings.profiles_max,
             reevaluations_per_day=settings.reevaluations_per_day,
         )

@@ -18,8 +18,13 @@ class Operations(Protocol):
 
 
 def protect(op: Operations, table: str, column: str = "tenant_id") -> None:
-    """Let only rows of the scope's tenant be read, changed or written; in the system's scope, let all."""
-    rule = f"{column} = current_setting('{SETTING}', true) OR current_setting('{SETTING}', true) = '{SYSTEM}'"
+    """Let only rows of the scope's tenant be read, changed or written; in the system's scope, let all.
+
+    The setting is read by a subquery, which PostgreSQL evaluates once for a statement: for each row of a list of 100,000 people, it would
+    take as long as the rest of the statement.
+    """
+    scope = f"(SELECT current_setting('{SETTING}', true))"
+    rule = f"{column} = {scope} OR {scope} = '{SYSTEM}'"
     op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
     op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
     op.execute(f"CREATE POLICY tenant_scope ON {table} USING ({rule}) WITH CHECK ({rule})")

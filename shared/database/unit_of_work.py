@@ -33,6 +33,7 @@ FROM unnest($1::smallint[], $2::text[], $3::bytea[], $4::text[], $5::bytea[], $6
      WITH ORDINALITY AS r (shard, topic, key, tenant, headers, value, place)
 ORDER BY place
 """
+_LOCK = "SELECT pg_advisory_xact_lock($1)"
 _SET_SCOPE = f"SELECT set_config('{SETTING}', $1, true)"
 
 
@@ -63,6 +64,7 @@ class UnitOfWork:
         self._outbox: list[_OutboxRow] = []
         self._deferred: list[tuple[Executable, object]] = []
         self._gathered: dict[tuple[str | None, BatchWork], list[Any]] = {}
+        self._locks: frozenset[int] = frozenset()
         self.rollbacks = 0  # to a savepoint: each releases the locks taken since, so values read under them are no longer valid
 
     async def scope(self, tenant: str | None) -> None:
@@ -71,6 +73,13 @@ class UnitOfWork:
         if wanted != self._scope:
             await self.connection.exec_driver_sql(_SET_SCOPE, (wanted,))
             self._scope = wanted
+
+    async def lock(self, *name: str) -> None:
+        """Let other transactions that take the lock of this name wait until this one ends."""
+        number = lock_number(*name)
+        if number not in self._locks:
+            await self.connection.exec_driver_sql(_LOCK, (number,))
+            self._locks |= {number}
 
     def publish(
         self,
@@ -142,7 +151,7 @@ class UnitOfWork:
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
         """Roll back the rows, messages and scope of the block if an exception leaves it; the exception reaches the caller."""
-        scope, collected, deferred, gathered = self._scope, len(self._outbox), self._deferred, self._gathered
+        scope, collected, deferred, gathered, locks = self._scope, len(self._outbox), self._deferred, self._gathered, self._locks
         self._deferred, self._gathered = [], {}
         # All savepoints have one name: an inner one hides the outer one until it ends, and one name is one prepared statement.
         await self.connection.exec_driver_sql("SAVEPOINT s")
@@ -152,7 +161,7 @@ class UnitOfWork:
         except Exception:
             await self.connection.exec_driver_sql("ROLLBACK TO SAVEPOINT s")
             await self.connection.exec_driver_sql("RELEASE SAVEPOINT s")
-            self._scope = scope
+            self._scope, self._locks = scope, locks
             self.rollbacks += 1
             del self._outbox[collected:]
             raise

@@ -4,8 +4,7 @@ import asyncio
 import base64
 import hashlib
 import itertools
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +12,10 @@ import orjson
 import pytest
 from aiokafka.producer.message_accumulator import BatchBuilder
 from prometheus_client import REGISTRY
-from sqlalchemy import Text, cast, column, event, insert, literal, select, table
+from sqlalchemy import Text, cast, column, insert, literal, select, table
 from structlog.testing import capture_logs
 
-from shared.database import Database, UnitOfWork
+from shared.database import UnitOfWork
 from shared.database.row_classes import recordset
 from shared.errors import Conflict, NotFound, Poison
 from shared.messaging import Consumer, DeadLetters
@@ -29,6 +28,7 @@ from shared.schemas.envelope import Envelope
 from shared.schemas.hr_v1 import PersonLeft
 from shared.schemas.topics import Topic
 from tests.support.messaging import Rig, envelope_of, facts, fill, left, ready, rows, settled
+from tests.support.statements import counted_statements
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.stack
@@ -64,20 +64,6 @@ async def test_a_message_that_cannot_be_read_becomes_a_dead_letter_with_its_byte
     assert (bytes(body.key), bytes(body.value)) == (b"acme", b"\x00not json\xff")
     assert [(name, base64.b64decode(value)) for name, value in orjson.loads(bytes(body.headers))] == headers
     assert (envelope.reason, envelope.tenant, envelope.value) == ("envelope", "acme", None)
-
-
-@contextmanager
-def counted_statements(database: Database) -> Iterator[list[str]]:
-    found: list[str] = []
-
-    def count(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        found.append(statement)
-
-    event.listen(database.engine.sync_engine, "before_cursor_execute", count)
-    try:
-        yield found
-    finally:
-        event.remove(database.engine.sync_engine, "before_cursor_execute", count)
 
 
 async def test_a_small_batch_of_very_many_records_costs_its_partition_a_few_statements_for_each_poll(rig: Rig) -> None:

@@ -11,10 +11,13 @@ from scim2_client import BaseSyncSCIMClient
 from scim2_client.engines.asgi import ASGISCIMClient
 from scim2_tester import Status, check_server
 
+from services.users.domain.scim_connections import ScimConnection
 from services.users.jobs.scim_tokens import ScimTokens
 from services.users.scim import on_full
+from services.users.scim.callers import KNOWN_SECONDS, Caller, Callers
 from services.users.scim.routes import make_router
 from tests.support.scim import ENTERPRISE, GROUP, PATCH, SEATS, USER, Client, ScimBench, scim
+from tests.support.statements import counted_statements
 from tests.support.traces import traces
 from tests.support.users import NOON
 from tests.support.wait import wait_until
@@ -169,6 +172,30 @@ async def test_ten_parallel_creates_of_one_user_make_one(scim: ScimBench) -> Non
     answers = await asyncio.gather(*(client.call("POST", "/Users", body) for _ in range(10)))
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * 9
     assert (await client.get("/Users"))["totalResults"] == 1
+
+
+async def test_a_create_takes_few_statements_and_those_of_parallel_creates_together_hardly_more(scim: ScimBench) -> None:
+    client = await scim.client()
+    await client.create("first")
+    with counted_statements(scim.users.database) as alone:
+        await client.create("ann", emails=[{"value": "ann@acme.example"}])
+    with counted_statements(scim.users.database) as together:
+        await asyncio.gather(*(client.create(f"new{number}") for number in range(10)))
+    assert len(alone) <= 11, alone
+    assert len(together) <= 2 * len(alone), "one user begins, and the others wait and are stored together"
+    assert len(await scim.needs(client.tenant)) == 0
+    assert (await client.get("/Users"))["totalResults"] == 12
+
+
+async def test_messages_about_users_who_are_stored_together_carry_the_correlation_of_each_request(scim: ScimBench) -> None:
+    client = await scim.client()
+    names = [f"new{number}" for number in range(5)]
+    bodies = [{"schemas": [USER], "userName": name} for name in names]
+    await asyncio.gather(*(client.call("POST", "/Users", body, x_correlation_id=f"request-{body['userName']}") for body in bodies))
+    statement = "SELECT json_build_object('value', convert_from(value, 'UTF8'), 'headers', convert_from(headers, 'UTF8'))::text FROM outbox"
+    sent = await scim.messages(client.tenant, f"{statement} WHERE tenant = $1 AND topic LIKE '%users.events%'")
+    found = {name: [each["headers"] for each in sent if f'"{name}"' in each["value"]] for name in names}
+    assert all(len(headers) == 1 and f"request-{name}" in headers[0] for name, headers in found.items()), found
 
 
 async def test_a_user_without_a_licence_is_created_and_the_extension_says_why(scim: ScimBench) -> None:
@@ -480,6 +507,13 @@ async def test_a_connection_has_two_tokens_at_a_time_and_a_revoked_or_expired_on
     assert (await first.get("/Users"))["totalResults"] == (await changed.get("/Users"))["totalResults"] == 0
     assert (await rest.call("DELETE", f"{path}/tokens/{shown['tokens'][0]['token']}")).status_code == 204
     assert (await first.call("GET", "/Users")).status_code == 401
+    another_process = Callers(scim.users.database, scim.clock)
+    assert await another_process.of_token(second["secret"]) == Caller(tenant, ScimConnection("okta", version=1))
+    await scim.execute("UPDATE scim_connections SET version = 7 WHERE tenant_id = $1 RETURNING 1", tenant)
+    scim.clock.seconds += KNOWN_SECONDS - 1
+    assert await another_process.of_token(second["secret"]) == Caller(tenant, ScimConnection("okta", version=1))
+    scim.clock.seconds += 1
+    assert await another_process.of_token(second["secret"]) == Caller(tenant, ScimConnection("okta", version=7)), "within ten seconds"
     scim.clock.at = NOON + timedelta(days=1)
     assert (await changed.call("GET", "/Users")).status_code == 401
     scim.clock.at = NOON

@@ -2,13 +2,16 @@
 
 import asyncio
 import base64
+import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import httpx
 import pytest
 from fastapi import Depends, FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 from joserfc.jwk import OKPKey
 from starlette.types import Message
 
@@ -90,6 +93,30 @@ async def test_access_is_decided_before_the_first_byte_of_a_body(route: Route) -
         assert await asked(route, bearer("mine")) == (403, 0), "a token without the right"
     else:
         assert await asked(route, bearer("mine", *EVERY_RIGHT)) == (403, 0), "a token of one tenant at the vendor's own route"
+
+
+def served(routes: Iterable[Any]) -> Iterator[APIRoute]:
+    for route in routes:
+        if isinstance(route, APIRoute):
+            yield route
+        elif (router := getattr(route, "original_router", None)) is not None:
+            yield from served(router.routes)
+
+
+def dependencies(dependant: Dependant) -> Iterator[Any]:
+    for each in dependant.dependencies:
+        yield each.call
+        yield from dependencies(each)
+
+
+def test_no_request_waits_for_a_thread() -> None:
+    """FastAPI runs a function that is not async in a thread, which takes longer than all other checks of a request."""
+    routes = [route for app in APPS.values() for route in served(app.routes)]
+    called = [call for route in routes for call in (route.endpoint, *dependencies(route.dependant))]
+    in_threads = {
+        str(call) for call in called if not (inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(type(call).__call__))
+    }
+    assert (in_threads, len(called) > 500) == (set(), True)
 
 
 def granted(route: Route) -> str:

@@ -28,7 +28,7 @@ Buyer = Annotated[Principal, Depends(access("account:buy"))]
 TenantOperator = Annotated[Principal, Depends(access("operator"))]
 
 
-def _wiring(request: Request) -> Wiring:
+async def _wiring(request: Request) -> Wiring:
     wiring: Wiring = request.app.state.wiring
     return wiring
 

@@ -12,7 +12,7 @@ LogReader = Annotated[Principal, Depends(access("log:read", with_viewset=True))]
 Name = Annotated[str | None, Query(max_length=100)]
 
 
-def _wiring(request: Request) -> Wiring:
+async def _wiring(request: Request) -> Wiring:
     wiring: Wiring = request.app.state.wiring
     return wiring
 

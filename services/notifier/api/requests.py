@@ -9,7 +9,7 @@ from services.notifier.store.action_log import LogFilter
 from shared.web.rest import Moment
 
 
-def log_filter(
+async def log_filter(
     principal: LogReader,
     user: Name = None,
     type: Annotated[  # noqa: A002 - the contract's own name

@@ -80,7 +80,7 @@ class OwnedTenants:
             yield live, state
 
 
-def _owned_tenants(request: Request) -> OwnedTenants:
+async def _owned_tenants(request: Request) -> OwnedTenants:
     owned: OwnedTenants = request.app.state.owned_tenants
     return owned
 

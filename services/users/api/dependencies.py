@@ -12,6 +12,8 @@ from services.users.domain.person import Cause, Person, Tenant
 from services.users.domain.roles import Authority
 from services.users.jobs.alarm import Alarm
 from services.users.jobs.test_clock import Coordinator
+from services.users.scim.callers import Callers
+from services.users.scim.creations import Creations
 from services.users.sign_in.identity_providers import IdentityProviders
 from services.users.sign_in.keys import SigningKeys
 from services.users.sign_in.opaque import hash_of
@@ -104,6 +106,8 @@ class Context:
     seats: SeatsQuestions
     wrong_invitations: RateLimit
     sign_in: SignIn
+    scim_callers: Callers
+    scim_creations: Creations
     profiles_max: int
     reevaluations_per_day: int
 
@@ -111,7 +115,7 @@ class Context:
         return Limits(self.profiles_max, self.reevaluations_per_day, self.clock.now())
 
 
-def _context(request: Request) -> Context:
+async def _context(request: Request) -> Context:
     context: Context = request.app.state.context
     return context
 

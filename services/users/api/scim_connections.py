@@ -63,6 +63,7 @@ async def put_connection(
         version = await store.save(uow.connection, tenant, wanted, context.clock.now())
         await sources.add(uow.connection, tenant, [new_source(wanted.source, SourceKind.SCIM)])
         view = await _view(context, tenant, uow, await scim_connections.require(tenant, uow, connection))
+    context.scim_callers.forget(tenant, connection)
     return answer(view, headers={"etag": etag(version)})
 
 
@@ -102,10 +103,11 @@ async def issue_token(tenant: TenantId, connection: Name, body: NewScimToken, co
 
 @router.delete("/{connection}/tokens/{token}", status_code=204, summary="Delete a token of a SCIM connection")
 async def revoke_token(tenant: TenantId, connection: Name, token: TokenId, context: InContext, principal: RolesManager) -> Response:
-    """Requests with the token are refused at once."""
+    """Requests with the token are refused within 10 seconds."""
     async with context.database.unit_of_work(tenant) as uow:
         if not await store.remove_token(uow.connection, tenant, connection, token):
             raise NotFound("token of this connection")
+    context.scim_callers.forget(tenant, connection)
     return Response(status_code=204)
 
 

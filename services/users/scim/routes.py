@@ -1,7 +1,7 @@
 """The routes of SCIM 2.0. They pass the checks of all other routes, with the token of a connection, and refuse as RFC 7644 says."""
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import orjson
 import structlog
@@ -14,13 +14,13 @@ from scim2_server.routing import ROUTES
 from scim2_server.service import SEARCH_REQUEST_PARAMETERS
 
 from services.users.api.dependencies import Context, InContext
-from services.users.domain.scim_connections import OnFull, ScimConnection, token_hash
+from services.users.domain.scim_connections import OnFull
 from services.users.scim.anchors import Anchors
+from services.users.scim.callers import Caller
 from services.users.scim.groups import member_ids
 from services.users.scim.on_full import Refusing
-from services.users.scim.service import SERVICE, Handler
+from services.users.scim.service import SERVICE, Handler, create_user
 from services.users.scim.storage import Storage
-from services.users.store import scim_connections as connections
 from services.users.use_cases import scim_guard
 from services.users.use_cases.scim_guard import Stopped
 from shared.errors import Refused, Transient, Unauthenticated
@@ -43,25 +43,19 @@ _ANCHORS: Final = Anchors()
 log = structlog.get_logger(__name__)
 
 
-class Caller(NamedTuple):
-    tenant: str
-    connection: ScimConnection
-
-
 async def authenticate(request: Request) -> Caller:
     """Return the connection of the token. Raises Unauthenticated."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Unauthenticated("no-token", "The request has no token. Send that of the SCIM connection in `Authorization: Bearer <token>`.")
     context: Context = request.app.state.context
-    async with context.database.unit_of_work(None) as uow:
-        found = await connections.authenticated(uow.connection, token_hash(token.strip()), context.clock.now())
+    found = await context.scim_callers.of_token(token.strip())
     if found is None:
         raise Unauthenticated("invalid-token", "The token is unknown, revoked or has expired. Issue another one: `seatpool scim token`.")
-    connection = ScimConnection(found.connection, found.on_full, found.deactivation, dict(found.user_types), found.version)
-    request.state.principal = Principal(connection.source, found.tenant_id, frozenset(), "scim")
-    structlog.contextvars.bind_contextvars(tenant=found.tenant_id, subject=connection.source)
-    return Caller(found.tenant_id, connection)
+    source = found.connection.source
+    request.state.principal = Principal(source, found.tenant, frozenset(), "scim")
+    structlog.contextvars.bind_contextvars(tenant=found.tenant, subject=source)
+    return found
 
 
 class ScimRoute(CheckedRoute):
@@ -163,11 +157,18 @@ async def serve(request: Request, context: InContext) -> Response:
     async def handle(storage: Storage) -> ScimResponse:
         return await Handler(storage).handle(scim_request)
 
+    async def create(document: dict[str, Any]) -> dict[str, Any]:
+        return await context.scim_creations.create(
+            caller, document, lambda creations: run(lambda storage: storage.users.create_all(creations))
+        )
+
     try:
         if caller.connection.on_full == OnFull.REFUSE and not is_read:
             if path == "/Bulk":
                 raise NotImplementedException(detail="A connection that refuses users without a licence does not support bulk requests.")
             response = await Refusing(run, context.seats, context.clock, caller.tenant).serve(handle)
+        elif request.method == "POST" and path == "/Users":
+            response = await create_user(scim_request, create)
         else:
             response = await run(handle)
     except Stopped as stopped:

@@ -1,5 +1,6 @@
 """The protocol of `scim2-server` with what differs here: it reads no members of groups, and lists users without building models."""
 
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any, Final, cast
 
@@ -30,6 +31,7 @@ from scim2_server.service import ScimService
 from services.users.scim.groups import document
 from services.users.scim.models import PROVIDER
 from services.users.scim.storage import Storage
+from services.users.scim.users import sent
 
 START_MAX: Final = 2**31 - 1  # of a page; no list is as long
 _SCHEMAS = {str(model.__schema__).lower() for model in PROVIDER.models}
@@ -92,6 +94,18 @@ class Handler(AsyncScimHandler):
 
     def __init__(self, storage: Storage) -> None:
         super().__init__(SERVICE, storage)
+
+    async def create(self, request: ScimRequest) -> ScimResponse:
+        """Create a resource. A user is shown as the document that is stored, without building the models of the library from it."""
+        with self.service.provider:
+            target = self.service.route(request, Operation.create)
+            resource_type = self.service.resource_type_at(cast(str, target.endpoint))
+            if resource_type.id != "User":
+                return await super().create(request)
+            resource = self.service.read_creation(resource_type, request.body, request.header("Content-Type"))
+            async with self.storage.operation():
+                shown = await self.storage.users.create(resource)
+            return _created(shown, request)
 
     async def query(self, request: ScimRequest) -> ScimResponse:
         """Return a resource. The members of a group come from the database as JSON."""
@@ -170,6 +184,21 @@ class Handler(AsyncScimHandler):
         row = await self.storage.groups.row(resource_id, lock=True)
         self.service.check_preconditions(self.storage.group(row), "PATCH", conditions)
         return self.storage.group(await self.storage.groups.patch(row, patch_op))
+
+
+async def create_user(request: ScimRequest, create: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]) -> ScimResponse:
+    """Serve a request that creates a user by itself: `create` stores what the client sent."""
+    with SERVICE.provider:
+        target = SERVICE.route(request, Operation.create)
+        resource_type = SERVICE.resource_type_at(cast(str, target.endpoint))
+        document = sent(SERVICE.read_creation(resource_type, request.body, request.header("Content-Type")))
+    return _created(await create(document), request)
+
+
+def _created(shown: dict[str, Any], request: ScimRequest) -> ScimResponse:
+    _locate(shown, request.base_url, "Users")
+    location = shown["meta"]["location"]
+    return ScimResponse(HTTPStatus.CREATED, shown, {"Content-Location": location, "ETag": shown["meta"]["version"], "Location": location})
 
 
 def _locate(shown: dict[str, Any], base_url: str, endpoint: str) -> None:

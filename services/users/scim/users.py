@@ -1,6 +1,7 @@
 """Users of SCIM: a resource is a timeline of its connection about one person."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import Context
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -16,14 +17,16 @@ from scim2_models import (
     UniquenessException,
 )
 
+from services.users.domain.facts import Record
 from services.users.domain.local_days import local_today
 from services.users.domain.logins import login_key
 from services.users.domain.module_states import ModuleState, Seat
-from services.users.domain.person import Cause, Tenant, command_of, source_actor
+from services.users.domain.person import Cause, Person, Tenant, command_of, source_actor
 from services.users.domain.scim_connections import Deactivation, OnFull, ScimConnection
 from services.users.domain.sources import Key
 from services.users.domain.timelines import Report, Reported, Timeline
 from services.users.scim.anchors import Anchors, List
+from services.users.scim.creations import Creation
 from services.users.scim.filters import Untranslatable, check_values, condition_of, indexed_equality
 from services.users.scim.models import ENTERPRISE, PROVIDER, SEATS, USER
 from services.users.scim.statements import ended_report, problem_of, report_of
@@ -139,20 +142,47 @@ class Users:
 
     async def create(self, resource: Resource[Any]) -> dict[str, Any]:
         """Add a user. Raises UniquenessException if the name is in use, InvalidValueException."""
-        document = _sent(resource)
+        document = sent(resource)
         refuses = self.connection.on_full == OnFull.REFUSE
         if refuses and (attempt := await store.attempt(self.uow.connection, self._view, login_key(document["userName"]))) is not None:
             await self._note_asked(attempt, is_new=True, is_repeated=True)
             return await self.get(attempt)
-        await self._check_name(document["userName"], None)
-        row = replace(_row(ids.new_id(), document, 1, self.tenant.now, self.tenant.now), attempt=refuses)
-        await store.add(self.uow.connection, self._view, row)
-        await self._apply(row, await self._report(row))
+        (shown,) = await self.create_all([Creation(document, None)])
+        if isinstance(shown, Exception):
+            raise shown
         if refuses:
-            await self._note_asked(row.resource_id, is_new=True)
-            if not self.asked:
+            await self._note_asked(shown["id"], is_new=True)
+            if not self.asked and (row := await store.lock(self.uow.connection, self._view, shown["id"])) is not None:
                 await store.save(self.uow.connection, self._view, replace(row, attempt=False))
-        return await self.get(row.resource_id)
+        return shown
+
+    async def create_all(self, creations: Sequence[Creation]) -> list[dict[str, Any] | UniquenessException]:
+        """Add users; return each, or the refusal of a name that is in use."""
+        keys = [login_key(each.document["userName"]) for each in creations]
+        await self.uow.lock(people_store.CLAIMS, self.tenant.tenant)
+        taken = await store.names_in_use(self.uow.connection, self._view, keys)
+        added: dict[str, tuple[ScimUserRow, Creation]] = {}
+        refused: dict[int, UniquenessException] = {}
+        for number, (key, each) in enumerate(zip(keys, creations, strict=True)):
+            if key in taken or key in added:
+                refused[number] = _in_use(each.document["userName"])
+                continue
+            row = _row(ids.new_id(), each.document, 1, self.tenant.now, self.tenant.now)
+            added[key] = replace(row, attempt=self.connection.on_full == OnFull.REFUSE), each
+        if added:
+            await store.add(self.uow.connection, self._view, [row for row, _ in added.values()])
+        received = [self._received(row, self._report_of_new(row), context=each.context) for row, each in added.values()]
+        found = await people.apply_statements(self.tenant, self.uow, received, are_new=True) if received else {}
+        shown = {key: await self._changed(row, found[Key(self.connection.source, row.resource_id)]) for key, (row, _) in added.items()}
+        return [refused[number] if number in refused else shown[key] for number, key in enumerate(keys)]
+
+    async def _changed(self, row: ScimUserRow, person: Person) -> dict[str, Any]:
+        """Return a user who was added or changed just now, without reading what is known."""
+        seen = _seen_after(row, person)
+        if person.user == ids.person_id(self.tenant.tenant, self.connection.source, row.resource_id) and row.version == 1:
+            return _document(seen, {}, ())  # seats has decided nothing, and no group has the new id
+        (document,) = await self.documents([seen])
+        return document
 
     async def _note_asked(self, resource_id: str, *, is_new: bool, is_repeated: bool = False) -> None:
         """Note that seats is asked for the modules of the person, if it is."""
@@ -196,16 +226,16 @@ class Users:
             raise PreconditionFailedException
         before = await store.lock(self.uow.connection, self._view, resource_id)
         assert before is not None, "it was started"
-        document = _sent(resource)
+        document = sent(resource)
         if login_key(document["userName"]) != before.user_name_key:
             await self._check_name(document["userName"], resource_id)
         after = _row(resource_id, document, before.version + 1, before.created_at, self.tenant.now)
         await store.save(self.uow.connection, self._view, after)
         reason = Reason.REACTIVATED if after.active and not before.active else None
-        await self._apply(after, await self._report(after), reason, guarded=before.active and not after.active)
+        person = await self._apply(after, await self._report(after), reason, guarded=before.active and not after.active)
         if reason is not None and self.connection.on_full == OnFull.REFUSE:
             await self._note_asked(resource_id, is_new=False)
-        return await self.get(resource_id)
+        return await self._changed(after, person)
 
     async def delete(self, resource_id: str, expected_version: str | None) -> None:
         """Delete the user: the connection no longer states anything about the person. Raises as `update` does."""
@@ -222,50 +252,66 @@ class Users:
         if was_in_groups:
             await memberships.members_changed(self.tenant, self.uow, self._view, [resource_id], Cause(source_actor(self.connection.source)))
 
-    async def _check_name(self, user_name: str, resource_id: str | None) -> None:
+    async def _check_name(self, user_name: str, resource_id: str) -> None:
         """Raise UniquenessException if another employed person of the tenant, or another resource, has the name.
 
         Until the transaction ends, another one that asks about this name waits here.
         """
         key = login_key(user_name)
-        user = "" if resource_id is None else await store.person_of(self.uow.connection, self._view, resource_id) or ""
-        await people_store.lock_claims(self.uow.connection, self.tenant.tenant)
-        holder = await people_store.login_holder(self.uow.connection, self.tenant.tenant, key, user)
-        other = await store.holder(self.uow.connection, self._view, key)
+        user = await store.person_of(self.uow.connection, self._view, resource_id) or ""
+        await self.uow.lock(people_store.CLAIMS, self.tenant.tenant)
+        holder, other = await store.holders(self.uow.connection, self._view, key, user)
         if holder is not None or (other is not None and other != resource_id):
-            raise UniquenessException(
-                detail=f"The userName {user_name!r} is in use. Find its user with the filter userName eq, and change that user."
-            )
+            raise _in_use(user_name)
 
     async def _report(self, row: ScimUserRow) -> Report:
-        user_types, since = self.connection.user_types, self._since(row)
-        ends = not row.active and self.connection.deactivation == Deactivation.LEAVES
         # Of whom another source decides, only the login is blocked: the end of a connection alone would change nothing.
-        if ends and not await store.is_known_to_others(self.uow.connection, self._view, row.resource_id):
+        if self._ends(row) and await store.is_known_to_others(self.uow.connection, self._view, row.resource_id):
+            return report_of(row.document, self._since(row), self.connection.user_types, active=row.active)
+        return self._report_of_new(row)
+
+    def _report_of_new(self, row: ScimUserRow) -> Report:
+        """Return the report of a user about whom no other source is known to state anything."""
+        user_types, since = self.connection.user_types, self._since(row)
+        if self._ends(row):
             return ended_report(row.document, since, user_types, self.tenant.today)
         return report_of(row.document, since, user_types, active=row.active)
+
+    def _ends(self, row: ScimUserRow) -> bool:
+        return not row.active and self.connection.deactivation == Deactivation.LEAVES
 
     def _since(self, row: ScimUserRow) -> Any:
         return local_today(row.created_at, self.tenant.zone)
 
-    async def _apply(self, row: ScimUserRow, report: Report, reason: str | None = None, *, guarded: bool = False) -> None:
-        """State what the resource says about its person. Raises Stopped if it is `guarded` and ends the access of too many."""
-        cause = Cause(source_actor(self.connection.source), reason)
-        received = Received(self.connection.source, row.resource_id, Reported(row.version, report), cause, None)
+    async def _apply(self, row: ScimUserRow, report: Report, reason: str | None = None, *, guarded: bool = False) -> Person:
+        """State what the resource says about its person, who is returned. Raises Stopped if it is `guarded` and ends the access of too
+        many."""
+        received = self._received(row, report, reason)
         if guarded:
             await scim_guard.check(self.tenant, self.uow, self.connection, received)
-        await people.apply_statements(self.tenant, self.uow, [received])
+        found = await people.apply_statements(self.tenant, self.uow, [received])
+        return found[Key(self.connection.source, row.resource_id)]
+
+    def _received(self, row: ScimUserRow, report: Report, reason: str | None = None, context: Context | None = None) -> Received:
+        cause = Cause(source_actor(self.connection.source), reason)
+        return Received(self.connection.source, row.resource_id, Reported(row.version, report), cause, None, context)
 
     async def _link(self, seen: Seen) -> None:
         """Start a timeline about a person whom other sources know. What it states first is what the connection sees."""
         row = _row(seen.id, _of_person(seen), 1, self.tenant.now, self.tenant.now)
-        await store.add(self.uow.connection, self._view, row)
+        await store.add(self.uow.connection, self._view, [row])
         empty = Change(Key(self.connection.source, row.resource_id), seen.user_id, None, Timeline())
         await timelines.save(self.uow.connection, self.tenant.tenant, [empty], self.tenant.now)
         await self._apply(row, await self._report(row))
 
 
-def _sent(resource: Resource[Any]) -> dict[str, Any]:
+def _in_use(user_name: str) -> UniquenessException:
+    return UniquenessException(
+        detail=f"The userName {user_name!r} is in use. Find its user with the filter userName eq, and change that user."
+    )
+
+
+def sent(resource: Resource[Any]) -> dict[str, Any]:
     """Return what a client sent. Raises InvalidValueException."""
     document = {name: value for name, value in resource.model_dump().items() if name not in _OWN}
     if (problem := problem_of(document)) is not None:
@@ -280,6 +326,32 @@ def _row(resource_id: str, document: dict[str, Any], version: int, created_at: d
     active = document.get("active") is not False
     key, external_id = login_key(document["userName"]), document.get("externalId")
     return ScimUserRow(resource_id, key, external_id, emails, active, document, version, created_at, modified_at)
+
+
+def _seen_after(row: ScimUserRow, person: Person) -> Seen:
+    """Return a user as the connection sees the person once this transaction has ended."""
+    record, standing = person.record or Record(employed=False), person.standing
+    return Seen(
+        user_id=person.user,
+        arrival=0,
+        status=standing.status,
+        login=record.login,
+        email=record.email,
+        name=record.name,
+        job_title=record.job_title,
+        department=record.department,
+        required_modules=standing.required.modules,
+        person_version=person.version,
+        person_created_at=person.created_at,
+        deleted=0,
+        resource_id=row.resource_id,
+        external_id=row.external_id,
+        active=row.active,
+        document=row.document,
+        version=row.version,
+        created_at=row.created_at,
+        modified_at=row.modified_at,
+    )
 
 
 def _document(seen: Seen, states: Mapping[str, Seat], groups: Sequence[scim_groups.Membership]) -> dict[str, Any]:

@@ -138,6 +138,7 @@ class Filter:
     view: View | None = None
 
 
+CLAIMS: Final = "claims"  # the lock of transactions that give people of a tenant a login. Lock the rows of people before
 PEOPLE: Final = table_of("people", PersonRow, tenant_id=str, sent_at=datetime, texts=str)
 
 _P: Final = PEOPLE.c
@@ -555,15 +556,10 @@ async def set_notes(connection: AsyncConnection, tenant_id: str, people: Sequenc
 
 async def login_holder(connection: AsyncConnection, tenant_id: str, key: str, user: str) -> str | None:
     """Return another employed person whose login has this key (domain/logins); one in conflict only if there is no other. To give somebody
-    the login, call under the claims' lock."""
+    the login, call under the lock CLAIMS."""
     found = await connection.execute(_HOLDER, {"tenant": tenant_id, "login_key": key, "user": user})
     holder: str | None = found.scalar_one_or_none()
     return holder
-
-
-async def lock_claims(connection: AsyncConnection, tenant_id: str) -> None:
-    """Let other transactions that give people of the tenant a login wait until this one ends. Lock the rows of people before."""
-    await connection.execute(_ADVISORY_LOCK, {"number": lock_number("claims", tenant_id)})
 
 
 async def with_marks(

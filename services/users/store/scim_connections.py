@@ -24,6 +24,7 @@ class Authenticated:
     deactivation: str
     user_types: Mapping[str, Any]
     version: int
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ _REMOVE_TOKEN: Final = delete(TOKENS).where(
     _T.tenant_id == _TENANT, _T.connection == _CONNECTION, _T.token_id == bindparam("token", type_=Text)
 )
 _AUTHENTICATED: Final = (
-    select(*columns_of(Authenticated, CONNECTIONS))
+    select(*(_T.expires_at if name == "expires_at" else _C[name] for name in names_of(Authenticated)))
     .select_from(TOKENS.join(CONNECTIONS, (_C.tenant_id == _T.tenant_id) & (_C.connection == _T.connection)))
     .where(_T.token_hash == bindparam("hash", type_=Text), _T.expires_at > _NOW)
 )

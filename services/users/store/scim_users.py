@@ -15,10 +15,12 @@ from sqlalchemy import (
     Text,
     any_,
     bindparam,
+    case,
     exists,
     func,
     literal_column,
     select,
+    true,
     union,
 )
 from sqlalchemy import update as sql_update
@@ -28,7 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.users.domain.scim_connections import SOURCE_PREFIX
 from services.users.store.people import PEOPLE
 from services.users.store.timelines import TIMELINES
-from shared.database.row_classes import columns_of, names_of, one, table_of
+from shared.database.row_classes import columns_of, json_rows, many, names_of, one, recordset, table_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,25 +117,45 @@ _SEEN: Final = PEOPLE.outerjoin(
     ),
     (_T.tenant_id == P.tenant_id) & (_T.user_id == P.user_id) & (_T.source == _SOURCE),
 )
+# What is shown of chosen people. It is looked up for each of them: as a join of whole tables, it would be planned for their sizes, and a
+# plan that was made while they were small would be used when they are large.
+_RESOURCE: Final = (
+    select(*(S[name] for name in names_of(ScimUserRow, but=("user_name_key", "emails", "attempt"))))
+    .select_from(TIMELINES.join(SCIM_USERS, _OF_RESOURCE))
+    .where(_T.tenant_id == P.tenant_id, _T.user_id == P.user_id, S.connection == _CONNECTION, _IS_LIVE)
+    .correlate(PEOPLE)
+    .offset(literal_column("0"))
+    .lateral("resource")
+)
+R: Final = _RESOURCE.c
 _WITH_LOGIN: Final = P.employed & (P.login_key != literal_column("''"))
 _IS_SEEN: Final = _WITH_LOGIN | S.resource_id.is_not(None)
 _RENAMED: Final = {
     "person_version": P.version,
     "person_created_at": P.created_at,
-    "deleted": _DELETED,
-    "external_id": S.external_id,
-    "version": S.version,
-    "created_at": S.created_at,
+    "deleted": case((R.resource_id.is_(None), _DELETED), else_=0),
+    "external_id": R.external_id,
+    "version": R.version,
+    "created_at": R.created_at,
 }
-_SHOWN: Final = [(_RENAMED[name] if name in _RENAMED else P[name] if name in P else S[name]).label(name) for name in names_of(Seen)]
-_LIST: Final = select(*_SHOWN).select_from(_SEEN).where(P.tenant_id == TENANT, _IS_SEEN)
+_SHOWN: Final = [(_RENAMED[name] if name in _RENAMED else P[name] if name in P else R[name]).label(name) for name in names_of(Seen)]
 _ONE_OF: Final = P.user_id == any_(_USERS)
+_READ: Final = (
+    select(*_SHOWN)
+    .select_from(PEOPLE.outerjoin(_RESOURCE, true()))
+    .where(P.tenant_id == TENANT, _ONE_OF, _WITH_LOGIN | R.resource_id.is_not(None))
+    .order_by(P.arrival, R.resource_id)
+)
 _AFTER: Final = P.arrival > bindparam("after", type_=BigInteger)
-_OFFSET: Final = bindparam("skip", type_=BigInteger)
-_LIMIT: Final = bindparam("limit", type_=BigInteger)
-_ORDER: Final = (P.arrival, S.resource_id)
 # The people of a page are chosen first, and what is shown of them is read afterwards.
-_CHOOSE: Final = select(P.user_id).select_from(_SEEN).where(P.tenant_id == TENANT, _IS_SEEN, _AFTER).order_by(*_ORDER)
+_CHOOSE: Final = (
+    select(P.user_id)
+    .select_from(_SEEN)
+    .where(P.tenant_id == TENANT, _IS_SEEN, _AFTER)
+    .order_by(P.arrival, S.resource_id)
+    .offset(bindparam("skip", type_=BigInteger))
+    .limit(bindparam("limit", type_=BigInteger))
+)
 _TOTAL: Final = func.count().over().label("total")
 
 _COUNT_ALL: Final = select(func.count()).select_from(PEOPLE).where(P.tenant_id == TENANT, _WITH_LOGIN)
@@ -147,6 +169,18 @@ _COUNT_OTHERS: Final = (
 _GET: Final = select(*columns_of(ScimUserRow, SCIM_USERS)).where(_OWN, S.resource_id == _ID, _IS_LIVE)
 _LOCK: Final = _GET.with_for_update()
 _OF_KEY: Final = select(S.resource_id).where(_OWN, S.user_name_key == _KEY, _IS_LIVE)
+_HOLDER: Final = (
+    select(P.user_id)
+    .where(P.tenant_id == TENANT, P.login_key == _KEY, P.employed, P.user_id != bindparam("of_user", type_=Text))
+    .order_by(P.user_id)
+    .limit(1)
+)
+_KEYS: Final = any_(bindparam("keys", type_=ARRAY(Text)))
+_NAMES_IN_USE: Final = union(
+    select(P.login_key).where(P.tenant_id == TENANT, P.login_key == _KEYS, P.employed),
+    select(S.user_name_key).where(_OWN, S.user_name_key == _KEYS, _IS_LIVE),
+)
+_HOLDERS: Final = select(_HOLDER.scalar_subquery(), _OF_KEY.scalar_subquery())
 _ATTEMPT: Final = _OF_KEY.where(S.attempt)
 _PERSON_OF: Final = select(_T.user_id).where(_T.tenant_id == TENANT, _T.source == _SOURCE, _T.external_id == _ID)
 _OTHER: Final = TIMELINES.alias("other")
@@ -157,7 +191,10 @@ _KNOWN_TO_OTHERS: Final = select(
         .where(_T.tenant_id == TENANT, _T.source == _SOURCE, _T.external_id == _ID, ~_OTHER.c.source.startswith(SOURCE_PREFIX))
     )
 )
-_INSERT: Final = insert(SCIM_USERS)
+_GIVEN: Final = recordset(ScimUserRow)
+_INSERT: Final = insert(SCIM_USERS).from_select(
+    ["tenant_id", "connection", *names_of(ScimUserRow)], select(TENANT, _CONNECTION, *columns_of(ScimUserRow, _GIVEN))
+)
 _SAVE: Final = (
     sql_update(SCIM_USERS)
     .where(_OWN, S.resource_id == _ID)
@@ -213,26 +250,23 @@ async def page(
 
     `chosen` are conditions on the columns P and S; `users`, if given, are the only ones looked at.
     """
-    choose = _CHOOSE.add_columns(_TOTAL).where(*chosen).offset(_OFFSET).limit(_LIMIT)
-    return await _read(connection, view, choose, {"after": after, "skip": skip, "limit": limit}, users)
+    choose = _CHOOSE.add_columns(_TOTAL).where(*chosen)
+    given: dict[str, Any] = {"after": after, "skip": skip, "limit": limit}
+    if users is not None:
+        choose, given = choose.where(_ONE_OF), given | {"users": list(users)}
+    rows = list(await connection.execute(choose, view.given | given))
+    return await of_people(connection, view, [row.user_id for row in rows]), int(rows[0].total) if rows else None
 
 
 async def page_of_all(connection: AsyncConnection, view: View, after: int, skip: int, limit: int) -> list[Seen]:
     """Return people in order of arrival, without counting them."""
-    choose = _CHOOSE.add_columns(literal_column("0").label("total")).offset(_OFFSET).limit(_LIMIT)
-    return (await _read(connection, view, choose, {"after": after, "skip": skip, "limit": limit}, None))[0]
+    users = (await connection.execute(_CHOOSE, view.given | {"after": after, "skip": skip, "limit": limit})).scalars()
+    return await of_people(connection, view, list(users))
 
 
-async def _read(
-    connection: AsyncConnection, view: View, choose: Select[Any], given: dict[str, Any], users: Collection[str] | None
-) -> tuple[list[Seen], int | None]:
-    if users is not None:
-        choose, given = choose.where(_ONE_OF), given | {"users": list(users)}
-    found = choose.cte("chosen").prefix_with("MATERIALIZED")
-    statement = _LIST.where(P.user_id.in_(select(found.c.user_id))).order_by(*_ORDER)
-    statement = statement.add_columns(select(func.max(found.c.total)).scalar_subquery())
-    rows = list(await connection.execute(statement, view.given | given))
-    return [Seen(*row[:-1]) for row in rows], int(rows[0][-1]) if rows else None
+async def of_people(connection: AsyncConnection, view: View, users: Sequence[str]) -> list[Seen]:
+    """Return those of these people whom the connection sees, in order of arrival."""
+    return await many(connection, _READ, Seen, **view.given, users=list(users)) if users else []
 
 
 async def count_of_all(connection: AsyncConnection, view: View, after: int) -> int:
@@ -246,8 +280,7 @@ async def by_id(connection: AsyncConnection, view: View, resource_id: str) -> Se
     """Return the user with this id, as a resource or as a person without one."""
     given = view.given | {"of_id": resource_id, "of_user": _user_of(resource_id)}
     users = list((await connection.execute(_BY_ID, given)).scalars())
-    found = (await page(connection, view, (), users, -1, 0, len(users) + 1))[0] if users else []
-    return next((each for each in found if each.id == resource_id), None)
+    return next((each for each in await of_people(connection, view, users) if each.id == resource_id), None)
 
 
 async def by_equality(connection: AsyncConnection, view: View, name: str, value: str) -> list[str]:
@@ -269,11 +302,11 @@ async def lock(connection: AsyncConnection, view: View, resource_id: str) -> Sci
     return await one(connection, _LOCK, ScimUserRow, tenant=view.tenant, of_connection=view.connection, of_id=resource_id)
 
 
-async def holder(connection: AsyncConnection, view: View, user_name_key: str) -> str | None:
-    """Return the resource with this name."""
-    given = {"tenant": view.tenant, "of_connection": view.connection, "of_key": user_name_key}
-    found: str | None = (await connection.execute(_OF_KEY, given)).scalars().first()
-    return found
+async def holders(connection: AsyncConnection, view: View, user_name_key: str, user: str) -> tuple[str | None, str | None]:
+    """Return another employed person than `user` whose login has this key, and the resource with this name. Call under the lock CLAIMS."""
+    given = {"tenant": view.tenant, "of_connection": view.connection, "of_key": user_name_key, "of_user": user}
+    holder, resource = (await connection.execute(_HOLDERS, given)).one()
+    return holder, resource
 
 
 async def attempt(connection: AsyncConnection, view: View, user_name_key: str) -> str | None:
@@ -296,8 +329,14 @@ async def is_known_to_others(connection: AsyncConnection, view: View, resource_i
     return bool((await connection.execute(_KNOWN_TO_OTHERS, given)).scalar_one())
 
 
-async def add(connection: AsyncConnection, view: View, row: ScimUserRow) -> None:
-    await connection.execute(_INSERT, asdict(row) | {"tenant_id": view.tenant, "connection": view.connection})
+async def names_in_use(connection: AsyncConnection, view: View, keys: Collection[str]) -> set[str]:
+    """Return those of the keys (domain/logins) that employed people or resources have. Call under the lock CLAIMS."""
+    given = {"tenant": view.tenant, "of_connection": view.connection, "keys": list(keys)}
+    return set((await connection.execute(_NAMES_IN_USE, given)).scalars())
+
+
+async def add(connection: AsyncConnection, view: View, rows: Sequence[ScimUserRow]) -> None:
+    await connection.execute(_INSERT, {"tenant": view.tenant, "of_connection": view.connection, "rows": json_rows(rows)})
 
 
 async def save(connection: AsyncConnection, view: View, row: ScimUserRow) -> None:

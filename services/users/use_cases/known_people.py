@@ -14,10 +14,7 @@ from shared.database import UnitOfWork
 
 async def load(tenant: Tenant, uow: UnitOfWork, keys: Collection[Key], *, lock: bool = False) -> KnownPeople:
     """Return what is stored about the people of these timelines. With `lock`, the people are locked, and new sources are added."""
-    sources = await sources_store.all_of(uow.connection, tenant.tenant)
-    if lock and (new := [name for name in dict.fromkeys(key.source for key in keys) if name not in sources]):
-        await sources_store.add(uow.connection, tenant.tenant, [source_of({}, name) for name in new])
-        sources = await sources_store.all_of(uow.connection, tenant.tenant)
+    sources = await _sources(tenant, uow, keys if lock else ())
     found = await store.owners(uow.connection, tenant.tenant, keys)
     users = {key: found.get(key) or ids.person_id(tenant.tenant, *key) for key in keys}
     everybody = set(users.values())
@@ -28,6 +25,21 @@ async def load(tenant: Tenant, uow: UnitOfWork, keys: Collection[Key], *, lock: 
     timelines = await store.load(uow.connection, tenant.tenant, everybody)
     users |= {key: user for user, found_of in timelines.items() for key in found_of}
     return KnownPeople(sources, users, people, timelines)
+
+
+async def of_nobody(tenant: Tenant, uow: UnitOfWork, keys: Collection[Key]) -> KnownPeople:
+    """Return a new person for each of these timelines, about which nothing is stored. New sources are added."""
+    users = {key: ids.person_id(tenant.tenant, *key) for key in keys}
+    return KnownPeople(await _sources(tenant, uow, keys), users, {}, {user: {} for user in users.values()})
+
+
+async def _sources(tenant: Tenant, uow: UnitOfWork, keys: Collection[Key]) -> Sources:
+    """Return the sources of the tenant, after those of `keys` that are new were added."""
+    sources = await sources_store.all_of(uow.connection, tenant.tenant)
+    if new := [name for name in dict.fromkeys(key.source for key in keys) if name not in sources]:
+        await sources_store.add(uow.connection, tenant.tenant, [source_of({}, name) for name in new])
+        sources = await sources_store.all_of(uow.connection, tenant.tenant)
+    return sources
 
 
 async def as_of_today(tenant: Tenant, uow: UnitOfWork, people: Collection[Person]) -> list[Person]:

@@ -23,7 +23,7 @@ async def match(
     if not first and not changing:
         return Matched()
     if lock:
-        await store.lock_claims(uow.connection, tenant.tenant)
+        await uow.lock(store.CLAIMS, tenant.tenant)
     if changing:
         waiting = await store.in_conflict_with(uow.connection, tenant.tenant, [person.user for person in changing])
         await _add(tenant, uow, known, waiting, lock=lock)

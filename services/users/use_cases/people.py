@@ -1,6 +1,7 @@
 """Changes of people from every entry point: the row, the event and the command in one transaction."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import Context
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -49,13 +50,22 @@ STATEMENTS = Counter("seatpool_users_statements", "Statements of sources about p
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A statement about a person, its source, and the message that carried it."""
+    """A statement about a person, its source, and the message that carried it; `context` is that of the request that carried it, if other
+    requests made other statements of the transaction."""
 
     source: str
     external_id: str
     statement: Statement
     cause: Cause
     envelope: Envelope | None
+    context: Context | None = None
+
+    def run(self, work: Callable[[], None]) -> None:
+        """Do what the statement causes: the messages that are published carry the ids of its request."""
+        if self.context is None:
+            work()
+        else:
+            self.context.run(work)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +77,26 @@ class _Step:
     received: Received
 
 
-async def apply_statements(tenant: Tenant, uow: UnitOfWork, received: Sequence[Received], *, together: bool = False) -> None:
-    """Apply each statement to its timeline, and the timelines to their people, in their order.
+async def apply_statements(
+    tenant: Tenant, uow: UnitOfWork, received: Sequence[Received], *, together: bool = False, are_new: bool = False
+) -> dict[Key, Person]:
+    """Apply each statement to its timeline, and the timelines to their people, in their order. Return the person of each timeline.
 
     Logins are compared when all statements hold, so two people who swap theirs are in no conflict. `together`: what all statements about a
-    person make of the person is one change. Raises Poison for a report that has the version of the last one and other content; with
-    `together`, such a report is only counted.
+    person make of the person is one change. `are_new`: the external ids were drawn for these statements, so nothing is stored about them.
+    Raises Poison for a report that has the version of the last one and other content; with `together`, such a report is only counted.
     """
-    received = await without_erased(tenant, uow, received)
+    received = list(received) if are_new else await without_erased(tenant, uow, received)
     keys = dict.fromkeys(Key(each.source, each.external_id) for each in received)
-    known = await known_people.load(tenant, uow, keys, lock=True)
+    known = await (known_people.of_nobody(tenant, uow, keys) if are_new else known_people.load(tenant, uow, keys, lock=True))
     loaded = {key: known.timelines[known.users[key]].get(key) for key in keys}
     leavers = {user: known.stated(user) for user, person in known.people.items() if rules.is_leaver(person)}
     steps, stated = _steps(known, received, together=together)
     matched = await matching.match(tenant, uow, known, [key for key in stated if loaded[key] is None])
     change = Changing(tenant, uow, known, matched, leavers=leavers)
-    change.publish_links()
+    senders = {Key(each.source, each.external_id): each for each in received}
+    for key in matched.links:
+        senders[key].run(partial(change.publish_link, key))
     if together:
         for user, step in {known.users[step.key]: step for step in steps}.items():
             change.person(user, step.received)
@@ -91,12 +105,13 @@ async def apply_statements(tenant: Tenant, uow: UnitOfWork, received: Sequence[R
             known.put(key, before)
         for step in steps:
             known.put(step.key, step.timeline)
-            change.person(known.users[step.key], step.received)
+            step.received.run(partial(change.person, known.users[step.key], step.received))
         for key, timeline in stated.items():
             known.put(key, timeline)
     await change.save(
         [Change(key, known.users[key], loaded[key], timeline, moved=key in matched.links) for key, timeline in stated.items()]
     )
+    return {key: known.people[known.users[key]] for key in keys if known.users[key] in known.people}
 
 
 def _steps(known: KnownPeople, received: Sequence[Received], *, together: bool) -> tuple[list[_Step], dict[Key, Timeline]]:
@@ -140,15 +155,18 @@ class Changing:
         self._leavers = dict(leavers or {})
 
     def publish_links(self) -> None:
-        """Publish which timelines belong to people whom other sources know."""
-        at = self._tenant.now
-        for key, link in self._matched.links.items():
-            event = PersonLinked(
-                at=at, actor=rules.source_actor(key.source), user=link.user, source=key.source, external_id=key.external_id, by=link.by
-            )
-            self._uow.publish(event, source=USERS, tenant=self._tenant.tenant, time=at, subject=link.user)
-            timeline = self._known.timeline(key)
-            self._moved.append(Change(key, link.user, timeline, timeline, moved=True))
+        for key in self._matched.links:
+            self.publish_link(key)
+
+    def publish_link(self, key: Key) -> None:
+        """Publish that the timeline belongs to a person whom other sources know."""
+        at, link = self._tenant.now, self._matched.links[key]
+        event = PersonLinked(
+            at=at, actor=rules.source_actor(key.source), user=link.user, source=key.source, external_id=key.external_id, by=link.by
+        )
+        self._uow.publish(event, source=USERS, tenant=self._tenant.tenant, time=at, subject=link.user)
+        timeline = self._known.timeline(key)
+        self._moved.append(Change(key, link.user, timeline, timeline, moved=True))
 
     def conflict_of(self, before: Person) -> Conflict | None:
         return self._matched.conflicts.get(before.user, before.conflict)
@@ -244,7 +262,7 @@ async def check_login(tenant: Tenant, uow: UnitOfWork, before: Person, after: Pe
     key = claimed_login(before.record, after.record)
     if key is None:
         return
-    await store.lock_claims(uow.connection, tenant.tenant)
+    await uow.lock(store.CLAIMS, tenant.tenant)
     holder = await store.login_holder(uow.connection, tenant.tenant, key, after.user)
     if holder is not None and after.record is not None:
         raise Refusal(
