@@ -1,0 +1,69 @@
+"""`seatpool invoices`: list documents, and what customers owe."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from cli.commands.options import AsJson, OfTenant, group
+
+invoices = group("List documents, and what customers owe.")
+
+
+@invoices.command("list")
+def list_invoices(
+    tenant: OfTenant,
+    state: Annotated[
+        Literal["open", "part_paid", "paid", "overdue"] | None, typer.Option(help="Only documents in this state; default: all.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """List the invoices and credit notes of a tenant, with what is open of each.
+
+    ```
+    seatpool invoices list --tenant acme --state overdue
+    ```
+    """
+    from cli.payments import list_invoices
+
+    list_invoices(tenant, state, json)
+
+
+@invoices.command("overdue")
+def overdue_invoices(json: AsJson = False) -> None:
+    """List the overdue invoices of all tenants, the longest overdue first.
+
+    ```
+    seatpool invoices overdue
+    ```
+    """
+    from cli.payments import overdue
+
+    overdue(json)
+
+
+@invoices.command("balance")
+def invoices_balance(tenant: OfTenant, json: AsJson = False) -> None:
+    """Show what a tenant owes: open invoices, credits, and the balance of both.
+
+    ```
+    seatpool invoices balance --tenant acme
+    ```
+    """
+    from cli.payments import balance
+
+    balance(tenant, json)
+
+
+@invoices.command("keep")
+def keep_credit(
+    credit_note: Annotated[str, typer.Argument(metavar="CREDIT_NOTE", help="The id that `seatpool invoices list` shows.")], tenant: OfTenant
+) -> None:
+    """Keep the rest of a credit note for later invoices. To pay it out instead, use `seatpool payments record`.
+
+    ```
+    seatpool invoices keep inv-2-1042-0-day --tenant acme
+    ```
+    """
+    from cli.payments import keep
+
+    keep(tenant, credit_note)
