@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from shared.schemas.users_v1 import PersonLinked, PersonSeparated, PossibleDuplicates
-from tests.support.users import NOON, Bench, Rest
+from tests.support.users import NOON, AskedSeats, Bench, Rest
 from tests.support.wait import wait_until
 
 # One service for all tests of this file, as each works in tenants of its own. Its clock stands on 2 March 2026.
@@ -98,6 +98,7 @@ async def test_a_conflict_is_shown_with_both_people_and_ends_by_itself_or_by_an_
     assert (found["3"]["in_conflict"], found["1"]["in_conflict"], found["5"]["in_conflict"]) == ([users["4"]], [users["6"]], [])
     assert [each["external_id"] for each in (await company.rest.get(f"{company.people}?status=conflict"))["items"]] == ["4", "6"]
     assert await company.seats() == 4
+    await _check_differences(bench, company, users)
     refused = await company.rest.call("POST", f"{company.people}/{users['4']}/separate")
     assert (refused.status_code, refused.json()["type"]) == (409, "urn:seatpool:problem:login-in-use")
     await company.report(company.first, {"3": person("cid", ends_on="2026-02-01")})
@@ -106,6 +107,31 @@ async def test_a_conflict_is_shown_with_both_people_and_ends_by_itself_or_by_an_
     assert (separated["status"], separated["conflict"]) == ("active", None)
     assert (await company.rest.call("POST", f"{company.people}/{users['6']}/separate")).json()["type"] == "urn:seatpool:problem:no-conflict"
     assert await company.seats() == 5
+
+
+async def _check_differences(bench: Bench, company: Company, users: dict[str, str]) -> None:
+    """The people in conflict are listed with what would change, page by page, also while seats is down."""
+    path = f"/v1/tenants/{company.tenant}/differences?kind=conflict&kind=seats_differ"
+    pages = await company.rest.pages(path, limit=1)
+    found = {item["external_id"]: item["differences"] for page in pages for item in page}
+    assert sorted(found) == ["4", "6"]
+    ((same,), (several,)) = (found["4"], found["6"])
+    assert (same["reason"], same["would_require"]) == ("same_source", ["documents", "time"])
+    assert (several["reason"], several["kind"]) == ("several_people", "conflict")
+    asked = bench.users.seats
+    assert isinstance(asked, AskedSeats)
+    asked.live = {"somebody": {"time": "active"}, users["1"]: {"time": "active"}}
+    page = await company.rest.get(path)
+    unknown = {item["user"]: item["differences"][-1]["reason"] for item in page["items"]}
+    assert (unknown["somebody"], unknown[users["1"]], page["with_seat"]) == ("unknown_person", "recorded_otherwise", 2)
+    asked.live = None
+    page = await company.rest.get(path)
+    assert (page["with_seat"], page["seats_detail"].startswith("seats did not answer"), len(page["items"])) == (None, True, 2)
+    asked.live = {}
+    counts = {each["source"]: (each["kind"], each["employed"]) for each in page["sources"]}
+    assert counts == {company.first: ("hr", 4), company.second: ("hr", 2)}
+    assert "2 people differ" in page["text"]
+    assert (await company.rest.call("GET", f"/v1/tenants/{company.tenant}/differences?kind=bogus")).status_code == 422
 
 
 async def test_an_administrator_links_two_people_and_separates_them_again(bench: Bench) -> None:

@@ -1,6 +1,6 @@
 """Bodies of responses. Times are RFC 3339 in UTC."""
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from itertools import islice
 from typing import Any, Literal
 
@@ -174,13 +174,14 @@ def _users(tenant: domain.Tenant) -> list[str]:
 
 
 def page_of_seats(
-    tenant: domain.Tenant, module: str | None, state: str | None, start: tuple[str, str] | None, limit: int
+    tenant: domain.Tenant, module: str | None, state: str | None, start: tuple[str, str] | None, limit: int, last: str | None = None
 ) -> tuple[list[SeatView], tuple[str, str] | None]:
-    """Return the seats after `start` (user, module), and where the next page begins."""
+    """Return the seats after `start` (user, module), up to those of the user `last`, and where the next page begins."""
     users = _users(tenant)
     first = 0 if start is None else bisect_left(users, start[0])
+    end = len(users) if last is None else bisect_right(users, last)
     found: list[SeatView] = []
-    for looked_at, user in enumerate(users[first : first + LOOKED_AT_MAX], start=1):
+    for looked_at, user in enumerate(users[first : min(first + LOOKED_AT_MAX, end)], start=1):
         for seat in seats_of(user, tenant.users[user]):
             if start is not None and (user, seat.module) <= start:
                 continue
@@ -188,7 +189,7 @@ def page_of_seats(
                 if len(found) == limit:
                     return found, (found[-1].user, found[-1].module)
                 found.append(seat)
-        if looked_at == LOOKED_AT_MAX and first + looked_at < len(users):
+        if looked_at == LOOKED_AT_MAX and first + looked_at < end:
             return found, (user, "~")  # after every module, because names begin with a letter or a digit
     return found, None
 

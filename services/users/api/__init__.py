@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from services.users.api import (
     api_clients,
     clock,
+    differences,
     held_events,
     hr,
     hr_topics,
@@ -53,7 +54,19 @@ def make_app(settings: Settings, context: Context, dead_letters: DeadLetters) ->
         support_contact=support_contact,
     )
     app.state.context = context
-    people_routers = (reevaluations, people, linked_people, owned_items, invitations, sources, hr, held_events, imports, hr_topics)
+    people_routers = (
+        reevaluations,
+        people,
+        differences,
+        linked_people,
+        owned_items,
+        invitations,
+        sources,
+        hr,
+        held_events,
+        imports,
+        hr_topics,
+    )
     sign_in_routers = (token, api_clients, sessions, sign_in_links, sign_in_pages, identity_provider)
     for module in (*sign_in_routers, tenants, profiles, roles, scim_connections, *people_routers, clock, statistics, idle, republish):
         app.include_router(module.router)

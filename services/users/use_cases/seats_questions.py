@@ -10,6 +10,7 @@ from shared.errors import Transient
 from shared.schemas.registry import USERS, type_of
 from shared.schemas.seats_v1 import AssignSeats, ReplaceUser
 from shared.web import ServiceClient
+from shared.web.rest import LIMIT_MAX
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +41,20 @@ class SeatsQuestions:
             pools |= {each["module"]: PoolCounts(each["licences"], each["available"]) for each in page["items"]}
             if (cursor := page["next"]) is None:
                 return pools
+
+    async def seats(self, tenant: str, first: str, last: str | None) -> Mapping[str, Mapping[str, str]] | None:
+        """Return the states of the seats by user and module, of the users from `first` to `last`; None if seats cannot answer now."""
+        found: dict[str, dict[str, str]] = {}
+        params: dict[str, Any] = {"limit": LIMIT_MAX, "from_user": first} | ({} if last is None else {"to_user": last})
+        while True:
+            page = await self._ask("GET", f"{self._url}/v1/tenants/{tenant}/seats", params=params)
+            if page is None:
+                return None
+            for each in page["items"]:
+                found.setdefault(each["user"], {})[each["module"]] = each["state"]
+            if page["next"] is None:
+                return found
+            params["cursor"] = page["next"]
 
     async def what_if(self, tenant: str, commands: Sequence[AssignSeats | ReplaceUser]) -> Sequence[Sequence[Mapping[str, Any]]] | None:
         """Return the events of each command; None if seats cannot answer now, or the answer would be too large."""
