@@ -85,6 +85,45 @@ class SubscriptionActivated(InvoicingEvent):
     decision: Text  # id of the seats event that opened the last of them
 
 
+class SubscriptionEnding(InvoicingEvent):
+    """Somebody ended the subscription: `ends_on` is the first day without it. `at_once`: the vendor ended it, for the given reason."""
+
+    subscription: Id
+    ends_on: date
+    at_once: bool = False
+
+
+class SubscriptionEndingSoon(InvoicingEvent):
+    """A reminder, so many days before the subscription ends."""
+
+    subscription: Id
+    ends_on: date
+    days: int
+
+
+class KeptModule(Payload):
+    module: ModuleName
+    licences: int
+    next_period: int  # the number that it had before the subscription was ended
+
+
+class SubscriptionKept(InvoicingEvent):
+    """The ending was taken back."""
+
+    subscription: Id
+    modules: Items[KeptModule]
+
+
+class SubscriptionEnded(InvoicingEvent):
+    """The subscription ended with a decision of seats, which closed its pools. What was not charged yet is on one last document."""
+
+    subscription: Id
+    decision: str  # id of the seats event
+    ended_on: date  # the first day without it
+    billing_details: Id
+    at_once: bool = False
+
+
 class TermsApplied(InvoicingEvent):
     """The price list and billing details that were in force when a decision without an approved price was read:
     an expansion, or the begin of a period."""
@@ -162,6 +201,8 @@ class QuoteIssued(InvoicingEvent):
     billing_details: Id | None = None  # that the taxes were computed with
     credit_net_minor: int = 0  # the credits that the amounts above are already less by
     next_period: NextPeriod | None = None
+    ends_on: date | None = None  # the subscription ends then all the same
+    cancels_closing: Items[ModuleName] = ()  # modules that were to close, and that the purchase keeps
 
 
 class QuoteApproved(InvoicingEvent):

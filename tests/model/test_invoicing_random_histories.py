@@ -13,7 +13,7 @@ from services.invoicing.domain.calendar import Term, local_day, period_at
 from services.invoicing.domain.money import round_half_up
 from services.invoicing.domain.quote import Item
 from shared.schemas.invoicing_v1 import InvoiceIssued, PlanDefined, QuoteApproved, QuoteIssued, TermsApplied
-from shared.schemas.seats_v1 import LicencesAdded, PeriodStarted, PoolExpanded, PoolOpened, PoolReduced
+from shared.schemas.seats_v1 import LicencesAdded, PeriodStarted, PoolClosed, PoolExpanded, PoolOpened, PoolReduced
 from tests.support.invoicing_harness import InvoicingHarness
 
 CHANGES = 45
@@ -55,7 +55,11 @@ def history(seed: int) -> InvoicingHarness:
                 harness.define_plan(**{module: random.randint(0, 5000)})
             case "tax":
                 harness.change_details(rate=random.choice(["25", "19", "8.1"]))
-    harness.go(days=400 if harness.term == "annual" else 40)
+    match random.choice(["goes on", "goes on", "ends", "ends at once"]):
+        case "goes on":
+            harness.go(days=400 if harness.term == "annual" else 40)
+        case how:
+            harness.end(at_once=how == "ends at once")
     return harness
 
 
@@ -98,6 +102,7 @@ def naive(harness: InvoicingHarness) -> dict[tuple[str, date], Fraction]:
     changes: dict[str, dict[date, list[int]]] = {module: defaultdict(list) for module in MODULES}  # prices of added ones, -1 for one gone
     openings: dict[date, dict[str, list[int]]] = {}
     opened: dict[str, list[int]] = {}
+    licences: dict[str, int] = {}
     for event_id, event in harness.facts:
         day = local_day(event.at, harness.zone) if hasattr(event, "at") else date.min
         match event:
@@ -112,11 +117,16 @@ def naive(harness: InvoicingHarness) -> dict[tuple[str, date], Fraction]:
                 changes[event.module][day] += [prices[versions[event_id]][event.module]] * event.by
             case PoolReduced():
                 changes[event.module][day] += [-1] * event.by
+            case PoolClosed():
+                changes[event.module][day] += [-1] * licences[event.module]
+            case PeriodStarted() if event_id not in versions:
+                pass  # the subscription has ended
             case PeriodStarted():
                 listed = prices[versions[event_id]]
                 openings[day] = {item.module: [listed[item.module]] * item.quantity for item in event.licences}
             case _:
                 pass
+        licences |= {pool.module: pool.licences for pool in getattr(event, "pools", ())}
     return dict(_sums(harness, changes, openings))
 
 
@@ -148,7 +158,7 @@ def charged(harness: InvoicingHarness, found: Account) -> dict[tuple[str, date],
     for charge in found.charges:
         sums[charge.module, period_at(anchor, term, charge.day).start] += charge.net_minor
     for event_id, event in harness.facts:
-        if isinstance(event, PeriodStarted):
+        if isinstance(event, PeriodStarted) and event.licences:
             start = local_day(event.starts_at, harness.zone)
             terms = next(each for _, each in harness.facts if isinstance(each, TermsApplied) and each.decision == event_id)
             listed = next(each for _, each in harness.facts if isinstance(each, PlanDefined) and each.version == terms.plan_version)
@@ -197,3 +207,15 @@ def test_the_charges_of_each_module_and_period_sum_to_the_naive_amount_rounded_o
     expected = {key: round_half_up(amount) for key, amount in naive(harness).items()}
     assert {key: amount for key, amount in charged(harness, found).items() if amount} == {k: v for k, v in expected.items() if v}
     check_documents(found)
+    if found.period is None:
+        check_end(harness, found)
+
+
+def check_end(harness: InvoicingHarness, found: Account) -> None:
+    """After the end nothing is left over: the documents have all that was charged and credited, and time adds nothing."""
+    lines = [(document, line) for document in found.invoices for line in document.lines if line.charges]
+    assert sum(signed_minor(document, line.net_minor) for document, line in lines) == sum(charge.net_minor for charge in found.charges)
+    assert (found.waiting, found.of_day, found.ledgers) == ([], [], {})
+    harness.at += timedelta(days=500)
+    harness.end_days()
+    assert harness.invoices == found.invoices

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from deploy.local.stack import EXAMPLE_SELLER
 from services.invoicing.api.app import make_app
+from services.invoicing.jobs.due_actions import DueActions
 from services.invoicing.jobs.render_pdfs import PdfRenderer
 from services.invoicing.settings import Settings
 from services.invoicing.use_cases.idle import check_idle
@@ -51,6 +52,7 @@ class Pools:
     at: datetime
     licences: dict[str, int] = field(default_factory=dict)
     next_period: dict[str, int] = field(default_factory=dict)
+    former: dict[str, int] = field(default_factory=dict)  # of pools that end with the subscription
     period: str | None = None
     scheduled: list[tuple[datetime, str]] = field(default_factory=list)
 
@@ -60,6 +62,7 @@ class Pools:
                 module=module,
                 licences=self.licences[module],
                 next_period=self.next_period[module],
+                former_next_period=self.former.get(module),
                 active=0,
                 flagged=0,
                 held=0,
@@ -186,15 +189,11 @@ class Bench:
                     return
                 for item in command.items:
                     pools.licences[item.module] += item.quantity
-                    pools.next_period[item.module] = pools.licences[item.module]
+                    pools.next_period[item.module] = 0 if item.module in pools.former else pools.licences[item.module]
                 fields = {"order": command.order, "items": command.items, "approved_at": command.approved_at}
                 await decide(seats_v1.LicencesAdded, tenant, place, read.envelope.id, "ordered", pools=pools.states(*modules), **fields)
             case seats_v1.ScheduleReduction():
-                for item in command.items:
-                    pools.next_period[item.module] = item.quantity
-                would_flag = self.foreseen.forecast.would_flag if self.foreseen.forecast else ()
-                fields = {"items": command.items, "would_flag": tuple(would_flag), "pools": pools.states()}
-                await decide(seats_v1.ReductionScheduled, tenant, place, read.envelope.id, "scheduled", **fields)
+                await self.schedule_reduction(tenant, place, read.envelope.id, command)
             case seats_v1.ReduceLicences():
                 for item in command.items:
                     pools.licences[item.module] -= item.quantity
@@ -202,9 +201,7 @@ class Bench:
                 fields = {"order": command.order, "items": command.items, "pools": pools.states()}
                 await decide(seats_v1.LicencesReduced, tenant, place, read.envelope.id, "ordered", **fields)
             case seats_v1.ClosePool():
-                pools.next_period[command.module] = 0
-                states = pools.states(command.module)
-                await decide(seats_v1.PoolCloseScheduled, tenant, place, read.envelope.id, "scheduled", module=command.module, pools=states)
+                await self.close_pool(tenant, place, read.envelope.id, command)
             case seats_v1.SchedulePeriod():
                 pools.scheduled.append((command.starts_at, command.period))
                 fields = {"next_period_id": command.period, "starts_at": command.starts_at}
@@ -214,15 +211,51 @@ class Bench:
             case _:
                 raise AssertionError(f"the stand-in has no answer to {type(command).__name__}")
 
+    async def schedule_reduction(self, tenant: str, place: tuple[int, int], command: str, wanted: seats_v1.ScheduleReduction) -> None:
+        pools = self.pools[tenant]
+        if not pools.licences:
+            module = wanted.items[0].module
+            await self.decide(seats_v1.ReductionRefused, tenant, place, command, "unknown_module", module=module)
+            return
+        for item in wanted.items:
+            pools.former.pop(item.module, None)
+            pools.next_period[item.module] = item.quantity
+        would_flag = self.foreseen.forecast.would_flag if self.foreseen.forecast else ()
+        fields = {"items": wanted.items, "would_flag": tuple(would_flag), "pools": pools.states()}
+        await self.decide(seats_v1.ReductionScheduled, tenant, place, command, "scheduled", **fields)
+
+    async def close_pool(self, tenant: str, place: tuple[int, int], command: str, wanted: seats_v1.ClosePool) -> None:
+        pools, module = self.pools[tenant], wanted.module
+        if module not in pools.licences:
+            await self.decide(seats_v1.CommandRejected, tenant, place, command, "unknown_module", field="module", value=module)
+        elif wanted.at == "now":
+            await self.closed(tenant, place, command, module, "pool_closed")
+        else:
+            former = pools.former.pop(module, pools.next_period[module])
+            pools.former |= {module: former} if wanted.ending else {}
+            pools.next_period[module] = 0
+            states = pools.states(module)
+            await self.decide(seats_v1.PoolCloseScheduled, tenant, place, command, "scheduled", module=module, pools=states)
+
+    async def closed(self, tenant: str, place: tuple[int, int], command: str, module: str, reason: str) -> None:
+        pools = self.pools[tenant]
+        for numbers in (pools.licences, pools.next_period, pools.former):
+            numbers.pop(module, None)
+        state = PoolState(module=module, licences=0, next_period=0, active=0, flagged=0, held=0, waiting=0, available=0)
+        role = {"role": "settled"} if reason == "period_began" else {}
+        await self.decide(seats_v1.PoolClosed, tenant, place, command, reason, module=module, pools=(state,), **role)
+
     async def advance(self, tenant: str, place: tuple[int, int], command: str, to: datetime) -> None:
         pools = self.pools[tenant]
         while pools.scheduled and pools.scheduled[0][0] <= to:
             pools.at, pools.period = pools.scheduled.pop(0)
-            pools.licences = {module: number for module, number in pools.next_period.items() if number}
-            pools.next_period = dict(pools.licences)
-            licences = tuple(seats_v1.LicenceCount(module=m, quantity=q) for m, q in sorted(pools.licences.items()))
-            fields = {"starts_at": pools.at, "licences": licences, "pools": pools.states()}
+            closing = [module for module, number in pools.next_period.items() if not number]
+            licences = tuple(seats_v1.LicenceCount(module=m, quantity=q) for m, q in sorted(pools.next_period.items()) if q)
+            pools.licences |= {item.module: item.quantity for item in licences}
+            fields = {"starts_at": pools.at, "licences": licences, "pools": pools.states(*(item.module for item in licences))}
             await self.decide(seats_v1.PeriodStarted, tenant, place, command, "period_began", role="settled", **fields)
+            for module in sorted(closing):
+                await self.closed(tenant, place, command, module, "period_began")
         pools.at = to
         await self.decide(seats_v1.ClockSettled, tenant, place, command, "clock_advanced")
 
@@ -353,7 +386,7 @@ async def running_bench(settings: Settings, clock: FixedClock | None = None, *, 
         wire = await stack.enter_async_context(Wire.opened(settings, clock.now, *read))
         bench = Bench(wiring, http, wire, foreseen)
         bench.answering.set()
-        here = [wiring.consumer.run, Relay(database=database, kafka=settings).run, PdfRenderer(database).run]
+        here = [wiring.consumer.run, Relay(database=database, kafka=settings).run, PdfRenderer(database).run, DueActions(wiring).run]
         parts = [] if address else [run() for run in here]
         await stack.enter_async_context(background(*parts, bench.keep_answering()))
         yield bench

@@ -17,6 +17,7 @@ from shared.schemas.invoicing_v1 import (
     PlanDefined,
     QuoteApproved,
     QuoteIssued,
+    SubscriptionEnded,
     SubscriptionModule,
     SubscriptionStarted,
     TermsApplied,
@@ -29,6 +30,7 @@ from shared.schemas.seats_v1 import (
     LicencesAdded,
     PeriodStarted,
     Policies,
+    PoolClosed,
     PoolExpanded,
     PoolOpened,
     PoolReduced,
@@ -68,11 +70,15 @@ class InvoicingHarness:
         self.details: BillingDetailsChanged | None = None
         self.define_plan()
         self.change_details()
+        self.subscribe("sub")
+
+    def subscribe(self, subscription: str) -> None:
+        """Start a subscription with these licences, and open its pools."""
         period = period_at(self.start, Term(self.term), self.start)
         self.contract = SubscriptionStarted(
             at=self.at,
             actor=ROOT,
-            subscription="sub",
+            subscription=subscription,
             plan="standard",
             plan_version=self.plans[-1].version,
             term=self.term,
@@ -173,6 +179,23 @@ class InvoicingHarness:
             self.terms(self.decide(PeriodStarted, starts_at=begin, licences=licences, pools=self.states()))
         self.at = target
         self.end_days()
+
+    # -- ending ---------------------------------------------------------------------------------------------------------
+
+    def end(self, *, at_once: bool = False) -> None:
+        """End the subscription with its period, or at once."""
+        if at_once:
+            for module in sorted(self.licences):
+                decision = self.decide(PoolClosed, module=module, pools=())
+        else:
+            assert self.found.period is not None
+            self.go(to=start_of_day(self.found.period.end, self.zone) - timedelta(seconds=1))
+            self.at += timedelta(seconds=1)
+            self.period = local_day(self.at, self.zone).isoformat()
+            decision = self.decide(PeriodStarted, starts_at=self.at, licences=(), pools=())
+        self.licences, self.next_period = {}, {}
+        fields: dict[str, Any] = {"subscription": self.contract.subscription, "decision": decision, "billing_details": self.version}
+        self.say(SubscriptionEnded(at=self.at, actor=ANN, ended_on=local_day(self.at, self.zone), at_once=at_once, **fields))
 
     # -- buying -----------------------------------------------------------------------------------------------------------
 

@@ -181,6 +181,20 @@ class SubscriptionBody(Body):
         return self
 
 
+class EndingBody(Body):
+    """The end of a subscription with its period."""
+
+    reason: Annotated[str, StringConstraints(max_length=200, strip_whitespace=True, pattern=_PRINTABLE)] = Field(
+        "", description="Why the subscription ends, for the action log."
+    )
+
+
+class EndBody(Body):
+    """The end of a subscription at once."""
+
+    reason: Line = Field(description="Why the vendor ends the subscription now. The customer is told the reason.")
+
+
 class QuoteItem(Body):
     module: ModuleName
     add: Count | None = Field(None, description="The number of licences to add.")

@@ -102,7 +102,7 @@ class SubscribedModuleView(BaseModel):
 
 class SubscriptionView(BaseModel):
     subscription: str
-    status: str = Field(description="pending (seats has not opened all pools yet), active or failed")
+    status: str = Field(description="pending (seats has not opened all pools yet), active, failed or ended")
     reason: str
     plan: str
     term: str
@@ -110,6 +110,7 @@ class SubscriptionView(BaseModel):
     period: PeriodView
     billed_until: date
     next_invoice_on: date
+    ends_on: date | None = Field(description="The first day without the subscription; null if nobody has ended it.")
     charge_when: str
     credit_when: str
     zero_invoices: bool
@@ -118,13 +119,18 @@ class SubscriptionView(BaseModel):
 
 
 def subscription_view(
-    found: Subscription, contract: SubscriptionStarted, modules: Sequence[Module], pools: Mapping[str, Pool], plan: PlanDefined
+    found: Subscription,
+    contract: SubscriptionStarted,
+    modules: Sequence[Module],
+    pools: Mapping[str, Pool],
+    plan: PlanDefined,
+    ends_on: date | None,
 ) -> SubscriptionView:
     """Return the subscription as REST shows it."""
     prices = {price.module: price.amount_minor for price in plan.prices if price.term == contract.term}
     shown = []
     for module in modules:
-        pool = pools.get(module.module, Pool(module.licences, module.licences))
+        pool = pools.get(module.module, Pool(0, 0) if module.opened else Pool(module.licences, module.licences))
         shown.append(
             SubscribedModuleView(
                 module=module.module,
@@ -147,6 +153,7 @@ def subscription_view(
         period=PeriodView(start=found.period_start, end=found.period_end),
         billed_until=found.billed_until,
         next_invoice_on=found.period_end,
+        ends_on=ends_on,
         charge_when=contract.charge_when,
         credit_when=contract.credit_when,
         zero_invoices=contract.zero_invoices,
@@ -182,6 +189,9 @@ class QuoteView(BaseModel):
     recurring_now_minor: int = Field(description="The present net price of the ordered modules for a whole period.")
     recurring_then_minor: int = Field(description="The net price of these modules for a whole period after the order.")
     expires_at: Instant
+    ends_on: date | None = Field(description="The subscription still ends on this day; the order does not change that.")
+    cancels_closing: tuple[str, ...] = Field(description="Modules that were to close, and that the order keeps (T21).")
+    notes: list[str] = Field(description="What the order means for an end of the subscription or of a module, as sentences.")
     approve_url: str
     order: str | None = Field(description="The order, after the quote was approved.")
 
@@ -192,9 +202,18 @@ class QuoteView(BaseModel):
             gross=format_amount(event.gross_minor, event.currency, tenant.locale),
             recurring_now_minor=sum(line.recurring_now_minor for line in event.lines),
             recurring_then_minor=sum(line.recurring_then_minor for line in event.lines),
+            notes=notes_of(event),
             approve_url=f"/v1/tenants/{tenant.tenant_id}/quotes/{event.quote}/approve",
             order=order,
         )
+
+
+def notes_of(quote: QuoteIssued) -> list[str]:
+    """Return what the quote says beside its amounts."""
+    notes = [f"{module} was to close at the end of the period. The purchase keeps it." for module in quote.cancels_closing]
+    if quote.ends_on is not None:
+        notes.append(f"The subscription still ends on {quote.ends_on}. The licences can be used until then.")
+    return notes
 
 
 class OrderView(BaseModel):

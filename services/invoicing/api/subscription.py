@@ -24,7 +24,8 @@ from shared.web.route import CheckedRoute
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/subscription", tags=["account"])
 
 
-async def _view(uow: UnitOfWork, tenant: str) -> SubscriptionView:
+async def view_of(uow: UnitOfWork, tenant: str) -> SubscriptionView:
+    """Return the subscription, also one that has ended. Raises NotFound."""
     c = uow.connection
     found = await store.subscriptions.find(c, tenant)
     if found is None:
@@ -32,7 +33,12 @@ async def _view(uow: UnitOfWork, tenant: str) -> SubscriptionView:
     contract = found.contract
     plan = await store.catalogue.plan(c, contract.plan)
     assert plan is not None
-    return subscription_view(found, contract, await store.subscriptions.modules(c, tenant), await store.pools.reported(c, tenant), plan)
+    modules, pools, ending = (
+        await store.subscriptions.modules(c, tenant),
+        await store.pools.reported(c, tenant),
+        await store.endings.find(c, tenant),
+    )
+    return subscription_view(found, contract, modules, pools, plan, ending.ends_on if ending is not None else None)
 
 
 @router.post(
@@ -56,17 +62,17 @@ async def start_subscription(
 
     async def act() -> Response:
         await subscriptions.start_subscription(uow, tenant, body, actor_of(principal), settings=wiring.settings, clock=wiring.clock)
-        return answer(await _view(uow, tenant), 202, {"location": f"/v1/tenants/{tenant}/subscription"})
+        return answer(await view_of(uow, tenant), 202, {"location": f"/v1/tenants/{tenant}/subscription"})
 
     async def read(_: str) -> Response:
-        return answer(await _view(uow, tenant))
+        return answer(await view_of(uow, tenant))
 
     async with wiring.database.unit_of_work(tenant) as uow:
         response = await idempotent(uow, request, principal, key, act, read)
 
     async def look() -> SubscriptionView | None:
         async with wiring.database.unit_of_work(tenant) as uow:
-            found = await _view(uow, tenant)
+            found = await view_of(uow, tenant)
         return found if found.status != "pending" else None
 
     return await answer_in_time(wiring, prefer, response, look)
@@ -89,4 +95,4 @@ async def resume_subscription(wiring: Wired, tenant: TenantId) -> ResumedView:
 @router.get("", summary="Get the subscription: plan, period and licences", dependencies=[Depends(access("account:read"))])
 async def get_subscription(wiring: Wired, tenant: TenantId) -> SubscriptionView:
     async with wiring.database.unit_of_work(tenant) as uow:
-        return await _view(uow, tenant)
+        return await view_of(uow, tenant)

@@ -11,6 +11,8 @@ from services.invoicing import store
 from services.invoicing.domain.calendar import Period, Term, local_day, period_at
 from services.invoicing.domain.history import DECISIONS, decision_order
 from services.invoicing.settings import Settings
+from services.invoicing.use_cases.endings import KEEP, end_with_period, end_with_pool, note_kept, send_ending_again
+from services.invoicing.use_cases.endings import KINDS as ENDING_KINDS
 from services.invoicing.use_cases.issue_invoices import apply_terms, book_and_issue, end_days
 from services.invoicing.use_cases.orders import complete_order, refuse_order
 from services.invoicing.use_cases.reductions import KINDS as REDUCTION_KINDS
@@ -66,8 +68,11 @@ async def _end_days(settings: Settings, uow: UnitOfWork, message: Message[seats_
 
 
 async def _reduction_answered(uow: UnitOfWork, message: Message[seats_v1.SeatsEvent]) -> None:
-    """Save the answer to a command of a reduction."""
+    """Save the answer to a command of a reduction, or to taking an ending back."""
     answered = await _answered(uow, message)
+    if answered is not None and answered[0] == KEEP:
+        why = message.payload.reason if isinstance(message.payload, seats_v1.ReductionRefused) else None
+        await note_kept(uow, message.tenant, message.payload.at, why, message.envelope)
     if answered is None or answered[0] not in REDUCTION_KINDS:
         return
     match message.payload:
@@ -94,6 +99,12 @@ async def on_reduced(settings: Settings, uow: UnitOfWork, message: Message[seats
         await _end_days(settings, uow, message)
         await store.facts.add(uow.connection, message.tenant, message.envelope.id, message.payload)
         await book_and_issue(uow, message.tenant, settings, message.envelope)
+
+
+async def on_pool_closed(settings: Settings, uow: UnitOfWork, message: Message[seats_v1.PoolClosed]) -> None:
+    """Count the licences of a closed pool as gone. With the last pool of a subscription that the vendor ended at once, it has ended."""
+    await on_reduced(settings, uow, message)
+    await end_with_pool(uow, message.tenant, settings, message.payload, message.envelope)
 
 
 async def on_pool_opened(settings: Settings, uow: UnitOfWork, message: Message[seats_v1.PoolOpened]) -> None:
@@ -157,6 +168,8 @@ async def on_period_started(settings: Settings, uow: UnitOfWork, message: Messag
     await _project(uow, message)
     await store.tenants.note_period(uow.connection, tenant, event.period)
     await _end_days(settings, uow, message)
+    if await end_with_period(uow, tenant, settings, event, message.envelope):
+        return
     contract = await apply_terms(uow, tenant, event, message.envelope)
     if contract is None:
         return
@@ -182,6 +195,8 @@ async def on_command_ignored(uow: UnitOfWork, message: Message[seats_v1.CommandI
     answered = await _answered(uow, message)
     if answered is not None and answered[0] in REDUCTION_KINDS:
         await send_reduction_again(uow, message.tenant, *answered, event.at, above=event.last_number or 0, cause=message.envelope)
+    elif answered is not None and answered[0] in ENDING_KINDS:
+        await send_ending_again(uow, message.tenant, *answered, event.at, above=event.last_number or 0, cause=message.envelope)
     elif answered is not None:
         await send_again(uow, message.tenant, *answered, event.at, above=event.last_number or 0, cause=message.envelope)
 
@@ -215,6 +230,8 @@ async def _not_done(uow: UnitOfWork, message: Message[seats_v1.SeatsEvent], deta
             await refuse_order(uow, message.tenant, reference, event.reason, event.at, detail, message.envelope)
         case kind if kind in REDUCTION_KINDS:
             await note_answer(uow, message.tenant, reference, event.at, event.reason, detail)
+        case "keep_subscription":
+            await note_kept(uow, message.tenant, event.at, event.reason, message.envelope)
         case "open_pool":
             await store.subscriptions.set_status(uow.connection, message.tenant, "failed", f"{reference}: {event.reason}")
         case _:
@@ -244,7 +261,7 @@ ISSUING: Mapping[type[Payload], Callable[[Settings, UnitOfWork, Message[Any]], A
     seats_v1.PeriodStarted: on_period_started,
     seats_v1.LicencesReduced: on_reduced,
     seats_v1.PoolReduced: on_reduced,
-    seats_v1.PoolClosed: on_reduced,
+    seats_v1.PoolClosed: on_pool_closed,
     seats_v1.ClockSettled: on_clock_settled,
 }
 HANDLED: Mapping[Topic, tuple[type[Payload], ...]] = {SEATS_EVENTS: (*HANDLERS, *ISSUING)}

@@ -17,7 +17,15 @@ from services.invoicing.domain.invoices import is_needed, line_of, tax_of, taxes
 from services.invoicing.domain.ledger import NO_RATE, Change, ModuleLedger, Part, Rate
 from services.invoicing.domain.money import Tax
 from shared.schemas.base import Actor
-from shared.schemas.invoicing_v1 import ChargeBooked, DayCharged, InvoiceIssued, InvoiceLine, QuoteLine, SubscriptionStarted
+from shared.schemas.invoicing_v1 import (
+    ChargeBooked,
+    DayCharged,
+    InvoiceIssued,
+    InvoiceLine,
+    QuoteLine,
+    SubscriptionEnded,
+    SubscriptionStarted,
+)
 from shared.schemas.seats_v1 import (
     LicencesAdded,
     LicencesReduced,
@@ -82,8 +90,11 @@ class Account:
 
 def account(facts: Iterable[Fact]) -> Account:
     """Compute all that should exist. Raises KeyError or AssertionError if the events contradict each other (they become a dead letter)."""
-    history = fold(facts)
-    return _Reading(history, history.contract).account if history.contract else Account()
+    history, found = fold(facts), Account()
+    for contract, decisions in history.subscriptions():
+        before, found = found, _Reading(history, contract, decisions).account
+        found.charges, found.invoices = before.charges + found.charges, before.invoices + found.invoices
+    return found
 
 
 def missing(found: Account, charges: Collection[str], invoices: Collection[str]) -> tuple[list[ChargeBooked], list[InvoiceIssued]]:
@@ -102,15 +113,15 @@ def rebuild(facts: Iterable[Fact]) -> list[InvoiceIssued]:
 
 
 class _Reading:
-    """One pass over what seats decided."""
+    """One pass over what seats decided about a subscription."""
 
-    def __init__(self, history: History, contract: SubscriptionStarted) -> None:
+    def __init__(self, history: History, contract: SubscriptionStarted, decisions: Iterable[tuple[str, Decision]]) -> None:
         self.history, self.contract, self.account = history, contract, Account()
         self.later: list[tuple[str, str, Change]] = []  # (decision, module, change) of days after the period, before the next one began
         self.decided: dict[str, list[str]] = {}  # by module: the decisions of the open day
         self.documents: dict[str, list[str]] = {}  # by decision: the documents with its charges
         opened: set[str] = set()
-        for event_id, event in history.decisions:
+        for event_id, event in decisions:
             self.account.last_decision = event_id
             if isinstance(event, PoolOpened):
                 opened.add(event.module)
@@ -121,6 +132,8 @@ class _Reading:
                 self._decided(event_id, event)
             if (day := history.days.get(event_id)) is not None:
                 self._end_day(event_id, day)
+            if (ended := history.ended.get(event_id)) is not None:
+                self._end(event_id, ended)
 
     def _decided(self, event_id: str, event: Decision) -> None:
         match event:
@@ -142,7 +155,8 @@ class _Reading:
             case PoolClosed():
                 self._change(event_id, event.at, event.module, -self.account.licences.get(event.module, 0))
             case PeriodStarted():
-                self._renew(event_id, event)
+                if event_id not in self.history.ended:
+                    self._renew(event_id, event)
             case PoolOpened():
                 pass
             case _:
@@ -173,12 +187,29 @@ class _Reading:
         self.later, self.account.open_day = [], None
         for decision, module, change in later:
             self._place(decision, module, change)
+        lines += self._adjustments()
+        self._issue(decision_key(event_id), event_id, event.at, SYSTEM, "renewal", terms.billing_details, lines)
+
+    def _adjustments(self) -> list[InvoiceLine]:
+        """Return the lines of all that waits for the next document, one for each module and tax (M14). Nothing waits after it."""
+        lines = []
         for (module, *_), group in groupby(sorted(self.account.waiting, key=_line_key), key=_line_key):
             waiting = list(group)
             left = sum(each.left_minor for each in waiting)
             lines.append(line_of("adjustment", module, [each.charge for each in waiting], left))
         self.account.waiting = []
-        self._issue(decision_key(event_id), event_id, event.at, SYSTEM, "renewal", terms.billing_details, lines)
+        return lines
+
+    def _end(self, event_id: str, event: SubscriptionEnded) -> None:
+        """The subscription has ended: one document for all that is not on one yet, and nothing after it."""
+        account, key = self.account, f"{decision_key(event_id)}-end"
+        assert account.period is not None, "only an active subscription ends"
+        day = min(local_day(event.at, self.contract.time_zone), add_days(account.period.end, -1))
+        booked = [charge for module in sorted(account.ledgers) for charge in self._book(key, event_id, event.at, day, module)]
+        account.waiting += [*account.of_day, *(Waiting(charge, charge.net_minor) for charge in booked)]
+        self._issue(key, event_id, event.at, event.actor, "subscription_ended", event.billing_details, self._adjustments())
+        account.period, account.ledgers, account.licences = None, {}, {}
+        account.of_day, account.open_day = [], None
 
     def _open_period(self, period: Period, at_start: Mapping[str, int], plan_version: int, details: str) -> list[InvoiceLine]:
         """Start the ledgers of a period with the licences at its start; return the line of the whole period for each module."""

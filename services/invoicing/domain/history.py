@@ -4,7 +4,7 @@ What invoicing says is looked up by its key, so it may come in any order; what s
 order of the event ids. Reading both topics from the start therefore gives the same history however they interleave.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, get_args
 
@@ -17,6 +17,7 @@ from shared.schemas.invoicing_v1 import (
     QuoteApproved,
     QuoteIssued,
     ReductionOrdered,
+    SubscriptionEnded,
     SubscriptionStarted,
     TermsApplied,
 )
@@ -52,7 +53,8 @@ def decision_key(event_id: str) -> str:
 class History:
     """The events of one tenant by their keys, and the decisions of seats in the order of their log."""
 
-    contract: SubscriptionStarted | None = None
+    contracts: dict[str, SubscriptionStarted] = field(default_factory=dict)  # by subscription: one after the other
+    ended: dict[str, SubscriptionEnded] = field(default_factory=dict)  # by the decision that ended it
     plans: dict[tuple[str, int], PlanDefined] = field(default_factory=dict)
     details: dict[str, BillingDetailsChanged] = field(default_factory=dict)
     quotes: dict[str, QuoteIssued] = field(default_factory=dict)
@@ -70,6 +72,18 @@ class History:
                 return price.amount_minor
         raise KeyError((plan, version, module, term))
 
+    def subscriptions(self) -> Iterator[tuple[SubscriptionStarted, list[tuple[str, Decision]]]]:
+        """Return each subscription with its decisions, in order. What seats decides between two subscriptions belongs to the later one."""
+        left, decisions = dict(self.contracts), list[tuple[str, Decision]]()
+        for event_id, event in self.decisions:
+            decisions.append((event_id, event))
+            if event_id in self.ended:
+                yield left.pop(self.ended[event_id].subscription), decisions
+                decisions = []
+        assert len(left) <= 1, "a subscription begins only when the one before has ended"
+        for contract in left.values():
+            yield contract, decisions
+
 
 def fold(facts: Iterable[Fact]) -> History:
     """Return the history that these events make, in any order of invoicing's own."""
@@ -78,7 +92,9 @@ def fold(facts: Iterable[Fact]) -> History:
     for event_id, event in facts:
         match event:
             case SubscriptionStarted():
-                history.contract = event
+                history.contracts[event.subscription] = event
+            case SubscriptionEnded():
+                history.ended[event.decision] = event
             case PlanDefined():
                 history.plans[event.plan, event.version] = event
             case BillingDetailsChanged():

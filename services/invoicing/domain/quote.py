@@ -5,7 +5,7 @@ Nothing changes before a quote is approved; one that no longer fits is refused, 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from services.invoicing.domain.account import NOW, Account, due_when
 from services.invoicing.domain.calendar import Period, add_days, local_day, start_of_day
@@ -51,6 +51,7 @@ class Pool:
 
     licences: int
     next_period: int
+    former_next_period: int | None = None  # only while the pool ends with the subscription: its number before
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class Situation:
     pools: Mapping[str, Pool]
     period: str | None  # as seats names it
     at: datetime  # the tenant's time
+    ends_on: date | None = None  # the subscription is to end
 
 
 def expected(situation: Situation, modules: Iterable[str]) -> Expected:
@@ -123,6 +125,8 @@ def price(situation: Situation, items: Sequence[Item], *, quote: str, actor: Act
         billing_details=details.version,
         credit_net_minor=credit_minor,
         next_period=_next_period(situation, lines, tax),
+        ends_on=situation.ends_on,
+        cancels_closing=tuple(line.module for line in lines if situation.ends_on is None and not situation.pools[line.module].next_period),
     )
 
 
@@ -133,8 +137,9 @@ def _next_period(situation: Situation, lines: Sequence[QuoteLine], tax: Tax) -> 
     if not numbers.keys() <= prices.keys():
         return None
     before = sum(number * prices[module] for module, number in numbers.items())
-    added = sum(line.quantity * prices[line.module] for line in lines)
-    pools = {line.module: situation.pools[line.module] for line in lines}
+    # A subscription that ends goes on ending, so the purchase changes nothing of the next period.
+    pools = {line.module: situation.pools[line.module] for line in lines if situation.pools[line.module].former_next_period is None}
+    added = sum(line.quantity * prices[line.module] for line in lines if line.module in pools)
     cancelled = sum((pool.licences - pool.next_period) * prices[module] for module, pool in pools.items())
     return NextPeriod(
         before=amounts(before, tax),

@@ -83,6 +83,13 @@ def _refusal(situation: Situation, modules: Mapping[str, SubscribedModule], want
             "Some of these modules are reduced at once and others at the end of the period. Order a reduction for each of the two.",
             {"reduce_at": {each.module: modules[each.module].reduce_at for each in wanted}},
         )
+    if situation.ends_on is not None and modules[wanted[0].module].reduce_at == PERIOD_END:
+        return Refusal(
+            "subscription-ending",
+            f"The subscription ends on {situation.ends_on}, so it has no next period. To reduce licences for a next period, take the "
+            "ending back first (DELETE …/subscription/ending).",
+            {"ends_on": situation.ends_on.isoformat()},
+        )
     for each in wanted:
         pool, takes_effect = situation.pools[each.module], modules[each.module].reduce_at
         if each.total > pool.licences or (takes_effect == NOW and each.total == pool.licences):
@@ -97,8 +104,9 @@ def _refusal(situation: Situation, modules: Mapping[str, SubscribedModule], want
     if any(modules[name].base for name in gone) and not left:
         return Refusal(
             "last-base-module",
-            "People need a base module, so the last one cannot be reduced to 0. To end the whole subscription, contact support.",
-            {"modules": sorted(gone)},
+            "People need a base module, so the last one cannot be reduced to 0. To end the whole subscription at the end of its period, "
+            "send POST …/subscription/ending.",
+            {"modules": sorted(gone), "instead": "POST …/subscription/ending"},
         )
     return None
 

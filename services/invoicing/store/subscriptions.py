@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime
 
 import orjson
-from sqlalchemy import Date, Text, bindparam, exists, func, insert, select, update
+from sqlalchemy import Date, Text, bindparam, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.invoicing.store.tenants import TENANTS
@@ -49,6 +49,8 @@ _GIVEN = recordset(Module)
 _ADD_MODULES = insert(SUBSCRIPTION_MODULES).from_select(
     ["tenant_id", *names_of(Module)], select(bindparam("tenant", type_=Text), *(_GIVEN.c[name] for name in names_of(Module)))
 )
+_REMOVE = delete(SUBSCRIPTIONS).where(_OWN)
+_REMOVE_MODULES = delete(SUBSCRIPTION_MODULES).where(_OWN_MODULES)
 _SET_STATUS = update(SUBSCRIPTIONS).where(_OWN).values(status=bindparam("new_status"), reason=bindparam("new_reason"))
 _END = bindparam("end", type_=Date)
 _SET_PERIOD = (
@@ -108,6 +110,12 @@ async def add(connection: AsyncConnection, tenant_id: str, event: SubscriptionSt
     )
     await connection.execute(_ADD, {"tenant_id": tenant_id} | asdict(row))
     await connection.execute(_ADD_MODULES, {"tenant": tenant_id, "rows": orjson.dumps(modules).decode()})
+
+
+async def remove(connection: AsyncConnection, tenant_id: str) -> None:
+    """Remove a subscription that has ended, because another one starts."""
+    await connection.execute(_REMOVE_MODULES, {"tenant": tenant_id})
+    await connection.execute(_REMOVE, {"tenant": tenant_id})
 
 
 async def set_status(connection: AsyncConnection, tenant_id: str, status: str, reason: str = "") -> None:

@@ -7,9 +7,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from services.invoicing.store.due_actions import DueAction
+from services.invoicing.use_cases.endings import REMINDER, remind
 from services.invoicing.wiring import Wiring
 from shared.database import UnitOfWork
 
 DueHandler = Callable[[Wiring, UnitOfWork, DueAction], Awaitable[None]]
 
-HANDLERS: Final[Mapping[str, DueHandler]] = {}
+
+async def _remind_of_ending(wiring: Wiring, uow: UnitOfWork, action: DueAction) -> None:
+    await remind(uow, action.tenant_id, clock=wiring.clock)
+
+
+HANDLERS: Final[Mapping[str, DueHandler]] = {REMINDER: _remind_of_ending}

@@ -29,7 +29,8 @@ async def _facts(uow: UnitOfWork, tenant: str) -> list[Fact]:
     """Return the events that the tenant's account is computed from, with every version of its plan's price list."""
     known = await store.facts.of_tenant(uow.connection, tenant)
     contract = await store.subscriptions.contract(uow.connection, tenant)
-    versions = await store.catalogue.versions(uow.connection, contract.plan) if contract else ()
+    plans = {event.plan for _, event in known if isinstance(event, SubscriptionStarted)} | ({contract.plan} if contract else set())
+    versions = [version for plan in sorted(plans) for version in await store.catalogue.versions(uow.connection, plan)]
     return [*((f"plan-{plan.plan}-{plan.version}", plan) for plan in versions), *known]
 
 

@@ -1,6 +1,6 @@
 """Quotes: what more licences cost, before anybody orders them."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from services.invoicing import store
 from services.invoicing.api.requests import QuoteBody
@@ -22,12 +22,23 @@ def refuse(refusal: Refusal) -> Conflict:
     return Conflict(refusal.type, refusal.detail, **refusal.extra)
 
 
+def ended(on: date) -> Conflict:
+    text = (
+        f"The subscription ended on {on}. Its invoices and its history stay readable; nothing can be bought or changed any more. "
+        "To use the modules again, ask the vendor to start a new subscription."
+    )
+    return Conflict("subscription-ended", text, ended_on=on.isoformat())
+
+
 async def situation_of(uow: UnitOfWork, tenant: Tenant, at: datetime) -> Situation:
-    """Load everything that a price depends on."""
+    """Load everything that a price depends on. Raises Conflict if there is no subscription, or no more."""
     c = uow.connection
-    contract, details = await store.subscriptions.contract(c, tenant.tenant_id), await store.billing_details.in_force(c, tenant.tenant_id)
-    if contract is None or details is None:
+    found, details = await store.subscriptions.find(c, tenant.tenant_id), await store.billing_details.in_force(c, tenant.tenant_id)
+    if found is None or details is None:
         raise Conflict("no-subscription", "The tenant has no subscription. Start one before you request a quote.")
+    contract, ending = found.contract, await store.endings.find(c, tenant.tenant_id)
+    if found.status == "ended" and ending is not None:
+        raise ended(ending.ends_on)
     plans = await store.catalogue.plans(c)
     return Situation(
         contract=contract,
@@ -44,6 +55,7 @@ async def situation_of(uow: UnitOfWork, tenant: Tenant, at: datetime) -> Situati
         pools=await store.pools.reported(c, tenant.tenant_id),
         period=tenant.period,
         at=at,
+        ends_on=ending.ends_on if ending is not None else None,
     )
 
 

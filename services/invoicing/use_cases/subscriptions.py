@@ -29,7 +29,8 @@ async def start_subscription(
     """
     tenant, at = await lock_tenant(uow, tenant_id, clock)
     assert tenant.time_zone is not None
-    if await store.subscriptions.find(uow.connection, tenant_id) is not None:
+    former = await store.subscriptions.find(uow.connection, tenant_id)
+    if former is not None and former.status != "ended":
         raise Conflict("subscription-exists", "The tenant already has a subscription, and can have only one.")
     details = await store.billing_details.in_force(uow.connection, tenant_id)
     if details is None:
@@ -74,6 +75,9 @@ async def start_subscription(
         store.subscriptions.Module(module.module, known[module.module].base, module.licences, module.policies.model_dump_json())
         for module in body.modules
     ]
+    if former is not None:  # its facts stay, and its documents can be rebuilt from them
+        await store.subscriptions.remove(uow.connection, tenant_id)
+        await store.endings.remove(uow.connection, tenant_id)
     await store.subscriptions.add(uow.connection, tenant_id, event, modules)
     await publish_fact(uow, tenant_id, event, subject=event.subscription)
     if tenant.opened:

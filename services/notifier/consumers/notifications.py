@@ -187,6 +187,10 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
     ),
     INVOICING_EVENTS: (
         invoicing_v1.SubscriptionActivated,
+        invoicing_v1.SubscriptionEnding,
+        invoicing_v1.SubscriptionEndingSoon,
+        invoicing_v1.SubscriptionKept,
+        invoicing_v1.SubscriptionEnded,
         invoicing_v1.TermsApplied,
         invoicing_v1.QuoteApproved,
         invoicing_v1.DayCharged,

@@ -27,6 +27,11 @@ HANDLED: Mapping[Topic, tuple[type[Payload], ...]] = {
 IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
     INVOICING_EVENTS: (
         invoicing_v1.BillingDetailsChanged,
+        # Seats closes the pools of a subscription that ends, and users reads that.
+        invoicing_v1.SubscriptionEnding,
+        invoicing_v1.SubscriptionEndingSoon,
+        invoicing_v1.SubscriptionKept,
+        invoicing_v1.SubscriptionEnded,
         invoicing_v1.TermsApplied,
         invoicing_v1.QuoteIssued,
         invoicing_v1.QuoteApproved,

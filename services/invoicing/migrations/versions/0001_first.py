@@ -49,6 +49,12 @@ CREATE TABLE subscriptions (
     created_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX subscriptions_open_day ON subscriptions (open_day) WHERE open_day IS NOT NULL;
+-- The end of a subscription that is ordered or has come.
+CREATE TABLE endings (
+    tenant_id text PRIMARY KEY, subscription text NOT NULL, ends_on date NOT NULL, at_once boolean NOT NULL, reason text NOT NULL,
+    ordered_by text NOT NULL, ordered_at timestamptz NOT NULL, kept_by text,
+    ended boolean NOT NULL DEFAULT false
+);
 CREATE TABLE subscription_modules (
     tenant_id text NOT NULL, module text NOT NULL, base boolean NOT NULL, licences integer NOT NULL, policies text NOT NULL,
     opened boolean NOT NULL DEFAULT false,
@@ -58,6 +64,7 @@ CREATE TABLE subscription_modules (
 CREATE TABLE pools (
     tenant_id text NOT NULL, module text NOT NULL,
     licences integer NOT NULL, next_period integer NOT NULL,
+    former_next_period integer,                -- only while the pool ends with the subscription
     partition integer NOT NULL, command_offset bigint NOT NULL, n integer NOT NULL,
     PRIMARY KEY (tenant_id, module)
 );
@@ -169,6 +176,7 @@ PROTECTED = (
     "tenants",
     "billing_details",
     "subscriptions",
+    "endings",
     "subscription_modules",
     "pools",
     "due_actions",

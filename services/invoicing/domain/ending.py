@@ -1,0 +1,27 @@
+"""The end of a subscription: when its reminders are due, and what taking it back restores."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Final
+
+from services.invoicing.domain.calendar import add_days
+from services.invoicing.domain.quote import Pool
+
+REMINDER_DAYS: Final = (30, 7, 1)  # before the end, the first reminder first
+
+
+def next_reminder(ends_on: date, after: date) -> date | None:
+    """Return the day of the next reminder after this day; None: there is none before the end."""
+    days = (add_days(ends_on, -days) for days in REMINDER_DAYS)
+    return next((day for day in days if day > after), None)
+
+
+def reminder_of(ends_on: date, today: date) -> int:
+    """Return the days before the end of the last reminder that is due: of several that are late, only one is sent."""
+    return min(days for days in REMINDER_DAYS if add_days(ends_on, -days) <= today)
+
+
+def restored(pools: Mapping[str, Pool]) -> tuple[dict[str, int], list[str]]:
+    """Return the next period's number of each pool that goes on if the ending is taken back, and the pools that close by themselves."""
+    numbers = {module: min(pool.former_next_period, pool.licences) for module, pool in pools.items() if pool.former_next_period}
+    return numbers, sorted(module for module, pool in pools.items() if pool.former_next_period == 0)

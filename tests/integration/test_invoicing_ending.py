@@ -1,0 +1,185 @@
+"""A subscription ends by REST on a test clock: what works until then, taking it back, the last document, and a subscription after it."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from shared.schemas import seats_v1, topics
+from shared.schemas.base import Payload
+from shared.schemas.invoicing_v1 import InvoiceIssued, SubscriptionEnded, SubscriptionEnding, SubscriptionEndingSoon, SubscriptionKept
+from shared.settings import KafkaSettings
+from tests.support.invoicing import NOVEMBER, Bench, running_bench, settings_of
+
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
+BUY: dict[str, Any] = {"rights": ["account:buy"]}
+LAST_DAY = datetime(2013, 11, 30, 22, 59, 59, tzinfo=UTC)  # in Copenhagen
+DECEMBER = datetime(2013, 11, 30, 23, tzinfo=UTC)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def bench(make_database: Callable[[str], str], make_kafka_settings: Callable[[], KafkaSettings]) -> AsyncIterator[Bench]:
+    async with running_bench(settings_of(make_database("invoicing"), make_kafka_settings())) as bench:
+        await bench.catalogue(time=1200, documents=2000)
+        yield bench
+
+
+async def call(bench: Bench, method: str, of: str, path: str, body: Any = None, **options: Any) -> dict[str, Any]:
+    return dict(await bench.ok(method, f"/v1/tenants/{of}/{path}", body, **options))
+
+
+async def end(bench: Bench, tenant: str) -> dict[str, Any]:
+    return await call(bench, "POST", tenant, "subscription/ending", {"reason": "we move"}, tenant=tenant, **BUY, prefer="wait=10")
+
+
+async def subscribed(bench: Bench, **more: Any) -> str:
+    return await bench.subscribed(NOVEMBER, {"time": 3, "documents": 4}, "2013-11-01", billed_until="2013-11-01", **more)
+
+
+async def last_place(bench: Bench, tenant: str) -> tuple[int, int]:
+    """Return the place of the tenant's last command: decisions by hand come after its answer."""
+    last = (await bench.topic(topics.SEATS_COMMANDS, tenant))[-1]
+    return last.partition, last.offset
+
+
+async def change(bench: Bench, tenant: str, model: type[Payload], module: str, by: int, **fields: Any) -> None:
+    """Seats changes a pool by itself."""
+    pools = bench.pools[tenant]
+    pools.licences[module] += by
+    place = await last_place(bench, tenant)
+    await bench.decide(model, tenant, place, "other", "changed", module=module, by=abs(by), pools=pools.states(module), **fields)
+    await bench.until_settled(tenant)
+
+
+async def test_T14_T21_a_subscription_ends_with_open_invoices_and_a_waiting_credit_and_a_new_one_follows(bench: Bench) -> None:
+    tenant = await subscribed(bench, charge_when="next_invoice", credit_when="next_invoice")
+    shown = await end(bench, tenant)
+    assert (shown["status"], shown["ends_on"], shown["next_period_net_minor"]) == ("active", "2013-12-01", 0)
+    assert await end(bench, tenant) == shown, "ending it again changes nothing"
+    quote, order = await bench.buy(tenant, {"module": "time", "add": 1})
+    assert quote["notes"] == ["The subscription still ends on 2013-12-01. The licences can be used until then."]
+    assert (quote["net_minor"], quote["next_period"]["added_net_minor"], order["status"]) == (640, 0, "completed")
+    await change(bench, tenant, seats_v1.PoolExpanded, "time", 1)
+    await change(bench, tenant, seats_v1.PoolReduced, "documents", -1, reduce_at="now")
+    refusal = await bench.refused(
+        "PUT", f"/v1/tenants/{tenant}/next-period", {"items": [{"module": "time", "total": 1}]}, tenant=tenant, **BUY
+    )
+    assert (refusal["type"], refusal["ends_on"]) == ("subscription-ending", "2013-12-01")
+    await bench.advance_clock(tenant, DECEMBER)
+
+    shown = await call(bench, "GET", tenant, "subscription")
+    assert (shown["status"], shown["ends_on"], [module["licences"] for module in shown["modules"]]) == ("ended", "2013-12-01", [0, 0])
+    first, last = await bench.events(tenant, InvoiceIssued)
+    assert (last.reason, {(line.module, line.net_minor) for line in last.lines}) == (
+        "subscription_ended",
+        {("time", 640 + 640), ("documents", -1067)},
+    )
+    assert (await call(bench, "GET", tenant, "invoices"))["items"][0]["number"] == first.number, "reads go on"
+    for method, path, body in (
+        ("POST", "quotes", {"items": [{"module": "time", "add": 1}]}),
+        ("POST", "reductions", {"items": [{"module": "time", "total": 1}]}),
+        ("PUT", "next-period", {"items": [{"module": "time", "total": 1}]}),
+        ("POST", "subscription/ending", {}),
+        ("DELETE", "subscription/ending", None),
+    ):
+        refusal = await bench.refused(method, f"/v1/tenants/{tenant}/{path}", body, tenant=tenant, **BUY)
+        assert (refusal["type"], refusal["ended_on"]) == ("subscription-ended", "2013-12-01"), path
+    await bench.advance_clock(tenant, datetime(2014, 1, 1, 9, tzinfo=UTC))
+    assert len(await bench.events(tenant, InvoiceIssued)) == 2, "no document follows"
+
+    await bench.subscribe(tenant, {"time": 5}, "2014-01-01", billed_until="2014-01-01")
+    shown = await bench.until_active(tenant)
+    assert (shown["ends_on"], [(module["module"], module["licences"]) for module in shown["modules"]]) == (None, [("time", 5)])
+    quote, order = await bench.buy(tenant, {"module": "time", "add": 1})
+    assert (quote["net_minor"], order["status"]) == (1200, "completed")
+    numbers = [invoice.number for invoice in await bench.events(tenant, InvoiceIssued)]
+    assert len(set(numbers)) == 4
+    assert numbers == sorted(numbers), "document numbers go on"
+
+
+async def test_T14_an_ending_is_announced_and_reminded_of_and_taken_back_on_its_last_day(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    await call(bench, "PUT", tenant, "next-period", {"items": [{"module": "time", "total": 2}]}, tenant=tenant, **BUY, prefer="wait=10")
+    await end(bench, tenant)
+    await bench.buy(tenant, {"module": "documents", "add": 1})
+    for day in (23, 24, 26, 30):  # 7 days before the end is the 24th, 1 day the 30th
+        await bench.advance_clock(tenant, datetime(2013, 11, day, 9, tzinfo=UTC))
+    await bench.advance_clock(tenant, LAST_DAY)
+    (announced,) = await bench.events(tenant, SubscriptionEnding)
+    assert (announced.actor.id, announced.reason, announced.ends_on.isoformat()) == ("ann", "we move", "2013-12-01")
+    reminders = await bench.events(tenant, SubscriptionEndingSoon)
+    assert [(each.days, each.at) for each in reminders] == [
+        (7, datetime(2013, 11, 23, 23, tzinfo=UTC)),
+        (1, datetime(2013, 11, 29, 23, tzinfo=UTC)),
+    ]
+    shown = await call(bench, "DELETE", tenant, "subscription/ending", tenant=tenant, **BUY, prefer="wait=10")
+    assert (shown["ends_on"], {each["module"]: each["next_period"] for each in shown["modules"]}) == (None, {"time": 2, "documents": 4})
+    (kept,) = await bench.events(tenant, SubscriptionKept)
+    assert [(each.module, each.licences, each.next_period) for each in kept.modules] == [("documents", 5, 4), ("time", 3, 2)]
+    refusal = await bench.refused("DELETE", f"/v1/tenants/{tenant}/subscription/ending", tenant=tenant, **BUY)
+    assert refusal["type"] == "subscription-not-ending"
+    await bench.advance_clock(tenant, DECEMBER)
+    renewal = (await bench.events(tenant, InvoiceIssued))[-1]
+    assert (renewal.reason, renewal.net_minor) == ("renewal", 2 * 1200 + 4 * 2000)
+
+
+async def test_T14_a_module_that_was_to_close_by_itself_closes_although_the_ending_is_taken_back(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    body = {"items": [{"module": "documents", "total": 0}]}
+    await call(bench, "PUT", tenant, "next-period", body, tenant=tenant, **BUY, prefer="wait=10")
+    await end(bench, tenant)
+    shown = await call(bench, "DELETE", tenant, "subscription/ending", tenant=tenant, **BUY, prefer="wait=10")
+    assert {each["module"]: each["next_period"] for each in shown["modules"]} == {"time": 3, "documents": 0}
+    quote = await call(bench, "POST", tenant, "quotes", {"items": [{"module": "documents", "add": 1}]}, tenant=tenant, **BUY)
+    assert quote["notes"] == ["documents was to close at the end of the period. The purchase keeps it."]
+
+
+async def test_the_vendor_ends_a_subscription_at_once_with_a_reason_and_credits_what_is_left(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    path = f"/v1/tenants/{tenant}/subscription/end"
+    await bench.refused("POST", path, {"reason": "fraud"}, 403, tenant=tenant, **BUY)
+    assert (await bench.refused("POST", path, {}, 422))["errors"][0]["field"] == "body.reason"
+    shown = await call(bench, "POST", tenant, "subscription/end", {"reason": "no payment"}, prefer="wait=10")
+    assert (shown["status"], shown["ends_on"], shown["reason"]) == ("ended", "2013-11-15", "no payment")
+    invoice, credit = await bench.events(tenant, InvoiceIssued)
+    assert (credit.kind, credit.corrects, credit.net_minor) == ("credit_note", (invoice.invoice,), round((3 * 1200 + 4 * 2000) * 16 / 30))
+    (ended,) = await bench.events(tenant, SubscriptionEnded)
+    assert (ended.at_once, ended.reason, ended.actor.kind) == (True, "no payment", "client")
+    await bench.advance_clock(tenant, DECEMBER)
+    assert len(await bench.events(tenant, InvoiceIssued)) == 2
+
+
+async def test_an_ending_that_seats_decides_after_the_period_has_begun_ends_the_subscription_all_the_same(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    await bench.advance_clock(tenant, LAST_DAY)
+    place = await last_place(bench, tenant)
+    bench.answering.clear()
+    await call(bench, "POST", tenant, "subscription/ending", tenant=tenant, **BUY)
+    pools = bench.pools[tenant]
+    pools.scheduled.clear()
+    pools.at, pools.period = DECEMBER, "2013-12-01"
+    licences = tuple(seats_v1.LicenceCount(module=module, quantity=count) for module, count in sorted(pools.licences.items()))
+    fields = {"starts_at": DECEMBER, "licences": licences, "pools": pools.states()}
+    await bench.decide(seats_v1.PeriodStarted, tenant, place, "tick", "period_began", role="settled", **fields)
+    bench.answering.set()
+    await bench.until_settled(tenant)
+    assert (await call(bench, "GET", tenant, "subscription"))["status"] == "ended"
+    assert (pools.licences, len(await bench.events(tenant, InvoiceIssued))) == ({}, 1), "not renewed, and nobody keeps a seat"
+
+
+async def test_an_ending_that_is_taken_back_too_late_for_seats_stays(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    await end(bench, tenant)
+    await bench.advance_clock(tenant, LAST_DAY)
+    place = await last_place(bench, tenant)
+    bench.answering.clear()
+    await call(bench, "DELETE", tenant, "subscription/ending", tenant=tenant, **BUY)
+    command = (await bench.topic(topics.SEATS_COMMANDS, tenant))[-1]
+    await bench.advance(tenant, place, "tick", DECEMBER)
+    bench.answering.set()
+    await bench.until_settled(tenant)
+    assert isinstance(command.payload, seats_v1.ScheduleReduction)
+    assert (await call(bench, "GET", tenant, "subscription"))["status"] == "ended"
+    assert await bench.events(tenant, SubscriptionKept) == []

@@ -1,0 +1,163 @@
+"""The end of a subscription: its last document, its reminders, what quotes say, and a subscription after it."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from services.invoicing.domain.account import CREDIT_NOTE, rebuild
+from services.invoicing.domain.ending import next_reminder, reminder_of, restored
+from services.invoicing.domain.quote import Item, Pool, Refusal, price
+from services.invoicing.domain.reduction import SubscribedModule, Wanted, reduction_of
+from shared.schemas.invoicing_v1 import InvoiceIssued, QuoteIssued
+from tests.support.invoicing_harness import ANN, InvoicingHarness
+
+END = date(2026, 4, 1)
+
+
+def march(**options: Any) -> InvoicingHarness:
+    """Two licences at 12.00 a month, from 1 March."""
+    given: dict[str, Any] = {
+        "start": date(2026, 3, 1),
+        "at": datetime(2026, 3, 1, 9, tzinfo=UTC),
+        "licences": {"time": 2},
+        "prices": {"time": 1200},
+    }
+    return InvoicingHarness(**given | options)
+
+
+def last(harness: InvoicingHarness) -> InvoiceIssued:
+    return harness.invoices[-1]
+
+
+@pytest.mark.parametrize(("by", "net", "kind"), [(1, 1161, "invoice"), (-1, 1161, "credit_note")])
+def test_T14_the_end_issues_one_last_document_for_what_waits_and_renews_nothing(by: int, net: int, kind: str) -> None:
+    harness = march(charge_when="next_invoice", credit_when="next_invoice")
+    harness.go(days=1)
+    if by > 0:
+        harness.buy(time=by)
+    else:
+        harness.reduce("time", -by)
+    harness.end()
+    assert (last(harness).reason, last(harness).kind, last(harness).net_minor) == ("subscription_ended", kind, net)
+    assert [line.text_key for line in last(harness).lines] == ["adjustment"]
+    found = harness.found
+    assert (found.period, found.ledgers, found.licences, found.waiting, found.open_day) == (None, {}, {}, [], None)
+
+
+def test_T14_a_waiting_credit_and_a_waiting_charge_are_on_the_last_document_together() -> None:
+    harness = march(
+        licences={"time": 2, "docs": 2}, prices={"time": 1200, "docs": 600}, charge_when="next_invoice", credit_when="next_invoice"
+    )
+    harness.go(days=1)
+    harness.buy(time=1)
+    harness.reduce("docs", 1)
+    harness.end()
+    assert {(line.module, line.net_minor) for line in last(harness).lines} == {("time", 1161), ("docs", -581)}
+    assert last(harness).net_minor == 580
+
+
+def test_T14_an_end_without_anything_that_waits_makes_no_document() -> None:
+    harness = march(billed=True)
+    harness.end()
+    assert harness.invoices == []
+
+
+@pytest.mark.parametrize("credit_when", ["now", "next_invoice", "threshold"])
+def test_an_end_at_once_credits_the_days_that_are_left_at_once(credit_when: str) -> None:
+    harness = march(credit_when=credit_when, billed=False)
+    harness.go(days=10)
+    harness.end(at_once=True)
+    assert (last(harness).kind, last(harness).net_minor, last(harness).issued_on) == (CREDIT_NOTE, 1626, date(2026, 3, 11))
+    assert last(harness).corrects == (harness.invoices[0].invoice,)
+
+
+def test_after_the_end_no_document_follows_and_a_rebuild_gives_the_same_bytes() -> None:
+    harness = march(charge_when="next_invoice")
+    harness.buy(time=1)
+    harness.end()
+    issued = harness.invoices
+    harness.at += timedelta(days=90)
+    harness.end_days()
+    assert harness.invoices == issued
+    for number, invoice in enumerate(issued):
+        harness.say(invoice.model_copy(update={"number": str(number)}))
+    assert [invoice.model_dump_json() for invoice in rebuild(reversed(harness.facts))] == [
+        event.model_dump_json() for _, event in harness.facts if isinstance(event, InvoiceIssued)
+    ]
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_new_subscription_a_month_later_has_documents_of_its_own_beside_the_old_ones(at_once: bool) -> None:
+    harness = march(charge_when="next_invoice")
+    harness.buy(time=1)
+    harness.end(at_once=at_once)
+    before = harness.invoices
+    harness.at, harness.start = datetime(2026, 5, 3, 9, tzinfo=UTC), date(2026, 5, 1)
+    harness.licences = {"time": 5}
+    harness.next_period, harness.billed = {"time": 5}, False
+    harness.subscribe("later")
+    harness.go(days=1)
+    harness.buy(time=1)
+    harness.go(days=30)
+    first, renewal = harness.invoices[len(before) :]
+    assert harness.invoices[: len(before)] == before
+    assert (first.reason, first.net_minor, first.subscription) == ("first_period", 6000, "later")
+    assert (renewal.reason, [line.net_minor for line in renewal.lines]) == ("renewal", [7200, 1084])
+
+
+def test_T21_a_quote_for_a_subscription_that_ends_says_so_and_changes_nothing_of_the_next_period() -> None:
+    harness = march()
+    situation = harness.situation
+    ending = {"time": Pool(licences=2, next_period=0, former_next_period=2)}
+    quote = price(replace(situation, pools=ending, ends_on=END), [Item("time", add=1)], quote="q", actor=ANN, valid=timedelta(days=1))
+    assert isinstance(quote, QuoteIssued)
+    assert (quote.ends_on, quote.cancels_closing, quote.net_minor) == (END, (), 1200)
+    assert quote.next_period is not None
+    assert (quote.next_period.before.net_minor, quote.next_period.after.net_minor, quote.next_period.added_net_minor) == (0, 0, 0)
+
+
+def test_T21_a_quote_for_a_module_that_is_to_close_says_that_it_cancels_the_closing() -> None:
+    harness = march(licences={"time": 2, "docs": 2}, prices={"time": 1200, "docs": 600})
+    closing = {"time": Pool(2, 2), "docs": Pool(2, 0)}
+    quote = price(replace(harness.situation, pools=closing), [Item("docs", add=1)], quote="q", actor=ANN, valid=timedelta(days=1))
+    assert isinstance(quote, QuoteIssued)
+    assert (quote.ends_on, quote.cancels_closing) == (None, ("docs",))
+    assert quote.next_period is not None
+    assert (quote.next_period.before.net_minor, quote.next_period.after.net_minor) == (2400, 4200)
+
+
+@pytest.mark.parametrize(("reduce_at", "refused"), [("period_end", True), ("now", False)])
+def test_T12_a_subscription_that_ends_has_no_next_period_to_reduce(reduce_at: str, refused: bool) -> None:
+    ending = {"time": Pool(licences=2, next_period=0, former_next_period=2)}
+    situation = replace(march().situation, pools=ending, ends_on=END)
+    found = reduction_of(situation, {"time": SubscribedModule(True, reduce_at)}, [Wanted("time", 1)])
+    assert isinstance(found, Refusal) is refused
+    if isinstance(found, Refusal):
+        assert (found.type, found.extra) == ("subscription-ending", {"ends_on": "2026-04-01"})
+
+
+def test_T14_the_refusal_of_the_last_base_module_says_how_to_end_the_subscription() -> None:
+    found = reduction_of(march().situation, {"time": SubscribedModule(True, "period_end")}, [Wanted("time", 0)])
+    assert isinstance(found, Refusal)
+    assert (found.type, found.extra["instead"]) == ("last-base-module", "POST …/subscription/ending")
+
+
+@pytest.mark.parametrize(
+    ("ordered_on", "next_one"),
+    [(date(2026, 3, 1), 30), (date(2026, 3, 2), 7), (date(2026, 3, 24), 7), (date(2026, 3, 25), 1), (date(2026, 3, 31), None)],
+)
+def test_the_reminders_30_7_and_1_days_before_are_those_that_lie_after_the_order(ordered_on: date, next_one: int | None) -> None:
+    """The end is on 1 April. The e-mail about the ending itself takes the place of the reminder of its own day."""
+    day = next_reminder(END, ordered_on)
+    assert ((END - day).days if day is not None else None) == next_one
+
+
+def test_of_reminders_that_are_late_only_the_last_is_sent() -> None:
+    assert [reminder_of(END, date(2026, 3, day)) for day in (2, 24, 25, 26, 31)] == [30, 30, 7, 7, 1]
+
+
+def test_an_ending_that_is_taken_back_restores_at_most_the_licences_that_are_left() -> None:
+    pools = {"time": Pool(3, 0, 5), "docs": Pool(4, 0, 2), "cases": Pool(1, 0, 0)}
+    assert restored(pools) == ({"time": 3, "docs": 2}, ["cases"])
