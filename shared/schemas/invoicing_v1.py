@@ -337,3 +337,22 @@ class CreditKept(InvoicingEvent):
     credit_note: Id
     amount_minor: int = Field(ge=1)
     currency: Currency
+
+
+class PaymentReminded(InvoicingEvent):
+    """A reminder of an overdue invoice, which is sent to the invoice e-mail address with the invoice."""
+
+    invoice: Id
+    number: str
+    step: int = Field(ge=1)  # of `steps` reminders
+    steps: int = Field(ge=1)
+    issued_on: date
+    due_on: date
+    currency: Currency
+    gross_minor: int
+    open_minor: int = Field(ge=1)
+    overdue_action: str = "none"  # none | no_purchases | operator_decides: what the last reminder leads to
+
+    @property
+    def last(self) -> bool:
+        return self.step >= self.steps

@@ -170,6 +170,7 @@ _ENTRIES = [
         invoicing_v1.PaymentTakenBack,
         invoicing_v1.CreditSetOff,
         invoicing_v1.CreditKept,
+        invoicing_v1.PaymentReminded,
     ),
 ]
 

@@ -1,16 +1,22 @@
 """The vendor's operator records payments by REST; credit notes are set off; the balance and the lists follow."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from services.invoicing.domain.balance import balance_of
+from services.invoicing.jobs.due_actions import DueActions
 from services.invoicing.store import receivables
+from services.invoicing.use_cases.idle import check_idle
 from shared import ids
+from shared.clock import FixedClock
 from shared.schemas import invoicing_v1, topics
+from shared.schemas.invoicing_v1 import PaymentReminded
 from shared.settings import KafkaSettings
 from tests.support.invoicing import A_DAY, NOVEMBER, Bench, running_bench, settings_of
 
@@ -136,3 +142,50 @@ async def test_an_overdue_invoice_is_in_the_list_of_the_operator(bench: Bench) -
     assert other not in {each["tenant"] for each in items}
     assert (await bench.call("GET", "/v1/overdue-invoices", tenant=tenant, **READ)).status_code == 403
     assert (await bench.refused("GET", "/v1/overdue-invoices?cursor=W10", status=422))["errors"][0]["field"] == "query.cursor"
+
+
+async def reminded(bench: Bench, tenant: str) -> list[tuple[int, str, int]]:
+    return [(each.step, each.at.date().isoformat(), each.open_minor) for each in await bench.events(tenant, PaymentReminded)]
+
+
+async def test_reminders_follow_the_test_clock_and_end_when_the_invoice_is_paid(bench: Bench) -> None:
+    tenant, invoice = await invoiced(bench)
+    idle = await check_idle(bench.wiring.database, bench.wiring.consumer, bench.wiring.clock, tenant)
+    assert idle.next_due == datetime(2013, 12, 1, 23, tzinfo=UTC), "a test clock stops at the day of the first reminder"
+    await bench.advance_clock(tenant, idle.next_due - timedelta(seconds=1))
+    assert await reminded(bench, tenant) == []
+    await bench.ok("POST", f"/v1/tenants/{tenant}/payments", payment(invoice, 1_000))
+    for _ in range(2):
+        await bench.advance_clock(tenant, idle.next_due)
+        assert await reminded(bench, tenant) == [(1, "2013-12-01", 14_000)], "the local day is 2 December"
+    rest = await bench.ok("POST", f"/v1/tenants/{tenant}/payments", payment(invoice, 14_000))
+    await bench.advance_clock(tenant, datetime(2013, 12, 20, tzinfo=UTC))
+    assert [each for each in await reminded(bench, tenant) if each[0] == 2] == []
+    await bench.ok("POST", f"/v1/tenants/{tenant}/payments/{rest['payment']}/take-back", {"reason": "wrong invoice"})
+    await bench.advance_clock(tenant, datetime(2014, 2, 20, tzinfo=UTC))
+    mine = [each for each in await bench.events(tenant, PaymentReminded) if each.invoice == invoice["invoice"]]
+    assert [(each.step, each.last) for each in mine] == [(1, False), (2, False)], "after a break, one reminder and not all at once"
+
+
+async def test_a_tenant_whose_credits_cover_all_is_not_reminded(bench: Bench) -> None:
+    tenant, invoice = await invoiced(bench)
+    path = f"/v1/tenants/{tenant}"
+    paid = await bench.ok("POST", f"{path}/payments", payment(invoice, 15_000))
+    offer = await bench.ok("POST", f"{path}/reductions", {"items": [{"module": "time", "total": 1}]}, tenant=tenant, **BUY)
+    await bench.ok("POST", offer["approve_url"], {}, tenant=tenant, **BUY, prefer="wait=10")
+    await bench.advance_clock(tenant, datetime(2013, 12, 3, 8, tzinfo=UTC))
+    (_, credit, renewal) = (await bench.ok("GET", f"{path}/invoices"))["items"]
+    assert (credit["open_minor"] > renewal["open_minor"] > 0, paid["direction"]) == (True, "received")
+    await bench.advance_clock(tenant, datetime(2013, 12, 20, 8, tzinfo=UTC))
+    assert await reminded(bench, tenant) == []
+    await bench.ok("POST", f"{path}/payments", payment(credit, credit["open_minor"]))
+    await bench.advance_clock(tenant, datetime(2013, 12, 24, 8, tzinfo=UTC))
+    assert [each[0] for each in await reminded(bench, tenant)] == [1]
+
+
+async def test_on_a_real_clock_any_number_of_workers_remind_once(bench: Bench) -> None:
+    tenant = await bench.subscribed(NOVEMBER, {"time": 10}, "2013-11-01", clock="real")
+    day = replace(bench.wiring, clock=FixedClock(datetime(2013, 12, 2, 8, tzinfo=UTC)))
+    for _ in range(2):
+        await asyncio.gather(*(DueActions(day).run_once() for _ in range(3)))
+    assert await reminded(bench, tenant) == [(1, "2013-12-02", 15_000)]

@@ -58,6 +58,8 @@ DATA: dict[Kind, dict[str, Any]] = {
     Kind.REDUCTION_REFUSED: {"must_free": 4, "reason": "below_use"},
     Kind.BILLING_DETAILS: {"version": "v2", "actor": ACTOR},
     Kind.INVOICE: INVOICE,
+    Kind.PAYMENT_REMINDER: {name: INVOICE[name] for name in ("invoice", "number", "issued_on", "due_on", "currency", "gross_minor")}
+    | {"open_minor": 1400, "step": 3, "steps": 3, "last": True, "follows": "no_purchases"},
     Kind.INVITED: {"expires_at": DEADLINE, "reserved": True},
     Kind.INVITATION_EXPIRED: {"expires_at": DEADLINE},
     Kind.LICENCES_FREE: {"available": 3, "refused": 60},
@@ -79,7 +81,7 @@ OF_ADMINISTRATION = (
     Kind.HAND_OVER,
     Kind.SCIM_ACCESS_ENDING,
 )
-ALONE = (Kind.INVITED, Kind.LAST_OWNER_LOST, Kind.INVOICE, Kind.BILLING_DETAILS)  # not with others in an e-mail
+ALONE = (Kind.INVITED, Kind.LAST_OWNER_LOST, Kind.INVOICE, Kind.PAYMENT_REMINDER, Kind.BILLING_DETAILS)  # not with others in an e-mail
 NAMES = Names(
     people={"u1": "Bo Berg"},
     modules={"time": "Time Registration"},
@@ -95,7 +97,7 @@ def notification(kind: Kind, stream: Stream, user: str | None = "u1", module: st
     pool = {"module": module, "licences": 280, "next_period": 280, "active": 280, "flagged": 10, "held": 0, "waiting": 0, "available": 0}
     data = {"reason": "over_limit", "pool": pool if module else None} | DATA[kind] | more
     audience = Audience.PERSON if stream in (Stream.OWN, Stream.INVITATION) else Audience.ADMINISTRATORS
-    audience = Audience.BILLED if stream in (Stream.INVOICES, Stream.BILLING_DETAILS) else audience
+    audience = Audience.BILLED if stream in (Stream.INVOICES, Stream.REMINDERS, Stream.BILLING_DETAILS) else audience
     return Notification(f"{kind}", audience, stream, kind, AT, user, module, data)
 
 
@@ -119,5 +121,6 @@ EVERY = [
     *((Stream.PEOPLE, kind) for kind in OF_ADMINISTRATION),
     (Stream.INVITATION, Kind.INVITED),
     (Stream.INVOICES, Kind.INVOICE),
+    (Stream.REMINDERS, Kind.PAYMENT_REMINDER),
     (Stream.BILLING_DETAILS, Kind.BILLING_DETAILS),
 ]

@@ -326,10 +326,10 @@ class Bench:
 
     async def subscribed(self, at: datetime, licences: dict[str, int], start: str, **more: Any) -> str:
         """Return a tenant with an active subscription."""
-        zone = more.pop("zone", "Europe/Copenhagen")
-        tenant = await self.make_tenant(at, zone=zone)
+        zone, clock = more.pop("zone", "Europe/Copenhagen"), more.pop("clock", "test")
+        tenant = await self.make_tenant(at, zone=zone, clock=clock)
         await self.bill(tenant)
-        await self.open(tenant)
+        await self.open(tenant, clock)
         await self.subscribe(tenant, licences, start, **more)
         await self.until_active(tenant)
         await self.until_settled(tenant)

@@ -70,7 +70,7 @@ async def get_payment(wiring: Wired, tenant: TenantId, payment: IdPath) -> Payme
 async def post_take_back(wiring: Wired, tenant: TenantId, payment: IdPath, body: TakeBackBody, principal: TenantOperator) -> PaymentView:
     """The payment stays listed, but no longer counts. If you repeat the request, nothing changes."""
     async with wiring.database.unit_of_work(tenant) as uow:
-        await take_back_payment(uow, tenant, payment, body.reason, actor_of(principal), clock=wiring.clock)
+        await take_back_payment(uow, tenant, payment, body.reason, actor_of(principal), settings=wiring.settings, clock=wiring.clock)
         return await _view(uow, tenant, payment)
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from services.invoicing.domain.account import CREDIT_NOTE, INVOICE
 from shared.schemas.base import Payload
-from shared.schemas.invoicing_v1 import CreditKept, CreditSetOff, InvoiceIssued, PaymentRecorded, PaymentTakenBack
+from shared.schemas.invoicing_v1 import CreditKept, CreditSetOff, InvoiceIssued, PaymentRecorded, PaymentReminded, PaymentTakenBack
 
 RECEIVED: Final = "received"
 PAID_OUT: Final = "paid_out"
@@ -42,7 +42,6 @@ class Receivable:
     corrects: tuple[str, ...] = ()
     kept: bool = False
     reminders: int = 0  # that were sent
-    remind_on: date | None = None  # the local day of the next reminder, if the invoice is still open
 
     @property
     def state(self) -> State:
@@ -93,6 +92,9 @@ class Balance:
                 self._change(event.credit_note, -event.amount_minor)
             case CreditKept():
                 self.documents[event.credit_note] = replace(self.documents[event.credit_note], kept=True)
+            case PaymentReminded():
+                found = self.documents[event.invoice]
+                self.documents[event.invoice] = replace(found, reminders=event.step)
 
     def _change(self, invoice: str, by_minor: int) -> None:
         found = self.documents[invoice]

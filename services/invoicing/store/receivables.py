@@ -57,7 +57,7 @@ _FIND = select(*_COLUMNS).where(_OWN, _R.invoice == bindparam("of_invoice"))
 _CHANGE = (
     update(RECEIVABLES)
     .where(_OWN, _R.invoice == bindparam("of_invoice"))
-    .values({name: bindparam(f"new_{name}") for name in ("open_minor", "kept", "reminders", "remind_on")})
+    .values({name: bindparam(f"new_{name}") for name in ("open_minor", "kept", "reminders")})
 )
 _ADD_SET_OFF = insert(SET_OFFS)
 
@@ -108,7 +108,7 @@ async def find(connection: AsyncConnection, tenant_id: str, invoice: str) -> Rec
 
 async def change(connection: AsyncConnection, tenant_id: str, changed: Receivable) -> None:
     """Save what payments, set-offs and reminders change of a document."""
-    new = {f"new_{name}": getattr(changed, name) for name in ("open_minor", "kept", "reminders", "remind_on")}
+    new = {f"new_{name}": getattr(changed, name) for name in ("open_minor", "kept", "reminders")}
     await connection.execute(_CHANGE, {"tenant": tenant_id, "of_invoice": changed.invoice} | new)
 
 

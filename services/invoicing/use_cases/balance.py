@@ -1,13 +1,12 @@
 """Payments, and credit notes that are set off against invoices."""
 
-from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 
 from services.invoicing import store
 from services.invoicing.api.requests import PaymentBody
 from services.invoicing.domain.account import CREDIT_NOTE, INVOICE, SYSTEM
 from services.invoicing.domain.balance import PAID_OUT, RECEIVED, Balance, Receivable, issued, next_reminder, set_offs
-from services.invoicing.domain.calendar import local_day
+from services.invoicing.domain.calendar import local_day, start_of_day
 from services.invoicing.settings import Settings
 from services.invoicing.store.payments import NewPayment
 from services.invoicing.store.tenants import Tenant
@@ -21,12 +20,25 @@ from shared.schemas.base import Actor
 from shared.schemas.envelope import Envelope
 from shared.schemas.invoicing_v1 import CreditKept, CreditSetOff, InvoiceIssued, InvoicingEvent, PaymentRecorded, PaymentTakenBack
 
+REMINDER = "payment_reminder"  # the kind of the due action; it is about an invoice
 
-async def note_issued(uow: UnitOfWork, tenant_id: str, settings: Settings, invoice: InvoiceIssued, cause: Envelope | None) -> None:
+
+async def plan_reminder(
+    uow: UnitOfWork, tenant_id: str, settings: Settings, invoice: Receivable, zone: str, last_on: date | None = None
+) -> None:
+    """Have the next reminder of an invoice sent at the start of its local day, if there is one. The last one was sent on `last_on`."""
+    day = next_reminder(invoice.due_on, invoice.reminders, last_on, settings.reminder_schedule)
+    if day is not None:
+        await store.due_actions.set_due(uow.connection, tenant_id, REMINDER, invoice.invoice, start_of_day(day, zone))
+
+
+async def note_issued(
+    uow: UnitOfWork, tenant_id: str, settings: Settings, invoice: InvoiceIssued, zone: str, cause: Envelope | None
+) -> None:
     """Save what is open of a document that is being issued, and set credits off that can be."""
     new = issued(invoice, 0)
-    if new.kind == INVOICE:
-        new = replace(new, remind_on=next_reminder(new.due_on, 0, None, settings.reminder_schedule))
+    if new.kind == INVOICE and new.open_minor:
+        await plan_reminder(uow, tenant_id, settings, new, zone)
     credit_waits = await store.receivables.add(uow.connection, tenant_id, new)
     if new.open_minor and (credit_waits or new.kind == CREDIT_NOTE):
         balance = await store.receivables.open_balance(uow.connection, tenant_id)
@@ -46,10 +58,10 @@ async def _set_off(
             amount_minor=each.amount_minor,
             currency=each.currency,
         )
-        await _count(uow, tenant_id, balance, event, each.invoice, each.credit_note, cause=cause)
+        await count(uow, tenant_id, balance, event, each.invoice, each.credit_note, cause=cause)
 
 
-async def _count(
+async def count(
     uow: UnitOfWork, tenant_id: str, balance: Balance, event: InvoicingEvent, *documents: str, cause: Envelope | None = None
 ) -> None:
     """Publish an event, and save what it changes of these documents."""
@@ -93,7 +105,7 @@ async def record_payment(uow: UnitOfWork, tenant_id: str, body: PaymentBody, act
         currency=found.currency,
         paid_on=body.paid_on,
     )
-    await _count(uow, tenant_id, Balance({found.invoice: found}), event, found.invoice)
+    await count(uow, tenant_id, Balance({found.invoice: found}), event, found.invoice)
     return payment
 
 
@@ -112,9 +124,11 @@ def _check(body: PaymentBody, found: Receivable, tenant: Tenant, at: datetime) -
         raise Invalid("body.paid_on", body.paid_on.isoformat(), f"today, {today}, or an earlier day")
 
 
-async def take_back_payment(uow: UnitOfWork, tenant_id: str, payment_id: str, because: str, actor: Actor, *, clock: Clock) -> None:
-    """Let a payment no longer count. A second call changes nothing. Raises NotFound, Conflict."""
-    _, at = await lock_tenant(uow, tenant_id, clock)
+async def take_back_payment(
+    uow: UnitOfWork, tenant_id: str, payment_id: str, because: str, actor: Actor, *, settings: Settings, clock: Clock
+) -> None:
+    """Let a payment no longer count. Reminders of the invoice go on. A second call changes nothing. Raises NotFound, Conflict."""
+    tenant, at = await lock_tenant(uow, tenant_id, clock)
     payment = await store.payments.find(uow.connection, tenant_id, payment_id)
     if payment is None:
         raise NotFound("payment")
@@ -132,7 +146,9 @@ async def take_back_payment(uow: UnitOfWork, tenant_id: str, payment_id: str, be
     )
     found = await store.receivables.find(uow.connection, tenant_id, payment.invoice)
     assert found is not None
-    await _count(uow, tenant_id, Balance({found.invoice: found}), event, found.invoice)
+    await count(uow, tenant_id, Balance({found.invoice: found}), event, found.invoice)
+    if found.kind == INVOICE and tenant.time_zone is not None:
+        await plan_reminder(uow, tenant_id, settings, found, tenant.time_zone, local_day(at, tenant.time_zone))
     await _set_off(uow, tenant_id, await store.receivables.open_balance(uow.connection, tenant_id), at)
 
 
@@ -150,5 +166,5 @@ async def keep_credit(uow: UnitOfWork, tenant_id: str, credit_note: str, actor: 
         raise Conflict("nothing-to-keep", f"Nothing is left of {found.number}: it was set off or paid out.")
     balance = await store.receivables.open_balance(uow.connection, tenant_id)
     event = CreditKept(at=at, actor=actor, credit_note=credit_note, amount_minor=found.open_minor, currency=found.currency)
-    await _count(uow, tenant_id, balance, event, credit_note)
+    await count(uow, tenant_id, balance, event, credit_note)
     await _set_off(uow, tenant_id, balance, at)

@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from services.invoicing.store.due_actions import DueAction
-from services.invoicing.use_cases.endings import REMINDER, remind
+from services.invoicing.use_cases import endings
+from services.invoicing.use_cases.balance import REMINDER
+from services.invoicing.use_cases.reminders import remind
 from services.invoicing.wiring import Wiring
 from shared.database import UnitOfWork
 
@@ -15,7 +17,7 @@ DueHandler = Callable[[Wiring, UnitOfWork, DueAction], Awaitable[None]]
 
 
 async def _remind_of_ending(wiring: Wiring, uow: UnitOfWork, action: DueAction) -> None:
-    await remind(uow, action.tenant_id, clock=wiring.clock)
+    await endings.remind(uow, action.tenant_id, clock=wiring.clock)
 
 
-HANDLERS: Final[Mapping[str, DueHandler]] = {REMINDER: _remind_of_ending}
+HANDLERS: Final[Mapping[str, DueHandler]] = {endings.REMINDER: _remind_of_ending, REMINDER: remind}

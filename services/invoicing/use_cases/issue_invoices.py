@@ -48,7 +48,8 @@ async def book_and_issue(uow: UnitOfWork, tenant: str, settings: Settings, cause
     A second call does nothing. Raises Poison("history") when an invoice that was issued before is not what the events call for.
     """
     # The lock keeps the consumer and an operator's retry of a dead letter from issuing the same invoice.
-    await store.tenants.find(uow.connection, tenant, lock=True)
+    locked = await store.tenants.find(uow.connection, tenant, lock=True)
+    zone = locked.time_zone if locked and locked.time_zone else "UTC"
     found = await read_account(uow, tenant)
     issued = await store.invoices.issued(uow.connection, tenant)
     expected = {invoice.invoice: invoice for invoice in found.invoices}
@@ -60,7 +61,7 @@ async def book_and_issue(uow: UnitOfWork, tenant: str, settings: Settings, cause
         await store.charges.add(uow.connection, tenant, charge)
         publish(uow, tenant, charge, cause=cause, subject=charge.charge)
     await store.subscriptions.set_open_day(uow.connection, tenant, found.open_day)
-    return [await _issue(uow, tenant, settings, found, draft, cause) for draft in drafts]
+    return [await _issue(uow, tenant, settings, found, draft, zone, cause) for draft in drafts]
 
 
 async def end_days(uow: UnitOfWork, tenant: str, settings: Settings, before: date, cause: Envelope | None) -> None:
@@ -88,7 +89,7 @@ async def end_days(uow: UnitOfWork, tenant: str, settings: Settings, before: dat
 
 
 async def _issue(
-    uow: UnitOfWork, tenant: str, settings: Settings, found: Account, draft: InvoiceIssued, cause: Envelope | None
+    uow: UnitOfWork, tenant: str, settings: Settings, found: Account, draft: InvoiceIssued, zone: str, cause: Envelope | None
 ) -> InvoiceIssued:
     series, prefix = _series(draft, settings)
     text = await _document(uow, tenant, settings, found, draft)
@@ -98,7 +99,7 @@ async def _issue(
     content = orjson.dumps(text(invoice)).decode()
     await store.invoices.add(uow.connection, tenant, invoice, series, sequence, content)
     publish(uow, tenant, invoice, cause=cause, subject=invoice.invoice)
-    await note_issued(uow, tenant, settings, invoice, cause)
+    await note_issued(uow, tenant, settings, invoice, zone, cause)
     return invoice
 
 

@@ -148,6 +148,7 @@ NOTIFIED: Mapping[Topic, tuple[type[Payload], ...]] = {
         invoicing_v1.OrderRefused,
         invoicing_v1.BillingDetailsChanged,
         invoicing_v1.InvoiceIssued,
+        invoicing_v1.PaymentReminded,
     ),
 }
 # E-mails that are not part of a digest.

@@ -11,8 +11,8 @@ it, in three streams, so that 20 flags of an import are one e-mail with a table,
                      people: changes of a source that the guard stopped, invitations that expired, licences that are free while people
                      are refused
 
-    billed           invoices and credit notes: to the invoice e-mail address, with a copy to the administrators unless the billing details
-                     say no. Changed billing details (A12): to the old and the new address, and to the administrators
+    billed           invoices, credit notes and reminders: to the invoice e-mail address, with a copy to the administrators unless the
+                     billing details say no. Changed billing details (A12): to the old and the new address, and to the administrators
 
     contact          the last owner can no longer sign in (also to the vendor's operators)
 
@@ -47,6 +47,7 @@ class Stream(StrEnum):
     SEATS = "seats"
     BILLING = "billing"
     INVOICES = "invoices"
+    REMINDERS = "reminders"
     BILLING_DETAILS = "billing_details"
     PEOPLE = "people"
     INVITATION = "invitation"
@@ -74,6 +75,7 @@ class Kind(StrEnum):
     REDUCTION_REFUSED = "reduction_refused"
     BILLING_DETAILS = "billing_details"
     INVOICE = "invoice"
+    PAYMENT_REMINDER = "payment_reminder"  # of an overdue invoice
     SCIM_ACCESS_ENDING = "scim_access_ending"
     LAST_OWNER_LOST = "last_owner_lost"
     CHANGES_STOPPED = "changes_stopped"  # by the guard of users
@@ -350,6 +352,7 @@ def _reduction_scheduled(payload: seats_v1.ReductionScheduled, event_id: str) ->
 
 def _invoicing(payload: invoicing_v1.InvoicingEvent, event_id: str) -> list[Notification]:
     audience, stream = Audience.ADMINISTRATORS, Stream.BILLING
+    more: dict[str, Any] = {}
     match payload:
         case invoicing_v1.OrderCompleted():
             kind, fields = Kind.PURCHASED, {"order", "quote", "lines"}
@@ -374,9 +377,13 @@ def _invoicing(payload: invoicing_v1.InvoicingEvent, event_id: str) -> list[Noti
                 "tax_minor",
                 "gross_minor",
             }
+        case invoicing_v1.PaymentReminded():
+            audience, stream, kind = Audience.BILLED, Stream.REMINDERS, Kind.PAYMENT_REMINDER
+            fields = {"invoice", "number", "step", "steps", "issued_on", "due_on", "currency", "gross_minor", "open_minor"}
+            more = {"last": payload.last, "follows": payload.overdue_action if payload.last else "none"}
         case _:
             return []
-    data = payload.model_dump(mode="json", include=fields) | {"reason": payload.reason, "actor": payload.actor.model_dump()}
+    data = payload.model_dump(mode="json", include=fields) | {"reason": payload.reason, "actor": payload.actor.model_dump()} | more
     return [
         Notification(f"{audience}|{event_id}", audience, stream, kind, payload.at, data=data),
     ]

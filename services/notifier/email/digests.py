@@ -34,6 +34,7 @@ log = structlog.get_logger(__name__)
 
 INVOICING_RETRY_SECONDS = 10.0  # while invoicing does not say where e-mails about money go
 RETRY_SECONDS = 60.0  # until a digest is tried again that could not be made into an e-mail
+WITH_PDF = (Kind.INVOICE, Kind.PAYMENT_REMINDER)
 DIGESTS_MAX = 50  # in one round: rendering takes CPU, and other roles of this process wait meanwhile
 
 
@@ -142,7 +143,7 @@ class DigestSender:
         notifications: Sequence[Notification],
         names: Names,
     ) -> None:
-        invoices = [{"invoice": each.data["invoice"], "number": each.data["number"]} for each in notifications if each.kind is Kind.INVOICE]
+        invoices = [{"invoice": each.data["invoice"], "number": each.data["number"]} for each in notifications if each.kind in WITH_PDF]
         now, rendered, error = self.clock.now(), None, None
         for recipient in {each.email: each for each in receivers}.values():
             # All administrators get the same text; a person's e-mail has one recipient.

@@ -1,6 +1,6 @@
 """Notifications to the subject, text and HTML of an e-mail.
 
-The texts are in `templates/<language>/`. Numbers and dates follow the tenant's locale if its language has templates; otherwise the whole
+The texts are in `templates/<language>/`. Numbers and dates follow the tenant's locale if its language has this e-mail; otherwise the whole
 e-mail is in English: one e-mail has one language. Times are the tenant's own: on a test clock the times of that clock, in the tenant's
 time zone.
 """
@@ -36,16 +36,21 @@ from shared.schemas.seats_v1 import Reason
 from shared.text import one_line
 
 TEMPLATES = Path(__file__).parent / "templates"
-LANGUAGES = frozenset(folder.name for folder in TEMPLATES.iterdir() if folder.is_dir())
-ENGLISH = "en"  # for tenants whose language has no templates
+# For each e-mail, the languages that have it.
+LANGUAGES = {
+    name: frozenset(path.parent.name for path in TEMPLATES.glob(f"*/{name}.txt.j2"))
+    for name in {path.name.removesuffix(".txt.j2") for path in TEMPLATES.glob("*/*.txt.j2")}
+}
+ENGLISH = "en"  # for tenants whose language does not have an e-mail
 MARKER = "_token_of_the_invitation_"  # the e-mail is stored with it, and sent with the token in its place
 HIDDEN = "a person whom you do not see"  # for a reader with a viewset
 ROWS_MAX = 200  # of a table in an e-mail; the others are in the action log
-_TEMPLATE = {
+TEMPLATE = {
     Stream.OWN: "person",
     Stream.SEATS: "seats",
     Stream.BILLING: "billing",
     Stream.INVOICES: "invoices",
+    Stream.REMINDERS: "reminders",
     Stream.BILLING_DETAILS: "billing_details",
     Stream.PEOPLE: "people",
     Stream.INVITATION: "invitation",
@@ -101,7 +106,7 @@ def render(
     stream: Stream, tenant: TenantRow, recipient: Recipient, notifications: Sequence[Notification], names: Names, links: Links, at: datetime
 ) -> Rendered:
     """Render the e-mail; `at` is the tenant's time. The text template begins with the line of the subject and an empty line."""
-    words = Words.of(tenant.locale, tenant.time_zone)
+    words = Words.of(tenant.locale, tenant.time_zone, TEMPLATE[stream])
     tenant = replace(tenant, name=one_line(tenant.name), support_contact=one_line(tenant.support_contact))
     recipient = replace(recipient, name=one_line(recipient.name))
     context: dict[str, Any] = {
@@ -127,12 +132,12 @@ def render(
         "person": lambda user: one_line(names.people.get(user) or user),
         "module": lambda module: one_line(names.modules.get(module) or module),
     }
-    return _rendered(words, _TEMPLATE[stream], tenant, context)
+    return _rendered(words, TEMPLATE[stream], tenant, context)
 
 
 def render_alone(template: str, tenant: TenantRow, **values: Any) -> Rendered:
     """Render an e-mail that is no digest, from the template of this name."""
-    words = Words.of(tenant.locale, tenant.time_zone)
+    words = Words.of(tenant.locale, tenant.time_zone, template)
     tenant = replace(tenant, name=one_line(tenant.name), support_contact=one_line(tenant.support_contact))
     return _rendered(words, template, tenant, {"language": words.language, "tenant": tenant, "one_line": one_line, **values})
 
@@ -209,15 +214,15 @@ class Words:
         return environment
 
     @staticmethod
-    def of(locale: str, time_zone: str) -> "Words":
+    def of(locale: str, time_zone: str, email: str) -> "Words":
         """Return the formats of a locale and time zone. An unknown one does not stop an e-mail: English and UTC are used, and the zone is
-        named beside each time. A locale without templates is English throughout, dates and amounts included."""
+        named beside each time. A locale that does not have this e-mail is English throughout, dates and amounts included."""
         found = locale_of(locale)
         try:
             zone = ZoneInfo(time_zone)
         except (ZoneInfoNotFoundError, ValueError):
             zone = ZoneInfo("UTC")
-        return _words(str(found) if found.language in LANGUAGES else ENGLISH, zone)
+        return _words(str(found) if found.language in LANGUAGES[email] else ENGLISH, zone)
 
     @property
     def language(self) -> str:

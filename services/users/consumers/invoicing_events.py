@@ -45,6 +45,7 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         invoicing_v1.PaymentTakenBack,
         invoicing_v1.CreditSetOff,
         invoicing_v1.CreditKept,
+        invoicing_v1.PaymentReminded,
     )
 }
 

@@ -147,13 +147,12 @@ CREATE TABLE receivables (
     kind text NOT NULL, number text NOT NULL, currency text NOT NULL, issued_on date NOT NULL, due_on date NOT NULL,
     gross_minor bigint NOT NULL, open_minor bigint NOT NULL CHECK (open_minor BETWEEN 0 AND gross_minor),
     corrects text[] NOT NULL, kept boolean NOT NULL DEFAULT false,
-    reminders integer NOT NULL DEFAULT 0, remind_on date,
+    reminders integer NOT NULL DEFAULT 0,
     PRIMARY KEY (tenant_id, invoice),
     FOREIGN KEY (tenant_id, invoice) REFERENCES invoices
 );
 CREATE INDEX receivables_open ON receivables (tenant_id, place) WHERE open_minor > 0;
 CREATE INDEX receivables_due ON receivables (due_on, tenant_id, invoice) WHERE open_minor > 0 AND kind = 'invoice';
-CREATE INDEX receivables_remind ON receivables (remind_on) WHERE open_minor > 0 AND kind = 'invoice' AND remind_on IS NOT NULL;
 CREATE TABLE payments (
     tenant_id text NOT NULL, payment text NOT NULL, place bigint GENERATED ALWAYS AS IDENTITY,
     invoice text NOT NULL, direction text NOT NULL CHECK (direction IN ('received', 'paid_out')),
