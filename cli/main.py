@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from cli.commands import clients, dead_letters, hr, invoices, keys, operator, owners, payments, people, scim, topics, users
+from cli.commands import clients, dead_letters, hr, invoices, keys, operator, owners, payments, people, scim, subscription, topics, users
 from cli.commands.options import AsJson, OfTenant, not_blank
 from cli.names import ALL_RIGHTS, DEMO_KEPT_IN, SERVICES
 
@@ -204,6 +204,7 @@ GROUPS = {
     "users": users.users,
     "people": people.people,
     "scim": scim.scim,
+    "subscription": subscription.subscription,
     "dlq": dead_letters.dlq,
     "clients": clients.clients,
     "owners": owners.owners,

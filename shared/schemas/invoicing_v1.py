@@ -8,6 +8,7 @@ from datetime import date
 from pydantic import Field
 
 from shared.schemas.base import Actor, Change, Currency, Id, Instant, Items, ModuleName, Payload, Text
+from shared.schemas.seats_v1 import Policies
 
 
 class InvoicingEvent(Payload):
@@ -203,6 +204,8 @@ class QuoteIssued(InvoicingEvent):
     next_period: NextPeriod | None = None
     ends_on: date | None = None  # the subscription ends then all the same
     cancels_closing: Items[ModuleName] = ()  # modules that were to close, and that the purchase keeps
+    new_module: ModuleName | None = None  # the order adds this module to the subscription, with these policies
+    policies: Policies | None = None
 
 
 class QuoteApproved(InvoicingEvent):
@@ -237,6 +240,39 @@ class ReductionOrdered(InvoicingEvent):
     takes_effect: str  # now | period_end
     items: Items[ReductionItem]
     approved_on: date
+
+
+class ModuleAdded(InvoicingEvent):
+    """Seats opened the pool of a module that an approved order added to the running subscription."""
+
+    decision: str  # id of the seats event
+    order: Id
+    subscription: Id
+    module: ModuleName
+    licences: int
+
+
+class PoliciesChanged(InvoicingEvent):
+    """Seats took over the policies of pools that somebody changed. `changes` has each policy as `module.policy`, before and after."""
+
+    change: Id
+    subscription: Id
+    modules: Items[ModuleName]
+
+
+class ContractChanged(InvoicingEvent):
+    """The subscription has other terms from now on. A field that is None keeps its value.
+
+    `after` is the last decision of seats for which the former terms count, so that a rebuild reads each decision with the same terms.
+    """
+
+    change: Id
+    subscription: Id
+    number: int = Field(ge=1)  # of the changes of this subscription: 1, 2, …
+    after: str  # id of the seats event
+    charge_when: str | None = None
+    credit_when: str | None = None
+    zero_invoices: bool | None = None
 
 
 class ChargeBooked(InvoicingEvent):

@@ -10,6 +10,7 @@ from shared.schemas.seats_v1 import OverLimit, Policies, Reason, ReduceAt, Reduc
 
 LICENCES_MAX = 10_000_000  # of one pool; with the largest price of a licence, amounts stay within 63 bits
 POLICY_NAMES = tuple(Policies.model_fields)
+UNSETTABLE = ("flag_cap", "expand_cap", "warn_at")  # a pool need not have them; the other policies always have a value
 GRACE_MS_MAX = 3660 * 24 * 60 * 60 * 1000  # ten years
 
 _WORDS: dict[str, type[StrEnum]] = {"over_limit": OverLimit, "reduce_below_use": ReduceBelowUse, "reduce_at": ReduceAt}

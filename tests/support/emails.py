@@ -57,6 +57,15 @@ DATA: dict[Kind, dict[str, Any]] = {
     Kind.REDUCTION_SCHEDULED: {"quantity": 270, "would_flag": ["u1"], "would_flag_count": 1},
     Kind.REDUCTION_REFUSED: {"must_free": 4, "reason": "below_use"},
     Kind.BILLING_DETAILS: {"version": "v2", "actor": ACTOR},
+    Kind.CONTRACT_CHANGED: {
+        "change": "c1",
+        "actor": ACTOR,
+        "changes": [
+            {"field": "time.grace", "old": "P7D", "new": "P14D"},
+            {"field": "time.expand_cap", "old": None, "new": 300},
+            {"field": "zero_invoices", "old": False, "new": True},
+        ],
+    },
     Kind.INVOICE: INVOICE,
     Kind.PAYMENT_REMINDER: {name: INVOICE[name] for name in ("invoice", "number", "issued_on", "due_on", "currency", "gross_minor")}
     | {"open_minor": 1400, "step": 3, "steps": 3, "last": True, "follows": "no_purchases"},

@@ -55,6 +55,7 @@ class Pools:
     former: dict[str, int] = field(default_factory=dict)  # of pools that end with the subscription
     period: str | None = None
     scheduled: list[tuple[datetime, str]] = field(default_factory=list)
+    policies: dict[str, seats_v1.Policies] = field(default_factory=dict)
 
     def states(self, *modules: str) -> tuple[PoolState, ...]:
         return tuple(
@@ -178,20 +179,17 @@ class Bench:
                 await decide(seats_v1.TenantOpened, tenant, place, read.envelope.id, "opened", clock=command.clock)
             case seats_v1.OpenPool():
                 pools.licences[command.module] = pools.next_period[command.module] = command.licences
+                pools.policies[command.module] = command.policies
                 fields = {"module": command.module, "base": command.base, "policies": command.policies}
                 await decide(seats_v1.PoolOpened, tenant, place, read.envelope.id, "opened", pools=pools.states(command.module), **fields)
+            case seats_v1.SetPolicy():
+                removed: dict[str, Any] = dict.fromkeys(command.unset)
+                changed = command.policies.model_dump(exclude_none=True) | removed
+                pools.policies[command.module] = pools.policies[command.module].model_copy(update=changed)
+                fields = {"module": command.module, "policies": pools.policies[command.module], "pools": pools.states(command.module)}
+                await decide(seats_v1.PolicyChanged, tenant, place, read.envelope.id, "policy_set", **fields)
             case seats_v1.AddLicences():
-                modules = [item.module for item in command.items]
-                actual = pools.expected(modules)
-                if actual != command.expected:
-                    fields = {"order": command.order, "expected": command.expected, "actual": actual}
-                    await decide(seats_v1.OrderRefused, tenant, place, read.envelope.id, "expected_differs", **fields)
-                    return
-                for item in command.items:
-                    pools.licences[item.module] += item.quantity
-                    pools.next_period[item.module] = 0 if item.module in pools.former else pools.licences[item.module]
-                fields = {"order": command.order, "items": command.items, "approved_at": command.approved_at}
-                await decide(seats_v1.LicencesAdded, tenant, place, read.envelope.id, "ordered", pools=pools.states(*modules), **fields)
+                await self.add_licences(tenant, place, read.envelope.id, command)
             case seats_v1.ScheduleReduction():
                 await self.schedule_reduction(tenant, place, read.envelope.id, command)
             case seats_v1.ReduceLicences():
@@ -244,6 +242,19 @@ class Bench:
         state = PoolState(module=module, licences=0, next_period=0, active=0, flagged=0, held=0, waiting=0, available=0)
         role = {"role": "settled"} if reason == "period_began" else {}
         await self.decide(seats_v1.PoolClosed, tenant, place, command, reason, module=module, pools=(state,), **role)
+
+    async def add_licences(self, tenant: str, place: tuple[int, int], command: str, payload: seats_v1.AddLicences) -> None:
+        pools, modules = self.pools[tenant], [item.module for item in payload.items]
+        actual = pools.expected(modules)
+        if actual != payload.expected:
+            refused = {"order": payload.order, "expected": payload.expected, "actual": actual}
+            await self.decide(seats_v1.OrderRefused, tenant, place, command, "expected_differs", **refused)
+            return
+        for item in payload.items:
+            pools.licences[item.module] += item.quantity
+            pools.next_period[item.module] = 0 if item.module in pools.former else pools.licences[item.module]
+        fields: dict[str, Any] = {"order": payload.order, "items": payload.items, "approved_at": payload.approved_at}
+        await self.decide(seats_v1.LicencesAdded, tenant, place, command, "ordered", pools=pools.states(*modules), **fields)
 
     async def advance(self, tenant: str, place: tuple[int, int], command: str, to: datetime) -> None:
         pools = self.pools[tenant]

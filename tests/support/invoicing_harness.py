@@ -5,15 +5,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from services.invoicing.domain.account import Account, account
+from services.invoicing.domain.account import Account, account, contract_after
 from services.invoicing.domain.calendar import Term, add_days, local_day, period_at, start_of_day
 from services.invoicing.domain.history import Fact
 from services.invoicing.domain.quote import Item, Pool, Refusal, Situation, approvable, expected, price
 from shared.schemas.base import Actor, Payload
 from shared.schemas.invoicing_v1 import (
     BillingDetailsChanged,
+    ContractChanged,
     DayCharged,
     InvoiceIssued,
+    ModuleAdded,
     PlanDefined,
     QuoteApproved,
     QuoteIssued,
@@ -39,6 +41,7 @@ from shared.schemas.seats_v1 import (
 )
 
 ANN = Actor(kind="user", id="ann")
+DAY = timedelta(days=1)
 ROOT = Actor(kind="client", id="operator")
 
 
@@ -63,6 +66,7 @@ class InvoicingHarness:
     offset: int = 0
     period: str | None = None
     numbers: int = 0
+    changes: int = 0
 
     def __post_init__(self) -> None:
         self.next_period = dict(self.licences)
@@ -121,15 +125,28 @@ class InvoicingHarness:
         self.details = BillingDetailsChanged(at=self.at, actor=ANN, version=f"d{number}", tax_category=category, tax_rate_percent=rate)
         self.say(self.details)
 
+    def change_terms(self, **terms: Any) -> None:
+        """Let the subscription have other terms, as the service does: days that have ended are charged before."""
+        self.end_days()
+        self.changes += 1
+        about: dict[str, Any] = {"change": f"change{self.changes}", "number": self.changes, "after": self.found.last_decision}
+        event = ContractChanged(at=self.at, actor=ANN, subscription="sub", **about, **terms)
+        self.contract = contract_after(self.contract, event)
+        self.say(event)
+
     # -- what seats decides ---------------------------------------------------------------------------------------------
 
     def end_days(self) -> None:
         """Charge the days that have ended, as the service does before it counts a decision."""
         before = local_day(self.at, self.zone)
         while (day := (found := self.found).day_to_charge(before)) is not None:
-            end = start_of_day(add_days(day, 1), self.zone)
-            fields: dict[str, Any] = {"day": day, "after": found.last_decision, "subscription": "sub", "billing_details": self.version}
-            self.say(DayCharged(at=end, actor=ROOT, **fields))
+            self.end_day(day, found.last_decision)
+
+    def end_day(self, day: date, after: str = "") -> None:
+        end = start_of_day(add_days(day, 1), self.zone)
+        last = after or self.found.last_decision
+        fields: dict[str, Any] = {"day": day, "after": last, "subscription": "sub", "billing_details": self.version}
+        self.say(DayCharged(at=end, actor=ROOT, **fields))
 
     def decide(self, model: type[Payload], **fields: Any) -> str:
         self.end_days()
@@ -240,6 +257,18 @@ class InvoicingHarness:
             self.next_period[module] = self.licences[module]
         items = tuple(LicenceCount(module=module, quantity=count) for module, count in bought.items())
         self.decide(LicencesAdded, order=order, items=items, approved_at=self.at, pools=self.states(*bought))
+
+    def add_module(self, quote: QuoteIssued, after: timedelta = 0 * DAY) -> None:
+        """Approve the quote of a module; seats opens the pool so much later."""
+        (line,) = quote.lines
+        self.say(quote)
+        order: dict[str, Any] = {"quote": quote.quote, "order": f"o{quote.quote}", "approved_on": quote.priced_for}
+        self.say(QuoteApproved(at=self.at, actor=ANN, billing_details=self.version, **order))
+        self.go(to=self.at + after)
+        self.licences[line.module] = self.next_period[line.module] = line.quantity
+        decision = self.decide(PoolOpened, module=line.module, base=False, policies=Policies(), pools=self.states(line.module))
+        added: dict[str, Any] = {"decision": decision, "order": order["order"], "subscription": "sub", "module": line.module}
+        self.say(ModuleAdded(at=self.at, actor=ROOT, licences=line.quantity, **added))
 
     def buy(self, **add: int) -> QuoteIssued:
         quote, expects = self.quote(*(Item(module, add=count) for module, count in add.items()))

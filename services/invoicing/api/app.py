@@ -6,6 +6,7 @@ from services.invoicing import store
 from services.invoicing.api import (
     billing_details,
     catalogue,
+    contract_changes,
     ending,
     idle,
     invoices,
@@ -38,7 +39,20 @@ def make_app(wiring: Wiring, verifier: Verifier | None = None) -> FastAPI:
         support_contact=support_contact,
     )
     app.state.wiring = wiring
-    for module in (catalogue, billing_details, subscription, ending, quotes, orders, reductions, invoices, payments, statistics, idle):
+    for module in (
+        catalogue,
+        billing_details,
+        subscription,
+        contract_changes,
+        ending,
+        quotes,
+        orders,
+        reductions,
+        invoices,
+        payments,
+        statistics,
+        idle,
+    ):
         app.include_router(module.router)
     app.include_router(dead_letters_router(DeadLetters(wiring.database, [wiring.consumer])))
     return app

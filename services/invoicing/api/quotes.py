@@ -21,7 +21,7 @@ from shared.web.route import CheckedRoute
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/quotes", tags=["purchases"])
 
 
-async def _view(uow: UnitOfWork, tenant: str, quote: str) -> QuoteView:
+async def quote_view(uow: UnitOfWork, tenant: str, quote: str) -> QuoteView:
     found, about = await store.quotes.find(uow.connection, tenant, quote), await store.tenants.find(uow.connection, tenant)
     order = await store.orders.of_quote(uow.connection, tenant, quote)
     if found is None or about is None:
@@ -42,7 +42,7 @@ async def post_quote(
         return answer(QuoteView.of(found, made, None), 201, {"location": f"/v1/tenants/{tenant}/quotes/{made.quote}"})
 
     async def read(made: str) -> Response:
-        return answer(await _view(uow, tenant, made))
+        return answer(await quote_view(uow, tenant, made))
 
     async with wiring.database.unit_of_work(tenant) as uow:
         return await idempotent(uow, request, principal, key, act, read)
@@ -51,7 +51,7 @@ async def post_quote(
 @router.get("/{quote}", summary="Get a quote", dependencies=[Depends(access("account:read"))])
 async def get_quote(wiring: Wired, tenant: TenantId, quote: IdPath) -> QuoteView:
     async with wiring.database.unit_of_work(tenant) as uow:
-        return await _view(uow, tenant, quote)
+        return await quote_view(uow, tenant, quote)
 
 
 @router.post(

@@ -11,11 +11,12 @@ from stdnum.exceptions import ValidationError as NumberError
 from stdnum.gb import vat as gb_vat
 
 from services.invoicing.domain.balance import AMOUNT_MINOR_MAX
+from services.invoicing.domain.policies import WARN_AT
 from services.invoicing.domain.quote import PRICE_MINOR_MAX
 from shared.countries import NORTHERN_IRELAND, Country
 from shared.money import is_currency
 from shared.schemas.base import Id, ModuleName
-from shared.schemas.policies import LICENCES_MAX, wrong_expand, wrong_policy
+from shared.schemas.policies import LICENCES_MAX, UNSETTABLE, wrong_expand, wrong_policy
 from shared.schemas.seats_v1 import Policies
 from shared.web.rest import Day
 
@@ -138,13 +139,20 @@ def _policies(given: Policies) -> Policies:
     wrong = wrong_policy(given) or wrong_expand(given.over_limit, given.expand_cap)
     if wrong is not None:
         raise ValueError(f"{wrong.field}: expected {wrong.expected}")
-    return given
+    return given if "warn_at" in given.model_fields_set else given.model_copy(update={"warn_at": WARN_AT})
+
+
+PoolPolicies = Annotated[
+    Policies,
+    AfterValidator(_policies),
+    Field(description=f"The policies of the pool. Without `warn_at`, its threshold is {WARN_AT}; null means no threshold."),
+]
 
 
 class SubscribedModule(Body):
     module: ModuleName
     licences: Count
-    policies: Annotated[Policies, AfterValidator(_policies)] = Policies()
+    policies: PoolPolicies = Policies(warn_at=WARN_AT)
 
 
 class SubscriptionBody(Body):
@@ -193,6 +201,36 @@ class EndBody(Body):
     """The end of a subscription at once."""
 
     reason: Line = Field(description="Why the vendor ends the subscription now. The customer is told the reason.")
+
+
+def _changed(given: Policies) -> Policies:
+    """Refuse what seats would refuse. null removes a policy that a pool need not have."""
+    wrong = wrong_policy(given)
+    if wrong is not None:
+        raise ValueError(f"{wrong.field}: expected {wrong.expected}")
+    kept = sorted(name for name in given.model_fields_set - set(UNSETTABLE) if getattr(given, name) is None)
+    if kept:
+        raise ValueError(f"{kept[0]}: expected a value. Only these policies can be removed with null: {', '.join(UNSETTABLE)}")
+    return given
+
+
+class PoliciesBody(Body):
+    """The policies that change. Those that are left out keep their values."""
+
+    modules: dict[ModuleName, Annotated[Policies, AfterValidator(_changed)]] = Field(
+        default_factory=dict,
+        max_length=100,
+        description="The policies of each pool by module. null removes `flag_cap`, `expand_cap` or `warn_at`.",
+    )
+    charge_when: Literal["threshold", "now", "next_invoice"] | None = None
+    credit_when: Literal["threshold", "next_invoice", "now"] | None = None
+    zero_invoices: StrictBool | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> "PoliciesBody":
+        if not any(each.model_fields_set for each in self.modules.values()) and not self.model_fields_set - {"modules"}:
+            raise ValueError("expected at least one policy")
+        return self
 
 
 class QuoteItem(Body):

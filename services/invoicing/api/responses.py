@@ -12,6 +12,7 @@ from services.invoicing.domain.account import INVOICE
 from services.invoicing.domain.balance import Balance
 from services.invoicing.domain.quote import Pool
 from services.invoicing.store.billing_details import BillingDetails
+from services.invoicing.store.contract_changes import ContractChange
 from services.invoicing.store.orders import Order
 from services.invoicing.store.payments import Payment
 from services.invoicing.store.receivables import ListedInvoice, Overdue
@@ -19,7 +20,7 @@ from services.invoicing.store.reductions import StoredReduction
 from services.invoicing.store.subscriptions import Module, Subscription
 from services.invoicing.store.tenants import Tenant
 from shared.money import format_amount
-from shared.schemas.base import Actor, Instant
+from shared.schemas.base import Actor, Change, Instant
 from shared.schemas.invoicing_v1 import (
     Amounts,
     ChargeBooked,
@@ -188,6 +189,7 @@ class QuoteView(BaseModel):
     plan_version: int
     recurring_now_minor: int = Field(description="The present net price of the ordered modules for a whole period.")
     recurring_then_minor: int = Field(description="The net price of these modules for a whole period after the order.")
+    new_module: str | None = Field(description="The module that the order adds to the subscription.")
     expires_at: Instant
     ends_on: date | None = Field(description="The subscription still ends on this day; the order does not change that.")
     cancels_closing: tuple[str, ...] = Field(description="Modules that were to close, and that the order keeps (T21).")
@@ -281,6 +283,27 @@ class ReductionView(BaseModel):
             flagged = [each | {"users": []} for each in flagged]
         own = {"would_flag": flagged, "detail": detail, "approve_url": f"{url}/approve", "status_url": url}
         return cls.model_validate_json(orjson.dumps(terms | shown | own))
+
+
+class ContractChangeView(BaseModel):
+    """A change of the running subscription, and what became of it."""
+
+    change: str
+    kind: str = Field(description="policies")
+    status: str = Field(description="pending (seats has not decided yet), completed or refused")
+    reason: str
+    detail: dict[str, Any] = Field(description="For a refused change: what seats answered.")
+    changes: tuple[Change, ...] = Field(description="Each field that changes, before and after. A policy of a pool is `module.policy`.")
+    by: Actor
+    approved_at: Instant | None
+    decided_at: Instant | None
+    status_url: str
+
+    @classmethod
+    def of(cls, tenant: str, found: ContractChange) -> "ContractChangeView":
+        shown = {name: getattr(found, name) for name in ("change", "kind", "status", "reason", "by", "approved_at", "decided_at")}
+        url = f"/v1/tenants/{tenant}/subscription/changes/{found.change}"
+        return cls.model_validate(shown | found.content | {"detail": orjson.loads(found.detail), "status_url": url})
 
 
 class InvoiceView(BaseModel):

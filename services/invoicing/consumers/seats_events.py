@@ -1,8 +1,9 @@
 """Handlers of the decisions of seats. Each of them runs in the consumer's transaction and the tenant's scope."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from prometheus_client import Counter
@@ -11,10 +12,12 @@ from services.invoicing import store
 from services.invoicing.domain.calendar import Period, Term, local_day, period_at
 from services.invoicing.domain.history import DECISIONS, decision_order
 from services.invoicing.settings import Settings
+from services.invoicing.use_cases.added_modules import ADD_MODULE, forget_module, note_module, send_module
 from services.invoicing.use_cases.endings import KEEP, end_with_period, end_with_pool, note_kept, send_ending_again
 from services.invoicing.use_cases.endings import KINDS as ENDING_KINDS
 from services.invoicing.use_cases.issue_invoices import apply_terms, book_and_issue, end_days
 from services.invoicing.use_cases.orders import complete_order, refuse_order
+from services.invoicing.use_cases.policies import SET_POLICY, note_policies, send_policies_again
 from services.invoicing.use_cases.reductions import KINDS as REDUCTION_KINDS
 from services.invoicing.use_cases.reductions import note_answer, send_reduction_again
 from services.invoicing.use_cases.seats_commands import open_pools, schedule_period, send_again
@@ -23,9 +26,19 @@ from shared.database import UnitOfWork
 from shared.messaging import Handler, Message
 from shared.schemas import seats_v1
 from shared.schemas.base import Payload
+from shared.schemas.envelope import Envelope
 from shared.schemas.topics import SEATS_EVENTS, Topic
 
 log = structlog.get_logger(__name__)
+
+
+class SendAgain(Protocol):
+    """Send a command again, unchanged but for its number."""
+
+    async def __call__(
+        self, uow: UnitOfWork, tenant_id: str, kind: str, reference: str, at: datetime, *, above: int, cause: Envelope | None
+    ) -> None: ...
+
 
 COMMANDS_NOT_DONE = Counter("seatpool_invoicing_commands_not_done", "Commands that seats rejected or failed at")
 
@@ -104,7 +117,17 @@ async def on_reduced(settings: Settings, uow: UnitOfWork, message: Message[seats
 async def on_pool_closed(settings: Settings, uow: UnitOfWork, message: Message[seats_v1.PoolClosed]) -> None:
     """Count the licences of a closed pool as gone. With the last pool of a subscription that the vendor ended at once, it has ended."""
     await on_reduced(settings, uow, message)
+    if await store.endings.find(uow.connection, message.tenant) is None:
+        await store.subscriptions.remove_module(uow.connection, message.tenant, message.payload.module)
     await end_with_pool(uow, message.tenant, settings, message.payload, message.envelope)
+
+
+async def on_policy_changed(uow: UnitOfWork, message: Message[seats_v1.PolicyChanged]) -> None:
+    """Save the policies of a pool, and complete the change that asked for them."""
+    await _project(uow, message)
+    answered = await _answered(uow, message)
+    reference = answered[1] if answered is not None and answered[0] == SET_POLICY else None
+    await note_policies(uow, message.tenant, reference, message.payload, message.envelope)
 
 
 async def on_pool_opened(settings: Settings, uow: UnitOfWork, message: Message[seats_v1.PoolOpened]) -> None:
@@ -112,12 +135,20 @@ async def on_pool_opened(settings: Settings, uow: UnitOfWork, message: Message[s
     as billed."""
     event, tenant = message.payload, message.tenant
     await _project(uow, message)
-    await _answered(uow, message)
+    answered = await _answered(uow, message)
     contract = await store.subscriptions.contract(uow.connection, tenant)
     if contract is None:
         return
+    await store.subscriptions.set_policies(uow.connection, tenant, event.module, event.policies)
+    all_open = await store.subscriptions.set_opened(uow.connection, tenant, event.module)
+    if answered is not None and answered[0] == ADD_MODULE:
+        await _end_days(settings, uow, message)
+        await complete_order(uow, tenant, answered[1], event, message.envelope)
+        await note_module(uow, tenant, answered[1], event, message.envelope)
+        await book_and_issue(uow, tenant, settings, message.envelope)
+        return
     await store.facts.add(uow.connection, tenant, message.envelope.id, event)
-    if await store.subscriptions.set_opened(uow.connection, tenant, event.module):
+    if all_open:
         await activate(uow, tenant, contract, event.at, message.envelope)
         await book_and_issue(uow, tenant, settings, message.envelope)
         period = Period(contract.period_start, contract.period_end)
@@ -132,7 +163,7 @@ async def on_licences_added(settings: Settings, uow: UnitOfWork, message: Messag
     await _project(uow, message)
     await _answered(uow, message)
     await _end_days(settings, uow, message)
-    if await complete_order(uow, message.tenant, message.payload, message.envelope):
+    if await complete_order(uow, message.tenant, message.payload.order, message.payload, message.envelope):
         await book_and_issue(uow, message.tenant, settings, message.envelope)
 
 
@@ -193,12 +224,9 @@ async def on_command_ignored(uow: UnitOfWork, message: Message[seats_v1.CommandI
     if event.reason != seats_v1.Reason.STALE:
         return  # a repeated command: it has been answered
     answered = await _answered(uow, message)
-    if answered is not None and answered[0] in REDUCTION_KINDS:
-        await send_reduction_again(uow, message.tenant, *answered, event.at, above=event.last_number or 0, cause=message.envelope)
-    elif answered is not None and answered[0] in ENDING_KINDS:
-        await send_ending_again(uow, message.tenant, *answered, event.at, above=event.last_number or 0, cause=message.envelope)
-    elif answered is not None:
-        await send_again(uow, message.tenant, *answered, event.at, above=event.last_number or 0, cause=message.envelope)
+    if answered is not None:
+        again: SendAgain = SEND_AGAIN.get(answered[0], send_again)
+        await again(uow, message.tenant, *answered, event.at, above=event.last_number or 0, cause=message.envelope)
 
 
 async def on_command_rejected(uow: UnitOfWork, message: Message[seats_v1.CommandRejected]) -> None:
@@ -226,26 +254,38 @@ async def _not_done(uow: UnitOfWork, message: Message[seats_v1.SeatsEvent], deta
         error_id=detail.get("error_id"),
     )
     match kind:
-        case "add_licences":
+        case "add_licences" | "add_module":
+            if kind == ADD_MODULE:
+                await forget_module(uow, message.tenant, reference)
             await refuse_order(uow, message.tenant, reference, event.reason, event.at, detail, message.envelope)
         case kind if kind in REDUCTION_KINDS:
             await note_answer(uow, message.tenant, reference, event.at, event.reason, detail)
         case "keep_subscription":
             await note_kept(uow, message.tenant, event.at, event.reason, message.envelope)
+        case kind if kind == SET_POLICY:
+            await store.contract_changes.refuse(uow.connection, message.tenant, reference.partition("/")[0], event.at, event.reason, detail)
         case "open_pool":
             await store.subscriptions.set_status(uow.connection, message.tenant, "failed", f"{reference}: {event.reason}")
         case _:
             pass  # counted and logged: the next period begins only after an operator has removed the cause and resumed the subscription
 
 
+# Commands that their own use case sends again.
+SEND_AGAIN: Mapping[str, SendAgain] = {
+    **dict.fromkeys(REDUCTION_KINDS, send_reduction_again),
+    **dict.fromkeys(ENDING_KINDS, send_ending_again),
+    SET_POLICY: send_policies_again,
+    ADD_MODULE: send_module,
+}
 # These events change only the next period's number.
 PROJECTED: tuple[type[seats_v1.SeatsEvent], ...] = (seats_v1.PoolCloseScheduled, seats_v1.ReductionScheduled)
-# Decisions that change licences or money.
-LEDGER: tuple[type[seats_v1.SeatsEvent], ...] = (*DECISIONS, *PROJECTED)
+# Decisions that change licences or money, and the policies that say when.
+LEDGER: tuple[type[seats_v1.SeatsEvent], ...] = (*DECISIONS, *PROJECTED, seats_v1.PolicyChanged)
 HANDLERS: Mapping[type[Payload], Handler] = {
     seats_v1.TenantOpened: on_tenant_opened,
     seats_v1.OrderRefused: on_order_refused,
     seats_v1.PeriodScheduled: on_answered,
+    seats_v1.PolicyChanged: on_policy_changed,
     seats_v1.CommandIgnored: on_command_ignored,
     seats_v1.CommandRejected: on_command_rejected,
     seats_v1.CommandFailed: on_command_failed,
@@ -268,7 +308,6 @@ HANDLED: Mapping[Topic, tuple[type[Payload], ...]] = {SEATS_EVENTS: (*HANDLERS, 
 # These events change neither the licences of a pool nor the period, and answer no command of invoicing.
 IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
     SEATS_EVENTS: (
-        seats_v1.PolicyChanged,
         seats_v1.SeatsAssigned,
         seats_v1.SeatsQueued,
         seats_v1.SeatsRefused,

@@ -19,9 +19,12 @@ from services.invoicing.domain.money import Tax
 from shared.schemas.base import Actor
 from shared.schemas.invoicing_v1 import (
     ChargeBooked,
+    ContractChanged,
     DayCharged,
     InvoiceIssued,
     InvoiceLine,
+    QuoteApproved,
+    QuoteIssued,
     QuoteLine,
     SubscriptionEnded,
     SubscriptionStarted,
@@ -42,6 +45,8 @@ NO_NUMBER: Final = ""  # drawn when the document is issued
 INVOICE: Final = "invoice"
 CREDIT_NOTE: Final = "credit_note"
 NOW: Final = "now"
+# Terms of a subscription that can change while it runs.
+CHANGEABLE: Final = ("charge_when", "credit_when", "zero_invoices")
 # More days than this to the next invoice: charged and credited at once (B8: exactly 30 counts as not more than 30).
 THRESHOLD_DAYS: Final = 30
 
@@ -97,6 +102,12 @@ def account(facts: Iterable[Fact]) -> Account:
     return found
 
 
+def contract_after(contract: SubscriptionStarted, event: ContractChanged) -> SubscriptionStarted:
+    """Return the contract with the terms that a change gives it."""
+    changed = {name: getattr(event, name) for name in CHANGEABLE}
+    return contract.model_copy(update={name: value for name, value in changed.items() if value is not None})
+
+
 def missing(found: Account, charges: Collection[str], invoices: Collection[str]) -> tuple[list[ChargeBooked], list[InvoiceIssued]]:
     """Return what should exist and does not: the charges, and the documents still without a number, each in order."""
     return (
@@ -123,22 +134,30 @@ class _Reading:
         opened: set[str] = set()
         for event_id, event in decisions:
             self.account.last_decision = event_id
-            if isinstance(event, PoolOpened):
+            if isinstance(event, PoolOpened) and self.account.period is None:
                 opened.add(event.module)
                 self.account.licences |= {pool.module: pool.licences for pool in event.pools if pool.module == event.module}
-                if self.account.period is None and opened.issuperset(module.module for module in contract.modules):
+                if opened.issuperset(module.module for module in contract.modules):
                     self._begin(event_id, event)
             else:
                 self._decided(event_id, event)
-            if (day := history.days.get(event_id)) is not None:
-                self._end_day(event_id, day)
+            days = 0
+            for each in history.between.get(event_id, ()):
+                if isinstance(each, DayCharged):
+                    self._end_day(event_id, f"{decision_key(event_id)}-day" + (f"-{days}" if days else ""), each)
+                    days += 1
+                else:
+                    self._change_terms(each)
             if (ended := history.ended.get(event_id)) is not None:
                 self._end(event_id, ended)
 
     def _decided(self, event_id: str, event: Decision) -> None:
         match event:
             case LicencesAdded():
-                self._buy(event_id, event)
+                self._buy(event_id, event.order, event.at, {item.module: item.quantity for item in event.items})
+            case PoolOpened():
+                if (added := self.history.added.get(event_id)) is not None:
+                    self._buy(event_id, added.order, event.at, {added.module: added.licences})
             case PoolRestored() if event.reduce_at != "now":
                 pass  # the number of the next period, which its invoice reads
             case PoolExpanded() | PoolRestored():
@@ -157,8 +176,6 @@ class _Reading:
             case PeriodStarted():
                 if event_id not in self.history.ended:
                     self._renew(event_id, event)
-            case PoolOpened():
-                pass
             case _:
                 assert_never(event)
 
@@ -272,23 +289,30 @@ class _Reading:
         """Not read from the event's pools: those show the end of the whole decision, later changes in it included."""
         self.account.licences[module] = self.account.licences.get(module, 0) + quantity
 
-    def _buy(self, event_id: str, event: LicencesAdded) -> None:
+    def _change_terms(self, event: ContractChanged) -> None:
+        """Read the decisions from here on with other terms."""
+        self.contract = contract_after(self.contract, event)
+
+    def _buy(self, event_id: str, order: str, at: datetime, bought: Mapping[str, int]) -> None:
         """A purchase: charged as approved, whatever midnight or price change came before the decision."""
-        account, approval = self.account, self.history.approvals[event.order]
+        account, approval = self.account, self.history.approvals[order]
         quote = self.history.quotes[approval.quote]
-        bought = {item.module: item.quantity for item in event.items}
-        assert bought == {line.module: line.quantity for line in quote.lines}, f"order {event.order} was decided with other items"
+        assert bought == {line.module: line.quantity for line in quote.lines}, f"order {order} was decided with other items"
         assert account.period is not None, "a purchase before the subscription was active"
+        if approval.approved_on < account.period.start:
+            # A pool that opens when the period of its approval has ended: its licences are charged for the new period.
+            for line in quote.lines:
+                self._change(event_id, at, line.module, line.quantity, self._rate_of(approval, quote, line), day=account.period.start)
+            return
         if quote.charge == NOW:
-            self._book_credits(event_id, event.at, approval.approved_on)
-        details = approval.billing_details or self.contract.billing_details
+            self._book_credits(event_id, at, approval.approved_on)
         charges = []
         for line in quote.lines:
             self._count(line.module, line.quantity)
-            rate = Rate(line.unit_price_minor, self._tax(quote.billing_details or details))
+            rate = self._rate_of(approval, quote, line)
             ledger = account.ledgers.setdefault(line.module, ModuleLedger(account.period))
             ledger.buy(Change(approval.approved_on, line.quantity, rate, event_id), line.net_minor)
-            charges.append(self._bought(event_id, event, line, rate, approval.actor, approval.approved_on))
+            charges.append(self._bought(event_id, order, at, line, rate, approval.actor, approval.approved_on))
         account.charges += charges
         if quote.charge != NOW:
             account.waiting += [Waiting(charge, charge.net_minor) for charge in charges]
@@ -296,15 +320,20 @@ class _Reading:
         lines = [line_of("proration", charge.module, [charge]) for charge in charges]
         first = charges[0]
         lines += self._use_credits(lines)
+        details = approval.billing_details or self.contract.billing_details
         self._issue(decision_key(event_id), event_id, first.at, first.actor, first.reason, details, lines)
 
-    def _bought(self, event_id: str, event: LicencesAdded, line: QuoteLine, rate: Rate, actor: Actor, day: date) -> ChargeBooked:
+    def _rate_of(self, approval: QuoteApproved, quote: QuoteIssued, line: QuoteLine) -> Rate:
+        details = quote.billing_details or approval.billing_details or self.contract.billing_details
+        return Rate(line.unit_price_minor, self._tax(details))
+
+    def _bought(self, event_id: str, order: str, at: datetime, line: QuoteLine, rate: Rate, actor: Actor, day: date) -> ChargeBooked:
         return ChargeBooked(
-            at=event.at,
+            at=at,
             actor=actor,
             reason="licences_bought",
             charge=f"chg-{decision_key(event_id)}-{line.module}",
-            order=event.order,
+            order=order,
             decision=event_id,
             currency=self.contract.currency,
             module=line.module,
@@ -321,9 +350,9 @@ class _Reading:
 
     # ----------------------------------------------------------------------------------------------------- the end of a day
 
-    def _end_day(self, event_id: str, event: DayCharged) -> None:
+    def _end_day(self, event_id: str, key: str, event: DayCharged) -> None:
         """Charge and credit the day's changes: one document for the tenant, with a line for each module and rate."""
-        account, key = self.account, f"{decision_key(event_id)}-day"
+        account = self.account
         assert account.period is not None
         booked = [charge for module in sorted(account.ledgers) for charge in self._book(key, event_id, event.at, event.day, module)]
         waiting = [*account.of_day, *(Waiting(charge, charge.net_minor) for charge in booked)]

@@ -6,13 +6,16 @@ order of the event ids. Reading both topics from the start therefore gives the s
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final, get_args
 
 from shared.schemas.base import Payload
 from shared.schemas.invoicing_v1 import (
     BillingDetailsChanged,
+    ContractChanged,
     DayCharged,
     InvoiceIssued,
+    ModuleAdded,
     PlanDefined,
     QuoteApproved,
     QuoteIssued,
@@ -62,7 +65,8 @@ class History:
     terms: dict[str, TermsApplied] = field(default_factory=dict)  # by decision
     decisions: list[tuple[str, Decision]] = field(default_factory=list)
     reductions: dict[str, ReductionOrdered] = field(default_factory=dict)
-    days: dict[str, DayCharged] = field(default_factory=dict)  # by the last decision that counts
+    between: dict[str, list[DayCharged | ContractChanged]] = field(default_factory=dict)  # by the decision that they come after
+    added: dict[str, ModuleAdded] = field(default_factory=dict)  # by decision
     issued: dict[str, InvoiceIssued] = field(default_factory=dict)  # by invoice
 
     def price_minor(self, plan: str, version: int, module: str, term: str) -> int:
@@ -107,13 +111,22 @@ def fold(facts: Iterable[Fact]) -> History:
                 history.terms[event.decision] = event
             case ReductionOrdered():
                 history.reductions[event.reduction] = event
-            case DayCharged():
-                history.days[event.after] = event
+            case ModuleAdded():
+                history.added[event.decision] = event
+            case DayCharged() | ContractChanged():
+                history.between.setdefault(event.after, []).append(event)
             case InvoiceIssued():
                 history.issued[event.invoice] = event
             case _ if isinstance(event, DECISIONS):
                 decisions[event_id] = event
             case _:
                 pass  # everything else says nothing about money
+    for events in history.between.values():
+        events.sort(key=_between_decisions)
     history.decisions = sorted(decisions.items(), key=lambda item: decision_order(item[0]))
     return history
+
+
+def _between_decisions(event: DayCharged | ContractChanged) -> tuple[datetime, int]:
+    """Return the place of an event among those after one decision. A day that ends at the instant of a change ends before it."""
+    return event.at, event.number if isinstance(event, ContractChanged) else 0

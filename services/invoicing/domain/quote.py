@@ -3,8 +3,8 @@
 Nothing changes before a quote is approved; one that no longer fits is refused, never silently repriced.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
 from services.invoicing.domain.account import NOW, Account, due_when
@@ -22,7 +22,7 @@ from shared.schemas.invoicing_v1 import (
     SubscriptionStarted,
 )
 from shared.schemas.policies import LICENCES_MAX
-from shared.schemas.seats_v1 import Expected, ExpectedPool
+from shared.schemas.seats_v1 import Expected, ExpectedPool, Policies
 
 PRICE_MINOR_MAX = 1_000_000_000  # with LICENCES_MAX, it keeps amounts within 63 bits
 
@@ -43,6 +43,16 @@ class Item:
     module: str
     add: int | None = None
     total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewModule:
+    """A module that the subscription is to have as well. It can be used only together with those that it requires."""
+
+    module: str
+    licences: int
+    policies: Policies
+    requires: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +87,42 @@ def expected(situation: Situation, modules: Iterable[str]) -> Expected:
         pools=tuple(
             ExpectedPool(module=module, licences=pools[module].licences, next_period=pools[module].next_period)
             for module in sorted(modules)
+            if module in pools  # a module that the order adds has none
         ),
     )
+
+
+def price_new_module(
+    situation: Situation, new: NewModule, subscribed: Collection[str], *, quote: str, actor: Actor, valid: timedelta
+) -> QuoteIssued | Refusal:
+    """Return the quote for a module that the subscription gets as well, or why there is none. It is priced like a purchase (E10)."""
+    refusal = _no_new_module(situation, new, subscribed)
+    if refusal is not None:
+        return refusal
+    wider = replace(situation, pools={**situation.pools, new.module: Pool(0, 0)})
+    found = price(wider, [Item(new.module, add=new.licences)], quote=quote, actor=actor, valid=valid)
+    return found if isinstance(found, Refusal) else found.model_copy(update={"new_module": new.module, "policies": new.policies})
+
+
+def _no_new_module(situation: Situation, new: NewModule, subscribed: Collection[str]) -> Refusal | None:
+    if new.module in situation.pools:
+        return Refusal(
+            "module-subscribed",
+            f"The subscription already includes {new.module}. To have more licences of it, request a quote (POST …/quotes).",
+            {"module": new.module, "licences": situation.pools[new.module].licences},
+        )
+    if new.module in subscribed:
+        detail = f"An order for {new.module} was approved, and seats has not opened its pool yet. Wait for the answer to that order."
+        return Refusal("module-pending", detail, {"module": new.module})
+    lacking = sorted(name for name in new.requires if name not in situation.pools or not situation.pools[name].next_period)
+    if lacking:
+        return Refusal(
+            "module-required",
+            f"{new.module} can be used only together with {', '.join(lacking)}, which the subscription does not include or which closes at "
+            "the end of the period. Add the required modules first.",
+            {"module": new.module, "requires": lacking},
+        )
+    return None
 
 
 def price(situation: Situation, items: Sequence[Item], *, quote: str, actor: Actor, valid: timedelta) -> QuoteIssued | Refusal:

@@ -27,6 +27,7 @@ class Wanted:
 class SubscribedModule:
     base: bool
     reduce_at: str  # the pool's policy
+    requires: tuple[str, ...] = ()  # modules without which it cannot be used
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,14 @@ def _refusal(situation: Situation, modules: Mapping[str, SubscribedModule], want
             "send POST …/subscription/ending.",
             {"modules": sorted(gone), "instead": "POST …/subscription/ending"},
         )
+    for name, module in sorted(modules.items()):
+        needed = sorted(gone.intersection(module.requires)) if name not in gone and situation.pools[name].next_period else []
+        if needed:
+            return Refusal(
+                "module-required",
+                f"{name} can be used only together with {', '.join(needed)}. Reduce {name} to 0 as well, or keep {', '.join(needed)}.",
+                {"module": name, "requires": needed},
+            )
     return None
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.invoicing.store.tenants import TENANTS
 from shared.database.row_classes import columns_of, many, names_of, one, recordset, table_of
 from shared.schemas.invoicing_v1 import SubscriptionStarted
+from shared.schemas.seats_v1 import Policies
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Subscription:
     subscription: str
     status: str
     reason: str
-    payload: str
+    payload: str  # SubscriptionStarted, with the terms that hold now
     period_start: date
     period_end: date
     billed_until: date
@@ -39,7 +40,7 @@ class Module:
 
 
 SUBSCRIPTION_MODULES = table_of("subscription_modules", Module, tenant_id=str)
-SUBSCRIPTIONS = table_of("subscriptions", Subscription, tenant_id=str, created_at=datetime)
+SUBSCRIPTIONS = table_of("subscriptions", Subscription, tenant_id=str, changes=int, created_at=datetime)
 
 _OWN = SUBSCRIPTIONS.c.tenant_id == bindparam("tenant")
 _OWN_MODULES = SUBSCRIPTION_MODULES.c.tenant_id == bindparam("tenant")
@@ -60,6 +61,15 @@ _SET_PERIOD = (
 )
 _MODULES = select(*columns_of(Module, SUBSCRIPTION_MODULES)).where(_OWN_MODULES).order_by(SUBSCRIPTION_MODULES.c.module)
 _SET_OPENED = update(SUBSCRIPTION_MODULES).where(_OWN_MODULES, SUBSCRIPTION_MODULES.c.module == bindparam("of_module")).values(opened=True)
+_SET_CONTRACT = (
+    update(SUBSCRIPTIONS)
+    .where(_OWN)
+    .values(payload=bindparam("new_payload"), changes=SUBSCRIPTIONS.c.changes + 1)
+    .returning(SUBSCRIPTIONS.c.changes)
+)
+_MODULE = SUBSCRIPTION_MODULES.c.module == bindparam("of_module")
+_SET_POLICIES = update(SUBSCRIPTION_MODULES).where(_OWN_MODULES, _MODULE).values(policies=bindparam("new_policies"))
+_REMOVE_MODULE = delete(SUBSCRIPTION_MODULES).where(_OWN_MODULES, _MODULE)
 _ANY_CLOSED = select(exists().where(_OWN_MODULES, SUBSCRIPTION_MODULES.c.opened.is_(False)))
 
 
@@ -109,6 +119,10 @@ async def add(connection: AsyncConnection, tenant_id: str, event: SubscriptionSt
         billed_until=event.billed_until,
     )
     await connection.execute(_ADD, {"tenant_id": tenant_id} | asdict(row))
+    await add_modules(connection, tenant_id, modules)
+
+
+async def add_modules(connection: AsyncConnection, tenant_id: str, modules: Sequence[Module]) -> None:
     await connection.execute(_ADD_MODULES, {"tenant": tenant_id, "rows": orjson.dumps(modules).decode()})
 
 
@@ -116,6 +130,21 @@ async def remove(connection: AsyncConnection, tenant_id: str) -> None:
     """Remove a subscription that has ended, because another one starts."""
     await connection.execute(_REMOVE_MODULES, {"tenant": tenant_id})
     await connection.execute(_REMOVE, {"tenant": tenant_id})
+
+
+async def remove_module(connection: AsyncConnection, tenant_id: str, module: str) -> None:
+    await connection.execute(_REMOVE_MODULE, {"tenant": tenant_id, "of_module": module})
+
+
+async def set_policies(connection: AsyncConnection, tenant_id: str, module: str, policies: Policies) -> None:
+    """Save the policies of a pool as seats has them now."""
+    await connection.execute(_SET_POLICIES, {"tenant": tenant_id, "of_module": module, "new_policies": policies.model_dump_json()})
+
+
+async def set_contract(connection: AsyncConnection, tenant_id: str, contract: SubscriptionStarted) -> int:
+    """Save the terms that hold from now on; return the number of the change: 1, 2, …"""
+    values = {"tenant": tenant_id, "new_payload": contract.model_dump_json()}
+    return int((await connection.execute(_SET_CONTRACT, values)).scalar_one())
 
 
 async def set_status(connection: AsyncConnection, tenant_id: str, status: str, reason: str = "") -> None:

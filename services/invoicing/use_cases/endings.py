@@ -106,7 +106,7 @@ async def _close(uow: UnitOfWork, tenant_id: str, module: str, *, at_once: bool,
 
 
 async def send_ending_again(
-    uow: UnitOfWork, tenant_id: str, kind: str, reference: str, at: datetime, *, above: int, cause: Envelope
+    uow: UnitOfWork, tenant_id: str, kind: str, reference: str, at: datetime, *, above: int, cause: Envelope | None
 ) -> None:
     """Send one command of an ending again, with a higher number, if it is still wanted."""
     ending = await store.endings.find(uow.connection, tenant_id)

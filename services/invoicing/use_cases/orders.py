@@ -7,6 +7,7 @@ import orjson
 
 from services.invoicing import store
 from services.invoicing.domain.quote import approvable
+from services.invoicing.use_cases.added_modules import open_new_pool
 from services.invoicing.use_cases.locked_tenants import lock_tenant
 from services.invoicing.use_cases.publishing import publish, publish_fact
 from services.invoicing.use_cases.quotes import refuse, situation_of
@@ -18,7 +19,7 @@ from shared.errors import NotFound, Poison
 from shared.schemas import invoicing_v1, seats_v1
 from shared.schemas.base import Actor, Change
 from shared.schemas.envelope import Envelope
-from shared.schemas.invoicing_v1 import OrderCompleted, QuoteApproved
+from shared.schemas.invoicing_v1 import OrderCompleted, QuoteApproved, QuoteLine
 
 
 async def approve_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: Actor, *, clock: Clock) -> str:
@@ -42,17 +43,22 @@ async def approve_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: A
     # A quote becomes a fact when it is approved. Many quotes are not, and the account is computed from all facts each time.
     await store.facts.add(uow.connection, tenant_id, f"quote-{quote_id}", quote)
     await publish_fact(uow, tenant_id, event, subject=event.order)
-    await add_licences(uow, tenant_id, event.order)
+    if quote.new_module is None:
+        await add_licences(uow, tenant_id, event.order)
+    else:
+        await open_new_pool(uow, tenant_id, event.order, quote, at)
     return event.order
 
 
-async def complete_order(uow: UnitOfWork, tenant: str, event: seats_v1.LicencesAdded, cause: Envelope) -> bool:
+async def complete_order(
+    uow: UnitOfWork, tenant: str, order: str, event: seats_v1.LicencesAdded | seats_v1.PoolOpened, cause: Envelope
+) -> bool:
     """Record that seats completed an order. Return False if it was completed already. Raises Poison("order")."""
-    decided = await store.orders.decide(uow.connection, tenant, event.order, "completed", "", "{}", event.at)
+    decided = await store.orders.decide(uow.connection, tenant, order, "completed", "", "{}", event.at)
     if decided is None:
-        known = await store.orders.find(uow.connection, tenant, event.order)
+        known = await store.orders.find(uow.connection, tenant, order)
         if known is None or known.status != "completed":
-            raise Poison("order", f"licences were added for order {event.order}, which invoicing {'refused' if known else 'has not sent'}")
+            raise Poison("order", f"licences were added for order {order}, which invoicing {'refused' if known else 'has not sent'}")
         return False
     quote_id, approver = decided
     found = await store.quotes.find(uow.connection, tenant, quote_id)
@@ -62,17 +68,18 @@ async def complete_order(uow: UnitOfWork, tenant: str, event: seats_v1.LicencesA
         at=event.at,
         actor=approver,
         reason="licences_bought",
-        changes=tuple(
-            Change(field=f"{line.module}.licences", old=before[line.module], new=before[line.module] + line.quantity)
-            for line in quote.lines
-        ),
-        order=event.order,
+        changes=tuple(_added(line, before.get(line.module, 0)) for line in quote.lines),
+        order=order,
         quote=quote.quote,
         lines=quote.lines,
     )
     await store.facts.add(uow.connection, tenant, cause.id, event)
-    publish(uow, tenant, completed, cause=cause, subject=event.order)
+    publish(uow, tenant, completed, cause=cause, subject=order)
     return True
+
+
+def _added(line: QuoteLine, before: int) -> Change:
+    return Change(field=f"{line.module}.licences", old=before, new=before + line.quantity)
 
 
 async def refuse_order(

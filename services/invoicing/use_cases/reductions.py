@@ -12,7 +12,7 @@ from services.invoicing import store
 from services.invoicing.api.requests import ReductionBody
 from services.invoicing.domain.calendar import add_days, local_day, start_of_day
 from services.invoicing.domain.quote import Refusal, Situation, expected
-from services.invoicing.domain.reduction import NOW, Reduction, SubscribedModule, Wanted, reduction_of
+from services.invoicing.domain.reduction import NOW, PERIOD_END, Reduction, SubscribedModule, Wanted, reduction_of
 from services.invoicing.settings import Settings
 from services.invoicing.store.reductions import NewReduction, StoredReduction
 from services.invoicing.use_cases.locked_tenants import lock_tenant
@@ -74,8 +74,12 @@ def _refused(found: ReductionRefused) -> Conflict:
 async def _price(uow: UnitOfWork, tenant_id: str, body: ReductionBody, *, clock: Clock) -> tuple[Situation, Reduction]:
     tenant, at = await lock_tenant(uow, tenant_id, clock)
     situation = await situation_of(uow, tenant, at)
-    stored = await store.subscriptions.modules(uow.connection, tenant_id)
-    modules = {each.module: SubscribedModule(each.base, orjson.loads(each.policies).get("reduce_at") or "period_end") for each in stored}
+    known = await store.catalogue.modules(uow.connection)
+    modules = {
+        each.module: SubscribedModule(each.base, orjson.loads(each.policies).get("reduce_at") or PERIOD_END, known[each.module].requires)
+        for each in await store.subscriptions.modules(uow.connection, tenant_id)
+        if each.module in situation.pools
+    }
     found = reduction_of(situation, modules, [Wanted(item.module, item.total) for item in body.items])
     if isinstance(found, Refusal):
         raise refuse(found)

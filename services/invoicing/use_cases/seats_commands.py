@@ -94,19 +94,19 @@ async def schedule_period(
 
 
 async def send_again(
-    uow: UnitOfWork, tenant: str, kind: str, reference: str, at: datetime, *, above: int = 0, cause: Envelope | None = None
+    uow: UnitOfWork, tenant_id: str, kind: str, reference: str, at: datetime, *, above: int = 0, cause: Envelope | None = None
 ) -> None:
     """Send one of our commands again, unchanged but for its number."""
     log.warning("command_sent_again", kind=kind, reference=reference, above=above)
     match kind:
         case "add_licences":
-            await add_licences(uow, tenant, reference, above=above, cause=cause)
+            await add_licences(uow, tenant_id, reference, above=above, cause=cause)
         case "open_pool":
-            await open_pools(uow, tenant, at, only=reference, above=above, cause=cause)
+            await open_pools(uow, tenant_id, at, only=reference, above=above, cause=cause)
         case "schedule_period":
-            contract = await store.subscriptions.contract(uow.connection, tenant)
+            contract = await store.subscriptions.contract(uow.connection, tenant_id)
             assert contract is not None
             period = Period(contract.period_start, contract.period_end)
             while period.end.isoformat() < reference:
                 period = period_at(contract.anchored_on, Term(contract.term), period.end)
-            await schedule_period(uow, tenant, contract, period, at, above=above, cause=cause)
+            await schedule_period(uow, tenant_id, contract, period, at, above=above, cause=cause)

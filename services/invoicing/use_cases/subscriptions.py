@@ -6,6 +6,7 @@ from services.invoicing import store
 from services.invoicing.api.requests import SubscriptionBody
 from services.invoicing.domain.account import SYSTEM
 from services.invoicing.domain.calendar import Period, Term, anchor_of, local_day, period_at
+from services.invoicing.domain.policies import expand_refused
 from services.invoicing.settings import Settings
 from services.invoicing.use_cases.locked_tenants import lock_tenant
 from services.invoicing.use_cases.publishing import publish, publish_fact
@@ -119,9 +120,9 @@ def _check_modules(body: SubscriptionBody, plan: PlanDefined, known: dict[str, s
                 field, module.module, f"a module with a price for the {body.term} term in the plan {plan.plan}: {', '.join(sorted(priced))}"
             )
         lacking = sorted(set(known[module.module].requires) - ordered)
-        if module.policies.over_limit == seats_v1.OverLimit.EXPAND and not plan.allows_extra_licences:
-            expected = f"another policy than expand, because the plan {plan.plan} allows no extra licences"
-            raise Invalid(f"{field.removesuffix('.module')}.policies.over_limit", "expand", expected)
+        refused = expand_refused(module.policies, plan.plan, allows_extra_licences=plan.allows_extra_licences)
+        if refused is not None:
+            raise Invalid(f"{field.removesuffix('.module')}.policies.over_limit", "expand", refused)
         if lacking:
             raise Invalid(field, module.module, f"this module only together with the modules that it requires: {', '.join(lacking)}")
     if not any(known[name].base for name in ordered):

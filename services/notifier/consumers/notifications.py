@@ -147,6 +147,8 @@ NOTIFIED: Mapping[Topic, tuple[type[Payload], ...]] = {
         invoicing_v1.OrderCompleted,
         invoicing_v1.OrderRefused,
         invoicing_v1.BillingDetailsChanged,
+        invoicing_v1.PoliciesChanged,
+        invoicing_v1.ContractChanged,
         invoicing_v1.InvoiceIssued,
         invoicing_v1.PaymentReminded,
     ),
@@ -196,6 +198,7 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         invoicing_v1.QuoteApproved,
         invoicing_v1.DayCharged,
         invoicing_v1.ReductionOrdered,
+        invoicing_v1.ModuleAdded,  # they are notified of `order_completed`
         invoicing_v1.ChargeBooked,
         invoicing_v1.PaymentRecorded,
         invoicing_v1.PaymentTakenBack,

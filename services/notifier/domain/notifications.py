@@ -7,7 +7,7 @@ it, in three streams, so that 20 flags of an import are one e-mail with a table,
     person           flagged, reminded of the end of the grace, refused, revoked, withdrawn, no longer over the limit, granted (from the
                      queue, or after a revocation)
     administrators   seats: the same, and expanded, near and at the limit, a reduction that was limited by use
-                     billing: purchases, reductions, refused orders (T19)
+                     billing: purchases, reductions, refused orders, changes of the subscription (T19)
                      people: changes of a source that the guard stopped, invitations that expired, licences that are free while people
                      are refused
 
@@ -74,6 +74,7 @@ class Kind(StrEnum):
     REDUCTION_SCHEDULED = "reduction_scheduled"
     REDUCTION_REFUSED = "reduction_refused"
     BILLING_DETAILS = "billing_details"
+    CONTRACT_CHANGED = "contract_changed"  # policies of the subscription or its pools
     INVOICE = "invoice"
     PAYMENT_REMINDER = "payment_reminder"  # of an overdue invoice
     SCIM_ACCESS_ENDING = "scim_access_ending"
@@ -361,6 +362,8 @@ def _invoicing(payload: invoicing_v1.InvoicingEvent, event_id: str) -> list[Noti
         case invoicing_v1.BillingDetailsChanged():
             audience, stream = Audience.BILLED, Stream.BILLING_DETAILS
             kind, fields = Kind.BILLING_DETAILS, {"version"}
+        case invoicing_v1.PoliciesChanged() | invoicing_v1.ContractChanged():
+            kind, fields = Kind.CONTRACT_CHANGED, {"change", "changes"}
         case invoicing_v1.InvoiceIssued():
             audience, stream, kind = Audience.BILLED, Stream.INVOICES, Kind.INVOICE
             fields = {

@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from services.seats.domain.rows import PoolRow
-from shared.schemas.policies import POLICY_NAMES, wrong_expand, wrong_policy
+from shared.schemas.policies import POLICY_NAMES, UNSETTABLE, wrong_expand, wrong_policy
 from shared.schemas.seats_v1 import Policies, Reason
-
-UNSETTABLE = tuple(name for name in POLICY_NAMES if PoolRow._field_defaults[name] is None)  # the others always have a value
 
 
 def wrong_policies(policies: Policies) -> tuple[Reason, str, str, str] | None:

@@ -43,7 +43,8 @@ CREATE TABLE billing_details (
 );
 CREATE TABLE subscriptions (
     tenant_id text PRIMARY KEY, subscription text NOT NULL, status text NOT NULL, reason text NOT NULL DEFAULT '',
-    payload text NOT NULL,                     -- SubscriptionStarted
+    payload text NOT NULL,                     -- SubscriptionStarted, with the terms that hold now
+    changes integer NOT NULL DEFAULT 0,        -- of these terms so far
     period_start date NOT NULL, period_end date NOT NULL, billed_until date NOT NULL,
     open_day date,                             -- the first local day with changes that are not charged yet
     created_at timestamptz NOT NULL DEFAULT now()
@@ -104,6 +105,16 @@ CREATE TABLE reductions (
     PRIMARY KEY (tenant_id, reduction)
 );
 CREATE UNIQUE INDEX reductions_place ON reductions (tenant_id, place);
+-- Changes of policies and of the plan; `commands_left` counts the commands to seats that are not answered yet.
+CREATE TABLE contract_changes (
+    tenant_id text NOT NULL, change text NOT NULL, place bigint GENERATED ALWAYS AS IDENTITY, kind text NOT NULL,
+    status text NOT NULL CHECK (status IN ('offered', 'pending', 'scheduled', 'completed', 'refused', 'withdrawn')),
+    terms text NOT NULL, actor text NOT NULL, priced_for date, expires_at timestamptz,
+    reason text NOT NULL DEFAULT '', detail text NOT NULL DEFAULT '{}', commands_left integer NOT NULL DEFAULT 0,
+    approved_at timestamptz, decided_at timestamptz, created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, change)
+);
+CREATE UNIQUE INDEX contract_changes_place ON contract_changes (tenant_id, place);
 -- The events that money is made of, as sent and as read: all that the account is computed from.
 CREATE TABLE facts (
     tenant_id text NOT NULL, place bigint GENERATED ALWAYS AS IDENTITY, id text NOT NULL, type text NOT NULL, payload text NOT NULL,
@@ -183,6 +194,7 @@ PROTECTED = (
     "quotes",
     "orders",
     "reductions",
+    "contract_changes",
     "facts",
     "charges",
     "invoices",

@@ -1,0 +1,84 @@
+"""`seatpool subscription …`: changes of a running subscription."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+import typer
+from rich.table import Table
+
+from cli.console import fail, out, run
+from cli.rest import Rest, addresses
+from shared.money import format_amount
+
+DECISION_WAIT = {"Prefer": "wait=10"}
+NUMBERS = ("flag_cap", "expand_cap")
+
+
+def policies(tenant: str, given: Sequence[str], own: dict[str, str | None], as_json: bool) -> None:
+    """Change policies. `given` has each policy of a pool as `module.policy=value`; an empty value removes it."""
+    modules: dict[str, dict[str, Any]] = {}
+    for each in given:
+        field, equals, value = each.partition("=")
+        module, dot, name = field.partition(".")
+        if not (equals and dot and module and name):
+            fail(f"{each!r} is not a policy of a pool", "Write it as module.policy=value, for example time.grace=P14D")
+        modules.setdefault(module, {})[name] = _value(name, value)
+    body: dict[str, Any] = {name: _value(name, value) for name, value in own.items() if value is not None}
+    _show(run(_patch(tenant, body | ({"modules": modules} if modules else {}))), as_json)
+
+
+def _value(name: str, value: str) -> Any:
+    if not value:
+        return None
+    if name in NUMBERS and value.isascii() and value.isdigit():
+        return int(value)
+    return {"true": True, "false": False}.get(value, value)
+
+
+async def _patch(tenant: str, body: dict[str, Any]) -> Any:
+    async with Rest(addresses()) as rest:
+        path = f"/v1/tenants/{tenant}/subscription/policies"
+        return (await rest.call("PATCH", "invoicing", path, json=body, headers=DECISION_WAIT)).json()
+
+
+def _show(change: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        typer.echo(orjson.dumps(change).decode())
+        return
+    table = Table()
+    for column in ("what", "before", "now"):
+        table.add_column(column)
+    for each in change["changes"]:
+        table.add_row(each["field"], *("none" if each[side] is None else str(each[side]) for side in ("old", "new")))
+    out.print(table)
+    out.print(f"The change {change['change']} is {change['status']}{': ' + change['reason'] if change['reason'] else ''}.")
+
+
+def add_module(tenant: str, module: str, licences: int, yes: bool, as_json: bool) -> None:
+    run(_add_module(tenant, {"module": module, "licences": licences}, yes, as_json))
+
+
+async def _add_module(tenant: str, body: dict[str, Any], yes: bool, as_json: bool) -> None:
+    async with Rest(addresses()) as rest:
+        quote = await rest.post("invoicing", f"/v1/tenants/{tenant}/subscription/modules", body)
+        if not yes:
+            _confirm(quote)
+        order = await rest.post("invoicing", quote["approve_url"], {}, headers=DECISION_WAIT)
+    if as_json:
+        typer.echo(orjson.dumps(order).decode())
+    else:
+        out.print(f"The order {order['order']} is {order['status']}{': ' + order['reason'] if order['reason'] else ''}.")
+
+
+def _confirm(quote: dict[str, Any]) -> None:
+    """Show what the quote costs, and ask whether it is approved."""
+    (line,) = quote["lines"]
+    when = "now" if quote["charge"] == "now" else "with the next invoice"
+    out.print(
+        f"{line['quantity']} licences of {line['module']}: {quote['gross']} {when} (for {line['days']} of {line['days_of_period']} days)."
+    )
+    if quote["next_period"] is not None:
+        before, after = (format_amount(quote["next_period"][side]["net_minor"], quote["currency"], "en") for side in ("before", "after"))
+        out.print(f"The next period of the whole subscription costs {after} net instead of {before}.")
+    typer.confirm("Approve the quote?", abort=True)

@@ -1,0 +1,93 @@
+"""Changes of a running subscription: its policies and its plan."""
+
+from functools import partial
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from services.invoicing import store
+from services.invoicing.api.dependencies import Buyer, IdPath, TenantId, Wired, answer_in_time, decided_in_time
+from services.invoicing.api.quotes import quote_view
+from services.invoicing.api.requests import PoliciesBody, SubscribedModule
+from services.invoicing.api.responses import ContractChangeView, QuoteView
+from services.invoicing.use_cases.added_modules import quote_module
+from services.invoicing.use_cases.policies import change_policies
+from services.invoicing.wiring import Wiring
+from shared.database import UnitOfWork
+from shared.errors import NotFound
+from shared.web import Cursor, Limit, Page, access, actor_of, answer, decode_cursor, encode_cursor, refusals
+from shared.web.idempotency import IdempotencyKey, idempotent
+from shared.web.prefer import Prefer, wait_for, wait_seconds
+from shared.web.rest import LIMIT_DEFAULT
+from shared.web.route import CheckedRoute
+
+router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/subscription", tags=["account"])
+READ = [Depends(access("account:read"))]
+
+
+async def _view(uow: UnitOfWork, tenant: str, change: str) -> ContractChangeView:
+    found = await store.contract_changes.find(uow.connection, tenant, change)
+    if found is None:
+        raise NotFound("change")
+    return ContractChangeView.of(tenant, found)
+
+
+async def _decided(wiring: Wiring, tenant: str, change: str) -> ContractChangeView | None:
+    """Return the change if it is decided."""
+    async with wiring.database.unit_of_work(tenant) as uow:
+        found = await _view(uow, tenant, change)
+    return found if found.status not in ("offered", "pending") else None
+
+
+@router.patch(
+    "/policies",
+    summary="Change the policies of the subscription and its pools",
+    status_code=202,
+    response_model=ContractChangeView,
+    responses=decided_in_time(ContractChangeView) | refusals(409),
+)
+async def patch_policies(wiring: Wired, tenant: TenantId, body: PoliciesBody, principal: Buyer, prefer: Prefer = None) -> Response:
+    """Policies that you leave out keep their values. A changed policy applies to later decisions only: flags keep their deadlines, people
+    who wait continue to wait, and nothing is bought for them."""
+    async with wiring.database.unit_of_work(tenant) as uow:
+        made = await change_policies(uow, tenant, body, actor_of(principal), settings=wiring.settings, clock=wiring.clock)
+        shown = await _view(uow, tenant, made)
+    response = answer(shown, 202, {"location": shown.status_url})
+    return await answer_in_time(wiring, prefer, response, partial(_decided, wiring, tenant, made))
+
+
+@router.post("/modules", summary="Request a quote for another module", status_code=201, response_model=QuoteView, responses=refusals(409))
+async def post_module(
+    wiring: Wired, request: Request, tenant: TenantId, body: SubscribedModule, principal: Buyer, key: IdempotencyKey = None
+) -> Response:
+    """The licences are priced for the rest of the period, like a purchase. Approve the quote like any other; then seats opens the pool. To
+    close a module, reduce it to 0 licences (`POST …/reductions`)."""
+
+    async def act() -> Response:
+        made = await quote_module(uow, tenant, body, actor_of(principal), settings=wiring.settings, clock=wiring.clock)
+        shown = await quote_view(uow, tenant, made.quote)
+        return answer(shown, 201, {"location": f"/v1/tenants/{tenant}/quotes/{made.quote}"})
+
+    async def read(made: str) -> Response:
+        return answer(await quote_view(uow, tenant, made))
+
+    async with wiring.database.unit_of_work(tenant) as uow:
+        return await idempotent(uow, request, principal, key, act, read)
+
+
+@router.get("/changes", summary="List the changes of the subscription, oldest first", dependencies=READ)
+async def list_changes(wiring: Wired, tenant: TenantId, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT) -> Page[ContractChangeView]:
+    (after,) = decode_cursor(cursor, int) or (0,)
+    async with wiring.database.unit_of_work(tenant) as uow:
+        await store.tenants.check(uow.connection, tenant)
+        found = await store.contract_changes.page(uow.connection, tenant, after, limit)
+    items = [ContractChangeView.of(tenant, each) for each in found]
+    return Page(items=items, next=encode_cursor(found[-1].place) if len(found) == limit else None)
+
+
+@router.get("/changes/{change}", summary="Get a change of the subscription", dependencies=READ)
+async def get_change(wiring: Wired, tenant: TenantId, change: IdPath, prefer: Prefer = None) -> ContractChangeView:
+    decided = await wait_for(wiring.clock, wait_seconds(prefer), partial(_decided, wiring, tenant, change))
+    if decided is not None:
+        return decided
+    async with wiring.database.unit_of_work(tenant) as uow:
+        return await _view(uow, tenant, change)

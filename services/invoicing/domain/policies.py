@@ -1,0 +1,38 @@
+"""Which policies a pool of a subscription can have, beyond what seats checks (M12, E8)."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from shared.schemas.base import Change
+from shared.schemas.policies import POLICY_NAMES
+from shared.schemas.seats_v1 import OverLimit, Policies
+
+WARN_AT: Final = "90%"  # of a pool whose threshold nobody chose
+NO_POLICIES: Final = Policies()
+
+
+def expand_refused(policies: Policies, plan: str, *, allows_extra_licences: bool) -> str | None:
+    """M12: return what `over_limit` can be instead of `expand` on a plan without extra licences; None if nothing is wrong."""
+    if policies.over_limit != OverLimit.EXPAND or allows_extra_licences:
+        return None
+    return f"another policy than expand, because the plan {plan} allows no extra licences"
+
+
+def merged(before: Policies, given: Policies) -> Policies:
+    """Return the policies after a change: what the change sets, and what it removes with null."""
+    return before.model_copy(update={name: getattr(given, name) for name in given.model_fields_set})
+
+
+def difference(before: Policies, after: Policies) -> tuple[Policies, tuple[str, ...]]:
+    """Return the policies that have another value, and the names of those that are removed."""
+    other = [name for name in POLICY_NAMES if getattr(before, name) != getattr(after, name)]
+    values: Mapping[str, Any] = {name: getattr(after, name) for name in other}
+    changed = {name: value for name, value in values.items() if value is not None}
+    return Policies(**changed), tuple(name for name in other if name not in changed)
+
+
+def changes_of(module: str, before: Policies, after: Policies) -> Iterator[Change]:
+    for name in POLICY_NAMES:
+        old, new = getattr(before, name), getattr(after, name)
+        if old != new:
+            yield Change(field=f"{module}.{name}", old=old, new=new)

@@ -1,0 +1,156 @@
+"""Policies of a running subscription: what its pools and its invoices do from now on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import orjson
+
+from services.invoicing import store
+from services.invoicing.api.requests import PoliciesBody
+from services.invoicing.domain.policies import changes_of, difference, expand_refused, merged
+from services.invoicing.settings import Settings
+from services.invoicing.store.contract_changes import NewChange
+from services.invoicing.store.subscriptions import Module, Subscription
+from services.invoicing.use_cases.contract_terms import change_terms
+from services.invoicing.use_cases.locked_tenants import lock_tenant
+from services.invoicing.use_cases.publishing import publish
+from services.invoicing.use_cases.quotes import ended
+from services.invoicing.use_cases.seats_commands import MakeCommand, send
+from shared import ids
+from shared.clock import Clock
+from shared.database import UnitOfWork
+from shared.errors import Conflict, Invalid
+from shared.schemas.base import Actor, Change
+from shared.schemas.envelope import Envelope
+from shared.schemas.invoicing_v1 import PlanDefined, PoliciesChanged
+from shared.schemas.policies import wrong_expand
+from shared.schemas.seats_v1 import Policies, PolicyChanged, SetPolicy
+
+POLICIES = "policies"
+SET_POLICY = "set_policy"
+OF_SUBSCRIPTION = ("charge_when", "credit_when", "zero_invoices")
+
+
+@dataclass(frozen=True, slots=True)
+class PoolPolicies:
+    """The policies of a pool before and after a change."""
+
+    module: str
+    before: Policies
+    after: Policies
+
+
+async def active_subscription(uow: UnitOfWork, tenant_id: str) -> Subscription:
+    """Return the subscription. Raises Conflict while it cannot be changed."""
+    found = await store.subscriptions.find(uow.connection, tenant_id)
+    if found is None:
+        raise Conflict("no-subscription", "The tenant has no subscription. Start one first.")
+    ending = await store.endings.find(uow.connection, tenant_id)
+    if found.status == "ended" and ending is not None:
+        raise ended(ending.ends_on)
+    if found.status != "active":
+        raise Conflict(
+            "subscription-pending", "seats has not opened all pools of the subscription yet. Try again when its status is `active`."
+        )
+    return found
+
+
+async def change_policies(uow: UnitOfWork, tenant_id: str, body: PoliciesBody, actor: Actor, *, settings: Settings, clock: Clock) -> str:
+    """Send the policies that differ to seats, and return the id of the change. They apply to later decisions. Raises Conflict, Invalid."""
+    _, at = await lock_tenant(uow, tenant_id, clock)
+    found = await active_subscription(uow, tenant_id)
+    plan = await store.catalogue.plan(uow.connection, found.contract.plan)
+    assert plan is not None
+    pools = _changed(await store.subscriptions.modules(uow.connection, tenant_id), body.modules, plan)
+    own = {name: value for name in OF_SUBSCRIPTION if (value := getattr(body, name)) not in (None, getattr(found.contract, name))}
+    changes = [Change(field=name, old=getattr(found.contract, name), new=value) for name, value in own.items()]
+    of_pools = [each for pool in pools for each in changes_of(pool.module, pool.before, pool.after)]
+    change = ids.new_id()
+    commands = {pool.module: _command(pool) for pool in pools}
+    terms = {"changes": [each.model_dump() for each in (*changes, *of_pools)], "commands": commands}
+    new = NewChange(
+        change,
+        POLICIES,
+        "pending" if pools else "completed",
+        orjson.dumps(terms).decode(),
+        actor.model_dump_json(),
+        commands_left=len(pools),
+        approved_at=at,
+        decided_at=None if pools else at,
+    )
+    await store.contract_changes.add(uow.connection, tenant_id, new)
+    if own:
+        await change_terms(uow, tenant_id, settings, change, at, actor, tuple(changes), **own)
+    for module, command in commands.items():
+        await send(uow, tenant_id, _make(module, command), kind=SET_POLICY, reference=f"{change}/{module}", time=at)
+    return change
+
+
+def _command(pool: PoolPolicies) -> dict[str, Any]:
+    policies, unset = difference(pool.before, pool.after)
+    return {"policies": policies.model_dump(exclude_none=True), "unset": unset}
+
+
+def _make(module: str, command: Mapping[str, Any]) -> MakeCommand:
+    return partial(SetPolicy, module=module, policies=Policies(**command["policies"]), unset=tuple(command["unset"]))
+
+
+async def send_policies_again(
+    uow: UnitOfWork, tenant_id: str, kind: str, reference: str, at: datetime, *, above: int, cause: Envelope | None
+) -> None:
+    """Send the command for one pool again, unchanged but for its number."""
+    change, _, module = reference.partition("/")
+    found = await store.contract_changes.find(uow.connection, tenant_id, change)
+    assert found is not None
+    make = _make(module, found.content["commands"][module])
+    await send(uow, tenant_id, make, kind=kind, reference=reference, time=at, above=above, cause=cause)
+
+
+def _changed(modules: list[Module], given: Mapping[str, Policies], plan: PlanDefined) -> list[PoolPolicies]:
+    known = {each.module: Policies.model_validate_json(each.policies) for each in modules if each.opened}
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise Conflict(
+            "module-not-subscribed",
+            f"The subscription does not include {', '.join(unknown)}. It includes {', '.join(sorted(known))}.",
+            modules=unknown,
+            subscribed=sorted(known),
+        )
+    found = [PoolPolicies(module, known[module], merged(known[module], given[module])) for module in sorted(given)]
+    for pool in found:
+        refused = expand_refused(pool.after, plan.plan, allows_extra_licences=plan.allows_extra_licences)
+        if refused is not None:
+            raise Invalid(f"body.modules.{pool.module}.over_limit", "expand", refused)
+        wrong = wrong_expand(pool.after.over_limit, pool.after.expand_cap)
+        if wrong is not None:
+            raise Invalid(f"body.modules.{pool.module}.{wrong.field}", None, wrong.expected)
+    return [pool for pool in found if pool.before != pool.after]
+
+
+async def note_policies(uow: UnitOfWork, tenant_id: str, reference: str | None, event: PolicyChanged, cause: Envelope) -> None:
+    """Save the policies of a pool as seats has them now. `reference` names the change, if it was ours.
+
+    With the last pool of a change, the change is completed and published.
+    """
+    await store.subscriptions.set_policies(uow.connection, tenant_id, event.module, event.policies)
+    if reference is None:
+        return
+    found = await store.contract_changes.note_done(uow.connection, tenant_id, reference.partition("/")[0], event.at)
+    if found is None or found.status != "completed":
+        return
+    contract = await store.subscriptions.contract(uow.connection, tenant_id)
+    assert contract is not None
+    changes = [change for each in found.content["changes"] if "." in (change := Change.model_validate(each)).field]
+    completed = PoliciesChanged(
+        at=event.at,
+        actor=found.by,
+        reason="policies_changed",
+        change=found.change,
+        subscription=contract.subscription,
+        modules=tuple(dict.fromkeys(each.field.partition(".")[0] for each in changes)),
+        changes=tuple(changes),
+    )
+    publish(uow, tenant_id, completed, cause=cause, subject=found.change)

@@ -1,0 +1,205 @@
+"""Customers change a running subscription by REST: its policies and its modules, day by day on a test clock."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from shared.schemas import invoicing_v1, seats_v1
+from shared.schemas.invoicing_v1 import InvoiceIssued
+from shared.settings import KafkaSettings
+from tests.support.invoicing import A_DAY, NOVEMBER, Bench, running_bench, settings_of
+
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
+BUY: dict[str, Any] = {"rights": ["account:buy"]}
+DECEMBER = datetime(2013, 12, 1, tzinfo=UTC)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def bench(make_database: Callable[[str], str], make_kafka_settings: Callable[[], KafkaSettings]) -> AsyncIterator[Bench]:
+    async with running_bench(settings_of(make_database("invoicing"), make_kafka_settings())) as bench:
+        await bench.catalogue(time=1200, documents=2000, archive=900)
+        await bench.ok("PUT", "/v1/modules/archive", {"name": "Archive", "requires": ["documents"]})
+        await bench.price("fixed", {"time": 1000, "documents": 1500}, extra=False)
+        yield bench
+
+
+async def subscribed(bench: Bench, licences: dict[str, int] | None = None, **more: Any) -> str:
+    given = {"billed_until": "2013-12-01", "credit_when": "now"} | more
+    return await bench.subscribed(NOVEMBER, licences or {"time": 10, "documents": 4}, "2013-11-01", **given)
+
+
+async def changed(bench: Bench, tenant: str, **body: Any) -> dict[str, Any]:
+    path = f"/v1/tenants/{tenant}/subscription/policies"
+    return dict(await bench.ok("PATCH", path, body, tenant=tenant, **BUY, prefer="wait=10"))
+
+
+async def policies_of(bench: Bench, tenant: str) -> dict[str, dict[str, Any]]:
+    shown = await bench.ok("GET", f"/v1/tenants/{tenant}/subscription")
+    return {module["module"]: module["policies"] for module in shown["modules"]}
+
+
+async def test_A2_policies_of_running_pools_are_changed_by_rest(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    assert (await policies_of(bench, tenant))["time"]["warn_at"] == "90%", "E8: the threshold that nobody chose"
+    expand = {"over_limit": "expand", "expand_cap": 20, "grace": "P14D", "warn_at": None, "reduce_at": "now"}
+    done = await changed(bench, tenant, modules={"time": expand, "documents": {"reduce_below_use": "block"}}, charge_when="next_invoice")
+    assert (done["status"], done["by"]["id"]) == ("completed", "ann")
+    assert {each["field"]: (each["old"], each["new"]) for each in done["changes"]} == {
+        "charge_when": ("now", "next_invoice"),
+        "documents.reduce_below_use": (None, "block"),
+        "time.over_limit": (None, "expand"),
+        "time.expand_cap": (None, 20),
+        "time.grace": (None, "P14D"),
+        "time.warn_at": ("90%", None),
+        "time.reduce_at": (None, "now"),
+    }
+    sent = {command.module: command for command in await bench.commands(tenant, seats_v1.SetPolicy)}
+    assert (sent["time"].unset, sent["time"].policies.expand_cap) == (("warn_at",), 20)
+    shown = await policies_of(bench, tenant)
+    assert (shown["time"]["grace"], shown["documents"]["warn_at"]) == ("P14D", "90%")
+    assert "warn_at" not in shown["time"]
+    (pools,) = await bench.events(tenant, invoicing_v1.PoliciesChanged)
+    (own,) = await bench.events(tenant, invoicing_v1.ContractChanged)
+    assert (pools.actor.id, pools.modules, own.charge_when) == ("ann", ("documents", "time"), "next_invoice")
+    listed = await bench.ok("GET", f"/v1/tenants/{tenant}/subscription/changes", tenant=tenant, rights=["account:read"])
+    assert [each["change"] for each in listed["items"]] == [done["change"]]
+
+
+async def test_T10_M14_a_changed_charge_when_holds_for_later_purchases_and_days(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    await bench.buy(tenant, {"module": "time", "add": 1})
+    await changed(bench, tenant, charge_when="next_invoice")
+    quote, order = await bench.buy(tenant, {"module": "time", "add": 1})
+    assert (quote["charge"], order["invoice"]) == ("next_invoice", None)
+    await bench.advance_clock(tenant, NOVEMBER + A_DAY)
+    await changed(bench, tenant, charge_when="now", zero_invoices=True)
+    await changed(bench, tenant, credit_when="next_invoice", modules={"time": {"reduce_at": "now"}})
+    offer = await bench.ok("POST", f"/v1/tenants/{tenant}/reductions", {"items": [{"module": "time", "total": 10}]}, tenant=tenant, **BUY)
+    assert (offer["takes_effect"], offer["credit"]) == ("now", "next_invoice"), "the changed policies decide"
+    assert len(await bench.events(tenant, InvoiceIssued)) == 1
+    await bench.advance_clock(tenant, DECEMBER)
+    (_, renewal) = await bench.events(tenant, InvoiceIssued)
+    assert [(line.text_key, line.module, line.quantity) for line in renewal.lines] == [
+        ("recurring", "documents", 4),
+        ("recurring", "time", 12),
+        ("adjustment", "time", 1),
+    ]
+
+
+async def test_M12_policies_that_seats_or_the_plan_would_refuse_are_refused_by_field(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    fixed = await subscribed(bench, {"time": 2}, plan="fixed")
+    path = "/v1/tenants/{}/subscription/policies"
+    wrong: list[tuple[str, dict[str, Any], str]] = [
+        (tenant, {}, "body"),
+        (tenant, {"modules": {}}, "body"),
+        (tenant, {"modules": {"time": {}}}, "body"),
+        (tenant, {"modules": {"time": {"grace": "P1M"}}}, "body.modules.time"),
+        (tenant, {"modules": {"time": {"grace": None}}}, "body.modules.time"),
+        (tenant, {"modules": {"time": {"warn_at": "0%"}}}, "body.modules.time"),
+        (tenant, {"modules": {"time": {"flag_cap": -1}}}, "body.modules.time"),
+        (tenant, {"modules": {"time": {"other": 1}}}, "body.modules.time.other"),
+        (tenant, {"modules": {"time": {"over_limit": "expand"}}}, "body.modules.time.expand_cap"),
+        (tenant, {"charge_when": "later"}, "body.charge_when"),
+        (tenant, {"zero_invoices": 1}, "body.zero_invoices"),
+        (fixed, {"modules": {"time": {"over_limit": "expand", "expand_cap": 5}}}, "body.modules.time.over_limit"),
+    ]
+    for of_tenant, body, field in wrong:
+        problem = await bench.refused("PATCH", path.format(of_tenant), body, 422, tenant=of_tenant, **BUY)
+        assert problem["errors"][0]["field"] == field, (body, problem)
+    problem = await bench.refused("PATCH", path.format(tenant), {"modules": {"archive": {"grace": "P1D"}}}, tenant=tenant, **BUY)
+    assert (problem["type"], problem["subscribed"]) == ("module-not-subscribed", ["documents", "time"])
+    forbidden = await bench.refused("PATCH", path.format(tenant), {"zero_invoices": True}, 403, tenant=tenant, rights=["account:read"])
+    assert forbidden["right"] == "account:buy"
+    assert await bench.commands(tenant, seats_v1.SetPolicy) == []
+    assert (await changed(bench, tenant, modules={"time": {"warn_at": "90%"}}))["changes"] == [], "nothing changes"
+
+
+async def test_a_change_that_seats_rejects_is_refused_and_leaves_the_policies(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    bench.reject[seats_v1.SetPolicy] = "invalid_policy"
+    done = await changed(bench, tenant, modules={"time": {"grace": "P14D"}})
+    bench.reject.clear()
+    assert (done["status"], done["reason"]) == ("refused", "invalid_policy")
+    assert "grace" not in (await policies_of(bench, tenant))["time"]
+    assert await bench.events(tenant, invoicing_v1.PoliciesChanged) == []
+
+
+async def test_E10_a_module_is_added_to_a_running_subscription_and_charged_for_the_rest_of_the_period(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    path = f"/v1/tenants/{tenant}/subscription/modules"
+    quote = await bench.ok("POST", path, {"module": "archive", "licences": 3}, tenant=tenant, **BUY)
+    assert (quote["new_module"], quote["net_minor"], quote["charge"]) == ("archive", 1440, "now")  # 3 x 9.00, 16 of 30 days
+    assert (quote["next_period"]["before"]["net_minor"], quote["next_period"]["after"]["net_minor"]) == (20_000, 22_700)
+    assert await bench.commands(tenant, seats_v1.OpenPool) != [], "those of the start"
+    opened = len(await bench.commands(tenant, seats_v1.OpenPool))
+    order = await bench.ok("POST", quote["approve_url"], {}, tenant=tenant, **BUY, prefer="wait=10")
+    assert order["status"] == "completed"
+    assert order["invoice"]
+    command = (await bench.commands(tenant, seats_v1.OpenPool))[opened]
+    assert (command.module, command.licences, command.base, command.policies.warn_at) == ("archive", 3, False, "90%")
+    (invoice,) = await bench.events(tenant, InvoiceIssued)
+    assert [(line.module, line.quantity, line.net_minor) for line in invoice.lines] == [("archive", 3, 1440)]
+    shown = await bench.ok("GET", f"/v1/tenants/{tenant}/subscription")
+    assert [(module["module"], module["licences"], module["opened"]) for module in shown["modules"]] == [
+        ("archive", 3, True),
+        ("documents", 4, True),
+        ("time", 10, True),
+    ]
+    assert shown["status"] == "active"
+    problem = await bench.refused("POST", path, {"module": "archive", "licences": 1}, tenant=tenant, **BUY)
+    assert problem["type"] == "module-subscribed"
+    await bench.buy(tenant, {"module": "archive", "add": 1})
+    await bench.advance_clock(tenant, DECEMBER)
+    renewal = (await bench.events(tenant, InvoiceIssued))[-1]
+    assert [(line.module, line.quantity) for line in renewal.lines] == [("archive", 4), ("documents", 4), ("time", 10)]
+
+
+async def test_a_module_that_cannot_be_added_is_refused(bench: Bench) -> None:
+    tenant = await subscribed(bench, {"time": 10})
+    path = f"/v1/tenants/{tenant}/subscription/modules"
+    problem = await bench.refused("POST", path, {"module": "archive", "licences": 1}, tenant=tenant, **BUY)
+    assert (problem["type"], problem["requires"]) == ("module-required", ["documents"])
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"module": "absent", "licences": 1}, "body.module"),
+        ({"module": "documents", "licences": 0}, "body.licences"),
+        ({"module": "documents", "licences": 1, "policies": {"grace": "P1M"}}, "body.policies"),
+    ]
+    for body, field in wrong:
+        assert (await bench.refused("POST", path, body, 422, tenant=tenant, **BUY))["errors"][0]["field"] == field
+    fixed = await subscribed(bench, {"time": 2}, plan="fixed")
+    problem = await bench.refused(
+        "POST", f"/v1/tenants/{fixed}/subscription/modules", {"module": "documents", "licences": 1}, tenant=fixed, **BUY
+    )
+    assert problem["type"] == "plan-without-extra-licences"
+    bench.reject[seats_v1.OpenPool] = "pool_exists"
+    quotes = [await bench.ok("POST", path, {"module": "documents", "licences": n}, tenant=tenant, **BUY) for n in (1, 2)]
+    order = await bench.ok("POST", quotes[0]["approve_url"], {}, tenant=tenant, **BUY, prefer="wait=10")
+    bench.reject.clear()
+    assert (order["status"], order["reason"]) == ("refused", "pool_exists")
+    done = await bench.ok("POST", quotes[1]["approve_url"], {}, tenant=tenant, **BUY, prefer="wait=10")
+    assert done["status"] == "completed"
+
+
+async def test_T14_a_closed_module_leaves_the_subscription_and_can_be_added_again(bench: Bench) -> None:
+    tenant = await subscribed(bench, {"time": 10, "documents": 4, "archive": 2})
+    reductions = f"/v1/tenants/{tenant}/reductions"
+    problem = await bench.refused("POST", reductions, {"items": [{"module": "documents", "total": 0}]}, tenant=tenant, **BUY)
+    assert (problem["type"], problem["module"]) == ("module-required", "archive")
+    both = {"items": [{"module": "documents", "total": 0}, {"module": "archive", "total": 0}]}
+    offer = await bench.ok("POST", reductions, both, tenant=tenant, **BUY)
+    await bench.ok("POST", offer["approve_url"], {}, tenant=tenant, **BUY, prefer="wait=10")
+    await bench.advance_clock(tenant, DECEMBER)
+    shown = await bench.ok("GET", f"/v1/tenants/{tenant}/subscription")
+    assert [module["module"] for module in shown["modules"]] == ["time"]
+    problem = await bench.refused(
+        "POST", f"/v1/tenants/{tenant}/quotes", {"items": [{"module": "documents", "add": 1}]}, tenant=tenant, **BUY
+    )
+    assert problem["type"] == "module-not-subscribed"
+    path = f"/v1/tenants/{tenant}/subscription/modules"
+    quote = await bench.ok("POST", path, {"module": "documents", "licences": 1}, tenant=tenant, **BUY)
+    order = await bench.ok("POST", quote["approve_url"], {}, tenant=tenant, **BUY, prefer="wait=10")
+    assert order["status"] == "completed"

@@ -1,0 +1,57 @@
+"""`seatpool subscription …` against a made-up deployment: what it sends, and what it shows."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.deployment import Deployment, made_up, seatpool
+
+PATH = "/v1/tenants/acme/subscription"
+
+
+@pytest.fixture
+def deployment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Deployment]:
+    with made_up(monkeypatch, tmp_path) as deployment:
+        yield deployment
+
+
+def test_A2_policies_are_changed_from_the_command_line(deployment: Deployment) -> None:
+    change = {"change": "c1", "status": "completed", "reason": "", "changes": [{"field": "time.grace", "old": "P7D", "new": "P14D"}]}
+    deployment.answers["PATCH", f"{PATH}/policies"] = lambda _: (200, change)
+    given = ["time.grace=P14D", "time.warn_at=", "time.expand_cap=300", "time.terminate_reduces_pool=true"]
+    result = seatpool("subscription", "policies", "--tenant", "acme", *given, "--zero-invoices", "true")
+    assert result.exit_code == 0, result.output
+    assert deployment.asked[-1][2] == {
+        "zero_invoices": True,
+        "modules": {"time": {"grace": "P14D", "warn_at": None, "expand_cap": 300, "terminate_reduces_pool": True}},
+    }
+    assert "The change c1 is completed." in result.output
+    assert "P14D" in result.output
+
+
+def test_a_policy_without_its_module_is_not_sent(deployment: Deployment) -> None:
+    result = seatpool("subscription", "policies", "--tenant", "acme", "grace=P14D")
+    assert (result.exit_code, deployment.asked) == (1, [])
+    assert "time.grace=P14D" in result.output
+
+
+def test_E10_a_module_is_added_after_its_price_was_shown_and_approved(deployment: Deployment) -> None:
+    quote: dict[str, Any] = {
+        "lines": [{"module": "documents", "quantity": 20, "days": 16, "days_of_period": 30}],
+        "gross": "€266.67",
+        "currency": "EUR",
+        "charge": "now",
+        "approve_url": "/v1/tenants/acme/quotes/q1/approve",
+        "next_period": {"before": {"net_minor": 20_000}, "after": {"net_minor": 60_000}},
+    }
+    deployment.answers["POST", f"{PATH}/modules"] = lambda _: (201, quote)
+    deployment.answers["POST", quote["approve_url"]] = lambda _: (200, {"order": "o1", "status": "completed", "reason": ""})
+    refused = seatpool("subscription", "add-module", "documents", "--tenant", "acme", "--licences", "20")
+    assert refused.exit_code == 1
+    assert "€266.67 now (for 16 of 30 days)" in refused.output
+    assert "costs €600.00 net instead of €200.00" in refused.output
+    assert len(deployment.asked) == 1, "nobody approved it"
+    result = seatpool("subscription", "add-module", "documents", "--tenant", "acme", "--licences", "20", "--yes")
+    assert "The order o1 is completed." in result.output

@@ -1,0 +1,99 @@
+"""A running subscription is changed: which terms count for which decision, and what an added module costs."""
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+
+from services.invoicing.domain.account import account
+from services.invoicing.domain.quote import NewModule, Refusal, expected, price_new_module
+from shared.schemas.invoicing_v1 import QuoteIssued
+from shared.schemas.seats_v1 import Policies
+from tests.support.invoicing_harness import ANN, DAY, InvoicingHarness
+
+
+def march(**more: Any) -> InvoicingHarness:
+    """A subscription with a licence of time at 12.00, on the second day of its period."""
+    at = datetime(2026, 3, 2, 8, tzinfo=UTC)
+    given: dict[str, Any] = {"licences": {"time": 1}, "currency": "DKK", "start": date(2026, 3, 1), "at": at}
+    return InvoicingHarness(**given | more)
+
+
+def test_T10_M14_a_changed_charge_when_counts_from_the_change_on() -> None:
+    harness = march()
+    harness.expand("time", 1)
+    harness.go(days=1)
+    harness.change_terms(charge_when="next_invoice")
+    harness.expand("time", 1)
+    harness.go(days=1)
+    assert [each.reason for each in harness.invoices] == ["day_charged"]
+    assert [each.left_minor for each in harness.found.waiting] == [1123]
+
+
+def test_a_day_is_charged_with_the_terms_that_hold_at_its_end() -> None:
+    harness = march()
+    harness.expand("time", 1)
+    harness.change_terms(charge_when="next_invoice")
+    harness.go(days=1)
+    assert harness.invoices == []
+
+
+def test_two_days_that_end_after_one_decision_are_charged_apart() -> None:
+    """The second one has no decision of its own: a plan changed on it, or terms did."""
+    harness = march(zero_invoices=True)
+    harness.expand("time", 1)
+    harness.go(days=2)
+    harness.change_terms(charge_when="now")
+    harness.end_day(date(2026, 3, 4))
+    names = [each.invoice for each in harness.invoices]
+    assert len(set(names)) == len(names)
+    assert len({charge.charge for charge in harness.found.charges}) == len(harness.found.charges)
+
+
+def test_changed_terms_give_the_same_account_however_the_topics_interleave() -> None:
+    harness = march()
+    harness.expand("time", 1)
+    harness.change_terms(charge_when="next_invoice")
+    harness.change_terms(charge_when="now", zero_invoices=True)
+    harness.go(days=1)
+    harness.expand("time", 2)
+    harness.go(days=40)
+    seats = [fact for fact in harness.facts if fact[0].startswith("seats")]
+    own = [fact for fact in harness.facts if not fact[0].startswith("seats")]
+    assert account([*own, *seats]).invoices == account([*seats, *own]).invoices == harness.invoices
+
+
+def new_module(harness: InvoicingHarness, licences: int = 3, requires: tuple[str, ...] = ()) -> QuoteIssued | Refusal:
+    new = NewModule("documents", licences, Policies(), requires)
+    return price_new_module(harness.situation, new, list(harness.licences), quote="q9", actor=ANN, valid=DAY)
+
+
+def test_B7_E10_an_added_module_is_priced_for_the_rest_of_the_period() -> None:
+    harness = march()
+    quote = new_module(harness)
+    assert isinstance(quote, QuoteIssued)
+    assert (quote.net_minor, quote.new_module, quote.charge) == (5806, "documents", "now")  # 3 x 20.00, 30 of 31 days
+    assert quote.next_period is not None
+    assert (quote.next_period.before.net_minor, quote.next_period.after.net_minor) == (1200, 7200)
+    assert expected(harness.situation, ["documents"]).pools == ()
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_an_added_module_is_charged_when_its_pool_opens(late: bool) -> None:
+    """Late: seats opens the pool only after the period of the approval has ended, so the next period is charged whole."""
+    harness = march(billed=False)
+    harness.go(to=datetime(2026, 3, 31, 20, tzinfo=UTC))
+    quote = new_module(harness)
+    assert isinstance(quote, QuoteIssued)
+    before = len(harness.invoices)
+    harness.add_module(quote, after=DAY if late else 0 * DAY)
+    harness.go(days=2)
+    found = [(line.text_key, line.net_minor) for each in harness.invoices[before:] for line in each.lines if line.module == "documents"]
+    assert found == ([("proration", 6000)] if late else [("proration", 194), ("recurring", 6000)])
+
+
+def test_a_module_that_requires_another_is_refused_without_it() -> None:
+    harness = march()
+    refusal = new_module(harness, requires=("planning",))
+    assert isinstance(refusal, Refusal)
+    assert (refusal.type, refusal.extra["requires"]) == ("module-required", ["planning"])
