@@ -2,7 +2,7 @@
 
 import asyncio
 import shlex
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -93,17 +93,26 @@ def read_files(path: Path, encoding: str | None, columns: str | None, dates: Dat
 def import_people(company: Company, wanted: Wanted, *, as_json: bool) -> None:
     """Exits with 0, 3 (rows or people were reported) or 4 (the guard stopped)."""
     if not company.people:
-        screen.show_bad_rows(company.bad_rows)
-        fail("there is nothing to import", "The files contain no person who can be read.")
+        if as_json:
+            _write_json(screen.files_as_json(company, wanted) | {"applied": False, "bad_rows": [asdict(row) for row in company.bad_rows]})
+        else:
+            screen.show_files(company, company.bad_rows)
+            screen.show_rows(company)
+        what = "no person who can be read" if company.bad_rows else "a header, and no row with a person"
+        fail("there is nothing to import", f"The files contain {what}.")
     outcome = run(_import(company, wanted, all_changes=as_json))
     if as_json:
-        out.file.write(orjson.dumps(screen.as_json(outcome, wanted), option=orjson.OPT_INDENT_2).decode() + "\n")
+        _write_json(screen.as_json(outcome, wanted))
     else:
         screen.show(outcome, wanted)
     if outcome.stopped:
         raise typer.Exit(NEEDS_CONFIRMATION)
     if outcome.bad_rows:
         raise typer.Exit(ROWS_REPORTED)
+
+
+def _write_json(content: dict[str, Any]) -> None:
+    out.file.write(orjson.dumps(content, option=orjson.OPT_INDENT_2).decode() + "\n")
 
 
 async def _import(company: Company, wanted: Wanted, *, all_changes: bool) -> Outcome:

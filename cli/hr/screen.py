@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from cli.console import err, out
-from cli.hr.company import BadRow
+from cli.hr.company import BadRow, Company
 from shared.money import to_decimal
 
 if TYPE_CHECKING:
@@ -59,18 +59,14 @@ def _count(number: int, one: str, more: str) -> str:
 def show(outcome: "Outcome", wanted: "Wanted") -> None:
     """Print the outcome for people; `as_json` is for programs."""
     report, company = outcome.report, outcome.company
-    for file in company.files:
-        out.print(escape(file))
-    if outcome.bad_rows:
-        show_bad_rows(outcome.bad_rows)
+    show_files(company, outcome.bad_rows)
     _show_changes(outcome)
     _show_modules(report["modules"])
     _show_cost(report["seats"])
     if not report["seats"]["decided"]:
         out.print(escape(report["seats"]["detail"]), soft_wrap=True)
-    rows, people, counts = company.rows, outcome.people, report["counts"]
-    ignored = " (" + ", ".join(f"{number} {why}" for why, number in rows.ignored.items()) + ")" if rows.ignored else ""
-    out.print(f"rows:   {rows.read} read = {rows.used} used + {sum(rows.ignored.values())} ignored{ignored} + {rows.reported} reported")
+    show_rows(company)
+    people, counts = outcome.people, report["counts"]
     sums = f"{people.read} in the files = {people.changed} changed + {people.unchanged} unchanged + {people.reported} reported"
     out.print(f"people: {sums} ({counts['new']} new, {counts['leaving']} lose access)")
     if counts["absent"]:
@@ -78,6 +74,20 @@ def show(outcome: "Outcome", wanted: "Wanted") -> None:
     for note in outcome.notes:
         out.print(f"[yellow]{escape(note)}[/]", soft_wrap=True)
     _show_end(outcome, wanted)
+
+
+def show_files(company: Company, bad_rows: Sequence[BadRow]) -> None:
+    """Print how each file was read, and the rows that cannot be used."""
+    for file in company.files:
+        out.print(escape(file))
+    if bad_rows:
+        show_bad_rows(bad_rows)
+
+
+def show_rows(company: Company) -> None:
+    rows = company.rows
+    ignored = " (" + ", ".join(f"{number} {why}" for why, number in rows.ignored.items()) + ")" if rows.ignored else ""
+    out.print(f"rows:   {rows.read} read = {rows.used} used + {sum(rows.ignored.values())} ignored{ignored} + {rows.reported} reported")
 
 
 def _show_absent(outcome: "Outcome", wanted: "Wanted") -> None:
@@ -106,14 +116,15 @@ def _show_changes(outcome: "Outcome") -> None:
     changes = [each for each in outcome.changes if each["kind"] in ("new", "changed")]
     if not changes:
         return
-    seats = {each["external_id"]: each["modules"] for each in outcome.report["seats"]["people"]}
+    seats = {each["external_id"]: each for each in outcome.report["seats"]["people"]}
     table = Table(title="changes", title_justify="left")
     for column in ("id", "", "from -> to", "seats"):
         table.add_column(column, overflow="fold")
     for each in changes[:CHANGES_SHOWN]:
-        decided = ", ".join(_decision(module) for module in seats.get(each["external_id"], ()))
+        answer = seats.get(each["external_id"], {})
+        decided = ", ".join(_decision(module) for module in answer.get("modules", ()))
         style = "red" if each["ends"] else None
-        table.add_row(*map(escape, (each["external_id"], each["kind"], _difference(each), decided)), style=style)
+        table.add_row(*map(escape, (each["external_id"], each["kind"], _difference(each, answer.get("status")), decided)), style=style)
     out.print(table)
     if (more := outcome.people.changed - min(len(changes), CHANGES_SHOWN)) > 0:
         out.print(f"and {more} more; --json prints all of them")
@@ -123,11 +134,11 @@ def _decision(module: Mapping[str, Any]) -> str:
     return f"{module['module']} {module['state']}" + (f" until {module['deadline']}" if module.get("deadline") else "")
 
 
-def _difference(change: Mapping[str, Any]) -> str:
-    """What differs now, and on which later days something does."""
-    before, after = change["before"] or {}, change["after"] or {}
+def _difference(change: Mapping[str, Any], status: str | None) -> str:
+    """Return what differs now, and on which later days something does. `status`: what seats would make of the person."""
+    before, after = change["before"] or {}, (change["after"] or {}) | ({"status": status} if status else {})
     names = [name for name in after if name not in ("user", "upcoming") and after[name] != before.get(name) and after[name] not in ("", [])]
-    names += [name for name in before if name not in ("user", "upcoming", *names) and before[name] != after.get(name)]
+    names += [name for name in before if name not in ("user", "upcoming", *names) and _text(before[name]) != _text(after.get(name))]
     said = [
         f"{name}: {_text(before.get(name))} -> {_text(after.get(name))}" if before else f"{name}: {_text(after[name])}" for name in names
     ]
@@ -171,18 +182,24 @@ def _show_cost(seats: Mapping[str, Any]) -> None:
 
 def as_json(outcome: "Outcome", wanted: "Wanted") -> dict[str, Any]:
     """Return the outcome with every change."""
-    rows = outcome.company.rows
-    return {
-        "tenant": wanted.tenant,
-        "source": wanted.source,
-        "files": outcome.company.files,
+    return files_as_json(outcome.company, wanted) | {
         "applied": outcome.applied,
-        "rows": {"read": rows.read, "used": rows.used, "ignored": rows.ignored, "reported": rows.reported},
         "people": asdict(outcome.people),
         "bad_rows": [asdict(row) for row in outcome.bad_rows],
-        "reported": outcome.company.reported,
         "check": outcome.report,
         "changes": outcome.changes,
         "notes": outcome.notes,
         "confirm_with": wanted.command(outcome.report["guard"]["would_end"]) if outcome.stopped else None,
+    }
+
+
+def files_as_json(company: Company, wanted: "Wanted") -> dict[str, Any]:
+    """Return how the files were read."""
+    rows = company.rows
+    return {
+        "tenant": wanted.tenant,
+        "source": wanted.source,
+        "files": company.files,
+        "rows": {"read": rows.read, "used": rows.used, "ignored": rows.ignored, "reported": rows.reported},
+        "reported": company.reported,
     }

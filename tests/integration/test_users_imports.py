@@ -111,6 +111,7 @@ async def test_an_import_reports_what_it_changes_before_it_changes_anybody(bench
     required = {each["module"]: (each["required_before"], each["required"], each["licences"]) for each in report["modules"]}
     assert required == {"documents": (1, 1, 2), "planning": (0, 0, 2), "time": (1, 1, 2)}
     decided = {each["external_id"]: [(m["module"], m["state"]) for m in each["modules"]] for each in report["seats"]["people"]}
+    assert [each["status"] for each in report["seats"]["people"]] == ["left", "active"]
     assert (report["seats"]["decided"], decided) == (True, {"cid": [], "bob": [("documents", "active"), ("time", "active")]})
     changes = {each["external_id"]: each for each in await given.changes()}
     assert [changes[who]["kind"] for who in ("bob", "cid", "dora", "eve")] == ["changed", "changed", "new", "invalid"]

@@ -657,7 +657,8 @@ async def test_M12_a_dry_run_of_adding_a_person_answers_with_the_decision_and_th
 
     async def what_if(_: str, commands: Sequence[seats.AssignSeats]) -> Any:
         asked.extend(commands)
-        modules = [{"module": "documents", "state": "refused", "reason": "pool_full"}, {"module": "time", "state": "active"}]
+        other = {"module": "time", "state": "refused", "reason": "other_module_refused"}
+        modules = [{"module": "documents", "state": "refused", "reason": "pool_full"}, other]
         expanded = {"type": type_of(seats.PoolExpanded), "data": {"module": "time", "by": 2}}
         return [[{"type": type_of(seats.SeatsAssigned), "data": {"revision": 1, "modules": modules}}, expanded]]
 
@@ -666,7 +667,10 @@ async def test_M12_a_dry_run_of_adding_a_person_answers_with_the_decision_and_th
     assert [need.modules for need in asked] == [MAKERS]
     assert (seen["decided"], seen["expansions"]) == (True, [{"module": "time", "licences": 2}])
     assert seen["cost"] == {"currency": "EUR", "term": "monthly", "net_minor": 2500}
-    assert "documents has 0 licences" in seen["modules"][0]["warning"]
+    assert (seen["status"], [each["state"] for each in seen["modules"]]) == ("refused", ["refused", "refused"])
+    full, other = (each["warning"] for each in seen["modules"])
+    assert ("documents has 0 licences" in full, "quotes" in full) == (True, True)
+    assert ("another module of the person was refused" in other, "quotes" in other) == (True, False), "nobody needs a licence of it"
     assert await bench.person(rest, tenant, "ann") is None
     assert (await bench.needs(tenant), await bench.events(tenant, PersonAdded)) == ([], [])
     assert (await rest.call("POST", path, ann)).status_code == 201

@@ -103,6 +103,18 @@ def test_an_import_sends_everybody_as_a_timeline_and_is_applied(users: Users) ->
     assert "employees.csv: utf-8, separated by comma, 127 rows" in result.output
 
 
+def test_the_list_of_changes_shows_the_status_that_seats_would_decide_and_no_field_that_stays_empty(users: Users) -> None:
+    refused = {"user": "u", "external_id": "1", "status": "refused", "modules": [{"module": "base", "state": "refused"}]}
+    users.cost = {"decided": True, "people": [refused]}
+    before: dict[str, Any] = {"user": "u", "status": "inactive", "modules": [], "employee_number": None, "upcoming": []}
+    after = before | {"status": "active", "modules": ["base"], "employee_number": "", "upcoming": []}
+    change = {"external_id": "1", "kind": "changed", "ends": False, "before": before, "after": after}
+    users.deployment.answers["GET", f"{ONE}/changes"] = lambda _: (200, {"items": [change], "next": None})
+    output = import_files("--dry-run").output
+    assert "status: inactive -> refused" in output
+    assert "employee_number" not in output
+
+
 def test_a_dry_run_changes_nobody_and_leaves_nothing_behind(users: Users) -> None:
     result = import_files("--dry-run")
     assert result.exit_code == 0, result.output
@@ -216,6 +228,17 @@ def test_files_without_a_readable_person_send_nothing(users: Users, tmp_path: Pa
     assert (result.exit_code, users.deployment.asked) == (1, [])
     assert "'0' is no date" in result.output
     assert "there is nothing to import" in result.output
+
+
+def test_files_without_a_readable_person_are_reported_as_json_too(users: Users, tmp_path: Path) -> None:
+    result = import_files("--json", files=flat(tmp_path, "1,0,,Lab,a,"))
+    assert result.exit_code == 1
+    report = json.loads(result.stdout)
+    assert (report["applied"], report["rows"], report["reported"]) == (False, {"read": 1, "used": 0, "ignored": {}, "reported": 1}, ["1"])
+    assert [row["line"] for row in report["bad_rows"]] == [2]
+    empty = import_files(files=flat(tmp_path))
+    assert (empty.exit_code, "cannot be used" in empty.output) == (1, False), "no table without rows"
+    assert "The files contain a header, and no row with a person." in empty.output
 
 
 def test_a_file_that_cannot_be_read_is_one_line(users: Users, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from services.users.domain.required_modules import NO_MODULES, Account, Note, Pr
 from services.users.domain.sources import SourceKind
 from services.users.domain.status import LISTED, Standing, Status, standing, status_of
 from services.users.domain.subscription import Pool, Subscription, subscribed_modules
+from services.users.use_cases.licences import limit_and_use
 from shared.schemas import seats_v1 as seats
 from shared.schemas.base import Actor, Change
 from shared.schemas.position import DecisionId, Position
@@ -508,3 +509,11 @@ def test_decisions_in_any_order_and_repeated_end_in_the_same_state(order: list[i
         return rows
 
     assert play([*order, *order[:3]]) == play(range(6)) == {"a": Seat(ModuleState.WAITING, None, "5", True, True, DecisionId(0, 5, 0))}
+
+
+@pytest.mark.parametrize(
+    ("licences", "in_use", "expected"),
+    [(1, 1, "time has 1 licence, and 1 seat is in use"), (5, 6, "time has 5 licences, and 6 seats are in use")],
+)
+def test_A6_the_limit_and_the_use_of_a_pool_are_counted_in_words(licences: int, in_use: int, expected: str) -> None:
+    assert limit_and_use("time", licences, in_use) == expected

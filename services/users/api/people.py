@@ -149,7 +149,7 @@ def _module(row: Seat, module: str, shown: Shown) -> ModuleView:
     pool = shown.licences.pools.get(module)
     if row.state is not ModuleState.REFUSED or pool is None:
         return view
-    warning = licences.warning(shown.tenant.tenant, shown.licences, module)
+    warning = licences.warning(shown.tenant.tenant, shown.licences, module, row.reason)
     return view.model_copy(update={"pool": _pool(pool), "warning": warning})
 
 
@@ -291,7 +291,7 @@ async def _previewed(context: Context, tenant: str, add: Callable[[Tenant, UnitO
     expansions = [ExpansionView(module=module, licences=more) for module, more in shown.added.items()]
     view = PreviewView(
         decided=shown.decided,
-        status=person.standing.status.value,
+        status=shown.status.value,
         modules=[PreviewedModule(**each) for each in shown.modules],
         not_subscribed=list(person.standing.not_subscribed),
         expansions=expansions,

@@ -469,6 +469,7 @@ class DecidedModuleView(BaseModel):
 class DecidedPersonView(BaseModel):
     user: str
     external_id: str
+    status: str = Field("", description="The status that the person would have.")
     modules: list[DecidedModuleView]
 
 

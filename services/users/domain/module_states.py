@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from services.users.domain.required_modules import Note, SeatStatus
 from shared.schemas import seats_v1 as seats
@@ -133,7 +133,7 @@ def project(
     return changed
 
 
-def seat_status(seats_: Mapping[str, Seat], add_ons: Collection[str]) -> SeatStatus:
+def seat_status(seats_: Mapping[str, Seat | Decided], add_ons: Collection[str]) -> SeatStatus:
     """Return what the states of the required modules mean for the person. Add-ons decide only if the person requires no base module.
     A module of which no pool is known counts as a base module."""
     found = {module: seat for module, seat in seats_.items() if seat.state is not ModuleState.RELEASED}
@@ -148,6 +148,12 @@ def seat_status(seats_: Mapping[str, Seat], add_ons: Collection[str]) -> SeatSta
         return SeatStatus.WAITING
     flagged = any(seat.state is ModuleState.FLAGGED for seat in found.values())
     return SeatStatus.OVER_LIMIT if flagged else SeatStatus.GRANTED
+
+
+def status_of_answer(answer: Sequence[Mapping[str, Any]], add_ons: Collection[str]) -> SeatStatus:
+    """Return what an answer of seats to the question "What if?" would mean for the person; it lists all required modules."""
+    states = [Decided(each["module"], _ANSWERED.get(each["state"], ModuleState.PENDING), None, each["reason"]) for each in answer]
+    return seat_status({each.module: each for each in states}, add_ons)
 
 
 def base_modules_are_usable(required: Collection[str], seats_: Mapping[str, Seat], add_ons: Collection[str]) -> bool:

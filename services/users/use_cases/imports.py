@@ -15,11 +15,11 @@ from services.users.domain.required_modules import must_send
 from services.users.domain.sources import Key
 from services.users.domain.timelines import Outcome, Report, Reported, Statement, from_json, to_json, with_statement
 from services.users.store import held_statements as held_store
-from services.users.store import hr_sources
+from services.users.store import hr_sources, pools
 from services.users.store import imports as store
 from services.users.store.imports import CheckedPerson, ImportRow, StagedKey, StagedPerson
 from services.users.use_cases import erased_timelines, guard, known_people, matching
-from services.users.use_cases.preview_person import cost_of, expansions_in
+from services.users.use_cases.preview_person import cost_of, expansions_in, status_after
 from services.users.use_cases.seats_questions import COMMANDS_MAX, SeatsQuestions, states_in
 from shared import ids
 from shared.database import UnitOfWork
@@ -277,10 +277,12 @@ async def _decisions(tenant: Tenant, uow: UnitOfWork, found: _Found, seats: Seat
     if decisions is None:
         detail = "seats did not answer, so it was not decided person by person. See `modules`, or check the import again."
         return {"decided": False, "detail": detail, "people": []}
-    people = [
-        {"user": person.user, "external_id": external_id, "modules": states_in(events)}
-        for (external_id, person, _), events in zip(asking, decisions, strict=True)
-    ]
+    add_ons = await pools.add_ons(uow.connection, tenant.tenant)
+    people = []
+    for (external_id, person, _), events in zip(asking, decisions, strict=True):
+        states = states_in(events)
+        status = status_after(tenant, person, states, add_ons).value
+        people.append({"user": person.user, "external_id": external_id, "status": status, "modules": states})
     more = expansions_in(event for events in decisions for event in events)
     cost = await cost_of(tenant, uow, more)
     return {

@@ -61,7 +61,7 @@ def _refused(refused: Mapping[str, str | None], pools: Mapping[str, Mapping[str,
     shown = [
         {"module": pool["module"], "licences": pool["licences"], "in_use": pool["active"] + pool["flagged"] + pool["held"]} for pool in full
     ]
-    named = "; ".join(f"{each['module']} has {each['licences']} licences, and {each['in_use']} seats are in use" for each in shown)
+    named = "; ".join(licences.limit_and_use(**each) for each in shown)
     why = f"no licence is free: {named}" if shown else f"these modules cannot be reserved: {', '.join(sorted(refused))}"
     return Conflict(
         "invitation-refused",

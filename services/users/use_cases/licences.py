@@ -8,6 +8,7 @@ from services.users.store import catalogue, pools
 from services.users.store.pools import CountsRow
 from shared.buying import Buying, buying_of
 from shared.database import UnitOfWork
+from shared.schemas.seats_v1 import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,18 @@ def how_to_buy(tenant: str, buying: Buying) -> str:
     return f"The plan {buying.plan} does not allow extra licences.{others} To change the plan, contact support."
 
 
-def warning(tenant: str, licences: Licences, module: str) -> str | None:
+def limit_and_use(module: str, licences: int, in_use: int) -> str:
+    limit = "1 licence" if licences == 1 else f"{licences} licences"
+    used = "1 seat is in use" if in_use == 1 else f"{in_use} seats are in use"
+    return f"{module} has {limit}, and {used}"
+
+
+def warning(tenant: str, licences: Licences, module: str, reason: str | None) -> str | None:
     """Return the warning of a refusal: the pool, its limit and use, and what helps (A6)."""
     pool = licences.pools.get(module)
     if pool is None:
         return None
-    limit = "1 licence" if pool.licences == 1 else f"{pool.licences} licences"
-    used = "1 seat is in use" if pool.in_use == 1 else f"{pool.in_use} seats are in use"
-    help_ = how_to_buy(tenant, licences.buying)
-    return f"{module} has {limit}, and {used}. Deactivate people who no longer need access. {help_}"
+    shown = limit_and_use(module, pool.licences, pool.in_use)
+    if reason in (Reason.OTHER_MODULE_REFUSED, Reason.BASE_MODULE_REFUSED):
+        return f"{shown}. The module was refused because another module of the person was refused: see the warning of that module."
+    return f"{shown}. Deactivate people who no longer need access. {how_to_buy(tenant, licences.buying)}"

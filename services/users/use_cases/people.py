@@ -346,7 +346,7 @@ async def apply_decisions(tenant: Tenant, uow: UnitOfWork, decisions: Sequence[D
         if decision.revision and _is_overtaken(before.not_done, decision.decision_id):
             before = people[decision.user] = replace(before, not_done=None)
             noted.add(decision.user)
-        after = _with_seat_status(before, seat_status(mine, add_ons), tenant)
+        after = with_seat_status(before, seat_status(mine, add_ons), tenant)
         if after is not before:
             cause = Cause(SEATS_ACTOR, decision.reason)
             revision = rules.revise(before, after, at=decision.at, cause=cause)
@@ -372,7 +372,8 @@ async def note_not_done(tenant: Tenant, uow: UnitOfWork, command: str, note: Not
     await store.set_notes(uow.connection, tenant.tenant, [replace(person, not_done=note) for person in waiting])
 
 
-def _with_seat_status(person: Person, found: SeatStatus, tenant: Tenant) -> Person:
+def with_seat_status(person: Person, found: SeatStatus, tenant: Tenant) -> Person:
+    """Return the person with what the states of the required modules mean for the status."""
     if found == person.account.seat_status or person.record is None:
         return person
     account = replace(person.account, seat_status=found)

@@ -1,14 +1,16 @@
 """What adding a person would lead to: the decision of seats, and the cost of the licences that it would add."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from services.users.domain.module_states import status_of_answer
 from services.users.domain.person import Person, Tenant, command_of
 from services.users.domain.required_modules import NO_MODULES
+from services.users.domain.status import Status
 from services.users.store import catalogue, pools
-from services.users.use_cases import licences
+from services.users.use_cases import licences, people
 from services.users.use_cases.seats_questions import SeatsQuestions, states_in
 from shared.database import UnitOfWork
 from shared.schemas.registry import type_of
@@ -29,6 +31,7 @@ class Preview:
     """`decided`: seats has answered. `added` are the licences by which pools would expand."""
 
     decided: bool
+    status: Status
     modules: Sequence[Mapping[str, Any]] = ()
     added: Mapping[str, int] = field(default_factory=dict)
     cost: Cost | None = None
@@ -37,18 +40,25 @@ class Preview:
 async def preview(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, added: Person) -> Preview:
     """Return what seats would decide about a person who was added, in a transaction that is rolled back."""
     if added.standing.required == NO_MODULES:
-        return Preview(decided=True)
+        return Preview(True, added.standing.status)
     answer = await seats.what_if(tenant.tenant, [command_of(added, Reason.HIRED.value, ())])
     if answer is None:
-        return Preview(decided=False)
+        return Preview(False, added.standing.status)
     (events,) = answer
-    known = await licences.load(tenant, uow)
-    modules = [
-        {**each, "warning": licences.warning(tenant.tenant, known, each["module"]) if each["state"] == SeatState.REFUSED else None}
-        for each in states_in(events)
-    ]
+    known, states = await licences.load(tenant, uow), states_in(events)
+    modules = [{**each, "warning": _warning(tenant, known, **each)} for each in states]
     more = expansions_in(events)
-    return Preview(True, modules, more, await cost_of(tenant, uow, more))
+    status = status_after(tenant, added, states, await pools.add_ons(uow.connection, tenant.tenant))
+    return Preview(True, status, modules, more, await cost_of(tenant, uow, more))
+
+
+def _warning(tenant: Tenant, known: licences.Licences, module: str, state: str, reason: str | None, **_: Any) -> str | None:
+    return licences.warning(tenant.tenant, known, module, reason) if state == SeatState.REFUSED else None
+
+
+def status_after(tenant: Tenant, person: Person, states: Sequence[Mapping[str, Any]], add_ons: Collection[str]) -> Status:
+    """Return the status that the person would have after this answer of seats."""
+    return people.with_seat_status(person, status_of_answer(states, add_ons), tenant).standing.status
 
 
 def expansions_in(events: Iterable[Mapping[str, Any]]) -> Mapping[str, int]:
