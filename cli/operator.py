@@ -1,9 +1,17 @@
-"""`seatpool operator …`: what the vendor does in a tenant."""
+"""`seatpool operator …`: the vendor's operators, and what they do in a tenant."""
 
+from typing import Any
+
+import httpx
 import typer
+from rich.markup import escape
+from rich.table import Table
 
-from cli.console import run
-from cli.rest import Rest, addresses
+from cli.console import CliError, out, run
+from cli.rest import TIMEOUT_SECONDS, Addresses, Rest, addresses, refusal
+from shared import ids
+
+SECRET = "secret="  # noqa: S105 - the name of a parameter
 
 
 def open_tenant(tenant: str, reason: str) -> None:
@@ -14,3 +22,81 @@ async def _open(tenant: str, reason: str) -> str:
     async with Rest(addresses()) as rest:
         answer = await rest.post("users", f"/v1/tenants/{tenant}/operator-access", {"reason": reason})
     return str(answer["access_token"])
+
+
+def add(email: str, name: str) -> None:
+    run(_add(email, name))
+    out.print(f"{name} is an operator. To sign in: seatpool operator sign-in {email}", markup=False)
+
+
+async def _add(email: str, name: str) -> None:
+    async with Rest(addresses()) as rest:
+        await rest.post("users", "/v1/operators", {"email": email, "name": name}, {"Idempotency-Key": ids.new_id()})
+
+
+def list_operators(as_json: bool) -> None:
+    found = run(_list())
+    if as_json:
+        out.print_json(data=found)
+        return
+    table = Table()
+    for column in ("e-mail address", "name", "added by", "since"):
+        table.add_column(column)
+    for each in found:
+        table.add_row(*map(escape, (each["email"], each["name"], each["added_by"], each["added_at"][:10])))
+    out.print(table)
+
+
+async def _list() -> list[dict[str, Any]]:
+    async with Rest(addresses()) as rest:
+        return await rest.pages("users", "/v1/operators")
+
+
+def remove(email: str) -> None:
+    run(_remove(email))
+    out.print(f"{email} is no operator any more. Sessions have ended; access tokens end after at most 5 minutes.", markup=False)
+
+
+async def _remove(email: str) -> None:
+    async with Rest(addresses()) as rest:
+        for each in await rest.pages("users", "/v1/operators"):
+            if each["email"].casefold() == email.casefold():
+                await rest.call("DELETE", "users", f"/v1/operators/{each['operator']}")
+                return
+    raise CliError(f"no operator has the e-mail address {email}", "`seatpool operator list` shows all operators.")
+
+
+def sign_in(email: str) -> None:
+    """Request a link, let the operator paste it, and print the session for the shell."""
+    where = addresses()
+    run(_request_link(where, email))
+    out.print("If this is the address of an operator, an e-mail with a link is on its way. Do not open the link.")
+    link = typer.prompt("Paste the link", err=True)
+    session = run(_use_link(where, link.partition(SECRET)[2] or link))
+    out.print("You are signed in for 8 hours. Set the session for all following commands of this shell:")
+    typer.echo(f"export SEATPOOL_SESSION={session}")
+
+
+async def _request_link(where: Addresses, email: str) -> None:
+    await _post(where, "/v1/sign-in/links", {"email": email})
+
+
+async def _use_link(where: Addresses, secret: str) -> str:
+    used = await _post(where, "/v1/sign-in/links/use", {"secret": secret.strip()})
+    operators = [each for each in used["choices"] if each["tenant"] is None]
+    if not operators:
+        raise CliError("this link is not that of an operator", "Somebody who is one can add you: `seatpool operator add EMAIL`.")
+    session = await _post(where, "/v1/sign-in/links/choose", {"ticket": used["ticket"], "user": operators[0]["user"]})
+    return str(session["secret"])
+
+
+async def _post(where: Addresses, path: str, body: dict[str, Any]) -> Any:
+    """Send a request without a token: somebody who signs in has none yet."""
+    url = where.urls.get("users")
+    if not url:
+        raise CliError("the address of users is unknown", "Start a local stack (`seatpool run`) or set SEATPOOL_USERS_URL.")
+    async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as http:
+        response = await http.post(f"{url}{path}", json=body)
+    if not response.is_success:
+        raise refusal("users", response)
+    return response.json()

@@ -22,16 +22,19 @@ TIMEOUT_SECONDS = 30.0  # a handler waits 10 s at most (`?after=`, `Prefer: wait
 ATTEMPTS_MAX = 9
 PAGE_ITEMS = 200
 CONNECT_SECONDS = 3.0
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - a word of RFC 8693
+SESSION_TYPE = "urn:seatpool:token-type:session"
 TRANSIENT_STATUS = {502, 503, 504}
 RETRY_AFTER_SECONDS_MAX = 10  # a 429 that names a longer time is for its reader, not for another attempt
 
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """The address of each service's REST, and a token for it. `parts` is the rest of stack.json."""
+    """The address of each service's REST, and a token for it, or a session to exchange for tokens. `parts` is the rest of stack.json."""
 
     urls: Mapping[str, str]
     token: str = ""
+    session: str = ""
     operator_secret: str = ""
     parts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -55,10 +58,12 @@ def read_stack(path: Path | None = None) -> dict[str, Any]:
 def addresses(path: Path | None = None) -> Addresses:
     """Return the addresses of the settings, or else those of the running local stack."""
     stack, settings = read_stack(path), CliSettings()
+    session = settings.session.get_secret_value()
     urls = {service: getattr(settings, f"{service}_url") or stack.get("services", {}).get(service, "") for service in SERVICES}
     return Addresses(
         urls={service: url.rstrip("/") for service, url in urls.items()},
-        token=settings.token.get_secret_value() or stack.get("token", ""),
+        token=settings.token.get_secret_value() or ("" if session else stack.get("token", "")),
+        session="" if settings.token.get_secret_value() else session,
         operator_secret=settings.operator_secret.get_secret_value() or stack.get("operator_secret", ""),
         parts=stack,
     )
@@ -110,6 +115,7 @@ class Rest:
 
     def __init__(self, where: Addresses, http: httpx.AsyncClient | None = None) -> None:
         self.where = where
+        self._token = where.token
         self._http = http or httpx.AsyncClient(timeout=TIMEOUT_SECONDS)
 
     async def __aenter__(self) -> Self:
@@ -139,18 +145,32 @@ class Rest:
         return _body(await self.call("POST", service, path, json=body, headers=headers, **arguments))
 
     async def call(self, method: str, service: str, path: str, **arguments: Any) -> httpx.Response:
+        """Return the answer of a service. Raises CliError for a refusal."""
         url = self.where.urls.get(service, "")
         if not url:
             raise CliError(
                 f"the address of {service} is unknown",
                 f"Start a local stack (`seatpool run`), or set SEATPOOL_{service.upper()}_URL and SEATPOOL_TOKEN.",
             )
-        headers = {"Authorization": f"Bearer {self.where.token}"} if self.where.token else {}
-        headers |= dict(arguments.pop("headers", None) or {})
-        response = await self._send(method, f"{url}{path}", headers=headers, **arguments)
+        given = dict(arguments.pop("headers", None) or {})
+        response = await self._send(method, f"{url}{path}", headers=await self._authorization() | given, **arguments)
+        if response.status_code == httpx.codes.UNAUTHORIZED and self.where.session:
+            self._token = ""  # it has ended, as it is valid for five minutes only
+            response = await self._send(method, f"{url}{path}", headers=await self._authorization() | given, **arguments)
         if response.is_success:
             return response
         raise refusal(service, response)
+
+    async def _authorization(self) -> dict[str, str]:
+        """Return the header with the token. An operator's session is exchanged for one."""
+        if not self._token and self.where.session:
+            form = {"grant_type": TOKEN_EXCHANGE, "subject_token_type": SESSION_TYPE, "subject_token": self.where.session}
+            response = await self._send("POST", f"{self.where.urls['users']}/v1/token", data=form)
+            if not response.is_success:
+                hint = "Sign in again: `seatpool operator sign-in EMAIL`, or unset SEATPOOL_SESSION."
+                raise CliError("the session in SEATPOOL_SESSION has ended", hint)
+            self._token = str(response.json()["access_token"])
+        return {"Authorization": f"Bearer {self._token}"} if self._token else {}
 
     async def _send(self, method: str, url: str, **arguments: Any) -> httpx.Response:
         """Send a request, and retry it with backoff when the service answers 502 to 504 or not at all, because it is starting or has no

@@ -16,6 +16,9 @@ class CliSettings(StateSettings):
     invoicing_url: str = _url("invoicing")
     notifier_url: str = _url("notifier")
     token: SecretStr = Field(SecretStr(""), description="Access token for the services. Default: that of the running local stack.")
+    session: SecretStr = Field(
+        SecretStr(""), description="Session of an operator, as `seatpool operator sign-in` prints it. A token takes precedence."
+    )
     operator_secret: SecretStr = Field(
         SecretStr(""), description="Secret with which `seatpool token` requests tokens. Default: that of the running local stack."
     )

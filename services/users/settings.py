@@ -67,6 +67,13 @@ class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
     operator_secret: SecretStr = Field(
         SecretStr(""), description="Secret of the client `operator`, which has all rights. If it is empty, there is no such client."
     )
+    operator_issuer: str = Field(
+        "", description="Issuer of the vendor's identity provider, with which operators sign in. If it is empty, they sign in by link only."
+    )
+    operator_client_id: str = Field("", description="Id of the client for which the ID tokens of operators are made.")
+    operator_trust_email: bool = Field(
+        False, description="Whether the claim `email` of an operator is believed if the token does not say that it is verified."
+    )
     client_secret_users: SecretStr = Field(
         SecretStr(""), description="Secret of the users service at the token endpoint. If it is empty, the service gets no token."
     )

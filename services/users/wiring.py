@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from fastapi import FastAPI
 
 from services.users.api import make_app
-from services.users.api.dependencies import Context, SignIn, SignInLimits
+from services.users.api.dependencies import Context, SignIn, SignInLimits, VendorsProvider
 from services.users.consumers import GROUP, hr_events, invoicing_events, seats_events
 from services.users.jobs import Job
 from services.users.jobs.alarm import Alarm
@@ -154,8 +154,15 @@ class Users:
             link_page_url=settings.link_page_url(),
             redirect_urls=settings.redirect_urls(),
             secrets_keys=settings.secrets_keys(),
+            vendors_provider=self._vendors_provider(),
             allows_local=any(network.is_loopback for network in settings.provider_networks()),
         )
+
+    def _vendors_provider(self) -> VendorsProvider | None:
+        settings = self.settings
+        if not settings.operator_issuer or not settings.operator_client_id:
+            return None
+        return VendorsProvider(settings.operator_issuer, settings.operator_client_id, settings.operator_trust_email)
 
     def probes(self) -> FastAPI:
         """Return the application of a process without REST, which needs no signing keys."""

@@ -70,6 +70,7 @@ _ENTRIES = [
         users_v1.GraceEnding,
         users_v1.HandOverDue,
         users_v1.SignInLinkRequested,
+        users_v1.OperatorLinkRequested,
         users_v1.IdentityProviderChanged,
         users_v1.EmergencyLinkUsed,
         users_v1.ConflictFound,

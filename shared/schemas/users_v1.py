@@ -184,9 +184,10 @@ class LastOwnerLost(UsersEvent):
 
 
 class TenantOpenedByOperator(UsersEvent):
-    """Somebody of the vendor got a token that reads this tenant; `reason` says why."""
+    """Somebody of the vendor got a token that reads this tenant; `reason` says why. `operator` is the name of the person, if it was one."""
 
     until: Instant
+    operator: Text | None = None
 
 
 class ScimTokenEnding(UsersEvent):
@@ -242,6 +243,15 @@ class SignInLinkRequested(UsersEvent):
     email: EmailStr
     sealed_link: str
     expires_at: Instant  # real time
+
+
+class OperatorLinkRequested(UsersEvent):
+    """An operator of the vendor requested a sign-in link. The event belongs to no tenant. Only notifier can unseal the link."""
+
+    operator: Id
+    email: EmailStr
+    sealed_link: str
+    expires_at: Instant
 
 
 class IdentityProviderChanged(UsersEvent):

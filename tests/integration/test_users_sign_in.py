@@ -7,7 +7,7 @@ import sys
 from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from html import unescape
 from itertools import count
@@ -19,6 +19,7 @@ import pytest
 import pytest_asyncio
 
 from deploy.local.stack import answers
+from services.users.api.dependencies import VendorsProvider
 from services.users.sign_in.opaque import hash_of
 from services.users.sign_in.tokens import REVOCABLE_TTL_SECONDS
 from services.users.use_cases import sessions, sign_in_links
@@ -26,7 +27,7 @@ from services.users.use_cases.sessions import Method, NewSession
 from shared.clock import SystemClock
 from shared.database import UnitOfWork
 from shared.errors import Forbidden
-from shared.schemas import hr_v1, users_v1
+from shared.schemas import hr_v1, topics, users_v1
 from shared.sealed import SIGN_IN_LINK, unseal
 from shared.web.auth import AUDIENCE
 from tests.support.users import NOTIFIER_SECRET, REDIRECT_URL, Bench, Rest
@@ -506,6 +507,17 @@ class Signing:
         body = {"flow": started["flow"], "state": back["state"], "code": back["code"]}
         return await self.rest.call("POST", self.path("/activate"), body)
 
+    async def id_token(self, sub: str, client_id: str = "seatpool") -> str:
+        form = {"grant_type": "authorization_code", "redirect_uri": REDIRECT_URL, "client_id": client_id, "client_secret": "x"}
+        query = urlencode({"response_type": "code", "client_id": client_id, "redirect_uri": REDIRECT_URL, "scope": "openid profile email"})
+        back = await self.at_provider(f"{self.issuer}/oauth2/authorize?{query}", sub)
+        async with httpx.AsyncClient() as http:
+            return str((await http.post(f"{self.issuer}/oauth2/token", data=form | {"code": back["code"]})).json()["id_token"])
+
+    async def exchange_id_token(self, token: str, **more: str) -> httpx.Response:
+        form = EXCHANGE | {"subject_token_type": "urn:ietf:params:oauth:token-type:id_token", "subject_token": token} | more
+        return await self.client.post("/v1/token", data=form)
+
     async def enter(self, **more: Any) -> dict[str, Any]:
         body = {"issuer": self.issuer, "client_id": "seatpool", "client_secret": "a-client-s3cret"} | more
         return dict(await self.rest.put(self.path(), body))
@@ -718,17 +730,10 @@ async def test_an_id_token_of_the_tenants_provider_is_exchanged_for_an_access_to
     await signing.configure()
     eve = await administrator(signing.operator, signing.tenant, "eve", administrator=False)
     await signing.account("eve", preferred_username="eve")
-
-    async def id_token(sub: str, client_id: str = "seatpool") -> str:
-        form = {"grant_type": "authorization_code", "redirect_uri": REDIRECT_URL, "client_id": client_id, "client_secret": "x"}
-        query = urlencode({"response_type": "code", "client_id": client_id, "redirect_uri": REDIRECT_URL, "scope": "openid profile email"})
-        back = await signing.at_provider(f"{signing.issuer}/oauth2/authorize?{query}", sub)
-        async with httpx.AsyncClient() as http:
-            return str((await http.post(f"{signing.issuer}/oauth2/token", data=form | {"code": back["code"]})).json()["id_token"])
+    id_token = signing.id_token
 
     async def exchanged(token: str, tenant: str = signing.tenant) -> httpx.Response:
-        form = EXCHANGE | {"subject_token_type": "urn:ietf:params:oauth:token-type:id_token", "subject_token": token, "tenant": tenant}
-        return await signing.client.post("/v1/token", data=form)
+        return await signing.exchange_id_token(token, tenant=tenant)
 
     verify = signing.bench.app.state.verifier.verify
     principal = await verify((await exchanged(await id_token("sub-ann"))).json()["access_token"])
@@ -753,3 +758,82 @@ async def test_an_identity_provider_that_is_down_gives_a_clear_answer(signing: S
     started = await signing.rest.call("POST", signing.path("/test"), {"redirect_uri": REDIRECT_URL})
     assert (started.status_code, started.json()["type"]) == (503, "urn:seatpool:problem:identity-provider-failed")
     assert "127.0.0.1 cannot be reached" in started.json()["detail"]
+
+
+# ----------------------------------------------------------------------------------------------------------------- operators
+
+
+async def test_an_operator_signs_in_by_link_and_opens_a_tenant_in_their_own_name(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    email = f"vera@{tenant}.example"
+    vera = (await rest.post("/v1/operators", {"email": email, "name": "Vera Vind"}))["operator"]
+    twice = await rest.call("POST", "/v1/operators", {"email": email.upper(), "name": "Vera"})
+    assert (twice.status_code, twice.json()["type"]) == (409, "urn:seatpool:problem:operator-exists")
+    assert [each["name"] for each in (await rest.get("/v1/operators"))["items"] if each["operator"] == vera] == ["Vera Vind"]
+    ann = await administrator(rest, tenant, "vera")  # the same address: a person of a tenant, who is no operator there
+    async with browser(bench) as client:
+        secret = await requested_link(bench, client, tenant, email)
+        used = (await use(client, secret)).json()
+        assert [(each["tenant"], each["user"], each["name"]) for each in used["choices"]] == [(tenant, ann, ""), (None, vera, "Vera Vind")]
+        chosen = await client.post("/v1/sign-in/links/choose", json={"ticket": used["ticket"], "user": vera})
+    assert (chosen.status_code, chosen.json()["tenant"]) == (201, None)
+    secret = chosen.json()["secret"]
+    token = (await exchange(bench, secret)).json()["access_token"]
+    principal = await bench.app.state.verifier.verify(token)
+    assert (principal.subject, principal.tenant, principal.kind, principal.rights) == (email, None, "operator", frozenset({"operator"}))
+    own = Rest(bench.http, token, bench.check)
+    opened = await own.post(f"/v1/tenants/{tenant}/operator-access", {"reason": "ticket 4711"})
+    (event,) = await bench.events(tenant, users_v1.TenantOpenedByOperator)
+    assert (event.actor.id, event.operator, event.reason) == (email, "Vera Vind", "ticket 4711")
+    reader = Rest(bench.http, opened["access_token"], bench.check)
+    assert (await reader.call("DELETE", f"/v1/operators/{vera}")).status_code == 403
+    assert (await reader.get(f"/v1/tenants/{tenant}/people"))["items"]
+    assert (await rest.call("DELETE", f"/v1/operators/{vera}")).status_code == 204
+    assert (await rest.call("DELETE", f"/v1/operators/{vera}")).status_code == 404
+    assert (await exchange(bench, secret)).status_code == 400, "a removed operator has no session"
+
+
+async def test_a_link_of_an_operator_whom_no_tenant_knows_belongs_to_no_tenant(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    email = f"otto@{tenant}.example"
+    otto = (await rest.post("/v1/operators", {"email": email, "name": "Otto"}))["operator"]
+
+    async def events() -> list[users_v1.OperatorLinkRequested]:
+        sent = await bench.topic(topics.USERS_EVENTS)
+        return [each.payload for each in sent if isinstance(each.payload, users_v1.OperatorLinkRequested) and each.payload.email == email]
+
+    async def there() -> bool:
+        return bool(await events())
+
+    async with browser(bench) as client:
+        assert (await client.post("/v1/sign-in/links", json={"email": email})).status_code == 202
+        await wait_until(there, what="a link for the operator")
+        (event,) = await events()
+        link = unseal(event.sealed_link, [NOTIFIER_SECRET], SIGN_IN_LINK)
+        assert event.operator == otto
+        assert link is not None
+        page = await client.post("/sign-in/link", data={"secret": link.partition("?secret=")[2]})
+    assert page.status_code == 200, page.text
+    token = (await exchange(bench, page.cookies["seatpool_session"])).json()["access_token"]
+    assert (await bench.app.state.verifier.verify(token)).subject == email
+
+
+async def test_operators_sign_in_with_the_identity_provider_of_the_vendor(signing: Signing, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = signing.bench.app.state.context
+    assert (await signing.exchange_id_token("x.y.z")).status_code == 404, "the vendor has none"
+    provider = VendorsProvider(signing.issuer, "seatpool", trust_email=False)
+    monkeypatch.setattr(signing.bench.app.state, "context", replace(context, sign_in=replace(context.sign_in, vendors_provider=provider)))
+    email = f"vera@{signing.tenant}.example"
+    vera = await signing.operator.post("/v1/operators", {"email": email, "name": "Vera Vind"})
+    await signing.account("vera", email=email, email_verified=False)
+    assert (await signing.exchange_id_token(await signing.id_token("vera"))).status_code == 403, "the address is not verified"
+    await signing.account("vera", email=email, email_verified=True)
+    answer = await signing.exchange_id_token(await signing.id_token("vera"))
+    principal = await signing.bench.app.state.verifier.verify(answer.json()["access_token"])
+    assert (principal.subject, principal.kind) == (email, "operator")
+    await signing.account("other", email=email, email_verified=True)
+    assert (await signing.exchange_id_token(await signing.id_token("other"))).status_code == 403, "Vera is bound to her account"
+    await signing.account("vera", email="new@vendor.example", email_verified=True)
+    assert (await signing.exchange_id_token(await signing.id_token("vera"))).status_code == 200
+    await signing.operator.call("DELETE", f"/v1/operators/{vera['operator']}")
+    assert (await signing.exchange_id_token(await signing.id_token("vera"))).status_code == 403

@@ -73,5 +73,5 @@ def made_up(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[Deploymen
         thread.join()
 
 
-def seatpool(*arguments: str) -> Result:
-    return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200"})
+def seatpool(*arguments: str, input: str | None = None) -> Result:  # noqa: A002 - the runner's own word
+    return CliRunner().invoke(app, list(arguments), input=input, env={"COLUMNS": "200"})

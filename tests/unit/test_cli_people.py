@@ -39,3 +39,49 @@ def test_differences_say_that_seats_did_not_answer(deployment: Deployment) -> No
     answer: dict[str, Any] = page | {"sources": [], "with_seat": None, "seats_detail": detail, "items": [], "next": None, "text": ""}
     deployment.answers["GET", "/v1/tenants/acme/differences"] = lambda _: (200, answer)
     assert detail in seatpool("people", "differences", "--tenant", "acme").output
+
+
+def test_an_operator_signs_in_with_the_link_and_commands_act_in_the_operators_name(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SEATPOOL_TOKEN")
+    choices = [{"tenant": "acme", "user": "u1"}, {"tenant": None, "user": "op1"}]
+    deployment.answers["POST", "/v1/sign-in/links"] = lambda _: (202, {"detail": "…"})
+    deployment.answers["POST", "/v1/sign-in/links/use"] = lambda _: (200, {"ticket": "t", "choices": choices})
+    deployment.answers["POST", "/v1/sign-in/links/choose"] = lambda _: (201, {"secret": "s3cret"})
+    result = seatpool("operator", "sign-in", "vera@vendor.example", input="https://users.example/sign-in/link?secret=abc\n")
+    assert "export SEATPOOL_SESSION=s3cret" in result.output, result.output
+    assert [body for _, _, body in deployment.asked[-2:]] == [{"secret": "abc"}, {"ticket": "t", "user": "op1"}]
+
+    monkeypatch.setenv("SEATPOOL_SESSION", "s3cret")
+    deployment.answers["POST", "/v1/token"] = lambda _: (200, {"access_token": f"token-{len(deployment.asked)}"})
+    deployment.answers["POST", "/v1/tenants/acme/operator-access"] = lambda _: (201, {"access_token": "read-only"})
+    assert seatpool("operator", "open", "--tenant", "acme", "--reason", "ticket 4711").output.strip() == "read-only"
+    assert "subject_token=s3cret" in deployment.asked[-2][2]
+
+
+def test_a_session_that_has_ended_is_named_with_what_to_do(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SEATPOOL_TOKEN")
+    monkeypatch.setenv("SEATPOOL_SESSION", "s3cret")
+    deployment.answers["POST", "/v1/token"] = lambda _: (400, {"detail": "ended"})
+    result = seatpool("operator", "list")
+    assert (result.exit_code, "seatpool operator sign-in" in result.output) == (1, True)
+
+
+def test_operators_are_added_listed_and_removed_by_their_addresses(deployment: Deployment) -> None:
+    vera = {
+        "operator": "op1",
+        "email": "vera@vendor.example",
+        "name": "Vera Vind",
+        "added_by": "operator",
+        "added_at": "2026-03-02T12:00:00Z",
+    }
+    deployment.answers["POST", "/v1/operators"] = lambda _: (201, vera)
+    deployment.answers["GET", "/v1/operators"] = lambda _: (200, {"items": [vera], "next": None})
+    deployment.answers["DELETE", "/v1/operators/op1"] = lambda _: (204, None)
+    assert "Vera Vind is an operator" in seatpool("operator", "add", "vera@vendor.example", "--name", "Vera Vind").output
+    assert "vera@vendor.example" in seatpool("operator", "list").output
+    assert seatpool("operator", "remove", "VERA@vendor.example").exit_code == 0
+    assert deployment.asked[-1][:2] == ("DELETE", "/v1/operators/op1")
+    unknown = seatpool("operator", "remove", "otto@vendor.example")
+    assert (unknown.exit_code, "no operator has" in unknown.output) == (1, True)

@@ -55,6 +55,7 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         users_v1.EmergencyLinkUsed,
         users_v1.IdentityProviderChanged,
         users_v1.SignInLinkRequested,
+        users_v1.OperatorLinkRequested,
         users_v1.ChangesStopped,
         users_v1.PersonInvited,
         users_v1.InvitationExpired,

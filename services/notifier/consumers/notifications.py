@@ -73,6 +73,17 @@ def on_sign_in_link(clock: Clock) -> Handler:
     return handle
 
 
+def on_operator_link(clock: Clock) -> Handler:
+    """Queue the e-mail to an operator of the vendor at once."""
+
+    async def handle(uow: UnitOfWork, message: Message[users_v1.OperatorLinkRequested]) -> None:
+        now = clock.now()
+        if message.payload.expires_at > now:
+            await sign_in_emails.queue_operators_link(uow.connection, message.payload, message.envelope.id, now)
+
+    return handle
+
+
 def on_emergency_link(clock: Clock, first_start: datetime) -> Handler:
     """Queue an e-mail to each owner at once. A rebuilt notifier sends nothing old."""
 
@@ -154,7 +165,9 @@ NOTIFIED: Mapping[Topic, tuple[type[Payload], ...]] = {
     ),
 }
 # E-mails that are not part of a digest.
-AT_ONCE: Mapping[Topic, tuple[type[Payload], ...]] = {USERS_EVENTS: (users_v1.SignInLinkRequested, users_v1.EmergencyLinkUsed)}
+AT_ONCE: Mapping[Topic, tuple[type[Payload], ...]] = {
+    USERS_EVENTS: (users_v1.SignInLinkRequested, users_v1.OperatorLinkRequested, users_v1.EmergencyLinkUsed)
+}
 HANDLED: Mapping[Topic, tuple[type[Payload], ...]] = {
     topic: (*HANDLERS[topic], *NOTIFIED[topic], *AT_ONCE.get(topic, ())) for topic in HANDLERS
 }
@@ -221,5 +234,6 @@ def handlers(clock: Clock, first_start: datetime) -> dict[type[Payload], Handler
 
     found = {model: handler for of_topic in HANDLERS.values() for model, handler in of_topic.items()}
     found[users_v1.SignInLinkRequested] = on_sign_in_link(clock)
+    found[users_v1.OperatorLinkRequested] = on_operator_link(clock)
     found[users_v1.EmergencyLinkUsed] = on_emergency_link(clock, first_start)
     return found | {model: on_notified for models in NOTIFIED.values() for model in models}

@@ -216,7 +216,11 @@ def _users(payload: users_v1.UsersEvent, name: str) -> Entry:
         case users_v1.DepartmentMapped():
             return Entry(name, changes=changes or (("profile", None, payload.profile),), details={"department": payload.department})
         case users_v1.TenantOpenedByOperator():
-            return Entry(name, changes=changes, details={"until": format_instant(payload.until)})
+            return Entry(
+                name,
+                changes=changes,
+                details={"until": format_instant(payload.until)} | ({"operator": payload.operator} if payload.operator else {}),
+            )
         case users_v1.RoleDefined() | users_v1.RoleDeleted():
             return Entry(name, changes=changes, details={"role": payload.role})
         case users_v1.ApiClientChanged() | users_v1.ApiClientRevoked():

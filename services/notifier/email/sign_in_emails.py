@@ -8,10 +8,12 @@ from services.notifier.email.message import LINK_PLACEHOLDER
 from services.notifier.email.rendering import Rendered, render_alone
 from services.notifier.store import emails, recipients
 from services.notifier.store.emails import NewEmail
+from services.notifier.store.recipients import TenantRow
 from shared import ids
-from shared.schemas.users_v1 import EmergencyLinkUsed, SignInLinkRequested
+from shared.schemas.users_v1 import EmergencyLinkUsed, OperatorLinkRequested, SignInLinkRequested
 
 STREAM = "sign_in"
+NO_TENANT = "-"  # no id begins with it
 
 
 async def queue_link(connection: AsyncConnection, tenant_id: str, event: SignInLinkRequested, event_id: str, now: datetime) -> None:
@@ -21,6 +23,13 @@ async def queue_link(connection: AsyncConnection, tenant_id: str, event: SignInL
         rendered = render_alone("sign_in", tenant, link=LINK_PLACEHOLDER, expires_at=event.expires_at)
         email = _email(tenant_id, event.user, event.email, rendered, event_id, event.at, now, event.sealed_link)
         await emails.queue(connection, email)
+
+
+async def queue_operators_link(connection: AsyncConnection, event: OperatorLinkRequested, event_id: str, now: datetime) -> None:
+    """Queue the e-mail with the link of an operator, once. It belongs to no tenant, so no tenant lists it."""
+    vendor = TenantRow(NO_TENANT, "Seatpool", "UTC", "en", "real", event.email, "the vendor's administrators of Seatpool", 0)
+    rendered = render_alone("sign_in", vendor, link=LINK_PLACEHOLDER, expires_at=event.expires_at)
+    await emails.queue(connection, _email(NO_TENANT, None, event.email, rendered, event_id, event.at, now, event.sealed_link))
 
 
 async def queue_emergency(connection: AsyncConnection, tenant_id: str, event: EmergencyLinkUsed, event_id: str, now: datetime) -> None:

@@ -14,6 +14,7 @@ from services.users.api import (
     imports,
     invitations,
     linked_people,
+    operators,
     owned_items,
     people,
     profiles,
@@ -67,7 +68,7 @@ def make_app(settings: Settings, context: Context, dead_letters: DeadLetters) ->
         imports,
         hr_topics,
     )
-    sign_in_routers = (token, api_clients, sessions, sign_in_links, sign_in_pages, identity_provider)
+    sign_in_routers = (token, api_clients, operators, sessions, sign_in_links, sign_in_pages, identity_provider)
     for module in (*sign_in_routers, tenants, profiles, roles, scim_connections, *people_routers, clock, statistics, idle, republish):
         app.include_router(module.router)
     app.include_router(sessions.forms)

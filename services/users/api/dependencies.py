@@ -36,6 +36,7 @@ from shared.web.auth import PERSON
 
 TenantId = Annotated[Id, Path(description="The id of the tenant.")]
 UserId = Annotated[Id, Path(description="The id of the person.")]
+OperatorId = Annotated[Id, Path(description="The id of the operator.")]
 SessionId = Annotated[Id, Path(description="The `session_id` of a session.")]
 # A token with a viewset may use the routes of the first two, which apply it (`locked_person`, `rights.check_change`).
 Reader = Annotated[Principal, Depends(access("users:read", with_viewset=True))]
@@ -79,6 +80,15 @@ def _network(request: Request) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class VendorsProvider:
+    """The identity provider of the vendor, with which operators sign in."""
+
+    issuer: str
+    client_id: str
+    trust_email: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SignIn:
     """The parts that sign-in uses."""
 
@@ -87,6 +97,7 @@ class SignIn:
     link_page_url: str
     redirect_urls: frozenset[str]
     secrets_keys: Sequence[str]
+    vendors_provider: VendorsProvider | None
     allows_local: bool  # an identity provider on this machine, by plain http
 
 

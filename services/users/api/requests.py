@@ -455,7 +455,9 @@ class IdTokenExchangeForm(Body):
     grant_type: Literal["urn:ietf:params:oauth:grant-type:token-exchange"]
     subject_token_type: Literal["urn:ietf:params:oauth:token-type:id_token"]
     subject_token: Annotated[str, Field(min_length=1, max_length=16_000)] = Field(description="The ID token.")
-    tenant: Id = Field(description="The tenant whose identity provider made the ID token.")
+    tenant: Id | None = Field(
+        None, description="The tenant whose identity provider made the ID token; without it, it is the vendor's, for its operators."
+    )
 
 
 class IdentityProviderBody(Body):
@@ -499,6 +501,11 @@ class CompletedSignIn(Body):
     code: Annotated[str, Field(min_length=1, max_length=4000)] = Field(description="The `code` in that address.")
 
 
+class NewOperator(Body):
+    email: EmailStr = Field(description="The e-mail address with which the operator signs in.")
+    name: Annotated[str, Field(min_length=1, max_length=200)] = Field(description="The action log of a tenant that is opened shows it.")
+
+
 class LinkRequest(Body):
     email: EmailStr = Field(description="The e-mail address of the person who wants to sign in.")
 
@@ -509,7 +516,7 @@ class LinkUse(Body):
 
 class LinkChoice(Body):
     ticket: Opaque = Field(description="The ticket that the use of the link gave.")
-    tenant: Id = Field(description="The tenant to sign in to: one of `choices`.")
+    tenant: Id | None = Field(None, description="The tenant to sign in to: one of `choices`. null: as an operator of the vendor.")
     user: Id = Field(description="The person to sign in as: one of `choices`.")
 
 

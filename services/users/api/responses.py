@@ -395,8 +395,16 @@ class LinkRequested(BaseModel):
     detail: str
 
 
+class OperatorView(BaseModel):
+    operator: str
+    email: str
+    name: str
+    added_by: str
+    added_at: Instant
+
+
 class ChoiceView(BaseModel):
-    tenant: str
+    tenant: str | None = Field(description="null: as an operator of the vendor.")
     tenant_name: str
     user: str
     login: str
@@ -410,7 +418,7 @@ class LinkUsed(BaseModel):
 
 
 class NewSessionView(SessionView):
-    tenant: str
+    tenant: str | None = Field(description="null: of an operator of the vendor.")
     secret: str = Field(description="It is shown only here. Exchange it for access tokens with `POST /v1/token`.")
 
 

@@ -5,6 +5,7 @@ from fastapi import APIRouter, Request, Response
 from services.users.api.dependencies import InContext
 from services.users.api.requests import LinkChoice, LinkRequest, LinkUse
 from services.users.api.responses import ChoiceView, LinkRequested, LinkUsed, NewSessionView
+from services.users.store.operators import VENDOR
 from services.users.use_cases import sign_in_links
 from services.users.use_cases.sessions import NewSession
 from services.users.use_cases.sign_in_links import Used
@@ -48,12 +49,19 @@ async def choose(body: LinkChoice, request: Request, context: InContext) -> Resp
     now = context.clock.now()
     context.sign_in.limits.attempt(request, now)
     async with context.database.unit_of_work(None) as uow:
-        session = await sign_in_links.choose(uow, body.ticket, body.tenant, body.user, now)
+        session = await sign_in_links.choose(uow, body.ticket, body.tenant or VENDOR, body.user, now)
     return answer(new_session_view(session), 201)
 
 
+def _tenant_of(tenant: str) -> str | None:
+    """Return the tenant; None for the vendor, which is none."""
+    return None if tenant == VENDOR else tenant
+
+
 def used_view(used: Used) -> LinkUsed:
-    choices = [ChoiceView(**common_fields(choice, type(choice), ChoiceView)) for choice in used.choices]
+    choices = [
+        ChoiceView(**common_fields(choice, type(choice), ChoiceView) | {"tenant": _tenant_of(choice.tenant)}) for choice in used.choices
+    ]
     return LinkUsed(ticket=used.ticket, expires_at=used.expires_at, choices=choices)
 
 
@@ -61,7 +69,7 @@ def new_session_view(session: NewSession) -> NewSessionView:
     row = session.row
     return NewSessionView(
         session_id=row.session_id,
-        tenant=row.tenant_id,
+        tenant=_tenant_of(row.tenant_id),
         user=row.user_id,
         method=row.method,
         created_at=row.created_at,

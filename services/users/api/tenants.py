@@ -10,10 +10,11 @@ from services.users.api.dependencies import Context, InContext, Operator, Settin
 from services.users.api.requests import SOURCE_TENANTS_MAX, Allowed, FirstOwner, NewTenant, OperatorAccess, TenantPatch
 from services.users.api.responses import AllowedView, SourceView, TenantView, Token
 from services.users.domain.invitations import InvitationTerms
+from services.users.domain.logins import login_key
 from services.users.domain.person import Cause
 from services.users.domain.roles import OWNER
-from services.users.sign_in.tokens import OPERATOR_TTL_SECONDS
-from services.users.store import hr_sources
+from services.users.sign_in.tokens import OPERATOR_KIND, OPERATOR_TTL_SECONDS
+from services.users.store import hr_sources, operators
 from services.users.store import tenants as store
 from services.users.store.tenants import StoredTenant, TenantRow
 from services.users.use_cases import edit_person
@@ -31,6 +32,7 @@ from shared.web import (
     IfMatch,
     Limit,
     Page,
+    Principal,
     access,
     actor_of,
     answer,
@@ -108,9 +110,20 @@ async def open_tenant(tenant: TenantId, body: OperatorAccess, context: InContext
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_read(tenant, uow)
         token, until = context.issuer.issue_to_operator(tenant, principal.subject, now)
-        event = TenantOpenedByOperator(at=found.now, actor=actor_of(principal), reason=body.reason, until=until)
+        name = await _operators_name(uow, tenant, principal)
+        event = TenantOpenedByOperator(at=found.now, actor=actor_of(principal), reason=body.reason, until=until, operator=name)
         uow.publish(event, source=USERS, tenant=tenant, time=found.now)
     return answer(Token(access_token=token, expires_in=OPERATOR_TTL_SECONDS), 201)
+
+
+async def _operators_name(uow: UnitOfWork, tenant: str, principal: Principal) -> str | None:
+    """Return the name of the operator; None for a client, which is no person."""
+    if principal.kind != OPERATOR_KIND:
+        return None
+    await uow.scope(None)
+    row = await operators.with_email(uow.connection, login_key(principal.subject))
+    await uow.scope(tenant)
+    return row.name if row is not None else None
 
 
 @router.get("/tenants/{tenant}", dependencies=[Depends(access("account:read"))], response_model=TenantView, summary="Get a tenant")

@@ -1,6 +1,7 @@
 """Access tokens, and the keys that verify them. These routes need no token."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request, Response
@@ -11,13 +12,14 @@ from services.users.api.identity_provider import provider_failed
 from services.users.api.requests import ID_TOKEN_TYPE, TOKEN_EXCHANGE, IdTokenExchangeForm, TokenExchangeForm, TokenForm
 from services.users.api.responses import PublicKeys, Token
 from services.users.sign_in.guarded_http import RequestFailed
-from services.users.sign_in.identity_providers import TokenRefused
+from services.users.sign_in.identity_providers import Client, TokenRefused
 from services.users.sign_in.tokens import Grant
 from services.users.store import api_clients
 from services.users.store import identity_providers as store
 from services.users.store.api_clients import KnownClient
 from services.users.store.identity_providers import EFFECTIVE
-from services.users.use_cases import identity_providers, sessions
+from services.users.store.operators import VENDOR, OperatorRow
+from services.users.use_cases import identity_providers, operators, sessions
 from shared.errors import NotFound
 from shared.web import answer, refusals
 from shared.web.route import FormRoute
@@ -67,7 +69,14 @@ async def _exchange(form: TokenExchangeForm, context: Context) -> Response:
     now = context.clock.now()
     async with context.database.unit_of_work(None) as uow:
         session, granted = await sessions.rights(uow, form.subject_token, now)
+    if isinstance(granted, OperatorRow):
+        return _operators_token(context, granted, now)
     token, seconds = context.issuer.issue_to_person(session.tenant_id, session.user_id, granted, now)
+    return answer(Token(access_token=token, expires_in=seconds, issued_token_type=ACCESS_TOKEN_TYPE))
+
+
+def _operators_token(context: Context, operator: OperatorRow, now: datetime) -> Response:
+    token, seconds = context.issuer.issue_to_signed_in_operator(operator.email, now)
     return answer(Token(access_token=token, expires_in=seconds, issued_token_type=ACCESS_TOKEN_TYPE))
 
 
@@ -75,6 +84,8 @@ async def _exchange_id_token(form: IdTokenExchangeForm, request: Request, contex
     """The first exchange binds the identity to its person, as the first sign-in does."""
     now = context.clock.now()
     context.sign_in.limits.check_wrong(request, now)
+    if form.tenant is None:
+        return await _exchange_operators_token(form.subject_token, request, context, now)
     async with context.database.unit_of_work(form.tenant) as uow:
         provider = await store.get(uow.connection, form.tenant, EFFECTIVE)
     if provider is None:
@@ -93,6 +104,23 @@ async def _exchange_id_token(form: IdTokenExchangeForm, request: Request, contex
         raise identity_providers.token_refused(error, form.tenant) from error
     token, seconds = context.issuer.issue_to_person(form.tenant, user, granted, now)
     return answer(Token(access_token=token, expires_in=seconds, issued_token_type=ACCESS_TOKEN_TYPE))
+
+
+async def _exchange_operators_token(id_token: str, request: Request, context: Context, now: datetime) -> Response:
+    """Exchange an ID token of the vendor's identity provider. The first exchange binds the account to its operator."""
+    provider = context.sign_in.vendors_provider
+    if provider is None:
+        raise NotFound("identity provider of the vendor", "Name a `tenant`, or let the vendor set SEATPOOL_OPERATOR_ISSUER.")
+    try:
+        claims = await context.sign_in.providers.claims(Client(provider.issuer, provider.client_id, None), id_token, None)
+    except RequestFailed as error:
+        raise provider_failed(error) from error
+    except TokenRefused as error:
+        context.sign_in.limits.count_wrong(request, now)
+        raise identity_providers.token_refused(error, VENDOR) from error
+    async with context.database.unit_of_work(None) as uow:
+        operator = await operators.of_claims(uow, claims, trust_email=provider.trust_email)
+    return _operators_token(context, operator, now)
 
 
 @router.get(

@@ -13,8 +13,10 @@ from typing import Final
 from prometheus_client import Counter
 
 from services.users.sign_in.opaque import hash_of, new_secret
+from services.users.store import operators
 from services.users.store import people as people_store
 from services.users.store import sessions as store
+from services.users.store.operators import VENDOR, OperatorRow
 from services.users.store.sessions import SessionRow
 from services.users.use_cases.rights import Granted, rights_of
 from shared import ids
@@ -55,6 +57,17 @@ async def begin(uow: UnitOfWork, tenant_id: str, user_id: str, method: Method, n
     await people_store.lock(uow.connection, tenant_id, user_id, None)
     if not (await rights_of(uow.connection, tenant_id, user_id, now)).may_sign_in:
         raise refusal()
+    return await _begin(uow, tenant_id, user_id, method, now)
+
+
+async def begin_for_operator(uow: UnitOfWork, operator_id: str, method: Method, now: datetime) -> NewSession:
+    """Begin a session of an operator of the vendor. Raises Forbidden for somebody who is none any more."""
+    if await operators.lock(uow.connection, operator_id) is None:
+        raise refusal()
+    return await _begin(uow, VENDOR, operator_id, method, now)
+
+
+async def _begin(uow: UnitOfWork, tenant_id: str, user_id: str, method: Method, now: datetime) -> NewSession:
     await store.end_old(uow.connection, tenant_id, user_id, SESSIONS_MAX - 1, now)
     secret = new_secret()
     row = SessionRow(tenant_id, ids.new_id(), user_id, method.value, now, now + timedelta(hours=SESSION_HOURS))
@@ -71,11 +84,16 @@ def refusal() -> Forbidden:
     )
 
 
-async def rights(uow: UnitOfWork, secret: str, now: datetime) -> tuple[SessionRow, Granted]:
-    """Return the session with this secret, and the rights that its person has now. Raises Refused("invalid_grant")."""
+async def rights(uow: UnitOfWork, secret: str, now: datetime) -> tuple[SessionRow, Granted | OperatorRow]:
+    """Return the session with this secret, and the rights that its person has now, or the operator. Raises Refused("invalid_grant")."""
     session = await store.find(uow.connection, hash_of(secret), now)
     if session is None:
         raise ended()
+    if session.tenant_id == VENDOR:
+        operator = await operators.get(uow.connection, session.user_id)
+        if operator is None:
+            raise ended()
+        return session, operator
     await uow.scope(session.tenant_id)
     granted = await rights_of(uow.connection, session.tenant_id, session.user_id, now)
     if not granted.may_sign_in:

@@ -19,11 +19,12 @@ from prometheus_client import Counter
 from services.users.domain.logins import login_key
 from services.users.domain.roles import OWNER
 from services.users.sign_in.opaque import hash_of, new_secret
-from services.users.store import identity_providers
+from services.users.store import identity_providers, operators
 from services.users.store import people as people_store
 from services.users.store import sign_in_links as store
 from services.users.store import tenants as tenants_store
 from services.users.store.identity_providers import EFFECTIVE
+from services.users.store.operators import VENDOR
 from services.users.store.sign_in_links import LinkRow, RequestRow
 from services.users.use_cases import sessions
 from services.users.use_cases.rights import Granted, rights_of
@@ -33,7 +34,7 @@ from shared.database import UnitOfWork
 from shared.errors import Refused, Transient
 from shared.schemas.base import Actor, to_milliseconds
 from shared.schemas.registry import USERS
-from shared.schemas.users_v1 import EmergencyLinkUsed, SignInLinkRequested
+from shared.schemas.users_v1 import EmergencyLinkUsed, OperatorLinkRequested, SignInLinkRequested
 from shared.sealed import SIGN_IN_LINK, seal
 
 log = structlog.get_logger(__name__)
@@ -59,7 +60,7 @@ class LinkSettings:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A tenant, and a person there, as whom the holder of the link may sign in."""
+    """A tenant, and a person there, as whom the holder of the link may sign in; or the vendor, and an operator."""
 
     tenant: str
     tenant_name: str
@@ -111,7 +112,8 @@ async def _make_link(uow: UnitOfWork, settings: LinkSettings, each: RequestRow, 
         LINKS.labels("too_many").inc()
         return
     found = await people_store.with_email_and_role(uow.connection, each.email, CHOICES_MAX)
-    choices = await _choices(uow, found, key, now)
+    operator = await operators.with_email(uow.connection, key)
+    choices = await _choices(uow, [*found, *([(VENDOR, operator.operator_id)] if operator is not None else [])], key, now)
     if not choices:
         LINKS.labels("nobody").inc()
         return
@@ -123,6 +125,19 @@ async def _make_link(uow: UnitOfWork, settings: LinkSettings, each: RequestRow, 
     await uow.scope(None)
     await store.add_link(uow.connection, link, hash_of(secret))
     first = choices[0]
+    sealed = seal(f"{settings.page_url}?secret={secret}", settings.notifier_secret, SIGN_IN_LINK)
+    LINKS.labels("sent").inc()
+    if first.tenant == VENDOR:
+        asked = OperatorLinkRequested(
+            at=to_milliseconds(now),
+            actor=ACTOR,
+            operator=first.user,
+            email=each.email,
+            sealed_link=sealed,
+            expires_at=to_milliseconds(expires_at),
+        )
+        uow.publish(asked, source=USERS, tenant=None, time=now, subject=first.user)
+        return
     tenant = await tenants_store.get(uow.connection, first.tenant)
     at = tenant.at if tenant is not None and tenant.at is not None else now
     event = SignInLinkRequested(
@@ -130,11 +145,10 @@ async def _make_link(uow: UnitOfWork, settings: LinkSettings, each: RequestRow, 
         actor=ACTOR,
         user=first.user,
         email=each.email,
-        sealed_link=seal(f"{settings.page_url}?secret={secret}", settings.notifier_secret, SIGN_IN_LINK),
+        sealed_link=sealed,
         expires_at=to_milliseconds(expires_at),
     )
     uow.publish(event, source=USERS, tenant=first.tenant, time=at, subject=first.user)
-    LINKS.labels("sent").inc()
 
 
 async def use(uow: UnitOfWork, secret: str, now: datetime) -> Used:
@@ -154,6 +168,9 @@ async def choose(uow: UnitOfWork, ticket: str, tenant_id: str, user_id: str, now
         raise _refusal()
     if (tenant_id, user_id) not in {(choice.tenant, choice.user) for choice in await _choices_of(uow, link, now)}:
         raise sessions.refusal()
+    if tenant_id == VENDOR:
+        await uow.scope(None)
+        return await sessions.begin_for_operator(uow, user_id, Method.LINK, now)
     session = await sessions.begin(uow, tenant_id, user_id, Method.LINK, now)
     if await _link_use(uow, tenant_id, await rights_of(uow.connection, tenant_id, user_id, now)) is LinkUse.EMERGENCY:
         await _tell_owners(uow, tenant_id, user_id, now)
@@ -189,6 +206,12 @@ async def _choices(uow: UnitOfWork, found: Sequence[tuple[str, str]], email_key:
     """Return those of the people who have the address now and may sign in by link, in order."""
     choices: list[Choice] = []
     for tenant_id, user_id in found:
+        if tenant_id == VENDOR:
+            await uow.scope(None)
+            operator = await operators.get(uow.connection, user_id)
+            if operator is not None and operator.email_key == email_key:
+                choices.append(Choice(VENDOR, "Operators of the vendor", user_id, operator.email, operator.name))
+            continue
         await uow.scope(tenant_id)
         person = await people_store.get(uow.connection, tenant_id, user_id, None)
         tenant = await tenants_store.get(uow.connection, tenant_id)

@@ -512,6 +512,7 @@ _SCIM_INDEXES = (
     "CREATE INDEX scim_members_member ON scim_members (tenant_id, connection, resource_id)",
 )
 # Sessions of people at the console. Only a hash of a session's secret is stored; a session that ended is deleted.
+# Operators have the tenant '-'.
 _SESSIONS = """
 CREATE TABLE sessions (
     tenant_id text NOT NULL,
@@ -522,6 +523,19 @@ CREATE TABLE sessions (
     created_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL,
     PRIMARY KEY (tenant_id, session_id)
+)"""
+
+# Operators are people of the vendor, and belong to no tenant. `identity` is the account at the vendor's identity provider with which the
+# operator has signed in.
+_OPERATORS = """
+CREATE TABLE operators (
+    operator_id text PRIMARY KEY,
+    email text NOT NULL,
+    email_key text NOT NULL UNIQUE,
+    name text NOT NULL,
+    added_by text NOT NULL,
+    added_at timestamptz NOT NULL,
+    identity text UNIQUE
 )"""
 
 # A link is for an e-mail address, and the people who have it can be of several tenants, so these two tables have no tenant. Only hashes are
@@ -645,7 +659,7 @@ def upgrade() -> None:
         _REEVALUATIONS,
     )
     scim = (_SCIM_CONNECTIONS, _SCIM_TOKENS, _SCIM_USERS, _SCIM_GROUPS, _SCIM_MEMBERS, _SCIM_STOPPED)
-    sign_in = (_SESSIONS, _SIGN_IN_REQUESTS, _SIGN_IN_LINKS, _IDENTITY_PROVIDERS, _IDENTITIES, _SIGN_IN_FLOWS)
+    sign_in = (_SESSIONS, _OPERATORS, _SIGN_IN_REQUESTS, _SIGN_IN_LINKS, _IDENTITY_PROVIDERS, _IDENTITIES, _SIGN_IN_FLOWS)
     settings = (_PROFILES, _MAPPING, _POOLS, _SUBSCRIPTIONS, _CATALOGUE, _PLANS)
     for statement in (_TENANTS, _CLOCKS, *settings, *people, *scim, _SOURCES, *sign_in):
         op.execute(statement)
