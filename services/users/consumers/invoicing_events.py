@@ -39,6 +39,9 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         invoicing_v1.OrderRefused,
         invoicing_v1.DayCharged,
         invoicing_v1.ReductionOrdered,
+        invoicing_v1.ModuleAdded,  # users reads of seats that the pool is open
+        invoicing_v1.PoliciesChanged,
+        invoicing_v1.ContractChanged,
         invoicing_v1.ChargeBooked,
         invoicing_v1.InvoiceIssued,
         invoicing_v1.PaymentRecorded,
