@@ -1,5 +1,6 @@
-"""The jars of the Kafka broker. jgo fetches them once from Maven Central into the user's cache folder, by a lock with hashes.
+"""The jars of the Kafka broker, and those that other locks name.
 
+jgo fetches them once from Maven Central into the user's cache folder, by a lock with hashes.
 jgo fetches file by file and resolves nothing: its resolver picks another kafka-clients than the broker was built with.
 """
 
@@ -55,7 +56,7 @@ def cache_folder() -> Path:
 
 def default_folder(lock: Path = LOCK) -> Path:
     """Return the folder for this lock: checkouts of different versions do not replace each other's jars."""
-    return cache_folder() / f"kafka-{hashlib.sha256(lock.read_bytes()).hexdigest()[:12]}"
+    return cache_folder() / f"{lock.stem}-{hashlib.sha256(lock.read_bytes()).hexdigest()[:12]}"
 
 
 def fetch_from_central(jar: Jar, scratch: Path) -> bytes:

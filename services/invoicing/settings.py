@@ -1,11 +1,13 @@
 """Settings of invoicing: who sells (to be given: no invoice goes out in another name), and how invoices are numbered and paid."""
 
 from itertools import pairwise
+from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
+from services.invoicing.api.electronic_addresses import checked_bic, checked_electronic_address, checked_iban
 from services.invoicing.api.requests import Rate
-from services.invoicing.documents.document import Party
+from services.invoicing.documents.party import Party
 from shared.countries import Country
 from shared.settings import CommonSettings, DatabaseSettings, KafkaSettings, own_port
 
@@ -24,7 +26,16 @@ class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
     )
     seller_vat_id: str | None = Field(None, description="VAT ID of the vendor. Without it, no tenant can have the tax category S or AE.")
     seller_email: str = Field(min_length=3, description="E-mail address for questions about invoices.")
-    seller_account: str = Field("", description="Bank account for payments, printed on invoices.")
+    seller_registration_number: str = Field("", description="Number of the vendor in the register of companies of its country.")
+    seller_tax_number: str = Field("", description="Tax number of the vendor at its tax office, for a vendor without a VAT ID.")
+    seller_contact: str = Field("", description="Person or department that answers questions about invoices.")
+    seller_telephone: str = Field("", description="Telephone number for questions about invoices.")
+    seller_electronic_address: Annotated[str, AfterValidator(checked_electronic_address)] = Field(
+        "", description="Address of the vendor for electronic invoices: the code of its scheme (EAS), a colon and the id."
+    )
+    seller_iban: Annotated[str, AfterValidator(checked_iban)] = Field("", description="IBAN of the account for payments.")
+    seller_bic: Annotated[str, AfterValidator(checked_bic)] = Field("", description="BIC of the account for payments.")
+    seller_account: str = Field("", description="Bank account for payments, if it has no IBAN.")
     seller_registration: str = Field("", description="Other details that the invoices of the vendor must name (register, managers).")
     payment_days: int = Field(14, ge=0, le=365, description="Number of days from the date of an invoice to its due date.")
     reminder_days: str = Field(
@@ -58,6 +69,7 @@ class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
 
     @property
     def seller(self) -> Party:
+        """The vendor as documents name it."""
         return Party(
             name=self.seller_name,
             street=self.seller_street,
@@ -66,6 +78,13 @@ class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
             country=self.seller_country,
             vat_id=self.seller_vat_id,
             email=self.seller_email,
-            account=self.seller_account,
+            organisation_number=self.seller_registration_number or None,
+            electronic_address=self.seller_electronic_address,
+            tax_number=self.seller_tax_number,
             registration=self.seller_registration,
+            contact=self.seller_contact,
+            telephone=self.seller_telephone,
+            account=self.seller_account,
+            iban=self.seller_iban,
+            bic=self.seller_bic,
         )

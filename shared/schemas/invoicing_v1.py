@@ -313,6 +313,7 @@ class InvoiceLine(Payload):
     charges: Items[Id]
     tax_category: str | None = None
     tax_rate_percent: str | None = None
+    discount_minor: int = 0  # already deducted from `net_minor`
 
 
 class InvoiceIssued(InvoicingEvent):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import Any
 
+import facturx
 import pytest
 import pytest_asyncio
 from prometheus_client import REGISTRY
@@ -128,7 +129,7 @@ async def test_an_issued_invoice_never_changes(bench: Bench) -> None:
     for statement in (
         "UPDATE invoices SET net_minor = 1",
         "DELETE FROM invoices",
-        "UPDATE invoice_pdfs SET pdf = ''",
+        "UPDATE invoice_pdfs SET pdf = '', xml = ''",
         "DELETE FROM invoice_charges",
         "UPDATE charges SET payload = ''",
         "DELETE FROM facts",
@@ -137,6 +138,7 @@ async def test_an_issued_invoice_never_changes(bench: Bench) -> None:
             await bench.execute(statement)
     await bench.bill(tenant, company="Another name")
     assert (await bench.call("GET", url)).content == before
+    assert facturx.get_xml_from_pdf(before) == ("factur-x.xml", (await bench.call("GET", url.replace("/pdf", "/xml"))).content)
 
 
 async def test_what_was_issued_can_be_rebuilt_from_the_topics_byte_for_byte(bench: Bench) -> None:
@@ -410,6 +412,7 @@ ROUTES = [
     ("GET", "invoices", "account:read"),
     ("GET", "invoices/x", "account:read"),
     ("GET", "invoices/x/pdf", "account:read"),
+    ("GET", "invoices/x/xml", "account:read"),
     ("GET", "charges", "account:read"),
     ("GET", "statistics", "account:read"),
     ("GET", "idle", "operator"),
@@ -446,6 +449,9 @@ async def test_A10_the_catalogue_is_the_vendor_s_and_readable(bench: Bench, path
         ({"tax_rate_percent": "abc"}, "tax_rate_percent"),
         ({"tax_category": "AE"}, "tax_rate_percent"),
         ({"company": ""}, "company"),
+        ({"electronic_address": "1234:5"}, "electronic_address"),
+        ({"document_format": "edifact"}, "document_format"),
+        ({"document_format": "peppol_bis", "buyer_reference": "7"}, "document_format"),  # the vendor of this test has no address
         ({"colour": "blue"}, "colour"),
     ],
 )

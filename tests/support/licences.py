@@ -19,7 +19,7 @@ LOCK, PAGE = ROOT / "requirements" / "runtime.lock", ROOT / "docs" / "licences.m
 PERMISSIVE = {
     "Apache Software License", "Apache Software License; MIT License", "Apache-2.0", "Apache-2.0 AND BSD-2-Clause", "Apache-2.0 AND MIT",
     "Apache-2.0 OR BSD-2-Clause", "Apache-2.0 OR BSD-3-Clause", "BSD License", "BSD-2-Clause", "BSD-3-Clause", "ISC", "ISC License (ISCL)",
-    "MIT", "MIT AND PSF-2.0", "MIT License", "MIT OR Apache-2.0", "MIT-0", "PSF-2.0", "Python Software Foundation License",
+    "MIT", "MIT AND PSF-2.0", "MIT License", "MIT OR Apache-2.0", "MIT-0", "PSF-2.0", "Public Domain", "Python Software Foundation License",
     "Repoze Public License", "The Unlicense (Unlicense)",
 }  # fmt: skip
 # Licences that ask for more are accepted for these packages only.

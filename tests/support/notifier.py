@@ -48,6 +48,10 @@ BILLED: dict[str, Any] = {
     "organisation_number": None,
     "email": "billing@acme.example",
     "copy_to_administrators": True,
+    "document_format": "factur_x",
+    "buyer_reference": "",
+    "purchase_order": "",
+    "electronic_address": "",
     "tax_category": "S",
     "tax_rate_percent": "25",
 }

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from services.invoicing.documents.document import Party
+from services.invoicing.documents.party import Party
 from shared.countries import Country, countries
 
 COUNTRY = TypeAdapter[str](Country)

@@ -8,7 +8,8 @@ from typing import Any
 import pypdf
 import pytest
 
-from services.invoicing.documents.document import Party, document
+from services.invoicing.documents.document import document
+from services.invoicing.documents.party import Party
 from services.invoicing.documents.pdf import render
 from services.invoicing.documents.translations import TEXTS
 from shared.schemas.invoicing_v1 import ChargeBooked, InvoiceIssued, InvoiceLine, TaxLine
@@ -41,6 +42,7 @@ DEMO = line("proration", "time", 6, 1200, 13, 30, 3120, "c")
 
 def invoice(lines: Sequence[InvoiceLine] = (DEMO,), *, category: str = "S", rate: str = "25", tax: int = 780, **more: Any) -> InvoiceIssued:
     net = sum(line.net_minor for line in lines)
+    taxed = [line.model_copy(update={"tax_category": category, "tax_rate_percent": rate}) for line in lines]
     fields: dict[str, Any] = {
         "invoice": "inv-1",
         "number": "INV-000017",
@@ -50,7 +52,7 @@ def invoice(lines: Sequence[InvoiceLine] = (DEMO,), *, category: str = "S", rate
         "orders": (),
         "currency": "EUR",
         "billing_details": "d1",
-        "lines": tuple(lines),
+        "lines": tuple(taxed),
         "taxes": (TaxLine(category=category, rate_percent=rate, basis_minor=net, tax_minor=tax),),
         "net_minor": net,
         "tax_minor": tax,
@@ -61,8 +63,8 @@ def invoice(lines: Sequence[InvoiceLine] = (DEMO,), *, category: str = "S", rate
 
 def read(issued: InvoiceIssued, locale: str = "en", charges: Sequence[ChargeBooked] = ()) -> tuple[bytes, pypdf.PdfReader, str]:
     made = document(issued, seller=SELLER, buyer=BUYER, locale=locale, modules={"time": "Time registration"}, charges=charges)
-    pdf = render(made)
-    assert render(made) == pdf
+    pdf, _ = files = render(made)
+    assert render(made) == files
     reader = pypdf.PdfReader(io.BytesIO(pdf))
     # Without the spaces, which are the reader's guess.
     return pdf, reader, "".join("".join(page.extract_text() for page in reader.pages).split())

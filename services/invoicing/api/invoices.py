@@ -1,5 +1,6 @@
 """The invoices of a tenant, and the charges on them."""
 
+import hashlib
 import re
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,7 @@ from shared.web.rest import LIMIT_DEFAULT
 from shared.web.route import CheckedRoute
 
 PDF_WAIT_SECONDS = 5
+XML_RESPONSE: dict[int | str, Any] = {200: {"content": {"application/xml": {}}, "description": "As it was issued."}}
 PDF_RESPONSE: dict[int | str, Any] = {200: {"content": {"application/pdf": {}}, "description": "As it was issued."}}
 
 State = Annotated[
@@ -62,9 +64,36 @@ async def get_pdf(wiring: Wired, tenant: TenantId, invoice: IdPath) -> Response:
     found = await wait_for(wiring.clock, PDF_WAIT_SECONDS, look)
     if found is None:
         raise Transient("the PDF is not made yet")
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", found.number)
-    headers = {"content-disposition": f'inline; filename="{name}.pdf"', "etag": f'"{found.sha256}"'}
+    headers = {"content-disposition": f'inline; filename="{_file_name(found.number)}.pdf"', "etag": f'"{found.sha256}"'}
     return Response(found.pdf, media_type="application/pdf", headers=headers)
+
+
+@router.get("/invoices/{invoice}/xml", summary="Get an invoice as XML", response_class=Response, responses=XML_RESPONSE)
+async def get_xml(wiring: Wired, tenant: TenantId, invoice: IdPath) -> Response:
+    """The XML is CII or UBL, as the format of the billing details says. Factur-X also has it in the PDF.
+
+    A document that EN 16931 cannot express (a currency with more than two decimal places) has no XML; its PDF says so.
+    """
+
+    async def look() -> store.pdfs.Xml | None:
+        async with wiring.database.unit_of_work(tenant) as uow:
+            found = await store.pdfs.find_xml(uow.connection, tenant, invoice)
+        if found is None:
+            raise NotFound("invoice")
+        return found if found.sha256 is not None else None
+
+    found = await wait_for(wiring.clock, PDF_WAIT_SECONDS, look)
+    if found is None:
+        raise Transient("the XML is not made yet")
+    if found.xml is None:
+        raise NotFound("XML of this invoice")
+    sha256 = hashlib.sha256(found.xml).hexdigest()
+    headers = {"content-disposition": f'attachment; filename="{_file_name(found.number)}.xml"', "etag": f'"{sha256}"'}
+    return Response(found.xml, media_type="application/xml", headers=headers)
+
+
+def _file_name(number: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]", "_", number)
 
 
 @router.get("/charges", summary="List the charges, oldest first")

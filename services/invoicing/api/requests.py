@@ -1,16 +1,20 @@
 """The bodies of requests. Every error names the field, its value and what is allowed."""
 
+import re
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, StrictBool, StringConstraints, model_validator
 from stdnum import get_cc_module
+from stdnum.de import leitweg
 from stdnum.eu import vat as eu_vat
 from stdnum.exceptions import ValidationError as NumberError
 from stdnum.gb import vat as gb_vat
 
+from services.invoicing.api.electronic_addresses import checked_electronic_address
 from services.invoicing.domain.balance import AMOUNT_MINOR_MAX
+from services.invoicing.domain.formats import XRECHNUNG, Format
 from services.invoicing.domain.policies import WARN_AT
 from services.invoicing.domain.quote import PRICE_MINOR_MAX
 from shared.countries import NORTHERN_IRELAND, Country
@@ -42,6 +46,7 @@ Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), AfterValidat
 Rate = Annotated[str, StringConstraints(pattern=r"^\d{1,3}(\.\d{1,6})?$"), AfterValidator(_rate)]
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True, pattern=_PRINTABLE)]
+Text = Annotated[str, StringConstraints(max_length=100, strip_whitespace=True, pattern=_PRINTABLE)]
 Count = Annotated[int, Field(ge=1, le=LICENCES_MAX, strict=True)]
 
 
@@ -77,6 +82,7 @@ class PlanBody(Body):
         return self
 
 
+_LEITWEG_ID = re.compile(r"^[0-9]{2,12}(-[0-9A-Za-z]{1,30})?-[0-9]{2}$")
 TAX_FIELDS = ("tax_category", "tax_rate_percent")
 
 
@@ -96,6 +102,19 @@ class BillingDetailsBody(Body):
     copy_to_administrators: StrictBool = Field(
         True, description="Whether the administrators with the right account:buy get a copy of these e-mails."
     )
+    document_format: Format = Field(
+        Format.FACTUR_X,
+        description="`factur_x`: a PDF with an electronic invoice in it (Factur-X, ZUGFeRD). `xrechnung_cii`, `xrechnung_ubl` and "
+        "`peppol_bis`: an XML file of XRechnung 3 or Peppol BIS Billing 3, and a PDF to read.",
+    )
+    buyer_reference: Text = Field("", description="Your reference on documents. In Germany, public buyers give their Leitweg-ID here.")
+    purchase_order: Text = Field("", description="The number of your purchase order. It is printed on documents.")
+    electronic_address: Annotated[str, AfterValidator(checked_electronic_address)] = Field(
+        "",
+        max_length=100,
+        description="Your address for electronic invoices: the code of its scheme (EAS), a colon and the id, for example `0088:` and a "
+        "GLN, or `EM:` and an e-mail address.",
+    )
     tax_category: Literal["S", "Z", "E", "AE", "O"] | None = Field(
         None,
         description="UNCL5305: S standard rate, Z zero rate, E exempt, AE reverse charge, O outside the scope of VAT. "
@@ -109,6 +128,8 @@ class BillingDetailsBody(Body):
 
     @model_validator(mode="after")
     def _consistent(self) -> "BillingDetailsBody":
+        if self.document_format in XRECHNUNG and _LEITWEG_ID.match(self.buyer_reference) and not leitweg.is_valid(self.buyer_reference):
+            raise ValueError(f"buyer_reference: the check digits of the Leitweg-ID {self.buyer_reference} are wrong")
         if self.vat_id is not None:
             self.vat_id = checked_vat_id(self.vat_id, self.country)
         return self

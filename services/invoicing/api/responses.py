@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from services.invoicing.domain.account import INVOICE
 from services.invoicing.domain.balance import Balance
+from services.invoicing.domain.formats import why_no_xml
 from services.invoicing.domain.quote import Pool
 from services.invoicing.store.billing_details import BillingDetails
 from services.invoicing.store.contract_changes import ContractChange
@@ -19,7 +20,7 @@ from services.invoicing.store.receivables import ListedInvoice, Overdue
 from services.invoicing.store.reductions import StoredReduction
 from services.invoicing.store.subscriptions import Module, Subscription
 from services.invoicing.store.tenants import Tenant
-from shared.money import format_amount
+from shared.money import format_amount, minor_units
 from shared.schemas.base import Actor, Change, Instant
 from shared.schemas.invoicing_v1 import (
     Amounts,
@@ -71,6 +72,10 @@ class BillingDetailsView(BaseModel):
     organisation_number: str | None
     email: str = Field(description="The invoice e-mail address.")
     copy_to_administrators: bool
+    document_format: str
+    buyer_reference: str
+    purchase_order: str
+    electronic_address: str
     tax_category: str
     tax_rate_percent: str
     changed_at: Instant
@@ -326,6 +331,7 @@ class InvoiceView(BaseModel):
     billing_details: str
     test: bool = Field(description="True if the tenant has a test clock: the invoice is not a tax document.")
     pdf_url: str
+    xml_url: str | None = Field(description="null: the document is a PDF only, because EN 16931 cannot express it.")
     state: str = Field(
         description="open, part_paid or paid. A credit note: open (the vendor has not decided yet about the rest), kept (for later "
         "invoices) or paid (set off or paid out)."
@@ -337,7 +343,9 @@ class InvoiceView(BaseModel):
     def of(cls, tenant: str, found: ListedInvoice, today: date) -> "InvoiceView":
         event, own = found.event, {"state": found.state, "open_minor": found.open_minor, "overdue": found.is_overdue(today)}
         shown = {name: getattr(event, name) for name in cls.model_fields if name in InvoiceIssued.model_fields}
-        return cls(**shown | own, pdf_url=f"/v1/tenants/{tenant}/invoices/{event.invoice}/pdf")
+        url = f"/v1/tenants/{tenant}/invoices/{event.invoice}"
+        has_xml = why_no_xml(event, minor_units(event.currency)) is None
+        return cls(**shown | own, pdf_url=f"{url}/pdf", xml_url=f"{url}/xml" if has_xml else None)
 
 
 class PaymentView(BaseModel):

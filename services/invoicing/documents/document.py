@@ -6,32 +6,25 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
+from services.invoicing.documents.e_invoice import e_invoice
+from services.invoicing.documents.party import Party
+from services.invoicing.documents.payment_code import payment_code
 from services.invoicing.documents.translations import CREDIT_NOTE_TEXTS, TEXTS
 from services.invoicing.domain.account import CREDIT_NOTE
-from shared.countries import NORTHERN_IRELAND
-from shared.money import format_amount, format_count, format_day, format_number, format_percent, format_short_day, locale_of
+from services.invoicing.domain.formats import Format, why_no_xml
+from shared.money import (
+    format_amount,
+    format_count,
+    format_day,
+    format_number,
+    format_percent,
+    format_short_day,
+    locale_of,
+    minor_units,
+)
 from shared.schemas.invoicing_v1 import ChargeBooked, InvoiceIssued, InvoiceLine
 
-
-@dataclass(frozen=True, slots=True)
-class Party:
-    """The seller or the buyer. `country` is ISO 3166-1 alpha-2 or XI."""
-
-    name: str
-    street: str
-    postcode: str
-    city: str
-    country: str
-    vat_id: str | None = None
-    organisation_number: str | None = None  # in the register of its country
-    email: str = ""
-    account: str = ""  # for payments
-    registration: str = ""  # register, managers: what else the seller has to name
-
-    def address(self, locale: str) -> list[str]:
-        code = "GB" if self.country == NORTHERN_IRELAND else self.country
-        country = locale_of(locale).territories.get(code, code)
-        return [line for line in (self.street, f"{self.postcode} {self.city}".strip(), str(country)) if line]
+FORMAT_NAMES = {Format.XRECHNUNG_CII: "XRechnung", Format.XRECHNUNG_UBL: "XRechnung", Format.PEPPOL_BIS: "Peppol BIS Billing"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +57,15 @@ class _Writer:
             "quantity": format_count(line.quantity, self.locale),
             "unit_price": "" if several else self.number(line.unit_price_minor),
             "share": "" if several else self.texts["days_of"].format(days=line.days, whole=line.days_of_period),
+            "share_text": "" if several or line.days == line.days_of_period else self.share_text(line),
+            "discount": self.texts["discount"].format(amount=self.amount(line.discount_minor)) if line.discount_minor else "",
             "amount": self.number(line.net_minor),
         }
+
+    def share_text(self, line: InvoiceLine) -> str:
+        return self.texts["share_text"].format(
+            days=self.texts["days_of"].format(days=line.days, whole=line.days_of_period), price=self.amount(line.unit_price_minor)
+        )
 
     def change(self, charge: ChargeBooked) -> str:
         return self.texts["change"].format(
@@ -85,12 +85,31 @@ def document(
     locale: str,
     modules: Mapping[str, str],
     charges: Sequence[ChargeBooked],
-    corrected: Sequence[str] = (),
+    corrected: Sequence[tuple[str, date]] = (),
+    document_format: Format = Format.FACTUR_X,
 ) -> dict[str, Any]:
-    """Return the JSON for the template.
+    """Return the JSON for the template, and under `xml` the fields of the XML.
 
-    `modules` has the names by id, `charges` those that the invoice's lines name, `corrected` the numbers of the invoices that it corrects.
+    `modules` has the names by id, `charges` those that the invoice's lines name, `corrected` the numbers and dates of the invoices that it
+    corrects.
     """
+    shown = _shown(invoice, seller, buyer, locale, modules, charges, corrected, document_format)
+    if why_no_xml(invoice, minor_units(invoice.currency)) is not None:
+        return shown | {"xml": None}
+    fields = e_invoice(invoice, document_format, seller=seller, buyer=buyer, shown=shown, corrected=corrected)
+    return shown | {"xml": {"format": document_format, "fields": fields}}
+
+
+def _shown(
+    invoice: InvoiceIssued,
+    seller: Party,
+    buyer: Party,
+    locale: str,
+    modules: Mapping[str, str],
+    charges: Sequence[ChargeBooked],
+    corrected: Sequence[tuple[str, date]],
+    document_format: Format,
+) -> dict[str, Any]:
     language = locale_of(locale).language
     language, locale = (language, locale) if language in TEXTS else ("en", "en")
     texts = TEXTS[language]
@@ -111,8 +130,10 @@ def document(
             "name": buyer.name,
             "lines": [*buyer.address(locale), *_numbers(buyer, texts)],
         },
-        "facts": _facts(writer, corrected),
-        "notice": texts["test"] if invoice.test else "",
+        "facts": _facts(writer, buyer),
+        "notices": _notices(writer, document_format),
+        "notes": [*([texts["test"]] if invoice.test else []), *_corrects(texts, corrected)],
+        "exemptions": {category: texts[f"note_{category}"] for category in categories if f"note_{category}" in texts},
         "lines": [writer.line(line) for line in invoice.lines],
         "taxes": [
             {
@@ -123,13 +144,14 @@ def document(
             }
             for tax in invoice.taxes
         ],
-        "tax_notes": _notes(texts, categories, corrected),
+        "tax_notes": [*_corrects(texts, corrected), *(texts[f"note_{name}"] for name in categories if f"note_{name}" in texts)],
         "totals": {
             "net": writer.amount(invoice.net_minor),
             "tax": writer.amount(invoice.tax_minor),
             "gross": writer.amount(invoice.gross_minor),
         },
         "payment": _payment(writer, seller),
+        "payment_code": payment_code(invoice, seller),
         "issued_on": invoice.issued_on.isoformat(),
     }
 
@@ -143,9 +165,20 @@ def _numbers(buyer: Party, texts: Mapping[str, str]) -> list[str]:
     return [f"{texts[name]}: {number}" for name, number in numbers if number]
 
 
-def _notes(texts: Mapping[str, str], categories: Sequence[str], corrected: Sequence[str]) -> list[str]:
-    notes = [texts[f"note_{category}"] for category in categories if f"note_{category}" in texts]
-    return [texts["corrects"].format(numbers=", ".join(corrected)), *notes] if corrected else notes
+def _corrects(texts: Mapping[str, str], corrected: Sequence[tuple[str, date]]) -> list[str]:
+    return [texts["corrects"].format(numbers=", ".join(number for number, _ in corrected))] if corrected else []
+
+
+def _notices(writer: _Writer, document_format: Format) -> list[str]:
+    """Return what the reader of the PDF must know before the lines: a rehearsal, and where the XML is or why there is none."""
+    invoice, texts = writer.invoice, writer.texts
+    reason = why_no_xml(invoice, minor_units(invoice.currency))
+    found = [texts["test"]] if invoice.test else []
+    if reason is not None:
+        found.append(texts[f"no_xml_{reason}"])
+    elif document_format != Format.FACTUR_X:
+        found.append(texts["copy"].format(format=FORMAT_NAMES[document_format]))
+    return found
 
 
 def _payment(writer: _Writer, seller: Party) -> list[str]:
@@ -158,10 +191,11 @@ def _payment(writer: _Writer, seller: Party) -> list[str]:
         return [texts["settled"]]
     days = (invoice.due_on - invoice.issued_on).days
     terms = texts["payment_terms"].format(gross=gross, due=due, days=days, number=invoice.number)
-    return [terms, texts["account"].format(account=seller.account)] if seller.account else [terms]
+    account = f"{seller.iban} (BIC {seller.bic})" if seller.iban and seller.bic else seller.iban or seller.account
+    return [terms, texts["account"].format(account=account)] if account else [terms]
 
 
-def _facts(writer: _Writer, corrected: Sequence[str]) -> list[tuple[str, str]]:
+def _facts(writer: _Writer, buyer: Party) -> list[tuple[str, str]]:
     invoice, texts = writer.invoice, writer.texts
     first, last = min(line.from_day for line in invoice.lines), max(line.to_day for line in invoice.lines)
     due = [(texts["due_on"], format_day(invoice.due_on, writer.locale))] if invoice.kind != CREDIT_NOTE and invoice.gross_minor else []
@@ -170,4 +204,6 @@ def _facts(writer: _Writer, corrected: Sequence[str]) -> list[tuple[str, str]]:
         (texts["issued_on"], format_day(invoice.issued_on, writer.locale)),
         *due,
         (texts["supplied"], writer.days(first, last)),
+        *([(texts["buyer_reference"], buyer.buyer_reference)] if buyer.buyer_reference else []),
+        *([(texts["purchase_order"], buyer.purchase_order)] if buyer.purchase_order else []),
     ]

@@ -1,6 +1,8 @@
 """The lines of a document, and the document that they make: an invoice, a credit note, or none."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
 
 from services.invoicing.domain.calendar import add_days
 from services.invoicing.domain.money import Tax, tax_lines
@@ -33,7 +35,7 @@ def line_of(text_key: str, module: str, charges: Sequence[ChargeBooked], net_min
 
 def turned(line: InvoiceLine) -> InvoiceLine:
     """Return the line as a credit note has it: what is given back is positive."""
-    return line.model_copy(update={"quantity": -line.quantity, "net_minor": -line.net_minor})
+    return line.model_copy(update={"quantity": -line.quantity, "net_minor": -line.net_minor, "discount_minor": -line.discount_minor})
 
 
 def taxes_of(lines: Iterable[InvoiceLine]) -> tuple[TaxLine, ...]:
@@ -55,3 +57,33 @@ def is_needed(lines: Sequence[InvoiceLine], *, zero_invoices: bool) -> bool:
         return bool(lines) and zero_invoices
     same_day = all(line.text_key in ("proration", "credit") for line in lines) and len({line.from_day for line in lines}) == 1
     return not (same_day and sum(line.net_minor for line in lines) == 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Billed:
+    """A line as a quantity with a price: quantity × price, less the discount, is its amount, rounded to the minor unit."""
+
+    quantity: int
+    price: Decimal  # of one licence, for the line's part of the period; never negative
+    discount_minor: int
+    is_sum: bool  # the line has no price for each licence: the quantity is 1 or -1, and the price is the sum
+
+
+def billed(line: InvoiceLine, decimals: int) -> Billed:
+    """Return the line with a quantity and a price. What is given back has a negative quantity, since a price must not be negative.
+
+    The price has the fewest decimals with which the multiplication gives the amount, in cents also for a currency without decimals, since
+    validators allow no more. A discount that is given back lowers the price.
+    """
+    discount_minor = line.discount_minor if line.net_minor >= 0 and line.discount_minor > 0 else 0
+    gross_minor = line.net_minor + discount_minor
+    is_sum = line.quantity == 0 or (gross_minor != 0 and (line.quantity > 0) != (gross_minor > 0))
+    quantity = line.quantity if not is_sum else -1 if gross_minor < 0 else 1
+    amount = Decimal(gross_minor).scaleb(-decimals)
+    cent = Decimal(1).scaleb(-max(decimals, 2))
+    exact, places = Decimal(gross_minor).scaleb(-decimals) / quantity, decimals
+    while True:
+        price = exact.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
+        if (quantity * price).quantize(cent, ROUND_HALF_UP) == amount:
+            return Billed(quantity, price, discount_minor, is_sum)
+        places += 1

@@ -7,6 +7,7 @@ from services.invoicing.domain.money import Tax
 
 STANDARD: Final = "S"  # categories of UNCL5305
 REVERSE_CHARGE: Final = "AE"
+OUTSIDE: Final = "O"
 
 
 class Wrong(NamedTuple):

@@ -1,4 +1,4 @@
-"""Render the PDFs of issued invoices.
+"""Render the PDFs of issued invoices, and write their XML.
 
 An invoice is issued while the number series is locked, so issuing it does not wait for its PDF and does not fail when the layout fails.
 """
@@ -49,7 +49,7 @@ class PdfRenderer:
                 return False
             tenant, invoice = found.tenant_id, found.invoice
             try:
-                pdf = await render_aside(orjson.loads(found.document))
+                pdf, xml = await render_aside(orjson.loads(found.document))
             except MemoryError:
                 raise
             except Exception as error:  # of this document: it must not end the process again and again
@@ -57,6 +57,6 @@ class PdfRenderer:
                 RENDER_FAILED.inc()
                 log.exception("invoice_not_rendered", tenant=tenant, invoice=invoice, error=str(error))
                 return True
-            await store.pdfs.add(uow.connection, tenant, invoice, pdf, hashlib.sha256(pdf).hexdigest())
+            await store.pdfs.add(uow.connection, tenant, invoice, pdf, hashlib.sha256(pdf).hexdigest(), xml)
         RENDERED.inc()
         return True

@@ -21,6 +21,10 @@ class BillingDetails:
     organisation_number: str | None
     email: str  # where invoices, credit notes and reminders are sent
     copy_to_administrators: bool  # of the same e-mails
+    document_format: str
+    buyer_reference: str
+    purchase_order: str
+    electronic_address: str
     tax_category: str
     tax_rate_percent: str
     changed_at: datetime

@@ -1,4 +1,4 @@
-"""The PDFs of invoices, and those that are still to be made."""
+"""The PDFs of invoices with their XML, and those that are still to be made."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -26,7 +26,14 @@ class Pdf:
     sha256: str | None
 
 
-INVOICE_PDFS = table_of("invoice_pdfs", tenant_id=str, invoice=str, pdf=bytes, sha256=str, rendered_at=datetime)
+@dataclass(frozen=True, slots=True)
+class Xml:
+    number: str
+    sha256: str | None  # of the PDF, which is made together with the XML
+    xml: bytes | None
+
+
+INVOICE_PDFS = table_of("invoice_pdfs", tenant_id=str, invoice=str, pdf=bytes, sha256=str, xml=bytes, rendered_at=datetime)
 
 _NEXT_UNRENDERED = (
     select(*columns_of(Unrendered, INVOICES))
@@ -36,11 +43,12 @@ _NEXT_UNRENDERED = (
     .limit(1)
     .with_for_update(of=PDFS_TO_MAKE, skip_locked=True)
 )
-_FIND = (
-    select(*columns_of(Pdf, INVOICES, INVOICE_PDFS))
-    .outerjoin(INVOICE_PDFS, and_(INVOICE_PDFS.c.tenant_id == INVOICES.c.tenant_id, INVOICE_PDFS.c.invoice == INVOICES.c.invoice))
-    .where(INVOICES.c.tenant_id == bindparam("tenant"), INVOICES.c.invoice == bindparam("invoice"))
+_MADE_OF = INVOICES.outerjoin(
+    INVOICE_PDFS, and_(INVOICE_PDFS.c.tenant_id == INVOICES.c.tenant_id, INVOICE_PDFS.c.invoice == INVOICES.c.invoice)
 )
+_OWN = and_(INVOICES.c.tenant_id == bindparam("tenant"), INVOICES.c.invoice == bindparam("invoice"))
+_FIND = select(*columns_of(Pdf, INVOICES, INVOICE_PDFS)).select_from(_MADE_OF).where(_OWN)
+_FIND_XML = select(*columns_of(Xml, INVOICES, INVOICE_PDFS)).select_from(_MADE_OF).where(_OWN)
 _ADD = insert(INVOICE_PDFS)
 _MADE = delete(PDFS_TO_MAKE).where(PDFS_TO_MAKE.c.tenant_id == bindparam("tenant"), PDFS_TO_MAKE.c.invoice == bindparam("invoice"))
 
@@ -54,6 +62,10 @@ async def find(connection: AsyncConnection, tenant_id: str, invoice_id: str) -> 
     return await one(connection, _FIND, Pdf, tenant=tenant_id, invoice=invoice_id)
 
 
-async def add(connection: AsyncConnection, tenant_id: str, invoice: str, pdf: bytes, sha256: str) -> None:
-    await connection.execute(_ADD, {"tenant_id": tenant_id, "invoice": invoice, "pdf": pdf, "sha256": sha256})
+async def find_xml(connection: AsyncConnection, tenant_id: str, invoice_id: str) -> Xml | None:
+    return await one(connection, _FIND_XML, Xml, tenant=tenant_id, invoice=invoice_id)
+
+
+async def add(connection: AsyncConnection, tenant_id: str, invoice: str, pdf: bytes, sha256: str, xml: bytes | None) -> None:
+    await connection.execute(_ADD, {"tenant_id": tenant_id, "invoice": invoice, "pdf": pdf, "sha256": sha256, "xml": xml})
     await connection.execute(_MADE, {"tenant": tenant_id, "invoice": invoice})

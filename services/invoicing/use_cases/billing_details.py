@@ -1,7 +1,10 @@
 """Who is billed, and how it is taxed."""
 
+from dataclasses import asdict
+
 from services.invoicing import store
 from services.invoicing.api.requests import BillingDetailsBody
+from services.invoicing.domain.formats import wrong_format
 from services.invoicing.domain.money import Tax
 from services.invoicing.domain.tax import tax_in_force, wrong_tax
 from services.invoicing.settings import Settings
@@ -25,6 +28,10 @@ async def change_billing_details(
     taxed_before = Tax(before.tax_category, before.tax_rate_percent) if before else None
     tax = tax_in_force(body.tax_category, body.tax_rate_percent, taxed_before, settings.seller_tax_rate_percent)
     wrong = wrong_tax(tax, body.vat_id, body.country, settings.seller_vat_id)
+    if wrong is not None:
+        raise Invalid(f"body.{wrong.field}", wrong.value, wrong.expected)
+    buyer, countries = body.model_dump(), (settings.seller_country, body.country)
+    wrong = wrong_format(body.document_format, tax.category, seller=asdict(settings.seller), buyer=buyer, countries=countries)
     if wrong is not None:
         raise Invalid(f"body.{wrong.field}", wrong.value, wrong.expected)
     fields = body.model_dump() | {"tax_category": tax.category, "tax_rate_percent": tax.rate_percent}

@@ -9,9 +9,11 @@ from datetime import date
 import orjson
 
 from services.invoicing import store
-from services.invoicing.documents.document import Party, document
+from services.invoicing.documents.document import document
+from services.invoicing.documents.party import Party
 from services.invoicing.domain.account import CREDIT_NOTE, NO_NUMBER, SYSTEM, Account, account, missing
 from services.invoicing.domain.calendar import add_days, start_of_day
+from services.invoicing.domain.formats import Format
 from services.invoicing.domain.history import Fact
 from services.invoicing.settings import Settings
 from services.invoicing.use_cases.balance import note_issued
@@ -126,12 +128,22 @@ async def _document(
         vat_id=details.vat_id,
         organisation_number=details.organisation_number,
         email=details.email,
+        electronic_address=details.electronic_address,
+        buyer_reference=details.buyer_reference,
+        purchase_order=details.purchase_order,
     )
     issued = await store.invoices.issued(uow.connection, tenant) if draft.corrects else {}
-    corrected = [issued[name].number for name in draft.corrects]
+    corrected = [(issued[name].number, issued[name].issued_on) for name in draft.corrects]
     names = {module: fields.name for module, fields in (await store.catalogue.modules(uow.connection)).items()}
     return lambda invoice: document(
-        invoice, seller=settings.seller, buyer=buyer, locale=about.locale, modules=names, charges=found.charges, corrected=corrected
+        invoice,
+        seller=settings.seller,
+        buyer=buyer,
+        locale=about.locale,
+        modules=names,
+        charges=found.charges,
+        corrected=corrected,
+        document_format=Format(details.document_format),
     )
 
 

@@ -27,6 +27,10 @@ SHOWN = (  # in this order
     "organisation_number",
     "email",
     "copy_to_administrators",
+    "document_format",
+    "buyer_reference",
+    "purchase_order",
+    "electronic_address",
     "tax_category",
     "tax_rate_percent",
 )

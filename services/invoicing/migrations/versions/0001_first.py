@@ -37,6 +37,7 @@ CREATE TABLE billing_details (
     tenant_id text NOT NULL, version text NOT NULL, number integer NOT NULL,
     company text NOT NULL, street text NOT NULL, postcode text NOT NULL, city text NOT NULL, country text NOT NULL,
     vat_id text, organisation_number text, email text NOT NULL, copy_to_administrators boolean NOT NULL,
+    document_format text NOT NULL, buyer_reference text NOT NULL, purchase_order text NOT NULL, electronic_address text NOT NULL,
     tax_category text NOT NULL, tax_rate_percent text NOT NULL,
     changed_at timestamptz NOT NULL,
     PRIMARY KEY (tenant_id, version), UNIQUE (tenant_id, number)
@@ -142,6 +143,7 @@ CREATE TABLE invoice_charges (
 );
 CREATE TABLE invoice_pdfs (
     tenant_id text NOT NULL, invoice text NOT NULL, pdf bytea NOT NULL, sha256 text NOT NULL,
+    xml bytea,                                 -- NULL: EN 16931 cannot express the document
     rendered_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant_id, invoice),
     FOREIGN KEY (tenant_id, invoice) REFERENCES invoices
