@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from services.invoicing import store
 from services.invoicing.consumers import GROUP, seats_events, users_events
 from services.invoicing.settings import Settings
-from services.invoicing.use_cases.seats_questions import Forecasts
+from services.invoicing.use_cases.seats_questions import Seats
 from shared.clock import Clock
 from shared.database import Database
 from shared.messaging import Consumer
@@ -17,10 +17,10 @@ class Wiring:
     clock: Clock
     database: Database
     consumer: Consumer
-    seats: Forecasts
+    seats: Seats
 
 
-def make_wiring(settings: Settings, clock: Clock, database: Database, seats: Forecasts) -> Wiring:
+def make_wiring(settings: Settings, clock: Clock, database: Database, seats: Seats) -> Wiring:
     # After a dead letter the tenant's later messages wait: an amount computed from an incomplete history would be wrong.
     consumer = Consumer(
         group=GROUP,

@@ -22,12 +22,14 @@ from services.invoicing.jobs.unanswered_commands import count_unanswered
 from services.invoicing.store.due_actions import DueAction
 from services.invoicing.use_cases.idle import check_idle
 from services.invoicing.use_cases.issue_invoices import book_and_issue
+from services.invoicing.use_cases.seats_questions import ReadPools
 from shared import ids
 from shared.clock import FixedClock
 from shared.database import UnitOfWork
 from shared.schemas import invoicing_v1, seats_v1, topics, users_v1
 from shared.schemas.base import Payload
 from shared.schemas.invoicing_v1 import InvoiceIssued
+from shared.schemas.position import Position
 from shared.schemas.rights import TENANT_RIGHTS
 from shared.settings import KafkaSettings
 from tests.support.invoicing import A_DAY, DETAILS, NOVEMBER, ROOT, Bench, running_bench, settings_of
@@ -209,6 +211,63 @@ async def test_a_day_on_a_real_clock_is_charged_once_by_any_number_of_workers(be
     await bench.until_settled(tenant)
     (invoice,) = await bench.events(tenant, InvoiceIssued)
     assert (invoice.net_minor, invoice.issued_on, invoice.test) == (1920, NOVEMBER.date(), False)
+
+
+async def use_of_time(bench: Bench, tenant: str, active: int, at: datetime) -> None:
+    """Publish a decision after which so many seats of `time` are active."""
+    last = (await bench.topic(topics.SEATS_COMMANDS, tenant))[-1]
+    states = tuple(state.model_copy(update={"active": active, "available": 10 - active}) for state in bench.pools[tenant].states("time"))
+    fields = {"user": f"u{active}", "module": "time", "pools": states, "at": at}
+    await bench.decide(seats_v1.SeatGranted, tenant, (last.partition, last.offset), "other", "queue", **fields)
+
+
+async def test_T1_E6_M3_M7_one_answer_has_the_subscription_and_the_numbers_of_each_module(bench: Bench) -> None:
+    tenant = await subscribed(bench, charge_when="next_invoice")
+    path = f"/v1/tenants/{tenant}"
+    alone = await bench.ok("GET", f"{path}/licences", tenant=tenant, rights=["account:read"])
+    assert (alone["plan"], alone["status"], alone["period"]) == ("standard", "active", {"start": "2013-11-01", "end": "2013-12-01"})
+    (time,) = alone["modules"]
+    assert (time["bought"], time["next_period"], time["in_use"], alone["position"]) == (10, 10, None, None), "seats does not answer"
+    quote = await bench.ok("POST", f"{path}/quotes", {"items": [{"module": "time", "add": 2}]})
+    bench.answering.clear()
+    order = await bench.ok("POST", f"{path}/quotes/{quote['quote']}/approve")
+    (state,) = bench.pools[tenant].states("time")
+    used = state.model_copy(update={"active": 7, "flagged": 1, "held": 2, "waiting": 4, "available": 1})
+    bench.foreseen.read = ReadPools({"time": used}, Position(partition=1, offset=7))
+    shown = await bench.ok("GET", f"{path}/licences")
+    (time,) = shown["modules"]
+    assert {name: time[name] for name in ("in_use", "active", "flagged", "held", "waiting", "available")} == {
+        "in_use": 10,
+        "active": 7,
+        "flagged": 1,
+        "held": 2,
+        "waiting": 4,
+        "available": 1,
+    }
+    assert (time["pending_orders"], shown["position"]) == ([{"order": order["order"], "add": 2}], "1-7")
+    assert (time["unit_price_minor"], shown["next_period_net_minor"]) == (1200, 12000)
+    bench.foreseen.read = None
+    bench.answering.set()
+    await bench.until_settled(tenant)
+    upcoming = await bench.ok("GET", f"{path}/invoices/upcoming")
+    kinds = [(line["text_key"], line["quantity"], line["net_minor"]) for line in upcoming["lines"]]
+    assert (kinds, upcoming["issued_on"]) == ([("recurring", 12, 14400), ("adjustment", 2, 1280)], "2013-12-01"), "M14, M15"
+    await bench.refused("GET", f"{path}/licences", None, 403, tenant=tenant, rights=["people:read"])
+
+
+async def test_the_history_has_the_licences_and_the_highest_use_of_each_local_day(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    for active, hours in ((4, 0), (9, 1), (5, 2), (6, 63)):  # 9:00, 10:00 and 11:00 on 15 November, and 0:00 on 18 November
+        await use_of_time(bench, tenant, active, NOVEMBER + timedelta(hours=hours))
+    await bench.until_settled(tenant)
+    await bench.advance_clock(tenant, NOVEMBER + 4 * A_DAY)
+    path = f"/v1/tenants/{tenant}/licences/history"
+    (module,) = (await bench.ok("GET", f"{path}?days=6"))["items"]
+    days = [(day["day"][-2:], day["bought"], day["highest_use"]) for day in module["days"]]
+    assert days == [("15", 10, 9), ("16", 10, 5), ("17", 10, 5), ("18", 10, 6), ("19", 10, 6)]
+    (module,) = (await bench.ok("GET", f"{path}?days=2"))["items"]
+    assert [day["highest_use"] for day in module["days"]] == [6, 6], "the day before the first one is known"
+    await bench.refused("GET", f"{path}?days=367", None, 422)
 
 
 async def test_a_due_action_is_done_once_by_any_number_of_workers_at_the_tenant_s_own_time(bench: Bench) -> None:

@@ -18,7 +18,7 @@ from services.invoicing.jobs.due_actions import DueActions
 from services.invoicing.jobs.render_pdfs import PdfRenderer
 from services.invoicing.settings import Settings
 from services.invoicing.use_cases.idle import check_idle
-from services.invoicing.use_cases.seats_questions import Forecast
+from services.invoicing.use_cases.seats_questions import Forecast, ReadPools
 from services.invoicing.wiring import Wiring, make_wiring
 from shared import ids
 from shared.clock import FixedClock
@@ -79,12 +79,16 @@ class Pools:
 
 
 class Foreseen:
-    """The stand-in for seats' what-if: `forecast` is its answer, None if seats cannot answer."""
+    """The stand-in for the REST API of seats: `forecast` and `read` are its answers, None if seats cannot answer."""
 
     forecast: Forecast | None = Forecast()
+    read: ReadPools | None = None
 
     async def what_if(self, tenant: str, command: Payload) -> Forecast | None:
         return self.forecast
+
+    async def pools(self, tenant: str) -> ReadPools | None:
+        return self.read
 
 
 @dataclass

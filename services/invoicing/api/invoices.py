@@ -8,7 +8,8 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from services.invoicing import store
 from services.invoicing.api.dependencies import IdPath, TenantId, Wired, today_of
-from services.invoicing.api.responses import ChargeView, InvoiceView
+from services.invoicing.api.responses import ChargeView, InvoiceView, UpcomingInvoiceView
+from services.invoicing.use_cases.upcoming import upcoming_invoice
 from shared.errors import NotFound, Transient
 from shared.web import Cursor, Limit, Page, access, decode_cursor, encode_cursor
 from shared.web.prefer import wait_for
@@ -39,6 +40,14 @@ async def list_invoices(
         found = await store.receivables.page(uow.connection, tenant, after, limit, state, today)
     items = [InvoiceView.of(tenant, invoice, today) for invoice in found]
     return Page(items=items, next=encode_cursor(found[-1].place) if len(found) == limit else None)
+
+
+@router.get("/invoices/upcoming", summary="Get the next invoice as it would be today")
+async def get_upcoming(wiring: Wired, tenant: TenantId) -> UpcomingInvoiceView:
+    """The renewal's invoice with the present numbers, prices and billing details: a line for each module, and what has changed since the
+    last invoice as adjustments (M14). Nothing is issued by this request."""
+    async with wiring.database.unit_of_work(tenant) as uow:
+        return UpcomingInvoiceView.of(*await upcoming_invoice(uow, tenant))
 
 
 @router.get("/invoices/{invoice}", summary="Get the data of an invoice")

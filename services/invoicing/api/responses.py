@@ -426,6 +426,29 @@ class OverdueInvoiceView(BaseModel):
         return cls(**{name: getattr(found, name) for name in cls.model_fields if name not in own} | own)
 
 
+class UpcomingInvoiceView(BaseModel):
+    """The next invoice, or credit note, as it would be today. It has no number yet."""
+
+    issued_on: date = Field(description="The first day of the next period.")
+    due_on: date | None = Field(description="null if nothing would have to be paid.")
+    kind: str | None = Field(description="invoice or credit_note. null: no document would be issued, since nothing would be charged.")
+    currency: str
+    lines: tuple[InvoiceLine, ...]
+    taxes: tuple[TaxLine, ...]
+    net_minor: int
+    tax_minor: int
+    gross_minor: int
+    billing_details: str | None
+
+    @classmethod
+    def of(cls, issued_on: date, currency: str, found: InvoiceIssued | None) -> "UpcomingInvoiceView":
+        if found is None:
+            nothing = dict.fromkeys(("net_minor", "tax_minor", "gross_minor"), 0)
+            return cls(issued_on=issued_on, due_on=None, kind=None, currency=currency, lines=(), taxes=(), billing_details=None, **nothing)
+        shown = {name: getattr(found, name) for name in cls.model_fields if name != "due_on"}
+        return cls(**shown, due_on=found.due_on if found.kind == INVOICE and found.gross_minor else None)
+
+
 class ChargeView(BaseModel):
     """A charge: what one decision of seats costs."""
 

@@ -22,11 +22,13 @@ from services.invoicing.use_cases.reductions import KINDS as REDUCTION_KINDS
 from services.invoicing.use_cases.reductions import note_answer, send_reduction_again
 from services.invoicing.use_cases.seats_commands import open_pools, schedule_period, send_again
 from services.invoicing.use_cases.subscriptions import activate
+from services.invoicing.use_cases.use_history import Use, note_use
 from shared.database import UnitOfWork
 from shared.messaging import Handler, Message
 from shared.schemas import seats_v1
 from shared.schemas.base import Payload
 from shared.schemas.envelope import Envelope
+from shared.schemas.position import DecisionId
 from shared.schemas.topics import SEATS_EVENTS, Topic
 
 log = structlog.get_logger(__name__)
@@ -43,7 +45,15 @@ class SendAgain(Protocol):
 COMMANDS_NOT_DONE = Counter("seatpool_invoicing_commands_not_done", "Commands that seats rejected or failed at")
 
 
+async def on_use(uow: UnitOfWork, message: Message[seats_v1.SeatsEvent]) -> None:
+    """Note the licences and the use of the pools for their history."""
+    if message.envelope.tenant is not None and message.payload.pools:
+        place = DecisionId.parse(message.envelope.id)
+        uow.gather(note_use, Use(message.tenant, message.payload.at, place.offset, place.n, message.payload.pools))
+
+
 async def _project(uow: UnitOfWork, message: Message[seats_v1.SeatsEvent]) -> None:
+    await on_use(uow, message)
     await store.pools.note(uow.connection, message.tenant, message.payload.pools, decision_order(message.envelope.id))
 
 
@@ -304,24 +314,26 @@ ISSUING: Mapping[type[Payload], Callable[[Settings, UnitOfWork, Message[Any]], A
     seats_v1.PoolClosed: on_pool_closed,
     seats_v1.ClockSettled: on_clock_settled,
 }
-HANDLED: Mapping[Topic, tuple[type[Payload], ...]] = {SEATS_EVENTS: (*HANDLERS, *ISSUING)}
-# These events change neither the licences of a pool nor the period, and answer no command of invoicing.
+# These events change neither the licences of a pool nor the period, and answer no command of invoicing; some change the use.
+USE: tuple[type[seats_v1.SeatsEvent], ...] = (
+    seats_v1.SeatsAssigned,
+    seats_v1.SeatsQueued,
+    seats_v1.SeatsRefused,
+    seats_v1.SeatsMoved,
+    seats_v1.SeatFlagged,
+    seats_v1.SeatFlagCleared,
+    seats_v1.SeatGranted,
+    seats_v1.SeatRevoked,
+    seats_v1.SeatReleased,
+    seats_v1.SeatsReleased,
+    seats_v1.HoldExpired,
+    seats_v1.HoldCancelled,
+)
+HANDLED: Mapping[Topic, tuple[type[Payload], ...]] = {SEATS_EVENTS: (*HANDLERS, *ISSUING, *USE)}
 IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
     SEATS_EVENTS: (
-        seats_v1.SeatsAssigned,
-        seats_v1.SeatsQueued,
-        seats_v1.SeatsRefused,
-        seats_v1.SeatsMoved,
         seats_v1.ReplacementRefused,
-        seats_v1.SeatFlagged,
-        seats_v1.SeatFlagCleared,
-        seats_v1.SeatGranted,
-        seats_v1.SeatRevoked,
-        seats_v1.SeatReleased,
-        seats_v1.SeatsReleased,
         seats_v1.ReductionKept,
-        seats_v1.HoldExpired,
-        seats_v1.HoldCancelled,
         seats_v1.PoolNearLimit,
         seats_v1.PoolAtLimit,
         seats_v1.WarningArmed,
@@ -331,4 +343,4 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
 
 
 def handlers(settings: Settings) -> dict[type[Payload], Handler]:
-    return {**HANDLERS, **{model: partial(handler, settings) for model, handler in ISSUING.items()}}
+    return {**dict.fromkeys(USE, on_use), **HANDLERS, **{model: partial(handler, settings) for model, handler in ISSUING.items()}}

@@ -6,9 +6,10 @@ from datetime import datetime
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.invoicing.store.quotes import QUOTES
 from shared.database.row_classes import columns_of, one, table_of
 from shared.schemas.base import Actor
-from shared.schemas.invoicing_v1 import QuoteApproved
+from shared.schemas.invoicing_v1 import QuoteApproved, QuoteIssued
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +24,21 @@ class Order:
     decided_at: datetime | None
 
 
+PENDING_MAX = 100  # orders of a tenant that are shown; seats decides an order in milliseconds
+
 ORDERS = table_of("orders", Order, tenant_id=str, created_at=datetime)
 
 _OWN = ORDERS.c.tenant_id == bindparam("tenant")
 _ADD = insert(ORDERS)
 _FIND = select(*columns_of(Order, ORDERS)).where(_OWN, ORDERS.c.order == bindparam("order"))
 _OF_QUOTE = select(*columns_of(Order, ORDERS)).where(_OWN, ORDERS.c.quote == bindparam("quote"))
+_PENDING = (
+    select(ORDERS.c.order, QUOTES.c.payload)
+    .join(QUOTES, (QUOTES.c.tenant_id == ORDERS.c.tenant_id) & (QUOTES.c.quote == ORDERS.c.quote))
+    .where(_OWN, ORDERS.c.status == "pending")
+    .order_by(ORDERS.c.approved_at, ORDERS.c.order)
+    .limit(PENDING_MAX)
+)
 _DECIDE = (
     update(ORDERS)
     .where(_OWN, ORDERS.c.order == bindparam("of_order"), ORDERS.c.status == "pending")
@@ -57,6 +67,12 @@ async def find(connection: AsyncConnection, tenant_id: str, order_id: str) -> Or
 
 async def of_quote(connection: AsyncConnection, tenant_id: str, quote_id: str) -> Order | None:
     return await one(connection, _OF_QUOTE, Order, tenant=tenant_id, quote=quote_id)
+
+
+async def pending(connection: AsyncConnection, tenant_id: str) -> list[tuple[str, QuoteIssued]]:
+    """Return the orders that seats has not decided yet, with their quotes, the oldest first."""
+    found = await connection.execute(_PENDING, {"tenant": tenant_id})
+    return [(row.order, QuoteIssued.model_validate_json(row.payload)) for row in found]
 
 
 async def decide(

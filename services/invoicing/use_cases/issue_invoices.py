@@ -27,7 +27,7 @@ from shared.schemas.invoicing_v1 import DayCharged, InvoiceIssued, SubscriptionS
 NUMBER_DIGITS = 6
 
 
-async def _facts(uow: UnitOfWork, tenant: str) -> list[Fact]:
+async def read_facts(uow: UnitOfWork, tenant: str) -> list[Fact]:
     """Return the events that the tenant's account is computed from, with every version of its plan's price list."""
     known = await store.facts.of_tenant(uow.connection, tenant)
     contract = await store.subscriptions.contract(uow.connection, tenant)
@@ -39,7 +39,7 @@ async def _facts(uow: UnitOfWork, tenant: str) -> list[Fact]:
 async def read_account(uow: UnitOfWork, tenant: str) -> Account:
     """Compute the tenant's account. Raises Poison("history") if the events contradict each other: an operator has to look at them first."""
     try:
-        return account(await _facts(uow, tenant))
+        return account(await read_facts(uow, tenant))
     except (KeyError, AssertionError) as error:
         raise Poison("history", f"the account cannot be computed: {type(error).__name__}: {error}") from error
 

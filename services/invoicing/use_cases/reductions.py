@@ -19,7 +19,7 @@ from services.invoicing.use_cases.locked_tenants import lock_tenant
 from services.invoicing.use_cases.publishing import publish_fact
 from services.invoicing.use_cases.quotes import refuse, situation_of
 from services.invoicing.use_cases.seats_commands import MakeCommand, send
-from services.invoicing.use_cases.seats_questions import Forecast, Forecasts
+from services.invoicing.use_cases.seats_questions import Forecast, Seats
 from shared import ids
 from shared.clock import Clock
 from shared.database import Database, UnitOfWork
@@ -42,7 +42,7 @@ class ReductionCommand:
     make: MakeCommand
 
 
-async def forecast(database: Database, seats: Forecasts, tenant_id: str, body: ReductionBody, *, clock: Clock) -> Forecast | None:
+async def forecast(database: Database, seats: Seats, tenant_id: str, body: ReductionBody, *, clock: Clock) -> Forecast | None:
     """Ask seats who would be flagged. It is asked outside of any transaction. None: seats cannot answer now. Raises Conflict."""
     async with database.unit_of_work(tenant_id) as uow:
         situation, found = await _price(uow, tenant_id, body, clock=clock)

@@ -1,7 +1,8 @@
-"""A question of invoicing to seats: who would be flagged by a reduction, if nothing else changed."""
+"""The questions of invoicing to seats: who would be flagged by a reduction, if nothing else changed; and how the pools are used."""
 
+import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,12 +12,14 @@ import structlog
 from shared.errors import Transient
 from shared.schemas import registry
 from shared.schemas.base import Payload
+from shared.schemas.position import Position
 from shared.schemas.registry import INVOICING, type_of
-from shared.schemas.seats_v1 import ReductionRefused, ReductionScheduled, SeatFlagged, WouldFlag
+from shared.schemas.seats_v1 import PoolState, ReductionRefused, ReductionScheduled, SeatFlagged, WouldFlag
 from shared.web import ServiceClient
 
 log = structlog.get_logger(__name__)
 
+POOLS_TIMEOUT_SECONDS = 3  # a reader waits for it, and gets the rest without them
 NAMED_MAX = 1000  # people of a module who are named; all are counted
 
 
@@ -28,8 +31,17 @@ class Forecast:
     refused: ReductionRefused | None = None
 
 
-class Forecasts(Protocol):
+@dataclass(frozen=True, slots=True)
+class ReadPools:
+    """The pools of a tenant as seats knows them now, by module. `position`: the last decision that they reflect."""
+
+    pools: Mapping[str, PoolState]
+    position: Position
+
+
+class Seats(Protocol):
     async def what_if(self, tenant: str, command: Payload) -> Forecast | None: ...
+    async def pools(self, tenant: str) -> ReadPools | None: ...
 
 
 class SeatsQuestions:
@@ -52,6 +64,26 @@ class SeatsQuestions:
             return None
         return forecast_of(response.json()["decisions"][0])
 
+    async def pools(self, tenant: str) -> ReadPools | None:
+        """Return all pools of the tenant; None if seats cannot answer now, or does not know the tenant yet."""
+        found: dict[str, PoolState] = {}
+        query: dict[str, str] = {}
+        try:
+            async with asyncio.timeout(POOLS_TIMEOUT_SECONDS):
+                while True:
+                    response = await self._client.get(f"{self._url}/v1/tenants/{tenant}/pools", params=query)
+                    if response.status_code != 200:
+                        log.warning("seats_did_not_answer", status=response.status_code)
+                        return None
+                    answer = response.json()
+                    found |= {item["module"]: _pool_of(item) for item in answer["items"]}
+                    if not answer.get("next"):
+                        return ReadPools(found, Position(**answer["position"]))
+                    query = {"cursor": answer["next"]}
+        except (Transient, TimeoutError) as error:
+            log.warning("seats_did_not_answer", error=str(error))
+            return None
+
 
 def forecast_of(events: Sequence[dict[str, Any]]) -> Forecast:
     """Return what the events of one decision say, each as REST shows it: its type and its data."""
@@ -67,3 +99,8 @@ def forecast_of(events: Sequence[dict[str, Any]]) -> Forecast:
             case _:
                 pass
     return Forecast([WouldFlag(module=module, users=tuple(users[:NAMED_MAX]), count=len(users)) for module, users in flagged.items()])
+
+
+def _pool_of(item: Mapping[str, Any]) -> PoolState:
+    """Return the pool; the answer of seats says more about it."""
+    return PoolState.model_validate_json(orjson.dumps({name: item[name] for name in PoolState.model_fields if name in item}))

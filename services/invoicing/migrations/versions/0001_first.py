@@ -70,6 +70,13 @@ CREATE TABLE pools (
     partition integer NOT NULL, command_offset bigint NOT NULL, n integer NOT NULL,
     PRIMARY KEY (tenant_id, module)
 );
+-- The licences and the use of each module by local day; a day without a row is like the end of the last one that has a row.
+CREATE TABLE pool_days (
+    tenant_id text NOT NULL, module text NOT NULL, day date NOT NULL,
+    licences integer NOT NULL, in_use integer NOT NULL, highest integer NOT NULL,
+    command_offset bigint NOT NULL, n integer NOT NULL,
+    PRIMARY KEY (tenant_id, module, day)
+);
 -- What has to be done at an instant of the tenant's time.
 CREATE TABLE due_actions (
     tenant_id text NOT NULL, kind text NOT NULL, reference text NOT NULL, due_at timestamptz NOT NULL,
@@ -191,6 +198,7 @@ PROTECTED = (
     "endings",
     "subscription_modules",
     "pools",
+    "pool_days",
     "due_actions",
     "commands",
     "quotes",

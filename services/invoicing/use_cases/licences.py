@@ -1,0 +1,82 @@
+"""The licences of a tenant: the subscription, and what seats knows of its pools."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.invoicing import store
+from services.invoicing.domain.quote import Pool
+from services.invoicing.store.subscriptions import Subscription
+from services.invoicing.use_cases.seats_questions import Seats
+from shared.database import Database
+from shared.errors import NotFound
+from shared.schemas.invoicing_v1 import PlanDefined
+from shared.schemas.position import Position
+from shared.schemas.seats_v1 import PoolState
+
+
+@dataclass(frozen=True, slots=True)
+class OfModule:
+    """A module of the subscription. `use`: None while seats does not answer. `pending`: orders with the licences that they add."""
+
+    module: str
+    name: str
+    base: bool
+    bought: int
+    next_period: int
+    use: PoolState | None
+    unit_price_minor: int | None
+    pending: Sequence[tuple[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Licences:
+    """The answer: the modules, base modules first."""
+
+    subscription: Subscription
+    plan: PlanDefined
+    modules: Sequence[OfModule]
+    position: Position | None
+
+    @property
+    def next_period_net_minor(self) -> int | None:
+        costs = [each.next_period * each.unit_price_minor for each in self.modules if each.unit_price_minor is not None]
+        return sum(costs) if len(costs) == len(self.modules) else None
+
+
+async def read_licences(database: Database, seats: Seats, tenant_id: str) -> Licences:
+    """Seats is asked outside of any transaction, and its numbers win: they are newer. Raises NotFound."""
+    read = await seats.pools(tenant_id)
+    async with database.unit_of_work(tenant_id) as uow:
+        c = uow.connection
+        found = await store.subscriptions.find(c, tenant_id)
+        if found is None:
+            raise NotFound("subscription")
+        plan = await store.catalogue.plan(c, found.contract.plan)
+        names = {module: fields.name for module, fields in (await store.catalogue.modules(c)).items()}
+        reported, subscribed = await store.pools.reported(c, tenant_id), await store.subscriptions.modules(c, tenant_id)
+        orders = await store.orders.pending(c, tenant_id)
+    assert plan is not None
+    prices = {price.module: price.amount_minor for price in plan.prices if price.term == found.contract.term}
+    pending: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    for order, quote in orders:
+        for line in quote.lines:
+            pending[line.module].append((order, line.quantity))
+    modules = []
+    for module in subscribed:
+        use = read.pools.get(module.module) if read else None
+        known = use or reported.get(module.module) or Pool(module.licences, module.licences)
+        modules.append(
+            OfModule(
+                module=module.module,
+                name=names.get(module.module, module.module),
+                base=module.base,
+                bought=known.licences,
+                next_period=known.next_period,
+                use=use,
+                unit_price_minor=prices.get(module.module),
+                pending=pending[module.module],
+            )
+        )
+    modules.sort(key=lambda each: (not each.base, each.name, each.module))
+    return Licences(found, plan, modules, read.position if read else None)

@@ -1,0 +1,27 @@
+"""The next invoice of a tenant, before it is issued."""
+
+from datetime import date
+
+from services.invoicing import store
+from services.invoicing.domain.upcoming import upcoming
+from services.invoicing.use_cases.issue_invoices import read_facts
+from shared.database import UnitOfWork
+from shared.errors import Conflict, NotFound
+from shared.schemas.invoicing_v1 import InvoiceIssued
+
+
+async def upcoming_invoice(uow: UnitOfWork, tenant_id: str) -> tuple[date, str, InvoiceIssued | None]:
+    """Return the day of the next invoice, its currency, and the document as it would be today. Raises NotFound, Conflict."""
+    c = uow.connection
+    found = await store.subscriptions.find(c, tenant_id)
+    if found is None:
+        raise NotFound("subscription")
+    contract = found.contract
+    if found.status != "active":
+        raise Conflict("subscription-pending", "The subscription is not active yet, so there is no next invoice. Try again when it is.")
+    plan, details = await store.catalogue.plan(c, contract.plan), await store.billing_details.in_force(c, tenant_id)
+    assert plan is not None
+    assert details is not None
+    numbers = {module: pool.next_period for module, pool in (await store.pools.reported(c, tenant_id)).items()}
+    document = upcoming(await read_facts(uow, tenant_id), contract, numbers, plan.version, details.version)
+    return found.period_end, contract.currency, document
