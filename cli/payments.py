@@ -83,6 +83,7 @@ def overdue(as_json: bool) -> None:
 
 
 def balance(tenant: str, as_json: bool) -> None:
+    """Show what the tenant owes, and what an overdue invoice leads to."""
     found = run(_get(f"/v1/tenants/{tenant}/balance"))
     if as_json:
         typer.echo(orjson.dumps(found).decode())
@@ -95,12 +96,19 @@ def balance(tenant: str, as_json: bool) -> None:
     table.add_row("overdue", _money(found, "overdue_minor"), f"{found['overdue_invoices']}")
     table.add_row("credits", _money(found, "credit_minor"), "")
     table.add_row("balance", _money(found, "balance_minor"), f"on {found['on']}")
+    table.add_row("overdue action", found["overdue_action"], "purchases are refused" if found["purchases_blocked"] else "")
     out.print(table)
 
 
 def keep(tenant: str, credit_note: str) -> None:
     kept = run(_post(f"/v1/tenants/{tenant}/invoices/{credit_note}/keep", {}))
     out.print(f"{_money(kept, 'open_minor')} of {kept['number']} are kept for later invoices.", markup=False)
+
+
+def set_overdue_action(tenant: str, action: str) -> None:
+    found = run(_put(f"/v1/tenants/{tenant}/overdue-action", {"action": action}))
+    now = "refused" if found["purchases_blocked"] else "allowed"
+    out.print(f"The overdue action of {tenant} is {action}. Purchases are {now} now.", markup=False)
 
 
 def _money(found: Mapping[str, Any], field: str) -> str:
@@ -157,6 +165,12 @@ async def _pages(path: str, **filters: str | None) -> list[dict[str, Any]]:
 async def _get(path: str) -> dict[str, Any]:
     async with Rest(addresses()) as rest:
         found: dict[str, Any] = await rest.get("invoicing", path)
+        return found
+
+
+async def _put(path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    async with Rest(addresses()) as rest:
+        found: dict[str, Any] = await rest.put("invoicing", path, body)
         return found
 
 

@@ -67,3 +67,24 @@ def keep_credit(
     from cli.payments import keep
 
     keep(tenant, credit_note)
+
+
+@invoices.command("overdue-action")
+def overdue_action(
+    action: Annotated[
+        Literal["none", "no_purchases", "operator_decides"], typer.Argument(help="What the last reminder of an overdue invoice leads to.")
+    ],
+    tenant: OfTenant,
+) -> None:
+    """Set what an overdue invoice leads to after its last reminder.
+
+    no_purchases: nothing can be bought and no module is expanded until the balance is settled. Seats that exist are not touched. It holds
+    at once, also for invoices whose last reminder was sent already. operator_decides: the operator gets an e-mail.
+
+    ```
+    seatpool invoices overdue-action no_purchases --tenant acme
+    ```
+    """
+    from cli.payments import set_overdue_action
+
+    set_overdue_action(tenant, action)

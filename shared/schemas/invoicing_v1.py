@@ -393,3 +393,34 @@ class PaymentReminded(InvoicingEvent):
     @property
     def last(self) -> bool:
         return self.step >= self.steps
+
+
+class OverdueActionChanged(InvoicingEvent):
+    """The operator decided what the last reminder of an overdue invoice leads to: none, no_purchases or operator_decides."""
+
+    action: str
+
+
+class OverdueInvoice(Payload):
+    invoice: Id
+    number: str
+    due_on: date
+    open_minor: int
+
+
+class OverdueDecisionDue(InvoicingEvent):
+    """The last reminder of an invoice was sent, and the operator has to decide whether the tenant may still buy."""
+
+    invoices: Items[OverdueInvoice]
+    currency: Currency
+
+
+class PurchasesBlocked(InvoicingEvent):
+    """The tenant can buy nothing and no module is expanded until these invoices are paid. Seats that exist are not touched."""
+
+    invoices: Items[OverdueInvoice]
+    currency: Currency
+
+
+class PurchasesUnblocked(InvoicingEvent):
+    """The balance is settled, or the operator decided so: the tenant can buy again."""

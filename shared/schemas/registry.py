@@ -175,6 +175,10 @@ _ENTRIES = [
         invoicing_v1.CreditSetOff,
         invoicing_v1.CreditKept,
         invoicing_v1.PaymentReminded,
+        invoicing_v1.OverdueActionChanged,
+        invoicing_v1.OverdueDecisionDue,
+        invoicing_v1.PurchasesBlocked,
+        invoicing_v1.PurchasesUnblocked,
     ),
 ]
 

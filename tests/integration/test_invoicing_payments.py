@@ -15,7 +15,7 @@ from services.invoicing.store import receivables
 from services.invoicing.use_cases.idle import check_idle
 from shared import ids
 from shared.clock import FixedClock
-from shared.schemas import invoicing_v1, topics
+from shared.schemas import invoicing_v1, seats_v1, topics
 from shared.schemas.invoicing_v1 import PaymentReminded
 from shared.settings import KafkaSettings
 from tests.support.invoicing import A_DAY, NOVEMBER, Bench, running_bench, settings_of
@@ -189,3 +189,58 @@ async def test_on_a_real_clock_any_number_of_workers_remind_once(bench: Bench) -
     for _ in range(2):
         await asyncio.gather(*(DueActions(day).run_once() for _ in range(3)))
     assert await reminded(bench, tenant) == [(1, "2013-12-02", 15_000)]
+
+
+async def overdue(bench: Bench, action: str) -> tuple[str, dict[str, Any]]:
+    """Return a tenant that was reminded three times of an invoice, and the invoice."""
+    modules = [{"module": "time", "licences": 10, "policies": {"over_limit": "expand", "expand_cap": 20}}]
+    tenant = await bench.subscribed(NOVEMBER, {}, "2013-11-01", modules=modules)
+    shown = await bench.ok("PUT", f"/v1/tenants/{tenant}/overdue-action", {"action": action})
+    assert (shown["overdue_action"], shown["purchases_blocked"]) == (action, False)
+    for day in (2, 13, 27):
+        await bench.advance_clock(tenant, datetime(2013, 12, day, 8, tzinfo=UTC))
+    return tenant, (await bench.ok("GET", f"/v1/tenants/{tenant}/invoices"))["items"][0]
+
+
+async def caps(bench: Bench, tenant: str) -> list[int | None]:
+    return [command.policies.expand_cap for command in await bench.commands(tenant, seats_v1.SetPolicy)]
+
+
+async def test_with_no_purchases_an_overdue_invoice_refuses_purchases_and_expansions_until_it_is_paid(bench: Bench) -> None:
+    tenant, invoice = await overdue(bench, "no_purchases")
+    path, items = f"/v1/tenants/{tenant}", {"items": [{"module": "time", "add": 1}]}
+    (blocked,) = await bench.events(tenant, invoicing_v1.PurchasesBlocked)
+    assert [each.invoice for each in blocked.invoices] == [invoice["invoice"]]
+    assert [each.step for each in await bench.events(tenant, PaymentReminded) if each.last] == [3]
+    problem = await bench.refused("POST", f"{path}/quotes", items, tenant=tenant, **BUY)
+    assert (problem["type"], problem["invoices"][0]["number"]) == ("invoice-overdue", invoice["number"])
+    assert f"{invoice['number']} was due on November 29, 2013, and €150.00 of it are still open" in problem["detail"]
+    assert await caps(bench, tenant) == [0], "seats rejects expansions by itself"
+    changed = {"modules": {"time": {"expand_cap": 30, "warn_at": "80%"}}}
+    await bench.ok("PATCH", f"{path}/subscription/policies", changed, tenant=tenant, **BUY, prefer="wait=10")
+    shown = (await bench.ok("GET", f"{path}/subscription"))["modules"][0]["policies"]
+    assert (shown["expand_cap"], shown["warn_at"]) == (30, "80%"), "the own cap is shown, and holds when the balance is settled"
+    assert await caps(bench, tenant) == [0, 0]
+    await bench.ok("POST", f"{path}/payments", payment(invoice, 14_999))
+    assert (await bench.ok("GET", f"{path}/balance"))["purchases_blocked"], "a part payment settles nothing"
+    await bench.ok("POST", f"{path}/payments", payment(invoice, 1))
+    assert len(await bench.events(tenant, invoicing_v1.PurchasesUnblocked)) == 1
+    await bench.until_settled(tenant)
+    assert await caps(bench, tenant) == [0, 0, 30]
+    await bench.ok("POST", f"{path}/quotes", items, tenant=tenant, **BUY)
+
+
+async def test_with_operator_decides_nothing_is_refused_before_the_operator_switches_it_on(bench: Bench) -> None:
+    tenant, invoice = await overdue(bench, "operator_decides")
+    path, items = f"/v1/tenants/{tenant}", {"items": [{"module": "time", "add": 1}]}
+    (decide,) = await bench.events(tenant, invoicing_v1.OverdueDecisionDue)
+    assert [each.number for each in decide.invoices] == [invoice["number"]]
+    quote = await bench.ok("POST", f"{path}/quotes", items, tenant=tenant, **BUY)
+    shown = await bench.ok("PUT", f"{path}/overdue-action", {"action": "no_purchases"})
+    assert shown["purchases_blocked"]
+    assert (await bench.refused("POST", quote["approve_url"], {}, tenant=tenant, **BUY))["type"] == "invoice-overdue"
+    assert not (await bench.ok("PUT", f"{path}/overdue-action", {"action": "none"}))["purchases_blocked"]
+    await bench.ok("POST", quote["approve_url"], {}, tenant=tenant, **BUY)
+    assert (await bench.call("PUT", f"{path}/overdue-action", {"action": "none"}, tenant=tenant, **BUY)).status_code == 403
+    changes = [each.changes[0] for each in await bench.events(tenant, invoicing_v1.OverdueActionChanged)]
+    assert [(each.old, each.new) for each in changes][1:] == [("operator_decides", "no_purchases"), ("no_purchases", "none")]

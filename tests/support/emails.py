@@ -38,6 +38,7 @@ INVOICE = {
     "tax_minor": 780,
     "gross_minor": 3900,
 }
+OVERDUE = {"currency": "EUR", "invoices": [{"invoice": "i1", "number": "2013-0001", "due_on": "2013-12-18", "open_minor": 1400}]}
 DATA: dict[Kind, dict[str, Any]] = {
     Kind.FLAGGED: {"deadline": DEADLINE},
     Kind.GRACE_ENDING: {"deadline": DEADLINE},
@@ -69,6 +70,9 @@ DATA: dict[Kind, dict[str, Any]] = {
     Kind.INVOICE: INVOICE,
     Kind.PAYMENT_REMINDER: {name: INVOICE[name] for name in ("invoice", "number", "issued_on", "due_on", "currency", "gross_minor")}
     | {"open_minor": 1400, "step": 3, "steps": 3, "last": True, "follows": "no_purchases"},
+    Kind.PURCHASES_BLOCKED: OVERDUE,
+    Kind.PURCHASES_UNBLOCKED: {},
+    Kind.OVERDUE_DECISION: OVERDUE,
     Kind.INVITED: {"expires_at": DEADLINE, "reserved": True},
     Kind.INVITATION_EXPIRED: {"expires_at": DEADLINE},
     Kind.LICENCES_FREE: {"available": 3, "refused": 60},
@@ -90,7 +94,15 @@ OF_ADMINISTRATION = (
     Kind.HAND_OVER,
     Kind.SCIM_ACCESS_ENDING,
 )
-ALONE = (Kind.INVITED, Kind.LAST_OWNER_LOST, Kind.INVOICE, Kind.PAYMENT_REMINDER, Kind.BILLING_DETAILS)  # not with others in an e-mail
+OF_OPERATOR = (Kind.PURCHASES_BLOCKED, Kind.PURCHASES_UNBLOCKED, Kind.OVERDUE_DECISION)
+ALONE = (
+    Kind.INVITED,
+    Kind.LAST_OWNER_LOST,
+    Kind.INVOICE,
+    Kind.PAYMENT_REMINDER,
+    Kind.BILLING_DETAILS,
+    *OF_OPERATOR,
+)  # not with others in an e-mail
 NAMES = Names(
     people={"u1": "Bo Berg"},
     modules={"time": "Time Registration"},
@@ -131,5 +143,6 @@ EVERY = [
     (Stream.INVITATION, Kind.INVITED),
     (Stream.INVOICES, Kind.INVOICE),
     (Stream.REMINDERS, Kind.PAYMENT_REMINDER),
+    *((Stream.OVERDUE, kind) for kind in OF_OPERATOR),
     (Stream.BILLING_DETAILS, Kind.BILLING_DETAILS),
 ]

@@ -46,9 +46,14 @@ def test_invoices_balance_and_overdue_invoices_are_shown(deployment: Deployment)
     deployment.answers["GET", f"{OF_ACME}/invoices"] = lambda _: (200, {"items": [INVOICE], "next": None})
     listed = seatpool("invoices", "list", "--tenant", "acme", "--state", "overdue").output
     assert all(shown in listed for shown in ("inv-1", "INV-000001", "14.51", "4.51", "overdue"))
+    blocked = {"overdue_action": "no_purchases", "purchases_blocked": True}
     balance = {"currency": "DKK", "on": "2026-03-20", "open_minor": 451, "overdue_minor": 451, "credit_minor": 0, "balance_minor": 451}
-    deployment.answers["GET", f"{OF_ACME}/balance"] = lambda _: (200, balance | {"open_invoices": 1, "overdue_invoices": 1})
-    assert "4.51" in seatpool("invoices", "balance", "--tenant", "acme").output
+    deployment.answers["GET", f"{OF_ACME}/balance"] = lambda _: (200, balance | {"open_invoices": 1, "overdue_invoices": 1} | blocked)
+    shown = seatpool("invoices", "balance", "--tenant", "acme").output
+    assert "4.51" in shown
+    assert "purchases are refused" in shown
+    deployment.answers["PUT", f"{OF_ACME}/overdue-action"] = lambda _: (200, blocked)
+    assert "Purchases are refused now" in seatpool("invoices", "overdue-action", "no_purchases", "--tenant", "acme").output
     row = {"tenant": "acme", "number": "INV-000001", "due_on": "2026-03-15", "days_overdue": 5, "open_minor": 451, "currency": "DKK"}
     deployment.answers["GET", "/v1/overdue-invoices"] = lambda _: (200, {"items": [row | {"reminders": 1}], "next": None})
     assert "INV-000001" in seatpool("invoices", "overdue").output

@@ -7,9 +7,11 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.invoicing import store
 from services.invoicing.api.dependencies import IdPath, TenantId, TenantOperator, Wired, today_of
-from services.invoicing.api.requests import PaymentBody, TakeBackBody
+from services.invoicing.api.requests import OverdueActionBody, PaymentBody, TakeBackBody
 from services.invoicing.api.responses import BalanceView, InvoiceView, OverdueInvoiceView, PaymentView
 from services.invoicing.use_cases.balance import keep_credit, record_payment, take_back_payment
+from services.invoicing.use_cases.overdue import set_overdue_action
+from services.invoicing.wiring import Wiring
 from shared.database import UnitOfWork
 from shared.errors import Invalid, NotFound
 from shared.schemas.base import Id
@@ -38,7 +40,7 @@ async def post_payment(
     payments."""
 
     async def act() -> Response:
-        made = await record_payment(uow, tenant, body, actor_of(principal), clock=wiring.clock)
+        made = await record_payment(uow, tenant, body, actor_of(principal), settings=wiring.settings, clock=wiring.clock)
         return answer(await _view(uow, tenant, made), 201, {"location": f"/v1/tenants/{tenant}/payments/{made}"})
 
     async def read(made: str) -> Response:
@@ -79,21 +81,34 @@ async def post_keep(wiring: Wired, tenant: TenantId, invoice: IdPath, principal:
     """The rest is set off against open invoices and those that are issued later, the oldest first. To pay it out instead, record a payment
     of the credit note."""
     async with wiring.database.unit_of_work(tenant) as uow:
-        await keep_credit(uow, tenant, invoice, actor_of(principal), clock=wiring.clock)
+        await keep_credit(uow, tenant, invoice, actor_of(principal), settings=wiring.settings, clock=wiring.clock)
         found = await store.receivables.listed(uow.connection, tenant, invoice)
         assert found is not None
         return InvoiceView.of(tenant, found, await today_of(uow, tenant, wiring.clock))
 
 
+async def _balance(wiring: Wiring, uow: UnitOfWork, tenant: str) -> BalanceView:
+    today = await today_of(uow, tenant, wiring.clock)
+    about = await store.tenants.find(uow.connection, tenant)
+    contract = await store.subscriptions.contract(uow.connection, tenant)
+    balance = await store.receivables.open_balance(uow.connection, tenant)
+    overdue = await store.overdue.find(uow.connection, tenant)
+    assert about is not None
+    return BalanceView.of(balance, overdue, today, contract.currency if contract else None, about.locale)
+
+
 @router.get(f"{OF_TENANT}/balance", summary="Get the balance of a tenant", dependencies=[Depends(access("account:read"))])
 async def get_balance(wiring: Wired, tenant: TenantId) -> BalanceView:
     async with wiring.database.unit_of_work(tenant) as uow:
-        today = await today_of(uow, tenant, wiring.clock)
-        about = await store.tenants.find(uow.connection, tenant)
-        contract = await store.subscriptions.contract(uow.connection, tenant)
-        balance = await store.receivables.open_balance(uow.connection, tenant)
-    assert about is not None
-    return BalanceView.of(balance, today, contract.currency if contract else None, about.locale)
+        return await _balance(wiring, uow, tenant)
+
+
+@router.put(f"{OF_TENANT}/overdue-action", summary="Set what an overdue invoice leads to", responses=refusals(409))
+async def put_overdue_action(wiring: Wired, tenant: TenantId, body: OverdueActionBody, principal: TenantOperator) -> BalanceView:
+    """It holds at once, also for invoices whose last reminder was sent already. Seats that exist are never touched."""
+    async with wiring.database.unit_of_work(tenant) as uow:
+        await set_overdue_action(uow, tenant, body.action, actor_of(principal), settings=wiring.settings, clock=wiring.clock)
+        return await _balance(wiring, uow, tenant)
 
 
 @router.get("/v1/overdue-invoices", summary="List the overdue invoices of all tenants", dependencies=[Depends(operator())])

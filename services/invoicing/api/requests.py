@@ -299,3 +299,10 @@ class PaymentBody(Body):
 
 class TakeBackBody(Body):
     reason: Line = Field(description="Why the payment no longer counts, for example `booked on the wrong invoice`.")
+
+
+class OverdueActionBody(Body):
+    action: Literal["none", "no_purchases", "operator_decides"] = Field(
+        description="What the last reminder of an overdue invoice leads to. no_purchases: nothing can be bought and no module is expanded "
+        "until the balance is settled. operator_decides: the operator gets an e-mail, and can then set no_purchases."
+    )

@@ -15,6 +15,7 @@ from services.invoicing.domain.quote import Pool
 from services.invoicing.store.billing_details import BillingDetails
 from services.invoicing.store.contract_changes import ContractChange
 from services.invoicing.store.orders import Order
+from services.invoicing.store.overdue import Overdue as OverdueTerms
 from services.invoicing.store.payments import Payment
 from services.invoicing.store.receivables import ListedInvoice, Overdue
 from services.invoicing.store.reductions import StoredReduction
@@ -386,9 +387,11 @@ class BalanceView(BaseModel):
     open_invoices: int
     overdue_invoices: int
     oldest_due_on: date | None = Field(description="The due date of the invoice that is open for the longest time.")
+    overdue_action: str = Field(description="What the last reminder of an invoice leads to: none, no_purchases or operator_decides.")
+    purchases_blocked: bool = Field(description="True if nothing can be bought until overdue invoices are paid.")
 
     @classmethod
-    def of(cls, balance: Balance, today: date, currency: str | None, locale: str) -> "BalanceView":
+    def of(cls, balance: Balance, terms: OverdueTerms, today: date, currency: str | None, locale: str) -> "BalanceView":
         """Return the balance of the open documents. `today` is the tenant's local day."""
         invoices = list(balance.open_of(INVOICE))
         overdue = [each for each in invoices if each.is_overdue(today)]
@@ -403,6 +406,8 @@ class BalanceView(BaseModel):
             open_invoices=len(invoices),
             overdue_invoices=len(overdue),
             oldest_due_on=min((each.due_on for each in invoices), default=None),
+            overdue_action=terms.action,
+            purchases_blocked=terms.blocked,
         )
 
 

@@ -15,6 +15,7 @@ from services.invoicing.settings import Settings
 from services.invoicing.use_cases.added_modules import ADD_MODULE, forget_module, note_module, send_module
 from services.invoicing.use_cases.endings import KEEP, end_with_period, end_with_pool, note_kept, send_ending_again
 from services.invoicing.use_cases.endings import KINDS as ENDING_KINDS
+from services.invoicing.use_cases.expand_caps import SET_CAP, send_cap_again, send_caps
 from services.invoicing.use_cases.issue_invoices import apply_terms, book_and_issue, end_days
 from services.invoicing.use_cases.orders import complete_order, refuse_order
 from services.invoicing.use_cases.policies import SET_POLICY, note_policies, send_policies_again
@@ -136,6 +137,8 @@ async def on_policy_changed(uow: UnitOfWork, message: Message[seats_v1.PolicyCha
     """Save the policies of a pool, and complete the change that asked for them."""
     await _project(uow, message)
     answered = await _answered(uow, message)
+    if answered is not None and answered[0] == SET_CAP:
+        return  # the tenant's own cap is as it was
     reference = answered[1] if answered is not None and answered[0] == SET_POLICY else None
     await note_policies(uow, message.tenant, reference, message.payload, message.envelope)
 
@@ -156,6 +159,7 @@ async def on_pool_opened(settings: Settings, uow: UnitOfWork, message: Message[s
         await complete_order(uow, tenant, answered[1], event, message.envelope)
         await note_module(uow, tenant, answered[1], event, message.envelope)
         await book_and_issue(uow, tenant, settings, message.envelope)
+        await send_caps(uow, tenant, event.at, cause=message.envelope)
         return
     await store.facts.add(uow.connection, tenant, message.envelope.id, event)
     if all_open:
@@ -163,6 +167,7 @@ async def on_pool_opened(settings: Settings, uow: UnitOfWork, message: Message[s
         await book_and_issue(uow, tenant, settings, message.envelope)
         period = Period(contract.period_start, contract.period_end)
         await schedule_period(uow, tenant, contract, period, event.at, cause=message.envelope)
+        await send_caps(uow, tenant, event.at, cause=message.envelope)
 
 
 # -------------------------------------------------------------------------------------------------------------------- orders
@@ -285,6 +290,7 @@ SEND_AGAIN: Mapping[str, SendAgain] = {
     **dict.fromkeys(REDUCTION_KINDS, send_reduction_again),
     **dict.fromkeys(ENDING_KINDS, send_ending_again),
     SET_POLICY: send_policies_again,
+    SET_CAP: send_cap_again,
     ADD_MODULE: send_module,
 }
 # These events change only the next period's number.

@@ -37,6 +37,7 @@ class Module:
     licences: int
     policies: str
     opened: bool = False
+    sent_cap: int | None = None  # the expand cap that seats was sent last; None: that of the policies
 
 
 SUBSCRIPTION_MODULES = table_of("subscription_modules", Module, tenant_id=str)
@@ -69,6 +70,7 @@ _SET_CONTRACT = (
 )
 _MODULE = SUBSCRIPTION_MODULES.c.module == bindparam("of_module")
 _SET_POLICIES = update(SUBSCRIPTION_MODULES).where(_OWN_MODULES, _MODULE).values(policies=bindparam("new_policies"))
+_SET_SENT_CAP = update(SUBSCRIPTION_MODULES).where(_OWN_MODULES, _MODULE).values(sent_cap=bindparam("cap"))
 _REMOVE_MODULE = delete(SUBSCRIPTION_MODULES).where(_OWN_MODULES, _MODULE)
 _ANY_CLOSED = select(exists().where(_OWN_MODULES, SUBSCRIPTION_MODULES.c.opened.is_(False)))
 
@@ -163,3 +165,7 @@ async def set_opened(connection: AsyncConnection, tenant_id: str, module: str) -
     """Mark the module's pool as open; return whether every pool of the subscription is open now."""
     await connection.execute(_SET_OPENED, {"tenant": tenant_id, "of_module": module})
     return not (await connection.execute(_ANY_CLOSED, {"tenant": tenant_id})).scalar_one()
+
+
+async def set_sent_cap(connection: AsyncConnection, tenant_id: str, module: str, cap: int) -> None:
+    await connection.execute(_SET_SENT_CAP, {"tenant": tenant_id, "of_module": module, "cap": cap})

@@ -11,6 +11,7 @@ from services.invoicing.domain.quote import NewModule, Refusal, expected, price_
 from services.invoicing.settings import Settings
 from services.invoicing.store.subscriptions import Module
 from services.invoicing.use_cases.locked_tenants import lock_tenant
+from services.invoicing.use_cases.overdue import check_purchase
 from services.invoicing.use_cases.publishing import publish, publish_fact
 from services.invoicing.use_cases.quotes import refuse, situation_of
 from services.invoicing.use_cases.seats_commands import send
@@ -31,6 +32,7 @@ async def quote_module(
 ) -> QuoteIssued:
     """Price the licences of a module that the subscription does not have, and save the quote. Raises Conflict, Invalid."""
     tenant, at = await lock_tenant(uow, tenant_id, clock)
+    await check_purchase(uow, tenant_id)
     situation = await situation_of(uow, tenant, at)
     known = await store.catalogue.modules(uow.connection)
     if body.module not in known:

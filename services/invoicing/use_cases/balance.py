@@ -11,6 +11,7 @@ from services.invoicing.settings import Settings
 from services.invoicing.store.payments import NewPayment
 from services.invoicing.store.tenants import Tenant
 from services.invoicing.use_cases.locked_tenants import lock_tenant
+from services.invoicing.use_cases.overdue import review
 from services.invoicing.use_cases.publishing import publish
 from shared import ids
 from shared.clock import Clock
@@ -43,6 +44,7 @@ async def note_issued(
     if new.open_minor and (credit_waits or new.kind == CREDIT_NOTE):
         balance = await store.receivables.open_balance(uow.connection, tenant_id)
         await _set_off(uow, tenant_id, balance, invoice.at, cause, new=new.invoice)
+        await review(uow, tenant_id, settings, invoice.at, cause)
 
 
 async def _set_off(
@@ -71,7 +73,7 @@ async def count(
     publish(uow, tenant_id, event, cause=cause, subject=documents[0])
 
 
-async def record_payment(uow: UnitOfWork, tenant_id: str, body: PaymentBody, actor: Actor, *, clock: Clock) -> str:
+async def record_payment(uow: UnitOfWork, tenant_id: str, body: PaymentBody, actor: Actor, *, settings: Settings, clock: Clock) -> str:
     """Record a payment of an invoice, or the payout of a credit note, and return its id. Raises Invalid, NotFound, Conflict."""
     tenant, at = await lock_tenant(uow, tenant_id, clock)
     found = await store.receivables.find(uow.connection, tenant_id, body.invoice)
@@ -106,6 +108,7 @@ async def record_payment(uow: UnitOfWork, tenant_id: str, body: PaymentBody, act
         paid_on=body.paid_on,
     )
     await count(uow, tenant_id, Balance({found.invoice: found}), event, found.invoice)
+    await review(uow, tenant_id, settings, at)
     return payment
 
 
@@ -150,9 +153,10 @@ async def take_back_payment(
     if found.kind == INVOICE and tenant.time_zone is not None:
         await plan_reminder(uow, tenant_id, settings, found, tenant.time_zone, local_day(at, tenant.time_zone))
     await _set_off(uow, tenant_id, await store.receivables.open_balance(uow.connection, tenant_id), at)
+    await review(uow, tenant_id, settings, at)
 
 
-async def keep_credit(uow: UnitOfWork, tenant_id: str, credit_note: str, actor: Actor, *, clock: Clock) -> None:
+async def keep_credit(uow: UnitOfWork, tenant_id: str, credit_note: str, actor: Actor, *, settings: Settings, clock: Clock) -> None:
     """Keep the rest of a credit note for later invoices. A second call changes nothing. Raises NotFound, Conflict."""
     _, at = await lock_tenant(uow, tenant_id, clock)
     found = await store.receivables.find(uow.connection, tenant_id, credit_note)
@@ -168,3 +172,4 @@ async def keep_credit(uow: UnitOfWork, tenant_id: str, credit_note: str, actor: 
     event = CreditKept(at=at, actor=actor, credit_note=credit_note, amount_minor=found.open_minor, currency=found.currency)
     await count(uow, tenant_id, balance, event, credit_note)
     await _set_off(uow, tenant_id, balance, at)
+    await review(uow, tenant_id, settings, at)

@@ -9,6 +9,7 @@ from services.invoicing import store
 from services.invoicing.domain.quote import approvable
 from services.invoicing.use_cases.added_modules import open_new_pool
 from services.invoicing.use_cases.locked_tenants import lock_tenant
+from services.invoicing.use_cases.overdue import check_purchase
 from services.invoicing.use_cases.publishing import publish, publish_fact
 from services.invoicing.use_cases.quotes import refuse, situation_of
 from services.invoicing.use_cases.seats_commands import add_licences
@@ -31,6 +32,7 @@ async def approve_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: A
     order = await store.orders.of_quote(uow.connection, tenant_id, quote_id)
     if order is not None:
         return order.order
+    await check_purchase(uow, tenant_id)
     quote, expects = found
     situation = await situation_of(uow, tenant, at)
     refusal = approvable(situation, quote, expects)

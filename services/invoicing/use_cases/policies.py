@@ -15,6 +15,7 @@ from services.invoicing.settings import Settings
 from services.invoicing.store.contract_changes import NewChange
 from services.invoicing.store.subscriptions import Module, Subscription
 from services.invoicing.use_cases.contract_terms import change_terms
+from services.invoicing.use_cases.expand_caps import effective_policies, send_caps
 from services.invoicing.use_cases.locked_tenants import lock_tenant
 from services.invoicing.use_cases.publishing import publish
 from services.invoicing.use_cases.quotes import ended
@@ -69,7 +70,7 @@ async def change_policies(uow: UnitOfWork, tenant_id: str, body: PoliciesBody, a
     changes = [Change(field=name, old=getattr(found.contract, name), new=value) for name, value in own.items()]
     of_pools = [each for pool in pools for each in changes_of(pool.module, pool.before, pool.after)]
     change = ids.new_id()
-    commands = {pool.module: _command(pool) for pool in pools}
+    commands = {pool.module: _command(pool, await effective_policies(uow, tenant_id, pool.module, pool.after)) for pool in pools}
     terms = {"changes": [each.model_dump() for each in (*changes, *of_pools)], "commands": commands}
     new = NewChange(
         change,
@@ -89,9 +90,10 @@ async def change_policies(uow: UnitOfWork, tenant_id: str, body: PoliciesBody, a
     return change
 
 
-def _command(pool: PoolPolicies) -> dict[str, Any]:
-    policies, unset = difference(pool.before, pool.after)
-    return {"policies": policies.model_dump(exclude_none=True), "unset": unset}
+def _command(pool: PoolPolicies, effective: Policies) -> dict[str, Any]:
+    """Return what is sent to seats: the policies that differ, with the cap that seats has to know. `own_cap` is the one of the tenant."""
+    policies, unset = difference(pool.before, effective)
+    return {"policies": policies.model_dump(exclude_none=True), "unset": unset, "own_cap": pool.after.expand_cap}
 
 
 def _make(module: str, command: Mapping[str, Any]) -> MakeCommand:
@@ -135,10 +137,16 @@ async def note_policies(uow: UnitOfWork, tenant_id: str, reference: str | None, 
 
     With the last pool of a change, the change is completed and published.
     """
-    await store.subscriptions.set_policies(uow.connection, tenant_id, event.module, event.policies)
     if reference is None:
+        await store.subscriptions.set_policies(uow.connection, tenant_id, event.module, event.policies)
         return
-    found = await store.contract_changes.note_done(uow.connection, tenant_id, reference.partition("/")[0], event.at)
+    of_change = reference.partition("/")[0]
+    known = await store.contract_changes.find(uow.connection, tenant_id, of_change)
+    assert known is not None
+    own = event.policies.model_copy(update={"expand_cap": known.content["commands"][event.module]["own_cap"]})
+    await store.subscriptions.set_policies(uow.connection, tenant_id, event.module, own)
+    await send_caps(uow, tenant_id, event.at, cause=cause)
+    found = await store.contract_changes.note_done(uow.connection, tenant_id, of_change, event.at)
     if found is None or found.status != "completed":
         return
     contract = await store.subscriptions.contract(uow.connection, tenant_id)

@@ -9,6 +9,7 @@ from services.invoicing.settings import Settings
 from services.invoicing.store.tenants import Tenant
 from services.invoicing.use_cases.issue_invoices import read_account
 from services.invoicing.use_cases.locked_tenants import lock_tenant
+from services.invoicing.use_cases.overdue import check_purchase
 from services.invoicing.use_cases.publishing import publish
 from shared import ids
 from shared.clock import Clock
@@ -62,6 +63,7 @@ async def situation_of(uow: UnitOfWork, tenant: Tenant, at: datetime) -> Situati
 async def make_quote(uow: UnitOfWork, tenant_id: str, body: QuoteBody, actor: Actor, *, settings: Settings, clock: Clock) -> QuoteIssued:
     """Price the wanted licences and save the quote (T8, B5, B9). Raises Conflict."""
     tenant, at = await lock_tenant(uow, tenant_id, clock)
+    await check_purchase(uow, tenant_id)
     situation = await situation_of(uow, tenant, at)
     items = [Item(item.module, add=item.add, total=item.total) for item in body.items]
     valid = timedelta(seconds=settings.quote_valid_seconds)

@@ -8,9 +8,11 @@ from services.invoicing.domain.calendar import add_days, local_day, start_of_day
 from services.invoicing.store.due_actions import DueAction
 from services.invoicing.use_cases.balance import REMINDER, count, plan_reminder
 from services.invoicing.use_cases.locked_tenants import time_of
+from services.invoicing.use_cases.overdue import named, review
+from services.invoicing.use_cases.publishing import publish
 from services.invoicing.wiring import Wiring
 from shared.database import UnitOfWork
-from shared.schemas.invoicing_v1 import PaymentReminded
+from shared.schemas.invoicing_v1 import OverdueDecisionDue, PaymentReminded
 
 LOOK_AGAIN_DAYS: Final = 3  # after a reminder that credits made needless
 
@@ -32,7 +34,7 @@ async def remind(wiring: Wiring, uow: UnitOfWork, action: DueAction) -> None:
         again = start_of_day(add_days(today, LOOK_AGAIN_DAYS), zone)
         await store.due_actions.set_due(uow.connection, tenant_id, REMINDER, action.reference, again)
         return
-    step = found.reminders + 1
+    step, terms = found.reminders + 1, await store.overdue.find(uow.connection, tenant_id)
     event = PaymentReminded(
         at=at,
         actor=SYSTEM,
@@ -45,6 +47,11 @@ async def remind(wiring: Wiring, uow: UnitOfWork, action: DueAction) -> None:
         currency=found.currency,
         gross_minor=found.gross_minor,
         open_minor=found.open_minor,
+        overdue_action=terms.action,
     )
     await count(uow, tenant_id, balance, event, found.invoice)
     await plan_reminder(uow, tenant_id, settings, balance.documents[found.invoice], zone, today)
+    await review(uow, tenant_id, settings, at)
+    if event.last and terms.action == "operator_decides":
+        dunned = balance.dunned(len(days))
+        publish(uow, tenant_id, OverdueDecisionDue(at=at, actor=SYSTEM, invoices=tuple(named(dunned)), currency=found.currency))

@@ -162,6 +162,9 @@ NOTIFIED: Mapping[Topic, tuple[type[Payload], ...]] = {
         invoicing_v1.ContractChanged,
         invoicing_v1.InvoiceIssued,
         invoicing_v1.PaymentReminded,
+        invoicing_v1.OverdueDecisionDue,
+        invoicing_v1.PurchasesBlocked,
+        invoicing_v1.PurchasesUnblocked,
     ),
 }
 # E-mails that are not part of a digest.
@@ -213,6 +216,7 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         invoicing_v1.ReductionOrdered,
         invoicing_v1.ModuleAdded,  # they are notified of `order_completed`
         invoicing_v1.ChargeBooked,
+        invoicing_v1.OverdueActionChanged,
         invoicing_v1.PaymentRecorded,
         invoicing_v1.PaymentTakenBack,
         invoicing_v1.CreditSetOff,

@@ -14,6 +14,8 @@ it, in three streams, so that 20 flags of an import are one e-mail with a table,
     billed           invoices, credit notes and reminders: to the invoice e-mail address, with a copy to the administrators unless the
                      billing details say no. Changed billing details (A12): to the old and the new address, and to the administrators
 
+    operator         what overdue invoices lead to: purchases that are refused, or that are to be decided about
+
     contact          the last owner can no longer sign in (also to the vendor's operators)
 
 An invitation is an e-mail of its own to the person, with a link.
@@ -37,6 +39,7 @@ class Audience(StrEnum):
     PERSON = "person"
     ADMINISTRATORS = "administrators"
     BILLED = "billed"  # the invoice e-mail address, and the administrators who may buy
+    OPERATOR = "operator"  # the vendor's operators
     CONTACT = "contact"  # the contact address of the tenant, and the vendor's operators
 
 
@@ -48,6 +51,7 @@ class Stream(StrEnum):
     BILLING = "billing"
     INVOICES = "invoices"
     REMINDERS = "reminders"
+    OVERDUE = "overdue"  # what overdue invoices lead to
     BILLING_DETAILS = "billing_details"
     PEOPLE = "people"
     INVITATION = "invitation"
@@ -77,6 +81,9 @@ class Kind(StrEnum):
     CONTRACT_CHANGED = "contract_changed"  # policies of the subscription or its pools
     INVOICE = "invoice"
     PAYMENT_REMINDER = "payment_reminder"  # of an overdue invoice
+    PURCHASES_BLOCKED = "purchases_blocked"  # until overdue invoices are paid
+    PURCHASES_UNBLOCKED = "purchases_unblocked"
+    OVERDUE_DECISION = "overdue_decision"  # of the operator, after the last reminder
     SCIM_ACCESS_ENDING = "scim_access_ending"
     LAST_OWNER_LOST = "last_owner_lost"
     CHANGES_STOPPED = "changes_stopped"  # by the guard of users
@@ -351,6 +358,13 @@ def _reduction_scheduled(payload: seats_v1.ReductionScheduled, event_id: str) ->
     ]
 
 
+_OVERDUE: dict[type[invoicing_v1.InvoicingEvent], Kind] = {
+    invoicing_v1.PurchasesBlocked: Kind.PURCHASES_BLOCKED,
+    invoicing_v1.PurchasesUnblocked: Kind.PURCHASES_UNBLOCKED,
+    invoicing_v1.OverdueDecisionDue: Kind.OVERDUE_DECISION,
+}
+
+
 def _invoicing(payload: invoicing_v1.InvoicingEvent, event_id: str) -> list[Notification]:
     audience, stream = Audience.ADMINISTRATORS, Stream.BILLING
     more: dict[str, Any] = {}
@@ -384,6 +398,9 @@ def _invoicing(payload: invoicing_v1.InvoicingEvent, event_id: str) -> list[Noti
             audience, stream, kind = Audience.BILLED, Stream.REMINDERS, Kind.PAYMENT_REMINDER
             fields = {"invoice", "number", "step", "steps", "issued_on", "due_on", "currency", "gross_minor", "open_minor"}
             more = {"last": payload.last, "follows": payload.overdue_action if payload.last else "none"}
+        case invoicing_v1.PurchasesBlocked() | invoicing_v1.PurchasesUnblocked() | invoicing_v1.OverdueDecisionDue():
+            audience, stream, kind = Audience.OPERATOR, Stream.OVERDUE, _OVERDUE[type(payload)]
+            fields = {"invoices", "currency"}
         case _:
             return []
     data = payload.model_dump(mode="json", include=fields) | {"reason": payload.reason, "actor": payload.actor.model_dump()} | more

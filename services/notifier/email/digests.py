@@ -108,9 +108,10 @@ class DigestSender:
                 await store.redirect(connection, digest.tenant_id, notifications)
                 return
             receivers = [recipient_of(person)]
-        elif digest.audience is Audience.CONTACT:
+        elif digest.audience in (Audience.CONTACT, Audience.OPERATOR):
             vendor = [Recipient(self.settings.operator_email, "")] if self.settings.operator_email else []
-            receivers = [Recipient(tenant.contact_email, tenant.name), *vendor]
+            contact = [Recipient(tenant.contact_email, tenant.name)] if digest.audience is Audience.CONTACT else []
+            receivers = [*contact, *vendor]
         elif digest.audience is Audience.BILLED:
             receivers = billed.receivers(found, await recipients.holders(connection, digest.tenant_id))
             receivers = receivers or [Recipient(tenant.contact_email, tenant.name)]

@@ -51,6 +51,7 @@ TEMPLATE = {
     Stream.BILLING: "billing",
     Stream.INVOICES: "invoices",
     Stream.REMINDERS: "reminders",
+    Stream.OVERDUE: "overdue",
     Stream.BILLING_DETAILS: "billing_details",
     Stream.PEOPLE: "people",
     Stream.INVITATION: "invitation",

@@ -49,6 +49,10 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         invoicing_v1.CreditSetOff,
         invoicing_v1.CreditKept,
         invoicing_v1.PaymentReminded,
+        invoicing_v1.OverdueActionChanged,
+        invoicing_v1.OverdueDecisionDue,
+        invoicing_v1.PurchasesBlocked,
+        invoicing_v1.PurchasesUnblocked,
     )
 }
 

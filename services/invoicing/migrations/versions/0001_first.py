@@ -59,7 +59,7 @@ CREATE TABLE endings (
 );
 CREATE TABLE subscription_modules (
     tenant_id text NOT NULL, module text NOT NULL, base boolean NOT NULL, licences integer NOT NULL, policies text NOT NULL,
-    opened boolean NOT NULL DEFAULT false,
+    opened boolean NOT NULL DEFAULT false, sent_cap integer,
     PRIMARY KEY (tenant_id, module)
 );
 -- As seats last reported it; a row reflects one decision and older ones are dropped.
@@ -173,6 +173,11 @@ CREATE TABLE receivables (
 );
 CREATE INDEX receivables_open ON receivables (tenant_id, place) WHERE open_minor > 0;
 CREATE INDEX receivables_due ON receivables (due_on, tenant_id, invoice) WHERE open_minor > 0 AND kind = 'invoice';
+-- What the last reminder of an overdue invoice leads to, and whether purchases are refused because of it.
+CREATE TABLE overdue (
+    tenant_id text PRIMARY KEY,
+    action text NOT NULL CHECK (action IN ('none', 'no_purchases', 'operator_decides')), blocked boolean NOT NULL
+);
 CREATE TABLE payments (
     tenant_id text NOT NULL, payment text NOT NULL, place bigint GENERATED ALWAYS AS IDENTITY,
     invoice text NOT NULL, direction text NOT NULL CHECK (direction IN ('received', 'paid_out')),
@@ -212,6 +217,7 @@ PROTECTED = (
     "invoice_pdfs",
     "pdfs_to_make",
     "receivables",
+    "overdue",
     "payments",
     "set_offs",
 )
