@@ -73,6 +73,8 @@ _ENTRIES = [
         users_v1.OperatorLinkRequested,
         users_v1.IdentityProviderChanged,
         users_v1.EmergencyLinkUsed,
+        users_v1.SignInUnconfirmed,
+        users_v1.SignInConfirmed,
         users_v1.ConflictFound,
         users_v1.PossibleDuplicates,
         users_v1.PersonLinked,

@@ -261,6 +261,22 @@ class IdentityProviderChanged(UsersEvent):
     issuer: Text
 
 
+class SignInUnconfirmed(UsersEvent):
+    """The login or the e-mail address of a person who holds a role was changed by somebody who lacks some of that person's rights. The person
+    signs in as before until the change is confirmed. Null: unchanged."""
+
+    user: Id
+    email: EmailStr | None  # the address before, to which sign-in links go; null: there was none
+    new_login: Text | None
+    new_email: EmailStr | None
+
+
+class SignInConfirmed(UsersEvent):
+    """The person signs in with the present login and e-mail address from now on."""
+
+    user: Id
+
+
 class EmergencyLinkUsed(UsersEvent):
     """An owner signed in by an e-mail link, although the tenant requires its identity provider. All owners get an e-mail."""
 

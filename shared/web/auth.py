@@ -236,12 +236,14 @@ async def authenticated(request: Request, credentials: Annotated[HTTPAuthorizati
     return principal
 
 
-def access(right: str, *, with_viewset: bool | None = None) -> AccessCheck:
+def access(right: str, *, with_viewset: bool | None = None, or_oneself: bool = False) -> AccessCheck:
     """For routes with a path parameter `tenant`. 401 without a token, 404 when the token is of another tenant (whether that tenant exists
     is none of the caller's business), 403 without the right; the operator has every right.
 
     `with_viewset`: a token with a viewset may use the route, because the route applies the viewset, or names nobody. By default this holds
     for the rights that do not concern people; a route that forgets to say so is refused to such a token (403).
+
+    `or_oneself`: the route has a path parameter `user`, and people may use it about themselves without the right.
     """
     allowed = right not in ABOUT_PEOPLE if with_viewset is None else with_viewset
 
@@ -250,6 +252,8 @@ def access(right: str, *, with_viewset: bool | None = None) -> AccessCheck:
         structlog.contextvars.bind_contextvars(tenant=tenant, subject=principal.subject)
         if principal.tenant is not None and principal.tenant != tenant:
             raise NotFound("tenant")
+        if or_oneself and principal.kind == PERSON and principal.tenant is not None and principal.subject == request.path_params["user"]:
+            return principal
         if not principal.may(right):
             detail = f"This request needs the right {right}, which your access token does not have. Request a token with this right."
             raise Forbidden("no-right", detail, right=right)

@@ -28,6 +28,7 @@ from shared.clock import SystemClock
 from shared.database import UnitOfWork
 from shared.errors import Forbidden
 from shared.schemas import hr_v1, topics, users_v1
+from shared.schemas.rights import TENANT_RIGHTS
 from shared.sealed import SIGN_IN_LINK, unseal
 from shared.web.auth import AUDIENCE
 from tests.support.users import NOTIFIER_SECRET, REDIRECT_URL, Bench, Rest
@@ -536,7 +537,7 @@ async def signing(bench: Bench, provider: str) -> AsyncIterator[Signing]:
     bench.app.state.context.sign_in.providers._clock = SystemClock()
     tenant, operator = await bench.open_tenant()
     ann = await owner(operator, tenant)
-    rest = await bench.rest(tenant=tenant, scope="roles:manage users:read users:manage", subject=ann)
+    rest = await bench.rest(tenant=tenant, scope=" ".join(TENANT_RIGHTS), subject=ann)
     async with browser(bench) as client:
         yield Signing(bench, client, provider, tenant, operator, ann, rest)
 

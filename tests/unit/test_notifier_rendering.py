@@ -401,6 +401,7 @@ def test_the_e_mail_about_the_last_owner_says_how_to_appoint_another() -> None:
 
 SIGN_IN: dict[str, dict[str, Any]] = {
     "sign_in": {"link": LINK_PLACEHOLDER, "expires_at": AT},
+    "sign_in_unconfirmed": {"what": "login and e-mail address", "by": "hr/<b>Lund", "at": AT, "new_login": "a", "new_email": "a@x.example"},
     "emergency_link": {"name": "Ann <b>Lund</b>\nBcc: x@evil.example", "signed_in_at": AT},
 }
 

@@ -240,6 +240,7 @@ WITH_VIEWSET = {
     ("users", "DELETE", f"{PERSON}/terminate"),
     *(("users", method, f"{PERSON}/sessions") for method in ("GET", "DELETE")),
     ("users", "DELETE", f"{PERSON}/sessions/{{session}}"),
+    ("users", "POST", f"{PERSON}/sign-in/confirm"),
 }
 SEATS_ABOUT_PEOPLE = {"/seats", "/why/{user}", "/forecast", "/what-if", "/access/{user}", "/access/{user}/{module}"}
 

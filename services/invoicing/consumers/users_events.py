@@ -53,6 +53,8 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         users_v1.ApiClientChanged,
         users_v1.ApiClientRevoked,
         users_v1.EmergencyLinkUsed,
+        users_v1.SignInUnconfirmed,
+        users_v1.SignInConfirmed,
         users_v1.IdentityProviderChanged,
         users_v1.SignInLinkRequested,
         users_v1.OperatorLinkRequested,

@@ -94,6 +94,16 @@ def on_emergency_link(clock: Clock, first_start: datetime) -> Handler:
     return handle
 
 
+def on_unconfirmed(clock: Clock, first_start: datetime) -> Handler:
+    """Queue an e-mail to the address before at once. A rebuilt notifier sends nothing old."""
+
+    async def handle(uow: UnitOfWork, message: Message[users_v1.SignInUnconfirmed]) -> None:
+        if message.timestamp_ms >= round(first_start.timestamp() * 1000):
+            await sign_in_emails.queue_unconfirmed(uow.connection, message.tenant, message.payload, message.envelope.id, clock.now())
+
+    return handle
+
+
 HANDLERS: Mapping[Topic, Mapping[type[Payload], Handler]] = {
     USERS_EVENTS: {
         users_v1.TenantCreated: on_tenant,
@@ -169,7 +179,12 @@ NOTIFIED: Mapping[Topic, tuple[type[Payload], ...]] = {
 }
 # E-mails that are not part of a digest.
 AT_ONCE: Mapping[Topic, tuple[type[Payload], ...]] = {
-    USERS_EVENTS: (users_v1.SignInLinkRequested, users_v1.OperatorLinkRequested, users_v1.EmergencyLinkUsed)
+    USERS_EVENTS: (
+        users_v1.SignInLinkRequested,
+        users_v1.OperatorLinkRequested,
+        users_v1.EmergencyLinkUsed,
+        users_v1.SignInUnconfirmed,
+    )
 }
 HANDLED: Mapping[Topic, tuple[type[Payload], ...]] = {
     topic: (*HANDLERS[topic], *NOTIFIED[topic], *AT_ONCE.get(topic, ())) for topic in HANDLERS
@@ -179,6 +194,7 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         users_v1.ProfileDefined,
         users_v1.DepartmentMapped,
         users_v1.IdentityProviderChanged,
+        users_v1.SignInConfirmed,
         users_v1.RoleDefined,
         users_v1.RoleDeleted,
         users_v1.TenantOpenedByOperator,
@@ -240,4 +256,5 @@ def handlers(clock: Clock, first_start: datetime) -> dict[type[Payload], Handler
     found[users_v1.SignInLinkRequested] = on_sign_in_link(clock)
     found[users_v1.OperatorLinkRequested] = on_operator_link(clock)
     found[users_v1.EmergencyLinkUsed] = on_emergency_link(clock, first_start)
+    found[users_v1.SignInUnconfirmed] = on_unconfirmed(clock, first_start)
     return found | {model: on_notified for models in NOTIFIED.values() for model in models}

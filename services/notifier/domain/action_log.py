@@ -201,6 +201,7 @@ _OF_A_PERSON = (
     users_v1.PersonInvited,
     users_v1.InvitationExpired,
     users_v1.HandOverDue,
+    users_v1.SignInConfirmed,
 )
 
 
@@ -233,6 +234,9 @@ def _users(payload: users_v1.UsersEvent, name: str) -> Entry:
             return Entry(name, module=getattr(payload, "module", None), details=details)
         case users_v1.SignInLinkRequested():
             return Entry(name, user=payload.user, details={"expires_at": format_instant(payload.expires_at)})
+        case users_v1.SignInUnconfirmed():
+            names = (("login", payload.new_login), ("email", payload.new_email))
+            return Entry(name, user=payload.user, details={"fields": [name for name, value in names if value is not None]})
         case users_v1.IdentityProviderChanged():
             return Entry(name, details={"what": payload.what, "issuer": payload.issuer})
         case users_v1.ConflictFound() | users_v1.PossibleDuplicates() | users_v1.PersonLinked() | users_v1.PersonSeparated():

@@ -10,7 +10,7 @@ from services.notifier.store import emails, recipients
 from services.notifier.store.emails import NewEmail
 from services.notifier.store.recipients import TenantRow
 from shared import ids
-from shared.schemas.users_v1 import EmergencyLinkUsed, OperatorLinkRequested, SignInLinkRequested
+from shared.schemas.users_v1 import EmergencyLinkUsed, OperatorLinkRequested, SignInLinkRequested, SignInUnconfirmed
 
 STREAM = "sign_in"
 NO_TENANT = "-"  # no id begins with it
@@ -39,6 +39,17 @@ async def queue_emergency(connection: AsyncConnection, tenant_id: str, event: Em
         rendered = render_alone("emergency_link", tenant, name=event.name, signed_in_at=event.at)
         for owner in event.owners:
             await emails.queue(connection, _email(tenant_id, None, owner, rendered, event_id, event.at, now, None))
+
+
+async def queue_unconfirmed(connection: AsyncConnection, tenant_id: str, event: SignInUnconfirmed, event_id: str, now: datetime) -> None:
+    """Queue the e-mail about a login or an address that counts for sign-in only when it is confirmed, to the address before, once."""
+    tenant = await recipients.tenant(connection, tenant_id)
+    if tenant is not None and event.email is not None:
+        names = (("login", event.new_login), ("e-mail address", event.new_email))
+        what = " and ".join(name for name, value in names if value is not None)
+        values = {"at": event.at, "new_login": event.new_login, "new_email": event.new_email}
+        rendered = render_alone("sign_in_unconfirmed", tenant, what=what, by=event.actor.id, **values)
+        await emails.queue(connection, _email(tenant_id, event.user, event.email, rendered, event_id, event.at, now, None))
 
 
 def _email(

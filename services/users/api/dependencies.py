@@ -41,6 +41,8 @@ SessionId = Annotated[Id, Path(description="The `session_id` of a session.")]
 # A token with a viewset may use the routes of the first two, which apply it (`locked_person`, `rights.check_change`).
 Reader = Annotated[Principal, Depends(access("users:read", with_viewset=True))]
 PersonManager = Annotated[Principal, Depends(access("users:manage", with_viewset=True))]
+# People use these routes about themselves, whatever their rights.
+PersonOrManager = Annotated[Principal, Depends(access("users:manage", with_viewset=True, or_oneself=True))]
 Manager = Annotated[Principal, Depends(access("users:manage"))]
 SettingsManager = Annotated[Principal, Depends(access("settings:manage"))]
 RolesManager = Annotated[Principal, Depends(access("roles:manage"))]

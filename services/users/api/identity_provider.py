@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from services.users.api.dependencies import Context, InContext, RolesManager, TenantId, UserId
+from services.users.api.dependencies import Context, InContext, RolesManager, TenantId, UserId, cause_of
 from services.users.api.requests import CompletedSignIn, IdentityProviderBody, StartSignIn, StartTest
 from services.users.api.responses import (
     IdentityList,
@@ -24,7 +24,7 @@ from services.users.use_cases import identity_providers as use_cases
 from services.users.use_cases.identity_providers import Flow
 from shared.errors import Forbidden, Invalid, NotFound, Refused
 from shared.fields import common_fields
-from shared.web import access, actor_of, answer, refusals
+from shared.web import access, answer, refusals
 from shared.web.auth import PERSON
 from shared.web.route import CheckedRoute
 
@@ -51,7 +51,8 @@ async def show_provider(tenant: TenantId, context: InContext) -> IdentityProvide
 @router.put(_TENANT, response_model=IdentityProviderView, responses=refusals(403, 409), summary="Set the identity provider of a tenant")
 async def put_provider(tenant: TenantId, body: IdentityProviderBody, context: InContext, principal: RolesManager) -> Response:
     """The configuration is a draft until you have signed in with it once (`…/test`). Until then the present one, if any, stays in use. The
-    client secret is stored encrypted, and no answer contains it."""
+    client secret is stored encrypted, and no answer contains it. This needs all rights of the tenant, as an owner has: the provider says
+    who signs in."""
     if principal.kind != PERSON:
         detail = "Only a person can enter an identity provider, because that person has to sign in with it before it is used."
         raise Forbidden("no-right", f"{detail} Send the request with the access token of a person.")
@@ -74,7 +75,7 @@ async def put_provider(tenant: TenantId, body: IdentityProviderBody, context: In
     )
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_read(tenant, uow)
-        row = await use_cases.enter(uow, row, secret, context.sign_in.secrets_keys, actor_of(principal), found.now)
+        row = await use_cases.enter(uow, row, secret, context.sign_in.secrets_keys, cause_of(principal), found.now)
     view = _view(row)
     assert view is not None
     return answer(view)
@@ -89,12 +90,13 @@ def _check_issuer(issuer: str, context: Context) -> None:
         raise Invalid("body.issuer", issuer, expected)
 
 
-@router.delete(_TENANT, status_code=204, summary="Delete the identity provider of a tenant")
+@router.delete(_TENANT, status_code=204, responses=refusals(403), summary="Delete the identity provider of a tenant")
 async def delete_provider(tenant: TenantId, context: InContext, principal: RolesManager) -> Response:
-    """People then sign in by link. The identities of people are kept for the case that the same provider is set again."""
+    """People then sign in by link. The identities of people are kept for the case that the same provider is set again. This needs all
+    rights of the tenant, as an owner has."""
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_read(tenant, uow)
-        await use_cases.remove(uow, tenant, actor_of(principal), found.now)
+        await use_cases.remove(uow, tenant, cause_of(principal), found.now)
     return Response(status_code=204)
 
 
@@ -111,14 +113,17 @@ async def start_test(tenant: TenantId, body: StartTest, context: InContext) -> R
 
 
 @router.post(
-    f"{_TENANT}/activate", response_model=IdentityProviderView, responses=refusals(409), summary="Let a tested identity provider be used"
+    f"{_TENANT}/activate",
+    response_model=IdentityProviderView,
+    responses=refusals(403, 409),
+    summary="Let a tested identity provider be used",
 )
 async def activate(tenant: TenantId, body: CompletedSignIn, context: InContext, principal: RolesManager) -> Response:
     """Send what the identity provider sent back after the test sign-in."""
     flow, claims = await _completed(context, body, DRAFT, tenant)
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_read(tenant, uow)
-        await use_cases.make_effective(uow, flow.provider, claims, actor_of(principal), found.now)
+        await use_cases.make_effective(uow, flow.provider, claims, cause_of(principal), found.now)
         row = await store.get(uow.connection, tenant, EFFECTIVE)
     view = _view(row)
     assert view is not None

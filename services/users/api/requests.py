@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, Sec
 from services.users.domain.scim_connections import DAYS_DEFAULT, DAYS_MAX
 from services.users.domain.sources import PEOPLE_DEFAULT, PERCENT_DEFAULT, Duplicates, MatchBy
 from services.users.sign_in.tokens import TTL_SECONDS_MAX
-from shared.schemas.base import Id, ModuleName, Text
+from shared.schemas.base import Id, ModuleName, OptionalEmail, Text
 from shared.schemas.rights import TENANT_RIGHTS
 from shared.web.rest import Day, Moment
 
@@ -272,6 +272,11 @@ class DigestsBody(Body):
     digests: StrictBool = Field(description="False: the person gets only e-mails about deadlines, and those about own seats.")
 
 
+class SignInConfirmation(Body):
+    login: Text | None = Field(description="The login of the person that you confirm; null: none.")
+    email: OptionalEmail = Field(description="The e-mail address of the person that you confirm; empty: none.")
+
+
 class OperatorAccess(Body):
     reason: Name = Field(description="Why the tenant is opened. The tenant's action log shows it.")
 
@@ -525,6 +530,13 @@ class LinkChoiceForm(Body):
 
     ticket: Opaque
     choice: Annotated[str, Field(min_length=3, max_length=300)]
+
+
+class SignInConfirmationForm(Body):
+    """The form of the page after a sign-in; it is sent with the session's cookie."""
+
+    login: Annotated[str, Field(max_length=500)]
+    email: Annotated[str, Field(max_length=500)]
 
 
 class RevocationForm(Body):

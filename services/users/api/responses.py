@@ -111,6 +111,13 @@ class HandOverView(BaseModel):
     items: list[OwnedItemsView]
 
 
+class SignInView(BaseModel):
+    """With what a person signs in."""
+
+    login: str | None
+    email: str
+
+
 class PersonView(BaseModel):
     user: str
     external_id: str = Field(description="The id in the source that stated the person first.")
@@ -124,6 +131,11 @@ class PersonView(BaseModel):
     )
     login: str | None
     email: str
+    sign_in: SignInView | None = Field(
+        None,
+        description="With what a person who holds a role signs in until the present login and e-mail address are confirmed; null: with "
+        "these.",
+    )
     name: str
     job_title: str
     department: str | None
@@ -174,6 +186,7 @@ class PersonRolesView(BaseModel):
     )
     unknown_departments: list[str] = Field(description="Departments of the viewset that no longer exist.")
     may_sign_in: bool = Field(description="True if the person has a right, is employed, and is not blocked.")
+    sign_in: SignInView = Field(description="With what the person signs in. Check it before you give a role.")
     version: int
 
 

@@ -19,7 +19,7 @@ from services.users.api.dependencies import (
     visible,
 )
 from services.users.api.requests import DigestsBody, NewRole, PersonRoles, RolePatch
-from services.users.api.responses import Digests, PersonRolesView, RoleView
+from services.users.api.responses import Digests, PersonRolesView, RoleView, SignInView
 from services.users.domain.person import Person
 from services.users.domain.roles import BUILT_IN, in_order
 from services.users.store import people as people_store
@@ -172,6 +172,7 @@ async def _person_roles(tenant: str, uow: UnitOfWork, person: Person) -> Respons
         viewset="own" if account.own_department else None if departments is None else list(departments),
         unknown_departments=unknown,
         may_sign_in=person.standing.may_sign_in,
+        sign_in=SignInView(login=person.sign_in_login or None, email=person.sign_in_email),
         version=person.version,
     )
     return answer(view, headers={"etag": etag(person.version)})

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
-from services.users.api.dependencies import InContext, Manager, RolesManager, TenantId, authority_of
+from services.users.api.dependencies import InContext, Manager, RolesManager, TenantId, authority_of, cause_of
 from services.users.api.requests import ConfirmStopped, GroupMapping, NewScimToken, ScimConnectionBody
 from services.users.api.responses import NewScimTokenView, ScimConnectionView, ScimGroupView, ScimTokenView
 from services.users.domain.person import Cause
@@ -94,10 +94,11 @@ async def show_connection(tenant: TenantId, connection: Name, context: InContext
     summary="Create a token of a SCIM connection",
 )
 async def issue_token(tenant: TenantId, connection: Name, body: NewScimToken, context: InContext, principal: RolesManager) -> Response:
-    """The answer is the only time that the token is shown. Two tokens can be valid at a time, so that a client can change over."""
+    """The answer is the only time that the token is shown. Two tokens can be valid at a time, so that a client can change over.
+    This needs all rights of the tenant, as an owner has: a SCIM client says who is in a group that gives a role."""
     async with context.database.unit_of_work(tenant) as uow:
         now = context.clock.now()
-        token, text = await scim_connections.issue_token(tenant, uow, connection, body.expires_in_days, now)
+        token, text = await scim_connections.issue_token(tenant, uow, connection, body.expires_in_days, now, cause_of(principal))
     return answer(NewScimTokenView(**_token(token).model_dump(), secret=text), 201)
 
 

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
-from services.users.api.dependencies import InContext, PersonManager, SessionId, TenantId, UserId, visible
+from services.users.api.dependencies import InContext, PersonOrManager, SessionId, TenantId, UserId, visible
 from services.users.api.forms import check_form, form_document, parse_form
 from services.users.api.requests import RevocationForm
 from services.users.api.responses import SessionList, SessionView
@@ -27,8 +27,8 @@ _PEOPLE = "/v1/tenants/{tenant}/people/{user}/sessions"
 
 
 @router.get(_PEOPLE, summary="List the sessions of a person")
-async def list_sessions(tenant: TenantId, user: UserId, context: InContext, principal: PersonManager) -> SessionList:
-    """The newest session comes first. A person has at most 20."""
+async def list_sessions(tenant: TenantId, user: UserId, context: InContext, principal: PersonOrManager) -> SessionList:
+    """The newest session comes first. A person has at most 20. People list and end their own sessions without the right."""
     async with context.database.unit_of_work(tenant) as uow:
         await _check_person(uow, tenant, user, principal)
         rows = await store.of_person(uow.connection, tenant, user, context.clock.now())
@@ -36,7 +36,7 @@ async def list_sessions(tenant: TenantId, user: UserId, context: InContext, prin
 
 
 @router.delete(_PEOPLE, status_code=204, summary="End all sessions of a person")
-async def end_sessions(tenant: TenantId, user: UserId, context: InContext, principal: PersonManager) -> Response:
+async def end_sessions(tenant: TenantId, user: UserId, context: InContext, principal: PersonOrManager) -> Response:
     """Access tokens that were made with these sessions are valid for at most five more minutes."""
     async with context.database.unit_of_work(tenant) as uow:
         await _check_person(uow, tenant, user, principal)
@@ -45,7 +45,7 @@ async def end_sessions(tenant: TenantId, user: UserId, context: InContext, princ
 
 
 @router.delete(_PEOPLE + "/{session}", status_code=204, summary="End one session of a person")
-async def end_session(tenant: TenantId, user: UserId, session: SessionId, context: InContext, principal: PersonManager) -> Response:
+async def end_session(tenant: TenantId, user: UserId, session: SessionId, context: InContext, principal: PersonOrManager) -> Response:
     async with context.database.unit_of_work(tenant) as uow:
         await _check_person(uow, tenant, user, principal)
         if not await store.end(uow.connection, tenant, user, session):

@@ -16,11 +16,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from services.users.api.dependencies import Context, InContext
 from services.users.api.forms import check_form, parse_form
-from services.users.api.requests import LinkChoiceForm, LinkUse
-from services.users.use_cases import sign_in_links
+from services.users.api.requests import LinkChoiceForm, LinkUse, SignInConfirmationForm
+from services.users.domain.person import Cause
+from services.users.domain.roles import Authority
+from services.users.store import people as people_store
+from services.users.use_cases import confirm_sign_in, sessions, sign_in_links
 from services.users.use_cases.sessions import SESSION_HOURS, NewSession
 from services.users.use_cases.sign_in_links import Choice
 from shared.errors import Refused, Transient
+from shared.schemas.base import Actor
+from shared.web.auth import PERSON
 from shared.web.problems import status_of
 from shared.web.route import FormRoute
 
@@ -87,6 +92,25 @@ async def choose(request: Request, context: InContext) -> Response:
         return _refusal(error)
 
 
+@router.post("/confirm")
+async def confirm(request: Request, context: InContext) -> Response:
+    """Confirm the changed login and e-mail address of the person of the session in the cookie, which browsers send from this site only."""
+    now = context.clock.now()
+    try:
+        form = check_form(parse_form(await request.body()), SignInConfirmationForm)
+        context.sign_in.limits.attempt(request, now)
+        async with context.database.unit_of_work(None) as uow:
+            session, _ = await sessions.rights(uow, request.cookies.get(COOKIE, ""), now)
+            tenant = await context.tenants.for_write(session.tenant_id, uow)
+            before = await people_store.lock(uow.connection, session.tenant_id, session.user_id, tenant.today)
+            assert before is not None, "somebody who has a session"
+            cause = Cause(Actor(kind=PERSON, id=before.user), authority=Authority(frozenset(), None, before.user))
+            await confirm_sign_in.confirm(tenant, uow, before, form.login, form.email, cause)
+    except (Refused, Transient) as error:
+        return _refusal(error)
+    return _page("signed_in", hours=SESSION_HOURS, record=None, confirmed=True)
+
+
 def _value_of(choice: Choice) -> str:
     return f"{choice.tenant} {choice.user}"  # ids hold no spaces
 
@@ -94,7 +118,10 @@ def _value_of(choice: Choice) -> str:
 async def _sign_in(context: Context, ticket: str, tenant: str, user: str) -> Response:
     async with context.database.unit_of_work(None) as uow:
         session = await sign_in_links.choose(uow, ticket, tenant, user, context.clock.now())
-    response = _page("signed_in", hours=SESSION_HOURS)
+        await uow.scope(tenant)
+        person = await people_store.get(uow.connection, tenant, user, None)
+    record = person.record if person is not None and person.is_unconfirmed else None
+    response = _page("signed_in", hours=SESSION_HOURS, record=record, confirmed=False)
     _set_cookie(response, session, is_secure=urlsplit(context.sign_in.link_page_url).scheme == "https")
     return response
 

@@ -117,6 +117,11 @@ def merged_by_day(of: Stated, days: Sequence[date]) -> Iterator[Record | None]:
         yield _overridden(_merged(records, deciding), of.overrides, day)
 
 
+def record_of(part: Part, day: date) -> Record | None:
+    """Return the person as one source alone describes it on the day."""
+    return next(fold_by_day(part.facts, (day,)))
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """The value of a field, the source that states it, and other values that it hides, with their sources."""
@@ -130,7 +135,7 @@ def origins(of: Stated, today: date) -> dict[str, Origin]:
     """Return for each field that anybody states where its value comes from; `employed` is one of them."""
     found: dict[str, Origin] = {}
     record = of.on(today)
-    alone = [(part.source, next(fold_by_day(part.facts, (today,)))) for part in of.parts]
+    alone = [(part.source, record_of(part, today)) for part in of.parts]
     employed = any(each is not None and each.employed for _, each in alone)
     stating = [(source, each) for source, each in alone if each is not None and (each.employed or not employed)]
     for name in RECORD_FIELDS:

@@ -5,6 +5,7 @@ from datetime import date, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from services.users.domain.confirmation import confirmed_email, confirmed_login
 from services.users.domain.conflicts import Conflict
 from services.users.domain.facts import FactType, Record
 from services.users.domain.local_days import local_midnight, local_today
@@ -14,7 +15,7 @@ from services.users.domain.roles import OWNER, Authority, departments_of, is_adm
 from services.users.domain.status import Standing, Status, reason_of, standing
 from shared.schemas.base import Actor, Change, as_id
 from shared.schemas.seats_v1 import AssignSeats, DatedRelease
-from shared.schemas.users_v1 import PersonAdded, PersonChanged, PersonLeft, PersonRepublished, PersonState
+from shared.schemas.users_v1 import PersonAdded, PersonChanged, PersonLeft, PersonRepublished, PersonState, SignInUnconfirmed
 
 NOBODY: Final = Standing(Status.EXPECTED, may_log_in=False, profile=None, required=NO_MODULES)
 
@@ -63,10 +64,29 @@ class Person:
     separated: tuple[str, ...] = ()  # people who are others, as an administrator has decided
     left_on: date | None = None  # the day from which on the person counts as one who has left
     erased_at: datetime | None = None
+    confirmed_login: str | None = None  # counts for sign-in instead of the record's, as logins are compared (domain/confirmation)
+    confirmed_email: str | None = None  # the same of the e-mail address
 
     @property
     def notes(self) -> tuple[Note, ...]:
         return self.standing.notes if self.not_done is None else (*self.standing.notes, self.not_done)
+
+    @property
+    def sign_in_login(self) -> str:
+        """Return the login with which the person is found at the first sign-in with an identity provider."""
+        record = self.record or Record(employed=False)
+        return record.login if self.confirmed_login is None else self.confirmed_login
+
+    @property
+    def sign_in_email(self) -> str:
+        """Return the address to which sign-in links go."""
+        record = self.record or Record(employed=False)
+        return record.email if self.confirmed_email is None else self.confirmed_email
+
+    @property
+    def is_unconfirmed(self) -> bool:
+        """Return whether the login or the e-mail address does not count for sign-in yet."""
+        return self.confirmed_login is not None or self.confirmed_email is not None
 
     @property
     def department(self) -> str | None:
@@ -98,7 +118,9 @@ class Revision:
     changed: bool = False
     lost_owner: bool = False  # the person was an owner who can sign in, and no longer is
     requested: bool = False  # by a request
+    first_role: bool = False  # the person held no role before
     ends_sessions: bool = False  # the person may no longer sign in, or has lost a role
+    unconfirmed: SignInUnconfirmed | None = None  # a new login or e-mail address does not count for sign-in yet
 
 
 def _is_owner(person: Person) -> bool:
@@ -172,7 +194,8 @@ def _visible(person: Person) -> dict[str, Any]:
 
 
 def _shown(person: Person) -> tuple[object, ...]:
-    return (person.record, person.account, person.standing, person.overrides, person.conflict)
+    confirmed = (person.confirmed_login, person.confirmed_email)
+    return (person.record, person.account, person.standing, person.overrides, person.conflict, confirmed)
 
 
 def changes(before: Person, after: Person) -> tuple[Change, ...]:
@@ -244,6 +267,7 @@ def revise(
     be sent again (`resend`), always with a new revision, which is higher than `above` too. A revocation in a base
     module sends nothing: it changes only the status. Call under the person's row lock, so that no revision is drawn twice.
     """
+    after = _with_confirmed(before, after, cause.authority)
     # Of a person whose start was postponed or cancelled, readers see the last values with the status `expected`.
     shown = after if after.record is not None or before.record is None else replace(after, record=replace(before.record, employed=False))
     moved = changes(before, shown) if shown.record is not None else ()
@@ -273,9 +297,40 @@ def revise(
         command,
         lost_owner=_is_owner(before) and not _is_owner(after),
         requested=cause.authority is not None,
+        first_role=differs and not before.account.all_roles and bool(after.account.all_roles),
         ends_sessions=differs and _ends_sessions(before, after),
+        unconfirmed=_unconfirmed(before, after, at, cause),
         changed=differs or command is not None or before.reconsider_on != after.reconsider_on,
     )
+
+
+def _with_confirmed(before: Person, after: Person, authority: Authority | None) -> Person:
+    """Return the person with the login and the e-mail address that count for sign-in after a change by somebody with this authority."""
+    old, new = before.record, after.record
+    holds_role = before.account.roles or before.account.group_roles
+    if not (holds_role or before.is_unconfirmed):
+        return after
+    if old is not None and new is not None and (old.login, old.email) == (new.login, new.email):
+        return after
+    covers = authority is not None and authority.covers({*before.standing.rights, *after.standing.rights})
+    return replace(
+        after,
+        confirmed_login=confirmed_login(before.confirmed_login, old, new, covers=covers),
+        confirmed_email=confirmed_email(before.confirmed_email, old, new, covers=covers),
+    )
+
+
+def _unconfirmed(before: Person, after: Person, at: datetime, cause: Cause) -> SignInUnconfirmed | None:
+    """Return the event about a new login or e-mail address that does not count for sign-in."""
+    old, new = before.record or Record(employed=False), after.record
+    if new is None or not after.is_unconfirmed:
+        return None
+    login = new.login if after.confirmed_login is not None and new.login not in ("", old.login) else None
+    email = new.email if after.confirmed_email is not None and new.email not in ("", old.email) else None
+    if login is None and email is None:
+        return None
+    address = after.sign_in_email or None
+    return SignInUnconfirmed(at=at, actor=cause.actor, user=after.user, email=address, new_login=login, new_email=email)
 
 
 def _ends_sessions(before: Person, after: Person) -> bool:

@@ -100,6 +100,8 @@ class PersonRow:
     email_key: str
     left_on: date | None
     erased_at: datetime | None
+    confirmed_login: str | None
+    confirmed_email: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,21 +244,33 @@ def comparable(text: Any) -> Any:
     return func.lower(func.normalize(text).collate(_UNICODE))
 
 
-_HAS_EMAIL: Final = _P.employed & (_P.email != literal_column("''")) & (func.lower(_P.email) == func.lower(bindparam("email", type_=Text)))
+_SIGN_IN_EMAIL: Final = func.coalesce(_P.confirmed_email, _P.email)
+_EMAIL: Final = func.lower(bindparam("email", type_=Text))
+_HAS_SIGN_IN_EMAIL: Final = _P.employed & (literal_column("''") != _SIGN_IN_EMAIL) & (func.lower(_SIGN_IN_EMAIL) == _EMAIL)
+_KEY: Final = bindparam("login_key", type_=Text)
+_IS_IN_CONFLICT: Final = _P.conflict.is_not(None).label("in_conflict")
+# Each part uses an index of its own.
+_WITH_SIGN_IN_LOGIN: Final = union(
+    select(_P.user_id, _IS_IN_CONFLICT).where(_P.tenant_id == _TENANT, _P.employed, _P.login_key == _KEY, _P.confirmed_login.is_(None)),
+    select(_P.user_id, _IS_IN_CONFLICT).where(_P.tenant_id == _TENANT, _P.employed, _P.confirmed_login == _KEY),
+).limit(100)
 # The condition on roles is that of the index of people with roles.
 _WITH_EMAIL_AND_ROLE: Final = (
     select(_P.tenant_id, _P.user_id)
-    .where(func.cardinality(_P.roles) + func.cardinality(_P.group_roles) > 0, _HAS_EMAIL)
+    .where(func.cardinality(_P.roles) + func.cardinality(_P.group_roles) > 0, _HAS_SIGN_IN_EMAIL)
     .order_by(_P.tenant_id, _P.arrival)
     .limit(_LIMIT)
 )
-_WITH_EMAIL: Final = select(_P.user_id).where(_P.tenant_id == _TENANT, _HAS_EMAIL).order_by(_P.arrival).limit(_LIMIT)
-_EMAILS_WITH_ROLE: Final = select(_P.email).where(
+_WITH_SIGN_IN_EMAIL: Final = union(
+    select(_P.user_id).where(_P.tenant_id == _TENANT, _P.employed, func.lower(_P.email) == _EMAIL, _P.confirmed_email.is_(None)),
+    select(_P.user_id).where(_P.tenant_id == _TENANT, _P.employed, func.lower(_P.confirmed_email) == _EMAIL),
+).limit(_LIMIT)
+_EMAILS_WITH_ROLE: Final = select(_SIGN_IN_EMAIL).where(
     _P.tenant_id == _TENANT,
     func.cardinality(_P.roles) + func.cardinality(_P.group_roles) > 0,
     (any_(_P.roles) == bindparam("role", type_=Text)) | (any_(_P.group_roles) == bindparam("role", type_=Text)),
     _P.employed,
-    _P.email != literal_column("''"),
+    literal_column("''") != _SIGN_IN_EMAIL,
 )
 _OF_PERSON: Final = (_M.tenant_id == _TENANT) & (_M.user_id == _P.user_id)
 _REQUIRED: Final = func.unnest(_P.required_modules).table_valued(column("module", Text()), name="required").render_derived()
@@ -688,19 +702,25 @@ async def unknown_departments(connection: AsyncConnection, tenant_id: str, depar
 
 
 async def with_email_and_role(connection: AsyncConnection, email: str, limit: int) -> list[tuple[str, str]]:
-    """Return tenant and id of the employed people of all tenants who have this e-mail address and hold a role. Call in the system's
+    """Return tenant and id of the employed people of all tenants who sign in with this e-mail address and hold a role. Call in the system's
     scope."""
     return [(row.tenant_id, row.user_id) for row in await connection.execute(_WITH_EMAIL_AND_ROLE, {"email": email, "limit": limit})]
 
 
 async def emails_with_role(connection: AsyncConnection, tenant_id: str, role: str) -> list[str]:
-    """Return the e-mail addresses of the employed people who hold the role."""
+    """Return the e-mail addresses with which the employed people sign in who hold the role."""
     return sorted(set((await connection.execute(_EMAILS_WITH_ROLE, {"tenant": tenant_id, "role": role})).scalars()))
 
 
 async def with_email(connection: AsyncConnection, tenant_id: str, email: str, limit: int) -> list[str]:
-    """Return the employed people who have this e-mail address."""
-    return list((await connection.execute(_WITH_EMAIL, {"tenant": tenant_id, "email": email, "limit": limit})).scalars())
+    """Return the employed people who sign in with this e-mail address."""
+    return list((await connection.execute(_WITH_SIGN_IN_EMAIL, {"tenant": tenant_id, "email": email, "limit": limit})).scalars())
+
+
+async def with_sign_in_login(connection: AsyncConnection, tenant_id: str, key: str) -> list[str]:
+    """Return the employed people who sign in with the login of this key. Those in conflict are left out if there are others."""
+    found = list(await connection.execute(_WITH_SIGN_IN_LOGIN, {"tenant": tenant_id, "login_key": key}))
+    return [row.user_id for row in found if not row.in_conflict] or [row.user_id for row in found]
 
 
 async def next_day(connection: AsyncConnection, tenant_id: str) -> date | None:

@@ -58,6 +58,8 @@ async def erase(tenant: Tenant, uow: UnitOfWork, before: Person, cause: Cause) -
         not_done=None,
         version=before.version + 1,
         erased_at=tenant.now,
+        confirmed_login=None,
+        confirmed_email=None,
     )
     after = with_standing(after, tenant)
     await people_store.save(uow.connection, tenant.tenant, [after])
@@ -84,4 +86,5 @@ def _identifiers(person: Person, keys: Collection[Key], timelines: Collection[Ti
             found |= {str(fact.given[name]) for name in IDENTIFYING if fact.given.get(name)}
     if person.record is not None:
         found |= {value for name in IDENTIFYING if (value := getattr(person.record, name))}
+    found |= {value for value in (person.confirmed_login, person.confirmed_email) if value}
     return found | {str(value) for name, value in person.overrides.values.items() if name in IDENTIFYING and value}

@@ -16,21 +16,20 @@ import structlog
 from prometheus_client import Counter
 
 from services.users.domain.logins import login_key
-from services.users.domain.person import Tenant
+from services.users.domain.person import Cause, Tenant
 from services.users.domain.status import is_here
 from services.users.sign_in.identity_providers import Client, TokenRefused
 from services.users.sign_in.opaque import hash_of, new_secret
 from services.users.store import identity_providers as store
 from services.users.store import people as people_store
 from services.users.store.identity_providers import DRAFT, EFFECTIVE, FlowRow, IdentityRow, ProviderRow
-from services.users.use_cases import sessions
+from services.users.use_cases import rights, sessions
 from services.users.use_cases.invitations import claim_invitation
 from services.users.use_cases.rights import Granted, rights_of
 from services.users.use_cases.sessions import Method, NewSession
 from shared import ids
 from shared.database import UnitOfWork
 from shared.errors import Conflict, Forbidden, NotFound, Refused
-from shared.schemas.base import Actor
 from shared.schemas.registry import USERS
 from shared.schemas.users_v1 import IdentityProviderChanged
 from shared.sealed import seal, unseal
@@ -87,10 +86,11 @@ def client_of(provider: ProviderRow, keys: Sequence[str]) -> Client:
 
 
 async def enter(
-    uow: UnitOfWork, provider: ProviderRow, client_secret: str | None, keys: Sequence[str], actor: Actor, at: datetime
+    uow: UnitOfWork, provider: ProviderRow, client_secret: str | None, keys: Sequence[str], cause: Cause, at: datetime
 ) -> ProviderRow:
     """Save a configuration, which is not in use before a test sign-in. Without a new secret, that of the same client at the same issuer
-    stays. Raises Conflict."""
+    stays. Raises Conflict, Forbidden."""
+    _check(cause)
     if client_secret is not None:
         if not keys:
             raise Conflict(
@@ -106,21 +106,23 @@ async def enter(
                 provider = replace(provider, sealed_secret=known.sealed_secret)
                 break
     await store.save(uow.connection, provider)
-    _publish(uow, provider, "entered", actor, at)
+    _publish(uow, provider, "entered", cause, at)
     return provider
 
 
-async def remove(uow: UnitOfWork, tenant_id: str, actor: Actor, at: datetime) -> None:
-    """Delete the configuration and its draft. Raises NotFound."""
+async def remove(uow: UnitOfWork, tenant_id: str, cause: Cause, at: datetime) -> None:
+    """Delete the configuration and its draft. Raises NotFound, Forbidden."""
     found = await store.get(uow.connection, tenant_id, EFFECTIVE) or await store.get(uow.connection, tenant_id, DRAFT)
     if found is None:
         raise NotFound("identity provider")
+    _check(cause)
     await store.remove(uow.connection, tenant_id)
-    _publish(uow, found, "removed", actor, at)
+    _publish(uow, found, "removed", cause, at)
 
 
-async def make_effective(uow: UnitOfWork, provider: ProviderRow, claims: Mapping[str, Any], actor: Actor, at: datetime) -> None:
-    """Make the draft effective after a test sign-in. Raises Conflict, Forbidden if somebody else signed in."""
+async def make_effective(uow: UnitOfWork, provider: ProviderRow, claims: Mapping[str, Any], cause: Cause, at: datetime) -> None:
+    """Make the draft effective after a test sign-in. Raises Conflict, Forbidden also if somebody else signed in."""
+    _check(cause)
     user = await _person(uow, provider, claims, at)
     if user != provider.entered_by:
         raise Forbidden(
@@ -130,11 +132,16 @@ async def make_effective(uow: UnitOfWork, provider: ProviderRow, claims: Mapping
         )
     if not await store.make_effective(uow.connection, provider.tenant_id, provider.version):
         raise Conflict("provider-changed", "The configuration was changed after this test began. Start the test again.")
-    _publish(uow, provider, "effective", actor, at)
+    _publish(uow, provider, "effective", cause, at)
 
 
-def _publish(uow: UnitOfWork, provider: ProviderRow, what: str, actor: Actor, at: datetime) -> None:
-    event = IdentityProviderChanged(at=at, actor=actor, what=what, issuer=provider.issuer)
+def _check(cause: Cause) -> None:
+    if cause.authority is not None:
+        rights.check_all_rights(cause.authority, "An identity provider")
+
+
+def _publish(uow: UnitOfWork, provider: ProviderRow, what: str, cause: Cause, at: datetime) -> None:
+    event = IdentityProviderChanged(at=at, actor=cause.actor, what=what, issuer=provider.issuer)
     uow.publish(event, source=USERS, tenant=provider.tenant_id, time=at)
 
 
@@ -226,10 +233,9 @@ async def _matching(uow: UnitOfWork, provider: ProviderRow, claims: Mapping[str,
                 continue
             found = await people_store.with_email(uow.connection, provider.tenant_id, value, 2)
         else:
-            holder = await people_store.login_holder(uow.connection, provider.tenant_id, login_key(value), "")
-            found = [] if holder is None else [holder]
+            found = await people_store.with_sign_in_login(uow.connection, provider.tenant_id, login_key(value))
         if len(found) > 1:
-            raise identity_refused("several people have this e-mail address")
+            raise identity_refused(f"several people have this {'e-mail address' if claim == EMAIL else 'login'}")
         if found:
             return found[0]
     raise identity_refused(f"no employed person matches the account ({', '.join(provider.match_claims)})")

@@ -297,6 +297,10 @@ def _published(tenant: Tenant, uow: UnitOfWork, revision: Revision, envelope: En
         publish(revision.event)
         if hand_over.is_end(revision.event):
             uow.gather(hand_over.report_gathered, hand_over.Ended(tenant.tenant, revision.event))
+    if revision.unconfirmed is not None:
+        publish(revision.unconfirmed)
+    if revision.first_role and revision.person.arrival:
+        uow.gather(sessions.unbind_gathered, (tenant.tenant, person.user))
     if revision.ends_sessions:
         uow.gather(sessions.end_gathered, (tenant.tenant, person.user))
     return person if revision.command is None else replace(person, command_id=publish(revision.command).id)

@@ -15,7 +15,7 @@ from services.users.domain.roles import Authority, rights_of_roles
 from services.users.store import people, roles, tenants
 from services.users.use_cases.locked_tenants import own_roles
 from shared.errors import Forbidden
-from shared.schemas.rights import ROLES_MANAGE
+from shared.schemas.rights import ROLES_MANAGE, TENANT_RIGHTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,15 @@ def check_same_human(people: Iterable[Person], cause: Cause) -> None:
     if cause.authority is not None:
         for person in people:
             check_covered(cause.authority, person.standing.rights, "A person whom you link or separate has")
+
+
+def check_all_rights(authority: Authority, what: str) -> None:
+    """Raise Forbidden unless the sender of a request has every right of a tenant, as owners have.
+
+    An identity provider says who signs in, and an identity system who is in a group with a role: either could say it about anybody.
+    """
+    check_sees_everybody(authority)
+    check_covered(authority, TENANT_RIGHTS, f"{what} can give people")
 
 
 def check_sees_everybody(authority: Authority) -> None:

@@ -3,8 +3,10 @@
 import secrets
 from datetime import datetime, timedelta
 
+from services.users.domain.person import Cause
 from services.users.domain.scim_connections import KEY_START, TOKENS_MAX, ScimConnection, ScimToken, token_hash
 from services.users.store import scim_connections as store
+from services.users.use_cases.rights import check_all_rights
 from shared import ids
 from shared.database import UnitOfWork
 from shared.errors import Conflict, NotFound
@@ -18,9 +20,12 @@ async def require(tenant: str, uow: UnitOfWork, connection: str) -> ScimConnecti
     return found
 
 
-async def issue_token(tenant: str, uow: UnitOfWork, connection: str, days: int, now: datetime) -> tuple[ScimToken, str]:
-    """Add a token, and return it with its text, which is not stored. Raises NotFound, and Conflict if there are enough valid ones."""
+async def issue_token(tenant: str, uow: UnitOfWork, connection: str, days: int, now: datetime, cause: Cause) -> tuple[ScimToken, str]:
+    """Add a token, and return it with its text, which is not stored. Raises NotFound, Forbidden, and Conflict if there are enough valid
+    ones."""
     await require(tenant, uow, connection)
+    if cause.authority is not None:
+        check_all_rights(cause.authority, "A SCIM client, by its groups,")
     await store.lock(uow.connection, tenant, connection)
     valid = await store.tokens(uow.connection, tenant, connection, now)
     if len(valid) >= TOKENS_MAX:

@@ -5,9 +5,13 @@ from dataclasses import replace
 from typing import Final
 
 from services.users.domain import person as rules
+from services.users.domain.confirmation import as_identity_systems_state
 from services.users.domain.facts import FactType
+from services.users.domain.logins import login_key
+from services.users.domain.merging import Stated, record_of
 from services.users.domain.person import Cause, Person, Tenant
 from services.users.domain.roles import BUILT_IN, OWNER
+from services.users.domain.sources import SourceKind
 from services.users.store import people as people_store
 from services.users.store import reevaluations
 from services.users.store import scim_groups as store
@@ -24,7 +28,23 @@ AT_ONCE_MAX: Final = 500  # people who are changed in the transaction of a reque
 async def with_groups(tenant: Tenant, uow: UnitOfWork, found: Sequence[Person]) -> list[Person]:
     """Return the people with the profiles and roles of their present groups. Call under their locks."""
     mapped = await store.mapped_to(uow.connection, tenant.tenant, [person.user for person in found])
-    return [_with(person, mapped.get(person.user, Mapped())) for person in found]
+    now = [_with(person, mapped.get(person.user, Mapped())) for person in found]
+    first = [after for before, after in zip(found, now, strict=True) if after.account.group_roles and not before.account.all_roles]
+    if not first:
+        return now
+    known = await known_people.of_users(tenant, uow, first)
+    return [_described(tenant, each, known.stated(each.user)) if each.user in known.people else each for each in now]
+
+
+def _described(tenant: Tenant, person: Person, of: Stated) -> Person:
+    """Return somebody whose first role is that of a group: the login and the e-mail address that the identity system states count for
+    sign-in."""
+    found = [record for part in of.parts if part.kind == SourceKind.SCIM and (record := record_of(part, tenant.today)) is not None]
+    if person.record is None or person.is_unconfirmed:
+        return person
+    login = as_identity_systems_state(login_key(person.record.login), [login_key(record.login) for record in found])
+    email = as_identity_systems_state(person.record.email, [record.email for record in found])
+    return replace(person, confirmed_login=login, confirmed_email=email)
 
 
 def _with(person: Person, mapped: Mapped) -> Person:

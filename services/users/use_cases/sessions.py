@@ -13,7 +13,7 @@ from typing import Final
 from prometheus_client import Counter
 
 from services.users.sign_in.opaque import hash_of, new_secret
-from services.users.store import operators
+from services.users.store import identity_providers, operators
 from services.users.store import people as people_store
 from services.users.store import sessions as store
 from services.users.store.operators import VENDOR, OperatorRow
@@ -110,6 +110,17 @@ async def end_all(uow: UnitOfWork, tenant_id: str, users: Sequence[str]) -> None
     """End all sessions of these people. Call it in the transaction in which they leave, are blocked or lose a role."""
     await uow.scope(tenant_id)
     ENDED.inc(await store.end_of(uow.connection, tenant_id, users))
+
+
+async def unbind_gathered(uow: UnitOfWork, people: Sequence[tuple[str, str]]) -> None:
+    """Remove the identities of people (tenant, user) who get their first role. For `UnitOfWork.gather`.
+
+    They were bound when a source alone could say who the person is. The next sign-in binds the person's account with the login or the
+    e-mail address that counts from now on.
+    """
+    for tenant_id, user in people:
+        await uow.scope(tenant_id)
+        await identity_providers.unbind(uow.connection, tenant_id, user)
 
 
 async def end_gathered(uow: UnitOfWork, people: Sequence[tuple[str, str]]) -> None:

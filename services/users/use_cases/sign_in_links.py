@@ -203,7 +203,7 @@ async def _choices_of(uow: UnitOfWork, link: LinkRow, now: datetime) -> list[Cho
 
 
 async def _choices(uow: UnitOfWork, found: Sequence[tuple[str, str]], email_key: str, now: datetime) -> list[Choice]:
-    """Return those of the people who have the address now and may sign in by link, in order."""
+    """Return those of the people who sign in with the address now and may sign in by link, in order."""
     choices: list[Choice] = []
     for tenant_id, user_id in found:
         if tenant_id == VENDOR:
@@ -215,7 +215,7 @@ async def _choices(uow: UnitOfWork, found: Sequence[tuple[str, str]], email_key:
         await uow.scope(tenant_id)
         person = await people_store.get(uow.connection, tenant_id, user_id, None)
         tenant = await tenants_store.get(uow.connection, tenant_id)
-        if person is None or person.record is None or tenant is None or login_key(person.record.email) != email_key:
+        if person is None or person.record is None or tenant is None or login_key(person.sign_in_email) != email_key:
             continue
         granted = await rights_of(uow.connection, tenant_id, user_id, now)
         if granted.may_sign_in and await _link_use(uow, tenant_id, granted) is not LinkUse.REFUSED:

@@ -97,7 +97,8 @@ CREATE TABLE api_clients (
 # search computes nothing for each person.
 # because time passes. `arrival` is the order in which people are listed, and in which many at once request seats.
 # `login_key` and `email_key` are the login and the e-mail address as they are compared (domain/logins). `conflict` says why the person may
-# be one of `conflict_people`; `separated` are people who are not meant, as an administrator has decided.
+# be one of `conflict_people`; `separated` are people who are not meant, as an administrator has decided. `confirmed_login` and
+# `confirmed_email` count for sign-in instead of the others, which nobody has confirmed (domain/confirmation).
 _PEOPLE = """
 CREATE TABLE people (
     tenant_id text NOT NULL,
@@ -150,6 +151,8 @@ CREATE TABLE people (
     email_key text NOT NULL DEFAULT '',
     left_on date,
     erased_at timestamptz,
+    confirmed_login text,
+    confirmed_email text,
     texts text COLLATE "C" GENERATED ALWAYS AS (
         lower(
             normalize(name || chr(10) || login || chr(10) || email || chr(10) || job_title || chr(10) || external_id) COLLATE "pg_c_utf8"
@@ -668,6 +671,8 @@ def upgrade() -> None:
     op.execute("CREATE INDEX timelines_user ON timelines (tenant_id, user_id)")
     op.execute("CREATE INDEX timelines_external_id ON timelines (tenant_id, external_id)")
     op.execute("CREATE INDEX people_login ON people (tenant_id, login_key) WHERE employed")
+    op.execute("CREATE INDEX people_confirmed_login ON people (tenant_id, confirmed_login) WHERE confirmed_login IS NOT NULL")
+    op.execute("CREATE INDEX people_confirmed_email ON people (tenant_id, lower(confirmed_email)) WHERE confirmed_email IS NOT NULL")
     op.execute("CREATE INDEX people_email_key ON people (tenant_id, email_key) WHERE employed")
     op.execute("CREATE INDEX people_employee_number ON people (tenant_id, employee_number) WHERE employed AND employee_number <> ''")
     op.execute("CREATE INDEX people_conflict ON people USING gin (conflict_people) WHERE conflict IS NOT NULL")
