@@ -93,7 +93,7 @@ async def test_a_conflict_is_shown_with_both_people_and_ends_by_itself_or_by_an_
     found = await company.everybody()
     users = {who: each["user"] for who, each in found.items()}
     assert [found[who]["status"] for who in "123456"] == ["active", "active", "active", "conflict", "active", "conflict"]
-    assert found["4"]["conflict"] == {"reason": "same_source", "by": "login", "people": [users["3"]]}
+    assert found["4"]["conflict"] == {"reason": "same_source", "by": "login", "people": [users["3"]], "hidden": 0}
     assert found["6"]["conflict"]["reason"] == "several_people"
     assert (found["3"]["in_conflict"], found["1"]["in_conflict"], found["5"]["in_conflict"]) == ([users["4"]], [users["6"]], [])
     assert [each["external_id"] for each in (await company.rest.get(f"{company.people}?status=conflict"))["items"]] == ["4", "6"]

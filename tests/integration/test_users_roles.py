@@ -292,6 +292,32 @@ async def test_E9_a_viewset_hides_people_but_not_their_number(bench: Bench) -> N
         assert await refusal(limited, method, f"/v1/tenants/{tenant}/{path}", {}) == (403, "viewset"), path
 
 
+async def test_E9_conflicts_and_logins_in_use_count_people_whom_the_reader_does_not_see_and_name_the_others(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    base = f"/v1/tenants/{tenant}/people"
+    users: dict[str, str] = {}
+    for name, department in (("ann", "Makers"), ("bob", "Guests"), ("cid", "Makers"), ("dan", None)):
+        users[name] = (await rest.post(base, {"login": name, "email": f"{name}@acme.example", "department": department}))["user"]
+    conflict = 'UPDATE people SET conflict = \'{"reason": "several_people", "by": "email"}\', conflict_people = $3'
+    for name, others in (("ann", ["cid", "dan", "bob"]), ("dan", ["ann"])):
+        named = [users[other] for other in others]
+        await bench.execute(f"{conflict} WHERE tenant_id = $1 AND user_id = $2", tenant, users[name], named)
+    chief = Granted(frozenset({"users:read", "users:manage"}), (), frozenset({"Makers"}), may_sign_in=True)
+    token, _ = bench.app.state.context.issuer.issue_to_person(tenant, users["bob"], chief, bench.clock.now())
+    limited, path = Rest(bench.http, token, bench.check), f"{base}/{users['ann']}"
+    everything, seen = await rest.get(path), await limited.get(path)
+    assert everything["conflict"]["people"] == [users[name] for name in ("cid", "dan", "bob")]
+    assert (everything["conflict"]["hidden"], everything["in_conflict"], everything["in_conflict_hidden"]) == (0, [users["dan"]], 0)
+    assert (seen["conflict"]["people"], seen["conflict"]["hidden"]) == ([users["cid"], users["bob"]], 1), "readers see themselves"
+    assert (seen["in_conflict"], seen["in_conflict_hidden"]) == ([], 1)
+    assert users["dan"] not in str(await limited.get(base))
+    new = {"login": "DAN", "email": "d@acme.example", "department": "Makers"}
+    hidden, shown = await limited.call("POST", base, new), await rest.call("POST", base, new)
+    assert [each.json()["type"] for each in (hidden, shown)] == ["urn:seatpool:problem:login-in-use"] * 2
+    assert (users["dan"] in hidden.text, shown.json()["user"]) == (False, users["dan"])
+    assert (await limited.call("PATCH", path, {"login": "cid"}, if_match="*")).json()["user"] == users["cid"]
+
+
 async def test_people_switch_digests_off_for_themselves(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     user = (await rest.post(f"/v1/tenants/{tenant}/people", ANN))["user"]

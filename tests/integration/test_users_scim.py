@@ -48,10 +48,13 @@ class FromThread(BaseSyncSCIMClient):
 
 
 # Each with its reason. A search of several resource types is answered 501, as RFC 7644 allows. All attributes of the extension Seats are
-# read-only, so no request changes them; the checks look for that in attributes, but not in extensions.
+# read-only, so no request changes them; the checks look for that in attributes, but not in extensions. They give a group members at random,
+# and ids that no user has are ignored.
 EXPECTED = {
     ("SKIPPED", "search_with_attributes", "searching several resource types at once is not supported"),
     ("ERROR", "check_add_attribute", "2.0:Seats"),
+    ("ERROR", "check_add_attribute", "'members' was not added"),
+    ("ERROR", "check_replace_attribute", "'members' was not replaced"),
     ("ERROR", "check_remove_attribute", "2.0:Seats"),
     ("ERROR", "check_replace_attribute", "2.0:Seats"),
 }
@@ -352,6 +355,9 @@ async def test_a_group_with_fifty_thousand_members_changes_without_reading_them_
     async with scim.users.database.unit_of_work(None) as uow:
         await uow.connection.exec_driver_sql(f"INSERT INTO scim_members {fill}", (client.tenant, group["id"]))
         await uow.connection.exec_driver_sql("UPDATE scim_groups SET members = 50000 WHERE tenant_id = $1", (client.tenant,))
+        people = "SELECT $1, 'm' || n, 'rest', n, now() FROM generate_series(50001, 50051) n"
+        columns = "tenant_id, user_id, source, external_id, created_at"
+        await uow.connection.exec_driver_sql(f"INSERT INTO people ({columns}) {people}", (client.tenant,))
     added = [{"value": f"m{number}"} for number in range(49_951, 50_051)]
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -360,10 +366,30 @@ async def test_a_group_with_fifty_thousand_members_changes_without_reading_them_
     rows = await scim.execute("SELECT members FROM scim_groups WHERE tenant_id = $1", client.tenant)
     assert rows[0][0] == 50_050
     assert len((await client.get(path))["members"]) == 50_050
-    more = {"schemas": [PATCH], "Operations": [{"op": "add", "path": "members", "value": [{"value": f"n{n}"} for n in range(49_951)]}]}
+    unknown = [{"value": f"n{number}"} for number in range(49_951)]
+    await client.patch(path, {"op": "add", "path": "members", "value": unknown})
+    assert (await scim.execute("SELECT count(*) FROM scim_members WHERE tenant_id = $1", client.tenant))[0][0] == 50_050, "nobody has them"
+    await scim.execute("UPDATE scim_groups SET members = 100000 WHERE tenant_id = $1", client.tenant)
+    more = {"schemas": [PATCH], "Operations": [{"op": "add", "path": "members", "value": [{"value": "m50051"}]}]}
     refused = await client.call("PATCH", path, more)
     assert (refused.status_code, refused.headers["content-type"]) == (413, "application/scim+json")
     assert (await scim.execute("SELECT count(*) FROM scim_members WHERE tenant_id = $1", client.tenant))[0][0] == 50_050
+
+
+async def test_a_cycle_of_managers_is_refused_by_field(scim: ScimBench) -> None:
+    client = await scim.client()
+    ann, bob, eve = [await client.create(name) for name in ("ann", "bob", "eve")]
+
+    async def reports_to(user: Any, manager: str) -> httpx.Response:
+        operation = {"op": "replace", "path": f"{ENTERPRISE}:manager", "value": manager}
+        return await client.call("PATCH", f"/Users/{user['id']}", {"schemas": [PATCH], "Operations": [operation]})
+
+    for user, manager in ((ann, bob), (bob, eve), (eve, {"id": "unknown"})):
+        assert (await reports_to(user, manager["id"])).status_code == 200
+    for user, manager in ((eve, ann), (eve, eve), (bob, ann)):
+        refused = await reports_to(user, manager["id"])
+        assert (refused.status_code, refused.json()["scimType"]) == (400, "invalidValue")
+        assert "manager: a user who does not report to this user expected" in refused.json()["detail"]
 
 
 # ---------------------------------------------------------------------------------------------------------- lists, bulk, refusals

@@ -46,7 +46,7 @@ async def link_people(
         async def link() -> Response:
             found = await context.tenants.for_write(tenant, uow)
             await _check_visible(found, uow, principal, user, body.to)
-            return await _answer(found, uow, await use_cases.link(found, uow, user, body.to, cause_of(principal)))
+            return await _answer(found, uow, await use_cases.link(found, uow, user, body.to, cause_of(principal)), principal)
 
         return await idempotent(uow, request, principal, key, link, partial(_shown, context, principal, tenant, uow))
 
@@ -76,7 +76,7 @@ async def separate_person(
                 person = await use_cases.separate(found, uow, user, cause_of(principal))
             else:
                 person = await use_cases.take_out(found, uow, user, Key(source, external_id), cause_of(principal))
-            return await _answer(found, uow, person)
+            return await _answer(found, uow, person, principal)
 
         return await idempotent(uow, request, principal, key, separate, partial(_shown, context, principal, tenant, uow))
 
@@ -93,4 +93,5 @@ async def delete_override(
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_write(tenant, uow)
         before = await locked_person(found, uow, user, principal)
-        return await _answer(found, uow, await edit_person.remove_override(found, uow, before, field, cause_of(principal)))
+        person = await edit_person.remove_override(found, uow, before, field, cause_of(principal))
+        return await _answer(found, uow, person, principal)

@@ -55,6 +55,7 @@ from services.users.api.responses import (
     TimelineView,
     ValueView,
 )
+from services.users.domain.conflicts import Conflict
 from services.users.domain.facts import RECORD_FIELDS, Record
 from services.users.domain.invitations import InvitationTerms, shown_state
 from services.users.domain.merging import origins
@@ -107,22 +108,32 @@ class Shown:
     licences: Licences
     timelines: Mapping[str, Sequence[Key]]
     in_conflict: Mapping[str, Sequence[str]]
+    hidden: frozenset[str]  # people in conflict whom the reader does not see
     owned: Mapping[str, Sequence[OwnedItemsRow]]
     heirs: Mapping[str, str]
 
 
-async def _shown_with(tenant: Tenant, uow: UnitOfWork, people: Sequence[Person]) -> Shown:
+async def _shown_with(tenant: Tenant, uow: UnitOfWork, people: Sequence[Person], principal: Principal) -> Shown:
     users = [person.user for person in people]
+    in_conflict = await store.conflicts_of(uow.connection, tenant.tenant, users)
+    named = {each for person in people for each in (*person.separated, *(person.conflict.people if person.conflict is not None else ()))}
+    named = named.union(*in_conflict.values())
+    view = _view_of(principal)
     return Shown(
         tenant,
         await module_states.load(uow.connection, tenant.tenant, users),
         await pools.add_ons(uow.connection, tenant.tenant),
         await licences.load(tenant, uow),
         await timelines.keys_of(uow.connection, tenant.tenant, users),
-        await store.conflicts_of(uow.connection, tenant.tenant, users),
+        in_conflict,
+        frozenset() if view is None else await store.hidden_of(uow.connection, tenant.tenant, named, view),
         await owned_items.of_users(uow.connection, tenant.tenant, users),
         await owned_items.heirs(uow.connection, tenant.tenant, users),
     )
+
+
+def _view_of(principal: Principal) -> View | None:
+    return None if principal.departments is None else View(tuple(principal.departments), principal.subject)
 
 
 def _hand_over(person: Person, shown: Shown) -> HandOverView | None:
@@ -195,16 +206,23 @@ def _overrides(person: Person) -> dict[str, Any]:
     return values | ({} if employment is None else {"employed": employment.employed})
 
 
+def _conflict(conflict: Conflict, shown: Shown) -> ConflictView:
+    seen = [user for user in conflict.people if user not in shown.hidden]
+    return ConflictView(reason=conflict.reason, by=conflict.by, people=seen, hidden=len(conflict.people) - len(seen))
+
+
 def _view(person: Person, shown: Shown) -> PersonView:
     record, standing = person.record or Record(employed=False), person.standing
     rows, add_ons, tenant, conflict = shown.rows[person.user], shown.add_ons, shown.tenant, person.conflict
+    in_conflict = shown.in_conflict.get(person.user, ())
     return PersonView(
         user=person.user,
         external_id=person.external_id,
         source=person.source,
         timelines=[TimelineView(source=key.source, external_id=key.external_id) for key in shown.timelines.get(person.user, ())],
-        conflict=None if conflict is None else ConflictView(reason=conflict.reason, by=conflict.by, people=list(conflict.people)),
-        in_conflict=list(shown.in_conflict.get(person.user, ())),
+        conflict=None if conflict is None else _conflict(conflict, shown),
+        in_conflict=[user for user in in_conflict if user not in shown.hidden],
+        in_conflict_hidden=sum(user in shown.hidden for user in in_conflict),
         overrides=_overrides(person),
         login=record.login or None,
         email=record.email,
@@ -231,9 +249,9 @@ def _view(person: Person, shown: Shown) -> PersonView:
     )
 
 
-async def _answer(tenant: Tenant, uow: UnitOfWork, person: Person, status: int = 200) -> Response:
+async def _answer(tenant: Tenant, uow: UnitOfWork, person: Person, principal: Principal, status: int = 200) -> Response:
     location = {"location": f"/v1/tenants/{tenant.tenant}/people/{person.user}"} if status in (201, 202) else {}
-    view = _view(person, await _shown_with(tenant, uow, [person]))
+    view = _view(person, await _shown_with(tenant, uow, [person], principal))
     return answer(view, status, {"etag": etag(person.version)} | location)
 
 
@@ -272,10 +290,10 @@ async def create_person(
 
         async def create() -> Response:
             found = await context.tenants.for_write(tenant, uow)
-            return await _answer(found, uow, await add(found, uow), 201)
+            return await _answer(found, uow, await add(found, uow), principal, 201)
 
         response = await idempotent(uow, request, principal, key, create, partial(_shown, context, principal, tenant, uow))
-    return await _decided(context, tenant, prefer, response)
+    return await _decided(context, tenant, principal, prefer, response)
 
 
 class _NothingChangedError(Exception):
@@ -302,7 +320,7 @@ async def _previewed(context: Context, tenant: str, add: Callable[[Tenant, UnitO
     return answer(view)
 
 
-async def _decided(context: Context, tenant: str, prefer: str | None, response: Response) -> Response:
+async def _decided(context: Context, tenant: str, principal: Principal, prefer: str | None, response: Response) -> Response:
     """Return the answer that shows what seats decided about the person, if it does within the time of the Prefer header."""
     seconds = wait_seconds(prefer)
     if not seconds or response.status_code >= 400:
@@ -315,7 +333,7 @@ async def _decided(context: Context, tenant: str, prefer: str | None, response: 
             person = await store.get(uow.connection, tenant, user, found.today)
             if person is None or person.answered < person.revision:
                 return None
-            return await _answer(found, uow, person, response.status_code)
+            return await _answer(found, uow, person, principal, response.status_code)
 
     return await wait_for(context.clock, seconds, look) or response
 
@@ -352,12 +370,12 @@ async def list_people(
     (after,) = decode_cursor(cursor, int) or (0,)
     state = seat_state.value if seat_state else None
     statuses = tuple(Status) if status and "all" in status else status or LISTED
-    view = None if principal.departments is None else View(tuple(principal.departments), principal.subject)
+    view = _view_of(principal)
     chosen = Filter(statuses, external_id, state, source, kind, department, profile, text, role, view)
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_read(tenant, uow)
         people = await store.page(uow.connection, tenant, chosen, after, limit, found.today)
-        shown = await _shown_with(found, uow, people)
+        shown = await _shown_with(found, uow, people, principal)
         hidden = await store.count_hidden(uow.connection, tenant, statuses, view) if view is not None and cursor is None else None
     more = encode_cursor(people[-1].arrival) if len(people) == limit else None
     counts = [_pool(pool) for pool in shown.licences.pools.values()]
@@ -378,7 +396,7 @@ async def show_person(tenant: TenantId, user: UserId, context: InContext, princi
             )
             for name, origin in origins(known.stated(user), found.today).items()
         }
-        view = _view(person, await _shown_with(found, uow, [person])).model_copy(update={"values": values})
+        view = _view(person, await _shown_with(found, uow, [person], principal)).model_copy(update={"values": values})
         return answer(view, headers={"etag": etag(person.version)})
 
 
@@ -409,7 +427,7 @@ async def change_person(
         before = await locked_person(found, uow, user, principal)
         check_if_match(if_match, before.version)
         person = await edit_person.change(found, uow, before, given, cause_of(principal))
-        return await _answer(found, uow, person)
+        return await _answer(found, uow, person, principal)
 
 
 @router.post("/{user}/reactivate", status_code=202, response_model=PersonView, responses=refusals(409), summary="Reactivate a person")
@@ -431,7 +449,7 @@ async def reactivate_person(
             found = await context.tenants.for_write(tenant, uow)
             before = await locked_person(found, uow, user, principal)
             person = await edit_person.reactivate(found, uow, before, modules, cause_of(principal))
-            return await _answer(found, uow, person, 202)
+            return await _answer(found, uow, person, principal, 202)
 
         return await idempotent(uow, request, principal, key, reactivate, partial(_shown, context, principal, tenant, uow))
 
@@ -458,7 +476,7 @@ async def invite_person(
             terms = _terms(body or InvitationBody())
             assert terms is not None
             person = await invitations.invite(found, uow, context.seats, before, terms, cause_of(principal))
-            return await _answer(found, uow, person, 202)
+            return await _answer(found, uow, person, principal, 202)
 
         return await idempotent(uow, request, principal, key, invite, partial(_shown, context, principal, tenant, uow))
 
@@ -485,7 +503,7 @@ async def replace_person_by(
             for each in sorted({user, body.to}):
                 await locked_person(found, uow, each, principal)
             both = await replace_person.replace_person(found, uow, context.seats, user, body.to, after, cause_of(principal))
-            shown = await _shown_with(found, uow, both)
+            shown = await _shown_with(found, uow, both, principal)
             replaced, replacement = (_view(person, shown) for person in both)
             location = {"location": f"/v1/tenants/{tenant}/people/{user}"}
             return answer(ReplacementView(replaced=replaced, replacement=replacement), 202, location)
@@ -512,7 +530,7 @@ async def terminate_person_after(
             found = await context.tenants.for_write(tenant, uow)
             before = await locked_person(found, uow, user, principal)
             done = await terminate_person.terminate(found, uow, context.seats, before, body.last_day, cause_of(principal))
-            return await _termination(found, uow, done)
+            return await _termination(found, uow, done, principal)
 
         return await idempotent(uow, request, principal, key, terminate, partial(_shown, context, principal, tenant, uow))
 
@@ -524,11 +542,12 @@ async def take_termination_back(tenant: TenantId, user: UserId, context: InConte
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_write(tenant, uow)
         before = await locked_person(found, uow, user, principal)
-        return await _answer(found, uow, await terminate_person.take_back(found, uow, before, cause_of(principal)), 202)
+        person = await terminate_person.take_back(found, uow, before, cause_of(principal))
+        return await _answer(found, uow, person, principal, 202)
 
 
-async def _termination(tenant: Tenant, uow: UnitOfWork, done: Termination) -> Response:
-    person = _view(done.person, await _shown_with(tenant, uow, [done.person]))
+async def _termination(tenant: Tenant, uow: UnitOfWork, done: Termination, principal: Principal) -> Response:
+    person = _view(done.person, await _shown_with(tenant, uow, [done.person], principal))
     licences = done.licences
     items = [ReductionTotalView(module=module, total=total) for module, total in done.reduction.items()]
     view = TerminationView(
@@ -547,7 +566,7 @@ async def erase_person(tenant: TenantId, user: UserId, context: InContext, princ
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_write(tenant, uow)
         before = visible(await store.lock(uow.connection, tenant, user, found.today), principal)
-        return await _answer(found, uow, await erasure.erase(found, uow, before, cause_of(principal)))
+        return await _answer(found, uow, await erasure.erase(found, uow, before, cause_of(principal)), principal)
 
 
 @router.get("/{user}/data", response_model=PersonDataView, summary="Export what is stored about a person")
@@ -558,7 +577,10 @@ async def export_person(tenant: TenantId, user: UserId, context: InContext, prin
         found = await context.tenants.for_read(tenant, uow)
         person = visible(await store.get(uow.connection, tenant, user, found.today), principal)
         data = await personal_data.rows_of(uow.connection, tenant, user)
-        view = _view(person, await _shown_with(found, uow, [person]))
+        shown = await _shown_with(found, uow, [person], principal)
+        view = _view(person, shown)
+    for row in data["people"]:
+        row |= {name: [each for each in row[name] if each not in shown.hidden] for name in ("conflict_people", "separated")}
     return answer(PersonDataView(person=view, data=data, elsewhere=_elsewhere(tenant, user)))
 
 
@@ -571,4 +593,4 @@ def _elsewhere(tenant: str, user: str) -> dict[str, str]:
 async def _shown(context: Context, principal: Principal, tenant: str, uow: UnitOfWork, user: str) -> Response:
     found = await context.tenants.for_read(tenant, uow)
     person = await store.get(uow.connection, tenant, user, found.today)
-    return await _answer(found, uow, visible(person, principal))
+    return await _answer(found, uow, visible(person, principal), principal)

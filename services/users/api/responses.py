@@ -79,7 +79,8 @@ class ConflictView(BaseModel):
         "source by another id), privileged (found by e-mail address only, and may manage people or purchases) or possible_duplicate"
     )
     by: str = Field(description="What the people were found by: login, employee_number or email.")
-    people: list[str] = Field(description="The people who may be meant.")
+    people: list[str] = Field(description="The people who may be meant, of those whom you see.")
+    hidden: int = Field(0, description="How many people may be meant whom your viewset hides.")
 
 
 class OtherValue(BaseModel):
@@ -124,7 +125,8 @@ class PersonView(BaseModel):
     source: str
     timelines: list[TimelineView] = Field(description="The sources that state anything about the person, in their order.")
     conflict: ConflictView | None = None
-    in_conflict: list[str] = Field(description="People in conflict who may be this person.")
+    in_conflict: list[str] = Field(description="People in conflict who may be this person, of those whom you see.")
+    in_conflict_hidden: int = Field(0, description="How many people in conflict may be this person whom your viewset hides.")
     overrides: dict[str, Any] = Field(description="What an administrator has set instead of what the sources state, by field.")
     values: dict[str, ValueView] | None = Field(
         None, description="For each field that anybody states, where its value comes from. Only in the answer about one person."

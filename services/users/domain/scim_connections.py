@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 SOURCE_PREFIX: Final = "scim/"
+ENTERPRISE: Final = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 KEY_START: Final = "spscim_"
 TOKENS_MAX: Final = 2  # valid at a time: the old one and the new one while a client changes over
 DAYS_DEFAULT: Final = 365

@@ -21,7 +21,8 @@ from scim2_models.path import (
 from sqlalchemy import Boolean, ColumnElement, Text, and_, case, cast, column, exists, false, func, literal, not_, null, or_, select, true
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from services.users.scim.models import ENTERPRISE, SEATS, USER
+from services.users.domain.scim_connections import ENTERPRISE
+from services.users.scim.models import SEATS, USER
 from services.users.store.people import comparable
 from services.users.store.scim_users import P, S
 from shared.web.input_limits import faults

@@ -128,7 +128,11 @@ class Groups:
                 return await self._add(left, given) - len(removed)
 
     async def _add(self, row: GroupRow, members: Collection[str] | None) -> int:
-        """Add members; return how many are new. An id that no user has stays without effect."""
+        """Add members; return how many are new.
+
+        Ids that no user has are ignored, and the answer shows the group without them. A client whose request was refused as a whole (400)
+        would stop all changes of the group.
+        """
         if not members:
             return 0
         if len(members) > MEMBERS_MAX:

@@ -31,11 +31,11 @@ from scim2_models.resources.resource import AnyExtension
 from scim2_models.urn import URN
 
 from services.users.domain.logins import login_key
+from services.users.domain.scim_connections import ENTERPRISE
 from shared.web.input_limits import BODY_MAX
 
 USER: Final = "urn:ietf:params:scim:schemas:core:2.0:User"
 GROUP: Final = "urn:ietf:params:scim:schemas:core:2.0:Group"
-ENTERPRISE: Final = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 SEATS: Final = "urn:ietf:params:scim:schemas:extension:seatpool:2.0:Seats"
 PAGE_DEFAULT: Final = 100
 PAGE_MAX: Final = 200

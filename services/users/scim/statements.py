@@ -7,8 +7,8 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from services.users.domain.facts import Kind
+from services.users.domain.scim_connections import ENTERPRISE
 from services.users.domain.timelines import Entry, Period, Report
-from services.users.scim.models import ENTERPRISE
 from shared.schemas.base import OptionalEmail
 
 TEXT_MAX: Final = 500

@@ -22,13 +22,13 @@ from services.users.domain.local_days import local_today
 from services.users.domain.logins import login_key
 from services.users.domain.module_states import ModuleState, Seat
 from services.users.domain.person import Cause, Person, Tenant, command_of, source_actor
-from services.users.domain.scim_connections import Deactivation, OnFull, ScimConnection
+from services.users.domain.scim_connections import ENTERPRISE, Deactivation, OnFull, ScimConnection
 from services.users.domain.sources import Key
 from services.users.domain.timelines import Report, Reported, Timeline
 from services.users.scim.anchors import Anchors, List
 from services.users.scim.creations import Creation
 from services.users.scim.filters import Untranslatable, check_values, condition_of, indexed_equality
-from services.users.scim.models import ENTERPRISE, PROVIDER, SEATS, USER
+from services.users.scim.models import PROVIDER, SEATS, USER
 from services.users.scim.statements import ended_report, problem_of, report_of
 from services.users.store import module_states, scim_groups, timelines
 from services.users.store import people as people_store
@@ -227,6 +227,7 @@ class Users:
         before = await store.lock(self.uow.connection, self._view, resource_id)
         assert before is not None, "it was started"
         document = sent(resource)
+        await self._check_manager(document, resource_id)
         if login_key(document["userName"]) != before.user_name_key:
             await self._check_name(document["userName"], resource_id)
         after = _row(resource_id, document, before.version + 1, before.created_at, self.tenant.now)
@@ -263,6 +264,13 @@ class Users:
         holder, other = await store.holders(self.uow.connection, self._view, key, user)
         if holder is not None or (other is not None and other != resource_id):
             raise _in_use(user_name)
+
+    async def _check_manager(self, document: Mapping[str, Any], resource_id: str) -> None:
+        """Raise InvalidValueException if the manager of the user reports to the user. A new user manages nobody."""
+        manager = ((document.get(ENTERPRISE) or {}).get("manager") or {}).get("value")
+        if manager and await store.is_above(self.uow.connection, self._view, resource_id, manager):
+            detail = f"{ENTERPRISE}:manager: a user who does not report to this user expected (got {manager!r})"
+            raise InvalidValueException(detail=detail)
 
     async def _report(self, row: ScimUserRow) -> Report:
         # Of whom another source decides, only the login is blocked: the end of a connection alone would change nothing.

@@ -1,6 +1,6 @@
 """People."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from operator import attrgetter
@@ -284,6 +284,7 @@ _IS_VISIBLE: Final = func.coalesce(_P.department == any_(_DEPARTMENTS), literal_
     _P.user_id == bindparam("reader", type_=Text)
 )
 _COUNT_HIDDEN: Final = select(func.count()).where(_P.tenant_id == _TENANT, _IS_KNOWN, _P.status == _STATUSES, ~_IS_VISIBLE)
+_HIDDEN_OF: Final = select(_P.user_id).where(_P.tenant_id == _TENANT, _P.user_id == _USERS, ~_IS_VISIBLE)
 _IS_PENDING: Final = exists(
     select(_REQUIRED.c.module)
     .where(
@@ -546,6 +547,14 @@ async def count_hidden(connection: AsyncConnection, tenant_id: str, statuses: Se
     hidden person has a certain name or address."""
     given = {"tenant": tenant_id, "statuses": statuses, "departments": view.departments, "reader": view.reader}
     return int((await connection.execute(_COUNT_HIDDEN, given)).scalar_one())
+
+
+async def hidden_of(connection: AsyncConnection, tenant_id: str, users: Collection[str], view: View) -> frozenset[str]:
+    """Return those of these people whom the reader does not see."""
+    if not users:
+        return frozenset()
+    given = {"tenant": tenant_id, "users": sorted(users), "departments": view.departments, "reader": view.reader}
+    return frozenset((await connection.execute(_HIDDEN_OF, given)).scalars())
 
 
 async def save(connection: AsyncConnection, tenant_id: str, people: Sequence[Person]) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.users.domain.scim_connections import SOURCE_PREFIX
 from services.users.store.people import PEOPLE
-from services.users.store.scim_users import View
+from services.users.store.scim_users import SCIM_USERS, View
 from services.users.store.timelines import TIMELINES
 from shared.database.row_classes import columns_of, many, names_of, one, table_of
 
@@ -71,11 +71,16 @@ _SAVE: Final = (
 _DELETE: Final = delete(GROUPS).where(_OWN, G.group_id == _GROUP)
 _DELETE_MEMBERS: Final = delete(MEMBERS).where(_OF_GROUP)
 _GIVEN: Final = func.unnest(_IDS).column_valued("given")
+_S: Final = SCIM_USERS.c
+# A user of the connection, or a person about whom it has stated nothing (`Seen.id`).
+_IS_USER: Final = exists(
+    select(_S.resource_id).where(_S.tenant_id == _TENANT, _S.connection == _CONNECTION, _S.resource_id == _GIVEN, _S.deleted_at.is_(None))
+) | exists(select(_P.user_id).where(_P.tenant_id == _TENANT, _P.user_id == func.split_part(_GIVEN, ".", 1)))
 _ADD_MEMBERS: Final = (
     insert(MEMBERS)
     .from_select(
         ["tenant_id", "connection", "group_id", "resource_id"],
-        select(cast(_TENANT, Text), cast(_CONNECTION, Text), cast(_GROUP, Text), _GIVEN).distinct(),
+        select(cast(_TENANT, Text), cast(_CONNECTION, Text), cast(_GROUP, Text), _GIVEN).where(_IS_USER).distinct(),
     )
     .on_conflict_do_nothing()
     .returning(_M.resource_id)
@@ -172,7 +177,7 @@ async def remove(connection: AsyncConnection, view: View, group_id: str) -> None
 
 
 async def add_members(connection: AsyncConnection, view: View, group_id: str, ids: Collection[str]) -> list[str]:
-    """Add members; return those who were none. Call under the group's lock."""
+    """Add members; return those who were none. Ids that no user has are ignored. Call under the group's lock."""
     return await _ids(connection, _ADD_MEMBERS, view, of_group=group_id, ids=list(ids))
 
 

@@ -27,7 +27,7 @@ from sqlalchemy import update as sql_update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.users.domain.scim_connections import SOURCE_PREFIX
+from services.users.domain.scim_connections import ENTERPRISE, SOURCE_PREFIX
 from services.users.store.people import PEOPLE
 from services.users.store.timelines import TIMELINES
 from shared.database.row_classes import columns_of, json_rows, many, names_of, one, recordset, table_of
@@ -195,6 +195,10 @@ _GIVEN: Final = recordset(ScimUserRow)
 _INSERT: Final = insert(SCIM_USERS).from_select(
     ["tenant_id", "connection", *names_of(ScimUserRow)], select(TENANT, _CONNECTION, *columns_of(ScimUserRow, _GIVEN))
 )
+_MANAGER: Final = S.document[(ENTERPRISE, "manager", "value")].as_string()
+_MANAGERS: Final = select(bindparam("manager", type_=Text).label("id")).cte("managers", recursive=True)
+_ABOVE: Final = _MANAGERS.union(select(_MANAGER).where(_OWN, S.resource_id == _MANAGERS.c.id, _IS_LIVE, _MANAGER.is_not(None)))
+_IS_ABOVE: Final = select(exists(select(_ABOVE.c.id).where(_ABOVE.c.id == _ID)))
 _SAVE: Final = (
     sql_update(SCIM_USERS)
     .where(_OWN, S.resource_id == _ID)
@@ -307,6 +311,12 @@ async def holders(connection: AsyncConnection, view: View, user_name_key: str, u
     given = {"tenant": view.tenant, "of_connection": view.connection, "of_key": user_name_key, "of_user": user}
     holder, resource = (await connection.execute(_HOLDERS, given)).one()
     return holder, resource
+
+
+async def is_above(connection: AsyncConnection, view: View, resource_id: str, manager: str) -> bool:
+    """Return whether the user is this manager, or a manager of that one on any level. A circle of other people ends the search."""
+    given = {"tenant": view.tenant, "of_connection": view.connection, "of_id": resource_id, "manager": manager}
+    return bool((await connection.execute(_IS_ABOVE, given)).scalar_one())
 
 
 async def attempt(connection: AsyncConnection, view: View, user_name_key: str) -> str | None:

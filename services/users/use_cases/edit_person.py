@@ -99,7 +99,7 @@ async def change(tenant: Tenant, uow: UnitOfWork, before: Person, given: Mapping
         edit.set_values(record)
     if given.get("status") == "left":
         edit.set_employed(False)
-    after = await edit.after(uow, account)
+    after = await edit.after(uow, account, cause)
     rights.check_change(tenant, before, after, cause)
     return await edit.save(uow, rules.revise(before, after, at=tenant.now, cause=replace(cause, fact=FactType.CHANGED)))
 
@@ -114,7 +114,7 @@ async def reactivate(tenant: Tenant, uow: UnitOfWork, before: Person, modules: t
     before_edit = edit.stated
     if not before.record.employed:
         edit.set_employed(True)
-    after = await edit.after(uow, replace(before.account, may_log_in=True))
+    after = await edit.after(uow, replace(before.account, may_log_in=True), cause)
     required = after.standing.required.modules
     if modules is not None and (not_required := sorted(set(modules) - set(required))):
         raise Invalid("body.modules", not_required, "modules that the person requires: " + (", ".join(required) or "none"))
@@ -132,7 +132,7 @@ async def remove_override(tenant: Tenant, uow: UnitOfWork, before: Person, name:
     edit = await Edit.begin(tenant, uow, before)
     if not edit.remove_override(name):
         raise NotFound("override", "The fields that are overridden are in `overrides` of the person.")
-    after = await edit.after(uow, before.account)
+    after = await edit.after(uow, before.account, cause)
     rights.check_change(tenant, before, after, cause)
     return await edit.save(uow, rules.revise(before, after, at=tenant.now, cause=replace(cause, fact=FactType.CHANGED)))
 
@@ -215,10 +215,10 @@ class Edit:
         self.known.put(self._own, replace(timeline, singles=(*timeline.singles, fact)))
         self.stated = self.known.stated(self.before.user)
 
-    async def after(self, uow: UnitOfWork, account: Account) -> Person:
+    async def after(self, uow: UnitOfWork, account: Account, cause: Cause) -> Person:
         """Return the person after the edit. Raises Conflict if somebody else has the login."""
         edited = replace(self.before, account=account)
-        await people.check_login(self.tenant, uow, self.before, rules.as_of(edited, self.stated, self.tenant))
+        await people.check_login(self.tenant, uow, self.before, rules.as_of(edited, self.stated, self.tenant), cause.authority)
         self.known.edit(replace(self.before, overrides=self.stated.overrides))
         self.matched = await matching.match(self.tenant, uow, self.known, edited=self.before.user)
         conflict = self.matched.conflicts.get(self.before.user, self.before.conflict)

@@ -21,6 +21,7 @@ from services.users.domain.module_states import Decided, Seat, project, seat_sta
 from services.users.domain.person import Cause, Person, Revision, Tenant
 from services.users.domain.reminders import with_reminder
 from services.users.domain.required_modules import NO_MODULES, Note, SeatStatus
+from services.users.domain.roles import Authority
 from services.users.domain.sources import Key
 from services.users.domain.status import Status, status_of
 from services.users.domain.timelines import Outcome, Statement, Timeline, with_statement
@@ -246,7 +247,7 @@ async def add_person(
     timeline = Timeline(singles=(fact,))
     known.put(key, timeline)
     after = rules.as_of(unknown, known.stated(unknown.user), tenant)
-    await check_login(tenant, uow, unknown, after)
+    await check_login(tenant, uow, unknown, after, cause.authority)
     if check is not None:
         await check(after)
     revision = rules.revise(unknown, after, at=tenant.now, cause=cause)
@@ -257,20 +258,27 @@ async def add_person(
     return added
 
 
-async def check_login(tenant: Tenant, uow: UnitOfWork, before: Person, after: Person) -> None:
-    """Raise Conflict if a change by REST gives the person a login that another employed person has. Call under the person's lock."""
+async def check_login(tenant: Tenant, uow: UnitOfWork, before: Person, after: Person, authority: Authority | None) -> None:
+    """Raise Conflict if a change by REST gives the person a login that another employed person has. Call under the person's lock. The
+    refusal names that person only to senders who see the person."""
     key = claimed_login(before.record, after.record)
     if key is None:
         return
     await uow.lock(store.CLAIMS, tenant.tenant)
     holder = await store.login_holder(uow.connection, tenant.tenant, key, after.user)
-    if holder is not None and after.record is not None:
-        raise Refusal(
-            "login-in-use",
-            f"The employed person {holder} has the login {after.record.login!r}. Choose another login, or first change the login of that "
-            "person or end the employment.",
-            user=holder,
-        )
+    if holder is None or after.record is None:
+        return
+    if authority is not None and authority.departments is not None:
+        person = await store.get(uow.connection, tenant.tenant, holder, None)
+        if person is None or not (authority.sees(person.department) or holder == authority.user):
+            detail = f"An employed person whom you do not see has the login {after.record.login!r}. Choose another login."
+            raise Refusal("login-in-use", detail)
+    raise Refusal(
+        "login-in-use",
+        f"The employed person {holder} has the login {after.record.login!r}. Choose another login, or first change the login of that "
+        "person or end the employment.",
+        user=holder,
+    )
 
 
 async def save(tenant: Tenant, uow: UnitOfWork, revision: Revision, envelope: Envelope | None) -> Person:

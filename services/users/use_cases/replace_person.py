@@ -50,7 +50,7 @@ async def replace_person(
         raise NotFound("person", "Check the id in the path and `to` in the body.")
     if source == to:
         raise _refused(f"{source} cannot be replaced by the same person", Reason.UNKNOWN_USER)
-    gone, edit = await _gone(tenant, uow, old, afterwards)
+    gone, edit = await _gone(tenant, uow, old, afterwards, cause)
     (taken,) = await known_people.as_of_today(tenant, uow, [replace(new, account=replace(new.account, may_log_in=True))])
     _check(tenant, old, taken)
     command_id = ids.new_id()
@@ -75,12 +75,12 @@ async def replace_person(
     return gone, taken
 
 
-async def _gone(tenant: Tenant, uow: UnitOfWork, old: Person, afterwards: Afterwards) -> tuple[Person, Edit]:
+async def _gone(tenant: Tenant, uow: UnitOfWork, old: Person, afterwards: Afterwards, cause: Cause) -> tuple[Person, Edit]:
     edit = await Edit.begin(tenant, uow, old)
     if afterwards is Afterwards.LEFT:
         edit.set_employed(False)
-        return await edit.after(uow, old.account), edit
-    return await edit.after(uow, replace(old.account, may_log_in=False)), edit
+        return await edit.after(uow, old.account, cause), edit
+    return await edit.after(uow, replace(old.account, may_log_in=False), cause), edit
 
 
 def _check(tenant: Tenant, old: Person, taken: Person) -> None:

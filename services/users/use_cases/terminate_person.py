@@ -67,7 +67,7 @@ async def terminate(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, befo
     days = [since, *days_ahead(edit.stated, since)]
     if any(record is not None and record.employed for record in merged_by_day(edit.stated, days)):
         raise Invalid("body.last_day", last_day.isoformat(), "a day of the last employment of the person")
-    after = await edit.after(uow, before.account)
+    after = await edit.after(uow, before.account, cause)
     rights.check_change(tenant, before, after, cause)
     licences = await _licences(tenant, uow, seats, before)
     revision = rules.revise(before, after, at=tenant.now, cause=replace(cause, fact=FactType.LEFT))
@@ -84,7 +84,7 @@ async def take_back(tenant: Tenant, uow: UnitOfWork, before: Person, cause: Caus
             "This API has not terminated the person. If an HR system has, correct the leaving there; to let the person use the modules "
             "again meanwhile, reactivate the person.",
         )
-    after = await edit.after(uow, before.account)
+    after = await edit.after(uow, before.account, cause)
     rights.check_change(tenant, before, after, cause)
     back = takes_leaving_back(stated, edit.stated, tenant.today)
     revision = rules.revise(before, after, at=tenant.now, cause=replace(cause, fact=FactType.CHANGED), leaving_withdrawn=back)
