@@ -5,6 +5,7 @@ optional field is added): `Payload.model_validate_json(data, extra="ignore")` is
 """
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, TypeVar
 
@@ -65,3 +66,13 @@ class Change(Payload):
     field: str
     old: str | int | bool | None = None
     new: str | int | bool | None = None
+
+
+def changes_between(old: Mapping[str, str | int | bool | None], new: Mapping[str, str | int | bool | None]) -> tuple[Change, ...]:
+    """Return the fields that differ. An empty text is shown as none."""
+    names = dict.fromkeys((*old, *new))
+    return tuple(
+        Change(field=name, old=before, new=after)
+        for name in names
+        if (before := old.get(name) if old.get(name) != "" else None) != (after := new.get(name) if new.get(name) != "" else None)
+    )

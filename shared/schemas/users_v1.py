@@ -190,10 +190,15 @@ class TenantOpenedByOperator(UsersEvent):
     operator: Text | None = None
 
 
-class ScimTokenEnding(UsersEvent):
-    """A reminder: a token of a SCIM connection ends in `days` days."""
+class ScimEvent(UsersEvent):
+    """The fields of all events about SCIM connections."""
 
     connection: Id
+
+
+class ScimTokenEnding(ScimEvent):
+    """A reminder: a token of a SCIM connection ends in `days` days."""
+
     token: Id
     expires_at: Instant
     days: int
@@ -206,6 +211,26 @@ class ApiClientChanged(UsersEvent):
     name: Text
     rights: Items[Text]
     added: bool
+
+
+class ScimConnectionChanged(ScimEvent):
+    """A SCIM connection was added (`added`) or changed."""
+
+    added: bool
+
+
+class ScimTokenChanged(ScimEvent):
+    """A token of a SCIM connection was made, or revoked."""
+
+    token: Id
+    what: str  # issued | revoked; an open enum
+    expires_at: Instant | None = None  # of an issued one
+
+
+class ScimGroupMapped(ScimEvent):
+    """The members of a SCIM group get another profile or another role."""
+
+    group: Text
 
 
 class ApiClientRevoked(UsersEvent):
@@ -262,8 +287,8 @@ class IdentityProviderChanged(UsersEvent):
 
 
 class SignInUnconfirmed(UsersEvent):
-    """The login or the e-mail address of a person who holds a role was changed by somebody who lacks some of that person's rights. The person
-    signs in as before until the change is confirmed. Null: unchanged."""
+    """Somebody without the rights of a person who holds a role has changed that person's login or e-mail address. The person signs in as
+    before until it is confirmed. Null: unchanged."""
 
     user: Id
     email: EmailStr | None  # the address before, to which sign-in links go; null: there was none

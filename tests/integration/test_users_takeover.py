@@ -48,6 +48,11 @@ class Tenant:
         return f"ann@{self.id}.example"
 
     @property
+    def evil(self) -> str:
+        """Return an address of Mallory, one for each tenant: links are limited by address."""
+        return f"mallory@{self.id}.evil.example"
+
+    @property
     def path(self) -> str:
         return f"/v1/tenants/{self.id}/people/{self.ann}"
 
@@ -111,26 +116,26 @@ async def by_scim(of: Tenant, login: str, email: str) -> None:
 @pytest.mark.parametrize("way", [by_import, by_topic, by_hr_events, by_scim])
 async def test_a_link_goes_to_the_address_before_until_a_change_of_an_owner_is_confirmed(bench: Bench, way: Any) -> None:
     of = await made(bench)
-    await way(of, "ann", EVIL)
-    await of.until(email=EVIL)
-    await way(of, "ann2", EVIL)
-    person = await of.until(login="ann2", email=EVIL)
+    await way(of, "ann", of.evil)
+    await of.until(email=of.evil)
+    await way(of, "ann2", of.evil)
+    person = await of.until(login="ann2", email=of.evil)
     assert person["sign_in"] == {"login": "ann", "email": of.email}, "the data are corrected, and sign-in does not follow"
     assert [(each.user, each.email, each.new_login, each.new_email) for each in await of.told()] == [
-        (of.ann, of.email, None, EVIL),
+        (of.ann, of.email, None, of.evil),
         (of.ann, of.email, "ann2", None),
     ]
     async with browser(bench) as client:
-        assert await requested_link_or_none(bench, client, of.id, EVIL) is None
+        assert await requested_link_or_none(bench, client, of.id, of.evil) is None
         secret = await requested_link(bench, client, of.id, of.email)
         page = await client.post("/sign-in/link", data={"secret": secret})
-        assert EVIL in page.text
+        assert of.evil in page.text
         form = {name: hidden(page.text, name) for name in ("login", "email")}
         assert (await client.post("/sign-in/confirm", data=form | {"email": "other@evil.example"})).status_code == 409
         confirmed = await client.post("/sign-in/confirm", data=form)
         assert (confirmed.status_code, "From now on" in confirmed.text) == (200, True)
         assert (await of.person())["sign_in"] is None
-        assert await requested_link(bench, client, of.id, EVIL)
+        assert await requested_link(bench, client, of.id, of.evil)
         assert await requested_link_or_none(bench, client, of.id, of.email) is None
     (done,) = await bench.events(of.id, users_v1.SignInConfirmed)
     assert (done.user, done.actor.id) == (of.ann, of.ann)
@@ -245,6 +250,34 @@ async def test_another_issuer_cannot_claim_the_accounts_of_the_present_one(signi
 async def of_another_issuer(signing: Signing, issuer: str) -> None:
     """Let the accounts that are bound be of another issuer than the provider that is in use."""
     await signing.bench.execute("UPDATE identities SET issuer = $2 WHERE tenant_id = $1", signing.tenant, issuer)
+
+
+async def test_T20_who_changed_an_identity_provider_or_a_scim_connection_is_in_the_log_and_no_secret_is(signing: Signing) -> None:
+    bench, tenant = signing.bench, signing.tenant
+    await signing.configure(client_secret="first-s3cret")
+    await signing.configure(client_secret="second-s3cret", required=False)
+    connection = f"/v1/tenants/{tenant}/scim-connections/okta"
+    await signing.rest.put(connection, {})
+    await signing.rest.put(connection, {})
+    await signing.rest.put(connection, {"on_full": "refuse"})
+    token = await signing.rest.post(f"{connection}/tokens", {})
+    assert (await signing.rest.call("DELETE", f"{connection}/tokens/{token['token']}")).status_code == 204
+    providers = await bench.events(tenant, users_v1.IdentityProviderChanged)
+    changed = [{change.field: (change.old, change.new) for change in event.changes} for event in providers]
+    assert [each.what for each in providers] == ["entered", "effective"] * 2
+    assert (changed[0]["issuer"], changed[3]["required"]) == ((None, signing.issuer), (True, False))
+    assert set(changed[3]) == {"required", "client_secret"}
+    connections = await bench.events(tenant, users_v1.ScimConnectionChanged)
+    assert [(each.added, [(change.field, change.old, change.new) for change in each.changes]) for each in connections] == [
+        (True, [("on_full", None, "create"), ("deactivation", None, "suspends")]),
+        (False, [("on_full", "create", "refuse")]),
+    ]
+    tokens = await bench.events(tenant, users_v1.ScimTokenChanged)
+    assert [(each.what, each.token, each.actor.id) for each in tokens] == [
+        (what, token["token"], signing.ann) for what in ("issued", "revoked")
+    ]
+    said = str([*providers, *connections, *tokens])
+    assert [secret for secret in ("first-s3cret", "second-s3cret", token["secret"]) if secret in said] == []
 
 
 async def test_people_list_and_end_their_own_sessions_and_nobody_elses(bench: Bench) -> None:

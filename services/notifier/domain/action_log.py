@@ -228,17 +228,17 @@ def _users(payload: users_v1.UsersEvent, name: str) -> Entry:
             return Entry(name, changes=changes, details={"client": payload.client, "name": payload.name})
         case users_v1.GraceEnding():
             return Entry(name, user=payload.user, module=payload.module)
-        case users_v1.ChangesStopped() | users_v1.LicencesFree() | users_v1.ScimTokenEnding():
+        case users_v1.ChangesStopped() | users_v1.LicencesFree() | users_v1.ScimEvent():
             excluded = {"at", "actor", "reason", "changes", "module"}
             details = payload.model_dump(mode="json", exclude=excluded, exclude_none=True)
-            return Entry(name, module=getattr(payload, "module", None), details=details)
+            return Entry(name, module=getattr(payload, "module", None), changes=changes, details=details)
         case users_v1.SignInLinkRequested():
             return Entry(name, user=payload.user, details={"expires_at": format_instant(payload.expires_at)})
         case users_v1.SignInUnconfirmed():
             names = (("login", payload.new_login), ("email", payload.new_email))
             return Entry(name, user=payload.user, details={"fields": [name for name, value in names if value is not None]})
         case users_v1.IdentityProviderChanged():
-            return Entry(name, details={"what": payload.what, "issuer": payload.issuer})
+            return Entry(name, changes=changes, details={"what": payload.what, "issuer": payload.issuer})
         case users_v1.ConflictFound() | users_v1.PossibleDuplicates() | users_v1.PersonLinked() | users_v1.PersonSeparated():
             # External ids are personal data, which are erased, and the log stays.
             details = payload.model_dump(mode="json", exclude={"at", "actor", "reason", "changes", "user", "external_id"})

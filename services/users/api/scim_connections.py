@@ -10,10 +10,9 @@ from services.users.api.responses import NewScimTokenView, ScimConnectionView, S
 from services.users.domain.person import Cause
 from services.users.domain.roles import rights_of_roles
 from services.users.domain.scim_connections import ScimConnection, ScimToken
-from services.users.domain.sources import SourceKind, new_source
 from services.users.store import scim_connections as store
 from services.users.store import scim_groups as groups_store
-from services.users.store import scim_stopped, sources
+from services.users.store import scim_stopped
 from services.users.store.scim_groups import GroupRow
 from services.users.store.scim_users import View
 from services.users.use_cases import rights, scim_connections, scim_groups, scim_guard
@@ -55,13 +54,13 @@ async def put_connection(
 ) -> Response:
     """A connection has no token at first. If you send `If-Match`, it is checked."""
     async with context.database.unit_of_work(tenant) as uow:
-        await context.tenants.for_read(tenant, uow)
+        found = await context.tenants.for_read(tenant, uow)
+        await store.lock(uow.connection, tenant, connection)
+        known = await store.get(uow.connection, tenant, connection)
         if if_match is not None:
-            known = await store.get(uow.connection, tenant, connection)
             check_if_match(if_match, known.version if known else 0)
         wanted = ScimConnection(connection, body.on_full, body.deactivation, dict(body.user_types))
-        version = await store.save(uow.connection, tenant, wanted, context.clock.now())
-        await sources.add(uow.connection, tenant, [new_source(wanted.source, SourceKind.SCIM)])
+        version = await scim_connections.put(found, uow, known, wanted, cause_of(principal), context.clock.now())
         view = await _view(context, tenant, uow, await scim_connections.require(tenant, uow, connection))
     context.scim_callers.forget(tenant, connection)
     return answer(view, headers={"etag": etag(version)})
@@ -97,8 +96,8 @@ async def issue_token(tenant: TenantId, connection: Name, body: NewScimToken, co
     """The answer is the only time that the token is shown. Two tokens can be valid at a time, so that a client can change over.
     This needs all rights of the tenant, as an owner has: a SCIM client says who is in a group that gives a role."""
     async with context.database.unit_of_work(tenant) as uow:
-        now = context.clock.now()
-        token, text = await scim_connections.issue_token(tenant, uow, connection, body.expires_in_days, now, cause_of(principal))
+        found, now = await context.tenants.for_read(tenant, uow), context.clock.now()
+        token, text = await scim_connections.issue_token(found, uow, connection, body.expires_in_days, now, cause_of(principal))
     return answer(NewScimTokenView(**_token(token).model_dump(), secret=text), 201)
 
 
@@ -106,8 +105,8 @@ async def issue_token(tenant: TenantId, connection: Name, body: NewScimToken, co
 async def revoke_token(tenant: TenantId, connection: Name, token: TokenId, context: InContext, principal: RolesManager) -> Response:
     """Requests with the token are refused within 10 seconds."""
     async with context.database.unit_of_work(tenant) as uow:
-        if not await store.remove_token(uow.connection, tenant, connection, token):
-            raise NotFound("token of this connection")
+        found = await context.tenants.for_read(tenant, uow)
+        await scim_connections.revoke_token(found, uow, connection, token, cause_of(principal))
     context.scim_callers.forget(tenant, connection)
     return Response(status_code=204)
 

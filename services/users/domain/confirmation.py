@@ -4,7 +4,7 @@ Sources can correct these at any time, and nobody needs a right in the console f
 for sign-in only after it is confirmed: by the person, or by somebody with all the person's rights. Otherwise a sender of HR data could give
 an owner an address of their own, and sign in as the owner. Until then the values that counted before go on to count.
 
-The rule for people who get a role later: who gives a role by a request is shown with what the person signs in, and thereby confirms it. A
+The rule for people who get a role later: who gives a role by a request is shown with what the person signs in, and so confirms it. A
 group of an identity system gives a role to the person whom that system describes (`as_identity_systems_state`).
 """
 

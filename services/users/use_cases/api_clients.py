@@ -12,7 +12,7 @@ from services.users.use_cases.rights import check_covered, check_sees_everybody
 from shared import ids
 from shared.database import UnitOfWork
 from shared.errors import Conflict, NotFound
-from shared.schemas.base import Change, format_instant
+from shared.schemas.base import changes_between, format_instant
 from shared.schemas.registry import USERS
 from shared.schemas.users_v1 import ApiClientChanged, ApiClientRevoked
 
@@ -90,8 +90,7 @@ def _new_secret(now: datetime) -> tuple[dict[str, Any], str]:
 async def _save(tenant: Tenant, uow: UnitOfWork, before: ApiClientRow | None, after: ApiClientRow, cause: Cause) -> ApiClientRow:
     after = after if before is None else replace(after, version=before.version + 1)
     await store.save(uow.connection, tenant.tenant, after)
-    old, new = _shown(before), _shown(after)
-    changes = tuple(Change(field=name, old=old.get(name), new=value) for name, value in new.items() if old.get(name) != value)
+    changes = changes_between(_shown(before), _shown(after))
     event = ApiClientChanged(
         at=tenant.now, actor=cause.actor, changes=changes, client=after.client, name=after.name, rights=after.rights, added=before is None
     )

@@ -30,6 +30,7 @@ from services.users.use_cases.sessions import Method, NewSession
 from shared import ids
 from shared.database import UnitOfWork
 from shared.errors import Conflict, Forbidden, NotFound, Refused
+from shared.schemas.base import changes_between
 from shared.schemas.registry import USERS
 from shared.schemas.users_v1 import IdentityProviderChanged
 from shared.sealed import seal, unseal
@@ -91,6 +92,7 @@ async def enter(
     """Save a configuration, which is not in use before a test sign-in. Without a new secret, that of the same client at the same issuer
     stays. Raises Conflict, Forbidden."""
     _check(cause)
+    before = await store.get(uow.connection, provider.tenant_id, DRAFT) or await store.get(uow.connection, provider.tenant_id, EFFECTIVE)
     if client_secret is not None:
         if not keys:
             raise Conflict(
@@ -106,7 +108,7 @@ async def enter(
                 provider = replace(provider, sealed_secret=known.sealed_secret)
                 break
     await store.save(uow.connection, provider)
-    _publish(uow, provider, "entered", cause, at)
+    _publish(uow, before, provider, "entered", cause, at)
     return provider
 
 
@@ -117,7 +119,7 @@ async def remove(uow: UnitOfWork, tenant_id: str, cause: Cause, at: datetime) ->
         raise NotFound("identity provider")
     _check(cause)
     await store.remove(uow.connection, tenant_id)
-    _publish(uow, found, "removed", cause, at)
+    _publish(uow, found, None, "removed", cause, at)
 
 
 async def make_effective(uow: UnitOfWork, provider: ProviderRow, claims: Mapping[str, Any], cause: Cause, at: datetime) -> None:
@@ -130,9 +132,10 @@ async def make_effective(uow: UnitOfWork, provider: ProviderRow, claims: Mapping
             "The account that signed in at the identity provider is not that of the person who entered the configuration, so the "
             "configuration is not in use. Sign in with your own account, or enter the configuration yourself.",
         )
+    before = await store.get(uow.connection, provider.tenant_id, EFFECTIVE)
     if not await store.make_effective(uow.connection, provider.tenant_id, provider.version):
         raise Conflict("provider-changed", "The configuration was changed after this test began. Start the test again.")
-    _publish(uow, provider, "effective", cause, at)
+    _publish(uow, before, provider, "effective", cause, at)
 
 
 def _check(cause: Cause) -> None:
@@ -140,9 +143,21 @@ def _check(cause: Cause) -> None:
         rights.check_all_rights(cause.authority, "An identity provider")
 
 
-def _publish(uow: UnitOfWork, provider: ProviderRow, what: str, cause: Cause, at: datetime) -> None:
-    event = IdentityProviderChanged(at=at, actor=cause.actor, what=what, issuer=provider.issuer)
+def _publish(uow: UnitOfWork, before: ProviderRow | None, after: ProviderRow | None, what: str, cause: Cause, at: datetime) -> None:
+    provider = after or before
+    assert provider is not None
+    changes = changes_between(_logged(before), _logged(after))
+    event = IdentityProviderChanged(at=at, actor=cause.actor, changes=changes, what=what, issuer=provider.issuer)
     uow.publish(event, source=USERS, tenant=provider.tenant_id, time=at)
+
+
+def _logged(provider: ProviderRow | None) -> dict[str, str | bool | None]:
+    """Return what the action log shows of a provider: of its secret only which one it is, by a part of the hash of the sealed one."""
+    if provider is None:
+        return {}
+    secret = None if provider.sealed_secret is None else hash_of(provider.sealed_secret).hex()[:8]
+    shown = {name: getattr(provider, name) for name in ("issuer", "client_id", "trust_email", "required", "emergency_links")}
+    return shown | {"match_claims": ", ".join(provider.match_claims), "client_secret": secret}
 
 
 # ------------------------------------------------------------------------------------------------------------------- sign-in

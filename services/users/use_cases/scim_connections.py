@@ -3,13 +3,18 @@
 import secrets
 from datetime import datetime, timedelta
 
-from services.users.domain.person import Cause
+from services.users.domain.person import Cause, Tenant
 from services.users.domain.scim_connections import KEY_START, TOKENS_MAX, ScimConnection, ScimToken, token_hash
+from services.users.domain.sources import SourceKind, new_source
 from services.users.store import scim_connections as store
+from services.users.store import sources
 from services.users.use_cases.rights import check_all_rights
 from shared import ids
 from shared.database import UnitOfWork
 from shared.errors import Conflict, NotFound
+from shared.schemas.base import changes_between
+from shared.schemas.registry import USERS
+from shared.schemas.users_v1 import ScimConnectionChanged, ScimTokenChanged
 
 
 async def require(tenant: str, uow: UnitOfWork, connection: str) -> ScimConnection:
@@ -20,14 +25,14 @@ async def require(tenant: str, uow: UnitOfWork, connection: str) -> ScimConnecti
     return found
 
 
-async def issue_token(tenant: str, uow: UnitOfWork, connection: str, days: int, now: datetime, cause: Cause) -> tuple[ScimToken, str]:
+async def issue_token(tenant: Tenant, uow: UnitOfWork, connection: str, days: int, now: datetime, cause: Cause) -> tuple[ScimToken, str]:
     """Add a token, and return it with its text, which is not stored. Raises NotFound, Forbidden, and Conflict if there are enough valid
     ones."""
-    await require(tenant, uow, connection)
+    await require(tenant.tenant, uow, connection)
     if cause.authority is not None:
         check_all_rights(cause.authority, "A SCIM client, by its groups,")
-    await store.lock(uow.connection, tenant, connection)
-    valid = await store.tokens(uow.connection, tenant, connection, now)
+    await store.lock(uow.connection, tenant.tenant, connection)
+    valid = await store.tokens(uow.connection, tenant.tenant, connection, now)
     if len(valid) >= TOKENS_MAX:
         raise Conflict(
             "too-many-tokens",
@@ -35,5 +40,35 @@ async def issue_token(tenant: str, uow: UnitOfWork, connection: str, days: int, 
         )
     text = KEY_START + secrets.token_urlsafe(32)
     token = ScimToken(ids.new_id(), connection, now, now + timedelta(days=days))
-    await store.add_token(uow.connection, tenant, token, token_hash(text))
+    await store.add_token(uow.connection, tenant.tenant, token, token_hash(text))
+    event = ScimTokenChanged(
+        at=tenant.now, actor=cause.actor, connection=connection, token=token.token_id, what="issued", expires_at=token.expires_at
+    )
+    uow.publish(event, source=USERS, tenant=tenant.tenant, time=tenant.now)
     return token, text
+
+
+async def revoke_token(tenant: Tenant, uow: UnitOfWork, connection: str, token: str, cause: Cause) -> None:
+    """Remove a token. Raises NotFound."""
+    if not await store.remove_token(uow.connection, tenant.tenant, connection, token):
+        raise NotFound("token of this connection")
+    event = ScimTokenChanged(at=tenant.now, actor=cause.actor, connection=connection, token=token, what="revoked")
+    uow.publish(event, source=USERS, tenant=tenant.tenant, time=tenant.now)
+
+
+async def put(tenant: Tenant, uow: UnitOfWork, before: ScimConnection | None, after: ScimConnection, cause: Cause, now: datetime) -> int:
+    """Add the connection, or change it; return its version."""
+    version = await store.save(uow.connection, tenant.tenant, after, now)
+    await sources.add(uow.connection, tenant.tenant, [new_source(after.source, SourceKind.SCIM)])
+    changes = changes_between(_logged(before), _logged(after))
+    if before is None or changes:
+        event = ScimConnectionChanged(at=tenant.now, actor=cause.actor, changes=changes, connection=after.connection, added=before is None)
+        uow.publish(event, source=USERS, tenant=tenant.tenant, time=tenant.now)
+    return version
+
+
+def _logged(connection: ScimConnection | None) -> dict[str, str]:
+    if connection is None:
+        return {}
+    types = ", ".join(f"{name}: {kind}" for name, kind in sorted(connection.user_types.items()))
+    return {"on_full": connection.on_full, "deactivation": connection.deactivation, "user_types": types}

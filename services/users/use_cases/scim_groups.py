@@ -21,6 +21,9 @@ from services.users.store.scim_users import View
 from services.users.use_cases import known_people, people
 from shared.database import UnitOfWork
 from shared.errors import Invalid
+from shared.schemas.base import changes_between
+from shared.schemas.registry import USERS
+from shared.schemas.users_v1 import ScimGroupMapped
 
 AT_ONCE_MAX: Final = 500  # people who are changed in the transaction of a request; more are changed in the background
 
@@ -82,6 +85,9 @@ async def put_mapping(
     after = replace(before, profile=profile, role=role)
     if after != before:
         await store.save(uow.connection, view, after)
+        changes = changes_between({"profile": before.profile, "role": before.role}, {"profile": profile, "role": role})
+        event = ScimGroupMapped(at=tenant.now, actor=cause.actor, changes=changes, connection=view.connection, group=before.display_name)
+        uow.publish(event, source=USERS, tenant=tenant.tenant, time=tenant.now)
         members = await store.member_ids(uow.connection, view, before.group_id, AT_ONCE_MAX + 1)
         await members_changed(tenant, uow, view, members, cause)
     return after
