@@ -196,7 +196,7 @@ async def test_many_new_people_without_a_match_take_no_seats_until_somebody_conf
     await company.report(company.second, {f"c{number}": person(f"c{number}") for number in range(4)})
     found = await company.everybody()
     assert [found[who]["status"] for who in ("a0", "b0", "c0", "c3")] == ["active", "active", "conflict", "conflict"]
-    assert found["c0"]["conflict"] == {"reason": "possible_duplicate", "by": "", "people": []}
+    assert found["c0"]["conflict"] == {"reason": "possible_duplicate", "by": "", "people": [], "hidden": 0}
     (told,) = await bench.events(company.tenant, PossibleDuplicates)
     assert (told.source, told.people, told.other_source, told.other_people) == (company.second, 7, company.first, 12)
     assert await company.seats() == 15
