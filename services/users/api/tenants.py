@@ -10,7 +10,6 @@ from services.users.api.dependencies import Context, InContext, Operator, Settin
 from services.users.api.requests import SOURCE_TENANTS_MAX, Allowed, FirstOwner, NewTenant, OperatorAccess, TenantPatch
 from services.users.api.responses import AllowedView, SourceView, TenantView, Token
 from services.users.domain.invitations import InvitationTerms
-from services.users.domain.logins import login_key
 from services.users.domain.person import Cause
 from services.users.domain.roles import OWNER
 from services.users.sign_in.tokens import OPERATOR_KIND, OPERATOR_TTL_SECONDS
@@ -121,7 +120,7 @@ async def _operators_name(uow: UnitOfWork, tenant: str, principal: Principal) ->
     if principal.kind != OPERATOR_KIND:
         return None
     await uow.scope(None)
-    row = await operators.with_email(uow.connection, login_key(principal.subject))
+    row = await operators.with_email(uow.connection, principal.subject)
     await uow.scope(tenant)
     return row.name if row is not None else None
 

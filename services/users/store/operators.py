@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, Text, bindparam, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.users.domain.logins import login_key
 from shared.database.row_classes import columns_of, many, one, table_of
 
 VENDOR: Final = "-"  # instead of a tenant, in the sessions and sign-in links of operators; no id begins with it
@@ -58,8 +59,10 @@ async def lock(connection: AsyncConnection, operator_id: str) -> OperatorRow | N
     return await one(connection, _LOCK, OperatorRow, operator=operator_id)
 
 
-async def with_email(connection: AsyncConnection, email_key: str) -> OperatorRow | None:
-    return await one(connection, _WITH_EMAIL, OperatorRow, email_key=email_key)
+async def with_email(connection: AsyncConnection, email: str) -> OperatorRow | None:
+    """Return the operator with this address, in any case of its letters. Keys of logins are equal for more: ß and ss are two domains."""
+    found = await one(connection, _WITH_EMAIL, OperatorRow, email_key=login_key(email))
+    return found if found is not None and found.email.lower() == email.lower() else None
 
 
 async def of_identity(connection: AsyncConnection, identity: str) -> OperatorRow | None:

@@ -42,7 +42,7 @@ async def of_claims(uow: UnitOfWork, claims: Mapping[str, Any], *, trust_email: 
         return known
     email, verified = claims.get("email"), claims.get("email_verified")
     is_verified = verified is True or str(verified).lower() == "true" or (verified is None and trust_email)
-    found = await store.with_email(uow.connection, login_key(email)) if isinstance(email, str) and is_verified else None
+    found = await store.with_email(uow.connection, email) if isinstance(email, str) and is_verified else None
     if found is None or not await store.bind(uow.connection, found.operator_id, identity):
         raise Forbidden(
             "sign-in-refused",

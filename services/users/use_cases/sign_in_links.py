@@ -112,7 +112,7 @@ async def _make_link(uow: UnitOfWork, settings: LinkSettings, each: RequestRow, 
         LINKS.labels("too_many").inc()
         return
     found = await people_store.with_email_and_role(uow.connection, each.email, CHOICES_MAX)
-    operator = await operators.with_email(uow.connection, key)
+    operator = await operators.with_email(uow.connection, each.email)
     choices = await _choices(uow, [*found, *([(VENDOR, operator.operator_id)] if operator is not None else [])], key, now)
     if not choices:
         LINKS.labels("nobody").inc()
