@@ -18,6 +18,7 @@ BO = Recipient("bo@acme.example", "Bo Berg", "u1")
 LINKS = Links(
     actions="http://notifier/actions",
     quotes="http://invoicing/quotes",
+    ending="http://invoicing/ending",
     held_events="http://users/held-events",
     scim_connections="http://users/scim-connections",
     people="http://users/people",
@@ -73,6 +74,10 @@ DATA: dict[Kind, dict[str, Any]] = {
     Kind.PURCHASES_BLOCKED: OVERDUE,
     Kind.PURCHASES_UNBLOCKED: {},
     Kind.OVERDUE_DECISION: OVERDUE,
+    Kind.ENDING: {"ends_on": "2013-12-01", "reason": "we move", "actor": ACTOR},
+    Kind.ENDING_SOON: {"ends_on": "2013-12-01", "days": 7, "reason": "", "actor": ACTOR},
+    Kind.KEPT: {"modules": [{"module": "time", "licences": 280, "next_period": 270}], "reason": "", "actor": ACTOR},
+    Kind.ENDED: {"ended_on": "2013-12-01", "at_once": True, "reason": "no payment", "actor": ACTOR},
     Kind.INVITED: {"expires_at": DEADLINE, "reserved": True},
     Kind.INVITATION_EXPIRED: {"expires_at": DEADLINE},
     Kind.LICENCES_FREE: {"available": 3, "refused": 60},
@@ -94,6 +99,7 @@ OF_ADMINISTRATION = (
     Kind.HAND_OVER,
     Kind.SCIM_ACCESS_ENDING,
 )
+OF_SUBSCRIPTION = (Kind.ENDING, Kind.ENDING_SOON, Kind.KEPT, Kind.ENDED)
 OF_OPERATOR = (Kind.PURCHASES_BLOCKED, Kind.PURCHASES_UNBLOCKED, Kind.OVERDUE_DECISION)
 ALONE = (
     Kind.INVITED,
@@ -102,6 +108,7 @@ ALONE = (
     Kind.PAYMENT_REMINDER,
     Kind.BILLING_DETAILS,
     *OF_OPERATOR,
+    *OF_SUBSCRIPTION,
 )  # not with others in an e-mail
 NAMES = Names(
     people={"u1": "Bo Berg"},
@@ -119,6 +126,7 @@ def notification(kind: Kind, stream: Stream, user: str | None = "u1", module: st
     data = {"reason": "over_limit", "pool": pool if module else None} | DATA[kind] | more
     audience = Audience.PERSON if stream in (Stream.OWN, Stream.INVITATION) else Audience.ADMINISTRATORS
     audience = Audience.BILLED if stream in (Stream.INVOICES, Stream.REMINDERS, Stream.BILLING_DETAILS) else audience
+    audience = Audience.SUBSCRIPTION if stream is Stream.SUBSCRIPTION else audience
     return Notification(f"{kind}", audience, stream, kind, AT, user, module, data)
 
 
@@ -145,4 +153,5 @@ EVERY = [
     (Stream.REMINDERS, Kind.PAYMENT_REMINDER),
     *((Stream.OVERDUE, kind) for kind in OF_OPERATOR),
     (Stream.BILLING_DETAILS, Kind.BILLING_DETAILS),
+    *((Stream.SUBSCRIPTION, kind) for kind in OF_SUBSCRIPTION),
 ]

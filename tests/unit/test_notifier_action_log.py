@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import orjson
@@ -11,7 +11,7 @@ import pytest
 from services.notifier.action_log.export import _csv, cell
 from services.notifier.domain.action_log import RULES, actor_of, entries_of
 from services.notifier.domain.pool_numbers import CHANGES_POOLS, PoolNumbers, pools_changed
-from shared.schemas import registry, seats_v1, users_v1
+from shared.schemas import invoicing_v1, registry, seats_v1, users_v1
 from shared.schemas.base import Actor, Change, Payload
 from shared.schemas.envelope import Envelope
 from shared.schemas.position import Position
@@ -182,6 +182,16 @@ def test_M13_the_actor_of_a_due_item_is_the_rules_and_that_of_an_answer_is_found
     assert actor_of(invoice_issued()) == Actor(kind="user", id="anna")
     assert actor_of(seats_v1.SeatReleased(**decision(user="u1", module="time", role="settled"))) == RULES
     assert actor_of(answer(active())) is None
+
+
+def test_T14_T20_the_end_of_a_subscription_has_from_and_to_and_the_reason() -> None:
+    who: dict[str, Any] = {"at": NOON, "actor": Actor(kind="user", id="ann"), "subscription": "s1", "reason": "we move"}
+    change = Change(field="subscription.ends_on", old=None, new="2013-12-01")
+    event = invoicing_v1.SubscriptionEnding(**who, ends_on=date(2013, 12, 1), changes=(change,))
+    (entry,) = entries(event)
+    assert (entry.type, entry.changes) == ("subscription_ending", (("subscription.ends_on", None, "2013-12-01"),))
+    assert entry.details == {"subscription": "s1", "ends_on": "2013-12-01", "at_once": False}
+    assert actor_of(event) == Actor(kind="user", id="ann")
 
 
 def test_T20_the_entry_of_a_changed_person_has_from_and_to_of_each_field() -> None:

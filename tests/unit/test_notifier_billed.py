@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from services.notifier.domain.notifications import Kind, Notification, Stream
-from services.notifier.email.billed import DetailsUnavailable, FieldChange, fetch, receivers
+from services.notifier.email.billed import DetailsUnavailable, FieldChange, fetch, owners, receivers
 from services.notifier.store.recipients import PersonRow
 from shared.errors import Transient
-from shared.schemas.rights import ACCOUNT_BUY, USERS_MANAGE
+from shared.schemas.rights import ACCOUNT_BUY, ROLES_MANAGE, USERS_MANAGE
 from tests.support.emails import email, notification
 
 OLD: dict[str, Any] = {
@@ -78,6 +78,13 @@ async def test_A12_the_first_billing_details_are_confirmed_to_their_address() ->
     billed = await fetch("acme", CHANGE, asks({"v2": NEW | {"before": None}}))
     assert [each.email for each in billed.addresses] == ["new@acme.example"]
     assert FieldChange("company", None, "Acme") in (billed.changes or {})["v2"]
+
+
+async def test_T14_an_e_mail_about_the_end_goes_to_the_invoice_address_and_the_owners_who_can_sign_in() -> None:
+    billed = await fetch("acme", [notification(Kind.ENDING, Stream.SUBSCRIPTION)], asks({None: NEW}))
+    owner, gone = holder("ann", ACCOUNT_BUY, ROLES_MANAGE, digests=False), holder("eve", ACCOUNT_BUY, ROLES_MANAGE, may_sign_in=False)
+    found = [*billed.addresses, *owners([BUYER, owner, gone, MANAGER])]
+    assert [each.email for each in found] == ["new@acme.example", "ann@acme.example"], "nobody can switch it off"
 
 
 async def test_details_that_invoicing_does_not_give_make_the_e_mail_wait() -> None:

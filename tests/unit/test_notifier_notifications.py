@@ -1,7 +1,7 @@
 """Which event makes which notification, and for whom: the whole table, without IO."""
 
 from collections import Counter
-from datetime import timedelta
+from datetime import date, timedelta
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -153,6 +153,26 @@ def test_T19_A12_purchases_reductions_and_changed_billing_details_are_confirmed(
         invoicing_v1.OrderCompleted: {(*billing, Kind.PURCHASED, None, None)},
         invoicing_v1.BillingDetailsChanged: {(Audience.BILLED, Stream.BILLING_DETAILS, Kind.BILLING_DETAILS, None, None)},
     }
+
+
+def test_T14_the_end_of_a_subscription_is_announced_reminded_of_and_confirmed() -> None:
+    who: dict[str, Any] = {"at": NOON, "actor": ANNA, "subscription": "s1"}
+    day = date(2013, 12, 1)
+    found = {
+        event: notified(event)
+        for event in (
+            invoicing_v1.SubscriptionEnding(**who, ends_on=day),
+            invoicing_v1.SubscriptionEndingSoon(**who, ends_on=day, days=7),
+            invoicing_v1.SubscriptionKept(**who, modules=()),
+            invoicing_v1.SubscriptionEnded(**who, ended_on=day, decision="d", billing_details="v1"),
+        )
+    }
+    audience = (Audience.SUBSCRIPTION, Stream.SUBSCRIPTION)
+    kinds = (Kind.ENDING, Kind.ENDING_SOON, Kind.KEPT, Kind.ENDED)
+    assert list(found.values()) == [{(*audience, kind, None, None)} for kind in kinds]
+    assert notified(invoicing_v1.SubscriptionEnding(**who, ends_on=day, at_once=True)) == set(), "the e-mail about the end follows"
+    both = [each for event in list(found)[:3] for each in notifications_of(event, type(event).__name__)]
+    assert [each.kind for each in still_valid(both)] == [Kind.KEPT], "an ending that is taken back at once is not announced"
 
 
 def test_T19_an_invoice_is_sent_to_the_invoice_address() -> None:

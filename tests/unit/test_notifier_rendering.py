@@ -221,6 +221,7 @@ def test_a_name_cannot_add_lines_to_an_e_mail(stream: Stream) -> None:
         Stream.BILLING: Kind.PURCHASED,
         Stream.INVOICES: Kind.INVOICE,
         Stream.BILLING_DETAILS: Kind.BILLING_DETAILS,
+        Stream.SUBSCRIPTION: Kind.KEPT,
         Stream.PEOPLE: Kind.CHANGES_STOPPED,
         Stream.INVITATION: Kind.INVITED,
         Stream.OWNERS: Kind.LAST_OWNER_LOST,

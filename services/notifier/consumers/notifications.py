@@ -175,6 +175,10 @@ NOTIFIED: Mapping[Topic, tuple[type[Payload], ...]] = {
         invoicing_v1.OverdueDecisionDue,
         invoicing_v1.PurchasesBlocked,
         invoicing_v1.PurchasesUnblocked,
+        invoicing_v1.SubscriptionEnding,
+        invoicing_v1.SubscriptionEndingSoon,
+        invoicing_v1.SubscriptionKept,
+        invoicing_v1.SubscriptionEnded,
     ),
 }
 # E-mails that are not part of a digest.
@@ -225,10 +229,6 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
     ),
     INVOICING_EVENTS: (
         invoicing_v1.SubscriptionActivated,
-        invoicing_v1.SubscriptionEnding,
-        invoicing_v1.SubscriptionEndingSoon,
-        invoicing_v1.SubscriptionKept,
-        invoicing_v1.SubscriptionEnded,
         invoicing_v1.TermsApplied,
         invoicing_v1.QuoteApproved,
         invoicing_v1.DayCharged,

@@ -16,6 +16,8 @@ it, in three streams, so that 20 flags of an import are one e-mail with a table,
 
     operator         what overdue invoices lead to: purchases that are refused, or that are to be decided about
 
+    subscription     that the subscription ends, or goes on after all: to the contact address, the owners and the invoice e-mail address
+
     contact          the last owner can no longer sign in (also to the vendor's operators)
 
 An invitation is an e-mail of its own to the person, with a link.
@@ -40,6 +42,7 @@ class Audience(StrEnum):
     ADMINISTRATORS = "administrators"
     BILLED = "billed"  # the invoice e-mail address, and the administrators who may buy
     OPERATOR = "operator"  # the vendor's operators
+    SUBSCRIPTION = "subscription"  # the contact address, the owners, and the invoice e-mail address
     CONTACT = "contact"  # the contact address of the tenant, and the vendor's operators
 
 
@@ -53,6 +56,7 @@ class Stream(StrEnum):
     REMINDERS = "reminders"
     OVERDUE = "overdue"  # what overdue invoices lead to
     BILLING_DETAILS = "billing_details"
+    SUBSCRIPTION = "subscription"  # its end
     PEOPLE = "people"
     INVITATION = "invitation"
     OWNERS = "owners"
@@ -84,6 +88,10 @@ class Kind(StrEnum):
     PURCHASES_BLOCKED = "purchases_blocked"  # until overdue invoices are paid
     PURCHASES_UNBLOCKED = "purchases_unblocked"
     OVERDUE_DECISION = "overdue_decision"  # of the operator, after the last reminder
+    ENDING = "subscription_ending"
+    ENDING_SOON = "subscription_ending_soon"  # a reminder
+    KEPT = "subscription_kept"  # the ending was taken back
+    ENDED = "subscription_ended"
     SCIM_ACCESS_ENDING = "scim_access_ending"
     LAST_OWNER_LOST = "last_owner_lost"
     CHANGES_STOPPED = "changes_stopped"  # by the guard of users
@@ -214,6 +222,8 @@ def still_valid(notifications: Sequence[Notification]) -> list[Notification]:
         if notification.user is not None and notification.kind in _ENDINGS | _RECOVERED:
             by_seat.setdefault((notification.user, notification.module), []).append(notification)
     outdated = {notification.key for notification in [each for each in notifications if each.kind is Kind.INVITED][:-1]}
+    # Of a subscription's end, only what was said last holds.
+    outdated |= {notification.key for notification in [each for each in notifications if each.stream is Stream.SUBSCRIPTION][:-1]}
     free = [notification for notification in notifications if notification.kind is Kind.LICENCES_FREE]
     last_free = {notification.module: notification.key for notification in free}
     outdated |= {notification.key for notification in free if notification.key != last_free[notification.module]}
@@ -378,6 +388,16 @@ def _invoicing(payload: invoicing_v1.InvoicingEvent, event_id: str) -> list[Noti
             kind, fields = Kind.BILLING_DETAILS, {"version"}
         case invoicing_v1.PoliciesChanged() | invoicing_v1.ContractChanged():
             kind, fields = Kind.CONTRACT_CHANGED, {"change", "changes"}
+        case invoicing_v1.SubscriptionEnding(at_once=True):
+            return []  # the e-mail about the end itself follows
+        case invoicing_v1.SubscriptionEnding():
+            audience, stream, kind, fields = Audience.SUBSCRIPTION, Stream.SUBSCRIPTION, Kind.ENDING, {"ends_on"}
+        case invoicing_v1.SubscriptionEndingSoon():
+            audience, stream, kind, fields = Audience.SUBSCRIPTION, Stream.SUBSCRIPTION, Kind.ENDING_SOON, {"ends_on", "days"}
+        case invoicing_v1.SubscriptionKept():
+            audience, stream, kind, fields = Audience.SUBSCRIPTION, Stream.SUBSCRIPTION, Kind.KEPT, {"modules"}
+        case invoicing_v1.SubscriptionEnded():
+            audience, stream, kind, fields = Audience.SUBSCRIPTION, Stream.SUBSCRIPTION, Kind.ENDED, {"ended_on", "at_once"}
         case invoicing_v1.InvoiceIssued():
             audience, stream, kind = Audience.BILLED, Stream.INVOICES, Kind.INVOICE
             fields = {

@@ -6,13 +6,13 @@ force then.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from services.notifier.domain.notifications import Kind, Notification
+from services.notifier.domain.notifications import Audience, Kind, Notification
 from services.notifier.email.rendering import Recipient
 from services.notifier.store.recipients import PersonRow
 from shared.errors import Transient
-from shared.schemas.rights import ACCOUNT_BUY
+from shared.schemas.rights import ACCOUNT_BUY, ROLES_MANAGE
 from shared.text import one_line
 
 # (tenant, version or None for those in force) -> the answer of invoicing, None if there are none; raises Transient
@@ -34,6 +34,9 @@ SHOWN = (  # in this order
     "tax_category",
     "tax_rate_percent",
 )
+
+
+ASKED: Final = frozenset({Audience.BILLED, Audience.SUBSCRIPTION})  # their e-mails go to the invoice e-mail address
 
 
 class DetailsUnavailable(Exception):
@@ -73,6 +76,12 @@ def receivers(billed: Billed, holders: Sequence[PersonRow]) -> list[Recipient]:
     """Return the invoice e-mail addresses, and those administrators who may buy, sign in and get such e-mails."""
     copies = [each for each in holders if ACCOUNT_BUY in each.rights and each.may_sign_in and each.digests] if billed.copies else []
     return [*billed.addresses, *(Recipient(each.email, each.name, each.user_id) for each in copies)]
+
+
+def owners(holders: Sequence[PersonRow]) -> list[Recipient]:
+    """Return those who may give roles and buy, as owners may, and can sign in."""
+    found = [each for each in holders if {ACCOUNT_BUY, ROLES_MANAGE} <= set(each.rights) and each.may_sign_in]
+    return [Recipient(each.email, each.name, each.user_id) for each in found]
 
 
 def _of_changes(versions: Mapping[str, Mapping[str, Any]]) -> Billed:

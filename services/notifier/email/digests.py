@@ -60,7 +60,7 @@ class DigestSender:
     async def _try(self, digest: Digest) -> bool:
         """Send one digest, and return whether it was sent. One that fails is tried again after a while, and delays no other."""
         key = (digest.tenant_id, digest.audience, digest.stream, digest.user_id)
-        wait_for = Audience.BILLED if digest.audience is Audience.BILLED else key
+        wait_for = Audience.BILLED if digest.audience in billed.ASKED else key
         if self.clock.monotonic() < max(self._retry_at.get(key, 0), self._retry_at.get(wait_for, 0)):
             return False
         try:
@@ -82,7 +82,7 @@ class DigestSender:
 
     async def _billed(self, digest: Digest) -> Billed:
         """Ask invoicing for the receivers of a digest about money; outside of the transaction, which must not wait for another service."""
-        if digest.audience is not Audience.BILLED:
+        if digest.audience not in billed.ASKED:
             return Billed()
         async with self.database.unit_of_work(digest.tenant_id) as uow:
             notifications = await store.notifications_of(uow.connection, digest)
@@ -115,6 +115,9 @@ class DigestSender:
         elif digest.audience is Audience.BILLED:
             receivers = billed.receivers(found, await recipients.holders(connection, digest.tenant_id))
             receivers = receivers or [Recipient(tenant.contact_email, tenant.name)]
+        elif digest.audience is Audience.SUBSCRIPTION:
+            contact = Recipient(tenant.contact_email, tenant.name)
+            receivers = [contact, *found.addresses, *billed.owners(await recipients.holders(connection, digest.tenant_id))]
         sent = [each for each in still_valid(notifications) if not is_moot(each, names.pools)]
         if receivers is None:
             await self._share(connection, digest, tenant, sent, names)
@@ -193,6 +196,7 @@ class DigestSender:
             possible_duplicates=f"{settings.users_url}/v1/tenants/{tenant_id}/possible-duplicates",
             accept_page=settings.invitation_page_url.replace("{token}", MARKER),
             accept=f"{settings.users_url}/v1/invitations/accept",
+            ending=f"{settings.invoicing_url}/v1/tenants/{tenant_id}/subscription/ending",
             quotes=f"{settings.invoicing_url}/v1/tenants/{tenant_id}/quotes",
         )
 

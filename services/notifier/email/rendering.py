@@ -53,6 +53,7 @@ TEMPLATE = {
     Stream.REMINDERS: "reminders",
     Stream.OVERDUE: "overdue",
     Stream.BILLING_DETAILS: "billing_details",
+    Stream.SUBSCRIPTION: "subscription",
     Stream.PEOPLE: "people",
     Stream.INVITATION: "invitation",
     Stream.OWNERS: "owners",
@@ -91,6 +92,7 @@ class Links:
     held_events: str = ""
     scim_connections: str = ""
     people: str = ""
+    ending: str = ""  # DELETE takes the ending of the subscription back
     possible_duplicates: str = ""
     accept_page: str = ""  # with MARKER
     accept: str = ""
