@@ -540,6 +540,26 @@ async def test_people_added_before_the_subscription_request_their_seats_once_whe
     assert [(need.modules, need.reason) for need in (await bench.until_needs(tenant, 4))[2:]] == [(("time",), "pool_closed")] * 2
     await open_pool("documents")
     assert [need.modules for need in (await bench.until_needs(tenant, 6))[4:]] == [MAKERS] * 2
+    for person in (old, new):
+        await bench.answer(await bench.last_need(tenant, person["user"]))
+    # The subscription ends: one decision closes all pools. Nothing is requested until another subscription is active.
+    end = await bench.tick(tenant)
+    for module in MAKERS:
+        await bench.decide(seats.PoolClosed, tenant, end, "period_began", module=module)
+        for person in (old, new):
+            await bench.decide(seats.SeatReleased, tenant, end, "pool_closed", user=person["user"], module=module)
+    ended = dict.fromkeys(MAKERS, "not_subscribed")
+    for name in ("new", "old"):
+        await bench.until_person(rest, tenant, name, status="not_subscribed", may_log_in=False, modules=ended)
+    await bench.until_settled(tenant)
+    count = len(await bench.needs(tenant))
+    assert {need.modules for need in (await bench.needs(tenant))[6:]} <= {()}
+    last = await open_pool("time")
+    assert len(await bench.needs(tenant)) == count, "the later subscription is not active yet"
+    later = activated.model_copy(update={"subscription": "s2", "decision": str(DecisionId(last.partition, last.offset, 0))})
+    await bench.send(later, tenant, source="seatpool/invoicing")
+    needs = (await bench.until_needs(tenant, count + 2))[count:]
+    assert [(need.user, need.modules) for need in needs] == [(each["user"], ("time",)) for each in (old, new)]
 
 
 async def test_A6_B2_E7_a_refused_module_shows_limit_use_and_how_to_buy_in_every_answer_and_the_list_says_how_many_can_be_added(
