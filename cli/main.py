@@ -9,7 +9,22 @@ from typing import Annotated
 
 import typer
 
-from cli.commands import clients, dead_letters, hr, invoices, keys, operator, owners, payments, people, scim, subscription, topics, users
+from cli.commands import (
+    clients,
+    dead_letters,
+    hr,
+    invoices,
+    keys,
+    licences,
+    operator,
+    owners,
+    payments,
+    people,
+    scim,
+    subscription,
+    topics,
+    users,
+)
 from cli.commands.options import AsJson, OfTenant, not_blank
 from cli.names import ALL_RIGHTS, DEMO_KEPT_IN, SERVICES
 
@@ -208,6 +223,7 @@ GROUPS = {
     "dlq": dead_letters.dlq,
     "clients": clients.clients,
     "owners": owners.owners,
+    "licences": licences.licences,
     "payments": payments.payments,
     "invoices": invoices.invoices,
     "operator": operator.operator,

@@ -138,8 +138,11 @@ class Rest:
             if not cursor:
                 return found
 
-    async def put(self, service: str, path: str, body: Any) -> Any:
-        return _body(await self.call("PUT", service, path, json=body))
+    async def put(self, service: str, path: str, body: Any, headers: Mapping[str, str] | None = None) -> Any:
+        return _body(await self.call("PUT", service, path, json=body, headers=headers))
+
+    async def delete(self, service: str, path: str, headers: Mapping[str, str] | None = None) -> Any:
+        return _body(await self.call("DELETE", service, path, headers=headers))
 
     async def post(self, service: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, **arguments: Any) -> Any:
         return _body(await self.call("POST", service, path, json=body, headers=headers, **arguments))

@@ -1,4 +1,4 @@
-"""`seatpool subscription`: changes of a running subscription."""
+"""`seatpool subscription`: changes of a running subscription, and its end."""
 
 from typing import Annotated
 
@@ -6,7 +6,20 @@ import typer
 
 from cli.commands.options import AsJson, OfTenant, group
 
-subscription = group("Change the running subscription of a tenant.")
+subscription = group("Show, change, end or keep the subscription of a tenant.")
+
+
+@subscription.command("show")
+def show_subscription(tenant: OfTenant, json: AsJson = False) -> None:
+    """Show the plan, the period and the licences of a tenant, and whether the subscription ends.
+
+    ```
+    seatpool subscription show --tenant acme
+    ```
+    """
+    from cli.ending import show
+
+    show(tenant, json)
 
 
 @subscription.command("policies")
@@ -49,3 +62,42 @@ def subscription_add_module(
     from cli.subscription import add_module
 
     add_module(tenant, module, licences, yes, json)
+
+
+@subscription.command("end")
+def end_subscription(
+    tenant: OfTenant,
+    reason: Annotated[str, typer.Option(help="Why it ends. The action log shows it; with --now the customer is told.")] = "",
+    now: Annotated[bool, typer.Option("--now", help="End it at once instead of with the period. It cannot be taken back.")] = False,
+    json: AsJson = False,
+) -> None:
+    """End the subscription at the end of its period.
+
+    Until then everything works, licences can be bought, and `seatpool subscription keep` takes the ending back. With the end, nobody
+    keeps a seat, one last document has what is not charged or credited yet, and nothing is renewed.
+
+    With `--now`, it ends at once, and the days that are left are credited. Then `--reason` is required.
+
+    ```
+    seatpool subscription end --tenant acme
+    seatpool subscription end --tenant acme --now --reason "no payment since January"
+    ```
+    """
+    from cli.ending import end
+
+    end(tenant, reason, now, json)
+
+
+@subscription.command("keep")
+def keep_subscription(tenant: OfTenant, json: AsJson = False) -> None:
+    """Take the ending of the subscription back, until its last day, that day included.
+
+    Each module gets the number back that it had for the next period.
+
+    ```
+    seatpool subscription keep --tenant acme
+    ```
+    """
+    from cli.ending import keep
+
+    keep(tenant, json)

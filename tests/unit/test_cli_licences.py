@@ -1,0 +1,104 @@
+"""`seatpool licences` and the end of a subscription against a made-up deployment."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.deployment import Deployment, made_up, seatpool
+
+OF_ACME = "/v1/tenants/acme"
+SUBSCRIPTION: dict[str, Any] = {
+    "plan": "standard",
+    "term": "monthly",
+    "status": "active",
+    "period": {"start": "2026-03-01", "end": "2026-04-01"},
+    "ends_on": None,
+    "modules": [{"module": "time", "licences": 5, "next_period": 4}],
+}
+REDUCTION: dict[str, Any] = {
+    "reduction": "r1",
+    "status": "offered",
+    "reason": "",
+    "detail": {},
+    "takes_effect": "period_end",
+    "items": [{"module": "time", "before": 5, "total": 3}],
+    "currency": "EUR",
+    "next_period_before": {"net_minor": 6000},
+    "next_period_after": {"net_minor": 3600},
+    "credit_net_minor": 0,
+    "would_flag": [{"module": "time", "users": ["bo"], "count": 1}],
+    "approve_url": f"{OF_ACME}/reductions/r1/approve",
+}
+
+
+@pytest.fixture
+def deployment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Deployment]:
+    with made_up(monkeypatch, tmp_path) as deployment:
+        yield deployment
+
+
+def test_T14_a_subscription_is_ended_with_its_period_and_the_answer_says_how_to_take_it_back(deployment: Deployment) -> None:
+    deployment.answers["POST", f"{OF_ACME}/subscription/ending"] = lambda _: (202, SUBSCRIPTION | {"ends_on": "2026-04-01"})
+    ended = seatpool("subscription", "end", "--tenant", "acme", "--reason", "we move")
+    assert ended.exit_code == 0, ended.output
+    assert deployment.asked[-1][2] == {"reason": "we move"}
+    shown = " ".join(ended.output.split())
+    assert "The subscription ends on 2026-04-01. Take it back with `seatpool subscription keep --tenant acme`" in shown
+
+
+def test_a_subscription_is_ended_at_once_only_with_a_reason(deployment: Deployment) -> None:
+    refused = seatpool("subscription", "end", "--tenant", "acme", "--now")
+    assert (refused.exit_code, deployment.asked) == (2, [])
+    deployment.answers["POST", f"{OF_ACME}/subscription/end"] = lambda _: (
+        200,
+        SUBSCRIPTION | {"ends_on": "2026-03-11", "status": "ended"},
+    )
+    ended = seatpool("subscription", "end", "--tenant", "acme", "--now", "--reason", "no payment")
+    assert "The subscription ended on 2026-03-11." in ended.output
+
+
+def test_T14_an_ending_is_taken_back_unless_seats_has_not_done_it(deployment: Deployment) -> None:
+    deployment.answers["DELETE", f"{OF_ACME}/subscription/ending"] = lambda _: (200, SUBSCRIPTION)
+    kept = seatpool("subscription", "keep", "--tenant", "acme")
+    assert kept.exit_code == 0, kept.output
+    assert "ends on" not in kept.output
+    deployment.answers["DELETE", f"{OF_ACME}/subscription/ending"] = lambda _: (202, SUBSCRIPTION | {"ends_on": "2026-04-01"})
+    late = seatpool("subscription", "keep", "--tenant", "acme")
+    assert late.exit_code == 1
+    assert "has not taken the ending back yet" in late.output
+
+
+def test_the_subscription_is_shown(deployment: Deployment) -> None:
+    deployment.answers["GET", f"{OF_ACME}/subscription"] = lambda _: (200, SUBSCRIPTION)
+    assert "plan standard, monthly, active" in seatpool("subscription", "show", "--tenant", "acme").output
+
+
+def test_T18_a_reduction_is_shown_before_it_is_approved(deployment: Deployment) -> None:
+    deployment.answers["POST", f"{OF_ACME}/reductions"] = lambda _: (201, REDUCTION)
+    offered = seatpool("licences", "reduce", "time=3", "--tenant", "acme")
+    assert offered.exit_code == 1, "nobody approved it"
+    shown = " ".join(offered.output.split())
+    assert "Over the limit of time if nothing else changes: bo." in shown
+    assert "Approve the reduction?" in shown
+    assert deployment.asked[-1][2] == {"items": [{"module": "time", "total": 3}]}
+    deployment.answers["POST", REDUCTION["approve_url"]] = lambda _: (200, REDUCTION | {"status": "completed"})
+    approved = seatpool("licences", "reduce", "time=3", "--tenant", "acme", "--yes")
+    assert "completed" in approved.output
+    deployment.answers["POST", REDUCTION["approve_url"]] = lambda _: (200, REDUCTION | {"status": "refused", "reason": "below_use"})
+    refused = seatpool("licences", "reduce", "time=3", "--tenant", "acme", "--yes")
+    assert (refused.exit_code, "seats refused the reduction: below_use" in refused.output) == (1, True)
+
+
+@pytest.mark.parametrize("given", ["time", "=3", "time=", "time=-1", "time=1.5", "time=٣"])
+def test_a_total_that_cannot_be_is_not_sent(deployment: Deployment, given: str) -> None:
+    refused = seatpool("licences", "next-period", given, "--tenant", "acme")
+    assert (refused.exit_code, deployment.asked) == (2, [])
+
+
+def test_T12_the_next_periods_number_is_set(deployment: Deployment) -> None:
+    deployment.answers["PUT", f"{OF_ACME}/next-period"] = lambda _: (202, REDUCTION | {"status": "completed", "would_flag": None})
+    done = seatpool("licences", "next-period", "time=3", "--tenant", "acme")
+    assert done.exit_code == 0, done.output
+    assert "not known" in done.output
