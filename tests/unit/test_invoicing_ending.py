@@ -8,9 +8,10 @@ import pytest
 
 from services.invoicing.domain.account import CREDIT_NOTE, rebuild
 from services.invoicing.domain.ending import next_reminder, reminder_of, restored
-from services.invoicing.domain.quote import Item, Pool, Refusal, price
+from services.invoicing.domain.quote import Item, NewModule, Pool, Refusal, price, price_new_module
 from services.invoicing.domain.reduction import SubscribedModule, Wanted, reduction_of
 from shared.schemas.invoicing_v1 import InvoiceIssued, QuoteIssued
+from shared.schemas.seats_v1 import Policies
 from tests.support.invoicing_harness import ANN, InvoicingHarness
 
 END = date(2026, 4, 1)
@@ -126,6 +127,20 @@ def test_T21_a_quote_for_a_module_that_is_to_close_says_that_it_cancels_the_clos
     assert (quote.ends_on, quote.cancels_closing) == (None, ("docs",))
     assert quote.next_period is not None
     assert (quote.next_period.before.net_minor, quote.next_period.after.net_minor) == (2400, 4200)
+
+
+def test_E10_a_module_can_be_added_to_a_subscription_that_ends_and_ends_with_it() -> None:
+    harness = march(prices={"time": 1200, "docs": 600})
+    ending = replace(harness.situation, pools={"time": Pool(2, 0, 2)}, ends_on=END)
+    new = NewModule("docs", 3, Policies(), ("time",))
+    quote = price_new_module(ending, new, ["time"], quote="q", actor=ANN, valid=timedelta(days=1))
+    assert isinstance(quote, QuoteIssued), quote
+    assert (quote.ends_on, quote.cancels_closing, quote.net_minor) == (END, (), 1800)
+    assert quote.next_period is not None
+    assert quote.next_period.after.net_minor == 0
+    running = price_new_module(harness.situation, new, ["time"], quote="q", actor=ANN, valid=timedelta(days=1))
+    assert isinstance(running, QuoteIssued)
+    assert running.cancels_closing == (), "a new module was not to close"
 
 
 @pytest.mark.parametrize(("reduce_at", "refused"), [("period_end", True), ("now", False)])

@@ -13,7 +13,7 @@ from services.invoicing.domain.calendar import Period, Term, local_day, period_a
 from services.invoicing.domain.history import DECISIONS, decision_order
 from services.invoicing.settings import Settings
 from services.invoicing.use_cases.added_modules import ADD_MODULE, forget_module, note_module, send_module
-from services.invoicing.use_cases.endings import KEEP, end_with_period, end_with_pool, note_kept, send_ending_again
+from services.invoicing.use_cases.endings import KEEP, end_added_module, end_with_period, end_with_pool, note_kept, send_ending_again
 from services.invoicing.use_cases.endings import KINDS as ENDING_KINDS
 from services.invoicing.use_cases.expand_caps import SET_CAP, send_cap_again, send_caps
 from services.invoicing.use_cases.issue_invoices import apply_terms, book_and_issue, end_days
@@ -158,6 +158,7 @@ async def on_pool_opened(settings: Settings, uow: UnitOfWork, message: Message[s
         await _end_days(settings, uow, message)
         await complete_order(uow, tenant, answered[1], event, message.envelope)
         await note_module(uow, tenant, answered[1], event, message.envelope)
+        await end_added_module(uow, tenant, event.module, event.at, message.envelope)
         await book_and_issue(uow, tenant, settings, message.envelope)
         await send_caps(uow, tenant, event.at, cause=message.envelope)
         return

@@ -63,6 +63,11 @@ class Pool:
     next_period: int
     former_next_period: int | None = None  # only while the pool ends with the subscription: its number before
 
+    @property
+    def closes_alone(self) -> bool:
+        """Return whether the pool closes at the end of the period, while the subscription goes on."""
+        return not self.next_period and not self.former_next_period
+
 
 @dataclass(frozen=True, slots=True)
 class Situation:
@@ -114,7 +119,7 @@ def _no_new_module(situation: Situation, new: NewModule, subscribed: Collection[
     if new.module in subscribed:
         detail = f"An order for {new.module} was approved, and seats has not opened its pool yet. Wait for the answer to that order."
         return Refusal("module-pending", detail, {"module": new.module})
-    lacking = sorted(name for name in new.requires if name not in situation.pools or not situation.pools[name].next_period)
+    lacking = sorted(name for name in new.requires if name not in situation.pools or situation.pools[name].closes_alone)
     if lacking:
         return Refusal(
             "module-required",
@@ -170,8 +175,13 @@ def price(situation: Situation, items: Sequence[Item], *, quote: str, actor: Act
         credit_net_minor=credit_minor,
         next_period=_next_period(situation, lines, tax),
         ends_on=situation.ends_on,
-        cancels_closing=tuple(line.module for line in lines if situation.ends_on is None and not situation.pools[line.module].next_period),
+        cancels_closing=tuple(line.module for line in lines if _is_kept(situation, situation.pools[line.module])),
     )
+
+
+def _is_kept(situation: Situation, pool: Pool) -> bool:
+    """Return whether a purchase keeps a pool that was to close (T21). A pool without licences is a new one."""
+    return situation.ends_on is None and pool.licences > 0 and pool.next_period == 0
 
 
 def _next_period(situation: Situation, lines: Sequence[QuoteLine], tax: Tax) -> NextPeriod | None:
@@ -182,7 +192,7 @@ def _next_period(situation: Situation, lines: Sequence[QuoteLine], tax: Tax) -> 
         return None
     before = sum(number * prices[module] for module, number in numbers.items())
     # A subscription that ends goes on ending, so the purchase changes nothing of the next period.
-    pools = {line.module: situation.pools[line.module] for line in lines if situation.pools[line.module].former_next_period is None}
+    pools = {line.module: situation.pools[line.module] for line in lines if situation.ends_on is None}
     added = sum(line.quantity * prices[line.module] for line in lines if line.module in pools)
     cancelled = sum((pool.licences - pool.next_period) * prices[module] for module, pool in pools.items())
     return NextPeriod(

@@ -105,6 +105,13 @@ async def _close(uow: UnitOfWork, tenant_id: str, module: str, *, at_once: bool,
     await send(uow, tenant_id, make, kind=END, reference=module, time=time, **options)
 
 
+async def end_added_module(uow: UnitOfWork, tenant_id: str, module: str, at: datetime, cause: Envelope) -> None:
+    """Let a module that was added to a subscription that ends, end with it."""
+    ending = await store.endings.find(uow.connection, tenant_id)
+    if ending is not None and not ending.ended and ending.kept_by is None:
+        await _close(uow, tenant_id, module, at_once=ending.at_once, time=at, cause=cause)
+
+
 async def send_ending_again(
     uow: UnitOfWork, tenant_id: str, kind: str, reference: str, at: datetime, *, above: int, cause: Envelope | None
 ) -> None:
