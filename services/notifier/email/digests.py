@@ -116,8 +116,8 @@ class DigestSender:
             receivers = billed.receivers(found, await recipients.holders(connection, digest.tenant_id))
             receivers = receivers or [Recipient(tenant.contact_email, tenant.name)]
         elif digest.audience is Audience.SUBSCRIPTION:
-            contact = Recipient(tenant.contact_email, tenant.name)
-            receivers = [contact, *found.addresses, *billed.owners(await recipients.holders(connection, digest.tenant_id))]
+            owners = billed.owners(await recipients.holders(connection, digest.tenant_id))
+            receivers = [Recipient(tenant.contact_email, tenant.name), *found.addresses, *owners]
         sent = [each for each in still_valid(notifications) if not is_moot(each, names.pools)]
         if receivers is None:
             await self._share(connection, digest, tenant, sent, names)
