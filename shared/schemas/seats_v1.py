@@ -72,6 +72,7 @@ class Reason(StrEnum):
     CHANGED = "changed"
     LEFT = "left"
     REACTIVATED = "reactivated"
+    REQUESTED_AGAIN = "requested_again"  # the seats of a refused person, together with those of all others who were refused
     POOL_OPENED = "pool_opened"
     # granted, cleared, flagged
     LICENCE_FREE = "licence_free"

@@ -108,6 +108,29 @@ async def test_B2_E10_on_a_plan_without_extra_licences_an_e_mail_names_the_plans
         assert "quotes" not in words
 
 
+async def test_people_who_are_refused_again_for_the_same_reason_get_no_second_e_mail(notifier: Notifier) -> None:
+    """All refused people request their seats again: only what is new to somebody is sent."""
+    again: dict[str, Any] = {"reason": "requested_again"}
+    other = refused().model_copy(update={"reason": "flag_cap"})
+    async with notifier.running() as wiring:
+        await notifier.send(tenant_created(), person_added("boss", administrator=True), *(person_added(f"p{n}") for n in range(1, 5)))
+        await notifier.send(*(notifier.assigned(f"p{n}", refused()) for n in range(1, 4)))
+        await notifier.until_idle(wiring)
+        sent = len(notifier.server.emails)
+        asked = [
+            notifier.assigned("p1", refused(), **again),
+            notifier.assigned("p2", refused(), reason="pool_full", asked="requested_again"),
+        ]
+        await notifier.send(*asked)
+        await notifier.until_idle(wiring)
+        assert len(notifier.server.emails) == sent == 4, "three people and the administrator know already"
+        await notifier.send(notifier.assigned("p3", other, **again), notifier.assigned("p4", refused(), **again))
+        await notifier.send(notifier.assigned("p1", refused()))
+        await notifier.until_idle(wiring)
+    counts = {name: len(notifier.server.to(f"{name}@acme.example")) for name in ("p1", "p2", "p3", "p4", "boss")}
+    assert counts == {"p1": 2, "p2": 1, "p3": 2, "p4": 1, "boss": 2}, "another reason, another person, and a request of one person alone"
+
+
 async def test_T6_a_person_revoked_in_a_base_module_gets_one_e_mail_for_all_their_seats(notifier: Notifier) -> None:
     async with notifier.running() as wiring:
         await notifier.send(tenant_created(), person_added("p1"), person_added("p2"))

@@ -82,6 +82,15 @@ async def test_two_sources_about_the_same_people_take_one_seat_each(bench: Bench
     assert (found["ap1"]["login"], found["ap2"]["login"], found["ap1"]["conflict"]) == ("p2", "p1", None)
     order = (await company.rest.get(f"/v1/tenants/{company.tenant}/sources"))["items"]
     assert [each["source"] for each in order] == [company.first, company.second]
+    # The other system goes first from now on: everybody is described again.
+    path = f"/v1/tenants/{company.tenant}/sources/{company.second}"
+    changed = await company.rest.call("PUT", path, {"position": 1, "match_by": ["login", "email"]})
+    assert changed.status_code == 202, changed.text
+    await company.bench.until_settled(company.tenant)
+    progress = await company.rest.get(changed.headers["location"])
+    assert (progress["status"], progress["kind"], progress["done"]) == ("finished", "sources", 30)
+    assert (await company.everybody())["ap7"]["login"] == "P7"
+    assert (await company.rest.call("PUT", path, {"position": 1, "match_by": ["login"]})).status_code == 200, "the order is the same"
 
 
 async def test_a_conflict_is_shown_with_both_people_and_ends_by_itself_or_by_an_administrator(bench: Bench) -> None:

@@ -15,7 +15,17 @@ from services.users.domain.logins import claimed_login, login_key
 from services.users.domain.merging import Part, Stated
 from services.users.domain.module_states import Decided, ModuleState, Seat, base_modules_are_usable, decided, not_done, project, seat_status
 from services.users.domain.person import Cause, Person, Tenant, as_of, revise, source_actor, with_standing
-from services.users.domain.required_modules import NO_MODULES, Account, Note, Profile, RequiredModules, SeatStatus, Settings, must_send
+from services.users.domain.required_modules import (
+    NO_MODULES,
+    Account,
+    Invitation,
+    Note,
+    Profile,
+    RequiredModules,
+    SeatStatus,
+    Settings,
+    must_send,
+)
 from services.users.domain.sources import SourceKind
 from services.users.domain.status import LISTED, Standing, Status, standing, status_of
 from services.users.domain.subscription import Pool, Subscription, subscribed_modules
@@ -517,3 +527,14 @@ def test_decisions_in_any_order_and_repeated_end_in_the_same_state(order: list[i
 )
 def test_A6_the_limit_and_the_use_of_a_pool_are_counted_in_words(licences: int, in_use: int, expected: str) -> None:
     assert limit_and_use("time", licences, in_use) == expected
+
+
+def test_M5_a_person_who_has_not_accepted_is_invited_whatever_is_subscribed() -> None:
+    invited = Account(invitation=Invitation.OPEN)
+    unsubscribed = replace(SETTINGS, subscribed={})
+    for settings in (SETTINGS, unsubscribed):
+        found = standing(ANN, invited, settings, D)
+        assert (found.status, found.may_log_in) == (Status.INVITED, False)
+    assert standing(ANN, Account(), unsubscribed, D).status is Status.NOT_SUBSCRIBED
+    refused = replace(invited, hold_until=NOW, seat_status=SeatStatus.REFUSED)
+    assert standing(ANN, refused, SETTINGS, D).status is Status.REFUSED, "nothing could be reserved"

@@ -333,6 +333,8 @@ def _answered(payload: seats_v1.NeedAnswered | seats_v1.SeatsMoved, event_id: st
             key = _flag_key(payload.user, seat.module, seat.deadline, f"{event_id}|{seat.module}")
             found += _both(key, Kind.FLAGGED, payload.at, payload.user, seat.module, data)
         elif seat.state == SeatState.REFUSED:
+            if isinstance(payload, seats_v1.NeedAnswered) and (payload.asked or payload.reason) == Reason.REQUESTED_AGAIN:
+                data["again"] = True
             if seat.reason in _BECAUSE_OF_ANOTHER:
                 data["because_of"] = because_of
             both = _both(f"{event_id}|{seat.module}", Kind.REFUSED, payload.at, payload.user, seat.module, data)

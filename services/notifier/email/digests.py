@@ -118,7 +118,8 @@ class DigestSender:
         elif digest.audience is Audience.SUBSCRIPTION:
             owners = billed.owners(await recipients.holders(connection, digest.tenant_id))
             receivers = [Recipient(tenant.contact_email, tenant.name), *found.addresses, *owners]
-        sent = [each for each in still_valid(notifications) if not is_moot(each, names.pools)]
+        valid = [each for each in still_valid(notifications) if not is_moot(each, names.pools)]
+        sent = await store.without_repeated(connection, digest.tenant_id, valid)
         if receivers is None:
             await self._share(connection, digest, tenant, sent, names)
         elif sent:

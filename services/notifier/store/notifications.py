@@ -16,6 +16,7 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
+    exists,
     func,
     literal_column,
     select,
@@ -118,6 +119,18 @@ _OF_DIGEST = (
     .order_by(N.seq)
     .limit(bindparam("most", type_=BigInteger))
 )
+# A refusal after a request that named all refused people again: the same refusal, if its reason was in an earlier e-mail.
+_OLD = TABLE.alias("old")
+_SAME_SEAT = [_OLD.c[name] == N[name] for name in ("tenant_id", "audience", "kind", "user_id", "module")]
+_REPEATED = select(N.key).where(
+    N.tenant_id == bindparam("tenant"),
+    N.key == any_(bindparam("keys", type_=ARRAY(Text))),
+    exists(
+        select(_OLD.c.key)
+        .where(*_SAME_SEAT, _OLD.c.data["reason"].as_string() == N.data["reason"].as_string(), _OLD.c.state == literal_column("'emailed'"))
+        .correlate(TABLE)
+    ),
+)
 _REDIRECT = (
     update(TABLE)
     .where(N.tenant_id == bindparam("tenant"), N.key == any_(bindparam("keys", type_=ARRAY(Text))))
@@ -166,6 +179,15 @@ async def set_state(
 ) -> None:
     values = {"tenant": tenant_id, "keys": [each.key for each in notifications], "new_state": state, "since": waiting_since}
     await connection.execute(_SET_STATE, values)
+
+
+async def without_repeated(connection: AsyncConnection, tenant_id: str, notifications: Sequence[Notification]) -> list[Notification]:
+    """Leave out the refusals of people whose seats were requested again, if an earlier e-mail had the same refusal."""
+    again = [each.key for each in notifications if each.data.get("again")]
+    if not again:
+        return list(notifications)
+    repeated = set((await connection.execute(_REPEATED, {"tenant": tenant_id, "keys": again})).scalars())
+    return [each for each in notifications if each.key not in repeated]
 
 
 async def redirect(connection: AsyncConnection, tenant_id: str, notifications: Collection[Notification]) -> None:

@@ -1,13 +1,13 @@
 """Profiles, which are named sets of modules, and the department mapping."""
 
 from collections.abc import Collection
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Response
 from pydantic import Field
 
 from services.users.api.dependencies import InContext, SettingsManager, TenantId, now_of
-from services.users.api.reevaluations import location
+from services.users.api.reevaluations import accepted, reevaluating
 from services.users.api.requests import DEPARTMENTS_MAX, Department, ProfileBody
 from services.users.api.responses import ProfileView
 from services.users.store import departments as departments_store
@@ -48,19 +48,10 @@ def _view(row: ProfileRow, subscribed: Collection[str]) -> ProfileView:
     )
 
 
-def _accepted(tenant: str, reevaluation: str | None) -> tuple[int, dict[str, str]]:
-    """Return the status and the headers of a change that is followed by a re-evaluation of people."""
-    return (200, {}) if reevaluation is None else (202, {"location": location(tenant, reevaluation)})
-
-
-def _changed(model: Any) -> dict[int | str, dict[str, Any]]:
-    return {202: {"model": model, "description": "Changed. `Location` is the path of the progress of people who are evaluated again."}}
-
-
 @router.put(
     "/profiles/{profile}",
     response_model=ProfileView,
-    responses={**refusals(409, 412), **_changed(ProfileView)},
+    responses={**refusals(409, 412), **reevaluating(ProfileView)},
     summary="Define or replace a profile",
 )
 async def put_profile(
@@ -83,7 +74,7 @@ async def put_profile(
         at = now_of(row, context.clock)
         stored, reevaluation = await profiles.put_profile(tenant, uow, row, wanted, actor_of(principal), at, context.limits())
     context.alarm.wake()
-    status, headers = _accepted(tenant, reevaluation)
+    status, headers = accepted(tenant, reevaluation)
     return answer(_view(stored, row.subscribed), status, {"etag": etag(stored.version)} | headers)
 
 
@@ -106,7 +97,7 @@ Mapping = dict[str, str | None]
 @router.put(
     "/department-mapping",
     response_model=Mapping,
-    responses={**refusals(409), **_changed(Mapping)},
+    responses={**refusals(409), **reevaluating(Mapping)},
     summary="Replace the department mapping",
 )
 @costly
@@ -125,7 +116,7 @@ async def put_mapping(
         at = now_of(row, context.clock)
         reevaluation = await departments.put_mapping(tenant, uow, row, body, actor_of(principal), at, context.limits())
     context.alarm.wake()
-    return answer(body, *_accepted(tenant, reevaluation))
+    return answer(body, *accepted(tenant, reevaluation))
 
 
 @router.get(

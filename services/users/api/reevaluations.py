@@ -1,6 +1,6 @@
 """The progress of background jobs that evaluate people again, after a change of a profile for example."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 
@@ -42,9 +42,20 @@ def location(tenant: str, reevaluation: str) -> str:
     return f"/v1/tenants/{tenant}/reevaluations/{reevaluation}"
 
 
+def accepted(tenant: str, reevaluation: str | None) -> tuple[int, dict[str, str]]:
+    """Return the status and the headers of a change that a re-evaluation of people follows, if there is one."""
+    return (200, {}) if reevaluation is None else (202, {"location": location(tenant, reevaluation)})
+
+
+def reevaluating(model: Any) -> dict[int | str, dict[str, Any]]:
+    """Return the documentation of the answer of a change that a re-evaluation of people follows."""
+    return {202: {"model": model, "description": "Changed. `Location` is the path of the progress of people who are evaluated again."}}
+
+
 @router.get("/reevaluations/{reevaluation}", dependencies=[Depends(access("users:read"))], summary="Get the progress of a job about people")
 async def show_progress(tenant: TenantId, reevaluation: Annotated[Id, Path()], context: InContext) -> ProgressView:
-    """A change of a profile or of the mapping, and a reactivation of all refused people, name the path of their progress in `Location`."""
+    """A change of a profile, of the mapping or of the order of sources, and a reactivation of all refused people, name the path of their
+    progress in `Location`."""
     async with context.database.unit_of_work(tenant) as uow:
         await context.tenants.for_read(tenant, uow)
         return await progress(tenant, uow, reevaluation)

@@ -6,17 +6,19 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from services.users.api.dependencies import InContext, Manager, SettingsManager, TenantId
+from services.users.api.reevaluations import accepted, reevaluating
 from services.users.api.requests import PossibleDuplicatesBody, SourceSettings
 from services.users.api.responses import TenantSourceView
 from services.users.domain.facts import REST_SOURCE
 from services.users.domain.sources import POSITIONS, Source, source_of
-from services.users.store import hr_sources
+from services.users.store import hr_sources, reevaluations
 from services.users.store import sources as store
+from services.users.store.reevaluations import ReevaluationKind
 from services.users.use_cases import duplicates
 from shared.database import UnitOfWork
 from shared.errors import NotFound
 from shared.fields import common_fields
-from shared.web import Cursor, Limit, Page, answer, decode_cursor, encode_cursor, refusals
+from shared.web import Cursor, Limit, Page, actor_of, answer, decode_cursor, encode_cursor, refusals
 from shared.web.rest import LIMIT_DEFAULT
 from shared.web.route import CheckedRoute
 
@@ -50,11 +52,18 @@ async def show_tenant_source(tenant: TenantId, source: SourceName, context: InCo
         return _view(await _found(tenant, uow, source))
 
 
-@router.put("/sources/{source:path}", responses=refusals(404), summary="Set how a source of a tenant is used")
+@router.put(
+    "/sources/{source:path}",
+    response_model=TenantSourceView,
+    responses={**refusals(404), **reevaluating(TenantSourceView)},
+    summary="Set how a source of a tenant is used",
+)
 async def put_tenant_source(
     tenant: TenantId, source: SourceName, body: SourceSettings, context: InContext, principal: SettingsManager
-) -> TenantSourceView:
-    """The request replaces all settings of the source. People are described by the new order when they change next."""
+) -> Response:
+    """The request replaces all settings of the source. After a change of `position`, the people whom several sources report are described
+    again soon after; `Location` names the path of the progress."""
+    reevaluation: str | None = None
     async with context.database.unit_of_work(tenant) as uow:
         await context.tenants.for_write(tenant, uow)
         before = await _found(tenant, uow, source)
@@ -67,7 +76,11 @@ async def put_tenant_source(
             guard_percent=body.guard_percent,
         )
         await store.save(uow.connection, tenant, after)
-    return _view(after)
+        if after.position != before.position:
+            cause = reevaluations.cause_of(actor_of(principal), None)
+            reevaluation = await reevaluations.add(uow.connection, tenant, ReevaluationKind.SOURCES, cause)
+    context.alarm.wake()
+    return answer(_view(after), *accepted(tenant, reevaluation))
 
 
 async def _found(tenant: str, uow: UnitOfWork, source: str) -> Source:

@@ -72,7 +72,7 @@ def status_of(record: Record, account: Account, today: date, *, requires_modules
     by_seats = _BY_SEATS[SeatStatus(account.seat_status)] if requires_modules else Status.NOT_SUBSCRIBED if lacks_modules else Status.ACTIVE
     if not allowed and by_seats is not Status.DEACTIVATED:
         return Status.INACTIVE, False
-    if account.invitation != Invitation.NONE and by_seats in (*USABLE, Status.WAITING):
+    if account.invitation != Invitation.NONE and by_seats in (*USABLE, Status.WAITING, Status.NOT_SUBSCRIBED):
         return Status.INVITED, False
     return by_seats, allowed and by_seats in USABLE
 

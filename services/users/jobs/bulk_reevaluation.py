@@ -9,8 +9,9 @@ from services.users.domain import person as rules
 from services.users.domain.facts import FactType
 from services.users.domain.module_states import Seat
 from services.users.domain.person import Cause, Person, Revision, Tenant
+from services.users.domain.status import Status
 from services.users.jobs.alarm import Alarm
-from services.users.store import module_states, reevaluations
+from services.users.store import module_states, reevaluations, timelines
 from services.users.store import people as people_store
 from services.users.store.module_states import SEAT_STATES
 from services.users.store.reevaluations import Reevaluation, ReevaluationKind
@@ -61,6 +62,8 @@ class BulkReevaluation:
                 for person in chunk:
                     event = rules.republished(person, found.now, work.actor)
                     uow.publish(event, source=USERS, tenant=found.tenant, time=found.now, subject=person.user)
+            elif work.kind == ReevaluationKind.SOURCES:
+                await people.describe_again(found, uow, await _of_several_sources(found, uow, chunk), lambda _: Cause(work.actor))
             else:
                 await self._reevaluate(found, uow, work, chunk)
             if len(chunk) < CHUNK:
@@ -77,10 +80,16 @@ class BulkReevaluation:
         places, chunk = await people_store.lock_refused(
             uow.connection, tenant.tenant, statuses, work.after_arrival, work.until, CHUNK, tenant.today
         )
-        cause = Cause(work.actor, Reason.REACTIVATED.value, FactType.CHANGED)
+        again, back = (Cause(work.actor, reason.value, FactType.CHANGED) for reason in (Reason.REQUESTED_AGAIN, Reason.REACTIVATED))
         after = await known_people.as_of_today(tenant, uow, chunk)
         revisions = [
-            rules.revise(before, each, at=tenant.now, cause=cause, reactivate=each.standing.required.modules or None)
+            rules.revise(
+                before,
+                each,
+                at=tenant.now,
+                cause=again if before.standing.status is Status.REFUSED else back,
+                reactivate=each.standing.required.modules or None,
+            )
             for before, each in zip(chunk, after, strict=True)
         ]
         await people.save_all(tenant, uow, revisions, work.envelope)
@@ -104,6 +113,11 @@ class BulkReevaluation:
         people_after = zip(chunk, await known_people.as_of_today(tenant, uow, now), strict=True)
         revisions = [_reevaluated(tenant, work, before, after, seats.get(before.user, {})) for before, after in people_after]
         await people.save_all(tenant, uow, revisions, work.envelope)
+
+
+async def _of_several_sources(tenant: Tenant, uow: UnitOfWork, chunk: Sequence[Person]) -> list[Person]:
+    keys = await timelines.keys_of(uow.connection, tenant.tenant, [person.user for person in chunk])
+    return [person for person in chunk if len(keys.get(person.user, ())) > 1]
 
 
 _REASONS: Final = {

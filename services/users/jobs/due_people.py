@@ -1,18 +1,17 @@
 """Change people because time passes: a fact falls due, or a login ends. Each chunk of people is one transaction."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from datetime import date
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.users.domain import person as rules
-from services.users.domain.conflicts import Conflict
 from services.users.domain.merging import Stated
-from services.users.domain.person import Cause, Person, Revision, Tenant
+from services.users.domain.person import Cause
 from services.users.jobs.alarm import Alarm
 from services.users.store import people as people_store
 from services.users.store import tenants as tenants_store
-from services.users.use_cases import known_people, matching, people
+from services.users.use_cases import people
 from services.users.use_cases.locked_tenants import Tenants
 from shared.database import Database
 from shared.schemas.base import Actor
@@ -42,16 +41,10 @@ class DuePeople:
             if found is None:
                 return False
             due = await people_store.lock_due(uow.connection, tenant, found.today, CHUNK)
-            known = await known_people.of_users(found, uow, due)
-            change = people.Changing(found, uow, known, await matching.match(found, uow, known))
-            change.publish_links()
-            for before in due:
-                change.revision(_after_time(found, before, change.conflict_of(before), known.stated(before.user)))
-            await change.save()
+            await people.describe_again(found, uow, due, partial(_cause, found.today))
             return bool(due)
 
 
-def _after_time(tenant: Tenant, before: Person, conflict: Conflict | None, of: Stated) -> Revision:
-    after = rules.as_of(replace(before, conflict=conflict), of, tenant)
-    newest = max((fact for fact in of.facts if fact.effective_date <= tenant.today), key=lambda fact: fact.order, default=None)
-    return rules.revise(before, after, at=tenant.now, cause=Cause(DUE_ACTOR, fact=newest.type if newest else None))
+def _cause(today: date, of: Stated) -> Cause:
+    newest = max((fact for fact in of.facts if fact.effective_date <= today), key=lambda fact: fact.order, default=None)
+    return Cause(DUE_ACTOR, fact=newest.type if newest else None)

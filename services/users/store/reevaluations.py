@@ -23,6 +23,7 @@ class ReevaluationKind(StrEnum):
     POOL_CLOSED = "pool_closed"
     CATALOGUE = "catalogue"  # another module is required by a module
     ROLE_CHANGED = "role_changed"  # compute the rights of people with this role again
+    SOURCES = "sources"  # describe people of several sources by the changed order of these
     GROUPS = "groups"  # give people the profiles and roles of their groups
     REFUSED = "refused"  # request the seats of refused people again, the oldest refusal first
     REPUBLISH = "republish"  # publish all people again, for a reader that was rebuilt

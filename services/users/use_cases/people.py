@@ -229,6 +229,17 @@ class Changing:
         await owners.check(self._tenant, self._uow, self._revisions)
 
 
+async def describe_again(tenant: Tenant, uow: UnitOfWork, people: Sequence[Person], cause: Callable[[Stated], Cause]) -> None:
+    """Let the people be what is stated about them today, and compare their logins. Call under their locks."""
+    known = await known_people.of_users(tenant, uow, people)
+    change = Changing(tenant, uow, known, await matching.match(tenant, uow, known))
+    change.publish_links()
+    for before in people:
+        after = rules.as_of(replace(before, conflict=change.conflict_of(before)), known.stated(before.user), tenant)
+        change.revision(rules.revise(before, after, at=tenant.now, cause=cause(known.stated(before.user))))
+    await change.save()
+
+
 async def add_person(
     tenant: Tenant, uow: UnitOfWork, unknown: Person, fact: Fact, cause: Cause, check: Callable[[Person], Awaitable[None]] | None = None
 ) -> Person:
