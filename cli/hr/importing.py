@@ -144,7 +144,7 @@ class _Staged:
     @classmethod
     async def open(cls, rest: Rest, company: Company, wanted: Wanted) -> "_Staged":
         """People who cannot be read must not count as missing, so with any of them nobody leaves for being absent."""
-        notes = _about_logins(company)
+        notes = (*_about_logins(company), *_about_emails(company))
         if wanted.absent == "leave" and company.bad_rows:
             notes += ("Some rows cannot be read, so it is not certain who is missing: absent people are listed, and none of them leaves.",)
             wanted = replace(wanted, absent="list")
@@ -222,6 +222,15 @@ def _about_logins(company: Company) -> tuple[str, ...]:
         return (f"{told} If another column holds what people log in with, map it, for example --columns login=Email,…",)
     count = "1 person has" if len(without) == 1 else f"{len(without)} people have"
     return (f"{count} no login in the files. People without a login require no modules, so they get no seats.",)
+
+
+def _about_emails(company: Company) -> tuple[str, ...]:
+    """Say that people without an e-mail address get no e-mails."""
+    without = [person for person in company.people if not any(entry.values.get("email") for entry in person.entries)]
+    if not without or not any("email" in entry.values for person in company.people for entry in person.entries):
+        return ()
+    count = "1 person has" if len(without) == 1 else f"{len(without)} people have"
+    return (f"{count} no e-mail address in the files. The administrators get what concerns them.",)
 
 
 def _refused(person: Person, errors: Any) -> BadRow:

@@ -8,7 +8,7 @@ the order of `sequence`, then of their arrival on the topic.
 from datetime import date
 from typing import Annotated, Any
 
-from pydantic import EmailStr, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from shared.schemas.base import ExternalId, Id, Items, OptionalEmail, Payload, Text
 
@@ -25,8 +25,10 @@ class HrFact(Payload):
 
 
 class PersonHired(HrFact):
-    login: Text
-    email: EmailStr
+    """Somebody is hired. Without a login, the person takes no seat; without an e-mail address, the person gets no e-mail."""
+
+    login: Text | None = None
+    email: OptionalEmail | None = None
     name: Text = ""
     job_title: Text = ""
     department: Text | None = None
@@ -35,10 +37,10 @@ class PersonHired(HrFact):
 
 
 class PersonChanged(HrFact):
-    """Only what is given changes; an empty department takes the person out of theirs."""
+    """Only what is given changes. An empty login or e-mail address is withdrawn; an empty department takes the person out of theirs."""
 
     login: Text | None = None
-    email: EmailStr | None = None
+    email: OptionalEmail | None = None
     name: Text | None = None
     job_title: Text | None = None
     department: Text | None = None

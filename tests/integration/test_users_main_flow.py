@@ -767,3 +767,29 @@ async def test_tenants_profiles_and_people_are_published_again(bench: Bench) -> 
     assert (again.login, again.version) == ("ann", 1)
     assert len(await bench.events(tenant, TenantRepublished)) == 1
     assert len(await bench.needs(tenant)) == 1
+
+
+async def test_A7_people_without_a_login_or_an_address_come_in_everywhere_and_the_administrators_find_them(bench: Bench) -> None:
+    """Nothing is requested for people without a login, and nothing fails for those without an e-mail address."""
+    tenant, rest = await bench.open_tenant()
+    source, path = bench.source(tenant), f"/v1/tenants/{tenant}/people"
+    await bench.send(hired("topic", login=None, email=None), tenant, source=source)
+    event = {"type": "person_hired", "external_id": "rest", "effective_date": "2026-03-02", "login": "rest", "department": "Makers"}
+    answer = await rest.post(f"/v1/tenants/{tenant}/hr-events", {"source": source, "events": [event]})
+    assert answer["rejected"] == []
+    await rest.post(path, {"external_id": "post", "name": "Post", "department": "Makers"})
+    await bench.until_person(rest, tenant, "topic", status="inactive", login=None, email="")
+    await bench.until_person(rest, tenant, "rest", status="active", email="")
+    (need,) = await bench.until_needs(tenant, 1)
+
+    async def found(query: str) -> set[str]:
+        return {each["external_id"] for each in (await rest.get(f"{path}?{query}"))["items"]}
+
+    assert await found("without=login") == {"topic", "post"}
+    assert await found("without=email") == await found("without=email&without=login") == {"topic", "post", "rest"}
+    assert await found("without=email&status=active") == {"rest"}
+    await bench.send(changed("rest", login="", email=""), tenant, source=source)
+    await bench.until_person(rest, tenant, "rest", status="inactive", login=None)
+    released = (await bench.until_needs(tenant, 2))[1]
+    assert (released.user, released.modules) == (need.user, ()), "the login is withdrawn (A7)"
+    assert (await rest.call("GET", f"{path}?without=name")).status_code == 422

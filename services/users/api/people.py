@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -362,6 +362,10 @@ async def list_people(
         ),
     ] = None,
     role: Annotated[str | None, Query(max_length=100, description="Only people who hold this role.")] = None,
+    without: Annotated[
+        list[Literal["login", "email"]] | None,
+        Query(description="Only people without this (repeatable): they take no seat, or get no e-mail. `inactive` people are included."),
+    ] = None,
     cursor: Cursor = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> PeoplePage:
@@ -369,9 +373,10 @@ async def list_people(
     can still be added (E7)."""
     (after,) = decode_cursor(cursor, int) or (0,)
     state = seat_state.value if seat_state else None
-    statuses = tuple(Status) if status and "all" in status else status or LISTED
+    default = (*LISTED, Status.INACTIVE) if without else LISTED
+    statuses = tuple(Status) if status and "all" in status else status or default
     view = _view_of(principal)
-    chosen = Filter(statuses, external_id, state, source, kind, department, profile, text, role, view)
+    chosen = Filter(statuses, external_id, state, source, kind, department, profile, text, role, tuple(without) if without else None, view)
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_read(tenant, uow)
         people = await store.page(uow.connection, tenant, chosen, after, limit, found.today)

@@ -81,19 +81,18 @@ def problem_of(payload: HrFact) -> str | None:
     kind = getattr(payload, "kind", None)
     if kind is not None and kind not in tuple(Kind):
         return f"kind: one of {', '.join(Kind)} expected (got {kind!r})"
-    if isinstance(payload, PersonHired) and not payload.login.strip():
-        return "login: must not be empty"
-    if isinstance(payload, PersonChanged) and payload.login is not None and not payload.login.strip():
-        return "login: must not be empty"
     return None
 
 
 def fact_of(payload: HrFact, id: str, source: str = "") -> Fact:  # noqa: A002 - the field's own name
     """Return the fact of a message. An empty department takes the person out of theirs; a field that is None is not given."""
     given = {name: value for name in _record_fields(type(payload)) if (value := getattr(payload, name)) is not None}
+    if not given.get("login", "").strip() and "login" in given:
+        given["login"] = ""  # the person has none
     match payload:
         case PersonHired():
             type_ = FactType.HIRED
+            given = {"login": "", "email": ""} | given
             given.setdefault("department", None)
             given.setdefault("valid_to", None)
         case PersonChanged():

@@ -22,6 +22,7 @@ from sqlalchemy import (
     func,
     literal_column,
     null,
+    or_,
     select,
     tuple_,
     union,
@@ -137,6 +138,7 @@ class Filter:
     profile: str | None = None
     text: str | None = None
     role: str | None = None
+    without: tuple[str, ...] | None = None  # login, email: only people who lack one of these
     view: View | None = None
 
 
@@ -279,6 +281,8 @@ _ROLE: Final = bindparam("role", type_=Text)
 _HAS_ROLE: Final = (func.cardinality(_P.roles) + func.cardinality(_P.group_roles) > 0) & (
     (any_(_P.roles) == _ROLE) | (any_(_P.group_roles) == _ROLE)
 )
+_WITHOUT: Final = bindparam("without", type_=ARRAY(Text))
+_LACKS: Final = [(any_(_WITHOUT) == literal_column(f"'{name}'")) & (_P[name] == literal_column("''")) for name in ("login", "email")]
 _DEPARTMENTS: Final = bindparam("departments", type_=ARRAY(Text))
 _IS_VISIBLE: Final = func.coalesce(_P.department == any_(_DEPARTMENTS), literal_column("false")) | (
     _P.user_id == bindparam("reader", type_=Text)
@@ -305,6 +309,7 @@ _PAGE: Final = (
         _HAS_EXTERNAL_ID,
         _TEXT.is_(None) | (func.strpos(_P.texts, comparable(_TEXT).collate("C")) > 0),
         _ROLE.is_(None) | _HAS_ROLE,
+        _WITHOUT.is_(None) | or_(*_LACKS),
         _DEPARTMENTS.is_(None) | _IS_VISIBLE,
         _SEAT_STATE.is_(None)
         | case(
