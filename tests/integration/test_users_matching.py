@@ -151,6 +151,7 @@ async def test_an_administrator_links_two_people_and_separates_them_again(bench:
     found = await company.everybody()
     users = {who: each["user"] for who, each in found.items()}
     assert found["3"]["conflict"]["reason"] == "login_in_use"
+    await _check_matches(company, users)
     missing = await company.rest.call("POST", f"{company.people}/{users['2']}/link", {"to": users["2"]})
     assert missing.status_code == 422
     kept = await company.rest.post(f"{company.people}/{users['1']}/link", {"to": users["2"]})
@@ -168,6 +169,34 @@ async def test_an_administrator_links_two_people_and_separates_them_again(bench:
     assert again.json()["type"] == "urn:seatpool:problem:only-source"
     assert [event.from_user for event in await bench.events(company.tenant, PersonSeparated)] == [users["2"]]
     bench.clock.at = NOON
+
+
+async def _check_matches(company: Company, users: dict[str, str]) -> None:
+    """Matching is switched off for both systems. A dry run and the check of an import say what it would do."""
+    path = f"/v1/tenants/{company.tenant}/matches?source={company.second}"
+    pages = await company.rest.pages(path, limit=1)
+    shown = {item["external_id"]: (item["outcome"], item["by"]) for page in pages for item in page}
+    assert shown == {"2": ("new", None), "3": ("conflict", "login")}
+    again = {item["external_id"]: item for item in (await company.rest.get(f"{path}&dry_run=true&match_by=login"))["items"]}
+    assert (again["2"]["outcome"], again["3"]["outcome"], again["3"]["by"]) == ("new", "would_link", "login")
+    assert [each["user"] for each in again["3"]["people"]] == [users["1"]]
+    assert again["3"]["would_require"] == ["documents", "time"]
+    source = f"/v1/tenants/{company.tenant}/sources/{company.second}"
+    await company.rest.put(source, {"match_by": ["login"]})
+    begun = await company.rest.post(f"/v1/tenants/{company.tenant}/imports", {"source": company.second})
+    staged = f"/v1/tenants/{company.tenant}/imports/{begun['import']}"
+    employment = [{"starts_on": "2020-01-01"}]
+    people = [
+        {"external_id": who, "employment": employment, "attributes": [{"since": "2020-01-01", "login": login}]}
+        for who, login in (("8", "ANN.Smith"), ("9", "nobody"))
+    ]
+    await company.rest.put(f"{staged}/people/0", {"people": people})
+    await company.rest.post(f"{staged}/check")
+    matched = {each["external_id"]: each["match"] for each in (await company.rest.get(f"{staged}/changes"))["items"]}
+    assert (matched["8"]["outcome"], matched["8"]["people"]) == ("conflict", [users["2"]]), "the same source knows Ann Smith already"
+    assert matched["9"]["outcome"] == "new"
+    assert (await company.rest.call("DELETE", staged)).status_code == 204
+    await company.rest.put(source, {"match_by": []})
 
 
 async def test_an_edit_of_somebody_whom_a_source_reports_is_an_override(bench: Bench) -> None:

@@ -85,3 +85,37 @@ def test_operators_are_added_listed_and_removed_by_their_addresses(deployment: D
     assert deployment.asked[-1][:2] == ("DELETE", "/v1/operators/op1")
     unknown = seatpool("operator", "remove", "otto@vendor.example")
     assert (unknown.exit_code, "no operator has" in unknown.output) == (1, True)
+
+
+def test_matches_show_with_whom_and_by_what_and_what_linking_would_change(deployment: Deployment) -> None:
+    linked: dict[str, Any] = {
+        "external_id": "1",
+        "name": "Ann",
+        "login": "ann",
+        "outcome": "would_link",
+        "by": "email",
+        "reason": None,
+        "hidden": 0,
+    }
+    linked |= {"people": [{"user": "0123456789", "name": "Ann Lund"}], "would_require": ["time"], "released": ["time"]}
+    conflict: dict[str, Any] = linked | {
+        "external_id": "2",
+        "outcome": "would_conflict",
+        "reason": "several_people",
+        "would_require": None,
+        "released": [],
+    }
+    deployment.answers["GET", "/v1/tenants/acme/matches"] = lambda _: (200, {"items": [linked, conflict], "hidden": 3, "next": None})
+    base = ("people", "matches", "--tenant", "acme", "--source", "okta")
+    shown = seatpool(*base, "--dry-run", "--match-by", "email").output
+    for text in (
+        "would be linked",
+        "Ann Lund (01234567…)",
+        "one person, who requires time; gives up time",
+        "several_people",
+        "3 are outside",
+    ):
+        assert text in shown
+    assert len(json.loads(seatpool(*base, "--json").output)["items"]) == 2
+    refused = seatpool(*base, "--match-by", "email")
+    assert (refused.exit_code, "needs --dry-run" in refused.output) == (2, True)

@@ -149,6 +149,7 @@ def _change(person: StagedPerson) -> ImportChange:
         ends=person.ends,
         before=change.get("before"),
         after=change.get("after"),
+        match=change.get("match"),
         errors=errors,
     )
 

@@ -559,6 +559,15 @@ class UploadedPeople(BaseModel):
     invalid: list[Rejected]
 
 
+class FirstMatch(BaseModel):
+    """How a person is matched whom the source reports for the first time."""
+
+    outcome: str = Field(description="linked (with a person whom other sources report), conflict, or new (nobody matches)")
+    by: str | None = Field(None, description="What the person was found by: login, employee_number or email.")
+    reason: str | None = Field(None, description="Why the person would be in conflict.")
+    people: list[str] = []
+
+
 class ImportChange(BaseModel):
     """The change of one person by the import, or the reason why there is none."""
 
@@ -568,6 +577,7 @@ class ImportChange(BaseModel):
     ends: bool = Field(description="The person would lose access.")
     before: dict[str, Any] | None = Field(None, description="Status, values and modules now, and what changes on later days (`upcoming`).")
     after: dict[str, Any] | None = None
+    match: FirstMatch | None = Field(None, description="Of a person whom the source reports for the first time.")
     errors: list[FieldProblem] = []
 
 

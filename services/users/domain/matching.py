@@ -123,6 +123,21 @@ class Matching:
             self._match_first(key)
         return self.matched
 
+    def candidates(self, key: Key, person: Person) -> tuple[list[str], str, ConflictReason | None]:
+        """Return who may be the person of this timeline if it were reported now for the first time, what they are found by, and why they
+        could not be linked. Call after `run`."""
+        record = self._record(person.user)
+        if record is None or not record.employed:
+            return [], "", None
+        found, by = self._find(key, record, (person.user, *person.separated))
+        if len(found) != 1:
+            return found, by, ConflictReason.SEVERAL_PEOPLE if found else None
+        obstacle = self._obstacle(key, found[0], by)
+        holder = None if obstacle is not None else self._people.holder(self._linked(key, found[0]), found[0])
+        if holder is None or holder == person.user:
+            return found, by, obstacle
+        return [found[0], holder], by, ConflictReason.SEVERAL_PEOPLE
+
     def _record(self, user: str) -> Record | None:
         return self._known.stated(user).on(self._today)
 

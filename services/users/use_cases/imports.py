@@ -10,6 +10,7 @@ from services.users.domain import imports as rules
 from services.users.domain.imports import Expected, Kind
 from services.users.domain.known_people import KnownPeople
 from services.users.domain.logins import claimed_login
+from services.users.domain.matches import of_first_report
 from services.users.domain.person import Person, Tenant, command_of
 from services.users.domain.required_modules import must_send
 from services.users.domain.sources import Key
@@ -175,7 +176,8 @@ async def _check_people(
     for person, key in zip(people, keys, strict=True):
         result = rules.expected(tenant, before, after, matched, key)
         kind = Kind.ABSENT.value if person.kind == Kind.ABSENT.value else result.kind.value
-        checked.append(CheckedPerson(person.position, result.person.user, kind, result.ends, result.releases, result.change))
+        match = {"match": of_first_report(matched, key, result.person.user)} if key in new and result.change else {}
+        checked.append(CheckedPerson(person.position, result.person.user, kind, result.ends, result.releases, {**result.change, **match}))
         _note(found, person.external_id, result)
     await store.save_checked(uow.connection, tenant.tenant, row.import_id, checked)
     await asyncio.sleep(0)

@@ -35,7 +35,7 @@ async def match(
             marks |= wanted_marks(known, known.timelines[user], tenant.today)
         if (person.conflict is not None or user in concerned) and record is not None and record.employed and record.login:
             marks.add((MatchBy.LOGIN, login_key(record.login)))
-    await _add(tenant, uow, known, await _with(tenant, uow, known, marks), lock=lock)
+    await _add(tenant, uow, known, await with_marks(tenant, uow, known, marks), lock=lock)
     privileged = {user for user, person in known.people.items() if is_privileged(person)}
     matched = Matching(known, tenant.today, privileged, edited).run(first)
     if matched.new:
@@ -56,7 +56,8 @@ def _changes(tenant: Tenant, known: KnownPeople, person: Person) -> bool:
     )
 
 
-async def _with(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, marks: Collection[Mark]) -> list[str]:
+async def with_marks(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, marks: Collection[Mark]) -> list[str]:
+    """Return the employed people who have one of these marks."""
     if not marks:
         return []
     by_kind: dict[str, list[str]] = {}

@@ -1,0 +1,100 @@
+"""`seatpool people matches`: how the people of a source are matched with those of other sources."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from cli.console import out, run
+from cli.rest import PAGE_ITEMS, Rest, addresses
+
+_STYLES = {"linked": "green", "would_link": "green", "conflict": "red", "would_conflict": "red"}
+_WORDS = {
+    "linked": "linked",
+    "would_link": "would be linked",
+    "conflict": "conflict",
+    "would_conflict": "would be in conflict",
+    "new": "matches nobody",
+}
+Row = Mapping[str, Any]
+
+
+def matches(tenant: str, source: str, *, dry_run: bool, match_by: Sequence[str], as_json: bool) -> None:
+    """Print how the people are matched whom the source reports."""
+    _show(run(_fetch(tenant, source, dry_run=dry_run, match_by=match_by)), as_json)
+
+
+async def _fetch(tenant: str, source: str, *, dry_run: bool, match_by: Sequence[str]) -> dict[str, Any]:
+    items: list[Row] = []
+    hidden, cursor = 0, None
+    asked = {"source": source, "dry_run": str(dry_run).lower(), "match_by": list(match_by) or None}
+    async with Rest(addresses()) as rest:
+        while True:
+            page = await rest.get("users", f"/v1/tenants/{tenant}/matches", limit=PAGE_ITEMS, cursor=cursor, **asked)
+            items += page["items"]
+            hidden += page["hidden"]
+            if (cursor := page["next"]) is None:
+                return {"items": items, "hidden": hidden}
+
+
+def matches_of_files(files: Path, tenant: str, source: str, as_json: bool) -> None:
+    """Check an import of the files, delete it, and print how its people would be matched."""
+    from cli.hr.dates import DateOrder, EndDates
+    from cli.hr.importing import Wanted, perform, read_files
+
+    company = read_files(files, None, None, DateOrder("iso"), EndDates("inclusive"))
+
+    async def check() -> dict[str, Any]:
+        async with Rest(addresses()) as rest:
+            outcome = await perform(rest, company, Wanted(files, tenant, source, dry_run=True), all_changes=True)
+            return {"items": [await _item(rest, tenant, each) for each in outcome.changes if each.get("match")], "hidden": 0}
+
+    _show(run(check()), as_json)
+
+
+async def _item(rest: Rest, tenant: str, change: Row) -> Row:
+    match, after = change["match"], change["after"] or {}
+    people = [await rest.get("users", f"/v1/tenants/{tenant}/people/{user}") for user in match["people"]]
+    outcome = {"linked": "would_link", "conflict": "would_conflict"}.get(match["outcome"], "new")
+    return {
+        "external_id": change["external_id"],
+        "name": after.get("name") or after.get("login") or "",
+        "login": after.get("login"),
+        "outcome": outcome,
+        "by": match["by"],
+        "reason": match["reason"],
+        "people": [{"user": each["user"], "name": each["name"] or each["login"] or ""} for each in people],
+        "would_require": after.get("modules"),
+        "released": [],
+    }
+
+
+def _show(found: Mapping[str, Any], as_json: bool) -> None:
+    if as_json:
+        out.print_json(data=found)
+        return
+    table = Table()
+    for column in ("id", "name", "match", "by", "with", "what it changes"):
+        table.add_column(column, overflow="fold")
+    for each in found["items"]:
+        style = _STYLES.get(each["outcome"])
+        match = _WORDS[each["outcome"]] + (f" ({each['reason']})" if each["reason"] else "")
+        others = ", ".join(f"{other['name']} ({other['user'][:8]}…)" for other in each["people"])
+        cells = (each["external_id"], each["name"], match, each["by"] or "", others, _effect(each))
+        table.add_row(*map(escape, cells), style=style)
+    out.print(table)
+    counts = Counter(_WORDS[each["outcome"]] for each in found["items"])
+    hidden = f"; {found['hidden']} are outside your departments" if found["hidden"] else ""
+    out.print((", ".join(f"{number} {word}" for word, number in sorted(counts.items())) or "This source reports nobody") + hidden + ".")
+
+
+def _effect(each: Row) -> str:
+    if each["outcome"] in ("conflict", "would_conflict"):
+        return "takes no seat until it is decided"
+    if each["outcome"] != "would_link" or each["would_require"] is None:
+        return ""
+    requires = f"one person, who requires {', '.join(each['would_require']) or 'no modules'}"
+    return f"{requires}; gives up {', '.join(each['released'])}" if each["released"] else requires
