@@ -119,3 +119,135 @@ def test_matches_show_with_whom_and_by_what_and_what_linking_would_change(deploy
     assert len(json.loads(seatpool(*base, "--json").output)["items"]) == 2
     refused = seatpool(*base, "--match-by", "email")
     assert (refused.exit_code, "needs --dry-run" in refused.output) == (2, True)
+
+
+ANN: dict[str, Any] = {
+    "user": "0197a3f2-6f1e-7c55-9f0e-0f6e0b6c2f11",
+    "external_id": "4711",
+    "source": "rest",
+    "login": "ann",
+    "email": "ann@acme.example",
+    "name": "Ann Lund",
+    "job_title": "",
+    "department": "Makers",
+    "profile": "makers",
+    "kind": "employee",
+    "status": "active",
+    "created_at": "2026-03-02T12:00:00Z",
+    "modules": [{"module": "time", "state": "flagged", "deadline": "2026-04-01T12:00:00Z"}],
+    "invitation": {"expires_at": "2026-03-09T12:00:00Z"},
+    "version": 3,
+}
+BOB = ANN | {
+    "user": "0197a3f2-6f1e-7c55-9f0e-0f6e0b6c2f22",
+    "external_id": "4712",
+    "login": "bob",
+    "email": "bob@acme.example",
+    "name": "Bob",
+}
+OF_ANN = f"{PEOPLE}/{ANN['user']}"
+
+
+@pytest.fixture
+def acme(deployment: Deployment) -> Deployment:
+    """Ann and Bob, and what the requests about Ann answer."""
+    deployment.answers["GET", PEOPLE] = lambda _: (200, {"items": [ANN, BOB], "next": None})
+    for method, last in (
+        *(("POST", last) for last in ("/invite", "/reactivate", "/link", "/separate", "/erase")),
+        *(("DELETE", last) for last in ("/terminate", "/overrides/department")),
+        ("PATCH", ""),
+        ("GET", ""),
+    ):
+        deployment.answers[method, f"{OF_ANN}{last}"] = lambda _: (200, ANN)
+    licences = [{"module": "time", "state": "free"}]
+    done = {"person": ANN, "last_day": "2026-03-31", "licences": licences, "reduction": {"items": [{"module": "time", "total": 9}]}}
+    deployment.answers["POST", f"{OF_ANN}/terminate"] = lambda _: (202, done)
+    deployment.answers["POST", f"{OF_ANN}/replace"] = lambda _: (202, {"replaced": ANN, "replacement": BOB})
+    items = {"heir": BOB["user"], "items": [{"kind": "projects", "count": 3, "labels": []}]}
+    deployment.answers["GET", f"{OF_ANN}/owned-items"] = deployment.answers["PUT", f"{OF_ANN}/heir"] = lambda _: (200, items)
+    deployment.answers["GET", f"{OF_ANN}/data"] = lambda _: (200, {"person": ANN, "data": {"people": []}})
+    return deployment
+
+
+@pytest.mark.parametrize(
+    ("command", "sent", "shown"),
+    [
+        (("show", "ann"), ("GET", "", ""), "time"),
+        (("show", "ANN@acme.example"), ("GET", "", ""), "flagged until 2026-04-01"),
+        (("data", "4711"), ("GET", "/data", ""), '"people"'),
+        (("terminate", "ann", "--last-day", "2026-03-31"), ("POST", "/terminate", {"last_day": "2026-03-31"}), "reduce time to 9"),
+        (("terminate", "ann", "--take-back"), ("DELETE", "/terminate", ""), "taken back"),
+        (("invite", "ann", "--days", "14"), ("POST", "/invite", {"days": 14, "reserve": True}), "Invited until 2026-03-09"),
+        (("resend", "ann", "--no-reserve"), ("POST", "/invite", {"days": 7, "reserve": False}), "Invited until 2026-03-09"),
+        (("reactivate", "ann", "--module", "time"), ("POST", "/reactivate", {"modules": ["time"]}), "requested again"),
+        (("replace", "ann", "--by", "bob"), ("POST", "/replace", {"to": BOB["user"], "afterwards": "left"}), "Bob gets the seats of Ann"),
+        (("hand-over", "ann"), ("GET", "/owned-items", ""), "owns 3 projects"),
+        (("hand-over", "ann", "--heir", "bob"), ("PUT", "/heir", {"heir": BOB["user"]}), "owns 3 projects"),
+        (("hand-over", "ann", "--nobody"), ("PUT", "/heir", {"heir": None}), "owns 3 projects"),
+        (("erase", "ann", "--yes"), ("POST", "/erase", ""), "erased"),
+        (("link", "ann", "--to", "bob"), ("POST", "/link", {"to": BOB["user"]}), "one person"),
+        (("separate", "ann"), ("POST", "/separate", ""), "two people"),
+        (
+            ("separate", "ann", "--source", "hr/acme", "--external-id", "4711"),
+            ("POST", "/separate", {"source": "hr/acme", "external_id": "4711"}),
+            "two people",
+        ),
+        (
+            ("set", "ann", "department=", "name=", "may_log_in=false", "priority=5"),
+            ("PATCH", "", {"department": None, "name": "", "may_log_in": False, "priority": 5}),
+            "changed",
+        ),
+        (("remove-override", "ann", "department"), ("DELETE", "/overrides/department", ""), "sources state again"),
+    ],
+)
+def test_each_command_about_a_person_sends_its_request(
+    acme: Deployment, command: tuple[str, ...], sent: tuple[str, str, Any], shown: str
+) -> None:
+    result = seatpool("people", *command, "--tenant", "acme")
+    assert result.exit_code == 0, result.output
+    method, last, body = sent
+    assert acme.asked[-1] == (method, f"{OF_ANN}{last}", body)
+    assert shown in result.output
+
+
+def test_a_person_is_found_by_what_is_known_and_an_ambiguous_name_is_refused(acme: Deployment) -> None:
+    acme.answers["GET", PEOPLE] = lambda _: (200, {"items": [ANN, BOB | {"external_id": "ann"}], "next": None})
+    several = seatpool("people", "show", "ann", "--tenant", "acme")
+    assert (several.exit_code, "2 people are known by ann" in several.output) == (1, True)
+    nobody = seatpool("people", "show", "eve", "--tenant", "acme")
+    assert (nobody.exit_code, "nobody in acme" in nobody.output) == (1, True)
+    assert seatpool("people", "show", ANN["user"], "--tenant", "acme", "--json").exit_code == 0
+    assert acme.asked[-1][:2] == ("GET", OF_ANN), "an id needs no search"
+
+
+def test_people_are_erased_only_after_a_confirmation(acme: Deployment) -> None:
+    result = seatpool("people", "erase", "ann", "--tenant", "acme", input="n\n")
+    assert (result.exit_code, "cannot be undone" in result.output) == (1, True)
+    assert ("POST", f"{OF_ANN}/erase") not in [each[:2] for each in acme.asked]
+
+
+def test_the_seats_of_refused_people_are_requested_again_with_progress(acme: Deployment) -> None:
+    job = {"reevaluation": "r1", "status": "running", "done": 0, "total": 12}
+    acme.answers["POST", f"{PEOPLE}/reactivate-refused"] = lambda _: (202, job)
+    acme.answers["GET", "/v1/tenants/acme/reevaluations/r1"] = lambda _: (200, job | {"status": "finished", "done": 12})
+    shown = seatpool("people", "reactivate-refused", "--tenant", "acme", "--include-revoked").output
+    assert "The seats of 12 people are requested again" in shown
+    listed = seatpool("people", "list", "--tenant", "acme", "--status", "refused", "--without", "email").output
+    assert "Ann Lund" in listed
+    assert "2 people" in listed
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("terminate", "ann"),
+        ("terminate", "ann", "--last-day", "2026-03-31", "--take-back"),
+        ("separate", "ann", "--source", "hr/acme"),
+        ("hand-over", "ann", "--heir", "bob", "--nobody"),
+        ("set", "ann", "department"),
+        ("show", " "),
+    ],
+)
+def test_options_that_contradict_each_other_send_nothing(acme: Deployment, command: tuple[str, ...]) -> None:
+    result = seatpool("people", *command, "--tenant", "acme")
+    assert (result.exit_code, acme.asked) == (2, [])
