@@ -94,6 +94,9 @@ async def test_A6_A17_a_person_is_invited_accepts_by_the_link_of_the_e_mail_and_
         again = await cases.call("POST", f"/{ann}/replace", {"to": ben})
         assert (again.status_code, again.json()["reason"]) == (409, "nothing_to_replace")
 
+        compared = (await http.get(f"/v1/tenants/{tenant.id}/differences")).json()
+        assert (compared["with_seat"], compared["employed"], compared["items"]) == (1, 1, []), "users and seats agree about both"
+
         words = [f"ann@{tenant.id}.example", cases.login("ann"), cases.name("ann")]
         assert {service for service, _ in await found_in(stack, words)} == {"users", "notifier"}
         erased = await cases.call("POST", f"/{ann}/erase")

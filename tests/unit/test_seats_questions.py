@@ -257,6 +257,12 @@ async def test_pages_of_seats_show_new_people_in_the_order_of_their_ids(harness:
     for user in ("bob", "abe"):
         state.put_user(user, state.users["cid"])
     assert [seat.user for seat in (await seats.list_seats(owned, "acme")).items] == ["abe", "ada", "ben", "bob", "cid"]
+    # users compares the people of a range, page by page.
+    page = await seats.list_seats(owned, "acme", from_user="ada", to_user="bob", limit=2)
+    rest = await seats.list_seats(owned, "acme", from_user="ada", to_user="bob", limit=2, cursor=page.next)
+    assert [[seat.user for seat in each.items] for each in (page, rest)] == [["ada", "ben"], ["bob"]]
+    assert rest.next is None
+    assert [seat.user for seat in (await seats.list_seats(owned, "acme", from_user="ab", to_user="ac")).items] == ["abe"]
 
 
 async def test_pools_come_in_pages_in_the_order_of_their_modules(harness: SeatsHarness) -> None:

@@ -9,6 +9,7 @@ from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 
 from services.users.domain import differences as rules
@@ -267,3 +268,19 @@ def test_a_conflict_says_what_the_person_would_require_when_it_ends() -> None:
 def test_people_about_whom_all_agree_have_no_differences() -> None:
     company = one_person()
     assert of_person(company, "1") == []
+
+
+def test_the_seats_of_a_range_are_requested_page_by_page() -> None:
+    asked: list[dict[str, Any]] = []
+
+    async def request(_: str, url: str, params: dict[str, Any]) -> httpx.Response:
+        asked.append({**params, "url": url})
+        items = [{"user": "b" if params.get("cursor") else "a", "module": module, "state": "active"} for module in ("time", "documents")]
+        return httpx.Response(200, json={"items": items, "next": None if params.get("cursor") else "more"})
+
+    client: Any = SimpleNamespace(request=request)
+    found = asyncio.run(SeatsQuestions(client, "http://seats").seats("acme", "a", "b"))
+    assert found == {user: {"time": "active", "documents": "active"} for user in "ab"}
+    assert [(each["from_user"], each["to_user"], each.get("cursor")) for each in asked] == [("a", "b", None), ("a", "b", "more")]
+    down: Any = SimpleNamespace(request=lambda *_, **__: asyncio.sleep(0, httpx.Response(503)))
+    assert asyncio.run(SeatsQuestions(down, "http://seats").seats("acme", "", None)) is None

@@ -230,6 +230,7 @@ WITH_VIEWSET = {
     ("users", "GET", "/v1/tenants/{tenant}/roles"),
     ("users", "GET", "/v1/tenants/{tenant}/roles/{role}"),
     ("users", "GET", "/v1/tenants/{tenant}/differences"),
+    ("users", "GET", "/v1/tenants/{tenant}/matches"),
     *(("users", method, "/v1/tenants/{tenant}/people") for method in ("GET", "POST")),
     *(("users", method, PERSON) for method in ("GET", "PATCH")),
     *(("users", method, f"{PERSON}/roles") for method in ("GET", "PUT")),

@@ -28,6 +28,8 @@ COSTLY = {
     ("users", "POST", "/v1/tenants/{tenant}/held-events/confirm"),
     ("users", "POST", "/v1/tenants/{tenant}/imports/{import}/check"),
     ("users", "GET", "/v1/tenants/{tenant}/people/{user}/data"),
+    ("users", "GET", "/v1/tenants/{tenant}/differences"),
+    ("users", "GET", "/v1/tenants/{tenant}/matches"),
     ("seats", "GET", "/v1/tenants/{tenant}/forecast"),
     ("seats", "POST", "/v1/tenants/{tenant}/what-if"),
     ("notifier", "GET", "/v1/tenants/{tenant}/actions"),
