@@ -21,6 +21,7 @@ from shared.schemas.rights import ACCOUNT_BUY, USERS_MANAGE
 from shared.sealed import SIGN_IN_LINK, seal
 from tests.support.notifier import (
     ANNA,
+    NO_TENANT,
     NOON,
     PDF,
     Notifier,
@@ -480,9 +481,20 @@ async def test_e_mails_about_signing_in_are_sent_at_once_and_a_link_is_only_in_i
         await notifier.send(requested(own), requested(own, minutes=0), requested("another secret", "p2@acme.example"))
         owners = ("ann@acme.example", "olga@acme.example")
         await notifier.send(users_v1.EmergencyLinkUsed(at=NOON, actor=ANNA, user="p1", name="Ann", owners=owners))
+        of_operator = requested(own).model_dump() | {"operator": "op1", "email": "vera@vendor.example"}
+        del of_operator["user"]
+        await notifier.send(users_v1.OperatorLinkRequested(**of_operator), tenant=NO_TENANT)
         await notifier.until_idle(wiring)
+
+        async def sent_to_operator() -> bool:
+            return bool(notifier.server.to("vera@vendor.example"))
+
+        await wait_until(sent_to_operator, what="the e-mail to the operator")
         async with wiring.database.unit_of_work("acme") as uow:
             rows = (await uow.connection.exec_driver_sql("SELECT * FROM emails ORDER BY recipient")).all()
+    (of_vendor,) = notifier.server.to("vera@vendor.example")
+    assert (of_vendor["Subject"], link in text_of(of_vendor)) == ("Seatpool: your sign-in link", True)
+    assert "vera@vendor.example" not in str([tuple(row) for row in rows]), "no tenant lists it"
     (email,) = notifier.server.to("p1@acme.example")
     assert link in text_of(email)
     body = email.get_body(("html",))

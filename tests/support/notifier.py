@@ -36,6 +36,7 @@ from tests.support.wait import wait_until
 
 NOON = datetime(2013, 11, 15, 12, tzinfo=UTC)
 ANNA = Actor(kind="user", id="anna")
+NO_TENANT = "-"  # of events that belong to no tenant
 QUIET_SECONDS = 0.6
 PDF = b"%PDF-1.7 an invoice"
 BILLED: dict[str, Any] = {
@@ -165,7 +166,7 @@ class Notifier:
     ) -> list[str]:
         """Publish the events as their owners do, and return their ids. `cause`: the chain's correlation."""
         found, last = [], None
-        tenant = tenant or self.tenant
+        of_tenant = None if tenant == NO_TENANT else tenant or self.tenant
         for payload in payloads:
             entry = registry.entry_of(type(payload))
             event_id = ids.new_id()
@@ -173,7 +174,9 @@ class Notifier:
                 event_id = str(DecisionId(payload.position.partition, payload.position.offset, 0))
                 await fill(self.producer, self.settings, payload.position.partition, payload.position.offset)
             owner = entry.name.split(".")[1]
-            attributes = Attributes(id=event_id, source=f"seatpool/{owner}", type=entry.name, time=NOON, tenant=tenant, correlation=cause)
+            attributes = Attributes(
+                id=event_id, source=f"seatpool/{owner}", type=entry.name, time=NOON, tenant=of_tenant, correlation=cause
+            )
             last = await self.producer.send(
                 self.settings.topic_name(entry.topic),
                 payload.model_dump_json().encode(),
