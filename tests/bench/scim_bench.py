@@ -38,7 +38,7 @@ FILL = (
     """,
     """
     INSERT INTO timelines (tenant_id, source, external_id, user_id, version, digest, report, created_at, reported_at)
-    SELECT $1, 'scim/okta', 'r' || n, 'fill-' || n, 1, '', '{}', now(), now() FROM generate_series(1, $2::int, 2) n
+    SELECT $1, 'scim/okta', 'r' || n, 'fill-' || n, 0, '', '{}', now(), now() FROM generate_series(1, $2::int, 2) n
     """,
     """
     INSERT INTO scim_users

@@ -16,6 +16,8 @@ from services.users.jobs.scim_tokens import ScimTokens
 from services.users.scim import on_full
 from services.users.scim.callers import KNOWN_SECONDS, Caller, Callers
 from services.users.scim.routes import make_router
+from services.users.store import scim_users
+from tests.bench.scim_bench import FILL
 from tests.support.scim import ENTERPRISE, GROUP, PATCH, SEATS, USER, Client, ScimBench, scim
 from tests.support.statements import counted_statements
 from tests.support.traces import traces
@@ -411,6 +413,66 @@ async def test_a_client_pages_through_all_users_while_others_are_added_and_delet
                 await client.call("DELETE", f"/Users/{each}")
         await client.create(f"new{len(seen)}")
     assert sorted(set(seen) & set(kept)) == sorted(kept)
+
+
+PAGED = 10_000
+
+
+async def test_each_user_who_exists_all_the_time_is_seen_once_by_a_client_that_pages_through_ten_thousand_while_others_write(
+    scim: ScimBench,
+) -> None:
+    tenant, rest = await scim.open_tenant()
+    await rest.put(f"/v1/tenants/{tenant}/guard/scim/okta", {"people": 1000})
+    client = await scim.connect(rest, tenant)
+    for statement in FILL:
+        async with scim.users.database.unit_of_work(None) as uow:
+            await uow.connection.exec_driver_sql(statement, (tenant, PAGED))
+    seen: list[str] = []
+    gone: list[str] = []
+    page: dict[str, Any] = {"totalResults": 1}
+    while len(seen) < page["totalResults"]:
+        with counted_statements(scim.users.database) as statements:
+            page = await client.get(f"/Users?startIndex={len(seen) + 1}&count=200")
+        assert len(statements) <= 9, statements
+        seen += [each["id"] for each in page["Resources"]]
+        if len(seen) % 1000 == 0 and len(seen) < PAGED:
+            assert (await client.call("DELETE", f"/Users/{seen[-1]}")).status_code == 204
+            later = f"r{PAGED - len(gone) * 2 - 1}"
+            assert (await client.call("DELETE", f"/Users/{later}")).status_code == 204
+            await client.create(f"new{len(seen)}")
+            gone += [seen[-1], later]
+    always = {f"r{number}" if number % 2 else f"fill-{number}" for number in range(1, PAGED + 1)} - set(gone)
+    assert len(seen) == len(set(seen)), "nobody twice"
+    assert always <= set(seen)
+
+
+TEXT_FILTERS = [
+    ('userName co "NN"', {"ann", "dan.nn"}),
+    ('userName sw "an"', {"ann"}),
+    ('userName ew "nn"', {"ann", "dan.nn"}),
+    ('displayName co "bergst"', {"ann", "hr"}),
+    ('displayName sw "berg"', {"ann"}),
+    ('displayName ew "STRÖM"', {"ann"}),
+    ('displayName eq "bergström"', {"ann"}),
+    ('displayName co "engineer"', set()),
+    ('displayName co "bergst" and active eq true', {"ann", "hr"}),
+    ('displayName co "bergst" and userName co "r"', {"hr"}),
+    ('displayName co "bergst" or userName co "dan"', {"ann", "hr", "dan.nn"}),
+    ('not (displayName co "bergst")', {"dan.nn"}),
+    ('displayName co ""', {"ann", "hr"}),
+]
+
+
+async def test_filters_by_text_find_users_of_the_connection_and_of_other_sources(scim: ScimBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = await scim.client()
+    await client.create("ann", active=True, displayName="Bergstro\u0308m", title="Engineer")
+    await client.create("dan.nn", title="bergst")
+    await scim.hr(client.tenant, "7", 1, login="hr", name="Eva Bergström-Holm", email="eva@bergst.example", job_title="Engineer")
+    for limit in (1000, 0):
+        monkeypatch.setattr(scim_users, "CANDIDATES_MAX", limit)
+        for scim_filter, expected in TEXT_FILTERS:
+            found = await client.found(scim_filter)
+            assert ({each["userName"] for each in found["Resources"]}, found["totalResults"]) == (expected, len(expected)), scim_filter
 
 
 async def test_bulk_creates_a_group_of_new_users_and_tells_what_failed(scim: ScimBench) -> None:

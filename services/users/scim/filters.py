@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from services.users.domain.scim_connections import ENTERPRISE
 from services.users.scim.models import SEATS, USER
 from services.users.store.people import comparable
-from services.users.store.scim_users import P, S
+from services.users.store.scim_users import TEXTS, P, S
 from shared.web.input_limits import faults
 
 Bool = ColumnElement[bool]
@@ -74,16 +74,30 @@ def condition_of(scim_filter: ScimFilter[Any]) -> Bool:
 
 def indexed_equality(scim_filter: ScimFilter[Any]) -> tuple[str, str] | None:
     """Return an attribute and its value, as it is compared, which every user who matches must have, if an index finds these users."""
+    for name, operator, value in _required(scim_filter):
+        if operator is CompareOperator.eq and name in _INDEXED:
+            return ("emails.value" if name == "emails" else name), value
+    return None
+
+
+def stored_text(scim_filter: ScimFilter[Any]) -> tuple[str, str, str] | None:
+    """Return an attribute, an operator and a text, as it is compared, by which the stored texts find every user who matches."""
+    return next(
+        ((name, operator.value, value) for name, operator, value in _required(scim_filter) if (name, operator.value) in TEXTS and value),
+        None,
+    )
+
+
+def _required(scim_filter: ScimFilter[Any]) -> Iterable[tuple[str, CompareOperator, str]]:
+    """Yield comparisons that every user who matches fulfils."""
     terms: Sequence[FilterNode] = (scim_filter.ast,)
     if isinstance(scim_filter.ast, LogicalExpr) and scim_filter.ast.op is LogicalOperator.and_:
         terms = scim_filter.ast.terms
     for term in terms:
-        if isinstance(term, Comparison) and term.op is CompareOperator.eq and isinstance(term.value, str):
+        if isinstance(term, Comparison) and isinstance(term.value, str):
             binding = scim_filter.resolve_comparison(term.attr_path, strict=False)
-            name = _name(binding) if binding is not None else ""
-            if binding is not None and name in _INDEXED:
-                return ("emails.value" if name == "emails" else name), binding.comparable(term.value)
-    return None
+            if binding is not None:
+                yield _name(binding), term.op, binding.comparable(term.value)
 
 
 def _name(binding: AttributeBinding) -> str:

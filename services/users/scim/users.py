@@ -27,7 +27,7 @@ from services.users.domain.sources import Key
 from services.users.domain.timelines import Report, Reported, Timeline
 from services.users.scim.anchors import Anchors, List
 from services.users.scim.creations import Creation
-from services.users.scim.filters import Untranslatable, check_values, condition_of, indexed_equality
+from services.users.scim.filters import Untranslatable, check_values, condition_of, indexed_equality, stored_text
 from services.users.scim.models import PROVIDER, SEATS, USER
 from services.users.scim.statements import ended_report, problem_of, report_of
 from services.users.store import module_states, scim_groups, timelines
@@ -90,12 +90,16 @@ class Users:
 
     async def search(self, request: SearchRequest[Any]) -> tuple[int, list[dict[str, Any]]]:
         """Return the number of users who match and the documents of a page. Raises InvalidFilterException, TooManyException."""
-        chosen, users, rest = [], None, None
+        chosen, rest = [], None
+        users: list[str] | None = None
         if request.filter is not None:
             bound = ScimFilter[MODEL](request.filter)
             check_values(bound.ast)
             equality = indexed_equality(bound)
-            users = None if equality is None else await store.by_equality(self.uow.connection, self._view, *equality)
+            if equality is not None:
+                users = await store.by_equality(self.uow.connection, self._view, *equality)
+            elif (text := stored_text(bound)) is not None:
+                users = await store.by_text(self.uow.connection, self._view, *text)
             try:
                 chosen = [condition_of(bound)]
             except Untranslatable:

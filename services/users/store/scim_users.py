@@ -1,6 +1,6 @@
 """SCIM users: the resources of a connection, and the people whom it can see although only other sources know them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -20,13 +20,13 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
-    true,
     union,
 )
 from sqlalchemy import update as sql_update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.users.domain.logins import login_key
 from services.users.domain.scim_connections import ENTERPRISE, SOURCE_PREFIX
 from services.users.store.people import PEOPLE
 from services.users.store.timelines import TIMELINES
@@ -81,8 +81,9 @@ class Seen:
         return f"{self.user_id}.{self.deleted}" if self.deleted else self.user_id
 
 
-SCIM_USERS: Final = table_of("scim_users", ScimUserRow, tenant_id=str, connection=str, deleted_at=datetime)
+SCIM_USERS: Final = table_of("scim_users", ScimUserRow, tenant_id=str, connection=str, deleted_at=datetime, display_name_key=str)
 
+CANDIDATES_MAX: Final = 1000  # users whom a filter by text finds faster than a look at all
 P: Final = PEOPLE.c
 S: Final = SCIM_USERS.c
 _T: Final = TIMELINES.c
@@ -96,38 +97,37 @@ _OWN: Final = (S.tenant_id == TENANT) & (S.connection == _CONNECTION)
 _IS_LIVE: Final = S.deleted_at.is_(None)
 _OF_RESOURCE: Final = (_T.tenant_id == S.tenant_id) & (_T.source == _SOURCE) & (_T.external_id == S.resource_id)
 
-_GONE: Final = SCIM_USERS.alias("gone")
-_GONE_OF: Final = TIMELINES.alias("gone_of")
-_DELETED: Final = (
-    select(func.count())
-    .select_from(_GONE_OF.join(_GONE, (_GONE.c.tenant_id == _GONE_OF.c.tenant_id) & (_GONE.c.resource_id == _GONE_OF.c.external_id)))
-    .where(
-        _GONE_OF.c.tenant_id == P.tenant_id,
-        _GONE_OF.c.user_id == P.user_id,
-        _GONE_OF.c.source == _SOURCE,
-        _GONE.c.connection == _CONNECTION,
-        _GONE.c.deleted_at.is_not(None),
-    )
-    .correlate(PEOPLE)
-    .scalar_subquery()
-)
 _SEEN: Final = PEOPLE.outerjoin(
     TIMELINES.join(
         SCIM_USERS, (S.tenant_id == _T.tenant_id) & (S.connection == _CONNECTION) & (S.resource_id == _T.external_id) & _IS_LIVE
     ),
     (_T.tenant_id == P.tenant_id) & (_T.user_id == P.user_id) & (_T.source == _SOURCE),
 )
-# What is shown of chosen people. It is looked up for each of them: as a join of whole tables, it would be planned for their sizes, and a
-# plan that was made while they were small would be used when they are large.
-_RESOURCE: Final = (
-    select(*(S[name] for name in names_of(ScimUserRow, but=("user_name_key", "emails", "attempt"))))
-    .select_from(TIMELINES.join(SCIM_USERS, _OF_RESOURCE))
-    .where(_T.tenant_id == P.tenant_id, _T.user_id == P.user_id, S.connection == _CONNECTION, _IS_LIVE)
-    .correlate(PEOPLE)
-    .offset(literal_column("0"))
-    .lateral("resource")
+# What is shown of chosen people. Their timelines and resources are read first, each in one look at its table: PostgreSQL joins tables whose
+# sizes it does not know yet by a look at the second one for each row of the first.
+_TIMELINES: Final = (
+    select(_T.user_id, _T.external_id)
+    .where(_T.tenant_id == TENANT, _T.source == _SOURCE, _T.user_id == any_(_USERS))
+    .cte("their_timelines")
+    .prefix_with("MATERIALIZED")
 )
-R: Final = _RESOURCE.c
+_RESOURCES_OF: Final = (
+    select(*(S[name] for name in names_of(ScimUserRow, but=("user_name_key", "emails", "attempt"))), S.deleted_at)
+    .where(_OWN, S.resource_id == any_(func.array(select(_TIMELINES.c.external_id).scalar_subquery())))
+    .cte("their_resources")
+    .prefix_with("MATERIALIZED")
+)
+_SHOWN_RESOURCES: Final = (
+    select(_TIMELINES.c.user_id, *_RESOURCES_OF.c)
+    .select_from(_TIMELINES.join(_RESOURCES_OF, _RESOURCES_OF.c.resource_id == _TIMELINES.c.external_id))
+    .cte("resources")
+    .prefix_with("MATERIALIZED")
+)
+R: Final = _SHOWN_RESOURCES.c
+_GONE: Final = _SHOWN_RESOURCES.alias("gone")
+_DELETED: Final = (
+    select(func.count()).where(_GONE.c.user_id == P.user_id, _GONE.c.deleted_at.is_not(None)).correlate(PEOPLE).scalar_subquery()
+)
 _WITH_LOGIN: Final = P.employed & (P.login_key != literal_column("''"))
 _IS_SEEN: Final = _WITH_LOGIN | S.resource_id.is_not(None)
 _RENAMED: Final = {
@@ -142,7 +142,7 @@ _SHOWN: Final = [(_RENAMED[name] if name in _RENAMED else P[name] if name in P e
 _ONE_OF: Final = P.user_id == any_(_USERS)
 _READ: Final = (
     select(*_SHOWN)
-    .select_from(PEOPLE.outerjoin(_RESOURCE, true()))
+    .select_from(PEOPLE.outerjoin(_SHOWN_RESOURCES, (R.user_id == P.user_id) & R.deleted_at.is_(None)))
     .where(P.tenant_id == TENANT, _ONE_OF, _WITH_LOGIN | R.resource_id.is_not(None))
     .order_by(P.arrival, R.resource_id)
 )
@@ -156,15 +156,31 @@ _CHOOSE: Final = (
     .offset(bindparam("skip", type_=BigInteger))
     .limit(bindparam("limit", type_=BigInteger))
 )
+# Everybody is chosen without that join: nearly all people have a login, and a resource is looked up for the others only.
+_HAS_RESOURCE: Final = exists(
+    select(S.resource_id)
+    .select_from(TIMELINES.join(SCIM_USERS, _OF_RESOURCE))
+    .where(_T.tenant_id == P.tenant_id, _T.user_id == P.user_id, S.connection == _CONNECTION, _IS_LIVE)
+    .correlate(PEOPLE)
+)
+_CHOOSE_ALL: Final = (
+    select(P.user_id)
+    .where(P.tenant_id == TENANT, _WITH_LOGIN | _HAS_RESOURCE, _AFTER)
+    .order_by(P.arrival)
+    .offset(bindparam("skip", type_=BigInteger))
+    .limit(bindparam("limit", type_=BigInteger))
+)
 _TOTAL: Final = func.count().over().label("total")
 
 _COUNT_ALL: Final = select(func.count()).select_from(PEOPLE).where(P.tenant_id == TENANT, _WITH_LOGIN)
-_COUNT_PEOPLE: Final = _COUNT_ALL.where(_AFTER)
 _COUNT_OTHERS: Final = (
     select(func.count())
     .select_from(PEOPLE.join(TIMELINES, (_T.tenant_id == P.tenant_id) & (_T.user_id == P.user_id)).join(SCIM_USERS, _OF_RESOURCE))
     .where(P.tenant_id == TENANT, ~_WITH_LOGIN, _AFTER, _T.source == _SOURCE, _OWN, _IS_LIVE)
+    .scalar_subquery()
 )
+_COUNT_FROM_BEGIN: Final = select(_COUNT_ALL.scalar_subquery() + _COUNT_OTHERS)
+_COUNT_AFTER: Final = select(_COUNT_ALL.where(_AFTER).scalar_subquery() + _COUNT_OTHERS)
 
 _GET: Final = select(*columns_of(ScimUserRow, SCIM_USERS)).where(_OWN, S.resource_id == _ID, _IS_LIVE)
 _LOCK: Final = _GET.with_for_update()
@@ -215,12 +231,40 @@ _BY_USER_NAME: Final = union(
 )
 _BY_EXTERNAL_ID: Final = _RESOURCES.where(S.external_id == _KEY)
 _BY_EMAIL: Final = union(
-    select(P.user_id).where(P.tenant_id == TENANT, func.lower(P.email) == _KEY, P.employed),
+    select(P.user_id).where(P.tenant_id == TENANT, P.email_key == bindparam("email_key", type_=Text), P.employed),
     _RESOURCES.where(S.emails.op("@>")(bindparam("keys", type_=ARRAY(Text)))),
 )
 _BY_ID: Final = union(
     _RESOURCES.where(S.resource_id == _ID), select(P.user_id).where(P.tenant_id == TENANT, P.user_id == bindparam("of_user", type_=Text))
 )
+
+
+_NONE: Final[ColumnElement[int]] = literal_column("0")
+_OPERATORS: Final[Mapping[str, Callable[[Any, Any], ColumnElement[bool]]]] = {
+    "eq": lambda text, value: text == value,
+    "co": lambda text, value: func.strpos(text, value) > _NONE,
+    "sw": func.starts_with,
+    "ew": lambda text, value: func.right(text, func.length(value)) == value,
+}
+_CANDIDATES: Final = bindparam("candidates", type_=BigInteger)
+
+
+def _by_text(of_person: ColumnElement[bool], of_resource: ColumnElement[bool]) -> tuple[Select[Any], Select[Any]]:
+    chosen = select(S.resource_id).where(_OWN, _IS_LIVE, of_resource).limit(_CANDIDATES).scalar_subquery()
+    return (
+        select(P.user_id).where(P.tenant_id == TENANT, P.employed, of_person).limit(_CANDIDATES),
+        select(_T.user_id).where(_T.tenant_id == TENANT, _T.source == _SOURCE, _T.external_id == any_(func.array(chosen))),
+    )
+
+
+# The name of a person is in `texts`, with other texts.
+_BY_TEXT: Final = {
+    ("userName", name): _by_text(compare(P.login_key, _KEY), compare(S.user_name_key, _KEY)) for name, compare in _OPERATORS.items()
+} | {
+    ("displayName", name): _by_text(func.strpos(P.texts, _KEY) > _NONE, compare(S.display_name_key, _KEY))
+    for name, compare in _OPERATORS.items()
+}
+TEXTS: Final = frozenset(_BY_TEXT)  # attribute and operator
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +308,7 @@ async def page(
 
 async def page_of_all(connection: AsyncConnection, view: View, after: int, skip: int, limit: int) -> list[Seen]:
     """Return people in order of arrival, without counting them."""
-    users = (await connection.execute(_CHOOSE, view.given | {"after": after, "skip": skip, "limit": limit})).scalars()
+    users = (await connection.execute(_CHOOSE_ALL, view.given | {"after": after, "skip": skip, "limit": limit})).scalars()
     return await of_people(connection, view, list(users))
 
 
@@ -275,9 +319,8 @@ async def of_people(connection: AsyncConnection, view: View, users: Sequence[str
 
 async def count_of_all(connection: AsyncConnection, view: View, after: int) -> int:
     """Return how many people follow after the arrival `after`."""
-    given = view.given | {"after": after}
-    found = [await connection.execute(_COUNT_PEOPLE if after >= 0 else _COUNT_ALL, given), await connection.execute(_COUNT_OTHERS, given)]
-    return sum(int(each.scalar_one()) for each in found)
+    statement = _COUNT_AFTER if after >= 0 else _COUNT_FROM_BEGIN
+    return int((await connection.execute(statement, view.given | {"after": after})).scalar_one())
 
 
 async def by_id(connection: AsyncConnection, view: View, resource_id: str) -> Seen | None:
@@ -295,10 +338,20 @@ async def by_equality(connection: AsyncConnection, view: View, name: str, value:
         "emails.value": _BY_EMAIL,
         "id": _BY_ID,
     }
-    given = view.given | {"of_key": value, "keys": [value], "of_id": value, "of_user": _user_of(value)}
-    statement = statements[name]
-    wanted = statement.compile().params
-    return list((await connection.execute(statement, {key: given[key] for key in wanted})).scalars())
+    given = view.given | {"of_key": value, "keys": [value], "of_id": value, "of_user": _user_of(value), "email_key": login_key(value)}
+    return list((await connection.execute(statements[name], given)).scalars())
+
+
+async def by_text(connection: AsyncConnection, view: View, name: str, operator: str, value: str) -> list[str] | None:
+    """Return the people of whom userName or displayName may be, contain, start or end with the value; None: there are too many of them.
+
+    The stored texts of people and of resources are looked through, each by itself, which takes less time than to join them first.
+    """
+    given = view.given | {"of_key": value, "candidates": CANDIDATES_MAX + 1}
+    found: set[str] = set()
+    for statement in _BY_TEXT[name, operator]:
+        found.update((await connection.execute(statement, given)).scalars())
+    return sorted(found) if len(found) <= CANDIDATES_MAX else None
 
 
 async def lock(connection: AsyncConnection, view: View, resource_id: str) -> ScimUserRow | None:
