@@ -10,7 +10,7 @@ import pytest
 
 from services.users.domain.facts import Fact, FactType, Record
 from services.users.domain.guard import ends_or_blocks
-from services.users.domain.merging import NO_OVERRIDES, OVERRIDE, Employment, Origin, Overrides, Stated, origins, stated
+from services.users.domain.merging import NO_OVERRIDES, OVERRIDE, Employment, Origin, Overrides, Stated, left_since, origins, stated
 from services.users.domain.person import Person, Tenant, as_of
 from services.users.domain.required_modules import Account, Profile, Settings
 from services.users.domain.sources import Key, Source, SourceKind, Sources, new_source
@@ -180,3 +180,23 @@ def test_a_person_of_several_groups_requires_the_modules_of_all_their_profiles()
     assert required(group_profiles=("three", "two")) == ("three:two", ("documents", "planning", "time"), True)
     assert required(group_profiles=("one", "two"), given_profile="one") == ("one", ("documents", "time"), False)
     assert required(group_profiles=("gone", "two")) == ("gone:two", ("planning", "time"), True)
+
+
+@pytest.mark.parametrize(
+    ("periods", "since"),
+    [
+        ([("2026-01-05", "2026-02-28")], date(2026, 3, 1)),
+        ([("2025-01-05", "2025-02-28"), ("2026-01-05", "2026-08-31")], date(2026, 9, 1)),
+        ([("2026-01-05", "2027-02-28")], None),
+        ([("2026-01-05", None)], None),
+        ([("2027-01-05", None)], None),
+    ],
+)
+def test_the_retention_counts_from_the_last_day_of_employment_however_late_a_source_reports_it(
+    periods: list[tuple[str, str | None]], since: date | None
+) -> None:
+    stating = of({"one": reported(*periods, login="ann")})
+    assert left_since(stating, TODAY) == since
+    person = as_of(Person("u1", "one", "1", TENANT.now), stating, TENANT)
+    assert person.left_on == since
+    assert as_of(replace(person, left_on=TODAY), stating, TENANT).left_on == since, "a corrected end counts as well"

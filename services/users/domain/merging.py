@@ -184,14 +184,20 @@ def _overridden(record: Record | None, overrides: Overrides, day: date) -> Recor
     return replace(record, employed=employed, **overrides.values)
 
 
+def left_since(of: Stated, today: date) -> date | None:
+    """Return the day after the last day of employment, by what is stated today; None for somebody who is employed, or never was."""
+    days = sorted({today, *(day for day in _days(of) if day <= today)})
+    found: date | None = None
+    for day, record in zip(days, merged_by_day(of, days), strict=True):
+        found = None if record is None or record.employed else found or day
+    return found
+
+
 def takes_leaving_back(before: Stated, after: Stated, today: date) -> bool:
     """Return whether the person has left by what was stated before, and by what is stated now was employed on all days since: the leaving
     was a mistake. Somebody who was hired again later has left all the same."""
     days = sorted({today, *(day for day in (*_days(before), *_days(after)) if day <= today)})
-    left_on: date | None = None
-    for day, record in zip(days, merged_by_day(before, days), strict=True):
-        employed = record is not None and record.employed
-        left_on = None if employed or record is None else left_on or day
+    left_on = left_since(before, today)
     if left_on is None:
         return False
     since = [day for day in days if day >= left_on]

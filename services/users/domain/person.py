@@ -9,7 +9,7 @@ from services.users.domain.confirmation import confirmed_email, confirmed_login
 from services.users.domain.conflicts import Conflict
 from services.users.domain.facts import FactType, Record
 from services.users.domain.local_days import local_midnight, local_today
-from services.users.domain.merging import NO_OVERRIDES, Overrides, Stated, days_ahead, merged_by_day, reconsider_on
+from services.users.domain.merging import NO_OVERRIDES, Overrides, Stated, days_ahead, left_since, merged_by_day, reconsider_on
 from services.users.domain.required_modules import NO_MODULES, Account, Note, Release, RequiredModules, Settings, must_send
 from services.users.domain.roles import OWNER, Authority, departments_of, is_administrator
 from services.users.domain.status import Standing, Status, reason_of, standing
@@ -139,9 +139,9 @@ def as_of(person: Person, of: Stated, tenant: Tenant) -> Person:
     day = reconsider_on(of, record, tenant.today)
     after = with_standing(replace(person, record=record, created_at=created_at, reconsider_on=day, overrides=of.overrides), tenant)
     if after.standing.status is Status.LEFT:
-        after = replace(after, left_on=person.left_on or tenant.today)
-    elif record is not None:
-        after = replace(after, left_on=None, erased_at=None)
+        after = replace(after, left_on=left_since(of, tenant.today) or person.left_on or tenant.today)
+    else:
+        after = replace(after, left_on=None, erased_at=after.erased_at if record is None else None)
     release = next_release(after, of, tenant) if day is not None else None
     if release is None:
         return after
