@@ -80,6 +80,7 @@ DATA: dict[Kind, dict[str, Any]] = {
     Kind.ENDED: {"ended_on": "2013-12-01", "at_once": True, "reason": "no payment", "actor": ACTOR},
     Kind.INVITED: {"expires_at": DEADLINE, "reserved": True},
     Kind.INVITATION_EXPIRED: {"expires_at": DEADLINE},
+    Kind.HOLD_CANCELLED: {},
     Kind.LICENCES_FREE: {"available": 3, "refused": 60},
     Kind.HAND_OVER: {"heir": None, "items": [{"kind": "projects", "count": 3, "labels": ["Bridge"]}]},
     Kind.CHANGES_STOPPED: {"source": "hr/acme", "would_end": 300, "limit": 6, "import_id": None, "ended": 0},
@@ -93,6 +94,7 @@ OF_SEATS = (*OF_PEOPLE, Kind.EXPANDED, Kind.NEAR_LIMIT, Kind.AT_LIMIT, Kind.REDU
 OF_ADMINISTRATION = (
     Kind.CHANGES_STOPPED,
     Kind.INVITATION_EXPIRED,
+    Kind.HOLD_CANCELLED,
     Kind.LICENCES_FREE,
     Kind.CONFLICT_FOUND,
     Kind.POSSIBLE_DUPLICATES,

@@ -12,7 +12,7 @@ from services.notifier.domain.notifications import Kind, Notification, Stream, i
 from services.notifier.email.message import LINK_PLACEHOLDER
 from services.notifier.email.rendering import LANGUAGES, ROWS_MAX, TEMPLATE, TEMPLATES, Names, Recipient, render_alone, table
 from shared.buying import Buying, Plan, buying_of
-from shared.schemas import registry, users_v1
+from shared.schemas import registry, seats_v1, users_v1
 from shared.schemas.base import Actor
 from shared.schemas.invoicing_v1 import UnitPrice
 from tests.support.emails import AT, DATA, EVERY, NAMES, OF_PEOPLE, TENANT, email, notification
@@ -434,3 +434,17 @@ def test_licences_that_are_free_several_times_beside_refused_people_are_told_onc
     assert re.search(r"Time Registration +3 +60", found.text)
     assert "/people/reactivate-refused" in found.text
     assert "/people/reactivate-refused" in found.html
+
+
+def test_the_administrators_are_told_that_a_reduction_cancelled_the_reservations_of_invitations() -> None:
+    def cancelled(user: str) -> Notification:
+        decision: dict[str, Any] = {"command": "c", "position": {"partition": 0, "offset": 1}, "role": "command", "rules": 1}
+        event = seats_v1.HoldCancelled(**decision, at=NOON, reason="reduced", user=user, module="time")
+        (found,) = notifications_of(event, f"e-{user}")
+        return found
+
+    found = email(Stream.PEOPLE, cancelled("p1"), cancelled("p2"))
+    assert "reservations for invited people were cancelled" in found.subject
+    for form in (found.text, found.html):
+        assert "Their invitations stay valid." in form
+        assert "Time Registration" in form

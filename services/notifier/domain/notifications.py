@@ -8,8 +8,8 @@ it, in three streams, so that 20 flags of an import are one e-mail with a table,
                      queue, or after a revocation)
     administrators   seats: the same, and expanded, near and at the limit, a reduction that was limited by use
                      billing: purchases, reductions, refused orders, changes of the subscription (T19)
-                     people: changes of a source that the guard stopped, invitations that expired, licences that are free while people
-                     are refused
+                     people: changes of a source that the guard stopped, invitations that expired or whose reservation was
+                     cancelled, licences that are free while people are refused
 
     billed           invoices, credit notes and reminders: to the invoice e-mail address, with a copy to the administrators unless the
                      billing details say no. Changed billing details (A12): to the old and the new address, and to the administrators
@@ -26,7 +26,7 @@ Where the notifications of one digest contradict each other, the last one counts
 that is known already, so they make no notifications.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -100,6 +100,7 @@ class Kind(StrEnum):
     POSSIBLE_DUPLICATES = "possible_duplicates"
     INVITED = "invited"
     INVITATION_EXPIRED = "invitation_expired"
+    HOLD_CANCELLED = "hold_cancelled"  # a reduction took a licence that an invitation reserved
     HAND_OVER = "hand_over"
 
 
@@ -117,6 +118,13 @@ class Notification:
     data: dict[str, Any] = field(default_factory=dict)
 
 
+_KINDS: Mapping[type[seats_v1.SeatEvent], Kind] = {
+    seats_v1.SeatReleased: Kind.WITHDRAWN,
+    seats_v1.SeatFlagCleared: Kind.CLEARED,
+    seats_v1.SeatGranted: Kind.GRANTED,
+}
+
+
 def notifications_of(payload: Payload, event_id: str) -> list[Notification]:
     """Return all notifications of one event; most events have none."""
     match payload:
@@ -126,12 +134,8 @@ def notifications_of(payload: Payload, event_id: str) -> list[Notification]:
             return _seat(payload, Kind.FLAGGED, _flag_key(payload.user, payload.module, payload.deadline, event_id), payload.deadline)
         case seats_v1.SeatRevoked():
             return _seat(payload, Kind.REVOKED, event_id, base=payload.base)
-        case seats_v1.SeatReleased():
-            return _seat(payload, Kind.WITHDRAWN, event_id)
-        case seats_v1.SeatFlagCleared():
-            return _seat(payload, Kind.CLEARED, event_id)
-        case seats_v1.SeatGranted():
-            return _seat(payload, Kind.GRANTED, event_id)
+        case seats_v1.SeatReleased() | seats_v1.SeatFlagCleared() | seats_v1.SeatGranted():
+            return _seat(payload, _KINDS[type(payload)], event_id)
         case seats_v1.PoolNearLimit() | seats_v1.PoolAtLimit() | seats_v1.PoolExpanded():
             return [_pool_notification(payload, event_id)]
         case seats_v1.PeriodStarted():
@@ -141,6 +145,9 @@ def notifications_of(payload: Payload, event_id: str) -> list[Notification]:
             ]
         case seats_v1.ReductionKept():
             return [_for_administrators(payload, event_id, Stream.SEATS, Kind.REDUCTION_KEPT, payload.module, by=payload.by)]
+        case seats_v1.HoldCancelled():
+            key, audience = f"administrators|{event_id}", Audience.ADMINISTRATORS
+            return [Notification(key, audience, Stream.PEOPLE, Kind.HOLD_CANCELLED, payload.at, payload.user, payload.module)]
         case seats_v1.LicencesReduced():
             return [
                 _for_administrators(payload, f"{event_id}|{item.module}", Stream.BILLING, Kind.REDUCED, item.module, quantity=item.quantity)
