@@ -7,6 +7,7 @@ import sys
 from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from html import unescape
@@ -17,8 +18,10 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import httpx
 import pytest
 import pytest_asyncio
+from sqlalchemy import event as engine_events
 
 from deploy.local.stack import answers
+from services.users.api import dependencies
 from services.users.api.dependencies import VendorsProvider
 from services.users.sign_in.opaque import hash_of
 from services.users.sign_in.tokens import REVOCABLE_TTL_SECONDS
@@ -292,6 +295,43 @@ async def test_known_and_unknown_addresses_are_answered_and_limited_alike(bench:
     await wait_until(done, what="all requests to be taken")
     events = await bench.events(tenant, users_v1.SignInLinkRequested)
     assert {each.email for each in events} == {f"ann@{tenant}.example"}
+
+
+async def test_a_request_for_a_link_is_the_same_work_for_known_and_unknown_addresses(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The work is counted, not timed. What the background job does later is no part of any answer."""
+    tenant, rest = await bench.open_tenant()
+    await administrator(rest, tenant)
+    await administrator(rest, tenant, "eve", administrator=False)
+    work: ContextVar[list[str] | None] = ContextVar("work", default=None)
+
+    def note(what: str) -> None:
+        if (found := work.get()) is not None:
+            found.append(what)
+
+    def executed(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        note(statement)
+
+    def hashed(text: str) -> bytes:
+        note("hash")
+        return hash_of(text)
+
+    monkeypatch.setattr(dependencies, "hash_of", hashed)
+    done: dict[str, list[str]] = {}
+    async with bench.users.database.unit_of_work(None) as uow:
+        engine = uow.connection.engine.sync_engine
+    engine_events.listen(engine, "before_cursor_execute", executed)
+    try:
+        for name in ("ann", "eve", "nobody"):
+            async with browser(bench) as client:
+                token = work.set([])
+                assert (await client.post("/v1/sign-in/links", json={"email": f"{name}@{tenant}.example"})).status_code == 202
+                done[name] = work.get() or []
+                work.reset(token)
+    finally:
+        engine_events.remove(engine, "before_cursor_execute", executed)
+    assert done["ann"] == done["eve"] == done["nobody"]
+    assert (done["ann"].count("hash"), sum("INSERT INTO sign_in_requests" in each for each in done["ann"])) == (1, 1)
+    assert not [each for each in done["ann"] if "people" in each], "nobody is looked up before the answer"
 
 
 async def test_one_address_of_the_network_requests_a_limited_number_of_links(bench: Bench) -> None:
