@@ -149,6 +149,7 @@ def authority_of(principal: Principal) -> Authority:
 async def locked_person(tenant: Tenant, uow: UnitOfWork, user: str, principal: Principal) -> Person:
     """Return the person, locked for a change. Raises NotFound, also for a person whom the caller does not see, and Conflict for one whose
     data were erased."""
+    await uow.lock(people.CLAIMS, tenant.tenant)
     person = visible(await people.lock(uow.connection, tenant.tenant, user, tenant.today), principal)
     if person.erased_at is not None:
         raise Conflict("person-erased", "The data of this person were erased, so the person cannot be changed. Add a new person.")

@@ -570,6 +570,7 @@ async def erase_person(tenant: TenantId, user: UserId, context: InContext, princ
     the log, and documents stay. This cannot be undone."""
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_write(tenant, uow)
+        await uow.lock(store.CLAIMS, tenant)
         before = visible(await store.lock(uow.connection, tenant, user, found.today), principal)
         return await _answer(found, uow, await erasure.erase(found, uow, before, cause_of(principal)), principal)
 

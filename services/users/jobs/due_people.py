@@ -40,6 +40,7 @@ class DuePeople:
             found = await self._tenants.load(tenant, uow)
             if found is None:
                 return False
+            await uow.lock(people_store.CLAIMS, tenant)
             due = await people_store.lock_due(uow.connection, tenant, found.today, CHUNK)
             await people.describe_again(found, uow, due, partial(_cause, found.today))
             return bool(due)

@@ -32,6 +32,7 @@ class Retention:
             found = await self._tenants.load(tenant, uow)
             assert found is not None, "its row was just read"
             users = await erasures.due(uow.connection, tenant, row.erase_after_months, found.today, CHUNK)
+            await uow.lock(people_store.CLAIMS, tenant)
             for person in (await people_store.lock_many(uow.connection, tenant, sorted(users), found.today)).values():
                 await erase(found, uow, person, Cause(RETENTION_ACTOR, "retention"))
             return bool(users)

@@ -197,6 +197,7 @@ class Users:
 
     async def end_attempt(self, asked: Asked, *, take_back: bool) -> None:
         """End the attempt of a connection that refuses users without a licence: keep the change, or take it back."""
+        await self.uow.lock(people_store.CLAIMS, self.tenant.tenant)
         row = await store.lock(self.uow.connection, self._view, asked.resource_id)
         if row is None:
             return
@@ -214,6 +215,7 @@ class Users:
 
     async def start(self, resource_id: str) -> dict[str, Any]:
         """Return the user for a change, locked. If only other sources know the person, the timeline of the connection starts here."""
+        await self.uow.lock(people_store.CLAIMS, self.tenant.tenant)
         if await store.lock(self.uow.connection, self._view, resource_id) is None:
             seen = await self._seen(resource_id)
             await people_store.lock(self.uow.connection, self.tenant.tenant, seen.user_id, self.tenant.today)
@@ -264,7 +266,6 @@ class Users:
         """
         key = login_key(user_name)
         user = await store.person_of(self.uow.connection, self._view, resource_id) or ""
-        await self.uow.lock(people_store.CLAIMS, self.tenant.tenant)
         holder, other = await store.holders(self.uow.connection, self._view, key, user)
         if holder is not None or (other is not None and other != resource_id):
             raise _in_use(user_name)

@@ -142,7 +142,9 @@ class Filter:
     view: View | None = None
 
 
-CLAIMS: Final = "claims"  # the lock of transactions that give people of a tenant a login. Lock the rows of people before
+# The lock of transactions that may give people of a tenant a login. Take it before the rows of people and of SCIM users: such a transaction
+# locks further rows when it compares logins.
+CLAIMS: Final = "claims"
 PEOPLE: Final = table_of("people", PersonRow, tenant_id=str, sent_at=datetime, texts=str)
 
 _P: Final = PEOPLE.c

@@ -25,6 +25,7 @@ async def link(tenant: Tenant, uow: UnitOfWork, user: str, to: str, cause: Cause
     nobody then. Raises NotFound, Invalid, Forbidden, and Conflict for somebody whose data were erased."""
     if user == to:
         raise Invalid("body.to", to, "another person")
+    await uow.lock(store.CLAIMS, tenant.tenant)
     found = await store.lock_many(uow.connection, tenant.tenant, sorted((user, to)), tenant.today)
     gone, kept = found.get(user), found.get(to)
     if gone is None or gone.record is None:
@@ -61,6 +62,7 @@ async def link(tenant: Tenant, uow: UnitOfWork, user: str, to: str, cause: Cause
 
 async def separate(tenant: Tenant, uow: UnitOfWork, user: str, cause: Cause) -> Person:
     """End the conflict of the person, who is somebody else than those found. Raises NotFound, Conflict, Forbidden."""
+    await uow.lock(store.CLAIMS, tenant.tenant)
     before = await store.lock(uow.connection, tenant.tenant, user, tenant.today)
     if before is None or before.record is None:
         raise NotFound("person")
@@ -100,6 +102,7 @@ async def take_out(tenant: Tenant, uow: UnitOfWork, user: str, key: Key, cause: 
     Raises NotFound, Conflict, Forbidden.
     """
     own = ids.person_id(tenant.tenant, *key)
+    await uow.lock(store.CLAIMS, tenant.tenant)
     found = await store.lock_many(uow.connection, tenant.tenant, sorted({user, own}), tenant.today)
     before = found.get(user)
     if before is None or before.record is None:

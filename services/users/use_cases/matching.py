@@ -17,13 +17,12 @@ async def match(
 ) -> Matched:
     """Return who is linked and who is in conflict when the statements about the people of `known` hold; others who are concerned are added
     to it. `known` has the people before the statements and the timelines after them; `first` are timelines of which nothing was stored.
-    With `lock`, call under the locks of the people. `edited` is somebody whom an administrator edits, and who stays the same person.
+    With `lock`, call under CLAIMS and the locks of the people. `edited` is somebody whom an administrator edits, and who stays the same
+    person.
     """
     changing = [person for person in known.people.values() if _changes(tenant, known, person)]
     if not first and not changing:
         return Matched()
-    if lock:
-        await uow.lock(store.CLAIMS, tenant.tenant)
     if changing:
         waiting = await store.in_conflict_with(uow.connection, tenant.tenant, [person.user for person in changing])
         await _add(tenant, uow, known, waiting, lock=lock)

@@ -87,6 +87,7 @@ async def apply_statements(
     person make of the person is one change. `are_new`: the external ids were drawn for these statements, so nothing is stored about them.
     Raises Poison for a report that has the version of the last one and other content; with `together`, such a report is only counted.
     """
+    await uow.lock(store.CLAIMS, tenant.tenant)
     received = list(received) if are_new else await without_erased(tenant, uow, received)
     keys = dict.fromkeys(Key(each.source, each.external_id) for each in received)
     known = await (known_people.of_nobody(tenant, uow, keys) if are_new else known_people.load(tenant, uow, keys, lock=True))
@@ -251,6 +252,7 @@ async def add_person(
         "person-exists",
         f"A person with the external id {unknown.external_id} already exists. Change that person, or use another external id.",
     )
+    await uow.lock(store.CLAIMS, tenant.tenant)
     key = Key(unknown.source, unknown.external_id)
     known = await known_people.load(tenant, uow, [key], lock=True)
     if known.people or known.timelines[known.users[key]]:
@@ -270,12 +272,11 @@ async def add_person(
 
 
 async def check_login(tenant: Tenant, uow: UnitOfWork, before: Person, after: Person, authority: Authority | None) -> None:
-    """Raise Conflict if a change by REST gives the person a login that another employed person has. Call under the person's lock. The
-    refusal names that person only to senders who see the person."""
+    """Raise Conflict if a change by REST gives the person a login that another employed person has. The refusal names that person only to
+    senders who see the person. Call under CLAIMS and the person's lock."""
     key = claimed_login(before.record, after.record)
     if key is None:
         return
-    await uow.lock(store.CLAIMS, tenant.tenant)
     holder = await store.login_holder(uow.connection, tenant.tenant, key, after.user)
     if holder is None or after.record is None:
         return
