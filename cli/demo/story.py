@@ -117,6 +117,7 @@ class Story:
             "email": plan.contact_email,
             "tax_category": "Z" if plan.is_untaxed else "S",
             "tax_rate_percent": plan.vat_percent,
+            "tax_reason": "The plan of the demo names the tax.",
         }
         await self.rest.put("invoicing", self.path("billing-details"), details)
         modules = [

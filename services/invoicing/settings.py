@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, field_validator
 from services.invoicing.api.electronic_addresses import checked_bic, checked_electronic_address, checked_iban
 from services.invoicing.api.requests import Rate
 from services.invoicing.documents.party import Party
+from services.invoicing.domain.tax import Seller
 from shared.countries import Country
 from shared.settings import CommonSettings, DatabaseSettings, KafkaSettings, own_port
 
@@ -21,8 +22,11 @@ class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
     seller_postcode: str = Field("", description="Postcode of the vendor, if the country has postcodes.")
     seller_city: str = Field(min_length=1, description="City of the vendor.")
     seller_country: Country = Field(description="Country of the vendor, ISO 3166-1 alpha-2.")
-    seller_tax_rate_percent: Rate = Field(
-        description="Standard VAT rate of the vendor in percent, for example 25, for tenants whose tax the operator has not set."
+    seller_tax_rate_percent: Rate | None = Field(
+        None, description="Standard VAT rate in percent of the country of the vendor, if it is outside the EU and not CH, GB or NO."
+    )
+    seller_oss: bool = Field(
+        False, description="Whether the vendor uses the one-stop shop: buyers in the EU without a VAT ID pay the rate of their country."
     )
     seller_vat_id: str | None = Field(None, description="VAT ID of the vendor. Without it, no tenant can have the tax category S or AE.")
     seller_email: str = Field(min_length=3, description="E-mail address for questions about invoices.")
@@ -66,6 +70,15 @@ class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
     def reminder_schedule(self) -> tuple[int, ...]:
         """Return the days of `reminder_days`."""
         return tuple(int(day) for day in self.reminder_days.split(","))
+
+    @field_validator("seller_tax_rate_percent", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return value or None
+
+    @property
+    def taxed_seller(self) -> Seller:
+        return Seller(self.seller_country, self.seller_oss, self.seller_tax_rate_percent)
 
     @property
     def seller(self) -> Party:

@@ -46,6 +46,8 @@ class BillingDetailsChanged(InvoicingEvent):
     version: Id
     tax_category: str = "S"  # UNCL5305: S standard rate, Z zero, E exempt, AE reverse charge, O outside
     tax_rate_percent: str  # decimal, "25" or "8.1"
+    rate_country: str | None = None  # the rate is the standard rate of this country on the day of the supply; None: `tax_rate_percent`
+    tax_rule: str = ""  # why it is taxed so, for example domestic, reverse_charge or operator
 
 
 class SubscriptionModule(Payload):

@@ -523,22 +523,34 @@ async def test_wrong_billing_details_name_the_field(bench: Bench, change: dict[s
 async def test_a_customer_cannot_exempt_itself_from_tax(bench: Bench) -> None:
     tenant = await bench.make_tenant(NOVEMBER)
     path = f"/v1/tenants/{tenant}/billing-details"
-    own = {name: value for name, value in DETAILS.items() if name not in ("tax_category", "tax_rate_percent")}
+    own = {name: value for name, value in DETAILS.items() if not name.startswith("tax_")}
     first = await bench.ok("PUT", path, own, tenant=tenant, **BUY)
-    assert (first["tax_category"], first["tax_rate_percent"]) == ("S", bench.wiring.settings.seller_tax_rate_percent), "the standard rate"
-    for given in ({"tax_category": "O", "tax_rate_percent": "0"}, {"tax_rate_percent": "0"}, {"tax_category": "S"}, {"tax_category": None}):
+    shown = ("tax_category", "tax_rate_percent", "tax_rule")
+    assert [first[name] for name in shown] == ["AE", "0", "reverse_charge"], "an Irish vendor and a Danish VAT ID"
+    refused = (
+        {"tax_category": "O", "tax_rate_percent": "0"},
+        {"tax_rate_percent": "0"},
+        {"tax_category": "AE"},
+        {"tax_reason": "I want it"},
+    )
+    for given in (*refused, {"tax_category": None}):
         problem = await bench.refused("PUT", path, own | given, 403, tenant=tenant, **BUY)
         assert (problem["type"], problem["field"]) == ("no-right", f"body.{next(iter(given))}"), "also when it is what holds already"
-    assert (await bench.ok("PUT", path, own | {"tax_category": "AE"}))["tax_rate_percent"] == "0", "the operator"
+    problem = await bench.refused("PUT", path, own | {"tax_category": "Z"}, 422)
+    assert problem["errors"][0]["field"] == "body.tax_reason", "the operator gives a reason"
+    changed = await bench.ok("PUT", path, own | {"tax_category": "Z", "tax_reason": "Ruling 7"})
+    assert [changed[name] for name in (*shown, "tax_reason")] == ["Z", "0", "operator", "Ruling 7"]
     moved = await bench.ok("PUT", path, own | {"street": "Vesterbrogade 2"}, tenant=tenant, **BUY)
-    assert (moved["street"], moved["tax_category"], moved["tax_rate_percent"]) == ("Vesterbrogade 2", "AE", "0"), "the buyer keeps it"
+    assert [moved[name] for name in ("street", *shown, "tax_reason")] == ["Vesterbrogade 2", "Z", "0", "operator", "Ruling 7"]
     version = await bench.ok("GET", f"{path}/{moved['version']}", tenant=tenant, rights=["account:read"])
     assert (version["street"], version["before"]["street"]) == ("Vesterbrogade 2", "Vesterbrogade 1"), "A12: before and after"
     assert (await bench.ok("GET", f"{path}/{first['version']}"))["before"] is None
-    problem = await bench.refused("PUT", path, own | {"vat_id": None}, 422, tenant=tenant, **BUY)
-    assert problem["errors"][0]["field"] == "body.vat_id"
+    assert (await bench.ok("PUT", path, own | {"tax_category": "auto"}))["tax_category"] == "AE"
+    without = await bench.ok("PUT", path, own | {"vat_id": None}, tenant=tenant, **BUY)
+    assert [without[name] for name in shown] == ["S", "23", "seller_rate"]
     events = await bench.events(tenant, invoicing_v1.BillingDetailsChanged)
-    assert [(event.tax_category, event.tax_rate_percent) for event in events] == [("S", "23"), ("AE", "0"), ("AE", "0")]
+    assert [event.tax_rule for event in events] == ["reverse_charge", "operator", "operator", "reverse_charge", "seller_rate"]
+    assert (events[1].reason, events[-1].rate_country) == ("Ruling 7", "IE")
 
 
 @pytest.mark.parametrize(

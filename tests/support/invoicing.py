@@ -374,6 +374,7 @@ DETAILS = {
     "email": "billing@acme.example",
     "tax_category": "S",
     "tax_rate_percent": "25",
+    "tax_reason": "a test",
 }
 NOVEMBER = datetime(2013, 11, 15, 8, tzinfo=UTC)
 A_DAY = timedelta(days=1)

@@ -138,7 +138,7 @@ async def _catalogue(rest: Rest) -> None:
 
 async def _subscribe(rest: Rest, stage: Stage, licences: int, extra_licences: int) -> None:
     details = {"company": "Test", "street": "1 Street", "postcode": "10000", "city": "City", "country": "DE"}
-    details |= {"email": f"admin@{stage.tenant}.example", "tax_category": "S", "tax_rate_percent": "19"}
+    details |= {"email": f"admin@{stage.tenant}.example", "tax_category": "S", "tax_rate_percent": "19", "tax_reason": "a test"}
     await rest.put("invoicing", stage.path("billing-details"), details)
     modules: list[dict[str, Any]] = [
         {"module": BASE, "licences": licences, "policies": {"over_limit": "flag", "grace": "P7D"}},

@@ -83,7 +83,7 @@ class PlanBody(Body):
 
 
 _LEITWEG_ID = re.compile(r"^[0-9]{2,12}(-[0-9A-Za-z]{1,30})?-[0-9]{2}$")
-TAX_FIELDS = ("tax_category", "tax_rate_percent")
+TAX_FIELDS = ("tax_category", "tax_rate_percent", "tax_reason")
 
 
 class BillingDetailsBody(Body):
@@ -115,16 +115,14 @@ class BillingDetailsBody(Body):
         description="Your address for electronic invoices: the code of its scheme (EAS), a colon and the id, for example `0088:` and a "
         "GLN, or `EM:` and an e-mail address.",
     )
-    tax_category: Literal["S", "Z", "E", "AE", "O"] | None = Field(
+    tax_category: Literal["S", "Z", "E", "AE", "O", "auto"] | None = Field(
         None,
         description="UNCL5305: S standard rate, Z zero rate, E exempt, AE reverse charge, O outside the scope of VAT. "
-        "May be given by the vendor's operator only. If it is left out, it stays as it is; a new tenant gets S.",
+        "Without it, the tax follows from the countries and the VAT ID. Only the vendor's operator may set another one, with a reason; it "
+        "holds until the operator sets `auto`.",
     )
-    tax_rate_percent: Rate | None = Field(
-        None,
-        description="Only the vendor's operator may set it. Without it, the rate does not change; a new tenant gets the vendor's "
-        "standard rate.",
-    )
+    tax_rate_percent: Rate | None = Field(None, description="Only the vendor's operator may set it, with a reason.")
+    tax_reason: Text = Field("", description="The operator's reason for a tax that differs from the rules.")
 
     @model_validator(mode="after")
     def _consistent(self) -> "BillingDetailsBody":

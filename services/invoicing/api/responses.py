@@ -78,7 +78,12 @@ class BillingDetailsView(BaseModel):
     purchase_order: str
     electronic_address: str
     tax_category: str
-    tax_rate_percent: str
+    tax_rate_percent: str = Field(description="The rate at the time of the change. The rate of a supply is that of its day.")
+    tax_rule: str = Field(
+        description="Why it is taxed so: domestic, reverse_charge, one_stop_shop (the rate of your country), seller_rate (no VAT ID), "
+        "outside_the_vat_territory, export, or operator (set by the vendor)."
+    )
+    tax_reason: str = Field(description="The operator's reason for a tax that differs from the rules.")
     changed_at: Instant
 
     @classmethod

@@ -21,7 +21,8 @@ from services.invoicing.documents.party import Party
 from services.invoicing.domain.account import CREDIT_NOTE
 from services.invoicing.domain.formats import XRECHNUNG, Format, has_german_rules
 from services.invoicing.domain.invoices import Billed, billed
-from services.invoicing.domain.tax import EU_COUNTRIES, OUTSIDE, REVERSE_CHARGE
+from services.invoicing.domain.tax import OUTSIDE, REVERSE_CHARGE
+from services.invoicing.domain.tax_rates import EU_COUNTRIES
 from shared.countries import NORTHERN_IRELAND
 from shared.money import minor_units, to_decimal
 from shared.schemas.invoicing_v1 import InvoiceIssued, InvoiceLine

@@ -16,6 +16,7 @@ from services.invoicing.domain.history import Decision, Fact, History, decision_
 from services.invoicing.domain.invoices import is_needed, line_of, tax_of, taxes_of, turned
 from services.invoicing.domain.ledger import NO_RATE, Change, ModuleLedger, Part, Rate
 from services.invoicing.domain.money import Tax
+from services.invoicing.domain.tax import tax_on
 from shared.schemas.base import Actor
 from shared.schemas.invoicing_v1 import (
     ChargeBooked,
@@ -163,7 +164,8 @@ class _Reading:
             case PoolExpanded() | PoolRestored():
                 terms = self.history.terms[event_id]
                 price = self.history.price_minor(terms.plan, terms.plan_version, event.module, self.contract.term)
-                self._change(event_id, event.at, event.module, event.by, Rate(price, self._tax(terms.billing_details)))
+                tax = self._tax(terms.billing_details, local_day(event.at, self.contract.time_zone))
+                self._change(event_id, event.at, event.module, event.by, Rate(price, tax))
             case LicencesReduced():
                 ordered = self.history.reductions.get(event.order)
                 for item in event.items:
@@ -231,7 +233,7 @@ class _Reading:
     def _open_period(self, period: Period, at_start: Mapping[str, int], plan_version: int, details: str) -> list[InvoiceLine]:
         """Start the ledgers of a period with the licences at its start; return the line of the whole period for each module."""
         self.account.period, self.account.ledgers, lines = period, {}, []
-        tax = self._tax(details)
+        tax = self._tax(details, period.start)
         for module, licences in sorted(at_start.items()):
             if licences == 0:
                 continue
@@ -325,7 +327,7 @@ class _Reading:
 
     def _rate_of(self, approval: QuoteApproved, quote: QuoteIssued, line: QuoteLine) -> Rate:
         details = quote.billing_details or approval.billing_details or self.contract.billing_details
-        return Rate(line.unit_price_minor, self._tax(details))
+        return Rate(line.unit_price_minor, self._tax(details, approval.approved_on))
 
     def _bought(self, event_id: str, order: str, at: datetime, line: QuoteLine, rate: Rate, actor: Actor, day: date) -> ChargeBooked:
         return ChargeBooked(
@@ -429,9 +431,8 @@ class _Reading:
 
     # ---------------------------------------------------------------------------------------------------------- documents
 
-    def _tax(self, details: str) -> Tax:
-        version = self.history.details[details]
-        return Tax(version.tax_category, version.tax_rate_percent)
+    def _tax(self, details: str, supplied_on: date) -> Tax:
+        return tax_on(self.history.details[details], supplied_on)
 
     def _issue(
         self,

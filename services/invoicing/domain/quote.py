@@ -11,6 +11,7 @@ from services.invoicing.domain.account import NOW, Account, due_when
 from services.invoicing.domain.calendar import Period, add_days, local_day, start_of_day
 from services.invoicing.domain.ledger import Change, ModuleLedger, Rate
 from services.invoicing.domain.money import Tax, round_half_up, tax_lines
+from services.invoicing.domain.tax import tax_on
 from shared.schemas.base import Actor
 from shared.schemas.invoicing_v1 import (
     Amounts,
@@ -146,7 +147,7 @@ def price(situation: Situation, items: Sequence[Item], *, quote: str, actor: Act
             return line
         lines.append(line)
     details = situation.details
-    tax, charge = Tax(details.tax_category, details.tax_rate_percent), due_when(contract.charge_when, day, period.end)
+    tax, charge = tax_on(details, day), due_when(contract.charge_when, day, period.end)
     price_minor = sum(line.net_minor for line in lines)
     # Nobody pays while the vendor owes: what is charged now uses up the credits that wait.
     credit_minor = min(price_minor, situation.account.credits_minor(tax)) if charge == NOW else 0
@@ -173,7 +174,7 @@ def price(situation: Situation, items: Sequence[Item], *, quote: str, actor: Act
         expires_at=expires_at,
         billing_details=details.version,
         credit_net_minor=credit_minor,
-        next_period=_next_period(situation, lines, tax),
+        next_period=_next_period(situation, lines, tax_on(details, period.end)),
         ends_on=situation.ends_on,
         cancels_closing=tuple(line.module for line in lines if _is_kept(situation, situation.pools[line.module])),
     )
@@ -310,7 +311,8 @@ def approvable(situation: Situation, quote: QuoteIssued, expects: Expected) -> R
             "price-list-changed", f"The price list has changed since the quote was made. {how}", {"plan_version": situation.plan.version}
         )
     taxes = {(tax.category, tax.rate_percent) for tax in quote.taxes}
-    if taxes != {(situation.details.tax_category, situation.details.tax_rate_percent)}:
+    tax = tax_on(situation.details, quote.priced_for)
+    if taxes != {(tax.category, tax.rate_percent)}:
         return Refusal("tax-changed", f"The tax of the billing details has changed since the quote was made. {how}")
     now = expected(situation, [line.module for line in quote.lines])
     if now != expects:

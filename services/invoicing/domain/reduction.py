@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.invoicing.domain.account import due_when
-from services.invoicing.domain.calendar import local_day
+from services.invoicing.domain.calendar import Period, local_day
 from services.invoicing.domain.ledger import Change
-from services.invoicing.domain.money import Tax
 from services.invoicing.domain.quote import Refusal, Situation, amounts, not_priced_now
+from services.invoicing.domain.tax import tax_on
 from shared.schemas.invoicing_v1 import Amounts, ReductionItem
 
 NOW: Final = "now"
@@ -65,8 +65,8 @@ def reduction_of(situation: Situation, modules: Mapping[str, SubscribedModule], 
     return Reduction(
         items,
         takes_effect,
-        before=_next_period(situation, numbers),
-        after=_next_period(situation, numbers | reduced),
+        before=_next_period(situation, period, numbers),
+        after=_next_period(situation, period, numbers | reduced),
         credit_net_minor=saved,
         credit=due_when(contract.credit_when, day, period.end),
     )
@@ -120,11 +120,11 @@ def _refusal(situation: Situation, modules: Mapping[str, SubscribedModule], want
     return None
 
 
-def _next_period(situation: Situation, numbers: Mapping[str, int]) -> Amounts | None:
+def _next_period(situation: Situation, period: Period, numbers: Mapping[str, int]) -> Amounts | None:
     """Return the price of the next period with these numbers; None if the price list lacks one of the modules."""
     prices = {price.module: price.amount_minor for price in situation.plan.prices if price.term == situation.contract.term}
     in_use = {module: number for module, number in numbers.items() if number}
     if not in_use.keys() <= prices.keys():
         return None
-    tax = Tax(situation.details.tax_category, situation.details.tax_rate_percent)
+    tax = tax_on(situation.details, period.end)
     return amounts(sum(number * prices[module] for module, number in in_use.items()), tax)

@@ -27,6 +27,9 @@ class BillingDetails:
     electronic_address: str
     tax_category: str
     tax_rate_percent: str
+    rate_country: str | None
+    tax_rule: str
+    tax_reason: str
     changed_at: datetime
 
 

@@ -51,6 +51,7 @@ async def situation_of(uow: UnitOfWork, tenant: Tenant, at: datetime) -> Situati
             version=details.version,
             tax_category=details.tax_category,
             tax_rate_percent=details.tax_rate_percent,
+            rate_country=details.rate_country,
         ),
         account=await read_account(uow, tenant.tenant_id),
         pools=await store.pools.reported(c, tenant.tenant_id),

@@ -38,7 +38,7 @@ CREATE TABLE billing_details (
     company text NOT NULL, street text NOT NULL, postcode text NOT NULL, city text NOT NULL, country text NOT NULL,
     vat_id text, organisation_number text, email text NOT NULL, copy_to_administrators boolean NOT NULL,
     document_format text NOT NULL, buyer_reference text NOT NULL, purchase_order text NOT NULL, electronic_address text NOT NULL,
-    tax_category text NOT NULL, tax_rate_percent text NOT NULL,
+    tax_category text NOT NULL, tax_rate_percent text NOT NULL, rate_country text, tax_rule text NOT NULL, tax_reason text NOT NULL,
     changed_at timestamptz NOT NULL,
     PRIMARY KEY (tenant_id, version), UNIQUE (tenant_id, number)
 );
