@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -149,12 +149,7 @@ class Rest:
 
     async def call(self, method: str, service: str, path: str, **arguments: Any) -> httpx.Response:
         """Return the answer of a service. Raises CliError for a refusal."""
-        url = self.where.urls.get(service, "")
-        if not url:
-            raise CliError(
-                f"the address of {service} is unknown",
-                f"Start a local stack (`seatpool run`), or set SEATPOOL_{service.upper()}_URL and SEATPOOL_TOKEN.",
-            )
+        url = self._url(service)
         given = dict(arguments.pop("headers", None) or {})
         response = await self._send(method, f"{url}{path}", headers=await self._authorization() | given, **arguments)
         if response.status_code == httpx.codes.UNAUTHORIZED and self.where.session:
@@ -163,6 +158,25 @@ class Rest:
         if response.is_success:
             return response
         raise refusal(service, response)
+
+    async def stream(self, service: str, path: str, params: Mapping[str, str]) -> AsyncIterator[bytes]:
+        """Yield a file of a service piece by piece. Raises CliError for a refusal."""
+        url, headers = self._url(service), await self._authorization()
+        async with self._http.stream("GET", f"{url}{path}", params=dict(params), headers=headers) as response:
+            if not response.is_success:
+                await response.aread()
+                raise refusal(service, response)
+            async for piece in response.aiter_bytes():
+                yield piece
+
+    def _url(self, service: str) -> str:
+        url = self.where.urls.get(service, "")
+        if not url:
+            raise CliError(
+                f"the address of {service} is unknown",
+                f"Start a local stack (`seatpool run`), or set SEATPOOL_{service.upper()}_URL and SEATPOOL_TOKEN.",
+            )
+        return url
 
     async def _authorization(self) -> dict[str, str]:
         """Return the header with the token. An operator's session is exchanged for one."""

@@ -1,10 +1,11 @@
 """`seatpool invoices`: list documents, and what customers owe."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from cli.commands.options import AsJson, OfTenant, group
+from cli.commands.options import AsJson, OfTenant, group, not_blank
 
 invoices = group("List documents, and what customers owe.")
 
@@ -88,3 +89,47 @@ def overdue_action(
     from cli.payments import set_overdue_action
 
     set_overdue_action(tenant, action)
+
+
+@invoices.command("verify")
+def verify_invoices(
+    tenant: Annotated[str | None, typer.Option(callback=not_blank, help="Only the documents of this tenant; default: all tenants.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Rebuild every document from the events, and compare it with the stored one, byte for byte. Nothing is changed.
+
+    PDFs are compared with their checksums, and open amounts with the payments. The exit code is 0 if nothing differs.
+
+    ```
+    seatpool invoices verify
+    seatpool invoices verify --tenant acme
+    ```
+    """
+    from cli.exports import verify
+
+    raise typer.Exit(verify(tenant, json))
+
+
+@invoices.command("export")
+def export_invoices(
+    out: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write; `-` is the standard output.")],
+    first: Annotated[str, typer.Option("--from", help="The first day of issue, for example 2026-03-01.")],
+    last: Annotated[str, typer.Option("--to", help="The last day of issue, for example 2026-03-31.")],
+    tenant: Annotated[
+        str | None, typer.Option(callback=not_blank, help="Only this tenant; default: all tenants, without test documents.")
+    ] = None,
+    format: Annotated[  # noqa: A002 - the name of the option
+        Literal["csv", "datev", "zip"],
+        typer.Option(help="csv: a row for each tax of a document. datev: an EXTF booking batch. zip: the PDF and XML of each document."),
+    ] = "zip",
+) -> None:
+    """Export the invoices and credit notes of a range of days for accountants. docs/operating.md lists the columns.
+
+    ```
+    seatpool invoices export march.zip --from 2026-03-01 --to 2026-03-31
+    seatpool invoices export EXTF_march.csv --from 2026-03-01 --to 2026-03-31 --format datev
+    ```
+    """
+    from cli.exports import export
+
+    export(out, tenant, format, first, last)

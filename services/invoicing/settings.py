@@ -7,10 +7,13 @@ from pydantic import AfterValidator, Field, field_validator
 
 from services.invoicing.api.electronic_addresses import checked_bic, checked_electronic_address, checked_iban
 from services.invoicing.api.requests import Rate
+from services.invoicing.documents.export import DatevAccounts
 from services.invoicing.documents.party import Party
 from services.invoicing.domain.tax import Seller
 from shared.countries import Country
 from shared.settings import CommonSettings, DatabaseSettings, KafkaSettings, own_port
+
+TAX_CATEGORIES = ("S", "Z", "E", "AE", "O")
 
 
 class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
@@ -57,6 +60,31 @@ class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
         "TEST-CN-", max_length=20, description="Prefix of the numbers of credit notes of tenants with a test clock."
     )
     quote_valid_seconds: int = Field(86_400, ge=60, description="How long a quote is valid, at most until the end of its local day.")
+
+    datev_consultant: int = Field(1001, ge=1001, le=9_999_999, description="Number of the consultant (Berater) in DATEV booking batches.")
+    datev_client: int = Field(1, ge=1, le=99_999, description="Number of the client (Mandant) in DATEV booking batches.")
+    datev_debtor_account: str = Field(
+        "10000", pattern=r"^[0-9]{5,9}$", description="Debtor account of all customers in DATEV booking batches."
+    )
+    datev_revenue_accounts: str = Field(
+        "S=4400,Z=4120,E=4120,AE=4336,O=4338",
+        pattern=r"^(S|Z|E|AE|O)=[0-9]{4,8}(,(S|Z|E|AE|O)=[0-9]{4,8})*$",
+        description="Revenue account of each tax category in DATEV booking batches: automatic accounts, which work out the tax. The "
+        "default is of the chart of accounts SKR 04, for the standard rate of Germany.",
+    )
+
+    @field_validator("datev_revenue_accounts")
+    @classmethod
+    def _complete(cls, value: str) -> str:
+        found = [each.split("=")[0] for each in value.split(",")]
+        if sorted(found) != sorted(TAX_CATEGORIES):
+            raise ValueError(f"expected each of {', '.join(TAX_CATEGORIES)} once")
+        return value
+
+    @property
+    def datev_accounts(self) -> DatevAccounts:
+        revenue = dict(each.split("=") for each in self.datev_revenue_accounts.split(","))
+        return DatevAccounts(self.datev_consultant, self.datev_client, self.datev_debtor_account, revenue)
 
     @field_validator("reminder_days")
     @classmethod

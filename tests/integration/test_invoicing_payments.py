@@ -1,6 +1,9 @@
 """The vendor's operator records payments by REST; credit notes are set off; the balance and the lists follow."""
 
 import asyncio
+import csv
+import io
+import zipfile
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -244,3 +247,35 @@ async def test_with_operator_decides_nothing_is_refused_before_the_operator_swit
     assert (await bench.call("PUT", f"{path}/overdue-action", {"action": "none"}, tenant=tenant, **BUY)).status_code == 403
     changes = [each.changes[0] for each in await bench.events(tenant, invoicing_v1.OverdueActionChanged)]
     assert [(each.old, each.new) for each in changes][1:] == [("operator_decides", "no_purchases"), ("no_purchases", "none")]
+
+
+async def test_the_documents_of_a_range_are_exported_and_verified(bench: Bench) -> None:
+    tenant, invoice = await invoiced(bench)
+    path, march = f"/v1/tenants/{tenant}/exports", "from=2013-11-01&to=2013-11-30"
+    await bench.ok("POST", f"/v1/tenants/{tenant}/payments", payment(invoice, 5_000))
+    table = await bench.call("GET", f"{path}/csv?{march}", tenant=tenant, **READ)
+    (row,) = csv.DictReader(io.StringIO(table.text, newline=""))
+    assert (row["number"], row["company"], row["gross"], row["open"]) == (invoice["number"], "Acme A/S", "150.00", "100.00")
+    assert (await bench.call("GET", f"{path}/csv?from=2013-12-01&to=2013-12-31", tenant=tenant, **READ)).text.count("\n") == 1
+    batch = await bench.call("GET", f"{path}/datev?{march}", tenant=tenant, **READ)
+    assert batch.content.startswith(b'"EXTF";700;21;"Buchungsstapel";13;')
+    assert invoice["number"].encode() in batch.content
+    found = await bench.call("GET", f"{path}/zip?{march}", tenant=tenant, **READ)
+    with zipfile.ZipFile(io.BytesIO(found.content)) as files:
+        assert f"{invoice['number']}.pdf" in files.namelist()
+    everybody = await bench.call("GET", f"/v1/exports/csv?{march}")
+    assert (everybody.status_code, everybody.text.count("\n")) == (200, 1 + await real_documents(bench)), "no test documents"
+    assert (await bench.call("GET", f"/v1/exports/csv?{march}", tenant=tenant, **READ)).status_code == 403
+    for wrong in ("from=2013-11-30&to=2013-11-01", "from=2012-01-01&to=2013-11-30", "from=2013-11-01", "from=x&to=2013-11-01"):
+        assert (await bench.call("GET", f"{path}/csv?{wrong}", tenant=tenant, **READ)).status_code == 422
+    assert (await bench.call("GET", f"{path}/datev?from=2013-11-01&to=2014-01-01", tenant=tenant, **READ)).status_code == 422
+    verified = await bench.ok("GET", f"/v1/tenants/{tenant}/verification")
+    assert verified == {"documents": 1, "pdfs": 1, "differences": []}
+    await bench.execute("UPDATE receivables SET open_minor = 1 WHERE tenant_id = $1", tenant)
+    (difference,) = (await bench.ok("GET", f"/v1/tenants/{tenant}/verification"))["differences"]
+    assert (difference["number"], difference["what"]) == (invoice["number"], "1 are open, and its payments leave 10000")
+
+
+async def real_documents(bench: Bench) -> int:
+    ((count,),) = await bench.execute("SELECT count(*) FROM invoices WHERE series = 'real' AND tenant_id <> ''")
+    return int(count)

@@ -68,3 +68,26 @@ def test_payments_are_listed_and_taken_back_and_a_credit_is_kept(deployment: Dep
     assert "no longer counts" in seatpool("payments", "take-back", "p1", "--tenant", "acme", "--reason", "wrong").output
     deployment.answers["POST", f"{OF_ACME}/invoices/inv-2/keep"] = lambda _: (200, INVOICE | {"number": "CN-000001"})
     assert "of CN-000001 are kept" in seatpool("invoices", "keep", "inv-2", "--tenant", "acme").output
+
+
+def test_an_export_is_written_to_the_file_and_a_refused_one_leaves_none(deployment: Deployment, tmp_path: Path) -> None:
+    file, days = tmp_path / "march.csv", ("--from", "2026-03-01", "--to", "2026-03-31", "--format", "csv")
+    deployment.answers["GET", "/v1/exports/csv"] = lambda _: (200, {"rows": 3})
+    written = seatpool("invoices", "export", str(file), *days)
+    assert (written.exit_code, file.read_text()) == (0, '{"rows": 3}')
+    refused = seatpool("invoices", "export", str(tmp_path / "other.csv"), *days, "--tenant", "acme")
+    assert refused.exit_code == 1
+    assert "404" in refused.output
+    assert not (tmp_path / "other.csv").exists()
+
+
+def test_verify_ends_with_1_if_a_document_differs(deployment: Deployment) -> None:
+    deployment.answers["GET", "/v1/tenants"] = lambda _: (200, {"items": [{"tenant": "acme"}], "next": None})
+    path = f"{OF_ACME}/verification"
+    deployment.answers["GET", path] = lambda _: (200, {"documents": 3, "pdfs": 3, "differences": []})
+    same = seatpool("invoices", "verify")
+    assert (same.exit_code, "3 documents and 3 PDFs of 1 tenants were compared; 0 differ" in same.output) == (0, True)
+    wrong = {"invoice": "inv-1", "number": "INV-000001", "what": "no event calls for it"}
+    deployment.answers["GET", path] = lambda _: (200, {"documents": 3, "pdfs": 3, "differences": [wrong]})
+    differs = seatpool("invoices", "verify", "--tenant", "acme")
+    assert (differs.exit_code, "no event calls for it" in differs.output) == (1, True)

@@ -9,6 +9,7 @@ VERBS = {
     "Accept", "Add", "Advance", "Apply", "Approve", "Bind", "Change", "Check", "Confirm", "Create", "Decide", "Define", "Delete",
     "Discard", "End", "Erase", "Explain", "Export", "Forecast", "Get", "Invite", "Keep", "Let", "Link", "List", "Make", "Publish",
     "Reactivate", "Record", "Replace", "Request", "Retry", "Send", "Separate", "Set", "Show", "Start", "Take", "Terminate", "Upload",
+    "Verify",
     "Withdraw",
 }  # fmt: skip
 

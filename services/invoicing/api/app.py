@@ -8,6 +8,7 @@ from services.invoicing.api import (
     catalogue,
     contract_changes,
     ending,
+    exports,
     idle,
     invoices,
     licences,
@@ -52,6 +53,7 @@ def make_app(wiring: Wiring, verifier: Verifier | None = None) -> FastAPI:
         reductions,
         invoices,
         payments,
+        exports,
         statistics,
         idle,
     ):

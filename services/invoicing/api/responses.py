@@ -499,3 +499,17 @@ class StatisticsView(BaseModel):
     orders_pending: int
     orders_completed: int
     orders_refused: int
+
+
+class DifferenceView(BaseModel):
+    invoice: str = Field(description="The document; empty if the difference concerns all of them.")
+    number: str
+    what: str
+
+
+class VerificationView(BaseModel):
+    """The stored documents compared with what the events call for."""
+
+    documents: int = Field(description="How many documents were compared.")
+    pdfs: int = Field(description="How many PDFs were compared with their checksums.")
+    differences: list[DifferenceView] = Field(description="Empty: all documents are what the events call for.")

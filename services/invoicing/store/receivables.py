@@ -45,7 +45,7 @@ class Overdue:
 
 
 RECEIVABLES = table_of("receivables", Receivable, tenant_id=str)
-SET_OFFS = table_of("set_offs", tenant_id=str, credit_note=str, invoice=str, amount_minor=int, at=datetime)
+SET_OFFS = table_of("set_offs", SetOff, tenant_id=str, place=int, at=datetime)
 
 _R = RECEIVABLES.c
 _OWN = _R.tenant_id == bindparam("tenant")
@@ -60,6 +60,7 @@ _CHANGE = (
     .values({name: bindparam(f"new_{name}") for name in ("open_minor", "kept", "reminders")})
 )
 _ADD_SET_OFF = insert(SET_OFFS)
+_SET_OFFS = select(*columns_of(SetOff, SET_OFFS)).where(SET_OFFS.c.tenant_id == bindparam("tenant")).order_by(SET_OFFS.c.place)
 
 _JOINED = RECEIVABLES.join(INVOICES, and_(INVOICES.c.tenant_id == _R.tenant_id, INVOICES.c.invoice == _R.invoice))
 _LISTED = select(*columns_of(ListedInvoice, RECEIVABLES, INVOICES)).select_from(_JOINED).where(_OWN)
@@ -113,8 +114,11 @@ async def change(connection: AsyncConnection, tenant_id: str, changed: Receivabl
 
 
 async def add_set_off(connection: AsyncConnection, tenant_id: str, set_off: SetOff, at: datetime) -> None:
-    values = {"credit_note": set_off.credit_note, "invoice": set_off.invoice, "amount_minor": set_off.amount_minor, "at": at}
-    await connection.execute(_ADD_SET_OFF, {"tenant_id": tenant_id} | values)
+    await connection.execute(_ADD_SET_OFF, {"tenant_id": tenant_id, "at": at} | asdict(set_off))
+
+
+async def set_offs(connection: AsyncConnection, tenant_id: str) -> list[SetOff]:
+    return await many(connection, _SET_OFFS, SetOff, tenant=tenant_id)
 
 
 async def listed(connection: AsyncConnection, tenant_id: str, invoice: str) -> ListedInvoice | None:

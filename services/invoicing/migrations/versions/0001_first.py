@@ -171,6 +171,7 @@ CREATE TABLE receivables (
     PRIMARY KEY (tenant_id, invoice),
     FOREIGN KEY (tenant_id, invoice) REFERENCES invoices
 );
+CREATE INDEX receivables_issued ON receivables (issued_on, tenant_id, invoice);
 CREATE INDEX receivables_open ON receivables (tenant_id, place) WHERE open_minor > 0;
 CREATE INDEX receivables_due ON receivables (due_on, tenant_id, invoice) WHERE open_minor > 0 AND kind = 'invoice';
 -- What the last reminder of an overdue invoice leads to, and whether purchases are refused because of it.
@@ -190,7 +191,7 @@ CREATE TABLE payments (
 CREATE UNIQUE INDEX payments_place ON payments (tenant_id, place);
 CREATE TABLE set_offs (
     tenant_id text NOT NULL, place bigint GENERATED ALWAYS AS IDENTITY, credit_note text NOT NULL, invoice text NOT NULL,
-    amount_minor bigint NOT NULL CHECK (amount_minor > 0), at timestamptz NOT NULL,
+    amount_minor bigint NOT NULL CHECK (amount_minor > 0), currency text NOT NULL, at timestamptz NOT NULL,
     PRIMARY KEY (tenant_id, place),
     FOREIGN KEY (tenant_id, invoice) REFERENCES receivables, FOREIGN KEY (tenant_id, credit_note) REFERENCES receivables
 );
