@@ -215,6 +215,8 @@ async def test_a_request_cannot_take_away_the_last_owner(bench: Bench) -> None:
         ("PATCH", f"{base}/{first}", {"may_log_in": False}),
         ("PATCH", f"{base}/{first}", {"valid_to": "2026-03-01"}),
         ("PATCH", f"{base}/{first}", {"administrator": False}),
+        ("POST", f"{base}/{first}/terminate", {"last_day": "2026-03-31"}),  # on a later day, too
+        ("PATCH", f"{base}/{first}", {"valid_to": "2026-03-31"}),
     ]
     for method, path, body in changes:
         assert await refusal(rest, method, path, body, if_match="*") == (409, "last-owner"), body

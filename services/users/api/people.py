@@ -516,7 +516,13 @@ async def replace_person_by(
         return await idempotent(uow, request, principal, key, act, partial(_shown, context, principal, tenant, uow))
 
 
-@router.post("/{user}/terminate", status_code=202, response_model=TerminationView, summary="Terminate a person after a last working day")
+@router.post(
+    "/{user}/terminate",
+    status_code=202,
+    response_model=TerminationView,
+    responses=refusals(409),
+    summary="Terminate a person after a last working day",
+)
 async def terminate_person_after(
     tenant: TenantId,
     user: UserId,

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, Sec
 from services.users.domain.scim_connections import DAYS_DEFAULT, DAYS_MAX
 from services.users.domain.sources import PEOPLE_DEFAULT, PERCENT_DEFAULT, Duplicates, MatchBy
 from services.users.sign_in.tokens import TTL_SECONDS_MAX
-from shared.schemas.base import Id, ModuleName, OptionalEmail, Text
+from shared.schemas.base import ExternalId, Id, ModuleName, OptionalEmail, Text
 from shared.schemas.rights import TENANT_RIGHTS
 from shared.web.rest import Day, Moment
 
@@ -159,7 +159,7 @@ class NewPerson(Body):
     )
     name: Text = ""
     job_title: Text = ""
-    external_id: Id | None = Field(None, description="Your own id of this person; default: users creates one.")
+    external_id: ExternalId | None = Field(None, description="Your own id of this person, any text; default: users creates one.")
     department: Text | None = None
     profile: Id | None = Field(None, description="The profile of this person, instead of that of the department.")
     kind: KindName = Field("employee", description="People of the kinds external and service take no seat.")

@@ -12,7 +12,7 @@ from services.users.domain.local_days import local_midnight, local_today
 from services.users.domain.merging import NO_OVERRIDES, Overrides, Stated, days_ahead, left_since, merged_by_day, reconsider_on
 from services.users.domain.required_modules import NO_MODULES, Account, Note, Release, RequiredModules, Settings, must_send
 from services.users.domain.roles import OWNER, Authority, departments_of, is_administrator
-from services.users.domain.status import Standing, Status, reason_of, standing
+from services.users.domain.status import Standing, Status, is_here, reason_of, standing
 from shared.schemas.base import Actor, Change, as_id
 from shared.schemas.seats_v1 import AssignSeats, DatedRelease
 from shared.schemas.users_v1 import PersonAdded, PersonChanged, PersonLeft, PersonRepublished, PersonState, SignInUnconfirmed
@@ -125,6 +125,15 @@ class Revision:
 
 def _is_owner(person: Person) -> bool:
     return OWNER in person.account.all_roles and person.standing.may_sign_in
+
+
+def owner_until(person: Person, of: Stated, today: date) -> date | None:
+    """Return the first later day on which an owner can no longer sign in; None: no such day is stated, or the person is no such owner."""
+    if not _is_owner(person):
+        return None
+    days = days_ahead(of, today)
+    stated = zip(days, merged_by_day(of, days), strict=True)
+    return next((day for day, record in stated if record is None or not is_here(record, person.account, day)), None)
 
 
 def source_actor(source: str) -> Actor:

@@ -377,6 +377,7 @@ _HAS_OWNER: Final = select(
     exists(
         select(_P.user_id).where(
             _P.tenant_id == _TENANT,
+            _P.user_id != bindparam("but", type_=Text),
             _HAS_ROLE,
             _P.employed,
             _P.may_log_in,
@@ -709,11 +710,11 @@ async def count_with_role(connection: AsyncConnection, tenant_id: str, role: str
     return int((await connection.execute(_COUNT_WITH_ROLE, {"tenant": tenant_id, "role": role})).scalar_one())
 
 
-async def has_owner(connection: AsyncConnection, tenant_id: str, today: date) -> bool:
-    """Tell whether an owner of the tenant can sign in. Until this transaction ends, another one that asks waits here: two owners who end
-    each other's access at once do not both succeed."""
+async def has_owner(connection: AsyncConnection, tenant_id: str, today: date, but: str = "") -> bool:
+    """Tell whether an owner of the tenant can sign in, other than `but`. Until this transaction ends, another one that asks waits here: two
+    owners who end each other's access at once do not both succeed."""
     await connection.execute(_ADVISORY_LOCK, {"number": lock_number("owners", tenant_id)})
-    return bool((await connection.execute(_HAS_OWNER, {"tenant": tenant_id, "role": OWNER, "today": today})).scalar_one())
+    return bool((await connection.execute(_HAS_OWNER, {"tenant": tenant_id, "role": OWNER, "today": today, "but": but})).scalar_one())
 
 
 async def unknown_departments(connection: AsyncConnection, tenant_id: str, departments: Sequence[str]) -> list[str]:

@@ -19,7 +19,7 @@ from services.users.domain.sources import Key
 from services.users.domain.timelines import Timeline
 from services.users.store import timelines
 from services.users.store.timelines import Change
-from services.users.use_cases import invitations, known_people, matching, people, rights
+from services.users.use_cases import invitations, known_people, matching, owners, people, rights
 from services.users.use_cases.seats_questions import SeatsQuestions
 from shared import ids
 from shared.database import UnitOfWork
@@ -146,12 +146,14 @@ class Edit:
     known: KnownPeople
     stated: Stated
     stored: Mapping[Key, Timeline]
+    owner_until: date | None = None  # the day from which the person, an owner, could not sign in before the edit
     matched: Matched = field(default_factory=Matched)
 
     @classmethod
     async def begin(cls, tenant: Tenant, uow: UnitOfWork, before: Person) -> Self:
         known = await known_people.of_users(tenant, uow, [before])
-        return cls(tenant, before, known, known.stated(before.user), dict(known.timelines[before.user]))
+        stated = known.stated(before.user)
+        return cls(tenant, before, known, stated, dict(known.timelines[before.user]), rules.owner_until(before, stated, tenant.today))
 
     @property
     def _own(self) -> Key | None:
@@ -229,6 +231,9 @@ class Edit:
         change = await self._change(uow)
         person = change.revision(revision)
         await change.save()
+        until = rules.owner_until(person, self.stated, self.tenant.today)
+        if revision.requested and until is not None and (self.owner_until is None or until < self.owner_until):
+            await owners.check_later(self.tenant, uow, person.user, until)
         return person
 
     async def save_others(self, uow: UnitOfWork) -> None:

@@ -1,6 +1,7 @@
 """The owners of a tenant: a request cannot take away the last one, and what HR systems take away is reported."""
 
 from collections.abc import Sequence
+from datetime import date
 
 import structlog
 from prometheus_client import Counter
@@ -26,14 +27,24 @@ async def check(tenant: Tenant, uow: UnitOfWork, revisions: Sequence[Revision]) 
     if not lost or await store.has_owner(uow.connection, tenant.tenant, tenant.today):
         return
     if any(revision.requested for revision in lost):
-        raise Conflict(
-            "last-owner",
-            "This person is the last owner of the tenant who can sign in, so the change is refused. First give the role owner to another "
-            "person who can sign in (`PUT …/people/{user}/roles`).",
-        )
+        raise _last_owner()
     LOST.inc()
     person, event = lost[-1].person, lost[-1].event
     log.error("last_owner_lost", tenant=tenant.tenant, user=person.user)
     assert event is not None, "may_sign_in is part of the event"
     told = LastOwnerLost(at=tenant.now, actor=event.actor, reason=event.reason, user=person.user)
     uow.publish(told, source=USERS, tenant=tenant.tenant, time=tenant.now, subject=person.user)
+
+
+async def check_later(tenant: Tenant, uow: UnitOfWork, user: str, day: date) -> None:
+    """Look whether another owner is left on the later day from which this one cannot sign in, as a request says. Raises Conflict."""
+    if not await store.has_owner(uow.connection, tenant.tenant, day, but=user):
+        raise _last_owner()
+
+
+def _last_owner() -> Conflict:
+    return Conflict(
+        "last-owner",
+        "This person is the last owner of the tenant who can sign in, so the change is refused. First give the role owner to another "
+        "person who can sign in (`PUT …/people/{user}/roles`).",
+    )
