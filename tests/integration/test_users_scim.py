@@ -556,6 +556,7 @@ async def test_what_is_wrong_is_refused_as_scim_says(scim: ScimBench) -> None:
         assert (answer.status_code, answer.headers["content-type"]) == (status, "application/scim+json"), shown
         assert answer.json()["status"] == str(status)
         assert scim_type is None or answer.json()["scimType"] == scim_type, shown
+        assert "\n" not in answer.json()["detail"], f"{shown}: the reader is no developer of this service"
     assert (await client.call("POST", "/Users", {}, content_type="text/plain")).status_code == 415
     stale = await client.call("PUT", path, made | {"displayName": "V"}, if_match='W/"0.0"')
     assert stale.status_code == 412

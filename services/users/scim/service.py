@@ -5,8 +5,10 @@ from http import HTTPStatus
 from typing import Any, Final, cast
 
 import orjson
+from pydantic import ValidationError
 from scim2_models import (
     Context,
+    Error,
     InvalidPathException,
     InvalidValueException,
     ListResponse,
@@ -67,6 +69,15 @@ class Service(ScimService):
         if resource.meta is not None and resource.meta.resource_type == "User":
             return self.resource_response(self.publish(base_url, resource), Context.RESOURCE_REPLACEMENT_RESPONSE, response_parameters)
         return super().patch_response(base_url, resource, response_parameters)
+
+    @staticmethod
+    def error_of(exception: Exception) -> Error:
+        """Return the error. Where the library passes on the report of pydantic, say in one line which attribute is wrong."""
+        error = ScimService.error_of(exception)
+        if isinstance(exception.__cause__, ValidationError):
+            first = exception.__cause__.errors(include_url=False)[0]
+            error.detail = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        return error
 
     def bulk_failure(self, outcome: dict[str, Any], exception: Exception) -> dict[str, Any]:
         """Let an error that is no refusal end the whole request, so that it is logged and nothing of it is stored."""
