@@ -8,7 +8,7 @@ from datetime import date
 from pydantic import Field
 
 from shared.schemas.base import Actor, Change, Currency, Id, Instant, Items, ModuleName, Payload, Text
-from shared.schemas.seats_v1 import Policies
+from shared.schemas.seats_v1 import Policies, WouldFlag
 
 
 class InvoicingEvent(Payload):
@@ -102,6 +102,15 @@ class SubscriptionEndingSoon(InvoicingEvent):
     subscription: Id
     ends_on: date
     days: int
+
+
+class RenewalForecast(InvoicingEvent):
+    """The renewal would flag people if nothing else changed: sent so many days before it, and again when it gets worse."""
+
+    subscription: Id
+    begins_on: date
+    days: int
+    would_flag: Items[WouldFlag]
 
 
 class KeptModule(Payload):

@@ -161,6 +161,7 @@ _ENTRIES = [
         invoicing_v1.SubscriptionActivated,
         invoicing_v1.SubscriptionEnding,
         invoicing_v1.SubscriptionEndingSoon,
+        invoicing_v1.RenewalForecast,
         invoicing_v1.SubscriptionKept,
         invoicing_v1.SubscriptionEnded,
         invoicing_v1.TermsApplied,

@@ -213,14 +213,6 @@ async def test_a_day_on_a_real_clock_is_charged_once_by_any_number_of_workers(be
     assert (invoice.net_minor, invoice.issued_on, invoice.test) == (1920, NOVEMBER.date(), False)
 
 
-async def use_of_time(bench: Bench, tenant: str, active: int, at: datetime) -> None:
-    """Publish a decision after which so many seats of `time` are active."""
-    last = (await bench.topic(topics.SEATS_COMMANDS, tenant))[-1]
-    states = tuple(state.model_copy(update={"active": active, "available": 10 - active}) for state in bench.pools[tenant].states("time"))
-    fields = {"user": f"u{active}", "module": "time", "pools": states, "at": at}
-    await bench.decide(seats_v1.SeatGranted, tenant, (last.partition, last.offset), "other", "queue", **fields)
-
-
 async def test_T1_E6_M3_M7_one_answer_has_the_subscription_and_the_numbers_of_each_module(bench: Bench) -> None:
     tenant = await subscribed(bench, charge_when="next_invoice")
     path = f"/v1/tenants/{tenant}"
@@ -258,7 +250,7 @@ async def test_T1_E6_M3_M7_one_answer_has_the_subscription_and_the_numbers_of_ea
 async def test_the_history_has_the_licences_and_the_highest_use_of_each_local_day(bench: Bench) -> None:
     tenant = await subscribed(bench)
     for active, hours in ((4, 0), (9, 1), (5, 2), (6, 63)):  # 9:00, 10:00 and 11:00 on 15 November, and 0:00 on 18 November
-        await use_of_time(bench, tenant, active, NOVEMBER + timedelta(hours=hours))
+        await bench.use(tenant, "time", active, NOVEMBER + timedelta(hours=hours))
     await bench.until_settled(tenant)
     await bench.advance_clock(tenant, NOVEMBER + 4 * A_DAY)
     path = f"/v1/tenants/{tenant}/licences/history"

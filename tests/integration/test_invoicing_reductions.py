@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from services.invoicing.use_cases.seats_questions import Forecast
 from shared.schemas import invoicing_v1, seats_v1
-from shared.schemas.invoicing_v1 import InvoiceIssued
+from shared.schemas.invoicing_v1 import InvoiceIssued, RenewalForecast
 from shared.schemas.seats_v1 import Reason, ReductionRefused, WouldFlag
 from shared.settings import KafkaSettings
 from tests.support.invoicing import A_DAY, NOVEMBER, Bench, running_bench, settings_of
@@ -43,7 +43,7 @@ async def approved(bench: Bench, tenant: str, **numbers: int) -> dict[str, Any]:
 
 async def test_T12_T16_T18_B11_B14_M15_an_approved_reduction_takes_effect_with_the_next_period(bench: Bench) -> None:
     tenant = await subscribed(bench)
-    bench.foreseen.forecast = Forecast([WouldFlag(module="time", users=("ann", "bob"), count=2)])
+    bench.foreseen.reduction = Forecast([WouldFlag(module="time", users=("ann", "bob"), count=2)])
     offer = await bench.ok("POST", f"/v1/tenants/{tenant}/reductions", total(time=6), tenant=tenant, **BUY)
     assert (offer["status"], offer["takes_effect"], offer["items"]) == (
         "offered",
@@ -57,13 +57,47 @@ async def test_T12_T16_T18_B11_B14_M15_an_approved_reduction_takes_effect_with_t
     assert await bench.commands(tenant, seats_v1.ScheduleReduction) == [], "nothing before the approval"
     done = await bench.ok("POST", offer["approve_url"], {}, tenant=tenant, **BUY, prefer="wait=10")
     assert (done["status"], done["would_flag"]) == ("completed", offer["would_flag"])
-    bench.foreseen.forecast = Forecast()
+    bench.foreseen.reduction = Forecast()
     (ordered,) = await bench.events(tenant, invoicing_v1.ReductionOrdered)
     assert [(change.field, change.old, change.new) for change in ordered.changes] == [("time.next_period", 10, 6)]
     assert (ordered.actor.id, str(ordered.approved_on)) == ("ann", "2013-11-15")
     await bench.advance_clock(tenant, DECEMBER)
     (renewal,) = await bench.events(tenant, InvoiceIssued)
     assert [(line.module, line.quantity) for line in renewal.lines] == [("documents", 4), ("time", 6)]
+
+
+async def test_M15_the_administrators_are_told_before_a_renewal_that_would_flag_people_and_when_it_gets_worse(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    await bench.use(tenant, "time", 5, NOVEMBER)
+    await bench.ok("PUT", f"/v1/tenants/{tenant}/next-period", total(time=6), tenant=tenant, **BUY, prefer="wait=10")
+
+    async def told() -> list[tuple[str, int, int]]:
+        await bench.until_settled(tenant)
+        events = await bench.events(tenant, RenewalForecast)
+        return [(event.at.date().isoformat(), event.days, event.would_flag[0].count) for event in events]
+
+    bench.foreseen.renewal = Forecast([WouldFlag(module="time", users=("ann", "bob"), count=2)])
+    try:
+        assert await told() == [], "five people fit into six licences"
+        await bench.use(tenant, "time", 8, NOVEMBER)
+        expected = [("2013-11-15", 16, 2)]
+        assert await told() == expected, "at once: this change made it worse"
+        await bench.use(tenant, "time", 8, NOVEMBER)
+        assert await told() == expected, "the same forecast is not repeated"
+        await bench.advance_clock(tenant, datetime(2013, 11, 23, 22, 59, tzinfo=UTC))
+        assert await told() == expected
+        await bench.advance_clock(tenant, datetime(2013, 11, 24, 12, tzinfo=UTC))
+        expected.append(("2013-11-23", 7, 2))  # midnight in Copenhagen
+        assert await told() == expected
+        bench.foreseen.renewal = Forecast([WouldFlag(module="time", users=("ann", "bob", "cy"), count=3)])
+        await bench.use(tenant, "time", 9, datetime(2013, 11, 24, 12, tzinfo=UTC))
+        expected.append(("2013-11-24", 7, 3))
+        assert await told() == expected
+        bench.foreseen.renewal = Forecast()  # people will leave before the renewal
+        await bench.advance_clock(tenant, DECEMBER)
+        assert await told() == expected
+    finally:
+        bench.foreseen.renewal = Forecast()
 
 
 async def test_T13_T21_the_next_period_s_number_can_be_set_as_often_as_one_likes(bench: Bench) -> None:
@@ -126,9 +160,9 @@ async def test_B12_B13_A8_a_reduction_below_use_says_how_many_seats_to_free(benc
     tenant = await subscribed(bench)
     common = {"command": "x", "position": {"partition": 0, "offset": 0}, "role": "answer", "rules": 1, "at": NOVEMBER}
     refused = ReductionRefused.model_validate(common | {"reason": Reason.BELOW_USE, "module": "time", "must_free": 3})
-    bench.foreseen.forecast = Forecast(refused=refused)
+    bench.foreseen.reduction = Forecast(refused=refused)
     problem = await bench.refused("POST", f"/v1/tenants/{tenant}/reductions", total(time=2), tenant=tenant, **BUY)
-    bench.foreseen.forecast = Forecast()
+    bench.foreseen.reduction = Forecast()
     assert (problem["type"], problem["must_free"], problem["module"]) == ("reduction-below-use", 3, "time")
     assert "First free 3 seats" in problem["detail"]
 
@@ -158,9 +192,9 @@ async def test_M10_a_quote_with_a_total_below_the_present_number_leads_to_the_re
 
 async def test_an_offer_without_an_answer_of_seats_says_that_nobody_was_named(bench: Bench) -> None:
     tenant = await subscribed(bench)
-    bench.foreseen.forecast = None
+    bench.foreseen.reduction = None
     offer = await bench.ok("POST", f"/v1/tenants/{tenant}/reductions", total(time=6), tenant=tenant, **BUY)
-    bench.foreseen.forecast = Forecast()
+    bench.foreseen.reduction = Forecast()
     assert offer["would_flag"] is None
 
 

@@ -27,6 +27,7 @@ LINKS = Links(
 )
 ACTOR = {"kind": "user", "id": "anna"}
 LINE = {"module": "time", "quantity": 6, "days": 13, "days_of_period": 30, "net_minor": 3120, "recurring_then_minor": 343200}
+WOULD_FLAG = {"module": "time", "users": ["u1"], "count": 2}
 INVOICE = {
     "invoice": "i1",
     "number": "2013-0001",
@@ -57,6 +58,7 @@ DATA: dict[Kind, dict[str, Any]] = {
     Kind.ORDER_REFUSED: {"order": "o1", "quote": "q1", "reason": "expected_differs", "actor": ACTOR},
     Kind.REDUCED: {"quantity": 3},
     Kind.REDUCTION_SCHEDULED: {"quantity": 270, "would_flag": ["u1"], "would_flag_count": 1},
+    Kind.RENEWAL_FORECAST: {"begins_on": "2013-12-01", "days": 7, "would_flag": [WOULD_FLAG], "actor": ACTOR},
     Kind.REDUCTION_REFUSED: {"must_free": 4, "reason": "below_use"},
     Kind.BILLING_DETAILS: {"version": "v2", "actor": ACTOR},
     Kind.CONTRACT_CHANGED: {

@@ -79,13 +79,17 @@ class Pools:
 
 
 class Foreseen:
-    """The stand-in for the REST API of seats: `forecast` and `read` are its answers, None if seats cannot answer."""
+    """The stand-in for the REST API of seats: `reduction`, `renewal` and `read` are its answers, None if seats cannot answer."""
 
-    forecast: Forecast | None = Forecast()
+    reduction: Forecast | None = Forecast()
+    renewal: Forecast | None = Forecast()
     read: ReadPools | None = None
 
     async def what_if(self, tenant: str, command: Payload) -> Forecast | None:
-        return self.forecast
+        return self.reduction
+
+    async def forecast(self, tenant: str, at: datetime) -> Forecast | None:
+        return self.renewal
 
     async def pools(self, tenant: str) -> ReadPools | None:
         return self.read
@@ -155,6 +159,14 @@ class Bench:
         shown = {"command": command, "reason": reason, "at": pools.at, "period": pools.period}
         await self.wire.decide(model, tenant, Position(partition=place[0], offset=place[1]), **shown | fields)
 
+    async def use(self, tenant: str, module: str, active: int, at: datetime) -> None:
+        """Publish a decision after which so many seats of the module are active."""
+        last = (await self.topic(topics.SEATS_COMMANDS, tenant))[-1]
+        (state,) = self.pools[tenant].states(module)
+        pools = (state.model_copy(update={"active": active, "available": max(0, state.licences - active)}),)
+        fields = {"user": f"u{active}", "module": module, "pools": pools, "at": at}
+        await self.decide(seats_v1.SeatGranted, tenant, (last.partition, last.offset), "other", "queue", **fields)
+
     async def keep_answering(self) -> None:
         """Answer like the seats worker while `answering` is set, until cancelled."""
         while True:
@@ -222,7 +234,7 @@ class Bench:
         for item in wanted.items:
             pools.former.pop(item.module, None)
             pools.next_period[item.module] = item.quantity
-        would_flag = self.foreseen.forecast.would_flag if self.foreseen.forecast else ()
+        would_flag = self.foreseen.reduction.would_flag if self.foreseen.reduction else ()
         fields = {"items": wanted.items, "would_flag": tuple(would_flag), "pools": pools.states()}
         await self.decide(seats_v1.ReductionScheduled, tenant, place, command, "scheduled", **fields)
 

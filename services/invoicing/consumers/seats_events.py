@@ -21,6 +21,7 @@ from services.invoicing.use_cases.orders import complete_order, refuse_order
 from services.invoicing.use_cases.policies import SET_POLICY, note_policies, send_policies_again
 from services.invoicing.use_cases.reductions import KINDS as REDUCTION_KINDS
 from services.invoicing.use_cases.reductions import note_answer, send_reduction_again
+from services.invoicing.use_cases.renewal_forecasts import plan_forecasts
 from services.invoicing.use_cases.seats_commands import open_pools, schedule_period, send_again
 from services.invoicing.use_cases.subscriptions import activate
 from services.invoicing.use_cases.use_history import Use, note_use
@@ -50,7 +51,9 @@ async def on_use(uow: UnitOfWork, message: Message[seats_v1.SeatsEvent]) -> None
     """Note the licences and the use of the pools for their history."""
     if message.envelope.tenant is not None and message.payload.pools:
         place = DecisionId.parse(message.envelope.id)
-        uow.gather(note_use, Use(message.tenant, message.payload.at, place.offset, place.n, message.payload.pools))
+        event = message.payload
+        use = Use(message.tenant, event.at, place.offset, place.n, event.pools, confirmed=isinstance(event, PROJECTED))
+        uow.gather(note_use, use)
 
 
 async def _project(uow: UnitOfWork, message: Message[seats_v1.SeatsEvent]) -> None:
@@ -169,6 +172,7 @@ async def on_pool_opened(settings: Settings, uow: UnitOfWork, message: Message[s
         period = Period(contract.period_start, contract.period_end)
         await schedule_period(uow, tenant, contract, period, event.at, cause=message.envelope)
         await send_caps(uow, tenant, event.at, cause=message.envelope)
+        await plan_forecasts(uow, tenant, period.end, event.at, contract.time_zone)
 
 
 # -------------------------------------------------------------------------------------------------------------------- orders
@@ -224,6 +228,7 @@ async def on_period_started(settings: Settings, uow: UnitOfWork, message: Messag
     await store.subscriptions.set_period(uow.connection, tenant, period.start, period.end)
     await book_and_issue(uow, tenant, settings, message.envelope)
     await schedule_period(uow, tenant, contract, period, event.at, cause=message.envelope)
+    await plan_forecasts(uow, tenant, period.end, event.at, contract.time_zone)
 
 
 # --------------------------------------------------------------------------------------------------------- answers to commands

@@ -8,7 +8,7 @@ import structlog
 
 from services.invoicing import store
 from services.invoicing.store.due_actions import DueAction
-from services.invoicing.use_cases.due_actions import HANDLERS, DueHandler
+from services.invoicing.use_cases.due_actions import ASKING, HANDLERS, DueHandler
 from services.invoicing.wiring import Wiring
 from shared.errors import Poison, Transient
 
@@ -50,10 +50,12 @@ class DueActions:
         if clock.monotonic() < self._retry_at.get(key, 0):
             return False
         try:
+            ask = ASKING.get(action.kind)
+            handle = self.handlers[action.kind] if ask is None else await ask(self.wiring, action)
             async with self.wiring.database.unit_of_work(action.tenant_id) as uow:
                 taken = await store.due_actions.take(uow.connection, action)
                 if taken:
-                    await self.handlers[action.kind](self.wiring, uow, action)
+                    await handle(self.wiring, uow, action)
         except MemoryError:
             raise
         except Exception as error:  # of this tenant

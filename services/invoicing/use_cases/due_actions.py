@@ -1,5 +1,6 @@
 """The handlers of actions that are due at an instant of a tenant's time, by their kind.
 
+An action of `ASKING` asks another service first, outside of any transaction; what it returns does the rest, as a handler does.
 A handler may set the next instant of its own action. On a test clock, each instant is a stop of the clock.
 """
 
@@ -7,7 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from services.invoicing.store.due_actions import DueAction
-from services.invoicing.use_cases import endings
+from services.invoicing.store.renewal_forecasts import KIND as RENEWAL_FORECAST
+from services.invoicing.use_cases import endings, renewal_forecasts
 from services.invoicing.use_cases.balance import REMINDER
 from services.invoicing.use_cases.reminders import remind
 from services.invoicing.wiring import Wiring
@@ -21,3 +23,15 @@ async def _remind_of_ending(wiring: Wiring, uow: UnitOfWork, action: DueAction) 
 
 
 HANDLERS: Final[Mapping[str, DueHandler]] = {endings.REMINDER: _remind_of_ending, REMINDER: remind}
+
+
+async def _forecast(wiring: Wiring, action: DueAction) -> DueHandler:
+    found = await renewal_forecasts.ask(wiring.database, wiring.seats, action)
+
+    async def tell(wiring: Wiring, uow: UnitOfWork, action: DueAction) -> None:
+        await renewal_forecasts.tell(uow, action, found, wiring.clock)
+
+    return tell
+
+
+ASKING: Final[Mapping[str, Callable[[Wiring, DueAction], Awaitable[DueHandler]]]] = {RENEWAL_FORECAST: _forecast}

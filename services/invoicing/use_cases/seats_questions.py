@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 import orjson
@@ -11,7 +12,7 @@ import structlog
 
 from shared.errors import Transient
 from shared.schemas import registry
-from shared.schemas.base import Payload
+from shared.schemas.base import Payload, format_instant
 from shared.schemas.position import Position
 from shared.schemas.registry import INVOICING, type_of
 from shared.schemas.seats_v1 import PoolState, ReductionRefused, ReductionScheduled, SeatFlagged, WouldFlag
@@ -42,6 +43,7 @@ class ReadPools:
 class Seats(Protocol):
     async def what_if(self, tenant: str, command: Payload) -> Forecast | None: ...
     async def pools(self, tenant: str) -> ReadPools | None: ...
+    async def forecast(self, tenant: str, at: datetime) -> Forecast | None: ...
 
 
 class SeatsQuestions:
@@ -63,6 +65,18 @@ class SeatsQuestions:
             log.warning("seats_did_not_answer", status=response.status_code)
             return None
         return forecast_of(response.json()["decisions"][0])
+
+    async def forecast(self, tenant: str, at: datetime) -> Forecast | None:
+        """Return whom the changes of the pools until this time would flag; None if seats cannot answer now, or has too much to answer."""
+        try:
+            response = await self._client.get(f"{self._url}/v1/tenants/{tenant}/forecast", params={"at": format_instant(at)})
+        except Transient as error:
+            log.warning("seats_did_not_answer", error=str(error))
+            return None
+        if response.status_code != 200:
+            log.warning("seats_did_not_answer", status=response.status_code)
+            return None
+        return forecast_of(response.json()["events"])
 
     async def pools(self, tenant: str) -> ReadPools | None:
         """Return all pools of the tenant; None if seats cannot answer now, or does not know the tenant yet."""

@@ -9,6 +9,7 @@ from operator import attrgetter
 from services.invoicing import store
 from services.invoicing.domain.calendar import add_days, local_day
 from services.invoicing.store.pool_days import PoolDay
+from services.invoicing.store.renewal_forecasts import Excess
 from services.invoicing.use_cases.locked_tenants import time_of
 from shared.clock import Clock
 from shared.database import UnitOfWork
@@ -20,19 +21,21 @@ UTC = "UTC"  # until the event of users about the tenant is read
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """The pools as one decision left them."""
+    """The pools as one decision left them. `confirmed`: the decision's own e-mail says whom it would flag."""
 
     tenant: str
     at: datetime
     offset: int
     n: int
     pools: Sequence[PoolState]
+    confirmed: bool
 
 
 async def note_use(uow: UnitOfWork, uses: Sequence[Use]) -> None:
     """Save what the decisions of a batch say, in their order."""
     zones: dict[str, str] = {}
     days: dict[tuple[str, str, date], PoolDay] = {}
+    excesses: dict[tuple[str, str], Excess] = {}
     for use in uses:
         if use.tenant not in zones:
             found = await store.tenants.find(uow.connection, use.tenant)
@@ -44,7 +47,11 @@ async def note_use(uow: UnitOfWork, uses: Sequence[Use]) -> None:
             before = days.get(key)
             highest = max(in_use, before.highest) if before else in_use
             days[key] = PoolDay(*key, pool.licences, in_use, highest, use.offset, use.n)
+            if not use.confirmed and in_use > pool.next_period:
+                excesses[use.tenant, pool.module] = Excess(use.tenant, pool.module, in_use - pool.next_period, use.at)
     await store.pool_days.note(uow.connection, list(days.values()))
+    if excesses:
+        await store.renewal_forecasts.note_excess(uow.connection, list(excesses.values()))
 
 
 async def use_history(

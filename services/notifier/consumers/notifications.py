@@ -172,6 +172,7 @@ NOTIFIED: Mapping[Topic, tuple[type[Payload], ...]] = {
         invoicing_v1.PoliciesChanged,
         invoicing_v1.ContractChanged,
         invoicing_v1.InvoiceIssued,
+        invoicing_v1.RenewalForecast,
         invoicing_v1.PaymentReminded,
         invoicing_v1.OverdueDecisionDue,
         invoicing_v1.PurchasesBlocked,

@@ -81,6 +81,7 @@ class Kind(StrEnum):
     REDUCED = "reduced"
     REDUCTION_SCHEDULED = "reduction_scheduled"
     REDUCTION_REFUSED = "reduction_refused"
+    RENEWAL_FORECAST = "renewal_forecast"
     BILLING_DETAILS = "billing_details"
     CONTRACT_CHANGED = "contract_changed"  # policies of the subscription or its pools
     INVOICE = "invoice"
@@ -430,6 +431,8 @@ def _invoicing(payload: invoicing_v1.InvoicingEvent, event_id: str) -> list[Noti
         case invoicing_v1.PurchasesBlocked() | invoicing_v1.PurchasesUnblocked() | invoicing_v1.OverdueDecisionDue():
             audience, stream, kind = Audience.OPERATOR, Stream.OVERDUE, _OVERDUE[type(payload)]
             fields = {"invoices", "currency"}
+        case invoicing_v1.RenewalForecast():
+            kind, fields = Kind.RENEWAL_FORECAST, {"begins_on", "days", "would_flag"}
         case _:
             return []
     data = payload.model_dump(mode="json", include=fields) | {"reason": payload.reason, "actor": payload.actor.model_dump()} | more

@@ -209,7 +209,11 @@ def _masked(names: Names, departments: Mapping[str, str | None], visible: Collec
 async def names_for(connection: AsyncConnection, tenant_id: str, notifications: Sequence[Notification]) -> Names:
     """Return the names behind the ids in these notifications, the administrators, and what can be bought."""
     users = {each.user for each in notifications if each.user}
-    users |= {user for each in notifications for name in ("would_flag", "may_be") for user in each.data.get(name, ())}
+    users |= {
+        user for each in notifications for name in ("would_flag", "may_be") for user in each.data.get(name, ()) if isinstance(user, str)
+    }
+    forecasts = [each.data["would_flag"] for each in notifications if each.kind is Kind.RENEWAL_FORECAST]
+    users |= {user for forecast in forecasts for of_module in forecast for user in of_module["users"]}
     users |= {each.data["heir"] for each in notifications if each.data.get("heir")}
     users |= {each.data["actor"]["id"] for each in notifications if "actor" in each.data}
     quotes = {each.data["quote"] for each in notifications if each.data.get("quote")}

@@ -30,6 +30,7 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         # Seats closes the pools of a subscription that ends, and users reads that.
         invoicing_v1.SubscriptionEnding,
         invoicing_v1.SubscriptionEndingSoon,
+        invoicing_v1.RenewalForecast,
         invoicing_v1.SubscriptionKept,
         invoicing_v1.SubscriptionEnded,
         invoicing_v1.TermsApplied,

@@ -77,6 +77,11 @@ CREATE TABLE pool_days (
     command_offset bigint NOT NULL, n integer NOT NULL,
     PRIMARY KEY (tenant_id, module, day)
 );
+-- The last forecast of the next renewal that the administrators got.
+CREATE TABLE renewal_forecasts (
+    tenant_id text NOT NULL, module text NOT NULL, would_flag integer NOT NULL, days integer NOT NULL,
+    PRIMARY KEY (tenant_id, module)
+);
 -- What has to be done at an instant of the tenant's time.
 CREATE TABLE due_actions (
     tenant_id text NOT NULL, kind text NOT NULL, reference text NOT NULL, due_at timestamptz NOT NULL,
@@ -205,6 +210,7 @@ PROTECTED = (
     "subscription_modules",
     "pools",
     "pool_days",
+    "renewal_forecasts",
     "due_actions",
     "commands",
     "quotes",

@@ -1,0 +1,95 @@
+"""The last forecast of the next renewal that the administrators got: how many people it would flag, by module.
+
+The rows exist from 30 days before the renewal on.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+from sqlalchemy import bindparam, delete, func, literal, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.invoicing.store.due_actions import DUE_ACTIONS
+from services.invoicing.store.pool_days import POOL_DAYS
+from services.invoicing.store.pools import POOLS
+from shared.database.row_classes import columns_of, many, names_of, recordset, table_of
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """`days`: how many days before the renewal the last forecast was due."""
+
+    tenant_id: str
+    module: str
+    would_flag: int
+    days: int
+
+
+@dataclass(frozen=True, slots=True)
+class Excess:
+    """A module that had more seats in use at this time than it will have licences in the next period."""
+
+    tenant_id: str
+    module: str
+    excess: int
+    at: datetime
+
+
+KIND, REFERENCE = "renewal_forecast", "next"  # of the due action: a tenant has one
+
+TOLD = table_of("renewal_forecasts", Told)
+
+_OWN = TOLD.c.tenant_id == bindparam("tenant")
+_TOLD = select(*columns_of(Told, TOLD)).where(_OWN)
+_GIVEN = recordset(Told)
+_ADD = insert(TOLD).from_select(names_of(Told), select(*columns_of(Told, _GIVEN)))
+_FORGET = delete(TOLD).where(_OWN)
+_IN_USE = (
+    select(POOL_DAYS.c.in_use)
+    .where(POOL_DAYS.c.tenant_id == POOLS.c.tenant_id, POOL_DAYS.c.module == POOLS.c.module)
+    .order_by(POOL_DAYS.c.day.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+_IS_ABOVE = select(literal(1)).where(POOLS.c.tenant_id == bindparam("tenant"), POOLS.c.next_period < _IN_USE).limit(1)
+_EXCESS = recordset(Excess)
+_WORSE = insert(DUE_ACTIONS).from_select(
+    ["tenant_id", "kind", "reference", "due_at"],
+    select(_EXCESS.c.tenant_id, literal(KIND), literal(REFERENCE), func.min(_EXCESS.c["at"]))
+    .join(TOLD, (TOLD.c.tenant_id == _EXCESS.c.tenant_id) & (TOLD.c.module == _EXCESS.c.module))
+    .where(TOLD.c.would_flag < _EXCESS.c.excess)
+    .group_by(_EXCESS.c.tenant_id),
+)
+_DUE_NOW = _WORSE.on_conflict_do_update(
+    index_elements=["tenant_id", "kind", "reference"],
+    set_={"due_at": func.least(DUE_ACTIONS.c.due_at, _WORSE.excluded.due_at)},
+)
+
+
+async def told(connection: AsyncConnection, tenant_id: str) -> dict[str, Told]:
+    return {row.module: row for row in await many(connection, _TOLD, Told, tenant=tenant_id)}
+
+
+async def put(connection: AsyncConnection, tenant_id: str, would_flag: Mapping[str, int], days: int) -> None:
+    """Replace the last forecast, by module."""
+    await forget(connection, tenant_id)
+    rows = [Told(tenant_id, module, count, days) for module, count in would_flag.items()]
+    await connection.execute(_ADD, {"rows": orjson.dumps(rows).decode()})
+
+
+async def forget(connection: AsyncConnection, tenant_id: str) -> None:
+    """A new period: there is no forecast of its renewal yet."""
+    await connection.execute(_FORGET, {"tenant": tenant_id})
+
+
+async def is_above(connection: AsyncConnection, tenant_id: str) -> bool:
+    """Tell whether a module has more seats in use than it will have licences in the next period."""
+    return (await connection.execute(_IS_ABOVE, {"tenant": tenant_id})).first() is not None
+
+
+async def note_excess(connection: AsyncConnection, excesses: Sequence[Excess]) -> None:
+    """Have the forecast made now of each tenant for which it is worse than the last one."""
+    await connection.execute(_DUE_NOW, {"rows": orjson.dumps(excesses).decode()})

@@ -1,0 +1,84 @@
+"""Forecasts of a renewal that would flag people: 30, 7 and 1 days before it, and at once when a later change makes the forecast worse."""
+
+from datetime import date, datetime
+
+from services.invoicing import store
+from services.invoicing.domain.calendar import add_days, local_day, start_of_day
+from services.invoicing.domain.ending import REMINDER_DAYS, next_reminder, reminder_of
+from services.invoicing.store.due_actions import DueAction
+from services.invoicing.store.renewal_forecasts import KIND, REFERENCE
+from services.invoicing.store.subscriptions import Subscription
+from services.invoicing.use_cases.locked_tenants import time_of
+from services.invoicing.use_cases.publishing import publish
+from services.invoicing.use_cases.seats_questions import Forecast, Seats
+from shared.clock import Clock
+from shared.database import Database, UnitOfWork
+from shared.errors import Transient
+from shared.schemas.base import Actor
+from shared.schemas.invoicing_v1 import RenewalForecast
+
+SYSTEM = Actor(kind="system", id="invoicing")
+NOT_TOLD = REMINDER_DAYS[0] + 1  # days before the renewal: no forecast was due yet
+
+
+async def plan_forecasts(uow: UnitOfWork, tenant_id: str, period_end: date, at: datetime, zone: str) -> None:
+    """A period has begun: plan the forecasts of the next renewal. If it is near already, any change can make the forecast worse."""
+    today = local_day(at, zone)
+    await store.renewal_forecasts.forget(uow.connection, tenant_id)
+    if today >= add_days(period_end, -REMINDER_DAYS[0]):
+        modules = await store.pools.reported(uow.connection, tenant_id)
+        await store.renewal_forecasts.put(uow.connection, tenant_id, dict.fromkeys(modules, 0), NOT_TOLD)
+    await _plan_next(uow, tenant_id, period_end, today, zone)
+
+
+async def _plan_next(uow: UnitOfWork, tenant_id: str, period_end: date, today: date, zone: str) -> None:
+    day = next_reminder(period_end, today)
+    if day is None:
+        await store.due_actions.cancel(uow.connection, tenant_id, KIND, REFERENCE)
+    else:
+        await store.due_actions.set_due(uow.connection, tenant_id, KIND, REFERENCE, start_of_day(day, zone))
+
+
+async def ask(database: Database, seats: Seats, action: DueAction) -> Forecast:
+    """Ask seats whom the renewal would flag; outside of any transaction. Raises Transient: seats cannot answer now."""
+    async with database.unit_of_work(action.tenant_id) as uow:
+        found = await store.subscriptions.find(uow.connection, action.tenant_id)
+        if found is None or not await store.renewal_forecasts.is_above(uow.connection, action.tenant_id):
+            return Forecast()
+    at = start_of_day(found.period_end, found.contract.time_zone)
+    answer = await seats.forecast(action.tenant_id, at)
+    if answer is None:
+        raise Transient("seats does not answer the forecast of a renewal")
+    return answer
+
+
+async def tell(uow: UnitOfWork, action: DueAction, forecast: Forecast, clock: Clock) -> None:
+    """Publish the forecast if it is due or worse than the last one, and plan the next one. A renewal that flags nobody needs none."""
+    c = uow.connection
+    tenant = await store.tenants.find(c, action.tenant_id, lock=True)
+    found = await store.subscriptions.find(c, action.tenant_id)
+    if tenant is None or found is None or found.status != "active":
+        return None
+    zone = found.contract.time_zone
+    today = local_day(time_of(tenant, clock), zone)
+    if not add_days(found.period_end, -REMINDER_DAYS[0]) <= today < found.period_end:
+        return await _plan_next(uow, action.tenant_id, found.period_end, today, zone)
+    told, days = await store.renewal_forecasts.told(c, action.tenant_id), reminder_of(found.period_end, today)
+    counts = dict.fromkeys([*told, *(await store.pools.reported(c, action.tenant_id))], 0)
+    counts |= {each.module: each.count for each in forecast.would_flag}
+    is_due = all(days < each.days for each in told.values())
+    if sum(counts.values()) and (is_due or any(count > told[module].would_flag for module, count in counts.items() if module in told)):
+        publish(uow, action.tenant_id, _event(action, found, forecast, today), subject=found.subscription)
+    await store.renewal_forecasts.put(c, action.tenant_id, counts, days)
+    return await _plan_next(uow, action.tenant_id, found.period_end, today, zone)
+
+
+def _event(action: DueAction, found: Subscription, forecast: Forecast, today: date) -> RenewalForecast:
+    return RenewalForecast(
+        at=action.due_at,
+        actor=SYSTEM,
+        subscription=found.subscription,
+        begins_on=found.period_end,
+        days=(found.period_end - today).days,
+        would_flag=tuple(each for each in forecast.would_flag if each.count),
+    )
