@@ -824,7 +824,11 @@ async def test_an_operator_signs_in_by_link_and_opens_a_tenant_in_their_own_name
     assert (principal.subject, principal.tenant, principal.kind, principal.rights) == (email, None, "operator", frozenset({"operator"}))
     own = Rest(bench.http, token, bench.check)
     opened = await own.post(f"/v1/tenants/{tenant}/operator-access", {"reason": "ticket 4711"})
-    (event,) = await bench.events(tenant, users_v1.TenantOpenedByOperator)
+
+    async def told() -> list[users_v1.TenantOpenedByOperator]:
+        return await bench.events(tenant, users_v1.TenantOpenedByOperator)
+
+    (event,) = await wait_until(told, what="the event for the tenant")
     assert (event.actor.id, event.operator, event.reason) == (email, "Vera Vind", "ticket 4711")
     reader = Rest(bench.http, opened["access_token"], bench.check)
     assert (await reader.call("DELETE", f"/v1/operators/{vera}")).status_code == 403
