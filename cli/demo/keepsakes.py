@@ -21,6 +21,9 @@ async def save(stage: Stage, snapshots: Sequence[Snapshot], mailbox: str, folder
         path = folder / f"invoice-{invoice['number']}.pdf"
         path.write_bytes(pdf.content)
         saved[f"invoice {invoice['number']}"] = str(path)
+        if invoice["xml_url"] is not None:
+            xml = await stage.rest.call("GET", "invoicing", stage.path(f"invoices/{invoice['invoice']}/xml"))
+            path.with_suffix(".xml").write_bytes(xml.content)
     log = await stage.rest.call("GET", "notifier", stage.path("actions"), params={"format": "csv"})
     saved["action log"] = _write(folder / "action-log.csv", log.content)
     for service in SERVICES:

@@ -55,6 +55,8 @@ class TenantPlan(Table):
     vat_percent: Annotated[str, BeforeValidator(_no_float), Field(pattern=r"^\d{1,2}(\.\d{1,4})?$")] = "0"
     currency: Currency = "EUR"
     contact_email: EmailStr = "licences@example.com"
+    buyer_reference: str = ""
+    electronic_address: str = ""
     support_contact: EmailStr = "support@example.com"
 
     @property
@@ -111,8 +113,11 @@ class Dates(Table):
 
 
 class Purchase(Table):
+    """A purchase. `document_format`: the tenant chooses this format for its documents before it buys."""
+
     on: date
     add: Mapping[ModuleName, Annotated[int, Field(ge=1)]]
+    document_format: Literal["factur_x", "xrechnung_cii", "xrechnung_ubl", "peppol_bis"] | None = None
 
 
 class Statistics(Table):

@@ -107,19 +107,8 @@ class Story:
 
     async def subscribe(self) -> None:
         """Send the billing details, subscribe to the modules of the plan, and wait until the subscription is active."""
-        plan, subscription = self.plan.tenant, self.plan.subscription
-        details = {
-            "company": plan.name,
-            "street": plan.street,
-            "postcode": plan.postcode,
-            "city": plan.city,
-            "country": plan.country,
-            "email": plan.contact_email,
-            "tax_category": "Z" if plan.is_untaxed else "S",
-            "tax_rate_percent": plan.vat_percent,
-            "tax_reason": "The plan of the demo names the tax.",
-        }
-        await self.rest.put("invoicing", self.path("billing-details"), details)
+        await self._bill("factur_x")
+        subscription = self.plan.subscription
         modules = [
             {"module": name, "licences": module.licences, "policies": module.policies.model_dump(exclude_none=True)}
             for name, module in self.plan.modules.items()
@@ -135,6 +124,25 @@ class Story:
         bought = ", ".join(f"{module.licences} of {name}" for name, module in self.plan.modules.items())
         self.audience.said(f"{subscription.term} subscription from {subscription.starts:%-d %B %Y}: licences for {bought}")
 
+    async def _bill(self, document_format: str) -> None:
+        """Send the billing details with the format of the documents to come."""
+        plan = self.plan.tenant
+        details = {
+            "company": plan.name,
+            "street": plan.street,
+            "postcode": plan.postcode,
+            "city": plan.city,
+            "country": plan.country,
+            "email": plan.contact_email,
+            "document_format": document_format,
+            "buyer_reference": plan.buyer_reference,
+            "electronic_address": plan.electronic_address,
+            "tax_category": "Z" if plan.is_untaxed else "S",
+            "tax_rate_percent": plan.vat_percent,
+            "tax_reason": "The plan of the demo names the tax.",
+        }
+        await self.rest.put("invoicing", self.path("billing-details"), details)
+
     async def hire(self) -> None:
         day = self.plan.dates.hired_on
         hires = hired_on(self.company, day)
@@ -144,13 +152,18 @@ class Story:
         await self._show(day, "after the import")
 
     async def play_day(self, day: date) -> None:
-        purchases = [purchase.add for purchase in self.plan.purchases if purchase.on == day]
+        """Play what happens on this day: purchases, each in the format that it names, and then changes of people."""
+        purchases = [purchase for purchase in self.plan.purchases if purchase.on == day]
         happenings = [each for each in changes_after(self.company, self.plan.dates.hired_on, day) if each.day == day]
-        title = "; ".join([*map(purchase_words, purchases), *map(happening_words, happenings)]) or self._quiet_day(self.plan.instant(day))
+        words = [*(purchase_words(each.add) for each in purchases), *map(happening_words, happenings)]
+        title = "; ".join(words) or self._quiet_day(self.plan.instant(day))
         await self.stage.advance(self.plan.instant(day))
         self.audience.chapter(day, title)
         for purchase in purchases:
-            await self._buy(purchase)
+            if purchase.document_format is not None:
+                await self._bill(purchase.document_format)
+                self.audience.said(f"documents from now on: {purchase.document_format}")
+            await self._buy(purchase.add)
         if happenings:
             await self._send(day, happenings)
         await self._show(day, title)

@@ -91,8 +91,12 @@ def check_the_invoice(folder: Path, net: str, tax: str, gross: str) -> None:
 def test_the_sample_company_ends_with_the_numbers_calculated_by_hand(tmp_path: Path) -> None:
     run = play(tmp_path)
     assert run.code == 0, "\n".join(run.lines[-40:])
-    wanted = {"hired": "124", "active": "119", "flagged": "0", "revoked": "5", "refused": "2", "invoices": "2", "net": "65.81"}
+    wanted = {"hired": "124", "active": "119", "flagged": "0", "revoked": "5", "refused": "2", "invoices": "4", "net": "72.10"}
     assert {name: run.figures[name] for name in wanted} == wanted
-    assert len(list(tmp_path.glob("invoice-*.pdf"))) == 2
+    assert len(list(tmp_path.glob("invoice-*.pdf"))) == 4
+    specification = "urn:cen.eu:en16931:2017"
+    found = [each.read_text().partition(specification)[2].partition("<")[0] for each in sorted(tmp_path.glob("invoice-*.xml"))]
+    xrechnung, peppol = "#compliant#urn:xeinkauf.de:kosit:xrechnung_3.0", "#compliant#urn:fdc:peppol.eu:2017:poacc:billing:3.0"
+    assert found == ["", xrechnung, xrechnung, peppol]
     assert (tmp_path / "action-log.csv").read_text().count("\n") > 122
     assert len(json.loads((tmp_path / "mails.json").read_text())) == int(run.figures["mails"])

@@ -502,7 +502,7 @@ async def test_A10_the_catalogue_is_the_vendor_s_and_readable(bench: Bench, path
         ({"company": ""}, "company"),
         ({"electronic_address": "1234:5"}, "electronic_address"),
         ({"document_format": "edifact"}, "document_format"),
-        ({"document_format": "peppol_bis", "buyer_reference": "7"}, "document_format"),  # the vendor of this test has no address
+        ({"document_format": "peppol_bis", "buyer_reference": "7"}, "electronic_address"),
         ({"colour": "blue"}, "colour"),
     ],
 )

@@ -9,7 +9,7 @@ from typing import Any
 from services.invoicing.documents.e_invoice import e_invoice
 from services.invoicing.documents.party import Party
 from services.invoicing.documents.payment_code import payment_code
-from services.invoicing.documents.translations import CREDIT_NOTE_TEXTS, TEXTS
+from services.invoicing.documents.translations import CREDIT_NOTE_TEXTS, LANGUAGES, TEXTS
 from services.invoicing.domain.account import CREDIT_NOTE
 from services.invoicing.domain.formats import Format, why_no_xml
 from shared.money import (
@@ -110,7 +110,7 @@ def _shown(
     corrected: Sequence[tuple[str, date]],
     document_format: Format,
 ) -> dict[str, Any]:
-    language = locale_of(locale).language
+    language = LANGUAGES.get(locale_of(locale).language, locale_of(locale).language)
     language, locale = (language, locale) if language in TEXTS else ("en", "en")
     texts = TEXTS[language]
     if invoice.kind == CREDIT_NOTE:
@@ -157,7 +157,8 @@ def _shown(
 
 
 def _contact(seller: Party, texts: Mapping[str, str]) -> list[str]:
-    return [seller.email, f"{texts['vat_id']}: {seller.vat_id}" if seller.vat_id else "", seller.registration]
+    numbers = ((texts["vat_id"], seller.vat_id), (texts["organisation_number"], seller.organisation_number))
+    return [seller.email, seller.telephone, *(f"{name}: {number}" for name, number in numbers if number), seller.registration]
 
 
 def _numbers(buyer: Party, texts: Mapping[str, str]) -> list[str]:
