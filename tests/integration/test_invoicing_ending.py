@@ -77,6 +77,12 @@ async def test_T14_T21_a_subscription_ends_with_open_invoices_and_a_waiting_cred
         {("time", 640 + 640), ("documents", -1067)},
     )
     assert (await call(bench, "GET", tenant, "invoices"))["items"][0]["number"] == first.number, "reads go on"
+    assert [(each["bought"], each["next_period"]) for each in (await call(bench, "GET", tenant, "licences"))["modules"]] == [(0, 0), (0, 0)]
+    refusal = await bench.refused("GET", f"/v1/tenants/{tenant}/invoices/upcoming", tenant=tenant, rights=["account:read"])
+    assert refusal["type"] == "subscription-ended"
+    payment = {"invoice": first.invoice, "amount_minor": first.gross_minor, "currency": "EUR", "paid_on": "2013-12-01", "reference": ""}
+    await call(bench, "POST", tenant, "payments", payment)
+    assert (await call(bench, "GET", tenant, "balance"))["open_invoices"] == 1, "the last document stays payable as well"
     for method, path, body in (
         ("POST", "quotes", {"items": [{"module": "time", "add": 1}]}),
         ("POST", "reductions", {"items": [{"module": "time", "total": 1}]}),

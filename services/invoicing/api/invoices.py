@@ -11,7 +11,7 @@ from services.invoicing.api.dependencies import IdPath, TenantId, Wired, today_o
 from services.invoicing.api.responses import ChargeView, InvoiceView, UpcomingInvoiceView
 from services.invoicing.use_cases.upcoming import upcoming_invoice
 from shared.errors import NotFound, Transient
-from shared.web import Cursor, Limit, Page, access, decode_cursor, encode_cursor
+from shared.web import Cursor, Limit, Page, access, decode_cursor, encode_cursor, refusals
 from shared.web.prefer import wait_for
 from shared.web.rest import LIMIT_DEFAULT
 from shared.web.route import CheckedRoute
@@ -42,7 +42,7 @@ async def list_invoices(
     return Page(items=items, next=encode_cursor(found[-1].place) if len(found) == limit else None)
 
 
-@router.get("/invoices/upcoming", summary="Get the next invoice as it would be today")
+@router.get("/invoices/upcoming", summary="Get the next invoice as it would be today", responses=refusals(409))
 async def get_upcoming(wiring: Wired, tenant: TenantId) -> UpcomingInvoiceView:
     """The renewal's invoice with the present numbers, prices and billing details: a line for each module, and what has changed since the
     last invoice as adjustments (M14). Nothing is issued by this request."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from services.invoicing import store
 from services.invoicing.domain.quote import Pool
-from services.invoicing.store.subscriptions import Subscription
+from services.invoicing.store.subscriptions import Module, Subscription
 from services.invoicing.use_cases.seats_questions import Seats
 from shared.database import Database
 from shared.errors import NotFound
@@ -44,6 +44,11 @@ class Licences:
         return sum(costs) if len(costs) == len(self.modules) else None
 
 
+def _before_it_opens(module: Module) -> Pool:
+    """Return the numbers of a module without an open pool: those it will open with, or none if the subscription has ended."""
+    return Pool(0, 0) if module.opened else Pool(module.licences, module.licences)
+
+
 async def read_licences(database: Database, seats: Seats, tenant_id: str) -> Licences:
     """Seats is asked outside of any transaction, and its numbers win: they are newer. Raises NotFound."""
     read = await seats.pools(tenant_id)
@@ -65,7 +70,7 @@ async def read_licences(database: Database, seats: Seats, tenant_id: str) -> Lic
     modules = []
     for module in subscribed:
         use = read.pools.get(module.module) if read else None
-        known = use or reported.get(module.module) or Pool(module.licences, module.licences)
+        known = use or reported.get(module.module) or _before_it_opens(module)
         modules.append(
             OfModule(
                 module=module.module,

@@ -5,6 +5,7 @@ from datetime import date
 from services.invoicing import store
 from services.invoicing.domain.upcoming import upcoming
 from services.invoicing.use_cases.issue_invoices import read_facts
+from services.invoicing.use_cases.quotes import ended
 from shared.database import UnitOfWork
 from shared.errors import Conflict, NotFound
 from shared.schemas.invoicing_v1 import InvoiceIssued
@@ -16,7 +17,9 @@ async def upcoming_invoice(uow: UnitOfWork, tenant_id: str) -> tuple[date, str, 
     found = await store.subscriptions.find(c, tenant_id)
     if found is None:
         raise NotFound("subscription")
-    contract = found.contract
+    contract, ending = found.contract, await store.endings.find(c, tenant_id)
+    if found.status == "ended" and ending is not None:
+        raise ended(ending.ends_on)
     if found.status != "active":
         raise Conflict("subscription-pending", "The subscription is not active yet, so there is no next invoice. Try again when it is.")
     plan, details = await store.catalogue.plan(c, contract.plan), await store.billing_details.in_force(c, tenant_id)
