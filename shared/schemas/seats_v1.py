@@ -461,6 +461,7 @@ class WouldFlag(Payload):
 class ReductionScheduled(SeatsEvent):
     items: Items[LicenceCount]
     would_flag: Items[WouldFlag] = ()
+    kept: Items[ModuleName] = ()  # pools that were to close with the whole subscription, and that go on
 
 
 class PeriodScheduled(SeatsEvent):

@@ -175,6 +175,13 @@ def test_T14_the_end_of_a_subscription_is_announced_reminded_of_and_confirmed() 
     assert [each.kind for each in still_valid(both)] == [Kind.KEPT], "an ending that is taken back at once is not announced"
 
 
+def test_T14_an_ending_that_is_taken_back_is_no_reduction_unless_people_would_be_flagged() -> None:
+    items = (seats_v1.LicenceCount(module="time", quantity=3), seats_v1.LicenceCount(module="docs", quantity=1))
+    would_flag = (seats_v1.WouldFlag(module="docs", users=("bo",), count=1),)
+    taken_back = seats_v1.ReductionScheduled(**DECISION, items=items, would_flag=would_flag, kept=("time", "docs"))
+    assert notified(taken_back) == {(Audience.ADMINISTRATORS, Stream.BILLING, Kind.REDUCTION_SCHEDULED, None, "docs")}
+
+
 def test_T19_an_invoice_is_sent_to_the_invoice_address() -> None:
     (notification,) = notifications_of(invoice_issued(), "i")
     assert (notification.audience, notification.stream, notification.kind) == (Audience.BILLED, Stream.INVOICES, Kind.INVOICE)

@@ -91,6 +91,7 @@ def test_an_ending_is_taken_back_with_the_numbers_of_before() -> None:
     harness.close("time", "period_end", ending=True)  # sent again: the number of before is kept
     assert former(harness, "time") == 2
     assert harness.next_period(time=2, docs=2) == ["reduction_scheduled (scheduled)"]
+    assert harness.event("reduction_scheduled")["kept"] == ["time", "docs"]
     assert (harness.licences("time"), former(harness, "time"), former(harness, "docs")) == ((4, 2), None, None)
     assert harness.wait(days=10)[0] == "period_started (period_began)"
     assert (harness.licences("time"), harness.licences("docs")) == ((2, 2), (2, 2))

@@ -361,7 +361,8 @@ def _pool_notification(payload: seats_v1.PoolNearLimit | seats_v1.PoolAtLimit | 
 
 
 def _reduction_scheduled(payload: seats_v1.ReductionScheduled, event_id: str) -> list[Notification]:
-    """T18: the notification names who would be flagged if nothing else changes."""
+    """T18: the notification names who would be flagged if nothing else changes. That a subscription goes on after all has an e-mail of
+    its own, with the numbers."""
     flags = {would.module: would for would in payload.would_flag}
     return [
         _for_administrators(
@@ -375,6 +376,7 @@ def _reduction_scheduled(payload: seats_v1.ReductionScheduled, event_id: str) ->
             would_flag_count=flags[item.module].count if item.module in flags else 0,
         )
         for item in payload.items
+        if item.module in flags or item.module not in payload.kept
     ]
 
 

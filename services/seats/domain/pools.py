@@ -297,6 +297,7 @@ def schedule_reduction(builder: DecisionBuilder, payload: ScheduleReduction) -> 
         return reject(builder, wrong)
     if _refuse_reduction(builder, items, payload.expected, [(item.module, item.quantity) for item in items], None):
         return None
+    kept = [item.module for item in items if tenant.pools[item.module].row.ending]
     would_flag, shown_each = [], WOULD_FLAG_SHOWN // len(items)
     for item in items:
         pool = tenant.pools[item.module]
@@ -306,7 +307,8 @@ def schedule_reduction(builder: DecisionBuilder, payload: ScheduleReduction) -> 
         if users:
             would_flag.append({"module": item.module, "users": users[:shown_each], "count": len(users)})
     modules = [item.module for item in items]
-    builder.answer("reduction_scheduled", Reason.SCHEDULED, modules, items=items_json(items), would_flag=would_flag)
+    fields: dict[str, Any] = {"items": items_json(items), "would_flag": would_flag, "kept": kept or None}
+    builder.answer("reduction_scheduled", Reason.SCHEDULED, modules, **fields)
     return None
 
 
