@@ -7,7 +7,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import orjson
@@ -22,6 +22,7 @@ from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.stack
 MEMORY_MAX_MB = 300
+TENANTS = 8
 
 
 def free_port() -> int:
@@ -48,6 +49,17 @@ async def published_keys() -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
+def environment_of(url: str, kafka: KafkaSettings, port: int, users_url: str) -> dict[str, str]:
+    return EXAMPLE_SELLER | {
+        "SEATPOOL_DATABASE_URL": url,
+        "SEATPOOL_KAFKA_BOOTSTRAP": kafka.kafka_bootstrap,
+        "SEATPOOL_KAFKA_TOPIC_PREFIX": kafka.kafka_topic_prefix,
+        "SEATPOOL_SEATS_PARTITIONS": str(kafka.seats_partitions),
+        "SEATPOOL_PORT": str(port),
+        "SEATPOOL_USERS_URL": users_url,
+    }
+
+
 async def start(environment: dict[str, str]) -> asyncio.subprocess.Process:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "services.invoicing", "all", env=os.environ | environment, stdout=asyncio.subprocess.DEVNULL
@@ -71,14 +83,7 @@ async def test_a_purchase_is_charged_once_although_the_process_is_killed(
 ) -> None:
     url, port = make_database("invoicing"), free_port()
     async with published_keys() as users_url:
-        environment = EXAMPLE_SELLER | {
-            "SEATPOOL_DATABASE_URL": url,
-            "SEATPOOL_KAFKA_BOOTSTRAP": kafka_settings.kafka_bootstrap,
-            "SEATPOOL_KAFKA_TOPIC_PREFIX": kafka_settings.kafka_topic_prefix,
-            "SEATPOOL_SEATS_PARTITIONS": str(kafka_settings.seats_partitions),
-            "SEATPOOL_PORT": str(port),
-            "SEATPOOL_USERS_URL": users_url,
-        }
+        environment = environment_of(url, kafka_settings, port, users_url)
         process = await start(environment)
         try:
             async with running_bench(settings_of(url, kafka_settings), address=f"http://127.0.0.1:{port}") as bench:
@@ -116,3 +121,40 @@ async def again(process: asyncio.subprocess.Process, environment: dict[str, str]
     process.kill()
     await process.wait()
     return await start(environment)
+
+
+async def test_T11_T16_renewals_of_many_tenants_are_invoiced_once_by_two_workers_although_one_is_killed(
+    make_database: Callable[[str], str], kafka_settings: KafkaSettings
+) -> None:
+    """The partitions of the log share the tenants out among any number of workers, and each period begins in one transaction."""
+    url, port = make_database("invoicing"), free_port()
+    december = datetime(2013, 11, 30, 23, tzinfo=UTC)
+    async with published_keys() as users_url, running_bench(settings_of(url, kafka_settings)) as bench:
+        environment = environment_of(url, kafka_settings, port, users_url)
+        await bench.catalogue(time=1200)
+        subscribed = [
+            bench.subscribed(NOVEMBER, {"time": number}, "2013-11-01", billed_until="2013-12-01") for number in range(1, TENANTS + 1)
+        ]
+        tenants = await asyncio.gather(*subscribed)
+        mine = bench.wiring.consumer._pumps
+        alone = len(mine)
+        other = await start(environment)
+        try:
+            await wait_until(lambda: 0 < len(mine) < alone, seconds=60, what="the other worker to take its partitions")
+            for tenant in tenants:
+                await bench.send(seats_v1.ClockAdvanced(number=1, to=december), tenant)
+
+            async def renewed() -> bool:
+                ((count,),) = await bench.execute("SELECT count(*) FROM invoices")
+                return int(count) > 0
+
+            await wait_until(renewed, seconds=60, what="the first renewal")
+        finally:
+            other.kill()
+            await other.wait()
+        for number, tenant in enumerate(tenants, 1):
+            await bench.until_settled(tenant, at=december)
+            (renewal,) = {each.invoice: each for each in await bench.events(tenant, invoicing_v1.InvoiceIssued)}.values()
+            assert (renewal.reason, renewal.net_minor) == ("renewal", 1200 * number)
+        rows = await bench.execute("SELECT sequence FROM invoices ORDER BY sequence")
+        assert [sequence for (sequence,) in rows] == list(range(1, TENANTS + 1))

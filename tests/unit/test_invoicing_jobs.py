@@ -25,10 +25,17 @@ DATABASE: Any = SimpleNamespace(unit_of_work=unit_of_work)
 async def test_days_of_one_tenant_that_cannot_be_charged_keep_no_other_tenant_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     errors = {"acme": ValueError("a bug"), "globex": Poison("history", "it contradicts itself"), "initech": Transient("a lock")}
     charged: list[str] = []
+    before, parked = {"umbrella": "an old reason"}, dict[str, str]()
+
+    async def set_reason(_: object, tenant: str, reason: str) -> None:
+        parked[tenant] = reason
 
     async def open_days(_: object) -> list[Any]:
         tenants = [*errors, "umbrella"]
-        return [SimpleNamespace(tenant_id=tenant, open_day=date(2026, 3, 1), time_zone="UTC") for tenant in tenants]
+        return [
+            SimpleNamespace(tenant_id=tenant, open_day=date(2026, 3, 1), time_zone="UTC", reason=before.get(tenant, ""))
+            for tenant in tenants
+        ]
 
     async def charge(_: object, tenant: str, *__: object) -> None:
         if tenant in errors:
@@ -36,11 +43,13 @@ async def test_days_of_one_tenant_that_cannot_be_charged_keep_no_other_tenant_wa
         charged.append(tenant)
 
     monkeypatch.setattr(subscriptions, "open_days", open_days)
+    monkeypatch.setattr(subscriptions, "set_reason", set_reason)
     monkeypatch.setattr(end_days, "end_days", charge)
     clock = SimpleNamespace(now=lambda: datetime(2026, 3, 2, 12, tzinfo=UTC))
     wiring: Any = SimpleNamespace(database=DATABASE, clock=clock, settings=None)
     await end_days.end_days_of_all(wiring)
     assert charged == ["umbrella"]
+    assert parked == {"globex": "the changes of 2026-03-01 cannot be charged: history: it contradicts itself", "umbrella": ""}
 
 
 async def test_an_invoice_whose_pdf_cannot_be_made_does_not_end_the_job(monkeypatch: pytest.MonkeyPatch) -> None:

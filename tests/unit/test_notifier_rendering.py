@@ -109,7 +109,7 @@ def test_a_reminder_is_in_the_language_of_the_tenant() -> None:
         "de_DE": ("letzte Zahlungserinnerung zur Rechnung 2013-0001", "sind noch 14,00\u00a0€ offen. Die Rechnung wurde am 18. November"),
         "da": (
             "sidste påmindelse om faktura 2013-0001",
-            "mangler stadig 14,00\u00a0€. Fakturaen blev udstedt den 18. november",
+            "Der mangler stadig 14,00\u00a0€ af faktura 2013-0001, som lyder på 39,00\u00a0€ i alt. Fakturaen",
         ),
     }
     for locale, (subject, text) in texts.items():

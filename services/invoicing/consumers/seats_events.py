@@ -88,10 +88,11 @@ async def on_clock_settled(settings: Settings, uow: UnitOfWork, message: Message
 
 async def _end_days(settings: Settings, uow: UnitOfWork, message: Message[seats_v1.SeatsEvent]) -> None:
     """Charge the days before that of the decision, before the decision itself counts."""
-    contract = await store.subscriptions.contract(uow.connection, message.tenant)
-    if contract is not None:
-        before = local_day(message.payload.at, contract.time_zone)
-        await end_days(uow, message.tenant, settings, before, message.envelope)
+    found = await store.subscriptions.find(uow.connection, message.tenant)
+    if found is None or found.open_day is None:
+        return  # only the consumer of this partition opens a day
+    before = local_day(message.payload.at, found.contract.time_zone)
+    await end_days(uow, message.tenant, settings, before, message.envelope)
 
 
 async def _reduction_answered(uow: UnitOfWork, message: Message[seats_v1.SeatsEvent]) -> None:

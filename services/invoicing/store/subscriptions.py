@@ -80,12 +80,14 @@ class OpenDay:
     tenant_id: str
     time_zone: str
     open_day: date
+    reason: str  # why it could not be charged at the last look
 
 
+_SET_REASON = update(SUBSCRIPTIONS).where(_OWN).values(reason=bindparam("new_reason"))
 _SET_OPEN_DAY = update(SUBSCRIPTIONS).where(_OWN).values(open_day=bindparam("day", type_=Date))
 # Of a tenant with a test clock, the answers of seats end the days.
 _OPEN_DAYS = (
-    select(SUBSCRIPTIONS.c.tenant_id, TENANTS.c.time_zone, SUBSCRIPTIONS.c.open_day)
+    select(*columns_of(OpenDay, SUBSCRIPTIONS, TENANTS))
     .join(TENANTS, TENANTS.c.tenant_id == SUBSCRIPTIONS.c.tenant_id)
     .where(SUBSCRIPTIONS.c.open_day.is_not(None), TENANTS.c.clock == "real")
     .order_by(SUBSCRIPTIONS.c.open_day, SUBSCRIPTIONS.c.tenant_id)
@@ -99,6 +101,11 @@ async def open_days(connection: AsyncConnection) -> list[OpenDay]:
 
 async def set_open_day(connection: AsyncConnection, tenant_id: str, day: date | None) -> None:
     await connection.execute(_SET_OPEN_DAY, {"tenant": tenant_id, "day": day})
+
+
+async def set_reason(connection: AsyncConnection, tenant_id: str, reason: str) -> None:
+    """Save why something of the subscription cannot be done, for the operator; empty: it could be done."""
+    await connection.execute(_SET_REASON, {"tenant": tenant_id, "new_reason": reason})
 
 
 async def find(connection: AsyncConnection, tenant_id: str) -> Subscription | None:

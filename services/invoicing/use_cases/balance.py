@@ -17,6 +17,7 @@ from shared import ids
 from shared.clock import Clock
 from shared.database import UnitOfWork
 from shared.errors import Conflict, Invalid, NotFound
+from shared.money import format_amount
 from shared.schemas.base import Actor
 from shared.schemas.envelope import Envelope
 from shared.schemas.invoicing_v1 import CreditKept, CreditSetOff, InvoiceIssued, InvoicingEvent, PaymentRecorded, PaymentTakenBack
@@ -119,7 +120,8 @@ def _check(body: PaymentBody, found: Receivable, tenant: Tenant, at: datetime) -
         if found.open_minor == 0:
             expected = f"no payment, because nothing is open of {found.number}"
         else:
-            expected = f"at most {found.open_minor}, which is open of {found.number}; divide a payment of several invoices among them"
+            amount = format_amount(found.open_minor, found.currency, "en")
+            expected = f"at most {found.open_minor} ({amount}), which is open of {found.number}; divide a payment of several invoices"
         raise Invalid("body.amount_minor", body.amount_minor, expected)
     assert tenant.time_zone is not None
     today = local_day(at, tenant.time_zone)
