@@ -82,3 +82,56 @@ def _confirm(quote: dict[str, Any]) -> None:
         before, after = (format_amount(quote["next_period"][side]["net_minor"], quote["currency"], "en") for side in ("before", "after"))
         out.print(f"The next period of the whole subscription costs {after} net instead of {before}.")
     typer.confirm("Approve the quote?", abort=True)
+
+
+def change_plan(tenant: str, body: dict[str, str], yes: bool, as_json: bool) -> None:
+    found = run(_change_plan(tenant, body, yes))
+    if as_json:
+        typer.echo(orjson.dumps(found).decode())
+    else:
+        out.print(f"The change {found['change']} to {found['plan']} ({found['term']}) is {found['status']}.")
+
+
+async def _change_plan(tenant: str, body: dict[str, str], yes: bool) -> dict[str, Any]:
+    async with Rest(addresses()) as rest:
+        offer: dict[str, Any] = await rest.post("invoicing", f"/v1/tenants/{tenant}/subscription/plan-changes", body)
+        if not yes:
+            _show_offer(offer)
+            typer.confirm("Approve the change?", abort=True)
+        approved: dict[str, Any] = await rest.post("invoicing", offer["approve_url"], {})
+        return approved
+
+
+def _show_offer(offer: dict[str, Any]) -> None:
+    """Show what a change of plan or term costs, what closes, and who would be flagged."""
+    price = offer["price"]
+
+    def net(amounts: dict[str, int]) -> str:
+        return format_amount(amounts["net_minor"], price["currency"], "en")
+
+    out.print(f"{offer['plan']} ({offer['term']}), from {offer['takes_effect_on']} on.")
+    if price["now"]["net_minor"]:
+        when = "at the end of the day" if price["charge"] == "now" else "with the next invoice"
+        out.print(f"For the rest of this period: {net(price['now'])} net, {when}.")
+    out.print(f"The next period costs {net(price['next_after'])} net instead of {net(price['next_before'])}.")
+    for module in offer["closes"]:
+        out.print(f"{module} closes: the plan does not sell it.")
+    for item in offer["reduces"]:
+        out.print(f"{item['module']} will have {item['total']} licences instead of {item['before']}.")
+    for change in offer["changes"]:
+        if "." in change["field"]:
+            out.print(f"{change['field']}: {change['new']} instead of {change['old']}.")
+    for each in offer["would_flag"] or ():
+        out.print(f"{each['count']} people of {each['module']} would be over the limit: {', '.join(each['users'][:10])}")
+
+
+def withdraw_plan(tenant: str, change: str) -> None:
+    found = run(_withdraw(tenant, change))
+    out.print(f"The change {found['change']} is {found['status']}.")
+
+
+async def _withdraw(tenant: str, change: str) -> dict[str, Any]:
+    async with Rest(addresses()) as rest:
+        path = f"/v1/tenants/{tenant}/subscription/plan-changes/{change}/withdraw"
+        found: dict[str, Any] = await rest.post("invoicing", path, {})
+        return found

@@ -101,3 +101,44 @@ def keep_subscription(tenant: OfTenant, json: AsJson = False) -> None:
     from cli.ending import keep
 
     keep(tenant, json)
+
+
+@subscription.command("change-plan")
+def subscription_change_plan(
+    tenant: OfTenant,
+    plan: Annotated[str | None, typer.Argument(help="The plan; default: the present one, with another term.")] = None,
+    term: Annotated[str | None, typer.Option(help="monthly or annual; default: the present one.")] = None,
+    takes_effect: Annotated[str | None, typer.Option(help="now or period_end; default: now where that is possible.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Approve the change without asking.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Change the plan or the term: show what that costs and changes, and approve it.
+
+    An upgrade takes effect now, with the difference of the prices for the rest of the period. A plan that allows less, a lower price and
+    another term take effect with the next period; until then you can withdraw the change.
+
+    ```
+    seatpool subscription change-plan plus --tenant acme
+    seatpool subscription change-plan --tenant acme --term annual
+    ```
+    """
+    from cli.subscription import change_plan
+
+    given = {"plan": plan, "term": term, "takes_effect": takes_effect}
+    change_plan(tenant, {name: value for name, value in given.items() if value is not None}, yes, json)
+
+
+@subscription.command("withdraw-plan")
+def subscription_withdraw_plan(
+    change: Annotated[str, typer.Argument(help="The scheduled change, as `GET …/subscription` shows it.")],
+    tenant: OfTenant,
+) -> None:
+    """Withdraw a change of plan or term that is scheduled for the next period.
+
+    ```
+    seatpool subscription withdraw-plan 01938f2e-… --tenant acme
+    ```
+    """
+    from cli.subscription import withdraw_plan
+
+    withdraw_plan(tenant, change)

@@ -31,6 +31,14 @@ class UnitPrice(Payload):
     amount_minor: int = Field(ge=0)
 
 
+class ModuleLimits(Payload):
+    """How many licences of a module a plan allows."""
+
+    module: ModuleName
+    minimum: int = Field(default=1, ge=1)
+    maximum: int | None = None
+
+
 class PlanDefined(InvoicingEvent):
     plan: Id
     name: Text
@@ -38,6 +46,7 @@ class PlanDefined(InvoicingEvent):
     prices: Items[UnitPrice]
     allows_extra_licences: bool
     version: int  # the price list a quote names
+    limits: Items[ModuleLimits] = ()  # of the modules that have any
 
 
 class BillingDetailsChanged(InvoicingEvent):
@@ -271,6 +280,21 @@ class PoliciesChanged(InvoicingEvent):
     modules: Items[ModuleName]
 
 
+class ModuleTotal(Payload):
+    module: ModuleName
+    licences: int = Field(ge=0)
+
+
+class PlanPrice(Payload):
+    """The price of a change of plan or term: for the rest of the period, and for the next one."""
+
+    currency: Currency
+    charge: str  # now | next_invoice: when the difference for the rest of the period is charged or credited
+    now: Amounts
+    next_before: Amounts
+    next_after: Amounts
+
+
 class ContractChanged(InvoicingEvent):
     """The subscription has other terms from now on. A field that is None keeps its value.
 
@@ -284,6 +308,47 @@ class ContractChanged(InvoicingEvent):
     charge_when: str | None = None
     credit_when: str | None = None
     zero_invoices: bool | None = None
+    plan: Id | None = None  # of a change of plan: with its price list, and the billing details whose tax counts
+    plan_version: int | None = None
+    billing_details: Id | None = None
+    day: date | None = None  # from this day on, the licences that the tenant has get the prices of the plan
+    price: PlanPrice | None = None
+    term: str | None = None  # of a change that takes effect with a period, as `anchor` and `licences`
+    anchor: date | None = None
+    licences: Items[ModuleTotal] = ()  # with how many licences of a module the period begins, if seats had more
+
+
+class PlanChangeScheduled(InvoicingEvent):
+    """Somebody ordered another plan or term from the next period on. It is checked again when the period begins."""
+
+    change: Id
+    subscription: Id
+    takes_effect_on: date
+    plan: Id
+    term: str
+    closes: Items[ModuleName] = ()  # modules that the plan does not sell
+    reduces: Items[ReductionItem] = ()  # modules of which it allows fewer licences
+    would_flag: Items[WouldFlag] = ()
+    price: PlanPrice
+
+
+class PlanChangeWithdrawn(InvoicingEvent):
+    """Somebody took a scheduled change of plan or term back."""
+
+    change: Id
+    subscription: Id
+    plan: Id
+    term: str
+
+
+class PlanChangeDropped(InvoicingEvent):
+    """A scheduled change of plan or term did not fit any more when its period began: the former plan, term and prices go on."""
+
+    change: Id
+    subscription: Id
+    plan: Id
+    term: str
+    modules: Items[ModuleName]  # that did not fit; `reason` says why
 
 
 class ChargeBooked(InvoicingEvent):

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from services.invoicing.use_cases.seats_questions import Forecast
 from shared.schemas import invoicing_v1, seats_v1
 from shared.schemas.invoicing_v1 import InvoiceIssued
+from shared.schemas.seats_v1 import Reason, ReductionRefused, WouldFlag
 from shared.settings import KafkaSettings
 from tests.support.invoicing import A_DAY, NOVEMBER, Bench, running_bench, settings_of
 
@@ -23,6 +25,11 @@ async def bench(make_database: Callable[[str], str], make_kafka_settings: Callab
         await bench.catalogue(time=1200, documents=2000, archive=900)
         await bench.ok("PUT", "/v1/modules/archive", {"name": "Archive", "requires": ["documents"]})
         await bench.price("fixed", {"time": 1000, "documents": 1500}, extra=False)
+        small = [{"module": "time", "term": term, "amount_minor": amount} for term, amount in (("monthly", 800), ("annual", 8000))]
+        body = {"name": "Small", "currency": "EUR", "allows_extra_licences": False, "prices": small}
+        await bench.ok("PUT", "/v1/plans/small", body | {"limits": [{"module": "time", "maximum": 6}]})
+        limits = [{"module": "time", "minimum": 3, "maximum": 12}]
+        await bench.ok("PUT", "/v1/plans/limited", body | {"name": "Limited", "allows_extra_licences": True, "limits": limits})
         yield bench
 
 
@@ -203,3 +210,170 @@ async def test_T14_a_closed_module_leaves_the_subscription_and_can_be_added_agai
     quote = await bench.ok("POST", path, {"module": "documents", "licences": 1}, tenant=tenant, **BUY)
     order = await bench.ok("POST", quote["approve_url"], {}, tenant=tenant, **BUY, prefer="wait=10")
     assert order["status"] == "completed"
+
+
+async def plan_change(bench: Bench, tenant: str, **body: Any) -> dict[str, Any]:
+    return dict(await bench.ok("POST", f"/v1/tenants/{tenant}/subscription/plan-changes", body, tenant=tenant, **BUY))
+
+
+async def approved(bench: Bench, tenant: str, offer: dict[str, Any]) -> dict[str, Any]:
+    return dict(await bench.ok("POST", offer["approve_url"], {}, tenant=tenant, **BUY))
+
+
+async def test_B2_a_refused_purchase_names_the_call_that_upgrades_the_plan(bench: Bench) -> None:
+    tenant = await subscribed(bench, {"time": 10}, plan="fixed")
+    items = {"items": [{"module": "time", "add": 2}]}
+    problem = await bench.refused("POST", f"/v1/tenants/{tenant}/quotes", items, tenant=tenant, **BUY)
+    assert (problem["type"], problem["instead"]) == ("plan-without-extra-licences", "PUT …/subscription/plan")
+    (body,) = [each for each in problem["bodies"] if each["plan"] == "standard"]
+    assert body == {"plan": "standard", "takes_effect": "now"}
+    done = await bench.ok("PUT", f"/v1/tenants/{tenant}/subscription/plan", body, tenant=tenant, **BUY)
+    assert (done["status"], done["takes_effect"], done["takes_effect_on"]) == ("completed", "now", "2013-11-15")
+    assert done["price"]["now"] == {"net_minor": 1067, "tax_minor": 267, "gross_minor": 1334}  # 10 x 2.00, 16 of 30 days
+    assert (done["price"]["next_before"]["net_minor"], done["price"]["next_after"]["net_minor"]) == (10_000, 12_000)
+    quote, order = await bench.buy(tenant, {"module": "time", "add": 2})
+    assert (order["status"], quote["lines"][0]["unit_price_minor"]) == ("completed", 1200)
+    await bench.advance_clock(tenant, NOVEMBER + A_DAY)
+    (_, upgrade) = await bench.events(tenant, InvoiceIssued)
+    assert [(line.module, line.quantity, line.unit_price_minor, line.net_minor) for line in upgrade.lines] == [("time", 10, 200, 1067)]
+    (event,) = await bench.events(tenant, invoicing_v1.ContractChanged)
+    assert (event.plan, event.term, event.actor.id, str(event.day)) == ("standard", "monthly", "ann", "2013-11-15")
+    shown = await bench.ok("GET", f"/v1/tenants/{tenant}/subscription")
+    assert (shown["plan"], shown["modules"][0]["unit_price_minor"]) == ("standard", 1200)
+    await bench.advance_clock(tenant, DECEMBER)
+    assert (await bench.events(tenant, InvoiceIssued))[-1].net_minor == 14_400
+
+
+async def test_a_change_of_plan_that_cannot_be_is_refused(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    path = f"/v1/tenants/{tenant}/subscription/plan-changes"
+    await bench.ok("PUT", "/v1/modules/other", {"name": "Other", "base": True})
+    listed = [{"module": "other", "term": "monthly", "amount_minor": 1}]
+    await bench.ok("PUT", "/v1/plans/dollars", {"name": "Dollars", "currency": "USD", "prices": listed})
+    await bench.ok("PUT", "/v1/plans/others", {"name": "Others", "currency": "EUR", "prices": listed})
+    refused: list[tuple[dict[str, Any], str]] = [
+        ({"plan": "standard"}, "plan-unchanged"),
+        ({"plan": "dollars"}, "plan-currency"),
+        ({"plan": "others"}, "plan-without-base-module"),
+        ({"plan": "small", "takes_effect": "now"}, "plan-change-at-period-end"),
+        ({"term": "annual", "takes_effect": "now"}, "plan-change-at-period-end"),
+    ]
+    for body, type_ in refused:
+        assert (await bench.refused("POST", path, body, tenant=tenant, **BUY))["type"] == type_, body
+    for body, field in (({}, "body"), ({"plan": "absent"}, "body.plan"), ({"term": "weekly"}, "body.term")):
+        assert (await bench.refused("POST", path, body, 422, tenant=tenant, **BUY))["errors"][0]["field"] == field
+    offers = [await plan_change(bench, tenant, plan="fixed") for _ in range(2)]
+    assert (await approved(bench, tenant, offers[0]))["status"] == "scheduled"
+    assert (await approved(bench, tenant, offers[0]))["status"] == "scheduled", "a second approval changes nothing"
+    assert (await bench.refused("POST", offers[1]["approve_url"], {}, tenant=tenant, **BUY))["type"] == "plan-change-scheduled"
+    await bench.ok("POST", offers[0]["withdraw_url"], {}, tenant=tenant, **BUY)
+    late = await plan_change(bench, tenant, plan="fixed")
+    await bench.advance_clock(tenant, NOVEMBER + A_DAY)
+    assert (await bench.refused("POST", late["approve_url"], {}, tenant=tenant, **BUY))["type"] == "quote-expired"
+    changed = await plan_change(bench, tenant, plan="fixed")
+    await bench.buy(tenant, {"module": "time", "add": 1})
+    assert (await bench.refused("POST", changed["approve_url"], {}, tenant=tenant, **BUY))["type"] == "quote-outdated"
+
+
+async def test_B12_T18_a_downgrade_takes_effect_with_the_next_period(bench: Bench) -> None:
+    """One module that the plan lacks, more licences than its maximum, and `expand`, which it does not allow."""
+    tenant = await subscribed(bench)
+    await changed(bench, tenant, modules={"time": {"over_limit": "expand", "expand_cap": 20}})
+    bench.foreseen.reduction = Forecast([WouldFlag(module="time", users=("ann", "bob"), count=2)])
+    offer = await plan_change(bench, tenant, plan="small")
+    bench.foreseen.reduction = Forecast()
+    assert (offer["status"], offer["takes_effect"], offer["takes_effect_on"]) == ("offered", "period_end", "2013-12-01")
+    assert offer["closes"] == ["documents"]
+    assert offer["reduces"] == [{"module": "time", "before": 10, "total": 6}]
+    assert offer["would_flag"] == [{"module": "time", "users": ["ann", "bob"], "count": 2}]
+    assert {each["field"]: (each["old"], each["new"]) for each in offer["changes"]} == {
+        "plan": ("standard", "small"),
+        "time.over_limit": ("expand", "reject"),
+        "time.expand_cap": (20, None),
+    }
+    assert (offer["price"]["next_before"]["net_minor"], offer["price"]["next_after"]["net_minor"]) == (20_000, 4800)
+    narrow = await bench.ok("GET", offer["status_url"], tenant=tenant, rights=["account:read"], departments=["Sales"])
+    assert narrow["would_flag"] == [{"module": "time", "users": [], "count": 2}]
+    assert (await approved(bench, tenant, offer))["status"] == "scheduled"
+    shown = await bench.ok("GET", f"/v1/tenants/{tenant}/subscription")
+    assert (shown["plan"], shown["scheduled_plan_change"]) == ("standard", offer["change"])
+    assert {module["module"]: module["next_period"] for module in shown["modules"]} == {"documents": 0, "time": 6}
+    assert shown["next_period_net_minor"] == 4800
+    await bench.advance_clock(tenant, DECEMBER)
+    (renewal,) = await bench.events(tenant, InvoiceIssued)
+    assert [(line.module, line.quantity, line.unit_price_minor) for line in renewal.lines] == [("time", 6, 800)]
+    shown = await bench.ok("GET", f"/v1/tenants/{tenant}/subscription")
+    assert (shown["plan"], shown["scheduled_plan_change"]) == ("small", None)
+    assert [(module["module"], module["licences"], module["next_period"]) for module in shown["modules"]] == [("time", 6, 6)]
+    assert shown["modules"][0]["policies"]["over_limit"] == "reject"
+    await bench.advance_clock(tenant, DECEMBER + A_DAY)
+    assert len(await bench.events(tenant, InvoiceIssued)) == 1, "nothing is credited for what the invoice did not have"
+    problem = await bench.refused("POST", f"/v1/tenants/{tenant}/quotes", {"items": [{"module": "time", "add": 1}]}, tenant=tenant, **BUY)
+    assert problem["type"] == "plan-without-extra-licences"
+
+
+async def test_a_downgrade_that_no_longer_fits_leaves_plan_price_and_seats(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    await approved(bench, tenant, await plan_change(bench, tenant, plan="small"))
+    await bench.buy(tenant, {"module": "time", "add": 1})
+    await bench.advance_clock(tenant, DECEMBER)
+    (dropped,) = await bench.events(tenant, invoicing_v1.PlanChangeDropped)
+    assert (dropped.reason, dropped.modules, dropped.plan) == ("bought_since", ("time",), "small")
+    renewal = (await bench.events(tenant, InvoiceIssued))[-1]
+    assert [(line.module, line.quantity, line.unit_price_minor) for line in renewal.lines] == [("documents", 4, 2000), ("time", 11, 1200)]
+    assert await bench.commands(tenant, seats_v1.ReduceLicences) == []
+    assert (await bench.ok("GET", f"/v1/tenants/{tenant}/subscription"))["plan"] == "standard"
+
+
+async def test_B12_B13_a_downgrade_below_use_is_refused_and_a_withdrawn_one_changes_nothing(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    common = {"command": "x", "position": {"partition": 0, "offset": 0}, "role": "answer", "rules": 1, "at": NOVEMBER}
+    refused = ReductionRefused.model_validate(common | {"reason": Reason.BELOW_USE, "module": "time", "must_free": 2})
+    bench.foreseen.reduction = Forecast(refused=refused)
+    path = f"/v1/tenants/{tenant}/subscription/plan-changes"
+    problem = await bench.refused("POST", path, {"plan": "small"}, tenant=tenant, **BUY)
+    bench.foreseen.reduction = Forecast()
+    assert (problem["type"], problem["must_free"]) == ("reduction-below-use", 2)
+    offer = await plan_change(bench, tenant, plan="small")
+    await approved(bench, tenant, offer)
+    await bench.advance_clock(tenant, DECEMBER - A_DAY)
+    for _ in range(2):
+        assert (await bench.ok("POST", offer["withdraw_url"], {}, tenant=tenant, **BUY))["status"] == "withdrawn"
+    await bench.advance_clock(tenant, DECEMBER)
+    (renewal,) = await bench.events(tenant, InvoiceIssued)
+    assert renewal.net_minor == 20_000
+    assert (await bench.refused("POST", offer["withdraw_url"] + "x", {}, 404, tenant=tenant, **BUY))["type"] == "not-found"
+    assert len(await bench.events(tenant, invoicing_v1.PlanChangeWithdrawn)) == 1
+
+
+async def test_B6_another_term_takes_effect_with_the_next_period(bench: Bench) -> None:
+    tenant = await subscribed(bench, {"time": 10})
+    offer = await plan_change(bench, tenant, term="annual")
+    assert (offer["takes_effect"], offer["price"]["next_after"]["net_minor"]) == ("period_end", 120_000)
+    await approved(bench, tenant, offer)
+    await bench.advance_clock(tenant, DECEMBER)
+    (renewal,) = await bench.events(tenant, InvoiceIssued)
+    assert [(line.unit_price_minor, str(line.to_day)) for line in renewal.lines] == [(12_000, "2014-12-01")]
+    shown = await bench.ok("GET", f"/v1/tenants/{tenant}/subscription")
+    assert (shown["term"], shown["period"]) == ("annual", {"start": "2013-12-01", "end": "2014-12-01"})
+    scheduled = (await bench.commands(tenant, seats_v1.SchedulePeriod))[-1]
+    assert scheduled.period == "2014-12-01"
+
+
+async def test_T12_the_plan_s_minimum_and_maximum_hold_for_every_number(bench: Bench) -> None:
+    tenant = await subscribed(bench, {"time": 10}, plan="limited")
+    path = f"/v1/tenants/{tenant}"
+    more, fewer = {"items": [{"module": "time", "add": 3}]}, {"items": [{"module": "time", "total": 2}]}
+    problem = await bench.refused("POST", f"{path}/quotes", more, tenant=tenant, **BUY)
+    assert (problem["type"], problem["maximum"]) == ("plan-maximum", 12)
+    for method, end in (("POST", "reductions"), ("PUT", "next-period")):
+        problem = await bench.refused(method, f"{path}/{end}", fewer, tenant=tenant, **BUY)
+        assert (problem["type"], problem["minimum"]) == ("plan-minimum", 3)
+    cap = {"modules": {"time": {"over_limit": "expand", "expand_cap": 13}}}
+    problem = await bench.refused("PATCH", f"{path}/subscription/policies", cap, 422, tenant=tenant, **BUY)
+    assert problem["errors"][0]["field"] == "body.modules.time.expand_cap"
+    other = await bench.make_tenant(NOVEMBER)
+    await bench.bill(other)
+    start = {"plan": "limited", "term": "monthly", "period_start": "2013-11-01", "modules": [{"module": "time", "licences": 13}]}
+    problem = await bench.refused("POST", f"/v1/tenants/{other}/subscription", start, 422)
+    assert problem["errors"][0]["field"] == "body.modules.0.licences"

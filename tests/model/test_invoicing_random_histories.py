@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from random import Random
@@ -11,13 +12,31 @@ import pytest
 from services.invoicing.domain.account import CREDIT_NOTE, Account
 from services.invoicing.domain.calendar import Term, local_day, period_at
 from services.invoicing.domain.money import round_half_up
-from services.invoicing.domain.quote import Item
-from shared.schemas.invoicing_v1 import InvoiceIssued, PlanDefined, QuoteApproved, QuoteIssued, TermsApplied
-from shared.schemas.seats_v1 import LicencesAdded, PeriodStarted, PoolClosed, PoolExpanded, PoolOpened, PoolReduced
-from tests.support.invoicing_harness import InvoicingHarness
+from services.invoicing.domain.quote import Item, NewModule, price_new_module
+from shared.schemas.base import Payload
+from shared.schemas.invoicing_v1 import (
+    ContractChanged,
+    InvoiceIssued,
+    ModuleAdded,
+    PlanDefined,
+    QuoteApproved,
+    QuoteIssued,
+    TermsApplied,
+)
+from shared.schemas.seats_v1 import (
+    LicencesAdded,
+    PeriodStarted,
+    Policies,
+    PoolClosed,
+    PoolExpanded,
+    PoolOpened,
+    PoolReduced,
+)
+from tests.support.invoicing_harness import ANN, InvoicingHarness
 
 CHANGES = 45
 MODULES = ("documents", "time")
+KINDS = ("go", "wait", "buy", "midnight", "expand", "reduce", "reduce", "next", "price", "tax", "plan", "next plan", "terms", "module")
 
 
 def history(seed: int) -> InvoicingHarness:
@@ -36,13 +55,18 @@ def history(seed: int) -> InvoicingHarness:
     )
     for _ in range(CHANGES):
         module = random.choice(MODULES)
-        match random.choice(["go", "wait", "buy", "midnight", "expand", "reduce", "reduce", "next", "price", "tax"]):
+        match random.choice(KINDS):
             case "go":
                 harness.go(days=random.randint(1, 25))
             case "wait":
                 harness.go(to=harness.at + timedelta(minutes=random.randint(1, 300)))
             case "buy":
-                harness.buy(**{name: random.randint(1, 5) for name in random.sample(MODULES, random.randint(1, 2))})
+                names = sorted(harness.licences)
+                harness.buy(**{name: random.randint(1, 5) for name in random.sample(names, random.randint(1, len(names)))})
+            case "plan" | "next plan" | "terms" | "module" as kind:
+                change_contract(harness, random, kind)
+            case _ if module not in harness.licences:
+                pass
             case "midnight":
                 buy_at_midnight(harness, module, random.randint(1, 5))
             case "expand":
@@ -63,6 +87,32 @@ def history(seed: int) -> InvoicingHarness:
     return harness
 
 
+def change_contract(harness: InvoicingHarness, random: Random, kind: str) -> None:
+    match kind:
+        case "plan":
+            harness.change_plan(f"plan{harness.changes}", **{name: random.randint(0, 5000) for name in sorted(harness.licences)})
+        case "next plan":
+            sold = ["time", "documents"][: random.randint(1, 2)]
+            most = {name: random.randint(1, 8) if name in sold else 0 for name in MODULES}
+            harness.next_plan = f"next{harness.changes}", most, {name: random.randint(0, 5000) for name in sold}
+        case "terms":
+            choices = ["now", "next_invoice", "threshold"]
+            harness.change_terms(charge_when=random.choice(choices), credit_when=random.choice(choices))
+        case _:
+            change_module(harness, random.randint(1, 6))
+
+
+def change_module(harness: InvoicingHarness, licences: int) -> None:
+    """Let the documents close with the period, or add them again."""
+    if "documents" in harness.licences:
+        harness.next_period["documents"] = 0
+    elif "documents" in harness.prices:
+        new = NewModule("documents", licences, Policies())
+        quote = price_new_module(harness.situation, new, (), quote=f"m{len(harness.facts)}", actor=ANN, valid=timedelta(days=1))
+        assert isinstance(quote, QuoteIssued)
+        harness.add_module(quote)
+
+
 def buy_at_midnight(harness: InvoicingHarness, module: str, add: int) -> None:
     """An order that is approved on one day and decided on the next one, within the period."""
     day = local_day(harness.at, harness.zone)
@@ -79,55 +129,97 @@ def buy_at_midnight(harness: InvoicingHarness, module: str, add: int) -> None:
     harness.add(f"o{quote.quote}", {module: add})
 
 
-def naive(harness: InvoicingHarness) -> dict[tuple[str, date], Fraction]:
-    """Return the exact price of each module and period: for each day and licence in force at its end, the licence's price ÷ days."""
-    prices: dict[int, dict[str, int]] = {}
-    approved: dict[str, tuple[date, dict[str, int]]] = {}
-    quotes: dict[str, dict[str, int]] = {}
-    versions: dict[str, int] = {}
-    version = 0
+@dataclass
+class Said:
+    """What invoicing said, by its keys."""
+
+    prices: dict[int, dict[str, int]] = field(default_factory=dict)  # by version of the price list
+    approved: dict[str, tuple[date, dict[str, int]]] = field(default_factory=dict)  # by order: the day, and the price of each module
+    versions: dict[str, int] = field(default_factory=dict)  # by decision
+    added: dict[str, ModuleAdded] = field(default_factory=dict)  # by decision
+
+
+def said(harness: InvoicingHarness) -> Said:
+    found, quotes = Said(), dict[str, dict[str, int]]()
     for _, event in harness.facts:
         match event:
             case PlanDefined():
-                version = event.version
-                prices[version] = {price.module: price.amount_minor for price in event.prices}
+                found.prices[event.version] = {price.module: price.amount_minor for price in event.prices}
             case QuoteIssued():
                 quotes[event.quote] = {line.module: line.unit_price_minor for line in event.lines}
             case QuoteApproved():
-                approved[event.order] = (event.approved_on, quotes[event.quote])
+                found.approved[event.order] = (event.approved_on, quotes[event.quote])
             case TermsApplied():
-                versions[event.decision] = event.plan_version
+                found.versions[event.decision] = event.plan_version
+            case ModuleAdded():
+                found.added[event.decision] = event
             case _:
                 pass
-    changes: dict[str, dict[date, list[int]]] = {module: defaultdict(list) for module in MODULES}  # prices of added ones, -1 for one gone
-    openings: dict[date, dict[str, list[int]]] = {}
-    opened: dict[str, list[int]] = {}
-    licences: dict[str, int] = {}
-    for event_id, event in harness.facts:
-        day = local_day(event.at, harness.zone) if hasattr(event, "at") else date.min
+    return found
+
+
+@dataclass
+class Naive:
+    """The licences of each module, as prices of single licences."""
+
+    said: Said
+    # Of each day: the price of each licence that is added, -1 for one that is gone, and -2 - price if all so far get another price.
+    changes: dict[str, dict[date, list[int]]] = field(default_factory=lambda: {module: defaultdict(list) for module in MODULES})
+    openings: dict[date, dict[str, list[int]]] = field(default_factory=dict)
+    opened: dict[str, list[int]] = field(default_factory=dict)
+    licences: dict[str, int] = field(default_factory=dict)
+    fewer: dict[str, int] = field(default_factory=dict)  # licences with which a plan begins
+    closed: set[str] = field(default_factory=set)  # pools that are not in force since a plan began
+
+    def read(self, event_id: str, event: Payload, day: date, first: date) -> None:
+        prices, versions, changes = self.said.prices, self.said.versions, self.changes
         match event:
+            case PoolOpened() if event_id in self.said.added:
+                order, number = self.said.added[event_id].order, self.said.added[event_id].licences
+                self.add(order, event.module, number)
             case PoolOpened():
-                opened[event.module] = [prices[1][event.module]] * event.pools[0].licences
-                openings[harness.contract.period_start] = opened
+                self.opened[event.module] = [prices[1][event.module]] * event.pools[0].licences
+                self.openings[first] = self.opened
             case LicencesAdded():
-                on, unit = approved[event.order]
                 for item in event.items:
-                    changes[item.module][on] += [unit[item.module]] * item.quantity
+                    self.add(event.order, item.module, item.quantity)
             case PoolExpanded():
                 changes[event.module][day] += [prices[versions[event_id]][event.module]] * event.by
             case PoolReduced():
                 changes[event.module][day] += [-1] * event.by
+            case PoolClosed() if event.module in self.closed:
+                self.closed.remove(event.module)
             case PoolClosed():
-                changes[event.module][day] += [-1] * licences[event.module]
-            case PeriodStarted() if event_id not in versions:
-                pass  # the subscription has ended
-            case PeriodStarted():
+                changes[event.module][day] += [-1] * self.licences[event.module]
+            case ContractChanged():
+                self.change(event)
+            case PeriodStarted() if event_id in versions:
                 listed = prices[versions[event_id]]
-                openings[day] = {item.module: [listed[item.module]] * item.quantity for item in event.licences}
+                numbers = {item.module: self.fewer.get(item.module, item.quantity) for item in event.licences}
+                self.openings[day] = {module: [listed[module]] * number for module, number in numbers.items() if number}
+                self.closed, self.fewer = {module for module, number in numbers.items() if not number}, {}
             case _:
-                pass
-        licences |= {pool.module: pool.licences for pool in getattr(event, "pools", ())}
-    return dict(_sums(harness, changes, openings))
+                pass  # also licences that a plan takes away: they are not in force since the period began
+        self.licences |= {pool.module: pool.licences for pool in getattr(event, "pools", ())}
+
+    def add(self, order: str, module: str, quantity: int) -> None:
+        on, unit = self.said.approved[order]
+        self.changes[module][on] += [unit[module]] * quantity
+
+    def change(self, event: ContractChanged) -> None:
+        self.fewer = {each.module: each.licences for each in event.licences}
+        if event.day is not None and event.plan_version is not None:
+            for module, price in self.said.prices[event.plan_version].items():
+                self.changes[module][event.day].append(-2 - price)
+
+
+def naive(harness: InvoicingHarness) -> dict[tuple[str, date], Fraction]:
+    """Return the exact price of each module and period: for each day and licence in force at its end, the licence's price ÷ days."""
+    reading = Naive(said(harness))
+    for event_id, event in harness.facts:
+        day = local_day(event.at, harness.zone) if hasattr(event, "at") else date.min
+        reading.read(event_id, event, day, harness.contract.period_start)
+    return dict(_sums(harness, reading.changes, reading.openings))
 
 
 def _sums(
@@ -143,8 +235,10 @@ def _sums(
                 for each in changes[module][period.start + timedelta(days=offset)]:
                     if each >= 0:
                         today.append(each)
-                    else:
+                    elif each == -1:
                         gone += 1
+                    else:
+                        licences, today = [-2 - each] * len(licences), [-2 - each] * len(today)
                 both = licences + today  # the last that came go first
                 licences = both[: len(both) - gone]
                 total += Fraction(sum(licences), period.days)
@@ -157,18 +251,24 @@ def charged(harness: InvoicingHarness, found: Account) -> dict[tuple[str, date],
     term, anchor = Term(harness.contract.term), harness.contract.period_start
     for charge in found.charges:
         sums[charge.module, period_at(anchor, term, charge.day).start] += charge.net_minor
+    begins, fewer = dict[tuple[str, str], int](), dict[str, int]()
     for event_id, event in harness.facts:
+        if isinstance(event, ContractChanged):
+            fewer = {each.module: each.licences for each in event.licences}
         if isinstance(event, PeriodStarted) and event.licences:
+            begins |= {(event_id, module): number for module, number in fewer.items()}
+            fewer = {}
             start = local_day(event.starts_at, harness.zone)
             terms = next(each for _, each in harness.facts if isinstance(each, TermsApplied) and each.decision == event_id)
             listed = next(each for _, each in harness.facts if isinstance(each, PlanDefined) and each.version == terms.plan_version)
             unit = {price.module: price.amount_minor for price in listed.prices}
             for item in event.licences:
-                sums[item.module, start] += item.quantity * unit[item.module]
+                number = begins.get((event_id, item.module), item.quantity)
+                sums[item.module, start] += number * unit[item.module] if number else 0
     first = {module.module: module.licences for module in harness.contract.modules}
     listed = next(each for _, each in harness.facts if isinstance(each, PlanDefined) and each.version == 1)
     for price in listed.prices:
-        sums[price.module, anchor] += first[price.module] * price.amount_minor
+        sums[price.module, anchor] += first.get(price.module, 0) * price.amount_minor
     return sums
 
 

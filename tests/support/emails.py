@@ -41,6 +41,13 @@ INVOICE = {
     "gross_minor": 3900,
 }
 OVERDUE = {"currency": "EUR", "invoices": [{"invoice": "i1", "number": "2013-0001", "due_on": "2013-12-18", "open_minor": 1400}]}
+PRICE = {
+    "currency": "EUR",
+    "charge": "now",
+    "now": {"net_minor": 1066, "tax_minor": 267, "gross_minor": 1333},
+    "next_before": {"net_minor": 10_000, "tax_minor": 2500, "gross_minor": 12_500},
+    "next_after": {"net_minor": 12_000, "tax_minor": 3000, "gross_minor": 15_000},
+}
 DATA: dict[Kind, dict[str, Any]] = {
     Kind.FLAGGED: {"deadline": DEADLINE},
     Kind.GRACE_ENDING: {"deadline": DEADLINE},
@@ -63,6 +70,8 @@ DATA: dict[Kind, dict[str, Any]] = {
     Kind.BILLING_DETAILS: {"version": "v2", "actor": ACTOR},
     Kind.CONTRACT_CHANGED: {
         "change": "c1",
+        "price": PRICE,
+        "day": "2013-11-15",
         "actor": ACTOR,
         "changes": [
             {"field": "time.grace", "old": "P7D", "new": "P14D"},
@@ -70,6 +79,22 @@ DATA: dict[Kind, dict[str, Any]] = {
             {"field": "zero_invoices", "old": False, "new": True},
         ],
     },
+    Kind.PLAN_SCHEDULED: {
+        "plan": "basic",
+        "term": "monthly",
+        "takes_effect_on": "2013-12-01",
+        "closes": ["documents"],
+        "reduces": [{"module": "time", "before": 280, "total": 200}],
+        "would_flag": [{"module": "time", "users": ["u1"], "count": 3}],
+        "changes": [
+            {"field": "plan", "old": "standard", "new": "basic"},
+            {"field": "time.over_limit", "old": "expand", "new": "reject"},
+        ],
+        "price": PRICE,
+        "actor": ACTOR,
+    },
+    Kind.PLAN_WITHDRAWN: {"plan": "basic", "term": "monthly", "actor": ACTOR},
+    Kind.PLAN_DROPPED: {"plan": "basic", "term": "monthly", "modules": ["time"], "reason": "below_use", "actor": ACTOR},
     Kind.INVOICE: INVOICE,
     Kind.PAYMENT_REMINDER: {name: INVOICE[name] for name in ("invoice", "number", "issued_on", "due_on", "currency", "gross_minor")}
     | {"open_minor": 1400, "step": 3, "steps": 3, "last": True, "follows": "no_purchases"},

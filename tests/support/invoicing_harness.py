@@ -16,6 +16,7 @@ from shared.schemas.invoicing_v1 import (
     DayCharged,
     InvoiceIssued,
     ModuleAdded,
+    ModuleTotal,
     PlanDefined,
     QuoteApproved,
     QuoteIssued,
@@ -30,6 +31,7 @@ from shared.schemas.seats_v1 import (
     Expected,
     LicenceCount,
     LicencesAdded,
+    LicencesReduced,
     PeriodStarted,
     Policies,
     PoolClosed,
@@ -62,11 +64,13 @@ class InvoicingHarness:
     currency: str = "EUR"
     extra: bool = True
     billed: bool = True
+    plan: str = "standard"
     facts: list[Fact] = field(default_factory=list)
     offset: int = 0
     period: str | None = None
     numbers: int = 0
     changes: int = 0
+    next_plan: tuple[str, dict[str, int], dict[str, int]] | None = None  # with the next period: maximum and price of each module
 
     def __post_init__(self) -> None:
         self.next_period = dict(self.licences)
@@ -115,7 +119,7 @@ class InvoicingHarness:
         self.prices |= prices
         factor = 1 if self.term == "monthly" else 10
         listed = tuple(UnitPrice(module=m, term=self.term, amount_minor=n * factor) for m, n in sorted(self.prices.items()))
-        fields: dict[str, Any] = {"plan": "standard", "name": "Standard", "currency": self.currency, "version": len(self.plans) + 1}
+        fields: dict[str, Any] = {"plan": self.plan, "name": "Standard", "currency": self.currency, "version": len(self.plans) + 1}
         self.plans.append(PlanDefined(at=self.at, actor=ROOT, prices=listed, allows_extra_licences=self.extra, **fields))
         self.say(self.plans[-1])
 
@@ -133,6 +137,14 @@ class InvoicingHarness:
         event = ContractChanged(at=self.at, actor=ANN, subscription="sub", **about, **terms)
         self.contract = contract_after(self.contract, event)
         self.say(event)
+
+    def change_plan(self, plan: str, **prices: int) -> None:
+        """Let the licences have the prices of another plan from today on."""
+        self.plan = plan
+        self.define_plan(**prices)
+        today = local_day(self.at, self.zone)
+        about: dict[str, Any] = {"plan": plan, "plan_version": len(self.plans), "term": self.term}
+        self.change_terms(day=today, billing_details=self.version, **about)
 
     # -- what seats decides ---------------------------------------------------------------------------------------------
 
@@ -164,7 +176,7 @@ class InvoicingHarness:
         return tuple(state(module) for module in modules or sorted(self.licences))
 
     def terms(self, decision: str) -> None:
-        fields: dict[str, Any] = {"decision": decision, "subscription": "sub", "plan": "standard", "plan_version": len(self.plans)}
+        fields: dict[str, Any] = {"decision": decision, "subscription": "sub", "plan": self.plan, "plan_version": len(self.plans)}
         self.say(TermsApplied(at=self.at, actor=ROOT, billing_details=self.version, **fields))
 
     def expand(self, module: str, by: int) -> None:
@@ -190,12 +202,36 @@ class InvoicingHarness:
         target = to or self.at + timedelta(days=days)
         while (begin := start_of_day(self.found.period.end, self.zone)) <= target:  # type: ignore[union-attr]
             self.at, self.period = begin, local_day(begin, self.zone).isoformat()
+            fewer = self.begin_plan() if self.next_plan else {}
             self.licences = {module: count for module, count in self.next_period.items() if count}
             self.next_period = dict(self.licences)
             licences = tuple(LicenceCount(module=m, quantity=n) for m, n in sorted(self.licences.items()))
             self.terms(self.decide(PeriodStarted, starts_at=begin, licences=licences, pools=self.states()))
+            self.apply_plan(fewer)
         self.at = target
         self.end_days()
+
+    def begin_plan(self) -> dict[str, int]:
+        """Let the next plan take effect; return the licences with which the period begins, where seats has more."""
+        assert self.next_plan is not None
+        (self.plan, most, self.prices), self.next_plan = self.next_plan, None
+        self.define_plan()
+        fewer = {module: most[module] for module, number in self.next_period.items() if number and most.get(module, number) < number}
+        about: dict[str, Any] = {"plan": self.plan, "plan_version": len(self.plans), "term": self.term}
+        totals = tuple(ModuleTotal(module=module, licences=number) for module, number in sorted(fewer.items()))
+        self.change_terms(licences=totals, **about)
+        return fewer
+
+    def apply_plan(self, fewer: Mapping[str, int]) -> None:
+        """Let seats take away what the plan does not allow."""
+        items = {module: self.licences[module] - number for module, number in fewer.items() if number}
+        self.licences = {module: fewer.get(module, number) for module, number in self.licences.items() if fewer.get(module, number)}
+        self.next_period = dict(self.licences)
+        if items:
+            counts = tuple(LicenceCount(module=module, quantity=gone) for module, gone in sorted(items.items()))
+            self.decide(LicencesReduced, order=f"change{self.changes}", items=counts, pools=self.states(*items))
+        for module in sorted(fewer.keys() - items.keys()):
+            self.decide(PoolClosed, module=module, pools=())
 
     # -- ending ---------------------------------------------------------------------------------------------------------
 

@@ -55,3 +55,29 @@ def test_E10_a_module_is_added_after_its_price_was_shown_and_approved(deployment
     assert len(deployment.asked) == 1, "nobody approved it"
     result = seatpool("subscription", "add-module", "documents", "--tenant", "acme", "--licences", "20", "--yes")
     assert "The order o1 is completed." in result.output
+
+
+def test_B2_a_plan_is_changed_after_its_price_and_its_effects_were_shown(deployment: Deployment) -> None:
+    amounts = {"now": {"net_minor": 0}, "next_before": {"net_minor": 20_000}, "next_after": {"net_minor": 4800}}
+    offer: dict[str, Any] = {
+        "change": "c1",
+        "plan": "small",
+        "term": "monthly",
+        "takes_effect_on": "2013-12-01",
+        "price": {"currency": "EUR", "charge": "now"} | amounts,
+        "closes": ["documents"],
+        "reduces": [{"module": "time", "before": 10, "total": 6}],
+        "changes": [{"field": "time.over_limit", "old": "expand", "new": "reject"}],
+        "would_flag": [{"module": "time", "users": ["ann", "bob"], "count": 2}],
+        "approve_url": f"{PATH}/plan-changes/c1/approve",
+    }
+    deployment.answers["POST", f"{PATH}/plan-changes"] = lambda _: (201, offer)
+    deployment.answers["POST", offer["approve_url"]] = lambda _: (200, offer | {"status": "scheduled"})
+    refused = seatpool("subscription", "change-plan", "small", "--tenant", "acme")
+    assert (refused.exit_code, deployment.asked[0][2]) == (1, {"plan": "small"})
+    for text in ("from 2013-12-01", "€48.00 net instead of €200.00", "documents closes", "6 licences instead of 10", "ann, bob"):
+        assert text in refused.output
+    result = seatpool("subscription", "change-plan", "small", "--tenant", "acme", "--yes")
+    assert "The change c1 to small (monthly) is scheduled." in result.output
+    deployment.answers["POST", f"{PATH}/plan-changes/c1/withdraw"] = lambda _: (200, offer | {"status": "withdrawn"})
+    assert "The change c1 is withdrawn." in seatpool("subscription", "withdraw-plan", "c1", "--tenant", "acme").output

@@ -8,7 +8,7 @@ import pytest
 from services.invoicing.domain.account import account
 from services.invoicing.domain.quote import NewModule, Refusal, expected, price_new_module
 from shared.schemas.invoicing_v1 import QuoteIssued
-from shared.schemas.seats_v1 import Policies
+from shared.schemas.seats_v1 import LicenceCount, LicencesReduced, Policies
 from tests.support.invoicing_harness import ANN, DAY, InvoicingHarness
 
 
@@ -97,3 +97,67 @@ def test_a_module_that_requires_another_is_refused_without_it() -> None:
     refusal = new_module(harness, requires=("planning",))
     assert isinstance(refusal, Refusal)
     assert (refusal.type, refusal.extra["requires"]) == ("module-required", ["planning"])
+
+
+def lines(harness: InvoicingHarness) -> list[list[tuple[str, str, int, int, int]]]:
+    return [
+        [(line.text_key, line.module, line.quantity, line.unit_price_minor, line.net_minor) for line in each.lines]
+        for each in harness.invoices
+    ]
+
+
+def test_B2_an_upgrade_charges_the_difference_of_the_prices_for_the_rest_of_the_period() -> None:
+    harness = march(licences={"time": 10, "documents": 2})
+    harness.change_plan("plus", time=1500, documents=2000)
+    harness.go(days=1)
+    (invoice,) = harness.invoices
+    assert lines(harness) == [[("proration", "time", 10, 300, 2903)]]  # 10 x 3.00, 30 of 31 days
+    assert (invoice.lines[0].days, str(invoice.lines[0].from_day)) == (30, "2026-03-02")
+    assert {charge.reason for charge in harness.found.charges} == {"plan_changed"}
+    harness.go(to=datetime(2026, 4, 1, 12, tzinfo=UTC))
+    assert lines(harness)[-1] == [("recurring", "documents", 2, 2000, 4000), ("recurring", "time", 10, 1500, 15_000)]
+
+
+def test_B2_licences_of_the_day_of_an_upgrade_have_its_price_and_rounding_is_cumulative() -> None:
+    harness = march()
+    harness.buy(time=1)
+    harness.change_plan("plus", time=1500)
+    harness.buy(time=1)
+    harness.go(days=1)
+    assert sum(charge.net_minor for charge in harness.found.charges) + 1200 == round((1200 * 1 + 1500 * 3 * 30) / 31)
+    harness.reduce("time", 2)
+    harness.go(days=1)
+    (*_, credit) = harness.found.charges
+    assert (credit.net_minor, credit.unit_price_minor) == (-2807, 1500), "credited at the price that they were charged with since"
+
+
+def test_an_upgrade_with_another_tax_credits_the_former_price_and_charges_the_new_one() -> None:
+    harness = march(credit_when="now")
+    harness.change_details(rate="19")
+    harness.change_plan("plus", time=1500)
+    harness.go(days=1)
+    charges = {charge.tax_rate_percent: charge.net_minor for charge in harness.found.charges}
+    assert charges == {"25": -1161, "19": 1451}  # together 290, the difference of 3.00 for 30 of 31 days
+
+
+def test_a_plan_that_begins_with_a_period_counts_the_licences_that_it_allows() -> None:
+    """The invoice of the period has them, though seats takes the others away only after it began."""
+    harness = march(licences={"time": 10, "documents": 4})
+    harness.next_plan = "small", {"time": 6, "documents": 0}, {"time": 700}
+    harness.go(to=datetime(2026, 4, 3, 12, tzinfo=UTC))
+    assert lines(harness) == [[("recurring", "time", 6, 700, 4200)]]
+    assert harness.found.charges == []
+    assert harness.licences == {"time": 6}
+    harness.buy(time=1)
+    assert lines(harness)[-1] == [("proration", "time", 1, 700, 653)]
+
+
+def test_licences_that_seats_does_not_take_away_with_a_plan_are_charged() -> None:
+    """Somebody was added when the period began, so that under `block` one seat more is in use."""
+    harness = march(licences={"time": 10})
+    harness.next_plan = "small", {"time": 6}, {"time": 700}
+    harness.apply_plan = lambda fewer: None  # type: ignore[method-assign]
+    harness.go(to=datetime(2026, 4, 1, 12, tzinfo=UTC))
+    harness.decide(LicencesReduced, order=f"change{harness.changes}", items=(LicenceCount(module="time", quantity=3),))
+    harness.go(days=1)
+    assert lines(harness)[-1] == [("proration", "time", 1, 700, 700)]

@@ -68,14 +68,36 @@ class PriceBody(Body):
     )
 
 
+class LimitsBody(Body):
+    """How many licences of a module the plan allows."""
+
+    module: ModuleName
+    minimum: Count = 1
+    maximum: Count | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "LimitsBody":
+        if self.maximum is not None and self.maximum < self.minimum:
+            raise ValueError("maximum: expected a number that is not below minimum")
+        return self
+
+
 class PlanBody(Body):
+    """A plan and its price list."""
+
     name: Line
     currency: Currency
     allows_extra_licences: StrictBool = True
     prices: list[PriceBody] = Field(min_length=1, max_length=500)
+    limits: list[LimitsBody] = Field(
+        default_factory=list, max_length=500, description="How many licences of a module the plan allows; without limits, any number."
+    )
 
     @model_validator(mode="after")
     def _once(self) -> "PlanBody":
+        modules = [limits.module for limits in self.limits]
+        if len(set(modules)) < len(modules) or not set(modules) <= {price.module for price in self.prices}:
+            raise ValueError("limits: expected each module at most once, and only modules with a price")
         keys = [(price.module, price.term) for price in self.prices]
         if len(set(keys)) < len(keys):
             raise ValueError("prices: expected at most one price for each module and term")
@@ -249,6 +271,24 @@ class PoliciesBody(Body):
     def _something(self) -> "PoliciesBody":
         if not any(each.model_fields_set for each in self.modules.values()) and not self.model_fields_set - {"modules"}:
             raise ValueError("expected at least one policy")
+        return self
+
+
+class PlanChangeBody(Body):
+    """Another plan, another term, or both. The currency of a subscription cannot be changed."""
+
+    plan: Id | None = None
+    term: Literal["monthly", "annual"] | None = None
+    takes_effect: Literal["now", "period_end"] | None = Field(
+        None,
+        description="now: an upgrade, with the difference of the prices for the rest of the period. period_end: with the next period. "
+        "Without it: now where that is possible.",
+    )
+
+    @model_validator(mode="after")
+    def _something(self) -> "PlanChangeBody":
+        if self.plan is None and self.term is None:
+            raise ValueError("expected a plan, a term, or both")
         return self
 
 

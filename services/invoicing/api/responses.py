@@ -11,6 +11,8 @@ from pydantic import BaseModel, Field
 from services.invoicing.domain.account import INVOICE
 from services.invoicing.domain.balance import Balance
 from services.invoicing.domain.formats import why_no_xml
+from services.invoicing.domain.plan_change import lowered
+from services.invoicing.domain.prices import prices_of
 from services.invoicing.domain.quote import Pool
 from services.invoicing.store.billing_details import BillingDetails
 from services.invoicing.store.contract_changes import ContractChange
@@ -28,8 +30,10 @@ from shared.schemas.invoicing_v1 import (
     ChargeBooked,
     InvoiceIssued,
     InvoiceLine,
+    ModuleLimits,
     NextPeriod,
     PlanDefined,
+    PlanPrice,
     QuoteIssued,
     QuoteLine,
     ReductionItem,
@@ -54,6 +58,7 @@ class PlanView(BaseModel):
     allows_extra_licences: bool
     version: int = Field(description="The version of the price list. A quote names the version with which it was made.")
     prices: tuple[UnitPrice, ...]
+    limits: tuple[ModuleLimits, ...] = Field(description="How many licences of a module the plan allows; without limits, any number.")
 
     @classmethod
     def of(cls, event: PlanDefined) -> "PlanView":
@@ -113,6 +118,8 @@ class SubscribedModuleView(BaseModel):
 
 
 class SubscriptionView(BaseModel):
+    """The subscription of a tenant, its period, and its modules."""
+
     subscription: str
     status: str = Field(description="pending (seats has not opened all pools yet), active, failed or ended")
     reason: str
@@ -126,8 +133,19 @@ class SubscriptionView(BaseModel):
     charge_when: str
     credit_when: str
     zero_invoices: bool
-    next_period_net_minor: int | None = Field(description="The price of the next period with the present price list.")
+    next_period_net_minor: int | None = Field(description="The price of the next period with the present price list of its plan.")
+    scheduled_plan_change: str | None = Field(
+        description="The change of plan or term that takes effect with the next period. The numbers of the next period count it."
+    )
     modules: list[SubscribedModuleView]
+
+    def with_plan(self, change: str, plan: PlanDefined, term: str) -> "SubscriptionView":
+        """Return the subscription with the numbers of a next period that has another plan or term."""
+        fewer = lowered(plan, term, {module.module: module.next_period for module in self.modules})
+        prices = prices_of(plan, term)
+        modules = [module.model_copy(update={"next_period": fewer.get(module.module, module.next_period)}) for module in self.modules]
+        net = sum(prices.get(module.module, 0) * module.next_period for module in modules)
+        return self.model_copy(update={"scheduled_plan_change": change, "modules": modules, "next_period_net_minor": net})
 
 
 def subscription_view(
@@ -139,7 +157,7 @@ def subscription_view(
     ends_on: date | None,
 ) -> SubscriptionView:
     """Return the subscription as REST shows it."""
-    prices = {price.module: price.amount_minor for price in plan.prices if price.term == contract.term}
+    prices = prices_of(plan, contract.term)
     shown = []
     for module in modules:
         pool = pools.get(module.module, Pool(0, 0) if module.opened else Pool(module.licences, module.licences))
@@ -170,6 +188,7 @@ def subscription_view(
         credit_when=contract.credit_when,
         zero_invoices=contract.zero_invoices,
         next_period_net_minor=sum(costs) if len(costs) == len(shown) else None,
+        scheduled_plan_change=None,
         modules=shown,
     )
 
@@ -300,8 +319,8 @@ class ContractChangeView(BaseModel):
     """A change of the running subscription, and what became of it."""
 
     change: str
-    kind: str = Field(description="policies")
-    status: str = Field(description="pending (seats has not decided yet), completed or refused")
+    kind: str = Field(description="policies or plan")
+    status: str = Field(description="offered, pending (seats has not decided yet), scheduled, completed, withdrawn or refused")
     reason: str
     detail: dict[str, Any] = Field(description="For a refused change: what seats answered.")
     changes: tuple[Change, ...] = Field(description="Each field that changes, before and after. A policy of a pool is `module.policy`.")
@@ -315,6 +334,44 @@ class ContractChangeView(BaseModel):
         shown = {name: getattr(found, name) for name in ("change", "kind", "status", "reason", "by", "approved_at", "decided_at")}
         url = f"/v1/tenants/{tenant}/subscription/changes/{found.change}"
         return cls.model_validate(shown | found.content | {"detail": orjson.loads(found.detail), "status_url": url})
+
+
+class PlanChangeView(BaseModel):
+    """Another plan or term: what it costs and changes, and what became of it."""
+
+    change: str
+    status: str = Field(
+        description="offered (not approved yet), scheduled (for the next period), completed, withdrawn, or refused (it did not fit any "
+        "more when its period began)"
+    )
+    reason: str
+    detail: dict[str, Any] = Field(description="For a refused change: the modules that did not fit.")
+    plan: str
+    term: str
+    takes_effect: str = Field(description="now or period_end")
+    takes_effect_on: date
+    price: PlanPrice = Field(description="The difference for the rest of the period, and the price of the next period before and after.")
+    changes: tuple[Change, ...] = Field(description="Plan, term and the policies that the plan does not allow, before and after.")
+    closes: tuple[str, ...] = Field(description="Modules that the plan does not sell. They close when the change takes effect.")
+    reduces: tuple[ReductionItem, ...] = Field(description="Modules of which the plan allows fewer licences: `total` is its maximum.")
+    would_flag: tuple[WouldFlag, ...] | None = Field(
+        description="The people who would be flagged if nothing else changed. null: seats could not answer."
+    )
+    expires_at: Instant
+    approved_at: Instant | None
+    approve_url: str
+    withdraw_url: str
+    status_url: str
+
+    @classmethod
+    def of(cls, tenant: str, found: ContractChange, *, named: bool) -> "PlanChangeView":
+        """`named`: the people who would be flagged are named. A caller who sees only some departments gets their number alone."""
+        url = f"/v1/tenants/{tenant}/subscription/plan-changes/{found.change}"
+        terms, shown = found.content, {name: getattr(found, name) for name in ("change", "status", "reason", "expires_at", "approved_at")}
+        if terms["would_flag"] and not named:
+            terms["would_flag"] = [each | {"users": []} for each in terms["would_flag"]]
+        urls = {"approve_url": f"{url}/approve", "withdraw_url": f"{url}/withdraw", "status_url": url}
+        return cls.model_validate_json(orjson.dumps(terms | shown | urls | {"detail": orjson.loads(found.detail)}))
 
 
 class InvoiceView(BaseModel):

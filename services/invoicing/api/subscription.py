@@ -14,6 +14,7 @@ from services.invoicing.api.dependencies import (
 from services.invoicing.api.requests import SubscriptionBody
 from services.invoicing.api.responses import ResumedView, SubscriptionView, subscription_view
 from services.invoicing.use_cases import subscriptions
+from services.invoicing.use_cases.plan_changes import scheduled_plan
 from shared.database import UnitOfWork
 from shared.errors import NotFound
 from shared.web import access, actor_of, answer, refusals
@@ -38,7 +39,13 @@ async def view_of(uow: UnitOfWork, tenant: str) -> SubscriptionView:
         await store.pools.reported(c, tenant),
         await store.endings.find(c, tenant),
     )
-    return subscription_view(found, contract, modules, pools, plan, ending.ends_on if ending is not None else None)
+    shown = subscription_view(found, contract, modules, pools, plan, ending.ends_on if ending is not None else None)
+    scheduled = await scheduled_plan(uow, tenant, contract)
+    if scheduled is None or ending is not None:
+        return shown
+    following = await store.catalogue.plan(c, scheduled.content["plan"])
+    assert following is not None
+    return shown.with_plan(scheduled.change, following, scheduled.content["term"])
 
 
 @router.post(

@@ -18,6 +18,7 @@ from services.invoicing.use_cases.endings import KINDS as ENDING_KINDS
 from services.invoicing.use_cases.expand_caps import SET_CAP, send_cap_again, send_caps
 from services.invoicing.use_cases.issue_invoices import apply_terms, book_and_issue, end_days
 from services.invoicing.use_cases.orders import complete_order, refuse_order
+from services.invoicing.use_cases.plan_begins import APPLY_PLAN, begin_plan, reduce_again, send_plan_again
 from services.invoicing.use_cases.policies import SET_POLICY, note_policies, send_policies_again
 from services.invoicing.use_cases.reductions import KINDS as REDUCTION_KINDS
 from services.invoicing.use_cases.reductions import note_answer, send_reduction_again
@@ -101,6 +102,8 @@ async def _reduction_answered(uow: UnitOfWork, message: Message[seats_v1.SeatsEv
     if answered is not None and answered[0] == KEEP:
         why = message.payload.reason if isinstance(message.payload, seats_v1.ReductionRefused) else None
         await note_kept(uow, message.tenant, message.payload.at, why, message.envelope)
+    if answered is not None and answered[0] == APPLY_PLAN and isinstance(message.payload, seats_v1.ReductionRefused):
+        await reduce_again(uow, message.tenant, answered[1], message.payload, message.envelope)
     if answered is None or answered[0] not in REDUCTION_KINDS:
         return
     match message.payload:
@@ -222,6 +225,7 @@ async def on_period_started(settings: Settings, uow: UnitOfWork, message: Messag
     await _end_days(settings, uow, message)
     if await end_with_period(uow, tenant, settings, event, message.envelope):
         return
+    await begin_plan(uow, tenant, settings, event, message.envelope)
     contract = await apply_terms(uow, tenant, event, message.envelope)
     if contract is None:
         return
@@ -299,6 +303,7 @@ SEND_AGAIN: Mapping[str, SendAgain] = {
     SET_POLICY: send_policies_again,
     SET_CAP: send_cap_again,
     ADD_MODULE: send_module,
+    APPLY_PLAN: send_plan_again,
 }
 # These events change only the next period's number.
 PROJECTED: tuple[type[seats_v1.SeatsEvent], ...] = (seats_v1.PoolCloseScheduled, seats_v1.ReductionScheduled)

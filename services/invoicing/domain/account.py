@@ -47,7 +47,7 @@ INVOICE: Final = "invoice"
 CREDIT_NOTE: Final = "credit_note"
 NOW: Final = "now"
 # Terms of a subscription that can change while it runs.
-CHANGEABLE: Final = ("charge_when", "credit_when", "zero_invoices")
+CHANGEABLE: Final = ("charge_when", "credit_when", "zero_invoices", "plan", "plan_version", "term", "anchor")
 # More days than this to the next invoice: charged and credited at once (B8: exactly 30 counts as not more than 30).
 THRESHOLD_DAYS: Final = 30
 
@@ -132,6 +132,9 @@ class _Reading:
         self.later: list[tuple[str, str, Change]] = []  # (decision, module, change) of days after the period, before the next one began
         self.decided: dict[str, list[str]] = {}  # by module: the decisions of the open day
         self.documents: dict[str, list[str]] = {}  # by decision: the documents with its charges
+        self.fewer: dict[str, int] = {}  # by module: the licences with which a period of another plan begins
+        self.plan_change = ""
+        self.ahead: dict[str, dict[str, int]] = {}  # by order: licences that are not counted any more before seats takes them away
         opened: set[str] = set()
         for event_id, event in decisions:
             self.account.last_decision = event_id
@@ -167,9 +170,11 @@ class _Reading:
                 tax = self._tax(terms.billing_details, local_day(event.at, self.contract.time_zone))
                 self._change(event_id, event.at, event.module, event.by, Rate(price, tax))
             case LicencesReduced():
-                ordered = self.history.reductions.get(event.order)
+                ordered, ahead = self.history.reductions.get(event.order), self.ahead.pop(event.order, {})
                 for item in event.items:
-                    self._change(event_id, event.at, item.module, -item.quantity, day=ordered.approved_on if ordered else None)
+                    gone = item.quantity - ahead.get(item.module, 0)
+                    rate = self._rate_now(item.module) if gone < 0 else NO_RATE
+                    self._change(event_id, event.at, item.module, -gone, rate, day=ordered.approved_on if ordered else None)
             case PoolReduced():
                 if event.reduce_at == "now":
                     self._change(event_id, event.at, event.module, -event.by)
@@ -187,7 +192,7 @@ class _Reading:
         """The last pool is open: the first period is invoiced unless it counts as billed."""
         contract = self.contract
         period = Period(contract.period_start, contract.period_end)
-        lines = self._open_period(period, self.account.licences, contract.plan_version, contract.billing_details)
+        lines = self._open_period(period, self.account.licences, contract.plan, contract.plan_version, contract.billing_details)
         if contract.billed_until == contract.period_start:
             self._issue(decision_key(event_id), event_id, event.at, contract.actor, "first_period", contract.billing_details, lines)
 
@@ -195,14 +200,17 @@ class _Reading:
         """T11 T16: one invoice for all licences of the new period; M14: with what changed since the last one summed per module."""
         terms = self.history.terms[event_id]
         start = local_day(event.starts_at, self.contract.time_zone)
-        self.account.licences = {item.module: item.quantity for item in event.licences}
+        decided = {item.module: item.quantity for item in event.licences}
+        self.account.licences = {module: min(number, self.fewer.get(module, number)) for module, number in decided.items()}
+        self.ahead[self.plan_change] = {module: number - self.account.licences[module] for module, number in decided.items()}
+        self.fewer = {}
         # A period that was scheduled late begins after changes of its own days: those are charged apart, from their day on.
         later = [(decision, module, change) for decision, module, change in self.later if change.day > start]
         at_start = dict(self.account.licences)
         for _, module, change in later:
             at_start[module] = at_start.get(module, 0) - change.quantity
         period = period_at(self.contract.anchored_on, Term(self.contract.term), start)
-        lines = self._open_period(period, at_start, terms.plan_version, terms.billing_details)
+        lines = self._open_period(period, at_start, terms.plan, terms.plan_version, terms.billing_details)
         self.later, self.account.open_day = [], None
         for decision, module, change in later:
             self._place(decision, module, change)
@@ -230,14 +238,14 @@ class _Reading:
         account.period, account.ledgers, account.licences = None, {}, {}
         account.of_day, account.open_day = [], None
 
-    def _open_period(self, period: Period, at_start: Mapping[str, int], plan_version: int, details: str) -> list[InvoiceLine]:
+    def _open_period(self, period: Period, at_start: Mapping[str, int], plan: str, plan_version: int, details: str) -> list[InvoiceLine]:
         """Start the ledgers of a period with the licences at its start; return the line of the whole period for each module."""
         self.account.period, self.account.ledgers, lines = period, {}, []
         tax = self._tax(details, period.start)
         for module, licences in sorted(at_start.items()):
             if licences == 0:
                 continue
-            price = self.history.price_minor(self.contract.plan, plan_version, module, self.contract.term)
+            price = self.history.price_minor(plan, plan_version, module, self.contract.term)
             self.account.ledgers[module] = ModuleLedger(period, Change(period.start, licences, Rate(price, tax), _opening(period.start)))
             lines.append(
                 InvoiceLine(
@@ -291,9 +299,28 @@ class _Reading:
         """Not read from the event's pools: those show the end of the whole decision, later changes in it included."""
         self.account.licences[module] = self.account.licences.get(module, 0) + quantity
 
+    def _rate_now(self, module: str) -> Rate:
+        """Return the rate of the period's begin."""
+        contract, ledger = self.contract, self.account.ledgers[module]
+        assert ledger.opening is not None
+        price = self.history.price_minor(contract.plan, contract.plan_version, module, contract.term)
+        return Rate(price, ledger.opening.rate.tax)
+
     def _change_terms(self, event: ContractChanged) -> None:
-        """Read the decisions from here on with other terms."""
+        """Read the decisions from here on with other terms. A plan that changes within a period gives the licences other prices."""
         self.contract = contract_after(self.contract, event)
+        self.fewer = {each.module: each.licences for each in event.licences}
+        self.plan_change = event.change
+        if event.day is None:
+            return
+        assert event.plan is not None
+        assert event.plan_version is not None
+        assert event.billing_details is not None
+        name, tax = f"plan-{event.change}", self._tax(event.billing_details, event.day)
+        for module, licences in sorted(self.account.licences.items()):
+            if licences:
+                rate = Rate(self.history.price_minor(event.plan, event.plan_version, module, self.contract.term), tax)
+                self._place(name, module, Change(event.day, 0, rate, name, reprice=True))
 
     def _buy(self, event_id: str, order: str, at: datetime, bought: Mapping[str, int]) -> None:
         """A purchase: charged as approved, whatever midnight or price change came before the decision."""
@@ -390,7 +417,7 @@ class _Reading:
         return ChargeBooked(
             at=at,
             actor=SYSTEM,
-            reason="expanded" if part.net_minor >= 0 else "reduced",
+            reason="plan_changed" if any(each.startswith("plan-") for each in decisions) else _reason_of(part),
             charge=charge,
             decision=event_id,
             currency=self.contract.currency,
@@ -487,6 +514,10 @@ class _Reading:
                 corrects=tuple(corrects) if is_credit else (),
             )
         )
+
+
+def _reason_of(part: Part) -> str:
+    return "expanded" if part.net_minor >= 0 else "reduced"
 
 
 def _opening(start: date) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, get_args
 
+from services.invoicing.domain.prices import prices_of
 from shared.schemas.base import Payload
 from shared.schemas.invoicing_v1 import (
     BillingDetailsChanged,
@@ -71,10 +72,7 @@ class History:
 
     def price_minor(self, plan: str, version: int, module: str, term: str) -> int:
         """For a whole period. KeyError: the price list does not have it (checked when a subscription starts and a plan changes)."""
-        for price in self.plans[plan, version].prices:
-            if price.module == module and price.term == term:
-                return price.amount_minor
-        raise KeyError((plan, version, module, term))
+        return prices_of(self.plans[plan, version], term)[module]
 
     def subscriptions(self) -> Iterator[tuple[SubscriptionStarted, list[tuple[str, Decision]]]]:
         """Return each subscription with its decisions, in order. What seats decides between two subscriptions belongs to the later one."""

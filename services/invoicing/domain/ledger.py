@@ -33,13 +33,14 @@ NO_RATE: Final = Rate(0)  # of licences that are taken away
 class Change:
     """Licences that are added at a rate (positive), or taken away (negative; they have the rate of what they undo).
 
-    `charge` names the charge that the change belongs to.
+    `charge` names the charge that the change belongs to. `reprice`: from the day on, all licences so far have the rate.
     """
 
     day: date
     quantity: int
     rate: Rate = NO_RATE
     charge: str = ""
+    reprice: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +74,22 @@ def lots(period: Period, changes: Iterable[Change], opening: Change | None = Non
         todays = list(of_day)
         added = [Lot(day, change.rate, change.quantity, change.charge) for change in todays if change.quantity > 0]
         gone = -sum(change.quantity for change in todays if change.quantity < 0)
+        repriced = [change for change in todays if change.reprice]
+        before = {change.charge for change in todays[: todays.index(repriced[-1])]} if repriced else set()
         added, gone = _cancel(added, gone)
-        result = [*_remove(result, gone, day), *added]
+        result = _remove(result, gone, day)
+        if repriced:
+            result = _reprice([*result, *(lot for lot in added if lot.charge in before)], repriced[-1])
+            added = [lot for lot in added if lot.charge not in before]
+        result = [*result, *added]
     return result
+
+
+def _reprice(held: Sequence[Lot], change: Change) -> list[Lot]:
+    """End all licences on the day of the change, and begin as many at its rate. The last change of a day counts."""
+    ended = [replace(lot, removed=(*lot.removed, (change.day, lot.left))) if lot.left else lot for lot in held if lot.day < change.day]
+    quantity = sum(lot.left for lot in held)
+    return [*ended, Lot(change.day, change.rate, quantity, change.charge)] if quantity else ended
 
 
 def _cancel(added: list[Lot], gone: int) -> tuple[list[Lot], int]:
@@ -176,19 +190,42 @@ class ModuleLedger:
         """Charge all that is open: a part for each rate. Licences that came and went cost nothing and are no part."""
         now = self.state()
         moved = _difference(now, self.booked)
-        changed = [rate for rate, cost in moved.by_rate.items() if cost != Cost()] or list(moved.by_rate)[-1:]
         undone = tuple(charge for charge, amount in moved.by_charge.items() if amount < 0)
         open_minor, parts, reached, sum_of_parts = self.open_minor(), [], Fraction(0), 0
-        for rate in changed:
-            cost = moved.by_rate[rate]
+        changed = [(rate, cost) for rate, cost in moved.by_rate.items() if cost != Cost()] or list(moved.by_rate.items())[-1:]
+        repriced = [change for change in self.changes if change.reprice]
+        changed = _by_difference(changed, repriced[-1], self.period) if repriced else changed
+        for number, (rate, cost) in enumerate(changed, 1):
             reached += cost.amount
-            net_minor = (open_minor if rate == changed[-1] else round_half_up(reached)) - sum_of_parts
+            net_minor = (open_minor if number == len(changed) else round_half_up(reached)) - sum_of_parts
             sum_of_parts += net_minor
             if net_minor or cost.quantity:
                 parts.append(Part(rate, cost.quantity, net_minor, undone if net_minor < 0 else ()))
         self.booked_minor += open_minor
         self.booked = now
         return parts
+
+
+def _by_difference(moved: Sequence[tuple[Rate, Cost]], change: Change, period: Period) -> list[tuple[Rate, Cost]]:
+    """Return licences that changed their rate as one part, with the difference of the two prices: of each former rate with the same tax.
+
+    The price of a part is never negative: where the licences are cheaper now, their number is.
+    """
+    new, parts = dict(moved).get(change.rate, Cost()), list[tuple[Rate, Cost]]()
+    days = period.remaining(change.day)
+    for rate, cost in moved:
+        quantity = min(-cost.quantity, new.quantity) if rate.tax == change.rate.tax and rate != change.rate else 0
+        if quantity <= 0:
+            parts += [(rate, cost)] if rate != change.rate else []
+            continue
+        former = share(quantity, rate.unit_price_minor, days, period.days)
+        since = share(quantity, change.rate.unit_price_minor, days, period.days)
+        new = Cost(new.amount - since, new.quantity - quantity)
+        more = change.rate.unit_price_minor - rate.unit_price_minor
+        parts.append((Rate(abs(more), rate.tax), Cost(since - former, quantity if more > 0 else -quantity)))
+        left = Cost(cost.amount + former, cost.quantity + quantity)
+        parts += [(rate, left)] if left != Cost() else []
+    return [*parts, (change.rate, new)] if new != Cost() or not parts else parts
 
 
 def _difference(after: State, before: State) -> State:

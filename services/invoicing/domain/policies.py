@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from services.invoicing.domain.prices import limits_of
 from shared.schemas.base import Change
+from shared.schemas.invoicing_v1 import PlanDefined
 from shared.schemas.policies import POLICY_NAMES
 from shared.schemas.seats_v1 import OverLimit, Policies
 
@@ -11,11 +13,16 @@ WARN_AT: Final = "90%"  # of a pool whose threshold nobody chose
 NO_POLICIES: Final = Policies()
 
 
-def expand_refused(policies: Policies, plan: str, *, allows_extra_licences: bool) -> str | None:
-    """M12: return what `over_limit` can be instead of `expand` on a plan without extra licences; None if nothing is wrong."""
-    if policies.over_limit != OverLimit.EXPAND or allows_extra_licences:
+def wrong_for_plan(policies: Policies, plan: PlanDefined, module: str) -> tuple[str, object, str] | None:
+    """M12: return (field, value, what is allowed) if the plan does not allow that the pool expands, or not as far."""
+    if policies.over_limit != OverLimit.EXPAND:
         return None
-    return f"another policy than expand, because the plan {plan} allows no extra licences"
+    if not plan.allows_extra_licences:
+        return "over_limit", "expand", f"another policy than expand, because the plan {plan.plan} allows no extra licences"
+    maximum = limits_of(plan, module).maximum
+    if maximum is not None and policies.expand_cap is not None and policies.expand_cap > maximum:
+        return "expand_cap", policies.expand_cap, f"at most {maximum}, because the plan {plan.plan} allows no more licences of {module}"
+    return None
 
 
 def merged(before: Policies, given: Policies) -> Policies:

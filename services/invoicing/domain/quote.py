@@ -11,6 +11,7 @@ from services.invoicing.domain.account import NOW, Account, due_when
 from services.invoicing.domain.calendar import Period, add_days, local_day, start_of_day
 from services.invoicing.domain.ledger import Change, ModuleLedger, Rate
 from services.invoicing.domain.money import Tax, round_half_up, tax_lines
+from services.invoicing.domain.prices import limits_of, prices_of
 from services.invoicing.domain.tax import tax_on
 from shared.schemas.base import Actor
 from shared.schemas.invoicing_v1 import (
@@ -187,7 +188,7 @@ def _is_kept(situation: Situation, pool: Pool) -> bool:
 
 def _next_period(situation: Situation, lines: Sequence[QuoteLine], tax: Tax) -> NextPeriod | None:
     """Return the price of the whole subscription before and after (B5, B9, T21). None: the price list lacks one of its modules."""
-    prices = {price.module: price.amount_minor for price in situation.plan.prices if price.term == situation.contract.term}
+    prices = prices_of(situation.plan, situation.contract.term)
     numbers = {module: pool.next_period for module, pool in situation.pools.items() if pool.next_period}
     if not numbers.keys() <= prices.keys():
         return None
@@ -246,15 +247,22 @@ def _upgrade(situation: Situation) -> Refusal:
     contract, modules = situation.contract, set(situation.pools)
 
     def would_do(plan: PlanDefined) -> bool:
-        priced = {price.module for price in plan.prices if price.term == contract.term}
-        return plan.allows_extra_licences and plan.currency == contract.currency and modules <= priced
+        enough = all(pool.licences <= (limits_of(plan, module).maximum or pool.licences) for module, pool in situation.pools.items())
+        sold = prices_of(plan, contract.term)
+        return plan.allows_extra_licences and plan.currency == contract.currency and enough and modules <= sold.keys()
 
     fitting = [plan for plan in situation.plans if would_do(plan)]
     named = ", ".join(f"{plan.name} ({plan.plan})" for plan in fitting) or "none at present"
     return Refusal(
         "plan-without-extra-licences",
-        f"The plan {situation.plan.name} does not allow extra licences. Upgrade the plan first. Plans that allow them: {named}.",
-        {"plan": situation.plan.plan, "plans": [plan.plan for plan in fitting]},
+        f"The plan {situation.plan.name} does not allow extra licences. Upgrade the plan first, with PUT …/subscription/plan and one of "
+        f"these `bodies`. Plans that allow them: {named}.",
+        {
+            "plan": situation.plan.plan,
+            "plans": [plan.plan for plan in fitting],
+            "instead": "PUT …/subscription/plan",
+            "bodies": [{"plan": plan.plan, "takes_effect": NOW} for plan in fitting],
+        },
     )
 
 
@@ -280,11 +288,18 @@ def _line(situation: Situation, period: Period, item: Item) -> QuoteLine | Refus
         return Refusal(
             "too-many-licences", f"{item.module} would have {pool.licences + quantity} licences; at most {LICENCES_MAX} are allowed."
         )
-    prices = {price.module: price.amount_minor for price in plan.prices if price.term == contract.term}
+    prices = prices_of(plan, contract.term)
     if item.module not in prices:
         return Refusal(
             "module-not-priced", f"The plan {plan.name} has no price for {item.module} with the {contract.term} term. Contact support."
         )
+    limits, total = limits_of(plan, item.module), pool.licences + quantity
+    if not limits.minimum <= total <= (limits.maximum or total):
+        most = f"The plan {plan.name} allows"
+        how = f" licences of {item.module}, and with this order there would be {total}. Order another number, or change the plan first."
+        if limits.maximum is not None and total > limits.maximum:
+            return Refusal("plan-maximum", f"{most} at most {limits.maximum}{how}", {"module": item.module, "maximum": limits.maximum})
+        return Refusal("plan-minimum", f"{most} no fewer than {limits.minimum}{how}", {"module": item.module, "minimum": limits.minimum})
     unit, day = prices[item.module], local_day(situation.at, contract.time_zone)
     ledger = situation.account.ledgers.get(item.module) or ModuleLedger(period)
     net = ledger.cost_minor(Change(day, quantity, Rate(unit)))

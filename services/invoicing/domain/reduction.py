@@ -7,6 +7,7 @@ from typing import Final
 from services.invoicing.domain.account import due_when
 from services.invoicing.domain.calendar import Period, local_day
 from services.invoicing.domain.ledger import Change
+from services.invoicing.domain.prices import limits_of, prices_of
 from services.invoicing.domain.quote import Refusal, Situation, amounts, not_priced_now
 from services.invoicing.domain.tax import tax_on
 from shared.schemas.invoicing_v1 import Amounts, ReductionItem
@@ -100,6 +101,14 @@ def _refusal(situation: Situation, modules: Mapping[str, SubscribedModule], want
                 "To have more licences, request a quote (POST …/quotes).",
                 {"module": each.module, "licences": pool.licences, "total": each.total},
             )
+        minimum = limits_of(situation.plan, each.module).minimum
+        if 0 < each.total < minimum:
+            return Refusal(
+                "plan-minimum",
+                f"The plan {situation.plan.name} allows no fewer than {minimum} licences of {each.module}. Order {minimum} or more, or 0 "
+                "to close the module.",
+                {"module": each.module, "minimum": minimum, "total": each.total},
+            )
     gone = {each.module for each in wanted if each.total == 0}
     left = [name for name, module in modules.items() if module.base and name not in gone and situation.pools[name].next_period > 0]
     if any(modules[name].base for name in gone) and not left:
@@ -122,7 +131,7 @@ def _refusal(situation: Situation, modules: Mapping[str, SubscribedModule], want
 
 def _next_period(situation: Situation, period: Period, numbers: Mapping[str, int]) -> Amounts | None:
     """Return the price of the next period with these numbers; None if the price list lacks one of the modules."""
-    prices = {price.module: price.amount_minor for price in situation.plan.prices if price.term == situation.contract.term}
+    prices = prices_of(situation.plan, situation.contract.term)
     in_use = {module: number for module, number in numbers.items() if number}
     if not in_use.keys() <= prices.keys():
         return None

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import bindparam, case, insert, select, update
+from sqlalchemy import Text, bindparam, case, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.database.row_classes import columns_of, many, one, table_of
@@ -78,6 +78,19 @@ _REFUSE = (
     .where(_OWN, _ONE, _C.status == "pending")
     .values(status="refused", reason=bindparam("new_reason"), detail=bindparam("new_detail"), decided_at=bindparam("at"))
 )
+_SET_STATUS = (
+    update(CHANGES)
+    .where(_OWN, _ONE)
+    .values(
+        status=bindparam("new_status"),
+        decided_at=bindparam("at"),
+        approved_at=func.coalesce(_C.approved_at, bindparam("at")),
+        actor=func.coalesce(bindparam("new_actor", type_=Text), _C.actor),
+        reason=bindparam("new_reason"),
+        detail=bindparam("new_detail"),
+    )
+)
+_SCHEDULED = _SELECT.where(_C.status == "scheduled").order_by(_C.place)
 
 
 async def add(connection: AsyncConnection, tenant_id: str, new: NewChange) -> None:
@@ -100,3 +113,25 @@ async def note_done(connection: AsyncConnection, tenant_id: str, change: str, at
 async def refuse(connection: AsyncConnection, tenant_id: str, change: str, at: datetime, reason: str, detail: Mapping[str, object]) -> None:
     values = {"at": at, "new_reason": reason, "new_detail": orjson.dumps(detail).decode()}
     await connection.execute(_REFUSE, {"tenant": tenant_id, "of_change": change} | values)
+
+
+async def set_status(
+    connection: AsyncConnection,
+    tenant_id: str,
+    change: str,
+    status: str,
+    at: datetime,
+    actor: Actor | None,
+    *,
+    reason: str = "",
+    detail: Mapping[str, object] | None = None,
+) -> None:
+    """Save what became of a change. `actor` approved it; None: that stays."""
+    values = {"new_status": status, "at": at, "new_actor": actor.model_dump_json() if actor else None, "new_reason": reason}
+    content = orjson.dumps(detail or {}).decode()
+    await connection.execute(_SET_STATUS, {"tenant": tenant_id, "of_change": change, "new_detail": content} | values)
+
+
+async def scheduled(connection: AsyncConnection, tenant_id: str) -> list[ContractChange]:
+    """Return the changes that wait for the next period."""
+    return await many(connection, _SCHEDULED, ContractChange, tenant=tenant_id)

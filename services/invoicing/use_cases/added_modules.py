@@ -6,7 +6,7 @@ from functools import partial
 from services.invoicing import store
 from services.invoicing.api.requests import SubscribedModule
 from services.invoicing.domain.account import SYSTEM
-from services.invoicing.domain.policies import expand_refused
+from services.invoicing.domain.policies import wrong_for_plan
 from services.invoicing.domain.quote import NewModule, Refusal, expected, price_new_module
 from services.invoicing.settings import Settings
 from services.invoicing.store.subscriptions import Module
@@ -37,10 +37,10 @@ async def quote_module(
     known = await store.catalogue.modules(uow.connection)
     if body.module not in known:
         raise Invalid("body.module", body.module, f"a module of the catalogue: {', '.join(sorted(known))}")
-    plan = situation.plan
-    refused = expand_refused(body.policies, plan.plan, allows_extra_licences=plan.allows_extra_licences)
+    refused = wrong_for_plan(body.policies, situation.plan, body.module)
     if refused is not None:
-        raise Invalid("body.policies.over_limit", "expand", refused)
+        field, value, allowed = refused
+        raise Invalid(f"body.policies.{field}", value, allowed)
     new = NewModule(body.module, body.licences, body.policies, known[body.module].requires)
     subscribed = [each.module for each in await store.subscriptions.modules(uow.connection, tenant_id)]
     valid = timedelta(seconds=settings.quote_valid_seconds)

@@ -10,7 +10,7 @@ from services.invoicing.use_cases.publishing import publish_to_all
 from shared.database import UnitOfWork
 from shared.errors import Conflict, Invalid
 from shared.schemas.base import Actor, Change
-from shared.schemas.invoicing_v1 import ModuleDefined, PlanDefined, UnitPrice
+from shared.schemas.invoicing_v1 import ModuleDefined, ModuleLimits, PlanDefined, UnitPrice
 
 
 async def define_module(uow: UnitOfWork, module: str, body: ModuleBody, actor: Actor, at: datetime) -> None:
@@ -81,6 +81,7 @@ async def define_plan(uow: UnitOfWork, plan: str, body: PlanBody, actor: Actor, 
         prices=prices,
         allows_extra_licences=body.allows_extra_licences,
         version=before.version + 1 if before else 1,
+        limits=tuple(ModuleLimits(**limits.model_dump()) for limits in sorted(body.limits, key=lambda limits: limits.module)),
         changes=_price_changes(before, prices),
     )
     if before is not None:

@@ -22,7 +22,7 @@ from shared.database import UnitOfWork
 from shared.errors import Poison
 from shared.schemas import seats_v1
 from shared.schemas.envelope import Envelope
-from shared.schemas.invoicing_v1 import DayCharged, InvoiceIssued, SubscriptionStarted, TermsApplied
+from shared.schemas.invoicing_v1 import ContractChanged, DayCharged, InvoiceIssued, SubscriptionStarted, TermsApplied
 
 NUMBER_DIGITS = 6
 
@@ -31,7 +31,8 @@ async def read_facts(uow: UnitOfWork, tenant: str) -> list[Fact]:
     """Return the events that the tenant's account is computed from, with every version of its plan's price list."""
     known = await store.facts.of_tenant(uow.connection, tenant)
     contract = await store.subscriptions.contract(uow.connection, tenant)
-    plans = {event.plan for _, event in known if isinstance(event, SubscriptionStarted)} | ({contract.plan} if contract else set())
+    named = [event.plan for _, event in known if isinstance(event, SubscriptionStarted | ContractChanged)]
+    plans = {plan for plan in named if plan is not None} | ({contract.plan} if contract else set())
     versions = [version for plan in sorted(plans) for version in await store.catalogue.versions(uow.connection, plan)]
     return [*((f"plan-{plan.plan}-{plan.version}", plan) for plan in versions), *known]
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.invoicing import store
+from services.invoicing.domain.prices import prices_of
 from services.invoicing.domain.quote import Pool
 from services.invoicing.store.subscriptions import Module, Subscription
 from services.invoicing.use_cases.seats_questions import Seats
@@ -62,7 +63,7 @@ async def read_licences(database: Database, seats: Seats, tenant_id: str) -> Lic
         reported, subscribed = await store.pools.reported(c, tenant_id), await store.subscriptions.modules(c, tenant_id)
         orders = await store.orders.pending(c, tenant_id)
     assert plan is not None
-    prices = {price.module: price.amount_minor for price in plan.prices if price.term == found.contract.term}
+    prices = prices_of(plan, found.contract.term)
     pending: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for order, quote in orders:
         for line in quote.lines:

@@ -10,7 +10,7 @@ import orjson
 
 from services.invoicing import store
 from services.invoicing.api.requests import PoliciesBody
-from services.invoicing.domain.policies import changes_of, difference, expand_refused, merged
+from services.invoicing.domain.policies import changes_of, difference, merged, wrong_for_plan
 from services.invoicing.settings import Settings
 from services.invoicing.store.contract_changes import NewChange
 from services.invoicing.store.subscriptions import Module, Subscription
@@ -123,9 +123,10 @@ def _changed(modules: list[Module], given: Mapping[str, Policies], plan: PlanDef
         )
     found = [PoolPolicies(module, known[module], merged(known[module], given[module])) for module in sorted(given)]
     for pool in found:
-        refused = expand_refused(pool.after, plan.plan, allows_extra_licences=plan.allows_extra_licences)
+        refused = wrong_for_plan(pool.after, plan, pool.module)
         if refused is not None:
-            raise Invalid(f"body.modules.{pool.module}.over_limit", "expand", refused)
+            field, value, allowed = refused
+            raise Invalid(f"body.modules.{pool.module}.{field}", value, allowed)
         wrong = wrong_expand(pool.after.over_limit, pool.after.expand_cap)
         if wrong is not None:
             raise Invalid(f"body.modules.{pool.module}.{wrong.field}", None, wrong.expected)

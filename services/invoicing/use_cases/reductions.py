@@ -54,11 +54,12 @@ async def forecast(database: Database, seats: Seats, tenant_id: str, body: Reduc
     known = [answer for answer in answers if answer is not None]
     for answer in known:
         if answer.refused is not None:
-            raise _refused(answer.refused)
+            raise below_use(answer.refused)
     return Forecast([flagged for answer in known for flagged in answer.would_flag])
 
 
-def _refused(found: ReductionRefused) -> Conflict:
+def below_use(found: ReductionRefused) -> Conflict:
+    """Return the refusal of a reduction that seats would refuse (B13)."""
     if found.must_free:
         seats = f"{found.must_free} seat{'s' if found.must_free > 1 else ''}"
         return Conflict(

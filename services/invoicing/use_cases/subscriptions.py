@@ -6,7 +6,8 @@ from services.invoicing import store
 from services.invoicing.api.requests import SubscriptionBody
 from services.invoicing.domain.account import SYSTEM
 from services.invoicing.domain.calendar import Period, Term, anchor_of, local_day, period_at
-from services.invoicing.domain.policies import expand_refused
+from services.invoicing.domain.policies import wrong_for_plan
+from services.invoicing.domain.prices import limits_of, prices_of
 from services.invoicing.settings import Settings
 from services.invoicing.use_cases.locked_tenants import lock_tenant
 from services.invoicing.use_cases.publishing import publish, publish_fact
@@ -112,7 +113,7 @@ async def resume(uow: UnitOfWork, tenant_id: str, *, clock: Clock) -> list[str]:
 
 def _check_modules(body: SubscriptionBody, plan: PlanDefined, known: dict[str, store.catalogue.Module]) -> None:
     ordered = {module.module for module in body.modules}
-    priced = {price.module for price in plan.prices if price.term == body.term}
+    priced = prices_of(plan, body.term)
     for place, module in enumerate(body.modules):
         field = f"body.modules.{place}.module"
         if module.module not in priced:
@@ -120,9 +121,13 @@ def _check_modules(body: SubscriptionBody, plan: PlanDefined, known: dict[str, s
                 field, module.module, f"a module with a price for the {body.term} term in the plan {plan.plan}: {', '.join(sorted(priced))}"
             )
         lacking = sorted(set(known[module.module].requires) - ordered)
-        refused = expand_refused(module.policies, plan.plan, allows_extra_licences=plan.allows_extra_licences)
+        refused, limits = wrong_for_plan(module.policies, plan, module.module), limits_of(plan, module.module)
         if refused is not None:
-            raise Invalid(f"{field.removesuffix('.module')}.policies.over_limit", "expand", refused)
+            of_policy, value, allowed = refused
+            raise Invalid(f"{field.removesuffix('.module')}.policies.{of_policy}", value, allowed)
+        if not limits.minimum <= module.licences <= (limits.maximum or module.licences):
+            expected = f"{limits.minimum} to {limits.maximum or 'any number of'} licences, as the plan {plan.plan} allows"
+            raise Invalid(f"{field.removesuffix('.module')}.licences", module.licences, expected)
         if lacking:
             raise Invalid(field, module.module, f"this module only together with the modules that it requires: {', '.join(lacking)}")
     if not any(known[name].base for name in ordered):

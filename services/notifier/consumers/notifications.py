@@ -171,6 +171,9 @@ NOTIFIED: Mapping[Topic, tuple[type[Payload], ...]] = {
         invoicing_v1.BillingDetailsChanged,
         invoicing_v1.PoliciesChanged,
         invoicing_v1.ContractChanged,
+        invoicing_v1.PlanChangeScheduled,
+        invoicing_v1.PlanChangeWithdrawn,
+        invoicing_v1.PlanChangeDropped,
         invoicing_v1.InvoiceIssued,
         invoicing_v1.RenewalForecast,
         invoicing_v1.PaymentReminded,
@@ -256,9 +259,15 @@ def handlers(clock: Clock, first_start: datetime) -> dict[type[Payload], Handler
         for each in notifications_of(message.payload, message.envelope.id):
             uow.defer(notifications.SAVE_NOTIFICATION, notifications.notification_row(tenant, each, clock.now()))
 
+    async def on_contract_changed(uow: UnitOfWork, message: Message[invoicing_v1.ContractChanged]) -> None:
+        if message.payload.plan is not None and message.payload.term is not None:
+            await catalogue.change_subscription(uow.connection, message.tenant, message.payload.plan, message.payload.term)
+        await on_notified(uow, message)
+
     found = {model: handler for of_topic in HANDLERS.values() for model, handler in of_topic.items()}
     found[users_v1.SignInLinkRequested] = on_sign_in_link(clock)
     found[users_v1.OperatorLinkRequested] = on_operator_link(clock)
     found[users_v1.EmergencyLinkUsed] = on_emergency_link(clock, first_start)
     found[users_v1.SignInUnconfirmed] = on_unconfirmed(clock, first_start)
-    return found | {model: on_notified for models in NOTIFIED.values() for model in models}
+    found |= {model: on_notified for models in NOTIFIED.values() for model in models}
+    return found | {invoicing_v1.ContractChanged: on_contract_changed}

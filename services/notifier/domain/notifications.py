@@ -83,7 +83,10 @@ class Kind(StrEnum):
     REDUCTION_REFUSED = "reduction_refused"
     RENEWAL_FORECAST = "renewal_forecast"
     BILLING_DETAILS = "billing_details"
-    CONTRACT_CHANGED = "contract_changed"  # policies of the subscription or its pools
+    CONTRACT_CHANGED = "contract_changed"  # policies, plan or term of the subscription
+    PLAN_SCHEDULED = "plan_scheduled"  # for the next period
+    PLAN_WITHDRAWN = "plan_withdrawn"
+    PLAN_DROPPED = "plan_dropped"  # it did not fit any more when the period began
     INVOICE = "invoice"
     PAYMENT_REMINDER = "payment_reminder"  # of an overdue invoice
     PURCHASES_BLOCKED = "purchases_blocked"  # until overdue invoices are paid
@@ -387,6 +390,14 @@ _OVERDUE: dict[type[invoicing_v1.InvoicingEvent], Kind] = {
 }
 
 
+_PLAN_CHANGES: dict[type[invoicing_v1.InvoicingEvent], Kind] = {
+    invoicing_v1.PlanChangeScheduled: Kind.PLAN_SCHEDULED,
+    invoicing_v1.PlanChangeWithdrawn: Kind.PLAN_WITHDRAWN,
+    invoicing_v1.PlanChangeDropped: Kind.PLAN_DROPPED,
+}
+_OF_PLAN_CHANGE = {"plan", "term", "takes_effect_on", "closes", "reduces", "would_flag", "price", "changes", "modules"}
+
+
 def _invoicing(payload: invoicing_v1.InvoicingEvent, event_id: str) -> list[Notification]:
     audience, stream = Audience.ADMINISTRATORS, Stream.BILLING
     more: dict[str, Any] = {}
@@ -399,7 +410,9 @@ def _invoicing(payload: invoicing_v1.InvoicingEvent, event_id: str) -> list[Noti
             audience, stream = Audience.BILLED, Stream.BILLING_DETAILS
             kind, fields = Kind.BILLING_DETAILS, {"version"}
         case invoicing_v1.PoliciesChanged() | invoicing_v1.ContractChanged():
-            kind, fields = Kind.CONTRACT_CHANGED, {"change", "changes"}
+            kind, fields = Kind.CONTRACT_CHANGED, {"change", "changes", "price", "day"}
+        case invoicing_v1.PlanChangeScheduled() | invoicing_v1.PlanChangeWithdrawn() | invoicing_v1.PlanChangeDropped():
+            kind, fields = _PLAN_CHANGES[type(payload)], _OF_PLAN_CHANGE
         case invoicing_v1.SubscriptionEnding(at_once=True):
             return []  # the e-mail about the end itself follows
         case invoicing_v1.SubscriptionEnding():

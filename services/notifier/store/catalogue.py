@@ -91,6 +91,11 @@ async def save_subscription(connection: AsyncConnection, tenant_id: str, subscri
     await connection.execute(_SAVE_SUBSCRIPTION, asdict(SubscriptionRow(tenant_id, subscription.plan, subscription.term)))
 
 
+async def change_subscription(connection: AsyncConnection, tenant_id: str, plan: str, term: str) -> None:
+    """Save another plan or term of the tenant's subscription."""
+    await connection.execute(_SAVE_SUBSCRIPTION, asdict(SubscriptionRow(tenant_id, plan, term)))
+
+
 async def save_quote(connection: AsyncConnection, tenant_id: str, quote: invoicing_v1.QuoteIssued) -> None:
     given = quote.model_dump(mode="json", include=set(names_of(QuoteRow)))
     await connection.execute(_SAVE_QUOTE, given | {"tenant_id": tenant_id})

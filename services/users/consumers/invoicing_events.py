@@ -22,6 +22,7 @@ HANDLED: Mapping[Topic, tuple[type[Payload], ...]] = {
         invoicing_v1.PlanDefined,
         invoicing_v1.SubscriptionStarted,
         invoicing_v1.SubscriptionActivated,
+        invoicing_v1.ContractChanged,
     )
 }
 IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
@@ -42,7 +43,9 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         invoicing_v1.ReductionOrdered,
         invoicing_v1.ModuleAdded,  # users reads of seats that the pool is open
         invoicing_v1.PoliciesChanged,
-        invoicing_v1.ContractChanged,
+        invoicing_v1.PlanChangeScheduled,
+        invoicing_v1.PlanChangeWithdrawn,
+        invoicing_v1.PlanChangeDropped,
         invoicing_v1.ChargeBooked,
         invoicing_v1.InvoiceIssued,
         invoicing_v1.PaymentRecorded,
@@ -70,6 +73,7 @@ class InvoicingEvents:
             invoicing_v1.PlanDefined: self.on_plan_defined,
             invoicing_v1.SubscriptionStarted: self.on_started,
             invoicing_v1.SubscriptionActivated: self.on_activated,
+            invoicing_v1.ContractChanged: self.on_changed,
         }
 
     async def on_module_defined(self, uow: UnitOfWork, message: Message[invoicing_v1.ModuleDefined]) -> None:
@@ -82,6 +86,12 @@ class InvoicingEvents:
 
     async def on_started(self, uow: UnitOfWork, message: Message[invoicing_v1.SubscriptionStarted]) -> None:
         await pools.save_terms(uow.connection, message.tenant, message.payload.plan, message.payload.term)
+
+    async def on_changed(self, uow: UnitOfWork, message: Message[invoicing_v1.ContractChanged]) -> None:
+        """Save another plan or term; a change of policies has neither."""
+        event = message.payload
+        if event.plan is not None and event.term is not None:
+            await pools.save_terms(uow.connection, message.tenant, event.plan, event.term)
 
     async def on_activated(self, uow: UnitOfWork, message: Message[invoicing_v1.SubscriptionActivated]) -> None:
         tenant = await peek_tenant(self._tenants, uow, message)

@@ -1,0 +1,177 @@
+"""A scheduled plan takes effect with the period that begins, if it still fits.
+
+Until then nothing of it is in seats, so a change that no longer fits, or that is withdrawn, costs nobody a seat. When the period begins,
+the invoice counts the licences that the plan allows, and seats gets the reductions, closings and policies at once.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+
+import orjson
+import structlog
+
+from services.invoicing import store
+from services.invoicing.domain.account import SYSTEM
+from services.invoicing.domain.calendar import local_day
+from services.invoicing.domain.plan_change import PoolTerms, anchor_with, fitting, lowered, misfits, pool_at_start
+from services.invoicing.domain.policies import difference
+from services.invoicing.settings import Settings
+from services.invoicing.store.contract_changes import ContractChange
+from services.invoicing.use_cases.contract_terms import change_terms
+from services.invoicing.use_cases.plan_changes import pool_terms, scheduled_plan
+from services.invoicing.use_cases.publishing import publish
+from services.invoicing.use_cases.seats_commands import MakeCommand, send
+from shared.database import UnitOfWork
+from shared.schemas.base import Change
+from shared.schemas.envelope import Envelope
+from shared.schemas.invoicing_v1 import ModuleTotal, PlanChangeDropped, PlanDefined, PlanPrice, SubscriptionStarted
+from shared.schemas.seats_v1 import (
+    CloseAt,
+    ClosePool,
+    Expected,
+    ExpectedPool,
+    LicenceCount,
+    PeriodStarted,
+    Policies,
+    ReduceLicences,
+    ReductionRefused,
+    SetPolicy,
+)
+
+log = structlog.get_logger(__name__)
+
+APPLY_PLAN: Final = "apply_plan"  # the kind of the commands with which a plan takes effect in seats
+REDUCE, CLOSE, POLICY = "reduce", "close", "policy"
+
+
+async def begin_plan(uow: UnitOfWork, tenant_id: str, settings: Settings, event: PeriodStarted, cause: Envelope) -> None:
+    """Let the scheduled plan take effect with this period, or drop it and go on with the former one."""
+    contract = await store.subscriptions.contract(uow.connection, tenant_id)
+    change = await scheduled_plan(uow, tenant_id, contract) if contract is not None else None
+    if contract is None or change is None:
+        return
+    start, terms = local_day(event.starts_at, contract.time_zone), change.content
+    if start.isoformat() < terms["takes_effect_on"]:
+        return
+    plan = await store.catalogue.plan(uow.connection, terms["plan"])
+    assert plan is not None
+    pools = await pool_terms(uow, tenant_id)
+    licences = {item.module: item.quantity for item in event.licences}
+    in_use = {pool.module: pool.active + pool.flagged + pool.held for pool in event.pools}
+    at_start = {module: pool_at_start(number, in_use.get(module, 0), pools[module]) for module, number in licences.items()}
+    wrong = misfits(plan, terms["term"], at_start, terms["ordered"], terms["closes"])
+    if wrong:
+        await _drop(uow, tenant_id, change, contract, event.at, wrong, cause)
+        return
+    fewer = lowered(plan, terms["term"], licences)
+    await change_terms(
+        uow,
+        tenant_id,
+        settings,
+        change.change,
+        event.at,
+        change.by,
+        tuple(Change.model_validate(each) for each in terms["changes"]),
+        reason="plan_changed",
+        cause=cause,
+        plan=plan.plan,
+        plan_version=plan.version,
+        term=terms["term"],
+        anchor=anchor_with(terms["term"], start, contract.anchored_on.day) if terms["term"] != contract.term else None,
+        licences=tuple(ModuleTotal(module=module, licences=number) for module, number in sorted(fewer.items())),
+        price=PlanPrice.model_validate_json(orjson.dumps(terms["price"])),
+    )
+    detail: dict[str, Any] = {"period": event.period, "commands": _commands(plan, pools, licences, fewer)}
+    c = uow.connection
+    await store.contract_changes.set_status(c, tenant_id, change.change, "completed", event.at, None, detail=detail)
+    for reference in detail["commands"]:
+        await _send(uow, tenant_id, change.change, reference, detail, event.at, cause=cause)
+
+
+def _commands(plan: PlanDefined, pools: Mapping[str, PoolTerms], licences: Mapping[str, int], fewer: Mapping[str, int]) -> dict[str, Any]:
+    """Return what seats has to do, by a reference: reduce pools, close them, set policies."""
+    found = dict[str, Any]()
+    reduced = {module: {"licences": licences[module], "total": total} for module, total in sorted(fewer.items()) if total}
+    if reduced:
+        found[REDUCE] = reduced
+    for module in sorted(licences):
+        if fewer.get(module) == 0:
+            found[f"{CLOSE}/{module}"] = {}
+            continue
+        policies, unset = difference(pools[module].policies, fitting(pools[module].policies, plan, module))
+        if policies.model_fields_set or unset:
+            found[f"{POLICY}/{module}"] = {"policies": policies.model_dump(exclude_none=True), "unset": unset}
+    return found
+
+
+async def _send(
+    uow: UnitOfWork, tenant_id: str, change: str, reference: str, detail: Mapping[str, Any], at: datetime, **options: Any
+) -> None:
+    what, _, module = reference.partition("/")
+    given = detail["commands"][reference]
+    make: MakeCommand
+    match what:
+        case "reduce":
+            items = tuple(LicenceCount(module=name, quantity=each["licences"] - each["total"]) for name, each in given.items())
+            pools = tuple(ExpectedPool(module=name, licences=n["licences"], next_period=n["licences"]) for name, n in given.items())
+            make = partial(ReduceLicences, order=change, items=items, expected=Expected(period=detail["period"], pools=pools))
+        case "close":
+            make = partial(ClosePool, module=module, at=str(CloseAt.NOW))
+        case _:
+            make = partial(SetPolicy, module=module, policies=Policies(**given["policies"]), unset=tuple(given["unset"]))
+    await send(uow, tenant_id, make, kind=APPLY_PLAN, reference=f"{change}/{reference}", time=at, **options)
+
+
+async def _drop(
+    uow: UnitOfWork,
+    tenant_id: str,
+    change: ContractChange,
+    contract: SubscriptionStarted,
+    at: datetime,
+    wrong: Mapping[str, str],
+    cause: Envelope,
+) -> None:
+    c = uow.connection
+    await store.contract_changes.set_status(c, tenant_id, change.change, "refused", at, None, reason="does_not_fit", detail=wrong)
+    event = PlanChangeDropped(
+        at=at,
+        actor=SYSTEM,
+        reason=next(iter(wrong.values())),
+        change=change.change,
+        subscription=contract.subscription,
+        plan=change.content["plan"],
+        term=change.content["term"],
+        modules=tuple(wrong),
+    )
+    publish(uow, tenant_id, event, cause=cause, subject=change.change)
+
+
+async def send_plan_again(
+    uow: UnitOfWork, tenant_id: str, kind: str, reference: str, at: datetime, *, above: int, cause: Envelope | None
+) -> None:
+    """Send one command of a plan again, unchanged but for its number."""
+    change, _, rest = reference.partition("/")
+    found = await store.contract_changes.find(uow.connection, tenant_id, change)
+    assert found is not None
+    await _send(uow, tenant_id, change, rest, orjson.loads(found.detail), at, above=above, cause=cause)
+
+
+async def reduce_again(uow: UnitOfWork, tenant_id: str, reference: str, event: ReductionRefused, cause: Envelope) -> None:
+    """Send the reduction of a plan again with the licences that seats has now: somebody was added, or bought, when the period began."""
+    change, _, rest = reference.partition("/")
+    found = await store.contract_changes.find(uow.connection, tenant_id, change)
+    assert found is not None
+    detail = orjson.loads(found.detail)
+    wanted, now = detail["commands"][rest], await store.pools.reported(uow.connection, tenant_id)
+    kept = {event.module: event.must_free or 0}  # under `block`
+    again = {
+        module: {"licences": now[module].licences, "total": each["total"] + kept.get(module, 0)}
+        for module, each in wanted.items()
+        if module in now and now[module].licences > each["total"] + kept.get(module, 0)
+    }
+    if not again or again == wanted:
+        log.error("plan_reduction_refused", tenant=tenant_id, change=change, reason=event.reason)
+        return
+    await _send(uow, tenant_id, change, rest, {"period": event.period, "commands": {rest: again}}, event.at, cause=cause)
