@@ -1,26 +1,21 @@
 """`seatpool clients …`: the API clients of a tenant."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from rich.table import Table
-
-from cli.console import out, run
+from cli.console import out, run, show_rows
 from cli.rest import Rest, addresses
 from shared import ids
 
 
 def list_clients(tenant: str, as_json: bool) -> None:
-    clients = run(_list(tenant))
-    if as_json:
-        out.print_json(data=clients)
-        return
-    table = Table()
-    for column in ("client", "name", "rights", "secrets (since)"):
-        table.add_column(column, no_wrap=column == "client")
-    for client in clients:
-        secrets = "\n".join(f"{each['secret_id']} ({each['created_at'][:10]})" for each in client["secrets"])
-        table.add_row(client["client"], client["name"], " ".join(client["rights"]), secrets or "none")
-    out.print(table)
+    columns = ("client", "name", "rights", "secrets (since)")
+    show_rows(run(_list(tenant)), as_json, columns, _cells, fixed="client")
+
+
+def _cells(client: Mapping[str, Any]) -> tuple[str, ...]:
+    secrets = "\n".join(f"{each['secret_id']} ({each['created_at'][:10]})" for each in client["secrets"])
+    return client["client"], client["name"], " ".join(client["rights"]), secrets or "none"
 
 
 async def _list(tenant: str) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, NoReturn, TypeVar
 
 import httpx
@@ -11,6 +11,7 @@ import structlog
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 WIDTH_OF_A_PIPE = 140  # rich takes 80 columns where it cannot ask, which folds every table
 out = Console(highlight=False)
@@ -33,6 +34,20 @@ def fail(message: str, hint: str = "") -> NoReturn:
     if hint:
         err.print(f"          {hint}", markup=False, soft_wrap=True)
     raise typer.Exit(1)
+
+
+def show_rows(rows: Sequence[T], as_json: bool, columns: Sequence[str], cells: Callable[[T], Sequence[str]], *, fixed: str = "") -> None:
+    """Print rows as JSON for programs, or as a table with these columns. Cells are shown as they are: a name can look like markup. The
+    column `fixed` is not folded."""
+    if as_json:
+        out.print_json(data=rows)
+        return
+    table = Table()
+    for column in columns:
+        table.add_column(column, no_wrap=column == fixed)
+    for row in rows:
+        table.add_row(*map(escape, cells(row)))
+    out.print(table)
 
 
 def quiet() -> None:

@@ -4,10 +4,8 @@ from typing import Any
 
 import httpx
 import typer
-from rich.markup import escape
-from rich.table import Table
 
-from cli.console import CliError, out, run
+from cli.console import CliError, out, run, show_rows
 from cli.rest import TIMEOUT_SECONDS, Addresses, Rest, addresses, refusal
 from shared import ids
 
@@ -35,16 +33,8 @@ async def _add(email: str, name: str) -> None:
 
 
 def list_operators(as_json: bool) -> None:
-    found = run(_list())
-    if as_json:
-        out.print_json(data=found)
-        return
-    table = Table()
-    for column in ("e-mail address", "name", "added by", "since"):
-        table.add_column(column)
-    for each in found:
-        table.add_row(*map(escape, (each["email"], each["name"], each["added_by"], each["added_at"][:10])))
-    out.print(table)
+    columns = ("e-mail address", "name", "added by", "since")
+    show_rows(run(_list()), as_json, columns, lambda each: (each["email"], each["name"], each["added_by"], each["added_at"][:10]))
 
 
 async def _list() -> list[dict[str, Any]]:

@@ -1,10 +1,9 @@
 """`seatpool owners …`: the owners of a tenant, who have every right in it."""
 
+from operator import itemgetter
 from typing import Any
 
-from rich.table import Table
-
-from cli.console import CliError, out, run
+from cli.console import CliError, out, run, show_rows
 from cli.rest import Rest, addresses
 from shared import ids
 
@@ -12,16 +11,8 @@ OWNER = "owner"
 
 
 def list_owners(tenant: str, as_json: bool) -> None:
-    owners = run(_list(tenant))
-    if as_json:
-        out.print_json(data=owners)
-        return
-    table = Table()
-    for column in ("person", "name", "e-mail address", "status"):
-        table.add_column(column, no_wrap=column == "person")
-    for owner in owners:
-        table.add_row(owner["user"], owner["name"], owner["email"], owner["status"])
-    out.print(table)
+    columns = ("person", "name", "e-mail address", "status")
+    show_rows(run(_list(tenant)), as_json, columns, itemgetter("user", "name", "email", "status"), fixed="person")
 
 
 async def _list(tenant: str) -> list[dict[str, Any]]:

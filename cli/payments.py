@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from cli.console import CliError, out, run
@@ -124,7 +125,7 @@ def _show(found: Sequence[Mapping[str, Any]], columns: Sequence[str], rows: Sequ
         right = column in ("amount", "open", "days overdue", "reminders")
         table.add_column(column, no_wrap=column in ("id", "payment", "document", "number"), justify="right" if right else "left")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     out.print(table)
 
 

@@ -251,3 +251,19 @@ def test_the_seats_of_refused_people_are_requested_again_with_progress(acme: Dep
 def test_options_that_contradict_each_other_send_nothing(acme: Deployment, command: tuple[str, ...]) -> None:
     result = seatpool("people", *command, "--tenant", "acme")
     assert (result.exit_code, acme.asked) == (2, [])
+
+
+@pytest.mark.parametrize(
+    ("command", "path", "row"),
+    [
+        (("owners", "list"), PEOPLE, ANN),
+        (("clients", "list"), "/v1/tenants/acme/clients", {"client": "c1", "rights": ["users:read"], "secrets": []}),
+        (("people", "list"), PEOPLE, ANN),
+    ],
+)
+def test_a_name_that_looks_like_markup_is_shown_as_it_is(
+    deployment: Deployment, command: tuple[str, ...], path: str, row: dict[str, Any]
+) -> None:
+    deployment.answers["GET", path] = lambda _: (200, {"items": [row | {"name": "Ann [/] [red]Lund"}], "next": None})
+    result = seatpool(*command, "--tenant", "acme")
+    assert (result.exit_code, "Ann [/] [red]Lund" in result.output) == (0, True), result.output
