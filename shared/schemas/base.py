@@ -9,7 +9,17 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, EmailStr, FailFast, PlainSerializer, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+    validate_email,
+)
 
 # Ids are parts of row keys (`tenant|user`), in URLs and in event ids, so they hold none of `|`, `/`, `#` and no white space.
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,99}$")]
@@ -18,8 +28,18 @@ Text = Annotated[str, StringConstraints(max_length=500)]
 # The first wrong item ends the reading: the description of a megabyte of wrong ones would take half a gigabyte.
 T = TypeVar("T")
 Items = Annotated[tuple[T, ...], FailFast()]
+
+
+def _address_or_nothing(value: str) -> str:
+    return validate_email(value)[1] if value else value
+
+
 # Somebody without an e-mail address has an empty one.
-OptionalEmail = EmailStr | Annotated[str, StringConstraints(max_length=0)]
+OptionalEmail = Annotated[
+    str,
+    AfterValidator(_address_or_nothing),  # one type: the errors of a union name its members
+    WithJsonSchema({"anyOf": [{"format": "email", "type": "string"}, {"maxLength": 0, "type": "string"}]}),
+]
 ExternalId = Annotated[str, StringConstraints(min_length=1, max_length=200)]  # the id of a person in a source: any text
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 

@@ -5,7 +5,8 @@ from datetime import date
 import pytest
 from pydantic import ValidationError
 
-from shared.schemas.hr_v1 import DatedAttributes, EmploymentPeriod, PersonReported
+from shared.schemas.base import Payload
+from shared.schemas.hr_v1 import DatedAttributes, EmploymentPeriod, PersonHired, PersonReported
 from shared.schemas.registry import parse, type_of
 
 DAY = date(2026, 3, 2)
@@ -36,3 +37,14 @@ def test_a_report_has_bounds(periods: int, entries: int) -> None:
             employment=(EmploymentPeriod(starts_on=DAY),) * periods,
             attributes=(DatedAttributes(since=DAY),) * entries,
         )
+
+
+@pytest.mark.parametrize(
+    ("model", "given"), [(PersonHired, {"external_id": "1", "effective_date": DAY}), (DatedAttributes, {"since": DAY})]
+)
+@pytest.mark.parametrize("wrong", ["nonsense", "a@b@c.example", 7])
+def test_a_wrong_address_is_named_by_its_field_alone(model: type[Payload], given: dict[str, object], wrong: object) -> None:
+    """Somebody may have no address, so two kinds of text are allowed; the refusal names the field once."""
+    with pytest.raises(ValidationError) as refused:
+        model.model_validate({**given, "email": wrong})
+    assert [error["loc"] for error in refused.value.errors()] == [("email",)]
