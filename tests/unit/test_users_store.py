@@ -10,7 +10,7 @@ from services.users.domain.merging import Employment, Overrides
 from services.users.domain.person import Person, Tenant, with_standing
 from services.users.domain.required_modules import Account, Note, Profile, Settings
 from services.users.domain.roles import Role
-from services.users.store.people import PersonRow, _person, _row
+from services.users.store.person_rows import PersonRow, person_of, row_of
 from shared.database.row_classes import names_of
 from shared.schemas.position import DecisionId
 
@@ -34,6 +34,6 @@ def test_a_person_is_read_as_it_was_stored() -> None:
     failed = Note("command_failed", "…", "fault", DecisionId(1, 20, 3))
     person = replace(known, sent=known.standing.required, not_done=failed, reconsider_on=date(2027, 1, 1), arrival=7, overrides=back)
     person = replace(person, conflict=Conflict("privileged", "email", ("u2", "u3")), separated=("u4",))
-    row = _row(person)
+    row = row_of(person)
     assert set(row) == set(names_of(PersonRow)), "a field without a value would be stored as null"
-    assert _person(PersonRow(**row), TENANT.today) == person
+    assert person_of(PersonRow(**row), TENANT.today) == person

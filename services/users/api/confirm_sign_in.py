@@ -3,8 +3,8 @@
 from fastapi import APIRouter
 
 from services.users.api.dependencies import InContext, PersonOrManager, TenantId, UserId, cause_of, locked_person
-from services.users.api.requests import SignInConfirmation
 from services.users.api.responses import SignInView
+from services.users.api.sign_in_requests import SignInConfirmation
 from services.users.use_cases import confirm_sign_in
 from shared.web import refusals
 from shared.web.route import CheckedRoute

@@ -6,8 +6,9 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request, Response
 
 from services.users.api.dependencies import Context, InContext, RolesManager, TenantId, UserId, cause_of
-from services.users.api.requests import CompletedSignIn, IdentityProviderBody, StartSignIn, StartTest
-from services.users.api.responses import (
+from services.users.api.sign_in_links import new_session_view
+from services.users.api.sign_in_requests import CompletedSignIn, IdentityProviderBody, StartSignIn, StartTest
+from services.users.api.sign_in_responses import (
     IdentityList,
     IdentityProviderView,
     IdentityProviderViews,
@@ -15,7 +16,6 @@ from services.users.api.responses import (
     NewSessionView,
     StartedSignIn,
 )
-from services.users.api.sign_in_links import new_session_view
 from services.users.sign_in.guarded_http import RequestFailed
 from services.users.sign_in.identity_providers import TokenRefused
 from services.users.store import identity_providers as store

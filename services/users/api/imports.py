@@ -6,16 +6,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request, Response
 
 from services.users.api.dependencies import InContext, Manager, SettingsManager, TenantId
+from services.users.api.import_responses import GuardSettingView, ImportChange, ImportReport, ImportView, UploadedPeople
 from services.users.api.requests import ApplyImport, GuardSetting, ImportPeople, NewImport
-from services.users.api.responses import (
-    FieldProblem,
-    GuardSettingView,
-    ImportChange,
-    ImportReport,
-    ImportView,
-    Rejected,
-    UploadedPeople,
-)
+from services.users.api.responses import FieldProblem, Rejected
 from services.users.api.statements import read_as, read_each
 from services.users.domain.imports import Kind
 from services.users.domain.sources import source_of

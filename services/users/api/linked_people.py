@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 
 from services.users.api.dependencies import InContext, Manager, TenantId, UserId, cause_of, locked_person, visible
-from services.users.api.people import _answer, _shown
+from services.users.api.people_views import answer_person, shown_again
 from services.users.api.requests import LinkPeople, SeparatePerson
 from services.users.api.responses import PersonView
 from services.users.domain.person import Tenant
@@ -46,9 +46,9 @@ async def link_people(
         async def link() -> Response:
             found = await context.tenants.for_write(tenant, uow)
             await _check_visible(found, uow, principal, user, body.to)
-            return await _answer(found, uow, await use_cases.link(found, uow, user, body.to, cause_of(principal)), principal)
+            return await answer_person(found, uow, await use_cases.link(found, uow, user, body.to, cause_of(principal)), principal)
 
-        return await idempotent(uow, request, principal, key, link, partial(_shown, context, principal, tenant, uow))
+        return await idempotent(uow, request, principal, key, link, partial(shown_again, context, principal, tenant, uow))
 
 
 @router.post("/{user}/separate", response_model=PersonView, responses=refusals(404, 409), summary="Separate a person from another one")
@@ -76,9 +76,9 @@ async def separate_person(
                 person = await use_cases.separate(found, uow, user, cause_of(principal))
             else:
                 person = await use_cases.take_out(found, uow, user, Key(source, external_id), cause_of(principal))
-            return await _answer(found, uow, person, principal)
+            return await answer_person(found, uow, person, principal)
 
-        return await idempotent(uow, request, principal, key, separate, partial(_shown, context, principal, tenant, uow))
+        return await idempotent(uow, request, principal, key, separate, partial(shown_again, context, principal, tenant, uow))
 
 
 @router.delete("/{user}/overrides/{field}", response_model=PersonView, responses=refusals(404, 409), summary="Delete an override")
@@ -94,4 +94,4 @@ async def delete_override(
         found = await context.tenants.for_write(tenant, uow)
         before = await locked_person(found, uow, user, principal)
         person = await edit_person.remove_override(found, uow, before, field, cause_of(principal))
-        return await _answer(found, uow, person, principal)
+        return await answer_person(found, uow, person, principal)

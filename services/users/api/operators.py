@@ -5,8 +5,8 @@ from functools import partial
 from fastapi import APIRouter, Request, Response
 
 from services.users.api.dependencies import InContext, Operator, OperatorId
-from services.users.api.requests import NewOperator
-from services.users.api.responses import OperatorView
+from services.users.api.sign_in_requests import NewOperator
+from services.users.api.sign_in_responses import OperatorView
 from services.users.store import operators as store
 from services.users.store.operators import OperatorRow
 from services.users.use_cases import operators

@@ -1,9 +1,8 @@
 """People, added by REST or by HR systems."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -20,6 +19,7 @@ from services.users.api.dependencies import (
     locked_person,
     visible,
 )
+from services.users.api.people_views import answer_person, person_view, pool_view, reader_view, shown_again, shown_with
 from services.users.api.requests import (
     InvitationBody,
     KindName,
@@ -31,57 +31,39 @@ from services.users.api.requests import (
     TerminationBody,
 )
 from services.users.api.responses import (
-    ConflictView,
     CostView,
     ExpansionView,
-    HandOverView,
-    InvitationView,
     LicenceOfLeaver,
-    ModuleView,
-    NoteView,
     OtherValue,
-    OwnedItemsView,
     PeoplePage,
     PersonDataView,
     PersonView,
-    PoolView,
     PreviewedModule,
     PreviewView,
     ReadyReduction,
     ReductionTotalView,
     ReplacementView,
-    SignInView,
     TerminationView,
-    TimelineView,
     ValueView,
 )
-from services.users.domain.conflicts import Conflict
-from services.users.domain.facts import RECORD_FIELDS, Record
-from services.users.domain.invitations import InvitationTerms, shown_state
+from services.users.domain.facts import RECORD_FIELDS
+from services.users.domain.invitations import InvitationTerms
 from services.users.domain.merging import origins
-from services.users.domain.module_states import ModuleState, Seat, base_modules_are_usable
+from services.users.domain.module_states import ModuleState
 from services.users.domain.person import Person, Tenant
-from services.users.domain.required_modules import Note
-from services.users.domain.roles import is_administrator
-from services.users.domain.sources import Key
 from services.users.domain.status import LISTED, Status
-from services.users.store import module_states, owned_items, personal_data, pools, timelines
 from services.users.store import people as store
-from services.users.store.owned_items import OwnedItemsRow
-from services.users.store.people import Filter, View
-from services.users.store.pools import CountsRow
+from services.users.store import personal_data
+from services.users.store.people import Filter
 from services.users.use_cases import (
     edit_person,
     erasure,
     invitations,
     known_people,
-    licences,
     preview_person,
     replace_person,
     terminate_person,
 )
-from services.users.use_cases.hand_over import ENDED
-from services.users.use_cases.licences import Licences
 from services.users.use_cases.replace_person import Afterwards
 from services.users.use_cases.terminate_person import Termination
 from shared import ids
@@ -91,168 +73,15 @@ from shared.web import Cursor, IfMatch, Limit, Principal, answer, check_if_match
 from shared.web.idempotency import IdempotencyKey, idempotent
 from shared.web.openapi import Responses
 from shared.web.prefer import Prefer, wait_for, wait_seconds
-from shared.web.rest import LIMIT_DEFAULT, PositionView
+from shared.web.rest import LIMIT_DEFAULT
 from shared.web.route import CheckedRoute
 from shared.web.tenant_limits import costly
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/people", tags=["people"])
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """The data that views of people show beside the people themselves."""
-
-    tenant: Tenant
-    rows: Mapping[str, Mapping[str, Seat]]
-    add_ons: Collection[str]
-    licences: Licences
-    timelines: Mapping[str, Sequence[Key]]
-    in_conflict: Mapping[str, Sequence[str]]
-    hidden: frozenset[str]  # people in conflict whom the reader does not see
-    owned: Mapping[str, Sequence[OwnedItemsRow]]
-    heirs: Mapping[str, str]
-
-
-async def _shown_with(tenant: Tenant, uow: UnitOfWork, people: Sequence[Person], principal: Principal) -> Shown:
-    users = [person.user for person in people]
-    in_conflict = await store.conflicts_of(uow.connection, tenant.tenant, users)
-    named = {each for person in people for each in (*person.separated, *(person.conflict.people if person.conflict is not None else ()))}
-    named = named.union(*in_conflict.values())
-    view = _view_of(principal)
-    return Shown(
-        tenant,
-        await module_states.load(uow.connection, tenant.tenant, users),
-        await pools.add_ons(uow.connection, tenant.tenant),
-        await licences.load(tenant, uow),
-        await timelines.keys_of(uow.connection, tenant.tenant, users),
-        in_conflict,
-        frozenset() if view is None else await store.hidden_of(uow.connection, tenant.tenant, named, view),
-        await owned_items.of_users(uow.connection, tenant.tenant, users),
-        await owned_items.heirs(uow.connection, tenant.tenant, users),
-    )
-
-
-def _view_of(principal: Principal) -> View | None:
-    return None if principal.departments is None else View(tuple(principal.departments), principal.subject)
-
-
-def _hand_over(person: Person, shown: Shown) -> HandOverView | None:
-    owned = shown.owned.get(person.user, ())
-    if not owned or person.standing.status not in ENDED:
-        return None
-    items = [OwnedItemsView(kind=each.kind, count=each.count, labels=list(each.labels)) for each in owned]
-    return HandOverView(heir=shown.heirs.get(person.user), items=items)
-
-
-def _pool(pool: CountsRow) -> PoolView:
-    return PoolView(
-        module=pool.module,
-        licences=pool.licences,
-        in_use=pool.in_use,
-        flagged=pool.flagged,
-        waiting=pool.waiting,
-        available=pool.available,
-    )
-
-
-def _module(row: Seat, module: str, shown: Shown) -> ModuleView:
-    position = PositionView(partition=row.decision_id.partition, offset=row.decision_id.offset)
-    view = ModuleView(module=module, state=row.state.value, deadline=row.deadline, reason=row.reason, position=position)
-    pool = shown.licences.pools.get(module)
-    if row.state is not ModuleState.REFUSED or pool is None:
-        return view
-    warning = licences.warning(shown.tenant.tenant, shown.licences, module, row.reason)
-    return view.model_copy(update={"pool": _pool(pool), "warning": warning})
-
-
-def _modules(person: Person, shown: Shown) -> list[ModuleView]:
-    """Return the required modules and their states, and the profile's other modules. A module that is no longer required is shown until it
-    is released."""
-    found = {module: seat for module, seat in shown.rows[person.user].items() if seat.state is not ModuleState.RELEASED}
-    others, subscribed = person.standing.not_subscribed, shown.tenant.settings.subscribed
-    views = []
-    for module in sorted({*person.standing.required.modules, *others, *found}):
-        row = found.get(module)
-        if module in others:
-            reason = "required_module_missing" if module in subscribed else "no_pool"
-            views.append(ModuleView(module=module, state=ModuleState.NOT_SUBSCRIBED.value, reason=reason))
-        elif row is None:
-            views.append(ModuleView(module=module, state=ModuleState.PENDING.value))
-        else:
-            views.append(_module(row, module, shown))
-    return views
-
-
-def _note(note: Note) -> NoteView:
-    decision = note.decision_id
-    position = None if decision is None else PositionView(partition=decision.partition, offset=decision.offset)
-    return NoteView(type=note.type, detail=note.detail, reason=note.reason, position=position)
-
-
-def _invitation(person: Person, now: datetime) -> InvitationView | None:
-    state, until = shown_state(person, now), person.account.invited_until
-    if state is None or until is None:
-        return None
-    return InvitationView(state=state.value, expires_at=until, reserved=person.account.hold_until is not None)
-
-
 def _terms(body: InvitationBody | None) -> InvitationTerms | None:
     return None if body is None else InvitationTerms(body.days, body.reserve)
-
-
-def _overrides(person: Person) -> dict[str, Any]:
-    employment = person.overrides.employment
-    values = {name: None if value == "" else value for name, value in person.overrides.values.items()}
-    return values | ({} if employment is None else {"employed": employment.employed})
-
-
-def _conflict(conflict: Conflict, shown: Shown) -> ConflictView:
-    seen = [user for user in conflict.people if user not in shown.hidden]
-    return ConflictView(reason=conflict.reason, by=conflict.by, people=seen, hidden=len(conflict.people) - len(seen))
-
-
-def _view(person: Person, shown: Shown) -> PersonView:
-    record, standing = person.record or Record(employed=False), person.standing
-    rows, add_ons, tenant, conflict = shown.rows[person.user], shown.add_ons, shown.tenant, person.conflict
-    in_conflict = shown.in_conflict.get(person.user, ())
-    return PersonView(
-        user=person.user,
-        external_id=person.external_id,
-        source=person.source,
-        timelines=[TimelineView(source=key.source, external_id=key.external_id) for key in shown.timelines.get(person.user, ())],
-        conflict=None if conflict is None else _conflict(conflict, shown),
-        in_conflict=[user for user in in_conflict if user not in shown.hidden],
-        in_conflict_hidden=sum(user in shown.hidden for user in in_conflict),
-        overrides=_overrides(person),
-        login=record.login or None,
-        email=record.email,
-        sign_in=SignInView(login=person.sign_in_login or None, email=person.sign_in_email) if person.is_unconfirmed else None,
-        name=record.name,
-        job_title=record.job_title,
-        department=record.department,
-        profile=standing.profile,
-        kind=record.kind,
-        administrator=is_administrator(standing.rights),
-        roles=list(person.account.all_roles),
-        priority=person.account.priority,
-        valid_to=record.valid_to,
-        status=standing.status.value,
-        may_log_in=standing.may_log_in and base_modules_are_usable(standing.required.modules, rows, add_ons),
-        modules=_modules(person, shown),
-        invitation=_invitation(person, tenant.now),
-        hand_over=_hand_over(person, shown),
-        pending=person.answered < person.revision,
-        notes=[_note(note) for note in person.notes],
-        created_at=person.created_at,
-        erased_at=person.erased_at,
-        version=person.version,
-    )
-
-
-async def _answer(tenant: Tenant, uow: UnitOfWork, person: Person, principal: Principal, status: int = 200) -> Response:
-    location = {"location": f"/v1/tenants/{tenant.tenant}/people/{person.user}"} if status in (201, 202) else {}
-    view = _view(person, await _shown_with(tenant, uow, [person], principal))
-    return answer(view, status, {"etag": etag(person.version)} | location)
 
 
 _PREVIEWED: Responses = {200: {"model": PreviewView, "description": "The answer to `dry_run`."}}
@@ -290,9 +119,9 @@ async def create_person(
 
         async def create() -> Response:
             found = await context.tenants.for_write(tenant, uow)
-            return await _answer(found, uow, await add(found, uow), principal, 201)
+            return await answer_person(found, uow, await add(found, uow), principal, 201)
 
-        response = await idempotent(uow, request, principal, key, create, partial(_shown, context, principal, tenant, uow))
+        response = await idempotent(uow, request, principal, key, create, partial(shown_again, context, principal, tenant, uow))
     return await _decided(context, tenant, principal, prefer, response)
 
 
@@ -333,7 +162,7 @@ async def _decided(context: Context, tenant: str, principal: Principal, prefer: 
             person = await store.get(uow.connection, tenant, user, found.today)
             if person is None or person.answered < person.revision:
                 return None
-            return await _answer(found, uow, person, principal, response.status_code)
+            return await answer_person(found, uow, person, principal, response.status_code)
 
     return await wait_for(context.clock, seconds, look) or response
 
@@ -375,16 +204,16 @@ async def list_people(
     state = seat_state.value if seat_state else None
     default = (*LISTED, Status.INACTIVE) if without else LISTED
     statuses = tuple(Status) if status and "all" in status else status or default
-    view = _view_of(principal)
+    view = reader_view(principal)
     chosen = Filter(statuses, external_id, state, source, kind, department, profile, text, role, tuple(without) if without else None, view)
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_read(tenant, uow)
         people = await store.page(uow.connection, tenant, chosen, after, limit, found.today)
-        shown = await _shown_with(found, uow, people, principal)
+        shown = await shown_with(found, uow, people, principal)
         hidden = await store.count_hidden(uow.connection, tenant, statuses, view) if view is not None and cursor is None else None
     more = encode_cursor(people[-1].arrival) if len(people) == limit else None
-    counts = [_pool(pool) for pool in shown.licences.pools.values()]
-    return PeoplePage(items=[_view(person, shown) for person in people], next=more, pools=counts, hidden=hidden)
+    counts = [pool_view(pool) for pool in shown.licences.pools.values()]
+    return PeoplePage(items=[person_view(person, shown) for person in people], next=more, pools=counts, hidden=hidden)
 
 
 @router.get("/{user}", response_model=PersonView, summary="Get a person")
@@ -401,7 +230,7 @@ async def show_person(tenant: TenantId, user: UserId, context: InContext, princi
             )
             for name, origin in origins(known.stated(user), found.today).items()
         }
-        view = _view(person, await _shown_with(found, uow, [person], principal)).model_copy(update={"values": values})
+        view = person_view(person, await shown_with(found, uow, [person], principal)).model_copy(update={"values": values})
         return answer(view, headers={"etag": etag(person.version)})
 
 
@@ -432,7 +261,7 @@ async def change_person(
         before = await locked_person(found, uow, user, principal)
         check_if_match(if_match, before.version)
         person = await edit_person.change(found, uow, before, given, cause_of(principal))
-        return await _answer(found, uow, person, principal)
+        return await answer_person(found, uow, person, principal)
 
 
 @router.post("/{user}/reactivate", status_code=202, response_model=PersonView, responses=refusals(409), summary="Reactivate a person")
@@ -454,9 +283,9 @@ async def reactivate_person(
             found = await context.tenants.for_write(tenant, uow)
             before = await locked_person(found, uow, user, principal)
             person = await edit_person.reactivate(found, uow, before, modules, cause_of(principal))
-            return await _answer(found, uow, person, principal, 202)
+            return await answer_person(found, uow, person, principal, 202)
 
-        return await idempotent(uow, request, principal, key, reactivate, partial(_shown, context, principal, tenant, uow))
+        return await idempotent(uow, request, principal, key, reactivate, partial(shown_again, context, principal, tenant, uow))
 
 
 @router.post(
@@ -481,9 +310,9 @@ async def invite_person(
             terms = _terms(body or InvitationBody())
             assert terms is not None
             person = await invitations.invite(found, uow, context.seats, before, terms, cause_of(principal))
-            return await _answer(found, uow, person, principal, 202)
+            return await answer_person(found, uow, person, principal, 202)
 
-        return await idempotent(uow, request, principal, key, invite, partial(_shown, context, principal, tenant, uow))
+        return await idempotent(uow, request, principal, key, invite, partial(shown_again, context, principal, tenant, uow))
 
 
 @router.post(
@@ -508,12 +337,12 @@ async def replace_person_by(
             for each in sorted({user, body.to}):
                 await locked_person(found, uow, each, principal)
             both = await replace_person.replace_person(found, uow, context.seats, user, body.to, after, cause_of(principal))
-            shown = await _shown_with(found, uow, both, principal)
-            replaced, replacement = (_view(person, shown) for person in both)
+            shown = await shown_with(found, uow, both, principal)
+            replaced, replacement = (person_view(person, shown) for person in both)
             location = {"location": f"/v1/tenants/{tenant}/people/{user}"}
             return answer(ReplacementView(replaced=replaced, replacement=replacement), 202, location)
 
-        return await idempotent(uow, request, principal, key, act, partial(_shown, context, principal, tenant, uow))
+        return await idempotent(uow, request, principal, key, act, partial(shown_again, context, principal, tenant, uow))
 
 
 @router.post(
@@ -543,7 +372,7 @@ async def terminate_person_after(
             done = await terminate_person.terminate(found, uow, context.seats, before, body.last_day, cause_of(principal))
             return await _termination(found, uow, done, principal)
 
-        return await idempotent(uow, request, principal, key, terminate, partial(_shown, context, principal, tenant, uow))
+        return await idempotent(uow, request, principal, key, terminate, partial(shown_again, context, principal, tenant, uow))
 
 
 @router.delete("/{user}/terminate", status_code=202, response_model=PersonView, responses=refusals(409), summary="Withdraw a termination")
@@ -554,11 +383,11 @@ async def take_termination_back(tenant: TenantId, user: UserId, context: InConte
         found = await context.tenants.for_write(tenant, uow)
         before = await locked_person(found, uow, user, principal)
         person = await terminate_person.take_back(found, uow, before, cause_of(principal))
-        return await _answer(found, uow, person, principal, 202)
+        return await answer_person(found, uow, person, principal, 202)
 
 
 async def _termination(tenant: Tenant, uow: UnitOfWork, done: Termination, principal: Principal) -> Response:
-    person = _view(done.person, await _shown_with(tenant, uow, [done.person], principal))
+    person = person_view(done.person, await shown_with(tenant, uow, [done.person], principal))
     licences = done.licences
     items = [ReductionTotalView(module=module, total=total) for module, total in done.reduction.items()]
     view = TerminationView(
@@ -578,7 +407,7 @@ async def erase_person(tenant: TenantId, user: UserId, context: InContext, princ
         found = await context.tenants.for_write(tenant, uow)
         await uow.lock(store.CLAIMS, tenant)
         before = visible(await store.lock(uow.connection, tenant, user, found.today), principal)
-        return await _answer(found, uow, await erasure.erase(found, uow, before, cause_of(principal)), principal)
+        return await answer_person(found, uow, await erasure.erase(found, uow, before, cause_of(principal)), principal)
 
 
 @router.get("/{user}/data", response_model=PersonDataView, summary="Export what is stored about a person")
@@ -589,8 +418,8 @@ async def export_person(tenant: TenantId, user: UserId, context: InContext, prin
         found = await context.tenants.for_read(tenant, uow)
         person = visible(await store.get(uow.connection, tenant, user, found.today), principal)
         data = await personal_data.rows_of(uow.connection, tenant, user)
-        shown = await _shown_with(found, uow, [person], principal)
-        view = _view(person, shown)
+        shown = await shown_with(found, uow, [person], principal)
+        view = person_view(person, shown)
     for row in data["people"]:
         row |= {name: [each for each in row[name] if each not in shown.hidden] for name in ("conflict_people", "separated")}
     return answer(PersonDataView(person=view, data=data, elsewhere=_elsewhere(tenant, user)))
@@ -600,9 +429,3 @@ def _elsewhere(tenant: str, user: str) -> dict[str, str]:
     """Return the addresses of the other services."""
     path = f"/v1/tenants/{tenant}"
     return {"e-mails (notifier)": f"GET {path}/emails?user={user}", "action log (notifier)": f"GET {path}/actions?user={user}"}
-
-
-async def _shown(context: Context, principal: Principal, tenant: str, uow: UnitOfWork, user: str) -> Response:
-    found = await context.tenants.for_read(tenant, uow)
-    person = await store.get(uow.connection, tenant, user, found.today)
-    return await _answer(found, uow, visible(person, principal), principal)

@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from services.users.api.requests import TenantFields
 from shared.schemas.base import Instant
@@ -354,89 +354,6 @@ class ClockView(BaseModel):
     to: Instant | None = Field(None, description="The time to which the clock is advancing.")
 
 
-class Token(BaseModel):
-    access_token: str
-    token_type: str = "Bearer"  # noqa: S105 - a word of RFC 6749
-    expires_in: int = Field(description="Seconds until the token expires.")
-    issued_token_type: str | None = Field(None, description="Of a token exchange: the type of the token (RFC 8693).")
-
-
-class SessionView(BaseModel):
-    session_id: str
-    user: str
-    method: str = Field(description="How the person signed in: link or identity_provider.")
-    created_at: Instant
-    expires_at: Instant
-
-
-class SessionList(BaseModel):
-    sessions: list[SessionView]
-
-
-class IdentityProviderView(BaseModel):
-    issuer: str
-    client_id: str
-    has_secret: bool
-    match_claims: list[str]
-    trust_email: bool
-    required: bool
-    emergency_links: bool
-    entered_by: str
-    entered_at: Instant
-
-
-class IdentityProviderViews(BaseModel):
-    draft: IdentityProviderView | None = Field(description="The configuration that is used after a test sign-in; null if there is none.")
-    effective: IdentityProviderView | None = Field(description="The configuration in use; null if there is none.")
-
-
-class StartedSignIn(BaseModel):
-    authorization_url: str = Field(description="Send the browser there.")
-    flow: str = Field(description="Keep it in a cookie of this browser (HttpOnly, Secure, SameSite=Lax), and send it at the end.")
-    expires_at: Instant
-
-
-class IdentityView(BaseModel):
-    issuer: str
-    subject: str
-    bound_at: Instant
-
-
-class IdentityList(BaseModel):
-    identities: list[IdentityView]
-
-
-class LinkRequested(BaseModel):
-    detail: str
-
-
-class OperatorView(BaseModel):
-    operator: str
-    email: str
-    name: str
-    added_by: str
-    added_at: Instant
-
-
-class ChoiceView(BaseModel):
-    tenant: str | None = Field(description="null: as an operator of the vendor.")
-    tenant_name: str
-    user: str
-    login: str
-    name: str
-
-
-class LinkUsed(BaseModel):
-    ticket: str = Field(description="It is valid once, for five minutes, to choose one of `choices`.")
-    expires_at: Instant
-    choices: list[ChoiceView] = Field(description="Where and as whom the person may sign in. The list can be empty.")
-
-
-class NewSessionView(SessionView):
-    tenant: str | None = Field(description="null: of an operator of the vendor.")
-    secret: str = Field(description="It is shown only here. Exchange it for access tokens with `POST /v1/token`.")
-
-
 class AllowedView(BaseModel):
     source: str
     tenants: list[str]
@@ -446,54 +363,11 @@ class SourceView(AllowedView):
     topic: str = Field(description="The topic from which events of the source are accepted.")
 
 
-class PublicKeys(BaseModel):
-    """A JWK set (RFC 7517)."""
-
-    keys: list[dict[str, Any]]
-
-
-class ImportCounts(BaseModel):
-    """Each person of the import is one of new, changed, unchanged and invalid; `leaving` and `absent` count people apart from that."""
-
-    new: int
-    changed: int
-    unchanged: int
-    invalid: int
-    leaving: int = Field(description="People who would lose access, now or on a later day.")
-    absent: int = Field(description="People of the source who are missing from a complete import.")
-
-
-class AbsentPersonView(BaseModel):
-    user: str
-    external_id: str
-
-
-class InvalidPersonView(BaseModel):
-    index: int
-    external_id: str
-    errors: list[FieldProblem]
-
-
-class ImportModuleView(BaseModel):
-    module: str
-    required_before: int = Field(description="People who require the module now.")
-    required: int = Field(description="People who would require the module after the import.")
-    licences: int | None = Field(None, description="Null if there is no pool, or seats did not answer.")
-    available: int | None = None
-
-
 class DecidedModuleView(BaseModel):
     module: str
     state: str
     deadline: str | None = None
     reason: str | None = None
-
-
-class DecidedPersonView(BaseModel):
-    user: str
-    external_id: str
-    status: str = Field("", description="The status that the person would have.")
-    modules: list[DecidedModuleView]
 
 
 class ExpansionView(BaseModel):
@@ -505,80 +379,6 @@ class CostView(BaseModel):
     currency: str
     term: str
     net_minor: int = Field(description="The price of these licences for a whole period, without tax.")
-
-
-class ImportDecisions(BaseModel):
-    """What seats would decide about each person whose required modules change."""
-
-    decided: bool
-    detail: str
-    people: list[DecidedPersonView]
-    expansions: list[ExpansionView] = Field([], description="Known if `decided`.")
-    cost: CostView | None = Field(None, description="Null if no licence would be added, or its price is not known.")
-
-
-class GuardView(BaseModel):
-    would_end: int
-    limit: int
-    needs_confirmation: bool
-
-
-class GuardSettingView(BaseModel):
-    people: int
-    percent: int
-
-
-class ImportReport(BaseModel):
-    counts: ImportCounts
-    absent: list[AbsentPersonView] = Field(description="The first 100 of them; `changes` has all.")
-    invalid: list[InvalidPersonView] = Field(description="The first 100 of them; `changes` has all.")
-    modules: list[ImportModuleView]
-    seats: ImportDecisions
-    guard: GuardView
-
-
-class ImportView(BaseModel):
-    model_config = ConfigDict(serialize_by_alias=True)
-
-    import_: str = Field(alias="import", description="The id of the import.")
-    source: str
-    version: int
-    complete: bool
-    absent: str
-    status: str = Field(description="collecting, checked, applying, applied or failed")
-    people: int = Field(description="The people that were uploaded.")
-    done: int = Field(description="The people that are changed so far.")
-    total: int = Field(description="The people that the import changes, known after the check.")
-    failure: str | None = Field(None, description="Why the import is failed, and what to do.")
-    report: ImportReport | None = Field(None, description="The report of the last check.")
-    created_at: Instant
-
-
-class UploadedPeople(BaseModel):
-    accepted: int
-    invalid: list[Rejected]
-
-
-class FirstMatch(BaseModel):
-    """How a person is matched whom the source reports for the first time."""
-
-    outcome: str = Field(description="linked (with a person whom other sources report), conflict, or new (nobody matches)")
-    by: str | None = Field(None, description="What the person was found by: login, employee_number or email.")
-    reason: str | None = Field(None, description="Why the person would be in conflict.")
-    people: list[str] = []
-
-
-class ImportChange(BaseModel):
-    """The change of one person by the import, or the reason why there is none."""
-
-    external_id: str
-    user: str
-    kind: str = Field(description="new, changed, invalid or absent")
-    ends: bool = Field(description="The person would lose access.")
-    before: dict[str, Any] | None = Field(None, description="Status, values and modules now, and what changes on later days (`upcoming`).")
-    after: dict[str, Any] | None = None
-    match: FirstMatch | None = Field(None, description="Of a person whom the source reports for the first time.")
-    errors: list[FieldProblem] = []
 
 
 class HeldEventsView(BaseModel):

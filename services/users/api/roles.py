@@ -23,6 +23,7 @@ from services.users.api.responses import Digests, PersonRolesView, RoleView, Sig
 from services.users.domain.person import Person
 from services.users.domain.roles import BUILT_IN, in_order
 from services.users.store import people as people_store
+from services.users.store import people_lookups
 from services.users.store import roles as store
 from services.users.store.roles import RoleRow
 from services.users.use_cases import roles, tenants
@@ -163,7 +164,7 @@ async def put_digests(tenant: TenantId, user: UserId, body: DigestsBody, context
 
 async def _person_roles(tenant: str, uow: UnitOfWork, person: Person) -> Response:
     account, departments = person.account, person.account.departments
-    unknown = await people_store.unknown_departments(uow.connection, tenant, departments or ())
+    unknown = await people_lookups.unknown_departments(uow.connection, tenant, departments or ())
     view = PersonRolesView(
         user=person.user,
         roles=list(account.roles),

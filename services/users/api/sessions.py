@@ -4,8 +4,8 @@ from fastapi import APIRouter, Request, Response
 
 from services.users.api.dependencies import InContext, PersonOrManager, SessionId, TenantId, UserId, visible
 from services.users.api.forms import check_form, form_document, parse_form
-from services.users.api.requests import RevocationForm
-from services.users.api.responses import SessionList, SessionView
+from services.users.api.sign_in_requests import RevocationForm
+from services.users.api.sign_in_responses import SessionList, SessionView
 from services.users.sign_in.opaque import hash_of
 from services.users.store import people as people_store
 from services.users.store import sessions as store

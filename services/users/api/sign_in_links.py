@@ -3,8 +3,8 @@
 from fastapi import APIRouter, Request, Response
 
 from services.users.api.dependencies import InContext
-from services.users.api.requests import LinkChoice, LinkRequest, LinkUse
-from services.users.api.responses import ChoiceView, LinkRequested, LinkUsed, NewSessionView
+from services.users.api.sign_in_requests import LinkChoice, LinkRequest, LinkUse
+from services.users.api.sign_in_responses import ChoiceView, LinkRequested, LinkUsed, NewSessionView
 from services.users.store.operators import VENDOR
 from services.users.use_cases import sign_in_links
 from services.users.use_cases.sessions import NewSession

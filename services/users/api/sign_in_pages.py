@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from services.users.api.dependencies import Context, InContext
 from services.users.api.forms import check_form, parse_form
-from services.users.api.requests import LinkChoiceForm, LinkUse, SignInConfirmationForm
+from services.users.api.sign_in_requests import LinkChoiceForm, LinkUse, SignInConfirmationForm
 from services.users.domain.person import Cause
 from services.users.domain.roles import Authority
 from services.users.store import people as people_store

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 
 from services.users.api.dependencies import Context, InContext, Operator, SettingsManager, TenantId, TenantOperator, cause_of, now_of
 from services.users.api.requests import SOURCE_TENANTS_MAX, Allowed, FirstOwner, NewTenant, OperatorAccess, TenantPatch
-from services.users.api.responses import AllowedView, SourceView, TenantView, Token
+from services.users.api.responses import AllowedView, SourceView, TenantView
+from services.users.api.sign_in_responses import Token
 from services.users.domain.invitations import InvitationTerms
 from services.users.domain.person import Cause
 from services.users.domain.roles import OWNER

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Header, Request, Response
 from services.users.api.dependencies import Context, InContext
 from services.users.api.forms import check_form, form_document, parse_form
 from services.users.api.identity_provider import provider_failed
-from services.users.api.requests import ID_TOKEN_TYPE, TOKEN_EXCHANGE, IdTokenExchangeForm, TokenExchangeForm, TokenForm
-from services.users.api.responses import PublicKeys, Token
+from services.users.api.sign_in_requests import ID_TOKEN_TYPE, TOKEN_EXCHANGE, IdTokenExchangeForm, TokenExchangeForm, TokenForm
+from services.users.api.sign_in_responses import PublicKeys, Token
 from services.users.sign_in.guarded_http import RequestFailed
 from services.users.sign_in.identity_providers import Client, TokenRefused
 from services.users.sign_in.tokens import Grant

@@ -12,7 +12,7 @@ from services.users.domain import person as rules
 from services.users.domain.module_states import Decided, decided, not_done
 from services.users.domain.person import Cause
 from services.users.store import people as people_store
-from services.users.store import pools, reevaluations
+from services.users.store import people_lookups, pools, reevaluations
 from services.users.store import tenants as tenants_store
 from services.users.store.pools import CountsRow
 from services.users.use_cases import known_people, people, refused_people, replace_person, subscription
@@ -163,7 +163,7 @@ class SeatsEvents:
         if event.reason != seats_v1.Reason.STALE or event.user is None or event.last_revision is None:
             return
         tenant = await load_tenant(self._tenants, uow, message)
-        users = {event.user, *await people_store.users_of_command(uow.connection, tenant.tenant, event.command)}
+        users = {event.user, *await people_lookups.users_of_command(uow.connection, tenant.tenant, event.command)}
         found = await people_store.lock_many(uow.connection, tenant.tenant, sorted(users), tenant.today)
         cause = Cause(SEATS_ACTOR, seats_v1.Reason.CHANGED.value)
         for before in found.values():

@@ -8,8 +8,7 @@ from services.users.domain.known_people import KnownPeople
 from services.users.domain.matching import Matched
 from services.users.domain.person import Tenant, source_actor
 from services.users.domain.sources import Source, SourceKind, may_be_duplicates
-from services.users.store import imports, timelines
-from services.users.store import people as people_store
+from services.users.store import imports, people_lookups, timelines
 from services.users.store import sources as store
 from shared.database import UnitOfWork
 from shared.errors import Conflict as Refusal
@@ -63,5 +62,5 @@ async def confirm(tenant: Tenant, uow: UnitOfWork, name: str) -> Source:
     unmatched = await timelines.alone(uow.connection, tenant.tenant)
     after = replace(source, duplicates_held=False, duplicates_confirmed=unmatched.get(name, 0))
     await store.save(uow.connection, tenant.tenant, after)
-    await people_store.reconsider_duplicates(uow.connection, tenant.tenant, ConflictReason.POSSIBLE_DUPLICATE, tenant.today)
+    await people_lookups.reconsider_duplicates(uow.connection, tenant.tenant, ConflictReason.POSSIBLE_DUPLICATE, tenant.today)
     return after

@@ -22,6 +22,7 @@ from services.users.sign_in.identity_providers import Client, TokenRefused
 from services.users.sign_in.opaque import hash_of, new_secret
 from services.users.store import identity_providers as store
 from services.users.store import people as people_store
+from services.users.store import people_lookups
 from services.users.store.identity_providers import DRAFT, EFFECTIVE, FlowRow, IdentityRow, ProviderRow
 from services.users.use_cases import rights, sessions
 from services.users.use_cases.invitations import claim_invitation
@@ -246,9 +247,9 @@ async def _matching(uow: UnitOfWork, provider: ProviderRow, claims: Mapping[str,
         if claim == EMAIL:
             if "email_verified" not in claims and not provider.trust_email:
                 continue
-            found = await people_store.with_email(uow.connection, provider.tenant_id, value, 2)
+            found = await people_lookups.with_email(uow.connection, provider.tenant_id, value, 2)
         else:
-            found = await people_store.with_sign_in_login(uow.connection, provider.tenant_id, login_key(value))
+            found = await people_lookups.with_sign_in_login(uow.connection, provider.tenant_id, login_key(value))
         if len(found) > 1:
             raise identity_refused(f"several people have this {'e-mail address' if claim == EMAIL else 'login'}")
         if found:

@@ -8,6 +8,7 @@ from services.users.domain.matching import HR_ID, NUMBER, Mark, Matched, Matchin
 from services.users.domain.person import Person, Tenant
 from services.users.domain.sources import Key, MatchBy, SourceKind
 from services.users.store import people as store
+from services.users.store import people_lookups
 from services.users.use_cases import duplicates, known_people
 from shared.database import UnitOfWork
 
@@ -24,7 +25,7 @@ async def match(
     if not first and not changing:
         return Matched()
     if changing:
-        waiting = await store.in_conflict_with(uow.connection, tenant.tenant, [person.user for person in changing])
+        waiting = await people_lookups.in_conflict_with(uow.connection, tenant.tenant, [person.user for person in changing])
         await _add(tenant, uow, known, waiting, lock=lock)
     marks = wanted_marks(known, first, tenant.today)
     concerned = {person.user for person in changing}
@@ -64,7 +65,7 @@ async def with_marks(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, marks:
         by_kind.setdefault(kind, []).append(value)
     hr_sources = [source.source for source in known.sources.values() if source.kind == SourceKind.HR]
     logins, emails, numbers, hr_ids = (by_kind.get(kind, []) for kind in (MatchBy.LOGIN, MatchBy.EMAIL, NUMBER, HR_ID))
-    return await store.with_marks(uow.connection, tenant.tenant, logins, emails, numbers, hr_ids, hr_sources)
+    return await people_lookups.with_marks(uow.connection, tenant.tenant, logins, emails, numbers, hr_ids, hr_sources)
 
 
 async def _add(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, users: Collection[str], *, lock: bool) -> None:

@@ -27,7 +27,7 @@ from services.users.domain.status import Status, status_of
 from services.users.domain.timelines import Outcome, Statement, Timeline, with_statement
 from services.users.store import module_states as states_store
 from services.users.store import people as store
-from services.users.store import pools
+from services.users.store import people_lookups, pools
 from services.users.store import timelines as timelines_store
 from services.users.store.timelines import Change
 from services.users.use_cases import hand_over, known_people, matching, owners, sessions
@@ -277,7 +277,7 @@ async def check_login(tenant: Tenant, uow: UnitOfWork, before: Person, after: Pe
     key = claimed_login(before.record, after.record)
     if key is None:
         return
-    holder = await store.login_holder(uow.connection, tenant.tenant, key, after.user)
+    holder = await people_lookups.login_holder(uow.connection, tenant.tenant, key, after.user)
     if holder is None or after.record is None:
         return
     if authority is not None and authority.departments is not None:
@@ -390,7 +390,7 @@ def _is_overtaken(note: Note | None, decision_id: DecisionId) -> bool:
 
 async def note_not_done(tenant: Tenant, uow: UnitOfWork, command: str, note: Note) -> None:
     """Store with its people that the last command was not decided. An older command, or one answered meanwhile, changes nothing."""
-    users = await store.users_of_command(uow.connection, tenant.tenant, command)
+    users = await people_lookups.users_of_command(uow.connection, tenant.tenant, command)
     found = await store.lock_many(uow.connection, tenant.tenant, sorted(users), tenant.today)
     waiting = [person for person in found.values() if person.command_id == command and person.answered < person.revision]
     await store.set_notes(uow.connection, tenant.tenant, [replace(person, not_done=note) for person in waiting])

@@ -19,7 +19,7 @@ from prometheus_client import Counter
 from services.users.domain.logins import login_key
 from services.users.domain.roles import OWNER
 from services.users.sign_in.opaque import hash_of, new_secret
-from services.users.store import identity_providers, operators
+from services.users.store import identity_providers, operators, people_lookups
 from services.users.store import people as people_store
 from services.users.store import sign_in_links as store
 from services.users.store import tenants as tenants_store
@@ -111,7 +111,7 @@ async def _make_link(uow: UnitOfWork, settings: LinkSettings, each: RequestRow, 
     if await store.count(uow.connection, key, now) >= LINKS_MAX:
         LINKS.labels("too_many").inc()
         return
-    found = await people_store.with_email_and_role(uow.connection, each.email, CHOICES_MAX)
+    found = await people_lookups.with_email_and_role(uow.connection, each.email, CHOICES_MAX)
     operator = await operators.with_email(uow.connection, each.email)
     choices = await _choices(uow, [*found, *([(VENDOR, operator.operator_id)] if operator is not None else [])], key, now)
     if not choices:
@@ -188,7 +188,7 @@ async def _tell_owners(uow: UnitOfWork, tenant_id: str, user_id: str, now: datet
         actor=Actor(kind="user", id=user_id),
         user=user_id,
         name=person.record.name or person.record.email,
-        owners=tuple(await people_store.emails_with_role(uow.connection, tenant_id, OWNER)),
+        owners=tuple(await people_lookups.emails_with_role(uow.connection, tenant_id, OWNER)),
     )
     uow.publish(event, source=USERS, tenant=tenant_id, time=event.at, subject=user_id)
 
