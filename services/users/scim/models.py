@@ -117,7 +117,12 @@ class Manager(ComplexAttribute):
     @model_validator(mode="before")
     @classmethod
     def _named_by_id(cls, value: Any) -> Any:
-        """Accept the id of the manager alone, as Entra sends it."""
+        """Accept the id of the manager alone, or a list with one manager, as Entra sends them. The address and the name of the manager,
+        which RFC 7643 knows, are not stored."""
+        if isinstance(value, list) and len(value) == 1:
+            value = value[0]
+        if isinstance(value, dict):
+            return {name: given for name, given in value.items() if name.lower() not in ("$ref", "displayname")}
         return {"value": value} if isinstance(value, str) else value
 
 

@@ -189,7 +189,7 @@ async def _prepared(request: Request, path: str) -> tuple[bytes, list[str] | Non
     if not isinstance(value, dict):
         return content, None
     if request.method == "PATCH":
-        return _without_repeated(value, content), None
+        return _as_read(value, content), None
     if not path.startswith("/Groups") or request.method not in ("POST", "PUT") or path.endswith("/.search"):
         return content, None
     named = next((name for name in value if name.lower() == "members"), None)
@@ -199,17 +199,22 @@ async def _prepared(request: Request, path: str) -> tuple[bytes, list[str] | Non
     return orjson.dumps(value), member_ids(members)
 
 
-def _without_repeated(value: dict[str, Any], content: bytes) -> bytes:
-    operations = next((each for name, each in value.items() if name.lower() == "operations"), None)
-    changed = False
+def _as_read(value: dict[str, Any], content: bytes) -> bytes:
+    """Return a PATCH as the library reads it: an operation without a path has no attributes that nobody can change, and those that select
+    values of a list (`emails[type eq "work"].value`, as Entra sends them) are operations with a path, which it would ignore otherwise."""
+    name = next((name for name in value if name.lower() == "operations"), "")
+    operations = value.get(name)
+    read: list[Any] = []
     for operation in operations if isinstance(operations, list) else ():
         given = operation.get("value") if isinstance(operation, dict) and not operation.get("path") else None
-        if isinstance(given, dict):
-            repeated = [name for name in given if name.lower() in _REPEATED]
-            changed = changed or bool(repeated)
-            for name in repeated:
-                del given[name]
-    return orjson.dumps(value) if changed else content
+        if not isinstance(given, dict):
+            read.append(operation)
+            continue
+        kept = {each: new for each, new in given.items() if each.lower() not in _REPEATED and "[" not in each}
+        if kept or not any("[" in each for each in given):
+            read.append(operation | {"value": kept})
+        read += [operation | {"path": each, "value": new} for each, new in given.items() if "[" in each]
+    return orjson.dumps(value | {name: read}) if read and read != operations else content
 
 
 def make_router() -> APIRouter:
