@@ -51,7 +51,7 @@ def scim_revoke(
     tenant: OfTenant,
     source: Annotated[str, typer.Option(callback=not_blank, help="The name of the connection.")],
 ) -> None:
-    """Revoke a token. Requests with it are refused at once.
+    """Revoke a token. Requests with it are refused within 10 seconds.
 
     ```
     seatpool scim revoke 0197a3f2-6f1e-7c55-9f0e-0f6e0b6c2f11 --tenant acme --source okta

@@ -27,7 +27,14 @@ PEOPLE = 100_000
 CLIENTS = 8  # requests at a time; a process answers 10 of a tenant
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
+PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+MEMBERS, OTHERS = 50_000, 100
 CONNECTION = "okta"
+FILL_GROUP = """
+    INSERT INTO scim_members (tenant_id, connection, group_id, resource_id)
+    SELECT $1, 'okta', $2, 'r' || n FROM generate_series(1, $3::int) n
+"""
 # Half of the people are resources of the connection, the others only an HR system knows.
 FILL = (
     """
@@ -60,6 +67,8 @@ class ScimFigures:
     stored_seconds: float  # until users had stored the last decision
     people: int
     milliseconds: Mapping[str, Mapping[str, float]]  # of requests to the large tenant
+    group_seconds: float  # to add 100 members to a group of 50,000, the slowest of some
+    beside_group: Mapping[str, float]  # milliseconds of other requests of the tenant meanwhile
     cores: int
     load_before: float
 
@@ -107,6 +116,28 @@ async def latency(http: httpx.AsyncClient, url: str, headers: Mapping[str, str],
     return {"p50": round(found[len(found) // 2], 1), "p99": round(found[min(len(found) - 1, len(found) * 99 // 100)], 1)}
 
 
+async def change_group(
+    http: httpx.AsyncClient, url: str, headers: Mapping[str, str], database: asyncpg.Connection, tenant: str
+) -> tuple[float, dict[str, float]]:
+    """Return how long it takes to add 100 members to a group of 50,000, and how long other requests wait meanwhile."""
+    clock, body = SystemClock(), {"schemas": [GROUP], "displayName": "Everybody"}
+    group = (await http.post(f"{url}/Groups", content=orjson.dumps(body), headers=headers)).json()["id"]
+    await database.execute(FILL_GROUP, tenant, group, MEMBERS)
+    await database.execute("UPDATE scim_groups SET members = $2 WHERE group_id = $1", group, MEMBERS)
+    taken: list[float] = []
+    others = asyncio.create_task(latency(http, f"{url}/Users", headers, OTHERS, count="1"))
+    while not others.done():
+        first = MEMBERS + 1 + 200 * len(taken)
+        added = [{"value": f"r{number}"} for number in range(first, first + 200, 2)]
+        operations = [{"op": "add", "path": "members", "value": added}]
+        began = clock.monotonic()
+        content = orjson.dumps({"schemas": [PATCH], "Operations": operations})
+        answer = await http.patch(f"{url}/Groups/{group}", content=content, headers=headers)
+        taken.append(clock.monotonic() - began)
+        assert answer.status_code == 204, answer.text
+    return round(max(taken), 2), await others
+
+
 async def measure(stack: RunningStack, creates: int, people: int) -> ScimFigures:
     clock, load = SystemClock(), os.getloadavg()[0]
     database = await asyncpg.connect(database_of(stack, "users"))
@@ -135,6 +166,7 @@ async def measure(stack: RunningStack, creates: int, people: int) -> ScimFigures
                 "last page of 100": (50, {"startIndex": str(people - 99), "count": "100"}),
             }
             found = {what: await latency(http, f"{url}/Users", headers, times, **parameters) for what, (times, parameters) in asked.items()}
+            group_seconds, beside_group = await change_group(http, url, headers, database, large.id)
     finally:
         await database.close()
     return ScimFigures(
@@ -144,6 +176,8 @@ async def measure(stack: RunningStack, creates: int, people: int) -> ScimFigures
         stored_seconds=round(stored, 1),
         people=people,
         milliseconds=found,
+        group_seconds=group_seconds,
+        beside_group=beside_group,
         cores=os.cpu_count() or 0,
         load_before=round(load, 2),
     )

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from cli.console import CliError
+from tests.bench.people_bench import kill_users
 from tests.support.log import seat_log
 from tests.support.stack import RunningStack
 from tests.support.tenant import ADD_ON, BASE, DAY, Tenant, kafka_of, open_rest, open_tenant, until_decided
@@ -18,6 +19,7 @@ PEOPLE, LICENCES, EXTRA_LICENCES = 150, 120, 10
 FLAGGED, REFUSED = PEOPLE - LICENCES, PEOPLE // 10 - EXTRA_LICENCES
 CHUNK_EVENTS = 3
 STAGED = 2_000  # people of the staged import: eight transactions
+CHANGED = 300  # people with a changed profile
 OUTAGE_SECONDS = 20.0
 MAIL_CONNECTIONS = 2  # the notifier's default
 
@@ -149,6 +151,28 @@ async def test_a_kill_while_a_staged_import_is_applied_changes_nobody_twice_and_
         shown = await tenant.people_by_id()
         flagged = sorted(number for number, person in shown.items() if state(person, BASE) == "flagged")
         assert (len(shown), flagged) == (STAGED, [f"{number:05}" for number in range(STAGED - 100, STAGED)])
+        await check_users_shows_what_seats_holds(tenant)
+
+
+async def test_a_kill_while_a_changed_profile_is_applied_requests_the_new_module_once_for_everybody(stack: RunningStack) -> None:
+    if not stack.owns("users"):
+        pytest.skip("users is somebody else's here")
+    async with await open_rest(stack) as rest:
+        tenant = await open_tenant(stack, rest, licences=CHANGED, extra_licences=CHANGED)
+        await tenant.send([fact.model_copy(update={"department": "Everybody"}) for fact in tenant.people(CHANGED)])
+        await tenant.stage.until_idle()
+        starts = stack.starts("users")
+        killing = asyncio.create_task(kill_users(stack, tenant, CHANGED))
+        profile = {"name": "Everybody", "modules": [BASE, ADD_ON], "partial": False}
+        answer = await rest.put("users", tenant.stage.path("profiles/everybody"), profile)
+        await killing
+        await stack.until_ready()
+        await tenant.stage.until_idle()
+        assert stack.starts("users") > starts, "nothing was killed"
+        assert answer["profile"] == "everybody"
+        log = await seat_log(kafka_of(stack), tenant.id)
+        assert (log.unanswered, log.answered_twice, log.conflicting, log.needs) == ((), (), (), 2 * CHANGED)
+        assert {state(person, ADD_ON) for person in (await tenant.people_by_id()).values()} == {"active"}
         await check_users_shows_what_seats_holds(tenant)
 
 
