@@ -12,10 +12,11 @@ from services.invoicing.use_cases.seats_questions import forecast_of
 from services.seats.domain import Command, decide
 from shared.schemas import registry
 from shared.schemas.base import Payload
-from shared.schemas.invoicing_v1 import TermsApplied
+from shared.schemas.invoicing_v1 import SubscriptionEnded, TermsApplied
 from shared.schemas.seats_v1 import (
     AssignSeats,
     ClockAdvanced,
+    ClosePool,
     Expected,
     ExpectedPool,
     LicenceCount,
@@ -23,6 +24,7 @@ from shared.schemas.seats_v1 import (
     OpenTenant,
     PeriodStarted,
     Policies,
+    PoolClosed,
     PoolExpanded,
     ReduceLicences,
     SchedulePeriod,
@@ -66,6 +68,11 @@ class Seats(InvoicingHarness):
             found.append(body)
         return found
 
+    def close(self, *, at: str) -> None:
+        """End the whole subscription."""
+        for module in ("documents", "time"):
+            self.send(ClosePool, module=module, at=at, ending=True)
+
     def hire(self, user: str) -> list[Payload]:
         need = {"modules": ("time",), "created_at": START, "user": user, "revision": 1, "reason": "hired"}
         return self.send(AssignSeats, source="users", **need)
@@ -83,6 +90,32 @@ def test_T11_T16_a_renewal_is_invoiced_by_the_licences_seats_names_after_the_red
     found = account(seats.facts)
     assert lines(found) == [[("recurring", "documents", 3, 6000), ("recurring", "time", 6, 7200)]]
     assert found.invoices[0].issued_on == local_day(found.invoices[0].at, seats.zone) == date(2013, 12, 1)
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_T14_what_seats_decides_at_the_end_is_one_last_document_and_nothing_follows(at_once: bool) -> None:
+    """Ann has a licence; bob comes while the subscription ends, and the pool expands. At once, 20 of 30 days are left."""
+    seats = Seats(licences={"documents": 2, "time": 1}, charge_when="next_invoice", credit_when="next_invoice")
+    seats.hire("ann")
+    if not at_once:
+        seats.close(at="period_end")
+    seats.hire("bob")
+    seats.at = START + timedelta(days=10)
+    seats.end_days()
+    seats.send(ClockAdvanced, source="users", to=seats.at if at_once else start_of_day(date(2013, 12, 1), seats.zone))
+    if at_once:
+        seats.close(at="now")
+    assert (seats.tenants["acme"].pools, [row.seats for row in seats.tenants["acme"].users.values()]) == ({}, [{}, {}])
+    decision, event = [(name, event) for name, event in seats.facts if isinstance(event, PoolClosed if at_once else PeriodStarted)][-1]
+    assert isinstance(event, PoolClosed | PeriodStarted)
+    about: dict[str, Any] = {"subscription": "sub", "decision": decision, "billing_details": seats.version, "at_once": at_once}
+    seats.say(SubscriptionEnded(at=event.at, actor=ROOT, ended_on=local_day(event.at, seats.zone), **about))
+    found = account(seats.facts)
+    last = {("time", -400), ("documents", -2667)} if at_once else {("time", 1200)}
+    assert [{(module, -net if at_once else net) for _, module, _, net in document} for document in lines(found)] == [last]
+    assert (found.period, found.waiting) == (None, [])
+    seats.send(ClockAdvanced, source="users", to=START + timedelta(days=90))
+    assert account(seats.facts).invoices == found.invoices
 
 
 def test_an_expansion_in_the_decision_that_begins_the_period_is_charged_once() -> None:
