@@ -24,6 +24,7 @@ from tests.support.notifier import (
     NO_TENANT,
     NOON,
     PDF,
+    XML,
     Notifier,
     active,
     flagged,
@@ -193,6 +194,16 @@ async def test_T19_A12_an_invoice_goes_to_the_invoice_address_and_to_the_adminis
         (attached,) = email.iter_attachments()
         assert (attached.get_filename(), attached.get_content_type(), attached.get_content()) == ("2013-0001.pdf", "application/pdf", PDF)
         assert "€39.00" in text_of(email)
+
+
+async def test_the_XML_of_an_invoice_is_attached_if_it_is_a_file_of_its_own(notifier: Notifier) -> None:
+    notifier.answers["xml"] = 200
+    async with notifier.running() as wiring:
+        await notifier.send(tenant_created(), invoice_issued())
+        await notifier.until_idle(wiring)
+    (email,) = notifier.server.emails
+    attached = {each.get_filename(): (each.get_content_type(), each.get_content()) for each in email.iter_attachments()}
+    assert attached == {"2013-0001.pdf": ("application/pdf", PDF), "2013-0001.xml": ("application/xml", XML)}
 
 
 async def test_an_invoice_without_its_pdf_waits_and_delays_no_other_e_mail(notifier: Notifier) -> None:

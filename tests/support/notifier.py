@@ -39,6 +39,7 @@ ANNA = Actor(kind="user", id="anna")
 NO_TENANT = "-"  # of events that belong to no tenant
 QUIET_SECONDS = 0.6
 PDF = b"%PDF-1.7 an invoice"
+XML = b"<Invoice/>"
 BILLED: dict[str, Any] = {
     "company": "Acme",
     "street": "Main Street 1",
@@ -103,7 +104,8 @@ def other_services(answers: dict[str, int] | None = None) -> httpx.MockTransport
         if "billing-details" in request.url.path:
             return httpx.Response(200, json=BILLED | ({"before": None} if last != "billing-details" else {}))
         status = (answers or {}).get(last, 202 if last == "republish" else 200)
-        return httpx.Response(status, content=PDF if last == "pdf" else b"{}")
+        apart = {"link": f'<{request.url.path[:-3]}xml>; rel="alternate"; type="application/xml"'} if (answers or {}).get("xml") else {}
+        return httpx.Response(status, content={"pdf": PDF, "xml": XML}.get(last, b"{}"), headers=apart)
 
     return httpx.MockTransport(answer)
 

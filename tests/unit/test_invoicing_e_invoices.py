@@ -317,8 +317,8 @@ def test_the_rules_find_a_wrong_document(field: str) -> None:
 def test_a_currency_with_three_decimals_has_a_PDF_only_that_says_so() -> None:
     harness = march(currency="KWD", billed=False)
     stored = made(harness, harness.invoices[0], Format.FACTUR_X)
-    pdf, xml = render(stored)
-    assert xml is None
+    pdf, xml, apart = render(stored)
+    assert (xml, apart) == (None, False)
     assert stored["notices"] == ["This document is a PDF only: electronic invoices have no amounts with more than two decimal places."]
     assert b"factur-x" not in pdf
 
@@ -341,7 +341,8 @@ def test_the_PDF_of_factur_x_carries_the_XML_and_declares_it(tmp_path: Path) -> 
     paths = []
     for document_format in (Format.FACTUR_X, Format.PEPPOL_BIS):
         for n, locale in enumerate(("en", "de", "da")):
-            pdf, xml = render(made(harness, harness.invoices[-1 - n], document_format, locale=locale))
+            pdf, xml, apart = render(made(harness, harness.invoices[-1 - n], document_format, locale=locale))
+            assert apart == (document_format != Format.FACTUR_X)
             paths.append(tmp_path / f"{document_format}-{locale}.pdf")
             paths[-1].write_bytes(pdf)
             if document_format == Format.FACTUR_X:

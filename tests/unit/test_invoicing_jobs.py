@@ -59,10 +59,10 @@ async def test_an_invoice_whose_pdf_cannot_be_made_does_not_end_the_job(monkeypa
         left = [each for each in ("bad", "good") if each not in failed and each not in made]
         return SimpleNamespace(tenant_id="acme", invoice=left[0], document=f'"{left[0]}"') if left else None
 
-    async def render(document: str) -> tuple[bytes, bytes | None]:
+    async def render(document: str) -> tuple[bytes, bytes | None, bool]:
         if document == "bad":
             raise TypeError("a bug of the layout")
-        return b"%PDF", b"<Invoice/>"
+        return b"%PDF", b"<Invoice/>", True
 
     async def add(_connection: object, _tenant: str, invoice: str, *_: object) -> None:
         made.append(invoice)

@@ -64,7 +64,7 @@ def invoice(lines: Sequence[InvoiceLine] = (DEMO,), *, category: str = "S", rate
 
 def read(issued: InvoiceIssued, locale: str = "en", charges: Sequence[ChargeBooked] = ()) -> tuple[bytes, pypdf.PdfReader, str]:
     made = document(issued, seller=SELLER, buyer=BUYER, locale=locale, modules={"time": "Time registration"}, charges=charges)
-    pdf, _ = files = render(made)
+    pdf, *_ = files = render(made)
     assert render(made) == files
     reader = pypdf.PdfReader(io.BytesIO(pdf))
     # Without the spaces, which are the reader's guess.

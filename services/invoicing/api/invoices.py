@@ -61,7 +61,7 @@ async def get_invoice(wiring: Wired, tenant: TenantId, invoice: IdPath) -> Invoi
 
 @router.get("/invoices/{invoice}/pdf", summary="Get an invoice as PDF/A", response_class=Response, responses=PDF_RESPONSE)
 async def get_pdf(wiring: Wired, tenant: TenantId, invoice: IdPath) -> Response:
-    """The PDF is created soon after the invoice is issued, and never changes."""
+    """The PDF is created soon after the invoice is issued, and never changes. If the XML is a file of its own, a `Link` header names it."""
 
     async def look() -> store.pdfs.Pdf | None:
         async with wiring.database.unit_of_work(tenant) as uow:
@@ -74,6 +74,8 @@ async def get_pdf(wiring: Wired, tenant: TenantId, invoice: IdPath) -> Response:
     if found is None:
         raise Transient("the PDF is not made yet")
     headers = {"content-disposition": f'inline; filename="{_file_name(found.number)}.pdf"', "etag": f'"{found.sha256}"'}
+    if found.xml_apart:
+        headers["link"] = f'</v1/tenants/{tenant}/invoices/{invoice}/xml>; rel="alternate"; type="application/xml"'
     return Response(found.pdf, media_type="application/pdf", headers=headers)
 
 

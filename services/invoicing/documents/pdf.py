@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import typst
 
@@ -37,8 +37,16 @@ def _compiler() -> typst.Compiler:
 _COMPILING = threading.Lock()  # the compiler keeps the inputs of one document at a time
 
 
-def render(document: Mapping[str, Any]) -> tuple[bytes, bytes | None]:
-    """Render the PDF, and the XML if the document has one. Factur-X is the PDF with the XML in it; it has no other file.
+class Files(NamedTuple):
+    """The files of a document. `xml_apart`: the XML is a file of its own. Factur-X has it in the PDF."""
+
+    pdf: bytes
+    xml: bytes | None
+    xml_apart: bool
+
+
+def render(document: Mapping[str, Any]) -> Files:
+    """Render the PDF, and the XML if the document has one.
 
     The same document gives the same bytes: the time in the file is the day of the invoice.
     """
@@ -57,10 +65,12 @@ def render(document: Mapping[str, Any]) -> tuple[bytes, bytes | None]:
             timestamp=datetime(issued.year, issued.month, issued.day, tzinfo=UTC),
         )
     assert isinstance(pdf, bytes)
-    return _declare_factur_x(pdf) if "factur_x" in inputs else pdf, xml
+    if "factur_x" in inputs:
+        return Files(_declare_factur_x(pdf), xml, xml_apart=False)
+    return Files(pdf, xml, xml_apart=xml is not None)
 
 
-async def render_aside(document: Mapping[str, Any]) -> tuple[bytes, bytes | None]:
+async def render_aside(document: Mapping[str, Any]) -> Files:
     """Render in a thread: typst releases the interpreter while it works, so the event loop goes on."""
     return await asyncio.to_thread(render, document)
 

@@ -49,7 +49,7 @@ class PdfRenderer:
                 return False
             tenant, invoice = found.tenant_id, found.invoice
             try:
-                pdf, xml = await render_aside(orjson.loads(found.document))
+                pdf, xml, xml_apart = await render_aside(orjson.loads(found.document))
             except MemoryError:
                 raise
             except Exception as error:  # of this document: it must not end the process again and again
@@ -57,6 +57,7 @@ class PdfRenderer:
                 RENDER_FAILED.inc()
                 log.exception("invoice_not_rendered", tenant=tenant, invoice=invoice, error=str(error))
                 return True
-            await store.pdfs.add(uow.connection, tenant, invoice, pdf, hashlib.sha256(pdf).hexdigest(), xml)
+            made = store.pdfs.Made(pdf, hashlib.sha256(pdf).hexdigest(), xml, xml_apart)
+            await store.pdfs.add(uow.connection, tenant, invoice, made)
         RENDERED.inc()
         return True

@@ -1,7 +1,7 @@
 """The PDFs of invoices with their XML, and those that are still to be made."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from sqlalchemy import Text, all_, and_, bindparam, delete, insert, select
@@ -24,6 +24,17 @@ class Pdf:
     number: str
     pdf: bytes | None
     sha256: str | None
+    xml_apart: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The files of a document. `xml_apart`: the XML is a file of its own, and not in the PDF."""
+
+    pdf: bytes
+    sha256: str
+    xml: bytes | None
+    xml_apart: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +44,7 @@ class Xml:
     xml: bytes | None
 
 
-INVOICE_PDFS = table_of("invoice_pdfs", tenant_id=str, invoice=str, pdf=bytes, sha256=str, xml=bytes, rendered_at=datetime)
+INVOICE_PDFS = table_of("invoice_pdfs", tenant_id=str, invoice=str, pdf=bytes, sha256=str, xml=bytes, xml_apart=bool, rendered_at=datetime)
 
 _NEXT_UNRENDERED = (
     select(*columns_of(Unrendered, INVOICES))
@@ -66,6 +77,6 @@ async def find_xml(connection: AsyncConnection, tenant_id: str, invoice_id: str)
     return await one(connection, _FIND_XML, Xml, tenant=tenant_id, invoice=invoice_id)
 
 
-async def add(connection: AsyncConnection, tenant_id: str, invoice: str, pdf: bytes, sha256: str, xml: bytes | None) -> None:
-    await connection.execute(_ADD, {"tenant_id": tenant_id, "invoice": invoice, "pdf": pdf, "sha256": sha256, "xml": xml})
+async def add(connection: AsyncConnection, tenant_id: str, invoice: str, made: Made) -> None:
+    await connection.execute(_ADD, {"tenant_id": tenant_id, "invoice": invoice} | asdict(made))
     await connection.execute(_MADE, {"tenant": tenant_id, "invoice": invoice})

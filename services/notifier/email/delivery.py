@@ -8,7 +8,7 @@ marked as failed and listed. One that the server or the network refuses temporar
 import asyncio
 import random
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from email.utils import format_datetime
@@ -41,7 +41,8 @@ STOP_GRACE_SECONDS = 5
 BACKOFF_FIRST_SECONDS, BACKOFF_SECONDS_MAX = 2.0, 900.0  # of one e-mail
 UNAVAILABLE_SECONDS_MAX = 15.0  # of the mail server: when it is back, nobody waits long
 FetchToken = Callable[[str, str], Awaitable[str | None]]  # (tenant, invited person) -> token; raises Transient
-FetchPdf = Callable[[str, str], Awaitable[bytes]]  # (tenant, invoice) -> PDF; raises Transient
+# (tenant, invoice) -> the content of each file by the end of its name: pdf, and xml if that is a file of its own; raises Transient
+FetchFiles = Callable[[str, str], Awaitable[Mapping[str, bytes]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ class Delivery:
     database: Database
     settings: Settings
     clock: Clock
-    fetch_pdf: FetchPdf
+    fetch_files: FetchFiles
     fetch_token: FetchToken
     failures: int = 0  # to connect, one after another
     retry_at: float = 0.0  # monotonic
@@ -156,8 +157,9 @@ class Delivery:
     async def _send(self, connection: aiosmtplib.SMTP, email: ClaimedEmail) -> None:
         try:
             attachments = [
-                (f"{re.sub('[^A-Za-z0-9._-]', '-', invoice['number'])}.pdf", await self.fetch_pdf(email.tenant_id, invoice["invoice"]))
+                (f"{re.sub('[^A-Za-z0-9._-]', '-', invoice['number'])}.{kind}", content)
                 for invoice in email.invoices
+                for kind, content in (await self.fetch_files(email.tenant_id, invoice["invoice"])).items()
             ]
             date = format_datetime(self.clock.now())
             finished = build(await self._with_token(email), self.settings.email_from, date, attachments, self._link(email))

@@ -21,7 +21,7 @@ HEADERS = (
 PART_HEADERS = frozenset(("Content-Type", "Content-Transfer-Encoding", "Content-Disposition", "MIME-Version"))
 
 LINK_PLACEHOLDER = "[the link is only in the e-mail that was sent]"
-Attachment = tuple[str, bytes]  # (file name, PDF)
+Attachment = tuple[str, bytes]  # (file name, PDF or XML)
 
 
 class Unsendable(Exception):
@@ -97,8 +97,8 @@ def _message(
         text, html = text.replace(LINK_PLACEHOLDER, link), html.replace(LINK_PLACEHOLDER, escape(link))
     message.set_content(text, charset="utf-8")
     message.add_alternative(html, subtype="html", charset="utf-8")
-    for filename, pdf in attachments:
-        message.add_attachment(pdf, maintype="application", subtype="pdf", filename=filename)
+    for filename, content in attachments:
+        message.add_attachment(content, maintype="application", subtype=filename.rpartition(".")[2], filename=filename)
     return message
 
 

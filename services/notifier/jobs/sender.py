@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import stamina
 import structlog
 from sqlalchemy import BigInteger, bindparam, func, select
@@ -46,7 +47,7 @@ class Sender:
     def __init__(self, database: Database, settings: Settings, clock: Clock, client: ServiceClient) -> None:
         self._database, self._settings, self._clock, self._client = database, settings, clock, client
         self._digests = DigestSender(database, settings, clock, self.fetch_details)
-        self._delivery = Delivery(database, settings, clock, self.fetch_pdf, self.fetch_invitation_token)
+        self._delivery = Delivery(database, settings, clock, self.fetch_files, self.fetch_invitation_token)
 
     async def run(self) -> None:
         """Run until cancelled. Transient errors are retried."""
@@ -59,13 +60,18 @@ class Sender:
                     async with self._lock() as lock:
                         await self._send_until_lost(lock)
 
-    async def fetch_pdf(self, tenant: str, invoice: str) -> bytes:
-        """Return the PDF of an invoice. Raises Transient, also while invoicing has not made it yet."""
-        url = f"{self._settings.invoicing_url}/v1/tenants/{tenant}/invoices/{invoice}/pdf"
-        response = await self._client.get(url)
+    async def fetch_files(self, tenant: str, invoice: str) -> Mapping[str, bytes]:
+        """Return the PDF of an invoice, and the XML if it is a file of its own. Raises Transient, also if they are not made yet."""
+        url = f"/v1/tenants/{tenant}/invoices/{invoice}/pdf"
+        pdf = await self._fetch_file(url)
+        apart = pdf.links.get("alternate")
+        return {"pdf": pdf.content} | ({"xml": (await self._fetch_file(apart["url"])).content} if apart else {})
+
+    async def _fetch_file(self, path: str) -> httpx.Response:
+        response = await self._client.get(f"{self._settings.invoicing_url}{path}")
         if response.status_code != 200:
-            raise Transient(f"invoicing answered the request for the PDF of invoice {invoice} with status {response.status_code}")
-        return response.content
+            raise Transient(f"invoicing answered the request for {path} with status {response.status_code}")
+        return response
 
     async def fetch_details(self, tenant: str, version: str | None) -> Mapping[str, Any] | None:
         """Return a version of the tenant's billing details, or those in force; None if there are none. Raises Transient."""

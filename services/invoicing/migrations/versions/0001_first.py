@@ -156,6 +156,7 @@ CREATE TABLE invoice_charges (
 CREATE TABLE invoice_pdfs (
     tenant_id text NOT NULL, invoice text NOT NULL, pdf bytea NOT NULL, sha256 text NOT NULL,
     xml bytea,                                 -- NULL: EN 16931 cannot express the document
+    xml_apart boolean NOT NULL,                -- the XML is a file of its own, and not in the PDF
     rendered_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant_id, invoice),
     FOREIGN KEY (tenant_id, invoice) REFERENCES invoices
