@@ -25,7 +25,7 @@ def services(**changed: dict[str, int]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {
         "users": {"hired": 124, "active": 119, "flagged": 0, "revoked": 5, "refused": 2},
         "seats": {"flagged": 0, "revoked": 5, "refused": 2, "decisions": 165},
-        "invoicing": {"invoices": 2, "net_minor": 6581},
+        "invoicing": {"invoices": 4, "net_minor": 7210},
         "notifier": {"flagged": 0, "revoked": 5, "refused": 2, "emails": 29, "emails_failed": 0},
     }
     return {service: figures | changed.get(service, {}) for service, figures in found.items()}
@@ -50,7 +50,7 @@ def last(*, users_active: int = 119) -> Snapshot:
 def test_the_closing_line_is_printed_if_nothing_differs(plan: Plan) -> None:
     closing = close(services(), last(), plan, delivered_mails=29)
     assert closing.differences == ()
-    assert closing.line() == "demo: hired=124 active=119 flagged=0 revoked=5 refused=2 invoices=2 net=65.81 mails=29 decisions=165"
+    assert closing.line() == "demo: hired=124 active=119 flagged=0 revoked=5 refused=2 invoices=4 net=72.10 mails=29 decisions=165"
 
 
 def differences(closing: Closing) -> str:
@@ -63,8 +63,8 @@ def test_a_service_with_another_count_is_named(plan: Plan) -> None:
 
 
 def test_a_number_that_differs_from_the_plan_is_named(plan: Plan) -> None:
-    closing = close(services(invoicing={"net_minor": 6580}), last(), plan, delivered_mails=29)
-    assert differences(closing) == "net: the plan expects 65.81, the result is 65.80"
+    closing = close(services(invoicing={"net_minor": 7209}), last(), plan, delivered_mails=29)
+    assert differences(closing) == "net: the plan expects 72.10, the result is 72.09"
 
 
 def test_the_people_of_users_and_the_pools_of_seats_must_agree(plan: Plan) -> None:
