@@ -19,7 +19,7 @@ def verify(tenant: str | None, as_json: bool) -> int:
     """Show what differs, and return the exit code: 1 if anything does."""
     found = run(_verify(tenant))
     differences = [(name, each) for name, answer in found.items() for each in answer["differences"]]
-    documents, pdfs = (sum(answer[what] for answer in found.values()) for what in ("documents", "pdfs"))
+    documents, pdfs, different = (sum(answer[what] for answer in found.values()) for what in ("documents", "pdfs", "different"))
     if as_json:
         typer.echo(orjson.dumps(found).decode())
     elif differences:
@@ -30,8 +30,8 @@ def verify(tenant: str | None, as_json: bool) -> int:
             table.add_row(name, each["invoice"], each["number"], each["what"])
         out.print(table)
     if not as_json:
-        out.print(f"{documents} documents and {pdfs} PDFs of {len(found)} tenants were compared; {len(differences)} differ.", markup=False)
-    return 1 if differences else 0
+        out.print(f"{documents} documents and {pdfs} PDFs of {len(found)} tenants were compared; {different} differ.", markup=False)
+    return 1 if different else 0
 
 
 async def _verify(tenant: str | None) -> dict[str, Any]:

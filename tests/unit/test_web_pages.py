@@ -81,6 +81,33 @@ BOUNDED = {
     "PersonView.overrides": "one of each field",
     "PersonView.timelines": "one of each source, and a tenant has few sources",
     "PersonView.in_conflict": "the people whom sources report with one login, number or address",
+    "FirstMatch.people": "the people with one login, number or address",
+    "MatchedView.people": "the people with one login, number or address",
+    "MatchedView.would_require": MODULES,
+    "MatchedView.released": MODULES,
+    "DifferencesPage.sources": "a tenant has a limited number of sources",
+    "DifferingPerson.sources": "a person has one of each source",
+    "DifferingPerson.differences": "a person has a difference of each kind and source",
+    "DifferingPerson.required": MODULES,
+    "DifferingPerson.seats": MODULES,
+    "DifferenceView.modules": MODULES,
+    "DifferenceView.would_require": MODULES,
+    "LicencesView.modules": MODULES,
+    "ModuleLicencesView.pending_orders": "at most 100 orders of a tenant",
+    "LicenceHistoryView.days": "at most 366",
+    "UpcomingInvoiceView.lines": MODULES,
+    "UpcomingInvoiceView.taxes": MODULES,
+    "ContractChangeView.changes": "the fields of one policy or contract",
+    "ContractChangeView.detail": FREE,
+    "PlanChangeView.changes": "the policies of each module",
+    "PlanChangeView.closes": MODULES,
+    "PlanChangeView.reduces": MODULES,
+    "PlanChangeView.would_flag": MODULES,
+    "PlanChangeView.detail": FREE,
+    "PlanView.limits": MODULES,
+    "QuoteView.cancels_closing": MODULES,
+    "QuoteView.notes": MODULES,
+    "VerificationView.differences": "the first 100",
     "ConflictView.people": "the people with one login, number or address",
     "PersonDataView.data": "the rows about one person, whom few messages concern",
     "PersonDataView.elsewhere": "one of each service",
@@ -125,7 +152,7 @@ BOUNDED = {
         "POST /v1/operator/dead-letters/{letter}/discard",
     )
 }  # fmt: skip
-PAGED_MODELS = {"PeoplePage.items", "Pools.items", "Seats.items"}
+PAGED_MODELS = {"PeoplePage.items", "DifferencesPage.items", "MatchesPage.items", "Pools.items", "Seats.items"}
 
 
 def lists(schema: dict[str, Any], models: dict[str, Any], place: str, seen: frozenset[str] = frozenset()) -> Iterator[str]:

@@ -34,6 +34,9 @@ COSTLY = {
     ("seats", "POST", "/v1/tenants/{tenant}/what-if"),
     ("notifier", "GET", "/v1/tenants/{tenant}/actions"),
     ("invoicing", "GET", "/v1/plans"),
+    ("invoicing", "GET", "/v1/exports/{format}"),
+    ("invoicing", "GET", "/v1/tenants/{tenant}/exports/{format}"),
+    ("invoicing", "GET", "/v1/tenants/{tenant}/verification"),
 }
 
 

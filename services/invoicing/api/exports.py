@@ -34,6 +34,8 @@ DAYS_MAX = 366
 DOCUMENTS_MAX = 50_000
 PAGE, PAGE_WITH_FILES = 500, 20
 
+DIFFERENCES_MAX = 100  # of one answer; all are counted
+
 router = APIRouter(route_class=CheckedRoute, tags=["invoices"])
 Format = Annotated[
     Literal["csv", "datev", "zip"],
@@ -90,7 +92,9 @@ async def verify_documents(wiring: Wired, tenant: TenantId) -> VerificationView:
         await store.tenants.check(uow.connection, tenant)
         found = await verify(uow, tenant)
     differences = [DifferenceView(**asdict(each)) for each in found.differences]
-    return VerificationView(documents=found.documents, pdfs=found.pdfs, differences=differences)
+    return VerificationView(
+        documents=found.documents, pdfs=found.pdfs, different=len(differences), differences=differences[:DIFFERENCES_MAX]
+    )
 
 
 async def _export(wiring: Wiring, tenant: str | None, kind: str, first: date, last: date) -> StreamingResponse:

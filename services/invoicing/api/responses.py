@@ -569,4 +569,5 @@ class VerificationView(BaseModel):
 
     documents: int = Field(description="How many documents were compared.")
     pdfs: int = Field(description="How many PDFs were compared with their checksums.")
-    differences: list[DifferenceView] = Field(description="Empty: all documents are what the events call for.")
+    different: int = Field(description="How many differences there are. 0: all documents are what the events call for.")
+    differences: list[DifferenceView] = Field(description="The first 100 of them.")
