@@ -270,7 +270,7 @@ async def test_the_documents_of_a_range_are_exported_and_verified(bench: Bench) 
         assert (await bench.call("GET", f"{path}/csv?{wrong}", tenant=tenant, **READ)).status_code == 422
     assert (await bench.call("GET", f"{path}/datev?from=2013-11-01&to=2014-01-01", tenant=tenant, **READ)).status_code == 422
     verified = await bench.ok("GET", f"/v1/tenants/{tenant}/verification")
-    assert verified == {"documents": 1, "pdfs": 1, "differences": []}
+    assert verified == {"documents": 1, "pdfs": 1, "different": 0, "differences": []}
     await bench.execute("UPDATE receivables SET open_minor = 1 WHERE tenant_id = $1", tenant)
     (difference,) = (await bench.ok("GET", f"/v1/tenants/{tenant}/verification"))["differences"]
     assert (difference["number"], difference["what"]) == (invoice["number"], "1 are open, and its payments leave 10000")

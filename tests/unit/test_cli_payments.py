@@ -84,10 +84,10 @@ def test_an_export_is_written_to_the_file_and_a_refused_one_leaves_none(deployme
 def test_verify_ends_with_1_if_a_document_differs(deployment: Deployment) -> None:
     deployment.answers["GET", "/v1/tenants"] = lambda _: (200, {"items": [{"tenant": "acme"}], "next": None})
     path = f"{OF_ACME}/verification"
-    deployment.answers["GET", path] = lambda _: (200, {"documents": 3, "pdfs": 3, "differences": []})
+    deployment.answers["GET", path] = lambda _: (200, {"documents": 3, "pdfs": 3, "different": 0, "differences": []})
     same = seatpool("invoices", "verify")
     assert (same.exit_code, "3 documents and 3 PDFs of 1 tenants were compared; 0 differ" in same.output) == (0, True)
     wrong = {"invoice": "inv-1", "number": "INV-000001", "what": "no event calls for it"}
-    deployment.answers["GET", path] = lambda _: (200, {"documents": 3, "pdfs": 3, "differences": [wrong]})
+    deployment.answers["GET", path] = lambda _: (200, {"documents": 3, "pdfs": 3, "different": 1, "differences": [wrong]})
     differs = seatpool("invoices", "verify", "--tenant", "acme")
     assert (differs.exit_code, "no event calls for it" in differs.output) == (1, True)
