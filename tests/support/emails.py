@@ -19,6 +19,7 @@ LINKS = Links(
     actions="http://notifier/actions",
     quotes="http://invoicing/quotes",
     ending="http://invoicing/ending",
+    plan_changes="http://invoicing/plan-changes",
     held_events="http://users/held-events",
     scim_connections="http://users/scim-connections",
     people="http://users/people",
@@ -80,6 +81,7 @@ DATA: dict[Kind, dict[str, Any]] = {
         ],
     },
     Kind.PLAN_SCHEDULED: {
+        "change": "c1",
         "plan": "basic",
         "term": "monthly",
         "takes_effect_on": "2013-12-01",

@@ -11,7 +11,7 @@ import pytest
 
 from services.notifier.domain.notifications import Audience, Kind, Notification, Stream
 from services.notifier.email.billed import Billed
-from services.notifier.email.digests import INVOICING_RETRY_SECONDS, RETRY_SECONDS, DigestSender
+from services.notifier.email.digests import INVOICING_RETRY_SECONDS, RETRY_SECONDS, DigestSender, people_in
 from services.notifier.store import notifications as store
 from services.notifier.store.notifications import Digest
 from shared.errors import Transient
@@ -111,3 +111,8 @@ async def test_A12_while_invoicing_is_down_the_e_mails_about_money_wait_and_no_o
     clock.seconds += INVOICING_RETRY_SECONDS
     assert await sender.run_once() == 3
     assert sent == ["initech", "acme", "globex", "initech"]
+
+
+@pytest.mark.parametrize("kind", [Kind.PLAN_SCHEDULED, Kind.RENEWAL_FORECAST, Kind.REDUCTION_SCHEDULED, Kind.CONFLICT_FOUND])
+def test_an_e_mail_names_the_people_over_the_limit_and_not_their_ids(kind: Kind) -> None:
+    assert "u1" in people_in([notification(kind, Stream.BILLING, user=None)])

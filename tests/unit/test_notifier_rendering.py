@@ -10,7 +10,7 @@ import pytest
 
 from services.notifier.domain.notifications import Kind, Notification, Stream, is_moot, notifications_of, still_valid
 from services.notifier.email.message import LINK_PLACEHOLDER
-from services.notifier.email.rendering import LANGUAGES, ROWS_MAX, TEMPLATE, TEMPLATES, Names, Recipient, render_alone, table
+from services.notifier.email.rendering import LANGUAGES, ROWS_MAX, TEMPLATE, TEMPLATES, Names, Recipient, Words, render_alone, table
 from shared.buying import Buying, Plan, buying_of
 from shared.schemas import registry, seats_v1, users_v1
 from shared.schemas.base import Actor
@@ -105,7 +105,7 @@ def test_a_translated_e_mail_has_each_file_that_english_has() -> None:
 
 def test_a_reminder_is_in_the_language_of_the_tenant() -> None:
     texts = {
-        "en_GB": ("last reminder for invoice 2013-0001", "Of invoice 2013-0001 over €39.00, €14.00 are still open."),
+        "en_GB": ("last reminder for invoice 2013-0001", "€14.00 of invoice 2013-0001 (€39.00) has not been paid yet."),
         "de_DE": ("letzte Zahlungserinnerung zur Rechnung 2013-0001", "sind noch 14,00\u00a0€ offen. Die Rechnung wurde am 18. November"),
         "da": (
             "sidste påmindelse om faktura 2013-0001",
@@ -450,3 +450,20 @@ def test_the_administrators_are_told_that_a_reduction_cancelled_the_reservations
     for form in (found.text, found.html):
         assert "Their invitations stay valid." in form
         assert "Time Registration" in form
+
+
+def test_T14_an_e_mail_about_the_end_names_the_last_day_and_not_the_day_after_it() -> None:
+    for kind in (Kind.ENDING, Kind.ENDING_SOON):
+        found = email(Stream.SUBSCRIPTION, notification(kind, Stream.SUBSCRIPTION))
+        assert all("30 November 2013" in form and "1 December" not in form for form in (found.subject, found.text, found.html))
+
+
+def test_a_changed_grace_is_shown_in_words() -> None:
+    found = email(Stream.BILLING, notification(Kind.CONTRACT_CHANGED, Stream.BILLING))
+    assert all("7 days" in form and "14 days" in form and "P14D" not in form for form in (found.text, found.html))
+    assert Words.of("en_GB", "UTC", "billing").duration("PT36H1S") == "1 day, 12 hours, 1 second"
+
+
+def test_an_e_mail_about_a_scheduled_plan_says_how_to_withdraw_it() -> None:
+    found = email(Stream.BILLING, notification(Kind.PLAN_SCHEDULED, Stream.BILLING))
+    assert all("POST http://invoicing/plan-changes/c1/withdraw" in form for form in (found.text, found.html))

@@ -395,7 +395,7 @@ _PLAN_CHANGES: dict[type[invoicing_v1.InvoicingEvent], Kind] = {
     invoicing_v1.PlanChangeWithdrawn: Kind.PLAN_WITHDRAWN,
     invoicing_v1.PlanChangeDropped: Kind.PLAN_DROPPED,
 }
-_OF_PLAN_CHANGE = {"plan", "term", "takes_effect_on", "closes", "reduces", "would_flag", "price", "changes", "modules"}
+_OF_PLAN_CHANGE = {"change", "plan", "term", "takes_effect_on", "closes", "reduces", "would_flag", "price", "changes", "modules"}
 
 
 def _invoicing(payload: invoicing_v1.InvoicingEvent, event_id: str) -> list[Notification]:

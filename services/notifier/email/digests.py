@@ -198,6 +198,7 @@ class DigestSender:
             accept_page=settings.invitation_page_url.replace("{token}", MARKER),
             accept=f"{settings.users_url}/v1/invitations/accept",
             ending=f"{settings.invoicing_url}/v1/tenants/{tenant_id}/subscription/ending",
+            plan_changes=f"{settings.invoicing_url}/v1/tenants/{tenant_id}/subscription/plan-changes",
             quotes=f"{settings.invoicing_url}/v1/tenants/{tenant_id}/quotes",
         )
 
@@ -206,16 +207,18 @@ def _masked(names: Names, departments: Mapping[str, str | None], visible: Collec
     return replace(names, people={user: name if departments.get(user) in visible else HIDDEN for user, name in names.people.items()})
 
 
+def people_in(notifications: Sequence[Notification]) -> set[str]:
+    """Return the ids of all people whom these notifications name."""
+    users = {each.user for each in notifications if each.user}
+    for named in (item for each in notifications for name in ("would_flag", "may_be") for item in each.data.get(name, ())):
+        users |= {named} if isinstance(named, str) else set(named["users"])  # the people of one module, or of each module
+    users |= {each.data["heir"] for each in notifications if each.data.get("heir")}
+    return users | {each.data["actor"]["id"] for each in notifications if "actor" in each.data}
+
+
 async def names_for(connection: AsyncConnection, tenant_id: str, notifications: Sequence[Notification]) -> Names:
     """Return the names behind the ids in these notifications, the administrators, and what can be bought."""
-    users = {each.user for each in notifications if each.user}
-    users |= {
-        user for each in notifications for name in ("would_flag", "may_be") for user in each.data.get(name, ()) if isinstance(user, str)
-    }
-    forecasts = [each.data["would_flag"] for each in notifications if each.kind is Kind.RENEWAL_FORECAST]
-    users |= {user for forecast in forecasts for of_module in forecast for user in of_module["users"]}
-    users |= {each.data["heir"] for each in notifications if each.data.get("heir")}
-    users |= {each.data["actor"]["id"] for each in notifications if "actor" in each.data}
+    users = people_in(notifications)
     quotes = {each.data["quote"] for each in notifications if each.data.get("quote")}
     pools = {row.module: row.base for row in await catalogue.open_pools(connection, tenant_id)}
     return Names(

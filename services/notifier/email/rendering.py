@@ -8,7 +8,7 @@ time zone.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from babel import Locale
 from babel.dates import format_date, format_skeleton, format_time
 from babel.numbers import format_decimal
+from babel.units import format_unit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from services.notifier.domain.notifications import (
@@ -32,6 +33,7 @@ from services.notifier.store.catalogue import QuoteRow
 from services.notifier.store.recipients import TenantRow
 from shared.buying import Buying
 from shared.money import format_amount, locale_of
+from shared.schemas.policies import duration_ms
 from shared.schemas.seats_v1 import Reason
 from shared.text import one_line
 
@@ -93,6 +95,7 @@ class Links:
     scim_connections: str = ""
     people: str = ""
     ending: str = ""  # DELETE takes the ending of the subscription back
+    plan_changes: str = ""
     possible_duplicates: str = ""
     accept_page: str = ""  # with MARKER
     accept: str = ""
@@ -205,11 +208,13 @@ class Words:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        environment.tests |= {"helped_by_a_licence": licence_helps, "refused_for_itself": is_refused_for_itself}
+        environment.tests |= {"helped_by_a_licence": licence_helps, "refused_for_itself": is_refused_for_itself, "duration": is_duration}
         environment.filters |= {
             "instant": self.instant,
             "moment": self.moment,
             "day": self.day,
+            "day_before": lambda value: self.day(date.fromisoformat(value) - timedelta(days=1)),
+            "duration": self.duration,
             "number": lambda value: format_decimal(value, locale=self._locale),
             "money": lambda minor, currency: format_amount(minor, currency, str(self._locale)),
             "table": table,
@@ -254,6 +259,22 @@ class Words:
 
     def day(self, value: date | str) -> str:
         return format_date(date.fromisoformat(value) if isinstance(value, str) else value, "long", locale=self._locale)
+
+    def duration(self, value: str) -> str:
+        """Return `1 day, 12 hours` for `PT36H`."""
+        seconds, parts = (duration_ms(value) or 0) // 1000, []
+        for unit, size in _UNITS:
+            count, seconds = divmod(seconds, size)
+            if count:
+                parts.append(format_unit(count, f"duration-{unit}", locale=self._locale))
+        return ", ".join(parts)
+
+
+_UNITS = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
+
+
+def is_duration(value: object) -> bool:
+    return isinstance(value, str) and duration_ms(value) is not None
 
 
 @lru_cache(maxsize=256)
