@@ -21,7 +21,7 @@ from services.invoicing.documents.party import Party
 from services.invoicing.documents.pdf import render
 from services.invoicing.documents.xml import write_xml
 from services.invoicing.domain.account import CREDIT_NOTE
-from services.invoicing.domain.formats import Format, why_no_xml
+from services.invoicing.domain.formats import Format
 from services.invoicing.domain.invoices import billed
 from shared.money import minor_units
 from shared.schemas.invoicing_v1 import InvoiceIssued
@@ -323,16 +323,16 @@ def test_a_currency_with_three_decimals_has_a_PDF_only_that_says_so() -> None:
     assert b"factur-x" not in pdf
 
 
-def test_what_is_outside_the_scope_of_VAT_beside_other_taxes_has_a_PDF_only_that_says_so() -> None:
-    """EN 16931 forbids the mixture (BR-O-11)."""
+def test_lines_outside_the_scope_of_VAT_are_a_document_of_their_own() -> None:
+    """EN 16931 forbids the mixture (BR-O-11). The buyer moves out of the EU: the new period is not taxed, what is charged for before is."""
     harness = march(charge_when="next_invoice")
     harness.buy(time=5)
     harness.go(days=2)
     harness.change_details(category="O", rate="0")
     harness.go(to=APRIL)
-    assert why_no_xml(harness.invoices[-1], 2) == "mixed"
-    stored = made(harness, harness.invoices[-1], Format.XRECHNUNG_CII)
-    assert (stored["xml"], stored["notices"][0].split(":")[0]) == (None, "This document is a PDF only")
+    found = [(each.invoice, [(line.text_key, line.tax_category) for line in each.lines]) for each in harness.invoices]
+    assert found == [("inv-2-6-0", [("recurring", "O")]), ("inv-2-6-0-2", [("adjustment", "S")])]
+    assert broken(harness) == []
 
 
 def test_the_PDF_of_factur_x_carries_the_XML_and_declares_it(tmp_path: Path) -> None:

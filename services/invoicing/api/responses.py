@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from services.invoicing.domain.account import INVOICE
 from services.invoicing.domain.balance import Balance
-from services.invoicing.domain.formats import why_no_xml
+from services.invoicing.domain.formats import has_xml
 from services.invoicing.domain.plan_change import lowered
 from services.invoicing.domain.prices import prices_of
 from services.invoicing.domain.quote import Pool
@@ -407,8 +407,7 @@ class InvoiceView(BaseModel):
         event, own = found.event, {"state": found.state, "open_minor": found.open_minor, "overdue": found.is_overdue(today)}
         shown = {name: getattr(event, name) for name in cls.model_fields if name in InvoiceIssued.model_fields}
         url = f"/v1/tenants/{tenant}/invoices/{event.invoice}"
-        has_xml = why_no_xml(event, minor_units(event.currency)) is None
-        return cls(**shown | own, pdf_url=f"{url}/pdf", xml_url=f"{url}/xml" if has_xml else None)
+        return cls(**shown | own, pdf_url=f"{url}/pdf", xml_url=f"{url}/xml" if has_xml(minor_units(event.currency)) else None)
 
 
 class PaymentView(BaseModel):

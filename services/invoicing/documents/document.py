@@ -11,7 +11,7 @@ from services.invoicing.documents.party import Party
 from services.invoicing.documents.payment_code import payment_code
 from services.invoicing.documents.translations import CREDIT_NOTE_TEXTS, LANGUAGES, TEXTS
 from services.invoicing.domain.account import CREDIT_NOTE
-from services.invoicing.domain.formats import Format, why_no_xml
+from services.invoicing.domain.formats import Format, has_xml
 from shared.money import (
     format_amount,
     format_count,
@@ -94,7 +94,7 @@ def document(
     corrects.
     """
     shown = _shown(invoice, seller, buyer, locale, modules, charges, corrected, document_format)
-    if why_no_xml(invoice, minor_units(invoice.currency)) is not None:
+    if not has_xml(minor_units(invoice.currency)):
         return shown | {"xml": None}
     fields = e_invoice(invoice, document_format, seller=seller, buyer=buyer, shown=shown, corrected=corrected)
     return shown | {"xml": {"format": document_format, "fields": fields}}
@@ -173,10 +173,9 @@ def _corrects(texts: Mapping[str, str], corrected: Sequence[tuple[str, date]]) -
 def _notices(writer: _Writer, document_format: Format) -> list[str]:
     """Return what the reader of the PDF must know before the lines: a rehearsal, and where the XML is or why there is none."""
     invoice, texts = writer.invoice, writer.texts
-    reason = why_no_xml(invoice, minor_units(invoice.currency))
     found = [texts["test"]] if invoice.test else []
-    if reason is not None:
-        found.append(texts[f"no_xml_{reason}"])
+    if not has_xml(minor_units(invoice.currency)):
+        found.append(texts["no_xml"])
     elif document_format != Format.FACTUR_X:
         found.append(texts["copy"].format(format=FORMAT_NAMES[document_format]))
     return found

@@ -13,7 +13,7 @@ from typing import Final, assert_never
 
 from services.invoicing.domain.calendar import Period, Term, add_days, local_day, period_at
 from services.invoicing.domain.history import Decision, Fact, History, decision_key, fold
-from services.invoicing.domain.invoices import is_needed, line_of, tax_of, taxes_of, turned
+from services.invoicing.domain.invoices import documents_of, is_needed, line_of, tax_of, taxes_of, turned
 from services.invoicing.domain.ledger import NO_RATE, Change, ModuleLedger, Part, Rate
 from services.invoicing.domain.money import Tax
 from services.invoicing.domain.tax import tax_on
@@ -472,14 +472,27 @@ class _Reading:
         lines: Sequence[InvoiceLine],
         issued_on: date | None = None,
     ) -> None:
+        """Issue the document of these lines: two if some are outside the scope of VAT, which must not stand beside others (BR-O-11)."""
+        for n, part in enumerate(documents_of(lines)):
+            if is_needed(part, zero_invoices=self.contract.zero_invoices):
+                self._issue_one(f"inv-{key}" + (f"-{n + 1}" if n else ""), event_id, at, actor, reason, details, part, issued_on)
+
+    def _issue_one(
+        self,
+        name: str,
+        event_id: str,
+        at: datetime,
+        actor: Actor,
+        reason: str,
+        details: str,
+        lines: Sequence[InvoiceLine],
+        issued_on: date | None,
+    ) -> None:
         contract, account = self.contract, self.account
-        if not is_needed(lines, zero_invoices=contract.zero_invoices):
-            return
         is_credit = sum(line.net_minor for line in lines) < 0
         charges = {charge.charge: charge for charge in account.charges}
         on_lines = [charges[name] for line in lines for name in line.charges]
         undone = [decision for charge in on_lines for decision in charge.undoes]
-        name = f"inv-{key}"
         corrects = dict.fromkeys(document for decision in undone for document in self.documents.get(decision, ()) if document != name)
         for decision in [
             *(_opening(line.from_day) for line in lines if not line.charges),

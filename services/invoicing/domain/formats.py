@@ -1,11 +1,10 @@
-"""The formats in which a tenant gets its documents, what each of them requires, and which documents they can express."""
+"""The formats in which a tenant gets its documents, what each of them requires, and which amounts they can express."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
 from services.invoicing.domain.tax import OUTSIDE, STANDARD, Wrong
-from shared.schemas.invoicing_v1 import InvoiceIssued
 
 
 class Format(StrEnum):
@@ -93,12 +92,6 @@ def _not_of_peppol(seller: Mapping[str, object], buyer: Mapping[str, object]) ->
     return None
 
 
-def why_no_xml(invoice: InvoiceIssued, decimals: int) -> str | None:
-    """Return the name of the reason why EN 16931 cannot express the document, so that it is a PDF only; None if it can."""
-    if decimals > DECIMALS_MAX:
-        return "decimals"
-    return "mixed" if OUTSIDE in _categories(invoice) and len(_categories(invoice)) > 1 else None
-
-
-def _categories(invoice: InvoiceIssued) -> Sequence[str]:
-    return list(dict.fromkeys(tax.category for tax in invoice.taxes))
+def has_xml(decimals: int) -> bool:
+    """Return whether EN 16931 can express the amounts of a currency with so many decimals; if not, a document is a PDF only."""
+    return decimals <= DECIMALS_MAX

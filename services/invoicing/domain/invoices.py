@@ -6,6 +6,7 @@ from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
 
 from services.invoicing.domain.calendar import add_days
 from services.invoicing.domain.money import Tax, tax_lines
+from services.invoicing.domain.tax import OUTSIDE
 from shared.schemas.invoicing_v1 import ChargeBooked, InvoiceLine, TaxLine
 
 
@@ -46,6 +47,14 @@ def tax_of(item: InvoiceLine | ChargeBooked) -> Tax:
     assert item.tax_category is not None
     assert item.tax_rate_percent is not None
     return Tax(item.tax_category, item.tax_rate_percent)
+
+
+def documents_of(lines: Sequence[InvoiceLine]) -> list[list[InvoiceLine]]:
+    """Return the lines of each document: those outside the scope of VAT apart from the others, the document of the first line first."""
+    parts: dict[bool, list[InvoiceLine]] = {}
+    for line in lines:
+        parts.setdefault(line.tax_category == OUTSIDE, []).append(line)
+    return list(parts.values())
 
 
 def is_needed(lines: Sequence[InvoiceLine], *, zero_invoices: bool) -> bool:
