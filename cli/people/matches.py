@@ -8,9 +8,10 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from cli.console import out, run
+from cli.console import fail, out, run
 from cli.rest import PAGE_ITEMS, Rest, addresses
 
+NAMED_MAX = 200  # people whose names are asked for, one by one; of the others, the ids are shown
 _STYLES = {"linked": "green", "would_link": "green", "conflict": "red", "would_conflict": "red"}
 _WORDS = {
     "linked": "linked",
@@ -44,20 +45,32 @@ def matches_of_files(files: Path, tenant: str, source: str, as_json: bool) -> No
     """Check an import of the files, delete it, and print how its people would be matched."""
     from cli.hr.dates import DateOrder, EndDates
     from cli.hr.importing import Wanted, perform, read_files
+    from cli.hr.screen import show_bad_rows
 
     company = read_files(files, None, None, DateOrder("iso"), EndDates("inclusive"))
+    if company.bad_rows and not as_json:
+        show_bad_rows(company.bad_rows)
+    if not company.people:
+        fail("there is nobody to match", "The files contain no person who can be read.")
 
     async def check() -> dict[str, Any]:
         async with Rest(addresses()) as rest:
             outcome = await perform(rest, company, Wanted(files, tenant, source, dry_run=True), all_changes=True)
-            return {"items": [await _item(rest, tenant, each) for each in outcome.changes if each.get("match")], "hidden": 0}
+            first = [each for each in outcome.changes if each.get("match")]
+            users = dict.fromkeys(user for each in first for user in each["match"]["people"])
+            names = {user: await _name(rest, tenant, user) for user in list(users)[:NAMED_MAX]}
+            return {"items": [_item(each, names) for each in first], "hidden": 0}
 
     _show(run(check()), as_json)
 
 
-async def _item(rest: Rest, tenant: str, change: Row) -> Row:
+async def _name(rest: Rest, tenant: str, user: str) -> str:
+    person = await rest.get("users", f"/v1/tenants/{tenant}/people/{user}")
+    return str(person["name"] or person["login"] or "")
+
+
+def _item(change: Row, names: Mapping[str, str]) -> Row:
     match, after = change["match"], change["after"] or {}
-    people = [await rest.get("users", f"/v1/tenants/{tenant}/people/{user}") for user in match["people"]]
     outcome = {"linked": "would_link", "conflict": "would_conflict"}.get(match["outcome"], "new")
     return {
         "external_id": change["external_id"],
@@ -66,7 +79,7 @@ async def _item(rest: Rest, tenant: str, change: Row) -> Row:
         "outcome": outcome,
         "by": match["by"],
         "reason": match["reason"],
-        "people": [{"user": each["user"], "name": each["name"] or each["login"] or ""} for each in people],
+        "people": [{"user": user, "name": names.get(user, "")} for user in match["people"]],
         "would_require": after.get("modules"),
         "released": [],
     }
@@ -82,7 +95,7 @@ def _show(found: Mapping[str, Any], as_json: bool) -> None:
     for each in found["items"]:
         style = _STYLES.get(each["outcome"])
         match = _WORDS[each["outcome"]] + (f" ({each['reason']})" if each["reason"] else "")
-        others = ", ".join(f"{other['name']} ({other['user'][:8]}…)" for other in each["people"])
+        others = ", ".join(f"{other['name']} ({other['user'][:8]}…)".strip() for other in each["people"])
         cells = (each["external_id"], each["name"], match, each["by"] or "", others, _effect(each))
         table.add_row(*map(escape, cells), style=style)
     out.print(table)

@@ -103,6 +103,29 @@ def test_an_import_sends_everybody_as_a_timeline_and_is_applied(users: Users) ->
     assert "employees.csv: utf-8, separated by comma, 127 rows" in result.output
 
 
+def test_the_matches_of_files_are_shown_and_the_import_is_deleted(users: Users, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names of the people who would be linked are asked for, up to a limit."""
+    linked = {"outcome": "linked", "by": "email", "reason": None, "people": ["0123456789"]}
+    other = {"outcome": "conflict", "by": "login", "reason": "several_people", "people": ["0123456789", "9876543210"]}
+    new: dict[str, Any] = {"outcome": "new", "by": None, "reason": None, "people": []}
+    after = {"login": "ann", "name": "", "modules": ["base"]}
+    changes = [{"external_id": str(n), "kind": "new", "after": after, "match": match} for n, match in enumerate((linked, other, new))]
+    users.deployment.answers["GET", f"{ONE}/changes"] = lambda _: (200, {"items": changes, "next": None})
+    users.deployment.answers["GET", "/v1/tenants/acme/people/0123456789"] = lambda _: (200, {"name": "Ann Lund", "login": "ann"})
+    monkeypatch.setattr("cli.people.matches.NAMED_MAX", 1)
+    files = flat(tmp_path, "1,2026-01-01,,Lab,ann,a@x.example", "2,yesterday,,Lab,bob,b@x.example")
+    command = ("people", "matches", "--tenant", "acme", "--source", "hr/acme", "--dry-run", "--files", files)
+    result = seatpool(*command)
+    assert result.exit_code == 0, result.output
+    for text in ("would be linked", "Ann Lund (01234567…)", "(98765432…)", "several_people", "matches nobody", "1 row cannot be used"):
+        assert text in result.output
+    assert (users.asked("POST"), users.asked("DELETE")) == ([IMPORTS, f"{ONE}/check"], [ONE]), "nothing is applied"
+    shown = json.loads(seatpool(*command, "--json").output)["items"]
+    assert [each["outcome"] for each in shown] == ["would_link", "would_conflict", "new"]
+    nobody = seatpool(*command[:-1], flat(tmp_path, "2,yesterday,,Lab,bob,b@x.example"))
+    assert (nobody.exit_code, "nobody to match" in nobody.output) == (1, True)
+
+
 def test_the_list_of_changes_shows_the_status_that_seats_would_decide_and_no_field_that_stays_empty(users: Users) -> None:
     refused = {"user": "u", "external_id": "1", "status": "refused", "modules": [{"module": "base", "state": "refused"}]}
     users.cost = {"decided": True, "people": [refused]}
