@@ -224,6 +224,7 @@ class QuoteIssued(InvoicingEvent):
     next_period: NextPeriod | None = None
     ends_on: date | None = None  # the subscription ends then all the same
     cancels_closing: Items[ModuleName] = ()  # modules that were to close, and that the purchase keeps
+    cancels_plan_change: Id | None = None  # a scheduled change of plan that does not fit any more after the order
     new_module: ModuleName | None = None  # the order adds this module to the subscription, with these policies
     policies: Policies | None = None
 

@@ -314,8 +314,14 @@ async def test_B12_T18_a_downgrade_takes_effect_with_the_next_period(bench: Benc
 
 async def test_a_downgrade_that_no_longer_fits_leaves_plan_price_and_seats(bench: Bench) -> None:
     tenant = await subscribed(bench)
-    await approved(bench, tenant, await plan_change(bench, tenant, plan="small"))
-    await bench.buy(tenant, {"module": "time", "add": 1})
+    offer = await plan_change(bench, tenant, plan="small")
+    await approved(bench, tenant, offer)
+    listed = await bench.ok("GET", f"/v1/tenants/{tenant}/licences")
+    assert {each["module"]: each["next_period"] for each in listed["modules"]} == {"documents": 0, "time": 6}
+    assert listed["next_period_net_minor"] == 4800
+    quote, _ = await bench.buy(tenant, {"module": "time", "add": 1})
+    assert quote["cancels_plan_change"] == offer["change"]
+    assert (quote["next_period"]["before"]["net_minor"], quote["next_period"]["after"]["net_minor"]) == (4800, 21_200)
     await bench.advance_clock(tenant, DECEMBER)
     (dropped,) = await bench.events(tenant, invoicing_v1.PlanChangeDropped)
     assert (dropped.reason, dropped.modules, dropped.plan) == ("bought_since", ("time",), "small")

@@ -1,13 +1,15 @@
 """A running subscription is changed: which terms count for which decision, and what an added module costs."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 
 from services.invoicing.domain.account import account
-from services.invoicing.domain.quote import NewModule, Refusal, expected, price_new_module
-from shared.schemas.invoicing_v1 import QuoteIssued
+from services.invoicing.domain.prices import FollowingPlan
+from services.invoicing.domain.quote import Item, NewModule, Refusal, Situation, expected, price, price_new_module
+from shared.schemas.invoicing_v1 import ModuleLimits, QuoteIssued, UnitPrice
 from shared.schemas.seats_v1 import LicenceCount, LicencesReduced, Policies
 from tests.support.invoicing_harness import ANN, DAY, InvoicingHarness
 
@@ -161,3 +163,28 @@ def test_licences_that_seats_does_not_take_away_with_a_plan_are_charged() -> Non
     harness.decide(LicencesReduced, order=f"change{harness.changes}", items=(LicenceCount(module="time", quantity=3),))
     harness.go(days=1)
     assert lines(harness)[-1] == [("proration", "time", 1, 700, 700)]
+
+
+def following(harness: InvoicingHarness, maximum: int) -> Situation:
+    """The situation with a plan at 7.00 that begins with the next period."""
+    listed = (UnitPrice(module="time", term="monthly", amount_minor=700),)
+    limits = (ModuleLimits(module="time", maximum=maximum),)
+    plan = harness.plans[-1].model_copy(update={"plan": "small", "prices": listed, "limits": limits})
+    return replace(harness.situation, following=FollowingPlan("c1", plan, "monthly"))
+
+
+@pytest.mark.parametrize(("add", "amounts"), [(1, (1400, 2100, 700, 0, None)), (2, (1400, 8800, 2400, 5000, "c1"))])
+def test_B5_a_quote_counts_the_plan_that_begins_with_the_next_period(add: int, amounts: tuple[object, ...]) -> None:
+    """With four licences the plan does not fit any more: the purchase brings the present one back, with the documents."""
+    harness = march(licences={"time": 2, "documents": 2})
+    quote = price(following(harness, 3), [Item("time", add=add)], quote="q9", actor=ANN, valid=DAY)
+    assert isinstance(quote, QuoteIssued)
+    following_period = quote.next_period
+    assert following_period is not None
+    assert (
+        following_period.before.net_minor,
+        following_period.after.net_minor,
+        following_period.added_net_minor,
+        following_period.cancelled_reduction_net_minor,
+        quote.cancels_plan_change,
+    ) == amounts

@@ -8,13 +8,16 @@ from typing import Any
 import orjson
 import pytest
 
+from services.notifier.consumers.notifications import NOTIFIED
 from services.notifier.domain.notifications import Kind, Notification, Stream, is_moot, notifications_of, still_valid
 from services.notifier.email.message import LINK_PLACEHOLDER
 from services.notifier.email.rendering import LANGUAGES, ROWS_MAX, TEMPLATE, TEMPLATES, Names, Recipient, Words, render_alone, table
 from shared.buying import Buying, Plan, buying_of
 from shared.schemas import registry, seats_v1, users_v1
-from shared.schemas.base import Actor
+from shared.schemas.base import Actor, Payload
 from shared.schemas.invoicing_v1 import UnitPrice
+from shared.schemas.topics import INVOICING_EVENTS
+from tests.support import samples
 from tests.support.emails import AT, DATA, EVERY, NAMES, OF_PEOPLE, TENANT, email, notification
 from tests.support.messaging import NOON
 from tests.support.seats_harness import SeatsHarness
@@ -34,6 +37,17 @@ def test_A13_every_kind_names_the_support_contact_in_every_locale(stream: Stream
     assert rendered.html.lstrip().startswith("<!doctype html>")
     for left_over in ("{{", "{%", "None", "Undefined"):
         assert left_over not in rendered.subject + rendered.text + rendered.html
+
+
+@pytest.mark.parametrize("minimal", [False, True])
+@pytest.mark.parametrize("model", NOTIFIED[INVOICING_EVENTS], ids=lambda model: model.__name__)
+def test_each_event_of_invoicing_makes_an_e_mail_that_can_be_rendered(model: type[Payload], minimal: bool) -> None:
+    """Minimal: the event has none of its optional fields, which a writer may leave out."""
+    body = samples.committed()[registry.type_of(model)]["body"]
+    optional = [name for name, field in model.model_fields.items() if not field.is_required()] if minimal else []
+    event = registry.parse(registry.type_of(model), orjson.dumps({name: value for name, value in body.items() if name not in optional}))
+    for each in notifications_of(event, "e1"):
+        assert email(each.stream, each).subject
 
 
 def words(text: str) -> str:

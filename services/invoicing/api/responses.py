@@ -11,8 +11,7 @@ from pydantic import BaseModel, Field
 from services.invoicing.domain.account import INVOICE
 from services.invoicing.domain.balance import Balance
 from services.invoicing.domain.formats import has_xml
-from services.invoicing.domain.plan_change import lowered
-from services.invoicing.domain.prices import prices_of
+from services.invoicing.domain.prices import FollowingPlan, lowered, next_period_net_minor, prices_of
 from services.invoicing.domain.quote import Pool
 from services.invoicing.store.billing_details import BillingDetails
 from services.invoicing.store.contract_changes import ContractChange
@@ -139,13 +138,13 @@ class SubscriptionView(BaseModel):
     )
     modules: list[SubscribedModuleView]
 
-    def with_plan(self, change: str, plan: PlanDefined, term: str) -> "SubscriptionView":
+    def with_plan(self, following: FollowingPlan) -> "SubscriptionView":
         """Return the subscription with the numbers of a next period that has another plan or term."""
-        fewer = lowered(plan, term, {module.module: module.next_period for module in self.modules})
-        prices = prices_of(plan, term)
+        numbers = {module.module: module.next_period for module in self.modules}
+        fewer = lowered(following.plan, following.term, numbers)
         modules = [module.model_copy(update={"next_period": fewer.get(module.module, module.next_period)}) for module in self.modules]
-        net = sum(prices.get(module.module, 0) * module.next_period for module in modules)
-        return self.model_copy(update={"scheduled_plan_change": change, "modules": modules, "next_period_net_minor": net})
+        net = next_period_net_minor(following.plan, following.term, following, numbers)
+        return self.model_copy(update={"scheduled_plan_change": following.change, "modules": modules, "next_period_net_minor": net})
 
 
 def subscription_view(
@@ -220,6 +219,9 @@ class QuoteView(BaseModel):
     recurring_now_minor: int = Field(description="The present net price of the ordered modules for a whole period.")
     recurring_then_minor: int = Field(description="The net price of these modules for a whole period after the order.")
     new_module: str | None = Field(description="The module that the order adds to the subscription.")
+    cancels_plan_change: str | None = Field(
+        description="The scheduled change of plan that does not fit any more after the order: then the present plan goes on."
+    )
     expires_at: Instant
     ends_on: date | None = Field(description="The subscription still ends on this day; the order does not change that.")
     cancels_closing: tuple[str, ...] = Field(description="Modules that were to close, and that the order keeps (T21).")

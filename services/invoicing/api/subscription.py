@@ -14,7 +14,7 @@ from services.invoicing.api.dependencies import (
 from services.invoicing.api.requests import SubscriptionBody
 from services.invoicing.api.responses import ResumedView, SubscriptionView, subscription_view
 from services.invoicing.use_cases import subscriptions
-from services.invoicing.use_cases.plan_changes import scheduled_plan
+from services.invoicing.use_cases.scheduled_plans import following_plan
 from shared.database import UnitOfWork
 from shared.errors import NotFound
 from shared.web import access, actor_of, answer, refusals
@@ -40,12 +40,8 @@ async def view_of(uow: UnitOfWork, tenant: str) -> SubscriptionView:
         await store.endings.find(c, tenant),
     )
     shown = subscription_view(found, contract, modules, pools, plan, ending.ends_on if ending is not None else None)
-    scheduled = await scheduled_plan(uow, tenant, contract)
-    if scheduled is None or ending is not None:
-        return shown
-    following = await store.catalogue.plan(c, scheduled.content["plan"])
-    assert following is not None
-    return shown.with_plan(scheduled.change, following, scheduled.content["term"])
+    following = await following_plan(uow, tenant, contract)
+    return shown if following is None or ending is not None else shown.with_plan(following)
 
 
 @router.post(

@@ -227,13 +227,6 @@ def pool_at_start(licences: int, in_use: int, terms: PoolTerms) -> PoolAtStart:
     return PoolAtStart(licences, in_use, terms.base, terms.policies.reduce_below_use == ReduceBelowUse.BLOCK)
 
 
-def lowered(plan: PlanDefined, term: str, licences: Mapping[str, int]) -> dict[str, int]:
-    """Return the licences with which a period of the plan begins, of each module of which the plan allows fewer than there are."""
-    sold = prices_of(plan, term)
-    most = {module: (limits_of(plan, module).maximum or number) if module in sold else 0 for module, number in licences.items()}
-    return {module: most[module] for module, number in licences.items() if most[module] < number}
-
-
 def anchor_with(term: str, start: date, billing_day: int) -> date:
     """Return the anchor of periods of another term that begin on `start`; the day of the month is kept where it can be."""
     return anchor_of(start, Term(term), billing_day) or start

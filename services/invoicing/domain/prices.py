@@ -1,6 +1,7 @@
 """What a plan sells: the price of a licence of a module for a whole period, and how many licences it allows."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from shared.schemas.invoicing_v1 import ModuleLimits, PlanDefined
 
@@ -13,3 +14,37 @@ def prices_of(plan: PlanDefined, term: str) -> Mapping[str, int]:
 def limits_of(plan: PlanDefined, module: str) -> ModuleLimits:
     """Return how many licences of the module the plan allows."""
     return next((limits for limits in plan.limits if limits.module == module), ModuleLimits(module=module))
+
+
+def lowered(plan: PlanDefined, term: str, licences: Mapping[str, int]) -> dict[str, int]:
+    """Return the licences with which a period of the plan begins, of each module of which the plan allows fewer than there are."""
+    sold = prices_of(plan, term)
+    most = {module: (limits_of(plan, module).maximum or number) if module in sold else 0 for module, number in licences.items()}
+    return {module: most[module] for module, number in licences.items() if most[module] < number}
+
+
+@dataclass(frozen=True, slots=True)
+class FollowingPlan:
+    """The plan and term that are scheduled for the next period, and the change that schedules them."""
+
+    change: str
+    plan: PlanDefined
+    term: str
+
+    def fits(self, module: str, licences: int) -> bool:
+        """Return whether the plan sells the module, and allows so many licences of it."""
+        return module in prices_of(self.plan, self.term) and licences <= (limits_of(self.plan, module).maximum or licences)
+
+
+def renewal_net_minor(plan: PlanDefined, term: str, numbers: Mapping[str, int]) -> int | None:
+    """Return the price of a period with these licences; None if the price list lacks one of the modules."""
+    prices = prices_of(plan, term)
+    in_use = {module: number for module, number in numbers.items() if number}
+    return sum(number * prices[module] for module, number in in_use.items()) if in_use.keys() <= prices.keys() else None
+
+
+def next_period_net_minor(plan: PlanDefined, term: str, following: FollowingPlan | None, numbers: Mapping[str, int]) -> int | None:
+    """Return the price of the next period with these licences: with the plan that is scheduled for it, if there is one."""
+    if following is None:
+        return renewal_net_minor(plan, term, numbers)
+    return renewal_net_minor(following.plan, following.term, {**numbers, **lowered(following.plan, following.term, numbers)})

@@ -11,7 +11,7 @@ from services.invoicing.domain.account import NOW, Account, due_when
 from services.invoicing.domain.calendar import Period, add_days, local_day, start_of_day
 from services.invoicing.domain.ledger import Change, ModuleLedger, Rate
 from services.invoicing.domain.money import Tax, round_half_up, tax_lines
-from services.invoicing.domain.prices import limits_of, prices_of
+from services.invoicing.domain.prices import FollowingPlan, limits_of, next_period_net_minor, prices_of
 from services.invoicing.domain.tax import tax_on
 from shared.schemas.base import Actor
 from shared.schemas.invoicing_v1 import (
@@ -84,6 +84,7 @@ class Situation:
     period: str | None  # as seats names it
     at: datetime  # the tenant's time
     ends_on: date | None = None  # the subscription is to end
+    following: FollowingPlan | None = None  # another plan or term begins with the next period
 
 
 def expected(situation: Situation, modules: Iterable[str]) -> Expected:
@@ -177,6 +178,7 @@ def price(situation: Situation, items: Sequence[Item], *, quote: str, actor: Act
         credit_net_minor=credit_minor,
         next_period=_next_period(situation, lines, tax_on(details, period.end)),
         ends_on=situation.ends_on,
+        cancels_plan_change=_cancelled_plan(situation, lines),
         cancels_closing=tuple(line.module for line in lines if _is_kept(situation, situation.pools[line.module])),
     )
 
@@ -188,20 +190,35 @@ def _is_kept(situation: Situation, pool: Pool) -> bool:
 
 def _next_period(situation: Situation, lines: Sequence[QuoteLine], tax: Tax) -> NextPeriod | None:
     """Return the price of the whole subscription before and after (B5, B9, T21). None: the price list lacks one of its modules."""
-    prices = prices_of(situation.plan, situation.contract.term)
-    numbers = {module: pool.next_period for module, pool in situation.pools.items() if pool.next_period}
-    if not numbers.keys() <= prices.keys():
-        return None
-    before = sum(number * prices[module] for module, number in numbers.items())
+    plan, term, following = situation.plan, situation.contract.term, situation.following
+    numbers = {module: pool.next_period for module, pool in situation.pools.items()}
     # A subscription that ends goes on ending, so the purchase changes nothing of the next period.
-    pools = {line.module: situation.pools[line.module] for line in lines if situation.ends_on is None}
-    added = sum(line.quantity * prices[line.module] for line in lines if line.module in pools)
-    cancelled = sum((pool.licences - pool.next_period) * prices[module] for module, pool in pools.items())
+    bought = {line.module: line.quantity for line in lines if situation.ends_on is None}
+    totals = {module: situation.pools[module].licences + quantity for module, quantity in bought.items()}
+    kept = None if _cancelled_plan(situation, lines) is not None else following
+    before = next_period_net_minor(plan, term, following, numbers)
+    after = next_period_net_minor(plan, term, kept, {**numbers, **totals})
+    if before is None or after is None:
+        return None
+    prices = prices_of(plan, term) if kept is None else prices_of(kept.plan, kept.term)
+    added = sum(quantity * prices[module] for module, quantity in bought.items())
     return NextPeriod(
         before=amounts(before, tax),
-        after=amounts(before + added + cancelled, tax),
+        after=amounts(after, tax),
         added_net_minor=added,
-        cancelled_reduction_net_minor=cancelled,
+        cancelled_reduction_net_minor=after - before - added,
+    )
+
+
+def _cancelled_plan(situation: Situation, lines: Sequence[QuoteLine]) -> str | None:
+    """Return the scheduled change of plan that does not fit any more after the purchase."""
+    following = situation.following
+    if following is None or situation.ends_on is not None:
+        return None
+    return (
+        None
+        if all(following.fits(line.module, situation.pools[line.module].licences + line.quantity) for line in lines)
+        else following.change
     )
 
 

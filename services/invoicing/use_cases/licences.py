@@ -2,12 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.invoicing import store
-from services.invoicing.domain.prices import prices_of
+from services.invoicing.domain.prices import lowered, next_period_net_minor, prices_of
 from services.invoicing.domain.quote import Pool
 from services.invoicing.store.subscriptions import Module, Subscription
+from services.invoicing.use_cases.scheduled_plans import following_plan
 from services.invoicing.use_cases.seats_questions import Seats
 from shared.database import Database
 from shared.errors import NotFound
@@ -38,11 +39,7 @@ class Licences:
     plan: PlanDefined
     modules: Sequence[OfModule]
     position: Position | None
-
-    @property
-    def next_period_net_minor(self) -> int | None:
-        costs = [each.next_period * each.unit_price_minor for each in self.modules if each.unit_price_minor is not None]
-        return sum(costs) if len(costs) == len(self.modules) else None
+    next_period_net_minor: int | None  # None: the price list lacks one of the modules
 
 
 def _before_it_opens(module: Module) -> Pool:
@@ -62,13 +59,14 @@ async def read_licences(database: Database, seats: Seats, tenant_id: str) -> Lic
         names = {module: fields.name for module, fields in (await store.catalogue.modules(c)).items()}
         reported, subscribed = await store.pools.reported(c, tenant_id), await store.subscriptions.modules(c, tenant_id)
         orders = await store.orders.pending(c, tenant_id)
+        following = await following_plan(uow, tenant_id, found.contract)
     assert plan is not None
     prices = prices_of(plan, found.contract.term)
     pending: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for order, quote in orders:
         for line in quote.lines:
             pending[line.module].append((order, line.quantity))
-    modules = []
+    modules = list[OfModule]()
     for module in subscribed:
         use = read.pools.get(module.module) if read else None
         known = use or reported.get(module.module) or _before_it_opens(module)
@@ -85,4 +83,8 @@ async def read_licences(database: Database, seats: Seats, tenant_id: str) -> Lic
             )
         )
     modules.sort(key=lambda each: (not each.base, each.name, each.module))
-    return Licences(found, plan, modules, read.position if read else None)
+    numbers = {each.module: each.next_period for each in modules}
+    fewer = {} if following is None else lowered(following.plan, following.term, numbers)
+    modules = [replace(each, next_period=fewer.get(each.module, each.next_period)) for each in modules]
+    net_minor = next_period_net_minor(plan, found.contract.term, following, numbers)
+    return Licences(found, plan, modules, read.position if read else None, net_minor)

@@ -15,13 +15,15 @@ import structlog
 from services.invoicing import store
 from services.invoicing.domain.account import SYSTEM
 from services.invoicing.domain.calendar import local_day
-from services.invoicing.domain.plan_change import PoolTerms, anchor_with, fitting, lowered, misfits, pool_at_start
+from services.invoicing.domain.plan_change import PoolTerms, anchor_with, fitting, misfits, pool_at_start
 from services.invoicing.domain.policies import difference
+from services.invoicing.domain.prices import lowered
 from services.invoicing.settings import Settings
 from services.invoicing.store.contract_changes import ContractChange
 from services.invoicing.use_cases.contract_terms import change_terms
-from services.invoicing.use_cases.plan_changes import pool_terms, scheduled_plan
+from services.invoicing.use_cases.plan_changes import pool_terms
 from services.invoicing.use_cases.publishing import publish
+from services.invoicing.use_cases.scheduled_plans import scheduled_plan
 from services.invoicing.use_cases.seats_commands import MakeCommand, send
 from shared.database import UnitOfWork
 from shared.schemas.base import Change

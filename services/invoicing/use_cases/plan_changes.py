@@ -24,6 +24,7 @@ from services.invoicing.use_cases.locked_tenants import lock_tenant
 from services.invoicing.use_cases.publishing import publish
 from services.invoicing.use_cases.quotes import refuse, situation_of
 from services.invoicing.use_cases.reductions import below_use
+from services.invoicing.use_cases.scheduled_plans import scheduled_plan
 from services.invoicing.use_cases.seats_questions import Forecast, Seats
 from shared import ids
 from shared.clock import Clock
@@ -211,9 +212,3 @@ async def _find(uow: UnitOfWork, tenant_id: str, change: str) -> ContractChange:
     if found is None or found.kind != PLAN:
         raise NotFound("plan change")
     return found
-
-
-async def scheduled_plan(uow: UnitOfWork, tenant_id: str, contract: SubscriptionStarted) -> ContractChange | None:
-    """Return the change that takes effect with the next period."""
-    found = await store.contract_changes.scheduled(uow.connection, tenant_id)
-    return next((each for each in found if each.content["subscription"] == contract.subscription), None)

@@ -11,6 +11,7 @@ from services.invoicing.use_cases.issue_invoices import read_account
 from services.invoicing.use_cases.locked_tenants import lock_tenant
 from services.invoicing.use_cases.overdue import check_purchase
 from services.invoicing.use_cases.publishing import publish
+from services.invoicing.use_cases.scheduled_plans import following_plan
 from shared import ids
 from shared.clock import Clock
 from shared.database import UnitOfWork
@@ -58,6 +59,7 @@ async def situation_of(uow: UnitOfWork, tenant: Tenant, at: datetime) -> Situati
         period=tenant.period,
         at=at,
         ends_on=ending.ends_on if ending is not None else None,
+        following=await following_plan(uow, tenant.tenant_id, contract),
     )
 
 
