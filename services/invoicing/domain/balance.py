@@ -78,7 +78,7 @@ class Balance:
         """What the tenant owes after all credits; negative: the vendor owes."""
         return self.open_minor - self.credit_minor
 
-    def dunned(self, steps: int) -> list[Receivable]:
+    def after_last_reminder(self, steps: int) -> list[Receivable]:
         """Return the open invoices of which all reminders were sent; none while credits cover all that is open."""
         return [each for each in self.open_of(INVOICE) if each.reminders >= steps] if self.balance_minor > 0 else []
 

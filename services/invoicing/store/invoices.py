@@ -81,7 +81,8 @@ async def add(connection: AsyncConnection, tenant_id: str, invoice: InvoiceIssue
     own = {"tenant_id": tenant_id, "series": series, "sequence": sequence, "payload": invoice.model_dump_json(), "document": document}
     await connection.execute(_ADD, own | values)
     booked = list(dict.fromkeys(charge for line in invoice.lines for charge in line.charges))
-    await connection.execute(_ADD_CHARGES, {"tenant": tenant_id, "of_invoice": invoice.invoice, "charges": booked})
+    if booked:
+        await connection.execute(_ADD_CHARGES, {"tenant": tenant_id, "of_invoice": invoice.invoice, "charges": booked})
     await connection.execute(_ADD_PDF_TO_MAKE, {"tenant_id": tenant_id, "invoice": invoice.invoice})
 
 

@@ -152,7 +152,7 @@ async def note_kept(uow: UnitOfWork, tenant_id: str, at: datetime, refused: str 
 async def end_with_period(uow: UnitOfWork, tenant_id: str, settings: Settings, event: PeriodStarted, cause: Envelope) -> bool:
     """Return whether the subscription ends at this instant, instead of being renewed, and end it."""
     ending = await store.endings.find(uow.connection, tenant_id)
-    contract = await store.subscriptions.contract(uow.connection, tenant_id)
+    contract = await store.subscriptions.contract(uow.connection, tenant_id) if ending is not None else None
     if ending is None or contract is None:
         return False
     if not ending.ended and local_day(event.starts_at, contract.time_zone) >= ending.ends_on:

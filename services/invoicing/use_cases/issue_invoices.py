@@ -16,6 +16,7 @@ from services.invoicing.domain.calendar import add_days, start_of_day
 from services.invoicing.domain.formats import Format
 from services.invoicing.domain.history import Fact
 from services.invoicing.settings import Settings
+from services.invoicing.store.tenants import Tenant
 from services.invoicing.use_cases.balance import note_issued
 from services.invoicing.use_cases.publishing import publish, publish_fact
 from shared.database import UnitOfWork
@@ -52,7 +53,7 @@ async def book_and_issue(uow: UnitOfWork, tenant: str, settings: Settings, cause
     """
     # The lock keeps the consumer and an operator's retry of a dead letter from issuing the same invoice.
     locked = await store.tenants.find(uow.connection, tenant, lock=True)
-    zone = locked.time_zone if locked and locked.time_zone else "UTC"
+    assert locked is not None
     found = await read_account(uow, tenant)
     issued = await store.invoices.issued(uow.connection, tenant)
     expected = {invoice.invoice: invoice for invoice in found.invoices}
@@ -64,7 +65,7 @@ async def book_and_issue(uow: UnitOfWork, tenant: str, settings: Settings, cause
         await store.charges.add(uow.connection, tenant, charge)
         publish(uow, tenant, charge, cause=cause, subject=charge.charge)
     await store.subscriptions.set_open_day(uow.connection, tenant, found.open_day)
-    return [await _issue(uow, tenant, settings, found, draft, zone, cause) for draft in drafts]
+    return [await _issue(uow, tenant, settings, found, draft, locked, cause) for draft in drafts]
 
 
 async def end_days(uow: UnitOfWork, tenant: str, settings: Settings, before: date, cause: Envelope | None) -> None:
@@ -92,17 +93,17 @@ async def end_days(uow: UnitOfWork, tenant: str, settings: Settings, before: dat
 
 
 async def _issue(
-    uow: UnitOfWork, tenant: str, settings: Settings, found: Account, draft: InvoiceIssued, zone: str, cause: Envelope | None
+    uow: UnitOfWork, tenant: str, settings: Settings, found: Account, draft: InvoiceIssued, about: Tenant, cause: Envelope | None
 ) -> InvoiceIssued:
     series, prefix = _series(draft, settings)
-    text = await _document(uow, tenant, settings, found, draft)
+    text = await _document(uow, settings, found, draft, about)
     # The number is drawn last: from here to the commit every other invoice of the vendor waits.
     sequence = await store.invoices.draw_number(uow.connection, series)
     invoice = draft.model_copy(update={"number": f"{prefix}{sequence:0{NUMBER_DIGITS}}"})
     content = orjson.dumps(text(invoice)).decode()
     await store.invoices.add(uow.connection, tenant, invoice, series, sequence, content)
     publish(uow, tenant, invoice, cause=cause, subject=invoice.invoice)
-    await note_issued(uow, tenant, settings, invoice, zone, cause)
+    await note_issued(uow, tenant, settings, invoice, about.time_zone or "UTC", cause)
     return invoice
 
 
@@ -114,12 +115,11 @@ def _series(draft: InvoiceIssued, settings: Settings) -> tuple[str, str]:
 
 
 async def _document(
-    uow: UnitOfWork, tenant: str, settings: Settings, found: Account, draft: InvoiceIssued
+    uow: UnitOfWork, settings: Settings, found: Account, draft: InvoiceIssued, about: Tenant
 ) -> Callable[[InvoiceIssued], dict[str, object]]:
+    tenant = about.tenant_id
     details = await store.billing_details.find(uow.connection, tenant, draft.billing_details)
-    about = await store.tenants.find(uow.connection, tenant)
     assert details is not None
-    assert about is not None
     buyer = Party(
         name=details.company,
         street=details.street,

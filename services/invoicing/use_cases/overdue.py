@@ -26,12 +26,12 @@ async def review(uow: UnitOfWork, tenant_id: str, settings: Settings, at: dateti
     if known.action != "no_purchases" and not known.blocked:
         return
     balance = await store.receivables.open_balance(uow.connection, tenant_id)
-    dunned = balance.dunned(len(settings.reminder_schedule)) if known.action == "no_purchases" else []
-    if known.blocked == bool(dunned):
+    unpaid = balance.after_last_reminder(len(settings.reminder_schedule)) if known.action == "no_purchases" else []
+    if known.blocked == bool(unpaid):
         return
-    await store.overdue.put(uow.connection, tenant_id, replace(known, blocked=bool(dunned)))
-    if dunned:
-        event = PurchasesBlocked(at=at, actor=SYSTEM, invoices=tuple(named(dunned)), currency=dunned[0].currency)
+    await store.overdue.put(uow.connection, tenant_id, replace(known, blocked=bool(unpaid)))
+    if unpaid:
+        event = PurchasesBlocked(at=at, actor=SYSTEM, invoices=tuple(named(unpaid)), currency=unpaid[0].currency)
         publish(uow, tenant_id, event, cause=cause)
     else:
         publish(uow, tenant_id, PurchasesUnblocked(at=at, actor=SYSTEM), cause=cause)
@@ -62,14 +62,14 @@ async def check_purchase(uow: UnitOfWork, tenant_id: str) -> None:
         return
     balance = await store.receivables.open_balance(uow.connection, tenant_id)
     unpaid = list(balance.open_of(INVOICE))
-    dunned = [each for each in unpaid if each.reminders == max(other.reminders for other in unpaid)]
-    first, more = dunned[0], len(dunned) - 1
+    worst = [each for each in unpaid if each.reminders == max(other.reminders for other in unpaid)]
+    first, more = worst[0], len(worst) - 1
     amount = format_amount(first.open_minor, first.currency, "en")
     others = f" and {more} more invoice{'s' if more > 1 else ''}" if more else ""
     raise Conflict(
         "invoice-overdue",
         f"Invoice {first.number} was due on {format_day(first.due_on, 'en')}, and {amount} of it{others} are still open. "
         "Nothing can be bought until this is paid. Licences that you have stay usable.",
-        invoices=[each.model_dump(mode="json") for each in named(dunned)],
+        invoices=[each.model_dump(mode="json") for each in named(worst)],
         currency=first.currency,
     )

@@ -53,5 +53,5 @@ async def remind(wiring: Wiring, uow: UnitOfWork, action: DueAction) -> None:
     await plan_reminder(uow, tenant_id, settings, balance.documents[found.invoice], zone, today)
     await review(uow, tenant_id, settings, at)
     if event.last and terms.action == "operator_decides":
-        dunned = balance.dunned(len(days))
-        publish(uow, tenant_id, OverdueDecisionDue(at=at, actor=SYSTEM, invoices=tuple(named(dunned)), currency=found.currency))
+        unpaid = balance.after_last_reminder(len(days))
+        publish(uow, tenant_id, OverdueDecisionDue(at=at, actor=SYSTEM, invoices=tuple(named(unpaid)), currency=found.currency))

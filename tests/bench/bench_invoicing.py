@@ -1,0 +1,255 @@
+"""Speed of invoicing: the month-end of many subscriptions without rendering, quotes, and purchases from the approval to the document.
+
+`pytest tests/bench/bench_invoicing.py -s`. One worker (consumer and relay, in a process of its own), a real broker and PostgreSQL.
+`python -m tests.bench.bench_invoicing` is that worker.
+"""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import orjson
+import psutil
+import pytest
+import uvloop
+from pydantic import SecretStr
+
+from deploy.local.stack import EXAMPLE_SELLER
+from services.invoicing.settings import Settings
+from services.invoicing.wiring import make_wiring
+from shared.clock import SystemClock
+from shared.database import Database
+from shared.kafka import make_producer, partition_of
+from shared.messaging import Relay
+from shared.observability.logs import configure_logging
+from shared.schemas import topics
+from shared.schemas.envelope import Envelope
+from shared.schemas.position import Position
+from shared.schemas.registry import entry_of
+from shared.schemas.seats_v1 import LicenceCount, PeriodStarted
+from shared.settings import KafkaSettings
+from tests.bench.speed import percentile
+from tests.support.invoicing import NOVEMBER, running_bench, settings_of
+from tests.support.wait import wait_until
+
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
+
+SUBSCRIPTIONS = int(os.environ.get("SEATPOOL_BENCH_SUBSCRIPTIONS", "10000"))
+MODULES = {"time": 1200, "documents": 2000, "planning": 900}
+DECEMBER = datetime(2013, 11, 30, 23, tzinfo=UTC)
+COPIED = ("tenants", "billing_details", "subscriptions", "subscription_modules", "pools", "facts")
+PER_SECOND, MEMORY_MB = 300, 400
+TENANTS, SECONDS, QUOTES_PER_SECOND, PURCHASES_PER_SECOND = 50, 10, 20, 50
+
+
+def names(count: int) -> list[str]:
+    return [f"customer-{number}" for number in range(count)]
+
+
+async def copy_tenant(url: str, template: str, tenants: Sequence[str], partitions: int) -> None:
+    """Give each tenant the rows of the template. The ids of decisions name the tenant's own partition."""
+    database = await asyncpg.connect(url)
+    try:
+        await database.execute("SELECT set_config('seatpool.tenant', '*', false)")
+        for table in COPIED:
+            rows = [dict(row) for row in await database.fetch(f"SELECT * FROM {table} WHERE tenant_id = $1 ", template)]
+            copied = [_of(tenant, row, partitions) for tenant in tenants for row in rows]
+            columns = [column for column in copied[0] if column != "place"]
+            records = [tuple(each[column] for column in columns) for each in copied]
+            listed, places = ", ".join(f'"{column}"' for column in columns), ", ".join(f"${n}" for n in range(1, len(columns) + 1))
+            await database.executemany(f"INSERT INTO {table} ({listed}) VALUES ({places})", records)
+        await database.execute("ANALYZE")
+    finally:
+        await database.close()
+
+
+def _of(tenant: str, row: dict[str, Any], partitions: int) -> dict[str, Any]:
+    partition = partition_of(tenant.encode(), partitions)
+    copied = row | {"tenant_id": tenant}
+    if "partition" in row:
+        copied |= {"partition": partition, "command_offset": 0}
+    if str(row.get("id", "")).startswith("seats.commands.v1/"):
+        copied["id"] = f"seats.commands.v1/{partition}/0/{row['place']}"
+    return copied
+
+
+async def begin_periods(kafka: KafkaSettings, tenants: Sequence[str]) -> None:
+    """Write the decisions that begin the period of each tenant, as seats does. Their commands exist."""
+    producer = make_producer(kafka, linger_ms=5, max_batch_size=500_000)
+    await producer.start()
+    try:
+        for first in range(0, len(tenants), 2_000):
+            some = tenants[first : first + 2_000]
+            commands = [await producer.send(kafka.topic_name(topics.SEATS_COMMANDS), *_command(tenant)) for tenant in some]
+            sent = await asyncio.gather(*commands)
+            events = []
+            for tenant, record in zip(some, sent, strict=True):
+                place = Position(partition=record.partition, offset=record.offset)
+                events.append(await producer.send(kafka.topic_name(topics.SEATS_EVENTS), **_event(tenant, place)))
+            await asyncio.gather(*events)
+    finally:
+        await producer.stop()
+
+
+def _command(tenant: str) -> tuple[bytes, bytes]:
+    return b"{}", tenant.encode()
+
+
+def _event(tenant: str, place: Position) -> dict[str, Any]:
+    licences = tuple(LicenceCount(module=module, quantity=10) for module in sorted(MODULES))
+    common: dict[str, Any] = {"command": f"c-{tenant}", "position": place, "role": "settled", "rules": 1, "reason": "period_began"}
+    event = PeriodStarted(**common, at=DECEMBER, starts_at=DECEMBER, period="2013-12-01", licences=licences)
+    entry = entry_of(PeriodStarted)
+    event_id = f"seats.commands.v1/{place.partition}/{place.offset}/0"
+    envelope = Envelope(id=event_id, source=entry.sources[0], type=entry.name, time=DECEMBER, tenant=tenant)
+    return {"value": event.model_dump_json().encode(), "key": tenant.encode(), "headers": envelope.headers(), "partition": place.partition}
+
+
+async def test_month_end(make_database: Callable[[str], str], make_kafka_settings: Callable[[], KafkaSettings]) -> None:
+    url, kafka = make_database("invoicing"), make_kafka_settings()
+    tenants = names(SUBSCRIPTIONS)
+    async with running_bench(settings_of(url, kafka)) as bench:
+        await bench.catalogue(**MODULES)
+        modules = [{"module": module, "licences": 10} for module in MODULES]
+        template = await bench.subscribed(NOVEMBER, {}, "2013-11-01", billed_until="2013-12-01", modules=modules)
+        await copy_tenant(url, template, tenants, kafka.seats_partitions)
+    # The bench's own consumer has ended here; the worker below does the month-end alone.
+    await begin_periods(kafka, tenants)
+    figures = await _measure(url, kafka, len(tenants))
+    sys.stdout.buffer.write(b"\n" + orjson.dumps(figures, option=orjson.OPT_INDENT_2) + b"\n")
+
+
+async def _measure(url: str, kafka: KafkaSettings, documents: int) -> dict[str, Any]:
+    environment = (
+        os.environ
+        | EXAMPLE_SELLER
+        | {
+            "SEATPOOL_DATABASE_URL": url,
+            "SEATPOOL_KAFKA_BOOTSTRAP": kafka.kafka_bootstrap,
+            "SEATPOOL_KAFKA_TOPIC_PREFIX": kafka.kafka_topic_prefix,
+            "SEATPOOL_SEATS_PARTITIONS": str(kafka.seats_partitions),
+        }
+    )
+    database = await asyncpg.connect(url)
+    await database.execute("SELECT set_config('seatpool.tenant', '*', false)")
+    worker = await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.bench.bench_invoicing", env=environment)
+    try:
+
+        async def issued(least: int) -> bool:
+            assert worker.returncode is None, "the worker has ended"
+            return int(await database.fetchval("SELECT count(*) FROM invoices")) >= least
+
+        await wait_until(lambda: issued(1), seconds=60, what="the first document")
+        cpu_before, began, before = (
+            _cpu_seconds(worker.pid),
+            time.perf_counter(),
+            int(await database.fetchval("SELECT count(*) FROM invoices")),
+        )
+        await wait_until(lambda: issued(documents), seconds=600, what="all documents")
+        seconds, cpu = time.perf_counter() - began, _cpu_seconds(worker.pid) - cpu_before
+        memory = psutil.Process(worker.pid).memory_info().rss / 2**20
+        numbers = await database.fetchrow("SELECT count(DISTINCT tenant_id), min(sequence), max(sequence), count(*) FROM invoices")
+    finally:
+        worker.terminate()
+        await worker.wait()
+        await database.close()
+    assert tuple(numbers) == (documents, 1, documents, documents), "each tenant has one document, and no number is missing"
+    return {
+        "documents": documents,
+        "seconds": round(seconds, 1),
+        "documents_per_second": round((documents - before) / seconds),
+        "worker_cpu_ms_per_document": round(1000 * cpu / (documents - before), 2),
+        "resident_mb": round(memory),
+        "load": os.getloadavg()[0],
+        "cores": os.cpu_count(),
+        "goal": {"documents_per_second": PER_SECOND, "resident_mb": MEMORY_MB},
+    }
+
+
+def _cpu_seconds(process: int) -> float:
+    times = psutil.Process(process).cpu_times()
+    return float(times.user + times.system)
+
+
+async def test_quotes_and_purchases(make_database: Callable[[str], str], make_kafka_settings: Callable[[], KafkaSettings]) -> None:
+    """REST and the worker run in this process, beside a stand-in for seats that answers at once."""
+    async with running_bench(settings_of(make_database("invoicing"), make_kafka_settings())) as bench:
+        await bench.catalogue(**MODULES)
+        modules = [{"module": module, "licences": 10} for module in MODULES]
+        started = [bench.subscribed(NOVEMBER, {}, "2013-11-01", billed_until="2013-12-01", modules=modules) for _ in range(TENANTS)]
+        tenants = await asyncio.gather(*started)
+        items = {"items": [{"module": "time", "add": 1}]}
+
+        async def quote(number: int) -> dict[str, Any]:
+            return dict(await bench.ok("POST", f"/v1/tenants/{tenants[number % TENANTS]}/quotes", items))
+
+        quotes = await _at_rate(QUOTES_PER_SECOND, SECONDS, quote)
+        # A quote fits until the next purchase of its tenant, so each tenant buys one thing after the other.
+        turns = [asyncio.Lock() for _ in tenants]
+
+        async def buy(number: int) -> None:
+            async with turns[number % TENANTS]:
+                offered = await quote(number)
+                decided = await bench.ok("POST", offered["approve_url"], {}, prefer="wait=10")
+                while decided["status"] == "pending":
+                    decided = await bench.ok("GET", decided["status_url"], prefer="wait=10")
+                assert decided["invoice"] is not None
+
+        purchases = await _at_rate(PURCHASES_PER_SECOND, SECONDS, buy)
+    figures = {
+        "quote_ms": {"p50": percentile(quotes, 0.5), "p99": percentile(quotes, 0.99), "per_second": QUOTES_PER_SECOND, "goal_p99": 50},
+        "quote_approval_decision_document_ms": {
+            "p50": percentile(purchases, 0.5),
+            "p99": percentile(purchases, 0.99),
+            "per_second": PURCHASES_PER_SECOND,
+            "goal_p99_of_decision_to_document": 3_000,
+        },
+        "load": os.getloadavg()[0],
+    }
+    sys.stdout.buffer.write(b"\n" + orjson.dumps(figures, option=orjson.OPT_INDENT_2) + b"\n")
+
+
+async def _at_rate(per_second: int, seconds: int, act: Callable[[int], Awaitable[object]]) -> list[float]:
+    """Begin an act so many times a second, whether or not the ones before have ended; return the milliseconds that each took."""
+
+    async def timed(number: int) -> float:
+        began = time.perf_counter()
+        await act(number)
+        return round((time.perf_counter() - began) * 1000, 1)
+
+    began, tasks = time.perf_counter(), []
+    for number in range(per_second * seconds):
+        await asyncio.sleep(max(0.0, began + number / per_second - time.perf_counter()))
+        tasks.append(asyncio.create_task(timed(number)))
+    return await asyncio.gather(*tasks)
+
+
+async def work() -> None:
+    settings = Settings(client_id="invoicing", client_secret=SecretStr("x"), log_level="ERROR")
+    configure_logging("bench", settings)
+    database = Database(settings.database_url.get_secret_value(), application_name="bench", pool_size=8)
+    wiring = make_wiring(settings, SystemClock(), database, None)  # type: ignore[arg-type]  # nobody asks seats here
+    await asyncio.gather(wiring.consumer.run(), Relay(database=database, kafka=settings).run())
+
+
+if __name__ == "__main__":
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    if profile := os.environ.get("SEATPOOL_BENCH_PROFILE"):
+        import cProfile
+        import signal
+
+        profiler = cProfile.Profile()
+
+        def stop(*_: object) -> None:
+            profiler.disable()
+            profiler.dump_stats(str(profile))
+            os._exit(0)
+
+        signal.signal(signal.SIGTERM, stop)
+        profiler.enable()
+    asyncio.run(work())
