@@ -46,7 +46,7 @@ def _print(tenant: str, found: Mapping[str, Any], as_json: bool) -> None:
         out.print(f"The subscription ended on {found['ends_on']}.", markup=False)
     elif found["ends_on"] is not None:
         hint = f"Take it back with `seatpool subscription keep --tenant {tenant}`, until the day before."
-        out.print(f"The subscription ends on {found['ends_on']}. {hint}", markup=False)
+        out.print(f"First day without the subscription: {found['ends_on']}. {hint}", markup=False)
 
 
 async def _get(tenant: str) -> dict[str, Any]:

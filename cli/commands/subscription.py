@@ -67,7 +67,7 @@ def subscription_add_module(
 @subscription.command("end")
 def end_subscription(
     tenant: OfTenant,
-    reason: Annotated[str, typer.Option(help="Why it ends. The action log shows it; with --now the customer is told.")] = "",
+    reason: Annotated[str, typer.Option(help="Why it ends. The action log and the e-mail to the customer show it.")] = "",
     now: Annotated[bool, typer.Option("--now", help="End it at once instead of with the period. It cannot be taken back.")] = False,
     json: AsJson = False,
 ) -> None:

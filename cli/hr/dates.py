@@ -42,7 +42,7 @@ _NAMED = {
 _DAY_NUMBER = re.compile(r"[34][0-9]{4}")
 _ZERO = re.compile(r"[0./ :T-]*0[0./ :T-]*")
 _EXAMPLES = {
-    DateOrder.ISO: "2026-03-31 (--dates declares another order)",
+    DateOrder.ISO: "2026-03-31 (another order: --dates dmy)",
     DateOrder.DMY: "31.03.2026",
     DateOrder.MDY: "03/31/2026",
     DateOrder.YMD: "2026/03/31",

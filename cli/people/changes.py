@@ -53,8 +53,8 @@ def terminate(tenant: str, given: str, last_day: str, as_json: bool) -> None:
             table.add_row(escape(each["module"]), _LICENCES.get(each["state"], each["state"]))
         out.print(table)
     if done["reduction"]:
-        totals = ", ".join(f"{each['module']} to {each['total']}" for each in done["reduction"]["items"])
-        out.print(f"To give up the free licences, reduce {totals} (POST …/reductions of invoicing).", markup=False)
+        totals = " ".join(f"{each['module']}={each['total']}" for each in done["reduction"]["items"])
+        out.print(f"To give up the free licences: seatpool licences reduce {totals} --tenant {tenant}", markup=False)
 
 
 def take_termination_back(tenant: str, given: str, as_json: bool) -> None:
@@ -128,7 +128,7 @@ def hand_over(tenant: str, given: str, heir: str | None, *, nobody: bool, as_jso
     elif done["items"]:
         show_hand_over(done)
     else:
-        out.print(f"owns nothing that the product has stated; heir: {done['heir'] or 'nobody is named'}", markup=False)
+        out.print(f"The product has not stated that this person owns anything; heir: {done['heir'] or 'nobody is named'}", markup=False)
 
 
 def erase(tenant: str, given: str, *, yes: bool, as_json: bool) -> None:

@@ -101,7 +101,8 @@ def _show(found: Mapping[str, Any], as_json: bool) -> None:
     out.print(table)
     counts = Counter(_WORDS[each["outcome"]] for each in found["items"])
     hidden = f"; {found['hidden']} are outside your departments" if found["hidden"] else ""
-    out.print((", ".join(f"{number} {word}" for word, number in sorted(counts.items())) or "This source reports nobody") + hidden + ".")
+    nobody = "This source reports nobody. Is the name right? It begins with hr/ or scim/, for example scim/okta"
+    out.print((", ".join(f"{number} {word}" for word, number in sorted(counts.items())) or nobody) + hidden + ".")
 
 
 def _effect(each: Row) -> str:

@@ -109,7 +109,10 @@ def test_a_spreadsheet_may_say_yes_and_no_in_german_and_danish(tmp_path: Path, w
         ("1\u200b;2020-02-01", "employee_id: an id without quotes, line ends, control characters and invisible characters expected"),
         ("1;43862", "a spreadsheet shows this day number as a date when the column has a date format"),
         ("1;", "start_date: a date expected (the cell is empty)"),
-        ("1;01.02.20", "start_date: a date such as 2026-03-31 (--dates declares another order) expected (got '01.02.20')"),
+        (
+            "1;01.02.20",
+            "start_date: a date such as 2026-03-31 (another order: --dates dmy) expected (got '01.02.20')",
+        ),
     ],
 )
 def test_what_a_spreadsheet_has_spoiled_is_reported_with_its_remedy(tmp_path: Path, row: str, reason: str) -> None:

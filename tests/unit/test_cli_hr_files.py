@@ -94,7 +94,13 @@ def test_a_report_of_a_day_says_nothing_of_what_comes_later(tmp_path: Path) -> N
 
 BAD_ROWS = [
     ("1,a,no-address,Dev,2020-01-01,1\n", "", "employees.csv", 2, "email: value is not a valid email address"),
-    ("1,a,a@x.example,Dev,1.1.2020,1\n", "", "employees.csv", 2, "hire_date: a date such as 2026-03-31 (--dates declares another order)"),
+    (
+        "1,a,a@x.example,Dev,1.1.2020,1\n",
+        "",
+        "employees.csv",
+        2,
+        "hire_date: a date such as 2026-03-31 (another order: --dates dmy)",
+    ),
     ("1,a,a@x.example,Dev,0,1\n", "", "employees.csv", 2, "hire_date: '0' is no date"),
     ("1,a,a@x.example,Dev,00000000,1\n", "", "employees.csv", 2, "hire_date: '00000000' is no date"),
     ("1,a,a@x.example,Dev,9999-12-31,1\n", "", "employees.csv", 2, "hire_date: a date before the year 2900 expected"),

@@ -45,7 +45,7 @@ def test_T14_a_subscription_is_ended_with_its_period_and_the_answer_says_how_to_
     assert ended.exit_code == 0, ended.output
     assert deployment.asked[-1][2] == {"reason": "we move"}
     shown = " ".join(ended.output.split())
-    assert "The subscription ends on 2026-04-01. Take it back with `seatpool subscription keep --tenant acme`" in shown
+    assert "First day without the subscription: 2026-04-01. Take it back with `seatpool subscription keep --tenant acme`" in shown
 
 
 def test_a_subscription_is_ended_at_once_only_with_a_reason(deployment: Deployment) -> None:

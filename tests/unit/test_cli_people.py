@@ -175,7 +175,11 @@ def acme(deployment: Deployment) -> Deployment:
         (("show", "ann"), ("GET", "", ""), "time"),
         (("show", "ANN@acme.example"), ("GET", "", ""), "flagged until 2026-04-01"),
         (("data", "4711"), ("GET", "/data", ""), '"people"'),
-        (("terminate", "ann", "--last-day", "2026-03-31"), ("POST", "/terminate", {"last_day": "2026-03-31"}), "reduce time to 9"),
+        (
+            ("terminate", "ann", "--last-day", "2026-03-31"),
+            ("POST", "/terminate", {"last_day": "2026-03-31"}),
+            "seatpool licences reduce time=9 --tenant acme",
+        ),
         (("terminate", "ann", "--take-back"), ("DELETE", "/terminate", ""), "taken back"),
         (("invite", "ann", "--days", "14"), ("POST", "/invite", {"days": 14, "reserve": True}), "Invited until 2026-03-09"),
         (("resend", "ann", "--no-reserve"), ("POST", "/invite", {"days": 7, "reserve": False}), "Invited until 2026-03-09"),

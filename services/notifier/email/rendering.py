@@ -123,7 +123,7 @@ def render(
         "at": at,
         "rows_max": ROWS_MAX,
         "counts": Counter(str(notification.kind) for notification in notifications),
-        "administrators": [replace(each, name=one_line(each.name)) for each in names.administrators],
+        "administrators": [replace(each, name=one_line(each.name)) for each in names.administrators if each.email != recipient.email],
         "quotes": names.quotes,
         "changes": names.changes,
         "deactivated": [one_line(each) for each in names.deactivated],

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from services.users.domain.conflicts import ConflictReason
-from services.users.domain.facts import Kind, Record, fold_by_day
+from services.users.domain.facts import REST_SOURCE, Kind, Record, fold_by_day
 from services.users.domain.known_people import KnownPeople
 from services.users.domain.merging import OVERRIDE, Overrides, Stated, origins, stated
 from services.users.domain.module_states import ModuleState, Seat
@@ -139,7 +139,7 @@ class _Compared:
         """Tell whether no source of this kind knows the employed person, although there is one that reports people."""
         if not self._is_employed() or kind not in self.kinds or any(each.kind == kind for each in self.said):
             return None
-        others = _names(each.source for each in self.said if each.says in (Says.EMPLOYED, Says.BLOCKED))
+        others = _names(label(each.source) for each in self.said if each.says in (Says.EMPLOYED, Says.BLOCKED))
         system = "HR system" if kind is SourceKind.HR else "SCIM connection"
         text = f"{self.name} is known to {others}, and to no {system}."
         if kind is SourceKind.SCIM:
@@ -150,7 +150,7 @@ class _Compared:
         else:
             change = (
                 "If an HR system reports the person, and login, employee number or e-mail address match, both are one person, whose "
-                f"employment HR decides. If the person does not work here, end the person in {others}: {_released(self.required)}."
+                f"employment HR decides. If the person does not work here, end the employment in {others}: {_released(self.required)}."
             )
         return Difference(difference, "unknown", text, change, self.required, None)
 
@@ -159,7 +159,7 @@ class _Compared:
         working = [each for each in self.said if each.says in (Says.EMPLOYED, Says.BLOCKED)]
         if not ended or not working:
             return None
-        by, others = _names(each.source for each in ended), _names(each.source for each in working)
+        by, others = _names(label(each.source) for each in ended), _names(label(each.source) for each in working)
         still = f"{others} still {_verb(working, 'has')} the person"
         text = f"{by} {_verb(ended, 'has')} ended the employment of {self.name}; {still}."
         if self._is_employed():
@@ -185,13 +185,13 @@ class _Compared:
         blocking = [each for each in self.said if each.says is Says.BLOCKED]
         if not blocking or len(self.said) < 2 or not self._is_employed():
             return None
-        by = _names(each.source for each in blocking)
+        by = _names(label(each.source) for each in blocking)
         others = [each for each in self.said if each.says is Says.EMPLOYED]
         if not others:
             return None
         record = self.person.record
         would = self._required_by(replace(record, login_allowed=True)) if record is not None else ()
-        employ = f"{_names(each.source for each in others)} {_verb(others, 'employs')}"
+        employ = f"{_names(label(each.source) for each in others)} {_verb(others, 'employs')}"
         text = f"{by} {_verb(blocking, 'blocks')} the login of {self.name}, whom {employ}."
         activate = f"{by} {_verb(blocking, 'activates')} the person again"
         change = f"The person may not log in and takes no seat. If {activate}, the person {_requires(would)}."
@@ -206,7 +206,7 @@ class _Compared:
         if record is None or record.employed == employment.employed:
             return None
         would = self._requires_as(sources)
-        by = _names(each.source for each in self.said)
+        by = _names(label(each.source) for each in self.said)
         word = "employed" if employment.employed else "not employed"
         say = _verb(self.said, "says")
         text = f"An administrator has set {self.name} to {word}; {by} {say} the opposite."
@@ -235,7 +235,7 @@ class _Compared:
                 continue
             for source, value in origin.hides:
                 would = self._requires_with(name, value)
-                by = "an administrator" if origin.source == OVERRIDE else origin.source
+                by = "an administrator" if origin.source == OVERRIDE else label(origin.source)
                 text = f"{self.name}: {name} is {_value(origin.value)} ({by}); {source} states {_value(value)}."
                 effect = "no module" if would == self.required else f"the modules: the person {_requires(would)}"
                 change = f"With the value of {source}, this changes {effect}."
@@ -297,7 +297,8 @@ class _Compared:
             return "not_subscribed", f"{modules} of the profile is not subscribed", "The person requires them when their pools are open."
         if person.standing.profile is None or any(note.type == "unknown_department" for note in person.standing.notes):
             where = "no department" if record.department is None else f"the department {record.department!r}, which has no profile"
-            return "no_profile", f"the person has {where}", "Map the department to a profile, or give the person a profile."
+            change = "Give the person a department that has a profile" if record.department is None else "Map the department to a profile"
+            return "no_profile", f"the person has {where}", f"{change}, or give the person a profile."
         return "no_modules", f"the profile {person.standing.profile} has no modules", "Add modules to the profile, or choose another one."
 
 
@@ -341,6 +342,11 @@ _STATES: Final[Mapping[ModuleState, tuple[str, str]]] = {
 def name_of(person: Person) -> str:
     record = person.record
     return (record and (record.name or record.login or record.email)) or person.external_id or person.user
+
+
+def label(source: str) -> str:
+    """Return the name of a source for readers: `rest` is the id of the source of changes by REST."""
+    return "the REST API" if source == REST_SOURCE else source
 
 
 def _names(names: Iterable[str]) -> str:
