@@ -692,6 +692,26 @@ async def test_the_members_of_a_mapped_group_get_its_profile_and_its_role(scim: 
     assert (await modules(user), await modules(yan)) == (["documents", "time"], []), "the department decides again"
 
 
+async def test_an_address_that_no_identity_system_states_does_not_sign_in_with_the_first_role_of_a_group(scim: ScimBench) -> None:
+    tenant, rest = await scim.open_tenant()
+    client = await scim.connect(rest, tenant)
+    ann, bob = await client.create("ann"), await client.create("bob", emails=[{"value": "bob@acme.example", "primary": True}])
+    for number, login in enumerate(("ann", "bob", "cleo")):
+        await scim.hr(tenant, f"{number}", 1, login=login, email="mallory@evil.example")
+    (cleo,) = (await client.found('userName eq "cleo"'))["Resources"]
+    group = await client.create_group("Readers", ann["id"], bob["id"], cleo["id"])
+    await rest.put(f"/v1/tenants/{tenant}/scim-connections/okta/groups/{group['id']}", {"role": "reader"})
+
+    async def signs_in(login: str) -> tuple[str, str]:
+        (found,) = (await rest.get(f"/v1/tenants/{tenant}/people?text={login}"))["items"]
+        shown = (await rest.get(f"/v1/tenants/{tenant}/people/{found['user']}/roles"))["sign_in"]
+        return shown["login"], shown["email"]
+
+    assert await signs_in("ann") == ("ann", ""), "SCIM states no address of Ann"
+    assert await signs_in("bob") == ("bob", "bob@acme.example")
+    assert await signs_in("cleo") == ("cleo", ""), "SCIM has found Cleo, and stated nothing"
+
+
 async def test_a_connection_that_refuses_users_without_a_licence_waits_for_the_decision(
     scim: ScimBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

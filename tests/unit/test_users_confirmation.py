@@ -168,7 +168,9 @@ def test_a_login_in_other_letters_is_the_same_as_everywhere() -> None:
 @pytest.mark.parametrize(
     ("value", "stated_by", "counts"),
     [
-        ("ann@acme.example", [], None),
+        ("", [], None),
+        ("mallory@evil.example", [], ""),  # an address that only a sender of HR data has stated
+        ("mallory@evil.example", [""], ""),
         ("ann@acme.example", ["ann@acme.example", ""], None),
         ("mallory@evil.example", ["ann@acme.example"], "ann@acme.example"),
         ("mallory@evil.example", ["ann@acme.example", "mallory@evil.example"], ""),

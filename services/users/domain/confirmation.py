@@ -45,9 +45,10 @@ def _same_address(one: str, other: str) -> bool:
 def as_identity_systems_state(value: str, stated: Iterable[str]) -> str | None:
     """Return what counts for sign-in instead of `value` when groups give a person the first role; None: `value` counts.
 
-    `stated` is what the person's identity systems state. It counts if they agree; if they do not, nothing counts.
+    `stated` is what the person's identity systems state. It counts if they agree; if they do not, or state nothing, nothing counts: any
+    sender of HR data could have stated the value.
     """
     found = {each for each in stated if each}
-    if not found or found == {value}:
+    if found == {value} or not (found or value):
         return None
     return found.pop() if len(found) == 1 else ""
