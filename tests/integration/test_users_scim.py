@@ -692,6 +692,23 @@ async def test_the_members_of_a_mapped_group_get_its_profile_and_its_role(scim: 
     assert (await modules(user), await modules(yan)) == (["documents", "time"], []), "the department decides again"
 
 
+async def test_only_a_statement_about_active_lets_a_blocked_person_in_again(scim: ScimBench) -> None:
+    client = await scim.client()
+    user = await client.create("ann", **{ENTERPRISE: {"department": "Makers"}})
+    path = f"/Users/{user['id']}"
+    block = {"op": "replace", "path": "active", "value": False}
+    for silent in ({}, {"active": None}):
+        await client.patch(path, block)
+        asked = len(await scim.needs(client.tenant))
+        put = await client.call("PUT", path, {"schemas": [USER], "userName": "ann", "title": "Engineer"} | silent)
+        assert (put.status_code, put.json()["active"], put.json()[SEATS]["status"]) == (200, False, "inactive")
+        assert len(await scim.needs(client.tenant)) == asked
+    removed = await client.patch(path, {"op": "remove", "path": "active"})
+    titled = await client.patch(path, {"op": "replace", "path": "title", "value": "Boss"})
+    assert (removed[SEATS]["status"], titled[SEATS]["status"]) == ("inactive", "inactive")
+    assert (await client.patch(path, block | {"value": True}))[SEATS]["status"] == "active"
+
+
 async def test_an_address_that_no_identity_system_states_does_not_sign_in_with_the_first_role_of_a_group(scim: ScimBench) -> None:
     tenant, rest = await scim.open_tenant()
     client = await scim.connect(rest, tenant)

@@ -182,6 +182,8 @@ class Handler(AsyncScimHandler):
         self, resource_type: ResourceType, current: Resource[Any], replacement: Resource[Any], conditions: Conditions
     ) -> Resource[Any]:
         if resource_type.id != "Group":
+            if replacement.active is None:  # type: ignore[attr-defined]
+                replacement.active = current.active  # type: ignore[attr-defined]
             return await super().replace_resource(resource_type, current, replacement, conditions)
         self.service.check_preconditions(current, "PUT", conditions)
         row = await self.storage.groups.row(str(current.id), lock=True)

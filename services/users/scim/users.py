@@ -237,6 +237,8 @@ class Users:
         if login_key(document["userName"]) != before.user_name_key:
             await self._check_name(document["userName"], resource_id)
         after = _row(resource_id, document, before.version + 1, before.created_at, self.tenant.now)
+        if document.get("active") is None:  # only a statement lets somebody in again
+            after = replace(after, active=before.active)
         await store.save(self.uow.connection, self._view, after)
         reason = Reason.REACTIVATED if after.active and not before.active else None
         person = await self._apply(after, await self._report(after), reason, guarded=before.active and not after.active)
