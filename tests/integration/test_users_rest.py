@@ -489,8 +489,9 @@ async def test_the_allow_list_has_an_entry_for_each_source(bench: Bench) -> None
     await rest.put("/v1/operator/sources/hr/acme/berlin", {"tenants": ["b", "a", "a"]})
     listed = {item["source"]: item["tenants"] for page in await rest.pages("/v1/operator/sources") for item in page}
     assert listed["hr/acme/berlin"] == ["a", "b"]
-    own = await rest.call("PUT", "/v1/operator/sources/seatpool/users", {"tenants": []})
-    assert (own.status_code, fields(own.json())) == (422, ["path.source"])
+    for reserved in ("seatpool/users", "rest", "scim/okta"):
+        own = await rest.call("PUT", f"/v1/operator/sources/{reserved}", {"tenants": []})
+        assert (own.status_code, fields(own.json())) == (422, ["path.source"])
 
 
 async def test_sources_are_listed_in_pages_of_as_many_tenants_as_one_source_may_have(bench: Bench) -> None:

@@ -10,9 +10,11 @@ from services.users.api.dependencies import Context, InContext, Operator, Settin
 from services.users.api.requests import SOURCE_TENANTS_MAX, Allowed, FirstOwner, NewTenant, OperatorAccess, TenantPatch
 from services.users.api.responses import AllowedView, SourceView, TenantView
 from services.users.api.sign_in_responses import Token
+from services.users.domain.facts import REST_SOURCE
 from services.users.domain.invitations import InvitationTerms
 from services.users.domain.person import Cause
 from services.users.domain.roles import OWNER
+from services.users.domain.scim_connections import SOURCE_PREFIX
 from services.users.sign_in.tokens import OPERATOR_KIND, OPERATOR_TTL_SECONDS
 from services.users.store import hr_sources, operators
 from services.users.store import tenants as store
@@ -163,7 +165,7 @@ SourceName = Annotated[
 
 
 def check_source(field: str, source: str) -> None:
-    if source.startswith("seatpool/") or source == "rest":
+    if source.startswith(("seatpool/", SOURCE_PREFIX)) or source == REST_SOURCE:
         raise Invalid(field, source, "the name of an upstream system; this name is reserved for Seatpool itself")
 
 
