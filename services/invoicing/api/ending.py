@@ -96,7 +96,7 @@ async def post_end(
     key: IdempotencyKey = None,
     prefer: Prefer = None,
 ) -> Response:
-    """The licences end with the day before today, and the days that are left are credited at once. It cannot be taken back."""
+    """Yesterday was the last day of the licences: the days from today on are credited at once. This cannot be taken back."""
 
     async def act() -> Response:
         await endings.end_subscription(uow, tenant, actor_of(principal), body.reason, clock=wiring.clock, at_once=True)

@@ -22,7 +22,7 @@ PDF_RESPONSE: dict[int | str, Any] = {200: {"content": {"application/pdf": {}}, 
 
 State = Annotated[
     Literal["open", "part_paid", "paid", "overdue"] | None,
-    Query(description="Only documents of which something is open, a part is paid, nothing is open, or which are overdue."),
+    Query(description="Only documents that are open (nothing is paid), part_paid, paid or overdue."),
 ]
 
 router = APIRouter(

@@ -234,7 +234,7 @@ class EndingBody(Body):
     """The end of a subscription with its period."""
 
     reason: Annotated[str, StringConstraints(max_length=200, strip_whitespace=True, pattern=_PRINTABLE)] = Field(
-        "", description="Why the subscription ends, for the action log."
+        "", description="Why the subscription ends. The action log and the e-mail about it show the reason."
     )
 
 

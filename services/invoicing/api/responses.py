@@ -223,7 +223,7 @@ class QuoteView(BaseModel):
         description="The scheduled change of plan that does not fit any more after the order: then the present plan goes on."
     )
     expires_at: Instant
-    ends_on: date | None = Field(description="The subscription still ends on this day; the order does not change that.")
+    ends_on: date | None = Field(description="The first day without the subscription, if it is to end; the order does not change that.")
     cancels_closing: tuple[str, ...] = Field(description="Modules that were to close, and that the order keeps (T21).")
     notes: list[str] = Field(description="What the order means for an end of the subscription or of a module, as sentences.")
     approve_url: str
@@ -402,7 +402,7 @@ class InvoiceView(BaseModel):
         "invoices) or paid (set off or paid out)."
     )
     open_minor: int = Field(description="What is still to be paid. A credit note: what is left of it.")
-    overdue: bool = Field(description="True if something is open of an invoice after its due date.")
+    overdue: bool = Field(description="True if an invoice is not completely paid after its due date.")
 
     @classmethod
     def of(cls, tenant: str, found: ListedInvoice, today: date) -> "InvoiceView":
@@ -442,7 +442,7 @@ class BalanceView(BaseModel):
 
     currency: str | None = Field(description="null: there is no document yet.")
     on: date = Field(description="Today, in the tenant's time zone.")
-    open_minor: int = Field(description="What is open of all invoices.")
+    open_minor: int = Field(description="The unpaid amount of all invoices.")
     overdue_minor: int = Field(description="The part of it that is overdue.")
     credit_minor: int = Field(description="What is left of all credit notes.")
     balance_minor: int = Field(description="open_minor less credit_minor")

@@ -60,7 +60,7 @@ class DifferencesPage(BaseModel):
     text: str = Field(description="The counts as a sentence.")
     examined: int
     sources: list[SourceCount]
-    employed: int = Field(description="The people who are employed as users merges the sources.")
+    employed: int = Field(description="The people who are employed after all sources are merged.")
     requiring: int = Field(description="The people who require modules.")
     with_seat: int | None = Field(description="The people with a seat; null: seats did not answer, so it is not compared.")
     seats_detail: str | None = Field(description="What it means that seats did not answer.")

@@ -92,7 +92,7 @@ def _check_issuer(issuer: str, context: Context) -> None:
 
 @router.delete(_TENANT, status_code=204, responses=refusals(403), summary="Delete the identity provider of a tenant")
 async def delete_provider(tenant: TenantId, context: InContext, principal: RolesManager) -> Response:
-    """People then sign in by link. The identities of people are kept for the case that the same provider is set again. This needs all
+    """People then sign in by link. The identities of people are kept, in case the same provider is set again. This needs all
     rights of the tenant, as an owner has."""
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_read(tenant, uow)

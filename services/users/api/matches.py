@@ -41,7 +41,7 @@ class MatchedView(BaseModel):
     )
     reason: str | None = Field(description="Why the person is, or would be, in conflict.")
     people: list[OtherPerson] = Field(description="Who is, or may be, the same human.")
-    hidden: int = Field(description="So many of them are hidden by your viewset.")
+    hidden: int = Field(description="How many of them your viewset hides.")
     would_require: list[str] | None = Field(description="Of would_link: the modules that the one person would require.")
     released: list[str] = Field(description="Of would_link: the modules that this person would give up for it.")
 
