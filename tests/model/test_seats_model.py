@@ -354,7 +354,7 @@ WEIGHTS = {
 
 # What the core never says: the engine's answers, and the sender's words, which are only copied.
 NOT_SAID = {Reason.UNREADABLE, Reason.UNKNOWN_TYPE, Reason.WRONG_PARTITION, Reason.WRONG_SOURCE, Reason.ERROR, Reason.TOO_LARGE}
-NOT_SAID |= {Reason.REACTIVATED, Reason.POOL_OPENED, Reason.NO_LONGER_REQUIRED}
+NOT_SAID |= {Reason.REACTIVATED, Reason.REQUESTED_AGAIN, Reason.POOL_OPENED, Reason.NO_LONGER_REQUIRED}
 NOT_MADE = {"command_failed", "settle_failed"}
 
 
