@@ -30,7 +30,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Excess:
-    """A module that had more seats in use at this time than it will have licences in the next period."""
+    """A module whose next period has fewer licences than it has now, by how many seats that are not flagged yet it is below the use."""
 
     tenant_id: str
     module: str
@@ -54,7 +54,11 @@ _IN_USE = (
     .limit(1)
     .scalar_subquery()
 )
-_IS_ABOVE = select(literal(1)).where(POOLS.c.tenant_id == bindparam("tenant"), POOLS.c.next_period < _IN_USE).limit(1)
+_IS_ABOVE = (
+    select(literal(1))
+    .where(POOLS.c.tenant_id == bindparam("tenant"), POOLS.c.next_period < POOLS.c.licences, POOLS.c.next_period < _IN_USE)
+    .limit(1)
+)
 _EXCESS = recordset(Excess)
 _WORSE = insert(DUE_ACTIONS).from_select(
     ["tenant_id", "kind", "reference", "due_at"],
@@ -86,7 +90,7 @@ async def forget(connection: AsyncConnection, tenant_id: str) -> None:
 
 
 async def is_above(connection: AsyncConnection, tenant_id: str) -> bool:
-    """Tell whether a module has more seats in use than it will have licences in the next period."""
+    """Tell whether a module will have fewer licences in the next period than now, and fewer than seats are in use."""
     return (await connection.execute(_IS_ABOVE, {"tenant": tenant_id})).first() is not None
 
 

@@ -47,8 +47,10 @@ async def note_use(uow: UnitOfWork, uses: Sequence[Use]) -> None:
             before = days.get(key)
             highest = max(in_use, before.highest) if before else in_use
             days[key] = PoolDay(*key, pool.licences, in_use, highest, use.offset, use.n)
-            if not use.confirmed and in_use > pool.next_period:
-                excesses[use.tenant, pool.module] = Excess(use.tenant, pool.module, in_use - pool.next_period, use.at)
+            # Seats that are flagged already are not flagged again, and without a scheduled reduction a renewal flags nobody.
+            excess = pool.active + pool.held - pool.next_period
+            if not use.confirmed and pool.next_period < pool.licences and excess > 0:
+                excesses[use.tenant, pool.module] = Excess(use.tenant, pool.module, excess, use.at)
     await store.pool_days.note(uow.connection, list(days.values()))
     if excesses:
         await store.renewal_forecasts.note_excess(uow.connection, list(excesses.values()))

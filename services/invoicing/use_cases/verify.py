@@ -9,6 +9,8 @@ from services.invoicing.domain.balance import balance_of
 from services.invoicing.use_cases.issue_invoices import read_facts
 from shared.database import UnitOfWork
 
+ALL = 1_000_000  # rows of a tenant, as one page
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -52,9 +54,6 @@ async def verify(uow: UnitOfWork, tenant_id: str) -> Verified:
             if hashlib.sha256(pdf.pdf).hexdigest() != pdf.sha256:
                 found.differences.append(Difference(name, numbers[name], "its PDF differs from the checksum of the one that was made"))
     return found
-
-
-ALL = 1_000_000
 
 
 async def _check_open(uow: UnitOfWork, tenant_id: str, stored: dict[str, store.receivables.ListedInvoice], found: Verified) -> None:
