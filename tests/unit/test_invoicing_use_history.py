@@ -1,4 +1,4 @@
-"""What decisions say about the use of pools: the history of a day, and whether the forecast of the renewal got worse."""
+"""Decisions tell the use of pools: the highest use of a day, and whether the forecast of the renewal got worse."""
 
 from datetime import UTC, date, datetime
 from typing import Any
