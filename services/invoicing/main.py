@@ -38,7 +38,12 @@ async def start(settings: Settings, role: str) -> None:
         log.info("invoicing_started", role=role)
         running = [serve(make_app(wiring), settings)]  # each process serves probes and metrics
         if role in ("consumer", "all"):
-            running += [wiring.consumer.run(), PdfRenderer(database).run(), keep_counting(database), keep_ending_days(wiring)]
+            running += [
+                wiring.consumer.run(),
+                PdfRenderer(database, settings.logo).run(),
+                keep_counting(database),
+                keep_ending_days(wiring),
+            ]
             running.append(DueActions(wiring).run())
         if role in ("relay", "all"):
             running.append(Relay(database=database, kafka=settings).run())

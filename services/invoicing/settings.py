@@ -1,6 +1,7 @@
 """Settings of invoicing: who sells (to be given: no invoice goes out in another name), and how invoices are numbered and paid."""
 
 from itertools import pairwise
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, field_validator
@@ -8,6 +9,7 @@ from pydantic import AfterValidator, Field, field_validator
 from services.invoicing.api.electronic_addresses import checked_bic, checked_electronic_address, checked_iban
 from services.invoicing.api.requests import Rate
 from services.invoicing.documents.export import DatevAccounts
+from services.invoicing.documents.logo import read_logo
 from services.invoicing.documents.party import Party
 from services.invoicing.domain.tax import Seller
 from shared.countries import Country
@@ -44,6 +46,7 @@ class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
     seller_bic: Annotated[str, AfterValidator(checked_bic)] = Field("", description="BIC of the account for payments.")
     seller_account: str = Field("", description="Bank account for payments, if it has no IBAN.")
     seller_registration: str = Field("", description="Other details that the invoices of the vendor must name (register, managers).")
+    seller_logo: Path | None = Field(None, description="SVG file with the logo of the vendor, at most 100,000 bytes, for PDFs.")
     payment_days: int = Field(14, ge=0, le=365, description="Number of days from the date of an invoice to its due date.")
     reminder_days: str = Field(
         "3,14,28",
@@ -99,7 +102,19 @@ class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
         """Return the days of `reminder_days`."""
         return tuple(int(day) for day in self.reminder_days.split(","))
 
-    @field_validator("seller_tax_rate_percent", mode="before")
+    @field_validator("seller_logo")
+    @classmethod
+    def _usable_logo(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            read_logo(value)
+        return value
+
+    @property
+    def logo(self) -> str | None:
+        """Return the SVG of the vendor's logo."""
+        return None if self.seller_logo is None else read_logo(self.seller_logo)
+
+    @field_validator("seller_logo", "seller_tax_rate_percent", mode="before")
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return value or None

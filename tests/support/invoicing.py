@@ -414,7 +414,12 @@ async def running_bench(settings: Settings, clock: FixedClock | None = None, *, 
         wire = await stack.enter_async_context(Wire.opened(settings, clock.now, *read))
         bench = Bench(wiring, http, wire, foreseen)
         bench.answering.set()
-        here = [wiring.consumer.run, Relay(database=database, kafka=settings).run, PdfRenderer(database).run, DueActions(wiring).run]
+        here = [
+            wiring.consumer.run,
+            Relay(database=database, kafka=settings).run,
+            PdfRenderer(database, settings.logo).run,
+            DueActions(wiring).run,
+        ]
         parts = [] if address else [run() for run in here]
         await stack.enter_async_context(background(*parts, bench.keep_answering()))
         yield bench

@@ -59,7 +59,7 @@ async def test_an_invoice_whose_pdf_cannot_be_made_does_not_end_the_job(monkeypa
         left = [each for each in ("bad", "good") if each not in failed and each not in made]
         return SimpleNamespace(tenant_id="acme", invoice=left[0], document=f'"{left[0]}"') if left else None
 
-    async def render(document: str) -> tuple[bytes, bytes | None, bool]:
+    async def render(document: str, logo: str | None) -> tuple[bytes, bytes | None, bool]:
         if document == "bad":
             raise TypeError("a bug of the layout")
         return b"%PDF", b"<Invoice/>", True
@@ -70,7 +70,7 @@ async def test_an_invoice_whose_pdf_cannot_be_made_does_not_end_the_job(monkeypa
     monkeypatch.setattr(pdfs, "next_unrendered", next_unrendered)
     monkeypatch.setattr(pdfs, "add", add)
     monkeypatch.setattr(render_pdfs, "render_aside", render)
-    renderer = render_pdfs.PdfRenderer(DATABASE)
+    renderer = render_pdfs.PdfRenderer(DATABASE, logo=None)
     assert [await renderer.render_one() for _ in range(3)] == [True, True, False]
     assert made == ["good"]
 

@@ -1,8 +1,10 @@
 """What stands on the PDF, and that it is the same file each time."""
 
 import io
+import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from pathlib import Path
 from string import Formatter
 from typing import Any
 
@@ -10,6 +12,7 @@ import pypdf
 import pytest
 
 from services.invoicing.documents.document import document
+from services.invoicing.documents.logo import read_logo
 from services.invoicing.documents.party import Party
 from services.invoicing.documents.pdf import render
 from services.invoicing.documents.translations import TEXTS
@@ -151,3 +154,34 @@ def test_every_language_has_every_text_with_the_same_values_in_it() -> None:
     for language, texts in TEXTS.items():
         assert texts.keys() == TEXTS["en"].keys(), language
         assert [name for name, text in texts.items() if values(text) != values(TEXTS["en"][name])] == [], language
+
+
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 10"><rect width="40" height="10" fill="#ff0080"/></svg>'
+
+
+def test_the_logo_of_the_vendor_stands_on_the_PDF(tmp_path: Path) -> None:
+    file = tmp_path / "logo.svg"
+    file.write_text(SVG)
+    made = document(invoice(), seller=SELLER, buyer=BUYER, locale="en", modules={"time": "Time registration"}, charges=())
+    pdf = render(made, read_logo(file)).pdf
+    assert render(made, read_logo(file)).pdf == pdf
+    page = pypdf.PdfReader(io.BytesIO(pdf)).pages[0].get_contents()
+    assert page is not None
+    assert re.search(rb"\b1 0 0\.50\d+ scn?\b", page.get_data()), "no part of the page has the colour of the logo"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "cannot be read: No such file"),
+        (b"\x89PNG\r\n", "no SVG picture"),
+        (b"<svg", "no SVG picture"),
+        (b" " * 100_001, "larger than 100,000"),
+    ],
+)
+def test_a_logo_that_no_pdf_can_contain_is_refused_when_the_service_starts(tmp_path: Path, content: bytes | None, reason: str) -> None:
+    file = tmp_path / "logo.svg"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ValueError, match=reason):
+        read_logo(file)

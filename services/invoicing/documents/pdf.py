@@ -45,13 +45,15 @@ class Files(NamedTuple):
     xml_apart: bool
 
 
-def render(document: Mapping[str, Any]) -> Files:
-    """Render the PDF, and the XML if the document has one.
+def render(document: Mapping[str, Any], logo: str | None = None) -> Files:
+    """Render the PDF, and the XML if the document has one. `logo`: the SVG of the vendor's logo.
 
-    The same document gives the same bytes: the time in the file is the day of the invoice.
+    The same document and logo give the same bytes: the time in the file is the day of the invoice.
     """
     assert len(document["lines"]) <= LINES_MAX
     xml, inputs = None, {"document": json.dumps({name: value for name, value in document.items() if name != "xml"})}
+    if logo is not None:
+        inputs["logo"] = logo
     if document["xml"] is not None:
         xml = write_xml(document["xml"]["fields"], document["xml"]["format"])
         if document["xml"]["format"] == Format.FACTUR_X:
@@ -70,9 +72,9 @@ def render(document: Mapping[str, Any]) -> Files:
     return Files(pdf, xml, xml_apart=xml is not None)
 
 
-async def render_aside(document: Mapping[str, Any]) -> Files:
+async def render_aside(document: Mapping[str, Any], logo: str | None) -> Files:
     """Render in a thread: typst releases the interpreter while it works, so the event loop goes on."""
-    return await asyncio.to_thread(render, document)
+    return await asyncio.to_thread(render, document, logo)
 
 
 @lru_cache(maxsize=1)

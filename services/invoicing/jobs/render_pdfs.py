@@ -24,10 +24,10 @@ RENDER_FAILED = Counter("seatpool_invoice_pdfs_failed", "Invoices whose PDF cann
 
 
 class PdfRenderer:
-    """Renders the PDFs of issued invoices, one after the other."""
+    """Renders the PDFs of issued invoices, one after the other. `logo`: the SVG of the vendor's logo."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, logo: str | None) -> None:
+        self._database, self._logo = database, logo
         # This process does not try a failed layout again, so that other invoices do not wait for it. The next process does.
         self._failed: set[str] = set()  # invoice ids contain the decision's position, so they differ between tenants
 
@@ -49,7 +49,7 @@ class PdfRenderer:
                 return False
             tenant, invoice = found.tenant_id, found.invoice
             try:
-                pdf, xml, xml_apart = await render_aside(orjson.loads(found.document))
+                pdf, xml, xml_apart = await render_aside(orjson.loads(found.document), self._logo)
             except MemoryError:
                 raise
             except Exception as error:  # of this document: it must not end the process again and again
