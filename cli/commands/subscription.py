@@ -31,6 +31,9 @@ def subscription_policies(
     charge_when: Annotated[str | None, typer.Option(help="threshold, now or next_invoice.")] = None,
     credit_when: Annotated[str | None, typer.Option(help="threshold, now or next_invoice.")] = None,
     zero_invoices: Annotated[str | None, typer.Option(help="true or false.")] = None,
+    price_notice: Annotated[
+        str | None, typer.Option(help="Days between the announcement of a price list and its renewal, for example P30D; operators only.")
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Change policies of the pools or of the subscription. They apply to later decisions only.
@@ -42,7 +45,8 @@ def subscription_policies(
     """
     from cli.subscription import policies as change
 
-    change(tenant, policies or [], {"charge_when": charge_when, "credit_when": credit_when, "zero_invoices": zero_invoices}, json)
+    own = {"charge_when": charge_when, "credit_when": credit_when, "zero_invoices": zero_invoices, "price_notice": price_notice}
+    change(tenant, policies or [], own, json)
 
 
 @subscription.command("add-module")

@@ -39,6 +39,12 @@ class ModuleLimits(Payload):
     maximum: int | None = None
 
 
+class Amounts(Payload):
+    net_minor: int
+    tax_minor: int
+    gross_minor: int
+
+
 class PlanDefined(InvoicingEvent):
     plan: Id
     name: Text
@@ -47,6 +53,22 @@ class PlanDefined(InvoicingEvent):
     allows_extra_licences: bool
     version: int  # the price list a quote names
     limits: Items[ModuleLimits] = ()  # of the modules that have any
+    holds_from: date | None = None  # for contracts from this day on; None: at once
+
+
+class PriceChangeAnnounced(InvoicingEvent):
+    """The price list of a running subscription will be another one from a renewal on, if nothing else changes.
+
+    The amounts are those of a whole period with the numbers of the next one, by the list before and by the new list.
+    """
+
+    subscription: Id
+    plan: Id
+    plan_version: int
+    takes_effect_on: date  # the first day of the first period with the new list
+    currency: Currency
+    before: Amounts
+    after: Amounts
 
 
 class BillingDetailsChanged(InvoicingEvent):
@@ -84,6 +106,7 @@ class SubscriptionStarted(InvoicingEvent):
     time_zone: str = "UTC"  # IANA; the local days of this subscription, so that they can be rebuilt without the tenant's record
     payment_days: int = Field(default=14, ge=0)  # from the day of an invoice to the day it is due
     test: bool = False  # the tenant is on a test clock: its invoices have a number series of their own and are no tax documents
+    price_notice: str = "P30D"  # days between the announcement of another price list and the renewal that takes it
 
     @property
     def anchored_on(self) -> date:
@@ -185,12 +208,6 @@ class TaxLine(Payload):
     rate_percent: str
     basis_minor: int
     tax_minor: int
-
-
-class Amounts(Payload):
-    net_minor: int
-    tax_minor: int
-    gross_minor: int
 
 
 class NextPeriod(Payload):
@@ -309,6 +326,7 @@ class ContractChanged(InvoicingEvent):
     charge_when: str | None = None
     credit_when: str | None = None
     zero_invoices: bool | None = None
+    price_notice: str | None = None
     plan: Id | None = None  # of a change of plan: with its price list, and the billing details whose tax counts
     plan_version: int | None = None
     billing_details: Id | None = None

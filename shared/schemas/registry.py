@@ -156,6 +156,7 @@ _ENTRIES = [
         (INVOICING,),
         invoicing_v1.ModuleDefined,
         invoicing_v1.PlanDefined,
+        invoicing_v1.PriceChangeAnnounced,
         invoicing_v1.BillingDetailsChanged,
         invoicing_v1.SubscriptionStarted,
         invoicing_v1.SubscriptionActivated,

@@ -383,3 +383,65 @@ async def test_T12_the_plan_s_minimum_and_maximum_hold_for_every_number(bench: B
     start = {"plan": "limited", "term": "monthly", "period_start": "2013-11-01", "modules": [{"module": "time", "licences": 13}]}
     problem = await bench.refused("POST", f"/v1/tenants/{other}/subscription", start, 422)
     assert problem["errors"][0]["field"] == "body.modules.0.licences"
+
+
+async def test_T8_B9_a_running_subscription_takes_new_prices_at_a_renewal_after_the_announcement(bench: Bench) -> None:
+    """`price_notice` is 20 days: the renewal after 16 days keeps the old price."""
+    old, new = {"time": 1200, "documents": 2000}, {"time": 1300, "documents": 2000}
+    await bench.price("listed", old)
+    tenant = await subscribed(bench, plan="listed", price_notice="P20D")
+    items = {"items": [{"module": "time", "add": 1}]}
+    quote = await bench.ok("POST", f"/v1/tenants/{tenant}/quotes", items, tenant=tenant, **BUY)
+    await bench.price("listed", new)
+    await bench.until_settled(tenant)
+    (told,) = await bench.events(tenant, invoicing_v1.PriceChangeAnnounced)
+    assert (str(told.takes_effect_on), told.before.net_minor, told.after.net_minor) == ("2014-01-01", 20_000, 21_000)
+    assert [(each.field, each.old, each.new) for each in told.changes] == [("time.price", 1200, 1300)]
+    order = await bench.ok("POST", quote["approve_url"], {}, tenant=tenant, **BUY, prefer="wait=10")
+    assert (order["status"], quote["lines"][0]["unit_price_minor"]) == ("completed", 1200), "a quote made before the list holds"
+    assert (await bench.ok("GET", f"/v1/tenants/{tenant}/invoices/upcoming"))["net_minor"] == 11 * 1200 + 8000
+    await bench.advance_clock(tenant, DECEMBER)
+    assert (await bench.events(tenant, InvoiceIssued))[-1].net_minor == 11 * 1200 + 8000, "16 days are too few"
+    quote, _ = await bench.buy(tenant, {"module": "time", "add": 1})
+    assert (quote["lines"][0]["unit_price_minor"], quote["next_period"]["after"]["net_minor"]) == (1200, 12 * 1300 + 8000)
+    assert (await bench.ok("GET", f"/v1/tenants/{tenant}/licences"))["next_period_net_minor"] == 12 * 1300 + 8000
+    assert (await bench.ok("GET", f"/v1/tenants/{tenant}/invoices/upcoming"))["net_minor"] == 12 * 1300 + 8000
+    await bench.advance_clock(tenant, datetime(2014, 1, 1, tzinfo=UTC))
+    assert (await bench.events(tenant, InvoiceIssued))[-1].net_minor == 12 * 1300 + 8000
+    quote, _ = await bench.buy(tenant, {"module": "time", "add": 1})
+    assert quote["lines"][0]["unit_price_minor"] == 1300
+    assert len(await bench.events(tenant, invoicing_v1.PriceChangeAnnounced)) == 1
+
+
+async def test_a_list_with_a_later_day_counts_for_contracts_from_that_day_on_and_is_announced_to_those_before_it(bench: Bench) -> None:
+    await bench.price("dated", {"time": 1000})
+    listed = [{"module": "time", "term": "monthly", "amount_minor": 1500}, {"module": "time", "term": "annual", "amount_minor": 10_000}]
+    body = {"name": "Dated", "currency": "EUR", "prices": listed, "holds_from": "2014-02-01"}
+    assert (await bench.ok("PUT", "/v1/plans/dated", body))["holds_from"] == "2014-02-01"
+    tenant = await subscribed(bench, {"time": 2}, plan="dated")
+    (told,) = await bench.events(tenant, invoicing_v1.PriceChangeAnnounced)
+    assert (str(told.takes_effect_on), told.before.net_minor, told.after.net_minor) == ("2014-02-01", 2000, 3000)
+    assert (await bench.ok("GET", f"/v1/tenants/{tenant}/subscription"))["modules"][0]["unit_price_minor"] == 1000
+    later = await bench.subscribed(datetime(2014, 2, 3, tzinfo=UTC), {"time": 2}, "2014-02-01", plan="dated")
+    assert (await bench.ok("GET", f"/v1/tenants/{later}/subscription"))["modules"][0]["unit_price_minor"] == 1500
+    assert await bench.events(later, invoicing_v1.PriceChangeAnnounced) == []
+    path = f"/v1/tenants/{tenant}/subscription/policies"
+    assert (await bench.refused("PATCH", path, {"price_notice": "P365D"}, 403, tenant=tenant, **BUY))["field"] == "body.price_notice"
+    await bench.ok("PATCH", path, {"price_notice": "P365D"})
+    assert (await bench.ok("GET", f"/v1/tenants/{tenant}/subscription"))["price_notice"] == "P365D"
+
+
+async def test_M15_the_next_invoice_and_the_forecast_know_the_scheduled_plan(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    await bench.use(tenant, "time", 8, NOVEMBER)
+    offer = await plan_change(bench, tenant, plan="small")
+    await approved(bench, tenant, offer)
+    shown = await bench.ok("GET", f"/v1/tenants/{tenant}/invoices/upcoming")
+    assert [(line["module"], line["quantity"], line["net_minor"]) for line in shown["lines"]] == [("time", 6, 4800)]
+    bench.foreseen.reduction = Forecast([WouldFlag(module="time", users=("ann", "bob"), count=2)])
+    try:
+        await bench.advance_clock(tenant, datetime(2013, 11, 24, 12, tzinfo=UTC))
+        (told,) = await bench.events(tenant, invoicing_v1.RenewalForecast)
+        assert (told.days, [(each.module, each.count) for each in told.would_flag]) == (7, [("time", 2)])
+    finally:
+        bench.foreseen.reduction = Forecast()

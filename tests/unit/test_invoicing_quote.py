@@ -109,10 +109,14 @@ def test_a_quote_expires_before_its_day_ends_if_it_is_valid_for_less() -> None:
     assert offer.expires_at - offer.at == timedelta(minutes=10)
 
 
-def test_T8_a_price_change_needs_a_new_quote() -> None:
+def test_T8_a_quote_holds_after_a_new_price_list_and_not_after_a_change_of_plan() -> None:
     harness = InvoicingHarness()
-    quote, expects = harness.quote(Item("time", add=6))
+    quote, expects = harness.quote(Item("time", add=2))
     harness.define_plan(time=1300)
+    assert harness.approve(quote, expects) is None
+    assert harness.found.charges[-1].net_minor == 2 * 1200
+    quote, expects = harness.quote(Item("time", add=6))
+    harness.change_plan("plus", time=1300)
     assert refused(harness.approve(quote, expects)).type == "price-list-changed"
     again, expects = harness.quote(Item("time", add=6))
     assert again.net_minor == 6 * 1300

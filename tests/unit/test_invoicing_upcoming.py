@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
+from services.invoicing.domain.prices import FollowingPlan
 from services.invoicing.domain.upcoming import upcoming
-from shared.schemas.invoicing_v1 import InvoiceIssued
+from shared.schemas.invoicing_v1 import InvoiceIssued, ModuleLimits, UnitPrice
 from tests.support.invoicing_harness import InvoicingHarness
 
 
-def of(harness: InvoicingHarness) -> InvoiceIssued | None:
+def of(harness: InvoicingHarness, following: FollowingPlan | None = None) -> InvoiceIssued | None:
     numbers = harness.next_period
-    return upcoming(harness.facts, harness.contract, numbers, harness.plans[-1].version, harness.version)
+    return upcoming(harness.facts, harness.contract, numbers, harness.plans[-1].version, harness.version, following)
 
 
 def without_ids(document: InvoiceIssued) -> dict[str, Any]:
@@ -60,6 +61,22 @@ def test_M14_M15_the_upcoming_invoice_is_what_the_renewal_issues(name: str, char
     issued = harness.invoices[-1]
     assert issued.reason == "renewal"
     assert without_ids(expected) == without_ids(issued)
+
+
+def test_M14_M15_the_upcoming_invoice_knows_the_plan_that_begins_with_the_period() -> None:
+    """The plan sells no documents, allows two licences, and has another term."""
+    at = datetime(2026, 3, 2, 8, tzinfo=UTC)
+    harness = InvoicingHarness(licences={"documents": 1, "time": 4}, currency="DKK", start=date(2026, 3, 1), at=at)
+    harness.expand("time", 1)
+    harness.next_plan = "small", {"time": 2, "documents": 0}, {"time": 700}
+    listed = (UnitPrice(module="time", term="monthly", amount_minor=700),)
+    limits = (ModuleLimits(module="time", maximum=2),)
+    plan = harness.plans[-1].model_copy(update={"plan": "small", "version": 2, "prices": listed, "limits": limits})
+    expected = of(harness, FollowingPlan("c1", plan, "monthly"))
+    assert expected is not None
+    assert [(line.module, line.quantity, line.net_minor) for line in expected.lines] == [("time", 2, 1400)]
+    harness.go(to=datetime(2026, 4, 1, 12, tzinfo=UTC))
+    assert without_ids(expected) == without_ids(harness.invoices[-1])
 
 
 def test_M15_the_upcoming_invoice_uses_the_numbers_of_the_next_period() -> None:

@@ -478,6 +478,13 @@ def test_a_changed_grace_is_shown_in_words() -> None:
     assert Words.of("en_GB", "UTC", "billing").duration("PT36H1S") == "1 day, 12 hours, 1 second"
 
 
+def test_an_e_mail_about_other_prices_says_from_which_day_and_what_a_period_costs_then() -> None:
+    found = email(Stream.BILLING, notification(Kind.PRICE_CHANGE, Stream.BILLING))
+    assert "your prices change on 1 December 2013" in found.subject
+    for form in (found.text, found.html):
+        assert all(amount in form for amount in ("€12.00", "€13.00", "€120.00", "€130.00", "€162.50"))
+
+
 def test_an_e_mail_about_a_scheduled_plan_says_how_to_withdraw_it() -> None:
     found = email(Stream.BILLING, notification(Kind.PLAN_SCHEDULED, Stream.BILLING))
     assert all("POST http://invoicing/plan-changes/c1/withdraw" in form for form in (found.text, found.html))

@@ -13,7 +13,8 @@ from services.invoicing.use_cases.added_modules import quote_module
 from services.invoicing.use_cases.policies import change_policies
 from services.invoicing.wiring import Wiring
 from shared.database import UnitOfWork
-from shared.errors import NotFound
+from shared.errors import Forbidden, NotFound
+from shared.schemas.rights import OPERATOR
 from shared.web import Cursor, Limit, Page, access, actor_of, answer, decode_cursor, encode_cursor, refusals
 from shared.web.idempotency import IdempotencyKey, idempotent
 from shared.web.prefer import Prefer, wait_for, wait_seconds
@@ -48,6 +49,9 @@ async def _decided(wiring: Wiring, tenant: str, change: str) -> ContractChangeVi
 async def patch_policies(wiring: Wired, tenant: TenantId, body: PoliciesBody, principal: Buyer, prefer: Prefer = None) -> Response:
     """Policies that you leave out keep their values. A changed policy applies to later decisions only: flags keep their deadlines, people
     who wait continue to wait, and nothing is bought for them."""
+    if body.price_notice is not None and not principal.may(OPERATOR):
+        detail = f"Only a token with the right {OPERATOR} may set body.price_notice. Leave it out; then it stays as it is."
+        raise Forbidden("no-right", detail, right=OPERATOR, field="body.price_notice")
     async with wiring.database.unit_of_work(tenant) as uow:
         made = await change_policies(uow, tenant, body, actor_of(principal), settings=wiring.settings, clock=wiring.clock)
         shown = await _view(uow, tenant, made)

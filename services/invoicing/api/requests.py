@@ -50,6 +50,16 @@ Text = Annotated[str, StringConstraints(max_length=100, strip_whitespace=True, p
 Count = Annotated[int, Field(ge=1, le=LICENCES_MAX, strict=True)]
 
 
+Notice = Annotated[
+    str,
+    StringConstraints(pattern=r"^P[0-9]{1,3}D$"),
+    Field(
+        description="The days between the announcement of another price list and the renewal that takes it, for example P30D. Only the "
+        "vendor's operator may set it."
+    ),
+]
+
+
 class Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -89,6 +99,13 @@ class PlanBody(Body):
     currency: Currency
     allows_extra_licences: StrictBool = True
     prices: list[PriceBody] = Field(min_length=1, max_length=500)
+    holds_from: Day | None = Field(
+        None,
+        ge=date(1970, 1, 1),
+        lt=date(3000, 1, 1),
+        description="New subscriptions take this list from this day on; without it, at once. A running subscription whose prices "
+        "change gets an e-mail, and takes the list at the first renewal after its `price_notice`, and not before this day.",
+    )
     limits: list[LimitsBody] = Field(
         default_factory=list, max_length=500, description="How many licences of a module the plan allows; without limits, any number."
     )
@@ -220,6 +237,7 @@ class SubscriptionBody(Body):
     charge_when: Literal["threshold", "now", "next_invoice"] = "threshold"
     credit_when: Literal["threshold", "next_invoice", "now"] = "threshold"
     zero_invoices: bool = Field(False, description="Also issue documents whose lines are all zero.")
+    price_notice: Notice = "P30D"
     modules: list[SubscribedModule] = Field(min_length=1, max_length=100)
 
     @model_validator(mode="after")
@@ -266,6 +284,7 @@ class PoliciesBody(Body):
     charge_when: Literal["threshold", "now", "next_invoice"] | None = None
     credit_when: Literal["threshold", "next_invoice", "now"] | None = None
     zero_invoices: StrictBool | None = None
+    price_notice: Notice | None = None
 
     @model_validator(mode="after")
     def _something(self) -> "PoliciesBody":

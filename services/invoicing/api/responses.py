@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from services.invoicing.domain.account import INVOICE
 from services.invoicing.domain.balance import Balance
 from services.invoicing.domain.formats import has_xml
-from services.invoicing.domain.prices import FollowingPlan, lowered, next_period_net_minor, prices_of
+from services.invoicing.domain.prices import FollowingPlan, lowered, next_period_net_minor, prices_of, renewal_net_minor
 from services.invoicing.domain.quote import Pool
 from services.invoicing.store.billing_details import BillingDetails
 from services.invoicing.store.contract_changes import ContractChange
@@ -51,11 +51,16 @@ class ModuleView(BaseModel):
 
 
 class PlanView(BaseModel):
+    """A plan and its price list."""
+
     plan: str
     name: str
     currency: str
     allows_extra_licences: bool
     version: int = Field(description="The version of the price list. A quote names the version with which it was made.")
+    holds_from: date | None = Field(
+        description="New subscriptions take the list from this day on; null: since it was defined. A running one takes it at a renewal."
+    )
     prices: tuple[UnitPrice, ...]
     limits: tuple[ModuleLimits, ...] = Field(description="How many licences of a module the plan allows; without limits, any number.")
 
@@ -112,7 +117,9 @@ class SubscribedModuleView(BaseModel):
     licences: int = Field(description="The licences that were bought, as seats last reported; before the pool is open, as ordered.")
     next_period: int = Field(description="The licences in the next period.")
     opened: bool
-    unit_price_minor: int | None = Field(description="The price of one licence for a whole period, with the present price list.")
+    unit_price_minor: int | None = Field(
+        description="The price of one licence for a whole period, with the price list that the subscription has."
+    )
     policies: dict[str, Any]
 
 
@@ -132,7 +139,10 @@ class SubscriptionView(BaseModel):
     charge_when: str
     credit_when: str
     zero_invoices: bool
-    next_period_net_minor: int | None = Field(description="The price of the next period with the present price list of its plan.")
+    price_notice: str = Field(description="The days between the announcement of another price list and the renewal that takes it.")
+    next_period_net_minor: int | None = Field(
+        description="The price of the next period, with the price list that will hold then. null: the list lacks one of the modules."
+    )
     scheduled_plan_change: str | None = Field(
         description="The change of plan or term that takes effect with the next period. The numbers of the next period count it."
     )
@@ -153,6 +163,7 @@ def subscription_view(
     modules: Sequence[Module],
     pools: Mapping[str, Pool],
     plan: PlanDefined,
+    next_list: PlanDefined,
     ends_on: date | None,
 ) -> SubscriptionView:
     """Return the subscription as REST shows it."""
@@ -171,7 +182,6 @@ def subscription_view(
                 policies={name: value for name, value in orjson.loads(module.policies).items() if value is not None},
             )
         )
-    costs = [module.unit_price_minor * module.next_period for module in shown if module.unit_price_minor is not None]
     return SubscriptionView(
         subscription=found.subscription,
         status=found.status,
@@ -186,7 +196,8 @@ def subscription_view(
         charge_when=contract.charge_when,
         credit_when=contract.credit_when,
         zero_invoices=contract.zero_invoices,
-        next_period_net_minor=sum(costs) if len(costs) == len(shown) else None,
+        price_notice=contract.price_notice,
+        next_period_net_minor=renewal_net_minor(next_list, contract.term, {each.module: each.next_period for each in shown}),
         scheduled_plan_change=None,
         modules=shown,
     )

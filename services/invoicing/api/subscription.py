@@ -14,6 +14,7 @@ from services.invoicing.api.dependencies import (
 from services.invoicing.api.requests import SubscriptionBody
 from services.invoicing.api.responses import ResumedView, SubscriptionView, subscription_view
 from services.invoicing.use_cases import subscriptions
+from services.invoicing.use_cases.price_lists import next_price_list, own_price_list
 from services.invoicing.use_cases.scheduled_plans import following_plan
 from shared.database import UnitOfWork
 from shared.errors import NotFound
@@ -32,14 +33,14 @@ async def view_of(uow: UnitOfWork, tenant: str) -> SubscriptionView:
     if found is None:
         raise NotFound("subscription")
     contract = found.contract
-    plan = await store.catalogue.plan(c, contract.plan)
-    assert plan is not None
+    plan = await own_price_list(uow, contract, found.period_end)
+    next_list = await next_price_list(uow, tenant, contract, found.period_end)
     modules, pools, ending = (
         await store.subscriptions.modules(c, tenant),
         await store.pools.reported(c, tenant),
         await store.endings.find(c, tenant),
     )
-    shown = subscription_view(found, contract, modules, pools, plan, ending.ends_on if ending is not None else None)
+    shown = subscription_view(found, contract, modules, pools, plan, next_list, ending.ends_on if ending is not None else None)
     following = await following_plan(uow, tenant, contract)
     return shown if following is None or ending is not None else shown.with_plan(following)
 

@@ -20,6 +20,7 @@ from services.invoicing.use_cases.issue_invoices import apply_terms, book_and_is
 from services.invoicing.use_cases.orders import complete_order, refuse_order
 from services.invoicing.use_cases.plan_begins import APPLY_PLAN, begin_plan, reduce_again, send_plan_again
 from services.invoicing.use_cases.policies import SET_POLICY, note_policies, send_policies_again
+from services.invoicing.use_cases.price_lists import look_for_lists
 from services.invoicing.use_cases.reductions import KINDS as REDUCTION_KINDS
 from services.invoicing.use_cases.reductions import note_answer, send_reduction_again
 from services.invoicing.use_cases.renewal_forecasts import plan_forecasts
@@ -177,6 +178,7 @@ async def on_pool_opened(settings: Settings, uow: UnitOfWork, message: Message[s
         await schedule_period(uow, tenant, contract, period, event.at, cause=message.envelope)
         await send_caps(uow, tenant, event.at, cause=message.envelope)
         await plan_forecasts(uow, tenant, period.end, event.at, contract.time_zone)
+        await look_for_lists(uow, tenant, event.at)
 
 
 # -------------------------------------------------------------------------------------------------------------------- orders

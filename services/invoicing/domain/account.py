@@ -47,7 +47,7 @@ INVOICE: Final = "invoice"
 CREDIT_NOTE: Final = "credit_note"
 NOW: Final = "now"
 # Terms of a subscription that can change while it runs.
-CHANGEABLE: Final = ("charge_when", "credit_when", "zero_invoices", "plan", "plan_version", "term", "anchor")
+CHANGEABLE: Final = ("charge_when", "credit_when", "zero_invoices", "price_notice", "plan", "plan_version", "term", "anchor")
 # More days than this to the next invoice: charged and credited at once (B8: exactly 30 counts as not more than 30).
 THRESHOLD_DAYS: Final = 30
 
@@ -301,10 +301,9 @@ class _Reading:
 
     def _rate_now(self, module: str) -> Rate:
         """Return the rate of the period's begin."""
-        contract, ledger = self.contract, self.account.ledgers[module]
-        assert ledger.opening is not None
-        price = self.history.price_minor(contract.plan, contract.plan_version, module, contract.term)
-        return Rate(price, ledger.opening.rate.tax)
+        opening = self.account.ledgers[module].opening
+        assert opening is not None
+        return opening.rate
 
     def _change_terms(self, event: ContractChanged) -> None:
         """Read the decisions from here on with other terms. A plan that changes within a period gives the licences other prices."""

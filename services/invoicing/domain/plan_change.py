@@ -168,7 +168,7 @@ def _price(situation: Situation, wanted: WantedPlan, takes_effect: str, period: 
     contract, details = situation.contract, situation.details
     day = local_day(situation.at, contract.time_zone)
     tax, next_tax = tax_on(details, day), tax_on(details, period.end)
-    before, after = prices_of(situation.plan, contract.term), prices_of(wanted.plan, wanted.term)
+    before, after = prices_of(situation.plan_of_next_period, contract.term), prices_of(wanted.plan, wanted.term)
     most = {item.module: item.total for item in reduces}
     numbers = {module: pool.next_period for module, pool in situation.pools.items()}
     net = 0

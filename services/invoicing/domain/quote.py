@@ -85,6 +85,12 @@ class Situation:
     at: datetime  # the tenant's time
     ends_on: date | None = None  # the subscription is to end
     following: FollowingPlan | None = None  # another plan or term begins with the next period
+    next_list: PlanDefined | None = None  # the price list of the next period, if the plan stays the same; None: the present one
+
+    @property
+    def plan_of_next_period(self) -> PlanDefined:
+        """Return the price list of the next period, if the plan stays the same."""
+        return self.next_list or self.plan
 
 
 def expected(situation: Situation, modules: Iterable[str]) -> Expected:
@@ -190,7 +196,7 @@ def _is_kept(situation: Situation, pool: Pool) -> bool:
 
 def _next_period(situation: Situation, lines: Sequence[QuoteLine], tax: Tax) -> NextPeriod | None:
     """Return the price of the whole subscription before and after (B5, B9, T21). None: the price list lacks one of its modules."""
-    plan, term, following = situation.plan, situation.contract.term, situation.following
+    plan, term, following = situation.plan_of_next_period, situation.contract.term, situation.following
     numbers = {module: pool.next_period for module, pool in situation.pools.items()}
     # A subscription that ends goes on ending, so the purchase changes nothing of the next period.
     bought = {line.module: line.quantity for line in lines if situation.ends_on is None}
@@ -338,10 +344,8 @@ def approvable(situation: Situation, quote: QuoteIssued, expects: Expected) -> R
     day = local_day(situation.at, situation.contract.time_zone)
     if situation.at >= quote.expires_at or day != quote.priced_for:
         return Refusal("quote-expired", f"The quote was made for {quote.priced_for} and has expired. {how}", {"now": day.isoformat()})
-    if (situation.plan.plan, situation.plan.version) != (quote.plan, quote.plan_version):
-        return Refusal(
-            "price-list-changed", f"The price list has changed since the quote was made. {how}", {"plan_version": situation.plan.version}
-        )
+    if situation.plan.plan != quote.plan:  # a list of the same plan changes no price before a renewal
+        return Refusal("price-list-changed", f"The plan has changed since the quote was made. {how}", {"plan": situation.plan.plan})
     taxes = {(tax.category, tax.rate_percent) for tax in quote.taxes}
     tax = tax_on(situation.details, quote.priced_for)
     if taxes != {(tax.category, tax.rate_percent)}:

@@ -131,5 +131,5 @@ def _refusal(situation: Situation, modules: Mapping[str, SubscribedModule], want
 
 def _next_period(situation: Situation, period: Period, numbers: Mapping[str, int]) -> Amounts | None:
     """Return the price of the next period with these numbers; None if the price list lacks one of the modules."""
-    net_minor = next_period_net_minor(situation.plan, situation.contract.term, situation.following, numbers)
+    net_minor = next_period_net_minor(situation.plan_of_next_period, situation.contract.term, situation.following, numbers)
     return None if net_minor is None else amounts(net_minor, tax_on(situation.details, period.end))

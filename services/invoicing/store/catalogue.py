@@ -30,6 +30,7 @@ _PLANS = select(PLANS.c.payload).where(PLANS.c.current).order_by(PLANS.c.plan)
 _PLAN = _PLANS.where(_OF_PLAN)
 _PLAN_PAGE = _PLANS.where(PLANS.c.plan > bindparam("after")).limit(bindparam("limit"))
 _VERSIONS = select(PLANS.c.payload).where(_OF_PLAN).order_by(PLANS.c.version)
+_ALL_VERSIONS = select(PLANS.c.payload).order_by(PLANS.c.plan, PLANS.c.version)
 _SUPERSEDE = update(PLANS).where(_OF_PLAN, PLANS.c.current).values(current=False)
 _ADD_PLAN = insert(PLANS)
 
@@ -53,12 +54,12 @@ async def put_module(connection: AsyncConnection, event: ModuleDefined) -> None:
 
 
 async def plans(connection: AsyncConnection) -> Sequence[PlanDefined]:
-    """Return the plans in force."""
+    """Return the newest price list of each plan; it may hold from a later day on."""
     return [PlanDefined.model_validate_json(payload) for payload in (await connection.execute(_PLANS)).scalars()]
 
 
 async def plan_page(connection: AsyncConnection, after: str, limit: int) -> Sequence[PlanDefined]:
-    """Return plans in force, in order of their names."""
+    """Return the newest price list of each plan, in order of their names."""
     found = await connection.execute(_PLAN_PAGE, {"after": after, "limit": limit})
     return [PlanDefined.model_validate_json(payload) for payload in found.scalars()]
 
@@ -70,6 +71,11 @@ async def plan(connection: AsyncConnection, name: str) -> PlanDefined | None:
 
 async def versions(connection: AsyncConnection, name: str) -> Sequence[PlanDefined]:
     return [PlanDefined.model_validate_json(payload) for payload in (await connection.execute(_VERSIONS, {"of_plan": name})).scalars()]
+
+
+async def all_versions(connection: AsyncConnection) -> Sequence[PlanDefined]:
+    """Return every version of every plan's price list, those of a plan in their order."""
+    return [PlanDefined.model_validate_json(payload) for payload in (await connection.execute(_ALL_VERSIONS)).scalars()]
 
 
 async def put_plan(connection: AsyncConnection, event: PlanDefined) -> None:

@@ -68,6 +68,7 @@ _SET_CONTRACT = (
     .values(payload=bindparam("new_payload"), changes=SUBSCRIPTIONS.c.changes + 1)
     .returning(SUBSCRIPTIONS.c.changes)
 )
+_SET_PRICE_LIST = update(SUBSCRIPTIONS).where(_OWN).values(payload=bindparam("new_payload"))
 _MODULE = SUBSCRIPTION_MODULES.c.module == bindparam("of_module")
 _SET_POLICIES = update(SUBSCRIPTION_MODULES).where(_OWN_MODULES, _MODULE).values(policies=bindparam("new_policies"))
 _SET_SENT_CAP = update(SUBSCRIPTION_MODULES).where(_OWN_MODULES, _MODULE).values(sent_cap=bindparam("cap"))
@@ -154,6 +155,11 @@ async def set_contract(connection: AsyncConnection, tenant_id: str, contract: Su
     """Save the terms that hold from now on; return the number of the change: 1, 2, …"""
     values = {"tenant": tenant_id, "new_payload": contract.model_dump_json()}
     return int((await connection.execute(_SET_CONTRACT, values)).scalar_one())
+
+
+async def set_price_list(connection: AsyncConnection, tenant_id: str, contract: SubscriptionStarted) -> None:
+    """Save the price list that the subscription has from now on. `terms_applied` says so, and no number is drawn for it."""
+    await connection.execute(_SET_PRICE_LIST, {"tenant": tenant_id, "new_payload": contract.model_dump_json()})
 
 
 async def set_status(connection: AsyncConnection, tenant_id: str, status: str, reason: str = "") -> None:

@@ -81,6 +81,7 @@ async def define_plan(uow: UnitOfWork, plan: str, body: PlanBody, actor: Actor, 
         prices=prices,
         allows_extra_licences=body.allows_extra_licences,
         version=before.version + 1 if before else 1,
+        holds_from=body.holds_from,
         limits=tuple(ModuleLimits(**limits.model_dump()) for limits in sorted(body.limits, key=lambda limits: limits.module)),
         changes=_price_changes(before, prices),
     )
@@ -91,6 +92,7 @@ async def define_plan(uow: UnitOfWork, plan: str, body: PlanBody, actor: Actor, 
             return before
     await store.catalogue.put_plan(uow.connection, event)
     publish_to_all(uow, event, plan)
+    await store.price_lists.look_at_all(uow.connection, plan, at)
     return event
 
 

@@ -8,9 +8,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from services.invoicing.store.due_actions import DueAction
+from services.invoicing.store.price_lists import KIND as PRICE_LIST
 from services.invoicing.store.renewal_forecasts import KIND as RENEWAL_FORECAST
 from services.invoicing.use_cases import endings, renewal_forecasts
 from services.invoicing.use_cases.balance import REMINDER
+from services.invoicing.use_cases.price_announcements import announce
 from services.invoicing.use_cases.reminders import remind
 from services.invoicing.wiring import Wiring
 from shared.database import UnitOfWork
@@ -22,7 +24,7 @@ async def _remind_of_ending(wiring: Wiring, uow: UnitOfWork, action: DueAction) 
     await endings.remind(uow, action.tenant_id, clock=wiring.clock)
 
 
-HANDLERS: Final[Mapping[str, DueHandler]] = {endings.REMINDER: _remind_of_ending, REMINDER: remind}
+HANDLERS: Final[Mapping[str, DueHandler]] = {endings.REMINDER: _remind_of_ending, REMINDER: remind, PRICE_LIST: announce}
 
 
 async def _forecast(wiring: Wiring, action: DueAction) -> DueHandler:

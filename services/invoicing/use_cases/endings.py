@@ -12,6 +12,7 @@ from services.invoicing.settings import Settings
 from services.invoicing.store.endings import Ending
 from services.invoicing.use_cases.issue_invoices import book_and_issue
 from services.invoicing.use_cases.locked_tenants import lock_tenant, time_of
+from services.invoicing.use_cases.price_lists import look_for_lists
 from services.invoicing.use_cases.publishing import publish, publish_fact
 from services.invoicing.use_cases.quotes import ended, refuse, situation_of
 from services.invoicing.use_cases.seats_commands import send
@@ -147,6 +148,7 @@ async def note_kept(uow: UnitOfWork, tenant_id: str, at: datetime, refused: str 
         changes=(Change(field="subscription.ends_on", old=ending.ends_on.isoformat(), new=None),),
     )
     publish(uow, tenant_id, event, cause=cause, subject=ending.subscription)
+    await look_for_lists(uow, tenant_id, at)
 
 
 async def end_with_period(uow: UnitOfWork, tenant_id: str, settings: Settings, event: PeriodStarted, cause: Envelope) -> bool:

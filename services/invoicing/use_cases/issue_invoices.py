@@ -12,12 +12,13 @@ from services.invoicing import store
 from services.invoicing.documents.document import document
 from services.invoicing.documents.party import Party
 from services.invoicing.domain.account import CREDIT_NOTE, NO_NUMBER, SYSTEM, Account, account, missing
-from services.invoicing.domain.calendar import add_days, start_of_day
+from services.invoicing.domain.calendar import add_days, local_day, start_of_day
 from services.invoicing.domain.formats import Format
 from services.invoicing.domain.history import Fact
 from services.invoicing.settings import Settings
 from services.invoicing.store.tenants import Tenant
 from services.invoicing.use_cases.balance import note_issued
+from services.invoicing.use_cases.price_lists import own_price_list, take_price_list
 from services.invoicing.use_cases.publishing import publish, publish_fact
 from shared.database import UnitOfWork
 from shared.errors import Poison
@@ -153,9 +154,11 @@ async def apply_terms(uow: UnitOfWork, tenant: str, event: seats_v1.SeatsEvent, 
     contract = await store.subscriptions.contract(uow.connection, tenant)
     if contract is None:
         return None
-    plan = await store.catalogue.plan(uow.connection, contract.plan)
+    if isinstance(event, seats_v1.PeriodStarted):
+        plan = await take_price_list(uow, tenant, contract, local_day(event.starts_at, contract.time_zone))
+    else:
+        plan = await own_price_list(uow, contract, local_day(event.at, contract.time_zone))
     details = await store.billing_details.in_force(uow.connection, tenant)
-    assert plan is not None
     assert details is not None
     terms = TermsApplied(
         at=event.at,

@@ -8,6 +8,7 @@ from services.invoicing import store
 from services.invoicing.domain.prices import lowered, next_period_net_minor, prices_of
 from services.invoicing.domain.quote import Pool
 from services.invoicing.store.subscriptions import Module, Subscription
+from services.invoicing.use_cases.price_lists import next_price_list, own_price_list
 from services.invoicing.use_cases.scheduled_plans import following_plan
 from services.invoicing.use_cases.seats_questions import Seats
 from shared.database import Database
@@ -55,12 +56,12 @@ async def read_licences(database: Database, seats: Seats, tenant_id: str) -> Lic
         found = await store.subscriptions.find(c, tenant_id)
         if found is None:
             raise NotFound("subscription")
-        plan = await store.catalogue.plan(c, found.contract.plan)
+        plan = await own_price_list(uow, found.contract, found.period_end)
+        next_list = await next_price_list(uow, tenant_id, found.contract, found.period_end)
         names = {module: fields.name for module, fields in (await store.catalogue.modules(c)).items()}
         reported, subscribed = await store.pools.reported(c, tenant_id), await store.subscriptions.modules(c, tenant_id)
         orders = await store.orders.pending(c, tenant_id)
         following = await following_plan(uow, tenant_id, found.contract)
-    assert plan is not None
     prices = prices_of(plan, found.contract.term)
     pending: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for order, quote in orders:
@@ -86,5 +87,5 @@ async def read_licences(database: Database, seats: Seats, tenant_id: str) -> Lic
     numbers = {each.module: each.next_period for each in modules}
     fewer = {} if following is None else lowered(following.plan, following.term, numbers)
     modules = [replace(each, next_period=fewer.get(each.module, each.next_period)) for each in modules]
-    net_minor = next_period_net_minor(plan, found.contract.term, following, numbers)
+    net_minor = next_period_net_minor(next_list, found.contract.term, following, numbers)
     return Licences(found, plan, modules, read.position if read else None, net_minor)

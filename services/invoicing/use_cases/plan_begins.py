@@ -21,9 +21,9 @@ from services.invoicing.domain.prices import lowered
 from services.invoicing.settings import Settings
 from services.invoicing.store.contract_changes import ContractChange
 from services.invoicing.use_cases.contract_terms import change_terms
-from services.invoicing.use_cases.plan_changes import pool_terms
+from services.invoicing.use_cases.price_lists import look_for_lists
 from services.invoicing.use_cases.publishing import publish
-from services.invoicing.use_cases.scheduled_plans import scheduled_plan
+from services.invoicing.use_cases.scheduled_plans import plan_of, pool_terms, scheduled_plan
 from services.invoicing.use_cases.seats_commands import MakeCommand, send
 from shared.database import UnitOfWork
 from shared.schemas.base import Change
@@ -57,8 +57,7 @@ async def begin_plan(uow: UnitOfWork, tenant_id: str, settings: Settings, event:
     start, terms = local_day(event.starts_at, contract.time_zone), change.content
     if start.isoformat() < terms["takes_effect_on"]:
         return
-    plan = await store.catalogue.plan(uow.connection, terms["plan"])
-    assert plan is not None
+    plan = (await plan_of(uow, change)).plan
     pools = await pool_terms(uow, tenant_id)
     licences = {item.module: item.quantity for item in event.licences}
     in_use = {pool.module: pool.active + pool.flagged + pool.held for pool in event.pools}
@@ -66,6 +65,7 @@ async def begin_plan(uow: UnitOfWork, tenant_id: str, settings: Settings, event:
     wrong = misfits(plan, terms["term"], at_start, terms["ordered"], terms["closes"])
     if wrong:
         await _drop(uow, tenant_id, change, contract, event.at, wrong, cause)
+        await look_for_lists(uow, tenant_id, event.at)
         return
     fewer = lowered(plan, terms["term"], licences)
     await change_terms(
@@ -90,6 +90,7 @@ async def begin_plan(uow: UnitOfWork, tenant_id: str, settings: Settings, event:
     await store.contract_changes.set_status(c, tenant_id, change.change, "completed", event.at, None, detail=detail)
     for reference in detail["commands"]:
         await _send(uow, tenant_id, change.change, reference, detail, event.at, cause=cause)
+    await look_for_lists(uow, tenant_id, event.at)
 
 
 def _commands(plan: PlanDefined, pools: Mapping[str, PoolTerms], licences: Mapping[str, int], fewer: Mapping[str, int]) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from services.invoicing.domain.calendar import add_days, local_day, start_of_day
 from services.invoicing.domain.plan_change import (
     NOW,
     PlanOffer,
-    PoolTerms,
     WantedPlan,
     plan_offer,
 )
@@ -21,10 +20,11 @@ from services.invoicing.settings import Settings
 from services.invoicing.store.contract_changes import ContractChange, NewChange
 from services.invoicing.use_cases.contract_terms import change_terms
 from services.invoicing.use_cases.locked_tenants import lock_tenant
+from services.invoicing.use_cases.price_lists import look_for_lists
 from services.invoicing.use_cases.publishing import publish
 from services.invoicing.use_cases.quotes import refuse, situation_of
 from services.invoicing.use_cases.reductions import below_use
-from services.invoicing.use_cases.scheduled_plans import scheduled_plan
+from services.invoicing.use_cases.scheduled_plans import pool_terms, scheduled_plan
 from services.invoicing.use_cases.seats_questions import Forecast, Seats
 from shared import ids
 from shared.clock import Clock
@@ -36,7 +36,7 @@ from shared.schemas.invoicing_v1 import (
     PlanChangeWithdrawn,
     SubscriptionStarted,
 )
-from shared.schemas.seats_v1 import LicenceCount, Policies, ScheduleReduction, WouldFlag
+from shared.schemas.seats_v1 import LicenceCount, ScheduleReduction, WouldFlag
 
 PLAN: Final = "plan"
 
@@ -53,15 +53,6 @@ async def _offer(uow: UnitOfWork, tenant_id: str, body: PlanChangeBody, clock: C
     if isinstance(found, Refusal):
         raise refuse(found)
     return situation, found
-
-
-async def pool_terms(uow: UnitOfWork, tenant_id: str) -> dict[str, PoolTerms]:
-    """Return what a plan has to fit of each pool."""
-    known = await store.catalogue.modules(uow.connection)
-    return {
-        each.module: PoolTerms(each.base, Policies.model_validate_json(each.policies), known[each.module].requires)
-        for each in await store.subscriptions.modules(uow.connection, tenant_id)
-    }
 
 
 async def plan_forecast(database: Database, seats: Seats, tenant_id: str, body: PlanChangeBody, *, clock: Clock) -> Forecast | None:
@@ -143,6 +134,7 @@ async def approve_plan(uow: UnitOfWork, tenant_id: str, change: str, actor: Acto
         await change_terms(
             uow, tenant_id, settings, change, at, actor, changes, reason="plan_changed", day=day, billing_details=details, **about
         )
+        await look_for_lists(uow, tenant_id, at)
     else:
         await store.contract_changes.set_status(uow.connection, tenant_id, change, "scheduled", at, actor)
         _publish_scheduled(uow, tenant_id, change, situation, again, terms["would_flag"] or [], actor)
@@ -204,6 +196,7 @@ async def withdraw_plan(uow: UnitOfWork, tenant_id: str, change: str, actor: Act
         changes=tuple(Change(field=each["field"], old=each["new"], new=each["old"]) for each in found.content["changes"]),
     )
     publish(uow, tenant_id, event, subject=change)
+    await look_for_lists(uow, tenant_id, at)
     return await _find(uow, tenant_id, change)
 
 

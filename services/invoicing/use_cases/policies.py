@@ -10,6 +10,7 @@ import orjson
 
 from services.invoicing import store
 from services.invoicing.api.requests import PoliciesBody
+from services.invoicing.domain.calendar import local_day
 from services.invoicing.domain.policies import changes_of, difference, merged, wrong_for_plan
 from services.invoicing.settings import Settings
 from services.invoicing.store.contract_changes import NewChange
@@ -17,6 +18,7 @@ from services.invoicing.store.subscriptions import Module, Subscription
 from services.invoicing.use_cases.contract_terms import change_terms
 from services.invoicing.use_cases.expand_caps import effective_policies, send_caps
 from services.invoicing.use_cases.locked_tenants import lock_tenant
+from services.invoicing.use_cases.price_lists import own_price_list
 from services.invoicing.use_cases.publishing import publish
 from services.invoicing.use_cases.quotes import ended
 from services.invoicing.use_cases.seats_commands import MakeCommand, send
@@ -32,7 +34,7 @@ from shared.schemas.seats_v1 import Policies, PolicyChanged, SetPolicy
 
 POLICIES = "policies"
 SET_POLICY = "set_policy"
-OF_SUBSCRIPTION = ("charge_when", "credit_when", "zero_invoices")
+OF_SUBSCRIPTION = ("charge_when", "credit_when", "zero_invoices", "price_notice")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,7 @@ async def change_policies(uow: UnitOfWork, tenant_id: str, body: PoliciesBody, a
     """Send the policies that differ to seats, and return the id of the change. They apply to later decisions. Raises Conflict, Invalid."""
     _, at = await lock_tenant(uow, tenant_id, clock)
     found = await active_subscription(uow, tenant_id)
-    plan = await store.catalogue.plan(uow.connection, found.contract.plan)
-    assert plan is not None
+    plan = await own_price_list(uow, found.contract, local_day(at, found.contract.time_zone))
     pools = _changed(await store.subscriptions.modules(uow.connection, tenant_id), body.modules, plan)
     own = {name: value for name in OF_SUBSCRIPTION if (value := getattr(body, name)) not in (None, getattr(found.contract, name))}
     changes = [Change(field=name, old=getattr(found.contract, name), new=value) for name, value in own.items()]

@@ -4,6 +4,8 @@ from datetime import date, datetime, timedelta
 
 from services.invoicing import store
 from services.invoicing.api.requests import QuoteBody
+from services.invoicing.domain.calendar import local_day
+from services.invoicing.domain.price_lists import list_at_renewal, of_each_plan, own_list
 from services.invoicing.domain.quote import Item, Refusal, Situation, expected, price
 from services.invoicing.settings import Settings
 from services.invoicing.store.tenants import Tenant
@@ -41,11 +43,14 @@ async def situation_of(uow: UnitOfWork, tenant: Tenant, at: datetime) -> Situati
     contract, ending = found.contract, await store.endings.find(c, tenant.tenant_id)
     if found.status == "ended" and ending is not None:
         raise ended(ending.ends_on)
-    plans = await store.catalogue.plans(c)
+    versions, day = await store.catalogue.all_versions(c), local_day(at, contract.time_zone)
+    own = [listed for listed in versions if listed.plan == contract.plan]
+    announced = await store.price_lists.announced(c, tenant.tenant_id, contract.plan)
     return Situation(
         contract=contract,
-        plan=next(plan for plan in plans if plan.plan == contract.plan),
-        plans=plans,
+        plan=own_list(own, contract.plan_version, contract.term, day),
+        plans=of_each_plan(versions, day),
+        next_list=list_at_renewal(own, contract.plan_version, contract.term, announced, found.period_end),
         details=BillingDetailsChanged(
             at=details.changed_at,
             actor=Actor(kind="system", id="invoicing"),

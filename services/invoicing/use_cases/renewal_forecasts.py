@@ -5,17 +5,20 @@ from datetime import date, datetime
 from services.invoicing import store
 from services.invoicing.domain.calendar import add_days, local_day, start_of_day
 from services.invoicing.domain.ending import REMINDER_DAYS, next_reminder, reminder_of
+from services.invoicing.domain.prices import lowered
 from services.invoicing.store.due_actions import DueAction
 from services.invoicing.store.renewal_forecasts import KIND, REFERENCE
 from services.invoicing.store.subscriptions import Subscription
 from services.invoicing.use_cases.locked_tenants import time_of
 from services.invoicing.use_cases.publishing import publish
+from services.invoicing.use_cases.scheduled_plans import plan_that_begins
 from services.invoicing.use_cases.seats_questions import Forecast, Seats
 from shared.clock import Clock
 from shared.database import Database, UnitOfWork
 from shared.errors import Transient
 from shared.schemas.base import Actor
 from shared.schemas.invoicing_v1 import RenewalForecast
+from shared.schemas.seats_v1 import Expected, ExpectedPool, LicenceCount, ScheduleReduction, WouldFlag
 
 SYSTEM = Actor(kind="system", id="invoicing")
 NOT_TOLD = REMINDER_DAYS[0] + 1  # days before the renewal: no forecast was due yet
@@ -43,13 +46,40 @@ async def ask(database: Database, seats: Seats, action: DueAction) -> Forecast:
     """Ask seats whom the renewal would flag; outside of any transaction. Raises Transient: seats cannot answer now."""
     async with database.unit_of_work(action.tenant_id) as uow:
         found = await store.subscriptions.find(uow.connection, action.tenant_id)
-        if found is None or not await store.renewal_forecasts.is_above(uow.connection, action.tenant_id):
+        if found is None or found.status != "active":
             return Forecast()
-    at = start_of_day(found.period_end, found.contract.time_zone)
-    answer = await seats.forecast(action.tenant_id, at)
-    if answer is None:
-        raise Transient("seats does not answer the forecast of a renewal")
-    return answer
+        is_above = await store.renewal_forecasts.is_above(uow.connection, action.tenant_id)
+        by_plan = await _reductions_of_plan(uow, action.tenant_id, found)
+    asked: list[Forecast | None] = []
+    if is_above:
+        asked.append(await seats.forecast(action.tenant_id, start_of_day(found.period_end, found.contract.time_zone)))
+    if by_plan is not None:
+        asked.append(await seats.what_if(action.tenant_id, by_plan))
+    flagged = dict[str, WouldFlag]()
+    for answer in asked:
+        if answer is None:
+            raise Transient("seats does not answer the forecast of a renewal")
+        flagged |= {each.module: each for each in answer.would_flag}
+    return Forecast(list(flagged.values()))
+
+
+async def _reductions_of_plan(uow: UnitOfWork, tenant_id: str, found: Subscription) -> ScheduleReduction | None:
+    """Return the reductions of the scheduled plan as a question to seats, which does not know of them before the period begins."""
+    pools = await store.pools.reported(uow.connection, tenant_id)
+    following = await plan_that_begins(uow, tenant_id, found.contract, pools)
+    if following is None:
+        return None
+    numbers = {module: pool.next_period for module, pool in pools.items()}
+    fewer = {module: number for module, number in lowered(following.plan, following.term, numbers).items() if number}
+    if not fewer:
+        return None
+    tenant = await store.tenants.find(uow.connection, tenant_id)
+    assert tenant is not None
+    expected = tuple(
+        ExpectedPool(module=module, licences=pools[module].licences, next_period=pools[module].next_period) for module in sorted(fewer)
+    )
+    items = tuple(LicenceCount(module=module, quantity=number) for module, number in sorted(fewer.items()))
+    return ScheduleReduction(number=1, items=items, expected=Expected(period=tenant.period, pools=expected))
 
 
 async def tell(uow: UnitOfWork, action: DueAction, forecast: Forecast, clock: Clock) -> None:

@@ -1,10 +1,16 @@
 """The change of plan or term that is scheduled for the next period of a subscription."""
 
+from collections.abc import Mapping
+from datetime import date
+
 from services.invoicing import store
+from services.invoicing.domain.plan_change import PoolTerms, misfits, pool_at_start
 from services.invoicing.domain.prices import FollowingPlan
+from services.invoicing.domain.quote import Pool
 from services.invoicing.store.contract_changes import ContractChange
 from shared.database import UnitOfWork
 from shared.schemas.invoicing_v1 import SubscriptionStarted
+from shared.schemas.seats_v1 import Policies
 
 
 async def scheduled_plan(uow: UnitOfWork, tenant_id: str, contract: SubscriptionStarted) -> ContractChange | None:
@@ -14,10 +20,42 @@ async def scheduled_plan(uow: UnitOfWork, tenant_id: str, contract: Subscription
 
 
 async def following_plan(uow: UnitOfWork, tenant_id: str, contract: SubscriptionStarted) -> FollowingPlan | None:
-    """Return the plan and term of that change, with the present price list."""
+    """Return the plan and term of that change, with the price list that was agreed."""
     found = await scheduled_plan(uow, tenant_id, contract)
-    if found is None:
+    return None if found is None else await plan_of(uow, found)
+
+
+async def plan_of(uow: UnitOfWork, change: ContractChange) -> FollowingPlan:
+    """Return the plan and term of a change of plan, with the price list that was agreed."""
+    terms = change.content
+    versions = await store.catalogue.versions(uow.connection, terms["plan"])
+    plan = next(listed for listed in versions if listed.version == terms["plan_version"])
+    return FollowingPlan(change.change, plan, terms["term"])
+
+
+async def pool_terms(uow: UnitOfWork, tenant_id: str) -> dict[str, PoolTerms]:
+    """Return what a plan has to fit of each pool."""
+    known = await store.catalogue.modules(uow.connection)
+    return {
+        each.module: PoolTerms(each.base, Policies.model_validate_json(each.policies), known[each.module].requires)
+        for each in await store.subscriptions.modules(uow.connection, tenant_id)
+    }
+
+
+async def plan_that_begins(
+    uow: UnitOfWork, tenant_id: str, contract: SubscriptionStarted, pools: Mapping[str, Pool]
+) -> FollowingPlan | None:
+    """Return the scheduled plan that the next period will have, if nothing else changes. None: the present one, or it no longer fits."""
+    change = await scheduled_plan(uow, tenant_id, contract)
+    if change is None:
         return None
-    plan = await store.catalogue.plan(uow.connection, found.content["plan"])
-    assert plan is not None
-    return FollowingPlan(found.change, plan, found.content["term"])
+    following, terms = await plan_of(uow, change), await pool_terms(uow, tenant_id)
+    days = await store.pool_days.since(uow.connection, tenant_id, list(pools), date.max)
+    in_use = {day.module: day.in_use for day in days}
+    at_start = {
+        module: pool_at_start(pool.next_period, in_use.get(module, 0), terms[module])
+        for module, pool in pools.items()
+        if pool.next_period and module in terms
+    }
+    wrong = misfits(following.plan, following.term, at_start, change.content["ordered"], change.content["closes"])
+    return None if wrong else following

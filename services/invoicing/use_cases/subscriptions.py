@@ -7,6 +7,7 @@ from services.invoicing.api.requests import SubscriptionBody
 from services.invoicing.domain.account import SYSTEM
 from services.invoicing.domain.calendar import Period, Term, anchor_of, local_day, period_at
 from services.invoicing.domain.policies import wrong_for_plan
+from services.invoicing.domain.price_lists import of_each_plan
 from services.invoicing.domain.prices import limits_of, prices_of
 from services.invoicing.settings import Settings
 from services.invoicing.use_cases.locked_tenants import lock_tenant
@@ -39,15 +40,15 @@ async def start_subscription(
         raise Conflict(
             "billing-details-missing", f"The tenant has no billing details. Set them first: PUT /v1/tenants/{tenant_id}/billing-details."
         )
-    plan = await store.catalogue.plan(uow.connection, body.plan)
+    today = local_day(at, tenant.time_zone)
+    plans = of_each_plan(await store.catalogue.all_versions(uow.connection), today)
+    plan = next((plan for plan in plans if plan.plan == body.plan), None)
     if plan is None:
-        raise Invalid(
-            "body.plan", body.plan, f"a plan of the catalogue: {', '.join(p.plan for p in await store.catalogue.plans(uow.connection))}"
-        )
+        raise Invalid("body.plan", body.plan, f"a plan that is sold on {today}: {', '.join(plan.plan for plan in plans)}")
     known = await store.catalogue.modules(uow.connection)
     _check_modules(body, plan, known)
     anchor = _anchor(body)
-    period = _first_period(body, anchor, local_day(at, tenant.time_zone))
+    period = _first_period(body, anchor, today)
     event = SubscriptionStarted(
         at=at,
         actor=actor,
@@ -62,6 +63,7 @@ async def start_subscription(
         charge_when=body.charge_when,
         credit_when=body.credit_when,
         zero_invoices=body.zero_invoices,
+        price_notice=body.price_notice,
         anchor=anchor if anchor != period.start else None,
         billing_details=details.version,
         modules=tuple(

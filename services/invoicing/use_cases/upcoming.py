@@ -5,7 +5,9 @@ from datetime import date
 from services.invoicing import store
 from services.invoicing.domain.upcoming import upcoming
 from services.invoicing.use_cases.issue_invoices import read_facts
+from services.invoicing.use_cases.price_lists import next_price_list
 from services.invoicing.use_cases.quotes import ended
+from services.invoicing.use_cases.scheduled_plans import plan_that_begins
 from shared.database import UnitOfWork
 from shared.errors import Conflict, NotFound
 from shared.schemas.invoicing_v1 import InvoiceIssued
@@ -22,9 +24,10 @@ async def upcoming_invoice(uow: UnitOfWork, tenant_id: str) -> tuple[date, str, 
         raise ended(ending.ends_on)
     if found.status != "active":
         raise Conflict("subscription-pending", "The subscription is not active yet, so there is no next invoice. Try again when it is.")
-    plan, details = await store.catalogue.plan(c, contract.plan), await store.billing_details.in_force(c, tenant_id)
-    assert plan is not None
+    plan, details = await next_price_list(uow, tenant_id, contract, found.period_end), await store.billing_details.in_force(c, tenant_id)
     assert details is not None
-    numbers = {module: pool.next_period for module, pool in (await store.pools.reported(c, tenant_id)).items()}
-    document = upcoming(await read_facts(uow, tenant_id), contract, numbers, plan.version, details.version)
+    pools = await store.pools.reported(c, tenant_id)
+    numbers = {module: pool.next_period for module, pool in pools.items()}
+    following = await plan_that_begins(uow, tenant_id, contract, pools) if ending is None else None
+    document = upcoming(await read_facts(uow, tenant_id), contract, numbers, plan.version, details.version, following)
     return found.period_end, contract.currency, document

@@ -176,6 +176,7 @@ NOTIFIED: Mapping[Topic, tuple[type[Payload], ...]] = {
         invoicing_v1.PlanChangeDropped,
         invoicing_v1.InvoiceIssued,
         invoicing_v1.RenewalForecast,
+        invoicing_v1.PriceChangeAnnounced,
         invoicing_v1.PaymentReminded,
         invoicing_v1.OverdueDecisionDue,
         invoicing_v1.PurchasesBlocked,

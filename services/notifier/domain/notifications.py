@@ -82,6 +82,7 @@ class Kind(StrEnum):
     REDUCTION_SCHEDULED = "reduction_scheduled"
     REDUCTION_REFUSED = "reduction_refused"
     RENEWAL_FORECAST = "renewal_forecast"
+    PRICE_CHANGE = "price_change"  # another price list from a renewal on
     BILLING_DETAILS = "billing_details"
     CONTRACT_CHANGED = "contract_changed"  # policies, plan or term of the subscription
     PLAN_SCHEDULED = "plan_scheduled"  # for the next period
@@ -398,6 +399,13 @@ _PLAN_CHANGES: dict[type[invoicing_v1.InvoicingEvent], Kind] = {
 _OF_PLAN_CHANGE = {"change", "plan", "term", "takes_effect_on", "closes", "reduces", "would_flag", "price", "changes", "modules"}
 
 
+# What the administrators are told of a next period: the kind, and the fields that the e-mail shows.
+_NEXT_PERIOD: dict[type[invoicing_v1.InvoicingEvent], tuple[Kind, set[str]]] = {
+    invoicing_v1.RenewalForecast: (Kind.RENEWAL_FORECAST, {"begins_on", "days", "would_flag"}),
+    invoicing_v1.PriceChangeAnnounced: (Kind.PRICE_CHANGE, {"takes_effect_on", "currency", "before", "after", "changes"}),
+}
+
+
 def _invoicing(payload: invoicing_v1.InvoicingEvent, event_id: str) -> list[Notification]:
     audience, stream = Audience.ADMINISTRATORS, Stream.BILLING
     more: dict[str, Any] = {}
@@ -446,8 +454,8 @@ def _invoicing(payload: invoicing_v1.InvoicingEvent, event_id: str) -> list[Noti
         case invoicing_v1.PurchasesBlocked() | invoicing_v1.PurchasesUnblocked() | invoicing_v1.OverdueDecisionDue():
             audience, stream, kind = Audience.OPERATOR, Stream.OVERDUE, _OVERDUE[type(payload)]
             fields = {"invoices", "currency"}
-        case invoicing_v1.RenewalForecast():
-            kind, fields = Kind.RENEWAL_FORECAST, {"begins_on", "days", "would_flag"}
+        case _ if type(payload) in _NEXT_PERIOD:
+            kind, fields = _NEXT_PERIOD[type(payload)]
         case _:
             return []
     data = payload.model_dump(mode="json", include=fields) | {"reason": payload.reason, "actor": payload.actor.model_dump()} | more

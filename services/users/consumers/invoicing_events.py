@@ -28,6 +28,7 @@ HANDLED: Mapping[Topic, tuple[type[Payload], ...]] = {
 IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
     INVOICING_EVENTS: (
         invoicing_v1.BillingDetailsChanged,
+        invoicing_v1.PriceChangeAnnounced,
         # Seats closes the pools of a subscription that ends, and users reads that.
         invoicing_v1.SubscriptionEnding,
         invoicing_v1.SubscriptionEndingSoon,

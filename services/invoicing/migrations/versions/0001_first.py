@@ -82,6 +82,11 @@ CREATE TABLE renewal_forecasts (
     tenant_id text NOT NULL, module text NOT NULL, would_flag integer NOT NULL, days integer NOT NULL,
     PRIMARY KEY (tenant_id, module)
 );
+-- The price lists that were announced to a running subscription, with the day from which a renewal may take each.
+CREATE TABLE announced_price_lists (
+    tenant_id text NOT NULL, plan text NOT NULL, version integer NOT NULL, taken_from date NOT NULL,
+    PRIMARY KEY (tenant_id, plan, version)
+);
 -- What has to be done at an instant of the tenant's time.
 CREATE TABLE due_actions (
     tenant_id text NOT NULL, kind text NOT NULL, reference text NOT NULL, due_at timestamptz NOT NULL,
@@ -212,6 +217,7 @@ PROTECTED = (
     "pools",
     "pool_days",
     "renewal_forecasts",
+    "announced_price_lists",
     "due_actions",
     "commands",
     "quotes",

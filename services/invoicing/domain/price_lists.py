@@ -1,0 +1,97 @@
+"""Which version of a plan's price list applies: to new contracts from its date on, to a running subscription from a renewal on.
+
+A running subscription keeps its prices within a period. It takes a list with other prices at the first renewal that is at least
+`price_notice` after the announcement, and not before the day from which the list holds. A list that changes none of its prices applies at
+once. Of two lists that hold, the one that was defined last counts.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from typing import Final
+
+from services.invoicing.domain.calendar import Term, add_days, period_at
+from shared.schemas.invoicing_v1 import PlanDefined, UnitPrice
+
+NOTICE: Final = re.compile(r"P([0-9]{1,3})D")
+
+
+def notice_days(notice: str) -> int:
+    """Return the days of a notice such as `P30D`."""
+    found = NOTICE.fullmatch(notice)
+    assert found is not None, notice
+    return int(found[1])
+
+
+def holds(listed: PlanDefined, day: date) -> bool:
+    return listed.holds_from is None or listed.holds_from <= day
+
+
+def in_force(versions: Sequence[PlanDefined], day: date) -> PlanDefined | None:
+    """Return the list for contracts that are made on this day; None: the plan is not sold yet. `versions`: of one plan, in their order."""
+    return next((listed for listed in reversed(versions) if holds(listed, day)), None)
+
+
+def of_each_plan(versions: Iterable[PlanDefined], day: date) -> list[PlanDefined]:
+    """Return the list in force of each plan that is sold on this day. `versions`: of all plans, in their order."""
+    newest = {listed.plan: listed for listed in versions if holds(listed, day)}
+    return [newest[plan] for plan in sorted(newest)]
+
+
+def _priced(listed: PlanDefined, term: str) -> Mapping[str, UnitPrice]:
+    return {price.module: price for price in listed.prices if price.term == term}
+
+
+def keeps_prices(own: PlanDefined, other: PlanDefined, term: str) -> bool:
+    """Return whether the other list has all prices of the own one for this term. It may have more."""
+    return _priced(own, term).items() <= _priced(other, term).items()
+
+
+def own_list(versions: Sequence[PlanDefined], version: int, term: str, day: date) -> PlanDefined:
+    """Return the list by which a running subscription buys on this day. `version` is the one that it took last."""
+    own = next(listed for listed in versions if listed.version == version)
+    newer = [listed for listed in versions if listed.version >= version and holds(listed, day) and keeps_prices(own, listed, term)]
+    return newer[-1] if newer else own
+
+
+def list_at_renewal(
+    versions: Sequence[PlanDefined], version: int, term: str, announced: Mapping[int, date], begins_on: date
+) -> PlanDefined:
+    """Return the list of a period that begins on this day. `announced`: by version, the day from which a renewal may take the list."""
+    own = own_list(versions, version, term, begins_on)
+    taken = [listed for listed in versions if listed.version > own.version and announced.get(listed.version, date.max) <= begins_on]
+    return taken[-1] if taken else own
+
+
+def taken_from(announced_on: date, notice: str, listed: PlanDefined) -> date:
+    """Return the day from which a renewal may take the list."""
+    return max(add_days(announced_on, notice_days(notice)), listed.holds_from or date.min)
+
+
+def first_renewal(anchor: date, term: Term, period_end: date, not_before: date) -> date:
+    """Return the first renewal from the end of the present period on that is not before this day."""
+    if not_before <= period_end:
+        return period_end
+    period = period_at(anchor, term, not_before)
+    return period.start if period.start == not_before else period.end
+
+
+def to_announce(versions: Sequence[PlanDefined], version: int, term: str, announced: Mapping[int, date]) -> list[PlanDefined]:
+    """Return the lists of which the subscription has to be told, oldest first.
+
+    A list without other prices than the one before it needs no announcement, nor one that a later list replaces before it holds.
+    """
+    own = next(listed for listed in versions if listed.version == version)
+    found, last = list[PlanDefined](), own
+    newer = [listed for listed in versions if listed.version > version]
+    for place, listed in enumerate(newer):
+        if listed.version in announced:
+            last = listed
+            continue
+        day = listed.holds_from or date.min
+        if any((later.holds_from or date.min) <= day for later in newer[place + 1 :]):
+            continue
+        if not keeps_prices(last, listed, term):
+            found.append(listed)
+            last = listed
+    return found

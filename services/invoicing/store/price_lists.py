@@ -1,0 +1,62 @@
+"""The price lists that were announced to running subscriptions."""
+
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+
+from sqlalchemy import DateTime, Text, bindparam, case, cast, func, literal, select
+from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.invoicing.store.due_actions import DUE_ACTIONS
+from services.invoicing.store.subscriptions import SUBSCRIPTIONS
+from services.invoicing.store.tenants import TENANTS
+from shared.database.row_classes import columns_of, many, table_of
+
+KIND, REFERENCE = "price_list", "next"  # of the due action: a tenant has one
+
+
+@dataclass(frozen=True, slots=True)
+class AnnouncedList:
+    """A renewal may take the list from the day `taken_from` on."""
+
+    tenant_id: str
+    plan: str
+    version: int
+    taken_from: date
+
+
+ANNOUNCED = table_of("announced_price_lists", AnnouncedList)
+
+_A = ANNOUNCED.c
+_ANNOUNCED = select(*columns_of(AnnouncedList, ANNOUNCED)).where(_A.tenant_id == bindparam("tenant"), _A.plan == bindparam("of_plan"))
+_ADD = insert(ANNOUNCED).on_conflict_do_nothing()
+_S = SUBSCRIPTIONS.c
+_NOW = bindparam("now", type_=DateTime(timezone=True))
+_OF_PLAN = (
+    select(_S.tenant_id, literal(KIND), literal(REFERENCE), case((TENANTS.c.clock == "test", TENANTS.c.test_time), else_=_NOW))
+    .join(TENANTS, TENANTS.c.tenant_id == _S.tenant_id)
+    .where(_S.status == "active", func.jsonb_extract_path_text(cast(_S.payload, JSONB), "plan") == bindparam("of_plan", type_=Text))
+)
+_LOOK = insert(DUE_ACTIONS).from_select(["tenant_id", "kind", "reference", "due_at"], _OF_PLAN)
+_LOOK_AT_ALL = _LOOK.on_conflict_do_nothing()
+_COUNT = select(func.count()).select_from(_OF_PLAN.subquery())
+
+
+async def announced(connection: AsyncConnection, tenant_id: str, plan: str) -> dict[int, date]:
+    """Return the day from which a renewal may take each list that was announced, by version."""
+    found = await many(connection, _ANNOUNCED, AnnouncedList, tenant=tenant_id, of_plan=plan)
+    return {row.version: row.taken_from for row in found}
+
+
+async def add(connection: AsyncConnection, row: AnnouncedList) -> None:
+    await connection.execute(_ADD, asdict(row))
+
+
+async def look_at_all(connection: AsyncConnection, plan: str, now: datetime) -> None:
+    """Have every running subscription of the plan told of its new list. `now` is that of the real clock."""
+    await connection.execute(_LOOK_AT_ALL, {"of_plan": plan, "now": now})
+
+
+async def running(connection: AsyncConnection, plan: str, now: datetime) -> int:
+    """Return how many running subscriptions have the plan."""
+    return int((await connection.execute(_COUNT, {"of_plan": plan, "now": now})).scalar_one())

@@ -1,0 +1,71 @@
+"""Which price list a running subscription has: its own until a renewal that is late enough after the announcement of another one."""
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from services.invoicing.domain.calendar import Term
+from services.invoicing.domain.price_lists import first_renewal, in_force, list_at_renewal, own_list, taken_from, to_announce
+from shared.schemas.invoicing_v1 import PlanDefined, UnitPrice
+from tests.support.invoicing_harness import ROOT
+from tests.support.messaging import NOON
+
+MAY = date(2026, 5, 1)
+
+
+def listed(version: int, price: int, holds_from: date | None = None, **more: int) -> PlanDefined:
+    prices = tuple(UnitPrice(module=module, term="monthly", amount_minor=amount) for module, amount in ({"time": price} | more).items())
+    fields: dict[str, Any] = {"plan": "standard", "name": "Standard", "currency": "EUR", "allows_extra_licences": True}
+    return PlanDefined(at=NOON, actor=ROOT, prices=prices, version=version, holds_from=holds_from, **fields)
+
+
+def test_a_list_holds_for_new_contracts_from_its_day_on_and_the_last_definition_counts() -> None:
+    first, second = listed(1, 100), listed(2, 120, MAY)
+    assert in_force([first, second], date(2026, 4, 30)) == first
+    assert in_force([first, second], MAY) == second
+    assert in_force([second], date(2026, 4, 30)) is None, "it is not sold yet"
+    corrected = listed(3, 110, MAY)
+    assert in_force([first, second, corrected], MAY) == corrected
+
+
+def test_a_running_subscription_takes_a_list_at_the_first_renewal_that_is_late_enough() -> None:
+    lists = [listed(1, 100), listed(2, 120)]
+    assert own_list(lists, 1, "monthly", MAY) == lists[0], "within a period no price changes"
+    day = taken_from(date(2026, 4, 2), "P30D", lists[1])
+    assert day == date(2026, 5, 2)
+    assert list_at_renewal(lists, 1, "monthly", {2: day}, MAY) == lists[0], "29 days after the announcement"
+    assert list_at_renewal(lists, 1, "monthly", {2: day}, date(2026, 6, 1)) == lists[1]
+    assert list_at_renewal(lists, 1, "monthly", {}, date(2030, 1, 1)) == lists[0], "without an announcement there is no other price"
+    assert taken_from(date(2026, 4, 1), "P0D", listed(2, 120, MAY)) == MAY, "not before the list holds"
+
+
+def test_a_list_that_changes_no_price_of_the_subscription_applies_at_once() -> None:
+    lists = [listed(1, 100), listed(2, 120, MAY), listed(3, 100, documents=50)]
+    assert own_list(lists, 1, "monthly", date(2026, 4, 1)) == lists[2]
+    assert list_at_renewal(lists, 1, "monthly", {2: MAY}, MAY) == lists[2], "it takes the list before it back"
+    assert to_announce(lists[::2], 1, "monthly", {}) == []
+
+
+@pytest.mark.parametrize(
+    ("lists", "announced", "versions"),
+    [
+        ([listed(1, 100), listed(2, 120), listed(3, 130, MAY)], {}, [2, 3]),
+        ([listed(1, 100), listed(2, 120), listed(3, 130, MAY)], {2: MAY}, [3]),
+        ([listed(1, 100), listed(2, 120, MAY), listed(3, 130, MAY)], {}, [3]),
+        ([listed(1, 100), listed(2, 120, MAY), listed(3, 100)], {2: MAY}, [3]),
+    ],
+    ids=["two", "one is known", "the later one replaces it", "a known one is taken back"],
+)
+def test_lists_with_other_prices_are_announced_once(lists: list[PlanDefined], announced: dict[int, date], versions: list[int]) -> None:
+    found = to_announce(lists, 1, "monthly", announced)
+    assert [each.version for each in found] == versions
+    assert to_announce(lists, 1, "monthly", announced | {each.version: MAY for each in found}) == []
+
+
+@pytest.mark.parametrize(
+    ("not_before", "expected"),
+    [(date(2026, 4, 2), date(2026, 4, 30)), (date(2026, 4, 30), date(2026, 4, 30)), (MAY, date(2026, 5, 31))],
+)
+def test_the_renewals_keep_the_day_of_the_month(not_before: date, expected: date) -> None:
+    assert first_renewal(date(2026, 1, 31), Term.MONTHLY, date(2026, 4, 30), not_before) == expected
