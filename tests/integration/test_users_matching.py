@@ -93,6 +93,30 @@ async def test_two_sources_about_the_same_people_take_one_seat_each(bench: Bench
     assert (await company.rest.call("PUT", path, {"position": 1, "match_by": ["login"]})).status_code == 200, "the order is the same"
 
 
+async def test_somebody_whose_first_report_says_nothing_is_matched_by_the_first_report_that_does(bench: Bench) -> None:
+    """A system reports a hire that was cancelled, or a person whom it has not filled in yet. That makes no person."""
+    company = await Company.open(bench)
+    await company.report(company.first, {"1": person("ann"), "2": person("bob")})
+    for source, who in ((company.second, "7"), (company.first, "8")):
+        events = [{"type": "person_reported", "external_id": who, "version": 1, "employment": [], "attributes": []}]
+        await company.rest.post(f"/v1/tenants/{company.tenant}/hr-events", {"source": source, "events": events})
+        await bench.until_settled(company.tenant)
+    assert list(await company.everybody()) == ["1", "2"]
+    imported = {"external_id": "7", "employment": [{"starts_on": "2020-01-01"}], "attributes": [{"since": "2020-01-01", "login": "ANN"}]}
+    begun = await company.rest.post(f"/v1/tenants/{company.tenant}/imports", {"source": company.second})
+    staged = f"/v1/tenants/{company.tenant}/imports/{begun['import']}"
+    await company.rest.put(f"{staged}/people/0", {"people": [imported]})
+    await company.rest.post(f"{staged}/check")
+    (change,) = (await company.rest.get(f"{staged}/changes"))["items"]
+    assert change["match"]["outcome"] == "linked"
+    assert (await company.rest.call("DELETE", staged)).status_code == 204
+    await company.report(company.second, {"7": person("ann")})
+    await company.report(company.first, {"8": person("bob")})
+    found = await company.everybody()
+    assert [each["external_id"] for each in found["1"]["timelines"]] == ["1", "7"]
+    assert (found["8"]["status"], found["8"]["conflict"]["reason"], await company.seats()) == ("conflict", "same_source", 2)
+
+
 async def test_a_conflict_is_shown_with_both_people_and_ends_by_itself_or_by_an_administrator(bench: Bench) -> None:
     company = await Company.open(bench)
     office = {"email": "office@acme.example"}

@@ -71,5 +71,10 @@ class KnownPeople:
         timelines = {user: dict(found) for user, found in self.timelines.items()}
         return KnownPeople(self.sources, dict(self.users), dict(self.people), timelines)
 
+    def is_first(self, key: Key) -> bool:
+        """Tell whether no person has this timeline so far: it is not stored, or nothing but an empty report, which made nobody."""
+        user = self.users[key]
+        return key not in self.timelines[user] or user not in self.people
+
     def timeline(self, key: Key) -> Timeline:
         return self.timelines[self.users[key]].get(key, NO_TIMELINE)

@@ -170,7 +170,7 @@ async def _check_people(
         if outcome is Outcome.TAKEN:
             after.put(key, timeline)
     await _add_holders(tenant, uow, row, before, after)
-    new = [key for key in keys if key not in before.timelines[before.users[key]]]
+    new = [key for key in keys if before.is_first(key)]
     matched = await matching.match(tenant, uow, after, new, lock=False)
     checked = [CheckedPerson(each.position, each.user_id, Kind.UNCHANGED.value, ends=False, releases=False, change={}) for each in repeated]
     for person, key in zip(people, keys, strict=True):

@@ -17,7 +17,7 @@ async def match(
     tenant: Tenant, uow: UnitOfWork, known: KnownPeople, first: Sequence[Key] = (), *, lock: bool = True, edited: str | None = None
 ) -> Matched:
     """Return who is linked and who is in conflict when the statements about the people of `known` hold; others who are concerned are added
-    to it. `known` has the people before the statements and the timelines after them; `first` are timelines of which nothing was stored.
+    to it. `known` has the people before the statements and the timelines after them; `first` are timelines that no person has had so far.
     With `lock`, call under CLAIMS and the locks of the people. `edited` is somebody whom an administrator edits, and who stays the same
     person.
     """

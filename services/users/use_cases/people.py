@@ -92,9 +92,10 @@ async def apply_statements(
     keys = dict.fromkeys(Key(each.source, each.external_id) for each in received)
     known = await (known_people.of_nobody(tenant, uow, keys) if are_new else known_people.load(tenant, uow, keys, lock=True))
     loaded = {key: known.timelines[known.users[key]].get(key) for key in keys}
+    first = {key for key in keys if known.is_first(key)}
     leavers = {user: known.stated(user) for user, person in known.people.items() if rules.is_leaver(person)}
     steps, stated = _steps(known, received, together=together)
-    matched = await matching.match(tenant, uow, known, [key for key in stated if loaded[key] is None])
+    matched = await matching.match(tenant, uow, known, [key for key in stated if key in first])
     change = Changing(tenant, uow, known, matched, leavers=leavers)
     senders = {Key(each.source, each.external_id): each for each in received}
     for key in matched.links:
