@@ -29,6 +29,10 @@ def list_people(
         list[str] | None,
         typer.Option(help="Only people without this (repeatable): login (they take no seat) or email (they get no e-mail)."),
     ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(help="The order: created_at, department, login or name; -name is the opposite one. Default: the order of arrival."),
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """List people with their status and modules.
@@ -36,11 +40,12 @@ def list_people(
     ```
     seatpool people list --tenant acme --status refused --status conflict
     seatpool people list --tenant acme --without email
+    seatpool people list --tenant acme --sort name
     ```
     """
     from cli.people.shown import list_people
 
-    given = {"status": status, "department": department, "source": source, "text": text, "without": without}
+    given = {"status": status, "department": department, "source": source, "text": text, "without": without, "sort": sort}
     list_people(tenant, given, json)
 
 

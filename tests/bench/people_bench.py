@@ -18,6 +18,7 @@ import httpx
 import orjson
 
 from shared.clock import SystemClock
+from shared.web import encode_cursor
 from tests.bench.import_bench import ANSWERED, POLL_SECONDS, SECONDS_MAX, database_of
 from tests.bench.scim_bench import latency
 from tests.support.stack import RunningStack
@@ -71,11 +72,31 @@ async def kill_users(stack: RunningStack, tenant: Tenant, people: int) -> None:
     stack.kill("users")
 
 
+async def middle_page(http: httpx.AsyncClient, url: str, headers: Mapping[str, str], listed: int, key: str) -> dict[str, float]:
+    """Return the milliseconds of the page that follows half of the people in this order."""
+    middle = f"u{listed // 2}" if key == "login" else f"person number {listed // 2}"
+    return await latency(http, url, headers, TIMES, sort=key, cursor=encode_cursor(key, middle, 2**62))
+
+
 async def measure(stack: RunningStack, people: int, listed: int) -> PeopleFigures:
     load, clock = os.getloadavg()[0], SystemClock()
     database = await asyncpg.connect(database_of(stack, "users"))
     try:
         async with await open_rest(stack) as rest, httpx.AsyncClient(timeout=60) as http:
+            large = await open_tenant(stack, rest, licences=1, extra_licences=1)
+            await database.execute(FILL, large.id, listed)
+            await database.execute("VACUUM ANALYZE people")
+            url = f"{stack.addresses['services']['users']}{large.stage.path('people')}"
+            headers = {"authorization": f"Bearer {await stack.token(scope='operator', ttl_seconds='3600')}"}
+            asked: dict[str, dict[str, str]] = {
+                "first page of 50": {},
+                "text of one person": {"text": f"number {listed // 3}"},
+                "text of nobody": {"text": "no such person"},
+                "first page of 50 by name": {"sort": "name"},
+                "text of one person, by name": {"sort": "name", "text": f"number {listed // 3}"},
+            }
+            found = {what: await latency(http, url, headers, TIMES, **parameters) for what, parameters in asked.items()}
+            found |= {f"page in the middle by {key}": await middle_page(http, url, headers, listed, key) for key in ("login", "-name")}
             tenant = await open_tenant(stack, rest, licences=people, extra_licences=people)
             await tenant.send([fact.model_copy(update={"department": "Everybody"}) for fact in tenant.people(people)])
             async with asyncio.timeout(SECONDS_MAX):
@@ -88,17 +109,6 @@ async def measure(stack: RunningStack, people: int, listed: int) -> PeopleFigure
             await change_profile(tenant, database, [BASE, ADD_ON], people)
             with_kill = clock.monotonic() - began
             await killing
-            large = await open_tenant(stack, rest, licences=1, extra_licences=1)
-            await database.execute(FILL, large.id, listed)
-            await database.execute("VACUUM ANALYZE people")
-            url = f"{stack.addresses['services']['users']}{large.stage.path('people')}"
-            headers = {"authorization": f"Bearer {await stack.token(scope='operator', ttl_seconds='3600')}"}
-            asked: dict[str, dict[str, str]] = {
-                "first page of 50": {},
-                "text of one person": {"text": f"number {listed // 3}"},
-                "text of nobody": {"text": "no such person"},
-            }
-            found = {what: await latency(http, url, headers, TIMES, **parameters) for what, parameters in asked.items()}
     finally:
         await database.close()
     return PeopleFigures(

@@ -13,13 +13,17 @@ import pytest
 from deploy.local import ports
 from services.users.api.requests import SOURCE_TENANTS_MAX
 from services.users.main import start
+from services.users.use_cases.rights import Granted
 from shared.clock import FixedClock
 from shared.schemas import seats_v1 as seats
+from shared.schemas.rights import TENANT_RIGHTS
 from shared.schemas.users_v1 import DepartmentMapped, PersonAdded, PersonChanged, TenantChanged
-from tests.support.users import SECRET, Bench, states
+from shared.web import encode_cursor
+from tests.support.users import SECRET, Bench, Rest, states
 from tests.support.wait import wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
+MAKERS = Granted(frozenset(TENANT_RIGHTS), (), frozenset({"Makers", "makers"}), may_sign_in=True)
 ANN = {"login": "ann", "email": "ann@acme.example"}
 
 
@@ -331,6 +335,43 @@ async def test_people_are_listed_in_order_of_arrival_and_filtered(bench: Bench) 
     assert await logins("status=active") == ["p0", "p2", "p3", "p4"]
     assert fields((await rest.call("GET", f"{path}?limit=0&status=gone")).json()) == ["query.status.0", "query.limit"]
     assert fields((await rest.call("GET", f"{path}?knd=external")).json()) == ["query.knd"]
+
+
+async def test_E7_the_list_of_people_is_sorted_and_paged_by_the_key_also_when_others_arrive(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    path = f"/v1/tenants/{tenant}/people"
+    for login, name, department in (("d", "Öztürk", "Makers"), ("b", "anna", None), ("a", "Émile", "Planners"), ("C", "Anna", "makers")):
+        body = {"login": login, "email": f"{login}@acme.example", "name": name, "department": department}
+        await rest.post(path, {field: value for field, value in body.items() if value})
+    token, _ = bench.app.state.context.issuer.issue_to_person(tenant, "nobody", MAKERS, bench.clock.now())
+    limited = Rest(bench.http, token, bench.check)
+
+    async def logins(reader: Rest, sort: str) -> str:
+        return "".join(person["login"] for page in await reader.pages(f"{path}?sort={quote(sort)}", 1) for person in page)
+
+    orders = {"name": "bCad", "login": "abCd", "department": "bdCa", "created_at": "dbaC"}
+    for key, expected in orders.items():
+        assert (await logins(rest, key), await logins(rest, f"-{key}")) == (expected, expected[::-1]), key
+        assert await logins(limited, key) == "".join(login for login in expected if login in "dC"), "hidden people leave no trace"
+    first = await rest.get(f"{path}?sort=name&limit=2")
+    await rest.post(path, {"login": "e", "email": "e@acme.example", "name": "Aaron"})
+    await rest.post(path, {"login": "f", "email": "f@acme.example", "name": "Bo"})
+    second = await rest.get(f"{path}?sort=name&limit=2&cursor={first['next']}")
+    assert [person["login"] for person in first["items"] + second["items"]] == ["b", "C", "f", "a"], "nobody twice, and nobody is missed"
+    for query, field in (
+        (f"sort=login&cursor={first['next']}", "cursor"),
+        (f"cursor={first['next']}", "cursor"),
+        ("sort=shoe_size", "sort"),
+    ):
+        refused = await rest.call("GET", f"{path}?{query}")
+        assert (refused.status_code, fields(refused.json())) == (422, [f"query.{field}"])
+    for made_up in ("2026", "0001-01-01T00:00:00+14:00", "x"):
+        refused = await rest.call("GET", f"{path}?sort=created_at&cursor={encode_cursor('created_at', made_up, 1)}")
+        assert (refused.status_code, fields(refused.json())) == (422, ["query.cursor"])
+    longest = "\N{ARABIC LIGATURE SALLALLAHOU ALAYHE WASALLAM}" * 500
+    await rest.post(path, {"login": longest, "email": "g@acme.example", "name": longest, "department": longest})
+    for key in orders:
+        assert len(await logins(rest, key)) == 6 + 500
 
 
 async def test_a_login_belongs_to_one_employed_person_however_it_is_written(bench: Bench) -> None:

@@ -53,8 +53,9 @@ from services.users.domain.module_states import ModuleState
 from services.users.domain.person import Person, Tenant
 from services.users.domain.status import LISTED, Status
 from services.users.store import people as store
-from services.users.store import personal_data
+from services.users.store import personal_data, sorted_people
 from services.users.store.people import Filter
+from services.users.store.sorted_people import Order, Place, SortKey
 from services.users.use_cases import (
     edit_person,
     erasure,
@@ -68,8 +69,8 @@ from services.users.use_cases.replace_person import Afterwards
 from services.users.use_cases.terminate_person import Termination
 from shared import ids
 from shared.database import UnitOfWork
-from shared.errors import NotFound
-from shared.web import Cursor, IfMatch, Limit, Principal, answer, check_if_match, decode_cursor, encode_cursor, etag, refusals
+from shared.errors import Invalid, NotFound
+from shared.web import IfMatch, Limit, Principal, answer, check_if_match, decode_cursor, encode_cursor, etag, refusals
 from shared.web.idempotency import IdempotencyKey, idempotent
 from shared.web.openapi import Responses
 from shared.web.prefer import Prefer, wait_for, wait_seconds
@@ -167,7 +168,11 @@ async def _decided(context: Context, tenant: str, principal: Principal, prefer: 
     return await wait_for(context.clock, seconds, look) or response
 
 
-@router.get("", summary="List people, in order of creation")
+SortName = Literal["created_at", "-created_at", "department", "-department", "login", "-login", "name", "-name"]
+SortedCursor = Annotated[str | None, Query(max_length=2000, description="The `next` of the previous page, with the same `sort`.")]
+
+
+@router.get("", summary="List people")
 async def list_people(
     tenant: TenantId,
     context: InContext,
@@ -195,12 +200,18 @@ async def list_people(
         list[Literal["login", "email"]] | None,
         Query(description="Only people without this (repeatable): they take no seat, or get no e-mail. `inactive` people are included."),
     ] = None,
-    cursor: Cursor = None,
+    sort: Annotated[
+        SortName | None,
+        Query(
+            description="The order: by one of these values, with `-` in the opposite order. Case and accents do not count, and people "
+            "without the value come first. Default: the order of arrival."
+        ),
+    ] = None,
+    cursor: SortedCursor = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> PeoplePage:
     """Inactive people and people who have left are in the list only if you ask for them with `status` (M5). `pools` says how many people
     can still be added (E7)."""
-    (after,) = decode_cursor(cursor, int) or (0,)
     state = seat_state.value if seat_state else None
     default = (*LISTED, Status.INACTIVE) if without else LISTED
     statuses = tuple(Status) if status and "all" in status else status or default
@@ -208,12 +219,28 @@ async def list_people(
     chosen = Filter(statuses, external_id, state, source, kind, department, profile, text, role, tuple(without) if without else None, view)
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_read(tenant, uow)
-        people = await store.page(uow.connection, tenant, chosen, after, limit, found.today)
+        people, last = await _page(uow, found, chosen, sort, cursor, limit)
         shown = await shown_with(found, uow, people, principal)
         hidden = await store.count_hidden(uow.connection, tenant, statuses, view) if view is not None and cursor is None else None
-    more = encode_cursor(people[-1].arrival) if len(people) == limit else None
+    more = last if len(people) == limit else None
     counts = [pool_view(pool) for pool in shown.licences.pools.values()]
     return PeoplePage(items=[person_view(person, shown) for person in people], next=more, pools=counts, hidden=hidden)
+
+
+async def _page(
+    uow: UnitOfWork, tenant: Tenant, chosen: Filter, sort: SortName | None, cursor: str | None, limit: int
+) -> tuple[list[Person], str | None]:
+    """Return the people of a page, and the cursor of the page after it. Raises Invalid if the cursor is one of another order."""
+    if sort is None:
+        (after,) = decode_cursor(cursor, int) or (0,)
+        people = await store.page(uow.connection, tenant.tenant, chosen, after, limit, tenant.today)
+        return people, encode_cursor(people[-1].arrival) if people else None
+    name, value, arrival = decode_cursor(cursor, str, str, int) or (sort, "", 0)
+    if name != sort:
+        raise Invalid("query.cursor", name, "the `next` of an earlier page with the same `sort`")
+    order, after = Order(SortKey(sort.removeprefix("-")), sort.startswith("-")), None if cursor is None else Place(value, arrival)
+    people, last = await sorted_people.page(uow.connection, tenant.tenant, chosen, order, after, limit, tenant.today)
+    return people, None if last is None else encode_cursor(sort, last.value, last.arrival)
 
 
 @router.get("/{user}", response_model=PersonView, summary="Get a person")

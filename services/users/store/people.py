@@ -79,7 +79,7 @@ class Filter:
 # The lock of transactions that may give people of a tenant a login. Take it before the rows of people and of SCIM users: such a transaction
 # locks further rows when it compares logins.
 CLAIMS: Final = "claims"
-PEOPLE: Final = table_of("people", PersonRow, tenant_id=str, sent_at=datetime, texts=str)
+PEOPLE: Final = table_of("people", PersonRow, tenant_id=str, sent_at=datetime, texts=str, name_order=str, department_order=str)
 
 _P: Final = PEOPLE.c
 _M: Final = MODULE_STATES.c
@@ -179,30 +179,26 @@ _IS_PENDING: Final = exists(
     .correlate(PEOPLE)
 )
 _IS_IN_STATE: Final = exists(select(_M.module).where(_OF_PERSON, _M.state == _SEAT_STATE).correlate(PEOPLE))
-_PAGE: Final = (
-    select(*_COLUMNS)
-    .where(
-        _P.tenant_id == _TENANT,
-        _P.arrival > _AFTER,
-        _IS_KNOWN,
-        _P.status == _STATUSES,
-        *(value.is_(None) | (_P[name] == value) for name, value in _EQUALS.items()),
-        _IS_REPORTED,
-        _HAS_EXTERNAL_ID,
-        _TEXT.is_(None) | (func.strpos(_P.texts, comparable(_TEXT).collate("C")) > 0),
-        _ROLE.is_(None) | _HAS_ROLE,
-        _WITHOUT.is_(None) | or_(*_LACKS),
-        _DEPARTMENTS.is_(None) | _IS_VISIBLE,
-        _SEAT_STATE.is_(None)
-        | case(
-            (_SEAT_STATE == "pending", _IS_PENDING),
-            (_SEAT_STATE == "not_subscribed", func.cardinality(_P.not_subscribed) > 0),
-            else_=_IS_IN_STATE,
-        ),
-    )
-    .order_by(_P.arrival)
-    .limit(_LIMIT)
+# The people to whom a filter applies, in no order.
+FILTERED: Final = select(*_COLUMNS).where(
+    _P.tenant_id == _TENANT,
+    _IS_KNOWN,
+    _P.status == _STATUSES,
+    *(value.is_(None) | (_P[name] == value) for name, value in _EQUALS.items()),
+    _IS_REPORTED,
+    _HAS_EXTERNAL_ID,
+    _TEXT.is_(None) | (func.strpos(_P.texts, comparable(_TEXT).collate("C")) > 0),
+    _ROLE.is_(None) | _HAS_ROLE,
+    _WITHOUT.is_(None) | or_(*_LACKS),
+    _DEPARTMENTS.is_(None) | _IS_VISIBLE,
+    _SEAT_STATE.is_(None)
+    | case(
+        (_SEAT_STATE == "pending", _IS_PENDING),
+        (_SEAT_STATE == "not_subscribed", func.cardinality(_P.not_subscribed) > 0),
+        else_=_IS_IN_STATE,
+    ),
 )
+_PAGE: Final = FILTERED.where(_P.arrival > _AFTER).order_by(_P.arrival).limit(_LIMIT)
 
 
 def _lock_chosen(chosen: Select[Any]) -> Select[Any]:
@@ -302,10 +298,15 @@ async def get_many(connection: AsyncConnection, tenant_id: str, users: Sequence[
 
 async def page(connection: AsyncConnection, tenant_id: str, chosen: Filter, after: int, limit: int, today: date) -> list[Person]:
     """Return the next people in order of arrival."""
-    view = chosen.view
-    given = {"tenant": tenant_id, "after": after, "limit": limit} | asdict(replace(chosen, view=None))
-    given |= {"departments": view.departments if view else None, "reader": view.reader if view else None}
+    given = parameters_of(tenant_id, chosen) | {"after": after, "limit": limit}
     return [person_of(PersonRow(*row), today) for row in await connection.execute(_PAGE, given)]
+
+
+def parameters_of(tenant_id: str, chosen: Filter) -> dict[str, Any]:
+    """Return the parameters of `FILTERED`."""
+    view = chosen.view
+    given = {"tenant": tenant_id} | asdict(replace(chosen, view=None))
+    return given | {"departments": view.departments if view else None, "reader": view.reader if view else None}
 
 
 async def count_hidden(connection: AsyncConnection, tenant_id: str, statuses: Sequence[str], view: View) -> int:
