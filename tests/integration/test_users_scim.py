@@ -713,10 +713,21 @@ async def test_an_address_that_no_identity_system_states_does_not_sign_in_with_t
     tenant, rest = await scim.open_tenant()
     client = await scim.connect(rest, tenant)
     ann, bob = await client.create("ann"), await client.create("bob", emails=[{"value": "bob@acme.example", "primary": True}])
-    for number, login in enumerate(("ann", "bob", "cleo")):
-        await scim.hr(tenant, f"{number}", 1, login=login, email="mallory@evil.example")
-    (cleo,) = (await client.found('userName eq "cleo"'))["Resources"]
-    group = await client.create_group("Readers", ann["id"], bob["id"], cleo["id"])
+    members = [ann["id"], bob["id"]]
+    for number, login in enumerate(("ann", "bob", "cleo", "dora", "emil", "fay", "gus")):
+        await scim.hr(tenant, f"{number}", 1, login=login, email="mallory@evil.example", department="Makers")
+        if login not in ("ann", "bob"):
+            members.append((await client.found(f'userName eq "{login}"'))["Resources"][0]["id"])
+    *_, dora, emil, fay, gus = members
+    blocked = await client.patch(f"/Users/{dora}", {"op": "replace", "path": "active", "value": False})
+    assert blocked["emails"][0]["value"] == "mallory@evil.example", "the connection goes on to see what HR states"
+    await client.patch(f"/Users/{dora}", {"op": "Replace", "value": {"active": True, f"{ENTERPRISE}:employeeNumber": "4"}})
+    await client.patch(f"/Users/{emil}", {"op": "add", "path": "title", "value": "Smith"})
+    await client.patch(f"/Users/{emil}", {"op": "add", "path": 'emails[type eq "work"].value', "value": "emil@acme.example"})
+    await client.patch(f"/Users/{fay}", {"op": "replace", "value": {"emails": [{"value": "mallory@evil.example", "type": "work"}]}})
+    whole = {"schemas": [USER], "userName": "gus", "emails": [{"value": "mallory@evil.example"}]}
+    assert (await client.call("PUT", f"/Users/{gus}", whole)).status_code == 200
+    group = await client.create_group("Readers", *members)
     await rest.put(f"/v1/tenants/{tenant}/scim-connections/okta/groups/{group['id']}", {"role": "reader"})
 
     async def signs_in(login: str) -> tuple[str, str]:
@@ -727,6 +738,14 @@ async def test_an_address_that_no_identity_system_states_does_not_sign_in_with_t
     assert await signs_in("ann") == ("ann", ""), "SCIM states no address of Ann"
     assert await signs_in("bob") == ("bob", "bob@acme.example")
     assert await signs_in("cleo") == ("cleo", ""), "SCIM has found Cleo, and stated nothing"
+    assert await signs_in("dora") == ("dora", ""), "SCIM has stated something else"
+    assert await signs_in("emil") == ("emil", "emil@acme.example")
+    for login in ("fay", "gus"):
+        shown = await signs_in(login)
+        assert shown == (login, "mallory@evil.example"), "SCIM has stated the same address"
+    (dora_seen,) = (await rest.get(f"/v1/tenants/{tenant}/people?text=dora"))["items"]
+    values = (await rest.get(f"/v1/tenants/{tenant}/people/{dora_seen['user']}"))["values"]
+    assert {name: value["hides"] for name, value in values.items() if value["hides"]} == {}, "SCIM states no copy"
 
 
 async def test_a_connection_that_refuses_users_without_a_licence_waits_for_the_decision(

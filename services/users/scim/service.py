@@ -32,6 +32,7 @@ from scim2_server.service import ScimService
 
 from services.users.scim.groups import document
 from services.users.scim.models import PROVIDER
+from services.users.scim.statements import patched_names
 from services.users.scim.storage import Storage
 from services.users.scim.users import sent
 
@@ -193,7 +194,12 @@ class Handler(AsyncScimHandler):
         self, resource_type: ResourceType, resource_id: str, patch_op: "PatchOp[Any]", conditions: Conditions
     ) -> Resource[Any]:
         if resource_type.id != "Group":
-            return await super().patch_resource(resource_type, resource_id, patch_op, conditions)
+            operations = [(None if each.path is None else str(each.path), each.value) for each in patch_op.operations or ()]
+            self.storage.patched = patched_names(operations)
+            try:
+                return await super().patch_resource(resource_type, resource_id, patch_op, conditions)
+            finally:
+                self.storage.patched = None
         row = await self.storage.groups.row(resource_id, lock=True)
         self.service.check_preconditions(self.storage.group(row), "PATCH", conditions)
         return self.storage.group(await self.storage.groups.patch(row, patch_op))

@@ -1,6 +1,6 @@
 """What a SCIM resource states about its person. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, Final
 
@@ -9,10 +9,13 @@ from pydantic import TypeAdapter, ValidationError
 from services.users.domain.facts import Kind
 from services.users.domain.scim_connections import ENTERPRISE
 from services.users.domain.timelines import Entry, Period, Report
+from services.users.scim.models import USER
 from shared.schemas.base import OptionalEmail
 
 TEXT_MAX: Final = 500
 ENTRIES_MAX: Final = 50  # of an attribute with several values
+# What a resource is filled with when a connection first changes somebody whom only other sources know, in lower case.
+_COPIED: Final = {"username": "userName", "displayname": "displayName", "title": "title", "emails": "emails", "department": "department"}
 _EMAIL: Final[TypeAdapter[str]] = TypeAdapter(OptionalEmail)
 
 
@@ -33,7 +36,7 @@ def _given(document: Mapping[str, Any], user_types: Mapping[str, str]) -> dict[s
     """Return the values that differ from those of somebody about whom nothing is stated."""
     enterprise = document.get(ENTERPRISE) or {}
     given = {
-        "login": document["userName"],
+        "login": document.get("userName"),
         "email": email_of(document),
         "name": name_of(document),
         "job_title": document.get("title"),
@@ -42,6 +45,46 @@ def _given(document: Mapping[str, Any], user_types: Mapping[str, str]) -> dict[s
         "kind": user_types.get(document.get("userType") or "", Kind.EMPLOYEE),
     }
     return {name: value for name, value in given.items() if value and value != Kind.EMPLOYEE}
+
+
+def copied_of(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the attributes of a document that was filled with what other sources state."""
+    return tuple(name for name in _COPIED.values() if _value_of(document, name))
+
+
+def still_copied(
+    copied: Sequence[str], before: Mapping[str, Any], after: Mapping[str, Any], patched: Collection[str] | None
+) -> tuple[str, ...]:
+    """Return those of the copied attributes about which a client states nothing with this change: a PATCH of other attributes (`patched` in
+    lower case); None: a PUT, which states everything."""
+    if patched is None:
+        return ()
+    return tuple(name for name in copied if name.lower() not in patched and _value_of(before, name) == _value_of(after, name))
+
+
+def stated_document(document: Mapping[str, Any], copied: Collection[str]) -> Mapping[str, Any]:
+    """Return what the client has stated of a document."""
+    if not copied:
+        return document
+    found = {name: value for name, value in document.items() if name not in copied}
+    if "department" in copied and ENTERPRISE in found:
+        found[ENTERPRISE] = {name: value for name, value in found[ENTERPRISE].items() if name != "department"}
+    return found
+
+
+def _value_of(document: Mapping[str, Any], name: str) -> Any:
+    return ((document.get(ENTERPRISE) or {}) if name == "department" else document).get(name)
+
+
+def patched_names(operations: Iterable[tuple[str | None, Any]]) -> frozenset[str]:
+    """Return the attributes that the operations of a PATCH change (path and value of each), in lower case."""
+    return frozenset(name for path, value in operations for name in _names(path, value))
+
+
+def _names(path: str | None, value: Any) -> set[str]:
+    if path is None or path.lower() in (USER.lower(), ENTERPRISE.lower()):
+        return {name for key, each in value.items() for name in _names(key, each)} if isinstance(value, Mapping) else set()
+    return {path.partition("[")[0].rpartition(":")[2].partition(".")[0].lower()}
 
 
 def email_of(document: Mapping[str, Any]) -> str:

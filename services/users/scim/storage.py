@@ -51,6 +51,7 @@ class Storage(AsyncScimStorage):
         self.groups = Groups(tenant, uow, connection)
         self._uow, self._given_members, self._whole_groups = uow, given_members, whole_groups
         self._is_bulk = is_bulk
+        self.patched: frozenset[str] | None = None  # the attributes of the user that the present PATCH names; None: it is no PATCH
 
     @asynccontextmanager
     async def operation(self) -> AsyncIterator[None]:
@@ -94,7 +95,7 @@ class Storage(AsyncScimStorage):
 
     async def update(self, resource_type: ResourceType, resource: Resource[Any], *, expected_version: str | None = None) -> Resource[Any]:
         if resource_type.id == "User":
-            return self.user(await self.users.update(resource, expected_version))
+            return self.user(await self.users.update(resource, expected_version, self.patched))
         row = await self.groups.row(str(resource.id), lock=True)
         check_version(row, expected_version)
         return await self._with_members(await self.groups.replace(row, resource, self.members_of(resource)))

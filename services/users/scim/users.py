@@ -1,6 +1,6 @@
 """Users of SCIM: a resource is a timeline of its connection about one person."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import Context
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -29,7 +29,7 @@ from services.users.scim.anchors import Anchors, List
 from services.users.scim.creations import Creation
 from services.users.scim.filters import Untranslatable, check_values, condition_of, indexed_equality, stored_text
 from services.users.scim.models import PROVIDER, SEATS, USER
-from services.users.scim.statements import ended_report, problem_of, report_of
+from services.users.scim.statements import copied_of, ended_report, problem_of, report_of, stated_document, still_copied
 from services.users.store import module_states, scim_groups, timelines
 from services.users.store import people as people_store
 from services.users.store import scim_users as store
@@ -204,12 +204,12 @@ class Users:
         if not take_back:
             await store.save(self.uow.connection, self._view, replace(row, attempt=False))
         elif asked.is_new:
-            report = ended_report(row.document, self._since(row), self.connection.user_types, self.tenant.today)
+            report = ended_report(_stated(row), self._since(row), self.connection.user_types, self.tenant.today)
             await self._apply(replace(row, version=row.version + 1), report)
             await store.delete(self.uow.connection, self._view, row.resource_id, self.tenant.now)
         else:
             document = dict(row.document) | {"active": False}
-            back = _row(row.resource_id, document, row.version + 1, row.created_at, row.modified_at)
+            back = _row(row.resource_id, document, row.version + 1, row.created_at, row.modified_at, row.copied)
             await store.save(self.uow.connection, self._view, back)
             await self._apply(back, await self._report(back))
 
@@ -224,8 +224,9 @@ class Users:
                 await self._link(seen)
         return await self.get(resource_id)
 
-    async def update(self, resource: Resource[Any], expected_version: str | None) -> dict[str, Any]:
-        """Replace the user. Raises NotFoundException, PreconditionFailedException, UniquenessException, InvalidValueException."""
+    async def update(self, resource: Resource[Any], expected_version: str | None, patched: Collection[str] | None = None) -> dict[str, Any]:
+        """Replace the user; `patched` are the attributes that a PATCH names. Raises NotFoundException, PreconditionFailedException,
+        UniquenessException, InvalidValueException."""
         resource_id = str(resource.id)
         current = await self.start(resource_id)
         if expected_version is not None and current["meta"]["version"] != expected_version:
@@ -236,7 +237,8 @@ class Users:
         await self._check_manager(document, resource_id)
         if login_key(document["userName"]) != before.user_name_key:
             await self._check_name(document["userName"], resource_id)
-        after = _row(resource_id, document, before.version + 1, before.created_at, self.tenant.now)
+        copied = still_copied(before.copied, before.document, document, patched)
+        after = _row(resource_id, document, before.version + 1, before.created_at, self.tenant.now, copied)
         if document.get("active") is None:  # only a statement lets somebody in again
             after = replace(after, active=before.active)
         await store.save(self.uow.connection, self._view, after)
@@ -255,7 +257,7 @@ class Users:
         assert row is not None, "it was started"
         row = replace(row, version=row.version + 1)
         was_in_groups = await scim_groups.leave_all(self.uow.connection, self._view, resource_id)
-        report = ended_report(row.document, self._since(row), self.connection.user_types, self.tenant.today)
+        report = ended_report(_stated(row), self._since(row), self.connection.user_types, self.tenant.today)
         await self._apply(row, report, guarded=True)
         await store.delete(self.uow.connection, self._view, resource_id, self.tenant.now)
         if was_in_groups:
@@ -282,15 +284,15 @@ class Users:
     async def _report(self, row: ScimUserRow) -> Report:
         # Of whom another source decides, only the login is blocked: the end of a connection alone would change nothing.
         if self._ends(row) and await store.is_known_to_others(self.uow.connection, self._view, row.resource_id):
-            return report_of(row.document, self._since(row), self.connection.user_types, active=row.active)
+            return report_of(_stated(row), self._since(row), self.connection.user_types, active=row.active)
         return self._report_of_new(row)
 
     def _report_of_new(self, row: ScimUserRow) -> Report:
         """Return the report of a user about whom no other source is known to state anything."""
         user_types, since = self.connection.user_types, self._since(row)
         if self._ends(row):
-            return ended_report(row.document, since, user_types, self.tenant.today)
-        return report_of(row.document, since, user_types, active=row.active)
+            return ended_report(_stated(row), since, user_types, self.tenant.today)
+        return report_of(_stated(row), since, user_types, active=row.active)
 
     def _ends(self, row: ScimUserRow) -> bool:
         return not row.active and self.connection.deactivation == Deactivation.LEAVES
@@ -312,8 +314,10 @@ class Users:
         return Received(self.connection.source, row.resource_id, Reported(row.version, report), cause, None, context)
 
     async def _link(self, seen: Seen) -> None:
-        """Start a timeline about a person whom other sources know. What it states first is what the connection sees."""
-        row = _row(seen.id, _of_person(seen), 1, self.tenant.now, self.tenant.now)
+        """Start a timeline about a person whom other sources know. What the connection sees is copied, and no statement of the connection:
+        else an address that only a sender of HR data has stated would count as one of the identity system."""
+        document = _of_person(seen)
+        row = _row(seen.id, document, 1, self.tenant.now, self.tenant.now, copied_of(document))
         await store.add(self.uow.connection, self._view, [row])
         empty = Change(Key(self.connection.source, row.resource_id), seen.user_id, None, Timeline())
         await timelines.save(self.uow.connection, self.tenant.tenant, [empty], self.tenant.now)

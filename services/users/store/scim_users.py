@@ -35,7 +35,8 @@ from shared.database.row_classes import columns_of, json_rows, many, names_of, o
 
 @dataclass(frozen=True, slots=True)
 class ScimUserRow:
-    """A resource: `document` is what the client sent, without what this service adds."""
+    """A resource: `document` is what the client sent, without what this service adds. The attributes that are `copied` from what other
+    sources state are in it as well."""
 
     resource_id: str
     user_name_key: str
@@ -47,6 +48,7 @@ class ScimUserRow:
     created_at: datetime
     modified_at: datetime
     attempt: bool = False  # the connection refuses users without a licence, and seats has not decided yet
+    copied: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ _TIMELINES: Final = (
     .prefix_with("MATERIALIZED")
 )
 _RESOURCES_OF: Final = (
-    select(*(S[name] for name in names_of(ScimUserRow, but=("user_name_key", "emails", "attempt"))), S.deleted_at)
+    select(*(S[name] for name in names_of(ScimUserRow, but=("user_name_key", "emails", "attempt", "copied"))), S.deleted_at)
     .where(_OWN, S.resource_id == any_(func.array(select(_TIMELINES.c.external_id).scalar_subquery())))
     .cte("their_resources")
     .prefix_with("MATERIALIZED")
@@ -223,7 +225,9 @@ _SAVE: Final = (
 _DELETE: Final = (
     sql_update(SCIM_USERS)
     .where(_OWN, S.resource_id == _ID)
-    .values(deleted_at=bindparam("at", type_=DateTime(timezone=True)), document={}, external_id=None, emails=[], user_name_key="")
+    .values(
+        deleted_at=bindparam("at", type_=DateTime(timezone=True)), document={}, copied=[], external_id=None, emails=[], user_name_key=""
+    )
 )
 _RESOURCES: Final = select(_T.user_id).select_from(SCIM_USERS.join(TIMELINES, _OF_RESOURCE)).where(_OWN, _IS_LIVE)
 _BY_USER_NAME: Final = union(

@@ -41,12 +41,12 @@ async def with_groups(tenant: Tenant, uow: UnitOfWork, found: Sequence[Person]) 
 
 def _described(tenant: Tenant, person: Person, of: Stated) -> Person:
     """Return somebody whose first role is that of a group: the login and the e-mail address that the identity system states count for
-    sign-in. It has found somebody about whom it states nothing by the login."""
+    sign-in. It has found somebody whose login it does not state by the login."""
     found = [record for part in of.parts if part.kind == SourceKind.SCIM and (record := record_of(part, tenant.today)) is not None]
     if person.record is None or person.is_unconfirmed:
         return person
     own = login_key(person.record.login)
-    login = as_identity_systems_state(own, [login_key(record.login) for record in found] or [own])
+    login = as_identity_systems_state(own, [login_key(record.login) for record in found if record.login] or [own])
     email = as_identity_systems_state(person.record.email, [record.email for record in found])
     return replace(person, confirmed_login=login, confirmed_email=email)
 

@@ -477,6 +477,7 @@ CREATE TABLE scim_users (
     created_at timestamptz NOT NULL,
     modified_at timestamptz NOT NULL,
     attempt boolean NOT NULL,
+    copied text[] NOT NULL DEFAULT '{}',
     PRIMARY KEY (tenant_id, connection, resource_id)
 )"""
 # `members` is their number. People in a group with a profile or a role get it.
