@@ -1,6 +1,8 @@
 """SCIM 2.0 as identity providers use it, on the real application of users, with PostgreSQL and without a broker."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 from scim2_client import BaseSyncSCIMClient
 from scim2_client.engines.asgi import ASGISCIMClient
 from scim2_tester import Status, check_server
+from sqlalchemy import text
 
 from services.users.domain.scim_connections import ScimConnection
 from services.users.jobs.scim_tokens import ScimTokens
@@ -17,6 +20,7 @@ from services.users.scim import on_full
 from services.users.scim.callers import KNOWN_SECONDS, Caller, Callers
 from services.users.scim.routes import make_router
 from services.users.store import scim_users
+from shared.database import UnitOfWork
 from tests.bench.scim_bench import FILL
 from tests.support.scim import ENTERPRISE, GROUP, PATCH, SEATS, USER, Client, ScimBench, scim
 from tests.support.statements import counted_statements
@@ -177,6 +181,34 @@ async def test_ten_parallel_creates_of_one_user_make_one(scim: ScimBench) -> Non
     answers = await asyncio.gather(*(client.call("POST", "/Users", body) for _ in range(10)))
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * 9
     assert (await client.get("/Users"))["totalResults"] == 1
+
+
+async def test_parallel_creates_whose_joint_commit_breaks_get_their_own_answers(scim: ScimBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection to the database breaks once after the commit of several users, and once before it."""
+    client = await scim.client()
+    await client.create("old")
+    opened, breaks = scim.users.database.unit_of_work, ["after the commit", "before the commit"]
+    stored_now = text("SELECT count(*) FROM scim_users WHERE xmin = pg_current_xact_id()::xid")
+
+    @asynccontextmanager
+    async def breaking(tenant: str) -> AsyncIterator[UnitOfWork]:
+        async with opened(tenant) as uow:
+            yield uow
+            is_joint = await uow.connection.scalar(stored_now) > 1
+            if is_joint and breaks == ["before the commit"]:
+                raise ConnectionError(breaks.pop())
+        if is_joint and breaks:
+            raise ConnectionError(breaks.pop(0))
+
+    monkeypatch.setattr(scim.users.database, "unit_of_work", breaking)
+    for round_ in ("a", "b"):
+        names = [f"{round_}{number}" for number in range(4)] + ["old"]
+        body = [{"schemas": [USER], "userName": name} for name in names]
+        answers = await asyncio.gather(*(client.call("POST", "/Users", each) for each in body))
+        assert [answer.status_code for answer in answers] == [201] * 4 + [409], round_
+        assert [answer.json()["userName"] for answer in answers[:4]] == names[:4]
+    assert breaks == []
+    assert (await client.get("/Users"))["totalResults"] == 9
 
 
 async def test_a_create_takes_few_statements_and_those_of_parallel_creates_together_hardly_more(scim: ScimBench) -> None:

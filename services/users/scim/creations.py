@@ -13,15 +13,18 @@ from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from services.users.scim.callers import Caller
+from shared.ids import new_id
 
 Document = dict[str, Any]
 Store = Callable[[Sequence["Creation"]], Awaitable[Sequence[Document | Exception]]]
 
 
 class Creation(NamedTuple):
-    """A user as a client sent it, and the context of its request: log lines and messages about the user carry the ids of this request."""
+    """A user as a client sent it, the id that the user gets, and the context of its request: log lines and messages about the user carry
+    the ids of this request."""
 
     document: Document
+    resource_id: str
     context: Context | None
 
 
@@ -40,8 +43,13 @@ class Creations:
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def create(self, caller: Caller, document: Document, store: Store) -> Document:
-        """Return what `store` returns for the document. Raises what it returns, or raises for the document alone."""
-        key, mine = (caller.tenant, caller.connection.connection), _Waiting(Creation(document, copy_context()))
+        """Return what `store` returns for the document. Raises what it returns, or raises for the document alone.
+
+        The id is drawn once: if the connection to the database breaks while it commits, nobody knows whether it did, and `store` finds the
+        user who is stored already when it is called again.
+        """
+        mine = _Waiting(Creation(document, new_id(), copy_context()))
+        key = (caller.tenant, caller.connection.connection)
         lock = self._locks.setdefault(key, asyncio.Lock())
         self._waiting[key].append(mine)
         try:

@@ -151,7 +151,7 @@ class Users:
         if refuses and (attempt := await store.attempt(self.uow.connection, self._view, login_key(document["userName"]))) is not None:
             await self._note_asked(attempt, is_new=True, is_repeated=True)
             return await self.get(attempt)
-        (shown,) = await self.create_all([Creation(document, None)])
+        (shown,) = await self.create_all([Creation(document, ids.new_id(), None)])
         if isinstance(shown, Exception):
             raise shown
         if refuses:
@@ -161,24 +161,25 @@ class Users:
         return shown
 
     async def create_all(self, creations: Sequence[Creation]) -> list[dict[str, Any] | UniquenessException]:
-        """Add users; return each, or the refusal of a name that is in use."""
+        """Add users; return each, or the refusal of a name that is in use. A user whom an earlier attempt stored is returned as well."""
         keys = [login_key(each.document["userName"]) for each in creations]
         await self.uow.lock(people_store.CLAIMS, self.tenant.tenant)
         taken = await store.names_in_use(self.uow.connection, self._view, keys)
         added: dict[str, tuple[ScimUserRow, Creation]] = {}
-        refused: dict[int, UniquenessException] = {}
+        others: dict[int, dict[str, Any] | UniquenessException] = {}
         for number, (key, each) in enumerate(zip(keys, creations, strict=True)):
             if key in taken or key in added:
-                refused[number] = _in_use(each.document["userName"])
+                stored = await store.by_id(self.uow.connection, self._view, each.resource_id) if key in taken else None
+                others[number] = (await self.documents([stored]))[0] if stored is not None else _in_use(each.document["userName"])
                 continue
-            row = _row(ids.new_id(), each.document, 1, self.tenant.now, self.tenant.now)
+            row = _row(each.resource_id, each.document, 1, self.tenant.now, self.tenant.now)
             added[key] = replace(row, attempt=self.connection.on_full == OnFull.REFUSE), each
         if added:
             await store.add(self.uow.connection, self._view, [row for row, _ in added.values()])
         received = [self._received(row, self._report_of_new(row), context=each.context) for row, each in added.values()]
         found = await people.apply_statements(self.tenant, self.uow, received, are_new=True) if received else {}
         shown = {key: await self._changed(row, found[Key(self.connection.source, row.resource_id)]) for key, (row, _) in added.items()}
-        return [refused[number] if number in refused else shown[key] for number, key in enumerate(keys)]
+        return [others[number] if number in others else shown[key] for number, key in enumerate(keys)]
 
     async def _changed(self, row: ScimUserRow, person: Person) -> dict[str, Any]:
         """Return a user who was added or changed just now, without reading what is known."""
@@ -340,11 +341,22 @@ def sent(resource: Resource[Any]) -> dict[str, Any]:
     return document
 
 
-def _row(resource_id: str, document: dict[str, Any], version: int, created_at: datetime, modified_at: datetime) -> ScimUserRow:
+def _stated(row: ScimUserRow) -> Mapping[str, Any]:
+    return stated_document(row.document, row.copied)
+
+
+def _row(
+    resource_id: str,
+    document: dict[str, Any],
+    version: int,
+    created_at: datetime,
+    modified_at: datetime,
+    copied: tuple[str, ...] = (),
+) -> ScimUserRow:
     emails = tuple(each["value"].lower() for each in document.get("emails") or () if each.get("value"))
     active = document.get("active") is not False
     key, external_id = login_key(document["userName"]), document.get("externalId")
-    return ScimUserRow(resource_id, key, external_id, emails, active, document, version, created_at, modified_at)
+    return ScimUserRow(resource_id, key, external_id, emails, active, document, version, created_at, modified_at, copied=copied)
 
 
 def _seen_after(row: ScimUserRow, person: Person) -> Seen:
