@@ -253,6 +253,13 @@ class QuoteApproved(InvoicingEvent):
     billing_details: Id | None = None  # the version the invoice is made out to
 
 
+class QuoteWithdrawn(InvoicingEvent):
+    """Somebody withdrew a quote: it cannot be approved any more."""
+
+    quote: Id
+    requested_by: Actor
+
+
 class OrderCompleted(InvoicingEvent):
     order: Id
     quote: Id

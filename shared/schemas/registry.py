@@ -168,6 +168,7 @@ _ENTRIES = [
         invoicing_v1.TermsApplied,
         invoicing_v1.QuoteIssued,
         invoicing_v1.QuoteApproved,
+        invoicing_v1.QuoteWithdrawn,
         invoicing_v1.OrderCompleted,
         invoicing_v1.OrderRefused,
         invoicing_v1.DayCharged,

@@ -44,7 +44,7 @@ def value_of(schema: dict[str, Any], root: dict[str, Any], name: str, numbers: I
     """Return a value by the field's name where that says more than its type. Numbers differ, so that none passes for another."""
     if "$ref" in schema:
         part = root["$defs"][schema["$ref"].removeprefix("#/$defs/")]
-        return OF_ACTOR if name == "actor" else value_of(part, root, name, numbers)
+        return OF_ACTOR if part["title"] == "Actor" else value_of(part, root, name, numbers)
     if "anyOf" in schema:
         return value_of(next(each for each in schema["anyOf"] if each.get("type") != "null"), root, name, numbers)
     match schema["type"]:

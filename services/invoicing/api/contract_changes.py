@@ -68,11 +68,11 @@ async def post_module(
 
     async def act() -> Response:
         made = await quote_module(uow, tenant, body, actor_of(principal), settings=wiring.settings, clock=wiring.clock)
-        shown = await quote_view(uow, tenant, made.quote)
+        shown = await quote_view(uow, tenant, made.quote, wiring.clock)
         return answer(shown, 201, {"location": f"/v1/tenants/{tenant}/quotes/{made.quote}"})
 
     async def read(made: str) -> Response:
-        return answer(await quote_view(uow, tenant, made))
+        return answer(await quote_view(uow, tenant, made, wiring.clock))
 
     async with wiring.database.unit_of_work(tenant) as uow:
         return await idempotent(uow, request, principal, key, act, read)

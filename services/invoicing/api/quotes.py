@@ -1,32 +1,58 @@
 """Quotes, and their approval."""
 
 from functools import partial
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.invoicing import store
 from services.invoicing.api.dependencies import Buyer, IdPath, TenantId, Wired, answer_in_time, decided_in_time
 from services.invoicing.api.orders import decided_order, order_view
 from services.invoicing.api.requests import QuoteBody
-from services.invoicing.api.responses import OrderView, QuoteView
-from services.invoicing.use_cases.orders import approve_quote
+from services.invoicing.api.responses import OrderView, QuoteView, history_of
+from services.invoicing.use_cases.locked_tenants import time_of
+from services.invoicing.use_cases.orders import approve_quote, withdraw_quote
 from services.invoicing.use_cases.quotes import make_quote
+from shared.clock import Clock
 from shared.database import UnitOfWork
 from shared.errors import NotFound
-from shared.web import access, actor_of, answer, refusals
+from shared.web import Cursor, Limit, Page, access, actor_of, answer, decode_cursor, encode_cursor, refusals
 from shared.web.idempotency import IdempotencyKey, idempotent
 from shared.web.prefer import Prefer
+from shared.web.rest import LIMIT_DEFAULT
 from shared.web.route import CheckedRoute
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/quotes", tags=["purchases"])
 
 
-async def quote_view(uow: UnitOfWork, tenant: str, quote: str) -> QuoteView:
-    found, about = await store.quotes.find(uow.connection, tenant, quote), await store.tenants.find(uow.connection, tenant)
-    order = await store.orders.of_quote(uow.connection, tenant, quote)
+State = Annotated[
+    Literal["open", "approved", "activated", "refused", "expired", "withdrawn"] | None, Query(description="Only quotes in this state.")
+]
+
+
+async def quote_view(uow: UnitOfWork, tenant: str, quote: str, clock: Clock) -> QuoteView:
+    about = await store.tenants.find(uow.connection, tenant)
+    found = await store.quotes.find(uow.connection, tenant, quote)
     if found is None or about is None:
         raise NotFound("quote")
-    return QuoteView.of(about, found[0], order.order if order else None)
+    order = await store.orders.of_quote(uow.connection, tenant, quote)
+    return QuoteView.of(about, found, time_of(about, clock), order.order if order else None)
+
+
+@router.get("", summary="List the quotes, newest first", dependencies=[Depends(access("account:read"))])
+async def list_quotes(
+    wiring: Wired, tenant: TenantId, state: State = None, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT
+) -> Page[QuoteView]:
+    (before,) = decode_cursor(cursor, int) or (store.quotes.LAST,)
+    async with wiring.database.unit_of_work(tenant) as uow:
+        about = await store.tenants.find(uow.connection, tenant)
+        if about is None:
+            raise NotFound("tenant")
+        now = time_of(about, wiring.clock)
+        found = await store.quotes.page(uow.connection, tenant, before, limit, state, now)
+        orders = await store.orders.of_quotes(uow.connection, tenant, [each.quote for each in found])
+    items = [QuoteView.of(about, each, now, orders.get(each.quote)) for each in found]
+    return Page(items=items, next=encode_cursor(found[-1].place) if len(found) == limit else None)
 
 
 @router.post("", summary="Request a quote for more licences", status_code=201, response_model=QuoteView, responses=refusals(409))
@@ -37,21 +63,32 @@ async def post_quote(
 
     async def act() -> Response:
         made = await make_quote(uow, tenant, body, actor_of(principal), settings=wiring.settings, clock=wiring.clock)
-        found = await store.tenants.find(uow.connection, tenant)
-        assert found is not None
-        return answer(QuoteView.of(found, made, None), 201, {"location": f"/v1/tenants/{tenant}/quotes/{made.quote}"})
+        shown = await quote_view(uow, tenant, made.quote, wiring.clock)
+        return answer(shown, 201, {"location": f"/v1/tenants/{tenant}/quotes/{made.quote}"})
 
     async def read(made: str) -> Response:
-        return answer(await quote_view(uow, tenant, made))
+        return answer(await quote_view(uow, tenant, made, wiring.clock))
 
     async with wiring.database.unit_of_work(tenant) as uow:
         return await idempotent(uow, request, principal, key, act, read)
 
 
-@router.get("/{quote}", summary="Get a quote", dependencies=[Depends(access("account:read"))])
+@router.get("/{quote}", summary="Get a quote and its history", dependencies=[Depends(access("account:read"))])
 async def get_quote(wiring: Wired, tenant: TenantId, quote: IdPath) -> QuoteView:
     async with wiring.database.unit_of_work(tenant) as uow:
-        return await quote_view(uow, tenant, quote)
+        found = await quote_view(uow, tenant, quote, wiring.clock)
+        stored = await store.quotes.find(uow.connection, tenant, quote)
+        assert stored is not None
+        history = history_of(stored.issued, await store.quotes.steps(uow.connection, tenant, quote))
+    return found.model_copy(update={"history": history})
+
+
+@router.post("/{quote}/withdraw", summary="Withdraw a quote", responses=refusals(409))
+async def post_withdrawal(wiring: Wired, tenant: TenantId, quote: IdPath, principal: Buyer) -> QuoteView:
+    """A quote that was withdrawn cannot be approved any more. If you withdraw it again, nothing changes."""
+    async with wiring.database.unit_of_work(tenant) as uow:
+        await withdraw_quote(uow, tenant, quote, actor_of(principal), clock=wiring.clock)
+        return await quote_view(uow, tenant, quote, wiring.clock)
 
 
 @router.post(
@@ -70,7 +107,7 @@ async def post_approval(
     key: IdempotencyKey = None,
     prefer: Prefer = None,
 ) -> Response:
-    """The quote becomes an order, which seats decides. If you approve the quote again, you get the same order."""
+    """The quote becomes an order, which seats decides. A quote is approved once: a second approval is refused, and names the order."""
     ordered = ""
 
     async def act() -> Response:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import orjson
@@ -18,6 +18,7 @@ from services.invoicing.store.contract_changes import ContractChange
 from services.invoicing.store.orders import Order
 from services.invoicing.store.overdue import Overdue as OverdueTerms
 from services.invoicing.store.payments import Payment
+from services.invoicing.store.quotes import OPEN, QuoteStep, StoredQuote, detail_of
 from services.invoicing.store.receivables import ListedInvoice, Overdue
 from services.invoicing.store.reductions import StoredReduction
 from services.invoicing.store.subscriptions import Module, Subscription
@@ -209,10 +210,30 @@ class ResumedView(BaseModel):
     )
 
 
+class StepView(BaseModel):
+    """Something that happened to a quote or its order."""
+
+    state: str = Field(description="The state of the quote after it; `open` when the quote was made.")
+    at: Instant
+    by: Actor
+    detail: dict[str, Any] = Field(description="For example the order, or the reason of a refusal.")
+
+
+def history_of(issued: QuoteIssued, steps: Sequence[QuoteStep]) -> list[StepView]:
+    """Return what happened to a quote, in order."""
+    made = StepView(state=OPEN, at=issued.at, by=issued.actor, detail={"gross_minor": issued.gross_minor, "currency": issued.currency})
+    return [made, *(StepView(state=step.state, at=step.at, by=step.by, detail=dict(detail_of(step))) for step in steps)]
+
+
 class QuoteView(BaseModel):
     """A quote: what it costs, what it assumes, and until when it is valid."""
 
     quote: str
+    state: str = Field(
+        description="open, approved (seats has not decided the order yet), activated (the licences can be used), refused (by seats), "
+        "expired or withdrawn"
+    )
+    requested_by: Actor
     currency: str
     lines: tuple[QuoteLine, ...]
     taxes: tuple[TaxLine, ...]
@@ -238,17 +259,25 @@ class QuoteView(BaseModel):
     cancels_closing: tuple[str, ...] = Field(description="Modules that were to close, and that the order keeps (T21).")
     notes: list[str] = Field(description="What the order means for an end of the subscription or of a module, as sentences.")
     approve_url: str
+    withdraw_url: str
     order: str | None = Field(description="The order, after the quote was approved.")
+    history: list[StepView] | None = Field(None, description="What happened to the quote; null in lists and answers to other requests.")
 
     @classmethod
-    def of(cls, tenant: Tenant, event: QuoteIssued, order: str | None) -> "QuoteView":
+    def of(cls, tenant: Tenant, found: StoredQuote, now: datetime, order: str | None) -> "QuoteView":
+        """Return the quote as it is at a time of the tenant."""
+        event, url = found.issued, f"/v1/tenants/{tenant.tenant_id}/quotes/{found.quote}"
+        own = {name: getattr(event, name) for name in cls.model_fields if name in QuoteIssued.model_fields}
         return cls(
-            **{name: getattr(event, name) for name in cls.model_fields if name in QuoteIssued.model_fields},
+            **own | {"expires_at": found.expires_at},
+            state=found.state_at(now),
+            requested_by=event.actor,
+            withdraw_url=f"{url}/withdraw",
             gross=format_amount(event.gross_minor, event.currency, tenant.locale),
             recurring_now_minor=sum(line.recurring_now_minor for line in event.lines),
             recurring_then_minor=sum(line.recurring_then_minor for line in event.lines),
             notes=notes_of(event),
-            approve_url=f"/v1/tenants/{tenant.tenant_id}/quotes/{event.quote}/approve",
+            approve_url=f"{url}/approve",
             order=order,
         )
 
@@ -271,8 +300,12 @@ class OrderView(BaseModel):
     detail: dict[str, Any] = Field(description="For a refused order: the expected and the actual situation.")
     invoice: str | None = Field(description="The invoice with the charge of the order, after it was issued.")
     approved_at: Instant
+    approved_by: Actor
     decided_at: Instant | None
     status_url: str
+    history: list[StepView] | None = Field(
+        None, description="What happened to the order and its quote; null in lists and answers to other requests."
+    )
 
     @classmethod
     def of(cls, tenant: str, found: Order, invoice: str | None) -> "OrderView":
@@ -284,6 +317,7 @@ class OrderView(BaseModel):
             detail=orjson.loads(found.detail),
             invoice=invoice,
             approved_at=found.approved_at,
+            approved_by=Actor.model_validate_json(found.approved_by),
             decided_at=found.decided_at,
             status_url=f"/v1/tenants/{tenant}/orders/{found.order}",
         )

@@ -1,9 +1,10 @@
 """The invoices, the charges on them, and their number series."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Text, bindparam, func, select
+from sqlalchemy import Text, any_, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -51,6 +52,12 @@ _OF_ORDER = (
     .where(CHARGES.c.tenant_id == bindparam("tenant"), CHARGES.c.order == bindparam("order"))
     .limit(1)
 )
+_OF_ORDERS = (
+    select(CHARGES.c.order, func.min(INVOICE_CHARGES.c.invoice).label("invoice"))
+    .select_from(CHARGES.join(INVOICE_CHARGES, ON_INVOICE))
+    .where(CHARGES.c.tenant_id == bindparam("tenant"), CHARGES.c.order == any_(bindparam("orders", type_=ARRAY(Text))))
+    .group_by(CHARGES.c.order)
+)
 _FIRST_NUMBER = insert(NUMBER_SERIES).values(last=1)
 _DRAW_NUMBER = _FIRST_NUMBER.on_conflict_do_update(index_elements=["series"], set_={"last": NUMBER_SERIES.c.last + 1}).returning(
     NUMBER_SERIES.c.last
@@ -97,3 +104,9 @@ async def page(connection: AsyncConnection, tenant_id: str, after: int, limit: i
 
 async def of_order(connection: AsyncConnection, tenant_id: str, order_id: str) -> str | None:
     return (await connection.execute(_OF_ORDER, {"tenant": tenant_id, "order": order_id})).scalar_one_or_none()
+
+
+async def of_orders(connection: AsyncConnection, tenant_id: str, orders: Sequence[str]) -> dict[str, str]:
+    """Return the invoice of each of these orders that has one."""
+    found = await connection.execute(_OF_ORDERS, {"tenant": tenant_id, "orders": orders})
+    return {row.order: row.invoice for row in found}

@@ -84,7 +84,7 @@ async def _quote_of(uow: UnitOfWork, tenant_id: str, order: str) -> QuoteIssued:
     assert found is not None
     quote = await store.quotes.find(uow.connection, tenant_id, found.quote)
     assert quote is not None
-    return quote[0]
+    return quote.issued
 
 
 async def note_module(uow: UnitOfWork, tenant_id: str, order: str, event: PoolOpened, cause: Envelope) -> None:

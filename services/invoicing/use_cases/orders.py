@@ -6,7 +6,9 @@ from datetime import datetime
 import orjson
 
 from services.invoicing import store
+from services.invoicing.domain.account import SYSTEM
 from services.invoicing.domain.quote import approvable
+from services.invoicing.store.quotes import ACTIVATED, APPROVED, REFUSED, StoredQuote
 from services.invoicing.use_cases.added_modules import open_new_pool
 from services.invoicing.use_cases.locked_tenants import lock_tenant
 from services.invoicing.use_cases.overdue import check_purchase
@@ -16,24 +18,20 @@ from services.invoicing.use_cases.seats_commands import add_licences
 from shared import ids
 from shared.clock import Clock
 from shared.database import UnitOfWork
-from shared.errors import NotFound, Poison
+from shared.errors import Conflict, NotFound, Poison
 from shared.schemas import invoicing_v1, seats_v1
-from shared.schemas.base import Actor, Change
+from shared.schemas.base import Actor, Change, format_instant
 from shared.schemas.envelope import Envelope
-from shared.schemas.invoicing_v1 import OrderCompleted, QuoteApproved, QuoteLine
+from shared.schemas.invoicing_v1 import OrderCompleted, QuoteApproved, QuoteLine, QuoteWithdrawn
 
 
 async def approve_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: Actor, *, clock: Clock) -> str:
-    """Send the order to seats and return its id. A second approval returns the same order. Raises NotFound, Conflict."""
+    """Send the order to seats and return its id. A quote is approved once: of two approvals, the second one is refused.
+    Raises NotFound, Conflict."""
     tenant, at = await lock_tenant(uow, tenant_id, clock)
-    found = await store.quotes.find(uow.connection, tenant_id, quote_id)
-    if found is None:
-        raise NotFound("quote")
-    order = await store.orders.of_quote(uow.connection, tenant_id, quote_id)
-    if order is not None:
-        return order.order
+    found = await still_open(uow, tenant_id, quote_id, at)
     await check_purchase(uow, tenant_id)
-    quote, expects = found
+    quote, expects = found.issued, found.expects
     situation = await situation_of(uow, tenant, at)
     refusal = approvable(situation, quote, expects)
     if refusal is not None:
@@ -42,6 +40,7 @@ async def approve_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: A
         at=at, actor=actor, quote=quote_id, order=ids.new_id(), approved_on=quote.priced_for, billing_details=situation.details.version
     )
     await store.orders.add(uow.connection, tenant_id, event)
+    await store.quotes.move(uow.connection, tenant_id, quote_id, APPROVED, at, actor, order=event.order)
     # A quote becomes a fact when it is approved. Many quotes are not, and the account is computed from all facts each time.
     await store.facts.add(uow.connection, tenant_id, f"quote-{quote_id}", quote)
     await publish_fact(uow, tenant_id, event, subject=event.order)
@@ -50,6 +49,44 @@ async def approve_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: A
     else:
         await open_new_pool(uow, tenant_id, event.order, quote, at)
     return event.order
+
+
+async def still_open(uow: UnitOfWork, tenant_id: str, quote_id: str, at: datetime) -> StoredQuote:
+    """Return a quote that can be approved or withdrawn. Raises NotFound, Conflict."""
+    found = await store.quotes.find(uow.connection, tenant_id, quote_id)
+    if found is None:
+        raise NotFound("quote")
+    how = "Request a new quote (POST …/quotes) with the same items."
+    match found.state_at(at):
+        case store.quotes.OPEN:
+            return found
+        case store.quotes.EXPIRED:
+            day = found.issued.priced_for
+            raise Conflict(
+                "quote-expired", f"The quote was made for {day} and has expired. {how}", expired_at=format_instant(found.expires_at)
+            )
+        case store.quotes.WITHDRAWN:
+            (*_, step) = await store.quotes.steps(uow.connection, tenant_id, quote_id)
+            raise Conflict("quote-withdrawn", f"The quote was withdrawn. {how}", withdrawn_at=format_instant(step.at))
+    order = await store.orders.of_quote(uow.connection, tenant_id, quote_id)
+    assert order is not None
+    raise Conflict(
+        "quote-approved",
+        f"The quote was approved already, and its order is {order.status}. Read the order: GET …/orders/{order.order}.",
+        order=order.order,
+        approved_at=format_instant(order.approved_at),
+    )
+
+
+async def withdraw_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: Actor, *, clock: Clock) -> None:
+    """Withdraw a quote that nobody has approved. A second withdrawal changes nothing. Raises NotFound, Conflict."""
+    _, at = await lock_tenant(uow, tenant_id, clock)
+    known = await store.quotes.find(uow.connection, tenant_id, quote_id)
+    if known is not None and known.state == store.quotes.WITHDRAWN:
+        return
+    found = await still_open(uow, tenant_id, quote_id, at)
+    await store.quotes.move(uow.connection, tenant_id, quote_id, store.quotes.WITHDRAWN, at, actor)
+    publish(uow, tenant_id, QuoteWithdrawn(at=at, actor=actor, quote=quote_id, requested_by=found.issued.actor), subject=quote_id)
 
 
 async def complete_order(
@@ -65,7 +102,8 @@ async def complete_order(
     quote_id, approver = decided
     found = await store.quotes.find(uow.connection, tenant, quote_id)
     assert found is not None
-    quote, before = found[0], {pool.module: pool.licences for pool in found[1].pools}
+    quote, before = found.issued, {pool.module: pool.licences for pool in found.expects.pools}
+    await store.quotes.move(uow.connection, tenant, quote_id, ACTIVATED, event.at, SYSTEM)
     completed = OrderCompleted(
         at=event.at,
         actor=approver,
@@ -91,5 +129,6 @@ async def refuse_order(
     decided = await store.orders.decide(uow.connection, tenant, order, "refused", reason, orjson.dumps(detail).decode(), at)
     if decided is not None:
         quote, approver = decided
+        await store.quotes.move(uow.connection, tenant, quote, REFUSED, at, SYSTEM, reason=reason)
         refused = invoicing_v1.OrderRefused(at=at, actor=approver, reason=reason, order=order, quote=quote)
         publish(uow, tenant, refused, cause=cause, subject=order)

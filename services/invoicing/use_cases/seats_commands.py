@@ -63,7 +63,7 @@ async def add_licences(uow: UnitOfWork, tenant: str, order_id: str, *, above: in
     assert order is not None
     found = await store.quotes.find(uow.connection, tenant, order.quote)
     assert found is not None
-    quote, expects = found
+    quote, expects = found.issued, found.expects
     items: Sequence[LicenceCount] = [LicenceCount(module=line.module, quantity=line.quantity) for line in quote.lines]
     await send(
         uow,

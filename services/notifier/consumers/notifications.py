@@ -236,6 +236,7 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         invoicing_v1.SubscriptionActivated,
         invoicing_v1.TermsApplied,
         invoicing_v1.QuoteApproved,
+        invoicing_v1.QuoteWithdrawn,
         invoicing_v1.DayCharged,
         invoicing_v1.ReductionOrdered,
         invoicing_v1.ModuleAdded,  # they are notified of `order_completed`

@@ -38,6 +38,7 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         invoicing_v1.TermsApplied,
         invoicing_v1.QuoteIssued,
         invoicing_v1.QuoteApproved,
+        invoicing_v1.QuoteWithdrawn,
         invoicing_v1.OrderCompleted,
         invoicing_v1.OrderRefused,
         invoicing_v1.DayCharged,

@@ -100,18 +100,30 @@ CREATE TABLE commands (
     PRIMARY KEY (tenant_id, command)
 );
 CREATE INDEX commands_open ON commands (tenant_id, sent_at) WHERE answer IS NULL;
+-- A quote from its offer to the decision of seats about its order. An open quote is expired when its time has passed.
 CREATE TABLE quotes (
-    tenant_id text NOT NULL, quote text NOT NULL, payload text NOT NULL, expected text NOT NULL,
+    tenant_id text NOT NULL, quote text NOT NULL, place bigint GENERATED ALWAYS AS IDENTITY,
+    state text NOT NULL CHECK (state IN ('open', 'approved', 'activated', 'refused', 'withdrawn')),
+    payload text NOT NULL, expected text NOT NULL, expires_at timestamptz NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant_id, quote)
 );
+CREATE UNIQUE INDEX quotes_place ON quotes (tenant_id, place);
+-- What happened to a quote after it was made.
+CREATE TABLE quote_steps (
+    tenant_id text NOT NULL, quote text NOT NULL, place bigint GENERATED ALWAYS AS IDENTITY,
+    state text NOT NULL, at timestamptz NOT NULL, actor text NOT NULL, detail text NOT NULL,
+    PRIMARY KEY (tenant_id, quote, place)
+);
 CREATE TABLE orders (
-    tenant_id text NOT NULL, "order" text NOT NULL, quote text NOT NULL, status text NOT NULL, reason text NOT NULL DEFAULT '',
-    detail text NOT NULL DEFAULT '{}', approved_at timestamptz NOT NULL, approved_by text NOT NULL, decided_at timestamptz,
+    tenant_id text NOT NULL, "order" text NOT NULL, place bigint GENERATED ALWAYS AS IDENTITY,
+    quote text NOT NULL, status text NOT NULL, reason text NOT NULL DEFAULT '', detail text NOT NULL DEFAULT '{}',
+    approved_at timestamptz NOT NULL, approved_by text NOT NULL, decided_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant_id, "order"),
     UNIQUE (tenant_id, quote)                  -- a quote is approved once
 );
+CREATE UNIQUE INDEX orders_place ON orders (tenant_id, place);
 CREATE INDEX orders_pending ON orders (tenant_id, created_at) WHERE status = 'pending';
 -- Reductions from their offer to the answers of seats; `commands_left` counts the commands that are not answered yet.
 CREATE TABLE reductions (
@@ -221,6 +233,7 @@ PROTECTED = (
     "due_actions",
     "commands",
     "quotes",
+    "quote_steps",
     "orders",
     "reductions",
     "contract_changes",

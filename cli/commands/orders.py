@@ -1,0 +1,45 @@
+"""`seatpool orders`: approved quotes, and what seats decided about them."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from cli.commands.options import AsJson, OfTenant, group
+
+orders = group("List and show orders.")
+
+
+@orders.command("list")
+def list_orders(
+    tenant: OfTenant,
+    status: Annotated[
+        Literal["pending", "completed", "refused"] | None, typer.Option(help="Only orders with this status; default: all.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """List the orders of a tenant, newest first.
+
+    ```
+    seatpool orders list --tenant acme --status pending
+    ```
+    """
+    from cli.orders import list_orders
+
+    list_orders(tenant, status, json)
+
+
+@orders.command("show")
+def show_order(
+    order: Annotated[str, typer.Argument(metavar="ORDER", help="The id that `seatpool orders list` shows.")],
+    tenant: OfTenant,
+    json: AsJson = False,
+) -> None:
+    """Show an order, and what happened to it and to its quote.
+
+    ```
+    seatpool orders show 0192f7a1 --tenant acme
+    ```
+    """
+    from cli.orders import show_order
+
+    show_order(tenant, order, json)

@@ -1,0 +1,94 @@
+"""Quotes and orders from the request to the activation: lists, histories, approvals that are refused."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from shared.schemas import invoicing_v1
+from shared.settings import KafkaSettings
+from tests.support.invoicing import A_DAY, NOVEMBER, Bench, running_bench, settings_of
+
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
+
+BUY: Any = {"rights": ["account:buy", "account:read"]}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def bench(make_database: Callable[[str], str], make_kafka_settings: Callable[[], KafkaSettings]) -> AsyncIterator[Bench]:
+    async with running_bench(settings_of(make_database("invoicing"), make_kafka_settings())) as bench:
+        await bench.catalogue(time=1200, documents=2000)
+        yield bench
+
+
+async def quote_of(bench: Bench, tenant: str, **add: int) -> dict[str, Any]:
+    items = [{"module": module, "add": number} for module, number in add.items()]
+    return dict(await bench.ok("POST", f"/v1/tenants/{tenant}/quotes", {"items": items}, tenant=tenant, **BUY))
+
+
+async def ids_of(bench: Bench, tenant: str, what: str, **only: str) -> list[str]:
+    query = "&".join(f"{name}={value}" for name, value in only.items())
+    found = await bench.ok("GET", f"/v1/tenants/{tenant}/{what}?{query}", tenant=tenant, **BUY)
+    return [each[what.removesuffix("s")] for each in found["items"]]
+
+
+async def test_T8_B9_a_quote_is_approved_once_and_a_list_shows_each_state(bench: Bench) -> None:
+    tenant = await bench.subscribed(NOVEMBER, {"time": 10}, "2013-11-01", billed_until="2013-12-01")
+    other = await bench.make_tenant(NOVEMBER)
+    path = f"/v1/tenants/{tenant}/quotes"
+    left, bought, dropped, stale = [await quote_of(bench, tenant, time=1 + n) for n in range(4)]
+    # Two approvals at once: one wins, and the other is told the order.
+    both = await asyncio.gather(*[bench.call("POST", bought["approve_url"], {}, tenant=tenant, **BUY, prefer="wait=10") for _ in range(2)])
+    won, lost = sorted(both, key=lambda response: response.status_code)
+    assert (won.status_code, lost.status_code, lost.json()["type"]) == (200, 409, "urn:seatpool:problem:quote-approved")
+    order = won.json()["order"]
+    assert lost.json()["order"] == order
+    again = await bench.refused("POST", bought["approve_url"], {}, tenant=tenant, **BUY)
+    assert (again["type"], again["order"]) == ("quote-approved", order)
+    # Withdrawn; twice changes nothing.
+    for _ in range(2):
+        assert (await bench.ok("POST", dropped["withdraw_url"], {}, tenant=tenant, **BUY))["state"] == "withdrawn"
+    assert (await bench.refused("POST", dropped["approve_url"], {}, tenant=tenant, **BUY))["type"] == "quote-withdrawn"
+    assert (await bench.refused("POST", bought["withdraw_url"], {}, tenant=tenant, **BUY))["type"] == "quote-approved"
+    for quote in (bought["quote"], "unknown"):  # of another tenant, or of nobody
+        await bench.refused("POST", f"/v1/tenants/{other}/quotes/{quote}/approve", {}, 404, tenant=other, **BUY)
+        await bench.refused("POST", f"/v1/tenants/{other}/quotes/{quote}/withdraw", {}, 404, tenant=other, **BUY)
+    assert (await bench.refused("POST", stale["approve_url"], {}, tenant=tenant, **BUY))["type"] == "quote-outdated"
+    bench.pools[tenant].licences["time"] = 99  # seats knows more than invoicing
+    _, refused = await bench.buy(tenant, {"module": "time", "add": 1})
+    assert refused["status"] == "refused"
+    await bench.advance_clock(tenant, NOVEMBER + A_DAY)
+    assert (await bench.refused("POST", left["approve_url"], {}, tenant=tenant, **BUY))["type"] == "quote-expired"
+    assert (await bench.refused("POST", left["withdraw_url"], {}, tenant=tenant, **BUY))["type"] == "quote-expired"
+    fresh = await quote_of(bench, tenant, time=5)
+    states = {
+        state: await ids_of(bench, tenant, "quotes", state=state) for state in ("open", "activated", "refused", "expired", "withdrawn")
+    }
+    assert states == {
+        "open": [fresh["quote"]],
+        "activated": [bought["quote"]],
+        "refused": [refused["quote"]],
+        "expired": [stale["quote"], left["quote"]],
+        "withdrawn": [dropped["quote"]],
+    }
+    assert len(await ids_of(bench, tenant, "quotes")) == 6
+    assert await ids_of(bench, tenant, "orders", status="completed") == [order]
+    assert await ids_of(bench, tenant, "orders") == [refused["order"], order]
+    (first,) = await ids_of(bench, tenant, "quotes", limit="1")
+    assert first == fresh["quote"]
+    shown = await bench.ok("GET", f"{path}/{bought['quote']}", tenant=tenant, **BUY)
+    assert [(step["state"], step["by"]["id"]) for step in shown["history"]] == [
+        ("open", "ann"),
+        ("approved", "ann"),
+        ("activated", "invoicing"),
+    ]
+    assert (shown["state"], shown["order"], shown["requested_by"]) == ("activated", order, {"kind": "user", "id": "ann"})
+    history = (await bench.ok("GET", f"/v1/tenants/{tenant}/orders/{refused['order']}", tenant=tenant, **BUY))["history"]
+    assert (history[-1]["state"], history[-1]["detail"]) == ("refused", {"reason": "expected_differs"})
+    (event,) = await bench.events(tenant, invoicing_v1.QuoteWithdrawn)
+    assert (event.quote, event.actor.id, event.requested_by.id) == (dropped["quote"], "ann", "ann")
+    assert (await bench.statistics(tenant))["orders_completed"] == 1
+    assert shown["expires_at"] < (NOVEMBER + timedelta(days=1)).isoformat()

@@ -1,0 +1,72 @@
+"""`seatpool quotes` and `seatpool orders` against a made-up deployment."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.deployment import Deployment, made_up, seatpool
+
+OF_ACME = "/v1/tenants/acme"
+QUOTE: dict[str, Any] = {
+    "quote": "q1",
+    "state": "open",
+    "requested_by": {"kind": "user", "id": "ann"},
+    "currency": "EUR",
+    "lines": [{"module": "time", "quantity": 6}],
+    "gross": "€39.00",
+    "charge": "now",
+    "next_period": {"before": {"net_minor": 1000}, "after": {"net_minor": 8200}},
+    "notes": [],
+    "expires_at": "2026-03-02T00:00:00Z",
+    "history": [{"state": "open", "at": "2026-03-01T09:00:00Z", "by": {"kind": "user", "id": "ann"}, "detail": {}}],
+}
+ORDER: dict[str, Any] = {
+    "order": "o1",
+    "quote": "q1",
+    "status": "completed",
+    "reason": "",
+    "invoice": "inv-1",
+    "approved_at": "2026-03-01T09:00:00Z",
+    "approved_by": {"kind": "user", "id": "ann"},
+    "history": [{"state": "refused", "at": "2026-03-01T09:00:00Z", "by": {"kind": "user", "id": "ann"}, "detail": {"reason": "late"}}],
+}
+
+
+@pytest.fixture
+def deployment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Deployment]:
+    with made_up(monkeypatch, tmp_path) as deployment:
+        yield deployment
+
+
+def test_T8_a_quote_is_requested_shown_approved_and_withdrawn(deployment: Deployment) -> None:
+    answers = deployment.answers
+    answers["POST", f"{OF_ACME}/quotes"] = lambda _: (201, QUOTE)
+    answers["GET", f"{OF_ACME}/quotes/q1"] = lambda _: (200, QUOTE)
+    answers["POST", f"{OF_ACME}/quotes/q1/approve"] = lambda _: (200, ORDER)
+    answers["POST", f"{OF_ACME}/quotes/q1/withdraw"] = lambda _: (200, QUOTE)
+    requested = seatpool("quotes", "request", "time=6", "--tenant", "acme")
+    assert deployment.asked[-1][2] == {"items": [{"module": "time", "add": 6}]}
+    assert "Quote q1, open: time +6, €39.00 now" in requested.output
+    assert "seatpool quotes approve q1 --tenant acme" in requested.output
+    wrong = seatpool("quotes", "request", "time=0", "--tenant", "acme")
+    assert (wrong.exit_code, len(deployment.asked)) == (2, 1)
+    assert "2026-03-01T09:00:00Z  open  by ann" in seatpool("quotes", "show", "q1", "--tenant", "acme").output
+    assert "The order o1 is completed." in seatpool("quotes", "approve", "q1", "--tenant", "acme", "--yes").output
+    answers["POST", f"{OF_ACME}/quotes/q1/approve"] = lambda _: (200, ORDER | {"status": "refused", "reason": "expected_differs"})
+    refused = seatpool("quotes", "approve", "q1", "--tenant", "acme", "--yes")
+    assert (refused.exit_code, "seats refused the order: expected_differs" in refused.output) == (1, True)
+    assert "The quote q1 is withdrawn." in seatpool("quotes", "withdraw", "q1", "--tenant", "acme").output
+
+
+def test_quotes_and_orders_are_listed_by_state(deployment: Deployment) -> None:
+    deployment.answers["GET", f"{OF_ACME}/quotes"] = lambda _: (200, {"items": [QUOTE], "next": None})
+    deployment.answers["GET", f"{OF_ACME}/orders"] = lambda _: (200, {"items": [ORDER], "next": None})
+    deployment.answers["GET", f"{OF_ACME}/orders/o1"] = lambda _: (200, ORDER)
+    listed = seatpool("quotes", "list", "--tenant", "acme", "--state", "open")
+    assert (listed.exit_code, "q1" in listed.output, "time +6" in listed.output) == (0, True, True)
+    assert "inv-1" in seatpool("orders", "list", "--tenant", "acme").output
+    shown = seatpool("orders", "show", "o1", "--tenant", "acme").output
+    assert "Order o1 of quote q1, completed, invoice inv-1" in shown
+    assert "refused  by ann  reason late" in shown
