@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, field_validator
 
 from services.invoicing.api.electronic_addresses import checked_bic, checked_electronic_address, checked_iban
-from services.invoicing.api.requests import Rate
+from services.invoicing.api.requests import Rate, checked_printable
 from services.invoicing.documents.export import DatevAccounts
 from services.invoicing.documents.logo import read_logo
 from services.invoicing.documents.party import Party
@@ -16,6 +16,9 @@ from shared.countries import Country
 from shared.settings import CommonSettings, DatabaseSettings, KafkaSettings, own_port
 
 TAX_CATEGORIES = ("S", "Z", "E", "AE", "O")
+_SELLER = ("name", "street", "postcode", "city", "vat_id", "email", "registration_number", "telephone", "account", "registration")
+_PREFIXES = ("invoice_prefix", "test_invoice_prefix", "credit_note_prefix", "test_credit_note_prefix")
+PRINTED = (*(f"seller_{name}" for name in _SELLER), *_PREFIXES)  # on every document
 
 
 class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
@@ -75,6 +78,11 @@ class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
         description="Revenue account of each tax category in DATEV booking batches: automatic accounts, which work out the tax. The "
         "default is of the chart of accounts SKR 04, for the standard rate of Germany.",
     )
+
+    @field_validator(*PRINTED)
+    @classmethod
+    def _printable(cls, value: str | None) -> str | None:
+        return checked_printable(value)
 
     @field_validator("datev_revenue_accounts")
     @classmethod

@@ -6,8 +6,10 @@ import pytest
 from pydantic import ValidationError
 
 from services.invoicing.api.electronic_addresses import checked_bic, checked_electronic_address, checked_iban
-from services.invoicing.api.requests import BillingDetailsBody
+from services.invoicing.api.requests import BillingDetailsBody, ModuleBody
 from services.invoicing.domain.formats import Format, wrong_format
+from shared.settings import KafkaSettings
+from tests.support.invoicing import settings_of
 
 SELLER = {
     "vat_id": "IE6388047V",
@@ -123,3 +125,17 @@ def test_the_check_digits_of_a_Leitweg_ID_are_checked_for_xrechnung() -> None:
     assert BillingDetailsBody.model_validate(given | {"buyer_reference": "Department 7"})
     with pytest.raises(ValidationError, match="buyer_reference"):
         BillingDetailsBody.model_validate(given | {"buyer_reference": "04011000-1234512345-07"})
+
+
+@pytest.mark.parametrize("text", ["株式会社", "Ægir\uffff", "Kaf\x80", "Rocket 🚀", "private \ue000"])
+def test_a_text_that_no_document_can_show_is_refused_where_it_is_set(text: str) -> None:
+    """PDF/A forbids a character without a glyph. Its document could never be made, and its e-mail never sent."""
+    given = {"company": "Ægir & Søn", "street": "نظام 1", "city": "Αθήνα Київ", "country": "DK", "email": "a@acme.example"}
+    assert BillingDetailsBody.model_validate(given)
+    for field in ("company", "street", "postcode", "city", "organisation_number", "buyer_reference", "purchase_order"):
+        with pytest.raises(ValidationError, match="characters that documents can show"):
+            BillingDetailsBody.model_validate(given | {field: text})
+    with pytest.raises(ValidationError, match="characters that documents can show"):
+        ModuleBody(name=text)
+    with pytest.raises(ValidationError, match="seller_name"):
+        settings_of("", KafkaSettings(), seller_name=text)

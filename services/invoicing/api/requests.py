@@ -13,6 +13,7 @@ from stdnum.exceptions import ValidationError as NumberError
 from stdnum.gb import vat as gb_vat
 
 from services.invoicing.api.electronic_addresses import checked_electronic_address
+from services.invoicing.documents.printable import first_unprintable
 from services.invoicing.domain.balance import AMOUNT_MINOR_MAX
 from services.invoicing.domain.formats import XRECHNUNG, Format
 from services.invoicing.domain.policies import WARN_AT
@@ -60,12 +61,23 @@ Notice = Annotated[
 ]
 
 
+def checked_printable(value: str | None) -> str | None:
+    """Return the text if documents can show it. ValueError: the fonts lack a character."""
+    wrong = first_unprintable(value) if value is not None else None
+    if wrong is not None:
+        raise ValueError(f"expected only characters that documents can show, and {wrong} is none of them; for example Latin letters")
+    return value
+
+
+Printable = AfterValidator(checked_printable)  # of a text that documents print
+
+
 class Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
 class ModuleBody(Body):
-    name: Line
+    name: Annotated[Line, Printable]
     base: StrictBool = Field(False, description="True for a module that a person needs to be a user at all.")
     requires: list[ModuleName] = Field(default_factory=list, max_length=50, description="Modules that this module requires.")
 
@@ -128,14 +140,16 @@ TAX_FIELDS = ("tax_category", "tax_rate_percent", "tax_reason")
 class BillingDetailsBody(Body):
     """The billing details of a tenant: whom the vendor invoices, and with which tax."""
 
-    company: Line
-    street: Line
-    postcode: Annotated[str, StringConstraints(max_length=20, strip_whitespace=True, pattern=_PRINTABLE)] = ""
-    city: Line
+    company: Annotated[Line, Printable]
+    street: Annotated[Line, Printable]
+    postcode: Annotated[str, StringConstraints(max_length=20, strip_whitespace=True, pattern=_PRINTABLE), Printable] = ""
+    city: Annotated[Line, Printable]
     country: Country
-    vat_id: Annotated[str, StringConstraints(min_length=1, max_length=30, strip_whitespace=True, pattern=_PRINTABLE)] | None = None
+    vat_id: Annotated[str, StringConstraints(min_length=1, max_length=30, strip_whitespace=True, pattern=_PRINTABLE), Printable] | None = (
+        None
+    )
     organisation_number: (
-        Annotated[str, StringConstraints(min_length=1, max_length=50, strip_whitespace=True, pattern=_PRINTABLE)] | None
+        Annotated[str, StringConstraints(min_length=1, max_length=50, strip_whitespace=True, pattern=_PRINTABLE), Printable] | None
     ) = Field(None, description="The number of the company in its national register. It is printed on documents, beside the VAT ID.")
     email: EmailStr = Field(description="The invoice e-mail address: invoices, credit notes and reminders are sent to it.")
     copy_to_administrators: StrictBool = Field(
@@ -146,8 +160,10 @@ class BillingDetailsBody(Body):
         description="`factur_x`: a PDF with an electronic invoice in it (Factur-X, ZUGFeRD). `xrechnung_cii`, `xrechnung_ubl` and "
         "`peppol_bis`: an XML file of XRechnung 3 or Peppol BIS Billing 3, and a PDF to read.",
     )
-    buyer_reference: Text = Field("", description="Your reference on documents. In Germany, public buyers give their Leitweg-ID here.")
-    purchase_order: Text = Field("", description="The number of your purchase order. It is printed on documents.")
+    buyer_reference: Annotated[Text, Printable] = Field(
+        "", description="Your reference on documents. In Germany, public buyers give their Leitweg-ID here."
+    )
+    purchase_order: Annotated[Text, Printable] = Field("", description="The number of your purchase order. It is printed on documents.")
     electronic_address: Annotated[str, AfterValidator(checked_electronic_address)] = Field(
         "",
         max_length=100,
