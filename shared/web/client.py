@@ -15,6 +15,7 @@ from shared.settings import CommonSettings
 
 TIMEOUT_SECONDS = 10
 RETRY_TIMEOUT_SECONDS = 20
+ATTEMPTS_MAX = 5
 RENEW_BEFORE_SECONDS = 30
 _TRANSIENT_STATUS = (429, 502, 503, 504)
 _SAFE_TO_REPEAT = ("GET", "HEAD", "PUT", "DELETE")
@@ -42,10 +43,12 @@ class ServiceClient:
     async def put(self, url: str, **options: Any) -> httpx.Response:
         return await self.request("PUT", url, **options)
 
-    async def request(self, method: str, url: str, *, headers: dict[str, str] | None = None, **options: Any) -> httpx.Response:
+    async def request(
+        self, method: str, url: str, *, headers: dict[str, str] | None = None, attempts: int = ATTEMPTS_MAX, **options: Any
+    ) -> httpx.Response:
         headers = {key.lower(): value for key, value in (headers or {}).items()}
         repeatable = method in _SAFE_TO_REPEAT or "idempotency-key" in headers
-        async for attempt in stamina.retry_context(on=Transient, attempts=5 if repeatable else 1, timeout=RETRY_TIMEOUT_SECONDS):
+        async for attempt in stamina.retry_context(on=Transient, attempts=attempts if repeatable else 1, timeout=RETRY_TIMEOUT_SECONDS):
             with attempt:
                 return await self._once(method, url, headers, options)
         raise AssertionError("a retry context ends with an answer or an exception")

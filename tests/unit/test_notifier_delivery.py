@@ -3,23 +3,32 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
+from typing import cast
 
 import aiosmtplib
+import httpx
 import pytest
+from pydantic import SecretStr
 
 from services.notifier.domain.notifications import Kind, Stream
 from services.notifier.email import message
 from services.notifier.email.delivery import Server, backoff_seconds, describe, permanent
 from services.notifier.email.message import Unsendable, build, check_headers
 from services.notifier.email.rendering import Links, Names, Recipient, render
+from services.notifier.jobs.sender import FILE_ATTEMPTS, Sender
+from services.notifier.settings import Settings
 from services.notifier.store.emails import ClaimedEmail
+from shared.clock import FixedClock
+from shared.database import Database
 from shared.errors import Transient
+from shared.web.client import ServiceClient
 from tests.support.emails import EVERY, NAMES, TENANT, notification
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 EMAIL = ClaimedEmail("acme", "m-1", "bo@acme.example", "Bo Ångström", "Überblick", "Grüße\n", "<p>Grüße</p>", [], None, 1, AT)
 SENDER = "Seatpool <seatpool@vendor.example>"
 DATE = "Sun, 01 Mar 2026 00:00:00 +0000"
+NO_DATABASE = cast("Database", None)
 
 
 def test_an_e_mail_has_text_and_html_and_is_marked_as_sent_automatically() -> None:
@@ -164,3 +173,21 @@ def test_the_address_of_the_mail_server_is_read_and_its_password_is_not_shown() 
     assert "p/w" not in repr(secure)
     with pytest.raises(ValueError, match="smtp://host:port"):
         Server.from_url("mail.example:25")
+
+
+async def test_an_invoice_that_is_not_made_yet_delays_no_other_e_mail() -> None:
+    """The e-mail is tried again later. Asking again and again meanwhile would keep all others waiting, and a layout can fail for good."""
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        return (
+            httpx.Response(200, json={"access_token": "t", "expires_in": 300}) if request.url.path == "/v1/token" else httpx.Response(503)
+        )
+
+    settings = Settings(users_url="http://users", invoicing_url="http://invoicing", database_url=SecretStr(""))
+    async with ServiceClient(settings, transport=httpx.MockTransport(answer)) as client:
+        sender = Sender(NO_DATABASE, settings, FixedClock(AT), client)
+        with pytest.raises(Transient):
+            await sender.fetch_files("acme", "inv-1")
+    assert asked.count("/v1/tenants/acme/invoices/inv-1/pdf") == FILE_ATTEMPTS == 2

@@ -599,6 +599,9 @@ async def test_a_transient_error_is_retried_unless_the_request_could_be_done_twi
         users.statuses = [503]
         with pytest.raises(Transient):
             await client.post("http://seats/v1/a")
+        users.statuses = [503]
+        with pytest.raises(Transient):
+            await client.get("http://seats/v1/a", attempts=1)
 
 
 async def test_a_token_that_is_refused_is_replaced_once() -> None:

@@ -32,6 +32,7 @@ log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 0.25
 DETAILS_TIMEOUT_SECONDS = 5.0  # other digests wait meanwhile
+FILE_ATTEMPTS = 2  # of a document that may not be made yet: other e-mails wait meanwhile, and this one is tried again later
 DELETE_EVERY_SECONDS = 3600.0
 TRY_LOCK_EVERY_SECONDS = 1.0
 RETRY_MAX_SECONDS = 10.0
@@ -68,7 +69,7 @@ class Sender:
         return {"pdf": pdf.content} | ({"xml": (await self._fetch_file(apart["url"])).content} if apart else {})
 
     async def _fetch_file(self, path: str) -> httpx.Response:
-        response = await self._client.get(f"{self._settings.invoicing_url}{path}")
+        response = await self._client.get(f"{self._settings.invoicing_url}{path}", attempts=FILE_ATTEMPTS)
         if response.status_code != 200:
             raise Transient(f"invoicing answered the request for {path} with status {response.status_code}")
         return response
