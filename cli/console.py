@@ -22,11 +22,11 @@ T = TypeVar("T")
 
 
 class CliError(Exception):
-    """`hint` is what the reader can do about it. `problem` is the type of a refusal, as services name it."""
+    """`hint` is what the reader can do about it. `problem` is the type of a refusal, as services name it, `fields` its wrong fields."""
 
-    def __init__(self, message: str, hint: str = "", problem: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", problem: str = "", fields: Sequence[tuple[str, str]] = ()) -> None:
         super().__init__(message)
-        self.message, self.hint, self.problem = message, hint, problem
+        self.message, self.hint, self.problem, self.fields = message, hint, problem, fields
 
 
 def fail(message: str, hint: str = "") -> NoReturn:

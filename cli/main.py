@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from cli.commands import (
+    catalog,
     clients,
     dead_letters,
     hr,
@@ -217,6 +218,7 @@ def settings(
 
 
 GROUPS = {
+    "catalog": catalog.catalog,
     "hr": hr.hr,
     "users": users.users,
     "people": people.people,

@@ -242,7 +242,7 @@ def refusal(service: str, response: httpx.Response) -> CliError:
         problem = {}
     text = str(problem.get("detail") or problem.get("title") or _harmless(response.text[:200]) or response.reason_phrase)
     errors = problem.get("errors") or []
-    found = [(e.get("field"), str(e.get("expected") or e.get("detail"))) for e in errors if isinstance(e, dict)]
+    found = [(str(e.get("field")), str(e.get("expected") or e.get("detail"))) for e in errors if isinstance(e, dict)]
     if fields := "; ".join(f"{field}: {expected}" for field, expected in found if expected not in text):
         text = f"{text} ({fields})"
     hint = (
@@ -250,4 +250,4 @@ def refusal(service: str, response: httpx.Response) -> CliError:
         if response.status_code == httpx.codes.UNAUTHORIZED
         else ""
     )
-    return CliError(f"{service} answered {response.status_code}: {text}", hint, str(problem.get("type", "")).rpartition(":")[2])
+    return CliError(f"{service} answered {response.status_code}: {text}", hint, str(problem.get("type", "")).rpartition(":")[2], found)

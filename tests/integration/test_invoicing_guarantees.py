@@ -598,6 +598,43 @@ async def test_a_price_is_changed_by_a_new_version_and_never_taken_away(bench: B
     ]
 
 
+async def test_the_catalogue_is_applied_as_a_whole_or_not_at_all(bench: Bench) -> None:
+    sold: dict[str, Any] = {"filed": {"monthly": "12.50", "annual": "125", "minimum": "2"}, "extra": {"monthly": "3.00"}}
+    plan = {"name": "Filed", "currency": "EUR", "holds_from": "2014-01-01", "modules": sold}
+    modules = {"extra": {"name": "Extra", "requires": ["filed"]}, "filed": {"name": "Filed", "base": "true"}}
+    body: dict[str, Any] = {"modules": modules, "plans": {"filed": plan}}
+    before = await bench.ok("GET", "/v1/catalog")
+    shown = await bench.ok("PUT", "/v1/catalog?dry_run=true", body)
+    fields = {each["field"]: each["after"] for each in shown["differences"]}
+    assert (shown["applied"], shown["version"], fields["plans.filed.modules.filed.monthly"]) == (False, before["version"], "12.50")
+    assert await bench.ok("GET", "/v1/catalog") == before, "a dry run changes nothing"
+    applied = await bench.ok("PUT", "/v1/catalog", body | {"version": before["version"]})
+    assert (applied["applied"], applied["differences"]) == (True, shown["differences"])
+    after = await bench.ok("GET", "/v1/catalog")
+    assert after["plans"]["filed"]["modules"]["filed"] == {"annual": "125.00", "monthly": "12.50", "minimum": 2}
+    again = await bench.ok("PUT", "/v1/catalog", {**after, "version": before["version"]})
+    assert (again["differences"], again["version"]) == ([], applied["version"]), "what is there already is no change"
+    sold["filed"]["monthly"] = "13.00"
+    assert (await bench.refused("PUT", "/v1/catalog", body | {"version": before["version"]}))["type"] == "catalog-changed"
+    changed = await bench.ok("PUT", "/v1/catalog", body)
+    assert [(each["before"], each["after"]) for each in changed["differences"]] == [("12.50", "13.00")]
+    assert changed["subscriptions"] == [{"plan": "filed", "running": 0}]
+    for wrong, field in (
+        ({"absent": {"monthly": 1}}, "absent"),
+        ({"filed": {"monthly": "1.234"}}, "filed.monthly"),
+        ({"filed": {}}, "filed"),
+    ):
+        answer = await bench.refused("PUT", "/v1/catalog", {"plans": {"filed": plan | {"modules": wrong}}}, 422)
+        assert answer["errors"][0]["field"] == f"body.plans.filed.modules.{field}"
+    circle = {"filed": {"name": "Filed", "requires": ["extra"]}, "extra": {"name": "Extra", "requires": ["filed"]}}
+    assert (await bench.refused("PUT", "/v1/catalog", {"modules": circle}))["type"] == "module-cycle"
+    history = await bench.ok("GET", "/v1/plans/filed/versions")
+    assert [(each["version"], each["actor"]["id"], each["changes"][-1]["new"]) for each in history["items"]] == [
+        (1, "operator", 1250),
+        (2, "operator", 1300),
+    ]
+
+
 @pytest.mark.parametrize(("path", "id_"), [("/v1/modules", "module"), ("/v1/plans", "plan")])
 async def test_the_catalogue_is_listed_in_pages(bench: Bench, path: str, id_: str) -> None:
     for name in ("paged-a", "paged-b", "paged-c"):

@@ -12,6 +12,7 @@ FREE = "an object with a fixed set of fields, or what a message of at most 1 MiB
 # Every list and every object with any keys in answers, as `<model>.<field>` or as `<service> <method> <path>`.
 RIGHTS = "there are seven rights"
 ROLES = "a person holds a limited number of roles"
+CATALOGUE = "a request has at most 500 modules and 500 plans"
 BOUNDED = {
     # Requests limit what is stored.
     "ProfileView.modules": MODULES,
@@ -105,6 +106,13 @@ BOUNDED = {
     "PlanChangeView.would_flag": MODULES,
     "PlanChangeView.detail": FREE,
     "PlanView.limits": MODULES,
+    "PlanVersionView.prices": MODULES,
+    "PlanVersionView.limits": MODULES,
+    "PlanVersionView.changes": MODULES,
+    "CatalogueView.modules": CATALOGUE,
+    "CatalogueView.plans": CATALOGUE,
+    "AppliedView.differences": CATALOGUE,
+    "AppliedView.subscriptions": CATALOGUE,
     "QuoteView.cancels_closing": MODULES,
     "QuoteView.notes": MODULES,
     "QuoteView.history": "a quote takes each of its states once",

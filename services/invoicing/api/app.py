@@ -6,6 +6,7 @@ from services.invoicing import store
 from services.invoicing.api import (
     billing_details,
     catalogue,
+    catalogue_file,
     contract_changes,
     ending,
     exports,
@@ -44,6 +45,7 @@ def make_app(wiring: Wiring, verifier: Verifier | None = None) -> FastAPI:
     app.state.wiring = wiring
     for module in (
         catalogue,
+        catalogue_file,
         billing_details,
         subscription,
         contract_changes,

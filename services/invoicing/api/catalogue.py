@@ -8,8 +8,9 @@ from fastapi import APIRouter, Depends, Path
 from services.invoicing import store
 from services.invoicing.api.dependencies import IdPath, Wired
 from services.invoicing.api.requests import ModuleBody, PlanBody
-from services.invoicing.api.responses import ModuleView, PlanView
+from services.invoicing.api.responses import ModuleView, PlanVersionView, PlanView
 from services.invoicing.use_cases import catalogue
+from shared.errors import NotFound
 from shared.web import Cursor, Limit, Page, Principal, actor_of, authenticated, decode_cursor, encode_cursor, operator, refusals
 from shared.web.rest import LIMIT_DEFAULT
 from shared.web.route import CheckedRoute
@@ -51,3 +52,18 @@ async def list_plans(wiring: Wired, cursor: Cursor = None, limit: Limit = LIMIT_
     async with wiring.database.unit_of_work(None) as uow:
         found = await store.catalogue.plan_page(uow.connection, after, limit)
     return Page(items=[PlanView.of(plan) for plan in found], next=encode_cursor(found[-1].plan) if len(found) == limit else None)
+
+
+@router.get(
+    "/v1/plans/{plan}/versions", summary="List the versions of a plan's price list, oldest first", dependencies=[Depends(operator())]
+)
+@costly
+async def list_versions(wiring: Wired, plan: IdPath, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT) -> Page[PlanVersionView]:
+    """The history of the prices: who defined each version and when, from which day it holds, and what changed."""
+    (after,) = decode_cursor(cursor, int) or (0,)
+    async with wiring.database.unit_of_work(None) as uow:
+        if await store.catalogue.plan(uow.connection, plan) is None:
+            raise NotFound("plan")
+        found = await store.catalogue.version_page(uow.connection, plan, after, limit)
+    items = [PlanVersionView.of(each) for each in found]
+    return Page(items=items, next=encode_cursor(found[-1].version) if len(found) == limit else None)

@@ -70,6 +70,14 @@ class PlanView(BaseModel):
         return cls(**{name: getattr(event, name) for name in cls.model_fields})
 
 
+class PlanVersionView(PlanView):
+    """A version of a plan's price list, and who defined it."""
+
+    at: Instant = Field(description="When it was defined.")
+    actor: Actor
+    changes: tuple[Change, ...] = Field(description="The prices that differ from the version before: `module.term`, before and after.")
+
+
 class BillingDetailsView(BaseModel):
     """The billing details that are in force."""
 

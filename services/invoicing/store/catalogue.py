@@ -30,6 +30,7 @@ _PLANS = select(PLANS.c.payload).where(PLANS.c.current).order_by(PLANS.c.plan)
 _PLAN = _PLANS.where(_OF_PLAN)
 _PLAN_PAGE = _PLANS.where(PLANS.c.plan > bindparam("after")).limit(bindparam("limit"))
 _VERSIONS = select(PLANS.c.payload).where(_OF_PLAN).order_by(PLANS.c.version)
+_VERSION_PAGE = _VERSIONS.where(PLANS.c.version > bindparam("after")).limit(bindparam("limit"))
 _ALL_VERSIONS = select(PLANS.c.payload).order_by(PLANS.c.plan, PLANS.c.version)
 _SUPERSEDE = update(PLANS).where(_OF_PLAN, PLANS.c.current).values(current=False)
 _ADD_PLAN = insert(PLANS)
@@ -71,6 +72,12 @@ async def plan(connection: AsyncConnection, name: str) -> PlanDefined | None:
 
 async def versions(connection: AsyncConnection, name: str) -> Sequence[PlanDefined]:
     return [PlanDefined.model_validate_json(payload) for payload in (await connection.execute(_VERSIONS, {"of_plan": name})).scalars()]
+
+
+async def version_page(connection: AsyncConnection, name: str, after: int, limit: int) -> Sequence[PlanDefined]:
+    """Return versions of the price list of a plan, in their order."""
+    found = await connection.execute(_VERSION_PAGE, {"of_plan": name, "after": after, "limit": limit})
+    return [PlanDefined.model_validate_json(payload) for payload in found.scalars()]
 
 
 async def all_versions(connection: AsyncConnection) -> Sequence[PlanDefined]:

@@ -1,0 +1,65 @@
+"""The catalogue as one body: modules, and plans with the prices of each module."""
+
+from datetime import date
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import Field, StringConstraints, model_validator
+
+from services.invoicing.api.requests import Body, Currency, Line
+from services.invoicing.domain.quote import PRICE_MINOR_MAX
+from shared.schemas.base import Id, ModuleName
+from shared.schemas.policies import LICENCES_MAX
+from shared.web.rest import Day
+
+EXAMPLE = "a decimal number such as 12.00"
+Price = Annotated[Decimal, Field(ge=0, le=PRICE_MINOR_MAX, description=f"The price of one licence for a whole period: {EXAMPLE}.")]
+Number = Annotated[int, Field(ge=1, le=LICENCES_MAX)]
+
+
+class ModuleOfFile(Body):
+    name: Line
+    base: bool = Field(False, description="True for a module that a person needs to be a user at all.")
+    requires: list[ModuleName] = Field(default_factory=list, max_length=50, description="Modules that this module requires.")
+
+
+class SoldModule(Body):
+    """The prices of a module in a plan, and how many licences of it the plan allows."""
+
+    monthly: Price | None = None
+    annual: Price | None = None
+    minimum: Number = 1
+    maximum: Number | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "SoldModule":
+        if self.monthly is None and self.annual is None:
+            raise ValueError("expected a price: monthly, annual, or both")
+        if self.maximum is not None and self.maximum < self.minimum:
+            raise ValueError("maximum: expected a number that is not below minimum")
+        return self
+
+
+class PlanOfFile(Body):
+    """A plan with the prices of its modules."""
+
+    name: Line
+    currency: Currency
+    allows_extra_licences: bool = True
+    holds_from: Day | None = Field(
+        None,
+        ge=date(1970, 1, 1),
+        lt=date(3000, 1, 1),
+        description="New subscriptions take these prices from this day on; without it, at once.",
+    )
+    modules: dict[ModuleName, SoldModule] = Field(min_length=1, max_length=250)
+
+
+class CatalogueBody(Body):
+    """The catalogue. Modules and plans that are not in it stay as they are."""
+
+    version: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")] | None = Field(
+        None, description="The version of the catalogue that was read before. If it is another one by now, nothing is applied (409)."
+    )
+    modules: dict[ModuleName, ModuleOfFile] = Field(default_factory=dict, max_length=500)
+    plans: dict[Id, PlanOfFile] = Field(default_factory=dict, max_length=500)
