@@ -71,7 +71,10 @@ def _show_quote(quote: Mapping[str, Any]) -> None:
         out.print(f"The next period of the whole subscription costs {after} net instead of {before}.", markup=False)
     for note in quote["notes"]:
         out.print(note, markup=False)
-    if quote["state"] == "open":
+    for each in quote["approvals"]:
+        amount = format_amount(each["gross_minor"], quote["currency"], "en")
+        out.print(f"Approved by {each['by']['id']} with {amount} at {each['at']}.", markup=False)
+    if quote["state"] in ("open", "waiting_for_approval"):
         out.print(f"It can be approved until {quote['expires_at']}.", markup=False)
 
 
@@ -89,6 +92,8 @@ def approve(tenant: str, quote: str, yes: bool, as_json: bool) -> None:
     order = run(_post(f"/v1/tenants/{tenant}/quotes/{quote}/approve", {}, WAIT))
     if as_json:
         typer.echo(orjson.dumps(order).decode())
+    elif "order" not in order or order["order"] is None:
+        out.print(f"The quote {quote} is approved, and waits for its second approver until {order['expires_at']}.", markup=False)
     elif order["status"] == "refused":
         fail(f"seats refused the order: {order['reason']}", "Request a new quote.")
     else:
@@ -98,6 +103,16 @@ def approve(tenant: str, quote: str, yes: bool, as_json: bool) -> None:
 def withdraw(tenant: str, quote: str) -> None:
     run(_post(f"/v1/tenants/{tenant}/quotes/{quote}/withdraw", {}))
     out.print(f"The quote {quote} is withdrawn.", markup=False)
+
+
+def settings(tenant: str, second_approver: str | None, as_json: bool) -> None:
+    """Show who approves purchases, or change it."""
+    path = f"/v1/tenants/{tenant}/purchase-settings"
+    found = run(_get(path) if second_approver is None else _put(path, {"second_approver": second_approver}))
+    if as_json:
+        typer.echo(orjson.dumps(found).decode())
+    else:
+        out.print(f"second approver: {found['second_approver']}", markup=False)
 
 
 def list_orders(tenant: str, status: str | None, as_json: bool) -> None:
@@ -130,6 +145,12 @@ def show_order(tenant: str, order: str, as_json: bool) -> None:
 async def _get(path: str) -> dict[str, Any]:
     async with Rest(addresses()) as rest:
         found: dict[str, Any] = await rest.get("invoicing", path)
+        return found
+
+
+async def _put(path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    async with Rest(addresses()) as rest:
+        found: dict[str, Any] = await rest.put("invoicing", path, body)
         return found
 
 

@@ -43,3 +43,24 @@ def show_order(
     from cli.orders import show_order
 
     show_order(tenant, order, json)
+
+
+@orders.command("settings")
+def order_settings(
+    tenant: OfTenant,
+    second_approver: Annotated[
+        Literal["none", "always"] | None, typer.Option(help="Whether each purchase needs the approval of a second person.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Show who approves purchases. With an option, change it.
+
+    The second approver is a person who did not request the quote. An API client cannot be one.
+
+    ```
+    seatpool orders settings --tenant acme --second-approver always
+    ```
+    """
+    from cli.orders import settings
+
+    settings(tenant, second_approver, json)

@@ -33,7 +33,7 @@ def request_quote(
 def list_quotes(
     tenant: OfTenant,
     state: Annotated[
-        Literal["open", "approved", "activated", "refused", "expired", "withdrawn"] | None,
+        Literal["open", "waiting_for_approval", "replaced", "approved", "activated", "refused", "expired", "withdrawn"] | None,
         typer.Option(help="Only quotes in this state; default: all."),
     ] = None,
     json: AsJson = False,

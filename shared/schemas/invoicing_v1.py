@@ -244,6 +244,37 @@ class QuoteIssued(InvoicingEvent):
     cancels_plan_change: Id | None = None  # a scheduled change of plan that does not fit any more after the order
     new_module: ModuleName | None = None  # the order adds this module to the subscription, with these policies
     policies: Policies | None = None
+    replaces: Id | None = None  # the quote of the day before, which waited for a second approver
+
+
+class SecondApprovalNeeded(InvoicingEvent):
+    """Somebody approved a quote, and it waits for a second approver: until `expires_at`, and then again with the next day's amount."""
+
+    quote: Id
+    requested_by: Actor
+    approved_by: Actor
+    approved_gross_minor: int  # the amount that was approved
+    replaces: Id | None = None  # the quote of the day before
+    lines: Items[QuoteLine]
+    currency: Currency
+    net_minor: int
+    tax_minor: int
+    gross_minor: int
+    charge: str  # now | next_invoice
+    expires_at: Instant
+
+
+class QuoteExpired(InvoicingEvent):
+    """A quote that waited for a second approver cannot be issued again, and expired. `reason` says why."""
+
+    quote: Id
+    requested_by: Actor
+
+
+class PurchaseSettingsChanged(InvoicingEvent):
+    """What a tenant decided about its purchases: who approves them."""
+
+    second_approver: str  # none | always
 
 
 class QuoteApproved(InvoicingEvent):
@@ -251,6 +282,7 @@ class QuoteApproved(InvoicingEvent):
     order: Id
     approved_on: date
     billing_details: Id | None = None  # the version the invoice is made out to
+    first_approver: Actor | None = None  # if the purchase needed a second one, who is the actor
 
 
 class QuoteWithdrawn(InvoicingEvent):
@@ -258,6 +290,7 @@ class QuoteWithdrawn(InvoicingEvent):
 
     quote: Id
     requested_by: Actor
+    waited: bool = False  # for a second approver
 
 
 class OrderCompleted(InvoicingEvent):

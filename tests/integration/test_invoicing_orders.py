@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -92,3 +92,49 @@ async def test_T8_B9_a_quote_is_approved_once_and_a_list_shows_each_state(bench:
     assert (event.quote, event.actor.id, event.requested_by.id) == (dropped["quote"], "ann", "ann")
     assert (await bench.statistics(tenant))["orders_completed"] == 1
     assert shown["expires_at"] < (NOVEMBER + timedelta(days=1)).isoformat()
+
+
+async def test_a_purchase_waits_for_its_second_approver_over_midnight_and_not_over_a_renewal(bench: Bench) -> None:
+    tenant = await bench.subscribed(NOVEMBER, {"time": 10}, "2013-11-01", billed_until="2013-12-01")
+    settings = f"/v1/tenants/{tenant}/purchase-settings"
+    assert (await bench.ok("GET", settings, tenant=tenant, **BUY))["second_approver"] == "none"
+    await bench.refused("PUT", settings, {"second_approver": "always"}, 403, tenant=tenant, **BUY)
+    await bench.ok("PUT", settings, {"second_approver": "always"}, tenant=tenant, rights=["settings:manage"])
+    first = await quote_of(bench, tenant, time=1)
+    waiting = await bench.ok("POST", first["approve_url"], {}, tenant=tenant, **BUY)
+    assert (waiting["state"], waiting["order"], waiting["gross_minor"]) == ("waiting_for_approval", None, 800)
+    for subject, kind in (("ann", "user"), ("bot", "client")):  # the requester, and an API client
+        refused = await bench.refused("POST", first["approve_url"], {}, tenant=tenant, **BUY, subject=subject, kind=kind)
+        assert (refused["type"], refused["approved_by"]) == ("second-approver-needed", ["ann"])
+    # Over midnight: the same items with the amount of the day, and the approval that was given.
+    await bench.advance_clock(tenant, NOVEMBER + A_DAY)
+    replaced = await bench.refused("POST", first["approve_url"], {}, tenant=tenant, **BUY, subject="bo")
+    assert replaced["type"] == "quote-replaced"
+    (second,) = (await bench.ok("GET", f"/v1/tenants/{tenant}/quotes?state=waiting_for_approval", tenant=tenant, **BUY))["items"]
+    assert (second["quote"], second["replaces"], second["gross_minor"]) == (replaced["quote"], first["quote"], 750)
+    assert [(each["by"]["id"], each["gross_minor"]) for each in second["approvals"]] == [("ann", 800)]
+    url = second["approve_url"]
+    both = await asyncio.gather(
+        *[bench.call("POST", url, {}, tenant=tenant, **BUY, subject=subject, prefer="wait=10") for subject in ("bo", "cy")]
+    )
+    won, lost = sorted(both, key=lambda response: response.status_code)
+    assert (won.json()["status"], lost.json()["type"]) == ("completed", "urn:seatpool:problem:quote-approved")
+    asked = await bench.events(tenant, invoicing_v1.SecondApprovalNeeded)
+    assert [(event.gross_minor, event.approved_gross_minor, event.replaces) for event in asked] == [
+        (800, 800, None),
+        (750, 800, first["quote"]),
+    ]
+    (approved,) = await bench.events(tenant, invoicing_v1.QuoteApproved)
+    assert (approved.first_approver and approved.first_approver.id, approved.actor.id in ("bo", "cy")) == ("ann", True)
+    assert (await bench.statistics(tenant))["gross_minor"] == 750
+    # Over a renewal it expires, and a withdrawn one does not come back.
+    late, dropped = [await quote_of(bench, tenant, time=1 + n) for n in range(2)]
+    for quote in (late, dropped):
+        await bench.ok("POST", quote["approve_url"], {}, tenant=tenant, **BUY, subject="bo")
+    await bench.ok("POST", dropped["withdraw_url"], {}, tenant=tenant, **BUY)
+    await bench.advance_clock(tenant, datetime(2013, 12, 1, 9, tzinfo=UTC))
+    (expired,) = await bench.events(tenant, invoicing_v1.QuoteExpired)
+    assert (expired.quote, expired.reason, expired.requested_by.id) == (late["quote"], "period_changed", "ann")
+    assert await ids_of(bench, tenant, "quotes", state="expired") == [late["quote"]]
+    assert await ids_of(bench, tenant, "quotes", state="waiting_for_approval") == []
+    assert [event.waited for event in await bench.events(tenant, invoicing_v1.QuoteWithdrawn)] == [True]

@@ -37,10 +37,10 @@ ROOT = Actor(kind="client", id="operator")
 KEY = OKPKey.generate_key("Ed25519", {"kid": "test"})
 
 
-def token(tenant: str | None, rights: Sequence[str], subject: str, departments: Sequence[str] | None = None) -> str:
+def token(tenant: str | None, rights: Sequence[str], subject: str, departments: Sequence[str] | None = None, kind: str = "user") -> str:
     now = int(datetime.now(UTC).timestamp())
     claims = {"iss": "seatpool", "aud": "seatpool", "iat": now, "exp": now + 600, "sub": subject, "rights": list(rights)}
-    claims |= {"kind": "user", "tenant": tenant} if tenant else {"kind": "client"}
+    claims |= {"kind": kind, "tenant": tenant} if tenant else {"kind": "client"}
     claims |= {"departments": list(departments)} if departments is not None else {}
     return jwt.encode({"alg": "Ed25519", "kid": "test"}, claims, KEY, algorithms=["Ed25519"])
 
@@ -118,10 +118,12 @@ class Bench:
         tenant: str | None = None,
         rights: Sequence[str] = ("operator",),
         departments: Sequence[str] | None = None,
+        subject: str = "ann",
+        kind: str = "user",
         **headers: str,
     ) -> httpx.Response:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        bearer = token(tenant, rights, "operator" if tenant is None else "ann", departments)
+        bearer = token(tenant, rights, "operator" if tenant is None else subject, departments, kind)
         return await self.http.request(method, path, json=body, headers={"authorization": f"Bearer {bearer}"} | named)
 
     async def ok(self, method: str, path: str, body: Any = None, **options: Any) -> Any:

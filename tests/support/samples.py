@@ -34,6 +34,7 @@ WORDS: dict[str, Any] = {
     "invoice": "inv-1", "orders": ["ord-1"], "charges": ["chg-1"], "to_day": "2013-12-01", "due_on": "2013-11-29",
     "period_end": "2013-12-01", "billed_until": "2013-12-01", "deadline": "2013-11-22T09:00:00.000Z",
     "hold_until": "2013-11-20T09:00:00.000Z", "free_since": "2013-11-01T09:00:00.000Z", "version": "bd-1", "billing_details": "bd-1",
+    "second_approver": "always",
     "action": "no_purchases", "payment": "pay-1", "direction": "received", "credit_note": "inv-2", "overdue_action": "no_purchases",
 }  # fmt: skip
 FORMATS = {"date": "2013-11-15", "date-time": "2013-11-15T09:00:00.000Z", "email": "ann.lund@acme.example"}

@@ -19,6 +19,7 @@ QUOTE: dict[str, Any] = {
     "charge": "now",
     "next_period": {"before": {"net_minor": 1000}, "after": {"net_minor": 8200}},
     "notes": [],
+    "approvals": [],
     "expires_at": "2026-03-02T00:00:00Z",
     "history": [{"state": "open", "at": "2026-03-01T09:00:00Z", "by": {"kind": "user", "id": "ann"}, "detail": {}}],
 }
@@ -58,6 +59,17 @@ def test_T8_a_quote_is_requested_shown_approved_and_withdrawn(deployment: Deploy
     refused = seatpool("quotes", "approve", "q1", "--tenant", "acme", "--yes")
     assert (refused.exit_code, "seats refused the order: expected_differs" in refused.output) == (1, True)
     assert "The quote q1 is withdrawn." in seatpool("quotes", "withdraw", "q1", "--tenant", "acme").output
+
+
+def test_a_first_approval_says_that_the_purchase_waits_for_a_second_one(deployment: Deployment) -> None:
+    waiting = QUOTE | {"state": "waiting_for_approval", "order": None}
+    waiting["approvals"] = [{"by": {"kind": "user", "id": "ann"}, "at": "2026-03-01T09:00:00Z", "gross_minor": 3900}]
+    deployment.answers["GET", f"{OF_ACME}/quotes/q1"] = lambda _: (200, waiting)
+    deployment.answers["POST", f"{OF_ACME}/quotes/q1/approve"] = lambda _: (202, waiting)
+    assert "Approved by ann with €39.00" in seatpool("quotes", "show", "q1", "--tenant", "acme").output
+    assert "waits for its second approver until" in seatpool("quotes", "approve", "q1", "--tenant", "acme", "--yes").output
+    deployment.answers["PUT", f"{OF_ACME}/purchase-settings"] = lambda body: (200, body)
+    assert "always" in seatpool("orders", "settings", "--tenant", "acme", "--second-approver", "always").output
 
 
 def test_quotes_and_orders_are_listed_by_state(deployment: Deployment) -> None:

@@ -115,6 +115,7 @@ BOUNDED = {
     "AppliedView.subscriptions": CATALOGUE,
     "QuoteView.cancels_closing": MODULES,
     "QuoteView.notes": MODULES,
+    "QuoteView.approvals": "two people approve a quote at most",
     "QuoteView.history": "a quote takes each of its states once",
     "OrderView.history": "a quote takes each of its states once",
     "StepView.detail": FREE,

@@ -26,7 +26,8 @@ router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/quotes
 
 
 State = Annotated[
-    Literal["open", "approved", "activated", "refused", "expired", "withdrawn"] | None, Query(description="Only quotes in this state.")
+    Literal["open", "waiting_for_approval", "replaced", "approved", "activated", "refused", "expired", "withdrawn"] | None,
+    Query(description="Only quotes in this state."),
 ]
 
 
@@ -95,7 +96,7 @@ async def post_withdrawal(wiring: Wired, tenant: TenantId, quote: IdPath, princi
     "/{quote}/approve",
     summary="Approve a quote",
     status_code=202,
-    response_model=OrderView,
+    response_model=OrderView | QuoteView,
     responses=decided_in_time(OrderView) | refusals(409),
 )
 async def post_approval(
@@ -107,22 +108,22 @@ async def post_approval(
     key: IdempotencyKey = None,
     prefer: Prefer = None,
 ) -> Response:
-    """The quote becomes an order, which seats decides. A quote is approved once: a second approval is refused, and names the order."""
-    ordered = ""
+    """The quote becomes an order, which seats decides. A quote is approved once: a second approval is refused, and names the order. If the
+    tenant wants a second approver, the first approval answers with the quote, whose `state` is `waiting_for_approval`."""
 
     async def act() -> Response:
-        nonlocal ordered
         ordered = await approve_quote(uow, tenant, quote, actor_of(principal), clock=wiring.clock)
+        if ordered is None:
+            return answer(await quote_view(uow, tenant, quote, wiring.clock), 202, {"location": f"/v1/tenants/{tenant}/quotes/{quote}"})
         shown = await order_view(uow, tenant, ordered)
         return answer(shown, 202, {"location": shown.status_url})
 
-    async def read(order: str) -> Response:
-        return answer(await order_view(uow, tenant, order))
+    async def read(name: str) -> Response:
+        return answer(await (quote_view(uow, tenant, name, wiring.clock) if name == quote else order_view(uow, tenant, name)))
 
     async with wiring.database.unit_of_work(tenant) as uow:
         response = await idempotent(uow, request, principal, key, act, read)
-        if not ordered:  # the request was repeated and got its first answer
-            found = await store.orders.of_quote(uow.connection, tenant, quote)
-            assert found is not None
-            ordered = found.order
-    return await answer_in_time(wiring, prefer, response, partial(decided_order, wiring, tenant, ordered))
+    location = response.headers.get("location", "").rpartition("/")[2]
+    if location in ("", quote):
+        return response
+    return await answer_in_time(wiring, prefer, response, partial(decided_order, wiring, tenant, location))

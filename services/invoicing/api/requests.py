@@ -345,6 +345,15 @@ class QuoteBody(Body):
     items: list[QuoteItem] = Field(min_length=1, max_length=100)
 
 
+class PurchaseSettingsBody(Body):
+    """What a tenant decides about its purchases."""
+
+    second_approver: Literal["none", "always"] = Field(
+        description="always: each purchase needs the approval of two people. One of them is a person who did not request the quote; an API "
+        "client cannot be this second approver."
+    )
+
+
 class ReductionTotal(Body):
     module: ModuleName
     total: Annotated[int, Field(ge=0, le=LICENCES_MAX, strict=True)] = Field(

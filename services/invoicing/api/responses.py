@@ -233,15 +233,31 @@ def history_of(issued: QuoteIssued, steps: Sequence[QuoteStep]) -> list[StepView
     return [made, *(StepView(state=step.state, at=step.at, by=step.by, detail=dict(detail_of(step))) for step in steps)]
 
 
+class ApprovalView(BaseModel):
+    """Somebody approved a quote with this amount."""
+
+    by: Actor
+    at: Instant
+    gross_minor: int
+
+
+class PurchaseSettingsView(BaseModel):
+    """What a tenant decided about its purchases."""
+
+    second_approver: str = Field(description="none or always: whether a purchase needs the approval of a second person")
+
+
 class QuoteView(BaseModel):
     """A quote: what it costs, what it assumes, and until when it is valid."""
 
     quote: str
     state: str = Field(
-        description="open, approved (seats has not decided the order yet), activated (the licences can be used), refused (by seats), "
-        "expired or withdrawn"
+        description="open, waiting_for_approval (of a second approver), replaced (by the quote of the next day), approved (seats has not "
+        "decided the order yet), activated (the licences can be used), refused (by seats), expired or withdrawn"
     )
     requested_by: Actor
+    approvals: list[ApprovalView] = Field(description="The first approval of a quote that needs a second one.")
+    replaces: str | None = Field(description="The quote of the day before, which waited for its second approver.")
     currency: str
     lines: tuple[QuoteLine, ...]
     taxes: tuple[TaxLine, ...]
@@ -280,6 +296,7 @@ class QuoteView(BaseModel):
             **own | {"expires_at": found.expires_at},
             state=found.state_at(now),
             requested_by=event.actor,
+            approvals=[ApprovalView(by=each.by, at=each.at, gross_minor=each.gross_minor) for each in found.given],
             withdraw_url=f"{url}/withdraw",
             gross=format_amount(event.gross_minor, event.currency, tenant.locale),
             recurring_now_minor=sum(line.recurring_now_minor for line in event.lines),

@@ -6,22 +6,26 @@ from datetime import datetime
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import DateTime, Text, and_, bindparam, insert, select, update
+from pydantic import TypeAdapter
+from sqlalchemy import DateTime, Text, and_, bindparam, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
 
+from services.invoicing.domain.approvals import Approval
 from shared.database.row_classes import columns_of, many, one, table_of
 from shared.schemas.base import Actor
 from shared.schemas.invoicing_v1 import QuoteIssued
 from shared.schemas.seats_v1 import Expected
 
 OPEN: Final = "open"
+WAITING: Final = "waiting_for_approval"  # of a second approver
+REPLACED: Final = "replaced"  # by a quote with the amount of the next day
 APPROVED: Final = "approved"  # its order waits for the decision of seats
 ACTIVATED: Final = "activated"
 REFUSED: Final = "refused"  # by seats
 WITHDRAWN: Final = "withdrawn"
-EXPIRED: Final = "expired"  # is never stored: an open quote whose time has passed
-STATES: Final = (OPEN, APPROVED, ACTIVATED, REFUSED, EXPIRED, WITHDRAWN)
+EXPIRED: Final = "expired"  # is stored of a quote that waited. An open quote has expired when its time has passed
+_APPROVALS = TypeAdapter(list[Approval])
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,12 @@ class StoredQuote:
     payload: str
     expected: str
     expires_at: datetime
+    approvals: str
+
+    @property
+    def given(self) -> list[Approval]:
+        """Return the approvals of a quote that waits for a second one."""
+        return _APPROVALS.validate_json(self.approvals)
 
     @property
     def issued(self) -> QuoteIssued:
@@ -85,8 +95,9 @@ _FIND = _SELECT.where(_ONE)
 _PAGE = _SELECT.where(_Q.place < bindparam("before")).order_by(_Q.place.desc()).limit(bindparam("limit"))
 _IN_STATE = {
     OPEN: _PAGE.where(_Q.state == OPEN, _Q.expires_at > _NOW),
-    EXPIRED: _PAGE.where(and_(_Q.state == OPEN, _Q.expires_at <= _NOW)),
-} | {state: _PAGE.where(_Q.state == state) for state in (APPROVED, ACTIVATED, REFUSED, WITHDRAWN)}
+    EXPIRED: _PAGE.where(or_(_Q.state == EXPIRED, and_(_Q.state == OPEN, _Q.expires_at <= _NOW))),
+} | {state: _PAGE.where(_Q.state == state) for state in (WAITING, REPLACED, APPROVED, ACTIVATED, REFUSED, WITHDRAWN)}
+_WAIT = update(QUOTES).where(_OWN, _ONE).values(approvals=bindparam("new_approvals"), expires_at=bindparam("until", type_=_INSTANT))
 _MOVED = update(QUOTES).where(_OWN, _ONE).values(state=bindparam("new_state")).returning(_Q.quote).cte("moved")
 _STEP: Mapping[str, TypeEngine[Any]] = {"at": _INSTANT, "actor": Text(), "detail": Text()}
 _MOVE = insert(QUOTE_STEPS).from_select(
@@ -127,6 +138,12 @@ async def move(connection: AsyncConnection, tenant_id: str, quote_id: str, state
     """Save the new state of a quote, and the step that led to it."""
     step = {"new_at": at, "new_actor": actor.model_dump_json(), "new_detail": orjson.dumps(detail).decode()}
     await connection.execute(_MOVE, {"tenant": tenant_id, "of_quote": quote_id, "new_state": state} | step)
+
+
+async def wait(connection: AsyncConnection, tenant_id: str, quote_id: str, approval: Approval, until: datetime) -> None:
+    """Save the first approval of a quote, and until when a second one is waited for."""
+    given = _APPROVALS.dump_json([approval]).decode()
+    await connection.execute(_WAIT, {"tenant": tenant_id, "of_quote": quote_id, "new_approvals": given, "until": until})
 
 
 async def steps(connection: AsyncConnection, tenant_id: str, quote_id: str) -> list[QuoteStep]:

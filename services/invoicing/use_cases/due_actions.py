@@ -10,7 +10,7 @@ from typing import Final
 from services.invoicing.store.due_actions import DueAction
 from services.invoicing.store.price_lists import KIND as PRICE_LIST
 from services.invoicing.store.renewal_forecasts import KIND as RENEWAL_FORECAST
-from services.invoicing.use_cases import endings, renewal_forecasts
+from services.invoicing.use_cases import endings, renewal_forecasts, waiting_quotes
 from services.invoicing.use_cases.balance import REMINDER
 from services.invoicing.use_cases.price_announcements import announce
 from services.invoicing.use_cases.reminders import remind
@@ -24,7 +24,16 @@ async def _remind_of_ending(wiring: Wiring, uow: UnitOfWork, action: DueAction) 
     await endings.remind(uow, action.tenant_id, clock=wiring.clock)
 
 
-HANDLERS: Final[Mapping[str, DueHandler]] = {endings.REMINDER: _remind_of_ending, REMINDER: remind, PRICE_LIST: announce}
+async def _reissue_quote(wiring: Wiring, uow: UnitOfWork, action: DueAction) -> None:
+    await waiting_quotes.reissue(uow, action.tenant_id, action.reference, clock=wiring.clock)
+
+
+HANDLERS: Final[Mapping[str, DueHandler]] = {
+    waiting_quotes.REISSUE: _reissue_quote,
+    endings.REMINDER: _remind_of_ending,
+    REMINDER: remind,
+    PRICE_LIST: announce,
+}
 
 
 async def _forecast(wiring: Wiring, action: DueAction) -> DueHandler:

@@ -7,7 +7,9 @@ import orjson
 
 from services.invoicing import store
 from services.invoicing.domain.account import SYSTEM
+from services.invoicing.domain.approvals import Approval, second_refusal
 from services.invoicing.domain.quote import approvable
+from services.invoicing.store.purchase_settings import ALWAYS
 from services.invoicing.store.quotes import ACTIVATED, APPROVED, REFUSED, StoredQuote
 from services.invoicing.use_cases.added_modules import open_new_pool
 from services.invoicing.use_cases.locked_tenants import lock_tenant
@@ -15,6 +17,7 @@ from services.invoicing.use_cases.overdue import check_purchase
 from services.invoicing.use_cases.publishing import publish, publish_fact
 from services.invoicing.use_cases.quotes import refuse, situation_of
 from services.invoicing.use_cases.seats_commands import add_licences
+from services.invoicing.use_cases.waiting_quotes import stop_waiting, wait_for_second
 from shared import ids
 from shared.clock import Clock
 from shared.database import UnitOfWork
@@ -25,9 +28,9 @@ from shared.schemas.envelope import Envelope
 from shared.schemas.invoicing_v1 import OrderCompleted, QuoteApproved, QuoteLine, QuoteWithdrawn
 
 
-async def approve_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: Actor, *, clock: Clock) -> str:
-    """Send the order to seats and return its id. A quote is approved once: of two approvals, the second one is refused.
-    Raises NotFound, Conflict."""
+async def approve_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: Actor, *, clock: Clock) -> str | None:
+    """Send the order to seats and return its id; None if the quote waits for a second approver. A quote is approved once: of two
+    approvals that could complete it, the second one is refused. Raises NotFound, Conflict."""
     tenant, at = await lock_tenant(uow, tenant_id, clock)
     found = await still_open(uow, tenant_id, quote_id, at)
     await check_purchase(uow, tenant_id)
@@ -36,8 +39,23 @@ async def approve_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: A
     refusal = approvable(situation, quote, expects)
     if refusal is not None:
         raise refuse(refusal)
+    given = found.given
+    if given:
+        refusal = second_refusal(quote.actor, given, actor)
+        if refusal is not None:
+            raise refuse(refusal)
+        await stop_waiting(uow, tenant_id, quote_id)
+    elif (await store.purchase_settings.find(uow.connection, tenant_id)).second_approver == ALWAYS:
+        await wait_for_second(uow, tenant_id, found, Approval(actor, at, quote_id, quote.gross_minor), situation.contract.time_zone)
+        return None
     event = QuoteApproved(
-        at=at, actor=actor, quote=quote_id, order=ids.new_id(), approved_on=quote.priced_for, billing_details=situation.details.version
+        at=at,
+        actor=actor,
+        quote=quote_id,
+        order=ids.new_id(),
+        approved_on=quote.priced_for,
+        billing_details=situation.details.version,
+        first_approver=given[0].by if given else None,
     )
     await store.orders.add(uow.connection, tenant_id, event)
     await store.quotes.move(uow.connection, tenant_id, quote_id, APPROVED, at, actor, order=event.order)
@@ -58,8 +76,12 @@ async def still_open(uow: UnitOfWork, tenant_id: str, quote_id: str, at: datetim
         raise NotFound("quote")
     how = "Request a new quote (POST …/quotes) with the same items."
     match found.state_at(at):
-        case store.quotes.OPEN:
+        case store.quotes.OPEN | store.quotes.WAITING:
             return found
+        case store.quotes.REPLACED:
+            (*_, step) = await store.quotes.steps(uow.connection, tenant_id, quote_id)
+            new, day = store.quotes.detail_of(step)["quote"], found.issued.priced_for
+            raise Conflict("quote-replaced", f"The quote was made for {day}. Approve the quote of today instead: {new}.", quote=new)
         case store.quotes.EXPIRED:
             day = found.issued.priced_for
             raise Conflict(
@@ -79,14 +101,17 @@ async def still_open(uow: UnitOfWork, tenant_id: str, quote_id: str, at: datetim
 
 
 async def withdraw_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: Actor, *, clock: Clock) -> None:
-    """Withdraw a quote that nobody has approved. A second withdrawal changes nothing. Raises NotFound, Conflict."""
+    """Withdraw a quote that is not an order yet. A second withdrawal changes nothing. Raises NotFound, Conflict."""
     _, at = await lock_tenant(uow, tenant_id, clock)
     known = await store.quotes.find(uow.connection, tenant_id, quote_id)
     if known is not None and known.state == store.quotes.WITHDRAWN:
         return
     found = await still_open(uow, tenant_id, quote_id, at)
     await store.quotes.move(uow.connection, tenant_id, quote_id, store.quotes.WITHDRAWN, at, actor)
-    publish(uow, tenant_id, QuoteWithdrawn(at=at, actor=actor, quote=quote_id, requested_by=found.issued.actor), subject=quote_id)
+    await stop_waiting(uow, tenant_id, quote_id)
+    waited = found.state == store.quotes.WAITING
+    event = QuoteWithdrawn(at=at, actor=actor, quote=quote_id, requested_by=found.issued.actor, waited=waited)
+    publish(uow, tenant_id, event, subject=quote_id)
 
 
 async def complete_order(

@@ -168,6 +168,10 @@ NOTIFIED: Mapping[Topic, tuple[type[Payload], ...]] = {
     INVOICING_EVENTS: (
         invoicing_v1.OrderCompleted,
         invoicing_v1.OrderRefused,
+        invoicing_v1.SecondApprovalNeeded,
+        invoicing_v1.QuoteExpired,
+        invoicing_v1.QuoteWithdrawn,
+        invoicing_v1.PurchaseSettingsChanged,
         invoicing_v1.BillingDetailsChanged,
         invoicing_v1.PoliciesChanged,
         invoicing_v1.ContractChanged,
@@ -236,7 +240,6 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         invoicing_v1.SubscriptionActivated,
         invoicing_v1.TermsApplied,
         invoicing_v1.QuoteApproved,
-        invoicing_v1.QuoteWithdrawn,
         invoicing_v1.DayCharged,
         invoicing_v1.ReductionOrdered,
         invoicing_v1.ModuleAdded,  # they are notified of `order_completed`

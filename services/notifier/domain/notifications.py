@@ -78,6 +78,10 @@ class Kind(StrEnum):
     REDUCTION_KEPT = "reduction_kept"  # although the leaving that reduced the module was taken back
     PURCHASED = "purchased"
     ORDER_REFUSED = "order_refused"
+    APPROVAL_NEEDED = "approval_needed"  # of a second approver
+    QUOTE_EXPIRED = "quote_expired"  # while it waited for a second approver
+    QUOTE_WITHDRAWN = "quote_withdrawn"  # as well
+    PURCHASE_SETTINGS = "purchase_settings"  # who approves purchases
     REDUCED = "reduced"
     REDUCTION_SCHEDULED = "reduction_scheduled"
     REDUCTION_REFUSED = "reduction_refused"
@@ -399,8 +403,30 @@ _PLAN_CHANGES: dict[type[invoicing_v1.InvoicingEvent], Kind] = {
 _OF_PLAN_CHANGE = {"change", "plan", "term", "takes_effect_on", "closes", "reduces", "would_flag", "price", "changes", "modules"}
 
 
-# What the administrators are told of a next period: the kind, and the fields that the e-mail shows.
-_NEXT_PERIOD: dict[type[invoicing_v1.InvoicingEvent], tuple[Kind, set[str]]] = {
+# What the administrators are told of orders and of a next period: the kind, and the fields that the e-mail shows.
+_TOLD: dict[type[invoicing_v1.InvoicingEvent], tuple[Kind, set[str]]] = {
+    invoicing_v1.OrderCompleted: (Kind.PURCHASED, {"order", "quote", "lines"}),
+    invoicing_v1.OrderRefused: (Kind.ORDER_REFUSED, {"order", "quote"}),
+    invoicing_v1.SecondApprovalNeeded: (
+        Kind.APPROVAL_NEEDED,
+        {
+            "quote",
+            "requested_by",
+            "approved_by",
+            "approved_gross_minor",
+            "replaces",
+            "lines",
+            "currency",
+            "net_minor",
+            "tax_minor",
+            "gross_minor",
+            "charge",
+            "expires_at",
+        },
+    ),
+    invoicing_v1.QuoteExpired: (Kind.QUOTE_EXPIRED, {"requested_by"}),
+    invoicing_v1.QuoteWithdrawn: (Kind.QUOTE_WITHDRAWN, {"requested_by"}),
+    invoicing_v1.PurchaseSettingsChanged: (Kind.PURCHASE_SETTINGS, {"changes"}),
     invoicing_v1.RenewalForecast: (Kind.RENEWAL_FORECAST, {"begins_on", "days", "would_flag"}),
     invoicing_v1.PriceChangeAnnounced: (Kind.PRICE_CHANGE, {"takes_effect_on", "currency", "before", "after", "changes"}),
 }
@@ -410,10 +436,6 @@ def _invoicing(payload: invoicing_v1.InvoicingEvent, event_id: str) -> list[Noti
     audience, stream = Audience.ADMINISTRATORS, Stream.BILLING
     more: dict[str, Any] = {}
     match payload:
-        case invoicing_v1.OrderCompleted():
-            kind, fields = Kind.PURCHASED, {"order", "quote", "lines"}
-        case invoicing_v1.OrderRefused():
-            kind, fields = Kind.ORDER_REFUSED, {"order", "quote"}
         case invoicing_v1.BillingDetailsChanged():
             audience, stream = Audience.BILLED, Stream.BILLING_DETAILS
             kind, fields = Kind.BILLING_DETAILS, {"version"}
@@ -421,6 +443,8 @@ def _invoicing(payload: invoicing_v1.InvoicingEvent, event_id: str) -> list[Noti
             kind, fields = Kind.CONTRACT_CHANGED, {"change", "changes", "price", "day"}
         case invoicing_v1.PlanChangeScheduled() | invoicing_v1.PlanChangeWithdrawn() | invoicing_v1.PlanChangeDropped():
             kind, fields = _PLAN_CHANGES[type(payload)], _OF_PLAN_CHANGE
+        case invoicing_v1.QuoteWithdrawn(waited=False):
+            return []  # nobody waited for it
         case invoicing_v1.SubscriptionEnding(at_once=True):
             return []  # the e-mail about the end itself follows
         case invoicing_v1.SubscriptionEnding():
@@ -454,8 +478,8 @@ def _invoicing(payload: invoicing_v1.InvoicingEvent, event_id: str) -> list[Noti
         case invoicing_v1.PurchasesBlocked() | invoicing_v1.PurchasesUnblocked() | invoicing_v1.OverdueDecisionDue():
             audience, stream, kind = Audience.OPERATOR, Stream.OVERDUE, _OVERDUE[type(payload)]
             fields = {"invoices", "currency"}
-        case _ if type(payload) in _NEXT_PERIOD:
-            kind, fields = _NEXT_PERIOD[type(payload)]
+        case _ if type(payload) in _TOLD:
+            kind, fields = _TOLD[type(payload)]
         case _:
             return []
     data = payload.model_dump(mode="json", include=fields) | {"reason": payload.reason, "actor": payload.actor.model_dump()} | more

@@ -103,8 +103,11 @@ CREATE INDEX commands_open ON commands (tenant_id, sent_at) WHERE answer IS NULL
 -- A quote from its offer to the decision of seats about its order. An open quote is expired when its time has passed.
 CREATE TABLE quotes (
     tenant_id text NOT NULL, quote text NOT NULL, place bigint GENERATED ALWAYS AS IDENTITY,
-    state text NOT NULL CHECK (state IN ('open', 'approved', 'activated', 'refused', 'withdrawn')),
+    state text NOT NULL CHECK (state IN (
+        'open', 'waiting_for_approval', 'replaced', 'approved', 'activated', 'refused', 'expired', 'withdrawn'
+    )),
     payload text NOT NULL, expected text NOT NULL, expires_at timestamptz NOT NULL,
+    approvals text NOT NULL DEFAULT '[]',      -- of those who approved it, while a second approver is waited for
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant_id, quote)
 );
@@ -125,6 +128,11 @@ CREATE TABLE orders (
 );
 CREATE UNIQUE INDEX orders_place ON orders (tenant_id, place);
 CREATE INDEX orders_pending ON orders (tenant_id, created_at) WHERE status = 'pending';
+-- What a tenant decided about its purchases.
+CREATE TABLE purchase_settings (
+    tenant_id text PRIMARY KEY,
+    second_approver text NOT NULL CHECK (second_approver IN ('none', 'always'))
+);
 -- Reductions from their offer to the answers of seats; `commands_left` counts the commands that are not answered yet.
 CREATE TABLE reductions (
     tenant_id text NOT NULL, reduction text NOT NULL, place bigint GENERATED ALWAYS AS IDENTITY,
@@ -234,6 +242,7 @@ PROTECTED = (
     "commands",
     "quotes",
     "quote_steps",
+    "purchase_settings",
     "orders",
     "reductions",
     "contract_changes",
