@@ -42,6 +42,7 @@ _STATUS_BY_TYPE = {
     "invalid_scope": 400,
     "invalid_grant": 400,
     "identity-provider-failed": 503,
+    "identity-provider-refused": 409,
     "too-many-requests": 429,
     "position-not-reached": 504,
 }

@@ -616,6 +616,10 @@ async def test_a_sign_in_works_once_and_only_in_the_browser_in_which_it_began(si
     for flow, state in ((second["flow"], back["state"]), (first["flow"], "x"), ("x", back["state"])):
         wrong = await signing.client.post(path, json={"flow": flow, "state": state, "code": back["code"]})
         assert (wrong.status_code, wrong.json()["type"]) == (409, "urn:seatpool:problem:sign-in-not-valid")
+    unused = await signing.started()
+    state = parse_qs(urlsplit(unused["authorization_url"]).query)["state"][0]
+    invented = await signing.client.post(path, json={"flow": unused["flow"], "state": state, "code": "invented"})
+    assert (invented.status_code, invented.json()["type"]) == (409, "urn:seatpool:problem:sign-in-not-valid")
     body = {"flow": first["flow"], "state": back["state"], "code": back["code"]}
     answers = await asyncio.gather(*(signing.client.post(path, json=body) for _ in range(5)))
     assert sorted(each.status_code for each in answers) == [201] + [409] * 4

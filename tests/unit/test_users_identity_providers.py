@@ -17,13 +17,15 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
 
+from services.users.api.identity_provider import provider_failed
 from services.users.sign_in import guarded_http, identity_providers
-from services.users.sign_in.guarded_http import GuardedHttp, RequestFailed
+from services.users.sign_in.guarded_http import GuardedHttp, RequestFailed, WrongAnswer
 from services.users.sign_in.identity_providers import Client, IdentityProviders, TokenRefused
 from services.users.sign_in.rate_limits import CALLERS_MAX, RateLimit, network_of
 from shared.clock import SystemClock
 from shared.errors import Refused
 from shared.sealed import seal, unseal
+from shared.web.problems import status_of
 
 ISSUER = "https://login.example/acme"
 CLIENT = Client(ISSUER, "seatpool", "s3cret")
@@ -177,24 +179,65 @@ async def test_the_code_is_exchanged_with_the_verifier(methods: list[str] | None
 DOWN: list[Any] = [
     httpx.ConnectError("refused"),
     httpx.ReadTimeout("slow"),
-    httpx.Response(302, headers={"location": "http://169.254.169.254/"}),
     httpx.Response(500, text="s3cret"),
+    httpx.Response(503),
+    httpx.Response(429, json={"error": "invalid_grant"}),
+    httpx.Response(400, json={"error": "temporarily_unavailable"}),
+]
+WRONG: list[Any] = [
+    httpx.Response(302, headers={"location": "http://169.254.169.254/"}),
+    httpx.Response(404, text="s3cret"),
+    httpx.Response(400, json={"error": "s3cret"}),
     httpx.Response(200, text="<html>"),
     httpx.Response(200, json=[]),
+    httpx.Response(200, content=b'"' + b"x" * (guarded_http.ANSWER_BYTES_MAX + 1) + b'"'),
+]
+WRONG_DOCUMENTS: list[Any] = [
     httpx.Response(200, json={"issuer": ISSUER}),
     httpx.Response(200, json=METADATA | {"issuer": "https://other.example"}),
     httpx.Response(200, json=METADATA | {"token_endpoint": "http://login.example/token"}),
-    httpx.Response(200, content=b'"' + b"x" * (guarded_http.ANSWER_BYTES_MAX + 1) + b'"'),
 ]
 
 
-@pytest.mark.parametrize("answer", DOWN, ids=lambda answer: f"{type(answer).__name__}-{getattr(answer, 'status_code', '')}")
+@pytest.mark.parametrize("answer", DOWN + WRONG + WRONG_DOCUMENTS, ids=lambda answer: str(getattr(answer, "status_code", answer)))
 async def test_a_provider_that_does_not_answer_as_it_should_fails_clearly(answer: Any) -> None:
-    provider = Provider(**{"openid-configuration": answer})
+    """It is asked again later only if it is down or slow; else its configuration is wrong, and the refusal says so."""
+    asked = [Provider(**{"openid-configuration": answer})]
+    failures = []
     with pytest.raises(RequestFailed, match=r"login\.example") as failed:
-        await provider.ask().claims(CLIENT, token(), "n")
-    assert "s3cret" not in str(failed.value)
-    assert provider.asked == ["openid-configuration"], "no redirect is followed"
+        await asked[0].ask().claims(CLIENT, token(), "n")
+    failures.append(failed.value)
+    assert asked[0].asked == ["openid-configuration"], "no redirect is followed"
+    if answer not in WRONG_DOCUMENTS:
+        with pytest.raises(RequestFailed, match=r"login\.example") as failed:
+            await Provider(token=answer).ask().id_token(CLIENT, code="c", redirect_uri="https://c/cb", verifier="v")
+        failures.append(failed.value)
+    for error in failures:
+        refusal = provider_failed(error)
+        expected = ("identity-provider-failed", 503) if answer in DOWN else ("identity-provider-refused", 409)
+        assert (refusal.type, status_of(refusal)) == expected
+        assert str(error) in refusal.detail
+        assert "s3cret" not in refusal.detail
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "type_"),
+    [
+        (400, "invalid_grant", "sign-in-not-valid"),
+        (200, "invalid_grant", "sign-in-not-valid"),
+        (401, "invalid_client", "identity-provider-refused"),
+        (400, "unauthorized_client", "identity-provider-refused"),
+        (200, "bad_verification_code", "identity-provider-refused"),
+    ],
+)
+async def test_a_code_that_the_provider_refuses_is_a_refusal_and_no_outage(status: int, code: str, type_: str) -> None:
+    answer = httpx.Response(status, json={"error": code, "error_description": "s3cret"})
+    with pytest.raises(WrongAnswer) as failed:
+        await Provider(token=answer).ask().id_token(CLIENT, code="c", redirect_uri="https://c/cb", verifier="v")
+    refusal = provider_failed(failed.value)
+    assert (refusal.type, status_of(refusal)) == (type_, 409)
+    assert "s3cret" not in refusal.detail
+    assert code in refusal.detail or type_ == "sign-in-not-valid"
 
 
 @pytest.mark.parametrize("last", ["keys", "token"])

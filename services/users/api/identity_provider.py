@@ -16,7 +16,7 @@ from services.users.api.sign_in_responses import (
     NewSessionView,
     StartedSignIn,
 )
-from services.users.sign_in.guarded_http import RequestFailed
+from services.users.sign_in.guarded_http import RequestFailed, WrongAnswer
 from services.users.sign_in.identity_providers import TokenRefused
 from services.users.store import identity_providers as store
 from services.users.store.identity_providers import DRAFT, EFFECTIVE, ProviderRow
@@ -115,7 +115,7 @@ async def start_test(tenant: TenantId, body: StartTest, context: InContext) -> R
 @router.post(
     f"{_TENANT}/activate",
     response_model=IdentityProviderView,
-    responses=refusals(403, 409),
+    responses=refusals(403, 409, 503),
     summary="Let a tested identity provider be used",
 )
 async def activate(tenant: TenantId, body: CompletedSignIn, context: InContext, principal: RolesManager) -> Response:
@@ -192,11 +192,20 @@ async def _completed(context: Context, body: CompletedSignIn, state: str, tenant
 
 
 def provider_failed(error: RequestFailed) -> Refused:
+    """Return the refusal of a request for which the provider gave no usable answer. Only a provider that is down or slow is asked again."""
+    if isinstance(error, WrongAnswer) and error.code == "invalid_grant":
+        return use_cases.code_refused()
     use_cases.SIGN_INS.labels("provider_failed").inc()
     use_cases.log.warning("identity_provider_failed", why=str(error))
+    if isinstance(error, WrongAnswer):
+        return Refused(
+            "identity-provider-refused",
+            f"The identity provider of your company cannot be used as it is configured: {error}. An owner has to correct the configuration "
+            "here (`PUT …/identity-provider`: issuer, client id, secret) or at the identity provider, and can sign in by link meanwhile.",
+        )
     return Refused(
         "identity-provider-failed",
-        f"The identity provider of your company does not answer as it should: {error}. Try again in a minute. If this lasts, an owner can "
+        f"The identity provider of your company does not answer: {error}. Try again in a minute. If this lasts, an owner can "
         "sign in by link.",
     )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import re
 import socket
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +22,20 @@ AT_ONCE: Final = 20
 RESOLVERS: Final = 4
 
 
+_TEMPORARY: Final = frozenset({"server_error", "temporarily_unavailable"})
+_CODE: Final = re.compile(r"[a-z][a-z_]{1,39}")
+
+
 class RequestFailed(Exception):
-    """The other side cannot be reached, is too slow, or its answer cannot be used. The text is for administrators."""
+    """The other side cannot be reached, is too slow or is out of order: ask again later. The text is for administrators."""
+
+
+class WrongAnswer(RequestFailed):
+    """The other side answers, but not in a way that can be used: asking again changes nothing. `code` is the error that it names."""
+
+    def __init__(self, text: str, code: str | None = None) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 class GuardedHttp:
@@ -45,11 +58,11 @@ class GuardedHttp:
         )
 
     async def get(self, url: str) -> dict[str, Any]:
-        """Return the JSON object at the address. Raises RequestFailed."""
+        """Return the JSON object at the address. Raises RequestFailed, WrongAnswer."""
         return await self._json("GET", url, {}, None)
 
     async def post(self, url: str, headers: Mapping[str, str], body: str) -> dict[str, Any]:
-        """Send a form and return the JSON object of the answer. Raises RequestFailed."""
+        """Send a form and return the JSON object of the answer. Raises RequestFailed, WrongAnswer."""
         return await self._json("POST", url, headers, body)
 
     async def close(self) -> None:
@@ -60,7 +73,7 @@ class GuardedHttp:
         try:
             host = httpx.URL(url).host
         except (httpx.InvalidURL, UnicodeError) as error:
-            raise RequestFailed(f"{url[:100]} is no address of a server") from error
+            raise WrongAnswer(f"{url[:100]} is no address of a server") from error
         try:
             async with asyncio.timeout(TOTAL_SECONDS):
                 content = await self._content(method, url, headers, body)
@@ -70,24 +83,28 @@ class GuardedHttp:
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise RequestFailed(f"{host} cannot be reached ({type(error).__name__})") from error
         except ValueError as error:
-            raise RequestFailed(f"{host} did not answer with JSON") from error
+            raise WrongAnswer(f"{host} did not answer with JSON") from error
         if not isinstance(value, dict):
-            raise RequestFailed(f"{host} did not answer with a JSON object")
+            raise WrongAnswer(f"{host} did not answer with a JSON object")
+        if (code := _code_in(value)) is not None:
+            raise failure_of(f"{host} answered with an error", code)
         return value
 
     async def _content(self, method: str, url: str, headers: Mapping[str, str], body: str | None) -> bytes:
         request = await self._request(method, httpx.URL(url), {"accept": "application/json", **headers}, body)
-        content = bytearray()
+        content, status_text = bytearray(), f"{request.headers['host']} answered with status "
         response = await self._client.send(request, stream=True)
         try:
-            if response.status_code != httpx.codes.OK:
-                raise RequestFailed(f"{request.headers['host']} answered with status {response.status_code}")
+            if response.status_code >= 500 or response.status_code in (408, 425, 429):
+                raise RequestFailed(f"{status_text}{response.status_code}")
             async for part in response.aiter_bytes():
                 content += part
                 if len(content) > ANSWER_BYTES_MAX:
-                    raise RequestFailed(f"the answer of {request.headers['host']} has more than {ANSWER_BYTES_MAX} bytes")
+                    raise WrongAnswer(f"the answer of {request.headers['host']} has more than {ANSWER_BYTES_MAX} bytes")
         finally:
             await response.aclose()
+        if response.status_code != httpx.codes.OK:
+            raise failure_of(f"{status_text}{response.status_code}", _code_in(_parsed(content)))
         return bytes(content)
 
     async def _request(self, method: str, url: httpx.URL, headers: Mapping[str, str], body: str | None) -> httpx.Request:
@@ -97,7 +114,7 @@ class GuardedHttp:
             return request
         address = await self._address(url)
         if url.scheme != "https" and not (url.scheme == "http" and address.is_loopback and self._is_listed(address)):
-            raise RequestFailed(f"{url.host} is not asked, because its address does not begin with https://")
+            raise WrongAnswer(f"{url.host} is not asked, because its address does not begin with https://")
         request.url = url.copy_with(host=str(address))
         request.extensions["sni_hostname"] = url.host  # the certificate is checked for the name
         return request
@@ -107,11 +124,31 @@ class GuardedHttp:
         found = await asyncio.get_running_loop().run_in_executor(self._resolver, resolve)
         addresses = [ipaddress.ip_address(each[4][0]) for each in found]
         if wrong := [each for each in addresses if not (self._is_listed(each) or is_public(each))]:
-            raise RequestFailed(f"{url.host} is not asked, because {wrong[0]} is not a public address")
+            raise WrongAnswer(f"{url.host} is not asked, because {wrong[0]} is not a public address")
         return addresses[0]
 
     def _is_listed(self, address: IPv4Address | IPv6Address) -> bool:
         return any(address in network for network in self._networks)
+
+
+def failure_of(text: str, code: str | None) -> RequestFailed:
+    """Return the failure of a request that was answered with this error (RFC 6749, section 5.2)."""
+    if code in _TEMPORARY:
+        return RequestFailed(f"{text} ({code})")
+    return WrongAnswer(text if code is None else f"{text} ({code})", code)
+
+
+def _parsed(content: bytes | bytearray) -> Any:
+    try:
+        return orjson.loads(content)
+    except ValueError:
+        return None
+
+
+def _code_in(answer: Any) -> str | None:
+    """Return the error that an answer names, if it is a code: any other text could be one that was sent."""
+    code = answer.get("error") if isinstance(answer, dict) else None
+    return None if code is None else code if isinstance(code, str) and _CODE.fullmatch(code) else "unknown_error"
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:

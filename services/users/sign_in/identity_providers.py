@@ -7,6 +7,7 @@ come from customers, so requests go through `GuardedHttp`.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -20,7 +21,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from services.users.sign_in.guarded_http import GuardedHttp, RequestFailed
+from services.users.sign_in.guarded_http import GuardedHttp, RequestFailed, WrongAnswer
 from shared.clock import Clock
 
 SCOPE: Final = "openid profile email"
@@ -68,7 +69,7 @@ class _Entry(Generic[V]):
     value: V | None = None
     fetched_at: float = float("-inf")
     failed_at: float = float("-inf")
-    failure: str = ""
+    failure: RequestFailed | None = None
 
 
 class _Cache(Generic[V]):
@@ -102,9 +103,9 @@ class _Cache(Generic[V]):
                 entry.value = await fetch(url)
                 entry.fetched_at = self._clock.monotonic()
             except RequestFailed as error:
-                entry.failed_at, entry.failure = self._clock.monotonic(), str(error)
+                entry.failed_at, entry.failure = self._clock.monotonic(), error
         if entry.value is None:
-            raise RequestFailed(entry.failure)
+            raise copy(entry.failure or RequestFailed(url))
         return entry.value
 
     def _age(self, at: float) -> float:
@@ -112,7 +113,7 @@ class _Cache(Generic[V]):
 
 
 class IdentityProviders:
-    """Raises RequestFailed when a provider does not answer as it should."""
+    """Raises RequestFailed when a provider does not answer, and WrongAnswer when it does not answer as it should."""
 
     def __init__(self, http: GuardedHttp, clock: Clock) -> None:
         self._http, self._clock = http, clock
@@ -173,9 +174,9 @@ class IdentityProviders:
     async def _metadata_of(self, issuer: str) -> Metadata:
         found = await self._metadata.get(f"{issuer.rstrip('/')}/.well-known/openid-configuration", self._fetch_metadata)
         if found.issuer != issuer:
-            raise RequestFailed(f"the discovery document of {urlsplit(issuer).hostname} names another issuer")
+            raise WrongAnswer(f"the discovery document of {urlsplit(issuer).hostname} names another issuer")
         if issuer.startswith("https://") and not all(url.startswith("https://") for url in found.endpoints()):
-            raise RequestFailed(f"the discovery document of {urlsplit(issuer).hostname} names an address without https")
+            raise WrongAnswer(f"the discovery document of {urlsplit(issuer).hostname} names an address without https")
         return found
 
     async def _fetch_metadata(self, url: str) -> Metadata:
@@ -184,7 +185,7 @@ class IdentityProviders:
             return Metadata.model_validate(await self._http.get(url))
         except ValidationError as error:
             fields = ", ".join(sorted({str(each["loc"][0]) for each in error.errors()}))
-            raise RequestFailed(f"the discovery document of {host} is not valid: {fields}") from error
+            raise WrongAnswer(f"the discovery document of {host} is not valid: {fields}") from error
 
     async def _keys_for(self, client: Client, key_id: str | None) -> KeySet:
         metadata = await self._metadata_of(client.issuer)
@@ -197,7 +198,7 @@ class IdentityProviders:
         try:
             return KeySet.import_key_set(await self._http.get(url))  # type: ignore[arg-type]
         except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise RequestFailed(f"the keys of {urlsplit(url).hostname} cannot be read") from error
+            raise WrongAnswer(f"the keys of {urlsplit(url).hostname} cannot be read") from error
 
 
 def _auth_method(metadata: Metadata, client: Client) -> str:

@@ -201,6 +201,15 @@ def _not_valid() -> Refused:
     )
 
 
+def code_refused() -> Refused:
+    """Return the refusal of a sign-in whose code the provider does not accept."""
+    SIGN_INS.labels("refused").inc()
+    return Refused(
+        "sign-in-not-valid",
+        "The identity provider does not accept the code of this sign-in: it is wrong, was already used, or has expired. Start it again.",
+    )
+
+
 async def sign_in(tenant: Tenant, uow: UnitOfWork, provider: ProviderRow, claims: Mapping[str, Any], now: datetime) -> NewSession:
     """Begin a session of the person of the identity, which is bound at the first sign-in. It claims an open invitation, and no other seat.
     Raises Forbidden."""
