@@ -217,11 +217,24 @@ async def test_a_request_cannot_take_away_the_last_owner(bench: Bench) -> None:
         ("PATCH", f"{base}/{first}", {"administrator": False}),
         ("POST", f"{base}/{first}/terminate", {"last_day": "2026-03-31"}),  # on a later day, too
         ("PATCH", f"{base}/{first}", {"valid_to": "2026-03-31"}),
+        ("PATCH", f"{base}/{first}", {"email": None}),
     ]
     for method, path, body in changes:
         assert await refusal(rest, method, path, body, if_match="*") == (409, "last-owner"), body
     assert (await rest.get(f"{base}/{first}"))["roles"] == ["owner"]
     await rest.call("PUT", f"{base}/{second}/roles", {"roles": ["owner"]}, if_match="*")
+    ends = [f"{base}/{user}/terminate" for user in (second, first)]
+    assert (await rest.call("POST", ends[0], {"last_day": "2026-04-30"})).status_code == 202
+    for last_day in ("2026-03-31", "2026-04-30", "2026-05-31"):
+        assert await refusal(rest, "POST", ends[1], {"last_day": last_day}) == (409, "last-owner"), "nobody would be left later"
+    for change in ({"status": "left"}, {"email": None}, {"administrator": False}):
+        assert await refusal(rest, "PATCH", f"{base}/{first}", change, if_match="*") == (409, "last-owner"), "the other one leaves"
+        assert (await rest.call("PATCH", f"{base}/{first}", {"job_title": "Chief"}, if_match="*")).status_code == 200
+    assert (await rest.call("POST", ends[0], {"last_day": "2026-04-15"})).status_code == 202, "the first owner stays"
+    assert (await rest.call("DELETE", ends[0])).status_code == 202
+    assert (await rest.call("PATCH", f"{base}/{second}", {"email": None}, if_match="*")).status_code == 200
+    assert await refusal(rest, "PATCH", f"{base}/{first}", {"may_log_in": False}, if_match="*") == (409, "last-owner"), "no other address"
+    assert (await rest.call("PATCH", f"{base}/{second}", {"email": "bob@acme.example"}, if_match="*")).status_code == 200
     both = [rest.call("PATCH", f"{base}/{user}", {"may_log_in": False}, if_match="*") for user in (first, second)]
     assert sorted(answer.status_code for answer in await asyncio.gather(*both)) == [200, 409], "two owners cannot end each other at once"
     assert await bench.events(tenant, LastOwnerLost) == []

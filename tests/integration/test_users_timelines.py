@@ -246,6 +246,10 @@ async def test_M9_A17_a_person_is_terminated_after_a_last_working_day_and_taken_
     assert (leaver.modules, leaver.leaver) == ((), True)
     past = await rest.post(f"{path}/terminate", {"last_day": "2026-02-27"})
     assert past["person"]["status"] == "left", "the day is replaced"
+    assert (await rest.post(f"{path}/terminate", {"last_day": "2026-02-26"}))["person"]["status"] == "left"
+    refused = await rest.call("POST", f"{path}/terminate", {"last_day": "2026-03-31"})
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:seatpool:problem:person-has-left")
+    assert "2026-02-26" in refused.json()["detail"]
     for wrong in ("2019-12-31", "2999-12-31", "2026-02-30", None):
         assert (await rest.call("POST", f"{path}/terminate", {"last_day": wrong})).status_code == 422
     back = await rest.call("DELETE", f"{path}/terminate")

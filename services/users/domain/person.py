@@ -116,7 +116,7 @@ class Revision:
     event: PersonState | None = None
     command: AssignSeats | None = None
     changed: bool = False
-    lost_owner: bool = False  # the person was an owner who can sign in, and no longer is
+    lost_owner: bool = False  # the person was an owner who can sign in, and no longer is, or has no address for links any more
     requested: bool = False  # by a request
     first_role: bool = False  # the person held no role before
     ends_sessions: bool = False  # the person may no longer sign in, or has lost a role
@@ -127,10 +127,21 @@ def _is_owner(person: Person) -> bool:
     return OWNER in person.account.all_roles and person.standing.may_sign_in
 
 
+def lost_owner(before: Person, after: Person) -> bool:
+    """Return whether the person was an owner who can sign in and no longer is, or has no address for sign-in links any more, which are the
+    emergency access of owners."""
+    if not _is_owner(before):
+        return False
+    return not _is_owner(after) or bool(before.sign_in_email and not after.sign_in_email)
+
+
 def owner_until(person: Person, of: Stated, today: date) -> date | None:
     """Return the first later day on which an owner can no longer sign in; None: no such day is stated, or the person is no such owner."""
-    if not _is_owner(person):
-        return None
+    return here_until(person, of, today) if _is_owner(person) else None
+
+
+def here_until(person: Person, of: Stated, today: date) -> date | None:
+    """Return the first later day on which the person is not employed, or may not log in; None: no such day is stated."""
     days = days_ahead(of, today)
     stated = zip(days, merged_by_day(of, days), strict=True)
     return next((day for day, record in stated if record is None or not is_here(record, person.account, day)), None)
@@ -304,7 +315,7 @@ def revise(
         after,
         event,
         command,
-        lost_owner=_is_owner(before) and not _is_owner(after),
+        lost_owner=lost_owner(before, after),
         requested=cause.authority is not None,
         first_role=differs and not before.account.all_roles and bool(after.account.all_roles),
         ends_sessions=differs and _ends_sessions(before, after),

@@ -237,18 +237,17 @@ _NEXT_CREATED: Final = (
     .limit(_LIMIT)
 )
 _LOCK_AFTER: Final = _lock_chosen(_NEXT_CREATED)
-_HAS_OWNER: Final = select(
-    exists(
-        select(_P.user_id).where(
-            _P.tenant_id == _TENANT,
-            _P.user_id != bindparam("but", type_=Text),
-            _HAS_ROLE,
-            _P.employed,
-            _P.may_log_in,
-            _P.login_allowed,
-            _P.valid_to.is_(None) | (_P.valid_to >= _TODAY),
-        )
+_OWNERS: Final = (
+    select(*_COLUMNS)
+    .where(
+        _P.tenant_id == _TENANT,
+        _HAS_ROLE,
+        _P.employed,
+        _P.may_log_in,
+        _P.login_allowed,
+        _P.valid_to.is_(None) | (_P.valid_to >= _TODAY),
     )
+    .order_by(_P.arrival)
 )
 _COUNT_WITH_ROLE: Final = select(func.count()).where(_P.tenant_id == _TENANT, _HAS_ROLE)
 _LOCK_WITH_ROLE: Final = _lock_chosen(_NEXT_CREATED.where(_HAS_ROLE))
@@ -409,11 +408,12 @@ async def count_with_role(connection: AsyncConnection, tenant_id: str, role: str
     return int((await connection.execute(_COUNT_WITH_ROLE, {"tenant": tenant_id, "role": role})).scalar_one())
 
 
-async def has_owner(connection: AsyncConnection, tenant_id: str, today: date, but: str = "") -> bool:
-    """Tell whether an owner of the tenant can sign in, other than `but`. Until this transaction ends, another one that asks waits here: two
-    owners who end each other's access at once do not both succeed."""
+async def owners(connection: AsyncConnection, tenant_id: str, today: date) -> list[Person]:
+    """Return the owners of the tenant who can sign in. Until this transaction ends, another one that asks waits here: two owners who end
+    each other's access at once do not both succeed."""
     await connection.execute(_ADVISORY_LOCK, {"number": lock_number("owners", tenant_id)})
-    return bool((await connection.execute(_HAS_OWNER, {"tenant": tenant_id, "role": OWNER, "today": today, "but": but})).scalar_one())
+    found = await many(connection, _OWNERS, PersonRow, tenant=tenant_id, role=OWNER, today=today)
+    return [person_of(row, today) for row in found]
 
 
 async def next_day(connection: AsyncConnection, tenant_id: str) -> date | None:

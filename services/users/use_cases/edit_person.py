@@ -233,7 +233,7 @@ class Edit:
         await change.save()
         until = rules.owner_until(person, self.stated, self.tenant.today)
         if revision.requested and until is not None and (self.owner_until is None or until < self.owner_until):
-            await owners.check_later(self.tenant, uow, person.user, until)
+            await owners.check_later(self.tenant, uow, person.user, self.owner_until, until)
         return person
 
     async def save_others(self, uow: UnitOfWork) -> None:

@@ -11,6 +11,7 @@ from services.users.domain.facts import FactType
 from services.users.domain.merging import days_ahead, merged_by_day, takes_leaving_back
 from services.users.domain.module_states import ModuleState
 from services.users.domain.person import Cause, Person, Tenant
+from services.users.domain.status import Status
 from services.users.domain.timelines import OPEN_FROM
 from services.users.store import module_states
 from services.users.use_cases import rights
@@ -55,7 +56,7 @@ class Termination:
 async def terminate(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, before: Person, last_day: date, cause: Cause) -> Termination:
     """Let the person leave after the last working day, in the past or in the future; an earlier termination by REST is replaced.
 
-    Call under the person's lock. Raises Invalid.
+    Call under the person's lock. Raises Invalid, and Conflict for somebody who has left and would be employed again.
     """
     edit = await Edit.begin(tenant, uow, before)
     edit.take_leaving_back()
@@ -67,11 +68,22 @@ async def terminate(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, befo
     days = [since, *days_ahead(edit.stated, since)]
     if any(record is not None and record.employed for record in merged_by_day(edit.stated, days)):
         raise Invalid("body.last_day", last_day.isoformat(), "a day of the last employment of the person")
+    if before.standing.status is Status.LEFT and last_day >= tenant.today:
+        raise Conflict(
+            "person-has-left",
+            f"The person has left; the last day was {_last_day(before)}. A later last day would employ the person again. If the leaving "
+            "was a mistake, take it back first (`DELETE …/people/{user}/terminate`). If the person is hired again, the HR system reports "
+            "it, or reactivate the person.",
+        )
     after = await edit.after(uow, before.account, cause)
     rights.check_change(tenant, before, after, cause)
     licences = await _licences(tenant, uow, seats, before)
     revision = rules.revise(before, after, at=tenant.now, cause=replace(cause, fact=FactType.LEFT))
     return Termination(await edit.save(uow, revision), last_day, licences)
+
+
+def _last_day(person: Person) -> str:
+    return "not recorded" if person.left_on is None else (person.left_on - timedelta(days=1)).isoformat()
 
 
 async def take_back(tenant: Tenant, uow: UnitOfWork, before: Person, cause: Cause) -> Person:
