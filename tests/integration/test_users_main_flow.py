@@ -676,7 +676,9 @@ async def test_M12_a_dry_run_of_adding_a_person_answers_with_the_decision_and_th
             "allows_extra_licences": True,
         }
         await catalogue.save_plan(uow.connection, PlanDefined(**common, plan=plan, name="Plan", version=1, prices=prices))
-        await pools.save_terms(uow.connection, tenant, plan, "monthly")
+        dearer = (prices[0].model_copy(update={"amount_minor": 9000}),)  # it waits for a renewal
+        await catalogue.save_plan(uow.connection, PlanDefined(**common, plan=plan, name="Plan", version=2, prices=dearer))
+        await pools.save_terms(uow.connection, tenant, pools.TermsRow(plan, 1, "monthly"))
     asked: list[seats.AssignSeats] = []
 
     async def what_if(_: str, commands: Sequence[seats.AssignSeats]) -> Any:

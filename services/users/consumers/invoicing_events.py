@@ -23,6 +23,7 @@ HANDLED: Mapping[Topic, tuple[type[Payload], ...]] = {
         invoicing_v1.SubscriptionStarted,
         invoicing_v1.SubscriptionActivated,
         invoicing_v1.ContractChanged,
+        invoicing_v1.TermsApplied,
     )
 }
 IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
@@ -35,7 +36,6 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         invoicing_v1.RenewalForecast,
         invoicing_v1.SubscriptionKept,
         invoicing_v1.SubscriptionEnded,
-        invoicing_v1.TermsApplied,
         invoicing_v1.QuoteIssued,
         invoicing_v1.QuoteApproved,
         invoicing_v1.QuoteWithdrawn,
@@ -79,6 +79,7 @@ class InvoicingEvents:
             invoicing_v1.SubscriptionStarted: self.on_started,
             invoicing_v1.SubscriptionActivated: self.on_activated,
             invoicing_v1.ContractChanged: self.on_changed,
+            invoicing_v1.TermsApplied: self.on_terms_applied,
         }
 
     async def on_module_defined(self, uow: UnitOfWork, message: Message[invoicing_v1.ModuleDefined]) -> None:
@@ -90,13 +91,18 @@ class InvoicingEvents:
         await catalogue.save_plan(uow.connection, message.payload)
 
     async def on_started(self, uow: UnitOfWork, message: Message[invoicing_v1.SubscriptionStarted]) -> None:
-        await pools.save_terms(uow.connection, message.tenant, message.payload.plan, message.payload.term)
+        event = message.payload
+        await pools.save_terms(uow.connection, message.tenant, pools.TermsRow(event.plan, event.plan_version, event.term))
 
     async def on_changed(self, uow: UnitOfWork, message: Message[invoicing_v1.ContractChanged]) -> None:
         """Save another plan or term; a change of policies has neither."""
         event = message.payload
-        if event.plan is not None and event.term is not None:
-            await pools.save_terms(uow.connection, message.tenant, event.plan, event.term)
+        if event.plan is not None and event.plan_version is not None and event.term is not None:
+            await pools.save_terms(uow.connection, message.tenant, pools.TermsRow(event.plan, event.plan_version, event.term))
+
+    async def on_terms_applied(self, uow: UnitOfWork, message: Message[invoicing_v1.TermsApplied]) -> None:
+        """Save the price list of a renewal: other prices wait for one."""
+        await pools.set_price_list(uow.connection, message.tenant, message.payload.plan_version)
 
     async def on_activated(self, uow: UnitOfWork, message: Message[invoicing_v1.SubscriptionActivated]) -> None:
         tenant = await peek_tenant(self._tenants, uow, message)

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import bindparam, select
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.buying import Plan
-from shared.database.row_classes import columns_of, many, names_of, replacing, table_of
+from shared.database.row_classes import columns_of, many, names_of, one, replacing, table_of
 from shared.schemas.invoicing_v1 import PlanDefined, UnitPrice
 
 
@@ -34,9 +34,9 @@ MODULES: Final = table_of("catalogue_modules", ModuleRow)
 _ALL: Final = select(*columns_of(ModuleRow, MODULES))
 _SAVE: Final = replacing(insert(MODULES), ModuleRow, "module")
 PLANS: Final = table_of("catalogue_plans", PlanRow)
-_ALL_PLANS: Final = select(*columns_of(PlanRow, PLANS)).order_by(PLANS.c.plan)
-_INSERT_PLAN: Final = insert(PLANS)
-_SAVE_PLAN: Final = replacing(_INSERT_PLAN, PlanRow, "plan", where=PLANS.c.version < _INSERT_PLAN.excluded.version)
+_ALL_PLANS: Final = select(*columns_of(PlanRow, PLANS)).ext(distinct_on(PLANS.c.plan)).order_by(PLANS.c.plan, PLANS.c.version.desc())
+_PLAN: Final = select(*columns_of(PlanRow, PLANS)).where(PLANS.c.plan == bindparam("of_plan"), PLANS.c.version == bindparam("of_version"))
+_SAVE_PLAN: Final = insert(PLANS).on_conflict_do_nothing()
 
 
 async def requires(connection: AsyncConnection) -> Mapping[str, tuple[str, ...]]:
@@ -53,7 +53,16 @@ async def save_plan(connection: AsyncConnection, plan: PlanDefined) -> None:
 
 
 async def plans(connection: AsyncConnection) -> Sequence[Plan]:
-    return [
-        Plan(row.plan, row.name, row.currency, row.allows_extra_licences, [UnitPrice.model_validate(price) for price in row.prices])
-        for row in await many(connection, _ALL_PLANS, PlanRow)
-    ]
+    """Return the plans with their newest price lists."""
+    return [_plan(row) for row in await many(connection, _ALL_PLANS, PlanRow)]
+
+
+async def plan(connection: AsyncConnection, name: str, version: int) -> Plan | None:
+    """Return the plan with this version of its price list."""
+    found = await one(connection, _PLAN, PlanRow, of_plan=name, of_version=version)
+    return None if found is None else _plan(found)
+
+
+def _plan(row: PlanRow) -> Plan:
+    prices = [UnitPrice.model_validate(price) for price in row.prices]
+    return Plan(row.plan, row.name, row.currency, row.allows_extra_licences, prices)

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from sqlalchemy import Text, bindparam, not_, select, tuple_, update
+from sqlalchemy import BigInteger, Text, bindparam, not_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.users.domain.subscription import Pool, Subscription
-from shared.database.row_classes import columns_of, json_rows, many, names_of, recordset, replacing, table_of
+from shared.database.row_classes import columns_of, json_rows, many, names_of, one, recordset, replacing, table_of
 from shared.schemas.position import DecisionId
 
 
@@ -53,8 +53,17 @@ class SubscriptionRow:
     activated: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class TermsRow:
+    """The plan, the version of its price list, and the term of the tenant's contract."""
+
+    plan: str
+    plan_version: int
+    term: str
+
+
 POOLS: Final = table_of("pools", PoolRow, CountsRow, tenant_id=str)
-SUBSCRIPTIONS: Final = table_of("subscriptions", SubscriptionRow, tenant_id=str, plan=str, term=str)
+SUBSCRIPTIONS: Final = table_of("subscriptions", SubscriptionRow, tenant_id=str, plan=str, plan_version=int, term=str)
 
 _TENANT: Final = bindparam("tenant", type_=Text)
 _OWN: Final = POOLS.c.tenant_id == _TENANT
@@ -89,9 +98,14 @@ _LOCK: Final = _BEGIN.on_conflict_do_update(index_elements=["tenant_id"], set_={
 )
 _GET: Final = select(*columns_of(SubscriptionRow, SUBSCRIPTIONS)).where(SUBSCRIPTIONS.c.tenant_id == _TENANT)
 _SAVE_SUBSCRIPTION: Final = replacing(insert(SUBSCRIPTIONS), SubscriptionRow, "tenant_id")
-_TERMS: Final = select(SUBSCRIPTIONS.c.plan, SUBSCRIPTIONS.c.term).where(SUBSCRIPTIONS.c.tenant_id == _TENANT)
+_TERMS: Final = select(*columns_of(TermsRow, SUBSCRIPTIONS)).where(SUBSCRIPTIONS.c.tenant_id == _TENANT, SUBSCRIPTIONS.c.plan.is_not(None))
+_SET_LIST: Final = (
+    update(SUBSCRIPTIONS)
+    .where(SUBSCRIPTIONS.c.tenant_id == _TENANT, SUBSCRIPTIONS.c.plan_version != bindparam("version", type_=BigInteger))
+    .values(plan_version=bindparam("version", type_=BigInteger))
+)
 _SAVE_TERMS: Final = _BEGIN.on_conflict_do_update(
-    index_elements=["tenant_id"], set_={"plan": _BEGIN.excluded.plan, "term": _BEGIN.excluded.term}
+    index_elements=["tenant_id"], set_={name: _BEGIN.excluded[name] for name in names_of(TermsRow)}
 )
 
 
@@ -124,15 +138,19 @@ async def counts(connection: AsyncConnection, tenant_id: str) -> dict[str, Count
     return {row.module: row for row in await many(connection, _COUNTS, CountsRow, tenant=tenant_id)}
 
 
-async def save_terms(connection: AsyncConnection, tenant_id: str, plan: str, term: str) -> None:
-    """Save the plan and the term of the tenant's contract."""
-    await connection.execute(_SAVE_TERMS, {"tenant_id": tenant_id, "plan": plan, "term": term})
+async def save_terms(connection: AsyncConnection, tenant_id: str, terms: TermsRow) -> None:
+    """Save the plan, the price list and the term of the tenant's contract."""
+    await connection.execute(_SAVE_TERMS, {"tenant_id": tenant_id} | asdict(terms))
 
 
-async def terms(connection: AsyncConnection, tenant_id: str) -> tuple[str, str] | None:
-    """Return the plan and the term of the tenant's contract, if it is known."""
-    found = (await connection.execute(_TERMS, {"tenant": tenant_id})).one_or_none()
-    return None if found is None or found.plan is None else (found.plan, found.term)
+async def set_price_list(connection: AsyncConnection, tenant_id: str, version: int) -> None:
+    """Save the version of the price list that the tenant's contract has now."""
+    await connection.execute(_SET_LIST, {"tenant": tenant_id, "version": version})
+
+
+async def terms(connection: AsyncConnection, tenant_id: str) -> TermsRow | None:
+    """Return the terms of the tenant's contract, if they are known."""
+    return await one(connection, _TERMS, TermsRow, tenant=tenant_id)
 
 
 async def tenants_of(connection: AsyncConnection, module: str) -> Sequence[str]:

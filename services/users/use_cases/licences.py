@@ -24,8 +24,7 @@ async def load(tenant: Tenant, uow: UnitOfWork) -> Licences:
     terms = await pools.terms(uow.connection, tenant.tenant)
     if terms is None:
         return Licences(counts, Buying())
-    plan, term = terms
-    return Licences(counts, buying_of(plan, term, await catalogue.plans(uow.connection), list(counts)))
+    return Licences(counts, buying_of(terms.plan, terms.term, await catalogue.plans(uow.connection), list(counts)))
 
 
 def how_to_buy(tenant: str, buying: Buying) -> str:

@@ -75,8 +75,7 @@ async def cost_of(tenant: Tenant, uow: UnitOfWork, more: Mapping[str, int]) -> C
     terms = await pools.terms(uow.connection, tenant.tenant)
     if not more or terms is None:
         return None
-    name, term = terms
-    plan = next((each for each in await catalogue.plans(uow.connection) if each.plan == name), None)
+    plan, term = await catalogue.plan(uow.connection, terms.plan, terms.plan_version), terms.term
     prices = {price.module: price.amount_minor for price in plan.prices if price.term == term} if plan is not None else {}
     if plan is None or not set(more) <= set(prices):
         return None

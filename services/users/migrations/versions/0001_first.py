@@ -235,6 +235,7 @@ CREATE TABLE subscriptions (
     seen text,
     activated text,
     plan text,
+    plan_version bigint,
     term text
 )"""
 
@@ -246,12 +247,13 @@ CREATE TABLE catalogue_modules (
 )"""
 _PLANS = """
 CREATE TABLE catalogue_plans (
-    plan text PRIMARY KEY,
+    plan text NOT NULL,
     version bigint NOT NULL,
     name text NOT NULL,
     currency text NOT NULL,
     allows_extra_licences boolean NOT NULL,
-    prices jsonb NOT NULL
+    prices jsonb NOT NULL,
+    PRIMARY KEY (plan, version)
 )"""
 
 # The sources of a tenant. People are described by the source of the lowest `position` first, and of equal ones by the first `arrival`.
