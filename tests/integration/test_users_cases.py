@@ -346,7 +346,7 @@ ZOE = ("zoe-4711", "zoe.quill", "zoe@quill.example", "Zoë Quill")  # external i
 
 
 def reported(ends_on: str | None, name: str = ZOE[3]) -> dict[str, Any]:
-    values = {"since": "2020-01-01", "login": ZOE[1], "email": ZOE[2], "name": name, "department": "Guests"}
+    values = {"since": "2020-01-01", "login": ZOE[1], "email": ZOE[2], "name": name, "department": "Makers"}
     return {"external_id": ZOE[0], "employment": [{"starts_on": "2020-01-01", "ends_on": ends_on}], "attributes": [values]}
 
 

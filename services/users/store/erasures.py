@@ -73,7 +73,8 @@ _OF_PERSON: Final = and_(
 )
 _NOTHING: Final[dict[str, Any]] = {"external_id": "", "digest": "", "report": None, "change": None, "errors": []}
 _EMPTY_STAGED: Final = update(STAGED).where(_OF_PERSON).values(_NOTHING)
-_NAMES_PEOPLE: Final = cast(literal({"absent": [], "invalid": []}, JSONB), JSONB)
+_NOBODY: Final = cast(literal([], JSONB), JSONB)
+_WITHOUT_LISTS: Final = IMPORTS.c.report.op("||")(cast(literal({"absent": [], "invalid": []}, JSONB), JSONB))
 _EMPTY_REPORTS: Final = (
     update(IMPORTS)
     .where(
@@ -81,7 +82,7 @@ _EMPTY_REPORTS: Final = (
         IMPORTS.c.report.is_not(None),
         func.strpos(cast(IMPORTS.c.report, Text), bindparam("quoted", type_=Text)) > 0,
     )
-    .values(report=IMPORTS.c.report.op("||")(_NAMES_PEOPLE))
+    .values(report=func.jsonb_set(_WITHOUT_LISTS, literal(["seats", "people"], ARRAY(Text)), _NOBODY))
 )
 _KEY_HASH: Final = func.sha256(func.convert_to(func.concat(_SOURCE, "\x1f", _S.external_id), "UTF8"))
 _EMPTY_ERASED: Final = (
