@@ -20,7 +20,7 @@ from shared.observability import metrics
 from shared.observability.tracing import continued
 from shared.settings import CommonSettings
 from shared.version import VERSION
-from shared.web.auth import Verifier
+from shared.web.auth import RightsCheck, Verifier
 from shared.web.connections import ANSWER_PART_BYTES
 from shared.web.input_limits import cut
 from shared.web.openapi import document_of
@@ -44,11 +44,13 @@ def create_app(
     ready: Callable[[], Awaitable[bool]],
     verifier: Verifier | None = None,
     support_contact: SupportContact | None = None,
+    check_rights: RightsCheck | None = None,
 ) -> FastAPI:
     """Return an application with problems, probes, metrics, API documents, ids in logs and limits. The service adds its routes and rights.
 
     `ready`: whether this process can do its work now (False or Transient: 503). `verifier` defaults to users' published keys.
-    `support_contact`: whom the people of a tenant can ask about a refusal; without it refusals name nobody.
+    `support_contact`: whom the people of a tenant can ask about a refusal; without it refusals name nobody. `check_rights` refuses changes
+    by a caller who has lost rights since the token was made; without it, the token alone counts.
     """
     app = FastAPIOffline(  # the page of the documents with its scripts: without it they come from the Internet, or not at all
         title=title,
@@ -64,6 +66,7 @@ def create_app(
     app.state.tenant_limits = TenantLimits()
     app.state.verifier = verifier or Verifier(settings.users_url)
     app.state.support_contact = support_contact
+    app.state.check_rights = check_rights
     add_problem_handlers(app)
     _add_probes(app, ready)
     app.add_middleware(_Edge)

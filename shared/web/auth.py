@@ -41,13 +41,14 @@ VERIFIED_MAX = 10_000  # tokens remembered; about as many callers within the lif
 @dataclass(frozen=True, slots=True)
 class Principal:
     """The caller. `tenant` None: all tenants (the operator, a service). `departments`: only the people of these are visible to the caller,
-    beside the caller; None: all people."""
+    beside the caller; None: all people. `revocable`: users knows whether the caller still has these rights."""
 
     subject: str
     tenant: str | None
     rights: frozenset[str]
     kind: str
     departments: frozenset[str] | None = None
+    revocable: bool = False
 
     def may(self, right: str) -> bool:
         return OPERATOR in self.rights or right in self.rights
@@ -206,7 +207,8 @@ def _principal(claims: Mapping[str, Any]) -> Principal:
         raise ValueError("departments is not a list of names")
     if tenant is None and kind == PERSON:
         raise ValueError("a person's token names no tenant")
-    return Principal(str(claims["sub"]), tenant, frozenset(rights), str(kind), None if departments is None else frozenset(departments))
+    visible = None if departments is None else frozenset(departments)
+    return Principal(str(claims["sub"]), tenant, frozenset(rights), str(kind), visible, claims.get("revocable") is True)
 
 
 def actor_of(principal: Principal) -> Actor:
@@ -220,6 +222,8 @@ _BEARER = HTTPBearer(
 )
 
 AccessCheck = Callable[[Request, Principal], Awaitable[Principal]]
+RightsCheck = Callable[[Principal], Awaitable[None]]  # raises Unauthenticated if the caller has lost rights since the token was made
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _CHECKS: set[Any] = set()  # every dependency that `access` and `operator` made
 
 
@@ -232,6 +236,9 @@ async def authenticated(request: Request, credentials: Annotated[HTTPAuthorizati
         raise Unauthenticated("no-token", "The request has no access token. Send one in the header `Authorization: Bearer <token>`.")
     verifier: Verifier = request.app.state.verifier
     principal = await verifier.verify(credentials.credentials)
+    check: RightsCheck | None = request.app.state.check_rights
+    if check is not None and principal.revocable and request.method not in _READS:
+        await check(principal)
     request.state.principal = principal
     return principal
 

@@ -1,6 +1,7 @@
 """Roles by REST: they are defined, given, changed and deleted."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -265,6 +266,17 @@ async def test_a_tenant_is_created_with_its_first_owner_who_is_invited(bench: Be
         assert (await rights_of(uow.connection, tenant, owner["user"], bench.clock.now())).may_sign_in
 
 
+async def chief_of_makers(bench: Bench, rest: Rest, tenant: str, user: str, rights: Sequence[str]) -> Rest:
+    """Give a person these rights over the people of one department; return the person's client."""
+    role = (await rest.post(f"/v1/tenants/{tenant}/roles", {"name": "Chief", "rights": list(rights)}))["role"]
+    given = {"roles": [role], "viewset": ["Makers"]}
+    changed = await rest.call("PUT", f"/v1/tenants/{tenant}/people/{user}/roles", given, if_match="*")
+    assert changed.status_code == 200, changed.text
+    chief = Granted(frozenset(rights), (role,), frozenset({"Makers"}), may_sign_in=True)
+    token, _ = bench.app.state.context.issuer.issue_to_person(tenant, user, chief, bench.clock.now())
+    return Rest(bench.http, token, bench.check)
+
+
 async def test_E9_a_viewset_hides_people_but_not_their_number(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     base = f"/v1/tenants/{tenant}/people"
@@ -272,9 +284,7 @@ async def test_E9_a_viewset_hides_people_but_not_their_number(bench: Bench) -> N
     for name, department in (("ann", "Makers"), ("bob", "Guests"), ("cid", "Makers"), ("dan", None)):
         body = {"login": name, "email": f"{name}@acme.example", "department": department, "name": name}
         users[name] = (await rest.post(base, body))["user"]
-    chief = Granted(frozenset(TENANT_RIGHTS), (), frozenset({"Makers"}), may_sign_in=True)
-    token, _ = bench.app.state.context.issuer.issue_to_person(tenant, users["bob"], chief, bench.clock.now())
-    limited = Rest(bench.http, token, bench.check)
+    limited = await chief_of_makers(bench, rest, tenant, users["bob"], TENANT_RIGHTS)
     pages = await limited.call("GET", f"{base}?limit=2")
     assert ([each["name"] for each in pages.json()["items"]], pages.json()["hidden"]) == (["ann", "bob"], 1), "one sees oneself"
     assert (await limited.get(f"{base}?text=dan"))["hidden"] == 1, "the number does not depend on what is searched"
@@ -317,9 +327,8 @@ async def test_E9_conflicts_and_logins_in_use_count_people_whom_the_reader_does_
     for name, others in (("ann", ["cid", "dan", "bob"]), ("dan", ["ann"])):
         named = [users[other] for other in others]
         await bench.execute(f"{conflict} WHERE tenant_id = $1 AND user_id = $2", tenant, users[name], named)
-    chief = Granted(frozenset({"users:read", "users:manage"}), (), frozenset({"Makers"}), may_sign_in=True)
-    token, _ = bench.app.state.context.issuer.issue_to_person(tenant, users["bob"], chief, bench.clock.now())
-    limited, path = Rest(bench.http, token, bench.check), f"{base}/{users['ann']}"
+    limited = await chief_of_makers(bench, rest, tenant, users["bob"], ["users:read", "users:manage"])
+    path = f"{base}/{users['ann']}"
     everything, seen = await rest.get(path), await limited.get(path)
     assert everything["conflict"]["people"] == [users[name] for name in ("cid", "dan", "bob")]
     assert (everything["conflict"]["hidden"], everything["in_conflict"], everything["in_conflict_hidden"]) == (0, [users["dan"]], 0)

@@ -176,6 +176,32 @@ async def test_T24_sessions_end_when_a_role_is_taken_away_and_an_added_role_coun
         await signed_in(bench, tenant, user)
 
 
+async def test_T24_the_last_access_token_of_somebody_who_lost_their_rights_makes_nothing_that_outlives_it(bench: Bench) -> None:
+    """Another service accepts the token for five minutes. Here it could make an API client, a role or a token of SCIM that stays."""
+    tenant, rest = await bench.open_tenant()
+    await owner(rest, tenant, "olga")
+    at, wanted = f"/v1/tenants/{tenant}", {"name": "Backdoor", "rights": ["users:manage", "roles:manage"]}
+    people = {name: await owner(rest, tenant, name) for name in ("ann", "cid")} | {"bea": await administrator(rest, tenant, "bea")}
+    client = await rest.post(f"{at}/clients", wanted)
+    form = {"grant_type": "client_credentials", "client_id": client["client"], "client_secret": client["secret"]}
+    tokens = {name: (await exchange(bench, (await signed_in(bench, tenant, user)).secret)).json() for name, user in people.items()}
+    tokens["client"] = (await bench.http.post("/v1/token", data=form | {"scope": "users:manage roles:manage"})).json()
+    callers = {name: Rest(bench.http, each["access_token"], bench.check) for name, each in tokens.items()}
+    for name, caller in callers.items():
+        await caller.post(f"{at}/people", {"login": f"added-by-{name}"})
+    limited = {"roles": ["licence-manager", "people-manager"], "viewset": ["Makers"]}
+    for name, body in (("ann", {"roles": ["reader"]}), ("bea", limited)):
+        changed = await rest.call("PUT", f"{at}/people/{people[name]}/roles", body, if_match="*")
+        assert changed.status_code == 200, changed.text
+    await rest.patch(f"{at}/people/{people['cid']}", {"may_log_in": False})
+    assert (await rest.call("DELETE", f"{at}/clients/{client['client']}")).status_code == 204
+    made: list[tuple[str, dict[str, Any]]] = [("clients", wanted), ("people", {"login": "eve", "administrator": True})]
+    for name, caller in callers.items():
+        answers = [(await caller.call("POST", f"{at}/{path}", body)).status_code for path, body in made]
+        assert answers == [401, 401], name
+    assert (await callers["ann"].call("GET", f"{at}/people")).status_code == 200, "it reads until it ends"
+
+
 async def test_sessions_end_when_an_hr_system_ends_the_person(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     source = bench.source(tenant)
@@ -840,6 +866,8 @@ async def test_an_operator_signs_in_by_link_and_opens_a_tenant_in_their_own_name
     assert (await rest.call("DELETE", f"/v1/operators/{vera}")).status_code == 204
     assert (await rest.call("DELETE", f"/v1/operators/{vera}")).status_code == 404
     assert (await exchange(bench, secret)).status_code == 400, "a removed operator has no session"
+    for path, body in ((f"/v1/tenants/{tenant}/operator-access", {"reason": "late"}), ("/v1/operators", {"email": email, "name": "Vera"})):
+        assert (await own.call("POST", path, body)).status_code == 401, "the last access token makes nothing that outlives it"
 
 
 async def test_a_link_of_an_operator_whom_no_tenant_knows_belongs_to_no_tenant(bench: Bench) -> None:

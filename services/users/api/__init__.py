@@ -1,5 +1,7 @@
 """The REST API of users: one module for each resource. None of them holds a rule."""
 
+from functools import partial
+
 from fastapi import FastAPI
 
 from services.users.api import (
@@ -33,6 +35,7 @@ from services.users.api import (
     token,
 )
 from services.users.api.dependencies import Context
+from services.users.api.held_rights import check_held
 from services.users.scim.routes import make_router
 from services.users.settings import Settings
 from services.users.store import tenants as store
@@ -55,6 +58,7 @@ def make_app(settings: Settings, context: Context, dead_letters: DeadLetters) ->
         ready=context.database.ready,
         verifier=Verifier(keys=context.keys.public, clock=context.clock),
         support_contact=support_contact,
+        check_rights=partial(check_held, context),
     )
     app.state.context = context
     people_routers = (

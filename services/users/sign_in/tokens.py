@@ -31,6 +31,7 @@ OPERATOR_TTL_SECONDS: Final = 1800  # of the token with which the vendor reads o
 OPERATOR_READS: Final = (ACCOUNT_READ, USERS_READ, LOG_READ)
 # Of the token of a person or an API client, who can lose their rights: with the leeway, it is refused 5 minutes after it was made.
 REVOCABLE_TTL_SECONDS: Final = 300 - LEEWAY_SECONDS
+_REVOCABLE: Final = {"revocable": True}
 REFUSED = Counter("seatpool_users_tokens_refused", "Access tokens not given", ["why"])  # wrong-secret | too-many-attempts
 
 
@@ -124,7 +125,7 @@ class TokenIssuer:
             raise _invalid_scope(f"The client does not have these rights: {', '.join(missing)}. It has {', '.join(client.rights)}.")
         seconds = min(grant.ttl_seconds or REVOCABLE_TTL_SECONDS, REVOCABLE_TTL_SECONDS)
         expires = now + timedelta(seconds=seconds)
-        claims = self._claims(client.client, "client", rights, now, expires) | {"tenant": client.tenant_id}
+        claims = self._claims(client.client, "client", rights, now, expires) | {"tenant": client.tenant_id} | _REVOCABLE
         return self._keys.sign(claims, expires), seconds
 
     def issue_to_operator(self, tenant: str, subject: str, now: datetime) -> tuple[str, datetime]:
@@ -136,14 +137,15 @@ class TokenIssuer:
     def issue_to_signed_in_operator(self, email: str, now: datetime) -> tuple[str, int]:
         """Return a token for an operator who has signed in, in the operator's own name, and the seconds for which it is valid."""
         expires = now + timedelta(seconds=REVOCABLE_TTL_SECONDS)
-        claims = self._claims(as_id(email), OPERATOR_KIND, [OPERATOR], now, expires)
+        claims = self._claims(as_id(email), OPERATOR_KIND, [OPERATOR], now, expires) | _REVOCABLE
         return self._keys.sign(claims, expires), REVOCABLE_TTL_SECONDS
 
     def issue_to_person(self, tenant: str, user: str, granted: Granted, now: datetime) -> tuple[str, int]:
         """Return a token for a person who has signed in, and the number of seconds for which it is valid. It is short, because a token
         cannot be revoked: what a person loses is lost when it ends."""
         expires = now + timedelta(seconds=REVOCABLE_TTL_SECONDS)
-        claims = self._claims(user, PERSON, [right for right in RIGHTS if right in granted.rights], now, expires) | {"tenant": tenant}
+        claims = self._claims(user, PERSON, [right for right in RIGHTS if right in granted.rights], now, expires)
+        claims |= {"tenant": tenant} | _REVOCABLE
         if granted.departments is not None:
             claims["departments"] = sorted(granted.departments)
         return self._keys.sign(claims, expires), REVOCABLE_TTL_SECONDS
